@@ -1,0 +1,119 @@
+/* What the driver (ipc_bench.c) and the measured systems have in common. */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include "ipc_shm.h"
+#include <stdint.h>
+
+/* One run of one case: two fresh processes, each pinned to a core of its own. */
+struct bench_run {
+    struct ipc_shm seg; /* inherited; 64 bytes of BENCH_START, then whatever the case makes in it */
+    int fd[4];          /* of the kernel mechanisms; -1 where unused */
+    uint64_t warm;      /* messages before the clock starts */
+    uint64_t count;     /* messages that are timed */
+};
+
+struct bench_case {
+    const char *system, *test, *shape;
+    uint64_t bytes;
+    size_t memory;                      /* of the segment */
+    int (*prepare)(struct bench_run *); /* in the parent, before the processes are made; or NULL */
+    void (*serve)(struct bench_run *);  /* in the process on the second core */
+    uint64_t (*measure)(struct bench_run *); /* on the first; returns nanoseconds of `count` */
+};
+
+extern const struct bench_case bench_rings[], bench_kernel[], bench_limits[]; /* end: NULL system */
+
+/* Both processes call it once they are ready: returns when the other is too. */
+void bench_start(struct bench_run *r);
+
+/* Ends the run with a message when the condition does not hold: the figures would be worthless. */
+void bench_fail(const char *what) __attribute__((noreturn, cold));
+
+static inline void bench_check(int ok, const char *what)
+{
+    if (__builtin_expect(!ok, 0))
+        bench_fail(what);
+}
+
+/* Messages of the measured sizes. The first and the last word carry the sequence number, what lies
+ * between is written and read all the same. */
+#define BENCH_SIZES(F) F(8) F(56) F(120) F(1016)
+
+#define BENCH_MESSAGE(B)                                                                           \
+    struct message##B {                                                                            \
+        uint64_t word[(B) / 8];                                                                    \
+    };
+
+#define BENCH_MARK(m, i) ((m).word[0] = (i), (m).word[sizeof(m) / 8 - 1] = (m).word[0])
+
+/* The compiler must believe that every byte is looked at. */
+#define BENCH_VERIFY(m, i)                                                                         \
+    do {                                                                                           \
+        __asm__ volatile("" : : "r"(&(m)) : "memory");                                             \
+        bench_check((m).word[0] == (i) && (m).word[sizeof(m) / 8 - 1] == (i), "sequence number");  \
+    } while (0)
+
+/* Both sides of the two tests, for any system that can SEND(&m) and RECV(&m): they wait for room
+ * and for data by polling. The clock of a stream runs in the receiver, that of a ping-pong in the
+ * one that asks. ARGS is what SEND and RECV need. */
+#define BENCH_STREAM_SERVE(B, SEND)                                                                \
+    do {                                                                                           \
+        struct message##B m;                                                                       \
+        uint64_t i_, end_ = r->warm + r->count;                                                    \
+        memset(&m, 7, sizeof m);                                                                   \
+        bench_start(r);                                                                            \
+        for (i_ = 0; i_ < end_; i_++) {                                                            \
+            BENCH_MARK(m, i_);                                                                     \
+            SEND;                                                                                  \
+        }                                                                                          \
+    } while (0)
+
+#define BENCH_STREAM_MEASURE(B, RECV)                                                              \
+    do {                                                                                           \
+        struct message##B m;                                                                       \
+        uint64_t i_, end_ = r->warm + r->count;                                                    \
+        int64_t t_ = 0;                                                                            \
+        const uint64_t warm_ = r->warm;                                                            \
+        bench_start(r);                                                                            \
+        for (i_ = 0; i_ < end_; i_++) {                                                            \
+            if (i_ == warm_)                                                                       \
+                t_ = ipc_clock();                                                                  \
+            RECV;                                                                                  \
+            BENCH_VERIFY(m, i_);                                                                   \
+        }                                                                                          \
+        return (uint64_t)(ipc_clock() - t_);                                                       \
+    } while (0)
+
+#define BENCH_PINGPONG_SERVE(B, SEND, RECV)                                                        \
+    do {                                                                                           \
+        struct message##B m;                                                                       \
+        uint64_t i_, end_ = r->warm + r->count;                                                    \
+        bench_start(r);                                                                            \
+        for (i_ = 0; i_ < end_; i_++) {                                                            \
+            RECV;                                                                                  \
+            BENCH_VERIFY(m, i_);                                                                   \
+            SEND;                                                                                  \
+        }                                                                                          \
+    } while (0)
+
+#define BENCH_PINGPONG_MEASURE(B, SEND, RECV)                                                      \
+    do {                                                                                           \
+        struct message##B m;                                                                       \
+        uint64_t i_, end_ = r->warm + r->count;                                                    \
+        int64_t t_ = 0;                                                                            \
+        const uint64_t warm_ = r->warm;                                                            \
+        memset(&m, 7, sizeof m);                                                                   \
+        bench_start(r);                                                                            \
+        for (i_ = 0; i_ < end_; i_++) {                                                            \
+            if (i_ == warm_)                                                                       \
+                t_ = ipc_clock();                                                                  \
+            BENCH_MARK(m, i_);                                                                     \
+            SEND;                                                                                  \
+            RECV;                                                                                  \
+            BENCH_VERIFY(m, i_);                                                                   \
+        }                                                                                          \
+        return (uint64_t)(ipc_clock() - t_);                                                       \
+    } while (0)
+
+#endif

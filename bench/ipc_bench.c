@@ -1,0 +1,421 @@
+/*
+ * ipc_bench - what rings in shared memory give on this machine, beside kernel IPC and beside what
+ * the machine allows. All cases run interleaved, in random order within each round, each time in
+ * two fresh processes on two cores; every figure is a median with its spread.
+ */
+#define _GNU_SOURCE
+#include "bench.h"
+#include <err.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <regex.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+#ifndef BENCH_FLAGS
+#define BENCH_FLAGS "unknown"
+#endif
+#ifndef BENCH_COMMIT
+#define BENCH_COMMIT "unknown"
+#endif
+
+enum { CASES = 256, RUNS = 64 };
+
+struct result {
+    const struct bench_case *of;
+    uint64_t count;     /* messages for a run of the wanted length */
+    double value[RUNS]; /* msg/s or ns */
+    int runs;
+    double median, min, max;
+};
+
+static struct result results[CASES];
+static int cases, core[2];
+
+/* ------------------------------------------------------------------ running a case */
+
+/* Shared by the two processes of a run. */
+struct start {
+    unsigned ready;
+    uint64_t ns;
+};
+
+static struct start *start;
+
+void bench_start(struct bench_run *r)
+{
+    (void)r;
+    (void)ck_pr_faa_uint(&start->ready, 1);
+    while (ck_pr_load_uint(&start->ready) < 2)
+        ck_pr_stall();
+}
+
+void bench_fail(const char *what)
+{
+    errx(3, "wrong %s", what);
+}
+
+static void become(int which, pid_t parent)
+{
+    cpu_set_t set;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(4);
+    CPU_ZERO(&set);
+    CPU_SET(core[which], &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0)
+        err(4, "cannot pin to core %d", core[which]);
+}
+
+/* Two fresh processes do `count` messages. Returns the nanoseconds, never 0. */
+static uint64_t run(const struct bench_case *c, uint64_t count)
+{
+    struct bench_run r;
+    pid_t pid[2], parent = getpid();
+    int i, status, rc;
+
+    memset(&r, 0, sizeof r);
+    r.count = count;
+    r.warm = count / 16 + 16;
+    for (i = 0; i < 4; i++)
+        r.fd[i] = -1;
+    rc = ipc_shm_create(&r.seg, NULL, c->memory);
+    if (rc != 0)
+        errx(1, "%s", ipc_shm_why(&r.seg));
+    rc = c->prepare != NULL ? c->prepare(&r) : 0;
+    if (rc != 0)
+        errx(1, "%s %s: %s", c->system, c->test, strerror(-rc));
+    memset(start, 0, sizeof *start);
+    for (i = 0; i < 2; i++) {
+        pid[i] = fork();
+        if (pid[i] < 0)
+            err(1, "fork");
+        if (pid[i] == 0) {
+            become(i, parent);
+            if (i == 0)
+                start->ns = c->measure(&r);
+            else
+                c->serve(&r);
+            _exit(0);
+        }
+    }
+    for (i = 0; i < 2; i++) {
+        pid_t ended = wait(&status);
+
+        if (ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+            (void)kill(pid[ended == pid[0]], SIGKILL);
+            errx(1, "%s/%s/%s/%llu failed: no result", c->system, c->test, c->shape,
+                 (unsigned long long)c->bytes);
+        }
+    }
+    for (i = 0; i < 4; i++)
+        if (r.fd[i] >= 0)
+            (void)close(r.fd[i]);
+    ipc_shm_close(&r.seg);
+    return start->ns > 0 ? start->ns : 1;
+}
+
+/* How many messages last `ns`. */
+static uint64_t calibrate(const struct bench_case *c, uint64_t ns)
+{
+    uint64_t count = 256, took;
+
+    while ((took = run(c, count)) < ns / 16)
+        count *= took < ns / 256 ? 8 : 2;
+    return (uint64_t)((double)count * (double)ns / (double)took) + 1;
+}
+
+/* ------------------------------------------------------------------ figures */
+
+static int is_rate(const struct bench_case *c)
+{
+    return strcmp(c->test, "stream") == 0;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double *x = (const double *)a, *y = (const double *)b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static void summarise(struct result *x)
+{
+    qsort(x->value, (size_t)x->runs, sizeof x->value[0], ascending);
+    x->min = x->value[0];
+    x->max = x->value[x->runs - 1];
+    x->median = (x->value[(x->runs - 1) / 2] + x->value[x->runs / 2]) / 2;
+}
+
+static const struct result *find(const char *system, const char *test, uint64_t bytes)
+{
+    int i;
+
+    for (i = 0; i < cases; i++)
+        if (strcmp(results[i].of->system, system) == 0 && strcmp(results[i].of->test, test) == 0 &&
+            (bytes == 0 || results[i].of->bytes == bytes))
+            return &results[i];
+    return NULL;
+}
+
+/* The better of the kernel's mechanisms at the same test and size. */
+static const struct result *best_kernel(const struct bench_case *c)
+{
+    const struct result *pipe = find("pipe", c->test, c->bytes);
+    const struct result *sock = find("unix_stream", c->test, c->bytes);
+
+    if (pipe == NULL || sock == NULL)
+        return pipe != NULL ? pipe : sock;
+    return (pipe->median > sock->median) == is_rate(c) ? pipe : sock;
+}
+
+/* ------------------------------------------------------------------ output */
+
+static json_t *machine(void)
+{
+    char line[512], cpu[256] = "unknown", when[32];
+    time_t now = time(NULL);
+    struct tm utc;
+    struct utsname u;
+    FILE *f = fopen("/proc/cpuinfo", "r");
+
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        if (sscanf(line, "model name : %255[^\n]", cpu) == 1)
+            break;
+    if (f != NULL)
+        (void)fclose(f);
+    (void)uname(&u);
+    (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:[ii], s:s, s:s}", "cpu", cpu, "cores",
+                     (int)sysconf(_SC_NPROCESSORS_ONLN), "arch", u.machine, "kernel", u.release,
+                     "compiler", __VERSION__, "flags", BENCH_FLAGS, "ck", CK_VERSION, "pinned",
+                     core[0], core[1], "commit", BENCH_COMMIT, "date", when);
+}
+
+static void write_json(const char *file, json_t *about)
+{
+    json_t *all = json_array(), *root;
+    int i;
+
+    for (i = 0; i < cases; i++) {
+        const struct bench_case *c = results[i].of;
+
+        json_array_append_new(
+            all, json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:f, s:f, s:f, s:i}", "system",
+                           c->system, "test", c->test, "shape", c->shape, "bytes",
+                           (json_int_t)c->bytes, "producers", 1, "consumers", 1, "unit",
+                           is_rate(c) ? "msg/s" : "ns", "median", results[i].median, "min",
+                           results[i].min, "max", results[i].max, "runs", results[i].runs));
+    }
+    root = json_pack("{s:O, s:o}", "machine", about, "results", all);
+    if (root == NULL || json_dump_file(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0)
+        errx(1, "cannot write %s: is its folder there, and writable?", file);
+    json_decref(root);
+}
+
+static int by_test(const void *a, const void *b)
+{
+    const struct bench_case *x = ((const struct result *)a)->of,
+                            *y = ((const struct result *)b)->of;
+    int t = strcmp(y->test, x->test); /* stream first */
+
+    return t != 0 ? t : (x->bytes > y->bytes) - (x->bytes < y->bytes);
+}
+
+static void print_table(const json_t *about)
+{
+    const struct result *lines = find("limit_stream_lines", "stream", 0);
+    const struct result *two = find("limit_two_lines", "pingpong", 0);
+    const char *test = "";
+    uint64_t bytes = 0;
+    int i;
+
+    printf(
+        "%s, %s, %lld cores; Linux %s; %s %s\n", json_string_value(json_object_get(about, "cpu")),
+        json_string_value(json_object_get(about, "arch")),
+        (long long)json_integer_value(json_object_get(about, "cores")),
+        json_string_value(json_object_get(about, "kernel")), "gcc/clang " __VERSION__, BENCH_FLAGS);
+    for (i = 0; i < cases; i++) {
+        const struct result *x = &results[i], *kernel = best_kernel(x->of);
+        int rate = is_rate(x->of);
+        double scale = rate ? 1e6 : 1, limit = 0;
+
+        if (strcmp(test, x->of->test) != 0)
+            printf("\n%s\n%-20s %6s %10s %10s %10s %12s %10s\n",
+                   rate ? "stream: million messages a second, one at a time"
+                        : "pingpong: nanoseconds for a round trip, both sides polling",
+                   "system", "bytes", "median", "min", "max", "vs kernel", "of limit");
+        else if (bytes != x->of->bytes)
+            printf("\n");
+        test = x->of->test;
+        bytes = x->of->bytes;
+        printf("%-20s %6llu %10.*f %10.*f %10.*f", x->of->system, (unsigned long long)bytes,
+               rate ? 2 : 0, x->median / scale, rate ? 2 : 0, x->min / scale, rate ? 2 : 0,
+               x->max / scale);
+        if (kernel != NULL)
+            printf(" %11.1fx", rate ? x->median / kernel->median : kernel->median / x->median);
+        else
+            printf(" %12s", "");
+        /* A message moves its lines: the payload and 8 bytes that say it is there. */
+        if (rate && lines != NULL)
+            limit = x->median *
+                    (bytes == 64  ? 1
+                     : bytes <= 8 ? 0.25
+                                  : (double)((bytes + 8 + 63) / 64)) /
+                    lines->median;
+        else if (!rate && two != NULL)
+            limit = x->median / two->median;
+        if (limit > 0)
+            printf(" %10.2f", limit);
+        printf("\n");
+    }
+    printf("\nvs kernel: how many times better than the faster of pipe and Unix socket. of limit: "
+           "the lines\nthat the messages fill against limit_stream_lines; the round trip against "
+           "limit_two_lines.\n");
+}
+
+/* ------------------------------------------------------------------ main */
+
+static void select_cases(const char *only, int list)
+{
+    const struct bench_case *groups[] = {bench_limits, bench_rings, bench_kernel}, *c;
+    regex_t pattern;
+    char name[128];
+    size_t g;
+
+    if (regcomp(&pattern, only, REG_EXTENDED | REG_NOSUB) != 0)
+        errx(2, "--only '%s' is not an extended regular expression", only);
+    for (g = 0; g < sizeof groups / sizeof groups[0]; g++)
+        for (c = groups[g]; c->system != NULL; c++) {
+            (void)snprintf(name, sizeof name, "%s/%s/%s/%llu", c->system, c->test, c->shape,
+                           (unsigned long long)c->bytes);
+            if (regexec(&pattern, name, 0, NULL, 0) != 0)
+                continue;
+            if (list)
+                puts(name);
+            results[cases++].of = c;
+        }
+    regfree(&pattern);
+    if (cases == 0)
+        errx(2, "--only '%s' matches nothing: see --list", only);
+}
+
+static void choose_cores(void)
+{
+    cpu_set_t set;
+    int i, n = 0;
+
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        err(1, "sched_getaffinity");
+    for (i = 0; i < CPU_SETSIZE && n < 2; i++)
+        if (CPU_ISSET(i, &set))
+            core[n++] = i;
+    if (n < 2)
+        errx(1,
+             "needs two cores, this process may use one: see taskset -p, or docker --cpuset-cpus");
+}
+
+static void progress(int round, int rounds, const struct bench_case *c, int done)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K%3d %%  round %d of %d  %s %s %llu bytes",
+                (round * cases + done) * 100 / (rounds * cases), round + 1, rounds, c->system,
+                c->test, (unsigned long long)c->bytes);
+}
+
+static void usage(FILE *to)
+{
+    fprintf(to, "usage: ipc_bench [--quick] [--only REGEX] [--list] [--json FILE] [--help]\n"
+                "Measures rings in shared memory beside kernel IPC and the machine's limits.\n"
+                "  --quick       fewer and shorter runs: the whole within 40 seconds\n"
+                "  --only REGEX  the cases whose name system/test/shape/bytes matches\n"
+                "  --list        print the names of the cases, run nothing\n"
+                "  --json FILE   write the results there, too\n");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"quick", no_argument, NULL, 'q'}, {"only", required_argument, NULL, 'o'},
+        {"list", no_argument, NULL, 'l'},  {"json", required_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},  {NULL, 0, NULL, 0},
+    };
+    const char *only = "", *json = NULL;
+    int option, quick = 0, list = 0, round, rounds, i;
+    uint64_t length;
+    json_t *about;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        switch (option) {
+        case 'q':
+            quick = 1;
+            break;
+        case 'o':
+            only = optarg;
+            break;
+        case 'l':
+            list = 1;
+            break;
+        case 'j':
+            json = optarg;
+            break;
+        case 'h':
+            usage(stdout);
+            return 0;
+        default:
+            usage(stderr);
+            return 2;
+        }
+    if (optind != argc) {
+        usage(stderr);
+        return 2;
+    }
+    select_cases(only, list);
+    if (list)
+        return 0;
+    choose_cores();
+    start = (struct start *)mmap(NULL, sizeof *start, PROT_READ | PROT_WRITE,
+                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED)
+        err(1, "mmap");
+    about = machine();
+    rounds = quick ? 7 : 15;
+    length = quick ? 60000000 : 120000000;
+    srand((unsigned)ipc_clock());
+    for (i = 0; i < cases; i++) {
+        progress(0, rounds, results[i].of, 0);
+        results[i].count = calibrate(results[i].of, length);
+    }
+    for (round = 0; round < rounds; round++) {
+        int order[CASES];
+
+        for (i = 0; i < cases; i++) {
+            int j = rand() % (i + 1);
+
+            order[i] = order[j];
+            order[j] = i;
+        }
+        for (i = 0; i < cases; i++) {
+            struct result *x = &results[order[i]];
+            double ns;
+
+            progress(round, rounds, x->of, i);
+            ns = (double)run(x->of, x->count);
+            x->value[x->runs++] =
+                is_rate(x->of) ? (double)x->count * 1e9 / ns : ns / (double)x->count;
+        }
+    }
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K");
+    for (i = 0; i < cases; i++)
+        summarise(&results[i]);
+    qsort(results, (size_t)cases, sizeof results[0], by_test);
+    print_table(about);
+    if (json != NULL)
+        write_json(json, about);
+    json_decref(about);
+    return 0;
+}

@@ -1,0 +1,149 @@
+/* ipc_ring and, as a peer in the same kind of segment, Concurrency Kit's ck_ring. */
+#include "bench.h"
+#include "ipc_ring.h"
+#include <ck_ring.h>
+
+#define CAPACITY 1024
+
+BENCH_SIZES(BENCH_MESSAGE)
+
+/* ------------------------------------------------------------------ ipc_ring: to, fro */
+
+#define IPC_CASES(B)                                                                               \
+    IPC_SPSC(ring##B, struct message##B)                                                           \
+                                                                                                   \
+    static void ipc_attach##B(struct bench_run *r, const char *out, const char *in,                \
+                              struct ring##B##_producer *p, struct ring##B##_consumer *c)          \
+    {                                                                                              \
+        r->seg.deadline = ipc_in_ms(10000); /* as the processes make what they send into */        \
+        bench_check(out == NULL || ring##B##_create(p, &r->seg, out, CAPACITY) == 0, "create");    \
+        bench_check(in == NULL || ring##B##_open(c, &r->seg, in) == 0, "open");                    \
+    }                                                                                              \
+    static void ipc_stream_serve##B(struct bench_run *r)                                           \
+    {                                                                                              \
+        struct ring##B##_producer p;                                                               \
+        ipc_attach##B(r, "to", NULL, &p, NULL);                                                    \
+        BENCH_STREAM_SERVE(B, while (ring##B##_push(&p, &m) != 0) ck_pr_stall());                                \
+    }                                                                                              \
+    static uint64_t ipc_stream_measure##B(struct bench_run *r)                                     \
+    {                                                                                              \
+        struct ring##B##_consumer c;                                                               \
+        ipc_attach##B(r, NULL, "to", NULL, &c);                                                    \
+        BENCH_STREAM_MEASURE(B, while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                               \
+    }                                                                                              \
+    static void ipc_pingpong_serve##B(struct bench_run *r)                                         \
+    {                                                                                              \
+        struct ring##B##_producer p;                                                               \
+        struct ring##B##_consumer c;                                                               \
+        ipc_attach##B(r, "fro", "to", &p, &c);                                                     \
+        BENCH_PINGPONG_SERVE(B, while (ring##B##_push(&p, &m) != 0) ck_pr_stall(),                               \
+                             while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                                  \
+    }                                                                                              \
+    static uint64_t ipc_pingpong_measure##B(struct bench_run *r)                                   \
+    {                                                                                              \
+        struct ring##B##_producer p;                                                               \
+        struct ring##B##_consumer c;                                                               \
+        ipc_attach##B(r, "to", "fro", &p, &c);                                                     \
+        BENCH_PINGPONG_MEASURE(B, while (ring##B##_push(&p, &m) != 0) ck_pr_stall(),                             \
+                               while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                                \
+    }
+
+BENCH_SIZES(IPC_CASES)
+
+/* ------------------------------------------------------------------ ck_ring */
+
+struct ck_pair {
+    ck_ring_t ring CK_CC_CACHELINE;
+    size_t buffer; /* offset from here */
+};
+
+static int ck_prepare(struct bench_run *r, size_t bytes)
+{
+    static const char *const names[] = {"to", "fro"};
+    int i, rc = 0;
+
+    for (i = 0; i < 2 && rc == 0; i++) {
+        struct ipc_shm_object o;
+
+        rc = ipc_shm_make(&r->seg, names[i], 1, 4096 + CAPACITY * bytes, &o);
+        if (rc == 0) {
+            ck_ring_init(&((struct ck_pair *)o.mem)->ring, CAPACITY);
+            rc = ipc_shm_publish(&r->seg, &o);
+        }
+    }
+    return rc;
+}
+
+static struct ck_pair *ck_find(struct bench_run *r, const char *name)
+{
+    struct ipc_shm_object o;
+
+    bench_check(ipc_shm_find(&r->seg, name, 1, &o) == 0, "find");
+    return (struct ck_pair *)o.mem;
+}
+
+#define CK_CASES(B)                                                                                \
+    CK_RING_PROTOTYPE(ck##B, message##B)                                                           \
+                                                                                                   \
+    static int ck_prepare##B(struct bench_run *r)                                                  \
+    {                                                                                              \
+        return ck_prepare(r, B);                                                                   \
+    }                                                                                              \
+    static bool ck_send##B(struct ck_pair *k, struct message##B *m)                                \
+    {                                                                                              \
+        return CK_RING_ENQUEUE_SPSC(ck##B, &k->ring, (struct message##B *)((char *)k + 4096), m);  \
+    }                                                                                              \
+    static bool ck_recv##B(struct ck_pair *k, struct message##B *m)                                \
+    {                                                                                              \
+        return CK_RING_DEQUEUE_SPSC(ck##B, &k->ring, (struct message##B *)((char *)k + 4096), m);  \
+    }                                                                                              \
+    static void ck_stream_serve##B(struct bench_run *r)                                            \
+    {                                                                                              \
+        struct ck_pair *to = ck_find(r, "to");                                                     \
+        BENCH_STREAM_SERVE(B, while (!ck_send##B(to, &m)) ck_pr_stall());                                        \
+    }                                                                                              \
+    static uint64_t ck_stream_measure##B(struct bench_run *r)                                      \
+    {                                                                                              \
+        struct ck_pair *to = ck_find(r, "to");                                                     \
+        BENCH_STREAM_MEASURE(B, while (!ck_recv##B(to, &m)) ck_pr_stall());                                      \
+    }                                                                                              \
+    static void ck_pingpong_serve##B(struct bench_run *r)                                          \
+    {                                                                                              \
+        struct ck_pair *to = ck_find(r, "to"), *fro = ck_find(r, "fro");                           \
+        BENCH_PINGPONG_SERVE(B, while (!ck_send##B(fro, &m)) ck_pr_stall(), while (!ck_recv##B(to, &m)) ck_pr_stall());        \
+    }                                                                                              \
+    static uint64_t ck_pingpong_measure##B(struct bench_run *r)                                    \
+    {                                                                                              \
+        struct ck_pair *to = ck_find(r, "to"), *fro = ck_find(r, "fro");                           \
+        BENCH_PINGPONG_MEASURE(B, while (!ck_send##B(to, &m)) ck_pr_stall(), while (!ck_recv##B(fro, &m)) ck_pr_stall());      \
+    }
+
+BENCH_SIZES(CK_CASES)
+
+#define MEMORY(B) (2 * (CAPACITY * ((B) + 64) + 8192))
+#define IPC_ROWS(B)                                                                                \
+    {                                                                                              \
+        "ipc_ring",           "stream", "spsc", B, MEMORY(B), NULL, ipc_stream_serve##B,           \
+        ipc_stream_measure##B},                                                                    \
+        {"ipc_ring",                                                                               \
+         "pingpong",                                                                               \
+         "spsc",                                                                                   \
+         B,                                                                                        \
+         MEMORY(B),                                                                                \
+         NULL,                                                                                     \
+         ipc_pingpong_serve##B,                                                                    \
+         ipc_pingpong_measure##B},
+#define CK_ROWS(B)                                                                                 \
+    {"ck_ring",           "stream", "spsc", B, MEMORY(B), ck_prepare##B, ck_stream_serve##B,       \
+     ck_stream_measure##B},                                                                        \
+        {"ck_ring",                                                                                \
+         "pingpong",                                                                               \
+         "spsc",                                                                                   \
+         B,                                                                                        \
+         MEMORY(B),                                                                                \
+         ck_prepare##B,                                                                            \
+         ck_pingpong_serve##B,                                                                     \
+         ck_pingpong_measure##B},
+
+const struct bench_case bench_rings[] = {
+    BENCH_SIZES(IPC_ROWS) BENCH_SIZES(CK_ROWS){NULL, NULL, NULL, 0, 0, NULL, NULL, NULL}};

@@ -1,0 +1,284 @@
+/*
+ * ipc_cat - moves a file or an endless stream from one shell to another through a ring.
+ *
+ *     ipc_cat -s NAME < file          ipc_cat -r NAME > file
+ *
+ * Either side may start first. Exit status: 0 all of it arrived; 1 an error here; 2 wrong usage;
+ * 3 the other side died, or gave up, before the end. A signal ends it as usual, after cleaning up.
+ */
+#define _GNU_SOURCE
+#include "ipc_ring.h"
+#include "ipc_shm.h"
+#include <err.h>
+#include <getopt.h>
+#include <sched.h>
+#include <sys/signalfd.h>
+
+/* With the ring's 8 bytes exactly 64 KiB a slot. */
+struct chunk {
+    uint64_t bytes; /* 0: the end of the file */
+    unsigned char data[65520];
+};
+
+IPC_SPSC(chunks, struct chunk)
+
+enum { CAPACITY = 64, DIED = 3 };
+
+static struct ipc_shm seg;
+static const char *name;
+static int owner, verbose; /* owner: the name is ours to remove */
+static uint64_t moved;
+static int64_t began, reported;
+static sigset_t signals; /* that end us: blocked, and read here */
+static int signals_fd;
+
+/* All ways out come by here. */
+static void leave(void)
+{
+    int why = errno;
+
+    if (owner)
+        (void)ipc_shm_unlink(name);
+    ipc_shm_close(&seg);
+    errno = why;
+}
+
+static void report(int64_t now)
+{
+    double seconds = (double)(now - began) / 1e9;
+
+    fprintf(stderr, "ipc_cat: %.1f MB in %.1f s, %.1f MB/s\n", (double)moved / 1e6, seconds,
+            seconds > 0 ? (double)moved / 1e6 / seconds : 0);
+    reported = now;
+}
+
+/* Counts, and reports once a second. */
+static void moving(uint64_t bytes)
+{
+    moved += bytes;
+    if (verbose && ipc_clock() - reported >= 1000000000)
+        report(ipc_clock());
+}
+
+/* Until fd is ready (-1: none) or the time is over; or a signal comes, which ends the program. */
+static void ready(int fd, short events, const struct timespec *limit)
+{
+    struct pollfd p[2] = {{signals_fd, POLLIN, 0}, {fd, events, 0}};
+    struct signalfd_siginfo came;
+
+    while (ppoll(p, 2, limit, NULL) < 0)
+        if (errno != EINTR)
+            err(1, "poll");
+    if (p[0].revents != 0 && read(signals_fd, &came, sizeof came) == (ssize_t)sizeof came) {
+        leave();
+        (void)signal((int)came.ssi_signo, SIG_DFL);
+        (void)sigprocmask(SIG_UNBLOCK, &signals, NULL);
+        (void)raise((int)came.ssi_signo);
+    }
+}
+
+static void fail(int status, const char *what)
+{
+    leave();
+    errx(status, "%s", what);
+}
+
+/* Waits a little longer each time: first spinning, then giving the core away, then asleep. Returns
+ * 1 when it has slept: time to ask whether the other side still lives. */
+static int patience(unsigned *tries)
+{
+    static const struct timespec nap = {0, 200000};
+
+    if (++*tries < 2000) {
+        ck_pr_stall();
+    } else if (*tries < 2100) {
+        (void)sched_yield();
+    } else {
+        ready(-1, 0, &nap);
+        moving(0);
+        return 1;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------ the sender */
+
+/* Dies if a receiver was here and is no more. */
+static void check_receiver(const struct chunks_producer *out, uint64_t *receiver)
+{
+    uint64_t now = chunks_producer_peer(out);
+
+    if (now != 0)
+        *receiver = now;
+    if (*receiver != 0 && (now == 0 || !ipc_shm_alive(&seg, now)))
+        fail(DIED, "the receiver died before the end");
+}
+
+static void send_all(void)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    struct chunks_producer out;
+    uint64_t receiver = 0;
+    int64_t deadline = ipc_in_ms(1000);
+    unsigned tries = 0;
+    struct chunk *c;
+    ssize_t n;
+    int rc;
+
+    how.flags = IPC_SHM_FRESH; /* what a killed pair left is of no use to anyone */
+    while ((rc = ipc_shm_create_with(&seg, name, (CAPACITY + 1) * sizeof *c + 4096, &how)) ==
+               -EEXIST &&
+           ipc_clock() < deadline)
+        (void)patience(&tries); /* a receiver may be discarding the same remains */
+    if (rc != 0)
+        errx(1, "%s", ipc_shm_why(&seg));
+    owner = 1;
+    if (chunks_create(&out, &seg, "chunks", CAPACITY) != 0)
+        fail(1, ipc_shm_why(&seg));
+    do {
+        for (tries = 0; (c = chunks_claim(&out)) == NULL;) {
+            if (chunks_producer_error(&out) != 0)
+                fail(1, "the segment is corrupt");
+            if (patience(&tries))
+                check_receiver(&out, &receiver);
+        }
+        ready(STDIN_FILENO, POLLIN, NULL);
+        n = read(STDIN_FILENO, c->data, sizeof c->data);
+        if (n < 0) {
+            leave();
+            err(1, "cannot read");
+        }
+        c->bytes = (uint64_t)n;
+        (void)chunks_commit(&out);
+        moving((uint64_t)n);
+    } while (n > 0);
+    for (tries = 0; chunks_producer_was_size(&out) > 0;)
+        if (patience(&tries) && chunks_producer_was_size(&out) > 0)
+            check_receiver(&out, &receiver);
+}
+
+/* ------------------------------------------------------------------ the receiver */
+
+/* Opens a segment whose sender lives; removes what a dead one left. */
+static void meet_sender(struct chunks_consumer *in)
+{
+    unsigned tries = 0;
+    int rc;
+
+    for (;;) {
+        rc = ipc_shm_open(&seg, name, IPC_NOW);
+        if (rc == 0) {
+            /* Its ring comes within an instant, unless it dies in it. */
+            seg.deadline = ipc_in_ms(1000);
+            rc = chunks_open(in, &seg, "chunks");
+            if (rc == 0 && ipc_shm_alive(&seg, chunks_consumer_peer(in)))
+                return;
+            if (rc == 0 || rc == -ETIMEDOUT)
+                (void)ipc_shm_unlink(name);
+            if (rc == -EBUSY)
+                errx(1, "another receiver reads '%s'", name);
+            ipc_shm_close(&seg);
+        }
+        if (rc != 0 && rc != -ENOENT && rc != -ETIMEDOUT)
+            errx(1, "%s", ipc_shm_why(&seg));
+        (void)patience(&tries);
+    }
+}
+
+static void write_all(const unsigned char *data, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t n;
+
+        ready(STDOUT_FILENO, POLLOUT, NULL);
+        n = write(STDOUT_FILENO, data, bytes);
+        if (n < 0 && errno != EAGAIN) {
+            leave();
+            err(1, "cannot write");
+        }
+        data += n > 0 ? n : 0;
+        bytes -= n > 0 ? (size_t)n : 0;
+    }
+}
+
+static void receive_all(void)
+{
+    struct chunks_consumer in;
+    const struct chunk *c;
+    unsigned tries;
+    uint64_t bytes;
+
+    meet_sender(&in);
+    began = reported = ipc_clock();
+    do {
+        for (tries = 0; (c = chunks_peek(&in)) == NULL;) {
+            if (chunks_consumer_error(&in) != 0)
+                fail(1, "the segment is corrupt");
+            /* What it sent before it died is all there: only then look again, and last. */
+            if (patience(&tries) && !ipc_shm_alive(&seg, chunks_consumer_peer(&in)) &&
+                (c = chunks_peek(&in)) == NULL) {
+                owner = 1;
+                fail(DIED, "the sender died before the end");
+            }
+            if (c != NULL)
+                break;
+        }
+        bytes = c->bytes;
+        if (bytes > sizeof c->data)
+            fail(1, "the segment is corrupt");
+        write_all(c->data, (size_t)bytes);
+        (void)chunks_release(&in);
+        moving(bytes);
+    } while (bytes > 0);
+    chunks_consumer_detach(&in);
+}
+
+/* ------------------------------------------------------------------ main */
+
+int main(int argc, char **argv)
+{
+    static const char usage[] = "usage: ipc_cat [-v] -s NAME < input\n"
+                                "       ipc_cat [-v] -r NAME > output\n"
+                                "Moves bytes from the sender to the receiver of the same NAME.\n"
+                                "  -v  report progress and rate\n";
+    int option, role = 0;
+
+    while ((option = getopt(argc, argv, "s:r:vh")) != -1)
+        switch (option) {
+        case 's':
+        case 'r':
+            role = role == 0 ? option : '?';
+            name = optarg;
+            break;
+        case 'v':
+            verbose = 1;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            role = '?';
+        }
+    if (optind != argc || (role != 's' && role != 'r')) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    signals_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    if (signals_fd < 0)
+        err(1, "signalfd");
+    (void)signal(SIGPIPE, SIG_IGN); /* cannot write: Broken pipe */
+    began = reported = ipc_clock();
+    if (role == 's')
+        send_all();
+    else
+        receive_all();
+    if (verbose)
+        report(ipc_clock());
+    leave();
+    return 0;
+}
