@@ -195,7 +195,7 @@ CK_CC_INLINE static int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint
     /* Without it the old magic could outlive the fields it vouches for. Partner: the load fence in
      * ipc_spsc_check_. */
     ck_pr_fence_store();
-    memset(&r->abi, 0, footprint - offsetof(struct ipc_spsc_shared, abi));
+    memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
     r->abi = IPC_SPSC_ABI;
     r->order = IPC_RING_ORDER;
     r->line = IPC_RING_LINE;

@@ -140,6 +140,14 @@ CK_CC_INLINE static int64_t ipc_clock(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* Nanoseconds until the deadline, 0 when it has passed. */
+CK_CC_INLINE static int64_t ipc_left_(int64_t deadline)
+{
+    int64_t now = deadline > IPC_NOW ? ipc_clock() : 0;
+
+    return deadline > now ? deadline - now : 0;
+}
+
 /* The deadline ms milliseconds from now; IPC_FOREVER for a negative or very large ms. */
 CK_CC_INLINE static int64_t ipc_in_ms(int64_t ms)
 {
@@ -278,19 +286,18 @@ CK_CC_INLINE static const char *ipc_shm_why(const struct ipc_shm *seg)
 
 /* ------------------------------------------------------------------ proofs of life and death */
 
-/* Reads a process's start time, in clock ticks since boot. 0, -ESRCH when there is no such process
- * or only its zombie, or another negative errno when that cannot be told. */
-CK_CC_INLINE static int ipc_shm_started_(pid_t pid, uint64_t *start)
+/* Reads a process's start time, in clock ticks since boot, from its /proc/.../stat. 0, -ESRCH when
+ * there is only its zombie, or the negative errno of open. */
+CK_CC_INLINE static int ipc_shm_started_(const char *path, uint64_t *start)
 {
-    char path[32], text[1024], *p;
+    char text[1024], *p;
     ssize_t n;
     int fd, field, state = 0;
     long threads = 0;
 
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) /* hidden (hidepid=), or gone: kill tells them apart */
-        return kill(pid, 0) != 0 && errno == ESRCH ? -ESRCH : -EACCES;
+    if (fd < 0)
+        return -errno;
     n = read(fd, text, sizeof text - 1);
     (void)close(fd);
     if (n <= 0) /* it died between open and read */
@@ -322,6 +329,28 @@ CK_CC_INLINE static uint64_t ipc_shm_pid_ns_(void)
     return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
+/* 1 when the process with this pid in our namespace is gone, or is not the one that started then.
+ */
+CK_CC_INLINE static int ipc_shm_gone_(pid_t pid, uint64_t then)
+{
+    char path[32], self[16];
+    uint64_t start;
+    ssize_t n;
+    int rc;
+
+    if (kill(pid, 0) != 0 && errno == ESRCH)
+        return 1;
+    /* After unshare, /proc may still be that of another namespace, where the pid is a stranger's.
+     */
+    n = readlink("/proc/self", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    if (strtol(self, NULL, 10) != (long)getpid())
+        return 0;
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    rc = ipc_shm_started_(path, &start);
+    return rc == -ESRCH || (rc == 0 && start != then);
+}
+
 #ifndef F_OFD_GETLK
 #define F_OFD_GETLK 36
 #define F_OFD_SETLK 37
@@ -349,10 +378,9 @@ CK_CC_INLINE static int ipc_shm_alive_(const void *arg, uint64_t id)
 {
     const struct ipc_shm *seg = (const struct ipc_shm *)arg;
     const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
-    uint64_t start, then, ns;
+    uint64_t then, ns;
     uint32_t pid;
     short type = F_WRLCK;
-    int rc;
 
     if (id == 0 || ck_pr_load_64(&m->id) != id)
         return 0; /* it left, or another has its entry: only its lock's holder may change it */
@@ -368,8 +396,7 @@ CK_CC_INLINE static int ipc_shm_alive_(const void *arg, uint64_t id)
     ns = ck_pr_load_64(&m->pid_ns);
     if (ns == 0 || ns != ipc_shm_pid_ns_() || pid > INT_MAX)
         return 1; /* its pid means nothing here */
-    rc = ipc_shm_started_((pid_t)pid, &start);
-    return !(rc == -ESRCH || (rc == 0 && start != then));
+    return !ipc_shm_gone_((pid_t)pid, then);
 }
 
 /* Becomes a member. seg->fd is a file description of our own, seg->base is mapped. */
@@ -377,10 +404,11 @@ CK_CC_INLINE static int ipc_shm_join_(struct ipc_shm *seg)
 {
     uint64_t start, generation;
     unsigned i;
-    int rc = ipc_shm_started_(getpid(), &start);
+    int rc = ipc_shm_started_("/proc/self/stat", &start);
 
     if (rc != 0)
-        return ipc_shm_refuse(seg, -ENOSYS, "cannot read /proc/self/stat: is /proc mounted?");
+        return ipc_shm_refuse(seg, rc == -ENOENT ? -ENOSYS : rc, "cannot read /proc/self/stat: %s",
+                              rc == -ENOENT ? "is /proc mounted?" : strerror(-rc));
     for (i = 0; i < IPC_SHM_MEMBERS; i++) {
         struct ipc_shm_member_ *m = &seg->base->member[i];
         short type = F_WRLCK;
@@ -865,9 +893,9 @@ CK_CC_INLINE static int ipc_shm_create(struct ipc_shm *seg, const char *name, si
 CK_CC_INLINE static int ipc_shm_wait_(int64_t deadline)
 {
     struct timespec nap = {0, 1000000};
-    int64_t left = deadline == IPC_NOW ? 0 : deadline - ipc_clock();
+    int64_t left = ipc_left_(deadline);
 
-    if (left <= 0)
+    if (left == 0)
         return 0;
     if (left < nap.tv_nsec)
         nap.tv_nsec = (long)left;
@@ -1002,14 +1030,14 @@ CK_CC_INLINE static int ipc_shm_poll_(int socket, int64_t deadline)
     p.fd = socket;
     p.events = POLLIN;
     for (;;) {
-        int64_t left = deadline == IPC_NOW ? 0 : (deadline - ipc_clock() + 999999) / 1000000;
+        int64_t left = ipc_left_(deadline);
 
-        n = poll(&p, 1, left <= 0 ? 0 : left < 1000 ? (int)left : 1000);
+        n = poll(&p, 1, left < 1000000000 ? (int)((left + 999999) / 1000000) : 1000);
         if (n > 0)
             return 0;
         if (n < 0 && errno != EINTR)
             return -errno;
-        if (n == 0 && left <= 0)
+        if (n == 0 && left == 0)
             return -ETIMEDOUT;
     }
 }
@@ -1181,8 +1209,10 @@ CK_CC_INLINE static int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t
 
     do {
         used = ck_pr_load_64(&seg->base->used);
+        if (used < sizeof *seg->base || used > seg->size)
+            return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
         *offset = (used + IPC_SHM_LINE - 1) & ~(uint64_t)(IPC_SHM_LINE - 1);
-        if (used < sizeof *seg->base || *offset > seg->size || size > seg->size - *offset)
+        if (*offset > seg->size || size > seg->size - *offset)
             return ipc_shm_refuse(
                 seg, -ENOSPC, "no room for %zu bytes in a segment with %llu free", size,
                 (unsigned long long)(*offset < seg->size ? seg->size - *offset : 0));
@@ -1201,12 +1231,13 @@ CK_CC_INLINE static int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t
  *   -EBUSY         a live process is making it
  *   -EINVAL        the name or the size is empty; -ENAMETOOLONG: more than 63 bytes of name
  *   -ENOSPC        the segment has not that many bytes left, or 64 objects already
+ *   -EBADMSG       the directory is corrupt
  */
 CK_CC_INLINE static int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type,
                                      size_t size, struct ipc_shm_object *o)
 {
     struct ipc_shm_entry_ *e;
-    uint64_t hash, state, offset;
+    uint64_t hash, state, offset = 0;
     unsigned i = 0;
     int rc = ipc_shm_object_name_(seg, name, &hash);
 

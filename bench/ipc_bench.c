@@ -14,6 +14,11 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
+#ifdef __clang__
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
 #ifndef BENCH_FLAGS
 #define BENCH_FLAGS "unknown"
 #endif
@@ -191,7 +196,7 @@ static json_t *machine(void)
     (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:[ii], s:s, s:s}", "cpu", cpu, "cores",
                      (int)sysconf(_SC_NPROCESSORS_ONLN), "arch", u.machine, "kernel", u.release,
-                     "compiler", __VERSION__, "flags", BENCH_FLAGS, "ck", CK_VERSION, "pinned",
+                     "compiler", COMPILER, "flags", BENCH_FLAGS, "ck", CK_VERSION, "pinned",
                      core[0], core[1], "commit", BENCH_COMMIT, "date", when);
 }
 
@@ -233,11 +238,11 @@ static void print_table(const json_t *about)
     uint64_t bytes = 0;
     int i;
 
-    printf(
-        "%s, %s, %lld cores; Linux %s; %s %s\n", json_string_value(json_object_get(about, "cpu")),
-        json_string_value(json_object_get(about, "arch")),
-        (long long)json_integer_value(json_object_get(about, "cores")),
-        json_string_value(json_object_get(about, "kernel")), "gcc/clang " __VERSION__, BENCH_FLAGS);
+    printf("%s, %s, %lld cores; Linux %s; %s %s\n",
+           json_string_value(json_object_get(about, "cpu")),
+           json_string_value(json_object_get(about, "arch")),
+           (long long)json_integer_value(json_object_get(about, "cores")),
+           json_string_value(json_object_get(about, "kernel")), COMPILER, BENCH_FLAGS);
     for (i = 0; i < cases; i++) {
         const struct result *x = &results[i], *kernel = best_kernel(x->of);
         int rate = is_rate(x->of);

@@ -23,29 +23,29 @@ BENCH_SIZES(BENCH_MESSAGE)
     {                                                                                              \
         struct ring##B##_producer p;                                                               \
         ipc_attach##B(r, "to", NULL, &p, NULL);                                                    \
-        BENCH_STREAM_SERVE(B, while (ring##B##_push(&p, &m) != 0) ck_pr_stall());                                \
+        BENCH_STREAM_SERVE(B, while (ring##B##_push(&p, &m) != 0) ck_pr_stall());                  \
     }                                                                                              \
     static uint64_t ipc_stream_measure##B(struct bench_run *r)                                     \
     {                                                                                              \
         struct ring##B##_consumer c;                                                               \
         ipc_attach##B(r, NULL, "to", NULL, &c);                                                    \
-        BENCH_STREAM_MEASURE(B, while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                               \
+        BENCH_STREAM_MEASURE(B, while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                 \
     }                                                                                              \
     static void ipc_pingpong_serve##B(struct bench_run *r)                                         \
     {                                                                                              \
         struct ring##B##_producer p;                                                               \
         struct ring##B##_consumer c;                                                               \
         ipc_attach##B(r, "fro", "to", &p, &c);                                                     \
-        BENCH_PINGPONG_SERVE(B, while (ring##B##_push(&p, &m) != 0) ck_pr_stall(),                               \
-                             while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                                  \
+        BENCH_PINGPONG_SERVE(B, while (ring##B##_push(&p, &m) != 0) ck_pr_stall(),                 \
+                             while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                    \
     }                                                                                              \
     static uint64_t ipc_pingpong_measure##B(struct bench_run *r)                                   \
     {                                                                                              \
         struct ring##B##_producer p;                                                               \
         struct ring##B##_consumer c;                                                               \
         ipc_attach##B(r, "to", "fro", &p, &c);                                                     \
-        BENCH_PINGPONG_MEASURE(B, while (ring##B##_push(&p, &m) != 0) ck_pr_stall(),                             \
-                               while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                                \
+        BENCH_PINGPONG_MEASURE(B, while (ring##B##_push(&p, &m) != 0) ck_pr_stall(),               \
+                               while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                  \
     }
 
 BENCH_SIZES(IPC_CASES)
@@ -100,22 +100,24 @@ static struct ck_pair *ck_find(struct bench_run *r, const char *name)
     static void ck_stream_serve##B(struct bench_run *r)                                            \
     {                                                                                              \
         struct ck_pair *to = ck_find(r, "to");                                                     \
-        BENCH_STREAM_SERVE(B, while (!ck_send##B(to, &m)) ck_pr_stall());                                        \
+        BENCH_STREAM_SERVE(B, while (!ck_send##B(to, &m)) ck_pr_stall());                          \
     }                                                                                              \
     static uint64_t ck_stream_measure##B(struct bench_run *r)                                      \
     {                                                                                              \
         struct ck_pair *to = ck_find(r, "to");                                                     \
-        BENCH_STREAM_MEASURE(B, while (!ck_recv##B(to, &m)) ck_pr_stall());                                      \
+        BENCH_STREAM_MEASURE(B, while (!ck_recv##B(to, &m)) ck_pr_stall());                        \
     }                                                                                              \
     static void ck_pingpong_serve##B(struct bench_run *r)                                          \
     {                                                                                              \
         struct ck_pair *to = ck_find(r, "to"), *fro = ck_find(r, "fro");                           \
-        BENCH_PINGPONG_SERVE(B, while (!ck_send##B(fro, &m)) ck_pr_stall(), while (!ck_recv##B(to, &m)) ck_pr_stall());        \
+        BENCH_PINGPONG_SERVE(B, while (!ck_send##B(fro, &m)) ck_pr_stall(),                        \
+                             while (!ck_recv##B(to, &m)) ck_pr_stall());                           \
     }                                                                                              \
     static uint64_t ck_pingpong_measure##B(struct bench_run *r)                                    \
     {                                                                                              \
         struct ck_pair *to = ck_find(r, "to"), *fro = ck_find(r, "fro");                           \
-        BENCH_PINGPONG_MEASURE(B, while (!ck_send##B(to, &m)) ck_pr_stall(), while (!ck_recv##B(fro, &m)) ck_pr_stall());      \
+        BENCH_PINGPONG_MEASURE(B, while (!ck_send##B(to, &m)) ck_pr_stall(),                       \
+                               while (!ck_recv##B(fro, &m)) ck_pr_stall());                        \
     }
 
 BENCH_SIZES(CK_CASES)

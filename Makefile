@@ -1,0 +1,47 @@
+# ipc_ring: single headers, so there is nothing to build but what shows and checks them.
+#
+#   make deps bench   install what is missing, measure this machine
+#   make deps check   install what is missing, run all tests
+#   make              the benchmark and the examples, in build/
+#   make install      the headers, to $(DESTDIR)$(PREFIX)/include
+
+CC = gcc
+CXX = g++
+CFLAGS = -O2
+PREFIX = /usr/local
+
+HEADERS = ipc_shm.h ipc_ring.h
+STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
+WARN = -Wall -Wextra -Werror
+COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+BENCH = bench/ipc_bench.c bench/rings.c bench/kernel.c bench/limits.c
+
+all: build/ipc_bench build/ipc_cat
+
+deps:
+	@sh .ci/deps
+
+build/ipc_bench: $(BENCH) bench/bench.h $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"' \
+	    $(BENCH) -o $@ -ljansson
+
+build/ipc_cat: examples/ipc_cat.c $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@
+
+bench: build/ipc_bench
+	build/ipc_bench --json build/bench.json
+
+check: all
+	@CC='$(CC)' CXX='$(CXX)' STRICT='$(STRICT)' WARN='$(WARN)' sh tests/run
+
+install:
+	install -d $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include
+
+clean:
+	rm -rf build
+
+build:
+	mkdir -p build
+
+.PHONY: all deps bench check install clean

@@ -1,0 +1,844 @@
+/* ipc_ring.h on plain memory: what it promises, at its edges and under hostile memory. */
+#define _GNU_SOURCE
+#include "ipc_ring.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ------------------------------------------------------------------ helpers */
+
+static const uint64_t starts[] = {0, UINT32_MAX - 2, UINT64_C(1) << 63, (UINT64_C(1) << 63) - 3};
+enum { STARTS = sizeof starts / sizeof starts[0] };
+
+/* Shared with the children of the test. */
+static void *shared(size_t size)
+{
+    void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(mem, MAP_FAILED);
+    return mem;
+}
+
+/* A ring whose positions begin at `start`, in memory that was not clean. */
+static void *ring(size_t bytes, uint64_t capacity, uint64_t start)
+{
+    size_t size = ipc_spsc_footprint(bytes, capacity);
+    void *mem = shared(size);
+
+    memset(mem, 0xa5, size);
+    assert_int_equal(ipc_spsc_init(mem, size, bytes, capacity), 0);
+    ((struct ipc_spsc_shared *)mem)->head = start;
+    return mem;
+}
+
+static void ring_free(void *mem, size_t bytes, uint64_t capacity)
+{
+    (void)munmap(mem, ipc_spsc_footprint(bytes, capacity));
+}
+
+static void both(void *mem, size_t bytes, uint64_t capacity, struct ipc_spsc_producer *p,
+                 struct ipc_spsc_consumer *c)
+{
+    size_t size = ipc_spsc_footprint(bytes, capacity);
+
+    assert_int_equal(ipc_spsc_produce(p, mem, size, bytes, NULL), 0);
+    assert_int_equal(ipc_spsc_consume(c, mem, size, bytes, NULL), 0);
+}
+
+/* Message number n of some size: every byte depends on n and on where it stands. */
+static void fill(unsigned char *m, size_t bytes, uint64_t n)
+{
+    size_t i;
+
+    for (i = 0; i < bytes; i++)
+        m[i] = (unsigned char)((n + i) * 0x9e3779b97f4a7c15u >> 56);
+}
+
+static int is_message(const unsigned char *m, size_t bytes, uint64_t n)
+{
+    unsigned char want[8192];
+
+    fill(want, bytes, n);
+    return memcmp(m, want, bytes) == 0;
+}
+
+static uint64_t seed;
+
+static uint64_t rnd(uint64_t below)
+{
+    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed % below;
+}
+
+static int alive_says(const void *arg, uint64_t id)
+{
+    (void)id;
+    return *(const int *)arg;
+}
+
+static struct ipc_peer peer(uint64_t id, const int *others_alive)
+{
+    struct ipc_peer me;
+
+    memset(&me, 0, sizeof me);
+    me.id = id;
+    me.alive = alive_says;
+    me.arg = others_alive;
+    return me;
+}
+
+/* ------------------------------------------------------------------ geometry */
+
+static void slots_fill_lines_and_never_straddle_one(void **state)
+{
+    size_t bytes;
+
+    (void)state;
+    for (bytes = 1; bytes < 5000; bytes++) {
+        size_t stride = ipc_ring_stride_(bytes);
+
+        assert_true(stride >= bytes + 8 && stride < bytes + 8 + 64);
+        assert_true(64 % stride == 0 || stride % 64 == 0);
+    }
+    assert_int_equal(ipc_ring_stride_(8), 16);
+    assert_int_equal(ipc_ring_stride_(56), 64);
+    assert_int_equal(ipc_ring_stride_(57), 128);
+    assert_int_equal(ipc_ring_stride_(120), 128);
+    assert_int_equal(ipc_ring_stride_(1016), 1024);
+}
+
+static void impossible_geometry_is_refused(void **state)
+{
+    static const uint64_t capacities[] = {0,
+                                          3,
+                                          6,
+                                          UINT64_MAX,
+                                          UINT64_C(1) << 63,
+                                          UINT64_C(1) << 62,
+                                          UINT64_C(1) << 60,
+                                          (UINT64_C(1) << 32) + 1};
+    unsigned char *mem = shared(1 << 20);
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof capacities / sizeof capacities[0]; i++) {
+        assert_int_equal(ipc_spsc_footprint(8, capacities[i]), 0);
+        assert_int_equal(ipc_spsc_init(mem, 1 << 20, 8, capacities[i]), -EINVAL);
+    }
+    assert_int_equal(ipc_spsc_footprint(0, 4), 0);
+    assert_int_equal(ipc_spsc_footprint(SIZE_MAX, 4), 0);
+    assert_int_equal(ipc_spsc_footprint(SIZE_MAX - 7, 4), 0);
+    assert_int_equal(ipc_spsc_footprint(SIZE_MAX / 4, 4), 0);
+    assert_int_equal(ipc_spsc_init(mem, 1 << 20, 0, 4), -EINVAL);
+    assert_int_equal(ipc_spsc_init(NULL, 1 << 20, 8, 4), -EINVAL);
+    assert_int_equal(ipc_spsc_init(mem + 8, 1 << 19, 8, 4), -EINVAL);
+    assert_int_equal(ipc_spsc_init(mem, ipc_spsc_footprint(8, 4) - 1, 8, 4), -ENOSPC);
+    assert_int_equal(ipc_spsc_init(mem, ipc_spsc_footprint(8, 4), 8, 4), 0);
+    (void)munmap(mem, 1 << 20);
+}
+
+/* ------------------------------------------------------------------ attach */
+
+static void attach_names_what_does_not_match(void **state)
+{
+    static const struct {
+        size_t at;
+        uint64_t value;
+        size_t width;
+        int rc;
+        const char *why;
+    } wrong[] = {
+        {offsetof(struct ipc_spsc_shared, magic), 0, 8, -EAGAIN, "not initialised"},
+        {offsetof(struct ipc_spsc_shared, magic), 12345, 8, -EPROTO, "not an SPSC ring"},
+        {offsetof(struct ipc_spsc_shared, order), IPC_RING_SWAPPED, 4, -EPROTO, "byte order"},
+        {offsetof(struct ipc_spsc_shared, order), 7, 4, -EPROTO, "not an SPSC ring"},
+        {offsetof(struct ipc_spsc_shared, abi), 2, 4, -EPROTO, "ABI: 2 there, 1 here"},
+        {offsetof(struct ipc_spsc_shared, line), 128, 4, -EPROTO, "line size: 128 there, 64 here"},
+        {offsetof(struct ipc_spsc_shared, bytes), 24, 8, -EPROTO, "bytes: 24 there, 16 here"},
+        {offsetof(struct ipc_spsc_shared, capacity), 0, 8, -EPROTO, "does not fit"},
+        {offsetof(struct ipc_spsc_shared, capacity), 3, 8, -EPROTO, "does not fit"},
+        {offsetof(struct ipc_spsc_shared, capacity), 8, 8, -EPROTO, "does not fit"},
+        {offsetof(struct ipc_spsc_shared, capacity), UINT64_C(1) << 59, 8, -EPROTO, "not fit"},
+    };
+    const int dead = 0;
+    size_t size = ipc_spsc_footprint(16, 4), i;
+
+    (void)state;
+    for (i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct ipc_peer me = peer(7, &dead);
+        struct ipc_spsc_producer p;
+        struct ipc_spsc_consumer c;
+        char *mem = ring(16, 4, 0), message[16] = "";
+
+        memcpy(mem + wrong[i].at, &wrong[i].value, wrong[i].width);
+        assert_int_equal(ipc_spsc_produce(&p, mem, size, 16, &me), wrong[i].rc);
+        if (strstr(me.why, wrong[i].why) == NULL)
+            fail_msg("'%s' does not say '%s'", me.why, wrong[i].why);
+        assert_int_equal(ipc_spsc_consume(&c, mem, size, 16, NULL), wrong[i].rc);
+        /* A handle that was refused answers with the refusal. */
+        assert_int_equal(ipc_spsc_push(&p, message, 16), -EMSGSIZE);
+        assert_int_equal(ipc_spsc_producer_error(&p), wrong[i].rc);
+        assert_null(ipc_spsc_claim(&p));
+        assert_null(ipc_spsc_peek(&c));
+        assert_int_equal(ipc_spsc_commit(&p), -EINVAL);
+        assert_int_equal(ipc_spsc_release(&c), -EINVAL);
+        assert_int_equal(ipc_spsc_producer_was_size(&p) + ipc_spsc_consumer_was_size(&c), 0);
+        ipc_spsc_producer_detach(&p);
+        ipc_spsc_consumer_detach(&c);
+        ring_free(mem, 16, 4);
+    }
+}
+
+static void attach_checks_its_arguments(void **state)
+{
+    const int dead = 0;
+    struct ipc_peer nobody = peer(0, &dead);
+    struct ipc_spsc_producer p;
+    size_t size = ipc_spsc_footprint(16, 4);
+    char *mem = ring(16, 4, 0);
+
+    (void)state;
+    assert_int_equal(ipc_spsc_produce(&p, NULL, size, 16, NULL), -EINVAL);
+    assert_int_equal(ipc_spsc_produce(&p, mem + 1, size, 16, NULL), -EINVAL);
+    assert_int_equal(ipc_spsc_produce(&p, mem, 100, 16, NULL), -EINVAL);
+    assert_int_equal(ipc_spsc_produce(&p, mem, size - 1, 16, NULL), -EPROTO);
+    assert_int_equal(ipc_spsc_produce(&p, mem, size, 0, NULL), -EINVAL);
+    assert_int_equal(ipc_spsc_produce(&p, mem, size, 17, NULL), -EPROTO);
+    assert_int_equal(ipc_spsc_produce(&p, mem, size, 16, &nobody), -EINVAL);
+    assert_int_equal(ipc_spsc_produce(&p, mem, size, 16, NULL), 0);
+    ring_free(mem, 16, 4);
+}
+
+static void an_end_has_one_holder_until_it_is_proven_dead(void **state)
+{
+    int others_alive = 1;
+    struct ipc_peer a = peer(7, &others_alive), b = peer(8, &others_alive);
+    struct ipc_spsc_producer p, q;
+    struct ipc_spsc_consumer c, d;
+    size_t size = ipc_spsc_footprint(8, 4);
+    void *mem = ring(8, 4, 0);
+    uint64_t m = 1;
+
+    (void)state;
+    assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, &a), 0);
+    assert_int_equal(ipc_spsc_consume(&c, mem, size, 8, &a), 0);
+    assert_int_equal(ipc_spsc_producer_peer(&p), 7);
+    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, &b), -EBUSY);
+    assert_non_null(strstr(b.why, "taken; peer: 7 there, 8 here"));
+    assert_int_equal(ipc_spsc_consume(&d, mem, size, 8, &b), -EBUSY);
+    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, NULL), -EBUSY);
+    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, &a), -EBUSY); /* twice by one, too */
+
+    others_alive = 0;
+    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, NULL), -EBUSY); /* who knows of no death */
+    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, &b), 0);
+    assert_int_equal(ipc_spsc_consumer_peer(&c), 8);
+    ipc_spsc_producer_detach(
+        &p); /* not dead at all, but it lost its end: leaves the new holder be */
+    assert_int_equal(ipc_spsc_consumer_peer(&c), 8);
+    ipc_spsc_producer_detach(&q);
+    assert_int_equal(ipc_spsc_consumer_peer(&c), 0);
+    assert_int_equal(ipc_spsc_push(&q, &m, 8), -EMSGSIZE);
+    assert_int_equal(ipc_spsc_producer_error(&q), -EINVAL);
+    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_spsc_push(&q, &m, 8), 0);
+    ipc_spsc_consumer_detach(&c);
+    assert_int_equal(ipc_spsc_consume(&d, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_spsc_pop(&d, &m, 8), 0);
+    ring_free(mem, 8, 4);
+}
+
+/* ------------------------------------------------------------------ first in, first out */
+
+static void every_size_and_capacity_keeps_every_byte(void **state)
+{
+    static const size_t sizes[] = {1,   2,   3,   7,   8,   9,   13,   15,   16,   17,  23,
+                                   24,  25,  31,  32,  33,  55,  56,   57,   63,   64,  65,
+                                   119, 120, 121, 255, 256, 257, 1000, 1016, 1017, 4096};
+    static const uint64_t capacities[] = {1, 2, 4, 32, 64, 256};
+    size_t i, k, s;
+    unsigned combinations = 0;
+
+    (void)state;
+    for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (k = 0; k < sizeof capacities / sizeof capacities[0]; k++)
+            for (s = 0; s < STARTS; s++) {
+                struct ipc_spsc_producer p;
+                struct ipc_spsc_consumer c;
+                unsigned char m[8192 + 1];
+                size_t bytes = sizes[i];
+                uint64_t capacity = capacities[k], sent = 0, seen = 0, lap;
+                void *mem = ring(bytes, capacity, starts[s]);
+
+                both(mem, bytes, capacity, &p, &c);
+                assert_int_equal(ipc_spsc_push(&p, m, bytes + 1), -EMSGSIZE);
+                assert_int_equal(ipc_spsc_push(&p, m, bytes - 1), -EMSGSIZE);
+                assert_int_equal(ipc_spsc_pop(&c, m, bytes + 1), -EMSGSIZE);
+                assert_int_equal(ipc_spsc_pop(&c, m, 0), -EMSGSIZE);
+                for (lap = 0; lap < 5; lap++) {
+                    for (;;) {
+                        fill(m, bytes, sent);
+                        if (ipc_spsc_push(&p, m, bytes) != 0)
+                            break;
+                        sent++;
+                    }
+                    assert_int_equal(ipc_spsc_push(&p, m, bytes), -EAGAIN);
+                    assert_int_equal(sent - seen, capacity);
+                    assert_int_equal(ipc_spsc_producer_was_size(&p), capacity);
+                    assert_int_equal(ipc_spsc_consumer_was_size(&c), capacity);
+                    while (seen < sent) {
+                        m[bytes] = 0x5a;
+                        assert_int_equal(ipc_spsc_pop(&c, m, bytes), 0);
+                        assert_true(is_message(m, bytes, seen));
+                        assert_int_equal(m[bytes], 0x5a);
+                        seen++;
+                    }
+                    assert_int_equal(ipc_spsc_pop(&c, m, bytes), -EAGAIN);
+                    assert_int_equal(ipc_spsc_producer_was_size(&p), 0);
+                    assert_int_equal(ipc_spsc_consumer_was_size(&c), 0);
+                }
+                ring_free(mem, bytes, capacity);
+                combinations++;
+            }
+    print_message("note: %u combinations of size, capacity and position\n", combinations);
+}
+
+/* Every call in random order, attaching again included, against a count of what is inside. */
+static void any_order_of_calls_agrees_with_a_queue(void **state)
+{
+    static const size_t sizes[] = {1, 8, 24, 56, 120};
+    unsigned round, calls = 0;
+
+    (void)state;
+    seed = 42;
+    for (round = 0; round < 200; round++) {
+        size_t bytes = sizes[rnd(5)], size;
+        uint64_t capacity = UINT64_C(1) << rnd(8), sent = 0, seen = 0;
+        struct ipc_spsc_producer p;
+        struct ipc_spsc_consumer c;
+        unsigned char m[64 * 120];
+        void *mem = ring(bytes, capacity, starts[rnd(STARTS)]), *slot;
+        const void *peeked;
+        unsigned step;
+
+        size = ipc_spsc_footprint(bytes, capacity);
+        both(mem, bytes, capacity, &p, &c);
+        for (step = 0; step < 2000; step++, calls++) {
+            /* Unpublished positions may make the ring look fuller, never emptier. */
+            int full = sent - seen == capacity;
+            uint64_t n, i;
+            int64_t did;
+            int rc;
+
+            switch (rnd(9)) {
+            case 0:
+                fill(m, bytes, sent);
+                rc = ipc_spsc_push(&p, m, bytes);
+                assert_true(rc == 0 ? !full : rc == -EAGAIN);
+                sent += rc == 0;
+                break;
+            case 1:
+                n = rnd(64);
+                for (i = 0; i < n; i++)
+                    fill(m + i * bytes, bytes, sent + i);
+                did = ipc_spsc_push_n(&p, m, bytes, n);
+                assert_true(did == -EAGAIN || (did >= 0 && (uint64_t)did <= n));
+                assert_true(n > 0 || did == 0);
+                sent += did > 0 ? (uint64_t)did : 0;
+                assert_true(sent - seen <= capacity);
+                break;
+            case 2:
+                slot = ipc_spsc_claim(&p);
+                if (slot == NULL) {
+                    assert_int_equal(ipc_spsc_commit(&p), -EINVAL);
+                    break;
+                }
+                assert_false(full);
+                assert_ptr_equal(ipc_spsc_claim(&p), slot);
+                memset(slot, 0xee, bytes);
+                if (rnd(2)) {
+                    ipc_spsc_cancel(&p);
+                    break;
+                }
+                fill((unsigned char *)slot, bytes, sent);
+                assert_int_equal(ipc_spsc_commit(&p), 0);
+                sent++;
+                break;
+            case 3:
+                rc = ipc_spsc_pop(&c, m, bytes);
+                assert_int_equal(rc, sent == seen ? -EAGAIN : 0);
+                if (rc == 0)
+                    assert_true(is_message(m, bytes, seen++));
+                break;
+            case 4:
+                n = rnd(64);
+                did = ipc_spsc_pop_n(&c, m, bytes, n);
+                n = n < sent - seen ? n : sent - seen;
+                assert_true(did == (int64_t)n || (n == 0 && (did == -EAGAIN || did == 0)));
+                for (i = 0; i < n; i++)
+                    assert_true(is_message(m + i * bytes, bytes, seen++));
+                break;
+            case 5:
+                peeked = ipc_spsc_peek(&c);
+                assert_int_equal(peeked != NULL, sent != seen);
+                assert_ptr_equal(ipc_spsc_peek(&c), peeked);
+                if (peeked == NULL) {
+                    assert_int_equal(ipc_spsc_release(&c), -EINVAL);
+                } else {
+                    assert_true(is_message((const unsigned char *)peeked, bytes, seen));
+                    assert_int_equal(ipc_spsc_release(&c), 0);
+                    seen++;
+                }
+                break;
+            case 6:
+                assert_int_equal(ipc_spsc_consumer_was_size(&c), sent - seen);
+                assert_true(ipc_spsc_producer_was_size(&p) >= sent - seen);
+                ipc_spsc_replay(&c, rnd(300));
+                break;
+            case 7:
+                ipc_spsc_producer_detach(&p);
+                assert_int_equal(ipc_spsc_produce(&p, mem, size, bytes, NULL), 0);
+                break;
+            default:
+                ipc_spsc_consumer_detach(&c); /* publishes: nothing is seen again */
+                assert_int_equal(ipc_spsc_consume(&c, mem, size, bytes, NULL), 0);
+            }
+        }
+        ring_free(mem, bytes, capacity);
+    }
+    print_message("note: %u calls\n", calls);
+}
+
+/* ------------------------------------------------------------------ peers that died */
+
+static void a_new_producer_goes_on_behind_the_last_commit(void **state)
+{
+    const int dead = 0;
+    uint64_t capacity, before, inside, points = 0;
+
+    (void)state;
+    for (capacity = 1; capacity <= 64; capacity *= 4)
+        for (before = 0; before < 2 * capacity; before++)
+            for (inside = 0; inside <= capacity; inside++) {
+                struct ipc_peer a = peer(7, &dead), b = peer(8, &dead);
+                struct ipc_spsc_producer p, q;
+                struct ipc_spsc_consumer c;
+                size_t size = ipc_spsc_footprint(8, capacity);
+                void *mem = ring(8, capacity, starts[points++ % STARTS]), *half;
+                uint64_t i, m;
+
+                assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, &a), 0);
+                assert_int_equal(ipc_spsc_consume(&c, mem, size, 8, &a), 0);
+                for (i = 0; i < before; i++) {
+                    assert_int_equal(ipc_spsc_push(&p, &i, 8), 0);
+                    assert_int_equal(ipc_spsc_pop(&c, &m, 8), 0);
+                    assert_int_equal(ipc_spsc_pop(&c, &m, 8), -EAGAIN); /* publishes */
+                }
+                for (; i < before + inside; i++)
+                    assert_int_equal(ipc_spsc_push(&p, &i, 8), 0);
+                half = ipc_spsc_claim(&p); /* killed in the middle of a message */
+                if (half != NULL)
+                    memset(half, 0xff, 8);
+                assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, &b), 0);
+                for (; i <= before + capacity && ipc_spsc_push(&q, &i, 8) == 0; i++)
+                    ;
+                assert_int_equal(i, before + capacity);
+                for (i = before; i < before + capacity; i++) {
+                    assert_int_equal(ipc_spsc_pop(&c, &m, 8), 0);
+                    assert_int_equal(m, i);
+                }
+                assert_int_equal(ipc_spsc_pop(&c, &m, 8), -EAGAIN);
+                ring_free(mem, 8, capacity);
+            }
+    print_message("note: %llu states\n", (unsigned long long)points);
+}
+
+static void a_new_consumer_sees_again_at_most_what_was_agreed(void **state)
+{
+    static const uint64_t replays[] = {0, 1, 5, 31, 32, UINT64_MAX};
+    const int dead = 0;
+    const uint64_t capacity = 64;
+    size_t size = ipc_spsc_footprint(8, capacity), k;
+
+    (void)state;
+    for (k = 0; k <= sizeof replays / sizeof replays[0]; k++) {
+        uint64_t agreed = k == 6 ? 8 : replays[k] < 32 ? replays[k] : 32, taken;
+
+        for (taken = 0; taken < 200; taken++) {
+            struct ipc_peer a = peer(7, &dead), b = peer(8, &dead);
+            struct ipc_spsc_producer p;
+            struct ipc_spsc_consumer c, d;
+            void *mem = ring(8, capacity, starts[taken % STARTS]);
+            uint64_t sent = 0, m = 0, i;
+
+            assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, &a), 0);
+            assert_int_equal(ipc_spsc_consume(&c, mem, size, 8, &a), 0);
+            if (k < 6)
+                ipc_spsc_replay(&c, replays[k]);
+            for (i = 0; i < taken; i++) {
+                for (; ipc_spsc_push(&p, &sent, 8) == 0; sent++)
+                    ;
+                if (i % 2 == 0) {
+                    assert_int_equal(ipc_spsc_pop(&c, &m, 8), 0);
+                } else {
+                    memcpy(&m, ipc_spsc_peek(&c), 8);
+                    assert_int_equal(ipc_spsc_release(&c), 0);
+                }
+                assert_int_equal(m, i);
+            }
+            sent += ipc_spsc_push(&p, &sent, 8) == 0;
+            /* It is killed here. */
+            assert_int_equal(ipc_spsc_consume(&d, mem, size, 8, &b), 0);
+            assert_int_equal(ipc_spsc_pop(&d, &m, 8), 0);
+            assert_true(m <= taken && taken - m <= agreed);
+            assert_true(agreed > 0 || m == taken);
+            while (m + 1 < sent) {
+                uint64_t next;
+
+                assert_int_equal(ipc_spsc_pop(&d, &next, 8), 0);
+                assert_int_equal(next, ++m);
+            }
+            ring_free(mem, 8, capacity);
+        }
+    }
+}
+
+/* Two processes, killed at random moments and started again, while messages carry their position.
+ */
+struct arena {
+    uint64_t produced, consumed; /* of the children: how far they know to be */
+    uint64_t wrong;
+    int dead[4096]; /* by id, set once the parent has waited for it */
+};
+
+static int arena_alive(const void *arg, uint64_t id)
+{
+    const struct arena *a = (const struct arena *)arg;
+
+    return !ck_pr_load_int(&a->dead[id % 4096]);
+}
+
+struct bulk {
+    uint64_t word[15];
+};
+
+IPC_SPSC(bulks, struct bulk)
+
+static void produce_for_ever(void *mem, size_t size, struct ipc_peer *me, struct arena *a)
+{
+    struct bulks_producer p;
+    struct bulk m;
+    size_t i;
+
+    if (bulks_produce(&p, mem, size, me) != 0)
+        _exit(1);
+    for (;;) {
+        for (i = 0; i < 15; i++)
+            m.word[i] = p.raw.tail;
+        if (bulks_push(&p, &m) == 0)
+            ck_pr_store_64(&a->produced, p.raw.tail);
+        else
+            (void)sched_yield();
+    }
+}
+
+static void consume_for_ever(void *mem, size_t size, struct ipc_peer *me, struct arena *a,
+                             uint64_t replay)
+{
+    struct bulks_consumer c;
+    struct bulk m;
+    uint64_t expect = ck_pr_load_64(&a->consumed), first = 1;
+    size_t i;
+
+    if (bulks_consume(&c, mem, size, me) != 0)
+        _exit(1);
+    bulks_replay(&c, replay);
+    for (;;) {
+        if (bulks_pop(&c, &m) != 0) {
+            (void)sched_yield();
+            continue;
+        }
+        /* The one before may have been killed with one message in its hands, not counted yet. */
+        if (first ? m.word[0] + replay < expect || m.word[0] > expect + 1 : m.word[0] != expect)
+            ck_pr_store_64(&a->wrong, 1 + m.word[0]);
+        for (i = 0; i < 15; i++)
+            if (m.word[i] != m.word[0])
+                ck_pr_store_64(&a->wrong, 1 + m.word[0]);
+        first = 0;
+        expect = m.word[0] + 1;
+        if (expect > ck_pr_load_64(&a->consumed))
+            ck_pr_store_64(&a->consumed, expect);
+    }
+}
+
+static pid_t start(int consumer, uint64_t id, void *mem, size_t size, struct arena *a,
+                   uint64_t replay)
+{
+    pid_t parent = getpid(), pid = fork();
+    struct ipc_peer me;
+
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    memset(&me, 0, sizeof me);
+    me.id = id;
+    me.alive = arena_alive;
+    me.arg = a;
+    if (consumer)
+        consume_for_ever(mem, size, &me, a, replay);
+    produce_for_ever(mem, size, &me, a);
+    _exit(1);
+}
+
+static void killed_and_started_again_nothing_is_lost(void **state)
+{
+    static const uint64_t replays[] = {0, 16};
+    size_t size = bulks_footprint(128), k;
+    unsigned kills = 0;
+
+    (void)state;
+    seed = 7;
+    for (k = 0; k < 2; k++) {
+        void *mem = ring(sizeof(struct bulk), 128, 0);
+        struct arena *a = (struct arena *)shared(sizeof *a);
+        uint64_t id[2] = {1, 2}, next = 3, goal = 0;
+        pid_t pid[2];
+        int i, status;
+
+        for (i = 0; i < 2; i++)
+            pid[i] = start(i, id[i], mem, size, a, replays[k]);
+        for (; next < 400; next++) {
+            goal += rnd(3000);
+            while (ck_pr_load_64(&a->consumed) < goal && ck_pr_load_64(&a->wrong) == 0)
+                (void)sched_yield();
+            i = (int)rnd(2);
+            assert_int_equal(kill(pid[i], SIGKILL), 0);
+            assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+            assert_true(WIFSIGNALED(status)); /* it had not given up by itself */
+            ck_pr_store_int(&a->dead[id[i]], 1);
+            id[i] = next;
+            pid[i] = start(i, id[i], mem, size, a, replays[k]);
+            kills++;
+        }
+        goal += 5000;
+        while (ck_pr_load_64(&a->consumed) < goal && ck_pr_load_64(&a->wrong) == 0)
+            (void)sched_yield();
+        for (i = 0; i < 2; i++) {
+            (void)kill(pid[i], SIGKILL);
+            (void)waitpid(pid[i], &status, 0);
+        }
+        assert_int_equal(a->wrong, 0);
+        (void)munmap(a, sizeof *a);
+        ring_free(mem, sizeof(struct bulk), 128);
+    }
+    print_message("note: %u kills\n", kills);
+}
+
+/* ------------------------------------------------------------------ two processes */
+
+static void processes_at_other_addresses_stream(void **state)
+{
+    static const size_t sizes[] = {1, 8, 56, 120, 1016};
+    static const uint64_t capacities[] = {1, 2, 16, 1024};
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < 5; i++)
+        for (k = 0; k < 4; k++) {
+            size_t bytes = sizes[i], size = ipc_spsc_footprint(bytes, capacities[k]);
+            uint64_t n, count = capacities[k] < 16 ? 20000 : 100000;
+            void *mem = ring(bytes, capacities[k], starts[(i + k) % STARTS]);
+            struct ipc_spsc_consumer c;
+            unsigned char m[1016];
+            int status;
+            pid_t pid = fork();
+
+            assert_true(pid >= 0);
+            if (pid == 0) {
+                struct ipc_spsc_producer p;
+                void *other;
+
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                other = mremap(mem, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+                               (char *)mem - (64 << 20));
+                if (other == MAP_FAILED || ipc_spsc_produce(&p, other, size, bytes, NULL) != 0)
+                    _exit(1);
+                for (n = 0; n < count; n++) {
+                    fill(m, bytes, n);
+                    while (ipc_spsc_push(&p, m, bytes) == -EAGAIN)
+                        (void)sched_yield();
+                }
+                _exit(0);
+            }
+            assert_int_equal(ipc_spsc_consume(&c, mem, size, bytes, NULL), 0);
+            for (n = 0; n < count; n++) {
+                int rc;
+
+                while ((rc = ipc_spsc_pop(&c, m, bytes)) == -EAGAIN)
+                    if (waitpid(pid, &status, WNOHANG) == pid && status != 0)
+                        fail_msg("the producer failed");
+                assert_int_equal(rc, 0);
+                assert_true(is_message(m, bytes, n));
+            }
+            assert_int_equal(ipc_spsc_pop(&c, m, bytes), -EAGAIN);
+            (void)waitpid(pid, &status, 0);
+            ring_free(mem, bytes, capacities[k]);
+        }
+}
+
+/* ------------------------------------------------------------------ hostile memory */
+
+static void a_corrupt_position_stops_the_producer_for_good(void **state)
+{
+    static const uint64_t heads[] = {5, 1, UINT64_MAX, UINT64_C(1) << 63, UINT64_MAX - 4};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 5; i++) {
+        struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)ring(8, 4, 0);
+        struct ipc_spsc_producer p;
+        struct ipc_spsc_consumer c;
+        uint64_t m = 0;
+
+        both(r, 8, 4, &p, &c);
+        while (ipc_spsc_push(&p, &m, 8) == 0)
+            m++;
+        r->head = heads[i];
+        if (heads[i] == 1) { /* plausible: one was consumed */
+            assert_int_equal(ipc_spsc_push(&p, &m, 8), 0);
+        } else {
+            assert_int_equal(ipc_spsc_push(&p, &m, 8), -EBADMSG);
+            r->head = 4;
+            assert_int_equal(ipc_spsc_push(&p, &m, 8), -EBADMSG);
+            assert_null(ipc_spsc_claim(&p));
+            assert_int_equal(ipc_spsc_producer_error(&p), -EBADMSG);
+            assert_int_equal(ipc_spsc_push_n(&p, &m, 8, 1), -EBADMSG);
+        }
+        ring_free(r, 8, 4);
+    }
+}
+
+static void a_corrupt_sequence_stops_the_consumer_for_good(void **state)
+{
+    static const uint64_t sequences[] = {2, 5, UINT64_MAX, 1000, UINT64_MAX - 4};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 5; i++) {
+        struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)ring(8, 4, 0);
+        struct ipc_spsc_producer p;
+        struct ipc_spsc_consumer c;
+        uint64_t m = 0;
+
+        both(r, 8, 4, &p, &c);
+        assert_int_equal(ipc_spsc_pop(&c, &m, 8), -EAGAIN);
+        memcpy((char *)(r + 1) + 8, &sequences[i], 8);
+        assert_int_equal(ipc_spsc_pop(&c, &m, 8), -EBADMSG);
+        memset((char *)(r + 1) + 8, 0, 8);
+        assert_int_equal(ipc_spsc_pop(&c, &m, 8), -EBADMSG);
+        assert_null(ipc_spsc_peek(&c));
+        assert_int_equal(ipc_spsc_consumer_error(&c), -EBADMSG);
+        assert_int_equal(ipc_spsc_pop_n(&c, &m, 8, 1), -EBADMSG);
+        ring_free(r, 8, 4);
+    }
+}
+
+/* A peer scribbles over everything between any two calls. Nothing to assert but that it ends, and
+ * that memory beside the ring (canaries; AddressSanitizer sees the handles) is not touched. */
+static void scribbling_gives_no_access_outside(void **state)
+{
+    static const size_t sizes[] = {1, 8, 56, 120};
+    unsigned round, refused = 0, broken = 0;
+
+    (void)state;
+    seed = 99;
+    for (round = 0; round < 20000; round++) {
+        size_t bytes = sizes[rnd(4)];
+        uint64_t capacity = UINT64_C(1) << rnd(5);
+        size_t size = ipc_spsc_footprint(bytes, capacity), i;
+        static unsigned char area[64 + 256 + 128 * 16 + 64] __attribute__((aligned(64)));
+        unsigned char *mem = area + 64, m[120 * 4];
+        struct ipc_spsc_producer p;
+        struct ipc_spsc_consumer c;
+        unsigned step;
+
+        memset(area, 0xcc, sizeof area);
+        assert_int_equal(ipc_spsc_init(mem, size, bytes, capacity), 0);
+        if (rnd(4) == 0)
+            mem[rnd(72)] ^= (unsigned char)(1u << rnd(8)); /* the geometry, before attach */
+        refused += ipc_spsc_produce(&p, mem, size, bytes, NULL) != 0;
+        refused += ipc_spsc_consume(&c, mem, size, bytes, NULL) != 0;
+        memset(m, 1, sizeof m);
+        for (step = 0; step < 20; step++) {
+            uint64_t word = rnd(2) ? rnd(64) : rnd(UINT64_MAX);
+
+            memcpy(mem + 8 * rnd(size / 8), &word, 8);
+            switch (rnd(6)) {
+            case 0:
+                (void)ipc_spsc_push(&p, m, bytes);
+                break;
+            case 1:
+                (void)ipc_spsc_push_n(&p, m, bytes, 4);
+                break;
+            case 2:
+                (void)ipc_spsc_pop(&c, m, bytes);
+                break;
+            case 3:
+                (void)ipc_spsc_pop_n(&c, m, bytes, 4);
+                break;
+            case 4:
+                if (ipc_spsc_peek(&c) != NULL)
+                    (void)ipc_spsc_release(&c);
+                break;
+            default:
+                assert_true(ipc_spsc_producer_was_size(&p) <= capacity);
+                assert_true(ipc_spsc_consumer_was_size(&c) <= capacity);
+            }
+        }
+        broken += ipc_spsc_producer_error(&p) == -EBADMSG;
+        broken += ipc_spsc_consumer_error(&c) == -EBADMSG;
+        for (i = 0; i < 64; i++)
+            assert_true(area[i] == 0xcc && mem[size + i] == 0xcc);
+    }
+    print_message("note: %u refused, %u found corrupt\n", refused, broken);
+    assert_true(refused > 100 && broken > 100);
+}
+
+/* ------------------------------------------------------------------ */
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slots_fill_lines_and_never_straddle_one),
+        cmocka_unit_test(impossible_geometry_is_refused),
+        cmocka_unit_test(attach_names_what_does_not_match),
+        cmocka_unit_test(attach_checks_its_arguments),
+        cmocka_unit_test(an_end_has_one_holder_until_it_is_proven_dead),
+        cmocka_unit_test(every_size_and_capacity_keeps_every_byte),
+        cmocka_unit_test(any_order_of_calls_agrees_with_a_queue),
+        cmocka_unit_test(a_new_producer_goes_on_behind_the_last_commit),
+        cmocka_unit_test(a_new_consumer_sees_again_at_most_what_was_agreed),
+        cmocka_unit_test(killed_and_started_again_nothing_is_lost),
+        cmocka_unit_test(processes_at_other_addresses_stream),
+        cmocka_unit_test(a_corrupt_position_stops_the_producer_for_good),
+        cmocka_unit_test(a_corrupt_sequence_stops_the_consumer_for_good),
+        cmocka_unit_test(scribbling_gives_no_access_outside),
+    };
+
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

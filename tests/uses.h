@@ -1,0 +1,101 @@
+/* Calls everything in the headers included before it, so that every warning has its chance. */
+
+#ifdef IPC_RING_H
+struct use_tick {
+    uint64_t ns;
+    double px;
+};
+struct use_odd {
+    char text[13];
+};
+
+IPC_SPSC(use_ticks, struct use_tick)
+IPC_SPSC(use_odds, struct use_odd)
+
+int use_ring(void *mem, size_t size, struct ipc_peer *me);
+int use_ring(void *mem, size_t size, struct ipc_peer *me)
+{
+    struct ipc_spsc_producer p;
+    struct ipc_spsc_consumer c;
+    struct use_ticks_producer tp;
+    struct use_ticks_consumer tc;
+    struct use_odds_producer op;
+    struct use_odd odd;
+    struct use_tick t[2], *slot;
+    const struct use_tick *seen;
+    int64_t n = 0;
+
+    memset(t, 0, sizeof t);
+    memset(&odd, 0, sizeof odd);
+    if (ipc_spsc_init(mem, size, 8, 4) != 0 || ipc_spsc_produce(&p, mem, size, 8, me) != 0 ||
+        ipc_spsc_consume(&c, mem, size, 8, me) != 0)
+        return 1;
+    n += ipc_spsc_push(&p, &n, 8) + ipc_spsc_push_n(&p, &n, 8, 1);
+    n += ipc_spsc_claim(&p) != NULL ? ipc_spsc_commit(&p) : 0;
+    ipc_spsc_cancel(&p);
+    n += ipc_spsc_pop(&c, &n, 8) + ipc_spsc_pop_n(&c, &n, 8, 1);
+    n += ipc_spsc_peek(&c) != NULL ? ipc_spsc_release(&c) : 0;
+    ipc_spsc_replay(&c, 0);
+    n += ipc_spsc_producer_error(&p) + ipc_spsc_consumer_error(&c);
+    n += (int64_t)(ipc_spsc_producer_was_size(&p) + ipc_spsc_consumer_was_size(&c));
+    n += (int64_t)(ipc_spsc_producer_peer(&p) + ipc_spsc_consumer_peer(&c));
+    ipc_spsc_producer_detach(&p);
+    ipc_spsc_consumer_detach(&c);
+
+    if (use_ticks_init(mem, use_ticks_footprint(4), 4) != 0 ||
+        use_ticks_produce(&tp, mem, size, me) != 0 || use_ticks_consume(&tc, mem, size, me) != 0)
+        return 1;
+    n += use_ticks_push(&tp, t) + use_ticks_push_n(&tp, t, 2);
+    slot = use_ticks_claim(&tp);
+    if (slot != NULL)
+        slot->px = 1;
+    n += use_ticks_commit(&tp);
+    use_ticks_cancel(&tp);
+    n += use_ticks_pop(&tc, t) + use_ticks_pop_n(&tc, t, 2);
+    seen = use_ticks_peek(&tc);
+    n += seen != NULL ? (int64_t)seen->ns : 0;
+    n += use_ticks_release(&tc);
+    use_ticks_replay(&tc, 1);
+    n += use_ticks_producer_error(&tp) + use_ticks_consumer_error(&tc);
+    n += (int64_t)(use_ticks_producer_was_size(&tp) + use_ticks_consumer_was_size(&tc));
+    n += (int64_t)(use_ticks_producer_peer(&tp) + use_ticks_consumer_peer(&tc));
+    use_ticks_producer_detach(&tp);
+    use_ticks_consumer_detach(&tc);
+    n += use_odds_produce(&op, mem, size, me) == 0 ? use_odds_push(&op, &odd) : 0;
+    return (int)n;
+}
+#endif
+
+#ifdef IPC_SHM_H
+int use_shm(int fd);
+int use_shm(int fd)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    struct ipc_shm seg;
+    struct ipc_shm_object o;
+    int rc = 0;
+
+    how.flags = IPC_SHM_FRESH | IPC_SHM_HUGE | IPC_SHM_MLOCK | IPC_SHM_NO_PREFAULT;
+    rc += ipc_shm_create(&seg, "use", 1) + ipc_shm_create_with(&seg, "use", 1, &how);
+    rc += ipc_shm_open(&seg, "use", IPC_NOW) + ipc_shm_open_with(&seg, "use", ipc_in_ms(1), &how);
+    rc += ipc_shm_open_or_create(&seg, "use", 1, NULL);
+    rc += ipc_shm_send(&seg, fd) + ipc_shm_recv(&seg, fd, IPC_FOREVER);
+    rc += ipc_shm_make(&seg, "o", 1, 1, &o) + ipc_shm_publish(&seg, &o);
+    rc += ipc_shm_find(&seg, "o", 1, &o) + ipc_shm_list(&seg, 0, &o);
+    rc += ipc_shm_alive(&seg, ipc_shm_peer(&seg)->id);
+    rc += ipc_shm_refuse(&seg, -1, "%s", ipc_shm_why(&seg));
+    ipc_shm_close(&seg);
+    return rc + ipc_shm_unlink("use");
+}
+#endif
+
+#if defined(IPC_RING_H) && defined(IPC_SHM_H)
+int use_both(struct ipc_shm *seg);
+int use_both(struct ipc_shm *seg)
+{
+    struct use_ticks_producer p;
+    struct use_ticks_consumer c;
+
+    return use_ticks_create(&p, seg, "ticks", 4) + use_ticks_open(&c, seg, "ticks");
+}
+#endif
