@@ -60,9 +60,9 @@
  *   asks for lines ahead of time with write intent. The consumer looks far ahead first: where that
  *   slot is full the whole run before it is full too (B-Queue: J. Wang, K. Zhang, X. Tang, B. Hua,
  *   "B-Queue: Efficient and Practical Queuing for Fast Core-to-Core Communication", 2013), and a
- *   consumer that has caught up with a streaming producer holds back for some hundred nanoseconds
- *   at most, so that it does not fight over the line that is being written. It never holds back
- *   when its last look found the ring empty, so a lone message is not delayed.
+ *   consumer that has caught up with a streaming producer holds back a little, as long as each look
+ *   then finds several messages, so that it does not fight over the line that is being written. It
+ *   does not hold back where its last look found the ring empty: a lone message is not delayed.
  */
 #ifndef IPC_RING_H
 #define IPC_RING_H 1
@@ -174,8 +174,8 @@ CK_CC_INLINE static int ipc_ring_aligned_(const void *mem)
 
 /*
  * Makes an empty ring of `capacity` messages of `bytes` bytes in mem[0..size). Writes all of it, so
- * it is also the prefault. Nobody may be attached. Not concurrent with anything but an attach,
- * which sees the old state or the whole new ring.
+ * it is also the prefault. An attach at the same time gets -EAGAIN or the whole ring; but where
+ * there was a ring before, nobody may be attached or attaching.
  *
  *   0
  *   -EINVAL  mem is NULL or not 64-byte aligned, bytes is 0, capacity is not a power of two, or
@@ -191,10 +191,7 @@ CK_CC_INLINE static int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint
         return -EINVAL;
     if (size < footprint)
         return -ENOSPC;
-    ck_pr_store_64(&r->magic, 0);
-    /* Without it the old magic could outlive the fields it vouches for. Partner: the load fence in
-     * ipc_spsc_check_. */
-    ck_pr_fence_store();
+    ck_pr_store_64(&r->magic, 0); /* first: if we die here there is no ring */
     memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
     r->abi = IPC_SPSC_ABI;
     r->order = IPC_RING_ORDER;
@@ -261,7 +258,7 @@ CK_CC_INLINE static int ipc_spsc_check_(void *mem, size_t size, size_t bytes, st
         return ipc_ring_refuse_(me, -EINVAL, "ring memory misaligned or too small; bytes", size,
                                 sizeof *r);
     magic = ck_pr_load_64(&r->magic);
-    /* Without it the fields could be older than the magic. Partners: both in ipc_spsc_init. */
+    /* Without it the fields could be older than the magic. Partner: in ipc_spsc_init. */
     ck_pr_fence_load();
     if (magic == 0)
         return ipc_ring_refuse_(me, -EAGAIN, "ring not initialised yet; magic", 0, IPC_SPSC_MAGIC);
@@ -297,8 +294,12 @@ CK_CC_INLINE static int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, u
         if (holder != 0 &&
             (me == NULL || me->alive == NULL || holder == id || me->alive(me->arg, holder) != 0))
             break;
-        if (ck_pr_cas_64(end, holder, id))
+        if (ck_pr_cas_64(end, holder, id)) {
+            /* Without it the positions that we start from could be older than what the last holder
+             * left. Partner: ipc_ring_leave_end_; the kernel, where that one was killed. */
+            ck_pr_fence_acquire();
             return 0;
+        }
     }
     return ipc_ring_refuse_(me, -EBUSY, "this end of the ring is taken; peer", holder, id);
 }
@@ -306,6 +307,8 @@ CK_CC_INLINE static int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, u
 /* The end is free again, unless someone else took it meanwhile on the word that we are dead. */
 CK_CC_INLINE static void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
 {
+    /* Without it the next holder could miss what we wrote or read. Partner: ipc_ring_take_end_. */
+    ck_pr_fence_release();
     (void)ck_pr_cas_64(end, id, 0);
 }
 
@@ -757,7 +760,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, v
 
 /*
  * Copies the oldest message out. Wait-free; while messages stream in without a pause it may hold
- * back for up to 15 ck_pr_stall()s (some hundred nanoseconds) to let the producer get ahead.
+ * back for up to 31 ck_pr_stall()s (about a microsecond) to let the producer get ahead.
  * A producer that is stopped or dead lets the ring run empty: what it committed is all there.
  *
  *   0

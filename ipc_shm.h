@@ -171,7 +171,8 @@ struct ipc_shm_member_ {
     uint64_t start;  /* of the process, in clock ticks since boot */
     uint64_t pid_ns; /* inode of the PID namespace in which pid counts */
     uint32_t pid;
-    unsigned char pad[36];
+    uint32_t candidate; /* 1: is here to take the segment over or replace it, not to use it */
+    unsigned char pad[32];
 };
 
 struct ipc_shm_entry_ {
@@ -292,16 +293,17 @@ CK_CC_INLINE static int ipc_shm_started_(const char *path, uint64_t *start)
 {
     char text[1024], *p;
     ssize_t n;
-    int fd, field, state = 0;
+    int fd, why, field, state = 0;
     long threads = 0;
 
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     n = read(fd, text, sizeof text - 1);
+    why = n < 0 ? -errno : -ESRCH; /* it died between open and read */
     (void)close(fd);
-    if (n <= 0) /* it died between open and read */
-        return -ESRCH;
+    if (n <= 0)
+        return why;
     text[n] = '\0';
     p = strrchr(text, ')'); /* its name may hold anything, also blanks and parentheses */
     if (p == NULL)
@@ -394,13 +396,18 @@ CK_CC_INLINE static int ipc_shm_alive_(const void *arg, uint64_t id)
     pid = ck_pr_load_32(&m->pid);
     then = ck_pr_load_64(&m->start);
     ns = ck_pr_load_64(&m->pid_ns);
+    /* Without it these could be of a successor. Partner: the first store fence in ipc_shm_join_. */
+    ck_pr_fence_load();
+    if (ck_pr_load_64(&m->id) != id)
+        return 0;
     if (ns == 0 || ns != ipc_shm_pid_ns_() || pid > INT_MAX)
         return 1; /* its pid means nothing here */
     return !ipc_shm_gone_((pid_t)pid, then);
 }
 
-/* Becomes a member. seg->fd is a file description of our own, seg->base is mapped. */
-CK_CC_INLINE static int ipc_shm_join_(struct ipc_shm *seg)
+/* Becomes a member, or a candidate. seg->fd is a file description of our own, seg->base is mapped.
+ */
+CK_CC_INLINE static int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 {
     uint64_t start, generation;
     unsigned i;
@@ -427,6 +434,7 @@ CK_CC_INLINE static int ipc_shm_join_(struct ipc_shm *seg)
          * fence in ipc_shm_alive_. */
         ck_pr_fence_store();
         ck_pr_store_32(&m->pid, (uint32_t)getpid());
+        ck_pr_store_32(&m->candidate, (uint32_t)candidate);
         ck_pr_store_64(&m->start, start);
         ck_pr_store_64(&m->pid_ns, ipc_shm_pid_ns_());
         /* Without it our id could be seen beside the predecessor's pid. Same partner. */
@@ -547,6 +555,8 @@ CK_CC_INLINE static int ipc_shm_own_(struct ipc_shm *seg)
 {
     int fd;
 
+    if (seg->base == NULL)
+        return -EINVAL; /* ipc_shm_why has why */
     if (seg->pid == getpid())
         return 0;
     fd = ipc_shm_reopen_(seg, seg->fd);
@@ -559,7 +569,7 @@ CK_CC_INLINE static int ipc_shm_own_(struct ipc_shm *seg)
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
     ipc_shm_prefault_(seg);
-    return ipc_shm_join_(seg);
+    return ipc_shm_join_(seg, 0);
 }
 
 /* ------------------------------------------------------------------ create and open */
@@ -672,7 +682,7 @@ CK_CC_INLINE static int ipc_shm_build_(struct ipc_shm *seg, const char *name, si
     h->objects = IPC_SHM_OBJECTS;
     h->size = seg->size;
     h->used = sizeof *h;
-    rc = ipc_shm_join_(seg);
+    rc = ipc_shm_join_(seg, 0);
     if (rc != 0)
         return ipc_shm_drop_(seg, rc);
     h->creator = seg->peer.id;
@@ -683,7 +693,7 @@ CK_CC_INLINE static int ipc_shm_build_(struct ipc_shm *seg, const char *name, si
 }
 
 /* Maps and checks the segment behind seg->fd, whose owner and mode are in order, and joins it. */
-CK_CC_INLINE static int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st)
+CK_CC_INLINE static int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
 {
     const struct ipc_shm_header_ *h;
     uint64_t magic, there;
@@ -716,7 +726,7 @@ CK_CC_INLINE static int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *
     if ((there = ck_pr_load_64(&h->size)) != seg->size)
         return ipc_shm_refuse(seg, -EPROTO, "segment of %llu bytes was resized to %zu",
                               (unsigned long long)there, seg->size);
-    return ipc_shm_join_(seg);
+    return ipc_shm_join_(seg, candidate);
 }
 
 /* Whose it is and what it permits, against what was asked. */
@@ -754,7 +764,7 @@ CK_CC_INLINE static int ipc_shm_try_(struct ipc_shm *seg, const char *path, cons
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
     rc = ipc_shm_trust_(seg, &st, how);
-    rc = rc != 0 ? rc : ipc_shm_attach_(seg, &st);
+    rc = rc != 0 ? rc : ipc_shm_attach_(seg, &st, replace);
     if (rc != 0)
         return ipc_shm_drop_(seg, rc);
     /* Without it we could miss the condemnation and its author our membership. Partner: in
@@ -772,9 +782,13 @@ CK_CC_INLINE static int ipc_shm_others_live_(const struct ipc_shm *seg)
     unsigned i;
 
     for (i = 0; i < IPC_SHM_MEMBERS; i++) {
-        uint64_t id = ck_pr_load_64(&seg->base->member[i].id);
+        const struct ipc_shm_member_ *m = &seg->base->member[i];
+        uint64_t id = ck_pr_load_64(&m->id);
 
-        if (id != 0 && id != seg->peer.id && ipc_shm_alive_(seg, id))
+        /* A candidate can only come to use it by a compare-and-swap of creator, which fails now. */
+        ck_pr_fence_load();
+        if (id != 0 && id != seg->peer.id && ck_pr_load_32(&m->candidate) == 0 &&
+            ipc_shm_alive_(seg, id))
             return 1;
     }
     return 0;
@@ -798,6 +812,7 @@ CK_CC_INLINE static int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, 
                       fresh ? seg->peer.id | IPC_SHM_CONDEMNED_ : seg->peer.id))
         return -EAGAIN;
     if (!fresh) {
+        ck_pr_store_32(&h->member[seg->peer.id % IPC_SHM_MEMBERS].candidate, 0);
         seg->created = 2;
         return 0;
     }
@@ -841,7 +856,7 @@ CK_CC_INLINE static int ipc_shm_link_(struct ipc_shm *seg, const char *path)
  *   -EACCES        what has the name belongs to another user or permits more than how->mode
  *   -EPROTO        what has the name is no segment, or one of another version or layout: see
  *                  ipc_shm_unlink
- *   -ELOOP         what has the name is a symbolic link
+ *   -ELOOP         what has the name is a symbolic link; -EISDIR: a directory
  *   -EUSERS        64 processes have it open
  *   -ENOSYS        /proc is not mounted
  *   and what open, fchown, mmap and link say, such as -EMFILE, -EPERM and -ENOMEM
@@ -945,19 +960,23 @@ CK_CC_INLINE static int ipc_shm_open(struct ipc_shm *seg, const char *name, int6
 }
 
 /* Opens the segment, or creates it where there is none; whoever comes first. seg->created tells.
- * One that exists may have another size. The errors of ipc_shm_create, but for -EEXIST. */
+ * One that exists may have another size. The errors of ipc_shm_create; -EBUSY for
+ * -EEXIST: someone has been replacing it for a tenth of a second, and may be stopped. */
 CK_CC_INLINE static int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, size_t size,
                                                const struct ipc_shm_options *how)
 {
     static const struct ipc_shm_options defaults = IPC_SHM_DEFAULTS;
-    int rc;
+    int rc, tries = 100;
 
     how = how != NULL ? how : &defaults;
     do {
         rc = ipc_shm_open_with(seg, name, IPC_NOW, how);
         if (rc == -ENOENT)
             rc = ipc_shm_create_with(seg, name, size, how);
-    } while (rc == -EEXIST);
+        /* Created meanwhile, or being replaced: by one that is stopped, if it takes long. */
+    } while (rc == -EEXIST && --tries > 0 && ipc_shm_wait_(IPC_FOREVER));
+    if (rc == -EEXIST)
+        rc = ipc_shm_refuse(seg, -EBUSY, "segment '%s' is being replaced", name);
     return rc;
 }
 
@@ -1127,7 +1146,7 @@ CK_CC_INLINE static int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t de
     (void)close(fd);
     if (seg->fd < 0)
         return seg->fd;
-    rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st);
+    rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
     if (rc != 0)
         return ipc_shm_drop_(seg, rc);
     ipc_shm_prefault_(seg);
@@ -1151,8 +1170,7 @@ CK_CC_INLINE static struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
  * dead. A few system calls; not for the path of a message. Wait-free. */
 CK_CC_INLINE static int ipc_shm_alive(struct ipc_shm *seg, uint64_t id)
 {
-    (void)ipc_shm_own_(seg);
-    return ipc_shm_alive_(seg, id);
+    return ipc_shm_own_(seg) == 0 && ipc_shm_alive_(seg, id);
 }
 
 /* ------------------------------------------------------------------ objects */
@@ -1199,7 +1217,7 @@ CK_CC_INLINE static int ipc_shm_entry_at_(struct ipc_shm *seg, unsigned i, struc
  * where there is none, -EBADMSG when the entry is corrupt. Wait-free. */
 CK_CC_INLINE static int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
 {
-    return i < IPC_SHM_OBJECTS ? ipc_shm_entry_at_(seg, i, o) : -ENOENT;
+    return seg->base != NULL && i < IPC_SHM_OBJECTS ? ipc_shm_entry_at_(seg, i, o) : -ENOENT;
 }
 
 /* Takes `size` bytes from the front of what is left. Lock-free. */
@@ -1230,7 +1248,8 @@ CK_CC_INLINE static int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t
  *   -EEXIST        there is one of that name
  *   -EBUSY         a live process is making it
  *   -EINVAL        the name or the size is empty; -ENAMETOOLONG: more than 63 bytes of name
- *   -ENOSPC        the segment has not that many bytes left, or 64 objects already
+ *   -ENOSPC        the segment has not that many bytes left, or 64 objects already. In the first
+ *                  case the name keeps its place: a smaller object of that name may take it
  *   -EBADMSG       the directory is corrupt
  */
 CK_CC_INLINE static int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type,
@@ -1322,8 +1341,8 @@ CK_CC_INLINE static int ipc_shm_find(struct ipc_shm *seg, const char *name, uint
     unsigned i;
     int rc = ipc_shm_object_name_(seg, name, &hash);
 
-    if (rc != 0)
-        return rc;
+    if (rc != 0 || seg->base == NULL)
+        return rc != 0 ? rc : -EINVAL;
     do {
         for (i = 0; i < IPC_SHM_OBJECTS; i++) {
             if ((ck_pr_load_64(&seg->base->entry[i].state) & IPC_SHM_HASH_) != hash)

@@ -1,0 +1,164 @@
+/*
+ * Stands in for Concurrency Kit's ck_pr.h when it comes first on the include path (-Itests/model),
+ * so that the Relacy model checker runs the real ipc_ring.h, compiled as C++, under the C11 memory
+ * model: it picks the interleaving, and which of the values that a load may see it sees.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The shared memory is shadowed by one rl::atomic for each 8 bytes. Every access is relaxed; the
+ * fences are those of C11, where a load fence is an acquire and a store fence a release. Until
+ * model_begin the accesses are plain ones, for what a test does before its threads run.
+ *
+ * What it cannot see: writes to the ring that are not by ck_pr_*, that is ipc_spsc_init and the
+ * payload (the test has an rl::var for each slot, which Relacy watches for data races). A C11 fence
+ * is stronger than a CK fence that orders only loads or only stores, so a load fence that ought to
+ * hold back a store goes unnoticed. Relacy keeps the last three values of a word: nothing older is
+ * ever seen. It does not do what C11 allows and no machine does, a value out of thin air.
+ *
+ * Weakened twins, which must be caught: TWIN_NO_STORE_FENCE, TWIN_NO_LOAD_FENCE,
+ * TWIN_NO_RELEASE_FENCE and TWIN_NO_ACQUIRE_FENCE drop every fence of that name, TWIN_DROP_LINE=n
+ * the one on line n of the header under test. The last is not caught for those of ipc_spsc_init
+ * and ipc_spsc_check_, which have nothing to order here.
+ */
+#ifndef CK_PR_H
+#define CK_PR_H
+
+#include <ck_cc.h>
+#include <ck_md.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <relacy/relacy.hpp>
+
+/* Relacy's own, for programs that use the variable; the header uses the numbers. */
+#undef errno
+
+#define CK_F_PR_LOAD_64
+#define CK_F_PR_STORE_64
+#define CK_F_PR_CAS_64
+
+#ifdef TWIN_NO_STORE_FENCE
+#define MODEL_STORE_FENCE_ false
+#else
+#define MODEL_STORE_FENCE_ true
+#endif
+#ifdef TWIN_NO_LOAD_FENCE
+#define MODEL_LOAD_FENCE_ false
+#else
+#define MODEL_LOAD_FENCE_ true
+#endif
+#ifdef TWIN_NO_RELEASE_FENCE
+#define MODEL_RELEASE_FENCE_ false
+#else
+#define MODEL_RELEASE_FENCE_ true
+#endif
+#ifdef TWIN_NO_ACQUIRE_FENCE
+#define MODEL_ACQUIRE_FENCE_ false
+#else
+#define MODEL_ACQUIRE_FENCE_ true
+#endif
+#ifndef TWIN_DROP_LINE
+#define TWIN_DROP_LINE 0
+#endif
+
+/* The one block of shared memory, and its shadow while a test runs. */
+static struct {
+    unsigned char *memory;
+    size_t words;
+    rl::atomic<uint64_t> *shadow;
+} model_;
+
+/* From here on [memory, memory + 8 * words) is what shadow says, beginning with what is there. */
+static inline void model_begin(void *memory, rl::atomic<uint64_t> *shadow, size_t words)
+{
+    for (size_t i = 0; i < words; i++)
+        shadow[i].store(static_cast<uint64_t *>(memory)[i], rl::mo_relaxed, $);
+    model_.memory = static_cast<unsigned char *>(memory);
+    model_.words = words;
+    model_.shadow = shadow;
+}
+
+static inline void model_end()
+{
+    model_.shadow = NULL;
+}
+
+static inline rl::atomic<uint64_t> &model_word_(const void *at, rl::debug_info_param info)
+{
+    size_t offset = (size_t)(static_cast<const unsigned char *>(at) - model_.memory);
+
+    if (offset / 8 >= model_.words) /* below the memory it has wrapped */
+        rl::ctx().fail_test("access outside the ring", rl::test_result_user_assert_failed, info);
+    return model_.shadow[offset / 8];
+}
+
+template <typename T> static inline T model_load_(const T *at, rl::debug_info_param info)
+{
+    uint64_t word;
+    T value;
+
+    if (model_.shadow == NULL)
+        return *at;
+    word = model_word_(at, info).load(rl::mo_relaxed, info);
+    memcpy(&value, reinterpret_cast<unsigned char *>(&word) + (uintptr_t)at % 8, sizeof value);
+    return value;
+}
+
+static inline void model_store_(uint64_t *at, uint64_t value, rl::debug_info_param info)
+{
+    if (model_.shadow == NULL)
+        *at = value;
+    else
+        model_word_(at, info).store(value, rl::mo_relaxed, info);
+}
+
+static inline bool model_cas_(uint64_t *at, uint64_t from, uint64_t to, rl::debug_info_param info)
+{
+    if (model_.shadow != NULL)
+        return model_word_(at, info).compare_exchange_strong(from, to, rl::mo_relaxed, info);
+    if (*at != from)
+        return false;
+    *at = to;
+    return true;
+}
+
+static inline uint64_t model_faa_(uint64_t *at, uint64_t more, rl::debug_info_param info)
+{
+    uint64_t from;
+
+    if (model_.shadow != NULL)
+        return model_word_(at, info).fetch_add(more, rl::mo_relaxed, info);
+    from = *at;
+    *at += more;
+    return from;
+}
+
+static inline void model_fence_(bool there, rl::memory_order order, rl::debug_info_param info)
+{
+    if (there && model_.shadow != NULL)
+        rl::atomic_thread_fence(order, info);
+}
+
+/* Macros, so that Relacy's history names the line of the header. */
+#define ck_pr_load_64(at) model_load_<uint64_t>((at), $)
+#define ck_pr_load_32(at) model_load_<uint32_t>((at), $)
+#define ck_pr_load_8(at) model_load_<uint8_t>((at), $)
+#define ck_pr_store_64(at, value) model_store_((at), (value), $)
+#define ck_pr_cas_64(at, from, to) model_cas_((at), (from), (to), $)
+#define ck_pr_faa_64(at, more) model_faa_((at), (more), $)
+
+#define MODEL_HERE_(fence) ((fence) && __LINE__ != TWIN_DROP_LINE)
+#define ck_pr_fence_load() model_fence_(MODEL_HERE_(MODEL_LOAD_FENCE_), rl::mo_acquire, $)
+#define ck_pr_fence_acquire() model_fence_(MODEL_HERE_(MODEL_ACQUIRE_FENCE_), rl::mo_acquire, $)
+#define ck_pr_fence_lock() model_fence_(MODEL_HERE_(MODEL_ACQUIRE_FENCE_), rl::mo_acquire, $)
+#define ck_pr_fence_store() model_fence_(MODEL_HERE_(MODEL_STORE_FENCE_), rl::mo_release, $)
+#define ck_pr_fence_release() model_fence_(MODEL_HERE_(MODEL_RELEASE_FENCE_), rl::mo_release, $)
+#define ck_pr_fence_unlock() model_fence_(MODEL_HERE_(MODEL_RELEASE_FENCE_), rl::mo_release, $)
+#define ck_pr_fence_memory() model_fence_(MODEL_HERE_(true), rl::mo_seq_cst, $)
+
+/* A prefetch is no access, and a pause no step. */
+#define ck_pr_rfo(at) ((void)(at))
+#define ck_pr_stall() ((void)0)
+
+#endif /* CK_PR_H */

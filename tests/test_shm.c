@@ -1,0 +1,3004 @@
+/*
+ * Tests of ipc_shm.h: whole segments, proofs of life and death, objects, refusals, races, and a
+ * kill at every system call. Real processes and the real /dev/shm, under names that start with
+ * IPC_TEST_PREFIX.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include "ipc_ring.h"
+#include "ipc_shm.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define RACERS 8u
+#define REPEATS 30u
+#define LONG_MS 60000 /* never reached by what works */
+#define SOON_MS 10000
+#define UNABLE 77 /* exit status: the kernel does not let us */
+#define HEADER sizeof(struct ipc_shm_header_)
+#define TYPE 7u
+
+/* AddressSanitizer has mlock do nothing and succeed. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MLOCK_IS_A_DUMMY 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MLOCK_IS_A_DUMMY 1
+#endif
+#endif
+#ifndef MLOCK_IS_A_DUMMY
+#define MLOCK_IS_A_DUMMY 0
+#endif
+
+struct small {
+    uint64_t x;
+};
+struct big {
+    uint64_t x[5];
+};
+IPC_SPSC(small_ring, struct small)
+IPC_SPSC(big_ring, struct big)
+
+static char prefix[100];
+static char name[150];  /* of this test's segment */
+static char other[200]; /* of a second one */
+
+/* ------------------------------------------------------------------ checks, for both sides of fork
+ */
+
+static int in_child; /* then a failure must not longjmp into the parent's runner */
+
+static void must_(int holds, const char *what, const char *detail, int line)
+{
+    if (holds)
+        return;
+    if (in_child) {
+        dprintf(2, "child, line %d: %s %s\n", line, what, detail);
+        _exit(1);
+    }
+    print_error("%s %s\n", what, detail);
+    _fail(__FILE__, line);
+}
+#define MUST(condition) must_(!!(condition), #condition, "", __LINE__)
+
+static void done_(int rc, const struct ipc_shm *seg, const char *what, int line)
+{
+    char detail[400];
+
+    (void)snprintf(detail, sizeof detail, "gave %d: %s", rc, rc == 0 ? "" : ipc_shm_why(seg));
+    must_(rc == 0, what, detail, line);
+}
+#define DONE(call, seg) done_(call, seg, #call, __LINE__)
+
+/* A refusal has its errno, and a sentence with `word` in it. */
+static void refused_(int rc, int expected, const struct ipc_shm *seg, const char *word,
+                     const char *what, int line)
+{
+    char detail[400];
+
+    (void)snprintf(detail, sizeof detail, "gave %d, not %d; '%s' in '%s'", rc, expected, word,
+                   rc < 0 ? ipc_shm_why(seg) : "");
+    must_(rc == expected, what, detail, line);
+    must_(ipc_shm_why(seg)[0] != '\0' && strstr(ipc_shm_why(seg), word) != NULL, what, detail,
+          line);
+}
+#define REFUSED(call, expected, seg, word) refused_(call, expected, seg, word, #call, __LINE__)
+
+/* Waits for what another process or the kernel is about to do. */
+#define EVENTUALLY(condition)                                                                      \
+    do {                                                                                           \
+        int64_t until_ = ipc_in_ms(LONG_MS);                                                       \
+                                                                                                   \
+        while (!(condition) && ipc_shm_wait_(until_))                                              \
+            ;                                                                                      \
+        MUST(condition);                                                                           \
+    } while (0)
+
+#define SKIP_IF(condition, reason)                                                                 \
+    do {                                                                                           \
+        if (condition) {                                                                           \
+            print_message("skipped: %s\n", reason);                                                \
+            skip();                                                                                \
+        }                                                                                          \
+    } while (0)
+
+/* ------------------------------------------------------------------ what is in /dev/shm */
+
+static int unlink_all; /* the sweeper's mode of the walk below */
+
+/* How many names of ours there are. */
+static unsigned names_there(void)
+{
+    DIR *d = opendir(IPC_SHM_DIR_);
+    struct dirent *e;
+    unsigned n = 0;
+
+    MUST(d != NULL);
+    while ((e = readdir(d)) != NULL) {
+        if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
+            continue;
+        n++;
+        if (unlink_all && unlinkat(dirfd(d), e->d_name, 0) != 0)
+            (void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+    }
+    (void)closedir(d);
+    return n;
+}
+
+static void sweep(void)
+{
+    unlink_all = 1;
+    (void)names_there();
+    unlink_all = 0;
+}
+
+static const char *path_of(const char *segment)
+{
+    static char path[300];
+
+    (void)snprintf(path, sizeof path, IPC_SHM_DIR_ "%s", segment);
+    return path;
+}
+
+static struct stat stat_of(const char *segment)
+{
+    struct stat st;
+
+    MUST(lstat(path_of(segment), &st) == 0);
+    return st;
+}
+
+/* The raw header of a segment, as a peer that does not keep to the rules sees it. */
+static struct ipc_shm_header_ *map_header(const char *segment)
+{
+    int fd = open(path_of(segment), O_RDWR | O_CLOEXEC);
+    void *h;
+
+    MUST(fd >= 0);
+    h = mmap(NULL, HEADER, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    MUST(h != MAP_FAILED);
+    (void)close(fd);
+    return (struct ipc_shm_header_ *)h;
+}
+
+static unsigned open_fds(void)
+{
+    unsigned n = 0;
+    int fd;
+
+    for (fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* ------------------------------------------------------------------ processes */
+
+struct child {
+    pid_t pid;
+    int to, from; /* pipes to and from the process on the other side */
+};
+typedef void body(struct child *up, void *arg);
+
+static pid_t ours[256]; /* for teardown, when a test fails in the middle */
+
+static void keep_in_mind(pid_t pid, pid_t instead_of)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (ours[i] == instead_of) {
+            ours[i] = pid;
+            return;
+        }
+    MUST(!"more children than expected");
+}
+
+static void tell(const struct child *c, uint64_t word)
+{
+    MUST(write(c->to, &word, sizeof word) == (ssize_t)sizeof word);
+}
+
+static void hear_all(const struct child *c, void *what, size_t n)
+{
+    struct pollfd p = {c->from, POLLIN, 0};
+
+    MUST(poll(&p, 1, LONG_MS) == 1);
+    MUST(read(c->from, what, n) == (ssize_t)n);
+}
+
+static uint64_t hear(const struct child *c)
+{
+    uint64_t word;
+
+    hear_all(c, &word, sizeof word);
+    return word;
+}
+
+static void become_child(void)
+{
+    in_child = 1;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)alarm(5 * LONG_MS / 1000);
+}
+
+/* Runs f in a new process, which then ends with status 0. */
+static struct child spawn(body *f, void *arg)
+{
+    struct child c, up;
+    int down[2], back[2];
+
+    MUST(pipe2(down, O_CLOEXEC) == 0 && pipe2(back, O_CLOEXEC) == 0);
+    c.pid = fork();
+    MUST(c.pid >= 0);
+    if (c.pid == 0) {
+        become_child();
+        (void)close(down[1]);
+        (void)close(back[0]);
+        up.pid = getppid();
+        up.from = down[0];
+        up.to = back[1];
+        f(&up, arg);
+        _exit(0);
+    }
+    (void)close(down[0]);
+    (void)close(back[1]);
+    c.to = down[1];
+    c.from = back[0];
+    if (!in_child)
+        keep_in_mind(c.pid, 0);
+    return c;
+}
+
+static int reap(struct child *c)
+{
+    int status;
+
+    MUST(waitpid(c->pid, &status, 0) == c->pid);
+    if (!in_child)
+        keep_in_mind(0, c->pid);
+    (void)close(c->to);
+    (void)close(c->from);
+    return status;
+}
+
+/* Its exit status, after it has ended by itself. */
+static int result(struct child *c)
+{
+    int status = reap(c);
+
+    MUST(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void finish(struct child *c)
+{
+    MUST(result(c) == 0);
+}
+
+/* Never a group, whatever went wrong before. */
+static void signal_child(const struct child *c, int signal)
+{
+    MUST(c->pid > 1 && kill(c->pid, signal) == 0);
+}
+
+static void kill_child(struct child *c)
+{
+    int status;
+
+    signal_child(c, SIGKILL);
+    status = reap(c);
+    MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void stop_child(const struct child *c)
+{
+    int status;
+
+    signal_child(c, SIGSTOP);
+    MUST(waitpid(c->pid, &status, WUNTRACED) == c->pid && WIFSTOPPED(status));
+}
+
+static void wait_for_death(void)
+{
+    for (;;)
+        (void)pause();
+}
+
+static void holds_still(struct child *up, void *arg)
+{
+    (void)up;
+    (void)arg;
+    wait_for_death();
+}
+
+static int run(body *f, void *arg)
+{
+    struct child c = spawn(f, arg);
+
+    return result(&c);
+}
+
+/* The same numbers in each run. */
+static uint64_t chance(void)
+{
+    static uint64_t x = 0x9e3779b97f4a7c15u;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return x * 0x2545f4914f6cdd1du;
+}
+
+/* ------------------------------------------------------------------ fixtures */
+
+static int before(void **state)
+{
+    static unsigned count;
+
+    (void)state;
+    (void)umask(022);
+    (void)snprintf(name, sizeof name, "%s-%u", prefix, ++count);
+    (void)snprintf(other, sizeof other, "%s-other", name);
+    return 0;
+}
+
+static int after(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (ours[i] != 0) {
+            (void)kill(ours[i], SIGKILL);
+            (void)waitpid(ours[i], NULL, 0);
+            ours[i] = 0;
+        }
+    sweep();
+    return 0;
+}
+
+static int after_all(void **state)
+{
+    (void)state;
+    sweep();
+    return names_there() == 0 ? 0 : -1;
+}
+
+static const struct ipc_shm_options plain = IPC_SHM_DEFAULTS;
+
+static struct ipc_shm_options with_flags(unsigned flags)
+{
+    struct ipc_shm_options how = plain;
+
+    how.flags = flags;
+    return how;
+}
+
+/* A published object with a word in it. */
+static struct ipc_shm_object put(struct ipc_shm *seg, const char *object, const char *word)
+{
+    struct ipc_shm_object o;
+
+    DONE(ipc_shm_make(seg, object, TYPE, 64, &o), seg);
+    memcpy(o.mem, word, strlen(word));
+    DONE(ipc_shm_publish(seg, &o), seg);
+    return o;
+}
+
+static void expect_word(struct ipc_shm *seg, const char *object, const char *word)
+{
+    struct ipc_shm_object o;
+
+    DONE(ipc_shm_find(seg, object, TYPE, &o), seg);
+    MUST(memcmp(o.mem, word, strlen(word)) == 0);
+}
+
+static int all_zero(const void *mem, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)mem;
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        if (p[i] != 0)
+            return 0;
+    return 1;
+}
+
+/* Creates the segment of *size bytes with the object "word", tells its id, and waits. */
+static void creator(struct child *up, void *size)
+{
+    struct ipc_shm seg;
+
+    DONE(ipc_shm_create(&seg, name, *(size_t *)size), &seg);
+    put(&seg, "word", "remains");
+    tell(up, seg.peer.id);
+    (void)hear(up);
+    ipc_shm_close(&seg);
+}
+
+/* Opens the segment, tells its id, closes it when told and tells that, and waits. */
+static void opener(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)arg;
+    DONE(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), &seg);
+    tell(up, seg.peer.id);
+    (void)hear(up);
+    ipc_shm_close(&seg);
+    tell(up, 0);
+    wait_for_death();
+}
+
+/* What a creator leaves that was killed. */
+static void leave_remains(size_t size)
+{
+    struct child c = spawn(creator, &size);
+
+    (void)hear(&c);
+    kill_child(&c);
+}
+
+static void make_file(const char *segment, const void *bytes, size_t n)
+{
+    int fd = open(path_of(segment), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    MUST(fd >= 0);
+    MUST(write(fd, bytes, n) == (ssize_t)n);
+    (void)close(fd);
+}
+
+/* ------------------------------------------------------------------ create, open, close, unlink */
+
+static void create_then_open_finds_it(void **state)
+{
+    struct ipc_shm made, opened;
+
+    (void)state;
+    DONE(ipc_shm_create(&made, name, 4096), &made);
+    MUST(made.created == 1 && made.peer.id != 0 && made.size >= HEADER + 4096);
+    put(&made, "word", "hello");
+    DONE(ipc_shm_open(&opened, name, IPC_NOW), &opened);
+    MUST(opened.created == 0 && opened.peer.id != 0 && opened.peer.id != made.peer.id);
+    MUST(opened.base != made.base && opened.size == made.size);
+    expect_word(&opened, "word", "hello");
+    ipc_shm_close(&opened);
+    ipc_shm_close(&made);
+    MUST(names_there() == 1);
+    MUST(ipc_shm_unlink(name) == 0);
+    MUST(names_there() == 0);
+    REFUSED(ipc_shm_open(&opened, name, IPC_NOW), -ENOENT, &opened, name);
+    MUST(ipc_shm_unlink(name) == -ENOENT);
+}
+
+static void close_twice_and_close_of_a_refused_handle_do_nothing(void **state)
+{
+    struct ipc_shm seg, no;
+    unsigned fds = open_fds();
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    REFUSED(ipc_shm_create(&no, name, 64), -EEXIST, &no, name);
+    ipc_shm_close(&no);
+    ipc_shm_close(&no);
+    REFUSED(ipc_shm_open(&no, other, IPC_NOW), -ENOENT, &no, other);
+    ipc_shm_close(&no);
+    REFUSED(ipc_shm_create(&no, "", 64), -EINVAL, &no, "name");
+    ipc_shm_close(&no);
+    ipc_shm_close(&seg);
+    MUST(open_fds() == fds);
+    MUST(open(IPC_SHM_DIR_, O_RDONLY | O_CLOEXEC) >= 0); /* takes the freed number */
+    ipc_shm_close(&seg);
+    MUST(open_fds() == fds + 1);
+}
+
+static void unlinked_segment_stays_for_who_has_it(void **state)
+{
+    struct ipc_shm made, opened, next;
+
+    (void)state;
+    DONE(ipc_shm_create(&made, name, 4096), &made);
+    DONE(ipc_shm_open(&opened, name, IPC_NOW), &opened);
+    MUST(ipc_shm_unlink(name) == 0);
+    put(&made, "word", "still");
+    expect_word(&opened, "word", "still");
+    DONE(ipc_shm_create(&next, name, 4096), &next);
+    MUST(next.created == 1);
+    MUST(ipc_shm_unlink(NULL) == -EINVAL);
+    ipc_shm_close(&made);
+    ipc_shm_close(&opened);
+    ipc_shm_close(&next);
+}
+
+static void memory_is_zeroed_aligned_and_usable_to_the_last_byte(void **state)
+{
+    static const size_t sizes[] = {1, 63, 64, 65, 4095, 4096, 4097, 100000, 1 << 20, 3000001};
+    struct ipc_shm made, opened;
+    struct ipc_shm_object o, found;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        DONE(ipc_shm_create(&made, name, sizes[i]), &made);
+        DONE(ipc_shm_make(&made, "all", TYPE, sizes[i], &o), &made);
+        MUST(o.size == sizes[i] && (uintptr_t)o.mem % 64 == 0 && all_zero(o.mem, o.size));
+        memset(o.mem, 0xa5, o.size);
+        DONE(ipc_shm_publish(&made, &o), &made);
+        DONE(ipc_shm_open(&opened, name, IPC_NOW), &opened);
+        DONE(ipc_shm_find(&opened, "all", TYPE, &found), &opened);
+        MUST(found.size == sizes[i] && memcmp(found.mem, o.mem, o.size) == 0);
+        REFUSED(ipc_shm_make(&made, "more", TYPE, 4096 + 64, &o), -ENOSPC, &made, "4160");
+        ipc_shm_close(&opened);
+        ipc_shm_close(&made);
+        MUST(ipc_shm_unlink(name) == 0);
+    }
+    print_message("%zu sizes from %zu to %zu bytes\n", i, sizes[0], sizes[i - 1]);
+}
+
+static void descriptor_is_closed_on_exec(void **state)
+{
+    struct ipc_shm seg, nameless;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    MUST(fcntl(seg.fd, F_GETFD) & FD_CLOEXEC);
+    ipc_shm_close(&seg);
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    MUST(seg.created == 2 && fcntl(seg.fd, F_GETFD) & FD_CLOEXEC);
+    DONE(ipc_shm_create(&nameless, NULL, 64), &nameless);
+    MUST(fcntl(nameless.fd, F_GETFD) & FD_CLOEXEC);
+    ipc_shm_close(&nameless);
+    DONE(ipc_shm_open(&nameless, name, IPC_NOW), &nameless);
+    MUST(fcntl(nameless.fd, F_GETFD) & FD_CLOEXEC);
+    ipc_shm_close(&nameless);
+    ipc_shm_close(&seg);
+}
+
+/* ------------------------------------------------------------------ refusals */
+
+static void bad_names_are_refused(void **state)
+{
+    static const char *const bad[] = {"", ".", "..", "a/b", "/a", "/"};
+    char longest[257];
+    struct ipc_shm seg;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+        REFUSED(ipc_shm_create(&seg, bad[i], 64), -EINVAL, &seg, bad[i]);
+        REFUSED(ipc_shm_open(&seg, bad[i], IPC_FOREVER), -EINVAL, &seg, bad[i]);
+        MUST(ipc_shm_unlink(bad[i]) == -EINVAL);
+    }
+    REFUSED(ipc_shm_open(&seg, NULL, IPC_NOW), -EINVAL, &seg, "name");
+    memset(longest, 'x', sizeof longest);
+    memcpy(longest, prefix, strlen(prefix));
+    longest[256] = '\0';
+    REFUSED(ipc_shm_create(&seg, longest, 64), -ENAMETOOLONG, &seg, "256");
+    REFUSED(ipc_shm_open(&seg, longest, IPC_FOREVER), -ENAMETOOLONG, &seg, "256");
+    MUST(ipc_shm_unlink(longest) == -ENAMETOOLONG);
+    longest[255] = '\0';
+    DONE(ipc_shm_create(&seg, longest, 64), &seg);
+    ipc_shm_close(&seg);
+    MUST(ipc_shm_unlink(longest) == 0);
+}
+
+static void impossible_sizes_are_refused(void **state)
+{
+    static const size_t huge[] = {SIZE_MAX,     SIZE_MAX - 20000,     SIZE_MAX / 2 + 1,
+                                  SIZE_MAX / 2, SIZE_MAX / 2 - 16384, SIZE_MAX / 4};
+    struct ipc_shm seg;
+    size_t i;
+    int rc;
+
+    (void)state;
+    REFUSED(ipc_shm_create(&seg, name, 0), -EINVAL, &seg, "0");
+    REFUSED(ipc_shm_create(&seg, NULL, 0), -EINVAL, &seg, "0");
+    for (i = 0; i < sizeof huge / sizeof *huge; i++) {
+        rc = ipc_shm_create(&seg, name, huge[i]);
+        MUST(rc == -EFBIG || rc == -ENOMEM || rc == -ENOSPC);
+        MUST(ipc_shm_why(&seg)[0] != '\0');
+        MUST(names_there() == 0);
+    }
+}
+
+static void taken_name_is_refused_while_its_creator_lives(void **state)
+{
+    size_t size = 4096;
+    struct child c = spawn(creator, &size);
+    struct ipc_shm_options fresh = with_flags(IPC_SHM_FRESH);
+    struct ipc_shm seg;
+
+    (void)state;
+    (void)hear(&c);
+    REFUSED(ipc_shm_create(&seg, name, size), -EEXIST, &seg, name);
+    REFUSED(ipc_shm_create(&seg, name, 2 * size), -EEXIST, &seg, name);
+    REFUSED(ipc_shm_create_with(&seg, name, size, &fresh), -EEXIST, &seg, name);
+    stop_child(&c);
+    REFUSED(ipc_shm_create(&seg, name, size), -EEXIST, &seg, name);
+    REFUSED(ipc_shm_create_with(&seg, name, size, &fresh), -EEXIST, &seg, name);
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    expect_word(&seg, "word", "remains");
+    ipc_shm_close(&seg);
+    kill_child(&c);
+}
+
+static void absent_segment_is_refused_at_the_deadline(void **state)
+{
+    struct ipc_shm seg;
+
+    (void)state;
+    REFUSED(ipc_shm_open(&seg, name, IPC_NOW), -ENOENT, &seg, name);
+    REFUSED(ipc_shm_open(&seg, name, ipc_in_ms(20)), -ETIMEDOUT, &seg, name);
+    REFUSED(ipc_shm_open(&seg, name, ipc_clock() - 1), -ETIMEDOUT, &seg, name);
+    REFUSED(ipc_shm_open(&seg, name, 1), -ETIMEDOUT, &seg, name);
+    REFUSED(ipc_shm_open(&seg, name, -1), -ETIMEDOUT, &seg, name);
+}
+
+static int has_ended(pid_t pid)
+{
+    siginfo_t info;
+
+    memset(&info, 0, sizeof info);
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
+/* 1 when it ended by itself and well; else kills it. For what needs microseconds, or hangs. */
+static int ends_soon(struct child *c)
+{
+    int64_t until = ipc_in_ms(SOON_MS);
+
+    while (!has_ended(c->pid) && ipc_shm_wait_(until))
+        ;
+    if (has_ended(c->pid))
+        return result(c) == 0;
+    kill_child(c);
+    return 0;
+}
+
+static void opens_until_the_earliest_deadline(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    REFUSED(ipc_shm_open(&seg, name, INT64_MIN), -ETIMEDOUT, &seg, name);
+}
+
+/* Deadline minus now must not overflow. */
+static void earliest_deadline_of_all_is_in_the_past(void **state)
+{
+    struct child c = spawn(opens_until_the_earliest_deadline, NULL);
+
+    (void)state;
+    MUST(ends_soon(&c));
+}
+
+static void creates_when_told(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+    struct ipc_shm_object o;
+
+    (void)arg;
+    (void)hear(up);
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    DONE(ipc_shm_make(&seg, "word", TYPE, 64, &o), &seg);
+    tell(up, 0);
+    (void)hear(up);
+    memcpy(o.mem, "late", 4);
+    DONE(ipc_shm_publish(&seg, &o), &seg);
+    (void)hear(up);
+    ipc_shm_close(&seg);
+}
+
+static void open_and_find_wait_for_who_comes_later(void **state)
+{
+    struct child c = spawn(creates_when_told, NULL);
+    struct ipc_shm seg;
+    struct ipc_shm_object o;
+
+    (void)state;
+    REFUSED(ipc_shm_open(&seg, name, IPC_NOW), -ENOENT, &seg, name);
+    tell(&c, 0);
+    DONE(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), &seg);
+    (void)hear(&c);
+    seg.deadline = IPC_NOW; /* for this look only */
+    REFUSED(ipc_shm_find(&seg, "word", TYPE, &o), -ENOENT, &seg, "word");
+    seg.deadline = ipc_in_ms(20);
+    REFUSED(ipc_shm_find(&seg, "word", TYPE, &o), -ETIMEDOUT, &seg, "word");
+    seg.deadline = ipc_in_ms(LONG_MS);
+    tell(&c, 0);
+    expect_word(&seg, "word", "late");
+    tell(&c, 0);
+    finish(&c);
+    ipc_shm_close(&seg);
+}
+
+/* ------------------------------------------------------------------ whose, and who may */
+
+static void mode_is_as_asked_whatever_the_umask(void **state)
+{
+    static const mode_t masks[] = {0, 022, 077, 0777}, modes[] = {0600, 0640, 0660, 0666};
+    struct ipc_shm_options how = plain;
+    struct ipc_shm seg;
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < 4; i++)
+        for (k = 0; k < 4; k++) {
+            (void)umask(masks[i]);
+            how.mode = modes[k];
+            DONE(ipc_shm_create_with(&seg, name, 64, &how), &seg);
+            MUST((stat_of(name).st_mode & 07777) == modes[k]);
+            ipc_shm_close(&seg);
+            MUST(ipc_shm_unlink(name) == 0);
+        }
+    (void)umask(0);
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    MUST((stat_of(name).st_mode & 07777) == 0600 && stat_of(name).st_uid == geteuid());
+    ipc_shm_close(&seg);
+    print_message("%zu masks, %zu modes\n", i, k);
+}
+
+static void segment_open_to_more_people_than_asked_is_refused(void **state)
+{
+    struct ipc_shm_options how = plain;
+    struct ipc_shm made, seg;
+
+    (void)state;
+    how.mode = 0640;
+    DONE(ipc_shm_create_with(&made, name, 64, &how), &made);
+    REFUSED(ipc_shm_open(&seg, name, IPC_FOREVER), -EACCES, &seg, "640");
+    REFUSED(ipc_shm_open_or_create(&seg, name, 64, NULL), -EACCES, &seg, "640");
+    how.mode = 0660;
+    DONE(ipc_shm_open_with(&seg, name, IPC_NOW, &how), &seg);
+    ipc_shm_close(&seg);
+    ipc_shm_close(&made);
+    REFUSED(ipc_shm_create(&seg, name, 64), -EACCES, &seg, "640");
+}
+
+static void segment_of_another_owner_is_refused_unless_asked_for(void **state)
+{
+    struct ipc_shm_options how = plain;
+    struct ipc_shm made, seg;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "only root may chown");
+    how.group = 1;
+    DONE(ipc_shm_create_with(&made, name, 64, &how), &made);
+    MUST(stat_of(name).st_gid == 1);
+    MUST(chown(path_of(name), 1, (gid_t)-1) == 0);
+    REFUSED(ipc_shm_open(&seg, name, IPC_FOREVER), -EACCES, &seg, "user 1");
+    REFUSED(ipc_shm_create(&seg, name, 64), -EACCES, &seg, "user 1");
+    how.owner = 1;
+    DONE(ipc_shm_open_with(&seg, name, IPC_NOW, &how), &seg);
+    ipc_shm_close(&seg);
+    ipc_shm_close(&made);
+}
+
+/* Refused by every call that would open it, at once, and removed by unlink alone. */
+static void expect_refusal(int expected, const char *word)
+{
+    struct ipc_shm seg;
+    unsigned fds = open_fds();
+
+    REFUSED(ipc_shm_open(&seg, name, IPC_FOREVER), expected, &seg, word);
+    REFUSED(ipc_shm_create(&seg, name, 4096), expected, &seg, word);
+    REFUSED(ipc_shm_open_or_create(&seg, name, 4096, NULL), expected, &seg, word);
+    MUST(open_fds() == fds);
+    MUST(names_there() >= 1);
+}
+
+static void symbolic_links_fifos_and_directories_are_refused(void **state)
+{
+    struct ipc_shm seg;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, other, 64), &seg);
+    MUST(symlink(other, path_of(name)) == 0);
+    expect_refusal(-ELOOP, name);
+    MUST(ipc_shm_unlink(name) == 0);
+    MUST(mkfifo(path_of(name), 0600) == 0);
+    expect_refusal(-EPROTO, "regular");
+    MUST(ipc_shm_unlink(name) == 0);
+    MUST(mkdir(path_of(name), 0700) == 0);
+    expect_refusal(-EISDIR, name);
+    MUST(rmdir(path_of(name)) == 0);
+    ipc_shm_close(&seg);
+}
+
+static void files_that_are_no_segments_are_refused(void **state)
+{
+    static const size_t sizes[] = {0, 1, 8, 4096, HEADER - 1, HEADER, HEADER + 1, 1 << 20};
+    uint64_t x = 88172645463325252u;
+    unsigned char *bytes = (unsigned char *)malloc(1 << 20);
+    char word[40];
+    struct ipc_shm seg;
+    size_t i, k;
+    int zeroes;
+
+    (void)state;
+    MUST(bytes != NULL);
+    for (zeroes = 0; zeroes < 2; zeroes++)
+        for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            for (k = 0; k < sizes[i]; k++) {
+                x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+                bytes[k] = zeroes ? 0 : (unsigned char)x;
+            }
+            make_file(name, bytes, sizes[i]);
+            (void)snprintf(word, sizeof word, "file of %zu bytes", sizes[i]);
+            expect_refusal(-EPROTO, sizes[i] < HEADER ? word : "magic");
+            MUST(ipc_shm_unlink(name) == 0);
+        }
+    free(bytes);
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    ipc_shm_close(&seg);
+    print_message("%zu sizes, garbage and zeroes\n", i);
+}
+
+static void segment_of_another_layout_is_refused_and_why_says_which(void **state)
+{
+#define FIELD(f) offsetof(struct ipc_shm_header_, f), sizeof(((struct ipc_shm_header_ *)0)->f)
+    static const struct {
+        size_t at, bytes;
+        uint64_t value;
+        const char *word;
+    } changes[] = {
+        {FIELD(magic), 0, "magic is 0000000000000000"},
+        {FIELD(magic), 0x1122334455667788, "magic is 1122334455667788"},
+        {FIELD(abi), 2, "ABI 2 there, 1 here"},
+        {FIELD(order), IPC_SHM_SWAPPED, "byte order"},
+        {FIELD(order), 0, "not a segment"},
+        {FIELD(line), 128, "128-byte lines"},
+        {FIELD(members), 63, "63 members"},
+        {FIELD(members), 0, "0 members"},
+        {FIELD(objects), 65, "65 objects"},
+        {FIELD(size), HEADER + 8192, "24576 bytes was resized to 20480"},
+        {FIELD(size), 0, "0 bytes was resized to 20480"},
+    };
+    struct ipc_shm_header_ *h, saved;
+    struct ipc_shm seg;
+    size_t i;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    ipc_shm_close(&seg);
+    for (i = 0; i < sizeof changes / sizeof *changes; i++) {
+        h = map_header(name);
+        memcpy(&saved, h, HEADER);
+        memcpy((char *)h + changes[i].at, &changes[i].value, changes[i].bytes);
+        expect_refusal(-EPROTO, changes[i].word);
+        memcpy(h, &saved, HEADER);
+        (void)munmap(h, HEADER);
+        DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+        ipc_shm_close(&seg);
+    }
+    MUST(truncate(path_of(name), HEADER + 4096 + 1) == 0);
+    expect_refusal(-EPROTO, "20480 bytes was resized to 20481");
+    MUST(truncate(path_of(name), HEADER + 8192) == 0);
+    expect_refusal(-EPROTO, "20480 bytes was resized to 24576");
+    MUST(truncate(path_of(name), HEADER) == 0);
+    expect_refusal(-EPROTO, "20480 bytes was resized to 16384");
+    print_message("%zu changed fields, 3 changed sizes\n", i);
+}
+
+/* ------------------------------------------------------------------ what the system has not got */
+
+static void fills_a_small_dev_shm(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+    struct statvfs fs;
+    char bytes[32];
+
+    (void)up;
+    (void)arg;
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=256k") != 0)
+        _exit(UNABLE);
+    (void)snprintf(bytes, sizeof bytes, "%zu", HEADER + (1 << 20));
+    REFUSED(ipc_shm_create(&seg, name, 1 << 20), -ENOSPC, &seg, bytes);
+    MUST(strstr(ipc_shm_why(&seg), "262144 free") != NULL);
+    MUST(names_there() == 0);
+    MUST(statvfs(IPC_SHM_DIR_, &fs) == 0 && fs.f_bfree == fs.f_blocks);
+    DONE(ipc_shm_create(&seg, name, 100 << 10), &seg);
+    put(&seg, "word", "fits");
+    ipc_shm_close(&seg);
+}
+
+static void full_dev_shm_is_an_error_and_no_signal(void **state)
+{
+    int status = run(fills_a_small_dev_shm, NULL);
+
+    (void)state;
+    SKIP_IF(status == UNABLE, "may not mount a tmpfs");
+    MUST(status == 0);
+}
+
+static void limits_file_size(struct child *up, void *arg)
+{
+    struct rlimit limit = {64 << 10, 64 << 10};
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    (void)signal(SIGXFSZ, SIG_DFL);
+    MUST(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    REFUSED(ipc_shm_create(&seg, name, 1 << 20), -EFBIG, &seg, "65536");
+    REFUSED(ipc_shm_create(&seg, NULL, 1 << 20), -EFBIG, &seg, "65536");
+    MUST(names_there() == 0);
+    DONE(ipc_shm_create(&seg, name, (64 << 10) - HEADER), &seg);
+    ipc_shm_close(&seg);
+}
+
+static void file_size_limit_is_an_error_and_no_signal(void **state)
+{
+    (void)state;
+    MUST(run(limits_file_size, NULL) == 0);
+}
+
+static void may_not_lock(struct child *up, void *arg)
+{
+    struct ipc_shm_options how = with_flags(IPC_SHM_MLOCK);
+    struct rlimit limit = {0, 0};
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    MUST(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+    MUST(setgid(65534) == 0 && setuid(65534) == 0);
+    DONE(ipc_shm_create_with(&seg, name, 4096, &how), &seg);
+    MUST(seg.lock_rc < 0 || MLOCK_IS_A_DUMMY);
+    put(&seg, "word", "unlocked");
+    ipc_shm_close(&seg);
+}
+
+static void memory_that_may_not_be_locked_is_usable_all_the_same(void **state)
+{
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs a second user");
+    MUST(run(may_not_lock, NULL) == 0);
+}
+
+static void options_for_pages_leave_a_usable_segment(void **state)
+{
+    static const unsigned flags[] = {0, IPC_SHM_NO_PREFAULT, IPC_SHM_MLOCK, IPC_SHM_HUGE,
+                                     IPC_SHM_NO_PREFAULT | IPC_SHM_MLOCK | IPC_SHM_HUGE};
+    struct ipc_shm_options how;
+    struct ipc_shm seg;
+    size_t i, nameless;
+
+    (void)state;
+    for (nameless = 0; nameless < 2; nameless++)
+        for (i = 0; i < sizeof flags / sizeof *flags; i++) {
+            how = with_flags(flags[i]);
+            DONE(ipc_shm_create_with(&seg, nameless ? NULL : name, 3 << 20, &how), &seg);
+            MUST(seg.lock_rc <= 0 && seg.huge_rc <= 0);
+            MUST(seg.lock_rc != 0 || (flags[i] & IPC_SHM_MLOCK) != 0);
+            MUST(seg.huge_rc != 0 || (flags[i] & IPC_SHM_HUGE) != 0);
+            print_message("flags %u, %s: lock_rc %d, huge_rc %d, %zu bytes\n", flags[i],
+                          nameless ? "nameless" : "named", seg.lock_rc, seg.huge_rc, seg.size);
+            put(&seg, "word", "usable");
+            memset((char *)seg.base + HEADER + 64, 1, seg.size - HEADER - 64);
+            ipc_shm_close(&seg);
+            MUST(nameless || ipc_shm_unlink(name) == 0);
+        }
+}
+
+/* All descriptors are taken but for `spare` of them. */
+static void has_few_descriptors(struct child *up, void *arg)
+{
+    struct rlimit limit = {64, 64};
+    unsigned spare, fds, works = 0;
+    int taken[64], n, rc, create;
+    struct ipc_shm seg;
+
+    (void)arg;
+    MUST(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    for (create = 1; create >= 0; create--)
+        for (spare = 0; spare < 5; spare++) {
+            for (n = 0; n < 64 && (taken[n] = open("/dev/null", O_RDONLY)) >= 0; n++)
+                ;
+            MUST(errno == EMFILE && n > 8);
+            for (fds = 0; fds < spare; fds++)
+                (void)close(taken[--n]);
+            fds = open_fds();
+            rc = create ? ipc_shm_create(&seg, name, 64) : ipc_shm_open(&seg, other, IPC_NOW);
+            if (rc == 0)
+                works++, ipc_shm_close(&seg);
+            else
+                REFUSED(rc, -EMFILE, &seg, "open files");
+            MUST(open_fds() == fds);
+            (void)ipc_shm_unlink(name);
+            while (n > 0)
+                (void)close(taken[--n]);
+            MUST(names_there() == 1);
+        }
+    tell(up, works);
+}
+
+static void exhausted_descriptors_are_named_as_such(void **state)
+{
+    struct ipc_shm seg;
+    struct child c;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, other, 64), &seg);
+    c = spawn(has_few_descriptors, NULL);
+    finish(&c);
+    ipc_shm_close(&seg);
+}
+
+/* ------------------------------------------------------------------ taking over */
+
+static void remains_of_a_killed_creator_are_taken_over(void **state)
+{
+    struct ipc_shm seg, no;
+
+    (void)state;
+    leave_remains(4096);
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    MUST(seg.created == 2);
+    expect_word(&seg, "word", "remains");
+    REFUSED(ipc_shm_create(&no, name, 4096), -EEXIST, &no, name);
+    put(&seg, "next", "goes on");
+    ipc_shm_close(&seg);
+}
+
+static void segment_of_a_creator_that_closed_is_taken_over(void **state)
+{
+    size_t size = 5000;
+    struct child c = spawn(creator, &size);
+    struct ipc_shm seg;
+
+    (void)state;
+    (void)hear(&c);
+    tell(&c, 0);
+    finish(&c);
+    DONE(ipc_shm_create(&seg, name, size), &seg);
+    MUST(seg.created == 2);
+    expect_word(&seg, "word", "remains");
+    ipc_shm_close(&seg);
+    DONE(ipc_shm_create(&seg, name, size), &seg); /* and by the same process */
+    MUST(seg.created == 2);
+    ipc_shm_close(&seg);
+}
+
+static void remains_are_discarded_when_fresh_or_of_another_size(void **state)
+{
+    static const struct {
+        size_t before, after;
+        unsigned flags;
+        int created;
+    } cases[] = {
+        {4096, 4096, IPC_SHM_FRESH, 1},
+        {4096, 8192, 0, 1},
+        {8192, 4096, 0, 1},
+        {4096, 100, 0, 2}, /* one page in both cases */
+        {100, 4096, 0, 2},
+        {4097, 4096, 0, 1},
+    };
+    struct ipc_shm_options how;
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        leave_remains(cases[i].before);
+        how = with_flags(cases[i].flags);
+        DONE(ipc_shm_create_with(&seg, name, cases[i].after, &how), &seg);
+        MUST(seg.created == cases[i].created);
+        if (cases[i].created == 1)
+            REFUSED(ipc_shm_find(&seg, "word", TYPE, &o), -ENOENT, &seg, "word");
+        else
+            expect_word(&seg, "word", "remains");
+        MUST(seg.size >= HEADER + cases[i].after && names_there() == 1);
+        ipc_shm_close(&seg);
+        MUST(ipc_shm_unlink(name) == 0);
+    }
+    print_message("%zu cases\n", i);
+}
+
+static void remains_in_use_are_not_discarded(void **state)
+{
+    struct ipc_shm_options fresh = with_flags(IPC_SHM_FRESH);
+    struct ipc_shm seg, again;
+    struct child user;
+
+    (void)state;
+    leave_remains(4096);
+    user = spawn(opener, NULL);
+    (void)hear(&user);
+    REFUSED(ipc_shm_create_with(&seg, name, 4096, &fresh), -EEXIST, &seg, "in use");
+    REFUSED(ipc_shm_create(&seg, name, 8192), -EEXIST, &seg, "another size");
+    DONE(ipc_shm_open(&again, name, IPC_NOW), &again); /* it is not lost either */
+    expect_word(&again, "word", "remains");
+    ipc_shm_close(&again);
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    MUST(seg.created == 2);
+    ipc_shm_close(&seg);
+    REFUSED(ipc_shm_create_with(&seg, name, 4096, &fresh), -EEXIST, &seg, "in use");
+    tell(&user, 0);
+    (void)hear(&user); /* closed, and lives */
+    DONE(ipc_shm_create_with(&seg, name, 4096, &fresh), &seg);
+    MUST(seg.created == 1);
+    ipc_shm_close(&seg);
+    kill_child(&user);
+}
+
+static void open_or_create_takes_what_is_there(void **state)
+{
+    struct ipc_shm seg, second;
+
+    (void)state;
+    DONE(ipc_shm_open_or_create(&seg, name, 4096, NULL), &seg);
+    MUST(seg.created == 1);
+    DONE(ipc_shm_open_or_create(&second, name, 100000, &plain), &second);
+    MUST(second.created == 0 && second.size == seg.size);
+    ipc_shm_close(&seg);
+    ipc_shm_close(&second);
+}
+
+/* ------------------------------------------------------------------ races */
+
+struct answer {
+    int rc, created;
+    uint64_t a, b;
+};
+typedef void act(struct ipc_shm *seg, unsigned i, struct answer *a);
+
+struct race {
+    act *prepare, *act; /* before and after the start */
+    int gate[2];
+    unsigned i;
+    struct child child[RACERS];
+    struct answer answer[RACERS];
+};
+
+static void racer(struct child *up, void *arg)
+{
+    struct race *r = (struct race *)arg;
+    struct answer a;
+    struct ipc_shm seg;
+    unsigned i = r->i;
+    char c;
+
+    (void)close(r->gate[1]);
+    memset(&a, 0, sizeof a);
+    if (r->prepare != NULL)
+        r->prepare(&seg, i, &a);
+    tell(up, 0);
+    MUST(read(r->gate[0], &c, 1) == 0);
+    r->act(&seg, i, &a);
+    MUST(write(up->to, &a, sizeof a) == (ssize_t)sizeof a);
+    (void)hear(up); /* stays alive: a winner that is gone would be succeeded */
+}
+
+/* Has them all start at once; they live on until race_ends. */
+static void race_starts(struct race *r, act *prepare, act *action)
+{
+    r->prepare = prepare;
+    r->act = action;
+    MUST(pipe2(r->gate, O_CLOEXEC) == 0);
+    for (r->i = 0; r->i < RACERS; r->i++)
+        r->child[r->i] = spawn(racer, r);
+    for (r->i = 0; r->i < RACERS; r->i++)
+        (void)hear(&r->child[r->i]);
+    (void)close(r->gate[0]);
+    (void)close(r->gate[1]);
+    for (r->i = 0; r->i < RACERS; r->i++)
+        hear_all(&r->child[r->i], &r->answer[r->i], sizeof r->answer[r->i]);
+}
+
+static void race_ends(struct race *r)
+{
+    unsigned i;
+
+    for (i = 0; i < RACERS; i++)
+        tell(&r->child[i], 0);
+    for (i = 0; i < RACERS; i++)
+        finish(&r->child[i]);
+}
+
+/* How many answered so; created: -1 for any. */
+static unsigned answers(const struct race *r, int rc, int created)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; i < RACERS; i++)
+        n += r->answer[i].rc == rc && (created < 0 || r->answer[i].created == created);
+    return n;
+}
+
+static unsigned race_flags; /* of the creators */
+
+static void act_create(struct ipc_shm *seg, unsigned i, struct answer *a)
+{
+    struct ipc_shm_options how = with_flags(race_flags);
+
+    (void)i;
+    a->rc = ipc_shm_create_with(seg, name, 4096, &how);
+    a->created = seg->created;
+}
+
+static void act_open(struct ipc_shm *seg, unsigned i, struct answer *a)
+{
+    (void)i;
+    (void)a;
+    DONE(ipc_shm_open(seg, name, IPC_NOW), seg);
+}
+
+static void act_open_or_create(struct ipc_shm *seg, unsigned i, struct answer *a)
+{
+    struct stat st;
+
+    (void)i;
+    a->rc = ipc_shm_open_or_create(seg, name, 4096, NULL);
+    MUST(a->rc != 0 || fstat(seg->fd, &st) == 0);
+    a->created = seg->created;
+    a->a = a->rc == 0 ? (uint64_t)st.st_ino : 0;
+}
+
+/* Of the creators one gets it, `created` so; the others -EEXIST. */
+static void race_for_creation(int remains, unsigned flags, int created)
+{
+    unsigned k, wrong = 0;
+    struct race r;
+
+    race_flags = flags;
+    for (k = 0; k < REPEATS; k++) {
+        if (remains)
+            leave_remains(4096);
+        race_starts(&r, NULL, act_create);
+        if (answers(&r, 0, created) != 1 || answers(&r, -EEXIST, -1) != RACERS - 1) {
+            print_error("race %u: %u got 0 and created %d, %u got -EEXIST\n", k,
+                        answers(&r, 0, created), created, answers(&r, -EEXIST, -1));
+            wrong++;
+        }
+        race_ends(&r);
+        (void)ipc_shm_unlink(name);
+        MUST(names_there() == 0);
+    }
+    print_message("%u races of %u\n", k, RACERS);
+    MUST(wrong == 0);
+}
+
+static void of_many_creators_exactly_one_gets_the_name(void **state)
+{
+    (void)state;
+    race_for_creation(0, 0, 1);
+}
+
+static void of_many_creators_exactly_one_takes_the_remains_over(void **state)
+{
+    (void)state;
+    race_for_creation(1, 0, 2);
+}
+
+static void of_many_creators_exactly_one_replaces_the_remains(void **state)
+{
+    (void)state;
+    race_for_creation(1, IPC_SHM_FRESH, 1);
+}
+
+static void open_or_create_gives_all_the_same_segment(void **state)
+{
+    unsigned i, k;
+    struct race r;
+
+    (void)state;
+    for (k = 0; k < REPEATS; k++) {
+        race_starts(&r, NULL, act_open_or_create);
+        MUST(answers(&r, 0, -1) == RACERS && answers(&r, 0, 1) == 1 && answers(&r, 0, 2) == 0);
+        for (i = 1; i < RACERS; i++)
+            MUST(r.answer[i].a == r.answer[0].a);
+        race_ends(&r);
+        MUST(ipc_shm_unlink(name) == 0);
+    }
+    print_message("%u races of %u\n", k, RACERS);
+}
+
+/* ------------------------------------------------------------------ killed at every system call */
+
+/* Runs f to its n-th stop before or after a system call and leaves it there. 1, or 0 when it ended
+ * or told something before, or -1 when we may not trace. */
+static int run_to(struct child *c, body *f, unsigned n)
+{
+    unsigned i = 0;
+    int status, signal = 0;
+    struct pollfd answer;
+
+    *c = spawn(f, NULL);
+    answer.fd = c->from;
+    answer.events = POLLIN;
+    MUST(waitpid(c->pid, &status, WUNTRACED) == c->pid);
+    if (WIFEXITED(status)) {
+        keep_in_mind(0, c->pid);
+        (void)close(c->to);
+        (void)close(c->from);
+        MUST(WEXITSTATUS(status) == UNABLE);
+        return -1;
+    }
+    MUST(ptrace(PTRACE_SETOPTIONS, c->pid, NULL,
+                (void *)(long)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)) == 0);
+    while (i < n) {
+        MUST(ptrace(PTRACE_SYSCALL, c->pid, NULL, (void *)(long)signal) == 0);
+        MUST(waitpid(c->pid, &status, 0) == c->pid);
+        if (!WIFSTOPPED(status)) {
+            MUST(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+            keep_in_mind(0, c->pid);
+            (void)close(c->to);
+            (void)close(c->from);
+            return 0;
+        }
+        signal = 0;
+        if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+            i++;
+        else
+            signal = WSTOPSIG(status);
+        if (poll(&answer, 1, 0) == 1)
+            return 0;
+    }
+    return 1;
+}
+
+static void be_traced(void)
+{
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        _exit(UNABLE);
+    (void)raise(SIGSTOP);
+}
+
+static void traced_creator(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    be_traced();
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    put(&seg, "traced", "whole");
+    ipc_shm_close(&seg);
+}
+
+static void traced_replacer(struct child *up, void *arg)
+{
+    struct ipc_shm_options fresh = with_flags(IPC_SHM_FRESH);
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    be_traced();
+    DONE(ipc_shm_create_with(&seg, name, 4096, &fresh), &seg);
+    put(&seg, "traced", "whole");
+    ipc_shm_close(&seg);
+}
+
+static void traced_opener(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    be_traced();
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    put(&seg, "traced", "whole");
+    ipc_shm_close(&seg);
+}
+
+/* What is under the name, if anything, is whole. */
+static void expect_whole_or_absent(void)
+{
+    struct ipc_shm seg;
+    struct ipc_shm_object o;
+    int rc = ipc_shm_open(&seg, name, IPC_NOW);
+
+    if (rc == -ENOENT)
+        return;
+    DONE(rc, &seg);
+    MUST(seg.size == HEADER + 4096 && seg.base->used >= HEADER && seg.base->creator != 0);
+    rc = ipc_shm_find(&seg, "traced", TYPE, &o);
+    MUST(rc == -ENOENT || (rc == 0 && memcmp(o.mem, "whole", 5) == 0));
+    ipc_shm_close(&seg);
+}
+
+/* The next makes what the killed one made, unless that had finished. */
+static void expect_object_can_be_made(struct ipc_shm *seg)
+{
+    struct ipc_shm_object o;
+    int rc = ipc_shm_make(seg, "traced", TYPE, 64, &o);
+
+    if (rc != -EEXIST) {
+        DONE(rc, seg);
+        MUST(all_zero(o.mem, o.size));
+        memcpy(o.mem, "whole", 5);
+        DONE(ipc_shm_publish(seg, &o), seg);
+    }
+    expect_word(seg, "traced", "whole");
+}
+
+static void kill_at_every_system_call(body *f, int remains, unsigned flags)
+{
+    struct ipc_shm_options how = with_flags(flags);
+    struct ipc_shm seg;
+    struct child c;
+    unsigned n, taken = 0;
+    int more;
+
+    for (n = 1;; n++) {
+        if (remains)
+            leave_remains(4096);
+        more = run_to(&c, f, n);
+        SKIP_IF(more < 0, "may not trace");
+        if (more == 0)
+            break;
+        kill_child(&c);
+        MUST(names_there() <= 1);
+        expect_whole_or_absent();
+        DONE(ipc_shm_create_with(&seg, name, 4096, &how), &seg);
+        MUST(seg.created == 1 || (flags == 0 && seg.created == 2));
+        taken += seg.created == 2;
+        expect_object_can_be_made(&seg);
+        ipc_shm_close(&seg);
+        MUST(names_there() == 1);
+        MUST(ipc_shm_unlink(name) == 0);
+    }
+    MUST(ipc_shm_unlink(name) == 0);
+    print_message("killed at %u points; %u times there was something to take over\n", n - 1, taken);
+    MUST(n > 20);
+}
+
+static void creator_killed_at_every_system_call_leaves_whole_or_nothing(void **state)
+{
+    (void)state;
+    kill_at_every_system_call(traced_creator, 0, 0);
+}
+
+static void replacer_killed_at_every_system_call_leaves_whole_or_nothing(void **state)
+{
+    (void)state;
+    kill_at_every_system_call(traced_replacer, 1, 0);
+    kill_at_every_system_call(traced_replacer, 1, IPC_SHM_FRESH);
+}
+
+static void heir_killed_at_every_system_call_leaves_whole_or_nothing(void **state)
+{
+    (void)state;
+    kill_at_every_system_call(traced_creator, 1, 0);
+    kill_at_every_system_call(traced_creator, 1, IPC_SHM_FRESH);
+}
+
+static void opener_killed_at_every_system_call_harms_nobody(void **state)
+{
+    struct ipc_shm seg;
+    struct child c;
+    unsigned n;
+    int more;
+
+    (void)state;
+    for (n = 1;; n++) {
+        DONE(ipc_shm_create(&seg, name, 4096), &seg);
+        more = run_to(&c, traced_opener, n);
+        SKIP_IF(more < 0, "may not trace");
+        if (more == 0)
+            break;
+        kill_child(&c);
+        MUST(!ipc_shm_others_live_(&seg));
+        expect_object_can_be_made(&seg);
+        ipc_shm_close(&seg);
+        MUST(ipc_shm_unlink(name) == 0);
+    }
+    ipc_shm_close(&seg);
+    print_message("killed at %u points\n", n - 1);
+    MUST(n > 10);
+}
+
+static void traced_racer(struct child *up, void *arg)
+{
+    struct ipc_shm_options how = with_flags(race_flags);
+    struct ipc_shm seg;
+    int rc;
+
+    (void)arg;
+    be_traced();
+    rc = ipc_shm_create_with(&seg, name, 4096, &how);
+    tell(up, (uint64_t)-rc);
+    (void)hear(up); /* a creator that is gone would be succeeded */
+}
+
+static uint64_t runs_on(const struct child *c)
+{
+    MUST(ptrace(PTRACE_DETACH, c->pid, NULL, NULL) == 0);
+    return hear(c);
+}
+
+/* One goes to its n-th system call, the other to its m-th, and then they finish one after the
+ * other: exactly one may get the name, and the other hears -EEXIST. */
+static void interleave_two_creators(int remains, unsigned flags)
+{
+    unsigned n, m, pairs = 0, wrong = 0;
+    int more_a = 1, more_b;
+
+    race_flags = flags;
+    for (n = 1; more_a != 0; n++)
+        for (m = 1, more_b = 1; more_b != 0; m++) {
+            struct child a, b;
+            uint64_t x, y;
+
+            if (remains)
+                leave_remains(4096);
+            more_a = run_to(&a, traced_racer, n);
+            SKIP_IF(more_a < 0, "may not trace");
+            more_b = run_to(&b, traced_racer, m);
+            x = runs_on(&a);
+            y = runs_on(&b);
+            if (!(x == 0 && y == EEXIST) && !(x == EEXIST && y == 0)) {
+                if (wrong++ < 5)
+                    print_error("stopped at %u and %u: -%u and -%u\n", n, m, (unsigned)x,
+                                (unsigned)y);
+            }
+            pairs++;
+            tell(&a, 0);
+            tell(&b, 0);
+            finish(&a);
+            finish(&b);
+            MUST(ipc_shm_unlink(name) == 0 && names_there() == 0);
+        }
+    print_message("%u interleavings, %u without exactly one winner\n", pairs, wrong);
+    MUST(wrong == 0);
+}
+
+static void of_two_creators_one_gets_the_name_wherever_they_are_interrupted(void **state)
+{
+    (void)state;
+    interleave_two_creators(0, 0);
+}
+
+static void of_two_creators_one_takes_over_wherever_they_are_interrupted(void **state)
+{
+    (void)state;
+    interleave_two_creators(1, 0);
+}
+
+static void of_two_creators_one_replaces_wherever_they_are_interrupted(void **state)
+{
+    (void)state;
+    interleave_two_creators(1, IPC_SHM_FRESH);
+}
+
+static body *stopped_call; /* what the bystander tries while another is stopped */
+
+static void tries_create(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+    int rc = ipc_shm_create(&seg, name, 4096);
+
+    (void)up;
+    (void)arg;
+    MUST(rc == 0 || rc == -EEXIST);
+    rc = ipc_shm_open(&seg, name, IPC_NOW);
+    MUST(rc == 0 || rc == -ENOENT);
+}
+
+static void tries_open_or_create(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+    int rc = ipc_shm_open_or_create(&seg, name, 4096, NULL);
+
+    (void)up;
+    (void)arg;
+    MUST(rc == 0 || rc == -EEXIST || rc == -EBUSY); /* it need not succeed, but come back */
+}
+
+/* With another stopped at any of its system calls, the bystander's call comes back. */
+static void stop_at_every_system_call(body *f, int remains)
+{
+    struct child c, bystander;
+    unsigned n, held = 0;
+    int more;
+
+    for (n = 1;; n++) {
+        if (remains)
+            leave_remains(4096);
+        more = run_to(&c, f, n);
+        SKIP_IF(more < 0, "may not trace");
+        if (more == 0)
+            break;
+        bystander = spawn(stopped_call, NULL);
+        if (!ends_soon(&bystander)) {
+            print_error("held up by a peer that is stopped at point %u\n", n);
+            held++;
+        }
+        kill_child(&c);
+        (void)ipc_shm_unlink(name);
+    }
+    MUST(ipc_shm_unlink(name) == 0);
+    print_message("stopped at %u points, where %u held another up\n", n - 1, held);
+    MUST(held == 0);
+}
+
+static void creator_stopped_at_any_system_call_holds_up_no_other(void **state)
+{
+    (void)state;
+    stopped_call = tries_create;
+    stop_at_every_system_call(traced_creator, 0);
+    stop_at_every_system_call(traced_replacer, 1);
+}
+
+static void creator_stopped_at_any_system_call_does_not_hold_up_open_or_create(void **state)
+{
+    (void)state;
+    stopped_call = tries_open_or_create;
+    stop_at_every_system_call(traced_creator, 0);
+    stop_at_every_system_call(traced_replacer, 1);
+}
+
+/* ------------------------------------------------------------------ members */
+
+static void member_is_alive_until_it_closes_or_dies(void **state)
+{
+    struct child killed, closing, zombie;
+    uint64_t a, b, c;
+    siginfo_t info;
+    struct ipc_shm seg;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    MUST(ipc_shm_alive(&seg, seg.peer.id) == 1 && ipc_shm_peer(&seg)->id == seg.peer.id);
+    MUST(ipc_shm_alive(&seg, 0) == 0 && ipc_shm_alive(&seg, UINT64_MAX) == 0);
+    killed = spawn(opener, NULL), a = hear(&killed);
+    closing = spawn(opener, NULL), b = hear(&closing);
+    zombie = spawn(opener, NULL), c = hear(&zombie);
+    MUST(a != b && b != c && a != c);
+    MUST(ipc_shm_alive(&seg, a) && ipc_shm_alive(&seg, b) && ipc_shm_alive(&seg, c));
+    stop_child(&killed);
+    MUST(ipc_shm_alive(&seg, a));
+    kill_child(&killed);
+    MUST(!ipc_shm_alive(&seg, a));
+    tell(&closing, 0);
+    (void)hear(&closing);
+    MUST(!ipc_shm_alive(&seg, b));
+    kill_child(&closing);
+    signal_child(&zombie, SIGKILL);
+    MUST(waitid(P_PID, (id_t)zombie.pid, &info, WEXITED | WNOWAIT) == 0);
+    MUST(!ipc_shm_alive(&seg, c));
+    (void)reap(&zombie);
+    MUST(!ipc_shm_alive(&seg, c));
+    ipc_shm_close(&seg);
+}
+
+/* Opens the segment and forks one that keeps descriptor and mapping, but calls nothing. */
+static void opener_with_heir(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+    pid_t heir;
+
+    (void)arg;
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    heir = fork();
+    MUST(heir >= 0);
+    if (heir == 0) {
+        (void)alarm(5 * LONG_MS / 1000);
+        (void)hear(up); /* after its parent's death */
+        MUST(seg.base->magic == IPC_SHM_MAGIC && fcntl(seg.fd, F_GETFD) >= 0);
+        tell(up, 1);
+        (void)hear(up);
+        _exit(0);
+    }
+    tell(up, seg.peer.id);
+    wait_for_death();
+}
+
+static short lock_of(const struct ipc_shm *seg, uint64_t id)
+{
+    short type = F_WRLCK;
+
+    MUST(ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % IPC_SHM_MEMBERS), &type) == 0);
+    return type;
+}
+
+static void heir_does_not_keep_a_dead_member_alive(void **state)
+{
+    struct ipc_shm seg;
+    struct child c;
+    siginfo_t info;
+    uint64_t id;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    c = spawn(opener_with_heir, NULL);
+    id = hear(&c);
+    MUST(ipc_shm_alive(&seg, id));
+    signal_child(&c, SIGKILL);
+    MUST(waitid(P_PID, (id_t)c.pid, &info, WEXITED | WNOWAIT) == 0);
+    MUST(lock_of(&seg, id) != F_UNLCK && !ipc_shm_alive(&seg, id)); /* a zombie */
+    MUST(waitpid(c.pid, NULL, 0) == c.pid);
+    keep_in_mind(0, c.pid);
+    MUST(lock_of(&seg, id) != F_UNLCK && !ipc_shm_alive(&seg, id));
+    tell(&c, 0);
+    MUST(hear(&c) == 1); /* the heir held all of it until here */
+    tell(&c, 0);
+    (void)close(c.to);
+    (void)close(c.from);
+    EVENTUALLY(lock_of(&seg, id) == F_UNLCK);
+    MUST(!ipc_shm_alive(&seg, id));
+    ipc_shm_close(&seg);
+}
+
+/* Opens, finds, forks; the leaf becomes a member of its own and sees this one die. */
+static void middle(struct child *up, void *arg)
+{
+    struct ipc_shm_object o;
+    struct ipc_shm_header_ *base;
+    struct ipc_shm seg;
+    uint64_t id;
+    pid_t leaf;
+
+    (void)arg;
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    DONE(ipc_shm_find(&seg, "word", TYPE, &o), &seg);
+    id = seg.peer.id;
+    base = seg.base;
+    leaf = fork();
+    MUST(leaf >= 0);
+    if (leaf > 0)
+        wait_for_death();
+    (void)alarm(5 * LONG_MS / 1000);
+    MUST(ipc_shm_peer(&seg)->id != 0 && ipc_shm_peer(&seg)->id != id);
+    MUST(seg.base == base && memcmp(o.mem, "hello", 5) == 0 && fcntl(seg.fd, F_GETFD) == 1);
+    expect_word(&seg, "word", "hello");
+    MUST(ipc_shm_alive(&seg, id) && ipc_shm_alive(&seg, seg.peer.id));
+    tell(up, id);
+    tell(up, seg.peer.id);
+    (void)hear(up); /* after the middle's death */
+    MUST(!ipc_shm_alive(&seg, id));
+    put(&seg, "leaf", "lives");
+    tell(up, 1);
+    (void)hear(up);
+    ipc_shm_close(&seg);
+    tell(up, 2);
+    _exit(0);
+}
+
+static void child_that_inherits_a_handle_becomes_a_member_of_its_own(void **state)
+{
+    struct ipc_shm seg;
+    struct child c;
+    uint64_t a, b;
+    int status;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    put(&seg, "word", "hello");
+    c = spawn(middle, NULL);
+    a = hear(&c);
+    b = hear(&c);
+    MUST(ipc_shm_alive(&seg, a) && ipc_shm_alive(&seg, b) && a != b);
+    signal_child(&c, SIGKILL);
+    MUST(waitpid(c.pid, &status, 0) == c.pid);
+    keep_in_mind(0, c.pid);
+    MUST(!ipc_shm_alive(&seg, a) && ipc_shm_alive(&seg, b));
+    tell(&c, 0);
+    MUST(hear(&c) == 1);
+    expect_word(&seg, "leaf", "lives");
+    MUST(ipc_shm_alive(&seg, b));
+    tell(&c, 0);
+    MUST(hear(&c) == 2);
+    MUST(!ipc_shm_alive(&seg, b));
+    (void)close(c.to);
+    (void)close(c.from);
+    ipc_shm_close(&seg);
+}
+
+static void closes_what_it_inherited(struct child *up, void *arg)
+{
+    (void)up;
+    ipc_shm_close((struct ipc_shm *)arg);
+}
+
+static void child_that_closes_an_inherited_handle_leaves_the_parent_alone(void **state)
+{
+    struct ipc_shm seg, watch;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    DONE(ipc_shm_open(&watch, name, IPC_NOW), &watch);
+    MUST(run(closes_what_it_inherited, &seg) == 0);
+    MUST(ipc_shm_alive(&watch, seg.peer.id));
+    put(&seg, "word", "mine");
+    expect_word(&watch, "word", "mine");
+    ipc_shm_close(&watch);
+    ipc_shm_close(&seg);
+}
+
+static void stray_open_and_close_of_the_file_loses_no_membership(void **state)
+{
+    struct ipc_shm seg, watch;
+    int fd, copy;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    DONE(ipc_shm_open(&watch, name, IPC_NOW), &watch);
+    fd = open(path_of(name), O_RDWR | O_CLOEXEC);
+    copy = fcntl(seg.fd, F_DUPFD_CLOEXEC, 0);
+    MUST(fd >= 0 && copy >= 0);
+    (void)close(fd);
+    (void)close(copy);
+    MUST(lock_of(&watch, seg.peer.id) != F_UNLCK && ipc_shm_alive(&watch, seg.peer.id));
+    ipc_shm_close(&watch);
+    ipc_shm_close(&seg);
+}
+
+static void pid_with_another_start_time_is_another_process(void **state)
+{
+    struct ipc_shm_member_ *m;
+    struct ipc_shm seg;
+    struct child c;
+    uint64_t id;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    c = spawn(opener, NULL);
+    id = hear(&c);
+    m = &seg.base->member[id % IPC_SHM_MEMBERS];
+    MUST(ipc_shm_alive(&seg, id) && m->pid == (uint32_t)c.pid);
+    m->start++; /* as if the pid had come round while a relative holds the lock */
+    MUST(lock_of(&seg, id) != F_UNLCK && !ipc_shm_alive(&seg, id));
+    m->start--;
+    MUST(ipc_shm_alive(&seg, id));
+    m->pid_ns++; /* of a namespace where we cannot look: no proof */
+    m->start++;
+    MUST(ipc_shm_alive(&seg, id));
+    kill_child(&c);
+    MUST(!ipc_shm_alive(&seg, id));
+    ipc_shm_close(&seg);
+}
+
+static void there_is_room_for_64_members(void **state)
+{
+    struct ipc_shm seg[IPC_SHM_MEMBERS], no;
+    unsigned i, k, fds = open_fds();
+
+    (void)state;
+    DONE(ipc_shm_create(&seg[0], name, 64), &seg[0]);
+    for (i = 1; i < IPC_SHM_MEMBERS; i++)
+        DONE(ipc_shm_open(&seg[i], name, IPC_NOW), &seg[i]);
+    for (i = 0; i < IPC_SHM_MEMBERS; i++)
+        for (k = 0; k < IPC_SHM_MEMBERS; k++)
+            MUST(ipc_shm_alive(&seg[i], seg[k].peer.id) && (i == k) == (&seg[i] == &seg[k]));
+    REFUSED(ipc_shm_open(&no, name, IPC_FOREVER), -EUSERS, &no, "64");
+    REFUSED(ipc_shm_create(&no, name, 64), -EUSERS, &no, "64");
+    MUST(open_fds() == fds + IPC_SHM_MEMBERS);
+    ipc_shm_close(&seg[17]);
+    DONE(ipc_shm_open(&seg[17], name, IPC_NOW), &seg[17]);
+    MUST(seg[17].peer.id % IPC_SHM_MEMBERS == 17);
+    REFUSED(ipc_shm_open(&no, name, IPC_NOW), -EUSERS, &no, "64");
+    for (i = 0; i < IPC_SHM_MEMBERS; i++)
+        ipc_shm_close(&seg[i]);
+    MUST(open_fds() == fds);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void ids_are_never_used_twice(void **state)
+{
+    static uint64_t id[1000];
+    struct ipc_shm seg, made;
+    size_t i;
+
+    (void)state;
+    DONE(ipc_shm_create(&made, name, 64), &made);
+    for (i = 0; i < 1000; i++) {
+        DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+        id[i] = seg.peer.id;
+        MUST(id[i] != 0 && id[i] != made.peer.id && ipc_shm_alive(&made, id[i]));
+        ipc_shm_close(&seg);
+        MUST(!ipc_shm_alive(&made, id[i]));
+    }
+    qsort(id, 1000, sizeof *id, compare_ids);
+    for (i = 1; i < 1000; i++)
+        MUST(id[i] != id[i - 1]);
+    ipc_shm_close(&made);
+    print_message("%zu ids\n", i);
+}
+
+/* ------------------------------------------------------------------ PID namespaces */
+
+static pid_t wanted_pid; /* in the namespace */
+
+/* Runs f as the first process of a new PID namespace; /proc stays the outer one. */
+static void in_namespace(struct child *up, void *f)
+{
+    pid_t init;
+    int status;
+
+    if (unshare(CLONE_NEWPID) != 0)
+        _exit(UNABLE);
+    init = fork();
+    MUST(init >= 0);
+    if (init == 0) {
+        become_child();
+        (*(body **)f)(up, NULL);
+        _exit(0);
+    }
+    MUST(waitpid(init, &status, 0) == init && WIFEXITED(status));
+    _exit(WEXITSTATUS(status));
+}
+
+static struct child spawn_wanted(body *f)
+{
+    int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+    struct child c;
+    char text[32];
+
+    (void)snprintf(text, sizeof text, "%ld", (long)wanted_pid - 1);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        _exit(UNABLE);
+    (void)close(fd);
+    c = spawn(f, NULL);
+    MUST(c.pid == wanted_pid);
+    return c;
+}
+
+static void does_nothing(struct child *up, void *arg)
+{
+    (void)up;
+    (void)arg;
+}
+
+static void tries_to_choose_a_pid(struct child *up, void *arg)
+{
+    struct child c;
+
+    (void)up;
+    (void)arg;
+    wanted_pid = 20;
+    c = spawn_wanted(does_nothing);
+    finish(&c);
+}
+
+static int namespaces_work(void)
+{
+    body *f = tries_to_choose_a_pid;
+
+    return run(in_namespace, &f) == 0;
+}
+
+static void member_in_another_pid_namespace_is_alive_until_killed(void **state)
+{
+    body *f = opener;
+    struct ipc_shm seg;
+    struct child c;
+    uint64_t id;
+
+    (void)state;
+    SKIP_IF(!namespaces_work(), "may not make a PID namespace");
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    c = spawn(in_namespace, &f);
+    id = hear(&c);
+    MUST(ipc_shm_alive(&seg, id));
+    MUST(seg.base->member[id % IPC_SHM_MEMBERS].pid == 1);
+    kill_child(&c); /* takes the namespace along */
+    EVENTUALLY(!ipc_shm_alive(&seg, id));
+    ipc_shm_close(&seg);
+}
+
+static void opens_and_ends(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    ipc_shm_close(&seg);
+}
+
+static void opens_with_wanted_pid(struct child *up, void *arg)
+{
+    struct child c = spawn_wanted(opens_and_ends);
+
+    (void)up;
+    (void)arg;
+    finish(&c);
+}
+
+/* As after unshare --pid --fork without --mount-proc. */
+static void member_may_have_a_pid_that_proc_does_not_know(void **state)
+{
+    body *f = opens_with_wanted_pid;
+    struct ipc_shm seg;
+
+    (void)state;
+    SKIP_IF(!namespaces_work(), "may not make a PID namespace");
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    for (wanted_pid = 20; kill(wanted_pid, 0) == 0 || errno != ESRCH; wanted_pid++)
+        ;
+    MUST(run(in_namespace, &f) == 0);
+    ipc_shm_close(&seg);
+}
+
+/* Tells twice whether a member of the same namespace lives, which it does. */
+static void watches_wanted_pid(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+    struct child c;
+    uint64_t id;
+
+    (void)arg;
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    c = spawn_wanted(opener);
+    id = hear(&c);
+    tell(up, (uint64_t)ipc_shm_alive(&seg, id));
+    (void)hear(up);
+    MUST(lock_of(&seg, id) != F_UNLCK);
+    tell(up, (uint64_t)ipc_shm_alive(&seg, id));
+    ipc_shm_close(&seg);
+    kill_child(&c);
+}
+
+/* The outer /proc speaks of a stranger with that pid; his death proves nothing. */
+static void death_of_a_stranger_with_the_same_pid_outside_is_no_proof(void **state)
+{
+    body *f = watches_wanted_pid;
+    struct ipc_shm seg;
+    struct child stranger, c;
+    siginfo_t info;
+
+    (void)state;
+    SKIP_IF(!namespaces_work(), "may not make a PID namespace");
+    DONE(ipc_shm_create(&seg, name, 64), &seg);
+    stranger = spawn(holds_still, NULL);
+    wanted_pid = stranger.pid;
+    c = spawn(in_namespace, &f);
+    MUST(hear(&c) == 1);
+    signal_child(&stranger, SIGKILL);
+    MUST(waitid(P_PID, (id_t)stranger.pid, &info, WEXITED | WNOWAIT) == 0);
+    tell(&c, 0);
+    MUST(hear(&c) == 1);
+    finish(&c);
+    (void)reap(&stranger);
+    ipc_shm_close(&seg);
+}
+
+/* ------------------------------------------------------------------ objects */
+
+static void objects_are_found_and_listed(void **state)
+{
+    struct ipc_shm made, opened;
+    struct ipc_shm_object o, found;
+    unsigned i, n = 0;
+
+    (void)state;
+    DONE(ipc_shm_create(&made, name, 64 << 10), &made);
+    DONE(ipc_shm_open(&opened, name, IPC_NOW), &opened);
+    DONE(ipc_shm_make(&made, "a", 1, 100, &o), &made);
+    REFUSED(ipc_shm_find(&opened, "a", 1, &found), -ENOENT, &opened, "'a'"); /* unpublished */
+    MUST(ipc_shm_list(&opened, 0, &found) == -ENOENT);
+    DONE(ipc_shm_publish(&made, &o), &made);
+    DONE(ipc_shm_make(&opened, "b", 2, 200, &o), &opened);
+    DONE(ipc_shm_publish(&opened, &o), &opened);
+    for (i = 0; i < IPC_SHM_OBJECTS + 2; i++)
+        if (ipc_shm_list(&opened, i, &found) == 0) {
+            MUST(found.index == i && found.size == (i + 1) * 100 && found.type == i + 1);
+            MUST(found.name[0] == (char)('a' + i) && found.name[1] == '\0');
+            n++;
+        }
+    MUST(n == 2);
+    DONE(ipc_shm_find(&made, "b", 2, &found), &made);
+    MUST((char *)found.mem - (char *)made.base == (char *)o.mem - (char *)opened.base);
+    REFUSED(ipc_shm_make(&made, "b", 2, 200, &o), -EEXIST, &made, "'b'");
+    REFUSED(ipc_shm_find(&made, "b", 0x1234, &o), -EPROTO, &made, "00000002 there, 00001234 here");
+    REFUSED(ipc_shm_find(&made, "c", 2, &o), -ENOENT, &made, "'c'");
+    ipc_shm_close(&opened);
+    ipc_shm_close(&made);
+}
+
+static void object_names_have_1_to_63_bytes(void **state)
+{
+    char longest[65];
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+
+    (void)state;
+    memset(longest, 'n', 64);
+    longest[64] = '\0';
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    REFUSED(ipc_shm_make(&seg, "", TYPE, 64, &o), -EINVAL, &seg, "0 bytes");
+    REFUSED(ipc_shm_find(&seg, "", TYPE, &o), -EINVAL, &seg, "0 bytes");
+    REFUSED(ipc_shm_make(&seg, longest, TYPE, 64, &o), -ENAMETOOLONG, &seg, "64");
+    REFUSED(ipc_shm_find(&seg, longest, TYPE, &o), -ENAMETOOLONG, &seg, "64");
+    REFUSED(ipc_shm_make(&seg, "x", TYPE, 0, &o), -EINVAL, &seg, "'x'");
+    longest[63] = '\0';
+    put(&seg, longest, "long");
+    expect_word(&seg, longest, "long");
+    longest[62] = '\0';
+    REFUSED(ipc_shm_find(&seg, longest, TYPE, &o), -ENOENT, &seg, longest);
+    ipc_shm_close(&seg);
+}
+
+static void object_that_does_not_fit_is_refused_and_a_smaller_one_works(void **state)
+{
+    static const size_t sizes[] = {8192 - 63, 8193, 1 << 20, SIZE_MAX / 2, SIZE_MAX - 64, SIZE_MAX};
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    size_t i;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 8192), &seg);
+    put(&seg, "first", "first");
+    for (i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        REFUSED(ipc_shm_make(&seg, "x", TYPE, sizes[i], &o), -ENOSPC, &seg, "8128 free");
+    DONE(ipc_shm_make(&seg, "x", TYPE, 8192 - 64, &o), &seg);
+    DONE(ipc_shm_publish(&seg, &o), &seg);
+    REFUSED(ipc_shm_make(&seg, "y", TYPE, 1, &o), -ENOSPC, &seg, "0 free");
+    expect_word(&seg, "first", "first");
+    ipc_shm_close(&seg);
+}
+
+static void there_is_room_for_64_objects(void **state)
+{
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    char object[16];
+    unsigned i;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 64 << 10), &seg);
+    for (i = 0; i < IPC_SHM_OBJECTS; i++) {
+        (void)snprintf(object, sizeof object, "object %u", i);
+        put(&seg, object, object);
+    }
+    REFUSED(ipc_shm_make(&seg, "one more", TYPE, 1, &o), -ENOSPC, &seg, "64");
+    REFUSED(ipc_shm_make(&seg, object, TYPE, 1, &o), -EEXIST, &seg, object);
+    for (i = 0; i < IPC_SHM_OBJECTS; i++) {
+        (void)snprintf(object, sizeof object, "object %u", i);
+        expect_word(&seg, object, object);
+    }
+    ipc_shm_close(&seg);
+}
+
+static void names_with_the_same_hash_are_told_apart(void **state)
+{
+    enum { N = 16384 };
+    static struct {
+        uint64_t hash;
+        char name[24];
+    } n[N];
+    const char *a = NULL, *b = NULL;
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    unsigned i, k;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    for (i = 0; i < N && a == NULL; i++) {
+        (void)snprintf(n[i].name, sizeof n[i].name, "%llx", (unsigned long long)chance());
+        MUST(ipc_shm_object_name_(&seg, n[i].name, &n[i].hash) == 0);
+        for (k = 0; k < i; k++)
+            if (n[k].hash == n[i].hash && strcmp(n[k].name, n[i].name) != 0)
+                a = n[k].name, b = n[i].name;
+    }
+    MUST(a != NULL);
+    put(&seg, a, a);
+    REFUSED(ipc_shm_find(&seg, b, TYPE, &o), -ENOENT, &seg, b);
+    put(&seg, b, b);
+    expect_word(&seg, a, a);
+    expect_word(&seg, b, b);
+    REFUSED(ipc_shm_make(&seg, b, TYPE, 64, &o), -EEXIST, &seg, b);
+    ipc_shm_close(&seg);
+    print_message("'%s' and '%s'\n", a, b);
+}
+
+static void publish_works_once_and_for_the_maker_alone(void **state)
+{
+    struct ipc_shm seg, second;
+    struct ipc_shm_object o;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    DONE(ipc_shm_open(&second, name, IPC_NOW), &second);
+    DONE(ipc_shm_make(&seg, "x", TYPE, 64, &o), &seg);
+    REFUSED(ipc_shm_make(&seg, "x", TYPE, 64, &o), -EBUSY, &seg, "'x'");
+    REFUSED(ipc_shm_publish(&second, &o), -EINVAL, &second, "'x'");
+    DONE(ipc_shm_publish(&seg, &o), &seg);
+    REFUSED(ipc_shm_publish(&seg, &o), -EINVAL, &seg, "'x'");
+    o.index = 12;
+    REFUSED(ipc_shm_publish(&seg, &o), -EINVAL, &seg, "'x'");
+    o.index = UINT32_MAX;
+    REFUSED(ipc_shm_publish(&seg, &o), -EINVAL, &seg, "'x'");
+    ipc_shm_close(&second);
+    ipc_shm_close(&seg);
+}
+
+static void makes_and_never_publishes(struct child *up, void *arg)
+{
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+
+    (void)arg;
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    DONE(ipc_shm_make(&seg, "half", TYPE, 256, &o), &seg);
+    memset(o.mem, 0x5a, o.size);
+    tell(up, (uint64_t)((char *)o.mem - (char *)seg.base));
+    wait_for_death();
+}
+
+static void object_of_a_stopped_maker_is_busy_and_of_a_killed_one_made_again(void **state)
+{
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    struct child c;
+    unsigned i;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 8192), &seg);
+    for (i = 0; i < 3; i++) { /* killed again and again */
+        c = spawn(makes_and_never_publishes, NULL);
+        (void)hear(&c);
+        stop_child(&c);
+        REFUSED(ipc_shm_make(&seg, "half", TYPE, 64, &o), -EBUSY, &seg, "'half'");
+        REFUSED(ipc_shm_find(&seg, "half", TYPE, &o), -ENOENT, &seg, "'half'");
+        put(&seg, i == 0 ? "x" : i == 1 ? "y" : "z", "others work");
+        kill_child(&c);
+    }
+    DONE(ipc_shm_make(&seg, "half", TYPE, 512, &o), &seg);
+    MUST(all_zero(o.mem, 512));
+    DONE(ipc_shm_publish(&seg, &o), &seg);
+    DONE(ipc_shm_find(&seg, "half", TYPE, &o), &seg);
+    MUST(o.size == 512);
+    expect_word(&seg, "x", "others work");
+    ipc_shm_close(&seg);
+}
+
+static void act_make_same(struct ipc_shm *seg, unsigned i, struct answer *a)
+{
+    struct ipc_shm_object o;
+
+    a->rc = ipc_shm_make(seg, "same", TYPE, 64, &o);
+    if (a->rc == 0) {
+        memset(o.mem, (int)i + 1, o.size);
+        DONE(ipc_shm_publish(seg, &o), seg);
+    }
+}
+
+static void of_many_makers_of_one_name_exactly_one_wins(void **state)
+{
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    unsigned i, k;
+    struct race r;
+
+    (void)state;
+    for (k = 0; k < REPEATS; k++) {
+        DONE(ipc_shm_create(&seg, name, 4096), &seg);
+        race_starts(&r, act_open, act_make_same);
+        MUST(answers(&r, 0, -1) == 1);
+        MUST(answers(&r, -EEXIST, -1) + answers(&r, -EBUSY, -1) == RACERS - 1);
+        DONE(ipc_shm_find(&seg, "same", TYPE, &o), &seg);
+        for (i = 0; r.answer[i].rc != 0; i++)
+            ;
+        MUST(((unsigned char *)o.mem)[0] == i + 1 && ((unsigned char *)o.mem)[63] == i + 1);
+        MUST(ipc_shm_list(&seg, 1, &o) == -ENOENT);
+        race_ends(&r);
+        ipc_shm_close(&seg);
+        MUST(ipc_shm_unlink(name) == 0);
+    }
+    print_message("%u races of %u\n", k, RACERS);
+}
+
+static void act_make_own(struct ipc_shm *seg, unsigned i, struct answer *a)
+{
+    struct ipc_shm_object o;
+    char object[16];
+
+    (void)snprintf(object, sizeof object, "own %u", i);
+    a->rc = ipc_shm_make(seg, object, TYPE, 1000, &o);
+    if (a->rc == 0) {
+        memset(o.mem, (int)i + 1, o.size);
+        a->a = (uint64_t)((char *)o.mem - (char *)seg->base);
+        DONE(ipc_shm_publish(seg, &o), seg);
+    }
+}
+
+static void makers_of_different_names_all_succeed(void **state)
+{
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    unsigned i, j, k;
+    char object[16];
+    struct race r;
+
+    (void)state;
+    for (k = 0; k < REPEATS; k++) {
+        DONE(ipc_shm_create(&seg, name, RACERS * 1024), &seg);
+        race_starts(&r, act_open, act_make_own);
+        MUST(answers(&r, 0, -1) == RACERS);
+        for (i = 0; i < RACERS; i++) {
+            (void)snprintf(object, sizeof object, "own %u", i);
+            DONE(ipc_shm_find(&seg, object, TYPE, &o), &seg);
+            MUST((uint64_t)((char *)o.mem - (char *)seg.base) == r.answer[i].a);
+            for (j = 0; j < 1000; j++)
+                MUST(((unsigned char *)o.mem)[j] == i + 1);
+            for (j = 0; j < i; j++)
+                MUST(r.answer[i].a >= r.answer[j].a + 1000 ||
+                     r.answer[j].a >= r.answer[i].a + 1000);
+        }
+        race_ends(&r);
+        ipc_shm_close(&seg);
+        MUST(ipc_shm_unlink(name) == 0);
+    }
+    print_message("%u races of %u\n", k, RACERS);
+}
+
+/* ------------------------------------------------------------------ a segment that lies */
+
+static void corrupt_directory_is_refused(void **state)
+{
+    static const struct {
+        uint64_t offset, size;
+    } bad[] = {
+        {0, 64},
+        {64, 64},
+        {HEADER - 64, 64},
+        {HEADER + 1, 64},
+        {HEADER + 8, 8},
+        {HEADER, 4097},
+        {HEADER + 4096, 1},
+        {HEADER + 4160, 0},
+        {HEADER, UINT64_MAX},
+        {HEADER + 64, UINT64_MAX - HEADER - 63},
+        {UINT64_MAX, 1},
+        {UINT64_MAX - 63, 64},
+        {UINT64_MAX - 63, 0},
+        {UINT64_C(1) << 63, UINT64_C(1) << 63},
+    };
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    size_t i;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    put(&seg, "x", "fine");
+    for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+        seg.base->entry[0].offset = bad[i].offset;
+        seg.base->entry[0].size = bad[i].size;
+        REFUSED(ipc_shm_find(&seg, "x", TYPE, &o), -EBADMSG, &seg, "corrupt");
+        REFUSED(ipc_shm_list(&seg, 0, &o), -EBADMSG, &seg, "corrupt");
+        REFUSED(ipc_shm_make(&seg, "x", TYPE, 64, &o), -EBADMSG, &seg, "corrupt");
+    }
+    seg.base->entry[0].offset = HEADER;
+    seg.base->entry[0].size = 4096;
+    memset(seg.base->entry[0].name, 'x', sizeof seg.base->entry[0].name); /* no NUL */
+    MUST(ipc_shm_list(&seg, 0, &o) == 0 && strlen(o.name) == 63);
+    ipc_shm_close(&seg);
+    print_message("%zu places\n", i);
+}
+
+/* Memory is handed out behind the directory and before the end, or not at all. */
+static void corrupt_counter_hands_out_nothing_outside(void **state)
+{
+    static const uint64_t bad[] = {0,
+                                   1,
+                                   HEADER - 1,
+                                   HEADER + 4096,
+                                   HEADER + 4097,
+                                   HEADER + 8192,
+                                   UINT64_C(1) << 32,
+                                   UINT64_MAX / 2,
+                                   UINT64_MAX - 64,
+                                   UINT64_MAX - 63,
+                                   UINT64_MAX - 62,
+                                   UINT64_MAX - 1,
+                                   UINT64_MAX};
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    unsigned wrong = 0;
+    size_t i;
+    int rc;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+        seg.base->used = bad[i];
+        rc = ipc_shm_make(&seg, "x", TYPE, 64, &o);
+        if ((rc != -ENOSPC && rc != -EBADMSG) || seg.base->magic != IPC_SHM_MAGIC) {
+            print_error("used %llx: make gave %d%s\n", (unsigned long long)bad[i], rc,
+                        seg.base->magic != IPC_SHM_MAGIC ? " and wiped the header" : "");
+            wrong++;
+        }
+        memset(&seg.base->entry, 0, sizeof seg.base->entry);
+    }
+    ipc_shm_close(&seg);
+    print_message("%zu values\n", i);
+    MUST(wrong == 0);
+}
+
+/* A number of the kind that breaks things. */
+static uint64_t nasty(void)
+{
+    uint64_t r = chance();
+
+    switch (r % 8) {
+    case 0:
+        return r >> 32;
+    case 1:
+        return (r >> 8) % 256;
+    case 2:
+        return HEADER + (r >> 8) % 16384;
+    case 3:
+        return HEADER + (r >> 8) % 256 * 64;
+    case 4:
+        return UINT64_MAX - (r >> 8) % 256;
+    case 5:
+        return UINT64_C(1) << (r >> 8) % 64;
+    case 6:
+        return (uint64_t)getpid();
+    default:
+        return r;
+    }
+}
+
+static void spoil(struct ipc_shm_header_ *h, uint64_t hash, const uint64_t *id)
+{
+    struct ipc_shm_member_ *m = &h->member[chance() % 8];
+    struct ipc_shm_entry_ *e = &h->entry[chance() % 8];
+
+    switch (chance() % 8) {
+    case 0:
+        h->used = nasty();
+        break;
+    case 1:
+        h->generation = nasty();
+        break;
+    case 2:
+        h->creator = nasty();
+        break;
+    case 3:
+        m->id = chance() % 2 ? id[chance() % 4] : nasty();
+        m->pid = (uint32_t)nasty();
+        break;
+    case 4:
+        m->start = nasty();
+        m->pid_ns = chance() % 2 ? ipc_shm_pid_ns_() : nasty();
+        break;
+    case 5:
+        e->state = chance() % 2 ? (nasty() << 62) | hash | id[chance() % 4] : nasty();
+        break;
+    case 6:
+        e->offset = nasty();
+        e->size = nasty();
+        break;
+    default:
+        ((unsigned char *)e)[chance() % sizeof *e] = (unsigned char)chance();
+    }
+}
+
+static void garbage_in_the_segment_crashes_nobody(void **state)
+{
+    enum { ROUNDS = 20000, HANDLES = 4 };
+    struct ipc_shm seg[HANDLES], extra;
+    unsigned i, rounds, found = 0, made = 0, alive = 0, opened = 0;
+    struct ipc_shm_header_ *h;
+    struct ipc_shm_object o;
+    uint64_t hash, id[HANDLES];
+    size_t end;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg[0], name, 16384), &seg[0]);
+    for (i = 1; i < HANDLES; i++)
+        DONE(ipc_shm_open(&seg[i], name, IPC_NOW), &seg[i]);
+    for (i = 0; i < HANDLES; i++)
+        id[i] = seg[i].peer.id;
+    h = seg[0].base;
+    end = seg[0].size;
+    MUST(ipc_shm_object_name_(&seg[0], "x", &hash) == 0);
+#define INSIDE(object, s)                                                                          \
+    ((char *)(object).mem >= (char *)(s).base && (object).size <= end &&                           \
+     (size_t)((char *)(object).mem - (char *)(s).base) <= end - (object).size)
+    for (rounds = 0; rounds < ROUNDS; rounds++) {
+        struct ipc_shm *s = &seg[chance() % HANDLES];
+
+        for (i = 0; i < 1 + chance() % 4; i++)
+            spoil(h, hash, id);
+        for (i = 0; i < 8; i++)
+            if (ipc_shm_list(s, i, &o) == 0)
+                MUST(INSIDE(o, *s));
+        if (ipc_shm_find(s, "x", TYPE, &o) == 0) {
+            MUST(INSIDE(o, *s));
+            found++;
+        }
+        if (ipc_shm_make(s, "x", TYPE, nasty() % 20000, &o) == 0) {
+            MUST(INSIDE(o, *s));
+            made++;
+            (void)ipc_shm_publish(s, &o);
+        }
+        for (i = 0; i < 8; i++)
+            alive += ipc_shm_alive(s, h->member[i].id) != 0;
+        (void)ipc_shm_alive(s, nasty());
+        MUST(ipc_shm_peer(s)->id == s->peer.id);
+        if (rounds % 16 == 0 && ipc_shm_open(&extra, name, IPC_NOW) == 0) {
+            opened++;
+            ipc_shm_close(&extra);
+        }
+        if (chance() % 8 == 0)
+            memset(h->entry, 0, sizeof h->entry);
+        if (chance() % 8 == 0)
+            h->used = HEADER, h->creator = id[0];
+        h->magic = IPC_SHM_MAGIC; /* or the open above would see nothing of it */
+    }
+    for (i = 0; i < HANDLES; i++)
+        ipc_shm_close(&seg[i]);
+    print_message("%u rounds: found %u, made %u, opened %u, alive %u\n", rounds, found, made,
+                  opened, alive);
+    MUST(found > 0 && made > 0 && alive > 0);
+}
+
+static void refused_handle_may_be_asked_without_a_crash(void **state)
+{
+    struct ipc_shm no;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        if (i == 0) {
+            DONE(ipc_shm_create(&no, name, 64), &no);
+            ipc_shm_close(&no);
+            MUST(ipc_shm_unlink(name) == 0);
+        } else {
+            REFUSED(ipc_shm_open(&no, name, IPC_NOW), -ENOENT, &no, name);
+        }
+        MUST(ipc_shm_peer(&no)->id == 0);
+    }
+}
+
+/* ------------------------------------------------------------------ passing segments on */
+
+static void receiver(struct child *up, void *socket)
+{
+    struct ipc_shm seg;
+
+    DONE(ipc_shm_recv(&seg, *(int *)socket, ipc_in_ms(LONG_MS)), &seg);
+    MUST(seg.created == 0 && fcntl(seg.fd, F_GETFD) == FD_CLOEXEC);
+    expect_word(&seg, "word", "passed");
+    put(&seg, "answer", "received");
+    tell(up, seg.peer.id);
+    (void)hear(up);
+    ipc_shm_close(&seg);
+}
+
+static void pass_on(struct ipc_shm *seg, int type)
+{
+    int pair[2];
+    struct child c;
+    uint64_t id;
+
+    MUST(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair) == 0);
+    c = spawn(receiver, &pair[1]);
+    (void)close(pair[1]);
+    DONE(ipc_shm_send(seg, pair[0]), seg);
+    id = hear(&c);
+    MUST(id != seg->peer.id && ipc_shm_alive(seg, id));
+    expect_word(seg, "answer", "received");
+    tell(&c, 0);
+    finish(&c);
+    MUST(!ipc_shm_alive(seg, id));
+    (void)close(pair[0]);
+}
+
+static void nameless_segment_is_sealed_and_can_be_passed_on(void **state)
+{
+    static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+    struct ipc_shm seg;
+    unsigned i, fds = open_fds();
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        DONE(ipc_shm_create(&seg, NULL, 100000), &seg);
+        MUST(seg.created == 1 && names_there() == 0);
+        MUST(ftruncate(seg.fd, 0) == -1 && errno == EPERM);
+        MUST(ftruncate(seg.fd, 1 << 20) == -1 && errno == EPERM);
+        MUST(fcntl(seg.fd, F_ADD_SEALS, F_SEAL_SHRINK) == -1 && errno == EPERM);
+        put(&seg, "word", "passed");
+        pass_on(&seg, types[i]);
+        ipc_shm_close(&seg);
+    }
+    MUST(open_fds() == fds);
+}
+
+static void named_segment_can_be_passed_on(void **state)
+{
+    struct ipc_shm seg;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    put(&seg, "word", "passed");
+    pass_on(&seg, SOCK_STREAM);
+    ipc_shm_close(&seg);
+}
+
+/* Sends n descriptors and some bytes, as ipc_shm_send would not. */
+static void send_raw(int socket, const void *bytes, size_t size, const int *fds, size_t n)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(8 * sizeof(int))];
+    } control;
+    struct msghdr message;
+    struct cmsghdr *c;
+    struct iovec io;
+
+    memset(&control, 0, sizeof control);
+    memset(&message, 0, sizeof message);
+    io.iov_base = (void *)(uintptr_t)bytes;
+    io.iov_len = size;
+    message.msg_iov = &io;
+    message.msg_iovlen = 1;
+    if (n > 0) {
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(n * sizeof(int));
+        c = CMSG_FIRSTHDR(&message);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(n * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+    }
+    MUST(sendmsg(socket, &message, 0) == (ssize_t)size);
+}
+
+static int memfd(size_t size, mode_t mode, int seals)
+{
+    int fd = (int)syscall(SYS_memfd_create, "test", 3u);
+
+    MUST(fd >= 0 && ftruncate(fd, (off_t)size) == 0 && fchmod(fd, mode) == 0);
+    MUST(seals == 0 || fcntl(fd, F_ADD_SEALS, seals) == 0);
+    return fd;
+}
+
+static void what_is_no_segment_is_not_received(void **state)
+{
+    struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, HEADER + 4096}, bad = {1, 2};
+    struct ipc_shm good, seg;
+    int tube[2], pair[2], fd[8], types[] = {SOCK_STREAM, SOCK_SEQPACKET};
+    unsigned i, fds;
+    struct {
+        const void *bytes;
+        size_t size;
+        const int *fds;
+        size_t n;
+        int rc;
+        const char *word;
+    } cases[] = {
+        {"garbage of any size", 19, NULL, 0, -EPROTO, "no segment"},
+        {"short", 5, NULL, 0, -EPROTO, "no segment"},
+        {"short", 5, fd, 1, -EPROTO, "no segment"},
+        {&hello, sizeof hello, NULL, 0, -EPROTO, "no segment"},
+        {&bad, sizeof bad, fd, 1, -EPROTO, "no segment"},
+        {&hello, sizeof hello, fd, 2, -EPROTO, "no segment"},
+        {&hello, sizeof hello, fd, 3, -EPROTO, "no segment"},
+        {&hello, sizeof hello, fd, 8, -EPROTO, "no segment"},
+        {&hello, sizeof hello, tube, 1, -EPROTO, "no memory"},
+        {&hello, sizeof hello, &fd[1], 1, -EACCES, "777"},
+        {&hello, sizeof hello, &fd[2], 1, -EPROTO, "magic"},
+        {&hello, sizeof hello, &fd[3], 1, -EPROTO, "0 bytes"},
+        {&hello, sizeof hello, &fd[4], 1, -EACCES, "777"},
+        {&hello, sizeof hello, &fd[5], 1, -EPROTO, "magic"},
+    };
+
+    (void)state;
+    DONE(ipc_shm_create(&good, NULL, 4096), &good);
+    MUST(pipe2(tube, O_CLOEXEC) == 0);
+    fd[0] = good.fd;
+    fd[1] = memfd(HEADER + 4096, 0777, 0);
+    fd[2] = memfd(HEADER + 4096, 0777, IPC_SHM_SEALS_);
+    fd[3] = memfd(0, 0777, IPC_SHM_SEALS_);
+    fd[4] = memfd(HEADER + 4096, 0777, F_SEAL_GROW); /* may still shrink */
+    fd[5] = memfd(HEADER + 4096, 0600, 0);
+    fd[6] = fd[7] = tube[0];
+    for (i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        unsigned k = i / 2;
+
+        MUST(socketpair(AF_UNIX, types[i % 2] | SOCK_CLOEXEC, 0, pair) == 0);
+        send_raw(pair[0], cases[k].bytes, cases[k].size, cases[k].fds, cases[k].n);
+        fds = open_fds();
+        REFUSED(ipc_shm_recv(&seg, pair[1], ipc_in_ms(LONG_MS)), cases[k].rc, &seg, cases[k].word);
+        MUST(open_fds() == fds);
+        ipc_shm_close(&seg);
+        (void)close(pair[0]);
+        (void)close(pair[1]);
+    }
+    print_message("%u messages\n", i);
+    for (i = 1; i < 6; i++)
+        (void)close(fd[i]);
+    (void)close(tube[0]);
+    (void)close(tube[1]);
+    ipc_shm_close(&good);
+}
+
+static void silence_and_a_closed_peer_are_told_apart(void **state)
+{
+    static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
+    struct ipc_shm good, seg;
+    int pair[2], i;
+
+    (void)state;
+    DONE(ipc_shm_create(&good, NULL, 4096), &good);
+    MUST(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+    for (i = 0; i < 2; i++) {
+        MUST(socketpair(AF_UNIX, types[i] | SOCK_CLOEXEC, 0, pair) == 0);
+        REFUSED(ipc_shm_recv(&seg, pair[1], IPC_NOW), -ETIMEDOUT, &seg, "no segment came");
+        REFUSED(ipc_shm_recv(&seg, pair[1], ipc_in_ms(20)), -ETIMEDOUT, &seg, "no segment came");
+        REFUSED(ipc_shm_recv(&seg, pair[1], ipc_clock() - 1), -ETIMEDOUT, &seg, "no segment came");
+        DONE(ipc_shm_send(&good, pair[0]), &good);
+        (void)close(pair[0]);
+        DONE(ipc_shm_recv(&seg, pair[1], IPC_NOW), &seg); /* sent before the close */
+        ipc_shm_close(&seg);
+        REFUSED(ipc_shm_recv(&seg, pair[1], IPC_FOREVER), -EPIPE, &seg, "closed");
+        REFUSED(ipc_shm_send(&good, pair[1]), -EPIPE, &good, "cannot send");
+        (void)close(pair[1]);
+    }
+    REFUSED(ipc_shm_send(&good, -1), -EBADF, &good, "cannot send");
+    ipc_shm_close(&good);
+}
+
+/* ------------------------------------------------------------------ typed rings in segments */
+
+static void ring_of_another_type_or_capacity_is_refused_with_both_numbers(void **state)
+{
+    struct big_ring_producer wrong_out;
+    struct big_ring_consumer wrong_in;
+    struct small_ring_producer out, again;
+    struct small_ring_consumer in;
+    struct small message = {1};
+    struct big large = {{1, 2, 3, 4, 5}};
+    struct ipc_shm seg;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 64 << 10), &seg);
+    REFUSED(small_ring_open(&in, &seg, "ring"), -ENOENT, &seg, "'ring'");
+    MUST(small_ring_pop(&in, &message) == -ENOENT);
+    DONE(small_ring_create(&out, &seg, "ring", 64), &seg);
+    REFUSED(big_ring_open(&wrong_in, &seg, "ring"), -EPROTO, &seg, "8 there, 40 here");
+    REFUSED(big_ring_create(&wrong_out, &seg, "ring", 64), -EPROTO, &seg, "8 there, 40 here");
+    MUST(big_ring_push(&wrong_out, &large) == -EPROTO);
+    MUST(big_ring_push_n(&wrong_out, &large, 1) == -EPROTO);
+    MUST(big_ring_claim(&wrong_out) == NULL && big_ring_commit(&wrong_out) == -EINVAL);
+    MUST(big_ring_pop(&wrong_in, &large) == -EPROTO && big_ring_peek(&wrong_in) == NULL);
+    MUST(big_ring_release(&wrong_in) == -EINVAL);
+    big_ring_producer_detach(&wrong_out);
+    big_ring_consumer_detach(&wrong_in);
+    REFUSED(small_ring_create(&again, &seg, "ring", 64), -EBUSY, &seg, "taken");
+    MUST(small_ring_push(&again, &message) == -EBUSY);
+    small_ring_producer_detach(&out);
+    MUST(small_ring_push(&out, &message) == -EINVAL);
+    REFUSED(small_ring_create(&again, &seg, "ring", 128), -EPROTO, &seg, "64 there, 128 here");
+    MUST(small_ring_push(&again, &message) < 0);
+    DONE(small_ring_create(&again, &seg, "ring", 64), &seg); /* the refused one holds no end */
+    REFUSED(small_ring_create(&out, &seg, "odd", 63), -EINVAL, &seg, "'odd'");
+    REFUSED(small_ring_create(&out, &seg, "large", 1 << 20), -ENOSPC, &seg, "no room");
+    put(&seg, "no ring", "word");
+    REFUSED(small_ring_open(&in, &seg, "no ring"), -EPROTO, &seg, "type");
+    ipc_shm_close(&seg);
+}
+
+static void produces(struct child *up, void *arg)
+{
+    struct small_ring_producer out;
+    struct small message;
+    struct ipc_shm seg;
+    uint64_t n = *(uint64_t *)arg;
+
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    DONE(small_ring_create(&out, &seg, "ring", 256), &seg);
+    for (message.x = 1; message.x <= n; message.x++)
+        MUST(small_ring_push(&out, &message) == 0);
+    small_ring_claim(&out)->x = 12345; /* and dies before the commit */
+    tell(up, seg.peer.id);
+    wait_for_death();
+}
+
+static void dead_producer_is_succeeded_behind_its_last_message(void **state)
+{
+    struct small_ring_producer out;
+    struct small_ring_consumer in;
+    struct small message;
+    struct ipc_shm seg;
+    struct child c;
+    uint64_t n = 100, x;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 64 << 10), &seg);
+    c = spawn(produces, &n);
+    x = hear(&c);
+    REFUSED(small_ring_create(&out, &seg, "ring", 256), -EBUSY, &seg, "taken");
+    stop_child(&c);
+    REFUSED(small_ring_create(&out, &seg, "ring", 256), -EBUSY, &seg, "taken");
+    DONE(small_ring_open(&in, &seg, "ring"), &seg);
+    MUST(small_ring_consumer_peer(&in) == x);
+    for (x = 1; x <= 10; x++)
+        MUST(small_ring_pop(&in, &message) == 0 && message.x == x);
+    kill_child(&c);
+    DONE(small_ring_create(&out, &seg, "ring", 256), &seg);
+    for (message.x = n + 1; message.x <= n + 50; message.x++)
+        MUST(small_ring_push(&out, &message) == 0);
+    for (; x <= n + 50; x++)
+        MUST(small_ring_pop(&in, &message) == 0 && message.x == x);
+    MUST(small_ring_pop(&in, &message) == -EAGAIN);
+    ipc_shm_close(&seg);
+}
+
+struct consumption {
+    uint64_t n, replay;
+};
+
+static void consumes(struct child *up, void *arg)
+{
+    const struct consumption *want = (const struct consumption *)arg;
+    struct small_ring_consumer in;
+    struct small message = {0};
+    struct ipc_shm seg;
+    uint64_t n;
+
+    DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
+    DONE(small_ring_open(&in, &seg, "ring"), &seg);
+    small_ring_replay(&in, want->replay);
+    for (n = 0; n < want->n; n++)
+        MUST(small_ring_pop(&in, &message) == 0);
+    tell(up, message.x);
+    wait_for_death();
+}
+
+static void dead_consumer_is_succeeded_without_loss(void **state)
+{
+    static const struct consumption cases[] = {{1, 0},   {100, 0}, {1, 32},    {31, 32},
+                                               {32, 32}, {33, 32}, {100, 32},  {100, 5},
+                                               {256, 0}, {256, 9}, {100, 1000}};
+    uint64_t first, x, seen = 0, bound;
+    struct small_ring_producer out;
+    struct small_ring_consumer in;
+    struct small message;
+    struct ipc_shm seg;
+    struct child c;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct consumption how = cases[i];
+
+        DONE(ipc_shm_create(&seg, name, 64 << 10), &seg);
+        DONE(small_ring_create(&out, &seg, "ring", 256), &seg);
+        for (message.x = 1; message.x <= 256; message.x++)
+            MUST(small_ring_push(&out, &message) == 0);
+        c = spawn(consumes, &how);
+        MUST(hear(&c) == how.n);
+        REFUSED(small_ring_open(&in, &seg, "ring"), -EBUSY, &seg, "taken");
+        stop_child(&c);
+        REFUSED(small_ring_open(&in, &seg, "ring"), -EBUSY, &seg, "taken");
+        kill_child(&c);
+        DONE(small_ring_open(&in, &seg, "ring"), &seg);
+        bound = how.replay < 128 ? how.replay : 128;
+        x = 257;
+        if (small_ring_pop(&in, &message) == 0) {
+            first = message.x;
+            MUST(first <= how.n + 1 && first + bound >= how.n + 1);
+            seen += how.n + 1 - first;
+            for (x = first + 1; small_ring_pop(&in, &message) == 0; x++)
+                MUST(message.x == x);
+        } else {
+            MUST(how.n == 256);
+        }
+        MUST(x == 257);
+        ipc_shm_close(&seg);
+        MUST(ipc_shm_unlink(name) == 0);
+    }
+    print_message("%zu cases, %llu messages seen again\n", i, (unsigned long long)seen);
+}
+
+/* ------------------------------------------------------------------ all of them */
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(create_then_open_finds_it),
+        TEST(close_twice_and_close_of_a_refused_handle_do_nothing),
+        TEST(unlinked_segment_stays_for_who_has_it),
+        TEST(memory_is_zeroed_aligned_and_usable_to_the_last_byte),
+        TEST(descriptor_is_closed_on_exec),
+        TEST(bad_names_are_refused),
+        TEST(impossible_sizes_are_refused),
+        TEST(taken_name_is_refused_while_its_creator_lives),
+        TEST(absent_segment_is_refused_at_the_deadline),
+        TEST(earliest_deadline_of_all_is_in_the_past),
+        TEST(open_and_find_wait_for_who_comes_later),
+        TEST(mode_is_as_asked_whatever_the_umask),
+        TEST(segment_open_to_more_people_than_asked_is_refused),
+        TEST(segment_of_another_owner_is_refused_unless_asked_for),
+        TEST(symbolic_links_fifos_and_directories_are_refused),
+        TEST(files_that_are_no_segments_are_refused),
+        TEST(segment_of_another_layout_is_refused_and_why_says_which),
+        TEST(full_dev_shm_is_an_error_and_no_signal),
+        TEST(file_size_limit_is_an_error_and_no_signal),
+        TEST(memory_that_may_not_be_locked_is_usable_all_the_same),
+        TEST(options_for_pages_leave_a_usable_segment),
+        TEST(exhausted_descriptors_are_named_as_such),
+        TEST(remains_of_a_killed_creator_are_taken_over),
+        TEST(segment_of_a_creator_that_closed_is_taken_over),
+        TEST(remains_are_discarded_when_fresh_or_of_another_size),
+        TEST(remains_in_use_are_not_discarded),
+        TEST(open_or_create_takes_what_is_there),
+        TEST(of_many_creators_exactly_one_gets_the_name),
+        TEST(of_many_creators_exactly_one_takes_the_remains_over),
+        TEST(of_many_creators_exactly_one_replaces_the_remains),
+        TEST(open_or_create_gives_all_the_same_segment),
+        TEST(creator_killed_at_every_system_call_leaves_whole_or_nothing),
+        TEST(replacer_killed_at_every_system_call_leaves_whole_or_nothing),
+        TEST(heir_killed_at_every_system_call_leaves_whole_or_nothing),
+        TEST(opener_killed_at_every_system_call_harms_nobody),
+        TEST(of_two_creators_one_gets_the_name_wherever_they_are_interrupted),
+        TEST(of_two_creators_one_takes_over_wherever_they_are_interrupted),
+        TEST(of_two_creators_one_replaces_wherever_they_are_interrupted),
+        TEST(creator_stopped_at_any_system_call_holds_up_no_other),
+        TEST(creator_stopped_at_any_system_call_does_not_hold_up_open_or_create),
+        TEST(member_is_alive_until_it_closes_or_dies),
+        TEST(heir_does_not_keep_a_dead_member_alive),
+        TEST(child_that_inherits_a_handle_becomes_a_member_of_its_own),
+        TEST(child_that_closes_an_inherited_handle_leaves_the_parent_alone),
+        TEST(stray_open_and_close_of_the_file_loses_no_membership),
+        TEST(pid_with_another_start_time_is_another_process),
+        TEST(there_is_room_for_64_members),
+        TEST(ids_are_never_used_twice),
+        TEST(member_in_another_pid_namespace_is_alive_until_killed),
+        TEST(member_may_have_a_pid_that_proc_does_not_know),
+        TEST(death_of_a_stranger_with_the_same_pid_outside_is_no_proof),
+        TEST(objects_are_found_and_listed),
+        TEST(object_names_have_1_to_63_bytes),
+        TEST(object_that_does_not_fit_is_refused_and_a_smaller_one_works),
+        TEST(there_is_room_for_64_objects),
+        TEST(names_with_the_same_hash_are_told_apart),
+        TEST(publish_works_once_and_for_the_maker_alone),
+        TEST(object_of_a_stopped_maker_is_busy_and_of_a_killed_one_made_again),
+        TEST(of_many_makers_of_one_name_exactly_one_wins),
+        TEST(makers_of_different_names_all_succeed),
+        TEST(corrupt_directory_is_refused),
+        TEST(corrupt_counter_hands_out_nothing_outside),
+        TEST(garbage_in_the_segment_crashes_nobody),
+        TEST(refused_handle_may_be_asked_without_a_crash),
+        TEST(nameless_segment_is_sealed_and_can_be_passed_on),
+        TEST(named_segment_can_be_passed_on),
+        TEST(what_is_no_segment_is_not_received),
+        TEST(silence_and_a_closed_peer_are_told_apart),
+        TEST(ring_of_another_type_or_capacity_is_refused_with_both_numbers),
+        TEST(dead_producer_is_succeeded_behind_its_last_message),
+        TEST(dead_consumer_is_succeeded_without_loss),
+    };
+    const char *given = getenv("IPC_TEST_PREFIX");
+
+    if (given != NULL && *given != '\0')
+        (void)snprintf(prefix, sizeof prefix, "%s", given);
+    else
+        (void)snprintf(prefix, sizeof prefix, "ipc-test-%ld", (long)getpid());
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    return cmocka_run_group_tests_name("ipc_shm", tests, NULL, after_all);
+}

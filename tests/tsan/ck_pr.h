@@ -1,0 +1,228 @@
+/*
+ * Stands in for Concurrency Kit's ck_pr.h when it comes first on the include path (-Itests/tsan),
+ * so that ThreadSanitizer sees what it cannot see in inline assembly.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Every access is a relaxed atomic of the compiler: TSan then knows that it is no data race, and
+ * lets it order nothing. Order comes from the fences alone, which TSan does not model; they are
+ * rebuilt from its acquire and release calls on a key, one for each pair of address and value:
+ *
+ *   - A store that a release fence has armed publishes, under the key of what it stores, what the
+ *     thread had done when it reached the fence. Later work is not covered: the clock of that
+ *     moment is kept by a TSan fiber, which is a thread to TSan and costs no stack.
+ *   - A load notes the key of what it found. The next acquire fence acquires all noted keys.
+ *
+ * Stricter than C11: a release fence arms exactly one store, the next. In ipc_ring.h that is always
+ * the next line, so a fence that is missing is not made good by an earlier one.
+ *
+ * What it cannot see: orders that are wrong without a data race, such as a stale value (that is
+ * tests/model); the difference between a store fence and a release fence, or a load fence and an
+ * acquire fence; reordering by the compiler or the machine, as TSan runs what this machine does.
+ * Keys are hashed: two that collide add order, and may hide a race once in some ten thousand. A
+ * successful compare-and-swap does not pass on what the value it replaced had published (C11's
+ * release sequences): that could only be a false alarm.
+ *
+ * Weakened twins, which must be caught: TWIN_NO_STORE_FENCE, TWIN_NO_LOAD_FENCE,
+ * TWIN_NO_RELEASE_FENCE and TWIN_NO_ACQUIRE_FENCE drop every fence of that name, TWIN_DROP_LINE=n
+ * the one on line n of the header under test. The last is not caught where the fence keeps values
+ * in order and no data race follows: the first fence of ipc_spsc_init, one that follows taking an
+ * end.
+ */
+#ifndef CK_PR_H
+#define CK_PR_H
+
+#include <ck_cc.h>
+#include <ck_md.h>
+#include <sanitizer/tsan_interface.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* gcc expands a memcpy of constant size into moves that it does not instrument. Through a volatile
+ * pointer it stays a call, which libtsan intercepts. */
+static void *(*volatile tsan_memcpy_)(void *, const void *, size_t) = memcpy;
+#define memcpy (*tsan_memcpy_)
+
+#define CK_F_PR_LOAD_64
+#define CK_F_PR_STORE_64
+#define CK_F_PR_CAS_64
+
+#ifdef TWIN_NO_STORE_FENCE
+#define TSAN_STORE_FENCE_ 0
+#else
+#define TSAN_STORE_FENCE_ 1
+#endif
+#ifdef TWIN_NO_LOAD_FENCE
+#define TSAN_LOAD_FENCE_ 0
+#else
+#define TSAN_LOAD_FENCE_ 1
+#endif
+#ifdef TWIN_NO_RELEASE_FENCE
+#define TSAN_RELEASE_FENCE_ 0
+#else
+#define TSAN_RELEASE_FENCE_ 1
+#endif
+#ifdef TWIN_NO_ACQUIRE_FENCE
+#define TSAN_ACQUIRE_FENCE_ 0
+#else
+#define TSAN_ACQUIRE_FENCE_ 1
+#endif
+#ifndef TWIN_DROP_LINE
+#define TWIN_DROP_LINE 0
+#endif
+
+/* Only their addresses are used. */
+#define TSAN_KEYS_ 65536u
+static uint64_t tsan_key_[TSAN_KEYS_];
+
+/* Loads since the last acquire fence; the oldest are forgotten, which could only be a false alarm.
+ */
+#define TSAN_SEEN_ 64u
+
+static __thread struct {
+    void *seen[TSAN_SEEN_];
+    unsigned first, count;
+    void *fiber;   /* its clock is that of the last release fence */
+    uint64_t then; /* carries it there; only its address is used */
+    int armed;
+} tsan_me_;
+
+CK_CC_INLINE static void *tsan_key_of_(const volatile void *at, uint64_t value)
+{
+    uint64_t hash = ((uint64_t)(uintptr_t)at * UINT64_C(0x9e3779b97f4a7c15)) ^
+                    (value * UINT64_C(0xc2b2ae3d27d4eb4f));
+
+    return &tsan_key_[((hash ^ (hash >> 29)) * UINT64_C(0xbf58476d1ce4e5b9)) >> 48];
+}
+
+CK_CC_INLINE static void tsan_loaded_(const volatile void *at, uint64_t value)
+{
+    void *key = tsan_key_of_(at, value);
+    unsigned i;
+
+    for (i = 0; i < tsan_me_.count; i++)
+        if (tsan_me_.seen[(tsan_me_.first + i) % TSAN_SEEN_] == key)
+            return; /* polling */
+    if (tsan_me_.count == TSAN_SEEN_) {
+        tsan_me_.first++;
+        tsan_me_.count--;
+    }
+    tsan_me_.seen[(tsan_me_.first + tsan_me_.count++) % TSAN_SEEN_] = key;
+}
+
+/* Before the value can be seen, or its reader could come too early for the key. */
+CK_CC_INLINE static void tsan_storing_(const volatile void *at, uint64_t value)
+{
+    void *me;
+
+    if (!tsan_me_.armed)
+        return;
+    tsan_me_.armed = 0;
+    me = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(tsan_me_.fiber, __tsan_switch_to_fiber_no_sync);
+    __tsan_acquire(&tsan_me_.then);
+    __tsan_release(tsan_key_of_(at, value));
+    __tsan_switch_to_fiber(me, __tsan_switch_to_fiber_no_sync);
+}
+
+CK_CC_INLINE static void tsan_fence_acquire_(int there)
+{
+    if (!there)
+        return;
+    for (; tsan_me_.count > 0; tsan_me_.count--)
+        __tsan_acquire(tsan_me_.seen[tsan_me_.first++ % TSAN_SEEN_]);
+}
+
+CK_CC_INLINE static void tsan_fence_release_(int there)
+{
+    if (!there)
+        return;
+    if (tsan_me_.fiber == NULL)
+        tsan_me_.fiber = __tsan_create_fiber(0);
+    __tsan_release(&tsan_me_.then);
+    tsan_me_.armed = 1;
+}
+
+#define TSAN_HERE_(fence) ((fence) && __LINE__ != TWIN_DROP_LINE)
+#define ck_pr_fence_load() tsan_fence_acquire_(TSAN_HERE_(TSAN_LOAD_FENCE_))
+#define ck_pr_fence_acquire() tsan_fence_acquire_(TSAN_HERE_(TSAN_ACQUIRE_FENCE_))
+#define ck_pr_fence_lock() tsan_fence_acquire_(TSAN_HERE_(TSAN_ACQUIRE_FENCE_))
+#define ck_pr_fence_store() tsan_fence_release_(TSAN_HERE_(TSAN_STORE_FENCE_))
+#define ck_pr_fence_release() tsan_fence_release_(TSAN_HERE_(TSAN_RELEASE_FENCE_))
+#define ck_pr_fence_unlock() tsan_fence_release_(TSAN_HERE_(TSAN_RELEASE_FENCE_))
+#define ck_pr_fence_memory()                                                                       \
+    (tsan_fence_acquire_(TSAN_HERE_(1)), tsan_fence_release_(TSAN_HERE_(1)))
+
+#define TSAN_LOAD_(name, type)                                                                     \
+    CK_CC_INLINE static type ck_pr_load_##name(const type *at)                                     \
+    {                                                                                              \
+        type value = __atomic_load_n(at, __ATOMIC_RELAXED);                                        \
+                                                                                                   \
+        tsan_loaded_(at, value);                                                                   \
+        return value;                                                                              \
+    }
+#define TSAN_STORE_(name, type)                                                                    \
+    CK_CC_INLINE static void ck_pr_store_##name(type *at, type value)                              \
+    {                                                                                              \
+        tsan_storing_(at, value);                                                                  \
+        __atomic_store_n(at, value, __ATOMIC_RELAXED);                                             \
+    }
+#define TSAN_CAS_(name, type)                                                                      \
+    CK_CC_INLINE static bool ck_pr_cas_##name(type *at, type from, type to)                        \
+    {                                                                                              \
+        bool done;                                                                                 \
+                                                                                                   \
+        tsan_storing_(at, to);                                                                     \
+        done =                                                                                     \
+            __atomic_compare_exchange_n(at, &from, to, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED); \
+        tsan_loaded_(at, from);                                                                    \
+        return done;                                                                               \
+    }
+/* What it stores is known only afterwards: by compare-and-swap. */
+#define TSAN_FAA_(name, type)                                                                      \
+    CK_CC_INLINE static type ck_pr_faa_##name(type *at, type more)                                 \
+    {                                                                                              \
+        type from = __atomic_load_n(at, __ATOMIC_RELAXED);                                         \
+        int armed = tsan_me_.armed;                                                                \
+                                                                                                   \
+        while (!ck_pr_cas_##name(at, from, (type)(from + more))) {                                 \
+            from = __atomic_load_n(at, __ATOMIC_RELAXED);                                          \
+            tsan_me_.armed = armed;                                                                \
+        }                                                                                          \
+        return from;                                                                               \
+    }
+
+TSAN_LOAD_(64, uint64_t)
+TSAN_LOAD_(32, uint32_t)
+TSAN_LOAD_(8, uint8_t)
+TSAN_LOAD_(uint, unsigned)
+TSAN_STORE_(64, uint64_t)
+TSAN_STORE_(32, uint32_t)
+TSAN_CAS_(64, uint64_t)
+TSAN_CAS_(uint, unsigned)
+TSAN_FAA_(64, uint64_t)
+TSAN_FAA_(uint, unsigned)
+
+#undef TSAN_LOAD_
+#undef TSAN_STORE_
+#undef TSAN_CAS_
+#undef TSAN_FAA_
+
+/* A prefetch: no access. */
+CK_CC_INLINE static void ck_pr_rfo(const void *at)
+{
+    (void)at;
+}
+
+CK_CC_INLINE static void ck_pr_stall(void)
+{
+}
+
+CK_CC_INLINE static void ck_pr_barrier(void)
+{
+    __asm__ __volatile__("" ::: "memory");
+}
+
+#endif /* CK_PR_H */
