@@ -865,7 +865,7 @@ CK_CC_INLINE static int ipc_shm_create_with(struct ipc_shm *seg, const char *nam
                                             const struct ipc_shm_options *how)
 {
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
-    int rc;
+    int rc, tries;
 
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
@@ -875,7 +875,7 @@ CK_CC_INLINE static int ipc_shm_create_with(struct ipc_shm *seg, const char *nam
     rc = ipc_shm_path_(seg, path, sizeof path, name);
     if (rc != 0)
         return rc;
-    for (;;) {
+    for (tries = 0; tries < 100; tries++) {
         rc = ipc_shm_try_(seg, path, name, how, 1);
         if (rc == 0) {
             rc = ipc_shm_inherit_(seg, path, name, size, how);
@@ -895,6 +895,7 @@ CK_CC_INLINE static int ipc_shm_create_with(struct ipc_shm *seg, const char *nam
         if (rc != -EAGAIN)
             return rc;
     }
+    return ipc_shm_refuse(seg, -EEXIST, "segment '%s' changes hands all the time", name);
 }
 
 CK_CC_INLINE static int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size)
@@ -1220,22 +1221,25 @@ CK_CC_INLINE static int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc
     return seg->base != NULL && i < IPC_SHM_OBJECTS ? ipc_shm_entry_at_(seg, i, o) : -ENOENT;
 }
 
-/* Takes `size` bytes from the front of what is left. Lock-free. */
+/* Takes `size` bytes from the front of what is left. Lock-free; who loses a thousand times over
+ * meets a hostile writer. */
 CK_CC_INLINE static int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t *offset)
 {
     uint64_t used;
+    int tries;
 
-    do {
+    for (tries = 0; tries < 1000; tries++) {
         used = ck_pr_load_64(&seg->base->used);
         if (used < sizeof *seg->base || used > seg->size)
-            return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
+            break;
         *offset = (used + IPC_SHM_LINE - 1) & ~(uint64_t)(IPC_SHM_LINE - 1);
         if (*offset > seg->size || size > seg->size - *offset)
-            return ipc_shm_refuse(
-                seg, -ENOSPC, "no room for %zu bytes in a segment with %llu free", size,
-                (unsigned long long)(*offset < seg->size ? seg->size - *offset : 0));
-    } while (!ck_pr_cas_64(&seg->base->used, used, *offset + size));
-    return 0;
+            return ipc_shm_refuse(seg, -ENOSPC, "no room for %zu bytes in a segment with %llu free",
+                                  size, (unsigned long long)(seg->size - used));
+        if (ck_pr_cas_64(&seg->base->used, used, *offset + size))
+            return 0;
+    }
+    return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
 }
 
 /*
@@ -1257,7 +1261,7 @@ CK_CC_INLINE static int ipc_shm_make(struct ipc_shm *seg, const char *name, uint
 {
     struct ipc_shm_entry_ *e;
     uint64_t hash, state, offset = 0;
-    unsigned i = 0;
+    unsigned i = 0, looks = 0;
     int rc = ipc_shm_object_name_(seg, name, &hash);
 
     rc = rc != 0 ? rc : ipc_shm_own_(seg);
@@ -1266,7 +1270,7 @@ CK_CC_INLINE static int ipc_shm_make(struct ipc_shm *seg, const char *name, uint
     if (size == 0)
         return ipc_shm_refuse(seg, -EINVAL, "object '%s' of 0 bytes or an impossible geometry",
                               name);
-    while (i < IPC_SHM_OBJECTS) {
+    while (i < IPC_SHM_OBJECTS && looks++ < 100 * IPC_SHM_OBJECTS) {
         e = &seg->base->entry[i];
         state = ck_pr_load_64(&e->state);
         if (state != IPC_SHM_FREE_ && (state & IPC_SHM_HASH_) != hash) {
@@ -1284,7 +1288,7 @@ CK_CC_INLINE static int ipc_shm_make(struct ipc_shm *seg, const char *name, uint
             break;
         } /* else somebody was quicker: look at the entry again */
     }
-    if (i == IPC_SHM_OBJECTS)
+    if (i == IPC_SHM_OBJECTS || looks > 100 * IPC_SHM_OBJECTS)
         return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s': %u are there", name,
                               IPC_SHM_OBJECTS);
     rc = ipc_shm_take_(seg, size, &offset);

@@ -112,7 +112,7 @@ static void refused_(int rc, int expected, const struct ipc_shm *seg, const char
 #define SKIP_IF(condition, reason)                                                                 \
     do {                                                                                           \
         if (condition) {                                                                           \
-            print_message("skipped: %s\n", reason);                                                \
+            print_message("note: skipped: %s\n", reason);                                          \
             skip();                                                                                \
         }                                                                                          \
     } while (0)
@@ -1458,7 +1458,8 @@ static void kill_at_every_system_call(body *f, int remains, unsigned flags)
         MUST(ipc_shm_unlink(name) == 0);
     }
     MUST(ipc_shm_unlink(name) == 0);
-    print_message("killed at %u points; %u times there was something to take over\n", n - 1, taken);
+    print_message("note: killed at %u points; %u times there was something to take over\n", n - 1,
+                  taken);
     MUST(n > 20);
 }
 
@@ -1503,7 +1504,7 @@ static void opener_killed_at_every_system_call_harms_nobody(void **state)
         MUST(ipc_shm_unlink(name) == 0);
     }
     ipc_shm_close(&seg);
-    print_message("killed at %u points\n", n - 1);
+    print_message("note: killed at %u points\n", n - 1);
     MUST(n > 10);
 }
 
@@ -1558,7 +1559,7 @@ static void interleave_two_creators(int remains, unsigned flags)
             finish(&b);
             MUST(ipc_shm_unlink(name) == 0 && names_there() == 0);
         }
-    print_message("%u interleavings, %u without exactly one winner\n", pairs, wrong);
+    print_message("note: %u interleavings, %u without exactly one winner\n", pairs, wrong);
     MUST(wrong == 0);
 }
 
@@ -1627,7 +1628,7 @@ static void stop_at_every_system_call(body *f, int remains)
         (void)ipc_shm_unlink(name);
     }
     MUST(ipc_shm_unlink(name) == 0);
-    print_message("stopped at %u points, where %u held another up\n", n - 1, held);
+    print_message("note: stopped at %u points, where %u held another up\n", n - 1, held);
     MUST(held == 0);
 }
 
@@ -2547,7 +2548,7 @@ static void garbage_in_the_segment_crashes_nobody(void **state)
     }
     for (i = 0; i < HANDLES; i++)
         ipc_shm_close(&seg[i]);
-    print_message("%u rounds: found %u, made %u, opened %u, alive %u\n", rounds, found, made,
+    print_message("note: %u rounds: found %u, made %u, opened %u, alive %u\n", rounds, found, made,
                   opened, alive);
     MUST(found > 0 && made > 0 && alive > 0);
 }
