@@ -720,6 +720,11 @@ CK_CC_INLINE static int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t strid
      * store fence in ipc_spsc_send_. */
     ck_pr_fence_load();
     c->ready = c->head + ahead;
+    /* With several messages to a line, copying them out reaches too few lines at a time to hide
+     * their way here: ask for the run at once. */
+    if (stride < IPC_RING_LINE)
+        for (i = 0; i < ahead; i += (unsigned)(IPC_RING_LINE / stride))
+            __builtin_prefetch(ipc_ring_slot_(c->slots, c->mask, c->head + i, stride));
     return 0;
 }
 
