@@ -503,7 +503,7 @@ CK_CC_INLINE static void ipc_shm_prefault_(struct ipc_shm *seg)
         seg->lock_rc = mlock(seg->base, seg->size) == 0 ? 0 : -errno;
 }
 
-/* A fresh handle. rc of the options: what was not tried was not granted. */
+/* A fresh handle. Of the options, what was not tried was not granted. */
 CK_CC_INLINE static void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options *how)
 {
     memset(seg, 0, sizeof *seg);

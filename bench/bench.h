@@ -56,7 +56,7 @@ static inline void bench_check(int ok, const char *what)
 
 /* Both sides of the two tests, for any system that can SEND(&m) and RECV(&m): they wait for room
  * and for data by polling. The clock of a stream runs in the receiver, that of a ping-pong in the
- * one that asks. ARGS is what SEND and RECV need. */
+ * one that asks. */
 #define BENCH_STREAM_SERVE(B, SEND)                                                                \
     do {                                                                                           \
         struct message##B m;                                                                       \
