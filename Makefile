@@ -10,11 +10,11 @@ CXX = g++
 CFLAGS = -O2
 PREFIX = /usr/local
 
-HEADERS = ipc_shm.h ipc_ring.h
+HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
-BENCH = bench/ipc_bench.c bench/rings.c bench/kernel.c bench/limits.c
+BENCH = bench/ipc_bench.c bench/rings.c bench/kernel.c bench/limits.c bench/wake.c
 
 all: build/ipc_bench build/ipc_cat
 
@@ -23,7 +23,7 @@ deps:
 
 build/ipc_bench: $(BENCH) bench/bench.h $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"' \
-	    $(BENCH) -o $@ -ljansson
+	    $(BENCH) -o $@ -ljansson -lpthread -lrt
 
 build/ipc_cat: examples/ipc_cat.c $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@

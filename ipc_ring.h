@@ -24,6 +24,9 @@
  * With ipc_shm.h included as well (in either order, before IPC_SPSC is used) the memory is found
  * by name: ticks_create(&out, &seg, "ticks", 4096) and ticks_open(&in, &seg, "ticks").
  *
+ * With ipc_notify.h included as well there are calls that sleep: ticks_send(&out, &t, deadline) and
+ * ticks_recv(&in, &t, deadline).
+ *
  * Contract
  *   - Every message that push or commit accepted is popped once, whole and in order.
  *   - Neither side can hold up the other longer than the ring is full or empty: a peer that is
@@ -41,7 +44,7 @@
  *   - One producer and one consumer means that. Attaching a second one is refused with -EBUSY
  *     while the first lives; the proof of its death is the business of struct ipc_peer below.
  *     Fix for two producers: two rings.
- *   - Polling burns a core. Fix: sleep between polls, as your latency allows.
+ *   - Polling burns a core. Fix: ipc_notify.h, below.
  *   - The capacity is fixed. push into a full ring is refused, nothing is overwritten. Fix: retry,
  *     drop or widen: that is policy, and yours.
  *   - On a mapped file that someone truncates, access is SIGBUS. Fix: sealed memory (ipc_shm.h).
@@ -93,15 +96,19 @@
 #ifndef IPC_PEER
 #define IPC_PEER 1
 /*
- * The whole of what a ring and the holder of its memory know of each other; ipc_shm.h defines the
- * same and fills it in. Without one (NULL) nobody's death can be proven: an end stays taken until
- * it is detached.
+ * The whole of what a ring, a notifier and the holder of their memory know of each other; ipc_shm.h
+ * and ipc_notify.h define the same, and ipc_shm.h fills it in. Rings use id and alive. Without one
+ * (NULL) nobody's death can be proven: an end stays taken until it is detached.
  */
 struct ipc_peer {
-    uint64_t id;                                /* mine; not 0; never used by another process */
-    int (*alive)(const void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
-    const void *arg;                            /* passed to alive */
-    char why[256];                              /* out: the last refusal, in words */
+    uint64_t id;                          /* mine; not 0; never used by another process */
+    int (*alive)(void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
+    /* Makes fds[0] readable when another member stirs or leaves, fds[1] when id dies (if not 0).
+     * Opens those that are -1, as it can; the caller closes them. 0 when fds[0] is there. */
+    int (*watch)(void *arg, uint64_t id, int fds[2]);
+    void (*stir)(void *arg); /* makes the others' fds[0] readable */
+    void *arg;               /* passed to them */
+    char why[256];           /* out: the last refusal, in words */
 };
 #endif
 
@@ -132,13 +139,18 @@ struct ipc_spsc_shared {
     /* Every position below has been consumed. Written by the consumer alone. */
     uint64_t head;
     unsigned char pad2[120];
+    /* For notifiers of ipc_notify.h, which have this size and begin as zeros: the consumer sleeps
+     * on the first, the producer on the second. Without that header they stay zeros. */
+    unsigned char data_bell[64];
+    unsigned char space_bell[64];
     /* capacity slots of ipc_ring_stride_(bytes) each */
 };
 
 #define IPC_RING_ASSERT_(name, condition) typedef char ipc_ring_assert_##name[(condition) ? 1 : -1];
 IPC_RING_ASSERT_(owners, offsetof(struct ipc_spsc_shared, producer) == 64)
 IPC_RING_ASSERT_(head, offsetof(struct ipc_spsc_shared, head) == 128)
-IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 256)
+IPC_RING_ASSERT_(bells, offsetof(struct ipc_spsc_shared, data_bell) == 256)
+IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
 
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
  * consumer holds back at most. Measured flat around these values (bench/). */
@@ -728,15 +740,18 @@ CK_CC_INLINE static int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t strid
     return 0;
 }
 
-CK_CC_FORCE_INLINE static void ipc_spsc_release_(struct ipc_spsc_consumer *c)
+/* Returns 1 when that was published. */
+CK_CC_FORCE_INLINE static int ipc_spsc_release_(struct ipc_spsc_consumer *c)
 {
     c->head++;
-    if (c->head - c->published > c->replay)
-        ipc_spsc_publish_(c);
+    if (c->head - c->published <= c->replay)
+        return 0;
+    ipc_spsc_publish_(c);
+    return 1;
 }
 
-CK_CC_FORCE_INLINE static int ipc_spsc_pop_(struct ipc_spsc_consumer *c, void *message,
-                                            size_t bytes)
+CK_CC_FORCE_INLINE static int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message,
+                                             size_t bytes, int *published)
 {
     size_t stride = ipc_ring_stride_(bytes);
 
@@ -747,8 +762,16 @@ CK_CC_FORCE_INLINE static int ipc_spsc_pop_(struct ipc_spsc_consumer *c, void *m
             return rc;
     }
     memcpy(message, ipc_ring_slot_(c->slots, c->mask, c->head, stride), bytes);
-    ipc_spsc_release_(c);
+    *published = ipc_spsc_release_(c);
     return 0;
+}
+
+CK_CC_FORCE_INLINE static int ipc_spsc_pop_(struct ipc_spsc_consumer *c, void *message,
+                                            size_t bytes)
+{
+    int published;
+
+    return ipc_spsc_take_(c, message, bytes, &published);
 }
 
 CK_CC_FORCE_INLINE static int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *messages,
@@ -809,7 +832,7 @@ CK_CC_INLINE static int ipc_spsc_release(struct ipc_spsc_consumer *c)
 {
     if (c->head == c->ready)
         return -EINVAL;
-    ipc_spsc_release_(c);
+    (void)ipc_spsc_release_(c);
     return 0;
 }
 
@@ -841,19 +864,58 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
  *       there with another capacity.
  *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
  *       The consumer's end; waits for the ring as ipc_shm_find does. Errors of both.
+ *
+ * With ipc_notify.h it also makes the calls that sleep. They spin a little before, as
+ * ipc_notify_policy(NAME_consumer_bell(&in), ...) says. A program that was built without that
+ * header can be at the other end, but wakes nobody: who sleeps here looks again every 8 ms while
+ * the other end is held by a member of the segment, and at the deadline.
+ *
+ *   int NAME_send(struct NAME_producer *, const TYPE *, int64_t deadline)
+ *   int NAME_recv(struct NAME_consumer *, TYPE *, int64_t deadline)
+ *       push and pop that wait for room or a message until the deadline (IPC_NOW, ipc_in_ms,
+ *       IPC_FOREVER), and wake the other end. Blocking. The errors of push and pop, and
+ *         -ETIMEDOUT   the ring was full, or empty, until the deadline
+ *         -EINTR       a signal handler ran while it slept
+ *         -EOWNERDEAD  the other end's process was killed. All that it sent was received before.
+ *         -EPIPE       the other end was detached. The last two are told once for each holder of
+ *                      the other end; after that a call waits for its successor
+ *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
+ *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
+ *       Wait until claim has room, or peek and pop_n a message. As send and recv.
+ *   int NAME_producer_post(struct NAME_producer *)
+ *   int NAME_consumer_post(struct NAME_consumer *)
+ *       Wake the other end. To be called after push, push_n and commit, or pop, pop_n and release:
+ *       once for many. The second first publishes what was taken. 0, or what ipc_notify_post says.
+ *   struct ipc_notify *NAME_producer_bell(struct NAME_producer *)
+ *   struct ipc_notify *NAME_consumer_bell(struct NAME_consumer *)
+ *       What the producer, or the consumer, sleeps on: for ipc_wait, ipc_wait_any,
+ * ipc_notify_policy.
  */
 #define IPC_SPSC(NAME, TYPE)                                                                       \
     IPC_SPSC_TYPED_(NAME, TYPE)                                                                    \
-    IPC_RING_PASTE_(IPC_SPSC_SEGMENT_, IPC_SHM_H)(NAME, TYPE)
+    IPC_RING_PASTE_(IPC_SPSC_SLEEP_, IPC_NOTIFY_H)                                                 \
+    (NAME, TYPE) IPC_RING_PASTE_(IPC_SPSC_SEGMENT_, IPC_SHM_H)(NAME, TYPE)
 
 #define IPC_SPSC_TYPED_(NAME, TYPE)                                                                \
     IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
     struct NAME##_producer {                                                                       \
         struct ipc_spsc_producer raw;                                                              \
+        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
     };                                                                                             \
     struct NAME##_consumer {                                                                       \
         struct ipc_spsc_consumer raw;                                                              \
+        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
     };                                                                                             \
+    CK_CC_INLINE static int NAME##_producer_end_(struct NAME##_producer *p, int rc)                \
+    {                                                                                              \
+        memset(p, 0, sizeof *p);                                                                   \
+        return ipc_spsc_producer_end_(&p->raw, rc);                                                \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_end_(struct NAME##_consumer *c, int rc)                \
+    {                                                                                              \
+        memset(c, 0, sizeof *c);                                                                   \
+        return ipc_spsc_consumer_end_(&c->raw, rc);                                                \
+    }                                                                                              \
     CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
     {                                                                                              \
         return ipc_spsc_footprint(sizeof(TYPE), capacity);                                         \
@@ -865,12 +927,16 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
     CK_CC_INLINE static int NAME##_produce(struct NAME##_producer *p, void *mem, size_t size,      \
                                            struct ipc_peer *me)                                    \
     {                                                                                              \
-        return ipc_spsc_produce(&p->raw, mem, size, sizeof(TYPE), me);                             \
+        int rc = ipc_spsc_produce(&p->raw, mem, size, sizeof(TYPE), me);                           \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_RING_HANG_, IPC_NOTIFY_H)(p, consumer, data) return rc;                \
     }                                                                                              \
     CK_CC_INLINE static int NAME##_consume(struct NAME##_consumer *c, void *mem, size_t size,      \
                                            struct ipc_peer *me)                                    \
     {                                                                                              \
-        return ipc_spsc_consume(&c->raw, mem, size, sizeof(TYPE), me);                             \
+        int rc = ipc_spsc_consume(&c->raw, mem, size, sizeof(TYPE), me);                           \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_RING_HANG_, IPC_NOTIFY_H)(c, producer, space) return rc;               \
     }                                                                                              \
     CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const TYPE *message)            \
     {                                                                                              \
@@ -908,6 +974,7 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
     CK_CC_INLINE static void NAME##_producer_detach(struct NAME##_producer *p)                     \
     {                                                                                              \
         ipc_spsc_producer_detach(&p->raw);                                                         \
+        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(p, data)                                   \
     }                                                                                              \
     CK_CC_INLINE static int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                   \
     {                                                                                              \
@@ -944,15 +1011,129 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
     CK_CC_INLINE static void NAME##_consumer_detach(struct NAME##_consumer *c)                     \
     {                                                                                              \
         ipc_spsc_consumer_detach(&c->raw);                                                         \
+        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(c, space)                                  \
     }
 
 /*
- * How a ring finds a segment while neither header includes the other: ipc_shm.h's include guard has
- * the value 1, and pasting it picks the macro that uses its calls. Where it was never included its
- * name stays as it is and picks the macro that makes nothing.
+ * How a ring finds a segment or a notifier while no header includes another: the include guards of
+ * ipc_shm.h and ipc_notify.h have the value 1, and pasting one picks the macro that uses its calls.
+ * Where it was never included its name stays as it is and picks the macro that makes nothing.
  */
 #define IPC_RING_PASTE_(a, b) IPC_RING_PASTE2_(a, b)
 #define IPC_RING_PASTE2_(a, b) a##b
+
+#define IPC_RING_BELLS_IPC_NOTIFY_H
+#define IPC_RING_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
+#define IPC_RING_UNHANG_IPC_NOTIFY_H(end, bell)
+#define IPC_SPSC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
+
+#define IPC_RING_BELLS_1                                                                           \
+    struct ipc_notify data, space;                                                                 \
+    uint64_t other; /* who was last seen at the other end; 0 once his end was told */              \
+    uint64_t told;  /* the position that the producer was last woken for */
+#define IPC_RING_HANG_1(end, at_the_other, bell)                                                   \
+    memset(&end->data, 0, sizeof end->data);                                                       \
+    memset(&end->space, 0, sizeof end->space);                                                     \
+    if (rc == 0) {                                                                                 \
+        (void)ipc_notify_attach(&end->data, end->raw.ring->data_bell, 64, me);                     \
+        (void)ipc_notify_attach(&end->space, end->raw.ring->space_bell, 64, me);                   \
+        end->other = ck_pr_load_64(&end->raw.ring->at_the_other);                                  \
+        end->told = ck_pr_load_64(&end->raw.ring->head);                                           \
+        (void)ipc_notify_post(&end->bell); /* who sleeps there is to watch us from now on */       \
+    }
+#define IPC_RING_UNHANG_1(end, bell)                                                               \
+    (void)ipc_notify_post(&end->bell); /* who sleeps there is to learn of it */                    \
+    ipc_notify_detach(&end->data);                                                                 \
+    ipc_notify_detach(&end->space);
+
+/* Waits until `ready` (0: not yet, 1: yes, or a negative errno), or whoever holds the other end is
+ * gone: attach and detach post, and the notifier watches for death. */
+#define IPC_RING_WAIT_(end, bell, at_the_other, ready)                                             \
+    uint64_t *held;                                                                                \
+    int state, rc;                                                                                 \
+                                                                                                   \
+    if (end->raw.ring == NULL)                                                                     \
+        return end->raw.error;                                                                     \
+    held = &end->raw.ring->at_the_other;                                                           \
+    for (;;) {                                                                                     \
+        uint64_t holder = ck_pr_load_64(held);                                                     \
+                                                                                                   \
+        if ((state = (ready)) != 0)                                                                \
+            return state < 0 ? state : 0;                                                          \
+        if (holder == 0 && end->other != 0) {                                                      \
+            end->other = 0;                                                                        \
+            return -EPIPE;                                                                         \
+        }                                                                                          \
+        end->other = holder == end->bell.told ? 0 : holder;                                        \
+        ipc_notify_watch(&end->bell, holder);                                                      \
+        rc = ipc_wait(&end->bell, deadline,                                                        \
+                      (state = (ready)) != 0 || ck_pr_load_64(held) != holder);                    \
+        if (rc == -EOWNERDEAD)                                                                     \
+            end->other = 0;                                                                        \
+        if (rc != 0)                                                                               \
+            return rc;                                                                             \
+    }
+
+#define IPC_SPSC_SLEEP_1(NAME, TYPE)                                                               \
+    CK_CC_INLINE static struct ipc_notify *NAME##_producer_bell(struct NAME##_producer *p)         \
+    {                                                                                              \
+        return &p->space;                                                                          \
+    }                                                                                              \
+    CK_CC_INLINE static struct ipc_notify *NAME##_consumer_bell(struct NAME##_consumer *c)         \
+    {                                                                                              \
+        return &c->data;                                                                           \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_post(struct NAME##_producer *p)                        \
+    {                                                                                              \
+        return ipc_notify_post(&p->data);                                                          \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_post(struct NAME##_consumer *c)                        \
+    {                                                                                              \
+        if (c->raw.head != c->raw.published)                                                       \
+            ipc_spsc_publish_(&c->raw);                                                            \
+        c->told = c->raw.published;                                                                \
+        return ipc_notify_post(&c->space);                                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_wait(struct NAME##_producer *p,                        \
+                                                 int64_t deadline){IPC_RING_WAIT_(                 \
+        p, space, consumer,                                                                        \
+        NAME##_claim(p) != NULL ? 1 : ipc_spsc_producer_error(&p->raw))} CK_CC_INLINE static int   \
+        NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline){                         \
+            /* What was taken is published when the ring runs dry: the producer may wait for it.   \
+             */                                                                                    \
+            IPC_RING_WAIT_(c, data, producer,                                                      \
+                           NAME##_peek(c) != NULL             ? 1                                  \
+                           : ipc_spsc_consumer_error(&c->raw) ? c->raw.error                       \
+                           : c->told != c->raw.published      ? NAME##_consumer_post(c)            \
+                                                              : 0)} CK_CC_FORCE_INLINE static int       \
+            NAME##_send(struct NAME##_producer *p, const TYPE *message, int64_t deadline)          \
+    {                                                                                              \
+        int rc = NAME##_push(p, message);                                                          \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+            rc = NAME##_producer_wait(p, deadline);                                                \
+            rc = rc != 0 ? rc : NAME##_push(p, message);                                           \
+        }                                                                                          \
+        if (CK_CC_LIKELY(rc == 0))                                                                 \
+            (void)ipc_notify_post(&p->data);                                                       \
+        return rc;                                                                                 \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_recv(struct NAME##_consumer *c, TYPE *message,            \
+                                              int64_t deadline)                                    \
+    {                                                                                              \
+        int published = 0, rc = ipc_spsc_take_(&c->raw, message, sizeof(TYPE), &published);        \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+            rc = NAME##_consumer_wait(c, deadline);                                                \
+            rc = rc != 0 ? rc : ipc_spsc_take_(&c->raw, message, sizeof(TYPE), &published);        \
+        }                                                                                          \
+        if (CK_CC_UNLIKELY(published)) {                                                           \
+            c->told = c->raw.published;                                                            \
+            (void)ipc_notify_post(&c->space);                                                      \
+        }                                                                                          \
+        return rc;                                                                                 \
+    }
+
 #define IPC_SPSC_SEGMENT_IPC_SHM_H(NAME, TYPE)
 #define IPC_SPSC_SEGMENT_1(NAME, TYPE)                                                             \
     CK_CC_INLINE static int NAME##_create(struct NAME##_producer *p, struct ipc_shm *seg,          \
@@ -969,7 +1150,7 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
             rc = ipc_shm_find(seg, name, IPC_SPSC_TYPE, &object);                                  \
         }                                                                                          \
         if (rc != 0)                                                                               \
-            return ipc_spsc_producer_end_(&p->raw, rc);                                            \
+            return NAME##_producer_end_(p, rc);                                                    \
         rc = NAME##_produce(p, object.mem, object.size, ipc_shm_peer(seg));                        \
         if (rc != 0 || p->raw.mask + 1 == capacity)                                                \
             return rc;                                                                             \
@@ -984,7 +1165,7 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
         struct ipc_shm_object object;                                                              \
         int rc = ipc_shm_find(seg, name, IPC_SPSC_TYPE, &object);                                  \
                                                                                                    \
-        return rc != 0 ? ipc_spsc_consumer_end_(&c->raw, rc)                                       \
+        return rc != 0 ? NAME##_consumer_end_(c, rc)                                               \
                        : NAME##_consume(c, object.mem, object.size, ipc_shm_peer(seg));            \
     }
 

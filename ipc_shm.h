@@ -24,8 +24,8 @@
  * Contract
  *   - An opener sees a whole segment or none: it is allocated, mapped and filled in under no name,
  *     then linked to its name in one step. A creator that dies before leaves nothing behind.
- *   - All memory is allocated before it is mapped: a full /dev/shm is -ENOSPC here, not SIGBUS
- * later.
+ *   - All memory is allocated before it is mapped: a full /dev/shm is -ENOSPC here, not a SIGBUS
+ *     later.
  *   - A name whose creator lives is -EEXIST to ipc_shm_create. One whose creator is dead, or has
  *     closed it, is taken over with its objects and their contents: a program that was killed and
  *     started again goes on. Where the size asked for differs, or IPC_SHM_FRESH is given, the
@@ -92,6 +92,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -112,17 +113,21 @@
 #error "ipc_shm.h needs 64-bit atomic loads and stores, which this target does not have"
 #endif
 
-/* ------------------------------------------------------------------ shared with the other headers
- */
+/* ------------------------------------------------------------------ shared by the headers */
 
 #ifndef IPC_PEER
 #define IPC_PEER 1
-/* The whole of what a ring and the holder of its memory know of each other; see ipc_ring.h. */
+/* The whole of what a ring, a notifier and the holder of their memory know of each other; see
+ * ipc_ring.h. */
 struct ipc_peer {
-    uint64_t id;                                /* mine; not 0; never used by another process */
-    int (*alive)(const void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
-    const void *arg;                            /* passed to alive */
-    char why[256];                              /* out: the last refusal, in words */
+    uint64_t id;                          /* mine; not 0; never used by another process */
+    int (*alive)(void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
+    /* Makes fds[0] readable when another member stirs or leaves, fds[1] when id dies (if not 0).
+     * Opens those that are -1, as it can; the caller closes them. 0 when fds[0] is there. */
+    int (*watch)(void *arg, uint64_t id, int fds[2]);
+    void (*stir)(void *arg); /* makes the others' fds[0] readable */
+    void *arg;               /* passed to them */
+    char why[256];           /* out: the last refusal, in words */
 };
 #endif
 
@@ -248,6 +253,7 @@ struct ipc_shm {
     size_t size;      /* of the mapping */
     int64_t deadline; /* of the open: ipc_shm_find waits as long */
     pid_t pid;        /* that peer.id stands for */
+    uint64_t pid_ns;  /* inode of our PID namespace, 0 where others' pids cannot be judged */
     unsigned flags;   /* of the options */
     int fd;           /* holds the member's lock; poll or fstat it, do not close it */
     int created;      /* 1 made by this call, 2 taken over from a dead creator, 0 opened */
@@ -335,22 +341,28 @@ CK_CC_INLINE static uint64_t ipc_shm_pid_ns_(void)
  */
 CK_CC_INLINE static int ipc_shm_gone_(pid_t pid, uint64_t then)
 {
-    char path[32], self[16];
-    uint64_t start;
-    ssize_t n;
+    char path[32];
+    uint64_t start = 0;
     int rc;
 
     if (kill(pid, 0) != 0 && errno == ESRCH)
         return 1;
-    /* After unshare, /proc may still be that of another namespace, where the pid is a stranger's.
-     */
-    n = readlink("/proc/self", self, sizeof self - 1);
-    self[n > 0 ? n : 0] = '\0';
-    if (strtol(self, NULL, 10) != (long)getpid())
-        return 0;
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
     rc = ipc_shm_started_(path, &start);
     return rc == -ESRCH || (rc == 0 && start != then);
+}
+
+/* 1 when /proc is that of our namespace. After unshare it may still be another's, where a pid is a
+ * stranger's. */
+CK_CC_INLINE static int ipc_shm_proc_is_ours_(void)
+{
+    char self[16];
+    ssize_t n = readlink("/proc/self", self, sizeof self - 1);
+
+    self[n > 0 ? n : 0] = '\0';
+    if (strtol(self, NULL, 10) != (long)getpid())
+        return 0;
+    return 1;
 }
 
 #ifndef F_OFD_GETLK
@@ -375,10 +387,9 @@ CK_CC_INLINE static int ipc_shm_lock_(int fd, int how, unsigned member, short *t
     return rc == 0 ? 0 : -errno;
 }
 
-/* struct ipc_peer's alive. 0 only with the kernel's word for it. */
-CK_CC_INLINE static int ipc_shm_alive_(const void *arg, uint64_t id)
+/* 0 only with the kernel's word that the member is dead. */
+CK_CC_INLINE static int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
 {
-    const struct ipc_shm *seg = (const struct ipc_shm *)arg;
     const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
     uint64_t then, ns;
     uint32_t pid;
@@ -400,7 +411,7 @@ CK_CC_INLINE static int ipc_shm_alive_(const void *arg, uint64_t id)
     ck_pr_fence_load();
     if (ck_pr_load_64(&m->id) != id)
         return 0;
-    if (ns == 0 || ns != ipc_shm_pid_ns_() || pid > INT_MAX)
+    if (ns == 0 || ns != seg->pid_ns || pid == 0 || pid > INT_MAX)
         return 1; /* its pid means nothing here */
     return !ipc_shm_gone_((pid_t)pid, then);
 }
@@ -436,12 +447,14 @@ CK_CC_INLINE static int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         ck_pr_store_32(&m->pid, (uint32_t)getpid());
         ck_pr_store_32(&m->candidate, (uint32_t)candidate);
         ck_pr_store_64(&m->start, start);
-        ck_pr_store_64(&m->pid_ns, ipc_shm_pid_ns_());
+        seg->pid_ns = ipc_shm_pid_ns_();
+        ck_pr_store_64(&m->pid_ns, seg->pid_ns);
+        if (!ipc_shm_proc_is_ours_())
+            seg->pid_ns = 0;
         /* Without it our id could be seen beside the predecessor's pid. Same partner. */
         ck_pr_fence_store();
         seg->pid = getpid();
         seg->peer.id = (generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) + i;
-        seg->peer.alive = ipc_shm_alive_;
         ck_pr_store_64(&m->id, seg->peer.id);
         return 0;
     }
@@ -1157,21 +1170,127 @@ CK_CC_INLINE static int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t de
 
 /* ------------------------------------------------------------------ members */
 
-/* Who we are in this segment, and who else is alive, for attaching to a ring in it. After fork the
- * child's first call makes it a member of its own; where that fails, id is 0 and ipc_shm_why says
- * why. */
+/* 1 while the member with this id may be alive, 0 when it has left or the kernel says that it is
+ * dead. A few system calls, some 10 microseconds; not for the path of a message. Wait-free. */
+CK_CC_INLINE static int ipc_shm_alive(struct ipc_shm *seg, uint64_t id)
+{
+    return ipc_shm_own_(seg) != 0 || ipc_shm_alive_(seg, id);
+}
+
+/* struct ipc_peer's alive, watch and stir. */
+CK_CC_INLINE static int ipc_shm_peer_alive_(void *arg, uint64_t id)
+{
+    return ipc_shm_alive((struct ipc_shm *)arg, id);
+}
+
+/* A process with that pid, if it is the one that is the member: readable when it dies. */
+CK_CC_INLINE static int ipc_shm_pidfd_(struct ipc_shm *seg, uint64_t id)
+{
+    int fd = -1;
+#ifdef SYS_pidfd_open
+    const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
+    uint32_t pid = ck_pr_load_32(&m->pid);
+
+    if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
+        return -1;
+    fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    /* The pid was its, if it lives after the open. */
+    if (fd >= 0 && !ipc_shm_alive_(seg, id)) {
+        (void)close(fd);
+        return -1;
+    }
+#else
+    (void)seg, (void)id;
+#endif
+    return fd;
+}
+
+/* The kernel tells by inotify when somebody closes his descriptor of the segment, which a death
+ * does, also in another PID namespace; and when somebody reads from it, which nobody does but by
+ * ipc_shm_stir_. A process that left its descriptor to children is told of by its pidfd. */
+CK_CC_INLINE static int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+    char path[32];
+    int rc = ipc_shm_own_(seg);
+
+    if (rc != 0)
+        return rc;
+    if (id != 0 && fds[1] < 0)
+        fds[1] = ipc_shm_pidfd_(seg, id);
+    if (fds[0] < 0)
+        fds[0] = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (fds[0] < 0)
+        return -errno;
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", seg->fd);
+    return inotify_add_watch(fds[0], path, IN_ACCESS | IN_CLOSE_WRITE) >= 0 ? 0 : -errno;
+}
+
+CK_CC_INLINE static void ipc_shm_stir_(void *arg)
+{
+    const struct ipc_shm *seg = (const struct ipc_shm *)arg;
+    char byte;
+
+    if (pread(seg->fd, &byte, 1, 0) < 0)
+        return; /* whoever sleeps looks for himself before long */
+}
+
+/* Who we are in this segment, and who else is alive, for attaching to a ring or a notifier in it;
+ * seg must stay where it is, and open, as long as they are used. After fork the child's first call
+ * makes it a member of its own; where that fails, id is 0 and ipc_shm_why says why. */
 CK_CC_INLINE static struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
     (void)ipc_shm_own_(seg);
+    seg->peer.alive = ipc_shm_peer_alive_;
+    seg->peer.watch = ipc_shm_watch_;
+    seg->peer.stir = ipc_shm_stir_;
     seg->peer.arg = seg;
     return &seg->peer;
 }
 
-/* 1 while the member with this id may be alive, 0 when it has left or the kernel says that it is
- * dead. A few system calls; not for the path of a message. Wait-free. */
-CK_CC_INLINE static int ipc_shm_alive(struct ipc_shm *seg, uint64_t id)
+/* A member, as ipc_shm_who saw it. */
+struct ipc_shm_member {
+    uint64_t id;
+    uint64_t pid_ns; /* inode of the PID namespace in which pid counts; 0: not known */
+    pid_t pid;
+    int alive; /* 0: proven dead; its place is free for the next */
+    int here;  /* 1: pid counts in our namespace, too */
+    int me;    /* 1: this handle */
+};
+
+/*
+ * Who has the segment open, in place i of 0 <= i < IPC_SHM_MEMBERS, for tools that list them. A
+ * member joins when it opens the segment, or first uses a handle that it inherited by fork; it
+ * leaves when it closes it or dies.
+ *
+ *   0
+ *   -ENOENT  nobody, or it came or left just now
+ *   -EINVAL  the segment is not open
+ */
+CK_CC_INLINE static int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_member *who)
 {
-    return ipc_shm_own_(seg) == 0 && ipc_shm_alive_(seg, id);
+    const struct ipc_shm_member_ *m;
+    uint32_t pid;
+
+    if (ipc_shm_own_(seg) != 0)
+        return -EINVAL;
+    memset(who, 0, sizeof *who);
+    if (i >= IPC_SHM_MEMBERS)
+        return -ENOENT;
+    m = &seg->base->member[i];
+    who->id = ck_pr_load_64(&m->id);
+    /* Both, or these could be of another than id. Partners: the store fences in ipc_shm_join_. */
+    ck_pr_fence_load();
+    pid = ck_pr_load_32(&m->pid);
+    who->pid_ns = ck_pr_load_64(&m->pid_ns);
+    ck_pr_fence_load();
+    if (who->id == 0 || who->id % IPC_SHM_MEMBERS != i || ck_pr_load_64(&m->id) != who->id)
+        return -ENOENT;
+    who->pid = pid <= INT_MAX ? (pid_t)pid : 0;
+    who->alive = ipc_shm_alive_(seg, who->id);
+    who->here = who->pid_ns != 0 && who->pid_ns == seg->pid_ns;
+    who->me = who->id == seg->peer.id;
+    return 0;
 }
 
 /* ------------------------------------------------------------------ objects */

@@ -7,11 +7,11 @@
  * 3 the other side died, or gave up, before the end. A signal ends it as usual, after cleaning up.
  */
 #define _GNU_SOURCE
+#include "ipc_notify.h"
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 #include <err.h>
 #include <getopt.h>
-#include <sched.h>
 #include <sys/signalfd.h>
 
 /* With the ring's 8 bytes exactly 64 KiB a slot. */
@@ -83,44 +83,38 @@ static void fail(int status, const char *what)
     errx(status, "%s", what);
 }
 
-/* Waits a little longer each time: first spinning, then giving the core away, then asleep. Returns
- * 1 when it has slept: time to ask whether the other side still lives. */
-static int patience(unsigned *tries)
+/* What a wait on the ring that ended with rc means. Signals are looked for ten times a second, as
+ * they are blocked while it sleeps. */
+static void consider(int rc, const char *died)
 {
-    static const struct timespec nap = {0, 200000};
+    static const struct timespec now = {0, 0};
 
-    if (++*tries < 2000) {
-        ck_pr_stall();
-    } else if (*tries < 2100) {
-        (void)sched_yield();
-    } else {
-        ready(-1, 0, &nap);
-        moving(0);
-        return 1;
-    }
-    return 0;
+    if (rc == -EOWNERDEAD || rc == -EPIPE)
+        fail(DIED, died);
+    if (rc == -ETIMEDOUT)
+        ready(-1, 0, &now);
+    else if (rc != 0 && rc != -EINTR)
+        fail(1, "the segment is corrupt");
+    moving(0);
+}
+
+/* Waits for what nobody posts. */
+static void nap(void)
+{
+    static const struct timespec millisecond = {0, 1000000};
+
+    ready(-1, 0, &millisecond);
 }
 
 /* ------------------------------------------------------------------ the sender */
 
-/* Dies if a receiver was here and is no more. */
-static void check_receiver(const struct chunks_producer *out, uint64_t *receiver)
-{
-    uint64_t now = chunks_producer_peer(out);
-
-    if (now != 0)
-        *receiver = now;
-    if (*receiver != 0 && (now == 0 || !ipc_shm_alive(&seg, now)))
-        fail(DIED, "the receiver died before the end");
-}
+static const char no_receiver[] = "the receiver died before the end";
 
 static void send_all(void)
 {
     struct ipc_shm_options how = IPC_SHM_DEFAULTS;
     struct chunks_producer out;
-    uint64_t receiver = 0;
     int64_t deadline = ipc_in_ms(1000);
-    unsigned tries = 0;
     struct chunk *c;
     ssize_t n;
     int rc;
@@ -129,19 +123,15 @@ static void send_all(void)
     while ((rc = ipc_shm_create_with(&seg, name, (CAPACITY + 1) * sizeof *c + 4096, &how)) ==
                -EEXIST &&
            ipc_clock() < deadline)
-        (void)patience(&tries); /* a receiver may be discarding the same remains */
+        nap(); /* a receiver may be discarding the same remains */
     if (rc != 0)
         errx(1, "%s", ipc_shm_why(&seg));
     owner = 1;
     if (chunks_create(&out, &seg, "chunks", CAPACITY) != 0)
         fail(1, ipc_shm_why(&seg));
     do {
-        for (tries = 0; (c = chunks_claim(&out)) == NULL;) {
-            if (chunks_producer_error(&out) != 0)
-                fail(1, "the segment is corrupt");
-            if (patience(&tries))
-                check_receiver(&out, &receiver);
-        }
+        while ((c = chunks_claim(&out)) == NULL)
+            consider(chunks_producer_wait(&out, ipc_in_ms(100)), no_receiver);
         ready(STDIN_FILENO, POLLIN, NULL);
         n = read(STDIN_FILENO, c->data, sizeof c->data);
         if (n < 0) {
@@ -150,11 +140,15 @@ static void send_all(void)
         }
         c->bytes = (uint64_t)n;
         (void)chunks_commit(&out);
+        (void)chunks_producer_post(&out);
         moving((uint64_t)n);
     } while (n > 0);
-    for (tries = 0; chunks_producer_was_size(&out) > 0;)
-        if (patience(&tries) && chunks_producer_was_size(&out) > 0)
-            check_receiver(&out, &receiver);
+    while (chunks_producer_was_size(&out) > 0) {
+        ipc_notify_watch(chunks_producer_bell(&out), chunks_producer_peer(&out));
+        rc = ipc_wait(chunks_producer_bell(&out), ipc_in_ms(100),
+                      chunks_producer_was_size(&out) == 0);
+        consider(rc, no_receiver);
+    }
 }
 
 /* ------------------------------------------------------------------ the receiver */
@@ -162,7 +156,6 @@ static void send_all(void)
 /* Opens a segment whose sender lives; removes what a dead one left. */
 static void meet_sender(struct chunks_consumer *in)
 {
-    unsigned tries = 0;
     int rc;
 
     for (;;) {
@@ -181,7 +174,7 @@ static void meet_sender(struct chunks_consumer *in)
         }
         if (rc != 0 && rc != -ENOENT && rc != -ETIMEDOUT)
             errx(1, "%s", ipc_shm_why(&seg));
-        (void)patience(&tries);
+        nap();
     }
 }
 
@@ -205,29 +198,23 @@ static void receive_all(void)
 {
     struct chunks_consumer in;
     const struct chunk *c;
-    unsigned tries;
     uint64_t bytes;
+    int rc;
 
     meet_sender(&in);
     began = reported = ipc_clock();
     do {
-        for (tries = 0; (c = chunks_peek(&in)) == NULL;) {
-            if (chunks_consumer_error(&in) != 0)
-                fail(1, "the segment is corrupt");
-            /* What it sent before it died is all there: only then look again, and last. */
-            if (patience(&tries) && !ipc_shm_alive(&seg, chunks_consumer_peer(&in)) &&
-                (c = chunks_peek(&in)) == NULL) {
-                owner = 1;
-                fail(DIED, "the sender died before the end");
-            }
-            if (c != NULL)
-                break;
+        while ((c = chunks_peek(&in)) == NULL) {
+            rc = chunks_consumer_wait(&in, ipc_in_ms(100));
+            owner = rc == -EOWNERDEAD || rc == -EPIPE; /* of the name, from now on */
+            consider(rc, "the sender died before the end");
         }
         bytes = c->bytes;
         if (bytes > sizeof c->data)
             fail(1, "the segment is corrupt");
         write_all(c->data, (size_t)bytes);
         (void)chunks_release(&in);
+        (void)chunks_consumer_post(&in);
         moving(bytes);
     } while (bytes > 0);
     chunks_consumer_detach(&in);

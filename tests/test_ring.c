@@ -80,7 +80,7 @@ static uint64_t rnd(uint64_t below)
     return seed % below;
 }
 
-static int alive_says(const void *arg, uint64_t id)
+static int alive_says(void *arg, uint64_t id)
 {
     (void)id;
     return *(const int *)arg;
@@ -93,7 +93,7 @@ static struct ipc_peer peer(uint64_t id, const int *others_alive)
     memset(&me, 0, sizeof me);
     me.id = id;
     me.alive = alive_says;
-    me.arg = others_alive;
+    me.arg = (void *)(uintptr_t)others_alive;
     return me;
 }
 
@@ -521,7 +521,7 @@ struct arena {
     int dead[4096]; /* by id, set once the parent has waited for it */
 };
 
-static int arena_alive(const void *arg, uint64_t id)
+static int arena_alive(void *arg, uint64_t id)
 {
     const struct arena *a = (const struct arena *)arg;
 
@@ -769,7 +769,7 @@ static void scribbling_gives_no_access_outside(void **state)
         size_t bytes = sizes[rnd(4)];
         uint64_t capacity = UINT64_C(1) << rnd(5);
         size_t size = ipc_spsc_footprint(bytes, capacity), i;
-        static unsigned char area[64 + 256 + 128 * 16 + 64] __attribute__((aligned(64)));
+        static unsigned char area[64 + sizeof(struct ipc_spsc_shared) + 128 * 16 + 64] __attribute__((aligned(64)));
         unsigned char *mem = area + 64, m[120 * 4];
         struct ipc_spsc_producer p;
         struct ipc_spsc_consumer c;

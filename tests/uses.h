@@ -73,6 +73,7 @@ int use_shm(int fd)
     struct ipc_shm_options how = IPC_SHM_DEFAULTS;
     struct ipc_shm seg;
     struct ipc_shm_object o;
+    struct ipc_shm_member who;
     int rc = 0;
 
     how.flags = IPC_SHM_FRESH | IPC_SHM_HUGE | IPC_SHM_MLOCK | IPC_SHM_NO_PREFAULT;
@@ -82,10 +83,53 @@ int use_shm(int fd)
     rc += ipc_shm_send(&seg, fd) + ipc_shm_recv(&seg, fd, IPC_FOREVER);
     rc += ipc_shm_make(&seg, "o", 1, 1, &o) + ipc_shm_publish(&seg, &o);
     rc += ipc_shm_find(&seg, "o", 1, &o) + ipc_shm_list(&seg, 0, &o);
-    rc += ipc_shm_alive(&seg, ipc_shm_peer(&seg)->id);
+    rc += ipc_shm_alive(&seg, ipc_shm_peer(&seg)->id) + ipc_shm_who(&seg, 0, &who);
     rc += ipc_shm_refuse(&seg, -1, "%s", ipc_shm_why(&seg));
     ipc_shm_close(&seg);
     return rc + ipc_shm_unlink("use");
+}
+#endif
+
+#ifdef IPC_NOTIFY_H
+int use_notify(void *mem, struct ipc_peer *me, int socket);
+int use_notify(void *mem, struct ipc_peer *me, int socket)
+{
+    struct ipc_notify n, *all[1];
+    struct ipc_any any;
+    unsigned i = 0;
+    int rc = ipc_notify_init(mem, IPC_NOTIFY_SIZE, IPC_NOTIFY_EVENTFD);
+
+    all[0] = &n;
+    rc += ipc_notify_attach(&n, mem, IPC_NOTIFY_SIZE, me) + ipc_any_init(&any, all, 1);
+    ipc_notify_policy(&n, 1, 1);
+    ipc_notify_watch(&n, 1);
+    rc += ipc_notify_wait(&n, ipc_notify_prepare(&n), ipc_in_ms(1));
+    rc += ipc_wait(&n, IPC_NOW, rc == 0);
+    rc += ipc_wait_any(&any, IPC_NOW, i, rc == (int)i);
+    rc += ipc_notify_post(&n) + ipc_notify_post_one(&n);
+    rc += ipc_notify_fd(&n) + ipc_notify_listen(&n, SIGRTMIN);
+    rc += ipc_notify_send_fd(&n, socket) + ipc_notify_recv_fd(&n, socket, IPC_NOW);
+    ipc_notify_arm(&n);
+    ipc_notify_drain(&n);
+    rc += (int)ipc_notify_uses(&n);
+    ipc_any_close(&any);
+    ipc_notify_detach(&n);
+    return rc;
+}
+#endif
+
+#if defined(IPC_RING_H) && defined(IPC_NOTIFY_H)
+int use_sleep(struct use_ticks_producer *p, struct use_ticks_consumer *c);
+int use_sleep(struct use_ticks_producer *p, struct use_ticks_consumer *c)
+{
+    struct use_tick t = {0, 0};
+    int rc = use_ticks_send(p, &t, IPC_NOW) + use_ticks_recv(c, &t, IPC_FOREVER);
+
+    rc += use_ticks_producer_wait(p, IPC_NOW) + use_ticks_consumer_wait(c, IPC_NOW);
+    rc += use_ticks_producer_post(p) + use_ticks_consumer_post(c);
+    ipc_notify_policy(use_ticks_producer_bell(p), 0, 0);
+    ipc_notify_policy(use_ticks_consumer_bell(c), 0, 0);
+    return rc;
 }
 #endif
 

@@ -164,7 +164,7 @@ struct again : ring<again, 2> {
 };
 
 /* Proof of death for those who are killed and go on as another in the same thread. */
-static int nobody_lives(const void *arg, uint64_t id)
+static int nobody_lives(void *arg, uint64_t id)
 {
     (void)arg;
     (void)id;
@@ -176,8 +176,8 @@ static int nobody_lives(const void *arg, uint64_t id)
 struct killed : ring<killed, 2> {
     void thread(unsigned index)
     {
-        struct ipc_peer dead = {10 + index, nobody_lives, NULL, ""};
-        struct ipc_peer next = {20 + index, nobody_lives, NULL, ""};
+        struct ipc_peer dead = {10 + index, nobody_lives, NULL, NULL, NULL, ""};
+        struct ipc_peer next = {20 + index, nobody_lives, NULL, NULL, NULL, ""};
 
         if (index == 0) {
             struct ipc_spsc_producer p;
@@ -253,7 +253,7 @@ struct next_consumer : ring<next_consumer, 3> {
  * orders all that the dead one did before it: here an acquire of what its thread released. */
 static rl::atomic<uint64_t> *death;
 
-static int not_yet_dead(const void *arg, uint64_t id)
+static int not_yet_dead(void *arg, uint64_t id)
 {
     (void)arg;
     (void)id;
@@ -272,7 +272,7 @@ struct heir : ring<heir, 3> {
 
     void thread(unsigned index)
     {
-        struct ipc_peer me = {10 + index, not_yet_dead, NULL, ""};
+        struct ipc_peer me = {10 + index, not_yet_dead, NULL, NULL, NULL, ""};
         struct ipc_spsc_producer p;
         struct ipc_spsc_consumer c;
 

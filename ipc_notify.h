@@ -1,0 +1,1356 @@
+/*
+ * ipc_notify.h - sleeping until another process has done something, and waking who sleeps.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * An event count in shared memory. A post with nobody asleep is one load of one word: no system
+ * call, no fence. A sleep costs nothing until it ends, and always ends with a reason: data, the
+ * deadline, a signal, or the death of the peer. Needs Linux 4.16 or better for all of that, falls
+ * back where a call is missing; Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * With glibc before 2.34 link with -pthread.
+ *
+ *     #include "ipc_notify.h"
+ *
+ *     struct ipc_notify bell;                       // in each process; mem: 64 zeroed shared bytes
+ *     ipc_notify_attach(&bell, mem, 64, NULL);
+ *
+ *     store the data;                               // one process
+ *     ipc_notify_post(&bell);
+ *
+ *     switch (ipc_wait(&bell, ipc_in_ms(100), the data is there)) {              // another
+ *     case 0:           use it;       break;
+ *     case -ETIMEDOUT:  heartbeat();  break;
+ *     case -EINTR:      on_signal();  break;
+ *     case -EOWNERDEAD: failover();   break;        // whom ipc_notify_watch named was killed
+ *     }
+ *
+ * The condition is any expression: ticks_pop(&in, &t) == 0, or several at once. It is evaluated
+ * again and again, at least once, and always once more after the sleep has ended for another
+ * reason: data wins. Typed rings of ipc_ring.h have calls made of this: ticks_send, ticks_recv.
+ *
+ * In a loop of epoll, poll or io_uring:
+ *
+ *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD);
+ *     int fd = ipc_notify_fd(&bell);                // add to the loop; ipc_notify_send_fd gives it
+ *     for (;;) {                                    // to the other process
+ *         while (ticks_pop(&in, &t) == 0)
+ *             trade(&t);
+ *         ipc_notify_arm(&bell);                    // from here on a post makes fd readable
+ *         if (ticks_pop(&in, &t) == 0) { trade(&t); continue; }
+ *         epoll_wait(...);
+ *         ipc_notify_drain(&bell);
+ *     }
+ *
+ * Contract
+ *   - No post is missed: either the waiter's next look at its condition sees what was stored before
+ *     the post, or the post wakes it. A wake may come without a post; ipc_wait looks again.
+ *   - A poster or waiter that is stopped or killed at any instruction holds nobody up. What a
+ *     poster stored before it was killed between storing and waking is found by whoever watches it
+ *     within 10 ms, and by everyone else with the next post.
+ *   - Whom to watch is an id of struct ipc_peer: with ipc_shm.h a member of the segment. Its death
+ *     is told once, within 10 ms, on the kernel's word; waits after that are for its successor.
+ *   - The shared memory is not trusted: whatever is written there, calls return, and touch nothing
+ *     else. A hostile peer can wake you for nothing, or let you sleep until your deadline.
+ *   - Handles are private to one thread at a time. After fork parent and child may both go on using
+ *     their copies, unless one has slept with it already.
+ *
+ * Caveats
+ *   - ipc_notify_post comes after what it announces. Before it the waiter may look too early, and
+ *     sleep. Fix: store, then post.
+ *   - ipc_notify_post_one wakes one of several that wait for the same kind of thing; with different
+ *     conditions it may wake the wrong one, and if the one it woke is killed the others sleep until
+ *     the next post. Fix: ipc_notify_post.
+ *   - Before it sleeps ipc_wait looks 1000 times, some 10 to 50 microseconds: ipc_notify_policy. A
+ *     real-time thread that waits for one of lower priority on the same core should sleep at once.
+ *   - Without ipc_shm.h, deaths come from your own struct ipc_peer: where it has no `watch`, its
+ *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core.
+ *   - A signal handler that was installed with SA_RESTART interrupts only waits with a deadline or
+ *     a peer to watch.
+ *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
+ *     must be in one PID namespace.
+ *   - The semaphore's memory cannot be checked against a hostile peer beyond what sem_post does.
+ *
+ * How it works
+ *   All is in one word: a count that every wake moves on, and flags.
+ *
+ *       waiter: set ASLEEP ........ look again ........ futex_wait(word as it was set)
+ *       poster: store, load word; if ASLEEP: count + 1, ASLEEP off, futex_wake
+ *
+ *   Two processors may each do their store and not yet see the other's: the waiter misses the data
+ *   and the poster the flag. A full fence on both sides forbids that. It costs the poster more than
+ *   all the rest, so it is asymmetric: the waiter, having set its flag, has the kernel fence every
+ *   processor that runs a poster (membarrier, global expedited), and posters fence nothing. The
+ *   call is dear to those who sleep often, so that is turned round while they do:
+ *
+ *       posters do not fence    -- waiter sets its flag -->        TURNING: posters fence,
+ *       waiters call membarrier                                    waiters call membarrier
+ *            ^                                                          | same waiter, after
+ *            |                                                          v membarrier: CAS
+ *            '------ poster, after 64 posts that found nobody ----- TURNED: posters fence,
+ *                                   asleep: CAS                     waiters call nothing
+ *
+ *   A process that cannot call membarrier turns the word for good.
+ *
+ *   WAKING is set by a poster between taking ASLEEP off and having called the kernel. A later
+ *   poster that finds it does the call again: the first may be dead.
+ *
+ *   After 4 ms asleep a waiter that watches a peer moves from the futex to poll, on descriptors
+ *   that tell of the peer's death and of a poster's stir (see ipc_shm.h), and sets ARMED, so that
+ *   posters stir it. Short sleeps cost a futex, long ones no timer.
+ *
+ *   Event counts: D. P. Reed, R. K. Kanodia, "Synchronization with Eventcounts and Sequencers",
+ *   1979. Futexes: U. Drepper, "Futexes Are Tricky", 2011. The fence for one side only: M.
+ * Desnoyers, membarrier(2), and D. Dice, H. Huang, M. Yang, "Asymmetric Dekker Synchronization",
+ * 2001.
+ */
+#ifndef IPC_NOTIFY_H
+#define IPC_NOTIFY_H 1
+
+#if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE)
+#define _DEFAULT_SOURCE 1
+#endif
+
+#include <ck_cc.h>
+#include <ck_md.h>
+#include <ck_pr.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef __linux__
+#error "ipc_notify.h needs Linux; ipc_ring.h alone does not"
+#endif
+#if defined(__GLIBC__) && !defined(__USE_MISC)
+#error "include ipc_notify.h before any header of libc, or compile with -D_GNU_SOURCE"
+#endif
+#if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__i386__) && !defined(__s390x__) &&     \
+    !defined(__sparc__)
+#error "ck_md.h says CK_MD_TSO, but this target reorders stores: install its own Concurrency Kit"
+#endif
+
+/* ------------------------------------------------------------------ shared by the headers */
+
+#ifndef IPC_PEER
+#define IPC_PEER 1
+/* The whole of what a ring, a notifier and the holder of their memory know of each other; see
+ * ipc_ring.h. */
+struct ipc_peer {
+    uint64_t id;                          /* mine; not 0; never used by another process */
+    int (*alive)(void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
+    /* Makes fds[0] readable when another member stirs or leaves, fds[1] when id dies (if not 0).
+     * Opens those that are -1, as it can; the caller closes them. 0 when fds[0] is there. */
+    int (*watch)(void *arg, uint64_t id, int fds[2]);
+    void (*stir)(void *arg); /* makes the others' fds[0] readable */
+    void *arg;               /* passed to them */
+    char why[256];           /* out: the last refusal, in words */
+};
+#endif
+
+#ifndef IPC_DEADLINE
+#define IPC_DEADLINE 1
+/* Deadlines are nanoseconds of CLOCK_MONOTONIC, absolute. */
+#define IPC_NOW INT64_C(0)    /* do not wait */
+#define IPC_FOREVER INT64_MAX /* wait without limit */
+
+CK_CC_INLINE static int64_t ipc_clock(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Nanoseconds until the deadline, 0 when it has passed. */
+CK_CC_INLINE static int64_t ipc_left_(int64_t deadline)
+{
+    int64_t now = deadline > IPC_NOW ? ipc_clock() : 0;
+
+    return deadline > now ? deadline - now : 0;
+}
+
+/* The deadline ms milliseconds from now; IPC_FOREVER for a negative or very large ms. */
+CK_CC_INLINE static int64_t ipc_in_ms(int64_t ms)
+{
+    return ms < 0 || ms > INT64_MAX / 2000000 ? IPC_FOREVER : ipc_clock() + ms * 1000000;
+}
+#endif
+
+/* ------------------------------------------------------------------ layout */
+
+#define IPC_NOTIFY_TYPE 0x6c6c6562u /* "bell": the type for objects of ipc_shm.h */
+#define IPC_NOTIFY_SIZE 64u
+
+/* How it wakes. All but the semaphore wake ipc_wait by futex; the third and fourth have a
+ * descriptor for event loops besides. */
+#define IPC_NOTIFY_FUTEX 0u     /* zeroed memory is one */
+#define IPC_NOTIFY_SEMAPHORE 1u /* a POSIX semaphore, process-shared */
+#define IPC_NOTIFY_EVENTFD 2u
+#define IPC_NOTIFY_SIGNAL 3u /* a queued real-time signal, read from a signalfd */
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_notify_shared {
+    uint32_t word;   /* see the top; compare-and-swap by everyone */
+    uint32_t kind;   /* constant after init */
+    uint64_t target; /* IPC_NOTIFY_SIGNAL: pid and number, stored by the process that listens */
+    union {
+        sem_t sem;
+        unsigned char room[48];
+    } u; /* IPC_NOTIFY_SEMAPHORE: a token for one sleeper, given on when it was meant for all */
+};
+
+typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == 64 ? 1 : -1];
+
+#define IPC_NOTIFY_ASLEEP_ 1u  /* someone sleeps on the futex or semaphore, or is about to */
+#define IPC_NOTIFY_ARMED_ 2u   /* someone polls a descriptor, or is about to */
+#define IPC_NOTIFY_WAKING_ 4u  /* a poster is about to wake them, or was killed then */
+#define IPC_NOTIFY_TURNING_ 8u /* posters fence, waiters call membarrier */
+#define IPC_NOTIFY_TURNED_ 16u /* posters fence, waiters need not */
+#define IPC_NOTIFY_FIXED_ 32u  /* posters fence for good: someone has no membarrier */
+#define IPC_NOTIFY_DEAF_ 64u   /* someone cannot stir: do not rely on it */
+#define IPC_NOTIFY_COUNT_ 128u /* the count starts here */
+#define IPC_NOTIFY_SLEEPERS_ (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
+#define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_TURNING_ | IPC_NOTIFY_TURNED_)
+#define IPC_NOTIFY_HEED_ (IPC_NOTIFY_SLEEPERS_ | IPC_NOTIFY_FENCE_) /* a post has more to do */
+
+#define IPC_NOTIFY_QUIET_ 64u                /* posts that found nobody */
+#define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
+#define IPC_NOTIFY_SLICE_ INT64_C(8000000)   /* ns between asking whether a peer is alive */
+#define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
+#define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns of a poll, against events that got lost */
+#define IPC_NOTIFY_MANY 128u                 /* at once, by ipc_wait_any */
+
+/* ------------------------------------------------------------------ handles */
+
+/* What this process uses: ipc_notify_uses. What is missing is replaced by the next best. */
+#define IPC_USES_FUTEX 1u      /* else naps of a millisecond */
+#define IPC_USES_MEMBARRIER 2u /* else a full fence in each post */
+#define IPC_USES_WAITV 4u      /* else poll, or naps, for ipc_wait_any */
+#define IPC_USES_WATCH 8u      /* deaths are told by descriptors, else asked for every 8 ms */
+#define IPC_USES_EVENTFD 16u   /* else a pipe */
+#define IPC_USES_PIDFD 32u     /* signals reach no reused pid, else almost none */
+
+/* Private to one thread at a time; no field is for the caller. */
+struct ipc_notify {
+    struct ipc_notify_shared *at;
+    uint32_t kind;
+    uint32_t uses;
+    unsigned quiet;       /* posts since someone slept */
+    unsigned spin, yield; /* the policy */
+    int fd, post_fd;      /* readable when armed and posted; what posts write to */
+    int fds[2];           /* of peer.watch */
+    int target_fd;        /* a pidfd of the process in target */
+    uint64_t target;
+    uint64_t whom, told; /* whom to watch; whose death was told */
+    unsigned uneasy;     /* polls to keep short: a descriptor told of something not yet proven */
+    int asks;            /* no descriptors to be had: ask whether whom is alive */
+    struct ipc_peer peer;
+};
+
+CK_CC_INLINE static int ipc_notify_futex_(const uint32_t *word, int op, uint32_t value,
+                                          const struct timespec *until)
+{
+#ifdef SYS_futex
+    /* Never FUTEX_PRIVATE_FLAG; FUTEX_WAIT_BITSET, whose time is absolute and monotonic. */
+    long rc = syscall(SYS_futex, word, op, value, until, NULL, 0xffffffffu);
+
+    return rc >= 0 ? (int)rc : -errno;
+#else
+    (void)word, (void)op, (void)value, (void)until;
+    return -ENOSYS;
+#endif
+}
+
+#define IPC_NOTIFY_FUTEX_WAKE_ 1
+#define IPC_NOTIFY_FUTEX_WAIT_ 9 /* FUTEX_WAIT_BITSET */
+
+#define IPC_NOTIFY_BARRIER_ 2  /* MEMBARRIER_CMD_GLOBAL_EXPEDITED */
+#define IPC_NOTIFY_REGISTER_ 4 /* MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED */
+
+CK_CC_INLINE static int ipc_notify_membarrier_(int command)
+{
+#ifdef SYS_membarrier
+    return syscall(SYS_membarrier, command, 0, 0) == 0 ? 0 : -errno;
+#else
+    (void)command;
+    return -ENOSYS;
+#endif
+}
+
+/* One of many, as futex_waitv has it. */
+struct ipc_notify_one_ {
+    uint64_t value, address;
+    uint32_t flags, reserved;
+};
+
+CK_CC_INLINE static int ipc_notify_waitv_(struct ipc_notify_one_ *all, unsigned n,
+                                          const struct timespec *until)
+{
+    /* The same number on every architecture but Alpha. */
+    long rc = sizeof(long) == 8 ? syscall(449, all, n, 0, until, CLOCK_MONOTONIC) : -1;
+
+    return rc >= 0 ? (int)rc : sizeof(long) == 8 ? -errno : -ENOSYS;
+}
+
+CK_CC_INLINE static struct timespec ipc_notify_time_(int64_t deadline)
+{
+    struct timespec t;
+
+    t.tv_sec = (time_t)(deadline / 1000000000);
+    t.tv_nsec = (long)(deadline % 1000000000);
+    return t;
+}
+
+/* Adds flags to the word, whatever else happens to it. 0 after a thousand tries: a hostile peer. */
+CK_CC_INLINE static void ipc_notify_flag_(struct ipc_notify *n, uint32_t flags)
+{
+    unsigned tries;
+
+    for (tries = 0; tries < 1000; tries++) {
+        uint32_t w = ck_pr_load_32(&n->at->word);
+
+        if ((w & flags) == flags || ck_pr_cas_32(&n->at->word, w, w | flags))
+            return;
+    }
+}
+
+/* ------------------------------------------------------------------ init, attach and detach */
+
+/*
+ * Makes a notifier of the given kind in mem, which nobody may be using. Zeroed memory is one of
+ * kind IPC_NOTIFY_FUTEX without this call.
+ *
+ *   0
+ *   -EINVAL  mem is NULL or not aligned to 8 bytes, size is less than IPC_NOTIFY_SIZE, no such kind
+ *   -ENOSYS  there are no process-shared semaphores
+ */
+CK_CC_INLINE static int ipc_notify_init(void *mem, size_t size, unsigned kind)
+{
+    struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
+
+    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind > IPC_NOTIFY_SIGNAL)
+        return -EINVAL;
+    memset(mem, 0, sizeof *s);
+    if (kind == IPC_NOTIFY_SEMAPHORE && sem_init(&s->u.sem, 1, 0) != 0)
+        return -errno;
+    s->kind = kind;
+    return 0;
+}
+
+/*
+ * Attaches to the notifier in mem[0..size), to post and to wait. `me` says who else is alive, and
+ * is copied: with ipc_shm.h it is ipc_shm_peer(&seg), which must stay open; NULL where nobody's
+ * death is of interest. Registers the process for membarrier. Lock-free.
+ *
+ *   0
+ *   -EINVAL  as of ipc_notify_init
+ *   -EPROTO  what is there is no notifier: of no known kind
+ */
+CK_CC_INLINE static int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size,
+                                          const struct ipc_peer *me)
+{
+    struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
+
+    memset(n, 0, sizeof *n);
+    n->fd = n->post_fd = n->fds[0] = n->fds[1] = n->target_fd = -1;
+    n->spin = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1000 : 0;
+    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s)
+        return -EINVAL;
+    n->kind = ck_pr_load_32(&s->kind);
+    if (n->kind > IPC_NOTIFY_SIGNAL)
+        return -EPROTO;
+    n->at = s;
+    if (me != NULL)
+        n->peer = *me;
+    if (n->peer.stir == NULL)
+        ipc_notify_flag_(n, IPC_NOTIFY_DEAF_);
+    if (ipc_notify_futex_(&s->word, IPC_NOTIFY_FUTEX_WAKE_, 0, NULL) >= 0)
+        n->uses |= IPC_USES_FUTEX;
+    if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* of no futexes: it is there */
+        n->uses |= IPC_USES_WAITV;
+    if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0 &&
+        ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) == 0)
+        n->uses |= IPC_USES_MEMBARRIER;
+    else
+        ipc_notify_flag_(n, IPC_NOTIFY_TURNING_ | IPC_NOTIFY_FIXED_); /* posts are to be fenced */
+    return 0;
+}
+
+/* Closes what the handle has opened. Sleepers sleep on, and the shared part stays. Twice does
+ * nothing. */
+CK_CC_INLINE static void ipc_notify_detach(struct ipc_notify *n)
+{
+    int *const fds[] = {&n->fd, &n->post_fd, &n->fds[0], &n->fds[1], &n->target_fd};
+    size_t i;
+
+    if (n->at == NULL)
+        return;
+    if (n->post_fd == n->fd)
+        n->post_fd = -1;
+    for (i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (*fds[i] >= 0)
+            (void)close(*fds[i]);
+        *fds[i] = -1;
+    }
+    n->at = NULL;
+}
+
+/*
+ * How long ipc_wait looks before it sleeps: first `spin` looks with a ck_pr_stall between them (20
+ * to 50 ns each, a core burnt as long), then `yield` with a sched_yield (0.2 to 1 microsecond, and
+ * whatever else is ready runs), then it sleeps (waking up takes 1 to 60 microseconds). Default:
+ * 1000 and 0; 0 and 0 on a machine of one core. Looking longer than waking takes does not pay.
+ */
+CK_CC_INLINE static void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield)
+{
+    n->spin = spin;
+    n->yield = yield;
+}
+
+/* From now on waits end with -EOWNERDEAD when the peer `id` dies; 0: nobody's death. One whose
+ * death this handle has told is not watched again. */
+CK_CC_INLINE static void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
+{
+    id = id == n->told || n->peer.alive == NULL ? 0 : id;
+    if (id != n->whom && n->fds[1] >= 0) {
+        (void)close(n->fds[1]);
+        n->fds[1] = -1;
+    }
+    n->whom = id;
+}
+
+/* What this process uses, IPC_USES_*, as far as it has come to it: the last three after the first
+ * long sleep, the call of ipc_notify_fd, the first signal. */
+CK_CC_INLINE static uint32_t ipc_notify_uses(const struct ipc_notify *n)
+{
+    return n->uses;
+}
+
+/* ------------------------------------------------------------------ posting */
+
+/* Gives the semaphore a token, unless it has one: that will wake someone all the same. -EOVERFLOW
+ * cannot come of it. */
+CK_CC_INLINE static void ipc_notify_give_(struct ipc_notify *n)
+{
+    int value = 0;
+
+    if (sem_getvalue(&n->at->u.sem, &value) != 0 || value <= 0)
+        (void)sem_post(&n->at->u.sem);
+}
+
+/* 1 when the process blocks the signal, as one that reads it from a signalfd does. Any other would
+ * be killed by it: a successor with the same pid, or whatever a hostile peer names. */
+CK_CC_INLINE static int ipc_notify_blocks_(pid_t pid, int number)
+{
+    char text[4096], *p;
+    ssize_t got;
+    int fd;
+
+    (void)snprintf(text, sizeof text, "/proc/%ld/status", (long)pid);
+    fd = open(text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    got = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    text[got > 0 ? got : 0] = '\0';
+    p = strstr(text, "\nSigBlk:");
+    return p != NULL && (strtoull(p + 8, NULL, 16) >> (number - 1) & 1) != 0;
+}
+
+/* Sends the signal to the process that listens. */
+CK_CC_INLINE static int ipc_notify_signal_(struct ipc_notify *n)
+{
+    uint64_t target = ck_pr_load_64(&n->at->target);
+    pid_t pid = (pid_t)(target >> 32);
+    int number = (int)(target & 0xffffffff);
+
+    if (target == 0)
+        return -ESRCH;
+    if (pid <= 0 || number < SIGRTMIN || number > SIGRTMAX)
+        return -EBADMSG;
+    if (target != n->target) {
+        if (n->target_fd >= 0)
+            (void)close(n->target_fd);
+        n->target = 0;
+        n->target_fd = -1;
+#ifdef SYS_pidfd_open
+        n->target_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+#endif
+        if (!ipc_notify_blocks_(pid, number))
+            return kill(pid, 0) != 0 ? -errno : -EPERM;
+        n->target = target;
+    }
+#ifdef SYS_pidfd_send_signal
+    if (n->target_fd >= 0) {
+        if (syscall(SYS_pidfd_send_signal, n->target_fd, number, NULL, 0) == 0) {
+            n->uses |= IPC_USES_PIDFD;
+            return 0;
+        }
+        if (errno != ENOSYS && errno != EPERM)
+            return -errno;
+    }
+#endif
+    n->uses &= ~IPC_USES_PIDFD;
+    if (!ipc_notify_blocks_(pid, number))
+        return kill(pid, 0) != 0 ? -errno : -EPERM;
+    return kill(pid, number) == 0 ? 0 : -errno; /* real-time signals are queued this way, too */
+}
+
+/* Reaches those who poll. */
+CK_CC_INLINE static int ipc_notify_ring_(struct ipc_notify *n)
+{
+    static const uint64_t one = 1;
+    int rc = 0;
+
+    if (n->kind == IPC_NOTIFY_SIGNAL && ck_pr_load_64(&n->at->target) != 0)
+        rc = ipc_notify_signal_(n);
+    /* -EAGAIN: saturated, so it is readable. */
+    if (n->post_fd >= 0 && write(n->post_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        rc = -errno;
+    if (n->peer.stir != NULL)
+        n->peer.stir(n->peer.arg);
+    return rc;
+}
+
+/* The word says more than "nobody, no fence". */
+CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
+{
+    uint32_t *word = &n->at->word, w, mine = 0;
+    unsigned tries;
+    int rc = 0, saved;
+
+    /* Without it a waiter that has just set its flag could miss what was stored before this post,
+     * and this post its flag. Partner: the fence in ipc_notify_mark_. */
+    ck_pr_fence_store_load();
+    w = ck_pr_load_32(word);
+    if ((w & IPC_NOTIFY_SLEEPERS_) == 0) {
+        if (++n->quiet < IPC_NOTIFY_QUIET_ || (w & IPC_NOTIFY_FIXED_) != 0)
+            return 0;
+        /* The count moves on, so that no waiter says TURNED of a turn that is over. */
+        n->quiet = 0;
+        (void)ck_pr_cas_32(word, w, (w & ~IPC_NOTIFY_FENCE_) + IPC_NOTIFY_COUNT_);
+        return 0;
+    }
+    n->quiet = 0;
+    saved = errno; /* a signal handler's caller has its own */
+    for (tries = 0; tries < 1000; tries++, w = ck_pr_load_32(word)) {
+        if ((w & IPC_NOTIFY_SLEEPERS_) == 0)
+            return 0; /* another poster has them, and they will see what we stored */
+        if (!all && (w & IPC_NOTIFY_SLEEPERS_) == IPC_NOTIFY_ASLEEP_ &&
+            n->kind != IPC_NOTIFY_SEMAPHORE) {
+            if (!ck_pr_cas_32(word, w, w + IPC_NOTIFY_COUNT_))
+                continue;
+            if (ipc_notify_futex_(word, IPC_NOTIFY_FUTEX_WAKE_, 1, NULL) > 0)
+                return 0;
+            all = 1; /* none is left: take the flag off, and wake who comes meanwhile */
+            continue;
+        }
+        mine = ((w & ~IPC_NOTIFY_SLEEPERS_) | IPC_NOTIFY_WAKING_) + IPC_NOTIFY_COUNT_;
+        if (ck_pr_cas_32(word, w, mine))
+            break;
+    }
+    if ((w & (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_WAKING_)) != 0) {
+        if (n->kind == IPC_NOTIFY_SEMAPHORE)
+            ipc_notify_give_(n);
+        else
+            (void)ipc_notify_futex_(word, IPC_NOTIFY_FUTEX_WAKE_, INT32_MAX, NULL);
+    }
+    if ((w & (IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)) != 0)
+        rc = ipc_notify_ring_(n);
+    /* Not when someone has set a flag since: he may be asleep by now, and needs the next post. */
+    (void)ck_pr_cas_32(word, mine, mine & ~IPC_NOTIFY_WAKING_);
+    errno = saved;
+    return rc;
+}
+
+/*
+ * Wakes everyone who waits, after what they wait for was stored. One load while nobody sleeps; a
+ * fence besides while they often do (see the top). Else a system call or two; lock-free. May be
+ * called in a signal handler, for other kinds than IPC_NOTIFY_SIGNAL. A waiter that is stopped or
+ * killed costs one system call at most.
+ *
+ *   0
+ *   -EINVAL   the handle is not attached
+ *   -ESRCH    IPC_NOTIFY_SIGNAL: nobody listens, or who did is gone; -EPERM: it is another user's,
+ *             or does not block the signal; -EBADMSG: the shared memory is corrupt
+ *   -EBADF    IPC_NOTIFY_EVENTFD: the descriptor was closed by someone else
+ */
+CK_CC_FORCE_INLINE static int ipc_notify_post(struct ipc_notify *n)
+{
+    if (CK_CC_UNLIKELY(n->at == NULL))
+        return -EINVAL;
+    ck_pr_barrier(); /* the compiler's part of the fence that membarrier makes here */
+    if (CK_CC_LIKELY((ck_pr_load_32(&n->at->word) & IPC_NOTIFY_HEED_) == 0))
+        return 0;
+    return ipc_notify_wake_(n, 1);
+}
+
+/* Wakes one of those who sleep in ipc_wait, at least: semaphores and descriptors wake all. For
+ * waiters that all wait for the same. Otherwise as ipc_notify_post. */
+CK_CC_FORCE_INLINE static int ipc_notify_post_one(struct ipc_notify *n)
+{
+    if (CK_CC_UNLIKELY(n->at == NULL))
+        return -EINVAL;
+    ck_pr_barrier();
+    if (CK_CC_LIKELY((ck_pr_load_32(&n->at->word) & IPC_NOTIFY_HEED_) == 0))
+        return 0;
+    return ipc_notify_wake_(n, 0);
+}
+
+/* ------------------------------------------------------------------ waiting, piece by piece */
+
+/* Sets a flag, and sees to it that whoever posts from now on sees it, or we see what was stored.
+ * Returns the word as it is then. */
+CK_CC_INLINE static uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t flag)
+{
+    uint32_t *word = &n->at->word, w, mine = 0;
+    unsigned tries;
+
+    for (tries = 0; tries < 1000; tries++) {
+        w = ck_pr_load_32(word);
+        mine = w | flag;
+        if ((n->uses & IPC_USES_MEMBARRIER) == 0)
+            mine = (mine & ~IPC_NOTIFY_TURNING_) | IPC_NOTIFY_TURNED_ | IPC_NOTIFY_FIXED_;
+        else if ((w & IPC_NOTIFY_FENCE_) == 0)
+            mine |= IPC_NOTIFY_TURNING_;
+        if (ck_pr_cas_32(word, w, mine)) /* also where nothing changes: the fence needs it */
+            break;
+    }
+    /* Without it our next look at the condition could come before the flag. Partner: the fence in
+     * ipc_notify_wake_. */
+    ck_pr_fence_atomic_load();
+    if ((mine & IPC_NOTIFY_TURNED_) != 0)
+        return mine;
+    /* Posters that have not seen TURNING do not fence: this does it for them. Partner: the barrier
+     * in ipc_notify_post. */
+    if (ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) != 0) {
+        n->uses &= ~IPC_USES_MEMBARRIER; /* taken from us since attach */
+        return ipc_notify_mark_(n, flag);
+    }
+    /* Only if nothing has happened since: TURNED must not outlive the turn that it belongs to. */
+    w = (mine & ~IPC_NOTIFY_TURNING_) | IPC_NOTIFY_TURNED_;
+    return ck_pr_cas_32(word, mine, w) ? w : mine;
+}
+
+/* Announces a sleep: look at the condition after it, and then ipc_notify_wait with what it
+ * returned, or go on without. Lock-free. */
+CK_CC_INLINE static uint32_t ipc_notify_prepare(struct ipc_notify *n)
+{
+    return n->at != NULL ? ipc_notify_mark_(n, IPC_NOTIFY_ASLEEP_) : 0;
+}
+
+CK_CC_INLINE static int ipc_notify_nap_(int64_t until)
+{
+    int64_t left = ipc_left_(until);
+    struct timespec t = ipc_notify_time_(left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_);
+
+    return nanosleep(&t, NULL) == 0 ? 0 : -errno;
+}
+
+#if defined(__GLIBC__) && defined(__LP64__) && __GLIBC_PREREQ(2, 30)
+/* By its symbol, as the declaration needs _GNU_SOURCE. */
+extern int ipc_notify_sem_clockwait_(sem_t *, clockid_t,
+                                     const struct timespec *) __asm__("sem_clockwait");
+#define IPC_NOTIFY_SEM_WAIT_(sem, until) ipc_notify_sem_clockwait_(sem, CLOCK_MONOTONIC, until)
+#else /* sem_timedwait keeps CLOCK_REALTIME, which may be set back: naps instead */
+#define IPC_NOTIFY_SEM_WAIT_(sem, until) ((void)(sem), errno = ENOSYS, -1)
+#endif
+
+/* Takes a token. One that came for a wake that we were not part of is dropped; one that did is
+ * given on, as more than one may sleep. Who was to give it on may be killed: hence a look once a
+ * second. */
+CK_CC_INLINE static int ipc_notify_take_(struct ipc_notify *n, uint32_t key, int64_t until)
+{
+    int64_t slice = ipc_clock() + IPC_NOTIFY_LONG_;
+    struct timespec t = ipc_notify_time_(until < slice ? until : slice);
+    int naps = (n->uses & IPC_USES_FUTEX) == 0, took = 0;
+
+    while (ck_pr_load_32(&n->at->word) == key) {
+        took = (naps ? sem_trywait(&n->at->u.sem) : IPC_NOTIFY_SEM_WAIT_(&n->at->u.sem, &t)) == 0;
+        if (!took && errno == EINTR)
+            return -EINTR;
+        if (!took && ipc_left_(until) == 0)
+            return -ETIMEDOUT;
+        if (!took && !naps && errno == ETIMEDOUT)
+            return 0;
+        if (!took && !naps && errno != EAGAIN)
+            naps = 1;
+        if (!took && ipc_notify_nap_(until) != 0)
+            return -EINTR;
+        /* Without it the word could be older than the token. Partner: in ipc_notify_give_, which
+         * looks for a token after the count has moved on. */
+        ck_pr_fence_atomic_load();
+    }
+    if (took)
+        ipc_notify_give_(n);
+    return 0;
+}
+
+/* Sleeps until the word is no longer key, at most until then. 0 for a wake of any kind, -ETIMEDOUT
+ * or -EINTR. */
+CK_CC_INLINE static int ipc_notify_sleep_(struct ipc_notify *n, uint32_t key, int64_t until)
+{
+    struct timespec t;
+    int rc;
+
+    if (n->kind == IPC_NOTIFY_SEMAPHORE)
+        return ipc_notify_take_(n, key, until);
+    if ((n->uses & IPC_USES_FUTEX) != 0) {
+        t = ipc_notify_time_(until);
+        rc = ipc_notify_futex_(&n->at->word, IPC_NOTIFY_FUTEX_WAIT_, key,
+                               until == IPC_FOREVER ? NULL : &t);
+        if (rc == -EINTR || rc == -ETIMEDOUT)
+            return rc;
+        if (rc == 0 || rc == -EAGAIN)
+            return 0;
+        n->uses &= ~IPC_USES_FUTEX; /* taken from us since attach */
+    }
+    while (ck_pr_load_32(&n->at->word) == key) {
+        if (ipc_left_(until) == 0)
+            return -ETIMEDOUT;
+        if (ipc_notify_nap_(until) != 0)
+            return -EINTR;
+    }
+    return 0;
+}
+
+/* Reads a descriptor empty. */
+CK_CC_INLINE static void ipc_notify_empty_(int fd)
+{
+    char bytes[4096];
+    int tries;
+
+    for (tries = 0; fd >= 0 && tries < 64 && read(fd, bytes, sizeof bytes) > 0; tries++)
+        ;
+}
+
+/* poll, with a deadline to the millisecond, never late by it. */
+CK_CC_INLINE static int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
+{
+    int rc = poll(p, count, (int)(left / 1000000));
+
+    return rc >= 0 ? rc : -errno;
+}
+
+/* Can posters reach us by a descriptor? Opens what it takes; the one for posts is in *fd. */
+CK_CC_INLINE static int ipc_notify_reach_(struct ipc_notify *n, int *fd)
+{
+    int watched = n->peer.watch != NULL && n->peer.watch(n->peer.arg, n->whom, n->fds) == 0;
+
+    n->uses = watched ? n->uses | IPC_USES_WATCH : n->uses & ~IPC_USES_WATCH;
+    if (!watched || (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DEAF_) != 0)
+        return 0;
+    *fd = n->fds[0];
+    return 1;
+}
+
+/* Is the one we watch dead? Told once. */
+CK_CC_INLINE static int ipc_notify_dead_(struct ipc_notify *n)
+{
+    uint64_t id = n->whom;
+
+    if (id == 0 || n->peer.alive(n->peer.arg, id) != 0)
+        return 0;
+    n->told = id;
+    ipc_notify_watch(n, 0);
+    return 1;
+}
+
+/*
+ * Sleeps, unless there was a post since the prepare that returned key. Blocking; a peer that is
+ * stopped or killed holds it up until the deadline at most, and one that is watched and killed for
+ * 10 ms at most.
+ *
+ *   0            posted, or woken for nothing: look at the condition, and prepare again
+ *   -ETIMEDOUT   the deadline has passed
+ *   -EINTR       a signal handler ran
+ *   -EOWNERDEAD  the peer that is watched is dead; told once
+ *   -EINVAL      the handle is not attached
+ */
+CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
+{
+    int64_t until;
+    struct pollfd p[2];
+    int rc;
+
+    if (n->at == NULL)
+        return -EINVAL;
+    if (n->whom == 0)
+        return deadline <= IPC_NOW ? -ETIMEDOUT : ipc_notify_sleep_(n, key, deadline);
+    until = ipc_clock() + (n->asks ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_);
+    rc = ipc_notify_sleep_(n, key, deadline < until ? deadline : until);
+    if (rc != -ETIMEDOUT || deadline <= until)
+        return rc;
+
+    /* A long sleep. If nothing has happened since prepare, posters see both flags from now on. */
+    p[0].events = p[1].events = POLLIN;
+    n->asks = !ipc_notify_reach_(n, &p[0].fd);
+    if (n->asks)
+        return ipc_notify_dead_(n) ? -EOWNERDEAD : 0;
+    if (!ck_pr_cas_32(&n->at->word, key, key | IPC_NOTIFY_ARMED_))
+        return 0;
+    key |= IPC_NOTIFY_ARMED_;
+    p[1].fd = n->fds[1];
+    for (;;) {
+        int64_t left;
+
+        ipc_notify_empty_(n->fds[0]); /* before the looks at what it may have told */
+        if (ipc_notify_dead_(n))
+            return -EOWNERDEAD;
+        if (ck_pr_load_32(&n->at->word) != key)
+            return 0;
+        left = ipc_left_(deadline);
+        if (left < 2000000) /* the rest to the nanosecond */
+            return ipc_notify_sleep_(n, key, deadline);
+        left -= 1000000;
+        left = left < IPC_NOTIFY_LONG_ ? left : IPC_NOTIFY_LONG_;
+        if (n->uneasy > 0) {
+            n->uneasy--; /* the event comes a moment before the proof */
+            left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
+        }
+        rc = ipc_notify_poll_(p, p[1].fd >= 0 ? 2 : 1, left);
+        if (rc < 0)
+            return rc == -EINTR ? rc : 0;
+        if (rc > 0)
+            n->uneasy = 3;
+    }
+}
+
+/* ------------------------------------------------------------------ waiting, in one line */
+
+/* A wait under way. */
+struct ipc_waiting_ {
+    int64_t deadline;
+    unsigned looks;
+    uint32_t key;
+    int prepared, slept;
+    int rc;
+};
+
+CK_CC_INLINE static struct ipc_waiting_ ipc_waiting_until_(int64_t deadline)
+{
+    struct ipc_waiting_ w;
+
+    memset(&w, 0, sizeof w);
+    w.deadline = deadline;
+    return w;
+}
+
+/* A look has found nothing, and no sleep is next: 1 to look again. Sets rc when time is over. */
+CK_CC_INLINE static int ipc_waiting_awake_(struct ipc_waiting_ *w, unsigned spin, unsigned yield)
+{
+    unsigned look = w->looks++;
+
+    /* Who goes straight to sleep learns of a deadline in the past there, without a clock. */
+    if (w->deadline <= IPC_NOW || (look % 32 == 31 && ipc_left_(w->deadline) == 0)) {
+        w->rc = -ETIMEDOUT;
+        return 1;
+    }
+    if (look < spin)
+        ck_pr_stall();
+    else if (look - spin < yield)
+        (void)sched_yield();
+    else
+        return 0;
+    return 1;
+}
+
+/* A look has found nothing: 1 to look again, 0 at the end. */
+CK_CC_INLINE static int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
+{
+    if (n->at == NULL && w->rc == 0)
+        w->rc = -EINVAL;
+    if (w->rc != 0)
+        return 0; /* that was the last look */
+    if (w->prepared) {
+        w->rc = ipc_notify_wait(n, w->key, w->deadline);
+        w->prepared = 0;
+        w->slept = 1;
+    } else if (w->slept || !ipc_waiting_awake_(w, n->spin, n->yield)) {
+        w->key = ipc_notify_prepare(n); /* who has slept does not spin again */
+        w->prepared = 1;
+    }
+    return 1;
+}
+
+/*
+ * int ipc_wait(struct ipc_notify *n, int64_t deadline, condition): looks at the condition until it
+ * holds, spinning, yielding, then asleep, as ipc_notify_policy says. The condition is evaluated in
+ * the caller's scope, at least once, also when the deadline has passed.
+ *
+ *   0            the condition holds; it was evaluated to true once, and last
+ *   -ETIMEDOUT, -EINTR, -EOWNERDEAD, -EINVAL   as of ipc_notify_wait; it did not hold after that
+ */
+#define ipc_wait(n, deadline, condition)                                                           \
+    __extension__({                                                                                \
+        struct ipc_waiting_ ipc_w_ = ipc_waiting_until_(deadline);                                 \
+        int ipc_ok_;                                                                               \
+                                                                                                   \
+        while (!(ipc_ok_ = (condition) ? 1 : 0) && ipc_waiting_more_(&ipc_w_, (n)))                \
+            ;                                                                                      \
+        ipc_ok_ ? 0 : ipc_w_.rc;                                                                   \
+    })
+
+/* ------------------------------------------------------------------ waiting in an event loop */
+
+/*
+ * The descriptor to add to an event loop, for reading; made by the first call. Of
+ * IPC_NOTIFY_EVENTFD it is what posters write to: give it to them by fork or ipc_notify_send_fd,
+ * and use one notifier for each loop, as the first to drain it takes all. Of IPC_NOTIFY_SIGNAL it
+ * is the signalfd of ipc_notify_listen. Close nothing: ipc_notify_detach does.
+ *
+ *   >= 0     the descriptor
+ *   -EINVAL  the handle is not attached, or its kind has no descriptor
+ *   -ENOENT  IPC_NOTIFY_SIGNAL: not listening, or signalfd is missing: use sigtimedwait
+ *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd
+ */
+CK_CC_INLINE static int ipc_notify_fd(struct ipc_notify *n)
+{
+    int fds[2];
+
+    if (n->at == NULL || (n->kind != IPC_NOTIFY_EVENTFD && n->kind != IPC_NOTIFY_SIGNAL))
+        return -EINVAL;
+    if (n->fd >= 0)
+        return n->fd;
+    if (n->kind == IPC_NOTIFY_SIGNAL)
+        return -ENOENT;
+    n->fd = n->post_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (n->fd >= 0) {
+        n->uses |= IPC_USES_EVENTFD;
+        return n->fd;
+    }
+    if (errno == EMFILE || errno == ENFILE || pipe(fds) != 0)
+        return -errno;
+    n->fd = fds[0];
+    n->post_fd = fds[1];
+    (void)fcntl(n->fd, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(n->post_fd, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(n->fd, F_SETFL, O_NONBLOCK);
+    (void)fcntl(n->post_fd, F_SETFL, O_NONBLOCK);
+    return n->fd;
+}
+
+/*
+ * IPC_NOTIFY_SIGNAL: this process is the one to signal from now on, with the real-time signal
+ * `number`, which all its threads must block.
+ *
+ *   0
+ *   -EINVAL  not of that kind, no real-time signal, or this thread does not block it
+ *   and what signalfd says: -EMFILE, ...; where it is missing 0, and ipc_notify_fd says -ENOENT
+ */
+CK_CC_INLINE static int ipc_notify_listen(struct ipc_notify *n, int number)
+{
+    sigset_t set;
+
+    if (n->at == NULL || n->kind != IPC_NOTIFY_SIGNAL || number < SIGRTMIN || number > SIGRTMAX ||
+        sigprocmask(SIG_BLOCK, NULL, &set) != 0 || sigismember(&set, number) != 1)
+        return -EINVAL;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, number);
+    n->fd = signalfd(n->fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (n->fd < 0 && errno != ENOSYS && errno != EPERM)
+        return -errno;
+    ck_pr_store_64(&n->at->target, (uint64_t)(uint32_t)getpid() << 32 | (uint32_t)number);
+    return 0;
+}
+
+/* Announces that a loop is about to poll the descriptor: look at the condition after it, and before
+ * polling. The next post makes it readable. Lock-free. */
+CK_CC_INLINE static void ipc_notify_arm(struct ipc_notify *n)
+{
+    if (n->at != NULL)
+        (void)ipc_notify_mark_(n, IPC_NOTIFY_ARMED_);
+}
+
+/* Reads the descriptor empty; else it stays readable for ever. Wait-free. */
+CK_CC_INLINE static void ipc_notify_drain(struct ipc_notify *n)
+{
+    uint64_t value;
+
+    if ((n->uses & IPC_USES_EVENTFD) == 0)
+        ipc_notify_empty_(n->fd);
+    else if (read(n->fd, &value, sizeof value) < 0)
+        return; /* nothing was there */
+}
+
+#define IPC_NOTIFY_HELLO_ UINT64_C(0x31796669746f6e69) /* "inotify1", backwards as it may be */
+
+union ipc_notify_control_ {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(2 * sizeof(int))];
+};
+
+/* The message that carries up to two descriptors. */
+CK_CC_INLINE static void ipc_notify_message_(struct msghdr *m, struct iovec *io, uint64_t *hello,
+                                             union ipc_notify_control_ *control, size_t fds)
+{
+    memset(m, 0, sizeof *m);
+    memset(control, 0, sizeof *control);
+    io->iov_base = hello;
+    io->iov_len = sizeof *hello;
+    m->msg_iov = io;
+    m->msg_iovlen = 1;
+    m->msg_control = control->room;
+    m->msg_controllen = CMSG_SPACE(fds * sizeof(int));
+}
+
+/* Gives the peer the descriptor of an IPC_NOTIFY_EVENTFD notifier, over a connected Unix socket. 0,
+ * the errors of ipc_notify_fd, or what sendmsg says: -EPIPE (without a signal), -EAGAIN, ... */
+CK_CC_INLINE static int ipc_notify_send_fd(struct ipc_notify *n, int socket)
+{
+    uint64_t hello = IPC_NOTIFY_HELLO_;
+    union ipc_notify_control_ control;
+    struct msghdr m;
+    struct iovec io;
+    struct cmsghdr *c;
+    ssize_t sent;
+    int fds[2];
+    size_t count;
+
+    if (n->kind != IPC_NOTIFY_EVENTFD)
+        return -EINVAL;
+    fds[0] = ipc_notify_fd(n);
+    if (fds[0] < 0)
+        return fds[0];
+    fds[1] = n->post_fd;
+    count = fds[1] != fds[0] ? 2 : 1;
+    ipc_notify_message_(&m, &io, &hello, &control, count);
+    c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(c), fds, count * sizeof(int));
+    do
+        sent = sendmsg(socket, &m, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t)sizeof hello ? 0 : sent < 0 ? -errno : -EIO;
+}
+
+/*
+ * Takes the descriptor that the peer gives with ipc_notify_send_fd, and waits for it until the
+ * deadline. What it had before is closed.
+ *
+ *   0
+ *   -ETIMEDOUT  nothing came until the deadline; -EINTR: a signal handler ran
+ *   -EPIPE      the peer closed the socket
+ *   -EPROTO     something else came
+ *   -EINVAL     not attached, or not of kind IPC_NOTIFY_EVENTFD; and what recvmsg says
+ */
+CK_CC_INLINE static int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)
+{
+    uint64_t hello = 0;
+    union ipc_notify_control_ control;
+    struct msghdr m;
+    struct iovec io;
+    struct cmsghdr *c;
+    struct pollfd p;
+    ssize_t got;
+    int fds[2] = {-1, -1}, rc;
+    size_t count = 0;
+
+    if (n->at == NULL || n->kind != IPC_NOTIFY_EVENTFD)
+        return -EINVAL;
+    p.fd = socket;
+    p.events = POLLIN;
+    do {
+        int64_t left = ipc_left_(deadline);
+
+        rc = ipc_notify_poll_(&p, 1, left < IPC_NOTIFY_LONG_ ? left + 999999 : IPC_NOTIFY_LONG_);
+        if (rc < 0 || (rc == 0 && left == 0))
+            return rc < 0 ? rc : -ETIMEDOUT;
+    } while (rc == 0);
+    ipc_notify_message_(&m, &io, &hello, &control, 2);
+    got = recvmsg(socket, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (got < 0)
+        return -errno;
+    c = CMSG_FIRSTHDR(&m);
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* two at most, by the room */
+        memcpy(fds, CMSG_DATA(c), (count < 2 ? count : 2) * sizeof(int));
+    }
+    if (count == 0 || got != (ssize_t)sizeof hello || hello != IPC_NOTIFY_HELLO_) {
+        if (fds[0] >= 0)
+            (void)close(fds[0]);
+        if (fds[1] >= 0)
+            (void)close(fds[1]);
+        return got == 0 ? -EPIPE : -EPROTO;
+    }
+    if (n->fd >= 0)
+        (void)close(n->fd);
+    if (n->post_fd >= 0 && n->post_fd != n->fd)
+        (void)close(n->post_fd);
+    n->fd = fds[0];
+    n->post_fd = count == 2 ? fds[1] : fds[0];
+    n->uses = count == 2 ? n->uses & ~IPC_USES_EVENTFD : n->uses | IPC_USES_EVENTFD;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ waiting for any of many */
+
+/* Notifiers to wait on together. Keeps whose turn it is: use one for as long as it lasts. */
+struct ipc_any {
+    struct ipc_notify *const *all;
+    unsigned count;
+    unsigned next; /* to be looked at first */
+    int fds[2];    /* as of struct ipc_peer; the first for all */
+};
+
+/* Of count notifiers, which stay attached and where they are. 0, or -EINVAL: none, or more than
+ * IPC_NOTIFY_MANY. */
+CK_CC_INLINE static int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all,
+                                     unsigned count)
+{
+    memset(any, 0, sizeof *any);
+    any->fds[0] = any->fds[1] = -1;
+    if (count == 0 || count > IPC_NOTIFY_MANY)
+        return -EINVAL;
+    any->all = all;
+    any->count = count;
+    return 0;
+}
+
+/* Closes what it has opened, not the notifiers. */
+CK_CC_INLINE static void ipc_any_close(struct ipc_any *any)
+{
+    if (any->fds[0] >= 0)
+        (void)close(any->fds[0]);
+    any->fds[0] = -1;
+    any->count = 0;
+}
+
+struct ipc_waiting_any_ {
+    struct ipc_waiting_ w;
+    unsigned which; /* of a death */
+    uint32_t keys[IPC_NOTIFY_MANY];
+};
+
+CK_CC_INLINE static struct ipc_waiting_any_ ipc_waiting_any_until_(int64_t deadline)
+{
+    struct ipc_waiting_any_ a;
+
+    memset(&a, 0, sizeof a);
+    a.w = ipc_waiting_until_(deadline);
+    return a;
+}
+
+/* Has one of them been posted since? */
+CK_CC_INLINE static int ipc_any_changed_(const struct ipc_any *any, const uint32_t *keys)
+{
+    unsigned i;
+
+    for (i = 0; i < any->count; i++)
+        if (ck_pr_load_32(&any->all[i]->at->word) != keys[i])
+            return 1;
+    return 0;
+}
+
+/* Is one of those who are watched dead? */
+CK_CC_INLINE static int ipc_any_dead_(struct ipc_any *any, unsigned *which)
+{
+    unsigned i;
+
+    for (i = 0; i < any->count; i++)
+        if (ipc_notify_dead_(any->all[i])) {
+            *which = i;
+            return 1;
+        }
+    return 0;
+}
+
+/* Can all be slept on by futex_waitv? */
+CK_CC_INLINE static int ipc_any_futexes_(const struct ipc_any *any)
+{
+    unsigned i;
+
+    for (i = 0; i < any->count; i++)
+        if (any->all[i]->kind == IPC_NOTIFY_SEMAPHORE || (any->all[i]->uses & IPC_USES_WAITV) == 0)
+            return 0;
+    return 1;
+}
+
+/* Sleeps on all; as ipc_notify_sleep_. */
+CK_CC_INLINE static int ipc_any_sleep_(struct ipc_any *any, const uint32_t *keys, int64_t until)
+{
+    struct ipc_notify_one_ one[IPC_NOTIFY_MANY];
+    struct timespec t = ipc_notify_time_(until);
+    unsigned i;
+    int rc;
+
+    if (ipc_any_futexes_(any)) {
+        for (i = 0; i < any->count; i++) {
+            one[i].value = keys[i];
+            one[i].address = (uint64_t)(uintptr_t)&any->all[i]->at->word;
+            one[i].flags = 2; /* FUTEX2_SIZE_U32, not private */
+            one[i].reserved = 0;
+        }
+        rc = ipc_notify_waitv_(one, any->count, until == IPC_FOREVER ? NULL : &t);
+        if (rc >= 0 || rc == -EAGAIN)
+            return 0;
+        if (rc == -EINTR || rc == -ETIMEDOUT)
+            return rc;
+        any->all[0]->uses &= ~IPC_USES_WAITV; /* taken from us since attach */
+    }
+    while (!ipc_any_changed_(any, keys)) {
+        if (ipc_left_(until) == 0)
+            return -ETIMEDOUT;
+        if (ipc_notify_nap_(until) != 0)
+            return -EINTR;
+    }
+    return 0;
+}
+
+/* Can all be reached by poll? Fills in p, and returns how many of it; 0 if not. */
+CK_CC_INLINE static nfds_t ipc_any_reach_(struct ipc_any *any, struct pollfd *p)
+{
+    nfds_t count = 1;
+    unsigned i;
+
+    for (i = 0; i < any->count; i++) {
+        struct ipc_notify *n = any->all[i];
+        int fds[2];
+
+        fds[0] = any->fds[0];
+        fds[1] = n->fds[1];
+        if (n->peer.watch == NULL || n->peer.watch(n->peer.arg, n->whom, fds) != 0 ||
+            (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DEAF_) != 0)
+            return 0;
+        n->uses |= IPC_USES_WATCH;
+        any->fds[0] = fds[0];
+        n->fds[1] = fds[1];
+        if (fds[1] >= 0)
+            p[count++].fd = fds[1];
+    }
+    p[0].fd = any->fds[0];
+    for (i = 0; i < count; i++)
+        p[i].events = POLLIN;
+    return count;
+}
+
+/* As ipc_notify_wait. */
+CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64_t deadline,
+                                      unsigned *which)
+{
+    struct pollfd p[1 + IPC_NOTIFY_MANY];
+    int64_t until = ipc_clock() + IPC_NOTIFY_SHORT_;
+    unsigned i, watched = 0, uneasy = 0;
+    nfds_t count;
+    int rc;
+
+    for (i = 0; i < any->count; i++)
+        watched += any->all[i]->whom != 0;
+    if (ipc_any_futexes_(any)) {
+        until = watched > 0 ? until : IPC_FOREVER;
+        rc = ipc_any_sleep_(any, keys, deadline < until ? deadline : until);
+        if (rc != -ETIMEDOUT || deadline <= until)
+            return rc;
+    }
+    count = ipc_any_reach_(any, p);
+    if (count == 0) {
+        if (ipc_any_dead_(any, which))
+            return -EOWNERDEAD;
+        until = ipc_clock() + IPC_NOTIFY_SLICE_ - IPC_NOTIFY_SHORT_;
+        rc = ipc_any_sleep_(any, keys, deadline < until ? deadline : until);
+        return rc != -ETIMEDOUT || deadline <= until ? rc
+               : ipc_any_dead_(any, which)           ? -EOWNERDEAD
+                                                     : 0;
+    }
+    for (i = 0; i < any->count; i++) {
+        if (!ck_pr_cas_32(&any->all[i]->at->word, keys[i], keys[i] | IPC_NOTIFY_ARMED_))
+            return 0;
+        keys[i] |= IPC_NOTIFY_ARMED_;
+    }
+    for (;;) {
+        int64_t left;
+
+        ipc_notify_empty_(any->fds[0]);
+        if (ipc_any_dead_(any, which))
+            return -EOWNERDEAD;
+        if (ipc_any_changed_(any, keys))
+            return 0;
+        left = ipc_left_(deadline);
+        if (left < 2000000)
+            return ipc_any_sleep_(any, keys, deadline);
+        left -= 1000000;
+        left = left < IPC_NOTIFY_LONG_ ? left : IPC_NOTIFY_LONG_;
+        if (uneasy > 0) {
+            uneasy--;
+            left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
+        }
+        rc = ipc_notify_poll_(p, count, left);
+        if (rc < 0)
+            return rc == -EINTR ? rc : 0;
+        if (rc > 0)
+            uneasy = 3;
+    }
+}
+
+/* As ipc_waiting_more_. */
+CK_CC_INLINE static int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct ipc_any *any)
+{
+    unsigned i;
+
+    for (i = 0; i < any->count && any->all[i]->at != NULL; i++)
+        ;
+    if (a->w.rc == 0 && (any->count == 0 || i < any->count))
+        a->w.rc = -EINVAL;
+    if (a->w.rc != 0)
+        return 0;
+    if (a->w.prepared) {
+        a->w.rc = ipc_any_wait_(any, a->keys, a->w.deadline, &a->which);
+        a->w.prepared = 0;
+        a->w.slept = 1;
+    } else if (a->w.slept ||
+               !ipc_waiting_awake_(&a->w, any->all[0]->spin / any->count, any->all[0]->yield)) {
+        for (i = 0; i < any->count; i++)
+            a->keys[i] = ipc_notify_prepare(any->all[i]);
+        a->w.prepared = 1;
+    }
+    return 1;
+}
+
+/*
+ * int ipc_wait_any(struct ipc_any *any, int64_t deadline, i, condition): as ipc_wait, for any of
+ * many. The condition is about number i, an unsigned variable of the caller, and is evaluated for
+ * each in turn, beginning behind the one that was found last, so that none waits for ever behind a
+ * busy one:
+ *
+ *     unsigned i;
+ *     rc = ipc_wait_any(&any, deadline, i, ticks_pop(&in[i], &t) == 0);
+ *
+ * Which is which after it: 0: it holds for number i. -EOWNERDEAD: the peer watched by number i.
+ */
+#define ipc_wait_any(any, deadline, i, condition)                                                  \
+    __extension__({                                                                                \
+        struct ipc_waiting_any_ ipc_w_ = ipc_waiting_any_until_(deadline);                         \
+        struct ipc_any *ipc_a_ = (any);                                                            \
+        unsigned ipc_k_;                                                                           \
+        int ipc_ok_ = 0;                                                                           \
+                                                                                                   \
+        do {                                                                                       \
+            for (ipc_k_ = 0; ipc_k_ < ipc_a_->count && !ipc_ok_; ipc_k_++) {                       \
+                (i) = (ipc_a_->next + ipc_k_) % ipc_a_->count;                                     \
+                ipc_ok_ = (condition) ? 1 : 0;                                                     \
+            }                                                                                      \
+        } while (!ipc_ok_ && ipc_waiting_any_more_(&ipc_w_, ipc_a_));                              \
+        if (ipc_ok_)                                                                               \
+            ipc_a_->next = (i) + 1;                                                                \
+        else if (ipc_w_.w.rc == -EOWNERDEAD)                                                       \
+            (i) = ipc_w_.which;                                                                    \
+        ipc_ok_ ? 0 : ipc_w_.w.rc;                                                                 \
+    })
+
+#endif /* IPC_NOTIFY_H */
