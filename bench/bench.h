@@ -5,12 +5,16 @@
 #include "ipc_shm.h"
 #include <stdint.h>
 
-/* One run of one case: two fresh processes, each pinned to a core of its own. */
+struct bench_case;
+
+/* One run of one case: two fresh processes, each pinned to a core of its own, or both to one. */
 struct bench_run {
-    struct ipc_shm seg; /* inherited; 64 bytes of BENCH_START, then whatever the case makes in it */
-    int fd[4];          /* of the kernel mechanisms; -1 where unused */
-    uint64_t warm;      /* messages before the clock starts */
-    uint64_t count;     /* messages that are timed */
+    const struct bench_case *of;
+    struct ipc_shm seg;    /* inherited, with whatever the case makes in it */
+    int fd[4];             /* of the kernel mechanisms; -1 where unused; closed after the run */
+    int sysv_sem, sysv_mq; /* removed after the run; -1 where unused */
+    uint64_t warm;         /* messages before the clock starts */
+    uint64_t count;        /* messages that are timed; nanoseconds of a test "idle" */
 };
 
 struct bench_case {
@@ -20,9 +24,12 @@ struct bench_case {
     int (*prepare)(struct bench_run *); /* in the parent, before the processes are made; or NULL */
     void (*serve)(struct bench_run *);  /* in the process on the second core */
     uint64_t (*measure)(struct bench_run *); /* on the first; returns nanoseconds of `count` */
+    const void *how;                         /* for prepare, serve and measure */
+    int one_core;                            /* both processes on the first core */
 };
 
-extern const struct bench_case bench_rings[], bench_kernel[], bench_limits[]; /* end: NULL system */
+/* Each ends with a NULL system. */
+extern const struct bench_case bench_rings[], bench_kernel[], bench_limits[], bench_wake[];
 
 /* Both processes call it once they are ready: returns when the other is too. */
 void bench_start(struct bench_run *r);

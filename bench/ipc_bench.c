@@ -10,7 +10,10 @@
 #include <jansson.h>
 #include <regex.h>
 #include <sched.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
+#include <sys/sem.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
@@ -51,10 +54,14 @@ static struct start *start;
 
 void bench_start(struct bench_run *r)
 {
-    (void)r;
+    unsigned looks = 0;
+
     (void)ck_pr_faa_uint(&start->ready, 1);
     while (ck_pr_load_uint(&start->ready) < 2)
-        ck_pr_stall();
+        if (r->of->one_core || ++looks > 1000000)
+            (void)sched_yield();
+        else
+            ck_pr_stall();
 }
 
 void bench_fail(const char *what)
@@ -75,6 +82,21 @@ static void become(int which, pid_t parent)
         err(4, "cannot pin to core %d", core[which]);
 }
 
+/* What a run leaves behind. */
+static void clear(struct bench_run *r)
+{
+    int i;
+
+    for (i = 0; i < 4; i++)
+        if (r->fd[i] >= 0)
+            (void)close(r->fd[i]);
+    if (r->sysv_sem >= 0)
+        (void)semctl(r->sysv_sem, 0, IPC_RMID);
+    if (r->sysv_mq >= 0)
+        (void)msgctl(r->sysv_mq, IPC_RMID, NULL);
+    ipc_shm_close(&r->seg);
+}
+
 /* Two fresh processes do `count` messages. Returns the nanoseconds, never 0. */
 static uint64_t run(const struct bench_case *c, uint64_t count)
 {
@@ -83,6 +105,8 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
     int i, status, rc;
 
     memset(&r, 0, sizeof r);
+    r.of = c;
+    r.sysv_sem = r.sysv_mq = -1;
     r.count = count;
     r.warm = count / 16 + 16;
     for (i = 0; i < 4; i++)
@@ -91,15 +115,17 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
     if (rc != 0)
         errx(1, "%s", ipc_shm_why(&r.seg));
     rc = c->prepare != NULL ? c->prepare(&r) : 0;
-    if (rc != 0)
+    if (rc != 0) {
+        clear(&r);
         errx(1, "%s %s: %s", c->system, c->test, strerror(-rc));
+    }
     memset(start, 0, sizeof *start);
     for (i = 0; i < 2; i++) {
         pid[i] = fork();
         if (pid[i] < 0)
             err(1, "fork");
         if (pid[i] == 0) {
-            become(i, parent);
+            become(c->one_core ? 0 : i, parent);
             if (i == 0)
                 start->ns = c->measure(&r);
             else
@@ -112,14 +138,12 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
 
         if (ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
             (void)kill(pid[ended == pid[0]], SIGKILL);
+            clear(&r);
             errx(1, "%s/%s/%s/%llu failed: no result", c->system, c->test, c->shape,
                  (unsigned long long)c->bytes);
         }
     }
-    for (i = 0; i < 4; i++)
-        if (r.fd[i] >= 0)
-            (void)close(r.fd[i]);
-    ipc_shm_close(&r.seg);
+    clear(&r);
     return start->ns > 0 ? start->ns : 1;
 }
 
@@ -128,6 +152,8 @@ static uint64_t calibrate(const struct bench_case *c, uint64_t ns)
 {
     uint64_t count = 256, took;
 
+    if (strcmp(c->test, "idle") == 0)
+        return 8 * ns;
     while ((took = run(c, count)) < ns / 16)
         count *= took < ns / 256 ? 8 : 2;
     return (uint64_t)((double)count * (double)ns / (double)took) + 1;
@@ -138,6 +164,33 @@ static uint64_t calibrate(const struct bench_case *c, uint64_t ns)
 static int is_rate(const struct bench_case *c)
 {
     return strcmp(c->test, "stream") == 0;
+}
+
+/* The tests, in the order of the tables. */
+static const struct test {
+    const char *name, *title, *unit;
+    double scale;
+    int digits;
+    const char *limit, *limit_shape; /* what of limit is about; the shape NULL: the same */
+} tests[] = {
+    {"stream", "stream: million messages a second, one at a time", "msg/s", 1e6, 2,
+     "limit_stream_lines", "lines"},
+    {"pingpong", "pingpong: nanoseconds for a round trip, both sides polling", "ns", 1, 0,
+     "limit_two_lines", "lines"},
+    {"wake", "wake: nanoseconds for a round trip, both sides asleep until woken", "ns", 1, 0,
+     "raw_futex", NULL},
+    {"post_idle", "post_idle: nanoseconds for a store and a post while nobody sleeps", "ns", 1, 2,
+     "limit_store_fence", NULL},
+    {"idle", "idle: percent of a core while asleep", "%", 1, 4, NULL, NULL},
+};
+
+static const struct test *test_of(const struct bench_case *c)
+{
+    const struct test *t = tests;
+
+    while (strcmp(t->name, c->test) != 0)
+        t++;
+    return t;
 }
 
 static int ascending(const void *a, const void *b)
@@ -155,12 +208,14 @@ static void summarise(struct result *x)
     x->median = (x->value[(x->runs - 1) / 2] + x->value[x->runs / 2]) / 2;
 }
 
-static const struct result *find(const char *system, const char *test, uint64_t bytes)
+static const struct result *find(const char *system, const char *test, const char *shape,
+                                 uint64_t bytes)
 {
     int i;
 
     for (i = 0; i < cases; i++)
         if (strcmp(results[i].of->system, system) == 0 && strcmp(results[i].of->test, test) == 0 &&
+            strcmp(results[i].of->shape, shape) == 0 &&
             (bytes == 0 || results[i].of->bytes == bytes))
             return &results[i];
     return NULL;
@@ -169,8 +224,8 @@ static const struct result *find(const char *system, const char *test, uint64_t 
 /* The better of the kernel's mechanisms at the same test and size. */
 static const struct result *best_kernel(const struct bench_case *c)
 {
-    const struct result *pipe = find("pipe", c->test, c->bytes);
-    const struct result *sock = find("unix_stream", c->test, c->bytes);
+    const struct result *pipe = find("pipe", c->test, c->shape, c->bytes);
+    const struct result *sock = find("unix_stream", c->test, c->shape, c->bytes);
 
     if (pipe == NULL || sock == NULL)
         return pipe != NULL ? pipe : sock;
@@ -212,8 +267,8 @@ static void write_json(const char *file, json_t *about)
             all, json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:f, s:f, s:f, s:i}", "system",
                            c->system, "test", c->test, "shape", c->shape, "bytes",
                            (json_int_t)c->bytes, "producers", 1, "consumers", 1, "unit",
-                           is_rate(c) ? "msg/s" : "ns", "median", results[i].median, "min",
-                           results[i].min, "max", results[i].max, "runs", results[i].runs));
+                           test_of(c)->unit, "median", results[i].median, "min", results[i].min,
+                           "max", results[i].max, "runs", results[i].runs));
     }
     root = json_pack("{s:O, s:o}", "machine", about, "results", all);
     if (root == NULL || json_dump_file(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0)
@@ -225,17 +280,37 @@ static int by_test(const void *a, const void *b)
 {
     const struct bench_case *x = ((const struct result *)a)->of,
                             *y = ((const struct result *)b)->of;
-    int t = strcmp(y->test, x->test); /* stream first */
+    int t = test_of(x) - test_of(y) < 0 ? -1 : test_of(x) > test_of(y);
 
+    /* Limits, rings and kernel side by side in one size, whatever their shape. */
+    t = t != 0 || strcmp(x->test, "wake") != 0 ? t : strcmp(x->shape, y->shape);
     return t != 0 ? t : (x->bytes > y->bytes) - (x->bytes < y->bytes);
+}
+
+/* What part of the machine's limit, or how many times it. */
+static double of_limit(const struct result *x)
+{
+    const struct test *t = test_of(x->of);
+    const struct result *limit =
+        t->limit == NULL
+            ? NULL
+            : find(t->limit, t->name, t->limit_shape != NULL ? t->limit_shape : x->of->shape, 0);
+    uint64_t bytes = x->of->bytes;
+
+    if (limit == NULL)
+        return 0;
+    /* A message moves its lines: the payload and 8 bytes that say it is there. */
+    return x->median *
+           (!is_rate(x->of) || bytes == 64 ? 1
+            : bytes <= 8                   ? 0.25
+                                           : (double)((bytes + 8 + 63) / 64)) /
+           limit->median;
 }
 
 static void print_table(const json_t *about)
 {
-    const struct result *lines = find("limit_stream_lines", "stream", 0);
-    const struct result *two = find("limit_two_lines", "pingpong", 0);
-    const char *test = "";
-    uint64_t bytes = 0;
+    const struct test *test = NULL;
+    const struct bench_case *last = NULL;
     int i;
 
     printf("%s, %s, %lld cores; Linux %s; %s %s\n",
@@ -245,48 +320,44 @@ static void print_table(const json_t *about)
            json_string_value(json_object_get(about, "kernel")), COMPILER, BENCH_FLAGS);
     for (i = 0; i < cases; i++) {
         const struct result *x = &results[i], *kernel = best_kernel(x->of);
-        int rate = is_rate(x->of);
-        double scale = rate ? 1e6 : 1, limit = 0;
+        double limit = of_limit(x);
 
-        if (strcmp(test, x->of->test) != 0)
-            printf("\n%s\n%-20s %6s %10s %10s %10s %12s %10s\n",
-                   rate ? "stream: million messages a second, one at a time"
-                        : "pingpong: nanoseconds for a round trip, both sides polling",
-                   "system", "bytes", "median", "min", "max", "vs kernel", "of limit");
-        else if (bytes != x->of->bytes)
+        if (test != test_of(x->of)) {
+            test = test_of(x->of);
+            printf("\n%s\n%-20s %9s %10s %10s %10s %12s %10s\n", test->title, "system",
+                   strcmp(test->name, "wake") == 0 ? "" : "bytes", "median", "min", "max",
+                   kernel != NULL ? "vs kernel" : "", test->limit != NULL ? "of limit" : "");
+        } else if (last->bytes != x->of->bytes ||
+                   (strcmp(test->name, "wake") == 0 && strcmp(last->shape, x->of->shape) != 0)) {
             printf("\n");
-        test = x->of->test;
-        bytes = x->of->bytes;
-        printf("%-20s %6llu %10.*f %10.*f %10.*f", x->of->system, (unsigned long long)bytes,
-               rate ? 2 : 0, x->median / scale, rate ? 2 : 0, x->min / scale, rate ? 2 : 0,
-               x->max / scale);
+        }
+        last = x->of;
+        printf("%-20s ", x->of->system);
+        if (strcmp(test->name, "wake") == 0)
+            printf("%9s", x->of->shape);
+        else
+            printf("%9llu", (unsigned long long)x->of->bytes);
+        printf(" %10.*f %10.*f %10.*f", test->digits, x->median / test->scale, test->digits,
+               x->min / test->scale, test->digits, x->max / test->scale);
         if (kernel != NULL)
-            printf(" %11.1fx", rate ? x->median / kernel->median : kernel->median / x->median);
+            printf(" %11.1fx",
+                   is_rate(x->of) ? x->median / kernel->median : kernel->median / x->median);
         else
             printf(" %12s", "");
-        /* A message moves its lines: the payload and 8 bytes that say it is there. */
-        if (rate && lines != NULL)
-            limit = x->median *
-                    (bytes == 64  ? 1
-                     : bytes <= 8 ? 0.25
-                                  : (double)((bytes + 8 + 63) / 64)) /
-                    lines->median;
-        else if (!rate && two != NULL)
-            limit = x->median / two->median;
         if (limit > 0)
             printf(" %10.2f", limit);
         printf("\n");
     }
     printf("\nvs kernel: how many times better than the faster of pipe and Unix socket. of limit: "
            "the lines\nthat the messages fill against limit_stream_lines; the round trip against "
-           "limit_two_lines.\n");
+           "limit_two_lines; the wake\nagainst raw_futex; the post against limit_store_fence.\n");
 }
 
 /* ------------------------------------------------------------------ main */
 
 static void select_cases(const char *only, int list)
 {
-    const struct bench_case *groups[] = {bench_limits, bench_rings, bench_kernel}, *c;
+    const struct bench_case *groups[] = {bench_limits, bench_rings, bench_kernel, bench_wake}, *c;
     regex_t pattern;
     char name[128];
     size_t g;
@@ -409,8 +480,9 @@ int main(int argc, char **argv)
 
             progress(round, rounds, x->of, i);
             ns = (double)run(x->of, x->count);
-            x->value[x->runs++] =
-                is_rate(x->of) ? (double)x->count * 1e9 / ns : ns / (double)x->count;
+            x->value[x->runs++] = is_rate(x->of)                     ? (double)x->count * 1e9 / ns
+                                  : strcmp(x->of->test, "idle") == 0 ? 100 * ns / (double)x->count
+                                                                     : ns / (double)x->count;
         }
     }
     if (isatty(STDERR_FILENO))

@@ -98,10 +98,24 @@ static struct inbox *inbox_of(int fd)
 BENCH_SIZES(KERNEL_CASES)
 
 #define ROWS(SYSTEM, PREPARE, B)                                                                   \
-    {SYSTEM, "stream", "spsc", B, 4096, PREPARE, stream_serve##B, stream_measure##B},              \
-        {SYSTEM, "pingpong", "spsc", B, 4096, PREPARE, pingpong_serve##B, pingpong_measure##B},
+    {.system = SYSTEM,                                                                             \
+     .test = "stream",                                                                             \
+     .shape = "spsc",                                                                              \
+     .bytes = B,                                                                                   \
+     .memory = 4096,                                                                               \
+     .prepare = PREPARE,                                                                           \
+     .serve = stream_serve##B,                                                                     \
+     .measure = stream_measure##B},                                                                \
+        {.system = SYSTEM,                                                                         \
+         .test = "pingpong",                                                                       \
+         .shape = "spsc",                                                                          \
+         .bytes = B,                                                                               \
+         .memory = 4096,                                                                           \
+         .prepare = PREPARE,                                                                       \
+         .serve = pingpong_serve##B,                                                               \
+         .measure = pingpong_measure##B},
 #define PIPE_ROWS(B) ROWS("pipe", prepare_pipe, B)
 #define UNIX_ROWS(B) ROWS("unix_stream", prepare_unix, B)
 
-const struct bench_case bench_kernel[] = {
-    BENCH_SIZES(PIPE_ROWS) BENCH_SIZES(UNIX_ROWS){NULL, NULL, NULL, 0, 0, NULL, NULL, NULL}};
+const struct bench_case bench_kernel[] = {BENCH_SIZES(PIPE_ROWS)
+                                              BENCH_SIZES(UNIX_ROWS){.system = NULL}};

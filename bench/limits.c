@@ -33,19 +33,22 @@ static int prepare(struct bench_run *r)
 
 /* ------------------------------------------------------------------ round trips */
 
-static void echo(struct bench_run *r, uint64_t *ask, uint64_t *answer)
+/* Over one line for each direction, or over `lines` of them in turn, as a ring does. */
+static void echo(struct bench_run *r, union line *ask, union line *answer, unsigned word,
+                 uint64_t lines)
 {
     uint64_t i;
 
     bench_start(r);
     for (i = 1; i <= r->warm + r->count; i++) {
-        while (ck_pr_load_64(ask) != i)
+        while (ck_pr_load_64(&ask[i & (lines - 1)].word[0]) != i)
             ck_pr_stall();
-        ck_pr_store_64(answer, i);
+        ck_pr_store_64(&answer[i & (lines - 1)].word[word], i);
     }
 }
 
-static uint64_t round_trips(struct bench_run *r, uint64_t *ask, uint64_t *answer)
+static uint64_t round_trips(struct bench_run *r, union line *ask, union line *answer, unsigned word,
+                            uint64_t lines)
 {
     uint64_t i;
     int64_t t = 0;
@@ -54,8 +57,8 @@ static uint64_t round_trips(struct bench_run *r, uint64_t *ask, uint64_t *answer
     for (i = 1; i <= r->warm + r->count; i++) {
         if (i == r->warm + 1)
             t = ipc_clock();
-        ck_pr_store_64(ask, i);
-        while (ck_pr_load_64(answer) != i)
+        ck_pr_store_64(&ask[i & (lines - 1)].word[0], i);
+        while (ck_pr_load_64(&answer[i & (lines - 1)].word[word]) != i)
             ck_pr_stall();
     }
     return (uint64_t)(ipc_clock() - t);
@@ -65,28 +68,42 @@ static void one_line_serve(struct bench_run *r)
 {
     struct area *a = area(r);
 
-    echo(r, &a->ask.word[0], &a->ask.word[1]);
+    echo(r, &a->ask, &a->ask, 1, 1);
 }
 
 static uint64_t one_line_measure(struct bench_run *r)
 {
     struct area *a = area(r);
 
-    return round_trips(r, &a->ask.word[0], &a->ask.word[1]);
+    return round_trips(r, &a->ask, &a->ask, 1, 1);
 }
 
 static void two_lines_serve(struct bench_run *r)
 {
     struct area *a = area(r);
 
-    echo(r, &a->ask.word[0], &a->answer.word[0]);
+    echo(r, &a->ask, &a->answer, 0, 1);
 }
 
 static uint64_t two_lines_measure(struct bench_run *r)
 {
     struct area *a = area(r);
 
-    return round_trips(r, &a->ask.word[0], &a->answer.word[0]);
+    return round_trips(r, &a->ask, &a->answer, 0, 1);
+}
+
+static void rotating_serve(struct bench_run *r)
+{
+    struct area *a = area(r);
+
+    echo(r, a->batch[0], a->batch[1], 0, 1024);
+}
+
+static uint64_t rotating_measure(struct bench_run *r)
+{
+    struct area *a = area(r);
+
+    return round_trips(r, a->batch[0], a->batch[1], 0, 1024);
 }
 
 /* ------------------------------------------------------------------ streaming */
@@ -164,11 +181,15 @@ static uint64_t stream_measure(struct bench_run *r)
     return best;
 }
 
-const struct bench_case bench_limits[] = {
-    {"limit_one_line", "pingpong", "lines", 8, sizeof(struct area), prepare, one_line_serve,
-     one_line_measure},
-    {"limit_two_lines", "pingpong", "lines", 8, sizeof(struct area), prepare, two_lines_serve,
-     two_lines_measure},
-    {"limit_stream_lines", "stream", "lines", 64, sizeof(struct area), prepare, stream_serve,
-     stream_measure},
-    {NULL, NULL, NULL, 0, 0, NULL, NULL, NULL}};
+#define LIMIT(SYSTEM, TEST, BYTES, NAME)                                                           \
+    {                                                                                              \
+        .system = SYSTEM, .test = TEST, .shape = "lines", .bytes = BYTES,                          \
+        .memory = sizeof(struct area), .prepare = prepare, .serve = NAME##_serve,                  \
+        .measure = NAME##_measure                                                                  \
+    }
+
+const struct bench_case bench_limits[] = {LIMIT("limit_one_line", "pingpong", 8, one_line),
+                                          LIMIT("limit_two_lines", "pingpong", 8, two_lines),
+                                          LIMIT("limit_rotating_lines", "pingpong", 8, rotating),
+                                          LIMIT("limit_stream_lines", "stream", 64, stream),
+                                          {.system = NULL}};

@@ -1,5 +1,6 @@
 /* ipc_ring and, as a peer in the same kind of segment, Concurrency Kit's ck_ring. */
 #include "bench.h"
+#include "ipc_notify.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
 
@@ -30,6 +31,35 @@ BENCH_SIZES(BENCH_MESSAGE)
         struct ring##B##_consumer c;                                                               \
         ipc_attach##B(r, NULL, "to", NULL, &c);                                                    \
         BENCH_STREAM_MEASURE(B, while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                 \
+    }                                                                                              \
+    /* The same with calls that sleep when there is nothing to do, and wake. */                    \
+    static void sleep_stream_serve##B(struct bench_run *r)                                         \
+    {                                                                                              \
+        struct ring##B##_producer p;                                                               \
+        ipc_attach##B(r, "to", NULL, &p, NULL);                                                    \
+        BENCH_STREAM_SERVE(B, bench_check(ring##B##_send(&p, &m, IPC_FOREVER) == 0, "send"));      \
+    }                                                                                              \
+    static uint64_t sleep_stream_measure##B(struct bench_run *r)                                   \
+    {                                                                                              \
+        struct ring##B##_consumer c;                                                               \
+        ipc_attach##B(r, NULL, "to", NULL, &c);                                                    \
+        BENCH_STREAM_MEASURE(B, bench_check(ring##B##_recv(&c, &m, IPC_FOREVER) == 0, "recv"));    \
+    }                                                                                              \
+    static void sleep_pingpong_serve##B(struct bench_run *r)                                       \
+    {                                                                                              \
+        struct ring##B##_producer p;                                                               \
+        struct ring##B##_consumer c;                                                               \
+        ipc_attach##B(r, "fro", "to", &p, &c);                                                     \
+        BENCH_PINGPONG_SERVE(B, bench_check(ring##B##_send(&p, &m, IPC_FOREVER) == 0, "send"),     \
+                             bench_check(ring##B##_recv(&c, &m, IPC_FOREVER) == 0, "recv"));       \
+    }                                                                                              \
+    static uint64_t sleep_pingpong_measure##B(struct bench_run *r)                                 \
+    {                                                                                              \
+        struct ring##B##_producer p;                                                               \
+        struct ring##B##_consumer c;                                                               \
+        ipc_attach##B(r, "to", "fro", &p, &c);                                                     \
+        BENCH_PINGPONG_MEASURE(B, bench_check(ring##B##_send(&p, &m, IPC_FOREVER) == 0, "send"),   \
+                               bench_check(ring##B##_recv(&c, &m, IPC_FOREVER) == 0, "recv"));     \
     }                                                                                              \
     static void ipc_pingpong_serve##B(struct bench_run *r)                                         \
     {                                                                                              \
@@ -123,29 +153,26 @@ static struct ck_pair *ck_find(struct bench_run *r, const char *name)
 BENCH_SIZES(CK_CASES)
 
 #define MEMORY(B) (2 * (CAPACITY * ((B) + 64) + 8192))
-#define IPC_ROWS(B)                                                                                \
-    {                                                                                              \
-        "ipc_ring",           "stream", "spsc", B, MEMORY(B), NULL, ipc_stream_serve##B,           \
-        ipc_stream_measure##B},                                                                    \
-        {"ipc_ring",                                                                               \
-         "pingpong",                                                                               \
-         "spsc",                                                                                   \
-         B,                                                                                        \
-         MEMORY(B),                                                                                \
-         NULL,                                                                                     \
-         ipc_pingpong_serve##B,                                                                    \
-         ipc_pingpong_measure##B},
-#define CK_ROWS(B)                                                                                 \
-    {"ck_ring",           "stream", "spsc", B, MEMORY(B), ck_prepare##B, ck_stream_serve##B,       \
-     ck_stream_measure##B},                                                                        \
-        {"ck_ring",                                                                                \
-         "pingpong",                                                                               \
-         "spsc",                                                                                   \
-         B,                                                                                        \
-         MEMORY(B),                                                                                \
-         ck_prepare##B,                                                                            \
-         ck_pingpong_serve##B,                                                                     \
-         ck_pingpong_measure##B},
+#define ROWS(SYSTEM, NAME, PREPARE, B)                                                             \
+    {.system = SYSTEM,                                                                             \
+     .test = "stream",                                                                             \
+     .shape = "spsc",                                                                              \
+     .bytes = B,                                                                                   \
+     .memory = MEMORY(B),                                                                          \
+     .prepare = PREPARE,                                                                           \
+     .serve = NAME##_stream_serve##B,                                                              \
+     .measure = NAME##_stream_measure##B},                                                         \
+        {.system = SYSTEM,                                                                         \
+         .test = "pingpong",                                                                       \
+         .shape = "spsc",                                                                          \
+         .bytes = B,                                                                               \
+         .memory = MEMORY(B),                                                                      \
+         .prepare = PREPARE,                                                                       \
+         .serve = NAME##_pingpong_serve##B,                                                        \
+         .measure = NAME##_pingpong_measure##B},
+#define IPC_ROWS(B) ROWS("ipc_ring", ipc, NULL, B)
+#define SLEEP_ROWS(B) ROWS("ipc_ring_sleep", sleep, NULL, B)
+#define CK_ROWS(B) ROWS("ck_ring", ck, ck_prepare##B, B)
 
-const struct bench_case bench_rings[] = {
-    BENCH_SIZES(IPC_ROWS) BENCH_SIZES(CK_ROWS){NULL, NULL, NULL, 0, 0, NULL, NULL, NULL}};
+const struct bench_case bench_rings[] = {BENCH_SIZES(IPC_ROWS) BENCH_SIZES(SLEEP_ROWS)
+                                             BENCH_SIZES(CK_ROWS){.system = NULL}};
