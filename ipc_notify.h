@@ -95,7 +95,7 @@
  *   poster that finds it does the call again: the first may be dead.
  *
  *   After 4 ms asleep a waiter that watches a peer moves from the futex to poll, on descriptors
- *   that tell of the peer's death and of a poster's stir (see ipc_shm.h), and sets ARMED, so that
+ *   that tell of the peer's death and of a poster's stir (see ipc_shm.h), and sets DOZING, so that
  *   posters stir it. Short sleeps cost a futex, long ones no timer.
  *
  *   Event counts: D. P. Reed, R. K. Kanodia, "Synchronization with Eventcounts and Sequencers",
@@ -215,15 +215,17 @@ struct ipc_notify_shared {
 
 typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == 64 ? 1 : -1];
 
-#define IPC_NOTIFY_ASLEEP_ 1u  /* someone sleeps on the futex or semaphore, or is about to */
-#define IPC_NOTIFY_ARMED_ 2u   /* someone polls a descriptor, or is about to */
-#define IPC_NOTIFY_WAKING_ 4u  /* a poster is about to wake them, or was killed then */
-#define IPC_NOTIFY_TURNING_ 8u /* posters fence, waiters call membarrier */
-#define IPC_NOTIFY_TURNED_ 16u /* posters fence, waiters need not */
-#define IPC_NOTIFY_FIXED_ 32u  /* posters fence for good: someone has no membarrier */
-#define IPC_NOTIFY_DEAF_ 64u   /* someone cannot stir: do not rely on it */
-#define IPC_NOTIFY_COUNT_ 128u /* the count starts here */
-#define IPC_NOTIFY_SLEEPERS_ (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
+#define IPC_NOTIFY_ASLEEP_ 1u   /* someone sleeps on the futex or semaphore, or is about to */
+#define IPC_NOTIFY_DOZING_ 2u   /* ... on what struct ipc_peer's stir makes readable */
+#define IPC_NOTIFY_ARMED_ 4u    /* ... in an event loop, on the notifier's descriptor */
+#define IPC_NOTIFY_WAKING_ 8u   /* a poster is about to wake them, or was killed then */
+#define IPC_NOTIFY_TURNING_ 16u /* posters fence, waiters call membarrier */
+#define IPC_NOTIFY_TURNED_ 32u  /* posters fence, waiters need not */
+#define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: someone has no membarrier */
+#define IPC_NOTIFY_DEAF_ 128u   /* someone cannot stir: do not rely on it */
+#define IPC_NOTIFY_COUNT_ 256u  /* the count starts here */
+#define IPC_NOTIFY_SLEEPERS_                                                                       \
+    (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
 #define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_TURNING_ | IPC_NOTIFY_TURNED_)
 #define IPC_NOTIFY_HEED_ (IPC_NOTIFY_SLEEPERS_ | IPC_NOTIFY_FENCE_) /* a post has more to do */
 
@@ -258,7 +260,13 @@ struct ipc_notify {
     uint64_t whom, told; /* whom to watch; whose death was told */
     unsigned uneasy;     /* polls to keep short: a descriptor told of something not yet proven */
     int asks;            /* no descriptors to be had: ask whether whom is alive */
-    struct ipc_peer peer;
+    int settled;         /* has slept without membarrier */
+    struct {             /* as in struct ipc_peer */
+        int (*alive)(void *, uint64_t);
+        int (*watch)(void *, uint64_t, int[2]);
+        void (*stir)(void *);
+        void *arg;
+    } peer;
 };
 
 CK_CC_INLINE static int ipc_notify_futex_(const uint32_t *word, int op, uint32_t value,
@@ -315,6 +323,19 @@ CK_CC_INLINE static struct timespec ipc_notify_time_(int64_t deadline)
     return t;
 }
 
+/* 1 when this thread may run on one processor only: then nothing changes while it looks. */
+CK_CC_INLINE static int ipc_notify_alone_(void)
+{
+    unsigned long set[128];
+    long i, bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
+    unsigned count = 0;
+
+    for (i = 0; i < bytes / (long)sizeof set[0] && count < 2; i++)
+        for (; set[i] != 0 && count < 2; set[i] &= set[i] - 1)
+            count++;
+    return count == 1;
+}
+
 /* Adds flags to the word, whatever else happens to it. 0 after a thousand tries: a hostile peer. */
 CK_CC_INLINE static void ipc_notify_flag_(struct ipc_notify *n, uint32_t flags)
 {
@@ -367,15 +388,19 @@ CK_CC_INLINE static int ipc_notify_attach(struct ipc_notify *n, void *mem, size_
 
     memset(n, 0, sizeof *n);
     n->fd = n->post_fd = n->fds[0] = n->fds[1] = n->target_fd = -1;
-    n->spin = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1000 : 0;
+    n->spin = ipc_notify_alone_() ? 0 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s)
         return -EINVAL;
     n->kind = ck_pr_load_32(&s->kind);
     if (n->kind > IPC_NOTIFY_SIGNAL)
         return -EPROTO;
     n->at = s;
-    if (me != NULL)
-        n->peer = *me;
+    if (me != NULL) {
+        n->peer.alive = me->alive;
+        n->peer.watch = me->watch;
+        n->peer.stir = me->stir;
+        n->peer.arg = me->arg;
+    }
     if (n->peer.stir == NULL)
         ipc_notify_flag_(n, IPC_NOTIFY_DEAF_);
     if (ipc_notify_futex_(&s->word, IPC_NOTIFY_FUTEX_WAKE_, 0, NULL) >= 0)
@@ -413,7 +438,8 @@ CK_CC_INLINE static void ipc_notify_detach(struct ipc_notify *n)
  * How long ipc_wait looks before it sleeps: first `spin` looks with a ck_pr_stall between them (20
  * to 50 ns each, a core burnt as long), then `yield` with a sched_yield (0.2 to 1 microsecond, and
  * whatever else is ready runs), then it sleeps (waking up takes 1 to 60 microseconds). Default:
- * 1000 and 0; 0 and 0 on a machine of one core. Looking longer than waking takes does not pay.
+ * 1000 and 0; 0 and 0 in a thread that may run on one core only. Looking longer than waking takes
+ * does not pay.
  */
 CK_CC_INLINE static void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield)
 {
@@ -456,7 +482,7 @@ CK_CC_INLINE static void ipc_notify_give_(struct ipc_notify *n)
  * be killed by it: a successor with the same pid, or whatever a hostile peer names. */
 CK_CC_INLINE static int ipc_notify_blocks_(pid_t pid, int number)
 {
-    char text[4096], *p;
+    char text[8192], *p; /* a process may be in many groups */
     ssize_t got;
     int fd;
 
@@ -510,20 +536,18 @@ CK_CC_INLINE static int ipc_notify_signal_(struct ipc_notify *n)
     return kill(pid, number) == 0 ? 0 : -errno; /* real-time signals are queued this way, too */
 }
 
-/* Reaches those who poll. */
+/* Reaches the event loops. -EAGAIN of write: saturated, so it is readable. */
 CK_CC_INLINE static int ipc_notify_ring_(struct ipc_notify *n)
 {
     static const uint64_t one = 1;
-    int rc = 0;
 
-    if (n->kind == IPC_NOTIFY_SIGNAL && ck_pr_load_64(&n->at->target) != 0)
-        rc = ipc_notify_signal_(n);
-    /* -EAGAIN: saturated, so it is readable. */
-    if (n->post_fd >= 0 && write(n->post_fd, &one, sizeof one) < 0 && errno != EAGAIN)
-        rc = -errno;
-    if (n->peer.stir != NULL)
-        n->peer.stir(n->peer.arg);
-    return rc;
+    if (n->kind == IPC_NOTIFY_SIGNAL)
+        return ipc_notify_signal_(n);
+    if (n->kind != IPC_NOTIFY_EVENTFD)
+        return 0; /* nothing to be armed: a hostile peer */
+    if (n->post_fd < 0)
+        return -ENOENT;
+    return write(n->post_fd, &one, sizeof one) > 0 || errno == EAGAIN ? 0 : -errno;
 }
 
 /* The word says more than "nobody, no fence". */
@@ -569,7 +593,10 @@ CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
         else
             (void)ipc_notify_futex_(word, IPC_NOTIFY_FUTEX_WAKE_, INT32_MAX, NULL);
     }
-    if ((w & (IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)) != 0)
+    if ((w & (IPC_NOTIFY_DOZING_ | IPC_NOTIFY_WAKING_)) != 0 && n->peer.stir != NULL)
+        n->peer.stir(n->peer.arg);
+    if ((w & IPC_NOTIFY_ARMED_) != 0 ||
+        ((w & IPC_NOTIFY_WAKING_) != 0 && (n->post_fd >= 0 || ck_pr_load_64(&n->at->target) != 0)))
         rc = ipc_notify_ring_(n);
     /* Not when someone has set a flag since: he may be asleep by now, and needs the next post. */
     (void)ck_pr_cas_32(word, mine, mine & ~IPC_NOTIFY_WAKING_);
@@ -587,7 +614,8 @@ CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
  *   -EINVAL   the handle is not attached
  *   -ESRCH    IPC_NOTIFY_SIGNAL: nobody listens, or who did is gone; -EPERM: it is another user's,
  *             or does not block the signal; -EBADMSG: the shared memory is corrupt
- *   -EBADF    IPC_NOTIFY_EVENTFD: the descriptor was closed by someone else
+ *   -ENOENT   IPC_NOTIFY_EVENTFD: this handle has no descriptor, see ipc_notify_recv_fd; -EBADF:
+ *             someone else has closed it
  */
 CK_CC_FORCE_INLINE static int ipc_notify_post(struct ipc_notify *n)
 {
@@ -661,12 +689,15 @@ CK_CC_INLINE static int ipc_notify_nap_(int64_t until)
     return nanosleep(&t, NULL) == 0 ? 0 : -errno;
 }
 
-#if defined(__GLIBC__) && defined(__LP64__) && __GLIBC_PREREQ(2, 30)
+#if defined(__GLIBC__) && defined(__LP64__)
+#if __GLIBC_PREREQ(2, 30)
 /* By its symbol, as the declaration needs _GNU_SOURCE. */
 extern int ipc_notify_sem_clockwait_(sem_t *, clockid_t,
                                      const struct timespec *) __asm__("sem_clockwait");
 #define IPC_NOTIFY_SEM_WAIT_(sem, until) ipc_notify_sem_clockwait_(sem, CLOCK_MONOTONIC, until)
-#else /* sem_timedwait keeps CLOCK_REALTIME, which may be set back: naps instead */
+#endif
+#endif
+#ifndef IPC_NOTIFY_SEM_WAIT_ /* sem_timedwait keeps CLOCK_REALTIME, which may be set back: naps */
 #define IPC_NOTIFY_SEM_WAIT_(sem, until) ((void)(sem), errno = ENOSYS, -1)
 #endif
 
@@ -707,6 +738,12 @@ CK_CC_INLINE static int ipc_notify_sleep_(struct ipc_notify *n, uint32_t key, in
     struct timespec t;
     int rc;
 
+    /* Posts that were under way when we attached may not have been fenced. That is over before we
+     * look again. */
+    if ((n->uses & IPC_USES_MEMBARRIER) == 0 && !n->settled) {
+        n->settled = 1;
+        return ipc_notify_nap_(until);
+    }
     if (n->kind == IPC_NOTIFY_SEMAPHORE)
         return ipc_notify_take_(n, key, until);
     if ((n->uses & IPC_USES_FUTEX) != 0) {
@@ -773,7 +810,8 @@ CK_CC_INLINE static int ipc_notify_dead_(struct ipc_notify *n)
 /*
  * Sleeps, unless there was a post since the prepare that returned key. Blocking; a peer that is
  * stopped or killed holds it up until the deadline at most, and one that is watched and killed for
- * 10 ms at most.
+ * 10 ms at most. (Wakes that come more often than that keep it from noticing a death; ipc_wait,
+ * which knows when they are in vain, notices it all the same.)
  *
  *   0            posted, or woken for nothing: look at the condition, and prepare again
  *   -ETIMEDOUT   the deadline has passed
@@ -789,8 +827,10 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
 
     if (n->at == NULL)
         return -EINVAL;
+    if (deadline <= IPC_NOW)
+        return -ETIMEDOUT;
     if (n->whom == 0)
-        return deadline <= IPC_NOW ? -ETIMEDOUT : ipc_notify_sleep_(n, key, deadline);
+        return ipc_notify_sleep_(n, key, deadline);
     until = ipc_clock() + (n->asks ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_);
     rc = ipc_notify_sleep_(n, key, deadline < until ? deadline : until);
     if (rc != -ETIMEDOUT || deadline <= until)
@@ -801,9 +841,9 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
     n->asks = !ipc_notify_reach_(n, &p[0].fd);
     if (n->asks)
         return ipc_notify_dead_(n) ? -EOWNERDEAD : 0;
-    if (!ck_pr_cas_32(&n->at->word, key, key | IPC_NOTIFY_ARMED_))
+    if (!ck_pr_cas_32(&n->at->word, key, key | IPC_NOTIFY_DOZING_))
         return 0;
-    key |= IPC_NOTIFY_ARMED_;
+    key |= IPC_NOTIFY_DOZING_;
     p[1].fd = n->fds[1];
     for (;;) {
         int64_t left;
@@ -838,6 +878,7 @@ struct ipc_waiting_ {
     unsigned looks;
     uint32_t key;
     int prepared, slept;
+    int64_t asked; /* whether the watched are alive; 0: not yet */
     int rc;
 };
 
@@ -869,6 +910,20 @@ CK_CC_INLINE static int ipc_waiting_awake_(struct ipc_waiting_ *w, unsigned spin
     return 1;
 }
 
+/* A look after a sleep has found nothing: time to ask whether the watched are alive? Each sleep
+ * asks, but they may be too short for that. */
+CK_CC_INLINE static int ipc_waiting_asks_(struct ipc_waiting_ *w)
+{
+    int64_t now = ipc_clock();
+
+    if (w->asked == 0)
+        w->asked = now;
+    if (now - w->asked < IPC_NOTIFY_SLICE_)
+        return 0;
+    w->asked = now;
+    return 1;
+}
+
 /* A look has found nothing: 1 to look again, 0 at the end. */
 CK_CC_INLINE static int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
 {
@@ -880,6 +935,8 @@ CK_CC_INLINE static int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_not
         w->rc = ipc_notify_wait(n, w->key, w->deadline);
         w->prepared = 0;
         w->slept = 1;
+    } else if (w->slept && n->whom != 0 && ipc_waiting_asks_(w) && ipc_notify_dead_(n)) {
+        w->rc = -EOWNERDEAD;
     } else if (w->slept || !ipc_waiting_awake_(w, n->spin, n->yield)) {
         w->key = ipc_notify_prepare(n); /* who has slept does not spin again */
         w->prepared = 1;
@@ -1250,6 +1307,8 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
     nfds_t count;
     int rc;
 
+    if (deadline <= IPC_NOW)
+        return -ETIMEDOUT;
     for (i = 0; i < any->count; i++)
         watched += any->all[i]->whom != 0;
     if (ipc_any_futexes_(any)) {
@@ -1269,9 +1328,9 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
                                                      : 0;
     }
     for (i = 0; i < any->count; i++) {
-        if (!ck_pr_cas_32(&any->all[i]->at->word, keys[i], keys[i] | IPC_NOTIFY_ARMED_))
+        if (!ck_pr_cas_32(&any->all[i]->at->word, keys[i], keys[i] | IPC_NOTIFY_DOZING_))
             return 0;
-        keys[i] |= IPC_NOTIFY_ARMED_;
+        keys[i] |= IPC_NOTIFY_DOZING_;
     }
     for (;;) {
         int64_t left;
@@ -1313,6 +1372,8 @@ CK_CC_INLINE static int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct
         a->w.rc = ipc_any_wait_(any, a->keys, a->w.deadline, &a->which);
         a->w.prepared = 0;
         a->w.slept = 1;
+    } else if (a->w.slept && ipc_waiting_asks_(&a->w) && ipc_any_dead_(any, &a->which)) {
+        a->w.rc = -EOWNERDEAD;
     } else if (a->w.slept ||
                !ipc_waiting_awake_(&a->w, any->all[0]->spin / any->count, any->all[0]->yield)) {
         for (i = 0; i < any->count; i++)
