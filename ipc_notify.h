@@ -68,6 +68,10 @@
  *     a peer to watch.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
  *     must be in one PID namespace.
+ *   - A poster that attaches without a peer, beside others that have one, wakes sleepers of more
+ *     than 4 ms only when they look by themselves, once a second. Fix: ipc_shm_peer for all.
+ *   - With IPC_NOTIFY_SEMAPHORE and several waiters a wake can pass by one of them, to a late comer
+ *     or one who is killed then; it wakes within a second. Fix: futexes, or a semaphore for each.
  *   - The semaphore's memory cannot be checked against a hostile peer beyond what sem_post does.
  *
  * How it works
@@ -259,6 +263,7 @@ struct ipc_notify {
     uint64_t target;
     uint64_t whom, told; /* whom to watch; whose death was told */
     unsigned uneasy;     /* polls to keep short: a descriptor told of something not yet proven */
+    int64_t asked;       /* when it was, last */
     int asks;            /* no descriptors to be had: ask whether whom is alive */
     int settled;         /* has slept without membarrier */
     struct {             /* as in struct ipc_peer */
@@ -479,7 +484,8 @@ CK_CC_INLINE static void ipc_notify_give_(struct ipc_notify *n)
 }
 
 /* 1 when the process blocks the signal, as one that reads it from a signalfd does. Any other would
- * be killed by it: a successor with the same pid, or whatever a hostile peer names. */
+ * be killed by it: a successor with the same pid, or whatever a hostile peer names, which may be a
+ * thread that blocks it in a process that does not. */
 CK_CC_INLINE static int ipc_notify_blocks_(pid_t pid, int number)
 {
     char text[8192], *p; /* a process may be in many groups */
@@ -493,6 +499,9 @@ CK_CC_INLINE static int ipc_notify_blocks_(pid_t pid, int number)
     got = read(fd, text, sizeof text - 1);
     (void)close(fd);
     text[got > 0 ? got : 0] = '\0';
+    p = strstr(text, "\nTgid:");
+    if (p == NULL || strtol(p + 6, NULL, 10) != (long)pid)
+        return 0;
     p = strstr(text, "\nSigBlk:");
     return p != NULL && (strtoull(p + 8, NULL, 16) >> (number - 1) & 1) != 0;
 }
@@ -708,17 +717,18 @@ CK_CC_INLINE static int ipc_notify_take_(struct ipc_notify *n, uint32_t key, int
 {
     int64_t slice = ipc_clock() + IPC_NOTIFY_LONG_;
     struct timespec t = ipc_notify_time_(until < slice ? until : slice);
-    int naps = (n->uses & IPC_USES_FUTEX) == 0, took = 0;
+    int naps = (n->uses & IPC_USES_FUTEX) == 0, took = 0, error;
 
     while (ck_pr_load_32(&n->at->word) == key) {
         took = (naps ? sem_trywait(&n->at->u.sem) : IPC_NOTIFY_SEM_WAIT_(&n->at->u.sem, &t)) == 0;
         if (!took && errno == EINTR)
             return -EINTR;
-        if (!took && ipc_left_(until) == 0)
-            return -ETIMEDOUT;
-        if (!took && !naps && errno == ETIMEDOUT)
+        error = took ? 0 : errno;
+        if (ipc_left_(until) == 0)
+            return -ETIMEDOUT; /* with stale tokens, too: there may be very many */
+        if (!naps && error == ETIMEDOUT)
             return 0;
-        if (!took && !naps && errno != EAGAIN)
+        if (!naps && error != 0)
             naps = 1;
         if (!took && ipc_notify_nap_(until) != 0)
             return -EINTR;
@@ -807,6 +817,22 @@ CK_CC_INLINE static int ipc_notify_dead_(struct ipc_notify *n)
     return 1;
 }
 
+/* A long sleep asks whether the watched are alive. Where sleeps are short, because of posts in vain
+ * or near deadlines, that is due every 8 ms. */
+CK_CC_INLINE static int ipc_notify_due_(int64_t *asked)
+{
+    int64_t now = ipc_clock();
+
+    if (*asked != 0 && now - *asked < IPC_NOTIFY_SLICE_)
+        return 0;
+    if (*asked != 0 && now - *asked < 4 * IPC_NOTIFY_SLICE_) {
+        *asked = now;
+        return 1;
+    }
+    *asked = now; /* the first of a series */
+    return 0;
+}
+
 /*
  * Sleeps, unless there was a post since the prepare that returned key. Blocking; a peer that is
  * stopped or killed holds it up until the deadline at most, and one that is watched and killed for
@@ -833,6 +859,8 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
         return ipc_notify_sleep_(n, key, deadline);
     until = ipc_clock() + (n->asks ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_);
     rc = ipc_notify_sleep_(n, key, deadline < until ? deadline : until);
+    if (rc == -ETIMEDOUT && deadline <= until && ipc_notify_due_(&n->asked) && ipc_notify_dead_(n))
+        return -EOWNERDEAD;
     if (rc != -ETIMEDOUT || deadline <= until)
         return rc;
 
@@ -863,8 +891,8 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
             left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
         }
         rc = ipc_notify_poll_(p, p[1].fd >= 0 ? 2 : 1, left);
-        if (rc < 0)
-            return rc == -EINTR ? rc : 0;
+        if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_))
+            return rc == -EINTR ? rc : 0; /* look, for peers that neither post nor stir */
         if (rc > 0)
             n->uneasy = 3;
     }
@@ -878,7 +906,6 @@ struct ipc_waiting_ {
     unsigned looks;
     uint32_t key;
     int prepared, slept;
-    int64_t asked; /* whether the watched are alive; 0: not yet */
     int rc;
 };
 
@@ -910,20 +937,6 @@ CK_CC_INLINE static int ipc_waiting_awake_(struct ipc_waiting_ *w, unsigned spin
     return 1;
 }
 
-/* A look after a sleep has found nothing: time to ask whether the watched are alive? Each sleep
- * asks, but they may be too short for that. */
-CK_CC_INLINE static int ipc_waiting_asks_(struct ipc_waiting_ *w)
-{
-    int64_t now = ipc_clock();
-
-    if (w->asked == 0)
-        w->asked = now;
-    if (now - w->asked < IPC_NOTIFY_SLICE_)
-        return 0;
-    w->asked = now;
-    return 1;
-}
-
 /* A look has found nothing: 1 to look again, 0 at the end. */
 CK_CC_INLINE static int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
 {
@@ -935,13 +948,23 @@ CK_CC_INLINE static int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_not
         w->rc = ipc_notify_wait(n, w->key, w->deadline);
         w->prepared = 0;
         w->slept = 1;
-    } else if (w->slept && n->whom != 0 && ipc_waiting_asks_(w) && ipc_notify_dead_(n)) {
+    } else if (w->slept && n->whom != 0 && ipc_notify_due_(&n->asked) && ipc_notify_dead_(n)) {
         w->rc = -EOWNERDEAD;
     } else if (w->slept || !ipc_waiting_awake_(w, n->spin, n->yield)) {
         w->key = ipc_notify_prepare(n); /* who has slept does not spin again */
         w->prepared = 1;
     }
     return 1;
+}
+
+/* What the wait returns. A death that the condition has overtaken is still to be told. */
+CK_CC_INLINE static int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ipc_notify *n, int ok)
+{
+    if (ok && w->rc == -EOWNERDEAD) {
+        n->whom = n->told;
+        n->told = 0;
+    }
+    return ok ? 0 : w->rc;
 }
 
 /*
@@ -959,7 +982,7 @@ CK_CC_INLINE static int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_not
                                                                                                    \
         while (!(ipc_ok_ = (condition) ? 1 : 0) && ipc_waiting_more_(&ipc_w_, (n)))                \
             ;                                                                                      \
-        ipc_ok_ ? 0 : ipc_w_.rc;                                                                   \
+        ipc_waiting_end_(&ipc_w_, (n), ipc_ok_);                                                   \
     })
 
 /* ------------------------------------------------------------------ waiting in an event loop */
@@ -1038,6 +1061,8 @@ CK_CC_INLINE static void ipc_notify_drain(struct ipc_notify *n)
 {
     uint64_t value;
 
+    if (n->at == NULL)
+        return;
     if ((n->uses & IPC_USES_EVENTFD) == 0)
         ipc_notify_empty_(n->fd);
     else if (read(n->fd, &value, sizeof value) < 0)
@@ -1164,6 +1189,7 @@ struct ipc_any {
     unsigned count;
     unsigned next; /* to be looked at first */
     int fds[2];    /* as of struct ipc_peer; the first for all */
+    int64_t asked; /* whether the watched are alive */
 };
 
 /* Of count notifiers, which stay attached and where they are. 0, or -EINVAL: none, or more than
@@ -1314,6 +1340,9 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
     if (ipc_any_futexes_(any)) {
         until = watched > 0 ? until : IPC_FOREVER;
         rc = ipc_any_sleep_(any, keys, deadline < until ? deadline : until);
+        if (rc == -ETIMEDOUT && deadline <= until && watched > 0 && ipc_notify_due_(&any->asked) &&
+            ipc_any_dead_(any, which))
+            return -EOWNERDEAD;
         if (rc != -ETIMEDOUT || deadline <= until)
             return rc;
     }
@@ -1350,7 +1379,7 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
             left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
         }
         rc = ipc_notify_poll_(p, count, left);
-        if (rc < 0)
+        if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_))
             return rc == -EINTR ? rc : 0;
         if (rc > 0)
             uneasy = 3;
@@ -1372,7 +1401,7 @@ CK_CC_INLINE static int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct
         a->w.rc = ipc_any_wait_(any, a->keys, a->w.deadline, &a->which);
         a->w.prepared = 0;
         a->w.slept = 1;
-    } else if (a->w.slept && ipc_waiting_asks_(&a->w) && ipc_any_dead_(any, &a->which)) {
+    } else if (a->w.slept && ipc_notify_due_(&any->asked) && ipc_any_dead_(any, &a->which)) {
         a->w.rc = -EOWNERDEAD;
     } else if (a->w.slept ||
                !ipc_waiting_awake_(&a->w, any->all[0]->spin / any->count, any->all[0]->yield)) {
@@ -1401,6 +1430,7 @@ CK_CC_INLINE static int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct
         unsigned ipc_k_;                                                                           \
         int ipc_ok_ = 0;                                                                           \
                                                                                                    \
+        (i) = 0;                                                                                   \
         do {                                                                                       \
             for (ipc_k_ = 0; ipc_k_ < ipc_a_->count && !ipc_ok_; ipc_k_++) {                       \
                 (i) = (ipc_a_->next + ipc_k_) % ipc_a_->count;                                     \
@@ -1411,7 +1441,8 @@ CK_CC_INLINE static int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct
             ipc_a_->next = (i) + 1;                                                                \
         else if (ipc_w_.w.rc == -EOWNERDEAD)                                                       \
             (i) = ipc_w_.which;                                                                    \
-        ipc_ok_ ? 0 : ipc_w_.w.rc;                                                                 \
+        ipc_waiting_end_(&ipc_w_.w, ipc_a_->count > 0 ? ipc_a_->all[ipc_w_.which] : NULL,          \
+                         ipc_ok_);                                                                 \
     })
 
 #endif /* IPC_NOTIFY_H */

@@ -867,7 +867,7 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
  *
  * With ipc_notify.h it also makes the calls that sleep. They spin a little before, as
  * ipc_notify_policy(NAME_consumer_bell(&in), ...) says. A program that was built without that
- * header can be at the other end, but wakes nobody: who sleeps here looks again every 8 ms while
+ * header can be at the other end, but wakes nobody: who sleeps here looks again once a second while
  * the other end is held by a member of the segment, and at the deadline.
  *
  *   int NAME_send(struct NAME_producer *, const TYPE *, int64_t deadline)
@@ -878,7 +878,7 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
  *         -EINTR       a signal handler ran while it slept
  *         -EOWNERDEAD  the other end's process was killed. All that it sent was received before.
  *         -EPIPE       the other end was detached. The last two are told once for each holder of
- *                      the other end; after that a call waits for its successor
+ *                      the other end that was seen; after that a call waits for its successor
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
  *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
  *       Wait until claim has room, or peek and pop_n a message. As send and recv.

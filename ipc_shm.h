@@ -659,8 +659,17 @@ CK_CC_INLINE static int ipc_shm_allocate_(struct ipc_shm *seg, const char *name,
             name != NULL ? IPC_SHM_DIR_ : "memory",
             fstatvfs(seg->fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * fs.f_frsize : 0,
             strerror(rc));
-    if (name == NULL && fcntl(seg->fd, F_ADD_SEALS, IPC_SHM_SEALS_) != 0)
+    if (name != NULL)
+        return 0;
+    if (fcntl(seg->fd, F_ADD_SEALS, IPC_SHM_SEALS_) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
+    /* The kernel tells nobody what is done by the descriptor that memfd_create made: see
+     * ipc_shm_watch_. */
+    rc = ipc_shm_reopen_(seg, seg->fd);
+    if (rc < 0)
+        return rc;
+    (void)close(seg->fd);
+    seg->fd = rc;
     return 0;
 }
 

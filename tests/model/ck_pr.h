@@ -1,19 +1,24 @@
 /*
  * Stands in for Concurrency Kit's ck_pr.h when it comes first on the include path (-Itests/model),
- * so that the Relacy model checker runs the real ipc_ring.h, compiled as C++, under the C11 memory
- * model: it picks the interleaving, and which of the values that a load may see it sees.
+ * so that the Relacy model checker runs the real ipc_ring.h and ipc_notify.h, compiled as C++,
+ * under the C11 memory model: it picks the interleaving, and which of the values that a load may
+ * see it sees.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * The shared memory is shadowed by one rl::atomic for each 8 bytes. Every access is relaxed; the
- * fences are those of C11, where a load fence is an acquire and a store fence a release. Until
- * model_begin the accesses are plain ones, for what a test does before its threads run.
+ * fences are those of C11, where a load fence is an acquire and a store fence a release; those that
+ * keep a load behind something are of sequential consistency. Until model_begin the accesses are
+ * plain ones, for what a test does before its threads run. After it the memory itself has the
+ * newest of the values, for what looks as a kernel does.
  *
  * What it cannot see: writes to the ring that are not by ck_pr_*, that is ipc_spsc_init and the
  * payload (the test has an rl::var for each slot, which Relacy watches for data races). A C11 fence
  * is stronger than a CK fence that orders only loads or only stores, so a load fence that ought to
  * hold back a store goes unnoticed. Relacy keeps the last three values of a word: nothing older is
- * ever seen. It does not do what C11 allows and no machine does, a value out of thin air.
+ * ever seen. A compare-and-swap fails only by the newest value. Fences of sequential consistency
+ * order more than those of C11: each happens before the next. It does not do what C11 allows and no
+ * machine does, a value out of thin air.
  *
  * Weakened twins, which must be caught: TWIN_NO_STORE_FENCE, TWIN_NO_LOAD_FENCE,
  * TWIN_NO_RELEASE_FENCE and TWIN_NO_ACQUIRE_FENCE drop every fence of that name, TWIN_DROP_LINE=n
@@ -26,13 +31,22 @@
 #include <ck_cc.h>
 #include <ck_md.h>
 #include <errno.h>
+#include <semaphore.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <relacy/relacy.hpp>
 
-/* Relacy's own, for programs that use the variable; the header uses the numbers. */
+/* Relacy's own. ipc_notify.h means those of libc. */
 #undef errno
+#define errno (*__errno_location())
+#undef sem_t
+#undef sem_init
+#undef sem_wait
+#undef sem_trywait
+#undef sem_post
+#undef sem_getvalue
+#undef sched_yield
 
 #define CK_F_PR_LOAD_64
 #define CK_F_PR_STORE_64
@@ -67,6 +81,7 @@ static struct {
     unsigned char *memory;
     size_t words;
     rl::atomic<uint64_t> *shadow;
+    void (*step)(); /* if not NULL: called before each access and fence */
 } model_;
 
 /* From here on [memory, memory + 8 * words) is what shadow says, beginning with what is there. */
@@ -84,12 +99,18 @@ static inline void model_end()
     model_.shadow = NULL;
 }
 
+static inline void model_step_()
+{
+    if (model_.shadow != NULL && model_.step != NULL)
+        model_.step();
+}
+
 static inline rl::atomic<uint64_t> &model_word_(const void *at, rl::debug_info_param info)
 {
     size_t offset = (size_t)(static_cast<const unsigned char *>(at) - model_.memory);
 
     if (offset / 8 >= model_.words) /* below the memory it has wrapped */
-        rl::ctx().fail_test("access outside the ring", rl::test_result_user_assert_failed, info);
+        rl::ctx().fail_test("access outside the memory", rl::test_result_user_assert_failed, info);
     return model_.shadow[offset / 8];
 }
 
@@ -98,6 +119,7 @@ template <typename T> static inline T model_load_(const T *at, rl::debug_info_pa
     uint64_t word;
     T value;
 
+    model_step_();
     if (model_.shadow == NULL)
         return *at;
     word = model_word_(at, info).load(rl::mo_relaxed, info);
@@ -107,35 +129,52 @@ template <typename T> static inline T model_load_(const T *at, rl::debug_info_pa
 
 static inline void model_store_(uint64_t *at, uint64_t value, rl::debug_info_param info)
 {
-    if (model_.shadow == NULL)
-        *at = value;
-    else
+    model_step_();
+    if (model_.shadow != NULL)
         model_word_(at, info).store(value, rl::mo_relaxed, info);
+    *at = value;
 }
 
-static inline bool model_cas_(uint64_t *at, uint64_t from, uint64_t to, rl::debug_info_param info)
+/* Of the half of a shadow as of the whole: the other half is as it was, or nothing is stored. */
+template <typename T> static inline bool model_cas_(T *at, T from, T to, rl::debug_info_param info)
 {
-    if (model_.shadow != NULL)
-        return model_word_(at, info).compare_exchange_strong(from, to, rl::mo_relaxed, info);
-    if (*at != from)
-        return false;
-    *at = to;
-    return true;
+    size_t offset = (uintptr_t)at % 8;
+    uint64_t old, next;
+    bool done;
+    T seen;
+
+    model_step_();
+    if (model_.shadow == NULL) {
+        done = *at == from;
+    } else {
+        memcpy(&old, reinterpret_cast<unsigned char *>(at) - offset, 8);
+        do {
+            memcpy(reinterpret_cast<unsigned char *>(&old) + offset, &from, sizeof from);
+            next = old;
+            memcpy(reinterpret_cast<unsigned char *>(&next) + offset, &to, sizeof to);
+            done = model_word_(at, info).compare_exchange_strong(old, next, rl::mo_relaxed, info);
+            memcpy(&seen, reinterpret_cast<unsigned char *>(&old) + offset, sizeof seen);
+        } while (!done && seen == from);
+    }
+    if (done)
+        *at = to;
+    return done;
 }
 
 static inline uint64_t model_faa_(uint64_t *at, uint64_t more, rl::debug_info_param info)
 {
-    uint64_t from;
+    uint64_t from = *at;
 
+    model_step_();
     if (model_.shadow != NULL)
-        return model_word_(at, info).fetch_add(more, rl::mo_relaxed, info);
-    from = *at;
-    *at += more;
+        from = model_word_(at, info).fetch_add(more, rl::mo_relaxed, info);
+    *at = from + more;
     return from;
 }
 
 static inline void model_fence_(bool there, rl::memory_order order, rl::debug_info_param info)
 {
+    model_step_();
     if (there && model_.shadow != NULL)
         rl::atomic_thread_fence(order, info);
 }
@@ -145,7 +184,8 @@ static inline void model_fence_(bool there, rl::memory_order order, rl::debug_in
 #define ck_pr_load_32(at) model_load_<uint32_t>((at), $)
 #define ck_pr_load_8(at) model_load_<uint8_t>((at), $)
 #define ck_pr_store_64(at, value) model_store_((at), (value), $)
-#define ck_pr_cas_64(at, from, to) model_cas_((at), (from), (to), $)
+#define ck_pr_cas_64(at, from, to) model_cas_<uint64_t>((at), (from), (to), $)
+#define ck_pr_cas_32(at, from, to) model_cas_<uint32_t>((at), (from), (to), $)
 #define ck_pr_faa_64(at, more) model_faa_((at), (more), $)
 
 #define MODEL_HERE_(fence) ((fence) && __LINE__ != TWIN_DROP_LINE)
@@ -156,9 +196,12 @@ static inline void model_fence_(bool there, rl::memory_order order, rl::debug_in
 #define ck_pr_fence_release() model_fence_(MODEL_HERE_(MODEL_RELEASE_FENCE_), rl::mo_release, $)
 #define ck_pr_fence_unlock() model_fence_(MODEL_HERE_(MODEL_RELEASE_FENCE_), rl::mo_release, $)
 #define ck_pr_fence_memory() model_fence_(MODEL_HERE_(true), rl::mo_seq_cst, $)
+#define ck_pr_fence_store_load() model_fence_(MODEL_HERE_(true), rl::mo_seq_cst, $)
+#define ck_pr_fence_atomic_load() model_fence_(MODEL_HERE_(true), rl::mo_seq_cst, $)
 
-/* A prefetch is no access, and a pause no step. */
+/* A prefetch is no access, a pause no step, and there is no compiler to hold back. */
 #define ck_pr_rfo(at) ((void)(at))
 #define ck_pr_stall() ((void)0)
+#define ck_pr_barrier() ((void)0)
 
 #endif /* CK_PR_H */
