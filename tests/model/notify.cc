@@ -281,7 +281,6 @@ struct scene : rl::test_suite<scene, THREADS> {
                 live(index);
         } catch (const killed &) {
         }
-        rl::atomic_thread_fence(rl::mo_seq_cst, $); /* the kernel's */
         kernel.state[index] = GONE;
     }
 

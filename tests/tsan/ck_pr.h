@@ -155,6 +155,11 @@ CK_CC_INLINE static void tsan_fence_release_(int there)
 #define ck_pr_fence_memory()                                                                       \
     (tsan_fence_acquire_(TSAN_HERE_(1)), tsan_fence_release_(TSAN_HERE_(1)))
 
+/* For the machine alone: what they order is no race, and they are not to make good a missing fence
+ * of those above. */
+#define ck_pr_fence_store_load() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define ck_pr_fence_atomic_load() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
 #define TSAN_LOAD_(name, type)                                                                     \
     CK_CC_INLINE static type ck_pr_load_##name(const type *at)                                     \
     {                                                                                              \
@@ -201,6 +206,7 @@ TSAN_LOAD_(uint, unsigned)
 TSAN_STORE_(64, uint64_t)
 TSAN_STORE_(32, uint32_t)
 TSAN_CAS_(64, uint64_t)
+TSAN_CAS_(32, uint32_t)
 TSAN_CAS_(uint, unsigned)
 TSAN_FAA_(64, uint64_t)
 TSAN_FAA_(uint, unsigned)
