@@ -2011,10 +2011,10 @@ enum { STORE = 1, POST, DIE, DIE_SOON, STORE_AND_DIE, BEQUEATH, END };
 
 static void holds_the_pipe(const struct child *up)
 {
-    char byte;
+    struct pollfd p = {up->from, 0, 0}; /* tells of the end, and takes nothing */
 
     (void)prctl(PR_SET_PDEATHSIG, 0); /* is to outlive its parent, but not the test */
-    while (read(up->from, &byte, 1) > 0)
+    while (poll(&p, 1, -1) < 0)
         ;
     _exit(0);
 }
