@@ -2,6 +2,7 @@
 #
 #   make deps bench   install what is missing, measure this machine
 #   make deps check   install what is missing, run all tests
+#   make soak         the long tests: ten million waits, kills at every single instruction
 #   make              the benchmark and the examples, in build/
 #   make install      the headers, to $(DESTDIR)$(PREFIX)/include
 
@@ -34,6 +35,11 @@ bench: build/ipc_bench
 check: all
 	@CC='$(CC)' CXX='$(CXX)' STRICT='$(STRICT)' WARN='$(WARN)' sh tests/run
 
+soak: | build
+	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
+	IPC_NOTIFY_WAITS=10000000 build/test_notify thorough
+	IPC_NOTIFY_WAITS=10000000 build/test_notify no_wake_is_missed
+
 install:
 	install -d $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include
@@ -44,4 +50,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: all deps bench check install clean
+.PHONY: all deps bench check soak install clean

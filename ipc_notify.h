@@ -46,7 +46,7 @@
  *     the post, or the post wakes it. A wake may come without a post; ipc_wait looks again.
  *   - A poster or waiter that is stopped or killed at any instruction holds nobody up. What a
  *     poster stored before it was killed between storing and waking is found by whoever watches it
- *     within 10 ms, and by everyone else with the next post.
+ *     within 10 ms, by whoever has a deadline within a second, by everyone else with the next post.
  *   - Whom to watch is an id of struct ipc_peer: with ipc_shm.h a member of the segment. Its death
  *     is told once, within 10 ms, on the kernel's word; waits after that are for its successor.
  *   - The shared memory is not trusted: whatever is written there, calls return, and touch nothing
@@ -64,14 +64,16 @@
  *     real-time thread that waits for one of lower priority on the same core should sleep at once.
  *   - Without ipc_shm.h, deaths come from your own struct ipc_peer: where it has no `watch`, its
  *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core.
- *   - A signal handler that was installed with SA_RESTART interrupts only waits with a deadline or
- *     a peer to watch.
+ *   - IPC_FOREVER without a peer to watch is for ever: a poster that was killed before it could
+ *     wake, or whose sandbox denies futexes, leaves you asleep until the next post, and so does a
+ *     signal handler that was installed with SA_RESTART (ipc_wait_any: also with a deadline). Fix:
+ *     watch the peer, as the calls of typed rings do, or give a deadline.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
  *     must be in one PID namespace.
- *   - A poster that attaches without a peer, beside others that have one, wakes sleepers of more
- *     than 4 ms only when they look by themselves, once a second. Fix: ipc_shm_peer for all.
- *   - With IPC_NOTIFY_SEMAPHORE and several waiters a wake can pass by one of them, to a late comer
- *     or one who is killed then; it wakes within a second. Fix: futexes, or a semaphore for each.
+ *   - Wakes that come up to a second late, as everyone looks by himself then: of a poster that
+ *     attached without a peer, for one who watches his and has slept for more than 4 ms (fix:
+ *     ipc_shm_peer for all); of one whose sandbox denies futexes; of a semaphore, when another
+ *     waiter was killed as it passed the wake on (fix: futexes, or a semaphore for each).
  *   - The semaphore's memory cannot be checked against a hostile peer beyond what sem_post does.
  *
  * How it works
@@ -93,7 +95,8 @@
  *            '------ poster, after 64 posts that found nobody ----- TURNED: posters fence,
  *                                   asleep: CAS                     waiters call nothing
  *
- *   A process that cannot call membarrier turns the word for good.
+ *   A process that cannot call membarrier turns the word for good, and naps for a
+ *   millisecond before its first sleep: posts that began unfenced are over then.
  *
  *   WAKING is set by a poster between taking ASLEEP off and having called the kernel. A later
  *   poster that finds it does the call again: the first may be dead.
@@ -103,9 +106,9 @@
  *   posters stir it. Short sleeps cost a futex, long ones no timer.
  *
  *   Event counts: D. P. Reed, R. K. Kanodia, "Synchronization with Eventcounts and Sequencers",
- *   1979. Futexes: U. Drepper, "Futexes Are Tricky", 2011. The fence for one side only: M.
- * Desnoyers, membarrier(2), and D. Dice, H. Huang, M. Yang, "Asymmetric Dekker Synchronization",
- * 2001.
+ *   1979. Futexes: U. Drepper, "Futexes Are Tricky", 2011. The fence for one side only:
+ *   M. Desnoyers, membarrier(2), and D. Dice, H. Huang, M. Yang, "Asymmetric Dekker
+ *   Synchronization", 2001.
  */
 #ifndef IPC_NOTIFY_H
 #define IPC_NOTIFY_H 1
@@ -213,8 +216,9 @@ struct ipc_notify_shared {
     uint64_t target; /* IPC_NOTIFY_SIGNAL: pid and number, stored by the process that listens */
     union {
         sem_t sem;
-        unsigned char room[48];
+        unsigned char room[40];
     } u; /* IPC_NOTIFY_SEMAPHORE: a token for one sleeper, given on when it was meant for all */
+    uint64_t sleepers; /* ... who may want it, counted by themselves: who is killed stays in it */
 };
 
 typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == 64 ? 1 : -1];
@@ -660,17 +664,18 @@ CK_CC_INLINE static uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t fla
     for (tries = 0; tries < 1000; tries++) {
         w = ck_pr_load_32(word);
         mine = w | flag;
-        if ((n->uses & IPC_USES_MEMBARRIER) == 0)
-            mine = (mine & ~IPC_NOTIFY_TURNING_) | IPC_NOTIFY_TURNED_ | IPC_NOTIFY_FIXED_;
-        else if ((w & IPC_NOTIFY_FENCE_) == 0)
+        if ((w & IPC_NOTIFY_FENCE_) == 0)
             mine |= IPC_NOTIFY_TURNING_;
+        /* Not TURNED: others still have to fence the posters. */
+        if ((n->uses & IPC_USES_MEMBARRIER) == 0)
+            mine |= IPC_NOTIFY_FIXED_;
         if (ck_pr_cas_32(word, w, mine)) /* also where nothing changes: the fence needs it */
             break;
     }
     /* Without it our next look at the condition could come before the flag. Partner: the fence in
      * ipc_notify_wake_. */
     ck_pr_fence_atomic_load();
-    if ((mine & IPC_NOTIFY_TURNED_) != 0)
+    if ((mine & IPC_NOTIFY_TURNED_) != 0 || (n->uses & IPC_USES_MEMBARRIER) == 0)
         return mine;
     /* Posters that have not seen TURNING do not fence: this does it for them. Partner: the barrier
      * in ipc_notify_post. */
@@ -710,35 +715,43 @@ extern int ipc_notify_sem_clockwait_(sem_t *, clockid_t,
 #define IPC_NOTIFY_SEM_WAIT_(sem, until) ((void)(sem), errno = ENOSYS, -1)
 #endif
 
-/* Takes a token. One that came for a wake that we were not part of is dropped; one that did is
- * given on, as more than one may sleep. Who was to give it on may be killed: hence a look once a
- * second. */
+/*
+ * Takes a token, and gives it on while others sleep, as a wake is for all. Who finds no wake behind
+ * his token came late: it may be for those before him, so he gives it back and stands aside; a
+ * hundred times, as the others may only seem to be there: they were killed asleep.
+ */
 CK_CC_INLINE static int ipc_notify_take_(struct ipc_notify *n, uint32_t key, int64_t until)
 {
-    int64_t slice = ipc_clock() + IPC_NOTIFY_LONG_;
-    struct timespec t = ipc_notify_time_(until < slice ? until : slice);
-    int naps = (n->uses & IPC_USES_FUTEX) == 0, took = 0, error;
+    struct ipc_notify_shared *s = n->at;
+    struct timespec t = ipc_notify_time_(until);
+    int naps = (n->uses & IPC_USES_FUTEX) == 0, took = 0, rc = 0, back = 0;
 
-    while (ck_pr_load_32(&n->at->word) == key) {
-        took = (naps ? sem_trywait(&n->at->u.sem) : IPC_NOTIFY_SEM_WAIT_(&n->at->u.sem, &t)) == 0;
-        if (!took && errno == EINTR)
-            return -EINTR;
-        error = took ? 0 : errno;
-        if (ipc_left_(until) == 0)
-            return -ETIMEDOUT; /* with stale tokens, too: there may be very many */
-        if (!naps && error == ETIMEDOUT)
-            return 0;
-        if (!naps && error != 0)
+    (void)ck_pr_faa_64(&s->sleepers, 1);
+    while (rc == 0 && ck_pr_load_32(&s->word) == key) {
+        took = (naps ? sem_trywait(&s->u.sem) : IPC_NOTIFY_SEM_WAIT_(&s->u.sem, &t)) == 0;
+        if (!took && !naps && errno != ETIMEDOUT && errno != EINTR)
             naps = 1;
-        if (!took && ipc_notify_nap_(until) != 0)
-            return -EINTR;
+        else if (!took && !naps)
+            rc = -errno;
         /* Without it the word could be older than the token. Partner: in ipc_notify_give_, which
          * looks for a token after the count has moved on. */
         ck_pr_fence_atomic_load();
+        if (took && ck_pr_load_32(&s->word) == key && ck_pr_load_64(&s->sleepers) > 1) {
+            if (back++ < 100)
+                ipc_notify_give_(n);
+            else
+                ck_pr_store_64(&s->sleepers, 1);
+        }
+        if (rc == 0 && (back > 0 || (naps && !took)))
+            rc = ipc_notify_nap_(until);
+        if (rc == 0 && ipc_left_(until) == 0)
+            rc = -ETIMEDOUT; /* with stale tokens, too: there may be very many */
     }
-    if (took)
+    if (ck_pr_load_64(&s->sleepers) > 0)
+        (void)ck_pr_faa_64(&s->sleepers, UINT64_MAX);
+    if (took && ck_pr_load_32(&s->word) != key && ck_pr_load_64(&s->sleepers) > 0)
         ipc_notify_give_(n);
-    return 0;
+    return rc;
 }
 
 /* Sleeps until the word is no longer key, at most until then. 0 for a wake of any kind, -ETIMEDOUT
@@ -855,14 +868,19 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
         return -EINVAL;
     if (deadline <= IPC_NOW)
         return -ETIMEDOUT;
-    if (n->whom == 0)
-        return ipc_notify_sleep_(n, key, deadline);
-    until = ipc_clock() + (n->asks ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_);
+    if (n->whom == 0 && deadline == IPC_FOREVER && n->kind != IPC_NOTIFY_SEMAPHORE)
+        return ipc_notify_sleep_(n, key, deadline); /* a timer costs as much as half a wake */
+    until = ipc_clock() + (n->whom == 0 ? IPC_NOTIFY_LONG_
+                           : n->asks    ? IPC_NOTIFY_SLICE_
+                                        : IPC_NOTIFY_SHORT_);
     rc = ipc_notify_sleep_(n, key, deadline < until ? deadline : until);
-    if (rc == -ETIMEDOUT && deadline <= until && ipc_notify_due_(&n->asked) && ipc_notify_dead_(n))
+    if (rc == -ETIMEDOUT && deadline <= until && n->whom != 0 && ipc_notify_due_(&n->asked) &&
+        ipc_notify_dead_(n))
         return -EOWNERDEAD;
     if (rc != -ETIMEDOUT || deadline <= until)
         return rc;
+    if (n->whom == 0)
+        return 0; /* look, for posters that were killed, or cannot wake */
 
     /* A long sleep. If nothing has happened since prepare, posters see both flags from now on. */
     p[0].events = p[1].events = POLLIN;
@@ -892,7 +910,7 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
         }
         rc = ipc_notify_poll_(p, p[1].fd >= 0 ? 2 : 1, left);
         if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_))
-            return rc == -EINTR ? rc : 0; /* look, for peers that neither post nor stir */
+            return rc == -EINTR ? rc : 0; /* as above */
         if (rc > 0)
             n->uneasy = 3;
     }
@@ -1338,13 +1356,17 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
     for (i = 0; i < any->count; i++)
         watched += any->all[i]->whom != 0;
     if (ipc_any_futexes_(any)) {
-        until = watched > 0 ? until : IPC_FOREVER;
+        until = watched > 0               ? until
+                : deadline == IPC_FOREVER ? IPC_FOREVER
+                                          : until - IPC_NOTIFY_SHORT_ + IPC_NOTIFY_LONG_;
         rc = ipc_any_sleep_(any, keys, deadline < until ? deadline : until);
         if (rc == -ETIMEDOUT && deadline <= until && watched > 0 && ipc_notify_due_(&any->asked) &&
             ipc_any_dead_(any, which))
             return -EOWNERDEAD;
         if (rc != -ETIMEDOUT || deadline <= until)
             return rc;
+        if (watched == 0)
+            return 0;
     }
     count = ipc_any_reach_(any, p);
     if (count == 0) {
