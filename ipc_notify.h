@@ -332,7 +332,7 @@ CK_CC_INLINE static struct timespec ipc_notify_time_(int64_t deadline)
     return t;
 }
 
-/* 1 when this thread may run on one processor only: then nothing changes while it looks. */
+/* 1 when this thread may run on one processor only: the peer's, or one of its own? */
 CK_CC_INLINE static int ipc_notify_alone_(void)
 {
     unsigned long set[128];
@@ -397,7 +397,8 @@ CK_CC_INLINE static int ipc_notify_attach(struct ipc_notify *n, void *mem, size_
 
     memset(n, 0, sizeof *n);
     n->fd = n->post_fd = n->fds[0] = n->fds[1] = n->target_fd = -1;
-    n->spin = ipc_notify_alone_() ? 0 : 1000;
+    n->yield = ipc_notify_alone_() ? 50 : 0;
+    n->spin = n->yield != 0 ? 50 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s)
         return -EINVAL;
     n->kind = ck_pr_load_32(&s->kind);
@@ -447,8 +448,9 @@ CK_CC_INLINE static void ipc_notify_detach(struct ipc_notify *n)
  * How long ipc_wait looks before it sleeps: first `spin` looks with a ck_pr_stall between them (20
  * to 50 ns each, a core burnt as long), then `yield` with a sched_yield (0.2 to 1 microsecond, and
  * whatever else is ready runs), then it sleeps (waking up takes 1 to 60 microseconds). Default:
- * 1000 and 0; 0 and 0 in a thread that may run on one core only. Looking longer than waking takes
- * does not pay.
+ * 1000 and 0; 50 and 50 in a thread that may run on one core only, where the peer may have to run,
+ * too. Looking longer than waking takes does not pay; where the peer wakes often, looking less than
+ * that makes both sleep for each message.
  */
 CK_CC_INLINE static void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield)
 {
@@ -563,7 +565,14 @@ CK_CC_INLINE static int ipc_notify_ring_(struct ipc_notify *n)
     return write(n->post_fd, &one, sizeof one) > 0 || errno == EAGAIN ? 0 : -errno;
 }
 
-/* The word says more than "nobody, no fence". */
+/* Does the word of the notifier in mem say more than "nobody, no fence"? */
+CK_CC_FORCE_INLINE static int ipc_notify_heeds_(const void *mem)
+{
+    ck_pr_barrier(); /* the compiler's part of the fence that membarrier makes here */
+    return (ck_pr_load_32((const uint32_t *)mem) & IPC_NOTIFY_HEED_) != 0;
+}
+
+/* It does. */
 CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
 {
     uint32_t *word = &n->at->word, w, mine = 0;
@@ -634,10 +643,7 @@ CK_CC_FORCE_INLINE static int ipc_notify_post(struct ipc_notify *n)
 {
     if (CK_CC_UNLIKELY(n->at == NULL))
         return -EINVAL;
-    ck_pr_barrier(); /* the compiler's part of the fence that membarrier makes here */
-    if (CK_CC_LIKELY((ck_pr_load_32(&n->at->word) & IPC_NOTIFY_HEED_) == 0))
-        return 0;
-    return ipc_notify_wake_(n, 1);
+    return CK_CC_UNLIKELY(ipc_notify_heeds_(n->at)) ? ipc_notify_wake_(n, 1) : 0;
 }
 
 /* Wakes one of those who sleep in ipc_wait, at least: semaphores and descriptors wake all. For
@@ -646,10 +652,7 @@ CK_CC_FORCE_INLINE static int ipc_notify_post_one(struct ipc_notify *n)
 {
     if (CK_CC_UNLIKELY(n->at == NULL))
         return -EINVAL;
-    ck_pr_barrier();
-    if (CK_CC_LIKELY((ck_pr_load_32(&n->at->word) & IPC_NOTIFY_HEED_) == 0))
-        return 0;
-    return ipc_notify_wake_(n, 0);
+    return CK_CC_UNLIKELY(ipc_notify_heeds_(n->at)) ? ipc_notify_wake_(n, 0) : 0;
 }
 
 /* ------------------------------------------------------------------ waiting, piece by piece */
@@ -678,7 +681,7 @@ CK_CC_INLINE static uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t fla
     if ((mine & IPC_NOTIFY_TURNED_) != 0 || (n->uses & IPC_USES_MEMBARRIER) == 0)
         return mine;
     /* Posters that have not seen TURNING do not fence: this does it for them. Partner: the barrier
-     * in ipc_notify_post. */
+     * in ipc_notify_heeds_. */
     if (ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) != 0) {
         n->uses &= ~IPC_USES_MEMBARRIER; /* taken from us since attach */
         return ipc_notify_mark_(n, flag);

@@ -549,38 +549,46 @@ CK_CC_FORCE_INLINE static void ipc_ring_put_(unsigned char *to, const unsigned c
 #undef IPC_RING_WORD_
 }
 
-/* The slot to write next, or NULL. Has the lines of a later slot brought here with write intent, so
- * that its stores need not wait for them. The consumer may not be done with that slot: then it
- * fetches the lines back, which costs time and nothing else. */
-CK_CC_FORCE_INLINE static unsigned char *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t stride)
+/* The slot to write next. Has the lines of a later slot brought here with write intent, so that its
+ * stores need not wait for them. The consumer may not be done with that slot: then it fetches the
+ * lines back, which costs time and nothing else. */
+CK_CC_FORCE_INLINE static unsigned char *ipc_spsc_next_(const struct ipc_spsc_producer *p,
+                                                        uint64_t tail, size_t stride)
 {
-    if (CK_CC_UNLIKELY(p->tail == p->limit) && ipc_spsc_full_(p) != 0)
-        return NULL;
+    unsigned char *slot = ipc_ring_slot_(p->slots, p->mask, tail, stride);
+
     if (stride <= IPC_RING_LEAD_) {
         size_t slots = IPC_RING_LEAD_ / (stride > IPC_RING_LINE ? stride : IPC_RING_LINE), i;
-        unsigned char *lead = ipc_ring_slot_(p->slots, p->mask, p->tail + slots, stride);
+        unsigned char *lead = ipc_ring_slot_(p->slots, p->mask, tail + slots, stride);
 
         for (i = 0; i < stride; i += IPC_RING_LINE)
             ck_pr_rfo(lead + i);
     }
-    return ipc_ring_slot_(p->slots, p->mask, p->tail, stride);
+    return slot;
+}
+
+CK_CC_FORCE_INLINE static unsigned char *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t stride)
+{
+    if (CK_CC_UNLIKELY(p->tail == p->limit) && ipc_spsc_full_(p) != 0)
+        return NULL;
+    return ipc_spsc_next_(p, p->tail, stride);
 }
 
 CK_CC_FORCE_INLINE static void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
-                                              size_t stride)
+                                              uint64_t tail, size_t stride)
 {
     /* Without it the sequence could be seen before the payload. Partner: the load fence in
      * ipc_spsc_look_. */
     ck_pr_fence_store();
-    ck_pr_store_64(ipc_ring_sequence_(slot, stride), p->tail + 1);
-    p->tail++;
+    ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
+    p->tail = tail + 1;
 }
 
 CK_CC_FORCE_INLINE static int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t stride)
 {
     if (CK_CC_UNLIKELY(p->tail == p->limit))
         return -EINVAL;
-    ipc_spsc_send_(p, ipc_ring_slot_(p->slots, p->mask, p->tail, stride), stride);
+    ipc_spsc_send_(p, ipc_ring_slot_(p->slots, p->mask, p->tail, stride), p->tail, stride);
     return 0;
 }
 
@@ -588,12 +596,18 @@ CK_CC_FORCE_INLINE static int ipc_spsc_push_(struct ipc_spsc_producer *p, const 
                                              size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
-    unsigned char *slot = ipc_spsc_claim_(p, stride);
+    uint64_t tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
+    unsigned char *slot;
 
-    if (CK_CC_UNLIKELY(slot == NULL))
-        return p->error != 0 ? p->error : -EAGAIN;
+    if (CK_CC_UNLIKELY(tail == p->limit)) {
+        int rc = ipc_spsc_full_(p);
+
+        if (rc != 0)
+            return rc;
+    }
+    slot = ipc_spsc_next_(p, tail, stride);
     ipc_ring_put_(slot, (const unsigned char *)message, bytes);
-    ipc_spsc_send_(p, slot, stride);
+    ipc_spsc_send_(p, slot, tail, stride);
     return 0;
 }
 
@@ -1114,7 +1128,7 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
             rc = NAME##_producer_wait(p, deadline);                                                \
             rc = rc != 0 ? rc : NAME##_push(p, message);                                           \
         }                                                                                          \
-        if (CK_CC_LIKELY(rc == 0))                                                                 \
+        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(p->raw.ring->data_bell)))                  \
             (void)ipc_notify_post(&p->data);                                                       \
         return rc;                                                                                 \
     }                                                                                              \
