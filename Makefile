@@ -3,6 +3,7 @@
 #   make deps bench   install what is missing, measure this machine
 #   make deps check   install what is missing, run all tests
 #   make soak         the long tests: ten million waits, kills at every single instruction
+#   make torture      every ring stopped and killed at every single instruction (an hour)
 #   make              the benchmark and the examples, in build/
 #   make install      the headers, to $(DESTDIR)$(PREFIX)/include
 
@@ -40,6 +41,10 @@ soak: | build
 	IPC_NOTIFY_WAITS=10000000 build/test_notify thorough
 	IPC_NOTIFY_WAITS=10000000 build/test_notify no_wake_is_missed
 
+torture: | build
+	$(CC) -O1 -g $(WARN) -I. tests/torture.c -o build/torture
+	build/torture
+
 install:
 	install -d $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include
@@ -50,4 +55,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: all deps bench check soak install clean
+.PHONY: all deps bench check soak torture install clean

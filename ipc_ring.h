@@ -3,9 +3,10 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * One producer, one consumer, in any two threads or processes of one machine that see the same
- * memory, at whatever addresses. A message costs one cache line transfer between the cores, no
- * lock and no system call. Needs Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * Between any threads or processes of one machine that see the same memory, at whatever addresses:
+ * SPSC, one producer and one consumer, and MPMC, MPSC, SPMC, many at one end or both. A message
+ * costs one cache line transfer between the cores, no lock and no system call. Needs Concurrency Kit
+ * (libck-dev) and libc; C99 to C23, C++11 to C++23.
  *
  *     #include "ipc_ring.h"
  *
@@ -27,13 +28,30 @@
  * With ipc_notify.h included as well there are calls that sleep: ticks_send(&out, &t, deadline) and
  * ticks_recv(&in, &t, deadline).
  *
+ *     IPC_MPMC(jobs, struct job)                        // many producers, many consumers
+ *     jobs_init(mem, size, 4096, IPC_MPMC_AT_LEAST_ONCE);
+ *
+ *     struct jobs_consumer in;                          // in each worker
+ *     const struct job *j;
+ *     jobs_consume(&in, mem, size, ipc_shm_peer(&seg)); // who says who is dead
+ *     while ((j = jobs_peek(&in)) != NULL) {            // ours
+ *         run(j);
+ *         jobs_release(&in);                            // killed before that: another gets it
+ *     }
+ *
  * Contract
- *   - Every message that push or commit accepted is popped once, whole and in order.
+ *   - Every message that push or commit accepted is popped once, whole and in order: with many
+ *     producers each one's in its order, and all by claim.
  *   - Neither side can hold up the other longer than the ring is full or empty: a peer that is
  *     slow, stopped or killed, at any instruction, costs its own next message and nothing else.
  *   - A killed producer's half-written message was never there. A killed consumer's successor sees
  *     again at most the messages taken since the last publication of its position: _replay says
- *     how many that may be, 0 for none.
+ *     how many that may be, 0 for none. With many, whoever is killed between claim and commit loses
+ *     what it had claimed; between peek and release its message is lost, or handed out again, as
+ *     the ring was made; both are counted (_losses). Handed out again is out of order, and may be
+ *     a second time.
+ *   - With many, who is stopped in the middle costs the others its slot until it goes on; then its
+ *     call gets through all the same. Whoever finds the slot of someone dead in the way frees it.
  *   - The shared memory is not trusted. Geometry is checked and copied into the handle at attach;
  *     whatever a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside
  *     the ring and no endless loop. -EBADMSG sticks to the handle.
@@ -43,7 +61,9 @@
  * Caveats
  *   - One producer and one consumer means that. Attaching a second one is refused with -EBUSY
  *     while the first lives; the proof of its death is the business of struct ipc_peer below.
- *     Fix for two producers: two rings.
+ *     Fix for two producers: IPC_MPSC, at a third to a half of the speed, or two rings.
+ *   - With many, a thread that ends in a live process without detaching keeps what it held, and its
+ *     seat (there are 256). Without struct ipc_peer so does a killed process.
  *   - Polling burns a core. Fix: ipc_notify.h, below.
  *   - The capacity is fixed. push into a full ring is refused, nothing is overwritten. Fix: retry,
  *     drop or widen: that is policy, and yours.
@@ -66,6 +86,25 @@
  *   consumer that has caught up with a streaming producer holds back a little, as long as each look
  *   then finds several messages, so that it does not fight over the line that is being written. It
  *   does not hold back where its last look found the ring empty: a lone message is not delayed.
+ *
+ *   With many at an end the last word of a slot says all about it: lap (position / capacity), state,
+ *   and the name of whoever works on it. It changes by compare-and-swap only, so a claim and its
+ *   claimant's name become visible in one step, and nobody can commit into a lap that is not his.
+ *   Head and tail are hints; each handle keeps a place of its own and walks on from there.
+ *
+ *       (L,FREE) --claim--> (L,WRITING,k) --commit--> (L,FULL) --peek--> (L,READING,c)
+ *         |                      |                       |                  |      |
+ *         |                      | passed over           | pop        release      | passed over by
+ *         |                      | by a consumer         |                  |      | a producer
+ *         |                      v                       v                  v      v
+ *         '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
+ *                       k comes back, or is dead                c comes back, or is dead
+ *
+ *   Who is slow is passed over after some looks, if there is something behind him: his slot is left
+ *   out of that lap, and each later lap that comes by stamps its number on it before going on, so
+ *   that whoever frees it knows for which lap. Pop copies first and takes by compare-and-swap then:
+ *   what it copied counts only if that succeeds. push_n claims up to 16 slots by the word of the
+ *   first. A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
  */
 #ifndef IPC_RING_H
 #define IPC_RING_H 1
@@ -121,17 +160,22 @@ struct ipc_peer {
 #define IPC_RING_SWAPPED 0x04030201u /* and by one of the other */
 #define IPC_RING_LINE 64u            /* of the layout, whatever the machine's: it must not differ */
 
-/* The shared part. Private to this file; tests and tools may look. */
-struct ipc_spsc_shared {
-    /* Constant after init. magic is stored last: before it nothing here counts. */
+/* What every ring begins with. Constant after init. magic is stored last: before it nothing here
+ * counts. */
+struct ipc_ring_shared_ {
     uint64_t magic;
     uint32_t abi;
     uint32_t order; /* IPC_RING_ORDER */
     uint32_t line;  /* IPC_RING_LINE */
-    uint32_t pad;
+    uint32_t how;
     uint64_t bytes;    /* of one message */
     uint64_t capacity; /* slots */
-    unsigned char pad0[24];
+    unsigned char pad[24];
+};
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_spsc_shared {
+    struct ipc_ring_shared_ is;
     /* Who holds each end: an ipc_peer id, 0 for nobody. Compare-and-swap by who attaches. */
     uint64_t producer;
     uint64_t consumer;
@@ -169,19 +213,72 @@ CK_CC_FORCE_INLINE static size_t ipc_ring_stride_(size_t bytes)
                         : (need + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
 }
 
+/* What rings of a kind have in common. */
+struct ipc_ring_kind_ {
+    const char *name;
+    uint64_t magic;
+    uint32_t abi;
+    size_t header;
+    size_t stride;
+};
+
+CK_CC_INLINE static size_t ipc_ring_footprint_(const struct ipc_ring_kind_ *kind, size_t bytes,
+                                               uint64_t capacity)
+{
+    if (bytes == 0 || bytes > SIZE_MAX / 4 || capacity == 0 || (capacity & (capacity - 1)) != 0 ||
+        capacity > (SIZE_MAX / 2 - kind->header) / kind->stride)
+        return 0;
+    return kind->header + kind->stride * (size_t)capacity;
+}
+
+CK_CC_INLINE static struct ipc_ring_kind_ ipc_spsc_kind_(size_t bytes)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not an SPSC ring; magic";
+    kind.magic = IPC_SPSC_MAGIC;
+    kind.abi = IPC_SPSC_ABI;
+    kind.header = sizeof(struct ipc_spsc_shared);
+    kind.stride = ipc_ring_stride_(bytes);
+    return kind;
+}
+
 /* The bytes of a ring, or 0 where that is no ring: message of 0 bytes, capacity not a power of two,
  * product beyond the address space. */
 CK_CC_INLINE static size_t ipc_spsc_footprint(size_t bytes, uint64_t capacity)
 {
-    if (bytes == 0 || bytes > SIZE_MAX / 4 || capacity == 0 || (capacity & (capacity - 1)) != 0 ||
-        capacity > (SIZE_MAX / 2 - sizeof(struct ipc_spsc_shared)) / ipc_ring_stride_(bytes))
-        return 0;
-    return sizeof(struct ipc_spsc_shared) + ipc_ring_stride_(bytes) * (size_t)capacity;
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
+
+    return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
 CK_CC_INLINE static int ipc_ring_aligned_(const void *mem)
 {
     return mem != NULL && (uintptr_t)mem % IPC_RING_LINE == 0;
+}
+
+CK_CC_INLINE static int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                       size_t bytes, uint64_t capacity, uint32_t how)
+{
+    struct ipc_ring_shared_ *r = (struct ipc_ring_shared_ *)mem;
+    size_t footprint = ipc_ring_footprint_(kind, bytes, capacity);
+
+    if (footprint == 0 || !ipc_ring_aligned_(mem))
+        return -EINVAL;
+    if (size < footprint)
+        return -ENOSPC;
+    ck_pr_store_64(&r->magic, 0); /* first: if we die here there is no ring */
+    memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
+    r->abi = kind->abi;
+    r->order = IPC_RING_ORDER;
+    r->line = IPC_RING_LINE;
+    r->how = how;
+    r->bytes = bytes;
+    r->capacity = capacity;
+    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(&r->magic, kind->magic);
+    return 0;
 }
 
 /*
@@ -196,24 +293,9 @@ CK_CC_INLINE static int ipc_ring_aligned_(const void *mem)
  */
 CK_CC_INLINE static int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint64_t capacity)
 {
-    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
-    size_t footprint = ipc_spsc_footprint(bytes, capacity);
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
 
-    if (footprint == 0 || !ipc_ring_aligned_(mem))
-        return -EINVAL;
-    if (size < footprint)
-        return -ENOSPC;
-    ck_pr_store_64(&r->magic, 0); /* first: if we die here there is no ring */
-    memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
-    r->abi = IPC_SPSC_ABI;
-    r->order = IPC_RING_ORDER;
-    r->line = IPC_RING_LINE;
-    r->bytes = bytes;
-    r->capacity = capacity;
-    /* Without it an attach could see the magic before the ring. Partner: ipc_spsc_check_. */
-    ck_pr_fence_store();
-    ck_pr_store_64(&r->magic, IPC_SPSC_MAGIC);
-    return 0;
+    return ipc_ring_init_(mem, size, &kind, bytes, capacity, 0);
 }
 
 /* ------------------------------------------------------------------ handles */
@@ -257,36 +339,36 @@ CK_CC_INLINE static int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char
 }
 
 /* Reads the geometry once, checks it against the caller's, and says what does not match. */
-CK_CC_INLINE static int ipc_spsc_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
-                                        uint64_t *capacity)
+CK_CC_INLINE static int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                        size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {
-    const struct ipc_spsc_shared *r = (const struct ipc_spsc_shared *)mem;
+    const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
     uint64_t magic, there;
     size_t footprint;
 
     if (me != NULL && me->id == 0)
         return -EINVAL; /* why is said by whoever could not give one */
-    if (!ipc_ring_aligned_(mem) || size < sizeof *r || bytes == 0)
+    if (!ipc_ring_aligned_(mem) || size < kind->header || bytes == 0)
         return ipc_ring_refuse_(me, -EINVAL, "ring memory misaligned or too small; bytes", size,
-                                sizeof *r);
+                                kind->header);
     magic = ck_pr_load_64(&r->magic);
-    /* Without it the fields could be older than the magic. Partner: in ipc_spsc_init. */
+    /* Without it the fields could be older than the magic. Partner: in ipc_ring_init_. */
     ck_pr_fence_load();
     if (magic == 0)
-        return ipc_ring_refuse_(me, -EAGAIN, "ring not initialised yet; magic", 0, IPC_SPSC_MAGIC);
+        return ipc_ring_refuse_(me, -EAGAIN, "ring not initialised yet; magic", 0, kind->magic);
     if ((there = ck_pr_load_32(&r->order)) == IPC_RING_SWAPPED)
         return ipc_ring_refuse_(me, -EPROTO, "ring of another byte order", there, IPC_RING_ORDER);
-    if (magic != IPC_SPSC_MAGIC || there != IPC_RING_ORDER)
-        return ipc_ring_refuse_(me, -EPROTO, "not an SPSC ring; magic", magic, IPC_SPSC_MAGIC);
-    if ((there = ck_pr_load_32(&r->abi)) != IPC_SPSC_ABI)
-        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, IPC_SPSC_ABI);
+    if (magic != kind->magic || there != IPC_RING_ORDER)
+        return ipc_ring_refuse_(me, -EPROTO, kind->name, magic, kind->magic);
+    if ((there = ck_pr_load_32(&r->abi)) != kind->abi)
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, kind->abi);
     if ((there = ck_pr_load_32(&r->line)) != IPC_RING_LINE)
         return ipc_ring_refuse_(me, -EPROTO, "ring of another cache line size", there,
                                 IPC_RING_LINE);
     if ((there = ck_pr_load_64(&r->bytes)) != bytes)
         return ipc_ring_refuse_(me, -EPROTO, "message size differs; bytes", there, bytes);
     *capacity = ck_pr_load_64(&r->capacity);
-    footprint = ipc_spsc_footprint(bytes, *capacity);
+    footprint = ipc_ring_footprint_(kind, bytes, *capacity);
     if (footprint == 0 || footprint > size)
         return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; slots and bytes",
                                 *capacity, size);
@@ -388,8 +470,9 @@ CK_CC_INLINE static int ipc_spsc_produce(struct ipc_spsc_producer *p, void *mem,
                                          size_t bytes, struct ipc_peer *me)
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
     uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
-    int rc = ipc_spsc_check_(mem, size, bytes, me, &capacity);
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->producer, me, id);
@@ -418,8 +501,9 @@ CK_CC_INLINE static int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem,
                                          size_t bytes, struct ipc_peer *me)
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
     uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
-    int rc = ipc_spsc_check_(mem, size, bytes, me, &capacity);
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->consumer, me, id);
@@ -865,6 +949,1138 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
                : 0;
 }
 
+/* ------------------------------------------------------------------ many at an end: layout */
+
+#define IPC_MPMC_TYPE 0x636d706du                   /* "mpmc" */
+#define IPC_MPMC_MAGIC UINT64_C(0x31636d706d5f6369) /* "ic_mpmc1" */
+#define IPC_MPMC_ABI 1u
+#define IPC_MPMC_SEATS 256u
+
+/* How a ring is made: ipc_mpmc_init. */
+#define IPC_MPMC_AT_MOST_ONCE                                                                      \
+    0u                            /* what a consumer held when it was killed is lost, and counted  \
+                                   */
+#define IPC_MPMC_AT_LEAST_ONCE 1u /* ... is handed out again */
+#define IPC_MPMC_ONE_PRODUCER 2u  /* at a time: SPMC */
+#define IPC_MPMC_ONE_CONSUMER 4u  /* MPSC */
+
+/* Whoever is attached sits on one: a slot names the seat of who works on it. */
+struct ipc_mpmc_seat_ {
+    uint64_t id;         /* an ipc_peer id, 0: free. Compare-and-swap by who attaches */
+    uint64_t generation; /* of those who sat here; added to by who does */
+};
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_mpmc_shared {
+    struct ipc_ring_shared_ is; /* its how: IPC_MPMC_... */
+    /* Added to by whoever frees what the dead have left. */
+    uint64_t aborted; /* claims that were never committed, in messages */
+    uint64_t lost;    /* messages that died with their consumer */
+    uint64_t again;   /* messages that were handed out again; consumers look for them */
+    uint64_t end[2];  /* where one is all: who holds it, as in struct ipc_spsc_shared */
+    unsigned char pad1[24];
+    /* Hints: about where the next claim and the next message are. Stored by anyone; the slots say
+     * the truth. */
+    uint64_t tail;
+    unsigned char pad2[120];
+    uint64_t head;
+    unsigned char pad3[120];
+    unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
+    unsigned char space_bell[64];
+    struct ipc_mpmc_seat_ seat[IPC_MPMC_SEATS];
+    /* capacity slots of ipc_mpmc_stride_(bytes) each */
+};
+
+IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
+IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
+IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPMC_SEATS)
+
+/* The last word of a slot says all about it: lap (41 bits), name (16), slots of the run - 1 (4),
+ * state (3). Of a FULL one the run is of how many are FULL from there on, at least. */
+#define IPC_MPMC_FREE_ 0u    /* nobody has claimed it in this lap */
+#define IPC_MPMC_WRITING_ 1u /* claimed by the producer named, as the first of a run */
+#define IPC_MPMC_FULL_ 2u    /* a message is there */
+#define IPC_MPMC_READING_ 3u /* taken by the consumer named */
+#define IPC_MPMC_HELD_ 4u    /* was WRITING when it was passed over: not part of this lap */
+#define IPC_MPMC_KEPT_ 5u    /* was READING */
+#define IPC_MPMC_STATE_ UINT64_C(7)
+#define IPC_MPMC_RUN_ UINT64_C(8)
+#define IPC_MPMC_RUN_MAX_ 16u
+#define IPC_MPMC_RUNS_ (IPC_MPMC_RUN_ * (IPC_MPMC_RUN_MAX_ - 1))
+#define IPC_MPMC_NAME_ (UINT64_C(0xffff) << 7)
+#define IPC_MPMC_LAP_ (UINT64_C(1) << 23)
+
+#define IPC_MPMC_PATIENCE_ 128u /* looks at who is in the way, before it is passed over */
+#define IPC_MPMC_ASK_ 16u       /* slots ahead of which lines are asked for */
+#define IPC_MPMC_PUBLISH_ 16u   /* positions between two stores of a hint */
+
+/* Slots are whole lines: neighbours would fight over a shared one. */
+CK_CC_FORCE_INLINE static size_t ipc_mpmc_stride_(size_t bytes)
+{
+    return (bytes + sizeof(uint64_t) + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
+}
+
+CK_CC_FORCE_INLINE static unsigned ipc_mpmc_state_(uint64_t word)
+{
+    return (unsigned)(word & IPC_MPMC_STATE_);
+}
+
+CK_CC_FORCE_INLINE static unsigned ipc_mpmc_run_(uint64_t word)
+{
+    return (unsigned)(word / IPC_MPMC_RUN_ % IPC_MPMC_RUN_MAX_) + 1;
+}
+
+/* ------------------------------------------------------------------ handles */
+
+/* What both ends have. Private to their thread; no field is for the caller. */
+struct ipc_mpmc {
+    unsigned char *slots;
+    uint64_t mask;
+    unsigned shift; /* position >> shift is its lap */
+    unsigned looks; /* at what is in stuck */
+    uint64_t stuck; /* who is in the way */
+    uint64_t next;  /* position to try; private, as the hint of this end is not */
+    uint64_t ready; /* positions below are known to be for us */
+    uint64_t me;    /* name, where it is in a word */
+    uint64_t mine;  /* the word of the slot that we hold */
+    uint64_t held;  /* its position */
+    int claimed;    /* 1: we hold it */
+    uint64_t bytes;
+    struct ipc_mpmc_shared *ring;
+    struct ipc_mpmc_seat_ *seat;
+    uint64_t *end; /* where we are the only one, who is; or NULL */
+    uint64_t id;
+    int (*alive)(void *, uint64_t); /* of struct ipc_peer */
+    void *arg;
+    uint32_t how;
+    int idle;      /* the last look found nothing */
+    unsigned hold; /* ck_pr_stall()s before the next look */
+    unsigned met;  /* slots that others hold */
+    unsigned busy; /* others were first not long ago */
+    int error;     /* sticks */
+};
+
+struct ipc_mpmc_producer {
+    struct ipc_mpmc m;
+};
+
+struct ipc_mpmc_consumer {
+    struct ipc_mpmc m;
+    uint64_t again; /* ring->again when we looked for it */
+};
+
+/* The word of a position's lap, FREE. */
+CK_CC_FORCE_INLINE static uint64_t ipc_mpmc_lap_(const struct ipc_mpmc *m, uint64_t position)
+{
+    return (position >> m->shift) * IPC_MPMC_LAP_;
+}
+
+CK_CC_FORCE_INLINE static unsigned char *ipc_mpmc_slot_(const struct ipc_mpmc *m, uint64_t position,
+                                                        size_t stride)
+{
+    return ipc_ring_slot_(m->slots, m->mask, position, stride);
+}
+
+CK_CC_FORCE_INLINE static uint64_t *ipc_mpmc_at_(const struct ipc_mpmc *m, uint64_t position,
+                                                 size_t stride)
+{
+    return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
+}
+
+/* ------------------------------------------------------------------ the slow, the dead */
+
+/* Is who is named in the word dead? The word was read before. */
+CK_CC_INLINE static int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
+{
+    const struct ipc_mpmc_seat_ *seat = &m->ring->seat[word / 128 % IPC_MPMC_SEATS];
+    uint64_t id, generation;
+
+    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_sit_. */
+    ck_pr_fence_load();
+    generation = ck_pr_load_64(&seat->generation);
+    ck_pr_fence_load();
+    id = ck_pr_load_64(&seat->id);
+    if (generation % 256 != word / 128 / IPC_MPMC_SEATS % 256)
+        return 1; /* another sits there now */
+    if (id == IPC_RING_ANYONE_ || m->alive == NULL)
+        return 0;
+    return id == 0 || m->alive(m->arg, id) == 0;
+}
+
+/* Frees a slot or run that we hold, for the lap after the last in which it was passed over. */
+CK_CC_INLINE static void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned run,
+                                        size_t stride)
+{
+    uint64_t *at = ipc_mpmc_at_(m, position, stride), word, lap;
+    unsigned tries, i;
+
+    for (tries = 0; tries < 1000; tries++) {
+        word = ck_pr_load_64(at);
+        lap = word / IPC_MPMC_LAP_;
+        position = (lap << m->shift) + (position & m->mask);
+        for (i = 1; i < run; i++)
+            ck_pr_store_64(ipc_mpmc_at_(m, position + i, stride),
+                           ipc_mpmc_lap_(m, position + i) + IPC_MPMC_LAP_);
+        /* Without it a producer could write while we read, or find the rest of the run as it was.
+         * Partner: the acquire fence in ipc_mpmc_claim_. */
+        ck_pr_fence_release();
+        if (ck_pr_cas_64(at, word, (lap + 1) * IPC_MPMC_LAP_))
+            return;
+    }
+}
+
+/* Frees what the dead holder of the word had. 1 when something changed. */
+CK_CC_INLINE static int ipc_mpmc_bury_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
+                                       size_t stride)
+{
+    uint64_t *at = ipc_mpmc_at_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
+    unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_(word);
+    int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_KEPT_;
+
+    if (read && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0)
+        then = lap + IPC_MPMC_FULL_;
+    else if (run == 1)
+        then = lap + IPC_MPMC_LAP_;
+    else
+        then = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_HELD_;
+    if (!ck_pr_cas_64(at, word, then))
+        return 0;
+    (void)ck_pr_faa_64(!read                                     ? &m->ring->aborted
+                       : ipc_mpmc_state_(then) == IPC_MPMC_FULL_ ? &m->ring->again
+                                                                 : &m->ring->lost,
+                       run);
+    if (ipc_mpmc_state_(then) == IPC_MPMC_HELD_)
+        ipc_mpmc_free_(m, position, run, stride);
+    return 1;
+}
+
+/* Who holds this slot is in the way: is it time to go on without? Before that 0, and a pause. */
+CK_CC_INLINE static int ipc_mpmc_impatient_(struct ipc_mpmc *m, uint64_t word)
+{
+    if (word != m->stuck) {
+        m->stuck = word;
+        m->looks = 0;
+    }
+    if (m->looks == IPC_MPMC_PATIENCE_)
+        return 1;
+    m->looks++;
+    ck_pr_stall();
+    return 0;
+}
+
+/* Frees the slot if its holder is dead, else has it left out of this lap. */
+CK_CC_INLINE static void ipc_mpmc_pass_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
+                                        size_t stride)
+{
+    uint64_t to = word + (IPC_MPMC_HELD_ - IPC_MPMC_WRITING_);
+
+    if (ipc_mpmc_state_(word) == IPC_MPMC_READING_)
+        to = word + IPC_MPMC_LAP_ + (IPC_MPMC_KEPT_ - IPC_MPMC_READING_);
+    if (ipc_mpmc_dead_(m, word))
+        (void)ipc_mpmc_bury_(m, position, word, stride);
+    else
+        (void)ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, to);
+}
+
+/* Others were first: goes on behind the hint, if that is further. */
+CK_CC_INLINE static uint64_t ipc_mpmc_catch_up_(struct ipc_mpmc *m, const uint64_t *hint,
+                                                uint64_t next)
+{
+    uint64_t there = ck_pr_load_64(hint);
+
+    /* Without it the slots could be older than the hint, or than what made us go on, and look
+     * corrupt. Partners: the release fences before the hint is stored, and before each claim. */
+    ck_pr_fence_load();
+    m->busy = 64;
+    return (int64_t)(there - next) > 0 ? there : next;
+}
+
+/* Tells newcomers how far we are: each time while others are busy at this end, else now and then.
+ */
+CK_CC_FORCE_INLINE static void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint)
+{
+    if (m->busy > 0 || m->next % IPC_MPMC_PUBLISH_ == 0) {
+        m->busy -= m->busy > 0;
+        ck_pr_fence_release(); /* partner: in ipc_mpmc_catch_up_ */
+        ck_pr_store_64(hint, m->next);
+    }
+}
+
+/* ------------------------------------------------------------------ the producers' path */
+
+/* Claims the next position, and as many of the n - 1 behind it as are free. Returns how many,
+ * beginning at m->next, or -EAGAIN or -EBADMSG. */
+CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsigned n)
+{
+    uint64_t steps;
+    int caught_up = 0;
+
+    if (m->error != 0)
+        return m->error;
+    for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
+        uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride);
+        uint64_t word = ck_pr_load_64(at), next;
+        int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - lap);
+        unsigned state = ipc_mpmc_state_(word), run = 1;
+
+        if (word == lap) {
+            while (run < n &&
+                   ck_pr_load_64(ipc_mpmc_at_(m, p + run, stride)) == ipc_mpmc_lap_(m, p + run))
+                run++;
+            ck_pr_fence_release(); /* partner: in ipc_mpmc_catch_up_ */
+            if (ck_pr_cas_64(at, word,
+                             lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_)) {
+                /* Without it we could write while the consumer of the lap before still reads.
+                 * Partners: the release fences before a slot becomes FREE. */
+                ck_pr_fence_acquire();
+                return (int)run;
+            }
+            continue;
+        }
+        if (ahead >= 0) { /* someone else's */
+            m->next = p + (ahead == 0 && (state == IPC_MPMC_WRITING_ || state == IPC_MPMC_HELD_)
+                               ? ipc_mpmc_run_(word)
+                               : 1);
+            if (!caught_up)
+                m->next = ipc_mpmc_catch_up_(m, &m->ring->tail, m->next);
+            caught_up = 1;
+            ck_pr_fence_load(); /* as in ipc_mpmc_catch_up_ */
+            continue;
+        }
+        if (ahead != -(int64_t)IPC_MPMC_LAP_ || state == IPC_MPMC_FREE_)
+            return m->error = -EBADMSG;
+        run = ipc_mpmc_run_(word);
+        if (state == IPC_MPMC_HELD_ || state == IPC_MPMC_KEPT_) {
+            m->met++;
+            if ((m->met & (m->met - 1)) != 0 && m->met % 64 != 0)
+                ;
+            else if (ipc_mpmc_dead_(m, word)) {
+                (void)ipc_mpmc_bury_(m, p, word, stride);
+                continue;
+            }
+            /* The stamp comes before anyone goes on: who comes back frees it for the lap after. */
+            (void)ck_pr_cas_64(at, word, word + IPC_MPMC_LAP_);
+            continue;
+        }
+        if (state != IPC_MPMC_READING_)
+            return -EAGAIN; /* full */
+        /* Is this consumer all that is between us and a free slot? */
+        next = ck_pr_load_64(ipc_mpmc_at_(m, p + 1, stride));
+        if (next != ipc_mpmc_lap_(m, p + 1)) {
+            if (m->met++ % 64 == 0 && ipc_mpmc_dead_(m, word) && ipc_mpmc_bury_(m, p, word, stride))
+                continue;
+            return -EAGAIN;
+        }
+        if (ipc_mpmc_impatient_(m, word))
+            ipc_mpmc_pass_(m, p, word, stride);
+    }
+    return -EAGAIN;
+}
+
+/* Publishes the run that was claimed. 0, or -ESTALE: it was passed over, and is free again. */
+CK_CC_INLINE static int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run,
+                                             size_t stride)
+{
+    uint64_t lap = ipc_mpmc_lap_(m, p);
+    unsigned i;
+
+    for (i = 1; i < run; i++) /* nobody looks at these until the first is FULL */
+        ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride),
+                       ipc_mpmc_lap_(m, p + i) + (run - 1 - i) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_);
+    ck_pr_fence_release(); /* as in ipc_mpmc_publish_ */
+    if (ck_pr_cas_64(ipc_mpmc_at_(m, p, stride),
+                     lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
+                     lap + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_))
+        return 0;
+    ipc_mpmc_free_(m, p, run, stride);
+    return -ESTALE;
+}
+
+/* Copies by words that are loaded and stored whole: a consumer that came late may be reading them
+ * while we write, and drops what it read. */
+CK_CC_FORCE_INLINE static void ipc_mpmc_put_(unsigned char *slot, const void *message, size_t bytes)
+{
+    const unsigned char *from = (const unsigned char *)message;
+    uint64_t *to = (uint64_t *)(void *)slot, word;
+
+    for (; bytes >= 8; bytes -= 8, from += 8) {
+        memcpy(&word, from, 8);
+        ck_pr_store_64(to++, word);
+    }
+    if (bytes > 0) {
+        word = 0;
+        memcpy(&word, from, bytes);
+        ck_pr_store_64(to, word);
+    }
+}
+
+CK_CC_FORCE_INLINE static void ipc_mpmc_get_(void *message, unsigned char *slot, size_t bytes)
+{
+    unsigned char *to = (unsigned char *)message;
+    uint64_t *from = (uint64_t *)(void *)slot, word;
+
+    for (; bytes >= 8; bytes -= 8, to += 8) {
+        word = ck_pr_load_64(from++);
+        memcpy(to, &word, 8);
+    }
+    if (bytes > 0) {
+        word = ck_pr_load_64(from);
+        memcpy(to, &word, bytes);
+    }
+}
+
+CK_CC_FORCE_INLINE static void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t position,
+                                              size_t stride)
+{
+    size_t i;
+
+    for (i = 0; i < stride; i += IPC_RING_LINE)
+        ck_pr_rfo(ipc_mpmc_slot_(m, position, stride) + i);
+}
+
+/* Is the slot of that position in the state that this end waits for? If so, how many are at least.
+ */
+CK_CC_FORCE_INLINE static unsigned ipc_mpmc_ready_(const struct ipc_mpmc *m, uint64_t position,
+                                                   size_t stride, uint64_t state)
+{
+    uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, position, stride));
+
+    return (word & ~IPC_MPMC_RUNS_) == ipc_mpmc_lap_(m, position) + state ? ipc_mpmc_run_(word) : 0;
+}
+
+/* The known run is used up: looks how far the slots from m->next on are in the state that this end
+ * waits for, as ipc_spsc_look_ does, and asks for their lines with write intent. Only for those:
+ * the others are being worked on by the other end, or will be before us. */
+CK_CC_INLINE static void ipc_mpmc_look_(struct ipc_mpmc *m, size_t stride, uint64_t state)
+{
+    uint64_t ahead = m->mask + 1 < IPC_RING_AHEAD_ ? m->mask + 1 : IPC_RING_AHEAD_, i;
+    unsigned run = ipc_mpmc_ready_(m, m->next, stride, state);
+
+    if (m->idle) {
+        m->idle = 0; /* a lone message or run, likely: touch no other line */
+        ahead = run + (run == 0);
+    } else if (!ipc_mpmc_ready_(m, m->next + ahead - 1, stride, state)) {
+        /* Close behind. Let the others get away before touching their lines. */
+        for (i = 0; i < m->hold; i++)
+            ck_pr_stall();
+        while (ahead > run && !ipc_mpmc_ready_(m, m->next + ahead - 1, stride, state))
+            ahead /= 2;
+        ahead = ahead > run ? ahead : run + (run == 0);
+        if (ahead == 1)
+            m->hold /= 2;
+        else if (m->hold < IPC_RING_HOLD_)
+            m->hold = 2 * m->hold + 1;
+    }
+    m->ready = m->next + ahead;
+    for (i = 0; i < ahead && i < IPC_MPMC_ASK_; i++)
+        ipc_mpmc_lead_(m, m->next + i, stride);
+}
+
+/* Before an operation at position p. */
+CK_CC_FORCE_INLINE static void ipc_mpmc_ask_(struct ipc_mpmc *m, uint64_t p, size_t stride,
+                                             uint64_t state)
+{
+    if (CK_CC_UNLIKELY((int64_t)(p - m->ready) >= 0))
+        ipc_mpmc_look_(m, stride, state);
+    else if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_ASK_)
+        ipc_mpmc_lead_(m, p + IPC_MPMC_ASK_, stride);
+}
+
+/* Nothing to do at this end. */
+CK_CC_INLINE static int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
+{
+    m->idle = 1;
+    m->hold = 0;
+    m->ready = m->next;
+    return rc;
+}
+
+/* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_. One
+ * producer has nobody to claim against: the slot stays FREE until the message is there. */
+CK_CC_FORCE_INLINE static int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
+                                            uint64_t *claimed)
+{
+    uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride);
+    int rc;
+
+    if (CK_CC_UNLIKELY((m->error | m->claimed) != 0))
+        return m->error != 0 ? m->error : -EBUSY;
+    if (stride <= IPC_RING_LEAD_)
+        ipc_mpmc_ask_(m, p, stride, IPC_MPMC_FREE_);
+    if (CK_CC_LIKELY(ck_pr_load_64(at) == lap)) {
+        *claimed = lap;
+        if ((how & IPC_MPMC_ONE_PRODUCER) == 0) {
+            *claimed += m->me + IPC_MPMC_WRITING_;
+            ck_pr_fence_release(); /* partner: in ipc_mpmc_catch_up_ */
+        }
+        if ((how & IPC_MPMC_ONE_PRODUCER) != 0 || CK_CC_LIKELY(ck_pr_cas_64(at, lap, *claimed))) {
+            ck_pr_fence_acquire(); /* as in ipc_mpmc_claim_ */
+            return 0;
+        }
+    }
+    rc = ipc_mpmc_claim_(m, stride, 1);
+    *claimed = ipc_mpmc_lap_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+    return rc < 0 ? ipc_mpmc_dry_(m, rc) : 0;
+}
+
+/* Publishes the one that was claimed. 0, or -ESTALE: it was passed over. */
+CK_CC_FORCE_INLINE static int ipc_mpmc_publish_(struct ipc_mpmc *m, uint64_t p, uint64_t claimed,
+                                                size_t stride)
+{
+    uint64_t *at = ipc_mpmc_at_(m, p, stride), full = ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_;
+
+    /* Without it FULL could be seen before the payload. Partner: the load fence in ipc_mpmc_pop_.
+     */
+    ck_pr_fence_release();
+    if (ipc_mpmc_state_(claimed) == IPC_MPMC_FREE_)
+        ck_pr_store_64(at, full); /* one producer: nobody changes what is FREE */
+    else if (CK_CC_UNLIKELY(!ck_pr_cas_64(at, claimed, full)))
+        return -ESTALE;
+    return 0;
+}
+
+CK_CC_FORCE_INLINE static int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *message,
+                                             size_t bytes, uint32_t how)
+{
+    struct ipc_mpmc *m = &h->m;
+    size_t stride = ipc_mpmc_stride_(bytes);
+    uint64_t p, claimed;
+
+    for (;;) {
+        int rc = ipc_mpmc_one_(m, stride, how, &claimed);
+
+        if (CK_CC_UNLIKELY(rc != 0))
+            return rc;
+        p = m->next;
+        m->next = p + 1;
+        if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
+            ipc_mpmc_hint_(m, &m->ring->tail);
+        ipc_mpmc_put_(ipc_mpmc_slot_(m, p, stride), message, bytes);
+        if (CK_CC_LIKELY(ipc_mpmc_publish_(m, p, claimed, stride) == 0)) {
+            if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not before: a successor begins there */
+                ipc_mpmc_hint_(m, &m->ring->tail);
+            return 0;
+        }
+        ipc_mpmc_free_(m, p, 1, stride);
+    }
+}
+
+/* A run is claimed and published by one compare-and-swap each. */
+CK_CC_FORCE_INLINE static int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h,
+                                                   const void *messages, size_t bytes, size_t n)
+{
+    struct ipc_mpmc *m = &h->m;
+    size_t stride = ipc_mpmc_stride_(bytes), done = 0;
+    const unsigned char *from = (const unsigned char *)messages;
+
+    if (CK_CC_UNLIKELY((m->error | m->claimed) != 0))
+        return m->error != 0 ? m->error : -EBUSY;
+    while (done < n) {
+        unsigned want = n - done < IPC_MPMC_RUN_MAX_ ? (unsigned)(n - done) : IPC_MPMC_RUN_MAX_, i;
+        uint64_t p;
+        int run;
+
+        if ((int64_t)(m->next + want + IPC_MPMC_ASK_ - m->ready) > 0)
+            ipc_mpmc_look_(m, stride, IPC_MPMC_FREE_);
+        run = ipc_mpmc_claim_(m, stride, want);
+        p = m->next;
+        if (run < 0)
+            return done > 0 ? (int64_t)done : ipc_mpmc_dry_(m, run);
+        m->next = p + (unsigned)run;
+        ipc_mpmc_hint_(m, &m->ring->tail);
+        for (i = 0; i < (unsigned)run; i++) {
+            if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_ASK_)
+                ipc_mpmc_lead_(m, p + i + IPC_MPMC_ASK_, stride);
+            ipc_mpmc_put_(ipc_mpmc_slot_(m, p + i, stride), from + (done + i) * bytes, bytes);
+        }
+        if (ipc_mpmc_commit_run_(m, p, (unsigned)run, stride) == 0)
+            done += (unsigned)run;
+    }
+    return (int64_t)done;
+}
+
+/* The claimed slot, or NULL. */
+CK_CC_FORCE_INLINE static unsigned char *ipc_mpmc_claim_one_(struct ipc_mpmc_producer *h,
+                                                             size_t stride, uint32_t how)
+{
+    struct ipc_mpmc *m = &h->m;
+
+    if (m->claimed == 0) {
+        if (ipc_mpmc_one_(m, stride, how, &m->mine) != 0)
+            return NULL;
+        m->held = m->next;
+        m->claimed = 1;
+        if (ipc_mpmc_state_(m->mine) != IPC_MPMC_FREE_) {
+            m->next++;
+            ipc_mpmc_hint_(m, &m->ring->tail);
+        }
+    }
+    return ipc_mpmc_slot_(m, m->held, stride);
+}
+
+CK_CC_FORCE_INLINE static int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t stride)
+{
+    struct ipc_mpmc *m = &h->m;
+    uint64_t from, to, word;
+    size_t i;
+
+    if (m->claimed == 0)
+        return -EINVAL;
+    while (CK_CC_UNLIKELY(ipc_mpmc_publish_(m, m->held, m->mine, stride) != 0)) {
+        /* Passed over: the message moves to the position that is next now. */
+        int rc = ipc_mpmc_claim_(m, stride, 1);
+
+        if (rc < 0)
+            return rc;
+        word = ipc_mpmc_lap_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+        from = m->held;
+        to = m->next++;
+        for (i = 0; i < stride - sizeof word; i += sizeof word)
+            ck_pr_store_64((uint64_t *)(void *)(ipc_mpmc_slot_(m, to, stride) + i),
+                           *(const uint64_t *)(void *)(ipc_mpmc_slot_(m, from, stride) + i));
+        ipc_mpmc_free_(m, from, 1, stride);
+        m->held = to;
+        m->mine = word;
+    }
+    if (ipc_mpmc_state_(m->mine) == IPC_MPMC_FREE_)
+        m->next++;
+    ipc_mpmc_hint_(m, &m->ring->tail);
+    m->claimed = 0;
+    return 0;
+}
+/* ------------------------------------------------------------------ the consumers' path */
+
+/* Is there something behind a producer that is in the way? */
+CK_CC_INLINE static int ipc_mpmc_behind_(struct ipc_mpmc *m, uint64_t p, size_t stride)
+{
+    uint64_t steps;
+
+    for (steps = 0; steps <= m->mask; steps++) {
+        uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride)), lap = ipc_mpmc_lap_(m, p);
+        unsigned state = ipc_mpmc_state_(word);
+
+        if ((word & ~(IPC_MPMC_LAP_ - 1)) != lap || state == IPC_MPMC_FREE_)
+            return 0;
+        if (state == IPC_MPMC_FULL_)
+            return 1;
+        p += state == IPC_MPMC_WRITING_ || state == IPC_MPMC_HELD_ ? ipc_mpmc_run_(word) : 1;
+    }
+    return 0;
+}
+
+/* Finds the next message, at m->next or further, and says in *position and *word where. 0, -EAGAIN
+ * or -EBADMSG. */
+CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
+{
+    uint64_t steps;
+    int caught_up = 0;
+
+    if (m->error != 0)
+        return m->error;
+    for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
+        uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p);
+        int64_t ahead;
+        unsigned state;
+
+        *word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
+        ahead = (int64_t)((*word & ~(IPC_MPMC_LAP_ - 1)) - lap);
+        state = ipc_mpmc_state_(*word);
+        if (state == IPC_MPMC_FULL_ && (ahead == 0 || ahead == -(int64_t)IPC_MPMC_LAP_))
+            return 0; /* of the lap before: handed out again */
+        if (ahead < 0)
+            return ahead == -(int64_t)IPC_MPMC_LAP_ &&
+                           (state == IPC_MPMC_READING_ || state >= IPC_MPMC_HELD_)
+                       ? -EAGAIN
+                       : (m->error = -EBADMSG);
+        if (ahead == 0 && state == IPC_MPMC_FREE_)
+            return -EAGAIN;
+        if (ahead == 0 && state == IPC_MPMC_WRITING_) {
+            if (!ipc_mpmc_impatient_(m, *word))
+                continue;
+            if (!ipc_mpmc_behind_(m, p + ipc_mpmc_run_(*word), stride))
+                return -EAGAIN;
+            ipc_mpmc_pass_(m, p, *word, stride);
+            continue;
+        }
+        m->next = p + (ahead == 0 && state == IPC_MPMC_HELD_ ? ipc_mpmc_run_(*word) : 1);
+        if (!caught_up)
+            m->next = ipc_mpmc_catch_up_(m, &m->ring->head, m->next);
+        caught_up = 1;
+        ck_pr_fence_load(); /* as there */
+    }
+    return -EAGAIN;
+}
+
+/* The slot of the oldest message, at *position with *word, beyond the slots that are known. What
+ * was handed out again lies behind us: looks for that once it is told of. 0, -EAGAIN or -EBADMSG.
+ */
+CK_CC_INLINE static int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t stride,
+                                         uint64_t *position, uint64_t *word)
+{
+    struct ipc_mpmc *m = &h->m;
+    uint64_t again, i;
+    int rc = ipc_mpmc_find_(m, stride, word);
+
+    *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
+    if (rc == 0)
+        return 0;
+    (void)ipc_mpmc_dry_(m, rc);
+    again = ck_pr_load_64(&m->ring->again);
+    for (i = 0; rc == -EAGAIN && again != h->again && i <= m->mask; i++) {
+        *word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
+        *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
+        if (ipc_mpmc_state_(*word) == IPC_MPMC_FULL_ && (int64_t)(*position - m->next) < 0)
+            return 0;
+    }
+    h->again = again;
+    return rc;
+}
+
+/* Another has the message, or it is free: goes on behind it. */
+CK_CC_FORCE_INLINE static void ipc_mpmc_after_(struct ipc_mpmc *m, uint64_t position)
+{
+    if (CK_CC_LIKELY(position == m->next)) {
+        m->next = position + 1;
+        ipc_mpmc_hint_(m, &m->ring->head);
+    }
+}
+
+CK_CC_INLINE static void ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t stride)
+{
+    struct ipc_mpmc *m = &h->m;
+
+    ipc_mpmc_free_(m, m->held, 1, stride);
+    if ((m->how & IPC_MPMC_ONE_CONSUMER) != 0)
+        ipc_mpmc_after_(m, m->held); /* not before: a successor begins at the hint */
+    m->claimed = 0;
+}
+
+/* Takes the oldest message for us, until release. NULL: there is none, or it is corrupt. */
+CK_CC_FORCE_INLINE static unsigned char *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t stride,
+                                                        uint32_t how)
+{
+    struct ipc_mpmc *m = &h->m;
+    uint64_t position, word, taken;
+
+    while (m->claimed == 0) {
+        if (ipc_mpmc_search_(h, stride, &position, &word) != 0)
+            return NULL;
+        taken = word;
+        if ((how & IPC_MPMC_ONE_CONSUMER) == 0) {
+            taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->me + IPC_MPMC_READING_;
+            if (!ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, taken))
+                continue;
+            ipc_mpmc_after_(m, position);
+        }
+        /* Without it the payload could be older than FULL. Partner: in ipc_mpmc_commit_. */
+        ck_pr_fence_acquire();
+        m->mine = taken;
+        m->held = position;
+        m->claimed = 1;
+    }
+    return ipc_mpmc_slot_(m, m->held, stride);
+}
+
+CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message,
+                                            size_t bytes, uint32_t how)
+{
+    struct ipc_mpmc *m = &h->m;
+    size_t stride = ipc_mpmc_stride_(bytes);
+
+    if (CK_CC_UNLIKELY(m->claimed != 0)) { /* the one that was peeked */
+        memcpy(message, ipc_mpmc_slot_(m, m->held, stride), bytes);
+        ipc_mpmc_release_(h, stride);
+        return 0;
+    }
+    if (CK_CC_UNLIKELY(m->error != 0))
+        return m->error;
+    for (;;) {
+        uint64_t p = m->next, word, free, *at = ipc_mpmc_at_(m, p, stride);
+
+        ipc_mpmc_ask_(m, p, stride, IPC_MPMC_FULL_);
+        word = ck_pr_load_64(at);
+        if (CK_CC_UNLIKELY((word & ~IPC_MPMC_RUNS_) != ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_)) {
+            int rc = ipc_mpmc_search_(h, stride, &p, &word);
+
+            if (rc != 0)
+                return rc;
+            at = ipc_mpmc_at_(m, p, stride);
+        }
+        /* Without it the payload could be older than FULL. Partner: in ipc_mpmc_commit_. */
+        ck_pr_fence_load();
+        ipc_mpmc_get_(message, ipc_mpmc_slot_(m, p, stride), bytes);
+        /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_. */
+        ck_pr_fence_release();
+        free = (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_LAP_;
+        if ((how & IPC_MPMC_ONE_CONSUMER) != 0) /* nobody else changes what is FULL */
+            ck_pr_store_64(at, free);
+        else if (CK_CC_UNLIKELY(!ck_pr_cas_64(at, word, free)))
+            continue; /* another was first; what we read may be torn */
+        ipc_mpmc_after_(m, p);
+        return 0;
+    }
+}
+
+CK_CC_FORCE_INLINE static int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *messages,
+                                                  size_t bytes, size_t n, uint32_t how)
+{
+    unsigned char *to = (unsigned char *)messages;
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < n && (rc = ipc_mpmc_pop_(h, to + i * bytes, bytes, how)) == 0; i++)
+        ;
+    return i > 0 ? (int64_t)i : rc;
+}
+
+/* ------------------------------------------------------------------ many at an end: init, attach
+ */
+
+CK_CC_INLINE static struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not an MPMC ring; magic";
+    kind.magic = IPC_MPMC_MAGIC;
+    kind.abi = IPC_MPMC_ABI;
+    kind.header = sizeof(struct ipc_mpmc_shared);
+    kind.stride = ipc_mpmc_stride_(bytes);
+    return kind;
+}
+
+/* The bytes of a ring, or 0, as ipc_spsc_footprint. */
+CK_CC_INLINE static size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
+
+    return ipc_ring_footprint_(&kind, bytes, capacity);
+}
+
+/*
+ * Makes an empty ring, as ipc_spsc_init. how: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, with
+ * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER where that is all there will be at a time.
+ *
+ *   0
+ *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`, or both of the last
+ */
+CK_CC_INLINE static int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capacity,
+                                      unsigned how)
+{
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
+
+    if (how > 7 || (how & 6) == 6)
+        return -EINVAL;
+    return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
+}
+
+/* Counts and forgets what the dead, or only `id`, have left. */
+CK_CC_INLINE static int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
+{
+    size_t stride = ipc_mpmc_stride_((size_t)m->bytes);
+    int64_t found = 0;
+    uint64_t i;
+
+    for (i = 0; m->ring != NULL && i <= m->mask; i++) {
+        uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
+        unsigned state = ipc_mpmc_state_(word);
+
+        if (state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ||
+            (id != 0 && ck_pr_load_64(&m->ring->seat[word / 128 % IPC_MPMC_SEATS].id) != id) ||
+            !ipc_mpmc_dead_(m, word))
+            continue;
+        found += ipc_mpmc_bury_(m, i, word, stride);
+    }
+    return found;
+}
+
+/* Takes a seat, from nobody or from the dead. */
+CK_CC_INLINE static int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
+{
+    uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
+
+    for (i = 0; i < IPC_MPMC_SEATS; i++) {
+        struct ipc_mpmc_seat_ *seat = &m->ring->seat[i];
+        uint64_t holder = ck_pr_load_64(&seat->id);
+
+        if (holder != 0 && (holder == id || holder == IPC_RING_ANYONE_ || me == NULL ||
+                            me->alive == NULL || me->alive(me->arg, holder) != 0))
+            continue;
+        if (!ck_pr_cas_64(&seat->id, holder, id))
+            continue;
+        m->seat = seat;
+        m->id = id;
+        /* Without them the seat could be older than a word with our name. Partner: ipc_mpmc_dead_,
+         * which reads the other way round. */
+        ck_pr_fence_store();
+        m->me = (i + (ck_pr_faa_64(&seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * 128;
+        ck_pr_fence_store();
+        if (holder != 0)
+            (void)ipc_mpmc_recover_(m, 0); /* before its generation comes round */
+        return 0;
+    }
+    return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", IPC_MPMC_SEATS,
+                            IPC_MPMC_SEATS);
+}
+
+/* Attaches to one end: 0 the producers', 1 the consumers'. */
+CK_CC_INLINE static int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size_t bytes,
+                                         struct ipc_peer *me, unsigned how, int end)
+{
+    struct ipc_mpmc_shared *r = (struct ipc_mpmc_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
+    uint64_t capacity;
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
+
+    memset(m, 0, sizeof *m);
+    if (rc == 0 && ((m->how = ck_pr_load_32(&r->is.how)) & ~1u) != (how & ~1u))
+        rc = ipc_ring_refuse_(me, -EPROTO, "ring with other ends; kind", m->how, how);
+    if (rc != 0)
+        return m->error = rc;
+    m->ring = r;
+    m->slots = (unsigned char *)mem + sizeof *r;
+    m->mask = capacity - 1;
+    for (m->shift = 0; capacity >> m->shift > 1; m->shift++)
+        ;
+    m->bytes = bytes;
+    m->alive = me != NULL ? me->alive : NULL;
+    m->arg = me != NULL ? me->arg : NULL;
+    m->end =
+        (how & (end ? IPC_MPMC_ONE_CONSUMER : IPC_MPMC_ONE_PRODUCER)) != 0 ? &r->end[end] : NULL;
+    rc =
+        m->end != NULL ? ipc_ring_take_end_(m->end, me, me != NULL ? me->id : IPC_RING_ANYONE_) : 0;
+    if (rc == 0 && (rc = ipc_mpmc_sit_(m, me)) != 0 && m->end != NULL)
+        ipc_ring_leave_end_(m->end, me != NULL ? me->id : IPC_RING_ANYONE_);
+    if (rc != 0) {
+        m->ring = NULL;
+        return m->error = rc;
+    }
+    m->error = 0;
+    m->idle = 1;
+    m->ready = m->next = ck_pr_load_64(end ? &r->head : &r->tail);
+    ck_pr_fence_load(); /* as in ipc_mpmc_catch_up_ */
+    return 0;
+}
+
+CK_CC_INLINE static void ipc_mpmc_leave_(struct ipc_mpmc *m)
+{
+    if (m->ring != NULL) {
+        ipc_ring_leave_end_(&m->seat->id, m->id);
+        if (m->end != NULL)
+            ipc_ring_leave_end_(m->end, m->id);
+    }
+    memset(m, 0, sizeof *m);
+    m->error = -EINVAL;
+}
+
+/* ------------------------------------------------------------------ many at an end: the calls */
+
+/*
+ * Attaches a producer. A handle is for one thread, a process may have several. `me` and its alive
+ * are copied; NULL where nobody's death can be proven.
+ *
+ *   0
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce; -EPROTO also for a ring with other ends
+ *   -EUSERS  all IPC_MPMC_SEATS seats are taken
+ *   -EBUSY   one producer is all there may be, and it is not proven dead
+ */
+CK_CC_INLINE static int ipc_mpmc_produce(struct ipc_mpmc_producer *p, void *mem, size_t size,
+                                         size_t bytes, struct ipc_peer *me, unsigned how)
+{
+    return ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
+}
+
+/* Attaches a consumer; as ipc_mpmc_produce. */
+CK_CC_INLINE static int ipc_mpmc_consume(struct ipc_mpmc_consumer *c, void *mem, size_t size,
+                                         size_t bytes, struct ipc_peer *me, unsigned how)
+{
+    int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
+
+    c->again = 0; /* what was handed out again before we came is for us, too */
+    return rc;
+}
+
+/*
+ * Copies one message in. Lock-free: a call is held up only by others that get through. Consumers
+ * and producers that are slow, stopped or dead are passed over; the ring is full when every slot
+ * has a message or is in the hands of one of them.
+ *
+ *   0
+ *   -EAGAIN    the ring is full
+ *   -EMSGSIZE  bytes is not the ring's message size
+ *   -EBUSY     a slot is claimed: commit or cancel it first
+ *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -EINVAL    the handle is not attached, or what its attach said
+ */
+CK_CC_INLINE static int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message,
+                                      size_t bytes)
+{
+    return p->m.error != 0       ? p->m.error
+           : bytes == p->m.bytes ? ipc_mpmc_push_(p, message, bytes, p->m.how)
+                                 : -EMSGSIZE;
+}
+
+/* Copies up to n messages in, from an array, up to 16 at a time visible at once. Returns how many
+ * went in, 0 for n = 0, or the errors of ipc_mpmc_push when none did. Lock-free. */
+CK_CC_INLINE static int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *messages,
+                                            size_t bytes, size_t n)
+{
+    return p->m.error != 0       ? p->m.error
+           : bytes == p->m.bytes ? ipc_mpmc_push_n_(p, messages, bytes, n)
+                                 : -EMSGSIZE;
+}
+
+/* Push without a copy: the slot to write to, 64-byte aligned; the same one again until commit or
+ * cancel. NULL: the ring is full, or ipc_mpmc_producer_error. One that is held for long is passed
+ * over; then commit moves the message. Lock-free. */
+CK_CC_INLINE static void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
+{
+    return p->m.error == 0 ? ipc_mpmc_claim_one_(p, ipc_mpmc_stride_((size_t)p->m.bytes), p->m.how)
+                           : NULL;
+}
+
+/* Sends the claimed slot. 0; -EINVAL: none is claimed; -EAGAIN: it was passed over, and the ring is
+ * full now: it stays claimed, commit again; -EBADMSG. Lock-free. */
+CK_CC_INLINE static int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
+{
+    return ipc_mpmc_commit_(p, ipc_mpmc_stride_((size_t)p->m.bytes));
+}
+
+/* Takes the oldest message out, by a copy; what was peeked, if anything. Until it returns the
+ * message is in the ring: a consumer that is stopped or killed in here costs nothing, one that is
+ * killed before the caller has used what it got loses that. Lock-free.
+ *
+ *   0
+ *   -EAGAIN    the ring is empty, or all that is there is still being written
+ *   -EMSGSIZE, -EBADMSG, -EINVAL  as of ipc_mpmc_push
+ */
+CK_CC_INLINE static int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t bytes)
+{
+    return c->m.error != 0       ? c->m.error
+           : bytes == c->m.bytes ? ipc_mpmc_pop_(c, message, bytes, c->m.how)
+                                 : -EMSGSIZE;
+}
+
+/* Takes up to n. Returns how many, 0 for n = 0, or the errors of ipc_mpmc_pop when none was there.
+ * Lock-free. */
+CK_CC_INLINE static int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages,
+                                           size_t bytes, size_t n)
+{
+    return c->m.error != 0       ? c->m.error
+           : bytes == c->m.bytes ? ipc_mpmc_pop_n_(c, messages, bytes, n, c->m.how)
+                                 : -EMSGSIZE;
+}
+
+/* Takes the oldest message without a copy: it is ours until release, and the same is returned again
+ * until then. If we are killed before that it is lost, or handed out again, as the ring was made.
+ * NULL: none is there, or ipc_mpmc_consumer_error. Lock-free. */
+CK_CC_INLINE static const void *ipc_mpmc_peek(struct ipc_mpmc_consumer *c)
+{
+    return c->m.error == 0 ? ipc_mpmc_peek_(c, ipc_mpmc_stride_((size_t)c->m.bytes), c->m.how)
+                           : NULL;
+}
+
+/* Is done with what was peeked. 0, or -EINVAL: nothing was. Lock-free. */
+CK_CC_INLINE static int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
+{
+    if (c->m.claimed == 0)
+        return -EINVAL;
+    ipc_mpmc_release_(c, ipc_mpmc_stride_((size_t)c->m.bytes));
+    return 0;
+}
+
+/* Frees all that the dead process id, or for id 0 any, had in its hands, and looks at every slot
+ * for that. The other calls do it for what is in their way. Returns how many slots or runs. A few
+ * system calls for each; wait-free. */
+CK_CC_INLINE static int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64_t id)
+{
+    return ipc_mpmc_recover_(&p->m, id);
+}
+
+CK_CC_INLINE static int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64_t id)
+{
+    return ipc_mpmc_recover_(&c->m, id);
+}
+
+/* Gives a claimed slot back unsent. Wait-free. */
+CK_CC_INLINE static void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
+{
+    struct ipc_mpmc *m = &p->m;
+
+    if (m->claimed != 0 && ipc_mpmc_state_(m->mine) != IPC_MPMC_FREE_)
+        ipc_mpmc_free_(m, m->held, 1, ipc_mpmc_stride_((size_t)m->bytes));
+    m->claimed = 0;
+}
+
+/* Leaves the ring; a claimed slot is cancelled. Wait-free. */
+CK_CC_INLINE static void ipc_mpmc_producer_detach(struct ipc_mpmc_producer *p)
+{
+    ipc_mpmc_cancel(p);
+    ipc_mpmc_leave_(&p->m);
+}
+
+/* Leaves the ring; what was peeked and not released is handed out again. Lock-free. */
+CK_CC_INLINE static void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
+{
+    struct ipc_mpmc *m = &c->m;
+    unsigned tries;
+
+    for (tries = 0; m->claimed != 0 && tries < 1000; tries++) {
+        uint64_t *at = ipc_mpmc_at_(m, m->held, ipc_mpmc_stride_((size_t)m->bytes));
+        uint64_t word = ck_pr_load_64(at);
+
+        if (ipc_mpmc_state_(word) == IPC_MPMC_FULL_)
+            break; /* one consumer: it is still there */
+        if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_FULL_)) {
+            (void)ck_pr_faa_64(&m->ring->again, 1);
+            break;
+        }
+    }
+    ipc_mpmc_leave_(m);
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt. */
+CK_CC_INLINE static int ipc_mpmc_producer_error(const struct ipc_mpmc_producer *p)
+{
+    return p->m.error;
+}
+
+CK_CC_INLINE static int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
+{
+    return c->m.error;
+}
+
+/* What the dead have cost since init, as far as it was found. */
+struct ipc_mpmc_losses {
+    uint64_t aborted; /* messages that were claimed and never committed */
+    uint64_t lost;    /* messages that died with the consumer that had peeked them */
+    uint64_t again;   /* messages that were handed out again */
+};
+
+CK_CC_INLINE static struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
+{
+    struct ipc_mpmc_losses l = {0, 0, 0};
+
+    if (m->ring != NULL) {
+        l.aborted = ck_pr_load_64(&m->ring->aborted);
+        l.lost = ck_pr_load_64(&m->ring->lost);
+        l.again = ck_pr_load_64(&m->ring->again);
+    }
+    return l;
+}
+
+/* Wait-free. */
+CK_CC_INLINE static struct ipc_mpmc_losses
+ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
+{
+    return ipc_mpmc_losses_(&p->m);
+}
+
+CK_CC_INLINE static struct ipc_mpmc_losses
+ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
+{
+    return ipc_mpmc_losses_(&c->m);
+}
+
 /* ------------------------------------------------------------------ typed rings */
 
 /*
@@ -1029,6 +2245,127 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
     }
 
 /*
+ * IPC_MPMC(NAME, TYPE), IPC_MPSC(NAME, TYPE) and IPC_SPMC(NAME, TYPE) do the same for many
+ * producers and consumers, one consumer, or one producer: NAME_init(mem, size, capacity, how),
+ * NAME_produce, NAME_push ... NAME_losses as the calls of ipc_mpmc_ above. With ipc_shm.h they also
+ * make
+ *
+ *   int NAME_make(struct ipc_shm *, const char *name, uint64_t capacity, unsigned how)
+ *       Makes the ring in the segment if it is not there. Errors of ipc_shm_make and ipc_mpmc_init.
+ *   int NAME_producer_open(struct NAME_producer *, struct ipc_shm *, const char *name)
+ *   int NAME_consumer_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
+ *       Attach to it, and wait for it as ipc_shm_find does. Errors of that and ipc_mpmc_produce.
+ */
+#define IPC_MPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, 0u)
+#define IPC_MPSC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_CONSUMER)
+#define IPC_SPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_PRODUCER)
+#define IPC_MPMC_OF_(NAME, TYPE, ENDS)                                                             \
+    IPC_MPMC_TYPED_(NAME, TYPE, ENDS)                                                              \
+    IPC_RING_PASTE_(IPC_MPMC_SEGMENT_, IPC_SHM_H)(NAME)
+
+#define IPC_MPMC_TYPED_(NAME, TYPE, ENDS)                                                          \
+    IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
+    struct NAME##_producer {                                                                       \
+        struct ipc_mpmc_producer raw;                                                              \
+    };                                                                                             \
+    struct NAME##_consumer {                                                                       \
+        struct ipc_mpmc_consumer raw;                                                              \
+    };                                                                                             \
+    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
+    {                                                                                              \
+        return ipc_mpmc_footprint(sizeof(TYPE), capacity);                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t capacity, unsigned how)   \
+    {                                                                                              \
+        return ipc_mpmc_init(mem, size, sizeof(TYPE), capacity, how | (ENDS));                     \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_produce(struct NAME##_producer *p, void *mem, size_t size,      \
+                                           struct ipc_peer *me)                                    \
+    {                                                                                              \
+        return ipc_mpmc_produce(&p->raw, mem, size, sizeof(TYPE), me, ENDS);                       \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consume(struct NAME##_consumer *c, void *mem, size_t size,      \
+                                           struct ipc_peer *me)                                    \
+    {                                                                                              \
+        return ipc_mpmc_consume(&c->raw, mem, size, sizeof(TYPE), me, ENDS);                       \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const TYPE *message)            \
+    {                                                                                              \
+        return ipc_mpmc_push_(&p->raw, message, sizeof(TYPE), ENDS);                               \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages,     \
+                                              size_t n)                                            \
+    {                                                                                              \
+        return ipc_mpmc_push_n_(&p->raw, messages, sizeof(TYPE), n);                               \
+    }                                                                                              \
+    CK_CC_INLINE static TYPE *NAME##_claim(struct NAME##_producer *p)                              \
+    {                                                                                              \
+        return (TYPE *)(void *)ipc_mpmc_claim_one_(&p->raw, ipc_mpmc_stride_(sizeof(TYPE)), ENDS); \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p)                               \
+    {                                                                                              \
+        return ipc_mpmc_commit_(&p->raw, ipc_mpmc_stride_(sizeof(TYPE)));                          \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
+    {                                                                                              \
+        ipc_mpmc_cancel(&p->raw);                                                                  \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_error(const struct NAME##_producer *p)                 \
+    {                                                                                              \
+        return ipc_mpmc_producer_error(&p->raw);                                                   \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_producer_recover(struct NAME##_producer *p, uint64_t id)    \
+    {                                                                                              \
+        return ipc_mpmc_producer_recover(&p->raw, id);                                             \
+    }                                                                                              \
+    CK_CC_INLINE static struct ipc_mpmc_losses NAME##_producer_losses(                             \
+        const struct NAME##_producer *p)                                                           \
+    {                                                                                              \
+        return ipc_mpmc_producer_losses(&p->raw);                                                  \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_producer_detach(struct NAME##_producer *p)                     \
+    {                                                                                              \
+        ipc_mpmc_producer_detach(&p->raw);                                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                   \
+    {                                                                                              \
+        return ipc_mpmc_pop_(&c->raw, message, sizeof(TYPE), ENDS);                                \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)  \
+    {                                                                                              \
+        return ipc_mpmc_pop_n_(&c->raw, messages, sizeof(TYPE), n, ENDS);                          \
+    }                                                                                              \
+    CK_CC_INLINE static const TYPE *NAME##_peek(struct NAME##_consumer *c)                         \
+    {                                                                                              \
+        return (const TYPE *)(void *)ipc_mpmc_peek_(&c->raw, ipc_mpmc_stride_(sizeof(TYPE)),       \
+                                                    ENDS);                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c)                              \
+    {                                                                                              \
+        if (c->raw.m.claimed == 0)                                                                 \
+            return -EINVAL;                                                                        \
+        ipc_mpmc_release_(&c->raw, ipc_mpmc_stride_(sizeof(TYPE)));                                \
+        return 0;                                                                                  \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_error(const struct NAME##_consumer *c)                 \
+    {                                                                                              \
+        return ipc_mpmc_consumer_error(&c->raw);                                                   \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_consumer_recover(struct NAME##_consumer *c, uint64_t id)    \
+    {                                                                                              \
+        return ipc_mpmc_consumer_recover(&c->raw, id);                                             \
+    }                                                                                              \
+    CK_CC_INLINE static struct ipc_mpmc_losses NAME##_consumer_losses(                             \
+        const struct NAME##_consumer *c)                                                           \
+    {                                                                                              \
+        return ipc_mpmc_consumer_losses(&c->raw);                                                  \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_consumer_detach(struct NAME##_consumer *c)                     \
+    {                                                                                              \
+        ipc_mpmc_consumer_detach(&c->raw);                                                         \
+    }
+
+/*
  * How a ring finds a segment or a notifier while no header includes another: the include guards of
  * ipc_shm.h and ipc_notify.h have the value 1, and pasting one picks the macro that uses its calls.
  * Where it was never included its name stays as it is and picks the macro that makes nothing.
@@ -1146,6 +2483,41 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
             (void)ipc_notify_post(&c->space);                                                      \
         }                                                                                          \
         return rc;                                                                                 \
+    }
+
+#define IPC_MPMC_SEGMENT_IPC_SHM_H(NAME)
+#define IPC_MPMC_SEGMENT_1(NAME)                                                                   \
+    CK_CC_INLINE static int NAME##_make(struct ipc_shm *seg, const char *name, uint64_t capacity,  \
+                                        unsigned how)                                              \
+    {                                                                                              \
+        struct ipc_shm_object object;                                                              \
+        int rc = ipc_shm_make(seg, name, IPC_MPMC_TYPE, NAME##_footprint(capacity), &object);      \
+                                                                                                   \
+        if (rc == 0) {                                                                             \
+            rc = NAME##_init(object.mem, object.size, capacity, how);                              \
+            rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
+        }                                                                                          \
+        return rc == -EEXIST ? 0 : rc;                                                             \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_open(struct NAME##_producer *p, struct ipc_shm *seg,   \
+                                                 const char *name)                                 \
+    {                                                                                              \
+        struct ipc_shm_object object;                                                              \
+        int rc = ipc_shm_find(seg, name, IPC_MPMC_TYPE, &object);                                  \
+                                                                                                   \
+        memset(p, 0, sizeof *p);                                                                   \
+        return rc != 0 ? p->raw.m.error = rc                                                       \
+                       : NAME##_produce(p, object.mem, object.size, ipc_shm_peer(seg));            \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_open(struct NAME##_consumer *c, struct ipc_shm *seg,   \
+                                                 const char *name)                                 \
+    {                                                                                              \
+        struct ipc_shm_object object;                                                              \
+        int rc = ipc_shm_find(seg, name, IPC_MPMC_TYPE, &object);                                  \
+                                                                                                   \
+        memset(c, 0, sizeof *c);                                                                   \
+        return rc != 0 ? c->raw.m.error = rc                                                       \
+                       : NAME##_consume(c, object.mem, object.size, ipc_shm_peer(seg));            \
     }
 
 #define IPC_SPSC_SEGMENT_IPC_SHM_H(NAME, TYPE)

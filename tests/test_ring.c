@@ -158,17 +158,17 @@ static void attach_names_what_does_not_match(void **state)
         int rc;
         const char *why;
     } wrong[] = {
-        {offsetof(struct ipc_spsc_shared, magic), 0, 8, -EAGAIN, "not initialised"},
-        {offsetof(struct ipc_spsc_shared, magic), 12345, 8, -EPROTO, "not an SPSC ring"},
-        {offsetof(struct ipc_spsc_shared, order), IPC_RING_SWAPPED, 4, -EPROTO, "byte order"},
-        {offsetof(struct ipc_spsc_shared, order), 7, 4, -EPROTO, "not an SPSC ring"},
-        {offsetof(struct ipc_spsc_shared, abi), 2, 4, -EPROTO, "ABI: 2 there, 1 here"},
-        {offsetof(struct ipc_spsc_shared, line), 128, 4, -EPROTO, "line size: 128 there, 64 here"},
-        {offsetof(struct ipc_spsc_shared, bytes), 24, 8, -EPROTO, "bytes: 24 there, 16 here"},
-        {offsetof(struct ipc_spsc_shared, capacity), 0, 8, -EPROTO, "does not fit"},
-        {offsetof(struct ipc_spsc_shared, capacity), 3, 8, -EPROTO, "does not fit"},
-        {offsetof(struct ipc_spsc_shared, capacity), 8, 8, -EPROTO, "does not fit"},
-        {offsetof(struct ipc_spsc_shared, capacity), UINT64_C(1) << 59, 8, -EPROTO, "not fit"},
+        {offsetof(struct ipc_spsc_shared, is.magic), 0, 8, -EAGAIN, "not initialised"},
+        {offsetof(struct ipc_spsc_shared, is.magic), 12345, 8, -EPROTO, "not an SPSC ring"},
+        {offsetof(struct ipc_spsc_shared, is.order), IPC_RING_SWAPPED, 4, -EPROTO, "byte order"},
+        {offsetof(struct ipc_spsc_shared, is.order), 7, 4, -EPROTO, "not an SPSC ring"},
+        {offsetof(struct ipc_spsc_shared, is.abi), 2, 4, -EPROTO, "ABI: 2 there, 1 here"},
+        {offsetof(struct ipc_spsc_shared, is.line), 128, 4, -EPROTO, "line size: 128 there, 64 here"},
+        {offsetof(struct ipc_spsc_shared, is.bytes), 24, 8, -EPROTO, "bytes: 24 there, 16 here"},
+        {offsetof(struct ipc_spsc_shared, is.capacity), 0, 8, -EPROTO, "does not fit"},
+        {offsetof(struct ipc_spsc_shared, is.capacity), 3, 8, -EPROTO, "does not fit"},
+        {offsetof(struct ipc_spsc_shared, is.capacity), 8, 8, -EPROTO, "does not fit"},
+        {offsetof(struct ipc_spsc_shared, is.capacity), UINT64_C(1) << 59, 8, -EPROTO, "not fit"},
     };
     const int dead = 0;
     size_t size = ipc_spsc_footprint(16, 4), i;

@@ -64,6 +64,58 @@ int use_ring(void *mem, size_t size, struct ipc_peer *me)
     n += use_odds_produce(&op, mem, size, me) == 0 ? use_odds_push(&op, &odd) : 0;
     return (int)n;
 }
+IPC_MPMC(use_jobs, struct use_tick)
+IPC_MPSC(use_logs, struct use_odd)
+IPC_SPMC(use_feeds, struct use_tick)
+
+int64_t use_many(void *mem, size_t size, struct ipc_peer *me);
+int64_t use_many(void *mem, size_t size, struct ipc_peer *me)
+{
+    struct ipc_mpmc_producer p;
+    struct ipc_mpmc_consumer c;
+    struct use_jobs_producer jp;
+    struct use_jobs_consumer jc;
+    struct use_logs_producer lp;
+    struct use_logs_consumer lc;
+    struct use_feeds_producer fp;
+    struct use_feeds_consumer fc;
+    struct use_tick t[2];
+    struct use_odd odd;
+    int64_t n = 0;
+
+    memset(t, 0, sizeof t);
+    memset(&odd, 0, sizeof odd);
+    n += ipc_mpmc_init(mem, size, 8, 4, IPC_MPMC_AT_LEAST_ONCE);
+    n += ipc_mpmc_produce(&p, mem, size, 8, me, 0) + ipc_mpmc_consume(&c, mem, size, 8, me, 0);
+    n += ipc_mpmc_push(&p, &n, 8) + ipc_mpmc_push_n(&p, &n, 8, 1);
+    n += ipc_mpmc_claim(&p) != NULL ? ipc_mpmc_commit(&p) : 0;
+    ipc_mpmc_cancel(&p);
+    n += ipc_mpmc_pop(&c, &n, 8) + ipc_mpmc_pop_n(&c, &n, 8, 1);
+    n += ipc_mpmc_peek(&c) != NULL ? ipc_mpmc_release(&c) : 0;
+    n += ipc_mpmc_producer_error(&p) + ipc_mpmc_consumer_error(&c);
+    n += ipc_mpmc_producer_recover(&p, 0) + ipc_mpmc_consumer_recover(&c, 0);
+    n += (int64_t)(ipc_mpmc_producer_losses(&p).lost + ipc_mpmc_consumer_losses(&c).again);
+    ipc_mpmc_producer_detach(&p);
+    ipc_mpmc_consumer_detach(&c);
+    n += use_jobs_init(mem, use_jobs_footprint(4), 4, IPC_MPMC_AT_MOST_ONCE);
+    n += use_jobs_produce(&jp, mem, size, me) + use_jobs_consume(&jc, mem, size, me);
+    n += use_jobs_push(&jp, t) + use_jobs_push_n(&jp, t, 2);
+    if (use_jobs_claim(&jp) != NULL)
+        n += use_jobs_commit(&jp);
+    use_jobs_cancel(&jp);
+    n += use_jobs_pop(&jc, t) + use_jobs_pop_n(&jc, t, 2);
+    if (use_jobs_peek(&jc) != NULL)
+        n += use_jobs_release(&jc);
+    n += use_jobs_producer_error(&jp) + use_jobs_consumer_error(&jc);
+    n += use_jobs_producer_recover(&jp, 0) + use_jobs_consumer_recover(&jc, 0);
+    n += (int64_t)(use_jobs_producer_losses(&jp).lost + use_jobs_consumer_losses(&jc).lost);
+    use_jobs_producer_detach(&jp);
+    use_jobs_consumer_detach(&jc);
+    n += use_logs_produce(&lp, mem, size, me) + use_logs_consume(&lc, mem, size, me);
+    n += use_logs_push(&lp, &odd) + use_logs_pop(&lc, &odd);
+    n += use_feeds_produce(&fp, mem, size, me) + use_feeds_consume(&fc, mem, size, me);
+    return n + use_feeds_push(&fp, t) + use_feeds_pop(&fc, t);
+}
 #endif
 
 #ifdef IPC_SHM_H
@@ -140,6 +192,11 @@ int use_both(struct ipc_shm *seg)
     struct use_ticks_producer p;
     struct use_ticks_consumer c;
 
-    return use_ticks_create(&p, seg, "ticks", 4) + use_ticks_open(&c, seg, "ticks");
+    struct use_jobs_producer jp;
+    struct use_jobs_consumer jc;
+
+    return use_ticks_create(&p, seg, "ticks", 4) + use_ticks_open(&c, seg, "ticks") +
+           use_jobs_make(seg, "jobs", 4, IPC_MPMC_AT_LEAST_ONCE) +
+           use_jobs_producer_open(&jp, seg, "jobs") + use_jobs_consumer_open(&jc, seg, "jobs");
 }
 #endif
