@@ -5,8 +5,8 @@
  *
  * Between any threads or processes of one machine that see the same memory, at whatever addresses:
  * SPSC, one producer and one consumer, and MPMC, MPSC, SPMC, many at one end or both. A message
- * costs one cache line transfer between the cores, no lock and no system call. Needs Concurrency Kit
- * (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * costs one cache line transfer between the cores, no lock and no system call. Needs Concurrency
+ * Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
  *
  *     #include "ipc_ring.h"
  *
@@ -87,9 +87,9 @@
  *   then finds several messages, so that it does not fight over the line that is being written. It
  *   does not hold back where its last look found the ring empty: a lone message is not delayed.
  *
- *   With many at an end the last word of a slot says all about it: lap (position / capacity), state,
- *   and the name of whoever works on it. It changes by compare-and-swap only, so a claim and its
- *   claimant's name become visible in one step, and nobody can commit into a lap that is not his.
+ *   With many at an end the last word of a slot says all about it: lap (position / capacity),
+ * state, and the name of whoever works on it. It changes by compare-and-swap only, so a claim and
+ * its claimant's name become visible in one step, and nobody can commit into a lap that is not his.
  *   Head and tail are hints; each handle keeps a place of its own and walks on from there.
  *
  *       (L,FREE) --claim--> (L,WRITING,k) --commit--> (L,FULL) --peek--> (L,READING,c)
@@ -1003,6 +1003,7 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 #define IPC_MPMC_READING_ 3u /* taken by the consumer named */
 #define IPC_MPMC_HELD_ 4u    /* was WRITING when it was passed over: not part of this lap */
 #define IPC_MPMC_KEPT_ 5u    /* was READING */
+#define IPC_MPMC_AGAIN_ 6u   /* a message is there that a consumer had before */
 #define IPC_MPMC_STATE_ UINT64_C(7)
 #define IPC_MPMC_RUN_ UINT64_C(8)
 #define IPC_MPMC_RUN_MAX_ 16u
@@ -1012,7 +1013,10 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 
 #define IPC_MPMC_PATIENCE_ 128u /* looks at who is in the way, before it is passed over */
 #define IPC_MPMC_ASK_ 16u       /* slots ahead of which lines are asked for */
-#define IPC_MPMC_PUBLISH_ 16u   /* positions between two stores of a hint */
+#define IPC_MPMC_ODD_                                                                              \
+    1000 /* looks at a word that cannot be, before it is called corrupt: it may be                 \
+          * old, as those of a run that was held are skipped without a look */
+#define IPC_MPMC_PUBLISH_ 16u /* positions between two stores of a hint */
 
 /* Slots are whole lines: neighbours would fight over a shared one. */
 CK_CC_FORCE_INLINE static size_t ipc_mpmc_stride_(size_t bytes)
@@ -1028,6 +1032,16 @@ CK_CC_FORCE_INLINE static unsigned ipc_mpmc_state_(uint64_t word)
 CK_CC_FORCE_INLINE static unsigned ipc_mpmc_run_(uint64_t word)
 {
     return (unsigned)(word / IPC_MPMC_RUN_ % IPC_MPMC_RUN_MAX_) + 1;
+}
+
+/* How many positions this one is about, for those who go on. Nobody looks at the others of a run
+ * that is claimed or held, whose words say nothing, also if it is in a later lap by now: it could
+ * only be claimed there when they were all done with. */
+CK_CC_FORCE_INLINE static unsigned ipc_mpmc_past_(uint64_t word)
+{
+    unsigned state = ipc_mpmc_state_(word);
+
+    return state == IPC_MPMC_WRITING_ || state == IPC_MPMC_HELD_ ? ipc_mpmc_run_(word) : 1;
 }
 
 /* ------------------------------------------------------------------ handles */
@@ -1138,16 +1152,19 @@ CK_CC_INLINE static int ipc_mpmc_bury_(struct ipc_mpmc *m, uint64_t position, ui
     int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_KEPT_;
 
     if (read && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0)
-        then = lap + IPC_MPMC_FULL_;
+        then = lap + IPC_MPMC_AGAIN_;
     else if (run == 1)
         then = lap + IPC_MPMC_LAP_;
     else
         then = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_HELD_;
+    /* Without it the next could write while the dead, as the kernel orders it, still reads or
+     * writes. Partners: the fences after a claim and a take. */
+    ck_pr_fence_release();
     if (!ck_pr_cas_64(at, word, then))
         return 0;
-    (void)ck_pr_faa_64(!read                                     ? &m->ring->aborted
-                       : ipc_mpmc_state_(then) == IPC_MPMC_FULL_ ? &m->ring->again
-                                                                 : &m->ring->lost,
+    (void)ck_pr_faa_64(!read                                      ? &m->ring->aborted
+                       : ipc_mpmc_state_(then) == IPC_MPMC_AGAIN_ ? &m->ring->again
+                                                                  : &m->ring->lost,
                        run);
     if (ipc_mpmc_state_(then) == IPC_MPMC_HELD_)
         ipc_mpmc_free_(m, position, run, stride);
@@ -1213,7 +1230,7 @@ CK_CC_FORCE_INLINE static void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint
 CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsigned n)
 {
     uint64_t steps;
-    int caught_up = 0;
+    int caught_up = 0, odd = 0;
 
     if (m->error != 0)
         return m->error;
@@ -1238,17 +1255,19 @@ CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsig
             continue;
         }
         if (ahead >= 0) { /* someone else's */
-            m->next = p + (ahead == 0 && (state == IPC_MPMC_WRITING_ || state == IPC_MPMC_HELD_)
-                               ? ipc_mpmc_run_(word)
-                               : 1);
+            m->next = p + ipc_mpmc_past_(word);
             if (!caught_up)
                 m->next = ipc_mpmc_catch_up_(m, &m->ring->tail, m->next);
             caught_up = 1;
             ck_pr_fence_load(); /* as in ipc_mpmc_catch_up_ */
             continue;
         }
-        if (ahead != -(int64_t)IPC_MPMC_LAP_ || state == IPC_MPMC_FREE_)
-            return m->error = -EBADMSG;
+        if (ahead != -(int64_t)IPC_MPMC_LAP_ || state == IPC_MPMC_FREE_) {
+            if (odd++ == IPC_MPMC_ODD_)
+                return m->error = -EBADMSG;
+            ck_pr_stall();
+            continue;
+        }
         run = ipc_mpmc_run_(word);
         if (state == IPC_MPMC_HELD_ || state == IPC_MPMC_KEPT_) {
             m->met++;
@@ -1284,10 +1303,14 @@ CK_CC_INLINE static int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, uns
     uint64_t lap = ipc_mpmc_lap_(m, p);
     unsigned i;
 
+    /* Without it the payload could be older than a FULL further on in the run, which others may
+     * come to by a hint. Partner: the load fence in ipc_mpmc_pop_. */
+    ck_pr_fence_release();
     for (i = 1; i < run; i++) /* nobody looks at these until the first is FULL */
         ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride),
                        ipc_mpmc_lap_(m, p + i) + (run - 1 - i) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_);
-    ck_pr_fence_release(); /* as in ipc_mpmc_publish_ */
+    /* Without it the first could be FULL while the others seem FREE. Same partner. */
+    ck_pr_fence_release();
     if (ck_pr_cas_64(ipc_mpmc_at_(m, p, stride),
                      lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
                      lap + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_))
@@ -1536,8 +1559,9 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size
         from = m->held;
         to = m->next++;
         for (i = 0; i < stride - sizeof word; i += sizeof word)
-            ck_pr_store_64((uint64_t *)(void *)(ipc_mpmc_slot_(m, to, stride) + i),
-                           *(const uint64_t *)(void *)(ipc_mpmc_slot_(m, from, stride) + i));
+            ck_pr_store_64(
+                (uint64_t *)(void *)(ipc_mpmc_slot_(m, to, stride) + i),
+                ck_pr_load_64((const uint64_t *)(void *)(ipc_mpmc_slot_(m, from, stride) + i)));
         ipc_mpmc_free_(m, from, 1, stride);
         m->held = to;
         m->mine = word;
@@ -1561,9 +1585,9 @@ CK_CC_INLINE static int ipc_mpmc_behind_(struct ipc_mpmc *m, uint64_t p, size_t 
 
         if ((word & ~(IPC_MPMC_LAP_ - 1)) != lap || state == IPC_MPMC_FREE_)
             return 0;
-        if (state == IPC_MPMC_FULL_)
+        if (state == IPC_MPMC_FULL_ || state == IPC_MPMC_AGAIN_)
             return 1;
-        p += state == IPC_MPMC_WRITING_ || state == IPC_MPMC_HELD_ ? ipc_mpmc_run_(word) : 1;
+        p += ipc_mpmc_past_(word);
     }
     return 0;
 }
@@ -1573,7 +1597,7 @@ CK_CC_INLINE static int ipc_mpmc_behind_(struct ipc_mpmc *m, uint64_t p, size_t 
 CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
 {
     uint64_t steps;
-    int caught_up = 0;
+    int caught_up = 0, odd = 0;
 
     if (m->error != 0)
         return m->error;
@@ -1585,13 +1609,18 @@ CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64
         *word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
         ahead = (int64_t)((*word & ~(IPC_MPMC_LAP_ - 1)) - lap);
         state = ipc_mpmc_state_(*word);
-        if (state == IPC_MPMC_FULL_ && (ahead == 0 || ahead == -(int64_t)IPC_MPMC_LAP_))
-            return 0; /* of the lap before: handed out again */
-        if (ahead < 0)
-            return ahead == -(int64_t)IPC_MPMC_LAP_ &&
-                           (state == IPC_MPMC_READING_ || state >= IPC_MPMC_HELD_)
-                       ? -EAGAIN
-                       : (m->error = -EBADMSG);
+        if ((state == IPC_MPMC_FULL_ && ahead == 0) ||
+            (state == IPC_MPMC_AGAIN_ && (ahead == 0 || ahead == -(int64_t)IPC_MPMC_LAP_)))
+            return 0;
+        if (ahead == -(int64_t)IPC_MPMC_LAP_ &&
+            (state == IPC_MPMC_READING_ || state >= IPC_MPMC_HELD_))
+            return -EAGAIN;
+        if (ahead < 0) {
+            if (odd++ == IPC_MPMC_ODD_)
+                return m->error = -EBADMSG;
+            ck_pr_stall();
+            continue;
+        }
         if (ahead == 0 && state == IPC_MPMC_FREE_)
             return -EAGAIN;
         if (ahead == 0 && state == IPC_MPMC_WRITING_) {
@@ -1602,7 +1631,7 @@ CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64
             ipc_mpmc_pass_(m, p, *word, stride);
             continue;
         }
-        m->next = p + (ahead == 0 && state == IPC_MPMC_HELD_ ? ipc_mpmc_run_(*word) : 1);
+        m->next = p + ipc_mpmc_past_(*word);
         if (!caught_up)
             m->next = ipc_mpmc_catch_up_(m, &m->ring->head, m->next);
         caught_up = 1;
@@ -1629,7 +1658,7 @@ CK_CC_INLINE static int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t str
     for (i = 0; rc == -EAGAIN && again != h->again && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
-        if (ipc_mpmc_state_(*word) == IPC_MPMC_FULL_ && (int64_t)(*position - m->next) < 0)
+        if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
             return 0;
     }
     h->again = again;
@@ -1784,7 +1813,7 @@ CK_CC_INLINE static int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
         uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
         unsigned state = ipc_mpmc_state_(word);
 
-        if (state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ||
+        if (state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ || state >= IPC_MPMC_AGAIN_ ||
             (id != 0 && ck_pr_load_64(&m->ring->seat[word / 128 % IPC_MPMC_SEATS].id) != id) ||
             !ipc_mpmc_dead_(m, word))
             continue;
@@ -2029,8 +2058,9 @@ CK_CC_INLINE static void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
         uint64_t word = ck_pr_load_64(at);
 
         if (ipc_mpmc_state_(word) == IPC_MPMC_FULL_)
-            break; /* one consumer: it is still there */
-        if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_FULL_)) {
+            break;             /* one consumer: it is still there */
+        ck_pr_fence_release(); /* as in ipc_mpmc_bury_ */
+        if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_AGAIN_)) {
             (void)ck_pr_faa_64(&m->ring->again, 1);
             break;
         }

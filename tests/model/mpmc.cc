@@ -1,0 +1,348 @@
+/*
+ * Rings with many at an end under the Relacy model checker, with the ck_pr.h of this directory, and
+ * with an ipc_ring.h whose numbers are small (tests/order makes it):
+ *
+ *     sed 's/\(IPC_MPMC_SEATS\) 256u/\1 8u/; s/\(IPC_MPMC_PATIENCE_\) 128u/\1 1u/' ipc_ring.h
+ *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/mpmc.cc -o mpmc
+ *     ./mpmc [scenario, or how its name begins [iterations]]
+ *
+ * Every message comes at most once, whole, and in its producer's order; those of who was not killed
+ * come exactly once. Threads may be killed before any of their steps, and be passed over at any.
+ * Otherwise as spsc.cc.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "ck_pr.h"
+#include "ipc_ring.h"
+#include <ostream>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { THREADS = 4, LARGEST = 4, MOST = 6, STRIDE = 64 };
+
+struct message {
+    uint64_t id, same;
+};
+
+enum role { NOBODY, PUSHER, BATCHER, CLAIMER, POPPER, PEEKER };
+enum { MORTAL = 1 };
+
+struct scenario {
+    const char *name;
+    unsigned long iterations;
+    uint64_t capacity;
+    unsigned how;
+    struct {
+        enum role role;
+        int rounds;
+        unsigned how;
+    } thread[THREADS];
+};
+
+static const struct scenario *now;
+
+static struct __attribute__((aligned(64))) {
+    unsigned char bytes[sizeof(struct ipc_mpmc_shared) + LARGEST * STRIDE];
+} memory;
+
+struct killed {
+};
+
+/* Of the threads. These are fibers of one: what is not an rl:: is seen at once. */
+static struct {
+    unsigned steps[THREADS], kill_at[THREADS];
+    int sent[THREADS], trying[THREADS]; /* messages that got through, and that may have */
+    int seen[THREADS][MOST + 1];
+    int lost; /* that may have died with a consumer */
+    rl::atomic<uint64_t> *dead;
+} all;
+
+static void model_step()
+{
+    unsigned me = rl::thread_index();
+
+    if (me < THREADS && all.steps[me]++ == all.kill_at[me] && (now->thread[me].how & MORTAL) != 0)
+        throw killed();
+}
+
+/* The kernel's word, which orders all that the dead one did before it. */
+static int lives(void *arg, uint64_t id)
+{
+    (void)arg;
+    return id < 10 || id >= 10 + THREADS || all.dead[id - 10].load(rl::mo_acquire, $) == 0;
+}
+
+struct scene : rl::test_suite<scene, THREADS> {
+    rl::atomic<uint64_t> shadow[sizeof memory / 8];
+    rl::atomic<uint64_t> dead[THREADS];
+    rl::var<int> payload[LARGEST];
+
+    static size_t size()
+    {
+        return ipc_mpmc_footprint(sizeof(struct message), now->capacity);
+    }
+
+    static unsigned ends()
+    {
+        return now->how & (IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER);
+    }
+
+    /* Only zero-copy: an rl::var for each slot sees races. */
+    static bool plain()
+    {
+        for (unsigned i = 0; i < THREADS; i++)
+            if (now->thread[i].role != NOBODY && now->thread[i].role != CLAIMER &&
+                now->thread[i].role != PEEKER)
+                return false;
+        return true;
+    }
+
+    static unsigned index_of(const void *at)
+    {
+        return (unsigned)((static_cast<const unsigned char *>(at) - memory.bytes -
+                           sizeof(struct ipc_mpmc_shared)) /
+                          STRIDE);
+    }
+
+    void before()
+    {
+        model_end();
+        memset(&memory, 0xa5, sizeof memory);
+        RL_ASSERT(ipc_mpmc_init(&memory, size(), sizeof(struct message), now->capacity, now->how) ==
+                  0);
+        model_begin(&memory, shadow, size() / 8);
+        memset(&all, 0, sizeof all);
+        all.dead = dead;
+        for (unsigned i = 0; i < THREADS; i++) {
+            dead[i].store(0, rl::mo_relaxed, $);
+            all.kill_at[i] = rl::rand(80);
+        }
+    }
+
+    void thread(unsigned index)
+    {
+        try {
+            if (now->thread[index].role >= POPPER)
+                consume(index);
+            else if (now->thread[index].role != NOBODY)
+                produce(index);
+        } catch (const killed &) {
+            if (now->thread[index].role >= POPPER)
+                all.lost++;
+        }
+        dead[index].store(1, rl::mo_release, $);
+    }
+
+    static struct message make(unsigned index, int n)
+    {
+        struct message m;
+
+        m.id = m.same = index * 16 + (unsigned)n;
+        return m;
+    }
+
+    void produce(unsigned index)
+    {
+        struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, ""};
+        struct ipc_mpmc_producer p;
+        int n, rounds = now->thread[index].rounds, tries = 0;
+        bool bare = plain();
+
+        RL_ASSERT(ipc_mpmc_produce(&p, &memory, size(), sizeof(struct message), &me, ends()) == 0);
+        for (n = 1; n <= rounds && tries < 8;) {
+            struct message m[3] = {make(index, n), make(index, n + 1), make(index, n + 2)};
+            int64_t rc;
+
+            all.trying[index] = n;
+            if (now->thread[index].role == BATCHER) {
+                all.trying[index] = rounds;
+                rc = ipc_mpmc_push_n(&p, m, sizeof *m, (size_t)(rounds - n + 1));
+            } else if (now->thread[index].role == CLAIMER) {
+                struct message *slot = (struct message *)ipc_mpmc_claim(&p);
+
+                rc = -EAGAIN;
+                if (slot != NULL) {
+                    if (bare)
+                        payload[index_of(slot)]($) = (int)m->id;
+                    ck_pr_store_64(&slot->id, m->id);
+                    ck_pr_store_64(&slot->same, m->same);
+                    while ((rc = ipc_mpmc_commit(&p)) == -EAGAIN && tries++ < 8)
+                        rl::yield(1, $);
+                    rc = rc == 0 ? 1 : rc;
+                }
+            } else {
+                rc = ipc_mpmc_push(&p, m, sizeof *m) == 0 ? 1 : -EAGAIN;
+            }
+            RL_ASSERT(rc == -EAGAIN || rc > 0);
+            RL_ASSERT(ipc_mpmc_producer_error(&p) == 0);
+            if (rc > 0) {
+                n += (int)rc;
+                all.sent[index] = n - 1;
+            } else {
+                tries++;
+                rl::yield(1, $);
+            }
+        }
+        all.trying[index] = all.sent[index];
+        ipc_mpmc_producer_detach(&p); /* what is claimed still is cancelled */
+    }
+
+    void see(uint64_t id, int *last)
+    {
+        unsigned from = (unsigned)(id / 16);
+        int n = (int)(id % 16);
+
+        RL_ASSERT(from < THREADS && n >= 1 && n <= MOST);
+        RL_ASSERT(n <= all.trying[from] || n <= all.sent[from]);
+        RL_ASSERT(all.seen[from][n]++ == 0 || now->how & IPC_MPMC_AT_LEAST_ONCE);
+        RL_ASSERT(n > last[from] || now->how & IPC_MPMC_AT_LEAST_ONCE);
+        last[from] = n;
+    }
+
+    void consume(unsigned index)
+    {
+        struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, ""};
+        struct ipc_mpmc_consumer c;
+        int i, last[THREADS] = {};
+
+        RL_ASSERT(ipc_mpmc_consume(&c, &memory, size(), sizeof(struct message), &me, ends()) == 0);
+        for (i = 0; i < 3 * now->thread[index].rounds; i++)
+            if (!take(index, c, last, now->thread[index].role))
+                rl::yield(1, $);
+        ipc_mpmc_consumer_detach(&c);
+    }
+
+    bool take(unsigned index, struct ipc_mpmc_consumer &c, int *last, enum role role)
+    {
+        struct message m;
+        const struct message *slot;
+
+        if (role == POPPER) {
+            if (ipc_mpmc_pop(&c, &m, sizeof m) != 0) {
+                RL_ASSERT(ipc_mpmc_consumer_error(&c) == 0);
+                return false;
+            }
+        } else {
+            slot = (const struct message *)ipc_mpmc_peek(&c);
+            RL_ASSERT(ipc_mpmc_consumer_error(&c) == 0);
+            if (slot == NULL)
+                return false;
+            if (plain())
+                (void)(int)payload[index_of(slot)]($);
+            m.id = ck_pr_load_64(&slot->id);
+            m.same = ck_pr_load_64(&slot->same);
+        }
+        RL_ASSERT(m.id == m.same);
+        see(m.id, last);
+        if (role == PEEKER)
+            RL_ASSERT(ipc_mpmc_release(&c) == 0);
+        (void)index;
+        return true;
+    }
+
+    /* What is left is taken by one more, after one more message that pushes aside what the dead
+     * have left. */
+    void after()
+    {
+        struct ipc_peer me = {30, lives, NULL, NULL, NULL, ""};
+        struct ipc_mpmc_consumer c;
+        int last[THREADS] = {}, missing = 0;
+
+        for (unsigned i = 0; i < THREADS; i++)
+            all.kill_at[i] = ~0u;
+        RL_ASSERT(ipc_mpmc_consume(&c, &memory, size(), sizeof(struct message), &me, ends()) == 0);
+        (void)ipc_mpmc_consumer_recover(&c, 0);
+        for (int i = 0; i < 64; i++)
+            (void)take(0, c, last, plain() ? PEEKER : POPPER);
+        ipc_mpmc_consumer_detach(&c);
+        for (unsigned i = 0; i < THREADS; i++)
+            for (int n = 1; n <= all.sent[i]; n++)
+                missing += all.seen[i][n] == 0;
+        RL_ASSERT(missing <= (now->how & IPC_MPMC_AT_LEAST_ONCE ? 0 : all.lost));
+    }
+};
+
+#define ONCE IPC_MPMC_AT_MOST_ONCE
+#define AGAIN IPC_MPMC_AT_LEAST_ONCE
+
+static const struct scenario scenarios[] = {
+    {"one and one", 100000, 2, ONCE, {{PUSHER, 4}, {POPPER, 4}}},
+    {"one and one, capacity 1", 100000, 1, ONCE, {{PUSHER, 3}, {POPPER, 3}}},
+    {"two and two", 200000, 2, ONCE, {{PUSHER, 2}, {PUSHER, 2}, {POPPER, 2}, {POPPER, 2}}},
+    {"two and one", 200000, 2, ONCE, {{PUSHER, 3}, {PUSHER, 2}, {POPPER, 5}}},
+    {"one and two", 200000, 2, ONCE, {{PUSHER, 5}, {POPPER, 3}, {POPPER, 3}}},
+    {"no copy", 200000, 2, ONCE, {{CLAIMER, 2}, {CLAIMER, 2}, {PEEKER, 2}, {PEEKER, 2}}},
+    {"no copy and copy", 200000, 2, ONCE, {{CLAIMER, 2}, {PUSHER, 2}, {PEEKER, 2}, {POPPER, 2}}},
+    {"batches", 200000, 2, ONCE, {{BATCHER, 3}, {PUSHER, 2}, {POPPER, 2}, {POPPER, 2}}},
+    {"batches, capacity 4",
+     200000,
+     4,
+     ONCE,
+     {{BATCHER, 3}, {BATCHER, 3}, {POPPER, 3}, {PEEKER, 2}}},
+    {"killed producer",
+     200000,
+     2,
+     ONCE,
+     {{PUSHER, 3, MORTAL}, {PUSHER, 3}, {POPPER, 3}, {POPPER, 2}}},
+    {"killed batch",
+     200000,
+     4,
+     ONCE,
+     {{BATCHER, 3, MORTAL}, {PUSHER, 4}, {POPPER, 3}, {POPPER, 2}}},
+    {"killed consumer",
+     200000,
+     2,
+     ONCE,
+     {{PUSHER, 3}, {PUSHER, 2}, {PEEKER, 2, MORTAL}, {POPPER, 4}}},
+    {"killed consumer, again",
+     200000,
+     2,
+     AGAIN,
+     {{PUSHER, 3}, {PUSHER, 2}, {PEEKER, 2, MORTAL}, {POPPER, 4}}},
+    {"killed consumer, batches, again",
+     200000,
+     4,
+     AGAIN,
+     {{BATCHER, 3}, {BATCHER, 3}, {PEEKER, 2, MORTAL}, {POPPER, 4}}},
+    {"mpsc", 200000, 2, ONCE | IPC_MPMC_ONE_CONSUMER, {{PUSHER, 3}, {CLAIMER, 2}, {POPPER, 5}}},
+    {"mpsc, no copy",
+     200000,
+     2,
+     ONCE | IPC_MPMC_ONE_CONSUMER,
+     {{CLAIMER, 3}, {CLAIMER, 2}, {PEEKER, 5}}},
+    {"spmc", 200000, 2, ONCE | IPC_MPMC_ONE_PRODUCER, {{PUSHER, 5}, {POPPER, 3}, {PEEKER, 3}}},
+    {"spmc, no copy",
+     200000,
+     2,
+     ONCE | IPC_MPMC_ONE_PRODUCER,
+     {{CLAIMER, 5}, {PEEKER, 3}, {PEEKER, 3}}},
+};
+
+int main(int argc, char **argv)
+{
+    const char *only = argc > 1 ? argv[1] : "";
+    unsigned long iterations = argc > 2 ? strtoul(argv[2], NULL, 10) : 0, explored = 0;
+    std::ostream nowhere(NULL);
+
+    model_.step = model_step;
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
+        rl::test_params params;
+        bool ok;
+
+        now = &scenarios[i];
+        if (strncmp(now->name, only, strlen(only)) != 0)
+            continue;
+        params.iteration_count = iterations != 0 ? iterations : now->iterations;
+        params.execution_depth_limit = 10000;
+        params.progress_stream = &nowhere;
+        ok = rl::simulate<scene>(params);
+        printf("%s: %lu iterations: %s\n\n", now->name, (unsigned long)params.stop_iteration,
+               rl::test_result_str(params.test_result));
+        fflush(stdout);
+        explored += params.stop_iteration;
+        if (!ok)
+            _exit(1); /* Relacy leaves what it allocated in a failed run to two allocators */
+    }
+    printf("model: %lu iterations\n", explored);
+    return explored == 0;
+}
