@@ -16,7 +16,7 @@ HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
-BENCH = bench/ipc_bench.c bench/rings.c bench/kernel.c bench/limits.c bench/wake.c
+BENCH = bench/ipc_bench.c bench/rings.c bench/many.c bench/kernel.c bench/limits.c bench/wake.c
 
 all: build/ipc_bench build/ipc_cat
 

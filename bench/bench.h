@@ -15,6 +15,7 @@ struct bench_run {
     int sysv_sem, sysv_mq; /* removed after the run; -1 where unused */
     uint64_t warm;         /* messages before the clock starts */
     uint64_t count;        /* messages that are timed; nanoseconds of a test "idle" */
+    unsigned index;        /* which of the processes this is; 0 measures */
 };
 
 struct bench_case {
@@ -26,12 +27,14 @@ struct bench_case {
     uint64_t (*measure)(struct bench_run *); /* on the first; returns nanoseconds of `count` */
     const void *how;                         /* for prepare, serve and measure */
     int one_core;                            /* both processes on the first core */
+    unsigned each, more; /* producers and consumers each, and others; 0: one and one */
 };
 
 /* Each ends with a NULL system. */
-extern const struct bench_case bench_rings[], bench_kernel[], bench_limits[], bench_wake[];
+extern const struct bench_case bench_rings[], bench_many[], bench_kernel[], bench_limits[],
+    bench_wake[];
 
-/* Both processes call it once they are ready: returns when the other is too. */
+/* All processes call it once they are ready: returns when the others are too. */
 void bench_start(struct bench_run *r);
 
 /* Ends the run with a message when the condition does not hold: the figures would be worthless. */

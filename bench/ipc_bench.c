@@ -52,13 +52,18 @@ struct start {
 
 static struct start *start;
 
+static unsigned processes(const struct bench_case *c)
+{
+    return c->each > 0 ? 2 * c->each + c->more : 2;
+}
+
 void bench_start(struct bench_run *r)
 {
     unsigned looks = 0;
 
     (void)ck_pr_faa_uint(&start->ready, 1);
-    while (ck_pr_load_uint(&start->ready) < 2)
-        if (r->of->one_core || ++looks > 1000000)
+    while (ck_pr_load_uint(&start->ready) < processes(r->of))
+        if (r->of->one_core || r->of->each > 1 || ++looks > 1000000)
             (void)sched_yield();
         else
             ck_pr_stall();
@@ -97,12 +102,12 @@ static void clear(struct bench_run *r)
     ipc_shm_close(&r->seg);
 }
 
-/* Two fresh processes do `count` messages. Returns the nanoseconds, never 0. */
+/* Fresh processes do `count` messages. Returns the nanoseconds, never 0. */
 static uint64_t run(const struct bench_case *c, uint64_t count)
 {
     struct bench_run r;
-    pid_t pid[2], parent = getpid();
-    int i, status, rc;
+    pid_t pid[16], parent = getpid();
+    int i, k, n = (int)processes(c), status, rc;
 
     memset(&r, 0, sizeof r);
     r.of = c;
@@ -120,12 +125,13 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
         errx(1, "%s %s: %s", c->system, c->test, strerror(-rc));
     }
     memset(start, 0, sizeof *start);
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < n; i++) {
         pid[i] = fork();
         if (pid[i] < 0)
             err(1, "fork");
         if (pid[i] == 0) {
-            become(c->one_core ? 0 : i, parent);
+            become(c->one_core ? 0 : i % 2, parent);
+            r.index = (unsigned)i;
             if (i == 0)
                 start->ns = c->measure(&r);
             else
@@ -133,11 +139,15 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
             _exit(0);
         }
     }
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < n; i++) {
         pid_t ended = wait(&status);
 
+        for (k = 0; k < n; k++)
+            pid[k] = pid[k] == ended ? 0 : pid[k];
         if (ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-            (void)kill(pid[ended == pid[0]], SIGKILL);
+            for (k = 0; k < n; k++)
+                if (pid[k] != 0)
+                    (void)kill(pid[k], SIGKILL);
             clear(&r);
             errx(1, "%s/%s/%s/%llu failed: no result", c->system, c->test, c->shape,
                  (unsigned long long)c->bytes);
@@ -163,7 +173,7 @@ static uint64_t calibrate(const struct bench_case *c, uint64_t ns)
 
 static int is_rate(const struct bench_case *c)
 {
-    return strcmp(c->test, "stream") == 0;
+    return strcmp(c->test, "stream") == 0 || strcmp(c->test, "many") == 0;
 }
 
 /* The tests, in the order of the tables. */
@@ -175,6 +185,8 @@ static const struct test {
 } tests[] = {
     {"stream", "stream: million messages a second, one at a time", "msg/s", 1e6, 2,
      "limit_stream_lines", "lines"},
+    {"many", "many: million messages a second, several producers and consumers", "msg/s", 1e6, 2,
+     "ck_ring", NULL},
     {"pingpong", "pingpong: nanoseconds for a round trip, both sides polling", "ns", 1, 0,
      "limit_two_lines", "lines"},
     {"wake", "wake: nanoseconds for a round trip, both sides asleep until woken", "ns", 1, 0,
@@ -266,9 +278,10 @@ static void write_json(const char *file, json_t *about)
         json_array_append_new(
             all, json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:f, s:f, s:f, s:i}", "system",
                            c->system, "test", c->test, "shape", c->shape, "bytes",
-                           (json_int_t)c->bytes, "producers", 1, "consumers", 1, "unit",
-                           test_of(c)->unit, "median", results[i].median, "min", results[i].min,
-                           "max", results[i].max, "runs", results[i].runs));
+                           (json_int_t)c->bytes, "producers", (int)(c->each > 0 ? c->each : 1),
+                           "consumers", (int)(c->each > 0 ? c->each : 1), "unit", test_of(c)->unit,
+                           "median", results[i].median, "min", results[i].min, "max",
+                           results[i].max, "runs", results[i].runs));
     }
     root = json_pack("{s:O, s:o}", "machine", about, "results", all);
     if (root == NULL || json_dump_file(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0)
@@ -301,9 +314,9 @@ static double of_limit(const struct result *x)
         return 0;
     /* A message moves its lines: the payload and 8 bytes that say it is there. */
     return x->median *
-           (!is_rate(x->of) || bytes == 64 ? 1
-            : bytes <= 8                   ? 0.25
-                                           : (double)((bytes + 8 + 63) / 64)) /
+           (strcmp(t->name, "stream") != 0 || bytes == 64 ? 1
+            : bytes <= 8                                  ? 0.25
+                                                          : (double)((bytes + 8 + 63) / 64)) /
            limit->median;
 }
 
@@ -332,7 +345,10 @@ static void print_table(const json_t *about)
             printf("\n");
         }
         last = x->of;
-        printf("%-20s ", x->of->system);
+        if (strcmp(test->name, "many") == 0)
+            printf("%-8s %-13s", x->of->system, x->of->shape);
+        else
+            printf("%-20s ", x->of->system);
         if (strcmp(test->name, "wake") == 0)
             printf("%9s", x->of->shape);
         else
@@ -350,14 +366,17 @@ static void print_table(const json_t *about)
     }
     printf("\nvs kernel: how many times better than the faster of pipe and Unix socket. of limit: "
            "the lines\nthat the messages fill against limit_stream_lines; the round trip against "
-           "limit_two_lines; the wake\nagainst raw_futex; the post against limit_store_fence.\n");
+           "limit_two_lines; the wake\nagainst raw_futex; the post against limit_store_fence; many "
+           "against ck_ring.\n");
 }
 
 /* ------------------------------------------------------------------ main */
 
 static void select_cases(const char *only, int list)
 {
-    const struct bench_case *groups[] = {bench_limits, bench_rings, bench_kernel, bench_wake}, *c;
+    const struct bench_case *groups[] = {bench_limits, bench_rings, bench_many, bench_kernel,
+                                         bench_wake},
+                            *c;
     regex_t pattern;
     char name[128];
     size_t g;
