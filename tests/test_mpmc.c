@@ -1,0 +1,479 @@
+/* Rings with many at an end, on plain memory: their calls, their edges, hostile memory, and
+ * processes that are killed at random. What a stop or kill at every instruction does is
+ * torture.c's. */
+#define _GNU_SOURCE
+#include "ipc_ring.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct message {
+    uint64_t from, n, sum;
+    unsigned char more[13];
+};
+
+IPC_MPMC(mpmc, struct message)
+IPC_MPSC(mpsc, struct message)
+IPC_SPMC(spmc, struct message)
+
+static void *shared(size_t size)
+{
+    void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(mem, MAP_FAILED);
+    memset(mem, 0xa5, size);
+    return mem;
+}
+
+static struct message make(uint64_t from, uint64_t n)
+{
+    struct message m;
+
+    memset(&m, (int)(n & 255), sizeof m);
+    m.from = from;
+    m.n = n;
+    m.sum = from * 31 + n * 0x9e3779b97f4a7c15u;
+    return m;
+}
+
+static void check(const struct message *m)
+{
+    struct message good = make(m->from, m->n);
+
+    assert_memory_equal(m->more, good.more, sizeof m->more);
+    assert_int_equal(m->sum, good.sum);
+}
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t chance(uint64_t below)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed % below;
+}
+
+/* ------------------------------------------------------------------ geometry */
+
+static void impossible_rings_are_refused(void **state)
+{
+    size_t size = 1 << 16;
+    unsigned char *mem = (unsigned char *)shared(size);
+    struct ipc_mpmc_producer p;
+    struct ipc_mpmc_consumer c;
+
+    (void)state;
+    assert_int_equal(ipc_mpmc_footprint(0, 4), 0);
+    assert_int_equal(ipc_mpmc_footprint(8, 3), 0);
+    assert_int_equal(ipc_mpmc_footprint(8, 0), 0);
+    assert_int_equal(ipc_mpmc_footprint(SIZE_MAX - 4, 4), 0);
+    assert_int_equal(ipc_mpmc_footprint(8, UINT64_C(1) << 63), 0);
+    assert_int_equal(ipc_mpmc_footprint(56, 4), sizeof(struct ipc_mpmc_shared) + 4 * 64);
+    assert_int_equal(ipc_mpmc_footprint(57, 4), sizeof(struct ipc_mpmc_shared) + 4 * 128);
+    assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, 8), -EINVAL);
+    assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, 6), -EINVAL);
+    assert_int_equal(ipc_mpmc_init(mem + 8, size - 8, 8, 4, 0), -EINVAL);
+    assert_int_equal(ipc_mpmc_init(mem, 100, 8, 4, 0), -ENOSPC);
+    assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, 0), 0);
+    assert_int_equal(ipc_mpmc_produce(&p, mem, size, 16, NULL, 0), -EPROTO);
+    assert_int_equal(ipc_mpmc_push(&p, &size, 16), -EPROTO); /* and not a crash */
+    assert_null(ipc_mpmc_claim(&p));
+    assert_int_equal(ipc_mpmc_consume(&c, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER), -EPROTO);
+    assert_int_equal(ipc_mpmc_pop(&c, &size, 8), -EPROTO);
+    assert_null(ipc_mpmc_peek(&c));
+    assert_int_equal(ipc_mpmc_release(&c), -EINVAL);
+    ipc_mpmc_producer_detach(&p);
+    ipc_mpmc_consumer_detach(&c);
+    assert_int_equal(ipc_mpmc_produce(&p, mem, size, 8, NULL, 0), 0);
+    assert_int_equal(ipc_mpmc_push(&p, &size, 4), -EMSGSIZE);
+    assert_int_equal(ipc_mpmc_commit(&p), -EINVAL);
+    ipc_mpmc_producer_detach(&p);
+    assert_int_equal(ipc_mpmc_push(&p, &size, 8), -EINVAL);
+    (void)munmap(mem, size);
+}
+
+static int all_live(void *arg, uint64_t id)
+{
+    (void)arg, (void)id;
+    return 1;
+}
+
+static void single_ends_and_seats_are_limited(void **state)
+{
+    size_t size = mpsc_footprint(4), many = mpmc_footprint(4);
+    void *mem = shared(size), *wide = shared(many);
+    struct ipc_peer me = {7, all_live, NULL, NULL, NULL, ""};
+    struct ipc_peer other = {8, all_live, NULL, NULL, NULL, ""};
+    struct mpsc_consumer a, b;
+    struct mpmc_producer p[IPC_MPMC_SEATS], q;
+    unsigned i;
+
+    (void)state;
+    assert_int_equal(mpsc_init(mem, size, 4, IPC_MPMC_AT_MOST_ONCE), 0);
+    assert_int_equal(mpsc_consume(&a, mem, size, &me), 0);
+    assert_int_equal(mpsc_consume(&b, mem, size, &other), -EBUSY);
+    mpsc_consumer_detach(&a);
+    assert_int_equal(mpsc_consume(&b, mem, size, &other), 0);
+    assert_int_equal(mpmc_init(wide, many, 4, IPC_MPMC_AT_MOST_ONCE), 0);
+    for (i = 0; i < IPC_MPMC_SEATS; i++)
+        assert_int_equal(mpmc_produce(&p[i], wide, many, &me), 0);
+    assert_int_equal(mpmc_produce(&q, wide, many, &me), -EUSERS);
+    mpmc_producer_detach(&p[100]);
+    assert_int_equal(mpmc_produce(&q, wide, many, &me), 0);
+    (void)munmap(mem, size);
+    (void)munmap(wide, many);
+}
+
+/* ------------------------------------------------------------------ against a queue */
+
+/* Every call at random, by two handles of each end in one thread, in rings of every small size and
+ * at positions near the ends of laps; what comes out is what a queue would say. */
+static void random_calls_are_those_of_a_queue(void **state)
+{
+    uint64_t capacity;
+
+    (void)state;
+    for (capacity = 1; capacity <= 32; capacity *= 2) {
+        size_t size = mpmc_footprint(capacity);
+        void *mem = shared(size);
+        struct mpmc_producer p[2];
+        struct mpmc_consumer c[2];
+        struct message m[20], *slot[2] = {NULL, NULL};
+        const struct message *seen[2] = {NULL, NULL};
+        uint64_t sent[2] = {0, 0}, last[2] = {0, 0}, got = 0, all = 0, round, i;
+
+        assert_int_equal(mpmc_init(mem, size, capacity, IPC_MPMC_AT_MOST_ONCE), 0);
+        for (i = 0; i < 2; i++) {
+            assert_int_equal(mpmc_produce(&p[i], mem, size, NULL), 0);
+            assert_int_equal(mpmc_consume(&c[i], mem, size, NULL), 0);
+        }
+        for (round = 0; round < 60000; round++) {
+            unsigned k = (unsigned)chance(2), n = (unsigned)chance(20);
+            int64_t rc;
+
+            switch (chance(8)) {
+            case 0:
+            case 1:
+                m[0] = make(k, sent[k] + 1);
+                rc = mpmc_push(&p[k], m);
+                assert_true(rc == 0 || rc == (slot[k] != NULL ? -EBUSY : -EAGAIN));
+                sent[k] += rc == 0;
+                all += rc == 0;
+                break;
+            case 2:
+                for (i = 0; i < n; i++)
+                    m[i] = make(k, sent[k] + 1 + i);
+                rc = mpmc_push_n(&p[k], m, n);
+                assert_true((rc >= 0 && rc <= (int64_t)n) || rc == -EAGAIN || rc == -EBUSY);
+                sent[k] += rc > 0 ? (uint64_t)rc : 0;
+                all += rc > 0 ? (uint64_t)rc : 0;
+                break;
+            case 3:
+                if (slot[k] == NULL && (slot[k] = mpmc_claim(&p[k])) != NULL) {
+                    *slot[k] = make(k, sent[k] + 1);
+                } else if (slot[k] != NULL && chance(4) == 0) {
+                    mpmc_cancel(&p[k]);
+                    slot[k] = NULL;
+                } else if (slot[k] != NULL) {
+                    rc = mpmc_commit(&p[k]);
+                    assert_true(rc == 0 || rc == -EAGAIN);
+                    if (rc == 0) {
+                        slot[k] = NULL;
+                        sent[k]++;
+                        all++;
+                    }
+                }
+                break;
+            case 4:
+            case 5:
+            case 6:
+                if (seen[k] != NULL)
+                    break;
+                rc = chance(2) ? mpmc_pop_n(&c[k], m, n) : mpmc_pop(&c[k], m) == 0;
+                for (i = 0; (int64_t)i < rc; i++) {
+                    check(&m[i]);
+                    assert_true(m[i].n <= sent[m[i].from]);
+                    last[m[i].from]++;
+                }
+                got += rc > 0 ? (uint64_t)rc : 0;
+                break;
+            default:
+                if (seen[k] == NULL) {
+                    seen[k] = mpmc_peek(&c[k]);
+                    if (seen[k] != NULL) {
+                        check(seen[k]);
+                        last[seen[k]->from]++;
+                        got++;
+                    }
+                } else {
+                    assert_int_equal(mpmc_release(&c[k]), 0);
+                    seen[k] = NULL;
+                }
+            }
+            assert_true(all - got <= capacity);
+            assert_int_equal(mpmc_producer_error(&p[k]), 0);
+            assert_int_equal(mpmc_consumer_error(&c[k]), 0);
+        }
+        for (i = 0; i < 2; i++) {
+            mpmc_cancel(&p[i]);
+            if (seen[i] != NULL)
+                assert_int_equal(mpmc_release(&c[i]), 0);
+        }
+        for (i = 0; i < 4 * capacity + 4; i++)
+            if (mpmc_pop(&c[0], m) == 0) {
+                last[m->from]++;
+                got++;
+            }
+        assert_int_equal(got, all);
+        assert_int_equal(last[0], sent[0]);
+        assert_int_equal(last[1], sent[1]);
+        (void)munmap(mem, size);
+    }
+}
+
+/* ------------------------------------------------------------------ hostile memory */
+
+/* Whatever is written there: calls return, with a message, nothing, or -EBADMSG. */
+static void scribbling_hangs_and_crashes_nobody(void **state)
+{
+    unsigned round, i;
+
+    (void)state;
+    for (round = 0; round < 400; round++) {
+        uint64_t capacity = UINT64_C(1) << chance(6);
+        size_t size = mpmc_footprint(capacity);
+        uint64_t *mem = (uint64_t *)shared(size);
+        struct mpmc_producer p;
+        struct mpmc_consumer c;
+        struct message m[20];
+
+        memset(m, 0, sizeof m);
+        assert_int_equal(mpmc_init(mem, size, capacity, (unsigned)chance(2)), 0);
+        assert_int_equal(mpmc_produce(&p, mem, size, NULL), 0);
+        assert_int_equal(mpmc_consume(&c, mem, size, NULL), 0);
+        for (i = 0; i < 200; i++) {
+            size_t at = 8 + chance(size / 8 - 8);
+            uint64_t word = mem[at];
+
+            if (at >= 64 && at < sizeof(struct ipc_mpmc_shared) / 8 && chance(8) != 0)
+                at = sizeof(struct ipc_mpmc_shared) / 8 + chance(capacity) * 8 + 7;
+            mem[at] = chance(3) == 0   ? chance(UINT64_MAX)
+                      : chance(2) == 0 ? word ^ UINT64_C(1) << chance(64)
+                                       : word + chance(5) * IPC_MPMC_LAP_ - 2 * IPC_MPMC_LAP_;
+            (void)mpmc_push(&p, m);
+            (void)mpmc_pop(&c, m);
+            (void)mpmc_push_n(&p, m, chance(20));
+            (void)mpmc_pop_n(&c, m, chance(20));
+            if (mpmc_claim(&p) != NULL && chance(2))
+                (void)mpmc_commit(&p);
+            else
+                mpmc_cancel(&p);
+            if (mpmc_peek(&c) != NULL && chance(2))
+                (void)mpmc_release(&c);
+            (void)mpmc_consumer_recover(&c, 0);
+        }
+        mpmc_producer_detach(&p);
+        mpmc_consumer_detach(&c);
+        (void)munmap(mem, size);
+    }
+}
+
+/* ------------------------------------------------------------------ killed at random */
+
+enum { SENDERS = 3, TAKERS = 3, SLOTS = 64, PART = 20000, ALL = 200 };
+
+static struct chaos {
+    uint64_t start[ALL], sent[ALL]; /* by each process that ever was a sender: what got through */
+    unsigned char seen[ALL][PART + 2];
+    uint64_t held; /* messages that a taker may have had in hand when it was killed */
+} * chaos;
+
+static int by_pid(void *arg, uint64_t id)
+{
+    (void)arg;
+    return kill((pid_t)id, 0) == 0;
+}
+
+static void sender(void *mem, size_t size, unsigned who)
+{
+    struct ipc_peer me = {(uint64_t)getpid(), by_pid, NULL, NULL, NULL, ""};
+    struct mpmc_producer p;
+    struct message m, *slot;
+    uint64_t n = 1;
+
+    if (mpmc_produce(&p, mem, size, &me) != 0)
+        _exit(2);
+    while (n <= PART) {
+        int rc;
+
+        if (n % 3 == 0) {
+            slot = mpmc_claim(&p);
+            rc = slot == NULL ? -EAGAIN : 0;
+            if (slot != NULL) {
+                *slot = make(who, n);
+                while ((rc = mpmc_commit(&p)) == -EAGAIN)
+                    (void)sched_yield();
+            }
+        } else {
+            m = make(who, n);
+            rc = mpmc_push(&p, &m);
+        }
+        if (rc == 0)
+            ck_pr_store_64(&chaos->sent[who], n++);
+        else if (rc == -EAGAIN)
+            (void)sched_yield();
+        else
+            _exit(3);
+    }
+    mpmc_producer_detach(&p);
+}
+
+static void take(const struct message *m)
+{
+    struct message good = make(m->from, m->n);
+
+    if (m->from >= ALL || m->n == 0 || m->n > PART || memcmp(m, &good, sizeof *m) != 0)
+        _exit(4);
+    if (ck_pr_fas_8(&chaos->seen[m->from][m->n], 1) != 0)
+        _exit(5); /* twice */
+}
+
+static void taker(void *mem, size_t size)
+{
+    struct ipc_peer me = {(uint64_t)getpid(), by_pid, NULL, NULL, NULL, ""};
+    struct mpmc_consumer c;
+    const struct message *slot;
+    struct message m;
+    unsigned n;
+
+    if (mpmc_consume(&c, mem, size, &me) != 0)
+        _exit(2);
+    for (n = 0;; n++) {
+        int rc = n % 2 && (slot = mpmc_peek(&c)) != NULL ? (take(slot), mpmc_release(&c))
+                                                         : mpmc_pop(&c, &m);
+
+        if (rc == 0 && n % 2 == 0)
+            take(&m);
+        else if (rc == -EAGAIN)
+            (void)sched_yield();
+        else if (rc != 0)
+            _exit(3);
+    }
+}
+
+static pid_t start(void *mem, size_t size, int sends, unsigned who)
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (sends)
+            sender(mem, size, who);
+        else
+            taker(mem, size);
+        _exit(0);
+    }
+    return pid;
+}
+
+/* Until then, or until there have been so many senders. */
+static void kill_at_random(time_t until)
+{
+    size_t size = mpmc_footprint(SLOTS);
+    void *mem = shared(size);
+    struct ipc_peer me = {(uint64_t)getpid(), by_pid, NULL, NULL, NULL, ""};
+    struct mpmc_consumer c;
+    pid_t senders[SENDERS], takers[TAKERS];
+    unsigned who = 0, kills = 0, taker_kills = 0, i;
+    uint64_t missing = 0, all = 0, n;
+    struct message m;
+
+    chaos = (struct chaos *)shared(sizeof *chaos);
+    memset(chaos, 0, sizeof *chaos);
+    assert_int_equal(mpmc_init(mem, size, SLOTS, IPC_MPMC_AT_MOST_ONCE), 0);
+    for (i = 0; i < SENDERS; i++)
+        senders[i] = start(mem, size, 1, who++);
+    for (i = 0; i < TAKERS; i++)
+        takers[i] = start(mem, size, 0, 0);
+    while (time(NULL) < until && who < ALL) {
+        struct timespec nap = {0, (long)chance(20000000)};
+        pid_t *victim = chance(2) ? &senders[chance(SENDERS)] : &takers[chance(TAKERS)];
+        int status, sends = victim < takers || victim >= takers + TAKERS;
+
+        (void)nanosleep(&nap, NULL);
+        (void)kill(*victim, SIGKILL);
+        assert_int_equal(waitpid(*victim, &status, 0), *victim);
+        assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+        kills++;
+        taker_kills += !sends;
+        *victim = start(mem, size, sends, sends ? who++ : 0);
+    }
+    for (i = 0; i < SENDERS; i++) {
+        int status;
+
+        assert_int_equal(waitpid(senders[i], &status, 0), senders[i]);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    for (i = 0; i < TAKERS; i++) {
+        int status;
+
+        (void)kill(takers[i], SIGKILL);
+        assert_int_equal(waitpid(takers[i], &status, 0), takers[i]);
+        assert_true(WIFSIGNALED(status));
+        taker_kills++;
+    }
+    assert_int_equal(mpmc_consume(&c, mem, size, &me), 0);
+    (void)mpmc_consumer_recover(&c, 0);
+    for (i = 0; i < 10 * SLOTS; i++)
+        if (mpmc_pop(&c, &m) == 0) {
+            check(&m);
+            assert_int_equal(ck_pr_fas_8(&chaos->seen[m.from][m.n], 1), 0);
+        }
+    for (i = 0; i < who; i++)
+        for (n = 1; n <= chaos->sent[i]; n++) {
+            all++;
+            missing += chaos->seen[i][n] == 0;
+        }
+    print_message("note: %u kills, %llu messages, %llu died with %u consumers\n", kills,
+                  (unsigned long long)all, (unsigned long long)missing, taker_kills);
+    assert_true(missing <= taker_kills);
+    mpmc_consumer_detach(&c);
+    (void)munmap(mem, size);
+    (void)munmap(chaos, sizeof *chaos);
+}
+
+/* For IPC_SOAK_SECONDS. */
+static void processes_killed_at_random_lose_only_what_they_held(void **state)
+{
+    const char *given = getenv("IPC_SOAK_SECONDS");
+    time_t until = time(NULL) + (given != NULL ? atoi(given) : 10);
+
+    (void)state;
+    while (time(NULL) < until)
+        kill_at_random(until);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(impossible_rings_are_refused),
+        cmocka_unit_test(single_ends_and_seats_are_limited),
+        cmocka_unit_test(random_calls_are_those_of_a_queue),
+        cmocka_unit_test(scribbling_hangs_and_crashes_nobody),
+        cmocka_unit_test(processes_killed_at_random_lose_only_what_they_held),
+    };
+
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests_name("ipc_ring, many", tests, NULL, NULL);
+}
