@@ -1054,6 +1054,7 @@ struct ipc_mpmc {
     unsigned looks; /* at what is in stuck */
     uint64_t stuck; /* who is in the way */
     uint64_t next;  /* position to try; private, as the hint of this end is not */
+    uint64_t told;  /* what we last stored as a hint */
     uint64_t ready; /* positions below are known to be for us */
     uint64_t me;    /* name, where it is in a word */
     uint64_t mine;  /* the word of the slot that we hold */
@@ -1199,26 +1200,35 @@ CK_CC_INLINE static void ipc_mpmc_pass_(struct ipc_mpmc *m, uint64_t position, u
         (void)ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, to);
 }
 
-/* Others were first: goes on behind the hint, if that is further. */
-CK_CC_INLINE static uint64_t ipc_mpmc_catch_up_(struct ipc_mpmc *m, const uint64_t *hint,
-                                                uint64_t next)
+/* Others were first at position p, as its word says: where to go on. A word that is laps ahead says
+ * that producers were past this slot in the lap before it, and consumers are at most one lap behind
+ * them. The first time in a call the hint may know of a place that is further still. */
+CK_CC_INLINE static void ipc_mpmc_go_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word,
+                                         const uint64_t *hint, int *asked)
 {
-    uint64_t there = ck_pr_load_64(hint);
+    uint64_t laps = (word - ipc_mpmc_lap_(m, p)) / IPC_MPMC_LAP_, there;
 
-    /* Without it the slots could be older than the hint, or than what made us go on, and look
+    m->next = p + (laps > 2 ? (laps - 2) << m->shift : 0) + ipc_mpmc_past_(word);
+    if (!*asked) {
+        *asked = 1;
+        m->busy = 64;
+        there = ck_pr_load_64(hint);
+        if ((int64_t)(there - m->next) > 0)
+            m->next = there;
+    }
+    /* Without it the slots that we come to could be older than what sent us there, and look
      * corrupt. Partners: the release fences before the hint is stored, and before each claim. */
     ck_pr_fence_load();
-    m->busy = 64;
-    return (int64_t)(there - next) > 0 ? there : next;
 }
 
 /* Tells newcomers how far we are: each time while others are busy at this end, else now and then.
  */
 CK_CC_FORCE_INLINE static void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint)
 {
-    if (m->busy > 0 || m->next % IPC_MPMC_PUBLISH_ == 0) {
+    if (m->busy > 0 || m->next - m->told >= IPC_MPMC_PUBLISH_) {
         m->busy -= m->busy > 0;
-        ck_pr_fence_release(); /* partner: in ipc_mpmc_catch_up_ */
+        m->told = m->next;
+        ck_pr_fence_release(); /* partner: in ipc_mpmc_go_on_ */
         ck_pr_store_64(hint, m->next);
     }
 }
@@ -1230,7 +1240,7 @@ CK_CC_FORCE_INLINE static void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint
 CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsigned n)
 {
     uint64_t steps;
-    int caught_up = 0, odd = 0;
+    int asked = 0, odd = 0;
 
     if (m->error != 0)
         return m->error;
@@ -1244,7 +1254,7 @@ CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsig
             while (run < n &&
                    ck_pr_load_64(ipc_mpmc_at_(m, p + run, stride)) == ipc_mpmc_lap_(m, p + run))
                 run++;
-            ck_pr_fence_release(); /* partner: in ipc_mpmc_catch_up_ */
+            ck_pr_fence_release(); /* partner: in ipc_mpmc_go_on_ */
             if (ck_pr_cas_64(at, word,
                              lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_)) {
                 /* Without it we could write while the consumer of the lap before still reads.
@@ -1255,11 +1265,7 @@ CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsig
             continue;
         }
         if (ahead >= 0) { /* someone else's */
-            m->next = p + ipc_mpmc_past_(word);
-            if (!caught_up)
-                m->next = ipc_mpmc_catch_up_(m, &m->ring->tail, m->next);
-            caught_up = 1;
-            ck_pr_fence_load(); /* as in ipc_mpmc_catch_up_ */
+            ipc_mpmc_go_on_(m, p, word, &m->ring->tail, &asked);
             continue;
         }
         if (ahead != -(int64_t)IPC_MPMC_LAP_ || state == IPC_MPMC_FREE_) {
@@ -1434,7 +1440,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, u
         *claimed = lap;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0) {
             *claimed += m->me + IPC_MPMC_WRITING_;
-            ck_pr_fence_release(); /* partner: in ipc_mpmc_catch_up_ */
+            ck_pr_fence_release(); /* partner: in ipc_mpmc_go_on_ */
         }
         if ((how & IPC_MPMC_ONE_PRODUCER) != 0 || CK_CC_LIKELY(ck_pr_cas_64(at, lap, *claimed))) {
             ck_pr_fence_acquire(); /* as in ipc_mpmc_claim_ */
@@ -1597,7 +1603,7 @@ CK_CC_INLINE static int ipc_mpmc_behind_(struct ipc_mpmc *m, uint64_t p, size_t 
 CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
 {
     uint64_t steps;
-    int caught_up = 0, odd = 0;
+    int asked = 0, odd = 0;
 
     if (m->error != 0)
         return m->error;
@@ -1631,11 +1637,7 @@ CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64
             ipc_mpmc_pass_(m, p, *word, stride);
             continue;
         }
-        m->next = p + ipc_mpmc_past_(*word);
-        if (!caught_up)
-            m->next = ipc_mpmc_catch_up_(m, &m->ring->head, m->next);
-        caught_up = 1;
-        ck_pr_fence_load(); /* as there */
+        ipc_mpmc_go_on_(m, p, *word, &m->ring->head, &asked);
     }
     return -EAGAIN;
 }
@@ -1885,8 +1887,8 @@ CK_CC_INLINE static int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t s
     }
     m->error = 0;
     m->idle = 1;
-    m->ready = m->next = ck_pr_load_64(end ? &r->head : &r->tail);
-    ck_pr_fence_load(); /* as in ipc_mpmc_catch_up_ */
+    m->ready = m->told = m->next = ck_pr_load_64(end ? &r->head : &r->tail);
+    ck_pr_fence_load(); /* as in ipc_mpmc_go_on_ */
     return 0;
 }
 

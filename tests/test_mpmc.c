@@ -240,6 +240,40 @@ static void random_calls_are_those_of_a_queue(void **state)
     }
 }
 
+/* Who comes late, or has not looked for many laps, finds the place in the first call. */
+static void latecomers_find_their_place_at_once(void **state)
+{
+    size_t size = mpmc_footprint(16);
+    void *mem = shared(size);
+    struct mpmc_producer p, early, late;
+    struct mpmc_consumer c, idle, behind;
+    struct message m[16];
+    unsigned i;
+
+    (void)state;
+    memset(m, 0, sizeof m);
+    m[0] = make(0, 1);
+    assert_int_equal(mpmc_init(mem, size, 16, IPC_MPMC_AT_MOST_ONCE), 0);
+    assert_int_equal(mpmc_produce(&p, mem, size, NULL), 0);
+    assert_int_equal(mpmc_consume(&c, mem, size, NULL), 0);
+    assert_int_equal(mpmc_produce(&early, mem, size, NULL), 0);
+    assert_int_equal(mpmc_consume(&idle, mem, size, NULL), 0);
+    for (i = 0; i < 100000; i++) { /* runs that begin and end anywhere */
+        assert_int_equal(mpmc_push_n(&p, m, i == 0 ? 1 : 16), i == 0 ? 1 : 16);
+        assert_int_equal(mpmc_pop_n(&c, m, 16), i == 0 ? 1 : 16);
+    }
+    assert_int_equal(mpmc_produce(&late, mem, size, NULL), 0);
+    assert_int_equal(mpmc_consume(&behind, mem, size, NULL), 0);
+    m[0] = make(0, 1);
+    assert_int_equal(mpmc_push(&late, m), 0);
+    assert_int_equal(mpmc_pop(&behind, m), 0);
+    check(&m[0]);
+    assert_int_equal(mpmc_push(&early, m), 0);
+    assert_int_equal(mpmc_pop(&idle, m), 0);
+    check(&m[0]);
+    (void)munmap(mem, size);
+}
+
 /* ------------------------------------------------------------------ hostile memory */
 
 /* Whatever is written there: calls return, with a message, nothing, or -EBADMSG. */
@@ -469,6 +503,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(impossible_rings_are_refused),
         cmocka_unit_test(single_ends_and_seats_are_limited),
         cmocka_unit_test(random_calls_are_those_of_a_queue),
+        cmocka_unit_test(latecomers_find_their_place_at_once),
         cmocka_unit_test(scribbling_hangs_and_crashes_nobody),
         cmocka_unit_test(processes_killed_at_random_lose_only_what_they_held),
     };
