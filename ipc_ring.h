@@ -88,9 +88,10 @@
  *   does not hold back where its last look found the ring empty: a lone message is not delayed.
  *
  *   With many at an end the last word of a slot says all about it: lap (position / capacity),
- * state, and the name of whoever works on it. It changes by compare-and-swap only, so a claim and
- * its claimant's name become visible in one step, and nobody can commit into a lap that is not his.
- *   Head and tail are hints; each handle keeps a place of its own and walks on from there.
+ * state, and the name of whoever works on it. What two may want to change is changed by
+ * compare-and-swap: a claim and its claimant's name become visible in one step, and nobody can
+ * commit into a lap that is not his. Head and tail are hints; each handle keeps a place of its own
+ * and walks on from there.
  *
  *       (L,FREE) --claim--> (L,WRITING,k) --commit--> (L,FULL) --peek--> (L,READING,c)
  *         |                      |                       |                  |      |
@@ -995,8 +996,9 @@ IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
 IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
 IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPMC_SEATS)
 
-/* The last word of a slot says all about it: lap (41 bits), name (16), slots of the run - 1 (4),
- * state (3). Of a FULL one the run is of how many are FULL from there on, at least. */
+/* The last word of a slot says all about it: lap (41 bits), name (16: generation, seat), slots of
+ * the run - 1 (4), state (3). Of a FULL one the run is of how many are FULL from there on, at
+ * least. */
 #define IPC_MPMC_FREE_ 0u    /* nobody has claimed it in this lap */
 #define IPC_MPMC_WRITING_ 1u /* claimed by the producer named, as the first of a run */
 #define IPC_MPMC_FULL_ 2u    /* a message is there */
@@ -1008,14 +1010,14 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 #define IPC_MPMC_RUN_ UINT64_C(8)
 #define IPC_MPMC_RUN_MAX_ 16u
 #define IPC_MPMC_RUNS_ (IPC_MPMC_RUN_ * (IPC_MPMC_RUN_MAX_ - 1))
-#define IPC_MPMC_NAME_ (UINT64_C(0xffff) << 7)
+#define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
 #define IPC_MPMC_LAP_ (UINT64_C(1) << 23)
 
 #define IPC_MPMC_PATIENCE_ 128u /* looks at who is in the way, before it is passed over */
 #define IPC_MPMC_ASK_ 16u       /* slots ahead of which lines are asked for */
-#define IPC_MPMC_ODD_                                                                              \
-    1000 /* looks at a word that cannot be, before it is called corrupt: it may be                 \
-          * old, as those of a run that was held are skipped without a look */
+/* Looks at a word that cannot be, before it is called corrupt: it may be old, as those of a run
+ * that was held are skipped without a look. */
+#define IPC_MPMC_ODD_ 1000
 #define IPC_MPMC_PUBLISH_ 16u /* positions between two stores of a hint */
 
 /* Slots are whole lines: neighbours would fight over a shared one. */
@@ -1107,7 +1109,7 @@ CK_CC_FORCE_INLINE static uint64_t *ipc_mpmc_at_(const struct ipc_mpmc *m, uint6
 /* Is who is named in the word dead? The word was read before. */
 CK_CC_INLINE static int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
 {
-    const struct ipc_mpmc_seat_ *seat = &m->ring->seat[word / 128 % IPC_MPMC_SEATS];
+    const struct ipc_mpmc_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
     uint64_t id, generation;
 
     /* Without it the seat could be older than the word. Partner: in ipc_mpmc_sit_. */
@@ -1115,7 +1117,7 @@ CK_CC_INLINE static int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
     generation = ck_pr_load_64(&seat->generation);
     ck_pr_fence_load();
     id = ck_pr_load_64(&seat->id);
-    if (generation % 256 != word / 128 / IPC_MPMC_SEATS % 256)
+    if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_MPMC_SEATS % 256)
         return 1; /* another sits there now */
     if (id == IPC_RING_ANYONE_ || m->alive == NULL)
         return 0;
@@ -1277,9 +1279,7 @@ CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsig
         run = ipc_mpmc_run_(word);
         if (state == IPC_MPMC_HELD_ || state == IPC_MPMC_KEPT_) {
             m->met++;
-            if ((m->met & (m->met - 1)) != 0 && m->met % 64 != 0)
-                ;
-            else if (ipc_mpmc_dead_(m, word)) {
+            if (((m->met & (m->met - 1)) == 0 || m->met % 64 == 0) && ipc_mpmc_dead_(m, word)) {
                 (void)ipc_mpmc_bury_(m, p, word, stride);
                 continue;
             }
@@ -1578,6 +1578,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size
     m->claimed = 0;
     return 0;
 }
+
 /* ------------------------------------------------------------------ the consumers' path */
 
 /* Is there something behind a producer that is in the way? */
@@ -1598,8 +1599,7 @@ CK_CC_INLINE static int ipc_mpmc_behind_(struct ipc_mpmc *m, uint64_t p, size_t 
     return 0;
 }
 
-/* Finds the next message, at m->next or further, and says in *position and *word where. 0, -EAGAIN
- * or -EBADMSG. */
+/* Moves m->next to the next message, whose slot says *word. 0, -EAGAIN or -EBADMSG. */
 CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
 {
     uint64_t steps;
@@ -1703,7 +1703,8 @@ CK_CC_FORCE_INLINE static unsigned char *ipc_mpmc_peek_(struct ipc_mpmc_consumer
                 continue;
             ipc_mpmc_after_(m, position);
         }
-        /* Without it the payload could be older than FULL. Partner: in ipc_mpmc_commit_. */
+        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_publish_ and
+         * ipc_mpmc_commit_run_. */
         ck_pr_fence_acquire();
         m->mine = taken;
         m->held = position;
@@ -1737,7 +1738,8 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *m
                 return rc;
             at = ipc_mpmc_at_(m, p, stride);
         }
-        /* Without it the payload could be older than FULL. Partner: in ipc_mpmc_commit_. */
+        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_publish_ and
+         * ipc_mpmc_commit_run_. */
         ck_pr_fence_load();
         ipc_mpmc_get_(message, ipc_mpmc_slot_(m, p, stride), bytes);
         /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_. */
@@ -1764,8 +1766,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, v
     return i > 0 ? (int64_t)i : rc;
 }
 
-/* ------------------------------------------------------------------ many at an end: init, attach
- */
+/* ------------------------------------------------------------------ many at an end: attach */
 
 CK_CC_INLINE static struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
 {
@@ -1804,7 +1805,7 @@ CK_CC_INLINE static int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
 
-/* Counts and forgets what the dead, or only `id`, have left. */
+/* Frees what the dead, or only `id`, have left. How many slots or runs. */
 CK_CC_INLINE static int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
 {
     size_t stride = ipc_mpmc_stride_((size_t)m->bytes);
@@ -1816,7 +1817,8 @@ CK_CC_INLINE static int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
         unsigned state = ipc_mpmc_state_(word);
 
         if (state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ || state >= IPC_MPMC_AGAIN_ ||
-            (id != 0 && ck_pr_load_64(&m->ring->seat[word / 128 % IPC_MPMC_SEATS].id) != id) ||
+            (id != 0 &&
+             ck_pr_load_64(&m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS].id) != id) ||
             !ipc_mpmc_dead_(m, word))
             continue;
         found += ipc_mpmc_bury_(m, i, word, stride);
@@ -1843,7 +1845,8 @@ CK_CC_INLINE static int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
         /* Without them the seat could be older than a word with our name. Partner: ipc_mpmc_dead_,
          * which reads the other way round. */
         ck_pr_fence_store();
-        m->me = (i + (ck_pr_faa_64(&seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * 128;
+        m->me =
+            (i + (ck_pr_faa_64(&seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
         ck_pr_fence_store();
         if (holder != 0)
             (void)ipc_mpmc_recover_(m, 0); /* before its generation comes round */
@@ -1936,7 +1939,7 @@ CK_CC_INLINE static int ipc_mpmc_consume(struct ipc_mpmc_consumer *c, void *mem,
  * has a message or is in the hands of one of them.
  *
  *   0
- *   -EAGAIN    the ring is full
+ *   -EAGAIN    the ring is full, or others were first for laps on end
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBUSY     a slot is claimed: commit or cancel it first
  *   -EBADMSG   the shared memory is corrupt; sticks
