@@ -1015,8 +1015,8 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 
 #define IPC_MPMC_PATIENCE_ 128u /* looks at who is in the way, before it is passed over */
 #define IPC_MPMC_ASK_ 16u       /* slots ahead of which lines are asked for */
-/* Looks at a word that cannot be, before it is called corrupt: it may be old, as those of a run
- * that was held are skipped without a look. */
+/* Looks at a word that cannot be, before it is called corrupt: it may be old, where those of a run
+ * that was held, or of laps, were skipped without a look. */
 #define IPC_MPMC_ODD_ 1000
 #define IPC_MPMC_PUBLISH_ 16u /* positions between two stores of a hint */
 
@@ -1112,10 +1112,10 @@ CK_CC_INLINE static int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
     const struct ipc_mpmc_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
     uint64_t id, generation;
 
-    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_sit_. */
+    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_sit_. It may be newer:
+     * then it says that the one named has left, or we take the life of its successor for his. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
-    ck_pr_fence_load();
     id = ck_pr_load_64(&seat->id);
     if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_MPMC_SEATS % 256)
         return 1; /* another sits there now */
@@ -1219,7 +1219,7 @@ CK_CC_INLINE static void ipc_mpmc_go_on_(struct ipc_mpmc *m, uint64_t p, uint64_
             m->next = there;
     }
     /* Without it the slots that we come to could be older than what sent us there, and look
-     * corrupt. Partners: the release fences before the hint is stored, and before each claim. */
+     * corrupt. Partners: the release fences before a hint is stored and before a slot is FREE. */
     ck_pr_fence_load();
 }
 
@@ -1256,7 +1256,6 @@ CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsig
             while (run < n &&
                    ck_pr_load_64(ipc_mpmc_at_(m, p + run, stride)) == ipc_mpmc_lap_(m, p + run))
                 run++;
-            ck_pr_fence_release(); /* partner: in ipc_mpmc_go_on_ */
             if (ck_pr_cas_64(at, word,
                              lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_)) {
                 /* Without it we could write while the consumer of the lap before still reads.
@@ -1315,8 +1314,6 @@ CK_CC_INLINE static int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, uns
     for (i = 1; i < run; i++) /* nobody looks at these until the first is FULL */
         ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride),
                        ipc_mpmc_lap_(m, p + i) + (run - 1 - i) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_);
-    /* Without it the first could be FULL while the others seem FREE. Same partner. */
-    ck_pr_fence_release();
     if (ck_pr_cas_64(ipc_mpmc_at_(m, p, stride),
                      lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
                      lap + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_))
@@ -1438,10 +1435,8 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, u
         ipc_mpmc_ask_(m, p, stride, IPC_MPMC_FREE_);
     if (CK_CC_LIKELY(ck_pr_load_64(at) == lap)) {
         *claimed = lap;
-        if ((how & IPC_MPMC_ONE_PRODUCER) == 0) {
+        if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
             *claimed += m->me + IPC_MPMC_WRITING_;
-            ck_pr_fence_release(); /* partner: in ipc_mpmc_go_on_ */
-        }
         if ((how & IPC_MPMC_ONE_PRODUCER) != 0 || CK_CC_LIKELY(ck_pr_cas_64(at, lap, *claimed))) {
             ck_pr_fence_acquire(); /* as in ipc_mpmc_claim_ */
             return 0;
@@ -1842,11 +1837,9 @@ CK_CC_INLINE static int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
             continue;
         m->seat = seat;
         m->id = id;
-        /* Without them the seat could be older than a word with our name. Partner: ipc_mpmc_dead_,
-         * which reads the other way round. */
-        ck_pr_fence_store();
         m->me =
             (i + (ck_pr_faa_64(&seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
+        /* Without it the seat could be older than a word with our name. Partner: ipc_mpmc_dead_. */
         ck_pr_fence_store();
         if (holder != 0)
             (void)ipc_mpmc_recover_(m, 0); /* before its generation comes round */
