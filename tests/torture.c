@@ -2,7 +2,7 @@
  * Every ring of ipc_ring.h at every instruction: a child runs one operation step by step and, after
  * n instructions for each n, is stopped or killed, while the others go on for some laps.
  *
- *     gcc -O1 -g -I. tests/torture.c -o torture && ./torture [stride]
+ *     gcc -O1 -g -I. tests/torture.c -o torture && ./torture [stride [number of the first ring]]
  *
  * Says how many points it tried. Ends with 0 when everyone always went on, no message was lost,
  * doubled, torn or out of order but as the contract says, and who was stopped went on correctly.
@@ -14,7 +14,6 @@
 #endif
 #include "ipc_ring.h"
 #include <err.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -81,92 +80,53 @@ struct kind {
     struct message *(*claim)(union producer *);
     int (*commit)(union producer *);
     void (*cancel)(union producer *);
+    int64_t (*recover)(union producer *);
+    void (*producer_detach)(union producer *);
     int (*pop)(union consumer *, struct message *);
     int64_t (*pop_n)(union consumer *, struct message *, size_t);
     const struct message *(*peek)(union consumer *);
     int (*release)(union consumer *);
-    void (*leave)(union producer *);
-    void (*quit)(union consumer *);
-    int64_t (*recover)(union producer *);
+    void (*consumer_detach)(union consumer *);
 };
 
-#define KIND(K, ONE_PRODUCER, ONE_CONSUMER, INIT, RECOVER)                                         \
-    static int K##_i(void *mem, unsigned how)                                                      \
+#define CALL(HEAD, BODY)                                                                           \
+    static HEAD                                                                                    \
     {                                                                                              \
-        (void)how;                                                                                 \
-        return INIT;                                                                               \
-    }                                                                                              \
-    static int K##_p(union producer *p, void *mem, struct ipc_peer *me)                            \
-    {                                                                                              \
-        return K##_produce(&p->K, mem, SIZE, me);                                                  \
-    }                                                                                              \
-    static int K##_c(union consumer *c, void *mem, struct ipc_peer *me)                            \
-    {                                                                                              \
-        return K##_consume(&c->K, mem, SIZE, me);                                                  \
-    }                                                                                              \
-    static int K##_pu(union producer *p, const struct message *m)                                  \
-    {                                                                                              \
-        return K##_push(&p->K, m);                                                                 \
-    }                                                                                              \
-    static int64_t K##_pn(union producer *p, const struct message *m, size_t n)                    \
-    {                                                                                              \
-        return K##_push_n(&p->K, m, n);                                                            \
-    }                                                                                              \
-    static struct message *K##_cl(union producer *p)                                               \
-    {                                                                                              \
-        return K##_claim(&p->K);                                                                   \
-    }                                                                                              \
-    static int K##_co(union producer *p)                                                           \
-    {                                                                                              \
-        return K##_commit(&p->K);                                                                  \
-    }                                                                                              \
-    static void K##_ca(union producer *p)                                                          \
-    {                                                                                              \
-        K##_cancel(&p->K);                                                                         \
-    }                                                                                              \
-    static int K##_po(union consumer *c, struct message *m)                                        \
-    {                                                                                              \
-        return K##_pop(&c->K, m);                                                                  \
-    }                                                                                              \
-    static int64_t K##_on(union consumer *c, struct message *m, size_t n)                          \
-    {                                                                                              \
-        return K##_pop_n(&c->K, m, n);                                                             \
-    }                                                                                              \
-    static const struct message *K##_pe(union consumer *c)                                         \
-    {                                                                                              \
-        return K##_peek(&c->K);                                                                    \
-    }                                                                                              \
-    static int K##_re(union consumer *c)                                                           \
-    {                                                                                              \
-        return K##_release(&c->K);                                                                 \
-    }                                                                                              \
-    static void K##_le(union producer *p)                                                          \
-    {                                                                                              \
-        K##_producer_detach(&p->K);                                                                \
-    }                                                                                              \
-    static void K##_qu(union consumer *c)                                                          \
-    {                                                                                              \
-        K##_consumer_detach(&c->K);                                                                \
-    }                                                                                              \
-    static int64_t K##_rc(union producer *p)                                                       \
-    {                                                                                              \
-        (void)p;                                                                                   \
-        return RECOVER;                                                                            \
+        BODY;                                                                                      \
     }
+/* INIT and RECOVER: where SPSC is not as the others. */
+#define KIND(K, ONE_PRODUCER, ONE_CONSUMER, INIT, RECOVER)                                         \
+    CALL(int K##_init_(void *mem, unsigned how), (void)how; return INIT)                           \
+    CALL(int K##_produce_(union producer *p, void *mem, struct ipc_peer *me),                      \
+         return K##_produce(&p->K, mem, SIZE, me))                                                 \
+    CALL(int K##_consume_(union consumer *c, void *mem, struct ipc_peer *me),                      \
+         return K##_consume(&c->K, mem, SIZE, me))                                                 \
+    CALL(int K##_push_(union producer *p, const struct message *m), return K##_push(&p->K, m))     \
+    CALL(int64_t K##_push_n_(union producer *p, const struct message *m, size_t n),                \
+         return K##_push_n(&p->K, m, n))                                                           \
+    CALL(struct message *K##_claim_(union producer *p), return K##_claim(&p->K))                   \
+    CALL(int K##_commit_(union producer *p), return K##_commit(&p->K))                             \
+    CALL(void K##_cancel_(union producer *p), K##_cancel(&p->K))                                   \
+    CALL(int64_t K##_recover_(union producer *p), (void)p; return RECOVER)                         \
+    CALL(void K##_producer_detach_(union producer *p), K##_producer_detach(&p->K))                 \
+    CALL(int K##_pop_(union consumer *c, struct message *m), return K##_pop(&c->K, m))             \
+    CALL(int64_t K##_pop_n_(union consumer *c, struct message *m, size_t n),                       \
+         return K##_pop_n(&c->K, m, n))                                                            \
+    CALL(const struct message *K##_peek_(union consumer *c), return K##_peek(&c->K))               \
+    CALL(int K##_release_(union consumer *c), return K##_release(&c->K))                           \
+    CALL(void K##_consumer_detach_(union consumer *c), K##_consumer_detach(&c->K))                 \
+    static const struct kind K##_kind = {                                                          \
+        #K,           ONE_PRODUCER, ONE_CONSUMER,         K##_init_,  K##_produce_,                \
+        K##_consume_, K##_push_,    K##_push_n_,          K##_claim_, K##_commit_,                 \
+        K##_cancel_,  K##_recover_, K##_producer_detach_, K##_pop_,   K##_pop_n_,                  \
+        K##_peek_,    K##_release_, K##_consumer_detach_};
 
 KIND(spsc, 1, 1, spsc_init(mem, SIZE, CAPACITY), 0)
 KIND(mpmc, 0, 0, mpmc_init(mem, SIZE, CAPACITY, how), mpmc_producer_recover(&p->mpmc, 0))
 KIND(mpsc, 0, 1, mpsc_init(mem, SIZE, CAPACITY, how), mpsc_producer_recover(&p->mpsc, 0))
 KIND(spmc, 1, 0, spmc_init(mem, SIZE, CAPACITY, how), spmc_producer_recover(&p->spmc, 0))
 
-#define ROW(K, ONE_PRODUCER, ONE_CONSUMER)                                                         \
-    {                                                                                              \
-#K, ONE_PRODUCER, ONE_CONSUMER, K##_i, K##_p, K##_c, K##_pu, K##_pn, K##_cl, K##_co,       \
-            K##_ca, K##_po, K##_on, K##_pe, K##_re, K##_le, K##_qu, K##_rc                         \
-    }
-
-static const struct kind kinds[] = {ROW(spsc, 1, 1), ROW(mpmc, 0, 0), ROW(mpsc, 0, 1),
-                                    ROW(spmc, 1, 0)};
+static const struct kind *const kinds[] = {&spsc_kind, &mpmc_kind, &mpsc_kind, &spmc_kind};
 
 /* ------------------------------------------------------------------ what the child does */
 
@@ -178,23 +138,38 @@ enum op {
     JOIN_P,
     LEAVE_P,
     RECOVER,
-    PRODUCING = RECOVER,
     POP,
     POP_N,
     PEEK,
     JOIN_C,
-    LEAVE_C,
-    OPS
+    LEAVE_C
 };
 static const char *const op_names[] = {"push",   "push_n",        "claim, commit", "claim, cancel",
                                        "attach", "detach",        "recover",       "pop",
                                        "pop_n",  "peek, release", "attach",        "detach"};
+enum { OPS = sizeof op_names / sizeof *op_names };
 enum how { STOP, KILL };
+
+/* The point that is tried. */
+static struct {
+    const struct kind *k;
+    enum op op;
+    enum how how;
+    unsigned fill;  /* messages in the ring before */
+    unsigned again; /* IPC_MPMC_AT_LEAST_ONCE */
+    unsigned n;     /* instructions before the stop or kill */
+} now;
+
+static int produces(enum op op)
+{
+    return op <= RECOVER;
+}
 
 /* Shared with the child. */
 static struct shared {
-    uint64_t sent, taken, before; /* what the child knows to have sent, taken and had in hand */
-    uint64_t id[BATCH];           /* of those taken */
+    uint64_t sent, taken; /* what the child knows to have sent and taken */
+    uint64_t id[BATCH];   /* of those taken */
+    uint64_t held;        /* it has one in hand, not released yet */
     uint64_t through;
 } * out;
 static unsigned char *mem;
@@ -224,78 +199,82 @@ static void take(const struct message *m)
     ck_pr_store_64(&out->taken, out->taken + 1);
 }
 
-static void operate(const struct kind *k, enum op op, union producer *p, union consumer *c)
+/* Takes its end. */
+static int join(union producer *p, union consumer *c, struct ipc_peer *me)
 {
-    struct message m[BATCH];
-    const struct message *seen;
+    return produces(now.op) ? now.k->produce(p, mem, me) : now.k->consume(c, mem, me);
+}
+
+/* In the child, which stops before and after it. */
+static void operate(void)
+{
+    const struct kind *k = now.k;
     struct ipc_peer me = peer();
+    struct message m[BATCH], *slot;
+    const struct message *seen;
+    union producer p;
+    union consumer c;
     int64_t n;
     uint64_t i;
 
     for (i = 0; i < BATCH; i++)
         m[i] = make(OF_CHILD + i);
-    if (op == JOIN_P || op == JOIN_C)
-        ;
-    else if (op <= PRODUCING ? k->produce(p, mem, &me) : k->consume(c, mem, &me))
+    if (now.op != JOIN_P && now.op != JOIN_C && join(&p, &c, &me) != 0)
         _exit(3);
     (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
     (void)raise(SIGSTOP);
-    switch (op) {
+    switch (now.op) {
     case PUSH:
-        ck_pr_store_64(&out->sent, k->push(p, m) == 0);
+        ck_pr_store_64(&out->sent, k->push(&p, m) == 0);
         break;
     case PUSH_N:
-        n = k->push_n(p, m, BATCH);
+        n = k->push_n(&p, m, BATCH);
         ck_pr_store_64(&out->sent, n > 0 ? (uint64_t)n : 0);
         break;
     case COMMIT:
-    case CANCEL: {
-        struct message *slot = k->claim(p);
-
+    case CANCEL:
+        slot = k->claim(&p);
         if (slot == NULL)
             break;
         *slot = m[0];
-        if (op == CANCEL)
-            k->cancel(p);
+        if (now.op == COMMIT)
+            ck_pr_store_64(&out->sent, k->commit(&p) == 0);
         else
-            ck_pr_store_64(&out->sent, k->commit(p) == 0);
-        break;
-    }
-    case JOIN_P:
-        if (k->produce(p, mem, &me) != 0)
-            _exit(4);
+            k->cancel(&p);
         break;
     case LEAVE_P:
-        k->leave(p);
+        k->producer_detach(&p);
         break;
     case RECOVER:
-        (void)k->recover(p);
+        (void)k->recover(&p);
         break;
     case POP:
-        if (k->pop(c, m) == 0)
+        if (k->pop(&c, m) == 0)
             take(m);
         break;
     case POP_N:
-        n = k->pop_n(c, m, BATCH);
+        n = k->pop_n(&c, m, BATCH);
         for (i = 0; (int64_t)i < n; i++)
             take(&m[i]);
         break;
     case PEEK:
-        seen = k->peek(c);
+        seen = k->peek(&c);
         if (seen == NULL)
             break;
         take(seen);
-        ck_pr_store_64(&out->before, 1);
-        if (k->release(c) != 0)
+        ck_pr_store_64(&out->held, 1);
+        if (k->release(&c) != 0)
             _exit(5);
-        ck_pr_store_64(&out->before, 2);
+        ck_pr_store_64(&out->held, 0);
         break;
+    case LEAVE_C:
+        k->consumer_detach(&c);
+        break;
+    case JOIN_P:
     case JOIN_C:
-        if (k->consume(c, mem, &me) != 0)
+        if (join(&p, &c, &me) != 0)
             _exit(4);
         break;
-    default:
-        k->quit(c);
     }
     ck_pr_store_64(&out->through, 1);
     (void)raise(SIGSTOP);
@@ -305,7 +284,6 @@ static void operate(const struct kind *k, enum op op, union producer *p, union c
 /* ------------------------------------------------------------------ the others */
 
 static struct {
-    const struct kind *k;
     union producer p;
     union consumer c;
     int producing, consuming;
@@ -313,7 +291,6 @@ static struct {
     uint8_t seen[IDS], seen_child[BATCH];
     uint64_t last, last_child;
     int again; /* a message may come twice, and late */
-    uint64_t received;
 } we;
 
 static void receive(const struct message *m)
@@ -328,52 +305,55 @@ static void receive(const struct message *m)
         we.last_child = id;
         return;
     }
-    if (id >= we.sent || (we.seen[id]++ != 0 && !we.again) || (id < we.last && !we.again))
+    if (id >= we.sent || (!we.again && (we.seen[id] != 0 || id < we.last)))
         errx(1, "message %llu doubled or out of order: after %llu, of %llu", (unsigned long long)id,
              (unsigned long long)we.last, (unsigned long long)we.sent);
+    we.seen[id] = 1;
     we.last = id > we.last ? id : we.last;
-    we.received++;
 }
 
-static int send_one(void)
+static void send_one(void)
 {
     struct message m = make(we.sent);
-    int rc = we.k->push(&we.p, &m);
+    int rc = now.k->push(&we.p, &m);
 
     if (rc == 0)
         we.sent++;
     else if (rc != -EAGAIN)
         errx(1, "push: %s", strerror(-rc));
-    return rc == 0;
 }
 
-static int receive_one(void)
+static void receive_one(void)
 {
     struct message m;
-    int rc = we.k->pop(&we.c, &m);
+    int rc = now.k->pop(&we.c, &m);
 
     if (rc == 0)
         receive(&m);
     else if (rc != -EAGAIN)
         errx(1, "pop: %s", strerror(-rc));
-    return rc == 0;
 }
 
 /* Sends and receives for some laps; nobody may hold that up. */
 static void laps(void)
 {
-    uint64_t until = we.sent + LAPS * CAPACITY;
+    uint64_t from = we.sent, until = from + LAPS * CAPACITY;
     unsigned tries;
 
     for (tries = 0; tries < 100000 && we.sent < until; tries++) {
         if (tries % 7 < 5)
-            (void)send_one();
+            send_one();
         if (tries % 5 < 4)
-            (void)receive_one();
+            receive_one();
     }
     if (we.sent < until)
-        errx(1, "held up after %llu messages",
-             (unsigned long long)(we.sent + LAPS * CAPACITY - until));
+        errx(1, "held up after %llu messages", (unsigned long long)(we.sent - from));
+}
+
+static void send_some(unsigned tries)
+{
+    while (tries-- > 0)
+        send_one();
 }
 
 static void drain(void)
@@ -381,27 +361,51 @@ static void drain(void)
     unsigned tries;
 
     for (tries = 0; tries < 1000; tries++)
-        (void)receive_one();
+        receive_one();
 }
 
-static void attach_us(int producing, int consuming)
+/* Those of our two ends that are not. */
+static void attach_us(void)
 {
     struct ipc_peer me = peer();
     int rc = 0;
 
-    if (producing && !we.producing)
-        rc = we.k->produce(&we.p, mem, &me);
-    we.producing |= producing;
-    if (rc == 0 && consuming && !we.consuming)
-        rc = we.k->consume(&we.c, mem, &me);
-    we.consuming |= consuming;
+    if (!we.producing)
+        rc = now.k->produce(&we.p, mem, &me);
+    if (rc == 0 && !we.consuming)
+        rc = now.k->consume(&we.c, mem, &me);
     if (rc != 0)
         errx(1, "attach: %s: %s", strerror(-rc), me.why);
+    we.producing = we.consuming = 1;
 }
 
 /* ------------------------------------------------------------------ one point */
 
 static pid_t child;
+
+static void fail(const char *what, uint64_t number)
+{
+    errx(1, "%s %s, %s after %u: %s %llu", now.k->name, op_names[now.op],
+         now.how == KILL ? "killed" : "stopped", now.n, what, (unsigned long long)number);
+}
+
+/* Until it stops. Returns 1 when that is by itself, before or after the operation. */
+static int wait_for_child(void)
+{
+    int status;
+
+    if (waitpid(child, &status, WUNTRACED) != child || !WIFSTOPPED(status))
+        fail("the child ended with status", (uint64_t)status);
+    return WSTOPSIG(status) == SIGSTOP;
+}
+
+/* Lets it go on, for an instruction or to its next stop. Returns as above. */
+static int resume(int request)
+{
+    if (ptrace(request, child, NULL, NULL) != 0)
+        err(1, "ptrace");
+    return wait_for_child();
+}
 
 static void bury(void)
 {
@@ -412,149 +416,166 @@ static void bury(void)
         ;
 }
 
-/* 1 when the operation was through before n instructions. */
-static int point(const struct kind *k, enum op op, enum how how, unsigned fill, unsigned again,
-                 unsigned n, unsigned *steps)
+/* As many as the killed one may have had in hand, where nobody gets them again. */
+static unsigned may_be_missing(void)
 {
-    int producer = op <= PRODUCING, sole = producer ? k->one_producer : k->one_consumer, status;
-    int join = op == JOIN_P || op == JOIN_C;
-    union producer p;
-    union consumer c;
-    unsigned i, missing = 0;
-    int through = 0;
+    if (now.how != KILL)
+        return 0;
+    if (now.op == POP_N)
+        return BATCH;
+    return now.op == POP || (!produces(now.op) && !now.again);
+}
 
+/* All that was sent is there, once, but for what the contract leaves to who was killed. */
+static void account(void)
+{
+    unsigned i, missing = 0;
+
+    for (i = 0; i < out->taken; i++) {
+        uint64_t id = ck_pr_load_64(&out->id[i]);
+
+        if (id >= we.sent)
+            fail("the child took message", id);
+        /* What it had in hand, or a replay of SPSC, comes again. */
+        if (we.seen[id] && !now.k->one_consumer && (now.how == STOP || (!out->held && !we.again)))
+            fail("twice: message", id);
+        we.seen[id] = 1;
+    }
+    for (i = 0; i < we.sent; i++)
+        missing += !we.seen[i];
+    if (missing > may_be_missing())
+        fail("missing messages:", missing);
+    for (i = 0; i < BATCH; i++) {
+        if (i < out->sent && !we.seen_child[i])
+            fail("missing of the child: message", i);
+        if (i >= out->sent && we.seen_child[i] && now.how == STOP)
+            fail("not sent, but there: message of the child", i);
+    }
+}
+
+/* Only one may be at the end that the child takes. */
+static int sole(void)
+{
+    return produces(now.op) ? now.k->one_producer : now.k->one_consumer;
+}
+
+/* A ring in its second lap, and a child that is about to operate on it. */
+static void begin(void)
+{
     memset(out, 0, sizeof *out);
     memset(&we, 0, sizeof we);
-    we.k = k;
-    we.again = again && how == KILL && op == PEEK;
-    if (k->init(mem, again) != 0)
+    we.again = now.again && now.how == KILL && now.op == PEEK;
+    if (now.k->init(mem, now.again) != 0)
         errx(1, "init");
-    /* As we need the single ends to fill the ring, the child takes them over then. */
-    attach_us(1, 1);
-    while (we.sent < CAPACITY + CAPACITY / 2) { /* into the second lap */
-        (void)send_one();
-        (void)receive_one();
+    attach_us();
+    while (we.sent < CAPACITY + CAPACITY / 2) {
+        send_one();
+        receive_one();
     }
-    for (i = 0; i < fill; i++)
-        (void)send_one();
-    if (sole && producer)
-        k->leave(&we.p), we.producing = 0;
-    if (sole && !producer)
-        k->quit(&we.c), we.consuming = 0;
+    send_some(now.fill);
+    if (sole() && produces(now.op)) {
+        now.k->producer_detach(&we.p);
+        we.producing = 0;
+    } else if (sole()) {
+        now.k->consumer_detach(&we.c);
+        we.consuming = 0;
+    }
     child = fork();
     if (child < 0)
         err(1, "fork");
     if (child == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        operate(k, op, &p, &c);
+        operate();
     }
-    if (waitpid(child, &status, WUNTRACED) != child || !WIFSTOPPED(status))
-        errx(1, "%s %s: the child ended before it began: %d", k->name, op_names[op], status);
-    for (i = 0; i < n; i++) {
-        if (ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) != 0)
-            err(1, "ptrace");
-        if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
-            errx(1, "%s %s: the child ended: %d", k->name, op_names[op], status);
-        if (WSTOPSIG(status) == SIGSTOP) {
-            through = 1;
-            break;
-        }
-    }
-    *steps = i;
-    if (how == KILL)
-        bury();
-    if (how == KILL || !sole) {
-        attach_us(1, 1);
+    (void)wait_for_child();
+}
+
+/* While the child is stopped or dead. */
+static void go_on(void)
+{
+    if (now.how == KILL || !sole()) {
+        attach_us();
         laps();
-    } else if (producer) {
+    } else if (produces(now.op)) {
         drain();
     } else {
-        for (i = 0; i < 2 * CAPACITY; i++)
-            (void)send_one();
+        send_some(2 * CAPACITY);
     }
-    if (how == STOP) { /* it goes on, and gets through */
-        while (!through) {
-            if (ptrace(PTRACE_CONT, child, NULL, NULL) != 0)
-                err(1, "ptrace");
-            if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
-                errx(1, "%s %s: the stopped child ended: %d", k->name, op_names[op], status);
-            through = WSTOPSIG(status) == SIGSTOP;
-        }
-        if (out->through != 1)
-            errx(1, "%s %s: stopped elsewhere", k->name, op_names[op]);
+}
+
+/* The one that was stopped. */
+static void let_finish(int through)
+{
+    while (!through)
+        through = resume(PTRACE_CONT);
+    if (!out->through)
+        fail("stopped elsewhere, having sent", out->sent);
+}
+
+/* Returns 1 when the operation was through before n instructions. */
+static int point(void)
+{
+    int through = 0;
+    unsigned i;
+
+    begin();
+    for (i = 0; i < now.n && !through; i++)
+        through = resume(PTRACE_SINGLESTEP);
+    if (now.how == KILL)
         bury();
-        through = 0;
-        attach_us(1, 1);
+    go_on();
+    if (now.how == STOP) {
+        let_finish(through);
+        bury();
+        attach_us();
         laps();
     }
     /* What the dead hold goes in the next laps; then all is there. */
     laps();
     drain();
-    for (i = 0; i < out->taken; i++) {
-        uint64_t id = ck_pr_load_64(&out->id[i]);
+    account();
+    now.k->producer_detach(&we.p);
+    now.k->consumer_detach(&we.c);
+    return through;
+}
 
-        if (id >= we.sent)
-            errx(1, "the child took message %llu", (unsigned long long)id);
-        /* What it had in hand, or a replay of SPSC, comes again. */
-        if (we.seen[id] != 0 && how == STOP && !k->one_consumer)
-            errx(1, "%s %s: message %llu taken twice", k->name, op_names[op],
-                 (unsigned long long)id);
-        if (we.seen[id] != 0 && how == KILL && !k->one_consumer && out->before != 1 && !we.again)
-            errx(1, "%s %s: message %llu taken twice", k->name, op_names[op],
-                 (unsigned long long)id);
-        we.seen[id] |= 1;
-    }
-    for (i = 0; i < we.sent; i++)
-        missing += we.seen[i] == 0;
-    if (missing > (how == KILL && !producer && !again ? op == POP_N ? BATCH : 1
-                   : how == KILL && op == POP         ? 1
-                   : how == KILL && op == POP_N       ? BATCH
-                                                      : 0))
-        errx(1, "%s %s, %s after %u: %u messages are missing", k->name, op_names[op],
-             how == KILL ? "killed" : "stopped", n, missing);
-    for (i = 0; i < out->sent; i++)
-        if (we.seen_child[i] == 0)
-            errx(1, "%s %s, %s after %u: message %u of the child is missing", k->name, op_names[op],
-                 how == KILL ? "killed" : "stopped", n, i);
-    if (how == STOP)
-        for (i = (unsigned)out->sent; i < BATCH; i++)
-            if (we.seen_child[i] != 0)
-                errx(1, "%s %s: a message that was not sent arrived", k->name, op_names[op]);
-    (void)join;
-    k->leave(&we.p);
-    k->quit(&we.c);
-    return i = (unsigned)through, *steps < n;
+static unsigned points; /* so far */
+
+/* One operation, before and after every so many of its instructions. */
+static void torture(unsigned stride)
+{
+    static const unsigned fills[] = {0, 3, CAPACITY};
+    unsigned before = points, how, f;
+
+    for (how = STOP; how <= KILL; how++)
+        for (f = 0; f < 3; f++)
+            for (now.again = 0; now.again < 2; now.again++) {
+                now.how = (enum how)how;
+                now.fill = fills[f];
+                now.n = points++ * 7 % stride;
+                for (; !point(); now.n += stride)
+                    points++;
+            }
+    printf("%s %s %s: %u points\n", now.k->name, produces(now.op) ? "producer" : "consumer",
+           op_names[now.op], points - before);
+    (void)fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
-    static const unsigned fills[] = {0, 3, CAPACITY};
-    unsigned stride = argc > 1 ? (unsigned)atoi(argv[1]) : 1, points = 0, k, op, how, f, again;
+    unsigned stride = argc > 1 ? (unsigned)atoi(argv[1]) : 1;
+    unsigned k = argc > 2 ? (unsigned)atoi(argv[2]) : 0, op;
 
     mem = (unsigned char *)mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE,
                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if ((void *)mem == MAP_FAILED || stride == 0)
-        errx(1, "usage: torture [every so many instructions]");
+        errx(1, "usage: torture [every so many instructions [number of the first ring]]");
     out = (struct shared *)(void *)(mem + SIZE);
-    for (k = argc > 2 ? (unsigned)atoi(argv[2]) : 0; k < sizeof kinds / sizeof *kinds; k++)
+    for (; k < sizeof kinds / sizeof *kinds; k++)
         for (op = 0; op < OPS; op++) {
-            unsigned here = points;
-
-            for (how = STOP; how <= KILL; how++)
-                for (f = 0; f < 3; f++)
-                    for (again = 0; again < 2; again++) {
-                        unsigned n, steps;
-
-                        for (n = (points * 7) % stride;; n += stride) {
-                            points++;
-                            if (point(&kinds[k], (enum op)op, (enum how)how, fills[f], again, n,
-                                      &steps))
-                                break;
-                        }
-                    }
-            printf("%s %s %s: %u points\n", kinds[k].name,
-                   op <= PRODUCING ? "producer" : "consumer", op_names[op], points - here);
-            (void)fflush(stdout);
+            now.k = kinds[k];
+            now.op = (enum op)op;
+            torture(stride);
         }
     printf("note: %u points of stopping or killing, %s\n", points,
            stride == 1 ? "every instruction" : "a part of the instructions");
