@@ -14,25 +14,16 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
-#include <dirent.h>
+#define LONG_MS 30000 /* never reached by what works */
+#define HANG_S 240    /* no test takes that long */
+#include "harness.h"
+
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#define LONG_MS 30000 /* never reached by what works */
-#define LATE_MS 2000  /* what a busy machine may add to a time of the contract */
-#define HANG_S 240    /* no test takes that long */
-#define UNABLE 77     /* exit status: the kernel does not let us */
+#define LATE_MS 2000 /* what a busy machine may add to a time of the contract */
 #define BELLS 130u
 #define BELL sizeof(struct ipc_notify_shared)
 #define KINDS 4u
@@ -49,63 +40,10 @@ struct room {
     uint64_t word[256];
 };
 
-static char prefix[100];
-static char name[150]; /* of this test's segment */
 static struct room *room;
 static int room_fd = -1;
 
-/* ------------------------------------------------------------------ checks, for both sides of fork
- */
-
-static int in_child; /* then a failure must not longjmp into the parent's runner */
-
-static void must_(int holds, const char *what, const char *detail, int line)
-{
-    if (holds)
-        return;
-    if (in_child) {
-        dprintf(2, "child, line %d: %s %s\n", line, what, detail);
-        _exit(1);
-    }
-    print_error("%s %s\n", what, detail);
-    _fail(__FILE__, line);
-}
-#define MUST(condition) must_(!!(condition), #condition, "", __LINE__)
-
-static void is_(int64_t got, int64_t want, const char *what, int line)
-{
-    char detail[80];
-
-    (void)snprintf(detail, sizeof detail, "is %lld, not %lld", (long long)got, (long long)want);
-    must_(got == want, what, detail, line);
-}
-#define IS(call, want) is_((int64_t)(call), (int64_t)(want), #call, __LINE__)
-
-/* Waits for what another process or the kernel is about to do. */
-static int a_moment(int64_t until)
-{
-    struct timespec nap = {0, 20000};
-
-    (void)nanosleep(&nap, NULL);
-    return ipc_left_(until) > 0;
-}
-#define EVENTUALLY(condition)                                                                      \
-    do {                                                                                           \
-        int64_t until_ = ipc_in_ms(LONG_MS);                                                       \
-        int was_;                                                                                  \
-                                                                                                   \
-        while (!(was_ = (condition) ? 1 : 0) && a_moment(until_))                                  \
-            ;                                                                                      \
-        MUST(was_ &&#condition);                                                                   \
-    } while (0)
-
-#define SKIP_IF(condition, reason)                                                                 \
-    do {                                                                                           \
-        if (condition) {                                                                           \
-            print_message("note: skipped: %s\n", reason);                                          \
-            skip();                                                                                \
-        }                                                                                          \
-    } while (0)
+/* ------------------------------------------------------------------ words and time */
 
 static double ms_since(int64_t then)
 {
@@ -143,169 +81,7 @@ static void dawdle(uint64_t pauses)
         ck_pr_stall();
 }
 
-/* ------------------------------------------------------------------ what a test leaves */
-
-static unsigned sweep(void)
-{
-    DIR *d = opendir(IPC_SHM_DIR_);
-    struct dirent *e;
-    unsigned n = 0;
-
-    while (d != NULL && (e = readdir(d)) != NULL)
-        if (strncmp(e->d_name, prefix, strlen(prefix)) == 0 &&
-            unlinkat(dirfd(d), e->d_name, 0) == 0)
-            n++;
-    if (d != NULL)
-        (void)closedir(d);
-    return n;
-}
-
-static unsigned open_fds(void)
-{
-    unsigned n = 0;
-    int fd;
-
-    for (fd = 0; fd < 1024; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
-
 /* ------------------------------------------------------------------ processes */
-
-struct child {
-    pid_t pid;
-    int to, from; /* pipes to and from the process on the other side */
-};
-typedef void body(struct child *up, void *arg);
-
-static pid_t ours[256]; /* for teardown, when a test fails in the middle */
-
-static void keep_in_mind(pid_t pid, pid_t instead_of)
-{
-    size_t i;
-
-    for (i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (ours[i] == instead_of) {
-            ours[i] = pid;
-            return;
-        }
-    MUST(!"more children than expected");
-}
-
-static void tell(const struct child *c, uint64_t word)
-{
-    MUST(write(c->to, &word, sizeof word) == (ssize_t)sizeof word);
-}
-
-static uint64_t hear(const struct child *c)
-{
-    struct pollfd p = {c->from, POLLIN, 0};
-    uint64_t word;
-    int64_t until = ipc_in_ms(LONG_MS);
-    int rc;
-
-    do
-        rc = poll(&p, 1, 1000);
-    while (ipc_left_(until) > 0 && (rc == 0 || (rc < 0 && errno == EINTR)));
-    MUST(rc == 1);
-    MUST(read(c->from, &word, sizeof word) == (ssize_t)sizeof word);
-    return word;
-}
-
-static void become_child(void)
-{
-    in_child = 1;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    (void)alarm(HANG_S);
-}
-
-/* Runs f in a new process, which then ends with status 0. */
-static struct child spawn(body *f, void *arg)
-{
-    struct child c, up;
-    int down[2], back[2];
-
-    MUST(pipe2(down, O_CLOEXEC) == 0 && pipe2(back, O_CLOEXEC) == 0);
-    up.pid = getpid();
-    c.pid = fork();
-    MUST(c.pid >= 0);
-    if (c.pid == 0) {
-        become_child();
-        (void)close(down[1]);
-        (void)close(back[0]);
-        up.from = down[0];
-        up.to = back[1];
-        f(&up, arg);
-        _exit(0);
-    }
-    (void)close(down[0]);
-    (void)close(back[1]);
-    c.to = down[1];
-    c.from = back[0];
-    if (!in_child)
-        keep_in_mind(c.pid, 0);
-    return c;
-}
-
-static int reap(struct child *c)
-{
-    int status;
-
-    MUST(waitpid(c->pid, &status, 0) == c->pid);
-    if (!in_child)
-        keep_in_mind(0, c->pid);
-    (void)close(c->to);
-    (void)close(c->from);
-    return status;
-}
-
-/* Its exit status, after it has ended by itself. */
-static int result(struct child *c)
-{
-    int status = reap(c);
-
-    MUST(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void finish(struct child *c)
-{
-    IS(result(c), 0);
-}
-
-/* Never a group, whatever went wrong before. */
-static void signal_child(const struct child *c, int signal)
-{
-    MUST(c->pid > 1 && kill(c->pid, signal) == 0);
-}
-
-static void was_killed(struct child *c)
-{
-    int status = reap(c);
-
-    MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
-static void kill_child(struct child *c)
-{
-    signal_child(c, SIGKILL);
-    was_killed(c);
-}
-
-static void stop_child(const struct child *c)
-{
-    int status;
-
-    signal_child(c, SIGSTOP);
-    MUST(waitpid(c->pid, &status, WUNTRACED) == c->pid && WIFSTOPPED(status));
-}
-
-static int run(body *f, void *arg)
-{
-    struct child c = spawn(f, arg);
-
-    return result(&c);
-}
 
 /* Is the process, or thread, inside a system call that waits? */
 static int rests(pid_t tid)
@@ -403,11 +179,10 @@ static struct room *find_room(struct ipc_shm *seg)
 
 static int before(void **state)
 {
-    static unsigned count;
     void *r;
 
     (void)state;
-    (void)snprintf(name, sizeof name, "%s-%u", prefix, ++count);
+    next_name();
     room_fd = (int)syscall(SYS_memfd_create, "room", 1u); /* MFD_CLOEXEC */
     if (room_fd < 0 || ftruncate(room_fd, sizeof(struct room)) != 0)
         return -1;
@@ -419,20 +194,12 @@ static int before(void **state)
 
 static int after(void **state)
 {
-    size_t i;
-
     (void)state;
     (void)alarm(0);
     pin(-1);
-    for (i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (ours[i] != 0) {
-            (void)kill(ours[i], SIGKILL);
-            (void)waitpid(ours[i], NULL, 0);
-            ours[i] = 0;
-        }
+    clean_up();
     (void)munmap(room, sizeof *room);
     (void)close(room_fd);
-    (void)sweep();
     return 0;
 }
 
@@ -1301,41 +1068,10 @@ static void signals_wake_event_loops(void **state)
     }
 }
 
-/* Sends what is no notifier's descriptor, and maybe some descriptors. */
-static void send_garbage(int socket, const void *what, size_t size, unsigned fds)
-{
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(8 * sizeof(int))];
-    } control;
-    struct iovec io;
-    struct msghdr m;
-    unsigned i;
-
-    memset(&m, 0, sizeof m);
-    memset(&control, 0, sizeof control);
-    io.iov_base = (void *)(uintptr_t)what;
-    io.iov_len = size;
-    m.msg_iov = &io;
-    m.msg_iovlen = 1;
-    if (fds > 0) {
-        struct cmsghdr *c;
-
-        m.msg_control = &control;
-        m.msg_controllen = CMSG_SPACE(fds * sizeof(int));
-        c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(fds * sizeof(int));
-        for (i = 0; i < fds; i++)
-            memcpy(CMSG_DATA(c) + i * sizeof(int), &room_fd, sizeof(int));
-    }
-    MUST(sendmsg(socket, &m, 0) == (ssize_t)size);
-}
-
 static void what_is_no_descriptor_is_not_received(void **state)
 {
     static const uint64_t hello = IPC_NOTIFY_HELLO_;
+    int copies[] = {room_fd, room_fd, room_fd, room_fd};
     unsigned fds = open_fds(), i, types;
     struct ipc_notify n, m;
     int pair[2];
@@ -1354,12 +1090,12 @@ static void what_is_no_descriptor_is_not_received(void **state)
         IS(ipc_notify_recv_fd(&n, pair[0], then), -ETIMEDOUT);
         MUST(ipc_left_(then) == 0 && ms_since(then) < LATE_MS);
         for (i = 0; i < 5; i++) {
-            send_garbage(pair[1], "garbage!", 8, i);
+            send_raw(pair[1], "garbage!", 8, copies, i);
             IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
-            send_garbage(pair[1], "short", 5, i);
+            send_raw(pair[1], "short", 5, copies, i);
             IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
         }
-        send_garbage(pair[1], &hello, sizeof hello, 0);
+        send_raw(pair[1], &hello, sizeof hello, NULL, 0);
         IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
         IS(n.fd, -1);
         /* Again and again: what it had is closed. */
@@ -1761,13 +1497,6 @@ static unsigned stride_of(unsigned instructions)
     return given != NULL && strtoull(given, NULL, 10) >= 10000000 ? 1 : instructions / 250 + 1;
 }
 
-static void be_traced(void)
-{
-    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-        _exit(UNABLE);
-    (void)raise(SIGSTOP);
-}
-
 /* What the next test is about: a segment with a room, inherited by all processes. */
 static struct ipc_shm shm;
 static struct room *hall;
@@ -1878,7 +1607,7 @@ static unsigned kill_posters(unsigned kind, int how)
         more = step(&c, n, &made, &blocked);
         MUST(!blocked);
         if (more < 0) {
-            keep_in_mind(0, c.pid);
+            forget(&c);
             kill_child(&sleeper);
             ipc_shm_close(&shm);
             return 0;
@@ -1963,7 +1692,7 @@ static unsigned kill_waiters(unsigned kind)
         c = spawn(waits_traced, NULL);
         more = step(&c, n, &made, &blocked);
         if (more < 0) {
-            keep_in_mind(0, c.pid);
+            forget(&c);
             kill_child(&sleeper);
             ipc_shm_close(&shm);
             return 0;
@@ -2443,8 +2172,7 @@ static void keeps_a_namespace(struct child *up, void *arg)
         become_child();
         r = find_room(&seg);
         put(&r->word[3], ipc_shm_peer(&seg)->id);
-        for (;;)
-            (void)pause();
+        wait_for_death();
     }
     r = find_room(&seg);
     EVENTUALLY(get(&r->word[3]) != 0);
@@ -4201,15 +3929,10 @@ static void stop_all(int number)
 /* The tests run in a child, so that one that dies or hangs leaves nothing behind all the same. */
 int main(int argc, char **argv)
 {
-    const char *given = getenv("IPC_TEST_PREFIX");
     pid_t pid;
     int status;
 
-    if (given != NULL && *given != '\0')
-        (void)snprintf(prefix, sizeof prefix, "%s", given);
-    else
-        (void)snprintf(prefix, sizeof prefix, "ipc-test-%ld", (long)getpid());
-    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    set_up();
     (void)sched_getaffinity(0, sizeof processors, &processors);
     pid = fork();
     if (pid == 0) {
@@ -4227,7 +3950,7 @@ int main(int argc, char **argv)
     while (pid < 0 || (waitpid(pid, &status, 0) < 0 && errno == EINTR))
         if (pid < 0)
             return 1;
-    (void)sweep();
+    clean_up();
     if (WIFSIGNALED(status))
         printf("[  FAILED  ] the tests died of signal %d%s\n", WTERMSIG(status),
                WTERMSIG(status) == SIGALRM ? ": they hang" : "");

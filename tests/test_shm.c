@@ -12,24 +12,16 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
-#include <dirent.h>
+#define LONG_MS 60000 /* never reached by what works */
+#define HANG_S 300
+#include "harness.h"
+
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #define RACERS 8u
 #define REPEATS 30u
-#define LONG_MS 60000 /* never reached by what works */
 #define SOON_MS 10000
-#define UNABLE 77 /* exit status: the kernel does not let us */
 #define HEADER sizeof(struct ipc_shm_header_)
 #define TYPE 7u
 
@@ -54,34 +46,16 @@ struct big {
 IPC_SPSC(small_ring, struct small)
 IPC_SPSC(big_ring, struct big)
 
-static char prefix[100];
-static char name[150];  /* of this test's segment */
-static char other[200]; /* of a second one */
+static char other[200]; /* name of a second segment, beside this test's */
 
-/* ------------------------------------------------------------------ checks, for both sides of fork
- */
-
-static int in_child; /* then a failure must not longjmp into the parent's runner */
-
-static void must_(int holds, const char *what, const char *detail, int line)
-{
-    if (holds)
-        return;
-    if (in_child) {
-        dprintf(2, "child, line %d: %s %s\n", line, what, detail);
-        _exit(1);
-    }
-    print_error("%s %s\n", what, detail);
-    _fail(__FILE__, line);
-}
-#define MUST(condition) must_(!!(condition), #condition, "", __LINE__)
+/* ------------------------------------------------------------------ checks */
 
 static void done_(int rc, const struct ipc_shm *seg, const char *what, int line)
 {
     char detail[400];
 
     (void)snprintf(detail, sizeof detail, "gave %d: %s", rc, rc == 0 ? "" : ipc_shm_why(seg));
-    must_(rc == 0, what, detail, line);
+    must_(rc == 0, what, detail, __FILE__, line);
 }
 #define DONE(call, seg) done_(call, seg, #call, __LINE__)
 
@@ -93,58 +67,17 @@ static void refused_(int rc, int expected, const struct ipc_shm *seg, const char
 
     (void)snprintf(detail, sizeof detail, "gave %d, not %d; '%s' in '%s'", rc, expected, word,
                    rc < 0 ? ipc_shm_why(seg) : "");
-    must_(rc == expected, what, detail, line);
+    must_(rc == expected, what, detail, __FILE__, line);
     must_(ipc_shm_why(seg)[0] != '\0' && strstr(ipc_shm_why(seg), word) != NULL, what, detail,
-          line);
+          __FILE__, line);
 }
 #define REFUSED(call, expected, seg, word) refused_(call, expected, seg, word, #call, __LINE__)
 
-/* Waits for what another process or the kernel is about to do. */
-#define EVENTUALLY(condition)                                                                      \
-    do {                                                                                           \
-        int64_t until_ = ipc_in_ms(LONG_MS);                                                       \
-                                                                                                   \
-        while (!(condition) && ipc_shm_wait_(until_))                                              \
-            ;                                                                                      \
-        MUST(condition);                                                                           \
-    } while (0)
-
-#define SKIP_IF(condition, reason)                                                                 \
-    do {                                                                                           \
-        if (condition) {                                                                           \
-            print_message("note: skipped: %s\n", reason);                                          \
-            skip();                                                                                \
-        }                                                                                          \
-    } while (0)
-
 /* ------------------------------------------------------------------ what is in /dev/shm */
 
-static int unlink_all; /* the sweeper's mode of the walk below */
-
-/* How many names of ours there are. */
 static unsigned names_there(void)
 {
-    DIR *d = opendir(IPC_SHM_DIR_);
-    struct dirent *e;
-    unsigned n = 0;
-
-    MUST(d != NULL);
-    while ((e = readdir(d)) != NULL) {
-        if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
-            continue;
-        n++;
-        if (unlink_all && unlinkat(dirfd(d), e->d_name, 0) != 0)
-            (void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
-    }
-    (void)closedir(d);
-    return n;
-}
-
-static void sweep(void)
-{
-    unlink_all = 1;
-    (void)names_there();
-    unlink_all = 0;
+    return names(0);
 }
 
 static const char *path_of(const char *segment)
@@ -176,161 +109,13 @@ static struct ipc_shm_header_ *map_header(const char *segment)
     return (struct ipc_shm_header_ *)h;
 }
 
-static unsigned open_fds(void)
-{
-    unsigned n = 0;
-    int fd;
-
-    for (fd = 0; fd < 1024; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
-
 /* ------------------------------------------------------------------ processes */
-
-struct child {
-    pid_t pid;
-    int to, from; /* pipes to and from the process on the other side */
-};
-typedef void body(struct child *up, void *arg);
-
-static pid_t ours[256]; /* for teardown, when a test fails in the middle */
-
-static void keep_in_mind(pid_t pid, pid_t instead_of)
-{
-    size_t i;
-
-    for (i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (ours[i] == instead_of) {
-            ours[i] = pid;
-            return;
-        }
-    MUST(!"more children than expected");
-}
-
-static void tell(const struct child *c, uint64_t word)
-{
-    MUST(write(c->to, &word, sizeof word) == (ssize_t)sizeof word);
-}
-
-static void hear_all(const struct child *c, void *what, size_t n)
-{
-    struct pollfd p = {c->from, POLLIN, 0};
-
-    MUST(poll(&p, 1, LONG_MS) == 1);
-    MUST(read(c->from, what, n) == (ssize_t)n);
-}
-
-static uint64_t hear(const struct child *c)
-{
-    uint64_t word;
-
-    hear_all(c, &word, sizeof word);
-    return word;
-}
-
-static void become_child(void)
-{
-    in_child = 1;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    (void)alarm(5 * LONG_MS / 1000);
-}
-
-/* Runs f in a new process, which then ends with status 0. */
-static struct child spawn(body *f, void *arg)
-{
-    struct child c, up;
-    int down[2], back[2];
-
-    MUST(pipe2(down, O_CLOEXEC) == 0 && pipe2(back, O_CLOEXEC) == 0);
-    c.pid = fork();
-    MUST(c.pid >= 0);
-    if (c.pid == 0) {
-        become_child();
-        (void)close(down[1]);
-        (void)close(back[0]);
-        up.pid = getppid();
-        up.from = down[0];
-        up.to = back[1];
-        f(&up, arg);
-        _exit(0);
-    }
-    (void)close(down[0]);
-    (void)close(back[1]);
-    c.to = down[1];
-    c.from = back[0];
-    if (!in_child)
-        keep_in_mind(c.pid, 0);
-    return c;
-}
-
-static int reap(struct child *c)
-{
-    int status;
-
-    MUST(waitpid(c->pid, &status, 0) == c->pid);
-    if (!in_child)
-        keep_in_mind(0, c->pid);
-    (void)close(c->to);
-    (void)close(c->from);
-    return status;
-}
-
-/* Its exit status, after it has ended by itself. */
-static int result(struct child *c)
-{
-    int status = reap(c);
-
-    MUST(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void finish(struct child *c)
-{
-    MUST(result(c) == 0);
-}
-
-/* Never a group, whatever went wrong before. */
-static void signal_child(const struct child *c, int signal)
-{
-    MUST(c->pid > 1 && kill(c->pid, signal) == 0);
-}
-
-static void kill_child(struct child *c)
-{
-    int status;
-
-    signal_child(c, SIGKILL);
-    status = reap(c);
-    MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
-static void stop_child(const struct child *c)
-{
-    int status;
-
-    signal_child(c, SIGSTOP);
-    MUST(waitpid(c->pid, &status, WUNTRACED) == c->pid && WIFSTOPPED(status));
-}
-
-static void wait_for_death(void)
-{
-    for (;;)
-        (void)pause();
-}
 
 static void holds_still(struct child *up, void *arg)
 {
     (void)up;
     (void)arg;
     wait_for_death();
-}
-
-static int run(body *f, void *arg)
-{
-    struct child c = spawn(f, arg);
-
-    return result(&c);
 }
 
 /* The same numbers in each run. */
@@ -348,34 +133,24 @@ static uint64_t chance(void)
 
 static int before(void **state)
 {
-    static unsigned count;
-
     (void)state;
     (void)umask(022);
-    (void)snprintf(name, sizeof name, "%s-%u", prefix, ++count);
+    next_name();
     (void)snprintf(other, sizeof other, "%s-other", name);
     return 0;
 }
 
 static int after(void **state)
 {
-    size_t i;
-
     (void)state;
-    for (i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (ours[i] != 0) {
-            (void)kill(ours[i], SIGKILL);
-            (void)waitpid(ours[i], NULL, 0);
-            ours[i] = 0;
-        }
-    sweep();
+    clean_up();
     return 0;
 }
 
 static int after_all(void **state)
 {
     (void)state;
-    sweep();
+    clean_up();
     return names_there() == 0 ? 0 : -1;
 }
 
@@ -1327,9 +1102,7 @@ static int run_to(struct child *c, body *f, unsigned n)
     answer.events = POLLIN;
     MUST(waitpid(c->pid, &status, WUNTRACED) == c->pid);
     if (WIFEXITED(status)) {
-        keep_in_mind(0, c->pid);
-        (void)close(c->to);
-        (void)close(c->from);
+        forget(c);
         MUST(WEXITSTATUS(status) == UNABLE);
         return -1;
     }
@@ -1340,9 +1113,7 @@ static int run_to(struct child *c, body *f, unsigned n)
         MUST(waitpid(c->pid, &status, 0) == c->pid);
         if (!WIFSTOPPED(status)) {
             MUST(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-            keep_in_mind(0, c->pid);
-            (void)close(c->to);
-            (void)close(c->from);
+            forget(c);
             return 0;
         }
         signal = 0;
@@ -1354,13 +1125,6 @@ static int run_to(struct child *c, body *f, unsigned n)
             return 0;
     }
     return 1;
-}
-
-static void be_traced(void)
-{
-    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-        _exit(UNABLE);
-    (void)raise(SIGSTOP);
 }
 
 static void traced_creator(struct child *up, void *arg)
@@ -1693,7 +1457,7 @@ static void opener_with_heir(struct child *up, void *arg)
     heir = fork();
     MUST(heir >= 0);
     if (heir == 0) {
-        (void)alarm(5 * LONG_MS / 1000);
+        (void)alarm(HANG_S);
         (void)hear(up); /* after its parent's death */
         MUST(seg.base->magic == IPC_SHM_MAGIC && fcntl(seg.fd, F_GETFD) >= 0);
         tell(up, 1);
@@ -1758,7 +1522,7 @@ static void middle(struct child *up, void *arg)
     MUST(leaf >= 0);
     if (leaf > 0)
         wait_for_death();
-    (void)alarm(5 * LONG_MS / 1000);
+    (void)alarm(HANG_S);
     MUST(ipc_shm_peer(&seg)->id != 0 && ipc_shm_peer(&seg)->id != id);
     MUST(seg.base == base && memcmp(o.mem, "hello", 5) == 0 && fcntl(seg.fd, F_GETFD) == 1);
     expect_word(&seg, "word", "hello");
@@ -2636,35 +2400,6 @@ static void named_segment_can_be_passed_on(void **state)
     ipc_shm_close(&seg);
 }
 
-/* Sends n descriptors and some bytes, as ipc_shm_send would not. */
-static void send_raw(int socket, const void *bytes, size_t size, const int *fds, size_t n)
-{
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(8 * sizeof(int))];
-    } control;
-    struct msghdr message;
-    struct cmsghdr *c;
-    struct iovec io;
-
-    memset(&control, 0, sizeof control);
-    memset(&message, 0, sizeof message);
-    io.iov_base = (void *)(uintptr_t)bytes;
-    io.iov_len = size;
-    message.msg_iov = &io;
-    message.msg_iovlen = 1;
-    if (n > 0) {
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(n * sizeof(int));
-        c = CMSG_FIRSTHDR(&message);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(n * sizeof(int));
-        memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-    }
-    MUST(sendmsg(socket, &message, 0) == (ssize_t)size);
-}
-
 static int memfd(size_t size, mode_t mode, int seals)
 {
     int fd = (int)syscall(SYS_memfd_create, "test", 3u);
@@ -2992,13 +2727,8 @@ int main(int argc, char **argv)
         TEST(dead_producer_is_succeeded_behind_its_last_message),
         TEST(dead_consumer_is_succeeded_without_loss),
     };
-    const char *given = getenv("IPC_TEST_PREFIX");
 
-    if (given != NULL && *given != '\0')
-        (void)snprintf(prefix, sizeof prefix, "%s", given);
-    else
-        (void)snprintf(prefix, sizeof prefix, "ipc-test-%ld", (long)getpid());
-    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    set_up();
     if (argc > 1)
         cmocka_set_test_filter(argv[1]); /* with * and ? */
     return cmocka_run_group_tests_name("ipc_shm", tests, NULL, after_all);

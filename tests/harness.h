@@ -1,0 +1,339 @@
+/*
+ * What the tests with real processes share: checks for both sides of fork, processes that talk over
+ * pipes, names in /dev/shm that start with IPC_TEST_PREFIX. Of a test, to be defined before:
+ * LONG_MS, never reached by what works, and HANG_S, the most that a process lives.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef HARNESS_H
+#define HARNESS_H
+
+#include "ipc_shm.h"
+
+#include <dirent.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define UNABLE 77 /* exit status: the kernel does not let us */
+
+static char prefix[100];
+static char name[150]; /* of this test's segment */
+
+/* ------------------------------------------------------------------ checks, before and after fork */
+
+static int in_child; /* then a failure must not longjmp into the parent's runner */
+
+static void must_(int holds, const char *what, const char *detail, const char *file, int line)
+{
+    if (holds)
+        return;
+    if (in_child) {
+        dprintf(2, "child, %s:%d: %s %s\n", file, line, what, detail);
+        _exit(1);
+    }
+    print_error("%s %s\n", what, detail);
+    _fail(file, line);
+}
+#define MUST(condition) must_(!!(condition), #condition, "", __FILE__, __LINE__)
+
+static void is_(int64_t got, int64_t want, const char *what, const char *file, int line)
+{
+    char detail[80];
+
+    (void)snprintf(detail, sizeof detail, "is %lld, not %lld", (long long)got, (long long)want);
+    must_(got == want, what, detail, file, line);
+}
+#define IS(call, want) is_((int64_t)(call), (int64_t)(want), #call, __FILE__, __LINE__)
+
+/* Waits for what another process or the kernel is about to do. */
+static int a_moment(int64_t until)
+{
+    struct timespec nap = {0, 20000};
+
+    (void)nanosleep(&nap, NULL);
+    return ipc_left_(until) > 0;
+}
+#define EVENTUALLY(condition)                                                                      \
+    do {                                                                                           \
+        int64_t until_ = ipc_in_ms(LONG_MS);                                                       \
+        int was_;                                                                                  \
+                                                                                                   \
+        while (!(was_ = (condition) ? 1 : 0) && a_moment(until_))                                  \
+            ;                                                                                      \
+        must_(was_, #condition, "", __FILE__, __LINE__);                                           \
+    } while (0)
+
+#define SKIP_IF(condition, reason)                                                                 \
+    do {                                                                                           \
+        if (condition) {                                                                           \
+            print_message("note: skipped: %s\n", reason);                                          \
+            skip();                                                                                \
+        }                                                                                          \
+    } while (0)
+
+/* ------------------------------------------------------------------ what a test leaves */
+
+/* How many names of ours are in /dev/shm; if asked, it removes them, too. */
+static unsigned names(int remove)
+{
+    DIR *d = opendir(IPC_SHM_DIR_);
+    struct dirent *e;
+    unsigned n = 0;
+
+    MUST(d != NULL);
+    while ((e = readdir(d)) != NULL) {
+        if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
+            continue;
+        n++;
+        if (remove && unlinkat(dirfd(d), e->d_name, 0) != 0)
+            (void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+    }
+    (void)closedir(d);
+    return n;
+}
+
+static unsigned open_fds(void)
+{
+    unsigned n = 0;
+    int fd;
+
+    for (fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* ------------------------------------------------------------------ processes */
+
+struct child {
+    pid_t pid;
+    int to, from; /* pipes to and from the process on the other side */
+};
+typedef void body(struct child *up, void *arg);
+
+static pid_t ours[256]; /* for clean_up, when a test fails in the middle */
+
+static void keep_in_mind(pid_t pid, pid_t instead_of)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (ours[i] == instead_of) {
+            ours[i] = pid;
+            return;
+        }
+    MUST(!"more children than expected");
+}
+
+static void tell(const struct child *c, uint64_t word)
+{
+    MUST(write(c->to, &word, sizeof word) == (ssize_t)sizeof word);
+}
+
+static void hear_all(const struct child *c, void *what, size_t n)
+{
+    struct pollfd p = {c->from, POLLIN, 0};
+    int64_t until = ipc_in_ms(LONG_MS);
+    int rc;
+
+    do
+        rc = poll(&p, 1, 1000);
+    while (ipc_left_(until) > 0 && (rc == 0 || (rc < 0 && errno == EINTR)));
+    MUST(rc == 1);
+    MUST(read(c->from, what, n) == (ssize_t)n);
+}
+
+static uint64_t hear(const struct child *c)
+{
+    uint64_t word;
+
+    hear_all(c, &word, sizeof word);
+    return word;
+}
+
+static void become_child(void)
+{
+    in_child = 1;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)alarm(HANG_S);
+}
+
+/* Runs f in a new process, which then ends with status 0. */
+static struct child spawn(body *f, void *arg)
+{
+    struct child c, up;
+    int down[2], back[2];
+
+    MUST(pipe2(down, O_CLOEXEC) == 0 && pipe2(back, O_CLOEXEC) == 0);
+    up.pid = getpid();
+    c.pid = fork();
+    MUST(c.pid >= 0);
+    if (c.pid == 0) {
+        become_child();
+        (void)close(down[1]);
+        (void)close(back[0]);
+        up.from = down[0];
+        up.to = back[1];
+        f(&up, arg);
+        _exit(0);
+    }
+    (void)close(down[0]);
+    (void)close(back[1]);
+    c.to = down[1];
+    c.from = back[0];
+    if (!in_child)
+        keep_in_mind(c.pid, 0);
+    return c;
+}
+
+/* One that has been waited for. */
+static void forget(const struct child *c)
+{
+    if (!in_child)
+        keep_in_mind(0, c->pid);
+    (void)close(c->to);
+    (void)close(c->from);
+}
+
+static int reap(const struct child *c)
+{
+    int status;
+
+    MUST(waitpid(c->pid, &status, 0) == c->pid);
+    forget(c);
+    return status;
+}
+
+/* Its exit status, after it has ended by itself. */
+static int result(const struct child *c)
+{
+    int status = reap(c);
+
+    MUST(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void finish(const struct child *c)
+{
+    IS(result(c), 0);
+}
+
+static int run(body *f, void *arg)
+{
+    struct child c = spawn(f, arg);
+
+    return result(&c);
+}
+
+/* Never a group, whatever went wrong before. */
+static void signal_child(const struct child *c, int signal)
+{
+    MUST(c->pid > 1 && kill(c->pid, signal) == 0);
+}
+
+static void was_killed(const struct child *c)
+{
+    int status = reap(c);
+
+    MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void kill_child(const struct child *c)
+{
+    signal_child(c, SIGKILL);
+    was_killed(c);
+}
+
+static void stop_child(const struct child *c)
+{
+    int status;
+
+    signal_child(c, SIGSTOP);
+    MUST(waitpid(c->pid, &status, WUNTRACED) == c->pid && WIFSTOPPED(status));
+}
+
+static void wait_for_death(void)
+{
+    for (;;)
+        (void)pause();
+}
+
+static void be_traced(void)
+{
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        _exit(UNABLE);
+    (void)raise(SIGSTOP);
+}
+
+/* Sends n descriptors and some bytes, as no call of ours would. */
+static void send_raw(int socket, const void *bytes, size_t size, const int *fds, size_t n)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(8 * sizeof(int))];
+    } control;
+    struct msghdr message;
+    struct cmsghdr *c;
+    struct iovec io;
+
+    memset(&control, 0, sizeof control);
+    memset(&message, 0, sizeof message);
+    io.iov_base = (void *)(uintptr_t)bytes;
+    io.iov_len = size;
+    message.msg_iov = &io;
+    message.msg_iovlen = 1;
+    if (n > 0) {
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(n * sizeof(int));
+        c = CMSG_FIRSTHDR(&message);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(n * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+    }
+    MUST(sendmsg(socket, &message, 0) == (ssize_t)size);
+}
+
+/* ------------------------------------------------------------------ fixtures */
+
+/* Before all tests. */
+static void set_up(void)
+{
+    const char *given = getenv("IPC_TEST_PREFIX");
+
+    if (given != NULL && *given != '\0')
+        (void)snprintf(prefix, sizeof prefix, "%s", given);
+    else
+        (void)snprintf(prefix, sizeof prefix, "ipc-test-%ld", (long)getpid());
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+/* Before each. */
+static void next_name(void)
+{
+    static unsigned count;
+
+    (void)snprintf(name, sizeof name, "%s-%u", prefix, ++count);
+}
+
+/* After each. */
+static void clean_up(void)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (ours[i] != 0) {
+            (void)kill(ours[i], SIGKILL);
+            (void)waitpid(ours[i], NULL, 0);
+            ours[i] = 0;
+        }
+    (void)names(1);
+}
+
+#endif /* HARNESS_H */
