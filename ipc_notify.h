@@ -269,6 +269,7 @@ struct ipc_notify {
     unsigned uneasy;     /* polls to keep short: a descriptor told of something not yet proven */
     int64_t asked;       /* when it was, last */
     int asks;            /* no descriptors to be had: ask whether whom is alive */
+    int anyone;          /* 1: anyone's death is of interest, 2: there may have been one */
     int settled;         /* has slept without membarrier */
     struct {             /* as in struct ipc_peer */
         int (*alive)(void *, uint64_t);
@@ -468,6 +469,24 @@ CK_CC_INLINE static void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
         n->fds[1] = -1;
     }
     n->whom = id;
+}
+
+/* From now on waits also look at their condition when any member may have died, within 10 ms, or a
+ * second if it left its descriptors to children. They do not end for that: the condition asks
+ * ipc_notify_anyone_died, and then who is alive of those that matter to it. */
+CK_CC_INLINE static void ipc_notify_watch_anyone(struct ipc_notify *n)
+{
+    if (n->anyone == 0 && n->peer.alive != NULL)
+        n->anyone = 1;
+}
+
+/* 1 when a member may have died since the last call. */
+CK_CC_INLINE static int ipc_notify_anyone_died(struct ipc_notify *n)
+{
+    int died = n->anyone == 2;
+
+    n->anyone -= died;
+    return died;
 }
 
 /* What this process uses, IPC_USES_*, as far as it has come to it: the last three after the first
@@ -791,14 +810,15 @@ CK_CC_INLINE static int ipc_notify_sleep_(struct ipc_notify *n, uint32_t key, in
     return 0;
 }
 
-/* Reads a descriptor empty. */
-CK_CC_INLINE static void ipc_notify_empty_(int fd)
+/* Reads a descriptor empty. 0 when it was. */
+CK_CC_INLINE static int ipc_notify_empty_(int fd)
 {
     char bytes[4096];
     int tries;
 
     for (tries = 0; fd >= 0 && tries < 64 && read(fd, bytes, sizeof bytes) > 0; tries++)
         ;
+    return tries;
 }
 
 /* poll, with a deadline to the millisecond, never late by it. */
@@ -849,6 +869,20 @@ CK_CC_INLINE static int ipc_notify_due_(int64_t *asked)
     return 0;
 }
 
+/* Is a long sleep to tell of anyone's death? */
+CK_CC_INLINE static int ipc_notify_watches_(const struct ipc_notify *n)
+{
+    return n->whom != 0 || n->anyone != 0;
+}
+
+/* Who is watched may be dead. 1 when he is, and is the only one. */
+CK_CC_INLINE static int ipc_notify_suspect_(struct ipc_notify *n)
+{
+    if (n->anyone != 0)
+        n->anyone = 2;
+    return ipc_notify_dead_(n);
+}
+
 /*
  * Sleeps, unless there was a post since the prepare that returned key. Blocking; a peer that is
  * stopped or killed holds it up until the deadline at most, and one that is watched and killed for
@@ -865,31 +899,33 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
 {
     int64_t until;
     struct pollfd p[2];
-    int rc;
+    unsigned uneasy;
+    int first, rc;
 
     if (n->at == NULL)
         return -EINVAL;
     if (deadline <= IPC_NOW)
         return -ETIMEDOUT;
-    if (n->whom == 0 && deadline == IPC_FOREVER && n->kind != IPC_NOTIFY_SEMAPHORE)
+    if (!ipc_notify_watches_(n) && deadline == IPC_FOREVER && n->kind != IPC_NOTIFY_SEMAPHORE)
         return ipc_notify_sleep_(n, key, deadline); /* a timer costs as much as half a wake */
-    until = ipc_clock() + (n->whom == 0 ? IPC_NOTIFY_LONG_
-                           : n->asks    ? IPC_NOTIFY_SLICE_
-                                        : IPC_NOTIFY_SHORT_);
+    until = ipc_clock() + (!ipc_notify_watches_(n) ? IPC_NOTIFY_LONG_
+                           : n->asks               ? IPC_NOTIFY_SLICE_
+                                                   : IPC_NOTIFY_SHORT_);
     rc = ipc_notify_sleep_(n, key, deadline < until ? deadline : until);
-    if (rc == -ETIMEDOUT && deadline <= until && n->whom != 0 && ipc_notify_due_(&n->asked) &&
-        ipc_notify_dead_(n))
+    if (rc == -ETIMEDOUT && deadline <= until && ipc_notify_watches_(n) &&
+        ipc_notify_due_(&n->asked) && ipc_notify_suspect_(n))
         return -EOWNERDEAD;
     if (rc != -ETIMEDOUT || deadline <= until)
         return rc;
-    if (n->whom == 0)
+    if (!ipc_notify_watches_(n))
         return 0; /* look, for posters that were killed, or cannot wake */
 
     /* A long sleep. If nothing has happened since prepare, posters see both flags from now on. */
     p[0].events = p[1].events = POLLIN;
+    first = n->fds[0] < 0;
     n->asks = !ipc_notify_reach_(n, &p[0].fd);
-    if (n->asks)
-        return ipc_notify_dead_(n) ? -EOWNERDEAD : 0;
+    if (n->asks || (first && n->anyone != 0)) /* what came before is not told by descriptors */
+        return ipc_notify_suspect_(n) ? -EOWNERDEAD : 0;
     if (!ck_pr_cas_32(&n->at->word, key, key | IPC_NOTIFY_DOZING_))
         return 0;
     key |= IPC_NOTIFY_DOZING_;
@@ -897,7 +933,8 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
     for (;;) {
         int64_t left;
 
-        ipc_notify_empty_(n->fds[0]); /* before the looks at what it may have told */
+        if (ipc_notify_empty_(n->fds[0]) > 0) /* before the looks at what it may have told */
+            n->uneasy = 3;
         if (ipc_notify_dead_(n))
             return -EOWNERDEAD;
         if (ck_pr_load_32(&n->at->word) != key)
@@ -907,15 +944,15 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
             return ipc_notify_sleep_(n, key, deadline);
         left -= 1000000;
         left = left < IPC_NOTIFY_LONG_ ? left : IPC_NOTIFY_LONG_;
-        if (n->uneasy > 0) {
+        if ((uneasy = n->uneasy) > 0) {
             n->uneasy--; /* the event comes a moment before the proof */
             left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
         }
         rc = ipc_notify_poll_(p, p[1].fd >= 0 ? 2 : 1, left);
-        if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_))
-            return rc == -EINTR ? rc : 0; /* as above */
         if (rc > 0)
             n->uneasy = 3;
+        if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_) || (n->anyone != 0 && uneasy > 0))
+            return ipc_notify_suspect_(n) ? -EOWNERDEAD : rc == -EINTR ? rc : 0; /* as above */
     }
 }
 
@@ -969,7 +1006,8 @@ CK_CC_INLINE static int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_not
         w->rc = ipc_notify_wait(n, w->key, w->deadline);
         w->prepared = 0;
         w->slept = 1;
-    } else if (w->slept && n->whom != 0 && ipc_notify_due_(&n->asked) && ipc_notify_dead_(n)) {
+    } else if (w->slept && ipc_notify_watches_(n) && ipc_notify_due_(&n->asked) &&
+               ipc_notify_suspect_(n)) {
         w->rc = -EOWNERDEAD;
     } else if (w->slept || !ipc_waiting_awake_(w, n->spin, n->yield)) {
         w->key = ipc_notify_prepare(n); /* who has slept does not spin again */
@@ -1275,6 +1313,17 @@ CK_CC_INLINE static int ipc_any_dead_(struct ipc_any *any, unsigned *which)
     return 0;
 }
 
+/* As ipc_notify_suspect_, for all. */
+CK_CC_INLINE static int ipc_any_suspect_(struct ipc_any *any, unsigned *which)
+{
+    unsigned i;
+
+    for (i = 0; i < any->count; i++)
+        if (any->all[i]->anyone != 0)
+            any->all[i]->anyone = 2;
+    return ipc_any_dead_(any, which);
+}
+
 /* Can all be slept on by futex_waitv? */
 CK_CC_INLINE static int ipc_any_futexes_(const struct ipc_any *any)
 {
@@ -1351,34 +1400,39 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
     struct pollfd p[1 + IPC_NOTIFY_MANY];
     int64_t until = ipc_clock() + IPC_NOTIFY_SHORT_;
     unsigned i, watched = 0, uneasy = 0;
+    int first, anyone = 0, rc;
     nfds_t count;
-    int rc;
 
     if (deadline <= IPC_NOW)
         return -ETIMEDOUT;
-    for (i = 0; i < any->count; i++)
-        watched += any->all[i]->whom != 0;
+    for (i = 0; i < any->count; i++) {
+        watched += (unsigned)ipc_notify_watches_(any->all[i]);
+        anyone |= any->all[i]->anyone;
+    }
     if (ipc_any_futexes_(any)) {
         until = watched > 0               ? until
                 : deadline == IPC_FOREVER ? IPC_FOREVER
                                           : until - IPC_NOTIFY_SHORT_ + IPC_NOTIFY_LONG_;
         rc = ipc_any_sleep_(any, keys, deadline < until ? deadline : until);
         if (rc == -ETIMEDOUT && deadline <= until && watched > 0 && ipc_notify_due_(&any->asked) &&
-            ipc_any_dead_(any, which))
+            ipc_any_suspect_(any, which))
             return -EOWNERDEAD;
         if (rc != -ETIMEDOUT || deadline <= until)
             return rc;
         if (watched == 0)
             return 0;
     }
+    first = any->fds[0] < 0 && anyone;
     count = ipc_any_reach_(any, p);
+    if (count > 0 && first)
+        return ipc_any_suspect_(any, which) ? -EOWNERDEAD : 0;
     if (count == 0) {
-        if (ipc_any_dead_(any, which))
+        if (ipc_any_suspect_(any, which))
             return -EOWNERDEAD;
         until = ipc_clock() + IPC_NOTIFY_SLICE_ - IPC_NOTIFY_SHORT_;
         rc = ipc_any_sleep_(any, keys, deadline < until ? deadline : until);
         return rc != -ETIMEDOUT || deadline <= until ? rc
-               : ipc_any_dead_(any, which)           ? -EOWNERDEAD
+               : ipc_any_suspect_(any, which)        ? -EOWNERDEAD
                                                      : 0;
     }
     for (i = 0; i < any->count; i++) {
@@ -1389,7 +1443,8 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
     for (;;) {
         int64_t left;
 
-        ipc_notify_empty_(any->fds[0]);
+        if (ipc_notify_empty_(any->fds[0]) > 0)
+            uneasy = 3;
         if (ipc_any_dead_(any, which))
             return -EOWNERDEAD;
         if (ipc_any_changed_(any, keys))
@@ -1404,10 +1459,10 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
             left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
         }
         rc = ipc_notify_poll_(p, count, left);
-        if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_))
-            return rc == -EINTR ? rc : 0;
         if (rc > 0)
             uneasy = 3;
+        if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_) || (anyone && left <= IPC_NOTIFY_NAP_))
+            return ipc_any_suspect_(any, which) ? -EOWNERDEAD : rc == -EINTR ? rc : 0;
     }
 }
 
@@ -1426,7 +1481,7 @@ CK_CC_INLINE static int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct
         a->w.rc = ipc_any_wait_(any, a->keys, a->w.deadline, &a->which);
         a->w.prepared = 0;
         a->w.slept = 1;
-    } else if (a->w.slept && ipc_notify_due_(&any->asked) && ipc_any_dead_(any, &a->which)) {
+    } else if (a->w.slept && ipc_notify_due_(&any->asked) && ipc_any_suspect_(any, &a->which)) {
         a->w.rc = -EOWNERDEAD;
     } else if (a->w.slept ||
                !ipc_waiting_awake_(&a->w, any->all[0]->spin / any->count, any->all[0]->yield)) {

@@ -1071,6 +1071,7 @@ struct ipc_mpmc {
     void *arg;
     uint32_t how;
     int idle;      /* the last look found nothing */
+    uint64_t dry;  /* calls that found nothing, since we last recovered */
     unsigned hold; /* ck_pr_stall()s before the next look */
     unsigned met;  /* slots that others hold */
     unsigned busy; /* others were first not long ago */
@@ -1172,6 +1173,27 @@ CK_CC_INLINE static int ipc_mpmc_bury_(struct ipc_mpmc *m, uint64_t position, ui
     if (ipc_mpmc_state_(then) == IPC_MPMC_HELD_)
         ipc_mpmc_free_(m, position, run, stride);
     return 1;
+}
+
+/* Frees what the dead, or only `id`, have left. How many slots or runs. */
+CK_CC_INLINE static int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
+{
+    size_t stride = ipc_mpmc_stride_((size_t)m->bytes);
+    int64_t found = 0;
+    uint64_t i;
+
+    for (i = 0; m->ring != NULL && i <= m->mask; i++) {
+        uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
+        unsigned state = ipc_mpmc_state_(word);
+
+        if (state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ || state >= IPC_MPMC_AGAIN_ ||
+            (id != 0 &&
+             ck_pr_load_64(&m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS].id) != id) ||
+            !ipc_mpmc_dead_(m, word))
+            continue;
+        found += ipc_mpmc_bury_(m, i, word, stride);
+    }
+    return found;
 }
 
 /* Who holds this slot is in the way: is it time to go on without? Before that 0, and a pause. */
@@ -1412,12 +1434,17 @@ CK_CC_FORCE_INLINE static void ipc_mpmc_ask_(struct ipc_mpmc *m, uint64_t p, siz
         ipc_mpmc_lead_(m, p + IPC_MPMC_ASK_, stride);
 }
 
-/* Nothing to do at this end. */
+/* Nothing to do at this end. Now and then, for a small part of the time that is spent looking in
+ * vain, looks for what the dead have left where nobody comes by. */
 CK_CC_INLINE static int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
 {
     m->idle = 1;
     m->hold = 0;
     m->ready = m->next;
+    if (rc == -EAGAIN && ++m->dry > 16 * (m->mask + 256)) {
+        m->dry = 0;
+        (void)ipc_mpmc_recover_(m, 0);
+    }
     return rc;
 }
 
@@ -1800,27 +1827,6 @@ CK_CC_INLINE static int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
 
-/* Frees what the dead, or only `id`, have left. How many slots or runs. */
-CK_CC_INLINE static int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
-{
-    size_t stride = ipc_mpmc_stride_((size_t)m->bytes);
-    int64_t found = 0;
-    uint64_t i;
-
-    for (i = 0; m->ring != NULL && i <= m->mask; i++) {
-        uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
-        unsigned state = ipc_mpmc_state_(word);
-
-        if (state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ || state >= IPC_MPMC_AGAIN_ ||
-            (id != 0 &&
-             ck_pr_load_64(&m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS].id) != id) ||
-            !ipc_mpmc_dead_(m, word))
-            continue;
-        found += ipc_mpmc_bury_(m, i, word, stride);
-    }
-    return found;
-}
-
 /* Takes a seat, from nobody or from the dead. */
 CK_CC_INLINE static int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
@@ -2187,14 +2193,14 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     {                                                                                              \
         int rc = ipc_spsc_produce(&p->raw, mem, size, sizeof(TYPE), me);                           \
                                                                                                    \
-        IPC_RING_PASTE_(IPC_RING_HANG_, IPC_NOTIFY_H)(p, consumer, data) return rc;                \
+        IPC_RING_PASTE_(IPC_SPSC_HANG_, IPC_NOTIFY_H)(p, consumer, data) return rc;                \
     }                                                                                              \
     CK_CC_INLINE static int NAME##_consume(struct NAME##_consumer *c, void *mem, size_t size,      \
                                            struct ipc_peer *me)                                    \
     {                                                                                              \
         int rc = ipc_spsc_consume(&c->raw, mem, size, sizeof(TYPE), me);                           \
                                                                                                    \
-        IPC_RING_PASTE_(IPC_RING_HANG_, IPC_NOTIFY_H)(c, producer, space) return rc;               \
+        IPC_RING_PASTE_(IPC_SPSC_HANG_, IPC_NOTIFY_H)(c, producer, space) return rc;               \
     }                                                                                              \
     CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const TYPE *message)            \
     {                                                                                              \
@@ -2232,7 +2238,7 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     CK_CC_INLINE static void NAME##_producer_detach(struct NAME##_producer *p)                     \
     {                                                                                              \
         ipc_spsc_producer_detach(&p->raw);                                                         \
-        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(p, data)                                   \
+        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(p)                                         \
     }                                                                                              \
     CK_CC_INLINE static int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                   \
     {                                                                                              \
@@ -2269,7 +2275,7 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     CK_CC_INLINE static void NAME##_consumer_detach(struct NAME##_consumer *c)                     \
     {                                                                                              \
         ipc_spsc_consumer_detach(&c->raw);                                                         \
-        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(c, space)                                  \
+        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(c)                                         \
     }
 
 /*
@@ -2283,21 +2289,38 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
  *   int NAME_producer_open(struct NAME_producer *, struct ipc_shm *, const char *name)
  *   int NAME_consumer_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
  *       Attach to it, and wait for it as ipc_shm_find does. Errors of that and ipc_mpmc_produce.
+ *
+ * and with ipc_notify.h NAME_send, NAME_recv, NAME_producer_wait, NAME_consumer_wait,
+ * NAME_producer_post, NAME_consumer_post and the two bells, as above, with these differences:
+ *
+ *   - Where many are at the other end, nobody's coming or going ends a wait: no -EOWNERDEAD, no
+ *     -EPIPE. What a member of the segment held when it was killed is freed or handed out again
+ *     within 10 ms by those who sleep (one that left its descriptors to children: a second).
+ *   - NAME_consumer_wait takes the message, as peek does.
+ *   - A post wakes all who sleep at that end: one of them may be stopped. Who finds nothing sleeps
+ *     on.
+ *   - In ipc_wait_any, or behind ipc_notify_arm, look by NAME_recv(&in, &message, IPC_NOW): unlike
+ *     pop it also sees to what the dead have left.
+ *   - A commit that says -EAGAIN: ipc_wait(NAME_producer_bell(&out), deadline,
+ *     (rc = NAME_commit(&out)) != -EAGAIN).
  */
 #define IPC_MPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, 0u)
 #define IPC_MPSC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_CONSUMER)
 #define IPC_SPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_PRODUCER)
 #define IPC_MPMC_OF_(NAME, TYPE, ENDS)                                                             \
     IPC_MPMC_TYPED_(NAME, TYPE, ENDS)                                                              \
-    IPC_RING_PASTE_(IPC_MPMC_SEGMENT_, IPC_SHM_H)(NAME)
+    IPC_RING_PASTE_(IPC_MPMC_SLEEP_, IPC_NOTIFY_H)                                                 \
+    (NAME, TYPE) IPC_RING_PASTE_(IPC_MPMC_SEGMENT_, IPC_SHM_H)(NAME)
 
 #define IPC_MPMC_TYPED_(NAME, TYPE, ENDS)                                                          \
     IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
     struct NAME##_producer {                                                                       \
         struct ipc_mpmc_producer raw;                                                              \
+        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
     };                                                                                             \
     struct NAME##_consumer {                                                                       \
         struct ipc_mpmc_consumer raw;                                                              \
+        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
     };                                                                                             \
     CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
     {                                                                                              \
@@ -2310,12 +2333,16 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     CK_CC_INLINE static int NAME##_produce(struct NAME##_producer *p, void *mem, size_t size,      \
                                            struct ipc_peer *me)                                    \
     {                                                                                              \
-        return ipc_mpmc_produce(&p->raw, mem, size, sizeof(TYPE), me, ENDS);                       \
+        int rc = ipc_mpmc_produce(&p->raw, mem, size, sizeof(TYPE), me, ENDS);                     \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_MPMC_HANG_, IPC_NOTIFY_H)(p, end[1], space) return rc;                 \
     }                                                                                              \
     CK_CC_INLINE static int NAME##_consume(struct NAME##_consumer *c, void *mem, size_t size,      \
                                            struct ipc_peer *me)                                    \
     {                                                                                              \
-        return ipc_mpmc_consume(&c->raw, mem, size, sizeof(TYPE), me, ENDS);                       \
+        int rc = ipc_mpmc_consume(&c->raw, mem, size, sizeof(TYPE), me, ENDS);                     \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_MPMC_HANG_, IPC_NOTIFY_H)(c, end[0], data) return rc;                  \
     }                                                                                              \
     CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const TYPE *message)            \
     {                                                                                              \
@@ -2337,6 +2364,7 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
     {                                                                                              \
         ipc_mpmc_cancel(&p->raw);                                                                  \
+        IPC_RING_PASTE_(IPC_RING_POST_, IPC_NOTIFY_H)(p)                                           \
     }                                                                                              \
     CK_CC_INLINE static int NAME##_producer_error(const struct NAME##_producer *p)                 \
     {                                                                                              \
@@ -2354,6 +2382,7 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     CK_CC_INLINE static void NAME##_producer_detach(struct NAME##_producer *p)                     \
     {                                                                                              \
         ipc_mpmc_producer_detach(&p->raw);                                                         \
+        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(p)                                         \
     }                                                                                              \
     CK_CC_INLINE static int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                   \
     {                                                                                              \
@@ -2391,6 +2420,7 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     CK_CC_INLINE static void NAME##_consumer_detach(struct NAME##_consumer *c)                     \
     {                                                                                              \
         ipc_mpmc_consumer_detach(&c->raw);                                                         \
+        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(c)                                         \
     }
 
 /*
@@ -2402,38 +2432,53 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
 #define IPC_RING_PASTE2_(a, b) a##b
 
 #define IPC_RING_BELLS_IPC_NOTIFY_H
-#define IPC_RING_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
-#define IPC_RING_UNHANG_IPC_NOTIFY_H(end, bell)
+#define IPC_SPSC_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
+#define IPC_MPMC_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
+#define IPC_RING_POST_IPC_NOTIFY_H(end)
+#define IPC_RING_UNHANG_IPC_NOTIFY_H(end)
 #define IPC_SPSC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
+#define IPC_MPMC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
 
 #define IPC_RING_BELLS_1                                                                           \
     struct ipc_notify data, space;                                                                 \
     uint64_t other; /* who was last seen at the other end; 0 once his end was told */              \
     uint64_t told;  /* the position that the producer was last woken for */
-#define IPC_RING_HANG_1(end, at_the_other, bell)                                                   \
+#define IPC_RING_HANG_(end, shared, at_the_other)                                                  \
     memset(&end->data, 0, sizeof end->data);                                                       \
     memset(&end->space, 0, sizeof end->space);                                                     \
     if (rc == 0) {                                                                                 \
-        (void)ipc_notify_attach(&end->data, end->raw.ring->data_bell, 64, me);                     \
-        (void)ipc_notify_attach(&end->space, end->raw.ring->space_bell, 64, me);                   \
-        end->other = ck_pr_load_64(&end->raw.ring->at_the_other);                                  \
-        end->told = ck_pr_load_64(&end->raw.ring->head);                                           \
-        (void)ipc_notify_post(&end->bell); /* who sleeps there is to watch us from now on */       \
+        (void)ipc_notify_attach(&end->data, shared->data_bell, 64, me);                            \
+        (void)ipc_notify_attach(&end->space, shared->space_bell, 64, me);                          \
+        end->other = ck_pr_load_64(&shared->at_the_other);                                         \
+        end->told = ck_pr_load_64(&shared->head);                                                  \
     }
-#define IPC_RING_UNHANG_1(end, bell)                                                               \
-    (void)ipc_notify_post(&end->bell); /* who sleeps there is to learn of it */                    \
+#define IPC_SPSC_HANG_1(end, at_the_other, bell)                                                   \
+    IPC_RING_HANG_(end, end->raw.ring, at_the_other)                                               \
+    if (rc == 0)                                                                                   \
+        (void)ipc_notify_post(&end->bell); /* who sleeps there is to watch us from now on */
+#define IPC_MPMC_HANG_1(end, at_the_other, bell)                                                   \
+    IPC_RING_HANG_(end, end->raw.m.ring, at_the_other)                                             \
+    if (rc == 0) {                                                                                 \
+        IPC_RING_POST_1(end)                                                                       \
+        ipc_notify_watch_anyone(&end->bell);                                                       \
+    }
+#define IPC_RING_POST_1(end)                                                                       \
+    (void)ipc_notify_post(&end->data);                                                             \
+    (void)ipc_notify_post(&end->space);
+#define IPC_RING_UNHANG_1(end)                                                                     \
+    IPC_RING_POST_1(end) /* who sleeps there is to learn of it */                                  \
     ipc_notify_detach(&end->data);                                                                 \
     ipc_notify_detach(&end->space);
 
 /* Waits until `ready` (0: not yet, 1: yes, or a negative errno), or whoever holds the other end is
  * gone: attach and detach post, and the notifier watches for death. */
-#define IPC_RING_WAIT_(end, bell, at_the_other, ready)                                             \
+#define IPC_RING_WAIT_(end, handle, bell, at_the_other, ready)                                     \
     uint64_t *held;                                                                                \
     int state, rc;                                                                                 \
                                                                                                    \
-    if (end->raw.ring == NULL)                                                                     \
-        return end->raw.error;                                                                     \
-    held = &end->raw.ring->at_the_other;                                                           \
+    if (handle.ring == NULL)                                                                       \
+        return handle.error;                                                                       \
+    held = &handle.ring->at_the_other;                                                             \
     for (;;) {                                                                                     \
         uint64_t holder = ck_pr_load_64(held);                                                     \
                                                                                                    \
@@ -2449,8 +2494,8 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
                       (state = (ready)) != 0 || ck_pr_load_64(held) != holder);                    \
         if (rc == -EOWNERDEAD)                                                                     \
             end->other = 0;                                                                        \
-        if (rc != 0)                                                                               \
-            return rc;                                                                             \
+        if (rc != 0 || state != 0)                                                                 \
+            return rc != 0 ? rc : state < 0 ? state : 0;                                           \
     }
 
 #define IPC_SPSC_SLEEP_1(NAME, TYPE)                                                               \
@@ -2473,19 +2518,22 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
         c->told = c->raw.published;                                                                \
         return ipc_notify_post(&c->space);                                                         \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_wait(struct NAME##_producer *p,                        \
-                                                 int64_t deadline){IPC_RING_WAIT_(                 \
-        p, space, consumer,                                                                        \
-        NAME##_claim(p) != NULL ? 1 : ipc_spsc_producer_error(&p->raw))} CK_CC_INLINE static int   \
-        NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline){                         \
-            /* What was taken is published when the ring runs dry: the producer may wait for it.   \
-             */                                                                                    \
-            IPC_RING_WAIT_(c, data, producer,                                                      \
-                           NAME##_peek(c) != NULL             ? 1                                  \
-                           : ipc_spsc_consumer_error(&c->raw) ? c->raw.error                       \
-                           : c->told != c->raw.published      ? NAME##_consumer_post(c)            \
-                                                              : 0)} CK_CC_FORCE_INLINE static int       \
-            NAME##_send(struct NAME##_producer *p, const TYPE *message, int64_t deadline)          \
+    CK_CC_INLINE static int NAME##_producer_wait(struct NAME##_producer *p, int64_t deadline)      \
+    {                                                                                              \
+        IPC_RING_WAIT_(p, p->raw, space, consumer,                                                 \
+                       NAME##_claim(p) != NULL ? 1 : ipc_spsc_producer_error(&p->raw));            \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)      \
+    {                                                                                              \
+        /* What was taken is published when the ring runs dry: the producer may wait for it. */    \
+        IPC_RING_WAIT_(c, c->raw, data, producer,                                                  \
+                       NAME##_peek(c) != NULL             ? 1                                      \
+                       : ipc_spsc_consumer_error(&c->raw) ? c->raw.error                           \
+                       : c->told != c->raw.published      ? NAME##_consumer_post(c)                \
+                                                          : 0);                                         \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_send(struct NAME##_producer *p, const TYPE *message,      \
+                                              int64_t deadline)                                    \
     {                                                                                              \
         int rc = NAME##_push(p, message);                                                          \
                                                                                                    \
@@ -2510,6 +2558,91 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
             c->told = c->raw.published;                                                            \
             (void)ipc_notify_post(&c->space);                                                      \
         }                                                                                          \
+        return rc;                                                                                 \
+    }
+
+/* `message`: to push or pop; NULL: to claim or peek. 1: done, 0: not yet, or a negative errno. */
+#define IPC_MPMC_SLEEP_1(NAME, TYPE)                                                               \
+    CK_CC_INLINE static struct ipc_notify *NAME##_producer_bell(struct NAME##_producer *p)         \
+    {                                                                                              \
+        return &p->space;                                                                          \
+    }                                                                                              \
+    CK_CC_INLINE static struct ipc_notify *NAME##_consumer_bell(struct NAME##_consumer *c)         \
+    {                                                                                              \
+        return &c->data;                                                                           \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_post(struct NAME##_producer *p)                        \
+    {                                                                                              \
+        return ipc_notify_post(&p->data);                                                          \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_post(struct NAME##_consumer *c)                        \
+    {                                                                                              \
+        return ipc_notify_post(&c->space);                                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_look_(struct NAME##_producer *p, const TYPE *message)  \
+    {                                                                                              \
+        int rc = message != NULL           ? NAME##_push(p, message)                               \
+                 : NAME##_claim(p) != NULL ? 0                                                     \
+                 : p->raw.m.error != 0     ? p->raw.m.error                                        \
+                                           : -EAGAIN;                                                  \
+                                                                                                   \
+        if (rc == -EAGAIN && ipc_notify_anyone_died(&p->space) &&                                  \
+            NAME##_producer_recover(p, 0) > 0) {                                                   \
+            IPC_RING_POST_1(p) /* ourselves, too: we look again */                                 \
+        }                                                                                          \
+        return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_look_(struct NAME##_consumer *c, TYPE *message)        \
+    {                                                                                              \
+        int rc = message != NULL          ? NAME##_pop(c, message)                                 \
+                 : NAME##_peek(c) != NULL ? 0                                                      \
+                 : c->raw.m.error != 0    ? c->raw.m.error                                         \
+                                          : -EAGAIN;                                                  \
+                                                                                                   \
+        if (rc == -EAGAIN && ipc_notify_anyone_died(&c->data) &&                                   \
+            NAME##_consumer_recover(c, 0) > 0) {                                                   \
+            IPC_RING_POST_1(c)                                                                     \
+        }                                                                                          \
+        return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_until_(struct NAME##_producer *p, const TYPE *message, \
+                                                   int64_t deadline)                               \
+    {                                                                                              \
+        IPC_RING_WAIT_(p, p->raw.m, space, end[1], NAME##_producer_look_(p, message));             \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_until_(struct NAME##_consumer *c, TYPE *message,       \
+                                                   int64_t deadline)                               \
+    {                                                                                              \
+        IPC_RING_WAIT_(c, c->raw.m, data, end[0], NAME##_consumer_look_(c, message));              \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_wait(struct NAME##_producer *p, int64_t deadline)      \
+    {                                                                                              \
+        return NAME##_producer_until_(p, NULL, deadline);                                          \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)      \
+    {                                                                                              \
+        return NAME##_consumer_until_(c, NULL, deadline);                                          \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_send(struct NAME##_producer *p, const TYPE *message,      \
+                                              int64_t deadline)                                    \
+    {                                                                                              \
+        int rc = NAME##_push(p, message);                                                          \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN))                                                         \
+            rc = NAME##_producer_until_(p, message, deadline);                                     \
+        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(p->raw.m.ring->data_bell)))                \
+            (void)ipc_notify_post(&p->data);                                                       \
+        return rc;                                                                                 \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_recv(struct NAME##_consumer *c, TYPE *message,            \
+                                              int64_t deadline)                                    \
+    {                                                                                              \
+        int rc = NAME##_pop(c, message);                                                           \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN))                                                         \
+            rc = NAME##_consumer_until_(c, message, deadline);                                     \
+        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(c->raw.m.ring->space_bell)))               \
+            (void)ipc_notify_post(&c->space);                                                      \
         return rc;                                                                                 \
     }
 

@@ -26,11 +26,13 @@
 static char prefix[100];
 static char name[150]; /* of this test's segment */
 
-/* ------------------------------------------------------------------ checks, before and after fork */
+/* ------------------------------------------------------------------ checks, before and after fork
+ */
 
 static int in_child; /* then a failure must not longjmp into the parent's runner */
 
-static void must_(int holds, const char *what, const char *detail, const char *file, int line)
+static inline void must_(int holds, const char *what, const char *detail, const char *file,
+                         int line)
 {
     if (holds)
         return;
@@ -43,7 +45,7 @@ static void must_(int holds, const char *what, const char *detail, const char *f
 }
 #define MUST(condition) must_(!!(condition), #condition, "", __FILE__, __LINE__)
 
-static void is_(int64_t got, int64_t want, const char *what, const char *file, int line)
+static inline void is_(int64_t got, int64_t want, const char *what, const char *file, int line)
 {
     char detail[80];
 
@@ -53,7 +55,7 @@ static void is_(int64_t got, int64_t want, const char *what, const char *file, i
 #define IS(call, want) is_((int64_t)(call), (int64_t)(want), #call, __FILE__, __LINE__)
 
 /* Waits for what another process or the kernel is about to do. */
-static int a_moment(int64_t until)
+static inline int a_moment(int64_t until)
 {
     struct timespec nap = {0, 20000};
 
@@ -81,7 +83,7 @@ static int a_moment(int64_t until)
 /* ------------------------------------------------------------------ what a test leaves */
 
 /* How many names of ours are in /dev/shm; if asked, it removes them, too. */
-static unsigned names(int remove)
+static inline unsigned names(int remove)
 {
     DIR *d = opendir(IPC_SHM_DIR_);
     struct dirent *e;
@@ -99,7 +101,7 @@ static unsigned names(int remove)
     return n;
 }
 
-static unsigned open_fds(void)
+static inline unsigned open_fds(void)
 {
     unsigned n = 0;
     int fd;
@@ -119,7 +121,7 @@ typedef void body(struct child *up, void *arg);
 
 static pid_t ours[256]; /* for clean_up, when a test fails in the middle */
 
-static void keep_in_mind(pid_t pid, pid_t instead_of)
+static inline void keep_in_mind(pid_t pid, pid_t instead_of)
 {
     size_t i;
 
@@ -131,12 +133,12 @@ static void keep_in_mind(pid_t pid, pid_t instead_of)
     MUST(!"more children than expected");
 }
 
-static void tell(const struct child *c, uint64_t word)
+static inline void tell(const struct child *c, uint64_t word)
 {
     MUST(write(c->to, &word, sizeof word) == (ssize_t)sizeof word);
 }
 
-static void hear_all(const struct child *c, void *what, size_t n)
+static inline void hear_all(const struct child *c, void *what, size_t n)
 {
     struct pollfd p = {c->from, POLLIN, 0};
     int64_t until = ipc_in_ms(LONG_MS);
@@ -149,7 +151,7 @@ static void hear_all(const struct child *c, void *what, size_t n)
     MUST(read(c->from, what, n) == (ssize_t)n);
 }
 
-static uint64_t hear(const struct child *c)
+static inline uint64_t hear(const struct child *c)
 {
     uint64_t word;
 
@@ -157,7 +159,7 @@ static uint64_t hear(const struct child *c)
     return word;
 }
 
-static void become_child(void)
+static inline void become_child(void)
 {
     in_child = 1;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -165,7 +167,7 @@ static void become_child(void)
 }
 
 /* Runs f in a new process, which then ends with status 0. */
-static struct child spawn(body *f, void *arg)
+static inline struct child spawn(body *f, void *arg)
 {
     struct child c, up;
     int down[2], back[2];
@@ -193,7 +195,7 @@ static struct child spawn(body *f, void *arg)
 }
 
 /* One that has been waited for. */
-static void forget(const struct child *c)
+static inline void forget(const struct child *c)
 {
     if (!in_child)
         keep_in_mind(0, c->pid);
@@ -201,7 +203,7 @@ static void forget(const struct child *c)
     (void)close(c->from);
 }
 
-static int reap(const struct child *c)
+static inline int reap(const struct child *c)
 {
     int status;
 
@@ -211,7 +213,7 @@ static int reap(const struct child *c)
 }
 
 /* Its exit status, after it has ended by itself. */
-static int result(const struct child *c)
+static inline int result(const struct child *c)
 {
     int status = reap(c);
 
@@ -219,12 +221,12 @@ static int result(const struct child *c)
     return WEXITSTATUS(status);
 }
 
-static void finish(const struct child *c)
+static inline void finish(const struct child *c)
 {
     IS(result(c), 0);
 }
 
-static int run(body *f, void *arg)
+static inline int run(body *f, void *arg)
 {
     struct child c = spawn(f, arg);
 
@@ -232,25 +234,25 @@ static int run(body *f, void *arg)
 }
 
 /* Never a group, whatever went wrong before. */
-static void signal_child(const struct child *c, int signal)
+static inline void signal_child(const struct child *c, int signal)
 {
     MUST(c->pid > 1 && kill(c->pid, signal) == 0);
 }
 
-static void was_killed(const struct child *c)
+static inline void was_killed(const struct child *c)
 {
     int status = reap(c);
 
     MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-static void kill_child(const struct child *c)
+static inline void kill_child(const struct child *c)
 {
     signal_child(c, SIGKILL);
     was_killed(c);
 }
 
-static void stop_child(const struct child *c)
+static inline void stop_child(const struct child *c)
 {
     int status;
 
@@ -258,13 +260,31 @@ static void stop_child(const struct child *c)
     MUST(waitpid(c->pid, &status, WUNTRACED) == c->pid && WIFSTOPPED(status));
 }
 
-static void wait_for_death(void)
+/* Is the process, or thread, inside a system call that waits? */
+static inline int rests(pid_t tid)
+{
+    char text[300], *p;
+    ssize_t n;
+    int fd;
+
+    (void)snprintf(text, sizeof text, "/proc/%ld/stat", (long)tid);
+    fd = open(text, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    n = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    p = strrchr(text, ')');
+    return p != NULL && p[1] == ' ' && p[2] == 'S';
+}
+
+static inline void wait_for_death(void)
 {
     for (;;)
         (void)pause();
 }
 
-static void be_traced(void)
+static inline void be_traced(void)
 {
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
         _exit(UNABLE);
@@ -272,7 +292,7 @@ static void be_traced(void)
 }
 
 /* Sends n descriptors and some bytes, as no call of ours would. */
-static void send_raw(int socket, const void *bytes, size_t size, const int *fds, size_t n)
+static inline void send_raw(int socket, const void *bytes, size_t size, const int *fds, size_t n)
 {
     union {
         struct cmsghdr header;
@@ -303,7 +323,7 @@ static void send_raw(int socket, const void *bytes, size_t size, const int *fds,
 /* ------------------------------------------------------------------ fixtures */
 
 /* Before all tests. */
-static void set_up(void)
+static inline void set_up(void)
 {
     const char *given = getenv("IPC_TEST_PREFIX");
 
@@ -315,7 +335,7 @@ static void set_up(void)
 }
 
 /* Before each. */
-static void next_name(void)
+static inline void next_name(void)
 {
     static unsigned count;
 
@@ -323,7 +343,7 @@ static void next_name(void)
 }
 
 /* After each. */
-static void clean_up(void)
+static inline void clean_up(void)
 {
     size_t i;
 

@@ -83,24 +83,6 @@ static void dawdle(uint64_t pauses)
 
 /* ------------------------------------------------------------------ processes */
 
-/* Is the process, or thread, inside a system call that waits? */
-static int rests(pid_t tid)
-{
-    char text[300], *p;
-    ssize_t n;
-    int fd;
-
-    (void)snprintf(text, sizeof text, "/proc/%ld/stat", (long)tid);
-    fd = open(text, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    n = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    p = strrchr(text, ')');
-    return p != NULL && p[1] == ' ' && p[2] == 'S';
-}
-
 static int sleeps(pid_t tid, const struct ipc_notify_shared *bell, uint32_t flag)
 {
     return (ck_pr_load_32(&bell->word) & flag) != 0 && rests(tid);

@@ -155,6 +155,8 @@ int use_notify(void *mem, struct ipc_peer *me, int socket)
     rc += ipc_notify_attach(&n, mem, IPC_NOTIFY_SIZE, me) + ipc_any_init(&any, all, 1);
     ipc_notify_policy(&n, 1, 1);
     ipc_notify_watch(&n, 1);
+    ipc_notify_watch_anyone(&n);
+    rc += ipc_notify_anyone_died(&n);
     rc += ipc_notify_wait(&n, ipc_notify_prepare(&n), ipc_in_ms(1));
     rc += ipc_wait(&n, IPC_NOW, rc == 0);
     rc += ipc_wait_any(&any, IPC_NOW, i, rc == (int)i);
@@ -181,6 +183,19 @@ int use_sleep(struct use_ticks_producer *p, struct use_ticks_consumer *c)
     rc += use_ticks_producer_post(p) + use_ticks_consumer_post(c);
     ipc_notify_policy(use_ticks_producer_bell(p), 0, 0);
     ipc_notify_policy(use_ticks_consumer_bell(c), 0, 0);
+    return rc;
+}
+
+int use_many_sleep(struct use_jobs_producer *p, struct use_jobs_consumer *c);
+int use_many_sleep(struct use_jobs_producer *p, struct use_jobs_consumer *c)
+{
+    struct use_tick t = {0, 0};
+    int rc = use_jobs_send(p, &t, IPC_NOW) + use_jobs_recv(c, &t, IPC_FOREVER);
+
+    rc += use_jobs_producer_wait(p, IPC_NOW) + use_jobs_consumer_wait(c, IPC_NOW);
+    rc += use_jobs_producer_post(p) + use_jobs_consumer_post(c);
+    ipc_notify_policy(use_jobs_producer_bell(p), 0, 0);
+    ipc_notify_policy(use_jobs_consumer_bell(c), 0, 0);
     return rc;
 }
 #endif

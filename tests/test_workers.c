@@ -1,0 +1,571 @@
+/*
+ * Rings with many at an end, asleep: the calls that wait, what wakes them, and what becomes of them
+ * when others are stopped or killed. Puppets are processes that do one call after the other, as
+ * they are told.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include "ipc_notify.h"
+#include "ipc_ring.h"
+#include "ipc_shm.h"
+
+#define LONG_MS 10000 /* never reached by what works */
+#define HANG_S 120
+#include "harness.h"
+
+#define LATE_MS 2000 /* what a busy machine may add to a time of the contract */
+
+struct job {
+    uint64_t from, n;
+};
+IPC_MPMC(jobs, struct job)
+IPC_MPSC(logs, struct job)
+IPC_SPMC(feed, struct job)
+
+static struct ipc_shm shm;
+
+static void make_ring(uint64_t capacity, unsigned how)
+{
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(jobs_make(&shm, "ring", capacity, how), 0);
+}
+
+static struct job job(uint64_t n)
+{
+    struct job j = {0, 0};
+
+    j.n = n;
+    return j;
+}
+
+/* ------------------------------------------------------------------ puppets */
+
+enum order { RECV, PEEK, RELEASE, SEND, CLAIM, CANCEL, COMMIT, DETACH };
+
+static void puppet(struct child *up, void *arg)
+{
+    struct jobs_producer out;
+    struct jobs_consumer in;
+    struct ipc_shm seg;
+    struct job j = job(0), *slot;
+    const struct job *seen;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(jobs_producer_open(&out, &seg, "ring"), 0);
+    IS(jobs_consumer_open(&in, &seg, "ring"), 0);
+    ipc_notify_policy(jobs_producer_bell(&out), 0, 0);
+    ipc_notify_policy(jobs_consumer_bell(&in), 0, 0);
+    for (;;) {
+        uint64_t word = hear(up);
+        int rc = 0;
+
+        switch ((enum order)(word % 16)) {
+        case RECV:
+            rc = jobs_recv(&in, &j, ipc_in_ms(LONG_MS));
+            break;
+        case PEEK:
+            rc = jobs_consumer_wait(&in, ipc_in_ms(LONG_MS));
+            seen = jobs_peek(&in);
+            MUST(seen != NULL);
+            j = *seen;
+            break;
+        case RELEASE:
+            rc = jobs_release(&in);
+            IS(jobs_consumer_post(&in), 0);
+            break;
+        case SEND:
+            j = job(word / 16);
+            rc = jobs_send(&out, &j, ipc_in_ms(LONG_MS));
+            break;
+        case CLAIM:
+            rc = jobs_producer_wait(&out, ipc_in_ms(LONG_MS));
+            slot = jobs_claim(&out);
+            MUST(slot != NULL);
+            *slot = j = job(word / 16);
+            break;
+        case CANCEL:
+            jobs_cancel(&out);
+            break;
+        case COMMIT:
+            rc = jobs_commit(&out);
+            IS(jobs_producer_post(&out), 0);
+            break;
+        case DETACH:
+            jobs_producer_detach(&out);
+            jobs_consumer_detach(&in);
+            break;
+        }
+        IS(rc, 0);
+        tell(up, j.n);
+    }
+}
+
+static struct child new_puppet(void)
+{
+    return spawn(puppet, NULL);
+}
+
+static void order(const struct child *c, enum order what, uint64_t n)
+{
+    tell(c, n * 16 + what);
+}
+
+static uint64_t has_done(const struct child *c, enum order what, uint64_t n)
+{
+    order(c, what, n);
+    return hear(c);
+}
+
+/* Tells it to, and waits until it sleeps; deeply: for so long that it waits for events, too. */
+static void goes_to_sleep(const struct child *c, enum order what, uint64_t n, int deeply)
+{
+    struct ipc_shm_object o;
+    struct ipc_mpmc_shared *ring;
+    const struct ipc_notify_shared *bell;
+
+    IS(ipc_shm_find(&shm, "ring", IPC_MPMC_TYPE, &o), 0);
+    ring = (struct ipc_mpmc_shared *)o.mem;
+    bell =
+        (const struct ipc_notify_shared *)(void *)(what == RECV || what == PEEK ? ring->data_bell
+                                                                                : ring->space_bell);
+    order(c, what, n);
+    EVENTUALLY((ck_pr_load_32(&bell->word) & (deeply ? IPC_NOTIFY_DOZING_ : IPC_NOTIFY_ASLEEP_)) !=
+                   0 &&
+               rests(c->pid));
+}
+
+/* ------------------------------------------------------------------ tests */
+
+static void full_and_empty_rings_time_out(void **state)
+{
+    struct jobs_producer out;
+    struct jobs_consumer in;
+    struct job j = job(1);
+    int64_t deadline;
+
+    (void)state;
+    make_ring(2, IPC_MPMC_AT_MOST_ONCE);
+    IS(jobs_producer_open(&out, &shm, "ring"), 0);
+    IS(jobs_consumer_open(&in, &shm, "ring"), 0);
+    IS(jobs_recv(&in, &j, IPC_NOW), -ETIMEDOUT);
+    IS(jobs_consumer_wait(&in, ipc_in_ms(1)), -ETIMEDOUT);
+    deadline = ipc_in_ms(30);
+    IS(jobs_recv(&in, &j, deadline), -ETIMEDOUT);
+    IS(ipc_left_(deadline), 0);
+    IS(jobs_send(&out, &j, IPC_NOW), 0);
+    IS(jobs_send(&out, &j, IPC_FOREVER), 0);
+    IS(jobs_send(&out, &j, IPC_NOW), -ETIMEDOUT);
+    IS(jobs_producer_wait(&out, ipc_in_ms(1)), -ETIMEDOUT);
+    deadline = ipc_in_ms(30);
+    IS(jobs_send(&out, &j, deadline), -ETIMEDOUT);
+    IS(ipc_left_(deadline), 0);
+    IS(jobs_recv(&in, &j, IPC_FOREVER), 0);
+    IS(jobs_producer_wait(&out, IPC_FOREVER), 0);
+    IS(jobs_send(&out, &j, IPC_NOW), -EBUSY); /* one is claimed */
+    jobs_producer_detach(&out);
+    jobs_consumer_detach(&in);
+    IS(jobs_send(&out, &j, IPC_FOREVER), -EINVAL);
+    IS(jobs_recv(&in, &j, IPC_FOREVER), -EINVAL);
+    IS(jobs_producer_wait(&out, IPC_FOREVER), -EINVAL);
+    IS(jobs_consumer_wait(&in, IPC_FOREVER), -EINVAL);
+    IS(jobs_producer_post(&out), -EINVAL);
+    IS(jobs_consumer_post(&in), -EINVAL);
+    ipc_shm_close(&shm);
+}
+
+enum { PRODUCERS = 2, CONSUMERS = 3, MOST = 20000 };
+
+struct crowd {
+    uint64_t capacity, n;
+    unsigned spin;
+};
+
+static void sends_all(struct child *up, void *arg)
+{
+    const struct crowd *how = (const struct crowd *)arg;
+    struct jobs_producer out;
+    struct ipc_shm seg;
+    struct job j;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(jobs_producer_open(&out, &seg, "ring"), 0);
+    ipc_notify_policy(jobs_producer_bell(&out), how->spin, 0);
+    j.from = hear(up);
+    for (j.n = 1; j.n <= how->n; j.n++)
+        IS(jobs_send(&out, &j, j.n % 2 ? ipc_in_ms(LONG_MS) : IPC_FOREVER), 0);
+    jobs_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+static void receives_until_told(struct child *up, void *arg)
+{
+    const struct crowd *how = (const struct crowd *)arg;
+    uint64_t last[PRODUCERS] = {0, 0}, *seen;
+    struct ipc_shm_object o;
+    struct jobs_consumer in;
+    struct ipc_shm seg;
+    struct job j;
+
+    (void)up;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_shm_find(&seg, "seen", 1, &o), 0);
+    seen = (uint64_t *)o.mem;
+    IS(jobs_consumer_open(&in, &seg, "ring"), 0);
+    ipc_notify_policy(jobs_consumer_bell(&in), how->spin, 0);
+    for (;;) {
+        IS(jobs_recv(&in, &j, IPC_FOREVER), 0);
+        if (j.n == 0)
+            break;
+        MUST(j.from < PRODUCERS && j.n > last[j.from] && j.n <= how->n);
+        last[j.from] = j.n;
+        (void)ck_pr_faa_64(&seen[j.from * MOST + j.n - 1], 1);
+    }
+    jobs_consumer_detach(&in);
+    ipc_shm_close(&seg);
+}
+
+static void every_message_is_received_once_by_one_of_those_who_sleep(void **state)
+{
+    static struct crowd cases[] = {{1, 3000, 0}, {2, 3000, 0}, {64, 20000, 0}, {64, 20000, 100}};
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct child p[PRODUCERS], c[CONSUMERS];
+        struct ipc_shm_object o;
+        struct jobs_producer out;
+        struct job end = job(0);
+        const uint64_t *seen;
+
+        make_ring(cases[i].capacity, IPC_MPMC_AT_MOST_ONCE);
+        IS(ipc_shm_make(&shm, "seen", 1, PRODUCERS * MOST * sizeof *seen, &o), 0);
+        IS(ipc_shm_publish(&shm, &o), 0);
+        seen = (const uint64_t *)o.mem;
+        IS(jobs_producer_open(&out, &shm, "ring"), 0);
+        for (k = 0; k < CONSUMERS; k++)
+            c[k] = spawn(receives_until_told, &cases[i]);
+        for (k = 0; k < PRODUCERS; k++) {
+            p[k] = spawn(sends_all, &cases[i]);
+            tell(&p[k], k);
+        }
+        for (k = 0; k < PRODUCERS; k++)
+            finish(&p[k]);
+        for (k = 0; k < CONSUMERS; k++)
+            IS(jobs_send(&out, &end, ipc_in_ms(LONG_MS)), 0);
+        for (k = 0; k < CONSUMERS; k++)
+            finish(&c[k]);
+        for (k = 0; k < PRODUCERS * MOST; k++)
+            IS(seen[k], k % MOST < cases[i].n);
+        jobs_producer_detach(&out);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
+/* What a killed consumer had comes to one that sleeps, without a message or call of anyone else. */
+static void what_the_dead_had_comes_to_who_sleeps(void **state)
+{
+    int deeply;
+
+    (void)state;
+    for (deeply = 0; deeply < 2; deeply++) {
+        struct child a, b;
+        int64_t then;
+
+        make_ring(4, IPC_MPMC_AT_LEAST_ONCE);
+        a = new_puppet();
+        b = new_puppet();
+        IS(has_done(&a, SEND, 7), 7);
+        IS(has_done(&a, PEEK, 0), 7);
+        goes_to_sleep(&b, RECV, 0, deeply);
+        then = ipc_clock();
+        kill_child(&a);
+        IS(hear(&b), 7);
+        MUST(ipc_clock() - then < LATE_MS * INT64_C(1000000));
+        kill_child(&b);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
+/* The slot that a killed process held is room for one that sleeps. */
+static void room_of_the_dead_comes_to_who_sleeps(void **state)
+{
+    int deeply, claimed;
+
+    (void)state;
+    for (deeply = 0; deeply < 2; deeply++)
+        for (claimed = 0; claimed < 2; claimed++) {
+            struct child a, b, c;
+
+            make_ring(1, IPC_MPMC_AT_MOST_ONCE);
+            a = new_puppet();
+            b = new_puppet();
+            c = new_puppet();
+            if (claimed) {
+                IS(has_done(&a, CLAIM, 6), 6);
+                goes_to_sleep(&c, RECV, 0, deeply);
+            } else {
+                IS(has_done(&a, SEND, 6), 6);
+                IS(has_done(&a, PEEK, 0), 6);
+            }
+            goes_to_sleep(&b, SEND, 8, deeply);
+            kill_child(&a);
+            IS(hear(&b), 8);
+            IS(claimed ? hear(&c) : has_done(&c, RECV, 0), 8);
+            kill_child(&b);
+            kill_child(&c);
+            ipc_shm_close(&shm);
+            IS(ipc_shm_unlink(name), 0);
+        }
+}
+
+/* Those who poll find the same without help, in a number of calls that the capacity says. */
+static void those_who_poll_find_what_the_dead_have_left(void **state)
+{
+    struct jobs_producer out;
+    struct jobs_consumer in;
+    struct job j = job(9);
+    struct child a;
+    unsigned tries;
+
+    (void)state;
+    make_ring(1, IPC_MPMC_AT_LEAST_ONCE);
+    IS(jobs_producer_open(&out, &shm, "ring"), 0);
+    IS(jobs_consumer_open(&in, &shm, "ring"), 0);
+    a = new_puppet();
+    IS(has_done(&a, SEND, 5), 5);
+    IS(has_done(&a, PEEK, 0), 5);
+    IS(jobs_pop(&in, &j), -EAGAIN);
+    kill_child(&a);
+    for (tries = 0; jobs_pop(&in, &j) != 0; tries++)
+        MUST(tries < 10000);
+    IS(j.n, 5);
+    a = new_puppet();
+    IS(has_done(&a, CLAIM, 5), 5);
+    IS(jobs_push(&out, &j), -EAGAIN);
+    kill_child(&a);
+    for (tries = 0; jobs_push(&out, &j) != 0; tries++)
+        MUST(tries < 10000);
+    IS(jobs_pop(&in, &j), 0);
+    IS(jobs_producer_losses(&out).again, 1);
+    IS(jobs_producer_losses(&out).aborted, 1);
+    ipc_shm_close(&shm);
+}
+
+/* A post wakes all: one of them may be stopped. */
+static void stopped_sleeper_keeps_no_message_from_the_others(void **state)
+{
+    struct child a, b, c;
+
+    (void)state;
+    make_ring(4, IPC_MPMC_AT_MOST_ONCE);
+    a = new_puppet();
+    b = new_puppet();
+    c = new_puppet();
+    goes_to_sleep(&a, RECV, 0, 0);
+    stop_child(&a);
+    goes_to_sleep(&b, RECV, 0, 0);
+    IS(has_done(&c, SEND, 3), 3);
+    IS(hear(&b), 3);
+    signal_child(&a, SIGCONT);
+    IS(has_done(&c, SEND, 4), 4);
+    IS(hear(&a), 4);
+    kill_child(&a);
+    kill_child(&b);
+    kill_child(&c);
+    ipc_shm_close(&shm);
+}
+
+/* Who leaves, or gives a slot back, wakes those who can use it. */
+static void what_is_given_back_wakes_who_sleeps(void **state)
+{
+    struct child a, b;
+
+    (void)state;
+    make_ring(1, IPC_MPMC_AT_MOST_ONCE);
+    a = new_puppet();
+    b = new_puppet();
+    IS(has_done(&a, CLAIM, 1), 1);
+    goes_to_sleep(&b, SEND, 2, 0);
+    (void)has_done(&a, CANCEL, 0);
+    IS(hear(&b), 2);
+    IS(has_done(&a, PEEK, 0), 2);
+    goes_to_sleep(&b, SEND, 3, 0);
+    (void)has_done(&a, RELEASE, 0);
+    IS(hear(&b), 3);
+    IS(has_done(&a, PEEK, 0), 3);
+    goes_to_sleep(&b, RECV, 0, 0);
+    (void)has_done(&a, DETACH, 0);
+    IS(hear(&b), 3);
+    kill_child(&a);
+    kill_child(&b);
+    ipc_shm_close(&shm);
+}
+
+/* The same with commit, behind a bell that waits for two rings at once. */
+static void any_of_two_rings_can_be_waited_for(void **state)
+{
+    struct jobs_consumer in[2];
+    struct ipc_notify *bells[2];
+    struct ipc_any any;
+    struct child a;
+    struct job j;
+    unsigned i;
+    int64_t then;
+
+    (void)state;
+    make_ring(4, IPC_MPMC_AT_LEAST_ONCE);
+    IS(jobs_make(&shm, "other", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    IS(jobs_consumer_open(&in[0], &shm, "other"), 0);
+    IS(jobs_consumer_open(&in[1], &shm, "ring"), 0);
+    for (i = 0; i < 2; i++) {
+        bells[i] = jobs_consumer_bell(&in[i]);
+        ipc_notify_policy(bells[i], 0, 0);
+    }
+    IS(ipc_any_init(&any, bells, 2), 0);
+    a = new_puppet();
+    IS(has_done(&a, CLAIM, 11), 11);
+    order(&a, COMMIT, 0);
+    IS(ipc_wait_any(&any, ipc_in_ms(LONG_MS), i, jobs_recv(&in[i], &j, IPC_NOW) == 0), 0);
+    IS(i, 1);
+    IS(j.n, 11);
+    (void)hear(&a);
+    IS(has_done(&a, SEND, 12), 12);
+    IS(has_done(&a, PEEK, 0), 12);
+    IS(ipc_wait_any(&any, ipc_in_ms(20), i, jobs_recv(&in[i], &j, IPC_NOW) == 0), -ETIMEDOUT);
+    then = ipc_clock();
+    kill_child(&a);
+    IS(ipc_wait_any(&any, ipc_in_ms(LONG_MS), i, jobs_recv(&in[i], &j, IPC_NOW) == 0), 0);
+    MUST(ipc_clock() - then < LATE_MS * INT64_C(1000000));
+    IS(i, 1);
+    IS(j.n, 12);
+    ipc_any_close(&any);
+    ipc_shm_close(&shm);
+}
+
+/* ------------------------------------------------------------------ where one is all at an end */
+
+struct ending {
+    int dies;
+};
+
+static void takes_one_log_and_ends(struct child *up, void *arg)
+{
+    struct logs_consumer in;
+    struct ipc_shm seg;
+    struct job j;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_consumer_open(&in, &seg, "logs"), 0);
+    IS(logs_recv(&in, &j, ipc_in_ms(LONG_MS)), 0);
+    tell(up, j.n);
+    (void)hear(up);
+    if (((const struct ending *)arg)->dies)
+        (void)kill(getpid(), SIGKILL);
+    logs_consumer_detach(&in);
+    ipc_shm_close(&seg);
+}
+
+static void feeds_one_and_ends(struct child *up, void *arg)
+{
+    struct feed_producer out;
+    struct ipc_shm seg;
+    struct job j = job(2);
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(feed_producer_open(&out, &seg, "feed"), 0);
+    IS(feed_send(&out, &j, IPC_NOW), 0);
+    tell(up, 0);
+    (void)hear(up);
+    if (((const struct ending *)arg)->dies)
+        (void)kill(getpid(), SIGKILL);
+    feed_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+static void end_of_the_only_one_is_told_once(void **state)
+{
+    int dies;
+
+    (void)state;
+    for (dies = 0; dies < 2; dies++) {
+        struct ending how = {dies};
+        struct logs_producer out;
+        struct feed_consumer in;
+        struct child c;
+        struct job j = job(1);
+
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        IS(logs_make(&shm, "logs", 2, IPC_MPMC_AT_MOST_ONCE), 0);
+        IS(feed_make(&shm, "feed", 2, IPC_MPMC_AT_MOST_ONCE), 0);
+        IS(logs_producer_open(&out, &shm, "logs"), 0);
+        IS(feed_consumer_open(&in, &shm, "feed"), 0);
+        ipc_notify_policy(logs_producer_bell(&out), 0, 0);
+        ipc_notify_policy(feed_consumer_bell(&in), 0, 0);
+
+        c = spawn(takes_one_log_and_ends, &how);
+        IS(logs_send(&out, &j, ipc_in_ms(LONG_MS)), 0);
+        IS(hear(&c), 1);
+        IS(logs_send(&out, &j, IPC_NOW), 0);
+        IS(logs_send(&out, &j, IPC_NOW), 0);
+        IS(logs_send(&out, &j, ipc_in_ms(10)), -ETIMEDOUT);
+        tell(&c, 0);
+        IS(logs_send(&out, &j, ipc_in_ms(LONG_MS)), dies ? -EOWNERDEAD : -EPIPE);
+        IS(logs_send(&out, &j, ipc_in_ms(20)), -ETIMEDOUT);
+        MUST(WIFSIGNALED(reap(&c)) == dies);
+
+        c = spawn(feeds_one_and_ends, &how);
+        IS(feed_recv(&in, &j, ipc_in_ms(LONG_MS)), 0);
+        (void)hear(&c);
+        IS(feed_recv(&in, &j, ipc_in_ms(10)), -ETIMEDOUT);
+        tell(&c, 0);
+        IS(feed_recv(&in, &j, ipc_in_ms(LONG_MS)), dies ? -EOWNERDEAD : -EPIPE);
+        IS(feed_recv(&in, &j, ipc_in_ms(20)), -ETIMEDOUT);
+        MUST(WIFSIGNALED(reap(&c)) == dies);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
+/* ------------------------------------------------------------------ main */
+
+static int before(void **state)
+{
+    (void)state;
+    next_name();
+    return 0;
+}
+
+static int after(void **state)
+{
+    (void)state;
+    clean_up();
+    return 0;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(full_and_empty_rings_time_out),
+        TEST(every_message_is_received_once_by_one_of_those_who_sleep),
+        TEST(what_the_dead_had_comes_to_who_sleeps),
+        TEST(room_of_the_dead_comes_to_who_sleeps),
+        TEST(those_who_poll_find_what_the_dead_have_left),
+        TEST(stopped_sleeper_keeps_no_message_from_the_others),
+        TEST(what_is_given_back_wakes_who_sleeps),
+        TEST(any_of_two_rings_can_be_waited_for),
+        TEST(end_of_the_only_one_is_told_once),
+    };
+
+    set_up();
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    return cmocka_run_group_tests_name("workers", tests, NULL, NULL);
+}
