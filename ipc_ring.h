@@ -104,8 +104,8 @@
  *   Who is slow is passed over after some looks, if there is something behind him: his slot is left
  *   out of that lap, and each later lap that comes by stamps its number on it before going on, so
  *   that whoever frees it knows for which lap. Pop copies first and takes by compare-and-swap then:
- *   what it copied counts only if that succeeds. push_n claims up to 16 slots by the word of the
- *   first. A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
+ *   what it copied counts only if that succeeds. push_n and pop_n work on up to 16 slots by the
+ * word of the first. A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
  */
 #ifndef IPC_RING_H
 #define IPC_RING_H 1
@@ -1002,7 +1002,7 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 #define IPC_MPMC_FREE_ 0u    /* nobody has claimed it in this lap */
 #define IPC_MPMC_WRITING_ 1u /* claimed by the producer named, as the first of a run */
 #define IPC_MPMC_FULL_ 2u    /* a message is there */
-#define IPC_MPMC_READING_ 3u /* taken by the consumer named */
+#define IPC_MPMC_READING_ 3u /* taken by the consumer named; a run was copied before that */
 #define IPC_MPMC_HELD_ 4u    /* was WRITING when it was passed over: not part of this lap */
 #define IPC_MPMC_KEPT_ 5u    /* was READING */
 #define IPC_MPMC_AGAIN_ 6u   /* a message is there that a consumer had before */
@@ -1037,13 +1037,13 @@ CK_CC_FORCE_INLINE static unsigned ipc_mpmc_run_(uint64_t word)
 }
 
 /* How many positions this one is about, for those who go on. Nobody looks at the others of a run
- * that is claimed or held, whose words say nothing, also if it is in a later lap by now: it could
+ * that someone works on, whose words say nothing, also if it is in a later lap by now: it could
  * only be claimed there when they were all done with. */
 CK_CC_FORCE_INLINE static unsigned ipc_mpmc_past_(uint64_t word)
 {
     unsigned state = ipc_mpmc_state_(word);
 
-    return state == IPC_MPMC_WRITING_ || state == IPC_MPMC_HELD_ ? ipc_mpmc_run_(word) : 1;
+    return state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ? 1 : ipc_mpmc_run_(word);
 }
 
 /* ------------------------------------------------------------------ handles */
@@ -1155,7 +1155,7 @@ CK_CC_INLINE static int ipc_mpmc_bury_(struct ipc_mpmc *m, uint64_t position, ui
     unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_(word);
     int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_KEPT_;
 
-    if (read && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0)
+    if (read && run == 1 && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0)
         then = lap + IPC_MPMC_AGAIN_;
     else if (run == 1)
         then = lap + IPC_MPMC_LAP_;
@@ -1311,8 +1311,8 @@ CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsig
         if (state != IPC_MPMC_READING_)
             return -EAGAIN; /* full */
         /* Is this consumer all that is between us and a free slot? */
-        next = ck_pr_load_64(ipc_mpmc_at_(m, p + 1, stride));
-        if (next != ipc_mpmc_lap_(m, p + 1)) {
+        next = ck_pr_load_64(ipc_mpmc_at_(m, p + run, stride));
+        if (next != ipc_mpmc_lap_(m, p + run)) {
             if (m->met++ % 64 == 0 && ipc_mpmc_dead_(m, word) && ipc_mpmc_bury_(m, p, word, stride))
                 continue;
             return -EAGAIN;
@@ -1776,16 +1776,65 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *m
     }
 }
 
+/* Takes the run of `run` messages at m->next, whose first has that word, and are copied first. 0
+ * when another was faster. It is freed in one step for those who come by: by the word of the first.
+ */
+CK_CC_INLINE static unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, size_t bytes,
+                                                uint64_t word, unsigned run)
+{
+    size_t stride = ipc_mpmc_stride_(bytes);
+    uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride), taken;
+    unsigned i;
+
+    ck_pr_fence_load(); /* as in ipc_mpmc_pop_ */
+    for (i = 0; i < run; i++) {
+        if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_ASK_)
+            ipc_mpmc_lead_(m, p + i + IPC_MPMC_ASK_, stride);
+        ipc_mpmc_get_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
+    }
+    taken = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
+    if (!ck_pr_cas_64(at, word, taken))
+        return 0;
+    m->next = p + run;
+    ipc_mpmc_hint_(m, &m->ring->head);
+    ck_pr_fence_release(); /* as in ipc_mpmc_pop_ */
+    for (i = 1; i < run; i++)
+        ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride), ipc_mpmc_lap_(m, p + i) + IPC_MPMC_LAP_);
+    if (!ck_pr_cas_64(at, taken, lap + IPC_MPMC_LAP_))
+        ipc_mpmc_free_(m, p, run, stride);
+    return run;
+}
+
 CK_CC_FORCE_INLINE static int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *messages,
                                                   size_t bytes, size_t n, uint32_t how)
 {
+    struct ipc_mpmc *m = &h->m;
+    size_t stride = ipc_mpmc_stride_(bytes), done = 0;
     unsigned char *to = (unsigned char *)messages;
-    size_t i;
-    int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_mpmc_pop_(h, to + i * bytes, bytes, how)) == 0; i++)
-        ;
-    return i > 0 ? (int64_t)i : rc;
+    while (done < n) {
+        uint64_t p = m->next, word = 0;
+        unsigned run = 1;
+        int rc;
+
+        if ((how & IPC_MPMC_ONE_CONSUMER) == 0 && (m->error | m->claimed) == 0) {
+            if ((int64_t)(p + IPC_MPMC_RUN_MAX_ + IPC_MPMC_ASK_ - m->ready) > 0)
+                ipc_mpmc_look_(m, stride, IPC_MPMC_FULL_);
+            word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
+            if ((word & ~IPC_MPMC_RUNS_) == ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_)
+                run = ipc_mpmc_run_(word);
+            run = run < n - done ? run : (unsigned)(n - done);
+        }
+        if (run > 1) {
+            done += ipc_mpmc_take_run_(m, to + done * bytes, bytes, word, run);
+            continue;
+        }
+        rc = ipc_mpmc_pop_(h, to + done * bytes, bytes, how);
+        if (rc != 0)
+            return done > 0 ? (int64_t)done : rc;
+        done++;
+    }
+    return (int64_t)done;
 }
 
 /* ------------------------------------------------------------------ many at an end: attach */
@@ -1993,8 +2042,9 @@ CK_CC_INLINE static int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message,
                                  : -EMSGSIZE;
 }
 
-/* Takes up to n. Returns how many, 0 for n = 0, or the errors of ipc_mpmc_pop when none was there.
- * Lock-free. */
+/* Takes up to n, those that were pushed together by one compare-and-swap. A consumer that is killed
+ * in here loses what it had taken, as if it had been killed after. Returns how many, 0 for n = 0,
+ * or the errors of ipc_mpmc_pop when none was there. Lock-free. */
 CK_CC_INLINE static int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages,
                                            size_t bytes, size_t n)
 {

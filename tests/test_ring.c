@@ -163,7 +163,8 @@ static void attach_names_what_does_not_match(void **state)
         {offsetof(struct ipc_spsc_shared, is.order), IPC_RING_SWAPPED, 4, -EPROTO, "byte order"},
         {offsetof(struct ipc_spsc_shared, is.order), 7, 4, -EPROTO, "not an SPSC ring"},
         {offsetof(struct ipc_spsc_shared, is.abi), 2, 4, -EPROTO, "ABI: 2 there, 1 here"},
-        {offsetof(struct ipc_spsc_shared, is.line), 128, 4, -EPROTO, "line size: 128 there, 64 here"},
+        {offsetof(struct ipc_spsc_shared, is.line), 128, 4, -EPROTO,
+         "line size: 128 there, 64 here"},
         {offsetof(struct ipc_spsc_shared, is.bytes), 24, 8, -EPROTO, "bytes: 24 there, 16 here"},
         {offsetof(struct ipc_spsc_shared, is.capacity), 0, 8, -EPROTO, "does not fit"},
         {offsetof(struct ipc_spsc_shared, is.capacity), 3, 8, -EPROTO, "does not fit"},
@@ -769,7 +770,8 @@ static void scribbling_gives_no_access_outside(void **state)
         size_t bytes = sizes[rnd(4)];
         uint64_t capacity = UINT64_C(1) << rnd(5);
         size_t size = ipc_spsc_footprint(bytes, capacity), i;
-        static unsigned char area[64 + sizeof(struct ipc_spsc_shared) + 128 * 16 + 64] __attribute__((aligned(64)));
+        static unsigned char area[64 + sizeof(struct ipc_spsc_shared) + 128 * 16 + 64]
+            __attribute__((aligned(64)));
         unsigned char *mem = area + 64, m[120 * 4];
         struct ipc_spsc_producer p;
         struct ipc_spsc_consumer c;

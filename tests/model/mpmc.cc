@@ -18,13 +18,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { THREADS = 4, LARGEST = 4, MOST = 6, STRIDE = 64 };
+enum { THREADS = 4, LARGEST = 4, MOST = 6, STRIDE = 64, BATCH = 3 };
 
 struct message {
     uint64_t id, same;
 };
 
-enum role { NOBODY, PUSHER, BATCHER, CLAIMER, POPPER, PEEKER, QUITTER };
+enum role { NOBODY, PUSHER, BATCHER, CLAIMER, POPPER, DRAINER, PEEKER, QUITTER };
 enum { MORTAL = 1, REJOINS = 2 }; /* quitters rejoin, and do not release what is new to all */
 
 struct scenario {
@@ -127,7 +127,11 @@ struct scene : rl::test_suite<scene, THREADS> {
             else if (now->thread[index].role != NOBODY)
                 produce(index);
         } catch (const killed &) {
-            if (now->thread[index].role >= POPPER)
+            enum role role = now->thread[index].role;
+
+            if (role == DRAINER)
+                all.lost += BATCH;
+            else if (role >= POPPER && (now->how & IPC_MPMC_AT_LEAST_ONCE) == 0)
                 all.lost++;
         }
         dead[index].store(1, rl::mo_release, $);
@@ -224,9 +228,19 @@ struct scene : rl::test_suite<scene, THREADS> {
 
     bool take(struct ipc_mpmc_consumer &c, int *last, enum role role)
     {
-        struct message m;
+        struct message m, more[BATCH];
         const struct message *slot;
+        int64_t i, n;
 
+        if (role == DRAINER) {
+            n = ipc_mpmc_pop_n(&c, more, sizeof m, BATCH);
+            RL_ASSERT(n == -EAGAIN || (n > 0 && n <= BATCH));
+            for (i = 0; i < n; i++) {
+                RL_ASSERT(more[i].id == more[i].same);
+                see(more[i].id, last);
+            }
+            return n > 0;
+        }
         if (role == POPPER) {
             if (ipc_mpmc_pop(&c, &m, sizeof m) != 0) {
                 RL_ASSERT(ipc_mpmc_consumer_error(&c) == 0);
@@ -254,7 +268,9 @@ struct scene : rl::test_suite<scene, THREADS> {
     void after()
     {
         struct ipc_peer me = {30, lives, NULL, NULL, NULL, ""};
+        struct ipc_mpmc_producer p;
         struct ipc_mpmc_consumer c;
+        struct message m = {0, 0};
         int last[THREADS] = {}, missing = 0;
 
         for (unsigned i = 0; i < THREADS; i++)
@@ -263,11 +279,18 @@ struct scene : rl::test_suite<scene, THREADS> {
         (void)ipc_mpmc_consumer_recover(&c, 0);
         for (int i = 0; i < 64; i++)
             (void)take(c, last, plain() ? PEEKER : POPPER);
+        /* Nobody is left: there is room. */
+        RL_ASSERT(ipc_mpmc_produce(&p, &memory, size(), sizeof m, &me, ends()) == 0);
+        for (uint64_t i = 0; i < 2 * now->capacity; i++) {
+            RL_ASSERT(ipc_mpmc_push(&p, &m, sizeof m) == 0);
+            RL_ASSERT(ipc_mpmc_pop(&c, &m, sizeof m) == 0);
+        }
+        ipc_mpmc_producer_detach(&p);
         ipc_mpmc_consumer_detach(&c);
         for (unsigned i = 0; i < THREADS; i++)
             for (int n = 1; n <= all.sent[i]; n++)
                 missing += all.seen[i][n] == 0;
-        RL_ASSERT(missing <= (now->how & IPC_MPMC_AT_LEAST_ONCE ? 0 : all.lost));
+        RL_ASSERT(missing <= all.lost);
     }
 };
 
@@ -289,6 +312,26 @@ static const struct scenario scenarios[] = {
      4,
      ONCE,
      {{BATCHER, 3}, {BATCHER, 3}, {POPPER, 3}, {PEEKER, 2}}},
+    {"batches to batches",
+     200000,
+     4,
+     ONCE,
+     {{BATCHER, 3}, {BATCHER, 3}, {DRAINER, 2}, {DRAINER, 2}}},
+    {"batches to batches, capacity 2",
+     200000,
+     2,
+     ONCE,
+     {{BATCHER, 3}, {CLAIMER, 2}, {DRAINER, 3}, {POPPER, 2}}},
+    {"batches, killed consumers",
+     200000,
+     4,
+     ONCE,
+     {{BATCHER, 3}, {PUSHER, 3}, {DRAINER, 2, MORTAL}, {DRAINER, 3, MORTAL}}},
+    {"batches, killed and peeking, again",
+     200000,
+     4,
+     AGAIN,
+     {{BATCHER, 3}, {BATCHER, 3}, {DRAINER, 2, MORTAL}, {PEEKER, 3}}},
     {"killed producer",
      200000,
      2,
