@@ -12,11 +12,8 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include "ck_pr.h"
+#include "explore.h"
 #include "ipc_ring.h"
-#include <ostream>
-#include <stdlib.h>
-#include <unistd.h>
 
 enum { THREADS = 4, LARGEST = 4, MOST = 6, STRIDE = 64, BATCH = 3 };
 
@@ -407,29 +404,12 @@ static bool skips()
 
 int main(int argc, char **argv)
 {
-    const char *only = argc > 1 ? argv[1] : "";
-    unsigned long iterations = argc > 2 ? strtoul(argv[2], NULL, 10) : 0, explored = 0;
-    std::ostream nowhere(NULL);
-
     model_.step = model_step;
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
-        rl::test_params params;
-        bool ok;
-
-        now = &scenarios[i];
-        if (strncmp(now->name, only, strlen(only)) != 0 || (IPC_MPMC_ODD_ == 0 && skips()))
-            continue;
-        params.iteration_count = iterations != 0 ? iterations : now->iterations;
-        params.execution_depth_limit = 10000;
-        params.progress_stream = &nowhere;
-        ok = rl::simulate<scene>(params);
-        printf("%s: %lu iterations: %s\n\n", now->name, (unsigned long)params.stop_iteration,
-               rl::test_result_str(params.test_result));
-        fflush(stdout);
-        explored += params.stop_iteration;
-        if (!ok)
-            _exit(1); /* Relacy leaves what it allocated in a failed run to two allocators */
+    explore_begin(argc, argv);
+    for (const struct scenario &scenario : scenarios) {
+        now = &scenario;
+        if (explore_wants(now->name) && (IPC_MPMC_ODD_ > 0 || !skips()))
+            explore<scene>(now->name, now->iterations);
     }
-    printf("model: %lu iterations\n", explored);
-    return explored == 0;
+    return explore_end();
 }

@@ -23,10 +23,8 @@
  * SPDX-License-Identifier: BSD-2-Clause
  */
 #define _GNU_SOURCE 1
-#include "ck_pr.h"
-#include <ostream>
+#include "explore.h"
 #include <stdarg.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -416,29 +414,12 @@ static const struct scenario scenarios[] = {
 
 int main(int argc, char **argv)
 {
-    const char *only = argc > 1 ? argv[1] : "";
-    unsigned long iterations = argc > 2 ? strtoul(argv[2], NULL, 10) : 0, explored = 0;
-    std::ostream nowhere(NULL);
-
     model_.step = model_step;
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
-        rl::test_params params;
-        bool ok;
-
-        now = &scenarios[i];
-        if (strncmp(now->name, only, strlen(only)) != 0)
-            continue;
-        params.iteration_count = iterations != 0 ? iterations : now->iterations;
-        params.execution_depth_limit = 10000;
-        params.progress_stream = &nowhere;
-        ok = rl::simulate<scene>(params);
-        printf("%s: %lu iterations: %s\n\n", now->name, (unsigned long)params.stop_iteration,
-               rl::test_result_str(params.test_result));
-        fflush(stdout);
-        explored += params.stop_iteration;
-        if (!ok)
-            _exit(1); /* Relacy leaves what it allocated in a failed run to two allocators */
+    explore_begin(argc, argv);
+    for (const struct scenario &scenario : scenarios) {
+        now = &scenario;
+        if (explore_wants(now->name))
+            explore<scene>(now->name, now->iterations);
     }
-    printf("model: %lu iterations\n", explored);
-    return explored == 0;
+    return explore_end();
 }

@@ -11,11 +11,8 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include "ck_pr.h"
+#include "explore.h"
 #include "ipc_ring.h"
-#include <ostream>
-#include <stdlib.h>
-#include <unistd.h>
 
 enum { LARGEST = 8, STRIDE = 16 };
 #define DEFAULT (~UINT64_C(0)) /* replay as it is after the attach */
@@ -304,39 +301,24 @@ struct heir : ring<heir, 3> {
     }
 };
 
-static const char *only = "";
-static unsigned long iterations = 0, explored = 0;
-
 template <typename scenario>
-static void run(const char *name, unsigned long count, int capacity, int n, uint64_t replay)
+static void run(const char *name, unsigned long iterations, int capacity, int n, uint64_t replay)
 {
-    rl::test_params params;
-    std::ostream nowhere(NULL);
-    bool ok;
+    char what[100];
 
-    if (strncmp(name, only, strlen(only)) != 0)
+    if (!explore_wants(name))
         return;
     now.capacity = capacity;
     now.count = n;
     now.replay = replay;
-    params.iteration_count = iterations != 0 ? iterations : count;
-    params.execution_depth_limit = 10000;
-    params.progress_stream = &nowhere;
-    ok = rl::simulate<scenario>(params);
-    printf("%s: capacity %d, %d messages, replay %lld: %lu iterations: %s\n\n", name, capacity, n,
-           (long long)replay, (unsigned long)params.stop_iteration,
-           rl::test_result_str(params.test_result));
-    fflush(stdout);
-    explored += params.stop_iteration;
-    if (!ok)
-        _exit(1); /* Relacy leaves what it allocated in a failed run to two allocators */
+    snprintf(what, sizeof what, "%s: capacity %d, %d messages, replay %lld", name, capacity, n,
+             (long long)replay);
+    explore<scenario>(what, iterations);
 }
 
 int main(int argc, char **argv)
 {
-    only = argc > 1 ? argv[1] : "";
-    iterations = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
-
+    explore_begin(argc, argv);
     run<stream>("stream", 100000, 1, 4, 0);
     run<stream>("stream", 100000, 2, 5, 0);
     run<stream>("stream", 100000, 2, 5, 1);
@@ -362,6 +344,5 @@ int main(int argc, char **argv)
     run<next_consumer>("next consumer", 50000, 1, 4, 0);
     run<next_consumer>("next consumer", 50000, 2, 6, 0);
     run<next_consumer>("next consumer", 50000, 4, 8, 2);
-    printf("model: %lu iterations\n", explored);
-    return explored == 0;
+    return explore_end();
 }
