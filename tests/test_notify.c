@@ -50,6 +50,11 @@ static double ms_since(int64_t then)
     return (double)(ipc_clock() - then) / 1e6;
 }
 
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 static uint64_t get(const uint64_t *word)
 {
     uint64_t value = ck_pr_load_64(word);
@@ -461,7 +466,7 @@ static void deadline_passes_while_asleep(void **state)
                 deadline = ipc_in_ms(ms[i]);
                 IS(ipc_wait(&n, deadline, 0), -ETIMEDOUT);
                 MUST(ipc_left_(deadline) == 0);
-                worst = ms_since(deadline) > worst ? ms_since(deadline) : worst;
+                worst = larger(worst, ms_since(deadline));
                 MUST(ms_since(deadline) < LATE_MS);
                 ipc_notify_detach(&n);
             }
@@ -810,7 +815,7 @@ static void one_post_wakes_all_processes_and_threads(void **state)
             then = ipc_clock();
             IS(ipc_notify_post(&n), 0);
             EVENTUALLY(get(&room->word[1]) == round * CROWD);
-            worst = ms_since(then) > worst ? ms_since(then) : worst;
+            worst = larger(worst, ms_since(then));
         }
         for (i = 0; i <= CROWD / 2; i++)
             finish(&c[i]);
@@ -1422,7 +1427,7 @@ static void waiter_killed_as_it_wakes_holds_nobody_up(void **state)
             took = (double)((int64_t)hear(&c[1]) - then) / 1e6;
             finish(&c[1]);
             ipc_notify_detach(&n);
-            worst = took > worst ? took : worst;
+            worst = larger(worst, took);
         }
         print_message("note: kind %u: the other was woken in %.2f ms at most\n", kind, worst);
         bad += worst > (kind == IPC_NOTIFY_SEMAPHORE ? 2500 : 600);
@@ -1433,9 +1438,16 @@ static void waiter_killed_as_it_wakes_holds_nobody_up(void **state)
 
 /* ------------------------------------------------------------------ killed at every instruction */
 
-/* Runs a traced child for n steps. 1: stopped there; 0: it got through and has ended, or sleeps
- * before that, which *blocked says; -1: we may not trace. */
-static int step(struct child *c, unsigned n, unsigned *made, int *blocked)
+/* After how many instructions a child is killed: in the first round when it is through, which tells
+ * how many there are, then after every so many of them. */
+struct points {
+    unsigned n, stride, made, tried;
+};
+static const struct points first_point = {UINT_MAX, 0, 0, 0};
+
+/* Runs a traced child for n steps. 1: stopped there; 0: it got through, or sleeps before that,
+ * which *blocked says. */
+static int step(const struct child *c, struct points *p, int *blocked)
 {
     unsigned i;
     int status;
@@ -1443,11 +1455,12 @@ static int step(struct child *c, unsigned n, unsigned *made, int *blocked)
     *blocked = 0;
     MUST(waitpid(c->pid, &status, WUNTRACED) == c->pid);
     if (WIFEXITED(status)) {
+        forget(c);
         IS(WEXITSTATUS(status), UNABLE);
-        return -1;
+        SKIP_IF(1, "may not trace");
     }
     MUST(ptrace(PTRACE_SETOPTIONS, c->pid, NULL, (void *)(long)PTRACE_O_EXITKILL) == 0);
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < p->n; i++) {
         pid_t got;
 
         MUST(ptrace(PTRACE_SINGLESTEP, c->pid, NULL, NULL) == 0);
@@ -1456,18 +1469,18 @@ static int step(struct child *c, unsigned n, unsigned *made, int *blocked)
                 got = waitpid(c->pid, &status, WNOHANG);
                 if (got != 0 || !rests(c->pid))
                     continue;
-                *made = i;
+                p->made = i;
                 *blocked = 1;
                 return 0;
             }
         MUST(got == c->pid);
-        *made = i;
+        p->made = i;
         if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP) { /* the end, see below */
             return 0;
         }
         MUST(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP);
     }
-    *made = n;
+    p->made = p->n;
     return 1;
 }
 
@@ -1477,6 +1490,18 @@ static unsigned stride_of(unsigned instructions)
     const char *given = getenv("IPC_NOTIFY_WAITS");
 
     return given != NULL && strtoull(given, NULL, 10) >= 10000000 ? 1 : instructions / 250 + 1;
+}
+
+static int next_point(struct points *p, int more)
+{
+    if (p->n == UINT_MAX) {
+        p->stride = stride_of(p->made);
+        p->n = 0;
+        return 1;
+    }
+    p->tried++;
+    p->n += p->stride;
+    return more;
 }
 
 /* What the next test is about: a segment with a room, inherited by all processes. */
@@ -1553,16 +1578,17 @@ static void posts_traced(struct child *up, void *arg)
 
 enum { WATCHED, WATCHED_LONG, ANOTHER_POSTS, EVENT_LOOP };
 
-/* Kills a poster after every number of instructions. Returns how many points there were. */
-static unsigned kill_posters(unsigned kind, int how)
+/* Kills a poster after every number of instructions. */
+static void kill_posters(unsigned kind, int how)
 {
     uint32_t flag = how == WATCHED_LONG ? IPC_NOTIFY_DOZING_
                     : how == EVENT_LOOP ? IPC_NOTIFY_ARMED_
                                         : IPC_NOTIFY_ASLEEP_;
-    unsigned n, stride = 1, points = 0, made = 0, stored = 0;
+    struct points p = first_point;
     struct ipc_notify second;
     struct child sleeper;
     uint64_t round = 0;
+    unsigned stored = 0;
     int more, blocked;
 
     hall = make_room(&shm, name);
@@ -1575,7 +1601,7 @@ static unsigned kill_posters(unsigned kind, int how)
         attach(&second, &hall->bell[0], ipc_shm_peer(&shm));
     }
     sleeper = spawn(how == EVENT_LOOP ? polls_on_order : sleeps_on_order, NULL);
-    for (n = UINT_MAX;; n += stride) {
+    do {
         struct child c;
         int rc;
 
@@ -1586,14 +1612,8 @@ static unsigned kill_posters(unsigned kind, int how)
         order(&sleeper, how >= ANOTHER_POSTS, round,
               how >= ANOTHER_POSTS ? 0 : get(&hall->word[2]));
         EVENTUALLY(sleeps(sleeper.pid, &hall->bell[0], flag));
-        more = step(&c, n, &made, &blocked);
+        more = step(&c, &p, &blocked);
         MUST(!blocked);
-        if (more < 0) {
-            forget(&c);
-            kill_child(&sleeper);
-            ipc_shm_close(&shm);
-            return 0;
-        }
         kill_child(&c);
         if (how >= ANOTHER_POSTS) {
             put(&hall->word[1], round);
@@ -1606,16 +1626,8 @@ static unsigned kill_posters(unsigned kind, int how)
         } else {
             IS(rc, -EOWNERDEAD);
         }
-        if (n == UINT_MAX) { /* the first round tells how long it is */
-            stride = stride_of(made);
-            n = 0 - stride;
-        } else {
-            points++;
-            if (more == 0)
-                break;
-        }
-    }
-    MUST(stored > 0 && points > 20);
+    } while (next_point(&p, more));
+    MUST(stored > 0 && p.tried > 20);
     kill_child(&sleeper);
     ipc_notify_detach(&second);
     ipc_shm_close(&shm);
@@ -1625,24 +1637,23 @@ static unsigned kill_posters(unsigned kind, int how)
                   : how == WATCHED_LONG ? "watched, long asleep"
                   : how == EVENT_LOOP   ? "event loop, another posts"
                                         : "another posts",
-                  points, made);
-    return points;
+                  p.tried, p.made);
 }
 
 static void poster_killed_at_any_instruction_is_told_to_who_watches(void **state)
 {
     (void)state;
-    SKIP_IF(kill_posters(IPC_NOTIFY_FUTEX, WATCHED) == 0, "may not trace");
-    (void)kill_posters(IPC_NOTIFY_FUTEX, WATCHED_LONG);
-    (void)kill_posters(IPC_NOTIFY_SEMAPHORE, WATCHED);
+    kill_posters(IPC_NOTIFY_FUTEX, WATCHED);
+    kill_posters(IPC_NOTIFY_FUTEX, WATCHED_LONG);
+    kill_posters(IPC_NOTIFY_SEMAPHORE, WATCHED);
 }
 
 static void poster_killed_at_any_instruction_leaves_the_wake_to_the_next(void **state)
 {
     (void)state;
-    SKIP_IF(kill_posters(IPC_NOTIFY_FUTEX, ANOTHER_POSTS) == 0, "may not trace");
-    (void)kill_posters(IPC_NOTIFY_SEMAPHORE, ANOTHER_POSTS);
-    (void)kill_posters(IPC_NOTIFY_EVENTFD, EVENT_LOOP);
+    kill_posters(IPC_NOTIFY_FUTEX, ANOTHER_POSTS);
+    kill_posters(IPC_NOTIFY_SEMAPHORE, ANOTHER_POSTS);
+    kill_posters(IPC_NOTIFY_EVENTFD, EVENT_LOOP);
 }
 
 static void waits_traced(struct child *up, void *arg)
@@ -1655,9 +1666,9 @@ static void waits_traced(struct child *up, void *arg)
     (void)ipc_wait(&n, IPC_FOREVER, 0);
 }
 
-static unsigned kill_waiters(unsigned kind)
+static void kill_waiters(unsigned kind)
 {
-    unsigned n, made = 0, stride = 1, points = 0;
+    struct points p = first_point;
     struct ipc_notify poster;
     struct child sleeper;
     uint64_t round = 0;
@@ -1667,18 +1678,12 @@ static unsigned kill_waiters(unsigned kind)
     IS(ipc_notify_init(&hall->bell[0], BELL, kind), 0);
     attach(&poster, &hall->bell[0], ipc_shm_peer(&shm));
     sleeper = spawn(sleeps_on_order, NULL);
-    for (n = UINT_MAX;; n += stride) {
+    do {
         struct child c;
 
         round++;
         c = spawn(waits_traced, NULL);
-        more = step(&c, n, &made, &blocked);
-        if (more < 0) {
-            forget(&c);
-            kill_child(&sleeper);
-            ipc_shm_close(&shm);
-            return 0;
-        }
+        more = step(&c, &p, &blocked);
         if (round % 2 == 0) { /* another goes to sleep before or after the death */
             order(&sleeper, 0, round, 0);
             EVENTUALLY(sleeps(sleeper.pid, &hall->bell[0], IPC_NOTIFY_ASLEEP_));
@@ -1691,29 +1696,20 @@ static unsigned kill_waiters(unsigned kind)
         put(&hall->word[0], round);
         IS(ipc_notify_post(&poster), 0);
         IS(hear(&sleeper), 0);
-        if (n == UINT_MAX) {
-            stride = stride_of(made);
-            n = 0 - stride;
-        } else {
-            points++;
-            if (more == 0)
-                break;
-        }
-    }
-    MUST(blocked && points > 20);
+    } while (next_point(&p, more));
+    MUST(blocked && p.tried > 20);
     kill_child(&sleeper);
     ipc_notify_detach(&poster);
     ipc_shm_close(&shm);
     IS(ipc_shm_unlink(name), 0);
-    print_message("note: kind %u: waiter killed at %u points of %u\n", kind, points, made);
-    return points;
+    print_message("note: kind %u: waiter killed at %u points of %u\n", kind, p.tried, p.made);
 }
 
 static void waiter_killed_at_any_instruction_holds_nobody_up(void **state)
 {
     (void)state;
-    SKIP_IF(kill_waiters(IPC_NOTIFY_FUTEX) == 0, "may not trace");
-    (void)kill_waiters(IPC_NOTIFY_SEMAPHORE);
+    kill_waiters(IPC_NOTIFY_FUTEX);
+    kill_waiters(IPC_NOTIFY_SEMAPHORE);
 }
 
 /* ------------------------------------------------------------------ deaths, told to who watches */
@@ -1810,7 +1806,7 @@ static void expect_deaths_told(struct ipc_shm *seg, struct room *r, void *inheri
                 was_killed(&c);
             }
             MUST(took < LATE_MS);
-            worst[how] = took > worst[how] ? took : worst[how];
+            worst[how] = larger(worst[how], took);
             IS(ipc_wait(&n, ipc_in_ms(12), 0), -ETIMEDOUT); /* told once */
         }
     print_message("note: %s: deaths told within %.2f ms, %.2f long asleep, %.2f with data\n", what,
@@ -1920,6 +1916,31 @@ static void waits_long(struct child *up, void *arg)
     ipc_shm_close(seg);
 }
 
+/* Posts to c, by the poster if there is one. Returns the longest time to a wake. */
+static double wake_long_sleeper(struct child *c, uint32_t flag, struct ipc_notify *n,
+                                const struct child *poster)
+{
+    double worst = 0;
+    int64_t then;
+    uint64_t i;
+
+    for (i = 1; i <= 20; i++) {
+        EVENTUALLY(sleeps(c->pid, &hall->bell[0], flag));
+        put(&hall->word[0], i);
+        then = ipc_clock();
+        if (poster != NULL) {
+            tell(poster, POST);
+            IS(hear(poster), 0);
+        } else {
+            IS(ipc_notify_post(n), 0);
+        }
+        EVENTUALLY(get(&hall->word[1]) == i);
+        worst = larger(worst, ms_since(then));
+    }
+    finish(c);
+    return worst;
+}
+
 static void post_wakes_who_is_long_asleep(void **state)
 {
     unsigned bad = 0;
@@ -1929,9 +1950,8 @@ static void post_wakes_who_is_long_asleep(void **state)
     for (nameless = 0; nameless < 2; nameless++)
         for (child_posts = 0; child_posts < 2; child_posts++) {
             struct ipc_notify n;
-            double worst = 0;
-            struct child c, poster = {0, 0, 0};
-            uint64_t i;
+            struct child c, poster;
+            double worst;
 
             hall = make_room(&shm, nameless ? NULL : name);
             attach(&n, &hall->bell[0], ipc_shm_peer(&shm));
@@ -1941,22 +1961,7 @@ static void post_wakes_who_is_long_asleep(void **state)
                 poster = spawn(puppet, nameless ? &shm : NULL);
                 (void)hear(&poster);
             }
-            for (i = 1; i <= 20; i++) {
-                int64_t then;
-
-                EVENTUALLY(sleeps(c.pid, &hall->bell[0], IPC_NOTIFY_DOZING_));
-                put(&hall->word[0], i);
-                then = ipc_clock();
-                if (child_posts) {
-                    tell(&poster, POST);
-                    IS(hear(&poster), 0);
-                } else {
-                    IS(ipc_notify_post(&n), 0);
-                }
-                EVENTUALLY(get(&hall->word[1]) == i);
-                worst = ms_since(then) > worst ? ms_since(then) : worst;
-            }
-            finish(&c);
+            worst = wake_long_sleeper(&c, IPC_NOTIFY_DOZING_, &n, child_posts ? &poster : NULL);
             if (child_posts) {
                 tell(&poster, END);
                 finish(&poster);
@@ -1977,9 +1982,8 @@ static void post_wakes_who_is_long_asleep(void **state)
 static void poster_without_a_peer_wakes_who_is_long_asleep(void **state)
 {
     struct ipc_notify n;
-    double worst = 0;
     struct child c;
-    uint64_t i;
+    double worst;
 
     (void)state;
     hall = make_room(&shm, name);
@@ -1987,17 +1991,7 @@ static void poster_without_a_peer_wakes_who_is_long_asleep(void **state)
     (void)hear(&c);
     EVENTUALLY(sleeps(c.pid, &hall->bell[0], IPC_NOTIFY_DOZING_));
     attach(&n, &hall->bell[0], NULL);
-    for (i = 1; i <= 20; i++) {
-        int64_t then;
-
-        EVENTUALLY(sleeps(c.pid, &hall->bell[0], IPC_NOTIFY_ASLEEP_));
-        put(&hall->word[0], i);
-        then = ipc_clock();
-        IS(ipc_notify_post(&n), 0);
-        EVENTUALLY(get(&hall->word[1]) == i);
-        worst = ms_since(then) > worst ? ms_since(then) : worst;
-    }
-    finish(&c);
+    worst = wake_long_sleeper(&c, IPC_NOTIFY_ASLEEP_, &n, NULL);
     ipc_notify_detach(&n);
     ipc_shm_close(&shm);
     print_message("note: woken by one without a peer within %.2f ms\n", worst);
@@ -2229,9 +2223,7 @@ static void peer_of_ones_own_is_asked(void **state)
         ipc_notify_watch(&n, 5);
         c = spawn(kills_the_flag, NULL);
         IS(ipc_wait(&n, ipc_in_ms(LONG_MS), 0), -EOWNERDEAD);
-        worst = ms_since((int64_t)get(&room->word[WHEN])) > worst
-                    ? ms_since((int64_t)get(&room->word[WHEN]))
-                    : worst;
+        worst = larger(worst, ms_since((int64_t)get(&room->word[WHEN])));
         finish(&c);
         IS(ipc_wait(&n, ipc_in_ms(20), 0), -ETIMEDOUT);
         ipc_notify_watch(&n, 6);
@@ -2735,7 +2727,7 @@ static void plain_peer_that_wakes_nobody_is_looked_at(void **state)
             took -= (double)(int64_t)hear(&c) / 1e6;
             if (rc == 0 && !consumer)
                 IS(m.x, i);
-            worst = took > worst ? took : worst;
+            worst = larger(worst, took);
             bad += rc != 0 || took > 2500; /* it looks once a second */
         }
         print_message("note: plain %s seen within %.2f ms\n", consumer ? "consumer" : "producer",
@@ -2911,7 +2903,7 @@ static void any_tells_whose_peer_died(void **state)
             tell(&c[(k + j) % 3], k % 2 ? DIE : DIE_SOON);
             IS(ipc_wait_any(&any, ipc_in_ms(LONG_MS), i, 0), -EOWNERDEAD);
             IS(i, (k + j) % 3);
-            worst = since_death(hall) > worst ? since_death(hall) : worst;
+            worst = larger(worst, since_death(hall));
             was_killed(&c[i]);
             if (j < 2)
                 IS(ipc_wait_any(&any, ipc_in_ms(20), i, 0), -ETIMEDOUT);
@@ -3199,7 +3191,7 @@ static void missing_calls_are_replaced(void **state)
                                   which < CALLS ? calls[which].called : "all of them",
                                   strerror(how.with), late ? ", late" : "", uses, full & ~lost);
                 MUST((uses & lost) == 0);
-                worst = death > worst ? death : worst;
+                worst = larger(worst, death);
                 runs++;
             }
     print_message("note: %u ways to lack calls, %02x with all; deaths told within %.2f ms\n", runs,
@@ -3474,7 +3466,7 @@ static void suffers(struct child *up, void *arg)
         rc = chance() % 4 ? ipc_wait(&n, deadline, 0) : ipc_wait_any(&any, deadline, i, 0);
         IS(rc, -ETIMEDOUT);
         MUST(ipc_left_(deadline) == 0);
-        worst = ms_since(deadline) > worst ? ms_since(deadline) : worst;
+        worst = larger(worst, ms_since(deadline));
         for (i = 0; i < 20; i++) {
             rc = i % 2 ? ipc_notify_post(&n) : ipc_notify_post_one(&n);
             MUST(rc == 0);
@@ -3515,7 +3507,7 @@ static void hostile_memory_crashes_nobody_and_deadlines_hold(void **state)
 
             waits += hear(&c[i]);
             this = (double)hear(&c[i]) / 1000;
-            late = this > late ? this : late;
+            late = larger(late, this);
             finish(&c[i]);
         }
         kill_child(&s);
