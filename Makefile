@@ -2,7 +2,7 @@
 #
 #   make deps bench   install what is missing, measure this machine
 #   make deps check   install what is missing, run all tests
-#   make soak         the long tests: ten million waits, ten minutes of kills at random
+#   make soak         the long tests: ten million waits, kills at random for twice ten minutes
 #   make torture      every ring stopped and killed at every single instruction (an hour)
 #   make              the benchmark and the examples, in build/
 #   make install      the headers, to $(DESTDIR)$(PREFIX)/include
@@ -42,6 +42,8 @@ soak: | build
 	IPC_NOTIFY_WAITS=10000000 build/test_notify no_wake_is_missed
 	$(CC) -O1 -g $(WARN) -I. tests/test_mpmc.c -o build/test_mpmc -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_mpmc 'processes*'
+	$(CC) -O1 -g $(WARN) -I. tests/test_workers.c -o build/test_workers -lcmocka
+	IPC_SOAK_SECONDS=600 build/test_workers 'workers*'
 
 torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture.c -o build/torture

@@ -30,7 +30,7 @@ static struct ipc_shm shm;
 
 static void make_ring(uint64_t capacity, unsigned how)
 {
-    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(ipc_shm_create(&shm, name, 4 << 20), 0);
     IS(jobs_make(&shm, "ring", capacity, how), 0);
 }
 
@@ -449,6 +449,136 @@ static void any_of_two_rings_can_be_waited_for(void **state)
     ipc_shm_close(&shm);
 }
 
+/* ------------------------------------------------------------------ kills at random */
+
+enum { KILLED_JOBS = 100000 };
+
+struct books {
+    uint64_t sent[PRODUCERS], done[PRODUCERS][KILLED_JOBS + 1];
+};
+
+static struct books *open_books(struct ipc_shm *seg)
+{
+    struct ipc_shm_object o;
+
+    IS(ipc_shm_find(seg, "books", 1, &o), 0);
+    return (struct books *)o.mem;
+}
+
+/* Goes on where a killed predecessor was. */
+static void sends_the_rest(struct child *up, void *arg)
+{
+    uint64_t from = *(const uint64_t *)arg, *sent;
+    struct jobs_producer out;
+    struct ipc_shm seg;
+    struct job j = {from, 0};
+
+    (void)up;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    sent = &open_books(&seg)->sent[from];
+    IS(jobs_producer_open(&out, &seg, "ring"), 0);
+    ipc_notify_policy(jobs_producer_bell(&out), 10, 0);
+    while ((j.n = ck_pr_load_64(sent) + 1) <= KILLED_JOBS) {
+        IS(jobs_send(&out, &j, ipc_in_ms(LONG_MS)), 0);
+        ck_pr_store_64(sent, j.n);
+    }
+    jobs_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+static void works_until_told(struct child *up, void *arg)
+{
+    struct jobs_consumer in;
+    struct books *books;
+    struct ipc_shm seg;
+    const struct job *j;
+    uint64_t n = 1;
+
+    (void)up, (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    books = open_books(&seg);
+    IS(jobs_consumer_open(&in, &seg, "ring"), 0);
+    ipc_notify_policy(jobs_consumer_bell(&in), 10, 0);
+    while (n > 0) {
+        IS(jobs_consumer_wait(&in, ipc_in_ms(LONG_MS)), 0);
+        j = jobs_peek(&in);
+        MUST(j != NULL && j->from < PRODUCERS && j->n <= KILLED_JOBS);
+        n = j->n;
+        (void)ck_pr_faa_64(&books->done[j->from][n], 1);
+        IS(jobs_release(&in), 0);
+        IS(jobs_consumer_post(&in), 0);
+    }
+    jobs_consumer_detach(&in);
+    ipc_shm_close(&seg);
+}
+
+static void kill_at_random(unsigned *kills, unsigned *again)
+{
+    static uint64_t number[PRODUCERS] = {0, 1};
+    struct child all[PRODUCERS + CONSUMERS];
+    struct timespec nap = {0, 0};
+    struct ipc_shm_object o;
+    struct jobs_producer out;
+    struct job end = job(0);
+    const struct books *books;
+    unsigned i, k, ended[PRODUCERS] = {0, 0};
+
+    make_ring(8, IPC_MPMC_AT_LEAST_ONCE);
+    IS(ipc_shm_make(&shm, "books", 1, sizeof *books, &o), 0);
+    IS(ipc_shm_publish(&shm, &o), 0);
+    books = (const struct books *)o.mem;
+    IS(jobs_producer_open(&out, &shm, "ring"), 0);
+    for (i = 0; i < PRODUCERS + CONSUMERS; i++)
+        all[i] = i < PRODUCERS ? spawn(sends_the_rest, &number[i]) : spawn(works_until_told, NULL);
+    for (i = 0; !ended[0] || !ended[1]; i++) {
+        int status;
+
+        k = (unsigned)rand() % (PRODUCERS + CONSUMERS);
+        if (k < PRODUCERS && ended[k])
+            continue;
+        nap.tv_nsec = rand() % 3000000;
+        (void)nanosleep(&nap, NULL);
+        signal_child(&all[k], SIGKILL);
+        status = reap(&all[k]);
+        *kills += WIFSIGNALED(status) ? 1 : 0;
+        if (WIFEXITED(status)) {
+            MUST(k < PRODUCERS && WEXITSTATUS(status) == 0);
+            ended[k] = 1;
+        } else {
+            IS(WTERMSIG(status), SIGKILL);
+            all[k] =
+                k < PRODUCERS ? spawn(sends_the_rest, &number[k]) : spawn(works_until_told, NULL);
+        }
+    }
+    for (i = 0; i < CONSUMERS; i++)
+        IS(jobs_send(&out, &end, ipc_in_ms(LONG_MS)), 0);
+    for (i = 0; i < CONSUMERS; i++)
+        finish(&all[PRODUCERS + i]);
+    for (i = 0; i < PRODUCERS; i++)
+        for (k = 1; k <= KILLED_JOBS; k++) {
+            MUST(books->done[i][k] > 0);
+            *again += books->done[i][k] > 1;
+        }
+    ipc_shm_close(&shm);
+    IS(ipc_shm_unlink(name), 0);
+}
+
+/* Every job is done at least once, whoever is killed at whatever moment, and nobody sleeps on. */
+static void workers_killed_at_random_leave_no_job_undone(void **state)
+{
+    const char *seconds = getenv("IPC_SOAK_SECONDS");
+    int64_t until = ipc_in_ms(seconds != NULL ? 1000 * atoi(seconds) : 0);
+    unsigned kills = 0, again = 0, rounds = 0;
+
+    (void)state;
+    do {
+        kill_at_random(&kills, &again);
+        rounds++;
+    } while (ipc_left_(until) > 0);
+    print_message("note: %u kills, %u of %u jobs done again\n", kills, again,
+                  rounds * PRODUCERS * KILLED_JOBS);
+}
+
 /* ------------------------------------------------------------------ where one is all at an end */
 
 struct ending {
@@ -561,6 +691,7 @@ int main(int argc, char **argv)
         TEST(stopped_sleeper_keeps_no_message_from_the_others),
         TEST(what_is_given_back_wakes_who_sleeps),
         TEST(any_of_two_rings_can_be_waited_for),
+        TEST(workers_killed_at_random_leave_no_job_undone),
         TEST(end_of_the_only_one_is_told_once),
     };
 
