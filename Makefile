@@ -17,13 +17,14 @@ STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Wer
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 BENCH = bench/ipc_bench.c bench/rings.c bench/many.c bench/kernel.c bench/limits.c bench/wake.c
+BENCH_H = bench/bench.h bench/many.h
 
 all: build/ipc_bench build/ipc_cat
 
 deps:
 	@sh .ci/deps
 
-build/ipc_bench: $(BENCH) bench/bench.h $(HEADERS) | build
+build/ipc_bench: $(BENCH) $(BENCH_H) $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"' \
 	    $(BENCH) -o $@ -ljansson -lpthread -lrt
 

@@ -14,8 +14,9 @@ struct bench_run {
     int fd[4];             /* of the kernel mechanisms; -1 where unused; closed after the run */
     int sysv_sem, sysv_mq; /* removed after the run; -1 where unused */
     uint64_t warm;         /* messages before the clock starts */
-    uint64_t count;        /* messages that are timed; nanoseconds of a test "idle" */
+    uint64_t count;        /* messages that are timed; nanoseconds of tests "idle" and "many" */
     unsigned index;        /* which of the processes this is; 0 measures */
+    uint64_t *taken;       /* of a test "many": how many messages this one has taken */
 };
 
 struct bench_case {
@@ -27,8 +28,17 @@ struct bench_case {
     uint64_t (*measure)(struct bench_run *); /* on the first; returns nanoseconds of `count` */
     const void *how;                         /* for prepare, serve and measure */
     int one_core;                            /* both processes on the first core */
-    unsigned each, more; /* producers and consumers each, and others; 0: one and one */
+    /* Of a test "many", whose processes all serve until they are killed: the driver is the clock,
+     * so a system that comes to a stop is measured as well. */
+    unsigned each; /* producers and consumers each; 0: not such a test */
+    unsigned batch;
+    unsigned held; /* 1: one more producer, stopped in the middle of an operation */
+    int fifo_peer; /* ours are compared with the best of these */
 };
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Each ends with a NULL system. */
 extern const struct bench_case bench_rings[], bench_many[], bench_kernel[], bench_limits[],
@@ -39,6 +49,10 @@ void bench_start(struct bench_run *r);
 
 /* Ends the run with a message when the condition does not hold: the figures would be worthless. */
 void bench_fail(const char *what) __attribute__((noreturn, cold));
+
+#ifdef __cplusplus
+}
+#endif
 
 static inline void bench_check(int ok, const char *what)
 {

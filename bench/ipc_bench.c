@@ -1,7 +1,7 @@
 /*
  * ipc_bench - what rings in shared memory give on this machine, beside kernel IPC and beside what
  * the machine allows. All cases run interleaved, in random order within each round, each time in
- * two fresh processes on two cores; every figure is a median with its spread.
+ * fresh processes on two cores; every figure is a median with its spread.
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -29,7 +29,7 @@
 #define BENCH_COMMIT "unknown"
 #endif
 
-enum { CASES = 256, RUNS = 64 };
+enum { CASES = 256, RUNS = 64, PROCESSES = 16 };
 
 struct result {
     const struct bench_case *of;
@@ -44,17 +44,18 @@ static int cases, core[2];
 
 /* ------------------------------------------------------------------ running a case */
 
-/* Shared by the two processes of a run. */
+/* Shared by the processes of a run. */
 struct start {
     unsigned ready;
     uint64_t ns;
+    uint64_t taken[PROCESSES][16]; /* the first of each is used; the others keep them apart */
 };
 
 static struct start *start;
 
 static unsigned processes(const struct bench_case *c)
 {
-    return c->each > 0 ? 2 * c->each + c->more : 2;
+    return c->each > 0 ? 2 * c->each + c->held : 2;
 }
 
 void bench_start(struct bench_run *r)
@@ -74,13 +75,10 @@ void bench_fail(const char *what)
     errx(3, "wrong %s", what);
 }
 
-static void become(int which, pid_t parent)
+static void pin(unsigned which)
 {
     cpu_set_t set;
 
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(4);
     CPU_ZERO(&set);
     CPU_SET(core[which], &set);
     if (sched_setaffinity(0, sizeof set, &set) != 0)
@@ -102,12 +100,90 @@ static void clear(struct bench_run *r)
     ipc_shm_close(&r->seg);
 }
 
-/* Fresh processes do `count` messages. Returns the nanoseconds, never 0. */
+static void serve(struct bench_run *r)
+{
+    if (r->of->each > 0)
+        r->taken = start->taken[r->index];
+    if (r->of->each > 0 || r->index > 0)
+        r->of->serve(r);
+    else
+        start->ns = r->of->measure(r);
+}
+
+static void nap(uint64_t ns)
+{
+    struct timespec t = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+
+    (void)nanosleep(&t, NULL);
+}
+
+/* Has a process ended that serves until it is killed? */
+static int ended(void)
+{
+    siginfo_t who;
+
+    who.si_pid = 0;
+    (void)waitid(P_ALL, 0, &who, WEXITED | WNOHANG | WNOWAIT);
+    return who.si_pid != 0;
+}
+
+static uint64_t taken_so_far(void)
+{
+    uint64_t sum = 0;
+    int i;
+
+    for (i = 0; i < PROCESSES; i++)
+        sum += ck_pr_load_64(start->taken[i]);
+    return sum;
+}
+
+/* How many messages are taken in `ns`. */
+static int watch(const struct bench_case *c, uint64_t ns, uint64_t *taken)
+{
+    int64_t then;
+
+    while (ck_pr_load_uint(&start->ready) < processes(c)) {
+        if (ended())
+            return -1;
+        nap(100000);
+    }
+    nap(ns / 8); /* to warm up */
+    *taken = taken_so_far();
+    then = ipc_clock();
+    nap(ns);
+    *taken = taken_so_far() - *taken;
+    *taken = (uint64_t)((double)*taken * (double)ns / (double)(ipc_clock() - then));
+    return ended() ? -1 : 0;
+}
+
+/* Waits until all have ended, after killing them or if one fails. */
+static int gather(pid_t *pid, int n, int end)
+{
+    int i, k, status, rc = 0;
+
+    for (i = 0; i < n; i++) {
+        pid_t who;
+
+        for (k = 0; k < n; k++)
+            if (end && pid[k] != 0)
+                (void)kill(pid[k], SIGKILL);
+        who = wait(&status);
+        for (k = 0; k < n; k++)
+            pid[k] = pid[k] == who ? 0 : pid[k];
+        if (!end && (who < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0))
+            rc = end = -1;
+    }
+    return rc;
+}
+
+/* Fresh processes do `count` messages. Returns the nanoseconds, never 0; of a test "many" the
+ * messages that are taken in `count` nanoseconds. */
 static uint64_t run(const struct bench_case *c, uint64_t count)
 {
     struct bench_run r;
-    pid_t pid[16], parent = getpid();
-    int i, k, n = (int)processes(c), status, rc;
+    pid_t pid[PROCESSES], parent = getpid();
+    int i, n = (int)processes(c), rc;
+    uint64_t taken = 0;
 
     memset(&r, 0, sizeof r);
     r.of = c;
@@ -130,30 +206,24 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
         if (pid[i] < 0)
             err(1, "fork");
         if (pid[i] == 0) {
-            become(c->one_core ? 0 : i % 2, parent);
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (getppid() != parent)
+                _exit(4);
             r.index = (unsigned)i;
-            if (i == 0)
-                start->ns = c->measure(&r);
-            else
-                c->serve(&r);
+            pin(c->one_core ? 0 : r.index % 2);
+            serve(&r);
             _exit(0);
         }
     }
-    for (i = 0; i < n; i++) {
-        pid_t ended = wait(&status);
-
-        for (k = 0; k < n; k++)
-            pid[k] = pid[k] == ended ? 0 : pid[k];
-        if (ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-            for (k = 0; k < n; k++)
-                if (pid[k] != 0)
-                    (void)kill(pid[k], SIGKILL);
-            clear(&r);
-            errx(1, "%s/%s/%s/%llu failed: no result", c->system, c->test, c->shape,
-                 (unsigned long long)c->bytes);
-        }
+    rc = c->each > 0 ? watch(c, count, &taken) : 0;
+    if (gather(pid, n, c->each > 0) != 0 || rc != 0) {
+        clear(&r);
+        errx(1, "%s/%s/%s/%llu failed: no result", c->system, c->test, c->shape,
+             (unsigned long long)c->bytes);
     }
     clear(&r);
+    if (c->each > 0)
+        return taken;
     return start->ns > 0 ? start->ns : 1;
 }
 
@@ -164,6 +234,8 @@ static uint64_t calibrate(const struct bench_case *c, uint64_t ns)
 
     if (strcmp(c->test, "idle") == 0)
         return 8 * ns;
+    if (c->each > 0) /* all of those that share a core have their turns */
+        return ns * processes(c) / 4;
     while ((took = run(c, count)) < ns / 16)
         count *= took < ns / 256 ? 8 : 2;
     return (uint64_t)((double)count * (double)ns / (double)took) + 1;
@@ -186,7 +258,7 @@ static const struct test {
     {"stream", "stream: million messages a second, one at a time", "msg/s", 1e6, 2,
      "limit_stream_lines", "lines"},
     {"many", "many: million messages a second, several producers and consumers", "msg/s", 1e6, 2,
-     "ck_ring", NULL},
+     NULL, NULL},
     {"pingpong", "pingpong: nanoseconds for a round trip, both sides polling", "ns", 1, 0,
      "limit_two_lines", "lines"},
     {"wake", "wake: nanoseconds for a round trip, both sides asleep until woken", "ns", 1, 0,
@@ -233,12 +305,23 @@ static const struct result *find(const char *system, const char *test, const cha
     return NULL;
 }
 
-/* The better of the kernel's mechanisms at the same test and size. */
-static const struct result *best_kernel(const struct bench_case *c)
+/* The best of the kernel's mechanisms, or of many the best FIFO peer, at the same test and size. */
+static const struct result *rival(const struct bench_case *c)
 {
     const struct result *pipe = find("pipe", c->test, c->shape, c->bytes);
-    const struct result *sock = find("unix_stream", c->test, c->shape, c->bytes);
+    const struct result *sock = find("unix_stream", c->test, c->shape, c->bytes), *best = NULL;
+    int i;
 
+    for (i = 0; i < cases; i++) {
+        const struct bench_case *peer = results[i].of;
+
+        if (peer->fifo_peer && peer->bytes == c->bytes && strcmp(peer->test, c->test) == 0 &&
+            strcmp(peer->shape, c->shape) == 0 &&
+            (best == NULL || results[i].median > best->median))
+            best = &results[i];
+    }
+    if (best != NULL)
+        return best;
     if (pipe == NULL || sock == NULL)
         return pipe != NULL ? pipe : sock;
     return (pipe->median > sock->median) == is_rate(c) ? pipe : sock;
@@ -289,15 +372,21 @@ static void write_json(const char *file, json_t *about)
     json_decref(root);
 }
 
+/* Are the shapes of a test different things to compare? */
+static int by_shape(const struct bench_case *c)
+{
+    return strcmp(c->test, "wake") == 0 || strcmp(c->test, "many") == 0;
+}
+
 static int by_test(const void *a, const void *b)
 {
     const struct bench_case *x = ((const struct result *)a)->of,
                             *y = ((const struct result *)b)->of;
     int t = test_of(x) - test_of(y) < 0 ? -1 : test_of(x) > test_of(y);
 
-    /* Limits, rings and kernel side by side in one size, whatever their shape. */
-    t = t != 0 || strcmp(x->test, "wake") != 0 ? t : strcmp(x->shape, y->shape);
-    return t != 0 ? t : (x->bytes > y->bytes) - (x->bytes < y->bytes);
+    /* Limits, rings and kernel side by side in one size, mostly whatever their shape. */
+    t = t != 0 ? t : (x->bytes > y->bytes) - (x->bytes < y->bytes);
+    return t != 0 || !by_shape(x) ? t : strcmp(x->shape, y->shape);
 }
 
 /* What part of the machine's limit, or how many times it. */
@@ -332,32 +421,34 @@ static void print_table(const json_t *about)
            (long long)json_integer_value(json_object_get(about, "cores")),
            json_string_value(json_object_get(about, "kernel")), COMPILER, BENCH_FLAGS);
     for (i = 0; i < cases; i++) {
-        const struct result *x = &results[i], *kernel = best_kernel(x->of);
+        const struct result *x = &results[i], *other = rival(x->of);
         double limit = of_limit(x);
 
         if (test != test_of(x->of)) {
             test = test_of(x->of);
             printf("\n%s\n%-20s %9s %10s %10s %10s %12s %10s\n", test->title, "system",
                    strcmp(test->name, "wake") == 0 ? "" : "bytes", "median", "min", "max",
-                   kernel != NULL ? "vs kernel" : "", test->limit != NULL ? "of limit" : "");
+                   x->of->each > 0 ? "vs peers"
+                   : other != NULL ? "vs kernel"
+                                   : "",
+                   test->limit != NULL ? "of limit" : "");
         } else if (last->bytes != x->of->bytes ||
-                   (strcmp(test->name, "wake") == 0 && strcmp(last->shape, x->of->shape) != 0)) {
+                   (by_shape(last) && strcmp(last->shape, x->of->shape) != 0)) {
             printf("\n");
         }
         last = x->of;
-        if (strcmp(test->name, "many") == 0)
-            printf("%-8s %-13s", x->of->system, x->of->shape);
+        if (x->of->each > 0)
+            printf("%-12s %-13s %3llu", x->of->system, x->of->shape,
+                   (unsigned long long)x->of->bytes);
+        else if (strcmp(test->name, "wake") == 0)
+            printf("%-20s %9s", x->of->system, x->of->shape);
         else
-            printf("%-20s ", x->of->system);
-        if (strcmp(test->name, "wake") == 0)
-            printf("%9s", x->of->shape);
-        else
-            printf("%9llu", (unsigned long long)x->of->bytes);
+            printf("%-20s %9llu", x->of->system, (unsigned long long)x->of->bytes);
         printf(" %10.*f %10.*f %10.*f", test->digits, x->median / test->scale, test->digits,
                x->min / test->scale, test->digits, x->max / test->scale);
-        if (kernel != NULL)
+        if (other != NULL && other->median > 0)
             printf(" %11.1fx",
-                   is_rate(x->of) ? x->median / kernel->median : kernel->median / x->median);
+                   is_rate(x->of) ? x->median / other->median : other->median / x->median);
         else
             printf(" %12s", "");
         if (limit > 0)
@@ -366,8 +457,9 @@ static void print_table(const json_t *about)
     }
     printf("\nvs kernel: how many times better than the faster of pipe and Unix socket. of limit: "
            "the lines\nthat the messages fill against limit_stream_lines; the round trip against "
-           "limit_two_lines; the wake\nagainst raw_futex; the post against limit_store_fence; many "
-           "against ck_ring.\n");
+           "limit_two_lines; the wake\nagainst raw_futex; the post against limit_store_fence.\n"
+           "vs peers: of the fastest of those that keep the order of all messages, as ck_ring "
+           "does.\n");
 }
 
 /* ------------------------------------------------------------------ main */
@@ -425,7 +517,7 @@ static void usage(FILE *to)
 {
     fprintf(to, "usage: ipc_bench [--quick] [--only REGEX] [--list] [--json FILE] [--help]\n"
                 "Measures rings in shared memory beside kernel IPC and the machine's limits.\n"
-                "  --quick       fewer and shorter runs: the whole within 40 seconds\n"
+                "  --quick       fewer and shorter runs: the whole in about a minute\n"
                 "  --only REGEX  the cases whose name system/test/shape/bytes matches\n"
                 "  --list        print the names of the cases, run nothing\n"
                 "  --json FILE   write the results there, too\n");
@@ -499,7 +591,8 @@ int main(int argc, char **argv)
 
             progress(round, rounds, x->of, i);
             ns = (double)run(x->of, x->count);
-            x->value[x->runs++] = is_rate(x->of)                     ? (double)x->count * 1e9 / ns
+            x->value[x->runs++] = x->of->each > 0                    ? ns * 1e9 / (double)x->count
+                                  : is_rate(x->of)                   ? (double)x->count * 1e9 / ns
                                   : strcmp(x->of->test, "idle") == 0 ? 100 * ns / (double)x->count
                                                                      : ns / (double)x->count;
         }

@@ -1,0 +1,135 @@
+/*
+ * Many producers and consumers on one ring: what all systems have in common, inlined with each
+ * system's calls. As many of each, spread over the two cores; who finds nothing to do looks a while
+ * and then yields, as others may have to run. Every message is checked, and that each producer's
+ * come in order. They go on until they are killed.
+ */
+#ifndef BENCH_MANY_H
+#define BENCH_MANY_H
+
+#include "bench.h"
+#include <sched.h>
+
+#define MANY_CAPACITY 1024
+#define MANY_BATCH 16
+#define MANY_WHO 48 /* above this bit of a message: who sent it; below: its number */
+
+/* Moves up to n messages, if n is 1 by the call for one. Returns how many, or less than 1. */
+typedef int64_t many_move(void *end, void *messages, unsigned n);
+
+static inline int many_consumes(const struct bench_run *r)
+{
+    return r->index < r->of->each;
+}
+
+static inline int many_holds(const struct bench_run *r)
+{
+    return r->index == 2 * r->of->each;
+}
+
+static inline void many_idle(unsigned *looks)
+{
+    if (++*looks < 200)
+        ck_pr_stall();
+    else
+        (void)sched_yield();
+}
+
+CK_CC_FORCE_INLINE static void many_produce(struct bench_run *r, size_t bytes, void *end,
+                                            many_move *push, unsigned batch)
+{
+    uint64_t m[MANY_BATCH * 56 / 8], next = (uint64_t)r->index << MANY_WHO;
+    size_t words = bytes / 8, i;
+    unsigned looks = 0;
+
+    memset(m, 7, sizeof m);
+    bench_start(r);
+    for (;;) {
+        int64_t sent;
+
+        for (i = 0; i < batch; i++)
+            m[i * words] = m[i * words + words - 1] = next + i;
+        sent = push(end, m, batch);
+        if (sent > 0) {
+            next += (uint64_t)sent;
+            looks = 0;
+        } else {
+            many_idle(&looks);
+        }
+    }
+}
+
+CK_CC_FORCE_INLINE static void many_consume(struct bench_run *r, size_t bytes, void *end,
+                                            many_move *pop, unsigned batch)
+{
+    uint64_t m[MANY_BATCH * 56 / 8], expect[16], taken = 0;
+    size_t words = bytes / 8;
+    unsigned looks = 0, i;
+    int alone = r->of->each == 1;
+
+    for (i = 0; i < 16; i++)
+        expect[i] = (uint64_t)i << MANY_WHO;
+    bench_start(r);
+    for (;;) {
+        int64_t got = pop(end, m, batch), k;
+
+        __asm__ volatile("" : : "r"(m) : "memory"); /* as in BENCH_VERIFY */
+        for (k = 0; k < got; k++) {
+            const uint64_t *message = m + (size_t)k * words;
+            uint64_t id = message[0], who = id >> MANY_WHO & 15;
+
+            bench_check(message[words - 1] == id, "payload");
+            bench_check(alone ? id == expect[who] : id >= expect[who], "order");
+            expect[who] = id + 1;
+        }
+        if (got > 0) {
+            taken += (uint64_t)got;
+            ck_pr_store_64(r->taken, taken);
+            looks = 0;
+        } else {
+            many_idle(&looks);
+        }
+    }
+}
+
+/* One process or thread. hold: what push does first, and no more. */
+CK_CC_FORCE_INLINE static void many_serve(struct bench_run *r, size_t bytes, void *end,
+                                          many_move *push, many_move *pop, void (*hold)(void *end))
+{
+    int singly = r->of->batch == 1;
+
+    if (many_holds(r)) {
+        hold(end);
+        bench_start(r);
+        for (;;)
+            (void)pause();
+    } else if (many_consumes(r) && singly) {
+        many_consume(r, bytes, end, pop, 1);
+    } else if (many_consumes(r)) {
+        many_consume(r, bytes, end, pop, MANY_BATCH);
+    } else if (singly) {
+        many_produce(r, bytes, end, push, 1);
+    } else {
+        many_produce(r, bytes, end, push, MANY_BATCH);
+    }
+}
+
+enum many_kind { MANY_OURS, MANY_FIFO_PEER };
+
+/* All fields, as C++ warns of those that are missing. */
+#define MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, SHAPE, EACH, BATCH, HELD)                        \
+    {                                                                                              \
+        .system = SYSTEM, .test = "many", .shape = SHAPE, .bytes = B,                              \
+        .memory = MANY_CAPACITY * 128 + 65536, .prepare = PREPARE, .serve = SERVE,                 \
+        .measure = NULL, .how = NULL, .one_core = 0, .each = EACH, .batch = BATCH, .held = HELD,   \
+        .fifo_peer = (KIND) == MANY_FIFO_PEER                                                      \
+    }
+#define MANY_SINGLY(SYSTEM, KIND, B, PREPARE, SERVE)                                               \
+    MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_1", 1, 1, 0),                                  \
+        MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_2", 2, 1, 0),                              \
+        MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_2_1_held", 2, 1, 1),                       \
+        MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "4_to_4", 4, 1, 0)
+#define MANY_BATCHED(SYSTEM, KIND, B, PREPARE, SERVE)                                              \
+    MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_1_by_16", 1, MANY_BATCH, 0)
+
+#endif
