@@ -1,6 +1,7 @@
 # ipc_ring: single headers, so there is nothing to build but what shows and checks them.
 #
 #   make deps bench   install what is missing, measure this machine
+#   make deps-peers   install other queues to measure beside these, before make bench (Debian)
 #   make deps check   install what is missing, run all tests
 #   make soak         the long tests: ten million waits, kills at random for twice ten minutes
 #   make torture      every ring stopped and killed at every single instruction (an hour)
@@ -19,14 +20,31 @@ COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 BENCH = bench/ipc_bench.c bench/rings.c bench/many.c bench/kernel.c bench/limits.c bench/wake.c
 BENCH_H = bench/bench.h bench/many.h
 
+# The peers of the benchmark whose packages are there: make deps-peers installs them.
+has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \
+    $(CXX) -E -x c++ - >/dev/null 2>&1 && echo $(2))
+DPDK := $(shell pkg-config --cflags libdpdk 2>/dev/null)
+PEERS := $(if $(DPDK),rte) $(call has,boost/lockfree/queue.hpp,boost) \
+    $(call has,concurrentqueue/concurrentqueue.h,moodycamel)
+PEER_LIBS = $(if $(DPDK),-lrte_ring) $(if $(filter boost moodycamel,$(PEERS)),-lstdc++)
+
 all: build/ipc_bench build/ipc_cat
 
 deps:
 	@sh .ci/deps
 
-build/ipc_bench: $(BENCH) $(BENCH_H) $(HEADERS) | build
+deps-peers:
+	@sh .ci/deps-peers
+
+build/ipc_bench: $(BENCH) $(BENCH_H) $(PEERS:%=build/peer_%.o) $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"' \
-	    $(BENCH) -o $@ -ljansson -lpthread -lrt
+	    $(BENCH) $(PEERS:%=build/peer_%.o) -o $@ -ljansson -lpthread -lrt $(PEER_LIBS)
+
+build/peer_rte.o: bench/peers/rte.c $(BENCH_H) $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. $(DPDK:-I%=-isystem %) -c $< -o $@
+
+build/peer_%.o: bench/peers/%.cc bench/peers/message.hpp $(BENCH_H) $(HEADERS) | build
+	$(CXX) -std=gnu++17 $(CFLAGS) $(WARN) -I. -c $< -o $@
 
 build/ipc_cat: examples/ipc_cat.c $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@
@@ -60,4 +78,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: all deps bench check soak torture install clean
+.PHONY: all deps deps-peers bench check soak torture install clean

@@ -33,6 +33,7 @@ struct bench_case {
     unsigned each; /* producers and consumers each; 0: not such a test */
     unsigned batch;
     unsigned held; /* 1: one more producer, stopped in the middle of an operation */
+    int threads;   /* of one process, as the system cannot live in shared memory */
     int fifo_peer; /* ours are compared with the best of these */
 };
 
@@ -43,6 +44,9 @@ extern "C" {
 /* Each ends with a NULL system. */
 extern const struct bench_case bench_rings[], bench_many[], bench_kernel[], bench_limits[],
     bench_wake[];
+/* NULL where the peer's package is missing: bench/peers/. */
+extern const struct bench_case bench_rte[] __attribute__((weak)),
+    bench_boost[] __attribute__((weak)), bench_moodycamel[] __attribute__((weak));
 
 /* All processes call it once they are ready: returns when the others are too. */
 void bench_start(struct bench_run *r);

@@ -8,6 +8,7 @@
 #include <err.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <regex.h>
 #include <sched.h>
 #include <sys/ipc.h>
@@ -110,6 +111,32 @@ static void serve(struct bench_run *r)
         start->ns = r->of->measure(r);
 }
 
+static void *serve_thread(void *arg)
+{
+    struct bench_run *r = (struct bench_run *)arg;
+
+    pin(r->index % 2);
+    serve(r);
+    return NULL;
+}
+
+/* What the processes of such a run are, as threads of this one. */
+static void serve_threads(struct bench_run *r)
+{
+    static struct bench_run each[PROCESSES];
+    pthread_t thread;
+    unsigned i;
+
+    bench_check(r->of->prepare(r) == 0, "prepare");
+    for (i = 0; i < processes(r->of); i++) {
+        each[i] = *r;
+        each[i].index = i;
+        bench_check(pthread_create(&thread, NULL, serve_thread, &each[i]) == 0, "thread");
+    }
+    for (;;)
+        (void)pause();
+}
+
 static void nap(uint64_t ns)
 {
     struct timespec t = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
@@ -182,7 +209,7 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
 {
     struct bench_run r;
     pid_t pid[PROCESSES], parent = getpid();
-    int i, n = (int)processes(c), rc;
+    int i, n = c->threads ? 1 : (int)processes(c), rc;
     uint64_t taken = 0;
 
     memset(&r, 0, sizeof r);
@@ -195,7 +222,7 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
     rc = ipc_shm_create(&r.seg, NULL, c->memory);
     if (rc != 0)
         errx(1, "%s", ipc_shm_why(&r.seg));
-    rc = c->prepare != NULL ? c->prepare(&r) : 0;
+    rc = c->prepare != NULL && !c->threads ? c->prepare(&r) : 0;
     if (rc != 0) {
         clear(&r);
         errx(1, "%s %s: %s", c->system, c->test, strerror(-rc));
@@ -210,6 +237,8 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
             if (getppid() != parent)
                 _exit(4);
             r.index = (unsigned)i;
+            if (c->threads)
+                serve_threads(&r);
             pin(c->one_core ? 0 : r.index % 2);
             serve(&r);
             _exit(0);
@@ -359,12 +388,12 @@ static void write_json(const char *file, json_t *about)
         const struct bench_case *c = results[i].of;
 
         json_array_append_new(
-            all, json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:f, s:f, s:f, s:i}", "system",
+            all, json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:s, s:f, s:f, s:f, s:i}", "system",
                            c->system, "test", c->test, "shape", c->shape, "bytes",
                            (json_int_t)c->bytes, "producers", (int)(c->each > 0 ? c->each : 1),
-                           "consumers", (int)(c->each > 0 ? c->each : 1), "unit", test_of(c)->unit,
-                           "median", results[i].median, "min", results[i].min, "max",
-                           results[i].max, "runs", results[i].runs));
+                           "consumers", (int)(c->each > 0 ? c->each : 1), "threads", c->threads,
+                           "unit", test_of(c)->unit, "median", results[i].median, "min",
+                           results[i].min, "max", results[i].max, "runs", results[i].runs));
     }
     root = json_pack("{s:O, s:o}", "machine", about, "results", all);
     if (root == NULL || json_dump_file(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0)
@@ -453,6 +482,8 @@ static void print_table(const json_t *about)
             printf(" %12s", "");
         if (limit > 0)
             printf(" %10.2f", limit);
+        if (x->of->threads)
+            printf(" (threads)");
         printf("\n");
     }
     printf("\nvs kernel: how many times better than the faster of pipe and Unix socket. of limit: "
@@ -466,8 +497,8 @@ static void print_table(const json_t *about)
 
 static void select_cases(const char *only, int list)
 {
-    const struct bench_case *groups[] = {bench_limits, bench_rings, bench_many, bench_kernel,
-                                         bench_wake},
+    const struct bench_case *groups[] = {bench_limits, bench_rings,      bench_many,   bench_rte,
+                                         bench_boost,  bench_moodycamel, bench_kernel, bench_wake},
                             *c;
     regex_t pattern;
     char name[128];
@@ -476,7 +507,7 @@ static void select_cases(const char *only, int list)
     if (regcomp(&pattern, only, REG_EXTENDED | REG_NOSUB) != 0)
         errx(2, "--only '%s' is not an extended regular expression", only);
     for (g = 0; g < sizeof groups / sizeof groups[0]; g++)
-        for (c = groups[g]; c->system != NULL; c++) {
+        for (c = groups[g]; c != NULL && c->system != NULL; c++) {
             (void)snprintf(name, sizeof name, "%s/%s/%s/%llu", c->system, c->test, c->shape,
                            (unsigned long long)c->bytes);
             if (regexec(&pattern, name, 0, NULL, 0) != 0)

@@ -1,0 +1,96 @@
+/* DPDK's rte_ring in shared memory, in its three modes for many producers and consumers. */
+#define ALLOW_EXPERIMENTAL_API
+#include <rte_config.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+#include <rte_ring_hts.h>
+#include <rte_ring_rts.h>
+#include "../many.h"
+
+static int prepare(struct bench_run *r, unsigned mode)
+{
+    ssize_t size = rte_ring_get_memsize_elem((unsigned)r->of->bytes, MANY_CAPACITY);
+    struct ipc_shm_object o;
+    int rc = size < 0 ? (int)size : ipc_shm_make(&r->seg, "ring", 1, (size_t)size, &o);
+
+    rc = rc != 0 ? rc : rte_ring_init((struct rte_ring *)o.mem, "ring", MANY_CAPACITY, mode);
+    return rc != 0 ? rc : ipc_shm_publish(&r->seg, &o);
+}
+
+static struct rte_ring *ring(struct bench_run *r)
+{
+    struct ipc_shm_object o;
+
+    bench_check(ipc_shm_find(&r->seg, "ring", 1, &o) == 0, "find");
+    return (struct rte_ring *)o.mem;
+}
+
+/* Each mode claims in its own way, which is what its push begins with. */
+static inline void mt_hold(void *end)
+{
+    uint32_t head, next, room;
+
+    bench_check(__rte_ring_move_prod_head((struct rte_ring *)end, 0, 1, RTE_RING_QUEUE_FIXED, &head,
+                                          &next, &room) == 1,
+                "claim");
+}
+
+static inline void rts_hold(void *end)
+{
+    uint32_t head, room;
+
+    bench_check(__rte_ring_rts_move_prod_head((struct rte_ring *)end, 1, RTE_RING_QUEUE_FIXED,
+                                              &head, &room) == 1,
+                "claim");
+}
+
+static inline void hts_hold(void *end)
+{
+    uint32_t head, room;
+
+    bench_check(__rte_ring_hts_move_prod_head((struct rte_ring *)end, 1, RTE_RING_QUEUE_FIXED,
+                                              &head, &room) == 1,
+                "claim");
+}
+
+#define PREPARE(NAME, MODE)                                                                        \
+    static int NAME##_prepare(struct bench_run *r)                                                 \
+    {                                                                                              \
+        return prepare(r, MODE);                                                                   \
+    }
+PREPARE(mt, 0)
+PREPARE(rts, RING_F_MP_RTS_ENQ | RING_F_MC_RTS_DEQ)
+PREPARE(hts, RING_F_MP_HTS_ENQ | RING_F_MC_HTS_DEQ)
+
+/* MP, MC: as this mode is called in the names of the functions. */
+#define RTE(NAME, MP, MC, B)                                                                       \
+    static inline int64_t NAME##_push##B(void *end, void *m, unsigned n)                           \
+    {                                                                                              \
+        return MP##_enqueue_burst_elem((struct rte_ring *)end, m, B, n, NULL);                     \
+    }                                                                                              \
+    static inline int64_t NAME##_pop##B(void *end, void *m, unsigned n)                            \
+    {                                                                                              \
+        return MC##_dequeue_burst_elem((struct rte_ring *)end, m, B, n, NULL);                     \
+    }                                                                                              \
+    static void NAME##_serve##B(struct bench_run *r)                                               \
+    {                                                                                              \
+        many_serve(r, B, ring(r), NAME##_push##B, NAME##_pop##B, NAME##_hold);                     \
+    }
+#define MODES(B)                                                                                   \
+    RTE(mt, rte_ring_mp, rte_ring_mc, B)                                                           \
+    RTE(rts, rte_ring_mp_rts, rte_ring_mc_rts, B)                                                  \
+    RTE(hts, rte_ring_mp_hts, rte_ring_mc_hts, B)
+MODES(8)
+MODES(56)
+
+#define ROWS(SYSTEM, NAME, B)                                                                      \
+    MANY_SINGLY(SYSTEM, MANY_FIFO_PEER, B, NAME##_prepare, NAME##_serve##B),                       \
+        MANY_BATCHED(SYSTEM, MANY_FIFO_PEER, B, NAME##_prepare, NAME##_serve##B)
+
+const struct bench_case bench_rte[] = {ROWS("rte_ring", mt, 8),
+                                       ROWS("rte_ring", mt, 56),
+                                       ROWS("rte_ring_rts", rts, 8),
+                                       ROWS("rte_ring_rts", rts, 56),
+                                       ROWS("rte_ring_hts", hts, 8),
+                                       ROWS("rte_ring_hts", hts, 56),
+                                       {.system = NULL}};
