@@ -548,7 +548,7 @@ static void usage(FILE *to)
 {
     fprintf(to, "usage: ipc_bench [--quick] [--only REGEX] [--list] [--json FILE] [--help]\n"
                 "Measures rings in shared memory beside kernel IPC and the machine's limits.\n"
-                "  --quick       fewer and shorter runs: the whole in about a minute\n"
+                "  --quick       fewer and shorter runs: a minute or two\n"
                 "  --only REGEX  the cases whose name system/test/shape/bytes matches\n"
                 "  --list        print the names of the cases, run nothing\n"
                 "  --json FILE   write the results there, too\n");
