@@ -1019,6 +1019,9 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
  * that was held, or of laps, were skipped without a look. */
 #define IPC_MPMC_ODD_ 1000
 #define IPC_MPMC_PUBLISH_ 16u /* positions between two stores of a hint */
+/* Meetings with slots that others keep, before one asks the kernel whether he who does is dead:
+ * that takes as long as some hundred messages. Who looks in vain asks sooner: ipc_mpmc_dry_. */
+#define IPC_MPMC_ASK_AFTER_ 4096u
 
 /* Slots are whole lines: neighbours would fight over a shared one. */
 CK_CC_FORCE_INLINE static size_t ipc_mpmc_stride_(size_t bytes)
@@ -1300,7 +1303,7 @@ CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsig
         run = ipc_mpmc_run_(word);
         if (state == IPC_MPMC_HELD_ || state == IPC_MPMC_KEPT_) {
             m->met++;
-            if (((m->met & (m->met - 1)) == 0 || m->met % 64 == 0) && ipc_mpmc_dead_(m, word)) {
+            if (m->met % IPC_MPMC_ASK_AFTER_ == 0 && ipc_mpmc_dead_(m, word)) {
                 (void)ipc_mpmc_bury_(m, p, word, stride);
                 continue;
             }
@@ -1312,11 +1315,8 @@ CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsig
             return -EAGAIN; /* full */
         /* Is this consumer all that is between us and a free slot? */
         next = ck_pr_load_64(ipc_mpmc_at_(m, p + run, stride));
-        if (next != ipc_mpmc_lap_(m, p + run)) {
-            if (m->met++ % 64 == 0 && ipc_mpmc_dead_(m, word) && ipc_mpmc_bury_(m, p, word, stride))
-                continue;
+        if (next != ipc_mpmc_lap_(m, p + run))
             return -EAGAIN;
-        }
         if (ipc_mpmc_impatient_(m, word))
             ipc_mpmc_pass_(m, p, word, stride);
     }
