@@ -1344,22 +1344,36 @@ CK_CC_INLINE static int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, uns
     return -ESTALE;
 }
 
-/* Copies by words that are loaded and stored whole: a consumer that came late may be reading them
- * while we write, and drops what it read. */
+/* Copy by words that are loaded and stored whole: a consumer that came late may be reading them
+ * while we write, and drops what it read. Spelt out, as the compiler does not unroll them. */
 CK_CC_FORCE_INLINE static void ipc_mpmc_put_(unsigned char *slot, const void *message, size_t bytes)
 {
     const unsigned char *from = (const unsigned char *)message;
     uint64_t *to = (uint64_t *)(void *)slot, word;
 
-    for (; bytes >= 8; bytes -= 8, from += 8) {
-        memcpy(&word, from, 8);
-        ck_pr_store_64(to++, word);
+#define IPC_MPMC_PUT_(n)                                                                           \
+    do {                                                                                           \
+        memcpy(&word, from, n);                                                                    \
+        ck_pr_store_64(to++, word);                                                                \
+        from += n;                                                                                 \
+    } while (0)
+
+    for (; bytes >= 32; bytes -= 32) {
+        IPC_MPMC_PUT_(8);
+        IPC_MPMC_PUT_(8);
+        IPC_MPMC_PUT_(8);
+        IPC_MPMC_PUT_(8);
     }
-    if (bytes > 0) {
-        word = 0;
-        memcpy(&word, from, bytes);
-        ck_pr_store_64(to, word);
+    if (bytes & 16) {
+        IPC_MPMC_PUT_(8);
+        IPC_MPMC_PUT_(8);
     }
+    if (bytes & 8)
+        IPC_MPMC_PUT_(8);
+    word = 0;
+    if (bytes & 7)
+        IPC_MPMC_PUT_(bytes & 7);
+#undef IPC_MPMC_PUT_
 }
 
 CK_CC_FORCE_INLINE static void ipc_mpmc_get_(void *message, unsigned char *slot, size_t bytes)
@@ -1367,14 +1381,28 @@ CK_CC_FORCE_INLINE static void ipc_mpmc_get_(void *message, unsigned char *slot,
     unsigned char *to = (unsigned char *)message;
     uint64_t *from = (uint64_t *)(void *)slot, word;
 
-    for (; bytes >= 8; bytes -= 8, to += 8) {
-        word = ck_pr_load_64(from++);
-        memcpy(to, &word, 8);
+#define IPC_MPMC_GET_(n)                                                                           \
+    do {                                                                                           \
+        word = ck_pr_load_64(from++);                                                              \
+        memcpy(to, &word, n);                                                                      \
+        to += n;                                                                                   \
+    } while (0)
+
+    for (; bytes >= 32; bytes -= 32) {
+        IPC_MPMC_GET_(8);
+        IPC_MPMC_GET_(8);
+        IPC_MPMC_GET_(8);
+        IPC_MPMC_GET_(8);
     }
-    if (bytes > 0) {
-        word = ck_pr_load_64(from);
-        memcpy(to, &word, bytes);
+    if (bytes & 16) {
+        IPC_MPMC_GET_(8);
+        IPC_MPMC_GET_(8);
     }
+    if (bytes & 8)
+        IPC_MPMC_GET_(8);
+    if (bytes & 7)
+        IPC_MPMC_GET_(bytes & 7);
+#undef IPC_MPMC_GET_
 }
 
 CK_CC_FORCE_INLINE static void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t position,
