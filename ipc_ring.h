@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Between any threads or processes of one machine that see the same memory, at whatever addresses:
- * SPSC, one producer and one consumer, and MPMC, MPSC, SPMC, many at one end or both. A message
- * costs one cache line transfer between the cores, no lock and no system call. Needs Concurrency
- * Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * SPSC, one producer and one consumer; MPMC, MPSC, SPMC, many at one end or both; and streams of
+ * elements without messages. A message costs one cache line transfer between the cores, no lock and
+ * no system call. Needs Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
  *
  *     #include "ipc_ring.h"
  *
@@ -38,6 +38,10 @@
  *         run(j);
  *         jobs_release(&in);                            // killed before that: another gets it
  *     }
+ *
+ *     IPC_STREAM(audio, float)                          // any count in, any count out
+ *     audio_push_n(&out, samples, 441);                 // in the producer
+ *     audio_pop_all(&in, block, 256);                   // in the consumer: all, or -EAGAIN
  *
  * Contract
  *   - Every message that push or commit accepted is popped once, whole and in order: with many
@@ -948,6 +952,453 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
     return c->ring != NULL
                ? ipc_spsc_run_(c->slots, c->mask, c->head, ipc_ring_stride_((size_t)c->bytes))
                : 0;
+}
+
+/* ------------------------------------------------------------------ streams: layout */
+
+#define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
+#define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
+#define IPC_STREAM_ABI 1u
+
+/* The elements begin on a page, so that they can be mapped twice in a row. */
+#if defined(__x86_64__) || defined(__i386__) || defined(__s390x__)
+#define IPC_STREAM_PAGE_ 4096u
+#else
+#define IPC_STREAM_PAGE_ 65536u /* the largest in use */
+#endif
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_stream_shared {
+    struct ipc_ring_shared_ is; /* bytes: of one element; capacity: elements */
+    uint64_t end[2]; /* who holds the producer's and the consumer's, as in struct ipc_spsc_shared */
+    unsigned char pad1[48];
+    /* How far they are, in elements, each written by its holder alone. */
+    uint64_t tail;
+    unsigned char pad2[120];
+    uint64_t head;
+    unsigned char pad3[120];
+    unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
+    unsigned char space_bell[64];
+    /* up to a page, and then capacity elements */
+};
+
+IPC_RING_ASSERT_(stream_tail, offsetof(struct ipc_stream_shared, tail) == 128)
+IPC_RING_ASSERT_(stream_bells, offsetof(struct ipc_stream_shared, data_bell) == 384)
+IPC_RING_ASSERT_(stream_size, sizeof(struct ipc_stream_shared) == 512)
+
+CK_CC_INLINE static struct ipc_ring_kind_ ipc_stream_kind_(size_t bytes)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not a stream; magic";
+    kind.magic = IPC_STREAM_MAGIC;
+    kind.abi = IPC_STREAM_ABI;
+    kind.header = sizeof(struct ipc_stream_shared) + IPC_STREAM_PAGE_;
+    kind.stride = bytes;
+    return kind;
+}
+
+/* The bytes of a stream of `capacity` elements of `bytes` bytes, or 0, as ipc_spsc_footprint. */
+CK_CC_INLINE static size_t ipc_stream_footprint(size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
+
+    return ipc_ring_footprint_(&kind, bytes, capacity);
+}
+
+/* Makes an empty stream, as ipc_spsc_init, with the same errors. */
+CK_CC_INLINE static int ipc_stream_init(void *mem, size_t size, size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
+
+    return ipc_ring_init_(mem, size, &kind, bytes, capacity, 0);
+}
+
+/* ------------------------------------------------------------------ streams: handles */
+
+/* What both ends have. Private to their thread; no field is for the caller. */
+struct ipc_stream {
+    unsigned char *data;
+    uint64_t mask;
+    uint64_t at;  /* our position */
+    uint64_t end; /* from ours to this one the elements are ours to write, or read */
+    uint64_t bytes;
+    int twice;        /* data is mapped twice in a row */
+    int error;        /* sticks */
+    uint64_t *ours;   /* our position, for the other end */
+    uint64_t *theirs; /* and theirs */
+    uint64_t ahead;   /* of theirs is our end: the capacity, for the producer */
+    unsigned hold;    /* ck_pr_stall()s before the next look */
+    struct ipc_stream_shared *ring;
+    uint64_t *holder; /* of our end */
+    uint64_t id;
+};
+
+struct ipc_stream_producer {
+    struct ipc_stream s;
+};
+
+struct ipc_stream_consumer {
+    struct ipc_stream s;
+};
+
+/* What lies where the ring wraps: two pieces, the second of them often of 0 elements. */
+struct ipc_stream_regions {
+    void *at[2];
+    size_t n[2]; /* elements */
+};
+
+CK_CC_INLINE static int ipc_stream_end_(struct ipc_stream *s, int rc)
+{
+    memset(s, 0, sizeof *s);
+    return s->error = rc;
+}
+
+/* From now on `data` is where the elements are, twice in a row. */
+CK_CC_INLINE static void ipc_stream_twice_(struct ipc_stream *s, void *data)
+{
+    s->data = (unsigned char *)data;
+    s->twice = 1;
+}
+
+/* Attaches to one end: 0 the producer's, 1 the consumer's. */
+CK_CC_INLINE static int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size,
+                                           size_t bytes, struct ipc_peer *me, int end)
+{
+    struct ipc_stream_shared *r = (struct ipc_stream_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
+    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
+
+    if (rc == 0)
+        rc = ipc_ring_take_end_(&r->end[end], me, id);
+    if (rc != 0)
+        return ipc_stream_end_(s, rc);
+    s->data = (unsigned char *)(((uintptr_t)mem + sizeof *r + IPC_STREAM_PAGE_ - 1) &
+                                ~(uintptr_t)(IPC_STREAM_PAGE_ - 1));
+    s->mask = capacity - 1;
+    s->bytes = bytes;
+    s->twice = s->error = 0;
+    s->hold = 0;
+    s->ours = end == 0 ? &r->tail : &r->head;
+    s->theirs = end == 0 ? &r->head : &r->tail;
+    s->ahead = end == 0 ? capacity : 0;
+    s->ring = r;
+    s->holder = &r->end[end];
+    s->id = id;
+    s->at = s->end = ck_pr_load_64(s->ours);
+    return 0;
+}
+
+CK_CC_INLINE static void ipc_stream_detach_(struct ipc_stream *s)
+{
+    if (s->ring != NULL)
+        ipc_ring_leave_end_(s->holder, s->id);
+    (void)ipc_stream_end_(s, -EINVAL);
+}
+
+/* ------------------------------------------------------------------ streams: the path */
+
+/* Fewer than n are ours, as far as we know: looks how far the other end is. A consumer that is
+ * close behind lets the producer get away first, as ipc_spsc_look_ does, as long as its looks then
+ * find more than was asked for. */
+CK_CC_INLINE static void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
+{
+    unsigned i;
+
+    if (s->error != 0)
+        return;
+    for (i = 0; i < s->hold; i++)
+        ck_pr_stall();
+    s->end = ck_pr_load_64(s->theirs) + s->ahead;
+    /* Without it elements could be written before they were read, or read before they were written.
+     * Partner: in ipc_stream_publish_. */
+    ck_pr_fence_acquire();
+    if (s->end - s->at > s->mask + 1) {
+        s->error = -EBADMSG;
+        s->end = s->at;
+    }
+    if (s->end - s->at < n)
+        s->hold = 0;
+    else if (s->end - s->at < 2 * n)
+        s->hold /= 2;
+    else if (s->ahead == 0 && s->hold < IPC_RING_HOLD_)
+        s->hold = 2 * s->hold + 1;
+}
+
+/* How many elements are ours, where at least n are wanted. */
+CK_CC_FORCE_INLINE static uint64_t ipc_stream_avail_(struct ipc_stream *s, uint64_t n)
+{
+    if (CK_CC_UNLIKELY(s->end - s->at < n))
+        ipc_stream_ask_(s, n);
+    return s->end - s->at;
+}
+
+CK_CC_FORCE_INLINE static void ipc_stream_publish_(struct ipc_stream *s, uint64_t n)
+{
+    s->at += n;
+    /* Without it the other end could see our position before what we have written, or write where
+     * we still read. Partner: in ipc_stream_avail_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(s->ours, s->at);
+}
+
+/* Where the next n elements are, n being ours. */
+CK_CC_FORCE_INLINE static struct ipc_stream_regions ipc_stream_regions_(const struct ipc_stream *s,
+                                                                        uint64_t n, size_t bytes)
+{
+    uint64_t index = s->at & s->mask, row = s->twice ? n : s->mask + 1 - index;
+    struct ipc_stream_regions r;
+
+    r.at[0] = s->data + (size_t)index * bytes;
+    r.at[1] = s->data;
+    r.n[0] = (size_t)(n < row ? n : row);
+    r.n[1] = (size_t)n - r.n[0];
+    return r;
+}
+
+/* All that is ours. */
+CK_CC_FORCE_INLINE static uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
+                                                    struct ipc_stream_regions *r)
+{
+    uint64_t n = ipc_stream_avail_(s, s->mask + 1);
+
+    *r = ipc_stream_regions_(s, n, bytes);
+    return n;
+}
+
+/* The next n elements, if they are ours and in a row. */
+CK_CC_FORCE_INLINE static void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t bytes)
+{
+    struct ipc_stream_regions r;
+
+    if (s->error != 0 || ipc_stream_avail_(s, n) < n)
+        return NULL;
+    r = ipc_stream_regions_(s, n, bytes);
+    return r.n[1] == 0 ? r.at[0] : NULL;
+}
+
+CK_CC_FORCE_INLINE static int ipc_stream_go_on_(struct ipc_stream *s, uint64_t n)
+{
+    if (n > s->end - s->at)
+        return -EINVAL;
+    if (n > 0)
+        ipc_stream_publish_(s, n);
+    return 0;
+}
+
+/* How many of n to move now: all, or as many as are ours if `some` will do; 0 or less: none. */
+CK_CC_FORCE_INLINE static int64_t ipc_stream_count_(struct ipc_stream *s, uint64_t n, int some)
+{
+    uint64_t avail = ipc_stream_avail_(s, n);
+
+    if (CK_CC_UNLIKELY(s->error != 0))
+        return s->error;
+    if (CK_CC_LIKELY(avail >= n))
+        return (int64_t)n;
+    if (!some)
+        return n > s->mask + 1 ? -EMSGSIZE : -EAGAIN;
+    return avail > 0 ? (int64_t)avail : -EAGAIN;
+}
+
+/* For a wait: 1 when n elements are ours, 0 when they are not yet, or a negative errno. */
+CK_CC_INLINE static int ipc_stream_ready_(struct ipc_stream *s, size_t n)
+{
+    int64_t rc = ipc_stream_count_(s, n, 0);
+
+    return rc >= 0 ? 1 : rc == -EAGAIN ? 0 : (int)rc;
+}
+
+/* Asks for the lines behind the next n elements, of as many again, as far as they are free. */
+CK_CC_FORCE_INLINE static void ipc_stream_lead_(const struct ipc_stream *s, uint64_t n,
+                                                size_t bytes)
+{
+    uint64_t from = (s->at + n) & s->mask, left = s->mask + 1 - from;
+    unsigned char *at = s->data + (size_t)from * bytes;
+    size_t i, lead;
+
+    if (s->end - s->at < 2 * n)
+        return;
+    lead = (size_t)(n < left ? n : left) * bytes;
+    lead = lead < IPC_RING_LEAD_ ? lead : IPC_RING_LEAD_;
+    for (i = 0; i < lead; i += IPC_RING_LINE)
+        ck_pr_rfo(at + i);
+}
+
+CK_CC_FORCE_INLINE static int64_t ipc_stream_push_(struct ipc_stream_producer *p, const void *from,
+                                                   size_t bytes, size_t n, int some)
+{
+    const unsigned char *f = (const unsigned char *)from;
+    int64_t count = ipc_stream_count_(&p->s, n, some);
+    struct ipc_stream_regions r;
+
+    if (count <= 0)
+        return count;
+    r = ipc_stream_regions_(&p->s, (uint64_t)count, bytes);
+    ipc_stream_lead_(&p->s, (uint64_t)count, bytes);
+    memcpy(r.at[0], f, r.n[0] * bytes);
+    if (r.n[1] > 0)
+        memcpy(r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
+    ipc_stream_publish_(&p->s, (uint64_t)count);
+    return count;
+}
+
+CK_CC_FORCE_INLINE static int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to,
+                                                  size_t bytes, size_t n, int some)
+{
+    unsigned char *t = (unsigned char *)to;
+    int64_t count = ipc_stream_count_(&c->s, n, some);
+    struct ipc_stream_regions r;
+
+    if (count <= 0)
+        return count;
+    r = ipc_stream_regions_(&c->s, (uint64_t)count, bytes);
+    memcpy(t, r.at[0], r.n[0] * bytes);
+    if (r.n[1] > 0)
+        memcpy(t + r.n[0] * bytes, r.at[1], r.n[1] * bytes);
+    ipc_stream_publish_(&c->s, (uint64_t)count);
+    return count;
+}
+
+/* ------------------------------------------------------------------ streams: the calls */
+
+/*
+ * Attaches the producer's end of a stream whose elements have `bytes` bytes; as ipc_spsc_produce,
+ * with the same errors. It goes on behind the last element that a push or commit of its predecessor
+ * made visible: of a push that was killed there is nothing.
+ */
+CK_CC_INLINE static int ipc_stream_produce(struct ipc_stream_producer *p, void *mem, size_t size,
+                                           size_t bytes, struct ipc_peer *me)
+{
+    return ipc_stream_attach_(&p->s, mem, size, bytes, me, 0);
+}
+
+/* Attaches the consumer's end; as ipc_stream_produce. What one pop or release of a killed
+ * predecessor was about to take is seen again, and no more. */
+CK_CC_INLINE static int ipc_stream_consume(struct ipc_stream_consumer *c, void *mem, size_t size,
+                                           size_t bytes, struct ipc_peer *me)
+{
+    return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
+}
+
+/* Gives the end back; the stream and what is in it stay for the next. Wait-free. */
+CK_CC_INLINE static void ipc_stream_producer_detach(struct ipc_stream_producer *p)
+{
+    ipc_stream_detach_(&p->s);
+}
+
+CK_CC_INLINE static void ipc_stream_consumer_detach(struct ipc_stream_consumer *c)
+{
+    ipc_stream_detach_(&c->s);
+}
+
+/*
+ * Copies up to n elements in, visible to the consumer all at once. Wait-free for a given n, no
+ * system call: for real-time threads. A consumer that is stopped or dead lets the stream run full.
+ *
+ *   > 0        how many went in; less than n: the stream is full. 0 for n = 0
+ *   -EAGAIN    it is full: none went in
+ *   -EMSGSIZE  `bytes` is not that of the stream's elements
+ *   -EBADMSG   the shared memory is corrupt; sticks
+ */
+CK_CC_INLINE static int64_t ipc_stream_push_n(struct ipc_stream_producer *p, const void *from,
+                                              size_t bytes, size_t n)
+{
+    return bytes == p->s.bytes || p->s.error != 0 ? ipc_stream_push_(p, from, bytes, n, 1)
+                                                  : -EMSGSIZE;
+}
+
+/* Copies n elements in, or none: 0, or the errors of ipc_stream_push_n; -EAGAIN: there is no room
+ * for all of them now, -EMSGSIZE: n is more than the capacity. Wait-free for a given n. */
+CK_CC_INLINE static int ipc_stream_push_all(struct ipc_stream_producer *p, const void *from,
+                                            size_t bytes, size_t n)
+{
+    int64_t rc =
+        bytes == p->s.bytes || p->s.error != 0 ? ipc_stream_push_(p, from, bytes, n, 0) : -EMSGSIZE;
+
+    return rc < 0 ? (int)rc : 0;
+}
+
+/* Takes up to n elements out, by a copy. Otherwise as ipc_stream_push_n; -EAGAIN: it is empty. */
+CK_CC_INLINE static int64_t ipc_stream_pop_n(struct ipc_stream_consumer *c, void *to, size_t bytes,
+                                             size_t n)
+{
+    return bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 1) : -EMSGSIZE;
+}
+
+/* Takes n elements out, or none, as ipc_stream_push_all; -EAGAIN: so many are not there yet. */
+CK_CC_INLINE static int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_t bytes,
+                                           size_t n)
+{
+    int64_t rc =
+        bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 0) : -EMSGSIZE;
+
+    return rc < 0 ? (int)rc : 0;
+}
+
+/*
+ * Push without a copy: claim gives room for n elements in a row, or NULL: there is no room for so
+ * many now, they lie across the end of the memory, or ipc_stream_producer_error. (The typed calls
+ * map it twice in a row where they can: then any n up to the capacity lie in a row.) room gives all
+ * that there is, in two pieces at most, and says how many elements that are. Both change nothing;
+ * claim no more than commit is to send. Wait-free.
+ */
+CK_CC_INLINE static void *ipc_stream_claim(struct ipc_stream_producer *p, size_t n)
+{
+    return ipc_stream_row_(&p->s, n, (size_t)p->s.bytes);
+}
+
+CK_CC_INLINE static size_t ipc_stream_room(struct ipc_stream_producer *p,
+                                           struct ipc_stream_regions *r)
+{
+    return (size_t)ipc_stream_look_(&p->s, (size_t)p->s.bytes, r);
+}
+
+/* Sends the first n elements of what claim or room gave. 0, or -EINVAL: they gave less. Wait-free.
+ */
+CK_CC_INLINE static int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
+{
+    return ipc_stream_go_on_(&p->s, n);
+}
+
+/* Pop without a copy: the next n elements in a row, or NULL as of ipc_stream_claim; all that there
+ * are, as ipc_stream_room; and being done with the first n of them, as ipc_stream_commit. */
+CK_CC_INLINE static const void *ipc_stream_peek(struct ipc_stream_consumer *c, size_t n)
+{
+    return ipc_stream_row_(&c->s, n, (size_t)c->s.bytes);
+}
+
+CK_CC_INLINE static size_t ipc_stream_data(struct ipc_stream_consumer *c,
+                                           struct ipc_stream_regions *r)
+{
+    return (size_t)ipc_stream_look_(&c->s, (size_t)c->s.bytes, r);
+}
+
+CK_CC_INLINE static int ipc_stream_release(struct ipc_stream_consumer *c, size_t n)
+{
+    return ipc_stream_go_on_(&c->s, n);
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt. */
+CK_CC_INLINE static int ipc_stream_producer_error(const struct ipc_stream_producer *p)
+{
+    return p->s.error;
+}
+
+CK_CC_INLINE static int ipc_stream_consumer_error(const struct ipc_stream_consumer *c)
+{
+    return c->s.error;
+}
+
+/* Elements that were in the stream, at some moment during the call. Wait-free. */
+CK_CC_INLINE static uint64_t ipc_stream_producer_was_size(struct ipc_stream_producer *p)
+{
+    return p->s.error == 0 ? p->s.mask + 1 - ipc_stream_avail_(&p->s, p->s.mask + 1) : 0;
+}
+
+CK_CC_INLINE static uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
+{
+    return c->s.error == 0 ? ipc_stream_avail_(&c->s, c->s.mask + 1) : 0;
 }
 
 /* ------------------------------------------------------------------ many at an end: layout */
@@ -2236,7 +2687,8 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
 #define IPC_SPSC(NAME, TYPE)                                                                       \
     IPC_SPSC_TYPED_(NAME, TYPE)                                                                    \
     IPC_RING_PASTE_(IPC_SPSC_SLEEP_, IPC_NOTIFY_H)                                                 \
-    (NAME, TYPE) IPC_RING_PASTE_(IPC_SPSC_SEGMENT_, IPC_SHM_H)(NAME, TYPE)
+    (NAME, TYPE) IPC_RING_PASTE_(IPC_RING_SEGMENT_, IPC_SHM_H)(NAME, IPC_SPSC_TYPE, raw.mask,      \
+                                                               IPC_SPSC_MAP_)
 
 #define IPC_SPSC_TYPED_(NAME, TYPE)                                                                \
     IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
@@ -2502,6 +2954,166 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     }
 
 /*
+ * IPC_STREAM(NAME, TYPE) makes a stream of elements of that type, char for text, float for audio,
+ * for one producer and one consumer: NAME_push_n(&out, elements, n) and so on, as the calls of
+ * ipc_stream_ above, with struct NAME_regions for two pieces. With ipc_shm.h it also makes
+ * NAME_create and NAME_open as IPC_SPSC does; then the elements are mapped twice in a row where
+ * capacity * sizeof(TYPE) is a multiple of the page and the kernel lets us (NAME_producer_twice and
+ * NAME_consumer_twice say so: 1), and claim and peek know no wrap. With ipc_notify.h the calls that
+ * sleep, as of IPC_SPSC, but for
+ *
+ *   int64_t NAME_send(struct NAME_producer *, const TYPE *, size_t n, int64_t deadline)
+ *       Puts all n in, in pieces as there is room. Returns n; or how many went in before what ended
+ *       it, which the next call tells; or what NAME_producer_wait says when none did.
+ *   int64_t NAME_recv(struct NAME_consumer *, TYPE *, size_t n, int64_t deadline)
+ *       Takes up to n as soon as there is one. Returns how many, or what NAME_consumer_wait says.
+ *   int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
+ *   int NAME_consumer_wait(struct NAME_consumer *, size_t n, int64_t deadline)
+ *       Wait for room for n elements, or for n elements. -EMSGSIZE: n is more than the capacity.
+ *       -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by pop_n.
+ */
+#define IPC_STREAM(NAME, TYPE)                                                                     \
+    IPC_STREAM_TYPED_(NAME, TYPE)                                                                  \
+    IPC_RING_PASTE_(IPC_STREAM_SLEEP_, IPC_NOTIFY_H)                                               \
+    (NAME, TYPE) IPC_RING_PASTE_(IPC_RING_SEGMENT_, IPC_SHM_H)(NAME, IPC_STREAM_TYPE, raw.s.mask,  \
+                                                               IPC_STREAM_MAP_)
+
+#define IPC_STREAM_TYPED_(NAME, TYPE)                                                              \
+    struct NAME##_producer {                                                                       \
+        struct ipc_stream_producer raw;                                                            \
+        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
+    };                                                                                             \
+    struct NAME##_consumer {                                                                       \
+        struct ipc_stream_consumer raw;                                                            \
+        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
+    };                                                                                             \
+    struct NAME##_regions {                                                                        \
+        TYPE *at[2];                                                                               \
+        size_t n[2];                                                                               \
+    };                                                                                             \
+    CK_CC_INLINE static int NAME##_producer_end_(struct NAME##_producer *p, int rc)                \
+    {                                                                                              \
+        memset(p, 0, sizeof *p);                                                                   \
+        return p->raw.s.error = rc;                                                                \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_end_(struct NAME##_consumer *c, int rc)                \
+    {                                                                                              \
+        memset(c, 0, sizeof *c);                                                                   \
+        return c->raw.s.error = rc;                                                                \
+    }                                                                                              \
+    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
+    {                                                                                              \
+        return ipc_stream_footprint(sizeof(TYPE), capacity);                                       \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t capacity)                 \
+    {                                                                                              \
+        return ipc_stream_init(mem, size, sizeof(TYPE), capacity);                                 \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_produce(struct NAME##_producer *p, void *mem, size_t size,      \
+                                           struct ipc_peer *me)                                    \
+    {                                                                                              \
+        int rc = ipc_stream_produce(&p->raw, mem, size, sizeof(TYPE), me);                         \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_STREAM_HANG_, IPC_NOTIFY_H)(p, end[1], data) return rc;                \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consume(struct NAME##_consumer *c, void *mem, size_t size,      \
+                                           struct ipc_peer *me)                                    \
+    {                                                                                              \
+        int rc = ipc_stream_consume(&c->raw, mem, size, sizeof(TYPE), me);                         \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_STREAM_HANG_, IPC_NOTIFY_H)(c, end[0], space) return rc;               \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *from,         \
+                                              size_t n)                                            \
+    {                                                                                              \
+        return ipc_stream_push_(&p->raw, from, sizeof(TYPE), n, 1);                                \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_push_all(struct NAME##_producer *p, const TYPE *from, size_t n) \
+    {                                                                                              \
+        int64_t rc = ipc_stream_push_(&p->raw, from, sizeof(TYPE), n, 0);                          \
+                                                                                                   \
+        return rc < 0 ? (int)rc : 0;                                                               \
+    }                                                                                              \
+    CK_CC_INLINE static TYPE *NAME##_claim(struct NAME##_producer *p, size_t n)                    \
+    {                                                                                              \
+        return (TYPE *)ipc_stream_row_(&p->raw.s, n, sizeof(TYPE));                                \
+    }                                                                                              \
+    CK_CC_INLINE static size_t NAME##_room(struct NAME##_producer *p, struct NAME##_regions *r)    \
+    {                                                                                              \
+        IPC_STREAM_LOOK_(p, r, TYPE);                                                              \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p, size_t n)                     \
+    {                                                                                              \
+        return ipc_stream_commit(&p->raw, n);                                                      \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_error(const struct NAME##_producer *p)                 \
+    {                                                                                              \
+        return ipc_stream_producer_error(&p->raw);                                                 \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_twice(const struct NAME##_producer *p)                 \
+    {                                                                                              \
+        return p->raw.s.twice;                                                                     \
+    }                                                                                              \
+    CK_CC_INLINE static uint64_t NAME##_producer_was_size(struct NAME##_producer *p)               \
+    {                                                                                              \
+        return ipc_stream_producer_was_size(&p->raw);                                              \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_producer_detach(struct NAME##_producer *p)                     \
+    {                                                                                              \
+        IPC_RING_PASTE_(IPC_STREAM_UNMAP_, IPC_SHM_H)(p) ipc_stream_producer_detach(&p->raw);      \
+        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(p)                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *to, size_t n)        \
+    {                                                                                              \
+        return ipc_stream_pop_(&c->raw, to, sizeof(TYPE), n, 1);                                   \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_pop_all(struct NAME##_consumer *c, TYPE *to, size_t n)          \
+    {                                                                                              \
+        int64_t rc = ipc_stream_pop_(&c->raw, to, sizeof(TYPE), n, 0);                             \
+                                                                                                   \
+        return rc < 0 ? (int)rc : 0;                                                               \
+    }                                                                                              \
+    CK_CC_INLINE static const TYPE *NAME##_peek(struct NAME##_consumer *c, size_t n)               \
+    {                                                                                              \
+        return (const TYPE *)ipc_stream_row_(&c->raw.s, n, sizeof(TYPE));                          \
+    }                                                                                              \
+    CK_CC_INLINE static size_t NAME##_data(struct NAME##_consumer *c, struct NAME##_regions *r)    \
+    {                                                                                              \
+        IPC_STREAM_LOOK_(c, r, TYPE);                                                              \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c, size_t n)                    \
+    {                                                                                              \
+        return ipc_stream_release(&c->raw, n);                                                     \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_error(const struct NAME##_consumer *c)                 \
+    {                                                                                              \
+        return ipc_stream_consumer_error(&c->raw);                                                 \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_twice(const struct NAME##_consumer *c)                 \
+    {                                                                                              \
+        return c->raw.s.twice;                                                                     \
+    }                                                                                              \
+    CK_CC_INLINE static uint64_t NAME##_consumer_was_size(struct NAME##_consumer *c)               \
+    {                                                                                              \
+        return ipc_stream_consumer_was_size(&c->raw);                                              \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_consumer_detach(struct NAME##_consumer *c)                     \
+    {                                                                                              \
+        IPC_RING_PASTE_(IPC_STREAM_UNMAP_, IPC_SHM_H)(c) ipc_stream_consumer_detach(&c->raw);      \
+        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(c)                                         \
+    }
+
+#define IPC_STREAM_LOOK_(end, r, TYPE)                                                             \
+    struct ipc_stream_regions raw;                                                                 \
+    size_t n = (size_t)ipc_stream_look_(&end->raw.s, sizeof(TYPE), &raw), i;                       \
+                                                                                                   \
+    for (i = 0; i < 2; i++) {                                                                      \
+        r->at[i] = (TYPE *)raw.at[i];                                                              \
+        r->n[i] = raw.n[i];                                                                        \
+    }                                                                                              \
+    return n
+
+/*
  * How a ring finds a segment or a notifier while no header includes another: the include guards of
  * ipc_shm.h and ipc_notify.h have the value 1, and pasting one picks the macro that uses its calls.
  * Where it was never included its name stays as it is and picks the macro that makes nothing.
@@ -2514,7 +3126,9 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
 #define IPC_MPMC_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
 #define IPC_RING_POST_IPC_NOTIFY_H(end)
 #define IPC_RING_UNHANG_IPC_NOTIFY_H(end)
+#define IPC_STREAM_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
 #define IPC_SPSC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
+#define IPC_STREAM_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
 #define IPC_MPMC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
 
 #define IPC_RING_BELLS_1                                                                           \
@@ -2534,6 +3148,10 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     IPC_RING_HANG_(end, end->raw.ring, at_the_other)                                               \
     if (rc == 0)                                                                                   \
         (void)ipc_notify_post(&end->bell); /* who sleeps there is to watch us from now on */
+#define IPC_STREAM_HANG_1(end, at_the_other, bell)                                                 \
+    IPC_RING_HANG_(end, end->raw.s.ring, at_the_other)                                             \
+    if (rc == 0)                                                                                   \
+        (void)ipc_notify_post(&end->bell);
 #define IPC_MPMC_HANG_1(end, at_the_other, bell)                                                   \
     IPC_RING_HANG_(end, end->raw.m.ring, at_the_other)                                             \
     if (rc == 0) {                                                                                 \
@@ -2636,6 +3254,69 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
             c->told = c->raw.published;                                                            \
             (void)ipc_notify_post(&c->space);                                                      \
         }                                                                                          \
+        return rc;                                                                                 \
+    }
+
+#define IPC_STREAM_SLEEP_1(NAME, TYPE)                                                             \
+    CK_CC_INLINE static struct ipc_notify *NAME##_producer_bell(struct NAME##_producer *p)         \
+    {                                                                                              \
+        return &p->space;                                                                          \
+    }                                                                                              \
+    CK_CC_INLINE static struct ipc_notify *NAME##_consumer_bell(struct NAME##_consumer *c)         \
+    {                                                                                              \
+        return &c->data;                                                                           \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_post(struct NAME##_producer *p)                        \
+    {                                                                                              \
+        return ipc_notify_post(&p->data);                                                          \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_post(struct NAME##_consumer *c)                        \
+    {                                                                                              \
+        return ipc_notify_post(&c->space);                                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_wait(struct NAME##_producer *p, size_t n,              \
+                                                 int64_t deadline)                                 \
+    {                                                                                              \
+        IPC_RING_WAIT_(p, p->raw.s, space, end[1], ipc_stream_ready_(&p->raw.s, n));               \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_wait(struct NAME##_consumer *c, size_t n,              \
+                                                 int64_t deadline)                                 \
+    {                                                                                              \
+        IPC_RING_WAIT_(c, c->raw.s, data, end[0], ipc_stream_ready_(&c->raw.s, n));                \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_send(struct NAME##_producer *p, const TYPE *from, size_t n, \
+                                            int64_t deadline)                                      \
+    {                                                                                              \
+        size_t done = 0, half;                                                                     \
+        int64_t rc;                                                                                \
+                                                                                                   \
+        while (done < n) {                                                                         \
+            rc = NAME##_push_n(p, from + done, n - done);                                          \
+            if (rc > 0) {                                                                          \
+                done += (size_t)rc;                                                                \
+                (void)ipc_notify_post(&p->data);                                                   \
+                continue;                                                                          \
+            }                                                                                      \
+            /* Not for each element that is read: half the stream is worth waking up for. */       \
+            half = (size_t)p->raw.s.mask / 2 + 1;                                                  \
+            if (rc == -EAGAIN)                                                                     \
+                rc = NAME##_producer_wait(p, n - done < half ? n - done : half, deadline);         \
+            if (rc != 0)                                                                           \
+                return done > 0 ? (int64_t)done : rc;                                              \
+        }                                                                                          \
+        return (int64_t)n;                                                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_recv(struct NAME##_consumer *c, TYPE *to, size_t n,         \
+                                            int64_t deadline)                                      \
+    {                                                                                              \
+        int64_t rc = NAME##_pop_n(c, to, n);                                                       \
+                                                                                                   \
+        if (rc == -EAGAIN) {                                                                       \
+            rc = NAME##_consumer_wait(c, 1, deadline);                                             \
+            rc = rc != 0 ? rc : NAME##_pop_n(c, to, n);                                            \
+        }                                                                                          \
+        if (rc > 0)                                                                                \
+            (void)ipc_notify_post(&c->space);                                                      \
         return rc;                                                                                 \
     }
 
@@ -2759,28 +3440,46 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
                        : NAME##_consume(c, object.mem, object.size, ipc_shm_peer(seg));            \
     }
 
-#define IPC_SPSC_SEGMENT_IPC_SHM_H(NAME, TYPE)
-#define IPC_SPSC_SEGMENT_1(NAME, TYPE)                                                             \
+#define IPC_SPSC_MAP_(end, seg)
+#define IPC_STREAM_MAP_(end, seg)                                                                  \
+    {                                                                                              \
+        struct ipc_stream *s = &end->raw.s;                                                        \
+        void *twice = ipc_shm_map_twice(seg, s->data, (size_t)((s->mask + 1) * s->bytes));         \
+                                                                                                   \
+        if (twice != NULL)                                                                         \
+            ipc_stream_twice_(s, twice);                                                           \
+    }
+#define IPC_STREAM_UNMAP_IPC_SHM_H(end)
+#define IPC_STREAM_UNMAP_1(end)                                                                    \
+    if (end->raw.s.twice)                                                                          \
+        ipc_shm_unmap_twice(end->raw.s.data, (size_t)((end->raw.s.mask + 1) * end->raw.s.bytes));
+
+#define IPC_RING_SEGMENT_IPC_SHM_H(NAME, KIND, MASK, MAP)
+#define IPC_RING_SEGMENT_1(NAME, KIND, MASK, MAP)                                                  \
     CK_CC_INLINE static int NAME##_create(struct NAME##_producer *p, struct ipc_shm *seg,          \
                                           const char *name, uint64_t capacity)                     \
     {                                                                                              \
         size_t size = NAME##_footprint(capacity);                                                  \
         struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_make(seg, name, IPC_SPSC_TYPE, size, &object);                            \
+        int rc = ipc_shm_make(seg, name, KIND, size, &object);                                     \
                                                                                                    \
         if (rc == 0) {                                                                             \
             rc = NAME##_init(object.mem, object.size, capacity);                                   \
             rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
         } else if (rc == -EEXIST) {                                                                \
-            rc = ipc_shm_find(seg, name, IPC_SPSC_TYPE, &object);                                  \
+            rc = ipc_shm_find(seg, name, KIND, &object);                                           \
         }                                                                                          \
         if (rc != 0)                                                                               \
             return NAME##_producer_end_(p, rc);                                                    \
         rc = NAME##_produce(p, object.mem, object.size, ipc_shm_peer(seg));                        \
-        if (rc != 0 || p->raw.mask + 1 == capacity)                                                \
+        if (rc != 0)                                                                               \
             return rc;                                                                             \
-        rc = ipc_ring_refuse_(ipc_shm_peer(seg), -EPROTO, "capacity differs; slots",               \
-                              p->raw.mask + 1, capacity);                                          \
+        if (p->MASK + 1 == capacity) {                                                             \
+            MAP(p, seg)                                                                            \
+            return 0;                                                                              \
+        }                                                                                          \
+        rc = ipc_ring_refuse_(ipc_shm_peer(seg), -EPROTO, "capacity differs; slots", p->MASK + 1,  \
+                              capacity);                                                           \
         NAME##_producer_detach(p);                                                                 \
         return rc;                                                                                 \
     }                                                                                              \
@@ -2788,10 +3487,15 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
                                         const char *name)                                          \
     {                                                                                              \
         struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_find(seg, name, IPC_SPSC_TYPE, &object);                                  \
+        int rc = ipc_shm_find(seg, name, KIND, &object);                                           \
                                                                                                    \
-        return rc != 0 ? NAME##_consumer_end_(c, rc)                                               \
-                       : NAME##_consume(c, object.mem, object.size, ipc_shm_peer(seg));            \
+        if (rc != 0)                                                                               \
+            return NAME##_consumer_end_(c, rc);                                                    \
+        rc = NAME##_consume(c, object.mem, object.size, ipc_shm_peer(seg));                        \
+        if (rc == 0) {                                                                             \
+            MAP(c, seg)                                                                            \
+        }                                                                                          \
+        return rc;                                                                                 \
     }
 
 #endif /* IPC_RING_H */

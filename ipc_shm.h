@@ -1370,6 +1370,35 @@ CK_CC_INLINE static int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t
     return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
 }
 
+/* Maps `bytes` bytes of the segment, which begin at mem, twice in a row, so that what wraps lies in
+ * a row. NULL where that cannot be: they are not whole pages, or the kernel has no room. To be
+ * given back by ipc_shm_unmap_twice, before or after the segment is closed. */
+CK_CC_INLINE static void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t bytes)
+{
+    off_t offset = (off_t)((const unsigned char *)mem - (const unsigned char *)seg->base);
+    int flags = MAP_SHARED | MAP_FIXED;
+    unsigned char *at;
+
+#ifdef MAP_POPULATE
+    flags |= (seg->flags & IPC_SHM_NO_PREFAULT) == 0 ? MAP_POPULATE : 0;
+#endif
+    if (bytes == 0 || bytes > SIZE_MAX / 4 || (bytes | (size_t)offset) % (size_t)getpagesize() != 0)
+        return NULL;
+    at = (unsigned char *)mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if ((void *)at == MAP_FAILED)
+        return NULL;
+    if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags, seg->fd, offset) != MAP_FAILED &&
+        mmap(at + bytes, bytes, PROT_READ | PROT_WRITE, flags, seg->fd, offset) != MAP_FAILED)
+        return at;
+    (void)munmap(at, 2 * bytes);
+    return NULL;
+}
+
+CK_CC_INLINE static void ipc_shm_unmap_twice(void *at, size_t bytes)
+{
+    (void)munmap(at, 2 * bytes);
+}
+
 /*
  * Makes an object of `size` zeroed bytes, 64-byte aligned, that nobody else sees before
  * ipc_shm_publish. `type` is yours; ipc_shm_find asks for it. A maker that dies in between leaves

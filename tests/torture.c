@@ -34,6 +34,16 @@ IPC_SPSC(spsc, struct message)
 IPC_MPMC(mpmc, struct message)
 IPC_MPSC(mpsc, struct message)
 IPC_SPMC(spmc, struct message)
+IPC_STREAM(stream, struct message)
+
+/* Of a stream, one element at a time. */
+#define stream_push(p, m) stream_push_all(p, m, 1)
+#define stream_claim(p) stream_claim(p, 1)
+#define stream_commit(p) stream_commit(p, 1)
+#define stream_cancel(p) ((void)(p))
+#define stream_pop(c, m) stream_pop_all(c, m, 1)
+#define stream_peek(c) stream_peek(c, 1)
+#define stream_release(c) stream_release(c, 1)
 
 static struct message make(uint64_t id)
 {
@@ -61,12 +71,14 @@ union producer {
     struct mpmc_producer mpmc;
     struct mpsc_producer mpsc;
     struct spmc_producer spmc;
+    struct stream_producer stream;
 };
 union consumer {
     struct spsc_consumer spsc;
     struct mpmc_consumer mpmc;
     struct mpsc_consumer mpsc;
     struct spmc_consumer spmc;
+    struct stream_consumer stream;
 };
 
 struct kind {
@@ -94,7 +106,7 @@ struct kind {
     {                                                                                              \
         BODY;                                                                                      \
     }
-/* INIT and RECOVER: where SPSC is not as the others. */
+/* INIT and RECOVER: where some are not as the others. */
 #define KIND(K, ONE_PRODUCER, ONE_CONSUMER, INIT, RECOVER)                                         \
     CALL(int K##_init_(void *mem, unsigned how), (void)how; return INIT)                           \
     CALL(int K##_produce_(union producer *p, void *mem, struct ipc_peer *me),                      \
@@ -125,8 +137,10 @@ KIND(spsc, 1, 1, spsc_init(mem, SIZE, CAPACITY), 0)
 KIND(mpmc, 0, 0, mpmc_init(mem, SIZE, CAPACITY, how), mpmc_producer_recover(&p->mpmc, 0))
 KIND(mpsc, 0, 1, mpsc_init(mem, SIZE, CAPACITY, how), mpsc_producer_recover(&p->mpsc, 0))
 KIND(spmc, 1, 0, spmc_init(mem, SIZE, CAPACITY, how), spmc_producer_recover(&p->spmc, 0))
+KIND(stream, 1, 1, stream_init(mem, SIZE, CAPACITY), 0)
 
-static const struct kind *const kinds[] = {&spsc_kind, &mpmc_kind, &mpsc_kind, &spmc_kind};
+static const struct kind *const kinds[] = {&spsc_kind, &mpmc_kind, &mpsc_kind, &spmc_kind,
+                                           &stream_kind};
 
 /* ------------------------------------------------------------------ what the child does */
 

@@ -64,6 +64,53 @@ int use_ring(void *mem, size_t size, struct ipc_peer *me)
     n += use_odds_produce(&op, mem, size, me) == 0 ? use_odds_push(&op, &odd) : 0;
     return (int)n;
 }
+IPC_STREAM(use_bytes, char)
+IPC_STREAM(use_odd_stream, struct use_odd)
+
+int64_t use_stream(void *mem, size_t size, struct ipc_peer *me);
+int64_t use_stream(void *mem, size_t size, struct ipc_peer *me)
+{
+    struct ipc_stream_producer p;
+    struct ipc_stream_consumer c;
+    struct ipc_stream_regions r;
+    struct use_bytes_producer bp;
+    struct use_bytes_consumer bc;
+    struct use_bytes_regions br;
+    struct use_odd_stream_producer op;
+    struct use_odd odd;
+    char text[4] = "";
+    int64_t n = 0;
+
+    memset(&odd, 0, sizeof odd);
+    n += ipc_stream_init(mem, size, 8, 4) + (int64_t)ipc_stream_footprint(8, 4);
+    n += ipc_stream_produce(&p, mem, size, 8, me) + ipc_stream_consume(&c, mem, size, 8, me);
+    n += ipc_stream_push_n(&p, &n, 8, 1) + ipc_stream_push_all(&p, &n, 8, 1);
+    n += ipc_stream_claim(&p, 1) != NULL ? ipc_stream_commit(&p, 1) : 0;
+    n += (int64_t)(ipc_stream_room(&p, &r) + ipc_stream_data(&c, &r));
+    n += ipc_stream_pop_n(&c, &n, 8, 1) + ipc_stream_pop_all(&c, &n, 8, 1);
+    n += ipc_stream_peek(&c, 1) != NULL ? ipc_stream_release(&c, 1) : 0;
+    n += ipc_stream_producer_error(&p) + ipc_stream_consumer_error(&c);
+    n += (int64_t)(ipc_stream_producer_was_size(&p) + ipc_stream_consumer_was_size(&c));
+    ipc_stream_producer_detach(&p);
+    ipc_stream_consumer_detach(&c);
+    n += use_bytes_init(mem, use_bytes_footprint(4), 4);
+    n += use_bytes_produce(&bp, mem, size, me) + use_bytes_consume(&bc, mem, size, me);
+    n += use_bytes_push_n(&bp, text, 2) + use_bytes_push_all(&bp, text, 2);
+    if (use_bytes_claim(&bp, 1) != NULL)
+        n += use_bytes_commit(&bp, 1);
+    n += (int64_t)(use_bytes_room(&bp, &br) + use_bytes_data(&bc, &br));
+    n += use_bytes_pop_n(&bc, text, 2) + use_bytes_pop_all(&bc, text, 2);
+    if (use_bytes_peek(&bc, 1) != NULL)
+        n += use_bytes_release(&bc, 1);
+    n += use_bytes_producer_error(&bp) + use_bytes_consumer_error(&bc);
+    n += use_bytes_producer_twice(&bp) + use_bytes_consumer_twice(&bc);
+    n += (int64_t)(use_bytes_producer_was_size(&bp) + use_bytes_consumer_was_size(&bc));
+    use_bytes_producer_detach(&bp);
+    use_bytes_consumer_detach(&bc);
+    n += use_odd_stream_produce(&op, mem, size, me);
+    return n + use_odd_stream_push_all(&op, &odd, 1);
+}
+
 IPC_MPMC(use_jobs, struct use_tick)
 IPC_MPSC(use_logs, struct use_odd)
 IPC_SPMC(use_feeds, struct use_tick)
@@ -186,6 +233,19 @@ int use_sleep(struct use_ticks_producer *p, struct use_ticks_consumer *c)
     return rc;
 }
 
+int64_t use_stream_sleep(struct use_bytes_producer *p, struct use_bytes_consumer *c);
+int64_t use_stream_sleep(struct use_bytes_producer *p, struct use_bytes_consumer *c)
+{
+    char text[2] = "";
+    int64_t rc = use_bytes_send(p, text, 2, IPC_NOW) + use_bytes_recv(c, text, 2, IPC_FOREVER);
+
+    rc += use_bytes_producer_wait(p, 1, IPC_NOW) + use_bytes_consumer_wait(c, 1, IPC_NOW);
+    rc += use_bytes_producer_post(p) + use_bytes_consumer_post(c);
+    ipc_notify_policy(use_bytes_producer_bell(p), 0, 0);
+    ipc_notify_policy(use_bytes_consumer_bell(c), 0, 0);
+    return rc;
+}
+
 int use_many_sleep(struct use_jobs_producer *p, struct use_jobs_consumer *c);
 int use_many_sleep(struct use_jobs_producer *p, struct use_jobs_consumer *c)
 {
@@ -209,7 +269,11 @@ int use_both(struct ipc_shm *seg)
 
     struct use_jobs_producer jp;
     struct use_jobs_consumer jc;
+    struct use_bytes_producer bp;
+    struct use_bytes_consumer bc;
 
+    if (use_bytes_create(&bp, seg, "bytes", 4096) + use_bytes_open(&bc, seg, "bytes") != 0)
+        return 1;
     return use_ticks_create(&p, seg, "ticks", 4) + use_ticks_open(&c, seg, "ticks") +
            use_jobs_make(seg, "jobs", 4, IPC_MPMC_AT_LEAST_ONCE) +
            use_jobs_producer_open(&jp, seg, "jobs") + use_jobs_consumer_open(&jc, seg, "jobs");

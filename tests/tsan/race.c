@@ -1,8 +1,8 @@
 /*
- * The SPSC ring under ThreadSanitizer, with the ck_pr.h of this directory:
+ * The SPSC ring and the stream under ThreadSanitizer, with the ck_pr.h of this directory:
  *
  *     gcc -O1 -g -fsanitize=thread -Itests/tsan -I. tests/tsan/race.c -o race -lpthread
- *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./race [messages of one case [one|turns]]
+ *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./race [messages of one case [one|turns|stream]]
  *
  * Ends with 0 when every message came once, in order and whole, and TSan saw no data race. Each
  * -DTWIN_NO_... of ck_pr.h must end it with 66.
@@ -30,6 +30,7 @@ struct m120 {
 IPC_SPSC(m8, struct m8)
 IPC_SPSC(m56, struct m56)
 IPC_SPSC(m120, struct m120)
+IPC_STREAM(words, uint64_t)
 
 struct race {
     const char *what;
@@ -278,6 +279,75 @@ static void *pop_turns(void *arg)
     return NULL;
 }
 
+/* Streams, whose ends are given back after each piece where there are two of that end; copies and
+ * pieces in place by turns. */
+static void *push_words(void *arg)
+{
+    const struct race *r = arg;
+    uint64_t word[BATCH], i, *at;
+    struct words_producer p;
+    struct words_regions there;
+    int64_t rc;
+
+    for (;;) {
+        ATTACH(r, words_produce(&p, r->mem, r->size, NULL));
+        at = &p.raw.s.at;
+        if (*at >= r->count)
+            break;
+        if (*at % 3 == 0) {
+            size_t n = words_room(&p, &there);
+
+            n = n < there.n[0] ? n : there.n[0];
+            for (i = 0; i < n; i++)
+                there.at[0][i] = *at + i;
+            rc = n > 0 ? words_commit(&p, n) : -EAGAIN;
+        } else {
+            for (i = 0; i < BATCH; i++)
+                word[i] = *at + i;
+            rc = words_push_n(&p, word, 1 + *at % BATCH);
+        }
+        if (rc < 0)
+            WAIT(r, rc);
+        words_producer_detach(&p);
+    }
+    words_producer_detach(&p);
+    return NULL;
+}
+
+static void *pop_words(void *arg)
+{
+    const struct race *r = arg;
+    uint64_t word[BATCH], i, at;
+    struct words_consumer c;
+    struct words_regions there;
+    int64_t rc;
+
+    for (;;) {
+        ATTACH(r, words_consume(&c, r->mem, r->size, NULL));
+        at = c.raw.s.at;
+        if (at >= r->count)
+            break;
+        if (at % 5 < 3) {
+            size_t n = words_data(&c, &there);
+
+            for (i = 0; i < there.n[0]; i++)
+                if (there.at[0][i] != at + i)
+                    fail(r, "element", (long long)there.at[0][i], (long long)(at + i));
+            rc = n > 0 ? words_release(&c, there.n[0]) : -EAGAIN;
+        } else {
+            rc = words_pop_n(&c, word, 1 + at % BATCH);
+            for (i = 0; rc > 0 && i < (uint64_t)rc; i++)
+                if (word[i] != at + i)
+                    fail(r, "element", (long long)word[i], (long long)(at + i));
+        }
+        if (rc < 0)
+            WAIT(r, rc);
+        words_consumer_detach(&c);
+    }
+    words_consumer_detach(&c);
+    return NULL;
+}
+
 typedef void *(*end_t)(void *);
 
 static const char *only = ""; /* cases whose names begin so */
@@ -288,8 +358,9 @@ static unsigned cases;
 static void run(const char *what, size_t bytes, uint64_t capacity, uint64_t count, end_t producer,
                 int producers, end_t consumer, int consumers)
 {
-    struct race r[2] = {{what, NULL, ipc_spsc_footprint(bytes, capacity), count, 0},
-                        {what, NULL, ipc_spsc_footprint(bytes, capacity), count, 1}};
+    int stream = producer == push_words;
+    size_t size = stream ? words_footprint(capacity) : ipc_spsc_footprint(bytes, capacity);
+    struct race r[2] = {{what, NULL, size, count, 0}, {what, NULL, size, count, 1}};
     pthread_t thread[4];
     int i, n = 0;
 
@@ -307,7 +378,8 @@ static void run(const char *what, size_t bytes, uint64_t capacity, uint64_t coun
         if (pthread_create(&thread[n++], NULL, consumer, &r[i]) != 0)
             fail(r, "pthread_create", 0, 0);
     (void)sched_yield();
-    if (ipc_spsc_init(r[0].mem, r[0].size, bytes, capacity) != 0)
+    if ((stream ? words_init(r[0].mem, size, capacity)
+                : ipc_spsc_init(r[0].mem, size, bytes, capacity)) != 0)
         fail(r, "init", -1, 0);
     while (n-- > 0)
         if (pthread_join(thread[n], NULL) != 0)
@@ -332,6 +404,8 @@ int main(int argc, char **argv)
         RUN_ALL(m120);
         run("turns of producers", 56, capacity[i], count / 4, push_turns, 2, pop_late, 1);
         run("turns of consumers", 56, capacity[i], count / 4, m56_push_copies, 1, pop_turns, 2);
+        run("stream", 8, capacity[i], count, push_words, 1, pop_words, 1);
+        run("stream, turns", 8, capacity[i], count / 4, push_words, 2, pop_words, 2);
     }
     printf("race: %u cases of %llu messages, a quarter of that in turns\n", cases,
            (unsigned long long)count);

@@ -1,0 +1,579 @@
+/*
+ * Streams: every size and position against a counter, edges, two mappings, hostile memory, and
+ * processes that wait, end, and are killed at random. The element at position x is x, cut to its
+ * size: so each can be checked wherever it comes out.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include "ipc_notify.h"
+#include "ipc_ring.h"
+#include "ipc_shm.h"
+
+#define LONG_MS 10000 /* never reached by what works */
+#define HANG_S 120
+#include "harness.h"
+
+struct wide {
+    uint32_t word[3];
+};
+IPC_STREAM(words, uint64_t)
+IPC_STREAM(text, unsigned char)
+IPC_STREAM(wides, struct wide)
+
+static struct ipc_shm shm;
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t chance(uint64_t below)
+{
+    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed % below;
+}
+
+/* ------------------------------------------------------------------ against a counter */
+
+enum { BUFFER = 10000 };
+
+/* Elements of any size, at positions from x on. */
+static void fill(void *to, size_t bytes, uint64_t x, size_t n)
+{
+    unsigned char *t = (unsigned char *)to;
+    size_t i, k;
+
+    for (i = 0; i < n; i++, x++)
+        for (k = 0; k < bytes; k++)
+            *t++ = (unsigned char)(k < 8 ? x >> 8 * k : k);
+}
+
+static void check(const void *at, size_t bytes, uint64_t x, size_t n)
+{
+    static unsigned char good[BUFFER * 12];
+
+    fill(good, bytes, x, n);
+    MUST(memcmp(at, good, n * bytes) == 0);
+}
+
+/* One random call of the producer, which sent what lies before `tail`. Returns how many went in. */
+static uint64_t feed(struct ipc_stream_producer *p, size_t bytes, uint64_t tail, uint64_t room,
+                     uint64_t capacity)
+{
+    static unsigned char buffer[BUFFER * 12];
+    struct ipc_stream_regions r;
+    uint64_t n = chance(4) == 0 ? chance(capacity + 3) : chance(capacity / 4 + 2), done = 0;
+    void *row;
+
+    switch (chance(4)) {
+    case 0:
+        fill(buffer, bytes, tail, n);
+        done = n < room ? n : room;
+        IS(ipc_stream_push_n(p, buffer, bytes, n), done > 0 || n == 0 ? (int64_t)done : -EAGAIN);
+        return done;
+    case 1:
+        fill(buffer, bytes, tail, n);
+        IS(ipc_stream_push_all(p, buffer, bytes, n), n <= room      ? 0
+                                                     : n > capacity ? -EMSGSIZE
+                                                                    : -EAGAIN);
+        return n <= room ? n : 0;
+    case 2:
+        row = ipc_stream_claim(p, n);
+        MUST(row != NULL || n > room || (!p->s.twice && (tail & (capacity - 1)) + n > capacity));
+        MUST(row == NULL || n <= room);
+        if (row == NULL)
+            return 0;
+        n = n > 0 ? chance(n + 1) : 0;
+        fill(row, bytes, tail, n);
+        IS(ipc_stream_commit(p, n), 0);
+        return n;
+    default:
+        IS(ipc_stream_room(p, &r), room);
+        IS(r.n[0] + r.n[1], room);
+        n = n < room ? n : room;
+        done = n < r.n[0] ? n : r.n[0];
+        fill(r.at[0], bytes, tail, done);
+        fill(r.at[1], bytes, tail + done, n - done);
+        IS(ipc_stream_commit(p, room + 1), -EINVAL);
+        IS(ipc_stream_commit(p, n), 0);
+        return n;
+    }
+}
+
+static uint64_t drain(struct ipc_stream_consumer *c, size_t bytes, uint64_t head, uint64_t there,
+                      uint64_t capacity)
+{
+    static unsigned char buffer[BUFFER * 12];
+    struct ipc_stream_regions r;
+    uint64_t n = chance(4) == 0 ? chance(capacity + 3) : chance(capacity / 4 + 2), done = 0;
+    const void *row;
+
+    switch (chance(4)) {
+    case 0:
+        done = n < there ? n : there;
+        IS(ipc_stream_pop_n(c, buffer, bytes, n), done > 0 || n == 0 ? (int64_t)done : -EAGAIN);
+        check(buffer, bytes, head, done);
+        return done;
+    case 1:
+        IS(ipc_stream_pop_all(c, buffer, bytes, n), n <= there     ? 0
+                                                    : n > capacity ? -EMSGSIZE
+                                                                   : -EAGAIN);
+        if (n > there)
+            return 0;
+        check(buffer, bytes, head, n);
+        return n;
+    case 2:
+        row = ipc_stream_peek(c, n);
+        MUST(row != NULL || n > there || (!c->s.twice && (head & (capacity - 1)) + n > capacity));
+        if (row == NULL)
+            return 0;
+        check(row, bytes, head, n);
+        n = n > 0 ? chance(n + 1) : 0;
+        IS(ipc_stream_release(c, n), 0);
+        return n;
+    default:
+        IS(ipc_stream_data(c, &r), there);
+        check(r.at[0], bytes, head, r.n[0]);
+        check(r.at[1], bytes, head + r.n[0], r.n[1]);
+        IS(ipc_stream_release(c, there + 1), -EINVAL);
+        n = n < there ? n : there;
+        IS(ipc_stream_release(c, n), 0);
+        return n;
+    }
+}
+
+/* A stream with guards on both sides, whose positions begin at `from`. */
+static void every_call(size_t bytes, uint64_t capacity, uint64_t from)
+{
+    size_t size = ipc_stream_footprint(bytes, capacity), room = (size + 8191) & ~(size_t)4095;
+    unsigned char *map = (unsigned char *)mmap(NULL, room + 8192, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    /* So that the last element is the last before the guard, where alignment allows. */
+    unsigned char *mem = map + 4096 + ((room - size) & ~(size_t)63) % 4096;
+    struct ipc_stream_shared *shared = (struct ipc_stream_shared *)(void *)mem;
+    struct ipc_stream_producer p;
+    struct ipc_stream_consumer c;
+    uint64_t head = from, tail = from;
+    int i;
+
+    MUST((void *)map != MAP_FAILED);
+    MUST(mprotect(map, 4096, PROT_NONE) == 0);
+    MUST(mprotect(map + room + 4096, 4096, PROT_NONE) == 0);
+    IS(ipc_stream_init(mem, size - 1, bytes, capacity), -ENOSPC);
+    IS(ipc_stream_init(mem, size, bytes, capacity), 0);
+    shared->head = shared->tail = from;
+    IS(ipc_stream_produce(&p, mem, size, bytes, NULL), 0);
+    IS(ipc_stream_consume(&c, mem, size, bytes, NULL), 0);
+    for (i = 0; i < 400; i++) {
+        tail += feed(&p, bytes, tail, capacity - (tail - head), capacity);
+        IS(ipc_stream_consumer_was_size(&c), tail - head);
+        head += drain(&c, bytes, head, tail - head, capacity);
+        IS(ipc_stream_producer_was_size(&p), tail - head);
+        if (i % 50 == 49) { /* who comes next goes on */
+            ipc_stream_producer_detach(&p);
+            ipc_stream_consumer_detach(&c);
+            IS(ipc_stream_produce(&p, mem, size, bytes, NULL), 0);
+            IS(ipc_stream_consume(&c, mem, size, bytes, NULL), 0);
+        }
+    }
+    (void)munmap(map, room + 8192);
+}
+
+static void what_goes_in_comes_out_at_every_size_and_position(void **state)
+{
+    static const size_t sizes[] = {1, 2, 3, 4, 8, 12};
+    static const uint64_t from[] = {0, (UINT64_C(1) << 32) - 7, (UINT64_C(1) << 63) - 5,
+                                    UINT64_MAX - 9};
+    uint64_t capacity;
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (capacity = 1; capacity <= 4096; capacity *= 2)
+            for (k = 0; k < 4; k++)
+                every_call(sizes[i], capacity, from[k]);
+}
+
+static void edges_have_names(void **state)
+{
+    size_t size = words_footprint(4);
+    unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct words_producer out;
+    struct words_consumer in;
+    struct ipc_stream_producer p;
+    uint64_t x[5] = {0, 1, 2, 3, 4};
+    struct words_regions r;
+
+    (void)state;
+    IS(words_footprint(3), 0);
+    IS(ipc_stream_footprint(0, 4), 0);
+    IS(ipc_stream_footprint(8, UINT64_C(1) << 62), 0);
+    IS(words_produce(&out, mem, size, NULL), -EAGAIN);
+    IS(words_push_n(&out, x, 1), -EAGAIN);
+    IS(words_init(mem, size, 3), -EINVAL);
+    IS(words_init(mem, size, 4), 0);
+    IS(ipc_stream_produce(&p, mem, size, 4, NULL), -EPROTO);
+    IS(ipc_stream_produce(&p, mem, size - 1, 8, NULL), -EPROTO);
+    IS(ipc_stream_push_all(&p, x, 8, 1), -EPROTO);
+    MUST(ipc_stream_claim(&p, 0) == NULL);
+    IS(words_produce(&out, mem, size, NULL), 0);
+    IS(ipc_stream_produce(&p, mem, size, 8, NULL), -EBUSY);
+    IS(words_consume(&in, mem, size, NULL), 0);
+    IS(ipc_stream_push_n(&out.raw, x, 4, 1), -EMSGSIZE);
+    IS(words_push_all(&out, x, 5), -EMSGSIZE);
+    IS(words_pop_all(&in, x, 5), -EMSGSIZE);
+    IS(words_push_n(&out, x, 0), 0);
+    IS(words_push_all(&out, x, 0), 0);
+    IS(words_pop_n(&in, x, 0), 0);
+    IS(words_pop_n(&in, x, 1), -EAGAIN);
+    IS(words_push_n(&out, x, 5), 4);
+    IS(words_push_n(&out, x, 5), -EAGAIN);
+    IS(words_push_all(&out, x, 1), -EAGAIN);
+    IS(words_room(&out, &r), 0);
+    IS(words_data(&in, &r), 4);
+    IS(r.at[0][3], 3);
+    MUST(words_peek(&in, 5) == NULL);
+    words_producer_detach(&out);
+    words_consumer_detach(&in);
+    words_consumer_detach(&in);
+    IS(words_push_n(&out, x, 1), -EINVAL);
+    IS(words_pop_all(&in, x, 1), -EINVAL);
+    IS(words_commit(&out, 1), -EINVAL);
+    IS(words_room(&out, &r), 0);
+    IS(words_send(&out, x, 1, IPC_FOREVER), -EINVAL);
+    IS(words_recv(&in, x, 1, IPC_FOREVER), -EINVAL);
+    (void)munmap(mem, size);
+}
+
+/* ------------------------------------------------------------------ twice in a row */
+
+static void rows_of_any_length_lie_anywhere_in_a_segment(void **state)
+{
+    struct text_producer out;
+    struct text_consumer in;
+    struct text_regions r;
+    uint64_t x = 0;
+    size_t at, n;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(text_create(&out, &shm, "text", 4096), 0);
+    IS(text_open(&in, &shm, "text"), 0);
+    IS(text_producer_twice(&out), 1);
+    IS(text_consumer_twice(&in), 1);
+    for (at = 0; at < 4096; at += 61) { /* begin there */
+        unsigned char *row;
+        const unsigned char *seen;
+
+        while ((x & 4095) != at) {
+            unsigned char one = (unsigned char)x++;
+
+            IS(text_push_all(&out, &one, 1), 0);
+            IS(text_pop_all(&in, &one, 1), 0);
+        }
+        for (n = 1; n <= 4096; n += n < 4000 ? 313 : 1) {
+            row = text_claim(&out, n);
+            MUST(row != NULL);
+            fill(row, 1, x, n);
+            IS(text_commit(&out, n), 0);
+            seen = text_peek(&in, n);
+            MUST(seen != NULL);
+            check(seen, 1, x, n);
+            IS(text_data(&in, &r), n);
+            IS(r.n[0], n);
+            IS(text_release(&in, n), 0);
+            x += n;
+        }
+    }
+    text_producer_detach(&out);
+    text_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
+/* What is no whole page is mapped once, and rows end where the memory does. */
+static void small_streams_are_mapped_once(void **state)
+{
+    struct wides_producer out;
+    struct wides_consumer in;
+    struct wide w[4];
+
+    (void)state;
+    memset(w, 0, sizeof w);
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(wides_create(&out, &shm, "wides", 4), 0);
+    IS(wides_open(&in, &shm, "wides"), 0);
+    IS(wides_producer_twice(&out), 0);
+    IS(wides_push_all(&out, w, 3), 0);
+    IS(wides_pop_all(&in, w, 3), 0);
+    MUST(wides_claim(&out, 1) != NULL);
+    MUST(wides_claim(&out, 2) == NULL);
+    IS(wides_push_all(&out, w, 4), 0);
+    MUST(wides_peek(&in, 2) == NULL);
+    IS(wides_pop_all(&in, w, 4), 0);
+    ipc_shm_close(&shm);
+}
+
+/* ------------------------------------------------------------------ hostile memory */
+
+static void scribbling_hangs_and_crashes_nobody(void **state)
+{
+    size_t size = words_footprint(16);
+    unsigned char *map = (unsigned char *)mmap(NULL, 3 * 65536 + size, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct ipc_stream_shared *s = (struct ipc_stream_shared *)(void *)map;
+    struct words_producer out;
+    struct words_consumer in;
+    struct words_regions r;
+    uint64_t x[16] = {0};
+    unsigned i, bad = 0;
+
+    (void)state;
+    for (i = 0; i < 20000; i++) {
+        uint64_t evil = chance(4) == 0 ? chance(64) : chance(UINT64_MAX);
+
+        IS(words_init(map, size, 16), 0);
+        if (chance(2))
+            s->tail = s->head = chance(UINT64_MAX);
+        IS(words_produce(&out, map, size, NULL), 0);
+        IS(words_consume(&in, map, size, NULL), 0);
+        (void)words_push_n(&out, x, chance(17));
+        *(chance(2) ? &s->tail : &s->head) += evil;
+        (void)words_pop_n(&in, x, chance(17));
+        (void)words_push_n(&out, x, chance(17));
+        MUST(words_room(&out, &r) <= 16 && words_data(&in, &r) <= 16);
+        bad += words_producer_error(&out) != 0 || words_consumer_error(&in) != 0;
+        MUST(words_producer_error(&out) == 0 || words_push_n(&out, x, 1) == -EBADMSG);
+        s->is.capacity = evil;
+        MUST(words_footprint(evil) != 0 || words_produce(&out, map, size, NULL) == -EPROTO);
+    }
+    MUST(bad > 1000);
+    (void)munmap(map, 3 * 65536 + size);
+}
+
+/* ------------------------------------------------------------------ processes */
+
+struct flow {
+    uint64_t capacity, n;
+    size_t most; /* elements at a time */
+    unsigned spin;
+};
+
+static void sends_a_flow(struct child *up, void *arg)
+{
+    const struct flow *how = (const struct flow *)arg;
+    static uint64_t buffer[BUFFER];
+    struct words_producer out;
+    struct ipc_shm seg;
+    uint64_t x = 0;
+
+    (void)up;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(words_create(&out, &seg, "words", how->capacity), 0);
+    ipc_notify_policy(words_producer_bell(&out), how->spin, 0);
+    while (x < how->n) {
+        size_t n = 1 + (size_t)chance(how->most);
+
+        fill(buffer, 8, x, n);
+        IS(words_send(&out, buffer, n, x % 2 ? ipc_in_ms(LONG_MS) : IPC_FOREVER), (int64_t)n);
+        x += n;
+    }
+    words_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+static void flows_are_received_whole(void **state)
+{
+    static const struct flow cases[] = {{1, 3000, 3, 0},
+                                        {16, 30000, 40, 0},
+                                        {512, 1000000, 700, 0},
+                                        {4096, 3000000, 300, 100},
+                                        {4096, 1000000, 9000, 0}};
+    static uint64_t buffer[BUFFER];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct flow how = cases[i];
+        struct words_consumer in;
+        struct child c;
+        uint64_t x = 0;
+        int64_t got;
+
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        c = spawn(sends_a_flow, &how);
+        shm.deadline = ipc_in_ms(LONG_MS);
+        IS(words_open(&in, &shm, "words"), 0);
+        ipc_notify_policy(words_consumer_bell(&in), how.spin, 0);
+        while ((got = words_recv(&in, buffer, 1 + (size_t)chance(how.most), IPC_FOREVER)) > 0) {
+            check(buffer, 8, x, (size_t)got);
+            x += (uint64_t)got;
+        }
+        IS(got, -EPIPE);
+        MUST(x >= how.n);
+        finish(&c);
+        words_consumer_detach(&in);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
+/* Elements say their position, so a successor knows where to go on. */
+static void pushes_until_killed(struct child *up, void *arg)
+{
+    static uint64_t buffer[BUFFER];
+    struct words_producer out;
+    struct ipc_shm seg;
+
+    (void)up, (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(words_create(&out, &seg, "words", 512), 0);
+    for (;;) {
+        size_t n = 1 + (size_t)chance(300);
+
+        fill(buffer, 8, out.raw.s.at, n);
+        (void)words_send(&out, buffer, n, IPC_FOREVER);
+    }
+}
+
+static void pops_until_killed(struct child *up, void *arg)
+{
+    static uint64_t buffer[BUFFER];
+    struct words_consumer in;
+    struct ipc_shm seg;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(words_open(&in, &seg, "words"), 0);
+    tell(up, in.raw.s.at);
+    for (;;) {
+        uint64_t at = in.raw.s.at;
+        int64_t n = words_recv(&in, buffer, 1 + (size_t)chance(300), IPC_FOREVER);
+
+        if (n > 0)
+            check(buffer, 8, at, (size_t)n);
+        else
+            MUST(n == -EOWNERDEAD || n == -EPIPE);
+    }
+}
+
+static void successors_go_on_behind_the_killed(void **state)
+{
+    struct timespec nap = {0, 0};
+    struct words_producer out;
+    struct child p, c;
+    uint64_t at, last = 0;
+    unsigned i;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(words_create(&out, &shm, "words", 512), 0); /* it is there from now on */
+    words_producer_detach(&out);
+    p = spawn(pushes_until_killed, NULL);
+    c = spawn(pops_until_killed, NULL);
+    (void)hear(&c);
+    for (i = 0; i < 600; i++) {
+        nap.tv_nsec = (long)chance(2000000);
+        (void)nanosleep(&nap, NULL);
+        if (chance(2)) {
+            kill_child(&p);
+            p = spawn(pushes_until_killed, NULL);
+        } else {
+            kill_child(&c);
+            c = spawn(pops_until_killed, NULL);
+            at = hear(&c);
+            MUST(at >= last);
+            last = at;
+        }
+    }
+    MUST(last > 10000);
+    kill_child(&p);
+    kill_child(&c);
+    print_message("note: %u kills in %llu elements\n", i, (unsigned long long)last);
+    ipc_shm_close(&shm);
+}
+
+static void ends_when_told(struct child *up, void *arg)
+{
+    struct words_producer out;
+    struct ipc_shm seg;
+    uint64_t x[3] = {0, 1, 2};
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(words_create(&out, &seg, "words", 16), 0);
+    IS(words_push_all(&out, x, 3), 0);
+    tell(up, 0);
+    (void)hear(up);
+    if (*(const int *)arg)
+        (void)kill(getpid(), SIGKILL);
+    words_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+static void waits_end_with_a_reason(void **state)
+{
+    int dies;
+
+    (void)state;
+    for (dies = 0; dies < 2; dies++) {
+        struct words_consumer in;
+        uint64_t x[16] = {0};
+        struct child c;
+
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        c = spawn(ends_when_told, &dies);
+        shm.deadline = ipc_in_ms(LONG_MS);
+        IS(words_open(&in, &shm, "words"), 0);
+        (void)hear(&c);
+        IS(words_consumer_wait(&in, 3, IPC_NOW), 0);
+        IS(words_consumer_wait(&in, 4, ipc_in_ms(10)), -ETIMEDOUT);
+        IS(words_consumer_wait(&in, 17, IPC_FOREVER), -EMSGSIZE);
+        tell(&c, 0);
+        IS(words_consumer_wait(&in, 4, IPC_FOREVER), dies ? -EOWNERDEAD : -EPIPE);
+        IS(words_pop_n(&in, x, 16), 3); /* what it sent is there all the same */
+        check(x, 8, 0, 3);
+        IS(words_recv(&in, x, 1, ipc_in_ms(10)), -ETIMEDOUT);
+        (void)reap(&c);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
+/* ------------------------------------------------------------------ main */
+
+static int before(void **state)
+{
+    (void)state;
+    next_name();
+    return 0;
+}
+
+static int after(void **state)
+{
+    (void)state;
+    clean_up();
+    return 0;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(what_goes_in_comes_out_at_every_size_and_position),
+        TEST(edges_have_names),
+        TEST(rows_of_any_length_lie_anywhere_in_a_segment),
+        TEST(small_streams_are_mapped_once),
+        TEST(scribbling_hangs_and_crashes_nobody),
+        TEST(flows_are_received_whole),
+        TEST(successors_go_on_behind_the_killed),
+        TEST(waits_end_with_a_reason),
+    };
+
+    set_up();
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    return cmocka_run_group_tests_name("streams", tests, NULL, NULL);
+}
