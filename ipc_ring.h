@@ -959,6 +959,8 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
 #define IPC_STREAM_ABI 1u
+#define IPC_STREAM_HOLD_ 127u /* as IPC_RING_HOLD_, measured with blocks of 1 KB */
+#define IPC_STREAM_DRY_ 8u
 
 /* The elements begin on a page, so that they can be mapped twice in a row. */
 #if defined(__x86_64__) || defined(__i386__) || defined(__s390x__)
@@ -1029,6 +1031,7 @@ struct ipc_stream {
     uint64_t *theirs; /* and theirs */
     uint64_t ahead;   /* of theirs is our end: the capacity, for the producer */
     unsigned hold;    /* ck_pr_stall()s before the next look */
+    unsigned dry;     /* looks in a row that found too little */
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
@@ -1079,7 +1082,7 @@ CK_CC_INLINE static int ipc_stream_attach_(struct ipc_stream *s, void *mem, size
     s->mask = capacity - 1;
     s->bytes = bytes;
     s->twice = s->error = 0;
-    s->hold = 0;
+    s->hold = s->dry = 0;
     s->ours = end == 0 ? &r->tail : &r->head;
     s->theirs = end == 0 ? &r->head : &r->tail;
     s->ahead = end == 0 ? capacity : 0;
@@ -1100,8 +1103,8 @@ CK_CC_INLINE static void ipc_stream_detach_(struct ipc_stream *s)
 /* ------------------------------------------------------------------ streams: the path */
 
 /* Fewer than n are ours, as far as we know: looks how far the other end is. A consumer that is
- * close behind lets the producer get away first, as ipc_spsc_look_ does, as long as its looks then
- * find more than was asked for. */
+ * close behind a busy producer lets it get away first, up to a quarter of the stream: with
+ * neighbouring lines in work each waits for the other. */
 CK_CC_INLINE static void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
 {
     unsigned i;
@@ -1118,12 +1121,17 @@ CK_CC_INLINE static void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
         s->error = -EBADMSG;
         s->end = s->at;
     }
-    if (s->end - s->at < n)
-        s->hold = 0;
-    else if (s->end - s->at < 2 * n)
-        s->hold /= 2;
-    else if (s->ahead == 0 && s->hold < IPC_RING_HOLD_)
-        s->hold = 2 * s->hold + 1;
+    if (s->ahead != 0)
+        return; /* the producer */
+    if (s->end - s->at >= n) {
+        s->dry = 0;
+        if (s->end - s->at > (s->mask + 1) / 4)
+            s->hold /= 2;
+        else if (s->hold < IPC_STREAM_HOLD_)
+            s->hold = 2 * s->hold + 1;
+    } else if (++s->dry > IPC_STREAM_DRY_) {
+        s->hold = 0; /* it is not busy: be there when it is */
+    }
 }
 
 /* How many elements are ours, where at least n are wanted. */
