@@ -1,7 +1,7 @@
 /*
  * What the tests with real processes share: checks for both sides of fork, processes that talk over
- * pipes, names in /dev/shm that start with IPC_TEST_PREFIX. Of a test, to be defined before:
- * LONG_MS, never reached by what works, and HANG_S, the most that a process lives.
+ * pipes, names in /dev/shm that start with IPC_TEST_PREFIX and a dash. Of a test, to be defined
+ * before: LONG_MS, never reached by what works, and HANG_S, the most that a process lives.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -91,7 +91,7 @@ static inline unsigned names(int remove)
 
     MUST(d != NULL);
     while ((e = readdir(d)) != NULL) {
-        if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
+        if (strncmp(e->d_name, prefix, strlen(prefix)) != 0 || e->d_name[strlen(prefix)] != '-')
             continue;
         n++;
         if (remove && unlinkat(dirfd(d), e->d_name, 0) != 0)

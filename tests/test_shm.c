@@ -362,6 +362,7 @@ static void bad_names_are_refused(void **state)
     REFUSED(ipc_shm_open(&seg, NULL, IPC_NOW), -EINVAL, &seg, "name");
     memset(longest, 'x', sizeof longest);
     memcpy(longest, prefix, strlen(prefix));
+    longest[strlen(prefix)] = '-';
     longest[256] = '\0';
     REFUSED(ipc_shm_create(&seg, longest, 64), -ENAMETOOLONG, &seg, "256");
     REFUSED(ipc_shm_open(&seg, longest, IPC_FOREVER), -ENAMETOOLONG, &seg, "256");
