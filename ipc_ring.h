@@ -2341,7 +2341,7 @@ struct ipc_call_client {
     uint64_t word;       /* what we last said in it, or found there when it became ours to write */
     int doing;           /* IPC_CALL_OURS_ ... */
     unsigned vain;       /* looks */
-    uint64_t changes;    /* of the ring, as we last looked who serves */
+    uint64_t changes;    /* of the ring, when we last knew whether anyone serves */
     uint64_t told;       /* ... when we told that nobody does */
     uint64_t request, reply;
     unsigned char *slots;
@@ -2404,20 +2404,24 @@ CK_CC_INLINE static int ipc_call_gone_(const struct ipc_call_client *c, uint64_t
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
-    if ((uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS))
-        return 1; /* another sits there now */
+    if ((uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS)) {
+        /* Another sits there now. Without it we could write while the dead, as the kernel orders
+         * it for that one, still reads or writes. Partner: in ipc_call_server_attach. */
+        ck_pr_fence_acquire();
+        return 1;
+    }
     if (id == IPC_RING_ANYONE_ || c->alive == NULL)
         return 0;
     return id == 0 || c->alive(c->arg, id) == 0;
 }
 
-/* Who serves: 2 someone, 1 only the dead, 0 nobody. */
-CK_CC_INLINE static int ipc_call_served_(struct ipc_call_client *c)
+/* Who serves: 2 someone, 1 only the dead, 0 nobody; and the ring's changes before the look. */
+CK_CC_INLINE static int ipc_call_served_(const struct ipc_call_client *c, uint64_t *changes)
 {
     unsigned i;
     int who = 0;
 
-    c->changes = ck_pr_load_64(&c->ring->changes);
+    *changes = ck_pr_load_64(&c->ring->changes);
     /* Without it a seat could be older than the change, which is not looked at again. Partners: in
      * ipc_call_server_attach and ipc_call_server_detach. */
     ck_pr_fence_load();
@@ -2540,7 +2544,7 @@ CK_CC_INLINE static int ipc_call_client_attach(struct ipc_call_client *c, void *
         return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
                                            slots, slots);
     }
-    c->told = ipc_call_served_(c) > 0 ? c->changes - 1 : c->changes;
+    c->told = ipc_call_served_(c, &c->changes) > 0 ? c->changes - 1 : c->changes;
     return 0;
 }
 
@@ -2568,6 +2572,9 @@ CK_CC_INLINE static int ipc_call_server_attach(struct ipc_call_server *s, void *
             continue;
         if (!ck_pr_cas_64(&seat->id, holder, s->id))
             continue;
+        /* Without it the generation could be seen before the end of the dead. Partner: in
+         * ipc_call_gone_. */
+        ck_pr_fence_release();
         s->me = (uint32_t)(ck_pr_faa_64(&seat->generation, 1) + 1);
         s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
         s->request = request;
@@ -2648,24 +2655,25 @@ CK_CC_FORCE_INLINE static int ipc_call_ask_(struct ipc_call_client *c, const voi
     return ipc_call_commit_(c, stride);
 }
 
-/* No reply is there: will one come? Asks the kernel. -EAGAIN; -EOWNERDEAD or -EPIPE: not. */
+/* No reply is there, and the word says TAKEN, or ASKED as we left it: will one come? Asks the
+ * kernel. -EAGAIN; -EOWNERDEAD or -EPIPE: not. */
 CK_CC_INLINE static int ipc_call_fate_(struct ipc_call_client *c, uint64_t word)
 {
+    uint64_t changes = c->told;
     int who = 1;
 
-    if (ipc_call_state_(word) == IPC_CALL_TAKEN_) {
-        c->changes = ck_pr_load_64(&c->ring->changes);
+    if (word != c->word) {
         if (!ipc_call_gone_(c, word))
             return -EAGAIN;
-    } else if ((who = ipc_call_served_(c)) == 2 || c->changes == c->told) {
+    } else if ((who = ipc_call_served_(c, &changes)) == 2 || changes == c->told) {
+        c->changes = changes;
         return -EAGAIN;
     }
-    /* From here on no other server takes it. */
+    /* From here on no other server takes it. Where one just has we look again. */
     if (!ck_pr_cas_64(ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c)), word,
                       (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_))
         return -EAGAIN;
-    if (word == c->word)
-        c->told = c->changes;
+    c->told = changes;
     c->doing = IPC_CALL_OURS_;
     return who == 1 ? -EOWNERDEAD : -EPIPE;
 }
@@ -2686,7 +2694,7 @@ CK_CC_INLINE static int ipc_call_vain_(struct ipc_call_client *c, uint64_t word)
         c->doing = IPC_CALL_STUCK_;
         return c->error = -EBADMSG;
     }
-    if (!ipc_call_asks_(c) && ck_pr_load_64(&c->ring->changes) == c->changes)
+    if (!ipc_call_asks_(c) && (word != c->word || ck_pr_load_64(&c->ring->changes) == c->changes))
         return -EAGAIN;
     return ipc_call_fate_(c, word);
 }
