@@ -3,7 +3,7 @@
 #   make deps bench   install what is missing, measure this machine
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)
 #   make deps check   install what is missing, run all tests
-#   make soak         the long tests: ten million waits, kills at random for twice ten minutes
+#   make soak         the long tests: ten million waits, kills at random for three times ten minutes
 #   make torture      every ring stopped and killed at every single instruction (an hour)
 #   make              the benchmark and the examples, in build/
 #   make install      the headers, to $(DESTDIR)$(PREFIX)/include
@@ -63,10 +63,14 @@ soak: | build
 	IPC_SOAK_SECONDS=600 build/test_mpmc 'processes*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_workers.c -o build/test_workers -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_workers 'workers*'
+	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka
+	IPC_SOAK_SECONDS=600 build/test_call 'whoever*'
 
 torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture.c -o build/torture
 	build/torture
+	$(CC) -O1 -g $(WARN) -I. tests/torture_call.c -o build/torture_call
+	build/torture_call
 
 install:
 	install -d $(DESTDIR)$(PREFIX)/include
