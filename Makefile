@@ -3,7 +3,7 @@
 #   make deps bench   install what is missing, measure this machine
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)
 #   make deps check   install what is missing, run all tests
-#   make soak         the long tests: ten million waits, kills at random for twice ten minutes
+#   make soak         the long tests: ten million waits, kills at random for three times ten minutes
 #   make torture      every ring stopped and killed at every single instruction (an hour)
 #   make              the benchmark and the examples, in build/
 #   make install      the headers, to $(DESTDIR)$(PREFIX)/include
@@ -17,8 +17,8 @@ HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
-BENCH = bench/ipc_bench.c bench/rings.c bench/many.c bench/kernel.c bench/limits.c bench/wake.c \
-    bench/blocks.c
+BENCH = bench/ipc_bench.c bench/rings.c bench/blocks.c bench/call.c bench/many.c bench/kernel.c \
+    bench/limits.c bench/wake.c
 BENCH_H = bench/bench.h bench/many.h bench/blocks.h
 
 # The peers of the benchmark whose packages are there: make deps-peers installs them.
@@ -67,10 +67,14 @@ soak: | build
 	IPC_SOAK_SECONDS=600 build/test_mpmc 'processes*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_workers.c -o build/test_workers -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_workers 'workers*'
+	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka
+	IPC_SOAK_SECONDS=600 build/test_call 'whoever*'
 
 torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture.c -o build/torture
 	build/torture
+	$(CC) -O1 -g $(WARN) -I. tests/torture_call.c -o build/torture_call
+	build/torture_call
 
 install:
 	install -d $(DESTDIR)$(PREFIX)/include

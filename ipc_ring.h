@@ -4,9 +4,10 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Between any threads or processes of one machine that see the same memory, at whatever addresses:
- * SPSC, one producer and one consumer; MPMC, MPSC, SPMC, many at one end or both; and streams of
- * elements without messages. A message costs one cache line transfer between the cores, no lock and
- * no system call. Needs Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * SPSC, one producer and one consumer; MPMC, MPSC, SPMC, many at one end or both; streams of
+ * elements without messages; and calls, a request and its reply in one slot. A message costs one
+ * cache line transfer between the cores, no lock and no system call. Needs Concurrency Kit
+ * (libck-dev) and libc; C99 to C23, C++11 to C++23.
  *
  *     #include "ipc_ring.h"
  *
@@ -43,6 +44,18 @@
  *     audio_push_n(&out, samples, 441);                 // in the producer
  *     audio_pop_all(&in, block, 256);                   // in the consumer: all, or -EAGAIN
  *
+ *     IPC_CALL(adder, struct add, int64_t)              // many callers, one or many servers
+ *     adder_init(mem, size, 16);                        // callers
+ *
+ *     // in a caller                                    // in a server
+ *     struct adder_client c;                            struct adder_server s;
+ *     adder_client_attach(&c, mem, size, me);           adder_server_attach(&s, mem, size, me);
+ *     adder_ask(&c, &request);                          while ((slot = adder_take(&s)) != NULL) {
+ *     while ((rc = adder_collect(&c, &sum)) == -EAGAIN)     slot->reply = slot->request.a + ...;
+ *         ck_pr_stall();                                    adder_answer(&s, slot);
+ *                                                       }
+ *     // with ipc_notify.h: adder_call(&c, &request, &sum, deadline), adder_serve(&s, &slot, ...)
+ *
  * Contract
  *   - Every message that push or commit accepted is popped once, whole and in order: with many
  *     producers each one's in its order, and all by claim.
@@ -56,6 +69,10 @@
  *     a second time.
  *   - With many, who is stopped in the middle costs the others its slot until it goes on; then its
  *     call gets through all the same. Whoever finds the slot of someone dead in the way frees it.
+ *   - A call's request is given to one server, and that server's reply to that call or nobody: a
+ *     server that is late finds the slot untouched, and its caller has gone on in another. A caller
+ *     that is stopped or killed costs its slot, a server the calls that it has taken. Callers are
+ *     told when their server, or the last one, is dead.
  *   - The shared memory is not trusted. Geometry is checked and copied into the handle at attach;
  *     whatever a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside
  *     the ring and no endless loop. -EBADMSG sticks to the handle.
@@ -110,6 +127,21 @@
  *   that whoever frees it knows for which lap. Pop copies first and takes by compare-and-swap then:
  *   what it copied counts only if that succeeds. push_n and pop_n work on up to 16 slots by the
  * word of the first. A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
+ *
+ *   With calls each caller has a slot, and servers look at all that have had one. Whose the message
+ * is to touch is in the slot's last word, with the call's number n and the server's name k:
+ *
+ *       (n,IDLE) --caller: n+1--> (n,ASKED) --k: CAS--> (n,TAKEN,k) --k--> (n,ANSWERED)
+ *          ^ ^                        |                   |      |            |
+ *          | '------------------------' caller gives up   |      | k leaves   '-- caller: n+1,ASKED
+ *          |                            (CAS)             |      v
+ *          |                     caller gives up (CAS)    |   (n,LEFT) -- caller: n+1,ASKED
+ *          |                                              v
+ *          '------- k, or k is dead ---------------- (n,GIVEN,k)
+ *
+ *   A dead server's TAKEN becomes IDLE, by its caller. One who gave up a call that a server has
+ * moves to another slot; the one he left is for the next who finds it neither TAKEN nor GIVEN. So
+ * nobody but k touches what k has, and his last store can be a plain one.
  */
 #ifndef IPC_RING_H
 #define IPC_RING_H 1
@@ -2652,6 +2684,742 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     return ipc_mpmc_losses_(&c->m);
 }
 
+/* ------------------------------------------------------------------ calls: layout */
+
+#define IPC_CALL_TYPE 0x6c6c6163u                   /* "call" */
+#define IPC_CALL_MAGIC UINT64_C(0x316c6c61635f6369) /* "ic_call1" */
+#define IPC_CALL_ABI 1u
+#define IPC_CALL_SERVERS 64u
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_call_shared {
+    struct ipc_ring_shared_ is; /* bytes: of a request; how: bytes of a reply; capacity: slots */
+    uint64_t used;              /* no slot from here on has ever had a caller; it only grows */
+    uint64_t changes;           /* servers that came, and that left; added to by them */
+    unsigned char pad[48];
+    unsigned char server_bell[64]; /* servers sleep on it; as in struct ipc_spsc_shared */
+    struct ipc_mpmc_seat_ seat[IPC_CALL_SERVERS];
+    /* slots, each a struct ipc_call_slot_ and then the message in whole lines */
+};
+
+struct ipc_call_slot_ {
+    uint64_t
+        caller; /* whose it is: an ipc_peer id, 0: nobody's. Compare-and-swap by who attaches */
+    unsigned char pad[56];
+    unsigned char bell[64]; /* the caller sleeps on it */
+};
+
+IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 128)
+IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 192 + 16 * IPC_CALL_SERVERS)
+IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
+
+/* The last word of a slot says all about it: number of the call (23 bits, may wrap), name of the
+ * server (38: generation, seat), state (3). The message is its caller's to touch while the state is
+ * IDLE, ANSWERED or LEFT, and the named server's while it is TAKEN or GIVEN. */
+#define IPC_CALL_IDLE_ 0u     /* the call was given up, or its server is dead */
+#define IPC_CALL_ASKED_ 1u    /* a request is there */
+#define IPC_CALL_TAKEN_ 2u    /* the server named works on it */
+#define IPC_CALL_ANSWERED_ 3u /* a reply is there */
+#define IPC_CALL_LEFT_ 4u     /* the server left without a reply */
+#define IPC_CALL_GIVEN_ 5u    /* was TAKEN when its caller gave it up */
+#define IPC_CALL_STATE_ UINT64_C(7)
+#define IPC_CALL_NAME_ UINT64_C(8)
+#define IPC_CALL_NUMBER_ (UINT64_C(1) << 41)
+#define IPC_CALL_NUMBERS_ (~(IPC_CALL_NUMBER_ - 1))
+#define IPC_CALL_NAMES_ (~(IPC_CALL_NUMBERS_ | IPC_CALL_STATE_))
+
+/* Looks in vain before one asks the kernel who is dead: that takes as long as some hundred. */
+#define IPC_CALL_ASK_AFTER_ 4096u
+
+CK_CC_FORCE_INLINE static unsigned ipc_call_state_(uint64_t word)
+{
+    return (unsigned)(word & IPC_CALL_STATE_);
+}
+
+CK_CC_FORCE_INLINE static size_t ipc_call_stride_(size_t request, size_t reply)
+{
+    return sizeof(struct ipc_call_slot_) + ipc_mpmc_stride_(request > reply ? request : reply);
+}
+
+CK_CC_INLINE static struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "no place for calls; magic";
+    kind.magic = IPC_CALL_MAGIC;
+    kind.abi = IPC_CALL_ABI;
+    kind.header = sizeof(struct ipc_call_shared);
+    kind.stride = ipc_call_stride_(request, reply);
+    return kind;
+}
+
+/* The slots for that many callers: a power of two, or 0. */
+CK_CC_INLINE static uint64_t ipc_call_slots_(uint64_t callers)
+{
+    uint64_t slots = callers > 0;
+
+    while (slots < callers && slots != 0)
+        slots *= 2;
+    return slots;
+}
+
+/* The bytes it takes, or 0 where that cannot be: request or reply of 0 bytes, reply of 4 GB, no
+ * callers, product beyond the address space. */
+CK_CC_INLINE static size_t ipc_call_footprint(size_t request, size_t reply, uint64_t callers)
+{
+    struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
+
+    if (reply == 0 || reply > UINT32_MAX)
+        return 0;
+    return ipc_ring_footprint_(&kind, request, ipc_call_slots_(callers));
+}
+
+/*
+ * Makes a place for calls in mem[0..size), with requests of `request` bytes, replies of `reply`
+ * bytes, and slots for that many callers at a time, rounded up to a power of two. A server that is
+ * stopped keeps the slots of the calls that it has taken, also when their callers gave up and went
+ * on in others: have one to spare for each. Otherwise as ipc_spsc_init.
+ *
+ *   0
+ *   -EINVAL, -ENOSPC  as of ipc_spsc_init, by ipc_call_footprint
+ */
+CK_CC_INLINE static int ipc_call_init(void *mem, size_t size, size_t request, size_t reply,
+                                      uint64_t callers)
+{
+    struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
+
+    if (ipc_call_footprint(request, reply, callers) == 0)
+        return -EINVAL;
+    return ipc_ring_init_(mem, size, &kind, request, ipc_call_slots_(callers), (uint32_t)reply);
+}
+
+/* ------------------------------------------------------------------ calls: handles */
+
+/* Private to their thread; no field is for the caller. */
+struct ipc_call_client {
+    unsigned char *slot; /* ours */
+    uint64_t word;       /* what we last said in it, or found there when it became ours to write */
+    int doing;           /* IPC_CALL_OURS_ ... */
+    unsigned vain;       /* looks */
+    uint64_t changes;    /* of the ring, when we last knew whether anyone serves */
+    uint64_t told;       /* ... when we told that nobody does */
+    uint64_t request, reply;
+    unsigned char *slots;
+    uint64_t count;
+    struct ipc_call_shared *ring;
+    uint64_t id;
+    int (*alive)(void *, uint64_t); /* of struct ipc_peer */
+    void *arg;
+    int error; /* sticks */
+};
+
+#define IPC_CALL_OURS_ 0    /* the slot is ours to write */
+#define IPC_CALL_CLAIMED_ 1 /* ... and is being written */
+#define IPC_CALL_WAITING_ 2 /* the request was sent */
+#define IPC_CALL_REPLIED_ 3 /* the reply is there */
+#define IPC_CALL_STUCK_ 4   /* given up: a server may still have it */
+
+struct ipc_call_server {
+    unsigned char *slots;
+    uint64_t count;
+    uint64_t next; /* slot to look at */
+    uint64_t me;   /* name, where it is in a word */
+    uint64_t request, reply;
+    struct ipc_call_shared *ring;
+    struct ipc_mpmc_seat_ *seat;
+    uint64_t id;
+    int error; /* of attach or detach */
+};
+
+CK_CC_FORCE_INLINE static uint64_t *ipc_call_caller_(unsigned char *slot)
+{
+    return &((struct ipc_call_slot_ *)(void *)slot)->caller;
+}
+
+CK_CC_FORCE_INLINE static unsigned char *ipc_call_message_(unsigned char *slot)
+{
+    return slot + sizeof(struct ipc_call_slot_);
+}
+
+CK_CC_FORCE_INLINE static size_t ipc_call_client_stride_(const struct ipc_call_client *c)
+{
+    return ipc_call_stride_((size_t)c->request, (size_t)c->reply);
+}
+
+CK_CC_FORCE_INLINE static size_t ipc_call_server_stride_(const struct ipc_call_server *s)
+{
+    return ipc_call_stride_((size_t)s->request, (size_t)s->reply);
+}
+
+/* ------------------------------------------------------------------ calls: the dead, the slots */
+
+/* Is the server that is named in the word gone? The word was read before. */
+CK_CC_INLINE static int ipc_call_gone_(const struct ipc_call_client *c, uint64_t word)
+{
+    const struct ipc_mpmc_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
+    uint64_t id, generation;
+
+    /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. It may
+     * be newer: as in ipc_mpmc_dead_. */
+    ck_pr_fence_load();
+    generation = ck_pr_load_64(&seat->generation);
+    id = ck_pr_load_64(&seat->id);
+    if ((uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS)) {
+        /* Another sits there now. Without it we could write while the dead, as the kernel orders
+         * it for that one, still reads or writes. Partner: in ipc_call_server_attach. */
+        ck_pr_fence_acquire();
+        return 1;
+    }
+    if (id == IPC_RING_ANYONE_ || c->alive == NULL)
+        return 0;
+    return id == 0 || c->alive(c->arg, id) == 0;
+}
+
+/* Who serves: 2 someone, 1 only the dead, 0 nobody; and the ring's changes before the look. */
+CK_CC_INLINE static int ipc_call_served_(const struct ipc_call_client *c, uint64_t *changes)
+{
+    unsigned i;
+    int who = 0;
+
+    *changes = ck_pr_load_64(&c->ring->changes);
+    /* Without it a seat could be older than the change, which is not looked at again. Partners: in
+     * ipc_call_server_attach and ipc_call_server_detach. */
+    ck_pr_fence_load();
+    for (i = 0; i < IPC_CALL_SERVERS && who < 2; i++) {
+        uint64_t id = ck_pr_load_64(&c->ring->seat[i].id);
+
+        if (id != 0)
+            who = id == IPC_RING_ANYONE_ || c->alive == NULL || c->alive(c->arg, id) != 0 ? 2 : 1;
+    }
+    return who;
+}
+
+/* Makes the slot, which has our name, ours to write; 0 when a server has it. A request that none
+ * has taken is taken back. Only where it may ask the kernel it finds that a server is dead. */
+CK_CC_INLINE static int ipc_call_own_(struct ipc_call_client *c, unsigned char *slot, int ask)
+{
+    uint64_t *at = ipc_ring_sequence_(slot, ipc_call_client_stride_(c));
+    unsigned tries;
+
+    for (tries = 0; tries < 4; tries++) {
+        uint64_t word = ck_pr_load_64(at);
+        unsigned state = ipc_call_state_(word);
+        int taken = state == IPC_CALL_TAKEN_ || state == IPC_CALL_GIVEN_;
+
+        if (state == IPC_CALL_ASKED_ || (taken && ask && ipc_call_gone_(c, word))) {
+            (void)ck_pr_cas_64(at, word, (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_);
+            continue;
+        }
+        if (taken)
+            return 0;
+        /* Without it we could write while the server still reads or writes. Partner: in
+         * ipc_call_let_go_. */
+        ck_pr_fence_acquire();
+        c->slot = slot;
+        c->word = word;
+        c->doing = IPC_CALL_OURS_;
+        return 1;
+    }
+    return 0;
+}
+
+/* Takes a slot: of nobody; of the dead, too, if it may ask the kernel. 0 or -EUSERS. */
+CK_CC_INLINE static int ipc_call_sit_(struct ipc_call_client *c, int ask)
+{
+    size_t stride = ipc_call_client_stride_(c);
+    uint64_t i, tries;
+
+    for (i = 0; i < c->count; i++) {
+        unsigned char *slot = c->slots + i * stride;
+        uint64_t *caller = ipc_call_caller_(slot), holder = ck_pr_load_64(caller);
+
+        if (holder != 0 && (!ask || holder == c->id || holder == IPC_RING_ANYONE_ ||
+                            c->alive == NULL || c->alive(c->arg, holder) != 0))
+            continue;
+        if (!ck_pr_cas_64(caller, holder, c->id))
+            continue;
+        /* Without it the slot's word could be older than what its last caller saw there, and hide
+         * that a server has it. Partner: in ipc_ring_leave_end_. */
+        ck_pr_fence_acquire();
+        if (!ipc_call_own_(c, slot, ask)) {
+            ipc_ring_leave_end_(caller, c->id);
+            continue;
+        }
+        for (tries = 0; tries <= c->count; tries++) { /* each time others have made it grow */
+            uint64_t used = ck_pr_load_64(&c->ring->used);
+
+            if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
+                break;
+        }
+        return 0;
+    }
+    return -EUSERS;
+}
+
+/* ------------------------------------------------------------------ calls: attach */
+
+CK_CC_INLINE static int ipc_call_check_(void *mem, size_t size, size_t request, size_t reply,
+                                        struct ipc_peer *me, uint64_t *slots)
+{
+    struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
+    uint32_t there;
+    int rc = ipc_ring_check_(mem, size, &kind, request, me, slots);
+
+    if (rc != 0)
+        return rc;
+    there = ck_pr_load_32(&((const struct ipc_ring_shared_ *)mem)->how);
+    if (there != reply)
+        return ipc_ring_refuse_(me, -EPROTO, "reply size differs; bytes", there, reply);
+    return 0;
+}
+
+/*
+ * Attaches a caller, and gives it a slot: one of nobody, or of a caller that is dead. A handle is
+ * for one thread, and one call at a time; a process may have several. `me` and its alive are
+ * copied; NULL where nobody's death can be proven. Lock-free; not for the path of a call.
+ *
+ *   0
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce; -EPROTO also for replies of another size
+ *   -EUSERS  all slots are taken
+ */
+CK_CC_INLINE static int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size_t size,
+                                               size_t request, size_t reply, struct ipc_peer *me)
+{
+    uint64_t slots = 0;
+    int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
+
+    memset(c, 0, sizeof *c);
+    if (rc != 0)
+        return c->error = rc;
+    c->request = request;
+    c->reply = reply;
+    c->slots = (unsigned char *)mem + sizeof(struct ipc_call_shared);
+    c->count = slots;
+    c->ring = (struct ipc_call_shared *)mem;
+    c->id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    c->alive = me != NULL ? me->alive : NULL;
+    c->arg = me != NULL ? me->arg : NULL;
+    if (ipc_call_sit_(c, 1) != 0) {
+        c->ring = NULL;
+        return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
+                                           slots, slots);
+    }
+    c->told = ipc_call_served_(c, &c->changes) > 0 ? c->changes - 1 : c->changes;
+    return 0;
+}
+
+/*
+ * Attaches a server: one of any number up to IPC_CALL_SERVERS. As ipc_call_client_attach, with the
+ * same errors; -EUSERS: that many are attached that are not proven dead.
+ */
+CK_CC_INLINE static int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size_t size,
+                                               size_t request, size_t reply, struct ipc_peer *me)
+{
+    struct ipc_call_shared *r = (struct ipc_call_shared *)mem;
+    uint64_t slots = 0, i;
+    int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
+
+    memset(s, 0, sizeof *s);
+    if (rc != 0)
+        return s->error = rc;
+    s->id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    for (i = 0; i < IPC_CALL_SERVERS; i++) {
+        struct ipc_mpmc_seat_ *seat = &r->seat[i];
+        uint64_t holder = ck_pr_load_64(&seat->id);
+
+        if (holder != 0 && (holder == s->id || holder == IPC_RING_ANYONE_ || me == NULL ||
+                            me->alive == NULL || me->alive(me->arg, holder) != 0))
+            continue;
+        if (!ck_pr_cas_64(&seat->id, holder, s->id))
+            continue;
+        /* Without it the generation could be seen before the end of the dead. Partner: in
+         * ipc_call_gone_. */
+        ck_pr_fence_release();
+        s->me = (uint32_t)(ck_pr_faa_64(&seat->generation, 1) + 1);
+        s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
+        s->request = request;
+        s->reply = reply;
+        s->slots = (unsigned char *)mem + sizeof *r;
+        s->count = slots;
+        s->ring = r;
+        s->seat = seat;
+        /* Without it the seat could be older than a word with our name, or than the change.
+         * Partners: in ipc_call_gone_ and ipc_call_served_. */
+        ck_pr_fence_store();
+        (void)ck_pr_faa_64(&r->changes, 1);
+        return 0;
+    }
+    return s->error = ipc_ring_refuse_(me, -EUSERS, "all seats for servers are taken; of",
+                                       IPC_CALL_SERVERS, IPC_CALL_SERVERS);
+}
+
+/* ------------------------------------------------------------------ the caller's path */
+
+/* Is it time to ask the kernel who is dead? */
+CK_CC_FORCE_INLINE static int ipc_call_asks_(struct ipc_call_client *c)
+{
+    return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
+}
+
+/* Our slot may be in a server's hands: then finds another. 0, or the errors of ipc_call_ask. */
+CK_CC_INLINE static int ipc_call_move_(struct ipc_call_client *c)
+{
+    unsigned char *was = c->slot;
+    int ask;
+
+    if (c->error != 0 || c->doing == IPC_CALL_WAITING_)
+        return c->error != 0 ? c->error : -EBUSY;
+    ask = ipc_call_asks_(c);
+    if (ipc_call_own_(c, was, ask))
+        return 0;
+    if (ipc_call_sit_(c, ask) != 0)
+        return -EAGAIN;
+    ipc_ring_leave_end_(ipc_call_caller_(was), c->id);
+    return 0;
+}
+
+CK_CC_FORCE_INLINE static int ipc_call_claim_(struct ipc_call_client *c)
+{
+    int rc;
+
+    if (CK_CC_UNLIKELY(c->error != 0 || c->doing == IPC_CALL_WAITING_ ||
+                       c->doing == IPC_CALL_STUCK_) &&
+        (rc = ipc_call_move_(c)) != 0)
+        return rc;
+    c->doing = IPC_CALL_CLAIMED_;
+    return 0;
+}
+
+CK_CC_FORCE_INLINE static int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
+{
+    if (CK_CC_UNLIKELY(c->doing != IPC_CALL_CLAIMED_))
+        return c->error != 0 ? c->error : -EINVAL;
+    c->word = (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_NUMBER_ + IPC_CALL_ASKED_;
+    c->doing = IPC_CALL_WAITING_;
+    c->vain = 1;
+    /* Without it ASKED could be seen before the request, or what we read of the last reply be of
+     * the next. Partner: in ipc_call_take_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(ipc_ring_sequence_(c->slot, stride), c->word);
+    return 0;
+}
+
+CK_CC_FORCE_INLINE static int ipc_call_ask_(struct ipc_call_client *c, const void *request,
+                                            size_t bytes, size_t stride)
+{
+    int rc = ipc_call_claim_(c);
+
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    ipc_ring_put_(ipc_call_message_(c->slot), (const unsigned char *)request, bytes);
+    return ipc_call_commit_(c, stride);
+}
+
+/* No reply is there, and the word says TAKEN, or ASKED as we left it: will one come? Asks the
+ * kernel. -EAGAIN; -EOWNERDEAD or -EPIPE: not. */
+CK_CC_INLINE static int ipc_call_fate_(struct ipc_call_client *c, uint64_t word)
+{
+    uint64_t changes = c->told;
+    int who = 1;
+
+    if (word != c->word) {
+        if (!ipc_call_gone_(c, word))
+            return -EAGAIN;
+    } else if ((who = ipc_call_served_(c, &changes)) == 2 || changes == c->told) {
+        c->changes = changes;
+        return -EAGAIN;
+    }
+    /* From here on no other server takes it. Where one just has we look again. */
+    if (!ck_pr_cas_64(ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c)), word,
+                      (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_))
+        return -EAGAIN;
+    c->told = changes;
+    c->doing = IPC_CALL_OURS_;
+    return who == 1 ? -EOWNERDEAD : -EPIPE;
+}
+
+/* The word does not say that the reply is there. */
+CK_CC_INLINE static int ipc_call_vain_(struct ipc_call_client *c, uint64_t word)
+{
+    unsigned state = ipc_call_state_(word);
+
+    if (c->doing != IPC_CALL_WAITING_)
+        return c->error != 0 ? c->error : c->doing == IPC_CALL_REPLIED_ ? 0 : -EINVAL;
+    if (state == IPC_CALL_LEFT_ && ((word ^ c->word) & IPC_CALL_NUMBERS_) == 0) {
+        c->doing = IPC_CALL_STUCK_;
+        return -EPIPE;
+    }
+    if (word != c->word &&
+        (state != IPC_CALL_TAKEN_ || ((word ^ c->word) & IPC_CALL_NUMBERS_) != 0)) {
+        c->doing = IPC_CALL_STUCK_;
+        return c->error = -EBADMSG;
+    }
+    if (!ipc_call_asks_(c) && (word != c->word || ck_pr_load_64(&c->ring->changes) == c->changes))
+        return -EAGAIN;
+    return ipc_call_fate_(c, word);
+}
+
+CK_CC_FORCE_INLINE static int ipc_call_poll_(struct ipc_call_client *c, size_t stride)
+{
+    uint64_t word = c->ring != NULL ? ck_pr_load_64(ipc_ring_sequence_(c->slot, stride)) : 0;
+
+    if (CK_CC_UNLIKELY(c->doing != IPC_CALL_WAITING_ ||
+                       word != c->word + (IPC_CALL_ANSWERED_ - IPC_CALL_ASKED_)))
+        return ipc_call_vain_(c, word);
+    /* Without it the reply could be older than ANSWERED, or what we write next come before.
+     * Partner: in ipc_call_let_go_. */
+    ck_pr_fence_acquire();
+    c->doing = IPC_CALL_REPLIED_;
+    return 0;
+}
+
+CK_CC_FORCE_INLINE static int ipc_call_collect_(struct ipc_call_client *c, void *reply,
+                                                size_t bytes, size_t stride)
+{
+    int rc = ipc_call_poll_(c, stride);
+
+    if (rc == 0)
+        memcpy(reply, ipc_call_message_(c->slot), bytes);
+    return rc;
+}
+
+/*
+ * Without a copy: claim gives the place of the request, 64-byte aligned, with what was there
+ * before; the same again until commit. Claiming ends what peek gave. 0 and *message, or
+ *
+ *   -EBUSY    the last call has not ended: poll until it has, or cancel it
+ *   -EAGAIN   the slot of a call that was given up is still in its server's hands, and no other is
+ *             free
+ *   -EBADMSG  the shared memory is corrupt; sticks
+ *   -EINVAL   the handle is not attached, or what its attach said
+ *
+ * Wait-free, but for a few system calls where a call was given up; a caller that is stopped or
+ * killed here costs its slot, until it is found dead by who attaches.
+ */
+CK_CC_INLINE static int ipc_call_claim(struct ipc_call_client *c, void **message)
+{
+    int rc = ipc_call_claim_(c);
+
+    *message = rc == 0 ? ipc_call_message_(c->slot) : NULL;
+    return rc;
+}
+
+/* Sends the request that was claimed. 0, or -EINVAL: none was. Wait-free. */
+CK_CC_INLINE static int ipc_call_commit(struct ipc_call_client *c)
+{
+    return ipc_call_commit_(c, ipc_call_client_stride_(c));
+}
+
+/*
+ * Copies a request in, and sends it: claim and commit. It is given to one server. Wait-free, as
+ * claim; a caller that is stopped or killed after it may be answered all the same.
+ *
+ *   0
+ *   -EMSGSIZE  bytes is not the size of requests
+ *   -EBUSY, -EAGAIN, -EBADMSG, -EINVAL  as of ipc_call_claim
+ */
+CK_CC_INLINE static int ipc_call_ask(struct ipc_call_client *c, const void *request, size_t bytes)
+{
+    if (c->error == 0 && bytes != c->request)
+        return -EMSGSIZE;
+    return ipc_call_ask_(c, request, bytes, ipc_call_client_stride_(c));
+}
+
+/*
+ * Has the call ended? Wait-free; asks the kernel who is dead every 4096 looks. A server that is
+ * stopped holds up the calls that it has taken.
+ *
+ *   0
+ *   -EAGAIN      no reply yet
+ *   -EOWNERDEAD  the server that had taken it was killed; or none had, and the last one was
+ *   -EPIPE       ... has detached. Where none had taken it, these two are told once: the next call
+ *                waits for who serves next. A call that ended so has no effect from then on, but
+ *                may have had
+ *   -EBADMSG     the shared memory is corrupt; sticks
+ *   -EINVAL      no request was sent, or as of ipc_call_claim
+ */
+CK_CC_INLINE static int ipc_call_poll(struct ipc_call_client *c)
+{
+    return ipc_call_poll_(c, ipc_call_client_stride_(c));
+}
+
+/* The reply in place, once poll has said 0, until the next claim or ask; else NULL. A hostile
+ * server may write to it meanwhile: read each field once, check, use. Wait-free. */
+CK_CC_INLINE static const void *ipc_call_peek(const struct ipc_call_client *c)
+{
+    return c->doing == IPC_CALL_REPLIED_ ? ipc_call_message_(c->slot) : NULL;
+}
+
+/* Copies the reply out: poll and peek, with the errors of poll; -EMSGSIZE: bytes is not the size of
+ * replies. The same again until the next claim or ask. Wait-free, as poll. */
+CK_CC_INLINE static int ipc_call_collect(struct ipc_call_client *c, void *reply, size_t bytes)
+{
+    if (c->error == 0 && bytes != c->reply)
+        return -EMSGSIZE;
+    return ipc_call_collect_(c, reply, bytes, ipc_call_client_stride_(c));
+}
+
+/* Gives up what was claimed or asked: its reply will never be seen. A server that has not taken it
+ * will not. One that has keeps the slot until it answers or is dead; the next call goes on in
+ * another, if one is free. Wait-free. */
+CK_CC_INLINE static void ipc_call_cancel(struct ipc_call_client *c)
+{
+    uint64_t *at, word;
+
+    if (c->doing == IPC_CALL_WAITING_) {
+        at = ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c));
+        if (!ck_pr_cas_64(at, c->word, (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_)) {
+            word = ck_pr_load_64(at);
+            if (ipc_call_state_(word) == IPC_CALL_TAKEN_)
+                (void)ck_pr_cas_64(at, word, word + (IPC_CALL_GIVEN_ - IPC_CALL_TAKEN_));
+        }
+        c->vain = 0;
+        c->doing = IPC_CALL_STUCK_; /* or not: claim looks */
+    } else if (c->doing == IPC_CALL_CLAIMED_) {
+        c->doing = IPC_CALL_OURS_;
+    }
+}
+
+/* Leaves: the slot is for the next. What was asked is given up. Wait-free. */
+CK_CC_INLINE static void ipc_call_client_detach(struct ipc_call_client *c)
+{
+    ipc_call_cancel(c);
+    if (c->ring != NULL)
+        ipc_ring_leave_end_(ipc_call_caller_(c->slot), c->id);
+    memset(c, 0, sizeof *c);
+    c->error = -EINVAL;
+}
+
+/* 0; -EBADMSG once the shared memory was found corrupt; what attach said. */
+CK_CC_INLINE static int ipc_call_client_error(const struct ipc_call_client *c)
+{
+    return c->error;
+}
+
+/* ------------------------------------------------------------------ the server's path */
+
+/* The next request for us: its message, or NULL. */
+CK_CC_FORCE_INLINE static unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t stride)
+{
+    uint64_t used = s->ring != NULL ? ck_pr_load_64(&s->ring->used) : 0, i;
+
+    used = used < s->count ? used : s->count;
+    for (i = 0; i < used; i++) {
+        unsigned char *slot;
+        uint64_t *at, word;
+
+        s->next = s->next < used ? s->next : 0;
+        slot = s->slots + (size_t)s->next++ * stride;
+        at = ipc_ring_sequence_(slot, stride);
+        word = ck_pr_load_64(at);
+        if (CK_CC_LIKELY(ipc_call_state_(word) != IPC_CALL_ASKED_) ||
+            !ck_pr_cas_64(at, word, (word & IPC_CALL_NUMBERS_) + s->me + IPC_CALL_TAKEN_))
+            continue;
+        /* Without it the request could be older than ASKED, or we write while its caller still
+         * reads the last reply. Partner: in ipc_call_commit_. */
+        ck_pr_fence_acquire();
+        return ipc_call_message_(slot);
+    }
+    return NULL;
+}
+
+/* Ends a call that we have with that state: 0; -ECANCELED: it was given up; -EINVAL: we have not.
+ */
+CK_CC_FORCE_INLINE static int ipc_call_let_go_(struct ipc_call_server *s, unsigned char *slot,
+                                               size_t stride, unsigned state)
+{
+    uint64_t *at = ipc_ring_sequence_(slot, stride), word = ck_pr_load_64(at);
+    uint64_t number = word & IPC_CALL_NUMBERS_;
+    int given = word == number + s->me + IPC_CALL_GIVEN_;
+
+    if (CK_CC_UNLIKELY(word != number + s->me + IPC_CALL_TAKEN_ && !given))
+        return -EINVAL;
+    /* Without it the state could be seen before the reply, or while we still read the request.
+     * Partners: in ipc_call_poll_ and ipc_call_own_. */
+    ck_pr_fence_release();
+    /* As long as we live nobody else changes it, but from TAKEN to GIVEN, which may as well come
+     * too late. */
+    ck_pr_store_64(at, number + (given ? IPC_CALL_IDLE_ : state));
+    return given ? -ECANCELED : 0;
+}
+
+/* The slot of a message, or NULL where it is none of ours. */
+CK_CC_FORCE_INLINE static unsigned char *ipc_call_at_(const struct ipc_call_server *s,
+                                                      const void *message, size_t stride)
+{
+    size_t offset = (size_t)((uintptr_t)message - (uintptr_t)ipc_call_message_(s->slots));
+
+    return offset % stride == 0 && offset / stride < s->count ? s->slots + offset : NULL;
+}
+
+CK_CC_FORCE_INLINE static int ipc_call_answer_(struct ipc_call_server *s, void *message,
+                                               size_t stride)
+{
+    unsigned char *slot = ipc_call_at_(s, message, stride);
+
+    if (CK_CC_UNLIKELY(slot == NULL))
+        return -EINVAL;
+    return ipc_call_let_go_(s, slot, stride, IPC_CALL_ANSWERED_);
+}
+
+/*
+ * Takes the next request, of the callers in turn: the message, in place, NULL when there is none.
+ * The reply is to be written over it, then ipc_call_answer. Several may be in hand, and be answered
+ * in any order. If we are killed before, their callers are told; others go on. A hostile caller may
+ * write to it: read each field once, check, use. Wait-free: one look at each slot that had a caller
+ * yet. Others that are stopped or killed at any instruction do not hold it up.
+ */
+CK_CC_INLINE static void *ipc_call_take(struct ipc_call_server *s)
+{
+    return ipc_call_take_(s, ipc_call_server_stride_(s));
+}
+
+/*
+ * Gives the reply, which is where the request was, to who asked. Wait-free.
+ *
+ *   0            also where the caller has died meanwhile, or gives up in this moment
+ *   -ECANCELED   the caller has given up: nobody sees the reply
+ *   -EINVAL      it is no message that take has given and that is still to be answered
+ */
+CK_CC_INLINE static int ipc_call_answer(struct ipc_call_server *s, void *message)
+{
+    return ipc_call_answer_(s, message, ipc_call_server_stride_(s));
+}
+
+/* The id of who asked, for struct ipc_peer's alive; 0: has left. For long work. Wait-free. */
+CK_CC_INLINE static uint64_t ipc_call_server_peer(const struct ipc_call_server *s,
+                                                  const void *message)
+{
+    unsigned char *slot = ipc_call_at_(s, message, ipc_call_server_stride_(s));
+
+    return slot != NULL ? ck_pr_load_64(ipc_call_caller_(slot)) : 0;
+}
+
+/* Leaves. What was taken and not answered ends with -EPIPE. Wait-free. */
+CK_CC_INLINE static void ipc_call_server_detach(struct ipc_call_server *s)
+{
+    size_t stride = ipc_call_server_stride_(s);
+    uint64_t i;
+
+    for (i = 0; i < s->count; i++)
+        (void)ipc_call_let_go_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
+    if (s->ring != NULL) {
+        ipc_ring_leave_end_(&s->seat->id, s->id);
+        /* Without it the change could be seen before the seat is free. Partner: in
+         * ipc_call_served_. */
+        ck_pr_fence_store();
+        (void)ck_pr_faa_64(&s->ring->changes, 1);
+    }
+    memset(s, 0, sizeof *s);
+    s->error = -EINVAL;
+}
+
+/* 0, or what attach said; -EINVAL when detached. */
+CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
+{
+    return s->error;
+}
+
 /* ------------------------------------------------------------------ typed rings */
 
 /*
@@ -3122,6 +3890,161 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
     return n
 
 /*
+ * IPC_CALL(NAME, REQUEST, REPLY) makes struct NAME_client, struct NAME_server, union NAME_slot,
+ * which has a REQUEST request and a REPLY reply in the same place, and the calls of ipc_call_
+ * above: NAME_footprint(callers), NAME_init(mem, size, callers), NAME_client_attach,
+ * NAME_server_attach, NAME_ask(&c, &request), NAME_collect(&c, &reply) ... NAME_take, NAME_answer.
+ * With ipc_shm.h it also makes
+ *
+ *   int NAME_make(struct ipc_shm *, const char *name, uint64_t callers)
+ *       Makes the place for calls in the segment if it is not there. Errors of ipc_shm_make and
+ *       ipc_call_init.
+ *   int NAME_client_open(struct NAME_client *, struct ipc_shm *, const char *name)
+ *   int NAME_server_open(struct NAME_server *, struct ipc_shm *, const char *name)
+ *       Attach to it, and wait for it as ipc_shm_find does. Errors of both.
+ *
+ * With ipc_notify.h ask, commit, answer and the server's detach wake who sleeps, and there are
+ *
+ *   int NAME_call(struct NAME_client *, const REQUEST *, REPLY *, int64_t deadline)
+ *       ask, and collect once the reply is there. Blocking. The errors of both but -EAGAIN, and
+ *         -ETIMEDOUT   no reply came until the deadline, or no slot became free
+ *         -EINTR       a signal handler ran while it slept
+ *       After any error but -EBUSY the call is given up: cancel. Whether it has had an effect is
+ *       not known, unless the error was of ask.
+ *   int NAME_client_wait(struct NAME_client *, int64_t deadline)
+ *       Waits until poll has something to say, and returns that, or as NAME_call. The call is not
+ *       given up.
+ *   int NAME_serve(struct NAME_server *, union NAME_slot **, int64_t deadline)
+ *       Waits for a request of any caller, and takes it. Blocking. 0; -ETIMEDOUT, -EINTR as above;
+ *       -EINVAL: not attached, or what attach said. Callers that come, leave or are killed do not
+ *       end it.
+ *   struct ipc_notify *NAME_client_bell(struct NAME_client *)
+ *   struct ipc_notify *NAME_server_bell(struct NAME_server *)
+ *       What they sleep on, as above. Ask for the client's after each ask: it goes with the slot.
+ *
+ * Who sleeps learns of deaths within 10 ms, of a server that left its descriptors to children
+ * within a second. A program without that header may be at the other end, but wakes nobody: who
+ * sleeps looks once a second.
+ */
+#define IPC_CALL(NAME, REQUEST, REPLY)                                                             \
+    IPC_CALL_TYPED_(NAME, REQUEST, REPLY)                                                          \
+    IPC_RING_PASTE_(IPC_CALL_SLEEP_, IPC_NOTIFY_H)                                                 \
+    (NAME, REQUEST, REPLY) IPC_RING_PASTE_(IPC_CALL_SEGMENT_, IPC_SHM_H)(NAME)
+
+#define IPC_CALL_TYPED_(NAME, REQUEST, REPLY)                                                      \
+    IPC_RING_ASSERT_(NAME##_alignment,                                                             \
+                     __alignof__(REQUEST) <= IPC_RING_LINE && __alignof__(REPLY) <= IPC_RING_LINE) \
+    IPC_RING_ASSERT_(NAME##_reply, sizeof(REPLY) <= UINT32_MAX)                                    \
+    union NAME##_slot {                                                                            \
+        REQUEST request;                                                                           \
+        REPLY reply;                                                                               \
+    };                                                                                             \
+    struct NAME##_client {                                                                         \
+        struct ipc_call_client raw;                                                                \
+        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
+    };                                                                                             \
+    struct NAME##_server {                                                                         \
+        struct ipc_call_server raw;                                                                \
+        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
+    };                                                                                             \
+    CK_CC_INLINE static size_t NAME##_footprint(uint64_t callers)                                  \
+    {                                                                                              \
+        return ipc_call_footprint(sizeof(REQUEST), sizeof(REPLY), callers);                        \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t callers)                  \
+    {                                                                                              \
+        return ipc_call_init(mem, size, sizeof(REQUEST), sizeof(REPLY), callers);                  \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_client_attach(struct NAME##_client *c, void *mem, size_t size,  \
+                                                 struct ipc_peer *me)                              \
+    {                                                                                              \
+        int rc = ipc_call_client_attach(&c->raw, mem, size, sizeof(REQUEST), sizeof(REPLY), me);   \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_CALL_HANG_CLIENT_, IPC_NOTIFY_H)(c) return rc;                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_server_attach(struct NAME##_server *s, void *mem, size_t size,  \
+                                                 struct ipc_peer *me)                              \
+    {                                                                                              \
+        int rc = ipc_call_server_attach(&s->raw, mem, size, sizeof(REQUEST), sizeof(REPLY), me);   \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_CALL_HANG_SERVER_, IPC_NOTIFY_H)(s) return rc;                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_claim(struct NAME##_client *c, REQUEST **request)               \
+    {                                                                                              \
+        int rc = ipc_call_claim_(&c->raw);                                                         \
+                                                                                                   \
+        *request = rc == 0 ? (REQUEST *)(void *)ipc_call_message_(c->raw.slot) : NULL;             \
+        return rc;                                                                                 \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_commit(struct NAME##_client *c)                                 \
+    {                                                                                              \
+        int rc = ipc_call_commit_(&c->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));      \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_CALL_WAKE_SERVER_, IPC_NOTIFY_H)(c) return rc;                         \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_ask(struct NAME##_client *c, const REQUEST *request)      \
+    {                                                                                              \
+        int rc = ipc_call_ask_(&c->raw, request, sizeof(REQUEST),                                  \
+                               ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));                  \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_CALL_WAKE_SERVER_, IPC_NOTIFY_H)(c) return rc;                         \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_poll(struct NAME##_client *c)                             \
+    {                                                                                              \
+        return ipc_call_poll_(&c->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));          \
+    }                                                                                              \
+    CK_CC_INLINE static const REPLY *NAME##_peek(const struct NAME##_client *c)                    \
+    {                                                                                              \
+        return (const REPLY *)ipc_call_peek(&c->raw);                                              \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_collect(struct NAME##_client *c, REPLY *reply)            \
+    {                                                                                              \
+        return ipc_call_collect_(&c->raw, reply, sizeof(REPLY),                                    \
+                                 ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));                \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_cancel(struct NAME##_client *c)                                \
+    {                                                                                              \
+        ipc_call_cancel(&c->raw);                                                                  \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_client_error(const struct NAME##_client *c)                     \
+    {                                                                                              \
+        return ipc_call_client_error(&c->raw);                                                     \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_client_detach(struct NAME##_client *c)                         \
+    {                                                                                              \
+        ipc_call_client_detach(&c->raw);                                                           \
+        IPC_RING_PASTE_(IPC_CALL_UNHANG_, IPC_NOTIFY_H)(c)                                         \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static union NAME##_slot *NAME##_take(struct NAME##_server *s)              \
+    {                                                                                              \
+        return (union NAME##_slot *)(void *)ipc_call_take_(                                        \
+            &s->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));                            \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_answer(struct NAME##_server *s, union NAME##_slot *slot)  \
+    {                                                                                              \
+        int rc =                                                                                   \
+            ipc_call_answer_(&s->raw, slot, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));     \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_CALL_WAKE_CALLER_, IPC_NOTIFY_H)(s, slot) return rc;                   \
+    }                                                                                              \
+    CK_CC_INLINE static uint64_t NAME##_server_peer(const struct NAME##_server *s,                 \
+                                                    const union NAME##_slot *slot)                 \
+    {                                                                                              \
+        return ipc_call_server_peer(&s->raw, slot);                                                \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_server_error(const struct NAME##_server *s)                     \
+    {                                                                                              \
+        return ipc_call_server_error(&s->raw);                                                     \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_server_detach(struct NAME##_server *s)                         \
+    {                                                                                              \
+        struct ipc_call_server was = s->raw;                                                       \
+                                                                                                   \
+        ipc_call_server_detach(&s->raw);                                                           \
+        IPC_RING_PASTE_(IPC_CALL_PART_, IPC_NOTIFY_H)(s, was)                                      \
+    }
+
+/*
  * How a ring finds a segment or a notifier while no header includes another: the include guards of
  * ipc_shm.h and ipc_notify.h have the value 1, and pasting one picks the macro that uses its calls.
  * Where it was never included its name stays as it is and picks the macro that makes nothing.
@@ -3138,6 +4061,13 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
 #define IPC_SPSC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
 #define IPC_STREAM_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
 #define IPC_MPMC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
+#define IPC_CALL_HANG_CLIENT_IPC_NOTIFY_H(c)
+#define IPC_CALL_HANG_SERVER_IPC_NOTIFY_H(s)
+#define IPC_CALL_WAKE_SERVER_IPC_NOTIFY_H(c)
+#define IPC_CALL_WAKE_CALLER_IPC_NOTIFY_H(s, slot)
+#define IPC_CALL_UNHANG_IPC_NOTIFY_H(c)
+#define IPC_CALL_PART_IPC_NOTIFY_H(s, was) (void)was;
+#define IPC_CALL_SLEEP_IPC_NOTIFY_H(NAME, REQUEST, REPLY)
 
 #define IPC_RING_BELLS_1                                                                           \
     struct ipc_notify data, space;                                                                 \
@@ -3413,6 +4343,118 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
         return rc;                                                                                 \
     }
 
+/* Of calls: data is the servers' bell, space a caller's. A server has one handle for those of all
+ * callers, and points it at the one to ring; a caller points its own at its slot's. */
+#define IPC_CALL_BELL_(slot)                                                                       \
+    ((struct ipc_notify_shared *)(void *)((struct ipc_call_slot_ *)(void *)(slot))->bell)
+#define IPC_CALL_HANG_CLIENT_1(c)                                                                  \
+    memset(&c->data, 0, sizeof c->data);                                                           \
+    memset(&c->space, 0, sizeof c->space);                                                         \
+    if (rc == 0) {                                                                                 \
+        (void)ipc_notify_attach(&c->data, c->raw.ring->server_bell, 64, me);                       \
+        (void)ipc_notify_attach(&c->space, IPC_CALL_BELL_(c->raw.slot), 64, me);                   \
+        ipc_notify_watch_anyone(&c->space);                                                        \
+    }
+#define IPC_CALL_HANG_SERVER_1(s)                                                                  \
+    uint64_t i;                                                                                    \
+                                                                                                   \
+    memset(&s->data, 0, sizeof s->data);                                                           \
+    memset(&s->space, 0, sizeof s->space);                                                         \
+    if (rc == 0)                                                                                   \
+        (void)ipc_notify_attach(&s->data, s->raw.ring->server_bell, 64, me);                       \
+    for (i = 0; i < s->raw.count; i++) /* each must know what we lack: the last stays */           \
+        (void)ipc_notify_attach(                                                                   \
+            &s->space,                                                                             \
+            IPC_CALL_BELL_(s->raw.slots + (size_t)i * ipc_call_server_stride_(&s->raw)), 64, me);
+#define IPC_CALL_WAKE_SERVER_1(c)                                                                  \
+    if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(c->raw.ring->server_bell)))                    \
+        (void)ipc_notify_post(&c->data);
+#define IPC_CALL_WAKE_(s, slot)                                                                    \
+    if (CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(slot)))) {                                 \
+        s->space.at = IPC_CALL_BELL_(slot);                                                        \
+        (void)ipc_notify_post(&s->space);                                                          \
+    }
+#define IPC_CALL_WAKE_CALLER_1(s, message)                                                         \
+    if (rc != -EINVAL) {                                                                           \
+        IPC_CALL_WAKE_(s, (unsigned char *)message - sizeof(struct ipc_call_slot_))                \
+    }
+#define IPC_CALL_UNHANG_1(c)                                                                       \
+    ipc_notify_detach(&c->data);                                                                   \
+    ipc_notify_detach(&c->space);
+#define IPC_CALL_PART_1(s, was)                                                                    \
+    uint64_t i;                                                                                    \
+                                                                                                   \
+    for (i = 0; i < was.count; i++) {                                                              \
+        unsigned char *slot = was.slots + (size_t)i * ipc_call_server_stride_(&was);               \
+                                                                                                   \
+        IPC_CALL_WAKE_(s, slot)                                                                    \
+    }                                                                                              \
+    IPC_CALL_UNHANG_1(s)
+
+#define IPC_CALL_SLEEP_1(NAME, REQUEST, REPLY)                                                     \
+    CK_CC_INLINE static struct ipc_notify *NAME##_client_bell(struct NAME##_client *c)             \
+    {                                                                                              \
+        if (c->raw.ring != NULL)                                                                   \
+            c->space.at = IPC_CALL_BELL_(c->raw.slot);                                             \
+        return &c->space;                                                                          \
+    }                                                                                              \
+    CK_CC_INLINE static struct ipc_notify *NAME##_server_bell(struct NAME##_server *s)             \
+    {                                                                                              \
+        return &s->data;                                                                           \
+    }                                                                                              \
+    /* 1: a slot is claimed, or the call has been answered; 0: not yet; or a negative errno. */    \
+    CK_CC_INLINE static int NAME##_client_look_(struct NAME##_client *c, int claim)                \
+    {                                                                                              \
+        int rc;                                                                                    \
+                                                                                                   \
+        if (ipc_notify_anyone_died(&c->space))                                                     \
+            c->raw.vain = 0; /* asks the kernel */                                                 \
+        rc = claim ? ipc_call_claim_(&c->raw) : NAME##_poll(c);                                    \
+        return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_client_until_(struct NAME##_client *c, int claim,               \
+                                                 int64_t deadline)                                 \
+    {                                                                                              \
+        int state = 0, rc;                                                                         \
+                                                                                                   \
+        if (c->raw.ring == NULL)                                                                   \
+            return c->raw.error;                                                                   \
+        rc = ipc_wait(NAME##_client_bell(c), deadline,                                             \
+                      (state = NAME##_client_look_(c, claim)) != 0);                               \
+        return rc != 0 ? rc : state < 0 ? state : 0;                                               \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_client_wait(struct NAME##_client *c, int64_t deadline)          \
+    {                                                                                              \
+        return NAME##_client_until_(c, 0, deadline);                                               \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_call(struct NAME##_client *c, const REQUEST *request,     \
+                                              REPLY *reply, int64_t deadline)                      \
+    {                                                                                              \
+        int rc = NAME##_ask(c, request);                                                           \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+            rc = NAME##_client_until_(c, 1, deadline);                                             \
+            rc = rc != 0 ? rc : NAME##_ask(c, request);                                            \
+        }                                                                                          \
+        if (CK_CC_UNLIKELY(rc != 0))                                                               \
+            return rc;                                                                             \
+        rc = NAME##_client_until_(c, 0, deadline);                                                 \
+        if (CK_CC_LIKELY(rc == 0))                                                                 \
+            return NAME##_collect(c, reply);                                                       \
+        NAME##_cancel(c);                                                                          \
+        return rc;                                                                                 \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_serve(struct NAME##_server *s, union NAME##_slot **slot,  \
+                                               int64_t deadline)                                   \
+    {                                                                                              \
+        *slot = NAME##_take(s);                                                                    \
+        if (CK_CC_LIKELY(*slot != NULL))                                                           \
+            return 0;                                                                              \
+        if (s->raw.ring == NULL)                                                                   \
+            return s->raw.error;                                                                   \
+        return ipc_wait(&s->data, deadline, (*slot = NAME##_take(s)) != NULL);                     \
+    }
+
 #define IPC_MPMC_SEGMENT_IPC_SHM_H(NAME)
 #define IPC_MPMC_SEGMENT_1(NAME)                                                                   \
     CK_CC_INLINE static int NAME##_make(struct ipc_shm *seg, const char *name, uint64_t capacity,  \
@@ -3446,6 +4488,40 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
         memset(c, 0, sizeof *c);                                                                   \
         return rc != 0 ? c->raw.m.error = rc                                                       \
                        : NAME##_consume(c, object.mem, object.size, ipc_shm_peer(seg));            \
+    }
+
+#define IPC_CALL_SEGMENT_IPC_SHM_H(NAME)
+#define IPC_CALL_SEGMENT_1(NAME)                                                                   \
+    CK_CC_INLINE static int NAME##_make(struct ipc_shm *seg, const char *name, uint64_t callers)   \
+    {                                                                                              \
+        struct ipc_shm_object object;                                                              \
+        int rc = ipc_shm_make(seg, name, IPC_CALL_TYPE, NAME##_footprint(callers), &object);       \
+                                                                                                   \
+        if (rc == 0) {                                                                             \
+            rc = NAME##_init(object.mem, object.size, callers);                                    \
+            rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
+        }                                                                                          \
+        return rc == -EEXIST ? 0 : rc;                                                             \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_client_open(struct NAME##_client *c, struct ipc_shm *seg,       \
+                                               const char *name)                                   \
+    {                                                                                              \
+        struct ipc_shm_object object;                                                              \
+        int rc = ipc_shm_find(seg, name, IPC_CALL_TYPE, &object);                                  \
+                                                                                                   \
+        memset(c, 0, sizeof *c);                                                                   \
+        return rc != 0 ? c->raw.error = rc                                                         \
+                       : NAME##_client_attach(c, object.mem, object.size, ipc_shm_peer(seg));      \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_server_open(struct NAME##_server *s, struct ipc_shm *seg,       \
+                                               const char *name)                                   \
+    {                                                                                              \
+        struct ipc_shm_object object;                                                              \
+        int rc = ipc_shm_find(seg, name, IPC_CALL_TYPE, &object);                                  \
+                                                                                                   \
+        memset(s, 0, sizeof *s);                                                                   \
+        return rc != 0 ? s->raw.error = rc                                                         \
+                       : NAME##_server_attach(s, object.mem, object.size, ipc_shm_peer(seg));      \
     }
 
 #define IPC_SPSC_MAP_(end, seg)

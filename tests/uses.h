@@ -163,6 +163,46 @@ int64_t use_many(void *mem, size_t size, struct ipc_peer *me)
     n += use_feeds_produce(&fp, mem, size, me) + use_feeds_consume(&fc, mem, size, me);
     return n + use_feeds_push(&fp, t) + use_feeds_pop(&fc, t);
 }
+
+IPC_CALL(use_calls, struct use_tick, struct use_odd)
+
+int64_t use_call(void *mem, size_t size, struct ipc_peer *me);
+int64_t use_call(void *mem, size_t size, struct ipc_peer *me)
+{
+    struct ipc_call_client c;
+    struct ipc_call_server s;
+    struct use_calls_client uc;
+    struct use_calls_server us;
+    union use_calls_slot *slot;
+    struct use_tick t = {0, 0}, *request;
+    struct use_odd odd;
+    void *message;
+    int64_t n = 0;
+
+    n += (int64_t)ipc_call_footprint(8, 8, 3) + ipc_call_init(mem, size, 8, 8, 3);
+    n += ipc_call_client_attach(&c, mem, size, 8, 8, me);
+    n += ipc_call_server_attach(&s, mem, size, 8, 8, me);
+    n += ipc_call_ask(&c, &n, 8) + ipc_call_claim(&c, &message) + ipc_call_commit(&c);
+    message = ipc_call_take(&s);
+    n += (int64_t)ipc_call_server_peer(&s, message) + ipc_call_answer(&s, message);
+    n += ipc_call_poll(&c) + ipc_call_collect(&c, &n, 8) + (ipc_call_peek(&c) != NULL);
+    ipc_call_cancel(&c);
+    n += ipc_call_client_error(&c) + ipc_call_server_error(&s);
+    ipc_call_client_detach(&c);
+    ipc_call_server_detach(&s);
+    n += (int64_t)use_calls_footprint(3) + use_calls_init(mem, size, 3);
+    n += use_calls_client_attach(&uc, mem, size, me) + use_calls_server_attach(&us, mem, size, me);
+    n += use_calls_ask(&uc, &t) + use_calls_claim(&uc, &request) + use_calls_commit(&uc);
+    slot = use_calls_take(&us);
+    if (slot != NULL)
+        n += (int64_t)use_calls_server_peer(&us, slot) + use_calls_answer(&us, slot);
+    n += use_calls_poll(&uc) + use_calls_collect(&uc, &odd) + (use_calls_peek(&uc) != NULL);
+    use_calls_cancel(&uc);
+    n += use_calls_client_error(&uc) + use_calls_server_error(&us);
+    use_calls_client_detach(&uc);
+    use_calls_server_detach(&us);
+    return n;
+}
 #endif
 
 #ifdef IPC_SHM_H
@@ -258,6 +298,20 @@ int use_many_sleep(struct use_jobs_producer *p, struct use_jobs_consumer *c)
     ipc_notify_policy(use_jobs_consumer_bell(c), 0, 0);
     return rc;
 }
+
+int use_call_sleep(struct use_calls_client *c, struct use_calls_server *s);
+int use_call_sleep(struct use_calls_client *c, struct use_calls_server *s)
+{
+    struct use_tick t = {0, 0};
+    struct use_odd odd;
+    union use_calls_slot *slot;
+    int rc = use_calls_call(c, &t, &odd, IPC_NOW) + use_calls_client_wait(c, IPC_FOREVER);
+
+    rc += use_calls_serve(s, &slot, IPC_NOW);
+    ipc_notify_policy(use_calls_client_bell(c), 0, 0);
+    ipc_notify_policy(use_calls_server_bell(s), 0, 0);
+    return rc;
+}
 #endif
 
 #if defined(IPC_RING_H) && defined(IPC_SHM_H)
@@ -274,8 +328,13 @@ int use_both(struct ipc_shm *seg)
 
     if (use_bytes_create(&bp, seg, "bytes", 4096) + use_bytes_open(&bc, seg, "bytes") != 0)
         return 1;
+    struct use_calls_client cc;
+    struct use_calls_server cs;
+
     return use_ticks_create(&p, seg, "ticks", 4) + use_ticks_open(&c, seg, "ticks") +
            use_jobs_make(seg, "jobs", 4, IPC_MPMC_AT_LEAST_ONCE) +
-           use_jobs_producer_open(&jp, seg, "jobs") + use_jobs_consumer_open(&jc, seg, "jobs");
+           use_jobs_producer_open(&jp, seg, "jobs") + use_jobs_consumer_open(&jc, seg, "jobs") +
+           use_calls_make(seg, "calls", 3) + use_calls_client_open(&cc, seg, "calls") +
+           use_calls_server_open(&cs, seg, "calls");
 }
 #endif
