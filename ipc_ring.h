@@ -1594,6 +1594,9 @@ CK_CC_INLINE static int ipc_cast_produce(struct ipc_cast_producer *h, void *mem,
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_run_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    /* Without it a reader could see that we overwrite a message before it sees what the writer
+     * before us wrote. Partner: the load fence in ipc_cast_why_. */
+    ck_pr_fence_release();
     return 0;
 }
 
@@ -1612,7 +1615,8 @@ CK_CC_INLINE static unsigned ipc_cast_sit_(struct ipc_cast_shared *r, struct ipc
 }
 
 /*
- * Attaches a reader: it sees every message that is sent after this, and those being sent meanwhile.
+ * Attaches a reader: it sees every message that is sent after this, and those being sent meanwhile;
+ * of a lossy one it may see, or miss, the last before.
  * A lossless one takes one of 64 seats; lossy there may be any number, and they write nothing.
  * Lock-free. As for `me` and a handle that was refused: ipc_spsc_produce.
  *
@@ -1639,15 +1643,15 @@ CK_CC_INLINE static int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem,
                                                IPC_CAST_SEATS, IPC_CAST_SEATS);
         h->seat = &r->id[seat];
         c->at = &r->seat[seat].head;
+        /* Without it the writer could take this for our word that whoever sat here before has read
+         * what he was reading. Partner: the acquire fence in ipc_cast_gate_. */
+        ck_pr_fence_release();
         ck_pr_store_64(c->at, ck_pr_load_64(&r->s.head));
         /* Without it the gate could miss our seat, and we the tail that it stored before: then what
          * we begin with is overwritten. Partner: the fence in ipc_cast_gate_. */
         ck_pr_fence_store_load();
     }
     head = ck_pr_load_64(&r->s.head);
-    /* Without it the slots could be older than that, and look corrupt. Partners: the store fences
-     * in ipc_cast_gate_ and ipc_spsc_send_. */
-    ck_pr_fence_load();
     c->slots = (unsigned char *)mem + sizeof *r;
     c->mask = capacity - 1;
     c->bytes = bytes;
@@ -1655,6 +1659,9 @@ CK_CC_INLINE static int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem,
     c->id = id;
     h->how = how;
     head += ipc_spsc_run_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
+    /* Without it the slots from here on could be older than what sent us here, and look corrupt.
+     * Partners: the store fences in ipc_cast_gate_ and ipc_spsc_send_. */
+    ck_pr_fence_load();
     ipc_spsc_start_(c, head);
     if (c->at != NULL)
         ipc_spsc_publish_(c);

@@ -347,6 +347,35 @@ static void edges_have_names(void **state)
     (void)munmap(mem, size);
 }
 
+/* A batch that a loss ends says how many came, and the next call tells of the loss. */
+static void a_loss_in_a_batch_is_told_by_the_next_call(void **state)
+{
+    size_t size = news_footprint(4);
+    unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct news_producer out;
+    struct news_consumer in;
+    struct news n[4];
+    uint64_t x;
+
+    (void)state;
+    IS(news_init(mem, size, 4, IPC_BROADCAST_LOSSY), 0);
+    IS(news_produce(&out, mem, size, NULL), 0);
+    IS(news_consume(&in, mem, size, NULL), 0);
+    for (x = 0; x < 4; x++)
+        n[x] = make(x);
+    IS(news_push_n(&out, n, 4), 4);
+    /* As if the writer came round between the first and the second. */
+    *(uint64_t *)(void *)(mem + sizeof(struct ipc_cast_shared) + 2 * 64 - 8) = 2 + 4;
+    IS(news_pop_n(&in, n, 4), 1);
+    check(n, 0);
+    IS(news_missed(&in), 1);
+    IS(news_pop_n(&in, n, 4), -EOVERFLOW);
+    IS(news_pop(&in, n), 0);
+    check(n, 2);
+    (void)munmap(mem, size);
+}
+
 static void a_broadcast_is_found_by_name_and_kind(void **state)
 {
     struct news_producer out;
@@ -816,6 +845,7 @@ int main(int argc, char **argv)
         TEST(every_reader_sees_everything_at_every_size_and_position),
         TEST(what_a_lapped_reader_missed_is_told_exactly),
         TEST(edges_have_names),
+        TEST(a_loss_in_a_batch_is_told_by_the_next_call),
         TEST(a_broadcast_is_found_by_name_and_kind),
         TEST(scribbling_hangs_and_crashes_nobody),
         TEST(flows_reach_every_reader),
