@@ -4,10 +4,10 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Between any threads or processes of one machine that see the same memory, at whatever addresses:
- * SPSC, one producer and one consumer; MPMC, MPSC, SPMC, many at one end or both; streams of
- * elements without messages; and calls, a request and its reply in one slot. A message costs one
- * cache line transfer between the cores, no lock and no system call. Needs Concurrency Kit
- * (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * SPSC, one producer and one consumer; MPMC, MPSC, SPMC, many at one end or both; broadcasts, where
+ * every reader sees every message; streams of elements without messages; and calls, a request and
+ * its reply in one slot. A message costs one cache line transfer between the cores, no lock and no
+ * system call. Needs Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
  *
  *     #include "ipc_ring.h"
  *
@@ -56,6 +56,14 @@
  *                                                       }
  *     // with ipc_notify.h: adder_call(&c, &request, &sum, deadline), adder_serve(&s, &slot, ...)
  *
+ *     IPC_BROADCAST(news, struct item)                  // one writer, any number of readers
+ *     news_init(mem, size, 4096, IPC_BROADCAST_LOSSY);  // or _LOSSLESS: it waits for the slowest
+ *     news_push(&out, &item);
+ *     switch (news_pop(&in, &item)) {                   // in each reader, from when it came on
+ *     case 0:          show(&item);                 break;
+ *     case -EOVERFLOW: lost_so_far(news_missed(&in)); break; // and it goes on with the oldest left
+ *     }
+ *
  * Contract
  *   - Every message that push or commit accepted is popped once, whole and in order: with many
  *     producers each one's in its order, and all by claim.
@@ -67,6 +75,10 @@
  *     what it had claimed; between peek and release its message is lost, or handed out again, as
  *     the ring was made; both are counted (_losses). Handed out again is out of order, and may be
  *     a second time.
+ *   - A broadcast's message is popped once by every reader that was there when it was sent. In a
+ *     lossless one the slowest reader that is not proven dead holds up the writer, once it is a
+ *     whole capacity behind; it may leave at any time. In a lossy one readers hold up nobody; what
+ *     one missed is counted exactly, and what was overwritten while it was read is not handed out.
  *   - With many, who is stopped in the middle costs the others its slot until it goes on; then its
  *     call gets through all the same. Whoever finds the slot of someone dead in the way frees it.
  *   - A call's request is given to one server, and that server's reply to that call or nobody: a
@@ -87,7 +99,12 @@
  *     seat (there are 256). Without struct ipc_peer so does a killed process.
  *   - Polling burns a core. Fix: ipc_notify.h, below.
  *   - The capacity is fixed. push into a full ring is refused, nothing is overwritten. Fix: retry,
- *     drop or widen: that is policy, and yours.
+ *     drop or widen: that is policy, and yours. Or IPC_BROADCAST_LOSSY, also for one reader.
+ *   - Of a lossy broadcast what peek gives may change while it is read. Fix: believe nothing of it
+ *     until release says 0, or pop. A reader that is slower than the writer misses messages for
+ *     ever; after losses in a row it begins anew further ahead, half a capacity at most.
+ *   - A lossless broadcast has 64 seats for readers, and without struct ipc_peer a killed one keeps
+ *     its seat, and the writer waiting.
  *   - On a mapped file that someone truncates, access is SIGBUS. Fix: sealed memory (ipc_shm.h).
  *
  * How it works
@@ -107,6 +124,10 @@
  *   consumer that has caught up with a streaming producer holds back a little, as long as each look
  *   then finds several messages, so that it does not fight over the line that is being written. It
  *   does not hold back where its last look found the ring empty: a lone message is not delayed.
+ *
+ *   A lossless broadcast is that with a place for each reader's position; the writer looks at them
+ *   all once a lap. In a lossy one the writer marks the sequence before it overwrites a slot; a
+ *   reader looks at it again after its copy (a seqlock for each slot).
  *
  *   With many at an end the last word of a slot says all about it: lap (position / capacity),
  * state, and the name of whoever works on it. What two may want to change is changed by
@@ -354,8 +375,9 @@ struct ipc_spsc_consumer {
     uint64_t mask;
     uint64_t head;      /* next position to read */
     uint64_t ready;     /* positions below are known to be full */
-    uint64_t published; /* what ring->head says */
+    uint64_t published; /* what *at says */
     uint64_t replay;    /* head - published never exceeds it when a call returns */
+    uint64_t *at;       /* where it is published: ring->head; of broadcasts, NULL: nowhere */
     uint64_t bytes;
     struct ipc_spsc_shared *ring;
     uint64_t id;
@@ -529,6 +551,14 @@ CK_CC_INLINE static int ipc_spsc_produce(struct ipc_spsc_producer *p, void *mem,
     return 0;
 }
 
+/* Where a consumer begins that has just attached. */
+CK_CC_INLINE static void ipc_spsc_start_(struct ipc_spsc_consumer *c, uint64_t head)
+{
+    c->idle = 1;
+    c->head = c->ready = c->published = head;
+    c->replay = (c->mask + 1) / 8 < 256 ? (c->mask + 1) / 8 : 256;
+}
+
 /*
  * Attaches the consumer's end; as ipc_spsc_produce, with the same errors. It starts at the last
  * published position: what a killed consumer took after that is seen again. Until ipc_spsc_replay
@@ -552,10 +582,9 @@ CK_CC_INLINE static int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem,
     c->ring = r;
     c->id = id;
     c->error = 0;
-    c->idle = 1;
     c->hold = 0;
-    c->head = c->ready = c->published = ck_pr_load_64(&r->head);
-    c->replay = capacity / 8 < 256 ? capacity / 8 : 256;
+    c->at = &r->head;
+    ipc_spsc_start_(c, ck_pr_load_64(c->at));
     return 0;
 }
 
@@ -563,9 +592,9 @@ CK_CC_INLINE static int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem,
 CK_CC_INLINE static void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 {
     /* Without it the producer could overwrite a message that is still being read. Partners: the
-     * acquire fences in ipc_spsc_produce and ipc_spsc_full_. */
+     * acquire fences in ipc_spsc_produce, ipc_spsc_full_ and ipc_cast_gate_. */
     ck_pr_fence_release();
-    ck_pr_store_64(&c->ring->head, c->head);
+    ck_pr_store_64(c->at, c->head);
     c->published = c->head;
 }
 
@@ -823,6 +852,8 @@ CK_CC_INLINE static int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride
 
     c->idle = 1;
     c->hold = 0;
+    if (c->at == NULL) /* may be overwritten: ipc_cast_why_ */
+        return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;
     if (c->published != c->head)
@@ -1441,6 +1472,668 @@ CK_CC_INLINE static uint64_t ipc_stream_consumer_was_size(struct ipc_stream_cons
     return c->s.error == 0 ? ipc_stream_avail_(&c->s, c->s.mask + 1) : 0;
 }
 
+/* ------------------------------------------------------------------ broadcast: layout */
+
+#define IPC_CAST_TYPE 0x74736163u                   /* "cast" */
+#define IPC_CAST_MAGIC UINT64_C(0x31747361635f6369) /* "ic_cast1" */
+#define IPC_CAST_ABI 1u
+#define IPC_CAST_SEATS 64u
+
+/* How a broadcast is made: ipc_cast_init. */
+#define IPC_BROADCAST_LOSSLESS 0u /* the slowest reader holds up the writer */
+#define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
+
+/* Of a lossless one: how far a reader is, written by it alone. On a line of its own. */
+struct ipc_cast_seat_ {
+    uint64_t head; /* every position below is read, by whoever sits here or sat here last */
+    unsigned char pad[56];
+};
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_cast_shared {
+    /* As of a ring with one end: `producer` is the writer, `consumer` is 0, and `head` is how far
+     * the writer is, stored by it alone: lossy after each message, lossless before it looks how far
+     * its readers are, so that at most a lap is behind it. */
+    struct ipc_spsc_shared s;
+    uint64_t id[IPC_CAST_SEATS]; /* who sits there: an ipc_peer id, 0 for nobody */
+    struct ipc_cast_seat_ seat[IPC_CAST_SEATS];
+    /* capacity slots of ipc_ring_stride_(bytes) each */
+};
+
+IPC_RING_ASSERT_(cast_id, offsetof(struct ipc_cast_shared, id) == 384)
+IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_cast_shared) == 384 + 72 * IPC_CAST_SEATS)
+
+/* In the sequence of a lossy one: the message of that position is being written. */
+#define IPC_CAST_BUSY_ (UINT64_C(1) << 63)
+
+/* Refusals in a row before the kernel is asked whether those in the way are dead, which takes as
+ * long as hundreds of messages; and between asking again. */
+#define IPC_CAST_ASK_FIRST_ 64u
+#define IPC_CAST_ASK_EVERY_ 1024u
+
+CK_CC_INLINE static struct ipc_ring_kind_ ipc_cast_kind_(size_t bytes)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not a broadcast; magic";
+    kind.magic = IPC_CAST_MAGIC;
+    kind.abi = IPC_CAST_ABI;
+    kind.header = sizeof(struct ipc_cast_shared);
+    kind.stride = ipc_ring_stride_(bytes);
+    return kind;
+}
+
+/* The bytes of a broadcast, or 0, as ipc_spsc_footprint. */
+CK_CC_INLINE static size_t ipc_cast_footprint(size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
+
+    return ipc_ring_footprint_(&kind, bytes, capacity);
+}
+
+/*
+ * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY.
+ *
+ *   0
+ *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
+ */
+CK_CC_INLINE static int ipc_cast_init(void *mem, size_t size, size_t bytes, uint64_t capacity,
+                                      unsigned how)
+{
+    struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
+
+    if (how > IPC_BROADCAST_LOSSY)
+        return -EINVAL;
+    return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
+}
+
+/* ------------------------------------------------------------------ broadcast: handles */
+
+/* Private to their thread; no field is for the caller. */
+struct ipc_cast_producer {
+    struct ipc_spsc_producer s; /* its limit: where ipc_cast_gate_ is next; never, of a lossy one */
+    struct ipc_cast_shared *ring;
+    int (*alive)(void *, uint64_t); /* of struct ipc_peer */
+    void *arg;
+    unsigned refused; /* by the gate, in a row */
+    unsigned how;
+};
+
+struct ipc_cast_consumer {
+    /* Of a lossless one a consumer as any other, which publishes its position in its seat. Of a
+     * lossy one `at` is NULL, and it publishes nothing. */
+    struct ipc_spsc_consumer s;
+    uint64_t *seat;  /* ring->id[...], our own; or NULL */
+    uint64_t missed; /* messages, so far */
+    uint64_t skip;   /* what it will leave out besides if it is lapped once more */
+    int owed;        /* a loss was found after messages that a call returned: told by the next */
+    unsigned how;
+};
+
+CK_CC_INLINE static int ipc_cast_producer_end_(struct ipc_cast_producer *p, int rc)
+{
+    memset(p, 0, sizeof *p);
+    return p->s.error = rc;
+}
+
+CK_CC_INLINE static int ipc_cast_consumer_end_(struct ipc_cast_consumer *c, int rc)
+{
+    memset(c, 0, sizeof *c);
+    return c->s.error = rc;
+}
+
+/* ------------------------------------------------------------------ broadcast: attach and detach
+ */
+
+CK_CC_INLINE static int ipc_cast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
+                                        uint64_t *capacity, unsigned *how)
+{
+    struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, capacity);
+
+    if (rc != 0)
+        return rc;
+    *how = ck_pr_load_32(&((const struct ipc_cast_shared *)mem)->s.is.how);
+    if (*how > IPC_BROADCAST_LOSSY)
+        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
+                                IPC_BROADCAST_LOSSY);
+    return 0;
+}
+
+/*
+ * Attaches the writer; as ipc_spsc_produce, with the same errors. After one that died it goes on
+ * behind the last message that one committed. `me` also says which readers are dead: without it
+ * those of a lossless one that were killed hold it up until they are detached.
+ */
+CK_CC_INLINE static int ipc_cast_produce(struct ipc_cast_producer *h, void *mem, size_t size,
+                                         size_t bytes, struct ipc_peer *me)
+{
+    struct ipc_cast_shared *r = (struct ipc_cast_shared *)mem;
+    struct ipc_spsc_producer *p = &h->s;
+    uint64_t capacity, tail, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    unsigned how = 0;
+    int rc = ipc_cast_check_(mem, size, bytes, me, &capacity, &how);
+
+    if (rc == 0)
+        rc = ipc_ring_take_end_(&r->s.producer, me, id);
+    (void)ipc_cast_producer_end_(h, rc);
+    if (rc != 0)
+        return rc;
+    p->slots = (unsigned char *)mem + sizeof *r;
+    p->mask = capacity - 1;
+    p->bytes = bytes;
+    p->ring = &r->s;
+    p->id = id;
+    h->ring = r;
+    h->how = how;
+    if (me != NULL) {
+        h->alive = me->alive;
+        h->arg = me->arg;
+    }
+    tail = ck_pr_load_64(&r->s.head);
+    p->tail = tail + ipc_spsc_run_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
+    p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    /* Without it a reader could see that we overwrite a message before it sees what the writer
+     * before us wrote. Partner: the load fence in ipc_cast_why_. */
+    ck_pr_fence_release();
+    return 0;
+}
+
+/* Takes a seat: from nobody, or else from the dead. Returns which, or IPC_CAST_SEATS. */
+CK_CC_INLINE static unsigned ipc_cast_sit_(struct ipc_cast_shared *r, struct ipc_peer *me,
+                                           uint64_t id)
+{
+    unsigned i, dead;
+
+    for (dead = 0; dead < 2; dead++)
+        for (i = 0; i < IPC_CAST_SEATS; i++)
+            if ((dead || ck_pr_load_64(&r->id[i]) == 0) &&
+                ipc_ring_take_end_(&r->id[i], me, id) == 0)
+                return i;
+    return i;
+}
+
+/*
+ * Attaches a reader: it sees every message that is sent after this, and those being sent meanwhile;
+ * of a lossy one it may see, or miss, the last before.
+ * A lossless one takes one of 64 seats; lossy there may be any number, and they write nothing.
+ * Lock-free. As for `me` and a handle that was refused: ipc_spsc_produce.
+ *
+ *   0
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce
+ *   -EUSERS  lossless: 64 readers are attached that are not proven dead
+ */
+CK_CC_INLINE static int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem, size_t size,
+                                         size_t bytes, struct ipc_peer *me)
+{
+    struct ipc_cast_shared *r = (struct ipc_cast_shared *)mem;
+    struct ipc_spsc_consumer *c = &h->s;
+    uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    unsigned how = 0, seat;
+    int rc = ipc_cast_check_(mem, size, bytes, me, &capacity, &how);
+
+    (void)ipc_cast_consumer_end_(h, rc);
+    if (rc != 0)
+        return rc;
+    if (how == IPC_BROADCAST_LOSSLESS) {
+        seat = ipc_cast_sit_(r, me, id);
+        if (seat == IPC_CAST_SEATS)
+            return c->error = ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
+                                               IPC_CAST_SEATS, IPC_CAST_SEATS);
+        h->seat = &r->id[seat];
+        c->at = &r->seat[seat].head;
+        /* Without it the writer could take this for our word that whoever sat here before has read
+         * what he was reading. Partner: the acquire fence in ipc_cast_gate_. */
+        ck_pr_fence_release();
+        ck_pr_store_64(c->at, ck_pr_load_64(&r->s.head));
+        /* Without it the gate could miss our seat, and we the tail that it stored before: then what
+         * we begin with is overwritten. Partner: the fence in ipc_cast_gate_. */
+        ck_pr_fence_store_load();
+    }
+    head = ck_pr_load_64(&r->s.head);
+    c->slots = (unsigned char *)mem + sizeof *r;
+    c->mask = capacity - 1;
+    c->bytes = bytes;
+    c->ring = &r->s;
+    c->id = id;
+    h->how = how;
+    head += ipc_spsc_run_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
+    /* Without it the slots from here on could be older than what sent us here, and look corrupt.
+     * Partners: the store fences in ipc_cast_gate_ and ipc_spsc_send_. */
+    ck_pr_fence_load();
+    ipc_spsc_start_(c, head);
+    if (c->at != NULL)
+        ipc_spsc_publish_(c);
+    return 0;
+}
+
+/* Gives the writer's end back; the messages stay. Wait-free. */
+CK_CC_INLINE static void ipc_cast_producer_detach(struct ipc_cast_producer *p)
+{
+    if (p->ring != NULL)
+        ipc_ring_leave_end_(&p->ring->s.producer, p->s.id);
+    (void)ipc_cast_producer_end_(p, -EINVAL);
+}
+
+/* Leaves: the writer waits for this reader no more. Wait-free. */
+CK_CC_INLINE static void ipc_cast_consumer_detach(struct ipc_cast_consumer *c)
+{
+    if (c->seat != NULL)
+        ipc_ring_leave_end_(c->seat, c->s.id);
+    (void)ipc_cast_consumer_end_(c, -EINVAL);
+}
+
+/* ------------------------------------------------------------------ broadcast: the writer's path
+ */
+
+/* Copies by words that are loaded and stored whole, where a consumer that is late may read while a
+ * producer writes, and drops what it read. Spelt out, as the compiler does not unroll them. */
+CK_CC_FORCE_INLINE static void ipc_ring_put_words_(unsigned char *slot, const void *message,
+                                                   size_t bytes)
+{
+    const unsigned char *from = (const unsigned char *)message;
+    uint64_t *to = (uint64_t *)(void *)slot, word;
+
+#define IPC_RING_PUT_(n)                                                                           \
+    do {                                                                                           \
+        memcpy(&word, from, n);                                                                    \
+        ck_pr_store_64(to++, word);                                                                \
+        from += n;                                                                                 \
+    } while (0)
+
+    for (; bytes >= 32; bytes -= 32) {
+        IPC_RING_PUT_(8);
+        IPC_RING_PUT_(8);
+        IPC_RING_PUT_(8);
+        IPC_RING_PUT_(8);
+    }
+    if (bytes & 16) {
+        IPC_RING_PUT_(8);
+        IPC_RING_PUT_(8);
+    }
+    if (bytes & 8)
+        IPC_RING_PUT_(8);
+    word = 0;
+    if (bytes & 7)
+        IPC_RING_PUT_(bytes & 7);
+#undef IPC_RING_PUT_
+}
+
+CK_CC_FORCE_INLINE static void ipc_ring_get_words_(void *message, unsigned char *slot, size_t bytes)
+{
+    unsigned char *to = (unsigned char *)message;
+    uint64_t *from = (uint64_t *)(void *)slot, word;
+
+#define IPC_RING_GET_(n)                                                                           \
+    do {                                                                                           \
+        word = ck_pr_load_64(from++);                                                              \
+        memcpy(to, &word, n);                                                                      \
+        to += n;                                                                                   \
+    } while (0)
+
+    for (; bytes >= 32; bytes -= 32) {
+        IPC_RING_GET_(8);
+        IPC_RING_GET_(8);
+        IPC_RING_GET_(8);
+        IPC_RING_GET_(8);
+    }
+    if (bytes & 16) {
+        IPC_RING_GET_(8);
+        IPC_RING_GET_(8);
+    }
+    if (bytes & 8)
+        IPC_RING_GET_(8);
+    if (bytes & 7)
+        IPC_RING_GET_(bytes & 7);
+#undef IPC_RING_GET_
+}
+
+/* A lossless writer has come as far as it knows to be free: looks how far the slowest reader is.
+ * Sets limit beyond tail and returns 0, or -EAGAIN, or why the handle is none. */
+CK_CC_INLINE static int ipc_cast_gate_(struct ipc_cast_producer *h)
+{
+    struct ipc_spsc_producer *p = &h->s;
+    struct ipc_cast_shared *r = h->ring;
+    uint64_t most = 0; /* that one is behind */
+    unsigned i, blocked = 0;
+    int ask;
+
+    if (p->error != 0)
+        return p->error;
+    ask = h->alive != NULL && h->refused % IPC_CAST_ASK_EVERY_ == IPC_CAST_ASK_FIRST_;
+    /* Without it a reader could begin here, and find the slots older than that. Partner: the load
+     * fence in ipc_cast_consume. */
+    ck_pr_fence_store();
+    ck_pr_store_64(&r->s.head, p->tail);
+    /* Without it we could miss the seat of one who joins, and he this tail. Partner: the fence in
+     * ipc_cast_consume. */
+    ck_pr_fence_store_load();
+    for (i = 0; i < IPC_CAST_SEATS; i++) {
+        uint64_t id = ck_pr_load_64(&r->id[i]), behind;
+
+        if (id == 0)
+            continue;
+        behind = p->tail - ck_pr_load_64(&r->seat[i].head);
+        if (behind <= p->mask)
+            most = behind > most ? behind : most;
+        else if (!ask || id == IPC_RING_ANYONE_ || h->alive(h->arg, id) != 0 ||
+                 !ck_pr_cas_64(&r->id[i], id, 0))
+            blocked = 1; /* also if it is further behind: it is about to say where it is */
+    }
+    if (blocked) {
+        h->refused++;
+        return -EAGAIN;
+    }
+    /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
+     * ipc_ring_leave_end_; the kernel, where that one was killed. */
+    ck_pr_fence_acquire();
+    h->refused = 0;
+    p->limit = p->tail - most + p->mask + 1;
+    return 0;
+}
+
+/* The next refusal asks the kernel. */
+CK_CC_INLINE static void ipc_cast_ask_(struct ipc_cast_producer *h)
+{
+    h->refused = IPC_CAST_ASK_FIRST_;
+}
+
+/* Is there room for a message? 0, or the errors of ipc_cast_push. */
+CK_CC_FORCE_INLINE static int ipc_cast_room_(struct ipc_cast_producer *h)
+{
+    return CK_CC_UNLIKELY(h->s.tail == h->s.limit) ? ipc_cast_gate_(h) : 0;
+}
+
+/* The slot to write next. Of a lossy one what is in it is no message from here on. */
+CK_CC_FORCE_INLINE static unsigned char *ipc_cast_begin_(const struct ipc_cast_producer *h,
+                                                         size_t stride)
+{
+    unsigned char *slot = ipc_spsc_next_(&h->s, h->s.tail, stride);
+
+    if (h->how == IPC_BROADCAST_LOSSY) {
+        ck_pr_store_64(ipc_ring_sequence_(slot, stride), IPC_CAST_BUSY_ | (h->s.tail + 1));
+        /* Without it a reader could read what we are about to write, and then find the sequence as
+         * it was. Partner: the load fence in ipc_cast_past_. */
+        ck_pr_fence_store();
+    }
+    return slot;
+}
+
+CK_CC_FORCE_INLINE static void ipc_cast_send_(struct ipc_cast_producer *h, unsigned char *slot,
+                                              size_t stride)
+{
+    ipc_spsc_send_(&h->s, slot, h->s.tail, stride);
+    if (h->how == IPC_BROADCAST_LOSSY)
+        ck_pr_store_64(&h->ring->s.head, h->s.tail);
+}
+
+CK_CC_FORCE_INLINE static int ipc_cast_push_(struct ipc_cast_producer *h, const void *message,
+                                             size_t bytes)
+{
+    size_t stride = ipc_ring_stride_(bytes);
+    unsigned char *slot;
+    int rc = ipc_cast_room_(h);
+
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    if (h->how == IPC_BROADCAST_LOSSLESS)
+        return ipc_spsc_push_(&h->s, message, bytes);
+    slot = ipc_cast_begin_(h, stride);
+    ipc_ring_put_words_(slot, message, bytes);
+    ipc_cast_send_(h, slot, stride);
+    return 0;
+}
+
+CK_CC_FORCE_INLINE static int64_t ipc_cast_push_n_(struct ipc_cast_producer *h,
+                                                   const void *messages, size_t bytes, size_t n)
+{
+    const unsigned char *m = (const unsigned char *)messages;
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < n && (rc = ipc_cast_push_(h, m + i * bytes, bytes)) == 0; i++)
+        ;
+    return i > 0 ? (int64_t)i : rc;
+}
+
+CK_CC_FORCE_INLINE static unsigned char *ipc_cast_claim_(struct ipc_cast_producer *h, size_t stride)
+{
+    return ipc_cast_room_(h) == 0 ? ipc_cast_begin_(h, stride) : NULL;
+}
+
+CK_CC_FORCE_INLINE static int ipc_cast_commit_(struct ipc_cast_producer *h, size_t stride)
+{
+    unsigned char *slot;
+
+    if (CK_CC_UNLIKELY(h->s.tail == h->s.limit))
+        return -EINVAL;
+    slot = ipc_ring_slot_(h->s.slots, h->s.mask, h->s.tail, stride);
+    if (h->how == IPC_BROADCAST_LOSSY &&
+        ck_pr_load_64(ipc_ring_sequence_(slot, stride)) != (IPC_CAST_BUSY_ | (h->s.tail + 1)))
+        return -EINVAL;
+    ipc_cast_send_(h, slot, stride);
+    return 0;
+}
+
+/*
+ * Copies one message in, for all readers. Wait-free, but that a lossless one asks the kernel, after
+ * 64 refusals in a row and then every 1024, whether those who hold it up are dead. Lossless: a
+ * reader that is slow or stopped lets it run full, a dead one until that. Lossy: readers cost
+ * nothing.
+ *
+ *   0
+ *   -EAGAIN    lossless: a reader is a whole capacity behind
+ *   -EMSGSIZE  bytes is not the message size
+ */
+CK_CC_INLINE static int ipc_cast_push(struct ipc_cast_producer *p, const void *message,
+                                      size_t bytes)
+{
+    return bytes == p->s.bytes || p->s.error != 0 ? ipc_cast_push_(p, message, bytes) : -EMSGSIZE;
+}
+
+/* Copies up to n messages in, as ipc_spsc_push_n; with the errors of ipc_cast_push. */
+CK_CC_INLINE static int64_t ipc_cast_push_n(struct ipc_cast_producer *p, const void *messages,
+                                            size_t bytes, size_t n)
+{
+    return bytes == p->s.bytes || p->s.error != 0 ? ipc_cast_push_n_(p, messages, bytes, n)
+                                                  : -EMSGSIZE;
+}
+
+/* Push without a copy, as ipc_spsc_claim, commit and cancel. Of a lossy one a claim, also one that
+ * is cancelled, takes the oldest message from those who have not read it. */
+CK_CC_INLINE static void *ipc_cast_claim(struct ipc_cast_producer *p)
+{
+    return ipc_cast_claim_(p, ipc_ring_stride_((size_t)p->s.bytes));
+}
+
+CK_CC_INLINE static int ipc_cast_commit(struct ipc_cast_producer *p)
+{
+    return ipc_cast_commit_(p, ipc_ring_stride_((size_t)p->s.bytes));
+}
+
+CK_CC_INLINE static void ipc_cast_cancel(struct ipc_cast_producer *p)
+{
+    (void)p;
+}
+
+/* 0, or why the handle is none. */
+CK_CC_INLINE static int ipc_cast_producer_error(const struct ipc_cast_producer *p)
+{
+    return p->s.error;
+}
+
+/* ------------------------------------------------------------------ broadcast: the readers' path
+ */
+
+/* A lossy reader finds another sequence in its slot than that of its message. Not there yet:
+ * -EAGAIN; or overwritten: -EOVERFLOW, and it goes on at the oldest that is whole; or -EBADMSG. */
+CK_CC_INLINE static int ipc_cast_why_(struct ipc_cast_consumer *h, uint64_t sequence)
+{
+    struct ipc_spsc_consumer *c = &h->s;
+    uint64_t end = sequence & ~IPC_CAST_BUSY_, laps = end - (c->head + 1), half, tail;
+
+    c->ready = c->head;
+    if (sequence == 0 || laps == 0 || laps == ~c->mask)
+        return -EAGAIN;
+    if ((laps & c->mask) != 0 || laps >= IPC_CAST_BUSY_)
+        return c->error = -EBADMSG;
+    tail = ck_pr_load_64(&c->ring->head);
+    /* Without it the slot that we go on with could be older than what sent us there. Partners: the
+     * store fences in ipc_cast_begin_ and ipc_spsc_send_. */
+    ck_pr_fence_load();
+    end = (int64_t)(tail - end) > 0 ? tail : end;
+    end += h->skip - (c->mask + 1);
+    h->missed += end - c->head;
+    c->head = c->ready = end;
+    c->idle = 0;
+    half = (c->mask + 1) / 2;
+    h->skip = 2 * h->skip + 1 < half ? 2 * h->skip + 1 : half;
+    return -EOVERFLOW;
+}
+
+/* Is there a message to read? 0, or the errors of ipc_cast_pop. */
+CK_CC_FORCE_INLINE static int ipc_cast_look_(struct ipc_cast_consumer *h, size_t stride)
+{
+    struct ipc_spsc_consumer *c = &h->s;
+    int rc;
+
+    if (CK_CC_LIKELY(c->head != c->ready))
+        return 0;
+    if (CK_CC_UNLIKELY(h->owed)) {
+        h->owed = 0;
+        return -EOVERFLOW;
+    }
+    rc = ipc_spsc_look_(c, stride);
+    if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL)
+        rc = ipc_cast_why_(h, ck_pr_load_64(ipc_ring_sequence_(
+                                  ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride)));
+    return rc;
+}
+
+/* A lossy reader has read its message. 0, or -EOVERFLOW: part of that may have been the next. */
+CK_CC_FORCE_INLINE static int ipc_cast_past_(struct ipc_cast_consumer *h, unsigned char *slot,
+                                             size_t stride)
+{
+    uint64_t sequence;
+
+    /* Without it the sequence could be older than what we have read. Partner: the store fence in
+     * ipc_cast_begin_. */
+    ck_pr_fence_load();
+    sequence = ck_pr_load_64(ipc_ring_sequence_(slot, stride));
+    if (CK_CC_UNLIKELY(sequence != h->s.head + 1))
+        return ipc_cast_why_(h, sequence);
+    h->s.head++;
+    h->skip = 0;
+    return 0;
+}
+
+CK_CC_FORCE_INLINE static int ipc_cast_take_(struct ipc_cast_consumer *h, void *message,
+                                             size_t bytes, int *published)
+{
+    size_t stride = ipc_ring_stride_(bytes);
+    unsigned char *slot;
+    int rc;
+
+    if (h->how == IPC_BROADCAST_LOSSLESS)
+        return ipc_spsc_take_(&h->s, message, bytes, published);
+    rc = ipc_cast_look_(h, stride);
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    slot = ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride);
+    ipc_ring_get_words_(message, slot, bytes);
+    return ipc_cast_past_(h, slot, stride);
+}
+
+CK_CC_FORCE_INLINE static int64_t ipc_cast_pop_n_(struct ipc_cast_consumer *h, void *messages,
+                                                  size_t bytes, size_t n)
+{
+    unsigned char *m = (unsigned char *)messages;
+    int rc = 0, published;
+    size_t i;
+
+    for (i = 0; i < n && (rc = ipc_cast_take_(h, m + i * bytes, bytes, &published)) == 0; i++)
+        ;
+    h->owed |= i > 0 && rc == -EOVERFLOW;
+    return i > 0 ? (int64_t)i : rc;
+}
+
+CK_CC_FORCE_INLINE static const void *ipc_cast_peek_(struct ipc_cast_consumer *h, size_t stride)
+{
+    return ipc_cast_look_(h, stride) == 0 ? ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride)
+                                          : NULL;
+}
+
+CK_CC_FORCE_INLINE static int ipc_cast_release_(struct ipc_cast_consumer *h, size_t stride)
+{
+    if (h->s.head == h->s.ready)
+        return -EINVAL;
+    if (h->how == IPC_BROADCAST_LOSSY)
+        return ipc_cast_past_(h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride), stride);
+    (void)ipc_spsc_release_(&h->s);
+    return 0;
+}
+
+/*
+ * Copies the next message out. Wait-free, and holds back at times, as ipc_spsc_pop. Other readers
+ * do not matter; a writer that is stopped or dead lets it run empty.
+ *
+ *   0
+ *   -EAGAIN     there is none yet
+ *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
+ *               call goes on, ipc_cast_missed says how many were left out in all. That is at the
+ *               oldest message still whole; after losses in a row up to half the capacity newer, or
+ *               a fast writer would be faster again for ever.
+ *   -EMSGSIZE   bytes is not the message size
+ *   -EBADMSG    the shared memory is corrupt; sticks
+ */
+CK_CC_INLINE static int ipc_cast_pop(struct ipc_cast_consumer *c, void *message, size_t bytes)
+{
+    int published;
+
+    return bytes == c->s.bytes || c->s.error != 0 ? ipc_cast_take_(c, message, bytes, &published)
+                                                  : -EMSGSIZE;
+}
+
+/* Copies up to n messages out, as ipc_spsc_pop_n; with the errors of ipc_cast_pop. They are in a
+ * row: a loss ends the call, and is told by the next. */
+CK_CC_INLINE static int64_t ipc_cast_pop_n(struct ipc_cast_consumer *c, void *messages,
+                                           size_t bytes, size_t n)
+{
+    return bytes == c->s.bytes || c->s.error != 0 ? ipc_cast_pop_n_(c, messages, bytes, n)
+                                                  : -EMSGSIZE;
+}
+
+/*
+ * Pop without a copy: peek gives the next message in place, or NULL: there is none, or the writer
+ * overwrote it (peek again: ipc_cast_missed has grown), or ipc_cast_consumer_error. Of a lossless
+ * one it stays as it is until released. Of a lossy one it may change while it is read: read, then
+ * release, and use what was read only if that returns 0. All wait-free.
+ */
+CK_CC_INLINE static const void *ipc_cast_peek(struct ipc_cast_consumer *c)
+{
+    return ipc_cast_peek_(c, ipc_ring_stride_((size_t)c->s.bytes));
+}
+
+/* Done with the peeked message. 0; -EINVAL when nothing can have been peeked; lossy: -EOVERFLOW, it
+ * was overwritten meanwhile, as of ipc_cast_pop. */
+CK_CC_INLINE static int ipc_cast_release(struct ipc_cast_consumer *c)
+{
+    return ipc_cast_release_(c, ipc_ring_stride_((size_t)c->s.bytes));
+}
+
+/* How many messages this reader has missed since it attached. Exact: what it was given and what it
+ * missed are all that were sent, up to the last it was given. Wait-free. */
+CK_CC_INLINE static uint64_t ipc_cast_missed(const struct ipc_cast_consumer *c)
+{
+    return c->missed;
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt. */
+CK_CC_INLINE static int ipc_cast_consumer_error(const struct ipc_cast_consumer *c)
+{
+    return c->s.error;
+}
+
 /* ------------------------------------------------------------------ many at an end: layout */
 
 #define IPC_MPMC_TYPE 0x636d706du                   /* "mpmc" */
@@ -1835,67 +2528,6 @@ CK_CC_INLINE static int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, uns
     return -ESTALE;
 }
 
-/* Copy by words that are loaded and stored whole: a consumer that came late may be reading them
- * while we write, and drops what it read. Spelt out, as the compiler does not unroll them. */
-CK_CC_FORCE_INLINE static void ipc_mpmc_put_(unsigned char *slot, const void *message, size_t bytes)
-{
-    const unsigned char *from = (const unsigned char *)message;
-    uint64_t *to = (uint64_t *)(void *)slot, word;
-
-#define IPC_MPMC_PUT_(n)                                                                           \
-    do {                                                                                           \
-        memcpy(&word, from, n);                                                                    \
-        ck_pr_store_64(to++, word);                                                                \
-        from += n;                                                                                 \
-    } while (0)
-
-    for (; bytes >= 32; bytes -= 32) {
-        IPC_MPMC_PUT_(8);
-        IPC_MPMC_PUT_(8);
-        IPC_MPMC_PUT_(8);
-        IPC_MPMC_PUT_(8);
-    }
-    if (bytes & 16) {
-        IPC_MPMC_PUT_(8);
-        IPC_MPMC_PUT_(8);
-    }
-    if (bytes & 8)
-        IPC_MPMC_PUT_(8);
-    word = 0;
-    if (bytes & 7)
-        IPC_MPMC_PUT_(bytes & 7);
-#undef IPC_MPMC_PUT_
-}
-
-CK_CC_FORCE_INLINE static void ipc_mpmc_get_(void *message, unsigned char *slot, size_t bytes)
-{
-    unsigned char *to = (unsigned char *)message;
-    uint64_t *from = (uint64_t *)(void *)slot, word;
-
-#define IPC_MPMC_GET_(n)                                                                           \
-    do {                                                                                           \
-        word = ck_pr_load_64(from++);                                                              \
-        memcpy(to, &word, n);                                                                      \
-        to += n;                                                                                   \
-    } while (0)
-
-    for (; bytes >= 32; bytes -= 32) {
-        IPC_MPMC_GET_(8);
-        IPC_MPMC_GET_(8);
-        IPC_MPMC_GET_(8);
-        IPC_MPMC_GET_(8);
-    }
-    if (bytes & 16) {
-        IPC_MPMC_GET_(8);
-        IPC_MPMC_GET_(8);
-    }
-    if (bytes & 8)
-        IPC_MPMC_GET_(8);
-    if (bytes & 7)
-        IPC_MPMC_GET_(bytes & 7);
-#undef IPC_MPMC_GET_
-}
-
 CK_CC_FORCE_INLINE static void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t position,
                                               size_t stride)
 {
@@ -2025,7 +2657,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const 
         m->next = p + 1;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
             ipc_mpmc_hint_(m, &m->ring->tail);
-        ipc_mpmc_put_(ipc_mpmc_slot_(m, p, stride), message, bytes);
+        ipc_ring_put_words_(ipc_mpmc_slot_(m, p, stride), message, bytes);
         if (CK_CC_LIKELY(ipc_mpmc_publish_(m, p, claimed, stride) == 0)) {
             if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not before: a successor begins there */
                 ipc_mpmc_hint_(m, &m->ring->tail);
@@ -2061,7 +2693,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h,
         for (i = 0; i < (unsigned)run; i++) {
             if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_ASK_)
                 ipc_mpmc_lead_(m, p + i + IPC_MPMC_ASK_, stride);
-            ipc_mpmc_put_(ipc_mpmc_slot_(m, p + i, stride), from + (done + i) * bytes, bytes);
+            ipc_ring_put_words_(ipc_mpmc_slot_(m, p + i, stride), from + (done + i) * bytes, bytes);
         }
         if (ipc_mpmc_commit_run_(m, p, (unsigned)run, stride) == 0)
             done += (unsigned)run;
@@ -2282,7 +2914,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *m
         /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_publish_ and
          * ipc_mpmc_commit_run_. */
         ck_pr_fence_load();
-        ipc_mpmc_get_(message, ipc_mpmc_slot_(m, p, stride), bytes);
+        ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
         /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_. */
         ck_pr_fence_release();
         free = (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_LAP_;
@@ -2309,7 +2941,7 @@ CK_CC_INLINE static unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned cha
     for (i = 0; i < run; i++) {
         if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_ASK_)
             ipc_mpmc_lead_(m, p + i + IPC_MPMC_ASK_, stride);
-        ipc_mpmc_get_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
+        ipc_ring_get_words_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
     }
     taken = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
     if (!ck_pr_cas_64(at, word, taken))
@@ -3464,7 +4096,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     IPC_SPSC_TYPED_(NAME, TYPE)                                                                    \
     IPC_RING_PASTE_(IPC_SPSC_SLEEP_, IPC_NOTIFY_H)                                                 \
     (NAME, TYPE) IPC_RING_PASTE_(IPC_RING_SEGMENT_, IPC_SHM_H)(NAME, IPC_SPSC_TYPE, raw.mask,      \
-                                                               IPC_SPSC_MAP_)
+                                                               IPC_SPSC_MAP_, IPC_SPSC_HOW_)
 
 #define IPC_SPSC_TYPED_(NAME, TYPE)                                                                \
     IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
@@ -3752,7 +4384,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     IPC_STREAM_TYPED_(NAME, TYPE)                                                                  \
     IPC_RING_PASTE_(IPC_STREAM_SLEEP_, IPC_NOTIFY_H)                                               \
     (NAME, TYPE) IPC_RING_PASTE_(IPC_RING_SEGMENT_, IPC_SHM_H)(NAME, IPC_STREAM_TYPE, raw.s.mask,  \
-                                                               IPC_STREAM_MAP_)
+                                                               IPC_STREAM_MAP_, IPC_SPSC_HOW_)
 
 #define IPC_STREAM_TYPED_(NAME, TYPE)                                                              \
     struct NAME##_producer {                                                                       \
@@ -4045,6 +4677,133 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     }
 
 /*
+ * IPC_BROADCAST(NAME, TYPE) makes the same for one writer, struct NAME_producer, whose messages
+ * every reader, struct NAME_consumer, sees: NAME_init(mem, size, capacity, how) and so on, as the
+ * calls of ipc_cast_ above. With ipc_shm.h it also makes
+ *
+ *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
+ *                   unsigned how)
+ *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
+ *       As IPC_SPSC's; -EPROTO also when it is there with another `how`.
+ *
+ * and with ipc_notify.h the calls that sleep, as IPC_SPSC's, with these differences:
+ *
+ *   - NAME_send and NAME_producer_wait end with room or the deadline: whoever comes or goes. A
+ *     reader of the segment that is killed is left out within 10 ms. Those of a lossy one never
+ *     wait.
+ *   - NAME_recv and NAME_consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
+ */
+#define IPC_BROADCAST(NAME, TYPE)                                                                  \
+    IPC_CAST_TYPED_(NAME, TYPE)                                                                    \
+    IPC_RING_PASTE_(IPC_CAST_SLEEP_, IPC_NOTIFY_H)                                                 \
+    (NAME, TYPE) IPC_RING_PASTE_(IPC_RING_SEGMENT_, IPC_SHM_H)(NAME, IPC_CAST_TYPE, raw.s.mask,    \
+                                                               IPC_SPSC_MAP_, IPC_CAST_HOW_)
+
+#define IPC_CAST_TYPED_(NAME, TYPE)                                                                \
+    IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
+    struct NAME##_producer {                                                                       \
+        struct ipc_cast_producer raw;                                                              \
+        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
+    };                                                                                             \
+    struct NAME##_consumer {                                                                       \
+        struct ipc_cast_consumer raw;                                                              \
+        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
+    };                                                                                             \
+    CK_CC_INLINE static int NAME##_producer_end_(struct NAME##_producer *p, int rc)                \
+    {                                                                                              \
+        memset(p, 0, sizeof *p);                                                                   \
+        return ipc_cast_producer_end_(&p->raw, rc);                                                \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_end_(struct NAME##_consumer *c, int rc)                \
+    {                                                                                              \
+        memset(c, 0, sizeof *c);                                                                   \
+        return ipc_cast_consumer_end_(&c->raw, rc);                                                \
+    }                                                                                              \
+    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
+    {                                                                                              \
+        return ipc_cast_footprint(sizeof(TYPE), capacity);                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t capacity, unsigned how)   \
+    {                                                                                              \
+        return ipc_cast_init(mem, size, sizeof(TYPE), capacity, how);                              \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_produce(struct NAME##_producer *p, void *mem, size_t size,      \
+                                           struct ipc_peer *me)                                    \
+    {                                                                                              \
+        int rc = ipc_cast_produce(&p->raw, mem, size, sizeof(TYPE), me);                           \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_CAST_HANG_, IPC_NOTIFY_H)(p, consumer, data) return rc;                \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consume(struct NAME##_consumer *c, void *mem, size_t size,      \
+                                           struct ipc_peer *me)                                    \
+    {                                                                                              \
+        int rc = ipc_cast_consume(&c->raw, mem, size, sizeof(TYPE), me);                           \
+                                                                                                   \
+        IPC_RING_PASTE_(IPC_CAST_HANG_, IPC_NOTIFY_H)(c, producer, space) return rc;               \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const TYPE *message)            \
+    {                                                                                              \
+        return ipc_cast_push_(&p->raw, message, sizeof(TYPE));                                     \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages,     \
+                                              size_t n)                                            \
+    {                                                                                              \
+        return ipc_cast_push_n_(&p->raw, messages, sizeof(TYPE), n);                               \
+    }                                                                                              \
+    CK_CC_INLINE static TYPE *NAME##_claim(struct NAME##_producer *p)                              \
+    {                                                                                              \
+        return (TYPE *)(void *)ipc_cast_claim_(&p->raw, ipc_ring_stride_(sizeof(TYPE)));           \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p)                               \
+    {                                                                                              \
+        return ipc_cast_commit_(&p->raw, ipc_ring_stride_(sizeof(TYPE)));                          \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
+    {                                                                                              \
+        ipc_cast_cancel(&p->raw);                                                                  \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_error(const struct NAME##_producer *p)                 \
+    {                                                                                              \
+        return ipc_cast_producer_error(&p->raw);                                                   \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_producer_detach(struct NAME##_producer *p)                     \
+    {                                                                                              \
+        ipc_cast_producer_detach(&p->raw);                                                         \
+        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(p)                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                   \
+    {                                                                                              \
+        int published;                                                                             \
+                                                                                                   \
+        return ipc_cast_take_(&c->raw, message, sizeof(TYPE), &published);                         \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)  \
+    {                                                                                              \
+        return ipc_cast_pop_n_(&c->raw, messages, sizeof(TYPE), n);                                \
+    }                                                                                              \
+    CK_CC_INLINE static const TYPE *NAME##_peek(struct NAME##_consumer *c)                         \
+    {                                                                                              \
+        return (const TYPE *)ipc_cast_peek_(&c->raw, ipc_ring_stride_(sizeof(TYPE)));              \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c)                              \
+    {                                                                                              \
+        return ipc_cast_release_(&c->raw, ipc_ring_stride_(sizeof(TYPE)));                         \
+    }                                                                                              \
+    CK_CC_INLINE static uint64_t NAME##_missed(const struct NAME##_consumer *c)                    \
+    {                                                                                              \
+        return ipc_cast_missed(&c->raw);                                                           \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_error(const struct NAME##_consumer *c)                 \
+    {                                                                                              \
+        return ipc_cast_consumer_error(&c->raw);                                                   \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_consumer_detach(struct NAME##_consumer *c)                     \
+    {                                                                                              \
+        ipc_cast_consumer_detach(&c->raw);                                                         \
+        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(c)                                         \
+    }
+
+/*
  * How a ring finds a segment or a notifier while no header includes another: the include guards of
  * ipc_shm.h and ipc_notify.h have the value 1, and pasting one picks the macro that uses its calls.
  * Where it was never included its name stays as it is and picks the macro that makes nothing.
@@ -4058,8 +4817,10 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 #define IPC_RING_POST_IPC_NOTIFY_H(end)
 #define IPC_RING_UNHANG_IPC_NOTIFY_H(end)
 #define IPC_STREAM_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
+#define IPC_CAST_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
 #define IPC_SPSC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
 #define IPC_STREAM_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
+#define IPC_CAST_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
 #define IPC_MPMC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
 #define IPC_CALL_HANG_CLIENT_IPC_NOTIFY_H(c)
 #define IPC_CALL_HANG_SERVER_IPC_NOTIFY_H(s)
@@ -4090,6 +4851,12 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     IPC_RING_HANG_(end, end->raw.s.ring, at_the_other)                                             \
     if (rc == 0)                                                                                   \
         (void)ipc_notify_post(&end->bell);
+#define IPC_CAST_HANG_1(end, at_the_other, bell)                                                   \
+    IPC_RING_HANG_(end, end->raw.s.ring, at_the_other)                                             \
+    if (rc == 0) {                                                                                 \
+        (void)ipc_notify_post(&end->bell);                                                         \
+        ipc_notify_watch_anyone(&end->space);                                                      \
+    }
 #define IPC_MPMC_HANG_1(end, at_the_other, bell)                                                   \
     IPC_RING_HANG_(end, end->raw.m.ring, at_the_other)                                             \
     if (rc == 0) {                                                                                 \
@@ -4190,6 +4957,81 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         }                                                                                          \
         if (CK_CC_UNLIKELY(published)) {                                                           \
             c->told = c->raw.published;                                                            \
+            (void)ipc_notify_post(&c->space);                                                      \
+        }                                                                                          \
+        return rc;                                                                                 \
+    }
+
+#define IPC_CAST_SLEEP_1(NAME, TYPE)                                                               \
+    CK_CC_INLINE static struct ipc_notify *NAME##_producer_bell(struct NAME##_producer *p)         \
+    {                                                                                              \
+        return &p->space;                                                                          \
+    }                                                                                              \
+    CK_CC_INLINE static struct ipc_notify *NAME##_consumer_bell(struct NAME##_consumer *c)         \
+    {                                                                                              \
+        return &c->data;                                                                           \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_post(struct NAME##_producer *p)                        \
+    {                                                                                              \
+        return ipc_notify_post(&p->data);                                                          \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_post(struct NAME##_consumer *c)                        \
+    {                                                                                              \
+        if (c->raw.s.at != NULL && c->raw.s.head != c->raw.s.published)                            \
+            ipc_spsc_publish_(&c->raw.s);                                                          \
+        c->told = c->raw.s.published;                                                              \
+        return ipc_notify_post(&c->space);                                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_look_(struct NAME##_producer *p)                       \
+    {                                                                                              \
+        int rc;                                                                                    \
+                                                                                                   \
+        if (ipc_notify_anyone_died(&p->space))                                                     \
+            ipc_cast_ask_(&p->raw);                                                                \
+        rc = ipc_cast_room_(&p->raw);                                                              \
+        return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_look_(struct NAME##_consumer *c)                       \
+    {                                                                                              \
+        int rc = ipc_cast_look_(&c->raw, ipc_ring_stride_(sizeof(TYPE)));                          \
+                                                                                                   \
+        if (rc != -EAGAIN)                                                                         \
+            return rc == 0 ? 1 : rc;                                                               \
+        /* What was read is published when it runs dry: the writer may wait for it. */             \
+        return c->told != c->raw.s.published ? NAME##_consumer_post(c) : 0;                        \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_producer_wait(struct NAME##_producer *p, int64_t deadline)      \
+    {                                                                                              \
+        IPC_RING_WAIT_(p, p->raw.s, space, consumer, NAME##_producer_look_(p));                    \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)      \
+    {                                                                                              \
+        IPC_RING_WAIT_(c, c->raw.s, data, producer, NAME##_consumer_look_(c));                     \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_send(struct NAME##_producer *p, const TYPE *message,      \
+                                              int64_t deadline)                                    \
+    {                                                                                              \
+        int rc = NAME##_push(p, message);                                                          \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+            rc = NAME##_producer_wait(p, deadline);                                                \
+            rc = rc != 0 ? rc : NAME##_push(p, message);                                           \
+        }                                                                                          \
+        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(p->raw.s.ring->data_bell)))                \
+            (void)ipc_notify_post(&p->data);                                                       \
+        return rc;                                                                                 \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_recv(struct NAME##_consumer *c, TYPE *message,            \
+                                              int64_t deadline)                                    \
+    {                                                                                              \
+        int published = 0, rc = ipc_cast_take_(&c->raw, message, sizeof(TYPE), &published);        \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+            rc = NAME##_consumer_wait(c, deadline);                                                \
+            rc = rc != 0 ? rc : ipc_cast_take_(&c->raw, message, sizeof(TYPE), &published);        \
+        }                                                                                          \
+        if (CK_CC_UNLIKELY(published)) {                                                           \
+            c->told = c->raw.s.published;                                                          \
             (void)ipc_notify_post(&c->space);                                                      \
         }                                                                                          \
         return rc;                                                                                 \
@@ -4538,17 +5380,21 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     if (end->raw.s.twice)                                                                          \
         ipc_shm_unmap_twice(end->raw.s.data, (size_t)((end->raw.s.mask + 1) * end->raw.s.bytes));
 
-#define IPC_RING_SEGMENT_IPC_SHM_H(NAME, KIND, MASK, MAP)
-#define IPC_RING_SEGMENT_1(NAME, KIND, MASK, MAP)                                                  \
+/* What create has besides where a ring is made in more than one way. */
+#define IPC_SPSC_HOW_(...)
+#define IPC_CAST_HOW_(...) __VA_ARGS__
+
+#define IPC_RING_SEGMENT_IPC_SHM_H(NAME, KIND, MASK, MAP, HOW)
+#define IPC_RING_SEGMENT_1(NAME, KIND, MASK, MAP, HOW)                                             \
     CK_CC_INLINE static int NAME##_create(struct NAME##_producer *p, struct ipc_shm *seg,          \
-                                          const char *name, uint64_t capacity)                     \
+                                          const char *name, uint64_t capacity HOW(, unsigned how)) \
     {                                                                                              \
         size_t size = NAME##_footprint(capacity);                                                  \
         struct ipc_shm_object object;                                                              \
         int rc = ipc_shm_make(seg, name, KIND, size, &object);                                     \
                                                                                                    \
         if (rc == 0) {                                                                             \
-            rc = NAME##_init(object.mem, object.size, capacity);                                   \
+            rc = NAME##_init(object.mem, object.size, capacity HOW(, how));                        \
             rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
         } else if (rc == -EEXIST) {                                                                \
             rc = ipc_shm_find(seg, name, KIND, &object);                                           \
@@ -4558,12 +5404,12 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         rc = NAME##_produce(p, object.mem, object.size, ipc_shm_peer(seg));                        \
         if (rc != 0)                                                                               \
             return rc;                                                                             \
-        if (p->MASK + 1 == capacity) {                                                             \
+        if (p->MASK + 1 == capacity HOW(&&p->raw.how == how)) {                                    \
             MAP(p, seg)                                                                            \
             return 0;                                                                              \
         }                                                                                          \
-        rc = ipc_ring_refuse_(ipc_shm_peer(seg), -EPROTO, "capacity differs; slots", p->MASK + 1,  \
-                              capacity);                                                           \
+        rc = ipc_ring_refuse_(ipc_shm_peer(seg), -EPROTO, "capacity, or kind, differs; slots",     \
+                              p->MASK + 1, capacity);                                              \
         NAME##_producer_detach(p);                                                                 \
         return rc;                                                                                 \
     }                                                                                              \

@@ -35,6 +35,8 @@ IPC_MPMC(mpmc, struct message)
 IPC_MPSC(mpsc, struct message)
 IPC_SPMC(spmc, struct message)
 IPC_STREAM(stream, struct message)
+IPC_BROADCAST(lossless, struct message)
+IPC_BROADCAST(lossy, struct message)
 
 /* Of a stream, one element at a time. */
 #define stream_push(p, m) stream_push_all(p, m, 1)
@@ -72,6 +74,8 @@ union producer {
     struct mpsc_producer mpsc;
     struct spmc_producer spmc;
     struct stream_producer stream;
+    struct lossless_producer lossless;
+    struct lossy_producer lossy;
 };
 union consumer {
     struct spsc_consumer spsc;
@@ -79,7 +83,13 @@ union consumer {
     struct mpsc_consumer mpsc;
     struct spmc_consumer spmc;
     struct stream_consumer stream;
+    struct lossless_consumer lossless;
+    struct lossy_consumer lossy;
 };
+
+/* Of broadcasts, whose consumers all see every message, in place of one_consumer: the producer
+ * waits for who is stopped, or does not. */
+enum { EACH = 2, EACH_LOSSY = 3 };
 
 struct kind {
     const char *name;
@@ -138,9 +148,11 @@ KIND(mpmc, 0, 0, mpmc_init(mem, SIZE, CAPACITY, how), mpmc_producer_recover(&p->
 KIND(mpsc, 0, 1, mpsc_init(mem, SIZE, CAPACITY, how), mpsc_producer_recover(&p->mpsc, 0))
 KIND(spmc, 1, 0, spmc_init(mem, SIZE, CAPACITY, how), spmc_producer_recover(&p->spmc, 0))
 KIND(stream, 1, 1, stream_init(mem, SIZE, CAPACITY), 0)
+KIND(lossless, 1, EACH, lossless_init(mem, SIZE, CAPACITY, IPC_BROADCAST_LOSSLESS), 0)
+KIND(lossy, 1, EACH_LOSSY, lossy_init(mem, SIZE, CAPACITY, IPC_BROADCAST_LOSSY), 0)
 
-static const struct kind *const kinds[] = {&spsc_kind, &mpmc_kind, &mpsc_kind, &spmc_kind,
-                                           &stream_kind};
+static const struct kind *const kinds[] = {&spsc_kind,   &mpmc_kind,     &mpsc_kind, &spmc_kind,
+                                           &stream_kind, &lossless_kind, &lossy_kind};
 
 /* ------------------------------------------------------------------ what the child does */
 
@@ -275,6 +287,12 @@ static void operate(void)
         seen = k->peek(&c);
         if (seen == NULL)
             break;
+        if (k->one_consumer == EACH_LOSSY) { /* nothing is known of it before */
+            m[0] = *seen;
+            if (k->release(&c) == 0)
+                take(m);
+            break;
+        }
         take(seen);
         ck_pr_store_64(&out->held, 1);
         if (k->release(&c) != 0)
@@ -344,7 +362,7 @@ static void receive_one(void)
 
     if (rc == 0)
         receive(&m);
-    else if (rc != -EAGAIN)
+    else if (rc != -EAGAIN && (rc != -EOVERFLOW || now.k->one_consumer != EACH_LOSSY))
         errx(1, "pop: %s", strerror(-rc));
 }
 
@@ -443,7 +461,9 @@ static void bury(void)
 /* As many as the killed one may have had in hand, where nobody gets them again. */
 static unsigned may_be_missing(void)
 {
-    if (now.how != KILL)
+    if (now.k->one_consumer == EACH_LOSSY)
+        return (unsigned)lossy_missed(&we.c.lossy);
+    if (now.how != KILL || now.k->one_consumer == EACH)
         return 0;
     if (now.op == POP_N)
         return BATCH;
@@ -467,10 +487,12 @@ static void account(void)
     }
     for (i = 0; i < we.sent; i++)
         missing += !we.seen[i];
+    for (i = 0; i < out->sent && now.k->one_consumer == EACH_LOSSY; i++)
+        missing += !we.seen_child[i];
     if (missing > may_be_missing())
         fail("missing messages:", missing);
     for (i = 0; i < BATCH; i++) {
-        if (i < out->sent && !we.seen_child[i])
+        if (i < out->sent && !we.seen_child[i] && now.k->one_consumer != EACH_LOSSY)
             fail("missing of the child: message", i);
         if (i >= out->sent && we.seen_child[i] && now.how == STOP)
             fail("not sent, but there: message of the child", i);
@@ -480,12 +502,15 @@ static void account(void)
 /* Only one may be at the end that the child takes. */
 static int sole(void)
 {
-    return produces(now.op) ? now.k->one_producer : now.k->one_consumer;
+    return produces(now.op) ? now.k->one_producer : now.k->one_consumer == 1;
 }
 
 /* A ring in its second lap, and a child that is about to operate on it. */
 static void begin(void)
 {
+    /* A reader sees what is sent after it has come. */
+    int late = !produces(now.op) && now.k->one_consumer >= EACH;
+
     memset(out, 0, sizeof *out);
     memset(&we, 0, sizeof we);
     we.again = now.again && now.how == KILL && now.op == PEEK;
@@ -496,7 +521,8 @@ static void begin(void)
         send_one();
         receive_one();
     }
-    send_some(now.fill);
+    if (!late)
+        send_some(now.fill);
     if (sole() && produces(now.op)) {
         now.k->producer_detach(&we.p);
         we.producing = 0;
@@ -512,12 +538,17 @@ static void begin(void)
         operate();
     }
     (void)wait_for_child();
+    if (late)
+        send_some(now.fill);
 }
 
 /* While the child is stopped or dead. */
 static void go_on(void)
 {
-    if (now.how == KILL || !sole()) {
+    if (now.how == STOP && !produces(now.op) && now.k->one_consumer == EACH) {
+        send_some(2 * CAPACITY);
+        drain();
+    } else if (now.how == KILL || !sole()) {
         attach_us();
         laps();
     } else if (produces(now.op)) {

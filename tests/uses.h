@@ -111,6 +111,51 @@ int64_t use_stream(void *mem, size_t size, struct ipc_peer *me)
     return n + use_odd_stream_push_all(&op, &odd, 1);
 }
 
+IPC_BROADCAST(use_news, struct use_tick)
+IPC_BROADCAST(use_odd_news, struct use_odd)
+
+int64_t use_broadcast(void *mem, size_t size, struct ipc_peer *me);
+int64_t use_broadcast(void *mem, size_t size, struct ipc_peer *me)
+{
+    struct ipc_cast_producer p;
+    struct ipc_cast_consumer c;
+    struct use_news_producer np;
+    struct use_news_consumer nc;
+    struct use_odd_news_producer op;
+    struct use_tick t[2];
+    struct use_odd odd;
+    int64_t n = 0;
+
+    memset(t, 0, sizeof t);
+    memset(&odd, 0, sizeof odd);
+    n += ipc_cast_init(mem, size, 8, 4, IPC_BROADCAST_LOSSY) + (int64_t)ipc_cast_footprint(8, 4);
+    n += ipc_cast_produce(&p, mem, size, 8, me) + ipc_cast_consume(&c, mem, size, 8, me);
+    n += ipc_cast_push(&p, &n, 8) + ipc_cast_push_n(&p, &n, 8, 1);
+    n += ipc_cast_claim(&p) != NULL ? ipc_cast_commit(&p) : 0;
+    ipc_cast_cancel(&p);
+    n += ipc_cast_pop(&c, &n, 8) + ipc_cast_pop_n(&c, &n, 8, 1);
+    n += ipc_cast_peek(&c) != NULL ? ipc_cast_release(&c) : 0;
+    n += ipc_cast_producer_error(&p) + ipc_cast_consumer_error(&c);
+    n += (int64_t)ipc_cast_missed(&c);
+    ipc_cast_producer_detach(&p);
+    ipc_cast_consumer_detach(&c);
+    n += use_news_init(mem, use_news_footprint(4), 4, IPC_BROADCAST_LOSSLESS);
+    n += use_news_produce(&np, mem, size, me) + use_news_consume(&nc, mem, size, me);
+    n += use_news_push(&np, t) + use_news_push_n(&np, t, 2);
+    if (use_news_claim(&np) != NULL)
+        n += use_news_commit(&np);
+    use_news_cancel(&np);
+    n += use_news_pop(&nc, t) + use_news_pop_n(&nc, t, 2);
+    if (use_news_peek(&nc) != NULL)
+        n += use_news_release(&nc);
+    n += use_news_producer_error(&np) + use_news_consumer_error(&nc);
+    n += (int64_t)use_news_missed(&nc);
+    use_news_producer_detach(&np);
+    use_news_consumer_detach(&nc);
+    n += use_odd_news_produce(&op, mem, size, me);
+    return n + use_odd_news_push(&op, &odd);
+}
+
 IPC_MPMC(use_jobs, struct use_tick)
 IPC_MPSC(use_logs, struct use_odd)
 IPC_SPMC(use_feeds, struct use_tick)
@@ -286,6 +331,19 @@ int64_t use_stream_sleep(struct use_bytes_producer *p, struct use_bytes_consumer
     return rc;
 }
 
+int use_broadcast_sleep(struct use_news_producer *p, struct use_news_consumer *c);
+int use_broadcast_sleep(struct use_news_producer *p, struct use_news_consumer *c)
+{
+    struct use_tick t = {0, 0};
+    int rc = use_news_send(p, &t, IPC_NOW) + use_news_recv(c, &t, IPC_FOREVER);
+
+    rc += use_news_producer_wait(p, IPC_NOW) + use_news_consumer_wait(c, IPC_NOW);
+    rc += use_news_producer_post(p) + use_news_consumer_post(c);
+    ipc_notify_policy(use_news_producer_bell(p), 0, 0);
+    ipc_notify_policy(use_news_consumer_bell(c), 0, 0);
+    return rc;
+}
+
 int use_many_sleep(struct use_jobs_producer *p, struct use_jobs_consumer *c);
 int use_many_sleep(struct use_jobs_producer *p, struct use_jobs_consumer *c)
 {
@@ -325,7 +383,11 @@ int use_both(struct ipc_shm *seg)
     struct use_jobs_consumer jc;
     struct use_bytes_producer bp;
     struct use_bytes_consumer bc;
+    struct use_news_producer np;
+    struct use_news_consumer nc;
 
+    if (use_news_create(&np, seg, "news", 4, IPC_BROADCAST_LOSSY) + use_news_open(&nc, seg, "news"))
+        return 1;
     if (use_bytes_create(&bp, seg, "bytes", 4096) + use_bytes_open(&bc, seg, "bytes") != 0)
         return 1;
     struct use_calls_client cc;

@@ -79,7 +79,7 @@ static uint64_t tsan_key_[TSAN_KEYS_];
 
 /* Loads since the last acquire fence; the oldest are forgotten, which could only be a false alarm.
  */
-#define TSAN_SEEN_ 64u
+#define TSAN_SEEN_ 256u /* more than a gate of broadcasts looks at */
 
 static __thread struct {
     void *seen[TSAN_SEEN_];

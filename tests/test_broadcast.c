@@ -1,0 +1,862 @@
+/*
+ * Broadcasts: every size and position against a counter, with readers that come and go; edges,
+ * hostile memory, and processes that wait, end, are stopped, and are killed at random. The message
+ * at position x says x: so what each reader gets, and misses, can be checked wherever it is.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include "ipc_notify.h"
+#include "ipc_ring.h"
+#include "ipc_shm.h"
+
+#define LONG_MS 10000 /* never reached by what works */
+#define LATE_MS 500   /* for what takes 10 ms, on a busy machine */
+#define HANG_S 120
+#include "harness.h"
+
+struct news {
+    uint64_t x, body[5], same;
+};
+IPC_BROADCAST(news, struct news)
+
+static struct ipc_shm shm;
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t chance(uint64_t below)
+{
+    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed % below;
+}
+
+static struct news make(uint64_t x)
+{
+    struct news n = {x, {~x, x + 1, x + 2, x + 3, x + 4}, x};
+
+    return n;
+}
+
+static void check(const struct news *n, uint64_t x)
+{
+    struct news good = make(x);
+
+    IS(n->x, x);
+    MUST(memcmp(n, &good, sizeof good) == 0);
+}
+
+/* ------------------------------------------------------------------ against a counter */
+
+enum { READERS = 5, LARGEST = 300 };
+
+struct reader {
+    struct ipc_cast_consumer c;
+    int there;
+    uint64_t head, missed, skip; /* as they should be */
+};
+
+static struct {
+    size_t bytes;
+    uint64_t capacity, tail;
+    int lossy, busy; /* claimed, and not sent */
+    struct ipc_cast_producer p;
+    struct reader reader[READERS];
+    void *mem;
+    size_t size;
+} now;
+
+static void fill(unsigned char *to, uint64_t x)
+{
+    size_t k;
+
+    for (k = 0; k < now.bytes; k++)
+        to[k] = (unsigned char)(k < 8 ? x >> 8 * k : x + k);
+}
+
+static void same(const void *at, uint64_t x)
+{
+    unsigned char good[LARGEST];
+
+    fill(good, x);
+    MUST(memcmp(at, good, now.bytes) == 0);
+}
+
+static int is_full(void)
+{
+    int i, full = 0;
+
+    for (i = 0; i < READERS; i++)
+        full |= !now.lossy && now.reader[i].there &&
+                now.tail - now.reader[i].c.s.published == now.capacity;
+    return full;
+}
+
+static void write_some(void)
+{
+    unsigned char buffer[4 * LARGEST];
+    int64_t n, i;
+    void *slot;
+
+    switch (chance(3)) {
+    case 0:
+        fill(buffer, now.tail);
+        IS(ipc_cast_push(&now.p, buffer, now.bytes), is_full() ? -EAGAIN : 0);
+        n = !is_full();
+        break;
+    case 1:
+        for (i = 0; i < 4; i++)
+            fill(buffer + (size_t)i * now.bytes, now.tail + (uint64_t)i);
+        n = ipc_cast_push_n(&now.p, buffer, now.bytes, 4);
+        MUST(n == 4 || (n == -EAGAIN && is_full()) || n > 0);
+        if (n > 0 && n < 4) {
+            now.tail += (uint64_t)n;
+            MUST(is_full());
+            n = 0;
+        }
+        n = n < 0 ? 0 : n;
+        break;
+    default:
+        slot = ipc_cast_claim(&now.p);
+        MUST((slot == NULL) == is_full());
+        if (slot == NULL)
+            return;
+        fill((unsigned char *)slot, now.tail);
+        now.busy = now.lossy;
+        n = chance(3) > 0;
+        if (n == 0)
+            ipc_cast_cancel(&now.p);
+        else
+            IS(ipc_cast_commit(&now.p), 0);
+    }
+    now.busy = now.busy && n == 0;
+    now.tail += (uint64_t)n;
+}
+
+/* What a pop of r should return; if it was lapped it goes on. */
+static int verdict(struct reader *r)
+{
+    uint64_t end = now.tail + (now.busy && (now.tail - r->head) % now.capacity == 0), half;
+
+    if (r->head == now.tail)
+        return -EAGAIN;
+    if (end - r->head <= now.capacity) {
+        r->skip = 0;
+        return 0;
+    }
+    MUST(now.lossy);
+    end += r->skip - now.capacity;
+    r->missed += end - r->head;
+    r->head = end;
+    half = now.capacity / 2;
+    r->skip = 2 * r->skip + 1 < half ? 2 * r->skip + 1 : half;
+    return -EOVERFLOW;
+}
+
+static void read_some(struct reader *r)
+{
+    unsigned char buffer[4 * LARGEST];
+    uint64_t x = r->head, i;
+    const void *seen;
+    int64_t n;
+    int rc;
+
+    switch (chance(3)) {
+    case 0:
+        rc = verdict(r);
+        IS(ipc_cast_pop(&r->c, buffer, now.bytes), rc);
+        if (rc == 0)
+            same(buffer, r->head++);
+        break;
+    case 1:
+        n = ipc_cast_pop_n(&r->c, buffer, now.bytes, 4);
+        for (i = 0; (int64_t)i < n; i++) {
+            IS(verdict(r), 0);
+            same(buffer + i * now.bytes, r->head++);
+        }
+        if (n < 4) {
+            rc = verdict(r);
+            if (n < 0)
+                IS(n, rc);
+            else if (rc == -EOVERFLOW)
+                IS(ipc_cast_pop(&r->c, buffer, now.bytes), rc);
+            else
+                IS(rc, -EAGAIN);
+        }
+        break;
+    default:
+        seen = ipc_cast_peek(&r->c);
+        rc = verdict(r);
+        if (seen == NULL) {
+            MUST(rc != 0);
+        } else if (rc == 0) {
+            same(seen, x);
+            MUST(ipc_cast_peek(&r->c) == seen);
+            IS(ipc_cast_release(&r->c), 0);
+            r->head++;
+        } else {
+            IS(ipc_cast_release(&r->c), rc);
+        }
+        break;
+    }
+    IS(ipc_cast_missed(&r->c), r->missed);
+    IS(r->c.s.head, r->head);
+}
+
+static void come_or_go(struct reader *r)
+{
+    if (r->there) {
+        ipc_cast_consumer_detach(&r->c);
+        IS(ipc_cast_pop(&r->c, &seed, now.bytes), -EINVAL);
+    } else {
+        IS(ipc_cast_consume(&r->c, now.mem, now.size, now.bytes, NULL), 0);
+        r->head = now.tail;
+        r->missed = r->skip = 0;
+        IS(r->c.s.head, r->head);
+    }
+    r->there = !r->there;
+}
+
+/* One with guards on both sides, whose positions begin at `from`. */
+static void every_call(size_t bytes, uint64_t capacity, uint64_t from, int lossy)
+{
+    size_t size = ipc_cast_footprint(bytes, capacity), room = (size + 8191) & ~(size_t)4095;
+    unsigned char *map = (unsigned char *)mmap(NULL, room + 8192, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned i;
+
+    MUST((void *)map != MAP_FAILED);
+    MUST(mprotect(map, 4096, PROT_NONE) == 0);
+    MUST(mprotect(map + room + 4096, 4096, PROT_NONE) == 0);
+    memset(&now, 0, sizeof now);
+    now.bytes = bytes;
+    now.capacity = capacity;
+    now.tail = from;
+    now.lossy = lossy;
+    now.mem = map + 4096 + ((room - size) & ~(size_t)63) % 4096; /* up to the guard */
+    now.size = size;
+    IS(ipc_cast_init(now.mem, size - 1, bytes, capacity, lossy ? 1 : 0), -ENOSPC);
+    IS(ipc_cast_init(now.mem, size, bytes, capacity, lossy ? 1 : 0), 0);
+    ((struct ipc_cast_shared *)now.mem)->s.head = from;
+    IS(ipc_cast_produce(&now.p, now.mem, size, bytes, NULL), 0);
+    for (i = 0; i < 600; i++) {
+        struct reader *r = &now.reader[chance(READERS)];
+
+        if (chance(3) == 0)
+            write_some();
+        else if (chance(40) == 0)
+            come_or_go(r);
+        else if (r->there)
+            read_some(r);
+        if (chance(8) == 0) /* a lap or so */
+            for (; chance(capacity + 1) != 0;)
+                write_some();
+        if (i % 50 == 49) { /* who comes next goes on */
+            ipc_cast_producer_detach(&now.p);
+            IS(ipc_cast_push(&now.p, &seed, bytes), -EINVAL);
+            IS(ipc_cast_produce(&now.p, now.mem, size, bytes, NULL), 0);
+            IS(now.p.s.tail, now.tail);
+        }
+    }
+    (void)munmap(map, room + 8192);
+}
+
+static void every_reader_sees_everything_at_every_size_and_position(void **state)
+{
+    static const size_t sizes[] = {1, 8, 13, 24, 56, 120, LARGEST};
+    static const uint64_t from[] = {0, (UINT64_C(1) << 32) - 7, (UINT64_C(1) << 63) - 5};
+    uint64_t capacity;
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (capacity = 1; capacity <= 512; capacity *= 2)
+            for (k = 0; k < 3; k++)
+                every_call(sizes[i], capacity, from[k], 0);
+}
+
+static void what_a_lapped_reader_missed_is_told_exactly(void **state)
+{
+    static const size_t sizes[] = {1, 8, 13, 24, 56, 120, LARGEST};
+    static const uint64_t from[] = {0, (UINT64_C(1) << 32) - 7, (UINT64_C(1) << 62) - 5};
+    uint64_t capacity;
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (capacity = 1; capacity <= 512; capacity *= 2)
+            for (k = 0; k < 3; k++)
+                every_call(sizes[i], capacity, from[k], 1);
+}
+
+static void edges_have_names(void **state)
+{
+    size_t size = news_footprint(4);
+    unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct news_producer out;
+    struct news_consumer in[IPC_CAST_SEATS + 1];
+    struct ipc_cast_producer p;
+    struct news n = make(0);
+    unsigned i, how;
+
+    (void)state;
+    IS(news_footprint(3), 0);
+    IS(ipc_cast_footprint(0, 4), 0);
+    IS(ipc_cast_footprint(8, UINT64_C(1) << 60), 0);
+    IS(news_produce(&out, mem, size, NULL), -EAGAIN);
+    IS(news_consume(&in[0], mem, size, NULL), -EAGAIN);
+    IS(news_push(&out, &n), -EAGAIN);
+    IS(news_pop(&in[0], &n), -EAGAIN);
+    IS(news_init(mem, size, 3, 0), -EINVAL);
+    IS(news_init(mem, size, 4, 2), -EINVAL);
+    for (how = 0; how < 2; how++) {
+        IS(news_init(mem, size, 4, how), 0);
+        IS(ipc_cast_produce(&p, mem, size, 8, NULL), -EPROTO);
+        MUST(ipc_cast_claim(&p) == NULL);
+        IS(ipc_cast_commit(&p), -EINVAL);
+        IS(news_produce(&out, mem, size, NULL), 0);
+        IS(ipc_cast_produce(&p, mem, size, sizeof n, NULL), -EBUSY);
+        IS(ipc_cast_push(&out.raw, &n, 8), -EMSGSIZE);
+        IS(how ? news_commit(&out) : 0, how ? -EINVAL : 0); /* of nothing that was claimed */
+        for (i = 0; i < IPC_CAST_SEATS; i++)
+            IS(news_consume(&in[i], mem, size, NULL), 0);
+        IS(news_consume(&in[i], mem, size, NULL), how ? 0 : -EUSERS);
+        IS(news_pop(&in[i], &n), how ? -EAGAIN : -EUSERS);
+        IS(ipc_cast_pop(&in[0].raw, &n, 8), -EMSGSIZE);
+        IS(news_release(&in[0]), -EINVAL);
+        IS(news_send(&out, &n, IPC_NOW), 0);
+        for (i = 0; i < IPC_CAST_SEATS; i++)
+            IS(news_recv(&in[i], &n, IPC_NOW), 0);
+        IS(news_recv(&in[0], &n, IPC_NOW), -ETIMEDOUT);
+        news_producer_detach(&out);
+        IS(news_recv(&in[0], &n, IPC_NOW), -EPIPE);
+        news_consumer_detach(&in[0]);
+        news_consumer_detach(&in[0]);
+        IS(news_pop(&in[0], &n), -EINVAL);
+        IS(news_missed(&in[0]), 0);
+        IS(news_send(&out, &n, IPC_FOREVER), -EINVAL);
+        IS(news_recv(&in[0], &n, IPC_FOREVER), -EINVAL);
+    }
+    ((struct ipc_cast_shared *)(void *)mem)->s.is.how = 7;
+    IS(news_produce(&out, mem, size, NULL), -EPROTO);
+    (void)munmap(mem, size);
+}
+
+/* A batch that a loss ends says how many came, and the next call tells of the loss. */
+static void a_loss_in_a_batch_is_told_by_the_next_call(void **state)
+{
+    size_t size = news_footprint(4);
+    unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct news_producer out;
+    struct news_consumer in;
+    struct news n[4];
+    uint64_t x;
+
+    (void)state;
+    IS(news_init(mem, size, 4, IPC_BROADCAST_LOSSY), 0);
+    IS(news_produce(&out, mem, size, NULL), 0);
+    IS(news_consume(&in, mem, size, NULL), 0);
+    for (x = 0; x < 4; x++)
+        n[x] = make(x);
+    IS(news_push_n(&out, n, 4), 4);
+    /* As if the writer came round between the first and the second. */
+    *(uint64_t *)(void *)(mem + sizeof(struct ipc_cast_shared) + 2 * 64 - 8) = 2 + 4;
+    IS(news_pop_n(&in, n, 4), 1);
+    check(n, 0);
+    IS(news_missed(&in), 1);
+    IS(news_pop_n(&in, n, 4), -EOVERFLOW);
+    IS(news_pop(&in, n), 0);
+    check(n, 2);
+    (void)munmap(mem, size);
+}
+
+static void a_broadcast_is_found_by_name_and_kind(void **state)
+{
+    struct news_producer out;
+    struct news_consumer in;
+    struct news n = make(3);
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY), 0);
+    news_producer_detach(&out);
+    IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSLESS), -EPROTO);
+    IS(news_create(&out, &shm, "news", 32, IPC_BROADCAST_LOSSY), -EPROTO);
+    IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY), 0);
+    IS(news_open(&in, &shm, "news"), 0);
+    IS(news_push(&out, &n), 0);
+    IS(news_pop(&in, &n), 0);
+    check(&n, 3);
+    ipc_shm_close(&shm);
+}
+
+/* ------------------------------------------------------------------ hostile memory */
+
+static void scribbling_hangs_and_crashes_nobody(void **state)
+{
+    size_t size = news_footprint(16);
+    unsigned char *map = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct ipc_cast_shared *s = (struct ipc_cast_shared *)(void *)map;
+    struct news_producer out;
+    struct news_consumer in[2];
+    struct news n = make(0);
+    unsigned i, k, bad = 0;
+
+    (void)state;
+    for (i = 0; i < 40000; i++) {
+        uint64_t evil = chance(4) == 0 ? chance(64) : chance(UINT64_MAX);
+
+        IS(news_init(map, size, 16, i % 2), 0);
+        IS(news_produce(&out, map, size, NULL), 0);
+        IS(news_consume(&in[0], map, size, NULL), 0);
+        for (k = 0; k < 40; k++) {
+            uint64_t *at = (uint64_t *)(void *)map + 8 + chance(size / 8 - 8);
+
+            switch (chance(5)) {
+            case 0:
+                at = &s->s.head;
+                break;
+            case 1:
+                at = &s->seat[0].head;
+                break;
+            case 2:
+                at = &s->id[chance(3)];
+                break;
+            case 3: /* a sequence */
+                at = (uint64_t *)(void *)(map + size - 8 - 64 * chance(16));
+                break;
+            }
+            if (chance(4) == 0)
+                *at = chance(2) ? evil : *at + evil;
+            if (chance(2))
+                (void)news_push(&out, &n);
+            else
+                (void)news_pop(&in[0], &n);
+            if (news_peek(&in[0]) != NULL)
+                (void)news_release(&in[0]);
+            if (chance(10) == 0 && news_consume(&in[1], map, size, NULL) == 0) {
+                (void)news_pop(&in[1], &n);
+                news_consumer_detach(&in[1]);
+            }
+        }
+        bad += news_consumer_error(&in[0]) != 0;
+        MUST(news_consumer_error(&in[0]) == 0 || news_pop(&in[0], &n) == -EBADMSG);
+        s->s.is.capacity = evil;
+        MUST(news_footprint(evil) != 0 || news_produce(&out, map, size, NULL) == -EPROTO);
+    }
+    MUST(bad > 1000);
+    (void)munmap(map, size);
+}
+
+/* ------------------------------------------------------------------ processes */
+
+struct flow {
+    uint64_t capacity, n;
+    unsigned how, spin;
+};
+
+static void sends_a_flow(struct child *up, void *arg)
+{
+    const struct flow *how = (const struct flow *)arg;
+    struct news_producer out;
+    struct ipc_shm seg;
+    uint64_t x;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(news_create(&out, &seg, "news", how->capacity, how->how), 0);
+    ipc_notify_policy(news_producer_bell(&out), how->spin, 0);
+    tell(up, 0);
+    (void)hear(up);
+    for (x = out.raw.s.tail; x < how->n; x++) {
+        struct news n = make(x);
+
+        IS(news_send(&out, &n, x % 2 ? ipc_in_ms(LONG_MS) : IPC_FOREVER), 0);
+    }
+    news_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+/* From where it joins until the writer has left or is silent, or it has `most`. */
+static void receive_all(struct ipc_shm *seg, struct child *up, unsigned spin, uint64_t most)
+{
+    struct news_consumer in;
+    uint64_t x, got = 0;
+    int rc;
+
+    IS(news_open(&in, seg, "news"), 0);
+    ipc_notify_policy(news_consumer_bell(&in), spin, 0);
+    x = in.raw.s.head;
+    if (up != NULL)
+        tell(up, x);
+    while (got < most) {
+        struct news n;
+
+        rc = news_recv(&in, &n, up != NULL ? IPC_FOREVER : ipc_in_ms(50));
+        if (rc == -EPIPE || rc == -ETIMEDOUT)
+            break;
+        MUST(rc == 0 || rc == -EOVERFLOW || rc == -EOWNERDEAD);
+        if (rc == 0)
+            check(&n, x + got++ + news_missed(&in));
+    }
+    if (got < most && up != NULL)
+        tell(up, x + got + news_missed(&in));
+    news_consumer_detach(&in);
+}
+
+static void receives_a_flow(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    receive_all(&seg, up, ((const struct flow *)arg)->spin, UINT64_MAX);
+    ipc_shm_close(&seg);
+}
+
+static const struct flow flows[] = {
+    {1, 2000, 0, 0},    {16, 20000, 0, 0},    {512, 300000, 0, 0},    {512, 300000, 0, 100},
+    {16, 300000, 1, 0}, {512, 1000000, 1, 0}, {512, 1000000, 1, 100}, {4096, 1000000, 1, 10},
+};
+
+static void flows_reach_every_reader(void **state)
+{
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof flows / sizeof *flows; i++) {
+        struct flow how = flows[i];
+        struct child w, r[3];
+
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        w = spawn(sends_a_flow, &how);
+        (void)hear(&w);
+        for (k = 0; k < 3; k++)
+            r[k] = spawn(receives_a_flow, &how);
+        for (k = 0; k < 3; k++)
+            IS(hear(&r[k]), 0);
+        tell(&w, 0);
+        for (k = 0; k < 3; k++) {
+            IS(hear(&r[k]), how.n); /* the last is never missed */
+            finish(&r[k]);
+        }
+        finish(&w);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
+static void comes_and_goes(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)up;
+    seed += (uint64_t)getpid();
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    while (ck_pr_load_32((const uint32_t *)arg) == 0)
+        receive_all(&seg, NULL, chance(2) ? 0 : 100, chance(300));
+    ipc_shm_close(&seg);
+}
+
+static void readers_come_and_go_at_any_time(void **state)
+{
+    uint32_t *over =
+        (uint32_t *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < sizeof flows / sizeof *flows; i++) {
+        struct flow how = flows[i];
+        struct child w, r[3];
+
+        *over = 0;
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        w = spawn(sends_a_flow, &how);
+        (void)hear(&w);
+        tell(&w, 0);
+        for (k = 0; k < 3; k++)
+            r[k] = spawn(comes_and_goes, over);
+        finish(&w);
+        ck_pr_store_32(over, 1);
+        for (k = 0; k < 3; k++)
+            finish(&r[k]);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+    (void)munmap(over, 4096);
+}
+
+/* ------------------------------------------------------------------ the slow, the dead */
+
+static void joins_and_reads_one(struct child *up, void *arg)
+{
+    struct news_consumer in;
+    struct ipc_shm seg;
+    struct news n;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(news_open(&in, &seg, "news"), 0);
+    tell(up, 0);
+    for (;;) {
+        (void)hear(up);
+        IS(news_recv(&in, &n, IPC_FOREVER), 0);
+        IS(news_consumer_post(&in), 0);
+        tell(up, n.x);
+    }
+}
+
+static uint64_t push_until_full(struct news_producer *out)
+{
+    uint64_t x;
+
+    for (x = out->raw.s.tail;; x++) {
+        struct news n = make(x);
+        int rc = news_push(out, &n);
+
+        if (rc == -EAGAIN)
+            return x;
+        IS(rc, 0);
+        MUST(x < 1000);
+    }
+}
+
+static void the_dead_open_the_gate_and_the_stopped_do_not(void **state)
+{
+    struct news_producer out;
+    struct news n = make(8);
+    struct child dies, stops;
+    unsigned tries;
+    int64_t then;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(news_create(&out, &shm, "news", 8, IPC_BROADCAST_LOSSLESS), 0);
+    dies = spawn(joins_and_reads_one, NULL);
+    (void)hear(&dies);
+    IS(push_until_full(&out), 8);
+    IS(news_send(&out, &n, ipc_in_ms(20)), -ETIMEDOUT);
+    kill_child(&dies);
+    for (tries = 0; news_push(&out, &n) == -EAGAIN; tries++) /* who polls */
+        MUST(tries <= IPC_CAST_ASK_FIRST_ + IPC_CAST_ASK_EVERY_);
+
+    stops = spawn(joins_and_reads_one, NULL);
+    (void)hear(&stops);
+    dies = spawn(joins_and_reads_one, NULL);
+    (void)hear(&dies);
+    stop_child(&stops);
+    (void)push_until_full(&out);
+    kill_child(&dies);
+    n = make(out.raw.s.tail);
+    for (tries = 0; tries < 5000; tries++)
+        IS(news_push(&out, &n), -EAGAIN);
+    IS(news_send(&out, &n, ipc_in_ms(50)), -ETIMEDOUT);
+    signal_child(&stops, SIGCONT); /* and it finds all that was sent */
+    tell(&stops, 0);
+    IS(hear(&stops), 9);
+    IS(news_send(&out, &n, ipc_in_ms(LONG_MS)), 0);
+    kill_child(&stops);
+    IS(news_send(&out, &n, ipc_in_ms(LONG_MS)), 0);
+
+    dies = spawn(joins_and_reads_one, NULL); /* while it sleeps */
+    (void)hear(&dies);
+    (void)push_until_full(&out);
+    ipc_notify_policy(news_producer_bell(&out), 0, 0);
+    signal_child(&dies, SIGSTOP);
+    {
+        pid_t us = getpid(), helper = fork();
+
+        if (helper == 0) {
+            EVENTUALLY(rests(us));
+            (void)kill(dies.pid, SIGKILL);
+            _exit(0);
+        }
+        then = ipc_clock();
+        IS(news_send(&out, &n, ipc_in_ms(LONG_MS)), 0);
+        MUST(ipc_clock() - then < LATE_MS * INT64_C(1000000));
+        MUST(waitpid(helper, NULL, 0) == helper);
+    }
+    was_killed(&dies);
+    ipc_shm_close(&shm);
+}
+
+static void joins_and_dies(struct child *up, void *arg)
+{
+    struct news_consumer in;
+    struct ipc_shm seg;
+    unsigned i;
+
+    (void)up, (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    for (i = 0; i < 32; i++)
+        IS(news_open(&in, &seg, "news"), 0);
+    (void)kill(getpid(), SIGKILL);
+}
+
+static void seats_of_the_dead_are_taken(void **state)
+{
+    struct news_producer out;
+    struct news n = make(0);
+    unsigned i;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(news_create(&out, &shm, "news", 8, IPC_BROADCAST_LOSSLESS), 0);
+    for (i = 0; i < 6; i++) {
+        struct child c = spawn(joins_and_dies, NULL);
+
+        was_killed(&c);
+    }
+    for (i = 0; i < 100; i++) /* all of them at once */
+        IS(news_send(&out, &n, ipc_in_ms(LONG_MS)), 0);
+    ipc_shm_close(&shm);
+}
+
+/* ------------------------------------------------------------------ kills at random */
+
+/* Messages say their position, so a successor knows where to go on. */
+static void sends_until_killed(struct child *up, void *arg)
+{
+    struct news_producer out;
+    struct ipc_shm seg;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(news_create(&out, &seg, "news", 64, *(const unsigned *)arg), 0);
+    ipc_notify_policy(news_producer_bell(&out), 10, 0);
+    tell(up, out.raw.s.tail);
+    for (;;) {
+        struct news n = make(out.raw.s.tail), *slot;
+
+        if (n.x % 3 == 0) {
+            IS(news_producer_wait(&out, ipc_in_ms(LONG_MS)), 0);
+            slot = news_claim(&out);
+            MUST(slot != NULL);
+            *slot = n;
+            IS(news_commit(&out), 0);
+            IS(news_producer_post(&out), 0);
+        } else {
+            IS(news_send(&out, &n, ipc_in_ms(LONG_MS)), 0);
+        }
+    }
+}
+
+static void reads_until_killed(struct child *up, void *arg)
+{
+    struct news_consumer in;
+    struct ipc_shm seg;
+    uint64_t x, last = 0;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(news_open(&in, &seg, "news"), 0);
+    ipc_notify_policy(news_consumer_bell(&in), 10, 0);
+    x = in.raw.s.head;
+    tell(up, x);
+    for (;;) {
+        struct news n;
+        int rc = news_recv(&in, &n, ipc_in_ms(LONG_MS));
+
+        MUST(rc == 0 || rc == -EOWNERDEAD || rc == -EOVERFLOW);
+        if (rc != 0)
+            continue;
+        x += news_missed(&in) - last;
+        last = news_missed(&in);
+        check(&n, x++);
+    }
+}
+
+static void kill_at_random(unsigned how)
+{
+    const char *seconds = getenv("IPC_SOAK_SECONDS");
+    int64_t until = ipc_in_ms(seconds != NULL ? 500 * atoi(seconds) : 1000);
+    struct timespec nap = {0, 0};
+    struct news_producer out;
+    struct child w, r[3];
+    uint64_t at = 0, last = 0;
+    unsigned i, k;
+
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(news_create(&out, &shm, "news", 64, how), 0); /* it is there from now on */
+    news_producer_detach(&out);
+    w = spawn(sends_until_killed, &how);
+    (void)hear(&w);
+    for (k = 0; k < 3; k++) {
+        r[k] = spawn(reads_until_killed, NULL);
+        (void)hear(&r[k]);
+    }
+    for (i = 0; ipc_left_(until) > 0; i++) {
+        nap.tv_nsec = (long)chance(3000000);
+        (void)nanosleep(&nap, NULL);
+        k = (unsigned)chance(4);
+        if (k == 3) {
+            kill_child(&w);
+            w = spawn(sends_until_killed, &how);
+            at = hear(&w);
+        } else {
+            kill_child(&r[k]);
+            r[k] = spawn(reads_until_killed, NULL);
+            at = hear(&r[k]);
+        }
+        MUST(at >= last);
+        last = at;
+    }
+    print_message("note: %u kills in %llu messages\n", i, (unsigned long long)last);
+    MUST(last > 1000);
+    kill_child(&w);
+    for (k = 0; k < 3; k++)
+        kill_child(&r[k]);
+    ipc_shm_close(&shm);
+    IS(ipc_shm_unlink(name), 0);
+}
+
+static void kills_at_random_cost_the_others_nothing(void **state)
+{
+    (void)state;
+    kill_at_random(IPC_BROADCAST_LOSSLESS);
+    kill_at_random(IPC_BROADCAST_LOSSY);
+}
+
+/* ------------------------------------------------------------------ main */
+
+static int before(void **state)
+{
+    (void)state;
+    next_name();
+    return 0;
+}
+
+static int after(void **state)
+{
+    (void)state;
+    clean_up();
+    return 0;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(every_reader_sees_everything_at_every_size_and_position),
+        TEST(what_a_lapped_reader_missed_is_told_exactly),
+        TEST(edges_have_names),
+        TEST(a_loss_in_a_batch_is_told_by_the_next_call),
+        TEST(a_broadcast_is_found_by_name_and_kind),
+        TEST(scribbling_hangs_and_crashes_nobody),
+        TEST(flows_reach_every_reader),
+        TEST(readers_come_and_go_at_any_time),
+        TEST(the_dead_open_the_gate_and_the_stopped_do_not),
+        TEST(seats_of_the_dead_are_taken),
+        TEST(kills_at_random_cost_the_others_nothing),
+    };
+
+    set_up();
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    return cmocka_run_group_tests_name("broadcasts", tests, NULL, NULL);
+}
