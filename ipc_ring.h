@@ -1846,12 +1846,12 @@ CK_CC_FORCE_INLINE static int ipc_cast_room_(struct ipc_cast_producer *h)
 
 /* The slot to write next. Of a lossy one what is in it is no message from here on. */
 CK_CC_FORCE_INLINE static unsigned char *ipc_cast_begin_(const struct ipc_cast_producer *h,
-                                                         size_t stride)
+                                                         uint64_t tail, size_t stride, int lossy)
 {
-    unsigned char *slot = ipc_spsc_next_(&h->s, h->s.tail, stride);
+    unsigned char *slot = ipc_spsc_next_(&h->s, tail, stride);
 
-    if (h->how == IPC_BROADCAST_LOSSY) {
-        ck_pr_store_64(ipc_ring_sequence_(slot, stride), IPC_CAST_BUSY_ | (h->s.tail + 1));
+    if (lossy) {
+        ck_pr_store_64(ipc_ring_sequence_(slot, stride), IPC_CAST_BUSY_ | (tail + 1));
         /* Without it a reader could read what we are about to write, and then find the sequence as
          * it was. Partner: the load fence in ipc_cast_past_. */
         ck_pr_fence_store();
@@ -1859,18 +1859,11 @@ CK_CC_FORCE_INLINE static unsigned char *ipc_cast_begin_(const struct ipc_cast_p
     return slot;
 }
 
-CK_CC_FORCE_INLINE static void ipc_cast_send_(struct ipc_cast_producer *h, unsigned char *slot,
-                                              size_t stride)
-{
-    ipc_spsc_send_(&h->s, slot, h->s.tail, stride);
-    if (h->how == IPC_BROADCAST_LOSSY)
-        ck_pr_store_64(&h->ring->s.head, h->s.tail);
-}
-
 CK_CC_FORCE_INLINE static int ipc_cast_push_(struct ipc_cast_producer *h, const void *message,
                                              size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
+    uint64_t tail = h->s.tail, *head; /* in registers, as in ipc_spsc_push_ */
     unsigned char *slot;
     int rc = ipc_cast_room_(h);
 
@@ -1878,9 +1871,11 @@ CK_CC_FORCE_INLINE static int ipc_cast_push_(struct ipc_cast_producer *h, const 
         return rc;
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_spsc_push_(&h->s, message, bytes);
-    slot = ipc_cast_begin_(h, stride);
+    head = &h->ring->s.head;
+    slot = ipc_cast_begin_(h, tail, stride, 1);
     ipc_ring_put_words_(slot, message, bytes);
-    ipc_cast_send_(h, slot, stride);
+    ipc_spsc_send_(&h->s, slot, tail, stride);
+    ck_pr_store_64(head, tail + 1);
     return 0;
 }
 
@@ -1898,7 +1893,9 @@ CK_CC_FORCE_INLINE static int64_t ipc_cast_push_n_(struct ipc_cast_producer *h,
 
 CK_CC_FORCE_INLINE static unsigned char *ipc_cast_claim_(struct ipc_cast_producer *h, size_t stride)
 {
-    return ipc_cast_room_(h) == 0 ? ipc_cast_begin_(h, stride) : NULL;
+    return ipc_cast_room_(h) == 0
+               ? ipc_cast_begin_(h, h->s.tail, stride, h->how == IPC_BROADCAST_LOSSY)
+               : NULL;
 }
 
 CK_CC_FORCE_INLINE static int ipc_cast_commit_(struct ipc_cast_producer *h, size_t stride)
@@ -1911,7 +1908,9 @@ CK_CC_FORCE_INLINE static int ipc_cast_commit_(struct ipc_cast_producer *h, size
     if (h->how == IPC_BROADCAST_LOSSY &&
         ck_pr_load_64(ipc_ring_sequence_(slot, stride)) != (IPC_CAST_BUSY_ | (h->s.tail + 1)))
         return -EINVAL;
-    ipc_cast_send_(h, slot, stride);
+    ipc_spsc_send_(&h->s, slot, h->s.tail, stride);
+    if (h->how == IPC_BROADCAST_LOSSY)
+        ck_pr_store_64(&h->ring->s.head, h->s.tail);
     return 0;
 }
 

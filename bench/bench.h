@@ -28,6 +28,7 @@ struct bench_case {
     uint64_t (*measure)(struct bench_run *); /* on the first; returns nanoseconds of `count` */
     const void *how;                         /* for prepare, serve and measure */
     int one_core;                            /* both processes on the first core */
+    unsigned readers; /* of a broadcast: the first process writes, and is measured */
     /* Of a test "many", whose processes all serve until they are killed: the driver is the clock,
      * so a system that comes to a stop is measured as well. */
     unsigned each; /* producers and consumers each; 0: not such a test */

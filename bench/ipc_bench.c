@@ -56,7 +56,7 @@ static struct start *start;
 
 static unsigned processes(const struct bench_case *c)
 {
-    return c->each > 0 ? 2 * c->each + c->held : 2;
+    return c->each > 0 ? 2 * c->each + c->held : c->readers > 0 ? 1 + c->readers : 2;
 }
 
 void bench_start(struct bench_run *r)
@@ -65,7 +65,7 @@ void bench_start(struct bench_run *r)
 
     (void)ck_pr_faa_uint(&start->ready, 1);
     while (ck_pr_load_uint(&start->ready) < processes(r->of))
-        if (r->of->one_core || r->of->each > 1 || ++looks > 1000000)
+        if (r->of->one_core || r->of->each > 1 || r->of->readers > 1 || ++looks > 1000000)
             (void)sched_yield();
         else
             ck_pr_stall();
@@ -239,7 +239,7 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
             r.index = (unsigned)i;
             if (c->threads)
                 serve_threads(&r);
-            pin(c->one_core ? 0 : r.index % 2);
+            pin(c->one_core ? 0 : c->readers > 0 ? r.index > 0 : r.index % 2);
             serve(&r);
             _exit(0);
         }
@@ -388,12 +388,15 @@ static void write_json(const char *file, json_t *about)
         const struct bench_case *c = results[i].of;
 
         json_array_append_new(
-            all, json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:s, s:f, s:f, s:f, s:i}", "system",
-                           c->system, "test", c->test, "shape", c->shape, "bytes",
-                           (json_int_t)c->bytes, "producers", (int)(c->each > 0 ? c->each : 1),
-                           "consumers", (int)(c->each > 0 ? c->each : 1), "threads", c->threads,
-                           "unit", test_of(c)->unit, "median", results[i].median, "min",
-                           results[i].min, "max", results[i].max, "runs", results[i].runs));
+            all,
+            json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:s, s:f, s:f, s:f, s:i}", "system",
+                      c->system, "test", c->test, "shape", c->shape, "bytes", (json_int_t)c->bytes,
+                      "producers", (int)(c->each > 0 ? c->each : 1), "consumers",
+                      (int)(c->each > 0      ? c->each
+                            : c->readers > 0 ? c->readers
+                                             : 1),
+                      "threads", c->threads, "unit", test_of(c)->unit, "median", results[i].median,
+                      "min", results[i].min, "max", results[i].max, "runs", results[i].runs));
     }
     root = json_pack("{s:O, s:o}", "machine", about, "results", all);
     if (root == NULL || json_dump_file(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0)

@@ -3,6 +3,7 @@
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
+#include <sched.h>
 
 #define CAPACITY 1024
 
@@ -79,6 +80,60 @@ BENCH_SIZES(BENCH_MESSAGE)
     }
 
 BENCH_SIZES(IPC_CASES)
+
+/* ------------------------------------------------------------------ broadcasts: the writer's rate
+ */
+
+static const unsigned lossless = IPC_BROADCAST_LOSSLESS, lossy = IPC_BROADCAST_LOSSY;
+
+/* Where readers share a core, who finds nothing lets another run. */
+#define CAST_CASES(B)                                                                              \
+    IPC_BROADCAST(cast##B, struct message##B)                                                      \
+                                                                                                   \
+    static uint64_t cast_measure##B(struct bench_run *r)                                           \
+    {                                                                                              \
+        struct cast##B##_producer p;                                                               \
+        struct message##B m;                                                                       \
+        uint64_t i, end = r->warm + r->count;                                                      \
+        int64_t t = 0;                                                                             \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(                                                                               \
+            cast##B##_create(&p, &r->seg, "to", CAPACITY, *(const unsigned *)r->of->how) == 0,     \
+            "create");                                                                             \
+        memset(&m, 7, sizeof m);                                                                   \
+        bench_start(r);                                                                            \
+        for (i = 0; i < end; i++) {                                                                \
+            if (i == r->warm)                                                                      \
+                t = ipc_clock();                                                                   \
+            BENCH_MARK(m, i);                                                                      \
+            while (cast##B##_push(&p, &m) != 0)                                                    \
+                ck_pr_stall();                                                                     \
+        }                                                                                          \
+        return (uint64_t)(ipc_clock() - t);                                                        \
+    }                                                                                              \
+    static void cast_serve##B(struct bench_run *r)                                                 \
+    {                                                                                              \
+        struct cast##B##_consumer c;                                                               \
+        struct message##B m;                                                                       \
+        uint64_t got = 0, end = r->warm + r->count;                                                \
+        int rc;                                                                                    \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(cast##B##_open(&c, &r->seg, "to") == 0, "open");                               \
+        bench_start(r);                                                                            \
+        while (got + cast##B##_missed(&c) < end) {                                                 \
+            rc = cast##B##_pop(&c, &m);                                                            \
+            if (rc == 0) {                                                                         \
+                BENCH_VERIFY(m, got + cast##B##_missed(&c));                                       \
+                got++;                                                                             \
+            } else if (r->of->readers > 1) {                                                       \
+                (void)sched_yield();                                                               \
+            } else {                                                                               \
+                ck_pr_stall();                                                                     \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+BENCH_SIZES(CAST_CASES)
 
 /* ------------------------------------------------------------------ ck_ring */
 
@@ -170,9 +225,25 @@ BENCH_SIZES(CK_CASES)
          .prepare = PREPARE,                                                                       \
          .serve = NAME##_pingpong_serve##B,                                                        \
          .measure = NAME##_pingpong_measure##B},
+#define CAST_ROW(SYSTEM, HOW, READERS, B)                                                          \
+    {.system = SYSTEM,                                                                             \
+     .test = "stream",                                                                             \
+     .shape = "broadcast",                                                                         \
+     .bytes = B,                                                                                   \
+     .memory = MEMORY(B),                                                                          \
+     .serve = cast_serve##B,                                                                       \
+     .measure = cast_measure##B,                                                                   \
+     .how = HOW,                                                                                   \
+     .readers = READERS},
+#define CAST_ROWS(B)                                                                               \
+    CAST_ROW("ipc_lossy_1", &lossy, 1, B)                                                          \
+    CAST_ROW("ipc_lossy_2", &lossy, 2, B)                                                          \
+    CAST_ROW("ipc_lossy_8", &lossy, 8, B)                                                          \
+    CAST_ROW("ipc_lossless_1", &lossless, 1, B)                                                    \
+    CAST_ROW("ipc_lossless_2", &lossless, 2, B)
 #define IPC_ROWS(B) ROWS("ipc_ring", ipc, NULL, B)
 #define SLEEP_ROWS(B) ROWS("ipc_ring_sleep", sleep, NULL, B)
 #define CK_ROWS(B) ROWS("ck_ring", ck, ck_prepare##B, B)
 
-const struct bench_case bench_rings[] = {BENCH_SIZES(IPC_ROWS) BENCH_SIZES(SLEEP_ROWS)
-                                             BENCH_SIZES(CK_ROWS){.system = NULL}};
+const struct bench_case bench_rings[] = {BENCH_SIZES(IPC_ROWS) BENCH_SIZES(SLEEP_ROWS) BENCH_SIZES(
+    CAST_ROWS) BENCH_SIZES(CK_ROWS){.system = NULL}};
