@@ -1,0 +1,159 @@
+/*
+ * Records under the Relacy model checker, with the ck_pr.h of this directory:
+ *
+ *     g++ -std=c++14 -O1 -w -Itests/model -I. tests/model/records.cc -o records
+ *     ./records [scenario, or how its name begins [iterations]]
+ *
+ * Of each lane record k has lengths[k] bytes, and says k in each word of them. Threads of one end
+ * take turns where there is one place for them. Otherwise as spsc.cc.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#include "explore.h"
+#include "ipc_ring.h"
+
+enum { CAPACITY = 64, LANES = 2, WORDS = CAPACITY / 8 };
+
+static const size_t lengths[] = {24, 8, 0, 16, 24, 24, 8, 24};
+enum { ALL = sizeof lengths / sizeof *lengths };
+
+/* Of the scenario that runs. */
+static struct {
+    unsigned lanes, producers;
+    bool rejoin; /* after each record */
+} now;
+
+static struct __attribute__((aligned(64))) {
+    unsigned char bytes[sizeof(struct ipc_record_shared) +
+                        LANES * (sizeof(struct ipc_record_lane_) + CAPACITY)];
+} memory;
+
+template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
+    rl::atomic<uint64_t> shadow[sizeof memory / 8];
+    rl::var<int> word[LANES][WORDS];
+    unsigned sent[LANES], received[LANES]; /* by whoever holds the end */
+
+    static size_t size()
+    {
+        return ipc_record_footprint(CAPACITY, now.lanes);
+    }
+
+    void before()
+    {
+        model_end();
+        memset(&memory, 0xa5, sizeof memory);
+        memset(sent, 0, sizeof sent);
+        memset(received, 0, sizeof received);
+        RL_ASSERT(ipc_record_init(&memory, size(), CAPACITY, now.lanes) == 0);
+        model_begin(&memory, shadow, size() / 8);
+    }
+
+    bool over(const unsigned *count)
+    {
+        for (unsigned i = 0; i < now.lanes; i++)
+            if (count[i] < ALL)
+                return false;
+        return true;
+    }
+
+    void produce()
+    {
+        bool turns = now.producers > now.lanes;
+        struct ipc_record_producer p;
+
+        while (!over(sent)) {
+            int rc = ipc_record_produce(&p, &memory, size(), NULL);
+
+            if (rc != 0) {
+                RL_ASSERT(rc == -EBUSY);
+                rl::yield(1, $);
+                continue;
+            }
+            unsigned lane = (unsigned)(p.lane - (struct ipc_record_lane_ *)(void *)(p.ring + 1));
+            while (sent[lane] < ALL) {
+                size_t n = lengths[sent[lane]];
+                unsigned at;
+
+                /* claimed longer than it is sent, at times */
+                if (ipc_record_claim(&p, sent[lane] % 2 ? n : 24) == NULL) {
+                    RL_ASSERT(p.error == 0);
+                    rl::yield(1, $);
+                    if (turns)
+                        break;
+                    continue;
+                }
+                at = (unsigned)(p.at % CAPACITY) / 8 + 1;
+                for (unsigned i = 0; i < n / 8; i++)
+                    word[lane][at + i]($) = (int)sent[lane];
+                sent[lane]++;
+                RL_ASSERT(ipc_record_commit(&p, n) == 0);
+                if (turns || now.rejoin)
+                    break;
+            }
+            ipc_record_producer_detach(&p);
+        }
+    }
+
+    void consume()
+    {
+        struct ipc_record_consumer c;
+
+        while (!over(received)) {
+            int rc = ipc_record_consume(&c, &memory, size(), NULL);
+
+            if (rc != 0) {
+                RL_ASSERT(rc == -EBUSY);
+                rl::yield(1, $);
+                continue;
+            }
+            while (!over(received)) {
+                unsigned lane, at;
+                size_t n;
+
+                if (ipc_record_peek(&c, &n) == NULL) {
+                    RL_ASSERT(c.error == 0);
+                    rl::yield(1, $);
+                    break;
+                }
+                lane = (unsigned)(c.lane - c.lanes);
+                at = (unsigned)(c.head % CAPACITY) / 8 + 1;
+                RL_ASSERT(received[lane] < ALL && n == lengths[received[lane]]);
+                for (unsigned i = 0; i < n / 8; i++)
+                    RL_ASSERT((int)word[lane][at + i]($) == (int)received[lane]);
+                received[lane]++;
+                RL_ASSERT(ipc_record_release(&c) == 0);
+                if (now.rejoin)
+                    break;
+            }
+            ipc_record_consumer_detach(&c);
+        }
+    }
+
+    void thread(unsigned index)
+    {
+        index < now.producers ? produce() : consume();
+    }
+};
+
+template <int threads>
+static void run(const char *name, unsigned lanes, unsigned producers, bool rejoin)
+{
+    if (!explore_wants(name))
+        return;
+    now.lanes = lanes;
+    now.producers = producers;
+    now.rejoin = rejoin;
+    explore<scene<threads>>(name, 100000);
+}
+
+int main(int argc, char **argv)
+{
+    explore_begin(argc, argv);
+    run<2>("one and one", 1, 1, false);
+    run<2>("one and one, rejoining", 1, 1, true);
+    run<3>("two producers", 2, 2, false);
+    run<3>("two producers, rejoining", 2, 2, true);
+    run<3>("one place for two producers", 1, 2, false);
+    run<3>("two consumers", 1, 1, true);
+    return explore_end();
+}
