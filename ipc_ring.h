@@ -1575,6 +1575,7 @@ struct ipc_record_consumer {
     uint64_t replay;    /* head - published never exceeds it when a call returns */
     uint64_t peeked;    /* bytes of the record at head and its word; 0: not known yet */
     uint64_t since;     /* where head was when this lane was last found empty */
+    uint64_t *at;       /* where it is published: the lane's head; of broadcasts, NULL: nowhere */
     struct ipc_record_lane_ *lane, *lanes;
     unsigned producers;
     unsigned hold; /* ck_pr_stall()s before an empty lane is looked at again */
@@ -1652,6 +1653,26 @@ CK_CC_INLINE static int ipc_record_check_(void *mem, size_t size, struct ipc_pee
     return 0;
 }
 
+/* Goes on behind the records that stand in a row from *position on, and counts them in *count. 0,
+ * or -EBADMSG: they do not end within the capacity. */
+CK_CC_INLINE static int ipc_record_walk_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                         uint64_t *count)
+{
+    uint64_t left, word, step;
+
+    for (left = mask + 1; left >= 8 && *position % 8 == 0; left -= step) {
+        word = ck_pr_load_64(ipc_record_word_(data, mask, *position));
+        if (word == 0)
+            return 0;
+        step = ipc_record_step_(word, mask, *position);
+        if (step == 0 || step > left)
+            break;
+        *position += step;
+        *count += word != IPC_RECORD_SKIP_;
+    }
+    return -EBADMSG;
+}
+
 /* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
 CK_CC_INLINE static unsigned ipc_record_sit_(struct ipc_record_lane_ *lanes, unsigned producers,
                                              struct ipc_peer *me, uint64_t id)
@@ -1682,7 +1703,7 @@ CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
     struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
-    uint64_t capacity = 0, word, step, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
@@ -1703,15 +1724,8 @@ CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
     p->limit = p->tail + capacity;
-    while (p->tail % 8 == 0 && p->limit - p->tail >= 8) {
-        word = ck_pr_load_64(ipc_record_word_(p->data, p->mask, p->tail));
-        if (word == 0)
-            return 0;
-        step = ipc_record_step_(word, p->mask, p->tail);
-        if (step == 0 || step > p->limit - p->tail)
-            break;
-        p->tail += step;
-    }
+    if (ipc_record_walk_(p->data, p->mask, &p->tail, &count) == 0)
+        return 0;
     ipc_ring_leave_end_(&p->lane->producer, id);
     return ipc_record_producer_end_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
@@ -1722,6 +1736,7 @@ CK_CC_FORCE_INLINE static void ipc_record_go_(struct ipc_record_consumer *c, uns
 {
     c->heads[c->lane - c->lanes] = c->head;
     c->lane = c->lanes + lane;
+    c->at = &c->lane->head;
     c->data = (unsigned char *)(c->lanes + c->producers) + lane * (size_t)(c->mask + 1);
     c->head = c->published = c->since = c->heads[lane];
 }
@@ -1769,9 +1784,9 @@ CK_CC_INLINE static int ipc_record_consume(struct ipc_record_consumer *c, void *
 CK_CC_INLINE static void ipc_record_publish_(struct ipc_record_consumer *c)
 {
     /* Without it the producer could overwrite a record that is still being read. Partners: the
-     * acquire fences in ipc_record_produce and ipc_record_full_. */
+     * acquire fences in ipc_record_produce, ipc_record_full_ and ipc_cast_gate_. */
     ck_pr_fence_release();
-    ck_pr_store_64(&c->lane->head, c->head);
+    ck_pr_store_64(c->at, c->head);
     c->published = c->head;
 }
 
@@ -1841,17 +1856,28 @@ CK_CC_INLINE static int ipc_record_full_(struct ipc_record_producer *p, uint64_t
 }
 
 /* Where a record of n bytes goes: behind the tail, or where the memory begins if it does not fit
- * before its end. There must be room for the word after it as well. */
-CK_CC_FORCE_INLINE static int ipc_record_room_(struct ipc_record_producer *p, uint64_t n,
-                                               uint64_t *at)
+ * before its end. It needs so many bytes behind the tail, with the word after it. */
+CK_CC_FORCE_INLINE static int ipc_record_place_(const struct ipc_record_producer *p, uint64_t n,
+                                                uint64_t *at, uint64_t *need)
 {
-    uint64_t bytes = ipc_record_bytes_(n), row = ipc_record_row_(p->mask, p->tail), need;
+    uint64_t bytes = ipc_record_bytes_(n), row = ipc_record_row_(p->mask, p->tail);
 
     if (CK_CC_UNLIKELY(n > p->most))
         return p->error != 0 ? p->error : -EMSGSIZE;
     *at = p->tail + (bytes > row ? row : 0);
-    need = *at - p->tail + bytes + 8;
-    return CK_CC_LIKELY(p->limit - p->tail >= need) ? 0 : ipc_record_full_(p, need);
+    *need = *at - p->tail + bytes + 8;
+    return 0;
+}
+
+CK_CC_FORCE_INLINE static int ipc_record_room_(struct ipc_record_producer *p, uint64_t n,
+                                               uint64_t *at)
+{
+    uint64_t need;
+    int rc = ipc_record_place_(p, n, at, &need);
+
+    if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
+        return rc;
+    return ipc_record_full_(p, need);
 }
 
 /* Asks for the lines of a later record of that size, as ipc_spsc_next_. */
@@ -1919,6 +1945,14 @@ CK_CC_INLINE static int64_t ipc_record_push_n(struct ipc_record_producer *p,
     return i > 0 ? (int64_t)i : rc;
 }
 
+/* There is room for it at p->at. */
+CK_CC_FORCE_INLINE static void *ipc_record_claimed_(struct ipc_record_producer *p, size_t n)
+{
+    ipc_record_lead_(p, p->at, n);
+    p->claimed = n + UINT64_C(1);
+    return p->data + (size_t)(p->at & p->mask) + 8;
+}
+
 /*
  * Push without a copy: claim gives room for a record of up to n bytes, 8-byte aligned and in a row,
  * or NULL: no room now, n more than ipc_record_most, or ipc_record_producer_error. commit sends the
@@ -1928,11 +1962,7 @@ CK_CC_INLINE static int64_t ipc_record_push_n(struct ipc_record_producer *p,
  */
 CK_CC_INLINE static void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
 {
-    if (ipc_record_room_(p, n, &p->at) != 0)
-        return NULL;
-    ipc_record_lead_(p, p->at, n);
-    p->claimed = n + UINT64_C(1);
-    return p->data + (size_t)(p->at & p->mask) + 8;
+    return ipc_record_room_(p, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
 }
 
 CK_CC_INLINE static int ipc_record_commit(struct ipc_record_producer *p, size_t n)
@@ -1999,7 +2029,7 @@ CK_CC_INLINE static uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
     uint64_t word, run = c->head - c->since;
     unsigned i;
 
-    if (c->head != c->published)
+    if (c->head != c->published && c->at != NULL)
         ipc_record_publish_(c);
     c->since = c->head;
     if (c->producers > 1 && (word = ipc_record_turn_(c)) != 0)
@@ -2018,8 +2048,8 @@ CK_CC_INLINE static uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
 }
 
 /* Is there a record to read? 0, with its length, and it is at head; or the errors of
- * ipc_record_pop. */
-CK_CC_FORCE_INLINE static int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
+ * ipc_record_pop, which do not stick yet. */
+CK_CC_FORCE_INLINE static int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
 {
     uint64_t word;
 
@@ -2036,10 +2066,17 @@ CK_CC_FORCE_INLINE static int ipc_record_look_(struct ipc_record_consumer *c, si
         word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
     }
     c->peeked = word != IPC_RECORD_SKIP_ ? ipc_record_step_(word, c->mask, c->head) : 0;
-    if (CK_CC_UNLIKELY(c->peeked == 0))
-        return c->error = -EBADMSG;
     *n = (size_t)(word >> IPC_RECORD_LENGTH_);
-    return 0;
+    return CK_CC_LIKELY(c->peeked != 0) ? 0 : -EBADMSG;
+}
+
+CK_CC_FORCE_INLINE static int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
+{
+    int rc = ipc_record_find_(c, n);
+
+    if (CK_CC_UNLIKELY(rc == -EBADMSG))
+        c->error = rc;
+    return rc;
 }
 
 /* Returns 1 when that was published. Then it is another producer's turn. */
@@ -2089,6 +2126,15 @@ CK_CC_INLINE static int64_t ipc_record_pop(struct ipc_record_consumer *c, void *
     return ipc_record_take_(c, to, size, &published);
 }
 
+/* The record at to[at] has n bytes; returns where there is room for the next. */
+CK_CC_FORCE_INLINE static size_t ipc_record_note_(struct ipc_record *record, unsigned char *to,
+                                                  size_t at, size_t n)
+{
+    record->at = to + at;
+    record->n = n;
+    return at + ((n + 7) & ~(size_t)7);
+}
+
 /*
  * Copies up to n records out, as many as fit to[0..size), and says in records[] where each is, at a
  * multiple of 8 from `to`, and how long. Returns how many, 0 for n = 0, or the errors of
@@ -2105,9 +2151,7 @@ CK_CC_INLINE static int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void
         rc = ipc_record_pop(c, t + at, size - at);
         if (rc < 0)
             break;
-        records[i].at = t + at;
-        records[i].n = (size_t)rc;
-        at += ((size_t)rc + 7) & ~(size_t)7;
+        at = ipc_record_note_(&records[i], t, at, (size_t)rc);
     }
     return i > 0 ? (int64_t)i : rc;
 }
