@@ -1653,6 +1653,10 @@ CK_CC_INLINE static int ipc_record_step_(unsigned char *data, uint64_t mask, uin
 
     if (word == 0)
         return 0;
+    /* Without it what follows could be older than this word, for a reader that joins, and so could
+     * the mark that says that it is none. Partners: the store fence in ipc_record_send_, the second
+     * one in ipc_record_cast_forget_. */
+    ck_pr_fence_load();
     span = ipc_record_span_(data, mask, *position, &word, &at);
     if (span == 0 || span > left)
         return -EBADMSG;
@@ -2911,7 +2915,8 @@ struct ipc_record_cast_shared {
     /* capacity bytes */
 };
 
-IPC_RING_ASSERT_(record_cast_mark, offsetof(struct ipc_record_cast_shared, mark) % 64 == 0)
+IPC_RING_ASSERT_(record_cast_marks, offsetof(struct ipc_record_cast_shared, marks) ==
+                                        sizeof(struct ipc_cast_shared) + 64)
 IPC_RING_ASSERT_(record_cast_size,
                  sizeof(struct ipc_record_cast_shared) == sizeof(struct ipc_cast_shared) + 128)
 
@@ -3062,8 +3067,6 @@ CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer 
                                 h->mark.oldest));
     }
     p->limit = how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
-    /* As in ipc_cast_produce. */
-    ck_pr_fence_release();
     return 0;
 }
 
@@ -3102,8 +3105,6 @@ CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer 
         /* As in ipc_cast_consume. */
         ck_pr_fence_load();
         rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
-        /* As in ipc_cast_consume. */
-        ck_pr_fence_load();
         ipc_record_publish_(c);
     } else {
         for (tries = 0; tries < IPC_RECORD_CAST_TRIES_; tries++) {
@@ -3113,9 +3114,8 @@ CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer 
             c->head = mark.tail;
             h->next = mark.next;
             rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
-            /* Without it we could have walked on what was written after that mark. Partner: the
-             * second store fence in ipc_record_cast_forget_. */
-            ck_pr_fence_load();
+            /* Had we walked on what was written after that mark, the fences on the way would show
+             * us the next one; a 0 in the wrong place is found out later, as any lap. */
             if (ck_pr_load_64(&r->marks) == h->marks)
                 break;
             c->head = mark.tail;
