@@ -1547,6 +1547,11 @@ CK_CC_INLINE static size_t ipc_cast_footprint(size_t bytes, uint64_t capacity)
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
+CK_CC_INLINE static int ipc_cast_known_(unsigned how)
+{
+    return how <= IPC_BROADCAST_LOSSY;
+}
+
 /*
  * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY.
  *
@@ -1558,7 +1563,7 @@ CK_CC_INLINE static int ipc_cast_init(void *mem, size_t size, size_t bytes, uint
 {
     struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
 
-    if (how > IPC_BROADCAST_LOSSY)
+    if (!ipc_cast_known_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
@@ -1610,7 +1615,7 @@ CK_CC_INLINE static int ipc_cast_check_(void *mem, size_t size, size_t bytes, st
     if (rc != 0)
         return rc;
     *how = ck_pr_load_32(&((const struct ipc_cast_shared *)mem)->s.is.how);
-    if (*how > IPC_BROADCAST_LOSSY)
+    if (!ipc_cast_known_(*how))
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
@@ -3040,6 +3045,13 @@ CK_CC_INLINE static size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity)
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
+CK_CC_INLINE static int ipc_mpmc_known_(unsigned how)
+{
+    unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
+
+    return how <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends;
+}
+
 /*
  * Makes an empty ring, as ipc_spsc_init. how: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, with
  * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER where that is all there will be at a time.
@@ -3052,7 +3064,7 @@ CK_CC_INLINE static int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint
 {
     struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
 
-    if (how > 7 || (how & 6) == 6)
+    if (!ipc_mpmc_known_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
@@ -4113,7 +4125,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     {                                                                                              \
         return ipc_##K##_init(mem, size, __VA_ARGS__, capacity HOW(, how | (ENDS)));               \
     }                                                                                              \
-    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, MAKE, KIND, HOW))
+    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS))
 
 /* A handle for one end. HANG attaches it to the bells. */
 #define IPC_RING_HANDLE_(NAME, K, END, ATTACH, HANG, ...)                                          \
@@ -4341,14 +4353,19 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 
 /* ------------------------------------------------------------------ typed rings: segments */
 
-/* Makes the ring if it is not there. */
-#define IPC_RING_MAKE_(NAME, MAKE, KIND, HOW)                                                      \
+/* Makes the ring if it is not there. Once it is begun it must come to an end: a wrong how is
+ * refused before. */
+#define IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS)                                             \
     CK_CC_INLINE static int NAME##_##MAKE(struct ipc_shm *seg, const char *name,                   \
                                           uint64_t capacity HOW(, unsigned how))                   \
     {                                                                                              \
         struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_make(seg, name, KIND, NAME##_footprint(capacity), &object);               \
+        int rc;                                                                                    \
                                                                                                    \
+        HOW(if (!ipc_##K##_known_(how | (ENDS))) {                                                 \
+            return ipc_shm_refuse(seg, -EINVAL, "'%s' of a kind not known here: %u", name, how);   \
+        })                                                                                         \
+        rc = ipc_shm_make(seg, name, KIND, NAME##_footprint(capacity), &object);                   \
         if (rc == 0) {                                                                             \
             rc = NAME##_init(object.mem, object.size, capacity HOW(, how));                        \
             rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
