@@ -384,6 +384,9 @@ static void a_broadcast_is_found_by_name_and_kind(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY + 1), -EINVAL);
+    IS(news_push(&out, &n), -EINVAL);
+    MUST(strstr(ipc_shm_why(&shm), "'news'") != NULL);
     IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY), 0);
     news_producer_detach(&out);
     IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSLESS), -EPROTO);

@@ -2518,7 +2518,7 @@ static void end_of_the_producer_is_told_once_each_time(void **state)
             IS(msgs_consumer_wait(&in, ipc_in_ms(5)), -ETIMEDOUT);
         tell(&c, 0);
         if (!how.when_asleep) /* ends before we look again, but for a full ring */
-            EVENTUALLY(how.n > 4 || !ipc_shm_alive(&shm, in.raw.ring->producer));
+            EVENTUALLY(how.n > 4 || !ipc_shm_alive(&shm, in.raw.ring->end[0]));
         expect_messages(&in, 1, how.n);
         then = ipc_clock();
         IS(msgs_recv(&in, &m, ipc_in_ms(LONG_MS)), how.dies ? -EOWNERDEAD : -EPIPE);

@@ -258,6 +258,7 @@ static void rows_of_any_length_lie_anywhere_in_a_segment(void **state)
     struct text_regions r;
     uint64_t x = 0;
     size_t at, n;
+    unsigned char *ends[2], vec[2];
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
@@ -289,8 +290,12 @@ static void rows_of_any_length_lie_anywhere_in_a_segment(void **state)
             x += n;
         }
     }
+    ends[0] = out.raw.s.data;
+    ends[1] = in.raw.s.data;
     text_producer_detach(&out);
     text_consumer_detach(&in);
+    for (n = 0; n < 2; n++)
+        MUST(mincore(ends[n], 8192, vec) != 0 && errno == ENOMEM); /* nothing is mapped there */
     ipc_shm_close(&shm);
 }
 

@@ -141,6 +141,17 @@ static void goes_to_sleep(const struct child *c, enum order what, uint64_t n, in
 
 /* ------------------------------------------------------------------ tests */
 
+static void a_ring_of_no_kind_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_ONE_CONSUMER * 2), -EINVAL);
+    IS(logs_make(&shm, "ring", 4, IPC_MPMC_ONE_PRODUCER), -EINVAL); /* it has one consumer, too */
+    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_ONE_CONSUMER * 2), -EINVAL);
+    ipc_shm_close(&shm);
+}
+
 static void full_and_empty_rings_time_out(void **state)
 {
     struct jobs_producer out;
@@ -683,6 +694,7 @@ static int after(void **state)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(a_ring_of_no_kind_leaves_nothing_behind),
         TEST(full_and_empty_rings_time_out),
         TEST(every_message_is_received_once_by_one_of_those_who_sleep),
         TEST(what_the_dead_had_comes_to_who_sleeps),
