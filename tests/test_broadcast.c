@@ -824,21 +824,6 @@ static void kills_at_random_cost_the_others_nothing(void **state)
 
 /* ------------------------------------------------------------------ main */
 
-static int before(void **state)
-{
-    (void)state;
-    next_name();
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    clean_up();
-    return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -855,8 +840,6 @@ int main(int argc, char **argv)
         TEST(kills_at_random_cost_the_others_nothing),
     };
 
-    set_up();
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    set_up(argc, argv);
     return cmocka_run_group_tests_name("broadcasts", tests, NULL, NULL);
 }
