@@ -16,6 +16,7 @@
 #define LONG_MS 10000 /* never reached by what works */
 #define LATE_MS 500   /* for what takes 10 ms, on a busy machine */
 #define HANG_S 120
+#include "chance.h"
 #include "harness.h"
 
 struct news {
@@ -24,16 +25,6 @@ struct news {
 IPC_BROADCAST(news, struct news)
 
 static struct ipc_shm shm;
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
 
 static struct news make(uint64_t x)
 {

@@ -15,6 +15,7 @@
 
 #define LONG_MS 10000 /* never reached by what works */
 #define HANG_S 120
+#include "chance.h"
 #include "harness.h"
 
 #define LATE_MS 2000 /* what a busy machine may add to a time of the contract */
@@ -59,16 +60,6 @@ static int answer_all(struct adder_server *s)
         IS(adder_answer(s, slot), 0);
     }
     return n;
-}
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
 }
 
 /* ------------------------------------------------------------------ in one process */

@@ -15,6 +15,7 @@
 
 #define LONG_MS 10000 /* never reached by what works */
 #define HANG_S 120
+#include "chance.h"
 #include "harness.h"
 
 struct wide {
@@ -25,16 +26,6 @@ IPC_STREAM(text, unsigned char)
 IPC_STREAM(wides, struct wide)
 
 static struct ipc_shm shm;
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
 
 /* ------------------------------------------------------------------ against a counter */
 
