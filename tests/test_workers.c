@@ -676,21 +676,6 @@ static void end_of_the_only_one_is_told_once(void **state)
 
 /* ------------------------------------------------------------------ main */
 
-static int before(void **state)
-{
-    (void)state;
-    next_name();
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    clean_up();
-    return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -707,8 +692,6 @@ int main(int argc, char **argv)
         TEST(end_of_the_only_one_is_told_once),
     };
 
-    set_up();
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    set_up(argc, argv);
     return cmocka_run_group_tests_name("workers", tests, NULL, NULL);
 }
