@@ -1496,9 +1496,9 @@ CK_CC_INLINE static uint64_t ipc_stream_consumer_was_size(struct ipc_stream_cons
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_HOLD_ 127u /* as IPC_RING_HOLD_ */
 
-/* Of each producer. */
+/* Of each producer, where there may be several. */
 struct ipc_record_lane_ {
-    uint64_t producer; /* who holds it, as in struct ipc_spsc_shared */
+    uint64_t producer; /* who holds it, as ring->s.end */
     unsigned char pad1[120];
     /* Every byte below this position has been read. Written by the consumer alone. */
     uint64_t head;
@@ -1507,17 +1507,13 @@ struct ipc_record_lane_ {
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_record_shared {
-    struct ipc_ring_shared_ is; /* bytes: 1; capacity: of a lane; how: lanes */
-    uint64_t consumer;
-    unsigned char pad1[56];
-    unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
-    unsigned char space_bell[64];
-    /* the lanes, and then capacity bytes for each */
+    /* bytes: 1; capacity: bytes for each producer; how: producers. As of a ring with one producer
+     * if that is 1; otherwise end[0] and head are 0. */
+    struct ipc_spsc_shared s;
+    /* if there are several producers a lane for each, and then capacity bytes for each */
 };
 
 IPC_RING_ASSERT_(record_lane, sizeof(struct ipc_record_lane_) == 256)
-IPC_RING_ASSERT_(record_bells, offsetof(struct ipc_record_shared, data_bell) == 128)
-IPC_RING_ASSERT_(record_size, sizeof(struct ipc_record_shared) == 256)
 
 /* The word before each record: what it is, and above that its length. 0: there is none yet. */
 #define IPC_RECORD_IS_ UINT64_C(1)   /* a record, which begins behind the word */
@@ -1531,9 +1527,16 @@ CK_CC_INLINE static struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
     kind.name = "not a ring of records; magic";
     kind.magic = IPC_RECORD_MAGIC;
     kind.abi = IPC_RECORD_ABI;
-    kind.header = sizeof(struct ipc_record_shared) + producers * sizeof(struct ipc_record_lane_);
+    kind.header = sizeof(struct ipc_record_shared) +
+                  (producers > 1 ? producers : 0) * sizeof(struct ipc_record_lane_);
     kind.stride = producers;
     return kind;
+}
+
+/* Can a ring be made for so many producers? */
+CK_CC_INLINE static int ipc_record_known_(unsigned producers)
+{
+    return producers - 1 < IPC_RECORD_PRODUCERS;
 }
 
 /* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 where
@@ -1543,9 +1546,8 @@ CK_CC_INLINE static size_t ipc_record_footprint(uint64_t capacity, unsigned prod
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
 
-    return capacity >= 64 && producers - 1 < IPC_RECORD_PRODUCERS
-               ? ipc_ring_footprint_(&kind, 1, capacity)
-               : 0;
+    return capacity >= 64 && ipc_record_known_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
+                                                          : 0;
 }
 
 /*
@@ -1577,10 +1579,12 @@ struct ipc_record_producer {
     uint64_t most;    /* the longest record */
     uint64_t at;      /* where the record goes that was claimed */
     uint64_t claimed; /* its length + 1; 0: nothing is claimed */
-    struct ipc_record_lane_ *lane;
-    struct ipc_record_shared *ring;
+    uint64_t *head;   /* how far our records were read */
+    uint64_t *holder; /* of our lane */
+    struct ipc_spsc_shared *ring;
     uint64_t id;
-    int error; /* sticks */
+    unsigned how; /* producers */
+    int error;    /* sticks */
 };
 
 struct ipc_record_consumer {
@@ -1593,10 +1597,11 @@ struct ipc_record_consumer {
     uint64_t peeked;    /* how far it ends behind head; 0: it was not found yet */
     uint64_t since;     /* where head was when this lane was last found empty */
     uint64_t *to;       /* where it is published: the lane's head; of broadcasts, NULL: nowhere */
-    struct ipc_record_lane_ *lane, *lanes;
+    unsigned lane;      /* that we are reading */
     unsigned producers;
     unsigned hold; /* ck_pr_stall()s before an empty lane is looked at again */
-    struct ipc_record_shared *ring;
+    int untold;    /* published, and nobody was woken for it */
+    struct ipc_spsc_shared *ring;
     uint64_t id;
     int error;                            /* sticks */
     uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
@@ -1689,7 +1694,7 @@ CK_CC_INLINE static int ipc_record_check_(void *mem, size_t size, struct ipc_pee
 
     if (rc != 0)
         return rc;
-    *producers = ck_pr_load_32(&((const struct ipc_record_shared *)mem)->is.how);
+    *producers = ck_pr_load_32(&((const struct ipc_record_shared *)mem)->s.is.how);
     footprint = ipc_record_footprint(*capacity, *producers);
     if (footprint == 0 || footprint > size)
         return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; producers and bytes",
@@ -1712,16 +1717,40 @@ CK_CC_INLINE static int ipc_record_walk_(unsigned char *data, uint64_t mask, uin
     return rc;
 }
 
+/* Who holds a lane, and how far it was read. */
+CK_CC_INLINE static uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
+                                                 unsigned lane)
+{
+    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
+
+    return producers == 1 ? &r->s.end[0] : &lanes[lane].producer;
+}
+
+CK_CC_INLINE static uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
+                                               unsigned lane)
+{
+    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
+
+    return producers == 1 ? &r->s.head : &lanes[lane].head;
+}
+
+/* Its bytes. */
+CK_CC_INLINE static unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
+                                                    unsigned lane, uint64_t mask)
+{
+    return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
+}
+
 /* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
-CK_CC_INLINE static unsigned ipc_record_sit_(struct ipc_record_lane_ *lanes, unsigned producers,
+CK_CC_INLINE static unsigned ipc_record_sit_(struct ipc_record_shared *r, unsigned producers,
                                              struct ipc_peer *me, uint64_t id)
 {
     unsigned i, dead;
 
     for (dead = 0; dead < 2; dead++)
         for (i = 0; i < producers; i++)
-            if ((dead || ck_pr_load_64(&lanes[i].producer) == 0) &&
-                ipc_ring_take_end_(&lanes[i].producer, me, id) == 0)
+            if ((dead || ck_pr_load_64(ipc_record_holder_(r, producers, i)) == 0) &&
+                ipc_ring_take_end_(ipc_record_holder_(r, producers, i), me, id) == 0)
                 return i;
     return i;
 }
@@ -1741,7 +1770,6 @@ CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *
                                            struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
     uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
@@ -1749,34 +1777,38 @@ CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *
     (void)ipc_record_producer_end_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_record_sit_(lanes, producers, me, id);
+    lane = ipc_record_sit_(r, producers, me, id);
     if (lane == producers)
         return p->error = -EBUSY; /* why is said */
-    p->data = (unsigned char *)(lanes + producers) + lane * (size_t)capacity;
     p->mask = capacity - 1;
+    p->data = ipc_record_data_(r, producers, lane, p->mask);
     p->most = capacity / 2 - 8;
-    p->lane = &lanes[lane];
-    p->ring = r;
+    p->head = ipc_record_head_(r, producers, lane);
+    p->holder = ipc_record_holder_(r, producers, lane);
+    p->ring = &r->s;
     p->id = id;
-    p->tail = ck_pr_load_64(&p->lane->head);
+    p->how = producers;
+    p->tail = ck_pr_load_64(p->head);
     /* Without it records could be written that head does not free yet. Partner:
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
     p->limit = p->tail + capacity;
     if (ipc_record_walk_(p->data, p->mask, &p->tail, &count) == 0)
         return 0;
-    ipc_ring_leave_end_(&p->lane->producer, id);
+    ipc_ring_leave_end_(p->holder, id);
     return ipc_record_producer_end_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
 }
 
 /* Goes to a lane, from another, where all that was read is published. */
-CK_CC_FORCE_INLINE static void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
+CK_CC_INLINE static void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
 {
-    c->heads[c->lane - c->lanes] = c->head;
-    c->lane = c->lanes + lane;
-    c->to = &c->lane->head;
-    c->data = (unsigned char *)(c->lanes + c->producers) + lane * (size_t)(c->mask + 1);
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+
+    c->heads[c->lane] = c->head;
+    c->lane = lane;
+    c->to = ipc_record_head_(r, c->producers, lane);
+    c->data = ipc_record_data_(r, c->producers, lane, c->mask);
     c->head = c->published = c->since = c->heads[lane];
 }
 
@@ -1795,15 +1827,14 @@ CK_CC_INLINE static int ipc_record_consume(struct ipc_record_consumer *c, void *
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
     if (rc == 0)
-        rc = ipc_ring_take_end_(&r->consumer, me, id);
+        rc = ipc_ring_take_end_(&r->s.end[1], me, id);
     (void)ipc_record_consumer_end_(c, rc);
     if (rc != 0)
         return rc;
-    c->lane = c->lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
     for (i = 0; i < producers; i++) {
-        c->heads[i] = ck_pr_load_64(&c->lanes[i].head);
+        c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
         if (c->heads[i] % 8 != 0) {
-            ipc_ring_leave_end_(&r->consumer, id);
+            ipc_ring_leave_end_(&r->s.end[1], id);
             return ipc_record_consumer_end_(
                 c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position",
                                     c->heads[i], i));
@@ -1812,7 +1843,7 @@ CK_CC_INLINE static int ipc_record_consume(struct ipc_record_consumer *c, void *
     c->mask = capacity - 1;
     c->replay = capacity / 8;
     c->producers = producers;
-    c->ring = r;
+    c->ring = &r->s;
     c->id = id;
     c->head = c->heads[0];
     ipc_record_go_(c, 0);
@@ -1827,6 +1858,7 @@ CK_CC_INLINE static void ipc_record_publish_(struct ipc_record_consumer *c)
     ck_pr_fence_release();
     ck_pr_store_64(c->to, c->head);
     c->published = c->head;
+    c->untold = 1;
 }
 
 /*
@@ -1846,19 +1878,19 @@ CK_CC_INLINE static void ipc_record_replay(struct ipc_record_consumer *c, uint64
  * consumer of many producers. Wait-free. */
 CK_CC_INLINE static uint64_t ipc_record_producer_peer(const struct ipc_record_producer *p)
 {
-    return p->ring != NULL ? ck_pr_load_64(&p->ring->consumer) : 0;
+    return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
 }
 
 CK_CC_INLINE static uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c)
 {
-    return c->producers == 1 ? ck_pr_load_64(&c->lanes[0].producer) : 0;
+    return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
 /* Gives the end back; the ring and its records stay: the consumer still gets them. Wait-free. */
 CK_CC_INLINE static void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL)
-        ipc_ring_leave_end_(&p->lane->producer, p->id);
+        ipc_ring_leave_end_(p->holder, p->id);
     (void)ipc_record_producer_end_(p, -EINVAL);
 }
 
@@ -1867,7 +1899,7 @@ CK_CC_INLINE static void ipc_record_consumer_detach(struct ipc_record_consumer *
     if (c->head != c->published)
         ipc_record_publish_(c);
     if (c->ring != NULL)
-        ipc_ring_leave_end_(&c->ring->consumer, c->id);
+        ipc_ring_leave_end_(&c->ring->end[1], c->id);
     (void)ipc_record_consumer_end_(c, -EINVAL);
 }
 
@@ -1881,7 +1913,7 @@ CK_CC_INLINE static int ipc_record_full_(struct ipc_record_producer *p, uint64_t
 
     if (p->error != 0)
         return p->error;
-    head = ck_pr_load_64(&p->lane->head);
+    head = ck_pr_load_64(p->head);
     /* Without it bytes could be written before the consumer is seen to be done with them. Partner:
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
@@ -2032,7 +2064,7 @@ CK_CC_INLINE static int ipc_record_producer_error(const struct ipc_record_produc
  * counts until its consumer has published it. Wait-free. */
 CK_CC_INLINE static uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 {
-    uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(&p->lane->head) : 0;
+    uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(p->head) : 0;
 
     return size < p->mask ? size : p->mask;
 }
@@ -2042,13 +2074,13 @@ CK_CC_INLINE static uint64_t ipc_record_was_size(const struct ipc_record_produce
 /* The word at the head of the next other lane that has something, to which it goes; or 0. */
 CK_CC_INLINE static uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
 {
-    unsigned char *data = (unsigned char *)(c->lanes + c->producers);
-    unsigned here = (unsigned)(c->lane - c->lanes), i;
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    unsigned i;
 
     for (i = 1; i < c->producers; i++) {
-        unsigned lane = here + i < c->producers ? here + i : here + i - c->producers;
-        uint64_t word = ck_pr_load_64(
-            ipc_record_word_(data + lane * (size_t)(c->mask + 1), c->mask, c->heads[lane]));
+        unsigned lane = c->lane + i < c->producers ? c->lane + i : c->lane + i - c->producers;
+        uint64_t word = ck_pr_load_64(ipc_record_word_(
+            ipc_record_data_(r, c->producers, lane, c->mask), c->mask, c->heads[lane]));
 
         if (word != 0) {
             ipc_record_go_(c, lane);
@@ -2979,7 +3011,7 @@ CK_CC_INLINE static int ipc_record_cast_init(void *mem, size_t size, uint64_t ca
 {
     struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
 
-    if (capacity < 64 || how > IPC_BROADCAST_LOSSY)
+    if (capacity < 64 || !ipc_cast_known_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
 }
@@ -3027,7 +3059,7 @@ CK_CC_INLINE static int ipc_record_cast_check_(void *mem, size_t size, struct ip
     if (rc != 0)
         return rc;
     *how = ck_pr_load_32(&((const struct ipc_record_cast_shared *)mem)->c.s.is.how);
-    if (*how > IPC_BROADCAST_LOSSY || *capacity < 64)
+    if (!ipc_cast_known_(*how) || *capacity < 64)
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
@@ -3084,6 +3116,7 @@ CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer 
     p->mask = capacity - 1;
     p->most = capacity / 2 - 8;
     p->id = id;
+    p->ring = &r->c.s;
     h->ring = r;
     h->how = how;
     h->readers = ipc_cast_readers_of_(&r->c, me);
@@ -3123,6 +3156,7 @@ CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer 
     c->mask = capacity - 1;
     c->replay = capacity / 8;
     c->producers = 1;
+    c->ring = &r->c.s;
     c->id = id;
     h->ring = r;
     h->how = how;
@@ -3137,6 +3171,7 @@ CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer 
         ck_pr_fence_load();
         rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
         ipc_record_publish_(c);
+        c->untold = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_CAST_TRIES_; tries++) {
             rc = ipc_record_cast_look_(r, &mark, &h->marks);

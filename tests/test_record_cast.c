@@ -15,17 +15,8 @@
 
 #define LONG_MS 10000 /* never reached by what works */
 #define HANG_S 120
-#include "harness.h"
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
+#include "chance.h"
+#include "records.h"
 
 enum { LONGEST = 1 << 13, READERS = 3 };
 
@@ -38,42 +29,10 @@ static size_t length_of(uint64_t number, size_t most)
     return (size_t)(x % 5 == 0 ? x / 8 % (most + 1) : x / 8 % (most / 8 + 1));
 }
 
-static void fill(void *to, uint64_t number, size_t n)
-{
-    unsigned char *t = (unsigned char *)to;
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        t[i] = (unsigned char)(i < 8 ? number >> 8 * i : i + number);
-}
-
 static void check(const void *at, uint64_t number, size_t n, size_t most)
 {
-    static unsigned char good[LONGEST];
-
     IS(n, length_of(number, most));
-    fill(good, number, n);
-    MUST(memcmp(at, good, n) == 0);
-}
-
-/* Memory for a broadcast with guards on both sides, so that it ends where the second begins. */
-static unsigned char *guarded(size_t size)
-{
-    size_t room = (size + 4095) & ~(size_t)4095;
-    unsigned char *map = (unsigned char *)mmap(NULL, room + 8192, PROT_READ | PROT_WRITE,
-                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    MUST((void *)map != MAP_FAILED && size % 64 == 0);
-    MUST(mprotect(map, 4096, PROT_NONE) == 0);
-    MUST(mprotect(map + 4096 + room, 4096, PROT_NONE) == 0);
-    return map + 4096 + (room - size);
-}
-
-static void unguard(unsigned char *mem, size_t size)
-{
-    size_t room = (size + 4095) & ~(size_t)4095;
-
-    MUST(munmap(mem - (room - size) - 4096, room + 8192) == 0);
+    is_filled(at, number, n);
 }
 
 /* All positions begin at `from`. */
@@ -291,24 +250,6 @@ static void a_lapped_reader_goes_on_at_the_oldest_whole_record(void **state)
 
 /* ------------------------------------------------------------------ edges, the dead */
 
-static uint64_t gone = 5;
-
-static int dead(void *arg, uint64_t id)
-{
-    return id != *(const uint64_t *)arg;
-}
-
-static struct ipc_peer peer(uint64_t id)
-{
-    struct ipc_peer me;
-
-    memset(&me, 0, sizeof me);
-    me.id = id;
-    me.alive = dead;
-    me.arg = &gone;
-    return me;
-}
-
 static void edges_have_names(void **state)
 {
     size_t size = ipc_record_cast_footprint(64), n;
@@ -498,21 +439,6 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
 
 /* ------------------------------------------------------------------ main */
 
-static int before(void **state)
-{
-    (void)state;
-    next_name();
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    clean_up();
-    return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -524,8 +450,6 @@ int main(int argc, char **argv)
         TEST(scribbling_hangs_and_crashes_nobody),
     };
 
-    set_up();
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    set_up(argc, argv);
     return cmocka_run_group_tests_name("broadcasts of records", tests, NULL, NULL);
 }

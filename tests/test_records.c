@@ -15,60 +15,14 @@
 
 #define LONG_MS 10000 /* never reached by what works */
 #define HANG_S 120
-#include "harness.h"
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
+#include "chance.h"
+#include "records.h"
 
 enum { LONGEST = 1 << 16 };
 
-static void fill(void *to, uint64_t number, size_t n)
+static uint64_t *head_of(unsigned char *mem, unsigned producers, unsigned i)
 {
-    unsigned char *t = (unsigned char *)to;
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        t[i] = (unsigned char)(i < 8 ? number >> 8 * i : i + number);
-}
-
-static void check(const void *at, uint64_t number, size_t n)
-{
-    static unsigned char good[LONGEST];
-
-    fill(good, number, n);
-    MUST(memcmp(at, good, n) == 0);
-}
-
-/* Memory for a ring with guards on both sides, so that it ends where the second begins. */
-static unsigned char *guarded(size_t size)
-{
-    size_t room = (size + 4095) & ~(size_t)4095;
-    unsigned char *map = (unsigned char *)mmap(NULL, room + 8192, PROT_READ | PROT_WRITE,
-                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    MUST((void *)map != MAP_FAILED && size % 64 == 0);
-    MUST(mprotect(map, 4096, PROT_NONE) == 0);
-    MUST(mprotect(map + 4096 + room, 4096, PROT_NONE) == 0);
-    return map + 4096 + (room - size);
-}
-
-static void unguard(unsigned char *mem, size_t size)
-{
-    size_t room = (size + 4095) & ~(size_t)4095;
-
-    MUST(munmap(mem - (room - size) - 4096, room + 8192) == 0);
-}
-
-static struct ipc_record_lane_ *lane_of(unsigned char *mem, unsigned i)
-{
-    return (struct ipc_record_lane_ *)(void *)(mem + sizeof(struct ipc_record_shared)) + i;
+    return ipc_record_head_((struct ipc_record_shared *)(void *)mem, producers, i);
 }
 
 /* ------------------------------------------------------------------ against a queue */
@@ -142,7 +96,7 @@ static void received(const struct ipc_record_consumer *c, const void *at, size_t
     (void)c;
     MUST(queue[i].first < queue[i].next);
     IS(n, queue[i].n[queue[i].first % PENDING]);
-    check(at, queue[i].first, n);
+    is_filled(at, queue[i].first, n);
     queue[i].first++;
 }
 
@@ -166,7 +120,7 @@ static void drain(struct ipc_record_consumer *c)
         return;
     }
     MUST((uintptr_t)at % 8 == 0);
-    lane = (unsigned)(c->lane - c->lanes);
+    lane = c->lane;
     if (chance(2)) {
         received(c, at, n, lane);
         IS(ipc_record_release(c), 0);
@@ -192,7 +146,7 @@ static void every_call(uint64_t capacity, unsigned producers, uint64_t from)
     IS(ipc_record_init(mem, size - 1, capacity, producers), -ENOSPC);
     IS(ipc_record_init(mem, size, capacity, producers), 0);
     for (k = 0; k < producers; k++) {
-        lane_of(mem, k)->head = from;
+        *head_of(mem, producers, k) = from;
         IS(ipc_record_produce(&p[k], mem, size, NULL), 0);
     }
     IS(ipc_record_consume(&c, mem, size, NULL), 0);
@@ -242,9 +196,8 @@ static void the_longest_record_fits_at_every_offset(void **state)
     for (at = 0; at < CAPACITY; at += 8)
         for (n = 0; n <= MOST; n++) {
             IS(ipc_record_init(mem, size, CAPACITY, 1), 0);
-            memset(mem + sizeof(struct ipc_record_shared) + sizeof(struct ipc_record_lane_), 0xff,
-                   CAPACITY);
-            lane_of(mem, 0)->head = at;
+            memset(mem + size - CAPACITY, 0xff, CAPACITY);
+            *head_of(mem, 1, 0) = at;
             memset(mem + size - CAPACITY + at, 0, 8);
             IS(ipc_record_produce(&p, mem, size, NULL), 0);
             IS(ipc_record_consume(&c, mem, size, NULL), 0);
@@ -254,7 +207,7 @@ static void the_longest_record_fits_at_every_offset(void **state)
                 IS(ipc_record_push(&p, buffer, MOST + 1), -EMSGSIZE);
                 IS(ipc_record_push(&p, buffer, n), 0);
                 IS(ipc_record_pop(&c, buffer, sizeof buffer), n);
-                check(buffer, k, n);
+                is_filled(buffer, k, n);
                 IS(ipc_record_pop(&c, buffer, sizeof buffer), -EAGAIN);
             }
             /* Full is full, and all of it comes out again. */
@@ -300,11 +253,11 @@ static void claims_stay_where_they_are(void **state)
     IS(ipc_record_push(&p, buffer, 9), 0);
     IS(ipc_record_commit(&p, 0), -EINVAL);
     IS(ipc_record_pop(&c, buffer, sizeof buffer), 3);
-    check(buffer, 7, 3);
+    is_filled(buffer, 7, 3);
     MUST(ipc_record_peek(&c, &n) == ipc_record_peek(&c, &n));
     IS(n, 9);
     IS(ipc_record_pop(&c, buffer, sizeof buffer), 9);
-    check(buffer, 8, 9);
+    is_filled(buffer, 8, 9);
     unguard(mem, size);
 }
 
@@ -409,30 +362,20 @@ static void edges_have_names(void **state)
 
 /* ------------------------------------------------------------------ successors */
 
-static int dead(void *arg, uint64_t id)
-{
-    return id != *(const uint64_t *)arg;
-}
-
 static void a_new_consumer_sees_little_again(void **state)
 {
     static const uint64_t replays[] = {0, 24, 100, 128, 1000};
     size_t size = ipc_record_footprint(1024, 1), k, n, i;
     unsigned char *mem = guarded(size), x[16];
-    uint64_t gone = 5;
 
     (void)state;
     for (k = 0; k < 5; k++)
         for (n = 1; n < 100; n++) {
             struct ipc_record_producer p;
             struct ipc_record_consumer c;
-            struct ipc_peer me;
+            struct ipc_peer me = peer(gone);
             uint64_t again = replays[k] < 128 ? replays[k] : 128, first;
 
-            memset(&me, 0, sizeof me);
-            me.alive = dead;
-            me.arg = &gone;
-            me.id = gone;
             IS(ipc_record_init(mem, size, 1024, 1), 0);
             IS(ipc_record_produce(&p, mem, size, NULL), 0);
             IS(ipc_record_consume(&c, mem, size, &me), 0);
@@ -460,7 +403,6 @@ static void a_half_written_record_was_never_there(void **state)
 {
     size_t size = ipc_record_footprint(256, 1), at, n, m;
     unsigned char *mem = guarded(size), x[120];
-    uint64_t gone = 5;
 
     (void)state;
     for (at = 0; at < 256; at += 8)
@@ -468,15 +410,11 @@ static void a_half_written_record_was_never_there(void **state)
             for (m = 0; m <= 120; m += 11) {
                 struct ipc_record_producer p;
                 struct ipc_record_consumer c;
-                struct ipc_peer me;
+                struct ipc_peer me = peer(gone);
                 void *half;
 
-                memset(&me, 0, sizeof me);
-                me.alive = dead;
-                me.arg = &gone;
-                me.id = gone;
                 IS(ipc_record_init(mem, size, 256, 1), 0);
-                lane_of(mem, 0)->head = at;
+                *head_of(mem, 1, 0) = at;
                 IS(ipc_record_produce(&p, mem, size, &me), 0);
                 IS(ipc_record_consume(&c, mem, size, NULL), 0);
                 half = ipc_record_claim(&p, n);
@@ -488,7 +426,7 @@ static void a_half_written_record_was_never_there(void **state)
                 IS(ipc_record_push(&p, x, m), 0);
                 memset(x, 0, sizeof x);
                 IS(ipc_record_pop(&c, x, sizeof x), m);
-                check(x, 9, m);
+                is_filled(x, 9, m);
             }
     unguard(mem, size);
 }
@@ -535,7 +473,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
                 word[chance(CAPACITY * LANES / 8)] ^= UINT64_C(1) << chance(12);
                 break;
             case 2:
-                lane_of(mem, (unsigned)chance(LANES))->head += chance(2) ? evil : 8;
+                *head_of(mem, LANES, (unsigned)chance(LANES)) += chance(2) ? evil : 8;
                 break;
             default:
                 break;
@@ -549,11 +487,11 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
         ipc_record_consumer_detach(&c);
         refused += ipc_record_produce(&p[0], mem, size, NULL) == -EBADMSG;
         refused += ipc_record_consume(&c, mem, size, NULL) == -EBADMSG;
-        s->is.capacity = evil;
+        s->s.is.capacity = evil;
         MUST(evil <= CAPACITY || ipc_record_consume(&c, mem, size, NULL) != 0);
-        s->is.capacity = CAPACITY;
-        s->is.how = (uint32_t)evil;
-        MUST(s->is.how - 1 < 2 || ipc_record_consume(&c, mem, size, NULL) == -EPROTO);
+        s->s.is.capacity = CAPACITY;
+        s->s.is.how = (uint32_t)evil;
+        MUST(s->s.is.how - 1 < 2 || ipc_record_consume(&c, mem, size, NULL) == -EPROTO);
     }
     MUST(bad > 1000 && refused > 1000);
     unguard(mem, size);
@@ -561,21 +499,6 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
 
 /* ------------------------------------------------------------------ main */
 
-static int before(void **state)
-{
-    (void)state;
-    next_name();
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    clean_up();
-    return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -589,8 +512,6 @@ int main(int argc, char **argv)
         TEST(scribbling_hangs_and_crashes_nobody),
     };
 
-    set_up();
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    set_up(argc, argv);
     return cmocka_run_group_tests_name("records", tests, NULL, NULL);
 }
