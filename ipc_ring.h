@@ -3004,6 +3004,11 @@ CK_CC_INLINE static size_t ipc_record_cast_footprint(uint64_t capacity)
     return capacity >= 64 ? ipc_ring_footprint_(&kind, 1, capacity) : 0;
 }
 
+CK_CC_INLINE static int ipc_record_cast_known_(unsigned how)
+{
+    return ipc_cast_known_(how);
+}
+
 /* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of ipc_cast_init.
  */
 CK_CC_INLINE static int ipc_record_cast_init(void *mem, size_t size, uint64_t capacity,
@@ -3011,7 +3016,7 @@ CK_CC_INLINE static int ipc_record_cast_init(void *mem, size_t size, uint64_t ca
 {
     struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
 
-    if (capacity < 64 || !ipc_cast_known_(how))
+    if (capacity < 64 || !ipc_record_cast_known_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
 }
@@ -3059,7 +3064,7 @@ CK_CC_INLINE static int ipc_record_cast_check_(void *mem, size_t size, struct ip
     if (rc != 0)
         return rc;
     *how = ck_pr_load_32(&((const struct ipc_record_cast_shared *)mem)->c.s.is.how);
-    if (!ipc_cast_known_(*how) || *capacity < 64)
+    if (!ipc_record_cast_known_(*how) || *capacity < 64)
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
@@ -3067,7 +3072,7 @@ CK_CC_INLINE static int ipc_record_cast_check_(void *mem, size_t size, struct ip
 
 /* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
  */
-CK_CC_INLINE static int ipc_record_cast_look_(struct ipc_record_cast_shared *r,
+CK_CC_INLINE static int ipc_record_cast_last_(struct ipc_record_cast_shared *r,
                                               struct ipc_record_cast_mark_ *mark, uint64_t *marks)
 {
     unsigned tries;
@@ -3120,7 +3125,7 @@ CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer 
     h->ring = r;
     h->how = how;
     h->readers = ipc_cast_readers_of_(&r->c, me);
-    rc = ipc_record_cast_look_(r, &h->mark, &h->marks);
+    rc = ipc_record_cast_last_(r, &h->mark, &h->marks);
     p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.tail : ck_pr_load_64(&r->c.s.head);
     if (rc == 0)
         rc = ipc_record_walk_(p->data, p->mask, &p->tail, &h->mark.next);
@@ -3174,7 +3179,7 @@ CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer 
         c->untold = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_CAST_TRIES_; tries++) {
-            rc = ipc_record_cast_look_(r, &mark, &h->marks);
+            rc = ipc_record_cast_last_(r, &mark, &h->marks);
             if (rc != 0)
                 break;
             c->head = mark.tail;
@@ -3241,12 +3246,12 @@ CK_CC_INLINE static int ipc_record_cast_forget_(struct ipc_record_cast_producer 
     ck_pr_store_64(&m->tail, p->tail);
     ck_pr_store_64(&m->next, mark->next);
     /* Without it the mark could be read before it is whole. Partner: the first load fence in
-     * ipc_record_cast_look_. */
+     * ipc_record_cast_last_. */
     ck_pr_fence_store();
     ck_pr_store_64(&h->ring->marks, ++h->marks);
     /* Without it a reader could read what we are about to write, and then find the mark as it was;
      * or some of the mark after this one. Partners: the load fence in ipc_record_cast_past_, the
-     * second one in ipc_record_cast_look_. */
+     * second one in ipc_record_cast_last_. */
     ck_pr_fence_store();
     return 0;
 }
@@ -3346,7 +3351,7 @@ CK_CC_INLINE static int ipc_record_cast_why_(struct ipc_record_cast_consumer *h)
 {
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_cast_mark_ mark;
-    int rc = ipc_record_cast_look_(h->ring, &mark, &h->marks);
+    int rc = ipc_record_cast_last_(h->ring, &mark, &h->marks);
 
     if (rc != 0)
         return rc == -EBADMSG ? c->error = rc : rc;
@@ -3371,7 +3376,7 @@ CK_CC_FORCE_INLINE static int ipc_record_cast_past_(struct ipc_record_cast_consu
 }
 
 /* As ipc_record_look_. Of a lossy one the length is believed only after ipc_record_cast_past_. */
-CK_CC_FORCE_INLINE static int ipc_record_cast_data_(struct ipc_record_cast_consumer *h, size_t *n)
+CK_CC_FORCE_INLINE static int ipc_record_cast_look_(struct ipc_record_cast_consumer *h, size_t *n)
 {
     int rc;
 
@@ -3409,7 +3414,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_record_cast_take_(struct ipc_record_cast_c
 
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_record_take_(c, to, size, published);
-    rc = ipc_record_cast_data_(h, &n);
+    rc = ipc_record_cast_look_(h, &n);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (CK_CC_LIKELY(n <= size))
@@ -3473,7 +3478,7 @@ CK_CC_INLINE static const void *ipc_record_cast_peek(struct ipc_record_cast_cons
 {
     struct ipc_record_consumer *c = &h->r;
 
-    if (ipc_record_cast_data_(h, n) != 0 ||
+    if (ipc_record_cast_look_(h, n) != 0 ||
         (h->how == IPC_BROADCAST_LOSSY && ipc_record_cast_past_(h) != 0))
         return NULL;
     return ipc_record_here_(c);
@@ -5466,7 +5471,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     {                                                                                              \
         return ipc_##K##_init(mem, size, __VA_ARGS__, capacity HOW(, how | (ENDS)));               \
     }                                                                                              \
-    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS))
+    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS, IPC_RING_PLAIN_))
 
 /* A handle for one end. HANG attaches it to the bells. */
 #define IPC_RING_HANDLE_(NAME, K, END, ATTACH, HANG, ...)                                          \
@@ -5696,7 +5701,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 
 /* Makes the ring if it is not there. Once it is begun it must come to an end: a wrong how is
  * refused before. */
-#define IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS)                                             \
+#define IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS, SIZED)                                      \
     CK_CC_INLINE static int NAME##_##MAKE(struct ipc_shm *seg, const char *name,                   \
                                           uint64_t capacity HOW(, unsigned how))                   \
     {                                                                                              \
@@ -5706,7 +5711,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         HOW(if (!ipc_##K##_known_(how | (ENDS))) {                                                 \
             return ipc_shm_refuse(seg, -EINVAL, "'%s' of a kind not known here: %u", name, how);   \
         })                                                                                         \
-        rc = ipc_shm_make(seg, name, KIND, NAME##_footprint(capacity), &object);                   \
+        rc = ipc_shm_make(seg, name, KIND, NAME##_footprint(capacity SIZED(, how)), &object);      \
         if (rc == 0) {                                                                             \
             rc = NAME##_init(object.mem, object.size, capacity HOW(, how));                        \
             rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
@@ -5893,6 +5898,176 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
                                          (ipc_cast_ask_(&h->raw.readers), 0)))                     \
     IPC_RING_WITH_NOTIFY_(IPC_SPSC_RECV_(NAME, TYPE, cast, raw.s))                                 \
     IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.s, IPC_CAST_TYPE, IPC_RING_HOW_, ))
+
+/*
+ * IPC_RECORDS(NAME) makes a ring of records, messages of any length, for one consumer and as many
+ * producers as it is made for: struct NAME_producer, struct NAME_consumer, NAME_init(mem, size,
+ * capacity, producers), NAME_push(&out, data, n), NAME_pop(&in, data, size) and so on, as the calls
+ * of ipc_record_ above; capacity is bytes for each producer. IPC_RECORD_BROADCAST(NAME) makes a
+ * broadcast of records, as those of ipc_record_cast_ above. With ipc_shm.h they also make
+ *
+ *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
+ *                   unsigned producers)
+ *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
+ *                   unsigned how)
+ *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
+ *       As IPC_SPSC's; -EPROTO also when it is there for another number of producers, or with
+ *       another `how`. Of several producers each calls create.
+ *
+ * and with ipc_notify.h the calls that sleep, as IPC_SPSC's:
+ *
+ *   int NAME_send(struct NAME_producer *, const void *data, size_t n, int64_t deadline)
+ *   int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)
+ *       As push and pop.
+ *   int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
+ *       Waits until claim has room for n bytes. -EMSGSIZE: it never will.
+ *   NAME_consumer_wait, the two posts and the two bells
+ *
+ * with these differences:
+ *
+ *   - Where there are several producers, whose consumer recv waits for whoever comes or goes.
+ *   - Of a broadcast send and producer_wait do that, and recv of a lossy one also ends with
+ *     -EOVERFLOW: as IPC_BROADCAST's.
+ */
+#define IPC_RECORDS(NAME)                                                                          \
+    IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE, IPC_RING_HOW_)                               \
+    IPC_RING_PRODUCER_(NAME, record, raw, 0, me)                                                   \
+    IPC_RING_CONSUMER_(NAME, record, raw, IPC_RECORD_TELL_(h->raw), 0, me)                         \
+    IPC_RECORD_CALLS_(NAME, record)                                                                \
+    IPC_RING_TELLS_(NAME, record, const, uint64_t, peer)                                           \
+    CK_CC_INLINE static void NAME##_replay(struct NAME##_consumer *c, uint64_t n)                  \
+    {                                                                                              \
+        ipc_record_replay(&c->raw, n);                                                             \
+    }                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_RECORD_SLEEP_(NAME, record, raw, 0))                                 \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, ))
+#define IPC_RECORD_BROADCAST(NAME)                                                                 \
+    IPC_RECORD_MEMORY_(NAME, record_cast, IPC_RECORD_CAST_TYPE, IPC_RING_PLAIN_)                   \
+    IPC_RING_PRODUCER_(NAME, record_cast, raw.r, 1, me)                                            \
+    IPC_RING_CONSUMER_(NAME, record_cast, raw.r, IPC_RECORD_TELL_(h->raw.r), 0, me)                \
+    IPC_RECORD_CALLS_(NAME, record_cast)                                                           \
+    CK_CC_INLINE static uint64_t NAME##_missed(const struct NAME##_consumer *c)                    \
+    {                                                                                              \
+        return ipc_record_cast_missed(&c->raw);                                                    \
+    }                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_RECORD_SLEEP_(                                                       \
+        NAME, record_cast, raw.r,                                                                  \
+        (ipc_notify_anyone_died(&h->space) ? ipc_cast_ask_(&h->raw.readers) : (void)0)))           \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.r, IPC_RECORD_CAST_TYPE, IPC_RING_HOW_, ))
+
+#define IPC_RECORD_MEMORY_(NAME, K, KIND, SIZED)                                                   \
+    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity SIZED(, unsigned how))           \
+    {                                                                                              \
+        return ipc_##K##_footprint(capacity SIZED(, how));                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t capacity, unsigned how)   \
+    {                                                                                              \
+        return ipc_##K##_init(mem, size, capacity, how);                                           \
+    }                                                                                              \
+    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, make_, KIND, IPC_RING_HOW_, 0u, SIZED))
+
+#define IPC_RECORD_CALLS_(NAME, K)                                                                 \
+    CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)     \
+    {                                                                                              \
+        return ipc_##K##_push(&p->raw, data, n);                                                   \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p,                           \
+                                              const struct ipc_record *records, size_t n)          \
+    {                                                                                              \
+        return ipc_##K##_push_n(&p->raw, records, n);                                              \
+    }                                                                                              \
+    CK_CC_INLINE static void *NAME##_claim(struct NAME##_producer *p, size_t n)                    \
+    {                                                                                              \
+        return ipc_##K##_claim(&p->raw, n);                                                        \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p, size_t n)                     \
+    {                                                                                              \
+        return ipc_##K##_commit(&p->raw, n);                                                       \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
+    {                                                                                              \
+        ipc_##K##_cancel(&p->raw);                                                                 \
+    }                                                                                              \
+    CK_CC_INLINE static size_t NAME##_most(const struct NAME##_producer *p)                        \
+    {                                                                                              \
+        return ipc_##K##_most(&p->raw);                                                            \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_pop(struct NAME##_consumer *c, void *to, size_t size)       \
+    {                                                                                              \
+        return ipc_##K##_pop(&c->raw, to, size);                                                   \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, void *to, size_t size,     \
+                                             struct ipc_record *records, size_t n)                 \
+    {                                                                                              \
+        return ipc_##K##_pop_n(&c->raw, to, size, records, n);                                     \
+    }                                                                                              \
+    CK_CC_INLINE static const void *NAME##_peek(struct NAME##_consumer *c, size_t *n)              \
+    {                                                                                              \
+        return ipc_##K##_peek(&c->raw, n);                                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c)                              \
+    {                                                                                              \
+        return ipc_##K##_release(&c->raw);                                                         \
+    }
+
+/* Before a post of a consumer that publishes for many records at once, as IPC_SPSC_TELL_. */
+#define IPC_RECORD_TELL_(r)                                                                        \
+    if ((r).to != NULL && (r).head != (r).published)                                               \
+        ipc_record_publish_(&(r));                                                                 \
+    (r).untold = 0
+/* ASK is done before a producer looks for room. */
+#define IPC_RECORD_SLEEP_(NAME, K, H, ASK)                                                         \
+    CK_CC_INLINE static int NAME##_producer_look_(struct NAME##_producer *h, size_t n)             \
+    {                                                                                              \
+        uint64_t at;                                                                               \
+        int rc;                                                                                    \
+                                                                                                   \
+        (void)(ASK);                                                                               \
+        rc = ipc_##K##_room_(&h->raw, n, &at);                                                     \
+        return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
+    }                                                                                              \
+    IPC_RING_UNTIL_(NAME, producer_wait, producer, H, 1, space, NAME##_producer_look_(h, n),       \
+                    size_t n, int64_t deadline)                                                    \
+    CK_CC_INLINE static int NAME##_send(struct NAME##_producer *p, const void *data, size_t n,     \
+                                        int64_t deadline)                                          \
+    {                                                                                              \
+        int rc = ipc_##K##_push(&p->raw, data, n);                                                 \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+            rc = NAME##_producer_wait(p, n, deadline);                                             \
+            rc = rc != 0 ? rc : ipc_##K##_push(&p->raw, data, n);                                  \
+        }                                                                                          \
+        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(p->H.ring->data_bell)))                    \
+            (void)ipc_notify_post(&p->data);                                                       \
+        return rc;                                                                                 \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_look_(struct NAME##_consumer *c)                       \
+    {                                                                                              \
+        size_t n;                                                                                  \
+        int rc = ipc_##K##_look_(&c->raw, &n);                                                     \
+                                                                                                   \
+        if (rc != -EAGAIN)                                                                         \
+            return rc == 0 ? 1 : rc;                                                               \
+        return c->H.untold ? NAME##_consumer_post(c) : 0;                                          \
+    }                                                                                              \
+    IPC_RING_UNTIL_(NAME, consumer_wait, consumer, H, 0, data, NAME##_consumer_look_(h),           \
+                    int64_t deadline)                                                              \
+    CK_CC_INLINE static int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size,      \
+                                            int64_t deadline)                                      \
+    {                                                                                              \
+        int published = 0;                                                                         \
+        int64_t rc = ipc_##K##_take_(&c->raw, to, size, &published);                               \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+            rc = NAME##_consumer_wait(c, deadline);                                                \
+            rc = rc != 0 ? rc : ipc_##K##_take_(&c->raw, to, size, &published);                    \
+        }                                                                                          \
+        if (CK_CC_UNLIKELY(published)) {                                                           \
+            c->H.untold = 0;                                                                       \
+            (void)ipc_notify_post(&c->space);                                                      \
+        }                                                                                          \
+        return rc;                                                                                 \
+    }
 
 /*
  * IPC_STREAM(NAME, TYPE) makes a stream of elements of that type, char for text, float for audio,
