@@ -18,6 +18,10 @@
 #include "chance.h"
 #include "records.h"
 
+IPC_RECORDS(logs)
+
+static struct ipc_shm shm;
+
 enum { LONGEST = 1 << 16 };
 
 static uint64_t *head_of(unsigned char *mem, unsigned producers, unsigned i)
@@ -497,6 +501,279 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
     unguard(mem, size);
 }
 
+/* ------------------------------------------------------------------ processes */
+
+/* What a process sends: its name, and a number of its own, and then as much as follows from it. */
+struct line {
+    uint32_t who, n;
+    uint64_t number;
+};
+
+struct flow {
+    uint64_t capacity, n;
+    unsigned producers, spin;
+};
+
+static size_t length_of(uint64_t number, size_t most)
+{
+    uint64_t x = number * UINT64_C(0x9e3779b97f4a7c15);
+
+    x ^= x >> 29;
+    return sizeof(struct line) +
+           (size_t)(x % 5 == 0 ? x / 8 % (most + 1 - sizeof(struct line)) : x / 8 % 100);
+}
+
+static void write_line(unsigned char *buffer, uint32_t who, uint64_t number, size_t n)
+{
+    struct line l;
+
+    l.who = who;
+    l.n = (uint32_t)n;
+    l.number = number;
+    memcpy(buffer, &l, sizeof l);
+    fill(buffer + sizeof l, number, n - sizeof l);
+}
+
+/* Returns whose line it is, with its number. */
+static uint32_t read_line(const unsigned char *buffer, size_t n, uint64_t *number)
+{
+    struct line l;
+
+    MUST(n >= sizeof l);
+    memcpy(&l, buffer, sizeof l);
+    IS(l.n, n);
+    is_filled(buffer + sizeof l, l.number, n - sizeof l);
+    *number = l.number;
+    return l.who;
+}
+
+static void sends_a_flow(struct child *up, void *arg)
+{
+    const struct flow *how = (const struct flow *)arg;
+    static unsigned char buffer[LONGEST];
+    struct logs_producer out;
+    struct ipc_shm seg;
+    uint64_t x;
+    uint32_t who = (uint32_t)hear(up);
+    void *at;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_create(&out, &seg, "logs", how->capacity, how->producers), 0);
+    ipc_notify_policy(logs_producer_bell(&out), how->spin, 0);
+    for (x = 0; x < how->n; x++) {
+        size_t n = length_of(x, logs_most(&out));
+
+        if (x % 3 != 0) {
+            write_line(buffer, who, x, n);
+            IS(logs_send(&out, buffer, n, x % 2 ? ipc_in_ms(LONG_MS) : IPC_FOREVER), 0);
+            continue;
+        }
+        while ((at = logs_claim(&out, n)) == NULL)
+            IS(logs_producer_wait(&out, n, IPC_FOREVER), 0);
+        write_line((unsigned char *)at, who, x, n);
+        IS(logs_commit(&out, n), 0);
+        IS(logs_producer_post(&out), 0);
+    }
+    logs_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+static void flows_are_received_whole(void **state)
+{
+    static const struct flow cases[] = {{256, 5000, 1, 0},      {65536, 200000, 1, 0},
+                                        {4096, 100000, 1, 100}, {256, 3000, 3, 0},
+                                        {16384, 30000, 4, 0},   {4096, 30000, 2, 100}};
+    static unsigned char buffer[LONGEST];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct flow how = cases[i];
+        struct logs_consumer in;
+        struct child c[4];
+        uint64_t next[4] = {0}, left = how.n * how.producers, number;
+        int64_t got;
+        unsigned k;
+
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        for (k = 0; k < how.producers; k++) {
+            c[k] = spawn(sends_a_flow, &how);
+            tell(&c[k], k);
+        }
+        shm.deadline = ipc_in_ms(LONG_MS);
+        IS(logs_open(&in, &shm, "logs"), 0);
+        ipc_notify_policy(logs_consumer_bell(&in), how.spin, 0);
+        for (; left > 0; left--) {
+            got = logs_recv(&in, buffer, sizeof buffer, IPC_FOREVER);
+            if (got == -EPIPE && how.producers == 1 && next[0] == 0) {
+                left++; /* it came and left before we looked */
+                continue;
+            }
+            MUST(got > 0);
+            k = read_line(buffer, (size_t)got, &number);
+            MUST(k < how.producers);
+            IS(number, next[k]++);
+        }
+        if (how.producers == 1)
+            IS(logs_recv(&in, buffer, sizeof buffer, IPC_FOREVER), -EPIPE);
+        for (k = 0; k < how.producers; k++)
+            finish(&c[k]);
+        logs_consumer_detach(&in);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
+enum { WRITERS = 3 };
+
+/* Each life of a writer counts from 0, and has a name of its own. */
+static void writes_until_killed(struct child *up, void *arg)
+{
+    static unsigned char buffer[LONGEST];
+    struct logs_producer out;
+    struct ipc_shm seg;
+    uint64_t x;
+    uint32_t who = (uint32_t)hear(up);
+    void *at;
+
+    (void)arg;
+    seed += who;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_create(&out, &seg, "logs", 4096, WRITERS), 0);
+    tell(up, 0);
+    for (x = 0;; x++) {
+        size_t n = length_of(x, logs_most(&out));
+
+        if (chance(2)) {
+            write_line(buffer, who, x, n);
+            IS(logs_send(&out, buffer, n, IPC_FOREVER), 0);
+            continue;
+        }
+        while ((at = logs_claim(&out, n)) == NULL) {
+            int rc = logs_producer_wait(&out, n, IPC_FOREVER);
+
+            MUST(rc == 0 || rc == -EOWNERDEAD || rc == -EPIPE);
+        }
+        write_line((unsigned char *)at, who, x, n);
+        IS(logs_commit(&out, n), 0);
+        IS(logs_producer_post(&out), 0);
+    }
+}
+
+/* Kills producers at random. Whoever is left goes on; of each life a first part comes, in its order
+ * and whole, and the rest never. */
+static void the_killed_cost_the_others_nothing(void **state)
+{
+    enum { LIVES = 300 };
+    static unsigned char buffer[LONGEST];
+    static uint64_t next[LIVES];
+    struct logs_producer first;
+    struct logs_consumer in;
+    struct child c[WRITERS];
+    uint64_t number, total = 0;
+    uint32_t lives = 0, who;
+    unsigned i, k, stopped = WRITERS;
+
+    (void)state;
+    memset(next, 0, sizeof next);
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(logs_create(&first, &shm, "logs", 4096, WRITERS), 0); /* it is there from now on */
+    logs_producer_detach(&first);
+    IS(logs_open(&in, &shm, "logs"), 0);
+    for (k = 0; k < WRITERS; k++) {
+        c[k] = spawn(writes_until_killed, NULL);
+        tell(&c[k], lives++);
+        (void)hear(&c[k]);
+    }
+    while (lives < LIVES) {
+        for (i = (unsigned)chance(3000); i > 0; i--) {
+            int64_t got = logs_recv(&in, buffer, sizeof buffer, IPC_FOREVER);
+
+            MUST(got > 0);
+            who = read_line(buffer, (size_t)got, &number);
+            MUST(who < lives);
+            IS(number, next[who]++);
+            total++;
+        }
+        k = (unsigned)chance(WRITERS);
+        if (stopped == WRITERS && chance(2)) {
+            stop_child(&c[k]); /* it holds its lane, the others have theirs */
+            stopped = k;
+            continue;
+        }
+        stopped = stopped == k ? WRITERS : stopped;
+        kill_child(&c[k]);
+        c[k] = spawn(writes_until_killed, NULL);
+        tell(&c[k], lives++);
+        if (chance(2))
+            (void)hear(&c[k]);
+    }
+    print_message("note: %u kills in %llu records\n", lives - WRITERS, (unsigned long long)total);
+    for (k = 0; k < WRITERS; k++)
+        kill_child(&c[k]);
+    logs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
+static void ends_when_told(struct child *up, void *arg)
+{
+    struct logs_producer out;
+    struct ipc_shm seg;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_create(&out, &seg, "logs", 256, 1), 0);
+    IS(logs_push(&out, "abc", 3), 0);
+    tell(up, 0);
+    (void)hear(up);
+    if (*(const int *)arg)
+        (void)kill(getpid(), SIGKILL);
+    logs_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+static void waits_end_with_a_reason(void **state)
+{
+    int dies;
+
+    (void)state;
+    for (dies = 0; dies < 2; dies++) {
+        struct logs_producer out;
+        struct logs_consumer in;
+        struct child c;
+        char x[256];
+        size_t n;
+
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        c = spawn(ends_when_told, &dies);
+        shm.deadline = ipc_in_ms(LONG_MS);
+        IS(logs_open(&in, &shm, "logs"), 0);
+        (void)hear(&c);
+        IS(logs_consumer_wait(&in, IPC_NOW), 0);
+        IS(logs_recv(&in, x, 2, IPC_FOREVER), -EMSGSIZE);
+        MUST(logs_peek(&in, &n) != NULL && n == 3);
+        IS(logs_recv(&in, x, sizeof x, IPC_NOW), 3);
+        IS(logs_recv(&in, x, sizeof x, ipc_in_ms(10)), -ETIMEDOUT);
+        tell(&c, 0);
+        IS(logs_recv(&in, x, sizeof x, IPC_FOREVER), dies ? -EOWNERDEAD : -EPIPE);
+        IS(logs_recv(&in, x, sizeof x, ipc_in_ms(10)), -ETIMEDOUT);
+        (void)reap(&c);
+        IS(logs_create(&out, &shm, "logs", 512, 1), -EPROTO);
+        IS(logs_create(&out, &shm, "logs", 256, 2), -EPROTO);
+        IS(logs_create(&out, &shm, "other", 256, 65), -EINVAL);
+        IS(logs_create(&out, &shm, "other", 256, 64), 0); /* its name is free */
+        IS(logs_create(&out, &shm, "logs", 256, 1), 0);
+        IS(logs_send(&out, x, 121, IPC_FOREVER), -EMSGSIZE);
+        IS(logs_producer_wait(&out, 121, IPC_FOREVER), -EMSGSIZE);
+        IS(logs_send(&out, x, 120, IPC_NOW), 0);
+        IS(logs_send(&out, x, 120, ipc_in_ms(10)), -ETIMEDOUT);
+        logs_consumer_detach(&in);
+        IS(logs_send(&out, x, 120, IPC_FOREVER), -EPIPE);
+        IS(logs_producer_wait(&out, 8, IPC_FOREVER), 0);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
 /* ------------------------------------------------------------------ main */
 
 int main(int argc, char **argv)
@@ -510,6 +787,9 @@ int main(int argc, char **argv)
         TEST(a_new_consumer_sees_little_again),
         TEST(a_half_written_record_was_never_there),
         TEST(scribbling_hangs_and_crashes_nobody),
+        TEST(flows_are_received_whole),
+        TEST(the_killed_cost_the_others_nothing),
+        TEST(waits_end_with_a_reason),
     };
 
     set_up(argc, argv);
