@@ -5451,8 +5451,8 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 #define IPC_RING_IF_IPC_NOTIFY_H(...)
 
 /*
- * The parts of the macros below. Each wraps the calls ipc_K_ for a ring NAME, whose END is producer
- * or consumer. H: where a handle `h` has its `ring`, `error` and positions: raw, or a member of it.
+ * The parts of the macros below. Each wraps calls ipc_K_ for a ring NAME; END: producer, consumer,
+ * client or server. H: where its handle `h` has `ring` and `error`: raw, or a member of that.
  * `...`: the size of a message, and what else the calls end with.
  */
 
