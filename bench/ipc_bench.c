@@ -429,18 +429,15 @@ static double of_limit(const struct result *x)
         t->limit == NULL
             ? NULL
             : find(t->limit, t->name, t->limit_shape != NULL ? t->limit_shape : x->of->shape, 0);
-    uint64_t bytes = x->of->bytes;
-    const struct result *copy = find("limit_copy", t->name, "copy", bytes);
+    const struct result *copy = find("limit_copy", t->name, "copy", x->of->bytes);
 
     if (copy != NULL)
         return x->median / copy->median;
     if (limit == NULL)
         return 0;
-    /* A message moves its lines: the payload and 8 bytes that say it is there. */
+    /* A message moves its payload and 8 bytes that say it is there. */
     return x->median *
-           (strcmp(t->name, "stream") != 0 || bytes == 64 ? 1
-            : bytes <= 8                                  ? 0.25
-                                                          : (double)((bytes + 8 + 63) / 64)) /
+           (strcmp(t->name, "stream") != 0 || x == limit ? 1 : (double)(x->of->bytes + 8) / 64) /
            limit->median;
 }
 
@@ -506,10 +503,10 @@ static void print_table(const json_t *about)
 
 static void select_cases(const char *only, int list)
 {
-    const struct bench_case *groups[] = {bench_limits, bench_rings, bench_blocks,     bench_jack,
-                                         bench_call,   bench_zmq,   bench_nng,        bench_many,
-                                         bench_rte,    bench_boost, bench_moodycamel, bench_kernel,
-                                         bench_wake},
+    const struct bench_case *groups[] = {bench_limits, bench_rings, bench_blocks, bench_records,
+                                         bench_jack,   bench_call,  bench_zmq,    bench_nng,
+                                         bench_many,   bench_rte,   bench_boost,  bench_moodycamel,
+                                         bench_kernel, bench_wake},
                             *c;
     regex_t pattern;
     char name[128];
