@@ -26,6 +26,28 @@
 
 RECORDS_SIZES(SLOT_CASES)
 
+IPC_RECORDS(records)
+
+#define RECORD_CASES(B)                                                                            \
+    static void records_serve##B(struct bench_run *r)                                              \
+    {                                                                                              \
+        struct records_producer p;                                                                 \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(records_create(&p, &r->seg, "to", RECORDS_BYTES, 1) == 0, "create");           \
+        BENCH_STREAM_SERVE(B, while (records_push(&p, &m, sizeof m) != 0) ck_pr_stall());          \
+    }                                                                                              \
+    static uint64_t records_measure##B(struct bench_run *r)                                        \
+    {                                                                                              \
+        struct records_consumer c;                                                                 \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(records_open(&c, &r->seg, "to") == 0, "open");                                 \
+        BENCH_STREAM_MEASURE(B, while (records_pop(&c, &m, sizeof m) != sizeof m) ck_pr_stall());  \
+    }
+
+RECORDS_SIZES(RECORD_CASES)
+
+#define RECORD_ROW(B) RECORDS_ROW("ipc_records", NULL, records_serve##B, records_measure##B, B),
 #define SLOT_ROW(B) RECORDS_ROW("ipc_slots", NULL, slots_serve##B, slots_measure##B, B),
 
-const struct bench_case bench_records[] = {RECORDS_SIZES(SLOT_ROW){.system = NULL}};
+const struct bench_case bench_records[] = {RECORDS_SIZES(RECORD_ROW)
+                                               RECORDS_SIZES(SLOT_ROW){.system = NULL}};
