@@ -4,10 +4,11 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Between any threads or processes of one machine that see the same memory, at whatever addresses:
- * SPSC, one producer and one consumer; MPMC, MPSC, SPMC, many at one end or both; broadcasts, where
- * every reader sees every message; streams of elements without messages; and calls, a request and
- * its reply in one slot. A message costs one cache line transfer between the cores, no lock and no
- * system call. Needs Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * SPSC, one producer and one consumer; MPMC, MPSC, SPMC, many at one end or both; records, messages
+ * of any length; broadcasts of either, where every reader sees every message; streams of elements
+ * without messages; and calls, a request and its reply in one slot. A message costs one cache line
+ * transfer between the cores, no lock and no system call. Needs Concurrency Kit (libck-dev) and
+ * libc; C99 to C23, C++11 to C++23.
  *
  *     #include "ipc_ring.h"
  *
@@ -40,6 +41,11 @@
  *         jobs_release(&in);                            // killed before that: another gets it
  *     }
  *
+ *     IPC_RECORDS(logs)                                 // messages of any length
+ *     logs_init(mem, size, 65536, 4);                   // bytes for each of up to 4 producers
+ *     logs_push(&out, line, strlen(line));              // in a producer
+ *     n = logs_pop(&in, line, sizeof line);             // in the consumer
+ *
  *     IPC_STREAM(audio, float)                          // any count in, any count out
  *     audio_push_n(&out, samples, 441);                 // in the producer
  *     audio_pop_all(&in, block, 256);                   // in the consumer: all, or -EAGAIN
@@ -63,6 +69,7 @@
  *     case 0:          show(&item);                 break;
  *     case -EOVERFLOW: lost_so_far(news_missed(&in)); break; // and it goes on with the oldest left
  *     }
+ *     IPC_RECORD_BROADCAST(tape)                        // the same of records
  *
  * Contract
  *   - Every message that push or commit accepted is popped once, whole and in order: with many
@@ -79,6 +86,9 @@
  *     lossless one the slowest reader that is not proven dead holds up the writer, once it is a
  *     whole capacity behind; it may leave at any time. In a lossy one readers hold up nobody; what
  *     one missed is counted exactly, and what was overwritten while it was read is not handed out.
+ *   - Each producer of records has memory of its own, so what it does, or leaves undone when it is
+ *     stopped or killed, costs the others nothing; there is no order between producers. Whoever
+ *     takes the place of one that was killed goes on behind its last record.
  *   - With many, who is stopped in the middle costs the others its slot until it goes on; then its
  *     call gets through all the same. Whoever finds the slot of someone dead in the way frees it.
  *   - A call's request is given to one server, and that server's reply to that call or nobody: a
@@ -102,38 +112,49 @@
  *     drop or widen: that is policy, and yours. Or IPC_BROADCAST_LOSSY, also for one reader.
  *   - Of a lossy broadcast what peek gives may change while it is read. Fix: believe nothing of it
  *     until release says 0, or pop. A reader that is slower than the writer misses messages for
- *     ever; after losses in a row it begins anew further ahead, half a capacity at most.
+ *     ever; until it has caught up it begins anew further ahead each time, by half a capacity at
+ *     most.
+ *   - Records of several producers take the capacity for each of them, used or not, and are in no
+ *     order but each producer's. Fix: IPC_MPSC, if they have one size and their order matters.
  *   - A lossless broadcast has 64 seats for readers, and without struct ipc_peer a killed one keeps
  *     its seat, and the writer waiting.
  *   - On a mapped file that someone truncates, access is SIGBUS. Fix: sealed memory (ipc_shm.h).
  *
  * How it works
- *   Each slot is payload followed by a sequence number in the same cache line (the last one, if it
- *   has several): position + 1 once the message of that position is in it. The consumer polls the
- *   slot itself, so a message crosses in one line transfer. Its own position it publishes lazily;
- *   the producer reads that only when its private copy says that the ring is full.
+ *   Each slot is payload followed by a sequence number in the same cache line (the last one, if
+ *   it has several): position + 1 once the message of that position is in it. The consumer polls
+ *   the slot itself, so a message crosses in one line transfer. Its own position it publishes
+ *   lazily; the producer reads that only when its private copy says that the ring is full.
  *
  *       slot of position p:  [ p+1-capacity or 0 ] --producer: payload, fence, p+1--> [ p+1 ]
  *                               ^                                                        |
  *                               '---- consumer: copies out, later publishes head > p ----'
  *
- *   Two costs remain, both of a line that is touched while the other core works on it. The producer
- *   asks for lines ahead of time with write intent. The consumer looks far ahead first: where that
- *   slot is full the whole run before it is full too (B-Queue: J. Wang, K. Zhang, X. Tang, B. Hua,
- *   "B-Queue: Efficient and Practical Queuing for Fast Core-to-Core Communication", 2013), and a
- *   consumer that has caught up with a streaming producer holds back a little, as long as each look
- *   then finds several messages, so that it does not fight over the line that is being written. It
- *   does not hold back where its last look found the ring empty: a lone message is not delayed.
+ *   Two costs remain, both of a line that is touched while the other core works on it. The
+ *   producer asks for lines ahead of time with write intent. The consumer looks far ahead first:
+ *   where that slot is full the whole run before it is full too (B-Queue: J. Wang, K. Zhang, X.
+ *   Tang, B. Hua, "B-Queue: Efficient and Practical Queuing for Fast Core-to-Core Communication",
+ *   2013), and a consumer that has caught up with a streaming producer holds back a little, as
+ *   long as each look then finds several messages, so that it does not fight over the line that
+ *   is being written. It does not hold back where its last look found the ring empty: a lone
+ *   message is not delayed.
  *
- *   A lossless broadcast is that with a place for each reader's position; the writer looks at them
- *   all once a lap. In a lossy one the writer marks the sequence before it overwrites a slot; a
- *   reader looks at it again after its copy (a seqlock for each slot).
+ *   A record has a word before it, which the consumer polls: its length, and that it is there.
+ *   The word behind it is zeroed first, so that the next one is not there before it is. What does
+ *   not fit before the end of the memory goes to its beginning, and a word says so:
+ *
+ *       [ 5 | hello... ][ 2 | hi...... ][ 0 ]                         0: not there yet
+ *
+ *   A lossless broadcast is that with a place for each reader's position; the writer looks at
+ *   them all once a lap. In a lossy one the writer marks the sequence before it overwrites a
+ *   slot; a reader looks at it again after its copy (a seqlock for each slot). Of records it
+ *   says, many at a time, from where on they are still whole.
  *
  *   With many at an end the last word of a slot says all about it: lap (position / capacity),
- * state, and the name of whoever works on it. What two may want to change is changed by
- * compare-and-swap: a claim and its claimant's name become visible in one step, and nobody can
- * commit into a lap that is not his. Head and tail are hints; each handle keeps a place of its own
- * and walks on from there.
+ *   state, and the name of whoever works on it. What two may want to change is changed by
+ *   compare-and-swap: a claim and its claimant's name become visible in one step, and nobody can
+ *   commit into a lap that is not his. Head and tail are hints; each handle keeps a place of its
+ *   own and walks on from there.
  *
  *       (L,FREE) --claim--> (L,WRITING,k) --commit--> (L,FULL) --peek--> (L,READING,c)
  *         |                      |                       |                  |      |
@@ -143,14 +164,16 @@
  *         '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
  *                       k comes back, or is dead                c comes back, or is dead
  *
- *   Who is slow is passed over after some looks, if there is something behind him: his slot is left
- *   out of that lap, and each later lap that comes by stamps its number on it before going on, so
- *   that whoever frees it knows for which lap. Pop copies first and takes by compare-and-swap then:
- *   what it copied counts only if that succeeds. push_n and pop_n work on up to 16 slots by the
- * word of the first. A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
+ *   Who is slow is passed over after some looks, if there is something behind him: his slot is
+ *   left out of that lap, and each later lap that comes by stamps its number on it before going
+ *   on, so that whoever frees it knows for which lap. Pop copies first and takes by
+ *   compare-and-swap then: what it copied counts only if that succeeds. push_n and pop_n work on
+ *   up to 16 slots by the word of the first. A slot's turn by its own sequence: D. Vyukov,
+ *   "Bounded MPMC queue", 2010.
  *
- *   With calls each caller has a slot, and servers look at all that have had one. Whose the message
- * is to touch is in the slot's last word, with the call's number n and the server's name k:
+ *   With calls each caller has a slot, and servers look at all that have had one. Whose the
+ *   message is to touch is in the slot's last word, with the call's number n and the server's
+ *   name k:
  *
  *       (n,IDLE) --caller: n+1--> (n,ASKED) --k: CAS--> (n,TAKEN,k) --k--> (n,ANSWERED)
  *          ^ ^                        |                   |      |            |
@@ -161,8 +184,8 @@
  *          '------- k, or k is dead ---------------- (n,GIVEN,k)
  *
  *   A dead server's TAKEN becomes IDLE, by its caller. One who gave up a call that a server has
- * moves to another slot; the one he left is for the next who finds it neither TAKEN nor GIVEN. So
- * nobody but k touches what k has, and his last store can be a plain one.
+ *   moves to another slot; the one he left is for the next who finds it neither TAKEN nor GIVEN.
+ *   So nobody but k touches what k has, and his last store can be a plain one.
  */
 #ifndef IPC_RING_H
 #define IPC_RING_H 1
@@ -2783,8 +2806,10 @@ CK_CC_INLINE static int ipc_cast_why_(struct ipc_cast_consumer *h, uint64_t sequ
     uint64_t end = sequence & ~IPC_CAST_BUSY_, laps = end - (c->head + 1), half, tail;
 
     c->ready = c->head;
-    if (sequence == 0 || laps == 0 || laps == ~c->mask)
+    if (sequence == 0 || laps == 0 || laps == ~c->mask) {
+        h->skip = 0; /* as fast as the writer */
         return -EAGAIN;
+    }
     if ((laps & c->mask) != 0 || laps >= IPC_CAST_BUSY_)
         return c->error = -EBADMSG;
     tail = ck_pr_load_64(&c->ring->head);
@@ -2834,7 +2859,6 @@ CK_CC_FORCE_INLINE static int ipc_cast_past_(struct ipc_cast_consumer *h, unsign
     if (CK_CC_UNLIKELY(sequence != h->s.head + 1))
         return ipc_cast_why_(h, sequence);
     h->s.head++;
-    h->skip = 0;
     return 0;
 }
 
@@ -2903,8 +2927,8 @@ CK_CC_FORCE_INLINE static int ipc_cast_release_(struct ipc_cast_consumer *h, siz
  *   -EAGAIN     there is none yet
  *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
  *               call goes on, ipc_cast_missed says how many were left out in all. That is at the
- *               oldest message still whole; after losses in a row up to half the capacity newer, or
- *               a fast writer would be faster again for ever.
+ *               oldest message still whole; after losses without an -EAGAIN in between up to half
+ *               the capacity newer, or a fast writer would be there again at once, for ever.
  *   -EMSGSIZE   bytes is not the message size
  *   -EBADMSG    the shared memory is corrupt; sticks
  */
@@ -3037,7 +3061,7 @@ struct ipc_record_cast_consumer {
     uint64_t next;                /* lossy: which record is at head */
     uint64_t marks;               /* with this one what is at head was whole */
     uint64_t missed;              /* records, so far */
-    int lost;                     /* nothing was read since the last loss */
+    int lost;                     /* since it was as far as the writer */
     int owed;                     /* a loss was found after records that a call returned */
     struct ipc_record_cast_shared *ring;
     unsigned how;
@@ -3392,6 +3416,7 @@ CK_CC_FORCE_INLINE static int ipc_record_cast_look_(struct ipc_record_cast_consu
 
         if (why != 0)
             return why;
+        h->lost = 0;
     }
     return rc == -EBADMSG ? h->r.error = rc : rc;
 }
@@ -3402,7 +3427,6 @@ CK_CC_FORCE_INLINE static void ipc_record_cast_advance_(struct ipc_record_cast_c
     h->r.head += h->r.peeked;
     h->r.peeked = 0;
     h->next++;
-    h->lost = 0;
 }
 
 CK_CC_FORCE_INLINE static int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *h,
@@ -3436,8 +3460,8 @@ CK_CC_FORCE_INLINE static int64_t ipc_record_cast_take_(struct ipc_record_cast_c
  *   -EAGAIN     there is none yet
  *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
  *               call goes on, ipc_record_cast_missed says how many were left out in all. That is at
- *               the oldest record still whole; after a second loss in a row close behind the
- *               writer, or a fast one would be faster again for ever.
+ *               the oldest record still whole; after losses without an -EAGAIN in between close
+ *               behind the writer, or a fast one would be there again at once, for ever.
  *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG    the shared memory is corrupt; sticks
  */

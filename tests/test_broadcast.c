@@ -133,12 +133,12 @@ static int verdict(struct reader *r)
 {
     uint64_t end = now.tail + (now.busy && (now.tail - r->head) % now.capacity == 0), half;
 
-    if (r->head == now.tail)
-        return -EAGAIN;
-    if (end - r->head <= now.capacity) {
+    if (r->head == now.tail) {
         r->skip = 0;
-        return 0;
+        return -EAGAIN;
     }
+    if (end - r->head <= now.capacity)
+        return 0;
     MUST(now.lossy);
     end += r->skip - now.capacity;
     r->missed += end - r->head;
