@@ -156,6 +156,96 @@ int64_t use_broadcast(void *mem, size_t size, struct ipc_peer *me)
     return n + use_odd_news_push(&op, &odd);
 }
 
+IPC_RECORDS(use_lines)
+IPC_RECORD_BROADCAST(use_reports)
+
+int64_t use_records(void *mem, size_t size, struct ipc_peer *me);
+int64_t use_records(void *mem, size_t size, struct ipc_peer *me)
+{
+    struct ipc_record_producer p;
+    struct ipc_record_consumer c;
+    struct use_lines_producer lp;
+    struct use_lines_consumer lc;
+    struct ipc_record some[2];
+    char text[16] = "";
+    int64_t n = 0;
+    size_t length;
+
+    some[0].at = some[1].at = text;
+    some[0].n = some[1].n = 3;
+    n += ipc_record_init(mem, size, 64, 2) + (int64_t)ipc_record_footprint(64, 2);
+    n += ipc_record_produce(&p, mem, size, me) + ipc_record_consume(&c, mem, size, me);
+    n += ipc_record_push(&p, text, 3) + ipc_record_push_n(&p, some, 2);
+    n += ipc_record_claim(&p, ipc_record_most(&p)) != NULL ? ipc_record_commit(&p, 1) : 0;
+    ipc_record_cancel(&p);
+    n += ipc_record_pop(&c, text, 3) + ipc_record_pop_n(&c, text, sizeof text, some, 2);
+    n += ipc_record_peek(&c, &length) != NULL ? ipc_record_release(&c) : 0;
+    ipc_record_replay(&c, 0);
+    n += ipc_record_producer_error(&p) + ipc_record_consumer_error(&c);
+    n += (int64_t)(ipc_record_producer_peer(&p) + ipc_record_consumer_peer(&c));
+    n += (int64_t)ipc_record_was_size(&p);
+    ipc_record_producer_detach(&p);
+    ipc_record_consumer_detach(&c);
+    n += use_lines_init(mem, use_lines_footprint(64, 1), 64, 1);
+    n += use_lines_produce(&lp, mem, size, me) + use_lines_consume(&lc, mem, size, me);
+    n += use_lines_push(&lp, text, 3) + use_lines_push_n(&lp, some, 2);
+    if (use_lines_claim(&lp, use_lines_most(&lp)) != NULL)
+        n += use_lines_commit(&lp, 1);
+    use_lines_cancel(&lp);
+    n += use_lines_pop(&lc, text, 3) + use_lines_pop_n(&lc, text, sizeof text, some, 2);
+    if (use_lines_peek(&lc, &length) != NULL)
+        n += use_lines_release(&lc);
+    use_lines_replay(&lc, 0);
+    n += use_lines_producer_error(&lp) + use_lines_consumer_error(&lc);
+    n += (int64_t)(use_lines_producer_peer(&lp) + use_lines_consumer_peer(&lc));
+    use_lines_producer_detach(&lp);
+    use_lines_consumer_detach(&lc);
+    return n;
+}
+
+int64_t use_record_broadcast(void *mem, size_t size, struct ipc_peer *me);
+int64_t use_record_broadcast(void *mem, size_t size, struct ipc_peer *me)
+{
+    struct ipc_record_cast_producer p;
+    struct ipc_record_cast_consumer c;
+    struct use_reports_producer rp;
+    struct use_reports_consumer rc;
+    struct ipc_record some[2];
+    char text[16] = "";
+    int64_t n = 0;
+    size_t length;
+
+    some[0].at = some[1].at = text;
+    some[0].n = some[1].n = 3;
+    n += ipc_record_cast_init(mem, size, 64, IPC_BROADCAST_LOSSY);
+    n += (int64_t)ipc_record_cast_footprint(64);
+    n += ipc_record_cast_produce(&p, mem, size, me) + ipc_record_cast_consume(&c, mem, size, me);
+    n += ipc_record_cast_push(&p, text, 3) + ipc_record_cast_push_n(&p, some, 2);
+    if (ipc_record_cast_claim(&p, ipc_record_cast_most(&p)) != NULL)
+        n += ipc_record_cast_commit(&p, 1);
+    ipc_record_cast_cancel(&p);
+    n += ipc_record_cast_pop(&c, text, 3) + ipc_record_cast_pop_n(&c, text, sizeof text, some, 2);
+    n += ipc_record_cast_peek(&c, &length) != NULL ? ipc_record_cast_release(&c) : 0;
+    n += ipc_record_cast_producer_error(&p) + ipc_record_cast_consumer_error(&c);
+    n += (int64_t)ipc_record_cast_missed(&c);
+    ipc_record_cast_producer_detach(&p);
+    ipc_record_cast_consumer_detach(&c);
+    n += use_reports_init(mem, use_reports_footprint(64), 64, IPC_BROADCAST_LOSSLESS);
+    n += use_reports_produce(&rp, mem, size, me) + use_reports_consume(&rc, mem, size, me);
+    n += use_reports_push(&rp, text, 3) + use_reports_push_n(&rp, some, 2);
+    if (use_reports_claim(&rp, use_reports_most(&rp)) != NULL)
+        n += use_reports_commit(&rp, 1);
+    use_reports_cancel(&rp);
+    n += use_reports_pop(&rc, text, 3) + use_reports_pop_n(&rc, text, sizeof text, some, 2);
+    if (use_reports_peek(&rc, &length) != NULL)
+        n += use_reports_release(&rc);
+    n += use_reports_producer_error(&rp) + use_reports_consumer_error(&rc);
+    n += (int64_t)use_reports_missed(&rc);
+    use_reports_producer_detach(&rp);
+    use_reports_consumer_detach(&rc);
+    return n;
+}
+
 IPC_MPMC(use_jobs, struct use_tick)
 IPC_MPSC(use_logs, struct use_odd)
 IPC_SPMC(use_feeds, struct use_tick)
@@ -344,6 +434,32 @@ int use_broadcast_sleep(struct use_news_producer *p, struct use_news_consumer *c
     return rc;
 }
 
+int64_t use_records_sleep(struct use_lines_producer *p, struct use_lines_consumer *c);
+int64_t use_records_sleep(struct use_lines_producer *p, struct use_lines_consumer *c)
+{
+    char text[4] = "";
+    int64_t rc = use_lines_send(p, text, 4, IPC_NOW) + use_lines_recv(c, text, 4, IPC_FOREVER);
+
+    rc += use_lines_producer_wait(p, 4, IPC_NOW) + use_lines_consumer_wait(c, IPC_NOW);
+    rc += use_lines_producer_post(p) + use_lines_consumer_post(c);
+    ipc_notify_policy(use_lines_producer_bell(p), 0, 0);
+    ipc_notify_policy(use_lines_consumer_bell(c), 0, 0);
+    return rc;
+}
+
+int64_t use_record_broadcast_sleep(struct use_reports_producer *p, struct use_reports_consumer *c);
+int64_t use_record_broadcast_sleep(struct use_reports_producer *p, struct use_reports_consumer *c)
+{
+    char text[4] = "";
+    int64_t rc = use_reports_send(p, text, 4, IPC_NOW) + use_reports_recv(c, text, 4, IPC_FOREVER);
+
+    rc += use_reports_producer_wait(p, 4, IPC_NOW) + use_reports_consumer_wait(c, IPC_NOW);
+    rc += use_reports_producer_post(p) + use_reports_consumer_post(c);
+    ipc_notify_policy(use_reports_producer_bell(p), 0, 0);
+    ipc_notify_policy(use_reports_consumer_bell(c), 0, 0);
+    return rc;
+}
+
 int use_many_sleep(struct use_jobs_producer *p, struct use_jobs_consumer *c);
 int use_many_sleep(struct use_jobs_producer *p, struct use_jobs_consumer *c)
 {
@@ -385,7 +501,15 @@ int use_both(struct ipc_shm *seg)
     struct use_bytes_consumer bc;
     struct use_news_producer np;
     struct use_news_consumer nc;
+    struct use_lines_producer lp;
+    struct use_lines_consumer lc;
+    struct use_reports_producer rp;
+    struct use_reports_consumer rc;
 
+    if (use_lines_create(&lp, seg, "lines", 64, 2) + use_lines_open(&lc, seg, "lines") +
+        use_reports_create(&rp, seg, "reports", 64, IPC_BROADCAST_LOSSY) +
+        use_reports_open(&rc, seg, "reports"))
+        return 1;
     if (use_news_create(&np, seg, "news", 4, IPC_BROADCAST_LOSSY) + use_news_open(&nc, seg, "news"))
         return 1;
     if (use_bytes_create(&bp, seg, "bytes", 4096) + use_bytes_open(&bc, seg, "bytes") != 0)
