@@ -501,8 +501,7 @@ static void print_table(const json_t *about)
         if (x->of->threads)
             printf(" (threads)");
         if (x->of->readers > 0)
-            printf(" (each reader %.*f, missed %.2f)", test->digits, x->reader / test->scale,
-                   x->misses);
+            printf(" (each reader %.*f, missed %.2f)", digits, x->reader / test->scale, x->misses);
         printf("\n");
     }
     printf("\nvs kernel: how many times better than the faster of pipe and Unix socket. of limit: "
