@@ -3,6 +3,7 @@
 #define BENCH_H
 
 #include "ipc_shm.h"
+#include <sched.h>
 #include <stdint.h>
 
 struct bench_case;
@@ -16,7 +17,8 @@ struct bench_run {
     uint64_t warm;         /* messages before the clock starts */
     uint64_t count;        /* messages that are timed; nanoseconds of tests "idle" and "many" */
     unsigned index;        /* which of the processes this is; 0 measures */
-    uint64_t *taken;       /* of a test "many": how many messages this one has taken */
+    uint64_t *taken;       /* of a test "many": how many messages this one has taken; of a reader of
+                            * a broadcast: how many of those that are timed */
 };
 
 struct bench_case {
@@ -114,6 +116,48 @@ static inline void bench_check(int ok, const char *what)
             BENCH_VERIFY(m, i_);                                                                   \
         }                                                                                          \
         return (uint64_t)(ipc_clock() - t_);                                                       \
+    } while (0)
+
+/* Both sides of a broadcast: the clock runs in the writer, and each reader counts what it gets. Who
+ * finds nothing lets another run, where readers share a core. */
+#define BENCH_CAST_MEASURE(B, SEND)                                                                \
+    do {                                                                                           \
+        struct message##B m;                                                                       \
+        uint64_t i_, end_ = r->warm + r->count;                                                    \
+        int64_t t_ = 0;                                                                            \
+        const uint64_t warm_ = r->warm;                                                            \
+        memset(&m, 7, sizeof m);                                                                   \
+        bench_start(r);                                                                            \
+        for (i_ = 0; i_ < end_; i_++) {                                                            \
+            if (i_ == warm_)                                                                       \
+                t_ = ipc_clock();                                                                  \
+            BENCH_MARK(m, i_);                                                                     \
+            while ((SEND) != 0)                                                                    \
+                ck_pr_stall();                                                                     \
+        }                                                                                          \
+        return (uint64_t)(ipc_clock() - t_);                                                       \
+    } while (0)
+
+#define BENCH_CAST_SERVE(B, RECV, MISSED)                                                          \
+    do {                                                                                           \
+        struct message##B m;                                                                       \
+        uint64_t i_, n_ = 0, end_ = r->warm + r->count, warm_ = r->warm, timed_ = 0;               \
+        bench_start(r);                                                                            \
+        while ((i_ = n_ + (MISSED)) < end_) {                                                      \
+            int64_t rc_ = (RECV);                                                                  \
+            if (rc_ >= 0) {                                                                        \
+                BENCH_VERIFY(m, i_);                                                               \
+                n_++;                                                                              \
+                timed_ += i_ >= warm_;                                                             \
+            } else if (rc_ != -EAGAIN) {                                                           \
+                bench_check(rc_ == -EOVERFLOW, "read");                                            \
+            } else if (r->of->readers > 1) {                                                       \
+                (void)sched_yield();                                                               \
+            } else {                                                                               \
+                ck_pr_stall();                                                                     \
+            }                                                                                      \
+        }                                                                                          \
+        *r->taken = timed_;                                                                        \
     } while (0)
 
 #define BENCH_PINGPONG_SERVE(B, SEND, RECV)                                                        \

@@ -34,10 +34,12 @@ enum { CASES = 512, RUNS = 64, PROCESSES = 16 };
 
 struct result {
     const struct bench_case *of;
-    uint64_t count;     /* messages for a run of the wanted length */
-    double value[RUNS]; /* msg/s or ns */
+    uint64_t count;      /* messages for a run of the wanted length */
+    double value[RUNS];  /* msg/s or ns */
+    double got[RUNS];    /* of a broadcast: msg/s that one reader got, the mean of all */
+    double missed[RUNS]; /* and the part of those sent that it did not get */
     int runs;
-    double median, min, max;
+    double median, min, max, reader, misses;
 };
 
 static struct result results[CASES];
@@ -103,8 +105,7 @@ static void clear(struct bench_run *r)
 
 static void serve(struct bench_run *r)
 {
-    if (r->of->each > 0)
-        r->taken = start->taken[r->index];
+    r->taken = start->taken[r->index];
     if (r->of->each > 0 || r->index > 0)
         r->of->serve(r);
     else
@@ -313,12 +314,19 @@ static int ascending(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
+static double median(double *value, int n)
+{
+    qsort(value, (size_t)n, sizeof value[0], ascending);
+    return (value[(n - 1) / 2] + value[n / 2]) / 2;
+}
+
 static void summarise(struct result *x)
 {
-    qsort(x->value, (size_t)x->runs, sizeof x->value[0], ascending);
+    x->median = median(x->value, x->runs);
     x->min = x->value[0];
     x->max = x->value[x->runs - 1];
-    x->median = (x->value[(x->runs - 1) / 2] + x->value[x->runs / 2]) / 2;
+    x->reader = median(x->got, x->runs);
+    x->misses = median(x->missed, x->runs);
 }
 
 static const struct result *find(const char *system, const char *test, const char *shape,
@@ -386,9 +394,7 @@ static void write_json(const char *file, json_t *about)
 
     for (i = 0; i < cases; i++) {
         const struct bench_case *c = results[i].of;
-
-        json_array_append_new(
-            all,
+        json_t *one =
             json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:s, s:f, s:f, s:f, s:i}", "system",
                       c->system, "test", c->test, "shape", c->shape, "bytes", (json_int_t)c->bytes,
                       "producers", (int)(c->each > 0 ? c->each : 1), "consumers",
@@ -396,7 +402,12 @@ static void write_json(const char *file, json_t *about)
                             : c->readers > 0 ? c->readers
                                              : 1),
                       "threads", c->threads, "unit", test_of(c)->unit, "median", results[i].median,
-                      "min", results[i].min, "max", results[i].max, "runs", results[i].runs));
+                      "min", results[i].min, "max", results[i].max, "runs", results[i].runs);
+        if (c->readers > 0) {
+            json_object_set_new(one, "reader", json_real(results[i].reader));
+            json_object_set_new(one, "missed", json_real(results[i].misses));
+        }
+        json_array_append_new(all, one);
     }
     root = json_pack("{s:O, s:o}", "machine", about, "results", all);
     if (root == NULL || json_dump_file(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0)
@@ -489,6 +500,8 @@ static void print_table(const json_t *about)
             printf(" %10.2f", limit);
         if (x->of->threads)
             printf(" (threads)");
+        if (x->of->readers > 0)
+            printf(" (each reader %.*f, missed %.2f)", digits, x->reader / test->scale, x->misses);
         printf("\n");
     }
     printf("\nvs kernel: how many times better than the faster of pipe and Unix socket. of limit: "
@@ -496,7 +509,9 @@ static void print_table(const json_t *about)
            "fill against limit_stream_lines;\nthe round trip against limit_two_lines; the wake "
            "against raw_futex; the post against limit_store_fence.\n"
            "vs peers: of the fastest of those that keep the order of all messages, as ck_ring "
-           "does.\n");
+           "does.\n"
+           "each reader: what one got of the writer's messages, and the part that it missed; the "
+           "mean of all, which\nshare a core.\n");
 }
 
 /* ------------------------------------------------------------------ main */
@@ -631,6 +646,12 @@ int main(int argc, char **argv)
 
             progress(round, rounds, x->of, i);
             ns = (double)run(x->of, x->count);
+            if (x->of->readers > 0) {
+                double got = (double)taken_so_far() / x->of->readers;
+
+                x->got[x->runs] = got * 1e9 / ns;
+                x->missed[x->runs] = 1 - got / (double)x->count;
+            }
             x->value[x->runs++] = x->of->each > 0                    ? ns * 1e9 / (double)x->count
                                   : is_rate(x->of)                   ? (double)x->count * 1e9 / ns
                                   : strcmp(x->of->test, "idle") == 0 ? 100 * ns / (double)x->count

@@ -1,4 +1,5 @@
-/* Messages whose length is theirs, not the ring's, beside slots that are all of their size. */
+/* Messages whose length is theirs, not the ring's, also as broadcasts, beside slots that are all of
+ * their size. */
 #include "records.h"
 #include "ipc_ring.h"
 
@@ -46,8 +47,42 @@ IPC_RECORDS(records)
 
 RECORDS_SIZES(RECORD_CASES)
 
+IPC_RECORD_BROADCAST(tape)
+
+static const unsigned lossless = IPC_BROADCAST_LOSSLESS, lossy = IPC_BROADCAST_LOSSY;
+
+#define TAPE_CASES(B)                                                                              \
+    static uint64_t tape_measure##B(struct bench_run *r)                                           \
+    {                                                                                              \
+        struct tape_producer p;                                                                    \
+        const unsigned *how = (const unsigned *)r->of->how;                                        \
+        bench_check(tape_create(&p, &r->seg, "to", RECORDS_BYTES, *how) == 0, "create");           \
+        BENCH_CAST_MEASURE(B, tape_push(&p, &m, sizeof m));                                        \
+    }                                                                                              \
+    static void tape_serve##B(struct bench_run *r)                                                 \
+    {                                                                                              \
+        struct tape_consumer c;                                                                    \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(tape_open(&c, &r->seg, "to") == 0, "open");                                    \
+        BENCH_CAST_SERVE(B, tape_pop(&c, &m, sizeof m), tape_missed(&c));                          \
+    }
+
+RECORDS_SIZES(TAPE_CASES)
+
 #define RECORD_ROW(B) RECORDS_ROW("ipc_records", NULL, records_serve##B, records_measure##B, B),
+#define TAPE_ROW(SYSTEM, HOW, B)                                                                   \
+    {.system = SYSTEM,                                                                             \
+     .test = "stream",                                                                             \
+     .shape = "records",                                                                           \
+     .bytes = B,                                                                                   \
+     .memory = 2 * RECORDS_BYTES,                                                                  \
+     .serve = tape_serve##B,                                                                       \
+     .measure = tape_measure##B,                                                                   \
+     .how = HOW,                                                                                   \
+     .readers = 1},
+#define LOSSY_ROW(B) TAPE_ROW("ipc_records_lossy", &lossy, B)
+#define LOSSLESS_ROW(B) TAPE_ROW("ipc_records_lossless", &lossless, B)
 #define SLOT_ROW(B) RECORDS_ROW("ipc_slots", NULL, slots_serve##B, slots_measure##B, B),
 
-const struct bench_case bench_records[] = {RECORDS_SIZES(RECORD_ROW)
-                                               RECORDS_SIZES(SLOT_ROW){.system = NULL}};
+const struct bench_case bench_records[] = {RECORDS_SIZES(RECORD_ROW) RECORDS_SIZES(
+    LOSSY_ROW) RECORDS_SIZES(LOSSLESS_ROW) RECORDS_SIZES(SLOT_ROW){.system = NULL}};

@@ -3,7 +3,6 @@
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
-#include <sched.h>
 
 #define CAPACITY 1024
 
@@ -81,56 +80,26 @@ BENCH_SIZES(BENCH_MESSAGE)
 
 BENCH_SIZES(IPC_CASES)
 
-/* ------------------------------------------------------------------ broadcasts: the writer's rate
- */
+/* ------------------------------------------------------------------ broadcasts */
 
 static const unsigned lossless = IPC_BROADCAST_LOSSLESS, lossy = IPC_BROADCAST_LOSSY;
 
-/* Where readers share a core, who finds nothing lets another run. */
 #define CAST_CASES(B)                                                                              \
     IPC_BROADCAST(cast##B, struct message##B)                                                      \
                                                                                                    \
     static uint64_t cast_measure##B(struct bench_run *r)                                           \
     {                                                                                              \
         struct cast##B##_producer p;                                                               \
-        struct message##B m;                                                                       \
-        uint64_t i, end = r->warm + r->count;                                                      \
-        int64_t t = 0;                                                                             \
-        r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(                                                                               \
-            cast##B##_create(&p, &r->seg, "to", CAPACITY, *(const unsigned *)r->of->how) == 0,     \
-            "create");                                                                             \
-        memset(&m, 7, sizeof m);                                                                   \
-        bench_start(r);                                                                            \
-        for (i = 0; i < end; i++) {                                                                \
-            if (i == r->warm)                                                                      \
-                t = ipc_clock();                                                                   \
-            BENCH_MARK(m, i);                                                                      \
-            while (cast##B##_push(&p, &m) != 0)                                                    \
-                ck_pr_stall();                                                                     \
-        }                                                                                          \
-        return (uint64_t)(ipc_clock() - t);                                                        \
+        const unsigned *how = (const unsigned *)r->of->how;                                        \
+        bench_check(cast##B##_create(&p, &r->seg, "to", CAPACITY, *how) == 0, "create");           \
+        BENCH_CAST_MEASURE(B, cast##B##_push(&p, &m));                                             \
     }                                                                                              \
     static void cast_serve##B(struct bench_run *r)                                                 \
     {                                                                                              \
         struct cast##B##_consumer c;                                                               \
-        struct message##B m;                                                                       \
-        uint64_t got = 0, end = r->warm + r->count;                                                \
-        int rc;                                                                                    \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
         bench_check(cast##B##_open(&c, &r->seg, "to") == 0, "open");                               \
-        bench_start(r);                                                                            \
-        while (got + cast##B##_missed(&c) < end) {                                                 \
-            rc = cast##B##_pop(&c, &m);                                                            \
-            if (rc == 0) {                                                                         \
-                BENCH_VERIFY(m, got + cast##B##_missed(&c));                                       \
-                got++;                                                                             \
-            } else if (r->of->readers > 1) {                                                       \
-                (void)sched_yield();                                                               \
-            } else {                                                                               \
-                ck_pr_stall();                                                                     \
-            }                                                                                      \
-        }                                                                                          \
+        BENCH_CAST_SERVE(B, cast##B##_pop(&c, &m), cast##B##_missed(&c));                          \
     }
 
 BENCH_SIZES(CAST_CASES)
@@ -240,7 +209,8 @@ BENCH_SIZES(CK_CASES)
     CAST_ROW("ipc_lossy_2", &lossy, 2, B)                                                          \
     CAST_ROW("ipc_lossy_8", &lossy, 8, B)                                                          \
     CAST_ROW("ipc_lossless_1", &lossless, 1, B)                                                    \
-    CAST_ROW("ipc_lossless_2", &lossless, 2, B)
+    CAST_ROW("ipc_lossless_2", &lossless, 2, B)                                                    \
+    CAST_ROW("ipc_lossless_8", &lossless, 8, B)
 #define IPC_ROWS(B) ROWS("ipc_ring", ipc, NULL, B)
 #define SLEEP_ROWS(B) ROWS("ipc_ring_sleep", sleep, NULL, B)
 #define CK_ROWS(B) ROWS("ck_ring", ck, ck_prepare##B, B)
