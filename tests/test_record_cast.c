@@ -557,6 +557,24 @@ static void writes_until_killed(struct child *up, void *arg)
         send_record(&out, x);
 }
 
+/* A call said rc, where record `next` should come. Returns which should come then. */
+static uint64_t followed_by(const struct tape_consumer *in, const unsigned char *buffer, int64_t rc,
+                            uint64_t next, uint64_t *missed)
+{
+    uint64_t number, before = *missed;
+
+    if (rc == -EOVERFLOW) {
+        *missed = tape_missed(in);
+        return next + (*missed - before);
+    }
+    MUST(rc >= 8);
+    memcpy(&number, buffer, 8);
+    IS(number, next);
+    IS(rc, told_length(number));
+    is_filled(buffer + 8, number, (size_t)rc - 8);
+    return next + 1;
+}
+
 static void a_writer_that_is_killed_is_followed_by_another(void **state)
 {
     static unsigned char buffer[LONGEST];
@@ -566,7 +584,7 @@ static void a_writer_that_is_killed_is_followed_by_another(void **state)
     for (how = IPC_BROADCAST_LOSSLESS; how <= IPC_BROADCAST_LOSSY; how++) {
         struct tape_producer out;
         struct tape_consumer in;
-        uint64_t next = 0, missed = 0, number;
+        uint64_t next = 0, missed = 0;
         struct child c;
 
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
@@ -581,15 +599,7 @@ static void a_writer_that_is_killed_is_followed_by_another(void **state)
 
                 if (rc == -EOWNERDEAD || rc == -EPIPE)
                     continue;
-                if (rc == -EOVERFLOW) {
-                    next += tape_missed(&in) - missed;
-                    missed = tape_missed(&in);
-                    continue;
-                }
-                memcpy(&number, buffer, 8);
-                IS(number, next++);
-                IS(rc, told_length(number));
-                is_filled(buffer + 8, number, (size_t)rc - 8);
+                next = followed_by(&in, buffer, rc, next, &missed);
             }
             kill_child(&c);
             for (;;) { /* all that it sent is there, and nothing else */
@@ -597,14 +607,7 @@ static void a_writer_that_is_killed_is_followed_by_another(void **state)
 
                 if (rc == -EAGAIN)
                     break;
-                if (rc == -EOVERFLOW) {
-                    next += tape_missed(&in) - missed;
-                    missed = tape_missed(&in);
-                    continue;
-                }
-                memcpy(&number, buffer, 8);
-                IS(number, next++);
-                IS(rc, told_length(number));
+                next = followed_by(&in, buffer, rc, next, &missed);
             }
         }
         MUST(next > 1000);

@@ -13,7 +13,7 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include "explore.h"
+#include "one_dies.h"
 #include "ipc_ring.h"
 
 enum { CAPACITY = 64, WORDS = CAPACITY / 8, ALL = 10 };
@@ -35,16 +35,6 @@ static struct {
 static struct __attribute__((aligned(64))) {
     unsigned char bytes[sizeof(struct ipc_record_cast_shared) + CAPACITY];
 } memory;
-
-/* The kernel's proof, which orders all that the dead one did before it. */
-static rl::atomic<uint64_t> *death;
-enum { MORTAL = 10 };
-
-static int not_yet_dead(void *arg, uint64_t id)
-{
-    (void)arg;
-    return id != MORTAL || death->load(rl::mo_acquire, $) == 0;
-}
 
 template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     rl::atomic<uint64_t> shadow[sizeof memory / 8], dead;
