@@ -33,7 +33,7 @@ struct bench_case {
     unsigned readers; /* of a broadcast: the first process writes, and is measured */
     /* Of a test "many", whose processes all serve until they are killed: the driver is the clock,
      * so a system that comes to a stop is measured as well. */
-    unsigned each; /* producers and consumers each; 0: not such a test */
+    unsigned producers, consumers; /* 0: not such a test */
     unsigned batch;
     unsigned held; /* 1: one more producer, stopped in the middle of an operation */
     int threads;   /* of one process, as the system cannot live in shared memory */

@@ -58,7 +58,8 @@ static struct start *start;
 
 static unsigned processes(const struct bench_case *c)
 {
-    return c->each > 0 ? 2 * c->each + c->held : c->readers > 0 ? 1 + c->readers : 2;
+    return c->producers > 0 ? c->producers + c->consumers + c->held
+                            : 1 + (c->readers > 0 ? c->readers : 1);
 }
 
 void bench_start(struct bench_run *r)
@@ -67,7 +68,7 @@ void bench_start(struct bench_run *r)
 
     (void)ck_pr_faa_uint(&start->ready, 1);
     while (ck_pr_load_uint(&start->ready) < processes(r->of))
-        if (r->of->one_core || r->of->each > 1 || r->of->readers > 1 || ++looks > 1000000)
+        if (r->of->one_core || processes(r->of) > 2 || ++looks > 1000000)
             (void)sched_yield();
         else
             ck_pr_stall();
@@ -78,14 +79,18 @@ void bench_fail(const char *what)
     errx(3, "wrong %s", what);
 }
 
-static void pin(unsigned which)
+/* The only consumer, or writer of a broadcast, has a core of its own. */
+static void pin(const struct bench_run *r)
 {
+    const struct bench_case *c = r->of;
+    int alone = c->consumers == 1 || c->readers > 0;
+    int which = core[c->one_core ? 0 : alone ? r->index > 0 : r->index % 2];
     cpu_set_t set;
 
     CPU_ZERO(&set);
-    CPU_SET(core[which], &set);
+    CPU_SET(which, &set);
     if (sched_setaffinity(0, sizeof set, &set) != 0)
-        err(4, "cannot pin to core %d", core[which]);
+        err(4, "cannot pin to core %d", which);
 }
 
 /* What a run leaves behind. */
@@ -106,7 +111,7 @@ static void clear(struct bench_run *r)
 static void serve(struct bench_run *r)
 {
     r->taken = start->taken[r->index];
-    if (r->of->each > 0 || r->index > 0)
+    if (r->of->producers > 0 || r->index > 0)
         r->of->serve(r);
     else
         start->ns = r->of->measure(r);
@@ -116,7 +121,7 @@ static void *serve_thread(void *arg)
 {
     struct bench_run *r = (struct bench_run *)arg;
 
-    pin(r->index % 2);
+    pin(r);
     serve(r);
     return NULL;
 }
@@ -240,19 +245,19 @@ static uint64_t run(const struct bench_case *c, uint64_t count)
             r.index = (unsigned)i;
             if (c->threads)
                 serve_threads(&r);
-            pin(c->one_core ? 0 : c->readers > 0 ? r.index > 0 : r.index % 2);
+            pin(&r);
             serve(&r);
             _exit(0);
         }
     }
-    rc = c->each > 0 ? watch(c, count, &taken) : 0;
-    if (gather(pid, n, c->each > 0) != 0 || rc != 0) {
+    rc = c->producers > 0 ? watch(c, count, &taken) : 0;
+    if (gather(pid, n, c->producers > 0) != 0 || rc != 0) {
         clear(&r);
         errx(1, "%s/%s/%s/%llu failed: no result", c->system, c->test, c->shape,
              (unsigned long long)c->bytes);
     }
     clear(&r);
-    if (c->each > 0)
+    if (c->producers > 0)
         return taken;
     return start->ns > 0 ? start->ns : 1;
 }
@@ -264,7 +269,7 @@ static uint64_t calibrate(const struct bench_case *c, uint64_t ns)
 
     if (strcmp(c->test, "idle") == 0)
         return 8 * ns;
-    if (c->each > 0) /* all of those that share a core have their turns */
+    if (c->producers > 0) /* all of those that share a core have their turns */
         return ns * processes(c) / 4;
     while ((took = run(c, count)) < ns / 16)
         count *= took < ns / 256 ? 8 : 2;
@@ -394,15 +399,13 @@ static void write_json(const char *file, json_t *about)
 
     for (i = 0; i < cases; i++) {
         const struct bench_case *c = results[i].of;
-        json_t *one =
-            json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:s, s:f, s:f, s:f, s:i}", "system",
-                      c->system, "test", c->test, "shape", c->shape, "bytes", (json_int_t)c->bytes,
-                      "producers", (int)(c->each > 0 ? c->each : 1), "consumers",
-                      (int)(c->each > 0      ? c->each
-                            : c->readers > 0 ? c->readers
-                                             : 1),
-                      "threads", c->threads, "unit", test_of(c)->unit, "median", results[i].median,
-                      "min", results[i].min, "max", results[i].max, "runs", results[i].runs);
+        unsigned producers = c->producers > 0 ? c->producers : 1;
+        json_t *one = json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:s, s:f, s:f, s:f, s:i}",
+                                "system", c->system, "test", c->test, "shape", c->shape, "bytes",
+                                (json_int_t)c->bytes, "producers", (int)producers, "consumers",
+                                (int)(processes(c) - c->held - producers), "threads", c->threads,
+                                "unit", test_of(c)->unit, "median", results[i].median, "min",
+                                results[i].min, "max", results[i].max, "runs", results[i].runs);
         if (c->readers > 0) {
             json_object_set_new(one, "reader", json_real(results[i].reader));
             json_object_set_new(one, "missed", json_real(results[i].misses));
@@ -472,16 +475,16 @@ static void print_table(const json_t *about)
             test = test_of(x->of);
             printf("\n%s\n%-20s %9s %10s %10s %10s %12s %10s\n", test->title, "system",
                    strcmp(test->name, "wake") == 0 ? "" : "bytes", "median", "min", "max",
-                   x->of->each > 0 ? "vs peers"
-                   : other != NULL ? "vs kernel"
-                                   : "",
+                   x->of->producers > 0 ? "vs peers"
+                   : other != NULL      ? "vs kernel"
+                                        : "",
                    test->limit != NULL ? "of limit" : "");
         } else if (last->bytes != x->of->bytes ||
                    (by_shape(last) && strcmp(last->shape, x->of->shape) != 0)) {
             printf("\n");
         }
         last = x->of;
-        if (x->of->each > 0)
+        if (x->of->producers > 0)
             printf("%-12s %-13s %3llu", x->of->system, x->of->shape,
                    (unsigned long long)x->of->bytes);
         else if (strcmp(test->name, "wake") == 0)
@@ -652,7 +655,7 @@ int main(int argc, char **argv)
                 x->got[x->runs] = got * 1e9 / ns;
                 x->missed[x->runs] = 1 - got / (double)x->count;
             }
-            x->value[x->runs++] = x->of->each > 0                    ? ns * 1e9 / (double)x->count
+            x->value[x->runs++] = x->of->producers > 0               ? ns * 1e9 / (double)x->count
                                   : is_rate(x->of)                   ? (double)x->count * 1e9 / ns
                                   : strcmp(x->of->test, "idle") == 0 ? 100 * ns / (double)x->count
                                                                      : ns / (double)x->count;

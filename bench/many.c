@@ -1,4 +1,5 @@
-/* Many producers and consumers on one ring: ipc_ring and, as a peer, ck_ring in its MPMC form. */
+/* Many producers and consumers on one ring: ipc_ring and, as a peer, ck_ring in its MPMC form; and
+ * two producers of slots and of records, with one consumer. */
 #include "many.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
@@ -8,42 +9,85 @@ BENCH_MESSAGE(56)
 
 /* ------------------------------------------------------------------ ipc_ring */
 
-#define IPC(B)                                                                                     \
-    IPC_MPMC(many##B, struct message##B)                                                           \
-    union ipc_end##B {                                                                             \
-        struct many##B##_producer p;                                                               \
-        struct many##B##_consumer c;                                                               \
+#define IPC(KIND, N, B)                                                                            \
+    KIND(N##B, struct message##B)                                                                  \
+    union N##_end##B {                                                                             \
+        struct N##B##_producer p;                                                                  \
+        struct N##B##_consumer c;                                                                  \
     };                                                                                             \
-    static int ipc_prepare##B(struct bench_run *r)                                                 \
+    static int N##_prepare##B(struct bench_run *r)                                                 \
     {                                                                                              \
-        return many##B##_make(&r->seg, "ring", MANY_CAPACITY, IPC_MPMC_AT_MOST_ONCE);              \
+        return N##B##_make(&r->seg, "ring", MANY_CAPACITY, IPC_MPMC_AT_MOST_ONCE);                 \
     }                                                                                              \
-    static inline int64_t ipc_push##B(void *end, void *m, unsigned n)                              \
+    static inline int64_t N##_push##B(void *end, void *m, unsigned n)                              \
     {                                                                                              \
-        struct many##B##_producer *p = &((union ipc_end##B *)end)->p;                              \
-        return n > 1 ? many##B##_push_n(p, (struct message##B *)m, n)                              \
-                     : many##B##_push(p, (struct message##B *)m) == 0;                             \
+        struct N##B##_producer *p = &((union N##_end##B *)end)->p;                                 \
+        return n > 1 ? N##B##_push_n(p, (struct message##B *)m, n)                                 \
+                     : N##B##_push(p, (struct message##B *)m) == 0;                                \
     }                                                                                              \
-    static inline int64_t ipc_pop##B(void *end, void *m, unsigned n)                               \
+    static inline int64_t N##_pop##B(void *end, void *m, unsigned n)                               \
     {                                                                                              \
-        struct many##B##_consumer *c = &((union ipc_end##B *)end)->c;                              \
-        return n > 1 ? many##B##_pop_n(c, (struct message##B *)m, n)                               \
-                     : many##B##_pop(c, (struct message##B *)m) == 0;                              \
+        struct N##B##_consumer *c = &((union N##_end##B *)end)->c;                                 \
+        return n > 1 ? N##B##_pop_n(c, (struct message##B *)m, n)                                  \
+                     : N##B##_pop(c, (struct message##B *)m) == 0;                                 \
     }                                                                                              \
-    static inline void ipc_hold##B(void *end)                                                      \
+    static inline void N##_hold##B(void *end)                                                      \
     {                                                                                              \
-        bench_check(many##B##_claim(&((union ipc_end##B *)end)->p) != NULL, "claim");              \
+        bench_check(N##B##_claim(&((union N##_end##B *)end)->p) != NULL, "claim");                 \
     }                                                                                              \
-    static void ipc_serve##B(struct bench_run *r)                                                  \
+    static void N##_serve##B(struct bench_run *r)                                                  \
     {                                                                                              \
-        union ipc_end##B end;                                                                      \
-        bench_check((many_consumes(r) ? many##B##_consumer_open(&end.c, &r->seg, "ring")           \
-                                      : many##B##_producer_open(&end.p, &r->seg, "ring")) == 0,    \
+        union N##_end##B end;                                                                      \
+        bench_check((many_consumes(r) ? N##B##_consumer_open(&end.c, &r->seg, "ring")              \
+                                      : N##B##_producer_open(&end.p, &r->seg, "ring")) == 0,       \
                     "open");                                                                       \
-        many_serve(r, B, &end, ipc_push##B, ipc_pop##B, ipc_hold##B);                              \
+        many_serve(r, B, &end, N##_push##B, N##_pop##B, N##_hold##B);                              \
     }
-IPC(8)
-IPC(56)
+IPC(IPC_MPMC, ipc, 8)
+IPC(IPC_MPMC, ipc, 56)
+IPC(IPC_MPSC, mpsc, 8)
+IPC(IPC_MPSC, mpsc, 56)
+
+/* ------------------------------------------------------------------ records, of two producers */
+
+#define PRODUCERS 2
+
+IPC_RECORDS(records)
+
+union records_end {
+    struct records_producer p;
+    struct records_consumer c;
+};
+
+/* As much memory in all as a ring of slots of 56 bytes. No batches. */
+#define RECORDS(B)                                                                                 \
+    static inline int64_t records_push##B(void *end, void *m, unsigned n)                          \
+    {                                                                                              \
+        (void)n;                                                                                   \
+        return records_push(&((union records_end *)end)->p, m, B) == 0;                            \
+    }                                                                                              \
+    static inline int64_t records_pop##B(void *end, void *m, unsigned n)                           \
+    {                                                                                              \
+        (void)n;                                                                                   \
+        return records_pop(&((union records_end *)end)->c, m, B) == B;                             \
+    }                                                                                              \
+    static inline void records_hold##B(void *end)                                                  \
+    {                                                                                              \
+        bench_check(records_claim(&((union records_end *)end)->p, B) != NULL, "claim");            \
+    }                                                                                              \
+    static void records_serve##B(struct bench_run *r)                                              \
+    {                                                                                              \
+        union records_end end;                                                                     \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check((many_consumes(r)                                                              \
+                         ? records_open(&end.c, &r->seg, "ring")                                   \
+                         : records_create(&end.p, &r->seg, "ring", MANY_CAPACITY * 64 / PRODUCERS, \
+                                          PRODUCERS)) == 0,                                        \
+                    "open");                                                                       \
+        many_serve(r, B, &end, records_push##B, records_pop##B, records_hold##B);                  \
+    }
+RECORDS(8)
+RECORDS(56)
 
 /* ------------------------------------------------------------------ ck_ring: no batches */
 
@@ -93,11 +137,18 @@ static int ck_prepare(struct bench_run *r)
 CK(8)
 CK(56)
 
+#define TO_ONE(SYSTEM, B, PREPARE, SERVE)                                                          \
+    MANY_ROW(SYSTEM, MANY_OURS, B, PREPARE, SERVE, "2_to_1", PRODUCERS, 1, 1, 0)
+
 const struct bench_case bench_many[] = {
     MANY_SINGLY("ipc_ring", MANY_OURS, 8, ipc_prepare8, ipc_serve8),
     MANY_BATCHED("ipc_ring", MANY_OURS, 8, ipc_prepare8, ipc_serve8),
     MANY_SINGLY("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
     MANY_BATCHED("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
+    TO_ONE("ipc_mpsc", 8, mpsc_prepare8, mpsc_serve8),
+    TO_ONE("ipc_mpsc", 56, mpsc_prepare56, mpsc_serve56),
+    TO_ONE("ipc_records", 8, NULL, records_serve8),
+    TO_ONE("ipc_records", 56, NULL, records_serve56),
     MANY_SINGLY("ck_ring", MANY_FIFO_PEER, 8, ck_prepare, ck_serve8),
     MANY_SINGLY("ck_ring", MANY_FIFO_PEER, 56, ck_prepare, ck_serve56),
     {.system = NULL}};

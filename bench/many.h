@@ -1,6 +1,6 @@
 /*
  * Many producers and consumers on one ring: what all systems have in common, inlined with each
- * system's calls. As many of each, spread over the two cores; who finds nothing to do looks a while
+ * system's calls. They are spread over the two cores; who finds nothing to do looks a while
  * and then yields, as others may have to run. Every message is checked, and that each producer's
  * come in order. They go on until they are killed.
  */
@@ -19,12 +19,12 @@ typedef int64_t many_move(void *end, void *messages, unsigned n);
 
 static inline int many_consumes(const struct bench_run *r)
 {
-    return r->index < r->of->each;
+    return r->index < r->of->consumers;
 }
 
 static inline int many_holds(const struct bench_run *r)
 {
-    return r->index == 2 * r->of->each;
+    return r->index == r->of->consumers + r->of->producers;
 }
 
 static inline void many_idle(unsigned *looks)
@@ -65,7 +65,7 @@ CK_CC_FORCE_INLINE static void many_consume(struct bench_run *r, size_t bytes, v
     uint64_t m[MANY_BATCH * 56 / 8], expect[16], taken = 0;
     size_t words = bytes / 8;
     unsigned looks = 0, i;
-    int alone = r->of->each == 1;
+    int alone = r->of->consumers == 1;
 
     for (i = 0; i < 16; i++)
         expect[i] = (uint64_t)i << MANY_WHO;
@@ -117,19 +117,20 @@ CK_CC_FORCE_INLINE static void many_serve(struct bench_run *r, size_t bytes, voi
 enum many_kind { MANY_OURS, MANY_FIFO_PEER, MANY_THREADS };
 
 /* All fields, as C++ warns of those that are missing. */
-#define MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, SHAPE, EACH, BATCH, HELD)                        \
+#define MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, SHAPE, PRODUCERS, CONSUMERS, BATCH, HELD)        \
     {                                                                                              \
         .system = SYSTEM, .test = "many", .shape = SHAPE, .bytes = B,                              \
         .memory = MANY_CAPACITY * 128 + 65536, .prepare = PREPARE, .serve = SERVE,                 \
-        .measure = NULL, .how = NULL, .one_core = 0, .readers = 0, .each = EACH, .batch = BATCH,   \
-        .held = HELD, .threads = (KIND) == MANY_THREADS, .fifo_peer = (KIND) == MANY_FIFO_PEER     \
+        .measure = NULL, .how = NULL, .one_core = 0, .readers = 0, .producers = PRODUCERS,         \
+        .consumers = CONSUMERS, .batch = BATCH, .held = HELD, .threads = (KIND) == MANY_THREADS,   \
+        .fifo_peer = (KIND) == MANY_FIFO_PEER                                                      \
     }
 #define MANY_SINGLY(SYSTEM, KIND, B, PREPARE, SERVE)                                               \
-    MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_1", 1, 1, 0),                                  \
-        MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_2", 2, 1, 0),                              \
-        MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_2_1_held", 2, 1, 1),                       \
-        MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "4_to_4", 4, 1, 0)
+    MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_1", 1, 1, 1, 0),                               \
+        MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_2", 2, 2, 1, 0),                           \
+        MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_2_1_held", 2, 2, 1, 1),                    \
+        MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "4_to_4", 4, 4, 1, 0)
 #define MANY_BATCHED(SYSTEM, KIND, B, PREPARE, SERVE)                                              \
-    MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_1_by_16", 1, MANY_BATCH, 0)
+    MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_1_by_16", 1, 1, MANY_BATCH, 0)
 
 #endif
