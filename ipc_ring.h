@@ -2982,6 +2982,7 @@ CK_CC_INLINE static int ipc_cast_consumer_error(const struct ipc_cast_consumer *
 #define IPC_RECORD_CAST_TYPE 0x74736372u                   /* "rcst" */
 #define IPC_RECORD_CAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
 #define IPC_RECORD_CAST_ABI 1u
+#define IPC_RECORD_CAST_STONES_ 32u
 #define IPC_RECORD_CAST_TRIES_ 16u /* of a reader, to read what the writer marks meanwhile */
 
 /* What the writer of a lossy one says, before it overwrites anything: from where on records are
@@ -3051,6 +3052,12 @@ struct ipc_record_cast_producer {
     struct ipc_cast_readers_ readers;
     struct ipc_record_cast_mark_ mark; /* lossy: the last one that we made; next counts on */
     uint64_t marks;
+    /* Lossy: records at least a sixteenth of the capacity from each other, and which they are. From
+     * `gone` on they are newer than the oldest. What lies between we need not read again. */
+    struct {
+        uint64_t at, number;
+    } stone[IPC_RECORD_CAST_STONES_];
+    unsigned stones, gone;
     struct ipc_record_cast_shared *ring;
     unsigned how;
 };
@@ -3123,6 +3130,19 @@ CK_CC_INLINE static int ipc_record_cast_last_(struct ipc_record_cast_shared *r,
     return -EAGAIN;
 }
 
+/* There is one record more; its end is our tail. */
+CK_CC_FORCE_INLINE static void ipc_record_cast_sent_(struct ipc_record_cast_producer *h)
+{
+    unsigned last = (h->stones - 1) % IPC_RECORD_CAST_STONES_;
+
+    h->mark.next++;
+    if (CK_CC_UNLIKELY(h->r.tail - h->stone[last].at >= (h->r.mask + 1) / 16)) {
+        last = h->stones++ % IPC_RECORD_CAST_STONES_;
+        h->stone[last].at = h->r.tail;
+        h->stone[last].number = h->mark.next;
+    }
+}
+
 /*
  * Attaches the writer; as ipc_cast_produce, with the same errors, and -EBADMSG: the shared memory
  * is corrupt. After one that died it goes on behind the last record that one committed.
@@ -3131,7 +3151,7 @@ CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer 
                                                 size_t size, struct ipc_peer *me)
 {
     struct ipc_record_cast_shared *r = (struct ipc_record_cast_shared *)mem;
-    uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, end, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     struct ipc_record_producer *p = &h->r;
     unsigned how = 0;
     int rc = ipc_record_cast_check_(mem, size, me, &capacity, &how);
@@ -3150,9 +3170,15 @@ CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer 
     h->how = how;
     h->readers = ipc_cast_readers_of_(&r->c, me);
     rc = ipc_record_cast_last_(r, &h->mark, &h->marks);
-    p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.tail : ck_pr_load_64(&r->c.s.head);
-    if (rc == 0)
-        rc = ipc_record_walk_(p->data, p->mask, &p->tail, &h->mark.next);
+    p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
+    end = p->tail + capacity - 8;
+    h->mark.next = h->mark.first;
+    rc = rc != 0 || p->tail % 8 != 0 ? -EBADMSG : 1;
+    while (rc > 0) {
+        rc = ipc_record_step_(p->data, p->mask, &p->tail, end - p->tail);
+        if (rc > 0)
+            ipc_record_cast_sent_(h);
+    }
     if (rc != 0) {
         ipc_ring_leave_end_(&r->c.s.end[0], id);
         return ipc_record_cast_producer_end_(
@@ -3244,9 +3270,8 @@ CK_CC_INLINE static void ipc_record_cast_consumer_detach(struct ipc_record_cast_
     (void)ipc_record_cast_consumer_end_(c, -EINVAL);
 }
 
-/* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor a
- * sixteenth of the capacity after it, so that readers need not look at a new mark for each record.
- * 0, or -EBADMSG, or why the handle is none. */
+/* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
+ * follows up to the next stone, so that readers need not look at a new mark for each record. */
 CK_CC_INLINE static int ipc_record_cast_forget_(struct ipc_record_cast_producer *h, uint64_t need)
 {
     struct ipc_record_producer *p = &h->r;
@@ -3255,13 +3280,17 @@ CK_CC_INLINE static int ipc_record_cast_forget_(struct ipc_record_cast_producer 
 
     if (p->error != 0)
         return p->error;
-    need = need + capacity / 16 < capacity ? need + capacity / 16 : capacity;
     while (mark->oldest + capacity - p->tail < need) {
-        if (ipc_record_step_(p->data, p->mask, &mark->oldest, p->tail - mark->oldest) != 1) {
-            p->limit = p->tail; /* every call comes here */
-            return p->error = -EBADMSG;
+        unsigned next = h->gone % IPC_RECORD_CAST_STONES_;
+
+        if (h->gone == h->stones) { /* all */
+            mark->oldest = p->tail;
+            mark->first = mark->next;
+        } else {
+            h->gone++;
+            mark->oldest = h->stone[next].at;
+            mark->first = h->stone[next].number;
         }
-        mark->first++;
     }
     p->limit = mark->oldest + capacity;
     m = &h->ring->mark[(h->marks + 1) % 2];
@@ -3298,13 +3327,11 @@ CK_CC_FORCE_INLINE static int ipc_record_cast_room_(struct ipc_record_cast_produ
 
 /*
  * Copies a record of n bytes in, for all readers; n may be 0. Wait-free for a given n, but for the
- * questions to the kernel of ipc_cast_push; and a lossy writer walks over the records that it is
- * about to overwrite, a sixteenth of the capacity and more at a time.
+ * questions to the kernel of ipc_cast_push.
  *
  *   0
  *   -EAGAIN    lossless: a reader is so far behind that there is no room for it
  *   -EMSGSIZE  n is more than half the capacity less 8
- *   -EBADMSG   lossy: the shared memory is corrupt; sticks
  */
 CK_CC_INLINE static int ipc_record_cast_push(struct ipc_record_cast_producer *h, const void *data,
                                              size_t n)
@@ -3318,7 +3345,7 @@ CK_CC_INLINE static int ipc_record_cast_push(struct ipc_record_cast_producer *h,
     ipc_record_lead_(p, at, n);
     ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
     ipc_record_send_(p, tail, at, n);
-    h->mark.next++;
+    ipc_record_cast_sent_(h);
     return 0;
 }
 
@@ -3347,7 +3374,8 @@ CK_CC_INLINE static int ipc_record_cast_commit(struct ipc_record_cast_producer *
 {
     int rc = ipc_record_commit(&p->r, n);
 
-    p->mark.next += rc == 0;
+    if (rc == 0)
+        ipc_record_cast_sent_(p);
     return rc;
 }
 
@@ -3362,7 +3390,7 @@ CK_CC_INLINE static size_t ipc_record_cast_most(const struct ipc_record_cast_pro
     return (size_t)p->r.most;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+/* 0, or why the handle is none. */
 CK_CC_INLINE static int ipc_record_cast_producer_error(const struct ipc_record_cast_producer *p)
 {
     return p->r.error;
