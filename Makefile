@@ -13,7 +13,7 @@ CXX = g++
 CFLAGS = -O2
 PREFIX = /usr/local
 
-HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h
+HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h ipc_channel.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
