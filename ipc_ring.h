@@ -1573,8 +1573,10 @@ struct ipc_record_consumer {
     uint64_t head;      /* next position to read */
     uint64_t published; /* what the lane's head says */
     uint64_t replay;    /* head - published never exceeds it when a call returns */
-    uint64_t peeked;    /* bytes of the record at head and its word; 0: not known yet */
+    uint64_t at;        /* of the next record, if it was found: head, or where memory begins */
+    uint64_t peeked;    /* how far it ends behind head; 0: it was not found yet */
     uint64_t since;     /* where head was when this lane was last found empty */
+    uint64_t *to;       /* where it is published: the lane's head; of broadcasts, NULL: nowhere */
     struct ipc_record_lane_ *lane, *lanes;
     unsigned producers;
     unsigned hold; /* ck_pr_stall()s before an empty lane is looked at again */
@@ -1622,17 +1624,40 @@ CK_CC_FORCE_INLINE static uint64_t ipc_record_row_(uint64_t mask, uint64_t posit
     return mask + 1 - (position & mask);
 }
 
-/* The word at a position is not 0: how many bytes it stands for, or 0 if it is corrupt. Whatever it
- * says, those end where the memory ends or before. */
-CK_CC_FORCE_INLINE static uint64_t ipc_record_step_(uint64_t word, uint64_t mask, uint64_t position)
+/* The word at a position, if it is not 0, stands for so many bytes from there to the end of its
+ * record, which is behind *at; *word becomes that record's. Or 0: it is corrupt. Whatever memory
+ * says, the record ends where the memory does or before. */
+CK_CC_FORCE_INLINE static uint64_t ipc_record_span_(unsigned char *data, uint64_t mask,
+                                                    uint64_t position, uint64_t *word, uint64_t *at)
 {
-    uint64_t row = ipc_record_row_(mask, position), n = word >> IPC_RECORD_LENGTH_;
+    uint64_t row = ipc_record_row_(mask, position), n;
 
-    if (CK_CC_UNLIKELY(word == IPC_RECORD_SKIP_))
-        return row;
-    return (word & 3) == IPC_RECORD_IS_ && n < row && ipc_record_bytes_(n) <= row
-               ? ipc_record_bytes_(n)
-               : 0;
+    *at = position;
+    if (CK_CC_UNLIKELY(*word == IPC_RECORD_SKIP_)) {
+        *at += row;
+        row = mask + 1;
+        *word = ck_pr_load_64(ipc_record_word_(data, mask, *at));
+    }
+    n = *word >> IPC_RECORD_LENGTH_;
+    if (CK_CC_UNLIKELY((*word & 3) != IPC_RECORD_IS_ || n >= row || ipc_record_bytes_(n) > row))
+        return 0;
+    return *at - position + ipc_record_bytes_(n);
+}
+
+/* Goes past the record at *position, if it takes no more than so many bytes. 1; 0: there is none
+ * yet; -EBADMSG. */
+CK_CC_INLINE static int ipc_record_step_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                         uint64_t left)
+{
+    uint64_t word = ck_pr_load_64(ipc_record_word_(data, mask, *position)), at, span;
+
+    if (word == 0)
+        return 0;
+    span = ipc_record_span_(data, mask, *position, &word, &at);
+    if (span == 0 || span > left)
+        return -EBADMSG;
+    *position += span;
+    return 1;
 }
 
 CK_CC_INLINE static int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me,
@@ -1650,6 +1675,21 @@ CK_CC_INLINE static int ipc_record_check_(void *mem, size_t size, struct ipc_pee
         return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; producers and bytes",
                                 *producers, size);
     return 0;
+}
+
+/* Goes on behind the records that stand in a row from *position on, and counts them in *count. 0,
+ * or -EBADMSG: they do not end within the capacity. */
+CK_CC_INLINE static int ipc_record_walk_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                         uint64_t *count)
+{
+    uint64_t end = *position + mask + 1 - 8;
+    int rc;
+
+    if (*position % 8 != 0)
+        return -EBADMSG;
+    while ((rc = ipc_record_step_(data, mask, position, end - *position)) > 0)
+        ++*count;
+    return rc;
 }
 
 /* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
@@ -1682,7 +1722,7 @@ CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
     struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
-    uint64_t capacity = 0, word, step, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
@@ -1703,15 +1743,8 @@ CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
     p->limit = p->tail + capacity;
-    while (p->tail % 8 == 0 && p->limit - p->tail >= 8) {
-        word = ck_pr_load_64(ipc_record_word_(p->data, p->mask, p->tail));
-        if (word == 0)
-            return 0;
-        step = ipc_record_step_(word, p->mask, p->tail);
-        if (step == 0 || step > p->limit - p->tail)
-            break;
-        p->tail += step;
-    }
+    if (ipc_record_walk_(p->data, p->mask, &p->tail, &count) == 0)
+        return 0;
     ipc_ring_leave_end_(&p->lane->producer, id);
     return ipc_record_producer_end_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
@@ -1722,6 +1755,7 @@ CK_CC_FORCE_INLINE static void ipc_record_go_(struct ipc_record_consumer *c, uns
 {
     c->heads[c->lane - c->lanes] = c->head;
     c->lane = c->lanes + lane;
+    c->to = &c->lane->head;
     c->data = (unsigned char *)(c->lanes + c->producers) + lane * (size_t)(c->mask + 1);
     c->head = c->published = c->since = c->heads[lane];
 }
@@ -1769,9 +1803,9 @@ CK_CC_INLINE static int ipc_record_consume(struct ipc_record_consumer *c, void *
 CK_CC_INLINE static void ipc_record_publish_(struct ipc_record_consumer *c)
 {
     /* Without it the producer could overwrite a record that is still being read. Partners: the
-     * acquire fences in ipc_record_produce and ipc_record_full_. */
+     * acquire fences in ipc_record_produce, ipc_record_full_ and ipc_cast_gate_. */
     ck_pr_fence_release();
-    ck_pr_store_64(&c->lane->head, c->head);
+    ck_pr_store_64(c->to, c->head);
     c->published = c->head;
 }
 
@@ -1817,8 +1851,7 @@ CK_CC_INLINE static void ipc_record_consumer_detach(struct ipc_record_consumer *
     (void)ipc_record_consumer_end_(c, -EINVAL);
 }
 
-/* ------------------------------------------------------------------ records: the producers' path
- */
+/* ------------------------------------------------------------------ records: producing */
 
 /* There is no room for so many bytes, as far as we know: looks at what the consumer has published.
  * 0, or -EAGAIN, or -EBADMSG, or why the handle is none. */
@@ -1841,17 +1874,28 @@ CK_CC_INLINE static int ipc_record_full_(struct ipc_record_producer *p, uint64_t
 }
 
 /* Where a record of n bytes goes: behind the tail, or where the memory begins if it does not fit
- * before its end. There must be room for the word after it as well. */
-CK_CC_FORCE_INLINE static int ipc_record_room_(struct ipc_record_producer *p, uint64_t n,
-                                               uint64_t *at)
+ * before its end. It needs so many bytes behind the tail, with the word after it. */
+CK_CC_FORCE_INLINE static int ipc_record_place_(const struct ipc_record_producer *p, uint64_t n,
+                                                uint64_t *at, uint64_t *need)
 {
-    uint64_t bytes = ipc_record_bytes_(n), row = ipc_record_row_(p->mask, p->tail), need;
+    uint64_t bytes = ipc_record_bytes_(n), row = ipc_record_row_(p->mask, p->tail);
 
     if (CK_CC_UNLIKELY(n > p->most))
         return p->error != 0 ? p->error : -EMSGSIZE;
     *at = p->tail + (bytes > row ? row : 0);
-    need = *at - p->tail + bytes + 8;
-    return CK_CC_LIKELY(p->limit - p->tail >= need) ? 0 : ipc_record_full_(p, need);
+    *need = *at - p->tail + bytes + 8;
+    return 0;
+}
+
+CK_CC_FORCE_INLINE static int ipc_record_room_(struct ipc_record_producer *p, uint64_t n,
+                                               uint64_t *at)
+{
+    uint64_t need;
+    int rc = ipc_record_place_(p, n, at, &need);
+
+    if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
+        return rc;
+    return ipc_record_full_(p, need);
 }
 
 /* Asks for the lines of a later record of that size, as ipc_spsc_next_. */
@@ -1919,6 +1963,14 @@ CK_CC_INLINE static int64_t ipc_record_push_n(struct ipc_record_producer *p,
     return i > 0 ? (int64_t)i : rc;
 }
 
+/* There is room for it at p->at. */
+CK_CC_FORCE_INLINE static void *ipc_record_claimed_(struct ipc_record_producer *p, size_t n)
+{
+    ipc_record_lead_(p, p->at, n);
+    p->claimed = n + UINT64_C(1);
+    return p->data + (size_t)(p->at & p->mask) + 8;
+}
+
 /*
  * Push without a copy: claim gives room for a record of up to n bytes, 8-byte aligned and in a row,
  * or NULL: no room now, n more than ipc_record_most, or ipc_record_producer_error. commit sends the
@@ -1928,11 +1980,7 @@ CK_CC_INLINE static int64_t ipc_record_push_n(struct ipc_record_producer *p,
  */
 CK_CC_INLINE static void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
 {
-    if (ipc_record_room_(p, n, &p->at) != 0)
-        return NULL;
-    ipc_record_lead_(p, p->at, n);
-    p->claimed = n + UINT64_C(1);
-    return p->data + (size_t)(p->at & p->mask) + 8;
+    return ipc_record_room_(p, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
 }
 
 CK_CC_INLINE static int ipc_record_commit(struct ipc_record_producer *p, size_t n)
@@ -1969,8 +2017,7 @@ CK_CC_INLINE static uint64_t ipc_record_was_size(const struct ipc_record_produce
     return size < p->mask ? size : p->mask;
 }
 
-/* ------------------------------------------------------------------ records: the consumer's path
- */
+/* ------------------------------------------------------------------ records: consuming */
 
 /* The word at the head of the next other lane that has something, to which it goes; or 0. */
 CK_CC_INLINE static uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
@@ -1999,7 +2046,7 @@ CK_CC_INLINE static uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
     uint64_t word, run = c->head - c->since;
     unsigned i;
 
-    if (c->head != c->published)
+    if (c->head != c->published && c->to != NULL)
         ipc_record_publish_(c);
     c->since = c->head;
     if (c->producers > 1 && (word = ipc_record_turn_(c)) != 0)
@@ -2017,9 +2064,9 @@ CK_CC_INLINE static uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
 
-/* Is there a record to read? 0, with its length, and it is at head; or the errors of
- * ipc_record_pop. */
-CK_CC_FORCE_INLINE static int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
+/* Is there a record to read? 0, with its length; or the errors of ipc_record_pop, which
+ * do not stick yet. */
+CK_CC_FORCE_INLINE static int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
 {
     uint64_t word;
 
@@ -2031,15 +2078,26 @@ CK_CC_FORCE_INLINE static int ipc_record_look_(struct ipc_record_consumer *c, si
     /* Without it the record could be read before the word that vouches for it. Partner: the store
      * fence in ipc_record_send_. */
     ck_pr_fence_load();
-    if (CK_CC_UNLIKELY(word == IPC_RECORD_SKIP_)) {
-        c->head += ipc_record_row_(c->mask, c->head);
-        word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
-    }
-    c->peeked = word != IPC_RECORD_SKIP_ ? ipc_record_step_(word, c->mask, c->head) : 0;
+    c->peeked = ipc_record_span_(c->data, c->mask, c->head, &word, &c->at);
     if (CK_CC_UNLIKELY(c->peeked == 0))
-        return c->error = -EBADMSG;
+        return -EBADMSG;
     *n = (size_t)(word >> IPC_RECORD_LENGTH_);
     return 0;
+}
+
+/* The record that was found. */
+CK_CC_FORCE_INLINE static unsigned char *ipc_record_here_(const struct ipc_record_consumer *c)
+{
+    return c->data + (size_t)(c->at & c->mask) + 8;
+}
+
+CK_CC_FORCE_INLINE static int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
+{
+    int rc = ipc_record_find_(c, n);
+
+    if (CK_CC_UNLIKELY(rc == -EBADMSG))
+        c->error = rc;
+    return rc;
 }
 
 /* Returns 1 when that was published. Then it is another producer's turn. */
@@ -2066,7 +2124,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_record_take_(struct ipc_record_consumer *c
     if (CK_CC_UNLIKELY(n > size))
         return -EMSGSIZE;
     if (CK_CC_LIKELY(n > 0)) /* `to` may be NULL then */
-        memcpy(to, c->data + (size_t)(c->head & c->mask) + 8, n);
+        memcpy(to, ipc_record_here_(c), n);
     *published = ipc_record_release_(c);
     return (int64_t)n;
 }
@@ -2089,6 +2147,15 @@ CK_CC_INLINE static int64_t ipc_record_pop(struct ipc_record_consumer *c, void *
     return ipc_record_take_(c, to, size, &published);
 }
 
+/* The record at to[at] has n bytes; returns where there is room for the next. */
+CK_CC_FORCE_INLINE static size_t ipc_record_note_(struct ipc_record *record, unsigned char *to,
+                                                  size_t at, size_t n)
+{
+    record->at = to + at;
+    record->n = n;
+    return at + ((n + 7) & ~(size_t)7);
+}
+
 /*
  * Copies up to n records out, as many as fit to[0..size), and says in records[] where each is, at a
  * multiple of 8 from `to`, and how long. Returns how many, 0 for n = 0, or the errors of
@@ -2105,9 +2172,7 @@ CK_CC_INLINE static int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void
         rc = ipc_record_pop(c, t + at, size - at);
         if (rc < 0)
             break;
-        records[i].at = t + at;
-        records[i].n = (size_t)rc;
-        at += ((size_t)rc + 7) & ~(size_t)7;
+        at = ipc_record_note_(&records[i], t, at, (size_t)rc);
     }
     return i > 0 ? (int64_t)i : rc;
 }
@@ -2121,7 +2186,7 @@ CK_CC_INLINE static int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void
  */
 CK_CC_INLINE static const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {
-    return ipc_record_look_(c, n) == 0 ? c->data + (size_t)(c->head & c->mask) + 8 : NULL;
+    return ipc_record_look_(c, n) == 0 ? ipc_record_here_(c) : NULL;
 }
 
 CK_CC_INLINE static int ipc_record_release(struct ipc_record_consumer *c)
@@ -2215,13 +2280,19 @@ CK_CC_INLINE static int ipc_cast_init(void *mem, size_t size, size_t bytes, uint
 
 /* ------------------------------------------------------------------ broadcast: handles */
 
-/* Private to their thread; no field is for the caller. */
-struct ipc_cast_producer {
-    struct ipc_spsc_producer s; /* its limit: where ipc_cast_gate_ is next; never, of a lossy one */
+/* What a lossless writer knows of its readers. */
+struct ipc_cast_readers_ {
     struct ipc_cast_shared *ring;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
     unsigned refused; /* by the gate, in a row */
+};
+
+/* Private to their thread; no field is for the caller. */
+struct ipc_cast_producer {
+    struct ipc_spsc_producer s; /* its limit: where ipc_cast_gate_ is next; never, of a lossy one */
+    struct ipc_cast_readers_ readers;
+    struct ipc_cast_shared *ring;
     unsigned how;
 };
 
@@ -2248,8 +2319,7 @@ CK_CC_INLINE static int ipc_cast_consumer_end_(struct ipc_cast_consumer *c, int 
     return c->s.error = rc;
 }
 
-/* ------------------------------------------------------------------ broadcast: attach and detach
- */
+/* ------------------------------------------------------------------ broadcast: attach */
 
 CK_CC_INLINE static int ipc_cast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
                                         uint64_t *capacity, unsigned *how)
@@ -2264,6 +2334,18 @@ CK_CC_INLINE static int ipc_cast_check_(void *mem, size_t size, size_t bytes, st
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
+}
+
+CK_CC_INLINE static struct ipc_cast_readers_ ipc_cast_readers_of_(struct ipc_cast_shared *r,
+                                                                  const struct ipc_peer *me)
+{
+    struct ipc_cast_readers_ readers;
+
+    readers.ring = r;
+    readers.alive = me != NULL ? me->alive : NULL;
+    readers.arg = me != NULL ? me->arg : NULL;
+    readers.refused = 0;
+    return readers;
 }
 
 /*
@@ -2292,10 +2374,7 @@ CK_CC_INLINE static int ipc_cast_produce(struct ipc_cast_producer *h, void *mem,
     p->id = id;
     h->ring = r;
     h->how = how;
-    if (me != NULL) {
-        h->alive = me->alive;
-        h->arg = me->arg;
-    }
+    h->readers = ipc_cast_readers_of_(r, me);
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_run_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
@@ -2317,6 +2396,24 @@ CK_CC_INLINE static unsigned ipc_cast_sit_(struct ipc_cast_shared *r, struct ipc
                 ipc_ring_take_end_(&r->id[i], me, id) == 0)
                 return i;
     return i;
+}
+
+/* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
+CK_CC_INLINE static int ipc_cast_join_(struct ipc_cast_shared *r, struct ipc_peer *me, uint64_t id,
+                                       unsigned *seat)
+{
+    *seat = ipc_cast_sit_(r, me, id);
+    if (*seat == IPC_CAST_SEATS)
+        return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats", IPC_CAST_SEATS,
+                                IPC_CAST_SEATS);
+    /* Without it the writer could take this for our word that whoever sat here before has read
+     * what he was reading. Partner: the acquire fence in ipc_cast_gate_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(&r->seat[*seat].head, ck_pr_load_64(&r->s.head));
+    /* Without it the gate could miss our seat, and we the tail that it stored before: then what
+     * we begin with is overwritten. Partner: the fence in ipc_cast_gate_. */
+    ck_pr_fence_store_load();
+    return 0;
 }
 
 /*
@@ -2342,19 +2439,11 @@ CK_CC_INLINE static int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem,
     if (rc != 0)
         return rc;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        seat = ipc_cast_sit_(r, me, id);
-        if (seat == IPC_CAST_SEATS)
-            return c->error = ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
-                                               IPC_CAST_SEATS, IPC_CAST_SEATS);
+        rc = ipc_cast_join_(r, me, id, &seat);
+        if (rc != 0)
+            return c->error = rc;
         h->seat = &r->id[seat];
         c->at = &r->seat[seat].head;
-        /* Without it the writer could take this for our word that whoever sat here before has read
-         * what he was reading. Partner: the acquire fence in ipc_cast_gate_. */
-        ck_pr_fence_release();
-        ck_pr_store_64(c->at, ck_pr_load_64(&r->s.head));
-        /* Without it the gate could miss our seat, and we the tail that it stored before: then what
-         * we begin with is overwritten. Partner: the fence in ipc_cast_gate_. */
-        ck_pr_fence_store_load();
     }
     head = ck_pr_load_64(&r->s.head);
     c->slots = (unsigned char *)mem + sizeof *r;
@@ -2389,8 +2478,7 @@ CK_CC_INLINE static void ipc_cast_consumer_detach(struct ipc_cast_consumer *c)
     (void)ipc_cast_consumer_end_(c, -EINVAL);
 }
 
-/* ------------------------------------------------------------------ broadcast: the writer's path
- */
+/* ------------------------------------------------------------------ broadcast: writing */
 
 /* Copies by words that are loaded and stored whole, where a consumer that is late may read while a
  * producer writes, and drops what it read. Spelt out, as the compiler does not unroll them. */
@@ -2454,60 +2542,60 @@ CK_CC_FORCE_INLINE static void ipc_ring_get_words_(void *message, unsigned char 
 #undef IPC_RING_GET_
 }
 
-/* A lossless writer has come as far as it knows to be free: looks how far the slowest reader is.
- * Sets limit beyond tail and returns 0, or -EAGAIN, or why the handle is none. */
-CK_CC_INLINE static int ipc_cast_gate_(struct ipc_cast_producer *h)
+/* A lossless writer has come as far as it knows to be free, and needs so much behind its tail:
+ * looks how far the slowest reader is. Sets the limit and returns 0, or -EAGAIN. */
+CK_CC_INLINE static int ipc_cast_gate_(struct ipc_cast_readers_ *g, uint64_t tail, uint64_t mask,
+                                       uint64_t need, uint64_t *limit)
 {
-    struct ipc_spsc_producer *p = &h->s;
-    struct ipc_cast_shared *r = h->ring;
+    struct ipc_cast_shared *r = g->ring;
     uint64_t most = 0; /* that one is behind */
     unsigned i, blocked = 0;
-    int ask;
+    int ask = g->alive != NULL && g->refused % IPC_CAST_ASK_EVERY_ == IPC_CAST_ASK_FIRST_;
 
-    if (p->error != 0)
-        return p->error;
-    ask = h->alive != NULL && h->refused % IPC_CAST_ASK_EVERY_ == IPC_CAST_ASK_FIRST_;
     /* Without it a reader could begin here, and find the slots older than that. Partner: the load
      * fence in ipc_cast_consume. */
     ck_pr_fence_store();
-    ck_pr_store_64(&r->s.head, p->tail);
+    ck_pr_store_64(&r->s.head, tail);
     /* Without it we could miss the seat of one who joins, and he this tail. Partner: the fence in
-     * ipc_cast_consume. */
+     * ipc_cast_join_. */
     ck_pr_fence_store_load();
     for (i = 0; i < IPC_CAST_SEATS; i++) {
         uint64_t id = ck_pr_load_64(&r->id[i]), behind;
 
         if (id == 0)
             continue;
-        behind = p->tail - ck_pr_load_64(&r->seat[i].head);
-        if (behind <= p->mask)
+        behind = tail - ck_pr_load_64(&r->seat[i].head);
+        if (behind <= mask + 1 - need)
             most = behind > most ? behind : most;
-        else if (!ask || id == IPC_RING_ANYONE_ || h->alive(h->arg, id) != 0 ||
+        else if (!ask || id == IPC_RING_ANYONE_ || g->alive(g->arg, id) != 0 ||
                  !ck_pr_cas_64(&r->id[i], id, 0))
             blocked = 1; /* also if it is further behind: it is about to say where it is */
     }
     if (blocked) {
-        h->refused++;
+        g->refused++;
         return -EAGAIN;
     }
     /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
-     * ipc_ring_leave_end_; the kernel, where that one was killed. */
+     * ipc_record_publish_, ipc_ring_leave_end_; the kernel, where that one was killed. */
     ck_pr_fence_acquire();
-    h->refused = 0;
-    p->limit = p->tail - most + p->mask + 1;
+    g->refused = 0;
+    *limit = tail - most + mask + 1;
     return 0;
 }
 
 /* The next refusal asks the kernel. */
-CK_CC_INLINE static void ipc_cast_ask_(struct ipc_cast_producer *h)
+CK_CC_INLINE static void ipc_cast_ask_(struct ipc_cast_readers_ *g)
 {
-    h->refused = IPC_CAST_ASK_FIRST_;
+    g->refused = IPC_CAST_ASK_FIRST_;
 }
 
 /* Is there room for a message? 0, or the errors of ipc_cast_push. */
 CK_CC_FORCE_INLINE static int ipc_cast_room_(struct ipc_cast_producer *h)
 {
-    return CK_CC_UNLIKELY(h->s.tail == h->s.limit) ? ipc_cast_gate_(h) : 0;
+    if (CK_CC_LIKELY(h->s.tail != h->s.limit))
+        return 0;
+    return h->s.error != 0 ? h->s.error
+                           : ipc_cast_gate_(&h->readers, h->s.tail, h->s.mask, 1, &h->s.limit);
 }
 
 /* The slot to write next. Of a lossy one what is in it is no message from here on. */
@@ -2627,8 +2715,7 @@ CK_CC_INLINE static int ipc_cast_producer_error(const struct ipc_cast_producer *
     return p->s.error;
 }
 
-/* ------------------------------------------------------------------ broadcast: the readers' path
- */
+/* ------------------------------------------------------------------ broadcast: reading */
 
 /* A lossy reader finds another sequence in its slot than that of its message. Not there yet:
  * -EAGAIN; or overwritten: -EOVERFLOW, and it goes on at the oldest that is whole; or -EBADMSG. */
@@ -2797,6 +2884,559 @@ CK_CC_INLINE static uint64_t ipc_cast_missed(const struct ipc_cast_consumer *c)
 CK_CC_INLINE static int ipc_cast_consumer_error(const struct ipc_cast_consumer *c)
 {
     return c->s.error;
+}
+
+/* ------------------------------------------------------------------ broadcast of records */
+
+#define IPC_RECORD_CAST_TYPE 0x74736372u                   /* "rcst" */
+#define IPC_RECORD_CAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
+#define IPC_RECORD_CAST_ABI 1u
+#define IPC_RECORD_CAST_TRIES_ 16u /* of a reader, to read what the writer marks meanwhile */
+
+/* What the writer of a lossy one says, before it overwrites anything: from where on records are
+ * whole, and where it was; and which records those are, the first ever being 0. */
+struct ipc_record_cast_mark_ {
+    uint64_t oldest;
+    uint64_t first;
+    uint64_t tail;
+    uint64_t next;
+};
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_record_cast_shared {
+    struct ipc_cast_shared c;             /* bytes: 1; capacity: bytes; head: positions as well */
+    struct ipc_record_cast_mark_ mark[2]; /* written by the writer alone: the other one, and then */
+    uint64_t marks;                       /* that one counts which: marks % 2 */
+    unsigned char pad[56];
+    /* capacity bytes */
+};
+
+IPC_RING_ASSERT_(record_cast_mark, offsetof(struct ipc_record_cast_shared, mark) % 64 == 0)
+IPC_RING_ASSERT_(record_cast_size,
+                 sizeof(struct ipc_record_cast_shared) == sizeof(struct ipc_cast_shared) + 128)
+
+CK_CC_INLINE static struct ipc_ring_kind_ ipc_record_cast_kind_(void)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not a broadcast of records; magic";
+    kind.magic = IPC_RECORD_CAST_MAGIC;
+    kind.abi = IPC_RECORD_CAST_ABI;
+    kind.header = sizeof(struct ipc_record_cast_shared);
+    kind.stride = 1;
+    return kind;
+}
+
+/* The bytes of a broadcast of records in `capacity` bytes, or 0: that is not a power of two from 64
+ * on, or too much. */
+CK_CC_INLINE static size_t ipc_record_cast_footprint(uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
+
+    return capacity >= 64 ? ipc_ring_footprint_(&kind, 1, capacity) : 0;
+}
+
+/* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of ipc_cast_init.
+ */
+CK_CC_INLINE static int ipc_record_cast_init(void *mem, size_t size, uint64_t capacity,
+                                             unsigned how)
+{
+    struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
+
+    if (capacity < 64 || how > IPC_BROADCAST_LOSSY)
+        return -EINVAL;
+    return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
+}
+
+/* Private to their thread; no field is for the caller. */
+struct ipc_record_cast_producer {
+    struct ipc_record_producer r; /* without a lane */
+    struct ipc_cast_readers_ readers;
+    struct ipc_record_cast_mark_ mark; /* lossy: the last one that we made; next counts on */
+    uint64_t marks;
+    struct ipc_record_cast_shared *ring;
+    unsigned how;
+};
+
+struct ipc_record_cast_consumer {
+    struct ipc_record_consumer r; /* of a lossy one `to` is NULL, and it publishes nothing */
+    uint64_t *seat;               /* ring->c.id[...], our own; or NULL */
+    uint64_t next;                /* lossy: which record is at head */
+    uint64_t marks;               /* with this one what is at head was whole */
+    uint64_t missed;              /* records, so far */
+    int lost;                     /* nothing was read since the last loss */
+    int owed;                     /* a loss was found after records that a call returned */
+    struct ipc_record_cast_shared *ring;
+    unsigned how;
+};
+
+CK_CC_INLINE static int ipc_record_cast_producer_end_(struct ipc_record_cast_producer *p, int rc)
+{
+    memset(p, 0, sizeof *p);
+    return p->r.error = rc;
+}
+
+CK_CC_INLINE static int ipc_record_cast_consumer_end_(struct ipc_record_cast_consumer *c, int rc)
+{
+    memset(c, 0, sizeof *c);
+    return c->r.error = rc;
+}
+
+CK_CC_INLINE static int ipc_record_cast_check_(void *mem, size_t size, struct ipc_peer *me,
+                                               uint64_t *capacity, unsigned *how)
+{
+    struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
+    int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
+
+    if (rc != 0)
+        return rc;
+    *how = ck_pr_load_32(&((const struct ipc_record_cast_shared *)mem)->c.s.is.how);
+    if (*how > IPC_BROADCAST_LOSSY || *capacity < 64)
+        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
+                                IPC_BROADCAST_LOSSY);
+    return 0;
+}
+
+/* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
+ */
+CK_CC_INLINE static int ipc_record_cast_look_(struct ipc_record_cast_shared *r,
+                                              struct ipc_record_cast_mark_ *mark, uint64_t *marks)
+{
+    unsigned tries;
+
+    for (tries = 0; tries < IPC_RECORD_CAST_TRIES_; tries++) {
+        uint64_t n = ck_pr_load_64(&r->marks);
+        struct ipc_record_cast_mark_ *m = &r->mark[n % 2];
+
+        /* Without it the mark could be older than its number. Partner: the first store fence in
+         * ipc_record_cast_forget_. */
+        ck_pr_fence_load();
+        mark->oldest = ck_pr_load_64(&m->oldest);
+        mark->first = ck_pr_load_64(&m->first);
+        mark->tail = ck_pr_load_64(&m->tail);
+        mark->next = ck_pr_load_64(&m->next);
+        /* Without it we could have read some of the mark after the next one. Partner: the second
+         * store fence in ipc_record_cast_forget_. */
+        ck_pr_fence_load();
+        if (ck_pr_load_64(&r->marks) == n) {
+            *marks = n;
+            return (mark->oldest | mark->tail) % 8 == 0 ? 0 : -EBADMSG;
+        }
+    }
+    return -EAGAIN;
+}
+
+/*
+ * Attaches the writer; as ipc_cast_produce, with the same errors, and -EBADMSG: the shared memory
+ * is corrupt. After one that died it goes on behind the last record that one committed.
+ */
+CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void *mem,
+                                                size_t size, struct ipc_peer *me)
+{
+    struct ipc_record_cast_shared *r = (struct ipc_record_cast_shared *)mem;
+    uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    struct ipc_record_producer *p = &h->r;
+    unsigned how = 0;
+    int rc = ipc_record_cast_check_(mem, size, me, &capacity, &how);
+
+    if (rc == 0)
+        rc = ipc_ring_take_end_(&r->c.s.producer, me, id);
+    (void)ipc_record_cast_producer_end_(h, rc);
+    if (rc != 0)
+        return rc;
+    p->data = (unsigned char *)(r + 1);
+    p->mask = capacity - 1;
+    p->most = capacity / 2 - 8;
+    p->id = id;
+    h->ring = r;
+    h->how = how;
+    h->readers = ipc_cast_readers_of_(&r->c, me);
+    rc = ipc_record_cast_look_(r, &h->mark, &h->marks);
+    p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.tail : ck_pr_load_64(&r->c.s.head);
+    if (rc == 0)
+        rc = ipc_record_walk_(p->data, p->mask, &p->tail, &h->mark.next);
+    if (rc != 0) {
+        ipc_ring_leave_end_(&r->c.s.producer, id);
+        return ipc_record_cast_producer_end_(
+            h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
+                                h->mark.oldest));
+    }
+    p->limit = how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
+    /* As in ipc_cast_produce. */
+    ck_pr_fence_release();
+    return 0;
+}
+
+/*
+ * Attaches a reader; as ipc_cast_consume, with the same errors, and -EBADMSG: the shared memory is
+ * corrupt. A lossy one that a fast writer laps while it looks where the end is begins a little
+ * before that, and may see up to a sixteenth of the capacity of old records.
+ */
+CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer *h, void *mem,
+                                                size_t size, struct ipc_peer *me)
+{
+    struct ipc_record_cast_shared *r = (struct ipc_record_cast_shared *)mem;
+    uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    struct ipc_record_consumer *c = &h->r;
+    struct ipc_record_cast_mark_ mark;
+    unsigned how = 0, seat, tries;
+    int rc = ipc_record_cast_check_(mem, size, me, &capacity, &how);
+
+    (void)ipc_record_cast_consumer_end_(h, rc);
+    if (rc != 0)
+        return rc;
+    c->data = (unsigned char *)(r + 1);
+    c->mask = capacity - 1;
+    c->replay = capacity / 8;
+    c->producers = 1;
+    c->id = id;
+    h->ring = r;
+    h->how = how;
+    if (how == IPC_BROADCAST_LOSSLESS) {
+        rc = ipc_cast_join_(&r->c, me, id, &seat);
+        if (rc != 0)
+            return ipc_record_cast_consumer_end_(h, rc);
+        h->seat = &r->c.id[seat];
+        c->to = &r->c.seat[seat].head;
+        c->head = ck_pr_load_64(&r->c.s.head);
+        /* As in ipc_cast_consume. */
+        ck_pr_fence_load();
+        rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
+        /* As in ipc_cast_consume. */
+        ck_pr_fence_load();
+        ipc_record_publish_(c);
+    } else {
+        for (tries = 0; tries < IPC_RECORD_CAST_TRIES_; tries++) {
+            rc = ipc_record_cast_look_(r, &mark, &h->marks);
+            if (rc != 0)
+                break;
+            c->head = mark.tail;
+            h->next = mark.next;
+            rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
+            /* Without it we could have walked on what was written after that mark. Partner: the
+             * second store fence in ipc_record_cast_forget_. */
+            ck_pr_fence_load();
+            if (ck_pr_load_64(&r->marks) == h->marks)
+                break;
+            c->head = mark.tail;
+            h->next = mark.next;
+            rc = 0;
+        }
+    }
+    c->since = c->head;
+    if (rc == 0)
+        return 0;
+    if (h->seat != NULL)
+        ipc_ring_leave_end_(h->seat, id);
+    return ipc_record_cast_consumer_end_(
+        h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
+                            c->head, h->marks));
+}
+
+/* Gives the writer's end back; the records stay. Wait-free. */
+CK_CC_INLINE static void ipc_record_cast_producer_detach(struct ipc_record_cast_producer *p)
+{
+    if (p->ring != NULL)
+        ipc_ring_leave_end_(&p->ring->c.s.producer, p->r.id);
+    (void)ipc_record_cast_producer_end_(p, -EINVAL);
+}
+
+/* Leaves: the writer waits for this reader no more. Wait-free. */
+CK_CC_INLINE static void ipc_record_cast_consumer_detach(struct ipc_record_cast_consumer *c)
+{
+    if (c->seat != NULL)
+        ipc_ring_leave_end_(c->seat, c->r.id);
+    (void)ipc_record_cast_consumer_end_(c, -EINVAL);
+}
+
+/* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor a
+ * sixteenth of the capacity after it, so that readers need not look at a new mark for each record.
+ * 0, or -EBADMSG, or why the handle is none. */
+CK_CC_INLINE static int ipc_record_cast_forget_(struct ipc_record_cast_producer *h, uint64_t need)
+{
+    struct ipc_record_producer *p = &h->r;
+    struct ipc_record_cast_mark_ *mark = &h->mark, *m;
+    uint64_t capacity = p->mask + 1;
+
+    if (p->error != 0)
+        return p->error;
+    need = need + capacity / 16 < capacity ? need + capacity / 16 : capacity;
+    while (mark->oldest + capacity - p->tail < need) {
+        if (ipc_record_step_(p->data, p->mask, &mark->oldest, p->tail - mark->oldest) != 1) {
+            p->limit = p->tail; /* every call comes here */
+            return p->error = -EBADMSG;
+        }
+        mark->first++;
+    }
+    p->limit = mark->oldest + capacity;
+    m = &h->ring->mark[(h->marks + 1) % 2];
+    ck_pr_store_64(&m->oldest, mark->oldest);
+    ck_pr_store_64(&m->first, mark->first);
+    ck_pr_store_64(&m->tail, p->tail);
+    ck_pr_store_64(&m->next, mark->next);
+    /* Without it the mark could be read before it is whole. Partner: the first load fence in
+     * ipc_record_cast_look_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(&h->ring->marks, ++h->marks);
+    /* Without it a reader could read what we are about to write, and then find the mark as it was;
+     * or some of the mark after this one. Partners: the load fence in ipc_record_cast_past_, the
+     * second one in ipc_record_cast_look_. */
+    ck_pr_fence_store();
+    return 0;
+}
+
+/* Where a record of n bytes goes, as ipc_record_room_. */
+CK_CC_FORCE_INLINE static int ipc_record_cast_room_(struct ipc_record_cast_producer *h, uint64_t n,
+                                                    uint64_t *at)
+{
+    struct ipc_record_producer *p = &h->r;
+    uint64_t need;
+    int rc = ipc_record_place_(p, n, at, &need);
+
+    if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
+        return rc;
+    if (h->how == IPC_BROADCAST_LOSSY)
+        return ipc_record_cast_forget_(h, need);
+    return p->error != 0 ? p->error
+                         : ipc_cast_gate_(&h->readers, p->tail, p->mask, need, &p->limit);
+}
+
+/*
+ * Copies a record of n bytes in, for all readers; n may be 0. Wait-free for a given n, but for the
+ * questions to the kernel of ipc_cast_push; and a lossy writer walks over the records that it is
+ * about to overwrite, a sixteenth of the capacity and more at a time.
+ *
+ *   0
+ *   -EAGAIN    lossless: a reader is so far behind that there is no room for it
+ *   -EMSGSIZE  n is more than half the capacity less 8
+ *   -EBADMSG   lossy: the shared memory is corrupt; sticks
+ */
+CK_CC_INLINE static int ipc_record_cast_push(struct ipc_record_cast_producer *h, const void *data,
+                                             size_t n)
+{
+    struct ipc_record_producer *p = &h->r;
+    uint64_t tail = p->tail, at;
+    int rc = ipc_record_cast_room_(h, n, &at);
+
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    ipc_record_lead_(p, at, n);
+    ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
+    ipc_record_send_(p, tail, at, n);
+    h->mark.next++;
+    return 0;
+}
+
+/* Copies up to n records in, as ipc_record_push_n; with the errors of ipc_record_cast_push. */
+CK_CC_INLINE static int64_t ipc_record_cast_push_n(struct ipc_record_cast_producer *p,
+                                                   const struct ipc_record *records, size_t n)
+{
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < n && (rc = ipc_record_cast_push(p, records[i].at, records[i].n)) == 0; i++)
+        ;
+    return i > 0 ? (int64_t)i : rc;
+}
+
+/* Push without a copy, as ipc_record_claim, commit and cancel. Of a lossy one a claim, also one
+ * that is cancelled, takes what lies there from those who have not read it. */
+CK_CC_INLINE static void *ipc_record_cast_claim(struct ipc_record_cast_producer *h, size_t n)
+{
+    struct ipc_record_producer *p = &h->r;
+
+    return ipc_record_cast_room_(h, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
+}
+
+CK_CC_INLINE static int ipc_record_cast_commit(struct ipc_record_cast_producer *p, size_t n)
+{
+    int rc = ipc_record_commit(&p->r, n);
+
+    p->mark.next += rc == 0;
+    return rc;
+}
+
+CK_CC_INLINE static void ipc_record_cast_cancel(struct ipc_record_cast_producer *p)
+{
+    ipc_record_cancel(&p->r);
+}
+
+/* As ipc_record_most. */
+CK_CC_INLINE static size_t ipc_record_cast_most(const struct ipc_record_cast_producer *p)
+{
+    return (size_t)p->r.most;
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+CK_CC_INLINE static int ipc_record_cast_producer_error(const struct ipc_record_cast_producer *p)
+{
+    return p->r.error;
+}
+
+/* A lossy reader sees that the writer has made a mark since. 0: what is at head is whole all the
+ * same; -EOVERFLOW: it is not, and the reader goes on elsewhere; -EAGAIN: it was not to be seen; or
+ * -EBADMSG. */
+CK_CC_INLINE static int ipc_record_cast_why_(struct ipc_record_cast_consumer *h)
+{
+    struct ipc_record_consumer *c = &h->r;
+    struct ipc_record_cast_mark_ mark;
+    int rc = ipc_record_cast_look_(h->ring, &mark, &h->marks);
+
+    if (rc != 0)
+        return rc == -EBADMSG ? c->error = rc : rc;
+    if ((int64_t)(c->head - mark.oldest) >= 0)
+        return 0;
+    c->head = c->since = h->lost ? mark.tail : mark.oldest;
+    h->missed += (h->lost ? mark.next : mark.first) - h->next;
+    h->next = h->lost ? mark.next : mark.first;
+    h->lost = 1;
+    c->peeked = 0;
+    return -EOVERFLOW;
+}
+
+/* A lossy reader has read something at head. 0: it was whole; or the errors of
+ * ipc_record_cast_why_. */
+CK_CC_FORCE_INLINE static int ipc_record_cast_past_(struct ipc_record_cast_consumer *h)
+{
+    /* Without it the mark could be older than what we have read. Partner: the second store fence in
+     * ipc_record_cast_forget_. */
+    ck_pr_fence_load();
+    return CK_CC_LIKELY(ck_pr_load_64(&h->ring->marks) == h->marks) ? 0 : ipc_record_cast_why_(h);
+}
+
+/* As ipc_record_look_. Of a lossy one the length is believed only after ipc_record_cast_past_. */
+CK_CC_FORCE_INLINE static int ipc_record_cast_data_(struct ipc_record_cast_consumer *h, size_t *n)
+{
+    int rc;
+
+    if (CK_CC_UNLIKELY(h->owed)) {
+        h->owed = 0;
+        return -EOVERFLOW;
+    }
+    rc = ipc_record_find_(&h->r, n);
+    if (CK_CC_LIKELY(rc == 0))
+        return 0;
+    if (h->how == IPC_BROADCAST_LOSSY && h->r.error == 0) {
+        int why = ipc_record_cast_past_(h);
+
+        if (why != 0)
+            return why;
+    }
+    return rc == -EBADMSG ? h->r.error = rc : rc;
+}
+
+/* A lossy reader is done with the record at head. */
+CK_CC_FORCE_INLINE static void ipc_record_cast_advance_(struct ipc_record_cast_consumer *h)
+{
+    h->r.head += h->r.peeked;
+    h->r.peeked = 0;
+    h->next++;
+    h->lost = 0;
+}
+
+CK_CC_FORCE_INLINE static int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *h,
+                                                        void *to, size_t size, int *published)
+{
+    struct ipc_record_consumer *c = &h->r;
+    size_t n = 0;
+    int rc;
+
+    if (h->how == IPC_BROADCAST_LOSSLESS)
+        return ipc_record_take_(c, to, size, published);
+    rc = ipc_record_cast_data_(h, &n);
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    if (CK_CC_LIKELY(n <= size))
+        ipc_ring_get_words_(to, ipc_record_here_(c), n);
+    rc = ipc_record_cast_past_(h);
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    if (CK_CC_UNLIKELY(n > size))
+        return -EMSGSIZE;
+    ipc_record_cast_advance_(h);
+    return (int64_t)n;
+}
+
+/*
+ * Copies the next record out. Wait-free, and holds back at times, as ipc_record_pop. Other readers
+ * do not matter; a writer that is stopped or dead lets it run empty.
+ *
+ *   >= 0        the record's length in bytes
+ *   -EAGAIN     there is none yet
+ *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
+ *               call goes on, ipc_record_cast_missed says how many were left out in all. That is at
+ *               the oldest record still whole; after a second loss in a row close behind the
+ *               writer, or a fast one would be faster again for ever.
+ *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
+ *   -EBADMSG    the shared memory is corrupt; sticks
+ */
+CK_CC_INLINE static int64_t ipc_record_cast_pop(struct ipc_record_cast_consumer *c, void *to,
+                                                size_t size)
+{
+    int published;
+
+    return ipc_record_cast_take_(c, to, size, &published);
+}
+
+/* Copies up to n records out, as ipc_record_pop_n; with the errors of ipc_record_cast_pop. They are
+ * in a row: a loss ends the call, and is told by the next. */
+CK_CC_INLINE static int64_t ipc_record_cast_pop_n(struct ipc_record_cast_consumer *c, void *to,
+                                                  size_t size, struct ipc_record *records, size_t n)
+{
+    unsigned char *t = (unsigned char *)to;
+    size_t i, at = 0;
+    int64_t rc = 0;
+
+    for (i = 0; i < n && at <= size; i++) {
+        rc = ipc_record_cast_pop(c, t + at, size - at);
+        if (rc < 0)
+            break;
+        at = ipc_record_note_(&records[i], t, at, (size_t)rc);
+    }
+    c->owed |= i > 0 && rc == -EOVERFLOW;
+    return i > 0 ? (int64_t)i : rc;
+}
+
+/*
+ * Pop without a copy, as ipc_record_peek: NULL also when the writer overwrote what was next (peek
+ * again: ipc_record_cast_missed has grown). Of a lossless one it stays as it is until released. Of
+ * a lossy one it may change while it is read, and be longer or shorter than the record was: read,
+ * then release, and use what was read only if that returns 0. All wait-free.
+ */
+CK_CC_INLINE static const void *ipc_record_cast_peek(struct ipc_record_cast_consumer *h, size_t *n)
+{
+    struct ipc_record_consumer *c = &h->r;
+
+    if (ipc_record_cast_data_(h, n) != 0 ||
+        (h->how == IPC_BROADCAST_LOSSY && ipc_record_cast_past_(h) != 0))
+        return NULL;
+    return ipc_record_here_(c);
+}
+
+/* Done with the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW, it was
+ * overwritten meanwhile, as of ipc_record_cast_pop, or -EAGAIN: that was not to be seen. */
+CK_CC_INLINE static int ipc_record_cast_release(struct ipc_record_cast_consumer *h)
+{
+    int rc;
+
+    if (h->how == IPC_BROADCAST_LOSSLESS || h->r.peeked == 0)
+        return ipc_record_release(&h->r);
+    rc = ipc_record_cast_past_(h);
+    if (rc == 0)
+        ipc_record_cast_advance_(h);
+    return rc;
+}
+
+/* How many records this reader has missed since it attached, as ipc_cast_missed. Wait-free. */
+CK_CC_INLINE static uint64_t ipc_record_cast_missed(const struct ipc_record_cast_consumer *c)
+{
+    return c->missed;
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+CK_CC_INLINE static int ipc_record_cast_consumer_error(const struct ipc_record_cast_consumer *c)
+{
+    return c->r.error;
 }
 
 /* ------------------------------------------------------------------ many at an end: layout */
@@ -5652,7 +6292,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         int rc;                                                                                    \
                                                                                                    \
         if (ipc_notify_anyone_died(&p->space))                                                     \
-            ipc_cast_ask_(&p->raw);                                                                \
+            ipc_cast_ask_(&p->raw.readers);                                                        \
         rc = ipc_cast_room_(&p->raw);                                                              \
         return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
     }                                                                                              \

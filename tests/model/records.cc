@@ -116,7 +116,7 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
                     break;
                 }
                 lane = (unsigned)(c.lane - c.lanes);
-                at = (unsigned)(c.head % CAPACITY) / 8 + 1;
+                at = (unsigned)(c.at % CAPACITY) / 8 + 1;
                 RL_ASSERT(received[lane] < ALL && n == lengths[received[lane]]);
                 for (unsigned i = 0; i < n / 8; i++)
                     RL_ASSERT((int)word[lane][at + i]($) == (int)received[lane]);
