@@ -20,6 +20,7 @@
  *     while ((n = ipc_channel_recv(&ch, buf, sizeof buf, ipc_in_ms(100))) >= 0)
  *         handle(buf, n);                                       // n < 0: -ETIMEDOUT, -EPIPE, ...
  *
+ *     ring:NAME          rings of ipc_ring.h in the segment NAME of ipc_shm.h
  *     pipe:              anonymous pipes between parent and child: open, fork, use in both
  *     fifo:PATH          a named pipe; any number of senders
  *     unix:PATH          Unix socket, a stream; unix-seq: packets; unix-dgram: datagrams;
@@ -123,6 +124,7 @@ struct ipc_channel_options {
 };
 
 struct ipc_channel_kind_;
+struct ipc_channel_ring_;
 
 /* Bytes that have come in, or are to go out: [begin, end) of data. */
 struct ipc_channel_bytes_ {
@@ -150,7 +152,8 @@ struct ipc_channel {
     size_t next; /* length of a message that was too large for the buffer */
     struct ipc_channel_bytes_ rx, tx;
     int64_t offset;
-    char *address;              /* of the URI */
+    char *address; /* of the URI */
+    struct ipc_channel_ring_ *ring;
     struct sockaddr_storage to; /* datagrams: who sent the last one; sockets: our own file */
     socklen_t to_size;
     ino_t ino; /* of the socket's file that we made */
@@ -1831,6 +1834,232 @@ CK_CC_INLINE static int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, voi
     return ipc_channel_give_(ch, to, size, ch->next);
 }
 
+/* ------------------------------------------------------------------ rings */
+
+/* Rings of records (ipc_ring.h), one for each direction: "to" whom is found, and "from" him. */
+struct ipc_channel_ring_ {
+    struct ipc_shm seg;
+    struct ipc_record_producer out;
+    struct ipc_record_consumer in;
+    struct ipc_notify data, space;         /* of in: to sleep on, to post */
+    struct ipc_notify out_data, out_space; /* of out: to post, to sleep on */
+    uint64_t reader, writer; /* who was last seen at the other ends; 0 once his leaving was told */
+};
+
+#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* the largest message, unless asked for */
+
+/* Bytes of a lane whose longest record has n. */
+CK_CC_INLINE static uint64_t ipc_channel_lane_(size_t n)
+{
+    uint64_t capacity = 4096;
+
+    while (capacity / 2 - 8 < n)
+        capacity *= 2;
+    return capacity;
+}
+
+/* One ring in the segment, made if it is not there and we are to. */
+CK_CC_INLINE static int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, int make,
+                                             struct ipc_shm_object *o)
+{
+    struct ipc_shm *seg = &ch->ring->seg;
+    uint64_t capacity = ipc_channel_lane_(ch->max);
+    size_t size = ipc_record_footprint(capacity, 1);
+    int rc = make ? ipc_shm_make(seg, name, IPC_RECORD_TYPE, size, o) : -EEXIST;
+
+    if (rc == 0 && (rc = ipc_record_init(o->mem, size, capacity, 1)) == 0)
+        rc = ipc_shm_publish(seg, o);
+    else if (rc == -EEXIST)
+        rc = ipc_shm_find(seg, name, IPC_RECORD_TYPE, o);
+    return rc;
+}
+
+/* Our ends, in a segment that is open. */
+CK_CC_INLINE static int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_peer *me = ipc_shm_peer(&r->seg);
+    struct ipc_shm_object o;
+    int rc = 0;
+
+    if ((ch->role & IPC_SEND) != 0) {
+        rc = ipc_channel_ring_of_(ch, listener ? "from" : "to", listener, &o);
+        rc = rc == 0 ? ipc_record_produce(&r->out, o.mem, o.size, me) : rc;
+        if (rc == 0) {
+            (void)ipc_notify_attach(&r->out_data, r->out.ring->data_bell, 64, me);
+            (void)ipc_notify_attach(&r->out_space, r->out.ring->space_bell, 64, me);
+            r->reader = ck_pr_load_64(&r->out.ring->consumer);
+            ch->max = ipc_record_most(&r->out);
+            (void)ipc_notify_post(&r->out_data); /* who sleeps there is to watch us from now on */
+        }
+    }
+    if (rc == 0 && (ch->role & IPC_RECV) != 0) {
+        rc = ipc_channel_ring_of_(ch, listener ? "to" : "from", listener, &o);
+        rc = rc == 0 ? ipc_record_consume(&r->in, o.mem, o.size, me) : rc;
+        if (rc == 0) {
+            (void)ipc_notify_attach(&r->data, r->in.ring->data_bell, 64, me);
+            (void)ipc_notify_attach(&r->space, r->in.ring->space_bell, 64, me);
+            r->writer = ck_pr_load_64(&r->in.lanes->producer);
+            ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
+            (void)ipc_notify_post(&r->space);
+        }
+    }
+    return rc == 0 ? 0
+                   : ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
+                                         ipc_shm_why(&r->seg));
+}
+
+CK_CC_INLINE static int ipc_channel_ring_new_(struct ipc_channel *ch)
+{
+    ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
+    if (ch->ring == NULL)
+        return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
+    ch->ring->seg.fd = -1;
+    ch->ring->out.error = ch->ring->in.error = -EINVAL;
+    return 0;
+}
+
+CK_CC_INLINE static void ipc_channel_ring_leave_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if (r == NULL)
+        return;
+    ipc_record_producer_detach(&r->out);
+    ipc_record_consumer_detach(&r->in);
+    (void)ipc_notify_post(&r->out_data); /* who sleeps there is to learn of it */
+    (void)ipc_notify_post(&r->space);
+    ipc_notify_detach(&r->data);
+    ipc_notify_detach(&r->space);
+    ipc_notify_detach(&r->out_data);
+    ipc_notify_detach(&r->out_space);
+    ipc_shm_close(&r->seg);
+    free(r);
+    ch->ring = NULL;
+}
+
+/* What the segment takes for our directions. */
+CK_CC_INLINE static size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
+{
+    return 2 * (ipc_record_footprint(ipc_channel_lane_(ch->max), 1) + 4096);
+}
+
+CK_CC_INLINE static int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch);
+    struct ipc_shm *seg;
+
+    if (rc != 0)
+        return rc;
+    seg = &ch->ring->seg;
+    how.mode = ch->how.mode;
+    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
+                  : ipc_shm_open_with(seg, ch->address, deadline, &how);
+    if (rc == -EACCES && !listener && ch->how.user != 0) {
+        how.owner = ch->how.user;
+        rc = ipc_shm_open_with(seg, ch->address, deadline, &how);
+    }
+    if (rc != 0)
+        return ipc_channel_refuse_(ch,
+                                   rc == -EEXIST   ? -EADDRINUSE
+                                   : rc == -ENOENT ? -ETIMEDOUT
+                                                   : rc,
+                                   "ring: %s", ipc_shm_why(seg));
+    rc = ipc_channel_ring_attach_(ch, listener);
+    return rc == -ENOENT ? -ETIMEDOUT : rc;
+}
+
+/* Sleeps on the bell until `held` is held by another, `ready` holds or the deadline. 1: ready; or
+ * why not: as the calls of typed rings. */
+#define IPC_CHANNEL_SLEEP_(bell, other, held, ready)                                               \
+    for (;;) {                                                                                     \
+        uint64_t holder = ck_pr_load_64(held);                                                     \
+        int woken;                                                                                 \
+                                                                                                   \
+        if (ready)                                                                                 \
+            break;                                                                                 \
+        if (holder == 0 && *(other) != 0) {                                                        \
+            *(other) = 0;                                                                          \
+            rc = -EPIPE;                                                                           \
+            break;                                                                                 \
+        }                                                                                          \
+        *(other) = holder == (bell)->told ? 0 : holder;                                            \
+        ipc_notify_watch((bell), holder);                                                          \
+        woken = ipc_wait((bell), deadline, (ready) || ck_pr_load_64(held) != holder);              \
+        if (woken == -EOWNERDEAD)                                                                  \
+            *(other) = 0;                                                                          \
+        if (woken != 0)                                                                            \
+            rc = woken;                                                                            \
+        if (woken != 0 || rc != -EAGAIN)                                                           \
+            break;                                                                                 \
+    }
+
+CK_CC_INLINE static int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)
+{
+    return rc == -EPIPE || rc == -EOWNERDEAD
+               ? ipc_channel_refuse_(ch, rc, "%s:%s: the other side %s", ch->kind->scheme,
+                                     ch->address, rc == -EPIPE ? "is gone" : "was killed")
+           : rc == -EBADMSG ? ipc_channel_refuse_(ch, rc, "%s:%s: the shared memory is corrupt",
+                                                  ch->kind->scheme, ch->address)
+                            : rc;
+}
+
+CK_CC_INLINE static int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message,
+                                               size_t n, int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t *held = &r->out.ring->consumer, reader = ck_pr_load_64(held);
+    int rc;
+
+    if (CK_CC_UNLIKELY(reader != r->reader && reader == 0)) { /* told once; then for the next */
+        r->reader = 0;
+        return ipc_channel_ring_end_(ch, -EPIPE);
+    }
+    rc = ipc_record_push(&r->out, message, n);
+    if (CK_CC_UNLIKELY(rc == -EAGAIN))
+        IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
+                           (rc = ipc_record_push(&r->out, message, n)) != -EAGAIN)
+    if (CK_CC_LIKELY(rc == 0)) {
+        if (CK_CC_UNLIKELY(ipc_notify_heeds_(r->out.ring->data_bell)))
+            (void)ipc_notify_post(&r->out_data);
+        return 0;
+    }
+    return ipc_channel_ring_end_(ch, rc);
+}
+
+CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                   int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    int64_t rc;
+    int published = 0;
+
+    rc = ipc_record_take_(&r->in, to, size, &published);
+    if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
+        /* What was taken is published now: the other side may wait for that. */
+        (void)ipc_notify_post(&r->space);
+        IPC_CHANNEL_SLEEP_(&r->data, &r->writer, &r->in.lanes->producer,
+                           (rc = ipc_record_take_(&r->in, to, size, &published)) != -EAGAIN)
+    }
+    if (CK_CC_UNLIKELY(published))
+        (void)ipc_notify_post(&r->space);
+    if (CK_CC_LIKELY(rc >= 0)) {
+        r->writer |= r->writer == 0; /* whoever it was */
+        ch->next = 0;
+        return rc;
+    }
+    if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
+        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
+    return ipc_channel_ring_end_(ch, (int)rc);
+}
+
+CK_CC_INLINE static int ipc_channel_ring_unlink_(struct ipc_channel *ch)
+{
+    return ipc_shm_unlink(ch->address);
+}
+
 /* ------------------------------------------------------------------ open and close */
 
 CK_CC_INLINE static int ipc_channel_nothing_(struct ipc_channel *ch, int64_t deadline)
@@ -1865,6 +2094,8 @@ CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char
          ipc_channel_sysv_unlink_},
         {"file", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_, 0, 0, ipc_channel_log_open_,
          ipc_channel_log_send_, ipc_channel_log_recv_, NULL, NULL, ipc_channel_file_unlink_},
+        {"ring", 0, 0, 0, ipc_channel_ring_open_, ipc_channel_ring_send_, ipc_channel_ring_recv_,
+         ipc_channel_nothing_, NULL, ipc_channel_ring_unlink_},
         {"signal", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_, 0, 0, ipc_channel_signal_open_,
          ipc_channel_signal_send_, ipc_channel_signal_recv_, NULL, NULL, NULL},
     };
@@ -1889,6 +2120,7 @@ CK_CC_INLINE static void ipc_channel_close(struct ipc_channel *ch)
         (void)unlink(ch->address);
     if (ch->kind != NULL) {
         ipc_channel_leave_(ch);
+        ipc_channel_ring_leave_(ch);
         ipc_channel_shut_(&ch->listener);
         ipc_channel_shut_(&ch->far_in);
         ipc_channel_shut_(&ch->far_out);

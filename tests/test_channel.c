@@ -18,15 +18,17 @@
 
 /* ------------------------------------------------------------------ the mechanisms */
 
-#define TELLS 1u   /* that the other side is gone */
-#define FRAMED 2u  /* a stream of bytes below */
-#define FILLS 4u   /* a sender can find it full */
-#define SENDER 8u  /* ... listens, else the receiver */
-#define BINDS 16u  /* of two listeners the second is refused */
-#define BOTH 32u   /* directions */
-#define PATH 64u   /* has a file with a mode */
-#define KEEPS 128u /* what was sent, without anybody there */
-#define MEETS 256u /* the next one, after one is gone */
+#define TELLS 1u      /* that the other side is gone */
+#define FRAMED 2u     /* a stream of bytes below */
+#define FILLS 4u      /* a sender can find it full */
+#define SENDER 8u     /* ... listens, else the receiver */
+#define BINDS 16u     /* of two listeners the second is refused */
+#define BOTH 32u      /* directions */
+#define PATH 64u      /* has a file with a mode */
+#define KEEPS 128u    /* what was sent, without anybody there */
+#define ACCEPTS 1024u /* several clients */
+#define RING 512u     /* memory that is shared */
+#define MEETS 256u    /* the next one, after one is gone */
 
 struct row {
     const char *scheme;
@@ -34,14 +36,15 @@ struct row {
 };
 
 static const struct row rows[] = {
+    {"ring", TELLS | FILLS | BOTH | BINDS | PATH | MEETS | KEEPS | RING},
     {"pipe", TELLS | FRAMED | FILLS | BOTH},
     {"fifo", TELLS | FRAMED | FILLS | PATH | MEETS},
-    {"unix", TELLS | FRAMED | FILLS | BOTH | BINDS | PATH | MEETS},
-    {"unix@", TELLS | FRAMED | FILLS | BOTH | BINDS | MEETS},
-    {"unix-seq", TELLS | FILLS | BOTH | BINDS | PATH | MEETS},
+    {"unix", ACCEPTS | TELLS | FRAMED | FILLS | BOTH | BINDS | PATH | MEETS},
+    {"unix@", ACCEPTS | TELLS | FRAMED | FILLS | BOTH | BINDS | MEETS},
+    {"unix-seq", ACCEPTS | TELLS | FILLS | BOTH | BINDS | PATH | MEETS},
     {"unix-dgram", FILLS | BOTH | BINDS | PATH},
-    {"tcp", TELLS | FRAMED | FILLS | BOTH | BINDS | MEETS},
-    {"tcp6", TELLS | FRAMED | FILLS | BOTH | BINDS | MEETS},
+    {"tcp", ACCEPTS | TELLS | FRAMED | FILLS | BOTH | BINDS | MEETS},
+    {"tcp6", ACCEPTS | TELLS | FRAMED | FILLS | BOTH | BINDS | MEETS},
     {"udp", BOTH | BINDS},
     {"udp6", BOTH | BINDS},
     {"mq", FILLS | PATH | KEEPS},
@@ -104,8 +107,19 @@ static void choose(const struct row *r)
         (void)snprintf(uri, sizeof uri, "signal:%ld", (long)getpid());
     else if (NAMED("pipe"))
         (void)snprintf(uri, sizeof uri, "pipe:");
+    else if (NAMED("ring"))
+        (void)snprintf(uri, sizeof uri, "ring:%s", name);
     else
         (void)snprintf(uri, sizeof uri, "%s:/dev/shm/%s", row->scheme, name);
+}
+
+static const struct row *row_of(const char *scheme)
+{
+    const struct row *r = rows;
+
+    while (strcmp(r->scheme, scheme) != 0)
+        r++;
+    return r;
 }
 
 #define EACH_ROW(with)                                                                             \
@@ -399,6 +413,12 @@ static void who_waits_is_told_of_the_deadline(void **state)
     IS(setrlimit(RLIMIT_SIGPENDING, &before), 0);
 }
 
+/* What the other side's end is told as. */
+static int gone(int killed)
+{
+    return killed && (row->is & RING) != 0 ? -EOWNERDEAD : -EPIPE;
+}
+
 static void sends_three(struct child *up, void *arg)
 {
     uint64_t i;
@@ -432,7 +452,7 @@ static void end_of_the_other_side_is_told_after_all_it_sent(void **state)
                     kill_child(&c);
                 else
                     finish(&c);
-                IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+                IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), gone(killed));
                 if ((row->is & MEETS) == 0)
                     break;
                 IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT);
@@ -475,10 +495,10 @@ static void sender_is_told_that_nobody_is_left_and_gets_no_signal(void **state)
             do
                 rc = ipc_channel_send(&ch, scratch, 10, ipc_in_ms(LONG_MS));
             while (rc == 0 && ipc_left_(until) > 0); /* tcp: the first one gets out */
-            IS(rc, -EPIPE);
+            IS(rc, gone(1));
             MUST(sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 0);
             MUST(sigprocmask(SIG_BLOCK, NULL, &pending) == 0 && !sigismember(&pending, SIGPIPE));
-            if (mask || (row->is & MEETS) == 0)
+            if (mask || (row->is & MEETS) == 0 || (row->is & RING) != 0) /* rings keep */
                 break;
             c = spawn(receives_one, NULL); /* a successor */
         }
@@ -725,7 +745,7 @@ static void strangers_are_refused(void **state)
                                  IPC_NOW, &how),
            0);
         (void)umask(mask);
-        if (!NAMED("mq") && !NAMED("sysv") && !NAMED("unix@")) {
+        if (!NAMED("mq") && !NAMED("sysv") && !NAMED("unix@") && !(row->is & RING)) {
             IS(stat(strchr(uri, ':') + 1, &st), 0);
             IS(st.st_mode & 0777, 0620);
         }
@@ -877,9 +897,9 @@ static void in_an_event_loop_every_message_is_found(void **state)
         c = spawn(sends_until_told, NULL);
         if (row->is & SENDER)
             open_as(listens(IPC_RECV));
-        if (NAMED("sysv"))
+        if (NAMED("sysv") || (row->is & RING) != 0)
             IS(ipc_channel_fd(&ch), -EOPNOTSUPP);
-        while (i < 2000 && !NAMED("sysv")) {
+        while (i < 2000 && !NAMED("sysv") && (row->is & RING) == 0) {
             struct pollfd p = {-1, POLLIN, 0};
 
             while ((got = ipc_channel_recv(&ch, scratch, 8, IPC_NOW)) >= 0)
@@ -963,6 +983,8 @@ static void garbage_is_refused_and_its_sender_left(void **state)
     (void)state;
     EACH_ROW(MEETS)
     {
+        if ((row->is & RING) != 0)
+            continue;
         open_as(listens(IPC_RECV));
         for (kind = 0; kind < 60; kind++) {
             unsigned char bytes[64];
@@ -1007,7 +1029,7 @@ static void calls_in(struct child *up, void *arg)
 static void several_clients_are_served_at_once(void **state)
 {
     (void)state;
-    EACH_ROW(BOTH | TELLS | MEETS)
+    EACH_ROW(ACCEPTS)
     {
         struct ipc_channel listener, client[5];
         struct ipc_channel_facts facts;
@@ -1057,7 +1079,7 @@ static void several_clients_are_served_at_once(void **state)
     {
         struct ipc_channel other;
 
-        if ((row->is & (BOTH | TELLS | MEETS)) == (BOTH | TELLS | MEETS))
+        if ((row->is & ACCEPTS) != 0)
             continue;
         open_as((row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN);
         IS(ipc_channel_accept(&ch, &other, IPC_NOW), -EOPNOTSUPP);
@@ -1275,8 +1297,7 @@ static void removed_queue_ends_the_wait(void **state)
     struct child c;
 
     (void)state;
-    choose(&rows[11]);
-    MUST(NAMED("sysv"));
+    choose(row_of("sysv"));
     open_as(IPC_RECV | IPC_LISTEN);
     c = spawn(sends_until_told, NULL);
     recv_one(0, 8);
@@ -1333,8 +1354,7 @@ static void reader_resumes_where_it_was(void **state)
 
     (void)state;
     memset(&how, 0, sizeof how);
-    choose(&rows[12]);
-    MUST(NAMED("file"));
+    choose(row_of("file"));
     open_as(IPC_SEND | IPC_LISTEN);
     for (i = 0; i < 100; i++)
         send_one(i, length_of(i, 5000));
@@ -1376,7 +1396,7 @@ static void damage_is_told_and_never_cut_off(void **state)
     int fd, i;
 
     (void)state;
-    choose(&rows[12]);
+    choose(row_of("file"));
     (void)snprintf(path, sizeof path, "%.150s", strchr(uri, ':') + 1);
     open_as(IPC_SEND | IPC_LISTEN);
     for (i = 0; i < 5; i++)
