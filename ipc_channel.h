@@ -100,6 +100,8 @@
 #include <sys/inotify.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -114,6 +116,7 @@
 /* All zeros, or NULL, is what most want. */
 struct ipc_channel_options {
     size_t max;        /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
+    unsigned senders;  /* ring: who may send at a time, up to 64; 0: one, whose end is told */
     size_t depth;      /* mq: messages in the queue; 0: as the system has it, 10 */
     mode_t mode;       /* of what is made, and the most that what is found may permit; 0: 0600 */
     uid_t user;        /* who may be at the other end, besides this user and root */
@@ -201,6 +204,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_PRIORITY_ 2u /* has priorities, or types */
 #define IPC_CHANNEL_SELECT_ 4u   /* can receive by type */
 #define IPC_CHANNEL_OFFSET_ 8u   /* can begin somewhere */
+#define IPC_CHANNEL_SENDERS_ 32u /* is made for a number of senders */
 #define IPC_CHANNEL_DEPTH_ 16u   /* its size is counted in messages */
 
 #define IPC_CHANNEL_MAX_ ((size_t)1 << 20)
@@ -1843,9 +1847,16 @@ struct ipc_channel_ring_ {
     struct ipc_record_consumer in;
     struct ipc_notify data, space;         /* of in: to sleep on, to post */
     struct ipc_notify out_data, out_space; /* of out: to post, to sleep on */
+    int sem;                               /* sysvshm: the semaphores, else -1 */
+    unsigned char *mem;                    /* ... the segment, NULL */
+    size_t half;                           /* ... bytes for each ring */
+    unsigned short place;                  /* ... of the semaphores, that says that we are there */
+    struct ipc_peer me;
+    int alone;               /* in: there is one sender, whose end is told */
     uint64_t reader, writer; /* who was last seen at the other ends; 0 once his leaving was told */
 };
 
+#define IPC_CHANNEL_SYSV_HEAD_ ((size_t)64)
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* the largest message, unless asked for */
 
 /* Bytes of a lane whose longest record has n. */
@@ -1864,49 +1875,64 @@ CK_CC_INLINE static int ipc_channel_ring_of_(struct ipc_channel *ch, const char 
 {
     struct ipc_shm *seg = &ch->ring->seg;
     uint64_t capacity = ipc_channel_lane_(ch->max);
-    size_t size = ipc_record_footprint(capacity, 1);
+    unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
+    size_t size = ipc_record_footprint(capacity, senders);
     int rc = make ? ipc_shm_make(seg, name, IPC_RECORD_TYPE, size, o) : -EEXIST;
 
-    if (rc == 0 && (rc = ipc_record_init(o->mem, size, capacity, 1)) == 0)
+    if (rc == 0 && (rc = ipc_record_init(o->mem, size, capacity, senders)) == 0)
         rc = ipc_shm_publish(seg, o);
     else if (rc == -EEXIST)
         rc = ipc_shm_find(seg, name, IPC_RECORD_TYPE, o);
     return rc;
 }
 
-/* Our ends, in a segment that is open. */
+/* Our ends, of rings at to[0] and from[0]: whom is found receives from "to". */
+CK_CC_INLINE static int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
+                                               const struct ipc_shm_object *to,
+                                               const struct ipc_shm_object *from,
+                                               struct ipc_peer *me)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    const struct ipc_shm_object *out = listener ? from : to, *in = listener ? to : from;
+    int rc = 0;
+
+    if ((ch->role & IPC_SEND) != 0 &&
+        (rc = ipc_record_produce(&r->out, out->mem, out->size, me)) == 0) {
+        (void)ipc_notify_attach(&r->out_data, r->out.ring->data_bell, 64, me);
+        (void)ipc_notify_attach(&r->out_space, r->out.ring->space_bell, 64, me);
+        r->reader = ck_pr_load_64(&r->out.ring->consumer);
+        ch->max = ipc_record_most(&r->out);
+    }
+    if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
+        (rc = ipc_record_consume(&r->in, in->mem, in->size, me)) == 0) {
+        (void)ipc_notify_attach(&r->data, r->in.ring->data_bell, 64, me);
+        (void)ipc_notify_attach(&r->space, r->in.ring->space_bell, 64, me);
+        ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
+        r->alone = r->in.producers == 1;
+        r->writer = r->alone ? ck_pr_load_64(&r->in.lanes->producer) : 0;
+    }
+    return rc;
+}
+
+/* ... in a segment of ipc_shm.h that is open. */
 CK_CC_INLINE static int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    struct ipc_peer *me = ipc_shm_peer(&r->seg);
-    struct ipc_shm_object o;
+    unsigned in = listener ? IPC_RECV : IPC_SEND; /* who is found receives from "to" */
+    struct ipc_shm_object to, from;
     int rc = 0;
 
-    if ((ch->role & IPC_SEND) != 0) {
-        rc = ipc_channel_ring_of_(ch, listener ? "from" : "to", listener, &o);
-        rc = rc == 0 ? ipc_record_produce(&r->out, o.mem, o.size, me) : rc;
-        if (rc == 0) {
-            (void)ipc_notify_attach(&r->out_data, r->out.ring->data_bell, 64, me);
-            (void)ipc_notify_attach(&r->out_space, r->out.ring->space_bell, 64, me);
-            r->reader = ck_pr_load_64(&r->out.ring->consumer);
-            ch->max = ipc_record_most(&r->out);
-            (void)ipc_notify_post(&r->out_data); /* who sleeps there is to watch us from now on */
-        }
-    }
-    if (rc == 0 && (ch->role & IPC_RECV) != 0) {
-        rc = ipc_channel_ring_of_(ch, listener ? "to" : "from", listener, &o);
-        rc = rc == 0 ? ipc_record_consume(&r->in, o.mem, o.size, me) : rc;
-        if (rc == 0) {
-            (void)ipc_notify_attach(&r->data, r->in.ring->data_bell, 64, me);
-            (void)ipc_notify_attach(&r->space, r->in.ring->space_bell, 64, me);
-            r->writer = ck_pr_load_64(&r->in.lanes->producer);
-            ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
-            (void)ipc_notify_post(&r->space);
-        }
-    }
-    return rc == 0 ? 0
-                   : ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
-                                         ipc_shm_why(&r->seg));
+    if ((ch->role & in) != 0)
+        rc = ipc_channel_ring_of_(ch, "to", listener, &to);
+    if (rc == 0 && (ch->role & (in ^ IPC_BOTH)) != 0)
+        rc = ipc_channel_ring_of_(ch, "from", listener, &from);
+    rc = rc == 0 ? ipc_channel_ring_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg)) : rc;
+    if (rc != 0)
+        return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
+                                   ipc_shm_why(&r->seg));
+    (void)ipc_notify_post(&r->out_data); /* who sleeps there is to watch us from now on */
+    (void)ipc_notify_post(&r->space);
+    return 0;
 }
 
 CK_CC_INLINE static int ipc_channel_ring_new_(struct ipc_channel *ch)
@@ -1914,25 +1940,112 @@ CK_CC_INLINE static int ipc_channel_ring_new_(struct ipc_channel *ch)
     ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
     if (ch->ring == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
-    ch->ring->seg.fd = -1;
+    ch->ring->seg.fd = ch->ring->sem = -1;
     ch->ring->out.error = ch->ring->in.error = -EINVAL;
     return 0;
 }
 
+/* A bell of sysvshm: its first word says that someone sleeps, on the semaphore that has the number
+ * of the bell. */
+CK_CC_INLINE static unsigned short ipc_channel_sem_of_(const struct ipc_channel_ring_ *r,
+                                                       const struct ipc_notify *bell)
+{
+    const unsigned char *from = (const unsigned char *)bell->at;
+
+    return (unsigned short)((from >= r->mem + IPC_CHANNEL_SYSV_HEAD_ + r->half ? 2 : 0) +
+                            (bell == &r->space || bell == &r->out_space));
+}
+
+CK_CC_INLINE static void ipc_channel_ring_post_(struct ipc_channel_ring_ *r,
+                                                struct ipc_notify *bell)
+{
+    struct sembuf up = {0, 1, IPC_NOWAIT};
+
+    if (r->sem < 0) {
+        (void)ipc_notify_post(bell);
+        return;
+    }
+    if (bell->at == NULL)
+        return;
+    /* Without it we could miss who has just fallen asleep, and he what we stored. Partner: in
+     * ipc_channel_sem_more_. */
+    ck_pr_fence_store_load();
+    if (ck_pr_load_32(&bell->at->word) == 0 || ck_pr_fas_32(&bell->at->word, 0) == 0)
+        return;
+    up.sem_num = ipc_channel_sem_of_(r, bell);
+    (void)semop(r->sem, &up, 1); /* -EAGAIN: 32767 wakes are there already */
+}
+
+struct ipc_channel_sleep_ {
+    unsigned looks;
+    int armed, rc;
+};
+
+/* A look has found nothing: 1 to look again, 0 at the end. As ipc_waiting_more_ of ipc_notify.h. */
+CK_CC_INLINE static int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_notify *bell,
+                                              int64_t deadline, struct ipc_channel_sleep_ *w)
+{
+    struct sembuf down = {0, -1, 0};
+    struct timespec t;
+    int64_t left;
+
+    if (w->rc != 0)
+        return 0;
+    if (deadline > IPC_NOW && w->looks++ < bell->spin) {
+        ck_pr_stall();
+        return 1;
+    }
+    if (!w->armed) {
+        ck_pr_store_32(&bell->at->word, 1);
+        ck_pr_fence_store_load(); /* partner: in ipc_channel_ring_post_ */
+        return w->armed = 1;
+    }
+    w->armed = 0;
+    left = ipc_left_(deadline);
+    if (left == 0) {
+        w->rc = -ETIMEDOUT;
+        return 1;
+    }
+    down.sem_num = ipc_channel_sem_of_(r, bell);
+    t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
+    if (semtimedop(r->sem, &down, 1, &t) != 0 && errno != EAGAIN)
+        w->rc = errno == EIDRM ? -EPIPE : -errno;
+    else if (ipc_notify_dead_(bell))
+        w->rc = -EOWNERDEAD;
+    return 1;
+}
+
+#define IPC_CHANNEL_SEM_(bell, condition)                                                          \
+    __extension__({                                                                                \
+        struct ipc_channel_sleep_ ipc_s_ = {0, 0, 0};                                              \
+        int ipc_ok_;                                                                               \
+                                                                                                   \
+        while (!(ipc_ok_ = (condition) ? 1 : 0) &&                                                 \
+               ipc_channel_sem_more_(r, (bell), deadline, &ipc_s_))                                \
+            ;                                                                                      \
+        ipc_ok_ ? 0 : ipc_s_.rc;                                                                   \
+    })
+
 CK_CC_INLINE static void ipc_channel_ring_leave_(struct ipc_channel *ch)
 {
+    struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
     struct ipc_channel_ring_ *r = ch->ring;
 
     if (r == NULL)
         return;
     ipc_record_producer_detach(&r->out);
     ipc_record_consumer_detach(&r->in);
-    (void)ipc_notify_post(&r->out_data); /* who sleeps there is to learn of it */
-    (void)ipc_notify_post(&r->space);
+    ipc_channel_ring_post_(r, &r->out_data); /* who sleeps there is to learn of it */
+    ipc_channel_ring_post_(r, &r->space);
     ipc_notify_detach(&r->data);
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
     ipc_notify_detach(&r->out_space);
+    gone.sem_num = r->place;
+    if (r->place != 0)
+        (void)semop(r->sem, &gone, 1);
+    if (r->mem != NULL)
+        (void)shmdt(r->mem);
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
@@ -1941,7 +2054,9 @@ CK_CC_INLINE static void ipc_channel_ring_leave_(struct ipc_channel *ch)
 /* What the segment takes for our directions. */
 CK_CC_INLINE static size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
 {
-    return 2 * (ipc_record_footprint(ipc_channel_lane_(ch->max), 1) + 4096);
+    unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
+
+    return 2 * (ipc_record_footprint(ipc_channel_lane_(ch->max), senders) + 4096);
 }
 
 CK_CC_INLINE static int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
@@ -1987,7 +2102,9 @@ CK_CC_INLINE static int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t d
         }                                                                                          \
         *(other) = holder == (bell)->told ? 0 : holder;                                            \
         ipc_notify_watch((bell), holder);                                                          \
-        woken = ipc_wait((bell), deadline, (ready) || ck_pr_load_64(held) != holder);              \
+        woken = r->sem >= 0                                                                        \
+                    ? IPC_CHANNEL_SEM_(bell, (ready) || ck_pr_load_64(held) != holder)             \
+                    : ipc_wait((bell), deadline, (ready) || ck_pr_load_64(held) != holder);        \
         if (woken == -EOWNERDEAD)                                                                  \
             *(other) = 0;                                                                          \
         if (woken != 0)                                                                            \
@@ -2022,8 +2139,8 @@ CK_CC_INLINE static int ipc_channel_ring_send_(struct ipc_channel *ch, const voi
         IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
                            (rc = ipc_record_push(&r->out, message, n)) != -EAGAIN)
     if (CK_CC_LIKELY(rc == 0)) {
-        if (CK_CC_UNLIKELY(ipc_notify_heeds_(r->out.ring->data_bell)))
-            (void)ipc_notify_post(&r->out_data);
+        if (CK_CC_UNLIKELY(r->sem >= 0 || ipc_notify_heeds_(r->out.ring->data_bell)))
+            ipc_channel_ring_post_(r, &r->out_data);
         return 0;
     }
     return ipc_channel_ring_end_(ch, rc);
@@ -2033,20 +2150,21 @@ CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void 
                                                    int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t nobody = 0, *held = r->alone ? &r->in.lanes->producer : &nobody;
     int64_t rc;
     int published = 0;
 
     rc = ipc_record_take_(&r->in, to, size, &published);
     if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
         /* What was taken is published now: the other side may wait for that. */
-        (void)ipc_notify_post(&r->space);
-        IPC_CHANNEL_SLEEP_(&r->data, &r->writer, &r->in.lanes->producer,
+        ipc_channel_ring_post_(r, &r->space);
+        IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
                            (rc = ipc_record_take_(&r->in, to, size, &published)) != -EAGAIN)
     }
     if (CK_CC_UNLIKELY(published))
-        (void)ipc_notify_post(&r->space);
+        ipc_channel_ring_post_(r, &r->space);
     if (CK_CC_LIKELY(rc >= 0)) {
-        r->writer |= r->writer == 0; /* whoever it was */
+        r->writer |= r->alone && r->writer == 0; /* whoever it was */
         ch->next = 0;
         return rc;
     }
@@ -2058,6 +2176,155 @@ CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void 
 CK_CC_INLINE static int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
     return ipc_shm_unlink(ch->address);
+}
+
+/* ------------------------------------------------------------------ System V memory */
+
+/* A line with a count of ids, then "to" and "from", each half of the rest. Of the semaphores the
+ * first four are the rings' bells, to sleep on; the others say who is there, the listener and the
+ * other: 1 while he is, as the kernel takes it back at his death. */
+struct ipc_channel_sysv_ {
+    uint64_t ids;
+    unsigned char pad[56];
+};
+
+/* struct ipc_peer's: an id is a count, and the number of its semaphore. */
+CK_CC_INLINE static int ipc_channel_sem_alive_(void *arg, uint64_t id)
+{
+    return semctl(((const struct ipc_channel_ring_ *)arg)->sem, (int)(id % 8), GETVAL) != 0;
+}
+
+/* Takes our side's place. */
+CK_CC_INLINE static int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct sembuf sit[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
+
+    sit[0].sem_num = sit[1].sem_num = (unsigned short)(listener ? 4 : 5);
+    if (semop(r->sem, sit, 2) != 0)
+        return errno == EAGAIN
+                   ? ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address)
+                   : ipc_channel_errno_(ch, "take a place at");
+    r->place = sit[0].sem_num;
+    r->me.alive = ipc_channel_sem_alive_;
+    r->me.arg = r;
+    r->me.id = (ck_pr_faa_64(&((struct ipc_channel_sysv_ *)(void *)r->mem)->ids, 1) + 1) %
+                   (UINT64_MAX / 16) * 8 +
+               r->place;
+    return 0;
+}
+
+/* One of the rings, which the listener makes. Whoever has our end is dead. */
+CK_CC_INLINE static int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
+                                              int listener, unsigned role)
+{
+    struct ipc_record_shared *shared = (struct ipc_record_shared *)ring->mem;
+    uint64_t capacity = ipc_channel_lane_(ch->max), there = ck_pr_load_64(&shared->is.capacity);
+
+    if (role == IPC_SEND)
+        ck_pr_store_64(&((struct ipc_record_lane_ *)(void *)(shared + 1))->producer, 0);
+    else
+        ck_pr_store_64(&shared->consumer, 0);
+    /* What a killed one left goes on, if it is as large. */
+    return listener && (there != capacity || ck_pr_load_64(&shared->is.magic) != IPC_RECORD_MAGIC)
+               ? ipc_record_init(ring->mem, ring->size, capacity, 1)
+               : 0;
+}
+
+CK_CC_INLINE static int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    size_t size = IPC_CHANNEL_SYSV_HEAD_ + 2 * ipc_record_footprint(ipc_channel_lane_(ch->max), 1);
+    int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, nap;
+    struct shmid_ds is;
+    struct stat st;
+
+    while ((id = shmget(key, flags != 0 ? size : 0, flags)) < 0 ||
+           (r->sem = semget(key, flags != 0 ? 6 : 0, flags)) < 0) {
+        if (id < 0 && errno == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0 &&
+            shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 && shmctl(id, IPC_RMID, NULL) == 0)
+            continue; /* a smaller one, that nobody uses */
+        if (errno != ENOENT || flags != 0)
+            return ipc_channel_errno_(ch, "open");
+        nap = ipc_channel_nap_(deadline);
+        if (nap != 0)
+            return nap == -EINTR ? nap
+                                 : ipc_channel_refuse_(ch, nap,
+                                                       "sysvshm: nothing at %s until the "
+                                                       "deadline",
+                                                       ch->address);
+    }
+    if (shmctl(id, IPC_STAT, &is) != 0)
+        return ipc_channel_errno_(ch, "read the mode of");
+    memset(&st, 0, sizeof st);
+    st.st_uid = is.shm_perm.uid;
+    st.st_mode = is.shm_perm.mode;
+    nap = ipc_channel_trust_(ch, &st, 0);
+    if (nap != 0)
+        return nap;
+    r->mem = (unsigned char *)shmat(id, NULL, 0);
+    if (r->mem == (unsigned char *)-1) {
+        r->mem = NULL;
+        return ipc_channel_errno_(ch, "attach to");
+    }
+    r->half = is.shm_segsz > IPC_CHANNEL_SYSV_HEAD_
+                  ? (is.shm_segsz - IPC_CHANNEL_SYSV_HEAD_) / 2 & ~(size_t)63
+                  : 0;
+    return r->half >= sizeof(struct ipc_record_shared) + sizeof(struct ipc_record_lane_)
+               ? 0
+               : ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
+}
+
+CK_CC_INLINE static int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch), i;
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_shm_object ring[2];
+    key_t key;
+
+    rc = rc == 0 ? ipc_channel_key_(ch, &key) : rc;
+    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    rc = rc == 0 ? ipc_channel_shm_get_(ch, key, deadline) : rc;
+    if (rc != 0)
+        return rc;
+    rc = ipc_channel_sem_sit_(ch, listener);
+    for (i = 0; i < 2; i++) {
+        unsigned role = (i == 0) == listener ? IPC_RECV : IPC_SEND;
+
+        ring[i].mem = r->mem + IPC_CHANNEL_SYSV_HEAD_ + (size_t)i * r->half;
+        ring[i].size = r->half;
+        if (rc == 0 && (ch->role & role) != 0)
+            rc = ipc_channel_sem_ring_(ch, &ring[i], listener, role);
+    }
+    if (rc == 0)
+        while ((rc = ipc_channel_ring_ends_(ch, listener, &ring[0], &ring[1], &r->me)) == -EAGAIN &&
+               (rc = ipc_channel_nap_(deadline)) == 0)
+            ;
+    if (rc != 0)
+        return *ch->why != '\0' ? rc
+                                : ipc_channel_refuse_(ch, rc == -EBUSY ? -EADDRINUSE : rc,
+                                                      "sysvshm:%s: %s", ch->address,
+                                                      rc == -EBUSY         ? "another is there"
+                                                      : *r->me.why != '\0' ? r->me.why
+                                                                           : strerror(-rc));
+    ipc_channel_ring_post_(r, &r->out_data);
+    ipc_channel_ring_post_(r, &r->space);
+    return 0;
+}
+
+CK_CC_INLINE static int ipc_channel_shm_unlink_(struct ipc_channel *ch)
+{
+    key_t key;
+    int rc = ipc_channel_key_(ch, &key), shm, sem;
+
+    if (rc != 0)
+        return rc;
+    shm = shmget(key, 0, 0);
+    sem = semget(key, 0, 0);
+    if (shm < 0 && sem < 0)
+        return -errno;
+    rc = shm >= 0 && shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : 0;
+    return sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : rc;
 }
 
 /* ------------------------------------------------------------------ open and close */
@@ -2094,8 +2361,10 @@ CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char
          ipc_channel_sysv_unlink_},
         {"file", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_, 0, 0, ipc_channel_log_open_,
          ipc_channel_log_send_, ipc_channel_log_recv_, NULL, NULL, ipc_channel_file_unlink_},
-        {"ring", 0, 0, 0, ipc_channel_ring_open_, ipc_channel_ring_send_, ipc_channel_ring_recv_,
-         ipc_channel_nothing_, NULL, ipc_channel_ring_unlink_},
+        {"ring", IPC_CHANNEL_SENDERS_, 0, 0, ipc_channel_ring_open_, ipc_channel_ring_send_,
+         ipc_channel_ring_recv_, ipc_channel_nothing_, NULL, ipc_channel_ring_unlink_},
+        {"sysvshm", 0, 0, 0, ipc_channel_shm_open_, ipc_channel_ring_send_, ipc_channel_ring_recv_,
+         ipc_channel_nothing_, NULL, ipc_channel_shm_unlink_},
         {"signal", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_, 0, 0, ipc_channel_signal_open_,
          ipc_channel_signal_send_, ipc_channel_signal_recv_, NULL, NULL, NULL},
     };
@@ -2196,6 +2465,8 @@ CK_CC_INLINE static int ipc_channel_can_(struct ipc_channel *ch)
         what = "no receiving by type; sysv: has it";
     else if ((can & IPC_CHANNEL_DEPTH_) == 0 && how->depth != 0)
         what = "no number of messages that may be under way; mq: has it";
+    else if ((can & IPC_CHANNEL_SENDERS_) == 0 && how->senders != 0)
+        what = "no number of senders; ring: has one";
     else if ((can & IPC_CHANNEL_OFFSET_) == 0 && how->offset != 0)
         what = "nothing to resume; file: can";
     return what == NULL ? 0

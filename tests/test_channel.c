@@ -37,6 +37,7 @@ struct row {
 
 static const struct row rows[] = {
     {"ring", TELLS | FILLS | BOTH | BINDS | PATH | MEETS | KEEPS | RING},
+    {"sysvshm", TELLS | FILLS | BOTH | BINDS | PATH | MEETS | KEEPS | RING},
     {"pipe", TELLS | FRAMED | FILLS | BOTH},
     {"fifo", TELLS | FRAMED | FILLS | PATH | MEETS},
     {"unix", ACCEPTS | TELLS | FRAMED | FILLS | BOTH | BINDS | PATH | MEETS},
@@ -101,8 +102,8 @@ static void choose(const struct row *r)
         (void)snprintf(uri, sizeof uri, "%s:127.0.0.1:%d", row->scheme, free_port(AF_INET));
     else if (NAMED("mq"))
         (void)snprintf(uri, sizeof uri, "mq:%s", name);
-    else if (NAMED("sysv"))
-        (void)snprintf(uri, sizeof uri, "sysv:%u", number_of(name));
+    else if (NAMED("sysv") || NAMED("sysvshm"))
+        (void)snprintf(uri, sizeof uri, "%s:%u", row->scheme, number_of(name));
     else if (NAMED("signal"))
         (void)snprintf(uri, sizeof uri, "signal:%ld", (long)getpid());
     else if (NAMED("pipe"))
@@ -787,7 +788,7 @@ static void limits_are_told(void **state)
     (void)state;
     EACH_ROW(0)
     {
-        if (!NAMED("sysv") && !NAMED("signal"))
+        if (!NAMED("sysv") && !NAMED("sysvshm") && !NAMED("signal"))
             IS(run(has_no_descriptors, NULL), 0);
         if (NAMED("mq"))
             IS(run(has_no_queues, NULL), 0);
@@ -1528,6 +1529,8 @@ static void remove_names(void)
 
         (void)snprintf(text, sizeof text, "%s-%u", prefix, i);
         (void)snprintf(uri, sizeof uri, "sysv:%u", number_of(text));
+        (void)ipc_channel_unlink(uri);
+        (void)snprintf(uri, sizeof uri, "sysvshm:%u", number_of(text));
         (void)ipc_channel_unlink(uri);
         (void)snprintf(uri, sizeof uri, "mq:%s", text);
         (void)ipc_channel_unlink(uri);
