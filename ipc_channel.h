@@ -20,6 +20,7 @@
  *     while ((n = ipc_channel_recv(&ch, buf, sizeof buf, ipc_in_ms(100))) >= 0)
  *         handle(buf, n);                                       // n < 0: -ETIMEDOUT, -EPIPE, ...
  *
+ *     auto:NAME          a Unix socket that becomes a ring where both sides can
  *     ring:NAME          rings of ipc_ring.h in the segment NAME of ipc_shm.h
  *     pipe:              anonymous pipes between parent and child: open, fork, use in both
  *     fifo:PATH          a named pipe; any number of senders
@@ -96,6 +97,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ipc.h>
@@ -157,6 +159,7 @@ struct ipc_channel {
     int64_t offset;
     char *address; /* of the URI */
     struct ipc_channel_ring_ *ring;
+    int server, step;           /* auto: which side we are; how far the handshake is */
     struct sockaddr_storage to; /* datagrams: who sent the last one; sockets: our own file */
     socklen_t to_size;
     ino_t ino; /* of the socket's file that we made */
@@ -206,6 +209,8 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_OFFSET_ 8u   /* can begin somewhere */
 #define IPC_CHANNEL_SENDERS_ 32u /* is made for a number of senders */
 #define IPC_CHANNEL_DEPTH_ 16u   /* its size is counted in messages */
+
+#define IPC_CHANNEL_AGREED_ 100 /* the last step */
 
 #define IPC_CHANNEL_MAX_ ((size_t)1 << 20)
 #define IPC_CHANNEL_GULP_ ((size_t)1 << 16) /* bytes read at once */
@@ -1852,6 +1857,9 @@ struct ipc_channel_ring_ {
     size_t half;                           /* ... bytes for each ring */
     unsigned short place;                  /* ... of the semaphores, that says that we are there */
     struct ipc_peer me;
+    int polls;  /* auto: of ipc_channel_fd, else -1 */
+    int unable; /* ... the handshake has failed here */
+    struct ipc_notify_shared spare;
     int alone;               /* in: there is one sender, whose end is told */
     uint64_t reader, writer; /* who was last seen at the other ends; 0 once his leaving was told */
 };
@@ -1879,9 +1887,13 @@ CK_CC_INLINE static int ipc_channel_ring_of_(struct ipc_channel *ch, const char 
     size_t size = ipc_record_footprint(capacity, senders);
     int rc = make ? ipc_shm_make(seg, name, IPC_RECORD_TYPE, size, o) : -EEXIST;
 
-    if (rc == 0 && (rc = ipc_record_init(o->mem, size, capacity, senders)) == 0)
+    if (rc == 0 && (rc = ipc_record_init(o->mem, size, capacity, senders)) == 0) {
+        if (ch->kind->type != 0) /* auto: a descriptor for loops */
+            (void)ipc_notify_init(((struct ipc_record_shared *)o->mem)->data_bell, 64,
+                                  IPC_NOTIFY_EVENTFD);
         rc = ipc_shm_publish(seg, o);
-    else if (rc == -EEXIST)
+    }
+    if (rc == -EEXIST)
         rc = ipc_shm_find(seg, name, IPC_RECORD_TYPE, o);
     return rc;
 }
@@ -1940,7 +1952,7 @@ CK_CC_INLINE static int ipc_channel_ring_new_(struct ipc_channel *ch)
     ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
     if (ch->ring == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
-    ch->ring->seg.fd = ch->ring->sem = -1;
+    ch->ring->seg.fd = ch->ring->sem = ch->ring->polls = -1;
     ch->ring->out.error = ch->ring->in.error = -EINVAL;
     return 0;
 }
@@ -2008,7 +2020,12 @@ CK_CC_INLINE static int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struc
     }
     down.sem_num = ipc_channel_sem_of_(r, bell);
     t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
-    if (semtimedop(r->sem, &down, 1, &t) != 0 && errno != EAGAIN)
+#if defined(SYS_semtimedop) && defined(__LP64__) /* the declaration needs _GNU_SOURCE */
+    if (syscall(SYS_semtimedop, r->sem, &down, 1L, &t) != 0 && errno != EAGAIN)
+#else
+    down.sem_flg = IPC_NOWAIT;
+    if (semop(r->sem, &down, 1) != 0 && (errno != EAGAIN || nanosleep(&t, NULL) != 0))
+#endif
         w->rc = errno == EIDRM ? -EPIPE : -errno;
     else if (ipc_notify_dead_(bell))
         w->rc = -EOWNERDEAD;
@@ -2046,6 +2063,7 @@ CK_CC_INLINE static void ipc_channel_ring_leave_(struct ipc_channel *ch)
         (void)semop(r->sem, &gone, 1);
     if (r->mem != NULL)
         (void)shmdt(r->mem);
+    ipc_channel_shut_(&r->polls);
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
@@ -2327,6 +2345,298 @@ CK_CC_INLINE static int ipc_channel_shm_unlink_(struct ipc_channel *ch)
     return sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : rc;
 }
 
+/* ------------------------------------------------------------------ from a socket to a ring */
+
+/*
+ * What the two say to each other on the socket before the first message. Any answer that is none,
+ * is not for what was offered, or comes in another order ends the connection.
+ *
+ *     other: OFFER version, can take a ring, largest message
+ *     listener: ANSWER lower version, 1: a ring, 0: the socket, smaller message
+ *               if a ring: the segment (ipc_shm_send), the bells' descriptors (ipc_notify_send_fd)
+ *     other: CHOICE 1: in the ring from now on; 0: could not take it
+ */
+struct ipc_channel_hello_ {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t ring;
+    uint64_t max;
+};
+
+#define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
+#define IPC_CHANNEL_VERSION_ 1u
+
+CK_CC_INLINE static int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
+{
+    struct ipc_channel_hello_ hello;
+
+    memset(&hello, 0, sizeof hello);
+    hello.magic = IPC_CHANNEL_MAGIC_;
+    hello.version = IPC_CHANNEL_VERSION_;
+    hello.ring = ring;
+    hello.max = ch->max;
+    /* The socket is empty: there is room, or something is wrong. */
+    return send(ch->out, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof hello
+               ? 0
+               : -EPIPE;
+}
+
+/* What the other says, in which `ring` may be at most so much; no byte behind it is read. */
+CK_CC_INLINE static int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
+                                          int64_t deadline)
+{
+    struct ipc_channel_hello_ hello;
+    struct iovec io;
+    int64_t rc;
+
+    while (ch->rx.end < sizeof hello) {
+        io.iov_base = ch->rx.data + ch->rx.end;
+        io.iov_len = sizeof hello - ch->rx.end;
+        rc = ipc_channel_fill_(ch, &io, 1, deadline);
+        if (rc < 0)
+            return (int)rc;
+        ch->rx.end += (size_t)rc;
+    }
+    memcpy(&hello, ch->rx.data, sizeof hello);
+    ch->rx.end = 0;
+    if (hello.magic != IPC_CHANNEL_MAGIC_ || hello.version == 0 || hello.ring > most ||
+        hello.max == 0 || hello.max > UINT32_MAX / 2)
+        return -EBADMSG;
+    ch->max = hello.max < ch->max ? (size_t)hello.max : ch->max;
+    *ring = hello.ring;
+    return 0;
+}
+
+/* A sealed segment with our ends of the rings, or none. */
+CK_CC_INLINE static int ipc_channel_offer_(struct ipc_channel *ch)
+{
+    size_t max = ch->max;
+    int rc = ipc_channel_ring_new_(ch);
+
+    rc = rc == 0 ? ipc_shm_create(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch)) : rc;
+    rc = rc == 0 ? ipc_channel_ring_attach_(ch, 1) : rc;
+    ch->max = max;
+    if (rc == 0 && (ipc_notify_fd(&ch->ring->data) < 0 || ipc_notify_fd(&ch->ring->out_data) < 0))
+        rc = (ch->role & IPC_BOTH) == IPC_BOTH ? -EMFILE : 0;
+    if (rc != 0)
+        ipc_channel_ring_leave_(ch);
+    return rc;
+}
+
+/* The listener's side. 0: agreed. */
+CK_CC_INLINE static int ipc_channel_agree_(struct ipc_channel *ch, int64_t deadline)
+{
+    uint32_t ring = 0;
+    int rc;
+
+    if (ch->step == 0) {
+        rc = ipc_channel_hear_(ch, 1, &ring, deadline);
+        if (rc != 0)
+            return rc;
+        ring = ring != 0 && ipc_channel_offer_(ch) == 0;
+        rc = ipc_channel_say_(ch, ring);
+        if (rc == 0 && ring != 0)
+            rc = ipc_shm_send(&ch->ring->seg, ch->out);
+        if (rc == 0 && ring != 0 && (ch->role & IPC_RECV) != 0)
+            rc = ipc_notify_send_fd(&ch->ring->data, ch->out);
+        if (rc == 0 && ring != 0 && (ch->role & IPC_SEND) != 0)
+            rc = ipc_notify_send_fd(&ch->ring->out_data, ch->out);
+        if (rc != 0)
+            return -EPIPE;
+        ch->step = 1;
+    }
+    rc = ipc_channel_hear_(ch, ch->ring != NULL, &ring, deadline);
+    if (rc == 0 && ring == 0)
+        ipc_channel_ring_leave_(ch);
+    return rc;
+}
+
+/* The other's side. Steps are gone on with where a deadline has cut them off. */
+CK_CC_INLINE static int ipc_channel_follow_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_ring_ *r;
+    uint32_t ring = 0;
+    size_t max;
+    int rc = 0, fd;
+
+    if (ch->step == 0 && (rc = ipc_channel_say_(ch, 1)) == 0)
+        ch->step = 1;
+    if (ch->step == 1 && rc == 0 && (rc = ipc_channel_hear_(ch, 1, &ring, deadline)) == 0) {
+        if (ring == 0)
+            return ipc_channel_say_(ch, 0);
+        rc = ipc_channel_ring_new_(ch);
+        ch->step = 2;
+    }
+    r = ch->ring;
+    if (ch->step == 2 && rc == 0) {
+        rc = ipc_shm_recv(&r->seg, ch->in, deadline);
+        if (rc == -ETIMEDOUT || rc == -EPIPE)
+            return rc;
+        r->seg.deadline = IPC_NOW; /* it is whole */
+        max = ch->max;
+        r->unable = rc != 0 || ipc_channel_ring_attach_(ch, 0) != 0;
+        ch->max = max;
+        rc = 0;
+        ch->step = 3;
+    }
+    /* They come in any case. */
+    for (; rc == 0 && ch->step < 5; ch->step += rc == 0) {
+        struct ipc_notify none, *bell = ch->step == 3 ? &r->out_data : &r->data;
+
+        if ((ch->role & (ch->step == 3 ? IPC_SEND : IPC_RECV)) == 0)
+            continue;
+        if (!r->unable) {
+            rc = ipc_notify_recv_fd(bell, ch->in, deadline);
+            if (rc != -ETIMEDOUT && rc != -EINTR && rc != -EPIPE && rc != 0)
+                rc = -EBADMSG;
+            continue;
+        }
+        /* With a bell of nobody's: the descriptor is closed with it. */
+        ck_pr_store_32(&r->spare.kind, IPC_NOTIFY_EVENTFD);
+        (void)ipc_notify_attach(&none, &r->spare, sizeof r->spare, NULL);
+        rc = ipc_notify_recv_fd(&none, ch->in, deadline);
+        ipc_notify_detach(&none);
+    }
+    if (rc != 0)
+        return rc;
+    fd = r->unable;
+    if (fd)
+        ipc_channel_ring_leave_(ch);
+    return ipc_channel_say_(ch, !fd);
+}
+
+/* Somebody is there, and it is agreed where to go on. */
+CK_CC_INLINE static int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
+{
+    int rc = 0;
+
+    do {
+        if (ch->in < 0) {
+            ipc_channel_ring_leave_(ch);
+            ch->step = 0;
+            ch->max = ch->how.max;
+            rc = (ch->state & IPC_CHANNEL_ACCEPTED_) != 0 ? -EPIPE
+                                                          : ipc_channel_socket_meet_(ch, deadline);
+        }
+        if (rc != 0 || ch->step == IPC_CHANNEL_AGREED_)
+            return rc;
+        rc = ch->server ? ipc_channel_agree_(ch, deadline) : ipc_channel_follow_(ch, deadline);
+        if (rc == 0)
+            ch->step = IPC_CHANNEL_AGREED_;
+        if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR)
+            return rc;
+        ipc_channel_ring_leave_(ch);
+        (void)ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
+        /* A listener goes on with the next one, as if this one had not come. */
+    } while (ch->listener >= 0);
+    return rc == -EOWNERDEAD ? -EPIPE : rc;
+}
+
+CK_CC_INLINE static int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    char *name;
+
+    /* A name without a folder is in the abstract namespace. */
+    if (strchr(ch->address, '/') == NULL && ch->address[0] != '@') {
+        name = (char *)malloc(strlen(ch->address) + 11);
+        if (name == NULL)
+            return -ENOMEM;
+        (void)sprintf(name, "@ipc-auto-%s", ch->address);
+        free(ch->address);
+        ch->address = name;
+    }
+    /* As large as over a ring, also where it becomes none. */
+    ch->how.max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    ch->max = ch->how.max;
+    ch->server = (ch->role & IPC_LISTEN) != 0;
+    return ipc_channel_socket_open_(ch, deadline);
+}
+
+CK_CC_INLINE static int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
+{
+    if (rc == -EPIPE || rc == -EOWNERDEAD || rc == -EBADMSG) {
+        ipc_channel_ring_leave_(ch);
+        return ipc_channel_lost_(ch, rc);
+    }
+    return rc;
+}
+
+CK_CC_INLINE static int ipc_channel_auto_send_(struct ipc_channel *ch, const void *message,
+                                               size_t n, int64_t deadline)
+{
+    int rc;
+
+    if (CK_CC_UNLIKELY(ch->step != IPC_CHANNEL_AGREED_ || ch->in < 0)) {
+        rc = ipc_channel_auto_meet_(ch, deadline);
+        if (rc != 0)
+            return rc;
+        if (n > ch->max) /* what the other can take */
+            return ipc_channel_refuse_(ch, -EMSGSIZE, "auto: a message of %zu bytes: at most %zu",
+                                       n, ch->max);
+    }
+    if (CK_CC_UNLIKELY(ch->ring == NULL))
+        return ipc_channel_stream_send_(ch, message, n, deadline);
+    rc = ipc_channel_ring_send_(ch, message, n, deadline);
+    /* What the other had sent before is still there to be received. */
+    if (CK_CC_UNLIKELY(rc == -EPIPE || rc == -EOWNERDEAD) && (ch->role & IPC_RECV) == 0)
+        return ipc_channel_auto_end_(ch, rc);
+    return rc;
+}
+
+/* Nothing is in the ring: says -ETIMEDOUT, and sees to it that the descriptor of ipc_channel_fd
+ * tells of what comes from now on, or that the other side's end is told. */
+CK_CC_INLINE static int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    char byte;
+    int gone;
+    int64_t rc;
+
+    ipc_notify_drain(&r->data);
+    ipc_notify_arm(&r->data);
+    gone = recv(ch->in, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+    return rc == -ETIMEDOUT && gone
+               ? ck_pr_load_64(&r->in.lanes->producer) != 0 ? -EOWNERDEAD : -EPIPE
+               : rc;
+}
+
+CK_CC_INLINE static int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                   int64_t deadline)
+{
+    int64_t rc;
+
+    if (CK_CC_UNLIKELY(ch->step != IPC_CHANNEL_AGREED_ || ch->in < 0) &&
+        (rc = ipc_channel_auto_meet_(ch, deadline)) != 0)
+        return rc;
+    if (CK_CC_UNLIKELY(ch->ring == NULL))
+        return ipc_channel_stream_recv_(ch, to, size, deadline);
+    rc = ipc_channel_ring_recv_(ch, to, size, deadline);
+    if (CK_CC_LIKELY(rc >= 0))
+        return rc;
+    if (rc == -ETIMEDOUT && ch->ring->polls >= 0 && deadline == IPC_NOW)
+        rc = ipc_channel_auto_arm_(ch, to, size);
+    return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
+}
+
+/* Readable when the bell has rung, or the other side is gone. */
+CK_CC_INLINE static int ipc_channel_auto_fd_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct epoll_event e;
+    int bell = ipc_notify_fd(&r->data);
+
+    if (bell < 0)
+        return ch->in; /* who only sends */
+    memset(&e, 0, sizeof e);
+    e.events = EPOLLIN;
+    if (r->polls < 0 && (r->polls = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
+        (epoll_ctl(r->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
+         epoll_ctl(r->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
+        ipc_channel_shut_(&r->polls);
+    return r->polls >= 0 ? r->polls : -errno;
+}
+
 /* ------------------------------------------------------------------ open and close */
 
 CK_CC_INLINE static int ipc_channel_nothing_(struct ipc_channel *ch, int64_t deadline)
@@ -2361,6 +2671,8 @@ CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char
          ipc_channel_sysv_unlink_},
         {"file", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_, 0, 0, ipc_channel_log_open_,
          ipc_channel_log_send_, ipc_channel_log_recv_, NULL, NULL, ipc_channel_file_unlink_},
+        {"auto", 0, AF_UNIX, SOCK_STREAM, ipc_channel_auto_open_, ipc_channel_auto_send_,
+         ipc_channel_auto_recv_, ipc_channel_auto_meet_, NULL, ipc_channel_file_unlink_},
         {"ring", IPC_CHANNEL_SENDERS_, 0, 0, ipc_channel_ring_open_, ipc_channel_ring_send_,
          ipc_channel_ring_recv_, ipc_channel_nothing_, NULL, ipc_channel_ring_unlink_},
         {"sysvshm", 0, 0, 0, ipc_channel_shm_open_, ipc_channel_ring_send_, ipc_channel_ring_recv_,
@@ -2521,7 +2833,7 @@ CK_CC_INLINE static int ipc_channel_open(struct ipc_channel *ch, const char *uri
  *
  *   0
  *   -ETIMEDOUT, -EINTR   nobody came
- *   -EOPNOTSUPP          not unix:, unix-seq: or tcp:, or without IPC_LISTEN
+ *   -EOPNOTSUPP          not unix:, unix-seq:, tcp: or auto:, or without IPC_LISTEN
  *   -EMFILE, -ENFILE, -ENOMEM  limits of the kernel
  */
 CK_CC_INLINE static int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
@@ -2534,6 +2846,7 @@ CK_CC_INLINE static int ipc_channel_accept(struct ipc_channel *listener, struct 
         rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                  listener->kind->scheme);
     ch->role = listener->role & IPC_BOTH;
+    ch->server = 1;
     ch->state = IPC_CHANNEL_ACCEPTED_;
     rc = rc == 0 ? ipc_channel_next_(listener, ch, deadline) : rc;
     rc = rc == 0 ? ipc_channel_room_(ch) : rc;
@@ -2657,6 +2970,8 @@ CK_CC_INLINE static int ipc_channel_fd(struct ipc_channel *ch)
         ipc_channel_fork_(ch);
     if (ch->kind->meet == ipc_channel_nothing_)
         return -EOPNOTSUPP;
+    if (ch->ring != NULL)
+        return ipc_channel_auto_fd_(ch);
     fd = (ch->role & IPC_RECV) != 0 ? ch->in : ch->out;
     if (ch->listener >= 0 && (fd < 0 || ch->kind->type == 0)) /* a log's is inotify */
         fd = ch->listener;
@@ -2672,7 +2987,9 @@ CK_CC_INLINE static int ipc_channel_info(const struct ipc_channel *ch,
     info->gid = (gid_t)-1;
     if (ch->kind == NULL)
         return -EINVAL;
-    info->mechanism = ch->kind->scheme;
+    info->mechanism = ch->kind->open != ipc_channel_auto_open_ ? ch->kind->scheme
+                      : ch->ring != NULL                       ? "ring"
+                                                               : "unix";
     info->max = ch->max;
     info->next = ch->next;
     info->pending = ch->tx.end - ch->tx.begin;

@@ -37,6 +37,8 @@ struct row {
 
 static const struct row rows[] = {
     {"ring", TELLS | FILLS | BOTH | BINDS | PATH | MEETS | KEEPS | RING},
+    {"auto", ACCEPTS | TELLS | FILLS | BOTH | BINDS | MEETS | RING},
+    {"auto-", ACCEPTS | TELLS | FILLS | BOTH | BINDS | MEETS | RING},
     {"sysvshm", TELLS | FILLS | BOTH | BINDS | PATH | MEETS | KEEPS | RING},
     {"pipe", TELLS | FRAMED | FILLS | BOTH},
     {"fifo", TELLS | FRAMED | FILLS | PATH | MEETS},
@@ -92,8 +94,13 @@ static int free_port(int family)
 /* The URI of this test over this row. */
 static void choose(const struct row *r)
 {
+    struct rlimit small = {100000, RLIM_INFINITY};
+
     row = r;
     next_name();
+    /* No segment is as small: it stays on the socket. */
+    small.rlim_cur = NAMED("auto-") ? small.rlim_cur : RLIM_INFINITY;
+    MUST(setrlimit(RLIMIT_FSIZE, &small) == 0);
     if (NAMED("unix@"))
         (void)snprintf(uri, sizeof uri, "unix:@%s", name);
     else if (NAMED("tcp6") || NAMED("udp6"))
@@ -108,6 +115,8 @@ static void choose(const struct row *r)
         (void)snprintf(uri, sizeof uri, "signal:%ld", (long)getpid());
     else if (NAMED("pipe"))
         (void)snprintf(uri, sizeof uri, "pipe:");
+    else if (NAMED("auto") || NAMED("auto-"))
+        (void)snprintf(uri, sizeof uri, "auto:%s", name);
     else if (NAMED("ring"))
         (void)snprintf(uri, sizeof uri, "ring:%s", name);
     else
@@ -353,6 +362,7 @@ static void fills(struct child *up, void *arg)
 
     open_as(listens(IPC_SEND));
     (void)hear(up);
+    send_one(i++, n); /* so that they have met */
     do {
         fill(scratch, i, n);
         began = ipc_clock();
@@ -401,10 +411,11 @@ static void who_waits_is_told_of_the_deadline(void **state)
             IS(ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(20)), -ETIMEDOUT);
             MUST(ipc_clock() - began >= 20000000);
             tell(&c, 0);
+            recv_one(0, sizes[k]);
             count = hear(&c);
-            MUST(count > 0);
+            MUST(count > 1);
             tell(&c, 0);
-            for (i = 0; i <= count; i++)
+            for (i = 1; i <= count; i++)
                 recv_one(i, sizes[k]);
             IS(ipc_channel_recv(&ch, scratch, 1 << 20, IPC_NOW), -ETIMEDOUT);
             tell(&c, 0);
@@ -417,7 +428,7 @@ static void who_waits_is_told_of_the_deadline(void **state)
 /* What the other side's end is told as. */
 static int gone(int killed)
 {
-    return killed && (row->is & RING) != 0 ? -EOWNERDEAD : -EPIPE;
+    return killed && (row->is & RING) != 0 && !NAMED("auto-") ? -EOWNERDEAD : -EPIPE;
 }
 
 static void sends_three(struct child *up, void *arg)
@@ -898,9 +909,9 @@ static void in_an_event_loop_every_message_is_found(void **state)
         c = spawn(sends_until_told, NULL);
         if (row->is & SENDER)
             open_as(listens(IPC_RECV));
-        if (NAMED("sysv") || (row->is & RING) != 0)
+        if (NAMED("sysv") || NAMED("ring") || NAMED("sysvshm"))
             IS(ipc_channel_fd(&ch), -EOPNOTSUPP);
-        while (i < 2000 && !NAMED("sysv") && (row->is & RING) == 0) {
+        while (i < 2000 && !NAMED("sysv") && !NAMED("ring") && !NAMED("sysvshm")) {
             struct pollfd p = {-1, POLLIN, 0};
 
             while ((got = ipc_channel_recv(&ch, scratch, 8, IPC_NOW)) >= 0)
@@ -1025,6 +1036,15 @@ static void calls_in(struct child *up, void *arg)
     send_one((uint64_t)getpid(), 20);
     (void)hear(up);
     recv_one((uint64_t)getpid(), 30);
+    ipc_channel_close(&ch);
+}
+
+static const char *becomes(void)
+{
+    struct ipc_channel_facts facts;
+
+    IS(ipc_channel_info(&ch, &facts), 0);
+    return facts.mechanism;
 }
 
 static void several_clients_are_served_at_once(void **state)
@@ -1139,6 +1159,185 @@ static void no_client_is_answered_before_it_asked(void **state)
         IS(ipc_channel_open(&client, uri, IPC_RECV, IPC_NOW), -EOPNOTSUPP);
         over();
     }
+}
+
+/* ------------------------------------------------------------------ from a socket to a ring */
+
+static void answers(struct child *up, void *arg)
+{
+    struct rlimit little = {1, 1};
+
+    open_as(IPC_BOTH);
+    if (arg != NULL) { /* one that can map nothing */
+        little.rlim_max = RLIM_INFINITY;
+        IS(setrlimit(RLIMIT_AS, &little), 0);
+    }
+    recv_one(1, 100);
+    send_one(2, 200);
+    tell(up, (uint64_t)(strcmp(becomes(), "ring") == 0));
+    (void)hear(up);
+}
+
+static void auto_says_which_it_became(void **state)
+{
+    static int able;
+
+    (void)state;
+    EACH_ROW(0)
+    {
+        if (!NAMED("auto") && !NAMED("auto-"))
+            continue;
+        for (able = 0; able < 2; able++) {
+            struct child c;
+            int ring = NAMED("auto") && able;
+
+            open_as(IPC_BOTH | IPC_LISTEN);
+            c = spawn(answers, able ? NULL : &able);
+            send_one(1, 100);
+            recv_one(2, 200);
+            IS(hear(&c), ring);
+            MUST(strcmp(becomes(), ring ? "ring" : "unix") == 0);
+            kill_child(&c);
+            IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), gone(ring));
+            over();
+        }
+    }
+}
+
+static int raw_client(void)
+{
+    struct ipc_channel other;
+    int fd;
+
+    IS(ipc_channel_open(&other, uri, IPC_BOTH, ipc_in_ms(LONG_MS)), 0);
+    fd = dup(other.in);
+    ipc_channel_close(&other);
+    return fd;
+}
+
+static void says_something(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as(IPC_BOTH);
+    send_one(5, 50);
+    (void)hear(up);
+}
+
+static void auto_gives_a_liar_nothing_but_a_closed_socket(void **state)
+{
+    unsigned seed = 3, kind;
+
+    (void)state;
+    EACH_ROW(ACCEPTS)
+    {
+        struct child c;
+
+        if (!NAMED("auto") && !NAMED("auto-"))
+            continue;
+        open_as(IPC_BOTH | IPC_LISTEN);
+        for (kind = 0; kind < 300; kind++) {
+            struct ipc_channel_hello_ hello = {IPC_CHANNEL_MAGIC_, 1, 1, 1000}, choice = hello;
+            unsigned char bytes[100];
+            size_t n = sizeof bytes, i;
+            struct pollfd p = {-1, POLLIN, 0};
+            int with[1] = {0};
+            ssize_t got;
+
+            for (i = 0; i < sizeof bytes; i++)
+                bytes[i] = (unsigned char)rand_r(&seed);
+            if (kind % 4 == 1) { /* nearly right */
+                memcpy(bytes, &hello, n = sizeof hello);
+                if (kind % 3 == 0)
+                    bytes[kind / 4 % 8] ^= 1;
+                else if (kind % 3 == 1)
+                    memset(bytes + 8, 0, 4);
+                else
+                    bytes[12 + kind / 4 % 4] ^= 2;
+            } else if (kind % 4 == 2) { /* a right offer, then a wrong choice */
+                memcpy(bytes, &hello, sizeof hello);
+                choice.ring = 2;
+                memcpy(bytes + sizeof hello, &choice, sizeof choice);
+                if (kind % 8 == 2)
+                    bytes[sizeof hello] ^= 1;
+            } else if (kind % 4 == 3) { /* cut short */
+                memcpy(bytes, &hello, sizeof hello);
+                n = kind / 4 % sizeof hello;
+            }
+            p.fd = raw_client();
+            if (n > 0)
+                send_raw(p.fd, bytes, n, with, kind % 5 == 0);
+            if (kind % 4 == 3)
+                (void)shutdown(p.fd, SHUT_WR);
+            IS(ipc_channel_recv(&ch, scratch, 1 << 20, IPC_NOW), -ETIMEDOUT);
+            do {
+                IS(poll(&p, 1, LONG_MS), 1);
+                got = read(p.fd, bytes, sizeof bytes);
+            } while (got > 0); /* an answer, perhaps */
+            MUST(got == 0 || errno == ECONNRESET);
+            (void)close(p.fd);
+        }
+        c = spawn(says_something, NULL);
+        recv_one(5, 50);
+        tell(&c, 0);
+        finish(&c);
+        over();
+    }
+}
+
+/* A listener that lies: each answer in turn. */
+static void auto_believes_no_listener(void **state)
+{
+    struct ipc_channel listener, client;
+    unsigned kind;
+
+    (void)state;
+    choose(row_of("auto"));
+    IS(ipc_channel_open(&listener, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+    for (kind = 0; kind < 12; kind++) {
+        struct ipc_channel_hello_ answer = {IPC_CHANNEL_MAGIC_, 1, 1, 1000};
+        struct {
+            uint64_t magic, size;
+        } segment = {IPC_SHM_MAGIC, 100000};
+        int fd = -1, got;
+
+        IS(ipc_channel_open(&client, uri, IPC_BOTH, IPC_NOW), 0);
+        IS(ipc_channel_recv(&client, scratch, 10, IPC_NOW), -ETIMEDOUT);
+        IS(ipc_channel_accept(&listener, &ch, IPC_NOW), 0);
+        answer.magic += kind == 0;
+        answer.version -= kind == 1;
+        answer.ring += kind == 2;
+        answer.max = kind == 3 ? 0 : kind == 4 ? UINT64_MAX : answer.max;
+        send_raw(ch.in, &answer, sizeof answer, NULL, 0);
+        if (kind == 5) /* no descriptor */
+            send_raw(ch.in, &segment, sizeof segment, NULL, 0);
+        if (kind == 6) { /* one that is no memory */
+            fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+            send_raw(ch.in, &segment, sizeof segment, &fd, 1);
+        }
+        if (kind == 7 || kind == 8) { /* memory that may shrink; that is no segment */
+            fd = (int)syscall(SYS_memfd_create, "liar", 3u);
+            MUST(ftruncate(fd, 100000) == 0);
+            if (kind == 8)
+                MUST(fcntl(fd, F_ADD_SEALS, 7) == 0);
+            send_raw(ch.in, &segment, sizeof segment, &fd, 1);
+        }
+        if (kind >= 9) { /* a segment without rings; then garbage */
+            struct ipc_shm seg;
+
+            IS(ipc_shm_create(&seg, NULL, 100000), 0);
+            IS(ipc_shm_send(&seg, ch.in), 0);
+            ipc_shm_close(&seg);
+        }
+        send_raw(ch.in, "not a descriptor of a bell", 26, NULL, 0);
+        (void)shutdown(ch.in, SHUT_WR);
+        got = (int)ipc_channel_recv(&client, scratch, 10, ipc_in_ms(LONG_MS));
+        MUST(got == -EBADMSG || got == -EPIPE || got == -EPROTO);
+        if (fd >= 0)
+            (void)close(fd);
+        ipc_channel_close(&ch);
+        ipc_channel_close(&client);
+    }
+    ipc_channel_close(&listener);
 }
 
 /* ------------------------------------------------------------------ FIFOs and pipes */
@@ -1577,6 +1776,9 @@ int main(int argc, char **argv)
         TEST(several_clients_are_served_at_once),
         TEST(long_paths_work),
         TEST(no_client_is_answered_before_it_asked),
+        TEST(auto_says_which_it_became),
+        TEST(auto_gives_a_liar_nothing_but_a_closed_socket),
+        TEST(auto_believes_no_listener),
         TEST(senders_that_share_a_pipe_do_not_mix),
         TEST(fifo_is_a_fifo),
         TEST(priorities_come_highest_first_and_types_as_selected),
