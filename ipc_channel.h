@@ -561,25 +561,26 @@ CK_CC_INLINE static int ipc_channel_straight_(struct ipc_channel *ch, unsigned c
     struct iovec io[2];
     int64_t rc;
 
-    memcpy(to, rx->data + rx->begin + IPC_CHANNEL_HEADER_, begun);
-    memmove(rx->data, rx->data + rx->begin, IPC_CHANNEL_HEADER_ + begun);
+    if (rx->begin != 0)
+        memmove(rx->data, rx->data + rx->begin, IPC_CHANNEL_HEADER_ + begun);
     rx->begin = 0;
     rx->end = IPC_CHANNEL_HEADER_ + begun;
     while (done < n) {
         io[0].iov_base = to + done;
         io[0].iov_len = n - done;
-        /* Nothing gets here before the message is whole. */
-        io[1].iov_base = rx->data;
+        io[1].iov_base = rx->data + rx->end; /* behind what we have of this one */
         io[1].iov_len = IPC_CHANNEL_GULP_;
         rc = ipc_channel_fill_(ch, io, 2, deadline);
-        if (rc < 0) {
+        if (rc < 0) { /* only what is new is moved: the caller may ask again and again */
             memcpy(rx->data + rx->end, to + begun, done - begun);
             rx->end += done - begun;
             return (int)rc;
         }
         done += (size_t)rc;
     }
-    rx->end = done - n;
+    memcpy(to, rx->data + IPC_CHANNEL_HEADER_, begun);
+    rx->begin = rx->end;
+    rx->end += done - n;
     return 0;
 }
 
@@ -879,6 +880,13 @@ CK_CC_INLINE static int ipc_channel_carries_(struct ipc_channel *ch, int fd)
     return 0;
 }
 
+/* Are datagrams to say who sent them? Where there is a file, its mode has decided already. */
+CK_CC_INLINE static int ipc_channel_asks_(const struct ipc_channel *ch)
+{
+    return ch->kind->domain == AF_UNIX && ch->kind->type == SOCK_DGRAM && ch->address[0] == '@' &&
+           (ch->role & IPC_LISTEN) != 0;
+}
+
 CK_CC_INLINE static int ipc_channel_socket_(struct ipc_channel *ch, int family)
 {
     int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -1013,7 +1021,7 @@ CK_CC_INLINE static int ipc_channel_listen_(struct ipc_channel *ch, int64_t dead
     if (fd >= 0) {
         if (ch->kind->domain != AF_UNIX && ch->kind->type == SOCK_STREAM)
             (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if (ch->kind->domain == AF_UNIX && ch->kind->type == SOCK_DGRAM)
+        if (ipc_channel_asks_(ch))
             (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
         rc = ipc_channel_bind_(ch, fd, &a.at[0], a.size[0], deadline);
         if (rc == 0 && ch->kind->type != SOCK_DGRAM && listen(fd, 64) != 0)
@@ -1093,20 +1101,29 @@ CK_CC_INLINE static int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t
 CK_CC_INLINE static int ipc_channel_packet_send_(struct ipc_channel *ch, const void *message,
                                                  size_t n, int64_t deadline)
 {
-    unsigned char header[IPC_CHANNEL_HEADER_];
+    unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
+    int rc, sequence = ch->kind->type == SOCK_SEQPACKET, reply = 0;
+    int flags = MSG_NOSIGNAL | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
     struct iovec io[2];
     struct msghdr m;
-    int rc, sequence = ch->kind->type == SOCK_SEQPACKET, reply = 0;
 
-    ipc_channel_header_(header, n);
-    io[0].iov_base = header;
-    io[0].iov_len = sizeof header;
-    io[1].iov_base = (void *)(uintptr_t)message;
-    io[1].iov_len = n;
     memset(&m, 0, sizeof m);
-    m.msg_iov = sequence ? io : io + 1; /* an empty packet would be the end */
-    m.msg_iovlen = sequence ? 2 : 1;
-    if (!sequence && (ch->role & IPC_LISTEN) != 0) {
+    m.msg_iov = io;
+    m.msg_iovlen = 1;
+    io[0].iov_base = (void *)(uintptr_t)message;
+    io[0].iov_len = n;
+    if (sequence) { /* an empty packet would be the end */
+        ipc_channel_header_(frame, n);
+        io[1] = io[0];
+        io[0].iov_base = frame;
+        io[0].iov_len = IPC_CHANNEL_HEADER_;
+        m.msg_iovlen = 2;
+        if (n <= IPC_CHANNEL_SMALL_) {
+            memcpy(frame + IPC_CHANNEL_HEADER_, message, n);
+            io[0].iov_len += n;
+            m.msg_iovlen = 1;
+        }
+    } else if ((ch->role & IPC_LISTEN) != 0) {
         if (ch->to_size == 0)
             return ipc_channel_refuse_(ch, -EDESTADDRREQ, "%s: nobody to answer: nothing came yet",
                                        ch->kind->scheme);
@@ -1115,7 +1132,8 @@ CK_CC_INLINE static int ipc_channel_packet_send_(struct ipc_channel *ch, const v
         reply = 1;
     }
     for (;;) {
-        if (sendmsg(ch->out, &m, MSG_NOSIGNAL | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT)) >= 0)
+        if ((m.msg_iovlen == 1 && !reply ? send(ch->out, io[0].iov_base, io[0].iov_len, flags)
+                                         : sendmsg(ch->out, &m, flags)) >= 0)
             return 0;
         rc = -errno;
         if (rc == -EMSGSIZE)
@@ -1149,8 +1167,6 @@ CK_CC_INLINE static int ipc_channel_stranger_(struct ipc_channel *ch, struct msg
     struct ipc_channel_credentials_ who;
     struct cmsghdr *c = CMSG_FIRSTHDR(m);
 
-    if (ch->kind->domain != AF_UNIX || ch->kind->type != SOCK_DGRAM || (ch->role & IPC_LISTEN) == 0)
-        return 0;
     if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != 2 /* SCM_CREDENTIALS */)
         return 1;
     memcpy(&who, CMSG_DATA(c), sizeof who);
@@ -1167,7 +1183,8 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     unsigned char header[IPC_CHANNEL_HEADER_];
-    int sequence = ch->kind->type == SOCK_SEQPACKET, rc;
+    int sequence = ch->kind->type == SOCK_SEQPACKET, asks = ipc_channel_asks_(ch), rc;
+    int answers = !sequence && (ch->role & (IPC_LISTEN | IPC_SEND)) == (IPC_LISTEN | IPC_SEND);
     size_t head = sequence ? sizeof header : 0, n;
     union {
         struct cmsghdr header;
@@ -1196,9 +1213,11 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
         memset(&m, 0, sizeof m);
         m.msg_iov = sequence ? io : io + 1;
         m.msg_iovlen = sequence ? 3 : 2;
-        if (!sequence) {
+        if (answers) {
             m.msg_name = &from;
             m.msg_namelen = sizeof from;
+        }
+        if (asks) {
             m.msg_control = control.room;
             m.msg_controllen = sizeof control.room;
         }
@@ -1214,7 +1233,7 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
             return ipc_channel_lost_(ch, -EPIPE);
         if (rc != 0)
             return rc == -EINTR ? rc : ipc_channel_errno_(ch, "receive from");
-        if (ipc_channel_stranger_(ch, &m))
+        if (asks && ipc_channel_stranger_(ch, &m))
             continue;
         n = (size_t)got - head;
         if ((m.msg_flags & MSG_TRUNC) != 0 || n > ch->max ||
@@ -1224,7 +1243,7 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
                                                   "%s: a message of more than %zu bytes "
                                                   "was dropped",
                                                   ch->kind->scheme, ch->max);
-        if (!sequence && (ch->role & IPC_LISTEN) != 0) {
+        if (answers) {
             ch->to = from;
             ch->to_size = m.msg_namelen;
         }
