@@ -29,7 +29,9 @@ PEERS := $(if $(DPDK),rte) $(call has,boost/lockfree/queue.hpp,boost) \
     $(call has,concurrentqueue/concurrentqueue.h,moodycamel) $(call has,jack/ringbuffer.h,jack)
 PEER_LIBS = $(if $(DPDK),-lrte_ring) $(if $(filter jack,$(PEERS)),-ljack) $(if $(filter boost moodycamel,$(PEERS)),-lstdc++)
 
-all: build/ipc_bench build/ipc_cat
+EXAMPLES = ipc_cat greet sum rpc todo collect locks web
+
+all: build/ipc_bench $(EXAMPLES:%=build/%)
 
 deps:
 	@sh .ci/deps
@@ -50,8 +52,8 @@ build/peer_jack.o: bench/peers/jack.c $(BENCH_H) $(HEADERS) | build
 build/peer_%.o: bench/peers/%.cc bench/peers/message.hpp $(BENCH_H) $(HEADERS) | build
 	$(CXX) -std=gnu++17 $(CFLAGS) $(WARN) -I. -c $< -o $@
 
-build/ipc_cat: examples/ipc_cat.c $(HEADERS) | build
-	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@
+$(EXAMPLES:%=build/%): build/%: examples/%.c $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt
 
 bench: build/ipc_bench
 	build/ipc_bench --json build/bench.json
