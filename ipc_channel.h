@@ -1,5 +1,6 @@
 /*
- * ipc_channel.h - one call over every mechanism: messages over pipes, queues, sockets and files.
+ * ipc_channel.h - one call over every mechanism: messages over rings, pipes, queues, sockets,
+ * files.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
@@ -22,11 +23,12 @@
  *
  *     auto:NAME          a Unix socket that becomes a ring where both sides can
  *     ring:NAME          rings of ipc_ring.h in the segment NAME of ipc_shm.h
+ *     sysvshm:KEY        the same in a System V segment, with System V semaphores to sleep on
  *     pipe:              anonymous pipes between parent and child: open, fork, use in both
  *     fifo:PATH          a named pipe; any number of senders
  *     unix:PATH          Unix socket, a stream; unix-seq: packets; unix-dgram: datagrams;
  *                        unix:@NAME is in the abstract namespace, and leaves no file
- *     tcp:HOST:PORT      IPv4 and IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000, to listen also
+ *     tcp:HOST:PORT      IPv4 and IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000; to listen also
  * tcp:*:9000 udp:HOST:PORT      may lose, double and disorder messages mq:NAME            POSIX
  * message queue: priorities sysv:KEY           System V message queue: types, and receiving by
  * type. KEY is a number file:PATH          a log: appended to by one, followed by any number;
@@ -61,6 +63,14 @@
  *   - Senders that share a FIFO, or a pipe after several forks, must keep to PIPE_BUF - 8 bytes
  *     (4088): longer messages may be mixed up with others'. Fix: unix:.
  *   - Queues, logs, datagrams and signals cannot tell that the other side is gone. Fix: a deadline.
+ *   - Rings keep what is sent while nobody is there, or to one who was killed, until they are full;
+ *     only then, or when he has left, is the sender told. A successor gets it, and may see again
+ *     what a killed receiver had: an eighth of the ring at most. Fix: answers, in both directions.
+ *   - auto: agrees with the first call of both sides, so both must be in one. A client that
+ *     connects and says nothing holds up a listener that serves one at a time, until its
+ *     deadline. Fix: ipc_channel_accept, and a deadline for each client.
+ *   - A killed peer is -EOWNERDEAD over rings, -EPIPE over pipes and sockets (and auto: where it
+ *     stayed on one): there the kernel does not tell killed from closed.
  *   - FIFOs, queues and logs outlive their processes. Fix: ipc_channel_unlink when the work is
  * done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,
@@ -81,6 +91,10 @@
  *   A frame of the log has a hash of its bytes besides. The writer has an open file description
  *   lock on the log; a new one cuts off what its predecessor had not finished. Readers look at the
  *   end for a whole record, and sleep on inotify.
+ *
+ *   A ring has a lane of records for each direction, "to" and "from" the listener. auto: begins on
+ *   the socket: offer, answer with a sealed segment and the bells' descriptors, choice. The socket
+ *   stays open beside the ring; with the bell it is what ipc_channel_fd gives.
  *
  *   Writing to a pipe raises no signal by RWF_NOSIGNAL (Linux 6.18); before that SIGPIPE is blocked
  *   in this thread for the time of the write, and taken away if the write has raised it.
@@ -1070,8 +1084,10 @@ CK_CC_INLINE static int ipc_channel_next_(struct ipc_channel *listener, struct i
         }
         if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO)
             return ipc_channel_errno_(ch, "accept at");
+        rc = fd >= 0 && ipc_left_(deadline) == 0
+                 ? -ETIMEDOUT /* however many more there are */
+                 : ipc_channel_wait_(listener->listener, POLLIN, deadline);
         ipc_channel_shut_(&fd);
-        rc = ipc_channel_wait_(listener->listener, POLLIN, deadline);
         if (rc != 0)
             return rc;
     }
@@ -2435,8 +2451,9 @@ CK_CC_INLINE static int ipc_channel_offer_(struct ipc_channel *ch)
     rc = rc == 0 ? ipc_shm_create(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch)) : rc;
     rc = rc == 0 ? ipc_channel_ring_attach_(ch, 1) : rc;
     ch->max = max;
-    if (rc == 0 && (ipc_notify_fd(&ch->ring->data) < 0 || ipc_notify_fd(&ch->ring->out_data) < 0))
-        rc = (ch->role & IPC_BOTH) == IPC_BOTH ? -EMFILE : 0;
+    if (rc == 0 && (((ch->role & IPC_RECV) != 0 && ipc_notify_fd(&ch->ring->data) < 0) ||
+                    ((ch->role & IPC_SEND) != 0 && ipc_notify_fd(&ch->ring->out_data) < 0)))
+        rc = -EMFILE;
     if (rc != 0)
         ipc_channel_ring_leave_(ch);
     return rc;
@@ -2547,8 +2564,8 @@ CK_CC_INLINE static int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t d
         ipc_channel_ring_leave_(ch);
         (void)ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
         /* A listener goes on with the next one, as if this one had not come. */
-    } while (ch->listener >= 0);
-    return rc == -EOWNERDEAD ? -EPIPE : rc;
+    } while (ch->listener >= 0 && ipc_left_(deadline) > 0);
+    return ch->listener >= 0 ? -ETIMEDOUT : rc == -EOWNERDEAD ? -EPIPE : rc;
 }
 
 CK_CC_INLINE static int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
@@ -2745,10 +2762,11 @@ CK_CC_INLINE static int ipc_channel_clear_(struct ipc_channel *ch,
     ch->peer.gid = (gid_t)-1;
     ch->pid = getpid();
     if (kind == NULL)
-        return ipc_channel_refuse_(ch, -EINVAL,
-                                   "a URI begins with pipe:, fifo:, unix:, unix-seq:, "
-                                   "unix-dgram:, tcp:, udp:, mq:, sysv:, file: or "
-                                   "signal:");
+        return ipc_channel_refuse_(
+            ch, -EINVAL,
+            "a URI begins with auto:, ring:, sysvshm:, pipe:, fifo:, unix:, unix-seq:, "
+            "unix-dgram:, tcp:, udp:, mq:, sysv:, file: or "
+            "signal:");
     ch->kind = kind;
     if (how != NULL)
         ch->how = *how;
@@ -2815,7 +2833,7 @@ CK_CC_INLINE static int ipc_channel_can_(struct ipc_channel *ch)
  *   -EOPNOTSUPP  the mechanism cannot do what is asked for
  *   -EACCES      it belongs to another user, permits more than options.mode, who is at the other
  *                end may not be there, or the kernel denies it
- *   -EADDRINUSE  another one listens there; -EBUSY: file: has a writer
+ *   -EADDRINUSE  another one listens there; -EBUSY: file: has a writer, ring: a peer already
  *   -EPROTO      what is there is something else, or a queue of another geometry
  *   -EBADMSG     file: is damaged in the middle; the sentence says where
  *   -EMSGSIZE    options.max is more than it carries
