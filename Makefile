@@ -17,17 +17,20 @@ HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h ipc_channel.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
-BENCH = bench/ipc_bench.c bench/rings.c bench/blocks.c bench/call.c bench/many.c bench/kernel.c \
-    bench/limits.c bench/wake.c
-BENCH_H = bench/bench.h bench/many.h bench/blocks.h
+BENCH = bench/ipc_bench.c bench/rings.c bench/blocks.c bench/records.c bench/call.c bench/many.c \
+    bench/kernel.c bench/limits.c bench/wake.c
+BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h
 
 # The peers of the benchmark whose packages are there: make deps-peers installs them.
 has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \
     $(CXX) -E -x c++ - >/dev/null 2>&1 && echo $(2))
 DPDK := $(shell pkg-config --cflags libdpdk 2>/dev/null)
 PEERS := $(if $(DPDK),rte) $(call has,boost/lockfree/queue.hpp,boost) \
-    $(call has,concurrentqueue/concurrentqueue.h,moodycamel) $(call has,jack/ringbuffer.h,jack)
-PEER_LIBS = $(if $(DPDK),-lrte_ring) $(if $(filter jack,$(PEERS)),-ljack) $(if $(filter boost moodycamel,$(PEERS)),-lstdc++)
+    $(call has,concurrentqueue/concurrentqueue.h,moodycamel) $(call has,jack/ringbuffer.h,jack) \
+    $(call has,zmq.h,zmq) $(call has,nng/nng.h,nng)
+lib = $(if $(filter $(1),$(PEERS)),$(2))
+PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-lzmq) \
+    $(call lib,nng,-lnng) $(call lib,boost moodycamel,-lstdc++)
 
 EXAMPLES = ipc_cat greet sum rpc todo collect locks web
 
@@ -43,11 +46,9 @@ build/ipc_bench: $(BENCH) $(BENCH_H) $(PEERS:%=build/peer_%.o) $(HEADERS) | buil
 	$(CC) $(CFLAGS) $(WARN) -I. -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"' \
 	    $(BENCH) $(PEERS:%=build/peer_%.o) -o $@ -ljansson -lpthread -lrt $(PEER_LIBS)
 
-build/peer_rte.o: bench/peers/rte.c $(BENCH_H) $(HEADERS) | build
-	$(CC) $(CFLAGS) $(WARN) -I. $(DPDK:-I%=-isystem %) -c $< -o $@
-
-build/peer_jack.o: bench/peers/jack.c $(BENCH_H) $(HEADERS) | build
-	$(CC) $(CFLAGS) $(WARN) -I. -c $< -o $@
+build/peer_rte.o: EXTRA = $(DPDK:-I%=-isystem %)
+build/peer_%.o: bench/peers/%.c $(BENCH_H) $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) $(EXTRA) -I. -c $< -o $@
 
 build/peer_%.o: bench/peers/%.cc bench/peers/message.hpp $(BENCH_H) $(HEADERS) | build
 	$(CXX) -std=gnu++17 $(CFLAGS) $(WARN) -I. -c $< -o $@

@@ -1924,7 +1924,7 @@ CK_CC_INLINE static int ipc_channel_ring_of_(struct ipc_channel *ch, const char 
 
     if (rc == 0 && (rc = ipc_record_init(o->mem, size, capacity, senders)) == 0) {
         if (ch->kind->type != 0) /* auto: a descriptor for loops */
-            (void)ipc_notify_init(((struct ipc_record_shared *)o->mem)->data_bell, 64,
+            (void)ipc_notify_init(((struct ipc_spsc_shared *)o->mem)->data_bell, 64,
                                   IPC_NOTIFY_EVENTFD);
         rc = ipc_shm_publish(seg, o);
     }
@@ -1947,7 +1947,7 @@ CK_CC_INLINE static int ipc_channel_ring_ends_(struct ipc_channel *ch, int liste
         (rc = ipc_record_produce(&r->out, out->mem, out->size, me)) == 0) {
         (void)ipc_notify_attach(&r->out_data, r->out.ring->data_bell, 64, me);
         (void)ipc_notify_attach(&r->out_space, r->out.ring->space_bell, 64, me);
-        r->reader = ck_pr_load_64(&r->out.ring->consumer);
+        r->reader = ck_pr_load_64(&r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
@@ -1956,7 +1956,7 @@ CK_CC_INLINE static int ipc_channel_ring_ends_(struct ipc_channel *ch, int liste
         (void)ipc_notify_attach(&r->space, r->in.ring->space_bell, 64, me);
         ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
         r->alone = r->in.producers == 1;
-        r->writer = r->alone ? ck_pr_load_64(&r->in.lanes->producer) : 0;
+        r->writer = r->alone ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
     }
     return rc;
 }
@@ -2180,7 +2180,7 @@ CK_CC_INLINE static int ipc_channel_ring_send_(struct ipc_channel *ch, const voi
                                                size_t n, int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    uint64_t *held = &r->out.ring->consumer, reader = ck_pr_load_64(held);
+    uint64_t *held = &r->out.ring->end[1], reader = ck_pr_load_64(held);
     int rc;
 
     if (CK_CC_UNLIKELY(reader != r->reader && reader == 0)) { /* told once; then for the next */
@@ -2203,7 +2203,7 @@ CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void 
                                                    int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    uint64_t nobody = 0, *held = r->alone ? &r->in.lanes->producer : &nobody;
+    uint64_t nobody = 0, *held = r->alone ? &r->in.ring->end[0] : &nobody;
     int64_t rc;
     int published = 0;
 
@@ -2271,13 +2271,10 @@ CK_CC_INLINE static int ipc_channel_sem_sit_(struct ipc_channel *ch, int listene
 CK_CC_INLINE static int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
                                               int listener, unsigned role)
 {
-    struct ipc_record_shared *shared = (struct ipc_record_shared *)ring->mem;
+    struct ipc_spsc_shared *shared = (struct ipc_spsc_shared *)ring->mem;
     uint64_t capacity = ipc_channel_lane_(ch->max), there = ck_pr_load_64(&shared->is.capacity);
 
-    if (role == IPC_SEND)
-        ck_pr_store_64(&((struct ipc_record_lane_ *)(void *)(shared + 1))->producer, 0);
-    else
-        ck_pr_store_64(&shared->consumer, 0);
+    ck_pr_store_64(&shared->end[role == IPC_RECV], 0);
     /* What a killed one left goes on, if it is as large. */
     return listener && (there != capacity || ck_pr_load_64(&shared->is.magic) != IPC_RECORD_MAGIC)
                ? ipc_record_init(ring->mem, ring->size, capacity, 1)
@@ -2323,7 +2320,7 @@ CK_CC_INLINE static int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, 
     r->half = is.shm_segsz > IPC_CHANNEL_SYSV_HEAD_
                   ? (is.shm_segsz - IPC_CHANNEL_SYSV_HEAD_) / 2 & ~(size_t)63
                   : 0;
-    return r->half >= sizeof(struct ipc_record_shared) + sizeof(struct ipc_record_lane_)
+    return r->half >= sizeof(struct ipc_record_shared)
                ? 0
                : ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
 }
@@ -2632,9 +2629,8 @@ CK_CC_INLINE static int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *
     ipc_notify_arm(&r->data);
     gone = recv(ch->in, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
     rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
-    return rc == -ETIMEDOUT && gone
-               ? ck_pr_load_64(&r->in.lanes->producer) != 0 ? -EOWNERDEAD : -EPIPE
-               : rc;
+    return rc == -ETIMEDOUT && gone ? ck_pr_load_64(&r->in.ring->end[0]) != 0 ? -EOWNERDEAD : -EPIPE
+                                    : rc;
 }
 
 CK_CC_INLINE static int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,

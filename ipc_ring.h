@@ -4,10 +4,11 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * Between any threads or processes of one machine that see the same memory, at whatever addresses:
- * SPSC, one producer and one consumer; MPMC, MPSC, SPMC, many at one end or both; broadcasts, where
- * every reader sees every message; streams of elements without messages; and calls, a request and
- * its reply in one slot. A message costs one cache line transfer between the cores, no lock and no
- * system call. Needs Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * SPSC, one producer and one consumer; MPMC, MPSC, SPMC, many at one end or both; records, messages
+ * of any length; broadcasts of either, where every reader sees every message; streams of elements
+ * without messages; and calls, a request and its reply in one slot. A message costs one cache line
+ * transfer between the cores, no lock and no system call. Needs Concurrency Kit (libck-dev) and
+ * libc; C99 to C23, C++11 to C++23.
  *
  *     #include "ipc_ring.h"
  *
@@ -40,6 +41,11 @@
  *         jobs_release(&in);                            // killed before that: another gets it
  *     }
  *
+ *     IPC_RECORDS(logs)                                 // messages of any length
+ *     logs_init(mem, size, 65536, 4);                   // bytes for each of up to 4 producers
+ *     logs_push(&out, line, strlen(line));              // in a producer
+ *     n = logs_pop(&in, line, sizeof line);             // in the consumer
+ *
  *     IPC_STREAM(audio, float)                          // any count in, any count out
  *     audio_push_n(&out, samples, 441);                 // in the producer
  *     audio_pop_all(&in, block, 256);                   // in the consumer: all, or -EAGAIN
@@ -63,6 +69,7 @@
  *     case 0:          show(&item);                 break;
  *     case -EOVERFLOW: lost_so_far(news_missed(&in)); break; // and it goes on with the oldest left
  *     }
+ *     IPC_RECORD_BROADCAST(tape)                        // the same of records
  *
  * Contract
  *   - Every message that push or commit accepted is popped once, whole and in order: with many
@@ -79,6 +86,9 @@
  *     lossless one the slowest reader that is not proven dead holds up the writer, once it is a
  *     whole capacity behind; it may leave at any time. In a lossy one readers hold up nobody; what
  *     one missed is counted exactly, and what was overwritten while it was read is not handed out.
+ *   - Each producer of records has memory of its own, so what it does, or leaves undone when it is
+ *     stopped or killed, costs the others nothing; there is no order between producers. Whoever
+ *     takes the place of one that was killed goes on behind its last record.
  *   - With many, who is stopped in the middle costs the others its slot until it goes on; then its
  *     call gets through all the same. Whoever finds the slot of someone dead in the way frees it.
  *   - A call's request is given to one server, and that server's reply to that call or nobody: a
@@ -102,38 +112,49 @@
  *     drop or widen: that is policy, and yours. Or IPC_BROADCAST_LOSSY, also for one reader.
  *   - Of a lossy broadcast what peek gives may change while it is read. Fix: believe nothing of it
  *     until release says 0, or pop. A reader that is slower than the writer misses messages for
- *     ever; after losses in a row it begins anew further ahead, half a capacity at most.
+ *     ever; until it has caught up it begins anew further ahead each time, by half a capacity at
+ *     most.
+ *   - Records of several producers take the capacity for each of them, used or not, and are in no
+ *     order but each producer's. Fix: IPC_MPSC, if they have one size and their order matters.
  *   - A lossless broadcast has 64 seats for readers, and without struct ipc_peer a killed one keeps
  *     its seat, and the writer waiting.
  *   - On a mapped file that someone truncates, access is SIGBUS. Fix: sealed memory (ipc_shm.h).
  *
  * How it works
- *   Each slot is payload followed by a sequence number in the same cache line (the last one, if it
- *   has several): position + 1 once the message of that position is in it. The consumer polls the
- *   slot itself, so a message crosses in one line transfer. Its own position it publishes lazily;
- *   the producer reads that only when its private copy says that the ring is full.
+ *   Each slot is payload followed by a sequence number in the same cache line (the last one, if
+ *   it has several): position + 1 once the message of that position is in it. The consumer polls
+ *   the slot itself, so a message crosses in one line transfer. Its own position it publishes
+ *   lazily; the producer reads that only when its private copy says that the ring is full.
  *
  *       slot of position p:  [ p+1-capacity or 0 ] --producer: payload, fence, p+1--> [ p+1 ]
  *                               ^                                                        |
  *                               '---- consumer: copies out, later publishes head > p ----'
  *
- *   Two costs remain, both of a line that is touched while the other core works on it. The producer
- *   asks for lines ahead of time with write intent. The consumer looks far ahead first: where that
- *   slot is full the whole run before it is full too (B-Queue: J. Wang, K. Zhang, X. Tang, B. Hua,
- *   "B-Queue: Efficient and Practical Queuing for Fast Core-to-Core Communication", 2013), and a
- *   consumer that has caught up with a streaming producer holds back a little, as long as each look
- *   then finds several messages, so that it does not fight over the line that is being written. It
- *   does not hold back where its last look found the ring empty: a lone message is not delayed.
+ *   Two costs remain, both of a line that is touched while the other core works on it. The
+ *   producer asks for lines ahead of time with write intent. The consumer looks far ahead first:
+ *   where that slot is full the whole run before it is full too (B-Queue: J. Wang, K. Zhang, X.
+ *   Tang, B. Hua, "B-Queue: Efficient and Practical Queuing for Fast Core-to-Core Communication",
+ *   2013), and a consumer that has caught up with a streaming producer holds back a little, as
+ *   long as each look then finds several messages, so that it does not fight over the line that
+ *   is being written. It does not hold back where its last look found the ring empty: a lone
+ *   message is not delayed.
  *
- *   A lossless broadcast is that with a place for each reader's position; the writer looks at them
- *   all once a lap. In a lossy one the writer marks the sequence before it overwrites a slot; a
- *   reader looks at it again after its copy (a seqlock for each slot).
+ *   A record has a word before it, which the consumer polls: its length, and that it is there.
+ *   The word behind it is zeroed first, so that the next one is not there before it is. What does
+ *   not fit before the end of the memory goes to its beginning, and a word says so:
+ *
+ *       [ 5 | hello... ][ 2 | hi...... ][ 0 ]                         0: not there yet
+ *
+ *   A lossless broadcast is that with a place for each reader's position; the writer looks at
+ *   them all once a lap. In a lossy one the writer marks the sequence before it overwrites a
+ *   slot; a reader looks at it again after its copy (a seqlock for each slot). Of records it
+ *   says, many at a time, from where on they are still whole.
  *
  *   With many at an end the last word of a slot says all about it: lap (position / capacity),
- * state, and the name of whoever works on it. What two may want to change is changed by
- * compare-and-swap: a claim and its claimant's name become visible in one step, and nobody can
- * commit into a lap that is not his. Head and tail are hints; each handle keeps a place of its own
- * and walks on from there.
+ *   state, and the name of whoever works on it. What two may want to change is changed by
+ *   compare-and-swap: a claim and its claimant's name become visible in one step, and nobody can
+ *   commit into a lap that is not his. Head and tail are hints; each handle keeps a place of its
+ *   own and walks on from there.
  *
  *       (L,FREE) --claim--> (L,WRITING,k) --commit--> (L,FULL) --peek--> (L,READING,c)
  *         |                      |                       |                  |      |
@@ -143,14 +164,16 @@
  *         '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
  *                       k comes back, or is dead                c comes back, or is dead
  *
- *   Who is slow is passed over after some looks, if there is something behind him: his slot is left
- *   out of that lap, and each later lap that comes by stamps its number on it before going on, so
- *   that whoever frees it knows for which lap. Pop copies first and takes by compare-and-swap then:
- *   what it copied counts only if that succeeds. push_n and pop_n work on up to 16 slots by the
- * word of the first. A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
+ *   Who is slow is passed over after some looks, if there is something behind him: his slot is
+ *   left out of that lap, and each later lap that comes by stamps its number on it before going
+ *   on, so that whoever frees it knows for which lap. Pop copies first and takes by
+ *   compare-and-swap then: what it copied counts only if that succeeds. push_n and pop_n work on
+ *   up to 16 slots by the word of the first. A slot's turn by its own sequence: D. Vyukov,
+ *   "Bounded MPMC queue", 2010.
  *
- *   With calls each caller has a slot, and servers look at all that have had one. Whose the message
- * is to touch is in the slot's last word, with the call's number n and the server's name k:
+ *   With calls each caller has a slot, and servers look at all that have had one. Whose the
+ *   message is to touch is in the slot's last word, with the call's number n and the server's
+ *   name k:
  *
  *       (n,IDLE) --caller: n+1--> (n,ASKED) --k: CAS--> (n,TAKEN,k) --k--> (n,ANSWERED)
  *          ^ ^                        |                   |      |            |
@@ -161,8 +184,8 @@
  *          '------- k, or k is dead ---------------- (n,GIVEN,k)
  *
  *   A dead server's TAKEN becomes IDLE, by its caller. One who gave up a call that a server has
- * moves to another slot; the one he left is for the next who finds it neither TAKEN nor GIVEN. So
- * nobody but k touches what k has, and his last store can be a plain one.
+ *   moves to another slot; the one he left is for the next who finds it neither TAKEN nor GIVEN.
+ *   So nobody but k touches what k has, and his last store can be a plain one.
  */
 #ifndef IPC_RING_H
 #define IPC_RING_H 1
@@ -234,9 +257,9 @@ struct ipc_ring_shared_ {
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_spsc_shared {
     struct ipc_ring_shared_ is;
-    /* Who holds each end: an ipc_peer id, 0 for nobody. Compare-and-swap by who attaches. */
-    uint64_t producer;
-    uint64_t consumer;
+    /* Who holds the producer's and the consumer's: an ipc_peer id, 0 for nobody. Compare-and-swap
+     * by who attaches. */
+    uint64_t end[2];
     unsigned char pad1[48];
     /* Every position below has been consumed. Written by the consumer alone. */
     uint64_t head;
@@ -249,7 +272,7 @@ struct ipc_spsc_shared {
 };
 
 #define IPC_RING_ASSERT_(name, condition) typedef char ipc_ring_assert_##name[(condition) ? 1 : -1];
-IPC_RING_ASSERT_(owners, offsetof(struct ipc_spsc_shared, producer) == 64)
+IPC_RING_ASSERT_(owners, offsetof(struct ipc_spsc_shared, end) == 64)
 IPC_RING_ASSERT_(head, offsetof(struct ipc_spsc_shared, head) == 128)
 IPC_RING_ASSERT_(bells, offsetof(struct ipc_spsc_shared, data_bell) == 256)
 IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
@@ -534,7 +557,7 @@ CK_CC_INLINE static int ipc_spsc_produce(struct ipc_spsc_producer *p, void *mem,
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
-        rc = ipc_ring_take_end_(&r->producer, me, id);
+        rc = ipc_ring_take_end_(&r->end[0], me, id);
     if (rc != 0)
         return ipc_spsc_producer_end_(p, rc);
     p->slots = (unsigned char *)mem + sizeof *r;
@@ -573,7 +596,7 @@ CK_CC_INLINE static int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem,
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
-        rc = ipc_ring_take_end_(&r->consumer, me, id);
+        rc = ipc_ring_take_end_(&r->end[1], me, id);
     if (rc != 0)
         return ipc_spsc_consumer_end_(c, rc);
     c->slots = (unsigned char *)mem + sizeof *r;
@@ -614,19 +637,19 @@ CK_CC_INLINE static void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n
 /* The id of whoever holds the other end, for struct ipc_peer's alive; 0 for nobody. Wait-free. */
 CK_CC_INLINE static uint64_t ipc_spsc_producer_peer(const struct ipc_spsc_producer *p)
 {
-    return p->ring != NULL ? ck_pr_load_64(&p->ring->consumer) : 0;
+    return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
 }
 
 CK_CC_INLINE static uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
 {
-    return c->ring != NULL ? ck_pr_load_64(&c->ring->producer) : 0;
+    return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
 /* Gives the end back; the ring and its messages stay for the next. Wait-free. */
 CK_CC_INLINE static void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
     if (p->ring != NULL)
-        ipc_ring_leave_end_(&p->ring->producer, p->id);
+        ipc_ring_leave_end_(&p->ring->end[0], p->id);
     (void)ipc_spsc_producer_end_(p, -EINVAL);
 }
 
@@ -635,7 +658,7 @@ CK_CC_INLINE static void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
     if (c->head != c->published)
         ipc_spsc_publish_(c);
     if (c->ring != NULL)
-        ipc_ring_leave_end_(&c->ring->consumer, c->id);
+        ipc_ring_leave_end_(&c->ring->end[1], c->id);
     (void)ipc_spsc_consumer_end_(c, -EINVAL);
 }
 
@@ -717,11 +740,15 @@ CK_CC_FORCE_INLINE static unsigned char *ipc_spsc_next_(const struct ipc_spsc_pr
     return slot;
 }
 
-CK_CC_FORCE_INLINE static unsigned char *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t stride)
+/* Is there room for a message? 0, or the errors of ipc_spsc_push. */
+CK_CC_FORCE_INLINE static int ipc_spsc_room_(struct ipc_spsc_producer *p)
 {
-    if (CK_CC_UNLIKELY(p->tail == p->limit) && ipc_spsc_full_(p) != 0)
-        return NULL;
-    return ipc_spsc_next_(p, p->tail, stride);
+    return CK_CC_UNLIKELY(p->tail == p->limit) ? ipc_spsc_full_(p) : 0;
+}
+
+CK_CC_FORCE_INLINE static void *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t bytes)
+{
+    return ipc_spsc_room_(p) == 0 ? ipc_spsc_next_(p, p->tail, ipc_ring_stride_(bytes)) : NULL;
 }
 
 CK_CC_FORCE_INLINE static void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
@@ -734,8 +761,10 @@ CK_CC_FORCE_INLINE static void ipc_spsc_send_(struct ipc_spsc_producer *p, unsig
     p->tail = tail + 1;
 }
 
-CK_CC_FORCE_INLINE static int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t stride)
+CK_CC_FORCE_INLINE static int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t bytes)
 {
+    size_t stride = ipc_ring_stride_(bytes);
+
     if (CK_CC_UNLIKELY(p->tail == p->limit))
         return -EINVAL;
     ipc_spsc_send_(p, ipc_ring_slot_(p->slots, p->mask, p->tail, stride), p->tail, stride);
@@ -748,13 +777,10 @@ CK_CC_FORCE_INLINE static int ipc_spsc_push_(struct ipc_spsc_producer *p, const 
     size_t stride = ipc_ring_stride_(bytes);
     uint64_t tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
     unsigned char *slot;
+    int rc = ipc_spsc_room_(p);
 
-    if (CK_CC_UNLIKELY(tail == p->limit)) {
-        int rc = ipc_spsc_full_(p);
-
-        if (rc != 0)
-            return rc;
-    }
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
     slot = ipc_spsc_next_(p, tail, stride);
     ipc_ring_put_(slot, (const unsigned char *)message, bytes);
     ipc_spsc_send_(p, slot, tail, stride);
@@ -762,7 +788,7 @@ CK_CC_FORCE_INLINE static int ipc_spsc_push_(struct ipc_spsc_producer *p, const 
 }
 
 CK_CC_FORCE_INLINE static int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p,
-                                                   const void *messages, size_t bytes, size_t n)
+                                                   const void *messages, size_t n, size_t bytes)
 {
     const unsigned char *m = (const unsigned char *)messages;
     size_t i;
@@ -793,7 +819,7 @@ CK_CC_INLINE static int ipc_spsc_push(struct ipc_spsc_producer *p, const void *m
 CK_CC_INLINE static int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages,
                                             size_t bytes, size_t n)
 {
-    return bytes == p->bytes ? ipc_spsc_push_n_(p, messages, bytes, n) : -EMSGSIZE;
+    return bytes == p->bytes ? ipc_spsc_push_n_(p, messages, n, bytes) : -EMSGSIZE;
 }
 
 /*
@@ -804,13 +830,13 @@ CK_CC_INLINE static int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const v
  */
 CK_CC_INLINE static void *ipc_spsc_claim(struct ipc_spsc_producer *p)
 {
-    return ipc_spsc_claim_(p, ipc_ring_stride_((size_t)p->bytes));
+    return ipc_spsc_claim_(p, (size_t)p->bytes);
 }
 
 /* Sends the claimed slot. 0, or -EINVAL when no slot can have been claimed: the ring was full. */
 CK_CC_INLINE static int ipc_spsc_commit(struct ipc_spsc_producer *p)
 {
-    return ipc_spsc_commit_(p, ipc_ring_stride_((size_t)p->bytes));
+    return ipc_spsc_commit_(p, (size_t)p->bytes);
 }
 
 /* Gives a claimed slot back unsent. There is nothing to do for one producer; other rings differ. */
@@ -906,8 +932,14 @@ CK_CC_INLINE static int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t strid
     return 0;
 }
 
+/* Is there a message? 0, or the errors of ipc_spsc_pop. */
+CK_CC_FORCE_INLINE static int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
+{
+    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_(c, ipc_ring_stride_(bytes)) : 0;
+}
+
 /* Returns 1 when that was published. */
-CK_CC_FORCE_INLINE static int ipc_spsc_release_(struct ipc_spsc_consumer *c)
+CK_CC_FORCE_INLINE static int ipc_spsc_advance_(struct ipc_spsc_consumer *c)
 {
     c->head++;
     if (c->head - c->published <= c->replay)
@@ -919,16 +951,12 @@ CK_CC_FORCE_INLINE static int ipc_spsc_release_(struct ipc_spsc_consumer *c)
 CK_CC_FORCE_INLINE static int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message,
                                              size_t bytes, int *published)
 {
-    size_t stride = ipc_ring_stride_(bytes);
+    int rc = ipc_spsc_data_(c, bytes);
 
-    if (CK_CC_UNLIKELY(c->head == c->ready)) {
-        int rc = ipc_spsc_look_(c, stride);
-
-        if (rc != 0)
-            return rc;
-    }
-    memcpy(message, ipc_ring_slot_(c->slots, c->mask, c->head, stride), bytes);
-    *published = ipc_spsc_release_(c);
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    memcpy(message, ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes)), bytes);
+    *published = ipc_spsc_advance_(c);
     return 0;
 }
 
@@ -941,7 +969,7 @@ CK_CC_FORCE_INLINE static int ipc_spsc_pop_(struct ipc_spsc_consumer *c, void *m
 }
 
 CK_CC_FORCE_INLINE static int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *messages,
-                                                  size_t bytes, size_t n)
+                                                  size_t n, size_t bytes)
 {
     unsigned char *m = (unsigned char *)messages;
     size_t i;
@@ -972,14 +1000,23 @@ CK_CC_INLINE static int ipc_spsc_pop(struct ipc_spsc_consumer *c, void *message,
 CK_CC_INLINE static int64_t ipc_spsc_pop_n(struct ipc_spsc_consumer *c, void *messages,
                                            size_t bytes, size_t n)
 {
-    return bytes == c->bytes ? ipc_spsc_pop_n_(c, messages, bytes, n) : -EMSGSIZE;
+    return bytes == c->bytes ? ipc_spsc_pop_n_(c, messages, n, bytes) : -EMSGSIZE;
 }
 
-CK_CC_FORCE_INLINE static const void *ipc_spsc_peek_(struct ipc_spsc_consumer *c, size_t stride)
+CK_CC_FORCE_INLINE static const void *ipc_spsc_peek_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    if (CK_CC_UNLIKELY(c->head == c->ready) && ipc_spsc_look_(c, stride) != 0)
-        return NULL;
-    return ipc_ring_slot_(c->slots, c->mask, c->head, stride);
+    return ipc_spsc_data_(c, bytes) == 0
+               ? ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes))
+               : NULL;
+}
+
+CK_CC_FORCE_INLINE static int ipc_spsc_release_(struct ipc_spsc_consumer *c, size_t bytes)
+{
+    (void)bytes; /* other rings need it */
+    if (c->head == c->ready)
+        return -EINVAL;
+    (void)ipc_spsc_advance_(c);
+    return 0;
 }
 
 /*
@@ -990,16 +1027,13 @@ CK_CC_FORCE_INLINE static const void *ipc_spsc_peek_(struct ipc_spsc_consumer *c
  */
 CK_CC_INLINE static const void *ipc_spsc_peek(struct ipc_spsc_consumer *c)
 {
-    return ipc_spsc_peek_(c, ipc_ring_stride_((size_t)c->bytes));
+    return ipc_spsc_peek_(c, (size_t)c->bytes);
 }
 
 /* Done with the peeked message. 0, or -EINVAL when nothing can have been peeked. */
 CK_CC_INLINE static int ipc_spsc_release(struct ipc_spsc_consumer *c)
 {
-    if (c->head == c->ready)
-        return -EINVAL;
-    (void)ipc_spsc_release_(c);
-    return 0;
+    return ipc_spsc_release_(c, (size_t)c->bytes);
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt. */
@@ -1098,6 +1132,7 @@ struct ipc_stream {
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
+    void (*unmap)(void *data, size_t bytes); /* where it is mapped twice */
 };
 
 struct ipc_stream_producer {
@@ -1120,11 +1155,13 @@ CK_CC_INLINE static int ipc_stream_end_(struct ipc_stream *s, int rc)
     return s->error = rc;
 }
 
-/* From now on `data` is where the elements are, twice in a row. */
-CK_CC_INLINE static void ipc_stream_twice_(struct ipc_stream *s, void *data)
+/* From now on `data` is where the elements are, twice in a row, until detach unmaps it. */
+CK_CC_INLINE static void ipc_stream_twice_(struct ipc_stream *s, void *data,
+                                           void (*unmap)(void *, size_t))
 {
     s->data = (unsigned char *)data;
     s->twice = 1;
+    s->unmap = unmap;
 }
 
 /* Attaches to one end: 0 the producer's, 1 the consumer's. */
@@ -1158,6 +1195,8 @@ CK_CC_INLINE static int ipc_stream_attach_(struct ipc_stream *s, void *mem, size
 
 CK_CC_INLINE static void ipc_stream_detach_(struct ipc_stream *s)
 {
+    if (s->twice)
+        s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
     if (s->ring != NULL)
         ipc_ring_leave_end_(s->holder, s->id);
     (void)ipc_stream_end_(s, -EINVAL);
@@ -1480,9 +1519,9 @@ CK_CC_INLINE static uint64_t ipc_stream_consumer_was_size(struct ipc_stream_cons
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_HOLD_ 127u /* as IPC_RING_HOLD_ */
 
-/* Of each producer. */
+/* Of each producer, where there may be several. */
 struct ipc_record_lane_ {
-    uint64_t producer; /* who holds it, as in struct ipc_spsc_shared */
+    uint64_t producer; /* who holds it, as ring->s.end */
     unsigned char pad1[120];
     /* Every byte below this position has been read. Written by the consumer alone. */
     uint64_t head;
@@ -1491,17 +1530,13 @@ struct ipc_record_lane_ {
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_record_shared {
-    struct ipc_ring_shared_ is; /* bytes: 1; capacity: of a lane; how: lanes */
-    uint64_t consumer;
-    unsigned char pad1[56];
-    unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
-    unsigned char space_bell[64];
-    /* the lanes, and then capacity bytes for each */
+    /* bytes: 1; capacity: bytes for each producer; how: producers. As of a ring with one producer
+     * if that is 1; otherwise end[0] and head are 0. */
+    struct ipc_spsc_shared s;
+    /* if there are several producers a lane for each, and then capacity bytes for each */
 };
 
 IPC_RING_ASSERT_(record_lane, sizeof(struct ipc_record_lane_) == 256)
-IPC_RING_ASSERT_(record_bells, offsetof(struct ipc_record_shared, data_bell) == 128)
-IPC_RING_ASSERT_(record_size, sizeof(struct ipc_record_shared) == 256)
 
 /* The word before each record: what it is, and above that its length. 0: there is none yet. */
 #define IPC_RECORD_IS_ UINT64_C(1)   /* a record, which begins behind the word */
@@ -1515,9 +1550,16 @@ CK_CC_INLINE static struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
     kind.name = "not a ring of records; magic";
     kind.magic = IPC_RECORD_MAGIC;
     kind.abi = IPC_RECORD_ABI;
-    kind.header = sizeof(struct ipc_record_shared) + producers * sizeof(struct ipc_record_lane_);
+    kind.header = sizeof(struct ipc_record_shared) +
+                  (producers > 1 ? producers : 0) * sizeof(struct ipc_record_lane_);
     kind.stride = producers;
     return kind;
+}
+
+/* Can a ring be made for so many producers? */
+CK_CC_INLINE static int ipc_record_known_(unsigned producers)
+{
+    return producers - 1 < IPC_RECORD_PRODUCERS;
 }
 
 /* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 where
@@ -1527,9 +1569,8 @@ CK_CC_INLINE static size_t ipc_record_footprint(uint64_t capacity, unsigned prod
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
 
-    return capacity >= 64 && producers - 1 < IPC_RECORD_PRODUCERS
-               ? ipc_ring_footprint_(&kind, 1, capacity)
-               : 0;
+    return capacity >= 64 && ipc_record_known_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
+                                                          : 0;
 }
 
 /*
@@ -1561,10 +1602,12 @@ struct ipc_record_producer {
     uint64_t most;    /* the longest record */
     uint64_t at;      /* where the record goes that was claimed */
     uint64_t claimed; /* its length + 1; 0: nothing is claimed */
-    struct ipc_record_lane_ *lane;
-    struct ipc_record_shared *ring;
+    uint64_t *head;   /* how far our records were read */
+    uint64_t *holder; /* of our lane */
+    struct ipc_spsc_shared *ring;
     uint64_t id;
-    int error; /* sticks */
+    unsigned how; /* producers */
+    int error;    /* sticks */
 };
 
 struct ipc_record_consumer {
@@ -1577,10 +1620,11 @@ struct ipc_record_consumer {
     uint64_t peeked;    /* how far it ends behind head; 0: it was not found yet */
     uint64_t since;     /* where head was when this lane was last found empty */
     uint64_t *to;       /* where it is published: the lane's head; of broadcasts, NULL: nowhere */
-    struct ipc_record_lane_ *lane, *lanes;
+    unsigned lane;      /* that we are reading */
     unsigned producers;
     unsigned hold; /* ck_pr_stall()s before an empty lane is looked at again */
-    struct ipc_record_shared *ring;
+    int untold;    /* published, and nobody was woken for it */
+    struct ipc_spsc_shared *ring;
     uint64_t id;
     int error;                            /* sticks */
     uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
@@ -1653,6 +1697,10 @@ CK_CC_INLINE static int ipc_record_step_(unsigned char *data, uint64_t mask, uin
 
     if (word == 0)
         return 0;
+    /* Without it what follows could be older than this word, for a reader that joins, and so could
+     * the mark that says that it is none. Partners: the store fence in ipc_record_send_, the second
+     * one in ipc_record_cast_forget_. */
+    ck_pr_fence_load();
     span = ipc_record_span_(data, mask, *position, &word, &at);
     if (span == 0 || span > left)
         return -EBADMSG;
@@ -1669,7 +1717,7 @@ CK_CC_INLINE static int ipc_record_check_(void *mem, size_t size, struct ipc_pee
 
     if (rc != 0)
         return rc;
-    *producers = ck_pr_load_32(&((const struct ipc_record_shared *)mem)->is.how);
+    *producers = ck_pr_load_32(&((const struct ipc_record_shared *)mem)->s.is.how);
     footprint = ipc_record_footprint(*capacity, *producers);
     if (footprint == 0 || footprint > size)
         return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; producers and bytes",
@@ -1692,16 +1740,40 @@ CK_CC_INLINE static int ipc_record_walk_(unsigned char *data, uint64_t mask, uin
     return rc;
 }
 
+/* Who holds a lane, and how far it was read. */
+CK_CC_INLINE static uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
+                                                 unsigned lane)
+{
+    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
+
+    return producers == 1 ? &r->s.end[0] : &lanes[lane].producer;
+}
+
+CK_CC_INLINE static uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
+                                               unsigned lane)
+{
+    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
+
+    return producers == 1 ? &r->s.head : &lanes[lane].head;
+}
+
+/* Its bytes. */
+CK_CC_INLINE static unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
+                                                    unsigned lane, uint64_t mask)
+{
+    return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
+}
+
 /* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
-CK_CC_INLINE static unsigned ipc_record_sit_(struct ipc_record_lane_ *lanes, unsigned producers,
+CK_CC_INLINE static unsigned ipc_record_sit_(struct ipc_record_shared *r, unsigned producers,
                                              struct ipc_peer *me, uint64_t id)
 {
     unsigned i, dead;
 
     for (dead = 0; dead < 2; dead++)
         for (i = 0; i < producers; i++)
-            if ((dead || ck_pr_load_64(&lanes[i].producer) == 0) &&
-                ipc_ring_take_end_(&lanes[i].producer, me, id) == 0)
+            if ((dead || ck_pr_load_64(ipc_record_holder_(r, producers, i)) == 0) &&
+                ipc_ring_take_end_(ipc_record_holder_(r, producers, i), me, id) == 0)
                 return i;
     return i;
 }
@@ -1721,7 +1793,6 @@ CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *
                                            struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
     uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
@@ -1729,34 +1800,38 @@ CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *
     (void)ipc_record_producer_end_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_record_sit_(lanes, producers, me, id);
+    lane = ipc_record_sit_(r, producers, me, id);
     if (lane == producers)
         return p->error = -EBUSY; /* why is said */
-    p->data = (unsigned char *)(lanes + producers) + lane * (size_t)capacity;
     p->mask = capacity - 1;
+    p->data = ipc_record_data_(r, producers, lane, p->mask);
     p->most = capacity / 2 - 8;
-    p->lane = &lanes[lane];
-    p->ring = r;
+    p->head = ipc_record_head_(r, producers, lane);
+    p->holder = ipc_record_holder_(r, producers, lane);
+    p->ring = &r->s;
     p->id = id;
-    p->tail = ck_pr_load_64(&p->lane->head);
+    p->how = producers;
+    p->tail = ck_pr_load_64(p->head);
     /* Without it records could be written that head does not free yet. Partner:
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
     p->limit = p->tail + capacity;
     if (ipc_record_walk_(p->data, p->mask, &p->tail, &count) == 0)
         return 0;
-    ipc_ring_leave_end_(&p->lane->producer, id);
+    ipc_ring_leave_end_(p->holder, id);
     return ipc_record_producer_end_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
 }
 
 /* Goes to a lane, from another, where all that was read is published. */
-CK_CC_FORCE_INLINE static void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
+CK_CC_INLINE static void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
 {
-    c->heads[c->lane - c->lanes] = c->head;
-    c->lane = c->lanes + lane;
-    c->to = &c->lane->head;
-    c->data = (unsigned char *)(c->lanes + c->producers) + lane * (size_t)(c->mask + 1);
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+
+    c->heads[c->lane] = c->head;
+    c->lane = lane;
+    c->to = ipc_record_head_(r, c->producers, lane);
+    c->data = ipc_record_data_(r, c->producers, lane, c->mask);
     c->head = c->published = c->since = c->heads[lane];
 }
 
@@ -1775,15 +1850,14 @@ CK_CC_INLINE static int ipc_record_consume(struct ipc_record_consumer *c, void *
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
     if (rc == 0)
-        rc = ipc_ring_take_end_(&r->consumer, me, id);
+        rc = ipc_ring_take_end_(&r->s.end[1], me, id);
     (void)ipc_record_consumer_end_(c, rc);
     if (rc != 0)
         return rc;
-    c->lane = c->lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
     for (i = 0; i < producers; i++) {
-        c->heads[i] = ck_pr_load_64(&c->lanes[i].head);
+        c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
         if (c->heads[i] % 8 != 0) {
-            ipc_ring_leave_end_(&r->consumer, id);
+            ipc_ring_leave_end_(&r->s.end[1], id);
             return ipc_record_consumer_end_(
                 c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position",
                                     c->heads[i], i));
@@ -1792,7 +1866,7 @@ CK_CC_INLINE static int ipc_record_consume(struct ipc_record_consumer *c, void *
     c->mask = capacity - 1;
     c->replay = capacity / 8;
     c->producers = producers;
-    c->ring = r;
+    c->ring = &r->s;
     c->id = id;
     c->head = c->heads[0];
     ipc_record_go_(c, 0);
@@ -1807,6 +1881,7 @@ CK_CC_INLINE static void ipc_record_publish_(struct ipc_record_consumer *c)
     ck_pr_fence_release();
     ck_pr_store_64(c->to, c->head);
     c->published = c->head;
+    c->untold = 1;
 }
 
 /*
@@ -1826,19 +1901,19 @@ CK_CC_INLINE static void ipc_record_replay(struct ipc_record_consumer *c, uint64
  * consumer of many producers. Wait-free. */
 CK_CC_INLINE static uint64_t ipc_record_producer_peer(const struct ipc_record_producer *p)
 {
-    return p->ring != NULL ? ck_pr_load_64(&p->ring->consumer) : 0;
+    return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
 }
 
 CK_CC_INLINE static uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c)
 {
-    return c->producers == 1 ? ck_pr_load_64(&c->lanes[0].producer) : 0;
+    return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
 /* Gives the end back; the ring and its records stay: the consumer still gets them. Wait-free. */
 CK_CC_INLINE static void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL)
-        ipc_ring_leave_end_(&p->lane->producer, p->id);
+        ipc_ring_leave_end_(p->holder, p->id);
     (void)ipc_record_producer_end_(p, -EINVAL);
 }
 
@@ -1847,7 +1922,7 @@ CK_CC_INLINE static void ipc_record_consumer_detach(struct ipc_record_consumer *
     if (c->head != c->published)
         ipc_record_publish_(c);
     if (c->ring != NULL)
-        ipc_ring_leave_end_(&c->ring->consumer, c->id);
+        ipc_ring_leave_end_(&c->ring->end[1], c->id);
     (void)ipc_record_consumer_end_(c, -EINVAL);
 }
 
@@ -1861,7 +1936,7 @@ CK_CC_INLINE static int ipc_record_full_(struct ipc_record_producer *p, uint64_t
 
     if (p->error != 0)
         return p->error;
-    head = ck_pr_load_64(&p->lane->head);
+    head = ck_pr_load_64(p->head);
     /* Without it bytes could be written before the consumer is seen to be done with them. Partner:
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
@@ -2012,7 +2087,7 @@ CK_CC_INLINE static int ipc_record_producer_error(const struct ipc_record_produc
  * counts until its consumer has published it. Wait-free. */
 CK_CC_INLINE static uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 {
-    uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(&p->lane->head) : 0;
+    uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(p->head) : 0;
 
     return size < p->mask ? size : p->mask;
 }
@@ -2022,13 +2097,13 @@ CK_CC_INLINE static uint64_t ipc_record_was_size(const struct ipc_record_produce
 /* The word at the head of the next other lane that has something, to which it goes; or 0. */
 CK_CC_INLINE static uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
 {
-    unsigned char *data = (unsigned char *)(c->lanes + c->producers);
-    unsigned here = (unsigned)(c->lane - c->lanes), i;
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    unsigned i;
 
     for (i = 1; i < c->producers; i++) {
-        unsigned lane = here + i < c->producers ? here + i : here + i - c->producers;
-        uint64_t word = ck_pr_load_64(
-            ipc_record_word_(data + lane * (size_t)(c->mask + 1), c->mask, c->heads[lane]));
+        unsigned lane = c->lane + i < c->producers ? c->lane + i : c->lane + i - c->producers;
+        uint64_t word = ck_pr_load_64(ipc_record_word_(
+            ipc_record_data_(r, c->producers, lane, c->mask), c->mask, c->heads[lane]));
 
         if (word != 0) {
             ipc_record_go_(c, lane);
@@ -2222,7 +2297,7 @@ struct ipc_cast_seat_ {
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_cast_shared {
-    /* As of a ring with one end: `producer` is the writer, `consumer` is 0, and `head` is how far
+    /* As of a ring with one end: end[0] is the writer's, end[1] is 0, and `head` is how far
      * the writer is, stored by it alone: lossy after each message, lossless before it looks how far
      * its readers are, so that at most a lap is behind it. */
     struct ipc_spsc_shared s;
@@ -2262,6 +2337,11 @@ CK_CC_INLINE static size_t ipc_cast_footprint(size_t bytes, uint64_t capacity)
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
+CK_CC_INLINE static int ipc_cast_known_(unsigned how)
+{
+    return how <= IPC_BROADCAST_LOSSY;
+}
+
 /*
  * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY.
  *
@@ -2273,7 +2353,7 @@ CK_CC_INLINE static int ipc_cast_init(void *mem, size_t size, size_t bytes, uint
 {
     struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
 
-    if (how > IPC_BROADCAST_LOSSY)
+    if (!ipc_cast_known_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
@@ -2330,7 +2410,7 @@ CK_CC_INLINE static int ipc_cast_check_(void *mem, size_t size, size_t bytes, st
     if (rc != 0)
         return rc;
     *how = ck_pr_load_32(&((const struct ipc_cast_shared *)mem)->s.is.how);
-    if (*how > IPC_BROADCAST_LOSSY)
+    if (!ipc_cast_known_(*how))
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
@@ -2363,7 +2443,7 @@ CK_CC_INLINE static int ipc_cast_produce(struct ipc_cast_producer *h, void *mem,
     int rc = ipc_cast_check_(mem, size, bytes, me, &capacity, &how);
 
     if (rc == 0)
-        rc = ipc_ring_take_end_(&r->s.producer, me, id);
+        rc = ipc_ring_take_end_(&r->s.end[0], me, id);
     (void)ipc_cast_producer_end_(h, rc);
     if (rc != 0)
         return rc;
@@ -2466,7 +2546,7 @@ CK_CC_INLINE static int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem,
 CK_CC_INLINE static void ipc_cast_producer_detach(struct ipc_cast_producer *p)
 {
     if (p->ring != NULL)
-        ipc_ring_leave_end_(&p->ring->s.producer, p->s.id);
+        ipc_ring_leave_end_(&p->ring->s.end[0], p->s.id);
     (void)ipc_cast_producer_end_(p, -EINVAL);
 }
 
@@ -2634,7 +2714,7 @@ CK_CC_FORCE_INLINE static int ipc_cast_push_(struct ipc_cast_producer *h, const 
 }
 
 CK_CC_FORCE_INLINE static int64_t ipc_cast_push_n_(struct ipc_cast_producer *h,
-                                                   const void *messages, size_t bytes, size_t n)
+                                                   const void *messages, size_t n, size_t bytes)
 {
     const unsigned char *m = (const unsigned char *)messages;
     size_t i;
@@ -2645,15 +2725,16 @@ CK_CC_FORCE_INLINE static int64_t ipc_cast_push_n_(struct ipc_cast_producer *h,
     return i > 0 ? (int64_t)i : rc;
 }
 
-CK_CC_FORCE_INLINE static unsigned char *ipc_cast_claim_(struct ipc_cast_producer *h, size_t stride)
+CK_CC_FORCE_INLINE static void *ipc_cast_claim_(struct ipc_cast_producer *h, size_t bytes)
 {
-    return ipc_cast_room_(h) == 0
-               ? ipc_cast_begin_(h, h->s.tail, stride, h->how == IPC_BROADCAST_LOSSY)
-               : NULL;
+    return ipc_cast_room_(h) == 0 ? ipc_cast_begin_(h, h->s.tail, ipc_ring_stride_(bytes),
+                                                    h->how == IPC_BROADCAST_LOSSY)
+                                  : NULL;
 }
 
-CK_CC_FORCE_INLINE static int ipc_cast_commit_(struct ipc_cast_producer *h, size_t stride)
+CK_CC_FORCE_INLINE static int ipc_cast_commit_(struct ipc_cast_producer *h, size_t bytes)
 {
+    size_t stride = ipc_ring_stride_(bytes);
     unsigned char *slot;
 
     if (CK_CC_UNLIKELY(h->s.tail == h->s.limit))
@@ -2688,7 +2769,7 @@ CK_CC_INLINE static int ipc_cast_push(struct ipc_cast_producer *p, const void *m
 CK_CC_INLINE static int64_t ipc_cast_push_n(struct ipc_cast_producer *p, const void *messages,
                                             size_t bytes, size_t n)
 {
-    return bytes == p->s.bytes || p->s.error != 0 ? ipc_cast_push_n_(p, messages, bytes, n)
+    return bytes == p->s.bytes || p->s.error != 0 ? ipc_cast_push_n_(p, messages, n, bytes)
                                                   : -EMSGSIZE;
 }
 
@@ -2696,12 +2777,12 @@ CK_CC_INLINE static int64_t ipc_cast_push_n(struct ipc_cast_producer *p, const v
  * is cancelled, takes the oldest message from those who have not read it. */
 CK_CC_INLINE static void *ipc_cast_claim(struct ipc_cast_producer *p)
 {
-    return ipc_cast_claim_(p, ipc_ring_stride_((size_t)p->s.bytes));
+    return ipc_cast_claim_(p, (size_t)p->s.bytes);
 }
 
 CK_CC_INLINE static int ipc_cast_commit(struct ipc_cast_producer *p)
 {
-    return ipc_cast_commit_(p, ipc_ring_stride_((size_t)p->s.bytes));
+    return ipc_cast_commit_(p, (size_t)p->s.bytes);
 }
 
 CK_CC_INLINE static void ipc_cast_cancel(struct ipc_cast_producer *p)
@@ -2725,8 +2806,10 @@ CK_CC_INLINE static int ipc_cast_why_(struct ipc_cast_consumer *h, uint64_t sequ
     uint64_t end = sequence & ~IPC_CAST_BUSY_, laps = end - (c->head + 1), half, tail;
 
     c->ready = c->head;
-    if (sequence == 0 || laps == 0 || laps == ~c->mask)
+    if (sequence == 0 || laps == 0 || laps == ~c->mask) {
+        h->skip = 0; /* as fast as the writer */
         return -EAGAIN;
+    }
     if ((laps & c->mask) != 0 || laps >= IPC_CAST_BUSY_)
         return c->error = -EBADMSG;
     tail = ck_pr_load_64(&c->ring->head);
@@ -2744,8 +2827,9 @@ CK_CC_INLINE static int ipc_cast_why_(struct ipc_cast_consumer *h, uint64_t sequ
 }
 
 /* Is there a message to read? 0, or the errors of ipc_cast_pop. */
-CK_CC_FORCE_INLINE static int ipc_cast_look_(struct ipc_cast_consumer *h, size_t stride)
+CK_CC_FORCE_INLINE static int ipc_cast_data_(struct ipc_cast_consumer *h, size_t bytes)
 {
+    size_t stride = ipc_ring_stride_(bytes);
     struct ipc_spsc_consumer *c = &h->s;
     int rc;
 
@@ -2775,7 +2859,6 @@ CK_CC_FORCE_INLINE static int ipc_cast_past_(struct ipc_cast_consumer *h, unsign
     if (CK_CC_UNLIKELY(sequence != h->s.head + 1))
         return ipc_cast_why_(h, sequence);
     h->s.head++;
-    h->skip = 0;
     return 0;
 }
 
@@ -2788,7 +2871,7 @@ CK_CC_FORCE_INLINE static int ipc_cast_take_(struct ipc_cast_consumer *h, void *
 
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_spsc_take_(&h->s, message, bytes, published);
-    rc = ipc_cast_look_(h, stride);
+    rc = ipc_cast_data_(h, bytes);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     slot = ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride);
@@ -2796,32 +2879,43 @@ CK_CC_FORCE_INLINE static int ipc_cast_take_(struct ipc_cast_consumer *h, void *
     return ipc_cast_past_(h, slot, stride);
 }
 
+CK_CC_FORCE_INLINE static int ipc_cast_pop_(struct ipc_cast_consumer *h, void *message,
+                                            size_t bytes)
+{
+    int published;
+
+    return ipc_cast_take_(h, message, bytes, &published);
+}
+
 CK_CC_FORCE_INLINE static int64_t ipc_cast_pop_n_(struct ipc_cast_consumer *h, void *messages,
-                                                  size_t bytes, size_t n)
+                                                  size_t n, size_t bytes)
 {
     unsigned char *m = (unsigned char *)messages;
-    int rc = 0, published;
     size_t i;
+    int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_cast_take_(h, m + i * bytes, bytes, &published)) == 0; i++)
+    for (i = 0; i < n && (rc = ipc_cast_pop_(h, m + i * bytes, bytes)) == 0; i++)
         ;
     h->owed |= i > 0 && rc == -EOVERFLOW;
     return i > 0 ? (int64_t)i : rc;
 }
 
-CK_CC_FORCE_INLINE static const void *ipc_cast_peek_(struct ipc_cast_consumer *h, size_t stride)
+CK_CC_FORCE_INLINE static const void *ipc_cast_peek_(struct ipc_cast_consumer *h, size_t bytes)
 {
-    return ipc_cast_look_(h, stride) == 0 ? ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride)
-                                          : NULL;
+    return ipc_cast_data_(h, bytes) == 0
+               ? ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, ipc_ring_stride_(bytes))
+               : NULL;
 }
 
-CK_CC_FORCE_INLINE static int ipc_cast_release_(struct ipc_cast_consumer *h, size_t stride)
+CK_CC_FORCE_INLINE static int ipc_cast_release_(struct ipc_cast_consumer *h, size_t bytes)
 {
+    size_t stride = ipc_ring_stride_(bytes);
+
     if (h->s.head == h->s.ready)
         return -EINVAL;
     if (h->how == IPC_BROADCAST_LOSSY)
         return ipc_cast_past_(h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride), stride);
-    (void)ipc_spsc_release_(&h->s);
+    (void)ipc_spsc_advance_(&h->s);
     return 0;
 }
 
@@ -2833,17 +2927,14 @@ CK_CC_FORCE_INLINE static int ipc_cast_release_(struct ipc_cast_consumer *h, siz
  *   -EAGAIN     there is none yet
  *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
  *               call goes on, ipc_cast_missed says how many were left out in all. That is at the
- *               oldest message still whole; after losses in a row up to half the capacity newer, or
- *               a fast writer would be faster again for ever.
+ *               oldest message still whole; after losses without an -EAGAIN in between up to half
+ *               the capacity newer, or a fast writer would be there again at once, for ever.
  *   -EMSGSIZE   bytes is not the message size
  *   -EBADMSG    the shared memory is corrupt; sticks
  */
 CK_CC_INLINE static int ipc_cast_pop(struct ipc_cast_consumer *c, void *message, size_t bytes)
 {
-    int published;
-
-    return bytes == c->s.bytes || c->s.error != 0 ? ipc_cast_take_(c, message, bytes, &published)
-                                                  : -EMSGSIZE;
+    return bytes == c->s.bytes || c->s.error != 0 ? ipc_cast_pop_(c, message, bytes) : -EMSGSIZE;
 }
 
 /* Copies up to n messages out, as ipc_spsc_pop_n; with the errors of ipc_cast_pop. They are in a
@@ -2851,7 +2942,7 @@ CK_CC_INLINE static int ipc_cast_pop(struct ipc_cast_consumer *c, void *message,
 CK_CC_INLINE static int64_t ipc_cast_pop_n(struct ipc_cast_consumer *c, void *messages,
                                            size_t bytes, size_t n)
 {
-    return bytes == c->s.bytes || c->s.error != 0 ? ipc_cast_pop_n_(c, messages, bytes, n)
+    return bytes == c->s.bytes || c->s.error != 0 ? ipc_cast_pop_n_(c, messages, n, bytes)
                                                   : -EMSGSIZE;
 }
 
@@ -2863,14 +2954,14 @@ CK_CC_INLINE static int64_t ipc_cast_pop_n(struct ipc_cast_consumer *c, void *me
  */
 CK_CC_INLINE static const void *ipc_cast_peek(struct ipc_cast_consumer *c)
 {
-    return ipc_cast_peek_(c, ipc_ring_stride_((size_t)c->s.bytes));
+    return ipc_cast_peek_(c, (size_t)c->s.bytes);
 }
 
 /* Done with the peeked message. 0; -EINVAL when nothing can have been peeked; lossy: -EOVERFLOW, it
  * was overwritten meanwhile, as of ipc_cast_pop. */
 CK_CC_INLINE static int ipc_cast_release(struct ipc_cast_consumer *c)
 {
-    return ipc_cast_release_(c, ipc_ring_stride_((size_t)c->s.bytes));
+    return ipc_cast_release_(c, (size_t)c->s.bytes);
 }
 
 /* How many messages this reader has missed since it attached. Exact: what it was given and what it
@@ -2911,7 +3002,8 @@ struct ipc_record_cast_shared {
     /* capacity bytes */
 };
 
-IPC_RING_ASSERT_(record_cast_mark, offsetof(struct ipc_record_cast_shared, mark) % 64 == 0)
+IPC_RING_ASSERT_(record_cast_marks, offsetof(struct ipc_record_cast_shared, marks) ==
+                                        sizeof(struct ipc_cast_shared) + 64)
 IPC_RING_ASSERT_(record_cast_size,
                  sizeof(struct ipc_record_cast_shared) == sizeof(struct ipc_cast_shared) + 128)
 
@@ -2936,6 +3028,11 @@ CK_CC_INLINE static size_t ipc_record_cast_footprint(uint64_t capacity)
     return capacity >= 64 ? ipc_ring_footprint_(&kind, 1, capacity) : 0;
 }
 
+CK_CC_INLINE static int ipc_record_cast_known_(unsigned how)
+{
+    return ipc_cast_known_(how);
+}
+
 /* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of ipc_cast_init.
  */
 CK_CC_INLINE static int ipc_record_cast_init(void *mem, size_t size, uint64_t capacity,
@@ -2943,7 +3040,7 @@ CK_CC_INLINE static int ipc_record_cast_init(void *mem, size_t size, uint64_t ca
 {
     struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
 
-    if (capacity < 64 || how > IPC_BROADCAST_LOSSY)
+    if (capacity < 64 || !ipc_record_cast_known_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
 }
@@ -2964,7 +3061,7 @@ struct ipc_record_cast_consumer {
     uint64_t next;                /* lossy: which record is at head */
     uint64_t marks;               /* with this one what is at head was whole */
     uint64_t missed;              /* records, so far */
-    int lost;                     /* nothing was read since the last loss */
+    int lost;                     /* since it was as far as the writer */
     int owed;                     /* a loss was found after records that a call returned */
     struct ipc_record_cast_shared *ring;
     unsigned how;
@@ -2991,7 +3088,7 @@ CK_CC_INLINE static int ipc_record_cast_check_(void *mem, size_t size, struct ip
     if (rc != 0)
         return rc;
     *how = ck_pr_load_32(&((const struct ipc_record_cast_shared *)mem)->c.s.is.how);
-    if (*how > IPC_BROADCAST_LOSSY || *capacity < 64)
+    if (!ipc_record_cast_known_(*how) || *capacity < 64)
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
@@ -2999,7 +3096,7 @@ CK_CC_INLINE static int ipc_record_cast_check_(void *mem, size_t size, struct ip
 
 /* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
  */
-CK_CC_INLINE static int ipc_record_cast_look_(struct ipc_record_cast_shared *r,
+CK_CC_INLINE static int ipc_record_cast_last_(struct ipc_record_cast_shared *r,
                                               struct ipc_record_cast_mark_ *mark, uint64_t *marks)
 {
     unsigned tries;
@@ -3040,7 +3137,7 @@ CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer 
     int rc = ipc_record_cast_check_(mem, size, me, &capacity, &how);
 
     if (rc == 0)
-        rc = ipc_ring_take_end_(&r->c.s.producer, me, id);
+        rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
     (void)ipc_record_cast_producer_end_(h, rc);
     if (rc != 0)
         return rc;
@@ -3048,22 +3145,21 @@ CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer 
     p->mask = capacity - 1;
     p->most = capacity / 2 - 8;
     p->id = id;
+    p->ring = &r->c.s;
     h->ring = r;
     h->how = how;
     h->readers = ipc_cast_readers_of_(&r->c, me);
-    rc = ipc_record_cast_look_(r, &h->mark, &h->marks);
+    rc = ipc_record_cast_last_(r, &h->mark, &h->marks);
     p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.tail : ck_pr_load_64(&r->c.s.head);
     if (rc == 0)
         rc = ipc_record_walk_(p->data, p->mask, &p->tail, &h->mark.next);
     if (rc != 0) {
-        ipc_ring_leave_end_(&r->c.s.producer, id);
+        ipc_ring_leave_end_(&r->c.s.end[0], id);
         return ipc_record_cast_producer_end_(
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
                                 h->mark.oldest));
     }
     p->limit = how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
-    /* As in ipc_cast_produce. */
-    ck_pr_fence_release();
     return 0;
 }
 
@@ -3089,6 +3185,7 @@ CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer 
     c->mask = capacity - 1;
     c->replay = capacity / 8;
     c->producers = 1;
+    c->ring = &r->c.s;
     c->id = id;
     h->ring = r;
     h->how = how;
@@ -3102,20 +3199,18 @@ CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer 
         /* As in ipc_cast_consume. */
         ck_pr_fence_load();
         rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
-        /* As in ipc_cast_consume. */
-        ck_pr_fence_load();
         ipc_record_publish_(c);
+        c->untold = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_CAST_TRIES_; tries++) {
-            rc = ipc_record_cast_look_(r, &mark, &h->marks);
+            rc = ipc_record_cast_last_(r, &mark, &h->marks);
             if (rc != 0)
                 break;
             c->head = mark.tail;
             h->next = mark.next;
             rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
-            /* Without it we could have walked on what was written after that mark. Partner: the
-             * second store fence in ipc_record_cast_forget_. */
-            ck_pr_fence_load();
+            /* Had we walked on what was written after that mark, the fences on the way would show
+             * us the next one; a 0 in the wrong place is found out later, as any lap. */
             if (ck_pr_load_64(&r->marks) == h->marks)
                 break;
             c->head = mark.tail;
@@ -3137,7 +3232,7 @@ CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer 
 CK_CC_INLINE static void ipc_record_cast_producer_detach(struct ipc_record_cast_producer *p)
 {
     if (p->ring != NULL)
-        ipc_ring_leave_end_(&p->ring->c.s.producer, p->r.id);
+        ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
     (void)ipc_record_cast_producer_end_(p, -EINVAL);
 }
 
@@ -3175,12 +3270,12 @@ CK_CC_INLINE static int ipc_record_cast_forget_(struct ipc_record_cast_producer 
     ck_pr_store_64(&m->tail, p->tail);
     ck_pr_store_64(&m->next, mark->next);
     /* Without it the mark could be read before it is whole. Partner: the first load fence in
-     * ipc_record_cast_look_. */
+     * ipc_record_cast_last_. */
     ck_pr_fence_store();
     ck_pr_store_64(&h->ring->marks, ++h->marks);
     /* Without it a reader could read what we are about to write, and then find the mark as it was;
      * or some of the mark after this one. Partners: the load fence in ipc_record_cast_past_, the
-     * second one in ipc_record_cast_look_. */
+     * second one in ipc_record_cast_last_. */
     ck_pr_fence_store();
     return 0;
 }
@@ -3280,7 +3375,7 @@ CK_CC_INLINE static int ipc_record_cast_why_(struct ipc_record_cast_consumer *h)
 {
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_cast_mark_ mark;
-    int rc = ipc_record_cast_look_(h->ring, &mark, &h->marks);
+    int rc = ipc_record_cast_last_(h->ring, &mark, &h->marks);
 
     if (rc != 0)
         return rc == -EBADMSG ? c->error = rc : rc;
@@ -3305,7 +3400,7 @@ CK_CC_FORCE_INLINE static int ipc_record_cast_past_(struct ipc_record_cast_consu
 }
 
 /* As ipc_record_look_. Of a lossy one the length is believed only after ipc_record_cast_past_. */
-CK_CC_FORCE_INLINE static int ipc_record_cast_data_(struct ipc_record_cast_consumer *h, size_t *n)
+CK_CC_FORCE_INLINE static int ipc_record_cast_look_(struct ipc_record_cast_consumer *h, size_t *n)
 {
     int rc;
 
@@ -3321,6 +3416,7 @@ CK_CC_FORCE_INLINE static int ipc_record_cast_data_(struct ipc_record_cast_consu
 
         if (why != 0)
             return why;
+        h->lost = 0;
     }
     return rc == -EBADMSG ? h->r.error = rc : rc;
 }
@@ -3331,7 +3427,6 @@ CK_CC_FORCE_INLINE static void ipc_record_cast_advance_(struct ipc_record_cast_c
     h->r.head += h->r.peeked;
     h->r.peeked = 0;
     h->next++;
-    h->lost = 0;
 }
 
 CK_CC_FORCE_INLINE static int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *h,
@@ -3343,7 +3438,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_record_cast_take_(struct ipc_record_cast_c
 
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_record_take_(c, to, size, published);
-    rc = ipc_record_cast_data_(h, &n);
+    rc = ipc_record_cast_look_(h, &n);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (CK_CC_LIKELY(n <= size))
@@ -3365,8 +3460,8 @@ CK_CC_FORCE_INLINE static int64_t ipc_record_cast_take_(struct ipc_record_cast_c
  *   -EAGAIN     there is none yet
  *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
  *               call goes on, ipc_record_cast_missed says how many were left out in all. That is at
- *               the oldest record still whole; after a second loss in a row close behind the
- *               writer, or a fast one would be faster again for ever.
+ *               the oldest record still whole; after losses without an -EAGAIN in between close
+ *               behind the writer, or a fast one would be there again at once, for ever.
  *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG    the shared memory is corrupt; sticks
  */
@@ -3407,7 +3502,7 @@ CK_CC_INLINE static const void *ipc_record_cast_peek(struct ipc_record_cast_cons
 {
     struct ipc_record_consumer *c = &h->r;
 
-    if (ipc_record_cast_data_(h, n) != 0 ||
+    if (ipc_record_cast_look_(h, n) != 0 ||
         (h->how == IPC_BROADCAST_LOSSY && ipc_record_cast_past_(h) != 0))
         return NULL;
     return ipc_record_here_(c);
@@ -3632,7 +3727,7 @@ CK_CC_INLINE static void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, u
             ck_pr_store_64(ipc_mpmc_at_(m, position + i, stride),
                            ipc_mpmc_lap_(m, position + i) + IPC_MPMC_LAP_);
         /* Without it a producer could write while we read, or find the rest of the run as it was.
-         * Partner: the acquire fence in ipc_mpmc_claim_. */
+         * Partner: the acquire fence in ipc_mpmc_claim_run_. */
         ck_pr_fence_release();
         if (ck_pr_cas_64(at, word, (lap + 1) * IPC_MPMC_LAP_))
             return;
@@ -3753,7 +3848,7 @@ CK_CC_FORCE_INLINE static void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint
 
 /* Claims the next position, and as many of the n - 1 behind it as are free. Returns how many,
  * beginning at m->next, or -EAGAIN or -EBADMSG. */
-CK_CC_INLINE static int ipc_mpmc_claim_(struct ipc_mpmc *m, size_t stride, unsigned n)
+CK_CC_INLINE static int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n)
 {
     uint64_t steps;
     int asked = 0, odd = 0;
@@ -3904,7 +3999,7 @@ CK_CC_INLINE static int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
     return rc;
 }
 
-/* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_. One
+/* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. One
  * producer has nobody to claim against: the slot stays FREE until the message is there. */
 CK_CC_FORCE_INLINE static int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
                                             uint64_t *claimed)
@@ -3921,11 +4016,11 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, u
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
             *claimed += m->me + IPC_MPMC_WRITING_;
         if ((how & IPC_MPMC_ONE_PRODUCER) != 0 || CK_CC_LIKELY(ck_pr_cas_64(at, lap, *claimed))) {
-            ck_pr_fence_acquire(); /* as in ipc_mpmc_claim_ */
+            ck_pr_fence_acquire(); /* as in ipc_mpmc_claim_run_ */
             return 0;
         }
     }
-    rc = ipc_mpmc_claim_(m, stride, 1);
+    rc = ipc_mpmc_claim_run_(m, stride, 1);
     *claimed = ipc_mpmc_lap_(m, m->next) + m->me + IPC_MPMC_WRITING_;
     return rc < 0 ? ipc_mpmc_dry_(m, rc) : 0;
 }
@@ -3974,7 +4069,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const 
 
 /* A run is claimed and published by one compare-and-swap each. */
 CK_CC_FORCE_INLINE static int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h,
-                                                   const void *messages, size_t bytes, size_t n)
+                                                   const void *messages, size_t n, size_t bytes)
 {
     struct ipc_mpmc *m = &h->m;
     size_t stride = ipc_mpmc_stride_(bytes), done = 0;
@@ -3989,7 +4084,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h,
 
         if ((int64_t)(m->next + want + IPC_MPMC_ASK_ - m->ready) > 0)
             ipc_mpmc_look_(m, stride, IPC_MPMC_FREE_);
-        run = ipc_mpmc_claim_(m, stride, want);
+        run = ipc_mpmc_claim_run_(m, stride, want);
         p = m->next;
         if (run < 0)
             return done > 0 ? (int64_t)done : ipc_mpmc_dry_(m, run);
@@ -4007,9 +4102,10 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h,
 }
 
 /* The claimed slot, or NULL. */
-CK_CC_FORCE_INLINE static unsigned char *ipc_mpmc_claim_one_(struct ipc_mpmc_producer *h,
-                                                             size_t stride, uint32_t how)
+CK_CC_FORCE_INLINE static void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes,
+                                                uint32_t how)
 {
+    size_t stride = ipc_mpmc_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
 
     if (m->claimed == 0) {
@@ -4025,8 +4121,9 @@ CK_CC_FORCE_INLINE static unsigned char *ipc_mpmc_claim_one_(struct ipc_mpmc_pro
     return ipc_mpmc_slot_(m, m->held, stride);
 }
 
-CK_CC_FORCE_INLINE static int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t stride)
+CK_CC_FORCE_INLINE static int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 {
+    size_t stride = ipc_mpmc_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
     uint64_t from, to, word;
     size_t i;
@@ -4035,7 +4132,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size
         return -EINVAL;
     while (CK_CC_UNLIKELY(ipc_mpmc_publish_(m, m->held, m->mine, stride) != 0)) {
         /* Passed over: the message moves to the position that is next now. */
-        int rc = ipc_mpmc_claim_(m, stride, 1);
+        int rc = ipc_mpmc_claim_run_(m, stride, 1);
 
         if (rc < 0)
             return rc;
@@ -4154,20 +4251,24 @@ CK_CC_FORCE_INLINE static void ipc_mpmc_after_(struct ipc_mpmc *m, uint64_t posi
     }
 }
 
-CK_CC_INLINE static void ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t stride)
+CK_CC_INLINE static int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
 {
     struct ipc_mpmc *m = &h->m;
 
-    ipc_mpmc_free_(m, m->held, 1, stride);
+    if (m->claimed == 0)
+        return -EINVAL;
+    ipc_mpmc_free_(m, m->held, 1, ipc_mpmc_stride_(bytes));
     if ((m->how & IPC_MPMC_ONE_CONSUMER) != 0)
         ipc_mpmc_after_(m, m->held); /* not before: a successor begins at the hint */
     m->claimed = 0;
+    return 0;
 }
 
 /* Takes the oldest message for us, until release. NULL: there is none, or it is corrupt. */
-CK_CC_FORCE_INLINE static unsigned char *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t stride,
-                                                        uint32_t how)
+CK_CC_FORCE_INLINE static const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t bytes,
+                                                     uint32_t how)
 {
+    size_t stride = ipc_mpmc_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
     uint64_t position, word, taken;
 
@@ -4199,8 +4300,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *m
 
     if (CK_CC_UNLIKELY(m->claimed != 0)) { /* the one that was peeked */
         memcpy(message, ipc_mpmc_slot_(m, m->held, stride), bytes);
-        ipc_mpmc_release_(h, stride);
-        return 0;
+        return ipc_mpmc_release_(h, bytes);
     }
     if (CK_CC_UNLIKELY(m->error != 0))
         return m->error;
@@ -4220,7 +4320,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *m
          * ipc_mpmc_commit_run_. */
         ck_pr_fence_load();
         ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
-        /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_. */
+        /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_run_. */
         ck_pr_fence_release();
         free = (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_LAP_;
         if ((how & IPC_MPMC_ONE_CONSUMER) != 0) /* nobody else changes what is FULL */
@@ -4262,7 +4362,7 @@ CK_CC_INLINE static unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned cha
 }
 
 CK_CC_FORCE_INLINE static int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *messages,
-                                                  size_t bytes, size_t n, uint32_t how)
+                                                  size_t n, size_t bytes, uint32_t how)
 {
     struct ipc_mpmc *m = &h->m;
     size_t stride = ipc_mpmc_stride_(bytes), done = 0;
@@ -4315,6 +4415,13 @@ CK_CC_INLINE static size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity)
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
+CK_CC_INLINE static int ipc_mpmc_known_(unsigned how)
+{
+    unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
+
+    return how <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends;
+}
+
 /*
  * Makes an empty ring, as ipc_spsc_init. how: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, with
  * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER where that is all there will be at a time.
@@ -4327,7 +4434,7 @@ CK_CC_INLINE static int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint
 {
     struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
 
-    if (how > 7 || (how & 6) == 6)
+    if (!ipc_mpmc_known_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
@@ -4463,7 +4570,7 @@ CK_CC_INLINE static int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const v
                                             size_t bytes, size_t n)
 {
     return p->m.error != 0       ? p->m.error
-           : bytes == p->m.bytes ? ipc_mpmc_push_n_(p, messages, bytes, n)
+           : bytes == p->m.bytes ? ipc_mpmc_push_n_(p, messages, n, bytes)
                                  : -EMSGSIZE;
 }
 
@@ -4472,15 +4579,14 @@ CK_CC_INLINE static int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const v
  * over; then commit moves the message. Lock-free. */
 CK_CC_INLINE static void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
 {
-    return p->m.error == 0 ? ipc_mpmc_claim_one_(p, ipc_mpmc_stride_((size_t)p->m.bytes), p->m.how)
-                           : NULL;
+    return p->m.error == 0 ? ipc_mpmc_claim_(p, (size_t)p->m.bytes, p->m.how) : NULL;
 }
 
 /* Sends the claimed slot. 0; -EINVAL: none is claimed; -EAGAIN: it was passed over, and the ring is
  * full now: it stays claimed, commit again; -EBADMSG. Lock-free. */
 CK_CC_INLINE static int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
 {
-    return ipc_mpmc_commit_(p, ipc_mpmc_stride_((size_t)p->m.bytes));
+    return ipc_mpmc_commit_(p, (size_t)p->m.bytes);
 }
 
 /* Takes the oldest message out, by a copy; what was peeked, if anything. Until it returns the
@@ -4505,7 +4611,7 @@ CK_CC_INLINE static int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *me
                                            size_t bytes, size_t n)
 {
     return c->m.error != 0       ? c->m.error
-           : bytes == c->m.bytes ? ipc_mpmc_pop_n_(c, messages, bytes, n, c->m.how)
+           : bytes == c->m.bytes ? ipc_mpmc_pop_n_(c, messages, n, bytes, c->m.how)
                                  : -EMSGSIZE;
 }
 
@@ -4514,17 +4620,13 @@ CK_CC_INLINE static int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *me
  * NULL: none is there, or ipc_mpmc_consumer_error. Lock-free. */
 CK_CC_INLINE static const void *ipc_mpmc_peek(struct ipc_mpmc_consumer *c)
 {
-    return c->m.error == 0 ? ipc_mpmc_peek_(c, ipc_mpmc_stride_((size_t)c->m.bytes), c->m.how)
-                           : NULL;
+    return c->m.error == 0 ? ipc_mpmc_peek_(c, (size_t)c->m.bytes, c->m.how) : NULL;
 }
 
 /* Is done with what was peeked. 0, or -EINVAL: nothing was. Lock-free. */
 CK_CC_INLINE static int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
 {
-    if (c->m.claimed == 0)
-        return -EINVAL;
-    ipc_mpmc_release_(c, ipc_mpmc_stride_((size_t)c->m.bytes));
-    return 0;
+    return ipc_mpmc_release_(c, (size_t)c->m.bytes);
 }
 
 /* Frees all that the dead process id, or for id 0 any, had in its hands, and looks at every slot
@@ -5360,6 +5462,329 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 /* ------------------------------------------------------------------ typed rings */
 
 /*
+ * How a ring finds a segment or a notifier while no header includes another: the include guards of
+ * ipc_shm.h and ipc_notify.h have the value 1, and pasting one picks the macro that keeps its
+ * arguments. Where it was never included its name stays as it is and picks the one that drops them.
+ */
+#define IPC_RING_WITH_SHM_(...) IPC_RING_PASTE_(IPC_RING_IF_, IPC_SHM_H)(__VA_ARGS__)
+#define IPC_RING_WITH_NOTIFY_(...) IPC_RING_PASTE_(IPC_RING_IF_, IPC_NOTIFY_H)(__VA_ARGS__)
+#define IPC_RING_PASTE_(a, b) IPC_RING_PASTE2_(a, b)
+#define IPC_RING_PASTE2_(a, b) a##b
+#define IPC_RING_IF_1(...) __VA_ARGS__
+#define IPC_RING_IF_IPC_SHM_H(...)
+#define IPC_RING_IF_IPC_NOTIFY_H(...)
+
+/*
+ * The parts of the macros below. Each wraps calls ipc_K_ for a ring NAME; END: producer, consumer,
+ * client or server. H: where its handle `h` has `ring` and `error`: raw, or a member of that.
+ * `...`: the size of a message, and what else the calls end with.
+ */
+
+/* HOW of a ring that is made in more than one way, and of one that is not. */
+#define IPC_RING_HOW_(...) __VA_ARGS__
+#define IPC_RING_PLAIN_(...)
+
+/* The memory. MAKE is what makes it in a segment, where it is listed as a KIND. */
+#define IPC_RING_MEMORY_(NAME, K, MAKE, KIND, HOW, ENDS, ...)                                      \
+    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
+    {                                                                                              \
+        return ipc_##K##_footprint(__VA_ARGS__, capacity);                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_init(void *mem, size_t size,                                    \
+                                        uint64_t capacity HOW(, unsigned how))                     \
+    {                                                                                              \
+        return ipc_##K##_init(mem, size, __VA_ARGS__, capacity HOW(, how | (ENDS)));               \
+    }                                                                                              \
+    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS, IPC_RING_PLAIN_))
+
+/* A handle for one end. HANG attaches it to the bells. */
+#define IPC_RING_HANDLE_(NAME, K, END, ATTACH, HANG, ...)                                          \
+    struct NAME##_##END {                                                                          \
+        struct ipc_##K##_##END raw;                                                                \
+        IPC_RING_WITH_NOTIFY_(IPC_RING_BELLS_)                                                     \
+    };                                                                                             \
+    CK_CC_INLINE static int NAME##_##ATTACH(struct NAME##_##END *h, void *mem, size_t size,        \
+                                            struct ipc_peer *me)                                   \
+    {                                                                                              \
+        int rc;                                                                                    \
+                                                                                                   \
+        memset(h, 0, sizeof *h);                                                                   \
+        rc = ipc_##K##_##ATTACH(&h->raw, mem, size, __VA_ARGS__);                                  \
+        IPC_RING_WITH_NOTIFY_(HANG);                                                               \
+        return rc;                                                                                 \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_##END##_error(const struct NAME##_##END *h)                     \
+    {                                                                                              \
+        return ipc_##K##_##END##_error(&h->raw);                                                   \
+    }
+
+/* A handle of those that have two ends. OTHER is the index of the other one. It sleeps on the bell
+ * OURS and posts THEIRS, after FIRST; WATCH: also the death of others than OTHER matters to it. */
+#define IPC_RING_END_(NAME, K, END, ATTACH, H, OTHER, OURS, THEIRS, FIRST, WATCH, ...)             \
+    IPC_RING_HANDLE_(NAME, K, END, ATTACH, IPC_RING_HANG_(h, H, OTHER, OURS, THEIRS, WATCH),       \
+                     __VA_ARGS__)                                                                  \
+    CK_CC_INLINE static void NAME##_##END##_detach(struct NAME##_##END *h)                         \
+    {                                                                                              \
+        ipc_##K##_##END##_detach(&h->raw);                                                         \
+        IPC_RING_WITH_NOTIFY_(IPC_RING_POST_(h)); /* who sleeps there is to learn of it */         \
+        IPC_RING_WITH_NOTIFY_(IPC_RING_UNHANG_(h));                                                \
+    }                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_RING_RINGS_(NAME, END, OURS, THEIRS, FIRST))
+#define IPC_RING_PRODUCER_(NAME, K, H, WATCH, ...)                                                 \
+    IPC_RING_END_(NAME, K, producer, produce, H, 1, space, data, , WATCH, __VA_ARGS__)
+#define IPC_RING_CONSUMER_(NAME, K, H, FIRST, WATCH, ...)                                          \
+    IPC_RING_END_(NAME, K, consumer, consume, H, 0, data, space, FIRST, WATCH, __VA_ARGS__)
+
+/* What both ends can tell. */
+#define IPC_RING_TELLS_(NAME, K, CONST, TYPE, WHAT)                                                \
+    CK_CC_INLINE static TYPE NAME##_producer_##WHAT(CONST struct NAME##_producer *p)               \
+    {                                                                                              \
+        return ipc_##K##_producer_##WHAT(&p->raw);                                                 \
+    }                                                                                              \
+    CK_CC_INLINE static TYPE NAME##_consumer_##WHAT(CONST struct NAME##_consumer *c)               \
+    {                                                                                              \
+        return ipc_##K##_consumer_##WHAT(&c->raw);                                                 \
+    }
+
+/* Messages of one size. CANCELLED is done after a cancel. */
+#define IPC_RING_SLOTS_(NAME, TYPE, K, CANCELLED, ...)                                             \
+    IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
+    CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const TYPE *message)            \
+    {                                                                                              \
+        return ipc_##K##_push_(&p->raw, message, __VA_ARGS__);                                     \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages,     \
+                                              size_t n)                                            \
+    {                                                                                              \
+        return ipc_##K##_push_n_(&p->raw, messages, n, sizeof(TYPE));                              \
+    }                                                                                              \
+    CK_CC_INLINE static TYPE *NAME##_claim(struct NAME##_producer *p)                              \
+    {                                                                                              \
+        return (TYPE *)ipc_##K##_claim_(&p->raw, __VA_ARGS__);                                     \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p)                               \
+    {                                                                                              \
+        return ipc_##K##_commit_(&p->raw, sizeof(TYPE));                                           \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
+    {                                                                                              \
+        ipc_##K##_cancel(&p->raw);                                                                 \
+        CANCELLED;                                                                                 \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                   \
+    {                                                                                              \
+        return ipc_##K##_pop_(&c->raw, message, __VA_ARGS__);                                      \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)  \
+    {                                                                                              \
+        return ipc_##K##_pop_n_(&c->raw, messages, n, __VA_ARGS__);                                \
+    }                                                                                              \
+    CK_CC_INLINE static const TYPE *NAME##_peek(struct NAME##_consumer *c)                         \
+    {                                                                                              \
+        return (const TYPE *)ipc_##K##_peek_(&c->raw, __VA_ARGS__);                                \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c)                              \
+    {                                                                                              \
+        return ipc_##K##_release_(&c->raw, sizeof(TYPE));                                          \
+    }
+
+/* ------------------------------------------------------------------ typed rings: bells */
+
+#define IPC_RING_BELLS_                                                                            \
+    struct ipc_notify data, space;                                                                 \
+    uint64_t other; /* who was last seen at the other end; 0 once his end was told */              \
+    uint64_t told;  /* the position that the producer was last woken for */
+#define IPC_RING_HANG_(h, H, OTHER, OURS, THEIRS, WATCH)                                           \
+    if (rc == 0) {                                                                                 \
+        (void)ipc_notify_attach(&h->data, h->H.ring->data_bell, 64, me);                           \
+        (void)ipc_notify_attach(&h->space, h->H.ring->space_bell, 64, me);                         \
+        h->other = ck_pr_load_64(&h->H.ring->end[OTHER]);                                          \
+        h->told = ck_pr_load_64(&h->H.ring->head);                                                 \
+        (void)ipc_notify_post(&h->THEIRS); /* who sleeps there is to watch us from now on */       \
+        if (WATCH) {                                                                               \
+            (void)ipc_notify_post(&h->OURS); /* we may have freed what the dead had */             \
+            ipc_notify_watch_anyone(&h->OURS);                                                     \
+        }                                                                                          \
+    }
+#define IPC_RING_POST_(h)                                                                          \
+    (void)ipc_notify_post(&h->data);                                                               \
+    (void)ipc_notify_post(&h->space)
+#define IPC_RING_UNHANG_(h)                                                                        \
+    ipc_notify_detach(&h->data);                                                                   \
+    ipc_notify_detach(&h->space)
+
+#define IPC_RING_RINGS_(NAME, END, OURS, THEIRS, FIRST)                                            \
+    CK_CC_INLINE static struct ipc_notify *NAME##_##END##_bell(struct NAME##_##END *h)             \
+    {                                                                                              \
+        return &h->OURS;                                                                           \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_##END##_post(struct NAME##_##END *h)                            \
+    {                                                                                              \
+        FIRST;                                                                                     \
+        return ipc_notify_post(&h->THEIRS);                                                        \
+    }
+
+/* A call that waits until READY (0: not yet, 1: yes, or a negative errno), or whoever holds the
+ * other end is gone: attach and detach post, and the notifier watches for death. */
+#define IPC_RING_UNTIL_(NAME, CALL, END, H, OTHER, OURS, READY, ...)                               \
+    CK_CC_INLINE static int NAME##_##CALL(struct NAME##_##END *h, __VA_ARGS__)                     \
+    {                                                                                              \
+        uint64_t *held;                                                                            \
+        int state, rc;                                                                             \
+                                                                                                   \
+        if (h->H.ring == NULL)                                                                     \
+            return h->H.error;                                                                     \
+        held = &h->H.ring->end[OTHER];                                                             \
+        for (;;) {                                                                                 \
+            uint64_t holder = ck_pr_load_64(held);                                                 \
+                                                                                                   \
+            if ((state = (READY)) != 0)                                                            \
+                return state < 0 ? state : 0;                                                      \
+            if (holder == 0 && h->other != 0) {                                                    \
+                h->other = 0;                                                                      \
+                return -EPIPE;                                                                     \
+            }                                                                                      \
+            h->other = holder == h->OURS.told ? 0 : holder;                                        \
+            ipc_notify_watch(&h->OURS, holder);                                                    \
+            rc = ipc_wait(&h->OURS, deadline,                                                      \
+                          (state = (READY)) != 0 || ck_pr_load_64(held) != holder);                \
+            if (rc == -EOWNERDEAD)                                                                 \
+                h->other = 0;                                                                      \
+            if (rc != 0 || state != 0)                                                             \
+                return rc != 0 ? rc : state < 0 ? state : 0;                                       \
+        }                                                                                          \
+    }
+
+/* CALL waits until TRY succeeds; END_wait, which has no message, until LOOK does: 0, -EAGAIN: not
+ * yet, or another errno. DEATH: of someone was heard; have others something to wake up for now? */
+#define IPC_RING_SLEEP_(NAME, END, H, OTHER, OURS, THEIRS, CALL, TRY, MESSAGE, LOOK, DEATH)        \
+    CK_CC_INLINE static int NAME##_##END##_look_(struct NAME##_##END *h, MESSAGE *message)         \
+    {                                                                                              \
+        int rc;                                                                                    \
+                                                                                                   \
+        if (ipc_notify_anyone_died(&h->OURS) && (DEATH)) {                                         \
+            IPC_RING_POST_(h);                                                                     \
+        }                                                                                          \
+        rc = message != NULL ? NAME##_##TRY(h, message) : (LOOK);                                  \
+        return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
+    }                                                                                              \
+    IPC_RING_UNTIL_(NAME, END##_until_, END, H, OTHER, OURS, NAME##_##END##_look_(h, message),     \
+                    MESSAGE *message, int64_t deadline)                                            \
+    CK_CC_INLINE static int NAME##_##END##_wait(struct NAME##_##END *h, int64_t deadline)          \
+    {                                                                                              \
+        return NAME##_##END##_until_(h, NULL, deadline);                                           \
+    }                                                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_##CALL(struct NAME##_##END *h, MESSAGE *message,          \
+                                                int64_t deadline)                                  \
+    {                                                                                              \
+        int rc = NAME##_##TRY(h, message);                                                         \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN))                                                         \
+            rc = NAME##_##END##_until_(h, message, deadline);                                      \
+        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(h->H.ring->THEIRS##_bell)))                \
+            (void)ipc_notify_post(&h->THEIRS);                                                     \
+        return rc;                                                                                 \
+    }
+#define IPC_RING_SEND_(NAME, TYPE, H, LOOK, DEATH)                                                 \
+    IPC_RING_SLEEP_(NAME, producer, H, 1, space, data, send, push, const TYPE, LOOK, DEATH)
+
+/* Before a post of a consumer that publishes for many messages at once. */
+#define IPC_SPSC_TELL_(h, H)                                                                       \
+    if (h->H.at != NULL && h->H.head != h->H.published)                                            \
+        ipc_spsc_publish_(&h->H);                                                                  \
+    h->told = h->H.published
+/* It also publishes when the ring runs dry, as the producer may wait for that: and then posts. */
+#define IPC_SPSC_RECV_(NAME, TYPE, K, H)                                                           \
+    CK_CC_INLINE static int NAME##_consumer_look_(struct NAME##_consumer *c)                       \
+    {                                                                                              \
+        int rc = ipc_##K##_data_(&c->raw, sizeof(TYPE));                                           \
+                                                                                                   \
+        if (rc != -EAGAIN)                                                                         \
+            return rc == 0 ? 1 : rc;                                                               \
+        return c->told != c->H.published ? NAME##_consumer_post(c) : 0;                            \
+    }                                                                                              \
+    IPC_RING_UNTIL_(NAME, consumer_wait, consumer, H, 0, data, NAME##_consumer_look_(h),           \
+                    int64_t deadline)                                                              \
+    CK_CC_FORCE_INLINE static int NAME##_recv(struct NAME##_consumer *c, TYPE *message,            \
+                                              int64_t deadline)                                    \
+    {                                                                                              \
+        int published = 0, rc = ipc_##K##_take_(&c->raw, message, sizeof(TYPE), &published);       \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+            rc = NAME##_consumer_wait(c, deadline);                                                \
+            rc = rc != 0 ? rc : ipc_##K##_take_(&c->raw, message, sizeof(TYPE), &published);       \
+        }                                                                                          \
+        if (CK_CC_UNLIKELY(published)) {                                                           \
+            c->told = c->H.published;                                                              \
+            (void)ipc_notify_post(&c->space);                                                      \
+        }                                                                                          \
+        return rc;                                                                                 \
+    }
+
+/* ------------------------------------------------------------------ typed rings: segments */
+
+/* Makes the ring if it is not there. Once it is begun it must come to an end: a wrong how is
+ * refused before. */
+#define IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS, SIZED)                                      \
+    CK_CC_INLINE static int NAME##_##MAKE(struct ipc_shm *seg, const char *name,                   \
+                                          uint64_t capacity HOW(, unsigned how))                   \
+    {                                                                                              \
+        struct ipc_shm_object object;                                                              \
+        int rc;                                                                                    \
+                                                                                                   \
+        HOW(if (!ipc_##K##_known_(how | (ENDS))) {                                                 \
+            return ipc_shm_refuse(seg, -EINVAL, "'%s' of a kind not known here: %u", name, how);   \
+        })                                                                                         \
+        rc = ipc_shm_make(seg, name, KIND, NAME##_footprint(capacity SIZED(, how)), &object);      \
+        if (rc == 0) {                                                                             \
+            rc = NAME##_init(object.mem, object.size, capacity HOW(, how));                        \
+            rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
+        }                                                                                          \
+        return rc == -EEXIST ? 0 : rc;                                                             \
+    }
+
+/* OPEN attaches to it, and then does MAP. */
+#define IPC_RING_OPEN_(NAME, OPEN, END, ATTACH, H, KIND, MAP)                                      \
+    CK_CC_INLINE static int NAME##_##OPEN(struct NAME##_##END *h, struct ipc_shm *seg,             \
+                                          const char *name)                                        \
+    {                                                                                              \
+        struct ipc_shm_object object;                                                              \
+        int rc = ipc_shm_find(seg, name, KIND, &object);                                           \
+                                                                                                   \
+        if (rc != 0) {                                                                             \
+            memset(h, 0, sizeof *h);                                                               \
+            return h->H.error = rc;                                                                \
+        }                                                                                          \
+        rc = NAME##_##ATTACH(h, object.mem, object.size, ipc_shm_peer(seg));                       \
+        MAP;                                                                                       \
+        return rc;                                                                                 \
+    }
+
+/* create and open, of those that the producer makes. */
+#define IPC_RING_CREATE_(NAME, H, KIND, HOW, MAP)                                                  \
+    IPC_RING_OPEN_(NAME, produce_, producer, produce, H, KIND, MAP)                                \
+    IPC_RING_OPEN_(NAME, open, consumer, consume, H, KIND, MAP)                                    \
+    CK_CC_INLINE static int NAME##_create(struct NAME##_producer *p, struct ipc_shm *seg,          \
+                                          const char *name, uint64_t capacity HOW(, unsigned how)) \
+    {                                                                                              \
+        int rc = NAME##_make_(seg, name, capacity HOW(, how));                                     \
+                                                                                                   \
+        if (rc != 0) {                                                                             \
+            memset(p, 0, sizeof *p);                                                               \
+            return p->H.error = rc;                                                                \
+        }                                                                                          \
+        rc = NAME##_produce_(p, seg, name);                                                        \
+        if (rc != 0 || (p->H.mask + 1 == capacity HOW(&&p->raw.how == how)))                       \
+            return rc;                                                                             \
+        rc = ipc_ring_refuse_(ipc_shm_peer(seg), -EPROTO, "capacity, or kind, differs; slots",     \
+                              p->H.mask + 1, capacity);                                            \
+        NAME##_producer_detach(p);                                                                 \
+        return rc;                                                                                 \
+    }
+
+/* ------------------------------------------------------------------ typed rings: the macros */
+
+/*
  * IPC_SPSC(NAME, TYPE) at file scope, without a semicolon, makes struct NAME_producer, struct
  * NAME_consumer and the calls above as NAME_push(&out, &message) and so on: they copy by the
  * type's size, and the wrong end does not compile. With ipc_shm.h it also makes
@@ -5398,128 +5823,19 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
  * ipc_notify_policy.
  */
 #define IPC_SPSC(NAME, TYPE)                                                                       \
-    IPC_SPSC_TYPED_(NAME, TYPE)                                                                    \
-    IPC_RING_PASTE_(IPC_SPSC_SLEEP_, IPC_NOTIFY_H)                                                 \
-    (NAME, TYPE) IPC_RING_PASTE_(IPC_RING_SEGMENT_, IPC_SHM_H)(NAME, IPC_SPSC_TYPE, raw.mask,      \
-                                                               IPC_SPSC_MAP_, IPC_SPSC_HOW_)
-
-#define IPC_SPSC_TYPED_(NAME, TYPE)                                                                \
-    IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
-    struct NAME##_producer {                                                                       \
-        struct ipc_spsc_producer raw;                                                              \
-        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
-    };                                                                                             \
-    struct NAME##_consumer {                                                                       \
-        struct ipc_spsc_consumer raw;                                                              \
-        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
-    };                                                                                             \
-    CK_CC_INLINE static int NAME##_producer_end_(struct NAME##_producer *p, int rc)                \
-    {                                                                                              \
-        memset(p, 0, sizeof *p);                                                                   \
-        return ipc_spsc_producer_end_(&p->raw, rc);                                                \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_end_(struct NAME##_consumer *c, int rc)                \
-    {                                                                                              \
-        memset(c, 0, sizeof *c);                                                                   \
-        return ipc_spsc_consumer_end_(&c->raw, rc);                                                \
-    }                                                                                              \
-    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
-    {                                                                                              \
-        return ipc_spsc_footprint(sizeof(TYPE), capacity);                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t capacity)                 \
-    {                                                                                              \
-        return ipc_spsc_init(mem, size, sizeof(TYPE), capacity);                                   \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_produce(struct NAME##_producer *p, void *mem, size_t size,      \
-                                           struct ipc_peer *me)                                    \
-    {                                                                                              \
-        int rc = ipc_spsc_produce(&p->raw, mem, size, sizeof(TYPE), me);                           \
-                                                                                                   \
-        IPC_RING_PASTE_(IPC_SPSC_HANG_, IPC_NOTIFY_H)(p, consumer, data) return rc;                \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consume(struct NAME##_consumer *c, void *mem, size_t size,      \
-                                           struct ipc_peer *me)                                    \
-    {                                                                                              \
-        int rc = ipc_spsc_consume(&c->raw, mem, size, sizeof(TYPE), me);                           \
-                                                                                                   \
-        IPC_RING_PASTE_(IPC_SPSC_HANG_, IPC_NOTIFY_H)(c, producer, space) return rc;               \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const TYPE *message)            \
-    {                                                                                              \
-        return ipc_spsc_push_(&p->raw, message, sizeof(TYPE));                                     \
-    }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages,     \
-                                              size_t n)                                            \
-    {                                                                                              \
-        return ipc_spsc_push_n_(&p->raw, messages, sizeof(TYPE), n);                               \
-    }                                                                                              \
-    CK_CC_INLINE static TYPE *NAME##_claim(struct NAME##_producer *p)                              \
-    {                                                                                              \
-        return (TYPE *)(void *)ipc_spsc_claim_(&p->raw, ipc_ring_stride_(sizeof(TYPE)));           \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p)                               \
-    {                                                                                              \
-        return ipc_spsc_commit_(&p->raw, ipc_ring_stride_(sizeof(TYPE)));                          \
-    }                                                                                              \
-    CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
-    {                                                                                              \
-        ipc_spsc_cancel(&p->raw);                                                                  \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_error(const struct NAME##_producer *p)                 \
-    {                                                                                              \
-        return ipc_spsc_producer_error(&p->raw);                                                   \
-    }                                                                                              \
-    CK_CC_INLINE static uint64_t NAME##_producer_was_size(const struct NAME##_producer *p)         \
-    {                                                                                              \
-        return ipc_spsc_producer_was_size(&p->raw);                                                \
-    }                                                                                              \
-    CK_CC_INLINE static uint64_t NAME##_producer_peer(const struct NAME##_producer *p)             \
-    {                                                                                              \
-        return ipc_spsc_producer_peer(&p->raw);                                                    \
-    }                                                                                              \
-    CK_CC_INLINE static void NAME##_producer_detach(struct NAME##_producer *p)                     \
-    {                                                                                              \
-        ipc_spsc_producer_detach(&p->raw);                                                         \
-        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(p)                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                   \
-    {                                                                                              \
-        return ipc_spsc_pop_(&c->raw, message, sizeof(TYPE));                                      \
-    }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)  \
-    {                                                                                              \
-        return ipc_spsc_pop_n_(&c->raw, messages, sizeof(TYPE), n);                                \
-    }                                                                                              \
-    CK_CC_INLINE static const TYPE *NAME##_peek(struct NAME##_consumer *c)                         \
-    {                                                                                              \
-        return (const TYPE *)ipc_spsc_peek_(&c->raw, ipc_ring_stride_(sizeof(TYPE)));              \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c)                              \
-    {                                                                                              \
-        return ipc_spsc_release(&c->raw);                                                          \
-    }                                                                                              \
+    IPC_RING_MEMORY_(NAME, spsc, make_, IPC_SPSC_TYPE, IPC_RING_PLAIN_, 0, sizeof(TYPE))           \
+    IPC_RING_PRODUCER_(NAME, spsc, raw, 0, sizeof(TYPE), me)                                       \
+    IPC_RING_CONSUMER_(NAME, spsc, raw, IPC_SPSC_TELL_(h, raw), 0, sizeof(TYPE), me)               \
+    IPC_RING_SLOTS_(NAME, TYPE, spsc, , sizeof(TYPE))                                              \
+    IPC_RING_TELLS_(NAME, spsc, const, uint64_t, was_size)                                         \
+    IPC_RING_TELLS_(NAME, spsc, const, uint64_t, peer)                                             \
     CK_CC_INLINE static void NAME##_replay(struct NAME##_consumer *c, uint64_t n)                  \
     {                                                                                              \
         ipc_spsc_replay(&c->raw, n);                                                               \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_error(const struct NAME##_consumer *c)                 \
-    {                                                                                              \
-        return ipc_spsc_consumer_error(&c->raw);                                                   \
-    }                                                                                              \
-    CK_CC_INLINE static uint64_t NAME##_consumer_was_size(const struct NAME##_consumer *c)         \
-    {                                                                                              \
-        return ipc_spsc_consumer_was_size(&c->raw);                                                \
-    }                                                                                              \
-    CK_CC_INLINE static uint64_t NAME##_consumer_peer(const struct NAME##_consumer *c)             \
-    {                                                                                              \
-        return ipc_spsc_consumer_peer(&c->raw);                                                    \
-    }                                                                                              \
-    CK_CC_INLINE static void NAME##_consumer_detach(struct NAME##_consumer *c)                     \
-    {                                                                                              \
-        ipc_spsc_consumer_detach(&c->raw);                                                         \
-        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(c)                                         \
-    }
+    IPC_RING_WITH_NOTIFY_(IPC_RING_SEND_(NAME, TYPE, raw, ipc_spsc_room_(&h->raw), 0))             \
+    IPC_RING_WITH_NOTIFY_(IPC_SPSC_RECV_(NAME, TYPE, spsc, raw))                                   \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw, IPC_SPSC_TYPE, IPC_RING_PLAIN_, ))
 
 /*
  * IPC_MPMC(NAME, TYPE), IPC_MPSC(NAME, TYPE) and IPC_SPMC(NAME, TYPE) do the same for many
@@ -5551,119 +5867,230 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 #define IPC_MPSC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_CONSUMER)
 #define IPC_SPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_PRODUCER)
 #define IPC_MPMC_OF_(NAME, TYPE, ENDS)                                                             \
-    IPC_MPMC_TYPED_(NAME, TYPE, ENDS)                                                              \
-    IPC_RING_PASTE_(IPC_MPMC_SLEEP_, IPC_NOTIFY_H)                                                 \
-    (NAME, TYPE) IPC_RING_PASTE_(IPC_MPMC_SEGMENT_, IPC_SHM_H)(NAME)
-
-#define IPC_MPMC_TYPED_(NAME, TYPE, ENDS)                                                          \
-    IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
-    struct NAME##_producer {                                                                       \
-        struct ipc_mpmc_producer raw;                                                              \
-        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
-    };                                                                                             \
-    struct NAME##_consumer {                                                                       \
-        struct ipc_mpmc_consumer raw;                                                              \
-        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
-    };                                                                                             \
-    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
-    {                                                                                              \
-        return ipc_mpmc_footprint(sizeof(TYPE), capacity);                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t capacity, unsigned how)   \
-    {                                                                                              \
-        return ipc_mpmc_init(mem, size, sizeof(TYPE), capacity, how | (ENDS));                     \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_produce(struct NAME##_producer *p, void *mem, size_t size,      \
-                                           struct ipc_peer *me)                                    \
-    {                                                                                              \
-        int rc = ipc_mpmc_produce(&p->raw, mem, size, sizeof(TYPE), me, ENDS);                     \
-                                                                                                   \
-        IPC_RING_PASTE_(IPC_MPMC_HANG_, IPC_NOTIFY_H)(p, end[1], space) return rc;                 \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consume(struct NAME##_consumer *c, void *mem, size_t size,      \
-                                           struct ipc_peer *me)                                    \
-    {                                                                                              \
-        int rc = ipc_mpmc_consume(&c->raw, mem, size, sizeof(TYPE), me, ENDS);                     \
-                                                                                                   \
-        IPC_RING_PASTE_(IPC_MPMC_HANG_, IPC_NOTIFY_H)(c, end[0], data) return rc;                  \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const TYPE *message)            \
-    {                                                                                              \
-        return ipc_mpmc_push_(&p->raw, message, sizeof(TYPE), ENDS);                               \
-    }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages,     \
-                                              size_t n)                                            \
-    {                                                                                              \
-        return ipc_mpmc_push_n_(&p->raw, messages, sizeof(TYPE), n);                               \
-    }                                                                                              \
-    CK_CC_INLINE static TYPE *NAME##_claim(struct NAME##_producer *p)                              \
-    {                                                                                              \
-        return (TYPE *)(void *)ipc_mpmc_claim_one_(&p->raw, ipc_mpmc_stride_(sizeof(TYPE)), ENDS); \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p)                               \
-    {                                                                                              \
-        return ipc_mpmc_commit_(&p->raw, ipc_mpmc_stride_(sizeof(TYPE)));                          \
-    }                                                                                              \
-    CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
-    {                                                                                              \
-        ipc_mpmc_cancel(&p->raw);                                                                  \
-        IPC_RING_PASTE_(IPC_RING_POST_, IPC_NOTIFY_H)(p)                                           \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_error(const struct NAME##_producer *p)                 \
-    {                                                                                              \
-        return ipc_mpmc_producer_error(&p->raw);                                                   \
-    }                                                                                              \
+    IPC_RING_MEMORY_(NAME, mpmc, make, IPC_MPMC_TYPE, IPC_RING_HOW_, ENDS, sizeof(TYPE))           \
+    IPC_RING_PRODUCER_(NAME, mpmc, raw.m, 1, sizeof(TYPE), me, ENDS)                               \
+    IPC_RING_CONSUMER_(NAME, mpmc, raw.m, , 1, sizeof(TYPE), me, ENDS)                             \
+    IPC_RING_SLOTS_(NAME, TYPE, mpmc, IPC_RING_WITH_NOTIFY_(IPC_RING_POST_(p)), sizeof(TYPE),      \
+                    ENDS)                                                                          \
+    IPC_RING_TELLS_(NAME, mpmc, const, struct ipc_mpmc_losses, losses)                             \
     CK_CC_INLINE static int64_t NAME##_producer_recover(struct NAME##_producer *p, uint64_t id)    \
     {                                                                                              \
         return ipc_mpmc_producer_recover(&p->raw, id);                                             \
-    }                                                                                              \
-    CK_CC_INLINE static struct ipc_mpmc_losses NAME##_producer_losses(                             \
-        const struct NAME##_producer *p)                                                           \
-    {                                                                                              \
-        return ipc_mpmc_producer_losses(&p->raw);                                                  \
-    }                                                                                              \
-    CK_CC_INLINE static void NAME##_producer_detach(struct NAME##_producer *p)                     \
-    {                                                                                              \
-        ipc_mpmc_producer_detach(&p->raw);                                                         \
-        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(p)                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                   \
-    {                                                                                              \
-        return ipc_mpmc_pop_(&c->raw, message, sizeof(TYPE), ENDS);                                \
-    }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)  \
-    {                                                                                              \
-        return ipc_mpmc_pop_n_(&c->raw, messages, sizeof(TYPE), n, ENDS);                          \
-    }                                                                                              \
-    CK_CC_INLINE static const TYPE *NAME##_peek(struct NAME##_consumer *c)                         \
-    {                                                                                              \
-        return (const TYPE *)(void *)ipc_mpmc_peek_(&c->raw, ipc_mpmc_stride_(sizeof(TYPE)),       \
-                                                    ENDS);                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c)                              \
-    {                                                                                              \
-        if (c->raw.m.claimed == 0)                                                                 \
-            return -EINVAL;                                                                        \
-        ipc_mpmc_release_(&c->raw, ipc_mpmc_stride_(sizeof(TYPE)));                                \
-        return 0;                                                                                  \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_error(const struct NAME##_consumer *c)                 \
-    {                                                                                              \
-        return ipc_mpmc_consumer_error(&c->raw);                                                   \
     }                                                                                              \
     CK_CC_INLINE static int64_t NAME##_consumer_recover(struct NAME##_consumer *c, uint64_t id)    \
     {                                                                                              \
         return ipc_mpmc_consumer_recover(&c->raw, id);                                             \
     }                                                                                              \
-    CK_CC_INLINE static struct ipc_mpmc_losses NAME##_consumer_losses(                             \
-        const struct NAME##_consumer *c)                                                           \
+    IPC_RING_WITH_NOTIFY_(IPC_RING_SEND_(NAME, TYPE, raw.m, IPC_MPMC_LOOK_(NAME##_claim(h)),       \
+                                         NAME##_producer_recover(h, 0) > 0))                       \
+    IPC_RING_WITH_NOTIFY_(IPC_RING_SLEEP_(NAME, consumer, raw.m, 0, data, space, recv, pop, TYPE,  \
+                                          IPC_MPMC_LOOK_(NAME##_peek(h)),                          \
+                                          NAME##_consumer_recover(h, 0) > 0))                      \
+    IPC_RING_WITH_SHM_(                                                                            \
+        IPC_RING_OPEN_(NAME, producer_open, producer, produce, raw.m, IPC_MPMC_TYPE, ))            \
+    IPC_RING_WITH_SHM_(                                                                            \
+        IPC_RING_OPEN_(NAME, consumer_open, consumer, consume, raw.m, IPC_MPMC_TYPE, ))
+#define IPC_MPMC_LOOK_(slot) ((slot) != NULL ? 0 : h->raw.m.error != 0 ? h->raw.m.error : -EAGAIN)
+
+/*
+ * IPC_BROADCAST(NAME, TYPE) makes the same for one writer, struct NAME_producer, whose messages
+ * every reader, struct NAME_consumer, sees: NAME_init(mem, size, capacity, how) and so on, as the
+ * calls of ipc_cast_ above. With ipc_shm.h it also makes
+ *
+ *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
+ *                   unsigned how)
+ *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
+ *       As IPC_SPSC's; -EPROTO also when it is there with another `how`.
+ *
+ * and with ipc_notify.h the calls that sleep, as IPC_SPSC's, with these differences:
+ *
+ *   - NAME_send and NAME_producer_wait end with room or the deadline: whoever comes or goes. A
+ *     reader of the segment that is killed is left out within 10 ms. Those of a lossy one never
+ *     wait.
+ *   - NAME_recv and NAME_consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
+ */
+#define IPC_BROADCAST(NAME, TYPE)                                                                  \
+    IPC_RING_MEMORY_(NAME, cast, make_, IPC_CAST_TYPE, IPC_RING_HOW_, 0u, sizeof(TYPE))            \
+    IPC_RING_PRODUCER_(NAME, cast, raw.s, 1, sizeof(TYPE), me)                                     \
+    IPC_RING_CONSUMER_(NAME, cast, raw.s, IPC_SPSC_TELL_(h, raw.s), 0, sizeof(TYPE), me)           \
+    IPC_RING_SLOTS_(NAME, TYPE, cast, , sizeof(TYPE))                                              \
+    CK_CC_INLINE static uint64_t NAME##_missed(const struct NAME##_consumer *c)                    \
     {                                                                                              \
-        return ipc_mpmc_consumer_losses(&c->raw);                                                  \
+        return ipc_cast_missed(&c->raw);                                                           \
     }                                                                                              \
-    CK_CC_INLINE static void NAME##_consumer_detach(struct NAME##_consumer *c)                     \
+    IPC_RING_WITH_NOTIFY_(IPC_RING_SEND_(NAME, TYPE, raw.s, ipc_cast_room_(&h->raw),               \
+                                         (ipc_cast_ask_(&h->raw.readers), 0)))                     \
+    IPC_RING_WITH_NOTIFY_(IPC_SPSC_RECV_(NAME, TYPE, cast, raw.s))                                 \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.s, IPC_CAST_TYPE, IPC_RING_HOW_, ))
+
+/*
+ * IPC_RECORDS(NAME) makes a ring of records, messages of any length, for one consumer and as many
+ * producers as it is made for: struct NAME_producer, struct NAME_consumer, NAME_init(mem, size,
+ * capacity, producers), NAME_push(&out, data, n), NAME_pop(&in, data, size) and so on, as the calls
+ * of ipc_record_ above; capacity is bytes for each producer. IPC_RECORD_BROADCAST(NAME) makes a
+ * broadcast of records, as those of ipc_record_cast_ above. With ipc_shm.h they also make
+ *
+ *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
+ *                   unsigned producers)
+ *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
+ *                   unsigned how)
+ *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
+ *       As IPC_SPSC's; -EPROTO also when it is there for another number of producers, or with
+ *       another `how`. Of several producers each calls create.
+ *
+ * and with ipc_notify.h the calls that sleep, as IPC_SPSC's:
+ *
+ *   int NAME_send(struct NAME_producer *, const void *data, size_t n, int64_t deadline)
+ *   int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)
+ *       As push and pop.
+ *   int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
+ *       Waits until claim has room for n bytes. -EMSGSIZE: it never will.
+ *   NAME_consumer_wait, the two posts and the two bells
+ *
+ * with these differences:
+ *
+ *   - Where there are several producers, whose consumer recv waits for whoever comes or goes.
+ *   - Of a broadcast send and producer_wait do that, and recv of a lossy one also ends with
+ *     -EOVERFLOW: as IPC_BROADCAST's.
+ */
+#define IPC_RECORDS(NAME)                                                                          \
+    IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE, IPC_RING_HOW_)                               \
+    IPC_RING_PRODUCER_(NAME, record, raw, 0, me)                                                   \
+    IPC_RING_CONSUMER_(NAME, record, raw, IPC_RECORD_TELL_(h->raw), 0, me)                         \
+    IPC_RECORD_CALLS_(NAME, record)                                                                \
+    IPC_RING_TELLS_(NAME, record, const, uint64_t, peer)                                           \
+    CK_CC_INLINE static void NAME##_replay(struct NAME##_consumer *c, uint64_t n)                  \
     {                                                                                              \
-        ipc_mpmc_consumer_detach(&c->raw);                                                         \
-        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(c)                                         \
+        ipc_record_replay(&c->raw, n);                                                             \
+    }                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_RECORD_SLEEP_(NAME, record, raw, 0))                                 \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, ))
+#define IPC_RECORD_BROADCAST(NAME)                                                                 \
+    IPC_RECORD_MEMORY_(NAME, record_cast, IPC_RECORD_CAST_TYPE, IPC_RING_PLAIN_)                   \
+    IPC_RING_PRODUCER_(NAME, record_cast, raw.r, 1, me)                                            \
+    IPC_RING_CONSUMER_(NAME, record_cast, raw.r, IPC_RECORD_TELL_(h->raw.r), 0, me)                \
+    IPC_RECORD_CALLS_(NAME, record_cast)                                                           \
+    CK_CC_INLINE static uint64_t NAME##_missed(const struct NAME##_consumer *c)                    \
+    {                                                                                              \
+        return ipc_record_cast_missed(&c->raw);                                                    \
+    }                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_RECORD_SLEEP_(                                                       \
+        NAME, record_cast, raw.r,                                                                  \
+        (ipc_notify_anyone_died(&h->space) ? ipc_cast_ask_(&h->raw.readers) : (void)0)))           \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.r, IPC_RECORD_CAST_TYPE, IPC_RING_HOW_, ))
+
+#define IPC_RECORD_MEMORY_(NAME, K, KIND, SIZED)                                                   \
+    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity SIZED(, unsigned how))           \
+    {                                                                                              \
+        return ipc_##K##_footprint(capacity SIZED(, how));                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t capacity, unsigned how)   \
+    {                                                                                              \
+        return ipc_##K##_init(mem, size, capacity, how);                                           \
+    }                                                                                              \
+    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, make_, KIND, IPC_RING_HOW_, 0u, SIZED))
+
+#define IPC_RECORD_CALLS_(NAME, K)                                                                 \
+    CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)     \
+    {                                                                                              \
+        return ipc_##K##_push(&p->raw, data, n);                                                   \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p,                           \
+                                              const struct ipc_record *records, size_t n)          \
+    {                                                                                              \
+        return ipc_##K##_push_n(&p->raw, records, n);                                              \
+    }                                                                                              \
+    CK_CC_INLINE static void *NAME##_claim(struct NAME##_producer *p, size_t n)                    \
+    {                                                                                              \
+        return ipc_##K##_claim(&p->raw, n);                                                        \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p, size_t n)                     \
+    {                                                                                              \
+        return ipc_##K##_commit(&p->raw, n);                                                       \
+    }                                                                                              \
+    CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
+    {                                                                                              \
+        ipc_##K##_cancel(&p->raw);                                                                 \
+    }                                                                                              \
+    CK_CC_INLINE static size_t NAME##_most(const struct NAME##_producer *p)                        \
+    {                                                                                              \
+        return ipc_##K##_most(&p->raw);                                                            \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_pop(struct NAME##_consumer *c, void *to, size_t size)       \
+    {                                                                                              \
+        return ipc_##K##_pop(&c->raw, to, size);                                                   \
+    }                                                                                              \
+    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, void *to, size_t size,     \
+                                             struct ipc_record *records, size_t n)                 \
+    {                                                                                              \
+        return ipc_##K##_pop_n(&c->raw, to, size, records, n);                                     \
+    }                                                                                              \
+    CK_CC_INLINE static const void *NAME##_peek(struct NAME##_consumer *c, size_t *n)              \
+    {                                                                                              \
+        return ipc_##K##_peek(&c->raw, n);                                                         \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c)                              \
+    {                                                                                              \
+        return ipc_##K##_release(&c->raw);                                                         \
+    }
+
+/* Before a post of a consumer that publishes for many records at once, as IPC_SPSC_TELL_. */
+#define IPC_RECORD_TELL_(r)                                                                        \
+    if ((r).to != NULL && (r).head != (r).published)                                               \
+        ipc_record_publish_(&(r));                                                                 \
+    (r).untold = 0
+/* ASK is done before a producer looks for room. */
+#define IPC_RECORD_SLEEP_(NAME, K, H, ASK)                                                         \
+    CK_CC_INLINE static int NAME##_producer_look_(struct NAME##_producer *h, size_t n)             \
+    {                                                                                              \
+        uint64_t at;                                                                               \
+        int rc;                                                                                    \
+                                                                                                   \
+        (void)(ASK);                                                                               \
+        rc = ipc_##K##_room_(&h->raw, n, &at);                                                     \
+        return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
+    }                                                                                              \
+    IPC_RING_UNTIL_(NAME, producer_wait, producer, H, 1, space, NAME##_producer_look_(h, n),       \
+                    size_t n, int64_t deadline)                                                    \
+    CK_CC_INLINE static int NAME##_send(struct NAME##_producer *p, const void *data, size_t n,     \
+                                        int64_t deadline)                                          \
+    {                                                                                              \
+        int rc = ipc_##K##_push(&p->raw, data, n);                                                 \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+            rc = NAME##_producer_wait(p, n, deadline);                                             \
+            rc = rc != 0 ? rc : ipc_##K##_push(&p->raw, data, n);                                  \
+        }                                                                                          \
+        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(p->H.ring->data_bell)))                    \
+            (void)ipc_notify_post(&p->data);                                                       \
+        return rc;                                                                                 \
+    }                                                                                              \
+    CK_CC_INLINE static int NAME##_consumer_look_(struct NAME##_consumer *c)                       \
+    {                                                                                              \
+        size_t n;                                                                                  \
+        int rc = ipc_##K##_look_(&c->raw, &n);                                                     \
+                                                                                                   \
+        if (rc != -EAGAIN)                                                                         \
+            return rc == 0 ? 1 : rc;                                                               \
+        return c->H.untold ? NAME##_consumer_post(c) : 0;                                          \
+    }                                                                                              \
+    IPC_RING_UNTIL_(NAME, consumer_wait, consumer, H, 0, data, NAME##_consumer_look_(h),           \
+                    int64_t deadline)                                                              \
+    CK_CC_INLINE static int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size,      \
+                                            int64_t deadline)                                      \
+    {                                                                                              \
+        int published = 0;                                                                         \
+        int64_t rc = ipc_##K##_take_(&c->raw, to, size, &published);                               \
+                                                                                                   \
+        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
+            rc = NAME##_consumer_wait(c, deadline);                                                \
+            rc = rc != 0 ? rc : ipc_##K##_take_(&c->raw, to, size, &published);                    \
+        }                                                                                          \
+        if (CK_CC_UNLIKELY(published)) {                                                           \
+            c->H.untold = 0;                                                                       \
+            (void)ipc_notify_post(&c->space);                                                      \
+        }                                                                                          \
+        return rc;                                                                                 \
     }
 
 /*
@@ -5686,145 +6113,104 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
  *       -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by pop_n.
  */
 #define IPC_STREAM(NAME, TYPE)                                                                     \
-    IPC_STREAM_TYPED_(NAME, TYPE)                                                                  \
-    IPC_RING_PASTE_(IPC_STREAM_SLEEP_, IPC_NOTIFY_H)                                               \
-    (NAME, TYPE) IPC_RING_PASTE_(IPC_RING_SEGMENT_, IPC_SHM_H)(NAME, IPC_STREAM_TYPE, raw.s.mask,  \
-                                                               IPC_STREAM_MAP_, IPC_SPSC_HOW_)
-
-#define IPC_STREAM_TYPED_(NAME, TYPE)                                                              \
-    struct NAME##_producer {                                                                       \
-        struct ipc_stream_producer raw;                                                            \
-        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
-    };                                                                                             \
-    struct NAME##_consumer {                                                                       \
-        struct ipc_stream_consumer raw;                                                            \
-        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
-    };                                                                                             \
     struct NAME##_regions {                                                                        \
         TYPE *at[2];                                                                               \
         size_t n[2];                                                                               \
     };                                                                                             \
-    CK_CC_INLINE static int NAME##_producer_end_(struct NAME##_producer *p, int rc)                \
+    IPC_RING_MEMORY_(NAME, stream, make_, IPC_STREAM_TYPE, IPC_RING_PLAIN_, 0, sizeof(TYPE))       \
+    IPC_RING_PRODUCER_(NAME, stream, raw.s, 0, sizeof(TYPE), me)                                   \
+    IPC_RING_CONSUMER_(NAME, stream, raw.s, , 0, sizeof(TYPE), me)                                 \
+    IPC_STREAM_END_(NAME, TYPE, producer, push, const TYPE, claim, TYPE, room, commit)             \
+    IPC_STREAM_END_(NAME, TYPE, consumer, pop, TYPE, peek, const TYPE, data, release)              \
+    IPC_RING_TELLS_(NAME, stream, , uint64_t, was_size)                                            \
+    IPC_RING_WITH_NOTIFY_(IPC_STREAM_SLEEP_(NAME, TYPE))                                           \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.s, IPC_STREAM_TYPE, IPC_RING_PLAIN_,             \
+                                        IPC_STREAM_MAP_(&h->raw.s)))
+
+#define IPC_STREAM_END_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)                    \
+    CK_CC_INLINE static int64_t NAME##_##PUSH##_n(struct NAME##_##END *h, FROM *elements,          \
+                                                  size_t n)                                        \
     {                                                                                              \
-        memset(p, 0, sizeof *p);                                                                   \
-        return p->raw.s.error = rc;                                                                \
+        return ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 1);                        \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_end_(struct NAME##_consumer *c, int rc)                \
+    CK_CC_INLINE static int NAME##_##PUSH##_all(struct NAME##_##END *h, FROM *elements, size_t n)  \
     {                                                                                              \
-        memset(c, 0, sizeof *c);                                                                   \
-        return c->raw.s.error = rc;                                                                \
-    }                                                                                              \
-    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
-    {                                                                                              \
-        return ipc_stream_footprint(sizeof(TYPE), capacity);                                       \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t capacity)                 \
-    {                                                                                              \
-        return ipc_stream_init(mem, size, sizeof(TYPE), capacity);                                 \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_produce(struct NAME##_producer *p, void *mem, size_t size,      \
-                                           struct ipc_peer *me)                                    \
-    {                                                                                              \
-        int rc = ipc_stream_produce(&p->raw, mem, size, sizeof(TYPE), me);                         \
-                                                                                                   \
-        IPC_RING_PASTE_(IPC_STREAM_HANG_, IPC_NOTIFY_H)(p, end[1], data) return rc;                \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consume(struct NAME##_consumer *c, void *mem, size_t size,      \
-                                           struct ipc_peer *me)                                    \
-    {                                                                                              \
-        int rc = ipc_stream_consume(&c->raw, mem, size, sizeof(TYPE), me);                         \
-                                                                                                   \
-        IPC_RING_PASTE_(IPC_STREAM_HANG_, IPC_NOTIFY_H)(c, end[0], space) return rc;               \
-    }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *from,         \
-                                              size_t n)                                            \
-    {                                                                                              \
-        return ipc_stream_push_(&p->raw, from, sizeof(TYPE), n, 1);                                \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_push_all(struct NAME##_producer *p, const TYPE *from, size_t n) \
-    {                                                                                              \
-        int64_t rc = ipc_stream_push_(&p->raw, from, sizeof(TYPE), n, 0);                          \
+        int64_t rc = ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 0);                  \
                                                                                                    \
         return rc < 0 ? (int)rc : 0;                                                               \
     }                                                                                              \
-    CK_CC_INLINE static TYPE *NAME##_claim(struct NAME##_producer *p, size_t n)                    \
+    CK_CC_INLINE static SLOT *NAME##_##CLAIM(struct NAME##_##END *h, size_t n)                     \
     {                                                                                              \
-        return (TYPE *)ipc_stream_row_(&p->raw.s, n, sizeof(TYPE));                                \
+        return (SLOT *)ipc_stream_row_(&h->raw.s, n, sizeof(TYPE));                                \
     }                                                                                              \
-    CK_CC_INLINE static size_t NAME##_room(struct NAME##_producer *p, struct NAME##_regions *r)    \
+    CK_CC_INLINE static size_t NAME##_##ROOM(struct NAME##_##END *h, struct NAME##_regions *r)     \
     {                                                                                              \
-        IPC_STREAM_LOOK_(p, r, TYPE);                                                              \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p, size_t n)                     \
-    {                                                                                              \
-        return ipc_stream_commit(&p->raw, n);                                                      \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_error(const struct NAME##_producer *p)                 \
-    {                                                                                              \
-        return ipc_stream_producer_error(&p->raw);                                                 \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_twice(const struct NAME##_producer *p)                 \
-    {                                                                                              \
-        return p->raw.s.twice;                                                                     \
-    }                                                                                              \
-    CK_CC_INLINE static uint64_t NAME##_producer_was_size(struct NAME##_producer *p)               \
-    {                                                                                              \
-        return ipc_stream_producer_was_size(&p->raw);                                              \
-    }                                                                                              \
-    CK_CC_INLINE static void NAME##_producer_detach(struct NAME##_producer *p)                     \
-    {                                                                                              \
-        IPC_RING_PASTE_(IPC_STREAM_UNMAP_, IPC_SHM_H)(p) ipc_stream_producer_detach(&p->raw);      \
-        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(p)                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *to, size_t n)        \
-    {                                                                                              \
-        return ipc_stream_pop_(&c->raw, to, sizeof(TYPE), n, 1);                                   \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_pop_all(struct NAME##_consumer *c, TYPE *to, size_t n)          \
-    {                                                                                              \
-        int64_t rc = ipc_stream_pop_(&c->raw, to, sizeof(TYPE), n, 0);                             \
+        struct ipc_stream_regions raw;                                                             \
+        size_t n = (size_t)ipc_stream_look_(&h->raw.s, sizeof(TYPE), &raw), i;                     \
                                                                                                    \
-        return rc < 0 ? (int)rc : 0;                                                               \
+        for (i = 0; i < 2; i++) {                                                                  \
+            r->at[i] = (TYPE *)raw.at[i];                                                          \
+            r->n[i] = raw.n[i];                                                                    \
+        }                                                                                          \
+        return n;                                                                                  \
     }                                                                                              \
-    CK_CC_INLINE static const TYPE *NAME##_peek(struct NAME##_consumer *c, size_t n)               \
+    CK_CC_INLINE static int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                      \
     {                                                                                              \
-        return (const TYPE *)ipc_stream_row_(&c->raw.s, n, sizeof(TYPE));                          \
+        return ipc_stream_##COMMIT(&h->raw, n);                                                    \
     }                                                                                              \
-    CK_CC_INLINE static size_t NAME##_data(struct NAME##_consumer *c, struct NAME##_regions *r)    \
+    CK_CC_INLINE static int NAME##_##END##_twice(const struct NAME##_##END *h)                     \
     {                                                                                              \
-        IPC_STREAM_LOOK_(c, r, TYPE);                                                              \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c, size_t n)                    \
-    {                                                                                              \
-        return ipc_stream_release(&c->raw, n);                                                     \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_error(const struct NAME##_consumer *c)                 \
-    {                                                                                              \
-        return ipc_stream_consumer_error(&c->raw);                                                 \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_twice(const struct NAME##_consumer *c)                 \
-    {                                                                                              \
-        return c->raw.s.twice;                                                                     \
-    }                                                                                              \
-    CK_CC_INLINE static uint64_t NAME##_consumer_was_size(struct NAME##_consumer *c)               \
-    {                                                                                              \
-        return ipc_stream_consumer_was_size(&c->raw);                                              \
-    }                                                                                              \
-    CK_CC_INLINE static void NAME##_consumer_detach(struct NAME##_consumer *c)                     \
-    {                                                                                              \
-        IPC_RING_PASTE_(IPC_STREAM_UNMAP_, IPC_SHM_H)(c) ipc_stream_consumer_detach(&c->raw);      \
-        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(c)                                         \
+        return h->raw.s.twice;                                                                     \
     }
 
-#define IPC_STREAM_LOOK_(end, r, TYPE)                                                             \
-    struct ipc_stream_regions raw;                                                                 \
-    size_t n = (size_t)ipc_stream_look_(&end->raw.s, sizeof(TYPE), &raw), i;                       \
+#define IPC_STREAM_SLEEP_(NAME, TYPE)                                                              \
+    IPC_RING_UNTIL_(NAME, producer_wait, producer, raw.s, 1, space,                                \
+                    ipc_stream_ready_(&h->raw.s, n), size_t n, int64_t deadline)                   \
+    IPC_RING_UNTIL_(NAME, consumer_wait, consumer, raw.s, 0, data,                                 \
+                    ipc_stream_ready_(&h->raw.s, n), size_t n, int64_t deadline)                   \
+    CK_CC_INLINE static int64_t NAME##_send(struct NAME##_producer *p, const TYPE *from, size_t n, \
+                                            int64_t deadline)                                      \
+    {                                                                                              \
+        size_t done = 0, half;                                                                     \
+        int64_t rc;                                                                                \
                                                                                                    \
-    for (i = 0; i < 2; i++) {                                                                      \
-        r->at[i] = (TYPE *)raw.at[i];                                                              \
-        r->n[i] = raw.n[i];                                                                        \
+        while (done < n) {                                                                         \
+            rc = NAME##_push_n(p, from + done, n - done);                                          \
+            if (rc > 0) {                                                                          \
+                done += (size_t)rc;                                                                \
+                (void)ipc_notify_post(&p->data);                                                   \
+                continue;                                                                          \
+            }                                                                                      \
+            /* Not for each element that is read: half the stream is worth waking up for. */       \
+            half = (size_t)p->raw.s.mask / 2 + 1;                                                  \
+            if (rc == -EAGAIN)                                                                     \
+                rc = NAME##_producer_wait(p, n - done < half ? n - done : half, deadline);         \
+            if (rc != 0)                                                                           \
+                return done > 0 ? (int64_t)done : rc;                                              \
+        }                                                                                          \
+        return (int64_t)n;                                                                         \
     }                                                                                              \
-    return n
+    CK_CC_INLINE static int64_t NAME##_recv(struct NAME##_consumer *c, TYPE *to, size_t n,         \
+                                            int64_t deadline)                                      \
+    {                                                                                              \
+        int64_t rc = NAME##_pop_n(c, to, n);                                                       \
+                                                                                                   \
+        if (rc == -EAGAIN) {                                                                       \
+            rc = NAME##_consumer_wait(c, 1, deadline);                                             \
+            rc = rc != 0 ? rc : NAME##_pop_n(c, to, n);                                            \
+        }                                                                                          \
+        if (rc > 0)                                                                                \
+            (void)ipc_notify_post(&c->space);                                                      \
+        return rc;                                                                                 \
+    }
+
+#define IPC_STREAM_MAP_(s)                                                                         \
+    if (rc == 0) {                                                                                 \
+        void *twice = ipc_shm_map_twice(seg, (s)->data, (size_t)(((s)->mask + 1) * (s)->bytes));   \
+                                                                                                   \
+        if (twice != NULL)                                                                         \
+            ipc_stream_twice_(s, twice, ipc_shm_unmap_twice);                                      \
+    }
 
 /*
  * IPC_CALL(NAME, REQUEST, REPLY) makes struct NAME_client, struct NAME_server, union NAME_slot,
@@ -5864,11 +6250,6 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
  * sleeps looks once a second.
  */
 #define IPC_CALL(NAME, REQUEST, REPLY)                                                             \
-    IPC_CALL_TYPED_(NAME, REQUEST, REPLY)                                                          \
-    IPC_RING_PASTE_(IPC_CALL_SLEEP_, IPC_NOTIFY_H)                                                 \
-    (NAME, REQUEST, REPLY) IPC_RING_PASTE_(IPC_CALL_SEGMENT_, IPC_SHM_H)(NAME)
-
-#define IPC_CALL_TYPED_(NAME, REQUEST, REPLY)                                                      \
     IPC_RING_ASSERT_(NAME##_alignment,                                                             \
                      __alignof__(REQUEST) <= IPC_RING_LINE && __alignof__(REPLY) <= IPC_RING_LINE) \
     IPC_RING_ASSERT_(NAME##_reply, sizeof(REPLY) <= UINT32_MAX)                                    \
@@ -5876,36 +6257,12 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         REQUEST request;                                                                           \
         REPLY reply;                                                                               \
     };                                                                                             \
-    struct NAME##_client {                                                                         \
-        struct ipc_call_client raw;                                                                \
-        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
-    };                                                                                             \
-    struct NAME##_server {                                                                         \
-        struct ipc_call_server raw;                                                                \
-        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
-    };                                                                                             \
-    CK_CC_INLINE static size_t NAME##_footprint(uint64_t callers)                                  \
-    {                                                                                              \
-        return ipc_call_footprint(sizeof(REQUEST), sizeof(REPLY), callers);                        \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t callers)                  \
-    {                                                                                              \
-        return ipc_call_init(mem, size, sizeof(REQUEST), sizeof(REPLY), callers);                  \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_client_attach(struct NAME##_client *c, void *mem, size_t size,  \
-                                                 struct ipc_peer *me)                              \
-    {                                                                                              \
-        int rc = ipc_call_client_attach(&c->raw, mem, size, sizeof(REQUEST), sizeof(REPLY), me);   \
-                                                                                                   \
-        IPC_RING_PASTE_(IPC_CALL_HANG_CLIENT_, IPC_NOTIFY_H)(c) return rc;                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_server_attach(struct NAME##_server *s, void *mem, size_t size,  \
-                                                 struct ipc_peer *me)                              \
-    {                                                                                              \
-        int rc = ipc_call_server_attach(&s->raw, mem, size, sizeof(REQUEST), sizeof(REPLY), me);   \
-                                                                                                   \
-        IPC_RING_PASTE_(IPC_CALL_HANG_SERVER_, IPC_NOTIFY_H)(s) return rc;                         \
-    }                                                                                              \
+    IPC_RING_MEMORY_(NAME, call, make, IPC_CALL_TYPE, IPC_RING_PLAIN_, 0, sizeof(REQUEST),         \
+                     sizeof(REPLY))                                                                \
+    IPC_RING_HANDLE_(NAME, call, client, client_attach, IPC_CALL_HANG_CLIENT_(h), sizeof(REQUEST), \
+                     sizeof(REPLY), me)                                                            \
+    IPC_RING_HANDLE_(NAME, call, server, server_attach, IPC_CALL_HANG_SERVER_(h), sizeof(REQUEST), \
+                     sizeof(REPLY), me)                                                            \
     CK_CC_INLINE static int NAME##_claim(struct NAME##_client *c, REQUEST **request)               \
     {                                                                                              \
         int rc = ipc_call_claim_(&c->raw);                                                         \
@@ -5917,14 +6274,16 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     {                                                                                              \
         int rc = ipc_call_commit_(&c->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));      \
                                                                                                    \
-        IPC_RING_PASTE_(IPC_CALL_WAKE_SERVER_, IPC_NOTIFY_H)(c) return rc;                         \
+        IPC_RING_WITH_NOTIFY_(IPC_CALL_WAKE_SERVER_(c));                                           \
+        return rc;                                                                                 \
     }                                                                                              \
     CK_CC_FORCE_INLINE static int NAME##_ask(struct NAME##_client *c, const REQUEST *request)      \
     {                                                                                              \
         int rc = ipc_call_ask_(&c->raw, request, sizeof(REQUEST),                                  \
                                ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));                  \
                                                                                                    \
-        IPC_RING_PASTE_(IPC_CALL_WAKE_SERVER_, IPC_NOTIFY_H)(c) return rc;                         \
+        IPC_RING_WITH_NOTIFY_(IPC_CALL_WAKE_SERVER_(c));                                           \
+        return rc;                                                                                 \
     }                                                                                              \
     CK_CC_FORCE_INLINE static int NAME##_poll(struct NAME##_client *c)                             \
     {                                                                                              \
@@ -5943,14 +6302,10 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     {                                                                                              \
         ipc_call_cancel(&c->raw);                                                                  \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_client_error(const struct NAME##_client *c)                     \
-    {                                                                                              \
-        return ipc_call_client_error(&c->raw);                                                     \
-    }                                                                                              \
     CK_CC_INLINE static void NAME##_client_detach(struct NAME##_client *c)                         \
     {                                                                                              \
         ipc_call_client_detach(&c->raw);                                                           \
-        IPC_RING_PASTE_(IPC_CALL_UNHANG_, IPC_NOTIFY_H)(c)                                         \
+        IPC_RING_WITH_NOTIFY_(IPC_RING_UNHANG_(c));                                                \
     }                                                                                              \
     CK_CC_FORCE_INLINE static union NAME##_slot *NAME##_take(struct NAME##_server *s)              \
     {                                                                                              \
@@ -5962,583 +6317,65 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         int rc =                                                                                   \
             ipc_call_answer_(&s->raw, slot, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));     \
                                                                                                    \
-        IPC_RING_PASTE_(IPC_CALL_WAKE_CALLER_, IPC_NOTIFY_H)(s, slot) return rc;                   \
+        IPC_RING_WITH_NOTIFY_(IPC_CALL_WAKE_CALLER_(s, slot));                                     \
+        return rc;                                                                                 \
     }                                                                                              \
     CK_CC_INLINE static uint64_t NAME##_server_peer(const struct NAME##_server *s,                 \
                                                     const union NAME##_slot *slot)                 \
     {                                                                                              \
         return ipc_call_server_peer(&s->raw, slot);                                                \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_server_error(const struct NAME##_server *s)                     \
-    {                                                                                              \
-        return ipc_call_server_error(&s->raw);                                                     \
-    }                                                                                              \
     CK_CC_INLINE static void NAME##_server_detach(struct NAME##_server *s)                         \
     {                                                                                              \
-        struct ipc_call_server was = s->raw;                                                       \
+        IPC_RING_WITH_NOTIFY_(struct ipc_call_server was = s->raw);                                \
                                                                                                    \
         ipc_call_server_detach(&s->raw);                                                           \
-        IPC_RING_PASTE_(IPC_CALL_PART_, IPC_NOTIFY_H)(s, was)                                      \
-    }
-
-/*
- * IPC_BROADCAST(NAME, TYPE) makes the same for one writer, struct NAME_producer, whose messages
- * every reader, struct NAME_consumer, sees: NAME_init(mem, size, capacity, how) and so on, as the
- * calls of ipc_cast_ above. With ipc_shm.h it also makes
- *
- *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
- *                   unsigned how)
- *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
- *       As IPC_SPSC's; -EPROTO also when it is there with another `how`.
- *
- * and with ipc_notify.h the calls that sleep, as IPC_SPSC's, with these differences:
- *
- *   - NAME_send and NAME_producer_wait end with room or the deadline: whoever comes or goes. A
- *     reader of the segment that is killed is left out within 10 ms. Those of a lossy one never
- *     wait.
- *   - NAME_recv and NAME_consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
- */
-#define IPC_BROADCAST(NAME, TYPE)                                                                  \
-    IPC_CAST_TYPED_(NAME, TYPE)                                                                    \
-    IPC_RING_PASTE_(IPC_CAST_SLEEP_, IPC_NOTIFY_H)                                                 \
-    (NAME, TYPE) IPC_RING_PASTE_(IPC_RING_SEGMENT_, IPC_SHM_H)(NAME, IPC_CAST_TYPE, raw.s.mask,    \
-                                                               IPC_SPSC_MAP_, IPC_CAST_HOW_)
-
-#define IPC_CAST_TYPED_(NAME, TYPE)                                                                \
-    IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
-    struct NAME##_producer {                                                                       \
-        struct ipc_cast_producer raw;                                                              \
-        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
-    };                                                                                             \
-    struct NAME##_consumer {                                                                       \
-        struct ipc_cast_consumer raw;                                                              \
-        IPC_RING_PASTE_(IPC_RING_BELLS_, IPC_NOTIFY_H)                                             \
-    };                                                                                             \
-    CK_CC_INLINE static int NAME##_producer_end_(struct NAME##_producer *p, int rc)                \
-    {                                                                                              \
-        memset(p, 0, sizeof *p);                                                                   \
-        return ipc_cast_producer_end_(&p->raw, rc);                                                \
+        IPC_RING_WITH_NOTIFY_(IPC_CALL_WAKE_CALLERS_(s, was); IPC_RING_UNHANG_(s));                \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_end_(struct NAME##_consumer *c, int rc)                \
-    {                                                                                              \
-        memset(c, 0, sizeof *c);                                                                   \
-        return ipc_cast_consumer_end_(&c->raw, rc);                                                \
-    }                                                                                              \
-    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
-    {                                                                                              \
-        return ipc_cast_footprint(sizeof(TYPE), capacity);                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t capacity, unsigned how)   \
-    {                                                                                              \
-        return ipc_cast_init(mem, size, sizeof(TYPE), capacity, how);                              \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_produce(struct NAME##_producer *p, void *mem, size_t size,      \
-                                           struct ipc_peer *me)                                    \
-    {                                                                                              \
-        int rc = ipc_cast_produce(&p->raw, mem, size, sizeof(TYPE), me);                           \
-                                                                                                   \
-        IPC_RING_PASTE_(IPC_CAST_HANG_, IPC_NOTIFY_H)(p, consumer, data) return rc;                \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consume(struct NAME##_consumer *c, void *mem, size_t size,      \
-                                           struct ipc_peer *me)                                    \
-    {                                                                                              \
-        int rc = ipc_cast_consume(&c->raw, mem, size, sizeof(TYPE), me);                           \
-                                                                                                   \
-        IPC_RING_PASTE_(IPC_CAST_HANG_, IPC_NOTIFY_H)(c, producer, space) return rc;               \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const TYPE *message)            \
-    {                                                                                              \
-        return ipc_cast_push_(&p->raw, message, sizeof(TYPE));                                     \
-    }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages,     \
-                                              size_t n)                                            \
-    {                                                                                              \
-        return ipc_cast_push_n_(&p->raw, messages, sizeof(TYPE), n);                               \
-    }                                                                                              \
-    CK_CC_INLINE static TYPE *NAME##_claim(struct NAME##_producer *p)                              \
-    {                                                                                              \
-        return (TYPE *)(void *)ipc_cast_claim_(&p->raw, ipc_ring_stride_(sizeof(TYPE)));           \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p)                               \
-    {                                                                                              \
-        return ipc_cast_commit_(&p->raw, ipc_ring_stride_(sizeof(TYPE)));                          \
-    }                                                                                              \
-    CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
-    {                                                                                              \
-        ipc_cast_cancel(&p->raw);                                                                  \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_error(const struct NAME##_producer *p)                 \
-    {                                                                                              \
-        return ipc_cast_producer_error(&p->raw);                                                   \
-    }                                                                                              \
-    CK_CC_INLINE static void NAME##_producer_detach(struct NAME##_producer *p)                     \
-    {                                                                                              \
-        ipc_cast_producer_detach(&p->raw);                                                         \
-        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(p)                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                   \
-    {                                                                                              \
-        int published;                                                                             \
-                                                                                                   \
-        return ipc_cast_take_(&c->raw, message, sizeof(TYPE), &published);                         \
-    }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)  \
-    {                                                                                              \
-        return ipc_cast_pop_n_(&c->raw, messages, sizeof(TYPE), n);                                \
-    }                                                                                              \
-    CK_CC_INLINE static const TYPE *NAME##_peek(struct NAME##_consumer *c)                         \
-    {                                                                                              \
-        return (const TYPE *)ipc_cast_peek_(&c->raw, ipc_ring_stride_(sizeof(TYPE)));              \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c)                              \
-    {                                                                                              \
-        return ipc_cast_release_(&c->raw, ipc_ring_stride_(sizeof(TYPE)));                         \
-    }                                                                                              \
-    CK_CC_INLINE static uint64_t NAME##_missed(const struct NAME##_consumer *c)                    \
-    {                                                                                              \
-        return ipc_cast_missed(&c->raw);                                                           \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_error(const struct NAME##_consumer *c)                 \
-    {                                                                                              \
-        return ipc_cast_consumer_error(&c->raw);                                                   \
-    }                                                                                              \
-    CK_CC_INLINE static void NAME##_consumer_detach(struct NAME##_consumer *c)                     \
-    {                                                                                              \
-        ipc_cast_consumer_detach(&c->raw);                                                         \
-        IPC_RING_PASTE_(IPC_RING_UNHANG_, IPC_NOTIFY_H)(c)                                         \
-    }
-
-/*
- * How a ring finds a segment or a notifier while no header includes another: the include guards of
- * ipc_shm.h and ipc_notify.h have the value 1, and pasting one picks the macro that uses its calls.
- * Where it was never included its name stays as it is and picks the macro that makes nothing.
- */
-#define IPC_RING_PASTE_(a, b) IPC_RING_PASTE2_(a, b)
-#define IPC_RING_PASTE2_(a, b) a##b
-
-#define IPC_RING_BELLS_IPC_NOTIFY_H
-#define IPC_SPSC_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
-#define IPC_MPMC_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
-#define IPC_RING_POST_IPC_NOTIFY_H(end)
-#define IPC_RING_UNHANG_IPC_NOTIFY_H(end)
-#define IPC_STREAM_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
-#define IPC_CAST_HANG_IPC_NOTIFY_H(end, at_the_other, bell)
-#define IPC_SPSC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
-#define IPC_STREAM_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
-#define IPC_CAST_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
-#define IPC_MPMC_SLEEP_IPC_NOTIFY_H(NAME, TYPE)
-#define IPC_CALL_HANG_CLIENT_IPC_NOTIFY_H(c)
-#define IPC_CALL_HANG_SERVER_IPC_NOTIFY_H(s)
-#define IPC_CALL_WAKE_SERVER_IPC_NOTIFY_H(c)
-#define IPC_CALL_WAKE_CALLER_IPC_NOTIFY_H(s, slot)
-#define IPC_CALL_UNHANG_IPC_NOTIFY_H(c)
-#define IPC_CALL_PART_IPC_NOTIFY_H(s, was) (void)was;
-#define IPC_CALL_SLEEP_IPC_NOTIFY_H(NAME, REQUEST, REPLY)
-
-#define IPC_RING_BELLS_1                                                                           \
-    struct ipc_notify data, space;                                                                 \
-    uint64_t other; /* who was last seen at the other end; 0 once his end was told */              \
-    uint64_t told;  /* the position that the producer was last woken for */
-#define IPC_RING_HANG_(end, shared, at_the_other)                                                  \
-    memset(&end->data, 0, sizeof end->data);                                                       \
-    memset(&end->space, 0, sizeof end->space);                                                     \
-    if (rc == 0) {                                                                                 \
-        (void)ipc_notify_attach(&end->data, shared->data_bell, 64, me);                            \
-        (void)ipc_notify_attach(&end->space, shared->space_bell, 64, me);                          \
-        end->other = ck_pr_load_64(&shared->at_the_other);                                         \
-        end->told = ck_pr_load_64(&shared->head);                                                  \
-    }
-#define IPC_SPSC_HANG_1(end, at_the_other, bell)                                                   \
-    IPC_RING_HANG_(end, end->raw.ring, at_the_other)                                               \
-    if (rc == 0)                                                                                   \
-        (void)ipc_notify_post(&end->bell); /* who sleeps there is to watch us from now on */
-#define IPC_STREAM_HANG_1(end, at_the_other, bell)                                                 \
-    IPC_RING_HANG_(end, end->raw.s.ring, at_the_other)                                             \
-    if (rc == 0)                                                                                   \
-        (void)ipc_notify_post(&end->bell);
-#define IPC_CAST_HANG_1(end, at_the_other, bell)                                                   \
-    IPC_RING_HANG_(end, end->raw.s.ring, at_the_other)                                             \
-    if (rc == 0) {                                                                                 \
-        (void)ipc_notify_post(&end->bell);                                                         \
-        ipc_notify_watch_anyone(&end->space);                                                      \
-    }
-#define IPC_MPMC_HANG_1(end, at_the_other, bell)                                                   \
-    IPC_RING_HANG_(end, end->raw.m.ring, at_the_other)                                             \
-    if (rc == 0) {                                                                                 \
-        IPC_RING_POST_1(end)                                                                       \
-        ipc_notify_watch_anyone(&end->bell);                                                       \
-    }
-#define IPC_RING_POST_1(end)                                                                       \
-    (void)ipc_notify_post(&end->data);                                                             \
-    (void)ipc_notify_post(&end->space);
-#define IPC_RING_UNHANG_1(end)                                                                     \
-    IPC_RING_POST_1(end) /* who sleeps there is to learn of it */                                  \
-    ipc_notify_detach(&end->data);                                                                 \
-    ipc_notify_detach(&end->space);
-
-/* Waits until `ready` (0: not yet, 1: yes, or a negative errno), or whoever holds the other end is
- * gone: attach and detach post, and the notifier watches for death. */
-#define IPC_RING_WAIT_(end, handle, bell, at_the_other, ready)                                     \
-    uint64_t *held;                                                                                \
-    int state, rc;                                                                                 \
-                                                                                                   \
-    if (handle.ring == NULL)                                                                       \
-        return handle.error;                                                                       \
-    held = &handle.ring->at_the_other;                                                             \
-    for (;;) {                                                                                     \
-        uint64_t holder = ck_pr_load_64(held);                                                     \
-                                                                                                   \
-        if ((state = (ready)) != 0)                                                                \
-            return state < 0 ? state : 0;                                                          \
-        if (holder == 0 && end->other != 0) {                                                      \
-            end->other = 0;                                                                        \
-            return -EPIPE;                                                                         \
-        }                                                                                          \
-        end->other = holder == end->bell.told ? 0 : holder;                                        \
-        ipc_notify_watch(&end->bell, holder);                                                      \
-        rc = ipc_wait(&end->bell, deadline,                                                        \
-                      (state = (ready)) != 0 || ck_pr_load_64(held) != holder);                    \
-        if (rc == -EOWNERDEAD)                                                                     \
-            end->other = 0;                                                                        \
-        if (rc != 0 || state != 0)                                                                 \
-            return rc != 0 ? rc : state < 0 ? state : 0;                                           \
-    }
-
-#define IPC_SPSC_SLEEP_1(NAME, TYPE)                                                               \
-    CK_CC_INLINE static struct ipc_notify *NAME##_producer_bell(struct NAME##_producer *p)         \
-    {                                                                                              \
-        return &p->space;                                                                          \
-    }                                                                                              \
-    CK_CC_INLINE static struct ipc_notify *NAME##_consumer_bell(struct NAME##_consumer *c)         \
-    {                                                                                              \
-        return &c->data;                                                                           \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_post(struct NAME##_producer *p)                        \
-    {                                                                                              \
-        return ipc_notify_post(&p->data);                                                          \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_post(struct NAME##_consumer *c)                        \
-    {                                                                                              \
-        if (c->raw.head != c->raw.published)                                                       \
-            ipc_spsc_publish_(&c->raw);                                                            \
-        c->told = c->raw.published;                                                                \
-        return ipc_notify_post(&c->space);                                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_wait(struct NAME##_producer *p, int64_t deadline)      \
-    {                                                                                              \
-        IPC_RING_WAIT_(p, p->raw, space, consumer,                                                 \
-                       NAME##_claim(p) != NULL ? 1 : ipc_spsc_producer_error(&p->raw));            \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)      \
-    {                                                                                              \
-        /* What was taken is published when the ring runs dry: the producer may wait for it. */    \
-        IPC_RING_WAIT_(c, c->raw, data, producer,                                                  \
-                       NAME##_peek(c) != NULL             ? 1                                      \
-                       : ipc_spsc_consumer_error(&c->raw) ? c->raw.error                           \
-                       : c->told != c->raw.published      ? NAME##_consumer_post(c)                \
-                                                          : 0);                                         \
-    }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_send(struct NAME##_producer *p, const TYPE *message,      \
-                                              int64_t deadline)                                    \
-    {                                                                                              \
-        int rc = NAME##_push(p, message);                                                          \
-                                                                                                   \
-        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
-            rc = NAME##_producer_wait(p, deadline);                                                \
-            rc = rc != 0 ? rc : NAME##_push(p, message);                                           \
-        }                                                                                          \
-        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(p->raw.ring->data_bell)))                  \
-            (void)ipc_notify_post(&p->data);                                                       \
-        return rc;                                                                                 \
-    }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_recv(struct NAME##_consumer *c, TYPE *message,            \
-                                              int64_t deadline)                                    \
-    {                                                                                              \
-        int published = 0, rc = ipc_spsc_take_(&c->raw, message, sizeof(TYPE), &published);        \
-                                                                                                   \
-        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
-            rc = NAME##_consumer_wait(c, deadline);                                                \
-            rc = rc != 0 ? rc : ipc_spsc_take_(&c->raw, message, sizeof(TYPE), &published);        \
-        }                                                                                          \
-        if (CK_CC_UNLIKELY(published)) {                                                           \
-            c->told = c->raw.published;                                                            \
-            (void)ipc_notify_post(&c->space);                                                      \
-        }                                                                                          \
-        return rc;                                                                                 \
-    }
-
-#define IPC_CAST_SLEEP_1(NAME, TYPE)                                                               \
-    CK_CC_INLINE static struct ipc_notify *NAME##_producer_bell(struct NAME##_producer *p)         \
-    {                                                                                              \
-        return &p->space;                                                                          \
-    }                                                                                              \
-    CK_CC_INLINE static struct ipc_notify *NAME##_consumer_bell(struct NAME##_consumer *c)         \
-    {                                                                                              \
-        return &c->data;                                                                           \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_post(struct NAME##_producer *p)                        \
-    {                                                                                              \
-        return ipc_notify_post(&p->data);                                                          \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_post(struct NAME##_consumer *c)                        \
-    {                                                                                              \
-        if (c->raw.s.at != NULL && c->raw.s.head != c->raw.s.published)                            \
-            ipc_spsc_publish_(&c->raw.s);                                                          \
-        c->told = c->raw.s.published;                                                              \
-        return ipc_notify_post(&c->space);                                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_look_(struct NAME##_producer *p)                       \
-    {                                                                                              \
-        int rc;                                                                                    \
-                                                                                                   \
-        if (ipc_notify_anyone_died(&p->space))                                                     \
-            ipc_cast_ask_(&p->raw.readers);                                                        \
-        rc = ipc_cast_room_(&p->raw);                                                              \
-        return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_look_(struct NAME##_consumer *c)                       \
-    {                                                                                              \
-        int rc = ipc_cast_look_(&c->raw, ipc_ring_stride_(sizeof(TYPE)));                          \
-                                                                                                   \
-        if (rc != -EAGAIN)                                                                         \
-            return rc == 0 ? 1 : rc;                                                               \
-        /* What was read is published when it runs dry: the writer may wait for it. */             \
-        return c->told != c->raw.s.published ? NAME##_consumer_post(c) : 0;                        \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_wait(struct NAME##_producer *p, int64_t deadline)      \
-    {                                                                                              \
-        IPC_RING_WAIT_(p, p->raw.s, space, consumer, NAME##_producer_look_(p));                    \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)      \
-    {                                                                                              \
-        IPC_RING_WAIT_(c, c->raw.s, data, producer, NAME##_consumer_look_(c));                     \
-    }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_send(struct NAME##_producer *p, const TYPE *message,      \
-                                              int64_t deadline)                                    \
-    {                                                                                              \
-        int rc = NAME##_push(p, message);                                                          \
-                                                                                                   \
-        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
-            rc = NAME##_producer_wait(p, deadline);                                                \
-            rc = rc != 0 ? rc : NAME##_push(p, message);                                           \
-        }                                                                                          \
-        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(p->raw.s.ring->data_bell)))                \
-            (void)ipc_notify_post(&p->data);                                                       \
-        return rc;                                                                                 \
-    }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_recv(struct NAME##_consumer *c, TYPE *message,            \
-                                              int64_t deadline)                                    \
-    {                                                                                              \
-        int published = 0, rc = ipc_cast_take_(&c->raw, message, sizeof(TYPE), &published);        \
-                                                                                                   \
-        if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
-            rc = NAME##_consumer_wait(c, deadline);                                                \
-            rc = rc != 0 ? rc : ipc_cast_take_(&c->raw, message, sizeof(TYPE), &published);        \
-        }                                                                                          \
-        if (CK_CC_UNLIKELY(published)) {                                                           \
-            c->told = c->raw.s.published;                                                          \
-            (void)ipc_notify_post(&c->space);                                                      \
-        }                                                                                          \
-        return rc;                                                                                 \
-    }
-
-#define IPC_STREAM_SLEEP_1(NAME, TYPE)                                                             \
-    CK_CC_INLINE static struct ipc_notify *NAME##_producer_bell(struct NAME##_producer *p)         \
-    {                                                                                              \
-        return &p->space;                                                                          \
-    }                                                                                              \
-    CK_CC_INLINE static struct ipc_notify *NAME##_consumer_bell(struct NAME##_consumer *c)         \
-    {                                                                                              \
-        return &c->data;                                                                           \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_post(struct NAME##_producer *p)                        \
-    {                                                                                              \
-        return ipc_notify_post(&p->data);                                                          \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_post(struct NAME##_consumer *c)                        \
-    {                                                                                              \
-        return ipc_notify_post(&c->space);                                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_wait(struct NAME##_producer *p, size_t n,              \
-                                                 int64_t deadline)                                 \
-    {                                                                                              \
-        IPC_RING_WAIT_(p, p->raw.s, space, end[1], ipc_stream_ready_(&p->raw.s, n));               \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_wait(struct NAME##_consumer *c, size_t n,              \
-                                                 int64_t deadline)                                 \
-    {                                                                                              \
-        IPC_RING_WAIT_(c, c->raw.s, data, end[0], ipc_stream_ready_(&c->raw.s, n));                \
-    }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_send(struct NAME##_producer *p, const TYPE *from, size_t n, \
-                                            int64_t deadline)                                      \
-    {                                                                                              \
-        size_t done = 0, half;                                                                     \
-        int64_t rc;                                                                                \
-                                                                                                   \
-        while (done < n) {                                                                         \
-            rc = NAME##_push_n(p, from + done, n - done);                                          \
-            if (rc > 0) {                                                                          \
-                done += (size_t)rc;                                                                \
-                (void)ipc_notify_post(&p->data);                                                   \
-                continue;                                                                          \
-            }                                                                                      \
-            /* Not for each element that is read: half the stream is worth waking up for. */       \
-            half = (size_t)p->raw.s.mask / 2 + 1;                                                  \
-            if (rc == -EAGAIN)                                                                     \
-                rc = NAME##_producer_wait(p, n - done < half ? n - done : half, deadline);         \
-            if (rc != 0)                                                                           \
-                return done > 0 ? (int64_t)done : rc;                                              \
-        }                                                                                          \
-        return (int64_t)n;                                                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_recv(struct NAME##_consumer *c, TYPE *to, size_t n,         \
-                                            int64_t deadline)                                      \
-    {                                                                                              \
-        int64_t rc = NAME##_pop_n(c, to, n);                                                       \
-                                                                                                   \
-        if (rc == -EAGAIN) {                                                                       \
-            rc = NAME##_consumer_wait(c, 1, deadline);                                             \
-            rc = rc != 0 ? rc : NAME##_pop_n(c, to, n);                                            \
-        }                                                                                          \
-        if (rc > 0)                                                                                \
-            (void)ipc_notify_post(&c->space);                                                      \
-        return rc;                                                                                 \
-    }
-
-/* `message`: to push or pop; NULL: to claim or peek. 1: done, 0: not yet, or a negative errno. */
-#define IPC_MPMC_SLEEP_1(NAME, TYPE)                                                               \
-    CK_CC_INLINE static struct ipc_notify *NAME##_producer_bell(struct NAME##_producer *p)         \
-    {                                                                                              \
-        return &p->space;                                                                          \
-    }                                                                                              \
-    CK_CC_INLINE static struct ipc_notify *NAME##_consumer_bell(struct NAME##_consumer *c)         \
-    {                                                                                              \
-        return &c->data;                                                                           \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_post(struct NAME##_producer *p)                        \
-    {                                                                                              \
-        return ipc_notify_post(&p->data);                                                          \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_post(struct NAME##_consumer *c)                        \
-    {                                                                                              \
-        return ipc_notify_post(&c->space);                                                         \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_look_(struct NAME##_producer *p, const TYPE *message)  \
-    {                                                                                              \
-        int rc = message != NULL           ? NAME##_push(p, message)                               \
-                 : NAME##_claim(p) != NULL ? 0                                                     \
-                 : p->raw.m.error != 0     ? p->raw.m.error                                        \
-                                           : -EAGAIN;                                                  \
-                                                                                                   \
-        if (rc == -EAGAIN && ipc_notify_anyone_died(&p->space) &&                                  \
-            NAME##_producer_recover(p, 0) > 0) {                                                   \
-            IPC_RING_POST_1(p) /* ourselves, too: we look again */                                 \
-        }                                                                                          \
-        return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_look_(struct NAME##_consumer *c, TYPE *message)        \
-    {                                                                                              \
-        int rc = message != NULL          ? NAME##_pop(c, message)                                 \
-                 : NAME##_peek(c) != NULL ? 0                                                      \
-                 : c->raw.m.error != 0    ? c->raw.m.error                                         \
-                                          : -EAGAIN;                                                  \
-                                                                                                   \
-        if (rc == -EAGAIN && ipc_notify_anyone_died(&c->data) &&                                   \
-            NAME##_consumer_recover(c, 0) > 0) {                                                   \
-            IPC_RING_POST_1(c)                                                                     \
-        }                                                                                          \
-        return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_until_(struct NAME##_producer *p, const TYPE *message, \
-                                                   int64_t deadline)                               \
-    {                                                                                              \
-        IPC_RING_WAIT_(p, p->raw.m, space, end[1], NAME##_producer_look_(p, message));             \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_until_(struct NAME##_consumer *c, TYPE *message,       \
-                                                   int64_t deadline)                               \
-    {                                                                                              \
-        IPC_RING_WAIT_(c, c->raw.m, data, end[0], NAME##_consumer_look_(c, message));              \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_wait(struct NAME##_producer *p, int64_t deadline)      \
-    {                                                                                              \
-        return NAME##_producer_until_(p, NULL, deadline);                                          \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)      \
-    {                                                                                              \
-        return NAME##_consumer_until_(c, NULL, deadline);                                          \
-    }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_send(struct NAME##_producer *p, const TYPE *message,      \
-                                              int64_t deadline)                                    \
-    {                                                                                              \
-        int rc = NAME##_push(p, message);                                                          \
-                                                                                                   \
-        if (CK_CC_UNLIKELY(rc == -EAGAIN))                                                         \
-            rc = NAME##_producer_until_(p, message, deadline);                                     \
-        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(p->raw.m.ring->data_bell)))                \
-            (void)ipc_notify_post(&p->data);                                                       \
-        return rc;                                                                                 \
-    }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_recv(struct NAME##_consumer *c, TYPE *message,            \
-                                              int64_t deadline)                                    \
-    {                                                                                              \
-        int rc = NAME##_pop(c, message);                                                           \
-                                                                                                   \
-        if (CK_CC_UNLIKELY(rc == -EAGAIN))                                                         \
-            rc = NAME##_consumer_until_(c, message, deadline);                                     \
-        if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(c->raw.m.ring->space_bell)))               \
-            (void)ipc_notify_post(&c->space);                                                      \
-        return rc;                                                                                 \
-    }
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_SLEEP_(NAME, REQUEST, REPLY))                                   \
+    IPC_RING_WITH_SHM_(                                                                            \
+        IPC_RING_OPEN_(NAME, client_open, client, client_attach, raw, IPC_CALL_TYPE, ))            \
+    IPC_RING_WITH_SHM_(                                                                            \
+        IPC_RING_OPEN_(NAME, server_open, server, server_attach, raw, IPC_CALL_TYPE, ))
 
 /* Of calls: data is the servers' bell, space a caller's. A server has one handle for those of all
  * callers, and points it at the one to ring; a caller points its own at its slot's. */
 #define IPC_CALL_BELL_(slot)                                                                       \
     ((struct ipc_notify_shared *)(void *)((struct ipc_call_slot_ *)(void *)(slot))->bell)
-#define IPC_CALL_HANG_CLIENT_1(c)                                                                  \
-    memset(&c->data, 0, sizeof c->data);                                                           \
-    memset(&c->space, 0, sizeof c->space);                                                         \
+#define IPC_CALL_HANG_CLIENT_(c)                                                                   \
     if (rc == 0) {                                                                                 \
         (void)ipc_notify_attach(&c->data, c->raw.ring->server_bell, 64, me);                       \
         (void)ipc_notify_attach(&c->space, IPC_CALL_BELL_(c->raw.slot), 64, me);                   \
         ipc_notify_watch_anyone(&c->space);                                                        \
     }
-#define IPC_CALL_HANG_SERVER_1(s)                                                                  \
-    uint64_t i;                                                                                    \
+#define IPC_CALL_HANG_SERVER_(s)                                                                   \
+    if (rc == 0) {                                                                                 \
+        size_t stride = ipc_call_server_stride_(&s->raw), i;                                       \
                                                                                                    \
-    memset(&s->data, 0, sizeof s->data);                                                           \
-    memset(&s->space, 0, sizeof s->space);                                                         \
-    if (rc == 0)                                                                                   \
         (void)ipc_notify_attach(&s->data, s->raw.ring->server_bell, 64, me);                       \
-    for (i = 0; i < s->raw.count; i++) /* each must know what we lack: the last stays */           \
-        (void)ipc_notify_attach(                                                                   \
-            &s->space,                                                                             \
-            IPC_CALL_BELL_(s->raw.slots + (size_t)i * ipc_call_server_stride_(&s->raw)), 64, me);
-#define IPC_CALL_WAKE_SERVER_1(c)                                                                  \
+        for (i = 0; i < s->raw.count; i++) /* each must know what we lack: the last stays */       \
+            (void)ipc_notify_attach(&s->space, IPC_CALL_BELL_(s->raw.slots + i * stride), 64, me); \
+    }
+#define IPC_CALL_WAKE_SERVER_(c)                                                                   \
     if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(c->raw.ring->server_bell)))                    \
-        (void)ipc_notify_post(&c->data);
+    (void)ipc_notify_post(&c->data)
 #define IPC_CALL_WAKE_(s, slot)                                                                    \
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(slot)))) {                                 \
         s->space.at = IPC_CALL_BELL_(slot);                                                        \
         (void)ipc_notify_post(&s->space);                                                          \
     }
-#define IPC_CALL_WAKE_CALLER_1(s, message)                                                         \
+#define IPC_CALL_WAKE_CALLER_(s, message)                                                          \
     if (rc != -EINVAL) {                                                                           \
         IPC_CALL_WAKE_(s, (unsigned char *)message - sizeof(struct ipc_call_slot_))                \
     }
-#define IPC_CALL_UNHANG_1(c)                                                                       \
-    ipc_notify_detach(&c->data);                                                                   \
-    ipc_notify_detach(&c->space);
-#define IPC_CALL_PART_1(s, was)                                                                    \
-    uint64_t i;                                                                                    \
+#define IPC_CALL_WAKE_CALLERS_(s, was)                                                             \
+    size_t stride = ipc_call_server_stride_(&was), i;                                              \
                                                                                                    \
     for (i = 0; i < was.count; i++) {                                                              \
-        unsigned char *slot = was.slots + (size_t)i * ipc_call_server_stride_(&was);               \
-                                                                                                   \
-        IPC_CALL_WAKE_(s, slot)                                                                    \
-    }                                                                                              \
-    IPC_CALL_UNHANG_1(s)
+        IPC_CALL_WAKE_(s, was.slots + i * stride)                                                  \
+    }
 
-#define IPC_CALL_SLEEP_1(NAME, REQUEST, REPLY)                                                     \
+#define IPC_CALL_SLEEP_(NAME, REQUEST, REPLY)                                                      \
     CK_CC_INLINE static struct ipc_notify *NAME##_client_bell(struct NAME##_client *c)             \
     {                                                                                              \
         if (c->raw.ring != NULL)                                                                   \
@@ -6600,137 +6437,6 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         if (s->raw.ring == NULL)                                                                   \
             return s->raw.error;                                                                   \
         return ipc_wait(&s->data, deadline, (*slot = NAME##_take(s)) != NULL);                     \
-    }
-
-#define IPC_MPMC_SEGMENT_IPC_SHM_H(NAME)
-#define IPC_MPMC_SEGMENT_1(NAME)                                                                   \
-    CK_CC_INLINE static int NAME##_make(struct ipc_shm *seg, const char *name, uint64_t capacity,  \
-                                        unsigned how)                                              \
-    {                                                                                              \
-        struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_make(seg, name, IPC_MPMC_TYPE, NAME##_footprint(capacity), &object);      \
-                                                                                                   \
-        if (rc == 0) {                                                                             \
-            rc = NAME##_init(object.mem, object.size, capacity, how);                              \
-            rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
-        }                                                                                          \
-        return rc == -EEXIST ? 0 : rc;                                                             \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_producer_open(struct NAME##_producer *p, struct ipc_shm *seg,   \
-                                                 const char *name)                                 \
-    {                                                                                              \
-        struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_find(seg, name, IPC_MPMC_TYPE, &object);                                  \
-                                                                                                   \
-        memset(p, 0, sizeof *p);                                                                   \
-        return rc != 0 ? p->raw.m.error = rc                                                       \
-                       : NAME##_produce(p, object.mem, object.size, ipc_shm_peer(seg));            \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_open(struct NAME##_consumer *c, struct ipc_shm *seg,   \
-                                                 const char *name)                                 \
-    {                                                                                              \
-        struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_find(seg, name, IPC_MPMC_TYPE, &object);                                  \
-                                                                                                   \
-        memset(c, 0, sizeof *c);                                                                   \
-        return rc != 0 ? c->raw.m.error = rc                                                       \
-                       : NAME##_consume(c, object.mem, object.size, ipc_shm_peer(seg));            \
-    }
-
-#define IPC_CALL_SEGMENT_IPC_SHM_H(NAME)
-#define IPC_CALL_SEGMENT_1(NAME)                                                                   \
-    CK_CC_INLINE static int NAME##_make(struct ipc_shm *seg, const char *name, uint64_t callers)   \
-    {                                                                                              \
-        struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_make(seg, name, IPC_CALL_TYPE, NAME##_footprint(callers), &object);       \
-                                                                                                   \
-        if (rc == 0) {                                                                             \
-            rc = NAME##_init(object.mem, object.size, callers);                                    \
-            rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
-        }                                                                                          \
-        return rc == -EEXIST ? 0 : rc;                                                             \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_client_open(struct NAME##_client *c, struct ipc_shm *seg,       \
-                                               const char *name)                                   \
-    {                                                                                              \
-        struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_find(seg, name, IPC_CALL_TYPE, &object);                                  \
-                                                                                                   \
-        memset(c, 0, sizeof *c);                                                                   \
-        return rc != 0 ? c->raw.error = rc                                                         \
-                       : NAME##_client_attach(c, object.mem, object.size, ipc_shm_peer(seg));      \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_server_open(struct NAME##_server *s, struct ipc_shm *seg,       \
-                                               const char *name)                                   \
-    {                                                                                              \
-        struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_find(seg, name, IPC_CALL_TYPE, &object);                                  \
-                                                                                                   \
-        memset(s, 0, sizeof *s);                                                                   \
-        return rc != 0 ? s->raw.error = rc                                                         \
-                       : NAME##_server_attach(s, object.mem, object.size, ipc_shm_peer(seg));      \
-    }
-
-#define IPC_SPSC_MAP_(end, seg)
-#define IPC_STREAM_MAP_(end, seg)                                                                  \
-    {                                                                                              \
-        struct ipc_stream *s = &end->raw.s;                                                        \
-        void *twice = ipc_shm_map_twice(seg, s->data, (size_t)((s->mask + 1) * s->bytes));         \
-                                                                                                   \
-        if (twice != NULL)                                                                         \
-            ipc_stream_twice_(s, twice);                                                           \
-    }
-#define IPC_STREAM_UNMAP_IPC_SHM_H(end)
-#define IPC_STREAM_UNMAP_1(end)                                                                    \
-    if (end->raw.s.twice)                                                                          \
-        ipc_shm_unmap_twice(end->raw.s.data, (size_t)((end->raw.s.mask + 1) * end->raw.s.bytes));
-
-/* What create has besides where a ring is made in more than one way. */
-#define IPC_SPSC_HOW_(...)
-#define IPC_CAST_HOW_(...) __VA_ARGS__
-
-#define IPC_RING_SEGMENT_IPC_SHM_H(NAME, KIND, MASK, MAP, HOW)
-#define IPC_RING_SEGMENT_1(NAME, KIND, MASK, MAP, HOW)                                             \
-    CK_CC_INLINE static int NAME##_create(struct NAME##_producer *p, struct ipc_shm *seg,          \
-                                          const char *name, uint64_t capacity HOW(, unsigned how)) \
-    {                                                                                              \
-        size_t size = NAME##_footprint(capacity);                                                  \
-        struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_make(seg, name, KIND, size, &object);                                     \
-                                                                                                   \
-        if (rc == 0) {                                                                             \
-            rc = NAME##_init(object.mem, object.size, capacity HOW(, how));                        \
-            rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
-        } else if (rc == -EEXIST) {                                                                \
-            rc = ipc_shm_find(seg, name, KIND, &object);                                           \
-        }                                                                                          \
-        if (rc != 0)                                                                               \
-            return NAME##_producer_end_(p, rc);                                                    \
-        rc = NAME##_produce(p, object.mem, object.size, ipc_shm_peer(seg));                        \
-        if (rc != 0)                                                                               \
-            return rc;                                                                             \
-        if (p->MASK + 1 == capacity HOW(&&p->raw.how == how)) {                                    \
-            MAP(p, seg)                                                                            \
-            return 0;                                                                              \
-        }                                                                                          \
-        rc = ipc_ring_refuse_(ipc_shm_peer(seg), -EPROTO, "capacity, or kind, differs; slots",     \
-                              p->MASK + 1, capacity);                                              \
-        NAME##_producer_detach(p);                                                                 \
-        return rc;                                                                                 \
-    }                                                                                              \
-    CK_CC_INLINE static int NAME##_open(struct NAME##_consumer *c, struct ipc_shm *seg,            \
-                                        const char *name)                                          \
-    {                                                                                              \
-        struct ipc_shm_object object;                                                              \
-        int rc = ipc_shm_find(seg, name, KIND, &object);                                           \
-                                                                                                   \
-        if (rc != 0)                                                                               \
-            return NAME##_consumer_end_(c, rc);                                                    \
-        rc = NAME##_consume(c, object.mem, object.size, ipc_shm_peer(seg));                        \
-        if (rc == 0) {                                                                             \
-            MAP(c, seg)                                                                            \
-        }                                                                                          \
-        return rc;                                                                                 \
     }
 
 #endif /* IPC_RING_H */

@@ -30,7 +30,7 @@
 #define BENCH_COMMIT "unknown"
 #endif
 
-enum { CASES = 256, RUNS = 64, PROCESSES = 16 };
+enum { CASES = 512, RUNS = 64, PROCESSES = 16 };
 
 struct result {
     const struct bench_case *of;
@@ -429,15 +429,15 @@ static double of_limit(const struct result *x)
         t->limit == NULL
             ? NULL
             : find(t->limit, t->name, t->limit_shape != NULL ? t->limit_shape : x->of->shape, 0);
-    uint64_t bytes = x->of->bytes;
+    const struct result *copy = find("limit_copy", t->name, "copy", x->of->bytes);
 
+    if (copy != NULL)
+        return x->median / copy->median;
     if (limit == NULL)
         return 0;
-    /* A message moves its lines: the payload and 8 bytes that say it is there. */
+    /* A message moves its payload and 8 bytes that say it is there. */
     return x->median *
-           (strcmp(t->name, "stream") != 0 || bytes == 64 ? 1
-            : bytes <= 8                                  ? 0.25
-                                                          : (double)((bytes + 8 + 63) / 64)) /
+           (strcmp(t->name, "stream") != 0 || x == limit ? 1 : (double)(x->of->bytes + 8) / 64) /
            limit->median;
 }
 
@@ -455,6 +455,7 @@ static void print_table(const json_t *about)
     for (i = 0; i < cases; i++) {
         const struct result *x = &results[i], *other = rival(x->of);
         double limit = of_limit(x);
+        int digits;
 
         if (test != test_of(x->of)) {
             test = test_of(x->of);
@@ -476,8 +477,9 @@ static void print_table(const json_t *about)
             printf("%-20s %9s", x->of->system, x->of->shape);
         else
             printf("%-20s %9llu", x->of->system, (unsigned long long)x->of->bytes);
-        printf(" %10.*f %10.*f %10.*f", test->digits, x->median / test->scale, test->digits,
-               x->min / test->scale, test->digits, x->max / test->scale);
+        digits = is_rate(x->of) && x->median < test->scale ? test->digits + 2 : test->digits;
+        printf(" %10.*f %10.*f %10.*f", digits, x->median / test->scale, digits,
+               x->min / test->scale, digits, x->max / test->scale);
         if (other != NULL && other->median > 0)
             printf(" %11.1fx",
                    is_rate(x->of) ? x->median / other->median : other->median / x->median);
@@ -490,8 +492,9 @@ static void print_table(const json_t *about)
         printf("\n");
     }
     printf("\nvs kernel: how many times better than the faster of pipe and Unix socket. of limit: "
-           "the lines\nthat the messages fill against limit_stream_lines; the round trip against "
-           "limit_two_lines; the wake\nagainst raw_futex; the post against limit_store_fence.\n"
+           "messages against\nlimit_copy where it is there in their size, else the lines that they "
+           "fill against limit_stream_lines;\nthe round trip against limit_two_lines; the wake "
+           "against raw_futex; the post against limit_store_fence.\n"
            "vs peers: of the fastest of those that keep the order of all messages, as ck_ring "
            "does.\n");
 }
@@ -500,9 +503,10 @@ static void print_table(const json_t *about)
 
 static void select_cases(const char *only, int list)
 {
-    const struct bench_case *groups[] = {bench_limits,     bench_rings,  bench_blocks, bench_jack,
-                                         bench_call,       bench_many,   bench_rte,    bench_boost,
-                                         bench_moodycamel, bench_kernel, bench_wake},
+    const struct bench_case *groups[] = {bench_limits, bench_rings, bench_blocks, bench_records,
+                                         bench_jack,   bench_call,  bench_zmq,    bench_nng,
+                                         bench_many,   bench_rte,   bench_boost,  bench_moodycamel,
+                                         bench_kernel, bench_wake},
                             *c;
     regex_t pattern;
     char name[128];
@@ -518,6 +522,7 @@ static void select_cases(const char *only, int list)
                 continue;
             if (list)
                 puts(name);
+            bench_check(cases < CASES, "number of cases");
             results[cases++].of = c;
         }
     regfree(&pattern);

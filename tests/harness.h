@@ -322,8 +322,8 @@ static inline void send_raw(int socket, const void *bytes, size_t size, const in
 
 /* ------------------------------------------------------------------ fixtures */
 
-/* Before all tests. */
-static inline void set_up(void)
+/* Before all tests; argv may name those to run, with * and ?. */
+static inline void set_up(int argc, char **argv)
 {
     const char *given = getenv("IPC_TEST_PREFIX");
 
@@ -332,21 +332,26 @@ static inline void set_up(void)
     else
         (void)snprintf(prefix, sizeof prefix, "ipc-test-%ld", (long)getpid());
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
 }
 
 /* Before each. */
-static inline void next_name(void)
+static inline int next_name(void **state)
 {
     static unsigned count;
 
+    (void)state;
     (void)snprintf(name, sizeof name, "%s-%u", prefix, ++count);
+    return 0;
 }
 
 /* After each. */
-static inline void clean_up(void)
+static inline int clean_up(void **state)
 {
     size_t i;
 
+    (void)state;
     for (i = 0; i < sizeof ours / sizeof *ours; i++)
         if (ours[i] != 0) {
             (void)kill(ours[i], SIGKILL);
@@ -354,6 +359,9 @@ static inline void clean_up(void)
             ours[i] = 0;
         }
     (void)names(1);
+    return 0;
 }
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, next_name, clean_up)
 
 #endif /* HARNESS_H */

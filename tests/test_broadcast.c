@@ -16,6 +16,7 @@
 #define LONG_MS 10000 /* never reached by what works */
 #define LATE_MS 500   /* for what takes 10 ms, on a busy machine */
 #define HANG_S 120
+#include "chance.h"
 #include "harness.h"
 
 struct news {
@@ -24,16 +25,6 @@ struct news {
 IPC_BROADCAST(news, struct news)
 
 static struct ipc_shm shm;
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
 
 static struct news make(uint64_t x)
 {
@@ -142,12 +133,12 @@ static int verdict(struct reader *r)
 {
     uint64_t end = now.tail + (now.busy && (now.tail - r->head) % now.capacity == 0), half;
 
-    if (r->head == now.tail)
-        return -EAGAIN;
-    if (end - r->head <= now.capacity) {
+    if (r->head == now.tail) {
         r->skip = 0;
-        return 0;
+        return -EAGAIN;
     }
+    if (end - r->head <= now.capacity)
+        return 0;
     MUST(now.lossy);
     end += r->skip - now.capacity;
     r->missed += end - r->head;
@@ -384,6 +375,9 @@ static void a_broadcast_is_found_by_name_and_kind(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY + 1), -EINVAL);
+    IS(news_push(&out, &n), -EINVAL);
+    MUST(strstr(ipc_shm_why(&shm), "'news'") != NULL);
     IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY), 0);
     news_producer_detach(&out);
     IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSLESS), -EPROTO);
@@ -824,21 +818,6 @@ static void kills_at_random_cost_the_others_nothing(void **state)
 
 /* ------------------------------------------------------------------ main */
 
-static int before(void **state)
-{
-    (void)state;
-    next_name();
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    clean_up();
-    return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -855,8 +834,6 @@ int main(int argc, char **argv)
         TEST(kills_at_random_cost_the_others_nothing),
     };
 
-    set_up();
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    set_up(argc, argv);
     return cmocka_run_group_tests_name("broadcasts", tests, NULL, NULL);
 }

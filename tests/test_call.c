@@ -15,6 +15,7 @@
 
 #define LONG_MS 10000 /* never reached by what works */
 #define HANG_S 120
+#include "chance.h"
 #include "harness.h"
 
 #define LATE_MS 2000 /* what a busy machine may add to a time of the contract */
@@ -59,16 +60,6 @@ static int answer_all(struct adder_server *s)
         IS(adder_answer(s, slot), 0);
     }
     return n;
-}
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
 }
 
 /* ------------------------------------------------------------------ in one process */
@@ -707,9 +698,9 @@ static void hears_soon(const struct child *c, int64_t what, int64_t since)
 
 static void end_of_round(void)
 {
-    clean_up();
+    (void)clean_up(NULL);
     ipc_shm_close(&shm);
-    next_name();
+    (void)next_name(NULL);
 }
 
 /* ------------------------------------------------------------------ calls that sleep */
@@ -1140,21 +1131,6 @@ static void on_signal(int number)
     (void)number;
 }
 
-static int before(void **state)
-{
-    (void)state;
-    next_name();
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    clean_up();
-    return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -1183,8 +1159,6 @@ int main(int argc, char **argv)
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     (void)sigaction(SIGUSR1, &action, NULL);
-    set_up();
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    set_up(argc, argv);
     return cmocka_run_group_tests_name("call", tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
  * processes that are killed at random. What a stop or kill at every instruction does is
  * torture.c's. */
 #define _GNU_SOURCE
+#include "chance.h"
 #include "ipc_ring.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -50,16 +51,6 @@ static void check(const struct message *m)
 
     assert_memory_equal(m->more, good.more, sizeof m->more);
     assert_int_equal(m->sum, good.sum);
-}
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
 }
 
 /* ------------------------------------------------------------------ geometry */

@@ -168,8 +168,7 @@ static int before(void **state)
 {
     void *r;
 
-    (void)state;
-    next_name();
+    (void)next_name(state);
     room_fd = (int)syscall(SYS_memfd_create, "room", 1u); /* MFD_CLOEXEC */
     if (room_fd < 0 || ftruncate(room_fd, sizeof(struct room)) != 0)
         return -1;
@@ -181,10 +180,9 @@ static int before(void **state)
 
 static int after(void **state)
 {
-    (void)state;
     (void)alarm(0);
     pin(-1);
-    clean_up();
+    (void)clean_up(state);
     (void)munmap(room, sizeof *room);
     (void)close(room_fd);
     return 0;
@@ -2518,7 +2516,7 @@ static void end_of_the_producer_is_told_once_each_time(void **state)
             IS(msgs_consumer_wait(&in, ipc_in_ms(5)), -ETIMEDOUT);
         tell(&c, 0);
         if (!how.when_asleep) /* ends before we look again, but for a full ring */
-            EVENTUALLY(how.n > 4 || !ipc_shm_alive(&shm, in.raw.ring->producer));
+            EVENTUALLY(how.n > 4 || !ipc_shm_alive(&shm, in.raw.ring->end[0]));
         expect_messages(&in, 1, how.n);
         then = ipc_clock();
         IS(msgs_recv(&in, &m, ipc_in_ms(LONG_MS)), how.dies ? -EOWNERDEAD : -EPIPE);
@@ -3808,6 +3806,7 @@ static void process_without_membarrier_fixes_the_fence(void **state)
 
 /* ------------------------------------------------------------------ all of them */
 
+#undef TEST
 #define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
 
 static int run_all(const char *filter)
@@ -3906,7 +3905,7 @@ int main(int argc, char **argv)
     pid_t pid;
     int status;
 
-    set_up();
+    set_up(0, NULL);
     (void)sched_getaffinity(0, sizeof processors, &processors);
     pid = fork();
     if (pid == 0) {
@@ -3924,7 +3923,7 @@ int main(int argc, char **argv)
     while (pid < 0 || (waitpid(pid, &status, 0) < 0 && errno == EINTR))
         if (pid < 0)
             return 1;
-    clean_up();
+    (void)clean_up(NULL);
     if (WIFSIGNALED(status))
         printf("[  FAILED  ] the tests died of signal %d%s\n", WTERMSIG(status),
                WTERMSIG(status) == SIGALRM ? ": they hang" : "");

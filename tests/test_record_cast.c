@@ -15,17 +15,12 @@
 
 #define LONG_MS 10000 /* never reached by what works */
 #define HANG_S 120
-#include "harness.h"
+#include "chance.h"
+#include "records.h"
 
-static uint64_t seed = 88172645463325252u;
+IPC_RECORD_BROADCAST(tape)
 
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
+static struct ipc_shm shm;
 
 enum { LONGEST = 1 << 13, READERS = 3 };
 
@@ -38,42 +33,10 @@ static size_t length_of(uint64_t number, size_t most)
     return (size_t)(x % 5 == 0 ? x / 8 % (most + 1) : x / 8 % (most / 8 + 1));
 }
 
-static void fill(void *to, uint64_t number, size_t n)
-{
-    unsigned char *t = (unsigned char *)to;
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        t[i] = (unsigned char)(i < 8 ? number >> 8 * i : i + number);
-}
-
 static void check(const void *at, uint64_t number, size_t n, size_t most)
 {
-    static unsigned char good[LONGEST];
-
     IS(n, length_of(number, most));
-    fill(good, number, n);
-    MUST(memcmp(at, good, n) == 0);
-}
-
-/* Memory for a broadcast with guards on both sides, so that it ends where the second begins. */
-static unsigned char *guarded(size_t size)
-{
-    size_t room = (size + 4095) & ~(size_t)4095;
-    unsigned char *map = (unsigned char *)mmap(NULL, room + 8192, PROT_READ | PROT_WRITE,
-                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    MUST((void *)map != MAP_FAILED && size % 64 == 0);
-    MUST(mprotect(map, 4096, PROT_NONE) == 0);
-    MUST(mprotect(map + 4096 + room, 4096, PROT_NONE) == 0);
-    return map + 4096 + (room - size);
-}
-
-static void unguard(unsigned char *mem, size_t size)
-{
-    size_t room = (size + 4095) & ~(size_t)4095;
-
-    MUST(munmap(mem - (room - size) - 4096, room + 8192) == 0);
+    is_filled(at, number, n);
 }
 
 /* All positions begin at `from`. */
@@ -243,8 +206,8 @@ static void every_reader_sees_all_or_knows_what_it_missed(void **state)
  * is not handed out, wherever the reader was when that happened. */
 static void a_lapped_reader_goes_on_at_the_oldest_whole_record(void **state)
 {
-    enum { CAPACITY = 1024 };
-    size_t size = ipc_record_cast_footprint(CAPACITY), n;
+    enum { SMALL = 1024 };
+    size_t size = ipc_record_cast_footprint(SMALL), n;
     unsigned char *mem = guarded(size), x[64];
     struct ipc_record_cast_producer p;
     struct ipc_record_cast_consumer c;
@@ -253,7 +216,7 @@ static void a_lapped_reader_goes_on_at_the_oldest_whole_record(void **state)
 
     (void)state;
     for (twice = 0; twice < 2; twice++) {
-        start(mem, size, CAPACITY, IPC_BROADCAST_LOSSY, 0);
+        start(mem, size, SMALL, IPC_BROADCAST_LOSSY, 0);
         IS(ipc_record_cast_produce(&p, mem, size, NULL), 0);
         IS(ipc_record_cast_consume(&c, mem, size, NULL), 0);
         for (i = 0; i < 3; i++) {
@@ -290,24 +253,6 @@ static void a_lapped_reader_goes_on_at_the_oldest_whole_record(void **state)
 }
 
 /* ------------------------------------------------------------------ edges, the dead */
-
-static uint64_t gone = 5;
-
-static int dead(void *arg, uint64_t id)
-{
-    return id != *(const uint64_t *)arg;
-}
-
-static struct ipc_peer peer(uint64_t id)
-{
-    struct ipc_peer me;
-
-    memset(&me, 0, sizeof me);
-    me.id = id;
-    me.alive = dead;
-    me.arg = &gone;
-    return me;
-}
 
 static void edges_have_names(void **state)
 {
@@ -496,23 +441,183 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
     unguard(mem, size);
 }
 
+/* ------------------------------------------------------------------ processes */
+
+enum { CAPACITY = 1 << 12, MOST = CAPACITY / 2 - 8 };
+
+/* Reads from wherever it begins until record `last`, and says what it missed, and how many it got.
+ * Each begins with its number, so that a reader knows where it is. */
+struct flow {
+    unsigned how;
+    uint64_t n;
+};
+
+static size_t told_length(uint64_t number)
+{
+    return 8 + length_of(number, MOST - 8);
+}
+
+static void reads_a_flow(struct child *up, void *arg)
+{
+    const struct flow *how = (const struct flow *)arg;
+    static unsigned char buffer[LONGEST];
+    struct tape_consumer in;
+    struct ipc_shm seg;
+    uint64_t number, next = 0, missed = 0, got = 0;
+    int begun = 0;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(tape_open(&in, &seg, "tape"), 0);
+    ipc_notify_policy(tape_consumer_bell(&in), 0, 0);
+    tell(up, 0);
+    while (next < how->n) {
+        int64_t rc = tape_recv(&in, buffer, sizeof buffer, IPC_FOREVER);
+
+        if (rc == -EOVERFLOW) {
+            MUST(how->how == IPC_BROADCAST_LOSSY);
+            next += tape_missed(&in) - missed;
+            missed = tape_missed(&in);
+            continue;
+        }
+        if (rc == -EOWNERDEAD || rc == -EPIPE)
+            continue;
+        MUST(rc >= 8);
+        memcpy(&number, buffer, 8);
+        next = begun ? next : number;
+        begun = 1;
+        IS(number, next++);
+        IS(rc, told_length(number));
+        is_filled(buffer + 8, number, (size_t)rc - 8);
+        got++;
+    }
+    tell(up, got);
+    tell(up, tape_missed(&in));
+    tape_consumer_detach(&in);
+    ipc_shm_close(&seg);
+}
+
+static void send_record(struct tape_producer *out, uint64_t number)
+{
+    static unsigned char buffer[LONGEST];
+    size_t n = told_length(number);
+
+    memcpy(buffer, &number, 8);
+    fill(buffer + 8, number, n - 8);
+    IS(tape_send(out, buffer, n, IPC_FOREVER), 0);
+}
+
+/* Every reader gets all, or knows what it missed; one that is killed holds up nobody. */
+static void every_process_gets_all_or_knows_what_it_missed(void **state)
+{
+    struct flow how;
+
+    (void)state;
+    for (how.how = IPC_BROADCAST_LOSSLESS; how.how <= IPC_BROADCAST_LOSSY; how.how++) {
+        struct tape_producer out;
+        struct child c[READERS];
+        uint64_t x, got, missed;
+        unsigned k;
+
+        how.n = 30000;
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        IS(tape_create(&out, &shm, "tape", CAPACITY, how.how), 0);
+        ipc_notify_policy(tape_producer_bell(&out), 0, 0);
+        for (k = 0; k < READERS; k++)
+            c[k] = spawn(reads_a_flow, &how);
+        for (k = 0; k < READERS; k++)
+            (void)hear(&c[k]);
+        for (x = 0; x < how.n; x++) {
+            send_record(&out, x);
+            if (x == how.n / 2)
+                kill_child(&c[0]);
+        }
+        for (k = 1; k < READERS; k++) {
+            got = hear(&c[k]);
+            missed = hear(&c[k]);
+            IS(got + missed, how.n);
+            MUST(missed == 0 || how.how == IPC_BROADCAST_LOSSY);
+            finish(&c[k]);
+        }
+        tape_producer_detach(&out);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
+/* The next number is where the last life of the writer left off: a reader of its own tells it. */
+static void writes_until_killed(struct child *up, void *arg)
+{
+    struct tape_producer out;
+    struct ipc_shm seg;
+    uint64_t x = hear(up);
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(tape_create(&out, &seg, "tape", CAPACITY, *(const unsigned *)arg), 0);
+    for (;; x++)
+        send_record(&out, x);
+}
+
+static void a_writer_that_is_killed_is_followed_by_another(void **state)
+{
+    static unsigned char buffer[LONGEST];
+    unsigned how, kills, i;
+
+    (void)state;
+    for (how = IPC_BROADCAST_LOSSLESS; how <= IPC_BROADCAST_LOSSY; how++) {
+        struct tape_producer out;
+        struct tape_consumer in;
+        uint64_t next = 0, missed = 0, number;
+        struct child c;
+
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        IS(tape_create(&out, &shm, "tape", CAPACITY, how), 0);
+        tape_producer_detach(&out);
+        IS(tape_open(&in, &shm, "tape"), 0);
+        for (kills = 0; kills < 100; kills++) {
+            c = spawn(writes_until_killed, &how);
+            tell(&c, next);
+            for (i = (unsigned)chance(500); i > 0; i--) {
+                int64_t rc = tape_recv(&in, buffer, sizeof buffer, IPC_FOREVER);
+
+                if (rc == -EOWNERDEAD || rc == -EPIPE)
+                    continue;
+                if (rc == -EOVERFLOW) {
+                    next += tape_missed(&in) - missed;
+                    missed = tape_missed(&in);
+                    continue;
+                }
+                memcpy(&number, buffer, 8);
+                IS(number, next++);
+                IS(rc, told_length(number));
+                is_filled(buffer + 8, number, (size_t)rc - 8);
+            }
+            kill_child(&c);
+            for (;;) { /* all that it sent is there, and nothing else */
+                int64_t rc = tape_pop(&in, buffer, sizeof buffer);
+
+                if (rc == -EAGAIN)
+                    break;
+                if (rc == -EOVERFLOW) {
+                    next += tape_missed(&in) - missed;
+                    missed = tape_missed(&in);
+                    continue;
+                }
+                memcpy(&number, buffer, 8);
+                IS(number, next++);
+                IS(rc, told_length(number));
+            }
+        }
+        MUST(next > 1000);
+        print_message("note: %u kills in %llu records, %llu missed\n", kills,
+                      (unsigned long long)next, (unsigned long long)missed);
+        tape_consumer_detach(&in);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
 /* ------------------------------------------------------------------ main */
 
-static int before(void **state)
-{
-    (void)state;
-    next_name();
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    clean_up();
-    return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -522,10 +627,10 @@ int main(int argc, char **argv)
         TEST(the_slowest_reader_that_lives_holds_up_the_writer),
         TEST(a_half_written_record_was_never_there),
         TEST(scribbling_hangs_and_crashes_nobody),
+        TEST(every_process_gets_all_or_knows_what_it_missed),
+        TEST(a_writer_that_is_killed_is_followed_by_another),
     };
 
-    set_up();
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    set_up(argc, argv);
     return cmocka_run_group_tests_name("broadcasts of records", tests, NULL, NULL);
 }

@@ -15,60 +15,18 @@
 
 #define LONG_MS 10000 /* never reached by what works */
 #define HANG_S 120
-#include "harness.h"
+#include "chance.h"
+#include "records.h"
 
-static uint64_t seed = 88172645463325252u;
+IPC_RECORDS(logs)
 
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
+static struct ipc_shm shm;
 
 enum { LONGEST = 1 << 16 };
 
-static void fill(void *to, uint64_t number, size_t n)
+static uint64_t *head_of(unsigned char *mem, unsigned producers, unsigned i)
 {
-    unsigned char *t = (unsigned char *)to;
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        t[i] = (unsigned char)(i < 8 ? number >> 8 * i : i + number);
-}
-
-static void check(const void *at, uint64_t number, size_t n)
-{
-    static unsigned char good[LONGEST];
-
-    fill(good, number, n);
-    MUST(memcmp(at, good, n) == 0);
-}
-
-/* Memory for a ring with guards on both sides, so that it ends where the second begins. */
-static unsigned char *guarded(size_t size)
-{
-    size_t room = (size + 4095) & ~(size_t)4095;
-    unsigned char *map = (unsigned char *)mmap(NULL, room + 8192, PROT_READ | PROT_WRITE,
-                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    MUST((void *)map != MAP_FAILED && size % 64 == 0);
-    MUST(mprotect(map, 4096, PROT_NONE) == 0);
-    MUST(mprotect(map + 4096 + room, 4096, PROT_NONE) == 0);
-    return map + 4096 + (room - size);
-}
-
-static void unguard(unsigned char *mem, size_t size)
-{
-    size_t room = (size + 4095) & ~(size_t)4095;
-
-    MUST(munmap(mem - (room - size) - 4096, room + 8192) == 0);
-}
-
-static struct ipc_record_lane_ *lane_of(unsigned char *mem, unsigned i)
-{
-    return (struct ipc_record_lane_ *)(void *)(mem + sizeof(struct ipc_record_shared)) + i;
+    return ipc_record_head_((struct ipc_record_shared *)(void *)mem, producers, i);
 }
 
 /* ------------------------------------------------------------------ against a queue */
@@ -142,7 +100,7 @@ static void received(const struct ipc_record_consumer *c, const void *at, size_t
     (void)c;
     MUST(queue[i].first < queue[i].next);
     IS(n, queue[i].n[queue[i].first % PENDING]);
-    check(at, queue[i].first, n);
+    is_filled(at, queue[i].first, n);
     queue[i].first++;
 }
 
@@ -166,7 +124,7 @@ static void drain(struct ipc_record_consumer *c)
         return;
     }
     MUST((uintptr_t)at % 8 == 0);
-    lane = (unsigned)(c->lane - c->lanes);
+    lane = c->lane;
     if (chance(2)) {
         received(c, at, n, lane);
         IS(ipc_record_release(c), 0);
@@ -192,7 +150,7 @@ static void every_call(uint64_t capacity, unsigned producers, uint64_t from)
     IS(ipc_record_init(mem, size - 1, capacity, producers), -ENOSPC);
     IS(ipc_record_init(mem, size, capacity, producers), 0);
     for (k = 0; k < producers; k++) {
-        lane_of(mem, k)->head = from;
+        *head_of(mem, producers, k) = from;
         IS(ipc_record_produce(&p[k], mem, size, NULL), 0);
     }
     IS(ipc_record_consume(&c, mem, size, NULL), 0);
@@ -242,9 +200,8 @@ static void the_longest_record_fits_at_every_offset(void **state)
     for (at = 0; at < CAPACITY; at += 8)
         for (n = 0; n <= MOST; n++) {
             IS(ipc_record_init(mem, size, CAPACITY, 1), 0);
-            memset(mem + sizeof(struct ipc_record_shared) + sizeof(struct ipc_record_lane_), 0xff,
-                   CAPACITY);
-            lane_of(mem, 0)->head = at;
+            memset(mem + size - CAPACITY, 0xff, CAPACITY);
+            *head_of(mem, 1, 0) = at;
             memset(mem + size - CAPACITY + at, 0, 8);
             IS(ipc_record_produce(&p, mem, size, NULL), 0);
             IS(ipc_record_consume(&c, mem, size, NULL), 0);
@@ -254,7 +211,7 @@ static void the_longest_record_fits_at_every_offset(void **state)
                 IS(ipc_record_push(&p, buffer, MOST + 1), -EMSGSIZE);
                 IS(ipc_record_push(&p, buffer, n), 0);
                 IS(ipc_record_pop(&c, buffer, sizeof buffer), n);
-                check(buffer, k, n);
+                is_filled(buffer, k, n);
                 IS(ipc_record_pop(&c, buffer, sizeof buffer), -EAGAIN);
             }
             /* Full is full, and all of it comes out again. */
@@ -300,11 +257,11 @@ static void claims_stay_where_they_are(void **state)
     IS(ipc_record_push(&p, buffer, 9), 0);
     IS(ipc_record_commit(&p, 0), -EINVAL);
     IS(ipc_record_pop(&c, buffer, sizeof buffer), 3);
-    check(buffer, 7, 3);
+    is_filled(buffer, 7, 3);
     MUST(ipc_record_peek(&c, &n) == ipc_record_peek(&c, &n));
     IS(n, 9);
     IS(ipc_record_pop(&c, buffer, sizeof buffer), 9);
-    check(buffer, 8, 9);
+    is_filled(buffer, 8, 9);
     unguard(mem, size);
 }
 
@@ -409,30 +366,20 @@ static void edges_have_names(void **state)
 
 /* ------------------------------------------------------------------ successors */
 
-static int dead(void *arg, uint64_t id)
-{
-    return id != *(const uint64_t *)arg;
-}
-
 static void a_new_consumer_sees_little_again(void **state)
 {
     static const uint64_t replays[] = {0, 24, 100, 128, 1000};
     size_t size = ipc_record_footprint(1024, 1), k, n, i;
     unsigned char *mem = guarded(size), x[16];
-    uint64_t gone = 5;
 
     (void)state;
     for (k = 0; k < 5; k++)
         for (n = 1; n < 100; n++) {
             struct ipc_record_producer p;
             struct ipc_record_consumer c;
-            struct ipc_peer me;
+            struct ipc_peer me = peer(gone);
             uint64_t again = replays[k] < 128 ? replays[k] : 128, first;
 
-            memset(&me, 0, sizeof me);
-            me.alive = dead;
-            me.arg = &gone;
-            me.id = gone;
             IS(ipc_record_init(mem, size, 1024, 1), 0);
             IS(ipc_record_produce(&p, mem, size, NULL), 0);
             IS(ipc_record_consume(&c, mem, size, &me), 0);
@@ -460,7 +407,6 @@ static void a_half_written_record_was_never_there(void **state)
 {
     size_t size = ipc_record_footprint(256, 1), at, n, m;
     unsigned char *mem = guarded(size), x[120];
-    uint64_t gone = 5;
 
     (void)state;
     for (at = 0; at < 256; at += 8)
@@ -468,15 +414,11 @@ static void a_half_written_record_was_never_there(void **state)
             for (m = 0; m <= 120; m += 11) {
                 struct ipc_record_producer p;
                 struct ipc_record_consumer c;
-                struct ipc_peer me;
+                struct ipc_peer me = peer(gone);
                 void *half;
 
-                memset(&me, 0, sizeof me);
-                me.alive = dead;
-                me.arg = &gone;
-                me.id = gone;
                 IS(ipc_record_init(mem, size, 256, 1), 0);
-                lane_of(mem, 0)->head = at;
+                *head_of(mem, 1, 0) = at;
                 IS(ipc_record_produce(&p, mem, size, &me), 0);
                 IS(ipc_record_consume(&c, mem, size, NULL), 0);
                 half = ipc_record_claim(&p, n);
@@ -488,7 +430,7 @@ static void a_half_written_record_was_never_there(void **state)
                 IS(ipc_record_push(&p, x, m), 0);
                 memset(x, 0, sizeof x);
                 IS(ipc_record_pop(&c, x, sizeof x), m);
-                check(x, 9, m);
+                is_filled(x, 9, m);
             }
     unguard(mem, size);
 }
@@ -535,7 +477,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
                 word[chance(CAPACITY * LANES / 8)] ^= UINT64_C(1) << chance(12);
                 break;
             case 2:
-                lane_of(mem, (unsigned)chance(LANES))->head += chance(2) ? evil : 8;
+                *head_of(mem, LANES, (unsigned)chance(LANES)) += chance(2) ? evil : 8;
                 break;
             default:
                 break;
@@ -549,33 +491,291 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
         ipc_record_consumer_detach(&c);
         refused += ipc_record_produce(&p[0], mem, size, NULL) == -EBADMSG;
         refused += ipc_record_consume(&c, mem, size, NULL) == -EBADMSG;
-        s->is.capacity = evil;
+        s->s.is.capacity = evil;
         MUST(evil <= CAPACITY || ipc_record_consume(&c, mem, size, NULL) != 0);
-        s->is.capacity = CAPACITY;
-        s->is.how = (uint32_t)evil;
-        MUST(s->is.how - 1 < 2 || ipc_record_consume(&c, mem, size, NULL) == -EPROTO);
+        s->s.is.capacity = CAPACITY;
+        s->s.is.how = (uint32_t)evil;
+        MUST(s->s.is.how - 1 < 2 || ipc_record_consume(&c, mem, size, NULL) == -EPROTO);
     }
     MUST(bad > 1000 && refused > 1000);
     unguard(mem, size);
 }
 
+/* ------------------------------------------------------------------ processes */
+
+/* What a process sends: its name, and a number of its own, and then as much as follows from it. */
+struct line {
+    uint32_t who, n;
+    uint64_t number;
+};
+
+struct flow {
+    uint64_t capacity, n;
+    unsigned producers, spin;
+};
+
+static size_t length_of(uint64_t number, size_t most)
+{
+    uint64_t x = number * UINT64_C(0x9e3779b97f4a7c15);
+
+    x ^= x >> 29;
+    return sizeof(struct line) +
+           (size_t)(x % 5 == 0 ? x / 8 % (most + 1 - sizeof(struct line)) : x / 8 % 100);
+}
+
+static void write_line(unsigned char *buffer, uint32_t who, uint64_t number, size_t n)
+{
+    struct line l;
+
+    l.who = who;
+    l.n = (uint32_t)n;
+    l.number = number;
+    memcpy(buffer, &l, sizeof l);
+    fill(buffer + sizeof l, number, n - sizeof l);
+}
+
+/* Returns whose line it is, with its number. */
+static uint32_t read_line(const unsigned char *buffer, size_t n, uint64_t *number)
+{
+    struct line l;
+
+    MUST(n >= sizeof l);
+    memcpy(&l, buffer, sizeof l);
+    IS(l.n, n);
+    is_filled(buffer + sizeof l, l.number, n - sizeof l);
+    *number = l.number;
+    return l.who;
+}
+
+static void sends_a_flow(struct child *up, void *arg)
+{
+    const struct flow *how = (const struct flow *)arg;
+    static unsigned char buffer[LONGEST];
+    struct logs_producer out;
+    struct ipc_shm seg;
+    uint64_t x;
+    uint32_t who = (uint32_t)hear(up);
+    void *at;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_create(&out, &seg, "logs", how->capacity, how->producers), 0);
+    ipc_notify_policy(logs_producer_bell(&out), how->spin, 0);
+    for (x = 0; x < how->n; x++) {
+        size_t n = length_of(x, logs_most(&out));
+
+        if (x % 3 != 0) {
+            write_line(buffer, who, x, n);
+            IS(logs_send(&out, buffer, n, x % 2 ? ipc_in_ms(LONG_MS) : IPC_FOREVER), 0);
+            continue;
+        }
+        while ((at = logs_claim(&out, n)) == NULL)
+            IS(logs_producer_wait(&out, n, IPC_FOREVER), 0);
+        write_line((unsigned char *)at, who, x, n);
+        IS(logs_commit(&out, n), 0);
+        IS(logs_producer_post(&out), 0);
+    }
+    logs_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+static void flows_are_received_whole(void **state)
+{
+    static const struct flow cases[] = {{256, 5000, 1, 0},      {65536, 200000, 1, 0},
+                                        {4096, 100000, 1, 100}, {256, 3000, 3, 0},
+                                        {16384, 30000, 4, 0},   {4096, 30000, 2, 100}};
+    static unsigned char buffer[LONGEST];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct flow how = cases[i];
+        struct logs_consumer in;
+        struct child c[4];
+        uint64_t next[4] = {0}, left = how.n * how.producers, number;
+        int64_t got;
+        unsigned k;
+
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        for (k = 0; k < how.producers; k++) {
+            c[k] = spawn(sends_a_flow, &how);
+            tell(&c[k], k);
+        }
+        shm.deadline = ipc_in_ms(LONG_MS);
+        IS(logs_open(&in, &shm, "logs"), 0);
+        ipc_notify_policy(logs_consumer_bell(&in), how.spin, 0);
+        for (; left > 0; left--) {
+            got = logs_recv(&in, buffer, sizeof buffer, IPC_FOREVER);
+            if (got == -EPIPE && how.producers == 1 && next[0] == 0) {
+                left++; /* it came and left before we looked */
+                continue;
+            }
+            MUST(got > 0);
+            k = read_line(buffer, (size_t)got, &number);
+            MUST(k < how.producers);
+            IS(number, next[k]++);
+        }
+        if (how.producers == 1)
+            IS(logs_recv(&in, buffer, sizeof buffer, IPC_FOREVER), -EPIPE);
+        for (k = 0; k < how.producers; k++)
+            finish(&c[k]);
+        logs_consumer_detach(&in);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
+enum { WRITERS = 3 };
+
+/* Each life of a writer counts from 0, and has a name of its own. */
+static void writes_until_killed(struct child *up, void *arg)
+{
+    static unsigned char buffer[LONGEST];
+    struct logs_producer out;
+    struct ipc_shm seg;
+    uint64_t x;
+    uint32_t who = (uint32_t)hear(up);
+    void *at;
+
+    (void)arg;
+    seed += who;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_create(&out, &seg, "logs", 4096, WRITERS), 0);
+    tell(up, 0);
+    for (x = 0;; x++) {
+        size_t n = length_of(x, logs_most(&out));
+
+        if (chance(2)) {
+            write_line(buffer, who, x, n);
+            IS(logs_send(&out, buffer, n, IPC_FOREVER), 0);
+            continue;
+        }
+        while ((at = logs_claim(&out, n)) == NULL) {
+            int rc = logs_producer_wait(&out, n, IPC_FOREVER);
+
+            MUST(rc == 0 || rc == -EOWNERDEAD || rc == -EPIPE);
+        }
+        write_line((unsigned char *)at, who, x, n);
+        IS(logs_commit(&out, n), 0);
+        IS(logs_producer_post(&out), 0);
+    }
+}
+
+/* Kills producers at random. Whoever is left goes on; of each life a first part comes, in its order
+ * and whole, and the rest never. */
+static void the_killed_cost_the_others_nothing(void **state)
+{
+    enum { LIVES = 300 };
+    static unsigned char buffer[LONGEST];
+    static uint64_t next[LIVES];
+    struct logs_producer first;
+    struct logs_consumer in;
+    struct child c[WRITERS];
+    uint64_t number, total = 0;
+    uint32_t lives = 0, who;
+    unsigned i, k, stopped = WRITERS;
+
+    (void)state;
+    memset(next, 0, sizeof next);
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(logs_create(&first, &shm, "logs", 4096, WRITERS), 0); /* it is there from now on */
+    logs_producer_detach(&first);
+    IS(logs_open(&in, &shm, "logs"), 0);
+    for (k = 0; k < WRITERS; k++) {
+        c[k] = spawn(writes_until_killed, NULL);
+        tell(&c[k], lives++);
+        (void)hear(&c[k]);
+    }
+    while (lives < LIVES) {
+        for (i = (unsigned)chance(3000); i > 0; i--) {
+            int64_t got = logs_recv(&in, buffer, sizeof buffer, IPC_FOREVER);
+
+            MUST(got > 0);
+            who = read_line(buffer, (size_t)got, &number);
+            MUST(who < lives);
+            IS(number, next[who]++);
+            total++;
+        }
+        k = (unsigned)chance(WRITERS);
+        if (stopped == WRITERS && chance(2)) {
+            stop_child(&c[k]); /* it holds its lane, the others have theirs */
+            stopped = k;
+            continue;
+        }
+        stopped = stopped == k ? WRITERS : stopped;
+        kill_child(&c[k]);
+        c[k] = spawn(writes_until_killed, NULL);
+        tell(&c[k], lives++);
+        if (chance(2))
+            (void)hear(&c[k]);
+    }
+    print_message("note: %u kills in %llu records\n", lives - WRITERS, (unsigned long long)total);
+    for (k = 0; k < WRITERS; k++)
+        kill_child(&c[k]);
+    logs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
+static void ends_when_told(struct child *up, void *arg)
+{
+    struct logs_producer out;
+    struct ipc_shm seg;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_create(&out, &seg, "logs", 256, 1), 0);
+    IS(logs_push(&out, "abc", 3), 0);
+    tell(up, 0);
+    (void)hear(up);
+    if (*(const int *)arg)
+        (void)kill(getpid(), SIGKILL);
+    logs_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+static void waits_end_with_a_reason(void **state)
+{
+    int dies;
+
+    (void)state;
+    for (dies = 0; dies < 2; dies++) {
+        struct logs_producer out;
+        struct logs_consumer in;
+        struct child c;
+        char x[256];
+        size_t n;
+
+        IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+        c = spawn(ends_when_told, &dies);
+        shm.deadline = ipc_in_ms(LONG_MS);
+        IS(logs_open(&in, &shm, "logs"), 0);
+        (void)hear(&c);
+        IS(logs_consumer_wait(&in, IPC_NOW), 0);
+        IS(logs_recv(&in, x, 2, IPC_FOREVER), -EMSGSIZE);
+        MUST(logs_peek(&in, &n) != NULL && n == 3);
+        IS(logs_recv(&in, x, sizeof x, IPC_NOW), 3);
+        IS(logs_recv(&in, x, sizeof x, ipc_in_ms(10)), -ETIMEDOUT);
+        tell(&c, 0);
+        IS(logs_recv(&in, x, sizeof x, IPC_FOREVER), dies ? -EOWNERDEAD : -EPIPE);
+        IS(logs_recv(&in, x, sizeof x, ipc_in_ms(10)), -ETIMEDOUT);
+        (void)reap(&c);
+        IS(logs_create(&out, &shm, "logs", 512, 1), -EPROTO);
+        IS(logs_create(&out, &shm, "logs", 256, 2), -EPROTO);
+        IS(logs_create(&out, &shm, "other", 256, 65), -EINVAL);
+        IS(logs_create(&out, &shm, "other", 256, 64), 0); /* its name is free */
+        IS(logs_create(&out, &shm, "logs", 256, 1), 0);
+        IS(logs_send(&out, x, 121, IPC_FOREVER), -EMSGSIZE);
+        IS(logs_producer_wait(&out, 121, IPC_FOREVER), -EMSGSIZE);
+        IS(logs_send(&out, x, 120, IPC_NOW), 0);
+        IS(logs_send(&out, x, 120, ipc_in_ms(10)), -ETIMEDOUT);
+        logs_consumer_detach(&in);
+        IS(logs_send(&out, x, 120, IPC_FOREVER), -EPIPE);
+        IS(logs_producer_wait(&out, 8, IPC_FOREVER), 0);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
 /* ------------------------------------------------------------------ main */
 
-static int before(void **state)
-{
-    (void)state;
-    next_name();
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    clean_up();
-    return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -587,10 +787,11 @@ int main(int argc, char **argv)
         TEST(a_new_consumer_sees_little_again),
         TEST(a_half_written_record_was_never_there),
         TEST(scribbling_hangs_and_crashes_nobody),
+        TEST(flows_are_received_whole),
+        TEST(the_killed_cost_the_others_nothing),
+        TEST(waits_end_with_a_reason),
     };
 
-    set_up();
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    set_up(argc, argv);
     return cmocka_run_group_tests_name("records", tests, NULL, NULL);
 }

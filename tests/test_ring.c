@@ -1,5 +1,6 @@
 /* ipc_ring.h on plain memory: what it promises, at its edges and under hostile memory. */
 #define _GNU_SOURCE
+#include "chance.h"
 #include "ipc_ring.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,16 +69,6 @@ static int is_message(const unsigned char *m, size_t bytes, uint64_t n)
 
     fill(want, bytes, n);
     return memcmp(m, want, bytes) == 0;
-}
-
-static uint64_t seed;
-
-static uint64_t rnd(uint64_t below)
-{
-    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
 }
 
 static int alive_says(void *arg, uint64_t id)
@@ -323,12 +314,12 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
     (void)state;
     seed = 42;
     for (round = 0; round < 200; round++) {
-        size_t bytes = sizes[rnd(5)], size;
-        uint64_t capacity = UINT64_C(1) << rnd(8), sent = 0, seen = 0;
+        size_t bytes = sizes[chance(5)], size;
+        uint64_t capacity = UINT64_C(1) << chance(8), sent = 0, seen = 0;
         struct ipc_spsc_producer p;
         struct ipc_spsc_consumer c;
         unsigned char m[64 * 120];
-        void *mem = ring(bytes, capacity, starts[rnd(STARTS)]), *slot;
+        void *mem = ring(bytes, capacity, starts[chance(STARTS)]), *slot;
         const void *peeked;
         unsigned step;
 
@@ -341,7 +332,7 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
             int64_t did;
             int rc;
 
-            switch (rnd(9)) {
+            switch (chance(9)) {
             case 0:
                 fill(m, bytes, sent);
                 rc = ipc_spsc_push(&p, m, bytes);
@@ -349,7 +340,7 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
                 sent += rc == 0;
                 break;
             case 1:
-                n = rnd(64);
+                n = chance(64);
                 for (i = 0; i < n; i++)
                     fill(m + i * bytes, bytes, sent + i);
                 did = ipc_spsc_push_n(&p, m, bytes, n);
@@ -367,7 +358,7 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
                 assert_false(full);
                 assert_ptr_equal(ipc_spsc_claim(&p), slot);
                 memset(slot, 0xee, bytes);
-                if (rnd(2)) {
+                if (chance(2)) {
                     ipc_spsc_cancel(&p);
                     break;
                 }
@@ -382,7 +373,7 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
                     assert_true(is_message(m, bytes, seen++));
                 break;
             case 4:
-                n = rnd(64);
+                n = chance(64);
                 did = ipc_spsc_pop_n(&c, m, bytes, n);
                 n = n < sent - seen ? n : sent - seen;
                 assert_true(did == (int64_t)n || (n == 0 && (did == -EAGAIN || did == 0)));
@@ -404,7 +395,7 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
             case 6:
                 assert_int_equal(ipc_spsc_consumer_was_size(&c), sent - seen);
                 assert_true(ipc_spsc_producer_was_size(&p) >= sent - seen);
-                ipc_spsc_replay(&c, rnd(300));
+                ipc_spsc_replay(&c, chance(300));
                 break;
             case 7:
                 ipc_spsc_producer_detach(&p);
@@ -622,10 +613,10 @@ static void killed_and_started_again_nothing_is_lost(void **state)
         for (i = 0; i < 2; i++)
             pid[i] = start(i, id[i], mem, size, a, replays[k]);
         for (; next < 400; next++) {
-            goal += rnd(3000);
+            goal += chance(3000);
             while (ck_pr_load_64(&a->consumed) < goal && ck_pr_load_64(&a->wrong) == 0)
                 (void)sched_yield();
-            i = (int)rnd(2);
+            i = (int)chance(2);
             assert_int_equal(kill(pid[i], SIGKILL), 0);
             assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
             assert_true(WIFSIGNALED(status)); /* it had not given up by itself */
@@ -688,9 +679,11 @@ static void processes_at_other_addresses_stream(void **state)
             for (n = 0; n < count; n++) {
                 int rc;
 
-                while ((rc = ipc_spsc_pop(&c, m, bytes)) == -EAGAIN)
+                while ((rc = ipc_spsc_pop(&c, m, bytes)) == -EAGAIN) {
                     if (waitpid(pid, &status, WNOHANG) == pid && status != 0)
                         fail_msg("the producer failed");
+                    (void)sched_yield();
+                }
                 assert_int_equal(rc, 0);
                 assert_true(is_message(m, bytes, n));
             }
@@ -767,8 +760,8 @@ static void scribbling_gives_no_access_outside(void **state)
     (void)state;
     seed = 99;
     for (round = 0; round < 20000; round++) {
-        size_t bytes = sizes[rnd(4)];
-        uint64_t capacity = UINT64_C(1) << rnd(5);
+        size_t bytes = sizes[chance(4)];
+        uint64_t capacity = UINT64_C(1) << chance(5);
         size_t size = ipc_spsc_footprint(bytes, capacity), i;
         static unsigned char area[64 + sizeof(struct ipc_spsc_shared) + 128 * 16 + 64]
             __attribute__((aligned(64)));
@@ -779,16 +772,16 @@ static void scribbling_gives_no_access_outside(void **state)
 
         memset(area, 0xcc, sizeof area);
         assert_int_equal(ipc_spsc_init(mem, size, bytes, capacity), 0);
-        if (rnd(4) == 0)
-            mem[rnd(72)] ^= (unsigned char)(1u << rnd(8)); /* the geometry, before attach */
+        if (chance(4) == 0)
+            mem[chance(72)] ^= (unsigned char)(1u << chance(8)); /* the geometry, before attach */
         refused += ipc_spsc_produce(&p, mem, size, bytes, NULL) != 0;
         refused += ipc_spsc_consume(&c, mem, size, bytes, NULL) != 0;
         memset(m, 1, sizeof m);
         for (step = 0; step < 20; step++) {
-            uint64_t word = rnd(2) ? rnd(64) : rnd(UINT64_MAX);
+            uint64_t word = chance(2) ? chance(64) : chance(UINT64_MAX);
 
-            memcpy(mem + 8 * rnd(size / 8), &word, 8);
-            switch (rnd(6)) {
+            memcpy(mem + 8 * chance(size / 8), &word, 8);
+            switch (chance(6)) {
             case 0:
                 (void)ipc_spsc_push(&p, m, bytes);
                 break;

@@ -133,24 +133,15 @@ static uint64_t chance(void)
 
 static int before(void **state)
 {
-    (void)state;
     (void)umask(022);
-    next_name();
+    (void)next_name(state);
     (void)snprintf(other, sizeof other, "%s-other", name);
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    clean_up();
     return 0;
 }
 
 static int after_all(void **state)
 {
-    (void)state;
-    clean_up();
+    (void)clean_up(state);
     return names_there() == 0 ? 0 : -1;
 }
 
@@ -2651,7 +2642,8 @@ static void dead_consumer_is_succeeded_without_loss(void **state)
 
 /* ------------------------------------------------------------------ all of them */
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
+#undef TEST
+#define TEST(f) cmocka_unit_test_setup_teardown(f, before, clean_up)
 
 int main(int argc, char **argv)
 {
@@ -2729,8 +2721,6 @@ int main(int argc, char **argv)
         TEST(dead_consumer_is_succeeded_without_loss),
     };
 
-    set_up();
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    set_up(argc, argv);
     return cmocka_run_group_tests_name("ipc_shm", tests, NULL, after_all);
 }

@@ -15,6 +15,7 @@
 
 #define LONG_MS 10000 /* never reached by what works */
 #define HANG_S 120
+#include "chance.h"
 #include "harness.h"
 
 struct wide {
@@ -25,16 +26,6 @@ IPC_STREAM(text, unsigned char)
 IPC_STREAM(wides, struct wide)
 
 static struct ipc_shm shm;
-
-static uint64_t seed = 88172645463325252u;
-
-static uint64_t chance(uint64_t below)
-{
-    seed ^= seed << 13; /* xorshift: G. Marsaglia, 2003 */
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed % below;
-}
 
 /* ------------------------------------------------------------------ against a counter */
 
@@ -258,6 +249,7 @@ static void rows_of_any_length_lie_anywhere_in_a_segment(void **state)
     struct text_regions r;
     uint64_t x = 0;
     size_t at, n;
+    unsigned char *ends[2], vec[2];
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
@@ -289,8 +281,12 @@ static void rows_of_any_length_lie_anywhere_in_a_segment(void **state)
             x += n;
         }
     }
+    ends[0] = out.raw.s.data;
+    ends[1] = in.raw.s.data;
     text_producer_detach(&out);
     text_consumer_detach(&in);
+    for (n = 0; n < 2; n++)
+        MUST(mincore(ends[n], 8192, vec) != 0 && errno == ENOMEM); /* nothing is mapped there */
     ipc_shm_close(&shm);
 }
 
@@ -544,21 +540,6 @@ static void waits_end_with_a_reason(void **state)
 
 /* ------------------------------------------------------------------ main */
 
-static int before(void **state)
-{
-    (void)state;
-    next_name();
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    clean_up();
-    return 0;
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, before, after)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -572,8 +553,6 @@ int main(int argc, char **argv)
         TEST(waits_end_with_a_reason),
     };
 
-    set_up();
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]); /* with * and ? */
+    set_up(argc, argv);
     return cmocka_run_group_tests_name("streams", tests, NULL, NULL);
 }

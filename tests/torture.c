@@ -12,15 +12,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-#include "ipc_ring.h"
-#include <err.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "torture.h"
 
 enum { CAPACITY = 16, LAPS = 3, BATCH = 5, IDS = 512, SIZE = 1 << 16 };
 
@@ -198,23 +190,6 @@ static struct shared {
     uint64_t held;        /* it has one in hand, not released yet */
     uint64_t through;
 } * out;
-static unsigned char *mem;
-
-static int alive(void *arg, uint64_t id)
-{
-    (void)arg;
-    return kill((pid_t)id, 0) == 0;
-}
-
-static struct ipc_peer peer(void)
-{
-    struct ipc_peer me;
-
-    memset(&me, 0, sizeof me);
-    me.id = (uint64_t)getpid();
-    me.alive = alive;
-    return me;
-}
 
 #define OF_CHILD 1000000u
 
@@ -247,8 +222,7 @@ static void operate(void)
         m[i] = make(OF_CHILD + i);
     if (now.op != JOIN_P && now.op != JOIN_C && join(&p, &c, &me) != 0)
         _exit(3);
-    (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-    (void)raise(SIGSTOP);
+    be_tortured();
     switch (now.op) {
     case PUSH:
         ck_pr_store_64(&out->sent, k->push(&p, m) == 0);
@@ -423,39 +397,10 @@ static void attach_us(void)
 
 /* ------------------------------------------------------------------ one point */
 
-static pid_t child;
-
-static void fail(const char *what, uint64_t number)
+static void fail(const char *what, int64_t number)
 {
-    errx(1, "%s %s, %s after %u: %s %llu", now.k->name, op_names[now.op],
-         now.how == KILL ? "killed" : "stopped", now.n, what, (unsigned long long)number);
-}
-
-/* Until it stops. Returns 1 when that is by itself, before or after the operation. */
-static int wait_for_child(void)
-{
-    int status;
-
-    if (waitpid(child, &status, WUNTRACED) != child || !WIFSTOPPED(status))
-        fail("the child ended with status", (uint64_t)status);
-    return WSTOPSIG(status) == SIGSTOP;
-}
-
-/* Lets it go on, for an instruction or to its next stop. Returns as above. */
-static int resume(int request)
-{
-    if (ptrace(request, child, NULL, NULL) != 0)
-        err(1, "ptrace");
-    return wait_for_child();
-}
-
-static void bury(void)
-{
-    int status;
-
-    (void)kill(child, SIGKILL);
-    while (waitpid(child, &status, 0) == child && !WIFSIGNALED(status) && !WIFEXITED(status))
-        ;
+    errx(1, "%s %s, %s after %u: %s %lld", now.k->name, op_names[now.op],
+         now.how == KILL ? "killed" : "stopped", now.n, what, (long long)number);
 }
 
 /* As many as the killed one may have had in hand, where nobody gets them again. */
@@ -479,10 +424,10 @@ static void account(void)
         uint64_t id = ck_pr_load_64(&out->id[i]);
 
         if (id >= we.sent)
-            fail("the child took message", id);
+            fail("the child took message", (int64_t)id);
         /* What it had in hand, or a replay of SPSC, comes again. */
         if (we.seen[id] && !now.k->one_consumer && (now.how == STOP || (!out->held && !we.again)))
-            fail("twice: message", id);
+            fail("twice: message", (int64_t)id);
         we.seen[id] = 1;
     }
     for (i = 0; i < we.sent; i++)
@@ -530,14 +475,7 @@ static void begin(void)
         now.k->consumer_detach(&we.c);
         we.consuming = 0;
     }
-    child = fork();
-    if (child < 0)
-        err(1, "fork");
-    if (child == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        operate();
-    }
-    (void)wait_for_child();
+    begin_child(operate);
     if (late)
         send_some(now.fill);
 }
@@ -562,9 +500,9 @@ static void go_on(void)
 static void let_finish(int through)
 {
     while (!through)
-        through = resume(PTRACE_CONT);
+        through = resume(PTRACE_CONT, NULL);
     if (!out->through)
-        fail("stopped elsewhere, having sent", out->sent);
+        fail("stopped elsewhere, having sent", (int64_t)out->sent);
 }
 
 /* Returns 1 when the operation was through before n instructions. */
@@ -575,7 +513,7 @@ static int point(void)
 
     begin();
     for (i = 0; i < now.n && !through; i++)
-        through = resume(PTRACE_SINGLESTEP);
+        through = resume(PTRACE_SINGLESTEP, NULL);
     if (now.how == KILL)
         bury();
     go_on();
@@ -621,10 +559,9 @@ int main(int argc, char **argv)
     unsigned stride = argc > 1 ? (unsigned)atoi(argv[1]) : 1;
     unsigned k = argc > 2 ? (unsigned)atoi(argv[2]) : 0, op;
 
-    mem = (unsigned char *)mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE,
-                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if ((void *)mem == MAP_FAILED || stride == 0)
+    if (stride == 0)
         errx(1, "usage: torture [every so many instructions [number of the first ring]]");
+    share(SIZE + 4096);
     out = (struct shared *)(void *)(mem + SIZE);
     for (; k < sizeof kinds / sizeof *kinds; k++)
         for (op = 0; op < OPS; op++) {

@@ -13,15 +13,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-#include "ipc_ring.h"
-#include <err.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "torture.h"
 
 enum { SLOTS = 4, CALLS = 20, OF_CHILD = 1000000, SIZE = 1 << 14 };
 
@@ -96,23 +88,6 @@ static struct shared {
     uint64_t took; /* id of the request that it had taken as a server */
     uint64_t through;
 } * out;
-static unsigned char *mem;
-
-static int alive(void *arg, uint64_t id)
-{
-    (void)arg;
-    return kill((pid_t)id, 0) == 0;
-}
-
-static struct ipc_peer peer(void)
-{
-    struct ipc_peer me;
-
-    memset(&me, 0, sizeof me);
-    me.id = (uint64_t)getpid();
-    me.alive = alive;
-    return me;
-}
 
 static void collect_mine(struct sums_client *c, const struct query *q)
 {
@@ -145,8 +120,7 @@ static void operate(void)
         _exit(3);
     if (now.op == LEAVE_S && (slot = sums_take(&s)) != NULL)
         ck_pr_store_64(&out->took, slot->request.id);
-    (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-    (void)raise(SIGSTOP);
+    be_tortured();
     if (now.op == MOVE_LATER)
         sums_cancel(&c);
     (void)raise(SIGSTOP);
@@ -198,8 +172,6 @@ static void operate(void)
 }
 
 /* ------------------------------------------------------------------ the others */
-
-static pid_t child;
 
 static void fail(const char *what, int64_t number)
 {
@@ -283,35 +255,6 @@ static void calls(unsigned n)
     }
 }
 
-/* Until it stops; serves meanwhile. Returns 1 when that is by itself, 0 after an instruction. */
-static int wait_for_child(int serving)
-{
-    int status;
-    pid_t who;
-
-    while ((who = waitpid(child, &status, WUNTRACED | (serving ? WNOHANG : 0))) == 0)
-        serve();
-    if (who != child || !WIFSTOPPED(status))
-        fail("the child ended with status", status);
-    return WSTOPSIG(status) == SIGSTOP;
-}
-
-static int resume(int request, int serving)
-{
-    if (ptrace(request, child, NULL, NULL) != 0)
-        err(1, "ptrace");
-    return wait_for_child(serving);
-}
-
-static void bury(void)
-{
-    int status;
-
-    (void)kill(child, SIGKILL);
-    while (waitpid(child, &status, 0) == child && !WIFSIGNALED(status) && !WIFEXITED(status))
-        ;
-}
-
 /* A child that is about to operate. */
 static void begin(void)
 {
@@ -329,19 +272,12 @@ static void begin(void)
         if (sums_ask(&we.c, &q) != 0)
             fail("ask", 0);
     }
-    child = fork();
-    if (child < 0)
-        err(1, "fork");
-    if (child == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        operate();
-    }
-    (void)wait_for_child(0);
+    begin_child(operate);
     if (now.op == CANCEL_LATER || now.op == MOVE_LATER || now.op == LEAVE_LATER)
         we.held = take();
     else if (now.op == COLLECT)
         serve();
-    (void)resume(PTRACE_CONT, 0);
+    (void)resume(PTRACE_CONT, NULL);
 }
 
 /* Nobody else is left: all slots are there, for four callers. */
@@ -369,7 +305,7 @@ static int point(void)
 
     begin();
     for (i = 0; i < now.n && !through; i++) {
-        through = resume(PTRACE_SINGLESTEP, 0);
+        through = resume(PTRACE_SINGLESTEP, NULL);
         if (now.op == CALL || now.op == MOVE_LATER)
             serve(); /* or it would wait for ever */
     }
@@ -382,7 +318,7 @@ static int point(void)
         answer(we.held);
     if (!now.kill) {
         for (stopped = through; !stopped;)
-            stopped = resume(PTRACE_CONT, 1);
+            stopped = resume(PTRACE_CONT, serve);
         if (!out->through)
             fail("stopped elsewhere, having taken", (int64_t)out->took);
         calls(3);
@@ -398,10 +334,9 @@ int main(int argc, char **argv)
 {
     unsigned stride = argc > 1 ? (unsigned)atoi(argv[1]) : 1, points = 0, op;
 
-    mem = (unsigned char *)mmap(NULL, SIZE + 4096, PROT_READ | PROT_WRITE,
-                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if ((void *)mem == MAP_FAILED || stride == 0)
+    if (stride == 0)
         errx(1, "usage: torture_call [every so many instructions]");
+    share(SIZE + 4096);
     out = (struct shared *)(void *)(mem + SIZE);
     for (op = 0; op < OPS; op++) {
         unsigned before = points;

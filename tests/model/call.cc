@@ -12,10 +12,10 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include "explore.h"
+#include "mortal.h"
 #include "ipc_ring.h"
 
-enum { THREADS = 4, SLOTS = 4, STRIDE = 192, REQUESTS = 64, ANSWER = 1000 };
+enum { SLOTS = 4, STRIDE = 192, REQUESTS = 64, ANSWER = 1000 };
 
 enum role { NOBODY, CALLER, SERVER };
 enum {
@@ -42,32 +42,12 @@ static struct __attribute__((aligned(64))) {
     unsigned char bytes[sizeof(struct ipc_call_shared) + SLOTS * STRIDE];
 } memory;
 
-struct killed {
-};
-
-/* Of the threads. These are fibers of one: what is not an rl:: is seen at once. */
+/* Of the threads. */
 static struct {
-    unsigned steps[THREADS], kill_at[THREADS];
     bool ended[THREADS]; /* not killed */
     int taken[REQUESTS];
     struct ipc_call_client client[THREADS];
-    rl::atomic<uint64_t> *dead;
 } all;
-
-static void model_step()
-{
-    unsigned me = rl::thread_index();
-
-    if (me < THREADS && all.steps[me]++ == all.kill_at[me] && (now->thread[me].how & MORTAL) != 0)
-        throw killed();
-}
-
-/* The kernel's word, which orders all that the dead one did before it. */
-static int lives(void *arg, uint64_t id)
-{
-    (void)arg;
-    return id < 10 || id >= 10 + THREADS || all.dead[id - 10].load(rl::mo_acquire, $) == 0;
-}
 
 struct scene : rl::test_suite<scene, THREADS> {
     rl::atomic<uint64_t> shadow[sizeof memory / 8];
@@ -93,11 +73,7 @@ struct scene : rl::test_suite<scene, THREADS> {
         RL_ASSERT(ipc_call_init(&memory, size(), 8, 8, now->callers) == 0);
         model_begin(&memory, shadow, size() / 8);
         memset(&all, 0, sizeof all);
-        all.dead = dead;
-        for (unsigned i = 0; i < THREADS; i++) {
-            dead[i].store(0, rl::mo_relaxed, $);
-            all.kill_at[i] = rl::rand(60);
-        }
+        mortal_begin(now, MORTAL, dead, 60);
     }
 
     void thread(unsigned index)
@@ -217,10 +193,9 @@ struct scene : rl::test_suite<scene, THREADS> {
         unsigned i;
         bool mortal = false;
 
-        for (i = 0; i < THREADS; i++) {
-            all.kill_at[i] = ~0u;
+        mortal_end();
+        for (i = 0; i < THREADS; i++)
             mortal |= now->thread[i].role == SERVER && (now->thread[i].how & MORTAL) != 0;
-        }
         for (i = 0; i < THREADS; i++) {
             struct ipc_call_client *w = &all.client[i];
 
@@ -294,7 +269,6 @@ static const struct scenario scenarios[] = {
 
 int main(int argc, char **argv)
 {
-    model_.step = model_step;
     explore_begin(argc, argv);
     for (const struct scenario &scenario : scenarios) {
         now = &scenario;

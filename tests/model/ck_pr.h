@@ -20,14 +20,13 @@
  * order more than those of C11: each happens before the next. It does not do what C11 allows and no
  * machine does, a value out of thin air.
  *
- * Weakened twins, which must be caught: TWIN_NO_STORE_FENCE, TWIN_NO_LOAD_FENCE,
- * TWIN_NO_RELEASE_FENCE and TWIN_NO_ACQUIRE_FENCE drop every fence of that name, TWIN_DROP_LINE=n
- * the one on line n of the header under test. The last is not caught for those of ipc_spsc_init
- * and ipc_spsc_check_, which have nothing to order here.
+ * The weakened twins of twin.h must be caught, but not for the lines of ipc_spsc_init and
+ * ipc_spsc_check_, which have nothing to order here.
  */
 #ifndef CK_PR_H
 #define CK_PR_H
 
+#include "../twin.h"
 #include <ck_cc.h>
 #include <ck_md.h>
 #include <errno.h>
@@ -51,30 +50,6 @@
 #define CK_F_PR_LOAD_64
 #define CK_F_PR_STORE_64
 #define CK_F_PR_CAS_64
-
-#ifdef TWIN_NO_STORE_FENCE
-#define MODEL_STORE_FENCE_ false
-#else
-#define MODEL_STORE_FENCE_ true
-#endif
-#ifdef TWIN_NO_LOAD_FENCE
-#define MODEL_LOAD_FENCE_ false
-#else
-#define MODEL_LOAD_FENCE_ true
-#endif
-#ifdef TWIN_NO_RELEASE_FENCE
-#define MODEL_RELEASE_FENCE_ false
-#else
-#define MODEL_RELEASE_FENCE_ true
-#endif
-#ifdef TWIN_NO_ACQUIRE_FENCE
-#define MODEL_ACQUIRE_FENCE_ false
-#else
-#define MODEL_ACQUIRE_FENCE_ true
-#endif
-#ifndef TWIN_DROP_LINE
-#define TWIN_DROP_LINE 0
-#endif
 
 /* The one block of shared memory, and its shadow while a test runs. */
 static struct {
@@ -188,16 +163,15 @@ static inline void model_fence_(bool there, rl::memory_order order, rl::debug_in
 #define ck_pr_cas_32(at, from, to) model_cas_<uint32_t>((at), (from), (to), $)
 #define ck_pr_faa_64(at, more) model_faa_((at), (more), $)
 
-#define MODEL_HERE_(fence) ((fence) && __LINE__ != TWIN_DROP_LINE)
-#define ck_pr_fence_load() model_fence_(MODEL_HERE_(MODEL_LOAD_FENCE_), rl::mo_acquire, $)
-#define ck_pr_fence_acquire() model_fence_(MODEL_HERE_(MODEL_ACQUIRE_FENCE_), rl::mo_acquire, $)
-#define ck_pr_fence_lock() model_fence_(MODEL_HERE_(MODEL_ACQUIRE_FENCE_), rl::mo_acquire, $)
-#define ck_pr_fence_store() model_fence_(MODEL_HERE_(MODEL_STORE_FENCE_), rl::mo_release, $)
-#define ck_pr_fence_release() model_fence_(MODEL_HERE_(MODEL_RELEASE_FENCE_), rl::mo_release, $)
-#define ck_pr_fence_unlock() model_fence_(MODEL_HERE_(MODEL_RELEASE_FENCE_), rl::mo_release, $)
-#define ck_pr_fence_memory() model_fence_(MODEL_HERE_(true), rl::mo_seq_cst, $)
-#define ck_pr_fence_store_load() model_fence_(MODEL_HERE_(true), rl::mo_seq_cst, $)
-#define ck_pr_fence_atomic_load() model_fence_(MODEL_HERE_(true), rl::mo_seq_cst, $)
+#define ck_pr_fence_load() model_fence_(TWIN_HAS(LOAD), rl::mo_acquire, $)
+#define ck_pr_fence_acquire() model_fence_(TWIN_HAS(ACQUIRE), rl::mo_acquire, $)
+#define ck_pr_fence_lock() model_fence_(TWIN_HAS(ACQUIRE), rl::mo_acquire, $)
+#define ck_pr_fence_store() model_fence_(TWIN_HAS(STORE), rl::mo_release, $)
+#define ck_pr_fence_release() model_fence_(TWIN_HAS(RELEASE), rl::mo_release, $)
+#define ck_pr_fence_unlock() model_fence_(TWIN_HAS(RELEASE), rl::mo_release, $)
+#define ck_pr_fence_memory() model_fence_(TWIN_HAS(FULL), rl::mo_seq_cst, $)
+#define ck_pr_fence_store_load() model_fence_(TWIN_HAS(FULL), rl::mo_seq_cst, $)
+#define ck_pr_fence_atomic_load() model_fence_(TWIN_HAS(FULL), rl::mo_seq_cst, $)
 
 /* A prefetch is no access, a pause no step, and there is no compiler to hold back. */
 #define ck_pr_rfo(at) ((void)(at))

@@ -12,10 +12,10 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
-#include "explore.h"
+#include "mortal.h"
 #include "ipc_ring.h"
 
-enum { THREADS = 4, LARGEST = 4, MOST = 6, STRIDE = 64, BATCH = 3 };
+enum { LARGEST = 4, MOST = 6, STRIDE = 64, BATCH = 3 };
 
 struct message {
     uint64_t id, same;
@@ -42,32 +42,12 @@ static struct __attribute__((aligned(64))) {
     unsigned char bytes[sizeof(struct ipc_mpmc_shared) + LARGEST * STRIDE];
 } memory;
 
-struct killed {
-};
-
-/* Of the threads. These are fibers of one: what is not an rl:: is seen at once. */
+/* Of the threads. */
 static struct {
-    unsigned steps[THREADS], kill_at[THREADS];
     int sent[THREADS], trying[THREADS]; /* messages that got through, and that may have */
     int seen[THREADS][MOST + 1];
     int lost; /* that may have died with a consumer */
-    rl::atomic<uint64_t> *dead;
 } all;
-
-static void model_step()
-{
-    unsigned me = rl::thread_index();
-
-    if (me < THREADS && all.steps[me]++ == all.kill_at[me] && (now->thread[me].how & MORTAL) != 0)
-        throw killed();
-}
-
-/* The kernel's word, which orders all that the dead one did before it. */
-static int lives(void *arg, uint64_t id)
-{
-    (void)arg;
-    return id < 10 || id >= 10 + THREADS || all.dead[id - 10].load(rl::mo_acquire, $) == 0;
-}
 
 struct scene : rl::test_suite<scene, THREADS> {
     rl::atomic<uint64_t> shadow[sizeof memory / 8];
@@ -109,11 +89,7 @@ struct scene : rl::test_suite<scene, THREADS> {
                   0);
         model_begin(&memory, shadow, size() / 8);
         memset(&all, 0, sizeof all);
-        all.dead = dead;
-        for (unsigned i = 0; i < THREADS; i++) {
-            dead[i].store(0, rl::mo_relaxed, $);
-            all.kill_at[i] = rl::rand(80);
-        }
+        mortal_begin(now, MORTAL, dead, 80);
     }
 
     void thread(unsigned index)
@@ -270,8 +246,7 @@ struct scene : rl::test_suite<scene, THREADS> {
         struct message m = {0, 0};
         int last[THREADS] = {}, missing = 0;
 
-        for (unsigned i = 0; i < THREADS; i++)
-            all.kill_at[i] = ~0u;
+        mortal_end();
         RL_ASSERT(ipc_mpmc_consume(&c, &memory, size(), sizeof(struct message), &me, ends()) == 0);
         (void)ipc_mpmc_consumer_recover(&c, 0);
         for (int i = 0; i < 64; i++)
@@ -404,7 +379,6 @@ static bool skips()
 
 int main(int argc, char **argv)
 {
-    model_.step = model_step;
     explore_begin(argc, argv);
     for (const struct scenario &scenario : scenarios) {
         now = &scenario;

@@ -17,8 +17,8 @@
  * What it cannot see besides what ck_pr.h says: anything of kinds other than IPC_NOTIFY_FUTEX, of
  * deadlines, signals and watching a peer, ARMED among it.
  *
- * Weakened twins, which must be caught: TWIN_DROP_LINE as of ck_pr.h, TWIN_NO_MEMBARRIER makes that
- * call do nothing; those of notify.twins.
+ * Weakened twins, which must be caught: those of twin.h by line, TWIN=MEMBARRIER, which makes that
+ * call do nothing, those of notify.twins.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -159,9 +159,8 @@ static long model_membarrier()
 {
     if ((now->thread[rl::thread_index()].how & BARE) != 0)
         return -ENOSYS;
-#ifndef TWIN_NO_MEMBARRIER
-    model_interrupt_all(false);
-#endif
+    if (twin_name_ != 'M')
+        model_interrupt_all(false);
     return 0;
 }
 

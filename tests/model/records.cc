@@ -28,6 +28,8 @@ static struct __attribute__((aligned(64))) {
                         LANES * (sizeof(struct ipc_record_lane_) + CAPACITY)];
 } memory;
 
+static struct ipc_record_shared *const ring = (struct ipc_record_shared *)(void *)&memory;
+
 template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
     rl::atomic<uint64_t> shadow[sizeof memory / 8];
     rl::var<int> word[LANES][WORDS];
@@ -69,7 +71,7 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
                 rl::yield(1, $);
                 continue;
             }
-            unsigned lane = (unsigned)(p.lane - (struct ipc_record_lane_ *)(void *)(p.ring + 1));
+            unsigned lane = now.lanes > 1 && p.head != ipc_record_head_(ring, now.lanes, 0);
             while (sent[lane] < ALL) {
                 size_t n = lengths[sent[lane]];
                 unsigned at;
@@ -115,7 +117,7 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
                     rl::yield(1, $);
                     break;
                 }
-                lane = (unsigned)(c.lane - c.lanes);
+                lane = c.lane;
                 at = (unsigned)(c.at % CAPACITY) / 8 + 1;
                 RL_ASSERT(received[lane] < ALL && n == lengths[received[lane]]);
                 for (unsigned i = 0; i < n / 8; i++)

@@ -7,7 +7,7 @@
  * Runs each scenario in many interleavings, chosen at random from a fixed seed, and ends with 0
  * when every message came once and in order and no slot was read or written without order.
  * Otherwise prints what Relacy found, with the history that led there, and ends with 1; each
- * -DTWIN_NO_... of ck_pr.h must. -w is for Relacy, which is older than the warnings of today.
+ * twin of ck_pr.h must. -w is for Relacy, which is older than the warnings of today.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

@@ -23,15 +23,13 @@
  * successful compare-and-swap does not pass on what the value it replaced had published (C11's
  * release sequences): that could only be a false alarm.
  *
- * Weakened twins, which must be caught: TWIN_NO_STORE_FENCE, TWIN_NO_LOAD_FENCE,
- * TWIN_NO_RELEASE_FENCE and TWIN_NO_ACQUIRE_FENCE drop every fence of that name, TWIN_DROP_LINE=n
- * the one on line n of the header under test. The last is not caught where the fence keeps values
- * in order and no data race follows: the first fence of ipc_spsc_init, one that follows taking an
- * end.
+ * The weakened twins of twin.h must be caught, but not for lines where the fence keeps values in
+ * order and no data race follows: the first fence of ipc_spsc_init, one that follows taking an end.
  */
 #ifndef CK_PR_H
 #define CK_PR_H
 
+#include "../twin.h"
 #include <ck_cc.h>
 #include <ck_md.h>
 #include <sanitizer/tsan_interface.h>
@@ -48,30 +46,6 @@ static void *(*volatile tsan_memcpy_)(void *, const void *, size_t) = memcpy;
 #define CK_F_PR_LOAD_64
 #define CK_F_PR_STORE_64
 #define CK_F_PR_CAS_64
-
-#ifdef TWIN_NO_STORE_FENCE
-#define TSAN_STORE_FENCE_ 0
-#else
-#define TSAN_STORE_FENCE_ 1
-#endif
-#ifdef TWIN_NO_LOAD_FENCE
-#define TSAN_LOAD_FENCE_ 0
-#else
-#define TSAN_LOAD_FENCE_ 1
-#endif
-#ifdef TWIN_NO_RELEASE_FENCE
-#define TSAN_RELEASE_FENCE_ 0
-#else
-#define TSAN_RELEASE_FENCE_ 1
-#endif
-#ifdef TWIN_NO_ACQUIRE_FENCE
-#define TSAN_ACQUIRE_FENCE_ 0
-#else
-#define TSAN_ACQUIRE_FENCE_ 1
-#endif
-#ifndef TWIN_DROP_LINE
-#define TWIN_DROP_LINE 0
-#endif
 
 /* Only their addresses are used. */
 #define TSAN_KEYS_ 65536u
@@ -145,15 +119,14 @@ CK_CC_INLINE static void tsan_fence_release_(int there)
     tsan_me_.armed = 1;
 }
 
-#define TSAN_HERE_(fence) ((fence) && __LINE__ != TWIN_DROP_LINE)
-#define ck_pr_fence_load() tsan_fence_acquire_(TSAN_HERE_(TSAN_LOAD_FENCE_))
-#define ck_pr_fence_acquire() tsan_fence_acquire_(TSAN_HERE_(TSAN_ACQUIRE_FENCE_))
-#define ck_pr_fence_lock() tsan_fence_acquire_(TSAN_HERE_(TSAN_ACQUIRE_FENCE_))
-#define ck_pr_fence_store() tsan_fence_release_(TSAN_HERE_(TSAN_STORE_FENCE_))
-#define ck_pr_fence_release() tsan_fence_release_(TSAN_HERE_(TSAN_RELEASE_FENCE_))
-#define ck_pr_fence_unlock() tsan_fence_release_(TSAN_HERE_(TSAN_RELEASE_FENCE_))
+#define ck_pr_fence_load() tsan_fence_acquire_(TWIN_HAS(LOAD))
+#define ck_pr_fence_acquire() tsan_fence_acquire_(TWIN_HAS(ACQUIRE))
+#define ck_pr_fence_lock() tsan_fence_acquire_(TWIN_HAS(ACQUIRE))
+#define ck_pr_fence_store() tsan_fence_release_(TWIN_HAS(STORE))
+#define ck_pr_fence_release() tsan_fence_release_(TWIN_HAS(RELEASE))
+#define ck_pr_fence_unlock() tsan_fence_release_(TWIN_HAS(RELEASE))
 #define ck_pr_fence_memory()                                                                       \
-    (tsan_fence_acquire_(TSAN_HERE_(1)), tsan_fence_release_(TSAN_HERE_(1)))
+    (tsan_fence_acquire_(TWIN_HAS(FULL)), tsan_fence_release_(TWIN_HAS(FULL)))
 
 /* For the machine alone: what they order is no race, and they are not to make good a missing fence
  * of those above. */

@@ -5,7 +5,7 @@
  *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./race [messages of one case [one|turns|stream]]
  *
  * Ends with 0 when every message came once, in order and whole, and TSan saw no data race. Each
- * -DTWIN_NO_... of ck_pr.h must end it with 66.
+ * twin of ck_pr.h must end it with 66.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

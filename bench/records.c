@@ -1,0 +1,53 @@
+/* Messages whose length is theirs, not the ring's, beside slots that are all of their size. */
+#include "records.h"
+#include "ipc_ring.h"
+
+/* As many slots as a ring of bytes holds such messages with their lengths, down to a power of two.
+ */
+#define SLOTS(B) (RECORDS_BYTES / 2 / (B))
+
+#define SLOT_CASES(B)                                                                              \
+    IPC_SPSC(slots##B, struct message##B)                                                          \
+                                                                                                   \
+    static void slots_serve##B(struct bench_run *r)                                                \
+    {                                                                                              \
+        struct slots##B##_producer p;                                                              \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(slots##B##_create(&p, &r->seg, "to", SLOTS(B)) == 0, "create");                \
+        BENCH_STREAM_SERVE(B, while (slots##B##_push(&p, &m) != 0) ck_pr_stall());                 \
+    }                                                                                              \
+    static uint64_t slots_measure##B(struct bench_run *r)                                          \
+    {                                                                                              \
+        struct slots##B##_consumer c;                                                              \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(slots##B##_open(&c, &r->seg, "to") == 0, "open");                              \
+        BENCH_STREAM_MEASURE(B, while (slots##B##_pop(&c, &m) != 0) ck_pr_stall());                \
+    }
+
+RECORDS_SIZES(SLOT_CASES)
+
+IPC_RECORDS(records)
+
+#define RECORD_CASES(B)                                                                            \
+    static void records_serve##B(struct bench_run *r)                                              \
+    {                                                                                              \
+        struct records_producer p;                                                                 \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(records_create(&p, &r->seg, "to", RECORDS_BYTES, 1) == 0, "create");           \
+        BENCH_STREAM_SERVE(B, while (records_push(&p, &m, sizeof m) != 0) ck_pr_stall());          \
+    }                                                                                              \
+    static uint64_t records_measure##B(struct bench_run *r)                                        \
+    {                                                                                              \
+        struct records_consumer c;                                                                 \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(records_open(&c, &r->seg, "to") == 0, "open");                                 \
+        BENCH_STREAM_MEASURE(B, while (records_pop(&c, &m, sizeof m) != sizeof m) ck_pr_stall());  \
+    }
+
+RECORDS_SIZES(RECORD_CASES)
+
+#define RECORD_ROW(B) RECORDS_ROW("ipc_records", NULL, records_serve##B, records_measure##B, B),
+#define SLOT_ROW(B) RECORDS_ROW("ipc_slots", NULL, slots_serve##B, slots_measure##B, B),
+
+const struct bench_case bench_records[] = {RECORDS_SIZES(RECORD_ROW)
+                                               RECORDS_SIZES(SLOT_ROW){.system = NULL}};
