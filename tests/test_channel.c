@@ -564,6 +564,7 @@ static void sends_until_told(struct child *up, void *arg)
         fill(scratch, i, 8);
         i += ipc_channel_send(&ch, scratch, 8, ipc_in_ms(10)) == 0;
     }
+    (void)hear(up);
     tell(up, i);
     (void)hear(up);
     (void)hear(up);
@@ -1349,7 +1350,8 @@ static void sends_short_ones(struct child *up, void *arg)
 
     (void)arg;
     open_as(IPC_SEND);
-    (void)hear(up);
+    tell(up, 1);
+    (void)hear(up); /* all are there */
     for (i = 0; i < 400; i++) {
         memset(message, (int)(getpid() & 0xff), sizeof message);
         memcpy(message, &i, sizeof i);
@@ -1372,6 +1374,8 @@ static void senders_that_share_a_pipe_do_not_mix(void **state)
         open_as(IPC_RECV | IPC_LISTEN);
         for (k = 0; k < 5; k++)
             c[k] = spawn(sends_short_ones, NULL);
+        for (k = 0; k < 5; k++)
+            (void)hear(&c[k]);
         for (k = 0; k < 5; k++)
             tell(&c[k], 0);
         for (i = 0; i < 2000; i++) {
