@@ -21,6 +21,8 @@ static int work(struct ipc_channel *ch, const char *uri, int worker)
 
     for (i = (uint64_t)worker + 1; i <= LAST; i += WORKERS)
         r.sum += i;
+    if (strcmp(uri, "pipe:") != 0)
+        ipc_channel_close(ch); /* our copy of the parent's */
     if (strcmp(uri, "pipe:") != 0 && ipc_channel_open(ch, uri, IPC_SEND, ipc_in_ms(5000)) != 0)
         errx(1, "%s", ipc_channel_why(ch));
     if (ipc_channel_send(ch, &r, sizeof r, ipc_in_ms(5000)) != 0)
