@@ -37,6 +37,8 @@ int main(int argc, char **argv)
         err(1, "fork");
     case 0:
         /* A pipe came by fork, and knows which end is ours; anything else is found by its URI. */
+        if (strcmp(uri, "pipe:") != 0)
+            ipc_channel_close(&ch); /* our copy of the parent's */
         if (strcmp(uri, "pipe:") != 0 && ipc_channel_open(&ch, uri, IPC_BOTH, ipc_in_ms(1000)) != 0)
             errx(1, "%s", ipc_channel_why(&ch));
         hear(&ch, "child");
