@@ -13,7 +13,7 @@ CXX = g++
 CFLAGS = -O2
 PREFIX = /usr/local
 
-HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h
+HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h ipc_channel.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
@@ -32,7 +32,9 @@ lib = $(if $(filter $(1),$(PEERS)),$(2))
 PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-lzmq) \
     $(call lib,nng,-lnng) $(call lib,boost moodycamel,-lstdc++)
 
-all: build/ipc_bench build/ipc_cat
+EXAMPLES = ipc_cat greet sum rpc todo collect locks web
+
+all: build/ipc_bench $(EXAMPLES:%=build/%)
 
 deps:
 	@sh .ci/deps
@@ -51,8 +53,8 @@ build/peer_%.o: bench/peers/%.c $(BENCH_H) $(HEADERS) | build
 build/peer_%.o: bench/peers/%.cc bench/peers/message.hpp $(BENCH_H) $(HEADERS) | build
 	$(CXX) -std=gnu++17 $(CFLAGS) $(WARN) -I. -c $< -o $@
 
-build/ipc_cat: examples/ipc_cat.c $(HEADERS) | build
-	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@
+$(EXAMPLES:%=build/%): build/%: examples/%.c $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt
 
 bench: build/ipc_bench
 	build/ipc_bench --json build/bench.json

@@ -524,3 +524,23 @@ int use_both(struct ipc_shm *seg)
            use_calls_server_open(&cs, seg, "calls");
 }
 #endif
+
+#ifdef IPC_CHANNEL_H
+int64_t use_channel(const char *uri);
+int64_t use_channel(const char *uri)
+{
+    struct ipc_channel_options how;
+    struct ipc_channel ch, client;
+    struct ipc_channel_facts facts;
+    char text[4] = "";
+    int64_t n = ipc_channel_open(&ch, uri, IPC_RECV, IPC_NOW);
+
+    memset(&how, 0, sizeof how);
+    n += ipc_channel_open_with(&ch, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW, &how);
+    n += ipc_channel_accept(&ch, &client, IPC_NOW) + ipc_channel_info(&ch, &facts);
+    n += ipc_channel_send(&ch, text, 4, IPC_NOW) + ipc_channel_recv(&ch, text, 4, IPC_FOREVER);
+    n += ipc_channel_flush(&ch, ipc_in_ms(1)) + ipc_channel_fd(&ch) + *ipc_channel_why(&ch);
+    ipc_channel_close(&ch);
+    return n + ipc_channel_unlink(uri);
+}
+#endif

@@ -1,0 +1,1808 @@
+/*
+ * Channels: what must hold over every mechanism, run over each of them with real processes; then
+ * what only one of them has.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include "ipc_channel.h"
+
+#include <sys/time.h>
+
+#define LONG_MS 10000 /* never reached by what works */
+#define HANG_S 120
+#include "harness.h"
+
+/* ------------------------------------------------------------------ the mechanisms */
+
+#define TELLS 1u      /* that the other side is gone */
+#define FRAMED 2u     /* a stream of bytes below */
+#define FILLS 4u      /* a sender can find it full */
+#define SENDER 8u     /* ... listens, else the receiver */
+#define BINDS 16u     /* of two listeners the second is refused */
+#define BOTH 32u      /* directions */
+#define PATH 64u      /* has a file with a mode */
+#define KEEPS 128u    /* what was sent, without anybody there */
+#define ACCEPTS 1024u /* several clients */
+#define RING 512u     /* memory that is shared */
+#define MEETS 256u    /* the next one, after one is gone */
+
+struct row {
+    const char *scheme;
+    unsigned is;
+};
+
+static const struct row rows[] = {
+    {"ring", TELLS | FILLS | BOTH | BINDS | PATH | MEETS | KEEPS | RING},
+    {"auto", ACCEPTS | TELLS | FILLS | BOTH | BINDS | MEETS | RING},
+    {"auto-", ACCEPTS | TELLS | FILLS | BOTH | BINDS | MEETS | RING},
+    {"sysvshm", TELLS | FILLS | BOTH | BINDS | PATH | MEETS | KEEPS | RING},
+    {"pipe", TELLS | FRAMED | FILLS | BOTH},
+    {"fifo", TELLS | FRAMED | FILLS | PATH | MEETS},
+    {"unix", ACCEPTS | TELLS | FRAMED | FILLS | BOTH | BINDS | PATH | MEETS},
+    {"unix@", ACCEPTS | TELLS | FRAMED | FILLS | BOTH | BINDS | MEETS},
+    {"unix-seq", ACCEPTS | TELLS | FILLS | BOTH | BINDS | PATH | MEETS},
+    {"unix-dgram", FILLS | BOTH | BINDS | PATH},
+    {"tcp", ACCEPTS | TELLS | FRAMED | FILLS | BOTH | BINDS | MEETS},
+    {"tcp6", ACCEPTS | TELLS | FRAMED | FILLS | BOTH | BINDS | MEETS},
+    {"udp", BOTH | BINDS},
+    {"udp6", BOTH | BINDS},
+    {"mq", FILLS | PATH | KEEPS},
+    {"sysv", FILLS | PATH | KEEPS},
+    {"file", SENDER | PATH | KEEPS | BINDS},
+    {"signal", FILLS | KEEPS},
+};
+
+static const struct row *row;
+static char uri[200];
+static struct ipc_channel ch;
+static unsigned fds_before;
+static char *scratch; /* 2 MB */
+
+#define NAMED(what) (strcmp(row->scheme, what) == 0)
+
+/* A number of this test's own, for what has no name. */
+static uint32_t number_of(const char *text)
+{
+    uint32_t h = 2166136261u;
+
+    while (*text != '\0')
+        h = (h ^ (unsigned char)*text++) * 16777619u;
+    return (h & 0x7fffffff) | 1;
+}
+
+static int free_port(int family)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } a;
+    socklen_t size = sizeof a;
+    int fd = socket(family, SOCK_STREAM, 0);
+
+    memset(&a, 0, sizeof a);
+    a.any.sa_family = (sa_family_t)family;
+    MUST(fd >= 0 && bind(fd, &a.any, sizeof a) == 0 && getsockname(fd, &a.any, &size) == 0);
+    (void)close(fd);
+    return ntohs(family == AF_INET ? a.v4.sin_port : a.v6.sin6_port);
+}
+
+/* The URI of this test over this row. */
+static void choose(const struct row *r)
+{
+    struct rlimit small = {100000, RLIM_INFINITY};
+
+    row = r;
+    next_name(NULL);
+    /* No segment is as small: it stays on the socket. */
+    small.rlim_cur = NAMED("auto-") ? small.rlim_cur : RLIM_INFINITY;
+    MUST(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    if (NAMED("unix@"))
+        (void)snprintf(uri, sizeof uri, "unix:@%s", name);
+    else if (NAMED("tcp6") || NAMED("udp6"))
+        (void)snprintf(uri, sizeof uri, "%.3s:[::1]:%d", row->scheme, free_port(AF_INET6));
+    else if (NAMED("tcp") || NAMED("udp"))
+        (void)snprintf(uri, sizeof uri, "%s:127.0.0.1:%d", row->scheme, free_port(AF_INET));
+    else if (NAMED("mq"))
+        (void)snprintf(uri, sizeof uri, "mq:%s", name);
+    else if (NAMED("sysv") || NAMED("sysvshm"))
+        (void)snprintf(uri, sizeof uri, "%s:%u", row->scheme, number_of(name));
+    else if (NAMED("signal"))
+        (void)snprintf(uri, sizeof uri, "signal:%ld", (long)getpid());
+    else if (NAMED("pipe"))
+        (void)snprintf(uri, sizeof uri, "pipe:");
+    else if (NAMED("auto") || NAMED("auto-"))
+        (void)snprintf(uri, sizeof uri, "auto:%s", name);
+    else if (NAMED("ring"))
+        (void)snprintf(uri, sizeof uri, "ring:%s", name);
+    else
+        (void)snprintf(uri, sizeof uri, "%s:/dev/shm/%s", row->scheme, name);
+}
+
+static const struct row *row_of(const char *scheme)
+{
+    const struct row *r = rows;
+
+    while (strcmp(r->scheme, scheme) != 0)
+        r++;
+    return r;
+}
+
+#define EACH_ROW(with)                                                                             \
+    for (size_t at_ = 0; at_ < sizeof rows / sizeof *rows; at_++)                                  \
+        if ((rows[at_].is & (with)) == (with) && (choose(&rows[at_]), 1))
+
+static unsigned listens(unsigned role)
+{
+    unsigned who = (row->is & SENDER) != 0 ? IPC_SEND : IPC_RECV;
+
+    return role | ((role & who) != 0 ? IPC_LISTEN : 0u);
+}
+
+static void open_as(unsigned role)
+{
+    int rc;
+
+    if (NAMED("pipe") && in_child) /* it came by fork */
+        return;
+    rc = ipc_channel_open(&ch, uri, role, ipc_in_ms(LONG_MS));
+    must_(rc == 0, uri, ipc_channel_why(&ch), __FILE__, __LINE__);
+}
+
+static void over(void)
+{
+    ipc_channel_close(&ch);
+    (void)ipc_channel_unlink(uri);
+}
+
+static size_t largest(void)
+{
+    struct ipc_channel_facts facts;
+
+    IS(ipc_channel_info(&ch, &facts), 0);
+    return facts.max < 300000 ? facts.max : 300000;
+}
+
+static size_t next_length(void)
+{
+    struct ipc_channel_facts facts;
+
+    IS(ipc_channel_info(&ch, &facts), 0);
+    return facts.next;
+}
+
+/* ------------------------------------------------------------------ messages */
+
+static size_t length_of(uint64_t i, size_t most)
+{
+    uint64_t h = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+    if (i == 1 || i == 3)
+        return most;
+    if (i % 5 == 0)
+        return 0;
+    return (size_t)((h >> 33) % ((i % 7 == 0 ? most : most < 200 ? most : 200) + 1));
+}
+
+static void fill(char *to, uint64_t i, size_t n)
+{
+    size_t k;
+
+    for (k = 0; k < n; k++)
+        to[k] = (char)(i * 31 + k * 7 + (k >> 8));
+}
+
+static void send_one(uint64_t i, size_t n)
+{
+    int rc;
+
+    fill(scratch, i, n);
+    rc = ipc_channel_send(&ch, scratch, n, ipc_in_ms(LONG_MS));
+    must_(rc == 0, uri, ipc_channel_why(&ch), __FILE__, __LINE__);
+}
+
+static void check_one(uint64_t i, size_t n, int64_t got)
+{
+    static char want[1 << 20];
+
+    is_(got, (int64_t)n, uri, __FILE__, __LINE__);
+    fill(want, i, n);
+    MUST(memcmp(scratch, want, n) == 0);
+}
+
+static void recv_one(uint64_t i, size_t n)
+{
+    check_one(i, n, ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS)));
+}
+
+/* ------------------------------------------------------------------ over every mechanism */
+
+enum { MANY = 300 };
+
+static void sends_many(struct child *up, void *arg)
+{
+    uint64_t i, most;
+
+    (void)arg;
+    open_as(listens(IPC_SEND));
+    most = hear(up); /* the receiver is there */
+    for (i = 0; i < MANY; i++) {
+        send_one(i, length_of(i, most));
+        if (i % 4 == 3)
+            (void)hear(up); /* udp: loses what comes too fast */
+    }
+    IS(ipc_channel_flush(&ch, ipc_in_ms(LONG_MS)), 0);
+    (void)hear(up);
+}
+
+static void messages_come_out_as_they_went_in(void **state)
+{
+    (void)state;
+    EACH_ROW(0)
+    {
+        struct child c;
+        uint64_t i;
+        size_t most;
+
+        if (!(row->is & SENDER))
+            open_as(listens(IPC_RECV));
+        c = spawn(sends_many, NULL);
+        if (row->is & SENDER)
+            open_as(listens(IPC_RECV));
+        most = largest();
+        tell(&c, most);
+        for (i = 0; i < MANY; i++) {
+            recv_one(i, length_of(i, most));
+            if (i % 4 == 3)
+                tell(&c, 0);
+        }
+        tell(&c, 0);
+        finish(&c);
+        over();
+    }
+}
+
+static void asks(struct child *up, void *arg)
+{
+    uint64_t i;
+
+    (void)arg;
+    open_as(IPC_BOTH);
+    for (i = 0; i < 100; i++) {
+        send_one(i, i);
+        recv_one(i + 1, 2 * i);
+    }
+    tell(up, 1);
+    (void)hear(up);
+}
+
+static void both_directions_work_where_there_are_two(void **state)
+{
+    (void)state;
+    EACH_ROW(BOTH)
+    {
+        struct child c;
+        uint64_t i;
+
+        open_as(IPC_BOTH | IPC_LISTEN);
+        c = spawn(asks, NULL);
+        for (i = 0; i < 100; i++) {
+            recv_one(i, i);
+            send_one(i + 1, 2 * i);
+        }
+        (void)hear(&c);
+        tell(&c, 0);
+        finish(&c);
+        over();
+    }
+    EACH_ROW(0)
+    {
+        if ((row->is & BOTH) != 0)
+            continue;
+        IS(ipc_channel_open(&ch, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW), -EOPNOTSUPP);
+        MUST(strstr(ipc_channel_why(&ch), "direction") != NULL);
+    }
+}
+
+static void sends_sizes(struct child *up, void *arg)
+{
+    size_t most;
+
+    (void)arg;
+    open_as(listens(IPC_SEND));
+    most = hear(up);
+    fill(scratch, 0, most + 1);
+    IS(ipc_channel_send(&ch, scratch, most + 1, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+    send_one(1, most);
+    send_one(2, 3 < most ? 3 : most);
+    (void)hear(up);
+}
+
+static void what_is_too_large_is_refused_and_nothing_lost(void **state)
+{
+    (void)state;
+    EACH_ROW(0)
+    {
+        struct ipc_channel_facts facts;
+        struct child c;
+        size_t most;
+
+        if (!(row->is & SENDER))
+            open_as(listens(IPC_RECV));
+        c = spawn(sends_sizes, NULL);
+        if (row->is & SENDER)
+            open_as(listens(IPC_RECV));
+        IS(ipc_channel_info(&ch, &facts), 0);
+        most = facts.max;
+        tell(&c, most);
+        IS(ipc_channel_recv(&ch, scratch, 0, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+        IS(ipc_channel_recv(&ch, scratch, most - 1, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+        MUST(NAMED("sysv") || next_length() == most);
+        recv_one(1, most);
+        IS(next_length(), 0);
+        recv_one(2, 3 < most ? 3 : most);
+        IS(ipc_channel_recv(&ch, scratch, most, IPC_NOW), -ETIMEDOUT);
+        tell(&c, 0);
+        finish(&c);
+        over();
+    }
+}
+
+/* Sends until there is no room; tells how many. Then tells again at each word, and goes on. */
+static void fills(struct child *up, void *arg)
+{
+    size_t n = (size_t)(uintptr_t)arg;
+    uint64_t i = 0;
+    int64_t began;
+    int rc;
+
+    open_as(listens(IPC_SEND));
+    (void)hear(up);
+    send_one(i++, n); /* so that they have met */
+    do {
+        fill(scratch, i, n);
+        began = ipc_clock();
+        rc = ipc_channel_send(&ch, scratch, n, ipc_in_ms(20));
+    } while (rc == 0 && ++i < 1000000);
+    IS(rc, -ETIMEDOUT);
+    MUST(ipc_clock() - began >= 20000000);
+    do /* tcp: makes room by itself, for a while */
+        fill(scratch, i, n);
+    while ((rc = ipc_channel_send(&ch, scratch, n, IPC_NOW)) == 0 && ++i < 1000000);
+    IS(rc, -ETIMEDOUT);
+    tell(up, i);
+    (void)hear(up);
+    IS(ipc_channel_flush(&ch, ipc_in_ms(LONG_MS)), 0);
+    send_one(i, n);
+    (void)hear(up);
+}
+
+static void who_waits_is_told_of_the_deadline(void **state)
+{
+    static const size_t sizes[] = {8, 5000, 300000};
+    struct rlimit few = {100, 100}, before;
+    size_t k;
+
+    (void)state;
+    IS(getrlimit(RLIMIT_SIGPENDING, &before), 0);
+    few.rlim_max = before.rlim_max;
+    IS(setrlimit(RLIMIT_SIGPENDING, &few), 0); /* for signal: */
+    for (k = 0; k < 3; k++)
+        EACH_ROW(FILLS)
+        {
+            struct ipc_channel_facts facts;
+            struct child c;
+            uint64_t i, count;
+            int64_t began;
+
+            open_as(listens(IPC_RECV));
+            IS(ipc_channel_info(&ch, &facts), 0);
+            if (sizes[k] > facts.max) {
+                over();
+                continue;
+            }
+            c = spawn(fills, (void *)(uintptr_t)sizes[k]);
+            IS(ipc_channel_recv(&ch, scratch, 1 << 20, IPC_NOW), -ETIMEDOUT);
+            began = ipc_clock();
+            IS(ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(20)), -ETIMEDOUT);
+            MUST(ipc_clock() - began >= 20000000);
+            tell(&c, 0);
+            recv_one(0, sizes[k]);
+            count = hear(&c);
+            MUST(count > 1);
+            tell(&c, 0);
+            for (i = 1; i <= count; i++)
+                recv_one(i, sizes[k]);
+            IS(ipc_channel_recv(&ch, scratch, 1 << 20, IPC_NOW), -ETIMEDOUT);
+            tell(&c, 0);
+            finish(&c);
+            over();
+        }
+    IS(setrlimit(RLIMIT_SIGPENDING, &before), 0);
+}
+
+/* What the other side's end is told as. */
+static int gone(int killed)
+{
+    return killed && (row->is & RING) != 0 && !NAMED("auto-") ? -EOWNERDEAD : -EPIPE;
+}
+
+static void sends_three(struct child *up, void *arg)
+{
+    uint64_t i;
+
+    open_as(listens(IPC_SEND));
+    for (i = 0; i < 3; i++)
+        send_one(i, 10);
+    tell(up, 3);
+    if (arg != NULL)
+        wait_for_death();
+    ipc_channel_close(&ch);
+}
+
+static void end_of_the_other_side_is_told_after_all_it_sent(void **state)
+{
+    int killed, again;
+    uint64_t i;
+
+    (void)state;
+    for (killed = 0; killed < 2; killed++)
+        EACH_ROW(TELLS)
+        {
+            open_as(listens(IPC_RECV));
+            for (again = 0; again < 3; again++) {
+                struct child c = spawn(sends_three, killed ? &killed : NULL);
+
+                for (i = 0; i < 3; i++)
+                    recv_one(i, 10);
+                (void)hear(&c);
+                if (killed)
+                    kill_child(&c);
+                else
+                    finish(&c);
+                IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), gone(killed));
+                if ((row->is & MEETS) == 0)
+                    break;
+                IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT);
+            }
+            over();
+        }
+}
+
+static void receives_one(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as(listens(IPC_RECV));
+    recv_one(0, 10);
+    tell(up, 1);
+    wait_for_death();
+}
+
+/* With SIGPIPE as it is by default: a test that gets it is killed. */
+static void sender_is_told_that_nobody_is_left_and_gets_no_signal(void **state)
+{
+    (void)state;
+    EACH_ROW(TELLS)
+    {
+        struct child c;
+        int64_t until = ipc_in_ms(LONG_MS);
+        sigset_t pending;
+        int rc, mask;
+
+        /* The child receives, and who receives listens; but a pipe is opened before. */
+        if (NAMED("pipe"))
+            open_as(IPC_SEND);
+        c = spawn(receives_one, NULL);
+        if (!NAMED("pipe"))
+            open_as(listens(IPC_SEND));
+        for (mask = 0; mask < 2; mask++) {
+            ch.state |= mask ? IPC_CHANNEL_MASK_ : 0u; /* an old kernel */
+            send_one(0, 10);
+            (void)hear(&c);
+            kill_child(&c);
+            do
+                rc = ipc_channel_send(&ch, scratch, 10, ipc_in_ms(LONG_MS));
+            while (rc == 0 && ipc_left_(until) > 0); /* tcp: the first one gets out */
+            IS(rc, gone(1));
+            MUST(sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 0);
+            MUST(sigprocmask(SIG_BLOCK, NULL, &pending) == 0 && !sigismember(&pending, SIGPIPE));
+            if (mask || (row->is & MEETS) == 0 || (row->is & RING) != 0) /* rings keep */
+                break;
+            c = spawn(receives_one, NULL); /* a successor */
+        }
+        if ((row->is & MEETS) == 0)
+            IS(ipc_channel_send(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+        over();
+    }
+}
+
+static void begins_one(struct child *up, void *arg)
+{
+    uint64_t i = 0;
+
+    (void)arg;
+    open_as(listens(IPC_SEND));
+    fill(scratch, 0, 300000);
+    while (ipc_channel_send(&ch, scratch, 300000, IPC_NOW) == 0)
+        i++;
+    tell(up, i);
+    wait_for_death();
+}
+
+static void death_in_the_middle_of_a_message_is_told(void **state)
+{
+    (void)state;
+    EACH_ROW(FRAMED)
+    {
+        struct child c;
+        uint64_t whole, i;
+
+        open_as(listens(IPC_RECV));
+        c = spawn(begins_one, NULL);
+        whole = hear(&c);
+        MUST(whole > 0);
+        kill_child(&c);
+        for (i = 0; i < whole - 1; i++)
+            check_one(0, 300000, ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS)));
+        IS(ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS)), -EOWNERDEAD);
+        over();
+    }
+}
+
+static void sends_until_told(struct child *up, void *arg)
+{
+    struct pollfd p = {up->from, POLLIN, 0};
+    uint64_t i = 0;
+
+    (void)arg;
+    open_as(listens(IPC_SEND));
+    while (poll(&p, 1, 0) == 0) {
+        fill(scratch, i, 8);
+        i += ipc_channel_send(&ch, scratch, 8, ipc_in_ms(10)) == 0;
+    }
+    (void)hear(up);
+    tell(up, i);
+    (void)hear(up);
+    (void)hear(up);
+}
+
+static void stopped_peer_costs_what_it_holds_and_nothing_else(void **state)
+{
+    int times;
+
+    (void)state;
+    EACH_ROW(0)
+    {
+        struct child c;
+        uint64_t i = 0, count;
+        int64_t got = 0;
+
+        if (NAMED("udp") || NAMED("udp6"))
+            continue; /* may lose them */
+        if (!(row->is & SENDER))
+            open_as(listens(IPC_RECV));
+        c = spawn(sends_until_told, NULL);
+        if (row->is & SENDER)
+            open_as(listens(IPC_RECV));
+        for (times = 0; times < 5; times++) {
+            recv_one(i++, 8);
+            stop_child(&c);
+            while ((got = ipc_channel_recv(&ch, scratch, 8, IPC_NOW)) >= 0)
+                check_one(i++, 8, got);
+            IS(got, -ETIMEDOUT);
+            signal_child(&c, SIGCONT);
+        }
+        tell(&c, 0);
+        while ((got = ipc_channel_recv(&ch, scratch, 8, ipc_in_ms(100))) >= 0)
+            check_one(i++, 8, got);
+        count = hear(&c);
+        while (i < count)
+            recv_one(i++, 8);
+        IS(i, count);
+        tell(&c, 0);
+        tell(&c, 0);
+        finish(&c);
+        over();
+    }
+}
+
+static void comes_first(struct child *up, void *arg)
+{
+    int listener = *(int *)arg;
+    unsigned role = listens(IPC_RECV) & IPC_LISTEN ? IPC_SEND : IPC_RECV;
+
+    role = listener ? role ^ IPC_BOTH : role;
+    open_as(listens(role));
+    tell(up, 1);
+    if (role == IPC_SEND)
+        send_one(7, 5);
+    else
+        recv_one(7, 5);
+    (void)hear(up);
+}
+
+static void either_side_may_start_first(void **state)
+{
+    int listener;
+
+    (void)state;
+    for (listener = 0; listener < 2; listener++)
+        EACH_ROW(0)
+        {
+            struct child c;
+            unsigned role;
+
+            if (NAMED("pipe") || NAMED("signal") || strncmp(row->scheme, "udp", 3) == 0)
+                continue; /* nobody waits there */
+            c = spawn(comes_first, &listener);
+            if (listener)
+                (void)hear(&c);
+            else
+                EVENTUALLY(rests(c.pid));
+            role = (row->is & SENDER ? IPC_SEND : IPC_RECV);
+            role = listener ? role ^ IPC_BOTH : role;
+            open_as(listens(role));
+            if (!listener)
+                (void)hear(&c);
+            if (role == IPC_SEND)
+                send_one(7, 5);
+            else
+                recv_one(7, 5);
+            tell(&c, 0);
+            finish(&c);
+            over();
+        }
+    EACH_ROW(0)
+    { /* nor for ever */
+        if (NAMED("pipe") || NAMED("signal") || strncmp(row->scheme, "udp", 3) == 0)
+            continue;
+        IS(ipc_channel_open(&ch, uri, (row->is & SENDER ? IPC_RECV : IPC_SEND), ipc_in_ms(5)),
+           -ETIMEDOUT);
+        MUST(*ipc_channel_why(&ch) != '\0');
+        IS(ipc_channel_send(&ch, scratch, 1, IPC_NOW), -EINVAL);
+        IS(ipc_channel_recv(&ch, scratch, 1, IPC_NOW), -EINVAL);
+        IS(ipc_channel_fd(&ch), -EINVAL);
+        ipc_channel_close(&ch);
+    }
+}
+
+static void listens_until_killed(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as((row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN);
+    tell(up, 1);
+    wait_for_death();
+}
+
+static void what_a_killed_listener_left_is_taken_over(void **state)
+{
+    (void)state;
+    EACH_ROW(0)
+    {
+        struct child c;
+
+        if (NAMED("pipe") || NAMED("signal"))
+            continue;
+        c = spawn(listens_until_killed, NULL);
+        (void)hear(&c);
+        if ((row->is & BINDS) != 0) { /* and never from the living */
+            int rc = ipc_channel_open(
+                &ch, uri, (row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN, IPC_NOW);
+
+            is_(rc, NAMED("file") ? -EBUSY : -EADDRINUSE, uri, __FILE__, __LINE__);
+            open_as(row->is & SENDER ? IPC_RECV : IPC_SEND);
+            ipc_channel_close(&ch);
+        }
+        kill_child(&c);
+        open_as((row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN);
+        c = spawn(comes_first, &(int){0});
+        if (row->is & SENDER)
+            send_one(7, 5);
+        else
+            recv_one(7, 5);
+        tell(&c, 0);
+        finish(&c);
+        over();
+        if ((row->is & PATH) != 0 && !NAMED("mq") && !NAMED("sysv"))
+            IS(access(strchr(uri, ':') + 1, F_OK), -1);
+    }
+}
+
+static void is_nobody(struct child *up, void *arg)
+{
+    int rc;
+
+    (void)arg;
+    MUST(setgid(65534) == 0 && setuid(65534) == 0);
+    rc = ipc_channel_open(&ch, uri, (row->is & SENDER ? IPC_RECV : IPC_SEND), ipc_in_ms(50));
+    tell(up, (uint64_t)(int64_t)rc);
+    ipc_channel_close(&ch);
+    if (NAMED("unix@")) { /* nothing to deny it but who it is; the listener drops it */
+        IS(rc, 0);
+        return;
+    }
+    is_(rc, -EACCES, uri, __FILE__, __LINE__);
+    /* Nor is what it makes itself taken for ours. */
+}
+
+static void strangers_are_refused(void **state)
+{
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be somebody else");
+    EACH_ROW(0)
+    {
+        struct child c;
+        struct stat st;
+        mode_t mask = umask(077);
+        struct ipc_channel_options how;
+
+        if ((row->is & PATH) == 0 && !NAMED("unix@")) {
+            (void)umask(mask);
+            continue;
+        }
+        memset(&how, 0, sizeof how);
+        open_as((row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN);
+        c = spawn(is_nobody, NULL);
+        (void)hear(&c);
+        if (NAMED("unix@"))
+            IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(20)), -ETIMEDOUT);
+        finish(&c);
+        over();
+        (void)umask(0777);
+        how.mode = 0620;
+        IS(ipc_channel_open_with(&ch, uri, (row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN,
+                                 IPC_NOW, &how),
+           0);
+        (void)umask(mask);
+        if (!NAMED("mq") && !NAMED("sysv") && !NAMED("unix@") && !(row->is & RING)) {
+            IS(stat(strchr(uri, ':') + 1, &st), 0);
+            IS(st.st_mode & 0777, 0620);
+        }
+        if (!NAMED("unix@") && !NAMED("unix") && !NAMED("unix-seq") && !NAMED("unix-dgram")) {
+            struct ipc_channel other; /* one who asked for less is not given more */
+
+            IS(ipc_channel_open(&other, uri, (row->is & SENDER ? IPC_RECV : IPC_SEND), IPC_NOW),
+               -EACCES);
+        }
+        over();
+    }
+}
+
+static void has_no_descriptors(struct child *up, void *arg)
+{
+    struct rlimit none = {0, 0};
+
+    (void)up, (void)arg;
+    none.rlim_cur = none.rlim_max = (rlim_t)dup(0); /* the first that is free */
+    (void)close((int)none.rlim_cur);
+    IS(setrlimit(RLIMIT_NOFILE, &none), 0);
+    IS(ipc_channel_open(&ch, uri, (row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN, IPC_NOW),
+       -EMFILE);
+    MUST(strstr(ipc_channel_why(&ch), "Too many open files") != NULL);
+}
+
+static void has_no_queues(struct child *up, void *arg)
+{
+    struct rlimit none = {100, 100};
+
+    (void)up, (void)arg;
+    IS(setrlimit(RLIMIT_MSGQUEUE, &none), 0);
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -EMFILE);
+    MUST(strstr(ipc_channel_why(&ch), "ulimit -q") != NULL);
+}
+
+static void limits_are_told(void **state)
+{
+    (void)state;
+    EACH_ROW(0)
+    {
+        if (!NAMED("sysv") && !NAMED("sysvshm") && !NAMED("signal"))
+            IS(run(has_no_descriptors, NULL), 0);
+        if (NAMED("mq"))
+            IS(run(has_no_queues, NULL), 0);
+        (void)ipc_channel_unlink(uri);
+    }
+}
+
+static volatile unsigned alarms;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    alarms++;
+}
+
+static void storm(void)
+{
+    struct sigaction act;
+    struct itimerval often = {{0, 300}, {0, 300}};
+
+    memset(&act, 0, sizeof act);
+    act.sa_handler = on_alarm;
+    IS(sigaction(SIGALRM, &act, NULL), 0);
+    IS(setitimer(ITIMER_REAL, &often, NULL), 0);
+}
+
+static void sends_in_a_storm(struct child *up, void *arg)
+{
+    uint64_t i, interrupted = 0;
+    int rc;
+
+    (void)arg;
+    open_as(listens(IPC_SEND));
+    (void)hear(up);
+    storm();
+    for (i = 0; i < 500; i++) {
+        size_t n = i % 50 == 0 ? length_of(1, hear(up)) : 8;
+
+        fill(scratch, i, n);
+        while ((rc = ipc_channel_send(&ch, scratch, n, i % 2 ? IPC_FOREVER : ipc_in_ms(LONG_MS))) ==
+               -EINTR)
+            interrupted++;
+        IS(rc, 0);
+    }
+    while ((rc = ipc_channel_flush(&ch, IPC_FOREVER)) == -EINTR)
+        ;
+    IS(rc, 0);
+    tell(up, interrupted);
+    for (;;)
+        (void)pause();
+}
+
+static void interruptions_lose_nothing(void **state)
+{
+    struct itimerval never = {{0, 0}, {0, 0}};
+
+    (void)state;
+    EACH_ROW(0)
+    {
+        struct child c;
+        uint64_t i;
+        int64_t got;
+        size_t most;
+
+        if (strncmp(row->scheme, "udp", 3) == 0)
+            continue;
+        if (!(row->is & SENDER))
+            open_as(listens(IPC_RECV));
+        c = spawn(sends_in_a_storm, NULL);
+        if (row->is & SENDER)
+            open_as(listens(IPC_RECV));
+        most = largest();
+        tell(&c, 0);
+        storm();
+        for (i = 0; i < 500; i++) {
+            if (i % 50 == 0) {
+                uint64_t word = most;
+
+                MUST(write(c.to, &word, sizeof word) == (ssize_t)sizeof word);
+            }
+            while ((got = ipc_channel_recv(&ch, scratch, 1 << 20,
+                                           i % 3 ? IPC_FOREVER : ipc_in_ms(LONG_MS))) == -EINTR)
+                ;
+            check_one(i, i % 50 == 0 ? most : 8, got);
+        }
+        IS(setitimer(ITIMER_REAL, &never, NULL), 0);
+        (void)signal(SIGALRM, SIG_DFL);
+        kill_child(&c);
+        over();
+    }
+    MUST(alarms > 0);
+}
+
+static void in_an_event_loop_every_message_is_found(void **state)
+{
+    (void)state;
+    EACH_ROW(0)
+    {
+        struct child c;
+        uint64_t i = 0;
+        int64_t got;
+
+        if (strncmp(row->scheme, "udp", 3) == 0)
+            continue;
+        if (!(row->is & SENDER))
+            open_as(listens(IPC_RECV));
+        c = spawn(sends_until_told, NULL);
+        if (row->is & SENDER)
+            open_as(listens(IPC_RECV));
+        if (NAMED("sysv") || NAMED("ring") || NAMED("sysvshm"))
+            IS(ipc_channel_fd(&ch), -EOPNOTSUPP);
+        while (i < 2000 && !NAMED("sysv") && !NAMED("ring") && !NAMED("sysvshm")) {
+            struct pollfd p = {-1, POLLIN, 0};
+
+            while ((got = ipc_channel_recv(&ch, scratch, 8, IPC_NOW)) >= 0)
+                check_one(i++, 8, got);
+            IS(got, -ETIMEDOUT);
+            p.fd = ipc_channel_fd(&ch);
+            MUST(p.fd >= 0);
+            IS(poll(&p, 1, LONG_MS), 1);
+        }
+        kill_child(&c);
+        over();
+    }
+}
+
+/* ------------------------------------------------------------------ streams of bytes */
+
+/* Connects a plain descriptor to the listener of this row. */
+static int plain(void)
+{
+    struct ipc_channel other;
+    int fd;
+
+    IS(ipc_channel_open(&other, uri, IPC_SEND, ipc_in_ms(LONG_MS)), 0);
+    fd = dup(other.out);
+    other.state = 0; /* not its to unlink */
+    ipc_channel_close(&other);
+    MUST(fd >= 0);
+    (void)fcntl(fd, F_SETFL, 0);
+    return fd;
+}
+
+static void any_split_of_the_stream_is_put_together(void **state)
+{
+    unsigned seed = 1;
+
+    (void)state;
+    EACH_ROW(FRAMED | MEETS)
+    {
+        unsigned char *all = malloc(1 << 20);
+        size_t end = 0, sent = 0, n;
+        uint64_t i, received = 0;
+        int64_t got;
+        int fd;
+
+        open_as(listens(IPC_RECV));
+        fd = plain();
+        for (i = 0; i < 200; i++) {
+            n = i % 20 == 19 ? 20000 : length_of(i + 4, 300);
+            ipc_channel_header_(all + end, n);
+            fill((char *)all + end + IPC_CHANNEL_HEADER_, i, n);
+            end += IPC_CHANNEL_HEADER_ + n;
+        }
+        while (sent < end) {
+            size_t part = (size_t)rand_r(&seed) % (sent % 3 ? 12 : 3000) + 1;
+
+            part = part < end - sent ? part : end - sent;
+            MUST(write(fd, all + sent, part) == (ssize_t)part);
+            sent += part;
+            while ((got = ipc_channel_recv(&ch, scratch, 1 << 20, IPC_NOW)) >= 0) {
+                check_one(received, received % 20 == 19 ? 20000 : length_of(received + 4, 300),
+                          got);
+                received++;
+            }
+            IS(got, -ETIMEDOUT);
+        }
+        while (received < 200) {
+            recv_one(received, received % 20 == 19 ? 20000 : length_of(received + 4, 300));
+            received++;
+        }
+        (void)close(fd);
+        IS(ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS)), -EPIPE);
+        free(all);
+        over();
+    }
+}
+
+static void garbage_is_refused_and_its_sender_left(void **state)
+{
+    unsigned seed = 7, kind, k;
+
+    (void)state;
+    EACH_ROW(MEETS)
+    {
+        if ((row->is & RING) != 0)
+            continue;
+        open_as(listens(IPC_RECV));
+        for (kind = 0; kind < 60; kind++) {
+            unsigned char bytes[64];
+            int64_t got;
+            int fd;
+
+            IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT); /* meets the next */
+            fd = plain();
+            for (k = 0; k < sizeof bytes; k++)
+                bytes[k] = (unsigned char)rand_r(&seed);
+            if (kind % 3 == 1)
+                ipc_channel_header_(bytes, kind == 1 ? UINT32_MAX : (1u << 21) + kind);
+            if (kind % 3 == 2) { /* a good one before it, and one bit wrong */
+                ipc_channel_header_(bytes, 4);
+                ipc_channel_header_(bytes + 12, 4);
+                bytes[12 + kind % 8] ^= (unsigned char)(1 << kind % 7);
+            }
+            if (NAMED("unix-seq") && kind % 3 == 2)
+                ipc_channel_header_(bytes, 4); /* and more than 4 behind it */
+            IS(write(fd, bytes, sizeof bytes), sizeof bytes);
+            (void)close(fd);
+            got = ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS));
+            if (got == 4)
+                got = ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS));
+            IS(got, -EBADMSG);
+        }
+        over();
+    }
+}
+
+/* ------------------------------------------------------------------ Unix sockets */
+
+static void calls_in(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as(IPC_BOTH);
+    send_one((uint64_t)getpid(), 20);
+    (void)hear(up);
+    recv_one((uint64_t)getpid(), 30);
+    ipc_channel_close(&ch);
+}
+
+static const char *becomes(void)
+{
+    struct ipc_channel_facts facts;
+
+    IS(ipc_channel_info(&ch, &facts), 0);
+    return facts.mechanism;
+}
+
+static void several_clients_are_served_at_once(void **state)
+{
+    (void)state;
+    EACH_ROW(ACCEPTS)
+    {
+        struct ipc_channel listener, client[5];
+        struct ipc_channel_facts facts;
+        struct child c[5];
+        int i, k;
+
+        IS(ipc_channel_open(&listener, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+        IS(ipc_channel_accept(&listener, &client[0], IPC_NOW), -ETIMEDOUT);
+        for (i = 0; i < 5; i++)
+            c[i] = spawn(calls_in, NULL);
+        for (i = 0; i < 5; i++)
+            IS(ipc_channel_accept(&listener, &client[i], ipc_in_ms(LONG_MS)), 0);
+        for (i = 4; i >= 0; i--) {
+            pid_t who = 0;
+
+            ch = client[i];
+            IS(ipc_channel_recv(&ch, scratch, 100, ipc_in_ms(LONG_MS)), 20);
+            for (k = 0; k < 5; k++) {
+                char want[20];
+
+                fill(want, (uint64_t)c[k].pid, 20);
+                if (memcmp(scratch, want, 20) == 0)
+                    who = c[k].pid;
+            }
+            MUST(who != 0);
+            IS(ipc_channel_info(&ch, &facts), 0);
+            if (strncmp(row->scheme, "unix", 4) == 0) {
+                IS(facts.pid, who);
+                IS(facts.uid, getuid());
+                IS(facts.gid, getgid());
+            }
+            send_one((uint64_t)who, 30);
+            client[i] = ch;
+        }
+        for (i = 0; i < 5; i++)
+            tell(&c[i], 0);
+        for (i = 0; i < 5; i++)
+            finish(&c[i]);
+        for (i = 0; i < 5; i++) {
+            IS(ipc_channel_recv(&client[i], scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+            IS(ipc_channel_recv(&client[i], scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+            ipc_channel_close(&client[i]);
+        }
+        ipc_channel_close(&listener);
+    }
+    EACH_ROW(0)
+    {
+        struct ipc_channel other;
+
+        if ((row->is & ACCEPTS) != 0)
+            continue;
+        open_as((row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN);
+        IS(ipc_channel_accept(&ch, &other, IPC_NOW), -EOPNOTSUPP);
+        over();
+    }
+}
+
+static void long_paths_work(void **state)
+{
+    char folder[400], deep[600];
+    int i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        static const char *const schemes[] = {"unix", "unix-seq", "unix-dgram"};
+        struct ipc_channel other;
+
+        next_name(NULL);
+        (void)snprintf(folder, sizeof folder, "/dev/shm/%s-%0200d", name, 0);
+        IS(mkdir(folder, 0700), 0);
+        (void)snprintf(deep, sizeof deep, "%s:%s/socket", schemes[i], folder);
+        IS(ipc_channel_open(&ch, deep, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+        IS(ipc_channel_open(&other, deep, IPC_SEND, IPC_NOW), 0);
+        IS(ipc_channel_send(&other, "x", 1, IPC_NOW), 0);
+        IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 1);
+        ipc_channel_close(&other);
+        ipc_channel_close(&ch);
+        IS(rmdir(folder), 0); /* so the socket's file is gone */
+        (void)snprintf(deep, sizeof deep, "%s:/dev/shm/%0300d", schemes[i], 0);
+        IS(ipc_channel_open(&ch, deep, IPC_RECV | IPC_LISTEN, IPC_NOW), -ENAMETOOLONG);
+        (void)snprintf(deep, sizeof deep, "%s:@%0200d", schemes[i], 0);
+        IS(ipc_channel_open(&ch, deep, IPC_RECV | IPC_LISTEN, IPC_NOW), -ENAMETOOLONG);
+    }
+}
+
+static void no_client_is_answered_before_it_asked(void **state)
+{
+    (void)state;
+    EACH_ROW(BOTH)
+    {
+        struct ipc_channel client;
+        char answer[8];
+
+        if (!NAMED("unix-dgram") && !NAMED("udp"))
+            continue;
+        IS(ipc_channel_open(&ch, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+        IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EDESTADDRREQ);
+        IS(ipc_channel_open(&client, uri, IPC_BOTH, IPC_NOW), 0);
+        IS(ipc_channel_send(&client, "ask", 3, IPC_NOW), 0);
+        IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 3);
+        IS(ipc_channel_send(&ch, "answer", 6, IPC_NOW), 0);
+        IS(ipc_channel_recv(&client, answer, sizeof answer, ipc_in_ms(LONG_MS)), 6);
+        ipc_channel_close(&client);
+        if (NAMED("unix-dgram"))
+            IS(ipc_channel_send(&ch, "answer", 6, IPC_NOW), -EPIPE);
+        IS(ipc_channel_open(&client, uri, IPC_RECV, IPC_NOW), -EOPNOTSUPP);
+        over();
+    }
+}
+
+/* ------------------------------------------------------------------ from a socket to a ring */
+
+static void answers(struct child *up, void *arg)
+{
+    struct rlimit little = {1, 1};
+
+    open_as(IPC_BOTH);
+    if (arg != NULL) { /* one that can map nothing */
+        little.rlim_max = RLIM_INFINITY;
+        IS(setrlimit(RLIMIT_AS, &little), 0);
+    }
+    recv_one(1, 100);
+    send_one(2, 200);
+    tell(up, (uint64_t)(strcmp(becomes(), "ring") == 0));
+    (void)hear(up);
+}
+
+static void auto_says_which_it_became(void **state)
+{
+    static int able;
+
+    (void)state;
+    EACH_ROW(0)
+    {
+        if (!NAMED("auto") && !NAMED("auto-"))
+            continue;
+        for (able = 0; able < 2; able++) {
+            struct child c;
+            int ring = NAMED("auto") && able;
+
+            open_as(IPC_BOTH | IPC_LISTEN);
+            c = spawn(answers, able ? NULL : &able);
+            send_one(1, 100);
+            recv_one(2, 200);
+            IS(hear(&c), ring);
+            MUST(strcmp(becomes(), ring ? "ring" : "unix") == 0);
+            kill_child(&c);
+            IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), gone(ring));
+            over();
+        }
+    }
+}
+
+static int raw_client(void)
+{
+    struct ipc_channel other;
+    int fd;
+
+    IS(ipc_channel_open(&other, uri, IPC_BOTH, ipc_in_ms(LONG_MS)), 0);
+    fd = dup(other.in);
+    ipc_channel_close(&other);
+    return fd;
+}
+
+static void says_something(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as(IPC_BOTH);
+    send_one(5, 50);
+    (void)hear(up);
+}
+
+static void auto_gives_a_liar_nothing_but_a_closed_socket(void **state)
+{
+    unsigned seed = 3, kind;
+
+    (void)state;
+    EACH_ROW(ACCEPTS)
+    {
+        struct child c;
+
+        if (!NAMED("auto") && !NAMED("auto-"))
+            continue;
+        open_as(IPC_BOTH | IPC_LISTEN);
+        for (kind = 0; kind < 300; kind++) {
+            struct ipc_channel_hello_ hello = {IPC_CHANNEL_MAGIC_, 1, 1, 1000}, choice = hello;
+            unsigned char bytes[100];
+            size_t n = sizeof bytes, i;
+            struct pollfd p = {-1, POLLIN, 0};
+            int with[1] = {0};
+            ssize_t got;
+
+            for (i = 0; i < sizeof bytes; i++)
+                bytes[i] = (unsigned char)rand_r(&seed);
+            if (kind % 4 == 1) { /* nearly right */
+                memcpy(bytes, &hello, n = sizeof hello);
+                if (kind % 3 == 0)
+                    bytes[kind / 4 % 8] ^= 1;
+                else if (kind % 3 == 1)
+                    memset(bytes + 8, 0, 4);
+                else
+                    bytes[12 + kind / 4 % 4] ^= 2;
+            } else if (kind % 4 == 2) { /* a right offer, then a wrong choice */
+                memcpy(bytes, &hello, sizeof hello);
+                choice.ring = 2;
+                memcpy(bytes + sizeof hello, &choice, sizeof choice);
+                if (kind % 8 == 2)
+                    bytes[sizeof hello] ^= 1;
+            } else if (kind % 4 == 3) { /* cut short */
+                memcpy(bytes, &hello, sizeof hello);
+                n = kind / 4 % sizeof hello;
+            }
+            p.fd = raw_client();
+            if (n > 0)
+                send_raw(p.fd, bytes, n, with, kind % 5 == 0);
+            if (kind % 4 == 3)
+                (void)shutdown(p.fd, SHUT_WR);
+            IS(ipc_channel_recv(&ch, scratch, 1 << 20, IPC_NOW), -ETIMEDOUT);
+            do {
+                IS(poll(&p, 1, LONG_MS), 1);
+                got = read(p.fd, bytes, sizeof bytes);
+            } while (got > 0); /* an answer, perhaps */
+            MUST(got == 0 || errno == ECONNRESET);
+            (void)close(p.fd);
+        }
+        c = spawn(says_something, NULL);
+        recv_one(5, 50);
+        tell(&c, 0);
+        finish(&c);
+        over();
+    }
+}
+
+/* A listener that lies: each answer in turn. */
+static void auto_believes_no_listener(void **state)
+{
+    struct ipc_channel listener, client;
+    unsigned kind;
+
+    (void)state;
+    choose(row_of("auto"));
+    IS(ipc_channel_open(&listener, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+    for (kind = 0; kind < 12; kind++) {
+        struct ipc_channel_hello_ answer = {IPC_CHANNEL_MAGIC_, 1, 1, 1000};
+        struct {
+            uint64_t magic, size;
+        } segment = {IPC_SHM_MAGIC, 100000};
+        int fd = -1, got;
+
+        IS(ipc_channel_open(&client, uri, IPC_BOTH, IPC_NOW), 0);
+        IS(ipc_channel_recv(&client, scratch, 10, IPC_NOW), -ETIMEDOUT);
+        IS(ipc_channel_accept(&listener, &ch, IPC_NOW), 0);
+        answer.magic += kind == 0;
+        answer.version -= kind == 1;
+        answer.ring += kind == 2;
+        answer.max = kind == 3 ? 0 : kind == 4 ? UINT64_MAX : answer.max;
+        send_raw(ch.in, &answer, sizeof answer, NULL, 0);
+        if (kind == 5) /* no descriptor */
+            send_raw(ch.in, &segment, sizeof segment, NULL, 0);
+        if (kind == 6) { /* one that is no memory */
+            fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+            send_raw(ch.in, &segment, sizeof segment, &fd, 1);
+        }
+        if (kind == 7 || kind == 8) { /* memory that may shrink; that is no segment */
+            fd = (int)syscall(SYS_memfd_create, "liar", 3u);
+            MUST(ftruncate(fd, 100000) == 0);
+            if (kind == 8)
+                MUST(fcntl(fd, F_ADD_SEALS, 7) == 0);
+            send_raw(ch.in, &segment, sizeof segment, &fd, 1);
+        }
+        if (kind >= 9) { /* a segment without rings; then garbage */
+            struct ipc_shm seg;
+
+            IS(ipc_shm_create(&seg, NULL, 100000), 0);
+            IS(ipc_shm_send(&seg, ch.in), 0);
+            ipc_shm_close(&seg);
+        }
+        send_raw(ch.in, "not a descriptor of a bell", 26, NULL, 0);
+        (void)shutdown(ch.in, SHUT_WR);
+        got = (int)ipc_channel_recv(&client, scratch, 10, ipc_in_ms(LONG_MS));
+        MUST(got == -EBADMSG || got == -EPIPE || got == -EPROTO);
+        if (fd >= 0)
+            (void)close(fd);
+        ipc_channel_close(&ch);
+        ipc_channel_close(&client);
+    }
+    ipc_channel_close(&listener);
+}
+
+/* ------------------------------------------------------------------ FIFOs and pipes */
+
+static void sends_short_ones(struct child *up, void *arg)
+{
+    uint64_t i;
+    char message[4088];
+
+    (void)arg;
+    open_as(IPC_SEND);
+    tell(up, 1);
+    (void)hear(up); /* all are there */
+    for (i = 0; i < 400; i++) {
+        memset(message, (int)(getpid() & 0xff), sizeof message);
+        memcpy(message, &i, sizeof i);
+        IS(ipc_channel_send(&ch, message, i % 2 ? sizeof message : 100, ipc_in_ms(LONG_MS)), 0);
+    }
+    ipc_channel_close(&ch);
+}
+
+static void senders_that_share_a_pipe_do_not_mix(void **state)
+{
+    (void)state;
+    EACH_ROW(FRAMED)
+    {
+        struct child c[5];
+        uint64_t next[256] = {0}, i;
+        int k;
+
+        if (!NAMED("pipe") && !NAMED("fifo"))
+            continue;
+        open_as(IPC_RECV | IPC_LISTEN);
+        for (k = 0; k < 5; k++)
+            c[k] = spawn(sends_short_ones, NULL);
+        for (k = 0; k < 5; k++)
+            (void)hear(&c[k]);
+        for (k = 0; k < 5; k++)
+            tell(&c[k], 0);
+        for (i = 0; i < 2000; i++) {
+            int64_t n = ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS));
+            uint64_t number;
+            int64_t b;
+
+            MUST(n == 100 || n == 4088);
+            memcpy(&number, scratch, sizeof number);
+            for (b = 9; b < n; b++)
+                MUST(scratch[b] == scratch[8]);
+            IS(number, next[(unsigned char)scratch[8]]++);
+        }
+        for (k = 0; k < 5; k++)
+            finish(&c[k]);
+        IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+        over();
+    }
+}
+
+static void fifo_is_a_fifo(void **state)
+{
+    char path[160];
+    int fd;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "/dev/shm/%.100s", name);
+    (void)snprintf(uri, sizeof uri, "fifo:/dev/shm/%s", name);
+    fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    MUST(fd >= 0 && close(fd) == 0);
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -EPROTO);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), -EPROTO);
+    IS(unlink(path), 0);
+    IS(symlink("/dev/null", path), 0);
+    IS(ipc_channel_open(&ch, uri, IPC_RECV, IPC_NOW), -ELOOP);
+    IS(unlink(path), 0);
+    (void)snprintf(uri, sizeof uri, "unix:/dev/shm/%s", name);
+    fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    MUST(fd >= 0 && close(fd) == 0);
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -EADDRINUSE);
+    IS(unlink(path), 0); /* it was no socket, so it is still there */
+}
+
+/* ------------------------------------------------------------------ queues */
+
+static void priorities_come_highest_first_and_types_as_selected(void **state)
+{
+    static const uint32_t order[] = {3, 1, 2, 3, 2};
+    struct ipc_channel_options how;
+    struct ipc_channel out;
+    int i;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    EACH_ROW(KEEPS)
+    {
+        if (!NAMED("mq") && !NAMED("sysv"))
+            continue;
+        how.priority = 3;
+        IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+        IS(ipc_channel_open_with(&out, uri, IPC_SEND, IPC_NOW, &how), 0);
+        for (i = 0; i < 5; i++) {
+            out.priority = order[i];
+            IS(ipc_channel_send(&out, &"abcde"[i], 1, IPC_NOW), 0);
+        }
+        for (i = 0; i < 5; i++) {
+            if (NAMED("sysv"))
+                ch.select = i == 0 ? 2 : i == 4 ? 0 : -3;
+            IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), 1);
+            scratch[i + 10] = scratch[0];
+            IS(ch.came, order[scratch[0] - 'a']);
+        }
+        MUST(memcmp(scratch + 10, NAMED("mq") ? "adceb" : "cbead", 5) == 0);
+        ipc_channel_close(&out);
+        over();
+    }
+    how.priority = 1;
+    EACH_ROW(0)
+    {
+        if (NAMED("mq") || NAMED("sysv") || NAMED("signal"))
+            continue;
+        IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &how), -EOPNOTSUPP);
+    }
+    how.priority = 0;
+    how.select = 1;
+    EACH_ROW(0)
+    {
+        if (NAMED("sysv"))
+            continue;
+        IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &how), -EOPNOTSUPP);
+    }
+}
+
+static void queues_have_the_size_asked_for_or_are_refused(void **state)
+{
+    struct ipc_channel_options how;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    how.max = 100;
+    how.depth = 3;
+    (void)snprintf(uri, sizeof uri, "mq:%s", name);
+    IS(ipc_channel_open_with(&ch, uri, IPC_SEND | IPC_LISTEN, IPC_NOW, &how), 0);
+    IS(largest(), 100);
+    IS(ipc_channel_send(&ch, scratch, 100, IPC_NOW), 0);
+    IS(ipc_channel_send(&ch, scratch, 100, IPC_NOW), 0);
+    IS(ipc_channel_send(&ch, scratch, 0, IPC_NOW), 0);
+    IS(ipc_channel_send(&ch, scratch, 0, IPC_NOW), -ETIMEDOUT);
+    ipc_channel_close(&ch);
+    how.max = 200;
+    IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &how), -EPROTO);
+    how.max = 1 << 30;
+    (void)ipc_channel_unlink(uri);
+    IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &how), -EINVAL);
+    MUST(strstr(ipc_channel_why(&ch), "msgsize_max") != NULL);
+    IS(ipc_channel_open(&ch, "mq:a/b", IPC_RECV, IPC_NOW), -EINVAL);
+    IS(ipc_channel_open(&ch, "sysv:x", IPC_RECV, IPC_NOW), -EINVAL);
+    IS(ipc_channel_open(&ch, "sysv:0", IPC_RECV, IPC_NOW), -EINVAL);
+}
+
+static void removed_queue_ends_the_wait(void **state)
+{
+    struct child c;
+
+    (void)state;
+    choose(row_of("sysv"));
+    open_as(IPC_RECV | IPC_LISTEN);
+    c = spawn(sends_until_told, NULL);
+    recv_one(0, 8);
+    kill_child(&c);
+    IS(ipc_channel_unlink(uri), 0);
+    MUST(ipc_channel_recv(&ch, scratch, 8, IPC_NOW) < 0);
+    over();
+}
+
+/* ------------------------------------------------------------------ logs */
+
+static void torn_tail_is_cut_off_and_nothing_before_it(void **state)
+{
+    struct ipc_channel in;
+    char path[160];
+    struct stat st;
+    off_t whole;
+    off_t cut;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "/dev/shm/%.100s", name);
+    (void)snprintf(uri, sizeof uri, "file:%s", path);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), 0);
+    IS(ipc_channel_send(&ch, "one", 3, IPC_NOW), 0);
+    IS(stat(path, &st), 0);
+    whole = st.st_size;
+    for (cut = 1; cut < 26; cut++) {
+        IS(ipc_channel_send(&ch, "0123456789", 10, IPC_NOW), 0);
+        ipc_channel_close(&ch);
+        IS(truncate(path, whole + cut), 0); /* as one that was killed leaves it */
+        IS(ipc_channel_open(&in, uri, IPC_RECV, IPC_NOW), 0);
+        IS(ipc_channel_recv(&in, scratch, 100, IPC_NOW), 3);
+        IS(ipc_channel_recv(&in, scratch, 100, IPC_NOW), -ETIMEDOUT);
+        IS(ipc_channel_open(&ch, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), 0);
+        IS(stat(path, &st), 0);
+        IS(st.st_size, whole);
+        IS(ipc_channel_send(&ch, "two", 3, IPC_NOW), 0);
+        IS(ipc_channel_recv(&in, scratch, 100, ipc_in_ms(LONG_MS)), 3);
+        MUST(memcmp(scratch, "two", 3) == 0);
+        ipc_channel_close(&in);
+        IS(truncate(path, whole), 0);
+        ipc_channel_close(&ch);
+        IS(ipc_channel_open(&ch, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), 0);
+    }
+    over();
+}
+
+static void reader_resumes_where_it_was(void **state)
+{
+    struct ipc_channel_options how;
+    struct ipc_channel in[3];
+    uint64_t i;
+    int k;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    choose(row_of("file"));
+    open_as(IPC_SEND | IPC_LISTEN);
+    for (i = 0; i < 100; i++)
+        send_one(i, length_of(i, 5000));
+    for (k = 0; k < 3; k++) /* many readers */
+        IS(ipc_channel_open(&in[k], uri, IPC_RECV, IPC_NOW), 0);
+    for (k = 0; k < 3; k++)
+        for (i = 0; i < 100; i++) {
+            struct ipc_channel_facts facts;
+            struct ipc_channel again;
+
+            check_one(i, length_of(i, 5000), ipc_channel_recv(&in[k], scratch, 1 << 20, IPC_NOW));
+            IS(ipc_channel_info(&in[k], &facts), 0);
+            how.offset = facts.offset;
+            IS(ipc_channel_open_with(&again, uri, IPC_RECV, IPC_NOW, &how), 0);
+            if (i < 99)
+                check_one(i + 1, length_of(i + 1, 5000),
+                          ipc_channel_recv(&again, scratch, 1 << 20, IPC_NOW));
+            ipc_channel_close(&again);
+        }
+    ipc_channel_close(&in[0]);
+    ipc_channel_close(&in[1]);
+    how.offset = -1;
+    IS(ipc_channel_open_with(&in[0], uri, IPC_RECV, IPC_NOW, &how), 0);
+    IS(ipc_channel_recv(&in[0], scratch, 100, IPC_NOW), -ETIMEDOUT);
+    send_one(100, 10);
+    check_one(100, 10, ipc_channel_recv(&in[0], scratch, 100, ipc_in_ms(LONG_MS)));
+    how.offset = 3;
+    IS(ipc_channel_open_with(&in[1], uri, IPC_RECV, IPC_NOW, &how), 0);
+    IS(ipc_channel_recv(&in[1], scratch, 100, IPC_NOW), -EBADMSG);
+    for (k = 0; k < 3; k++)
+        ipc_channel_close(&in[k]);
+    over();
+}
+
+static void damage_is_told_and_never_cut_off(void **state)
+{
+    char path[160], before[500], after[500];
+    ssize_t size;
+    int fd, i;
+
+    (void)state;
+    choose(row_of("file"));
+    (void)snprintf(path, sizeof path, "%.150s", strchr(uri, ':') + 1);
+    open_as(IPC_SEND | IPC_LISTEN);
+    for (i = 0; i < 5; i++)
+        send_one((uint64_t)i, 50);
+    ipc_channel_close(&ch);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    size = pread(fd, before, sizeof before, 0);
+    IS(size, 330);
+    for (i = 0; i < 264; i += 7) {
+        struct ipc_channel_facts facts;
+        int64_t got;
+        char bad = (char)(before[i] ^ 0x10);
+
+        IS(pwrite(fd, &bad, 1, i), 1);
+        IS(ipc_channel_open(&ch, uri, IPC_RECV, IPC_NOW), 0);
+        while ((got = ipc_channel_recv(&ch, scratch, 100, IPC_NOW)) == 50)
+            ;
+        IS(got, -EBADMSG);
+        IS(ipc_channel_info(&ch, &facts), 0);
+        IS(facts.offset, i / 66 * 66);
+        ipc_channel_close(&ch);
+        IS(ipc_channel_open(&ch, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), i < 66 && i % 66 < 8
+                                                                           ? -EPROTO
+                                                                       : i < 66 ? -EPROTO
+                                                                                : -EBADMSG);
+        IS(pwrite(fd, &before[i], 1, i), 1);
+        IS(pread(fd, after, sizeof after, 0), size);
+        MUST(memcmp(before, after, (size_t)size) == 0);
+    }
+    IS(ftruncate(fd, 0), 0);
+    IS(pwrite(fd, "hello", 5, 0), 5); /* somebody's text */
+    IS(ipc_channel_open(&ch, uri, IPC_SEND | IPC_LISTEN, IPC_NOW), -EPROTO);
+    IS(pread(fd, after, sizeof after, 0), 5);
+    (void)close(fd);
+    over();
+}
+
+/* ------------------------------------------------------------------ signals */
+
+static void does_not_block(struct child *up, void *arg)
+{
+    sigset_t set;
+
+    (void)arg;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGRTMIN);
+    IS(sigprocmask(SIG_UNBLOCK, &set, NULL), 0);
+    (void)snprintf(uri, sizeof uri, "signal:%ld", (long)getpid());
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -EINVAL);
+    tell(up, 1);
+    (void)hear(up);
+}
+
+static void nobody_is_killed_by_a_message(void **state)
+{
+    struct child c = spawn(does_not_block, NULL);
+
+    (void)state;
+    (void)hear(&c);
+    (void)snprintf(uri, sizeof uri, "signal:%ld", (long)c.pid);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), 0);
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EPERM);
+    tell(&c, 0);
+    finish(&c);
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EPIPE);
+    ipc_channel_close(&ch);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), -ESRCH);
+}
+
+/* ------------------------------------------------------------------ what is no channel */
+
+static void what_is_no_channel_is_refused(void **state)
+{
+    static const char *const wrong[] = {"",         "x",         "unix",   "nothing:x",
+                                        ":x",       "tcp:1",     "tcp::1", "tcp:127.0.0.1:",
+                                        "signal:x", "signal:-1", "pipes:"};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        int rc = ipc_channel_open(&ch, wrong[i], IPC_RECV | IPC_LISTEN, IPC_NOW);
+
+        is_(rc, -EINVAL, wrong[i], __FILE__, __LINE__);
+        MUST(*ipc_channel_why(&ch) != '\0');
+        ipc_channel_close(&ch);
+    }
+    IS(ipc_channel_open(&ch, NULL, IPC_RECV, IPC_NOW), -EINVAL);
+    IS(ipc_channel_open(&ch, "pipe:", 0, IPC_NOW), -EINVAL);
+    IS(ipc_channel_open(&ch, "pipe:", 8 | IPC_RECV, IPC_NOW), -EINVAL);
+    IS(ipc_channel_unlink("pipe:"), -EOPNOTSUPP);
+    IS(ipc_channel_unlink("nothing:"), -EINVAL);
+    IS(ipc_channel_open(&ch, "pipe:", IPC_RECV, IPC_NOW), 0);
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EINVAL);
+    ipc_channel_close(&ch);
+    ipc_channel_close(&ch);
+    IS(ipc_channel_open(&ch, "tcp:host.invalid:1", IPC_SEND, IPC_NOW) < 0, 1);
+    IS(ipc_channel_open(&ch, "unix:/dev/shm/no/such", IPC_RECV | IPC_LISTEN, IPC_NOW), -ENOENT);
+}
+
+/* ------------------------------------------------------------------ main */
+
+static int before(void **state)
+{
+    fds_before = open_fds();
+    return next_name(state);
+}
+
+/* A test that has not failed has left no descriptor open. */
+static void runs(void **state)
+{
+    ((void (*)(void **))(uintptr_t)*state)(state);
+    IS(open_fds(), fds_before);
+}
+
+/* Names outside /dev/shm, which outlive us, also when a test ends by a signal. */
+static void remove_names(void)
+{
+    unsigned i;
+
+    for (i = 1; i < 2000; i++) {
+        char text[150];
+
+        (void)snprintf(text, sizeof text, "%s-%u", prefix, i);
+        (void)snprintf(uri, sizeof uri, "sysv:%u", number_of(text));
+        (void)ipc_channel_unlink(uri);
+        (void)snprintf(uri, sizeof uri, "sysvshm:%u", number_of(text));
+        (void)ipc_channel_unlink(uri);
+        (void)snprintf(uri, sizeof uri, "mq:%s", text);
+        (void)ipc_channel_unlink(uri);
+    }
+}
+
+static void leave_someone_behind(void)
+{
+    int fds[2];
+    char byte;
+
+    MUST(pipe(fds) == 0 && fcntl(fds[1], F_SETFD, FD_CLOEXEC) == 0);
+    if (fork() == 0) {
+        char *given = getenv("IPC_TEST_PREFIX");
+
+        (void)setsid();
+        if (given != NULL) /* by which tests/run finds those that it ends */
+            memset(given, 'x', strlen(given));
+        (void)close(fds[1]);
+        while (read(fds[0], &byte, 1) < 0)
+            ;
+        remove_names();
+        _exit(0);
+    }
+    (void)close(fds[0]);
+}
+
+#undef TEST
+#define TEST(f)                                                                                    \
+    {                                                                                              \
+#f, runs, before, clean_up, (void *)(uintptr_t)f                                           \
+    }
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(messages_come_out_as_they_went_in),
+        TEST(both_directions_work_where_there_are_two),
+        TEST(what_is_too_large_is_refused_and_nothing_lost),
+        TEST(who_waits_is_told_of_the_deadline),
+        TEST(end_of_the_other_side_is_told_after_all_it_sent),
+        TEST(sender_is_told_that_nobody_is_left_and_gets_no_signal),
+        TEST(death_in_the_middle_of_a_message_is_told),
+        TEST(stopped_peer_costs_what_it_holds_and_nothing_else),
+        TEST(either_side_may_start_first),
+        TEST(what_a_killed_listener_left_is_taken_over),
+        TEST(strangers_are_refused),
+        TEST(limits_are_told),
+        TEST(interruptions_lose_nothing),
+        TEST(in_an_event_loop_every_message_is_found),
+        TEST(any_split_of_the_stream_is_put_together),
+        TEST(garbage_is_refused_and_its_sender_left),
+        TEST(several_clients_are_served_at_once),
+        TEST(long_paths_work),
+        TEST(no_client_is_answered_before_it_asked),
+        TEST(auto_says_which_it_became),
+        TEST(auto_gives_a_liar_nothing_but_a_closed_socket),
+        TEST(auto_believes_no_listener),
+        TEST(senders_that_share_a_pipe_do_not_mix),
+        TEST(fifo_is_a_fifo),
+        TEST(priorities_come_highest_first_and_types_as_selected),
+        TEST(queues_have_the_size_asked_for_or_are_refused),
+        TEST(removed_queue_ends_the_wait),
+        TEST(torn_tail_is_cut_off_and_nothing_before_it),
+        TEST(reader_resumes_where_it_was),
+        TEST(damage_is_told_and_never_cut_off),
+        TEST(nobody_is_killed_by_a_message),
+        TEST(what_is_no_channel_is_refused),
+    };
+    sigset_t set;
+
+    set_up(argc, argv);
+    leave_someone_behind();
+    scratch = malloc(2 << 20);
+    MUST(scratch != NULL);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGRTMIN); /* for signal: */
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
+}
