@@ -18,13 +18,12 @@ static int is(const struct bench_run *r, const char *test)
     return strcmp(r->of->test, test) == 0;
 }
 
-/* All three tests, of a struct NAME with NAME_attach, _send, _recv and _leave. */
+/* All three tests, of a struct NAME with NAME_attach, _send and _recv. */
 #define TESTS(B, NAME)                                                                             \
     static void NAME##_stream_serve##B(struct bench_run *r)                                        \
     {                                                                                              \
         struct NAME *s = NAME##_attach(r);                                                         \
         BENCH_STREAM_SERVE(B, NAME##_send(s, &m, sizeof m));                                       \
-        NAME##_leave(s);                                                                           \
     }                                                                                              \
     static uint64_t NAME##_stream_measure##B(struct bench_run *r)                                  \
     {                                                                                              \
@@ -35,7 +34,6 @@ static int is(const struct bench_run *r, const char *test)
     {                                                                                              \
         struct NAME *s = NAME##_attach(r);                                                         \
         BENCH_PINGPONG_SERVE(B, NAME##_send(s, &m, sizeof m), NAME##_recv(s, &m, sizeof m));       \
-        NAME##_leave(s);                                                                           \
     }                                                                                              \
     static uint64_t NAME##_measure##B(struct bench_run *r)                                         \
     {                                                                                              \
@@ -91,14 +89,19 @@ static int chan_prepare(struct bench_run *r)
     return strcmp(uri[0], "pipe:") == 0 ? ipc_channel_open(channel, uri[0], IPC_BOTH, IPC_NOW) : 0;
 }
 
-static void chan_clear(struct bench_run *r)
+static void chan_unlink(void)
 {
     int i;
 
-    (void)r;
-    ipc_channel_close(channel);
     for (i = 0; i < 2; i++)
         (void)ipc_channel_unlink(uri[i]);
+}
+
+static void chan_clear(struct bench_run *r)
+{
+    (void)r;
+    ipc_channel_close(channel);
+    chan_unlink();
     (void)signal(SIGPIPE, SIG_DFL);
 }
 
@@ -125,6 +128,8 @@ static void chan_send(struct chan *c, const void *message, size_t bytes)
             bench_fail(ipc_channel_why(c->out));
         ck_pr_stall();
     }
+    while (c->deadline == IPC_NOW && ipc_channel_flush(c->out, IPC_NOW) == -ETIMEDOUT)
+        ck_pr_stall();
 }
 
 static void chan_recv(struct chan *c, void *message, size_t bytes)
@@ -162,16 +167,12 @@ static struct chan *chan_attach(struct bench_run *r)
             chan_send(&c, &hello, sizeof hello);
         else
             chan_recv(&c, &hello, sizeof hello);
+    if (me == 0 && strncmp(uri[0], "sysv:", 5) != 0) /* nothing is left if we are killed */
+        chan_unlink();
     if (is(r, "wake") && c.in->ring != NULL)
         ipc_notify_policy(&c.in->ring->data, 0, 0); /* this is about sleeping */
     c.deadline = is(r, "pingpong") ? IPC_NOW : IPC_FOREVER;
     return &c;
-}
-
-/* What was begun when IPC_NOW came. */
-static void chan_leave(struct chan *c)
-{
-    bench_check(ipc_channel_flush(c->out, IPC_FOREVER) == 0, "flush");
 }
 
 SIZES(TESTS, chan)
@@ -224,11 +225,6 @@ static void bare_recv(struct bare *b, void *message, size_t bytes)
         bench_check(records_recv(&b->c, message, bytes, IPC_FOREVER) == (int64_t)bytes, "recv");
 }
 
-static void bare_leave(struct bare *b)
-{
-    (void)b;
-}
-
 SIZES(TESTS, bare)
 
 /* ------------------------------------------------------------------ the bare kernel */
@@ -236,7 +232,8 @@ SIZES(TESTS, bare)
 struct kernel {
     const struct bare_mechanism *how;
     struct inbox *in;
-    int out, mq, me;
+    int out, me;
+    int mq, wait; /* System V */
 };
 
 struct bare_mechanism {
@@ -359,7 +356,7 @@ static void sysv_send(struct kernel *k, const void *message, size_t bytes)
 
     l.type = 2 - k->me;
     memcpy(l.text, message, bytes);
-    while (msgsnd(k->mq, &l, bytes, k->in == NULL ? IPC_NOWAIT : 0) != 0)
+    while (msgsnd(k->mq, &l, bytes, k->wait) != 0)
         bench_check(errno == EAGAIN, "msgsnd");
 }
 
@@ -367,7 +364,7 @@ static void sysv_recv(struct kernel *k, void *message, size_t bytes)
 {
     static struct letter l;
 
-    while (msgrcv(k->mq, &l, bytes, k->me + 1, k->in == NULL ? IPC_NOWAIT : 0) != (ssize_t)bytes)
+    while (msgrcv(k->mq, &l, bytes, k->me + 1, k->wait) != (ssize_t)bytes)
         bench_check(errno == ENOMSG, "msgrcv");
     memcpy(message, l.text, bytes);
 }
@@ -393,9 +390,10 @@ static struct kernel *kernel_attach(struct bench_run *r)
 
     k.how = (const struct bare_mechanism *)r->of->how;
     k.me = (int)r->index;
-    k.in = r->sysv_mq >= 0 && is(r, "pingpong") ? NULL : inbox_of(r->fd[2 * k.me]);
+    k.in = inbox_of(r->fd[2 * k.me]);
     k.out = r->fd[3 - 2 * k.me];
     k.mq = r->sysv_mq;
+    k.wait = is(r, "pingpong") ? IPC_NOWAIT : 0;
     return &k;
 }
 
@@ -407,11 +405,6 @@ static void kernel_send(struct kernel *k, const void *message, size_t bytes)
 static void kernel_recv(struct kernel *k, void *message, size_t bytes)
 {
     k->how->recv(k, message, bytes);
-}
-
-static void kernel_leave(struct kernel *k)
-{
-    (void)k;
 }
 
 SIZES(TESTS, kernel)
@@ -440,23 +433,26 @@ SIZES(TESTS, kernel)
 #define KERNEL(B, NAME) ROWS(B, #NAME, kernel, NULL, &NAME, kernel_prepare, NULL)
 #define BARE(B, SYSTEM) ROWS(B, SYSTEM, bare, NULL, NULL, NULL, NULL)
 
+/* clang-format off */
 const struct bench_case bench_channel[] = {
-    SIZES(BARE, "raw_ring")                                                /**/
-    SIZES(CHAN, "chan_ring", "raw_ring", "ring:%s")                        /**/
-    SIZES(CHAN, "chan_auto", "raw_ring", "auto:%s")                        /**/
-    SIZES(KERNEL, raw_pipe)                                                /**/
-    SIZES(CHAN, "chan_pipe", "raw_pipe", "pipe:")                          /**/
-    SIZES(CHAN, "chan_fifo", "raw_pipe", "fifo:/dev/shm/%s", .one_way = 1) /**/
-    SIZES(KERNEL, raw_unix)                                                /**/
-    SIZES(CHAN, "chan_unix", "raw_unix", "unix:/dev/shm/%s")               /**/
-    PACKET_SIZES(KERNEL, raw_unix_seq)                                     /**/
+    SIZES(BARE, "raw_ring")
+    SIZES(CHAN, "chan_ring", "raw_ring", "ring:%s")
+    SIZES(CHAN, "chan_auto", "raw_ring", "auto:%s")
+    SIZES(KERNEL, raw_pipe)
+    SIZES(CHAN, "chan_pipe", "raw_pipe", "pipe:")
+    SIZES(CHAN, "chan_fifo", "raw_pipe", "fifo:/dev/shm/%s", .one_way = 1)
+    SIZES(KERNEL, raw_unix)
+    SIZES(CHAN, "chan_unix", "raw_unix", "unix:/dev/shm/%s")
+    PACKET_SIZES(KERNEL, raw_unix_seq)
     PACKET_SIZES(CHAN, "chan_unix_seq", "raw_unix_seq", "unix-seq:/dev/shm/%s")
-        PACKET_SIZES(KERNEL, raw_unix_dgram) /**/
+    PACKET_SIZES(KERNEL, raw_unix_dgram)
     PACKET_SIZES(CHAN, "chan_unix_dgram", "raw_unix_dgram", "unix-dgram:/dev/shm/%s")
-        SIZES(KERNEL, raw_tcp)                                    /**/
-    SIZES(CHAN, "chan_tcp", "raw_tcp", "tcp:127.0.0.1:%s")        /**/
-    SMALL_SIZES(KERNEL, raw_mq)                                   /**/
-    SMALL_SIZES(CHAN, "chan_mq", "raw_mq", "mq:%s", .one_way = 1) /**/
-    SMALL_SIZES(KERNEL, raw_sysv)                                 /**/
-    SMALL_SIZES(CHAN, "chan_sysv", "raw_sysv", "sysv:%s")         /**/
-    SIZES(CHAN, "chan_file", NULL, "file:/dev/shm/%s", .one_way = 1, .sender = 1){.system = NULL}};
+    SIZES(KERNEL, raw_tcp)
+    SIZES(CHAN, "chan_tcp", "raw_tcp", "tcp:127.0.0.1:%s")
+    SMALL_SIZES(KERNEL, raw_mq)
+    SMALL_SIZES(CHAN, "chan_mq", "raw_mq", "mq:%s", .one_way = 1)
+    SMALL_SIZES(KERNEL, raw_sysv)
+    SMALL_SIZES(CHAN, "chan_sysv", "raw_sysv", "sysv:%s")
+    SIZES(CHAN, "chan_file", NULL, "file:/dev/shm/%s", .one_way = 1, .sender = 1)
+    {.system = NULL}};
+/* clang-format on */
