@@ -583,7 +583,7 @@ static void usage(FILE *to)
 {
     fprintf(to, "usage: ipc_bench [--quick] [--only REGEX] [--list] [--json FILE] [--help]\n"
                 "Measures rings in shared memory beside kernel IPC and the machine's limits.\n"
-                "  --quick       fewer and shorter runs: a minute or two\n"
+                "  --quick       fewer and shorter runs: five minutes\n"
                 "  --only REGEX  the cases whose name system/test/shape/bytes matches\n"
                 "  --list        print the names of the cases, run nothing\n"
                 "  --json FILE   write the results there, too\n");
