@@ -167,6 +167,7 @@ static struct chan *chan_attach(struct bench_run *r)
             chan_send(&c, &hello, sizeof hello);
         else
             chan_recv(&c, &hello, sizeof hello);
+    bench_check(strncmp(uri[0], "auto:", 5) != 0 || channel[0].ring != NULL, "socket: no ring");
     if (me == 0 && strncmp(uri[0], "sysv:", 5) != 0) /* nothing is left if we are killed */
         chan_unlink();
     if (is(r, "wake") && c.in->ring != NULL)
