@@ -18,8 +18,8 @@ STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Wer
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 BENCH = bench/ipc_bench.c bench/rings.c bench/blocks.c bench/records.c bench/call.c bench/many.c \
-    bench/kernel.c bench/limits.c bench/wake.c
-BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h
+    bench/kernel.c bench/channel.c bench/limits.c bench/wake.c
+BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h
 
 # The peers of the benchmark whose packages are there: make deps-peers installs them.
 has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \

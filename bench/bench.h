@@ -35,9 +35,11 @@ struct bench_case {
      * so a system that comes to a stop is measured as well. */
     unsigned producers, consumers; /* 0: not such a test */
     unsigned batch;
-    unsigned held; /* 1: one more producer, stopped in the middle of an operation */
-    int threads;   /* of one process, as the system cannot live in shared memory */
-    int fifo_peer; /* ours are compared with the best of these */
+    unsigned held;   /* 1: one more producer, stopped in the middle of an operation */
+    int threads;     /* of one process, as the system cannot live in shared memory */
+    int fifo_peer;   /* ours are compared with the best of these */
+    const char *raw; /* or with this system, or NULL */
+    void (*clear)(struct bench_run *); /* in the parent, after the processes have ended; or NULL */
 };
 
 #ifdef __cplusplus
@@ -46,7 +48,7 @@ extern "C" {
 
 /* Each ends with a NULL system. */
 extern const struct bench_case bench_rings[], bench_blocks[], bench_records[], bench_call[],
-    bench_many[], bench_kernel[], bench_limits[], bench_wake[];
+    bench_many[], bench_kernel[], bench_channel[], bench_limits[], bench_wake[];
 /* NULL where the peer's package is missing: bench/peers/. */
 extern const struct bench_case bench_rte[] __attribute__((weak)),
     bench_boost[] __attribute__((weak)), bench_moodycamel[] __attribute__((weak)),

@@ -123,7 +123,7 @@ enum many_kind { MANY_OURS, MANY_FIFO_PEER, MANY_THREADS };
         .memory = MANY_CAPACITY * 128 + 65536, .prepare = PREPARE, .serve = SERVE,                 \
         .measure = NULL, .how = NULL, .one_core = 0, .readers = 0, .producers = PRODUCERS,         \
         .consumers = CONSUMERS, .batch = BATCH, .held = HELD, .threads = (KIND) == MANY_THREADS,   \
-        .fifo_peer = (KIND) == MANY_FIFO_PEER                                                      \
+        .fifo_peer = (KIND) == MANY_FIFO_PEER, .raw = NULL, .clear = NULL                          \
     }
 #define MANY_SINGLY(SYSTEM, KIND, B, PREPARE, SERVE)                                               \
     MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_1", 1, 1, 1, 0),                               \

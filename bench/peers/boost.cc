@@ -121,7 +121,7 @@ BENCH_SIZES(MQ_CASES)
         .system = "boost_message_queue", .test = #TEST, .shape = "spsc", .bytes = B,               \
         .memory = 4096, .prepare = mq_prepare, .serve = mq_##TEST##_serve##B,                      \
         .measure = mq_##TEST##_measure##B, .how = NULL, .one_core = 0, .readers = 0, .producers = 0, .consumers = 0,    \
-        .batch = 0, .held = 0, .threads = 0, .fifo_peer = 0                                        \
+        .batch = 0, .held = 0, .threads = 0, .fifo_peer = 0, .raw = NULL, .clear = NULL            \
     }
 #define MQ_ROWS(B) MQ_ROW(stream, B), MQ_ROW(pingpong, B),
 

@@ -1,0 +1,459 @@
+/* Every mechanism through the calls of ipc_channel.h, and raw beside it, used well by one who knows
+ * that all messages are of one size. Both sleep in a stream and in a wake, and poll in a ping-pong.
+ * SIGPIPE is ignored, as by any program that writes to a pipe and is to outlive its reader. */
+#define _GNU_SOURCE
+#include "ipc_channel.h"
+
+#include "kernel.h"
+
+#define SMALL_SIZES(F, ...) F(8, __VA_ARGS__) F(64, __VA_ARGS__) F(1024, __VA_ARGS__)
+#define PACKET_SIZES(F, ...) SMALL_SIZES(F, __VA_ARGS__) F(65536, __VA_ARGS__)
+#define SIZES(F, ...) PACKET_SIZES(F, __VA_ARGS__) F(1048576, __VA_ARGS__)
+
+#define MESSAGE(B, _) BENCH_MESSAGE(B)
+SIZES(MESSAGE, )
+
+static int is(const struct bench_run *r, const char *test)
+{
+    return strcmp(r->of->test, test) == 0;
+}
+
+/* All three tests, of a struct NAME with NAME_attach, _send and _recv. */
+#define TESTS(B, NAME)                                                                             \
+    static void NAME##_stream_serve##B(struct bench_run *r)                                        \
+    {                                                                                              \
+        struct NAME *s = NAME##_attach(r);                                                         \
+        BENCH_STREAM_SERVE(B, NAME##_send(s, &m, sizeof m));                                       \
+    }                                                                                              \
+    static uint64_t NAME##_stream_measure##B(struct bench_run *r)                                  \
+    {                                                                                              \
+        struct NAME *s = NAME##_attach(r);                                                         \
+        BENCH_STREAM_MEASURE(B, NAME##_recv(s, &m, sizeof m));                                     \
+    }                                                                                              \
+    static void NAME##_serve##B(struct bench_run *r)                                               \
+    {                                                                                              \
+        struct NAME *s = NAME##_attach(r);                                                         \
+        BENCH_PINGPONG_SERVE(B, NAME##_send(s, &m, sizeof m), NAME##_recv(s, &m, sizeof m));       \
+    }                                                                                              \
+    static uint64_t NAME##_measure##B(struct bench_run *r)                                         \
+    {                                                                                              \
+        struct NAME *s = NAME##_attach(r);                                                         \
+        BENCH_PINGPONG_MEASURE(B, NAME##_send(s, &m, sizeof m), NAME##_recv(s, &m, sizeof m));     \
+    }
+
+/* ------------------------------------------------------------------ channels */
+
+struct mechanism {
+    const char *uri; /* where %s is a name, a port or a key */
+    int one_way;     /* a channel for each direction */
+    int sender;      /* listens, else the receiver */
+};
+
+struct chan {
+    struct ipc_channel *in, *out;
+    int64_t deadline;
+};
+
+/* channel[i] goes to process i; where there are both directions, channel[0] has them. */
+static struct ipc_channel channel[2];
+static char uri[2][64];
+
+static int free_port(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    bench_check(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+                    getsockname(fd, (struct sockaddr *)&a, &size) == 0 && close(fd) == 0,
+                "port");
+    return ntohs(a.sin_port);
+}
+
+static int chan_prepare(struct bench_run *r)
+{
+    const struct mechanism *how = (const struct mechanism *)r->of->how;
+    char name[32];
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        if (strncmp(how->uri, "tcp", 3) == 0)
+            (void)snprintf(name, sizeof name, "%d", free_port());
+        else if (strncmp(how->uri, "sysv", 4) == 0)
+            (void)snprintf(name, sizeof name, "%ld", 0x69000000 + (long)getpid());
+        else
+            (void)snprintf(name, sizeof name, "ipc_bench-%ld-%d", (long)getpid(), i);
+        (void)snprintf(uri[i], sizeof uri[i], how->uri, name);
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    return strcmp(uri[0], "pipe:") == 0 ? ipc_channel_open(channel, uri[0], IPC_BOTH, IPC_NOW) : 0;
+}
+
+static void chan_unlink(void)
+{
+    int i;
+
+    for (i = 0; i < 2; i++)
+        (void)ipc_channel_unlink(uri[i]);
+}
+
+static void chan_clear(struct bench_run *r)
+{
+    (void)r;
+    ipc_channel_close(channel);
+    chan_unlink();
+    (void)signal(SIGPIPE, SIG_DFL);
+}
+
+static void open_one(const struct bench_run *r, int i, unsigned role)
+{
+    struct ipc_channel_options o = {.max = r->of->bytes > 65536 ? r->of->bytes : 0};
+
+    if (strncmp(uri[i], "sysv:", 5) == 0) {
+        o.priority = r->index == 1 ? 1 : 2;
+        o.select = r->index == 1 ? 2 : 1;
+    }
+    if (strcmp(uri[i], "pipe:") == 0)
+        channel[i].pid = r->index == 0 ? getpid() : 0; /* the one who opened it, to the library */
+    else if (ipc_channel_open_with(&channel[i], uri[i], role, ipc_in_ms(10000), &o) != 0)
+        bench_fail(ipc_channel_why(&channel[i]));
+}
+
+static void chan_send(struct chan *c, const void *message, size_t bytes)
+{
+    int rc;
+
+    while ((rc = ipc_channel_send(c->out, message, bytes, c->deadline)) != 0) {
+        if (rc != -ETIMEDOUT || c->deadline > IPC_NOW)
+            bench_fail(ipc_channel_why(c->out));
+        ck_pr_stall();
+    }
+    while (c->deadline == IPC_NOW && ipc_channel_flush(c->out, IPC_NOW) == -ETIMEDOUT)
+        ck_pr_stall();
+}
+
+static void chan_recv(struct chan *c, void *message, size_t bytes)
+{
+    int64_t rc;
+
+    while ((rc = ipc_channel_recv(c->in, message, bytes, c->deadline)) != (int64_t)bytes) {
+        if (rc != -ETIMEDOUT || c->deadline > IPC_NOW)
+            bench_fail(rc < 0 ? ipc_channel_why(c->in) : "length");
+        ck_pr_stall();
+    }
+}
+
+static struct chan *chan_attach(struct bench_run *r)
+{
+    static struct chan c;
+    const struct mechanism *how = (const struct mechanism *)r->of->how;
+    int stream = is(r, "stream"), me = (int)r->index, first, i;
+    unsigned hello = 1;
+
+    for (first = 1; first >= 0; first--)
+        for (i = 0; i < (how->one_way && !stream ? 2 : 1); i++) {
+            unsigned role = !how->one_way && !stream ? IPC_BOTH : i == me ? IPC_RECV : IPC_SEND;
+            int listens = role == IPC_BOTH ? me == 1 : (role == IPC_RECV) != how->sender;
+
+            if (listens == first)
+                open_one(r, i, role | (listens ? IPC_LISTEN : 0));
+        }
+    c.in = &channel[how->one_way ? me : 0];
+    c.out = &channel[how->one_way ? !me : 0];
+    /* Accepts, agrees. */
+    c.deadline = ipc_in_ms(10000);
+    for (i = stream; i < 2; i++)
+        if (me == i)
+            chan_send(&c, &hello, sizeof hello);
+        else
+            chan_recv(&c, &hello, sizeof hello);
+    bench_check(strncmp(uri[0], "auto:", 5) != 0 || channel[0].ring != NULL, "socket: no ring");
+    if (me == 0 && strncmp(uri[0], "sysv:", 5) != 0) /* nothing is left if we are killed */
+        chan_unlink();
+    if (is(r, "wake") && c.in->ring != NULL)
+        ipc_notify_policy(&c.in->ring->data, 0, 0); /* this is about sleeping */
+    c.deadline = is(r, "pingpong") ? IPC_NOW : IPC_FOREVER;
+    return &c;
+}
+
+SIZES(TESTS, chan)
+
+/* ------------------------------------------------------------------ the bare ring */
+
+/* As long as a channel's. */
+#define LANE(B) (1u << ((B) > 65536 ? 22 : 18))
+
+IPC_RECORDS(records)
+
+struct bare {
+    struct records_producer p;
+    struct records_consumer c;
+    int poll;
+};
+
+static struct bare *bare_attach(struct bench_run *r)
+{
+    static struct bare b;
+    int stream = is(r, "stream"), me = (int)r->index;
+
+    r->seg.deadline = ipc_in_ms(10000);
+    bench_check((stream && me == 0) || records_create(&b.p, &r->seg, me == 1 ? "fro" : "to",
+                                                      LANE(r->of->bytes), 1) == 0,
+                "create");
+    bench_check((stream && me == 1) || records_open(&b.c, &r->seg, me == 1 ? "to" : "fro") == 0,
+                "open");
+    if (is(r, "wake"))
+        ipc_notify_policy(records_consumer_bell(&b.c), 0, 0);
+    b.poll = is(r, "pingpong");
+    return &b;
+}
+
+static void bare_send(struct bare *b, const void *message, size_t bytes)
+{
+    if (b->poll)
+        while (records_push(&b->p, message, bytes) != 0)
+            ck_pr_stall();
+    else
+        bench_check(records_send(&b->p, message, bytes, IPC_FOREVER) == 0, "send");
+}
+
+static void bare_recv(struct bare *b, void *message, size_t bytes)
+{
+    if (b->poll)
+        while (records_pop(&b->c, message, bytes) != (int64_t)bytes)
+            ck_pr_stall();
+    else
+        bench_check(records_recv(&b->c, message, bytes, IPC_FOREVER) == (int64_t)bytes, "recv");
+}
+
+SIZES(TESTS, bare)
+
+/* ------------------------------------------------------------------ the bare kernel */
+
+struct kernel {
+    const struct bare_mechanism *how;
+    struct inbox *in;
+    int out, me;
+    int mq, wait; /* System V */
+};
+
+struct bare_mechanism {
+    int (*prepare)(struct bench_run *);
+    void (*send)(struct kernel *, const void *, size_t);
+    void (*recv)(struct kernel *, void *, size_t);
+};
+
+/* Process 0 reads fd[0], which 1 writes as fd[1]; and 1 reads fd[2], which 0 writes as fd[3]. */
+static int prepare_pipe(struct bench_run *r)
+{
+    return pipe(&r->fd[0]) != 0 || pipe(&r->fd[2]) != 0 ? -errno : 0;
+}
+
+/* Of a connected pair fd[0], fd[1]. */
+static int both_ways(struct bench_run *r)
+{
+    return (r->fd[2] = dup(r->fd[1])) < 0 || (r->fd[3] = dup(r->fd[0])) < 0 ? -errno : 0;
+}
+
+static int prepare_unix(struct bench_run *r)
+{
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, r->fd) != 0 ? -errno : both_ways(r);
+}
+
+static int prepare_unix_seq(struct bench_run *r)
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, r->fd) != 0 ? -errno : both_ways(r);
+}
+
+static int prepare_unix_dgram(struct bench_run *r)
+{
+    return socketpair(AF_UNIX, SOCK_DGRAM, 0, r->fd) != 0 ? -errno : both_ways(r);
+}
+
+static int prepare_tcp(struct bench_run *r)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), i, one = 1;
+
+    r->fd[1] = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, size) != 0 || listen(fd, 1) != 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &size) != 0 ||
+        connect(r->fd[1], (struct sockaddr *)&a, size) != 0)
+        return -errno;
+    r->fd[0] = accept(fd, NULL, NULL);
+    (void)close(fd);
+    for (i = 0; i < 2; i++)
+        if (setsockopt(r->fd[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0)
+            return -errno;
+    return both_ways(r);
+}
+
+static void stream_send(struct kernel *k, const void *message, size_t bytes)
+{
+    send_all(k->out, message, bytes);
+}
+
+static void stream_recv(struct kernel *k, void *message, size_t bytes)
+{
+    recv_all(k->in, message, bytes);
+}
+
+static void packet_send(struct kernel *k, const void *message, size_t bytes)
+{
+    while (send(k->out, message, bytes, MSG_NOSIGNAL) != (ssize_t)bytes)
+        bench_check(errno == EAGAIN, "send");
+}
+
+static void packet_recv(struct kernel *k, void *message, size_t bytes)
+{
+    while (recv(k->in->fd, message, bytes, 0) != (ssize_t)bytes)
+        bench_check(errno == EAGAIN, "recv");
+}
+
+static int prepare_mq(struct bench_run *r)
+{
+    char name[32];
+    int i;
+
+    (void)snprintf(name, sizeof name, "/ipc_bench-%ld", (long)getpid());
+    for (i = 0; i < 4; i += 2) {
+        r->fd[i] = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600, NULL);
+        if (r->fd[i] < 0 || mq_unlink(name) != 0 || (r->fd[i + 1] = dup(r->fd[i])) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static void mq_put(struct kernel *k, const void *message, size_t bytes)
+{
+    while (mq_send(k->out, (const char *)message, bytes, 0) != 0)
+        bench_check(errno == EAGAIN, "mq_send");
+}
+
+static void mq_take(struct kernel *k, void *message, size_t bytes)
+{
+    static char largest[8192]; /* the kernel wants room for it */
+
+    while (mq_receive(k->in->fd, largest, sizeof largest, NULL) != (ssize_t)bytes)
+        bench_check(errno == EAGAIN, "mq_receive");
+    memcpy(message, largest, bytes);
+}
+
+static int prepare_sysv(struct bench_run *r)
+{
+    r->sysv_mq = msgget(IPC_PRIVATE, 0600);
+    return r->sysv_mq < 0 ? -errno : 0;
+}
+
+struct letter {
+    long type; /* whom it is for, and 1 */
+    char text[8192];
+};
+
+static void sysv_send(struct kernel *k, const void *message, size_t bytes)
+{
+    static struct letter l;
+
+    l.type = 2 - k->me;
+    memcpy(l.text, message, bytes);
+    while (msgsnd(k->mq, &l, bytes, k->wait) != 0)
+        bench_check(errno == EAGAIN, "msgsnd");
+}
+
+static void sysv_recv(struct kernel *k, void *message, size_t bytes)
+{
+    static struct letter l;
+
+    while (msgrcv(k->mq, &l, bytes, k->me + 1, k->wait) != (ssize_t)bytes)
+        bench_check(errno == ENOMSG, "msgrcv");
+    memcpy(message, l.text, bytes);
+}
+
+static const struct bare_mechanism raw_pipe = {prepare_pipe, stream_send, stream_recv},
+                                   raw_unix = {prepare_unix, stream_send, stream_recv},
+                                   raw_tcp = {prepare_tcp, stream_send, stream_recv},
+                                   raw_unix_seq = {prepare_unix_seq, packet_send, packet_recv},
+                                   raw_unix_dgram = {prepare_unix_dgram, packet_send, packet_recv},
+                                   raw_mq = {prepare_mq, mq_put, mq_take},
+                                   raw_sysv = {prepare_sysv, sysv_send, sysv_recv};
+
+static int kernel_prepare(struct bench_run *r)
+{
+    int rc = ((const struct bare_mechanism *)r->of->how)->prepare(r);
+
+    return rc == 0 && is(r, "pingpong") && r->sysv_mq < 0 ? nonblocking(r) : rc;
+}
+
+static struct kernel *kernel_attach(struct bench_run *r)
+{
+    static struct kernel k;
+
+    k.how = (const struct bare_mechanism *)r->of->how;
+    k.me = (int)r->index;
+    k.in = inbox_of(r->fd[2 * k.me]);
+    k.out = r->fd[3 - 2 * k.me];
+    k.mq = r->sysv_mq;
+    k.wait = is(r, "pingpong") ? IPC_NOWAIT : 0;
+    return &k;
+}
+
+static void kernel_send(struct kernel *k, const void *message, size_t bytes)
+{
+    k->how->send(k, message, bytes);
+}
+
+static void kernel_recv(struct kernel *k, void *message, size_t bytes)
+{
+    k->how->recv(k, message, bytes);
+}
+
+SIZES(TESTS, kernel)
+
+/* ------------------------------------------------------------------ rows */
+
+#define ROW(B, SYSTEM, TEST, NAME, KIND, RAW, HOW, PREPARE, CLEAR)                                 \
+    {.system = SYSTEM,                                                                             \
+     .test = TEST,                                                                                 \
+     .shape = "channel",                                                                           \
+     .bytes = B,                                                                                   \
+     .memory = 2 * LANE(B) + 65536,                                                                \
+     .prepare = PREPARE,                                                                           \
+     .serve = NAME##_##KIND##serve##B,                                                             \
+     .measure = NAME##_##KIND##measure##B,                                                         \
+     .how = HOW,                                                                                   \
+     .raw = RAW,                                                                                   \
+     .clear = CLEAR},
+#define ROWS(B, SYSTEM, NAME, RAW, HOW, PREPARE, CLEAR)                                            \
+    ROW(B, SYSTEM, "stream", NAME, stream_, RAW, HOW, PREPARE, CLEAR)                              \
+    ROW(B, SYSTEM, "pingpong", NAME, , RAW, HOW, PREPARE, CLEAR)                                   \
+    ROW(B, SYSTEM, "wake", NAME, , RAW, HOW, PREPARE, CLEAR)
+#define CHAN(B, SYSTEM, RAW, ...)                                                                  \
+    ROWS(B, SYSTEM, chan, RAW, (&(const struct mechanism){.uri = __VA_ARGS__}), chan_prepare,      \
+         chan_clear)
+#define KERNEL(B, NAME) ROWS(B, #NAME, kernel, NULL, &NAME, kernel_prepare, NULL)
+#define BARE(B, SYSTEM) ROWS(B, SYSTEM, bare, NULL, NULL, NULL, NULL)
+
+/* clang-format off */
+const struct bench_case bench_channel[] = {
+    SIZES(BARE, "raw_ring")
+    SIZES(CHAN, "chan_ring", "raw_ring", "ring:%s")
+    SIZES(CHAN, "chan_auto", "raw_ring", "auto:%s")
+    SIZES(KERNEL, raw_pipe)
+    SIZES(CHAN, "chan_pipe", "raw_pipe", "pipe:")
+    SIZES(CHAN, "chan_fifo", "raw_pipe", "fifo:/dev/shm/%s", .one_way = 1)
+    SIZES(KERNEL, raw_unix)
+    SIZES(CHAN, "chan_unix", "raw_unix", "unix:/dev/shm/%s")
+    PACKET_SIZES(KERNEL, raw_unix_seq)
+    PACKET_SIZES(CHAN, "chan_unix_seq", "raw_unix_seq", "unix-seq:/dev/shm/%s")
+    PACKET_SIZES(KERNEL, raw_unix_dgram)
+    PACKET_SIZES(CHAN, "chan_unix_dgram", "raw_unix_dgram", "unix-dgram:/dev/shm/%s")
+    SIZES(KERNEL, raw_tcp)
+    SIZES(CHAN, "chan_tcp", "raw_tcp", "tcp:127.0.0.1:%s")
+    SMALL_SIZES(KERNEL, raw_mq)
+    SMALL_SIZES(CHAN, "chan_mq", "raw_mq", "mq:%s", .one_way = 1)
+    SMALL_SIZES(KERNEL, raw_sysv)
+    SMALL_SIZES(CHAN, "chan_sysv", "raw_sysv", "sysv:%s")
+    SIZES(CHAN, "chan_file", NULL, "file:/dev/shm/%s", .one_way = 1, .sender = 1)
+    {.system = NULL}};
+/* clang-format on */
