@@ -17,7 +17,7 @@ HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h ipc_channel.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
-BENCH = bench/ipc_bench.c bench/rings.c bench/blocks.c bench/records.c bench/call.c bench/many.c \
+BENCH = bench/ipc_bench.c bench/rings.c bench/shapes.c bench/blocks.c bench/records.c bench/call.c bench/many.c \
     bench/kernel.c bench/channel.c bench/limits.c bench/wake.c
 BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h
 

@@ -47,8 +47,8 @@ extern "C" {
 #endif
 
 /* Each ends with a NULL system. */
-extern const struct bench_case bench_rings[], bench_blocks[], bench_records[], bench_call[],
-    bench_many[], bench_kernel[], bench_channel[], bench_limits[], bench_wake[];
+extern const struct bench_case bench_rings[], bench_shapes[], bench_blocks[], bench_records[],
+    bench_call[], bench_many[], bench_kernel[], bench_channel[], bench_limits[], bench_wake[];
 /* NULL where the peer's package is missing: bench/peers/. */
 extern const struct bench_case bench_rte[] __attribute__((weak)),
     bench_boost[] __attribute__((weak)), bench_moodycamel[] __attribute__((weak)),

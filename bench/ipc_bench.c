@@ -528,11 +528,12 @@ static void print_table(const json_t *about)
 
 static void select_cases(const char *only, int list)
 {
-    const struct bench_case *groups[] = {bench_limits,  bench_rings,   bench_blocks,
-                                         bench_records, bench_jack,    bench_call,
-                                         bench_zmq,     bench_nng,     bench_many,
-                                         bench_rte,     bench_boost,   bench_moodycamel,
-                                         bench_kernel,  bench_channel, bench_wake},
+    const struct bench_case *groups[] = {bench_limits,     bench_rings,   bench_shapes,
+                                         bench_blocks,     bench_records, bench_jack,
+                                         bench_call,       bench_zmq,     bench_nng,
+                                         bench_many,       bench_rte,     bench_boost,
+                                         bench_moodycamel, bench_kernel,  bench_channel,
+                                         bench_wake},
                             *c;
     regex_t pattern;
     char name[128];
