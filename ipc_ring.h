@@ -1057,6 +1057,8 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
 #define IPC_STREAM_ABI 1u
 #define IPC_STREAM_HOLD_ 127u /* as IPC_RING_HOLD_, measured with blocks of 1 KB */
+#define IPC_STREAM_TRY_ 15u   /* and how it begins, */
+#define IPC_STREAM_CALM_ 64u  /* after so many looks that found one piece */
 #define IPC_STREAM_DRY_ 8u
 
 /* The elements begin on a page, so that they can be mapped twice in a row. */
@@ -1129,6 +1131,7 @@ struct ipc_stream {
     uint64_t ahead;   /* of theirs is our end: the capacity, for the producer */
     unsigned hold;    /* ck_pr_stall()s before the next look */
     unsigned dry;     /* looks in a row that found too little */
+    unsigned calm;    /* looks until holding back is tried again */
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
@@ -1182,7 +1185,7 @@ CK_CC_INLINE static int ipc_stream_attach_(struct ipc_stream *s, void *mem, size
     s->mask = capacity - 1;
     s->bytes = bytes;
     s->twice = s->error = 0;
-    s->hold = s->dry = 0;
+    s->hold = s->dry = s->calm = 0;
     s->ours = end == 0 ? &r->tail : &r->head;
     s->theirs = end == 0 ? &r->head : &r->tail;
     s->ahead = end == 0 ? capacity : 0;
@@ -1225,14 +1228,20 @@ CK_CC_INLINE static void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
     }
     if (s->ahead != 0)
         return; /* the producer */
-    if (s->end - s->at >= n) {
-        s->dry = 0;
-        if (s->end - s->at > (s->mask + 1) / 4)
-            s->hold /= 2;
-        else if (s->hold < IPC_STREAM_HOLD_)
-            s->hold = 2 * s->hold + 1;
-    } else if (++s->dry > IPC_STREAM_DRY_) {
-        s->hold = 0; /* it is not busy: be there when it is */
+    if (s->end - s->at < n) {
+        if (++s->dry > IPC_STREAM_DRY_)
+            s->hold = 0; /* it is not busy: be there when it is */
+        return;
+    }
+    s->dry = 0;
+    if (s->end - s->at <
+        2 * n) { /* no more came in the meantime: so do not wait, but try at times */
+        s->calm = s->hold == 0 && s->calm > 0 ? s->calm - 1 : IPC_STREAM_CALM_;
+        s->hold = s->calm == 0 ? IPC_STREAM_TRY_ : s->hold / 2;
+    } else if (s->end - s->at > (s->mask + 1) / 4) {
+        s->hold /= 2;
+    } else if (s->hold < IPC_STREAM_HOLD_) {
+        s->hold = 2 * s->hold + 1;
     }
 }
 
