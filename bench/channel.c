@@ -208,7 +208,7 @@ static struct bare *bare_attach(struct bench_run *r)
     return &b;
 }
 
-static void bare_send(struct bare *b, const void *message, size_t bytes)
+CK_CC_FORCE_INLINE static void bare_send(struct bare *b, const void *message, size_t bytes)
 {
     if (b->poll)
         while (records_push(&b->p, message, bytes) != 0)
@@ -217,7 +217,7 @@ static void bare_send(struct bare *b, const void *message, size_t bytes)
         bench_check(records_send(&b->p, message, bytes, IPC_FOREVER) == 0, "send");
 }
 
-static void bare_recv(struct bare *b, void *message, size_t bytes)
+CK_CC_FORCE_INLINE static void bare_recv(struct bare *b, void *message, size_t bytes)
 {
     if (b->poll)
         while (records_pop(&b->c, message, bytes) != (int64_t)bytes)
