@@ -124,6 +124,8 @@ static void drain(struct reader *r, uint64_t sent, size_t most)
         rc = ipc_record_cast_pop_n(&r->c, buffer, sizeof buffer, some, 3);
         for (i = 0; i < rc; i++)
             check(some[i].at, r->next++, some[i].n, most);
+        if (rc > 0 && ipc_record_cast_missed(&r->c) > r->missed)
+            IS(ipc_record_cast_pop(&r->c, buffer, sizeof buffer), -EOVERFLOW);
     } else {
         rc = ipc_record_cast_pop(&r->c, buffer, length_of(r->next, most));
         if (rc >= 0)
