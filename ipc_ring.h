@@ -5806,7 +5806,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     {                                                                                              \
         int rc = NAME##_make_(seg, name, capacity HOW(, how));                                     \
                                                                                                    \
-        if (rc != 0) {                                                                             \
+        if (rc != 0 && rc != -EBUSY) { /* that is being made by another: it is waited for */       \
             memset(p, 0, sizeof *p);                                                               \
             return p->H.error = rc;                                                                \
         }                                                                                          \
@@ -5827,7 +5827,8 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
  * type's size, and the wrong end does not compile. With ipc_shm.h it also makes
  *
  *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity)
- *       The producer's end of the ring `name` in the segment, which is made if it is not there.
+ *       The producer's end of the ring `name` in the segment, which is made if it is not there, or
+ *       waited for as ipc_shm_find does if another process is making it.
  *       Errors of ipc_spsc_produce, ipc_shm_make and ipc_shm_find; and -EPROTO when the ring is
  *       there with another capacity.
  *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
