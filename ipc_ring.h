@@ -2005,7 +2005,7 @@ CK_CC_FORCE_INLINE static void ipc_record_send_(struct ipc_record_producer *p, u
         word = IPC_RECORD_SKIP_;
     }
     /* Without it the word could be seen before the record, and what follows before the 0 behind it.
-     * Partner: the load fence in ipc_record_look_. */
+     * Partner: the load fence in ipc_record_find_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_record_word_(p->data, p->mask, tail), word);
     p->tail = next;
@@ -2148,8 +2148,8 @@ CK_CC_INLINE static uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
 
-/* Is there a record to read? 0, with its length; or the errors of ipc_record_pop, which
- * do not stick yet. */
+/* Is there a record to read? 0, with its length; or the errors of ipc_record_pop, which do not
+ * stick yet. */
 CK_CC_FORCE_INLINE static int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
 {
     uint64_t word;

@@ -604,7 +604,7 @@ static void flows_are_received_whole(void **state)
         IS(logs_open(&in, &shm, "logs"), 0);
         ipc_notify_policy(logs_consumer_bell(&in), how.spin, 0);
         for (; left > 0; left--) {
-            got = logs_recv(&in, buffer, sizeof buffer, IPC_FOREVER);
+            got = logs_recv(&in, buffer, sizeof buffer, ipc_in_ms(LONG_MS));
             if (got == -EPIPE && how.producers == 1 && next[0] == 0) {
                 left++; /* it came and left before we looked */
                 continue;
@@ -615,7 +615,7 @@ static void flows_are_received_whole(void **state)
             IS(number, next[k]++);
         }
         if (how.producers == 1)
-            IS(logs_recv(&in, buffer, sizeof buffer, IPC_FOREVER), -EPIPE);
+            IS(logs_recv(&in, buffer, sizeof buffer, ipc_in_ms(LONG_MS)), -EPIPE);
         for (k = 0; k < how.producers; k++)
             finish(&c[k]);
         logs_consumer_detach(&in);
@@ -687,7 +687,7 @@ static void the_killed_cost_the_others_nothing(void **state)
     }
     while (lives < LIVES) {
         for (i = (unsigned)chance(3000); i > 0; i--) {
-            int64_t got = logs_recv(&in, buffer, sizeof buffer, IPC_FOREVER);
+            int64_t got = logs_recv(&in, buffer, sizeof buffer, ipc_in_ms(LONG_MS));
 
             MUST(got > 0);
             who = read_line(buffer, (size_t)got, &number);
