@@ -1812,11 +1812,14 @@ CK_CC_INLINE static int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *
                                        "file: '%s' has %lld bytes, fewer than were read",
                                        ch->address, (long long)st.st_size);
         /* Garbage, and not the last: no writer will cut it off. Or one has just done that. */
-        if (ipc_channel_record_(ch) == -EBADMSG && ipc_channel_behind_(ch) && tries++ == 3)
-            return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
-                                       ch->address, (long long)ch->offset);
-        if (tries > 0 && (rc = ipc_channel_nap_(ipc_in_ms(1))) == 0)
+        if (ipc_channel_record_(ch) == -EBADMSG && ipc_channel_behind_(ch)) {
+            if (tries++ == 3)
+                return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
+                                           ch->address, (long long)ch->offset);
+            if (ipc_channel_nap_(ipc_in_ms(1)) == -EINTR)
+                return -EINTR;
             continue;
+        }
         rc = ch->listener >= 0 ? ipc_channel_wait_(ch->listener, POLLIN, deadline)
                                : ipc_channel_nap_(deadline);
         if (rc != 0)
