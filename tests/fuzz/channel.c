@@ -47,6 +47,16 @@ static int plain(int type, int listens)
     return fd;
 }
 
+static int64_t receive(size_t size)
+{
+    int64_t rc;
+
+    do
+        rc = ipc_channel_recv(&ch, got, size, IPC_NOW);
+    while (rc == -EINTR); /* libFuzzer looks at the time now and then */
+    return rc;
+}
+
 /* Some bytes that may be messages, to `to`, which has room for ROOM. */
 static size_t piece(unsigned char *to, size_t head, size_t room)
 {
@@ -90,7 +100,7 @@ static int compare(size_t size)
 {
     struct ipc_channel_facts facts;
     uint32_t n = end - at >= 8 ? ipc_channel_get_(sent + at) : 0;
-    int64_t rc = ipc_channel_recv(&ch, got, size, IPC_NOW);
+    int64_t rc = receive(size);
 
     if (end - at < 8)
         MUST(rc == (!closed ? -ETIMEDOUT : at == end ? -EPIPE : -EOWNERDEAD));
@@ -145,10 +155,10 @@ static void packets(int fd, int sequence)
 
         if ((sequence && n == 0) || send(fd, sent, n, MSG_DONTWAIT) != (ssize_t)n)
             break;
-        rc = ipc_channel_recv(&ch, got, size, IPC_NOW);
+        rc = receive(size);
         if (good && want > (int64_t)size) {
             MUST(rc == -EMSGSIZE);
-            rc = ipc_channel_recv(&ch, got, ROOM, IPC_NOW);
+            rc = receive(ROOM);
         }
         MUST(rc == (good ? want : -EBADMSG));
         MUST(!good || memcmp(got, sent + n - want, (size_t)want) == 0);
@@ -357,12 +367,12 @@ static void handshake(int listener)
         default:
             use(&ch, byte() % 4);
         }
-        if (ipc_channel_recv(&ch, got, MAX, IPC_NOW) == -EBADMSG && !listener)
+        if (receive(MAX) == -EBADMSG && !listener)
             break; /* else it waits for another listener */
     }
     (void)close(fd);
     while (ch.in >= 0 && at_most-- > 0)
-        (void)ipc_channel_recv(&ch, got, MAX, IPC_NOW);
+        (void)receive(MAX);
     if (mem != NULL)
         (void)munmap(mem, size);
     ipc_channel_ring_leave_(&liar);
@@ -385,7 +395,7 @@ static void log_(void)
         end += piece(sent + end, IPC_CHANNEL_RECORD_, ROOM - end);
     MUST(write(fd, sent, end) == (ssize_t)end);
     open_as("file", "/dev/shm/", IPC_RECV);
-    while ((rc = ipc_channel_recv(&ch, got, MAX, IPC_NOW)) >= 0) {
+    while ((rc = receive(MAX)) >= 0) {
         MUST(end - at >= 16 + (size_t)rc && memcmp(got, sent + at + 16, (size_t)rc) == 0);
         at += 16 + (size_t)rc;
     }
@@ -400,7 +410,8 @@ static void log_(void)
 
             MUST(ipc_channel_get_(sent + at + 8) != hash >> 32 ||
                  ipc_channel_get_(sent + at + 12) != (uint32_t)hash);
-            want = end - at - 16 > n ? -EBADMSG : -ETIMEDOUT; /* the last one may be being written */
+            want =
+                end - at - 16 > n ? -EBADMSG : -ETIMEDOUT; /* the last one may be being written */
         }
     }
     MUST(rc == want);

@@ -49,9 +49,18 @@ static inline size_t raw(unsigned char *to, size_t most)
 /* One of the words that go wrong, or any. */
 static inline uint64_t word(uint64_t was)
 {
-    static const uint64_t odd[] = {0,          1,          UINT64_MAX,       INT64_MAX,
-                                   UINT32_MAX, 1u << 31,   UINT64_MAX << 32, UINT64_MAX - 7,
-                                   0x8000,     0x80000000, 64,               4096};
+    static const uint64_t odd[] = {0,
+                                   1,
+                                   UINT64_MAX,
+                                   INT64_MAX,
+                                   UINT32_MAX,
+                                   1u << 31,
+                                   UINT64_MAX << 32,
+                                   UINT64_MAX - 7,
+                                   0x8000,
+                                   0x80000000,
+                                   64,
+                                   4096};
     unsigned how = byte();
     uint64_t any = 0;
 
