@@ -5,6 +5,7 @@
 #   make deps check   install what is missing, run all tests
 #   make soak         the long tests: ten million waits, kills at random for three times ten minutes
 #   make torture      every ring stopped and killed at every single instruction (an hour)
+#   make fuzz         hostile peers of channels and rings, guided by coverage, FUZZ_SECONDS each (300)
 #   make              the benchmark and the examples, in build/
 #   make install      the headers, to $(DESTDIR)$(PREFIX)/include
 
@@ -79,6 +80,21 @@ torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture_call.c -o build/torture_call
 	build/torture_call
 
+FUZZ = channel ring
+FUZZ_SECONDS = 300
+
+# What was found to be worth keeping is in build/corpus, to go on from; an input that fails is left
+# in build, to be given to build/fuzz_* again.
+fuzz: $(FUZZ:%=build/fuzz_%)
+	for f in $(FUZZ); do \
+	    mkdir -p build/seeds/$$f build/corpus/$$f && FUZZ_SEEDS=build/seeds/$$f build/fuzz_$$f && \
+	    build/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=1000 -artifact_prefix=build/ \
+	        build/corpus/$$f build/seeds/$$f || exit; \
+	done
+
+build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(HEADERS) | build
+	clang -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. $< -o $@
+
 install:
 	install -d $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include
@@ -89,4 +105,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: all deps deps-peers bench check soak torture install clean
+.PHONY: all deps deps-peers bench check soak torture fuzz install clean

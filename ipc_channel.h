@@ -47,7 +47,8 @@
  *     when the deadline came counts as sent: the rest of it is kept, and goes out first with the
  *     next send, recv or ipc_channel_flush.
  *   - That the other side is gone is told once, after all that it sent was received: -EPIPE, or
- *     -EOWNERDEAD where it is known to have died in the middle. The next call waits for a
+ *     -EOWNERDEAD where it is known to have died in the middle (auto: always -EPIPE, whichever it
+ *     became). The next call waits for a
  *     successor: a listener for the next peer, the other side for the next listener. Where there
  *     can be none, behind pipe: and ipc_channel_accept, it is told again.
  *   - What a mechanism cannot do is refused by open: -EOPNOTSUPP.
@@ -65,7 +66,9 @@
  *   - Writing to a pipe or FIFO without a signal costs a fifth of its rate at 8 to 1024 bytes.
  *     Fix: a host that ignores SIGPIPE when it opens the channel, and as long as it is open,
  *     pays nothing.
- *   - ipc_channel_close does not wait for what a deadline has cut off. Fix: ipc_channel_flush.
+ *   - What a deadline has cut off goes out with calls on this channel only, and close does not wait
+ *     for it. Fix: ipc_channel_flush; in an event loop poll for writing, too, while `pending` of
+ *     ipc_channel_info is not 0, and flush then.
  *   - Senders that share a FIFO, or a pipe after several forks, must keep to PIPE_BUF - 8 bytes
  *     (4088): longer messages may be mixed up with others'. Fix: unix:.
  *   - Queues, logs, datagrams and signals cannot tell that the other side is gone. Fix: a
@@ -74,11 +77,9 @@
  *     full; only then, or when he has left, is the sender told. A successor gets it, and may see
  *     again what a killed receiver had: an eighth of the ring at most. Fix: answers, in both
  *     directions.
- *   - auto: agrees with the first call of both sides, so both must be in one. A client that
- *     connects and says nothing holds up a listener that serves one at a time, until its
- *     deadline. Fix: ipc_channel_accept, and a deadline for each client.
- *   - A killed peer is -EOWNERDEAD over rings, -EPIPE over pipes and sockets (and auto: where it
- *     stayed on one): there the kernel does not tell killed from closed.
+ *   - auto: agrees with the first call of both sides, so both must be in one.
+ *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, -EPIPE over the others: there nobody
+ *     tells killed from closed.
  *   - FIFOs, queues and logs outlive their processes. Fix: ipc_channel_unlink when the work is
  *     done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,
@@ -86,6 +87,8 @@
  *     open or send says which was met. Fix: sysctl fs.mqueue.*, kernel.msg*, net.core.wmem_max.
  *   - System V queues cannot be waited for with a deadline: with one that is neither IPC_NOW nor
  *     IPC_FOREVER the call looks once a millisecond; and there is no descriptor. Fix: mq:.
+ *   - ring: and sysvshm: have no descriptor for event loops: one that wakes must be handed over by
+ *     a socket. Fix: auto:.
  *   - A host that vanishes without a word is not noticed by tcp:, only by deadlines.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
  *   - Signals of one number do not coalesce, but the queue of a user is short: `ulimit -i`. The
@@ -183,6 +186,7 @@ struct ipc_channel {
     char *address; /* of the URI */
     struct ipc_channel_ring_ *ring;
     int server, step;           /* auto: which side we are; how far the handshake is */
+    int64_t came_at;            /* ... when the other side came, of which we are to hear */
     struct sockaddr_storage to; /* datagrams: who sent the last one; sockets: our own file */
     socklen_t to_size;
     ino_t ino; /* of the socket's file that we made */
@@ -358,6 +362,33 @@ CK_CC_INLINE static int ipc_channel_trust_(struct ipc_channel *ch, const struct 
             ch, -EACCES, "%s: '%s' has mode %03o, at most %03o was asked for", ch->kind->scheme,
             ch->address, (unsigned)st->st_mode & 0777, (unsigned)ch->how.mode);
     return 0;
+}
+
+#ifdef O_PATH
+#define IPC_CHANNEL_PATH_ O_PATH
+#else
+#define IPC_CHANNEL_PATH_ 010000000 /* glibc has the name with _GNU_SOURCE only */
+#endif
+
+/* Gives what we have made its mode, which the umask would have cut: by a descriptor, as the path
+ * may lead elsewhere by now. */
+CK_CC_INLINE static int ipc_channel_mode_(const struct ipc_channel *ch, mode_t type,
+                                          struct stat *st)
+{
+    int fd = open(ch->address, IPC_CHANNEL_PATH_ | O_NOFOLLOW | O_CLOEXEC), rc;
+    char path[32];
+
+    if (fd < 0)
+        return -errno;
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (fstat(fd, st) != 0)
+        rc = -errno;
+    else if ((st->st_mode & S_IFMT) != type || st->st_uid != geteuid())
+        rc = -EPROTO;
+    else
+        rc = chmod(path, ch->how.mode) == 0 ? 0 : -errno;
+    (void)close(fd);
+    return rc;
 }
 
 /* ------------------------------------------------------------------ frames on byte streams */
@@ -739,12 +770,13 @@ CK_CC_INLINE static int ipc_channel_fifo_meet_(struct ipc_channel *ch, int64_t d
 CK_CC_INLINE static int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct stat st;
+    int rc;
 
     if ((ch->role & IPC_LISTEN) == 0)
         return ipc_channel_fifo_meet_(ch, deadline);
-    /* Not by mkfifo's mode, which the umask cuts. */
-    if (mkfifo(ch->address, 0600) == 0 && chmod(ch->address, ch->how.mode) != 0)
-        return ipc_channel_errno_(ch, "set the mode of");
+    if (mkfifo(ch->address, 0600) == 0 && (rc = ipc_channel_mode_(ch, S_IFIFO, &st)) != 0)
+        return ipc_channel_refuse_(ch, rc, "fifo: cannot set the mode of '%s': %s", ch->address,
+                                   strerror(-rc));
     if (lstat(ch->address, &st) != 0)
         return ipc_channel_errno_(ch, "make");
     /* A reader is there from now on; a writer opens when there is a reader. */
@@ -1022,9 +1054,7 @@ CK_CC_INLINE static int ipc_channel_bind_(struct ipc_channel *ch, int fd,
             rc = bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
         ipc_channel_shut_(&probe);
     }
-    if (rc == 0 && (chmod(ch->address, ch->how.mode) != 0 || lstat(ch->address, &st) != 0))
-        rc = -errno;
-    if (rc == 0) {
+    if (rc == 0 && (rc = ipc_channel_mode_(ch, S_IFSOCK, &st)) == 0) {
         ch->state |= IPC_CHANNEL_FILE_;
         ch->ino = st.st_ino;
     }
@@ -1528,11 +1558,15 @@ CK_CC_INLINE static int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void 
     ssize_t n;
     int rc;
 
-    /* One that is larger stays in the queue. */
+    /* One that is larger stays in the queue, for a larger buffer. */
     while ((n = msgrcv(ch->port, ch->rx.data, room, ch->select,
                        deadline == IPC_FOREVER ? 0 : IPC_NOWAIT)) < 0) {
-        if (errno == E2BIG)
+        if (errno == E2BIG && room < ch->max)
             return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of more than %zu bytes", room);
+        if (errno == E2BIG && msgrcv(ch->port, ch->rx.data, 0, ch->select,
+                                     IPC_NOWAIT | 010000 /* MSG_NOERROR */) >= 0)
+            return ipc_channel_refuse_(ch, -EBADMSG,
+                                       "sysv: a message of more than %zu bytes was dropped", room);
         if ((rc = ipc_channel_sysv_wait_(ch, "receive from", deadline)) != 0)
             return rc;
     }
@@ -1712,10 +1746,16 @@ CK_CC_INLINE static int ipc_channel_log_send_(struct ipc_channel *ch, const void
 {
     unsigned char header[IPC_CHANNEL_RECORD_];
     uint64_t hash = ipc_channel_hash_((const unsigned char *)message, n);
+    struct rlimit limit;
     struct iovec io[2];
     ssize_t done;
 
     (void)deadline; /* the kernel's memory, or its disk, decides */
+    /* Beyond this limit the kernel would send SIGXFSZ. */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+        (uint64_t)ch->offset + sizeof header + n > (uint64_t)limit.rlim_cur)
+        return ipc_channel_refuse_(ch, -EFBIG, "file: '%s': RLIMIT_FSIZE is %llu", ch->address,
+                                   (unsigned long long)limit.rlim_cur);
     ipc_channel_header_(header, n);
     ipc_channel_put_(header + 8, (uint32_t)(hash >> 32));
     ipc_channel_put_(header + 12, (uint32_t)hash);
@@ -1772,11 +1812,14 @@ CK_CC_INLINE static int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *
                                        "file: '%s' has %lld bytes, fewer than were read",
                                        ch->address, (long long)st.st_size);
         /* Garbage, and not the last: no writer will cut it off. Or one has just done that. */
-        if (ipc_channel_record_(ch) == -EBADMSG && ipc_channel_behind_(ch) && tries++ == 3)
-            return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
-                                       ch->address, (long long)ch->offset);
-        if (tries > 0 && (rc = ipc_channel_nap_(ipc_in_ms(1))) == 0)
+        if (ipc_channel_record_(ch) == -EBADMSG && ipc_channel_behind_(ch)) {
+            if (tries++ == 3)
+                return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
+                                           ch->address, (long long)ch->offset);
+            if (ipc_channel_nap_(ipc_in_ms(1)) == -EINTR)
+                return -EINTR;
             continue;
+        }
         rc = ch->listener >= 0 ? ipc_channel_wait_(ch->listener, POLLIN, deadline)
                                : ipc_channel_nap_(deadline);
         if (rc != 0)
@@ -2306,10 +2349,13 @@ CK_CC_INLINE static int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, 
 
     while ((id = shmget(key, flags != 0 ? size : 0, flags)) < 0 ||
            (r->sem = semget(key, flags != 0 ? 6 : 0, flags)) < 0) {
-        if (id < 0 && errno == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0 &&
+        int error = errno;
+
+        if (id < 0 && error == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0 &&
             shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 && shmctl(id, IPC_RMID, NULL) == 0)
             continue; /* a smaller one, that nobody uses */
-        if (errno != ENOENT || flags != 0)
+        errno = error;
+        if (error != ENOENT || flags != 0)
             return ipc_channel_errno_(ch, "open");
         nap = ipc_channel_nap_(deadline);
         if (nap != 0)
@@ -2411,6 +2457,7 @@ struct ipc_channel_hello_ {
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
+#define IPC_CHANNEL_SHY_ INT64_C(100000000) /* ns that one who says nothing has to himself */
 #define IPC_CHANNEL_VERSION_ 1u
 
 CK_CC_INLINE static int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
@@ -2428,6 +2475,25 @@ CK_CC_INLINE static int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
                : -EPIPE;
 }
 
+/* Waits for more of an offer, which a client makes as soon as it has connected: one who does not is
+ * left for the next one that waits. */
+CK_CC_INLINE static int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
+{
+    int64_t until = ch->came_at + IPC_CHANNEL_SHY_;
+    struct pollfd p[2];
+    int rc, over;
+
+    p[0].fd = ch->in;
+    p[0].events = p[1].events = POLLIN;
+    do {
+        over = ipc_left_(until) == 0;
+        p[1].fd = over ? ch->listener : -1;
+        p[1].revents = 0;
+        rc = ipc_channel_poll_(p, 2, over || deadline < until ? deadline : until);
+    } while (rc == -ETIMEDOUT && !over && ipc_left_(deadline) > 0);
+    return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
+}
+
 /* What the other says, in which `ring` may be at most so much; no byte behind it is read. */
 CK_CC_INLINE static int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
                                           int64_t deadline)
@@ -2439,7 +2505,8 @@ CK_CC_INLINE static int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most,
     while (ch->rx.end < sizeof hello) {
         io.iov_base = ch->rx.data + ch->rx.end;
         io.iov_len = sizeof hello - ch->rx.end;
-        rc = ipc_channel_fill_(ch, &io, 1, deadline);
+        rc = ch->listener >= 0 && ch->step == 0 ? ipc_channel_shy_(ch, deadline) : 0;
+        rc = rc == 0 ? ipc_channel_fill_(ch, &io, 1, deadline) : rc;
         if (rc < 0)
             return (int)rc;
         ch->rx.end += (size_t)rc;
@@ -2565,6 +2632,7 @@ CK_CC_INLINE static int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t d
             ch->max = ch->how.max;
             rc = (ch->state & IPC_CHANNEL_ACCEPTED_) != 0 ? -EPIPE
                                                           : ipc_channel_socket_meet_(ch, deadline);
+            ch->came_at = ipc_clock();
         }
         if (rc != 0 || ch->step == IPC_CHANNEL_AGREED_)
             return rc;
@@ -2583,6 +2651,7 @@ CK_CC_INLINE static int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t d
 CK_CC_INLINE static int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
 {
     char *name;
+    int rc;
 
     /* A name without a folder is in the abstract namespace. */
     if (strchr(ch->address, '/') == NULL && ch->address[0] != '@') {
@@ -2597,14 +2666,19 @@ CK_CC_INLINE static int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t d
     ch->how.max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
     ch->max = ch->how.max;
     ch->server = (ch->role & IPC_LISTEN) != 0;
-    return ipc_channel_socket_open_(ch, deadline);
+    rc = ipc_channel_socket_open_(ch, deadline);
+    if (rc == 0 && !ch->server) /* if it fails, the first call says why */
+        ch->step = ipc_channel_say_(ch, 1) == 0;
+    return rc;
 }
 
+/* A killed one is told as one that has closed: a socket could not tell, and it is to be the same.
+ */
 CK_CC_INLINE static int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
 {
     if (rc == -EPIPE || rc == -EOWNERDEAD || rc == -EBADMSG) {
         ipc_channel_ring_leave_(ch);
-        return ipc_channel_lost_(ch, rc);
+        return ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
     }
     return rc;
 }
@@ -2628,7 +2702,7 @@ CK_CC_INLINE static int ipc_channel_auto_send_(struct ipc_channel *ch, const voi
     /* What the other had sent before is still there to be received. */
     if (CK_CC_UNLIKELY(rc == -EPIPE || rc == -EOWNERDEAD) && (ch->role & IPC_RECV) == 0)
         return ipc_channel_auto_end_(ch, rc);
-    return rc;
+    return rc == -EOWNERDEAD ? -EPIPE : rc;
 }
 
 /* Nothing is in the ring: says -ETIMEDOUT, and sees to it that the descriptor of ipc_channel_fd
@@ -2644,8 +2718,7 @@ CK_CC_INLINE static int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *
     ipc_notify_arm(&r->data);
     gone = recv(ch->in, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
     rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
-    return rc == -ETIMEDOUT && gone ? ck_pr_load_64(&r->in.ring->end[0]) != 0 ? -EOWNERDEAD : -EPIPE
-                                    : rc;
+    return rc == -ETIMEDOUT && gone ? -EPIPE : rc;
 }
 
 CK_CC_INLINE static int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -2656,8 +2729,10 @@ CK_CC_INLINE static int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void 
     if (CK_CC_UNLIKELY(ch->step != IPC_CHANNEL_AGREED_ || ch->in < 0) &&
         (rc = ipc_channel_auto_meet_(ch, deadline)) != 0)
         return rc;
-    if (CK_CC_UNLIKELY(ch->ring == NULL))
-        return ipc_channel_stream_recv_(ch, to, size, deadline);
+    if (CK_CC_UNLIKELY(ch->ring == NULL)) {
+        rc = ipc_channel_stream_recv_(ch, to, size, deadline);
+        return rc == -EOWNERDEAD ? ipc_channel_auto_end_(ch, -EPIPE) : rc;
+    }
     rc = ipc_channel_ring_recv_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
@@ -2949,9 +3024,11 @@ CK_CC_INLINE static int ipc_channel_meet_(struct ipc_channel *ch, unsigned role,
  *   -ETIMEDOUT    no room, or nobody there, until the deadline; nothing was sent
  *   -EINTR        a signal handler ran; nothing was sent
  *   -EMSGSIZE     n is more than the largest message; nothing was sent
- *   -EPIPE        the other side is gone, or signal:'s process, or the queue was removed
+ *   -EPIPE        the other side is gone, or signal:'s process, or the queue was removed;
+ *                 -EOWNERDEAD where it is known to have been killed: ring:, sysvshm:
  *   -EDESTADDRREQ who listens to datagrams has nobody to answer yet
- *   -EPERM        signal: the process does not block it; -ENOSPC: file: the disk is full
+ *   -EPERM        signal: the process does not block it
+ *   -ENOSPC       file: the disk is full; -EFBIG: RLIMIT_FSIZE. Nothing was sent
  *   -EINVAL       the channel is not open, or not to send; the priority is none
  *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...
  */
@@ -2978,8 +3055,10 @@ CK_CC_INLINE static int ipc_channel_send(struct ipc_channel *ch, const void *mes
  *   -ETIMEDOUT   none until the deadline; -EINTR: a signal handler ran
  *   -EMSGSIZE    it is larger than `size`, and stays: ipc_channel_info has its length
  *   -EPIPE       the other side is gone, and all it sent was received; or the queue was removed
- *   -EOWNERDEAD  the same, but it was killed, or crashed, in the middle of a message
- *   -EBADMSG     garbage came; on a stream its sender was left
+ *   -EOWNERDEAD  the same, but it was killed, or crashed, in the middle of a message; ring:,
+ *                sysvshm: anywhere
+ *   -EBADMSG     garbage came; on a stream its sender was left. Datagrams, sysv: a message of more
+ *                than `max` was dropped
  *   -EINVAL      the channel is not open, or not to receive
  *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...
  */
@@ -3007,7 +3086,7 @@ CK_CC_INLINE static int ipc_channel_flush(struct ipc_channel *ch, int64_t deadli
  * -EPIPE, -EOWNERDEAD, -EBADMSG, and after the first message to a listener. Close nothing.
  *
  *   >= 0         the descriptor
- *   -EOPNOTSUPP  there is none: sysv:
+ *   -EOPNOTSUPP  there is none: ring:, sysvshm:, sysv:
  *   -ENOTCONN    nobody is there; a call of send or recv meets the next
  *   -EINVAL      the channel is not open
  */
