@@ -168,6 +168,8 @@ struct ipc_channel {
     int32_t select;    /* sysv: what is received: 0 any, n > 0 type n, n < 0 the lowest up to -n */
     uint32_t came;     /* priority or type of what was received last */
     /* The rest is not. */
+    struct ipc_record_producer *quick_out; /* of a ring, while it is all there is to a call */
+    struct ipc_record_consumer *quick_in;  /* ... else NULL */
     const struct ipc_channel_kind_ *kind;
     struct ipc_channel_options how;
     unsigned role;
@@ -2117,6 +2119,8 @@ CK_CC_INLINE static void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
+    ch->quick_out = NULL;
+    ch->quick_in = NULL;
 }
 
 /* What the segment takes for our directions. */
@@ -2198,20 +2202,19 @@ CK_CC_INLINE static int ipc_channel_ring_send_(struct ipc_channel *ch, const voi
     uint64_t *held = &r->out.ring->end[1], reader = ck_pr_load_64(held);
     int rc;
 
-    if (CK_CC_UNLIKELY(reader != r->reader && reader == 0)) { /* told once; then for the next */
+    if (reader != r->reader && reader == 0) { /* told once; then for the next */
         r->reader = 0;
         return ipc_channel_ring_end_(ch, -EPIPE);
     }
     rc = ipc_record_push(&r->out, message, n);
-    if (CK_CC_UNLIKELY(rc == -EAGAIN))
+    if (rc == -EAGAIN)
         IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
                            (rc = ipc_record_push(&r->out, message, n)) != -EAGAIN)
-    if (CK_CC_LIKELY(rc == 0)) {
-        if (CK_CC_UNLIKELY(r->sem >= 0 || ipc_notify_heeds_(r->out.ring->data_bell)))
-            ipc_channel_ring_post_(r, &r->out_data);
-        return 0;
-    }
-    return ipc_channel_ring_end_(ch, rc);
+    if (rc != 0)
+        return ipc_channel_ring_end_(ch, rc);
+    ipc_channel_ring_post_(r, &r->out_data);
+    ch->quick_out = r->sem < 0 ? &r->out : NULL;
+    return 0;
 }
 
 CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -2222,18 +2225,20 @@ CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void 
     int64_t rc;
     int published = 0;
 
+    ch->quick_in = NULL;
     rc = ipc_record_take_(&r->in, to, size, &published);
-    if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
+    if (rc == -EAGAIN) {
         /* What was taken is published now: the other side may wait for that. */
         ipc_channel_ring_post_(r, &r->space);
         IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
                            (rc = ipc_record_take_(&r->in, to, size, &published)) != -EAGAIN)
     }
-    if (CK_CC_UNLIKELY(published))
+    if (published)
         ipc_channel_ring_post_(r, &r->space);
-    if (CK_CC_LIKELY(rc >= 0)) {
+    if (rc >= 0) {
         r->writer |= r->alone && r->writer == 0; /* whoever it was */
         ch->next = 0;
+        ch->quick_in = r->sem < 0 ? &r->in : NULL;
         return rc;
     }
     if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
@@ -2941,6 +2946,34 @@ CK_CC_INLINE static int ipc_channel_meet_(struct ipc_channel *ch, unsigned role,
     return ch->kind->meet(ch, deadline);
 }
 
+/* ... and after that: the calls, for all that is no ring in the middle of its messages. */
+__attribute__((noinline, unused)) static int
+ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
+{
+    int rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+
+    if (rc == 0 && n > ch->max)
+        rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
+                                 ch->kind->scheme, n, ch->max);
+    else if (rc == 0 && (ch->state & IPC_CHANNEL_DEAF_) != 0)
+        rc = -EPIPE;
+    rc = rc == 0 ? ch->kind->send(ch, message, n, deadline) : rc;
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        *ch->why = '\0';
+    return rc;
+}
+
+__attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_channel *ch, void *to,
+                                                                   size_t size, int64_t deadline)
+{
+    int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+
+    rc = rc == 0 ? ch->kind->recv(ch, to, size, deadline) : rc;
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        *ch->why = '\0';
+    return rc;
+}
+
 /*
  * Sends message[0..n), n from 0 to max; where a large one may have to wait in the middle, see the
  * contract. Blocking; a peer that is stopped or killed holds it up until the deadline at most.
@@ -2955,20 +2988,18 @@ CK_CC_INLINE static int ipc_channel_meet_(struct ipc_channel *ch, unsigned role,
  *   -EINVAL       the channel is not open, or not to send; the priority is none
  *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...
  */
-CK_CC_INLINE static int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
-                                         int64_t deadline)
+CK_CC_FORCE_INLINE static int ipc_channel_send(struct ipc_channel *ch, const void *message,
+                                               size_t n, int64_t deadline)
 {
-    int rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    struct ipc_record_producer *out = ch->quick_out;
 
-    if (rc == 0 && CK_CC_UNLIKELY(n > ch->max))
-        rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
-                                 ch->kind->scheme, n, ch->max);
-    else if (rc == 0 && CK_CC_UNLIKELY((ch->state & IPC_CHANNEL_DEAF_) != 0))
-        rc = -EPIPE;
-    rc = rc == 0 ? ch->kind->send(ch, message, n, deadline) : rc;
-    if (rc == -ETIMEDOUT || rc == -EINTR)
-        *ch->why = '\0';
-    return rc;
+    /* One that nobody reads takes the long way, which tells that. */
+    if (CK_CC_UNLIKELY(out == NULL || ck_pr_load_64(&out->ring->end[1]) == 0 || n > ch->max ||
+                       ipc_record_push_(out, message, n) != 0))
+        return ipc_channel_send_(ch, message, n, deadline);
+    if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
+        ipc_channel_ring_post_(ch->ring, &ch->ring->out_data);
+    return 0;
 }
 
 /*
@@ -2983,14 +3014,17 @@ CK_CC_INLINE static int ipc_channel_send(struct ipc_channel *ch, const void *mes
  *   -EINVAL      the channel is not open, or not to receive
  *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...
  */
-CK_CC_INLINE static int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
-                                             int64_t deadline)
+CK_CC_FORCE_INLINE static int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
+                                                   int64_t deadline)
 {
-    int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+    struct ipc_record_consumer *in = ch->quick_in;
+    int published = 0;
+    int64_t rc;
 
-    rc = rc == 0 ? ch->kind->recv(ch, to, size, deadline) : rc;
-    if (CK_CC_UNLIKELY(rc == -ETIMEDOUT || rc == -EINTR))
-        *ch->why = '\0';
+    if (CK_CC_UNLIKELY(in == NULL || (rc = ipc_record_take_(in, to, size, &published)) < 0))
+        return ipc_channel_recv_(ch, to, size, deadline);
+    if (CK_CC_UNLIKELY(published))
+        ipc_channel_ring_post_(ch->ring, &ch->ring->space);
     return rc;
 }
 
