@@ -180,6 +180,7 @@ struct ipc_channel {
     pid_t pid;           /* ... who opened it */
     size_t max;
     size_t next; /* length of a message that was too large for the buffer */
+    size_t last; /* ... of the last one, and so perhaps of the next */
     struct ipc_channel_bytes_ rx, tx;
     int64_t offset;
     char *address; /* of the URI */
@@ -580,12 +581,13 @@ CK_CC_INLINE static int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iov
     }
 }
 
-/* The rest of a large message goes straight to the caller's memory, what is behind it to ours. */
+/* The rest of a large message goes straight to the caller's memory, where so much of it is already
+ * or is to be copied from ours; what is behind it to ours. */
 CK_CC_INLINE static int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, size_t n,
-                                              int64_t deadline)
+                                              size_t done, int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
-    size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_, done = begun;
+    size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_;
     struct iovec io[2];
     int64_t rc;
 
@@ -612,19 +614,57 @@ CK_CC_INLINE static int ipc_channel_straight_(struct ipc_channel *ch, unsigned c
     return 0;
 }
 
+/* Nothing is there of the next message, which is perhaps as long as the last one, a large one: then
+ * all of it goes straight. 1; 0: it is not, all that came is in our memory; or as fill_. */
+CK_CC_INLINE static int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to,
+                                           int64_t deadline)
+{
+    struct ipc_channel_bytes_ *rx = &ch->rx;
+    size_t n = ch->last, head = IPC_CHANNEL_HEADER_, got, body;
+    struct iovec io[3];
+    int64_t rc;
+
+    io[0].iov_base = rx->data;
+    io[0].iov_len = head;
+    io[1].iov_base = to;
+    io[1].iov_len = n;
+    io[2].iov_base = rx->data + head;
+    io[2].iov_len = IPC_CHANNEL_GULP_;
+    rx->begin = rx->end = 0;
+    rc = ipc_channel_fill_(ch, io, 3, deadline);
+    if (rc < 0)
+        return (int)rc;
+    got = (size_t)rc;
+    body = got < head ? 0 : got - head < n ? got - head : n;
+    if (got >= head && ipc_channel_length_(ch, rx->data) == (int64_t)n) {
+        rx->end = head;
+        if (body < n) {
+            rc = ipc_channel_straight_(ch, to, n, body, deadline);
+            return rc == 0 ? 1 : (int)rc;
+        }
+        rx->begin = head;
+        rx->end = got - n;
+        return 1;
+    }
+    if (got > head + body)
+        memmove(rx->data + head + body, rx->data + head, got - head - body);
+    memcpy(rx->data + head, to, body);
+    rx->end = got;
+    return 0;
+}
+
 CK_CC_INLINE static int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                      int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
-    int64_t rc;
+    int64_t rc = 0, n = 0;
 
     for (;;) {
         size_t have = rx->end - rx->begin;
         struct iovec io;
 
         if (CK_CC_LIKELY(have >= IPC_CHANNEL_HEADER_)) {
-            int64_t n = ipc_channel_length_(ch, rx->data + rx->begin);
-
+            n = ipc_channel_length_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY(n < 0))
                 return ipc_channel_lost_(ch, (int)n);
             if (CK_CC_UNLIKELY((size_t)n > size)) {
@@ -635,28 +675,38 @@ CK_CC_INLINE static int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, voi
             if (CK_CC_LIKELY(have - IPC_CHANNEL_HEADER_ >= (size_t)n)) {
                 memcpy(to, rx->data + rx->begin + IPC_CHANNEL_HEADER_, (size_t)n);
                 rx->begin += IPC_CHANNEL_HEADER_ + (size_t)n;
-                ch->next = 0;
-                return n;
+                break;
             }
             if ((size_t)n >= IPC_CHANNEL_LARGE_) {
-                rc = ipc_channel_straight_(ch, (unsigned char *)to, (size_t)n, deadline);
-                if (rc != 0)
-                    return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lost_(ch, -EOWNERDEAD)
-                                                             : rc;
-                ch->next = 0;
-                return n;
+                rc = ipc_channel_straight_(ch, (unsigned char *)to, (size_t)n,
+                                           have - IPC_CHANNEL_HEADER_, deadline);
+                if (rc == 0)
+                    break;
             }
+        } else if (have == 0 && ch->last >= IPC_CHANNEL_LARGE_ && ch->last <= size) {
+            n = (int64_t)ch->last;
+            rc = ipc_channel_guess_(ch, (unsigned char *)to, deadline);
+            if (rc > 0)
+                break;
+            if (rc == 0)
+                continue;
         }
-        memmove(rx->data, rx->data + rx->begin, have);
-        rx->begin = 0;
-        rx->end = have;
-        io.iov_base = rx->data + have;
-        io.iov_len = IPC_CHANNEL_GULP_; /* there is as much behind a large message */
-        rc = ipc_channel_fill_(ch, &io, 1, deadline);
+        if (rc == 0) {
+            memmove(rx->data, rx->data + rx->begin, have);
+            rx->begin = 0;
+            rx->end = have;
+            io.iov_base = rx->data + have;
+            io.iov_len = IPC_CHANNEL_GULP_; /* there is as much behind a large message */
+            rc = ipc_channel_fill_(ch, &io, 1, deadline);
+        }
         if (rc < 0)
             return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lost_(ch, (int)rc) : rc;
         rx->end += (size_t)rc;
+        rc = 0;
     }
+    ch->last = (size_t)n;
+    ch->next = 0;
+    return n;
 }
 
 /* ------------------------------------------------------------------ pipes and FIFOs */
@@ -1234,24 +1284,36 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
         return (int64_t)n;
     }
     for (;;) {
-        io[0].iov_base = header;
-        io[0].iov_len = sizeof header;
-        io[1].iov_base = to;
-        io[1].iov_len = size;
-        io[2].iov_base = rx->data; /* what does not fit */
-        io[2].iov_len = rx->size;
-        memset(&m, 0, sizeof m);
-        m.msg_iov = sequence ? io : io + 1;
-        m.msg_iovlen = sequence ? 3 : 2;
-        if (answers) {
-            m.msg_name = &from;
+        int flags = MSG_CMSG_CLOEXEC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
+        /* A short one is copied from our memory, which is faster than to say how it is put apart.
+         */
+        int straight = asks || ch->last >= IPC_CHANNEL_LARGE_;
+
+        if (straight) {
+            io[0].iov_base = header;
+            io[0].iov_len = sizeof header;
+            io[1].iov_base = to;
+            io[1].iov_len = size;
+            io[2].iov_base = rx->data; /* what does not fit */
+            io[2].iov_len = rx->size;
+            memset(&m, 0, sizeof m);
+            m.msg_iov = sequence ? io : io + 1;
+            m.msg_iovlen = sequence ? 3 : 2;
+            if (answers) {
+                m.msg_name = &from;
+                m.msg_namelen = sizeof from;
+            }
+            if (asks) {
+                m.msg_control = control.room;
+                m.msg_controllen = sizeof control.room;
+            }
+            got = recvmsg(ch->in, &m, flags | MSG_TRUNC);
+        } else {
             m.msg_namelen = sizeof from;
+            got = recvfrom(ch->in, rx->data, rx->size, flags | MSG_TRUNC,
+                           answers ? (struct sockaddr *)&from : NULL,
+                           answers ? &m.msg_namelen : NULL);
         }
-        if (asks) {
-            m.msg_control = control.room;
-            m.msg_controllen = sizeof control.room;
-        }
-        got = recvmsg(ch->in, &m, MSG_CMSG_CLOEXEC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT));
         rc = got >= 0 ? 0 : -errno;
         if (rc == -EAGAIN) {
             rc = ipc_channel_wait_(ch->in, POLLIN, deadline);
@@ -1266,8 +1328,9 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
         if (asks && ipc_channel_stranger_(ch, &m))
             continue;
         n = (size_t)got - head;
-        if ((m.msg_flags & MSG_TRUNC) != 0 || n > ch->max ||
-            (sequence && ((size_t)got < head || ipc_channel_length_(ch, header) != (int64_t)n)))
+        if (n > ch->max ||
+            (sequence && ((size_t)got < head ||
+                          ipc_channel_length_(ch, straight ? header : rx->data) != (int64_t)n)))
             return sequence ? ipc_channel_lost_(ch, -EBADMSG)
                             : ipc_channel_refuse_(ch, -EBADMSG,
                                                   "%s: a message of more than %zu bytes "
@@ -1277,10 +1340,18 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
             ch->to = from;
             ch->to_size = m.msg_namelen;
         }
-        if (n <= size)
+        ch->last = n;
+        if (n <= size) {
+            if (!straight)
+                memcpy(to, rx->data + head, n);
             return (int64_t)n;
-        memmove(rx->data + size, rx->data, n - size);
-        memcpy(rx->data, to, size);
+        }
+        if (straight) {
+            memmove(rx->data + size, rx->data, n - size);
+            memcpy(rx->data, to, size);
+        } else {
+            memmove(rx->data, rx->data + head, n);
+        }
         ch->next = n;
         return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
     }
