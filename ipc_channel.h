@@ -171,6 +171,8 @@ struct ipc_channel {
     int32_t select;    /* sysv: what is received: 0 any, n > 0 type n, n < 0 the lowest up to -n */
     uint32_t came;     /* priority or type of what was received last */
     /* The rest is not. */
+    struct ipc_record_producer *quick_out; /* of a ring, while it is all there is to a call */
+    struct ipc_record_consumer *quick_in;  /* ... else NULL */
     const struct ipc_channel_kind_ *kind;
     struct ipc_channel_options how;
     unsigned role;
@@ -181,6 +183,7 @@ struct ipc_channel {
     pid_t pid;           /* ... who opened it */
     size_t max;
     size_t next; /* length of a message that was too large for the buffer */
+    size_t last; /* ... of the last one, and so perhaps of the next */
     struct ipc_channel_bytes_ rx, tx;
     int64_t offset;
     char *address; /* of the URI */
@@ -609,12 +612,13 @@ CK_CC_INLINE static int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iov
     }
 }
 
-/* The rest of a large message goes straight to the caller's memory, what is behind it to ours. */
+/* The rest of a large message goes straight to the caller's memory, where so much of it is already
+ * or is to be copied from ours; what is behind it to ours. */
 CK_CC_INLINE static int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, size_t n,
-                                              int64_t deadline)
+                                              size_t done, int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
-    size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_, done = begun;
+    size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_;
     struct iovec io[2];
     int64_t rc;
 
@@ -641,19 +645,57 @@ CK_CC_INLINE static int ipc_channel_straight_(struct ipc_channel *ch, unsigned c
     return 0;
 }
 
+/* Nothing is there of the next message, which is perhaps as long as the last one, a large one: then
+ * all of it goes straight. 1; 0: it is not, all that came is in our memory; or as fill_. */
+CK_CC_INLINE static int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to,
+                                           int64_t deadline)
+{
+    struct ipc_channel_bytes_ *rx = &ch->rx;
+    size_t n = ch->last, head = IPC_CHANNEL_HEADER_, got, body;
+    struct iovec io[3];
+    int64_t rc;
+
+    io[0].iov_base = rx->data;
+    io[0].iov_len = head;
+    io[1].iov_base = to;
+    io[1].iov_len = n;
+    io[2].iov_base = rx->data + head;
+    io[2].iov_len = IPC_CHANNEL_GULP_;
+    rx->begin = rx->end = 0;
+    rc = ipc_channel_fill_(ch, io, 3, deadline);
+    if (rc < 0)
+        return (int)rc;
+    got = (size_t)rc;
+    body = got < head ? 0 : got - head < n ? got - head : n;
+    if (got >= head && ipc_channel_length_(ch, rx->data) == (int64_t)n) {
+        rx->end = head;
+        if (body < n) {
+            rc = ipc_channel_straight_(ch, to, n, body, deadline);
+            return rc == 0 ? 1 : (int)rc;
+        }
+        rx->begin = head;
+        rx->end = got - n;
+        return 1;
+    }
+    if (got > head + body)
+        memmove(rx->data + head + body, rx->data + head, got - head - body);
+    memcpy(rx->data + head, to, body);
+    rx->end = got;
+    return 0;
+}
+
 CK_CC_INLINE static int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, size_t size,
                                                      int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
-    int64_t rc;
+    int64_t rc = 0, n = 0;
 
     for (;;) {
         size_t have = rx->end - rx->begin;
         struct iovec io;
 
         if (CK_CC_LIKELY(have >= IPC_CHANNEL_HEADER_)) {
-            int64_t n = ipc_channel_length_(ch, rx->data + rx->begin);
-
+            n = ipc_channel_length_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY(n < 0))
                 return ipc_channel_lost_(ch, (int)n);
             if (CK_CC_UNLIKELY((size_t)n > size)) {
@@ -664,28 +706,38 @@ CK_CC_INLINE static int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, voi
             if (CK_CC_LIKELY(have - IPC_CHANNEL_HEADER_ >= (size_t)n)) {
                 memcpy(to, rx->data + rx->begin + IPC_CHANNEL_HEADER_, (size_t)n);
                 rx->begin += IPC_CHANNEL_HEADER_ + (size_t)n;
-                ch->next = 0;
-                return n;
+                break;
             }
             if ((size_t)n >= IPC_CHANNEL_LARGE_) {
-                rc = ipc_channel_straight_(ch, (unsigned char *)to, (size_t)n, deadline);
-                if (rc != 0)
-                    return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lost_(ch, -EOWNERDEAD)
-                                                             : rc;
-                ch->next = 0;
-                return n;
+                rc = ipc_channel_straight_(ch, (unsigned char *)to, (size_t)n,
+                                           have - IPC_CHANNEL_HEADER_, deadline);
+                if (rc == 0)
+                    break;
             }
+        } else if (have == 0 && ch->last >= IPC_CHANNEL_LARGE_ && ch->last <= size) {
+            n = (int64_t)ch->last;
+            rc = ipc_channel_guess_(ch, (unsigned char *)to, deadline);
+            if (rc > 0)
+                break;
+            if (rc == 0)
+                continue;
         }
-        memmove(rx->data, rx->data + rx->begin, have);
-        rx->begin = 0;
-        rx->end = have;
-        io.iov_base = rx->data + have;
-        io.iov_len = IPC_CHANNEL_GULP_; /* there is as much behind a large message */
-        rc = ipc_channel_fill_(ch, &io, 1, deadline);
+        if (rc == 0) {
+            memmove(rx->data, rx->data + rx->begin, have);
+            rx->begin = 0;
+            rx->end = have;
+            io.iov_base = rx->data + have;
+            io.iov_len = IPC_CHANNEL_GULP_; /* there is as much behind a large message */
+            rc = ipc_channel_fill_(ch, &io, 1, deadline);
+        }
         if (rc < 0)
             return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lost_(ch, (int)rc) : rc;
         rx->end += (size_t)rc;
+        rc = 0;
     }
+    ch->last = (size_t)n;
+    ch->next = 0;
+    return n;
 }
 
 /* ------------------------------------------------------------------ pipes and FIFOs */
@@ -1262,24 +1314,36 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
         return (int64_t)n;
     }
     for (;;) {
-        io[0].iov_base = header;
-        io[0].iov_len = sizeof header;
-        io[1].iov_base = to;
-        io[1].iov_len = size;
-        io[2].iov_base = rx->data; /* what does not fit */
-        io[2].iov_len = rx->size;
-        memset(&m, 0, sizeof m);
-        m.msg_iov = sequence ? io : io + 1;
-        m.msg_iovlen = sequence ? 3 : 2;
-        if (answers) {
-            m.msg_name = &from;
+        int flags = MSG_CMSG_CLOEXEC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
+        /* A short one is copied from our memory, which is faster than to say how it is put apart.
+         */
+        int straight = asks || ch->last >= IPC_CHANNEL_LARGE_;
+
+        if (straight) {
+            io[0].iov_base = header;
+            io[0].iov_len = sizeof header;
+            io[1].iov_base = to;
+            io[1].iov_len = size;
+            io[2].iov_base = rx->data; /* what does not fit */
+            io[2].iov_len = rx->size;
+            memset(&m, 0, sizeof m);
+            m.msg_iov = sequence ? io : io + 1;
+            m.msg_iovlen = sequence ? 3 : 2;
+            if (answers) {
+                m.msg_name = &from;
+                m.msg_namelen = sizeof from;
+            }
+            if (asks) {
+                m.msg_control = control.room;
+                m.msg_controllen = sizeof control.room;
+            }
+            got = recvmsg(ch->in, &m, flags | MSG_TRUNC);
+        } else {
             m.msg_namelen = sizeof from;
+            got = recvfrom(ch->in, rx->data, rx->size, flags | MSG_TRUNC,
+                           answers ? (struct sockaddr *)&from : NULL,
+                           answers ? &m.msg_namelen : NULL);
         }
-        if (asks) {
-            m.msg_control = control.room;
-            m.msg_controllen = sizeof control.room;
-        }
-        got = recvmsg(ch->in, &m, MSG_CMSG_CLOEXEC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT));
         rc = got >= 0 ? 0 : -errno;
         if (rc == -EAGAIN) {
             rc = ipc_channel_wait_(ch->in, POLLIN, deadline);
@@ -1294,8 +1358,9 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
         if (asks && ipc_channel_stranger_(ch, &m))
             continue;
         n = (size_t)got - head;
-        if ((m.msg_flags & MSG_TRUNC) != 0 || n > ch->max ||
-            (sequence && ((size_t)got < head || ipc_channel_length_(ch, header) != (int64_t)n)))
+        if (n > ch->max ||
+            (sequence && ((size_t)got < head ||
+                          ipc_channel_length_(ch, straight ? header : rx->data) != (int64_t)n)))
             return sequence ? ipc_channel_lost_(ch, -EBADMSG)
                             : ipc_channel_refuse_(ch, -EBADMSG,
                                                   "%s: a message of more than %zu bytes "
@@ -1305,10 +1370,18 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
             ch->to = from;
             ch->to_size = m.msg_namelen;
         }
-        if (n <= size)
+        ch->last = n;
+        if (n <= size) {
+            if (!straight)
+                memcpy(to, rx->data + head, n);
             return (int64_t)n;
-        memmove(rx->data + size, rx->data, n - size);
-        memcpy(rx->data, to, size);
+        }
+        if (straight) {
+            memmove(rx->data + size, rx->data, n - size);
+            memcpy(rx->data, to, size);
+        } else {
+            memmove(rx->data, rx->data + head, n);
+        }
         ch->next = n;
         return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
     }
@@ -2160,6 +2233,8 @@ CK_CC_INLINE static void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
+    ch->quick_out = NULL;
+    ch->quick_in = NULL;
 }
 
 /* What the segment takes for our directions. */
@@ -2241,20 +2316,19 @@ CK_CC_INLINE static int ipc_channel_ring_send_(struct ipc_channel *ch, const voi
     uint64_t *held = &r->out.ring->end[1], reader = ck_pr_load_64(held);
     int rc;
 
-    if (CK_CC_UNLIKELY(reader != r->reader && reader == 0)) { /* told once; then for the next */
+    if (reader != r->reader && reader == 0) { /* told once; then for the next */
         r->reader = 0;
         return ipc_channel_ring_end_(ch, -EPIPE);
     }
     rc = ipc_record_push(&r->out, message, n);
-    if (CK_CC_UNLIKELY(rc == -EAGAIN))
+    if (rc == -EAGAIN)
         IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
                            (rc = ipc_record_push(&r->out, message, n)) != -EAGAIN)
-    if (CK_CC_LIKELY(rc == 0)) {
-        if (CK_CC_UNLIKELY(r->sem >= 0 || ipc_notify_heeds_(r->out.ring->data_bell)))
-            ipc_channel_ring_post_(r, &r->out_data);
-        return 0;
-    }
-    return ipc_channel_ring_end_(ch, rc);
+    if (rc != 0)
+        return ipc_channel_ring_end_(ch, rc);
+    ipc_channel_ring_post_(r, &r->out_data);
+    ch->quick_out = r->sem < 0 ? &r->out : NULL;
+    return 0;
 }
 
 CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -2265,18 +2339,20 @@ CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void 
     int64_t rc;
     int published = 0;
 
+    ch->quick_in = NULL;
     rc = ipc_record_take_(&r->in, to, size, &published);
-    if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
+    if (rc == -EAGAIN) {
         /* What was taken is published now: the other side may wait for that. */
         ipc_channel_ring_post_(r, &r->space);
         IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
                            (rc = ipc_record_take_(&r->in, to, size, &published)) != -EAGAIN)
     }
-    if (CK_CC_UNLIKELY(published))
+    if (published)
         ipc_channel_ring_post_(r, &r->space);
-    if (CK_CC_LIKELY(rc >= 0)) {
+    if (rc >= 0) {
         r->writer |= r->alone && r->writer == 0; /* whoever it was */
         ch->next = 0;
+        ch->quick_in = r->sem < 0 ? &r->in : NULL;
         return rc;
     }
     if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
@@ -3016,6 +3092,34 @@ CK_CC_INLINE static int ipc_channel_meet_(struct ipc_channel *ch, unsigned role,
     return ch->kind->meet(ch, deadline);
 }
 
+/* ... and after that: the calls, for all that is no ring in the middle of its messages. */
+__attribute__((noinline, unused)) static int
+ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
+{
+    int rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+
+    if (rc == 0 && n > ch->max)
+        rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
+                                 ch->kind->scheme, n, ch->max);
+    else if (rc == 0 && (ch->state & IPC_CHANNEL_DEAF_) != 0)
+        rc = -EPIPE;
+    rc = rc == 0 ? ch->kind->send(ch, message, n, deadline) : rc;
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        *ch->why = '\0';
+    return rc;
+}
+
+__attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_channel *ch, void *to,
+                                                                   size_t size, int64_t deadline)
+{
+    int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+
+    rc = rc == 0 ? ch->kind->recv(ch, to, size, deadline) : rc;
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        *ch->why = '\0';
+    return rc;
+}
+
 /*
  * Sends message[0..n), n from 0 to max; where a large one may have to wait in the middle, see the
  * contract. Blocking; a peer that is stopped or killed holds it up until the deadline at most.
@@ -3032,20 +3136,18 @@ CK_CC_INLINE static int ipc_channel_meet_(struct ipc_channel *ch, unsigned role,
  *   -EINVAL       the channel is not open, or not to send; the priority is none
  *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...
  */
-CK_CC_INLINE static int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
-                                         int64_t deadline)
+CK_CC_FORCE_INLINE static int ipc_channel_send(struct ipc_channel *ch, const void *message,
+                                               size_t n, int64_t deadline)
 {
-    int rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    struct ipc_record_producer *out = ch->quick_out;
 
-    if (rc == 0 && CK_CC_UNLIKELY(n > ch->max))
-        rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
-                                 ch->kind->scheme, n, ch->max);
-    else if (rc == 0 && CK_CC_UNLIKELY((ch->state & IPC_CHANNEL_DEAF_) != 0))
-        rc = -EPIPE;
-    rc = rc == 0 ? ch->kind->send(ch, message, n, deadline) : rc;
-    if (rc == -ETIMEDOUT || rc == -EINTR)
-        *ch->why = '\0';
-    return rc;
+    /* One that nobody reads takes the long way, which tells that. */
+    if (CK_CC_UNLIKELY(out == NULL || ck_pr_load_64(&out->ring->end[1]) == 0 || n > ch->max ||
+                       ipc_record_push_(out, message, n) != 0))
+        return ipc_channel_send_(ch, message, n, deadline);
+    if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
+        ipc_channel_ring_post_(ch->ring, &ch->ring->out_data);
+    return 0;
 }
 
 /*
@@ -3062,14 +3164,17 @@ CK_CC_INLINE static int ipc_channel_send(struct ipc_channel *ch, const void *mes
  *   -EINVAL      the channel is not open, or not to receive
  *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...
  */
-CK_CC_INLINE static int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
-                                             int64_t deadline)
+CK_CC_FORCE_INLINE static int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
+                                                   int64_t deadline)
 {
-    int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+    struct ipc_record_consumer *in = ch->quick_in;
+    int published = 0;
+    int64_t rc;
 
-    rc = rc == 0 ? ch->kind->recv(ch, to, size, deadline) : rc;
-    if (CK_CC_UNLIKELY(rc == -ETIMEDOUT || rc == -EINTR))
-        *ch->why = '\0';
+    if (CK_CC_UNLIKELY(in == NULL || (rc = ipc_record_take_(in, to, size, &published)) < 0))
+        return ipc_channel_recv_(ch, to, size, deadline);
+    if (CK_CC_UNLIKELY(published))
+        ipc_channel_ring_post_(ch->ring, &ch->ring->space);
     return rc;
 }
 

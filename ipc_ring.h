@@ -2012,6 +2012,20 @@ CK_CC_FORCE_INLINE static void ipc_record_send_(struct ipc_record_producer *p, u
     p->claimed = 0;
 }
 
+CK_CC_FORCE_INLINE static int ipc_record_push_(struct ipc_record_producer *p, const void *data,
+                                               size_t n)
+{
+    uint64_t tail = p->tail, at;
+    int rc = ipc_record_room_(p, n, &at);
+
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    ipc_record_lead_(p, at, n);
+    ipc_ring_put_(p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
+    ipc_record_send_(p, tail, at, n);
+    return 0;
+}
+
 /*
  * Copies a record of n bytes in; n may be 0. Wait-free for a given n. A consumer that is stopped or
  * dead lets our lane run full; what other producers do does not matter.
@@ -2023,15 +2037,7 @@ CK_CC_FORCE_INLINE static void ipc_record_send_(struct ipc_record_producer *p, u
  */
 CK_CC_INLINE static int ipc_record_push(struct ipc_record_producer *p, const void *data, size_t n)
 {
-    uint64_t tail = p->tail, at;
-    int rc = ipc_record_room_(p, n, &at);
-
-    if (CK_CC_UNLIKELY(rc != 0))
-        return rc;
-    ipc_record_lead_(p, at, n);
-    ipc_ring_put_(p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
-    ipc_record_send_(p, tail, at, n);
-    return 0;
+    return ipc_record_push_(p, data, n);
 }
 
 /* Copies up to n records in, each visible to the consumer as soon as it is whole. Returns how many
