@@ -465,14 +465,6 @@ POSTS(post_fenced, IPC_NOTIFY_TURNED_ | IPC_NOTIFY_FIXED_,
 
 /* ------------------------------------------------------------------ a sleeper's processor time */
 
-static int64_t used(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void idle_serve(struct bench_run *r)
 {
     struct party p = {r, area(r), 1, 0, 0};
@@ -499,9 +491,9 @@ static uint64_t idle(struct bench_run *r, int watch, int told)
     bench_start(r);
     if (watch)
         ipc_notify_watch(&bell[0], ck_pr_load_64(&p.area->side[1].count));
-    before = used();
+    before = bench_cpu(r);
     bench_check(ipc_wait(&bell[0], ipc_clock() + (int64_t)r->count, 0) == -ETIMEDOUT, "timeout");
-    before = used() - before;
+    before = bench_cpu(r) - before;
     ck_pr_store_64(&p.area->side[1].count, 0);
     return (uint64_t)before;
 }
