@@ -192,14 +192,6 @@ static const char *role(const struct bench_case *c)
     return "peer";
 }
 
-static const char *wait_of(const struct bench_case *c)
-{
-    static const char *const names[] = {"spin", "adaptive", "sleep"};
-    int sleeps = strcmp(c->test, "wake") == 0 || strcmp(c->test, "idle") == 0;
-
-    return names[sleeps ? BENCH_SLEEP : c->wait];
-}
-
 /* Does a message of it have its own processor time? */
 static int has_cpu(const struct bench_case *c)
 {
@@ -207,6 +199,7 @@ static int has_cpu(const struct bench_case *c)
            strcmp(c->test, "wake") == 0;
 }
 
+static const char *const waits[] = {"spin", "adaptive", "sleep"}; /* of enum bench_wait */
 static const double percents[] = {50, 90, 99, 99.9, 99.99};
 
 static json_t *percentiles(const struct histogram *h)
@@ -247,7 +240,7 @@ json_t *output_json(json_t *about)
                         "system", c->system, "test", c->test, "shape", c->shape, "bytes",
                         (json_int_t)c->bytes, "producers", (int)producers, "consumers",
                         (int)(run_processes(c) - c->held - producers), "threads", c->threads,
-                        "role", role(c), "wait", wait_of(c), "unit", test_of(c)->unit, "median",
+                        "role", role(c), "wait", waits[c->wait], "unit", test_of(c)->unit, "median",
                         x->median, "min", x->min, "max", x->max, "runs", x->runs, "values", values);
         if (c->readers > 0) {
             json_object_set_new(one, "reader", json_real(x->reader));

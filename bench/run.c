@@ -114,17 +114,18 @@ static void *serve_thread(void *arg)
 static void serve_threads(struct bench_run *r)
 {
     static struct bench_run each[PROCESSES];
-    pthread_t thread;
+    pthread_t thread[PROCESSES];
     unsigned i;
 
     bench_check(r->of->prepare(r) == 0, "prepare");
     for (i = 0; i < run_processes(r->of); i++) {
         each[i] = *r;
         each[i].index = i;
-        bench_check(pthread_create(&thread, NULL, serve_thread, &each[i]) == 0, "thread");
+        bench_check(pthread_create(&thread[i], NULL, serve_thread, &each[i]) == 0, "thread");
     }
-    for (;;)
-        (void)pause();
+    for (i = 0; i < run_processes(r->of); i++)
+        (void)pthread_join(thread[i], NULL);
+    _exit(0);
 }
 
 static void nap(uint64_t ns)

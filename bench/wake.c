@@ -525,10 +525,12 @@ static uint64_t idle_asking(struct bench_run *r)
      .serve = wake_serve,                                                                          \
      .measure = wake_measure,                                                                      \
      .how = &NAME,                                                                                 \
-     .one_core = 1},                                                                               \
+     .one_core = 1,                                                                                \
+     .wait = BENCH_SLEEP},                                                                         \
     {                                                                                              \
         .system = #NAME, .test = "wake", .shape = "two_cores", .bytes = 8, .memory = 4096,         \
-        .prepare = wake_prepare, .serve = wake_serve, .measure = wake_measure, .how = &NAME        \
+        .prepare = wake_prepare, .serve = wake_serve, .measure = wake_measure, .how = &NAME,       \
+        .wait = BENCH_SLEEP                                                                        \
     }
 #define POST(NAME, MEASURE)                                                                        \
     {                                                                                              \
@@ -538,7 +540,7 @@ static uint64_t idle_asking(struct bench_run *r)
 #define IDLE(NAME, MEASURE)                                                                        \
     {                                                                                              \
         .system = NAME, .test = "idle", .shape = "sleeper", .bytes = 0, .memory = 4096,            \
-        .prepare = prepare, .serve = idle_serve, .measure = MEASURE                                \
+        .prepare = prepare, .serve = idle_serve, .measure = MEASURE, .wait = BENCH_SLEEP           \
     }
 
 const struct bench_case bench_wake[] = {WAKE(ipc_futex),
