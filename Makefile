@@ -50,6 +50,7 @@ build/bench_output.o: EXTRA = -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COM
 build/bench_%.o: bench/%.c $(BENCH_H) $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) $(EXTRA) -I. -c $< -o $@
 
+build/peer_zmq.o build/peer_nng.o: bench/peers/sockets.h
 build/peer_rte.o: EXTRA = $(DPDK:-I%=-isystem %)
 build/peer_%.o: bench/peers/%.c $(BENCH_H) $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) $(EXTRA) -I. -c $< -o $@
