@@ -17,7 +17,7 @@ HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h ipc_channel.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
-BENCH = ipc_bench run output noise compare histogram rings shapes blocks records call many kernel channel \
+BENCH = ipc_bench run noise compare histogram rings shapes blocks records call many kernel channel \
     limits wake latency
 BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h bench/driver.h \
     bench/histogram.h
@@ -43,12 +43,12 @@ deps:
 deps-peers:
 	@sh .ci/deps-peers
 
-build/ipc_bench: $(BENCH:%=build/bench_%.o) $(PEERS:%=build/peer_%.o)
-	$(CC) $^ -o $@ -ljansson -lpthread -lrt -lm $(PEER_LIBS)
+# What says the commit is compiled each time.
+build/ipc_bench: bench/output.c $(BENCH:%=build/bench_%.o) $(PEERS:%=build/peer_%.o)
+	$(CC) $(CFLAGS) $(WARN) -I. -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"' $^ -o $@ -ljansson -lpthread -lrt -lm $(PEER_LIBS)
 
-build/bench_output.o: EXTRA = -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"'
 build/bench_%.o: bench/%.c $(BENCH_H) $(HEADERS) | build
-	$(CC) $(CFLAGS) $(WARN) $(EXTRA) -I. -c $< -o $@
+	$(CC) $(CFLAGS) $(WARN) -I. -c $< -o $@
 
 build/peer_zmq.o build/peer_nng.o: bench/peers/sockets.h
 build/peer_rte.o: EXTRA = $(DPDK:-I%=-isystem %)

@@ -2,7 +2,7 @@
  * What changed from one file of results to another: where the values of the runs are ranked so
  * differently that chance does it less than once in a thousand times (Mann-Whitney's U, exact, of
  * both sides). It asks for no distribution, an outlier counts as one run, and with some 500 cases
- * hardly one is told for nothing. Less than six runs on each side cannot show a change.
+ * hardly one is told for nothing. Fewer than seven runs on each side cannot show a change.
  */
 #include "driver.h"
 

@@ -92,10 +92,22 @@ static void note(struct result *x, const struct outcome *o)
                                                              : ns / count;
 }
 
+/* Ends the program when the machine is not quiet, unless that is wanted. */
+static void demand(int quiet, int noisy, const char *why)
+{
+    if (quiet)
+        return;
+    warnx("%s%s", why, noisy ? "" : ". --noisy reports all the same");
+    if (!noisy)
+        exit(5);
+}
+
 /* The cases in a random order, round after round. */
-static void measure(int rounds, uint64_t length)
+static void measure(int rounds, uint64_t length, int noisy)
 {
     int order[CASES], round, i;
+    int64_t began = ipc_clock();
+    char why[512];
 
     for (i = 0; i < cases; i++) {
         progress(0, rounds, results[i].of, 0);
@@ -118,6 +130,9 @@ static void measure(int rounds, uint64_t length)
             run_case(x->of, x->count, &o);
             note(x, &o);
         }
+        /* Not half an hour for nothing; the kernel's ticks are too coarse for less. */
+        if (!noisy && ipc_clock() - began > 10000000000 && noise_end(why, sizeof why) != 0)
+            demand(0, 0, why);
     }
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
@@ -144,16 +159,6 @@ static void usage(FILE *to)
                 "  --compare OLD.json [NEW.json]\n"
                 "                  what changed from OLD to NEW, or to what is measured now\n"
                 "Ends with 5, without figures, when the machine was not quiet.\n");
-}
-
-/* Ends the program when the machine is not quiet, unless that is wanted. */
-static void demand(int quiet, int noisy, const char *why)
-{
-    if (quiet)
-        return;
-    warnx("%s%s", why, noisy ? "" : ". --noisy reports all the same");
-    if (!noisy)
-        exit(5);
 }
 
 int main(int argc, char **argv)
@@ -220,7 +225,7 @@ int main(int argc, char **argv)
         demand(noise_begin(why, sizeof why) == 0, noisy, why);
         about = output_machine(quick, seed);
         srand(seed);
-        measure(quick ? 7 : 15, quick ? 60000000 : 120000000);
+        measure(quick ? 7 : 15, quick ? 60000000 : 120000000, noisy);
         demand(noise_end(why, sizeof why) == 0, noisy, why);
         json_object_set_new(about, "noise", noise_json());
         after = output_json(about);

@@ -330,16 +330,23 @@ static void latency_row(const struct result *x)
 
 void output_tables(const json_t *about)
 {
+    const json_t *noise = json_object_get(about, "noise");
+    const json_t *line = json_object_get(noise, "one_line_ns");
     const struct test *test = NULL;
     const struct bench_case *last = NULL;
     int i;
 
-    printf("%s, %s, %lld cores; Linux %s; %s %s; a look at the clock %.0f ns\n",
+    printf("%s, %s, %lld cores; Linux %s; %s %s; a look at the clock %.0f ns\n"
+           "one line there and back %.0f ns, from %.0f to %.0f in the rounds%s\n",
            json_string_value(json_object_get(about, "cpu")),
            json_string_value(json_object_get(about, "arch")),
            (long long)json_integer_value(json_object_get(about, "cores")),
            json_string_value(json_object_get(about, "kernel")), COMPILER, BENCH_FLAGS,
-           json_real_value(json_object_get(about, "timer_ns")));
+           json_real_value(json_object_get(about, "timer_ns")),
+           json_real_value(json_object_get(line, "median")),
+           json_real_value(json_object_get(line, "min")),
+           json_real_value(json_object_get(line, "max")),
+           json_is_true(json_object_get(noise, "ok")) ? "" : "; NOT QUIET");
     for (i = 0; i < cases; i++) {
         const struct result *x = &results[i], *other = rival(x->of);
         double limit = of_limit(x);
