@@ -18,9 +18,10 @@ HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h ipc_channel.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
-BENCH = bench/ipc_bench.c bench/rings.c bench/shapes.c bench/blocks.c bench/records.c bench/call.c bench/many.c \
-    bench/kernel.c bench/channel.c bench/limits.c bench/wake.c
-BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h
+BENCH = ipc_bench run noise compare histogram rings shapes blocks records call many kernel channel \
+    limits wake latency
+BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h bench/driver.h \
+    bench/histogram.h
 
 # The peers of the benchmark whose packages are there: make deps-peers installs them.
 has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \
@@ -43,16 +44,20 @@ deps:
 deps-peers:
 	@sh .ci/deps-peers
 
-build/ipc_bench: $(BENCH) $(BENCH_H) $(PEERS:%=build/peer_%.o) $(HEADERS) | build
-	$(CC) $(CFLAGS) $(WARN) -I. -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"' \
-	    $(BENCH) $(PEERS:%=build/peer_%.o) -o $@ -ljansson -lpthread -lrt $(PEER_LIBS)
+# What says the commit is compiled each time.
+build/ipc_bench: bench/output.c $(BENCH:%=build/bench_%.o) $(PEERS:%=build/peer_%.o)
+	$(CC) $(CFLAGS) $(WARN) -I. -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"' $^ -o $@ -ljansson -lpthread -lrt -lm $(PEER_LIBS)
 
+build/bench_%.o: bench/%.c $(BENCH_H) $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. -c $< -o $@
+
+build/peer_zmq.o build/peer_nng.o: bench/peers/sockets.h
 build/peer_rte.o: EXTRA = $(DPDK:-I%=-isystem %)
 build/peer_%.o: bench/peers/%.c $(BENCH_H) $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) $(EXTRA) -I. -c $< -o $@
 
 build/peer_%.o: bench/peers/%.cc bench/peers/message.hpp $(BENCH_H) $(HEADERS) | build
-	$(CXX) -std=gnu++17 $(CFLAGS) $(WARN) -I. -c $< -o $@
+	$(CXX) -std=gnu++17 $(CFLAGS) $(WARN) -Wno-missing-field-initializers -I. -c $< -o $@
 
 $(EXAMPLES:%=build/%): build/%: examples/%.c $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt

@@ -1,4 +1,4 @@
-/* What the driver (ipc_bench.c) and the measured systems have in common. */
+/* What the driver (driver.h) and the measured systems have in common. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -7,6 +7,14 @@
 #include <stdint.h>
 
 struct bench_case;
+struct histogram;
+
+/* How the sides wait for messages, and for room. */
+enum bench_wait {
+    BENCH_SPIN,     /* poll */
+    BENCH_ADAPTIVE, /* look a while, then sleep */
+    BENCH_SLEEP
+};
 
 /* One run of one case: two fresh processes, each pinned to a core of its own, or both to one. */
 struct bench_run {
@@ -17,8 +25,11 @@ struct bench_run {
     uint64_t warm;         /* messages before the clock starts */
     uint64_t count;        /* messages that are timed; nanoseconds of tests "idle" and "many" */
     unsigned index;        /* which of the processes this is; 0 measures */
-    uint64_t *taken;       /* of a test "many": how many messages this one has taken; of a reader of
-                            * a broadcast: how many of those that are timed */
+    struct histogram *latencies; /* of a fixed rate: where 0 records them */
+    int64_t waited;              /* of a fixed rate: nanoseconds that the sender waited for times */
+    int64_t cpu;                 /* the driver's: processor time when the clock starts */
+    uint64_t *taken; /* of a test "many": how many messages this one has taken; of a reader of
+                      * a broadcast: how many of those that are timed */
 };
 
 struct bench_case {
@@ -40,6 +51,8 @@ struct bench_case {
     int fifo_peer;   /* ours are compared with the best of these */
     const char *raw; /* or with this system, or NULL */
     void (*clear)(struct bench_run *); /* in the parent, after the processes have ended; or NULL */
+    enum bench_wait wait;
+    unsigned rate, burst; /* messages a second, and how many at once; a rate of 0: not fixed */
 };
 
 #ifdef __cplusplus
@@ -48,7 +61,8 @@ extern "C" {
 
 /* Each ends with a NULL system. */
 extern const struct bench_case bench_rings[], bench_shapes[], bench_blocks[], bench_records[],
-    bench_call[], bench_many[], bench_kernel[], bench_channel[], bench_limits[], bench_wake[];
+    bench_call[], bench_many[], bench_kernel[], bench_channel[], bench_limits[], bench_wake[],
+    bench_latency[];
 /* NULL where the peer's package is missing: bench/peers/. */
 extern const struct bench_case bench_rte[] __attribute__((weak)),
     bench_boost[] __attribute__((weak)), bench_moodycamel[] __attribute__((weak)),
@@ -57,6 +71,9 @@ extern const struct bench_case bench_rte[] __attribute__((weak)),
 
 /* All processes call it once they are ready: returns when the others are too. */
 void bench_start(struct bench_run *r);
+
+/* Nanoseconds of processor time: of this process, or of the thread where the case has threads. */
+int64_t bench_cpu(const struct bench_run *r);
 
 /* Ends the run with a message when the condition does not hold: the figures would be worthless. */
 void bench_fail(const char *what) __attribute__((noreturn, cold));

@@ -426,7 +426,7 @@ SIZES(TESTS, kernel)
 
 /* ------------------------------------------------------------------ rows */
 
-#define ROW(B, SYSTEM, TEST, NAME, KIND, RAW, HOW, PREPARE, CLEAR)                                 \
+#define ROW(B, SYSTEM, TEST, NAME, KIND, WAIT, RAW, HOW, PREPARE, CLEAR)                           \
     {.system = SYSTEM,                                                                             \
      .test = TEST,                                                                                 \
      .shape = "channel",                                                                           \
@@ -437,22 +437,25 @@ SIZES(TESTS, kernel)
      .measure = NAME##_##KIND##measure##B,                                                         \
      .how = HOW,                                                                                   \
      .raw = RAW,                                                                                   \
-     .clear = CLEAR},
-#define ROWS(B, SYSTEM, NAME, RAW, HOW, PREPARE, CLEAR)                                            \
-    ROW(B, SYSTEM, "stream", NAME, stream_, RAW, HOW, PREPARE, CLEAR)                              \
-    ROW(B, SYSTEM, "pingpong", NAME, , RAW, HOW, PREPARE, CLEAR)                                   \
-    ROW(B, SYSTEM, "wake", NAME, , RAW, HOW, PREPARE, CLEAR)
-#define CHAN(B, SYSTEM, RAW, ...)                                                                  \
-    ROWS(B, SYSTEM, chan, RAW, (&(const struct mechanism){.uri = __VA_ARGS__}), chan_prepare,      \
-         chan_clear)
-#define KERNEL(B, NAME) ROWS(B, #NAME, kernel, NULL, &NAME, kernel_prepare, NULL)
-#define BARE(B, SYSTEM) ROWS(B, SYSTEM, bare, NULL, NULL, NULL, NULL)
+     .clear = CLEAR,                                                                               \
+     .wait = WAIT},
+#define ROWS(B, SYSTEM, NAME, WAIT, RAW, HOW, PREPARE, CLEAR)                                      \
+    ROW(B, SYSTEM, "stream", NAME, stream_, WAIT, RAW, HOW, PREPARE, CLEAR)                        \
+    ROW(B, SYSTEM, "pingpong", NAME, , BENCH_SPIN, RAW, HOW, PREPARE, CLEAR)                       \
+    ROW(B, SYSTEM, "wake", NAME, , BENCH_SLEEP, RAW, HOW, PREPARE, CLEAR)
+#define CHAN_ROWS(B, SYSTEM, WAIT, RAW, ...)                                                       \
+    ROWS(B, SYSTEM, chan, WAIT, RAW, (&(const struct mechanism){.uri = __VA_ARGS__}),              \
+         chan_prepare, chan_clear)
+#define CHAN(B, SYSTEM, RAW, ...) CHAN_ROWS(B, SYSTEM, BENCH_SLEEP, RAW, __VA_ARGS__)
+#define RING(B, SYSTEM, URI) CHAN_ROWS(B, SYSTEM, BENCH_ADAPTIVE, "raw_ring", URI)
+#define KERNEL(B, NAME) ROWS(B, #NAME, kernel, BENCH_SLEEP, NULL, &NAME, kernel_prepare, NULL)
+#define BARE(B, SYSTEM) ROWS(B, SYSTEM, bare, BENCH_ADAPTIVE, NULL, NULL, NULL, NULL)
 
 /* clang-format off */
 const struct bench_case bench_channel[] = {
     SIZES(BARE, "raw_ring")
-    SIZES(CHAN, "chan_ring", "raw_ring", "ring:%s")
-    SIZES(CHAN, "chan_auto", "raw_ring", "auto:%s")
+    SIZES(RING, "chan_ring", "ring:%s")
+    SIZES(RING, "chan_auto", "auto:%s")
     SIZES(KERNEL, raw_pipe)
     SIZES(CHAN, "chan_pipe", "raw_pipe", "pipe:")
     SIZES(CHAN, "chan_fifo", "raw_pipe", "fifo:/dev/shm/%s", .one_way = 1)

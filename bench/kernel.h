@@ -14,7 +14,7 @@ static inline int nonblocking(struct bench_run *r)
     int i;
 
     for (i = 0; i < 4; i++)
-        if (r->fd[i] < 0 || fcntl(r->fd[i], F_SETFL, O_NONBLOCK) != 0)
+        if (r->fd[i] >= 0 && fcntl(r->fd[i], F_SETFL, O_NONBLOCK) != 0)
             return -errno;
     return 0;
 }

@@ -177,7 +177,7 @@ static struct ck_pair *ck_find(struct bench_run *r, const char *name)
 BENCH_SIZES(CK_CASES)
 
 #define MEMORY(B) (2 * (CAPACITY * ((B) + 64) + 8192))
-#define ROWS(SYSTEM, NAME, PREPARE, B)                                                             \
+#define ROWS(SYSTEM, NAME, PREPARE, WAIT, B)                                                       \
     {.system = SYSTEM,                                                                             \
      .test = "stream",                                                                             \
      .shape = "spsc",                                                                              \
@@ -185,7 +185,8 @@ BENCH_SIZES(CK_CASES)
      .memory = MEMORY(B),                                                                          \
      .prepare = PREPARE,                                                                           \
      .serve = NAME##_stream_serve##B,                                                              \
-     .measure = NAME##_stream_measure##B},                                                         \
+     .measure = NAME##_stream_measure##B,                                                          \
+     .wait = WAIT},                                                                                \
         {.system = SYSTEM,                                                                         \
          .test = "pingpong",                                                                       \
          .shape = "spsc",                                                                          \
@@ -193,7 +194,8 @@ BENCH_SIZES(CK_CASES)
          .memory = MEMORY(B),                                                                      \
          .prepare = PREPARE,                                                                       \
          .serve = NAME##_pingpong_serve##B,                                                        \
-         .measure = NAME##_pingpong_measure##B},
+         .measure = NAME##_pingpong_measure##B,                                                    \
+         .wait = WAIT},
 #define CAST_ROW(SYSTEM, HOW, READERS, B)                                                          \
     {.system = SYSTEM,                                                                             \
      .test = "stream",                                                                             \
@@ -211,9 +213,9 @@ BENCH_SIZES(CK_CASES)
     CAST_ROW("ipc_lossless_1", &lossless, 1, B)                                                    \
     CAST_ROW("ipc_lossless_2", &lossless, 2, B)                                                    \
     CAST_ROW("ipc_lossless_8", &lossless, 8, B)
-#define IPC_ROWS(B) ROWS("ipc_ring", ipc, NULL, B)
-#define SLEEP_ROWS(B) ROWS("ipc_ring_sleep", sleep, NULL, B)
-#define CK_ROWS(B) ROWS("ck_ring", ck, ck_prepare##B, B)
+#define IPC_ROWS(B) ROWS("ipc_ring", ipc, NULL, BENCH_SPIN, B)
+#define SLEEP_ROWS(B) ROWS("ipc_ring_sleep", sleep, NULL, BENCH_ADAPTIVE, B)
+#define CK_ROWS(B) ROWS("ck_ring", ck, ck_prepare##B, BENCH_SPIN, B)
 
 const struct bench_case bench_rings[] = {BENCH_SIZES(IPC_ROWS) BENCH_SIZES(SLEEP_ROWS) BENCH_SIZES(
     CAST_ROWS) BENCH_SIZES(CK_ROWS){.system = NULL}};

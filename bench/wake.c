@@ -465,14 +465,6 @@ POSTS(post_fenced, IPC_NOTIFY_TURNED_ | IPC_NOTIFY_FIXED_,
 
 /* ------------------------------------------------------------------ a sleeper's processor time */
 
-static int64_t used(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void idle_serve(struct bench_run *r)
 {
     struct party p = {r, area(r), 1, 0, 0};
@@ -499,9 +491,9 @@ static uint64_t idle(struct bench_run *r, int watch, int told)
     bench_start(r);
     if (watch)
         ipc_notify_watch(&bell[0], ck_pr_load_64(&p.area->side[1].count));
-    before = used();
+    before = bench_cpu(r);
     bench_check(ipc_wait(&bell[0], ipc_clock() + (int64_t)r->count, 0) == -ETIMEDOUT, "timeout");
-    before = used() - before;
+    before = bench_cpu(r) - before;
     ck_pr_store_64(&p.area->side[1].count, 0);
     return (uint64_t)before;
 }
@@ -533,10 +525,12 @@ static uint64_t idle_asking(struct bench_run *r)
      .serve = wake_serve,                                                                          \
      .measure = wake_measure,                                                                      \
      .how = &NAME,                                                                                 \
-     .one_core = 1},                                                                               \
+     .one_core = 1,                                                                                \
+     .wait = BENCH_SLEEP},                                                                         \
     {                                                                                              \
         .system = #NAME, .test = "wake", .shape = "two_cores", .bytes = 8, .memory = 4096,         \
-        .prepare = wake_prepare, .serve = wake_serve, .measure = wake_measure, .how = &NAME        \
+        .prepare = wake_prepare, .serve = wake_serve, .measure = wake_measure, .how = &NAME,       \
+        .wait = BENCH_SLEEP                                                                        \
     }
 #define POST(NAME, MEASURE)                                                                        \
     {                                                                                              \
@@ -546,7 +540,7 @@ static uint64_t idle_asking(struct bench_run *r)
 #define IDLE(NAME, MEASURE)                                                                        \
     {                                                                                              \
         .system = NAME, .test = "idle", .shape = "sleeper", .bytes = 0, .memory = 4096,            \
-        .prepare = prepare, .serve = idle_serve, .measure = MEASURE                                \
+        .prepare = prepare, .serve = idle_serve, .measure = MEASURE, .wait = BENCH_SLEEP           \
     }
 
 const struct bench_case bench_wake[] = {WAKE(ipc_futex),

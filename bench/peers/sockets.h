@@ -82,7 +82,8 @@ static uint64_t sockets_measure(struct bench_run *r, uint64_t (*all)(struct benc
 #define SOCKETS_ROW(SYSTEM, TEST, B)                                                               \
     {                                                                                              \
         .system = SYSTEM, .test = #TEST, .shape = "spsc", .bytes = B, .memory = 4096,              \
-        .prepare = sockets_prepare, .serve = TEST##_serve##B, .measure = TEST##_measure##B         \
+        .prepare = sockets_prepare, .serve = TEST##_serve##B, .measure = TEST##_measure##B,        \
+        .wait = BENCH_SLEEP                                                                        \
     }
 #define SOCKETS_ROWS(SYSTEM, B) SOCKETS_ROW(SYSTEM, stream, B), SOCKETS_ROW(SYSTEM, pingpong, B)
 

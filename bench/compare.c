@@ -1,0 +1,160 @@
+/*
+ * What changed from one file of results to another: where the values of the runs are ranked so
+ * differently that chance does it less than once in a thousand times (Mann-Whitney's U, exact, of
+ * both sides). It asks for no distribution, an outlier counts as one run, and with some 500 cases
+ * hardly one is told for nothing. Fewer than seven runs on each side cannot show a change.
+ */
+#include "driver.h"
+
+#define CHANCE 0.001
+
+static const char *text(const json_t *of, const char *key)
+{
+    const char *s = json_string_value(json_object_get(of, key));
+
+    return s != NULL ? s : "";
+}
+
+static int is_case(const json_t *x)
+{
+    const json_t *values = json_object_get(x, "values"), *v;
+    size_t i;
+
+    json_array_foreach(values, i, v) if (!json_is_number(v)) return 0;
+    return json_is_string(json_object_get(x, "system")) &&
+           json_is_string(json_object_get(x, "test")) &&
+           json_is_string(json_object_get(x, "shape")) &&
+           json_is_integer(json_object_get(x, "bytes")) &&
+           json_is_string(json_object_get(x, "unit")) && json_array_size(values) > 0 &&
+           json_array_size(values) <= RUNS && json_is_number(json_object_get(x, "median"));
+}
+
+json_t *compare_load(const char *file)
+{
+    json_error_t e;
+    json_t *root = json_load_file(file, 0, &e);
+    const json_t *all = json_object_get(root, "results"), *x;
+    size_t i;
+
+    if (root == NULL)
+        errx(2, "%s: %s", file, e.text);
+    if (!json_is_object(json_object_get(root, "machine")) || !json_is_array(all))
+        errx(2, "%s is no file of ipc_bench --json", file);
+    json_array_foreach(all, i, x) if (!is_case(x))
+        errx(2, "%s: result %zu is none of this version, with the values of its runs", file, i);
+    return root;
+}
+
+static const json_t *same_case(const json_t *all, const json_t *x)
+{
+    const json_t *y;
+    size_t i;
+
+    json_array_foreach(all, i, y) if (strcmp(text(x, "system"), text(y, "system")) == 0 &&
+                                      strcmp(text(x, "test"), text(y, "test")) == 0 &&
+                                      strcmp(text(x, "shape"), text(y, "shape")) == 0 &&
+                                      json_integer_value(json_object_get(x, "bytes")) ==
+                                          json_integer_value(json_object_get(y, "bytes"))) return y;
+    return NULL;
+}
+
+/* How likely it is that two sides of n and m values with nothing between them are ranked as far
+ * apart as u of n * m pairs or farther. The number of orders for each u has the generating function
+ * of the Gaussian binomial coefficient: the product of (1 - q^(m+i)) / (1 - q^i). */
+static double chance(size_t n, size_t m, double u)
+{
+    static double ways[RUNS * RUNS + 1];
+    size_t most = n * m, i, k;
+    double all = 0, some = 0;
+
+    memset(ways, 0, sizeof ways);
+    ways[0] = 1;
+    for (i = 1; i <= n; i++) {
+        for (k = most; k >= m + i; k--)
+            ways[k] -= ways[k - m - i];
+        for (k = i; k <= most; k++)
+            ways[k] += ways[k - i];
+    }
+    u = u < (double)most - u ? u : (double)most - u;
+    for (k = 0; k <= most; k++) {
+        all += ways[k];
+        some += (double)k < u + 1 ? ways[k] : 0; /* ties: half pairs count as whole */
+    }
+    return 2 * some / all;
+}
+
+static int changed(const json_t *before, const json_t *after)
+{
+    const json_t *a = json_object_get(before, "values"), *b = json_object_get(after, "values"), *x,
+                 *y;
+    size_t i, k;
+    double u = 0;
+
+    json_array_foreach(a, i, x) json_array_foreach(b, k, y)
+    {
+        double d = json_number_value(x) - json_number_value(y);
+
+        u += d > 0 ? 1 : d == 0 ? 0.5 : 0;
+    }
+    return chance(json_array_size(a), json_array_size(b), u) < CHANCE;
+}
+
+static double one_line(const json_t *root)
+{
+    return json_number_value(json_object_get(
+        json_object_get(json_object_get(json_object_get(root, "machine"), "noise"), "one_line_ns"),
+        "median"));
+}
+
+static void tell_machines(const json_t *before, const json_t *after)
+{
+    static const char *const keys[] = {"cpu",   "arch", "kernel",   "compiler",
+                                       "flags", "ck",   "governor", "smt"};
+    const json_t *a = json_object_get(before, "machine"), *b = json_object_get(after, "machine");
+    double near = one_line(before), now = one_line(after);
+    size_t i, differ = 0;
+
+    printf("from %s, commit %s, to %s, commit %s\n", text(a, "date"), text(a, "commit"),
+           text(b, "date"), text(b, "commit"));
+    for (i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (strcmp(text(a, keys[i]), text(b, keys[i])) != 0)
+            printf("%s%s %s / %s", differ++ == 0 ? "not the same: " : "; ", keys[i],
+                   text(a, keys[i]), text(b, keys[i]));
+    printf("%s", differ > 0 ? "\n" : "");
+    if (near > 0 && now > 0 && (near > 1.5 * now || now > 1.5 * near))
+        printf("the cores were not as near to each other: a line there and back took %.0f ns, then "
+               "%.0f ns; that changes most figures\n",
+               near, now);
+}
+
+void compare(const json_t *before, const json_t *after)
+{
+    const json_t *old = json_object_get(before, "results");
+    const json_t *new = json_object_get(after, "results"), *x;
+    size_t i, better = 0, worse = 0, same = 0, missing = 0;
+
+    tell_machines(before, after);
+    json_array_foreach(old, i, x)
+    {
+        const json_t *y = same_case(new, x);
+        const char *unit = text(x, "unit");
+        double from = json_number_value(json_object_get(x, "median")), to;
+        int good;
+
+        if (y == NULL || !changed(x, y)) {
+            missing += y == NULL;
+            same += y != NULL;
+            continue;
+        }
+        to = json_number_value(json_object_get(y, "median"));
+        good = (to > from) == (strcmp(unit, "msg/s") == 0);
+        better += good != 0;
+        worse += !good;
+        printf("%-6s %6.2f  %12.6g -> %12.6g %-5s  %s/%s/%s/%lld\n", good ? "better" : "worse",
+               to / from, from, to, unit, text(x, "system"), text(x, "test"), text(x, "shape"),
+               (long long)json_integer_value(json_object_get(x, "bytes")));
+    }
+    printf("%zu better, %zu worse, %zu unchanged within their spread; %zu only before, %zu only "
+           "after\n",
+           better, worse, same, missing, json_array_size(new) - better - worse - same);
+}
