@@ -53,7 +53,7 @@ extern const struct bench_case bench_rings[], bench_shapes[], bench_blocks[], be
 extern const struct bench_case bench_rte[] __attribute__((weak)),
     bench_boost[] __attribute__((weak)), bench_moodycamel[] __attribute__((weak)),
     bench_jack[] __attribute__((weak)), bench_zmq[] __attribute__((weak)),
-    bench_nng[] __attribute__((weak));
+    bench_nng[] __attribute__((weak)), bench_readerwriter[] __attribute__((weak));
 
 /* All processes call it once they are ready: returns when the others are too. */
 void bench_start(struct bench_run *r);

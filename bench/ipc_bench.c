@@ -132,17 +132,18 @@ static void *serve_thread(void *arg)
 static void serve_threads(struct bench_run *r)
 {
     static struct bench_run each[PROCESSES];
-    pthread_t thread;
+    pthread_t thread[PROCESSES];
     unsigned i;
 
     bench_check(r->of->prepare(r) == 0, "prepare");
     for (i = 0; i < processes(r->of); i++) {
         each[i] = *r;
         each[i].index = i;
-        bench_check(pthread_create(&thread, NULL, serve_thread, &each[i]) == 0, "thread");
+        bench_check(pthread_create(&thread[i], NULL, serve_thread, &each[i]) == 0, "thread");
     }
-    for (;;)
-        (void)pause();
+    for (i = 0; i < processes(r->of); i++)
+        (void)pthread_join(thread[i], NULL);
+    _exit(0);
 }
 
 static void nap(uint64_t ns)
@@ -528,12 +529,12 @@ static void print_table(const json_t *about)
 
 static void select_cases(const char *only, int list)
 {
-    const struct bench_case *groups[] = {bench_limits,     bench_rings,   bench_shapes,
-                                         bench_blocks,     bench_records, bench_jack,
-                                         bench_call,       bench_zmq,     bench_nng,
-                                         bench_many,       bench_rte,     bench_boost,
-                                         bench_moodycamel, bench_kernel,  bench_channel,
-                                         bench_wake},
+    const struct bench_case *groups[] = {bench_limits,     bench_rings,        bench_shapes,
+                                         bench_blocks,     bench_records,      bench_jack,
+                                         bench_call,       bench_zmq,          bench_nng,
+                                         bench_many,       bench_rte,          bench_boost,
+                                         bench_moodycamel, bench_readerwriter, bench_kernel,
+                                         bench_channel,    bench_wake},
                             *c;
     regex_t pattern;
     char name[128];
