@@ -18,8 +18,8 @@ STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Wer
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 BENCH = bench/ipc_bench.c bench/rings.c bench/shapes.c bench/blocks.c bench/records.c bench/call.c bench/many.c \
-    bench/kernel.c bench/channel.c bench/limits.c bench/wake.c
-BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h bench/peers/spsc.h
+    bench/kernel.c bench/channel.c bench/limits.c bench/wake.c bench/sizes.c
+BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h bench/sizes.h bench/peers/spsc.h
 
 # The peers of the benchmark whose packages are there: make deps-peers installs them.
 has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \
@@ -28,10 +28,11 @@ DPDK := $(shell pkg-config --cflags libdpdk 2>/dev/null)
 PEERS := $(if $(DPDK),rte) $(call has,boost/lockfree/queue.hpp,boost) \
     $(call has,concurrentqueue/concurrentqueue.h,moodycamel) $(call has,jack/ringbuffer.h,jack) \
     $(call has,zmq.h,zmq) $(call has,nng/nng.h,nng) \
-    $(call has,readerwriterqueue/readerwriterqueue.h,readerwriter)
+    $(call has,readerwriterqueue/readerwriterqueue.h,readerwriter) \
+    $(call has,oneapi/tbb/concurrent_queue.h,tbb) $(call has,urcu/wfcqueue.h,urcu)
 lib = $(if $(filter $(1),$(PEERS)),$(2))
-PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-lzmq) \
-    $(call lib,nng,-lnng) $(call lib,boost moodycamel readerwriter,-lstdc++)
+PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-lzmq) $(call lib,tbb,-ltbb) \
+    $(call lib,nng,-lnng) $(call lib,boost moodycamel readerwriter tbb,-lstdc++)
 
 EXAMPLES = ipc_cat greet sum rpc todo collect locks web
 

@@ -533,8 +533,9 @@ static void select_cases(const char *only, int list)
                                          bench_blocks,     bench_records,      bench_jack,
                                          bench_call,       bench_zmq,          bench_nng,
                                          bench_many,       bench_rte,          bench_boost,
-                                         bench_moodycamel, bench_readerwriter, bench_kernel,
-                                         bench_channel,    bench_wake},
+                                         bench_moodycamel, bench_readerwriter, bench_tbb,
+                                         bench_urcu,       bench_iceoryx,      bench_kernel,
+                                         bench_channel,    bench_wake,         bench_sizes},
                             *c;
     regex_t pattern;
     char name[128];

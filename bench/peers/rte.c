@@ -122,10 +122,12 @@ BENCH_SIZES(ONE)
 
 #define ONE_ROWS(B) SPSC_ROWS("rte_ring", one, B, one_prepare, 0),
 
-const struct bench_case bench_rte[] = {ROWS("rte_ring", mt, 8),
-                                       ROWS("rte_ring", mt, 56),
-                                       ROWS("rte_ring_rts", rts, 8),
-                                       ROWS("rte_ring_rts", rts, 56),
-                                       ROWS("rte_ring_hts", hts, 8),
-                                       ROWS("rte_ring_hts", hts, 56),
-                                       BENCH_SIZES(ONE_ROWS){.system = NULL}};
+const struct bench_case bench_rte[] = {
+    ROWS("rte_ring", mt, 8),
+    ROWS("rte_ring", mt, 56),
+    ROWS("rte_ring_rts", rts, 8),
+    ROWS("rte_ring_rts", rts, 56),
+    ROWS("rte_ring_hts", hts, 8),
+    ROWS("rte_ring_hts", hts, 56),
+    MANY_SCALING("rte_ring_hts", MANY_FIFO_PEER, 56, hts_prepare, hts_serve56),
+    BENCH_SIZES(ONE_ROWS){.system = NULL}};
