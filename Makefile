@@ -19,9 +19,9 @@ STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Wer
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 BENCH = ipc_bench run noise compare histogram rings shapes blocks records call many kernel channel \
-    limits wake latency
-BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h bench/driver.h \
-    bench/histogram.h
+    limits wake sizes latency
+BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h bench/sizes.h \
+    bench/driver.h bench/histogram.h bench/peers/spsc.h
 
 # The peers of the benchmark whose packages are there: make deps-peers installs them.
 has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \
@@ -29,10 +29,12 @@ has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \
 DPDK := $(shell pkg-config --cflags libdpdk 2>/dev/null)
 PEERS := $(if $(DPDK),rte) $(call has,boost/lockfree/queue.hpp,boost) \
     $(call has,concurrentqueue/concurrentqueue.h,moodycamel) $(call has,jack/ringbuffer.h,jack) \
-    $(call has,zmq.h,zmq) $(call has,nng/nng.h,nng)
+    $(call has,zmq.h,zmq) $(call has,nng/nng.h,nng) \
+    $(call has,readerwriterqueue/readerwriterqueue.h,readerwriter) \
+    $(call has,oneapi/tbb/concurrent_queue.h,tbb) $(call has,urcu/wfcqueue.h,urcu)
 lib = $(if $(filter $(1),$(PEERS)),$(2))
-PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-lzmq) \
-    $(call lib,nng,-lnng) $(call lib,boost moodycamel,-lstdc++)
+PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-lzmq) $(call lib,tbb,-ltbb) \
+    $(call lib,nng,-lnng) $(call lib,boost moodycamel readerwriter tbb,-lstdc++)
 
 EXAMPLES = ipc_cat greet sum rpc todo collect locks web
 

@@ -62,12 +62,13 @@ extern "C" {
 /* Each ends with a NULL system. */
 extern const struct bench_case bench_rings[], bench_shapes[], bench_blocks[], bench_records[],
     bench_call[], bench_many[], bench_kernel[], bench_channel[], bench_limits[], bench_wake[],
-    bench_latency[];
+    bench_sizes[], bench_latency[];
 /* NULL where the peer's package is missing: bench/peers/. */
 extern const struct bench_case bench_rte[] __attribute__((weak)),
     bench_boost[] __attribute__((weak)), bench_moodycamel[] __attribute__((weak)),
     bench_jack[] __attribute__((weak)), bench_zmq[] __attribute__((weak)),
-    bench_nng[] __attribute__((weak));
+    bench_nng[] __attribute__((weak)), bench_readerwriter[] __attribute__((weak)),
+    bench_tbb[] __attribute__((weak)), bench_urcu[] __attribute__((weak));
 
 /* All processes call it once they are ready: returns when the others are too. */
 void bench_start(struct bench_run *r);

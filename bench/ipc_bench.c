@@ -16,12 +16,13 @@ int cases, core[2];
 
 static void select_cases(const char *only, int list)
 {
-    const struct bench_case *groups[] = {bench_limits,     bench_rings,   bench_shapes,
-                                         bench_blocks,     bench_records, bench_jack,
-                                         bench_call,       bench_zmq,     bench_nng,
-                                         bench_many,       bench_rte,     bench_boost,
-                                         bench_moodycamel, bench_kernel,  bench_channel,
-                                         bench_wake,       bench_latency},
+    const struct bench_case *groups[] = {bench_limits,       bench_rings,   bench_shapes,
+                                         bench_blocks,       bench_records, bench_jack,
+                                         bench_call,         bench_zmq,     bench_nng,
+                                         bench_many,         bench_rte,     bench_boost,
+                                         bench_moodycamel,   bench_tbb,     bench_urcu,
+                                         bench_readerwriter, bench_kernel,  bench_channel,
+                                         bench_wake,         bench_sizes,   bench_latency},
                             *c;
     regex_t pattern;
     char name[128];

@@ -1,8 +1,10 @@
 /* Pipes and Unix stream sockets. Both sides poll, like those of the rings, as a sleep and a wake
  * would cost more than the message. */
 #include "kernel.h"
+#include "sizes.h"
 
 BENCH_SIZES(BENCH_MESSAGE)
+SIZES_ABOVE_8(BENCH_MESSAGE)
 
 /* fd[0] reads what fd[1] writes; fd[2] what fd[3] writes, the way back. */
 static int prepare_pipe(struct bench_run *r)
@@ -18,7 +20,7 @@ static int prepare_unix(struct bench_run *r)
                : nonblocking(r);
 }
 
-#define KERNEL_CASES(B)                                                                            \
+#define STREAM_CASES(B)                                                                            \
     static void stream_serve##B(struct bench_run *r)                                               \
     {                                                                                              \
         BENCH_STREAM_SERVE(B, send_all(r->fd[1], &m, sizeof m));                                   \
@@ -27,7 +29,12 @@ static int prepare_unix(struct bench_run *r)
     {                                                                                              \
         struct inbox *in = inbox_of(r->fd[0]);                                                     \
         BENCH_STREAM_MEASURE(B, recv_all(in, &m, sizeof m));                                       \
-    }                                                                                              \
+    }
+
+BENCH_SIZES(STREAM_CASES)
+SIZES_ABOVE_8(STREAM_CASES)
+
+#define PINGPONG_CASES(B)                                                                          \
     static void pingpong_serve##B(struct bench_run *r)                                             \
     {                                                                                              \
         struct inbox *in = inbox_of(r->fd[0]);                                                     \
@@ -39,7 +46,7 @@ static int prepare_unix(struct bench_run *r)
         BENCH_PINGPONG_MEASURE(B, send_all(r->fd[1], &m, sizeof m), recv_all(in, &m, sizeof m));   \
     }
 
-BENCH_SIZES(KERNEL_CASES)
+BENCH_SIZES(PINGPONG_CASES)
 
 #define ROWS(SYSTEM, PREPARE, B)                                                                   \
     {.system = SYSTEM,                                                                             \
@@ -61,5 +68,9 @@ BENCH_SIZES(KERNEL_CASES)
 #define PIPE_ROWS(B) ROWS("pipe", prepare_pipe, B)
 #define UNIX_ROWS(B) ROWS("unix_stream", prepare_unix, B)
 
-const struct bench_case bench_kernel[] = {BENCH_SIZES(PIPE_ROWS)
-                                              BENCH_SIZES(UNIX_ROWS){.system = NULL}};
+#define SIZES_ROWS(B)                                                                              \
+    SIZES_ROW("pipe", B, 4096, prepare_pipe, stream_serve##B, stream_measure##B),                  \
+        SIZES_ROW("unix_stream", B, 4096, prepare_unix, stream_serve##B, stream_measure##B),
+
+const struct bench_case bench_kernel[] = {BENCH_SIZES(PIPE_ROWS) BENCH_SIZES(UNIX_ROWS)
+                                              SIZES(SIZES_ROWS){.system = NULL}};

@@ -1,5 +1,6 @@
 /* What the machine allows: no queue, only cache lines on their way from one core to the other. */
 #include "bench.h"
+#include "sizes.h"
 #ifdef __x86_64__
 #include <emmintrin.h>
 #endif
@@ -114,11 +115,11 @@ static uint64_t rotating_measure(struct bench_run *r)
 /* Two areas take turns: one is written, whole lines, while the other is read, whole lines; one word
  * hands an area over and one gives it back. The best of all batch sizes counts. */
 
-#define SIZES 9 /* 64, 128 ... MOST */
+#define BATCHES 9 /* 64, 128 ... MOST */
 
 static uint64_t batches_of(const struct bench_run *r, uint64_t lines)
 {
-    return r->count / SIZES / lines + 3;
+    return r->count / BATCHES / lines + 3;
 }
 
 static void stream_serve(struct bench_run *r)
@@ -206,6 +207,13 @@ struct copying {
 
 static const size_t area_sizes[] = {AREA_MOST / 4, AREA_MOST};
 
+enum way { PLAIN, STRING, PAST_CACHES };
+#ifdef __x86_64__
+#define WAYS 3
+#else
+#define WAYS 1
+#endif
+
 #ifdef __x86_64__
 static void copy_string(void *to, const void *from, size_t bytes)
 {
@@ -229,27 +237,24 @@ static void copy_past_caches(void *to, const void *from, size_t bytes)
 }
 #endif
 
-static void copy_plain(void *to, const void *from, size_t bytes)
+/* `bytes` is known where this is called, or a call would cost more than a small block. */
+CK_CC_FORCE_INLINE static void copy_block(enum way way, void *to, const void *from, size_t bytes)
 {
-    memcpy(to, from, bytes);
+#ifdef __x86_64__
+    if (bytes >= 64 && way == STRING)
+        copy_string(to, from, bytes);
+    else if (bytes >= 64 && way == PAST_CACHES)
+        copy_past_caches(to, from, bytes);
+    else
+#endif
+        memcpy(to, from, bytes);
 }
 
-static const struct way {
-    void (*out)(void *to, const void *from, size_t bytes), (*in)(void *, const void *, size_t);
-} ways[] = {
-    {copy_plain, copy_plain},
-#ifdef __x86_64__
-    {copy_string, copy_string},
-    {copy_past_caches, copy_string},
-#endif
-};
-
-#define WAYS (sizeof ways / sizeof ways[0])
 #define AREA_SIZES (sizeof area_sizes / sizeof area_sizes[0])
 
 /* One way with one size of area. */
 struct copy_try {
-    const struct way *way;
+    enum way out, in;
     uint64_t blocks; /* of an area */
     uint64_t areas;  /* to copy; the first `warm` are not timed */
 };
@@ -261,7 +266,8 @@ static struct copy_try copy_try(const struct bench_run *r, unsigned which)
     struct copy_try t;
     size_t size = area_sizes[which % AREA_SIZES];
 
-    t.way = &ways[which / AREA_SIZES];
+    t.out = (enum way)(which / AREA_SIZES);
+    t.in = t.out == PLAIN ? PLAIN : STRING;
     t.blocks = size > r->of->bytes ? size / r->of->bytes : 1;
     t.areas = r->count / (WAYS * AREA_SIZES) / t.blocks + 3 * WARM;
     return t;
@@ -286,10 +292,9 @@ static int copy_prepare(struct bench_run *r)
     return rc != 0 ? rc : ipc_shm_publish(&r->seg, &o);
 }
 
-static void copy_serve(struct bench_run *r)
+CK_CC_FORCE_INLINE static void copy_serve(struct bench_run *r, size_t bytes)
 {
     struct copying *c = copying(r);
-    size_t bytes = r->of->bytes;
     uint64_t done = 0, number = 0, k;
     unsigned which;
 
@@ -307,7 +312,7 @@ static void copy_serve(struct bench_run *r)
             for (k = 0; k < t.blocks; k++, number++) {
                 memcpy(block, &number, sizeof number);
                 memcpy(block + bytes - sizeof number, &number, sizeof number);
-                t.way->out(c->area[a] + k * bytes, block, bytes);
+                copy_block(t.out, c->area[a] + k * bytes, block, bytes);
             }
             ck_pr_fence_strict_store(); /* also of those past the caches */
             ck_pr_store_64(&c->full[a]->word[0], done + 1);
@@ -315,10 +320,9 @@ static void copy_serve(struct bench_run *r)
     }
 }
 
-static uint64_t copy_measure(struct bench_run *r)
+CK_CC_FORCE_INLINE static uint64_t copy_measure(struct bench_run *r, size_t bytes)
 {
     struct copying *c = copying(r);
-    size_t bytes = r->of->bytes;
     uint64_t done = 0, number = 0, k;
     double best = 0; /* blocks in a nanosecond */
     unsigned which;
@@ -339,7 +343,7 @@ static uint64_t copy_measure(struct bench_run *r)
                 ck_pr_stall();
             ck_pr_fence_load();
             for (k = 0; k < t.blocks; k++, number++) {
-                t.way->in(block, c->area[a] + k * bytes, bytes);
+                copy_block(t.in, block, c->area[a] + k * bytes, bytes);
                 bench_check(memcmp(block, &number, sizeof number) == 0 &&
                                 memcmp(block + bytes - sizeof number, &number, sizeof number) == 0,
                             "sequence number");
@@ -353,6 +357,18 @@ static uint64_t copy_measure(struct bench_run *r)
     return (uint64_t)((double)r->count / best);
 }
 
+#define COPY_CASES(B)                                                                              \
+    static void copy_serve##B(struct bench_run *r)                                                 \
+    {                                                                                              \
+        copy_serve(r, B);                                                                          \
+    }                                                                                              \
+    static uint64_t copy_measure##B(struct bench_run *r)                                           \
+    {                                                                                              \
+        return copy_measure(r, B);                                                                 \
+    }
+
+SIZES(COPY_CASES)
+
 #define LIMIT(SYSTEM, TEST, BYTES, NAME)                                                           \
     {                                                                                              \
         .system = SYSTEM, .test = TEST, .shape = "lines", .bytes = BYTES,                          \
@@ -360,19 +376,18 @@ static uint64_t copy_measure(struct bench_run *r)
         .measure = NAME##_measure                                                                  \
     }
 
-#define COPY(BYTES)                                                                                \
-    {                                                                                              \
-        .system = "limit_copy", .test = "stream", .shape = "copy", .bytes = BYTES,                 \
-        .memory = sizeof(struct copying), .prepare = copy_prepare, .serve = copy_serve,            \
-        .measure = copy_measure                                                                    \
-    }
+#define COPY(B)                                                                                    \
+    {.system = "limit_copy",                                                                       \
+     .test = "stream",                                                                             \
+     .shape = "copy",                                                                              \
+     .bytes = B,                                                                                   \
+     .memory = sizeof(struct copying),                                                             \
+     .prepare = copy_prepare,                                                                      \
+     .serve = copy_serve##B,                                                                       \
+     .measure = copy_measure##B},
 
 const struct bench_case bench_limits[] = {LIMIT("limit_one_line", "pingpong", 8, one_line),
                                           LIMIT("limit_two_lines", "pingpong", 8, two_lines),
                                           LIMIT("limit_rotating_lines", "pingpong", 8, rotating),
                                           LIMIT("limit_stream_lines", "stream", 64, stream),
-                                          COPY(1024),
-                                          COPY(4096),
-                                          COPY(65536),
-                                          COPY(1048576),
-                                          {.system = NULL}};
+                                          SIZES(COPY){.system = NULL}};

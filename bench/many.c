@@ -47,6 +47,7 @@ IPC(IPC_MPMC, ipc, 8)
 IPC(IPC_MPMC, ipc, 56)
 IPC(IPC_MPSC, mpsc, 8)
 IPC(IPC_MPSC, mpsc, 56)
+IPC(IPC_SPMC, spmc, 56)
 
 /* ------------------------------------------------------------------ records, of two producers */
 
@@ -145,10 +146,13 @@ const struct bench_case bench_many[] = {
     MANY_BATCHED("ipc_ring", MANY_OURS, 8, ipc_prepare8, ipc_serve8),
     MANY_SINGLY("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
     MANY_BATCHED("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
+    MANY_SCALING("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
     TO_ONE("ipc_mpsc", 8, mpsc_prepare8, mpsc_serve8),
-    TO_ONE("ipc_mpsc", 56, mpsc_prepare56, mpsc_serve56),
+    MANY_TO_ONE("ipc_mpsc", MANY_OURS, 56, mpsc_prepare56, mpsc_serve56),
+    MANY_FROM_ONE("ipc_spmc", MANY_OURS, 56, spmc_prepare56, spmc_serve56),
     TO_ONE("ipc_records", 8, NULL, records_serve8),
     TO_ONE("ipc_records", 56, NULL, records_serve56),
     MANY_SINGLY("ck_ring", MANY_FIFO_PEER, 8, ck_prepare, ck_serve8),
     MANY_SINGLY("ck_ring", MANY_FIFO_PEER, 56, ck_prepare, ck_serve56),
+    MANY_SCALING("ck_ring", MANY_FIFO_PEER, 56, ck_prepare, ck_serve56),
     {.system = NULL}};

@@ -114,20 +114,35 @@ CK_CC_FORCE_INLINE static void many_serve(struct bench_run *r, size_t bytes, voi
     }
 }
 
-enum many_kind { MANY_OURS, MANY_FIFO_PEER, MANY_THREADS };
+enum many_kind { MANY_OURS, MANY_FIFO_PEER, MANY_FIFO_THREADS, MANY_THREADS };
 
 #define MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, SHAPE, PRODUCERS, CONSUMERS, BATCH, HELD)        \
     {                                                                                              \
         .system = SYSTEM, .test = "many", .shape = SHAPE, .bytes = B,                              \
         .memory = MANY_CAPACITY * 128 + 65536, .prepare = PREPARE, .serve = SERVE,                 \
         .producers = PRODUCERS, .consumers = CONSUMERS, .batch = BATCH, .held = HELD,              \
-        .threads = (KIND) == MANY_THREADS, .fifo_peer = (KIND) == MANY_FIFO_PEER                   \
+        .threads = (KIND) >= MANY_FIFO_THREADS,                                                    \
+        .fifo_peer = (KIND) == MANY_FIFO_PEER || (KIND) == MANY_FIFO_THREADS                       \
     }
 #define MANY_SINGLY(SYSTEM, KIND, B, PREPARE, SERVE)                                               \
     MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_1", 1, 1, 1, 0),                               \
         MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_2", 2, 2, 1, 0),                           \
         MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_2_1_held", 2, 2, 1, 1),                    \
         MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "4_to_4", 4, 4, 1, 0)
+/* Further to those. */
+#define MANY_MORE(SYSTEM, KIND, B, PREPARE, SERVE, SHAPE, PRODUCERS, CONSUMERS)                    \
+    MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, SHAPE, PRODUCERS, CONSUMERS, 1, 0)
+#define MANY_TO_ONE(SYSTEM, KIND, B, PREPARE, SERVE)                                               \
+    MANY_MORE(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_1", 2, 1),                                    \
+        MANY_MORE(SYSTEM, KIND, B, PREPARE, SERVE, "4_to_1", 4, 1),                                \
+        MANY_MORE(SYSTEM, KIND, B, PREPARE, SERVE, "8_to_1", 8, 1)
+#define MANY_FROM_ONE(SYSTEM, KIND, B, PREPARE, SERVE)                                             \
+    MANY_MORE(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_2", 1, 2),                                    \
+        MANY_MORE(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_4", 1, 4),                                \
+        MANY_MORE(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_8", 1, 8)
+#define MANY_SCALING(SYSTEM, KIND, B, PREPARE, SERVE)                                              \
+    MANY_TO_ONE(SYSTEM, KIND, B, PREPARE, SERVE), MANY_FROM_ONE(SYSTEM, KIND, B, PREPARE, SERVE),  \
+        MANY_MORE(SYSTEM, KIND, B, PREPARE, SERVE, "8_to_8", 8, 8)
 #define MANY_BATCHED(SYSTEM, KIND, B, PREPARE, SERVE)                                              \
     MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_1_by_16", 1, 1, MANY_BATCH, 0)
 

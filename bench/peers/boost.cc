@@ -1,6 +1,8 @@
 #include "message.hpp"
+#include "spsc.h"
 #include <boost/interprocess/ipc/message_queue.hpp>
 #include <boost/lockfree/queue.hpp>
+#include <boost/lockfree/spsc_queue.hpp>
 #include <memory>
 #include <new>
 #include <string>
@@ -41,6 +43,35 @@ template <size_t B> static void serve(struct bench_run *r)
     stops = many_holds(r) ? r : nullptr;
     many_serve(r, B, o.mem, push<B>, pop<B>, hold<B, push<B>>);
 }
+
+BENCH_SIZES(BENCH_MESSAGE)
+
+/* boost::lockfree::spsc_queue: of fixed capacity it has all in itself, too. */
+
+template <class T>
+using spsc = boost::lockfree::spsc_queue<T, boost::lockfree::capacity<SPSC_CAPACITY>>;
+
+#define SPSC(B)                                                                                    \
+    static int spsc_init##B(struct bench_run *, void *at)                                          \
+    {                                                                                              \
+        (void)new (at) spsc<message##B>;                                                           \
+        return 0;                                                                                  \
+    }                                                                                              \
+    static int spsc_prepare##B(struct bench_run *r)                                                \
+    {                                                                                              \
+        return spsc_prepare(r, sizeof(spsc<message##B>), spsc_init##B);                            \
+    }                                                                                              \
+    static inline bool spsc_send##B(void *queue, const message##B *m)                              \
+    {                                                                                              \
+        return static_cast<spsc<message##B> *>(queue)->push(*m);                                   \
+    }                                                                                              \
+    static inline bool spsc_recv##B(void *queue, message##B *m)                                    \
+    {                                                                                              \
+        return static_cast<spsc<message##B> *>(queue)->pop(*m);                                    \
+    }                                                                                              \
+    SPSC_CASES(spsc, spsc_queue, B)
+
+BENCH_SIZES(SPSC)
 
 /* boost::interprocess::message_queue, in shared memory by nature, with a lock. At its best: streams
  * by the calls that sleep (with those that do not, polled, half as many messages), round trips by
@@ -92,8 +123,6 @@ static inline void mq_recv(message_queue *q, void *m, size_t bytes, bool poll)
 }
 
 #define MQ_CASES(B)                                                                                \
-    BENCH_MESSAGE(B)                                                                               \
-                                                                                                   \
     static void mq_stream_serve##B(struct bench_run *r)                                            \
     {                                                                                              \
         BENCH_STREAM_SERVE(B, to->send(&m, sizeof m, 0));                                          \
@@ -115,16 +144,13 @@ static inline void mq_recv(message_queue *q, void *m, size_t bytes, bool poll)
 
 BENCH_SIZES(MQ_CASES)
 
-/* All fields, as in MANY_ROW. */
 #define MQ_ROW(TEST, B)                                                                            \
-    {                                                                                              \
-        .system = "boost_message_queue", .test = #TEST, .shape = "spsc", .bytes = B,               \
-        .memory = 4096, .prepare = mq_prepare, .serve = mq_##TEST##_serve##B,                      \
-        .measure = mq_##TEST##_measure##B, .how = NULL, .one_core = 0, .readers = 0, .producers = 0, .consumers = 0,    \
-        .batch = 0, .held = 0, .threads = 0, .fifo_peer = 0, .raw = NULL, .clear = NULL            \
-    }
+    SPSC_ROW("boost_message_queue", #TEST, "spsc", B, 4096, mq_prepare, mq_##TEST##_serve##B,      \
+             mq_##TEST##_measure##B, 0)
 #define MQ_ROWS(B) MQ_ROW(stream, B), MQ_ROW(pingpong, B),
+#define SPSCS(B) SPSC_ROWS("boost_spsc", spsc, B, spsc_prepare##B, 0),
 
 const struct bench_case bench_boost[] = {
     MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 8, prepare<8>, serve<8>),
-    MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 56, prepare<56>, serve<56>), BENCH_SIZES(MQ_ROWS){}};
+    MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 56, prepare<56>, serve<56>),
+    BENCH_SIZES(SPSCS) BENCH_SIZES(MQ_ROWS){}};

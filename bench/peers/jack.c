@@ -1,21 +1,29 @@
 /* JACK's ring buffer, which lives between threads; here its struct and bytes are in shared memory,
  * as both processes have inherited that at the same address. */
 #include "../records.h"
+#include "spsc.h"
 #include <jack/ringbuffer.h>
+
+/* bytes: a power of two. */
+static int init_of(void *at, size_t bytes)
+{
+    jack_ringbuffer_t *made = jack_ringbuffer_create(bytes), *shared = (jack_ringbuffer_t *)at;
+
+    if (made == NULL)
+        return -ENOMEM;
+    memcpy(shared, made, sizeof *shared);
+    shared->buf = (char *)at + 4096;
+    jack_ringbuffer_free(made);
+    return 0;
+}
 
 static int prepare_of(struct bench_run *r, size_t bytes)
 {
-    jack_ringbuffer_t *made = jack_ringbuffer_create(bytes), *shared;
     struct ipc_shm_object o;
     int rc = ipc_shm_make(&r->seg, "ring", 1, 4096 + bytes, &o);
 
-    if (made == NULL || rc != 0)
-        return made == NULL ? -ENOMEM : rc;
-    shared = (jack_ringbuffer_t *)o.mem;
-    memcpy(shared, made, sizeof *shared);
-    shared->buf = (char *)o.mem + 4096;
-    jack_ringbuffer_free(made);
-    return ipc_shm_publish(&r->seg, &o);
+    rc = rc != 0 ? rc : init_of(o.mem, bytes);
+    return rc != 0 ? rc : ipc_shm_publish(&r->seg, &o);
 }
 
 static int prepare(struct bench_run *r)
@@ -124,8 +132,43 @@ static inline uint64_t recv_record(jack_ringbuffer_t *k, void *m, size_t size)
 
 RECORDS_SIZES(RECORDS_CASES)
 
+/* Messages of one length, as the blocks. */
+
+/* A power of two for all sizes. */
+#define ONE_BYTES(B) (SPSC_CAPACITY * ((size_t)(B) + 8))
+
+static int one_init(struct bench_run *r, void *at)
+{
+    return init_of(at, ONE_BYTES(r->of->bytes));
+}
+
+static int one_prepare(struct bench_run *r)
+{
+    return spsc_prepare(r, 4096 + ONE_BYTES(r->of->bytes), one_init);
+}
+
+#define ONE(B)                                                                                     \
+    BENCH_MESSAGE(B)                                                                               \
+                                                                                                   \
+    static inline int one_send##B(void *queue, const struct message##B *m)                         \
+    {                                                                                              \
+        jack_ringbuffer_t *k = (jack_ringbuffer_t *)queue;                                         \
+        return jack_ringbuffer_write_space(k) >= B &&                                              \
+               jack_ringbuffer_write(k, (const char *)m, B) == B;                                  \
+    }                                                                                              \
+    static inline int one_recv##B(void *queue, struct message##B *m)                               \
+    {                                                                                              \
+        jack_ringbuffer_t *k = (jack_ringbuffer_t *)queue;                                         \
+        return jack_ringbuffer_read_space(k) >= B && jack_ringbuffer_read(k, (char *)m, B) == B;   \
+    }                                                                                              \
+    SPSC_CASES(one, spsc_queue, B)
+
+BENCH_SIZES(ONE)
+
+#define ONE_ROWS(B) SPSC_ROWS("jack_ring", one, B, one_prepare, 0),
 #define RECORDS(B)                                                                                 \
     RECORDS_ROW("jack_records", prepare_records, records_serve##B, records_measure##B, B),
 
 const struct bench_case bench_jack[] = {BLOCKS_ROW("jack_ring", prepare, serve, measure),
-                                        RECORDS_SIZES(RECORDS){.system = NULL}};
+                                        BENCH_SIZES(ONE_ROWS)
+                                            RECORDS_SIZES(RECORDS){.system = NULL}};

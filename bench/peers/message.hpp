@@ -27,7 +27,7 @@ template <size_t B> struct message {
 /* For many_serve. */
 template <size_t B, many_move push> void hold(void *end)
 {
-    message<B> m;
+    message<B> m{};
 
     (void)push(end, &m, 1);
     bench_fail("copy");

@@ -48,4 +48,5 @@ const struct bench_case bench_moodycamel[] = {
     MANY_BATCHED("moodycamel", MANY_THREADS, 8, prepare<8>, serve<8>),
     MANY_SINGLY("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
     MANY_BATCHED("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
+    MANY_SCALING("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
     {}};

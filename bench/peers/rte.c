@@ -1,4 +1,5 @@
-/* DPDK's rte_ring in shared memory, in its three modes for many producers and consumers. */
+/* DPDK's rte_ring in shared memory, in its three modes for many producers and consumers, and in
+ * that for one of each. */
 #define ALLOW_EXPERIMENTAL_API
 #include <rte_config.h>
 #include <rte_ring.h>
@@ -6,6 +7,7 @@
 #include <rte_ring_hts.h>
 #include <rte_ring_rts.h>
 #include "../many.h"
+#include "spsc.h"
 
 static int prepare(struct bench_run *r, unsigned mode)
 {
@@ -83,14 +85,49 @@ PREPARE(hts, RING_F_MP_HTS_ENQ | RING_F_MC_HTS_DEQ)
 MODES(8)
 MODES(56)
 
+/* ------------------------------------------------------------------ one producer, one consumer */
+
+static int spsc_init(struct bench_run *r, void *at)
+{
+    (void)r;
+    return rte_ring_init((struct rte_ring *)at, "ring", SPSC_CAPACITY,
+                         RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+static int one_prepare(struct bench_run *r)
+{
+    ssize_t size = rte_ring_get_memsize_elem((unsigned)r->of->bytes, SPSC_CAPACITY);
+
+    return size < 0 ? (int)size : spsc_prepare(r, (size_t)size, spsc_init);
+}
+
+#define ONE(B)                                                                                     \
+    BENCH_MESSAGE(B)                                                                               \
+                                                                                                   \
+    static inline int one_send##B(void *queue, const struct message##B *m)                         \
+    {                                                                                              \
+        return rte_ring_sp_enqueue_elem((struct rte_ring *)queue, (void *)(uintptr_t)m, B) == 0;   \
+    }                                                                                              \
+    static inline int one_recv##B(void *queue, struct message##B *m)                               \
+    {                                                                                              \
+        return rte_ring_sc_dequeue_elem((struct rte_ring *)queue, m, B) == 0;                      \
+    }                                                                                              \
+    SPSC_CASES(one, spsc_queue, B)
+
+BENCH_SIZES(ONE)
+
 #define ROWS(SYSTEM, NAME, B)                                                                      \
     MANY_SINGLY(SYSTEM, MANY_FIFO_PEER, B, NAME##_prepare, NAME##_serve##B),                       \
         MANY_BATCHED(SYSTEM, MANY_FIFO_PEER, B, NAME##_prepare, NAME##_serve##B)
 
-const struct bench_case bench_rte[] = {ROWS("rte_ring", mt, 8),
-                                       ROWS("rte_ring", mt, 56),
-                                       ROWS("rte_ring_rts", rts, 8),
-                                       ROWS("rte_ring_rts", rts, 56),
-                                       ROWS("rte_ring_hts", hts, 8),
-                                       ROWS("rte_ring_hts", hts, 56),
-                                       {.system = NULL}};
+#define ONE_ROWS(B) SPSC_ROWS("rte_ring", one, B, one_prepare, 0),
+
+const struct bench_case bench_rte[] = {
+    ROWS("rte_ring", mt, 8),
+    ROWS("rte_ring", mt, 56),
+    ROWS("rte_ring_rts", rts, 8),
+    ROWS("rte_ring_rts", rts, 56),
+    ROWS("rte_ring_hts", hts, 8),
+    ROWS("rte_ring_hts", hts, 56),
+    MANY_SCALING("rte_ring_hts", MANY_FIFO_PEER, 56, hts_prepare, hts_serve56),
+    BENCH_SIZES(ONE_ROWS){.system = NULL}};

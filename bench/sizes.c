@@ -1,0 +1,205 @@
+/*
+ * Throughput against the size of the message, of ipc_ring and of ck_ring, copying and in place.
+ * Copied: out of one process's own memory into the ring, and out of it into the other's, as by
+ * limit_copy, a pipe and a socket. In place: the producer writes every word of the message where
+ * the ring has it, and the consumer reads and checks every word there; so they also do what those
+ * who copy are yet to do, before and after.
+ */
+#include "sizes.h"
+#include "bench.h"
+#include "ipc_notify.h"
+#include "ipc_ring.h"
+#include <ck_ring.h>
+
+SIZES(BENCH_MESSAGE)
+
+/* The widest that every x86-64 moves. */
+typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
+
+/* Every byte is that of the number, as quickly as the library writes: compilers have their own,
+ * slow to start, for a size they know. */
+CK_CC_FORCE_INLINE static void fill(uint64_t *word, size_t bytes, uint64_t number)
+{
+    if (bytes < 64)
+        memcpy(word, &number, bytes);
+    else {
+        __asm__("" : "+r"(bytes));
+        memset(word, (int)(number & 255), bytes);
+    }
+}
+
+/* Reads every byte, too. */
+CK_CC_FORCE_INLINE static int filled(const uint64_t *word, size_t bytes, uint64_t number)
+{
+    uint64_t n = (number & 255) * (UINT64_MAX / 255);
+    pair want = {n, n}, wrong[2] = {{0, 0}, {0, 0}};
+    size_t i;
+
+    if (bytes < 64)
+        return memcmp(word, &number, bytes) == 0;
+    for (i = 0; i < bytes / sizeof want; i += 4) {
+        const pair *from = (const pair *)(const void *)word + i;
+
+        wrong[0] |= (from[0] ^ want) | (from[1] ^ want);
+        wrong[1] |= (from[2] ^ want) | (from[3] ^ want);
+    }
+    wrong[0] |= wrong[1];
+    return (wrong[0][0] | wrong[0][1]) == 0;
+}
+
+/* Of whole messages in place, where GET makes `in` point to one and PUT hands it over or back. */
+#define IN_PLACE_SERVE(B, GET, PUT)                                                                \
+    do {                                                                                           \
+        uint64_t i_, end_ = r->warm + r->count;                                                    \
+        bench_start(r);                                                                            \
+        for (i_ = 0; i_ < end_; i_++) {                                                            \
+            struct message##B *in;                                                                 \
+            GET;                                                                                   \
+            fill(in->word, B, i_);                                                                 \
+            PUT;                                                                                   \
+        }                                                                                          \
+    } while (0)
+
+#define IN_PLACE_MEASURE(B, GET, PUT)                                                              \
+    do {                                                                                           \
+        uint64_t i_, end_ = r->warm + r->count, warm_ = r->warm;                                   \
+        int64_t t_ = 0;                                                                            \
+        bench_start(r);                                                                            \
+        for (i_ = 0; i_ < end_; i_++) {                                                            \
+            const struct message##B *in;                                                           \
+            if (i_ == warm_)                                                                       \
+                t_ = ipc_clock();                                                                  \
+            GET;                                                                                   \
+            bench_check(filled(in->word, B, i_), "payload");                                       \
+            PUT;                                                                                   \
+        }                                                                                          \
+        return (uint64_t)(ipc_clock() - t_);                                                       \
+    } while (0)
+
+/* ------------------------------------------------------------------ ipc_ring */
+
+#define IPC_CASES(B)                                                                               \
+    IPC_SPSC(ring##B, struct message##B)                                                           \
+                                                                                                   \
+    static void ipc_create##B(struct bench_run *r, struct ring##B##_producer *p)                   \
+    {                                                                                              \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(ring##B##_create(p, &r->seg, "to", SIZES_SLOTS(B)) == 0, "create");            \
+    }                                                                                              \
+    static void ipc_open##B(struct bench_run *r, struct ring##B##_consumer *c)                     \
+    {                                                                                              \
+        r->seg.deadline = ipc_in_ms(10000);                                                        \
+        bench_check(ring##B##_open(c, &r->seg, "to") == 0, "open");                                \
+    }                                                                                              \
+    static void ipc_copy_serve##B(struct bench_run *r)                                             \
+    {                                                                                              \
+        struct ring##B##_producer p;                                                               \
+        ipc_create##B(r, &p);                                                                      \
+        BENCH_STREAM_SERVE(B, while (ring##B##_push(&p, &m) != 0) ck_pr_stall());                  \
+    }                                                                                              \
+    static uint64_t ipc_copy_measure##B(struct bench_run *r)                                       \
+    {                                                                                              \
+        struct ring##B##_consumer c;                                                               \
+        ipc_open##B(r, &c);                                                                        \
+        BENCH_STREAM_MEASURE(B, while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                 \
+    }                                                                                              \
+    static void ipc_in_place_serve##B(struct bench_run *r)                                         \
+    {                                                                                              \
+        struct ring##B##_producer p;                                                               \
+        ipc_create##B(r, &p);                                                                      \
+        IN_PLACE_SERVE(B, while ((in = ring##B##_claim(&p)) == NULL) ck_pr_stall(),                \
+                       (void)ring##B##_commit(&p));                                                \
+    }                                                                                              \
+    static uint64_t ipc_in_place_measure##B(struct bench_run *r)                                   \
+    {                                                                                              \
+        struct ring##B##_consumer c;                                                               \
+        ipc_open##B(r, &c);                                                                        \
+        IN_PLACE_MEASURE(B, while ((in = ring##B##_peek(&c)) == NULL) ck_pr_stall(),               \
+                         (void)ring##B##_release(&c));                                             \
+    }
+
+SIZES(IPC_CASES)
+
+/* ------------------------------------------------------------------ ck_ring */
+
+/* In place: one ring brings pointers to messages, and the other brings them back, as its users do
+ * it; both processes have inherited the memory at the same address. */
+struct ck {
+    ck_ring_t full, empty;
+    ck_ring_buffer_t full_buffer[2048], empty_buffer[2048];
+    unsigned char messages[] CK_CC_CACHELINE;
+};
+
+static struct ck *ck_find(struct bench_run *r)
+{
+    struct ipc_shm_object o;
+
+    bench_check(ipc_shm_find(&r->seg, "to", 1, &o) == 0, "find");
+    return (struct ck *)o.mem;
+}
+
+static void *ck_take(ck_ring_t *ring, ck_ring_buffer_t *buffer)
+{
+    void *message;
+
+    while (!ck_ring_dequeue_spsc(ring, buffer, &message))
+        ck_pr_stall();
+    return message;
+}
+
+#define CK_CASES(B)                                                                                \
+    CK_RING_PROTOTYPE(ck##B, message##B)                                                           \
+                                                                                                   \
+    static int ck_prepare##B(struct bench_run *r)                                                  \
+    {                                                                                              \
+        struct ipc_shm_object o;                                                                   \
+        struct ck *k;                                                                              \
+        size_t i;                                                                                  \
+        int rc = ipc_shm_make(&r->seg, "to", 1, sizeof(struct ck) + SIZES_SLOTS(B) * (B), &o);     \
+        if (rc != 0)                                                                               \
+            return rc;                                                                             \
+        k = (struct ck *)o.mem;                                                                    \
+        ck_ring_init(&k->full, strcmp(r->of->system, "ck_copy") == 0 ? SIZES_SLOTS(B) : 2048);     \
+        ck_ring_init(&k->empty, 2048);                                                             \
+        for (i = 0; i < SIZES_SLOTS(B); i++)                                                       \
+            (void)ck_ring_enqueue_spsc(&k->empty, k->empty_buffer, k->messages + i * (B));         \
+        return ipc_shm_publish(&r->seg, &o);                                                       \
+    }                                                                                              \
+    static void ck_copy_serve##B(struct bench_run *r)                                              \
+    {                                                                                              \
+        struct ck *k = ck_find(r);                                                                 \
+        struct message##B *at = (struct message##B *)(void *)k->messages;                          \
+        BENCH_STREAM_SERVE(B,                                                                      \
+                           while (!CK_RING_ENQUEUE_SPSC(ck##B, &k->full, at, &m)) ck_pr_stall());  \
+    }                                                                                              \
+    static uint64_t ck_copy_measure##B(struct bench_run *r)                                        \
+    {                                                                                              \
+        struct ck *k = ck_find(r);                                                                 \
+        struct message##B *at = (struct message##B *)(void *)k->messages;                          \
+        BENCH_STREAM_MEASURE(B, while (!CK_RING_DEQUEUE_SPSC(ck##B, &k->full, at, &m))             \
+                                    ck_pr_stall());                                                \
+    }                                                                                              \
+    static void ck_in_place_serve##B(struct bench_run *r)                                          \
+    {                                                                                              \
+        struct ck *k = ck_find(r);                                                                 \
+        IN_PLACE_SERVE(B, in = (struct message##B *)ck_take(&k->empty, k->empty_buffer),           \
+                       (void)ck_ring_enqueue_spsc(&k->full, k->full_buffer, in));                  \
+    }                                                                                              \
+    static uint64_t ck_in_place_measure##B(struct bench_run *r)                                    \
+    {                                                                                              \
+        struct ck *k = ck_find(r);                                                                 \
+        IN_PLACE_MEASURE(B, in = (const struct message##B *)ck_take(&k->full, k->full_buffer),     \
+                         (void)ck_ring_enqueue_spsc(&k->empty, k->empty_buffer, in));              \
+    }
+
+SIZES(CK_CASES)
+
+#define MEMORY(B) (SIZES_SLOTS(B) * ((B) + 128) + sizeof(struct ck) + 65536)
+#define ROW(SYSTEM, NAME, PREPARE, B)                                                              \
+    SIZES_ROW(SYSTEM, B, MEMORY(B), PREPARE, NAME##_serve##B, NAME##_measure##B)
+#define ROWS(B)                                                                                    \
+    ROW("ipc_copy", ipc_copy, NULL, B), ROW("ipc_in_place", ipc_in_place, NULL, B),                \
+        ROW("ck_copy", ck_copy, ck_prepare##B, B),                                                 \
+        ROW("ck_in_place", ck_in_place, ck_prepare##B, B),
+
+const struct bench_case bench_sizes[] = {SIZES(ROWS){.system = NULL}};
