@@ -1700,6 +1700,36 @@ static void what_is_no_channel_is_refused(void **state)
     IS(ipc_channel_open(&ch, "unix:/dev/shm/no/such", IPC_RECV | IPC_LISTEN, IPC_NOW), -ENOENT);
 }
 
+/* ------------------------------------------------------------------ rings in the middle of it */
+
+static void takes_two(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as(listens(IPC_RECV));
+    recv_one(0, 8);
+    recv_one(1, 8);
+    ipc_channel_close(&ch);
+    tell(up, 1);
+}
+
+static void after_its_first_messages_a_ring_refuses_and_tells_as_before(void **state)
+{
+    (void)state;
+    EACH_ROW(RING)
+    {
+        struct child c = spawn(takes_two, NULL);
+
+        open_as(IPC_SEND);
+        send_one(0, 8);
+        IS(ipc_channel_send(&ch, scratch, largest() + 1, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+        send_one(1, 8);
+        (void)hear(&c);
+        finish(&c);
+        IS(ipc_channel_send(&ch, scratch, 8, IPC_NOW), -EPIPE);
+        over();
+    }
+}
+
 /* ------------------------------------------------------------------ receivers that share a ring */
 
 static void open_shared(struct ipc_channel *c, unsigned role, unsigned senders, size_t max)
@@ -2056,6 +2086,7 @@ int main(int argc, char **argv)
         TEST(damage_is_told_and_never_cut_off),
         TEST(nobody_is_killed_by_a_message),
         TEST(what_is_no_channel_is_refused),
+        TEST(after_its_first_messages_a_ring_refuses_and_tells_as_before),
         TEST(receivers_share_the_messages_of_a_ring),
         TEST(several_send_to_several_over_a_ring),
         TEST(killed_receiver_of_a_ring_costs_no_message),
