@@ -77,6 +77,9 @@
  *     full; only then, or when he has left, is the sender told. A successor gets it, and may see
  *     again what a killed receiver had: an eighth of the ring at most. Fix: answers, in both
  *     directions.
+ *   - Receivers that share a ring (options.receivers) each get what the others do not; a message
+ *     that one was killed with in recv, another gets, later than its turn. Its senders are told of
+ *     no receiver's end, and several senders' end is not told either. Fix: deadlines.
  *   - auto: agrees with the first call of both sides, so both must be in one.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, -EPIPE over the others: there nobody
  *     tells killed from closed.
@@ -104,7 +107,8 @@
  *   lock on the log; a new one cuts off what its predecessor had not finished. Readers look at
  *   the end for a whole record, and sleep on inotify.
  *
- *   A ring has a lane of records for each direction, "to" and "from" the listener. auto: begins
+ *   A ring has a lane of records for each direction, "to" and "from" the listener. Where several
+ *   receive it is one ring of slots, MPMC or SPMC, each for the largest message. auto: begins
  *   on the socket: offer, answer with a sealed segment and the bells' descriptors, choice. The
  *   socket stays open beside the ring; with the bell it is what ipc_channel_fd gives.
  *
@@ -143,15 +147,16 @@
 
 /* All zeros, or NULL, is what most want. */
 struct ipc_channel_options {
-    size_t max;        /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
-    unsigned senders;  /* ring: who may send at a time, up to 64; 0: one, whose end is told */
-    size_t depth;      /* mq: messages in the queue; 0: as the system has it, 10 */
-    mode_t mode;       /* of what is made, and the most that what is found may permit; 0: 0600 */
-    uid_t user;        /* who may be at the other end, besides this user and root */
-    gid_t group;       /* ... and whose group this is; 0: nobody else */
-    uint32_t priority; /* of ipc_channel, to begin with */
-    int32_t select;    /* ... */
-    int64_t offset;    /* file: where to begin reading, as of ipc_channel_info; -1: at the end */
+    size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
+    unsigned senders;   /* ring: who may send at a time, up to 64; 0: one, whose end is told */
+    unsigned receivers; /* ring: more than 1: who receives shares the messages; said by all sides */
+    size_t depth;       /* mq: messages in the queue; 0: as the system has it, 10 */
+    mode_t mode;        /* of what is made, and the most that what is found may permit; 0: 0600 */
+    uid_t user;         /* who may be at the other end, besides this user and root */
+    gid_t group;        /* ... and whose group this is; 0: nobody else */
+    uint32_t priority;  /* of ipc_channel, to begin with */
+    int32_t select;     /* ... */
+    int64_t offset;     /* file: where to begin reading, as of ipc_channel_info; -1: at the end */
 };
 
 struct ipc_channel_kind_;
@@ -238,7 +243,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_PRIORITY_ 2u /* has priorities, or types */
 #define IPC_CHANNEL_SELECT_ 4u   /* can receive by type */
 #define IPC_CHANNEL_OFFSET_ 8u   /* can begin somewhere */
-#define IPC_CHANNEL_SENDERS_ 32u /* is made for a number of senders */
+#define IPC_CHANNEL_SENDERS_ 32u /* is made for a number of senders, and of receivers */
 #define IPC_CHANNEL_DEPTH_ 16u   /* its size is counted in messages */
 
 #define IPC_CHANNEL_AGREED_ 100 /* the last step */
@@ -2020,8 +2025,10 @@ struct ipc_channel_ring_ {
     size_t half;                           /* ... bytes for each ring */
     unsigned short place;                  /* ... of the semaphores, that says that we are there */
     struct ipc_peer me;
-    int polls;  /* auto: of ipc_channel_fd, else -1 */
-    int unable; /* ... the handshake has failed here */
+    struct ipc_mpmc_producer put;  /* of several receivers: in place of out */
+    struct ipc_mpmc_consumer take; /* ... and of in */
+    int polls;                     /* auto: of ipc_channel_fd, else -1 */
+    int unable;                    /* ... the handshake has failed here */
     struct ipc_notify_shared spare;
     int alone;               /* in: there is one sender, whose end is told */
     uint64_t reader, writer; /* who was last seen at the other ends; 0 once his leaving was told */
@@ -2040,25 +2047,82 @@ CK_CC_INLINE static uint64_t ipc_channel_lane_(size_t n)
     return capacity;
 }
 
+/* Slots of a ring that several receivers share: a megabyte, but 16 to 4096. */
+CK_CC_INLINE static uint64_t ipc_channel_slots_(size_t n)
+{
+    uint64_t slots = 16;
+
+    while (slots < 4096 && slots * 2 * n <= IPC_CHANNEL_MAX_)
+        slots *= 2;
+    return slots;
+}
+
+/* Bytes of one ring. */
+CK_CC_INLINE static size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
+{
+    return ch->how.receivers > 1
+               ? ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max))
+               : ipc_record_footprint(ipc_channel_lane_(ch->max),
+                                      ch->how.senders != 0 ? ch->how.senders : 1);
+}
+
+CK_CC_INLINE static int ipc_channel_ring_init_(const struct ipc_channel *ch,
+                                               const struct ipc_shm_object *o)
+{
+    unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
+
+    return ch->how.receivers > 1
+               ? ipc_mpmc_init(o->mem, o->size, ch->max + IPC_CHANNEL_HEADER_,
+                               ipc_channel_slots_(ch->max),
+                               IPC_MPMC_AT_LEAST_ONCE | (senders > 1 ? 0 : IPC_MPMC_ONE_PRODUCER))
+               : ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
+}
+
 /* One ring in the segment, made if it is not there and we are to. */
 CK_CC_INLINE static int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, int make,
                                              struct ipc_shm_object *o)
 {
     struct ipc_shm *seg = &ch->ring->seg;
-    uint64_t capacity = ipc_channel_lane_(ch->max);
-    unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
-    size_t size = ipc_record_footprint(capacity, senders);
-    int rc = make ? ipc_shm_make(seg, name, IPC_RECORD_TYPE, size, o) : -EEXIST;
+    uint32_t type = ch->how.receivers > 1 ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
+    int rc = make ? ipc_shm_make(seg, name, type, ipc_channel_ring_bytes_(ch), o) : -EEXIST;
 
-    if (rc == 0 && (rc = ipc_record_init(o->mem, size, capacity, senders)) == 0) {
+    if (rc == 0 && (rc = ipc_channel_ring_init_(ch, o)) == 0) {
         if (ch->kind->type != 0) /* auto: a descriptor for loops */
             (void)ipc_notify_init(((struct ipc_spsc_shared *)o->mem)->data_bell, 64,
                                   IPC_NOTIFY_EVENTFD);
         rc = ipc_shm_publish(seg, o);
     }
     if (rc == -EEXIST)
-        rc = ipc_shm_find(seg, name, IPC_RECORD_TYPE, o);
+        rc = ipc_shm_find(seg, name, type, o);
     return rc;
+}
+
+/* Our end of the ring that several receivers share: slots with a length before the message. Who
+ * has made it says how long that may be, and how many send. */
+CK_CC_INLINE static int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_object *o)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_peer *me = ipc_shm_peer(&r->seg);
+    struct ipc_mpmc_shared *s = (struct ipc_mpmc_shared *)o->mem;
+    int sends = (ch->role & IPC_SEND) != 0, rc = -EPROTO;
+    struct ipc_notify *data = sends ? &r->out_data : &r->data;
+    struct ipc_notify *space = sends ? &r->out_space : &r->space;
+    uint64_t bytes = o->size < sizeof *s ? 0 : ck_pr_load_64(&s->is.bytes);
+    unsigned how = bytes != 0 ? ck_pr_load_32(&s->is.how) : 0;
+
+    if (bytes > IPC_CHANNEL_HEADER_ && bytes <= UINT32_MAX / 2)
+        rc = sends ? ipc_mpmc_produce(&r->put, s, o->size, (size_t)bytes, me, how)
+                   : ipc_mpmc_consume(&r->take, s, o->size, (size_t)bytes, me, how);
+    if (rc != 0)
+        return rc;
+    ch->max = (size_t)bytes - IPC_CHANNEL_HEADER_;
+    (void)ipc_notify_attach(data, s->data_bell, 64, me);
+    (void)ipc_notify_attach(space, s->space_bell, 64, me);
+    r->alone = (how & IPC_MPMC_ONE_PRODUCER) != 0;
+    r->writer = r->alone ? ck_pr_load_64(&s->end[0]) : 0;
+    ipc_notify_watch_anyone(sends ? space : data); /* he may have held what is ours to go on with */
+    (void)ipc_notify_post(sends ? space : data); /* to sit here may have freed what the dead had */
+    return 0;
 }
 
 /* Our ends, of rings at to[0] and from[0]: whom is found receives from "to". */
@@ -2095,13 +2159,17 @@ CK_CC_INLINE static int ipc_channel_ring_attach_(struct ipc_channel *ch, int lis
     struct ipc_channel_ring_ *r = ch->ring;
     unsigned in = listener ? IPC_RECV : IPC_SEND; /* who is found receives from "to" */
     struct ipc_shm_object to, from;
-    int rc = 0;
+    int rc = 0, shared = ch->how.receivers > 1;
 
-    if ((ch->role & in) != 0)
+    if (shared)
+        rc = ipc_channel_ring_of_(ch, "shared", listener, &to);
+    else if ((ch->role & in) != 0)
         rc = ipc_channel_ring_of_(ch, "to", listener, &to);
-    if (rc == 0 && (ch->role & (in ^ IPC_BOTH)) != 0)
+    if (rc == 0 && !shared && (ch->role & (in ^ IPC_BOTH)) != 0)
         rc = ipc_channel_ring_of_(ch, "from", listener, &from);
-    rc = rc == 0 ? ipc_channel_ring_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg)) : rc;
+    if (rc == 0)
+        rc = shared ? ipc_channel_share_(ch, &to)
+                    : ipc_channel_ring_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg));
     if (rc != 0)
         return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
                                    ipc_shm_why(&r->seg));
@@ -2217,7 +2285,11 @@ CK_CC_INLINE static void ipc_channel_ring_leave_(struct ipc_channel *ch)
     if (mine) {
         ipc_record_producer_detach(&r->out);
         ipc_record_consumer_detach(&r->in);
+        ipc_mpmc_producer_detach(&r->put);
+        ipc_mpmc_consumer_detach(&r->take);
         ipc_channel_ring_post_(r, &r->out_data); /* who sleeps there is to learn of it */
+        ipc_channel_ring_post_(r, &r->out_space);
+        ipc_channel_ring_post_(r, &r->data);
         ipc_channel_ring_post_(r, &r->space);
     }
     ipc_notify_detach(&r->data);
@@ -2240,9 +2312,7 @@ CK_CC_INLINE static void ipc_channel_ring_leave_(struct ipc_channel *ch)
 /* What the segment takes for our directions. */
 CK_CC_INLINE static size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
 {
-    unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
-
-    return 2 * (ipc_record_footprint(ipc_channel_lane_(ch->max), senders) + 4096);
+    return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
 CK_CC_INLINE static int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
@@ -2253,6 +2323,9 @@ CK_CC_INLINE static int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t d
 
     if (rc != 0)
         return rc;
+    if (ch->how.receivers > 1 && (ch->role & IPC_BOTH) == IPC_BOTH)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP,
+                                   "ring: several receivers: one direction only: open two");
     seg = &ch->ring->seg;
     how.mode = ch->how.mode;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
@@ -2358,6 +2431,89 @@ CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void 
     if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
         return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
     return ipc_channel_ring_end_(ch, (int)rc);
+}
+
+/* What the dead had in their hands goes on; who waits for it is woken. */
+CK_CC_INLINE static int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *message,
+                                             uint64_t n)
+{
+    unsigned char *slot;
+
+    if (ipc_notify_anyone_died(&r->out_space) && ipc_mpmc_producer_recover(&r->put, 0) > 0)
+        ipc_channel_ring_post_(r, &r->out_data);
+    slot = (unsigned char *)ipc_mpmc_claim(&r->put);
+    if (slot == NULL)
+        return ipc_mpmc_producer_error(&r->put) != 0 ? ipc_mpmc_producer_error(&r->put) : -EAGAIN;
+    memcpy(slot, &n, sizeof n);
+    if (n > 0)
+        memcpy(slot + IPC_CHANNEL_HEADER_, message, (size_t)n);
+    return ipc_mpmc_commit(&r->put); /* -EAGAIN: it stays claimed */
+}
+
+CK_CC_INLINE static int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_t size)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    const unsigned char *slot;
+    uint64_t n;
+
+    if (ipc_notify_anyone_died(&r->data) && ipc_mpmc_consumer_recover(&r->take, 0) > 0) {
+        ipc_channel_ring_post_(r, &r->data);
+        ipc_channel_ring_post_(r, &r->space);
+    }
+    slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
+    if (slot == NULL)
+        return ipc_mpmc_consumer_error(&r->take) != 0 ? ipc_mpmc_consumer_error(&r->take) : -EAGAIN;
+    memcpy(&n, slot, sizeof n);
+    if (n > ch->max)
+        return -EBADMSG;
+    ch->next = n > size ? (size_t)n : 0;
+    if (n > size)
+        return -EMSGSIZE;
+    if (n > 0)
+        memcpy(to, slot + IPC_CHANNEL_HEADER_, (size_t)n);
+    (void)ipc_mpmc_release(&r->take);
+    return (int64_t)n;
+}
+
+CK_CC_INLINE static int ipc_channel_share_send_(struct ipc_channel *ch, const void *message,
+                                                size_t n, int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t nobody = 0, *held = &nobody;
+    int rc;
+
+    if (r->put.m.ring == NULL)
+        return ipc_channel_ring_send_(ch, message, n, deadline);
+    rc = ipc_channel_put_one_(r, message, n);
+    if (rc == -EAGAIN)
+        IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
+                           (rc = ipc_channel_put_one_(r, message, n)) != -EAGAIN)
+    ipc_mpmc_cancel(&r->put); /* what was not sent */
+    ipc_channel_ring_post_(r, rc == 0 ? &r->out_data : &r->out_space);
+    return rc == 0 ? 0 : ipc_channel_ring_end_(ch, rc);
+}
+
+CK_CC_INLINE static int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                    int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t nobody = 0, *held;
+    int64_t rc;
+
+    if (r->take.m.ring == NULL)
+        return ipc_channel_ring_recv_(ch, to, size, deadline);
+    held = r->alone ? &r->take.m.ring->end[0] : &nobody;
+    rc = ipc_channel_take_one_(ch, to, size);
+    if (rc == -EAGAIN)
+        IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
+                           (rc = ipc_channel_take_one_(ch, to, size)) != -EAGAIN)
+    if (rc == -EMSGSIZE)
+        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
+    if (rc < 0)
+        return ipc_channel_ring_end_(ch, (int)rc);
+    r->writer |= r->alone && r->writer == 0;
+    ipc_channel_ring_post_(r, &r->space);
+    return rc;
 }
 
 CK_CC_INLINE static int ipc_channel_ring_unlink_(struct ipc_channel *ch)
@@ -2871,8 +3027,8 @@ CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char
          ipc_channel_log_send_, ipc_channel_log_recv_, NULL, NULL, ipc_channel_file_unlink_},
         {"auto", 0, AF_UNIX, SOCK_STREAM, ipc_channel_auto_open_, ipc_channel_auto_send_,
          ipc_channel_auto_recv_, ipc_channel_auto_meet_, NULL, ipc_channel_file_unlink_},
-        {"ring", IPC_CHANNEL_SENDERS_, 0, 0, ipc_channel_ring_open_, ipc_channel_ring_send_,
-         ipc_channel_ring_recv_, ipc_channel_nothing_, NULL, ipc_channel_ring_unlink_},
+        {"ring", IPC_CHANNEL_SENDERS_, 0, 0, ipc_channel_ring_open_, ipc_channel_share_send_,
+         ipc_channel_share_recv_, ipc_channel_nothing_, NULL, ipc_channel_ring_unlink_},
         {"sysvshm", 0, 0, 0, ipc_channel_shm_open_, ipc_channel_ring_send_, ipc_channel_ring_recv_,
          ipc_channel_nothing_, NULL, ipc_channel_shm_unlink_},
         {"signal", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_, 0, 0, ipc_channel_signal_open_,
@@ -2976,8 +3132,8 @@ CK_CC_INLINE static int ipc_channel_can_(struct ipc_channel *ch)
         what = "no receiving by type; sysv: has it";
     else if ((can & IPC_CHANNEL_DEPTH_) == 0 && how->depth != 0)
         what = "no number of messages that may be under way; mq: has it";
-    else if ((can & IPC_CHANNEL_SENDERS_) == 0 && how->senders != 0)
-        what = "no number of senders; ring: has one";
+    else if ((can & IPC_CHANNEL_SENDERS_) == 0 && (how->senders != 0 || how->receivers != 0))
+        what = "no number of senders or receivers; ring: has them";
     else if ((can & IPC_CHANNEL_OFFSET_) == 0 && how->offset != 0)
         what = "nothing to resume; file: can";
     return what == NULL ? 0
@@ -2996,6 +3152,7 @@ CK_CC_INLINE static int ipc_channel_can_(struct ipc_channel *ch)
  *   -EACCES      it belongs to another user, permits more than options.mode, who is at the other
  *                end may not be there, or the kernel denies it
  *   -EADDRINUSE  another one listens there; -EBUSY: file: has a writer, ring: a peer already
+ *   -EUSERS      ring: 256 senders and receivers share it already
  *   -EPROTO      what is there is something else, or a queue of another geometry
  *   -EBADMSG     file: is damaged in the middle; the sentence says where
  *   -EMSGSIZE    options.max is more than it carries

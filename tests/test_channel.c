@@ -2151,6 +2151,298 @@ static void what_is_no_channel_is_refused(void **state)
     IS(ipc_channel_open(&ch, "unix:/dev/shm/no/such", IPC_RECV | IPC_LISTEN, IPC_NOW), -ENOENT);
 }
 
+/* ------------------------------------------------------------------ rings in the middle of it */
+
+static void takes_two(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as(listens(IPC_RECV));
+    recv_one(0, 8);
+    recv_one(1, 8);
+    ipc_channel_close(&ch);
+    tell(up, 1);
+}
+
+static void after_its_first_messages_a_ring_refuses_and_tells_as_before(void **state)
+{
+    (void)state;
+    EACH_ROW(RING)
+    {
+        struct child c = spawn(takes_two, NULL);
+
+        open_as(IPC_SEND);
+        send_one(0, 8);
+        IS(ipc_channel_send(&ch, scratch, largest() + 1, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+        send_one(1, 8);
+        (void)hear(&c);
+        finish(&c);
+        IS(ipc_channel_send(&ch, scratch, 8, IPC_NOW), -EPIPE);
+        over();
+    }
+}
+
+/* ------------------------------------------------------------------ receivers that share a ring */
+
+static void open_shared(struct ipc_channel *c, unsigned role, unsigned senders, size_t max)
+{
+    struct ipc_channel_options how;
+    int rc;
+
+    memset(&how, 0, sizeof how);
+    how.receivers = 8;
+    how.senders = senders;
+    how.max = max;
+    rc = ipc_channel_open_with(c, uri, role, ipc_in_ms(LONG_MS), &how);
+    must_(rc == 0, uri, ipc_channel_why(c), __FILE__, __LINE__);
+}
+
+/* Whoever gets it knows by the message itself which one it is. */
+static void send_numbered(uint64_t i)
+{
+    size_t n = length_of(i, 2000);
+
+    memcpy(scratch, &i, sizeof i);
+    fill(scratch + sizeof i, i, n);
+    IS(ipc_channel_send(&ch, scratch, sizeof i + n, ipc_in_ms(LONG_MS)), 0);
+}
+
+static uint64_t numbered(int64_t got)
+{
+    static char want[2000];
+    uint64_t i;
+
+    MUST(got >= (int64_t)sizeof i);
+    memcpy(&i, scratch, sizeof i);
+    IS(got, sizeof i + length_of(i, 2000));
+    fill(want, i, length_of(i, 2000));
+    MUST(memcmp(scratch + sizeof i, want, length_of(i, 2000)) == 0);
+    return i;
+}
+
+static void works(struct child *up, void *arg)
+{
+    uint64_t sum[2] = {0, 0}, next = 0;
+    int64_t got;
+
+    (void)arg;
+    open_shared(&ch, IPC_RECV, 0, 0);
+    tell(up, 1);
+    while ((got = ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS))) >= 0) {
+        MUST(numbered(got) >= next);
+        next = numbered(got) + 1;
+        sum[0]++;
+        sum[1] += next;
+    }
+    IS(got, -EPIPE);
+    IS(ipc_channel_recv(&ch, scratch, 1 << 20, IPC_NOW), -ETIMEDOUT); /* told once */
+    tell(up, sum[0]);
+    tell(up, sum[1]);
+    ipc_channel_close(&ch);
+}
+
+static void receivers_share_the_messages_of_a_ring(void **state)
+{
+    uint64_t i, count = 0, sum = 0;
+    struct child c[4];
+
+    (void)state;
+    choose(row_of("ring"));
+    open_shared(&ch, IPC_SEND | IPC_LISTEN, 0, 4000);
+    for (i = 0; i < 4; i++)
+        c[i] = spawn(works, NULL);
+    for (i = 0; i < 4; i++)
+        (void)hear(&c[i]);
+    for (i = 0; i < 5000; i++)
+        send_numbered(i);
+    ipc_channel_close(&ch);
+    for (i = 0; i < 4; i++) {
+        count += hear(&c[i]);
+        sum += hear(&c[i]);
+        finish(&c[i]);
+    }
+    IS(count, 5000);
+    IS(sum, 5000 * 5001 / 2);
+    over();
+}
+
+static void sends_to_two(struct child *up, void *arg)
+{
+    uint64_t i, base = (uint64_t)(uintptr_t)arg * 100000;
+
+    (void)up;
+    open_shared(&ch, IPC_SEND, 3, 0);
+    for (i = 0; i < 2000; i++)
+        send_numbered(base + i);
+    ipc_channel_close(&ch);
+}
+
+static void several_send_to_several_over_a_ring(void **state)
+{
+    uint64_t next[2][3] = {{0}}, count[3] = {0}, i, all = 0;
+    struct ipc_channel end[2];
+    struct child c[3];
+
+    (void)state;
+    choose(row_of("ring"));
+    open_shared(&end[0], IPC_RECV | IPC_LISTEN, 3, 4000);
+    open_shared(&end[1], IPC_RECV, 3, 0);
+    for (i = 0; i < 3; i++)
+        c[i] = spawn(sends_to_two, (void *)(uintptr_t)i);
+    for (; all < 6000; all++) {
+        unsigned at = (unsigned)all % 2;
+
+        i = numbered(ipc_channel_recv(&end[at], scratch, 1 << 20, ipc_in_ms(LONG_MS)));
+        MUST(i % 100000 >= next[at][i / 100000]);
+        next[at][i / 100000] = i % 100000 + 1;
+        count[i / 100000]++;
+    }
+    for (i = 0; i < 3; i++) {
+        IS(count[i], 2000);
+        finish(&c[i]);
+    }
+    for (i = 0; i < 2; i++) {
+        IS(ipc_channel_recv(&end[i], scratch, 1 << 20, IPC_NOW), -ETIMEDOUT);
+        ipc_channel_close(&end[i]);
+    }
+    over();
+}
+
+static void has_one_in_hand(struct child *up, void *arg)
+{
+    (void)arg;
+    open_shared(&ch, IPC_RECV, 0, 0);
+    IS(ipc_channel_recv(&ch, scratch, 7, ipc_in_ms(LONG_MS)), -EMSGSIZE);
+    IS(next_length(), 8);
+    tell(up, 1);
+    wait_for_death();
+}
+
+static void takes_the_others(struct child *up, void *arg)
+{
+    (void)arg;
+    open_shared(&ch, IPC_RECV, 0, 0);
+    recv_one(1, 8);
+    recv_one(2, 8);
+    IS(ipc_channel_recv(&ch, scratch, 8, IPC_NOW), -ETIMEDOUT);
+    tell(up, 1);
+    recv_one(0, 8);
+    tell(up, 1);
+    IS(ipc_channel_recv(&ch, scratch, 8, ipc_in_ms(LONG_MS)), -EOWNERDEAD);
+    tell(up, 1);
+    wait_for_death();
+}
+
+static void sends_three_and_waits(struct child *up, void *arg)
+{
+    (void)arg;
+    open_shared(&ch, IPC_SEND | IPC_LISTEN, 0, 100);
+    send_one(0, 8);
+    send_one(1, 8);
+    send_one(2, 8);
+    tell(up, 1);
+    wait_for_death();
+}
+
+static void killed_receiver_of_a_ring_costs_no_message(void **state)
+{
+    struct child sender, holder, other;
+
+    (void)state;
+    choose(row_of("ring"));
+    sender = spawn(sends_three_and_waits, NULL);
+    (void)hear(&sender);
+    holder = spawn(has_one_in_hand, NULL);
+    (void)hear(&holder);
+    stop_child(&holder);
+    other = spawn(takes_the_others, NULL);
+    (void)hear(&other); /* a stopped one costs what it has, and not more */
+    kill_child(&holder);
+    (void)hear(&other);
+    kill_child(&sender);
+    (void)hear(&other);
+    kill_child(&other);
+    over();
+}
+
+static void drains(struct child *up, void *arg)
+{
+    uint64_t i, count = hear(up);
+
+    (void)arg;
+    open_shared(&ch, IPC_RECV, 0, 0);
+    IS(ipc_channel_recv(&ch, scratch, 99, IPC_NOW), -EMSGSIZE);
+    IS(next_length(), 100);
+    for (i = 0; i < count; i++)
+        recv_one(i, i == 0 ? 100 : length_of(i, 100));
+    recv_one(count, 100); /* of who waits for room */
+    IS(ipc_channel_recv(&ch, scratch, 100, IPC_NOW), -ETIMEDOUT);
+    ipc_channel_close(&ch);
+}
+
+static void full_ring_that_is_shared_holds_up_until_the_deadline(void **state)
+{
+    struct child c;
+    uint64_t i = 0;
+    int rc = 0;
+
+    (void)state;
+    choose(row_of("ring"));
+    open_shared(&ch, IPC_SEND | IPC_LISTEN, 0, 100);
+    IS(largest(), 100);
+    IS(ipc_channel_send(&ch, scratch, 101, IPC_NOW), -EMSGSIZE);
+    for (; rc == 0; i++) {
+        fill(scratch, i, 100);
+        rc = ipc_channel_send(&ch, scratch, i == 0 ? 100 : length_of(i, 100), IPC_NOW);
+    }
+    IS(rc, -ETIMEDOUT);
+    i--;
+    MUST(i >= 16);
+    fill(scratch, i, 100);
+    IS(ipc_channel_send(&ch, scratch, 100, ipc_in_ms(1)), -ETIMEDOUT);
+    c = spawn(drains, NULL);
+    tell(&c, i);
+    IS(ipc_channel_send(&ch, scratch, 100, ipc_in_ms(LONG_MS)), 0);
+    finish(&c);
+    over();
+}
+
+static void scribbled_length_is_told(void **state)
+{
+    struct ipc_channel other;
+    unsigned char *slot;
+    uint64_t length = 101;
+
+    (void)state;
+    choose(row_of("ring"));
+    open_shared(&ch, IPC_SEND | IPC_LISTEN, 0, 100);
+    open_shared(&other, IPC_RECV, 0, 0);
+    send_one(0, 100);
+    slot = (unsigned char *)(ch.ring->put.m.ring + 1);
+    memcpy(slot, &length, sizeof length);
+    IS(ipc_channel_recv(&other, scratch, 1 << 20, IPC_NOW), -EBADMSG);
+    IS(ipc_channel_recv(&other, scratch, 1 << 20, IPC_NOW), -EBADMSG);
+    ipc_channel_close(&other);
+    over();
+}
+
+static void sharing_is_refused_where_there_is_none(void **state)
+{
+    struct ipc_channel_options how;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    how.receivers = 2;
+    choose(row_of("ring"));
+    IS(ipc_channel_open_with(&ch, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW, &how), -EOPNOTSUPP);
+    MUST(strstr(ipc_channel_why(&ch), "one direction") != NULL);
+    EACH_ROW(0)
+    {
+        if (NAMED("ring"))
+            continue;
+        IS(ipc_channel_open_with(&ch, uri, listens(IPC_RECV), IPC_NOW, &how), -EOPNOTSUPP);
+    }
+}
+
 /* ------------------------------------------------------------------ main */
 
 static int before(void **state)
@@ -2251,6 +2543,13 @@ int main(int argc, char **argv)
         TEST(full_disk_tears_nothing),
         TEST(nobody_is_killed_by_a_message),
         TEST(what_is_no_channel_is_refused),
+        TEST(after_its_first_messages_a_ring_refuses_and_tells_as_before),
+        TEST(receivers_share_the_messages_of_a_ring),
+        TEST(several_send_to_several_over_a_ring),
+        TEST(killed_receiver_of_a_ring_costs_no_message),
+        TEST(full_ring_that_is_shared_holds_up_until_the_deadline),
+        TEST(scribbled_length_is_told),
+        TEST(sharing_is_refused_where_there_is_none),
     };
     sigset_t set;
 
