@@ -2855,7 +2855,7 @@ CK_CC_FORCE_INLINE static int ipc_cast_data_(struct ipc_cast_consumer *h, size_t
         return -EOVERFLOW;
     }
     rc = ipc_spsc_look_(c, stride);
-    if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL)
+    if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL && c->error == 0)
         rc = ipc_cast_why_(h, ck_pr_load_64(ipc_ring_sequence_(
                                   ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride)));
     return rc;

@@ -303,6 +303,7 @@ static void edges_have_names(void **state)
     IS(news_consume(&in[0], mem, size, NULL), -EAGAIN);
     IS(news_push(&out, &n), -EAGAIN);
     IS(news_pop(&in[0], &n), -EAGAIN);
+    MUST(news_peek(&in[0]) == NULL);
     IS(news_init(mem, size, 3, 0), -EINVAL);
     IS(news_init(mem, size, 4, 2), -EINVAL);
     for (how = 0; how < 2; how++) {
