@@ -254,7 +254,7 @@ json_t *output_json(json_t *about)
         }
         json_array_append_new(all, one);
     }
-    root = json_pack("{s:O, s:o}", "machine", about, "results", all);
+    root = json_pack("{s:o, s:o}", "machine", about, "results", all);
     bench_check(root != NULL, "results");
     return root;
 }
