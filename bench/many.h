@@ -116,12 +116,14 @@ CK_CC_FORCE_INLINE static void many_serve(struct bench_run *r, size_t bytes, voi
 
 enum many_kind { MANY_OURS, MANY_FIFO_PEER, MANY_THREADS };
 
+/* All fields, as C++ warns of those that are missing. */
 #define MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, SHAPE, PRODUCERS, CONSUMERS, BATCH, HELD)        \
     {                                                                                              \
         .system = SYSTEM, .test = "many", .shape = SHAPE, .bytes = B,                              \
         .memory = MANY_CAPACITY * 128 + 65536, .prepare = PREPARE, .serve = SERVE,                 \
-        .producers = PRODUCERS, .consumers = CONSUMERS, .batch = BATCH, .held = HELD,              \
-        .threads = (KIND) == MANY_THREADS, .fifo_peer = (KIND) == MANY_FIFO_PEER                   \
+        .measure = NULL, .how = NULL, .one_core = 0, .readers = 0, .producers = PRODUCERS,         \
+        .consumers = CONSUMERS, .batch = BATCH, .held = HELD, .threads = (KIND) == MANY_THREADS,   \
+        .fifo_peer = (KIND) == MANY_FIFO_PEER, .raw = NULL, .clear = NULL                          \
     }
 #define MANY_SINGLY(SYSTEM, KIND, B, PREPARE, SERVE)                                               \
     MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "1_to_1", 1, 1, 1, 0),                               \
