@@ -21,7 +21,7 @@ COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 BENCH = ipc_bench run noise compare histogram rings shapes blocks records call many kernel channel \
     limits wake sizes latency
 BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h bench/sizes.h \
-    bench/driver.h bench/histogram.h bench/peers/spsc.h
+    bench/driver.h bench/histogram.h bench/latency.h bench/peers/spsc.h
 
 # The peers of the benchmark whose packages are there: make deps-peers installs them.
 has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \

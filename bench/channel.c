@@ -5,6 +5,7 @@
 #include "ipc_channel.h"
 
 #include "kernel.h"
+#include "latency.h"
 
 #define SMALL_SIZES(F, ...) F(8, __VA_ARGS__) F(64, __VA_ARGS__) F(1024, __VA_ARGS__)
 #define PACKET_SIZES(F, ...) SMALL_SIZES(F, __VA_ARGS__) F(65536, __VA_ARGS__)
@@ -16,6 +17,11 @@ SIZES(MESSAGE, )
 static int is(const struct bench_run *r, const char *test)
 {
     return strcmp(r->of->test, test) == 0;
+}
+
+static int one_way(const struct bench_run *r)
+{
+    return is(r, "stream") || is(r, "latency");
 }
 
 /* All three tests, of a struct NAME with NAME_attach, _send and _recv. */
@@ -39,6 +45,25 @@ static int is(const struct bench_run *r, const char *test)
     {                                                                                              \
         struct NAME *s = NAME##_attach(r);                                                         \
         BENCH_PINGPONG_MEASURE(B, NAME##_send(s, &m, sizeof m), NAME##_recv(s, &m, sizeof m));     \
+    }
+
+/* The same of messages of 64 bytes at a fixed rate. */
+#define LATENCY(NAME)                                                                              \
+    static inline void NAME##_put(void *end, void *m)                                              \
+    {                                                                                              \
+        NAME##_send((struct NAME *)end, m, 64);                                                    \
+    }                                                                                              \
+    static inline void NAME##_get(void *end, void *m)                                              \
+    {                                                                                              \
+        NAME##_recv((struct NAME *)end, m, 64);                                                    \
+    }                                                                                              \
+    static void NAME##_latency_serve64(struct bench_run *r)                                        \
+    {                                                                                              \
+        latency_send(r, 64, NAME##_attach(r), NAME##_put);                                         \
+    }                                                                                              \
+    static uint64_t NAME##_latency_measure64(struct bench_run *r)                                  \
+    {                                                                                              \
+        return latency_recv(r, 64, NAME##_attach(r), NAME##_get);                                  \
     }
 
 /* ------------------------------------------------------------------ channels */
@@ -147,7 +172,7 @@ static struct chan *chan_attach(struct bench_run *r)
 {
     static struct chan c;
     const struct mechanism *how = (const struct mechanism *)r->of->how;
-    int stream = is(r, "stream"), me = (int)r->index, first, i;
+    int stream = one_way(r), me = (int)r->index, first, i;
     unsigned hello = 1;
 
     for (first = 1; first >= 0; first--)
@@ -177,6 +202,7 @@ static struct chan *chan_attach(struct bench_run *r)
 }
 
 SIZES(TESTS, chan)
+LATENCY(chan)
 
 /* ------------------------------------------------------------------ the bare ring */
 
@@ -194,7 +220,7 @@ struct bare {
 static struct bare *bare_attach(struct bench_run *r)
 {
     static struct bare b;
-    int stream = is(r, "stream"), me = (int)r->index;
+    int stream = one_way(r), me = (int)r->index;
 
     r->seg.deadline = ipc_in_ms(10000);
     bench_check((stream && me == 0) || records_create(&b.p, &r->seg, me == 1 ? "fro" : "to",
@@ -227,6 +253,7 @@ CK_CC_FORCE_INLINE static void bare_recv(struct bare *b, void *message, size_t b
 }
 
 SIZES(TESTS, bare)
+LATENCY(bare)
 
 /* ------------------------------------------------------------------ the bare kernel */
 
@@ -423,13 +450,14 @@ static void kernel_recv(struct kernel *k, void *message, size_t bytes)
 }
 
 SIZES(TESTS, kernel)
+LATENCY(kernel)
 
 /* ------------------------------------------------------------------ rows */
 
-#define ROW(B, SYSTEM, TEST, NAME, KIND, WAIT, RAW, HOW, PREPARE, CLEAR)                           \
+#define ROW(B, SYSTEM, TEST, SHAPE, NAME, KIND, WAIT, RATE, RAW, HOW, PREPARE, CLEAR)              \
     {.system = SYSTEM,                                                                             \
      .test = TEST,                                                                                 \
-     .shape = "channel",                                                                           \
+     .shape = SHAPE,                                                                               \
      .bytes = B,                                                                                   \
      .memory = 2 * LANE(B) + 65536,                                                                \
      .prepare = PREPARE,                                                                           \
@@ -438,11 +466,22 @@ SIZES(TESTS, kernel)
      .how = HOW,                                                                                   \
      .raw = RAW,                                                                                   \
      .clear = CLEAR,                                                                               \
-     .wait = WAIT},
-#define ROWS(B, SYSTEM, NAME, WAIT, RAW, HOW, PREPARE, CLEAR)                                      \
-    ROW(B, SYSTEM, "stream", NAME, stream_, WAIT, RAW, HOW, PREPARE, CLEAR)                        \
-    ROW(B, SYSTEM, "pingpong", NAME, , BENCH_SPIN, RAW, HOW, PREPARE, CLEAR)                       \
-    ROW(B, SYSTEM, "wake", NAME, , BENCH_SLEEP, RAW, HOW, PREPARE, CLEAR)
+     .wait = WAIT,                                                                                 \
+     .rate = RATE,                                                                                 \
+     .burst = 1},
+#define SHAPE_BENCH_ADAPTIVE "10k_adaptive"
+#define SHAPE_BENCH_SLEEP "10k_sleep"
+#define ROWS(B, SYSTEM, NAME, WAIT, ...)                                                           \
+    ROW(B, SYSTEM, "stream", "channel", NAME, stream_, WAIT, 0, __VA_ARGS__)                       \
+    ROW(B, SYSTEM, "pingpong", "channel", NAME, , BENCH_SPIN, 0, __VA_ARGS__)                      \
+    ROW(B, SYSTEM, "wake", "channel", NAME, , BENCH_SLEEP, 0, __VA_ARGS__)                         \
+    LATENCY_##B(SYSTEM, NAME, WAIT, __VA_ARGS__)
+#define LATENCY_64(SYSTEM, NAME, WAIT, ...)                                                        \
+    ROW(64, SYSTEM, "latency", SHAPE_##WAIT, NAME, latency_, WAIT, 10000, __VA_ARGS__)
+#define LATENCY_8(...)
+#define LATENCY_1024(...)
+#define LATENCY_65536(...)
+#define LATENCY_1048576(...)
 #define CHAN_ROWS(B, SYSTEM, WAIT, RAW, ...)                                                       \
     ROWS(B, SYSTEM, chan, WAIT, RAW, (&(const struct mechanism){.uri = __VA_ARGS__}),              \
          chan_prepare, chan_clear)

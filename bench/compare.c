@@ -99,11 +99,15 @@ static int changed(const json_t *before, const json_t *after)
     return chance(json_array_size(a), json_array_size(b), u) < CHANCE;
 }
 
+static const json_t *noise(const json_t *root)
+{
+    return json_object_get(json_object_get(root, "machine"), "noise");
+}
+
 static double one_line(const json_t *root)
 {
-    return json_number_value(json_object_get(
-        json_object_get(json_object_get(json_object_get(root, "machine"), "noise"), "one_line_ns"),
-        "median"));
+    return json_number_value(
+        json_object_get(json_object_get(noise(root), "one_line_ns"), "median"));
 }
 
 static void tell_machines(const json_t *before, const json_t *after)
@@ -121,6 +125,9 @@ static void tell_machines(const json_t *before, const json_t *after)
             printf("%s%s %s / %s", differ++ == 0 ? "not the same: " : "; ", keys[i],
                    text(a, keys[i]), text(b, keys[i]));
     printf("%s", differ > 0 ? "\n" : "");
+    if (json_is_false(json_object_get(noise(before), "ok")) ||
+        json_is_false(json_object_get(noise(after), "ok")))
+        printf("the machine was not quiet: see \"noise\" in the files\n");
     if (near > 0 && now > 0 && (near > 1.5 * now || now > 1.5 * near))
         printf("the cores were not as near to each other: a line there and back took %.0f ns, then "
                "%.0f ns; that changes most figures\n",

@@ -65,7 +65,7 @@ int is_rate(const struct bench_case *c);
 double median(double *value, int n);
 json_t *output_machine(int quick, unsigned seed);
 
-/* The results, with what machine says, in the tables' order. */
+/* The results, in the order of the tables, and the machine, which they take. */
 json_t *output_json(json_t *machine);
 void output_tables(const json_t *machine);
 

@@ -1,12 +1,6 @@
-/*
- * One-way latency at a fixed rate, and of bursts. Message i is due at a time that is fixed before,
- * carries that time, and is as late as the receiver's clock says when it has it: a sender that was
- * held up sends what was due meanwhile at once, and each of those counts as late as it is. The
- * sender polls the clock for its times whatever the wait, which is about the receiver (and about
- * room), so that no timer's lateness is taken for a queue's.
- */
-#include "histogram.h"
+/* One-way latency over rings and kernel streams, polling, looking a while, and sleeping. */
 #include "kernel.h"
+#include "latency.h"
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
@@ -16,73 +10,14 @@
 BENCH_MESSAGE(8)
 BENCH_MESSAGE(56)
 
-/* Each moves one message, and waits as the case says. */
-typedef void latency_move(void *end, void *message);
-
-static inline int64_t period(const struct bench_run *r)
-{
-    return (int64_t)r->of->burst * 1000000000 / r->of->rate;
-}
-
-CK_CC_FORCE_INLINE static void send_due(struct bench_run *r, size_t bytes, void *end,
-                                        latency_move *put)
-{
-    uint64_t m[7], i;
-    unsigned sent = 0;
-    int64_t due, now;
-
-    memset(m, 7, sizeof m);
-    bench_start(r);
-    due = ipc_clock() + 100000;
-    for (i = 0; i < r->warm + r->count; i++) {
-        now = ipc_clock();
-        if (now < due)
-            r->waited += due - now;
-        while (now < due)
-            now = ipc_clock();
-        m[0] = m[bytes / 8 - 1] = (uint64_t)due;
-        put(end, m);
-        if (++sent == r->of->burst) {
-            sent = 0;
-            due += period(r);
-        }
-    }
-}
-
-CK_CC_FORCE_INLINE static uint64_t recv_due(struct bench_run *r, size_t bytes, void *end,
-                                            latency_move *get)
-{
-    uint64_t m[7], i, due = 0;
-    unsigned got = 0;
-    int64_t now, then = 0;
-
-    bench_start(r);
-    for (i = 0; i < r->warm + r->count; i++) {
-        get(end, m);
-        now = ipc_clock();
-        __asm__ volatile("" : : "r"(m) : "memory"); /* as in BENCH_VERIFY */
-        due = i == 0 ? m[0] : due;
-        bench_check(m[0] == due && m[bytes / 8 - 1] == due, "time");
-        if (i == r->warm)
-            then = now;
-        if (i >= r->warm)
-            histogram_record(r->latencies, now > (int64_t)due ? (uint64_t)now - due : 0);
-        if (++got == r->of->burst) {
-            got = 0;
-            due += (uint64_t)period(r);
-        }
-    }
-    return (uint64_t)(ipc_clock() - then);
-}
-
 #define SIDES(NAME, B)                                                                             \
     static void NAME##_serve##B(struct bench_run *r)                                               \
     {                                                                                              \
-        send_due(r, B, NAME##_sender##B(r), NAME##_put##B);                                        \
+        latency_send(r, B, NAME##_sender##B(r), NAME##_put##B);                                    \
     }                                                                                              \
     static uint64_t NAME##_measure##B(struct bench_run *r)                                         \
     {                                                                                              \
-        return recv_due(r, B, NAME##_receiver##B(r), NAME##_get##B);                               \
+        return latency_recv(r, B, NAME##_receiver##B(r), NAME##_get##B);                           \
     }
 
 /* ------------------------------------------------------------------ ipc_ring */

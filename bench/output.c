@@ -254,7 +254,7 @@ json_t *output_json(json_t *about)
         }
         json_array_append_new(all, one);
     }
-    root = json_pack("{s:O, s:o}", "machine", about, "results", all);
+    root = json_pack("{s:o, s:o}", "machine", about, "results", all);
     bench_check(root != NULL, "results");
     return root;
 }
@@ -322,7 +322,7 @@ static void latency_row(const struct result *x)
 {
     size_t i;
 
-    printf("%-12s %-13s %3llu", x->of->system, x->of->shape, (unsigned long long)x->of->bytes);
+    printf("%-15s %-13s %3llu", x->of->system, x->of->shape, (unsigned long long)x->of->bytes);
     for (i = 0; i < sizeof percents / sizeof percents[0]; i++)
         printf(" %9llu", (unsigned long long)histogram_at(x->latencies, percents[i]));
     printf(" %9llu %8.0f\n", (unsigned long long)x->latencies->max, x->cpu_ns);
@@ -354,7 +354,7 @@ void output_tables(const json_t *about)
 
         if (test != test_of(x->of)) {
             test = test_of(x->of);
-            printf("\n%s\n%-20s %9s", test->title, "system",
+            printf("\n%s\n%-20s %*s", test->title, "system", x->of->rate > 0 ? 12 : 9,
                    strcmp(test->name, "wake") == 0 ? "" : "bytes");
             if (x->of->rate > 0)
                 printf(" %9s %9s %9s %9s %9s %9s %8s\n", "p50", "p90", "p99", "p99.9", "p99.99",
