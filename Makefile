@@ -25,7 +25,7 @@ BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel
 has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \
     $(CXX) -E -x c++ - >/dev/null 2>&1 && echo $(2))
 DPDK := $(shell pkg-config --cflags libdpdk 2>/dev/null)
-ICEORYX := $(wildcard /usr/include/iceoryx/v2.*)
+ICEORYX := $(lastword $(wildcard /usr/include/iceoryx/v2.*))
 PEERS := $(if $(DPDK),rte) $(call has,boost/lockfree/queue.hpp,boost) \
     $(call has,concurrentqueue/concurrentqueue.h,moodycamel) $(call has,jack/ringbuffer.h,jack) \
     $(call has,zmq.h,zmq) $(call has,nng/nng.h,nng) \
