@@ -27,14 +27,17 @@ BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel
 has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \
     $(CXX) -E -x c++ - >/dev/null 2>&1 && echo $(2))
 DPDK := $(shell pkg-config --cflags libdpdk 2>/dev/null)
+ICEORYX := $(lastword $(wildcard /usr/include/iceoryx/v2.*))
 PEERS := $(if $(DPDK),rte) $(call has,boost/lockfree/queue.hpp,boost) \
     $(call has,concurrentqueue/concurrentqueue.h,moodycamel) $(call has,jack/ringbuffer.h,jack) \
     $(call has,zmq.h,zmq) $(call has,nng/nng.h,nng) \
     $(call has,readerwriterqueue/readerwriterqueue.h,readerwriter) \
-    $(call has,oneapi/tbb/concurrent_queue.h,tbb) $(call has,urcu/wfcqueue.h,urcu)
+    $(call has,oneapi/tbb/concurrent_queue.h,tbb) $(call has,urcu/wfcqueue.h,urcu) \
+    $(if $(and $(ICEORYX),$(shell command -v iox-roudi)),iceoryx)
 lib = $(if $(filter $(1),$(PEERS)),$(2))
 PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-lzmq) $(call lib,tbb,-ltbb) \
-    $(call lib,nng,-lnng) $(call lib,boost moodycamel readerwriter tbb,-lstdc++)
+    $(call lib,iceoryx,-liceoryx_posh -liceoryx_hoofs -liceoryx_platform) \
+    $(call lib,nng,-lnng) $(call lib,boost moodycamel readerwriter tbb iceoryx,-lstdc++)
 
 EXAMPLES = ipc_cat greet sum rpc todo collect locks web
 
@@ -55,11 +58,12 @@ build/bench_%.o: bench/%.c $(BENCH_H) $(HEADERS) | build
 
 build/peer_zmq.o build/peer_nng.o: bench/peers/sockets.h
 build/peer_rte.o: EXTRA = $(DPDK:-I%=-isystem %)
+build/peer_iceoryx.o: EXTRA = -isystem $(ICEORYX)
 build/peer_%.o: bench/peers/%.c $(BENCH_H) $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) $(EXTRA) -I. -c $< -o $@
 
 build/peer_%.o: bench/peers/%.cc bench/peers/message.hpp $(BENCH_H) $(HEADERS) | build
-	$(CXX) -std=gnu++17 $(CFLAGS) $(WARN) -Wno-missing-field-initializers -I. -c $< -o $@
+	$(CXX) -std=gnu++17 $(CFLAGS) $(WARN) -Wno-missing-field-initializers $(EXTRA) -I. -c $< -o $@
 
 $(EXAMPLES:%=build/%): build/%: examples/%.c $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt

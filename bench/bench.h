@@ -68,7 +68,8 @@ extern const struct bench_case bench_rte[] __attribute__((weak)),
     bench_boost[] __attribute__((weak)), bench_moodycamel[] __attribute__((weak)),
     bench_jack[] __attribute__((weak)), bench_zmq[] __attribute__((weak)),
     bench_nng[] __attribute__((weak)), bench_readerwriter[] __attribute__((weak)),
-    bench_tbb[] __attribute__((weak)), bench_urcu[] __attribute__((weak));
+    bench_tbb[] __attribute__((weak)), bench_urcu[] __attribute__((weak)),
+    bench_iceoryx[] __attribute__((weak));
 
 /* All processes call it once they are ready: returns when the others are too. */
 void bench_start(struct bench_run *r);

@@ -22,7 +22,8 @@ static void select_cases(const char *only, int list)
                                          bench_many,         bench_rte,     bench_boost,
                                          bench_moodycamel,   bench_tbb,     bench_urcu,
                                          bench_readerwriter, bench_kernel,  bench_channel,
-                                         bench_wake,         bench_sizes,   bench_latency},
+                                         bench_wake,         bench_sizes,   bench_iceoryx,
+                                         bench_latency},
                             *c;
     regex_t pattern;
     char name[128];

@@ -6,75 +6,11 @@
  * who copy are yet to do, before and after.
  */
 #include "sizes.h"
-#include "bench.h"
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
 
 SIZES(BENCH_MESSAGE)
-
-/* The widest that every x86-64 moves. */
-typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
-
-/* Every byte is that of the number, as quickly as the library writes: compilers have their own,
- * slow to start, for a size they know. */
-CK_CC_FORCE_INLINE static void fill(uint64_t *word, size_t bytes, uint64_t number)
-{
-    if (bytes < 64)
-        memcpy(word, &number, bytes);
-    else {
-        __asm__("" : "+r"(bytes));
-        memset(word, (int)(number & 255), bytes);
-    }
-}
-
-/* Reads every byte, too. */
-CK_CC_FORCE_INLINE static int filled(const uint64_t *word, size_t bytes, uint64_t number)
-{
-    uint64_t n = (number & 255) * (UINT64_MAX / 255);
-    pair want = {n, n}, wrong[2] = {{0, 0}, {0, 0}};
-    size_t i;
-
-    if (bytes < 64)
-        return memcmp(word, &number, bytes) == 0;
-    for (i = 0; i < bytes / sizeof want; i += 4) {
-        const pair *from = (const pair *)(const void *)word + i;
-
-        wrong[0] |= (from[0] ^ want) | (from[1] ^ want);
-        wrong[1] |= (from[2] ^ want) | (from[3] ^ want);
-    }
-    wrong[0] |= wrong[1];
-    return (wrong[0][0] | wrong[0][1]) == 0;
-}
-
-/* Of whole messages in place, where GET makes `in` point to one and PUT hands it over or back. */
-#define IN_PLACE_SERVE(B, GET, PUT)                                                                \
-    do {                                                                                           \
-        uint64_t i_, end_ = r->warm + r->count;                                                    \
-        bench_start(r);                                                                            \
-        for (i_ = 0; i_ < end_; i_++) {                                                            \
-            struct message##B *in;                                                                 \
-            GET;                                                                                   \
-            fill(in->word, B, i_);                                                                 \
-            PUT;                                                                                   \
-        }                                                                                          \
-    } while (0)
-
-#define IN_PLACE_MEASURE(B, GET, PUT)                                                              \
-    do {                                                                                           \
-        uint64_t i_, end_ = r->warm + r->count, warm_ = r->warm;                                   \
-        int64_t t_ = 0;                                                                            \
-        bench_start(r);                                                                            \
-        for (i_ = 0; i_ < end_; i_++) {                                                            \
-            const struct message##B *in;                                                           \
-            if (i_ == warm_)                                                                       \
-                t_ = ipc_clock();                                                                  \
-            GET;                                                                                   \
-            bench_check(filled(in->word, B, i_), "payload");                                       \
-            PUT;                                                                                   \
-        }                                                                                          \
-        return (uint64_t)(ipc_clock() - t_);                                                       \
-    } while (0)
 
 /* ------------------------------------------------------------------ ipc_ring */
 

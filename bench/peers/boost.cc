@@ -146,7 +146,7 @@ BENCH_SIZES(MQ_CASES)
 
 #define MQ_ROW(TEST, B)                                                                            \
     SPSC_ROW("boost_message_queue", #TEST, "spsc", B, 4096, mq_prepare, mq_##TEST##_serve##B,      \
-             mq_##TEST##_measure##B, 0)
+             mq_##TEST##_measure##B, 0, NULL)
 #define MQ_ROWS(B) MQ_ROW(stream, B), MQ_ROW(pingpong, B),
 #define SPSCS(B) SPSC_ROWS("boost_spsc", spsc, B, spsc_prepare##B, 0),
 

@@ -58,17 +58,17 @@ static inline void *spsc_queue(struct bench_run *r, const char *name)
     }
 
 /* All fields, as C++ warns of those that are missing. */
-#define SPSC_ROW(SYSTEM, TEST, SHAPE, B, MEMORY, PREPARE, SERVE, MEASURE, THREADS)                 \
+#define SPSC_ROW(SYSTEM, TEST, SHAPE, B, MEMORY, PREPARE, SERVE, MEASURE, THREADS, CLEAR)          \
     {                                                                                              \
         .system = SYSTEM, .test = TEST, .shape = SHAPE, .bytes = B, .memory = MEMORY,              \
         .prepare = PREPARE, .serve = SERVE, .measure = MEASURE, .how = NULL, .one_core = 0,        \
         .readers = 0, .producers = 0, .consumers = 0, .batch = 0, .held = 0, .threads = THREADS,   \
-        .fifo_peer = 0, .raw = NULL, .clear = NULL                                                 \
+        .fifo_peer = 0, .raw = NULL, .clear = CLEAR                                                \
     }
 #define SPSC_ROWS(SYSTEM, NAME, B, PREPARE, THREADS)                                               \
     SPSC_ROW(SYSTEM, "stream", "spsc", B, 2 * (SPSC_CAPACITY * ((B) + 64) + 8192), PREPARE,        \
-             NAME##_stream_serve##B, NAME##_stream_measure##B, THREADS),                           \
+             NAME##_stream_serve##B, NAME##_stream_measure##B, THREADS, NULL),                     \
         SPSC_ROW(SYSTEM, "pingpong", "spsc", B, 2 * (SPSC_CAPACITY * ((B) + 64) + 8192), PREPARE,  \
-                 NAME##_pingpong_serve##B, NAME##_pingpong_measure##B, THREADS)
+                 NAME##_pingpong_serve##B, NAME##_pingpong_measure##B, THREADS, NULL)
 
 #endif
