@@ -23,7 +23,9 @@ from matplotlib import pyplot as plt  # noqa: E402  (the backend is chosen befor
 # ------------------------------------------------------------------ rows and their names
 
 NAMES = {
-    "ipc_ring": "ring", "ipc_records": "records", "ipc_call": "call", "ipc_stream": "stream",
+    "ipc_ring": "ring", "ipc_copy": "ring", "ipc_in_place": "ring, in place", "ck_copy": "ck_ring",
+    "ck_in_place": "ck_ring, in place", "iceoryx_in_place": "iceoryx, in place", "ipc_mpmc": "ring, many",
+    "ipc_records": "records", "ipc_call": "call", "ipc_stream": "stream",
     "ipc_lossy": "lossy broadcast", "ipc_lossless": "lossless broadcast", "ipc_mpsc": "ring, one consumer",
     "ipc_records_lossy": "lossy records", "ipc_records_lossless": "lossless records",
     "chan_ring": "channel ring:", "chan_auto": "channel auto:", "pipe": "pipe", "raw_pipe": "pipe",
@@ -40,6 +42,7 @@ NAMES = {
     "limit_rotating_lines": "limit: another line each time", "limit_store": "limit: a store",
     "limit_store_fence": "limit: a store and a fence",
 }
+USUAL = {"producers": 1, "consumers": 1, "threads": False, "wait": "spin"}  # left out of what is kept
 WAITS = ("spin", "adaptive", "sleep")
 PERCENTILES = ("50", "90", "99", "99.9", "99.99", "max")
 
@@ -47,6 +50,10 @@ PERCENTILES = ("50", "90", "99", "99.9", "99.99", "max")
 def label(r):
     name = NAMES.get(r["system"], r["system"])
     return name + (" †" if r.get("threads") else "")
+
+
+def unit(r):
+    return {"stream": "msg/s", "many": "msg/s", "idle": "%"}.get(r["test"], "ns")
 
 
 def role(r):
@@ -57,7 +64,7 @@ def role(r):
 
 
 def waiting(r):
-    return r.get("wait") or ("adaptive" if r["system"].endswith("_sleep") else "spin")
+    return "adaptive" if r["system"].endswith("_sleep") else r["wait"]
 
 
 def is_rate(r):
@@ -83,9 +90,8 @@ class Run:
             data = json.load(f)
         self.machine, self.results = data.get("machine", {}), data["results"]
         for r in self.results:
-            r.setdefault("shape", "")
-            r.setdefault("bytes", 0)
-            r.setdefault("unit", "msg/s" if r["test"] in ("stream", "many") else "ns")
+            for k, v in {**USUAL, "shape": "", "bytes": 0, "unit": unit(r)}.items():
+                r.setdefault(k, v)
             r.setdefault("min", r["median"])
             r.setdefault("max", r["median"])
 
@@ -147,6 +153,10 @@ def scaled(x, steps):
     return f"{x:.2g}{steps[-1][1]}" if x else f"0{steps[-1][1]}"
 
 
+def ratio(x):
+    return f"{x:.0f}" if x >= 9.95 else f"{x:.1f}" if x >= 0.995 else f"{x:.2f}"
+
+
 def rate(x, unit="/s"):
     return scaled(x, ((1e9, " G" + unit), (1e6, " M" + unit), (1e3, " k" + unit), (1, " " + unit)))
 
@@ -168,7 +178,7 @@ def value(r, x=None):
 
 
 def times(x):
-    return "–" if x is None else digits(x) + " ×"
+    return "–" if x is None else ratio(x) + " ×"
 
 
 def listed(words):
@@ -210,9 +220,7 @@ class Plot:
     def sizes(self, values):
         self.ax.set_xscale("log", base=2)
         low, high = min(values), max(values)
-        ticks = [t for t in (8, 64, 512, 4096, 32768, 262144, 1 << 20) if low * 0.9 <= t <= high * 1.2]
-        if high >= 1 << 16:
-            ticks = [t for t in (8, 64, 1024, 1 << 14, 1 << 17, 1 << 20) if low * 0.9 <= t <= high * 1.2]
+        ticks = [t for t in (8, 64, 1 << 10, 1 << 16, 1 << 20) if low * 0.9 <= t <= high * 1.2]
         self.ax.set_xticks(ticks, [size(t) for t in ticks])
         self.ax.minorticks_off()
 
@@ -251,8 +259,8 @@ class Plot:
             self.figure.text((edge + 2) / WIDTH, to / self.height, name, va="center", fontsize=FONT,
                              color=COLOUR[colour], fontweight="bold" if bold else "normal")
 
-    def svg(self, title, alone=False):
-        """The picture's text. alone: with colours of its own, as a file for the README."""
+    def svg(self, title):
+        """The picture, for a page that says what the colours are."""
         out = io.StringIO()
         self.figure.savefig(out, format="svg", metadata={"Date": None})
         plt.close(self.figure)
@@ -270,15 +278,15 @@ class Plot:
         text = re.sub(r' id="(?:figure|axes|patch|line2d|matplotlib\.axis|xtick|ytick|text|PathCollection|'
                       r'PolyCollection|FillBetweenPolyCollection|LineCollection)_\d+"', "", text)
         text = re.sub(r"\.(\d\d)\d+", r".\1", text)
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ' \
-               f'viewBox="0 0 {WIDTH} {self.height}" role="img" aria-label="{html.escape(title)}"'
-        if alone:
-            head += f' width="{WIDTH * 1.5:.0f}"'
-        else:
-            head = re.sub(r' xmlns(:xlink)?="[^"]*"', "", head)
-            text = text.replace("xlink:href", "href")
-        style = f"<style>{COLOURS}</style>" if alone else ""
-        return re.sub(r"<svg[^>]*>", head + ">" + style, text, count=1)
+        text = text.replace("xlink:href", "href")
+        return re.sub(r"<svg[^>]*>", f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img" '
+                      f'aria-label="{html.escape(title)}">', text, count=1)
+
+
+def alone(picture):
+    """The same as a file: with a name space, and with colours and a size of its own."""
+    return picture.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH * 1.5:.0f}" ', 1) \
+        .replace(">", f"><style>{COLOURS}</style>", 1)
 
 
 def tip(r):
@@ -288,8 +296,9 @@ def tip(r):
 
 def by_size(run, name, test, keep, limit=None):
     """Medians against size, one line a system, ours with its spread; None without two sizes."""
-    lines = {k: {b: r for b, r in at.items()} for k, at in run.series(test).items()
-             if role(next(iter(at.values()))) in keep}
+    lines = {k: at for k, at in run.series(test).items() if role(next(iter(at.values()))) in keep}
+    for k, at in lines.items():  # where a system was measured in all sizes alike, those
+        lines[k] = {b: r for b, r in at.items() if r["shape"] == "sizes"} or at
     rows = [r for at in lines.values() for r in at.values()]
     top = {r["bytes"]: r for r in run.rows(test, system=limit)} if limit else {}
     if len({r["bytes"] for r in rows}) < 2:
@@ -449,14 +458,35 @@ def layer(run, name):
 
 # ------------------------------------------------------------------ sentences
 
-def ranking(run, test):
-    """In which sizes one of ours is first, and by how much it is not in the others: (sentence, won)."""
-    won, lost = [], []
+def everyone(run, test):
+    """The rows that may be compared, by their size."""
     at = {}
     for of in run.series(test).values():
         for b, r in of.items():
             at.setdefault(b, []).append(r)
-    for b, rows in sorted(at.items()):
+    return sorted(at.items())
+
+
+def near(run):
+    """Round trips of a message that fills a cache line, in each system's size that is nearest to that."""
+    trips = [r for of in run.series("pingpong").values() for r in run.nearest(list(of.values()), 60)]
+    return [r for r in trips if 30 <= r["bytes"] <= 120 or len(trips) < 3] + \
+        [r for r in run.rows("pingpong") if r["system"] in ("limit_one_line", "limit_two_lines")]
+
+
+def tails(run):
+    """Rows with percentiles, by what must be alike to be compared: test, size, rate, way of waiting."""
+    groups = {}
+    for r in run.rows("latency") + run.rows("burst"):
+        if r.get("percentiles"):
+            groups.setdefault((r["test"], r["bytes"], r.get("rate") or 0, waiting(r)), []).append(r)
+    return sorted(groups.items(), key=lambda x: (x[0][0] != "latency", WAITS.index(x[0][3]), *x[0][1:3]))
+
+
+def ranking(run, test):
+    """In which sizes one of ours is first, and by how much it is not in the others: (sentence, won)."""
+    won, lost = [], []
+    for b, rows in everyone(run, test):
         ours, other = best(r for r in rows if role(r) == "ours"), best(r for r in rows if role(r) != "ours")
         if ours is None or other is None:
             continue
@@ -487,7 +517,7 @@ def headline(run):
     ring, pipe, sock, trip = at(rows, "ring"), at(rows, "pipe"), at(rows, "Unix socket"), at(trips, "ring")
     if ring:
         tiles.append((value(ring), f"messages of {size(ring['bytes'])}, from one process to another"))
-        against = [f"{digits(better(ring, r))} times as fast as a {n}" for r, n in ((pipe, "pipe"), (sock, "Unix socket"))
+        against = [f"{ratio(better(ring, r))} times as fast as a {n}" for r, n in ((pipe, "pipe"), (sock, "Unix socket"))
                    if r]
         if against:
             words.append(f"a ring moves messages of {size(ring['bytes'])} {listed(against)}")
@@ -673,8 +703,8 @@ def tables(run):
             if limits:
                 cells.append(digits(run.of_limit(r)) if run.of_limit(r) else "")
             if pipes:
-                ratio = better(r, pipes[r["bytes"]]) if r["bytes"] in pipes and role(r) != "limit" else None
-                cells.append(digits(ratio) if ratio else "")
+                x = better(r, pipes[r["bytes"]]) if r["bytes"] in pipes and role(r) != "limit" else None
+                cells.append(ratio(x) if x else "")
             lines.append((role(r) + (" first" if last not in (None, group) else ""), cells + [str(r.get("runs", ""))]))
             last = group
         out += f"<details><summary>{TESTS.get(test, html.escape(test))} <span class=soft>({len(rows)} rows)</span></summary>" \
@@ -742,26 +772,17 @@ def warnings(run):
 
 def latencies(run):
     """A plot for each rate, size and way of waiting: like with like."""
-    groups = {}
-    for test in ("latency", "burst"):
-        for r in run.rows(test):
-            if r.get("percentiles"):
-                groups.setdefault((test, r["bytes"], r.get("rate") or 0, waiting(r)), []).append(r)
     how = {"spin": "both sides poll", "adaptive": "who waits looks for a while, then sleeps", "sleep": "who waits sleeps"}
     return plots(*(figure(
         f"{'Bursts' if test == 'burst' else 'One way'}, {size(b)}" + (f", {rate(at)}" if at else ""),
         f"What part of the messages arrived in less time; {how.get(w, w)}.",
-        percentiles(f"latency{i}", rows)) for i, ((test, b, at, w), rows) in enumerate(sorted(groups.items()))))
+        percentiles(f"latency{i}", rows)) for i, ((test, b, at, w), rows) in enumerate(tails(run))))
 
 
 def page(run):
     m = run.machine
     sentence, tiles = headline(run)
-    trips = run.series("pingpong")
-    small = run.nearest([r for of in trips.values() for r in of.values()], 60)
-    near = [r for of in trips.values() for r in run.nearest(list(of.values()), 60)
-            if small and small[0]["bytes"] / 2 <= r["bytes"] <= small[0]["bytes"] * 2]
-    near += [r for r in run.rows("pingpong") if r["system"] in ("limit_one_line", "limit_two_lines")]
+    trips = near(run)
     wakes = {s: [r for r in run.rows("wake", shape=s)] for s in ("one_core", "two_cores")}
     cpu = [dict(r, median=r["cpu_ns"], min=r["cpu_ns"], max=r["cpu_ns"], unit="ns")
            for r in run.nearest([r for of in run.series("stream").values() for r in of.values() if r.get("cpu_ns")], 60)]
@@ -779,8 +800,8 @@ def page(run):
             figure("Beside other libraries", "The same for queues and messaging libraries. † between threads of one process.",
                    by_size(run, "peers", "stream", ("ours", "peer"), "limit_copy")))),
         ("roundtrip", "Round trips", f"<p>{ranking(run, 'pingpong')} Less is better.</p>" + KEY, plots(
-            figure(f"There and back, about {size(small[0]['bytes']) if small else ''}", "Both sides poll. The bar is least to most.",
-                   dots("trips", near, "round trips")),
+            figure("There and back, one cache line", "Both sides poll. The bar is least to most.",
+                   dots("trips", trips, "round trips")),
             figure("Against size, beside the kernel's mechanisms", "Nanoseconds to milliseconds, there and back.",
                    by_size(run, "tripsize", "pingpong", ("ours", "kernel"))),
             figure("Against size, beside other libraries", "The same.", by_size(run, "trippeers", "pingpong", ("ours", "peer"))))),
@@ -837,22 +858,30 @@ def page(run):
 # ------------------------------------------------------------------ what is kept, and the README
 
 def keep(file, folder):
-    """A dated copy without what every reader knows, and with the digits that mean something."""
+    """A dated copy without what Run knows by itself, and with the digits that mean something."""
     with open(file, encoding="utf-8") as f:
         data = json.load(f)
-    usual = {"producers": 1, "consumers": 1, "threads": False, "wait": "spin"}
 
     def short(x):
-        return {k: short(v) for k, v in x.items()} if isinstance(x, dict) else \
-            int(float(f"{x:.4g}")) if isinstance(x, float) and abs(x) >= 1000 else \
-            float(f"{x:.4g}") if isinstance(x, float) else x
+        if isinstance(x, dict):
+            return {k: short(v) for k, v in x.items()}
+        if not isinstance(x, float):
+            return x
+        x = float(f"{x:.3g}")
+        return int(x) if x == int(x) else x
 
-    rows = [{k: short(v) for k, v in r.items() if k != "values" and usual.get(k) != v} for r in data["results"]]
-    text = '{"machine": ' + json.dumps(short(data["machine"])) + ',\n"results": [\n' + \
+    def known(k, v, r):
+        return k == "values" or (k, v) in USUAL.items() or \
+            k == "unit" and v == unit(r) or k == "role" and v == role(dict(r, role=None))
+
+    rows = [{k: short(v) for k, v in r.items() if not known(k, v, r)} for r in data["results"]]
+    for r in rows:
+        (r.get("percentiles") or {}).pop("samples", None)
+    text = '{"machine":' + json.dumps(short(data["machine"])) + ',\n"results":[\n' + \
            ",\n".join(json.dumps(r, separators=(",", ":")) for r in rows) + "\n]}\n"
     to = pathlib.Path(folder) / f"{data['machine']['date'][:10]}-{data['machine']['commit']}.json"
     if len(text) >= 100000:
-        sys.exit(f"report: {to} would have {len(text)} bytes: keep those of a run with --only, or raise the bound")
+        sys.exit(f"report: {to} would have {len(text)} bytes, of 100000 at most: measure a part, with --only")
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(text, encoding="utf-8")
     print(to)
@@ -871,7 +900,43 @@ def readme(folder, file):
     if BEGIN not in text or END not in text:
         sys.exit(f"report: {file} has no lines '{BEGIN}' and '{END}'")
     run = Run(newest)
-    print(f"{file}, {folder}/*.svg: of {newest}", file=sys.stderr)
+    svgs = {"throughput": by_size(run, "throughput", "stream", ("ours", "peer", "kernel"), "limit_copy"),
+            "roundtrip": dots("roundtrip", near(run), "round trips")}
+    pictures = []
+    for name, picture in svgs.items():
+        if picture:
+            at = newest.parent / f"{name}.svg"
+            at.write_text(alone(picture), encoding="utf-8")
+            pictures.append(f"![{'Messages a second against their size' if name == 'throughput' else 'Round trips'}]({at})")
+    m = run.machine
+    lines = [BEGIN, f"{m.get('cpu', 'A machine')}, {m.get('cores', '?')} cores, Linux {m.get('kernel', '?')}, "
+             f"{m.get('compiler', '?')} `{m.get('flags', '')}`; medians, and in brackets the least and most of all runs; "
+             f"commit {m['commit']}, {m['date'][:10]}: [the figures]({newest}).", "", *pictures, "",
+             "| | bytes | the best of ours | the best of other libraries | the best of the kernel | ours, times the best "
+             "| of the limit |", "|---|---|---|---|---|---|---|"]
+    for test, what in (("stream", "messages a second"), ("pingpong", "round trip")):
+        for b, rows in everyone(run, test):
+            ours, peer, kernel = (best(r for r in rows if role(r) == k) for k in ("ours", "peer", "kernel"))
+            other = best(r for r in (peer, kernel) if r)
+            if ours and other:
+                share = run.of_limit(ours)
+                lines.append(f"| {what} | {b} | **{value(ours)}** ({spread(ours)}), {label(ours)} | " + " | ".join(
+                    f"{value(r)}, {label(r)}" if r else "–" for r in (peer, kernel)) +
+                    f" | {ratio(better(ours, other))} | {ratio(share) if share else '–'} |")
+    for (test, b, at, w), rows in tails(run):
+        if test == "latency":
+            lines += [f"| {p} % arrive within, {rate(at)}, {w} | {b} | " + " | ".join(
+                f"{duration(r['percentiles'][p])}, {label(r)}" if r else "–" for r in found) +
+                f" | {ratio(found[other]['percentiles'][p] / found[0]['percentiles'][p])} | – |"
+                for p in ("50", "99", "99.9")
+                for found in [[min((r for r in rows if role(r) == k and r["percentiles"].get(p)), default=None,
+                                   key=lambda r: r["percentiles"][p]) for k in ("ours", "peer", "kernel")]]
+                for other in [min((i for i in (1, 2) if found[i]), default=0, key=lambda i: found[i]["percentiles"][p])]
+                if found[0] and other]
+    lines += ["", "† between threads of one process.", END] if any("†" in x for x in lines) else [END]
+    head, tail = text.split(BEGIN)[0], text.split(END, 1)[1]
+    pathlib.Path(file).write_text(head + "\n".join(lines) + tail, encoding="utf-8")
+    print(f"{file} and {newest.parent}/*.svg, of {newest}")
 
 
 def main(arguments):
