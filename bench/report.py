@@ -35,7 +35,7 @@ NAMES = {
     "raw_sysv_mq": "System V queue", "raw_posix_sem": "POSIX semaphore", "raw_sysv_sem": "System V semaphore",
     "raw_futex": "futex by hand", "raw_eventfd": "eventfd", "raw_signal": "signal", "ipc_futex": "ipc_wait, futex",
     "ipc_semaphore": "ipc_wait, semaphore", "ipc_eventfd": "ipc_wait, eventfd",
-    "boost_message_queue": "boost message_queue", "jack_records": "JACK, with lengths",
+    "boost_message_queue": "Boost's message queue", "jack_records": "JACK with lengths",
     "jack_ring": "JACK ring buffer", "zeromq": "ZeroMQ",
     "limit_stream_lines": "limit: lines streamed", "limit_copy": "limit: plain copies",
     "limit_one_line": "limit: one line", "limit_two_lines": "limit: two lines",
@@ -108,6 +108,7 @@ class Run:
         of = {}
         for r in self.rows(test):
             if (role(r) == "limit" or r["shape"] in ("broadcast", "blocks") or r["system"].endswith("_sleep")
+                    or r["system"].startswith(("ipc_lossy", "ipc_lossless", "ipc_records_loss"))
                     or r["system"] in ("raw_ring", "ipc_slots") or not r["median"]
                     or r["system"].startswith("chan_") and r["system"] != "chan_ring"):
                 continue
@@ -158,18 +159,18 @@ def ratio(x):
 
 
 def rate(x, unit="/s"):
-    return scaled(x, ((1e9, " G" + unit), (1e6, " M" + unit), (1e3, " k" + unit), (1, " " + unit)))
+    return scaled(x, ((1e9, "\u00a0G" + unit), (1e6, "\u00a0M" + unit), (1e3, "\u00a0k" + unit), (1, "\u00a0" + unit)))
 
 
 def duration(ns):
-    return scaled(ns, ((1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1, " ns")))
+    return scaled(ns, ((1e9, "\u00a0s"), (1e6, "\u00a0ms"), (1e3, "\u00a0µs"), (1, "\u00a0ns")))
 
 
 def size(b):
     for step, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
         if b >= step and b % step == 0:
-            return f"{b // step} {name}"
-    return f"{b} B"
+            return f"{b // step}\u00a0{name}"
+    return f"{b}\u00a0B"
 
 
 def value(r, x=None):
@@ -178,7 +179,7 @@ def value(r, x=None):
 
 
 def times(x):
-    return "–" if x is None else ratio(x) + " ×"
+    return "–" if x is None else ratio(x) + "\u00a0×"
 
 
 def listed(words):
@@ -203,7 +204,7 @@ plt.rcParams.update({
 
 
 class Plot:
-    def __init__(self, name, height, left=50, right=104, top=10, bottom=34):
+    def __init__(self, name, height, left=50, right=112, top=10, bottom=34):
         self.name, self.height, self.tips = name, height, []
         plt.rcParams["svg.hashsalt"] = name  # so that names inside one plot are not those of another
         self.figure = plt.figure(figsize=(WIDTH / 72, height / 72))
@@ -297,8 +298,8 @@ def tip(r):
 def by_size(run, name, test, keep, limit=None):
     """Medians against size, one line a system, ours with its spread; None without two sizes."""
     lines = {k: at for k, at in run.series(test).items() if role(next(iter(at.values()))) in keep}
-    for k, at in lines.items():  # where a system was measured in all sizes alike, those
-        lines[k] = {b: r for b, r in at.items() if r["shape"] == "sizes"} or at
+    for k, at in lines.items():  # of one mechanism's shapes the one that reaches furthest, not a mixture
+        lines[k] = {b: r for b, r in at.items() if r["shape"] == list(at.values())[-1]["shape"]}
     rows = [r for at in lines.values() for r in at.values()]
     top = {r["bytes"]: r for r in run.rows(test, system=limit)} if limit else {}
     if len({r["bytes"] for r in rows}) < 2:
@@ -360,7 +361,7 @@ def percentiles(name, rows):
     plot = Plot(name, max(280, 60 + 13 * len(points)))
     every = [y for _, p in points for _, y in p]
     plot.log("y", min(every), max(every), duration)
-    plot.ax.set_xticks(range(len(PERCENTILES)), [p if p == "max" else p + " %" for p in PERCENTILES])
+    plot.ax.set_xticks(range(len(PERCENTILES)), ["50 %", *PERCENTILES[1:]])
     plot.ax.tick_params("x", labelsize=9)
     ends = []
     for r, p in sorted(points, key=lambda x: role(x[0]) == "ours"):
@@ -478,7 +479,7 @@ def tails(run):
     """Rows with percentiles, by what must be alike to be compared: test, size, rate, way of waiting."""
     groups = {}
     for r in run.rows("latency") + run.rows("burst"):
-        if r.get("percentiles"):
+        if r.get("percentiles") and (r["system"] == "chan_ring" or not r["system"].startswith("chan_")):
             groups.setdefault((r["test"], r["bytes"], r.get("rate") or 0, waiting(r)), []).append(r)
     return sorted(groups.items(), key=lambda x: (x[0][0] != "latency", WAITS.index(x[0][3]), *x[0][1:3]))
 
@@ -499,11 +500,10 @@ def ranking(run, test):
     text = ""
     if won:
         low, high = min(x for _, x in won), max(x for _, x in won)
-        text = f"One of ours is first at {listed([size(b) for b, _ in won])}, " + (
-            f"{times(low)}" if round(low, 1) == round(high, 1) else f"{times(low)} to {times(high)}") + \
-            " as good as the best of all others."
+        text = f"One of ours is first at {listed([size(b) for b, _ in won])}, by " + (
+            times(low) if ratio(low) == ratio(high) else f"{times(low)} to {times(high)}") + "."
     for b, other, x in lost:
-        text += f" At {size(b)} {label(other)} is first, {times(x)} as good as the best of ours."
+        text += f" At {size(b)} {label(other)} is first, by {times(x)}."
     return text
 
 
@@ -529,9 +529,10 @@ def headline(run):
         limit = run.of_limit(trip)
         if limit:
             tiles.append((times(limit), "the round trip of two bare cache lines"))
-    tail = best(r for r in run.rows("latency", system="ipc_ring") if (r.get("percentiles") or {}).get("99.9"))
+    tail = min((r for r in run.rows("latency", system="ipc_ring", wait="spin") if (r.get("percentiles") or {}).get("99")),
+               key=lambda r: (abs(r["bytes"] - 60), abs(math.log(r.get("rate", 1) / 1e5))), default=None)
     if tail:
-        tiles.append((duration(tail["percentiles"]["99.9"]), "99.9 % of messages arrive faster, at a fixed rate"))
+        tiles.append((duration(tail["percentiles"]["99"]), f"99 % of messages, sent at {rate(tail['rate'])}, arrive within"))
     sentence = "; ".join(words)
     return ("On this machine " + sentence + ".") if words else "What this run measured.", tiles
 
@@ -776,7 +777,7 @@ def latencies(run):
     return plots(*(figure(
         f"{'Bursts' if test == 'burst' else 'One way'}, {size(b)}" + (f", {rate(at)}" if at else ""),
         f"What part of the messages arrived in less time; {how.get(w, w)}.",
-        percentiles(f"latency{i}", rows)) for i, ((test, b, at, w), rows) in enumerate(tails(run))))
+        percentiles(f"latency{i}", rows)) for i, ((test, b, at, w), rows) in enumerate(tails(run)) if len(rows) > 1))
 
 
 def page(run):
