@@ -2,6 +2,9 @@
 #
 #   make deps bench   install what is missing, measure this machine
 #   make deps-peers   install other queues to measure beside these, before make bench (Debian)
+#   make deps-report  install what the report needs: matplotlib
+#   make report       build/report.html: what make bench measured as one page to read and to send
+#   make results      keep what make bench measured, dated, in bench/results; make readme: README's figures of it
 #   make deps check   install what is missing, run all tests
 #   make soak         the long tests: ten million waits, kills at random for three times ten minutes
 #   make torture      every ring stopped and killed at every single instruction (an hour)
@@ -49,6 +52,9 @@ deps:
 deps-peers:
 	@sh .ci/deps-peers
 
+deps-report:
+	@sh .ci/deps-report
+
 # What says the commit is compiled each time.
 build/ipc_bench: bench/output.c $(BENCH:%=build/bench_%.o) $(PEERS:%=build/peer_%.o)
 	$(CC) $(CFLAGS) $(WARN) -I. -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"' $^ -o $@ -ljansson -lpthread -lrt -lm $(PEER_LIBS)
@@ -71,8 +77,28 @@ $(EXAMPLES:%=build/%): build/%: examples/%.c $(HEADERS) | build
 bench: build/ipc_bench
 	build/ipc_bench --json build/bench.json
 
+# The first Python that has matplotlib.
+PYTHON = $(shell for p in python3 /usr/bin/python3; do $$p -c 'import matplotlib' 2>/dev/null && echo $$p && break; done)
+plotter = @test -n '$(PYTHON)' || { echo "no Python 3 with matplotlib here: make deps-report" >&2; exit 1; }
+measured = @test -e build/bench.json || { echo "nothing is measured yet: make bench" >&2; exit 1; }
+
+report:
+	$(plotter)
+	$(measured)
+	@$(PYTHON) bench/report.py page build/bench.json build/report.html
+
+results:
+	$(plotter)
+	$(measured)
+	@$(PYTHON) bench/report.py keep build/bench.json bench/results
+
+readme:
+	$(plotter)
+	@$(PYTHON) bench/report.py readme bench/results README.md
+
 check: all
-	@CC='$(CC)' CXX='$(CXX)' STRICT='$(STRICT)' WARN='$(WARN)' FUZZER='$(FUZZER)' sh tests/run
+	@CC='$(CC)' CXX='$(CXX)' STRICT='$(STRICT)' WARN='$(WARN)' FUZZER='$(FUZZER)' PYTHON='$(PYTHON)' \
+	    sh tests/run
 
 soak: | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
@@ -118,4 +144,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: all deps deps-peers bench check soak torture fuzz install clean
+.PHONY: all deps deps-peers deps-report bench report results readme check soak torture fuzz install clean
