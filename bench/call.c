@@ -51,7 +51,7 @@ BENCH_SIZES(BENCH_MESSAGE)
 
 BENCH_SIZES(CALL_CASES)
 
-#define ROW(SYSTEM, NAME, B)                                                                       \
+#define ROW(SYSTEM, NAME, WAIT, B)                                                                 \
     {.system = SYSTEM,                                                                             \
      .test = "pingpong",                                                                           \
      .shape = "spsc",                                                                              \
@@ -59,9 +59,10 @@ BENCH_SIZES(CALL_CASES)
      .memory = 65536 + 16 * (B),                                                                   \
      .prepare = prepare##B,                                                                        \
      .serve = NAME##_serve##B,                                                                     \
-     .measure = NAME##_measure##B},
-#define POLL_ROW(B) ROW("ipc_call", poll, B)
-#define SLEEP_ROW(B) ROW("ipc_call_sleep", sleep, B)
+     .measure = NAME##_measure##B,                                                                 \
+     .wait = WAIT},
+#define POLL_ROW(B) ROW("ipc_call", poll, BENCH_SPIN, B)
+#define SLEEP_ROW(B) ROW("ipc_call_sleep", sleep, BENCH_ADAPTIVE, B)
 
 const struct bench_case bench_call[] = {BENCH_SIZES(POLL_ROW)
                                             BENCH_SIZES(SLEEP_ROW){.system = NULL}};
