@@ -83,6 +83,8 @@
  *   - auto: agrees with the first call of both sides, so both must be in one.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, -EPIPE over the others: there nobody
  *     tells killed from closed.
+ *   - A host that lowers RLIMIT_FSIZE below what its open log has already gets SIGXFSZ. Fix: lower
+ *     it before.
  *   - FIFOs, queues and logs outlive their processes. Fix: ipc_channel_unlink when the work is
  *     done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,
@@ -191,7 +193,8 @@ struct ipc_channel {
     size_t last; /* ... of the last one, and so perhaps of the next */
     struct ipc_channel_bytes_ rx, tx;
     int64_t offset;
-    char *address; /* of the URI */
+    uint64_t limit; /* file: bytes, when last asked for; 0: not yet */
+    char *address;  /* of the URI */
     struct ipc_channel_ring_ *ring;
     int server, step;           /* auto: which side we are; how far the handshake is */
     int64_t came_at;            /* ... when the other side came, of which we are to hear */
@@ -1829,9 +1832,10 @@ CK_CC_INLINE static int ipc_channel_log_send_(struct ipc_channel *ch, const void
     ssize_t done;
 
     (void)deadline; /* the kernel's memory, or its disk, decides */
-    /* Beyond this limit the kernel would send SIGXFSZ. */
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-        (uint64_t)ch->offset + sizeof header + n > (uint64_t)limit.rlim_cur)
+    /* Beyond this limit the kernel would send SIGXFSZ. It is asked for when it seems to be met. */
+    if (CK_CC_UNLIKELY((uint64_t)ch->offset + sizeof header + n > ch->limit) &&
+        getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+        (uint64_t)ch->offset + sizeof header + n > (ch->limit = (uint64_t)limit.rlim_cur))
         return ipc_channel_refuse_(ch, -EFBIG, "file: '%s': RLIMIT_FSIZE is %llu", ch->address,
                                    (unsigned long long)limit.rlim_cur);
     ipc_channel_header_(header, n);
@@ -1851,6 +1855,7 @@ CK_CC_INLINE static int ipc_channel_log_send_(struct ipc_channel *ch, const void
     /* A full disk. The next record goes over what is there of this one. */
     if (done >= 0)
         errno = ENOSPC;
+    ch->limit = 0; /* it may have been lowered */
     (void)ipc_channel_errno_(ch, "append to");
     done = -errno;
     if (ftruncate(ch->in, (off_t)ch->offset) != 0)
