@@ -38,9 +38,10 @@ struct outcome {
 
 unsigned run_processes(const struct bench_case *c);
 void run_pin(int to);
-void run_case(const struct bench_case *c, uint64_t count, struct outcome *o);
+/* 0; or -1, and says why. */
+int run_case(const struct bench_case *c, uint64_t count, struct outcome *o);
 
-/* How many messages last `ns`. */
+/* How many messages last `ns`; 0: none came. */
 uint64_t run_calibrate(const struct bench_case *c, uint64_t ns);
 
 /* ------------------------------------------------------------------ noise.c */

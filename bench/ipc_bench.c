@@ -11,6 +11,7 @@
 
 struct result results[CASES];
 int cases, core[2];
+static int failed; /* cases without a result were left out */
 
 /* ------------------------------------------------------------------ main */
 
@@ -104,6 +105,13 @@ static void demand(int quiet, int noisy, const char *why)
         exit(5);
 }
 
+/* Of a case that failed the others do not suffer: a peer that does not work here. */
+static void leave_out(int i)
+{
+    memmove(&results[i], &results[i + 1], (size_t)(--cases - i) * sizeof results[0]);
+    failed = 1;
+}
+
 /* The cases in a random order, round after round. */
 static void measure(int rounds, uint64_t length, int noisy)
 {
@@ -114,6 +122,8 @@ static void measure(int rounds, uint64_t length, int noisy)
     for (i = 0; i < cases; i++) {
         progress(0, rounds, results[i].of, 0);
         results[i].count = run_calibrate(results[i].of, length);
+        if (results[i].count == 0)
+            leave_out(i--);
     }
     for (round = 0; round < rounds; round++) {
         noise_control();
@@ -129,38 +139,48 @@ static void measure(int rounds, uint64_t length, int noisy)
 
             progress(round, rounds, x->of, i);
             noise_look();
-            run_case(x->of, x->count, &o);
-            note(x, &o);
+            if (x->count > 0 && run_case(x->of, x->count, &o) == 0)
+                note(x, &o);
+            else
+                x->count = 0; /* not again */
         }
         /* Not half an hour for nothing; the kernel's ticks are too coarse for less. */
         if (!noisy && ipc_clock() - began > 10000000000 && noise_end(why, sizeof why) != 0)
             demand(0, 0, why);
     }
+    for (i = 0; i < cases; i++)
+        if (results[i].count == 0)
+            leave_out(i--);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
 }
 
-static void write_json(const char *file, const json_t *root)
+/* Half an hour before there is something to write. */
+static void check_json(const char *file)
 {
-    if (json_dump_file(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0)
+    FILE *f = fopen(file, "a");
+
+    if (f == NULL || fclose(f) != 0)
         errx(1, "cannot write %s: is its folder there, and writable?", file);
 }
 
 static void usage(FILE *to)
 {
-    fprintf(to, "usage: ipc_bench [--quick] [--only REGEX] [--list] [--json FILE] [--hgrm FOLDER]\n"
-                "                 [--seed N] [--noisy] [--compare OLD.json [NEW.json]] [--help]\n"
-                "Measures rings in shared memory beside kernel IPC and the machine's limits.\n"
-                "  --quick         fewer and shorter runs: a quarter of the time\n"
-                "  --only REGEX    the cases whose name system/test/shape/bytes matches\n"
-                "  --list          print the names of the cases, run nothing\n"
-                "  --json FILE     write the results there, too\n"
-                "  --hgrm FOLDER   write the latencies there, a file for each case\n"
-                "  --seed N        of the order of the runs\n"
-                "  --noisy         report also when others used the cores meanwhile\n"
-                "  --compare OLD.json [NEW.json]\n"
-                "                  what changed from OLD to NEW, or to what is measured now\n"
-                "Ends with 5, without figures, when the machine was not quiet.\n");
+    fprintf(to,
+            "usage: ipc_bench [--quick] [--only REGEX] [--list] [--json FILE] [--hgrm FOLDER]\n"
+            "                 [--seed N] [--noisy] [--compare OLD.json [NEW.json]] [--help]\n"
+            "Measures rings in shared memory beside kernel IPC and the machine's limits.\n"
+            "  --quick         fewer and shorter runs: a quarter of the time\n"
+            "  --only REGEX    the cases whose name system/test/shape/bytes matches\n"
+            "  --list          print the names of the cases, run nothing\n"
+            "  --json FILE     write the results there, too\n"
+            "  --hgrm FOLDER   write the latencies there, a file for each case\n"
+            "  --seed N        of the order of the runs\n"
+            "  --noisy         report also when others used the cores meanwhile\n"
+            "  --compare OLD.json [NEW.json]\n"
+            "                  what changed from OLD to NEW, or to what is measured now\n"
+            "Ends with 5, without figures, when the machine was not quiet; with 3 when cases gave\n"
+            "no result, which are left out.\n");
 }
 
 int main(int argc, char **argv)
@@ -224,6 +244,8 @@ int main(int argc, char **argv)
         if (list)
             return 0;
         choose_cores();
+        if (json != NULL)
+            check_json(json);
         demand(noise_begin(why, sizeof why) == 0, noisy, why);
         about = output_machine(quick, seed);
         srand(seed);
@@ -232,8 +254,9 @@ int main(int argc, char **argv)
         json_object_set_new(about, "noise", noise_json());
         after = output_json(about);
         output_tables(about);
-        if (json != NULL)
-            write_json(json, after);
+        if (json != NULL &&
+            json_dump_file(after, json, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) != 0)
+            errx(1, "cannot write %s", json);
         if (hgrm != NULL)
             output_hgrm(hgrm);
     }
@@ -241,5 +264,5 @@ int main(int argc, char **argv)
         compare(before, after);
     json_decref(before);
     json_decref(after);
-    return 0;
+    return failed ? 3 : 0;
 }

@@ -166,8 +166,7 @@ void noise_control(void)
 
     while (strcmp(c->system, "limit_one_line") != 0)
         c++;
-    run_case(c, 10000, &o);
-    controls[rounds++] = (double)o.ns / 10000;
+    controls[rounds++] = run_case(c, 10000, &o) == 0 ? (double)o.ns / 10000 : 0;
 }
 
 int noise_end(char *why, size_t size)

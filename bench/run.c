@@ -177,18 +177,22 @@ static int watch(const struct bench_case *c, uint64_t ns, uint64_t *taken)
 /* Waits until all have ended, after killing them or if one fails. */
 static int gather(pid_t *pid, int n, int end)
 {
-    int i, k, status, rc = 0;
+    int left = n, k, status, rc = 0;
 
-    for (i = 0; i < n; i++) {
+    while (left > 0) {
         pid_t who;
 
         for (k = 0; k < n; k++)
             if (end && pid[k] != 0)
                 (void)kill(pid[k], SIGKILL);
         who = wait(&status);
-        for (k = 0; k < n; k++)
-            pid[k] = pid[k] == who ? 0 : pid[k];
-        if (!end && (who < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0))
+        for (k = 0; k < n && pid[k] != who; k++)
+            ;
+        if (k == n) /* a peer's daemon */
+            continue;
+        pid[k] = 0;
+        left--;
+        if (!end && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
             rc = end = -1;
     }
     return rc;
@@ -204,7 +208,17 @@ static struct start *shared(void)
     return (struct start *)mem;
 }
 
-void run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
+static int no_result(struct bench_run *r, const char *why)
+{
+    const struct bench_case *c = r->of;
+
+    clear(r);
+    warnx("no result of %s/%s/%s/%llu: %s", c->system, c->test, c->shape,
+          (unsigned long long)c->bytes, why);
+    return -1;
+}
+
+int run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
 {
     struct bench_run r;
     pid_t pid[PROCESSES], parent = getpid();
@@ -224,10 +238,8 @@ void run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
     if (rc != 0)
         errx(1, "%s", ipc_shm_why(&r.seg));
     rc = c->prepare != NULL && !c->threads ? c->prepare(&r) : 0;
-    if (rc != 0) {
-        clear(&r);
-        errx(1, "%s %s: %s", c->system, c->test, strerror(-rc));
-    }
+    if (rc != 0)
+        return no_result(&r, strerror(-rc));
     for (i = 0; i < n; i++) {
         pid[i] = fork();
         if (pid[i] < 0)
@@ -251,11 +263,8 @@ void run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
     }
     memset(o, 0, sizeof *o);
     rc = c->producers > 0 ? watch(c, count, &o->taken) : 0;
-    if (gather(pid, n, c->producers > 0) != 0 || rc != 0) {
-        clear(&r);
-        errx(1, "%s/%s/%s/%llu failed: no result", c->system, c->test, c->shape,
-             (unsigned long long)c->bytes);
-    }
+    if (gather(pid, n, c->producers > 0) != 0 || rc != 0)
+        return no_result(&r, "a process failed");
     clear(&r);
     o->ns = c->producers > 0 ? count : start->ns > 0 ? start->ns : 1;
     if (c->readers > 0)
@@ -263,6 +272,7 @@ void run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
     for (i = 0; i < PROCESSES; i++)
         o->cpu += (double)start->cpu[i] / (double)(r.warm + r.count);
     o->latencies = &start->latencies;
+    return 0;
 }
 
 uint64_t run_calibrate(const struct bench_case *c, uint64_t ns)
@@ -276,7 +286,10 @@ uint64_t run_calibrate(const struct bench_case *c, uint64_t ns)
         return ns * run_processes(c) / 4;
     if (c->rate > 0) /* rare messages tell about the tail */
         return (uint64_t)((double)c->rate * (double)ns * 2 / 1e9);
-    for (run_case(c, count, &o); o.ns < ns / 16; run_case(c, count, &o))
+    while (run_case(c, count, &o) == 0) {
+        if (o.ns >= ns / 16)
+            return (uint64_t)((double)count * (double)ns / (double)o.ns) + 1;
         count *= o.ns < ns / 256 ? 8 : 2;
-    return (uint64_t)((double)count * (double)ns / (double)o.ns) + 1;
+    }
+    return 0;
 }
