@@ -24,7 +24,7 @@ typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
 CK_CC_FORCE_INLINE static void fill(uint64_t *word, size_t bytes, uint64_t number)
 {
     if (bytes < 64)
-        memcpy(word, &number, bytes);
+        word[0] = number;
     else {
         __asm__("" : "+r"(bytes));
         memset(word, (int)(number & 255), bytes);
@@ -39,7 +39,7 @@ CK_CC_FORCE_INLINE static int filled(const uint64_t *word, size_t bytes, uint64_
     size_t i;
 
     if (bytes < 64)
-        return memcmp(word, &number, bytes) == 0;
+        return word[0] == number;
     for (i = 0; i < bytes / sizeof want; i += 4) {
         const pair *from = (const pair *)(const void *)word + i;
 

@@ -23,6 +23,7 @@ static int prepare(struct bench_run *r)
 {
     std::string said;
     char some[256];
+    int status;
     ssize_t n;
 
     if (pipe(r->fd) != 0 || pipe(r->fd + 2) != 0 || (roudi = fork()) < 0)
@@ -32,13 +33,13 @@ static int prepare(struct bench_run *r)
         (void)dup2(r->fd[1], STDOUT_FILENO);
         (void)dup2(r->fd[1], STDERR_FILENO);
         (void)execlp("iox-roudi", "iox-roudi", "-m", "off", static_cast<char *>(nullptr));
-        _exit(4);
+        _exit(4); /* there is none */
     }
     (void)close(r->fd[1]);
     r->fd[1] = -1;
     while (said.find("ready") == said.npos && (n = read(r->fd[0], some, sizeof some)) > 0)
         said.append(some, static_cast<size_t>(n));
-    return 0;
+    return waitpid(roudi, &status, WNOHANG) == roudi && WEXITSTATUS(status) == 4 ? -ENOENT : 0;
 }
 
 static void clear(struct bench_run *)

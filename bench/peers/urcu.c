@@ -6,7 +6,6 @@
  */
 #define _LGPL_SOURCE /* its calls inlined */
 #include "../many.h"
-#include <stdlib.h>
 #include <urcu/wfcqueue.h>
 
 struct queue {
@@ -16,10 +15,10 @@ struct queue {
 
 struct node {
     struct cds_wfcq_node node;
-    struct queue *home;
     uint64_t word[56 / 8];
 } CK_CC_CACHELINE;
 
+static struct node nodes[16][MANY_CAPACITY]; /* of each producer */
 static struct queue queue, homes[16]; /* homes: of each producer's nodes, when they are free */
 static __thread struct queue own;     /* of messages or of free nodes */
 
@@ -61,6 +60,11 @@ static inline void give(struct queue *to, struct node *n)
     (void)cds_wfcq_enqueue(&to->head, &to->tail, &n->node);
 }
 
+static inline struct queue *home_of(const struct node *n)
+{
+    return &homes[(size_t)(n - nodes[0]) / MANY_CAPACITY];
+}
+
 /* In the middle of an enqueue: the tail is this node, which is not yet linked. */
 static void hold_node(void *end)
 {
@@ -86,30 +90,21 @@ static void hold_node(void *end)
         if (n == NULL)                                                                             \
             return 0;                                                                              \
         memcpy(m, n->word, B);                                                                     \
-        give(n->home, n);                                                                          \
+        give(home_of(n), n);                                                                       \
         return count;                                                                              \
     }                                                                                              \
     static void serve##B(struct bench_run *r)                                                      \
     {                                                                                              \
         struct queue *home = &homes[r->index];                                                     \
         int alone = r->of->consumers == 1;                                                         \
+        unsigned i;                                                                                \
         init(&own);                                                                                \
         if (!many_consumes(r))                                                                     \
-            fill(home, MANY_CAPACITY / (r->of->producers + r->of->held));                          \
+            for (i = 0; i < MANY_CAPACITY / (r->of->producers + r->of->held); i++)                 \
+                give(home, &nodes[r->index][i]);                                                   \
         many_serve(r, B, many_consumes(r) ? (void *)&alone : (void *)home, push##B, pop##B,        \
                    hold_node);                                                                     \
     }
-
-static void fill(struct queue *home, unsigned count)
-{
-    struct node *n = (struct node *)aligned_alloc(64, count * sizeof *n);
-
-    bench_check(n != NULL, "memory");
-    for (; count > 0; count--, n++) {
-        n->home = home;
-        give(home, n);
-    }
-}
 
 URCU(8)
 URCU(56)
