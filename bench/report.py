@@ -35,7 +35,7 @@ NAMES = {
     "raw_sysv_mq": "System V queue", "raw_posix_sem": "POSIX semaphore", "raw_sysv_sem": "System V semaphore",
     "raw_futex": "futex by hand", "raw_eventfd": "eventfd", "raw_signal": "signal", "ipc_futex": "ipc_wait, futex",
     "ipc_semaphore": "ipc_wait, semaphore", "ipc_eventfd": "ipc_wait, eventfd",
-    "boost_message_queue": "Boost's message queue", "jack_records": "JACK with lengths",
+    "boost_message_queue": "Boost messages", "jack_records": "JACK with lengths",
     "jack_ring": "JACK ring buffer", "zeromq": "ZeroMQ",
     "limit_stream_lines": "limit: lines streamed", "limit_copy": "limit: plain copies",
     "limit_one_line": "limit: one line", "limit_two_lines": "limit: two lines",
@@ -775,9 +775,10 @@ def latencies(run):
     """A plot for each rate, size and way of waiting: like with like."""
     how = {"spin": "both sides poll", "adaptive": "who waits looks for a while, then sleeps", "sleep": "who waits sleeps"}
     return plots(*(figure(
-        f"{'Bursts' if test == 'burst' else 'One way'}, {size(b)}" + (f", {rate(at)}" if at else ""),
+        f"Bursts of {rows[0]['shape'].split('_')[0]}, {size(b)}" if test == "burst" else
+        f"One way, {size(b)}" + (f", {rate(at)}" if at else ""),
         f"What part of the messages arrived in less time; {how.get(w, w)}.",
-        percentiles(f"latency{i}", rows)) for i, ((test, b, at, w), rows) in enumerate(tails(run)) if len(rows) > 1))
+        percentiles(f"latency{i}", rows)) for i, ((test, b, at, w), rows) in enumerate(tails(run)) if len(rows) > 1 and b > 30))
 
 
 def page(run):
