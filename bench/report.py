@@ -278,7 +278,7 @@ class Plot:
         text = re.sub(r"(font: (?:\w+ )?[\d.]+px) [^;\"]*", r"\1 var(--font)", text)
         text = re.sub(r' id="(?:figure|axes|patch|line2d|matplotlib\.axis|xtick|ytick|text|PathCollection|'
                       r'PolyCollection|FillBetweenPolyCollection|LineCollection)_\d+"', "", text)
-        text = re.sub(r"\.(\d\d)\d+", r".\1", text)
+        text = re.sub(r"(\.\d\d)\d+(?=[^<>]*>)", r"\1", text)  # of what is drawn, not of what is written
         text = text.replace("xlink:href", "href")
         return re.sub(r"<svg[^>]*>", f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img" '
                       f'aria-label="{html.escape(title)}">', text, count=1)
@@ -295,11 +295,15 @@ def tip(r):
     return html.escape(f"{label(r)}, {size(r['bytes'])}: {value(r)}{spread}")
 
 
+def unmixed(at):
+    """Of the shapes in which one mechanism was measured the one that reaches furthest, for a line."""
+    return {b: r for b, r in at.items() if r["shape"] == at[max(at)]["shape"]}
+
+
 def by_size(run, name, test, keep, limit=None):
     """Medians against size, one line a system, ours with its spread; None without two sizes."""
     lines = {k: at for k, at in run.series(test).items() if role(next(iter(at.values()))) in keep}
-    for k, at in lines.items():  # of one mechanism's shapes the one that reaches furthest, not a mixture
-        lines[k] = {b: r for b, r in at.items() if r["shape"] == list(at.values())[-1]["shape"]}
+    lines = {k: unmixed(at) for k, at in lines.items()}
     rows = [r for at in lines.values() for r in at.values()]
     top = {r["bytes"]: r for r in run.rows(test, system=limit)} if limit else {}
     if len({r["bytes"] for r in rows}) < 2:
@@ -376,7 +380,7 @@ def shares(run, name, test):
     """Ours, the best peer and the pipe against the machine's limit."""
     of = run.series(test)
     wanted = [k for k, at in of.items() if role(next(iter(at.values()))) == "ours" or k in ("ck_ring", "pipe")]
-    lines = {k: {b: run.of_limit(r) for b, r in of[k].items() if run.of_limit(r)} for k in wanted}
+    lines = {k: {b: run.of_limit(r) for b, r in unmixed(of[k]).items() if run.of_limit(r)} for k in wanted}
     lines = {k: at for k, at in lines.items() if len(at) > 1}
     if not lines:
         return None
@@ -724,7 +728,7 @@ def limits(run):
     }
     rows = [r for r in run.results if role(r) == "limit"]
     return table(["limit", "what it is", ">size", ">median", ">least – most", ">bytes a second"], [
-        ("", (html.escape(r["system"]), what.get(r["system"], html.escape(r["test"])),
+        ("", (html.escape(r["system"]), what.pop(r["system"], "the same" if r["system"].startswith("limit_") else ""),
               size(r["bytes"]) if r["bytes"] else "", value(r), spread(r),
               rate(r["median"] * r["bytes"], "B/s") if is_rate(r) and r["bytes"] else "")) for r in rows]) if rows else ""
 
@@ -927,7 +931,7 @@ def readme(folder, file):
                     f" | {ratio(better(ours, other))} | {ratio(share) if share else '–'} |")
     for (test, b, at, w), rows in tails(run):
         if test == "latency":
-            lines += [f"| {p} % arrive within, {rate(at)}, {w} | {b} | " + " | ".join(
+            lines += [f"| {p} % arrive within, {rate(at)}, { {'spin': 'polling', 'sleep': 'asleep'}.get(w, w)} | {b} | " + " | ".join(
                 f"{duration(r['percentiles'][p])}, {label(r)}" if r else "–" for r in found) +
                 f" | {ratio(found[other]['percentiles'][p] / found[0]['percentiles'][p])} | – |"
                 for p in ("50", "99", "99.9")
