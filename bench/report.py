@@ -83,12 +83,15 @@ def best(rows):
 
 
 class Run:
-    """One JSON. rows(test, system="x", ...) are those whose fields are so, in the JSON's order."""
+    """One run, of one JSON or of the parts of one that is kept. rows(test, system="x", ...) are those whose fields are so, in the JSON's order."""
 
-    def __init__(self, file):
-        with open(file, encoding="utf-8") as f:
-            data = json.load(f)
-        self.machine, self.results = data.get("machine", {}), data["results"]
+    def __init__(self, *files):
+        self.machine, self.results = {}, []
+        for file in files:
+            with open(file, encoding="utf-8") as f:
+                data = json.load(f)
+            self.machine = data.get("machine", {})
+            self.results += data["results"]
         for r in self.results:
             for k, v in {**USUAL, "shape": "", "bytes": 0, "unit": unit(r)}.items():
                 r.setdefault(k, v)
@@ -863,6 +866,9 @@ def page(run):
 
 # ------------------------------------------------------------------ what is kept, and the README
 
+PART = 95000  # bytes of results in a file; what is more goes to a second
+
+
 def keep(file, folder):
     """A dated copy without what Run knows by itself, and with the digits that mean something."""
     with open(file, encoding="utf-8") as f:
@@ -883,14 +889,19 @@ def keep(file, folder):
     rows = [{k: short(v) for k, v in r.items() if not known(k, v, r)} for r in data["results"]]
     for r in rows:
         (r.get("percentiles") or {}).pop("samples", None)
-    text = '{"machine":' + json.dumps(short(data["machine"])) + ',\n"results":[\n' + \
-           ",\n".join(json.dumps(r, separators=(",", ":")) for r in rows) + "\n]}\n"
-    to = pathlib.Path(folder) / f"{data['machine']['date'][:10]}-{data['machine']['commit']}.json"
-    if len(text) >= 100000:
-        sys.exit(f"report: {to} would have {len(text)} bytes, of 100000 at most: measure a part, with --only")
-    to.parent.mkdir(parents=True, exist_ok=True)
-    to.write_text(text, encoding="utf-8")
-    print(to)
+    files = [[]]
+    for r in rows:
+        line = json.dumps(r, separators=(",", ":"))
+        if sum(len(x) + 2 for x in files[-1]) + len(line) > PART:
+            files.append([])
+        files[-1].append(line)
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    for i, lines in enumerate(files):
+        name = f"{data['machine']['date'][:10]}-{data['machine']['commit']}{f'-{i + 1}' if i else ''}.json"
+        (pathlib.Path(folder) / name).write_text(
+            '{"machine":' + json.dumps(short(data["machine"])) + ',\n"results":[\n' + ",\n".join(lines) + "\n]}\n",
+            encoding="utf-8")
+        print(pathlib.Path(folder) / name)
 
 
 BEGIN, END = "<!-- measured: made by make readme -->", "<!-- /measured -->"
@@ -898,14 +909,15 @@ BEGIN, END = "<!-- measured: made by make readme -->", "<!-- /measured -->"
 
 def readme(folder, file):
     """The newest of what is kept: the two plots, and how ours stand to the best of others in each size."""
-    newest = max(pathlib.Path(folder).glob("*.json"), default=None,
-                 key=lambda f: json.loads(f.read_text(encoding="utf-8"))["machine"]["date"])
+    when = {f: json.loads(f.read_text(encoding="utf-8"))["machine"]["date"] for f in pathlib.Path(folder).glob("*.json")}
+    parts = sorted((f for f in when if when[f] == max(when.values())), key=lambda f: (len(f.name), f.name))
+    newest = parts[0] if parts else None
     text = pathlib.Path(file).read_text(encoding="utf-8")
     if newest is None:
         sys.exit(f"report: nothing is kept in {folder}: make bench results")
     if BEGIN not in text or END not in text:
         sys.exit(f"report: {file} has no lines '{BEGIN}' and '{END}'")
-    run = Run(newest)
+    run = Run(*parts)
     svgs = {"throughput": by_size(run, "throughput", "stream", ("ours", "peer", "kernel"), "limit_copy"),
             "roundtrip": dots("roundtrip", near(run), "round trips")}
     pictures = []
