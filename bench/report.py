@@ -35,7 +35,7 @@ NAMES = {
     "raw_sysv_mq": "System V queue", "raw_posix_sem": "POSIX semaphore", "raw_sysv_sem": "System V semaphore",
     "raw_futex": "futex by hand", "raw_eventfd": "eventfd", "raw_signal": "signal", "ipc_futex": "ipc_wait, futex",
     "ipc_semaphore": "ipc_wait, semaphore", "ipc_eventfd": "ipc_wait, eventfd",
-    "boost_message_queue": "Boost's message queue", "jack_records": "JACK with lengths",
+    "boost_message_queue": "Boost messages", "jack_records": "JACK with lengths",
     "jack_ring": "JACK ring buffer", "zeromq": "ZeroMQ",
     "limit_stream_lines": "limit: lines streamed", "limit_copy": "limit: plain copies",
     "limit_one_line": "limit: one line", "limit_two_lines": "limit: two lines",
@@ -83,12 +83,15 @@ def best(rows):
 
 
 class Run:
-    """One JSON. rows(test, system="x", ...) are those whose fields are so, in the JSON's order."""
+    """One run, of one JSON or of the parts of one that is kept. rows(test, system="x", ...) are those whose fields are so, in the JSON's order."""
 
-    def __init__(self, file):
-        with open(file, encoding="utf-8") as f:
-            data = json.load(f)
-        self.machine, self.results = data.get("machine", {}), data["results"]
+    def __init__(self, *files):
+        self.machine, self.results = {}, []
+        for file in files:
+            with open(file, encoding="utf-8") as f:
+                data = json.load(f)
+            self.machine = data.get("machine", {})
+            self.results += data["results"]
         for r in self.results:
             for k, v in {**USUAL, "shape": "", "bytes": 0, "unit": unit(r)}.items():
                 r.setdefault(k, v)
@@ -278,7 +281,7 @@ class Plot:
         text = re.sub(r"(font: (?:\w+ )?[\d.]+px) [^;\"]*", r"\1 var(--font)", text)
         text = re.sub(r' id="(?:figure|axes|patch|line2d|matplotlib\.axis|xtick|ytick|text|PathCollection|'
                       r'PolyCollection|FillBetweenPolyCollection|LineCollection)_\d+"', "", text)
-        text = re.sub(r"\.(\d\d)\d+", r".\1", text)
+        text = re.sub(r"(\.\d\d)\d+(?=[^<>]*>)", r"\1", text)  # of what is drawn, not of what is written
         text = text.replace("xlink:href", "href")
         return re.sub(r"<svg[^>]*>", f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img" '
                       f'aria-label="{html.escape(title)}">', text, count=1)
@@ -295,11 +298,15 @@ def tip(r):
     return html.escape(f"{label(r)}, {size(r['bytes'])}: {value(r)}{spread}")
 
 
+def unmixed(at):
+    """Of the shapes in which one mechanism was measured the one that reaches furthest, for a line."""
+    return {b: r for b, r in at.items() if r["shape"] == at[max(at)]["shape"]}
+
+
 def by_size(run, name, test, keep, limit=None):
     """Medians against size, one line a system, ours with its spread; None without two sizes."""
     lines = {k: at for k, at in run.series(test).items() if role(next(iter(at.values()))) in keep}
-    for k, at in lines.items():  # of one mechanism's shapes the one that reaches furthest, not a mixture
-        lines[k] = {b: r for b, r in at.items() if r["shape"] == list(at.values())[-1]["shape"]}
+    lines = {k: unmixed(at) for k, at in lines.items()}
     rows = [r for at in lines.values() for r in at.values()]
     top = {r["bytes"]: r for r in run.rows(test, system=limit)} if limit else {}
     if len({r["bytes"] for r in rows}) < 2:
@@ -376,7 +383,7 @@ def shares(run, name, test):
     """Ours, the best peer and the pipe against the machine's limit."""
     of = run.series(test)
     wanted = [k for k, at in of.items() if role(next(iter(at.values()))) == "ours" or k in ("ck_ring", "pipe")]
-    lines = {k: {b: run.of_limit(r) for b, r in of[k].items() if run.of_limit(r)} for k in wanted}
+    lines = {k: {b: run.of_limit(r) for b, r in unmixed(of[k]).items() if run.of_limit(r)} for k in wanted}
     lines = {k: at for k, at in lines.items() if len(at) > 1}
     if not lines:
         return None
@@ -724,7 +731,7 @@ def limits(run):
     }
     rows = [r for r in run.results if role(r) == "limit"]
     return table(["limit", "what it is", ">size", ">median", ">least – most", ">bytes a second"], [
-        ("", (html.escape(r["system"]), what.get(r["system"], html.escape(r["test"])),
+        ("", (html.escape(r["system"]), what.pop(r["system"], "the same" if r["system"].startswith("limit_") else ""),
               size(r["bytes"]) if r["bytes"] else "", value(r), spread(r),
               rate(r["median"] * r["bytes"], "B/s") if is_rate(r) and r["bytes"] else "")) for r in rows]) if rows else ""
 
@@ -775,9 +782,10 @@ def latencies(run):
     """A plot for each rate, size and way of waiting: like with like."""
     how = {"spin": "both sides poll", "adaptive": "who waits looks for a while, then sleeps", "sleep": "who waits sleeps"}
     return plots(*(figure(
-        f"{'Bursts' if test == 'burst' else 'One way'}, {size(b)}" + (f", {rate(at)}" if at else ""),
+        f"Bursts of {rows[0]['shape'].split('_')[0]}, {size(b)}" if test == "burst" else
+        f"One way, {size(b)}" + (f", {rate(at)}" if at else ""),
         f"What part of the messages arrived in less time; {how.get(w, w)}.",
-        percentiles(f"latency{i}", rows)) for i, ((test, b, at, w), rows) in enumerate(tails(run)) if len(rows) > 1))
+        percentiles(f"latency{i}", rows)) for i, ((test, b, at, w), rows) in enumerate(tails(run)) if len(rows) > 1 and b > 30))
 
 
 def page(run):
@@ -858,6 +866,9 @@ def page(run):
 
 # ------------------------------------------------------------------ what is kept, and the README
 
+PART = 95000  # bytes of results in a file; what is more goes to a second
+
+
 def keep(file, folder):
     """A dated copy without what Run knows by itself, and with the digits that mean something."""
     with open(file, encoding="utf-8") as f:
@@ -878,14 +889,19 @@ def keep(file, folder):
     rows = [{k: short(v) for k, v in r.items() if not known(k, v, r)} for r in data["results"]]
     for r in rows:
         (r.get("percentiles") or {}).pop("samples", None)
-    text = '{"machine":' + json.dumps(short(data["machine"])) + ',\n"results":[\n' + \
-           ",\n".join(json.dumps(r, separators=(",", ":")) for r in rows) + "\n]}\n"
-    to = pathlib.Path(folder) / f"{data['machine']['date'][:10]}-{data['machine']['commit']}.json"
-    if len(text) >= 100000:
-        sys.exit(f"report: {to} would have {len(text)} bytes, of 100000 at most: measure a part, with --only")
-    to.parent.mkdir(parents=True, exist_ok=True)
-    to.write_text(text, encoding="utf-8")
-    print(to)
+    files = [[]]
+    for r in rows:
+        line = json.dumps(r, separators=(",", ":"))
+        if sum(len(x) + 2 for x in files[-1]) + len(line) > PART:
+            files.append([])
+        files[-1].append(line)
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    for i, lines in enumerate(files):
+        name = f"{data['machine']['date'][:10]}-{data['machine']['commit']}{f'-{i + 1}' if i else ''}.json"
+        (pathlib.Path(folder) / name).write_text(
+            '{"machine":' + json.dumps(short(data["machine"])) + ',\n"results":[\n' + ",\n".join(lines) + "\n]}\n",
+            encoding="utf-8")
+        print(pathlib.Path(folder) / name)
 
 
 BEGIN, END = "<!-- measured: made by make readme -->", "<!-- /measured -->"
@@ -893,14 +909,15 @@ BEGIN, END = "<!-- measured: made by make readme -->", "<!-- /measured -->"
 
 def readme(folder, file):
     """The newest of what is kept: the two plots, and how ours stand to the best of others in each size."""
-    newest = max(pathlib.Path(folder).glob("*.json"), default=None,
-                 key=lambda f: json.loads(f.read_text(encoding="utf-8"))["machine"]["date"])
+    when = {f: json.loads(f.read_text(encoding="utf-8"))["machine"]["date"] for f in pathlib.Path(folder).glob("*.json")}
+    parts = sorted((f for f in when if when[f] == max(when.values())), key=lambda f: (len(f.name), f.name))
+    newest = parts[0] if parts else None
     text = pathlib.Path(file).read_text(encoding="utf-8")
     if newest is None:
         sys.exit(f"report: nothing is kept in {folder}: make bench results")
     if BEGIN not in text or END not in text:
         sys.exit(f"report: {file} has no lines '{BEGIN}' and '{END}'")
-    run = Run(newest)
+    run = Run(*parts)
     svgs = {"throughput": by_size(run, "throughput", "stream", ("ours", "peer", "kernel"), "limit_copy"),
             "roundtrip": dots("roundtrip", near(run), "round trips")}
     pictures = []
@@ -926,7 +943,7 @@ def readme(folder, file):
                     f" | {ratio(better(ours, other))} | {ratio(share) if share else '–'} |")
     for (test, b, at, w), rows in tails(run):
         if test == "latency":
-            lines += [f"| {p} % arrive within, {rate(at)}, {w} | {b} | " + " | ".join(
+            lines += [f"| {p} % arrive within, {rate(at)}, { {'spin': 'polling', 'sleep': 'asleep'}.get(w, w)} | {b} | " + " | ".join(
                 f"{duration(r['percentiles'][p])}, {label(r)}" if r else "–" for r in found) +
                 f" | {ratio(found[other]['percentiles'][p] / found[0]['percentiles'][p])} | – |"
                 for p in ("50", "99", "99.9")
