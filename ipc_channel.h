@@ -98,8 +98,8 @@
  * How it works
  *   Byte streams carry frames: length, its check, the message. The receiver reads as much as
  *   there is into a buffer of its own, and large messages straight to where the caller wants
- *   them: after a large one it expects another of that length. Frames and the log's records are in network byte order, so both may be read on any
- *   machine.
+ *   them: after a large one it expects another of that length. Frames and the log's records are
+ *   in network byte order, so both may be read on any machine.
  *
  *   A frame of the log has a hash of its bytes besides. The writer has an open file description
  *   lock on the log; a new one cuts off what its predecessor had not finished. Readers look at
@@ -312,6 +312,12 @@ CK_CC_INLINE static int ipc_channel_wait_(int fd, short events, int64_t deadline
     return ipc_channel_poll_(&p, 1, deadline);
 }
 
+/* ... after a call that has found that it is not. */
+CK_CC_INLINE static int ipc_channel_until_(int fd, short events, int64_t deadline)
+{
+    return deadline <= IPC_NOW ? -ETIMEDOUT : ipc_channel_wait_(fd, events, deadline);
+}
+
 /* Waits a little for what cannot be polled for. 0, -ETIMEDOUT or -EINTR. */
 CK_CC_INLINE static int ipc_channel_nap_(int64_t deadline)
 {
@@ -499,7 +505,7 @@ CK_CC_INLINE static int ipc_channel_write_all_(struct ipc_channel *ch, struct io
         int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
 
         if (rc == -EAGAIN)
-            rc = ipc_channel_wait_(ch->out, POLLOUT, deadline);
+            rc = ipc_channel_until_(ch->out, POLLOUT, deadline);
         if (rc < 0)
             return (int)rc;
         *done += (size_t)rc;
@@ -573,6 +579,8 @@ CK_CC_INLINE static int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iov
 
         if (rc > 0 || (rc < 0 && rc != -EAGAIN))
             return rc;
+        if (rc < 0 && deadline <= IPC_NOW && !pending)
+            return -ETIMEDOUT;
         p[0].fd = ch->in;
         p[0].events = POLLIN;
         /* A FIFO to which nobody has written yet is at its end, but nobody has hung up. */
@@ -1238,7 +1246,7 @@ CK_CC_INLINE static int ipc_channel_packet_send_(struct ipc_channel *ch, const v
             return rc == -EINTR ? rc : ipc_channel_errno_(ch, "send to");
         /* What is not connected is not told when there is room. */
         rc = reply || rc == -ENOBUFS ? ipc_channel_nap_(deadline)
-                                     : ipc_channel_wait_(ch->out, POLLOUT, deadline);
+                                     : ipc_channel_until_(ch->out, POLLOUT, deadline);
         if (rc != 0)
             return rc;
     }
@@ -1325,7 +1333,7 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
         }
         rc = got >= 0 ? 0 : -errno;
         if (rc == -EAGAIN) {
-            rc = ipc_channel_wait_(ch->in, POLLIN, deadline);
+            rc = ipc_channel_until_(ch->in, POLLIN, deadline);
             if (rc != 0)
                 return rc;
             continue;
@@ -1452,7 +1460,7 @@ CK_CC_INLINE static int ipc_channel_mq_send_(struct ipc_channel *ch, const void 
                                 &ipc_channel_never_);
         if (rc == 0 || errno != ETIMEDOUT)
             return rc == 0 ? 0 : errno == EINTR ? -EINTR : ipc_channel_errno_(ch, "send to");
-        rc = ipc_channel_wait_(ch->out, POLLOUT, deadline);
+        rc = ipc_channel_until_(ch->out, POLLOUT, deadline);
         if (rc != 0)
             return rc;
     }
@@ -1490,7 +1498,7 @@ CK_CC_INLINE static int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *t
             break;
         if (errno != ETIMEDOUT)
             return errno == EINTR ? -EINTR : ipc_channel_errno_(ch, "receive from");
-        rc = ipc_channel_wait_(ch->in, POLLIN, deadline);
+        rc = ipc_channel_until_(ch->in, POLLIN, deadline);
         if (rc != 0)
             return rc;
     }
