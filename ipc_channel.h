@@ -3235,7 +3235,7 @@ CK_CC_FORCE_INLINE static int ipc_channel_send(struct ipc_channel *ch, const voi
 
     /* One that nobody reads takes the long way, which tells that. */
     if (CK_CC_UNLIKELY(out == NULL || ck_pr_load_64(&out->ring->end[1]) == 0 || n > ch->max ||
-                       ipc_record_push_(out, message, n) != 0))
+                       ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
         ipc_channel_ring_post_(ch->ring, &ch->ring->out_data);
