@@ -2012,8 +2012,17 @@ CK_CC_FORCE_INLINE static void ipc_record_send_(struct ipc_record_producer *p, u
     p->claimed = 0;
 }
 
-CK_CC_FORCE_INLINE static int ipc_record_push_(struct ipc_record_producer *p, const void *data,
-                                               size_t n)
+/*
+ * Copies a record of n bytes in; n may be 0. Wait-free for a given n. A consumer that is stopped or
+ * dead lets our lane run full; what other producers do does not matter.
+ *
+ *   0
+ *   -EAGAIN    there is no room for it
+ *   -EMSGSIZE  n is more than half the capacity less 8
+ *   -EBADMSG   the shared memory is corrupt; sticks
+ */
+CK_CC_FORCE_INLINE static int ipc_record_push(struct ipc_record_producer *p, const void *data,
+                                              size_t n)
 {
     uint64_t tail = p->tail, at;
     int rc = ipc_record_room_(p, n, &at);
@@ -2024,20 +2033,6 @@ CK_CC_FORCE_INLINE static int ipc_record_push_(struct ipc_record_producer *p, co
     ipc_ring_put_(p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
     ipc_record_send_(p, tail, at, n);
     return 0;
-}
-
-/*
- * Copies a record of n bytes in; n may be 0. Wait-free for a given n. A consumer that is stopped or
- * dead lets our lane run full; what other producers do does not matter.
- *
- *   0
- *   -EAGAIN    there is no room for it
- *   -EMSGSIZE  n is more than half the capacity less 8
- *   -EBADMSG   the shared memory is corrupt; sticks
- */
-CK_CC_INLINE static int ipc_record_push(struct ipc_record_producer *p, const void *data, size_t n)
-{
-    return ipc_record_push_(p, data, n);
 }
 
 /* Copies up to n records in, each visible to the consumer as soon as it is whole. Returns how many
@@ -6096,8 +6091,8 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     }                                                                                              \
     IPC_RING_UNTIL_(NAME, producer_wait, producer, H, 1, space, NAME##_producer_look_(h, n),       \
                     size_t n, int64_t deadline)                                                    \
-    CK_CC_INLINE static int NAME##_send(struct NAME##_producer *p, const void *data, size_t n,     \
-                                        int64_t deadline)                                          \
+    CK_CC_FORCE_INLINE static int NAME##_send(struct NAME##_producer *p, const void *data,         \
+                                              size_t n, int64_t deadline)                          \
     {                                                                                              \
         int rc = ipc_##K##_push(&p->raw, data, n);                                                 \
                                                                                                    \
