@@ -2377,6 +2377,10 @@ CK_CC_INLINE static int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t d
             break;                                                                                 \
         }                                                                                          \
         *(other) = holder == (bell)->told ? 0 : holder;                                            \
+        if (deadline <= IPC_NOW) {                                                                 \
+            rc = -ETIMEDOUT;                                                                       \
+            break;                                                                                 \
+        }                                                                                          \
         ipc_notify_watch((bell), holder);                                                          \
         woken = r->sem >= 0                                                                        \
                     ? IPC_CHANNEL_SEM_(bell, (ready) || ck_pr_load_64(held) != holder)             \
@@ -2429,7 +2433,6 @@ CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void 
     int64_t rc;
     int published = 0;
 
-    ch->quick_in = NULL;
     rc = ipc_record_take_(&r->in, to, size, &published);
     if (rc == -EAGAIN) {
         /* What was taken is published now: the other side may wait for that. */
@@ -2442,9 +2445,10 @@ CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void 
     if (rc >= 0) {
         r->writer |= r->alone && r->writer == 0; /* whoever it was */
         ch->next = 0;
-        ch->quick_in = r->sem < 0 ? &r->in : NULL;
-        return rc;
     }
+    ch->quick_in = r->sem < 0 && (r->writer != 0 || !r->alone) && rc != -EMSGSIZE ? &r->in : NULL;
+    if (rc >= 0)
+        return rc;
     if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
         return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
     return ipc_channel_ring_end_(ch, (int)rc);

@@ -698,6 +698,7 @@ CK_CC_FORCE_INLINE static void ipc_ring_put_(unsigned char *to, const unsigned c
     } while (0)
 
     if (n > 256) {
+        __asm__("" : "+r"(from)); /* or gcc warns of a smaller buffer, for which this is not run */
         memcpy(to, from, n);
         return;
     }

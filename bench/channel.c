@@ -144,7 +144,7 @@ static void open_one(const struct bench_run *r, int i, unsigned role)
         bench_fail(ipc_channel_why(&channel[i]));
 }
 
-static void chan_send(struct chan *c, const void *message, size_t bytes)
+CK_CC_FORCE_INLINE static void chan_send(struct chan *c, const void *message, size_t bytes)
 {
     int rc;
 
@@ -157,7 +157,7 @@ static void chan_send(struct chan *c, const void *message, size_t bytes)
         ck_pr_stall();
 }
 
-static void chan_recv(struct chan *c, void *message, size_t bytes)
+CK_CC_FORCE_INLINE static void chan_recv(struct chan *c, void *message, size_t bytes)
 {
     int64_t rc;
 

@@ -259,7 +259,7 @@ static void a_lapped_reader_goes_on_at_the_oldest_whole_record(void **state)
 static void edges_have_names(void **state)
 {
     size_t size = ipc_record_cast_footprint(64), n;
-    unsigned char *mem = guarded(size), x[24] = {0};
+    unsigned char *mem = guarded(size), x[32] = {0};
     struct ipc_record_cast_producer p, q;
     struct ipc_record_cast_consumer c;
     struct ipc_peer nobody = peer(0), me = peer(7);

@@ -304,7 +304,7 @@ static void batches_are_whole_records(void **state)
 static void edges_have_names(void **state)
 {
     size_t size = ipc_record_footprint(64, 2);
-    unsigned char *mem = guarded(size), x[24] = {0};
+    unsigned char *mem = guarded(size), x[32] = {0};
     struct ipc_record_producer p, q, third;
     struct ipc_record_consumer c, d;
     struct ipc_peer me;
