@@ -907,6 +907,25 @@ def keep(file, folder):
 BEGIN, END = "<!-- measured: made by make readme -->", "<!-- /measured -->"
 
 
+def channels(run, bytes):
+    """Messages of a size through every channel: beside the bare mechanism, and how much faster the ring is."""
+    ring, lines = {t: run.one(t, "chan_ring", bytes=bytes) for t in ("stream", "pingpong")}, []
+    if not all(ring.values()):
+        return lines
+    for r in sorted(run.rows("stream", bytes=bytes), key=lambda r: -r["median"]):
+        if not r["system"].startswith("chan_"):
+            continue
+        raw = {"chan_ring": "raw_ring", "chan_auto": "raw_ring", "chan_fifo": "raw_pipe"}.get(
+            r["system"], r["system"].replace("chan_", "raw_"))
+        below, trip = run.one("stream", raw, bytes=bytes), run.one("pingpong", r["system"], bytes=bytes)
+        lines.append(f"| `{r['system'][5:].replace('_', '-')}:` | {value(r)} ({spread(r)}) | "
+                     f"{ratio(better(r, below)) if below else '–'} | {ratio(better(ring['stream'], r))} | "
+                     + (f"{value(trip)} | {ratio(better(ring['pingpong'], trip))} |" if trip else "– | – |"))
+    return ["", f"The same calls over every mechanism (`ipc_channel.h`), messages of {bytes} bytes:", "",
+            "| | messages a second | of the bare mechanism | `ring:`, times as fast | round trip | `ring:`, times as fast |",
+            "|---|---|---|---|---|---|", *lines]
+
+
 def readme(folder, file):
     """The newest of what is kept: the two plots, and how ours stand to the best of others in each size."""
     when = {f: json.loads(f.read_text(encoding="utf-8"))["machine"]["date"] for f in pathlib.Path(folder).glob("*.json")}
@@ -951,6 +970,7 @@ def readme(folder, file):
                                    key=lambda r: r["percentiles"][p]) for k in ("ours", "peer", "kernel")]]
                 for other in [min((i for i in (1, 2) if found[i]), default=0, key=lambda i: found[i]["percentiles"][p])]
                 if found[0] and other]
+    lines += channels(run, 64)
     lines += ["", "† between threads of one process.", END] if any("†" in x for x in lines) else [END]
     head, tail = text.split(BEGIN)[0], text.split(END, 1)[1]
     pathlib.Path(file).write_text(head + "\n".join(lines) + tail, encoding="utf-8")
