@@ -2167,6 +2167,11 @@ CK_CC_INLINE static int ipc_channel_ring_ends_(struct ipc_channel *ch, int liste
         r->alone = r->in.producers == 1;
         r->writer = r->alone ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
     }
+    if (rc != 0) { /* the next try is not to find us there */
+        ipc_record_producer_detach(&r->out);
+        ipc_notify_detach(&r->out_data);
+        ipc_notify_detach(&r->out_space);
+    }
     return rc;
 }
 

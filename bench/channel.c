@@ -102,7 +102,7 @@ static int chan_prepare(struct bench_run *r)
     int i;
 
     for (i = 0; i < 2; i++) {
-        if (strncmp(how->uri, "tcp", 3) == 0)
+        if (strncmp(how->uri, "tcp", 3) == 0 || strncmp(how->uri, "udp", 3) == 0)
             (void)snprintf(name, sizeof name, "%d", free_port());
         else if (strncmp(how->uri, "sysv", 4) == 0)
             (void)snprintf(name, sizeof name, "%ld", 0x69000000 + (long)getpid());
@@ -111,7 +111,11 @@ static int chan_prepare(struct bench_run *r)
         (void)snprintf(uri[i], sizeof uri[i], how->uri, name);
     }
     (void)signal(SIGPIPE, SIG_IGN);
-    return strcmp(uri[0], "pipe:") == 0 ? ipc_channel_open(channel, uri[0], IPC_BOTH, IPC_NOW) : 0;
+    if (strcmp(uri[0], "pipe:") == 0)
+        return ipc_channel_open(channel, uri[0], IPC_BOTH, IPC_NOW);
+    if (strncmp(uri[0], "udp:", 4) == 0) /* what comes before that is lost */
+        return ipc_channel_open(&channel[1], uri[0], IPC_BOTH | IPC_LISTEN, IPC_NOW);
+    return 0;
 }
 
 static void chan_unlink(void)
@@ -125,7 +129,8 @@ static void chan_unlink(void)
 static void chan_clear(struct bench_run *r)
 {
     (void)r;
-    ipc_channel_close(channel);
+    ipc_channel_close(&channel[0]);
+    ipc_channel_close(&channel[1]);
     chan_unlink();
     (void)signal(SIGPIPE, SIG_DFL);
 }
@@ -140,8 +145,31 @@ static void open_one(const struct bench_run *r, int i, unsigned role)
     }
     if (strcmp(uri[i], "pipe:") == 0)
         channel[i].pid = r->index == 0 ? getpid() : 0; /* the one who opened it, to the library */
+    else if (strncmp(uri[i], "udp:", 4) == 0 && r->index == 1)
+        channel[i] = channel[1];
     else if (ipc_channel_open_with(&channel[i], uri[i], role, ipc_in_ms(10000), &o) != 0)
         bench_fail(ipc_channel_why(&channel[i]));
+}
+
+/* Signals go to processes, which are not known before. */
+static void signal_uris(struct bench_run *r)
+{
+    static const char *const names[] = {"0", "1"};
+    struct ipc_shm_object o;
+    sigset_t set;
+    int i;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGRTMIN);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    bench_check(ipc_shm_make(&r->seg, names[r->index], 1, sizeof(pid_t), &o) == 0, "make");
+    *(pid_t *)o.mem = getpid();
+    bench_check(ipc_shm_publish(&r->seg, &o) == 0, "publish");
+    r->seg.deadline = ipc_in_ms(10000);
+    for (i = 0; i < 2; i++) {
+        bench_check(ipc_shm_find(&r->seg, names[i], 1, &o) == 0, "find");
+        (void)snprintf(uri[i], sizeof uri[i], "signal:%ld", (long)*(pid_t *)o.mem);
+    }
 }
 
 CK_CC_FORCE_INLINE static void chan_send(struct chan *c, const void *message, size_t bytes)
@@ -175,6 +203,8 @@ static struct chan *chan_attach(struct bench_run *r)
     int stream = one_way(r), me = (int)r->index, first, i;
     unsigned hello = 1;
 
+    if (strncmp(uri[0], "signal:", 7) == 0)
+        signal_uris(r);
     for (first = 1; first >= 0; first--)
         for (i = 0; i < (how->one_way && !stream ? 2 : 1); i++) {
             unsigned role = !how->one_way && !stream ? IPC_BOTH : i == me ? IPC_RECV : IPC_SEND;
@@ -193,7 +223,7 @@ static struct chan *chan_attach(struct bench_run *r)
         else
             chan_recv(&c, &hello, sizeof hello);
     bench_check(strncmp(uri[0], "auto:", 5) != 0 || channel[0].ring != NULL, "socket: no ring");
-    if (me == 0 && strncmp(uri[0], "sysv:", 5) != 0) /* nothing is left if we are killed */
+    if (me == 0 && strncmp(uri[0], "sysv", 4) != 0) /* nothing is left if we are killed */
         chan_unlink();
     if (is(r, "wake") && c.in->ring != NULL)
         ipc_notify_policy(&c.in->ring->data, 0, 0); /* this is about sleeping */
@@ -311,6 +341,27 @@ static int prepare_unix_dgram(struct bench_run *r)
     return 0;
 }
 
+static int prepare_udp(struct bench_run *r)
+{
+    struct sockaddr_in a[2];
+    socklen_t size = sizeof a[0];
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        memset(&a[i], 0, sizeof a[i]);
+        a[i].sin_family = AF_INET;
+        a[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        r->fd[i] = socket(AF_INET, SOCK_DGRAM, 0);
+        if (bind(r->fd[i], (struct sockaddr *)&a[i], size) != 0 ||
+            getsockname(r->fd[i], (struct sockaddr *)&a[i], &size) != 0)
+            return -errno;
+    }
+    for (i = 0; i < 2; i++)
+        if (connect(r->fd[i], (struct sockaddr *)&a[!i], size) != 0)
+            return -errno;
+    return both_ways(r);
+}
+
 static int prepare_tcp(struct bench_run *r)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -416,6 +467,7 @@ static const struct bare_mechanism raw_pipe = {prepare_pipe, stream_send, stream
                                    raw_tcp = {prepare_tcp, stream_send, stream_recv},
                                    raw_unix_seq = {prepare_unix_seq, packet_send, packet_recv},
                                    raw_unix_dgram = {prepare_unix_dgram, packet_send, packet_recv},
+                                   raw_udp = {prepare_udp, packet_send, packet_recv},
                                    raw_mq = {prepare_mq, mq_put, mq_take},
                                    raw_sysv = {prepare_sysv, sysv_send, sysv_recv};
 
@@ -471,10 +523,12 @@ LATENCY(kernel)
      .burst = 1},
 #define SHAPE_BENCH_ADAPTIVE "10k_adaptive"
 #define SHAPE_BENCH_SLEEP "10k_sleep"
+#define TRIPS(B, SYSTEM, NAME, ...)                                                                \
+    ROW(B, SYSTEM, "pingpong", "channel", NAME, , BENCH_SPIN, 0, __VA_ARGS__)                      \
+    ROW(B, SYSTEM, "wake", "channel", NAME, , BENCH_SLEEP, 0, __VA_ARGS__)
 #define ROWS(B, SYSTEM, NAME, WAIT, ...)                                                           \
     ROW(B, SYSTEM, "stream", "channel", NAME, stream_, WAIT, 0, __VA_ARGS__)                       \
-    ROW(B, SYSTEM, "pingpong", "channel", NAME, , BENCH_SPIN, 0, __VA_ARGS__)                      \
-    ROW(B, SYSTEM, "wake", "channel", NAME, , BENCH_SLEEP, 0, __VA_ARGS__)                         \
+    TRIPS(B, SYSTEM, NAME, __VA_ARGS__)                                                            \
     LATENCY_##B(SYSTEM, NAME, WAIT, __VA_ARGS__)
 #define LATENCY_64(SYSTEM, NAME, WAIT, ...)                                                        \
     ROW(64, SYSTEM, "latency", SHAPE_##WAIT, NAME, latency_, WAIT, 10000, __VA_ARGS__)
@@ -488,6 +542,8 @@ LATENCY(kernel)
 #define CHAN(B, SYSTEM, RAW, ...) CHAN_ROWS(B, SYSTEM, BENCH_SLEEP, RAW, __VA_ARGS__)
 #define RING(B, SYSTEM, URI) CHAN_ROWS(B, SYSTEM, BENCH_ADAPTIVE, "raw_ring", URI)
 #define KERNEL(B, NAME) ROWS(B, #NAME, kernel, BENCH_SLEEP, NULL, &NAME, kernel_prepare, NULL)
+/* A stream of those would be lost in part. */
+#define UDP(B, SYSTEM, NAME, ...) TRIPS(B, SYSTEM, NAME, __VA_ARGS__)
 #define BARE(B, SYSTEM) ROWS(B, SYSTEM, bare, BENCH_ADAPTIVE, NULL, NULL, NULL, NULL)
 
 /* clang-format off */
@@ -510,6 +566,10 @@ const struct bench_case bench_channel[] = {
     SMALL_SIZES(CHAN, "chan_mq", "raw_mq", "mq:%s", .one_way = 1)
     SMALL_SIZES(KERNEL, raw_sysv)
     SMALL_SIZES(CHAN, "chan_sysv", "raw_sysv", "sysv:%s")
+    SMALL_SIZES(UDP, "raw_udp", kernel, NULL, &raw_udp, kernel_prepare, NULL)
+    SMALL_SIZES(UDP, "chan_udp", chan, "raw_udp", (&(const struct mechanism){.uri = "udp:127.0.0.1:%s"}), chan_prepare, chan_clear)
+    SIZES(RING, "chan_sysvshm", "sysvshm:%s")
+    CHAN(8, "chan_signal", NULL, "signal:%s", .one_way = 1)
     SIZES(CHAN, "chan_file", NULL, "file:/dev/shm/%s", .one_way = 1, .sender = 1)
     {.system = NULL}};
 /* clang-format on */

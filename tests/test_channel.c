@@ -771,6 +771,38 @@ static void either_side_may_start_first(void **state)
     }
 }
 
+static void joins(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as(IPC_BOTH);
+    (void)hear(up);
+}
+
+/* Of two rings, one in memory that is made already, the other not yet. */
+static void half_made_rings_are_waited_for(void **state)
+{
+    (void)state;
+    EACH_ROW(0)
+    {
+        struct ipc_spsc_shared *from;
+        struct child c;
+        uint64_t magic;
+
+        if (!NAMED("sysvshm"))
+            continue;
+        open_as(IPC_BOTH | IPC_LISTEN);
+        from = ch.ring->out.ring;
+        magic = ck_pr_load_64(&from->is.magic);
+        ck_pr_store_64(&from->is.magic, 0);
+        c = spawn(joins, NULL);
+        EVENTUALLY(rests(c.pid) && ck_pr_load_64(&ch.ring->in.ring->end[0]) == 0);
+        ck_pr_store_64(&from->is.magic, magic);
+        tell(&c, 0);
+        finish(&c);
+        over();
+    }
+}
+
 static void listens_until_killed(struct child *up, void *arg)
 {
     (void)arg;
@@ -2516,6 +2548,7 @@ int main(int argc, char **argv)
         TEST(death_in_the_middle_of_a_message_is_told),
         TEST(stopped_peer_costs_what_it_holds_and_nothing_else),
         TEST(either_side_may_start_first),
+        TEST(half_made_rings_are_waited_for),
         TEST(what_a_killed_listener_left_is_taken_over),
         TEST(strangers_are_refused),
         TEST(limits_are_told),
