@@ -151,24 +151,23 @@ static void open_one(const struct bench_run *r, int i, unsigned role)
         bench_fail(ipc_channel_why(&channel[i]));
 }
 
-/* Signals go to processes, which are not known before. */
-static void signal_uris(struct bench_run *r)
+/* Signals go to processes, which are not known before. Both block the signal from here on. */
+static void meet(struct bench_run *r, sigset_t *set, pid_t pid[2])
 {
     static const char *const names[] = {"0", "1"};
     struct ipc_shm_object o;
-    sigset_t set;
     int i;
 
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGRTMIN);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGRTMIN);
+    (void)sigprocmask(SIG_BLOCK, set, NULL);
     bench_check(ipc_shm_make(&r->seg, names[r->index], 1, sizeof(pid_t), &o) == 0, "make");
     *(pid_t *)o.mem = getpid();
     bench_check(ipc_shm_publish(&r->seg, &o) == 0, "publish");
     r->seg.deadline = ipc_in_ms(10000);
     for (i = 0; i < 2; i++) {
         bench_check(ipc_shm_find(&r->seg, names[i], 1, &o) == 0, "find");
-        (void)snprintf(uri[i], sizeof uri[i], "signal:%ld", (long)*(pid_t *)o.mem);
+        pid[i] = *(pid_t *)o.mem;
     }
 }
 
@@ -202,9 +201,14 @@ static struct chan *chan_attach(struct bench_run *r)
     const struct mechanism *how = (const struct mechanism *)r->of->how;
     int stream = one_way(r), me = (int)r->index, first, i;
     unsigned hello = 1;
+    sigset_t set;
+    pid_t pid[2];
 
-    if (strncmp(uri[0], "signal:", 7) == 0)
-        signal_uris(r);
+    if (strncmp(uri[0], "signal:", 7) == 0) {
+        meet(r, &set, pid);
+        for (i = 0; i < 2; i++)
+            (void)snprintf(uri[i], sizeof uri[i], "signal:%ld", (long)pid[i]);
+    }
     for (first = 1; first >= 0; first--)
         for (i = 0; i < (how->one_way && !stream ? 2 : 1); i++) {
             unsigned role = !how->one_way && !stream ? IPC_BOTH : i == me ? IPC_RECV : IPC_SEND;
@@ -292,6 +296,8 @@ struct kernel {
     struct inbox *in;
     int out, me;
     int mq, wait; /* System V */
+    int told;     /* file: inotify, or -1: look again and again */
+    pid_t to;     /* signal */
 };
 
 struct bare_mechanism {
@@ -462,25 +468,110 @@ static void sysv_recv(struct kernel *k, void *message, size_t bytes)
     memcpy(message, l.text, bytes);
 }
 
+static int prepare_file(struct bench_run *r)
+{
+    char name[48];
+    int i;
+
+    (void)snprintf(name, sizeof name, "/dev/shm/ipc_bench-%ld", (long)getpid());
+    for (i = 0; i < 4; i += 2) {
+        r->fd[i] = open(name, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0600);
+        r->fd[i + 1] = open(name, O_WRONLY | O_APPEND | O_CLOEXEC);
+        if (unlink(name) != 0 || r->fd[i + 1] < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static void file_watch(struct kernel *k)
+{
+    char name[48];
+
+    (void)snprintf(name, sizeof name, "/proc/self/fd/%d", k->in->fd);
+    k->told = inotify_init1(IN_CLOEXEC);
+    bench_check(k->told >= 0 && inotify_add_watch(k->told, name, IN_MODIFY) >= 0, "inotify");
+}
+
+static size_t file_some(struct kernel *k, void *to, size_t bytes)
+{
+    char events[4096];
+    ssize_t n;
+
+    while ((n = read(k->in->fd, to, bytes)) == 0)
+        if (k->told < 0)
+            ck_pr_stall();
+        else
+            bench_check(read(k->told, events, sizeof events) > 0, "inotify");
+    bench_check(n > 0, "read");
+    return (size_t)n;
+}
+
+static void file_recv(struct kernel *k, void *message, size_t bytes)
+{
+    struct inbox *in = k->in;
+    size_t have = 0;
+
+    while (bytes >= 16384 && have < bytes)
+        have += file_some(k, (char *)message + have, bytes - have);
+    if (have > 0)
+        return;
+    while (in->to - in->from < bytes) {
+        memmove(in->bytes, in->bytes + in->from, in->to - in->from);
+        in->to -= in->from;
+        in->from = 0;
+        in->to += file_some(k, in->bytes + in->to, sizeof in->bytes - in->to);
+    }
+    memcpy(message, in->bytes + in->from, bytes);
+    in->from += bytes;
+}
+
+static void signal_send(struct kernel *k, const void *message, size_t bytes)
+{
+    union sigval word;
+
+    memcpy(&word, message, bytes);
+    while (sigqueue(k->to, SIGRTMIN, word) != 0)
+        bench_check(errno == EAGAIN, "sigqueue");
+}
+
+static void signal_recv(struct kernel *k, void *message, size_t bytes)
+{
+    struct signalfd_siginfo *came = (struct signalfd_siginfo *)(void *)k->in->bytes;
+    ssize_t n;
+
+    if (k->in->from == k->in->to) {
+        while ((n = read(k->in->fd, came, sizeof k->in->bytes)) < 0)
+            bench_check(errno == EAGAIN, "read");
+        k->in->from = 0;
+        k->in->to = (size_t)n / sizeof *came;
+    }
+    memcpy(message, &came[k->in->from++].ssi_ptr, bytes);
+}
+
 static const struct bare_mechanism raw_pipe = {prepare_pipe, stream_send, stream_recv},
                                    raw_unix = {prepare_unix, stream_send, stream_recv},
                                    raw_tcp = {prepare_tcp, stream_send, stream_recv},
                                    raw_unix_seq = {prepare_unix_seq, packet_send, packet_recv},
                                    raw_unix_dgram = {prepare_unix_dgram, packet_send, packet_recv},
                                    raw_udp = {prepare_udp, packet_send, packet_recv},
+                                   raw_file = {prepare_file, stream_send, file_recv},
+                                   raw_signal = {NULL, signal_send, signal_recv},
                                    raw_mq = {prepare_mq, mq_put, mq_take},
                                    raw_sysv = {prepare_sysv, sysv_send, sysv_recv};
 
 static int kernel_prepare(struct bench_run *r)
 {
-    int rc = ((const struct bare_mechanism *)r->of->how)->prepare(r);
+    const struct bare_mechanism *how = (const struct bare_mechanism *)r->of->how;
+    int rc = how->prepare != NULL ? how->prepare(r) : 0;
 
-    return rc == 0 && is(r, "pingpong") && r->sysv_mq < 0 ? nonblocking(r) : rc;
+    return rc == 0 && is(r, "pingpong") && r->fd[0] >= 0 && how != &raw_file ? nonblocking(r) : rc;
 }
 
 static struct kernel *kernel_attach(struct bench_run *r)
 {
     static struct kernel k;
+    sigset_t set;
+    pid_t pid[2];
 
     k.how = (const struct bare_mechanism *)r->of->how;
     k.me = (int)r->index;
@@ -488,6 +579,15 @@ static struct kernel *kernel_attach(struct bench_run *r)
     k.out = r->fd[3 - 2 * k.me];
     k.mq = r->sysv_mq;
     k.wait = is(r, "pingpong") ? IPC_NOWAIT : 0;
+    k.told = -1;
+    if (k.how == &raw_file && k.wait == 0)
+        file_watch(&k);
+    if (k.how == &raw_signal) {
+        meet(r, &set, pid);
+        k.to = pid[!k.me];
+        k.in = inbox_of(signalfd(-1, &set, k.wait != 0 ? SFD_NONBLOCK : 0));
+        bench_check(k.in->fd >= 0, "signalfd");
+    }
     return &k;
 }
 
@@ -569,7 +669,9 @@ const struct bench_case bench_channel[] = {
     SMALL_SIZES(UDP, "raw_udp", kernel, NULL, &raw_udp, kernel_prepare, NULL)
     SMALL_SIZES(UDP, "chan_udp", chan, "raw_udp", (&(const struct mechanism){.uri = "udp:127.0.0.1:%s"}), chan_prepare, chan_clear)
     SIZES(RING, "chan_sysvshm", "sysvshm:%s")
-    CHAN(8, "chan_signal", NULL, "signal:%s", .one_way = 1)
-    SIZES(CHAN, "chan_file", NULL, "file:/dev/shm/%s", .one_way = 1, .sender = 1)
+    KERNEL(8, raw_signal)
+    CHAN(8, "chan_signal", "raw_signal", "signal:%s", .one_way = 1)
+    SIZES(KERNEL, raw_file)
+    SIZES(CHAN, "chan_file", "raw_file", "file:/dev/shm/%s", .one_way = 1, .sender = 1)
     {.system = NULL}};
 /* clang-format on */
