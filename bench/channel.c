@@ -312,6 +312,23 @@ static int prepare_pipe(struct bench_run *r)
     return pipe(&r->fd[0]) != 0 || pipe(&r->fd[2]) != 0 ? -errno : 0;
 }
 
+static int prepare_fifo(struct bench_run *r)
+{
+    char name[48];
+    int i;
+
+    (void)snprintf(name, sizeof name, "/dev/shm/ipc_bench-%ld", (long)getpid());
+    for (i = 0; i < 4; i += 2) {
+        if (mkfifo(name, 0600) != 0)
+            return -errno;
+        r->fd[i] = open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        r->fd[i + 1] = open(name, O_WRONLY | O_CLOEXEC);
+        if (unlink(name) != 0 || r->fd[i + 1] < 0 || fcntl(r->fd[i], F_SETFL, 0) != 0)
+            return -errno;
+    }
+    return 0;
+}
+
 /* Of a connected pair fd[0], fd[1]. */
 static int both_ways(struct bench_run *r)
 {
@@ -549,6 +566,7 @@ static void signal_recv(struct kernel *k, void *message, size_t bytes)
 }
 
 static const struct bare_mechanism raw_pipe = {prepare_pipe, stream_send, stream_recv},
+                                   raw_fifo = {prepare_fifo, stream_send, stream_recv},
                                    raw_unix = {prepare_unix, stream_send, stream_recv},
                                    raw_tcp = {prepare_tcp, stream_send, stream_recv},
                                    raw_unix_seq = {prepare_unix_seq, packet_send, packet_recv},
@@ -653,7 +671,8 @@ const struct bench_case bench_channel[] = {
     SIZES(RING, "chan_auto", "auto:%s")
     SIZES(KERNEL, raw_pipe)
     SIZES(CHAN, "chan_pipe", "raw_pipe", "pipe:")
-    SIZES(CHAN, "chan_fifo", "raw_pipe", "fifo:/dev/shm/%s", .one_way = 1)
+    SIZES(KERNEL, raw_fifo)
+    SIZES(CHAN, "chan_fifo", "raw_fifo", "fifo:/dev/shm/%s", .one_way = 1)
     SIZES(KERNEL, raw_unix)
     SIZES(CHAN, "chan_unix", "raw_unix", "unix:/dev/shm/%s")
     PACKET_SIZES(KERNEL, raw_unix_seq)

@@ -30,7 +30,7 @@ NAMES = {
     "ipc_records_lossy": "lossy records", "ipc_records_lossless": "lossless records",
     "chan_ring": "channel ring:", "chan_auto": "channel auto:", "pipe": "pipe", "raw_pipe": "pipe",
     "unix_stream": "Unix socket", "raw_unix": "Unix socket", "raw_unix_stream": "Unix socket",
-    "raw_unix_seq": "Unix seqpacket", "raw_unix_dgram": "Unix datagrams", "raw_tcp": "TCP, loopback",
+    "raw_fifo": "FIFO", "raw_file": "file", "raw_udp": "UDP, loopback", "raw_unix_seq": "Unix seqpacket", "raw_unix_dgram": "Unix datagrams", "raw_tcp": "TCP, loopback",
     "raw_mq": "POSIX queue", "raw_posix_mq": "POSIX queue", "raw_sysv": "System V queue",
     "raw_sysv_mq": "System V queue", "raw_posix_sem": "POSIX semaphore", "raw_sysv_sem": "System V semaphore",
     "raw_futex": "futex by hand", "raw_eventfd": "eventfd", "raw_signal": "signal", "ipc_futex": "ipc_wait, futex",
@@ -915,7 +915,7 @@ def channels(run, bytes):
     for r in sorted(run.rows("stream", bytes=bytes), key=lambda r: -r["median"]):
         if not r["system"].startswith("chan_"):
             continue
-        raw = {"chan_ring": "raw_ring", "chan_auto": "raw_ring", "chan_sysvshm": "raw_ring", "chan_fifo": "raw_pipe"}.get(
+        raw = {"chan_ring": "raw_ring", "chan_auto": "raw_ring", "chan_sysvshm": "raw_ring"}.get(
             r["system"], r["system"].replace("chan_", "raw_"))
         below, trip = run.one("stream", raw, bytes=bytes), run.one("pingpong", r["system"], bytes=bytes)
         lines.append(f"| `{r['system'][5:].replace('_', '-')}:` | {value(r)} ({spread(r)}) | "
