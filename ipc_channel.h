@@ -84,6 +84,8 @@
  *   - auto: agrees with the first call of both sides, so both must be in one.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, -EPIPE over the others: there nobody
  *     tells killed from closed.
+ *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does not
+ *     ask the kernel whether it was killed. Fix: now and then a call that may wait a moment.
  *   - A host that lowers RLIMIT_FSIZE below what its open log has already gets SIGXFSZ. Fix: lower
  *     it before.
  *   - FIFOs, queues and logs outlive their processes. Fix: ipc_channel_unlink when the work is
