@@ -3203,7 +3203,8 @@ CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer 
 /*
  * Attaches a reader; as ipc_cast_consume, with the same errors, and -EBADMSG: the shared memory is
  * corrupt. A lossy one that a fast writer laps while it looks where the end is begins a little
- * before that, and may see up to a sixteenth of the capacity of old records.
+ * before that, and may see up to a sixteenth of the capacity of old records; or is refused with
+ * -EAGAIN: try again.
  */
 CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer *h, void *mem,
                                                 size_t size, struct ipc_peer *me)
