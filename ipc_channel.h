@@ -49,9 +49,9 @@
  *     next send, recv or ipc_channel_flush.
  *   - That the other side is gone is told once, after all that it sent was received: -EPIPE, or
  *     -EOWNERDEAD where it is known to have died in the middle (auto: always -EPIPE, whichever it
- *     became). The next call waits for a
- *     successor: a listener for the next peer, the other side for the next listener. Where there
- *     can be none, behind pipe: and ipc_channel_accept, it is told again.
+ *     became). The next call waits for a successor: a listener for the next peer, the other side
+ *     for the next listener. Where there can be none, behind pipe: and ipc_channel_accept, it is
+ *     told again.
  *   - What a mechanism cannot do is refused by open: -EOPNOTSUPP.
  *   - What comes from the other side is not trusted: lengths are checked, garbage is -EBADMSG,
  *     and its sender is left. Unix sockets talk to this user, root, and whom the options name,
@@ -116,9 +116,9 @@
  *   receive it is one ring of slots, MPMC or SPMC, each for the largest message. send and recv
  *   over records are the ring's own push and pop, in line. For one sender and one receiver there
  *   are no slots: they have one length, are 1.4 times as fast at 8 bytes, and equal from 56 bytes
- *   on; who needs that takes IPC_SPSC of ipc_ring.h. auto: begins
- *   on the socket: offer, answer with a sealed segment and the bells' descriptors, choice. The
- *   socket stays open beside the ring; with the bell it is what ipc_channel_fd gives.
+ *   on; who needs that takes IPC_SPSC of ipc_ring.h. auto: begins on the socket: offer, answer
+ *   with a sealed segment and the bells' descriptors, choice. The socket stays open beside the
+ *   ring; with the bell it is what ipc_channel_fd gives.
  *
  *   Writing to a pipe raises no signal by RWF_NOSIGNAL (Linux 6.18); before that SIGPIPE is
  *   blocked in this thread for the time of the write, and taken away if the write has raised it.
@@ -2443,12 +2443,15 @@ CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void 
     rc = ipc_record_take_(&r->in, to, size, &published);
     if (rc == -EAGAIN) {
         /* What was taken is published now: the other side may wait for that. */
+        r->in.untold = 0;
         ipc_channel_ring_post_(r, &r->space);
         IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
                            (rc = ipc_record_take_(&r->in, to, size, &published)) != -EAGAIN)
     }
-    if (published)
+    if (r->in.untold) { /* also by a look before this one, that found nothing */
+        r->in.untold = 0;
         ipc_channel_ring_post_(r, &r->space);
+    }
     if (rc >= 0) {
         r->writer |= r->alone && r->writer == 0; /* whoever it was */
         ch->next = 0;

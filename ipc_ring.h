@@ -1235,8 +1235,8 @@ CK_CC_INLINE static void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
         return;
     }
     s->dry = 0;
-    if (s->end - s->at <
-        2 * n) { /* no more came in the meantime: so do not wait, but try at times */
+    if (s->end - s->at < 2 * n) {
+        /* No more came in the meantime: so do not wait, but try at times. */
         s->calm = s->hold == 0 && s->calm > 0 ? s->calm - 1 : IPC_STREAM_CALM_;
         s->hold = s->calm == 0 ? IPC_STREAM_TRY_ : s->hold / 2;
     } else if (s->end - s->at > (s->mask + 1) / 4) {
