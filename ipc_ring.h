@@ -139,6 +139,9 @@
  *   is being written. It does not hold back where its last look found the ring empty: a lone
  *   message is not delayed.
  *
+ *   Messages of 16 KiB and more are copied in the way that is found to be the fastest, by a trial
+ *   now and then: through the caches or, where the cores are far from each other, past them.
+ *
  *   A record has a word before it, which the consumer polls: its length, and that it is there.
  *   The word behind it is zeroed first, so that the next one is not there before it is. What does
  *   not fit before the end of the memory goes to its beginning, and a word says so:
@@ -202,6 +205,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <emmintrin.h>
+#endif
 
 #if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__i386__) && !defined(__s390x__) &&     \
     !defined(__sparc__)
@@ -279,9 +285,10 @@ IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
 
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
  * consumer holds back at most. Measured flat around these values (bench/). */
-#define IPC_RING_LEAD_ 1024u /* bytes */
-#define IPC_RING_AHEAD_ 64u  /* slots */
-#define IPC_RING_HOLD_ 31u   /* ck_pr_stall()s */
+#define IPC_RING_LEAD_ 1024u   /* bytes */
+#define IPC_RING_AHEAD_ 64u    /* slots */
+#define IPC_RING_HOLD_ 31u     /* ck_pr_stall()s */
+#define IPC_RING_SINGLE_ 2048u /* bytes: above, a message is not worth looking ahead of */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
  * own alignment up to 64, as its size is a multiple of that. */
@@ -381,6 +388,17 @@ CK_CC_INLINE static int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint
 
 /* ------------------------------------------------------------------ handles */
 
+#define IPC_RING_WAYS_ 3   /* to copy long messages in: ipc_ring_copy_long_ */
+#define IPC_RING_TRY_ 250u /* laps between trials, which take two of each */
+
+struct ipc_ring_copier_ {
+    uint64_t lap;                  /* bytes of its ring */
+    uint64_t done;                 /* bytes copied since the last trials */
+    uint64_t cost[IPC_RING_WAYS_]; /* cycles that it takes to copy a KiB each way */
+    uint64_t took[IPC_RING_WAYS_]; /* cycles from one end of a lap to the other */
+    unsigned way;                  /* in use */
+};
+
 /* Private to their thread; no field is for the caller. */
 struct ipc_spsc_producer {
     unsigned char *slots;
@@ -391,6 +409,7 @@ struct ipc_spsc_producer {
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error; /* sticks */
+    struct ipc_ring_copier_ copier;
 };
 
 struct ipc_spsc_consumer {
@@ -408,6 +427,13 @@ struct ipc_spsc_consumer {
     unsigned hold; /* ck_pr_stall()s before the next look */
     int error;     /* sticks */
 };
+
+CK_CC_INLINE static void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
+{
+    memset(c, 0, sizeof *c);
+    c->lap = lap;
+    c->done = (IPC_RING_TRY_ - 8) * lap; /* soon, but not while pages are still fresh */
+}
 
 /* ------------------------------------------------------------------ attach and detach */
 
@@ -566,6 +592,7 @@ CK_CC_INLINE static int ipc_spsc_produce(struct ipc_spsc_producer *p, void *mem,
     p->ring = r;
     p->id = id;
     p->error = 0;
+    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
     head = ck_pr_load_64(&r->head);
     /* Without it slots could be written that head does not free yet. Partner: ipc_spsc_publish_. */
     ck_pr_fence_acquire();
@@ -662,6 +689,121 @@ CK_CC_INLINE static void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
     (void)ipc_spsc_consumer_end_(c, -EINVAL);
 }
 
+/* ------------------------------------------------------------------ copying */
+
+#define IPC_RING_SHORT_ 256u /* bytes; up to here compilers know best, or a few words are all */
+
+#ifdef __x86_64__
+#define IPC_RING_LONG_ 16384u /* bytes; below it the ways to copy in differ little (bench/) */
+
+CK_CC_FORCE_INLINE static void ipc_ring_copy_line_(unsigned char *to, const unsigned char *from,
+                                                   int past)
+{
+    const __m128i *f = (const __m128i *)(const void *)from;
+    __m128i *t = (__m128i *)(void *)to;
+    __m128i a = _mm_loadu_si128(f), b = _mm_loadu_si128(f + 1);
+    __m128i c = _mm_loadu_si128(f + 2), d = _mm_loadu_si128(f + 3);
+
+    if (past) {
+        _mm_stream_si128(t, a);
+        _mm_stream_si128(t + 1, b);
+        _mm_stream_si128(t + 2, c);
+        _mm_stream_si128(t + 3, d);
+    } else {
+        _mm_storeu_si128(t, a);
+        _mm_storeu_si128(t + 1, b);
+        _mm_storeu_si128(t + 2, c);
+        _mm_storeu_si128(t + 3, d);
+    }
+}
+
+/* Copies a line or more, through the caches or past them. The first line may overlap the second,
+ * and the last the one before. A libc's memcpy is mostly one instruction for what is long, which
+ * takes two to three times as long on some processors for some alignments of what the caller gives
+ * (of Zen 3 for a quarter of them), and starts slowly. */
+CK_CC_FORCE_INLINE static void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from,
+                                                    size_t n, int past)
+{
+    size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
+
+    __asm__("" : "+r"(to), "+r"(from)); /* or gcc warns of what is smaller, though not copied */
+    ipc_ring_copy_line_(to, from, 0);
+    for (; i < n - IPC_RING_LINE; i += IPC_RING_LINE)
+        ipc_ring_copy_line_(to + i, from + i, past);
+    ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
+}
+
+CK_CC_INLINE static void ipc_ring_copy_way_(unsigned way, unsigned char *to,
+                                            const unsigned char *from, size_t n)
+{
+    if (way == 0) {
+        ipc_ring_copy_lines_(to, from, n, 0);
+    } else if (way == 1) {
+        memcpy(to, from, n);
+    } else {
+        ipc_ring_copy_lines_(to, from, n, 1);
+        /* Without it these stores, which keep no order, could be seen after what says that the
+         * message is there. Partner: the load fence of who looks for that. */
+        _mm_sfence();
+    }
+}
+
+/*
+ * Copies a long message in. Near each other, cores hand lines from cache to cache at two to three
+ * times the rate of memory; what is best there depends on the size of the ring, the processor and
+ * the libc. Far apart (another socket, another part of the chip) a store waits for a line that the
+ * other core has, and what goes past the caches is ahead by as much. No system tells which it is,
+ * and processes move; so this goes by what it sees. The last of every 256 laps of the ring it
+ * copies in each way, two laps long, and times the second, when the lines are where that way leaves
+ * them. A way is better if the copy takes less and the lap clearly less, as it is the consumer who
+ * has to fetch it from there.
+ */
+CK_CC_INLINE static void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
+                                             const unsigned char *from, size_t n)
+{
+    uint64_t lap = c->done / c->lap, next = (c->done + n) / c->lap, then, now;
+    unsigned way = lap < IPC_RING_TRY_ ? c->way : (unsigned)(lap - IPC_RING_TRY_) / 2, best = 0;
+
+    then = __builtin_ia32_rdtsc();
+    ipc_ring_copy_way_(way, to, from, n);
+    now = __builtin_ia32_rdtsc();
+    c->done += n;
+    if (lap < IPC_RING_TRY_)
+        return;
+    then = ((now - then) << 10) / n;
+    if (lap % 2 == 1 && then < c->cost[way])
+        c->cost[way] = then; /* the least, which no interruption makes longer */
+    if (next == lap)
+        return;
+    if (lap % 2 == 0) { /* the next one is timed */
+        c->cost[way] = UINT64_MAX;
+        c->took[way] = now;
+        return;
+    }
+    c->took[way] = now - c->took[way];
+    if (way < IPC_RING_WAYS_ - 1)
+        return;
+    for (way = 1; way < IPC_RING_WAYS_; way++)
+        if (c->cost[way] < c->cost[best] && c->took[way] < c->took[best] - c->took[best] / 8)
+            best = way;
+    c->way = best;
+    c->done = 0;
+}
+#endif
+
+/* Copies out. For one message alone libc's way, with fewer and wider stores, is the better, as what
+ * is sent next waits for them. */
+CK_CC_FORCE_INLINE static void ipc_ring_get_(void *to, const void *from, size_t n, int alone)
+{
+#ifdef __x86_64__
+    if (n >= 4096 || (n > IPC_RING_SHORT_ && !alone))
+        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n, 0);
+    else
+#endif
+        memcpy(to, from, n);
+    (void)alone;
+}
+
 /* ------------------------------------------------------------------ the producer's path */
 
 /* The private copy says full: looks at what the consumer has published. Sets limit beyond tail and
@@ -684,10 +826,26 @@ CK_CC_INLINE static int ipc_spsc_full_(struct ipc_spsc_producer *p)
     return 0;
 }
 
+/* Copies in what is not short. Where c is NULL it does not choose. */
+CK_CC_FORCE_INLINE static void ipc_ring_put_bytes_(struct ipc_ring_copier_ *c, void *to,
+                                                   const void *from, size_t n)
+{
+#ifdef __x86_64__
+    if (n >= IPC_RING_LONG_ && c != NULL)
+        ipc_ring_copy_long_(c, (unsigned char *)to, (const unsigned char *)from, n);
+    else if (n > IPC_RING_SHORT_)
+        ipc_ring_copy_lines_((unsigned char *)to, (const unsigned char *)from, n, 0);
+    else
+#endif
+        memcpy(to, from, n);
+    (void)c;
+}
+
 /* Copies a message into its slot, by machine words. A caller has mostly just written its fields; a
  * wider load would have to wait until those stores, and all before them, have left the store
  * buffer, and with them the lines that are on their way from the other core. */
-CK_CC_FORCE_INLINE static void ipc_ring_put_(unsigned char *to, const unsigned char *from, size_t n)
+CK_CC_FORCE_INLINE static void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *to,
+                                             const unsigned char *from, size_t n)
 {
 #define IPC_RING_WORD_(type, at)                                                                   \
     do {                                                                                           \
@@ -697,9 +855,8 @@ CK_CC_FORCE_INLINE static void ipc_ring_put_(unsigned char *to, const unsigned c
         memcpy(to + (at), &word, sizeof word);                                                     \
     } while (0)
 
-    if (n > 256) {
-        __asm__("" : "+r"(from)); /* or gcc warns of a smaller buffer, for which this is not run */
-        memcpy(to, from, n);
+    if (n > IPC_RING_SHORT_) {
+        ipc_ring_put_bytes_(c, to, from, n);
         return;
     }
     for (; n >= 32; n -= 32, to += 32, from += 32) {
@@ -783,7 +940,7 @@ CK_CC_FORCE_INLINE static int ipc_spsc_push_(struct ipc_spsc_producer *p, const 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     slot = ipc_spsc_next_(p, tail, stride);
-    ipc_ring_put_(slot, (const unsigned char *)message, bytes);
+    ipc_ring_put_(&p->copier, slot, (const unsigned char *)message, bytes);
     ipc_spsc_send_(p, slot, tail, stride);
     return 0;
 }
@@ -899,8 +1056,8 @@ CK_CC_INLINE static int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t strid
         return c->error;
     if (c->hold == 0 && !ipc_spsc_is_full_(c, c->head, stride))
         return ipc_spsc_dry_(c, stride);
-    if (c->idle) {
-        c->idle = 0; /* a lone message, likely: touch no other line */
+    if (c->idle || stride > IPC_RING_SINGLE_) {
+        c->idle = 0; /* a lone message, likely, or a long one: touch no other line */
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
@@ -956,7 +1113,8 @@ CK_CC_FORCE_INLINE static int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    memcpy(message, ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes)), bytes);
+    ipc_ring_get_(message, ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes)),
+                  bytes, c->ready - c->head == 1);
     *published = ipc_spsc_advance_(c);
     return 0;
 }
@@ -1141,6 +1299,7 @@ struct ipc_stream {
 
 struct ipc_stream_producer {
     struct ipc_stream s;
+    struct ipc_ring_copier_ copier;
 };
 
 struct ipc_stream_consumer {
@@ -1356,9 +1515,9 @@ CK_CC_FORCE_INLINE static int64_t ipc_stream_push_(struct ipc_stream_producer *p
         return count;
     r = ipc_stream_regions_(&p->s, (uint64_t)count, bytes);
     ipc_stream_lead_(&p->s, (uint64_t)count, bytes);
-    memcpy(r.at[0], f, r.n[0] * bytes);
+    ipc_ring_put_bytes_(&p->copier, r.at[0], f, r.n[0] * bytes);
     if (r.n[1] > 0)
-        memcpy(r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
+        ipc_ring_put_bytes_(&p->copier, r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
     ipc_stream_publish_(&p->s, (uint64_t)count);
     return count;
 }
@@ -1373,9 +1532,9 @@ CK_CC_FORCE_INLINE static int64_t ipc_stream_pop_(struct ipc_stream_consumer *c,
     if (count <= 0)
         return count;
     r = ipc_stream_regions_(&c->s, (uint64_t)count, bytes);
-    memcpy(t, r.at[0], r.n[0] * bytes);
+    ipc_ring_get_(t, r.at[0], r.n[0] * bytes, 1);
     if (r.n[1] > 0)
-        memcpy(t + r.n[0] * bytes, r.at[1], r.n[1] * bytes);
+        ipc_ring_get_(t + r.n[0] * bytes, r.at[1], r.n[1] * bytes, 1);
     ipc_stream_publish_(&c->s, (uint64_t)count);
     return count;
 }
@@ -1390,7 +1549,10 @@ CK_CC_FORCE_INLINE static int64_t ipc_stream_pop_(struct ipc_stream_consumer *c,
 CK_CC_INLINE static int ipc_stream_produce(struct ipc_stream_producer *p, void *mem, size_t size,
                                            size_t bytes, struct ipc_peer *me)
 {
-    return ipc_stream_attach_(&p->s, mem, size, bytes, me, 0);
+    int rc = ipc_stream_attach_(&p->s, mem, size, bytes, me, 0);
+
+    ipc_ring_copier_begin_(&p->copier, (p->s.mask + 1) * bytes);
+    return rc;
 }
 
 /* Attaches the consumer's end; as ipc_stream_produce. What one pop or release of a killed
@@ -1618,6 +1780,7 @@ struct ipc_record_producer {
     uint64_t id;
     unsigned how; /* producers */
     int error;    /* sticks */
+    struct ipc_ring_copier_ copier;
 };
 
 struct ipc_record_consumer {
@@ -1821,6 +1984,7 @@ CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *
     p->ring = &r->s;
     p->id = id;
     p->how = producers;
+    ipc_ring_copier_begin_(&p->copier, capacity);
     p->tail = ck_pr_load_64(p->head);
     /* Without it records could be written that head does not free yet. Partner:
      * ipc_record_publish_. */
@@ -2031,7 +2195,7 @@ CK_CC_FORCE_INLINE static int ipc_record_push(struct ipc_record_producer *p, con
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     ipc_record_lead_(p, at, n);
-    ipc_ring_put_(p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
+    ipc_ring_put_(&p->copier, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
     ipc_record_send_(p, tail, at, n);
     return 0;
 }
@@ -2210,7 +2374,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_record_take_(struct ipc_record_consumer *c
     if (CK_CC_UNLIKELY(n > size))
         return -EMSGSIZE;
     if (CK_CC_LIKELY(n > 0)) /* `to` may be NULL then */
-        memcpy(to, ipc_record_here_(c), n);
+        ipc_ring_get_(to, ipc_record_here_(c), n, 1);
     *published = ipc_record_release_(c);
     return (int64_t)n;
 }
@@ -5190,7 +5354,7 @@ CK_CC_FORCE_INLINE static int ipc_call_ask_(struct ipc_call_client *c, const voi
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    ipc_ring_put_(ipc_call_message_(c->slot), (const unsigned char *)request, bytes);
+    ipc_ring_put_(NULL, ipc_call_message_(c->slot), (const unsigned char *)request, bytes);
     return ipc_call_commit_(c, stride);
 }
 

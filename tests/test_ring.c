@@ -693,6 +693,82 @@ static void processes_at_other_addresses_stream(void **state)
         }
 }
 
+#ifdef IPC_RING_LONG_
+/* In each of the ways that a producer tries, wherever the caller's message is. */
+static void long_messages_are_copied_exactly(void **state)
+{
+    static unsigned char from[IPC_RING_LONG_ + 512], to[sizeof from], want[sizeof from];
+    unsigned way, at;
+    size_t n, k;
+
+    (void)state;
+    fill(from, sizeof from, 1);
+    for (way = 0; way < IPC_RING_WAYS_; way++)
+        for (at = 0; at < 64; at++)
+            for (n = IPC_RING_LONG_, k = at; n < IPC_RING_LONG_ + 130; n += 13, k = (k + 5) % 64) {
+                memset(to, 0x5a, sizeof to);
+                memset(want, 0x5a, sizeof want);
+                memcpy(want + 128 + at, from + k, n);
+                ipc_ring_copy_way_(way, to + 128 + at, from + k, n);
+                assert_memory_equal(to, want, sizeof to);
+            }
+}
+
+static void long_messages_cross_whole(void **state)
+{
+    static const size_t sizes[] = {IPC_RING_LONG_, 20001, 65544};
+    static const uint64_t capacities[] = {1, 4};
+    static unsigned char message[65544 + 64], want[65544];
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < 3; i++)
+        for (k = 0; k < 2; k++) {
+            size_t bytes = sizes[i], size = ipc_spsc_footprint(bytes, capacities[k]);
+            uint64_t n, count = 300 * capacities[k]; /* each way was tried twice */
+            void *mem = ring(bytes, capacities[k], starts[i]);
+            struct ipc_spsc_consumer c;
+            int status;
+            pid_t pid = fork();
+
+            assert_true(pid >= 0);
+            if (pid == 0) {
+                struct ipc_spsc_producer p;
+
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (ipc_spsc_produce(&p, mem, size, bytes, NULL) != 0)
+                    _exit(1);
+                fill(want, bytes, 0);
+                for (n = 0; n < count; n++) {
+                    unsigned char *m = message + n % 64;
+
+                    memcpy(m, want, bytes);
+                    memset(m + n % (bytes - 8), (int)n, 8);
+                    while (ipc_spsc_push(&p, m, bytes) == -EAGAIN)
+                        ck_pr_stall();
+                }
+                _exit(0);
+            }
+            assert_int_equal(ipc_spsc_consume(&c, mem, size, bytes, NULL), 0);
+            fill(want, bytes, 0);
+            for (n = 0; n < count; n++) {
+                unsigned char *m = message + n * 7 % 64, was[8];
+                size_t at = n % (bytes - 8);
+
+                while (ipc_spsc_pop(&c, m, bytes) == -EAGAIN)
+                    if (waitpid(pid, &status, WNOHANG) == pid && status != 0)
+                        fail_msg("the producer failed");
+                memcpy(was, want + at, 8);
+                memset(want + at, (int)n, 8);
+                assert_memory_equal(m, want, bytes);
+                memcpy(want + at, was, 8);
+            }
+            (void)waitpid(pid, &status, 0);
+            ring_free(mem, bytes, capacities[k]);
+        }
+}
+#endif
+
 /* ------------------------------------------------------------------ hostile memory */
 
 static void a_corrupt_position_stops_the_producer_for_good(void **state)
@@ -828,6 +904,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_new_consumer_sees_again_at_most_what_was_agreed),
         cmocka_unit_test(killed_and_started_again_nothing_is_lost),
         cmocka_unit_test(processes_at_other_addresses_stream),
+#ifdef IPC_RING_LONG_
+        cmocka_unit_test(long_messages_are_copied_exactly),
+        cmocka_unit_test(long_messages_cross_whole),
+#endif
         cmocka_unit_test(a_corrupt_position_stops_the_producer_for_good),
         cmocka_unit_test(a_corrupt_sequence_stops_the_consumer_for_good),
         cmocka_unit_test(scribbling_gives_no_access_outside),
