@@ -2,12 +2,12 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include "histogram.h"
 #include "ipc_shm.h"
 #include <sched.h>
 #include <stdint.h>
 
 struct bench_case;
-struct histogram;
 
 /* How the sides wait for messages, and for room. */
 enum bench_wait {
@@ -24,8 +24,9 @@ struct bench_run {
     int sysv_sem, sysv_mq; /* removed after the run; -1 where unused */
     uint64_t warm;         /* messages before the clock starts */
     uint64_t count;        /* messages that are timed; nanoseconds of tests "idle" and "many" */
+    uint64_t each;         /* round trips after those that are timed each by itself */
     unsigned index;        /* which of the processes this is; 0 measures */
-    struct histogram *latencies; /* of a fixed rate: where 0 records them */
+    struct histogram *latencies; /* of a fixed rate and of single round trips: 0 records them */
     int64_t waited;              /* of a fixed rate: nanoseconds that the sender waited for times */
     int64_t cpu;                 /* the driver's: processor time when the clock starts */
     uint64_t *taken; /* of a test "many": how many messages this one has taken; of a reader of
@@ -108,6 +109,19 @@ static inline void bench_check(int ok, const char *what)
         bench_check((m).word[0] == (i) && (m).word[sizeof(m) / 8 - 1] == (i), "sequence number");  \
     } while (0)
 
+/* Called before each round trip from number warm + count on, and after the last: the clock stops
+ * there for all of those before, and a look at it is in each of the others. */
+static inline void bench_each(struct bench_run *r, int64_t *begin, int64_t *before, int first)
+{
+    int64_t now = ipc_clock();
+
+    if (first)
+        *begin = now - *begin;
+    else
+        histogram_record(r->latencies, (uint64_t)(now - *before));
+    *before = now;
+}
+
 /* Both sides of the two tests, for any system that can SEND(&m) and RECV(&m): they wait for room
  * and for data by polling. The clock of a stream runs in the receiver, that of a ping-pong in the
  * one that asks. */
@@ -184,7 +198,7 @@ static inline void bench_check(int ok, const char *what)
 #define BENCH_PINGPONG_SERVE(B, SEND, RECV)                                                        \
     do {                                                                                           \
         struct message##B m;                                                                       \
-        uint64_t i_, end_ = r->warm + r->count;                                                    \
+        uint64_t i_, end_ = r->warm + r->count + r->each;                                          \
         bench_start(r);                                                                            \
         for (i_ = 0; i_ < end_; i_++) {                                                            \
             RECV;                                                                                  \
@@ -196,20 +210,23 @@ static inline void bench_check(int ok, const char *what)
 #define BENCH_PINGPONG_MEASURE(B, SEND, RECV)                                                      \
     do {                                                                                           \
         struct message##B m;                                                                       \
-        uint64_t i_, end_ = r->warm + r->count;                                                    \
-        int64_t t_ = 0;                                                                            \
-        const uint64_t warm_ = r->warm;                                                            \
+        const uint64_t warm_ = r->warm, each_ = warm_ + r->count;                                  \
+        uint64_t i_, end_ = each_ + r->each;                                                       \
+        int64_t t_ = 0, before_ = 0;                                                               \
         memset(&m, 7, sizeof m);                                                                   \
         bench_start(r);                                                                            \
         for (i_ = 0; i_ < end_; i_++) {                                                            \
             if (i_ == warm_)                                                                       \
                 t_ = ipc_clock();                                                                  \
+            if (i_ >= each_)                                                                       \
+                bench_each(r, &t_, &before_, i_ == each_);                                         \
             BENCH_MARK(m, i_);                                                                     \
             SEND;                                                                                  \
             RECV;                                                                                  \
             BENCH_VERIFY(m, i_);                                                                   \
         }                                                                                          \
-        return (uint64_t)(ipc_clock() - t_);                                                       \
+        bench_each(r, &t_, &before_, 0);                                                           \
+        return (uint64_t)t_;                                                                       \
     } while (0)
 
 #endif

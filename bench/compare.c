@@ -29,17 +29,36 @@ static int is_case(const json_t *x)
            json_array_size(values) <= RUNS && json_is_number(json_object_get(x, "median"));
 }
 
+/* What is kept in bench/results has its further parts in files beside it: x.json, x-2.json ... */
+static void add_parts(const char *file, json_t *all)
+{
+    size_t stem = strlen(file), i;
+    char name[4096];
+    json_t *part;
+
+    stem -= stem > 5 && strcmp(file + stem - 5, ".json") == 0 ? 5 : 0;
+    for (i = 2; i < 100; i++) {
+        (void)snprintf(name, sizeof name, "%.*s-%zu.json", (int)stem, file, i);
+        part = json_load_file(name, 0, NULL);
+        if (part == NULL)
+            return;
+        (void)json_array_extend(all, json_object_get(part, "results"));
+        json_decref(part);
+    }
+}
+
 json_t *compare_load(const char *file)
 {
     json_error_t e;
-    json_t *root = json_load_file(file, 0, &e);
-    const json_t *all = json_object_get(root, "results"), *x;
+    json_t *root = json_load_file(file, 0, &e), *all = json_object_get(root, "results");
+    const json_t *x;
     size_t i;
 
     if (root == NULL)
         errx(2, "%s: %s", file, e.text);
     if (!json_is_object(json_object_get(root, "machine")) || !json_is_array(all))
         errx(2, "%s is no file of ipc_bench --json", file);
+    add_parts(file, all);
     json_array_foreach(all, i, x) if (!is_case(x))
         errx(2, "%s: result %zu is none of this version, with the values of its runs", file, i);
     return root;

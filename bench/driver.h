@@ -19,7 +19,7 @@ struct result {
     double missed[RUNS]; /* and the part of those sent that it did not get */
     int runs;
     double median, min, max, cpu_ns, reader, misses;
-    struct histogram *latencies; /* of a fixed rate, of all runs; or NULL */
+    struct histogram *latencies; /* of all runs, where each is timed; or NULL */
 };
 
 extern struct result results[CASES];
@@ -37,6 +37,9 @@ struct outcome {
 };
 
 unsigned run_processes(const struct bench_case *c);
+
+/* Is it about round trips, some of which are timed each by itself? */
+int run_trips(const struct bench_case *c);
 void run_pin(int to);
 /* 0; or -1, and says why. */
 int run_case(const struct bench_case *c, uint64_t count, struct outcome *o);

@@ -82,7 +82,7 @@ static void note(struct result *x, const struct outcome *o)
         x->got[x->runs] = got * 1e9 / ns;
         x->missed[x->runs] = 1 - got / count;
     }
-    if (x->of->rate > 0) {
+    if (x->of->rate > 0 || run_trips(x->of)) {
         if (x->latencies == NULL && (x->latencies = calloc(1, sizeof *x->latencies)) == NULL)
             err(1, "calloc");
         histogram_add(x->latencies, o->latencies);

@@ -44,7 +44,7 @@ static void echo(struct bench_run *r, union line *ask, union line *answer, unsig
     uint64_t i;
 
     bench_start(r);
-    for (i = 1; i <= r->warm + r->count; i++) {
+    for (i = 1; i <= r->warm + r->count + r->each; i++) {
         while (ck_pr_load_64(&ask[i & (lines - 1)].word[0]) != i)
             ck_pr_stall();
         ck_pr_store_64(&answer[i & (lines - 1)].word[word], i);
@@ -54,18 +54,21 @@ static void echo(struct bench_run *r, union line *ask, union line *answer, unsig
 static uint64_t round_trips(struct bench_run *r, union line *ask, union line *answer, unsigned word,
                             uint64_t lines)
 {
-    uint64_t i;
-    int64_t t = 0;
+    uint64_t i, each = r->warm + r->count + 1;
+    int64_t t = 0, before = 0;
 
     bench_start(r);
-    for (i = 1; i <= r->warm + r->count; i++) {
+    for (i = 1; i < each + r->each; i++) {
         if (i == r->warm + 1)
             t = ipc_clock();
+        if (i >= each)
+            bench_each(r, &t, &before, i == each);
         ck_pr_store_64(&ask[i & (lines - 1)].word[0], i);
         while (ck_pr_load_64(&answer[i & (lines - 1)].word[word]) != i)
             ck_pr_stall();
     }
-    return (uint64_t)(ipc_clock() - t);
+    bench_each(r, &t, &before, 0);
+    return (uint64_t)t;
 }
 
 static void one_line_serve(struct bench_run *r)

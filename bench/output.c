@@ -195,8 +195,7 @@ static const char *role(const struct bench_case *c)
 /* Does a message of it have its own processor time? */
 static int has_cpu(const struct bench_case *c)
 {
-    return c->rate > 0 || strcmp(c->test, "stream") == 0 || strcmp(c->test, "pingpong") == 0 ||
-           strcmp(c->test, "wake") == 0;
+    return is_rate(c) || c->rate > 0 || run_trips(c);
 }
 
 static const char *const waits[] = {"spin", "adaptive", "sleep"}; /* of enum bench_wait */
@@ -248,10 +247,10 @@ json_t *output_json(json_t *about)
         }
         if (has_cpu(c))
             json_object_set_new(one, "cpu_ns", json_real(x->cpu_ns));
-        if (c->rate > 0) {
+        if (c->rate > 0)
             json_object_set_new(one, "rate", json_integer(c->rate));
+        if (x->latencies != NULL)
             json_object_set_new(one, "percentiles", percentiles(x->latencies));
-        }
         json_array_append_new(all, one);
     }
     root = json_pack("{s:o, s:o}", "machine", about, "results", all);
@@ -268,7 +267,7 @@ void output_hgrm(const char *folder)
         char name[4096];
         FILE *f;
 
-        if (c->rate == 0)
+        if (results[i].latencies == NULL)
             continue;
         (void)snprintf(name, sizeof name, "%s/%s-%s-%s-%llu.hgrm", folder, c->system, c->test,
                        c->shape, (unsigned long long)c->bytes);

@@ -95,8 +95,9 @@ class Run:
         for r in self.results:
             for k, v in {**USUAL, "shape": "", "bytes": 0, "unit": unit(r)}.items():
                 r.setdefault(k, v)
-            r.setdefault("min", r["median"])
-            r.setdefault("max", r["median"])
+            r.setdefault("runs", len(r.get("values", ())))
+            r.setdefault("min", min(r.get("values", [r["median"]])))
+            r.setdefault("max", max(r.get("values", [r["median"]])))
 
     def rows(self, test, **fields):
         return [r for r in self.results
@@ -883,8 +884,8 @@ def keep(file, folder):
         return int(x) if x == int(x) else x
 
     def known(k, v, r):
-        return k == "values" or (k, v) in USUAL.items() or \
-            k == "unit" and v == unit(r) or k == "role" and v == role(dict(r, role=None))
+        return k in ("min", "max", "runs") and "values" in r or (k, v) in USUAL.items() or \
+            k == "role" and v == role(dict(r, role=None))
 
     rows = [{k: short(v) for k, v in r.items() if not known(k, v, r)} for r in data["results"]]
     for r in rows:

@@ -407,7 +407,7 @@ static void wake_serve(struct bench_run *r)
     uint64_t i;
 
     bench_start(r);
-    for (i = 0; i < r->warm + r->count; i++) {
+    for (i = 0; i < r->warm + r->count + r->each; i++) {
         m->wait(&p);
         m->wake(&p);
     }
@@ -417,17 +417,20 @@ static uint64_t wake_measure(struct bench_run *r)
 {
     const struct mechanism *m = (const struct mechanism *)r->of->how;
     struct party p = party(r, 0);
-    int64_t t = 0;
-    uint64_t i;
+    uint64_t i, each = r->warm + r->count;
+    int64_t t = 0, before = 0;
 
     bench_start(r);
-    for (i = 0; i < r->warm + r->count; i++) {
+    for (i = 0; i < each + r->each; i++) {
         if (i == r->warm)
             t = ipc_clock();
+        if (i >= each)
+            bench_each(r, &t, &before, i == each);
         m->wake(&p);
         m->wait(&p);
     }
-    return (uint64_t)(ipc_clock() - t);
+    bench_each(r, &t, &before, 0);
+    return (uint64_t)t;
 }
 
 /* ------------------------------------------------------------------ posts with nobody asleep */
