@@ -591,6 +591,8 @@ HOW = (
     "the most of all runs, none left out.",
     "Both sides poll, unless the row is of a mechanism that only sleeps, or says “sleep”. The kernel's mechanisms are "
     "used well: non-blocking, one write for each message, a reader that takes all there is.",
+    "The median of round trips and of wakes has no look at the clock in it; their percentiles are of further ones, "
+    "each of which was timed by itself.",
     "Of the limit: where plain copies of that size were measured, the rate against theirs; else the cache lines that "
     "messages and 8 bytes for each fill, against lines streamed without a queue. A round trip against that of two bare "
     "lines. So 1 is as fast as the machine, for rates more is better, for round trips less.",
@@ -749,15 +751,30 @@ def choices(run):
     return table(["you have", "take", ">here", ""], rows)
 
 
+def quiet(noise):
+    """What the run's self-check saw, in words."""
+    def of(key, text):
+        return text(noise[key]) if noise.get(key) is not None else None
+
+    percent = lambda xs: " and ".join(f"{100 * x:.1f}\u00a0%" for x in xs)  # noqa: E731
+    return "; ".join(filter(None, (
+        of("ok", lambda ok: "quiet" if ok else "not quiet"),
+        of("lost", lambda x: f"a loop on each core lost {percent(x)} of it"),
+        of("longest_ns", lambda x: f"at most {duration(max(x))} at once"),
+        of("stolen", lambda x: f"the host stole {percent([x])}"),
+        of("others", lambda x: f"other processes used {percent([x])}"),
+        of("one_line_ns", lambda x: f"a line there and back took {duration(x['median'])}, from {duration(x['min'])} to "
+                                    f"{duration(x['max'])} in the rounds, as the cores were near each other or not"))))
+
+
 def facts(machine):
     """The machine's description, whatever of it there is."""
     names = {"cpu": "processor", "ck": "Concurrency Kit", "pinned": "pinned to cores", "timer_ns": "a look at the clock",
              "kernel": "Linux", "date": "measured"}
     out = ""
     for k, v in machine.items():
-        if isinstance(v, dict):
-            v = "; ".join(f"{a.replace('_', ' ')} {b:.4g}" if isinstance(b, float) else f"{a.replace('_', ' ')} {b}"
-                          for a, b in v.items())
+        if k == "noise" and isinstance(v, dict):
+            v = quiet(v)
         elif isinstance(v, list):
             v = ", ".join(map(str, v))
         elif isinstance(v, bool):
@@ -812,6 +829,9 @@ def page(run):
         ("roundtrip", "Round trips", f"<p>{ranking(run, 'pingpong')} Less is better.</p>" + KEY, plots(
             figure("There and back, one cache line", "Both sides poll. The bar is least to most.",
                    dots("trips", trips, "round trips")),
+            figure("How long each of them took", "What part of the round trips took less; one look at the clock"
+                   + (f" ({duration(m['timer_ns'])})" if m.get("timer_ns") else "") + " is in each.",
+                   percentiles("tripparts", trips)),
             figure("Against size, beside the kernel's mechanisms", "Nanoseconds to milliseconds, there and back.",
                    by_size(run, "tripsize", "pingpong", ("ours", "kernel"))),
             figure("Against size, beside other libraries", "The same.", by_size(run, "trippeers", "pingpong", ("ours", "peer"))))),
@@ -831,7 +851,9 @@ def page(run):
         ("waking", "Asleep until woken", "<p>Where both sides sleep, the kernel's wake is what takes the time, whatever carries "
          "the message.</p>", plots(*(figure(
              f"There and back, {'both on one core' if s == 'one_core' else 'on two cores'}", "Each side sleeps until it is woken.",
-             dots("wake" + s, rows, "wakes", left=132)) for s, rows in wakes.items()))),
+             dots("wake" + s, rows, "wakes", left=132)) for s, rows in wakes.items()), figure(
+                 "On two cores, how long each took", "What part of the round trips took less.",
+                 percentiles("wakeparts", wakes["two_cores"])))),
         ("cpu", "Processor time for each message", "<p>Of both sides together.</p>", plots(
             figure(f"About {size(cpu[0]['bytes']) if cpu else ''}", "", dots("cpu", cpu, "processor time")))),
         ("layer", "What the layer costs", "<p>ipc_channel.h over a mechanism, against the same mechanism by hand: 1 is free, "
@@ -878,6 +900,8 @@ def keep(file, folder):
     def short(x):
         if isinstance(x, dict):
             return {k: short(v) for k, v in x.items()}
+        if isinstance(x, list):
+            return [short(v) for v in x]
         if not isinstance(x, float):
             return x
         x = float(f"{x:.3g}")
@@ -952,8 +976,10 @@ def readme(folder, file):
              f"commit {m['commit']}, {m['date'][:10]}: [the figures]({newest}).", "", *pictures, "",
              "| | bytes | the best of ours | the best of other libraries | the best of the kernel | ours, times the best "
              "| of the limit |", "|---|---|---|---|---|---|---|"]
-    for test, what in (("stream", "messages a second"), ("pingpong", "round trip")):
+    for test, what in (("stream", "messages a second"), ("stream", "the same, copied in and out"), ("pingpong", "round trip")):
         for b, rows in everyone(run, test):
+            if "copied" in what:  # where the best of ours is in place
+                rows = [r for r in rows if "in place" not in label(r)] if b >= 4096 else []
             ours, peer, kernel = (best(r for r in rows if role(r) == k) for k in ("ours", "peer", "kernel"))
             other = best(r for r in (peer, kernel) if r)
             if ours and other:
