@@ -26,7 +26,7 @@ NAMES = {
     "ipc_ring": "ring", "ipc_copy": "ring", "ipc_in_place": "ring, in place", "ck_copy": "ck_ring",
     "ck_in_place": "ck_ring, in place", "iceoryx_in_place": "iceoryx, in place", "ipc_mpmc": "ring, many",
     "ipc_records": "records", "ipc_call": "call", "ipc_stream": "stream",
-    "ipc_lossy": "lossy broadcast", "ipc_lossless": "lossless broadcast", "ipc_mpsc": "ring, one consumer",
+    "ipc_lossy": "lossy broadcast", "ipc_lossless": "lossless broadcast", "ipc_mpsc": "ring, one consumer", "ipc_spmc": "ring, one producer",
     "ipc_records_lossy": "lossy records", "ipc_records_lossless": "lossless records",
     "chan_ring": "channel ring:", "chan_auto": "channel auto:", "pipe": "pipe", "raw_pipe": "pipe",
     "unix_stream": "Unix socket", "raw_unix": "Unix socket", "raw_unix_stream": "Unix socket",
@@ -35,6 +35,8 @@ NAMES = {
     "raw_sysv_mq": "System V queue", "raw_posix_sem": "POSIX semaphore", "raw_sysv_sem": "System V semaphore",
     "raw_futex": "futex by hand", "raw_eventfd": "eventfd", "raw_signal": "signal", "ipc_futex": "ipc_wait, futex",
     "ipc_semaphore": "ipc_wait, semaphore", "ipc_eventfd": "ipc_wait, eventfd",
+    "ipc_futex_deadline": "ipc_wait, a deadline", "ipc_eventfd_loop": "event loop, eventfd",
+    "ipc_signal_loop": "event loop, signal", "raw_futex_deadline": "futex, a deadline", "raw_eventfd_poll": "poll of an eventfd",
     "boost_message_queue": "Boost messages", "jack_records": "JACK with lengths",
     "jack_ring": "JACK ring buffer", "zeromq": "ZeroMQ",
     "limit_stream_lines": "limit: lines streamed", "limit_copy": "limit: plain copies",
@@ -445,7 +447,7 @@ def layer(run, name):
     for r in above:
         below = run.one("stream", r["system"].replace("chan_", "raw_"), bytes=r["bytes"])
         if below and below["median"]:
-            lines.setdefault(r["system"][5:] + ":", {})[r["bytes"]] = (r, r["median"] / below["median"])
+            lines.setdefault(r["system"][5:].replace("_", "-") + ":", {})[r["bytes"]] = (r, r["median"] / below["median"])
     lines = {k: at for k, at in lines.items() if len(at) > 1}
     if not lines:
         return None
@@ -492,27 +494,38 @@ def tails(run):
     return sorted(groups.items(), key=lambda x: (x[0][0] != "latency", WAITS.index(x[0][3]), *x[0][1:3]))
 
 
+EVEN = 1.03  # what is told apart by less is not told apart
+
+
 def ranking(run, test):
-    """In which sizes one of ours is first, and by how much it is not in the others: (sentence, won)."""
-    won, lost = [], []
+    """In which sizes one of ours is first, and by how much it is not in the others, as a sentence."""
+    won, even, lost = [], {}, []
     for b, rows in everyone(run, test):
         ours, other = best(r for r in rows if role(r) == "ours"), best(r for r in rows if role(r) != "ours")
         if ours is None or other is None:
             continue
-        if better(ours, other) >= 1:
+        if better(ours, other) >= EVEN:
             won.append((b, better(ours, other)))
+        elif better(other, ours) < EVEN:
+            even.setdefault(label(other), []).append(b)
         else:
             lost.append((b, other, better(other, ours)))
-    if not won and not lost:
-        return ""
     text = ""
     if won:
         low, high = min(x for _, x in won), max(x for _, x in won)
         text = f"One of ours is first at {listed([size(b) for b, _ in won])}, by " + (
             times(low) if ratio(low) == ratio(high) else f"{times(low)} to {times(high)}") + "."
+    for name, at in even.items():
+        text += f" At {listed([size(b) for b in at])} {name} and ours are even."
     for b, other, x in lost:
         text += f" At {size(b)} {label(other)} is first, by {times(x)}."
     return text
+
+
+def leaders(rows, n=3):
+    """Ours, the limits, and the first few of the others: as many as can be told apart in one plot."""
+    return [r for k in ("limit", "ours", "peer", "kernel")
+            for r in sorted((r for r in rows if role(r) == k), key=lambda r: r["median"])[:None if k in ("limit", "ours") else n]]
 
 
 def headline(run):
@@ -829,9 +842,9 @@ def page(run):
         ("roundtrip", "Round trips", f"<p>{ranking(run, 'pingpong')} Less is better.</p>" + KEY, plots(
             figure("There and back, one cache line", "Both sides poll. The bar is least to most.",
                    dots("trips", trips, "round trips")),
-            figure("How long each of them took", "What part of the round trips took less; one look at the clock"
+            figure("How long each of them took", "What part of the round trips took less, of the fastest; one look at the clock"
                    + (f" ({duration(m['timer_ns'])})" if m.get("timer_ns") else "") + " is in each.",
-                   percentiles("tripparts", trips)),
+                   percentiles("tripparts", leaders(trips))),
             figure("Against size, beside the kernel's mechanisms", "Nanoseconds to milliseconds, there and back.",
                    by_size(run, "tripsize", "pingpong", ("ours", "kernel"))),
             figure("Against size, beside other libraries", "The same.", by_size(run, "trippeers", "pingpong", ("ours", "peer"))))),
@@ -853,7 +866,7 @@ def page(run):
              f"There and back, {'both on one core' if s == 'one_core' else 'on two cores'}", "Each side sleeps until it is woken.",
              dots("wake" + s, rows, "wakes", left=132)) for s, rows in wakes.items()), figure(
                  "On two cores, how long each took", "What part of the round trips took less.",
-                 percentiles("wakeparts", wakes["two_cores"])))),
+                 percentiles("wakeparts", leaders(wakes["two_cores"], 6))))),
         ("cpu", "Processor time for each message", "<p>Of both sides together.</p>", plots(
             figure(f"About {size(cpu[0]['bytes']) if cpu else ''}", "", dots("cpu", cpu, "processor time")))),
         ("layer", "What the layer costs", "<p>ipc_channel.h over a mechanism, against the same mechanism by hand: 1 is free, "
