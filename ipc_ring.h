@@ -693,6 +693,9 @@ CK_CC_INLINE static void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 
 #define IPC_RING_SHORT_ 256u /* bytes; up to here compilers know best, or a few words are all */
 
+/* Called, not inlined: what is there for long messages must not slow down the short. */
+#define IPC_RING_APART_ CK_CC_UNUSED __attribute__((noinline)) static
+
 #ifdef __x86_64__
 #define IPC_RING_LONG_ 16384u /* bytes; below it the ways to copy in differ little (bench/) */
 
@@ -721,8 +724,8 @@ CK_CC_FORCE_INLINE static void ipc_ring_copy_line_(unsigned char *to, const unsi
  * and the last the one before. A libc's memcpy is mostly one instruction for what is long, which
  * takes two to three times as long on some processors for some alignments of what the caller gives
  * (of Zen 3 for a quarter of them), and starts slowly. */
-CK_CC_FORCE_INLINE static void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from,
-                                                    size_t n, int past)
+IPC_RING_APART_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
+                                          int past)
 {
     size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
 
@@ -758,8 +761,8 @@ CK_CC_INLINE static void ipc_ring_copy_way_(unsigned way, unsigned char *to,
  * them. A way is better if the copy takes less and the lap clearly less, as it is the consumer who
  * has to fetch it from there.
  */
-CK_CC_INLINE static void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
-                                             const unsigned char *from, size_t n)
+IPC_RING_APART_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
+                                         const unsigned char *from, size_t n)
 {
     uint64_t lap = c->done / c->lap, next = (c->done + n) / c->lap, then, now;
     unsigned way = lap < IPC_RING_TRY_ ? c->way : (unsigned)(lap - IPC_RING_TRY_) / 2, best = 0;
