@@ -219,7 +219,6 @@ KERNEL(56)
     FAST(SYSTEM, NAME, PREPARE8, PREPARE56, BENCH_SPIN, "spin")                                    \
     FAST(SYSTEM, NAME, PREPARE8, PREPARE56, BENCH_ADAPTIVE, "adaptive")                            \
     SLOW(SYSTEM, NAME, PREPARE8, PREPARE56, BENCH_SLEEP, "sleep")
-/* A million a second a pipe can just do; the others cannot. */
 #define KERNELS(SYSTEM)                                                                            \
     SLOW(SYSTEM, kernel, kernel_prepare, kernel_prepare, BENCH_SPIN, "spin")                       \
     SLOW(SYSTEM, kernel, kernel_prepare, kernel_prepare, BENCH_SLEEP, "sleep")
@@ -231,6 +230,7 @@ const struct bench_case bench_latency[] = {
     OURS("ipc_records", records, NULL, NULL)
     FAST("ck_ring", ck, ck_prepare, ck_prepare, BENCH_SPIN, "spin")
     KERNELS("pipe")
+    /* As much as a pipe can just do, and a socket cannot. */
     ROW("pipe", kernel, kernel_prepare, 56, "latency", "1M_spin", BENCH_SPIN, 1000000, 1)
     KERNELS("unix_stream")
     {.system = NULL}};
