@@ -391,6 +391,7 @@ CK_CC_INLINE static int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint
 #define IPC_RING_WAYS_ 3   /* to copy long messages in: ipc_ring_copy_long_ */
 #define IPC_RING_TRY_ 250u /* laps between trials, which take two of each */
 
+/* What a producer knows of them; its own, nothing of it is shared. */
 struct ipc_ring_copier_ {
     uint64_t lap;                  /* bytes of its ring */
     uint64_t done;                 /* bytes copied since the last trials */
@@ -794,8 +795,8 @@ IPC_RING_APART_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned ch
 }
 #endif
 
-/* Copies out. For one message alone libc's way, with fewer and wider stores, is the better, as what
- * is sent next waits for them. */
+/* Copies out. For one message alone, of less than a page, libc's way, with fewer and wider stores,
+ * is the better, as what is sent next waits for them. */
 CK_CC_FORCE_INLINE static void ipc_ring_get_(void *to, const void *from, size_t n, int alone)
 {
 #ifdef __x86_64__
