@@ -2634,6 +2634,7 @@ CK_CC_INLINE static int ipc_cast_produce(struct ipc_cast_producer *h, void *mem,
     h->ring = r;
     h->how = how;
     h->readers = ipc_cast_readers_of_(r, me);
+    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_run_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;

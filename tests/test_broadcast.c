@@ -284,6 +284,40 @@ static void what_a_lapped_reader_missed_is_told_exactly(void **state)
                 every_call(sizes[i], capacity, from[k], 1);
 }
 
+/* Through more laps than there are between two trials of the ways to copy. */
+static void long_messages_reach_every_reader(void **state)
+{
+    static const size_t sizes[] = {IPC_RING_SHORT_ + 1, 16384, 70001};
+    unsigned how, i, k;
+
+    (void)state;
+    for (how = 0; how < 2; how++)
+        for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            size_t size = ipc_cast_footprint(sizes[i], 2);
+            void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+            unsigned char *m = (unsigned char *)malloc(2 * sizes[i]), *got = m + sizes[i];
+            struct ipc_cast_producer p;
+            struct ipc_cast_consumer c[2];
+
+            MUST(mem != MAP_FAILED && m != NULL);
+            IS(ipc_cast_init(mem, size, sizes[i], 2, how), 0);
+            IS(ipc_cast_produce(&p, mem, size, sizes[i], NULL), 0);
+            IS(ipc_cast_consume(&c[0], mem, size, sizes[i], NULL), 0);
+            IS(ipc_cast_consume(&c[1], mem, size, sizes[i], NULL), 0);
+            for (k = 0; k < 600; k++) {
+                memset(m, (int)(k & 255), sizes[i]);
+                m[chance(sizes[i])] ^= 1;
+                IS(ipc_cast_push(&p, m, sizes[i]), 0);
+                IS(ipc_cast_pop(&c[0], got, sizes[i]), 0);
+                MUST(memcmp(m, got, sizes[i]) == 0);
+                IS(ipc_cast_pop(&c[1], got, sizes[i]), 0);
+                MUST(memcmp(m, got, sizes[i]) == 0);
+            }
+            free(m);
+            (void)munmap(mem, size);
+        }
+}
+
 static void edges_have_names(void **state)
 {
     size_t size = news_footprint(4);
@@ -824,6 +858,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         TEST(every_reader_sees_everything_at_every_size_and_position),
         TEST(what_a_lapped_reader_missed_is_told_exactly),
+        TEST(long_messages_reach_every_reader),
         TEST(edges_have_names),
         TEST(a_loss_in_a_batch_is_told_by_the_next_call),
         TEST(a_broadcast_is_found_by_name_and_kind),
