@@ -2229,11 +2229,12 @@ CK_CC_FORCE_INLINE static void *ipc_record_claimed_(struct ipc_record_producer *
  * Push without a copy: claim gives room for a record of up to n bytes, 8-byte aligned and in a row,
  * or NULL: no room now, n more than ipc_record_most, or ipc_record_producer_error. commit sends the
  * first n bytes of it: 0, or -EINVAL: that is more than was claimed, or nothing was since the last
- * push or commit. Claiming again replaces the claim; cancel drops it. A producer that is killed in
- * between has sent nothing. All wait-free.
+ * push or commit. Claiming again replaces the claim, also when it returns NULL; cancel drops it. A
+ * producer that is killed in between has sent nothing. All wait-free.
  */
 CK_CC_INLINE static void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
 {
+    p->claimed = 0;
     return ipc_record_room_(p, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
 }
 
@@ -3548,6 +3549,7 @@ CK_CC_INLINE static void *ipc_record_cast_claim(struct ipc_record_cast_producer 
 {
     struct ipc_record_producer *p = &h->r;
 
+    p->claimed = 0;
     return ipc_record_cast_room_(h, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
 }
 

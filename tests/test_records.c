@@ -265,6 +265,52 @@ static void claims_stay_where_they_are(void **state)
     unguard(mem, size);
 }
 
+static void a_claim_that_is_refused_drops_the_one_before(void **state)
+{
+    size_t size = ipc_record_footprint(256, 1), cast = ipc_record_cast_footprint(256), n;
+    unsigned char *mem = guarded(size), *wide = guarded(cast), buffer[256];
+    struct ipc_record_producer p;
+    struct ipc_record_consumer c;
+    struct ipc_record_cast_producer writer;
+    struct ipc_record_cast_consumer reader;
+    uint64_t i;
+
+    (void)state;
+    IS(ipc_record_init(mem, size, 256, 1), 0);
+    IS(ipc_record_produce(&p, mem, size, NULL), 0);
+    IS(ipc_record_consume(&c, mem, size, NULL), 0);
+    IS(ipc_record_cast_init(wide, cast, 256, IPC_BROADCAST_LOSSLESS), 0);
+    IS(ipc_record_cast_produce(&writer, wide, cast, NULL), 0);
+    IS(ipc_record_cast_consume(&reader, wide, cast, NULL), 0);
+    for (i = 0; i < 8; i++) {
+        fill(buffer, i, 24);
+        n = i < 4 ? 24 : 0;
+        IS(ipc_record_push(&p, buffer, 24), 0);
+        IS(ipc_record_cast_push(&writer, buffer, 24), 0);
+        if (n == 0)
+            continue;
+        IS(ipc_record_pop(&c, buffer, sizeof buffer), 24);
+        IS(ipc_record_cast_pop(&reader, buffer, sizeof buffer), 24);
+    }
+    MUST(ipc_record_claim(&p, 16) != NULL);
+    MUST(ipc_record_claim(&p, 120) == NULL); /* there is no room for that */
+    IS(ipc_record_commit(&p, 16), -EINVAL);
+    MUST(ipc_record_cast_claim(&writer, 16) != NULL);
+    MUST(ipc_record_cast_claim(&writer, 120) == NULL);
+    IS(ipc_record_cast_commit(&writer, 16), -EINVAL);
+    for (i = 4; i < 8; i++) {
+        unsigned char good[24];
+
+        fill(good, i, 24);
+        IS(ipc_record_pop(&c, buffer, sizeof buffer), 24);
+        MUST(memcmp(buffer, good, 24) == 0);
+        IS(ipc_record_cast_pop(&reader, buffer, sizeof buffer), 24);
+        MUST(memcmp(buffer, good, 24) == 0);
+    }
+    IS(ipc_record_pop(&c, buffer, sizeof buffer), -EAGAIN);
+    IS(ipc_record_cast_pop(&reader, buffer, sizeof buffer), -EAGAIN);
+}
+
 static void batches_are_whole_records(void **state)
 {
     size_t size = ipc_record_footprint(1024, 1);
@@ -782,6 +828,7 @@ int main(int argc, char **argv)
         TEST(what_goes_in_comes_out_in_its_order),
         TEST(the_longest_record_fits_at_every_offset),
         TEST(claims_stay_where_they_are),
+        TEST(a_claim_that_is_refused_drops_the_one_before),
         TEST(batches_are_whole_records),
         TEST(edges_have_names),
         TEST(a_new_consumer_sees_little_again),
