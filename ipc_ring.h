@@ -227,7 +227,7 @@
  * (NULL) nobody's death can be proven: an end stays taken until it is detached.
  */
 struct ipc_peer {
-    uint64_t id;                          /* mine; not 0; never used by another process */
+    uint64_t id;                          /* mine; not 0 or ~0; never used by another process */
     int (*alive)(void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
     /* Makes fds[0] readable when another member stirs or leaves, fds[1] when id dies (if not 0).
      * Opens those that are -1, as it can; the caller closes them. 0 when fds[0] is there. */
@@ -242,7 +242,7 @@ struct ipc_peer {
 
 #define IPC_SPSC_TYPE 0x63737073u /* "spsc": the type under which ipc_shm.h lists it */
 #define IPC_SPSC_MAGIC UINT64_C(0x31637370735f6369) /* "ic_spsc1" */
-#define IPC_SPSC_ABI 1u
+#define IPC_SPSC_ABI 2u
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* and by one of the other */
 #define IPC_RING_LINE 64u            /* of the layout, whatever the machine's: it must not differ */
@@ -438,6 +438,8 @@ CK_CC_INLINE static void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint
 
 /* ------------------------------------------------------------------ attach and detach */
 
+#define IPC_RING_ANYONE_ (~UINT64_C(0)) /* the id of a process that brings no ipc_peer */
+
 CK_CC_INLINE static int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what,
                                          uint64_t there, uint64_t here)
 {
@@ -455,7 +457,7 @@ CK_CC_INLINE static int ipc_ring_check_(void *mem, size_t size, const struct ipc
     uint64_t magic, there;
     size_t footprint;
 
-    if (me != NULL && me->id == 0)
+    if (me != NULL && (me->id == 0 || me->id == IPC_RING_ANYONE_))
         return -EINVAL; /* why is said by whoever could not give one */
     if (!ipc_ring_aligned_(mem) || size < kind->header || bytes == 0)
         return ipc_ring_refuse_(me, -EINVAL, "ring memory misaligned or too small; bytes", size,
@@ -484,6 +486,19 @@ CK_CC_INLINE static int ipc_ring_check_(void *mem, size_t size, const struct ipc
     return 0;
 }
 
+/* Is the process of that id, which is not 0, proven dead? One that brought no ipc_peer never is. */
+CK_CC_INLINE static int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
+{
+    return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) == 0;
+}
+
+/* May `me` replace this holder of an end, a lane or a seat? */
+CK_CC_INLINE static int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
+{
+    return holder == 0 ||
+           (me != NULL && holder != me->id && ipc_ring_is_dead_(me->alive, me->arg, holder));
+}
+
 /* Takes an end for `me`, from nobody or from the dead. Compare-and-swap on the exact id seen, so
  * that of two who saw the same dead holder one succeeds. A few tries: who loses all of them meets
  * others who are taking it, or a hostile writer. */
@@ -494,8 +509,7 @@ CK_CC_INLINE static int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, u
 
     for (tries = 0; tries < 8; tries++) {
         holder = ck_pr_load_64(end);
-        if (holder != 0 &&
-            (me == NULL || me->alive == NULL || holder == id || me->alive(me->arg, holder) != 0))
+        if (!ipc_ring_may_replace_(me, holder))
             break;
         if (ck_pr_cas_64(end, holder, id)) {
             /* Without it the positions that we start from could be older than what the last holder
@@ -514,8 +528,6 @@ CK_CC_INLINE static void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
     ck_pr_fence_release();
     (void)ck_pr_cas_64(end, id, 0);
 }
-
-#define IPC_RING_ANYONE_ 1u /* the id of those who bring no ipc_peer */
 
 CK_CC_FORCE_INLINE static unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,
                                                         uint64_t position, size_t stride)
@@ -570,7 +582,7 @@ CK_CC_INLINE static int ipc_spsc_consumer_end_(struct ipc_spsc_consumer *c, int 
  * detached, answers push with that error, or -EINVAL.
  *
  *   0
- *   -EINVAL  mem is NULL or not 64-byte aligned, size or bytes too small, or me->id is 0
+ *   -EINVAL  mem is NULL or not 64-byte aligned, size or bytes too small, or me->id is 0 or ~0
  *   -EAGAIN  the ring is not initialised yet
  *   -EPROTO  the ring has another message size, version, byte order or layout; me->why names it
  *   -EBUSY   a producer that is not proven dead is attached
@@ -662,7 +674,8 @@ CK_CC_INLINE static void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n
         ipc_spsc_publish_(c);
 }
 
-/* The id of whoever holds the other end, for struct ipc_peer's alive; 0 for nobody. Wait-free. */
+/* The id of the process that holds the other end, for struct ipc_peer's alive; 0 for nobody, ~0 for
+ * a process without an ipc_peer. Wait-free. */
 CK_CC_INLINE static uint64_t ipc_spsc_producer_peer(const struct ipc_spsc_producer *p)
 {
     return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
@@ -1691,7 +1704,7 @@ CK_CC_INLINE static uint64_t ipc_stream_consumer_was_size(struct ipc_stream_cons
 
 #define IPC_RECORD_TYPE 0x64636572u                   /* "recd" */
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
-#define IPC_RECORD_ABI 1u
+#define IPC_RECORD_ABI 2u
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_HOLD_ 127u /* as IPC_RING_HOLD_ */
 
@@ -2462,7 +2475,7 @@ CK_CC_INLINE static int ipc_record_consumer_error(const struct ipc_record_consum
 
 #define IPC_CAST_TYPE 0x74736163u                   /* "cast" */
 #define IPC_CAST_MAGIC UINT64_C(0x31747361635f6369) /* "ic_cast1" */
-#define IPC_CAST_ABI 1u
+#define IPC_CAST_ABI 2u
 #define IPC_CAST_SEATS 64u
 
 /* How a broadcast is made: ipc_cast_init. */
@@ -2811,7 +2824,7 @@ CK_CC_INLINE static int ipc_cast_gate_(struct ipc_cast_readers_ *g, uint64_t tai
     struct ipc_cast_shared *r = g->ring;
     uint64_t most = 0; /* that one is behind */
     unsigned i, blocked = 0;
-    int ask = g->alive != NULL && g->refused % IPC_CAST_ASK_EVERY_ == IPC_CAST_ASK_FIRST_;
+    int ask = g->refused % IPC_CAST_ASK_EVERY_ == IPC_CAST_ASK_FIRST_;
 
     /* Without it a reader could begin here, and find the slots older than that. Partner: the load
      * fence in ipc_cast_consume. */
@@ -2828,7 +2841,7 @@ CK_CC_INLINE static int ipc_cast_gate_(struct ipc_cast_readers_ *g, uint64_t tai
         behind = tail - ck_pr_load_64(&r->seat[i].head);
         if (behind <= mask + 1 - need)
             most = behind > most ? behind : most;
-        else if (!ask || id == IPC_RING_ANYONE_ || g->alive(g->arg, id) != 0 ||
+        else if (!ask || !ipc_ring_is_dead_(g->alive, g->arg, id) ||
                  !ck_pr_cas_64(&r->id[i], id, 0))
             blocked = 1; /* also if it is further behind: it is about to say where it is */
     }
@@ -3162,7 +3175,7 @@ CK_CC_INLINE static int ipc_cast_consumer_error(const struct ipc_cast_consumer *
 
 #define IPC_RECORD_CAST_TYPE 0x74736372u                   /* "rcst" */
 #define IPC_RECORD_CAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
-#define IPC_RECORD_CAST_ABI 1u
+#define IPC_RECORD_CAST_ABI 2u
 #define IPC_RECORD_CAST_STONES_ 32u
 #define IPC_RECORD_CAST_TRIES_ 16u /* of a reader, to read what the writer marks meanwhile */
 
@@ -3749,7 +3762,7 @@ CK_CC_INLINE static int ipc_record_cast_consumer_error(const struct ipc_record_c
 
 #define IPC_MPMC_TYPE 0x636d706du                   /* "mpmc" */
 #define IPC_MPMC_MAGIC UINT64_C(0x31636d706d5f6369) /* "ic_mpmc1" */
-#define IPC_MPMC_ABI 1u
+#define IPC_MPMC_ABI 2u
 #define IPC_MPMC_SEATS 256u
 
 /* How a ring is made: ipc_mpmc_init. */
@@ -3918,9 +3931,7 @@ CK_CC_INLINE static int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
     id = ck_pr_load_64(&seat->id);
     if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_MPMC_SEATS % 256)
         return 1; /* another sits there now */
-    if (id == IPC_RING_ANYONE_ || m->alive == NULL)
-        return 0;
-    return id == 0 || m->alive(m->arg, id) == 0;
+    return id == 0 ? m->alive != NULL : ipc_ring_is_dead_(m->alive, m->arg, id);
 }
 
 /* Frees a slot or run that we hold, for the lap after the last in which it was passed over. */
@@ -4659,10 +4670,7 @@ CK_CC_INLINE static int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
         struct ipc_mpmc_seat_ *seat = &m->ring->seat[i];
         uint64_t holder = ck_pr_load_64(&seat->id);
 
-        if (holder != 0 && (holder == id || holder == IPC_RING_ANYONE_ || me == NULL ||
-                            me->alive == NULL || me->alive(me->arg, holder) != 0))
-            continue;
-        if (!ck_pr_cas_64(&seat->id, holder, id))
+        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, id))
             continue;
         m->seat = seat;
         m->id = id;
@@ -4938,7 +4946,7 @@ ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
 
 #define IPC_CALL_TYPE 0x6c6c6163u                   /* "call" */
 #define IPC_CALL_MAGIC UINT64_C(0x316c6c61635f6369) /* "ic_call1" */
-#define IPC_CALL_ABI 1u
+#define IPC_CALL_ABI 2u
 #define IPC_CALL_SERVERS 64u
 
 /* The shared part. Private to this file; tests and tools may look. */
@@ -5120,9 +5128,7 @@ CK_CC_INLINE static int ipc_call_gone_(const struct ipc_call_client *c, uint64_t
         ck_pr_fence_acquire();
         return 1;
     }
-    if (id == IPC_RING_ANYONE_ || c->alive == NULL)
-        return 0;
-    return id == 0 || c->alive(c->arg, id) == 0;
+    return id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
 }
 
 /* Who serves: 2 someone, 1 only the dead, 0 nobody; and the ring's changes before the look. */
@@ -5139,7 +5145,7 @@ CK_CC_INLINE static int ipc_call_served_(const struct ipc_call_client *c, uint64
         uint64_t id = ck_pr_load_64(&c->ring->seat[i].id);
 
         if (id != 0)
-            who = id == IPC_RING_ANYONE_ || c->alive == NULL || c->alive(c->arg, id) != 0 ? 2 : 1;
+            who = ipc_ring_is_dead_(c->alive, c->arg, id) ? 1 : 2;
     }
     return who;
 }
@@ -5183,8 +5189,8 @@ CK_CC_INLINE static int ipc_call_sit_(struct ipc_call_client *c, int ask)
         unsigned char *slot = c->slots + i * stride;
         uint64_t *caller = ipc_call_caller_(slot), holder = ck_pr_load_64(caller);
 
-        if (holder != 0 && (!ask || holder == c->id || holder == IPC_RING_ANYONE_ ||
-                            c->alive == NULL || c->alive(c->arg, holder) != 0))
+        if (holder != 0 &&
+            (!ask || holder == c->id || !ipc_ring_is_dead_(c->alive, c->arg, holder)))
             continue;
         if (!ck_pr_cas_64(caller, holder, c->id))
             continue;
@@ -5277,10 +5283,7 @@ CK_CC_INLINE static int ipc_call_server_attach(struct ipc_call_server *s, void *
         struct ipc_mpmc_seat_ *seat = &r->seat[i];
         uint64_t holder = ck_pr_load_64(&seat->id);
 
-        if (holder != 0 && (holder == s->id || holder == IPC_RING_ANYONE_ || me == NULL ||
-                            me->alive == NULL || me->alive(me->arg, holder) != 0))
-            continue;
-        if (!ck_pr_cas_64(&seat->id, holder, s->id))
+        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, s->id))
             continue;
         /* Without it the generation could be seen before the end of the dead. Partner: in
          * ipc_call_gone_. */

@@ -153,7 +153,7 @@ static void attach_names_what_does_not_match(void **state)
         {offsetof(struct ipc_spsc_shared, is.magic), 12345, 8, -EPROTO, "not an SPSC ring"},
         {offsetof(struct ipc_spsc_shared, is.order), IPC_RING_SWAPPED, 4, -EPROTO, "byte order"},
         {offsetof(struct ipc_spsc_shared, is.order), 7, 4, -EPROTO, "not an SPSC ring"},
-        {offsetof(struct ipc_spsc_shared, is.abi), 2, 4, -EPROTO, "ABI: 2 there, 1 here"},
+        {offsetof(struct ipc_spsc_shared, is.abi), 1, 4, -EPROTO, "ABI: 1 there, 2 here"},
         {offsetof(struct ipc_spsc_shared, is.line), 128, 4, -EPROTO,
          "line size: 128 there, 64 here"},
         {offsetof(struct ipc_spsc_shared, is.bytes), 24, 8, -EPROTO, "bytes: 24 there, 16 here"},
@@ -248,6 +248,64 @@ static void an_end_has_one_holder_until_it_is_proven_dead(void **state)
     assert_int_equal(ipc_spsc_consume(&d, mem, size, 8, NULL), 0);
     assert_int_equal(ipc_spsc_pop(&d, &m, 8), 0);
     ring_free(mem, 8, 4);
+}
+
+/* Where all others are said to be dead: a holder that has no ipc_peer may well be alive. */
+static void a_holder_without_a_peer_is_never_replaced(void **state)
+{
+    int others_alive = 0;
+    struct ipc_peer me = peer(7, &others_alive), odd = peer(~UINT64_C(0), &others_alive);
+    size_t size = 1 << 18, i;
+    void *mem = aligned_alloc(64, size);
+    struct ipc_spsc_producer p;
+    struct ipc_spsc_consumer c;
+    struct ipc_stream_producer sp;
+    struct ipc_record_producer rp, lane[2];
+    struct ipc_cast_producer writer;
+    struct ipc_cast_consumer reader;
+    struct ipc_mpmc_producer many;
+    struct ipc_mpmc_consumer one;
+    struct ipc_call_client caller;
+    struct ipc_call_server server;
+    uint64_t m = 1;
+
+    (void)state;
+    assert_non_null(mem);
+    assert_int_equal(ipc_spsc_init(mem, size, 8, 4), 0);
+    assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, &odd), -EINVAL);
+    assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_spsc_consume(&c, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, &me), -EBUSY);
+    assert_int_equal(ipc_spsc_consume(&c, mem, size, 8, &me), -EBUSY);
+    assert_int_equal(ipc_stream_init(mem, size, 8, 4), 0);
+    assert_int_equal(ipc_stream_produce(&sp, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_stream_produce(&sp, mem, size, 8, &me), -EBUSY);
+    assert_int_equal(ipc_record_init(mem, size, 64, 2), 0);
+    for (i = 0; i < 2; i++)
+        assert_int_equal(ipc_record_produce(&lane[i], mem, size, NULL), 0);
+    assert_int_equal(ipc_record_produce(&rp, mem, size, &me), -EBUSY);
+    assert_int_equal(ipc_cast_init(mem, size, 8, 4, IPC_BROADCAST_LOSSLESS), 0);
+    for (i = 0; i < IPC_CAST_SEATS; i++)
+        assert_int_equal(ipc_cast_consume(&reader, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_cast_consume(&reader, mem, size, 8, &me), -EUSERS);
+    assert_int_equal(ipc_cast_produce(&writer, mem, size, 8, &me), 0);
+    for (i = 0; i < 4; i++)
+        assert_int_equal(ipc_cast_push(&writer, &m, 8), 0);
+    for (i = 0; i < 3 * IPC_CAST_ASK_EVERY_; i++) /* nor is its seat taken from the gate */
+        assert_int_equal(ipc_cast_push(&writer, &m, 8), -EAGAIN);
+    assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, IPC_MPMC_ONE_CONSUMER), 0);
+    assert_int_equal(ipc_mpmc_consume(&one, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER), 0);
+    assert_int_equal(ipc_mpmc_consume(&one, mem, size, 8, &me, IPC_MPMC_ONE_CONSUMER), -EBUSY);
+    for (i = 1; i < IPC_MPMC_SEATS; i++)
+        assert_int_equal(ipc_mpmc_produce(&many, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER), 0);
+    assert_int_equal(ipc_mpmc_produce(&many, mem, size, 8, &me, IPC_MPMC_ONE_CONSUMER), -EUSERS);
+    assert_int_equal(ipc_call_init(mem, size, 8, 8, 1), 0);
+    assert_int_equal(ipc_call_client_attach(&caller, mem, size, 8, 8, NULL), 0);
+    assert_int_equal(ipc_call_client_attach(&caller, mem, size, 8, 8, &me), -EUSERS);
+    for (i = 0; i < IPC_CALL_SERVERS; i++)
+        assert_int_equal(ipc_call_server_attach(&server, mem, size, 8, 8, NULL), 0);
+    assert_int_equal(ipc_call_server_attach(&server, mem, size, 8, 8, &me), -EUSERS);
+    free(mem);
 }
 
 /* ------------------------------------------------------------------ first in, first out */
@@ -898,6 +956,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(attach_names_what_does_not_match),
         cmocka_unit_test(attach_checks_its_arguments),
         cmocka_unit_test(an_end_has_one_holder_until_it_is_proven_dead),
+        cmocka_unit_test(a_holder_without_a_peer_is_never_replaced),
         cmocka_unit_test(every_size_and_capacity_keeps_every_byte),
         cmocka_unit_test(any_order_of_calls_agrees_with_a_queue),
         cmocka_unit_test(a_new_producer_goes_on_behind_the_last_commit),
