@@ -1231,13 +1231,15 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
 
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
-#define IPC_STREAM_ABI 1u
+#define IPC_STREAM_ABI 2u
 #define IPC_STREAM_HOLD_ 127u /* as IPC_RING_HOLD_, measured with blocks of 1 KB */
 #define IPC_STREAM_TRY_ 15u   /* and how it begins, */
 #define IPC_STREAM_CALM_ 64u  /* after so many looks that found one piece */
 #define IPC_STREAM_DRY_ 8u
 
-/* The elements begin on a page, so that they can be mapped twice in a row. */
+/* The elements begin on a page of the process that makes the stream, so that they can be mapped
+ * twice in a row. How far that is from the beginning of the stream is the same for all processes,
+ * at whatever addresses they see it. */
 #if defined(__x86_64__) || defined(__i386__) || defined(__s390x__)
 #define IPC_STREAM_PAGE_ 4096u
 #else
@@ -1246,7 +1248,8 @@ CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_co
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_stream_shared {
-    struct ipc_ring_shared_ is; /* bytes: of one element; capacity: elements */
+    /* bytes: of one element; capacity: elements; how: bytes from here to the first element */
+    struct ipc_ring_shared_ is;
     uint64_t end[2]; /* who holds the producer's and the consumer's, as in struct ipc_spsc_shared */
     unsigned char pad1[48];
     /* How far they are, in elements, each written by its holder alone. */
@@ -1287,8 +1290,10 @@ CK_CC_INLINE static size_t ipc_stream_footprint(size_t bytes, uint64_t capacity)
 CK_CC_INLINE static int ipc_stream_init(void *mem, size_t size, size_t bytes, uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
+    uintptr_t first = ((uintptr_t)mem + sizeof(struct ipc_stream_shared) + IPC_STREAM_PAGE_ - 1) &
+                      ~(uintptr_t)(IPC_STREAM_PAGE_ - 1);
 
-    return ipc_ring_init_(mem, size, &kind, bytes, capacity, 0);
+    return ipc_ring_init_(mem, size, &kind, bytes, capacity, (uint32_t)(first - (uintptr_t)mem));
 }
 
 /* ------------------------------------------------------------------ streams: handles */
@@ -1352,13 +1357,16 @@ CK_CC_INLINE static int ipc_stream_attach_(struct ipc_stream *s, void *mem, size
     struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
     uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
+    uint32_t first = rc == 0 ? ck_pr_load_32(&r->is.how) : 0;
 
+    if (rc == 0 && (first < sizeof *r || first > kind.header || first % IPC_RING_LINE != 0))
+        rc = ipc_ring_refuse_(me, -EPROTO, "elements of the stream begin outside it; bytes", first,
+                              kind.header);
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->end[end], me, id);
     if (rc != 0)
         return ipc_stream_end_(s, rc);
-    s->data = (unsigned char *)(((uintptr_t)mem + sizeof *r + IPC_STREAM_PAGE_ - 1) &
-                                ~(uintptr_t)(IPC_STREAM_PAGE_ - 1));
+    s->data = (unsigned char *)mem + first;
     s->mask = capacity - 1;
     s->bytes = bytes;
     s->twice = s->error = 0;

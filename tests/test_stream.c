@@ -188,6 +188,37 @@ static void what_goes_in_comes_out_at_every_size_and_position(void **state)
                 every_call(sizes[i], capacity, from[k]);
 }
 
+/* Another process sees the stream at another address, which need not lie on its page as the first
+ * one does: a copy of the memory is as good. */
+static void elements_lie_where_they_were_put_at_any_address(void **state)
+{
+    size_t size = words_footprint(64), i;
+    unsigned char *room = (unsigned char *)aligned_alloc(65536, 4 * 65536), *from, *to;
+    struct words_producer out;
+    struct words_consumer in;
+    uint64_t x[64], y[64];
+
+    (void)state;
+    MUST(room != NULL && size < 65536 + 8192);
+    for (i = 0; i < 64; i++)
+        x[i] = i * i;
+    for (i = 0; i < 1024; i += 37) {
+        from = room + i * 64;
+        to = room + 2 * 65536 + (1024 - i) * 63 / 64 * 64;
+        IS(words_init(from, size, 64), 0);
+        IS(words_produce(&out, from, size, NULL), 0);
+        IS(words_push_n(&out, x, 64), 64);
+        memcpy(to, from, size);
+        IS(words_consume(&in, to, size, NULL), 0);
+        IS(words_pop_n(&in, y, 64), 64);
+        MUST(memcmp(x, y, sizeof x) == 0);
+        ((struct ipc_stream_shared *)(void *)to)->is.how += (i % 2 != 0) ? 1 << 20 : 8;
+        words_consumer_detach(&in);
+        IS(words_consume(&in, to, size, NULL), -EPROTO);
+    }
+    free(room);
+}
+
 static void edges_have_names(void **state)
 {
     size_t size = words_footprint(4);
@@ -544,6 +575,7 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(what_goes_in_comes_out_at_every_size_and_position),
+        TEST(elements_lie_where_they_were_put_at_any_address),
         TEST(edges_have_names),
         TEST(rows_of_any_length_lie_anywhere_in_a_segment),
         TEST(small_streams_are_mapped_once),
