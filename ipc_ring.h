@@ -162,7 +162,7 @@
  *       (L,FREE) --claim--> (L,WRITING,k) --commit--> (L,FULL) --peek--> (L,READING,c)
  *         |                      |                       |                  |      |
  *         |                      | passed over           | pop        release      | passed over by
- *         |                      | by a consumer         |                  |      | a producer
+ *         |                      |                       |                  |      | a producer
  *         |                      v                       v                  v      v
  *         '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
  *                       k comes back, or is dead                c comes back, or is dead
@@ -3924,6 +3924,91 @@ CK_CC_FORCE_INLINE static uint64_t *ipc_mpmc_at_(const struct ipc_mpmc *m, uint6
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
 }
 
+/* What the word of a slot says to a handle that has come to a position of that slot. */
+enum ipc_mpmc_sight_ {
+    IPC_MPMC_OURS_,    /* nobody holds it, and it is what this end looks for */
+    IPC_MPMC_GONE_,    /* others were here: go on behind it */
+    IPC_MPMC_BUSY_,    /* a holder is in the way; it may be passed over */
+    IPC_MPMC_PASSED_,  /* to producers: the holder was passed over, and this lap is to be stamped */
+    IPC_MPMC_NOT_YET_, /* the other end is to do something first: the ring is full, or empty */
+    IPC_MPMC_ODD_WORD_ /* it cannot be, unless it is old */
+};
+
+/* To a producer. */
+CK_CC_FORCE_INLINE static enum ipc_mpmc_sight_
+ipc_mpmc_free_sight_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
+{
+    uint64_t lap = ipc_mpmc_lap_(m, position);
+    int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - lap);
+
+    if (word == lap)
+        return IPC_MPMC_OURS_;
+    if (ahead >= 0)
+        return IPC_MPMC_GONE_;
+    if (ahead != -(int64_t)IPC_MPMC_LAP_)
+        return IPC_MPMC_ODD_WORD_;
+    switch (ipc_mpmc_state_(word)) {
+    case IPC_MPMC_WRITING_:
+    case IPC_MPMC_READING_:
+        return IPC_MPMC_BUSY_;
+    case IPC_MPMC_HELD_:
+    case IPC_MPMC_KEPT_:
+        return IPC_MPMC_PASSED_;
+    case IPC_MPMC_FREE_:
+        return IPC_MPMC_ODD_WORD_;
+    default:
+        return IPC_MPMC_NOT_YET_;
+    }
+}
+
+/* To a consumer. */
+CK_CC_FORCE_INLINE static enum ipc_mpmc_sight_
+ipc_mpmc_full_sight_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
+{
+    int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - ipc_mpmc_lap_(m, position));
+    unsigned state = ipc_mpmc_state_(word);
+
+    if (ahead == 0 && (state == IPC_MPMC_FULL_ || state == IPC_MPMC_AGAIN_))
+        return IPC_MPMC_OURS_;
+    if (ahead > 0)
+        return IPC_MPMC_GONE_;
+    if (ahead == 0)
+        return state == IPC_MPMC_FREE_      ? IPC_MPMC_NOT_YET_
+               : state == IPC_MPMC_WRITING_ ? IPC_MPMC_BUSY_
+                                            : IPC_MPMC_GONE_;
+    if (ahead != -(int64_t)IPC_MPMC_LAP_)
+        return IPC_MPMC_ODD_WORD_;
+    switch (state) {
+    case IPC_MPMC_AGAIN_:
+        return IPC_MPMC_OURS_;
+    case IPC_MPMC_READING_:
+    case IPC_MPMC_HELD_:
+    case IPC_MPMC_KEPT_:
+        return IPC_MPMC_NOT_YET_;
+    default:
+        return IPC_MPMC_ODD_WORD_;
+    }
+}
+
+/* Is something for us behind the holder at p, in its lap? Passes by all that others hold or are
+ * done with, as ipc_mpmc_find_ and ipc_mpmc_claim_run_ would. */
+CK_CC_INLINE static int ipc_mpmc_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t word,
+                                         size_t stride, int producer)
+{
+    uint64_t end = p + m->mask + 1;
+    enum ipc_mpmc_sight_ sight;
+
+    for (p += ipc_mpmc_past_(word); (int64_t)(end - p) > 0; p += ipc_mpmc_past_(word)) {
+        word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
+        sight = producer ? ipc_mpmc_free_sight_(m, p, word) : ipc_mpmc_full_sight_(m, p, word);
+        if (sight == IPC_MPMC_OURS_)
+            return 1;
+        if (sight == IPC_MPMC_NOT_YET_ || sight == IPC_MPMC_ODD_WORD_)
+            return 0;
+    }
+    return 0;
+}
+
 /* ------------------------------------------------------------------ the slow, the dead */
 
 /* Is who is named in the word dead? The word was read before. */
@@ -4087,11 +4172,11 @@ CK_CC_INLINE static int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, u
         return m->error;
     for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
         uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride);
-        uint64_t word = ck_pr_load_64(at), next;
-        int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - lap);
-        unsigned state = ipc_mpmc_state_(word), run = 1;
+        uint64_t word = ck_pr_load_64(at);
+        unsigned run = 1;
 
-        if (word == lap) {
+        switch (ipc_mpmc_free_sight_(m, p, word)) {
+        case IPC_MPMC_OURS_:
             while (run < n &&
                    ck_pr_load_64(ipc_mpmc_at_(m, p + run, stride)) == ipc_mpmc_lap_(m, p + run))
                 run++;
@@ -4102,37 +4187,32 @@ CK_CC_INLINE static int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, u
                 ck_pr_fence_acquire();
                 return (int)run;
             }
-            continue;
-        }
-        if (ahead >= 0) { /* someone else's */
+            break;
+        case IPC_MPMC_GONE_:
             ipc_mpmc_go_on_(m, p, word, &m->ring->tail, &asked);
-            continue;
-        }
-        if (ahead != -(int64_t)IPC_MPMC_LAP_ || state == IPC_MPMC_FREE_) {
-            if (odd++ == IPC_MPMC_ODD_)
-                return m->error = -EBADMSG;
-            ck_pr_stall();
-            continue;
-        }
-        run = ipc_mpmc_run_(word);
-        if (state == IPC_MPMC_HELD_ || state == IPC_MPMC_KEPT_) {
+            break;
+        case IPC_MPMC_BUSY_:
+            if (!ipc_mpmc_behind_(m, p, word, stride, 1))
+                return -EAGAIN;
+            if (ipc_mpmc_impatient_(m, word))
+                ipc_mpmc_pass_(m, p, word, stride);
+            break;
+        case IPC_MPMC_PASSED_:
             m->met++;
             if (m->met % IPC_MPMC_ASK_AFTER_ == 0 && ipc_mpmc_dead_(m, word)) {
                 (void)ipc_mpmc_bury_(m, p, word, stride);
-                continue;
+                break;
             }
             /* The stamp comes before anyone goes on: who comes back frees it for the lap after. */
             (void)ck_pr_cas_64(at, word, word + IPC_MPMC_LAP_);
-            continue;
-        }
-        if (state != IPC_MPMC_READING_)
-            return -EAGAIN; /* full */
-        /* Is this consumer all that is between us and a free slot? */
-        next = ck_pr_load_64(ipc_mpmc_at_(m, p + run, stride));
-        if (next != ipc_mpmc_lap_(m, p + run))
+            break;
+        case IPC_MPMC_NOT_YET_:
             return -EAGAIN;
-        if (ipc_mpmc_impatient_(m, word))
-            ipc_mpmc_pass_(m, p, word, stride);
+        case IPC_MPMC_ODD_WORD_:
+            if (odd++ == IPC_MPMC_ODD_)
+                return m->error = -EBADMSG;
+            ck_pr_stall();
+        }
     }
     return -EAGAIN;
 }
@@ -4386,24 +4466,6 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size
 
 /* ------------------------------------------------------------------ the consumers' path */
 
-/* Is there something behind a producer that is in the way? */
-CK_CC_INLINE static int ipc_mpmc_behind_(struct ipc_mpmc *m, uint64_t p, size_t stride)
-{
-    uint64_t steps;
-
-    for (steps = 0; steps <= m->mask; steps++) {
-        uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride)), lap = ipc_mpmc_lap_(m, p);
-        unsigned state = ipc_mpmc_state_(word);
-
-        if ((word & ~(IPC_MPMC_LAP_ - 1)) != lap || state == IPC_MPMC_FREE_)
-            return 0;
-        if (state == IPC_MPMC_FULL_ || state == IPC_MPMC_AGAIN_)
-            return 1;
-        p += ipc_mpmc_past_(word);
-    }
-    return 0;
-}
-
 /* Moves m->next to the next message, whose slot says *word. 0, -EAGAIN or -EBADMSG. */
 CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
 {
@@ -4413,36 +4475,29 @@ CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64
     if (m->error != 0)
         return m->error;
     for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
-        uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p);
-        int64_t ahead;
-        unsigned state;
+        uint64_t p = m->next;
 
         *word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
-        ahead = (int64_t)((*word & ~(IPC_MPMC_LAP_ - 1)) - lap);
-        state = ipc_mpmc_state_(*word);
-        if ((state == IPC_MPMC_FULL_ && ahead == 0) ||
-            (state == IPC_MPMC_AGAIN_ && (ahead == 0 || ahead == -(int64_t)IPC_MPMC_LAP_)))
+        switch (ipc_mpmc_full_sight_(m, p, *word)) {
+        case IPC_MPMC_OURS_:
             return 0;
-        if (ahead == -(int64_t)IPC_MPMC_LAP_ &&
-            (state == IPC_MPMC_READING_ || state >= IPC_MPMC_HELD_))
+        case IPC_MPMC_BUSY_:
+            if (!ipc_mpmc_impatient_(m, *word))
+                break;
+            if (!ipc_mpmc_behind_(m, p, *word, stride, 0))
+                return -EAGAIN;
+            ipc_mpmc_pass_(m, p, *word, stride);
+            break;
+        case IPC_MPMC_NOT_YET_:
             return -EAGAIN;
-        if (ahead < 0) {
+        case IPC_MPMC_ODD_WORD_:
             if (odd++ == IPC_MPMC_ODD_)
                 return m->error = -EBADMSG;
             ck_pr_stall();
-            continue;
+            break;
+        default:
+            ipc_mpmc_go_on_(m, p, *word, &m->ring->head, &asked);
         }
-        if (ahead == 0 && state == IPC_MPMC_FREE_)
-            return -EAGAIN;
-        if (ahead == 0 && state == IPC_MPMC_WRITING_) {
-            if (!ipc_mpmc_impatient_(m, *word))
-                continue;
-            if (!ipc_mpmc_behind_(m, p + ipc_mpmc_run_(*word), stride))
-                return -EAGAIN;
-            ipc_mpmc_pass_(m, p, *word, stride);
-            continue;
-        }
-        ipc_mpmc_go_on_(m, p, *word, &m->ring->head, &asked);
     }
     return -EAGAIN;
 }

@@ -21,7 +21,7 @@ struct message {
     uint64_t id, same;
 };
 
-enum role { NOBODY, PUSHER, BATCHER, CLAIMER, POPPER, DRAINER, PEEKER, QUITTER };
+enum role { NOBODY, PUSHER, BATCHER, CLAIMER, CANCELLER, POPPER, DRAINER, PEEKER, QUITTER };
 enum { MORTAL = 1, REJOINS = 2 }; /* quitters rejoin, and do not release what is new to all */
 
 struct scenario {
@@ -69,7 +69,7 @@ struct scene : rl::test_suite<scene, THREADS> {
     {
         for (unsigned i = 0; i < THREADS; i++)
             if (now->thread[i].role != NOBODY && now->thread[i].role != CLAIMER &&
-                now->thread[i].role < PEEKER)
+                now->thread[i].role != CANCELLER && now->thread[i].role < PEEKER)
                 return false;
         return true;
     }
@@ -134,11 +134,13 @@ struct scene : rl::test_suite<scene, THREADS> {
             if (now->thread[index].role == BATCHER) {
                 all.trying[index] = rounds;
                 rc = ipc_mpmc_push_n(&p, m, sizeof *m, (size_t)(rounds - n + 1));
-            } else if (now->thread[index].role == CLAIMER) {
+            } else if (now->thread[index].role == CLAIMER || now->thread[index].role == CANCELLER) {
                 struct message *slot = (struct message *)ipc_mpmc_claim(&p);
 
                 rc = -EAGAIN;
-                if (slot != NULL) {
+                if (slot != NULL && now->thread[index].role == CANCELLER && tries++ % 2 == 0) {
+                    ipc_mpmc_cancel(&p); /* every other one */
+                } else if (slot != NULL) {
                     if (bare)
                         payload[index_of(slot)]($) = (int)m->id;
                     ck_pr_store_64(&slot->id, m->id);
@@ -278,6 +280,21 @@ static const struct scenario scenarios[] = {
     {"one and two", 200000, 2, ONCE, {{PUSHER, 5}, {POPPER, 3}, {POPPER, 3}}},
     {"no copy", 200000, 2, ONCE, {{CLAIMER, 2}, {CLAIMER, 2}, {PEEKER, 2}, {PEEKER, 2}}},
     {"no copy and copy", 200000, 2, ONCE, {{CLAIMER, 2}, {PUSHER, 2}, {PEEKER, 2}, {POPPER, 2}}},
+    {"claims given back",
+     200000,
+     2,
+     ONCE,
+     {{CLAIMER, 2}, {CANCELLER, 3}, {PUSHER, 2}, {POPPER, 4}}},
+    {"claims given back, killed",
+     200000,
+     2,
+     ONCE,
+     {{CLAIMER, 2, MORTAL}, {CANCELLER, 3, MORTAL}, {PUSHER, 2}, {PEEKER, 4}}},
+    {"mpsc, killed consumer",
+     200000,
+     2,
+     ONCE | IPC_MPMC_ONE_CONSUMER,
+     {{CLAIMER, 3}, {PUSHER, 3}, {PEEKER, 3, MORTAL}}},
     {"batches", 200000, 2, ONCE, {{BATCHER, 3}, {PUSHER, 2}, {POPPER, 2}, {POPPER, 2}}},
     {"batches, capacity 4",
      200000,
