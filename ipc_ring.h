@@ -4068,6 +4068,9 @@ CK_CC_INLINE static int ipc_mpmc_bury_(struct ipc_mpmc *m, uint64_t position, ui
     ck_pr_fence_release();
     if (!ck_pr_cas_64(at, word, then))
         return 0;
+    /* Without it the count could be seen before AGAIN, where stores come out of order, and the
+     * message would not be looked for any more. Partner: in ipc_mpmc_search_. */
+    ck_pr_fence_release();
     (void)ck_pr_faa_64(!read                                      ? &m->ring->aborted
                        : ipc_mpmc_state_(then) == IPC_MPMC_AGAIN_ ? &m->ring->again
                                                                   : &m->ring->lost,
@@ -4230,6 +4233,10 @@ CK_CC_INLINE static int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, uns
     for (i = 1; i < run; i++) /* nobody looks at these until the first is FULL */
         ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride),
                        ipc_mpmc_lap_(m, p + i) + (run - 1 - i) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_);
+    /* Without it FULL of the first could be seen before the others', where stores come out of
+     * order; theirs could then arrive on top of what the consumer of the run stores there. Partner:
+     * the load fence in ipc_mpmc_take_run_. */
+    ck_pr_fence_release();
     if (ck_pr_cas_64(ipc_mpmc_at_(m, p, stride),
                      lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
                      lap + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_))
@@ -4517,6 +4524,9 @@ CK_CC_INLINE static int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t str
         return 0;
     (void)ipc_mpmc_dry_(m, rc);
     again = ck_pr_load_64(&m->ring->again);
+    /* Without it the slots could be older than the count, which is not looked at again. Partners:
+     * in ipc_mpmc_bury_ and ipc_mpmc_consumer_detach. */
+    ck_pr_fence_load();
     for (i = 0; rc == -EAGAIN && again != h->again && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
@@ -4641,6 +4651,9 @@ CK_CC_INLINE static unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned cha
     ck_pr_fence_release(); /* as in ipc_mpmc_pop_ */
     for (i = 1; i < run; i++)
         ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride), ipc_mpmc_lap_(m, p + i) + IPC_MPMC_LAP_);
+    /* Without it FREE of the first could be seen before the others', where stores come out of
+     * order, and the next consumer would find those FULL. Partner: in ipc_mpmc_go_on_. */
+    ck_pr_fence_release();
     if (!ck_pr_cas_64(at, taken, lap + IPC_MPMC_LAP_))
         ipc_mpmc_free_(m, p, run, stride);
     return run;
@@ -4955,6 +4968,7 @@ CK_CC_INLINE static void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
             break;             /* one consumer: it is still there */
         ck_pr_fence_release(); /* as in ipc_mpmc_bury_ */
         if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_AGAIN_)) {
+            ck_pr_fence_release(); /* as the second one in ipc_mpmc_bury_ */
             (void)ck_pr_faa_64(&m->ring->again, 1);
             break;
         }
