@@ -3835,6 +3835,9 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
  * that was held, or of laps, were skipped without a look. */
 #define IPC_MPMC_ODD_ 1000
 #define IPC_MPMC_PUBLISH_ 16u /* positions between two stores of a hint */
+/* How often a call begins again, because another was first at its slot each time. In each turn
+ * another has got through, or memory is hostile. */
+#define IPC_MPMC_TRIES_ 64u
 /* Meetings with slots that others keep, before one asks the kernel whether he who does is dead:
  * that takes as long as some hundred messages. Who looks in vain asks sooner: ipc_mpmc_dry_. */
 #define IPC_MPMC_ASK_AFTER_ 4096u
@@ -4034,7 +4037,8 @@ CK_CC_INLINE static void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, u
     uint64_t *at = ipc_mpmc_at_(m, position, stride), word, lap;
     unsigned tries, i;
 
-    for (tries = 0; tries < 1000; tries++) {
+    /* It fails where a producer has stamped it meanwhile, which is once a lap. */
+    for (tries = 0; tries < 2 * IPC_MPMC_TRIES_; tries++) {
         word = ck_pr_load_64(at);
         lap = word / IPC_MPMC_LAP_;
         position = (lap << m->shift) + (position & m->mask);
@@ -4364,8 +4368,9 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const 
     struct ipc_mpmc *m = &h->m;
     size_t stride = ipc_mpmc_stride_(bytes);
     uint64_t p, claimed;
+    unsigned tries;
 
-    for (;;) {
+    for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
         int rc = ipc_mpmc_one_(m, stride, how, &claimed);
 
         if (CK_CC_UNLIKELY(rc != 0))
@@ -4382,6 +4387,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const 
         }
         ipc_mpmc_free_(m, p, 1, stride);
     }
+    return -EAGAIN;
 }
 
 /* A run is claimed and published by one compare-and-swap each. */
@@ -4391,6 +4397,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h,
     struct ipc_mpmc *m = &h->m;
     size_t stride = ipc_mpmc_stride_(bytes), done = 0;
     const unsigned char *from = (const unsigned char *)messages;
+    unsigned tries = 0;
 
     if (CK_CC_UNLIKELY((m->error | m->claimed) != 0))
         return m->error != 0 ? m->error : -EBUSY;
@@ -4414,8 +4421,10 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h,
         }
         if (ipc_mpmc_commit_run_(m, p, (unsigned)run, stride) == 0)
             done += (unsigned)run;
+        else if (++tries == IPC_MPMC_TRIES_)
+            break;
     }
-    return (int64_t)done;
+    return done > 0 || n == 0 ? (int64_t)done : -EAGAIN;
 }
 
 /* The claimed slot, or NULL. */
@@ -4443,13 +4452,14 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size
     size_t stride = ipc_mpmc_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
     uint64_t from, to, word;
+    unsigned tries = 0;
     size_t i;
 
     if (m->claimed == 0)
         return -EINVAL;
     while (CK_CC_UNLIKELY(ipc_mpmc_publish_(m, m->held, m->mine, stride) != 0)) {
         /* Passed over: the message moves to the position that is next now. */
-        int rc = ipc_mpmc_claim_run_(m, stride, 1);
+        int rc = tries++ < IPC_MPMC_TRIES_ ? ipc_mpmc_claim_run_(m, stride, 1) : -EAGAIN;
 
         if (rc < 0)
             return rc;
@@ -4566,9 +4576,10 @@ CK_CC_FORCE_INLINE static const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h
     size_t stride = ipc_mpmc_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
     uint64_t position, word, taken;
+    unsigned tries = 0;
 
     while (m->claimed == 0) {
-        if (ipc_mpmc_search_(h, stride, &position, &word) != 0)
+        if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_search_(h, stride, &position, &word) != 0)
             return NULL;
         taken = word;
         if ((how & IPC_MPMC_ONE_CONSUMER) == 0) {
@@ -4592,6 +4603,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *m
 {
     struct ipc_mpmc *m = &h->m;
     size_t stride = ipc_mpmc_stride_(bytes);
+    unsigned tries;
 
     if (CK_CC_UNLIKELY(m->claimed != 0)) { /* the one that was peeked */
         memcpy(message, ipc_mpmc_slot_(m, m->held, stride), bytes);
@@ -4599,7 +4611,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *m
     }
     if (CK_CC_UNLIKELY(m->error != 0))
         return m->error;
-    for (;;) {
+    for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
         uint64_t p = m->next, word, free, *at = ipc_mpmc_at_(m, p, stride);
 
         ipc_mpmc_ask_(m, p, stride, IPC_MPMC_FULL_);
@@ -4625,6 +4637,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *m
         ipc_mpmc_after_(m, p);
         return 0;
     }
+    return -EAGAIN;
 }
 
 /* Takes the run of `run` messages at m->next, whose first has that word, and are copied first. 0
@@ -4665,8 +4678,9 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, v
     struct ipc_mpmc *m = &h->m;
     size_t stride = ipc_mpmc_stride_(bytes), done = 0;
     unsigned char *to = (unsigned char *)messages;
+    unsigned tries = 0;
 
-    while (done < n) {
+    while (done < n && tries < IPC_MPMC_TRIES_) {
         uint64_t p = m->next, word = 0;
         unsigned run = 1;
         int rc;
@@ -4680,7 +4694,9 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, v
             run = run < n - done ? run : (unsigned)(n - done);
         }
         if (run > 1) {
-            done += ipc_mpmc_take_run_(m, to + done * bytes, bytes, word, run);
+            run = ipc_mpmc_take_run_(m, to + done * bytes, bytes, word, run);
+            tries += run == 0;
+            done += run;
             continue;
         }
         rc = ipc_mpmc_pop_(h, to + done * bytes, bytes, how);
@@ -4688,7 +4704,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, v
             return done > 0 ? (int64_t)done : rc;
         done++;
     }
-    return (int64_t)done;
+    return done > 0 || n == 0 ? (int64_t)done : -EAGAIN;
 }
 
 /* ------------------------------------------------------------------ many at an end: attach */
@@ -4960,7 +4976,7 @@ CK_CC_INLINE static void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     struct ipc_mpmc *m = &c->m;
     unsigned tries;
 
-    for (tries = 0; m->claimed != 0 && tries < 1000; tries++) {
+    for (tries = 0; m->claimed != 0 && tries < 2 * IPC_MPMC_TRIES_; tries++) {
         uint64_t *at = ipc_mpmc_at_(m, m->held, ipc_mpmc_stride_((size_t)m->bytes));
         uint64_t word = ck_pr_load_64(at);
 
