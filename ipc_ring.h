@@ -4582,7 +4582,8 @@ CK_CC_FORCE_INLINE static const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h
         if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_search_(h, stride, &position, &word) != 0)
             return NULL;
         taken = word;
-        if ((how & IPC_MPMC_ONE_CONSUMER) == 0) {
+        /* One consumer leaves it FULL until release, if its successor is to get it again. */
+        if ((how & IPC_MPMC_ONE_CONSUMER) == 0 || (m->how & IPC_MPMC_AT_LEAST_ONCE) == 0) {
             taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->me + IPC_MPMC_READING_;
             if (!ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, taken))
                 continue;

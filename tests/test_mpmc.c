@@ -232,6 +232,51 @@ static void random_calls_are_those_of_a_queue(void **state)
 }
 
 /* Who comes late, or has not looked for many laps, finds the place in the first call. */
+static int seven_is_dead(void *arg, uint64_t id)
+{
+    (void)arg;
+    return id != 7;
+}
+
+/* Of one consumer, too: what it had in hand is lost, or seen again, as the ring was made. */
+static void what_a_killed_consumer_held_is_lost_or_seen_again(void **state)
+{
+    static const unsigned ends[] = {0, IPC_MPMC_ONE_CONSUMER, IPC_MPMC_ONE_PRODUCER};
+    size_t size = ipc_mpmc_footprint(8, 8);
+    void *mem = shared(size);
+    struct ipc_peer dies = {7, all_live, NULL, NULL, NULL, ""};
+    struct ipc_peer next = {8, seven_is_dead, NULL, NULL, NULL, ""};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 6; i++) {
+        int again = i % 2 != 0;
+        unsigned end = ends[i / 2];
+        struct ipc_mpmc_producer p;
+        struct ipc_mpmc_consumer c, d;
+        uint64_t m, got = 0;
+
+        assert_int_equal(ipc_mpmc_init(mem, size, 8, 8, end | (again ? 1 : 0)), 0);
+        assert_int_equal(ipc_mpmc_produce(&p, mem, size, 8, &next, end), 0);
+        assert_int_equal(ipc_mpmc_consume(&c, mem, size, 8, &dies, end), 0);
+        for (m = 1; m <= 3; m++)
+            assert_int_equal(ipc_mpmc_push(&p, &m, 8), 0);
+        assert_int_equal(*(const uint64_t *)ipc_mpmc_peek(&c), 1); /* and is killed */
+        assert_int_equal(ipc_mpmc_consume(&d, mem, size, 8, &next, end), 0);
+        (void)ipc_mpmc_consumer_recover(&d, 0);
+        while (ipc_mpmc_pop(&d, &m, 8) == 0)
+            got |= 1u << m;
+        assert_int_equal(got, again ? 14 : 12);
+        assert_int_equal(ipc_mpmc_consumer_losses(&d).lost, !again);
+        for (m = 0; m < 20; m++) { /* and its slot is free */
+            assert_int_equal(ipc_mpmc_push(&p, &m, 8), 0);
+            assert_int_equal(ipc_mpmc_pop(&d, &got, 8), 0);
+            assert_int_equal(got, m);
+        }
+    }
+    (void)munmap(mem, size);
+}
+
 static void latecomers_find_their_place_at_once(void **state)
 {
     size_t size = mpmc_footprint(16);
@@ -494,6 +539,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(impossible_rings_are_refused),
         cmocka_unit_test(single_ends_and_seats_are_limited),
         cmocka_unit_test(random_calls_are_those_of_a_queue),
+        cmocka_unit_test(what_a_killed_consumer_held_is_lost_or_seen_again),
         cmocka_unit_test(latecomers_find_their_place_at_once),
         cmocka_unit_test(scribbling_hangs_and_crashes_nobody),
         cmocka_unit_test(processes_killed_at_random_lose_only_what_they_held),
