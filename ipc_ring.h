@@ -6031,6 +6031,21 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 
 /* ------------------------------------------------------------------ typed rings: segments */
 
+/* Is the ring that is there the one that was to be made? how: -1 where its kind has no choice. */
+CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
+                                       size_t footprint, int64_t how)
+{
+    const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
+
+    if (size != footprint)
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another capacity or message size; bytes",
+                                size, footprint);
+    if (how >= 0 && ck_pr_load_32(&r->how) != (uint32_t)how)
+        return ipc_ring_refuse_(me, -EPROTO, "ring made for another use; how", r->how,
+                                (uint64_t)how);
+    return 0;
+}
+
 /* Makes the ring if it is not there. Once it is begun it must come to an end: a wrong how is
  * refused before. */
 #define IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS, SIZED)                                      \
@@ -6047,8 +6062,14 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         if (rc == 0) {                                                                             \
             rc = NAME##_init(object.mem, object.size, capacity HOW(, how));                        \
             rc = rc != 0 ? rc : ipc_shm_publish(seg, &object);                                     \
+        } else if (rc == -EEXIST) {                                                                \
+            rc = ipc_shm_find(seg, name, KIND, &object);                                           \
+            rc = rc != 0 ? rc                                                                      \
+                         : ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size,              \
+                                          NAME##_footprint(capacity SIZED(, how)),                 \
+                                          -1 HOW(+1 + (int64_t)(how | (ENDS))));                   \
         }                                                                                          \
-        return rc == -EEXIST ? 0 : rc;                                                             \
+        return rc;                                                                                 \
     }
 
 /* OPEN attaches to it, and then does MAP. */
@@ -6153,7 +6174,9 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
  * make
  *
  *   int NAME_make(struct ipc_shm *, const char *name, uint64_t capacity, unsigned how)
- *       Makes the ring in the segment if it is not there. Errors of ipc_shm_make and ipc_mpmc_init.
+ *       Makes the ring in the segment if it is not there. Errors of ipc_shm_make and ipc_mpmc_init;
+ *       and -EPROTO when something else is there under that name: another kind of ring, capacity,
+ *       message size or `how`.
  *   int NAME_producer_open(struct NAME_producer *, struct ipc_shm *, const char *name)
  *   int NAME_consumer_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
  *       Attach to it, and wait for it as ipc_shm_find does. Errors of that and ipc_mpmc_produce.
@@ -6530,7 +6553,8 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
  *
  *   int NAME_make(struct ipc_shm *, const char *name, uint64_t callers)
  *       Makes the place for calls in the segment if it is not there. Errors of ipc_shm_make and
- *       ipc_call_init.
+ *       ipc_call_init; and -EPROTO when something else is there under that name: another kind of
+ *       ring, number of slots or sizes.
  *   int NAME_client_open(struct NAME_client *, struct ipc_shm *, const char *name)
  *   int NAME_server_open(struct NAME_server *, struct ipc_shm *, const char *name)
  *       Attach to it, and wait for it as ipc_shm_find does. Errors of both.

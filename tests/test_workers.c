@@ -141,6 +141,24 @@ static void goes_to_sleep(const struct child *c, enum order what, uint64_t n, in
 
 /* ------------------------------------------------------------------ tests */
 
+static void a_ring_that_is_there_is_made_only_as_it_is(void **state)
+{
+    struct jobs_producer out;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_AT_MOST_ONCE), -EPROTO);
+    MUST(strstr(ipc_shm_why(&shm), "1 there, 0 here") != NULL);
+    IS(jobs_make(&shm, "ring", 8, IPC_MPMC_AT_LEAST_ONCE), -EPROTO);
+    MUST(strstr(ipc_shm_why(&shm), "capacity") != NULL);
+    IS(logs_make(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), -EPROTO);
+    IS(jobs_producer_open(&out, &shm, "ring"), 0);
+    jobs_producer_detach(&out);
+    ipc_shm_close(&shm);
+}
+
 static void a_ring_of_no_kind_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -680,6 +698,7 @@ static void end_of_the_only_one_is_told_once(void **state)
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(a_ring_that_is_there_is_made_only_as_it_is),
         TEST(a_ring_of_no_kind_leaves_nothing_behind),
         TEST(full_and_empty_rings_time_out),
         TEST(every_message_is_received_once_by_one_of_those_who_sleep),
