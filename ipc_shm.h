@@ -112,8 +112,11 @@
 #if defined(__GLIBC__) && !defined(__USE_MISC)
 #error "include ipc_shm.h before any header of libc, or compile with -D_GNU_SOURCE"
 #endif
-#ifndef CK_F_PR_LOAD_64
-#error "ipc_shm.h needs 64-bit atomic loads and stores, which this target does not have"
+/* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32
+ * (64-bit registers) load 64 bits at once there. */
+#if !defined(CK_F_PR_LOAD_64) || (__SIZEOF_POINTER__ < 8 && !defined(__x86_64__) &&                \
+                                  !defined(__ARM_ARCH_7A__) && !defined(__ARM_ARCH_7__))
+#error "ipc_shm.h needs 64-bit atomic loads and stores, which Concurrency Kit does not have here"
 #endif
 
 /* ------------------------------------------------------------------ shared by the headers */
@@ -423,7 +426,7 @@ CK_CC_INLINE static int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
  */
 CK_CC_INLINE static int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 {
-    uint64_t start, generation;
+    uint64_t start = 0, generation;
     unsigned i;
     int rc = ipc_shm_started_("/proc/self/stat", &start);
 
@@ -650,7 +653,7 @@ CK_CC_INLINE static int ipc_shm_allocate_(struct ipc_shm *seg, const char *name,
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)
         return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: RLIMIT_FSIZE is %llu", size,
                               (unsigned long long)limit.rlim_cur);
-    if ((uint64_t)size > (uint64_t)INT64_MAX || ftruncate(seg->fd, (off_t)size) != 0)
+    if (ftruncate(seg->fd, (off_t)size) != 0) /* also where off_t has no room for size */
         return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: too large", size);
     rc = ipc_shm_map_(seg, NULL);
     if (rc != 0)
