@@ -1338,6 +1338,22 @@ static void of_two_creators_one_replaces_wherever_they_are_interrupted(void **st
     interleave_two_creators(1, IPC_SHM_FRESH);
 }
 
+static void candidate_holds_up_no_other_who_replaces(void **state)
+{
+    struct ipc_shm_options fresh = with_flags(IPC_SHM_FRESH);
+    struct ipc_shm candidate, seg;
+
+    (void)state;
+    leave_remains(4096);
+    DONE(ipc_shm_try_(&candidate, path_of(name), name, &fresh, 1), &candidate);
+    DONE(ipc_shm_create_with(&seg, name, 4096, &fresh), &seg);
+    MUST(seg.created == 1);
+    IS(ipc_shm_inherit_(&candidate, path_of(name), name, 4096, &fresh), -EAGAIN); /* replaced */
+    MUST(stat_of(name).st_size == (off_t)seg.size);
+    ipc_shm_close(&candidate);
+    ipc_shm_close(&seg);
+}
+
 static body *stopped_call; /* what the bystander tries while another is stopped */
 
 static void tries_create(struct child *up, void *arg)
@@ -2759,6 +2775,7 @@ int main(int argc, char **argv)
         TEST(of_two_creators_one_gets_the_name_wherever_they_are_interrupted),
         TEST(of_two_creators_one_takes_over_wherever_they_are_interrupted),
         TEST(of_two_creators_one_replaces_wherever_they_are_interrupted),
+        TEST(candidate_holds_up_no_other_who_replaces),
         TEST(creator_stopped_at_any_system_call_holds_up_no_other),
         TEST(creator_stopped_at_any_system_call_does_not_hold_up_open_or_create),
         TEST(member_is_alive_until_it_closes_or_dies),
