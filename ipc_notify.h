@@ -149,6 +149,12 @@
     !defined(__sparc__)
 #error "ck_md.h says CK_MD_TSO, but this target reorders stores: install its own Concurrency Kit"
 #endif
+/* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32
+ * (64-bit registers) load 64 bits at once there. */
+#if !defined(CK_F_PR_LOAD_64) || (__SIZEOF_POINTER__ < 8 && !defined(__x86_64__) &&                \
+                                  !defined(__ARM_ARCH_7A__) && !defined(__ARM_ARCH_7__))
+#error "ipc_notify.h needs 64-bit atomic loads and stores, which Concurrency Kit does not have here"
+#endif
 
 /* ------------------------------------------------------------------ shared by the headers */
 
@@ -734,7 +740,7 @@ extern int ipc_notify_sem_clockwait_(sem_t *, clockid_t,
 #endif
 #endif
 #ifndef IPC_NOTIFY_SEM_WAIT_ /* sem_timedwait keeps CLOCK_REALTIME, which may be set back: naps */
-#define IPC_NOTIFY_SEM_WAIT_(sem, until) ((void)(sem), errno = ENOSYS, -1)
+#define IPC_NOTIFY_SEM_WAIT_(sem, until) ((void)(sem), (void)(until), errno = ENOSYS, -1)
 #endif
 
 /*

@@ -213,8 +213,11 @@
     !defined(__sparc__)
 #error "ck_md.h says CK_MD_TSO, but this target reorders stores: install its own Concurrency Kit"
 #endif
-#ifndef CK_F_PR_LOAD_64
-#error "ipc_ring.h needs 64-bit atomic loads and stores, which this target does not have"
+/* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32
+ * (64-bit registers) load 64 bits at once there. */
+#if !defined(CK_F_PR_LOAD_64) || (__SIZEOF_POINTER__ < 8 && !defined(__x86_64__) &&                \
+                                  !defined(__ARM_ARCH_7A__) && !defined(__ARM_ARCH_7__))
+#error "ipc_ring.h needs 64-bit atomic loads and stores, which Concurrency Kit does not have here"
 #endif
 
 /* ------------------------------------------------------------------ who attaches, who is alive */

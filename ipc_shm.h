@@ -30,9 +30,12 @@
  *     closed it, is taken over with its objects and their contents: a program that was killed and
  *     started again goes on. Where the size asked for differs, or IPC_SHM_FRESH is given, the
  *     remains are discarded instead, if nobody has them open.
- *   - Private to the user unless told otherwise: mode 0600 whatever the umask; symbolic links are
- *     not followed; a segment of another owner, or open to more people than asked, is refused;
- *     descriptors are closed on exec.
+ *   - A named segment is private to the user unless told otherwise: mode 0600 whatever the umask;
+ *     symbolic links are not followed; a segment of another owner, or open to more people than
+ *     asked, is refused; descriptors are closed on exec.
+ *   - A sealed segment can be opened by each process that its descriptor is handed to, whichever
+ *     user that process runs as; it may hand the descriptor on. No other process can open it, but
+ *     for one that may trace a holder, and so read the holder's memory anyway.
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
  *   - Nobody is dead because he is slow. A member is dead when the kernel has released the lock
@@ -109,8 +112,11 @@
 #if defined(__GLIBC__) && !defined(__USE_MISC)
 #error "include ipc_shm.h before any header of libc, or compile with -D_GNU_SOURCE"
 #endif
-#ifndef CK_F_PR_LOAD_64
-#error "ipc_shm.h needs 64-bit atomic loads and stores, which this target does not have"
+/* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32
+ * (64-bit registers) load 64 bits at once there. */
+#if !defined(CK_F_PR_LOAD_64) || (__SIZEOF_POINTER__ < 8 && !defined(__x86_64__) &&                \
+                                  !defined(__ARM_ARCH_7A__) && !defined(__ARM_ARCH_7__))
+#error "ipc_shm.h needs 64-bit atomic loads and stores, which Concurrency Kit does not have here"
 #endif
 
 /* ------------------------------------------------------------------ shared by the headers */
@@ -234,7 +240,7 @@ IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
 #define IPC_SHM_FRESH 8u       /* create: discard what a dead creator left, do not take it over */
 
 struct ipc_shm_options {
-    mode_t mode;    /* create: its permissions. open: the most it may permit */
+    mode_t mode;    /* create: a named one's permissions. open: the most it may permit */
     uid_t owner;    /* open: whose it must be; (uid_t)-1: the caller's */
     gid_t group;    /* create: its group; (gid_t)-1: the caller's */
     unsigned flags; /* IPC_SHM_* above */
@@ -420,7 +426,7 @@ CK_CC_INLINE static int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
  */
 CK_CC_INLINE static int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 {
-    uint64_t start, generation;
+    uint64_t start = 0, generation;
     unsigned i;
     int rc = ipc_shm_started_("/proc/self/stat", &start);
 
@@ -621,6 +627,10 @@ CK_CC_INLINE static int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t si
 CK_CC_INLINE static int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t size,
                                           const struct ipc_shm_options *how, int hugetlb)
 {
+    /* The mode of a memfd protects nothing: it is opened through a descriptor that was handed over,
+     * or by a process that may trace a holder. A stricter mode would deny a receiver of another
+     * user an open file description of its own, and with it its lock. */
+    mode_t mode = name != NULL ? how->mode : 0666;
     struct rlimit limit;
     struct statvfs fs;
     int rc;
@@ -636,14 +646,14 @@ CK_CC_INLINE static int ipc_shm_allocate_(struct ipc_shm *seg, const char *name,
     if (how->group != (gid_t)-1 && fchown(seg->fd, (uid_t)-1, how->group) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot give the segment to group %ld: %s",
                               (long)how->group, strerror(errno));
-    if (fchmod(seg->fd, how->mode) != 0) /* not open's mode: that would be cut by the umask */
-        return ipc_shm_refuse(seg, -errno, "cannot set mode %03o: %s", (unsigned)how->mode,
+    if (fchmod(seg->fd, mode) != 0) /* not open's mode: that would be cut by the umask */
+        return ipc_shm_refuse(seg, -errno, "cannot set mode %03o: %s", (unsigned)mode,
                               strerror(errno));
     /* Beyond this limit the kernel would send SIGXFSZ. */
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)
         return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: RLIMIT_FSIZE is %llu", size,
                               (unsigned long long)limit.rlim_cur);
-    if ((uint64_t)size > (uint64_t)INT64_MAX || ftruncate(seg->fd, (off_t)size) != 0)
+    if (ftruncate(seg->fd, (off_t)size) != 0) /* also where off_t has no room for size */
         return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: too large", size);
     rc = ipc_shm_map_(seg, NULL);
     if (rc != 0)
@@ -1029,8 +1039,9 @@ union ipc_shm_control_ {
     char room[CMSG_SPACE(sizeof(int))];
 };
 
-/* Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). 0,
- * or what sendmsg says: -EPIPE (without a signal), -EAGAIN on a non-blocking socket, ... */
+/* Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). Any
+ * user at the other end can use a sealed segment then, and only this user a named one. 0, or what
+ * sendmsg says: -EPIPE (without a signal), -EAGAIN on a non-blocking socket, ... */
 CK_CC_INLINE static int ipc_shm_send(struct ipc_shm *seg, int socket)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
@@ -1120,7 +1131,8 @@ CK_CC_INLINE static int ipc_shm_descriptor_(struct msghdr *message)
  *   -ETIMEDOUT  nothing came until the deadline
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     what came is no segment, or one of another version or layout
- *   -EACCES     a segment that is not sealed, of another user, or that permits more than 0600
+ *   -EACCES     a segment that is not sealed, of another user, or that permits more than 0600; or
+ *               sealed memory of another maker than ipc_shm_create, whose mode keeps this user out
  *   -EUSERS, -ENOSYS and the kernel's errors as of ipc_shm_open
  */
 CK_CC_INLINE static int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)

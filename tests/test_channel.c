@@ -1474,6 +1474,38 @@ static void auto_says_which_it_became(void **state)
     }
 }
 
+static void answers_as_another_user(struct child *up, void *arg)
+{
+    MUST(setgid(65534) == 0 && setuid(65534) == 0);
+    answers(up, arg);
+}
+
+static void auto_becomes_a_ring_between_two_users(void **state)
+{
+    struct ipc_channel_options how;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    memset(&how, 0, sizeof how);
+    how.user = 65534;
+    EACH_ROW(0)
+    {
+        struct child c;
+
+        if (!NAMED("auto"))
+            continue;
+        IS(ipc_channel_open_with(&ch, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW, &how), 0);
+        c = spawn(answers_as_another_user, NULL);
+        send_one(1, 100);
+        recv_one(2, 200);
+        IS(hear(&c), 1);
+        MUST(strcmp(becomes(), "ring") == 0);
+        kill_child(&c);
+        IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), gone(1));
+        over();
+    }
+}
+
 static int raw_client(void)
 {
     struct sockaddr_un to;
@@ -2561,6 +2593,7 @@ int main(int argc, char **argv)
         TEST(long_paths_work),
         TEST(no_client_is_answered_before_it_asked),
         TEST(auto_says_which_it_became),
+        TEST(auto_becomes_a_ring_between_two_users),
         TEST(auto_gives_a_liar_nothing_but_a_closed_socket),
         TEST(auto_passes_over_the_silent),
         TEST(auto_believes_no_listener),

@@ -16,6 +16,7 @@
 #define HANG_S 300
 #include "harness.h"
 
+#include <grp.h>
 #include <sched.h>
 #include <sys/mount.h>
 
@@ -1337,6 +1338,22 @@ static void of_two_creators_one_replaces_wherever_they_are_interrupted(void **st
     interleave_two_creators(1, IPC_SHM_FRESH);
 }
 
+static void candidate_holds_up_no_other_who_replaces(void **state)
+{
+    struct ipc_shm_options fresh = with_flags(IPC_SHM_FRESH);
+    struct ipc_shm candidate, seg;
+
+    (void)state;
+    leave_remains(4096);
+    DONE(ipc_shm_try_(&candidate, path_of(name), name, &fresh, 1), &candidate);
+    DONE(ipc_shm_create_with(&seg, name, 4096, &fresh), &seg);
+    MUST(seg.created == 1);
+    IS(ipc_shm_inherit_(&candidate, path_of(name), name, 4096, &fresh), -EAGAIN); /* replaced */
+    MUST(stat_of(name).st_size == (off_t)seg.size);
+    ipc_shm_close(&candidate);
+    ipc_shm_close(&seg);
+}
+
 static body *stopped_call; /* what the bystander tries while another is stopped */
 
 static void tries_create(struct child *up, void *arg)
@@ -2381,6 +2398,78 @@ static void nameless_segment_is_sealed_and_can_be_passed_on(void **state)
     MUST(open_fds() == fds);
 }
 
+/* One side of a sealed segment, each side of another user. */
+struct side {
+    uid_t uid;
+    int socket, sends;
+};
+
+/* Meets the other side in the segment, tells its own id, hears the other's, and outlives it. */
+static void outlives_another_user(struct child *up, void *arg)
+{
+    const struct side *side = (const struct side *)arg;
+    struct ipc_shm seg;
+    struct pollfd told[2];
+    int fds[2] = {-1, -1};
+    uint64_t id;
+
+    if (side->uid != geteuid())
+        MUST(setgroups(0, NULL) == 0 && setgid(side->uid) == 0 && setuid(side->uid) == 0);
+    if (side->sends) {
+        DONE(ipc_shm_create(&seg, NULL, 4096), &seg);
+        put(&seg, "word", "passed");
+        DONE(ipc_shm_send(&seg, side->socket), &seg);
+    } else {
+        DONE(ipc_shm_recv(&seg, side->socket, ipc_in_ms(LONG_MS)), &seg);
+        expect_word(&seg, "word", "passed");
+    }
+    tell(up, seg.peer.id);
+    id = hear(up);
+    MUST(id % IPC_SHM_MEMBERS != seg.peer.id % IPC_SHM_MEMBERS && ipc_shm_alive(&seg, id));
+    IS(ipc_shm_peer(&seg)->watch(&seg, id, fds), 0);
+    tell(up, 0);
+    told[0].fd = fds[0];
+    told[1].fd = fds[1];
+    told[0].events = told[1].events = POLLIN;
+    MUST(poll(told, 2, LONG_MS) > 0);
+    EVENTUALLY(!ipc_shm_alive(&seg, id));
+    ipc_shm_close(&seg);
+}
+
+static void sealed_segment_serves_every_user_that_it_is_handed_to(void **state)
+{
+    static const uid_t users[][2] = {{0, 65534}, {65534, 0}, {65533, 65534}};
+    unsigned i, k, dies;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    for (i = 0; i < 2 * sizeof users / sizeof *users; i++) {
+        struct side side;
+        struct child c[2];
+        uint64_t id[2];
+        int pair[2];
+
+        dies = i % 2;
+        MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+        for (k = 0; k < 2; k++) {
+            side.uid = users[i / 2][k];
+            side.socket = pair[k];
+            side.sends = k == 0;
+            c[k] = spawn(outlives_another_user, &side);
+        }
+        for (k = 0; k < 2; k++)
+            id[k] = hear(&c[k]);
+        for (k = 0; k < 2; k++)
+            tell(&c[k], id[1 - k]);
+        for (k = 0; k < 2; k++)
+            (void)hear(&c[k]);
+        kill_child(&c[dies]);
+        finish(&c[1 - dies]);
+        (void)close(pair[0]);
+        (void)close(pair[1]);
+    }
+}
+
 static void named_segment_can_be_passed_on(void **state)
 {
     struct ipc_shm seg;
@@ -2686,6 +2775,7 @@ int main(int argc, char **argv)
         TEST(of_two_creators_one_gets_the_name_wherever_they_are_interrupted),
         TEST(of_two_creators_one_takes_over_wherever_they_are_interrupted),
         TEST(of_two_creators_one_replaces_wherever_they_are_interrupted),
+        TEST(candidate_holds_up_no_other_who_replaces),
         TEST(creator_stopped_at_any_system_call_holds_up_no_other),
         TEST(creator_stopped_at_any_system_call_does_not_hold_up_open_or_create),
         TEST(member_is_alive_until_it_closes_or_dies),
@@ -2713,6 +2803,7 @@ int main(int argc, char **argv)
         TEST(garbage_in_the_segment_crashes_nobody),
         TEST(refused_handle_may_be_asked_without_a_crash),
         TEST(nameless_segment_is_sealed_and_can_be_passed_on),
+        TEST(sealed_segment_serves_every_user_that_it_is_handed_to),
         TEST(named_segment_can_be_passed_on),
         TEST(what_is_no_segment_is_not_received),
         TEST(silence_and_a_closed_peer_are_told_apart),
