@@ -414,6 +414,45 @@ CK_CC_INLINE static int ipc_channel_mode_(const struct ipc_channel *ch, mode_t t
     return rc;
 }
 
+/* Is a file of this type at the path? A symbolic link has a type of its own. 0, -EPROTO when
+ * something else is there, -EINVAL for an empty path, or what lstat says. */
+CK_CC_INLINE static int ipc_channel_check_type_(const char *path, mode_t type)
+{
+    struct stat st;
+
+    if (*path == '\0')
+        return -EINVAL;
+    if (lstat(path, &st) != 0)
+        return -errno;
+    return (st.st_mode & S_IFMT) == type ? 0 : -EPROTO;
+}
+
+CK_CC_INLINE static int ipc_channel_remove_(const char *path, mode_t type)
+{
+    int rc = ipc_channel_check_type_(path, type);
+
+    return rc != 0 ? rc : unlink(path) == 0 ? 0 : -errno;
+}
+
+/* Reads the n bytes at an offset of a regular file, without touching any other. Bytes, fewer where
+ * the file ends; -EPROTO and -EINVAL as ipc_channel_check_type_; or what open and pread say. */
+CK_CC_INLINE static int64_t ipc_channel_read_at_(const char *path, void *to, size_t n,
+                                                 size_t offset)
+{
+    int64_t got = ipc_channel_check_type_(path, S_IFREG);
+    int fd;
+
+    if (got != 0)
+        return got;
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    got = pread(fd, to, n, (off_t)offset);
+    got = got < 0 ? -errno : got;
+    (void)close(fd);
+    return got;
+}
+
 /* ------------------------------------------------------------------ frames on byte streams */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)
@@ -858,9 +897,9 @@ CK_CC_INLINE static int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t d
                                       : ipc_channel_trust_(ch, &st, S_IFIFO);
 }
 
-CK_CC_INLINE static int ipc_channel_file_unlink_(struct ipc_channel *ch)
+CK_CC_INLINE static int ipc_channel_fifo_unlink_(struct ipc_channel *ch)
 {
-    return unlink(ch->address) == 0 ? 0 : -errno;
+    return ipc_channel_remove_(ch->address, S_IFIFO);
 }
 
 /* ------------------------------------------------------------------ sockets */
@@ -1226,6 +1265,14 @@ CK_CC_INLINE static int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t
                                    ch->kind->scheme);
     return (ch->role & IPC_LISTEN) != 0 ? ipc_channel_listen_(ch, deadline)
                                         : ipc_channel_connect_(ch, deadline);
+}
+
+/* Addresses of the network, and names in the abstract namespace, have no file. */
+CK_CC_INLINE static int ipc_channel_socket_unlink_(struct ipc_channel *ch)
+{
+    return ch->kind->domain != AF_UNIX || ch->address[0] == '@'
+               ? -EOPNOTSUPP
+               : ipc_channel_remove_(ch->address, S_IFSOCK);
 }
 
 /* ------------------------------------------------------------------ packets and datagrams */
@@ -1924,6 +1971,20 @@ CK_CC_INLINE static int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *
     }
 }
 
+/* A log is empty, or begins with the header of a record: of any length, as options.max may say. */
+CK_CC_INLINE static int ipc_channel_log_unlink_(struct ipc_channel *ch)
+{
+    unsigned char header[IPC_CHANNEL_HEADER_];
+    int64_t n = ipc_channel_read_at_(ch->address, header, sizeof header, 0);
+
+    ch->max = UINT32_MAX / 2;
+    if (n < 0)
+        return (int)n;
+    if (n > 0 && (n < (int64_t)sizeof header || ipc_channel_length_(ch, header) < 0))
+        return -EPROTO;
+    return ipc_channel_remove_(ch->address, S_IFREG);
+}
+
 /* ------------------------------------------------------------------ signals */
 
 #define IPC_CHANNEL_WORD_ sizeof(void *)
@@ -2547,9 +2608,29 @@ CK_CC_INLINE static int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void
     return rc;
 }
 
+/* A segment of ring: has the magic of ipc_shm.h, and its first object is one of our rings. It has
+ * no object where its listener was killed before it made one. */
 CK_CC_INLINE static int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
-    return ipc_shm_unlink(ch->address);
+    size_t at = offsetof(struct ipc_shm_header_, entry) + offsetof(struct ipc_shm_entry_, name);
+    char path[sizeof IPC_SHM_DIR_ + NAME_MAX], object[IPC_SHM_NAME_MAX + 1];
+    struct ipc_shm unused;
+    int rc = ipc_shm_path_(&unused, path, sizeof path, ch->address);
+    uint64_t magic = 0;
+    int64_t n;
+
+    if (rc != 0)
+        return rc;
+    n = ipc_channel_read_at_(path, &magic, sizeof magic, 0);
+    if (n >= 0)
+        n = ipc_channel_read_at_(path, object, sizeof object, at);
+    if (n < 0)
+        return (int)n;
+    if (magic != IPC_SHM_MAGIC || n < (int64_t)sizeof object ||
+        (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
+         strcmp(object, "shared") != 0))
+        return -EPROTO;
+    return ipc_channel_remove_(path, S_IFREG);
 }
 
 /* ------------------------------------------------------------------ System V memory */
@@ -2602,51 +2683,118 @@ CK_CC_INLINE static int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc
                : 0;
 }
 
+/* Bytes for each ring in a segment of that size. */
+CK_CC_INLINE static size_t ipc_channel_shm_half_(size_t size)
+{
+    return (size - IPC_CHANNEL_SYSV_HEAD_) / 2 & ~(size_t)63;
+}
+
+/* Bytes of a segment with two rings of that capacity. */
+CK_CC_INLINE static size_t ipc_channel_shm_size_(uint64_t capacity)
+{
+    return IPC_CHANNEL_SYSV_HEAD_ + 2 * ipc_record_footprint(capacity, 1);
+}
+
+/* The capacity of the rings in a segment of that size, or 0: sysvshm: makes none of that size. */
+CK_CC_INLINE static uint64_t ipc_channel_shm_capacity_(size_t size)
+{
+    uint64_t capacity = ipc_channel_lane_(0), last = ipc_channel_lane_(UINT32_MAX / 2);
+
+    while (capacity < last && ipc_channel_shm_size_(capacity) < size)
+        capacity *= 2;
+    return ipc_channel_shm_size_(capacity) == size ? capacity : 0;
+}
+
+/* Has sysvshm: made this segment? Then its size is that of two rings, and one of them is a ring of
+ * records, or none was made yet. 1, 0, or what the kernel says. Writes nothing. */
+CK_CC_INLINE static int ipc_channel_shm_ours_(int id)
+{
+    const struct ipc_spsc_shared *ring;
+    const unsigned char *mem;
+    uint64_t magic[2];
+    struct shmid_ds is;
+    size_t i;
+
+    if (shmctl(id, IPC_STAT, &is) != 0)
+        return -errno;
+    if (ipc_channel_shm_capacity_(is.shm_segsz) == 0)
+        return 0;
+    mem = (const unsigned char *)shmat(id, NULL, SHM_RDONLY);
+    if (mem == (const unsigned char *)-1)
+        return -errno;
+    for (i = 0; i < 2; i++) {
+        ring =
+            (const struct ipc_spsc_shared *)(const void *)(mem + IPC_CHANNEL_SYSV_HEAD_ +
+                                                           i * ipc_channel_shm_half_(is.shm_segsz));
+        magic[i] = ck_pr_load_64(&ring->is.magic);
+    }
+    (void)shmdt(mem);
+    return magic[0] == IPC_RECORD_MAGIC || magic[1] == IPC_RECORD_MAGIC ||
+           (magic[0] | magic[1]) == 0;
+}
+
+CK_CC_INLINE static int ipc_channel_shm_foreign_(struct ipc_channel *ch)
+{
+    return ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
+}
+
+/* May we use the segment that was found? */
+CK_CC_INLINE static int ipc_channel_shm_trust_(struct ipc_channel *ch, int id, struct shmid_ds *is)
+{
+    struct stat st;
+    int rc;
+
+    if (shmctl(id, IPC_STAT, is) != 0)
+        return ipc_channel_errno_(ch, "read the mode of");
+    memset(&st, 0, sizeof st);
+    st.st_uid = is->shm_perm.uid;
+    st.st_mode = is->shm_perm.mode;
+    rc = ipc_channel_trust_(ch, &st, 0);
+    if (rc == 0 && ipc_channel_shm_capacity_(is->shm_segsz) == 0)
+        rc = ipc_channel_shm_foreign_(ch);
+    return rc;
+}
+
 CK_CC_INLINE static int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    size_t size = IPC_CHANNEL_SYSV_HEAD_ + 2 * ipc_record_footprint(ipc_channel_lane_(ch->max), 1);
-    int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, nap;
+    size_t size = ipc_channel_shm_size_(ipc_channel_lane_(ch->max));
+    int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, rc, error;
     struct shmid_ds is;
-    struct stat st;
 
-    while ((id = shmget(key, flags != 0 ? size : 0, flags)) < 0 ||
-           (r->sem = semget(key, flags != 0 ? 6 : 0, flags)) < 0) {
-        int error = errno;
-
-        if (id < 0 && error == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0 &&
-            shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 && shmctl(id, IPC_RMID, NULL) == 0)
-            continue; /* a smaller one, that nobody uses */
+    for (;;) {
+        id = shmget(key, flags != 0 ? size : 0, flags);
+        if (id >= 0 && (rc = ipc_channel_shm_trust_(ch, id, &is)) != 0)
+            return rc;
+        if (id >= 0 && (r->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
+            break;
+        error = errno;
+        if (id < 0 && error == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0) {
+            rc = ipc_channel_shm_ours_(id);
+            if (rc == 0)
+                return ipc_channel_shm_foreign_(ch);
+            if (rc > 0 && shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 &&
+                shmctl(id, IPC_RMID, NULL) == 0)
+                continue; /* a smaller one of ours, that nobody uses */
+        }
         errno = error;
         if (error != ENOENT || flags != 0)
             return ipc_channel_errno_(ch, "open");
-        nap = ipc_channel_nap_(deadline);
-        if (nap != 0)
-            return nap == -EINTR ? nap
-                                 : ipc_channel_refuse_(ch, nap,
-                                                       "sysvshm: nothing at %s until the "
-                                                       "deadline",
-                                                       ch->address);
+        rc = ipc_channel_nap_(deadline);
+        if (rc != 0)
+            return rc == -EINTR ? rc
+                                : ipc_channel_refuse_(ch, rc,
+                                                      "sysvshm: nothing at %s until the "
+                                                      "deadline",
+                                                      ch->address);
     }
-    if (shmctl(id, IPC_STAT, &is) != 0)
-        return ipc_channel_errno_(ch, "read the mode of");
-    memset(&st, 0, sizeof st);
-    st.st_uid = is.shm_perm.uid;
-    st.st_mode = is.shm_perm.mode;
-    nap = ipc_channel_trust_(ch, &st, 0);
-    if (nap != 0)
-        return nap;
     r->mem = (unsigned char *)shmat(id, NULL, 0);
     if (r->mem == (unsigned char *)-1) {
         r->mem = NULL;
         return ipc_channel_errno_(ch, "attach to");
     }
-    r->half = is.shm_segsz > IPC_CHANNEL_SYSV_HEAD_
-                  ? (is.shm_segsz - IPC_CHANNEL_SYSV_HEAD_) / 2 & ~(size_t)63
-                  : 0;
-    return r->half >= sizeof(struct ipc_record_shared)
-               ? 0
-               : ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
+    r->half = ipc_channel_shm_half_(is.shm_segsz);
+    return 0;
 }
 
 CK_CC_INLINE static int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
@@ -2694,11 +2842,16 @@ CK_CC_INLINE static int ipc_channel_shm_unlink_(struct ipc_channel *ch)
     if (rc != 0)
         return rc;
     shm = shmget(key, 0, 0);
-    sem = semget(key, 0, 0);
-    if (shm < 0 && sem < 0)
+    if (shm < 0)
         return -errno;
-    rc = shm >= 0 && shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : 0;
-    return sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : rc;
+    rc = ipc_channel_shm_ours_(shm);
+    if (rc <= 0)
+        return rc < 0 ? rc : -EPROTO;
+    /* Semaphores have no mark; six of them beside a segment of ours are ours. They are removed
+     * first: without the segment no later call would know them. */
+    sem = semget(key, 7, 0) < 0 ? semget(key, 6, 0) : -1;
+    rc = sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : 0;
+    return shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : rc;
 }
 
 /* ------------------------------------------------------------------ from a socket to a ring */
@@ -2935,6 +3088,12 @@ CK_CC_INLINE static int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t d
     return rc;
 }
 
+/* A name without a folder has no file. */
+CK_CC_INLINE static int ipc_channel_auto_unlink_(struct ipc_channel *ch)
+{
+    return strchr(ch->address, '/') == NULL ? -EOPNOTSUPP : ipc_channel_socket_unlink_(ch);
+}
+
 /* A killed one is told as one that has closed: a socket could not tell, and it is to be the same.
  */
 CK_CC_INLINE static int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
@@ -3033,7 +3192,7 @@ CK_CC_INLINE static int ipc_channel_nothing_(struct ipc_channel *ch, int64_t dea
 #define IPC_CHANNEL_STREAM_ ipc_channel_stream_send_, ipc_channel_stream_recv_
 #define IPC_CHANNEL_PACKETS_ ipc_channel_packet_send_, ipc_channel_packet_recv_
 #define IPC_CHANNEL_SOCKET_(io)                                                                    \
-    ipc_channel_socket_open_, io, ipc_channel_socket_meet_, NULL, ipc_channel_file_unlink_
+    ipc_channel_socket_open_, io, ipc_channel_socket_meet_, NULL, ipc_channel_socket_unlink_
 
 /* Of the URI, whose rest goes to *address; NULL: none. */
 CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char *uri,
@@ -3042,7 +3201,7 @@ CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char
     static const struct ipc_channel_kind_ kinds[] = {
         {"pipe", 0, 0, 0, ipc_channel_pipe_open_, IPC_CHANNEL_STREAM_, NULL, NULL, NULL},
         {"fifo", IPC_CHANNEL_ONE_WAY_, 0, 0, ipc_channel_fifo_open_, IPC_CHANNEL_STREAM_,
-         ipc_channel_fifo_meet_, ipc_channel_fifo_try_, ipc_channel_file_unlink_},
+         ipc_channel_fifo_meet_, ipc_channel_fifo_try_, ipc_channel_fifo_unlink_},
         {"unix", 0, AF_UNIX, SOCK_STREAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_STREAM_)},
         {"unix-seq", 0, AF_UNIX, SOCK_SEQPACKET, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
         {"unix-dgram", 0, AF_UNIX, SOCK_DGRAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
@@ -3055,9 +3214,9 @@ CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char
          ipc_channel_sysv_send_, ipc_channel_sysv_recv_, ipc_channel_nothing_, NULL,
          ipc_channel_sysv_unlink_},
         {"file", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_, 0, 0, ipc_channel_log_open_,
-         ipc_channel_log_send_, ipc_channel_log_recv_, NULL, NULL, ipc_channel_file_unlink_},
+         ipc_channel_log_send_, ipc_channel_log_recv_, NULL, NULL, ipc_channel_log_unlink_},
         {"auto", 0, AF_UNIX, SOCK_STREAM, ipc_channel_auto_open_, ipc_channel_auto_send_,
-         ipc_channel_auto_recv_, ipc_channel_auto_meet_, NULL, ipc_channel_file_unlink_},
+         ipc_channel_auto_recv_, ipc_channel_auto_meet_, NULL, ipc_channel_auto_unlink_},
         {"ring", IPC_CHANNEL_SENDERS_, 0, 0, ipc_channel_ring_open_, ipc_channel_share_send_,
          ipc_channel_share_recv_, ipc_channel_nothing_, NULL, ipc_channel_ring_unlink_},
         {"sysvshm", 0, 0, 0, ipc_channel_shm_open_, ipc_channel_ring_send_, ipc_channel_ring_recv_,
@@ -3245,9 +3404,24 @@ CK_CC_INLINE static int ipc_channel_accept(struct ipc_channel *listener, struct 
     return rc;
 }
 
-/* Removes what is at the URI, and outlives its processes: the FIFO, queue or log, or a socket's
- * file. Who has it open keeps it, but for sysv:. 0, -EINVAL, -EOPNOTSUPP, or what the kernel says:
- * -ENOENT, -EACCES, -EPERM. */
+/*
+ * Removes what is at the URI and outlives its processes: a FIFO, queue, log or segment, or a
+ * socket's file. Removes nothing that the mechanism did not make. A FIFO and a socket's file are
+ * known by their type, a log by its first record, a segment by its rings. A queue has no such mark:
+ * any of that name or key is removed. Processes that have it open keep it, but for sysv: and the
+ * semaphores of sysvshm:. Does not block.
+ *
+ *   0
+ *   -ENOENT      nothing is there
+ *   -EPROTO      something else is there, and stays: a file of another type, a symbolic link, a
+ *                file that is no log, a segment without our rings or of another version; if it is
+ *                to go: rm, ipcrm, ipc_shm_unlink
+ *   -EOPNOTSUPP  the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, unix: and auto: without
+ *                a file
+ *   -EINVAL      no such mechanism; no name, or none that it can have; -ENAMETOOLONG
+ *   -EACCES, -EPERM  it belongs to others, or may not be read
+ *   and what the kernel says of paths and its limits: -ENOTDIR, -EROFS, -EMFILE, -ENOMEM, ...
+ */
 CK_CC_INLINE static int ipc_channel_unlink(const char *uri)
 {
     struct ipc_channel ch;
