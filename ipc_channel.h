@@ -180,7 +180,7 @@ struct ipc_channel_bytes_ {
 struct ipc_channel {
     /* For the caller, to be read and changed between calls. */
     uint32_t priority; /* mq: of what is sent, 0 to 32767, higher first; sysv: its type, 1 if 0;
-                          signal: added to SIGRTMIN */
+                          signal: added to SIGRTMIN; a receiver gets the signal of its own */
     int32_t select;    /* sysv: what is received: 0 any, n > 0 type n, n < 0 the lowest up to -n */
     uint32_t came;     /* priority or type of what was received last */
     /* The rest is not. */
@@ -206,7 +206,8 @@ struct ipc_channel {
     int64_t came_at;            /* ... when the other side came, of which we are to hear */
     struct sockaddr_storage to; /* datagrams: who sent the last one; sockets: our own file */
     socklen_t to_size;
-    ino_t ino; /* of the socket's file that we made */
+    uint64_t blocked; /* signal: bit n: the receiver was found to block SIGRTMIN + n */
+    ino_t ino;        /* of the socket's file that we made */
     int port;
     struct {
         pid_t pid;
@@ -331,6 +332,15 @@ CK_CC_INLINE static int ipc_channel_until_(int fd, short events, int64_t deadlin
 CK_CC_INLINE static int ipc_channel_nap_(int64_t deadline)
 {
     return ipc_left_(deadline) == 0 ? -ETIMEDOUT : ipc_notify_nap_(deadline);
+}
+
+#define IPC_CHANNEL_SKIPS_ 64u
+
+/* A call has skipped something that is no message for it: must it end now? After its deadline it
+ * skips some more, as a message may be behind them, but not as many as may come. */
+CK_CC_INLINE static int ipc_channel_skipped_enough_(unsigned *skips, int64_t deadline)
+{
+    return ++*skips >= IPC_CHANNEL_SKIPS_ && ipc_left_(deadline) == 0;
 }
 
 CK_CC_INLINE static void ipc_channel_shut_(int *fd)
@@ -1370,6 +1380,7 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
         char room[CMSG_SPACE(sizeof(struct ipc_channel_credentials_))];
     } control;
     struct sockaddr_storage from;
+    unsigned skips = 0;
     struct iovec io[3];
     struct msghdr m;
     ssize_t got;
@@ -1424,8 +1435,11 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
             return ipc_channel_lost_(ch, -EPIPE);
         if (rc != 0)
             return rc == -EINTR ? rc : ipc_channel_errno_(ch, "receive from");
-        if (asks && ipc_channel_stranger_(ch, &m))
+        if (asks && ipc_channel_stranger_(ch, &m)) {
+            if (ipc_channel_skipped_enough_(&skips, deadline))
+                return -ETIMEDOUT;
             continue;
+        }
         n = (size_t)got - head;
         if (n > ch->max ||
             (sequence && ((size_t)got < head ||
@@ -1989,17 +2003,29 @@ CK_CC_INLINE static int ipc_channel_log_unlink_(struct ipc_channel *ch)
 
 #define IPC_CHANNEL_WORD_ sizeof(void *)
 
+/* The signal that the priority stands for, or -EINVAL. */
+CK_CC_INLINE static int ipc_channel_signal_number_(struct ipc_channel *ch)
+{
+    int most = SIGRTMAX - SIGRTMIN;
+
+    return ch->priority <= (uint32_t)most
+               ? SIGRTMIN + (int)ch->priority
+               : ipc_channel_refuse_(ch, -EINVAL, "signal: priority %lu: at most %d",
+                                     (unsigned long)ch->priority, most);
+}
+
 CK_CC_INLINE static int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    int number = SIGRTMIN + (int)ch->priority;
+    int number = ipc_channel_signal_number_(ch);
     sigset_t set;
     char *end;
     long pid = strtol(ch->address, &end, 10);
 
     (void)deadline;
-    if (*end != '\0' || pid < 0 || pid > INT_MAX || number > SIGRTMAX)
-        return ipc_channel_refuse_(ch, -EINVAL, "signal:%s: not PID, or no real-time signal %d",
-                                   ch->address, number);
+    if (number < 0)
+        return number;
+    if (*end != '\0' || pid < 0 || pid > INT_MAX)
+        return ipc_channel_refuse_(ch, -EINVAL, "signal:%s: not PID", ch->address);
     if (((ch->role & IPC_RECV) != 0) != ((ch->role & IPC_LISTEN) != 0))
         return ipc_channel_refuse_(ch, -EOPNOTSUPP, "signal: who receives is found: IPC_LISTEN");
     ch->max = IPC_CHANNEL_WORD_;
@@ -2027,9 +2053,12 @@ CK_CC_INLINE static int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t
 CK_CC_INLINE static int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message,
                                                  size_t n, int64_t deadline)
 {
-    int number = SIGRTMIN + (int)ch->priority, rc = -ENOSYS;
+    int number = ipc_channel_signal_number_(ch), rc = -ENOSYS;
+    uint64_t bit = UINT64_C(1) << (ch->priority & 63);
     siginfo_t info;
 
+    if (number < 0)
+        return number;
     memset(&info, 0, sizeof info);
     info.si_signo = number;
     info.si_code = SI_QUEUE;
@@ -2038,8 +2067,9 @@ CK_CC_INLINE static int ipc_channel_signal_send_(struct ipc_channel *ch, const v
     info.si_uid = getuid();
     memcpy(&info.si_value, message, n);
     for (;;) {
-        /* Unblocked, it would end the process. Asked once: the descriptor is of no other. */
-        if (ch->to_size == 0 && !ipc_notify_blocks_(ch->peer.pid, number))
+        /* Unblocked, it would end the process. Asked once for each signal: the descriptor is of no
+         * other process. */
+        if ((ch->blocked & bit) == 0 && !ipc_notify_blocks_(ch->peer.pid, number))
             return kill(ch->peer.pid, 0) != 0 && errno == ESRCH
                        ? ipc_channel_refuse_(ch, -EPIPE, "signal: process %ld is gone",
                                              (long)ch->peer.pid)
@@ -2047,7 +2077,7 @@ CK_CC_INLINE static int ipc_channel_signal_send_(struct ipc_channel *ch, const v
                                              "signal: process %ld does not block signal "
                                              "%d: is it receiving?",
                                              (long)ch->peer.pid, number);
-        ch->to_size = 1;
+        ch->blocked |= bit;
 #ifdef SYS_pidfd_send_signal
         rc = syscall(SYS_pidfd_send_signal, ch->out, number, &info, 0) == 0 ? 0 : -errno;
 #endif
@@ -2068,6 +2098,7 @@ CK_CC_INLINE static int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, voi
                                                      int64_t deadline)
 {
     struct signalfd_siginfo came;
+    unsigned skips = 0;
     void *word;
     int rc;
 
@@ -2082,9 +2113,10 @@ CK_CC_INLINE static int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, voi
             memcpy(ch->rx.data, &word, sizeof word);
             return ipc_channel_give_(ch, to, size, (size_t)came.ssi_errno);
         }
-        if (n >= 0)
-            continue; /* by kill */
-        rc = errno == EAGAIN ? ipc_channel_wait_(ch->in, POLLIN, deadline) : -errno;
+        if (n >= 0) /* by kill */
+            rc = ipc_channel_skipped_enough_(&skips, deadline) ? -ETIMEDOUT : 0;
+        else
+            rc = errno == EAGAIN ? ipc_channel_wait_(ch->in, POLLIN, deadline) : -errno;
         if (rc != 0)
             return rc;
     }
@@ -3493,7 +3525,7 @@ __attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_ch
  *   -EPIPE        the other side is gone, or signal:'s process, or the queue was removed;
  *                 -EOWNERDEAD where it is known to have been killed: ring:, sysvshm:
  *   -EDESTADDRREQ who listens to datagrams has nobody to answer yet
- *   -EPERM        signal: the process does not block it
+ *   -EPERM        signal: the process does not block the signal of this priority
  *   -ENOSPC       file: the disk is full; -EFBIG: RLIMIT_FSIZE. Nothing was sent
  *   -EINVAL       the channel is not open, or not to send; the priority is none
  *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...

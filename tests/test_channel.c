@@ -1055,6 +1055,69 @@ static void limits_are_told(void **state)
     }
 }
 
+static void floods_as_nobody(struct child *up, void *arg)
+{
+    unsigned i;
+
+    (void)up;
+    MUST(setgid(65534) == 0 && setuid(65534) == 0);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), 0);
+    for (i = 0; i < *(unsigned *)arg; i++)
+        IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), 0);
+}
+
+/* A message of ours is behind so many that are not for us. */
+static void finds_its_own(struct ipc_channel *own, unsigned strange)
+{
+    IS(ipc_channel_send(own, "own", 3, IPC_NOW), 0);
+    if (strange == IPC_CHANNEL_SKIPS_)
+        IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT);
+    IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), 3);
+}
+
+static void is_flooded(struct child *up, void *arg)
+{
+    struct ipc_channel own;
+    unsigned n;
+
+    (void)up, (void)arg;
+    if (unshare(CLONE_NEWNET) != 0)
+        _exit(UNABLE);
+    set_limit("/proc/sys/net/unix/max_dgram_qlen", "200");
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+    IS(ipc_channel_open(&own, uri, IPC_SEND, IPC_NOW), 0);
+    for (n = IPC_CHANNEL_SKIPS_ - 1; n <= IPC_CHANNEL_SKIPS_; n++) {
+        IS(run(floods_as_nobody, &n), 0);
+        finds_its_own(&own, n);
+    }
+}
+
+/* Signals and datagrams of strangers: after the deadline a call skips some, not all. */
+static void deadlines_hold_in_a_flood(void **state)
+{
+    struct ipc_channel own;
+    unsigned i, n;
+    int rc;
+
+    (void)state;
+    choose(row_of("signal"));
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+    IS(ipc_channel_open(&own, uri, IPC_SEND, IPC_NOW), 0);
+    for (n = IPC_CHANNEL_SKIPS_ - 1; n <= IPC_CHANNEL_SKIPS_; n++) {
+        for (i = 0; i < n; i++)
+            IS(kill(getpid(), SIGRTMIN), 0);
+        finds_its_own(&own, n);
+    }
+    ipc_channel_close(&own);
+    over();
+
+    SKIP_IF(geteuid() != 0, "needs root, to be somebody else");
+    (void)snprintf(uri, sizeof uri, "unix-dgram:@%s", name);
+    rc = run(is_flooded, NULL);
+    SKIP_IF(rc == UNABLE, "no network of our own, to be flooded");
+    IS(rc, 0);
+}
+
 static volatile unsigned alarms;
 
 static void on_alarm(int number)
@@ -2153,6 +2216,62 @@ static void nobody_is_killed_by_a_message(void **state)
     IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), -ESRCH);
 }
 
+static void blocks_the_first(struct child *up, void *arg)
+{
+    uint32_t more;
+    sigset_t set;
+
+    (void)arg;
+    (void)snprintf(uri, sizeof uri, "signal:%ld", (long)getpid());
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+    tell(up, 1);
+    more = (uint32_t)hear(up);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGRTMIN + (int)more);
+    IS(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+    tell(up, 1);
+    recv_one(1, 8);
+    recv_one(2, 8);
+    (void)hear(up);
+}
+
+static void priority_kills_nobody(void **state)
+{
+    static const uint32_t wrong[] = {
+        31, 64, UINT32_MAX, UINT32_MAX - 24, UINT32_MAX - 33, (uint32_t)INT32_MAX};
+    struct child c = spawn(blocks_the_first, NULL);
+    struct ipc_channel_options how;
+    size_t i;
+
+    (void)state;
+    (void)hear(&c);
+    (void)snprintf(uri, sizeof uri, "signal:%ld", (long)c.pid);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), 0);
+    send_one(1, 8);
+    ch.priority = 1;
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EPERM);
+    memset(&how, 0, sizeof how);
+    for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct ipc_channel other;
+
+        ch.priority = how.priority = wrong[i];
+        IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EINVAL);
+        MUST(strstr(ipc_channel_why(&ch), "priority") != NULL);
+        IS(ipc_channel_open_with(&other, uri, IPC_SEND, IPC_NOW, &how), -EINVAL);
+    }
+    tell(&c, 1);
+    (void)hear(&c);
+    ch.priority = 1;
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), 0); /* blocked by now */
+    ch.priority = 2;
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EPERM);
+    ch.priority = 0;
+    send_one(2, 8);
+    tell(&c, 0);
+    finish(&c);
+    ipc_channel_close(&ch);
+}
+
 /* ------------------------------------------------------------------ removing */
 
 /* The mechanism of the URI did not make what is at the path. */
@@ -2801,6 +2920,7 @@ int main(int argc, char **argv)
         TEST(what_a_killed_listener_left_is_taken_over),
         TEST(strangers_are_refused),
         TEST(limits_are_told),
+        TEST(deadlines_hold_in_a_flood),
         TEST(interruptions_lose_nothing),
         TEST(in_an_event_loop_every_message_is_found),
         TEST(any_split_of_the_stream_is_put_together),
@@ -2824,6 +2944,7 @@ int main(int argc, char **argv)
         TEST(damage_is_told_and_never_cut_off),
         TEST(full_disk_tears_nothing),
         TEST(nobody_is_killed_by_a_message),
+        TEST(priority_kills_nobody),
         TEST(unlink_removes_only_what_its_mechanism_made),
         TEST(unlink_removes_only_its_own_key),
         TEST(what_is_no_channel_is_refused),
