@@ -1081,14 +1081,31 @@ CK_CC_INLINE static void ipc_channel_blocking_(int fd)
     (void)fcntl(fd, F_SETFL, 0);
 }
 
-/* One attempt at one address. */
+/* Is the socket connected to itself? That happens where nobody listens at a port and the kernel has
+ * chosen the same port for our end, or the same name for a Unix socket. */
+CK_CC_INLINE static int ipc_channel_is_own_peer_(int fd)
+{
+    struct sockaddr_storage own, peer;
+    socklen_t n = sizeof own, m = sizeof peer;
+
+    memset(&own, 0, sizeof own);
+    memset(&peer, 0, sizeof peer);
+    return getsockname(fd, (struct sockaddr *)&own, &n) == 0 &&
+           getpeername(fd, (struct sockaddr *)&peer, &m) == 0 && n == m &&
+           memcmp(&own, &peer, sizeof own) == 0;
+}
+
+/* One attempt at one address. -ECONNREFUSED: nobody listens, also where our socket has connected to
+ * itself. */
 CK_CC_INLINE static int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
                                                 const struct sockaddr_storage *at, socklen_t size,
                                                 int64_t deadline)
 {
+    static const struct linger none = {1, 0};
+    static const struct sockaddr nobody = {AF_UNSPEC, {0}};
     struct sockaddr_un own;
     socklen_t four = sizeof(int);
-    int rc;
+    int rc, tries;
 
     memset(&own, 0, sizeof own);
     own.sun_family = AF_UNIX;
@@ -1101,6 +1118,17 @@ CK_CC_INLINE static int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
         rc = ipc_channel_wait_(fd, POLLOUT, deadline);
         if (rc == 0 && (getsockopt(fd, SOL_SOCKET, SO_ERROR, &rc, &four) != 0 || rc != 0))
             rc = -rc;
+    }
+    for (tries = 0; rc == 0 && ipc_channel_is_own_peer_(fd); tries++) {
+        if (ch->kind->type != SOCK_DGRAM || tries == 8) {
+            /* Closed without TIME_WAIT, in which the port would stay ours for a minute. */
+            (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+            return -ECONNREFUSED;
+        }
+        /* Datagrams wait for nobody: another port is taken at once. */
+        if (connect(fd, &nobody, sizeof nobody) != 0 ||
+            connect(fd, (const struct sockaddr *)at, size) != 0)
+            rc = -errno;
     }
     return rc;
 }

@@ -10,7 +10,9 @@
 
 #include "ipc_channel.h"
 
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/time.h>
 
@@ -1115,6 +1117,56 @@ static void deadlines_hold_in_a_flood(void **state)
     (void)snprintf(uri, sizeof uri, "unix-dgram:@%s", name);
     rc = run(is_flooded, NULL);
     SKIP_IF(rc == UNABLE, "no network of our own, to be flooded");
+    IS(rc, 0);
+}
+
+#define PORTS "/proc/sys/net/ipv4/ip_local_port_range"
+
+/* The kernel has only one port to choose, the one that the client waits for. */
+static void meets_itself(struct child *up, void *arg)
+{
+    static const char *const uris[] = {"tcp:127.0.0.1:40000", "tcp:[::1]:40000",
+                                       "udp:127.0.0.1:40000", "udp:[::1]:40000"};
+    struct ipc_channel client;
+    struct ifreq lo;
+    size_t i;
+    int fd;
+
+    (void)up, (void)arg;
+    memset(&lo, 0, sizeof lo);
+    (void)strcpy(lo.ifr_name, "lo");
+    lo.ifr_flags = IFF_UP;
+    if (unshare(CLONE_NEWNET) != 0)
+        _exit(UNABLE);
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    MUST(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &lo) == 0 && close(fd) == 0);
+    for (i = 0; i < sizeof uris / sizeof *uris; i++) {
+        set_limit(PORTS, "40000 40000");
+        is_(ipc_channel_open(&client, uris[i], IPC_BOTH, ipc_in_ms(20)), -ETIMEDOUT, uris[i],
+            __FILE__, __LINE__);
+        /* The port is free for the one that listens. */
+        is_(ipc_channel_open(&ch, uris[i], IPC_BOTH | IPC_LISTEN, IPC_NOW), 0, uris[i], __FILE__,
+            __LINE__);
+        set_limit(PORTS, "40000 40001");
+        if (i >= 2) /* datagrams find another port also while nobody listens */
+            ipc_channel_close(&ch);
+        is_(ipc_channel_open(&client, uris[i], IPC_BOTH, ipc_in_ms(LONG_MS)), 0, uris[i], __FILE__,
+            __LINE__);
+        if (i >= 2)
+            IS(ipc_channel_open(&ch, uris[i], IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+        IS(ipc_channel_send(&client, "own", 3, IPC_NOW), 0);
+        IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 3);
+        ipc_channel_close(&client);
+        ipc_channel_close(&ch);
+    }
+}
+
+static void client_does_not_meet_itself(void **state)
+{
+    int rc = run(meets_itself, NULL);
+
+    (void)state;
+    SKIP_IF(rc == UNABLE, "no network of our own, with one port");
     IS(rc, 0);
 }
 
@@ -2921,6 +2973,7 @@ int main(int argc, char **argv)
         TEST(strangers_are_refused),
         TEST(limits_are_told),
         TEST(deadlines_hold_in_a_flood),
+        TEST(client_does_not_meet_itself),
         TEST(interruptions_lose_nothing),
         TEST(in_an_event_loop_every_message_is_found),
         TEST(any_split_of_the_stream_is_put_together),
