@@ -1257,7 +1257,7 @@ CK_CC_INLINE static int ipc_channel_listen_(struct ipc_channel *ch, int64_t dead
     return ipc_channel_carries_(ch, fd);
 }
 
-/* The next of those who have connected and may. Others are left. */
+/* The next of those who have connected and may. Others are left at once. */
 CK_CC_INLINE static int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channel *ch,
                                           int64_t deadline)
 {
@@ -1271,16 +1271,16 @@ CK_CC_INLINE static int ipc_channel_next_(struct ipc_channel *listener, struct i
         if (fd >= 0)
             (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
-        if (fd >= 0 && ipc_channel_peer_(ch, fd) == 0) {
+        if (fd >= 0) {
             ch->in = ch->out = fd;
-            return ipc_channel_carries_(ch, fd);
-        }
-        if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO)
+            if (ipc_channel_peer_(ch, fd) == 0)
+                return ipc_channel_carries_(ch, fd);
+            ipc_channel_leave_(ch);
+        } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO)
             return ipc_channel_errno_(ch, "accept at");
         rc = fd >= 0 && ipc_left_(deadline) == 0
                  ? -ETIMEDOUT /* however many more there are */
                  : ipc_channel_wait_(listener->listener, POLLIN, deadline);
-        ipc_channel_shut_(&fd);
         if (rc != 0)
             return rc;
     }

@@ -883,8 +883,13 @@ static void strangers_are_refused(void **state)
         open_as((row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN);
         c = spawn(is_nobody, NULL);
         (void)hear(&c);
-        if (NAMED("unix@"))
+        if (NAMED("unix@")) {
+            struct ipc_channel_facts facts;
+
             IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(20)), -ETIMEDOUT);
+            IS(ipc_channel_info(&ch, &facts), 0);
+            IS(facts.pid, 0); /* nobody is there */
+        }
         finish(&c);
         over();
         (void)umask(0777);
@@ -904,6 +909,56 @@ static void strangers_are_refused(void **state)
                -EACCES);
         }
         over();
+    }
+}
+
+struct door {
+    const char *uri;
+    int accepts; /* by ipc_channel_accept, not by recv */
+};
+
+static void waits_for_ever(struct child *up, void *arg)
+{
+    const struct door *d = (const struct door *)arg;
+    struct ipc_channel one;
+
+    IS(ipc_channel_open(&ch, d->uri, IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+    tell(up, 1);
+    if (d->accepts)
+        (void)ipc_channel_accept(&ch, &one, IPC_FOREVER);
+    else
+        (void)ipc_channel_recv(&ch, scratch, 10, IPC_FOREVER);
+    MUST(!"somebody was let in");
+}
+
+static void comes_as_nobody(struct child *up, void *arg)
+{
+    const struct door *d = (const struct door *)arg;
+
+    (void)up;
+    MUST(setgid(65534) == 0 && setuid(65534) == 0);
+    IS(ipc_channel_open(&ch, d->uri, IPC_BOTH, ipc_in_ms(LONG_MS)), 0);
+    is_(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE, d->uri, __FILE__, __LINE__);
+}
+
+/* Not only when the next one comes, or at the deadline. */
+static void refused_stranger_is_left_at_once(void **state)
+{
+    static const char *const forms[] = {"unix:@%s", "unix-seq:@%s", "auto:%s"};
+    size_t i;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be somebody else");
+    for (i = 0; i < 6; i++) {
+        struct door d = {uri, i % 2};
+        struct child c;
+
+        next_name(NULL);
+        (void)snprintf(uri, sizeof uri, forms[i / 2], name);
+        c = spawn(waits_for_ever, &d);
+        (void)hear(&c);
+        IS(run(comes_as_nobody, &d), 0);
+        kill_child(&c);
     }
 }
 
@@ -2971,6 +3026,7 @@ int main(int argc, char **argv)
         TEST(half_made_rings_are_waited_for),
         TEST(what_a_killed_listener_left_is_taken_over),
         TEST(strangers_are_refused),
+        TEST(refused_stranger_is_left_at_once),
         TEST(limits_are_told),
         TEST(deadlines_hold_in_a_flood),
         TEST(client_does_not_meet_itself),
