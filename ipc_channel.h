@@ -180,7 +180,7 @@ struct ipc_channel_bytes_ {
 struct ipc_channel {
     /* For the caller, to be read and changed between calls. */
     uint32_t priority; /* mq: of what is sent, 0 to 32767, higher first; sysv: its type, 1 if 0;
-                          signal: added to SIGRTMIN */
+                          signal: added to SIGRTMIN; a receiver gets the signal of its own */
     int32_t select;    /* sysv: what is received: 0 any, n > 0 type n, n < 0 the lowest up to -n */
     uint32_t came;     /* priority or type of what was received last */
     /* The rest is not. */
@@ -206,7 +206,8 @@ struct ipc_channel {
     int64_t came_at;            /* ... when the other side came, of which we are to hear */
     struct sockaddr_storage to; /* datagrams: who sent the last one; sockets: our own file */
     socklen_t to_size;
-    ino_t ino; /* of the socket's file that we made */
+    uint64_t blocked; /* signal: bit n: the receiver was found to block SIGRTMIN + n */
+    ino_t ino;        /* of the socket's file that we made */
     int port;
     struct {
         pid_t pid;
@@ -333,6 +334,15 @@ CK_CC_INLINE static int ipc_channel_nap_(int64_t deadline)
     return ipc_left_(deadline) == 0 ? -ETIMEDOUT : ipc_notify_nap_(deadline);
 }
 
+#define IPC_CHANNEL_SKIPS_ 64u
+
+/* A call has skipped something that is no message for it: must it end now? After its deadline it
+ * skips some more, as a message may be behind them, but not as many as may come. */
+CK_CC_INLINE static int ipc_channel_skipped_enough_(unsigned *skips, int64_t deadline)
+{
+    return ++*skips >= IPC_CHANNEL_SKIPS_ && ipc_left_(deadline) == 0;
+}
+
 CK_CC_INLINE static void ipc_channel_shut_(int *fd)
 {
     if (*fd >= 0)
@@ -412,6 +422,45 @@ CK_CC_INLINE static int ipc_channel_mode_(const struct ipc_channel *ch, mode_t t
         rc = chmod(path, ch->how.mode) == 0 ? 0 : -errno;
     (void)close(fd);
     return rc;
+}
+
+/* Is a file of this type at the path? A symbolic link has a type of its own. 0, -EPROTO when
+ * something else is there, -EINVAL for an empty path, or what lstat says. */
+CK_CC_INLINE static int ipc_channel_check_type_(const char *path, mode_t type)
+{
+    struct stat st;
+
+    if (*path == '\0')
+        return -EINVAL;
+    if (lstat(path, &st) != 0)
+        return -errno;
+    return (st.st_mode & S_IFMT) == type ? 0 : -EPROTO;
+}
+
+CK_CC_INLINE static int ipc_channel_remove_(const char *path, mode_t type)
+{
+    int rc = ipc_channel_check_type_(path, type);
+
+    return rc != 0 ? rc : unlink(path) == 0 ? 0 : -errno;
+}
+
+/* Reads the n bytes at an offset of a regular file, without touching any other. Bytes, fewer where
+ * the file ends; -EPROTO and -EINVAL as ipc_channel_check_type_; or what open and pread say. */
+CK_CC_INLINE static int64_t ipc_channel_read_at_(const char *path, void *to, size_t n,
+                                                 size_t offset)
+{
+    int64_t got = ipc_channel_check_type_(path, S_IFREG);
+    int fd;
+
+    if (got != 0)
+        return got;
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    got = pread(fd, to, n, (off_t)offset);
+    got = got < 0 ? -errno : got;
+    (void)close(fd);
+    return got;
 }
 
 /* ------------------------------------------------------------------ frames on byte streams */
@@ -858,9 +907,9 @@ CK_CC_INLINE static int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t d
                                       : ipc_channel_trust_(ch, &st, S_IFIFO);
 }
 
-CK_CC_INLINE static int ipc_channel_file_unlink_(struct ipc_channel *ch)
+CK_CC_INLINE static int ipc_channel_fifo_unlink_(struct ipc_channel *ch)
 {
-    return unlink(ch->address) == 0 ? 0 : -errno;
+    return ipc_channel_remove_(ch->address, S_IFIFO);
 }
 
 /* ------------------------------------------------------------------ sockets */
@@ -1032,14 +1081,31 @@ CK_CC_INLINE static void ipc_channel_blocking_(int fd)
     (void)fcntl(fd, F_SETFL, 0);
 }
 
-/* One attempt at one address. */
+/* Is the socket connected to itself? That happens where nobody listens at a port and the kernel has
+ * chosen the same port for our end, or the same name for a Unix socket. */
+CK_CC_INLINE static int ipc_channel_is_own_peer_(int fd)
+{
+    struct sockaddr_storage own, peer;
+    socklen_t n = sizeof own, m = sizeof peer;
+
+    memset(&own, 0, sizeof own);
+    memset(&peer, 0, sizeof peer);
+    return getsockname(fd, (struct sockaddr *)&own, &n) == 0 &&
+           getpeername(fd, (struct sockaddr *)&peer, &m) == 0 && n == m &&
+           memcmp(&own, &peer, sizeof own) == 0;
+}
+
+/* One attempt at one address. -ECONNREFUSED: nobody listens, also where our socket has connected to
+ * itself. */
 CK_CC_INLINE static int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
                                                 const struct sockaddr_storage *at, socklen_t size,
                                                 int64_t deadline)
 {
+    static const struct linger none = {1, 0};
+    static const struct sockaddr nobody = {AF_UNSPEC, {0}};
     struct sockaddr_un own;
     socklen_t four = sizeof(int);
-    int rc;
+    int rc, tries;
 
     memset(&own, 0, sizeof own);
     own.sun_family = AF_UNIX;
@@ -1052,6 +1118,17 @@ CK_CC_INLINE static int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
         rc = ipc_channel_wait_(fd, POLLOUT, deadline);
         if (rc == 0 && (getsockopt(fd, SOL_SOCKET, SO_ERROR, &rc, &four) != 0 || rc != 0))
             rc = -rc;
+    }
+    for (tries = 0; rc == 0 && ipc_channel_is_own_peer_(fd); tries++) {
+        if (ch->kind->type != SOCK_DGRAM || tries == 8) {
+            /* Closed without TIME_WAIT, in which the port would stay ours for a minute. */
+            (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+            return -ECONNREFUSED;
+        }
+        /* Datagrams wait for nobody: another port is taken at once. */
+        if (connect(fd, &nobody, sizeof nobody) != 0 ||
+            connect(fd, (const struct sockaddr *)at, size) != 0)
+            rc = -errno;
     }
     return rc;
 }
@@ -1180,7 +1257,7 @@ CK_CC_INLINE static int ipc_channel_listen_(struct ipc_channel *ch, int64_t dead
     return ipc_channel_carries_(ch, fd);
 }
 
-/* The next of those who have connected and may. Others are left. */
+/* The next of those who have connected and may. Others are left at once. */
 CK_CC_INLINE static int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channel *ch,
                                           int64_t deadline)
 {
@@ -1194,16 +1271,16 @@ CK_CC_INLINE static int ipc_channel_next_(struct ipc_channel *listener, struct i
         if (fd >= 0)
             (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
-        if (fd >= 0 && ipc_channel_peer_(ch, fd) == 0) {
+        if (fd >= 0) {
             ch->in = ch->out = fd;
-            return ipc_channel_carries_(ch, fd);
-        }
-        if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO)
+            if (ipc_channel_peer_(ch, fd) == 0)
+                return ipc_channel_carries_(ch, fd);
+            ipc_channel_leave_(ch);
+        } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO)
             return ipc_channel_errno_(ch, "accept at");
         rc = fd >= 0 && ipc_left_(deadline) == 0
                  ? -ETIMEDOUT /* however many more there are */
                  : ipc_channel_wait_(listener->listener, POLLIN, deadline);
-        ipc_channel_shut_(&fd);
         if (rc != 0)
             return rc;
     }
@@ -1226,6 +1303,14 @@ CK_CC_INLINE static int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t
                                    ch->kind->scheme);
     return (ch->role & IPC_LISTEN) != 0 ? ipc_channel_listen_(ch, deadline)
                                         : ipc_channel_connect_(ch, deadline);
+}
+
+/* Addresses of the network, and names in the abstract namespace, have no file. */
+CK_CC_INLINE static int ipc_channel_socket_unlink_(struct ipc_channel *ch)
+{
+    return ch->kind->domain != AF_UNIX || ch->address[0] == '@'
+               ? -EOPNOTSUPP
+               : ipc_channel_remove_(ch->address, S_IFSOCK);
 }
 
 /* ------------------------------------------------------------------ packets and datagrams */
@@ -1323,6 +1408,7 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
         char room[CMSG_SPACE(sizeof(struct ipc_channel_credentials_))];
     } control;
     struct sockaddr_storage from;
+    unsigned skips = 0;
     struct iovec io[3];
     struct msghdr m;
     ssize_t got;
@@ -1377,8 +1463,11 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
             return ipc_channel_lost_(ch, -EPIPE);
         if (rc != 0)
             return rc == -EINTR ? rc : ipc_channel_errno_(ch, "receive from");
-        if (asks && ipc_channel_stranger_(ch, &m))
+        if (asks && ipc_channel_stranger_(ch, &m)) {
+            if (ipc_channel_skipped_enough_(&skips, deadline))
+                return -ETIMEDOUT;
             continue;
+        }
         n = (size_t)got - head;
         if (n > ch->max ||
             (sequence && ((size_t)got < head ||
@@ -1924,21 +2013,47 @@ CK_CC_INLINE static int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *
     }
 }
 
+/* A log is empty, or begins with the header of a record: of any length, as options.max may say. */
+CK_CC_INLINE static int ipc_channel_log_unlink_(struct ipc_channel *ch)
+{
+    unsigned char header[IPC_CHANNEL_HEADER_];
+    int64_t n = ipc_channel_read_at_(ch->address, header, sizeof header, 0);
+
+    ch->max = UINT32_MAX / 2;
+    if (n < 0)
+        return (int)n;
+    if (n > 0 && (n < (int64_t)sizeof header || ipc_channel_length_(ch, header) < 0))
+        return -EPROTO;
+    return ipc_channel_remove_(ch->address, S_IFREG);
+}
+
 /* ------------------------------------------------------------------ signals */
 
 #define IPC_CHANNEL_WORD_ sizeof(void *)
 
+/* The signal that the priority stands for, or -EINVAL. */
+CK_CC_INLINE static int ipc_channel_signal_number_(struct ipc_channel *ch)
+{
+    int most = SIGRTMAX - SIGRTMIN;
+
+    return ch->priority <= (uint32_t)most
+               ? SIGRTMIN + (int)ch->priority
+               : ipc_channel_refuse_(ch, -EINVAL, "signal: priority %lu: at most %d",
+                                     (unsigned long)ch->priority, most);
+}
+
 CK_CC_INLINE static int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    int number = SIGRTMIN + (int)ch->priority;
+    int number = ipc_channel_signal_number_(ch);
     sigset_t set;
     char *end;
     long pid = strtol(ch->address, &end, 10);
 
     (void)deadline;
-    if (*end != '\0' || pid < 0 || pid > INT_MAX || number > SIGRTMAX)
-        return ipc_channel_refuse_(ch, -EINVAL, "signal:%s: not PID, or no real-time signal %d",
-                                   ch->address, number);
+    if (number < 0)
+        return number;
+    if (*end != '\0' || pid < 0 || pid > INT_MAX)
+        return ipc_channel_refuse_(ch, -EINVAL, "signal:%s: not PID", ch->address);
     if (((ch->role & IPC_RECV) != 0) != ((ch->role & IPC_LISTEN) != 0))
         return ipc_channel_refuse_(ch, -EOPNOTSUPP, "signal: who receives is found: IPC_LISTEN");
     ch->max = IPC_CHANNEL_WORD_;
@@ -1966,9 +2081,12 @@ CK_CC_INLINE static int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t
 CK_CC_INLINE static int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message,
                                                  size_t n, int64_t deadline)
 {
-    int number = SIGRTMIN + (int)ch->priority, rc = -ENOSYS;
+    int number = ipc_channel_signal_number_(ch), rc = -ENOSYS;
+    uint64_t bit = UINT64_C(1) << (ch->priority & 63);
     siginfo_t info;
 
+    if (number < 0)
+        return number;
     memset(&info, 0, sizeof info);
     info.si_signo = number;
     info.si_code = SI_QUEUE;
@@ -1977,8 +2095,9 @@ CK_CC_INLINE static int ipc_channel_signal_send_(struct ipc_channel *ch, const v
     info.si_uid = getuid();
     memcpy(&info.si_value, message, n);
     for (;;) {
-        /* Unblocked, it would end the process. Asked once: the descriptor is of no other. */
-        if (ch->to_size == 0 && !ipc_notify_blocks_(ch->peer.pid, number))
+        /* Unblocked, it would end the process. Asked once for each signal: the descriptor is of no
+         * other process. */
+        if ((ch->blocked & bit) == 0 && !ipc_notify_blocks_(ch->peer.pid, number))
             return kill(ch->peer.pid, 0) != 0 && errno == ESRCH
                        ? ipc_channel_refuse_(ch, -EPIPE, "signal: process %ld is gone",
                                              (long)ch->peer.pid)
@@ -1986,7 +2105,7 @@ CK_CC_INLINE static int ipc_channel_signal_send_(struct ipc_channel *ch, const v
                                              "signal: process %ld does not block signal "
                                              "%d: is it receiving?",
                                              (long)ch->peer.pid, number);
-        ch->to_size = 1;
+        ch->blocked |= bit;
 #ifdef SYS_pidfd_send_signal
         rc = syscall(SYS_pidfd_send_signal, ch->out, number, &info, 0) == 0 ? 0 : -errno;
 #endif
@@ -2007,6 +2126,7 @@ CK_CC_INLINE static int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, voi
                                                      int64_t deadline)
 {
     struct signalfd_siginfo came;
+    unsigned skips = 0;
     void *word;
     int rc;
 
@@ -2021,9 +2141,10 @@ CK_CC_INLINE static int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, voi
             memcpy(ch->rx.data, &word, sizeof word);
             return ipc_channel_give_(ch, to, size, (size_t)came.ssi_errno);
         }
-        if (n >= 0)
-            continue; /* by kill */
-        rc = errno == EAGAIN ? ipc_channel_wait_(ch->in, POLLIN, deadline) : -errno;
+        if (n >= 0) /* by kill */
+            rc = ipc_channel_skipped_enough_(&skips, deadline) ? -ETIMEDOUT : 0;
+        else
+            rc = errno == EAGAIN ? ipc_channel_wait_(ch->in, POLLIN, deadline) : -errno;
         if (rc != 0)
             return rc;
     }
@@ -2547,9 +2668,29 @@ CK_CC_INLINE static int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void
     return rc;
 }
 
+/* A segment of ring: has the magic of ipc_shm.h, and its first object is one of our rings. It has
+ * no object where its listener was killed before it made one. */
 CK_CC_INLINE static int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
-    return ipc_shm_unlink(ch->address);
+    size_t at = offsetof(struct ipc_shm_header_, entry) + offsetof(struct ipc_shm_entry_, name);
+    char path[sizeof IPC_SHM_DIR_ + NAME_MAX], object[IPC_SHM_NAME_MAX + 1];
+    struct ipc_shm unused;
+    int rc = ipc_shm_path_(&unused, path, sizeof path, ch->address);
+    uint64_t magic = 0;
+    int64_t n;
+
+    if (rc != 0)
+        return rc;
+    n = ipc_channel_read_at_(path, &magic, sizeof magic, 0);
+    if (n >= 0)
+        n = ipc_channel_read_at_(path, object, sizeof object, at);
+    if (n < 0)
+        return (int)n;
+    if (magic != IPC_SHM_MAGIC || n < (int64_t)sizeof object ||
+        (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
+         strcmp(object, "shared") != 0))
+        return -EPROTO;
+    return ipc_channel_remove_(path, S_IFREG);
 }
 
 /* ------------------------------------------------------------------ System V memory */
@@ -2602,51 +2743,118 @@ CK_CC_INLINE static int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc
                : 0;
 }
 
+/* Bytes for each ring in a segment of that size. */
+CK_CC_INLINE static size_t ipc_channel_shm_half_(size_t size)
+{
+    return (size - IPC_CHANNEL_SYSV_HEAD_) / 2 & ~(size_t)63;
+}
+
+/* Bytes of a segment with two rings of that capacity. */
+CK_CC_INLINE static size_t ipc_channel_shm_size_(uint64_t capacity)
+{
+    return IPC_CHANNEL_SYSV_HEAD_ + 2 * ipc_record_footprint(capacity, 1);
+}
+
+/* The capacity of the rings in a segment of that size, or 0: sysvshm: makes none of that size. */
+CK_CC_INLINE static uint64_t ipc_channel_shm_capacity_(size_t size)
+{
+    uint64_t capacity = ipc_channel_lane_(0), last = ipc_channel_lane_(UINT32_MAX / 2);
+
+    while (capacity < last && ipc_channel_shm_size_(capacity) < size)
+        capacity *= 2;
+    return ipc_channel_shm_size_(capacity) == size ? capacity : 0;
+}
+
+/* Has sysvshm: made this segment? Then its size is that of two rings, and one of them is a ring of
+ * records, or none was made yet. 1, 0, or what the kernel says. Writes nothing. */
+CK_CC_INLINE static int ipc_channel_shm_ours_(int id)
+{
+    const struct ipc_spsc_shared *ring;
+    const unsigned char *mem;
+    uint64_t magic[2];
+    struct shmid_ds is;
+    size_t i;
+
+    if (shmctl(id, IPC_STAT, &is) != 0)
+        return -errno;
+    if (ipc_channel_shm_capacity_(is.shm_segsz) == 0)
+        return 0;
+    mem = (const unsigned char *)shmat(id, NULL, SHM_RDONLY);
+    if (mem == (const unsigned char *)-1)
+        return -errno;
+    for (i = 0; i < 2; i++) {
+        ring =
+            (const struct ipc_spsc_shared *)(const void *)(mem + IPC_CHANNEL_SYSV_HEAD_ +
+                                                           i * ipc_channel_shm_half_(is.shm_segsz));
+        magic[i] = ck_pr_load_64(&ring->is.magic);
+    }
+    (void)shmdt(mem);
+    return magic[0] == IPC_RECORD_MAGIC || magic[1] == IPC_RECORD_MAGIC ||
+           (magic[0] | magic[1]) == 0;
+}
+
+CK_CC_INLINE static int ipc_channel_shm_foreign_(struct ipc_channel *ch)
+{
+    return ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
+}
+
+/* May we use the segment that was found? */
+CK_CC_INLINE static int ipc_channel_shm_trust_(struct ipc_channel *ch, int id, struct shmid_ds *is)
+{
+    struct stat st;
+    int rc;
+
+    if (shmctl(id, IPC_STAT, is) != 0)
+        return ipc_channel_errno_(ch, "read the mode of");
+    memset(&st, 0, sizeof st);
+    st.st_uid = is->shm_perm.uid;
+    st.st_mode = is->shm_perm.mode;
+    rc = ipc_channel_trust_(ch, &st, 0);
+    if (rc == 0 && ipc_channel_shm_capacity_(is->shm_segsz) == 0)
+        rc = ipc_channel_shm_foreign_(ch);
+    return rc;
+}
+
 CK_CC_INLINE static int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    size_t size = IPC_CHANNEL_SYSV_HEAD_ + 2 * ipc_record_footprint(ipc_channel_lane_(ch->max), 1);
-    int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, nap;
+    size_t size = ipc_channel_shm_size_(ipc_channel_lane_(ch->max));
+    int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, rc, error;
     struct shmid_ds is;
-    struct stat st;
 
-    while ((id = shmget(key, flags != 0 ? size : 0, flags)) < 0 ||
-           (r->sem = semget(key, flags != 0 ? 6 : 0, flags)) < 0) {
-        int error = errno;
-
-        if (id < 0 && error == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0 &&
-            shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 && shmctl(id, IPC_RMID, NULL) == 0)
-            continue; /* a smaller one, that nobody uses */
+    for (;;) {
+        id = shmget(key, flags != 0 ? size : 0, flags);
+        if (id >= 0 && (rc = ipc_channel_shm_trust_(ch, id, &is)) != 0)
+            return rc;
+        if (id >= 0 && (r->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
+            break;
+        error = errno;
+        if (id < 0 && error == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0) {
+            rc = ipc_channel_shm_ours_(id);
+            if (rc == 0)
+                return ipc_channel_shm_foreign_(ch);
+            if (rc > 0 && shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 &&
+                shmctl(id, IPC_RMID, NULL) == 0)
+                continue; /* a smaller one of ours, that nobody uses */
+        }
         errno = error;
         if (error != ENOENT || flags != 0)
             return ipc_channel_errno_(ch, "open");
-        nap = ipc_channel_nap_(deadline);
-        if (nap != 0)
-            return nap == -EINTR ? nap
-                                 : ipc_channel_refuse_(ch, nap,
-                                                       "sysvshm: nothing at %s until the "
-                                                       "deadline",
-                                                       ch->address);
+        rc = ipc_channel_nap_(deadline);
+        if (rc != 0)
+            return rc == -EINTR ? rc
+                                : ipc_channel_refuse_(ch, rc,
+                                                      "sysvshm: nothing at %s until the "
+                                                      "deadline",
+                                                      ch->address);
     }
-    if (shmctl(id, IPC_STAT, &is) != 0)
-        return ipc_channel_errno_(ch, "read the mode of");
-    memset(&st, 0, sizeof st);
-    st.st_uid = is.shm_perm.uid;
-    st.st_mode = is.shm_perm.mode;
-    nap = ipc_channel_trust_(ch, &st, 0);
-    if (nap != 0)
-        return nap;
     r->mem = (unsigned char *)shmat(id, NULL, 0);
     if (r->mem == (unsigned char *)-1) {
         r->mem = NULL;
         return ipc_channel_errno_(ch, "attach to");
     }
-    r->half = is.shm_segsz > IPC_CHANNEL_SYSV_HEAD_
-                  ? (is.shm_segsz - IPC_CHANNEL_SYSV_HEAD_) / 2 & ~(size_t)63
-                  : 0;
-    return r->half >= sizeof(struct ipc_record_shared)
-               ? 0
-               : ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
+    r->half = ipc_channel_shm_half_(is.shm_segsz);
+    return 0;
 }
 
 CK_CC_INLINE static int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
@@ -2694,11 +2902,16 @@ CK_CC_INLINE static int ipc_channel_shm_unlink_(struct ipc_channel *ch)
     if (rc != 0)
         return rc;
     shm = shmget(key, 0, 0);
-    sem = semget(key, 0, 0);
-    if (shm < 0 && sem < 0)
+    if (shm < 0)
         return -errno;
-    rc = shm >= 0 && shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : 0;
-    return sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : rc;
+    rc = ipc_channel_shm_ours_(shm);
+    if (rc <= 0)
+        return rc < 0 ? rc : -EPROTO;
+    /* Semaphores have no mark; six of them beside a segment of ours are ours. They are removed
+     * first: without the segment no later call would know them. */
+    sem = semget(key, 7, 0) < 0 ? semget(key, 6, 0) : -1;
+    rc = sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : 0;
+    return shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : rc;
 }
 
 /* ------------------------------------------------------------------ from a socket to a ring */
@@ -2935,6 +3148,12 @@ CK_CC_INLINE static int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t d
     return rc;
 }
 
+/* A name without a folder has no file. */
+CK_CC_INLINE static int ipc_channel_auto_unlink_(struct ipc_channel *ch)
+{
+    return strchr(ch->address, '/') == NULL ? -EOPNOTSUPP : ipc_channel_socket_unlink_(ch);
+}
+
 /* A killed one is told as one that has closed: a socket could not tell, and it is to be the same.
  */
 CK_CC_INLINE static int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
@@ -3033,7 +3252,7 @@ CK_CC_INLINE static int ipc_channel_nothing_(struct ipc_channel *ch, int64_t dea
 #define IPC_CHANNEL_STREAM_ ipc_channel_stream_send_, ipc_channel_stream_recv_
 #define IPC_CHANNEL_PACKETS_ ipc_channel_packet_send_, ipc_channel_packet_recv_
 #define IPC_CHANNEL_SOCKET_(io)                                                                    \
-    ipc_channel_socket_open_, io, ipc_channel_socket_meet_, NULL, ipc_channel_file_unlink_
+    ipc_channel_socket_open_, io, ipc_channel_socket_meet_, NULL, ipc_channel_socket_unlink_
 
 /* Of the URI, whose rest goes to *address; NULL: none. */
 CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char *uri,
@@ -3042,7 +3261,7 @@ CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char
     static const struct ipc_channel_kind_ kinds[] = {
         {"pipe", 0, 0, 0, ipc_channel_pipe_open_, IPC_CHANNEL_STREAM_, NULL, NULL, NULL},
         {"fifo", IPC_CHANNEL_ONE_WAY_, 0, 0, ipc_channel_fifo_open_, IPC_CHANNEL_STREAM_,
-         ipc_channel_fifo_meet_, ipc_channel_fifo_try_, ipc_channel_file_unlink_},
+         ipc_channel_fifo_meet_, ipc_channel_fifo_try_, ipc_channel_fifo_unlink_},
         {"unix", 0, AF_UNIX, SOCK_STREAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_STREAM_)},
         {"unix-seq", 0, AF_UNIX, SOCK_SEQPACKET, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
         {"unix-dgram", 0, AF_UNIX, SOCK_DGRAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
@@ -3055,9 +3274,9 @@ CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char
          ipc_channel_sysv_send_, ipc_channel_sysv_recv_, ipc_channel_nothing_, NULL,
          ipc_channel_sysv_unlink_},
         {"file", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_, 0, 0, ipc_channel_log_open_,
-         ipc_channel_log_send_, ipc_channel_log_recv_, NULL, NULL, ipc_channel_file_unlink_},
+         ipc_channel_log_send_, ipc_channel_log_recv_, NULL, NULL, ipc_channel_log_unlink_},
         {"auto", 0, AF_UNIX, SOCK_STREAM, ipc_channel_auto_open_, ipc_channel_auto_send_,
-         ipc_channel_auto_recv_, ipc_channel_auto_meet_, NULL, ipc_channel_file_unlink_},
+         ipc_channel_auto_recv_, ipc_channel_auto_meet_, NULL, ipc_channel_auto_unlink_},
         {"ring", IPC_CHANNEL_SENDERS_, 0, 0, ipc_channel_ring_open_, ipc_channel_share_send_,
          ipc_channel_share_recv_, ipc_channel_nothing_, NULL, ipc_channel_ring_unlink_},
         {"sysvshm", 0, 0, 0, ipc_channel_shm_open_, ipc_channel_ring_send_, ipc_channel_ring_recv_,
@@ -3245,9 +3464,24 @@ CK_CC_INLINE static int ipc_channel_accept(struct ipc_channel *listener, struct 
     return rc;
 }
 
-/* Removes what is at the URI, and outlives its processes: the FIFO, queue or log, or a socket's
- * file. Who has it open keeps it, but for sysv:. 0, -EINVAL, -EOPNOTSUPP, or what the kernel says:
- * -ENOENT, -EACCES, -EPERM. */
+/*
+ * Removes what is at the URI and outlives its processes: a FIFO, queue, log or segment, or a
+ * socket's file. Removes nothing that the mechanism did not make. A FIFO and a socket's file are
+ * known by their type, a log by its first record, a segment by its rings. A queue has no such mark:
+ * any of that name or key is removed. Processes that have it open keep it, but for sysv: and the
+ * semaphores of sysvshm:. Does not block.
+ *
+ *   0
+ *   -ENOENT      nothing is there
+ *   -EPROTO      something else is there, and stays: a file of another type, a symbolic link, a
+ *                file that is no log, a segment without our rings or of another version; if it is
+ *                to go: rm, ipcrm, ipc_shm_unlink
+ *   -EOPNOTSUPP  the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, unix: and auto: without
+ *                a file
+ *   -EINVAL      no such mechanism; no name, or none that it can have; -ENAMETOOLONG
+ *   -EACCES, -EPERM  it belongs to others, or may not be read
+ *   and what the kernel says of paths and its limits: -ENOTDIR, -EROFS, -EMFILE, -ENOMEM, ...
+ */
 CK_CC_INLINE static int ipc_channel_unlink(const char *uri)
 {
     struct ipc_channel ch;
@@ -3319,7 +3553,7 @@ __attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_ch
  *   -EPIPE        the other side is gone, or signal:'s process, or the queue was removed;
  *                 -EOWNERDEAD where it is known to have been killed: ring:, sysvshm:
  *   -EDESTADDRREQ who listens to datagrams has nobody to answer yet
- *   -EPERM        signal: the process does not block it
+ *   -EPERM        signal: the process does not block the signal of this priority
  *   -ENOSPC       file: the disk is full; -EFBIG: RLIMIT_FSIZE. Nothing was sent
  *   -EINVAL       the channel is not open, or not to send; the priority is none
  *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...

@@ -10,7 +10,9 @@
 
 #include "ipc_channel.h"
 
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/time.h>
 
@@ -881,8 +883,13 @@ static void strangers_are_refused(void **state)
         open_as((row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN);
         c = spawn(is_nobody, NULL);
         (void)hear(&c);
-        if (NAMED("unix@"))
+        if (NAMED("unix@")) {
+            struct ipc_channel_facts facts;
+
             IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(20)), -ETIMEDOUT);
+            IS(ipc_channel_info(&ch, &facts), 0);
+            IS(facts.pid, 0); /* nobody is there */
+        }
         finish(&c);
         over();
         (void)umask(0777);
@@ -902,6 +909,56 @@ static void strangers_are_refused(void **state)
                -EACCES);
         }
         over();
+    }
+}
+
+struct door {
+    const char *uri;
+    int accepts; /* by ipc_channel_accept, not by recv */
+};
+
+static void waits_for_ever(struct child *up, void *arg)
+{
+    const struct door *d = (const struct door *)arg;
+    struct ipc_channel one;
+
+    IS(ipc_channel_open(&ch, d->uri, IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+    tell(up, 1);
+    if (d->accepts)
+        (void)ipc_channel_accept(&ch, &one, IPC_FOREVER);
+    else
+        (void)ipc_channel_recv(&ch, scratch, 10, IPC_FOREVER);
+    MUST(!"somebody was let in");
+}
+
+static void comes_as_nobody(struct child *up, void *arg)
+{
+    const struct door *d = (const struct door *)arg;
+
+    (void)up;
+    MUST(setgid(65534) == 0 && setuid(65534) == 0);
+    IS(ipc_channel_open(&ch, d->uri, IPC_BOTH, ipc_in_ms(LONG_MS)), 0);
+    is_(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE, d->uri, __FILE__, __LINE__);
+}
+
+/* Not only when the next one comes, or at the deadline. */
+static void refused_stranger_is_left_at_once(void **state)
+{
+    static const char *const forms[] = {"unix:@%s", "unix-seq:@%s", "auto:%s"};
+    size_t i;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be somebody else");
+    for (i = 0; i < 6; i++) {
+        struct door d = {uri, i % 2};
+        struct child c;
+
+        next_name(NULL);
+        (void)snprintf(uri, sizeof uri, forms[i / 2], name);
+        c = spawn(waits_for_ever, &d);
+        (void)hear(&c);
+        IS(run(comes_as_nobody, &d), 0);
+        kill_child(&c);
     }
 }
 
@@ -1053,6 +1110,119 @@ static void limits_are_told(void **state)
             IS(run(has_no_queues, NULL), 0);
         (void)ipc_channel_unlink(uri);
     }
+}
+
+static void floods_as_nobody(struct child *up, void *arg)
+{
+    unsigned i;
+
+    (void)up;
+    MUST(setgid(65534) == 0 && setuid(65534) == 0);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), 0);
+    for (i = 0; i < *(unsigned *)arg; i++)
+        IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), 0);
+}
+
+/* A message of ours is behind so many that are not for us. */
+static void finds_its_own(struct ipc_channel *own, unsigned strange)
+{
+    IS(ipc_channel_send(own, "own", 3, IPC_NOW), 0);
+    if (strange == IPC_CHANNEL_SKIPS_)
+        IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT);
+    IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), 3);
+}
+
+static void is_flooded(struct child *up, void *arg)
+{
+    struct ipc_channel own;
+    unsigned n;
+
+    (void)up, (void)arg;
+    if (unshare(CLONE_NEWNET) != 0)
+        _exit(UNABLE);
+    set_limit("/proc/sys/net/unix/max_dgram_qlen", "200");
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+    IS(ipc_channel_open(&own, uri, IPC_SEND, IPC_NOW), 0);
+    for (n = IPC_CHANNEL_SKIPS_ - 1; n <= IPC_CHANNEL_SKIPS_; n++) {
+        IS(run(floods_as_nobody, &n), 0);
+        finds_its_own(&own, n);
+    }
+}
+
+/* Signals and datagrams of strangers: after the deadline a call skips some, not all. */
+static void deadlines_hold_in_a_flood(void **state)
+{
+    struct ipc_channel own;
+    unsigned i, n;
+    int rc;
+
+    (void)state;
+    choose(row_of("signal"));
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+    IS(ipc_channel_open(&own, uri, IPC_SEND, IPC_NOW), 0);
+    for (n = IPC_CHANNEL_SKIPS_ - 1; n <= IPC_CHANNEL_SKIPS_; n++) {
+        for (i = 0; i < n; i++)
+            IS(kill(getpid(), SIGRTMIN), 0);
+        finds_its_own(&own, n);
+    }
+    ipc_channel_close(&own);
+    over();
+
+    SKIP_IF(geteuid() != 0, "needs root, to be somebody else");
+    (void)snprintf(uri, sizeof uri, "unix-dgram:@%s", name);
+    rc = run(is_flooded, NULL);
+    SKIP_IF(rc == UNABLE, "no network of our own, to be flooded");
+    IS(rc, 0);
+}
+
+#define PORTS "/proc/sys/net/ipv4/ip_local_port_range"
+
+/* The kernel has only one port to choose, the one that the client waits for. */
+static void meets_itself(struct child *up, void *arg)
+{
+    static const char *const uris[] = {"tcp:127.0.0.1:40000", "tcp:[::1]:40000",
+                                       "udp:127.0.0.1:40000", "udp:[::1]:40000"};
+    struct ipc_channel client;
+    struct ifreq lo;
+    size_t i;
+    int fd;
+
+    (void)up, (void)arg;
+    memset(&lo, 0, sizeof lo);
+    (void)strcpy(lo.ifr_name, "lo");
+    lo.ifr_flags = IFF_UP;
+    if (unshare(CLONE_NEWNET) != 0)
+        _exit(UNABLE);
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    MUST(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &lo) == 0 && close(fd) == 0);
+    for (i = 0; i < sizeof uris / sizeof *uris; i++) {
+        set_limit(PORTS, "40000 40000");
+        is_(ipc_channel_open(&client, uris[i], IPC_BOTH, ipc_in_ms(20)), -ETIMEDOUT, uris[i],
+            __FILE__, __LINE__);
+        /* The port is free for the one that listens. */
+        is_(ipc_channel_open(&ch, uris[i], IPC_BOTH | IPC_LISTEN, IPC_NOW), 0, uris[i], __FILE__,
+            __LINE__);
+        set_limit(PORTS, "40000 40001");
+        if (i >= 2) /* datagrams find another port also while nobody listens */
+            ipc_channel_close(&ch);
+        is_(ipc_channel_open(&client, uris[i], IPC_BOTH, ipc_in_ms(LONG_MS)), 0, uris[i], __FILE__,
+            __LINE__);
+        if (i >= 2)
+            IS(ipc_channel_open(&ch, uris[i], IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+        IS(ipc_channel_send(&client, "own", 3, IPC_NOW), 0);
+        IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 3);
+        ipc_channel_close(&client);
+        ipc_channel_close(&ch);
+    }
+}
+
+static void client_does_not_meet_itself(void **state)
+{
+    int rc = run(meets_itself, NULL);
+
+    (void)state;
+    SKIP_IF(rc == UNABLE, "no network of our own, with one port");
+    IS(rc, 0);
 }
 
 static volatile unsigned alarms;
@@ -2185,6 +2355,308 @@ static void nobody_is_killed_by_a_message(void **state)
     IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), -ESRCH);
 }
 
+static void blocks_the_first(struct child *up, void *arg)
+{
+    uint32_t more;
+    sigset_t set;
+
+    (void)arg;
+    (void)snprintf(uri, sizeof uri, "signal:%ld", (long)getpid());
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+    tell(up, 1);
+    more = (uint32_t)hear(up);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGRTMIN + (int)more);
+    IS(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+    tell(up, 1);
+    recv_one(1, 8);
+    recv_one(2, 8);
+    (void)hear(up);
+}
+
+static void priority_kills_nobody(void **state)
+{
+    static const uint32_t wrong[] = {
+        31, 64, UINT32_MAX, UINT32_MAX - 24, UINT32_MAX - 33, (uint32_t)INT32_MAX};
+    struct child c = spawn(blocks_the_first, NULL);
+    struct ipc_channel_options how;
+    size_t i;
+
+    (void)state;
+    (void)hear(&c);
+    (void)snprintf(uri, sizeof uri, "signal:%ld", (long)c.pid);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), 0);
+    send_one(1, 8);
+    ch.priority = 1;
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EPERM);
+    memset(&how, 0, sizeof how);
+    for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct ipc_channel other;
+
+        ch.priority = how.priority = wrong[i];
+        IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EINVAL);
+        MUST(strstr(ipc_channel_why(&ch), "priority") != NULL);
+        IS(ipc_channel_open_with(&other, uri, IPC_SEND, IPC_NOW, &how), -EINVAL);
+    }
+    tell(&c, 1);
+    (void)hear(&c);
+    ch.priority = 1;
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), 0); /* blocked by now */
+    ch.priority = 2;
+    IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), -EPERM);
+    ch.priority = 0;
+    send_one(2, 8);
+    tell(&c, 0);
+    finish(&c);
+    ipc_channel_close(&ch);
+}
+
+/* ------------------------------------------------------------------ removing */
+
+/* The mechanism of the URI did not make what is at the path. */
+static void stays(const char *what, const char *path, int rc)
+{
+    struct stat before, after;
+
+    MUST(lstat(path, &before) == 0);
+    is_(ipc_channel_unlink(what), rc, what, __FILE__, __LINE__);
+    must_(lstat(path, &after) == 0, what, "removed something else", __FILE__, __LINE__);
+    MUST(before.st_ino == after.st_ino && before.st_mode == after.st_mode);
+}
+
+static void goes(const char *what, const char *path)
+{
+    struct stat st;
+
+    MUST(lstat(path, &st) == 0);
+    is_(ipc_channel_unlink(what), 0, what, __FILE__, __LINE__);
+    MUST(lstat(path, &st) != 0 && errno == ENOENT);
+    is_(ipc_channel_unlink(what), -ENOENT, what, __FILE__, __LINE__);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+    MUST(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && close(fd) == 0);
+}
+
+/* A socket's file that a killed listener left. */
+static void leaves_a_socket(struct child *up, void *arg)
+{
+    (void)up;
+    IS(ipc_channel_open(&ch, (const char *)arg, IPC_RECV | IPC_LISTEN, IPC_NOW), 0);
+    _exit(0);
+}
+
+static void make_log(const char *what, size_t n)
+{
+    struct ipc_channel_options how;
+    struct ipc_channel log;
+
+    memset(&how, 0, sizeof how);
+    how.max = 2 << 20;
+    IS(ipc_channel_open_with(&log, what, IPC_SEND | IPC_LISTEN, IPC_NOW, &how), 0);
+    if (n > 0)
+        IS(ipc_channel_send(&log, scratch, n, IPC_NOW), 0);
+    ipc_channel_close(&log);
+}
+
+static void unlinks_in_its_folder(struct child *up, void *arg)
+{
+    static const struct {
+        const char *uri, *path;
+        int rc;
+    } others[] = {
+        {"auto:feed", "feed", -EOPNOTSUPP},
+        {"auto:@feed", "@feed", -EOPNOTSUPP},
+        {"auto:@d/feed", "@d", -EOPNOTSUPP},
+        {"unix:@feed", "@feed", -EOPNOTSUPP},
+        {"unix-seq:@feed", "@feed", -EOPNOTSUPP},
+        {"unix-dgram:@feed", "@feed", -EOPNOTSUPP},
+        {"tcp:127.0.0.1:9000", "127.0.0.1:9000", -EOPNOTSUPP},
+        {"tcp:feed", "feed", -EOPNOTSUPP},
+        {"udp:feed", "feed", -EOPNOTSUPP},
+        {"udp:socket", "socket", -EOPNOTSUPP},
+        {"pipe:feed", "feed", -EOPNOTSUPP},
+        {"signal:1", "1", -EOPNOTSUPP},
+        {"unix:feed", "feed", -EPROTO},
+        {"unix:fifo", "fifo", -EPROTO},
+        {"unix:@d", "@d", -EOPNOTSUPP},
+        {"unix-seq:log", "log", -EPROTO},
+        {"unix-dgram:to-socket", "to-socket", -EPROTO},
+        {"auto:./feed", "feed", -EPROTO},
+        {"auto:./to-socket", "to-socket", -EPROTO},
+        {"fifo:feed", "feed", -EPROTO},
+        {"fifo:socket", "socket", -EPROTO},
+        {"fifo:to-fifo", "to-fifo", -EPROTO},
+        {"fifo:to-nothing", "to-nothing", -EPROTO},
+        {"fifo:@d", "@d", -EPROTO},
+        {"fifo:feed/", "feed", -ENOTDIR},
+        {"file:feed", "feed", -EPROTO},
+        {"file:1", "1", -EPROTO}, /* too short for a header */
+        {"file:fifo", "fifo", -EPROTO},
+        {"file:socket", "socket", -EPROTO},
+        {"file:to-log", "to-log", -EPROTO},
+        {"file:@d", "@d", -EPROTO},
+    };
+    static const char *const nameless[] = {
+        "unix:", "unix-seq:", "fifo:", "file:", "mq:", "mq:/", "ring:", "sysv:", "sysvshm:"};
+    size_t i;
+
+    (void)up;
+    MUST(mkdir((const char *)arg, 0700) == 0 && chdir((const char *)arg) == 0);
+    write_file("feed", "precious");
+    write_file("@feed", "precious");
+    write_file("127.0.0.1:9000", "precious");
+    write_file("1", "1");
+    MUST(mkdir("@d", 0700) == 0 && mkfifo("fifo", 0600) == 0);
+    IS(run(leaves_a_socket, (void *)(uintptr_t) "unix:socket"), 0);
+    make_log("file:log", 1200000); /* longer than records are by default */
+    make_log("file:empty", 0);
+    MUST(symlink("log", "to-log") == 0 && symlink("fifo", "to-fifo") == 0 &&
+         symlink("socket", "to-socket") == 0 && symlink("nothing", "to-nothing") == 0);
+    for (i = 0; i < sizeof others / sizeof *others; i++)
+        stays(others[i].uri, others[i].path, others[i].rc);
+    for (i = 0; i < sizeof nameless / sizeof *nameless; i++)
+        is_(ipc_channel_unlink(nameless[i]), -EINVAL, nameless[i], __FILE__, __LINE__);
+    goes("unix-dgram:socket", "socket");
+    IS(run(leaves_a_socket, (void *)(uintptr_t) "auto:./socket"), 0);
+    goes("auto:./socket", "socket");
+    goes("fifo:fifo", "fifo");
+    goes("file:log", "log");
+    goes("file:empty", "empty");
+}
+
+/* The folder, and what is in it: files and empty folders. */
+static void remove_folder(const char *path)
+{
+    DIR *d = opendir(path);
+    struct dirent *e;
+
+    if (d == NULL)
+        return;
+    while ((e = readdir(d)) != NULL)
+        if (unlinkat(dirfd(d), e->d_name, 0) != 0)
+            (void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+    (void)closedir(d);
+    (void)rmdir(path);
+}
+
+static void unlink_removes_only_what_its_mechanism_made(void **state)
+{
+    char path[170], other[170];
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    int rc;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "/dev/shm/%s", name);
+    rc = run(unlinks_in_its_folder, path);
+    remove_folder(path);
+    IS(rc, 0);
+
+    choose(row_of("ring"));
+    (void)snprintf(path, sizeof path, "/dev/shm/%s", name);
+    (void)snprintf(other, sizeof other, "/dev/shm/%.140s-other", name);
+    write_file(path, "precious");
+    stays(uri, path, -EPROTO);
+    IS(truncate(path, 30000), 0); /* as long as a segment */
+    stays(uri, path, -EPROTO);
+    MUST(unlink(path) == 0 && mkfifo(path, 0600) == 0);
+    stays(uri, path, -EPROTO);
+    IS(unlink(path), 0);
+    IS(ipc_shm_create(&seg, name, 4096), 0);
+    IS(ipc_shm_make(&seg, "ticks", 1, 64, &o), 0);
+    stays(uri, path, -EPROTO); /* a segment, but of its user */
+    IS(ipc_shm_publish(&seg, &o), 0);
+    stays(uri, path, -EPROTO);
+    ipc_shm_close(&seg);
+    IS(rename(path, other), 0);
+    IS(symlink(other, path), 0);
+    stays(uri, path, -EPROTO);
+    MUST(unlink(path) == 0 && unlink(other) == 0);
+    IS(ipc_shm_create(&seg, name, 4096), 0);
+    ipc_shm_close(&seg);
+    goes(uri, path); /* as one leaves it that is killed before it made a ring */
+    open_as(IPC_SEND | IPC_LISTEN);
+    ipc_channel_close(&ch);
+    goes(uri, path);
+    open_as(IPC_RECV | IPC_LISTEN);
+    ipc_channel_close(&ch);
+    goes(uri, path);
+    IS(ipc_channel_unlink("ring:a/b"), -EINVAL);
+    IS(ipc_channel_unlink("ring:.."), -EINVAL);
+}
+
+static int segment_of(key_t key)
+{
+    return shmget(key, 0, 0);
+}
+
+static void unlink_removes_only_its_own_key(void **state)
+{
+    /* Sizes of others; the last one is that of two rings, with something else in it. */
+    size_t sizes[] = {100, 4096, 1 << 20, 0};
+    size_t i, ours = ipc_channel_shm_size_(ipc_channel_lane_(IPC_CHANNEL_RING_));
+    struct ipc_channel_options how;
+    key_t key;
+    int id;
+
+    (void)state;
+    sizes[3] = ours;
+    choose(row_of("sysvshm"));
+    key = (key_t)number_of(name);
+    IS(ipc_channel_unlink(uri), -ENOENT);
+    for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char *at;
+
+        id = shmget(key, sizes[i], IPC_CREAT | IPC_EXCL | 0600);
+        MUST(id >= 0);
+        at = (char *)shmat(id, NULL, 0);
+        MUST(at != (char *)-1);
+        memset(at, 'x', sizes[i]);
+        IS(ipc_channel_unlink(uri), -EPROTO);
+        IS(segment_of(key), id);
+        MUST(shmdt(at) == 0);
+        IS(ipc_channel_unlink(uri), -EPROTO); /* also while nobody uses it */
+        IS(segment_of(key), id);
+        if (sizes[i] != ours) { /* nor does one that listens take its place */
+            IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -EPROTO);
+            IS(segment_of(key), id);
+            IS(semget(key, 0, 0), -1);
+            at = (char *)shmat(id, NULL, SHM_RDONLY);
+            MUST(at != (char *)-1 && at[0] == 'x' && at[99] == 'x' && shmdt(at) == 0);
+        }
+        IS(shmctl(id, IPC_RMID, NULL), 0);
+    }
+    /* Semaphores of others: alone, and beside a segment of ours. */
+    id = semget(key, 7, IPC_CREAT | 0600);
+    MUST(id >= 0);
+    IS(ipc_channel_unlink(uri), -ENOENT);
+    IS(semget(key, 0, 0), id);
+    open_as(IPC_RECV | IPC_LISTEN);
+    ipc_channel_close(&ch);
+    IS(ipc_channel_unlink(uri), 0);
+    IS(segment_of(key), -1);
+    IS(semget(key, 0, 0), id);
+    IS(semctl(id, 0, IPC_RMID), 0);
+    /* Ours, of one direction, of both, of every size; a smaller one is replaced. */
+    memset(&how, 0, sizeof how);
+    for (i = 0; i < 3; i++) {
+        IS(ipc_channel_open(&ch, uri, IPC_LISTEN | ((unsigned)i + 1), IPC_NOW), 0);
+        ipc_channel_close(&ch);
+        how.max = 200000;
+        IS(ipc_channel_open_with(&ch, uri, IPC_LISTEN | ((unsigned)i + 1), IPC_NOW, &how), 0);
+        ipc_channel_close(&ch);
+        IS(ipc_channel_unlink(uri), 0);
+        IS(segment_of(key), -1);
+        IS(semget(key, 0, 0), -1);
+    }
+    MUST(shmget(key, ours, IPC_CREAT | 0600) >= 0); /* as one leaves it that is killed there */
+    IS(ipc_channel_unlink(uri), 0);
+}
+
 /* ------------------------------------------------------------------ what is no channel */
 
 static void what_is_no_channel_is_refused(void **state)
@@ -2522,7 +2994,7 @@ static void runs(void **state)
     IS(open_fds(), fds_before);
 }
 
-/* Names outside /dev/shm, which outlive us, also when a test ends by a signal. */
+/* Names outside /dev/shm, and folders, which outlive us, also when a test ends by a signal. */
 static void remove_names(void)
 {
     unsigned i;
@@ -2530,11 +3002,14 @@ static void remove_names(void)
     for (i = 1; i < 2000; i++) {
         char text[150];
 
+        (void)snprintf(uri, sizeof uri, "/dev/shm/%s-%u", prefix, i);
+        remove_folder(uri);
         (void)snprintf(text, sizeof text, "%s-%u", prefix, i);
         (void)snprintf(uri, sizeof uri, "sysv:%u", number_of(text));
         (void)ipc_channel_unlink(uri);
-        (void)snprintf(uri, sizeof uri, "sysvshm:%u", number_of(text));
-        (void)ipc_channel_unlink(uri);
+        /* Also where it is none of ours. */
+        (void)shmctl(shmget((key_t)number_of(text), 0, 0), IPC_RMID, NULL);
+        (void)semctl(semget((key_t)number_of(text), 0, 0), 0, IPC_RMID);
         (void)snprintf(uri, sizeof uri, "mq:%s", text);
         (void)ipc_channel_unlink(uri);
     }
@@ -2583,7 +3058,10 @@ int main(int argc, char **argv)
         TEST(half_made_rings_are_waited_for),
         TEST(what_a_killed_listener_left_is_taken_over),
         TEST(strangers_are_refused),
+        TEST(refused_stranger_is_left_at_once),
         TEST(limits_are_told),
+        TEST(deadlines_hold_in_a_flood),
+        TEST(client_does_not_meet_itself),
         TEST(interruptions_lose_nothing),
         TEST(in_an_event_loop_every_message_is_found),
         TEST(any_split_of_the_stream_is_put_together),
@@ -2608,6 +3086,9 @@ int main(int argc, char **argv)
         TEST(damage_is_told_and_never_cut_off),
         TEST(full_disk_tears_nothing),
         TEST(nobody_is_killed_by_a_message),
+        TEST(priority_kills_nobody),
+        TEST(unlink_removes_only_what_its_mechanism_made),
+        TEST(unlink_removes_only_its_own_key),
         TEST(what_is_no_channel_is_refused),
         TEST(after_its_first_messages_a_ring_refuses_and_tells_as_before),
         TEST(receivers_share_the_messages_of_a_ring),
