@@ -12,7 +12,7 @@
  *     #include "ipc_notify.h"
  *
  *     struct ipc_notify bell;                       // in each process; mem: 64 zeroed shared bytes
- *     ipc_notify_attach(&bell, mem, 64, NULL);
+ *     ipc_notify_attach(&bell, mem, 64, IPC_NOTIFY_FUTEX, NULL);
  *
  *     store the data;                               // one process
  *     ipc_notify_post(&bell);
@@ -30,7 +30,7 @@
  *
  * In a loop of epoll, poll or io_uring:
  *
- *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD);
+ *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD); // once; then attach, with the same kind
  *     int fd = ipc_notify_fd(&bell);                // add to the loop; ipc_notify_send_fd gives it
  *     for (;;) {                                    // to the other process
  *         while (ticks_pop(&in, &t) == 0)
@@ -50,7 +50,9 @@
  *   - Whom to watch is an id of struct ipc_peer: with ipc_shm.h a member of the segment. Its death
  *     is told once, within 10 ms, on the kernel's word; waits after that are for its successor.
  *   - The shared memory is not trusted: whatever is written there, calls return, and touch nothing
- *     else. A hostile peer can wake you for nothing, or let you sleep until your deadline.
+ *     else. A handle's kind is the one that attach was called with. The memory names no process and
+ *     no descriptor to act on. A hostile peer can wake you for nothing, or let you sleep until your
+ *     deadline.
  *   - Handles are private to one thread at a time. After fork parent and child may both go on using
  *     their copies, unless one has slept with it already.
  *
@@ -69,12 +71,13 @@
  *     signal handler that was installed with SA_RESTART (ipc_wait_any: also with a deadline). Fix:
  *     watch the peer, as the calls of typed rings do, or give a deadline.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
- *     must be in one PID namespace.
+ *     must be in one PID namespace, and each poster names the process itself: ipc_notify_target.
  *   - Wakes that come up to a second late, as everyone looks by himself then: of a poster that
  *     attached without a peer, for one who watches his and has slept for more than 4 ms (fix:
  *     ipc_shm_peer for all); of one whose sandbox denies futexes; of a semaphore, when another
  *     waiter was killed as it passed the wake on (fix: futexes, or a semaphore for each).
- *   - The semaphore's memory cannot be checked against a hostile peer beyond what sem_post does.
+ *   - IPC_NOTIFY_SEMAPHORE is for peers that you trust: its memory is libc's, which may end the
+ *     process where a hostile peer has written to it. Fix: futexes.
  *
  * How it works
  *   All is in one word: a count that every wake moves on, and flags.
@@ -208,12 +211,13 @@ CK_CC_INLINE static int64_t ipc_in_ms(int64_t ms)
 #define IPC_NOTIFY_SEMAPHORE 1u /* a POSIX semaphore, process-shared */
 #define IPC_NOTIFY_EVENTFD 2u
 #define IPC_NOTIFY_SIGNAL 3u /* a queued real-time signal, read from a signalfd */
+#define IPC_NOTIFY_KINDS_ 4u
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_notify_shared {
     uint32_t word;   /* see the top; compare-and-swap by everyone */
-    uint32_t kind;   /* constant after init */
-    uint64_t target; /* IPC_NOTIFY_SIGNAL: pid and number, stored by the process that listens */
+    uint32_t kind;   /* constant after init; attach compares it, and nothing else reads it */
+    uint64_t unused; /* zero */
     union {
         sem_t sem;
         unsigned char room[40];
@@ -263,15 +267,16 @@ struct ipc_notify {
     unsigned spin, yield; /* the policy */
     int fd, post_fd;      /* readable when armed and posted; what posts write to */
     int fds[2];           /* of peer.watch */
-    int target_fd;        /* a pidfd of the process in target */
-    uint64_t target;
-    uint64_t whom, told; /* whom to watch; whose death was told */
-    unsigned uneasy;     /* polls to keep short: a descriptor told of something not yet proven */
-    int64_t asked;       /* when it was, last */
-    int asks;            /* no descriptors to be had: ask whether whom is alive */
-    int anyone;          /* 1: anyone's death is of interest, 2: there may have been one */
-    int settled;         /* has slept without membarrier */
-    struct {             /* as in struct ipc_peer */
+    int target_fd;        /* a pidfd of target */
+    int number;           /* the signal for target */
+    pid_t target;         /* the process that posts signal; 0: none */
+    uint64_t whom, told;  /* whom to watch; whose death was told */
+    unsigned uneasy;      /* polls to keep short: a descriptor told of something not yet proven */
+    int64_t asked;        /* when it was, last */
+    int asks;             /* no descriptors to be had: ask whether whom is alive */
+    int anyone;           /* 1: anyone's death is of interest, 2: there may have been one */
+    int settled;          /* has slept without membarrier */
+    struct {              /* as in struct ipc_peer */
         int (*alive)(void *, uint64_t);
         int (*watch)(void *, uint64_t, int[2]);
         void (*stir)(void *);
@@ -373,7 +378,7 @@ CK_CC_INLINE static int ipc_notify_init(void *mem, size_t size, unsigned kind)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
-    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind > IPC_NOTIFY_SIGNAL)
+    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
         return -EINVAL;
     memset(mem, 0, sizeof *s);
     if (kind == IPC_NOTIFY_SEMAPHORE && sem_init(&s->u.sem, 1, 0) != 0)
@@ -383,16 +388,17 @@ CK_CC_INLINE static int ipc_notify_init(void *mem, size_t size, unsigned kind)
 }
 
 /*
- * Attaches to the notifier in mem[0..size), to post and to wait. `me` says who else is alive, and
- * is copied: with ipc_shm.h it is ipc_shm_peer(&seg), which must stay open; NULL where nobody's
- * death is of interest. Registers the process for membarrier. Lock-free.
+ * Attaches to the notifier in mem[0..size), to post and to wait. `kind` is the one that it was made
+ * with, which this program has to know: the memory is only compared with it. `me` says who else is
+ * alive, and is copied: with ipc_shm.h it is ipc_shm_peer(&seg), which must stay open; NULL where
+ * nobody's death is of interest. Registers the process for membarrier. Lock-free.
  *
  *   0
  *   -EINVAL  as of ipc_notify_init
- *   -EPROTO  what is there is no notifier: of no known kind
+ *   -EPROTO  the memory says another kind, or is no notifier
  */
 CK_CC_INLINE static int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size,
-                                          const struct ipc_peer *me)
+                                          unsigned kind, const struct ipc_peer *me)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
@@ -400,11 +406,11 @@ CK_CC_INLINE static int ipc_notify_attach(struct ipc_notify *n, void *mem, size_
     n->fd = n->post_fd = n->fds[0] = n->fds[1] = n->target_fd = -1;
     n->yield = ipc_notify_alone_() ? 50 : 0;
     n->spin = n->yield != 0 ? 50 : 1000;
-    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s)
+    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
         return -EINVAL;
-    n->kind = ck_pr_load_32(&s->kind);
-    if (n->kind > IPC_NOTIFY_SIGNAL)
+    if (ck_pr_load_32(&s->kind) != kind)
         return -EPROTO;
+    n->kind = kind;
     n->at = s;
     if (me != NULL) {
         n->peer.alive = me->alive;
@@ -508,9 +514,9 @@ CK_CC_INLINE static void ipc_notify_give_(struct ipc_notify *n)
         (void)sem_post(&n->at->u.sem);
 }
 
-/* 1 when the process blocks the signal, as one that reads it from a signalfd does. Any other would
- * be killed by it: a successor with the same pid, or whatever a hostile peer names, which may be a
- * thread that blocks it in a process that does not. */
+/* 1 when the process blocks the signal, as one that reads it from a signalfd does. The signal would
+ * kill another process: a successor with the same pid. 0 for the id of a thread that is not its
+ * process's first: /proc tells only of that thread. */
 CK_CC_INLINE static int ipc_notify_blocks_(pid_t pid, int number)
 {
     char text[8192], *p; /* a process may be in many groups */
@@ -531,32 +537,59 @@ CK_CC_INLINE static int ipc_notify_blocks_(pid_t pid, int number)
     return p != NULL && (strtoull(p + 8, NULL, 16) >> (number - 1) & 1) != 0;
 }
 
-/* Sends the signal to the process that listens. */
+/* 0 when the process may be signalled, or why not: -ESRCH, -EPERM. */
+CK_CC_INLINE static int ipc_notify_try_target_(pid_t pid, int number)
+{
+    if (kill(pid, 0) != 0)
+        return -errno;
+    return ipc_notify_blocks_(pid, number) ? 0 : -EPERM;
+}
+
+/*
+ * IPC_NOTIFY_SIGNAL: posts of this handle send the real-time signal `number` to the process `pid`
+ * from now on. That process has called ipc_notify_listen before. Take its pid from fork, from
+ * SO_PEERCRED or from your configuration, not from shared memory, where a hostile peer may name
+ * another process.
+ *
+ *   0
+ *   -EINVAL  not attached, not of that kind, no pid, or no real-time signal
+ *   -ESRCH   there is no such process
+ *   -EPERM   it is another user's, or does not block the signal
+ *   After an error posts of this handle signal nobody.
+ */
+CK_CC_INLINE static int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number)
+{
+    int rc;
+
+    if (n->at == NULL || n->kind != IPC_NOTIFY_SIGNAL)
+        return -EINVAL;
+    n->target = 0;
+    if (n->target_fd >= 0)
+        (void)close(n->target_fd);
+    n->target_fd = -1;
+    if (pid <= 0 || number < SIGRTMIN || number > SIGRTMAX)
+        return -EINVAL;
+#ifdef SYS_pidfd_open
+    n->target_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+#endif
+    rc = ipc_notify_try_target_(pid, number); /* after the pidfd: of the process that it is for */
+    if (rc == 0) {
+        n->target = pid;
+        n->number = number;
+    }
+    return rc;
+}
+
+/* Sends the signal to the process that this handle names. */
 CK_CC_INLINE static int ipc_notify_signal_(struct ipc_notify *n)
 {
-    uint64_t target = ck_pr_load_64(&n->at->target);
-    pid_t pid = (pid_t)(target >> 32);
-    int number = (int)(target & 0xffffffff);
+    int rc;
 
-    if (target == 0)
+    if (n->target == 0)
         return -ESRCH;
-    if (pid <= 0 || number < SIGRTMIN || number > SIGRTMAX)
-        return -EBADMSG;
-    if (target != n->target) {
-        if (n->target_fd >= 0)
-            (void)close(n->target_fd);
-        n->target = 0;
-        n->target_fd = -1;
-#ifdef SYS_pidfd_open
-        n->target_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-#endif
-        if (!ipc_notify_blocks_(pid, number))
-            return kill(pid, 0) != 0 ? -errno : -EPERM;
-        n->target = target;
-    }
 #ifdef SYS_pidfd_send_signal
     if (n->target_fd >= 0) {
-        if (syscall(SYS_pidfd_send_signal, n->target_fd, number, NULL, 0) == 0) {
+        if (syscall(SYS_pidfd_send_signal, n->target_fd, n->number, NULL, 0) == 0) {
             n->uses |= IPC_USES_PIDFD;
             return 0;
         }
@@ -565,9 +598,9 @@ CK_CC_INLINE static int ipc_notify_signal_(struct ipc_notify *n)
     }
 #endif
     n->uses &= ~IPC_USES_PIDFD;
-    if (!ipc_notify_blocks_(pid, number))
-        return kill(pid, 0) != 0 ? -errno : -EPERM;
-    return kill(pid, number) == 0 ? 0 : -errno; /* real-time signals are queued this way, too */
+    rc = ipc_notify_try_target_(n->target, n->number);
+    /* A real-time signal is queued this way, too. */
+    return rc != 0 || kill(n->target, n->number) == 0 ? rc : -errno;
 }
 
 /* Reaches the event loops. -EAGAIN of write: saturated, so it is readable. */
@@ -637,7 +670,7 @@ CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
     if ((w & (IPC_NOTIFY_DOZING_ | IPC_NOTIFY_WAKING_)) != 0 && n->peer.stir != NULL)
         n->peer.stir(n->peer.arg);
     if ((w & IPC_NOTIFY_ARMED_) != 0 ||
-        ((w & IPC_NOTIFY_WAKING_) != 0 && (n->post_fd >= 0 || ck_pr_load_64(&n->at->target) != 0)))
+        ((w & IPC_NOTIFY_WAKING_) != 0 && (n->post_fd >= 0 || n->target != 0)))
         rc = ipc_notify_ring_(n);
     /* Not when someone has set a flag since: he may be asleep by now, and needs the next post. */
     (void)ck_pr_cas_32(word, mine, mine & ~IPC_NOTIFY_WAKING_);
@@ -653,8 +686,8 @@ CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
  *
  *   0
  *   -EINVAL   the handle is not attached
- *   -ESRCH    IPC_NOTIFY_SIGNAL: nobody listens, or who did is gone; -EPERM: it is another user's,
- *             or does not block the signal; -EBADMSG: the shared memory is corrupt
+ *   -ESRCH    IPC_NOTIFY_SIGNAL: this handle names no process (ipc_notify_target), or that process
+ *             is gone; -EPERM: it is another user's, or does not block the signal
  *   -ENOENT   IPC_NOTIFY_EVENTFD: this handle has no descriptor, see ipc_notify_recv_fd; -EBADF:
  *             someone else has closed it
  */
@@ -1084,8 +1117,9 @@ CK_CC_INLINE static int ipc_notify_fd(struct ipc_notify *n)
 }
 
 /*
- * IPC_NOTIFY_SIGNAL: this process is the one to signal from now on, with the real-time signal
- * `number`, which all its threads must block.
+ * IPC_NOTIFY_SIGNAL: ipc_notify_fd of this handle is a descriptor for the real-time signal `number`
+ * from now on, which all threads of the process must block. Posters name the process by
+ * ipc_notify_target, after this call.
  *
  *   0
  *   -EINVAL  not of that kind, no real-time signal, or this thread does not block it
@@ -1103,7 +1137,6 @@ CK_CC_INLINE static int ipc_notify_listen(struct ipc_notify *n, int number)
     n->fd = signalfd(n->fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (n->fd < 0 && errno != ENOSYS && errno != EPERM)
         return -errno;
-    ck_pr_store_64(&n->at->target, (uint64_t)(uint32_t)getpid() << 32 | (uint32_t)number);
     return 0;
 }
 

@@ -126,7 +126,7 @@ static struct room *another_map(void)
 
 static void attach(struct ipc_notify *n, struct ipc_notify_shared *bell, const struct ipc_peer *me)
 {
-    IS(ipc_notify_attach(n, bell, BELL, me), 0);
+    IS(ipc_notify_attach(n, bell, BELL, bell->kind, me), 0);
 }
 
 /* One that sleeps at once. */
@@ -225,21 +225,23 @@ static void bad_memory_is_refused(void **state)
         IS(ipc_notify_init(mem, 63, kind), -EINVAL);
         IS(ipc_notify_init(mem, 0, kind), -EINVAL);
         IS(ipc_notify_init(mem + 8, 64, kind), 0);
-        IS(ipc_notify_attach(&n, mem + 8, 64, NULL), 0);
+        IS(ipc_notify_attach(&n, mem + 8, 64, kind, NULL), 0);
         ipc_notify_detach(&n);
         IS(ipc_notify_init(mem, 1000, kind), 0);
-        IS(ipc_notify_attach(&n, mem, 1000, NULL), 0);
+        IS(ipc_notify_attach(&n, mem, 1000, kind, NULL), 0);
         ipc_notify_detach(&n);
-        IS(ipc_notify_attach(&n, NULL, 64, NULL), -EINVAL);
-        IS(ipc_notify_attach(&n, mem + 4, 64, NULL), -EINVAL);
-        IS(ipc_notify_attach(&n, mem, 63, NULL), -EINVAL);
+        IS(ipc_notify_attach(&n, NULL, 64, kind, NULL), -EINVAL);
+        IS(ipc_notify_attach(&n, mem + 4, 64, kind, NULL), -EINVAL);
+        IS(ipc_notify_attach(&n, mem, 63, kind, NULL), -EINVAL);
     }
     IS(ipc_notify_init(mem, 64, KINDS), -EINVAL);
     IS(ipc_notify_init(mem, 64, UINT32_MAX), -EINVAL);
-    room->bell[0].kind = KINDS;
-    IS(ipc_notify_attach(&n, mem, 64, NULL), -EPROTO);
-    room->bell[0].kind = UINT32_MAX;
-    IS(ipc_notify_attach(&n, mem, 64, NULL), -EPROTO);
+    for (kind = KINDS; kind != 0; kind += UINT32_MAX / KINDS) {
+        room->bell[0].kind = kind;
+        IS(ipc_notify_attach(&n, mem, 64, kind, NULL), -EINVAL);
+        IS(ipc_notify_attach(&n, mem, 64, IPC_NOTIFY_FUTEX, NULL), -EPROTO);
+        IS(ipc_notify_attach(&n, mem, 64, IPC_NOTIFY_SIGNAL, NULL), -EPROTO);
+    }
 }
 
 /* Every call with a handle that is attached to nothing. */
@@ -259,6 +261,7 @@ static void expect_nothing_done(struct ipc_notify *n)
     IS(ipc_wait(n, IPC_FOREVER, 1), 0);
     IS(ipc_notify_fd(n), -EINVAL);
     IS(ipc_notify_listen(n, SIGRTMIN), -EINVAL);
+    IS(ipc_notify_target(n, getpid(), SIGRTMIN), -EINVAL);
     IS(ipc_notify_send_fd(n, -1), -EINVAL);
     IS(ipc_notify_recv_fd(n, -1, IPC_FOREVER), -EINVAL);
     ipc_notify_arm(n);
@@ -282,10 +285,10 @@ static void handle_that_is_attached_to_nothing_answers_einval(void **state)
     struct ipc_notify n;
 
     (void)state;
-    IS(ipc_notify_attach(&n, NULL, 64, NULL), -EINVAL);
+    IS(ipc_notify_attach(&n, NULL, 64, IPC_NOTIFY_FUTEX, NULL), -EINVAL);
     expect_nothing_done(&n);
     room->bell[0].kind = 99;
-    IS(ipc_notify_attach(&n, &room->bell[0], 64, NULL), -EPROTO);
+    IS(ipc_notify_attach(&n, &room->bell[0], 64, IPC_NOTIFY_EVENTFD, NULL), -EPROTO);
     expect_nothing_done(&n);
     for (kind = 0; kind < KINDS; kind++) {
         make_bell(0, kind);
@@ -1046,8 +1049,8 @@ static void signals_wake_event_loops(void **state)
         attach(&n, &room->bell[0], NULL);
         c = spawn(polls_a_descriptor, &how);
         (void)hear(&c);
+        IS(ipc_notify_target(&n, c.pid, SIGRTMIN), 0);
         post_many(&n);
-        MUST(get(&room->bell[0].target) != 0);
         finish(&c);
         ipc_notify_detach(&n);
     }
@@ -1144,14 +1147,8 @@ static void full_eventfd_neither_blocks_nor_fails_a_post(void **state)
 
 /* ------------------------------------------------------------------ signals as a kind */
 
-static uint64_t target_of(uint64_t pid, uint32_t number)
+static int post_armed(struct ipc_notify *n)
 {
-    return pid << 32 | number;
-}
-
-static int post_to(struct ipc_notify *n, uint64_t target)
-{
-    put(&room->bell[0].target, target);
     ipc_notify_arm(n);
     return ipc_notify_post(n);
 }
@@ -1173,13 +1170,11 @@ static void listens(struct child *up, void *arg)
     IS(ipc_notify_listen(&n, SIGRTMAX + 1), -EINVAL);
     IS(ipc_notify_listen(&n, 100000), -EINVAL);
     IS(ipc_notify_listen(&n, SIGRTMIN + 1), -EINVAL);
-    IS(get(&room->bell[0].target), 0);
     IS(ipc_notify_fd(&n), -ENOENT);
     MUST(setrlimit(RLIMIT_SIGPENDING, &few) == 0);
     IS(ipc_notify_listen(&n, SIGRTMIN), 0);
     IS(ipc_notify_listen(&n, SIGRTMIN), 0); /* again */
     MUST(ipc_notify_fd(&n) >= 0);
-    IS(get(&room->bell[0].target), target_of((uint64_t)getpid(), (uint32_t)SIGRTMIN));
     tell(up, 0);
     while ((order = hear(up)) != 0) {
         struct pollfd p = {ipc_notify_fd(&n), POLLIN, 0};
@@ -1213,33 +1208,32 @@ static void signal_reaches_who_listens_and_nobody_else(void **state)
     attach(&n, &room->bell[0], NULL);
     c = spawn(listens, NULL);
     (void)hear(&c);
+    IS(post_armed(&n), -ESRCH); /* no process is named yet */
+    IS(ipc_notify_target(&n, c.pid, SIGRTMIN + 1), -EPERM);
+    IS(ipc_notify_target(&n, c.pid, SIGRTMIN), 0);
     IS(ipc_notify_post(&n), 0); /* nobody polls */
     tell(&c, 2);
     IS(hear(&c), 0);
-    for (i = 0; i < 1000; i++) { /* more than may be queued */
-        ipc_notify_arm(&n);
-        IS(ipc_notify_post(&n), 0);
-    }
+    for (i = 0; i < 1000; i++) /* more than may be queued */
+        IS(post_armed(&n), 0);
     tell(&c, 1);
     IS(hear(&c), 1);
-    ipc_notify_arm(&n);
-    IS(ipc_notify_post(&n), 0);
+    IS(post_armed(&n), 0);
     tell(&c, 1);
     IS(hear(&c), 1);
     tell(&c, 3); /* would be killed by it from now on */
     (void)hear(&c);
     attach(&fresh, &room->bell[0], NULL);
     for (i = 0; i < 10; i++) {
-        ipc_notify_arm(&fresh);
-        IS(ipc_notify_post(&fresh), -EPERM);
+        IS(ipc_notify_target(&fresh, c.pid, SIGRTMIN), -EPERM);
+        IS(post_armed(&fresh), -ESRCH);
     }
     tell(&c, 2); /* lives */
     IS(hear(&c), 0);
     kill_child(&c);
-    ipc_notify_arm(&n);
-    IS(ipc_notify_post(&n), -ESRCH); /* had a pidfd of it */
-    ipc_notify_arm(&fresh);
-    IS(ipc_notify_post(&fresh), -ESRCH);
+    IS(post_armed(&n), -ESRCH); /* had a pidfd of it */
+    IS(ipc_notify_target(&fresh, c.pid, SIGRTMIN), -ESRCH);
+    IS(post_armed(&fresh), -ESRCH);
     ipc_notify_detach(&fresh);
     ipc_notify_detach(&n);
 }
@@ -1268,35 +1262,173 @@ static void has_a_thread_that_blocks_all(struct child *up, void *arg)
 
 static void garbage_for_a_target_signals_nobody(void **state)
 {
-    static const uint32_t numbers[] = {0, 1, 9, 11, 15, 31, 33, 65, 1000, UINT32_MAX};
-    const uint64_t pids[] = {0,           1,           (uint64_t)getpid(), (uint64_t)getppid(),
-                             0x7fffffffu, 0x80000000u, UINT32_MAX};
+    static const int numbers[] = {0, 1, 9, 11, 15, 31, 33, 65, 1000, -1, INT32_MIN};
+    const pid_t pids[] = {0, 1, getpid(), getppid(), 0x7fffffff, -1, INT32_MIN};
     struct ipc_notify n;
     struct child c;
-    unsigned i;
-    size_t k;
+    size_t i, k;
 
     (void)state;
     make_bell(0, IPC_NOTIFY_SIGNAL);
     attach(&n, &room->bell[0], NULL);
     for (k = 0; k < sizeof pids / sizeof *pids; k++) {
         for (i = 0; i < sizeof numbers / sizeof *numbers; i++)
-            if (pids[k] != 0 || numbers[i] != 0)
-                IS(post_to(&n, target_of(pids[k], numbers[i])), -EBADMSG);
-        MUST(post_to(&n, target_of(pids[k], (uint32_t)SIGRTMIN)) < 0); /* blocked by none */
-    }
-    for (i = 0; i < 2000; i++) {
-        uint64_t target = chance() << 11 ^ chance();
-
-        if (target != 0 && (int32_t)(target >> 32) != getpid())
-            MUST(post_to(&n, target) != 0 || (target & 0xffffffff) >= (uint64_t)SIGRTMIN);
+            IS(ipc_notify_target(&n, pids[k], numbers[i]), -EINVAL);
+        MUST(ipc_notify_target(&n, pids[k], SIGRTMIN) < 0); /* blocked by none */
+        IS(post_armed(&n), -ESRCH);
     }
     c = spawn(has_a_thread_that_blocks_all, NULL);
     EVENTUALLY(get(&room->word[0]) != 0);
-    (void)post_to(&n, target_of(get(&room->word[0]), (uint32_t)SIGRTMIN));
+    MUST(ipc_notify_target(&n, (pid_t)get(&room->word[0]), SIGRTMIN) < 0);
+    IS(post_armed(&n), -ESRCH);
     put(&room->word[1], 1);
     finish(&c);
     ipc_notify_detach(&n);
+}
+
+/* ------------------------------------------------------------------ the kind is the program's */
+
+/* In the word behind the kind, where older versions had the process to signal. */
+static void name_a_process(struct ipc_notify_shared *bell, pid_t pid, int number)
+{
+    bell->unused = (uint64_t)(uint32_t)pid << 32 | (uint32_t)number;
+}
+
+/* The memory says another kind, names this process, and holds no semaphore. Calls of a handle go by
+ * the handle's kind: they send no signal and touch no semaphore, which would end the process. */
+static void expect_kind_kept(struct ipc_notify *n, struct ipc_notify_shared *bell, unsigned kind)
+{
+    sigset_t pending;
+
+    memset(&bell->u, 0x5a, sizeof bell->u);
+    bell->kind = kind;
+    name_a_process(bell, getpid(), SIGRTMIN);
+    bell->word |= IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_ | IPC_NOTIFY_ASLEEP_;
+    (void)ipc_notify_post(n);
+    bell->word |= IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_ | IPC_NOTIFY_ASLEEP_;
+    (void)ipc_notify_post_one(n);
+    MUST(sigpending(&pending) == 0 && sigismember(&pending, SIGRTMIN) == 0);
+    IS(ipc_wait(n, ipc_in_ms(2), 0), -ETIMEDOUT);
+    if (n->kind != IPC_NOTIFY_SIGNAL)
+        IS(ipc_notify_target(n, getpid(), SIGRTMIN), -EINVAL);
+    if (n->kind == IPC_NOTIFY_FUTEX) {
+        IS(ipc_notify_fd(n), -EINVAL);
+        IS(ipc_notify_listen(n, SIGRTMIN), -EINVAL);
+    }
+}
+
+static void the_kind_is_what_attach_was_told(void **state)
+{
+    unsigned made, asked, kind;
+    struct ipc_notify n;
+
+    (void)state;
+    block_real_time_signals();
+    for (made = 0; made < KINDS; made++)
+        for (asked = 0; asked < KINDS; asked++) {
+            make_bell(0, made);
+            if (asked != made) {
+                IS(ipc_notify_attach(&n, &room->bell[0], BELL, asked, NULL), -EPROTO);
+                expect_nothing_done(&n);
+            }
+        }
+    for (made = 0; made < KINDS; made++)
+        for (kind = 0; kind <= KINDS; kind++) {
+            make_bell(0, made);
+            attach_drowsy(&n, &room->bell[0], NULL);
+            if (made != IPC_NOTIFY_SEMAPHORE) /* that memory is libc's */
+                expect_kind_kept(&n, &room->bell[0], kind);
+            ipc_notify_detach(&n);
+        }
+}
+
+/* ------------------------------------------------------------------ rings of every kind */
+
+IPC_STREAM(chars, char)
+IPC_RECORDS(logs)
+IPC_BROADCAST(news, struct message)
+IPC_RECORD_BROADCAST(tape)
+IPC_MPMC(jobs, struct message)
+IPC_CALL(adder, uint64_t, uint64_t)
+
+#define RING_SIZE 65536u
+
+/* Attaching fails and leaves the end free where one of both bells is of another kind. What the
+ * memory says later changes nothing. */
+#define KINDS_OF(NAME, END, ATTACH)                                                                \
+    static void kinds_of_##NAME##_##END(void *mem, struct ipc_peer *me)                            \
+    {                                                                                              \
+        struct ipc_notify_shared *bell[2];                                                         \
+        struct NAME##_##END h;                                                                     \
+        unsigned i, kind;                                                                          \
+                                                                                                   \
+        IS(NAME##_##ATTACH(&h, mem, RING_SIZE, me), 0);                                            \
+        bell[0] = h.data.at;                                                                       \
+        bell[1] = h.space.at;                                                                      \
+        NAME##_##END##_detach(&h);                                                                 \
+        for (i = 0; i < 2; i++)                                                                    \
+            for (kind = 1; kind <= KINDS; kind++) {                                                \
+                bell[i]->kind = kind;                                                              \
+                IS(NAME##_##ATTACH(&h, mem, RING_SIZE, me), -EPROTO);                              \
+                IS(NAME##_##END##_error(&h), -EPROTO);                                             \
+                MUST(strstr(me->why, "bell") != NULL);                                             \
+                expect_nothing_done(NAME##_##END##_bell(&h));                                      \
+                NAME##_##END##_detach(&h);                                                         \
+                bell[i]->kind = IPC_NOTIFY_FUTEX;                                                  \
+                IS(NAME##_##ATTACH(&h, mem, RING_SIZE, me), 0);                                    \
+                ipc_notify_policy(NAME##_##END##_bell(&h), 0, 0);                                  \
+                expect_kind_kept(&h.data, bell[0], kind);                                          \
+                expect_kind_kept(&h.space, bell[1], kind);                                         \
+                NAME##_##END##_detach(&h);                                                         \
+                memset(bell[0], 0, sizeof *bell[0]);                                               \
+                memset(bell[1], 0, sizeof *bell[1]);                                               \
+            }                                                                                      \
+    }
+KINDS_OF(msgs, producer, produce)
+KINDS_OF(msgs, consumer, consume)
+KINDS_OF(chars, producer, produce)
+KINDS_OF(chars, consumer, consume)
+KINDS_OF(logs, producer, produce)
+KINDS_OF(logs, consumer, consume)
+KINDS_OF(news, producer, produce)
+KINDS_OF(news, consumer, consume)
+KINDS_OF(tape, producer, produce)
+KINDS_OF(tape, consumer, consume)
+KINDS_OF(jobs, producer, produce)
+KINDS_OF(jobs, consumer, consume)
+KINDS_OF(adder, client, client_attach)
+KINDS_OF(adder, server, server_attach)
+
+static void ring_accepts_only_bells_of_its_kind(void **state)
+{
+    struct ipc_peer me = own_peer(NULL);
+    void *mem = mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    MUST(mem != MAP_FAILED);
+    block_real_time_signals();
+    IS(msgs_init(mem, RING_SIZE, 2), 0);
+    kinds_of_msgs_producer(mem, &me);
+    kinds_of_msgs_consumer(mem, &me);
+    IS(chars_init(mem, RING_SIZE, 4096), 0);
+    kinds_of_chars_producer(mem, &me);
+    kinds_of_chars_consumer(mem, &me);
+    IS(logs_init(mem, RING_SIZE, 4096, 2), 0);
+    kinds_of_logs_producer(mem, &me);
+    kinds_of_logs_consumer(mem, &me);
+    IS(news_init(mem, RING_SIZE, 2, IPC_BROADCAST_LOSSLESS), 0);
+    kinds_of_news_producer(mem, &me);
+    kinds_of_news_consumer(mem, &me);
+    IS(tape_init(mem, RING_SIZE, 4096, IPC_BROADCAST_LOSSLESS), 0);
+    kinds_of_tape_producer(mem, &me);
+    kinds_of_tape_consumer(mem, &me);
+    IS(jobs_init(mem, RING_SIZE, 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    kinds_of_jobs_producer(mem, &me);
+    kinds_of_jobs_consumer(mem, &me);
+    IS(adder_init(mem, RING_SIZE, 2), 0);
+    kinds_of_adder_client(mem, &me);
+    kinds_of_adder_server(mem, &me);
+    (void)munmap(mem, RING_SIZE);
 }
 
 /* ------------------------------------------------------------------ the semaphore at its limits */
@@ -3059,6 +3191,7 @@ static void works_without(struct child *up, void *arg)
     if (how->late) {
         MUST(ipc_notify_fd(&event) >= 0);
         IS(ipc_notify_listen(&alarm_bell, SIGRTMIN), 0);
+        IS(ipc_notify_target(&alarm_bell, getpid(), SIGRTMIN), 0);
         if (deny(how->which, how->with) != 0)
             _exit(UNABLE);
     }
@@ -3083,8 +3216,10 @@ static void works_without(struct child *up, void *arg)
     }
 
     /* A signal. */
-    if (!how->late)
+    if (!how->late) {
         IS(ipc_notify_listen(&alarm_bell, SIGRTMIN), 0);
+        IS(ipc_notify_target(&alarm_bell, getpid(), SIGRTMIN), 0);
+    }
     for (i = 0; i < 3; i++) {
         struct timespec soon = {0, 0};
         sigset_t set;
@@ -3837,6 +3972,8 @@ static int run_all(const char *filter)
         TEST(full_eventfd_neither_blocks_nor_fails_a_post),
         TEST(signal_reaches_who_listens_and_nobody_else),
         TEST(garbage_for_a_target_signals_nobody),
+        TEST(the_kind_is_what_attach_was_told),
+        TEST(ring_accepts_only_bells_of_its_kind),
         TEST(full_semaphore_fails_no_post),
         TEST(stale_tokens_wake_nobody_for_nothing_for_long),
         TEST(late_sleeper_takes_no_wake_from_an_early_one),
