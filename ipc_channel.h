@@ -2420,6 +2420,10 @@ CK_CC_INLINE static int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t d
             rc = woken;                                                                            \
         if (woken != 0 || rc != -EAGAIN)                                                           \
             break;                                                                                 \
+        if (ipc_left_(deadline) == 0) { /* a hostile peer may rewrite the holder all the time */   \
+            rc = -ETIMEDOUT;                                                                       \
+            break;                                                                                 \
+        }                                                                                          \
     }
 
 CK_CC_INLINE static int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)

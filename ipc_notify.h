@@ -49,10 +49,10 @@
  *     within 10 ms, by whoever has a deadline within a second, by everyone else with the next post.
  *   - Whom to watch is an id of struct ipc_peer: with ipc_shm.h a member of the segment. Its death
  *     is told once, within 10 ms, on the kernel's word; waits after that are for its successor.
- *   - The shared memory is not trusted: whatever is written there, calls return, and touch nothing
- *     else. A handle's kind is the one that attach was called with. The memory names no process and
- *     no descriptor to act on. A hostile peer can wake you for nothing, or let you sleep until your
- *     deadline.
+ *   - The shared memory is not trusted: whatever is written there, and however often, calls keep
+ *     their deadlines and touch nothing else. A handle's kind is the one that attach was called with.
+ *     The memory names no process and no descriptor to act on. A hostile peer can wake you for
+ *     nothing, or let you sleep until your deadline.
  *   - Handles are private to one thread at a time. After fork parent and child may both go on using
  *     their copies, unless one has slept with it already.
  *
@@ -247,6 +247,9 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == 64 ? 1 :
 #define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
 #define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns of a poll, against events that got lost */
 #define IPC_NOTIFY_MANY 128u                 /* at once, by ipc_wait_any */
+/* Tries of a compare-and-swap, some 0.1 ms. Where all fail, a hostile peer rewrites the word all the
+ * time. It could undo what we store as well. */
+#define IPC_NOTIFY_TRIES_ 1000u
 
 /* ------------------------------------------------------------------ handles */
 
@@ -351,12 +354,12 @@ CK_CC_INLINE static int ipc_notify_alone_(void)
     return count == 1;
 }
 
-/* Adds flags to the word, whatever else happens to it. 0 after a thousand tries: a hostile peer. */
+/* Adds flags to the word, whatever else happens to it. */
 CK_CC_INLINE static void ipc_notify_flag_(struct ipc_notify *n, uint32_t flags)
 {
     unsigned tries;
 
-    for (tries = 0; tries < 1000; tries++) {
+    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
         uint32_t w = ck_pr_load_32(&n->at->word);
 
         if ((w & flags) == flags || ck_pr_cas_32(&n->at->word, w, w | flags))
@@ -552,7 +555,7 @@ CK_CC_INLINE static int ipc_notify_try_target_(pid_t pid, int number)
  * another process.
  *
  *   0
- *   -EINVAL  not attached, not of that kind, no pid, or no real-time signal
+ *   -EINVAL  not attached, not of that kind, pid is not positive, or no real-time signal
  *   -ESRCH   there is no such process
  *   -EPERM   it is another user's, or does not block the signal
  *   After an error posts of this handle signal nobody.
@@ -645,7 +648,7 @@ CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
     }
     n->quiet = 0;
     saved = errno; /* a signal handler's caller has its own */
-    for (tries = 0; tries < 1000; tries++, w = ck_pr_load_32(word)) {
+    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++, w = ck_pr_load_32(word)) {
         if ((w & IPC_NOTIFY_SLEEPERS_) == 0)
             return 0; /* another poster has them, and they will see what we stored */
         if (!all && (w & IPC_NOTIFY_SLEEPERS_) == IPC_NOTIFY_ASLEEP_ &&
@@ -716,7 +719,7 @@ CK_CC_INLINE static uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t fla
     uint32_t *word = &n->at->word, w, mine = 0;
     unsigned tries;
 
-    for (tries = 0; tries < 1000; tries++) {
+    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
         w = ck_pr_load_32(word);
         mine = w | flag;
         if ((w & IPC_NOTIFY_FENCE_) == 0)
@@ -916,29 +919,21 @@ CK_CC_INLINE static int ipc_notify_suspect_(struct ipc_notify *n)
     return ipc_notify_dead_(n);
 }
 
-/*
- * Sleeps, unless there was a post since the prepare that returned key. Blocking; a peer that is
- * stopped or killed holds it up until the deadline at most, and one that is watched and killed for
- * 10 ms at most. (Wakes that come more often than that keep it from noticing a death; ipc_wait,
- * which knows when they are in vain, notices it all the same.)
- *
- *   0            posted, or woken for nothing: look at the condition, and prepare again
- *   -ETIMEDOUT   the deadline has passed
- *   -EINTR       a signal handler ran
- *   -EOWNERDEAD  the peer that is watched is dead; told once
- *   -EINVAL      the handle is not attached
- */
-CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
+/* What a sleep returns. The clock is asked after each sleep: with a word that changes before each,
+ * or wakes in vain that never end, a peer could otherwise keep us past the deadline. */
+CK_CC_INLINE static int ipc_notify_in_time_(int rc, int64_t deadline)
+{
+    return rc == 0 && deadline != IPC_FOREVER && ipc_left_(deadline) == 0 ? -ETIMEDOUT : rc;
+}
+
+/* As ipc_notify_wait, of a handle that is attached, but asks no clock after a wake. */
+CK_CC_INLINE static int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int64_t deadline)
 {
     int64_t until;
     struct pollfd p[2];
     unsigned uneasy;
     int first, rc;
 
-    if (n->at == NULL)
-        return -EINVAL;
-    if (deadline <= IPC_NOW)
-        return -ETIMEDOUT;
     if (!ipc_notify_watches_(n) && deadline == IPC_FOREVER && n->kind != IPC_NOTIFY_SEMAPHORE)
         return ipc_notify_sleep_(n, key, deadline); /* a timer costs as much as half a wake */
     until = ipc_clock() + (!ipc_notify_watches_(n) ? IPC_NOTIFY_LONG_
@@ -987,6 +982,27 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
         if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_) || (n->anyone != 0 && uneasy > 0))
             return ipc_notify_suspect_(n) ? -EOWNERDEAD : rc == -EINTR ? rc : 0; /* as above */
     }
+}
+
+/*
+ * Sleeps, unless there was a post since the prepare that returned key. Blocking; a peer that is
+ * stopped or killed holds it up until the deadline at most, and one that is watched and killed for
+ * 10 ms at most. (Wakes that come more often than that keep it from noticing a death; ipc_wait,
+ * which knows when they are in vain, notices it all the same.)
+ *
+ *   0            posted, or woken for nothing: look at the condition, and prepare again
+ *   -ETIMEDOUT   the deadline has passed, whether or not it was posted
+ *   -EINTR       a signal handler ran
+ *   -EOWNERDEAD  the peer that is watched is dead; told once
+ *   -EINVAL      the handle is not attached
+ */
+CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
+{
+    if (n->at == NULL)
+        return -EINVAL;
+    if (deadline <= IPC_NOW)
+        return -ETIMEDOUT;
+    return ipc_notify_in_time_(ipc_notify_rest_(n, key, deadline), deadline);
 }
 
 /* ------------------------------------------------------------------ waiting, in one line */
@@ -1512,6 +1528,7 @@ CK_CC_INLINE static int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct
         return 0;
     if (a->w.prepared) {
         a->w.rc = ipc_any_wait_(any, a->keys, a->w.deadline, &a->which);
+        a->w.rc = ipc_notify_in_time_(a->w.rc, a->w.deadline);
         a->w.prepared = 0;
         a->w.slept = 1;
     } else if (a->w.slept && ipc_notify_due_(&any->asked) && ipc_any_suspect_(any, &a->which)) {

@@ -5874,6 +5874,8 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
                 h->other = 0;                                                                      \
             if (rc != 0 || state != 0)                                                             \
                 return rc != 0 ? rc : state < 0 ? state : 0;                                       \
+            if (ipc_left_(deadline) == 0) /* a hostile peer may rewrite the holder all the time */ \
+                return -ETIMEDOUT;                                                                 \
         }                                                                                          \
     }
 
@@ -6403,13 +6405,15 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
             if (rc > 0) {                                                                          \
                 done += (size_t)rc;                                                                \
                 (void)ipc_notify_post(&p->data);                                                   \
-                continue;                                                                          \
             }                                                                                      \
             /* Not for each element that is read: half the stream is worth waking up for. */       \
             half = (size_t)p->raw.s.mask / 2 + 1;                                                  \
             if (rc == -EAGAIN)                                                                     \
                 rc = NAME##_producer_wait(p, n - done < half ? n - done : half, deadline);         \
-            if (rc != 0)                                                                           \
+            /* The room of a hostile peer may come and go, or come by single elements. */          \
+            if (rc >= 0 && done < n && ipc_left_(deadline) == 0)                                   \
+                rc = -ETIMEDOUT;                                                                   \
+            if (rc < 0)                                                                            \
                 return done > 0 ? (int64_t)done : rc;                                              \
         }                                                                                          \
         return (int64_t)n;                                                                         \

@@ -813,6 +813,35 @@ static void ring_with_a_bell_of_another_kind_is_refused(void **state)
     }
 }
 
+/* The waiting of channels over rings, with a look that rewrites the holder of the other end. */
+static int waits_for_a_flipped_holder(struct ipc_channel_ring_ *r, int64_t deadline)
+{
+    uint64_t holder = 1, other = 0, *held = &holder;
+    unsigned looks = 0;
+    int rc = -EAGAIN;
+
+    IPC_CHANNEL_SLEEP_(&r->data, &other, held, (holder += 2, ++looks > 1000000))
+    return rc;
+}
+
+static void holder_that_changes_with_each_look_stretches_no_deadline(void **state)
+{
+    (void)state;
+    EACH_ROW(0)
+    {
+        int64_t deadline;
+
+        if (!NAMED("ring") && !NAMED("sysvshm"))
+            continue;
+        open_as(IPC_BOTH | IPC_LISTEN);
+        deadline = ipc_in_ms(1);
+        IS(waits_for_a_flipped_holder(ch.ring, deadline), -ETIMEDOUT);
+        MUST(ipc_left_(deadline) == 0);
+        IS(waits_for_a_flipped_holder(ch.ring, IPC_NOW), -ETIMEDOUT);
+        over();
+    }
+}
+
 static void half_made_rings_are_waited_for(void **state)
 {
     (void)state;
@@ -2583,6 +2612,7 @@ int main(int argc, char **argv)
         TEST(stopped_peer_costs_what_it_holds_and_nothing_else),
         TEST(either_side_may_start_first),
         TEST(ring_with_a_bell_of_another_kind_is_refused),
+        TEST(holder_that_changes_with_each_look_stretches_no_deadline),
         TEST(half_made_rings_are_waited_for),
         TEST(what_a_killed_listener_left_is_taken_over),
         TEST(strangers_are_refused),

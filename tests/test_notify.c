@@ -3682,6 +3682,127 @@ static void any_word_is_survived(void **state)
     ipc_notify_detach(&n);
 }
 
+/* A peer that writes all the time, and at the worst moments: here in the condition, which is
+ * evaluated between prepare and wait, and between two looks at the holder of the other end. So each
+ * sleep is refused or not even begun. A call that does not look at the clock ends after TOO_MANY
+ * looks, which take longer than the deadline leaves. */
+#define TOO_MANY 100000u
+
+static unsigned flips;
+
+static int flip_word(struct ipc_notify_shared *bell)
+{
+    ck_pr_store_32(&bell->word, ck_pr_load_32(&bell->word) + IPC_NOTIFY_COUNT_);
+    return ++flips > TOO_MANY;
+}
+
+static void word_that_changes_before_each_sleep_stretches_no_deadline(void **state)
+{
+    struct ipc_peer me = own_peer(NULL);
+    unsigned kind, watch, i;
+
+    (void)state;
+    for (kind = 0; kind < KINDS; kind++)
+        for (watch = 0; watch < 2; watch++) {
+            struct ipc_notify n, *all[1];
+            struct ipc_any any;
+            int64_t deadline;
+            int rc = 0;
+
+            make_bell(0, kind);
+            attach_drowsy(&n, &room->bell[0], &me);
+            ipc_notify_watch(&n, watch ? 5 : 0);
+            all[0] = &n;
+            IS(ipc_any_init(&any, all, 1), 0);
+            flips = 0;
+            deadline = ipc_in_ms(1);
+            IS(ipc_wait(&n, deadline, flip_word(n.at)), -ETIMEDOUT);
+            MUST(ipc_left_(deadline) == 0);
+            flips = 0;
+            deadline = ipc_in_ms(1);
+            IS(ipc_wait_any(&any, deadline, i, flip_word(n.at)), -ETIMEDOUT);
+            MUST(ipc_left_(deadline) == 0);
+            flips = 0;
+            deadline = ipc_in_ms(1);
+            while (rc == 0) {
+                uint32_t key = ipc_notify_prepare(&n);
+
+                if (flip_word(n.at))
+                    break;
+                rc = ipc_notify_wait(&n, key, deadline);
+            }
+            IS(rc, -ETIMEDOUT);
+            flips = 0;
+            IS(ipc_wait(&n, IPC_FOREVER, flip_word(n.at) || flips > 1000), 0);
+            ipc_any_close(&any);
+            ipc_notify_detach(&n);
+        }
+}
+
+/* The waiting of all typed rings, with a look of our own. */
+static int flip_holder(struct msgs_consumer *c)
+{
+    ck_pr_store_64(&c->raw.ring->end[0], ck_pr_load_64(&c->raw.ring->end[0]) + 2);
+    return ++flips > TOO_MANY;
+}
+IPC_RING_UNTIL_(msgs, flipped, consumer, raw, 0, data, flip_holder(h), int64_t deadline)
+
+static void holder_that_changes_with_each_look_stretches_no_deadline(void **state)
+{
+    unsigned char *mem = (unsigned char *)room->word;
+    struct ipc_peer me = own_peer(NULL);
+    struct msgs_consumer in;
+    int64_t deadline;
+
+    (void)state;
+    mem += (64 - (uintptr_t)mem % 64) % 64;
+    IS(msgs_init(mem, 1024, 2), 0);
+    IS(msgs_consume(&in, mem, 1024, &me), 0);
+    put(&in.raw.ring->end[0], 1);
+    flips = 0;
+    IS(msgs_flipped(&in, IPC_NOW), -ETIMEDOUT);
+    flips = 0;
+    deadline = ipc_in_ms(1);
+    IS(msgs_flipped(&in, deadline), -ETIMEDOUT);
+    MUST(ipc_left_(deadline) == 0);
+    msgs_consumer_detach(&in);
+}
+
+/* Each post meets a sleeper that wants to be stirred, and then one more element is free. */
+static void frees_one(void *arg)
+{
+    struct chars_producer *p = (struct chars_producer *)arg;
+
+    ck_pr_store_64(&p->raw.s.ring->head, ck_pr_load_64(&p->raw.s.ring->head) + 1);
+    ck_pr_store_32(&p->data.at->word, ck_pr_load_32(&p->data.at->word) | IPC_NOTIFY_DOZING_);
+}
+
+static void room_that_comes_by_single_elements_stretches_no_deadline(void **state)
+{
+    static char text[TOO_MANY];
+    struct ipc_peer me = own_peer(NULL);
+    struct chars_producer out;
+    int64_t deadline, sent;
+    void *mem = mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    MUST(mem != MAP_FAILED);
+    IS(chars_init(mem, RING_SIZE, 4096), 0);
+    me.stir = frees_one;
+    me.arg = &out;
+    me.alive = NULL;
+    IS(chars_produce(&out, mem, RING_SIZE, &me), 0);
+    while (chars_push_n(&out, text, sizeof text) > 0)
+        ;
+    frees_one(&out);
+    deadline = ipc_in_ms(1);
+    sent = chars_send(&out, text, sizeof text, deadline);
+    MUST(sent > 0 && sent < (int64_t)sizeof text && ipc_left_(deadline) == 0);
+    ck_pr_store_32(&out.data.at->word, 0); /* detach posts, too */
+    chars_producer_detach(&out);
+    (void)munmap(mem, RING_SIZE);
+}
+
 /* ------------------------------------------------------------------ fork and members */
 
 static struct ipc_notify before_fork[2];
@@ -4006,6 +4127,9 @@ static int run_all(const char *filter)
         TEST(no_wake_is_missed),
         TEST(hostile_memory_crashes_nobody_and_deadlines_hold),
         TEST(any_word_is_survived),
+        TEST(word_that_changes_before_each_sleep_stretches_no_deadline),
+        TEST(holder_that_changes_with_each_look_stretches_no_deadline),
+        TEST(room_that_comes_by_single_elements_stretches_no_deadline),
         TEST(copies_of_a_handle_work_after_fork),
         TEST(who_lists_parent_and_child_after_fork),
         TEST(watch_makes_descriptors_that_tell),
