@@ -46,7 +46,8 @@
  *     the post, or the post wakes it. A wake may come without a post; ipc_wait looks again.
  *   - A poster or waiter that is stopped or killed at any instruction holds nobody up. What a
  *     poster stored before it was killed between storing and waking is found by whoever watches it
- *     within 10 ms, by whoever has a deadline within a second, by everyone else with the next post.
+ *     within 10 ms, by whoever has a deadline or waits with the bell of a typed ring within a
+ *     second, by everyone else with the next post.
  *   - Whom to watch is an id of struct ipc_peer: with ipc_shm.h a member of the segment. Its death
  *     is told once, within 10 ms, on the kernel's word; waits after that are for its successor.
  *   - The shared memory is not trusted: whatever is written there, and however often, calls keep
@@ -69,7 +70,8 @@
  *   - IPC_FOREVER without a peer to watch is for ever: a poster that was killed before it could
  *     wake, or whose sandbox denies futexes, leaves you asleep until the next post, and so does a
  *     signal handler that was installed with SA_RESTART (ipc_wait_any: also with a deadline). Fix:
- *     watch the peer, as the calls of typed rings do, or give a deadline.
+ *     watch the peer, or give a deadline. With the bell of a typed ring a wait looks at its
+ *     condition once a second in any case.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
  *     must be in one PID namespace, and each poster names the process itself: ipc_notify_target.
  *   - Wakes that come up to a second late, as everyone looks by himself then: of a poster that
@@ -245,7 +247,7 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == 64 ? 1 :
 #define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
 #define IPC_NOTIFY_SLICE_ INT64_C(8000000)   /* ns between asking whether a peer is alive */
 #define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
-#define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns of a poll, against events that got lost */
+#define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns, the longest sleep between two looks */
 #define IPC_NOTIFY_MANY 128u                 /* at once, by ipc_wait_any */
 /* Tries of a compare-and-swap, some 0.1 ms. Where all fail, a hostile peer rewrites the word all the
  * time. It could undo what we store as well. */
@@ -279,6 +281,7 @@ struct ipc_notify {
     int asks;             /* no descriptors to be had: ask whether whom is alive */
     int anyone;           /* 1: anyone's death is of interest, 2: there may have been one */
     int settled;          /* has slept without membarrier */
+    int plain;            /* of a ring, at whose other end may be a program that posts nothing */
     struct {              /* as in struct ipc_peer */
         int (*alive)(void *, uint64_t);
         int (*watch)(void *, uint64_t, int[2]);
@@ -934,7 +937,8 @@ CK_CC_INLINE static int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int
     unsigned uneasy;
     int first, rc;
 
-    if (!ipc_notify_watches_(n) && deadline == IPC_FOREVER && n->kind != IPC_NOTIFY_SEMAPHORE)
+    if (!ipc_notify_watches_(n) && deadline == IPC_FOREVER && n->kind != IPC_NOTIFY_SEMAPHORE &&
+        !n->plain)
         return ipc_notify_sleep_(n, key, deadline); /* a timer costs as much as half a wake */
     until = ipc_clock() + (!ipc_notify_watches_(n) ? IPC_NOTIFY_LONG_
                            : n->asks               ? IPC_NOTIFY_SLICE_
@@ -958,6 +962,7 @@ CK_CC_INLINE static int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int
         return 0;
     key |= IPC_NOTIFY_DOZING_;
     p[1].fd = n->fds[1];
+    until = ipc_clock() + IPC_NOTIFY_LONG_; /* however often others of the segment stir us */
     for (;;) {
         int64_t left;
 
@@ -967,11 +972,12 @@ CK_CC_INLINE static int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int
             return -EOWNERDEAD;
         if (ck_pr_load_32(&n->at->word) != key)
             return 0;
-        left = ipc_left_(deadline);
-        if (left < 2000000) /* the rest to the nanosecond */
+        left = ipc_left_(deadline < until ? deadline : until);
+        if (left < 2000000 && deadline > until)
+            return ipc_notify_suspect_(n) ? -EOWNERDEAD : 0; /* look, for the same posters */
+        if (left < 2000000)                                  /* the rest to the nanosecond */
             return ipc_notify_sleep_(n, key, deadline);
         left -= 1000000;
-        left = left < IPC_NOTIFY_LONG_ ? left : IPC_NOTIFY_LONG_;
         if ((uneasy = n->uneasy) > 0) {
             n->uneasy--; /* the event comes a moment before the proof */
             left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
@@ -979,8 +985,8 @@ CK_CC_INLINE static int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int
         rc = ipc_notify_poll_(p, p[1].fd >= 0 ? 2 : 1, left);
         if (rc > 0)
             n->uneasy = 3;
-        if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_) || (n->anyone != 0 && uneasy > 0))
-            return ipc_notify_suspect_(n) ? -EOWNERDEAD : rc == -EINTR ? rc : 0; /* as above */
+        if (rc < 0 || (n->anyone != 0 && uneasy > 0))
+            return ipc_notify_suspect_(n) ? -EOWNERDEAD : rc == -EINTR ? rc : 0;
     }
 }
 
@@ -1449,7 +1455,7 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
     struct pollfd p[1 + IPC_NOTIFY_MANY];
     int64_t until = ipc_clock() + IPC_NOTIFY_SHORT_;
     unsigned i, watched = 0, uneasy = 0;
-    int first, anyone = 0, rc;
+    int first, anyone = 0, plain = 0, rc;
     nfds_t count;
 
     if (deadline <= IPC_NOW)
@@ -1457,11 +1463,12 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
     for (i = 0; i < any->count; i++) {
         watched += (unsigned)ipc_notify_watches_(any->all[i]);
         anyone |= any->all[i]->anyone;
+        plain |= any->all[i]->plain;
     }
     if (ipc_any_futexes_(any)) {
-        until = watched > 0               ? until
-                : deadline == IPC_FOREVER ? IPC_FOREVER
-                                          : until - IPC_NOTIFY_SHORT_ + IPC_NOTIFY_LONG_;
+        until = watched > 0                         ? until
+                : deadline == IPC_FOREVER && !plain ? IPC_FOREVER
+                                                    : until - IPC_NOTIFY_SHORT_ + IPC_NOTIFY_LONG_;
         rc = ipc_any_sleep_(any, keys, deadline < until ? deadline : until);
         if (rc == -ETIMEDOUT && deadline <= until && watched > 0 && ipc_notify_due_(&any->asked) &&
             ipc_any_suspect_(any, which))
@@ -1489,6 +1496,7 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
             return 0;
         keys[i] |= IPC_NOTIFY_DOZING_;
     }
+    until = ipc_clock() + IPC_NOTIFY_LONG_;
     for (;;) {
         int64_t left;
 
@@ -1498,11 +1506,12 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
             return -EOWNERDEAD;
         if (ipc_any_changed_(any, keys))
             return 0;
-        left = ipc_left_(deadline);
+        left = ipc_left_(deadline < until ? deadline : until);
+        if (left < 2000000 && deadline > until)
+            return ipc_any_suspect_(any, which) ? -EOWNERDEAD : 0;
         if (left < 2000000)
             return ipc_any_sleep_(any, keys, deadline);
         left -= 1000000;
-        left = left < IPC_NOTIFY_LONG_ ? left : IPC_NOTIFY_LONG_;
         if (uneasy > 0) {
             uneasy--;
             left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
@@ -1510,7 +1519,7 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
         rc = ipc_notify_poll_(p, count, left);
         if (rc > 0)
             uneasy = 3;
-        if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_) || (anyone && left <= IPC_NOTIFY_NAP_))
+        if (rc < 0 || (anyone && left <= IPC_NOTIFY_NAP_))
             return ipc_any_suspect_(any, which) ? -EOWNERDEAD : rc == -EINTR ? rc : 0;
     }
 }

@@ -5820,6 +5820,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         IPC_RING_BELL_(&h->data, h->H.ring->data_bell);                                            \
         IPC_RING_BELL_(&h->space, h->H.ring->space_bell);                                          \
         IPC_RING_OR_LEAVE_(h, H, DETACH)                                                           \
+        h->OURS.plain = 1;                                                                         \
         h->other = ck_pr_load_64(&h->H.ring->end[OTHER]);                                          \
         h->told = ck_pr_load_64(&h->H.ring->head);                                                 \
         (void)ipc_notify_post(&h->THEIRS); /* who sleeps there is to watch us from now on */       \
@@ -6024,8 +6025,8 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
  * With ipc_notify.h attaching also fails with -EPROTO where a bell of the ring is of another kind
  * than IPC_NOTIFY_FUTEX, as no ring is made with another. And there are the calls that sleep. They
  * spin a little before, as ipc_notify_policy(NAME_consumer_bell(&in), ...) says. A program that was
- * built without that header can be at the other end, but wakes nobody: who sleeps here looks again
- * once a second while the other end is held by a member of the segment, and at the deadline.
+ * built without that header can be at the other end, but wakes nobody. So a sleeper looks again
+ * once a second, whoever holds the other end and whenever it comes, and at the deadline.
  *
  *   int NAME_send(struct NAME_producer *, const TYPE *, int64_t deadline)
  *   int NAME_recv(struct NAME_consumer *, TYPE *, int64_t deadline)
@@ -6474,8 +6475,8 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
  *       What they sleep on, as above. Ask for the client's after each ask: it goes with the slot.
  *
  * Who sleeps learns of deaths within 10 ms, of a server that left its descriptors to children
- * within a second. A program without that header may be at the other end, but wakes nobody: who
- * sleeps looks once a second.
+ * within a second. A program without that header may be at the other end, but wakes nobody: so a
+ * sleeper looks again once a second.
  */
 #define IPC_CALL(NAME, REQUEST, REPLY)                                                             \
     IPC_RING_ASSERT_(NAME##_alignment,                                                             \
@@ -6575,6 +6576,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         IPC_RING_BELL_(&c->data, c->raw.ring->server_bell);                                        \
         IPC_RING_BELL_(&c->space, IPC_CALL_BELL_(c->raw.slot));                                    \
         IPC_RING_OR_LEAVE_(c, raw, ipc_call_client_detach)                                         \
+        c->space.plain = 1;                                                                        \
         ipc_notify_watch_anyone(&c->space);                                                        \
     }
 #define IPC_CALL_HANG_SERVER_(s)                                                                   \
@@ -6585,6 +6587,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         for (i = 0; i < s->raw.count; i++) /* each must know what we lack: the last stays */       \
             IPC_RING_BELL_(&s->space, IPC_CALL_BELL_(s->raw.slots + i * stride));                  \
         IPC_RING_OR_LEAVE_(s, raw, ipc_call_server_detach)                                         \
+        s->data.plain = 1;                                                                         \
     }
 #define IPC_CALL_WAKE_SERVER_(c)                                                                   \
     if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(c->raw.ring->server_bell)))                    \

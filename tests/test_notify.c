@@ -2873,6 +2873,283 @@ static void plain_peer_that_wakes_nobody_is_looked_at(void **state)
     IS(bad, 0);
 }
 
+/* The sleeper comes first, and whoever comes then wakes nobody: it is found within a second, and
+ * watched from then on. */
+static void comes_after_the_sleeper(struct child *up, void *arg)
+{
+    struct ipc_spsc_producer out;
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    struct message m = {1};
+    const struct ipc_notify_shared *bell;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_shm_find(&seg, "ring", IPC_SPSC_TYPE, &o), 0);
+    bell = (const struct ipc_notify_shared *)(void *)((struct ipc_spsc_shared *)o.mem)->data_bell;
+    EVENTUALLY(sleeps(up->pid, bell, IPC_NOTIFY_ASLEEP_));
+    IS(ipc_spsc_produce(&out, o.mem, o.size, sizeof m, ipc_shm_peer(&seg)), 0);
+    IS(ipc_spsc_push(&out, &m, sizeof m), 0);
+    EVENTUALLY(ipc_spsc_producer_was_size(&out) == 0);
+    EVENTUALLY(sleeps(up->pid, bell, IPC_NOTIFY_ASLEEP_));
+    (void)kill(getpid(), SIGKILL);
+}
+
+static void sleeper_that_came_first_finds_and_watches_who_comes(void **state)
+{
+    struct msgs_producer out;
+    struct msgs_consumer in;
+    struct message m = {0};
+    struct child c;
+
+    (void)state;
+    (void)alarm(20); /* it would sleep for ever */
+    IS(ipc_shm_create(&shm, name, 64 << 10), 0);
+    IS(msgs_create(&out, &shm, "ring", 2), 0);
+    msgs_producer_detach(&out);
+    IS(msgs_open(&in, &shm, "ring"), 0);
+    c = spawn(comes_after_the_sleeper, NULL);
+    IS(msgs_recv(&in, &m, IPC_FOREVER), 0);
+    IS(m.x, 1);
+    IS(msgs_recv(&in, &m, IPC_FOREVER), -EOWNERDEAD);
+    was_killed(&c);
+    msgs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
+/* In a ring without a peer, where nobody can be watched: one end sleeps for ever in a child, and
+ * the other one pushes, or pops, and posts nothing. */
+struct plain {
+    void *mem;
+    int sends;
+    struct child child;
+};
+
+static char text[100];
+static struct message letter;
+
+#define PLAIN(NAME, PUSH, POP, SEND, RECV, ...)                                                    \
+    static void NAME##_sleeps(struct child *up, void *arg)                                         \
+    {                                                                                              \
+        struct plain *p = (struct plain *)arg;                                                     \
+        struct NAME##_producer out;                                                                \
+        struct NAME##_consumer in;                                                                 \
+                                                                                                   \
+        (void)alarm(10);                                                                           \
+        IS(p->sends ? NAME##_produce(&out, p->mem, RING_SIZE, NULL)                                \
+                    : NAME##_consume(&in, p->mem, RING_SIZE, NULL),                                \
+           0);                                                                                     \
+        ipc_notify_policy(p->sends ? NAME##_producer_bell(&out) : NAME##_consumer_bell(&in), 0,    \
+                          0);                                                                      \
+        tell(up, (uint64_t)(uintptr_t)(p->sends ? out.space.at : in.data.at));                     \
+        MUST((p->sends ? (int64_t)(SEND) : (int64_t)(RECV)) >= 0);                                 \
+    }                                                                                              \
+    static void NAME##_is_plain(struct plain *p)                                                   \
+    {                                                                                              \
+        struct NAME##_producer out;                                                                \
+        struct NAME##_consumer in;                                                                 \
+                                                                                                   \
+        IS(NAME##_init(p->mem, RING_SIZE, __VA_ARGS__), 0);                                        \
+        IS(NAME##_produce(&out, p->mem, RING_SIZE, NULL), 0);                                      \
+        if (p->sends) {                                                                            \
+            IS(NAME##_consume(&in, p->mem, RING_SIZE, NULL), 0);                                   \
+            while ((PUSH) >= 0)                                                                    \
+                ;                                                                                  \
+            NAME##_producer_detach(&out);                                                          \
+        }                                                                                          \
+        p->child = spawn(NAME##_sleeps, p);                                                        \
+        expect_asleep(&p->child);                                                                  \
+        if (p->sends)                                                                              \
+            while ((POP) >= 0)                                                                     \
+                ;                                                                                  \
+        else                                                                                       \
+            MUST((PUSH) >= 0);                                                                     \
+    }
+
+/* On the bell that it tells of. */
+static void expect_asleep(struct child *c)
+{
+    const struct ipc_notify_shared *bell = (const struct ipc_notify_shared *)(uintptr_t)hear(c);
+
+    EVENTUALLY(sleeps(c->pid, bell, IPC_NOTIFY_ASLEEP_));
+}
+
+PLAIN(msgs, msgs_push(&out, &letter), msgs_pop(&in, &letter), msgs_send(&out, &letter, IPC_FOREVER),
+      msgs_recv(&in, &letter, IPC_FOREVER), 2)
+PLAIN(chars, chars_push_n(&out, text, sizeof text), chars_pop_n(&in, text, sizeof text),
+      chars_send(&out, text, 1, IPC_FOREVER), chars_recv(&in, text, 1, IPC_FOREVER), 4096)
+PLAIN(logs, logs_push(&out, text, sizeof text), logs_pop(&in, text, sizeof text),
+      logs_send(&out, text, sizeof text, IPC_FOREVER),
+      logs_recv(&in, text, sizeof text, IPC_FOREVER), 4096, 2)
+PLAIN(news, news_push(&out, &letter), news_pop(&in, &letter), news_send(&out, &letter, IPC_FOREVER),
+      news_recv(&in, &letter, IPC_FOREVER), 2, IPC_BROADCAST_LOSSLESS)
+PLAIN(tape, tape_push(&out, text, sizeof text), tape_pop(&in, text, sizeof text),
+      tape_send(&out, text, sizeof text, IPC_FOREVER),
+      tape_recv(&in, text, sizeof text, IPC_FOREVER), 4096, IPC_BROADCAST_LOSSLESS)
+PLAIN(jobs, jobs_push(&out, &letter), jobs_pop(&in, &letter), jobs_send(&out, &letter, IPC_FOREVER),
+      jobs_recv(&in, &letter, IPC_FOREVER), 4, IPC_MPMC_AT_LEAST_ONCE)
+
+static void serves(struct child *up, void *arg)
+{
+    struct plain *p = (struct plain *)arg;
+    struct adder_server s;
+    union adder_slot *slot;
+
+    (void)alarm(10);
+    IS(adder_server_attach(&s, p->mem, RING_SIZE, NULL), 0);
+    ipc_notify_policy(adder_server_bell(&s), 0, 0);
+    tell(up, (uint64_t)(uintptr_t)s.data.at);
+    IS(adder_serve(&s, &slot, IPC_FOREVER), 0);
+}
+
+static void calls_forever(struct child *up, void *arg)
+{
+    struct plain *p = (struct plain *)arg;
+    struct adder_client c;
+    uint64_t n = 1;
+
+    (void)alarm(10);
+    IS(adder_client_attach(&c, p->mem, RING_SIZE, NULL), 0);
+    ipc_notify_policy(adder_client_bell(&c), 0, 0);
+    tell(up, (uint64_t)(uintptr_t)c.space.at);
+    IS(adder_call(&c, &n, &n, IPC_FOREVER), 0);
+}
+
+static void adder_is_plain(struct plain *p)
+{
+    struct adder_client c;
+    struct adder_server s;
+    uint64_t n = 1;
+    void *slot;
+
+    IS(adder_init(p->mem, RING_SIZE, 1), 0);
+    if (p->sends) {
+        IS(adder_server_attach(&s, p->mem, RING_SIZE, NULL), 0);
+        p->child = spawn(calls_forever, p);
+        expect_asleep(&p->child);
+        slot = ipc_call_take(&s.raw);
+        MUST(slot != NULL);
+        IS(ipc_call_answer(&s.raw, slot), 0);
+    } else {
+        IS(adder_client_attach(&c, p->mem, RING_SIZE, NULL), 0);
+        p->child = spawn(serves, p);
+        expect_asleep(&p->child);
+        IS(ipc_call_ask(&c.raw, &n, sizeof n), 0);
+    }
+}
+
+static void waits_for_any_ring(struct child *up, void *arg)
+{
+    struct plain *p = (struct plain *)arg;
+    struct msgs_consumer in;
+    struct ipc_notify *all[1];
+    struct ipc_any any;
+    unsigned i;
+
+    (void)alarm(10);
+    IS(msgs_consume(&in, p->mem, RING_SIZE, NULL), 0);
+    all[0] = msgs_consumer_bell(&in);
+    ipc_notify_policy(all[0], 0, 0);
+    IS(ipc_any_init(&any, all, 1), 0);
+    tell(up, (uint64_t)(uintptr_t)in.data.at);
+    IS(ipc_wait_any(&any, IPC_FOREVER, i, msgs_pop(&in, &letter) == 0), 0);
+}
+
+static void any_is_plain(struct plain *p)
+{
+    struct msgs_producer out;
+
+    IS(msgs_init(p->mem, RING_SIZE, 2), 0);
+    IS(msgs_produce(&out, p->mem, RING_SIZE, NULL), 0);
+    p->child = spawn(waits_for_any_ring, p);
+    expect_asleep(&p->child);
+    IS(msgs_push(&out, &letter), 0);
+}
+
+static void sleeper_of_every_ring_looks_once_a_second(void **state)
+{
+    static void (*const rings[])(struct plain *) = {
+        msgs_is_plain, chars_is_plain, logs_is_plain,  news_is_plain,
+        tape_is_plain, jobs_is_plain,  adder_is_plain, any_is_plain,
+    };
+    enum { RINGS = sizeof rings / sizeof *rings };
+    struct plain p[RINGS][2];
+    unsigned char *mem = (unsigned char *)mmap(NULL, 2 * RINGS * RING_SIZE, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int i, sends;
+
+    (void)state;
+    MUST(mem != MAP_FAILED);
+    for (i = 0; i < RINGS; i++)
+        for (sends = 0; sends < 2; sends++) {
+            p[i][sends].mem = mem + (2 * i + sends) * (int)RING_SIZE;
+            p[i][sends].sends = sends;
+            rings[i](&p[i][sends]);
+        }
+    for (i = 0; i < RINGS; i++)
+        for (sends = 0; sends < 2; sends++)
+            finish(&p[i][sends].child);
+    (void)munmap(mem, 2 * RINGS * RING_SIZE);
+}
+
+/* A sleeper that others of its segment stir more often than once a second looks all the same. */
+static int stirred[2]; /* a pipe */
+
+static int watches_the_pipe(void *arg, uint64_t id, int fds[2])
+{
+    (void)arg, (void)id;
+    if (fds[0] < 0)
+        fds[0] = fcntl(stirred[0], F_DUPFD_CLOEXEC, 0);
+    return 0;
+}
+
+static void stirs_nobody(void *arg)
+{
+    (void)arg;
+}
+
+static void *stirs_often(void *arg)
+{
+    while (get(&room->word[1]) == 0) {
+        MUST(write(stirred[1], "x", 1) == 1);
+        (void)usleep(20000);
+    }
+    return arg;
+}
+
+static void sleeper_that_is_stirred_often_looks_once_a_second(void **state)
+{
+    struct ipc_peer me = own_peer(NULL);
+    struct ipc_notify n, *all[1];
+    struct ipc_any any;
+    unsigned i, looks = 0;
+    int64_t deadline;
+    pthread_t t;
+
+    (void)state;
+    MUST(pipe2(stirred, O_NONBLOCK | O_CLOEXEC) == 0);
+    me.watch = watches_the_pipe;
+    me.stir = stirs_nobody;
+    attach_drowsy(&n, &room->bell[0], &me);
+    ipc_notify_watch(&n, 5);
+    MUST(pthread_create(&t, NULL, stirs_often, NULL) == 0);
+    deadline = ipc_in_ms(10000);
+    IS(ipc_wait(&n, deadline, ++looks == 3), 0); /* two before it sleeps */
+    MUST(ipc_left_(deadline) > 0);               /* else that was the last look */
+    all[0] = &n;
+    IS(ipc_any_init(&any, all, 1), 0);
+    looks = 0;
+    deadline = ipc_in_ms(10000);
+    IS(ipc_wait_any(&any, deadline, i, ++looks == 3), 0);
+    MUST(ipc_left_(deadline) > 0);
+    put(&room->word[1], 1);
+    MUST(pthread_join(t, NULL) == 0);
+    ipc_any_close(&any);
+    ipc_notify_detach(&n);
+    (void)close(stirred[0]);
+    (void)close(stirred[1]);
+}
+
 /* ------------------------------------------------------------------ any of many */
 
 static struct ipc_notify many[BELLS];
@@ -4119,6 +4396,9 @@ static int run_all(const char *filter)
         TEST(producer_that_came_and_went_unseen_is_told),
         TEST(death_behind_the_last_message_is_told),
         TEST(successor_that_attaches_while_we_sleep_is_watched),
+        TEST(sleeper_that_came_first_finds_and_watches_who_comes),
+        TEST(sleeper_of_every_ring_looks_once_a_second),
+        TEST(sleeper_that_is_stirred_often_looks_once_a_second),
         TEST(any_of_none_or_too_many_is_refused),
         TEST(any_tells_which),
         TEST(any_is_fair),
