@@ -2218,6 +2218,25 @@ CK_CC_INLINE static int ipc_channel_ring_init_(const struct ipc_channel *ch,
                : ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
 }
 
+/* The kind of a ring's bell for data: that of auto: has a descriptor for event loops. */
+CK_CC_INLINE static unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
+{
+    return ch->kind->type != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
+}
+
+/* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. */
+CK_CC_INLINE static int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
+                                           struct ipc_notify *data, void *data_bell,
+                                           struct ipc_notify *space, void *space_bell)
+{
+    int rc = ipc_notify_attach(data, data_bell, 64, ipc_channel_bell_kind_(ch), me);
+
+    rc = rc == 0 ? ipc_notify_attach(space, space_bell, 64, IPC_NOTIFY_FUTEX, me) : rc;
+    if (rc == -EPROTO)
+        (void)snprintf(me->why, sizeof me->why, "a bell of the ring is of another kind");
+    return rc;
+}
+
 /* One ring in the segment, made if it is not there and we are to. */
 CK_CC_INLINE static int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, int make,
                                              struct ipc_shm_object *o)
@@ -2227,9 +2246,9 @@ CK_CC_INLINE static int ipc_channel_ring_of_(struct ipc_channel *ch, const char 
     int rc = make ? ipc_shm_make(seg, name, type, ipc_channel_ring_bytes_(ch), o) : -EEXIST;
 
     if (rc == 0 && (rc = ipc_channel_ring_init_(ch, o)) == 0) {
-        if (ch->kind->type != 0) /* auto: a descriptor for loops */
+        if (ch->kind->type != 0)
             (void)ipc_notify_init(((struct ipc_spsc_shared *)o->mem)->data_bell, 64,
-                                  IPC_NOTIFY_EVENTFD);
+                                  ipc_channel_bell_kind_(ch));
         rc = ipc_shm_publish(seg, o);
     }
     if (rc == -EEXIST)
@@ -2256,8 +2275,9 @@ CK_CC_INLINE static int ipc_channel_share_(struct ipc_channel *ch, const struct 
     if (rc != 0)
         return rc;
     ch->max = (size_t)bytes - IPC_CHANNEL_HEADER_;
-    (void)ipc_notify_attach(data, s->data_bell, 64, me);
-    (void)ipc_notify_attach(space, s->space_bell, 64, me);
+    rc = ipc_channel_bells_(ch, me, data, s->data_bell, space, s->space_bell);
+    if (rc != 0)
+        return rc;
     r->alone = (how & IPC_MPMC_ONE_PRODUCER) != 0;
     r->writer = r->alone ? ck_pr_load_64(&s->end[0]) : 0;
     ipc_notify_watch_anyone(sends ? space : data); /* he may have held what is ours to go on with */
@@ -2276,24 +2296,26 @@ CK_CC_INLINE static int ipc_channel_ring_ends_(struct ipc_channel *ch, int liste
     int rc = 0;
 
     if ((ch->role & IPC_SEND) != 0 &&
-        (rc = ipc_record_produce(&r->out, out->mem, out->size, me)) == 0) {
-        (void)ipc_notify_attach(&r->out_data, r->out.ring->data_bell, 64, me);
-        (void)ipc_notify_attach(&r->out_space, r->out.ring->space_bell, 64, me);
+        (rc = ipc_record_produce(&r->out, out->mem, out->size, me)) == 0 &&
+        (rc = ipc_channel_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
+                                 r->out.ring->space_bell)) == 0) {
         r->reader = ck_pr_load_64(&r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
-        (rc = ipc_record_consume(&r->in, in->mem, in->size, me)) == 0) {
-        (void)ipc_notify_attach(&r->data, r->in.ring->data_bell, 64, me);
-        (void)ipc_notify_attach(&r->space, r->in.ring->space_bell, 64, me);
+        (rc = ipc_record_consume(&r->in, in->mem, in->size, me)) == 0 &&
+        (rc = ipc_channel_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
+                                 r->in.ring->space_bell)) == 0) {
         ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
         r->alone = r->in.producers == 1;
         r->writer = r->alone ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
     }
     if (rc != 0) { /* the next try is not to find us there */
         ipc_record_producer_detach(&r->out);
+        ipc_record_consumer_detach(&r->in);
         ipc_notify_detach(&r->out_data);
         ipc_notify_detach(&r->out_space);
+        ipc_notify_detach(&r->data);
     }
     return rc;
 }
@@ -2519,6 +2541,10 @@ CK_CC_INLINE static int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t d
             rc = woken;                                                                            \
         if (woken != 0 || rc != -EAGAIN)                                                           \
             break;                                                                                 \
+        if (ipc_left_(deadline) == 0) { /* a hostile peer may rewrite the holder all the time */   \
+            rc = -ETIMEDOUT;                                                                       \
+            break;                                                                                 \
+        }                                                                                          \
     }
 
 CK_CC_INLINE static int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)
@@ -3083,8 +3109,8 @@ CK_CC_INLINE static int ipc_channel_follow_(struct ipc_channel *ch, int64_t dead
             continue;
         }
         /* With a bell of nobody's: the descriptor is closed with it. */
-        ck_pr_store_32(&r->spare.kind, IPC_NOTIFY_EVENTFD);
-        (void)ipc_notify_attach(&none, &r->spare, sizeof r->spare, NULL);
+        (void)ipc_notify_init(&r->spare, sizeof r->spare, IPC_NOTIFY_EVENTFD);
+        (void)ipc_notify_attach(&none, &r->spare, sizeof r->spare, IPC_NOTIFY_EVENTFD, NULL);
         rc = ipc_notify_recv_fd(&none, ch->in, deadline);
         ipc_notify_detach(&none);
     }

@@ -12,7 +12,7 @@
  *     #include "ipc_notify.h"
  *
  *     struct ipc_notify bell;                       // in each process; mem: 64 zeroed shared bytes
- *     ipc_notify_attach(&bell, mem, 64, NULL);
+ *     ipc_notify_attach(&bell, mem, 64, IPC_NOTIFY_FUTEX, NULL);
  *
  *     store the data;                               // one process
  *     ipc_notify_post(&bell);
@@ -30,7 +30,7 @@
  *
  * In a loop of epoll, poll or io_uring:
  *
- *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD);
+ *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD); // once; then attach, with the same kind
  *     int fd = ipc_notify_fd(&bell);                // add to the loop; ipc_notify_send_fd gives it
  *     for (;;) {                                    // to the other process
  *         while (ticks_pop(&in, &t) == 0)
@@ -46,11 +46,14 @@
  *     the post, or the post wakes it. A wake may come without a post; ipc_wait looks again.
  *   - A poster or waiter that is stopped or killed at any instruction holds nobody up. What a
  *     poster stored before it was killed between storing and waking is found by whoever watches it
- *     within 10 ms, by whoever has a deadline within a second, by everyone else with the next post.
+ *     within 10 ms, by whoever has a deadline or waits with the bell of a typed ring within a
+ *     second, by everyone else with the next post.
  *   - Whom to watch is an id of struct ipc_peer: with ipc_shm.h a member of the segment. Its death
  *     is told once, within 10 ms, on the kernel's word; waits after that are for its successor.
- *   - The shared memory is not trusted: whatever is written there, calls return, and touch nothing
- *     else. A hostile peer can wake you for nothing, or let you sleep until your deadline.
+ *   - The shared memory is not trusted: whatever is written there, and however often, calls keep
+ *     their deadlines and touch nothing else. A handle's kind is the one that attach was called with.
+ *     The memory names no process and no descriptor to act on. A hostile peer can wake you for
+ *     nothing, or let you sleep until your deadline.
  *   - Handles are private to one thread at a time. After fork parent and child may both go on using
  *     their copies, unless one has slept with it already.
  *
@@ -67,14 +70,16 @@
  *   - IPC_FOREVER without a peer to watch is for ever: a poster that was killed before it could
  *     wake, or whose sandbox denies futexes, leaves you asleep until the next post, and so does a
  *     signal handler that was installed with SA_RESTART (ipc_wait_any: also with a deadline). Fix:
- *     watch the peer, as the calls of typed rings do, or give a deadline.
+ *     watch the peer, or give a deadline. With the bell of a typed ring a wait looks at its
+ *     condition once a second in any case.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
- *     must be in one PID namespace.
+ *     must be in one PID namespace, and each poster names the process itself: ipc_notify_target.
  *   - Wakes that come up to a second late, as everyone looks by himself then: of a poster that
  *     attached without a peer, for one who watches his and has slept for more than 4 ms (fix:
  *     ipc_shm_peer for all); of one whose sandbox denies futexes; of a semaphore, when another
  *     waiter was killed as it passed the wake on (fix: futexes, or a semaphore for each).
- *   - The semaphore's memory cannot be checked against a hostile peer beyond what sem_post does.
+ *   - IPC_NOTIFY_SEMAPHORE is for peers that you trust: its memory is libc's, which may end the
+ *     process where a hostile peer has written to it. Fix: futexes.
  *
  * How it works
  *   All is in one word: a count that every wake moves on, and flags.
@@ -214,12 +219,13 @@ CK_CC_INLINE static int64_t ipc_in_ms(int64_t ms)
 #define IPC_NOTIFY_SEMAPHORE 1u /* a POSIX semaphore, process-shared */
 #define IPC_NOTIFY_EVENTFD 2u
 #define IPC_NOTIFY_SIGNAL 3u /* a queued real-time signal, read from a signalfd */
+#define IPC_NOTIFY_KINDS_ 4u
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_notify_shared {
     uint32_t word;   /* see the top; compare-and-swap by everyone */
-    uint32_t kind;   /* constant after init */
-    uint64_t target; /* IPC_NOTIFY_SIGNAL: pid and number, stored by the process that listens */
+    uint32_t kind;   /* constant after init; attach compares it, and nothing else reads it */
+    uint64_t unused; /* zero */
     union {
         sem_t sem;
         unsigned char room[40];
@@ -247,8 +253,11 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == 64 ? 1 :
 #define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
 #define IPC_NOTIFY_SLICE_ INT64_C(8000000)   /* ns between asking whether a peer is alive */
 #define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
-#define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns of a poll, against events that got lost */
+#define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns, the longest sleep between two looks */
 #define IPC_NOTIFY_MANY 128u                 /* at once, by ipc_wait_any */
+/* Tries of a compare-and-swap, some 0.1 ms. Where all fail, a hostile peer rewrites the word all the
+ * time. It could undo what we store as well. */
+#define IPC_NOTIFY_TRIES_ 1000u
 
 /* ------------------------------------------------------------------ handles */
 
@@ -269,15 +278,17 @@ struct ipc_notify {
     unsigned spin, yield; /* the policy */
     int fd, post_fd;      /* readable when armed and posted; what posts write to */
     int fds[2];           /* of peer.watch */
-    int target_fd;        /* a pidfd of the process in target */
-    uint64_t target;
-    uint64_t whom, told; /* whom to watch; whose death was told */
-    unsigned uneasy;     /* polls to keep short: a descriptor told of something not yet proven */
-    int64_t asked;       /* when it was, last */
-    int asks;            /* no descriptors to be had: ask whether whom is alive */
-    int anyone;          /* 1: anyone's death is of interest, 2: there may have been one */
-    int settled;         /* has slept without membarrier */
-    struct {             /* as in struct ipc_peer */
+    int target_fd;        /* a pidfd of target */
+    int number;           /* the signal for target */
+    pid_t target;         /* the process that posts signal; 0: none */
+    uint64_t whom, told;  /* whom to watch; whose death was told */
+    unsigned uneasy;      /* polls to keep short: a descriptor told of something not yet proven */
+    int64_t asked;        /* when it was, last */
+    int asks;             /* no descriptors to be had: ask whether whom is alive */
+    int anyone;           /* 1: anyone's death is of interest, 2: there may have been one */
+    int settled;          /* has slept without membarrier */
+    int plain;            /* of a ring, at whose other end may be a program that posts nothing */
+    struct {              /* as in struct ipc_peer */
         int (*alive)(void *, uint64_t);
         int (*watch)(void *, uint64_t, int[2]);
         void (*stir)(void *);
@@ -352,12 +363,12 @@ CK_CC_INLINE static int ipc_notify_alone_(void)
     return count == 1;
 }
 
-/* Adds flags to the word, whatever else happens to it. 0 after a thousand tries: a hostile peer. */
+/* Adds flags to the word, whatever else happens to it. */
 CK_CC_INLINE static void ipc_notify_flag_(struct ipc_notify *n, uint32_t flags)
 {
     unsigned tries;
 
-    for (tries = 0; tries < 1000; tries++) {
+    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
         uint32_t w = ck_pr_load_32(&n->at->word);
 
         if ((w & flags) == flags || ck_pr_cas_32(&n->at->word, w, w | flags))
@@ -379,7 +390,7 @@ CK_CC_INLINE static int ipc_notify_init(void *mem, size_t size, unsigned kind)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
-    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind > IPC_NOTIFY_SIGNAL)
+    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
         return -EINVAL;
     memset(mem, 0, sizeof *s);
     if (kind == IPC_NOTIFY_SEMAPHORE && sem_init(&s->u.sem, 1, 0) != 0)
@@ -389,16 +400,17 @@ CK_CC_INLINE static int ipc_notify_init(void *mem, size_t size, unsigned kind)
 }
 
 /*
- * Attaches to the notifier in mem[0..size), to post and to wait. `me` says who else is alive, and
- * is copied: with ipc_shm.h it is ipc_shm_peer(&seg), which must stay open; NULL where nobody's
- * death is of interest. Registers the process for membarrier. Lock-free.
+ * Attaches to the notifier in mem[0..size), to post and to wait. `kind` is the one that it was made
+ * with, which this program has to know: the memory is only compared with it. `me` says who else is
+ * alive, and is copied: with ipc_shm.h it is ipc_shm_peer(&seg), which must stay open; NULL where
+ * nobody's death is of interest. Registers the process for membarrier. Lock-free.
  *
  *   0
  *   -EINVAL  as of ipc_notify_init
- *   -EPROTO  what is there is no notifier: of no known kind
+ *   -EPROTO  the memory says another kind, or is no notifier
  */
 CK_CC_INLINE static int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size,
-                                          const struct ipc_peer *me)
+                                          unsigned kind, const struct ipc_peer *me)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
@@ -406,11 +418,11 @@ CK_CC_INLINE static int ipc_notify_attach(struct ipc_notify *n, void *mem, size_
     n->fd = n->post_fd = n->fds[0] = n->fds[1] = n->target_fd = -1;
     n->yield = ipc_notify_alone_() ? 50 : 0;
     n->spin = n->yield != 0 ? 50 : 1000;
-    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s)
+    if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
         return -EINVAL;
-    n->kind = ck_pr_load_32(&s->kind);
-    if (n->kind > IPC_NOTIFY_SIGNAL)
+    if (ck_pr_load_32(&s->kind) != kind)
         return -EPROTO;
+    n->kind = kind;
     n->at = s;
     if (me != NULL) {
         n->peer.alive = me->alive;
@@ -514,9 +526,9 @@ CK_CC_INLINE static void ipc_notify_give_(struct ipc_notify *n)
         (void)sem_post(&n->at->u.sem);
 }
 
-/* 1 when the process blocks the signal, as one that reads it from a signalfd does. Any other would
- * be killed by it: a successor with the same pid, or whatever a hostile peer names, which may be a
- * thread that blocks it in a process that does not. */
+/* 1 when the process blocks the signal, as one that reads it from a signalfd does. The signal would
+ * kill another process: a successor with the same pid. 0 for the id of a thread that is not its
+ * process's first: /proc tells only of that thread. */
 CK_CC_INLINE static int ipc_notify_blocks_(pid_t pid, int number)
 {
     char text[8192], *p; /* a process may be in many groups */
@@ -537,32 +549,59 @@ CK_CC_INLINE static int ipc_notify_blocks_(pid_t pid, int number)
     return p != NULL && (strtoull(p + 8, NULL, 16) >> (number - 1) & 1) != 0;
 }
 
-/* Sends the signal to the process that listens. */
+/* 0 when the process may be signalled, or why not: -ESRCH, -EPERM. */
+CK_CC_INLINE static int ipc_notify_try_target_(pid_t pid, int number)
+{
+    if (kill(pid, 0) != 0)
+        return -errno;
+    return ipc_notify_blocks_(pid, number) ? 0 : -EPERM;
+}
+
+/*
+ * IPC_NOTIFY_SIGNAL: posts of this handle send the real-time signal `number` to the process `pid`
+ * from now on. That process has called ipc_notify_listen before. Take its pid from fork, from
+ * SO_PEERCRED or from your configuration, not from shared memory, where a hostile peer may name
+ * another process.
+ *
+ *   0
+ *   -EINVAL  not attached, not of that kind, pid is not positive, or no real-time signal
+ *   -ESRCH   there is no such process
+ *   -EPERM   it is another user's, or does not block the signal
+ *   After an error posts of this handle signal nobody.
+ */
+CK_CC_INLINE static int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number)
+{
+    int rc;
+
+    if (n->at == NULL || n->kind != IPC_NOTIFY_SIGNAL)
+        return -EINVAL;
+    n->target = 0;
+    if (n->target_fd >= 0)
+        (void)close(n->target_fd);
+    n->target_fd = -1;
+    if (pid <= 0 || number < SIGRTMIN || number > SIGRTMAX)
+        return -EINVAL;
+#ifdef SYS_pidfd_open
+    n->target_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+#endif
+    rc = ipc_notify_try_target_(pid, number); /* after the pidfd: of the process that it is for */
+    if (rc == 0) {
+        n->target = pid;
+        n->number = number;
+    }
+    return rc;
+}
+
+/* Sends the signal to the process that this handle names. */
 CK_CC_INLINE static int ipc_notify_signal_(struct ipc_notify *n)
 {
-    uint64_t target = ck_pr_load_64(&n->at->target);
-    pid_t pid = (pid_t)(target >> 32);
-    int number = (int)(target & 0xffffffff);
+    int rc;
 
-    if (target == 0)
+    if (n->target == 0)
         return -ESRCH;
-    if (pid <= 0 || number < SIGRTMIN || number > SIGRTMAX)
-        return -EBADMSG;
-    if (target != n->target) {
-        if (n->target_fd >= 0)
-            (void)close(n->target_fd);
-        n->target = 0;
-        n->target_fd = -1;
-#ifdef SYS_pidfd_open
-        n->target_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-#endif
-        if (!ipc_notify_blocks_(pid, number))
-            return kill(pid, 0) != 0 ? -errno : -EPERM;
-        n->target = target;
-    }
 #ifdef SYS_pidfd_send_signal
     if (n->target_fd >= 0) {
-        if (syscall(SYS_pidfd_send_signal, n->target_fd, number, NULL, 0) == 0) {
+        if (syscall(SYS_pidfd_send_signal, n->target_fd, n->number, NULL, 0) == 0) {
             n->uses |= IPC_USES_PIDFD;
             return 0;
         }
@@ -571,9 +610,9 @@ CK_CC_INLINE static int ipc_notify_signal_(struct ipc_notify *n)
     }
 #endif
     n->uses &= ~IPC_USES_PIDFD;
-    if (!ipc_notify_blocks_(pid, number))
-        return kill(pid, 0) != 0 ? -errno : -EPERM;
-    return kill(pid, number) == 0 ? 0 : -errno; /* real-time signals are queued this way, too */
+    rc = ipc_notify_try_target_(n->target, n->number);
+    /* A real-time signal is queued this way, too. */
+    return rc != 0 || kill(n->target, n->number) == 0 ? rc : -errno;
 }
 
 /* Reaches the event loops. -EAGAIN of write: saturated, so it is readable. */
@@ -618,7 +657,7 @@ CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
     }
     n->quiet = 0;
     saved = errno; /* a signal handler's caller has its own */
-    for (tries = 0; tries < 1000; tries++, w = ck_pr_load_32(word)) {
+    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++, w = ck_pr_load_32(word)) {
         if ((w & IPC_NOTIFY_SLEEPERS_) == 0)
             return 0; /* another poster has them, and they will see what we stored */
         if (!all && (w & IPC_NOTIFY_SLEEPERS_) == IPC_NOTIFY_ASLEEP_ &&
@@ -643,7 +682,7 @@ CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
     if ((w & (IPC_NOTIFY_DOZING_ | IPC_NOTIFY_WAKING_)) != 0 && n->peer.stir != NULL)
         n->peer.stir(n->peer.arg);
     if ((w & IPC_NOTIFY_ARMED_) != 0 ||
-        ((w & IPC_NOTIFY_WAKING_) != 0 && (n->post_fd >= 0 || ck_pr_load_64(&n->at->target) != 0)))
+        ((w & IPC_NOTIFY_WAKING_) != 0 && (n->post_fd >= 0 || n->target != 0)))
         rc = ipc_notify_ring_(n);
     /* Not when someone has set a flag since: he may be asleep by now, and needs the next post. */
     (void)ck_pr_cas_32(word, mine, mine & ~IPC_NOTIFY_WAKING_);
@@ -659,8 +698,8 @@ CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
  *
  *   0
  *   -EINVAL   the handle is not attached
- *   -ESRCH    IPC_NOTIFY_SIGNAL: nobody listens, or who did is gone; -EPERM: it is another user's,
- *             or does not block the signal; -EBADMSG: the shared memory is corrupt
+ *   -ESRCH    IPC_NOTIFY_SIGNAL: this handle names no process (ipc_notify_target), or that process
+ *             is gone; -EPERM: it is another user's, or does not block the signal
  *   -ENOENT   IPC_NOTIFY_EVENTFD: this handle has no descriptor, see ipc_notify_recv_fd; -EBADF:
  *             someone else has closed it
  */
@@ -689,7 +728,7 @@ CK_CC_INLINE static uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t fla
     uint32_t *word = &n->at->word, w, mine = 0;
     unsigned tries;
 
-    for (tries = 0; tries < 1000; tries++) {
+    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
         w = ck_pr_load_32(word);
         mine = w | flag;
         if ((w & IPC_NOTIFY_FENCE_) == 0)
@@ -889,30 +928,23 @@ CK_CC_INLINE static int ipc_notify_suspect_(struct ipc_notify *n)
     return ipc_notify_dead_(n);
 }
 
-/*
- * Sleeps, unless there was a post since the prepare that returned key. Blocking; a peer that is
- * stopped or killed holds it up until the deadline at most, and one that is watched and killed for
- * 10 ms at most. (Wakes that come more often than that keep it from noticing a death; ipc_wait,
- * which knows when they are in vain, notices it all the same.)
- *
- *   0            posted, or woken for nothing: look at the condition, and prepare again
- *   -ETIMEDOUT   the deadline has passed
- *   -EINTR       a signal handler ran
- *   -EOWNERDEAD  the peer that is watched is dead; told once
- *   -EINVAL      the handle is not attached
- */
-CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
+/* What a sleep returns. The clock is asked after each sleep: with a word that changes before each,
+ * or wakes in vain that never end, a peer could otherwise keep us past the deadline. */
+CK_CC_INLINE static int ipc_notify_in_time_(int rc, int64_t deadline)
+{
+    return rc == 0 && deadline != IPC_FOREVER && ipc_left_(deadline) == 0 ? -ETIMEDOUT : rc;
+}
+
+/* As ipc_notify_wait, of a handle that is attached, but asks no clock after a wake. */
+CK_CC_INLINE static int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int64_t deadline)
 {
     int64_t until;
     struct pollfd p[2];
     unsigned uneasy;
     int first, rc;
 
-    if (n->at == NULL)
-        return -EINVAL;
-    if (deadline <= IPC_NOW)
-        return -ETIMEDOUT;
-    if (!ipc_notify_watches_(n) && deadline == IPC_FOREVER && n->kind != IPC_NOTIFY_SEMAPHORE)
+    if (!ipc_notify_watches_(n) && deadline == IPC_FOREVER && n->kind != IPC_NOTIFY_SEMAPHORE &&
+        !n->plain)
         return ipc_notify_sleep_(n, key, deadline); /* a timer costs as much as half a wake */
     until = ipc_clock() + (!ipc_notify_watches_(n) ? IPC_NOTIFY_LONG_
                            : n->asks               ? IPC_NOTIFY_SLICE_
@@ -936,6 +968,7 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
         return 0;
     key |= IPC_NOTIFY_DOZING_;
     p[1].fd = n->fds[1];
+    until = ipc_clock() + IPC_NOTIFY_LONG_; /* however often others of the segment stir us */
     for (;;) {
         int64_t left;
 
@@ -945,11 +978,12 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
             return -EOWNERDEAD;
         if (ck_pr_load_32(&n->at->word) != key)
             return 0;
-        left = ipc_left_(deadline);
-        if (left < 2000000) /* the rest to the nanosecond */
+        left = ipc_left_(deadline < until ? deadline : until);
+        if (left < 2000000 && deadline > until)
+            return ipc_notify_suspect_(n) ? -EOWNERDEAD : 0; /* look, for the same posters */
+        if (left < 2000000)                                  /* the rest to the nanosecond */
             return ipc_notify_sleep_(n, key, deadline);
         left -= 1000000;
-        left = left < IPC_NOTIFY_LONG_ ? left : IPC_NOTIFY_LONG_;
         if ((uneasy = n->uneasy) > 0) {
             n->uneasy--; /* the event comes a moment before the proof */
             left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
@@ -957,9 +991,30 @@ CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int6
         rc = ipc_notify_poll_(p, p[1].fd >= 0 ? 2 : 1, left);
         if (rc > 0)
             n->uneasy = 3;
-        if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_) || (n->anyone != 0 && uneasy > 0))
-            return ipc_notify_suspect_(n) ? -EOWNERDEAD : rc == -EINTR ? rc : 0; /* as above */
+        if (rc < 0 || (n->anyone != 0 && uneasy > 0))
+            return ipc_notify_suspect_(n) ? -EOWNERDEAD : rc == -EINTR ? rc : 0;
     }
+}
+
+/*
+ * Sleeps, unless there was a post since the prepare that returned key. Blocking; a peer that is
+ * stopped or killed holds it up until the deadline at most, and one that is watched and killed for
+ * 10 ms at most. (Wakes that come more often than that keep it from noticing a death; ipc_wait,
+ * which knows when they are in vain, notices it all the same.)
+ *
+ *   0            posted, or woken for nothing: look at the condition, and prepare again
+ *   -ETIMEDOUT   the deadline has passed, whether or not it was posted
+ *   -EINTR       a signal handler ran
+ *   -EOWNERDEAD  the peer that is watched is dead; told once
+ *   -EINVAL      the handle is not attached
+ */
+CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
+{
+    if (n->at == NULL)
+        return -EINVAL;
+    if (deadline <= IPC_NOW)
+        return -ETIMEDOUT;
+    return ipc_notify_in_time_(ipc_notify_rest_(n, key, deadline), deadline);
 }
 
 /* ------------------------------------------------------------------ waiting, in one line */
@@ -1090,8 +1145,9 @@ CK_CC_INLINE static int ipc_notify_fd(struct ipc_notify *n)
 }
 
 /*
- * IPC_NOTIFY_SIGNAL: this process is the one to signal from now on, with the real-time signal
- * `number`, which all its threads must block.
+ * IPC_NOTIFY_SIGNAL: ipc_notify_fd of this handle is a descriptor for the real-time signal `number`
+ * from now on, which all threads of the process must block. Posters name the process by
+ * ipc_notify_target, after this call.
  *
  *   0
  *   -EINVAL  not of that kind, no real-time signal, or this thread does not block it
@@ -1109,7 +1165,6 @@ CK_CC_INLINE static int ipc_notify_listen(struct ipc_notify *n, int number)
     n->fd = signalfd(n->fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (n->fd < 0 && errno != ENOSYS && errno != EPERM)
         return -errno;
-    ck_pr_store_64(&n->at->target, (uint64_t)(uint32_t)getpid() << 32 | (uint32_t)number);
     return 0;
 }
 
@@ -1406,7 +1461,7 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
     struct pollfd p[1 + IPC_NOTIFY_MANY];
     int64_t until = ipc_clock() + IPC_NOTIFY_SHORT_;
     unsigned i, watched = 0, uneasy = 0;
-    int first, anyone = 0, rc;
+    int first, anyone = 0, plain = 0, rc;
     nfds_t count;
 
     if (deadline <= IPC_NOW)
@@ -1414,11 +1469,12 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
     for (i = 0; i < any->count; i++) {
         watched += (unsigned)ipc_notify_watches_(any->all[i]);
         anyone |= any->all[i]->anyone;
+        plain |= any->all[i]->plain;
     }
     if (ipc_any_futexes_(any)) {
-        until = watched > 0               ? until
-                : deadline == IPC_FOREVER ? IPC_FOREVER
-                                          : until - IPC_NOTIFY_SHORT_ + IPC_NOTIFY_LONG_;
+        until = watched > 0                         ? until
+                : deadline == IPC_FOREVER && !plain ? IPC_FOREVER
+                                                    : until - IPC_NOTIFY_SHORT_ + IPC_NOTIFY_LONG_;
         rc = ipc_any_sleep_(any, keys, deadline < until ? deadline : until);
         if (rc == -ETIMEDOUT && deadline <= until && watched > 0 && ipc_notify_due_(&any->asked) &&
             ipc_any_suspect_(any, which))
@@ -1446,6 +1502,7 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
             return 0;
         keys[i] |= IPC_NOTIFY_DOZING_;
     }
+    until = ipc_clock() + IPC_NOTIFY_LONG_;
     for (;;) {
         int64_t left;
 
@@ -1455,11 +1512,12 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
             return -EOWNERDEAD;
         if (ipc_any_changed_(any, keys))
             return 0;
-        left = ipc_left_(deadline);
+        left = ipc_left_(deadline < until ? deadline : until);
+        if (left < 2000000 && deadline > until)
+            return ipc_any_suspect_(any, which) ? -EOWNERDEAD : 0;
         if (left < 2000000)
             return ipc_any_sleep_(any, keys, deadline);
         left -= 1000000;
-        left = left < IPC_NOTIFY_LONG_ ? left : IPC_NOTIFY_LONG_;
         if (uneasy > 0) {
             uneasy--;
             left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
@@ -1467,7 +1525,7 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
         rc = ipc_notify_poll_(p, count, left);
         if (rc > 0)
             uneasy = 3;
-        if (rc < 0 || (rc == 0 && left == IPC_NOTIFY_LONG_) || (anyone && left <= IPC_NOTIFY_NAP_))
+        if (rc < 0 || (anyone && left <= IPC_NOTIFY_NAP_))
             return ipc_any_suspect_(any, which) ? -EOWNERDEAD : rc == -EINTR ? rc : 0;
     }
 }
@@ -1485,6 +1543,7 @@ CK_CC_INLINE static int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct
         return 0;
     if (a->w.prepared) {
         a->w.rc = ipc_any_wait_(any, a->keys, a->w.deadline, &a->which);
+        a->w.rc = ipc_notify_in_time_(a->w.rc, a->w.deadline);
         a->w.prepared = 0;
         a->w.slept = 1;
     } else if (a->w.slept && ipc_notify_due_(&any->asked) && ipc_any_suspect_(any, &a->which)) {

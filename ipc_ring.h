@@ -5832,7 +5832,8 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 /* A handle of those that have two ends. OTHER is the index of the other one. It sleeps on the bell
  * OURS and posts THEIRS, after FIRST; WATCH: also the death of others than OTHER matters to it. */
 #define IPC_RING_END_(NAME, K, END, ATTACH, H, OTHER, OURS, THEIRS, FIRST, WATCH, ...)             \
-    IPC_RING_HANDLE_(NAME, K, END, ATTACH, IPC_RING_HANG_(h, H, OTHER, OURS, THEIRS, WATCH),       \
+    IPC_RING_HANDLE_(NAME, K, END, ATTACH,                                                         \
+                     IPC_RING_HANG_(h, H, OTHER, OURS, THEIRS, WATCH, ipc_##K##_##END##_detach),   \
                      __VA_ARGS__)                                                                  \
     CK_CC_INLINE static void NAME##_##END##_detach(struct NAME##_##END *h)                         \
     {                                                                                              \
@@ -5905,10 +5906,24 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     struct ipc_notify data, space;                                                                 \
     uint64_t other; /* who was last seen at the other end; 0 once his end was told */              \
     uint64_t told;  /* the position that the producer was last woken for */
-#define IPC_RING_HANG_(h, H, OTHER, OURS, THEIRS, WATCH)                                           \
+/* A ring makes and accepts bells of one kind, whatever its memory says. */
+#define IPC_RING_BELL_(n, bell)                                                                    \
+    if (rc == 0 && (rc = ipc_notify_attach((n), (bell), 64, IPC_NOTIFY_FUTEX, me)) == -EPROTO)     \
+    (void)ipc_ring_refuse_(me, rc, "ring whose bell is of another kind; kind",                     \
+                           ((struct ipc_notify_shared *)(void *)(bell))->kind, IPC_NOTIFY_FUTEX)
+/* The end is given back where a bell was refused. */
+#define IPC_RING_OR_LEAVE_(h, H, DETACH)                                                           \
+    if (rc != 0) {                                                                                 \
+        DETACH(&h->raw);                                                                           \
+        IPC_RING_UNHANG_(h);                                                                       \
+        return h->H.error = rc;                                                                    \
+    }
+#define IPC_RING_HANG_(h, H, OTHER, OURS, THEIRS, WATCH, DETACH)                                   \
     if (rc == 0) {                                                                                 \
-        (void)ipc_notify_attach(&h->data, h->H.ring->data_bell, 64, me);                           \
-        (void)ipc_notify_attach(&h->space, h->H.ring->space_bell, 64, me);                         \
+        IPC_RING_BELL_(&h->data, h->H.ring->data_bell);                                            \
+        IPC_RING_BELL_(&h->space, h->H.ring->space_bell);                                          \
+        IPC_RING_OR_LEAVE_(h, H, DETACH)                                                           \
+        h->OURS.plain = 1;                                                                         \
         h->other = ck_pr_load_64(&h->H.ring->end[OTHER]);                                          \
         h->told = ck_pr_load_64(&h->H.ring->head);                                                 \
         (void)ipc_notify_post(&h->THEIRS); /* who sleeps there is to watch us from now on */       \
@@ -5963,6 +5978,8 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
                 h->other = 0;                                                                      \
             if (rc != 0 || state != 0)                                                             \
                 return rc != 0 ? rc : state < 0 ? state : 0;                                       \
+            if (ipc_left_(deadline) == 0) /* a hostile peer may rewrite the holder all the time */ \
+                return -ETIMEDOUT;                                                                 \
         }                                                                                          \
     }
 
@@ -6129,10 +6146,11 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
  *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
  *       The consumer's end; waits for the ring as ipc_shm_find does. Errors of both.
  *
- * With ipc_notify.h it also makes the calls that sleep. They spin a little before, as
- * ipc_notify_policy(NAME_consumer_bell(&in), ...) says. A program that was built without that
- * header can be at the other end, but wakes nobody: who sleeps here looks again once a second while
- * the other end is held by a member of the segment, and at the deadline.
+ * With ipc_notify.h attaching also fails with -EPROTO where a bell of the ring is of another kind
+ * than IPC_NOTIFY_FUTEX, as no ring is made with another. And there are the calls that sleep. They
+ * spin a little before, as ipc_notify_policy(NAME_consumer_bell(&in), ...) says. A program that was
+ * built without that header can be at the other end, but wakes nobody. So a sleeper looks again
+ * once a second, whoever holds the other end and whenever it comes, and at the deadline.
  *
  *   int NAME_send(struct NAME_producer *, const TYPE *, int64_t deadline)
  *   int NAME_recv(struct NAME_consumer *, TYPE *, int64_t deadline)
@@ -6514,13 +6532,15 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
             if (rc > 0) {                                                                          \
                 done += (size_t)rc;                                                                \
                 (void)ipc_notify_post(&p->data);                                                   \
-                continue;                                                                          \
             }                                                                                      \
             /* Not for each element that is read: half the stream is worth waking up for. */       \
             half = (size_t)p->raw.s.mask / 2 + 1;                                                  \
             if (rc == -EAGAIN)                                                                     \
                 rc = NAME##_producer_wait(p, n - done < half ? n - done : half, deadline);         \
-            if (rc != 0)                                                                           \
+            /* The room of a hostile peer may come and go, or come by single elements. */          \
+            if (rc >= 0 && done < n && ipc_left_(deadline) == 0)                                   \
+                rc = -ETIMEDOUT;                                                                   \
+            if (rc < 0)                                                                            \
                 return done > 0 ? (int64_t)done : rc;                                              \
         }                                                                                          \
         return (int64_t)n;                                                                         \
@@ -6582,8 +6602,8 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
  *       What they sleep on, as above. Ask for the client's after each ask: it goes with the slot.
  *
  * Who sleeps learns of deaths within 10 ms, of a server that left its descriptors to children
- * within a second. A program without that header may be at the other end, but wakes nobody: who
- * sleeps looks once a second.
+ * within a second. A program without that header may be at the other end, but wakes nobody: so a
+ * sleeper looks again once a second.
  */
 #define IPC_CALL(NAME, REQUEST, REPLY)                                                             \
     IPC_RING_ASSERT_(NAME##_alignment,                                                             \
@@ -6680,17 +6700,21 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     ((struct ipc_notify_shared *)(void *)((struct ipc_call_slot_ *)(void *)(slot))->bell)
 #define IPC_CALL_HANG_CLIENT_(c)                                                                   \
     if (rc == 0) {                                                                                 \
-        (void)ipc_notify_attach(&c->data, c->raw.ring->server_bell, 64, me);                       \
-        (void)ipc_notify_attach(&c->space, IPC_CALL_BELL_(c->raw.slot), 64, me);                   \
+        IPC_RING_BELL_(&c->data, c->raw.ring->server_bell);                                        \
+        IPC_RING_BELL_(&c->space, IPC_CALL_BELL_(c->raw.slot));                                    \
+        IPC_RING_OR_LEAVE_(c, raw, ipc_call_client_detach)                                         \
+        c->space.plain = 1;                                                                        \
         ipc_notify_watch_anyone(&c->space);                                                        \
     }
 #define IPC_CALL_HANG_SERVER_(s)                                                                   \
     if (rc == 0) {                                                                                 \
         size_t stride = ipc_call_server_stride_(&s->raw), i;                                       \
                                                                                                    \
-        (void)ipc_notify_attach(&s->data, s->raw.ring->server_bell, 64, me);                       \
+        IPC_RING_BELL_(&s->data, s->raw.ring->server_bell);                                        \
         for (i = 0; i < s->raw.count; i++) /* each must know what we lack: the last stays */       \
-            (void)ipc_notify_attach(&s->space, IPC_CALL_BELL_(s->raw.slots + i * stride), 64, me); \
+            IPC_RING_BELL_(&s->space, IPC_CALL_BELL_(s->raw.slots + i * stride));                  \
+        IPC_RING_OR_LEAVE_(s, raw, ipc_call_server_detach)                                         \
+        s->data.plain = 1;                                                                         \
     }
 #define IPC_CALL_WAKE_SERVER_(c)                                                                   \
     if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(c->raw.ring->server_bell)))                    \

@@ -19,6 +19,7 @@ struct area {
         unsigned char pad[52];
     } side[2];
     sem_t sem[2];
+    uint64_t pid[2]; /* to signal */
 };
 
 /* Which side a process is: 0 measures, 1 serves. */
@@ -56,16 +57,26 @@ static int prepare(struct bench_run *r)
 
 /* ------------------------------------------------------------------ ipc_notify.h */
 
-static void ipc_attach(struct party *p)
+static void attach_kind(struct party *p, unsigned kind)
 {
     int i;
 
     for (i = 0; i < 2; i++) {
-        bench_check(ipc_notify_attach(&bell[i], &p->area->bell[i], sizeof p->area->bell[i],
+        bench_check(ipc_notify_attach(&bell[i], &p->area->bell[i], sizeof p->area->bell[i], kind,
                                       ipc_shm_peer(&p->run->seg)) == 0,
                     "attach");
         ipc_notify_policy(&bell[i], 0, 0); /* this is about sleeping */
     }
+}
+
+static void ipc_attach(struct party *p)
+{
+    attach_kind(p, IPC_NOTIFY_FUTEX);
+}
+
+static void semaphore_attach(struct party *p)
+{
+    attach_kind(p, IPC_NOTIFY_SEMAPHORE);
 }
 
 static int ipc_there(struct party *p)
@@ -128,7 +139,8 @@ static int prepare_eventfd(struct bench_run *r)
     int rc = prepare_kind(r, IPC_NOTIFY_EVENTFD), i;
 
     for (i = 0; i < 2 && rc == 0; i++) {
-        rc = ipc_notify_attach(&bell[i], &area(r)->bell[i], sizeof area(r)->bell[i], NULL);
+        rc = ipc_notify_attach(&bell[i], &area(r)->bell[i], sizeof area(r)->bell[i],
+                               IPC_NOTIFY_EVENTFD, NULL);
         r->fd[i] = ipc_notify_fd(&bell[i]);
         rc = rc != 0 ? rc : r->fd[i] < 0 ? r->fd[i] : 0;
         ipc_notify_policy(&bell[i], 0, 0);
@@ -153,8 +165,18 @@ static void signal_attach(struct party *p)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGRTMIN);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    ipc_attach(p);
+    attach_kind(p, IPC_NOTIFY_SIGNAL);
     bench_check(ipc_notify_listen(&bell[p->me], SIGRTMIN) == 0, "listen");
+    ck_pr_store_64(&p->area->pid[p->me], (uint64_t)getpid());
+}
+
+static void signal_wake(struct party *p)
+{
+    pid_t pid = (pid_t)ck_pr_load_64(&p->area->pid[p->other]);
+
+    if (bell[p->other].target != pid)
+        bench_check(ipc_notify_target(&bell[p->other], pid, SIGRTMIN) == 0, "target");
+    ipc_wake(p);
 }
 
 /* ------------------------------------------------------------------ by hand */
@@ -371,10 +393,10 @@ static void raw_signal_wake(struct party *p)
 static const struct mechanism
     ipc_futex = {prepare, ipc_attach, ipc_sleep, ipc_wake},
     ipc_futex_deadline = {prepare, ipc_attach, ipc_sleep_deadline, ipc_wake},
-    ipc_semaphore = {prepare_semaphore, ipc_attach, ipc_sleep, ipc_wake},
+    ipc_semaphore = {prepare_semaphore, semaphore_attach, ipc_sleep, ipc_wake},
     ipc_eventfd = {prepare_eventfd, already, ipc_sleep, ipc_wake},
     ipc_eventfd_loop = {prepare_eventfd, already, loop_sleep, ipc_wake},
-    ipc_signal_loop = {prepare_signal, signal_attach, loop_sleep, ipc_wake},
+    ipc_signal_loop = {prepare_signal, signal_attach, loop_sleep, signal_wake},
     raw_futex = {prepare, already, futex_sleep, futex_wake},
     raw_futex_deadline = {prepare, already, futex_sleep_deadline, futex_wake},
     raw_posix_sem = {prepare_sem, already, sem_sleep, sem_wake},

@@ -781,6 +781,69 @@ static void joins(struct child *up, void *arg)
 }
 
 /* Of two rings, one in memory that is made already, the other not yet. */
+/* The kind of a bell is the program's own, and memory that says another is refused. */
+static void is_refused(struct child *up, void *arg)
+{
+    (void)up, (void)arg;
+    IS(ipc_channel_open(&ch, uri, IPC_BOTH, ipc_in_ms(LONG_MS)), -EPROTO);
+    MUST(strstr(ipc_channel_why(&ch), "bell") != NULL);
+}
+
+static void ring_with_a_bell_of_another_kind_is_refused(void **state)
+{
+    unsigned bell, kind;
+
+    (void)state;
+    EACH_ROW(0)
+    {
+        struct ipc_notify *all[4];
+
+        if (!NAMED("ring") && !NAMED("sysvshm"))
+            continue;
+        open_as(IPC_BOTH | IPC_LISTEN);
+        all[0] = &ch.ring->data;
+        all[1] = &ch.ring->space;
+        all[2] = &ch.ring->out_data;
+        all[3] = &ch.ring->out_space;
+        for (bell = 0; bell < 4; bell++)
+            for (kind = IPC_NOTIFY_SEMAPHORE; kind <= IPC_NOTIFY_SIGNAL; kind++) {
+                ck_pr_store_32(&all[bell]->at->kind, kind);
+                IS(run(is_refused, NULL), 0);
+                ck_pr_store_32(&all[bell]->at->kind, IPC_NOTIFY_FUTEX);
+            }
+        over();
+    }
+}
+
+/* The waiting of channels over rings, with a look that rewrites the holder of the other end. */
+static int waits_for_a_flipped_holder(struct ipc_channel_ring_ *r, int64_t deadline)
+{
+    uint64_t holder = 1, other = 0, *held = &holder;
+    unsigned looks = 0;
+    int rc = -EAGAIN;
+
+    IPC_CHANNEL_SLEEP_(&r->data, &other, held, (holder += 2, ++looks > 1000000))
+    return rc;
+}
+
+static void holder_that_changes_with_each_look_stretches_no_deadline(void **state)
+{
+    (void)state;
+    EACH_ROW(0)
+    {
+        int64_t deadline;
+
+        if (!NAMED("ring") && !NAMED("sysvshm"))
+            continue;
+        open_as(IPC_BOTH | IPC_LISTEN);
+        deadline = ipc_in_ms(1);
+        IS(waits_for_a_flipped_holder(ch.ring, deadline), -ETIMEDOUT);
+        MUST(ipc_left_(deadline) == 0);
+        IS(waits_for_a_flipped_holder(ch.ring, IPC_NOW), -ETIMEDOUT);
+        over();
+    }
+}
+
 static void half_made_rings_are_waited_for(void **state)
 {
     (void)state;
@@ -3055,6 +3118,8 @@ int main(int argc, char **argv)
         TEST(death_in_the_middle_of_a_message_is_told),
         TEST(stopped_peer_costs_what_it_holds_and_nothing_else),
         TEST(either_side_may_start_first),
+        TEST(ring_with_a_bell_of_another_kind_is_refused),
+        TEST(holder_that_changes_with_each_look_stretches_no_deadline),
         TEST(half_made_rings_are_waited_for),
         TEST(what_a_killed_listener_left_is_taken_over),
         TEST(strangers_are_refused),

@@ -126,7 +126,7 @@ static struct room *another_map(void)
 
 static void attach(struct ipc_notify *n, struct ipc_notify_shared *bell, const struct ipc_peer *me)
 {
-    IS(ipc_notify_attach(n, bell, BELL, me), 0);
+    IS(ipc_notify_attach(n, bell, BELL, bell->kind, me), 0);
 }
 
 /* One that sleeps at once. */
@@ -225,21 +225,23 @@ static void bad_memory_is_refused(void **state)
         IS(ipc_notify_init(mem, 63, kind), -EINVAL);
         IS(ipc_notify_init(mem, 0, kind), -EINVAL);
         IS(ipc_notify_init(mem + 8, 64, kind), 0);
-        IS(ipc_notify_attach(&n, mem + 8, 64, NULL), 0);
+        IS(ipc_notify_attach(&n, mem + 8, 64, kind, NULL), 0);
         ipc_notify_detach(&n);
         IS(ipc_notify_init(mem, 1000, kind), 0);
-        IS(ipc_notify_attach(&n, mem, 1000, NULL), 0);
+        IS(ipc_notify_attach(&n, mem, 1000, kind, NULL), 0);
         ipc_notify_detach(&n);
-        IS(ipc_notify_attach(&n, NULL, 64, NULL), -EINVAL);
-        IS(ipc_notify_attach(&n, mem + 4, 64, NULL), -EINVAL);
-        IS(ipc_notify_attach(&n, mem, 63, NULL), -EINVAL);
+        IS(ipc_notify_attach(&n, NULL, 64, kind, NULL), -EINVAL);
+        IS(ipc_notify_attach(&n, mem + 4, 64, kind, NULL), -EINVAL);
+        IS(ipc_notify_attach(&n, mem, 63, kind, NULL), -EINVAL);
     }
     IS(ipc_notify_init(mem, 64, KINDS), -EINVAL);
     IS(ipc_notify_init(mem, 64, UINT32_MAX), -EINVAL);
-    room->bell[0].kind = KINDS;
-    IS(ipc_notify_attach(&n, mem, 64, NULL), -EPROTO);
-    room->bell[0].kind = UINT32_MAX;
-    IS(ipc_notify_attach(&n, mem, 64, NULL), -EPROTO);
+    for (kind = KINDS; kind != 0; kind += UINT32_MAX / KINDS) {
+        room->bell[0].kind = kind;
+        IS(ipc_notify_attach(&n, mem, 64, kind, NULL), -EINVAL);
+        IS(ipc_notify_attach(&n, mem, 64, IPC_NOTIFY_FUTEX, NULL), -EPROTO);
+        IS(ipc_notify_attach(&n, mem, 64, IPC_NOTIFY_SIGNAL, NULL), -EPROTO);
+    }
 }
 
 /* Every call with a handle that is attached to nothing. */
@@ -259,6 +261,7 @@ static void expect_nothing_done(struct ipc_notify *n)
     IS(ipc_wait(n, IPC_FOREVER, 1), 0);
     IS(ipc_notify_fd(n), -EINVAL);
     IS(ipc_notify_listen(n, SIGRTMIN), -EINVAL);
+    IS(ipc_notify_target(n, getpid(), SIGRTMIN), -EINVAL);
     IS(ipc_notify_send_fd(n, -1), -EINVAL);
     IS(ipc_notify_recv_fd(n, -1, IPC_FOREVER), -EINVAL);
     ipc_notify_arm(n);
@@ -282,10 +285,10 @@ static void handle_that_is_attached_to_nothing_answers_einval(void **state)
     struct ipc_notify n;
 
     (void)state;
-    IS(ipc_notify_attach(&n, NULL, 64, NULL), -EINVAL);
+    IS(ipc_notify_attach(&n, NULL, 64, IPC_NOTIFY_FUTEX, NULL), -EINVAL);
     expect_nothing_done(&n);
     room->bell[0].kind = 99;
-    IS(ipc_notify_attach(&n, &room->bell[0], 64, NULL), -EPROTO);
+    IS(ipc_notify_attach(&n, &room->bell[0], 64, IPC_NOTIFY_EVENTFD, NULL), -EPROTO);
     expect_nothing_done(&n);
     for (kind = 0; kind < KINDS; kind++) {
         make_bell(0, kind);
@@ -1046,8 +1049,8 @@ static void signals_wake_event_loops(void **state)
         attach(&n, &room->bell[0], NULL);
         c = spawn(polls_a_descriptor, &how);
         (void)hear(&c);
+        IS(ipc_notify_target(&n, c.pid, SIGRTMIN), 0);
         post_many(&n);
-        MUST(get(&room->bell[0].target) != 0);
         finish(&c);
         ipc_notify_detach(&n);
     }
@@ -1144,14 +1147,8 @@ static void full_eventfd_neither_blocks_nor_fails_a_post(void **state)
 
 /* ------------------------------------------------------------------ signals as a kind */
 
-static uint64_t target_of(uint64_t pid, uint32_t number)
+static int post_armed(struct ipc_notify *n)
 {
-    return pid << 32 | number;
-}
-
-static int post_to(struct ipc_notify *n, uint64_t target)
-{
-    put(&room->bell[0].target, target);
     ipc_notify_arm(n);
     return ipc_notify_post(n);
 }
@@ -1173,13 +1170,11 @@ static void listens(struct child *up, void *arg)
     IS(ipc_notify_listen(&n, SIGRTMAX + 1), -EINVAL);
     IS(ipc_notify_listen(&n, 100000), -EINVAL);
     IS(ipc_notify_listen(&n, SIGRTMIN + 1), -EINVAL);
-    IS(get(&room->bell[0].target), 0);
     IS(ipc_notify_fd(&n), -ENOENT);
     MUST(setrlimit(RLIMIT_SIGPENDING, &few) == 0);
     IS(ipc_notify_listen(&n, SIGRTMIN), 0);
     IS(ipc_notify_listen(&n, SIGRTMIN), 0); /* again */
     MUST(ipc_notify_fd(&n) >= 0);
-    IS(get(&room->bell[0].target), target_of((uint64_t)getpid(), (uint32_t)SIGRTMIN));
     tell(up, 0);
     while ((order = hear(up)) != 0) {
         struct pollfd p = {ipc_notify_fd(&n), POLLIN, 0};
@@ -1213,33 +1208,32 @@ static void signal_reaches_who_listens_and_nobody_else(void **state)
     attach(&n, &room->bell[0], NULL);
     c = spawn(listens, NULL);
     (void)hear(&c);
+    IS(post_armed(&n), -ESRCH); /* no process is named yet */
+    IS(ipc_notify_target(&n, c.pid, SIGRTMIN + 1), -EPERM);
+    IS(ipc_notify_target(&n, c.pid, SIGRTMIN), 0);
     IS(ipc_notify_post(&n), 0); /* nobody polls */
     tell(&c, 2);
     IS(hear(&c), 0);
-    for (i = 0; i < 1000; i++) { /* more than may be queued */
-        ipc_notify_arm(&n);
-        IS(ipc_notify_post(&n), 0);
-    }
+    for (i = 0; i < 1000; i++) /* more than may be queued */
+        IS(post_armed(&n), 0);
     tell(&c, 1);
     IS(hear(&c), 1);
-    ipc_notify_arm(&n);
-    IS(ipc_notify_post(&n), 0);
+    IS(post_armed(&n), 0);
     tell(&c, 1);
     IS(hear(&c), 1);
     tell(&c, 3); /* would be killed by it from now on */
     (void)hear(&c);
     attach(&fresh, &room->bell[0], NULL);
     for (i = 0; i < 10; i++) {
-        ipc_notify_arm(&fresh);
-        IS(ipc_notify_post(&fresh), -EPERM);
+        IS(ipc_notify_target(&fresh, c.pid, SIGRTMIN), -EPERM);
+        IS(post_armed(&fresh), -ESRCH);
     }
     tell(&c, 2); /* lives */
     IS(hear(&c), 0);
     kill_child(&c);
-    ipc_notify_arm(&n);
-    IS(ipc_notify_post(&n), -ESRCH); /* had a pidfd of it */
-    ipc_notify_arm(&fresh);
-    IS(ipc_notify_post(&fresh), -ESRCH);
+    IS(post_armed(&n), -ESRCH); /* had a pidfd of it */
+    IS(ipc_notify_target(&fresh, c.pid, SIGRTMIN), -ESRCH);
+    IS(post_armed(&fresh), -ESRCH);
     ipc_notify_detach(&fresh);
     ipc_notify_detach(&n);
 }
@@ -1268,35 +1262,173 @@ static void has_a_thread_that_blocks_all(struct child *up, void *arg)
 
 static void garbage_for_a_target_signals_nobody(void **state)
 {
-    static const uint32_t numbers[] = {0, 1, 9, 11, 15, 31, 33, 65, 1000, UINT32_MAX};
-    const uint64_t pids[] = {0,           1,           (uint64_t)getpid(), (uint64_t)getppid(),
-                             0x7fffffffu, 0x80000000u, UINT32_MAX};
+    static const int numbers[] = {0, 1, 9, 11, 15, 31, 33, 65, 1000, -1, INT32_MIN};
+    const pid_t pids[] = {0, 1, getpid(), getppid(), 0x7fffffff, -1, INT32_MIN};
     struct ipc_notify n;
     struct child c;
-    unsigned i;
-    size_t k;
+    size_t i, k;
 
     (void)state;
     make_bell(0, IPC_NOTIFY_SIGNAL);
     attach(&n, &room->bell[0], NULL);
     for (k = 0; k < sizeof pids / sizeof *pids; k++) {
         for (i = 0; i < sizeof numbers / sizeof *numbers; i++)
-            if (pids[k] != 0 || numbers[i] != 0)
-                IS(post_to(&n, target_of(pids[k], numbers[i])), -EBADMSG);
-        MUST(post_to(&n, target_of(pids[k], (uint32_t)SIGRTMIN)) < 0); /* blocked by none */
-    }
-    for (i = 0; i < 2000; i++) {
-        uint64_t target = chance() << 11 ^ chance();
-
-        if (target != 0 && (int32_t)(target >> 32) != getpid())
-            MUST(post_to(&n, target) != 0 || (target & 0xffffffff) >= (uint64_t)SIGRTMIN);
+            IS(ipc_notify_target(&n, pids[k], numbers[i]), -EINVAL);
+        MUST(ipc_notify_target(&n, pids[k], SIGRTMIN) < 0); /* blocked by none */
+        IS(post_armed(&n), -ESRCH);
     }
     c = spawn(has_a_thread_that_blocks_all, NULL);
     EVENTUALLY(get(&room->word[0]) != 0);
-    (void)post_to(&n, target_of(get(&room->word[0]), (uint32_t)SIGRTMIN));
+    MUST(ipc_notify_target(&n, (pid_t)get(&room->word[0]), SIGRTMIN) < 0);
+    IS(post_armed(&n), -ESRCH);
     put(&room->word[1], 1);
     finish(&c);
     ipc_notify_detach(&n);
+}
+
+/* ------------------------------------------------------------------ the kind is the program's */
+
+/* In the word behind the kind, where older versions had the process to signal. */
+static void name_a_process(struct ipc_notify_shared *bell, pid_t pid, int number)
+{
+    bell->unused = (uint64_t)(uint32_t)pid << 32 | (uint32_t)number;
+}
+
+/* The memory says another kind, names this process, and holds no semaphore. Calls of a handle go by
+ * the handle's kind: they send no signal and touch no semaphore, which would end the process. */
+static void expect_kind_kept(struct ipc_notify *n, struct ipc_notify_shared *bell, unsigned kind)
+{
+    sigset_t pending;
+
+    memset(&bell->u, 0x5a, sizeof bell->u);
+    bell->kind = kind;
+    name_a_process(bell, getpid(), SIGRTMIN);
+    bell->word |= IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_ | IPC_NOTIFY_ASLEEP_;
+    (void)ipc_notify_post(n);
+    bell->word |= IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_ | IPC_NOTIFY_ASLEEP_;
+    (void)ipc_notify_post_one(n);
+    MUST(sigpending(&pending) == 0 && sigismember(&pending, SIGRTMIN) == 0);
+    IS(ipc_wait(n, ipc_in_ms(2), 0), -ETIMEDOUT);
+    if (n->kind != IPC_NOTIFY_SIGNAL)
+        IS(ipc_notify_target(n, getpid(), SIGRTMIN), -EINVAL);
+    if (n->kind == IPC_NOTIFY_FUTEX) {
+        IS(ipc_notify_fd(n), -EINVAL);
+        IS(ipc_notify_listen(n, SIGRTMIN), -EINVAL);
+    }
+}
+
+static void the_kind_is_what_attach_was_told(void **state)
+{
+    unsigned made, asked, kind;
+    struct ipc_notify n;
+
+    (void)state;
+    block_real_time_signals();
+    for (made = 0; made < KINDS; made++)
+        for (asked = 0; asked < KINDS; asked++) {
+            make_bell(0, made);
+            if (asked != made) {
+                IS(ipc_notify_attach(&n, &room->bell[0], BELL, asked, NULL), -EPROTO);
+                expect_nothing_done(&n);
+            }
+        }
+    for (made = 0; made < KINDS; made++)
+        for (kind = 0; kind <= KINDS; kind++) {
+            make_bell(0, made);
+            attach_drowsy(&n, &room->bell[0], NULL);
+            if (made != IPC_NOTIFY_SEMAPHORE) /* that memory is libc's */
+                expect_kind_kept(&n, &room->bell[0], kind);
+            ipc_notify_detach(&n);
+        }
+}
+
+/* ------------------------------------------------------------------ rings of every kind */
+
+IPC_STREAM(chars, char)
+IPC_RECORDS(logs)
+IPC_BROADCAST(news, struct message)
+IPC_RECORD_BROADCAST(tape)
+IPC_MPMC(jobs, struct message)
+IPC_CALL(adder, uint64_t, uint64_t)
+
+#define RING_SIZE 65536u
+
+/* Attaching fails and leaves the end free where one of both bells is of another kind. What the
+ * memory says later changes nothing. */
+#define KINDS_OF(NAME, END, ATTACH)                                                                \
+    static void kinds_of_##NAME##_##END(void *mem, struct ipc_peer *me)                            \
+    {                                                                                              \
+        struct ipc_notify_shared *bell[2];                                                         \
+        struct NAME##_##END h;                                                                     \
+        unsigned i, kind;                                                                          \
+                                                                                                   \
+        IS(NAME##_##ATTACH(&h, mem, RING_SIZE, me), 0);                                            \
+        bell[0] = h.data.at;                                                                       \
+        bell[1] = h.space.at;                                                                      \
+        NAME##_##END##_detach(&h);                                                                 \
+        for (i = 0; i < 2; i++)                                                                    \
+            for (kind = 1; kind <= KINDS; kind++) {                                                \
+                bell[i]->kind = kind;                                                              \
+                IS(NAME##_##ATTACH(&h, mem, RING_SIZE, me), -EPROTO);                              \
+                IS(NAME##_##END##_error(&h), -EPROTO);                                             \
+                MUST(strstr(me->why, "bell") != NULL);                                             \
+                expect_nothing_done(NAME##_##END##_bell(&h));                                      \
+                NAME##_##END##_detach(&h);                                                         \
+                bell[i]->kind = IPC_NOTIFY_FUTEX;                                                  \
+                IS(NAME##_##ATTACH(&h, mem, RING_SIZE, me), 0);                                    \
+                ipc_notify_policy(NAME##_##END##_bell(&h), 0, 0);                                  \
+                expect_kind_kept(&h.data, bell[0], kind);                                          \
+                expect_kind_kept(&h.space, bell[1], kind);                                         \
+                NAME##_##END##_detach(&h);                                                         \
+                memset(bell[0], 0, sizeof *bell[0]);                                               \
+                memset(bell[1], 0, sizeof *bell[1]);                                               \
+            }                                                                                      \
+    }
+KINDS_OF(msgs, producer, produce)
+KINDS_OF(msgs, consumer, consume)
+KINDS_OF(chars, producer, produce)
+KINDS_OF(chars, consumer, consume)
+KINDS_OF(logs, producer, produce)
+KINDS_OF(logs, consumer, consume)
+KINDS_OF(news, producer, produce)
+KINDS_OF(news, consumer, consume)
+KINDS_OF(tape, producer, produce)
+KINDS_OF(tape, consumer, consume)
+KINDS_OF(jobs, producer, produce)
+KINDS_OF(jobs, consumer, consume)
+KINDS_OF(adder, client, client_attach)
+KINDS_OF(adder, server, server_attach)
+
+static void ring_accepts_only_bells_of_its_kind(void **state)
+{
+    struct ipc_peer me = own_peer(NULL);
+    void *mem = mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    MUST(mem != MAP_FAILED);
+    block_real_time_signals();
+    IS(msgs_init(mem, RING_SIZE, 2), 0);
+    kinds_of_msgs_producer(mem, &me);
+    kinds_of_msgs_consumer(mem, &me);
+    IS(chars_init(mem, RING_SIZE, 4096), 0);
+    kinds_of_chars_producer(mem, &me);
+    kinds_of_chars_consumer(mem, &me);
+    IS(logs_init(mem, RING_SIZE, 4096, 2), 0);
+    kinds_of_logs_producer(mem, &me);
+    kinds_of_logs_consumer(mem, &me);
+    IS(news_init(mem, RING_SIZE, 2, IPC_BROADCAST_LOSSLESS), 0);
+    kinds_of_news_producer(mem, &me);
+    kinds_of_news_consumer(mem, &me);
+    IS(tape_init(mem, RING_SIZE, 4096, IPC_BROADCAST_LOSSLESS), 0);
+    kinds_of_tape_producer(mem, &me);
+    kinds_of_tape_consumer(mem, &me);
+    IS(jobs_init(mem, RING_SIZE, 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    kinds_of_jobs_producer(mem, &me);
+    kinds_of_jobs_consumer(mem, &me);
+    IS(adder_init(mem, RING_SIZE, 2), 0);
+    kinds_of_adder_client(mem, &me);
+    kinds_of_adder_server(mem, &me);
+    (void)munmap(mem, RING_SIZE);
 }
 
 /* ------------------------------------------------------------------ the semaphore at its limits */
@@ -2742,6 +2874,283 @@ static void plain_peer_that_wakes_nobody_is_looked_at(void **state)
     IS(bad, 0);
 }
 
+/* The sleeper comes first, and whoever comes then wakes nobody: it is found within a second, and
+ * watched from then on. */
+static void comes_after_the_sleeper(struct child *up, void *arg)
+{
+    struct ipc_spsc_producer out;
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    struct message m = {1};
+    const struct ipc_notify_shared *bell;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_shm_find(&seg, "ring", IPC_SPSC_TYPE, &o), 0);
+    bell = (const struct ipc_notify_shared *)(void *)((struct ipc_spsc_shared *)o.mem)->data_bell;
+    EVENTUALLY(sleeps(up->pid, bell, IPC_NOTIFY_ASLEEP_));
+    IS(ipc_spsc_produce(&out, o.mem, o.size, sizeof m, ipc_shm_peer(&seg)), 0);
+    IS(ipc_spsc_push(&out, &m, sizeof m), 0);
+    EVENTUALLY(ipc_spsc_producer_was_size(&out) == 0);
+    EVENTUALLY(sleeps(up->pid, bell, IPC_NOTIFY_ASLEEP_));
+    (void)kill(getpid(), SIGKILL);
+}
+
+static void sleeper_that_came_first_finds_and_watches_who_comes(void **state)
+{
+    struct msgs_producer out;
+    struct msgs_consumer in;
+    struct message m = {0};
+    struct child c;
+
+    (void)state;
+    (void)alarm(20); /* it would sleep for ever */
+    IS(ipc_shm_create(&shm, name, 64 << 10), 0);
+    IS(msgs_create(&out, &shm, "ring", 2), 0);
+    msgs_producer_detach(&out);
+    IS(msgs_open(&in, &shm, "ring"), 0);
+    c = spawn(comes_after_the_sleeper, NULL);
+    IS(msgs_recv(&in, &m, IPC_FOREVER), 0);
+    IS(m.x, 1);
+    IS(msgs_recv(&in, &m, IPC_FOREVER), -EOWNERDEAD);
+    was_killed(&c);
+    msgs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
+/* In a ring without a peer, where nobody can be watched: one end sleeps for ever in a child, and
+ * the other one pushes, or pops, and posts nothing. */
+struct plain {
+    void *mem;
+    int sends;
+    struct child child;
+};
+
+static char text[100];
+static struct message letter;
+
+#define PLAIN(NAME, PUSH, POP, SEND, RECV, ...)                                                    \
+    static void NAME##_sleeps(struct child *up, void *arg)                                         \
+    {                                                                                              \
+        struct plain *p = (struct plain *)arg;                                                     \
+        struct NAME##_producer out;                                                                \
+        struct NAME##_consumer in;                                                                 \
+                                                                                                   \
+        (void)alarm(10);                                                                           \
+        IS(p->sends ? NAME##_produce(&out, p->mem, RING_SIZE, NULL)                                \
+                    : NAME##_consume(&in, p->mem, RING_SIZE, NULL),                                \
+           0);                                                                                     \
+        ipc_notify_policy(p->sends ? NAME##_producer_bell(&out) : NAME##_consumer_bell(&in), 0,    \
+                          0);                                                                      \
+        tell(up, (uint64_t)(uintptr_t)(p->sends ? out.space.at : in.data.at));                     \
+        MUST((p->sends ? (int64_t)(SEND) : (int64_t)(RECV)) >= 0);                                 \
+    }                                                                                              \
+    static void NAME##_is_plain(struct plain *p)                                                   \
+    {                                                                                              \
+        struct NAME##_producer out;                                                                \
+        struct NAME##_consumer in;                                                                 \
+                                                                                                   \
+        IS(NAME##_init(p->mem, RING_SIZE, __VA_ARGS__), 0);                                        \
+        IS(NAME##_produce(&out, p->mem, RING_SIZE, NULL), 0);                                      \
+        if (p->sends) {                                                                            \
+            IS(NAME##_consume(&in, p->mem, RING_SIZE, NULL), 0);                                   \
+            while ((PUSH) >= 0)                                                                    \
+                ;                                                                                  \
+            NAME##_producer_detach(&out);                                                          \
+        }                                                                                          \
+        p->child = spawn(NAME##_sleeps, p);                                                        \
+        expect_asleep(&p->child);                                                                  \
+        if (p->sends)                                                                              \
+            while ((POP) >= 0)                                                                     \
+                ;                                                                                  \
+        else                                                                                       \
+            MUST((PUSH) >= 0);                                                                     \
+    }
+
+/* On the bell that it tells of. */
+static void expect_asleep(struct child *c)
+{
+    const struct ipc_notify_shared *bell = (const struct ipc_notify_shared *)(uintptr_t)hear(c);
+
+    EVENTUALLY(sleeps(c->pid, bell, IPC_NOTIFY_ASLEEP_));
+}
+
+PLAIN(msgs, msgs_push(&out, &letter), msgs_pop(&in, &letter), msgs_send(&out, &letter, IPC_FOREVER),
+      msgs_recv(&in, &letter, IPC_FOREVER), 2)
+PLAIN(chars, chars_push_n(&out, text, sizeof text), chars_pop_n(&in, text, sizeof text),
+      chars_send(&out, text, 1, IPC_FOREVER), chars_recv(&in, text, 1, IPC_FOREVER), 4096)
+PLAIN(logs, logs_push(&out, text, sizeof text), logs_pop(&in, text, sizeof text),
+      logs_send(&out, text, sizeof text, IPC_FOREVER),
+      logs_recv(&in, text, sizeof text, IPC_FOREVER), 4096, 2)
+PLAIN(news, news_push(&out, &letter), news_pop(&in, &letter), news_send(&out, &letter, IPC_FOREVER),
+      news_recv(&in, &letter, IPC_FOREVER), 2, IPC_BROADCAST_LOSSLESS)
+PLAIN(tape, tape_push(&out, text, sizeof text), tape_pop(&in, text, sizeof text),
+      tape_send(&out, text, sizeof text, IPC_FOREVER),
+      tape_recv(&in, text, sizeof text, IPC_FOREVER), 4096, IPC_BROADCAST_LOSSLESS)
+PLAIN(jobs, jobs_push(&out, &letter), jobs_pop(&in, &letter), jobs_send(&out, &letter, IPC_FOREVER),
+      jobs_recv(&in, &letter, IPC_FOREVER), 4, IPC_MPMC_AT_LEAST_ONCE)
+
+static void serves(struct child *up, void *arg)
+{
+    struct plain *p = (struct plain *)arg;
+    struct adder_server s;
+    union adder_slot *slot;
+
+    (void)alarm(10);
+    IS(adder_server_attach(&s, p->mem, RING_SIZE, NULL), 0);
+    ipc_notify_policy(adder_server_bell(&s), 0, 0);
+    tell(up, (uint64_t)(uintptr_t)s.data.at);
+    IS(adder_serve(&s, &slot, IPC_FOREVER), 0);
+}
+
+static void calls_forever(struct child *up, void *arg)
+{
+    struct plain *p = (struct plain *)arg;
+    struct adder_client c;
+    uint64_t n = 1;
+
+    (void)alarm(10);
+    IS(adder_client_attach(&c, p->mem, RING_SIZE, NULL), 0);
+    ipc_notify_policy(adder_client_bell(&c), 0, 0);
+    tell(up, (uint64_t)(uintptr_t)c.space.at);
+    IS(adder_call(&c, &n, &n, IPC_FOREVER), 0);
+}
+
+static void adder_is_plain(struct plain *p)
+{
+    struct adder_client c;
+    struct adder_server s;
+    uint64_t n = 1;
+    void *slot;
+
+    IS(adder_init(p->mem, RING_SIZE, 1), 0);
+    if (p->sends) {
+        IS(adder_server_attach(&s, p->mem, RING_SIZE, NULL), 0);
+        p->child = spawn(calls_forever, p);
+        expect_asleep(&p->child);
+        slot = ipc_call_take(&s.raw);
+        MUST(slot != NULL);
+        IS(ipc_call_answer(&s.raw, slot), 0);
+    } else {
+        IS(adder_client_attach(&c, p->mem, RING_SIZE, NULL), 0);
+        p->child = spawn(serves, p);
+        expect_asleep(&p->child);
+        IS(ipc_call_ask(&c.raw, &n, sizeof n), 0);
+    }
+}
+
+static void waits_for_any_ring(struct child *up, void *arg)
+{
+    struct plain *p = (struct plain *)arg;
+    struct msgs_consumer in;
+    struct ipc_notify *all[1];
+    struct ipc_any any;
+    unsigned i;
+
+    (void)alarm(10);
+    IS(msgs_consume(&in, p->mem, RING_SIZE, NULL), 0);
+    all[0] = msgs_consumer_bell(&in);
+    ipc_notify_policy(all[0], 0, 0);
+    IS(ipc_any_init(&any, all, 1), 0);
+    tell(up, (uint64_t)(uintptr_t)in.data.at);
+    IS(ipc_wait_any(&any, IPC_FOREVER, i, msgs_pop(&in, &letter) == 0), 0);
+}
+
+static void any_is_plain(struct plain *p)
+{
+    struct msgs_producer out;
+
+    IS(msgs_init(p->mem, RING_SIZE, 2), 0);
+    IS(msgs_produce(&out, p->mem, RING_SIZE, NULL), 0);
+    p->child = spawn(waits_for_any_ring, p);
+    expect_asleep(&p->child);
+    IS(msgs_push(&out, &letter), 0);
+}
+
+static void sleeper_of_every_ring_looks_once_a_second(void **state)
+{
+    static void (*const rings[])(struct plain *) = {
+        msgs_is_plain, chars_is_plain, logs_is_plain,  news_is_plain,
+        tape_is_plain, jobs_is_plain,  adder_is_plain, any_is_plain,
+    };
+    enum { RINGS = sizeof rings / sizeof *rings };
+    struct plain p[RINGS][2];
+    unsigned char *mem = (unsigned char *)mmap(NULL, 2 * RINGS * RING_SIZE, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int i, sends;
+
+    (void)state;
+    MUST(mem != MAP_FAILED);
+    for (i = 0; i < RINGS; i++)
+        for (sends = 0; sends < 2; sends++) {
+            p[i][sends].mem = mem + (2 * i + sends) * (int)RING_SIZE;
+            p[i][sends].sends = sends;
+            rings[i](&p[i][sends]);
+        }
+    for (i = 0; i < RINGS; i++)
+        for (sends = 0; sends < 2; sends++)
+            finish(&p[i][sends].child);
+    (void)munmap(mem, 2 * RINGS * RING_SIZE);
+}
+
+/* A sleeper that others of its segment stir more often than once a second looks all the same. */
+static int stirred[2]; /* a pipe */
+
+static int watches_the_pipe(void *arg, uint64_t id, int fds[2])
+{
+    (void)arg, (void)id;
+    if (fds[0] < 0)
+        fds[0] = fcntl(stirred[0], F_DUPFD_CLOEXEC, 0);
+    return 0;
+}
+
+static void stirs_nobody(void *arg)
+{
+    (void)arg;
+}
+
+static void *stirs_often(void *arg)
+{
+    while (get(&room->word[1]) == 0) {
+        MUST(write(stirred[1], "x", 1) == 1);
+        (void)usleep(20000);
+    }
+    return arg;
+}
+
+static void sleeper_that_is_stirred_often_looks_once_a_second(void **state)
+{
+    struct ipc_peer me = own_peer(NULL);
+    struct ipc_notify n, *all[1];
+    struct ipc_any any;
+    unsigned i, looks = 0;
+    int64_t deadline;
+    pthread_t t;
+
+    (void)state;
+    MUST(pipe2(stirred, O_NONBLOCK | O_CLOEXEC) == 0);
+    me.watch = watches_the_pipe;
+    me.stir = stirs_nobody;
+    attach_drowsy(&n, &room->bell[0], &me);
+    ipc_notify_watch(&n, 5);
+    MUST(pthread_create(&t, NULL, stirs_often, NULL) == 0);
+    deadline = ipc_in_ms(10000);
+    IS(ipc_wait(&n, deadline, ++looks == 3), 0); /* two before it sleeps */
+    MUST(ipc_left_(deadline) > 0);               /* else that was the last look */
+    all[0] = &n;
+    IS(ipc_any_init(&any, all, 1), 0);
+    looks = 0;
+    deadline = ipc_in_ms(10000);
+    IS(ipc_wait_any(&any, deadline, i, ++looks == 3), 0);
+    MUST(ipc_left_(deadline) > 0);
+    put(&room->word[1], 1);
+    MUST(pthread_join(t, NULL) == 0);
+    ipc_any_close(&any);
+    ipc_notify_detach(&n);
+    (void)close(stirred[0]);
+    (void)close(stirred[1]);
+}
+
 /* ------------------------------------------------------------------ any of many */
 
 static struct ipc_notify many[BELLS];
@@ -3060,6 +3469,7 @@ static void works_without(struct child *up, void *arg)
     if (how->late) {
         MUST(ipc_notify_fd(&event) >= 0);
         IS(ipc_notify_listen(&alarm_bell, SIGRTMIN), 0);
+        IS(ipc_notify_target(&alarm_bell, getpid(), SIGRTMIN), 0);
         if (deny(how->which, how->with) != 0)
             _exit(UNABLE);
     }
@@ -3084,8 +3494,10 @@ static void works_without(struct child *up, void *arg)
     }
 
     /* A signal. */
-    if (!how->late)
+    if (!how->late) {
         IS(ipc_notify_listen(&alarm_bell, SIGRTMIN), 0);
+        IS(ipc_notify_target(&alarm_bell, getpid(), SIGRTMIN), 0);
+    }
     for (i = 0; i < 3; i++) {
         struct timespec soon = {0, 0};
         sigset_t set;
@@ -3548,6 +3960,127 @@ static void any_word_is_survived(void **state)
     ipc_notify_detach(&n);
 }
 
+/* A peer that writes all the time, and at the worst moments: here in the condition, which is
+ * evaluated between prepare and wait, and between two looks at the holder of the other end. So each
+ * sleep is refused or not even begun. A call that does not look at the clock ends after TOO_MANY
+ * looks, which take longer than the deadline leaves. */
+#define TOO_MANY 100000u
+
+static unsigned flips;
+
+static int flip_word(struct ipc_notify_shared *bell)
+{
+    ck_pr_store_32(&bell->word, ck_pr_load_32(&bell->word) + IPC_NOTIFY_COUNT_);
+    return ++flips > TOO_MANY;
+}
+
+static void word_that_changes_before_each_sleep_stretches_no_deadline(void **state)
+{
+    struct ipc_peer me = own_peer(NULL);
+    unsigned kind, watch, i;
+
+    (void)state;
+    for (kind = 0; kind < KINDS; kind++)
+        for (watch = 0; watch < 2; watch++) {
+            struct ipc_notify n, *all[1];
+            struct ipc_any any;
+            int64_t deadline;
+            int rc = 0;
+
+            make_bell(0, kind);
+            attach_drowsy(&n, &room->bell[0], &me);
+            ipc_notify_watch(&n, watch ? 5 : 0);
+            all[0] = &n;
+            IS(ipc_any_init(&any, all, 1), 0);
+            flips = 0;
+            deadline = ipc_in_ms(1);
+            IS(ipc_wait(&n, deadline, flip_word(n.at)), -ETIMEDOUT);
+            MUST(ipc_left_(deadline) == 0);
+            flips = 0;
+            deadline = ipc_in_ms(1);
+            IS(ipc_wait_any(&any, deadline, i, flip_word(n.at)), -ETIMEDOUT);
+            MUST(ipc_left_(deadline) == 0);
+            flips = 0;
+            deadline = ipc_in_ms(1);
+            while (rc == 0) {
+                uint32_t key = ipc_notify_prepare(&n);
+
+                if (flip_word(n.at))
+                    break;
+                rc = ipc_notify_wait(&n, key, deadline);
+            }
+            IS(rc, -ETIMEDOUT);
+            flips = 0;
+            IS(ipc_wait(&n, IPC_FOREVER, flip_word(n.at) || flips > 1000), 0);
+            ipc_any_close(&any);
+            ipc_notify_detach(&n);
+        }
+}
+
+/* The waiting of all typed rings, with a look of our own. */
+static int flip_holder(struct msgs_consumer *c)
+{
+    ck_pr_store_64(&c->raw.ring->end[0], ck_pr_load_64(&c->raw.ring->end[0]) + 2);
+    return ++flips > TOO_MANY;
+}
+IPC_RING_UNTIL_(msgs, flipped, consumer, raw, 0, data, flip_holder(h), int64_t deadline)
+
+static void holder_that_changes_with_each_look_stretches_no_deadline(void **state)
+{
+    unsigned char *mem = (unsigned char *)room->word;
+    struct ipc_peer me = own_peer(NULL);
+    struct msgs_consumer in;
+    int64_t deadline;
+
+    (void)state;
+    mem += (64 - (uintptr_t)mem % 64) % 64;
+    IS(msgs_init(mem, 1024, 2), 0);
+    IS(msgs_consume(&in, mem, 1024, &me), 0);
+    put(&in.raw.ring->end[0], 1);
+    flips = 0;
+    IS(msgs_flipped(&in, IPC_NOW), -ETIMEDOUT);
+    flips = 0;
+    deadline = ipc_in_ms(1);
+    IS(msgs_flipped(&in, deadline), -ETIMEDOUT);
+    MUST(ipc_left_(deadline) == 0);
+    msgs_consumer_detach(&in);
+}
+
+/* Each post meets a sleeper that wants to be stirred, and then one more element is free. */
+static void frees_one(void *arg)
+{
+    struct chars_producer *p = (struct chars_producer *)arg;
+
+    ck_pr_store_64(&p->raw.s.ring->head, ck_pr_load_64(&p->raw.s.ring->head) + 1);
+    ck_pr_store_32(&p->data.at->word, ck_pr_load_32(&p->data.at->word) | IPC_NOTIFY_DOZING_);
+}
+
+static void room_that_comes_by_single_elements_stretches_no_deadline(void **state)
+{
+    static char text[TOO_MANY];
+    struct ipc_peer me = own_peer(NULL);
+    struct chars_producer out;
+    int64_t deadline, sent;
+    void *mem = mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    MUST(mem != MAP_FAILED);
+    IS(chars_init(mem, RING_SIZE, 4096), 0);
+    me.stir = frees_one;
+    me.arg = &out;
+    me.alive = NULL;
+    IS(chars_produce(&out, mem, RING_SIZE, &me), 0);
+    while (chars_push_n(&out, text, sizeof text) > 0)
+        ;
+    frees_one(&out);
+    deadline = ipc_in_ms(1);
+    sent = chars_send(&out, text, sizeof text, deadline);
+    MUST(sent > 0 && sent < (int64_t)sizeof text && ipc_left_(deadline) == 0);
+    ck_pr_store_32(&out.data.at->word, 0); /* detach posts, too */
+    chars_producer_detach(&out);
+    (void)munmap(mem, RING_SIZE);
+}
+
 /* ------------------------------------------------------------------ fork and members */
 
 static struct ipc_notify before_fork[2];
@@ -3838,6 +4371,8 @@ static int run_all(const char *filter)
         TEST(full_eventfd_neither_blocks_nor_fails_a_post),
         TEST(signal_reaches_who_listens_and_nobody_else),
         TEST(garbage_for_a_target_signals_nobody),
+        TEST(the_kind_is_what_attach_was_told),
+        TEST(ring_accepts_only_bells_of_its_kind),
         TEST(full_semaphore_fails_no_post),
         TEST(stale_tokens_wake_nobody_for_nothing_for_long),
         TEST(late_sleeper_takes_no_wake_from_an_early_one),
@@ -3862,6 +4397,9 @@ static int run_all(const char *filter)
         TEST(producer_that_came_and_went_unseen_is_told),
         TEST(death_behind_the_last_message_is_told),
         TEST(successor_that_attaches_while_we_sleep_is_watched),
+        TEST(sleeper_that_came_first_finds_and_watches_who_comes),
+        TEST(sleeper_of_every_ring_looks_once_a_second),
+        TEST(sleeper_that_is_stirred_often_looks_once_a_second),
         TEST(any_of_none_or_too_many_is_refused),
         TEST(any_tells_which),
         TEST(any_is_fair),
@@ -3870,6 +4408,9 @@ static int run_all(const char *filter)
         TEST(no_wake_is_missed),
         TEST(hostile_memory_crashes_nobody_and_deadlines_hold),
         TEST(any_word_is_survived),
+        TEST(word_that_changes_before_each_sleep_stretches_no_deadline),
+        TEST(holder_that_changes_with_each_look_stretches_no_deadline),
+        TEST(room_that_comes_by_single_elements_stretches_no_deadline),
         TEST(copies_of_a_handle_work_after_fork),
         TEST(who_lists_parent_and_child_after_fork),
         TEST(watch_makes_descriptors_that_tell),

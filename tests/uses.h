@@ -374,7 +374,8 @@ int use_notify(void *mem, struct ipc_peer *me, int socket)
     int rc = ipc_notify_init(mem, IPC_NOTIFY_SIZE, IPC_NOTIFY_EVENTFD);
 
     all[0] = &n;
-    rc += ipc_notify_attach(&n, mem, IPC_NOTIFY_SIZE, me) + ipc_any_init(&any, all, 1);
+    rc += ipc_notify_attach(&n, mem, IPC_NOTIFY_SIZE, IPC_NOTIFY_EVENTFD, me) +
+          ipc_any_init(&any, all, 1);
     ipc_notify_policy(&n, 1, 1);
     ipc_notify_watch(&n, 1);
     ipc_notify_watch_anyone(&n);
@@ -384,6 +385,7 @@ int use_notify(void *mem, struct ipc_peer *me, int socket)
     rc += ipc_wait_any(&any, IPC_NOW, i, rc == (int)i);
     rc += ipc_notify_post(&n) + ipc_notify_post_one(&n);
     rc += ipc_notify_fd(&n) + ipc_notify_listen(&n, SIGRTMIN);
+    rc += ipc_notify_target(&n, 1, SIGRTMIN);
     rc += ipc_notify_send_fd(&n, socket) + ipc_notify_recv_fd(&n, socket, IPC_NOW);
     ipc_notify_arm(&n);
     ipc_notify_drain(&n);

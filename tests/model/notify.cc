@@ -251,7 +251,8 @@ struct scene : rl::test_suite<scene, THREADS> {
 
     static void attach(struct ipc_notify *bell, int i)
     {
-        RL_ASSERT(ipc_notify_attach(bell, &memory.bell[i], IPC_NOTIFY_SIZE, NULL) == 0);
+        RL_ASSERT(
+            ipc_notify_attach(bell, &memory.bell[i], IPC_NOTIFY_SIZE, IPC_NOTIFY_FUTEX, NULL) == 0);
         ipc_notify_policy(bell, 0, 0);
     }
 
