@@ -5971,7 +5971,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
                 return -EPIPE;                                                                     \
             }                                                                                      \
             h->other = holder == h->OURS.told ? 0 : holder;                                        \
-            ipc_notify_watch(&h->OURS, holder);                                                    \
+            ipc_notify_watch(&h->OURS, holder != IPC_RING_ANYONE_ ? holder : 0);                   \
             rc = ipc_wait(&h->OURS, deadline,                                                      \
                           (state = (READY)) != 0 || ck_pr_load_64(held) != holder);                \
             if (rc == -EOWNERDEAD)                                                                 \

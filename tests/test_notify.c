@@ -3118,6 +3118,30 @@ static void *stirs_often(void *arg)
     return arg;
 }
 
+/* A holder without an ipc_peer may live or not: nothing is told of it. */
+static void holder_without_a_peer_is_not_told_dead(void **state)
+{
+    struct ipc_shm_object o;
+    struct msgs_producer out;
+    struct msgs_consumer in;
+    struct message m;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(ipc_shm_make(&shm, "ring", IPC_SPSC_TYPE, msgs_footprint(8), &o), 0);
+    IS(msgs_init(o.mem, o.size, 8), 0);
+    IS(ipc_shm_publish(&shm, &o), 0);
+    IS(msgs_produce(&out, o.mem, o.size, NULL), 0);
+    IS(msgs_open(&in, &shm, "ring"), 0);
+    IS(msgs_recv(&in, &m, ipc_in_ms(30)), -ETIMEDOUT); /* long enough for the kernel to be asked */
+    IS(msgs_push(&out, &m), 0);
+    IS(msgs_recv(&in, &m, ipc_in_ms(30)), 0);
+    msgs_producer_detach(&out);
+    IS(msgs_recv(&in, &m, IPC_FOREVER), -EPIPE);
+    msgs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
 static void sleeper_that_is_stirred_often_looks_once_a_second(void **state)
 {
     struct ipc_peer me = own_peer(NULL);
@@ -4399,6 +4423,7 @@ static int run_all(const char *filter)
         TEST(successor_that_attaches_while_we_sleep_is_watched),
         TEST(sleeper_that_came_first_finds_and_watches_who_comes),
         TEST(sleeper_of_every_ring_looks_once_a_second),
+        TEST(holder_without_a_peer_is_not_told_dead),
         TEST(sleeper_that_is_stirred_often_looks_once_a_second),
         TEST(any_of_none_or_too_many_is_refused),
         TEST(any_tells_which),
