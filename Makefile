@@ -9,6 +9,7 @@
 #   make soak         the long tests: ten million waits, kills at random for three times ten minutes
 #   make torture      every ring stopped and killed at every single instruction (an hour)
 #   make fuzz         hostile peers of channels and rings, guided by coverage, FUZZ_SECONDS each (300)
+#   make headers      the four headers, of src/: run it after each change there, and commit both
 #   make              the benchmark and the examples, in build/
 #   make install      the headers, to $(DESTDIR)$(PREFIX)/include
 
@@ -76,6 +77,12 @@ build/peer_%.o: bench/peers/%.cc bench/peers/message.hpp $(BENCH_H) $(HEADERS) |
 
 $(EXAMPLES:%=build/%): build/%: examples/%.c $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt
+
+# The new header takes the place of the old one only when it is whole, and another.
+headers:
+	@for h in $(HEADERS); do \
+	    tools/amalgamate src/$$h >$$h.new && { cmp -s $$h.new $$h && rm $$h.new || mv $$h.new $$h; } || exit; \
+	done
 
 bench: build/ipc_bench
 	build/ipc_bench --json build/bench.json
@@ -149,4 +156,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: always all deps deps-peers deps-report bench report results readme check soak torture fuzz install clean
+.PHONY: always all deps deps-peers deps-report headers bench report results readme check soak torture fuzz install clean

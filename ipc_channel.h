@@ -1,3 +1,8 @@
+/* Made by tools/amalgamate. Change these files, not this one: src/ipc_channel.h
+ * src/common/version.h src/channel/core.h src/channel/wait.h src/channel/frame.h
+ * src/channel/pipe.h src/channel/socket.h src/channel/packet.h src/channel/mq.h
+ * src/channel/sysv.h src/channel/log.h src/channel/signal.h src/channel/ring.h
+ * src/channel/sysvshm.h src/channel/auto.h src/channel/open.h src/channel/io.h */
 /*
  * ipc_channel.h - one call over every mechanism: messages over rings, pipes, queues, sockets,
  * files.
@@ -125,6 +130,25 @@
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H 1
+
+/* >>version  src/common/version.h */
+/* The version of all four headers, which must be the same, and not that of what is in memory:
+ * IPC_RING_LAYOUT and IPC_SHM_LAYOUT. */
+#if defined(IPC_RING_VERSION_NUMBER) && IPC_RING_VERSION_NUMBER != 900
+#error "two ipc_*.h of different versions: copy all of them from one release"
+#endif
+#ifndef IPC_RING_VERSION
+#define IPC_RING_VERSION "0.9.0"
+#define IPC_RING_VERSION_MAJOR 0
+#define IPC_RING_VERSION_MINOR 9
+#define IPC_RING_VERSION_PATCH 0
+#define IPC_RING_VERSION_NUMBER 900 /* 10000 * major + 100 * minor + patch */
+#endif
+
+/* >>core  src/channel/core.h */
+/* Handles, and the table entry of a mechanism. */
+#ifndef IPC_SRC_CHANNEL_CORE_H
+#define IPC_SRC_CHANNEL_CORE_H 1
 
 #include "ipc_notify.h"
 #include "ipc_ring.h"
@@ -276,7 +300,7 @@ ipc_channel_refuse_(struct ipc_channel *ch, int rc, const char *format, ...)
 }
 
 /* The same for what a system call has said. */
-CK_CC_INLINE static int ipc_channel_errno_(struct ipc_channel *ch, const char *what)
+IPC_INLINE int ipc_channel_errno_(struct ipc_channel *ch, const char *what)
 {
     int rc = -errno;
 
@@ -286,16 +310,23 @@ CK_CC_INLINE static int ipc_channel_errno_(struct ipc_channel *ch, const char *w
 
 /* The last refusal of a call with this handle, in one line: what it was and, where there is one,
  * the remedy. Valid until the next call. */
-CK_CC_INLINE static const char *ipc_channel_why(const struct ipc_channel *ch)
+IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
 {
     return ch->why;
 }
+
+#endif
+
+/* >>wait  src/channel/wait.h */
+/* Waiting. */
+#ifndef IPC_SRC_CHANNEL_WAIT_H
+#define IPC_SRC_CHANNEL_WAIT_H 1
 
 /* ------------------------------------------------------------------ waiting */
 
 /* Until one of the descriptors is ready, or poll would say why it is not. 0, -ETIMEDOUT or -EINTR.
  */
-CK_CC_INLINE static int ipc_channel_poll_(struct pollfd *p, nfds_t n, int64_t deadline)
+IPC_INLINE int ipc_channel_poll_(struct pollfd *p, nfds_t n, int64_t deadline)
 {
     for (;;) {
         int64_t left = ipc_left_(deadline);
@@ -313,7 +344,7 @@ CK_CC_INLINE static int ipc_channel_poll_(struct pollfd *p, nfds_t n, int64_t de
     }
 }
 
-CK_CC_INLINE static int ipc_channel_wait_(int fd, short events, int64_t deadline)
+IPC_INLINE int ipc_channel_wait_(int fd, short events, int64_t deadline)
 {
     struct pollfd p;
 
@@ -323,13 +354,13 @@ CK_CC_INLINE static int ipc_channel_wait_(int fd, short events, int64_t deadline
 }
 
 /* ... after a call that has found that it is not. */
-CK_CC_INLINE static int ipc_channel_until_(int fd, short events, int64_t deadline)
+IPC_INLINE int ipc_channel_until_(int fd, short events, int64_t deadline)
 {
     return deadline <= IPC_NOW ? -ETIMEDOUT : ipc_channel_wait_(fd, events, deadline);
 }
 
 /* Waits a little for what cannot be polled for. 0, -ETIMEDOUT or -EINTR. */
-CK_CC_INLINE static int ipc_channel_nap_(int64_t deadline)
+IPC_INLINE int ipc_channel_nap_(int64_t deadline)
 {
     return ipc_left_(deadline) == 0 ? -ETIMEDOUT : ipc_notify_nap_(deadline);
 }
@@ -338,12 +369,12 @@ CK_CC_INLINE static int ipc_channel_nap_(int64_t deadline)
 
 /* A call has skipped something that is no message for it: must it end now? After its deadline it
  * skips some more, as a message may be behind them, but not as many as may come. */
-CK_CC_INLINE static int ipc_channel_skipped_enough_(unsigned *skips, int64_t deadline)
+IPC_INLINE int ipc_channel_skipped_enough_(unsigned *skips, int64_t deadline)
 {
     return ++*skips >= IPC_CHANNEL_SKIPS_ && ipc_left_(deadline) == 0;
 }
 
-CK_CC_INLINE static void ipc_channel_shut_(int *fd)
+IPC_INLINE void ipc_channel_shut_(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
@@ -351,7 +382,7 @@ CK_CC_INLINE static void ipc_channel_shut_(int *fd)
 }
 
 /* Leaves the other side; what has not been received or sent is gone. */
-CK_CC_INLINE static void ipc_channel_leave_(struct ipc_channel *ch)
+IPC_INLINE void ipc_channel_leave_(struct ipc_channel *ch)
 {
     if (ch->in == ch->out)
         ch->out = -1;
@@ -366,7 +397,7 @@ CK_CC_INLINE static void ipc_channel_leave_(struct ipc_channel *ch)
 
 /* The other side is gone, or talks garbage. Of a FIFO the next one's words may be there already:
  * they would be lost if nobody had it open. */
-CK_CC_INLINE static int ipc_channel_lost_(struct ipc_channel *ch, int rc)
+IPC_INLINE int ipc_channel_lost_(struct ipc_channel *ch, int rc)
 {
     int fresh = ch->kind->again != NULL && ch->in >= 0 && rc != -EBADMSG ? ch->kind->again(ch) : -1;
 
@@ -381,8 +412,7 @@ CK_CC_INLINE static int ipc_channel_lost_(struct ipc_channel *ch, int rc)
 }
 
 /* Is what a path leads to of the right type, whose and open to whom it may be? */
-CK_CC_INLINE static int ipc_channel_trust_(struct ipc_channel *ch, const struct stat *st,
-                                           mode_t type)
+IPC_INLINE int ipc_channel_trust_(struct ipc_channel *ch, const struct stat *st, mode_t type)
 {
     if (type != 0 && (st->st_mode & S_IFMT) != type)
         return ipc_channel_refuse_(ch, -EPROTO, "%s: '%s' is something else: mode %o",
@@ -405,8 +435,7 @@ CK_CC_INLINE static int ipc_channel_trust_(struct ipc_channel *ch, const struct 
 
 /* Gives what we have made its mode, which the umask would have cut: by a descriptor, as the path
  * may lead elsewhere by now. */
-CK_CC_INLINE static int ipc_channel_mode_(const struct ipc_channel *ch, mode_t type,
-                                          struct stat *st)
+IPC_INLINE int ipc_channel_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
 {
     int fd = open(ch->address, IPC_CHANNEL_PATH_ | O_NOFOLLOW | O_CLOEXEC), rc;
     char path[32];
@@ -426,7 +455,7 @@ CK_CC_INLINE static int ipc_channel_mode_(const struct ipc_channel *ch, mode_t t
 
 /* Is a file of this type at the path? A symbolic link has a type of its own. 0, -EPROTO when
  * something else is there, -EINVAL for an empty path, or what lstat says. */
-CK_CC_INLINE static int ipc_channel_check_type_(const char *path, mode_t type)
+IPC_INLINE int ipc_channel_check_type_(const char *path, mode_t type)
 {
     struct stat st;
 
@@ -437,7 +466,7 @@ CK_CC_INLINE static int ipc_channel_check_type_(const char *path, mode_t type)
     return (st.st_mode & S_IFMT) == type ? 0 : -EPROTO;
 }
 
-CK_CC_INLINE static int ipc_channel_remove_(const char *path, mode_t type)
+IPC_INLINE int ipc_channel_remove_(const char *path, mode_t type)
 {
     int rc = ipc_channel_check_type_(path, type);
 
@@ -446,8 +475,7 @@ CK_CC_INLINE static int ipc_channel_remove_(const char *path, mode_t type)
 
 /* Reads the n bytes at an offset of a regular file, without touching any other. Bytes, fewer where
  * the file ends; -EPROTO and -EINVAL as ipc_channel_check_type_; or what open and pread say. */
-CK_CC_INLINE static int64_t ipc_channel_read_at_(const char *path, void *to, size_t n,
-                                                 size_t offset)
+IPC_INLINE int64_t ipc_channel_read_at_(const char *path, void *to, size_t n, size_t offset)
 {
     int64_t got = ipc_channel_check_type_(path, S_IFREG);
     int fd;
@@ -463,12 +491,19 @@ CK_CC_INLINE static int64_t ipc_channel_read_at_(const char *path, void *to, siz
     return got;
 }
 
+#endif
+
+/* >>frame  src/channel/frame.h */
+/* Frames on byte streams. */
+#ifndef IPC_SRC_CHANNEL_FRAME_H
+#define IPC_SRC_CHANNEL_FRAME_H 1
+
 /* ------------------------------------------------------------------ frames on byte streams */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)
 #define IPC_CHANNEL_CHECK_ 0x69706331u /* "ipc1" */
 
-CK_CC_INLINE static void ipc_channel_put_(unsigned char *to, uint32_t value)
+IPC_INLINE void ipc_channel_put_(unsigned char *to, uint32_t value)
 {
     to[0] = (unsigned char)(value >> 24);
     to[1] = (unsigned char)(value >> 16);
@@ -476,20 +511,19 @@ CK_CC_INLINE static void ipc_channel_put_(unsigned char *to, uint32_t value)
     to[3] = (unsigned char)value;
 }
 
-CK_CC_INLINE static uint32_t ipc_channel_get_(const unsigned char *from)
+IPC_INLINE uint32_t ipc_channel_get_(const unsigned char *from)
 {
     return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
 }
 
-CK_CC_INLINE static void ipc_channel_header_(unsigned char *to, size_t n)
+IPC_INLINE void ipc_channel_header_(unsigned char *to, size_t n)
 {
     ipc_channel_put_(to, (uint32_t)n);
     ipc_channel_put_(to + 4, (uint32_t)n ^ IPC_CHANNEL_CHECK_);
 }
 
 /* The message's length, or -EBADMSG. */
-CK_CC_INLINE static int64_t ipc_channel_length_(const struct ipc_channel *ch,
-                                                const unsigned char *from)
+IPC_INLINE int64_t ipc_channel_length_(const struct ipc_channel *ch, const unsigned char *from)
 {
     uint32_t n = ipc_channel_get_(from);
 
@@ -498,8 +532,7 @@ CK_CC_INLINE static int64_t ipc_channel_length_(const struct ipc_channel *ch,
 }
 
 /* Writes to a pipe without a signal. */
-CK_CC_INLINE static ssize_t ipc_channel_quiet_(struct ipc_channel *ch, const struct iovec *io,
-                                               int n)
+IPC_INLINE ssize_t ipc_channel_quiet_(struct ipc_channel *ch, const struct iovec *io, int n)
 {
     static const struct timespec now = {0, 0};
     sigset_t pipes, before, pending;
@@ -531,8 +564,7 @@ CK_CC_INLINE static ssize_t ipc_channel_quiet_(struct ipc_channel *ch, const str
 }
 
 /* One system call that writes what there is room for. Bytes, or a negative errno; -EAGAIN: none. */
-CK_CC_INLINE static int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, int n,
-                                               int block)
+IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, int n, int block)
 {
     struct msghdr m;
     ssize_t rc;
@@ -552,8 +584,7 @@ CK_CC_INLINE static int64_t ipc_channel_write_(struct ipc_channel *ch, struct io
 }
 
 /* As ipc_channel_write_. 0: the end. */
-CK_CC_INLINE static int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, int n,
-                                              int block)
+IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, int n, int block)
 {
     struct msghdr m;
     ssize_t rc;
@@ -572,7 +603,7 @@ CK_CC_INLINE static int64_t ipc_channel_read_(struct ipc_channel *ch, struct iov
 }
 
 /* Sending has failed. What the other side had sent before is still there to be received. */
-CK_CC_INLINE static int ipc_channel_deaf_(struct ipc_channel *ch, int rc)
+IPC_INLINE int ipc_channel_deaf_(struct ipc_channel *ch, int rc)
 {
     if ((ch->role & IPC_RECV) == 0 || ch->in < 0)
         return ipc_channel_lost_(ch, rc);
@@ -583,8 +614,8 @@ CK_CC_INLINE static int ipc_channel_deaf_(struct ipc_channel *ch, int rc)
 }
 
 /* Writes until all is out, or the deadline; *done says how much is. Moves io on. */
-CK_CC_INLINE static int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, int n,
-                                               int64_t deadline, size_t *done)
+IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, int n,
+                                      int64_t deadline, size_t *done)
 {
     for (*done = 0; n > 0;) {
         int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
@@ -605,7 +636,7 @@ CK_CC_INLINE static int ipc_channel_write_all_(struct ipc_channel *ch, struct io
 }
 
 /* Sends what a deadline has cut off. */
-CK_CC_INLINE static int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
 {
     struct iovec io;
     size_t done;
@@ -620,8 +651,8 @@ CK_CC_INLINE static int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadli
     return rc == -EPIPE ? ipc_channel_deaf_(ch, rc) : rc;
 }
 
-CK_CC_INLINE static int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message,
-                                                 size_t n, int64_t deadline)
+IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                        int64_t deadline)
 {
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
     struct iovec io[2];
@@ -654,8 +685,8 @@ CK_CC_INLINE static int ipc_channel_stream_send_(struct ipc_channel *ch, const v
 
 /* Reads some bytes; waits for them, and sends meanwhile what a deadline has cut off. Bytes, or a
  * negative errno. */
-CK_CC_INLINE static int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, int n,
-                                              int64_t deadline)
+IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, int n,
+                                     int64_t deadline)
 {
     for (;;) {
         int pending = ch->tx.begin != ch->tx.end;
@@ -685,8 +716,8 @@ CK_CC_INLINE static int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iov
 
 /* The rest of a large message goes straight to the caller's memory, where so much of it is already
  * or is to be copied from ours; what is behind it to ours. */
-CK_CC_INLINE static int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, size_t n,
-                                              size_t done, int64_t deadline)
+IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, size_t n,
+                                     size_t done, int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_;
@@ -718,8 +749,7 @@ CK_CC_INLINE static int ipc_channel_straight_(struct ipc_channel *ch, unsigned c
 
 /* Nothing is there of the next message, which is perhaps as long as the last one, a large one: then
  * all of it goes straight. 1; 0: it is not, all that came is in our memory; or as fill_. */
-CK_CC_INLINE static int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to,
-                                           int64_t deadline)
+IPC_INLINE int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to, int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t n = ch->last, head = IPC_CHANNEL_HEADER_, got, body;
@@ -755,8 +785,8 @@ CK_CC_INLINE static int ipc_channel_guess_(struct ipc_channel *ch, unsigned char
     return 0;
 }
 
-CK_CC_INLINE static int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                                     int64_t deadline)
+IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     int64_t rc = 0, n = 0;
@@ -811,9 +841,16 @@ CK_CC_INLINE static int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, voi
     return n;
 }
 
+#endif
+
+/* >>pipe  src/channel/pipe.h */
+/* pipe: and fifo:. */
+#ifndef IPC_SRC_CHANNEL_PIPE_H
+#define IPC_SRC_CHANNEL_PIPE_H 1
+
 /* ------------------------------------------------------------------ pipes and FIFOs */
 
-CK_CC_INLINE static int ipc_channel_pair_(struct ipc_channel *ch, int *in, int *out)
+IPC_INLINE int ipc_channel_pair_(struct ipc_channel *ch, int *in, int *out)
 {
     int fds[2];
 
@@ -824,7 +861,7 @@ CK_CC_INLINE static int ipc_channel_pair_(struct ipc_channel *ch, int *in, int *
     return 0;
 }
 
-CK_CC_INLINE static int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
 {
     int rc = 0;
 
@@ -839,7 +876,7 @@ CK_CC_INLINE static int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t d
 }
 
 /* The first use after fork, or of none: who are we? */
-CK_CC_INLINE static void ipc_channel_fork_(struct ipc_channel *ch)
+IPC_INLINE void ipc_channel_fork_(struct ipc_channel *ch)
 {
     int fd;
 
@@ -858,7 +895,7 @@ CK_CC_INLINE static void ipc_channel_fork_(struct ipc_channel *ch)
 }
 
 /* Opens the FIFO; -ENOENT, -ENXIO: not yet. */
-CK_CC_INLINE static int ipc_channel_fifo_try_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_fifo_try_(struct ipc_channel *ch)
 {
     int reads = (ch->role & IPC_RECV) != 0, rc;
     int fd = open(ch->address, (reads ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
@@ -872,7 +909,7 @@ CK_CC_INLINE static int ipc_channel_fifo_try_(struct ipc_channel *ch)
     return rc != 0 ? rc : fd;
 }
 
-CK_CC_INLINE static int ipc_channel_fifo_meet_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_fifo_meet_(struct ipc_channel *ch, int64_t deadline)
 {
     int rc, nap = 0;
 
@@ -890,7 +927,7 @@ CK_CC_INLINE static int ipc_channel_fifo_meet_(struct ipc_channel *ch, int64_t d
     return 0;
 }
 
-CK_CC_INLINE static int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct stat st;
     int rc;
@@ -907,10 +944,17 @@ CK_CC_INLINE static int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t d
                                       : ipc_channel_trust_(ch, &st, S_IFIFO);
 }
 
-CK_CC_INLINE static int ipc_channel_fifo_unlink_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_fifo_unlink_(struct ipc_channel *ch)
 {
     return ipc_channel_remove_(ch->address, S_IFIFO);
 }
+
+#endif
+
+/* >>socket  src/channel/socket.h */
+/* unix: and tcp:, and what all sockets have in common. */
+#ifndef IPC_SRC_CHANNEL_SOCKET_H
+#define IPC_SRC_CHANNEL_SOCKET_H 1
 
 /* ------------------------------------------------------------------ sockets */
 
@@ -924,7 +968,7 @@ struct ipc_channel_addresses_ {
 
 /* "PATH" or "@NAME". A path that is too long for an address goes by the descriptor of its folder.
  */
-CK_CC_INLINE static int ipc_channel_path_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
+IPC_INLINE int ipc_channel_path_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
     struct sockaddr_un un;
     size_t n = strlen(ch->address), room = sizeof un.sun_path;
@@ -966,7 +1010,7 @@ CK_CC_INLINE static int ipc_channel_path_(struct ipc_channel *ch, struct ipc_cha
 }
 
 /* "HOST:PORT", "[HOST]:PORT", to listen "*:PORT". */
-CK_CC_INLINE static int ipc_channel_host_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
+IPC_INLINE int ipc_channel_host_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
     const char *colon = strrchr(ch->address, ':'), *from = ch->address, *to = colon;
     struct addrinfo hint, *all = NULL, *one;
@@ -1000,8 +1044,7 @@ CK_CC_INLINE static int ipc_channel_host_(struct ipc_channel *ch, struct ipc_cha
     return 0;
 }
 
-CK_CC_INLINE static int ipc_channel_resolve_(struct ipc_channel *ch,
-                                             struct ipc_channel_addresses_ *a)
+IPC_INLINE int ipc_channel_resolve_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
     memset(a, 0, sizeof *a);
     a->dir = -1;
@@ -1009,14 +1052,14 @@ CK_CC_INLINE static int ipc_channel_resolve_(struct ipc_channel *ch,
 }
 
 /* May this one be at the other end? */
-CK_CC_INLINE static int ipc_channel_allows_(const struct ipc_channel *ch, uid_t uid, gid_t gid)
+IPC_INLINE int ipc_channel_allows_(const struct ipc_channel *ch, uid_t uid, gid_t gid)
 {
     return uid == geteuid() || uid == 0 || uid == ch->how.user ||
            (ch->how.group != 0 && gid == ch->how.group);
 }
 
 /* A connected socket: who is there, and what does it carry? */
-CK_CC_INLINE static int ipc_channel_peer_(struct ipc_channel *ch, int fd)
+IPC_INLINE int ipc_channel_peer_(struct ipc_channel *ch, int fd)
 {
     socklen_t size = sizeof ch->peer;
     int one = 1;
@@ -1038,7 +1081,7 @@ CK_CC_INLINE static int ipc_channel_peer_(struct ipc_channel *ch, int fd)
 
 /* How large a packet may be. On Unix sockets that follows from the buffer, which the kernel makes
  * twice as large as asked for, and may cut. */
-CK_CC_INLINE static int ipc_channel_carries_(struct ipc_channel *ch, int fd)
+IPC_INLINE int ipc_channel_carries_(struct ipc_channel *ch, int fd)
 {
     size_t head = ch->kind->type == SOCK_SEQPACKET ? IPC_CHANNEL_HEADER_ : 0, most = 65507;
     int room = ch->how.max < INT_MAX / 4 ? (int)(ch->how.max / 2 + 128) : 0;
@@ -1062,13 +1105,13 @@ CK_CC_INLINE static int ipc_channel_carries_(struct ipc_channel *ch, int fd)
 }
 
 /* Are datagrams to say who sent them? Where there is a file, its mode has decided already. */
-CK_CC_INLINE static int ipc_channel_asks_(const struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_asks_(const struct ipc_channel *ch)
 {
     return ch->kind->domain == AF_UNIX && ch->kind->type == SOCK_DGRAM && ch->address[0] == '@' &&
            (ch->role & IPC_LISTEN) != 0;
 }
 
-CK_CC_INLINE static int ipc_channel_socket_(struct ipc_channel *ch, int family)
+IPC_INLINE int ipc_channel_socket_(struct ipc_channel *ch, int family)
 {
     int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -1076,14 +1119,14 @@ CK_CC_INLINE static int ipc_channel_socket_(struct ipc_channel *ch, int family)
 }
 
 /* From now on calls may block, those with MSG_DONTWAIT excepted. */
-CK_CC_INLINE static void ipc_channel_blocking_(int fd)
+IPC_INLINE void ipc_channel_blocking_(int fd)
 {
     (void)fcntl(fd, F_SETFL, 0);
 }
 
 /* Is the socket connected to itself? That happens where nobody listens at a port and the kernel has
  * chosen the same port for our end, or the same name for a Unix socket. */
-CK_CC_INLINE static int ipc_channel_is_own_peer_(int fd)
+IPC_INLINE int ipc_channel_is_own_peer_(int fd)
 {
     struct sockaddr_storage own, peer;
     socklen_t n = sizeof own, m = sizeof peer;
@@ -1097,9 +1140,9 @@ CK_CC_INLINE static int ipc_channel_is_own_peer_(int fd)
 
 /* One attempt at one address. -ECONNREFUSED: nobody listens, also where our socket has connected to
  * itself. */
-CK_CC_INLINE static int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
-                                                const struct sockaddr_storage *at, socklen_t size,
-                                                int64_t deadline)
+IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
+                                       const struct sockaddr_storage *at, socklen_t size,
+                                       int64_t deadline)
 {
     static const struct linger none = {1, 0};
     static const struct sockaddr nobody = {AF_UNSPEC, {0}};
@@ -1134,7 +1177,7 @@ CK_CC_INLINE static int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
 }
 
 /* Connects, and waits until somebody listens. */
-CK_CC_INLINE static int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_addresses_ a;
     int rc = ipc_channel_resolve_(ch, &a), fd = -1, nap = 0;
@@ -1174,9 +1217,8 @@ CK_CC_INLINE static int ipc_channel_connect_(struct ipc_channel *ch, int64_t dea
 
 /* A socket's file that nobody listens behind is a dead one's. Held by a lock on the folder, as of
  * two who find it so one could remove the other's. */
-CK_CC_INLINE static int ipc_channel_bind_(struct ipc_channel *ch, int fd,
-                                          const struct sockaddr_storage *at, socklen_t size,
-                                          int64_t deadline)
+IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct sockaddr_storage *at,
+                                 socklen_t size, int64_t deadline)
 {
     const char *slash = strrchr(ch->address, '/');
     char folder[PATH_MAX];
@@ -1213,7 +1255,7 @@ CK_CC_INLINE static int ipc_channel_bind_(struct ipc_channel *ch, int fd,
     return rc;
 }
 
-CK_CC_INLINE static int ipc_channel_listen_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_listen_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_addresses_ a;
     union {
@@ -1258,8 +1300,8 @@ CK_CC_INLINE static int ipc_channel_listen_(struct ipc_channel *ch, int64_t dead
 }
 
 /* The next of those who have connected and may. Others are left at once. */
-CK_CC_INLINE static int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channel *ch,
-                                          int64_t deadline)
+IPC_INLINE int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channel *ch,
+                                 int64_t deadline)
 {
     int fd, rc;
 
@@ -1286,13 +1328,13 @@ CK_CC_INLINE static int ipc_channel_next_(struct ipc_channel *listener, struct i
     }
 }
 
-CK_CC_INLINE static int ipc_channel_socket_meet_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_socket_meet_(struct ipc_channel *ch, int64_t deadline)
 {
     return ch->listener >= 0 ? ipc_channel_next_(ch, ch, deadline)
                              : ipc_channel_connect_(ch, deadline);
 }
 
-CK_CC_INLINE static int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline)
 {
     unsigned need = (ch->role & IPC_LISTEN) != 0 ? IPC_RECV : IPC_SEND;
 
@@ -1306,17 +1348,24 @@ CK_CC_INLINE static int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t
 }
 
 /* Addresses of the network, and names in the abstract namespace, have no file. */
-CK_CC_INLINE static int ipc_channel_socket_unlink_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_socket_unlink_(struct ipc_channel *ch)
 {
     return ch->kind->domain != AF_UNIX || ch->address[0] == '@'
                ? -EOPNOTSUPP
                : ipc_channel_remove_(ch->address, S_IFSOCK);
 }
 
+#endif
+
+/* >>packet  src/channel/packet.h */
+/* unix-seq:, unix-dgram: and udp:. */
+#ifndef IPC_SRC_CHANNEL_PACKET_H
+#define IPC_SRC_CHANNEL_PACKET_H 1
+
 /* ------------------------------------------------------------------ packets and datagrams */
 
-CK_CC_INLINE static int ipc_channel_packet_send_(struct ipc_channel *ch, const void *message,
-                                                 size_t n, int64_t deadline)
+IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                        int64_t deadline)
 {
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
     int rc, sequence = ch->kind->type == SOCK_SEQPACKET, reply = 0;
@@ -1379,7 +1428,7 @@ struct ipc_channel_credentials_ {
 };
 
 /* A datagram of a Unix socket says who sent it, if asked. */
-CK_CC_INLINE static int ipc_channel_stranger_(struct ipc_channel *ch, struct msghdr *m)
+IPC_INLINE int ipc_channel_stranger_(struct ipc_channel *ch, struct msghdr *m)
 {
     struct ipc_channel_credentials_ who;
     struct cmsghdr *c = CMSG_FIRSTHDR(m);
@@ -1395,8 +1444,8 @@ CK_CC_INLINE static int ipc_channel_stranger_(struct ipc_channel *ch, struct msg
     return 0;
 }
 
-CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                                     int64_t deadline)
+IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     unsigned char header[IPC_CHANNEL_HEADER_];
@@ -1498,13 +1547,20 @@ CK_CC_INLINE static int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, voi
     }
 }
 
+#endif
+
+/* >>mq  src/channel/mq.h */
+/* mq:. */
+#ifndef IPC_SRC_CHANNEL_MQ_H
+#define IPC_SRC_CHANNEL_MQ_H 1
+
 /* ------------------------------------------------------------------ POSIX message queues */
 
 /* A deadline in the past: do not block. Others are not given to the kernel, which would take them
  * by a clock that may be set. */
 static const struct timespec ipc_channel_never_ = {0, 0};
 
-CK_CC_INLINE static int ipc_channel_mq_name_(struct ipc_channel *ch, char *name, size_t size)
+IPC_INLINE int ipc_channel_mq_name_(struct ipc_channel *ch, char *name, size_t size)
 {
     int slash = ch->address[0] == '/';
 
@@ -1517,7 +1573,7 @@ CK_CC_INLINE static int ipc_channel_mq_name_(struct ipc_channel *ch, char *name,
     return 0;
 }
 
-CK_CC_INLINE static int ipc_channel_mq_open_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_mq_open_(struct ipc_channel *ch, int64_t deadline)
 {
     char name[NAME_MAX + 2];
     struct mq_attr want, is;
@@ -1572,8 +1628,8 @@ CK_CC_INLINE static int ipc_channel_mq_open_(struct ipc_channel *ch, int64_t dea
     return rc;
 }
 
-CK_CC_INLINE static int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                             int64_t deadline)
+IPC_INLINE int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                    int64_t deadline)
 {
     int rc;
 
@@ -1591,8 +1647,7 @@ CK_CC_INLINE static int ipc_channel_mq_send_(struct ipc_channel *ch, const void 
 }
 
 /* Gives a message that is in rx, or keeps it for a larger buffer. */
-CK_CC_INLINE static int64_t ipc_channel_give_(struct ipc_channel *ch, void *to, size_t size,
-                                              size_t n)
+IPC_INLINE int64_t ipc_channel_give_(struct ipc_channel *ch, void *to, size_t size, size_t n)
 {
     if (n > size) {
         ch->rx.begin = 0;
@@ -1604,8 +1659,8 @@ CK_CC_INLINE static int64_t ipc_channel_give_(struct ipc_channel *ch, void *to, 
     return (int64_t)n;
 }
 
-CK_CC_INLINE static int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                                 int64_t deadline)
+IPC_INLINE int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                        int64_t deadline)
 {
     int direct = size >= ch->max, rc; /* the kernel wants room for the largest */
     char *at = (char *)(direct ? to : ch->rx.data);
@@ -1630,7 +1685,7 @@ CK_CC_INLINE static int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *t
     return direct ? n : ipc_channel_give_(ch, to, size, (size_t)n);
 }
 
-CK_CC_INLINE static int ipc_channel_mq_unlink_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_mq_unlink_(struct ipc_channel *ch)
 {
     char name[NAME_MAX + 2];
     int rc = ipc_channel_mq_name_(ch, name, sizeof name);
@@ -1638,10 +1693,17 @@ CK_CC_INLINE static int ipc_channel_mq_unlink_(struct ipc_channel *ch)
     return rc != 0 ? rc : mq_unlink(name) == 0 ? 0 : -errno;
 }
 
+#endif
+
+/* >>sysv  src/channel/sysv.h */
+/* sysv:. */
+#ifndef IPC_SRC_CHANNEL_SYSV_H
+#define IPC_SRC_CHANNEL_SYSV_H 1
+
 /* ------------------------------------------------------------------ System V message queues */
 
 /* KEY: a number, decimal, 0x or 0. */
-CK_CC_INLINE static int ipc_channel_key_(struct ipc_channel *ch, key_t *key)
+IPC_INLINE int ipc_channel_key_(struct ipc_channel *ch, key_t *key)
 {
     char *end;
     unsigned long n = strtoul(ch->address, &end, 0);
@@ -1653,7 +1715,7 @@ CK_CC_INLINE static int ipc_channel_key_(struct ipc_channel *ch, key_t *key)
     return 0;
 }
 
-CK_CC_INLINE static int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct msqid_ds is;
     struct stat st;
@@ -1710,8 +1772,7 @@ CK_CC_INLINE static int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t d
 }
 
 /* Queues have no descriptor, and no deadline. */
-CK_CC_INLINE static int ipc_channel_sysv_wait_(struct ipc_channel *ch, const char *what,
-                                               int64_t deadline)
+IPC_INLINE int ipc_channel_sysv_wait_(struct ipc_channel *ch, const char *what, int64_t deadline)
 {
     if (errno == EAGAIN || errno == ENOMSG)
         return ipc_channel_nap_(deadline);
@@ -1720,8 +1781,8 @@ CK_CC_INLINE static int ipc_channel_sysv_wait_(struct ipc_channel *ch, const cha
     return errno == EINTR ? -EINTR : ipc_channel_errno_(ch, what);
 }
 
-CK_CC_INLINE static int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message,
-                                               size_t n, int64_t deadline)
+IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                      int64_t deadline)
 {
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
     int rc;
@@ -1734,8 +1795,8 @@ CK_CC_INLINE static int ipc_channel_sysv_send_(struct ipc_channel *ch, const voi
     return 0;
 }
 
-CK_CC_INLINE static int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                                   int64_t deadline)
+IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline)
 {
     size_t room = size < ch->max ? size : ch->max;
     long type;
@@ -1760,7 +1821,7 @@ CK_CC_INLINE static int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void 
     return n;
 }
 
-CK_CC_INLINE static int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
 {
     key_t key;
     int rc = ipc_channel_key_(ch, &key), id = rc == 0 ? msgget(key, 0) : -1;
@@ -1768,12 +1829,19 @@ CK_CC_INLINE static int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
     return rc != 0 ? rc : id >= 0 && msgctl(id, IPC_RMID, NULL) == 0 ? 0 : -errno;
 }
 
+#endif
+
+/* >>log  src/channel/log.h */
+/* file:. */
+#ifndef IPC_SRC_CHANNEL_LOG_H
+#define IPC_SRC_CHANNEL_LOG_H 1
+
 /* ------------------------------------------------------------------ logs */
 
 /* Length, its check, and a hash of the bytes, as FNV-1a but by words; then the bytes. */
 #define IPC_CHANNEL_RECORD_ ((size_t)16)
 
-CK_CC_INLINE static uint64_t ipc_channel_hash_(const unsigned char *at, size_t n)
+IPC_INLINE uint64_t ipc_channel_hash_(const unsigned char *at, size_t n)
 {
     uint64_t h = 14695981039346656037u ^ n, word;
     unsigned char last[8] = {0};
@@ -1793,7 +1861,7 @@ CK_CC_INLINE static uint64_t ipc_channel_hash_(const unsigned char *at, size_t n
 
 /* The record at rx.begin: its length once it is there, -EAGAIN: not all of it is, -EBADMSG. What a
  * crash of the machine leaves behind the end may be zeros. */
-CK_CC_INLINE static int64_t ipc_channel_record_(const struct ipc_channel *ch)
+IPC_INLINE int64_t ipc_channel_record_(const struct ipc_channel *ch)
 {
     const unsigned char *at = ch->rx.data + ch->rx.begin;
     size_t have = ch->rx.end - ch->rx.begin;
@@ -1810,7 +1878,7 @@ CK_CC_INLINE static int64_t ipc_channel_record_(const struct ipc_channel *ch)
 }
 
 /* Is the bad record not the last? */
-CK_CC_INLINE static int ipc_channel_behind_(const struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_behind_(const struct ipc_channel *ch)
 {
     int64_t n = ipc_channel_length_(ch, ch->rx.data + ch->rx.begin);
 
@@ -1818,7 +1886,7 @@ CK_CC_INLINE static int ipc_channel_behind_(const struct ipc_channel *ch)
 }
 
 /* Reads on behind rx. Bytes, 0 at the end, or a negative errno. */
-CK_CC_INLINE static int64_t ipc_channel_log_read_(struct ipc_channel *ch)
+IPC_INLINE int64_t ipc_channel_log_read_(struct ipc_channel *ch)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t have = rx->end - rx->begin;
@@ -1833,7 +1901,7 @@ CK_CC_INLINE static int64_t ipc_channel_log_read_(struct ipc_channel *ch)
 }
 
 /* Walks over whole records; the rest is what a writer had not finished. */
-CK_CC_INLINE static int ipc_channel_log_end_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_log_end_(struct ipc_channel *ch)
 {
     int64_t n, got = 1;
 
@@ -1848,7 +1916,7 @@ CK_CC_INLINE static int ipc_channel_log_end_(struct ipc_channel *ch)
     return (int)got;
 }
 
-CK_CC_INLINE static int ipc_channel_log_writer_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_log_writer_(struct ipc_channel *ch, int64_t deadline)
 {
     unsigned char header[IPC_CHANNEL_HEADER_];
     short type = F_WRLCK;
@@ -1882,9 +1950,9 @@ CK_CC_INLINE static int ipc_channel_log_writer_(struct ipc_channel *ch, int64_t 
     return ftruncate(ch->in, (off_t)ch->offset) == 0 ? 0 : ipc_channel_errno_(ch, "cut");
 }
 
-CK_CC_INLINE static int ipc_channel_room_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_room_(struct ipc_channel *ch);
 
-CK_CC_INLINE static int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
 {
     int writes = (ch->role & IPC_SEND) != 0, made, rc = ipc_channel_room_(ch), nap;
     struct stat st;
@@ -1925,8 +1993,8 @@ CK_CC_INLINE static int ipc_channel_log_open_(struct ipc_channel *ch, int64_t de
     return rc;
 }
 
-CK_CC_INLINE static int ipc_channel_log_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                              int64_t deadline)
+IPC_INLINE int ipc_channel_log_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                     int64_t deadline)
 {
     unsigned char header[IPC_CHANNEL_RECORD_];
     uint64_t hash = ipc_channel_hash_((const unsigned char *)message, n);
@@ -1966,8 +2034,8 @@ CK_CC_INLINE static int ipc_channel_log_send_(struct ipc_channel *ch, const void
     return (int)done;
 }
 
-CK_CC_INLINE static int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                                  int64_t deadline)
+IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                         int64_t deadline)
 {
     struct stat st;
     int64_t n, got;
@@ -2014,7 +2082,7 @@ CK_CC_INLINE static int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *
 }
 
 /* A log is empty, or begins with the header of a record: of any length, as options.max may say. */
-CK_CC_INLINE static int ipc_channel_log_unlink_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_log_unlink_(struct ipc_channel *ch)
 {
     unsigned char header[IPC_CHANNEL_HEADER_];
     int64_t n = ipc_channel_read_at_(ch->address, header, sizeof header, 0);
@@ -2027,12 +2095,19 @@ CK_CC_INLINE static int ipc_channel_log_unlink_(struct ipc_channel *ch)
     return ipc_channel_remove_(ch->address, S_IFREG);
 }
 
+#endif
+
+/* >>signal  src/channel/signal.h */
+/* signal:. */
+#ifndef IPC_SRC_CHANNEL_SIGNAL_H
+#define IPC_SRC_CHANNEL_SIGNAL_H 1
+
 /* ------------------------------------------------------------------ signals */
 
 #define IPC_CHANNEL_WORD_ sizeof(void *)
 
 /* The signal that the priority stands for, or -EINVAL. */
-CK_CC_INLINE static int ipc_channel_signal_number_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_signal_number_(struct ipc_channel *ch)
 {
     int most = SIGRTMAX - SIGRTMIN;
 
@@ -2042,7 +2117,7 @@ CK_CC_INLINE static int ipc_channel_signal_number_(struct ipc_channel *ch)
                                      (unsigned long)ch->priority, most);
 }
 
-CK_CC_INLINE static int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline)
 {
     int number = ipc_channel_signal_number_(ch);
     sigset_t set;
@@ -2078,8 +2153,8 @@ CK_CC_INLINE static int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t
     return ch->in >= 0 ? 0 : ipc_channel_errno_(ch, "make a signalfd for");
 }
 
-CK_CC_INLINE static int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message,
-                                                 size_t n, int64_t deadline)
+IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                        int64_t deadline)
 {
     int number = ipc_channel_signal_number_(ch), rc = -ENOSYS;
     uint64_t bit = UINT64_C(1) << (ch->priority & 63);
@@ -2122,8 +2197,8 @@ CK_CC_INLINE static int ipc_channel_signal_send_(struct ipc_channel *ch, const v
     }
 }
 
-CK_CC_INLINE static int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                                     int64_t deadline)
+IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline)
 {
     struct signalfd_siginfo came;
     unsigned skips = 0;
@@ -2150,6 +2225,13 @@ CK_CC_INLINE static int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, voi
     }
     return ipc_channel_give_(ch, to, size, ch->next);
 }
+
+#endif
+
+/* >>ring  src/channel/ring.h */
+/* ring:. */
+#ifndef IPC_SRC_CHANNEL_RING_H
+#define IPC_SRC_CHANNEL_RING_H 1
 
 /* ------------------------------------------------------------------ rings */
 
@@ -2178,7 +2260,7 @@ struct ipc_channel_ring_ {
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* the largest message, unless asked for */
 
 /* Bytes of a lane whose longest record has n. */
-CK_CC_INLINE static uint64_t ipc_channel_lane_(size_t n)
+IPC_INLINE uint64_t ipc_channel_lane_(size_t n)
 {
     uint64_t capacity = 4096;
 
@@ -2188,7 +2270,7 @@ CK_CC_INLINE static uint64_t ipc_channel_lane_(size_t n)
 }
 
 /* Slots of a ring that several receivers share: a megabyte, but 16 to 4096. */
-CK_CC_INLINE static uint64_t ipc_channel_slots_(size_t n)
+IPC_INLINE uint64_t ipc_channel_slots_(size_t n)
 {
     uint64_t slots = 16;
 
@@ -2198,7 +2280,7 @@ CK_CC_INLINE static uint64_t ipc_channel_slots_(size_t n)
 }
 
 /* Bytes of one ring. */
-CK_CC_INLINE static size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
+IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
     return ch->how.receivers > 1
                ? ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max))
@@ -2206,8 +2288,7 @@ CK_CC_INLINE static size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
                                       ch->how.senders != 0 ? ch->how.senders : 1);
 }
 
-CK_CC_INLINE static int ipc_channel_ring_init_(const struct ipc_channel *ch,
-                                               const struct ipc_shm_object *o)
+IPC_INLINE int ipc_channel_ring_init_(const struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
     unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
 
@@ -2219,15 +2300,15 @@ CK_CC_INLINE static int ipc_channel_ring_init_(const struct ipc_channel *ch,
 }
 
 /* The kind of a ring's bell for data: that of auto: has a descriptor for event loops. */
-CK_CC_INLINE static unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
+IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 {
     return ch->kind->type != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
 }
 
 /* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. */
-CK_CC_INLINE static int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
-                                           struct ipc_notify *data, void *data_bell,
-                                           struct ipc_notify *space, void *space_bell)
+IPC_INLINE int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
+                                  struct ipc_notify *data, void *data_bell,
+                                  struct ipc_notify *space, void *space_bell)
 {
     int rc = ipc_notify_attach(data, data_bell, 64, ipc_channel_bell_kind_(ch), me);
 
@@ -2238,8 +2319,8 @@ CK_CC_INLINE static int ipc_channel_bells_(const struct ipc_channel *ch, struct 
 }
 
 /* One ring in the segment, made if it is not there and we are to. */
-CK_CC_INLINE static int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, int make,
-                                             struct ipc_shm_object *o)
+IPC_INLINE int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, int make,
+                                    struct ipc_shm_object *o)
 {
     struct ipc_shm *seg = &ch->ring->seg;
     uint32_t type = ch->how.receivers > 1 ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
@@ -2258,7 +2339,7 @@ CK_CC_INLINE static int ipc_channel_ring_of_(struct ipc_channel *ch, const char 
 
 /* Our end of the ring that several receivers share: slots with a length before the message. Who
  * has made it says how long that may be, and how many send. */
-CK_CC_INLINE static int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_object *o)
+IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_peer *me = ipc_shm_peer(&r->seg);
@@ -2286,10 +2367,9 @@ CK_CC_INLINE static int ipc_channel_share_(struct ipc_channel *ch, const struct 
 }
 
 /* Our ends, of rings at to[0] and from[0]: whom is found receives from "to". */
-CK_CC_INLINE static int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
-                                               const struct ipc_shm_object *to,
-                                               const struct ipc_shm_object *from,
-                                               struct ipc_peer *me)
+IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
+                                      const struct ipc_shm_object *to,
+                                      const struct ipc_shm_object *from, struct ipc_peer *me)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     const struct ipc_shm_object *out = listener ? from : to, *in = listener ? to : from;
@@ -2321,7 +2401,7 @@ CK_CC_INLINE static int ipc_channel_ring_ends_(struct ipc_channel *ch, int liste
 }
 
 /* ... in a segment of ipc_shm.h that is open. */
-CK_CC_INLINE static int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
+IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     unsigned in = listener ? IPC_RECV : IPC_SEND; /* who is found receives from "to" */
@@ -2345,7 +2425,7 @@ CK_CC_INLINE static int ipc_channel_ring_attach_(struct ipc_channel *ch, int lis
     return 0;
 }
 
-CK_CC_INLINE static int ipc_channel_ring_new_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
 {
     ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
     if (ch->ring == NULL)
@@ -2357,8 +2437,8 @@ CK_CC_INLINE static int ipc_channel_ring_new_(struct ipc_channel *ch)
 
 /* A bell of sysvshm: its first word says that someone sleeps, on the semaphore that has the number
  * of the bell. */
-CK_CC_INLINE static unsigned short ipc_channel_sem_of_(const struct ipc_channel_ring_ *r,
-                                                       const struct ipc_notify *bell)
+IPC_INLINE unsigned short ipc_channel_sem_of_(const struct ipc_channel_ring_ *r,
+                                              const struct ipc_notify *bell)
 {
     const unsigned char *from = (const unsigned char *)bell->at;
 
@@ -2366,8 +2446,7 @@ CK_CC_INLINE static unsigned short ipc_channel_sem_of_(const struct ipc_channel_
                             (bell == &r->space || bell == &r->out_space));
 }
 
-CK_CC_INLINE static void ipc_channel_ring_post_(struct ipc_channel_ring_ *r,
-                                                struct ipc_notify *bell)
+IPC_INLINE void ipc_channel_ring_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
 {
     struct sembuf up = {0, 1, IPC_NOWAIT};
 
@@ -2392,8 +2471,8 @@ struct ipc_channel_sleep_ {
 };
 
 /* A look has found nothing: 1 to look again, 0 at the end. As ipc_waiting_more_ of ipc_notify.h. */
-CK_CC_INLINE static int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_notify *bell,
-                                              int64_t deadline, struct ipc_channel_sleep_ *w)
+IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_notify *bell,
+                                     int64_t deadline, struct ipc_channel_sleep_ *w)
 {
     struct sembuf down = {0, -1, 0};
     struct timespec t;
@@ -2441,7 +2520,7 @@ CK_CC_INLINE static int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struc
         ipc_ok_ ? 0 : ipc_s_.rc;                                                                   \
     })
 
-CK_CC_INLINE static void ipc_channel_ring_leave_(struct ipc_channel *ch)
+IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
 {
     struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
     struct ipc_channel_ring_ *r = ch->ring;
@@ -2477,12 +2556,12 @@ CK_CC_INLINE static void ipc_channel_ring_leave_(struct ipc_channel *ch)
 }
 
 /* What the segment takes for our directions. */
-CK_CC_INLINE static size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
+IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
 {
     return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
-CK_CC_INLINE static int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_shm_options how = IPC_SHM_DEFAULTS;
     int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch);
@@ -2547,7 +2626,7 @@ CK_CC_INLINE static int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t d
         }                                                                                          \
     }
 
-CK_CC_INLINE static int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)
+IPC_INLINE int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)
 {
     return rc == -EPIPE || rc == -EOWNERDEAD
                ? ipc_channel_refuse_(ch, rc, "%s:%s: the other side %s", ch->kind->scheme,
@@ -2557,8 +2636,8 @@ CK_CC_INLINE static int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)
                             : rc;
 }
 
-CK_CC_INLINE static int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message,
-                                               size_t n, int64_t deadline)
+IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                      int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     uint64_t *held = &r->out.ring->end[1], reader = ck_pr_load_64(held);
@@ -2579,8 +2658,8 @@ CK_CC_INLINE static int ipc_channel_ring_send_(struct ipc_channel *ch, const voi
     return 0;
 }
 
-CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                                   int64_t deadline)
+IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     uint64_t nobody = 0, *held = r->alone ? &r->in.ring->end[0] : &nobody;
@@ -2612,8 +2691,7 @@ CK_CC_INLINE static int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void 
 }
 
 /* What the dead had in their hands goes on; who waits for it is woken. */
-CK_CC_INLINE static int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *message,
-                                             uint64_t n)
+IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *message, uint64_t n)
 {
     unsigned char *slot;
 
@@ -2628,7 +2706,7 @@ CK_CC_INLINE static int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const 
     return ipc_mpmc_commit(&r->put); /* -EAGAIN: it stays claimed */
 }
 
-CK_CC_INLINE static int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_t size)
+IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_t size)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     const unsigned char *slot;
@@ -2653,8 +2731,8 @@ CK_CC_INLINE static int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *
     return (int64_t)n;
 }
 
-CK_CC_INLINE static int ipc_channel_share_send_(struct ipc_channel *ch, const void *message,
-                                                size_t n, int64_t deadline)
+IPC_INLINE int ipc_channel_share_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                       int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     uint64_t nobody = 0, *held = &nobody;
@@ -2671,8 +2749,8 @@ CK_CC_INLINE static int ipc_channel_share_send_(struct ipc_channel *ch, const vo
     return rc == 0 ? 0 : ipc_channel_ring_end_(ch, rc);
 }
 
-CK_CC_INLINE static int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                                    int64_t deadline)
+IPC_INLINE int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                           int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     uint64_t nobody = 0, *held;
@@ -2696,7 +2774,7 @@ CK_CC_INLINE static int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void
 
 /* A segment of ring: has the magic of ipc_shm.h, and its first object is one of our rings. It has
  * no object where its listener was killed before it made one. */
-CK_CC_INLINE static int ipc_channel_ring_unlink_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
     size_t at = offsetof(struct ipc_shm_header_, entry) + offsetof(struct ipc_shm_entry_, name);
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX], object[IPC_SHM_NAME_MAX + 1];
@@ -2719,6 +2797,13 @@ CK_CC_INLINE static int ipc_channel_ring_unlink_(struct ipc_channel *ch)
     return ipc_channel_remove_(path, S_IFREG);
 }
 
+#endif
+
+/* >>sysvshm  src/channel/sysvshm.h */
+/* sysvshm:. */
+#ifndef IPC_SRC_CHANNEL_SYSVSHM_H
+#define IPC_SRC_CHANNEL_SYSVSHM_H 1
+
 /* ------------------------------------------------------------------ System V memory */
 
 /* A line with a count of ids, then "to" and "from", each half of the rest. Of the semaphores the
@@ -2730,13 +2815,13 @@ struct ipc_channel_sysv_ {
 };
 
 /* struct ipc_peer's: an id is a count, and the number of its semaphore. */
-CK_CC_INLINE static int ipc_channel_sem_alive_(void *arg, uint64_t id)
+IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
 {
     return semctl(((const struct ipc_channel_ring_ *)arg)->sem, (int)(id % 8), GETVAL) != 0;
 }
 
 /* Takes our side's place. */
-CK_CC_INLINE static int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
+IPC_INLINE int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct sembuf sit[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
@@ -2756,8 +2841,8 @@ CK_CC_INLINE static int ipc_channel_sem_sit_(struct ipc_channel *ch, int listene
 }
 
 /* One of the rings, which the listener makes. Whoever has our end is dead. */
-CK_CC_INLINE static int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
-                                              int listener, unsigned role)
+IPC_INLINE int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
+                                     int listener, unsigned role)
 {
     struct ipc_spsc_shared *shared = (struct ipc_spsc_shared *)ring->mem;
     uint64_t capacity = ipc_channel_lane_(ch->max), there = ck_pr_load_64(&shared->is.capacity);
@@ -2770,19 +2855,19 @@ CK_CC_INLINE static int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc
 }
 
 /* Bytes for each ring in a segment of that size. */
-CK_CC_INLINE static size_t ipc_channel_shm_half_(size_t size)
+IPC_INLINE size_t ipc_channel_shm_half_(size_t size)
 {
     return (size - IPC_CHANNEL_SYSV_HEAD_) / 2 & ~(size_t)63;
 }
 
 /* Bytes of a segment with two rings of that capacity. */
-CK_CC_INLINE static size_t ipc_channel_shm_size_(uint64_t capacity)
+IPC_INLINE size_t ipc_channel_shm_size_(uint64_t capacity)
 {
     return IPC_CHANNEL_SYSV_HEAD_ + 2 * ipc_record_footprint(capacity, 1);
 }
 
 /* The capacity of the rings in a segment of that size, or 0: sysvshm: makes none of that size. */
-CK_CC_INLINE static uint64_t ipc_channel_shm_capacity_(size_t size)
+IPC_INLINE uint64_t ipc_channel_shm_capacity_(size_t size)
 {
     uint64_t capacity = ipc_channel_lane_(0), last = ipc_channel_lane_(UINT32_MAX / 2);
 
@@ -2793,7 +2878,7 @@ CK_CC_INLINE static uint64_t ipc_channel_shm_capacity_(size_t size)
 
 /* Has sysvshm: made this segment? Then its size is that of two rings, and one of them is a ring of
  * records, or none was made yet. 1, 0, or what the kernel says. Writes nothing. */
-CK_CC_INLINE static int ipc_channel_shm_ours_(int id)
+IPC_INLINE int ipc_channel_shm_ours_(int id)
 {
     const struct ipc_spsc_shared *ring;
     const unsigned char *mem;
@@ -2819,13 +2904,13 @@ CK_CC_INLINE static int ipc_channel_shm_ours_(int id)
            (magic[0] | magic[1]) == 0;
 }
 
-CK_CC_INLINE static int ipc_channel_shm_foreign_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_shm_foreign_(struct ipc_channel *ch)
 {
     return ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
 }
 
 /* May we use the segment that was found? */
-CK_CC_INLINE static int ipc_channel_shm_trust_(struct ipc_channel *ch, int id, struct shmid_ds *is)
+IPC_INLINE int ipc_channel_shm_trust_(struct ipc_channel *ch, int id, struct shmid_ds *is)
 {
     struct stat st;
     int rc;
@@ -2841,7 +2926,7 @@ CK_CC_INLINE static int ipc_channel_shm_trust_(struct ipc_channel *ch, int id, s
     return rc;
 }
 
-CK_CC_INLINE static int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t deadline)
+IPC_INLINE int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     size_t size = ipc_channel_shm_size_(ipc_channel_lane_(ch->max));
@@ -2883,7 +2968,7 @@ CK_CC_INLINE static int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, 
     return 0;
 }
 
-CK_CC_INLINE static int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
 {
     int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch), i;
     struct ipc_channel_ring_ *r = ch->ring;
@@ -2920,7 +3005,7 @@ CK_CC_INLINE static int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t de
     return 0;
 }
 
-CK_CC_INLINE static int ipc_channel_shm_unlink_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
 {
     key_t key;
     int rc = ipc_channel_key_(ch, &key), shm, sem;
@@ -2939,6 +3024,13 @@ CK_CC_INLINE static int ipc_channel_shm_unlink_(struct ipc_channel *ch)
     rc = sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : 0;
     return shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : rc;
 }
+
+#endif
+
+/* >>auto  src/channel/auto.h */
+/* auto:, from a socket to a ring. */
+#ifndef IPC_SRC_CHANNEL_AUTO_H
+#define IPC_SRC_CHANNEL_AUTO_H 1
 
 /* ------------------------------------------------------------------ from a socket to a ring */
 
@@ -2962,7 +3054,7 @@ struct ipc_channel_hello_ {
 #define IPC_CHANNEL_SHY_ INT64_C(100000000) /* ns that one who says nothing has to himself */
 #define IPC_CHANNEL_VERSION_ 1u
 
-CK_CC_INLINE static int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
+IPC_INLINE int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
 {
     struct ipc_channel_hello_ hello;
 
@@ -2979,7 +3071,7 @@ CK_CC_INLINE static int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
 
 /* Waits for more of an offer, which a client makes as soon as it has connected: one who does not is
  * left for the next one that waits. */
-CK_CC_INLINE static int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
 {
     int64_t until = ch->came_at + IPC_CHANNEL_SHY_;
     struct pollfd p[2];
@@ -2997,8 +3089,8 @@ CK_CC_INLINE static int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadlin
 }
 
 /* What the other says, in which `ring` may be at most so much; no byte behind it is read. */
-CK_CC_INLINE static int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
-                                          int64_t deadline)
+IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
+                                 int64_t deadline)
 {
     struct ipc_channel_hello_ hello;
     struct iovec io;
@@ -3024,7 +3116,7 @@ CK_CC_INLINE static int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most,
 }
 
 /* A sealed segment with our ends of the rings, or none. */
-CK_CC_INLINE static int ipc_channel_offer_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_offer_(struct ipc_channel *ch)
 {
     size_t max = ch->max;
     int rc = ipc_channel_ring_new_(ch);
@@ -3041,7 +3133,7 @@ CK_CC_INLINE static int ipc_channel_offer_(struct ipc_channel *ch)
 }
 
 /* The listener's side. 0: agreed. */
-CK_CC_INLINE static int ipc_channel_agree_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_agree_(struct ipc_channel *ch, int64_t deadline)
 {
     uint32_t ring = 0;
     int rc;
@@ -3069,7 +3161,7 @@ CK_CC_INLINE static int ipc_channel_agree_(struct ipc_channel *ch, int64_t deadl
 }
 
 /* The other's side. Steps are gone on with where a deadline has cut them off. */
-CK_CC_INLINE static int ipc_channel_follow_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_follow_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_ring_ *r;
     uint32_t ring = 0;
@@ -3123,7 +3215,7 @@ CK_CC_INLINE static int ipc_channel_follow_(struct ipc_channel *ch, int64_t dead
 }
 
 /* Somebody is there, and it is agreed where to go on. */
-CK_CC_INLINE static int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
 {
     int rc = 0;
 
@@ -3150,7 +3242,7 @@ CK_CC_INLINE static int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t d
     return ch->listener >= 0 ? -ETIMEDOUT : rc == -EOWNERDEAD ? -EPIPE : rc;
 }
 
-CK_CC_INLINE static int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
 {
     char *name;
     int rc;
@@ -3175,14 +3267,14 @@ CK_CC_INLINE static int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t d
 }
 
 /* A name without a folder has no file. */
-CK_CC_INLINE static int ipc_channel_auto_unlink_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_auto_unlink_(struct ipc_channel *ch)
 {
     return strchr(ch->address, '/') == NULL ? -EOPNOTSUPP : ipc_channel_socket_unlink_(ch);
 }
 
 /* A killed one is told as one that has closed: a socket could not tell, and it is to be the same.
  */
-CK_CC_INLINE static int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
+IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
 {
     if (rc == -EPIPE || rc == -EOWNERDEAD || rc == -EBADMSG) {
         ipc_channel_ring_leave_(ch);
@@ -3191,8 +3283,8 @@ CK_CC_INLINE static int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
     return rc;
 }
 
-CK_CC_INLINE static int ipc_channel_auto_send_(struct ipc_channel *ch, const void *message,
-                                               size_t n, int64_t deadline)
+IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                      int64_t deadline)
 {
     int rc;
 
@@ -3215,7 +3307,7 @@ CK_CC_INLINE static int ipc_channel_auto_send_(struct ipc_channel *ch, const voi
 
 /* Nothing is in the ring: says -ETIMEDOUT, and sees to it that the descriptor of ipc_channel_fd
  * tells of what comes from now on, or that the other side's end is told. */
-CK_CC_INLINE static int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
+IPC_INLINE int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     char byte;
@@ -3229,8 +3321,8 @@ CK_CC_INLINE static int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *
     return rc == -ETIMEDOUT && gone ? -EPIPE : rc;
 }
 
-CK_CC_INLINE static int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                                   int64_t deadline)
+IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline)
 {
     int64_t rc;
 
@@ -3250,7 +3342,7 @@ CK_CC_INLINE static int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void 
 }
 
 /* Readable when the bell has rung, or the other side is gone. */
-CK_CC_INLINE static int ipc_channel_auto_fd_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_auto_fd_(struct ipc_channel *ch)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct epoll_event e;
@@ -3267,9 +3359,16 @@ CK_CC_INLINE static int ipc_channel_auto_fd_(struct ipc_channel *ch)
     return r->polls >= 0 ? r->polls : -errno;
 }
 
+#endif
+
+/* >>open  src/channel/open.h */
+/* Open and close. */
+#ifndef IPC_SRC_CHANNEL_OPEN_H
+#define IPC_SRC_CHANNEL_OPEN_H 1
+
 /* ------------------------------------------------------------------ open and close */
 
-CK_CC_INLINE static int ipc_channel_nothing_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_nothing_(struct ipc_channel *ch, int64_t deadline)
 {
     (void)ch, (void)deadline;
     return 0;
@@ -3281,8 +3380,7 @@ CK_CC_INLINE static int ipc_channel_nothing_(struct ipc_channel *ch, int64_t dea
     ipc_channel_socket_open_, io, ipc_channel_socket_meet_, NULL, ipc_channel_socket_unlink_
 
 /* Of the URI, whose rest goes to *address; NULL: none. */
-CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char *uri,
-                                                                      const char **address)
+IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_(const char *uri, const char **address)
 {
     static const struct ipc_channel_kind_ kinds[] = {
         {"pipe", 0, 0, 0, ipc_channel_pipe_open_, IPC_CHANNEL_STREAM_, NULL, NULL, NULL},
@@ -3322,7 +3420,7 @@ CK_CC_INLINE static const struct ipc_channel_kind_ *ipc_channel_find_(const char
 
 /* Leaves the channel, and stops listening; a socket's file goes with it, other things stay: see
  * ipc_channel_unlink. Gives what a deadline has cut off no time. Twice does nothing. */
-CK_CC_INLINE static void ipc_channel_close(struct ipc_channel *ch)
+IPC_INLINE void ipc_channel_close(struct ipc_channel *ch)
 {
     struct stat st;
 
@@ -3345,10 +3443,8 @@ CK_CC_INLINE static void ipc_channel_close(struct ipc_channel *ch)
 }
 
 /* A handle without anything. */
-CK_CC_INLINE static int ipc_channel_clear_(struct ipc_channel *ch,
-                                           const struct ipc_channel_kind_ *kind,
-                                           const char *address,
-                                           const struct ipc_channel_options *how)
+IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_channel_kind_ *kind,
+                                  const char *address, const struct ipc_channel_options *how)
 {
     memset(ch, 0, sizeof *ch);
     ch->in = ch->out = ch->listener = ch->far_in = ch->far_out = -1;
@@ -3373,7 +3469,7 @@ CK_CC_INLINE static int ipc_channel_clear_(struct ipc_channel *ch,
 }
 
 /* Memory for messages; untouched, it costs addresses only. */
-CK_CC_INLINE static int ipc_channel_room_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_room_(struct ipc_channel *ch)
 {
     if (ch->rx.data != NULL)
         return 0;
@@ -3387,7 +3483,7 @@ CK_CC_INLINE static int ipc_channel_room_(struct ipc_channel *ch)
 }
 
 /* Can it do what is asked for? */
-CK_CC_INLINE static int ipc_channel_can_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_can_(struct ipc_channel *ch)
 {
     const struct ipc_channel_options *how = &ch->how;
     unsigned can = ch->kind->can;
@@ -3436,9 +3532,8 @@ CK_CC_INLINE static int ipc_channel_can_(struct ipc_channel *ch)
  *   -ESRCH       signal: no such process
  *   and what the kernel says of its limits: -EMFILE, -ENFILE, -ENOSPC, -ENOMEM, ...
  */
-CK_CC_INLINE static int ipc_channel_open_with(struct ipc_channel *ch, const char *uri,
-                                              unsigned role, int64_t deadline,
-                                              const struct ipc_channel_options *how)
+IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
+                                     int64_t deadline, const struct ipc_channel_options *how)
 {
     const char *address = "";
     const struct ipc_channel_kind_ *kind = uri != NULL ? ipc_channel_find_(uri, &address) : NULL;
@@ -3456,8 +3551,8 @@ CK_CC_INLINE static int ipc_channel_open_with(struct ipc_channel *ch, const char
     return rc;
 }
 
-CK_CC_INLINE static int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigned role,
-                                         int64_t deadline)
+IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigned role,
+                                int64_t deadline)
 {
     return ipc_channel_open_with(ch, uri, role, deadline, NULL);
 }
@@ -3471,8 +3566,8 @@ CK_CC_INLINE static int ipc_channel_open(struct ipc_channel *ch, const char *uri
  *   -EOPNOTSUPP          not unix:, unix-seq:, tcp: or auto:, or without IPC_LISTEN
  *   -EMFILE, -ENFILE, -ENOMEM  limits of the kernel
  */
-CK_CC_INLINE static int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
-                                           int64_t deadline)
+IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
+                                  int64_t deadline)
 {
     const char *address = listener->address != NULL ? listener->address : "";
     int rc = ipc_channel_clear_(ch, listener->kind, address, &listener->how);
@@ -3508,7 +3603,7 @@ CK_CC_INLINE static int ipc_channel_accept(struct ipc_channel *listener, struct 
  *   -EACCES, -EPERM  it belongs to others, or may not be read
  *   and what the kernel says of paths and its limits: -ENOTDIR, -EROFS, -EMFILE, -ENOMEM, ...
  */
-CK_CC_INLINE static int ipc_channel_unlink(const char *uri)
+IPC_INLINE int ipc_channel_unlink(const char *uri)
 {
     struct ipc_channel ch;
     const char *address = "";
@@ -3521,10 +3616,17 @@ CK_CC_INLINE static int ipc_channel_unlink(const char *uri)
     return rc;
 }
 
+#endif
+
+/* >>io  src/channel/io.h */
+/* Send and receive. */
+#ifndef IPC_SRC_CHANNEL_IO_H
+#define IPC_SRC_CHANNEL_IO_H 1
+
 /* ------------------------------------------------------------------ send and receive */
 
 /* Somebody is there, or comes until the deadline. */
-CK_CC_INLINE static int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
@@ -3584,8 +3686,8 @@ __attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_ch
  *   -EINVAL       the channel is not open, or not to send; the priority is none
  *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...
  */
-CK_CC_FORCE_INLINE static int ipc_channel_send(struct ipc_channel *ch, const void *message,
-                                               size_t n, int64_t deadline)
+IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
+                                      int64_t deadline)
 {
     struct ipc_record_producer *out = ch->quick_out;
 
@@ -3612,8 +3714,8 @@ CK_CC_FORCE_INLINE static int ipc_channel_send(struct ipc_channel *ch, const voi
  *   -EINVAL      the channel is not open, or not to receive
  *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...
  */
-CK_CC_FORCE_INLINE static int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
-                                                   int64_t deadline)
+IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline)
 {
     struct ipc_record_consumer *in = ch->quick_in;
     int published = 0;
@@ -3628,7 +3730,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_channel_recv(struct ipc_channel *ch, void 
 
 /* Sends the rest of a message that a deadline has cut off. 0: there is none left; -ETIMEDOUT,
  * -EINTR, -EPIPE, -EINVAL as of ipc_channel_send. */
-CK_CC_INLINE static int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
 {
     return ch->kind == NULL ? -EINVAL : ch->out < 0 ? 0 : ipc_channel_rest_(ch, deadline);
 }
@@ -3643,7 +3745,7 @@ CK_CC_INLINE static int ipc_channel_flush(struct ipc_channel *ch, int64_t deadli
  *   -ENOTCONN    nobody is there; a call of send or recv meets the next
  *   -EINVAL      the channel is not open
  */
-CK_CC_INLINE static int ipc_channel_fd(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
 {
     int fd;
 
@@ -3662,8 +3764,7 @@ CK_CC_INLINE static int ipc_channel_fd(struct ipc_channel *ch)
 }
 
 /* What the channel is, and who is at the other end. 0; -EINVAL: it is not open. */
-CK_CC_INLINE static int ipc_channel_info(const struct ipc_channel *ch,
-                                         struct ipc_channel_facts *info)
+IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info)
 {
     memset(info, 0, sizeof *info);
     info->uid = (uid_t)-1;
@@ -3683,5 +3784,7 @@ CK_CC_INLINE static int ipc_channel_info(const struct ipc_channel *ch,
     info->port = ch->kind->domain == AF_INET ? ch->port : 0;
     return 0;
 }
+
+#endif
 
 #endif /* IPC_CHANNEL_H */

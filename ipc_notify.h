@@ -1,3 +1,7 @@
+/* Made by tools/amalgamate. Change these files, not this one: src/ipc_notify.h
+ * src/common/version.h src/common/prelude.h src/common/linux.h src/common/peer.h
+ * src/common/deadline.h src/notify/layout.h src/notify/post.h src/notify/wait.h
+ * src/notify/loop.h src/notify/any.h */
 /*
  * ipc_notify.h - sleeping until another process has done something, and waking who sleeps.
  *
@@ -51,8 +55,8 @@
  *   - Whom to watch is an id of struct ipc_peer: with ipc_shm.h a member of the segment. Its death
  *     is told once, within 10 ms, on the kernel's word; waits after that are for its successor.
  *   - The shared memory is not trusted: whatever is written there, and however often, calls keep
- *     their deadlines and touch nothing else. A handle's kind is the one that attach was called with.
- *     The memory names no process and no descriptor to act on. A hostile peer can wake you for
+ *     their deadlines and touch nothing else. A handle's kind is the one that attach was called
+ * with. The memory names no process and no descriptor to act on. A hostile peer can wake you for
  *     nothing, or let you sleep until your deadline.
  *   - Handles are private to one thread at a time. After fork parent and child may both go on using
  *     their copies, unless one has slept with it already.
@@ -118,6 +122,25 @@
 #ifndef IPC_NOTIFY_H
 #define IPC_NOTIFY_H 1
 
+/* >>version  src/common/version.h */
+/* The version of all four headers, which must be the same, and not that of what is in memory:
+ * IPC_RING_LAYOUT and IPC_SHM_LAYOUT. */
+#if defined(IPC_RING_VERSION_NUMBER) && IPC_RING_VERSION_NUMBER != 900
+#error "two ipc_*.h of different versions: copy all of them from one release"
+#endif
+#ifndef IPC_RING_VERSION
+#define IPC_RING_VERSION "0.9.0"
+#define IPC_RING_VERSION_MAJOR 0
+#define IPC_RING_VERSION_MINOR 9
+#define IPC_RING_VERSION_PATCH 0
+#define IPC_RING_VERSION_NUMBER 900 /* 10000 * major + 100 * minor + patch */
+#endif
+
+/* >>prelude  src/common/prelude.h */
+/* What every header begins with. */
+#ifndef IPC_SRC_COMMON_PRELUDE_H
+#define IPC_SRC_COMMON_PRELUDE_H 1
+
 #if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE)
 #define _DEFAULT_SOURCE 1
 #endif
@@ -126,18 +149,39 @@
 #include <ck_md.h>
 #include <ck_pr.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
-#include <semaphore.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
+
+#if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__s390x__) && !defined(__sparc__)
+#error "ck_md.h says CK_MD_TSO, but this target reorders stores: install its own Concurrency Kit"
+#endif
+/* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32
+ * (64-bit registers) load 64 bits at once there. */
+#if !defined(CK_F_PR_LOAD_64) || (__SIZEOF_POINTER__ < 8 && !defined(__x86_64__) &&                \
+                                  !defined(__ARM_ARCH_7A__) && !defined(__ARM_ARCH_7__))
+#error "these headers need 64-bit atomic loads and stores, which Concurrency Kit does not have here"
+#endif
+
+/* How each function is declared. A program that compiles the headers once, into a library, may
+ * define the first otherwise. */
+#ifndef IPC_INLINE
+#define IPC_INLINE CK_CC_INLINE static
+#endif
+#define IPC_FORCE_INLINE CK_CC_FORCE_INLINE static
+
+#endif
+
+/* >>linux  src/common/linux.h */
+/* What needs Linux, and what libc shows only if it is asked to before. */
+#ifndef IPC_SRC_COMMON_LINUX_H
+#define IPC_SRC_COMMON_LINUX_H 1
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -145,30 +189,26 @@
 #include <unistd.h>
 
 #ifndef __linux__
-#error "ipc_notify.h needs Linux; ipc_ring.h alone does not"
+#error "ipc_shm.h, ipc_notify.h and ipc_channel.h need Linux; ipc_ring.h alone does not"
 #endif
 #if defined(__GLIBC__) && !defined(__USE_MISC)
-#error "include ipc_notify.h before any header of libc, or compile with -D_GNU_SOURCE"
-#endif
-#if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__i386__) && !defined(__s390x__) &&     \
-    !defined(__sparc__)
-#error "ck_md.h says CK_MD_TSO, but this target reorders stores: install its own Concurrency Kit"
-#endif
-/* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32
- * (64-bit registers) load 64 bits at once there. */
-#if !defined(CK_F_PR_LOAD_64) || (__SIZEOF_POINTER__ < 8 && !defined(__x86_64__) &&                \
-                                  !defined(__ARM_ARCH_7A__) && !defined(__ARM_ARCH_7__))
-#error "ipc_notify.h needs 64-bit atomic loads and stores, which Concurrency Kit does not have here"
+#error "include the ipc_*.h before any header of libc, or compile with -D_GNU_SOURCE"
 #endif
 
-/* ------------------------------------------------------------------ shared by the headers */
+#endif
 
-#ifndef IPC_PEER
-#define IPC_PEER 1
-/* The whole of what a ring, a notifier and the holder of their memory know of each other; see
- * ipc_ring.h. */
+/* >>peer  src/common/peer.h */
+/* Who attaches, and who is alive. */
+#ifndef IPC_SRC_COMMON_PEER_H
+#define IPC_SRC_COMMON_PEER_H 1
+
+/*
+ * The whole of what a ring, a notifier and the holder of their memory know of each other; ipc_shm.h
+ * and ipc_notify.h define the same, and ipc_shm.h fills it in. Rings use id and alive. Without one
+ * (NULL) nobody's death can be proven: an end stays taken until it is detached.
+ */
 struct ipc_peer {
-    uint64_t id;                          /* mine; not 0; never used by another process */
+    uint64_t id;                          /* mine; not 0 or ~0; never used by another process */
     int (*alive)(void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
     /* Makes fds[0] readable when another member stirs or leaves, fds[1] when id dies (if not 0).
      * Opens those that are -1, as it can; the caller closes them. 0 when fds[0] is there. */
@@ -177,15 +217,19 @@ struct ipc_peer {
     void *arg;               /* passed to them */
     char why[256];           /* out: the last refusal, in words */
 };
+
 #endif
 
-#ifndef IPC_DEADLINE
-#define IPC_DEADLINE 1
+/* >>deadline  src/common/deadline.h */
+/* When a wait is to end. */
+#ifndef IPC_SRC_COMMON_DEADLINE_H
+#define IPC_SRC_COMMON_DEADLINE_H 1
+
 /* Deadlines are nanoseconds of CLOCK_MONOTONIC, absolute. */
 #define IPC_NOW INT64_C(0)    /* do not wait */
 #define IPC_FOREVER INT64_MAX /* wait without limit */
 
-CK_CC_INLINE static int64_t ipc_clock(void)
+IPC_INLINE int64_t ipc_clock(void)
 {
     struct timespec t;
 
@@ -194,7 +238,7 @@ CK_CC_INLINE static int64_t ipc_clock(void)
 }
 
 /* Nanoseconds until the deadline, 0 when it has passed. */
-CK_CC_INLINE static int64_t ipc_left_(int64_t deadline)
+IPC_INLINE int64_t ipc_left_(int64_t deadline)
 {
     int64_t now = deadline > IPC_NOW ? ipc_clock() : 0;
 
@@ -202,11 +246,22 @@ CK_CC_INLINE static int64_t ipc_left_(int64_t deadline)
 }
 
 /* The deadline ms milliseconds from now; IPC_FOREVER for a negative or very large ms. */
-CK_CC_INLINE static int64_t ipc_in_ms(int64_t ms)
+IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 {
     return ms < 0 || ms > INT64_MAX / 2000000 ? IPC_FOREVER : ipc_clock() + ms * 1000000;
 }
+
 #endif
+
+/* >>layout  src/notify/layout.h */
+/* The word, and the handle of a notifier. */
+#ifndef IPC_SRC_NOTIFY_LAYOUT_H
+#define IPC_SRC_NOTIFY_LAYOUT_H 1
+
+#include <sched.h>
+#include <semaphore.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
 
 /* ------------------------------------------------------------------ layout */
 
@@ -255,8 +310,8 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == 64 ? 1 :
 #define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
 #define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns, the longest sleep between two looks */
 #define IPC_NOTIFY_MANY 128u                 /* at once, by ipc_wait_any */
-/* Tries of a compare-and-swap, some 0.1 ms. Where all fail, a hostile peer rewrites the word all the
- * time. It could undo what we store as well. */
+/* Tries of a compare-and-swap, some 0.1 ms. Where all fail, a hostile peer rewrites the word all
+ * the time. It could undo what we store as well. */
 #define IPC_NOTIFY_TRIES_ 1000u
 
 /* ------------------------------------------------------------------ handles */
@@ -296,8 +351,8 @@ struct ipc_notify {
     } peer;
 };
 
-CK_CC_INLINE static int ipc_notify_futex_(const uint32_t *word, int op, uint32_t value,
-                                          const struct timespec *until)
+IPC_INLINE int ipc_notify_futex_(const uint32_t *word, int op, uint32_t value,
+                                 const struct timespec *until)
 {
 #ifdef SYS_futex
     /* Never FUTEX_PRIVATE_FLAG; FUTEX_WAIT_BITSET, whose time is absolute and monotonic. */
@@ -316,7 +371,7 @@ CK_CC_INLINE static int ipc_notify_futex_(const uint32_t *word, int op, uint32_t
 #define IPC_NOTIFY_BARRIER_ 2  /* MEMBARRIER_CMD_GLOBAL_EXPEDITED */
 #define IPC_NOTIFY_REGISTER_ 4 /* MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED */
 
-CK_CC_INLINE static int ipc_notify_membarrier_(int command)
+IPC_INLINE int ipc_notify_membarrier_(int command)
 {
 #ifdef SYS_membarrier
     return syscall(SYS_membarrier, command, 0, 0) == 0 ? 0 : -errno;
@@ -332,8 +387,8 @@ struct ipc_notify_one_ {
     uint32_t flags, reserved;
 };
 
-CK_CC_INLINE static int ipc_notify_waitv_(struct ipc_notify_one_ *all, unsigned n,
-                                          const struct timespec *until)
+IPC_INLINE int ipc_notify_waitv_(struct ipc_notify_one_ *all, unsigned n,
+                                 const struct timespec *until)
 {
     /* The same number on every architecture but Alpha. */
     long rc = sizeof(long) == 8 ? syscall(449, all, n, 0, until, CLOCK_MONOTONIC) : -1;
@@ -341,7 +396,7 @@ CK_CC_INLINE static int ipc_notify_waitv_(struct ipc_notify_one_ *all, unsigned 
     return rc >= 0 ? (int)rc : sizeof(long) == 8 ? -errno : -ENOSYS;
 }
 
-CK_CC_INLINE static struct timespec ipc_notify_time_(int64_t deadline)
+IPC_INLINE struct timespec ipc_notify_time_(int64_t deadline)
 {
     struct timespec t;
 
@@ -351,7 +406,7 @@ CK_CC_INLINE static struct timespec ipc_notify_time_(int64_t deadline)
 }
 
 /* 1 when this thread may run on one processor only: the peer's, or one of its own? */
-CK_CC_INLINE static int ipc_notify_alone_(void)
+IPC_INLINE int ipc_notify_alone_(void)
 {
     unsigned long set[128];
     long i, bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
@@ -364,7 +419,7 @@ CK_CC_INLINE static int ipc_notify_alone_(void)
 }
 
 /* Adds flags to the word, whatever else happens to it. */
-CK_CC_INLINE static void ipc_notify_flag_(struct ipc_notify *n, uint32_t flags)
+IPC_INLINE void ipc_notify_flag_(struct ipc_notify *n, uint32_t flags)
 {
     unsigned tries;
 
@@ -386,7 +441,7 @@ CK_CC_INLINE static void ipc_notify_flag_(struct ipc_notify *n, uint32_t flags)
  *   -EINVAL  mem is NULL or not aligned to 8 bytes, size is less than IPC_NOTIFY_SIZE, no such kind
  *   -ENOSYS  there are no process-shared semaphores
  */
-CK_CC_INLINE static int ipc_notify_init(void *mem, size_t size, unsigned kind)
+IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
@@ -409,8 +464,8 @@ CK_CC_INLINE static int ipc_notify_init(void *mem, size_t size, unsigned kind)
  *   -EINVAL  as of ipc_notify_init
  *   -EPROTO  the memory says another kind, or is no notifier
  */
-CK_CC_INLINE static int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size,
-                                          unsigned kind, const struct ipc_peer *me)
+IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
+                                 const struct ipc_peer *me)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
@@ -446,7 +501,7 @@ CK_CC_INLINE static int ipc_notify_attach(struct ipc_notify *n, void *mem, size_
 
 /* Closes what the handle has opened. Sleepers sleep on, and the shared part stays. Twice does
  * nothing. */
-CK_CC_INLINE static void ipc_notify_detach(struct ipc_notify *n)
+IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 {
     int *const fds[] = {&n->fd, &n->post_fd, &n->fds[0], &n->fds[1], &n->target_fd};
     size_t i;
@@ -471,7 +526,7 @@ CK_CC_INLINE static void ipc_notify_detach(struct ipc_notify *n)
  * too. Looking longer than waking takes does not pay; where the peer wakes often, looking less than
  * that makes both sleep for each message.
  */
-CK_CC_INLINE static void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield)
+IPC_INLINE void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield)
 {
     n->spin = spin;
     n->yield = yield;
@@ -479,7 +534,7 @@ CK_CC_INLINE static void ipc_notify_policy(struct ipc_notify *n, unsigned spin, 
 
 /* From now on waits end with -EOWNERDEAD when the peer `id` dies; 0: nobody's death. One whose
  * death this handle has told is not watched again. */
-CK_CC_INLINE static void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
+IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
 {
     id = id == n->told || n->peer.alive == NULL ? 0 : id;
     if (id != n->whom && n->fds[1] >= 0) {
@@ -492,14 +547,14 @@ CK_CC_INLINE static void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
 /* From now on waits also look at their condition when any member may have died, within 10 ms, or a
  * second if it left its descriptors to children. They do not end for that: the condition asks
  * ipc_notify_anyone_died, and then who is alive of those that matter to it. */
-CK_CC_INLINE static void ipc_notify_watch_anyone(struct ipc_notify *n)
+IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n)
 {
     if (n->anyone == 0 && n->peer.alive != NULL)
         n->anyone = 1;
 }
 
 /* 1 when a member may have died since the last call. */
-CK_CC_INLINE static int ipc_notify_anyone_died(struct ipc_notify *n)
+IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n)
 {
     int died = n->anyone == 2;
 
@@ -509,16 +564,23 @@ CK_CC_INLINE static int ipc_notify_anyone_died(struct ipc_notify *n)
 
 /* What this process uses, IPC_USES_*, as far as it has come to it: the last three after the first
  * long sleep, the call of ipc_notify_fd, the first signal. */
-CK_CC_INLINE static uint32_t ipc_notify_uses(const struct ipc_notify *n)
+IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)
 {
     return n->uses;
 }
+
+#endif
+
+/* >>post  src/notify/post.h */
+/* Posting. */
+#ifndef IPC_SRC_NOTIFY_POST_H
+#define IPC_SRC_NOTIFY_POST_H 1
 
 /* ------------------------------------------------------------------ posting */
 
 /* Gives the semaphore a token, unless it has one: that will wake someone all the same. -EOVERFLOW
  * cannot come of it. */
-CK_CC_INLINE static void ipc_notify_give_(struct ipc_notify *n)
+IPC_INLINE void ipc_notify_give_(struct ipc_notify *n)
 {
     int value = 0;
 
@@ -529,7 +591,7 @@ CK_CC_INLINE static void ipc_notify_give_(struct ipc_notify *n)
 /* 1 when the process blocks the signal, as one that reads it from a signalfd does. The signal would
  * kill another process: a successor with the same pid. 0 for the id of a thread that is not its
  * process's first: /proc tells only of that thread. */
-CK_CC_INLINE static int ipc_notify_blocks_(pid_t pid, int number)
+IPC_INLINE int ipc_notify_blocks_(pid_t pid, int number)
 {
     char text[8192], *p; /* a process may be in many groups */
     ssize_t got;
@@ -550,7 +612,7 @@ CK_CC_INLINE static int ipc_notify_blocks_(pid_t pid, int number)
 }
 
 /* 0 when the process may be signalled, or why not: -ESRCH, -EPERM. */
-CK_CC_INLINE static int ipc_notify_try_target_(pid_t pid, int number)
+IPC_INLINE int ipc_notify_try_target_(pid_t pid, int number)
 {
     if (kill(pid, 0) != 0)
         return -errno;
@@ -569,7 +631,7 @@ CK_CC_INLINE static int ipc_notify_try_target_(pid_t pid, int number)
  *   -EPERM   it is another user's, or does not block the signal
  *   After an error posts of this handle signal nobody.
  */
-CK_CC_INLINE static int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number)
+IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number)
 {
     int rc;
 
@@ -593,7 +655,7 @@ CK_CC_INLINE static int ipc_notify_target(struct ipc_notify *n, pid_t pid, int n
 }
 
 /* Sends the signal to the process that this handle names. */
-CK_CC_INLINE static int ipc_notify_signal_(struct ipc_notify *n)
+IPC_INLINE int ipc_notify_signal_(struct ipc_notify *n)
 {
     int rc;
 
@@ -616,7 +678,7 @@ CK_CC_INLINE static int ipc_notify_signal_(struct ipc_notify *n)
 }
 
 /* Reaches the event loops. -EAGAIN of write: saturated, so it is readable. */
-CK_CC_INLINE static int ipc_notify_ring_(struct ipc_notify *n)
+IPC_INLINE int ipc_notify_ring_(struct ipc_notify *n)
 {
     static const uint64_t one = 1;
 
@@ -630,14 +692,14 @@ CK_CC_INLINE static int ipc_notify_ring_(struct ipc_notify *n)
 }
 
 /* Does the word of the notifier in mem say more than "nobody, no fence"? */
-CK_CC_FORCE_INLINE static int ipc_notify_heeds_(const void *mem)
+IPC_FORCE_INLINE int ipc_notify_heeds_(const void *mem)
 {
     ck_pr_barrier(); /* the compiler's part of the fence that membarrier makes here */
     return (ck_pr_load_32((const uint32_t *)mem) & IPC_NOTIFY_HEED_) != 0;
 }
 
 /* It does. */
-CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
+IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
 {
     uint32_t *word = &n->at->word, w, mine = 0;
     unsigned tries;
@@ -703,7 +765,7 @@ CK_CC_INLINE static int ipc_notify_wake_(struct ipc_notify *n, int all)
  *   -ENOENT   IPC_NOTIFY_EVENTFD: this handle has no descriptor, see ipc_notify_recv_fd; -EBADF:
  *             someone else has closed it
  */
-CK_CC_FORCE_INLINE static int ipc_notify_post(struct ipc_notify *n)
+IPC_FORCE_INLINE int ipc_notify_post(struct ipc_notify *n)
 {
     if (CK_CC_UNLIKELY(n->at == NULL))
         return -EINVAL;
@@ -712,18 +774,25 @@ CK_CC_FORCE_INLINE static int ipc_notify_post(struct ipc_notify *n)
 
 /* Wakes one of those who sleep in ipc_wait, at least: semaphores and descriptors wake all. For
  * waiters that all wait for the same. Otherwise as ipc_notify_post. */
-CK_CC_FORCE_INLINE static int ipc_notify_post_one(struct ipc_notify *n)
+IPC_FORCE_INLINE int ipc_notify_post_one(struct ipc_notify *n)
 {
     if (CK_CC_UNLIKELY(n->at == NULL))
         return -EINVAL;
     return CK_CC_UNLIKELY(ipc_notify_heeds_(n->at)) ? ipc_notify_wake_(n, 0) : 0;
 }
 
+#endif
+
+/* >>wait  src/notify/wait.h */
+/* Waiting. */
+#ifndef IPC_SRC_NOTIFY_WAIT_H
+#define IPC_SRC_NOTIFY_WAIT_H 1
+
 /* ------------------------------------------------------------------ waiting, piece by piece */
 
 /* Sets a flag, and sees to it that whoever posts from now on sees it, or we see what was stored.
  * Returns the word as it is then. */
-CK_CC_INLINE static uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t flag)
+IPC_INLINE uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t flag)
 {
     uint32_t *word = &n->at->word, w, mine = 0;
     unsigned tries;
@@ -757,12 +826,12 @@ CK_CC_INLINE static uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t fla
 
 /* Announces a sleep: look at the condition after it, and then ipc_notify_wait with what it
  * returned, or go on without. Lock-free. */
-CK_CC_INLINE static uint32_t ipc_notify_prepare(struct ipc_notify *n)
+IPC_INLINE uint32_t ipc_notify_prepare(struct ipc_notify *n)
 {
     return n->at != NULL ? ipc_notify_mark_(n, IPC_NOTIFY_ASLEEP_) : 0;
 }
 
-CK_CC_INLINE static int ipc_notify_nap_(int64_t until)
+IPC_INLINE int ipc_notify_nap_(int64_t until)
 {
     int64_t left = ipc_left_(until);
     struct timespec t = ipc_notify_time_(left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_);
@@ -787,7 +856,7 @@ extern int ipc_notify_sem_clockwait_(sem_t *, clockid_t,
  * his token came late: it may be for those before him, so he gives it back and stands aside; a
  * hundred times, as the others may only seem to be there: they were killed asleep.
  */
-CK_CC_INLINE static int ipc_notify_take_(struct ipc_notify *n, uint32_t key, int64_t until)
+IPC_INLINE int ipc_notify_take_(struct ipc_notify *n, uint32_t key, int64_t until)
 {
     struct ipc_notify_shared *s = n->at;
     struct timespec t = ipc_notify_time_(until);
@@ -823,7 +892,7 @@ CK_CC_INLINE static int ipc_notify_take_(struct ipc_notify *n, uint32_t key, int
 
 /* Sleeps until the word is no longer key, at most until then. 0 for a wake of any kind, -ETIMEDOUT
  * or -EINTR. */
-CK_CC_INLINE static int ipc_notify_sleep_(struct ipc_notify *n, uint32_t key, int64_t until)
+IPC_INLINE int ipc_notify_sleep_(struct ipc_notify *n, uint32_t key, int64_t until)
 {
     struct timespec t;
     int rc;
@@ -856,7 +925,7 @@ CK_CC_INLINE static int ipc_notify_sleep_(struct ipc_notify *n, uint32_t key, in
 }
 
 /* Reads a descriptor empty. 0 when it was. */
-CK_CC_INLINE static int ipc_notify_empty_(int fd)
+IPC_INLINE int ipc_notify_empty_(int fd)
 {
     char bytes[4096];
     int tries;
@@ -867,7 +936,7 @@ CK_CC_INLINE static int ipc_notify_empty_(int fd)
 }
 
 /* poll, with a deadline to the millisecond, never late by it. */
-CK_CC_INLINE static int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
+IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
 {
     int rc = poll(p, count, (int)(left / 1000000));
 
@@ -875,7 +944,7 @@ CK_CC_INLINE static int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t
 }
 
 /* Can posters reach us by a descriptor? Opens what it takes; the one for posts is in *fd. */
-CK_CC_INLINE static int ipc_notify_reach_(struct ipc_notify *n, int *fd)
+IPC_INLINE int ipc_notify_reach_(struct ipc_notify *n, int *fd)
 {
     int watched = n->peer.watch != NULL && n->peer.watch(n->peer.arg, n->whom, n->fds) == 0;
 
@@ -887,7 +956,7 @@ CK_CC_INLINE static int ipc_notify_reach_(struct ipc_notify *n, int *fd)
 }
 
 /* Is the one we watch dead? Told once. */
-CK_CC_INLINE static int ipc_notify_dead_(struct ipc_notify *n)
+IPC_INLINE int ipc_notify_dead_(struct ipc_notify *n)
 {
     uint64_t id = n->whom;
 
@@ -900,7 +969,7 @@ CK_CC_INLINE static int ipc_notify_dead_(struct ipc_notify *n)
 
 /* A long sleep asks whether the watched are alive. Where sleeps are short, because of posts in vain
  * or near deadlines, that is due every 8 ms. */
-CK_CC_INLINE static int ipc_notify_due_(int64_t *asked)
+IPC_INLINE int ipc_notify_due_(int64_t *asked)
 {
     int64_t now = ipc_clock();
 
@@ -915,13 +984,13 @@ CK_CC_INLINE static int ipc_notify_due_(int64_t *asked)
 }
 
 /* Is a long sleep to tell of anyone's death? */
-CK_CC_INLINE static int ipc_notify_watches_(const struct ipc_notify *n)
+IPC_INLINE int ipc_notify_watches_(const struct ipc_notify *n)
 {
     return n->whom != 0 || n->anyone != 0;
 }
 
 /* Who is watched may be dead. 1 when he is, and is the only one. */
-CK_CC_INLINE static int ipc_notify_suspect_(struct ipc_notify *n)
+IPC_INLINE int ipc_notify_suspect_(struct ipc_notify *n)
 {
     if (n->anyone != 0)
         n->anyone = 2;
@@ -930,13 +999,13 @@ CK_CC_INLINE static int ipc_notify_suspect_(struct ipc_notify *n)
 
 /* What a sleep returns. The clock is asked after each sleep: with a word that changes before each,
  * or wakes in vain that never end, a peer could otherwise keep us past the deadline. */
-CK_CC_INLINE static int ipc_notify_in_time_(int rc, int64_t deadline)
+IPC_INLINE int ipc_notify_in_time_(int rc, int64_t deadline)
 {
     return rc == 0 && deadline != IPC_FOREVER && ipc_left_(deadline) == 0 ? -ETIMEDOUT : rc;
 }
 
 /* As ipc_notify_wait, of a handle that is attached, but asks no clock after a wake. */
-CK_CC_INLINE static int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int64_t deadline)
+IPC_INLINE int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int64_t deadline)
 {
     int64_t until;
     struct pollfd p[2];
@@ -1008,7 +1077,7 @@ CK_CC_INLINE static int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int
  *   -EOWNERDEAD  the peer that is watched is dead; told once
  *   -EINVAL      the handle is not attached
  */
-CK_CC_INLINE static int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
+IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
 {
     if (n->at == NULL)
         return -EINVAL;
@@ -1028,7 +1097,7 @@ struct ipc_waiting_ {
     int rc;
 };
 
-CK_CC_INLINE static struct ipc_waiting_ ipc_waiting_until_(int64_t deadline)
+IPC_INLINE struct ipc_waiting_ ipc_waiting_until_(int64_t deadline)
 {
     struct ipc_waiting_ w;
 
@@ -1038,7 +1107,7 @@ CK_CC_INLINE static struct ipc_waiting_ ipc_waiting_until_(int64_t deadline)
 }
 
 /* A look has found nothing, and no sleep is next: 1 to look again. Sets rc when time is over. */
-CK_CC_INLINE static int ipc_waiting_awake_(struct ipc_waiting_ *w, unsigned spin, unsigned yield)
+IPC_INLINE int ipc_waiting_awake_(struct ipc_waiting_ *w, unsigned spin, unsigned yield)
 {
     unsigned look = w->looks++;
 
@@ -1057,7 +1126,7 @@ CK_CC_INLINE static int ipc_waiting_awake_(struct ipc_waiting_ *w, unsigned spin
 }
 
 /* A look has found nothing: 1 to look again, 0 at the end. */
-CK_CC_INLINE static int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
+IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
 {
     if (n->at == NULL && w->rc == 0)
         w->rc = -EINVAL;
@@ -1078,7 +1147,7 @@ CK_CC_INLINE static int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_not
 }
 
 /* What the wait returns. A death that the condition has overtaken is still to be told. */
-CK_CC_INLINE static int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ipc_notify *n, int ok)
+IPC_INLINE int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ipc_notify *n, int ok)
 {
     if (ok && w->rc == -EOWNERDEAD) {
         n->whom = n->told;
@@ -1105,6 +1174,13 @@ CK_CC_INLINE static int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ip
         ipc_waiting_end_(&ipc_w_, (n), ipc_ok_);                                                   \
     })
 
+#endif
+
+/* >>loop  src/notify/loop.h */
+/* Waiting in an event loop. */
+#ifndef IPC_SRC_NOTIFY_LOOP_H
+#define IPC_SRC_NOTIFY_LOOP_H 1
+
 /* ------------------------------------------------------------------ waiting in an event loop */
 
 /*
@@ -1118,7 +1194,7 @@ CK_CC_INLINE static int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ip
  *   -ENOENT  IPC_NOTIFY_SIGNAL: not listening, or signalfd is missing: use sigtimedwait
  *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd
  */
-CK_CC_INLINE static int ipc_notify_fd(struct ipc_notify *n)
+IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
 {
     int fds[2];
 
@@ -1153,7 +1229,7 @@ CK_CC_INLINE static int ipc_notify_fd(struct ipc_notify *n)
  *   -EINVAL  not of that kind, no real-time signal, or this thread does not block it
  *   and what signalfd says: -EMFILE, ...; where it is missing 0, and ipc_notify_fd says -ENOENT
  */
-CK_CC_INLINE static int ipc_notify_listen(struct ipc_notify *n, int number)
+IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
 {
     sigset_t set;
 
@@ -1170,14 +1246,14 @@ CK_CC_INLINE static int ipc_notify_listen(struct ipc_notify *n, int number)
 
 /* Announces that a loop is about to poll the descriptor: look at the condition after it, and before
  * polling. The next post makes it readable. Lock-free. */
-CK_CC_INLINE static void ipc_notify_arm(struct ipc_notify *n)
+IPC_INLINE void ipc_notify_arm(struct ipc_notify *n)
 {
     if (n->at != NULL)
         (void)ipc_notify_mark_(n, IPC_NOTIFY_ARMED_);
 }
 
 /* Reads the descriptor empty; else it stays readable for ever. Wait-free. */
-CK_CC_INLINE static void ipc_notify_drain(struct ipc_notify *n)
+IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
 {
     uint64_t value;
 
@@ -1197,8 +1273,8 @@ union ipc_notify_control_ {
 };
 
 /* The message that carries up to two descriptors. */
-CK_CC_INLINE static void ipc_notify_message_(struct msghdr *m, struct iovec *io, uint64_t *hello,
-                                             union ipc_notify_control_ *control, size_t fds)
+IPC_INLINE void ipc_notify_message_(struct msghdr *m, struct iovec *io, uint64_t *hello,
+                                    union ipc_notify_control_ *control, size_t fds)
 {
     memset(m, 0, sizeof *m);
     memset(control, 0, sizeof *control);
@@ -1212,7 +1288,7 @@ CK_CC_INLINE static void ipc_notify_message_(struct msghdr *m, struct iovec *io,
 
 /* Gives the peer the descriptor of an IPC_NOTIFY_EVENTFD notifier, over a connected Unix socket. 0,
  * the errors of ipc_notify_fd, or what sendmsg says: -EPIPE (without a signal), -EAGAIN, ... */
-CK_CC_INLINE static int ipc_notify_send_fd(struct ipc_notify *n, int socket)
+IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
 {
     uint64_t hello = IPC_NOTIFY_HELLO_;
     union ipc_notify_control_ control;
@@ -1252,7 +1328,7 @@ CK_CC_INLINE static int ipc_notify_send_fd(struct ipc_notify *n, int socket)
  *   -EPROTO     something else came
  *   -EINVAL     not attached, or not of kind IPC_NOTIFY_EVENTFD; and what recvmsg says
  */
-CK_CC_INLINE static int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)
+IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)
 {
     uint64_t hello = 0;
     union ipc_notify_control_ control;
@@ -1301,6 +1377,13 @@ CK_CC_INLINE static int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int
     return 0;
 }
 
+#endif
+
+/* >>any  src/notify/any.h */
+/* Waiting for any of many. */
+#ifndef IPC_SRC_NOTIFY_ANY_H
+#define IPC_SRC_NOTIFY_ANY_H 1
+
 /* ------------------------------------------------------------------ waiting for any of many */
 
 /* Notifiers to wait on together. Keeps whose turn it is: use one for as long as it lasts. */
@@ -1314,8 +1397,7 @@ struct ipc_any {
 
 /* Of count notifiers, which stay attached and where they are. 0, or -EINVAL: none, or more than
  * IPC_NOTIFY_MANY. */
-CK_CC_INLINE static int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all,
-                                     unsigned count)
+IPC_INLINE int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all, unsigned count)
 {
     memset(any, 0, sizeof *any);
     any->fds[0] = any->fds[1] = -1;
@@ -1327,7 +1409,7 @@ CK_CC_INLINE static int ipc_any_init(struct ipc_any *any, struct ipc_notify *con
 }
 
 /* Closes what it has opened, not the notifiers. */
-CK_CC_INLINE static void ipc_any_close(struct ipc_any *any)
+IPC_INLINE void ipc_any_close(struct ipc_any *any)
 {
     if (any->fds[0] >= 0)
         (void)close(any->fds[0]);
@@ -1341,7 +1423,7 @@ struct ipc_waiting_any_ {
     uint32_t keys[IPC_NOTIFY_MANY];
 };
 
-CK_CC_INLINE static struct ipc_waiting_any_ ipc_waiting_any_until_(int64_t deadline)
+IPC_INLINE struct ipc_waiting_any_ ipc_waiting_any_until_(int64_t deadline)
 {
     struct ipc_waiting_any_ a;
 
@@ -1351,7 +1433,7 @@ CK_CC_INLINE static struct ipc_waiting_any_ ipc_waiting_any_until_(int64_t deadl
 }
 
 /* Has one of them been posted since? */
-CK_CC_INLINE static int ipc_any_changed_(const struct ipc_any *any, const uint32_t *keys)
+IPC_INLINE int ipc_any_changed_(const struct ipc_any *any, const uint32_t *keys)
 {
     unsigned i;
 
@@ -1362,7 +1444,7 @@ CK_CC_INLINE static int ipc_any_changed_(const struct ipc_any *any, const uint32
 }
 
 /* Is one of those who are watched dead? */
-CK_CC_INLINE static int ipc_any_dead_(struct ipc_any *any, unsigned *which)
+IPC_INLINE int ipc_any_dead_(struct ipc_any *any, unsigned *which)
 {
     unsigned i;
 
@@ -1375,7 +1457,7 @@ CK_CC_INLINE static int ipc_any_dead_(struct ipc_any *any, unsigned *which)
 }
 
 /* As ipc_notify_suspect_, for all. */
-CK_CC_INLINE static int ipc_any_suspect_(struct ipc_any *any, unsigned *which)
+IPC_INLINE int ipc_any_suspect_(struct ipc_any *any, unsigned *which)
 {
     unsigned i;
 
@@ -1386,7 +1468,7 @@ CK_CC_INLINE static int ipc_any_suspect_(struct ipc_any *any, unsigned *which)
 }
 
 /* Can all be slept on by futex_waitv? */
-CK_CC_INLINE static int ipc_any_futexes_(const struct ipc_any *any)
+IPC_INLINE int ipc_any_futexes_(const struct ipc_any *any)
 {
     unsigned i;
 
@@ -1397,7 +1479,7 @@ CK_CC_INLINE static int ipc_any_futexes_(const struct ipc_any *any)
 }
 
 /* Sleeps on all; as ipc_notify_sleep_. */
-CK_CC_INLINE static int ipc_any_sleep_(struct ipc_any *any, const uint32_t *keys, int64_t until)
+IPC_INLINE int ipc_any_sleep_(struct ipc_any *any, const uint32_t *keys, int64_t until)
 {
     struct ipc_notify_one_ one[IPC_NOTIFY_MANY];
     struct timespec t = ipc_notify_time_(until);
@@ -1428,7 +1510,7 @@ CK_CC_INLINE static int ipc_any_sleep_(struct ipc_any *any, const uint32_t *keys
 }
 
 /* Can all be reached by poll? Fills in p, and returns how many of it; 0 if not. */
-CK_CC_INLINE static nfds_t ipc_any_reach_(struct ipc_any *any, struct pollfd *p)
+IPC_INLINE nfds_t ipc_any_reach_(struct ipc_any *any, struct pollfd *p)
 {
     nfds_t count = 1;
     unsigned i;
@@ -1455,8 +1537,7 @@ CK_CC_INLINE static nfds_t ipc_any_reach_(struct ipc_any *any, struct pollfd *p)
 }
 
 /* As ipc_notify_wait. */
-CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64_t deadline,
-                                      unsigned *which)
+IPC_INLINE int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64_t deadline, unsigned *which)
 {
     struct pollfd p[1 + IPC_NOTIFY_MANY];
     int64_t until = ipc_clock() + IPC_NOTIFY_SHORT_;
@@ -1531,7 +1612,7 @@ CK_CC_INLINE static int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64
 }
 
 /* As ipc_waiting_more_. */
-CK_CC_INLINE static int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct ipc_any *any)
+IPC_INLINE int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct ipc_any *any)
 {
     unsigned i;
 
@@ -1589,5 +1670,7 @@ CK_CC_INLINE static int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct
         ipc_waiting_end_(&ipc_w_.w, ipc_a_->count > 0 ? ipc_a_->all[ipc_w_.which] : NULL,          \
                          ipc_ok_);                                                                 \
     })
+
+#endif
 
 #endif /* IPC_NOTIFY_H */

@@ -1,3 +1,8 @@
+/* Made by tools/amalgamate. Change these files, not this one: src/ipc_ring.h
+ * src/common/version.h src/common/prelude.h src/common/peer.h src/ring/core.h src/ring/copy.h
+ * src/ring/spsc.h src/ring/stream.h src/ring/record.h src/ring/broadcast.h
+ * src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h
+ * src/ring/typed.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
  *
@@ -193,8 +198,27 @@
 #ifndef IPC_RING_H
 #define IPC_RING_H 1
 
+/* >>version  src/common/version.h */
+/* The version of all four headers, which must be the same, and not that of what is in memory:
+ * IPC_RING_LAYOUT and IPC_SHM_LAYOUT. */
+#if defined(IPC_RING_VERSION_NUMBER) && IPC_RING_VERSION_NUMBER != 900
+#error "two ipc_*.h of different versions: copy all of them from one release"
+#endif
+#ifndef IPC_RING_VERSION
+#define IPC_RING_VERSION "0.9.0"
+#define IPC_RING_VERSION_MAJOR 0
+#define IPC_RING_VERSION_MINOR 9
+#define IPC_RING_VERSION_PATCH 0
+#define IPC_RING_VERSION_NUMBER 900 /* 10000 * major + 100 * minor + patch */
+#endif
+
+/* >>prelude  src/common/prelude.h */
+/* What every header begins with. */
+#ifndef IPC_SRC_COMMON_PRELUDE_H
+#define IPC_SRC_COMMON_PRELUDE_H 1
+
 #if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE)
-#define _DEFAULT_SOURCE 1 /* not for this header: so that ipc_shm.h may come after it */
+#define _DEFAULT_SOURCE 1
 #endif
 
 #include <ck_cc.h>
@@ -205,25 +229,31 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#ifdef __x86_64__
-#include <emmintrin.h>
-#endif
 
-#if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__i386__) && !defined(__s390x__) &&     \
-    !defined(__sparc__)
+#if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__s390x__) && !defined(__sparc__)
 #error "ck_md.h says CK_MD_TSO, but this target reorders stores: install its own Concurrency Kit"
 #endif
 /* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32
  * (64-bit registers) load 64 bits at once there. */
 #if !defined(CK_F_PR_LOAD_64) || (__SIZEOF_POINTER__ < 8 && !defined(__x86_64__) &&                \
                                   !defined(__ARM_ARCH_7A__) && !defined(__ARM_ARCH_7__))
-#error "ipc_ring.h needs 64-bit atomic loads and stores, which Concurrency Kit does not have here"
+#error "these headers need 64-bit atomic loads and stores, which Concurrency Kit does not have here"
 #endif
 
-/* ------------------------------------------------------------------ who attaches, who is alive */
+/* How each function is declared. A program that compiles the headers once, into a library, may
+ * define the first otherwise. */
+#ifndef IPC_INLINE
+#define IPC_INLINE CK_CC_INLINE static
+#endif
+#define IPC_FORCE_INLINE CK_CC_FORCE_INLINE static
 
-#ifndef IPC_PEER
-#define IPC_PEER 1
+#endif
+
+/* >>peer  src/common/peer.h */
+/* Who attaches, and who is alive. */
+#ifndef IPC_SRC_COMMON_PEER_H
+#define IPC_SRC_COMMON_PEER_H 1
+
 /*
  * The whole of what a ring, a notifier and the holder of their memory know of each other; ipc_shm.h
  * and ipc_notify.h define the same, and ipc_shm.h fills it in. Rings use id and alive. Without one
@@ -239,13 +269,14 @@ struct ipc_peer {
     void *arg;               /* passed to them */
     char why[256];           /* out: the last refusal, in words */
 };
+
 #endif
 
-/* ------------------------------------------------------------------ layout */
+/* >>core  src/ring/core.h */
+/* What all kinds of ring have in common: the layout of their beginning, and who holds an end. */
+#ifndef IPC_SRC_RING_CORE_H
+#define IPC_SRC_RING_CORE_H 1
 
-#define IPC_SPSC_TYPE 0x63737073u /* "spsc": the type under which ipc_shm.h lists it */
-#define IPC_SPSC_MAGIC UINT64_C(0x31637370735f6369) /* "ic_spsc1" */
-#define IPC_SPSC_ABI 2u
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* and by one of the other */
 #define IPC_RING_LINE 64u            /* of the layout, whatever the machine's: it must not differ */
@@ -263,28 +294,7 @@ struct ipc_ring_shared_ {
     unsigned char pad[24];
 };
 
-/* The shared part. Private to this file; tests and tools may look. */
-struct ipc_spsc_shared {
-    struct ipc_ring_shared_ is;
-    /* Who holds the producer's and the consumer's: an ipc_peer id, 0 for nobody. Compare-and-swap
-     * by who attaches. */
-    uint64_t end[2];
-    unsigned char pad1[48];
-    /* Every position below has been consumed. Written by the consumer alone. */
-    uint64_t head;
-    unsigned char pad2[120];
-    /* For notifiers of ipc_notify.h, which have this size and begin as zeros: the consumer sleeps
-     * on the first, the producer on the second. Without that header they stay zeros. */
-    unsigned char data_bell[64];
-    unsigned char space_bell[64];
-    /* capacity slots of ipc_ring_stride_(bytes) each */
-};
-
 #define IPC_RING_ASSERT_(name, condition) typedef char ipc_ring_assert_##name[(condition) ? 1 : -1];
-IPC_RING_ASSERT_(owners, offsetof(struct ipc_spsc_shared, end) == 64)
-IPC_RING_ASSERT_(head, offsetof(struct ipc_spsc_shared, head) == 128)
-IPC_RING_ASSERT_(bells, offsetof(struct ipc_spsc_shared, data_bell) == 256)
-IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
 
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
  * consumer holds back at most. Measured flat around these values (bench/). */
@@ -295,7 +305,7 @@ IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
  * own alignment up to 64, as its size is a multiple of that. */
-CK_CC_FORCE_INLINE static size_t ipc_ring_stride_(size_t bytes)
+IPC_FORCE_INLINE size_t ipc_ring_stride_(size_t bytes)
 {
     size_t need = bytes + sizeof(uint64_t);
 
@@ -303,6 +313,18 @@ CK_CC_FORCE_INLINE static size_t ipc_ring_stride_(size_t bytes)
            : need <= 32 ? 32
                         : (need + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
 }
+
+/* Slots are whole lines: neighbours would fight over a shared one. */
+IPC_FORCE_INLINE size_t ipc_mpmc_stride_(size_t bytes)
+{
+    return (bytes + sizeof(uint64_t) + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
+}
+
+/* Whoever is attached sits on one: a slot names the seat of who works on it. */
+struct ipc_mpmc_seat_ {
+    uint64_t id;         /* an ipc_peer id, 0: free. Compare-and-swap by who attaches */
+    uint64_t generation; /* of those who sat here; added to by who does */
+};
 
 /* What rings of a kind have in common. */
 struct ipc_ring_kind_ {
@@ -313,8 +335,8 @@ struct ipc_ring_kind_ {
     size_t stride;
 };
 
-CK_CC_INLINE static size_t ipc_ring_footprint_(const struct ipc_ring_kind_ *kind, size_t bytes,
-                                               uint64_t capacity)
+IPC_INLINE size_t ipc_ring_footprint_(const struct ipc_ring_kind_ *kind, size_t bytes,
+                                      uint64_t capacity)
 {
     if (bytes == 0 || bytes > SIZE_MAX / 4 || capacity == 0 || (capacity & (capacity - 1)) != 0 ||
         capacity > (SIZE_MAX / 2 - kind->header) / kind->stride)
@@ -322,34 +344,13 @@ CK_CC_INLINE static size_t ipc_ring_footprint_(const struct ipc_ring_kind_ *kind
     return kind->header + kind->stride * (size_t)capacity;
 }
 
-CK_CC_INLINE static struct ipc_ring_kind_ ipc_spsc_kind_(size_t bytes)
-{
-    struct ipc_ring_kind_ kind;
-
-    kind.name = "not an SPSC ring; magic";
-    kind.magic = IPC_SPSC_MAGIC;
-    kind.abi = IPC_SPSC_ABI;
-    kind.header = sizeof(struct ipc_spsc_shared);
-    kind.stride = ipc_ring_stride_(bytes);
-    return kind;
-}
-
-/* The bytes of a ring, or 0 where that is no ring: message of 0 bytes, capacity not a power of two,
- * product beyond the address space. */
-CK_CC_INLINE static size_t ipc_spsc_footprint(size_t bytes, uint64_t capacity)
-{
-    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-
-    return ipc_ring_footprint_(&kind, bytes, capacity);
-}
-
-CK_CC_INLINE static int ipc_ring_aligned_(const void *mem)
+IPC_INLINE int ipc_ring_aligned_(const void *mem)
 {
     return mem != NULL && (uintptr_t)mem % IPC_RING_LINE == 0;
 }
 
-CK_CC_INLINE static int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
-                                       size_t bytes, uint64_t capacity, uint32_t how)
+IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                              size_t bytes, uint64_t capacity, uint32_t how)
 {
     struct ipc_ring_shared_ *r = (struct ipc_ring_shared_ *)mem;
     size_t footprint = ipc_ring_footprint_(kind, bytes, capacity);
@@ -372,79 +373,10 @@ CK_CC_INLINE static int ipc_ring_init_(void *mem, size_t size, const struct ipc_
     return 0;
 }
 
-/*
- * Makes an empty ring of `capacity` messages of `bytes` bytes in mem[0..size). Writes all of it, so
- * it is also the prefault. An attach at the same time gets -EAGAIN or the whole ring; but where
- * there was a ring before, nobody may be attached or attaching.
- *
- *   0
- *   -EINVAL  mem is NULL or not 64-byte aligned, bytes is 0, capacity is not a power of two, or
- *            their product is beyond the address space
- *   -ENOSPC  size is less than ipc_spsc_footprint(bytes, capacity)
- */
-CK_CC_INLINE static int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint64_t capacity)
-{
-    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-
-    return ipc_ring_init_(mem, size, &kind, bytes, capacity, 0);
-}
-
-/* ------------------------------------------------------------------ handles */
-
-#define IPC_RING_WAYS_ 3   /* to copy long messages in: ipc_ring_copy_long_ */
-#define IPC_RING_TRY_ 250u /* laps between trials, which take two of each */
-
-/* What a producer knows of them; its own, nothing of it is shared. */
-struct ipc_ring_copier_ {
-    uint64_t lap;                  /* bytes of its ring */
-    uint64_t done;                 /* bytes copied since the last trials */
-    uint64_t cost[IPC_RING_WAYS_]; /* cycles that it takes to copy a KiB each way */
-    uint64_t took[IPC_RING_WAYS_]; /* cycles from one end of a lap to the other */
-    unsigned way;                  /* in use */
-};
-
-/* Private to their thread; no field is for the caller. */
-struct ipc_spsc_producer {
-    unsigned char *slots;
-    uint64_t mask;
-    uint64_t tail;  /* next position to write */
-    uint64_t limit; /* positions below are known to be free */
-    uint64_t bytes;
-    struct ipc_spsc_shared *ring;
-    uint64_t id;
-    int error; /* sticks */
-    struct ipc_ring_copier_ copier;
-};
-
-struct ipc_spsc_consumer {
-    unsigned char *slots;
-    uint64_t mask;
-    uint64_t head;      /* next position to read */
-    uint64_t ready;     /* positions below are known to be full */
-    uint64_t published; /* what *at says */
-    uint64_t replay;    /* head - published never exceeds it when a call returns */
-    uint64_t *at;       /* where it is published: ring->head; of broadcasts, NULL: nowhere */
-    uint64_t bytes;
-    struct ipc_spsc_shared *ring;
-    uint64_t id;
-    int idle;      /* the last look found nothing */
-    unsigned hold; /* ck_pr_stall()s before the next look */
-    int error;     /* sticks */
-};
-
-CK_CC_INLINE static void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
-{
-    memset(c, 0, sizeof *c);
-    c->lap = lap;
-    c->done = (IPC_RING_TRY_ - 8) * lap; /* soon, but not while pages are still fresh */
-}
-
-/* ------------------------------------------------------------------ attach and detach */
-
 #define IPC_RING_ANYONE_ (~UINT64_C(0)) /* the id of a process that brings no ipc_peer */
 
-CK_CC_INLINE static int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what,
-                                         uint64_t there, uint64_t here)
+IPC_INLINE int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what, uint64_t there,
+                                uint64_t here)
 {
     if (me != NULL)
         (void)snprintf(me->why, sizeof me->why, "%s: %llu there, %llu here", what,
@@ -453,8 +385,8 @@ CK_CC_INLINE static int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char
 }
 
 /* Reads the geometry once, checks it against the caller's, and says what does not match. */
-CK_CC_INLINE static int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
-                                        size_t bytes, struct ipc_peer *me, uint64_t *capacity)
+IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                               size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {
     const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
     uint64_t magic, there;
@@ -490,13 +422,13 @@ CK_CC_INLINE static int ipc_ring_check_(void *mem, size_t size, const struct ipc
 }
 
 /* Is the process of that id, which is not 0, proven dead? One that brought no ipc_peer never is. */
-CK_CC_INLINE static int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
+IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
 {
     return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) == 0;
 }
 
 /* May `me` replace this holder of an end, a lane or a seat? */
-CK_CC_INLINE static int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
+IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
 {
     return holder == 0 ||
            (me != NULL && holder != me->id && ipc_ring_is_dead_(me->alive, me->arg, holder));
@@ -505,7 +437,7 @@ CK_CC_INLINE static int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_
 /* Takes an end for `me`, from nobody or from the dead. Compare-and-swap on the exact id seen, so
  * that of two who saw the same dead holder one succeeds. A few tries: who loses all of them meets
  * others who are taking it, or a hostile writer. */
-CK_CC_INLINE static int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t id)
+IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t id)
 {
     uint64_t holder = 0;
     int tries;
@@ -525,188 +457,54 @@ CK_CC_INLINE static int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, u
 }
 
 /* The end is free again, unless someone else took it meanwhile on the word that we are dead. */
-CK_CC_INLINE static void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
+IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
 {
     /* Without it the next holder could miss what we wrote or read. Partner: ipc_ring_take_end_. */
     ck_pr_fence_release();
     (void)ck_pr_cas_64(end, id, 0);
 }
 
-CK_CC_FORCE_INLINE static unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,
-                                                        uint64_t position, size_t stride)
+IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,
+                                               uint64_t position, size_t stride)
 {
     return slots + (size_t)(position & mask) * stride;
 }
 
 /* The word that says which position's message is in the slot. Written by the producer alone. */
-CK_CC_FORCE_INLINE static uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride)
+IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride)
 {
     return (uint64_t *)(void *)(slot + stride - sizeof(uint64_t));
 }
 
-/* How many messages stand in a row from `from` on. They are full up to the tail and not beyond, so
- * bisect. At most mask + 1, whatever the memory says. */
-CK_CC_INLINE static uint64_t ipc_spsc_run_(unsigned char *slots, uint64_t mask, uint64_t from,
-                                           size_t stride)
-{
-    uint64_t low = 0, high = mask + 1;
+#endif
 
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2, p = from + middle;
+/* >>copy  src/ring/copy.h */
+/* Copying messages in and out. */
+#ifndef IPC_SRC_RING_COPY_H
+#define IPC_SRC_RING_COPY_H 1
 
-        if (ck_pr_load_64(ipc_ring_sequence_(ipc_ring_slot_(slots, mask, p, stride), stride)) ==
-            p + 1)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
+#ifdef __x86_64__
+#include <emmintrin.h>
+#endif
 
-/* A handle that answers every call with rc, and keeps its hands off the ring. */
-CK_CC_INLINE static int ipc_spsc_producer_end_(struct ipc_spsc_producer *p, int rc)
-{
-    memset(p, 0, sizeof *p);
-    p->error = rc;
-    return rc;
-}
+#define IPC_RING_WAYS_ 3   /* to copy long messages in: ipc_ring_copy_long_ */
+#define IPC_RING_TRY_ 250u /* laps between trials, which take two of each */
 
-CK_CC_INLINE static int ipc_spsc_consumer_end_(struct ipc_spsc_consumer *c, int rc)
+/* What a producer knows of them; its own, nothing of it is shared. */
+struct ipc_ring_copier_ {
+    uint64_t lap;                  /* bytes of its ring */
+    uint64_t done;                 /* bytes copied since the last trials */
+    uint64_t cost[IPC_RING_WAYS_]; /* cycles that it takes to copy a KiB each way */
+    uint64_t took[IPC_RING_WAYS_]; /* cycles from one end of a lap to the other */
+    unsigned way;                  /* in use */
+};
+
+IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
 {
     memset(c, 0, sizeof *c);
-    c->error = rc;
-    return rc;
+    c->lap = lap;
+    c->done = (IPC_RING_TRY_ - 8) * lap; /* soon, but not while pages are still fresh */
 }
-
-/*
- * Attaches the producer's end of the ring in mem[0..size), whose messages have `bytes` bytes. After
- * a producer that died it goes on behind the last message that one committed. `me` may be NULL: see
- * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused, or
- * detached, answers push with that error, or -EINVAL.
- *
- *   0
- *   -EINVAL  mem is NULL or not 64-byte aligned, size or bytes too small, or me->id is 0 or ~0
- *   -EAGAIN  the ring is not initialised yet
- *   -EPROTO  the ring has another message size, version, byte order or layout; me->why names it
- *   -EBUSY   a producer that is not proven dead is attached
- */
-CK_CC_INLINE static int ipc_spsc_produce(struct ipc_spsc_producer *p, void *mem, size_t size,
-                                         size_t bytes, struct ipc_peer *me)
-{
-    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
-    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-    uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
-    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
-
-    if (rc == 0)
-        rc = ipc_ring_take_end_(&r->end[0], me, id);
-    if (rc != 0)
-        return ipc_spsc_producer_end_(p, rc);
-    p->slots = (unsigned char *)mem + sizeof *r;
-    p->mask = capacity - 1;
-    p->bytes = bytes;
-    p->ring = r;
-    p->id = id;
-    p->error = 0;
-    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
-    head = ck_pr_load_64(&r->head);
-    /* Without it slots could be written that head does not free yet. Partner: ipc_spsc_publish_. */
-    ck_pr_fence_acquire();
-    p->limit = head + capacity;
-    p->tail = head + ipc_spsc_run_(p->slots, p->mask, head, ipc_ring_stride_(bytes));
-    return 0;
-}
-
-/* Where a consumer begins that has just attached. */
-CK_CC_INLINE static void ipc_spsc_start_(struct ipc_spsc_consumer *c, uint64_t head)
-{
-    c->idle = 1;
-    c->head = c->ready = c->published = head;
-    c->replay = (c->mask + 1) / 8 < 256 ? (c->mask + 1) / 8 : 256;
-}
-
-/*
- * Attaches the consumer's end; as ipc_spsc_produce, with the same errors. It starts at the last
- * published position: what a killed consumer took after that is seen again. Until ipc_spsc_replay
- * says otherwise that is an eighth of the capacity at most, and never more than 256.
- */
-CK_CC_INLINE static int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem, size_t size,
-                                         size_t bytes, struct ipc_peer *me)
-{
-    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
-    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
-    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
-
-    if (rc == 0)
-        rc = ipc_ring_take_end_(&r->end[1], me, id);
-    if (rc != 0)
-        return ipc_spsc_consumer_end_(c, rc);
-    c->slots = (unsigned char *)mem + sizeof *r;
-    c->mask = capacity - 1;
-    c->bytes = bytes;
-    c->ring = r;
-    c->id = id;
-    c->error = 0;
-    c->hold = 0;
-    c->at = &r->head;
-    ipc_spsc_start_(c, ck_pr_load_64(c->at));
-    return 0;
-}
-
-/* Tells everyone how far the consumer has come. */
-CK_CC_INLINE static void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
-{
-    /* Without it the producer could overwrite a message that is still being read. Partners: the
-     * acquire fences in ipc_spsc_produce, ipc_spsc_full_ and ipc_cast_gate_. */
-    ck_pr_fence_release();
-    ck_pr_store_64(c->at, c->head);
-    c->published = c->head;
-}
-
-/*
- * From now on at most n messages that were popped or released are seen again by the consumer after
- * one that was killed. With 0 none is: each is handed out once, at the cost of one more store for
- * each message. What the killed one had peeked and not released is handed out again in any case.
- * Values that would let the ring run full unpublished are brought down to half the capacity.
- */
-CK_CC_INLINE static void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
-{
-    c->replay = n < (c->mask + 1) / 2 ? n : (c->mask + 1) / 2;
-    if (c->head - c->published > c->replay)
-        ipc_spsc_publish_(c);
-}
-
-/* The id of the process that holds the other end, for struct ipc_peer's alive; 0 for nobody, ~0 for
- * a process without an ipc_peer. Wait-free. */
-CK_CC_INLINE static uint64_t ipc_spsc_producer_peer(const struct ipc_spsc_producer *p)
-{
-    return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
-}
-
-CK_CC_INLINE static uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
-{
-    return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
-}
-
-/* Gives the end back; the ring and its messages stay for the next. Wait-free. */
-CK_CC_INLINE static void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
-{
-    if (p->ring != NULL)
-        ipc_ring_leave_end_(&p->ring->end[0], p->id);
-    (void)ipc_spsc_producer_end_(p, -EINVAL);
-}
-
-CK_CC_INLINE static void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
-{
-    if (c->head != c->published)
-        ipc_spsc_publish_(c);
-    if (c->ring != NULL)
-        ipc_ring_leave_end_(&c->ring->end[1], c->id);
-    (void)ipc_spsc_consumer_end_(c, -EINVAL);
-}
-
-/* ------------------------------------------------------------------ copying */
 
 #define IPC_RING_SHORT_ 256u /* bytes; up to here compilers know best, or a few words are all */
 
@@ -716,8 +514,7 @@ CK_CC_INLINE static void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 #ifdef __x86_64__
 #define IPC_RING_LONG_ 16384u /* bytes; below it the ways to copy in differ little (bench/) */
 
-CK_CC_FORCE_INLINE static void ipc_ring_copy_line_(unsigned char *to, const unsigned char *from,
-                                                   int past)
+IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char *from, int past)
 {
     const __m128i *f = (const __m128i *)(const void *)from;
     __m128i *t = (__m128i *)(void *)to;
@@ -753,8 +550,8 @@ IPC_RING_APART_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char
     ipc_ring_copy_line_(to + n - IPC_RING_LINE, from + n - IPC_RING_LINE, 0);
 }
 
-CK_CC_INLINE static void ipc_ring_copy_way_(unsigned way, unsigned char *to,
-                                            const unsigned char *from, size_t n)
+IPC_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsigned char *from,
+                                   size_t n)
 {
     if (way == 0) {
         ipc_ring_copy_lines_(to, from, n, 0);
@@ -813,7 +610,7 @@ IPC_RING_APART_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned ch
 
 /* Copies out. For one message alone, of less than a page, libc's way, with fewer and wider stores,
  * is the better, as what is sent next waits for them. */
-CK_CC_FORCE_INLINE static void ipc_ring_get_(void *to, const void *from, size_t n, int alone)
+IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int alone)
 {
 #ifdef __x86_64__
     if (n >= 4096 || (n > IPC_RING_SHORT_ && !alone))
@@ -824,31 +621,9 @@ CK_CC_FORCE_INLINE static void ipc_ring_get_(void *to, const void *from, size_t 
     (void)alone;
 }
 
-/* ------------------------------------------------------------------ the producer's path */
-
-/* The private copy says full: looks at what the consumer has published. Sets limit beyond tail and
- * returns 0, or -EAGAIN, or -EBADMSG. */
-CK_CC_INLINE static int ipc_spsc_full_(struct ipc_spsc_producer *p)
-{
-    uint64_t head;
-
-    if (p->error != 0)
-        return p->error;
-    head = ck_pr_load_64(&p->ring->head);
-    /* Without it a slot could be written before the consumer is seen to be done with it. Partner:
-     * ipc_spsc_publish_. */
-    ck_pr_fence_acquire();
-    if (p->tail - head > p->mask + 1)
-        return p->error = -EBADMSG;
-    if (p->tail - head == p->mask + 1)
-        return -EAGAIN;
-    p->limit = head + p->mask + 1;
-    return 0;
-}
-
 /* Copies in what is not short. Where c is NULL it does not choose. */
-CK_CC_FORCE_INLINE static void ipc_ring_put_bytes_(struct ipc_ring_copier_ *c, void *to,
-                                                   const void *from, size_t n)
+IPC_FORCE_INLINE void ipc_ring_put_bytes_(struct ipc_ring_copier_ *c, void *to, const void *from,
+                                          size_t n)
 {
 #ifdef __x86_64__
     if (n >= IPC_RING_LONG_ && c != NULL)
@@ -864,8 +639,8 @@ CK_CC_FORCE_INLINE static void ipc_ring_put_bytes_(struct ipc_ring_copier_ *c, v
 /* Copies a message into its slot, by machine words. A caller has mostly just written its fields; a
  * wider load would have to wait until those stores, and all before them, have left the store
  * buffer, and with them the lines that are on their way from the other core. */
-CK_CC_FORCE_INLINE static void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *to,
-                                             const unsigned char *from, size_t n)
+IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *to,
+                                    const unsigned char *from, size_t n)
 {
 #define IPC_RING_WORD_(type, at)                                                                   \
     do {                                                                                           \
@@ -900,11 +675,361 @@ CK_CC_FORCE_INLINE static void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigne
 #undef IPC_RING_WORD_
 }
 
+/* Copies by words that are loaded and stored whole, where a consumer that is late may read while a
+ * producer writes, and drops what it read. Spelt out, as the compiler does not unroll them. */
+IPC_FORCE_INLINE void ipc_ring_put_words_(unsigned char *slot, const void *message, size_t bytes)
+{
+    const unsigned char *from = (const unsigned char *)message;
+    uint64_t *to = (uint64_t *)(void *)slot, word;
+
+#define IPC_RING_PUT_(n)                                                                           \
+    do {                                                                                           \
+        memcpy(&word, from, n);                                                                    \
+        ck_pr_store_64(to++, word);                                                                \
+        from += n;                                                                                 \
+    } while (0)
+
+    for (; bytes >= 32; bytes -= 32) {
+        IPC_RING_PUT_(8);
+        IPC_RING_PUT_(8);
+        IPC_RING_PUT_(8);
+        IPC_RING_PUT_(8);
+    }
+    if (bytes & 16) {
+        IPC_RING_PUT_(8);
+        IPC_RING_PUT_(8);
+    }
+    if (bytes & 8)
+        IPC_RING_PUT_(8);
+    word = 0;
+    if (bytes & 7)
+        IPC_RING_PUT_(bytes & 7);
+#undef IPC_RING_PUT_
+}
+
+IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, size_t bytes)
+{
+    unsigned char *to = (unsigned char *)message;
+    uint64_t *from = (uint64_t *)(void *)slot, word;
+
+#define IPC_RING_GET_(n)                                                                           \
+    do {                                                                                           \
+        word = ck_pr_load_64(from++);                                                              \
+        memcpy(to, &word, n);                                                                      \
+        to += n;                                                                                   \
+    } while (0)
+
+    for (; bytes >= 32; bytes -= 32) {
+        IPC_RING_GET_(8);
+        IPC_RING_GET_(8);
+        IPC_RING_GET_(8);
+        IPC_RING_GET_(8);
+    }
+    if (bytes & 16) {
+        IPC_RING_GET_(8);
+        IPC_RING_GET_(8);
+    }
+    if (bytes & 8)
+        IPC_RING_GET_(8);
+    if (bytes & 7)
+        IPC_RING_GET_(bytes & 7);
+#undef IPC_RING_GET_
+}
+
+#endif
+
+/* >>spsc  src/ring/spsc.h */
+/* Slots for one producer and one consumer. */
+#ifndef IPC_SRC_RING_SPSC_H
+#define IPC_SRC_RING_SPSC_H 1
+
+/* ------------------------------------------------------------------ spsc: layout */
+
+#define IPC_SPSC_TYPE 0x63737073u /* "spsc": the type under which ipc_shm.h lists it */
+#define IPC_SPSC_MAGIC UINT64_C(0x31637370735f6369) /* "ic_spsc1" */
+#define IPC_SPSC_ABI 2u
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_spsc_shared {
+    struct ipc_ring_shared_ is;
+    /* Who holds the producer's and the consumer's: an ipc_peer id, 0 for nobody. Compare-and-swap
+     * by who attaches. */
+    uint64_t end[2];
+    unsigned char pad1[48];
+    /* Every position below has been consumed. Written by the consumer alone. */
+    uint64_t head;
+    unsigned char pad2[120];
+    /* For notifiers of ipc_notify.h, which have this size and begin as zeros: the consumer sleeps
+     * on the first, the producer on the second. Without that header they stay zeros. */
+    unsigned char data_bell[64];
+    unsigned char space_bell[64];
+    /* capacity slots of ipc_ring_stride_(bytes) each */
+};
+
+IPC_RING_ASSERT_(owners, offsetof(struct ipc_spsc_shared, end) == 64)
+IPC_RING_ASSERT_(head, offsetof(struct ipc_spsc_shared, head) == 128)
+IPC_RING_ASSERT_(bells, offsetof(struct ipc_spsc_shared, data_bell) == 256)
+IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
+
+IPC_INLINE struct ipc_ring_kind_ ipc_spsc_kind_(size_t bytes)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not an SPSC ring; magic";
+    kind.magic = IPC_SPSC_MAGIC;
+    kind.abi = IPC_SPSC_ABI;
+    kind.header = sizeof(struct ipc_spsc_shared);
+    kind.stride = ipc_ring_stride_(bytes);
+    return kind;
+}
+
+/* The bytes of a ring, or 0 where that is no ring: message of 0 bytes, capacity not a power of two,
+ * product beyond the address space. */
+IPC_INLINE size_t ipc_spsc_footprint(size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
+
+    return ipc_ring_footprint_(&kind, bytes, capacity);
+}
+
+/*
+ * Makes an empty ring of `capacity` messages of `bytes` bytes in mem[0..size). Writes all of it, so
+ * it is also the prefault. An attach at the same time gets -EAGAIN or the whole ring; but where
+ * there was a ring before, nobody may be attached or attaching.
+ *
+ *   0
+ *   -EINVAL  mem is NULL or not 64-byte aligned, bytes is 0, capacity is not a power of two, or
+ *            their product is beyond the address space
+ *   -ENOSPC  size is less than ipc_spsc_footprint(bytes, capacity)
+ */
+IPC_INLINE int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
+
+    return ipc_ring_init_(mem, size, &kind, bytes, capacity, 0);
+}
+
+/* ------------------------------------------------------------------ spsc: handles */
+
+/* Private to their thread; no field is for the caller. */
+struct ipc_spsc_producer {
+    unsigned char *slots;
+    uint64_t mask;
+    uint64_t tail;  /* next position to write */
+    uint64_t limit; /* positions below are known to be free */
+    uint64_t bytes;
+    struct ipc_spsc_shared *ring;
+    uint64_t id;
+    int error; /* sticks */
+    struct ipc_ring_copier_ copier;
+};
+
+struct ipc_spsc_consumer {
+    unsigned char *slots;
+    uint64_t mask;
+    uint64_t head;      /* next position to read */
+    uint64_t ready;     /* positions below are known to be full */
+    uint64_t published; /* what *at says */
+    uint64_t replay;    /* head - published never exceeds it when a call returns */
+    uint64_t *at;       /* where it is published: ring->head; of broadcasts, NULL: nowhere */
+    uint64_t bytes;
+    struct ipc_spsc_shared *ring;
+    uint64_t id;
+    int idle;      /* the last look found nothing */
+    unsigned hold; /* ck_pr_stall()s before the next look */
+    int error;     /* sticks */
+};
+
+/* ------------------------------------------------------------------ spsc: attach and detach */
+
+/* How many messages stand in a row from `from` on. They are full up to the tail and not beyond, so
+ * bisect. At most mask + 1, whatever the memory says. */
+IPC_INLINE uint64_t ipc_spsc_run_(unsigned char *slots, uint64_t mask, uint64_t from, size_t stride)
+{
+    uint64_t low = 0, high = mask + 1;
+
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2, p = from + middle;
+
+        if (ck_pr_load_64(ipc_ring_sequence_(ipc_ring_slot_(slots, mask, p, stride), stride)) ==
+            p + 1)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* A handle that answers every call with rc, and keeps its hands off the ring. */
+IPC_INLINE int ipc_spsc_producer_end_(struct ipc_spsc_producer *p, int rc)
+{
+    memset(p, 0, sizeof *p);
+    p->error = rc;
+    return rc;
+}
+
+IPC_INLINE int ipc_spsc_consumer_end_(struct ipc_spsc_consumer *c, int rc)
+{
+    memset(c, 0, sizeof *c);
+    c->error = rc;
+    return rc;
+}
+
+/*
+ * Attaches the producer's end of the ring in mem[0..size), whose messages have `bytes` bytes. After
+ * a producer that died it goes on behind the last message that one committed. `me` may be NULL: see
+ * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused, or
+ * detached, answers push with that error, or -EINVAL.
+ *
+ *   0
+ *   -EINVAL  mem is NULL or not 64-byte aligned, size or bytes too small, or me->id is 0 or ~0
+ *   -EAGAIN  the ring is not initialised yet
+ *   -EPROTO  the ring has another message size, version, byte order or layout; me->why names it
+ *   -EBUSY   a producer that is not proven dead is attached
+ */
+IPC_INLINE int ipc_spsc_produce(struct ipc_spsc_producer *p, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me)
+{
+    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
+    uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
+
+    if (rc == 0)
+        rc = ipc_ring_take_end_(&r->end[0], me, id);
+    if (rc != 0)
+        return ipc_spsc_producer_end_(p, rc);
+    p->slots = (unsigned char *)mem + sizeof *r;
+    p->mask = capacity - 1;
+    p->bytes = bytes;
+    p->ring = r;
+    p->id = id;
+    p->error = 0;
+    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
+    head = ck_pr_load_64(&r->head);
+    /* Without it slots could be written that head does not free yet. Partner: ipc_spsc_publish_. */
+    ck_pr_fence_acquire();
+    p->limit = head + capacity;
+    p->tail = head + ipc_spsc_run_(p->slots, p->mask, head, ipc_ring_stride_(bytes));
+    return 0;
+}
+
+/* Where a consumer begins that has just attached. */
+IPC_INLINE void ipc_spsc_start_(struct ipc_spsc_consumer *c, uint64_t head)
+{
+    c->idle = 1;
+    c->head = c->ready = c->published = head;
+    c->replay = (c->mask + 1) / 8 < 256 ? (c->mask + 1) / 8 : 256;
+}
+
+/*
+ * Attaches the consumer's end; as ipc_spsc_produce, with the same errors. It starts at the last
+ * published position: what a killed consumer took after that is seen again. Until ipc_spsc_replay
+ * says otherwise that is an eighth of the capacity at most, and never more than 256.
+ */
+IPC_INLINE int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me)
+{
+    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
+    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
+
+    if (rc == 0)
+        rc = ipc_ring_take_end_(&r->end[1], me, id);
+    if (rc != 0)
+        return ipc_spsc_consumer_end_(c, rc);
+    c->slots = (unsigned char *)mem + sizeof *r;
+    c->mask = capacity - 1;
+    c->bytes = bytes;
+    c->ring = r;
+    c->id = id;
+    c->error = 0;
+    c->hold = 0;
+    c->at = &r->head;
+    ipc_spsc_start_(c, ck_pr_load_64(c->at));
+    return 0;
+}
+
+/* Tells everyone how far the consumer has come. */
+IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
+{
+    /* Without it the producer could overwrite a message that is still being read. Partners: the
+     * acquire fences in ipc_spsc_produce, ipc_spsc_full_ and ipc_cast_gate_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(c->at, c->head);
+    c->published = c->head;
+}
+
+/*
+ * From now on at most n messages that were popped or released are seen again by the consumer after
+ * one that was killed. With 0 none is: each is handed out once, at the cost of one more store for
+ * each message. What the killed one had peeked and not released is handed out again in any case.
+ * Values that would let the ring run full unpublished are brought down to half the capacity.
+ */
+IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
+{
+    c->replay = n < (c->mask + 1) / 2 ? n : (c->mask + 1) / 2;
+    if (c->head - c->published > c->replay)
+        ipc_spsc_publish_(c);
+}
+
+/* The id of the process that holds the other end, for struct ipc_peer's alive; 0 for nobody, ~0 for
+ * a process without an ipc_peer. Wait-free. */
+IPC_INLINE uint64_t ipc_spsc_producer_peer(const struct ipc_spsc_producer *p)
+{
+    return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
+}
+
+IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
+{
+    return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
+}
+
+/* Gives the end back; the ring and its messages stay for the next. Wait-free. */
+IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
+{
+    if (p->ring != NULL)
+        ipc_ring_leave_end_(&p->ring->end[0], p->id);
+    (void)ipc_spsc_producer_end_(p, -EINVAL);
+}
+
+IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
+{
+    if (c->head != c->published)
+        ipc_spsc_publish_(c);
+    if (c->ring != NULL)
+        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+    (void)ipc_spsc_consumer_end_(c, -EINVAL);
+}
+
+/* ------------------------------------------------------------------ spsc: the producer's path */
+
+/* The private copy says full: looks at what the consumer has published. Sets limit beyond tail and
+ * returns 0, or -EAGAIN, or -EBADMSG. */
+IPC_INLINE int ipc_spsc_full_(struct ipc_spsc_producer *p)
+{
+    uint64_t head;
+
+    if (p->error != 0)
+        return p->error;
+    head = ck_pr_load_64(&p->ring->head);
+    /* Without it a slot could be written before the consumer is seen to be done with it. Partner:
+     * ipc_spsc_publish_. */
+    ck_pr_fence_acquire();
+    if (p->tail - head > p->mask + 1)
+        return p->error = -EBADMSG;
+    if (p->tail - head == p->mask + 1)
+        return -EAGAIN;
+    p->limit = head + p->mask + 1;
+    return 0;
+}
+
 /* The slot to write next. Has the lines of a later slot brought here with write intent, so that its
  * stores need not wait for them. The consumer may not be done with that slot: then it fetches the
  * lines back, which costs time and nothing else. */
-CK_CC_FORCE_INLINE static unsigned char *ipc_spsc_next_(const struct ipc_spsc_producer *p,
-                                                        uint64_t tail, size_t stride)
+IPC_FORCE_INLINE unsigned char *ipc_spsc_next_(const struct ipc_spsc_producer *p, uint64_t tail,
+                                               size_t stride)
 {
     unsigned char *slot = ipc_ring_slot_(p->slots, p->mask, tail, stride);
 
@@ -919,18 +1044,18 @@ CK_CC_FORCE_INLINE static unsigned char *ipc_spsc_next_(const struct ipc_spsc_pr
 }
 
 /* Is there room for a message? 0, or the errors of ipc_spsc_push. */
-CK_CC_FORCE_INLINE static int ipc_spsc_room_(struct ipc_spsc_producer *p)
+IPC_FORCE_INLINE int ipc_spsc_room_(struct ipc_spsc_producer *p)
 {
     return CK_CC_UNLIKELY(p->tail == p->limit) ? ipc_spsc_full_(p) : 0;
 }
 
-CK_CC_FORCE_INLINE static void *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t bytes)
+IPC_FORCE_INLINE void *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t bytes)
 {
     return ipc_spsc_room_(p) == 0 ? ipc_spsc_next_(p, p->tail, ipc_ring_stride_(bytes)) : NULL;
 }
 
-CK_CC_FORCE_INLINE static void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
-                                              uint64_t tail, size_t stride)
+IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
+                                     uint64_t tail, size_t stride)
 {
     /* Without it the sequence could be seen before the payload. Partner: the load fence in
      * ipc_spsc_look_. */
@@ -939,7 +1064,7 @@ CK_CC_FORCE_INLINE static void ipc_spsc_send_(struct ipc_spsc_producer *p, unsig
     p->tail = tail + 1;
 }
 
-CK_CC_FORCE_INLINE static int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t bytes)
+IPC_FORCE_INLINE int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
 
@@ -949,8 +1074,7 @@ CK_CC_FORCE_INLINE static int ipc_spsc_commit_(struct ipc_spsc_producer *p, size
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *message,
-                                             size_t bytes)
+IPC_FORCE_INLINE int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *message, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
     uint64_t tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
@@ -965,8 +1089,8 @@ CK_CC_FORCE_INLINE static int ipc_spsc_push_(struct ipc_spsc_producer *p, const 
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p,
-                                                   const void *messages, size_t n, size_t bytes)
+IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const void *messages,
+                                          size_t n, size_t bytes)
 {
     const unsigned char *m = (const unsigned char *)messages;
     size_t i;
@@ -985,8 +1109,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p,
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
-CK_CC_INLINE static int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message,
-                                      size_t bytes)
+IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, size_t bytes)
 {
     return bytes == p->bytes ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
 }
@@ -994,8 +1117,8 @@ CK_CC_INLINE static int ipc_spsc_push(struct ipc_spsc_producer *p, const void *m
 /* Copies up to n messages in, from an array, each visible to the consumer as soon as it is whole.
  * Wait-free for a given n. Returns how many went in (less than n: the ring is full), 0 for n = 0,
  * or the errors of ipc_spsc_push when none did. */
-CK_CC_INLINE static int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages,
-                                            size_t bytes, size_t n)
+IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
+                                   size_t n)
 {
     return bytes == p->bytes ? ipc_spsc_push_n_(p, messages, n, bytes) : -EMSGSIZE;
 }
@@ -1006,42 +1129,42 @@ CK_CC_INLINE static int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const v
  * not. Claiming again gives the same slot. Until commit nothing is shared: a producer that is
  * stopped or killed between the two costs nobody anything. All wait-free.
  */
-CK_CC_INLINE static void *ipc_spsc_claim(struct ipc_spsc_producer *p)
+IPC_INLINE void *ipc_spsc_claim(struct ipc_spsc_producer *p)
 {
     return ipc_spsc_claim_(p, (size_t)p->bytes);
 }
 
 /* Sends the claimed slot. 0, or -EINVAL when no slot can have been claimed: the ring was full. */
-CK_CC_INLINE static int ipc_spsc_commit(struct ipc_spsc_producer *p)
+IPC_INLINE int ipc_spsc_commit(struct ipc_spsc_producer *p)
 {
     return ipc_spsc_commit_(p, (size_t)p->bytes);
 }
 
 /* Gives a claimed slot back unsent. There is nothing to do for one producer; other rings differ. */
-CK_CC_INLINE static void ipc_spsc_cancel(struct ipc_spsc_producer *p)
+IPC_INLINE void ipc_spsc_cancel(struct ipc_spsc_producer *p)
 {
     (void)p;
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt. */
-CK_CC_INLINE static int ipc_spsc_producer_error(const struct ipc_spsc_producer *p)
+IPC_INLINE int ipc_spsc_producer_error(const struct ipc_spsc_producer *p)
 {
     return p->error;
 }
 
 /* Messages that are not known to be consumed, at some moment during the call: too many by what the
  * consumer has not published yet. Wait-free. */
-CK_CC_INLINE static uint64_t ipc_spsc_producer_was_size(const struct ipc_spsc_producer *p)
+IPC_INLINE uint64_t ipc_spsc_producer_was_size(const struct ipc_spsc_producer *p)
 {
     uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(&p->ring->head) : 0;
 
     return size <= p->mask + 1 ? size : p->mask + 1;
 }
 
-/* ------------------------------------------------------------------ the consumer's path */
+/* ------------------------------------------------------------------ spsc: the consumer's path */
 
-CK_CC_FORCE_INLINE static int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c,
-                                                uint64_t position, size_t stride)
+IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64_t position,
+                                       size_t stride)
 {
     unsigned char *slot = ipc_ring_slot_(c->slots, c->mask, position, stride);
 
@@ -1049,7 +1172,7 @@ CK_CC_FORCE_INLINE static int ipc_spsc_is_full_(const struct ipc_spsc_consumer *
 }
 
 /* The slot at head is not full: is that the lap before, or fresh? Publishes what was taken. */
-CK_CC_INLINE static int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride)
+IPC_INLINE int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t sequence = ck_pr_load_64(
         ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride));
@@ -1067,7 +1190,7 @@ CK_CC_INLINE static int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride
 
 /* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
  * -EAGAIN, or -EBADMSG. */
-CK_CC_INLINE static int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
+IPC_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t ahead = 1;
     unsigned i;
@@ -1111,13 +1234,13 @@ CK_CC_INLINE static int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t strid
 }
 
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
-CK_CC_FORCE_INLINE static int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
+IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
     return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_(c, ipc_ring_stride_(bytes)) : 0;
 }
 
 /* Returns 1 when that was published. */
-CK_CC_FORCE_INLINE static int ipc_spsc_advance_(struct ipc_spsc_consumer *c)
+IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c)
 {
     c->head++;
     if (c->head - c->published <= c->replay)
@@ -1126,8 +1249,8 @@ CK_CC_FORCE_INLINE static int ipc_spsc_advance_(struct ipc_spsc_consumer *c)
     return 1;
 }
 
-CK_CC_FORCE_INLINE static int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message,
-                                             size_t bytes, int *published)
+IPC_FORCE_INLINE int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message, size_t bytes,
+                                    int *published)
 {
     int rc = ipc_spsc_data_(c, bytes);
 
@@ -1139,16 +1262,15 @@ CK_CC_FORCE_INLINE static int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int ipc_spsc_pop_(struct ipc_spsc_consumer *c, void *message,
-                                            size_t bytes)
+IPC_FORCE_INLINE int ipc_spsc_pop_(struct ipc_spsc_consumer *c, void *message, size_t bytes)
 {
     int published;
 
     return ipc_spsc_take_(c, message, bytes, &published);
 }
 
-CK_CC_FORCE_INLINE static int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *messages,
-                                                  size_t n, size_t bytes)
+IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *messages, size_t n,
+                                         size_t bytes)
 {
     unsigned char *m = (unsigned char *)messages;
     size_t i;
@@ -1169,27 +1291,27 @@ CK_CC_FORCE_INLINE static int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, v
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
-CK_CC_INLINE static int ipc_spsc_pop(struct ipc_spsc_consumer *c, void *message, size_t bytes)
+IPC_INLINE int ipc_spsc_pop(struct ipc_spsc_consumer *c, void *message, size_t bytes)
 {
     return bytes == c->bytes ? ipc_spsc_pop_(c, message, bytes) : -EMSGSIZE;
 }
 
 /* Copies up to n messages out, into an array. Wait-free for a given n. Returns how many came (less
  * than n: the ring is empty), 0 for n = 0, or the errors of ipc_spsc_pop when none did. */
-CK_CC_INLINE static int64_t ipc_spsc_pop_n(struct ipc_spsc_consumer *c, void *messages,
-                                           size_t bytes, size_t n)
+IPC_INLINE int64_t ipc_spsc_pop_n(struct ipc_spsc_consumer *c, void *messages, size_t bytes,
+                                  size_t n)
 {
     return bytes == c->bytes ? ipc_spsc_pop_n_(c, messages, n, bytes) : -EMSGSIZE;
 }
 
-CK_CC_FORCE_INLINE static const void *ipc_spsc_peek_(struct ipc_spsc_consumer *c, size_t bytes)
+IPC_FORCE_INLINE const void *ipc_spsc_peek_(struct ipc_spsc_consumer *c, size_t bytes)
 {
     return ipc_spsc_data_(c, bytes) == 0
                ? ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes))
                : NULL;
 }
 
-CK_CC_FORCE_INLINE static int ipc_spsc_release_(struct ipc_spsc_consumer *c, size_t bytes)
+IPC_FORCE_INLINE int ipc_spsc_release_(struct ipc_spsc_consumer *c, size_t bytes)
 {
     (void)bytes; /* other rings need it */
     if (c->head == c->ready)
@@ -1204,31 +1326,38 @@ CK_CC_FORCE_INLINE static int ipc_spsc_release_(struct ipc_spsc_consumer *c, siz
  * same. What is peeked and not released when the consumer is killed is seen again. A hostile
  * producer may write to it meanwhile: read each field once, then check, then use. All wait-free.
  */
-CK_CC_INLINE static const void *ipc_spsc_peek(struct ipc_spsc_consumer *c)
+IPC_INLINE const void *ipc_spsc_peek(struct ipc_spsc_consumer *c)
 {
     return ipc_spsc_peek_(c, (size_t)c->bytes);
 }
 
 /* Done with the peeked message. 0, or -EINVAL when nothing can have been peeked. */
-CK_CC_INLINE static int ipc_spsc_release(struct ipc_spsc_consumer *c)
+IPC_INLINE int ipc_spsc_release(struct ipc_spsc_consumer *c)
 {
     return ipc_spsc_release_(c, (size_t)c->bytes);
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt. */
-CK_CC_INLINE static int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
+IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
 {
     return c->error;
 }
 
 /* Messages that were there to pop, at some moment during the call. Logarithmic in the capacity, and
  * it touches lines that the producer may be writing: for monitoring, not for each message. */
-CK_CC_INLINE static uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c)
+IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c)
 {
     return c->ring != NULL
                ? ipc_spsc_run_(c->slots, c->mask, c->head, ipc_ring_stride_((size_t)c->bytes))
                : 0;
 }
+
+#endif
+
+/* >>stream  src/ring/stream.h */
+/* Elements without messages, for one producer and one consumer. */
+#ifndef IPC_SRC_RING_STREAM_H
+#define IPC_SRC_RING_STREAM_H 1
 
 /* ------------------------------------------------------------------ streams: layout */
 
@@ -1269,7 +1398,7 @@ IPC_RING_ASSERT_(stream_tail, offsetof(struct ipc_stream_shared, tail) == 128)
 IPC_RING_ASSERT_(stream_bells, offsetof(struct ipc_stream_shared, data_bell) == 384)
 IPC_RING_ASSERT_(stream_size, sizeof(struct ipc_stream_shared) == 512)
 
-CK_CC_INLINE static struct ipc_ring_kind_ ipc_stream_kind_(size_t bytes)
+IPC_INLINE struct ipc_ring_kind_ ipc_stream_kind_(size_t bytes)
 {
     struct ipc_ring_kind_ kind;
 
@@ -1282,7 +1411,7 @@ CK_CC_INLINE static struct ipc_ring_kind_ ipc_stream_kind_(size_t bytes)
 }
 
 /* The bytes of a stream of `capacity` elements of `bytes` bytes, or 0, as ipc_spsc_footprint. */
-CK_CC_INLINE static size_t ipc_stream_footprint(size_t bytes, uint64_t capacity)
+IPC_INLINE size_t ipc_stream_footprint(size_t bytes, uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
 
@@ -1290,7 +1419,7 @@ CK_CC_INLINE static size_t ipc_stream_footprint(size_t bytes, uint64_t capacity)
 }
 
 /* Makes an empty stream, as ipc_spsc_init, with the same errors. */
-CK_CC_INLINE static int ipc_stream_init(void *mem, size_t size, size_t bytes, uint64_t capacity)
+IPC_INLINE int ipc_stream_init(void *mem, size_t size, size_t bytes, uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
     uintptr_t first = ((uintptr_t)mem + sizeof(struct ipc_stream_shared) + IPC_STREAM_PAGE_ - 1) &
@@ -1337,15 +1466,14 @@ struct ipc_stream_regions {
     size_t n[2]; /* elements */
 };
 
-CK_CC_INLINE static int ipc_stream_end_(struct ipc_stream *s, int rc)
+IPC_INLINE int ipc_stream_end_(struct ipc_stream *s, int rc)
 {
     memset(s, 0, sizeof *s);
     return s->error = rc;
 }
 
 /* From now on `data` is where the elements are, twice in a row, until detach unmaps it. */
-CK_CC_INLINE static void ipc_stream_twice_(struct ipc_stream *s, void *data,
-                                           void (*unmap)(void *, size_t))
+IPC_INLINE void ipc_stream_twice_(struct ipc_stream *s, void *data, void (*unmap)(void *, size_t))
 {
     s->data = (unsigned char *)data;
     s->twice = 1;
@@ -1353,8 +1481,8 @@ CK_CC_INLINE static void ipc_stream_twice_(struct ipc_stream *s, void *data,
 }
 
 /* Attaches to one end: 0 the producer's, 1 the consumer's. */
-CK_CC_INLINE static int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size,
-                                           size_t bytes, struct ipc_peer *me, int end)
+IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, size_t bytes,
+                                  struct ipc_peer *me, int end)
 {
     struct ipc_stream_shared *r = (struct ipc_stream_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
@@ -1384,7 +1512,7 @@ CK_CC_INLINE static int ipc_stream_attach_(struct ipc_stream *s, void *mem, size
     return 0;
 }
 
-CK_CC_INLINE static void ipc_stream_detach_(struct ipc_stream *s)
+IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 {
     if (s->twice)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
@@ -1398,7 +1526,7 @@ CK_CC_INLINE static void ipc_stream_detach_(struct ipc_stream *s)
 /* Fewer than n are ours, as far as we know: looks how far the other end is. A consumer that is
  * close behind a busy producer lets it get away first, up to a quarter of the stream: with
  * neighbouring lines in work each waits for the other. */
-CK_CC_INLINE static void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
+IPC_INLINE void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
 {
     unsigned i;
 
@@ -1434,14 +1562,14 @@ CK_CC_INLINE static void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
 }
 
 /* How many elements are ours, where at least n are wanted. */
-CK_CC_FORCE_INLINE static uint64_t ipc_stream_avail_(struct ipc_stream *s, uint64_t n)
+IPC_FORCE_INLINE uint64_t ipc_stream_avail_(struct ipc_stream *s, uint64_t n)
 {
     if (CK_CC_UNLIKELY(s->end - s->at < n))
         ipc_stream_ask_(s, n);
     return s->end - s->at;
 }
 
-CK_CC_FORCE_INLINE static void ipc_stream_publish_(struct ipc_stream *s, uint64_t n)
+IPC_FORCE_INLINE void ipc_stream_publish_(struct ipc_stream *s, uint64_t n)
 {
     s->at += n;
     /* Without it the other end could see our position before what we have written, or write where
@@ -1451,8 +1579,8 @@ CK_CC_FORCE_INLINE static void ipc_stream_publish_(struct ipc_stream *s, uint64_
 }
 
 /* Where the next n elements are, n being ours. */
-CK_CC_FORCE_INLINE static struct ipc_stream_regions ipc_stream_regions_(const struct ipc_stream *s,
-                                                                        uint64_t n, size_t bytes)
+IPC_FORCE_INLINE struct ipc_stream_regions ipc_stream_regions_(const struct ipc_stream *s,
+                                                               uint64_t n, size_t bytes)
 {
     uint64_t index = s->at & s->mask, row = s->twice ? n : s->mask + 1 - index;
     struct ipc_stream_regions r;
@@ -1465,8 +1593,8 @@ CK_CC_FORCE_INLINE static struct ipc_stream_regions ipc_stream_regions_(const st
 }
 
 /* All that is ours. */
-CK_CC_FORCE_INLINE static uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
-                                                    struct ipc_stream_regions *r)
+IPC_FORCE_INLINE uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
+                                           struct ipc_stream_regions *r)
 {
     uint64_t n = ipc_stream_avail_(s, s->mask + 1);
 
@@ -1475,7 +1603,7 @@ CK_CC_FORCE_INLINE static uint64_t ipc_stream_look_(struct ipc_stream *s, size_t
 }
 
 /* The next n elements, if they are ours and in a row. */
-CK_CC_FORCE_INLINE static void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t bytes)
+IPC_FORCE_INLINE void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t bytes)
 {
     struct ipc_stream_regions r;
 
@@ -1485,7 +1613,7 @@ CK_CC_FORCE_INLINE static void *ipc_stream_row_(struct ipc_stream *s, uint64_t n
     return r.n[1] == 0 ? r.at[0] : NULL;
 }
 
-CK_CC_FORCE_INLINE static int ipc_stream_go_on_(struct ipc_stream *s, uint64_t n)
+IPC_FORCE_INLINE int ipc_stream_go_on_(struct ipc_stream *s, uint64_t n)
 {
     if (n > s->end - s->at)
         return -EINVAL;
@@ -1495,7 +1623,7 @@ CK_CC_FORCE_INLINE static int ipc_stream_go_on_(struct ipc_stream *s, uint64_t n
 }
 
 /* How many of n to move now: all, or as many as are ours if `some` will do; 0 or less: none. */
-CK_CC_FORCE_INLINE static int64_t ipc_stream_count_(struct ipc_stream *s, uint64_t n, int some)
+IPC_FORCE_INLINE int64_t ipc_stream_count_(struct ipc_stream *s, uint64_t n, int some)
 {
     uint64_t avail = ipc_stream_avail_(s, n);
 
@@ -1509,7 +1637,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_stream_count_(struct ipc_stream *s, uint64
 }
 
 /* For a wait: 1 when n elements are ours, 0 when they are not yet, or a negative errno. */
-CK_CC_INLINE static int ipc_stream_ready_(struct ipc_stream *s, size_t n)
+IPC_INLINE int ipc_stream_ready_(struct ipc_stream *s, size_t n)
 {
     int64_t rc = ipc_stream_count_(s, n, 0);
 
@@ -1517,8 +1645,7 @@ CK_CC_INLINE static int ipc_stream_ready_(struct ipc_stream *s, size_t n)
 }
 
 /* Asks for the lines behind the next n elements, of as many again, as far as they are free. */
-CK_CC_FORCE_INLINE static void ipc_stream_lead_(const struct ipc_stream *s, uint64_t n,
-                                                size_t bytes)
+IPC_FORCE_INLINE void ipc_stream_lead_(const struct ipc_stream *s, uint64_t n, size_t bytes)
 {
     uint64_t from = (s->at + n) & s->mask, left = s->mask + 1 - from;
     unsigned char *at = s->data + (size_t)from * bytes;
@@ -1532,8 +1659,8 @@ CK_CC_FORCE_INLINE static void ipc_stream_lead_(const struct ipc_stream *s, uint
         ck_pr_rfo(at + i);
 }
 
-CK_CC_FORCE_INLINE static int64_t ipc_stream_push_(struct ipc_stream_producer *p, const void *from,
-                                                   size_t bytes, size_t n, int some)
+IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const void *from,
+                                          size_t bytes, size_t n, int some)
 {
     const unsigned char *f = (const unsigned char *)from;
     int64_t count = ipc_stream_count_(&p->s, n, some);
@@ -1550,8 +1677,8 @@ CK_CC_FORCE_INLINE static int64_t ipc_stream_push_(struct ipc_stream_producer *p
     return count;
 }
 
-CK_CC_FORCE_INLINE static int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to,
-                                                  size_t bytes, size_t n, int some)
+IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to, size_t bytes,
+                                         size_t n, int some)
 {
     unsigned char *t = (unsigned char *)to;
     int64_t count = ipc_stream_count_(&c->s, n, some);
@@ -1574,8 +1701,8 @@ CK_CC_FORCE_INLINE static int64_t ipc_stream_pop_(struct ipc_stream_consumer *c,
  * with the same errors. It goes on behind the last element that a push or commit of its predecessor
  * made visible: of a push that was killed there is nothing.
  */
-CK_CC_INLINE static int ipc_stream_produce(struct ipc_stream_producer *p, void *mem, size_t size,
-                                           size_t bytes, struct ipc_peer *me)
+IPC_INLINE int ipc_stream_produce(struct ipc_stream_producer *p, void *mem, size_t size,
+                                  size_t bytes, struct ipc_peer *me)
 {
     int rc = ipc_stream_attach_(&p->s, mem, size, bytes, me, 0);
 
@@ -1585,19 +1712,19 @@ CK_CC_INLINE static int ipc_stream_produce(struct ipc_stream_producer *p, void *
 
 /* Attaches the consumer's end; as ipc_stream_produce. What one pop or release of a killed
  * predecessor was about to take is seen again, and no more. */
-CK_CC_INLINE static int ipc_stream_consume(struct ipc_stream_consumer *c, void *mem, size_t size,
-                                           size_t bytes, struct ipc_peer *me)
+IPC_INLINE int ipc_stream_consume(struct ipc_stream_consumer *c, void *mem, size_t size,
+                                  size_t bytes, struct ipc_peer *me)
 {
     return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
 }
 
 /* Gives the end back; the stream and what is in it stay for the next. Wait-free. */
-CK_CC_INLINE static void ipc_stream_producer_detach(struct ipc_stream_producer *p)
+IPC_INLINE void ipc_stream_producer_detach(struct ipc_stream_producer *p)
 {
     ipc_stream_detach_(&p->s);
 }
 
-CK_CC_INLINE static void ipc_stream_consumer_detach(struct ipc_stream_consumer *c)
+IPC_INLINE void ipc_stream_consumer_detach(struct ipc_stream_consumer *c)
 {
     ipc_stream_detach_(&c->s);
 }
@@ -1611,8 +1738,8 @@ CK_CC_INLINE static void ipc_stream_consumer_detach(struct ipc_stream_consumer *
  *   -EMSGSIZE  `bytes` is not that of the stream's elements
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
-CK_CC_INLINE static int64_t ipc_stream_push_n(struct ipc_stream_producer *p, const void *from,
-                                              size_t bytes, size_t n)
+IPC_INLINE int64_t ipc_stream_push_n(struct ipc_stream_producer *p, const void *from, size_t bytes,
+                                     size_t n)
 {
     return bytes == p->s.bytes || p->s.error != 0 ? ipc_stream_push_(p, from, bytes, n, 1)
                                                   : -EMSGSIZE;
@@ -1620,8 +1747,8 @@ CK_CC_INLINE static int64_t ipc_stream_push_n(struct ipc_stream_producer *p, con
 
 /* Copies n elements in, or none: 0, or the errors of ipc_stream_push_n; -EAGAIN: there is no room
  * for all of them now, -EMSGSIZE: n is more than the capacity. Wait-free for a given n. */
-CK_CC_INLINE static int ipc_stream_push_all(struct ipc_stream_producer *p, const void *from,
-                                            size_t bytes, size_t n)
+IPC_INLINE int ipc_stream_push_all(struct ipc_stream_producer *p, const void *from, size_t bytes,
+                                   size_t n)
 {
     int64_t rc =
         bytes == p->s.bytes || p->s.error != 0 ? ipc_stream_push_(p, from, bytes, n, 0) : -EMSGSIZE;
@@ -1630,15 +1757,13 @@ CK_CC_INLINE static int ipc_stream_push_all(struct ipc_stream_producer *p, const
 }
 
 /* Takes up to n elements out, by a copy. Otherwise as ipc_stream_push_n; -EAGAIN: it is empty. */
-CK_CC_INLINE static int64_t ipc_stream_pop_n(struct ipc_stream_consumer *c, void *to, size_t bytes,
-                                             size_t n)
+IPC_INLINE int64_t ipc_stream_pop_n(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     return bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 1) : -EMSGSIZE;
 }
 
 /* Takes n elements out, or none, as ipc_stream_push_all; -EAGAIN: so many are not there yet. */
-CK_CC_INLINE static int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_t bytes,
-                                           size_t n)
+IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     int64_t rc =
         bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 0) : -EMSGSIZE;
@@ -1653,63 +1778,68 @@ CK_CC_INLINE static int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *
  * that there is, in two pieces at most, and says how many elements that are. Both change nothing;
  * claim no more than commit is to send. Wait-free.
  */
-CK_CC_INLINE static void *ipc_stream_claim(struct ipc_stream_producer *p, size_t n)
+IPC_INLINE void *ipc_stream_claim(struct ipc_stream_producer *p, size_t n)
 {
     return ipc_stream_row_(&p->s, n, (size_t)p->s.bytes);
 }
 
-CK_CC_INLINE static size_t ipc_stream_room(struct ipc_stream_producer *p,
-                                           struct ipc_stream_regions *r)
+IPC_INLINE size_t ipc_stream_room(struct ipc_stream_producer *p, struct ipc_stream_regions *r)
 {
     return (size_t)ipc_stream_look_(&p->s, (size_t)p->s.bytes, r);
 }
 
 /* Sends the first n elements of what claim or room gave. 0, or -EINVAL: they gave less. Wait-free.
  */
-CK_CC_INLINE static int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
+IPC_INLINE int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
 {
     return ipc_stream_go_on_(&p->s, n);
 }
 
 /* Pop without a copy: the next n elements in a row, or NULL as of ipc_stream_claim; all that there
  * are, as ipc_stream_room; and being done with the first n of them, as ipc_stream_commit. */
-CK_CC_INLINE static const void *ipc_stream_peek(struct ipc_stream_consumer *c, size_t n)
+IPC_INLINE const void *ipc_stream_peek(struct ipc_stream_consumer *c, size_t n)
 {
     return ipc_stream_row_(&c->s, n, (size_t)c->s.bytes);
 }
 
-CK_CC_INLINE static size_t ipc_stream_data(struct ipc_stream_consumer *c,
-                                           struct ipc_stream_regions *r)
+IPC_INLINE size_t ipc_stream_data(struct ipc_stream_consumer *c, struct ipc_stream_regions *r)
 {
     return (size_t)ipc_stream_look_(&c->s, (size_t)c->s.bytes, r);
 }
 
-CK_CC_INLINE static int ipc_stream_release(struct ipc_stream_consumer *c, size_t n)
+IPC_INLINE int ipc_stream_release(struct ipc_stream_consumer *c, size_t n)
 {
     return ipc_stream_go_on_(&c->s, n);
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt. */
-CK_CC_INLINE static int ipc_stream_producer_error(const struct ipc_stream_producer *p)
+IPC_INLINE int ipc_stream_producer_error(const struct ipc_stream_producer *p)
 {
     return p->s.error;
 }
 
-CK_CC_INLINE static int ipc_stream_consumer_error(const struct ipc_stream_consumer *c)
+IPC_INLINE int ipc_stream_consumer_error(const struct ipc_stream_consumer *c)
 {
     return c->s.error;
 }
 
 /* Elements that were in the stream, at some moment during the call. Wait-free. */
-CK_CC_INLINE static uint64_t ipc_stream_producer_was_size(struct ipc_stream_producer *p)
+IPC_INLINE uint64_t ipc_stream_producer_was_size(struct ipc_stream_producer *p)
 {
     return p->s.error == 0 ? p->s.mask + 1 - ipc_stream_avail_(&p->s, p->s.mask + 1) : 0;
 }
 
-CK_CC_INLINE static uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
+IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 {
     return c->s.error == 0 ? ipc_stream_avail_(&c->s, c->s.mask + 1) : 0;
 }
+
+#endif
+
+/* >>record  src/ring/record.h */
+/* Messages of any length, for one consumer, from producers that have a lane each. */
+#ifndef IPC_SRC_RING_RECORD_H
+#define IPC_SRC_RING_RECORD_H 1
 
 /* ------------------------------------------------------------------ records: layout */
 
@@ -1743,7 +1873,7 @@ IPC_RING_ASSERT_(record_lane, sizeof(struct ipc_record_lane_) == 256)
 #define IPC_RECORD_SKIP_ UINT64_C(2) /* the next one is where the memory begins */
 #define IPC_RECORD_LENGTH_ 2         /* bits below the length */
 
-CK_CC_INLINE static struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
+IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
 {
     struct ipc_ring_kind_ kind;
 
@@ -1757,7 +1887,7 @@ CK_CC_INLINE static struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
 }
 
 /* Can a ring be made for so many producers? */
-CK_CC_INLINE static int ipc_record_known_(unsigned producers)
+IPC_INLINE int ipc_record_known_(unsigned producers)
 {
     return producers - 1 < IPC_RECORD_PRODUCERS;
 }
@@ -1765,7 +1895,7 @@ CK_CC_INLINE static int ipc_record_known_(unsigned producers)
 /* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 where
  * that is none: capacity not a power of two from 64 on, producers not 1 to 64, or their product
  * beyond the address space. */
-CK_CC_INLINE static size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
+IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
 
@@ -1781,8 +1911,7 @@ CK_CC_INLINE static size_t ipc_record_footprint(uint64_t capacity, unsigned prod
  *   -EINVAL  mem is NULL or not 64-byte aligned, or ipc_record_footprint(capacity, producers) is 0
  *   -ENOSPC  size is less than that
  */
-CK_CC_INLINE static int ipc_record_init(void *mem, size_t size, uint64_t capacity,
-                                        unsigned producers)
+IPC_INLINE int ipc_record_init(void *mem, size_t size, uint64_t capacity, unsigned producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
 
@@ -1837,13 +1966,13 @@ struct ipc_record {
     size_t n; /* bytes */
 };
 
-CK_CC_INLINE static int ipc_record_producer_end_(struct ipc_record_producer *p, int rc)
+IPC_INLINE int ipc_record_producer_end_(struct ipc_record_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     return p->error = rc;
 }
 
-CK_CC_INLINE static int ipc_record_consumer_end_(struct ipc_record_consumer *c, int rc)
+IPC_INLINE int ipc_record_consumer_end_(struct ipc_record_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     return c->error = rc;
@@ -1851,20 +1980,19 @@ CK_CC_INLINE static int ipc_record_consumer_end_(struct ipc_record_consumer *c, 
 
 /* ------------------------------------------------------------------ records: attach */
 
-CK_CC_FORCE_INLINE static uint64_t *ipc_record_word_(unsigned char *data, uint64_t mask,
-                                                     uint64_t position)
+IPC_FORCE_INLINE uint64_t *ipc_record_word_(unsigned char *data, uint64_t mask, uint64_t position)
 {
     return (uint64_t *)(void *)(data + (size_t)(position & mask));
 }
 
 /* What a record of n bytes takes, with the word before it. */
-CK_CC_FORCE_INLINE static uint64_t ipc_record_bytes_(uint64_t n)
+IPC_FORCE_INLINE uint64_t ipc_record_bytes_(uint64_t n)
 {
     return (n + 15) & ~UINT64_C(7);
 }
 
 /* How many bytes there are from a position until the memory ends. */
-CK_CC_FORCE_INLINE static uint64_t ipc_record_row_(uint64_t mask, uint64_t position)
+IPC_FORCE_INLINE uint64_t ipc_record_row_(uint64_t mask, uint64_t position)
 {
     return mask + 1 - (position & mask);
 }
@@ -1872,8 +2000,8 @@ CK_CC_FORCE_INLINE static uint64_t ipc_record_row_(uint64_t mask, uint64_t posit
 /* The word at a position, if it is not 0, stands for so many bytes from there to the end of its
  * record, which is behind *at; *word becomes that record's. Or 0: it is corrupt. Whatever memory
  * says, the record ends where the memory does or before. */
-CK_CC_FORCE_INLINE static uint64_t ipc_record_span_(unsigned char *data, uint64_t mask,
-                                                    uint64_t position, uint64_t *word, uint64_t *at)
+IPC_FORCE_INLINE uint64_t ipc_record_span_(unsigned char *data, uint64_t mask, uint64_t position,
+                                           uint64_t *word, uint64_t *at)
 {
     uint64_t row = ipc_record_row_(mask, position), n;
 
@@ -1891,8 +2019,8 @@ CK_CC_FORCE_INLINE static uint64_t ipc_record_span_(unsigned char *data, uint64_
 
 /* Goes past the record at *position, if it takes no more than so many bytes. 1; 0: there is none
  * yet; -EBADMSG. */
-CK_CC_INLINE static int ipc_record_step_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                         uint64_t left)
+IPC_INLINE int ipc_record_step_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                uint64_t left)
 {
     uint64_t word = ck_pr_load_64(ipc_record_word_(data, mask, *position)), at, span;
 
@@ -1909,8 +2037,8 @@ CK_CC_INLINE static int ipc_record_step_(unsigned char *data, uint64_t mask, uin
     return 1;
 }
 
-CK_CC_INLINE static int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me,
-                                          uint64_t *capacity, unsigned *producers)
+IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, uint64_t *capacity,
+                                 unsigned *producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(1);
     size_t footprint;
@@ -1928,8 +2056,8 @@ CK_CC_INLINE static int ipc_record_check_(void *mem, size_t size, struct ipc_pee
 
 /* Goes on behind the records that stand in a row from *position on, and counts them in *count. 0,
  * or -EBADMSG: they do not end within the capacity. */
-CK_CC_INLINE static int ipc_record_walk_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                         uint64_t *count)
+IPC_INLINE int ipc_record_walk_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                uint64_t *count)
 {
     uint64_t end = *position + mask + 1 - 8;
     int rc;
@@ -1942,16 +2070,16 @@ CK_CC_INLINE static int ipc_record_walk_(unsigned char *data, uint64_t mask, uin
 }
 
 /* Who holds a lane, and how far it was read. */
-CK_CC_INLINE static uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
-                                                 unsigned lane)
+IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
+                                        unsigned lane)
 {
     struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
 
     return producers == 1 ? &r->s.end[0] : &lanes[lane].producer;
 }
 
-CK_CC_INLINE static uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
-                                               unsigned lane)
+IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
+                                      unsigned lane)
 {
     struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
 
@@ -1959,15 +2087,15 @@ CK_CC_INLINE static uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsi
 }
 
 /* Its bytes. */
-CK_CC_INLINE static unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
-                                                    unsigned lane, uint64_t mask)
+IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
+                                           unsigned lane, uint64_t mask)
 {
     return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
 }
 
 /* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
-CK_CC_INLINE static unsigned ipc_record_sit_(struct ipc_record_shared *r, unsigned producers,
-                                             struct ipc_peer *me, uint64_t id)
+IPC_INLINE unsigned ipc_record_sit_(struct ipc_record_shared *r, unsigned producers,
+                                    struct ipc_peer *me, uint64_t id)
 {
     unsigned i, dead;
 
@@ -1990,8 +2118,8 @@ CK_CC_INLINE static unsigned ipc_record_sit_(struct ipc_record_shared *r, unsign
  *   -EBUSY    every lane has a producer that is not proven dead
  *   -EBADMSG  the shared memory is corrupt
  */
-CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *mem, size_t size,
-                                           struct ipc_peer *me)
+IPC_INLINE int ipc_record_produce(struct ipc_record_producer *p, void *mem, size_t size,
+                                  struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
     uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
@@ -2026,7 +2154,7 @@ CK_CC_INLINE static int ipc_record_produce(struct ipc_record_producer *p, void *
 }
 
 /* Goes to a lane, from another, where all that was read is published. */
-CK_CC_INLINE static void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
+IPC_INLINE void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
 
@@ -2043,8 +2171,8 @@ CK_CC_INLINE static void ipc_record_go_(struct ipc_record_consumer *c, unsigned 
  * took after that is seen again. Until ipc_record_replay says otherwise those are an eighth of the
  * capacity in bytes at most, of the one producer that it was reading.
  */
-CK_CC_INLINE static int ipc_record_consume(struct ipc_record_consumer *c, void *mem, size_t size,
-                                           struct ipc_peer *me)
+IPC_INLINE int ipc_record_consume(struct ipc_record_consumer *c, void *mem, size_t size,
+                                  struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
     uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
@@ -2076,7 +2204,7 @@ CK_CC_INLINE static int ipc_record_consume(struct ipc_record_consumer *c, void *
 }
 
 /* Tells the producer how far the consumer has come. */
-CK_CC_INLINE static void ipc_record_publish_(struct ipc_record_consumer *c)
+IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 {
     /* Without it the producer could overwrite a record that is still being read. Partners: the
      * acquire fences in ipc_record_produce, ipc_record_full_ and ipc_cast_gate_. */
@@ -2092,7 +2220,7 @@ CK_CC_INLINE static void ipc_record_publish_(struct ipc_record_consumer *c)
  * multiple of 8. With 0 none is seen again: each is handed out once, at the cost of one more store.
  * An eighth of the capacity is the most; more is brought down to that.
  */
-CK_CC_INLINE static void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
+IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
     if (c->head - c->published > c->replay)
@@ -2101,25 +2229,25 @@ CK_CC_INLINE static void ipc_record_replay(struct ipc_record_consumer *c, uint64
 
 /* The id of whoever holds the other end, for struct ipc_peer's alive; 0 for nobody, and for a
  * consumer of many producers. Wait-free. */
-CK_CC_INLINE static uint64_t ipc_record_producer_peer(const struct ipc_record_producer *p)
+IPC_INLINE uint64_t ipc_record_producer_peer(const struct ipc_record_producer *p)
 {
     return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
 }
 
-CK_CC_INLINE static uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c)
+IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c)
 {
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
 /* Gives the end back; the ring and its records stay: the consumer still gets them. Wait-free. */
-CK_CC_INLINE static void ipc_record_producer_detach(struct ipc_record_producer *p)
+IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(p->holder, p->id);
     (void)ipc_record_producer_end_(p, -EINVAL);
 }
 
-CK_CC_INLINE static void ipc_record_consumer_detach(struct ipc_record_consumer *c)
+IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
 {
     if (c->head != c->published)
         ipc_record_publish_(c);
@@ -2132,7 +2260,7 @@ CK_CC_INLINE static void ipc_record_consumer_detach(struct ipc_record_consumer *
 
 /* There is no room for so many bytes, as far as we know: looks at what the consumer has published.
  * 0, or -EAGAIN, or -EBADMSG, or why the handle is none. */
-CK_CC_INLINE static int ipc_record_full_(struct ipc_record_producer *p, uint64_t need)
+IPC_INLINE int ipc_record_full_(struct ipc_record_producer *p, uint64_t need)
 {
     uint64_t head;
 
@@ -2152,8 +2280,8 @@ CK_CC_INLINE static int ipc_record_full_(struct ipc_record_producer *p, uint64_t
 
 /* Where a record of n bytes goes: behind the tail, or where the memory begins if it does not fit
  * before its end. It needs so many bytes behind the tail, with the word after it. */
-CK_CC_FORCE_INLINE static int ipc_record_place_(const struct ipc_record_producer *p, uint64_t n,
-                                                uint64_t *at, uint64_t *need)
+IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint64_t n,
+                                       uint64_t *at, uint64_t *need)
 {
     uint64_t bytes = ipc_record_bytes_(n), row = ipc_record_row_(p->mask, p->tail);
 
@@ -2164,8 +2292,7 @@ CK_CC_FORCE_INLINE static int ipc_record_place_(const struct ipc_record_producer
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int ipc_record_room_(struct ipc_record_producer *p, uint64_t n,
-                                               uint64_t *at)
+IPC_FORCE_INLINE int ipc_record_room_(struct ipc_record_producer *p, uint64_t n, uint64_t *at)
 {
     uint64_t need;
     int rc = ipc_record_place_(p, n, at, &need);
@@ -2176,8 +2303,7 @@ CK_CC_FORCE_INLINE static int ipc_record_room_(struct ipc_record_producer *p, ui
 }
 
 /* Asks for the lines of a later record of that size, as ipc_spsc_next_. */
-CK_CC_FORCE_INLINE static void ipc_record_lead_(const struct ipc_record_producer *p, uint64_t at,
-                                                uint64_t n)
+IPC_FORCE_INLINE void ipc_record_lead_(const struct ipc_record_producer *p, uint64_t at, uint64_t n)
 {
     uint64_t i;
 
@@ -2187,8 +2313,8 @@ CK_CC_FORCE_INLINE static void ipc_record_lead_(const struct ipc_record_producer
 }
 
 /* The record of n bytes at `at` is there. */
-CK_CC_FORCE_INLINE static void ipc_record_send_(struct ipc_record_producer *p, uint64_t tail,
-                                                uint64_t at, uint64_t n)
+IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t tail, uint64_t at,
+                                       uint64_t n)
 {
     uint64_t next = at + ipc_record_bytes_(n), word = n << IPC_RECORD_LENGTH_ | IPC_RECORD_IS_;
 
@@ -2214,8 +2340,7 @@ CK_CC_FORCE_INLINE static void ipc_record_send_(struct ipc_record_producer *p, u
  *   -EMSGSIZE  n is more than half the capacity less 8
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
-CK_CC_FORCE_INLINE static int ipc_record_push(struct ipc_record_producer *p, const void *data,
-                                              size_t n)
+IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *data, size_t n)
 {
     uint64_t tail = p->tail, at;
     int rc = ipc_record_room_(p, n, &at);
@@ -2230,8 +2355,8 @@ CK_CC_FORCE_INLINE static int ipc_record_push(struct ipc_record_producer *p, con
 
 /* Copies up to n records in, each visible to the consumer as soon as it is whole. Returns how many
  * went in, 0 for n = 0, or the errors of ipc_record_push when none did. */
-CK_CC_INLINE static int64_t ipc_record_push_n(struct ipc_record_producer *p,
-                                              const struct ipc_record *records, size_t n)
+IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
+                                     const struct ipc_record *records, size_t n)
 {
     size_t i;
     int rc = 0;
@@ -2242,7 +2367,7 @@ CK_CC_INLINE static int64_t ipc_record_push_n(struct ipc_record_producer *p,
 }
 
 /* There is room for it at p->at. */
-CK_CC_FORCE_INLINE static void *ipc_record_claimed_(struct ipc_record_producer *p, size_t n)
+IPC_FORCE_INLINE void *ipc_record_claimed_(struct ipc_record_producer *p, size_t n)
 {
     ipc_record_lead_(p, p->at, n);
     p->claimed = n + UINT64_C(1);
@@ -2256,13 +2381,13 @@ CK_CC_FORCE_INLINE static void *ipc_record_claimed_(struct ipc_record_producer *
  * push or commit. Claiming again replaces the claim, also when it returns NULL; cancel drops it. A
  * producer that is killed in between has sent nothing. All wait-free.
  */
-CK_CC_INLINE static void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
+IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
 {
     p->claimed = 0;
     return ipc_record_room_(p, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
 }
 
-CK_CC_INLINE static int ipc_record_commit(struct ipc_record_producer *p, size_t n)
+IPC_INLINE int ipc_record_commit(struct ipc_record_producer *p, size_t n)
 {
     if (n >= p->claimed)
         return -EINVAL;
@@ -2270,26 +2395,26 @@ CK_CC_INLINE static int ipc_record_commit(struct ipc_record_producer *p, size_t 
     return 0;
 }
 
-CK_CC_INLINE static void ipc_record_cancel(struct ipc_record_producer *p)
+IPC_INLINE void ipc_record_cancel(struct ipc_record_producer *p)
 {
     p->claimed = 0;
 }
 
 /* The length of the longest record, half the capacity less 8; 0 when not attached. */
-CK_CC_INLINE static size_t ipc_record_most(const struct ipc_record_producer *p)
+IPC_INLINE size_t ipc_record_most(const struct ipc_record_producer *p)
 {
     return (size_t)p->most;
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
-CK_CC_INLINE static int ipc_record_producer_error(const struct ipc_record_producer *p)
+IPC_INLINE int ipc_record_producer_error(const struct ipc_record_producer *p)
 {
     return p->error;
 }
 
 /* Bytes that our records took and were not read, at some moment during the call: what was read
  * counts until its consumer has published it. Wait-free. */
-CK_CC_INLINE static uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
+IPC_INLINE uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 {
     uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(p->head) : 0;
 
@@ -2299,7 +2424,7 @@ CK_CC_INLINE static uint64_t ipc_record_was_size(const struct ipc_record_produce
 /* ------------------------------------------------------------------ records: consuming */
 
 /* The word at the head of the next other lane that has something, to which it goes; or 0. */
-CK_CC_INLINE static uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
+IPC_INLINE uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
     unsigned i;
@@ -2320,7 +2445,7 @@ CK_CC_INLINE static uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
 /* Nothing at head yet: publishes what was taken, and looks at the other lanes. Where records came
  * in a row until here it is close behind the producer, and lets it get away before it looks again:
  * with one line in work at both ends each waits for the other. Returns a word, or 0. */
-CK_CC_INLINE static uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
+IPC_INLINE uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
 {
     uint64_t word, run = c->head - c->since;
     unsigned i;
@@ -2345,7 +2470,7 @@ CK_CC_INLINE static uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
 
 /* Is there a record to read? 0, with its length; or the errors of ipc_record_pop, which do not
  * stick yet. */
-CK_CC_FORCE_INLINE static int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
+IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
 {
     uint64_t word;
 
@@ -2365,12 +2490,12 @@ CK_CC_FORCE_INLINE static int ipc_record_find_(struct ipc_record_consumer *c, si
 }
 
 /* The record that was found. */
-CK_CC_FORCE_INLINE static unsigned char *ipc_record_here_(const struct ipc_record_consumer *c)
+IPC_FORCE_INLINE unsigned char *ipc_record_here_(const struct ipc_record_consumer *c)
 {
     return c->data + (size_t)(c->at & c->mask) + 8;
 }
 
-CK_CC_FORCE_INLINE static int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
+IPC_FORCE_INLINE int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
 {
     int rc = ipc_record_find_(c, n);
 
@@ -2380,7 +2505,7 @@ CK_CC_FORCE_INLINE static int ipc_record_look_(struct ipc_record_consumer *c, si
 }
 
 /* Returns 1 when that was published. Then it is another producer's turn. */
-CK_CC_FORCE_INLINE static int ipc_record_release_(struct ipc_record_consumer *c)
+IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
 {
     c->head += c->peeked;
     c->peeked = 0;
@@ -2392,8 +2517,8 @@ CK_CC_FORCE_INLINE static int ipc_record_release_(struct ipc_record_consumer *c)
     return 1;
 }
 
-CK_CC_FORCE_INLINE static int64_t ipc_record_take_(struct ipc_record_consumer *c, void *to,
-                                                   size_t size, int *published)
+IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *to, size_t size,
+                                          int *published)
 {
     size_t n = 0;
     int rc = ipc_record_look_(c, &n);
@@ -2419,7 +2544,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_record_take_(struct ipc_record_consumer *c
  *   -EMSGSIZE  it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
-CK_CC_INLINE static int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_t size)
+IPC_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_t size)
 {
     int published;
 
@@ -2427,8 +2552,8 @@ CK_CC_INLINE static int64_t ipc_record_pop(struct ipc_record_consumer *c, void *
 }
 
 /* The record at to[at] has n bytes; returns where there is room for the next. */
-CK_CC_FORCE_INLINE static size_t ipc_record_note_(struct ipc_record *record, unsigned char *to,
-                                                  size_t at, size_t n)
+IPC_FORCE_INLINE size_t ipc_record_note_(struct ipc_record *record, unsigned char *to, size_t at,
+                                         size_t n)
 {
     record->at = to + at;
     record->n = n;
@@ -2440,8 +2565,8 @@ CK_CC_FORCE_INLINE static size_t ipc_record_note_(struct ipc_record *record, uns
  * multiple of 8 from `to`, and how long. Returns how many, 0 for n = 0, or the errors of
  * ipc_record_pop when none came.
  */
-CK_CC_INLINE static int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, size_t size,
-                                             struct ipc_record *records, size_t n)
+IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, size_t size,
+                                    struct ipc_record *records, size_t n)
 {
     unsigned char *t = (unsigned char *)to;
     size_t i, at = 0;
@@ -2463,12 +2588,12 @@ CK_CC_INLINE static int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void
  * hostile producer may write to it meanwhile: read each field once, then check, then use. release
  * is done with it: 0, or -EINVAL when nothing was peeked. All wait-free.
  */
-CK_CC_INLINE static const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
+IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {
     return ipc_record_look_(c, n) == 0 ? ipc_record_here_(c) : NULL;
 }
 
-CK_CC_INLINE static int ipc_record_release(struct ipc_record_consumer *c)
+IPC_INLINE int ipc_record_release(struct ipc_record_consumer *c)
 {
     if (c->peeked == 0)
         return -EINVAL;
@@ -2477,10 +2602,17 @@ CK_CC_INLINE static int ipc_record_release(struct ipc_record_consumer *c)
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
-CK_CC_INLINE static int ipc_record_consumer_error(const struct ipc_record_consumer *c)
+IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 {
     return c->error;
 }
+
+#endif
+
+/* >>broadcast  src/ring/broadcast.h */
+/* Slots that every reader sees. */
+#ifndef IPC_SRC_RING_BROADCAST_H
+#define IPC_SRC_RING_BROADCAST_H 1
 
 /* ------------------------------------------------------------------ broadcast: layout */
 
@@ -2521,7 +2653,7 @@ IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_cast_shared) == 384 + 72 * IPC_CAS
 #define IPC_CAST_ASK_FIRST_ 64u
 #define IPC_CAST_ASK_EVERY_ 1024u
 
-CK_CC_INLINE static struct ipc_ring_kind_ ipc_cast_kind_(size_t bytes)
+IPC_INLINE struct ipc_ring_kind_ ipc_cast_kind_(size_t bytes)
 {
     struct ipc_ring_kind_ kind;
 
@@ -2534,14 +2666,14 @@ CK_CC_INLINE static struct ipc_ring_kind_ ipc_cast_kind_(size_t bytes)
 }
 
 /* The bytes of a broadcast, or 0, as ipc_spsc_footprint. */
-CK_CC_INLINE static size_t ipc_cast_footprint(size_t bytes, uint64_t capacity)
+IPC_INLINE size_t ipc_cast_footprint(size_t bytes, uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
 
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
-CK_CC_INLINE static int ipc_cast_known_(unsigned how)
+IPC_INLINE int ipc_cast_known_(unsigned how)
 {
     return how <= IPC_BROADCAST_LOSSY;
 }
@@ -2552,8 +2684,7 @@ CK_CC_INLINE static int ipc_cast_known_(unsigned how)
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
  */
-CK_CC_INLINE static int ipc_cast_init(void *mem, size_t size, size_t bytes, uint64_t capacity,
-                                      unsigned how)
+IPC_INLINE int ipc_cast_init(void *mem, size_t size, size_t bytes, uint64_t capacity, unsigned how)
 {
     struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
 
@@ -2591,13 +2722,13 @@ struct ipc_cast_consumer {
     unsigned how;
 };
 
-CK_CC_INLINE static int ipc_cast_producer_end_(struct ipc_cast_producer *p, int rc)
+IPC_INLINE int ipc_cast_producer_end_(struct ipc_cast_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     return p->s.error = rc;
 }
 
-CK_CC_INLINE static int ipc_cast_consumer_end_(struct ipc_cast_consumer *c, int rc)
+IPC_INLINE int ipc_cast_consumer_end_(struct ipc_cast_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     return c->s.error = rc;
@@ -2605,8 +2736,8 @@ CK_CC_INLINE static int ipc_cast_consumer_end_(struct ipc_cast_consumer *c, int 
 
 /* ------------------------------------------------------------------ broadcast: attach */
 
-CK_CC_INLINE static int ipc_cast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
-                                        uint64_t *capacity, unsigned *how)
+IPC_INLINE int ipc_cast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
+                               uint64_t *capacity, unsigned *how)
 {
     struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, capacity);
@@ -2620,8 +2751,8 @@ CK_CC_INLINE static int ipc_cast_check_(void *mem, size_t size, size_t bytes, st
     return 0;
 }
 
-CK_CC_INLINE static struct ipc_cast_readers_ ipc_cast_readers_of_(struct ipc_cast_shared *r,
-                                                                  const struct ipc_peer *me)
+IPC_INLINE struct ipc_cast_readers_ ipc_cast_readers_of_(struct ipc_cast_shared *r,
+                                                         const struct ipc_peer *me)
 {
     struct ipc_cast_readers_ readers;
 
@@ -2637,8 +2768,8 @@ CK_CC_INLINE static struct ipc_cast_readers_ ipc_cast_readers_of_(struct ipc_cas
  * behind the last message that one committed. `me` also says which readers are dead: without it
  * those of a lossless one that were killed hold it up until they are detached.
  */
-CK_CC_INLINE static int ipc_cast_produce(struct ipc_cast_producer *h, void *mem, size_t size,
-                                         size_t bytes, struct ipc_peer *me)
+IPC_INLINE int ipc_cast_produce(struct ipc_cast_producer *h, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me)
 {
     struct ipc_cast_shared *r = (struct ipc_cast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
@@ -2670,8 +2801,7 @@ CK_CC_INLINE static int ipc_cast_produce(struct ipc_cast_producer *h, void *mem,
 }
 
 /* Takes a seat: from nobody, or else from the dead. Returns which, or IPC_CAST_SEATS. */
-CK_CC_INLINE static unsigned ipc_cast_sit_(struct ipc_cast_shared *r, struct ipc_peer *me,
-                                           uint64_t id)
+IPC_INLINE unsigned ipc_cast_sit_(struct ipc_cast_shared *r, struct ipc_peer *me, uint64_t id)
 {
     unsigned i, dead;
 
@@ -2684,8 +2814,8 @@ CK_CC_INLINE static unsigned ipc_cast_sit_(struct ipc_cast_shared *r, struct ipc
 }
 
 /* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
-CK_CC_INLINE static int ipc_cast_join_(struct ipc_cast_shared *r, struct ipc_peer *me, uint64_t id,
-                                       unsigned *seat)
+IPC_INLINE int ipc_cast_join_(struct ipc_cast_shared *r, struct ipc_peer *me, uint64_t id,
+                              unsigned *seat)
 {
     *seat = ipc_cast_sit_(r, me, id);
     if (*seat == IPC_CAST_SEATS)
@@ -2711,8 +2841,8 @@ CK_CC_INLINE static int ipc_cast_join_(struct ipc_cast_shared *r, struct ipc_pee
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce
  *   -EUSERS  lossless: 64 readers are attached that are not proven dead
  */
-CK_CC_INLINE static int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem, size_t size,
-                                         size_t bytes, struct ipc_peer *me)
+IPC_INLINE int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me)
 {
     struct ipc_cast_shared *r = (struct ipc_cast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
@@ -2748,7 +2878,7 @@ CK_CC_INLINE static int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem,
 }
 
 /* Gives the writer's end back; the messages stay. Wait-free. */
-CK_CC_INLINE static void ipc_cast_producer_detach(struct ipc_cast_producer *p)
+IPC_INLINE void ipc_cast_producer_detach(struct ipc_cast_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->s.end[0], p->s.id);
@@ -2756,7 +2886,7 @@ CK_CC_INLINE static void ipc_cast_producer_detach(struct ipc_cast_producer *p)
 }
 
 /* Leaves: the writer waits for this reader no more. Wait-free. */
-CK_CC_INLINE static void ipc_cast_consumer_detach(struct ipc_cast_consumer *c)
+IPC_INLINE void ipc_cast_consumer_detach(struct ipc_cast_consumer *c)
 {
     if (c->seat != NULL)
         ipc_ring_leave_end_(c->seat, c->s.id);
@@ -2765,72 +2895,10 @@ CK_CC_INLINE static void ipc_cast_consumer_detach(struct ipc_cast_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
-/* Copies by words that are loaded and stored whole, where a consumer that is late may read while a
- * producer writes, and drops what it read. Spelt out, as the compiler does not unroll them. */
-CK_CC_FORCE_INLINE static void ipc_ring_put_words_(unsigned char *slot, const void *message,
-                                                   size_t bytes)
-{
-    const unsigned char *from = (const unsigned char *)message;
-    uint64_t *to = (uint64_t *)(void *)slot, word;
-
-#define IPC_RING_PUT_(n)                                                                           \
-    do {                                                                                           \
-        memcpy(&word, from, n);                                                                    \
-        ck_pr_store_64(to++, word);                                                                \
-        from += n;                                                                                 \
-    } while (0)
-
-    for (; bytes >= 32; bytes -= 32) {
-        IPC_RING_PUT_(8);
-        IPC_RING_PUT_(8);
-        IPC_RING_PUT_(8);
-        IPC_RING_PUT_(8);
-    }
-    if (bytes & 16) {
-        IPC_RING_PUT_(8);
-        IPC_RING_PUT_(8);
-    }
-    if (bytes & 8)
-        IPC_RING_PUT_(8);
-    word = 0;
-    if (bytes & 7)
-        IPC_RING_PUT_(bytes & 7);
-#undef IPC_RING_PUT_
-}
-
-CK_CC_FORCE_INLINE static void ipc_ring_get_words_(void *message, unsigned char *slot, size_t bytes)
-{
-    unsigned char *to = (unsigned char *)message;
-    uint64_t *from = (uint64_t *)(void *)slot, word;
-
-#define IPC_RING_GET_(n)                                                                           \
-    do {                                                                                           \
-        word = ck_pr_load_64(from++);                                                              \
-        memcpy(to, &word, n);                                                                      \
-        to += n;                                                                                   \
-    } while (0)
-
-    for (; bytes >= 32; bytes -= 32) {
-        IPC_RING_GET_(8);
-        IPC_RING_GET_(8);
-        IPC_RING_GET_(8);
-        IPC_RING_GET_(8);
-    }
-    if (bytes & 16) {
-        IPC_RING_GET_(8);
-        IPC_RING_GET_(8);
-    }
-    if (bytes & 8)
-        IPC_RING_GET_(8);
-    if (bytes & 7)
-        IPC_RING_GET_(bytes & 7);
-#undef IPC_RING_GET_
-}
-
 /* A lossless writer has come as far as it knows to be free, and needs so much behind its tail:
  * looks how far the slowest reader is. Sets the limit and returns 0, or -EAGAIN. */
-CK_CC_INLINE static int ipc_cast_gate_(struct ipc_cast_readers_ *g, uint64_t tail, uint64_t mask,
-                                       uint64_t need, uint64_t *limit)
+IPC_INLINE int ipc_cast_gate_(struct ipc_cast_readers_ *g, uint64_t tail, uint64_t mask,
+                              uint64_t need, uint64_t *limit)
 {
     struct ipc_cast_shared *r = g->ring;
     uint64_t most = 0; /* that one is behind */
@@ -2869,13 +2937,13 @@ CK_CC_INLINE static int ipc_cast_gate_(struct ipc_cast_readers_ *g, uint64_t tai
 }
 
 /* The next refusal asks the kernel. */
-CK_CC_INLINE static void ipc_cast_ask_(struct ipc_cast_readers_ *g)
+IPC_INLINE void ipc_cast_ask_(struct ipc_cast_readers_ *g)
 {
     g->refused = IPC_CAST_ASK_FIRST_;
 }
 
 /* Is there room for a message? 0, or the errors of ipc_cast_push. */
-CK_CC_FORCE_INLINE static int ipc_cast_room_(struct ipc_cast_producer *h)
+IPC_FORCE_INLINE int ipc_cast_room_(struct ipc_cast_producer *h)
 {
     if (CK_CC_LIKELY(h->s.tail != h->s.limit))
         return 0;
@@ -2884,8 +2952,8 @@ CK_CC_FORCE_INLINE static int ipc_cast_room_(struct ipc_cast_producer *h)
 }
 
 /* The slot to write next. Of a lossy one what is in it is no message from here on. */
-CK_CC_FORCE_INLINE static unsigned char *ipc_cast_begin_(const struct ipc_cast_producer *h,
-                                                         uint64_t tail, size_t stride, int lossy)
+IPC_FORCE_INLINE unsigned char *ipc_cast_begin_(const struct ipc_cast_producer *h, uint64_t tail,
+                                                size_t stride, int lossy)
 {
     unsigned char *slot = ipc_spsc_next_(&h->s, tail, stride);
 
@@ -2898,8 +2966,7 @@ CK_CC_FORCE_INLINE static unsigned char *ipc_cast_begin_(const struct ipc_cast_p
     return slot;
 }
 
-CK_CC_FORCE_INLINE static int ipc_cast_push_(struct ipc_cast_producer *h, const void *message,
-                                             size_t bytes)
+IPC_FORCE_INLINE int ipc_cast_push_(struct ipc_cast_producer *h, const void *message, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
     uint64_t tail = h->s.tail, *head; /* in registers, as in ipc_spsc_push_ */
@@ -2918,8 +2985,8 @@ CK_CC_FORCE_INLINE static int ipc_cast_push_(struct ipc_cast_producer *h, const 
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int64_t ipc_cast_push_n_(struct ipc_cast_producer *h,
-                                                   const void *messages, size_t n, size_t bytes)
+IPC_FORCE_INLINE int64_t ipc_cast_push_n_(struct ipc_cast_producer *h, const void *messages,
+                                          size_t n, size_t bytes)
 {
     const unsigned char *m = (const unsigned char *)messages;
     size_t i;
@@ -2930,14 +2997,14 @@ CK_CC_FORCE_INLINE static int64_t ipc_cast_push_n_(struct ipc_cast_producer *h,
     return i > 0 ? (int64_t)i : rc;
 }
 
-CK_CC_FORCE_INLINE static void *ipc_cast_claim_(struct ipc_cast_producer *h, size_t bytes)
+IPC_FORCE_INLINE void *ipc_cast_claim_(struct ipc_cast_producer *h, size_t bytes)
 {
     return ipc_cast_room_(h) == 0 ? ipc_cast_begin_(h, h->s.tail, ipc_ring_stride_(bytes),
                                                     h->how == IPC_BROADCAST_LOSSY)
                                   : NULL;
 }
 
-CK_CC_FORCE_INLINE static int ipc_cast_commit_(struct ipc_cast_producer *h, size_t bytes)
+IPC_FORCE_INLINE int ipc_cast_commit_(struct ipc_cast_producer *h, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
     unsigned char *slot;
@@ -2964,15 +3031,14 @@ CK_CC_FORCE_INLINE static int ipc_cast_commit_(struct ipc_cast_producer *h, size
  *   -EAGAIN    lossless: a reader is a whole capacity behind
  *   -EMSGSIZE  bytes is not the message size
  */
-CK_CC_INLINE static int ipc_cast_push(struct ipc_cast_producer *p, const void *message,
-                                      size_t bytes)
+IPC_INLINE int ipc_cast_push(struct ipc_cast_producer *p, const void *message, size_t bytes)
 {
     return bytes == p->s.bytes || p->s.error != 0 ? ipc_cast_push_(p, message, bytes) : -EMSGSIZE;
 }
 
 /* Copies up to n messages in, as ipc_spsc_push_n; with the errors of ipc_cast_push. */
-CK_CC_INLINE static int64_t ipc_cast_push_n(struct ipc_cast_producer *p, const void *messages,
-                                            size_t bytes, size_t n)
+IPC_INLINE int64_t ipc_cast_push_n(struct ipc_cast_producer *p, const void *messages, size_t bytes,
+                                   size_t n)
 {
     return bytes == p->s.bytes || p->s.error != 0 ? ipc_cast_push_n_(p, messages, n, bytes)
                                                   : -EMSGSIZE;
@@ -2980,23 +3046,23 @@ CK_CC_INLINE static int64_t ipc_cast_push_n(struct ipc_cast_producer *p, const v
 
 /* Push without a copy, as ipc_spsc_claim, commit and cancel. Of a lossy one a claim, also one that
  * is cancelled, takes the oldest message from those who have not read it. */
-CK_CC_INLINE static void *ipc_cast_claim(struct ipc_cast_producer *p)
+IPC_INLINE void *ipc_cast_claim(struct ipc_cast_producer *p)
 {
     return ipc_cast_claim_(p, (size_t)p->s.bytes);
 }
 
-CK_CC_INLINE static int ipc_cast_commit(struct ipc_cast_producer *p)
+IPC_INLINE int ipc_cast_commit(struct ipc_cast_producer *p)
 {
     return ipc_cast_commit_(p, (size_t)p->s.bytes);
 }
 
-CK_CC_INLINE static void ipc_cast_cancel(struct ipc_cast_producer *p)
+IPC_INLINE void ipc_cast_cancel(struct ipc_cast_producer *p)
 {
     (void)p;
 }
 
 /* 0, or why the handle is none. */
-CK_CC_INLINE static int ipc_cast_producer_error(const struct ipc_cast_producer *p)
+IPC_INLINE int ipc_cast_producer_error(const struct ipc_cast_producer *p)
 {
     return p->s.error;
 }
@@ -3005,7 +3071,7 @@ CK_CC_INLINE static int ipc_cast_producer_error(const struct ipc_cast_producer *
 
 /* A lossy reader finds another sequence in its slot than that of its message. Not there yet:
  * -EAGAIN; or overwritten: -EOVERFLOW, and it goes on at the oldest that is whole; or -EBADMSG. */
-CK_CC_INLINE static int ipc_cast_why_(struct ipc_cast_consumer *h, uint64_t sequence)
+IPC_INLINE int ipc_cast_why_(struct ipc_cast_consumer *h, uint64_t sequence)
 {
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t end = sequence & ~IPC_CAST_BUSY_, laps = end - (c->head + 1), half, tail;
@@ -3032,7 +3098,7 @@ CK_CC_INLINE static int ipc_cast_why_(struct ipc_cast_consumer *h, uint64_t sequ
 }
 
 /* Is there a message to read? 0, or the errors of ipc_cast_pop. */
-CK_CC_FORCE_INLINE static int ipc_cast_data_(struct ipc_cast_consumer *h, size_t bytes)
+IPC_FORCE_INLINE int ipc_cast_data_(struct ipc_cast_consumer *h, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
     struct ipc_spsc_consumer *c = &h->s;
@@ -3052,8 +3118,7 @@ CK_CC_FORCE_INLINE static int ipc_cast_data_(struct ipc_cast_consumer *h, size_t
 }
 
 /* A lossy reader has read its message. 0, or -EOVERFLOW: part of that may have been the next. */
-CK_CC_FORCE_INLINE static int ipc_cast_past_(struct ipc_cast_consumer *h, unsigned char *slot,
-                                             size_t stride)
+IPC_FORCE_INLINE int ipc_cast_past_(struct ipc_cast_consumer *h, unsigned char *slot, size_t stride)
 {
     uint64_t sequence;
 
@@ -3067,8 +3132,8 @@ CK_CC_FORCE_INLINE static int ipc_cast_past_(struct ipc_cast_consumer *h, unsign
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int ipc_cast_take_(struct ipc_cast_consumer *h, void *message,
-                                             size_t bytes, int *published)
+IPC_FORCE_INLINE int ipc_cast_take_(struct ipc_cast_consumer *h, void *message, size_t bytes,
+                                    int *published)
 {
     size_t stride = ipc_ring_stride_(bytes);
     unsigned char *slot;
@@ -3084,16 +3149,15 @@ CK_CC_FORCE_INLINE static int ipc_cast_take_(struct ipc_cast_consumer *h, void *
     return ipc_cast_past_(h, slot, stride);
 }
 
-CK_CC_FORCE_INLINE static int ipc_cast_pop_(struct ipc_cast_consumer *h, void *message,
-                                            size_t bytes)
+IPC_FORCE_INLINE int ipc_cast_pop_(struct ipc_cast_consumer *h, void *message, size_t bytes)
 {
     int published;
 
     return ipc_cast_take_(h, message, bytes, &published);
 }
 
-CK_CC_FORCE_INLINE static int64_t ipc_cast_pop_n_(struct ipc_cast_consumer *h, void *messages,
-                                                  size_t n, size_t bytes)
+IPC_FORCE_INLINE int64_t ipc_cast_pop_n_(struct ipc_cast_consumer *h, void *messages, size_t n,
+                                         size_t bytes)
 {
     unsigned char *m = (unsigned char *)messages;
     size_t i;
@@ -3105,14 +3169,14 @@ CK_CC_FORCE_INLINE static int64_t ipc_cast_pop_n_(struct ipc_cast_consumer *h, v
     return i > 0 ? (int64_t)i : rc;
 }
 
-CK_CC_FORCE_INLINE static const void *ipc_cast_peek_(struct ipc_cast_consumer *h, size_t bytes)
+IPC_FORCE_INLINE const void *ipc_cast_peek_(struct ipc_cast_consumer *h, size_t bytes)
 {
     return ipc_cast_data_(h, bytes) == 0
                ? ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, ipc_ring_stride_(bytes))
                : NULL;
 }
 
-CK_CC_FORCE_INLINE static int ipc_cast_release_(struct ipc_cast_consumer *h, size_t bytes)
+IPC_FORCE_INLINE int ipc_cast_release_(struct ipc_cast_consumer *h, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
 
@@ -3137,15 +3201,15 @@ CK_CC_FORCE_INLINE static int ipc_cast_release_(struct ipc_cast_consumer *h, siz
  *   -EMSGSIZE   bytes is not the message size
  *   -EBADMSG    the shared memory is corrupt; sticks
  */
-CK_CC_INLINE static int ipc_cast_pop(struct ipc_cast_consumer *c, void *message, size_t bytes)
+IPC_INLINE int ipc_cast_pop(struct ipc_cast_consumer *c, void *message, size_t bytes)
 {
     return bytes == c->s.bytes || c->s.error != 0 ? ipc_cast_pop_(c, message, bytes) : -EMSGSIZE;
 }
 
 /* Copies up to n messages out, as ipc_spsc_pop_n; with the errors of ipc_cast_pop. They are in a
  * row: a loss ends the call, and is told by the next. */
-CK_CC_INLINE static int64_t ipc_cast_pop_n(struct ipc_cast_consumer *c, void *messages,
-                                           size_t bytes, size_t n)
+IPC_INLINE int64_t ipc_cast_pop_n(struct ipc_cast_consumer *c, void *messages, size_t bytes,
+                                  size_t n)
 {
     return bytes == c->s.bytes || c->s.error != 0 ? ipc_cast_pop_n_(c, messages, n, bytes)
                                                   : -EMSGSIZE;
@@ -3157,30 +3221,37 @@ CK_CC_INLINE static int64_t ipc_cast_pop_n(struct ipc_cast_consumer *c, void *me
  * one it stays as it is until released. Of a lossy one it may change while it is read: read, then
  * release, and use what was read only if that returns 0. All wait-free.
  */
-CK_CC_INLINE static const void *ipc_cast_peek(struct ipc_cast_consumer *c)
+IPC_INLINE const void *ipc_cast_peek(struct ipc_cast_consumer *c)
 {
     return ipc_cast_peek_(c, (size_t)c->s.bytes);
 }
 
 /* Done with the peeked message. 0; -EINVAL when nothing can have been peeked; lossy: -EOVERFLOW, it
  * was overwritten meanwhile, as of ipc_cast_pop. */
-CK_CC_INLINE static int ipc_cast_release(struct ipc_cast_consumer *c)
+IPC_INLINE int ipc_cast_release(struct ipc_cast_consumer *c)
 {
     return ipc_cast_release_(c, (size_t)c->s.bytes);
 }
 
 /* How many messages this reader has missed since it attached. Exact: what it was given and what it
  * missed are all that were sent, up to the last it was given. Wait-free. */
-CK_CC_INLINE static uint64_t ipc_cast_missed(const struct ipc_cast_consumer *c)
+IPC_INLINE uint64_t ipc_cast_missed(const struct ipc_cast_consumer *c)
 {
     return c->missed;
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt. */
-CK_CC_INLINE static int ipc_cast_consumer_error(const struct ipc_cast_consumer *c)
+IPC_INLINE int ipc_cast_consumer_error(const struct ipc_cast_consumer *c)
 {
     return c->s.error;
 }
+
+#endif
+
+/* >>record_broadcast  src/ring/record_broadcast.h */
+/* Records that every reader sees. */
+#ifndef IPC_SRC_RING_RECORD_BROADCAST_H
+#define IPC_SRC_RING_RECORD_BROADCAST_H 1
 
 /* ------------------------------------------------------------------ broadcast of records */
 
@@ -3213,7 +3284,7 @@ IPC_RING_ASSERT_(record_cast_marks, offsetof(struct ipc_record_cast_shared, mark
 IPC_RING_ASSERT_(record_cast_size,
                  sizeof(struct ipc_record_cast_shared) == sizeof(struct ipc_cast_shared) + 128)
 
-CK_CC_INLINE static struct ipc_ring_kind_ ipc_record_cast_kind_(void)
+IPC_INLINE struct ipc_ring_kind_ ipc_record_cast_kind_(void)
 {
     struct ipc_ring_kind_ kind;
 
@@ -3227,22 +3298,21 @@ CK_CC_INLINE static struct ipc_ring_kind_ ipc_record_cast_kind_(void)
 
 /* The bytes of a broadcast of records in `capacity` bytes, or 0: that is not a power of two from 64
  * on, or too much. */
-CK_CC_INLINE static size_t ipc_record_cast_footprint(uint64_t capacity)
+IPC_INLINE size_t ipc_record_cast_footprint(uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
 
     return capacity >= 64 ? ipc_ring_footprint_(&kind, 1, capacity) : 0;
 }
 
-CK_CC_INLINE static int ipc_record_cast_known_(unsigned how)
+IPC_INLINE int ipc_record_cast_known_(unsigned how)
 {
     return ipc_cast_known_(how);
 }
 
 /* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of ipc_cast_init.
  */
-CK_CC_INLINE static int ipc_record_cast_init(void *mem, size_t size, uint64_t capacity,
-                                             unsigned how)
+IPC_INLINE int ipc_record_cast_init(void *mem, size_t size, uint64_t capacity, unsigned how)
 {
     struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
 
@@ -3279,20 +3349,20 @@ struct ipc_record_cast_consumer {
     unsigned how;
 };
 
-CK_CC_INLINE static int ipc_record_cast_producer_end_(struct ipc_record_cast_producer *p, int rc)
+IPC_INLINE int ipc_record_cast_producer_end_(struct ipc_record_cast_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     return p->r.error = rc;
 }
 
-CK_CC_INLINE static int ipc_record_cast_consumer_end_(struct ipc_record_cast_consumer *c, int rc)
+IPC_INLINE int ipc_record_cast_consumer_end_(struct ipc_record_cast_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     return c->r.error = rc;
 }
 
-CK_CC_INLINE static int ipc_record_cast_check_(void *mem, size_t size, struct ipc_peer *me,
-                                               uint64_t *capacity, unsigned *how)
+IPC_INLINE int ipc_record_cast_check_(void *mem, size_t size, struct ipc_peer *me,
+                                      uint64_t *capacity, unsigned *how)
 {
     struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
     int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
@@ -3308,8 +3378,8 @@ CK_CC_INLINE static int ipc_record_cast_check_(void *mem, size_t size, struct ip
 
 /* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
  */
-CK_CC_INLINE static int ipc_record_cast_last_(struct ipc_record_cast_shared *r,
-                                              struct ipc_record_cast_mark_ *mark, uint64_t *marks)
+IPC_INLINE int ipc_record_cast_last_(struct ipc_record_cast_shared *r,
+                                     struct ipc_record_cast_mark_ *mark, uint64_t *marks)
 {
     unsigned tries;
 
@@ -3336,7 +3406,7 @@ CK_CC_INLINE static int ipc_record_cast_last_(struct ipc_record_cast_shared *r,
 }
 
 /* There is one record more; its end is our tail. */
-CK_CC_FORCE_INLINE static void ipc_record_cast_sent_(struct ipc_record_cast_producer *h)
+IPC_FORCE_INLINE void ipc_record_cast_sent_(struct ipc_record_cast_producer *h)
 {
     unsigned last = (h->stones - 1) % IPC_RECORD_CAST_STONES_;
 
@@ -3352,8 +3422,8 @@ CK_CC_FORCE_INLINE static void ipc_record_cast_sent_(struct ipc_record_cast_prod
  * Attaches the writer; as ipc_cast_produce, with the same errors, and -EBADMSG: the shared memory
  * is corrupt. After one that died it goes on behind the last record that one committed.
  */
-CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void *mem,
-                                                size_t size, struct ipc_peer *me)
+IPC_INLINE int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void *mem, size_t size,
+                                       struct ipc_peer *me)
 {
     struct ipc_record_cast_shared *r = (struct ipc_record_cast_shared *)mem;
     uint64_t capacity = 0, end, id = me != NULL ? me->id : IPC_RING_ANYONE_;
@@ -3400,8 +3470,8 @@ CK_CC_INLINE static int ipc_record_cast_produce(struct ipc_record_cast_producer 
  * before that, and may see up to a sixteenth of the capacity of old records; or is refused with
  * -EAGAIN: try again.
  */
-CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer *h, void *mem,
-                                                size_t size, struct ipc_peer *me)
+IPC_INLINE int ipc_record_cast_consume(struct ipc_record_cast_consumer *h, void *mem, size_t size,
+                                       struct ipc_peer *me)
 {
     struct ipc_record_cast_shared *r = (struct ipc_record_cast_shared *)mem;
     uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
@@ -3461,7 +3531,7 @@ CK_CC_INLINE static int ipc_record_cast_consume(struct ipc_record_cast_consumer 
 }
 
 /* Gives the writer's end back; the records stay. Wait-free. */
-CK_CC_INLINE static void ipc_record_cast_producer_detach(struct ipc_record_cast_producer *p)
+IPC_INLINE void ipc_record_cast_producer_detach(struct ipc_record_cast_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
@@ -3469,7 +3539,7 @@ CK_CC_INLINE static void ipc_record_cast_producer_detach(struct ipc_record_cast_
 }
 
 /* Leaves: the writer waits for this reader no more. Wait-free. */
-CK_CC_INLINE static void ipc_record_cast_consumer_detach(struct ipc_record_cast_consumer *c)
+IPC_INLINE void ipc_record_cast_consumer_detach(struct ipc_record_cast_consumer *c)
 {
     if (c->seat != NULL)
         ipc_ring_leave_end_(c->seat, c->r.id);
@@ -3478,7 +3548,7 @@ CK_CC_INLINE static void ipc_record_cast_consumer_detach(struct ipc_record_cast_
 
 /* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
  * follows up to the next stone, so that readers need not look at a new mark for each record. */
-CK_CC_INLINE static int ipc_record_cast_forget_(struct ipc_record_cast_producer *h, uint64_t need)
+IPC_INLINE int ipc_record_cast_forget_(struct ipc_record_cast_producer *h, uint64_t need)
 {
     struct ipc_record_producer *p = &h->r;
     struct ipc_record_cast_mark_ *mark = &h->mark, *m;
@@ -3516,8 +3586,8 @@ CK_CC_INLINE static int ipc_record_cast_forget_(struct ipc_record_cast_producer 
 }
 
 /* Where a record of n bytes goes, as ipc_record_room_. */
-CK_CC_FORCE_INLINE static int ipc_record_cast_room_(struct ipc_record_cast_producer *h, uint64_t n,
-                                                    uint64_t *at)
+IPC_FORCE_INLINE int ipc_record_cast_room_(struct ipc_record_cast_producer *h, uint64_t n,
+                                           uint64_t *at)
 {
     struct ipc_record_producer *p = &h->r;
     uint64_t need;
@@ -3539,8 +3609,7 @@ CK_CC_FORCE_INLINE static int ipc_record_cast_room_(struct ipc_record_cast_produ
  *   -EAGAIN    lossless: a reader is so far behind that there is no room for it
  *   -EMSGSIZE  n is more than half the capacity less 8
  */
-CK_CC_INLINE static int ipc_record_cast_push(struct ipc_record_cast_producer *h, const void *data,
-                                             size_t n)
+IPC_INLINE int ipc_record_cast_push(struct ipc_record_cast_producer *h, const void *data, size_t n)
 {
     struct ipc_record_producer *p = &h->r;
     uint64_t tail = p->tail, at;
@@ -3556,8 +3625,8 @@ CK_CC_INLINE static int ipc_record_cast_push(struct ipc_record_cast_producer *h,
 }
 
 /* Copies up to n records in, as ipc_record_push_n; with the errors of ipc_record_cast_push. */
-CK_CC_INLINE static int64_t ipc_record_cast_push_n(struct ipc_record_cast_producer *p,
-                                                   const struct ipc_record *records, size_t n)
+IPC_INLINE int64_t ipc_record_cast_push_n(struct ipc_record_cast_producer *p,
+                                          const struct ipc_record *records, size_t n)
 {
     size_t i;
     int rc = 0;
@@ -3569,7 +3638,7 @@ CK_CC_INLINE static int64_t ipc_record_cast_push_n(struct ipc_record_cast_produc
 
 /* Push without a copy, as ipc_record_claim, commit and cancel. Of a lossy one a claim, also one
  * that is cancelled, takes what lies there from those who have not read it. */
-CK_CC_INLINE static void *ipc_record_cast_claim(struct ipc_record_cast_producer *h, size_t n)
+IPC_INLINE void *ipc_record_cast_claim(struct ipc_record_cast_producer *h, size_t n)
 {
     struct ipc_record_producer *p = &h->r;
 
@@ -3577,7 +3646,7 @@ CK_CC_INLINE static void *ipc_record_cast_claim(struct ipc_record_cast_producer 
     return ipc_record_cast_room_(h, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
 }
 
-CK_CC_INLINE static int ipc_record_cast_commit(struct ipc_record_cast_producer *p, size_t n)
+IPC_INLINE int ipc_record_cast_commit(struct ipc_record_cast_producer *p, size_t n)
 {
     int rc = ipc_record_commit(&p->r, n);
 
@@ -3586,19 +3655,19 @@ CK_CC_INLINE static int ipc_record_cast_commit(struct ipc_record_cast_producer *
     return rc;
 }
 
-CK_CC_INLINE static void ipc_record_cast_cancel(struct ipc_record_cast_producer *p)
+IPC_INLINE void ipc_record_cast_cancel(struct ipc_record_cast_producer *p)
 {
     ipc_record_cancel(&p->r);
 }
 
 /* As ipc_record_most. */
-CK_CC_INLINE static size_t ipc_record_cast_most(const struct ipc_record_cast_producer *p)
+IPC_INLINE size_t ipc_record_cast_most(const struct ipc_record_cast_producer *p)
 {
     return (size_t)p->r.most;
 }
 
 /* 0, or why the handle is none. */
-CK_CC_INLINE static int ipc_record_cast_producer_error(const struct ipc_record_cast_producer *p)
+IPC_INLINE int ipc_record_cast_producer_error(const struct ipc_record_cast_producer *p)
 {
     return p->r.error;
 }
@@ -3606,7 +3675,7 @@ CK_CC_INLINE static int ipc_record_cast_producer_error(const struct ipc_record_c
 /* A lossy reader sees that the writer has made a mark since. 0: what is at head is whole all the
  * same; -EOVERFLOW: it is not, and the reader goes on elsewhere; -EAGAIN: it was not to be seen; or
  * -EBADMSG. */
-CK_CC_INLINE static int ipc_record_cast_why_(struct ipc_record_cast_consumer *h)
+IPC_INLINE int ipc_record_cast_why_(struct ipc_record_cast_consumer *h)
 {
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_cast_mark_ mark;
@@ -3626,7 +3695,7 @@ CK_CC_INLINE static int ipc_record_cast_why_(struct ipc_record_cast_consumer *h)
 
 /* A lossy reader has read something at head. 0: it was whole; or the errors of
  * ipc_record_cast_why_. */
-CK_CC_FORCE_INLINE static int ipc_record_cast_past_(struct ipc_record_cast_consumer *h)
+IPC_FORCE_INLINE int ipc_record_cast_past_(struct ipc_record_cast_consumer *h)
 {
     /* Without it the mark could be older than what we have read. Partner: the second store fence in
      * ipc_record_cast_forget_. */
@@ -3635,7 +3704,7 @@ CK_CC_FORCE_INLINE static int ipc_record_cast_past_(struct ipc_record_cast_consu
 }
 
 /* As ipc_record_look_. Of a lossy one the length is believed only after ipc_record_cast_past_. */
-CK_CC_FORCE_INLINE static int ipc_record_cast_look_(struct ipc_record_cast_consumer *h, size_t *n)
+IPC_FORCE_INLINE int ipc_record_cast_look_(struct ipc_record_cast_consumer *h, size_t *n)
 {
     int rc;
 
@@ -3657,15 +3726,15 @@ CK_CC_FORCE_INLINE static int ipc_record_cast_look_(struct ipc_record_cast_consu
 }
 
 /* A lossy reader is done with the record at head. */
-CK_CC_FORCE_INLINE static void ipc_record_cast_advance_(struct ipc_record_cast_consumer *h)
+IPC_FORCE_INLINE void ipc_record_cast_advance_(struct ipc_record_cast_consumer *h)
 {
     h->r.head += h->r.peeked;
     h->r.peeked = 0;
     h->next++;
 }
 
-CK_CC_FORCE_INLINE static int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *h,
-                                                        void *to, size_t size, int *published)
+IPC_FORCE_INLINE int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *h, void *to,
+                                               size_t size, int *published)
 {
     struct ipc_record_consumer *c = &h->r;
     size_t n = 0;
@@ -3700,8 +3769,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_record_cast_take_(struct ipc_record_cast_c
  *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG    the shared memory is corrupt; sticks
  */
-CK_CC_INLINE static int64_t ipc_record_cast_pop(struct ipc_record_cast_consumer *c, void *to,
-                                                size_t size)
+IPC_INLINE int64_t ipc_record_cast_pop(struct ipc_record_cast_consumer *c, void *to, size_t size)
 {
     int published;
 
@@ -3710,8 +3778,8 @@ CK_CC_INLINE static int64_t ipc_record_cast_pop(struct ipc_record_cast_consumer 
 
 /* Copies up to n records out, as ipc_record_pop_n; with the errors of ipc_record_cast_pop. They are
  * in a row: a loss ends the call, and is told by the next. */
-CK_CC_INLINE static int64_t ipc_record_cast_pop_n(struct ipc_record_cast_consumer *c, void *to,
-                                                  size_t size, struct ipc_record *records, size_t n)
+IPC_INLINE int64_t ipc_record_cast_pop_n(struct ipc_record_cast_consumer *c, void *to, size_t size,
+                                         struct ipc_record *records, size_t n)
 {
     unsigned char *t = (unsigned char *)to;
     size_t i, at = 0;
@@ -3733,7 +3801,7 @@ CK_CC_INLINE static int64_t ipc_record_cast_pop_n(struct ipc_record_cast_consume
  * a lossy one it may change while it is read, and be longer or shorter than the record was: read,
  * then release, and use what was read only if that returns 0. All wait-free.
  */
-CK_CC_INLINE static const void *ipc_record_cast_peek(struct ipc_record_cast_consumer *h, size_t *n)
+IPC_INLINE const void *ipc_record_cast_peek(struct ipc_record_cast_consumer *h, size_t *n)
 {
     struct ipc_record_consumer *c = &h->r;
 
@@ -3745,7 +3813,7 @@ CK_CC_INLINE static const void *ipc_record_cast_peek(struct ipc_record_cast_cons
 
 /* Done with the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW, it was
  * overwritten meanwhile, as of ipc_record_cast_pop, or -EAGAIN: that was not to be seen. */
-CK_CC_INLINE static int ipc_record_cast_release(struct ipc_record_cast_consumer *h)
+IPC_INLINE int ipc_record_cast_release(struct ipc_record_cast_consumer *h)
 {
     int rc;
 
@@ -3758,16 +3826,23 @@ CK_CC_INLINE static int ipc_record_cast_release(struct ipc_record_cast_consumer 
 }
 
 /* How many records this reader has missed since it attached, as ipc_cast_missed. Wait-free. */
-CK_CC_INLINE static uint64_t ipc_record_cast_missed(const struct ipc_record_cast_consumer *c)
+IPC_INLINE uint64_t ipc_record_cast_missed(const struct ipc_record_cast_consumer *c)
 {
     return c->missed;
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
-CK_CC_INLINE static int ipc_record_cast_consumer_error(const struct ipc_record_cast_consumer *c)
+IPC_INLINE int ipc_record_cast_consumer_error(const struct ipc_record_cast_consumer *c)
 {
     return c->r.error;
 }
+
+#endif
+
+/* >>mpmc_slot  src/ring/mpmc_slot.h */
+/* Many at an end: what the word of a slot says, and what becomes of those who are slow or dead. */
+#ifndef IPC_SRC_RING_MPMC_SLOT_H
+#define IPC_SRC_RING_MPMC_SLOT_H 1
 
 /* ------------------------------------------------------------------ many at an end: layout */
 
@@ -3783,12 +3858,6 @@ CK_CC_INLINE static int ipc_record_cast_consumer_error(const struct ipc_record_c
 #define IPC_MPMC_AT_LEAST_ONCE 1u /* ... is handed out again */
 #define IPC_MPMC_ONE_PRODUCER 2u  /* at a time: SPMC */
 #define IPC_MPMC_ONE_CONSUMER 4u  /* MPSC */
-
-/* Whoever is attached sits on one: a slot names the seat of who works on it. */
-struct ipc_mpmc_seat_ {
-    uint64_t id;         /* an ipc_peer id, 0: free. Compare-and-swap by who attaches */
-    uint64_t generation; /* of those who sat here; added to by who does */
-};
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_mpmc_shared {
@@ -3845,18 +3914,12 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
  * that takes as long as some hundred messages. Who looks in vain asks sooner: ipc_mpmc_dry_. */
 #define IPC_MPMC_ASK_AFTER_ 4096u
 
-/* Slots are whole lines: neighbours would fight over a shared one. */
-CK_CC_FORCE_INLINE static size_t ipc_mpmc_stride_(size_t bytes)
-{
-    return (bytes + sizeof(uint64_t) + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
-}
-
-CK_CC_FORCE_INLINE static unsigned ipc_mpmc_state_(uint64_t word)
+IPC_FORCE_INLINE unsigned ipc_mpmc_state_(uint64_t word)
 {
     return (unsigned)(word & IPC_MPMC_STATE_);
 }
 
-CK_CC_FORCE_INLINE static unsigned ipc_mpmc_run_(uint64_t word)
+IPC_FORCE_INLINE unsigned ipc_mpmc_run_(uint64_t word)
 {
     return (unsigned)(word / IPC_MPMC_RUN_ % IPC_MPMC_RUN_MAX_) + 1;
 }
@@ -3864,7 +3927,7 @@ CK_CC_FORCE_INLINE static unsigned ipc_mpmc_run_(uint64_t word)
 /* How many positions this one is about, for those who go on. Nobody looks at the others of a run
  * that someone works on, whose words say nothing, also if it is in a later lap by now: it could
  * only be claimed there when they were all done with. */
-CK_CC_FORCE_INLINE static unsigned ipc_mpmc_past_(uint64_t word)
+IPC_FORCE_INLINE unsigned ipc_mpmc_past_(uint64_t word)
 {
     unsigned state = ipc_mpmc_state_(word);
 
@@ -3913,19 +3976,18 @@ struct ipc_mpmc_consumer {
 };
 
 /* The word of a position's lap, FREE. */
-CK_CC_FORCE_INLINE static uint64_t ipc_mpmc_lap_(const struct ipc_mpmc *m, uint64_t position)
+IPC_FORCE_INLINE uint64_t ipc_mpmc_lap_(const struct ipc_mpmc *m, uint64_t position)
 {
     return (position >> m->shift) * IPC_MPMC_LAP_;
 }
 
-CK_CC_FORCE_INLINE static unsigned char *ipc_mpmc_slot_(const struct ipc_mpmc *m, uint64_t position,
-                                                        size_t stride)
+IPC_FORCE_INLINE unsigned char *ipc_mpmc_slot_(const struct ipc_mpmc *m, uint64_t position,
+                                               size_t stride)
 {
     return ipc_ring_slot_(m->slots, m->mask, position, stride);
 }
 
-CK_CC_FORCE_INLINE static uint64_t *ipc_mpmc_at_(const struct ipc_mpmc *m, uint64_t position,
-                                                 size_t stride)
+IPC_FORCE_INLINE uint64_t *ipc_mpmc_at_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
 {
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
 }
@@ -3941,8 +4003,8 @@ enum ipc_mpmc_sight_ {
 };
 
 /* To a producer. */
-CK_CC_FORCE_INLINE static enum ipc_mpmc_sight_
-ipc_mpmc_free_sight_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
+IPC_FORCE_INLINE enum ipc_mpmc_sight_ ipc_mpmc_free_sight_(const struct ipc_mpmc *m,
+                                                           uint64_t position, uint64_t word)
 {
     uint64_t lap = ipc_mpmc_lap_(m, position);
     int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - lap);
@@ -3968,8 +4030,8 @@ ipc_mpmc_free_sight_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
 }
 
 /* To a consumer. */
-CK_CC_FORCE_INLINE static enum ipc_mpmc_sight_
-ipc_mpmc_full_sight_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
+IPC_FORCE_INLINE enum ipc_mpmc_sight_ ipc_mpmc_full_sight_(const struct ipc_mpmc *m,
+                                                           uint64_t position, uint64_t word)
 {
     int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - ipc_mpmc_lap_(m, position));
     unsigned state = ipc_mpmc_state_(word);
@@ -3998,8 +4060,8 @@ ipc_mpmc_full_sight_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
 
 /* Is something for us behind the holder at p, in its lap? Passes by all that others hold or are
  * done with, as ipc_mpmc_find_ and ipc_mpmc_claim_run_ would. */
-CK_CC_INLINE static int ipc_mpmc_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t word,
-                                         size_t stride, int producer)
+IPC_INLINE int ipc_mpmc_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t word, size_t stride,
+                                int producer)
 {
     uint64_t end = p + m->mask + 1;
     enum ipc_mpmc_sight_ sight;
@@ -4018,7 +4080,7 @@ CK_CC_INLINE static int ipc_mpmc_behind_(const struct ipc_mpmc *m, uint64_t p, u
 /* ------------------------------------------------------------------ the slow, the dead */
 
 /* Is who is named in the word dead? The word was read before. */
-CK_CC_INLINE static int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
+IPC_INLINE int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
 {
     const struct ipc_mpmc_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
     uint64_t id, generation;
@@ -4034,8 +4096,7 @@ CK_CC_INLINE static int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
 }
 
 /* Frees a slot or run that we hold, for the lap after the last in which it was passed over. */
-CK_CC_INLINE static void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned run,
-                                        size_t stride)
+IPC_INLINE void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned run, size_t stride)
 {
     uint64_t *at = ipc_mpmc_at_(m, position, stride), word, lap;
     unsigned tries, i;
@@ -4057,8 +4118,7 @@ CK_CC_INLINE static void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, u
 }
 
 /* Frees what the dead holder of the word had. 1 when something changed. */
-CK_CC_INLINE static int ipc_mpmc_bury_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
-                                       size_t stride)
+IPC_INLINE int ipc_mpmc_bury_(struct ipc_mpmc *m, uint64_t position, uint64_t word, size_t stride)
 {
     uint64_t *at = ipc_mpmc_at_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
     unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_(word);
@@ -4088,7 +4148,7 @@ CK_CC_INLINE static int ipc_mpmc_bury_(struct ipc_mpmc *m, uint64_t position, ui
 }
 
 /* Frees what the dead, or only `id`, have left. How many slots or runs. */
-CK_CC_INLINE static int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
+IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
 {
     size_t stride = ipc_mpmc_stride_((size_t)m->bytes);
     int64_t found = 0;
@@ -4109,7 +4169,7 @@ CK_CC_INLINE static int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
 }
 
 /* Who holds this slot is in the way: is it time to go on without? Before that 0, and a pause. */
-CK_CC_INLINE static int ipc_mpmc_impatient_(struct ipc_mpmc *m, uint64_t word)
+IPC_INLINE int ipc_mpmc_impatient_(struct ipc_mpmc *m, uint64_t word)
 {
     if (word != m->stuck) {
         m->stuck = word;
@@ -4123,8 +4183,7 @@ CK_CC_INLINE static int ipc_mpmc_impatient_(struct ipc_mpmc *m, uint64_t word)
 }
 
 /* Frees the slot if its holder is dead, else has it left out of this lap. */
-CK_CC_INLINE static void ipc_mpmc_pass_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
-                                        size_t stride)
+IPC_INLINE void ipc_mpmc_pass_(struct ipc_mpmc *m, uint64_t position, uint64_t word, size_t stride)
 {
     uint64_t to = word + (IPC_MPMC_HELD_ - IPC_MPMC_WRITING_);
 
@@ -4139,8 +4198,8 @@ CK_CC_INLINE static void ipc_mpmc_pass_(struct ipc_mpmc *m, uint64_t position, u
 /* Others were first at position p, as its word says: where to go on. A word that is laps ahead says
  * that producers were past this slot in the lap before it, and consumers are at most one lap behind
  * them. The first time in a call the hint may know of a place that is further still. */
-CK_CC_INLINE static void ipc_mpmc_go_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word,
-                                         const uint64_t *hint, int *asked)
+IPC_INLINE void ipc_mpmc_go_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word, const uint64_t *hint,
+                                int *asked)
 {
     uint64_t laps = (word - ipc_mpmc_lap_(m, p)) / IPC_MPMC_LAP_, there;
 
@@ -4159,7 +4218,7 @@ CK_CC_INLINE static void ipc_mpmc_go_on_(struct ipc_mpmc *m, uint64_t p, uint64_
 
 /* Tells newcomers how far we are: each time while others are busy at this end, else now and then.
  */
-CK_CC_FORCE_INLINE static void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint)
+IPC_FORCE_INLINE void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint)
 {
     if (m->busy > 0 || m->next - m->told >= IPC_MPMC_PUBLISH_) {
         m->busy -= m->busy > 0;
@@ -4169,11 +4228,18 @@ CK_CC_FORCE_INLINE static void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint
     }
 }
 
+#endif
+
+/* >>mpmc  src/ring/mpmc.h */
+/* Many at an end: the calls. */
+#ifndef IPC_SRC_RING_MPMC_H
+#define IPC_SRC_RING_MPMC_H 1
+
 /* ------------------------------------------------------------------ the producers' path */
 
 /* Claims the next position, and as many of the n - 1 behind it as are free. Returns how many,
  * beginning at m->next, or -EAGAIN or -EBADMSG. */
-CK_CC_INLINE static int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n)
+IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n)
 {
     uint64_t steps;
     int asked = 0, odd = 0;
@@ -4228,8 +4294,7 @@ CK_CC_INLINE static int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, u
 }
 
 /* Publishes the run that was claimed. 0, or -ESTALE: it was passed over, and is free again. */
-CK_CC_INLINE static int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run,
-                                             size_t stride)
+IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run, size_t stride)
 {
     uint64_t lap = ipc_mpmc_lap_(m, p);
     unsigned i;
@@ -4252,8 +4317,7 @@ CK_CC_INLINE static int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, uns
     return -ESTALE;
 }
 
-CK_CC_FORCE_INLINE static void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t position,
-                                              size_t stride)
+IPC_FORCE_INLINE void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
 {
     size_t i;
 
@@ -4263,8 +4327,8 @@ CK_CC_FORCE_INLINE static void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t
 
 /* Is the slot of that position in the state that this end waits for? If so, how many are at least.
  */
-CK_CC_FORCE_INLINE static unsigned ipc_mpmc_ready_(const struct ipc_mpmc *m, uint64_t position,
-                                                   size_t stride, uint64_t state)
+IPC_FORCE_INLINE unsigned ipc_mpmc_ready_(const struct ipc_mpmc *m, uint64_t position,
+                                          size_t stride, uint64_t state)
 {
     uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, position, stride));
 
@@ -4274,7 +4338,7 @@ CK_CC_FORCE_INLINE static unsigned ipc_mpmc_ready_(const struct ipc_mpmc *m, uin
 /* The known run is used up: looks how far the slots from m->next on are in the state that this end
  * waits for, as ipc_spsc_look_ does, and asks for their lines with write intent. Only for those:
  * the others are being worked on by the other end, or will be before us. */
-CK_CC_INLINE static void ipc_mpmc_look_(struct ipc_mpmc *m, size_t stride, uint64_t state)
+IPC_INLINE void ipc_mpmc_look_(struct ipc_mpmc *m, size_t stride, uint64_t state)
 {
     uint64_t ahead = m->mask + 1 < IPC_RING_AHEAD_ ? m->mask + 1 : IPC_RING_AHEAD_, i;
     unsigned run = ipc_mpmc_ready_(m, m->next, stride, state);
@@ -4300,8 +4364,7 @@ CK_CC_INLINE static void ipc_mpmc_look_(struct ipc_mpmc *m, size_t stride, uint6
 }
 
 /* Before an operation at position p. */
-CK_CC_FORCE_INLINE static void ipc_mpmc_ask_(struct ipc_mpmc *m, uint64_t p, size_t stride,
-                                             uint64_t state)
+IPC_FORCE_INLINE void ipc_mpmc_ask_(struct ipc_mpmc *m, uint64_t p, size_t stride, uint64_t state)
 {
     if (CK_CC_UNLIKELY((int64_t)(p - m->ready) >= 0))
         ipc_mpmc_look_(m, stride, state);
@@ -4311,7 +4374,7 @@ CK_CC_FORCE_INLINE static void ipc_mpmc_ask_(struct ipc_mpmc *m, uint64_t p, siz
 
 /* Nothing to do at this end. Now and then, for a small part of the time that is spent looking in
  * vain, looks for what the dead have left where nobody comes by. */
-CK_CC_INLINE static int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
+IPC_INLINE int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
 {
     m->idle = 1;
     m->hold = 0;
@@ -4325,8 +4388,8 @@ CK_CC_INLINE static int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
 
 /* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. One
  * producer has nobody to claim against: the slot stays FREE until the message is there. */
-CK_CC_FORCE_INLINE static int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
-                                            uint64_t *claimed)
+IPC_FORCE_INLINE int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
+                                   uint64_t *claimed)
 {
     uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride);
     int rc;
@@ -4350,8 +4413,8 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, u
 }
 
 /* Publishes the one that was claimed. 0, or -ESTALE: it was passed over. */
-CK_CC_FORCE_INLINE static int ipc_mpmc_publish_(struct ipc_mpmc *m, uint64_t p, uint64_t claimed,
-                                                size_t stride)
+IPC_FORCE_INLINE int ipc_mpmc_publish_(struct ipc_mpmc *m, uint64_t p, uint64_t claimed,
+                                       size_t stride)
 {
     uint64_t *at = ipc_mpmc_at_(m, p, stride), full = ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_;
 
@@ -4365,8 +4428,8 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_publish_(struct ipc_mpmc *m, uint64_t p, 
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *message,
-                                             size_t bytes, uint32_t how)
+IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *message, size_t bytes,
+                                    uint32_t how)
 {
     struct ipc_mpmc *m = &h->m;
     size_t stride = ipc_mpmc_stride_(bytes);
@@ -4394,8 +4457,8 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const 
 }
 
 /* A run is claimed and published by one compare-and-swap each. */
-CK_CC_FORCE_INLINE static int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h,
-                                                   const void *messages, size_t n, size_t bytes)
+IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const void *messages,
+                                          size_t n, size_t bytes)
 {
     struct ipc_mpmc *m = &h->m;
     size_t stride = ipc_mpmc_stride_(bytes), done = 0;
@@ -4431,8 +4494,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h,
 }
 
 /* The claimed slot, or NULL. */
-CK_CC_FORCE_INLINE static void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes,
-                                                uint32_t how)
+IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes, uint32_t how)
 {
     size_t stride = ipc_mpmc_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
@@ -4450,7 +4512,7 @@ CK_CC_FORCE_INLINE static void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, siz
     return ipc_mpmc_slot_(m, m->held, stride);
 }
 
-CK_CC_FORCE_INLINE static int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
+IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 {
     size_t stride = ipc_mpmc_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
@@ -4487,7 +4549,7 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size
 /* ------------------------------------------------------------------ the consumers' path */
 
 /* Moves m->next to the next message, whose slot says *word. 0, -EAGAIN or -EBADMSG. */
-CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
+IPC_INLINE int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
 {
     uint64_t steps;
     int asked = 0, odd = 0;
@@ -4525,8 +4587,8 @@ CK_CC_INLINE static int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64
 /* The slot of the oldest message, at *position with *word, beyond the slots that are known. What
  * was handed out again lies behind us: looks for that once it is told of. 0, -EAGAIN or -EBADMSG.
  */
-CK_CC_INLINE static int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t stride,
-                                         uint64_t *position, uint64_t *word)
+IPC_INLINE int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t stride, uint64_t *position,
+                                uint64_t *word)
 {
     struct ipc_mpmc *m = &h->m;
     uint64_t again, i;
@@ -4551,7 +4613,7 @@ CK_CC_INLINE static int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t str
 }
 
 /* Another has the message, or it is free: goes on behind it. */
-CK_CC_FORCE_INLINE static void ipc_mpmc_after_(struct ipc_mpmc *m, uint64_t position)
+IPC_FORCE_INLINE void ipc_mpmc_after_(struct ipc_mpmc *m, uint64_t position)
 {
     if (CK_CC_LIKELY(position == m->next)) {
         m->next = position + 1;
@@ -4559,7 +4621,7 @@ CK_CC_FORCE_INLINE static void ipc_mpmc_after_(struct ipc_mpmc *m, uint64_t posi
     }
 }
 
-CK_CC_INLINE static int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
+IPC_INLINE int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
 {
     struct ipc_mpmc *m = &h->m;
 
@@ -4573,8 +4635,7 @@ CK_CC_INLINE static int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t by
 }
 
 /* Takes the oldest message for us, until release. NULL: there is none, or it is corrupt. */
-CK_CC_FORCE_INLINE static const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t bytes,
-                                                     uint32_t how)
+IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t bytes, uint32_t how)
 {
     size_t stride = ipc_mpmc_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
@@ -4602,8 +4663,8 @@ CK_CC_FORCE_INLINE static const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h
     return ipc_mpmc_slot_(m, m->held, stride);
 }
 
-CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message,
-                                            size_t bytes, uint32_t how)
+IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, size_t bytes,
+                                   uint32_t how)
 {
     struct ipc_mpmc *m = &h->m;
     size_t stride = ipc_mpmc_stride_(bytes);
@@ -4647,8 +4708,8 @@ CK_CC_FORCE_INLINE static int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *m
 /* Takes the run of `run` messages at m->next, whose first has that word, and are copied first. 0
  * when another was faster. It is freed in one step for those who come by: by the word of the first.
  */
-CK_CC_INLINE static unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, size_t bytes,
-                                                uint64_t word, unsigned run)
+IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, size_t bytes,
+                                       uint64_t word, unsigned run)
 {
     size_t stride = ipc_mpmc_stride_(bytes);
     uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride), taken;
@@ -4676,8 +4737,8 @@ CK_CC_INLINE static unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned cha
     return run;
 }
 
-CK_CC_FORCE_INLINE static int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *messages,
-                                                  size_t n, size_t bytes, uint32_t how)
+IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *messages, size_t n,
+                                         size_t bytes, uint32_t how)
 {
     struct ipc_mpmc *m = &h->m;
     size_t stride = ipc_mpmc_stride_(bytes), done = 0;
@@ -4713,7 +4774,7 @@ CK_CC_FORCE_INLINE static int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, v
 
 /* ------------------------------------------------------------------ many at an end: attach */
 
-CK_CC_INLINE static struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
+IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
 {
     struct ipc_ring_kind_ kind;
 
@@ -4726,14 +4787,14 @@ CK_CC_INLINE static struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
 }
 
 /* The bytes of a ring, or 0, as ipc_spsc_footprint. */
-CK_CC_INLINE static size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity)
+IPC_INLINE size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
 
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
-CK_CC_INLINE static int ipc_mpmc_known_(unsigned how)
+IPC_INLINE int ipc_mpmc_known_(unsigned how)
 {
     unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
 
@@ -4747,8 +4808,7 @@ CK_CC_INLINE static int ipc_mpmc_known_(unsigned how)
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`, or both of the last
  */
-CK_CC_INLINE static int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capacity,
-                                      unsigned how)
+IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capacity, unsigned how)
 {
     struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
 
@@ -4758,7 +4818,7 @@ CK_CC_INLINE static int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint
 }
 
 /* Takes a seat, from nobody or from the dead. */
-CK_CC_INLINE static int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
+IPC_INLINE int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
     uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
 
@@ -4783,8 +4843,8 @@ CK_CC_INLINE static int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
 }
 
 /* Attaches to one end: 0 the producers', 1 the consumers'. */
-CK_CC_INLINE static int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size_t bytes,
-                                         struct ipc_peer *me, unsigned how, int end)
+IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me, unsigned how, int end)
 {
     struct ipc_mpmc_shared *r = (struct ipc_mpmc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
@@ -4821,7 +4881,7 @@ CK_CC_INLINE static int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t s
     return 0;
 }
 
-CK_CC_INLINE static void ipc_mpmc_leave_(struct ipc_mpmc *m)
+IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
 {
     if (m->ring != NULL) {
         ipc_ring_leave_end_(&m->seat->id, m->id);
@@ -4843,15 +4903,15 @@ CK_CC_INLINE static void ipc_mpmc_leave_(struct ipc_mpmc *m)
  *   -EUSERS  all IPC_MPMC_SEATS seats are taken
  *   -EBUSY   one producer is all there may be, and it is not proven dead
  */
-CK_CC_INLINE static int ipc_mpmc_produce(struct ipc_mpmc_producer *p, void *mem, size_t size,
-                                         size_t bytes, struct ipc_peer *me, unsigned how)
+IPC_INLINE int ipc_mpmc_produce(struct ipc_mpmc_producer *p, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me, unsigned how)
 {
     return ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
 }
 
 /* Attaches a consumer; as ipc_mpmc_produce. */
-CK_CC_INLINE static int ipc_mpmc_consume(struct ipc_mpmc_consumer *c, void *mem, size_t size,
-                                         size_t bytes, struct ipc_peer *me, unsigned how)
+IPC_INLINE int ipc_mpmc_consume(struct ipc_mpmc_consumer *c, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me, unsigned how)
 {
     int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
 
@@ -4871,8 +4931,7 @@ CK_CC_INLINE static int ipc_mpmc_consume(struct ipc_mpmc_consumer *c, void *mem,
  *   -EBADMSG   the shared memory is corrupt; sticks
  *   -EINVAL    the handle is not attached, or what its attach said
  */
-CK_CC_INLINE static int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message,
-                                      size_t bytes)
+IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, size_t bytes)
 {
     return p->m.error != 0       ? p->m.error
            : bytes == p->m.bytes ? ipc_mpmc_push_(p, message, bytes, p->m.how)
@@ -4881,8 +4940,8 @@ CK_CC_INLINE static int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *m
 
 /* Copies up to n messages in, from an array, up to 16 at a time visible at once. Returns how many
  * went in, 0 for n = 0, or the errors of ipc_mpmc_push when none did. Lock-free. */
-CK_CC_INLINE static int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *messages,
-                                            size_t bytes, size_t n)
+IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *messages, size_t bytes,
+                                   size_t n)
 {
     return p->m.error != 0       ? p->m.error
            : bytes == p->m.bytes ? ipc_mpmc_push_n_(p, messages, n, bytes)
@@ -4892,14 +4951,14 @@ CK_CC_INLINE static int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const v
 /* Push without a copy: the slot to write to, 64-byte aligned; the same one again until commit or
  * cancel. NULL: the ring is full, or ipc_mpmc_producer_error. One that is held for long is passed
  * over; then commit moves the message. Lock-free. */
-CK_CC_INLINE static void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
+IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
 {
     return p->m.error == 0 ? ipc_mpmc_claim_(p, (size_t)p->m.bytes, p->m.how) : NULL;
 }
 
 /* Sends the claimed slot. 0; -EINVAL: none is claimed; -EAGAIN: it was passed over, and the ring is
  * full now: it stays claimed, commit again; -EBADMSG. Lock-free. */
-CK_CC_INLINE static int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
+IPC_INLINE int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_commit_(p, (size_t)p->m.bytes);
 }
@@ -4912,7 +4971,7 @@ CK_CC_INLINE static int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
  *   -EAGAIN    the ring is empty, or all that is there is still being written
  *   -EMSGSIZE, -EBADMSG, -EINVAL  as of ipc_mpmc_push
  */
-CK_CC_INLINE static int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t bytes)
+IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t bytes)
 {
     return c->m.error != 0       ? c->m.error
            : bytes == c->m.bytes ? ipc_mpmc_pop_(c, message, bytes, c->m.how)
@@ -4922,8 +4981,8 @@ CK_CC_INLINE static int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message,
 /* Takes up to n, those that were pushed together by one compare-and-swap. A consumer that is killed
  * in here loses what it had taken, as if it had been killed after. Returns how many, 0 for n = 0,
  * or the errors of ipc_mpmc_pop when none was there. Lock-free. */
-CK_CC_INLINE static int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages,
-                                           size_t bytes, size_t n)
+IPC_INLINE int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages, size_t bytes,
+                                  size_t n)
 {
     return c->m.error != 0       ? c->m.error
            : bytes == c->m.bytes ? ipc_mpmc_pop_n_(c, messages, n, bytes, c->m.how)
@@ -4933,13 +4992,13 @@ CK_CC_INLINE static int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *me
 /* Takes the oldest message without a copy: it is ours until release, and the same is returned again
  * until then. If we are killed before that it is lost, or handed out again, as the ring was made.
  * NULL: none is there, or ipc_mpmc_consumer_error. Lock-free. */
-CK_CC_INLINE static const void *ipc_mpmc_peek(struct ipc_mpmc_consumer *c)
+IPC_INLINE const void *ipc_mpmc_peek(struct ipc_mpmc_consumer *c)
 {
     return c->m.error == 0 ? ipc_mpmc_peek_(c, (size_t)c->m.bytes, c->m.how) : NULL;
 }
 
 /* Is done with what was peeked. 0, or -EINVAL: nothing was. Lock-free. */
-CK_CC_INLINE static int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
+IPC_INLINE int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
 {
     return ipc_mpmc_release_(c, (size_t)c->m.bytes);
 }
@@ -4947,18 +5006,18 @@ CK_CC_INLINE static int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
 /* Frees all that the dead process id, or for id 0 any, had in its hands, and looks at every slot
  * for that. The other calls do it for what is in their way. Returns how many slots or runs. A few
  * system calls for each; wait-free. */
-CK_CC_INLINE static int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64_t id)
+IPC_INLINE int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64_t id)
 {
     return ipc_mpmc_recover_(&p->m, id);
 }
 
-CK_CC_INLINE static int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64_t id)
+IPC_INLINE int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64_t id)
 {
     return ipc_mpmc_recover_(&c->m, id);
 }
 
 /* Gives a claimed slot back unsent. Wait-free. */
-CK_CC_INLINE static void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
+IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
 {
     struct ipc_mpmc *m = &p->m;
 
@@ -4968,14 +5027,14 @@ CK_CC_INLINE static void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
 }
 
 /* Leaves the ring; a claimed slot is cancelled. Wait-free. */
-CK_CC_INLINE static void ipc_mpmc_producer_detach(struct ipc_mpmc_producer *p)
+IPC_INLINE void ipc_mpmc_producer_detach(struct ipc_mpmc_producer *p)
 {
     ipc_mpmc_cancel(p);
     ipc_mpmc_leave_(&p->m);
 }
 
 /* Leaves the ring; what was peeked and not released is handed out again. Lock-free. */
-CK_CC_INLINE static void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
+IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
 {
     struct ipc_mpmc *m = &c->m;
     unsigned tries;
@@ -4997,12 +5056,12 @@ CK_CC_INLINE static void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt. */
-CK_CC_INLINE static int ipc_mpmc_producer_error(const struct ipc_mpmc_producer *p)
+IPC_INLINE int ipc_mpmc_producer_error(const struct ipc_mpmc_producer *p)
 {
     return p->m.error;
 }
 
-CK_CC_INLINE static int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
+IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
 {
     return c->m.error;
 }
@@ -5014,7 +5073,7 @@ struct ipc_mpmc_losses {
     uint64_t again;   /* messages that were handed out again */
 };
 
-CK_CC_INLINE static struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
+IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
 {
     struct ipc_mpmc_losses l = {0, 0, 0};
 
@@ -5027,17 +5086,22 @@ CK_CC_INLINE static struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpm
 }
 
 /* Wait-free. */
-CK_CC_INLINE static struct ipc_mpmc_losses
-ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
+IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_losses_(&p->m);
 }
 
-CK_CC_INLINE static struct ipc_mpmc_losses
-ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
+IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
 {
     return ipc_mpmc_losses_(&c->m);
 }
+
+#endif
+
+/* >>call  src/ring/call.h */
+/* A request and its reply in one slot. */
+#ifndef IPC_SRC_RING_CALL_H
+#define IPC_SRC_RING_CALL_H 1
 
 /* ------------------------------------------------------------------ calls: layout */
 
@@ -5086,17 +5150,17 @@ IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 /* Looks in vain before one asks the kernel who is dead: that takes as long as some hundred. */
 #define IPC_CALL_ASK_AFTER_ 4096u
 
-CK_CC_FORCE_INLINE static unsigned ipc_call_state_(uint64_t word)
+IPC_FORCE_INLINE unsigned ipc_call_state_(uint64_t word)
 {
     return (unsigned)(word & IPC_CALL_STATE_);
 }
 
-CK_CC_FORCE_INLINE static size_t ipc_call_stride_(size_t request, size_t reply)
+IPC_FORCE_INLINE size_t ipc_call_stride_(size_t request, size_t reply)
 {
     return sizeof(struct ipc_call_slot_) + ipc_mpmc_stride_(request > reply ? request : reply);
 }
 
-CK_CC_INLINE static struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
+IPC_INLINE struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
 {
     struct ipc_ring_kind_ kind;
 
@@ -5109,7 +5173,7 @@ CK_CC_INLINE static struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t 
 }
 
 /* The slots for that many callers: a power of two, or 0. */
-CK_CC_INLINE static uint64_t ipc_call_slots_(uint64_t callers)
+IPC_INLINE uint64_t ipc_call_slots_(uint64_t callers)
 {
     uint64_t slots = callers > 0;
 
@@ -5120,7 +5184,7 @@ CK_CC_INLINE static uint64_t ipc_call_slots_(uint64_t callers)
 
 /* The bytes it takes, or 0 where that cannot be: request or reply of 0 bytes, reply of 4 GB, no
  * callers, product beyond the address space. */
-CK_CC_INLINE static size_t ipc_call_footprint(size_t request, size_t reply, uint64_t callers)
+IPC_INLINE size_t ipc_call_footprint(size_t request, size_t reply, uint64_t callers)
 {
     struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
 
@@ -5138,8 +5202,7 @@ CK_CC_INLINE static size_t ipc_call_footprint(size_t request, size_t reply, uint
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init, by ipc_call_footprint
  */
-CK_CC_INLINE static int ipc_call_init(void *mem, size_t size, size_t request, size_t reply,
-                                      uint64_t callers)
+IPC_INLINE int ipc_call_init(void *mem, size_t size, size_t request, size_t reply, uint64_t callers)
 {
     struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
 
@@ -5186,22 +5249,22 @@ struct ipc_call_server {
     int error; /* of attach or detach */
 };
 
-CK_CC_FORCE_INLINE static uint64_t *ipc_call_caller_(unsigned char *slot)
+IPC_FORCE_INLINE uint64_t *ipc_call_caller_(unsigned char *slot)
 {
     return &((struct ipc_call_slot_ *)(void *)slot)->caller;
 }
 
-CK_CC_FORCE_INLINE static unsigned char *ipc_call_message_(unsigned char *slot)
+IPC_FORCE_INLINE unsigned char *ipc_call_message_(unsigned char *slot)
 {
     return slot + sizeof(struct ipc_call_slot_);
 }
 
-CK_CC_FORCE_INLINE static size_t ipc_call_client_stride_(const struct ipc_call_client *c)
+IPC_FORCE_INLINE size_t ipc_call_client_stride_(const struct ipc_call_client *c)
 {
     return ipc_call_stride_((size_t)c->request, (size_t)c->reply);
 }
 
-CK_CC_FORCE_INLINE static size_t ipc_call_server_stride_(const struct ipc_call_server *s)
+IPC_FORCE_INLINE size_t ipc_call_server_stride_(const struct ipc_call_server *s)
 {
     return ipc_call_stride_((size_t)s->request, (size_t)s->reply);
 }
@@ -5209,7 +5272,7 @@ CK_CC_FORCE_INLINE static size_t ipc_call_server_stride_(const struct ipc_call_s
 /* ------------------------------------------------------------------ calls: the dead, the slots */
 
 /* Is the server that is named in the word gone? The word was read before. */
-CK_CC_INLINE static int ipc_call_gone_(const struct ipc_call_client *c, uint64_t word)
+IPC_INLINE int ipc_call_gone_(const struct ipc_call_client *c, uint64_t word)
 {
     const struct ipc_mpmc_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
     uint64_t id, generation;
@@ -5229,7 +5292,7 @@ CK_CC_INLINE static int ipc_call_gone_(const struct ipc_call_client *c, uint64_t
 }
 
 /* Who serves: 2 someone, 1 only the dead, 0 nobody; and the ring's changes before the look. */
-CK_CC_INLINE static int ipc_call_served_(const struct ipc_call_client *c, uint64_t *changes)
+IPC_INLINE int ipc_call_served_(const struct ipc_call_client *c, uint64_t *changes)
 {
     unsigned i;
     int who = 0;
@@ -5249,7 +5312,7 @@ CK_CC_INLINE static int ipc_call_served_(const struct ipc_call_client *c, uint64
 
 /* Makes the slot, which has our name, ours to write; 0 when a server has it. A request that none
  * has taken is taken back. Only where it may ask the kernel it finds that a server is dead. */
-CK_CC_INLINE static int ipc_call_own_(struct ipc_call_client *c, unsigned char *slot, int ask)
+IPC_INLINE int ipc_call_own_(struct ipc_call_client *c, unsigned char *slot, int ask)
 {
     uint64_t *at = ipc_ring_sequence_(slot, ipc_call_client_stride_(c));
     unsigned tries;
@@ -5277,7 +5340,7 @@ CK_CC_INLINE static int ipc_call_own_(struct ipc_call_client *c, unsigned char *
 }
 
 /* Takes a slot: of nobody; of the dead, too, if it may ask the kernel. 0 or -EUSERS. */
-CK_CC_INLINE static int ipc_call_sit_(struct ipc_call_client *c, int ask)
+IPC_INLINE int ipc_call_sit_(struct ipc_call_client *c, int ask)
 {
     size_t stride = ipc_call_client_stride_(c);
     uint64_t i, tries;
@@ -5311,8 +5374,8 @@ CK_CC_INLINE static int ipc_call_sit_(struct ipc_call_client *c, int ask)
 
 /* ------------------------------------------------------------------ calls: attach */
 
-CK_CC_INLINE static int ipc_call_check_(void *mem, size_t size, size_t request, size_t reply,
-                                        struct ipc_peer *me, uint64_t *slots)
+IPC_INLINE int ipc_call_check_(void *mem, size_t size, size_t request, size_t reply,
+                               struct ipc_peer *me, uint64_t *slots)
 {
     struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
     uint32_t there;
@@ -5335,8 +5398,8 @@ CK_CC_INLINE static int ipc_call_check_(void *mem, size_t size, size_t request, 
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce; -EPROTO also for replies of another size
  *   -EUSERS  all slots are taken
  */
-CK_CC_INLINE static int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size_t size,
-                                               size_t request, size_t reply, struct ipc_peer *me)
+IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size_t size,
+                                      size_t request, size_t reply, struct ipc_peer *me)
 {
     uint64_t slots = 0;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
@@ -5365,8 +5428,8 @@ CK_CC_INLINE static int ipc_call_client_attach(struct ipc_call_client *c, void *
  * Attaches a server: one of any number up to IPC_CALL_SERVERS. As ipc_call_client_attach, with the
  * same errors; -EUSERS: that many are attached that are not proven dead.
  */
-CK_CC_INLINE static int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size_t size,
-                                               size_t request, size_t reply, struct ipc_peer *me)
+IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size_t size,
+                                      size_t request, size_t reply, struct ipc_peer *me)
 {
     struct ipc_call_shared *r = (struct ipc_call_shared *)mem;
     uint64_t slots = 0, i;
@@ -5406,13 +5469,13 @@ CK_CC_INLINE static int ipc_call_server_attach(struct ipc_call_server *s, void *
 /* ------------------------------------------------------------------ the caller's path */
 
 /* Is it time to ask the kernel who is dead? */
-CK_CC_FORCE_INLINE static int ipc_call_asks_(struct ipc_call_client *c)
+IPC_FORCE_INLINE int ipc_call_asks_(struct ipc_call_client *c)
 {
     return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
 }
 
 /* Our slot may be in a server's hands: then finds another. 0, or the errors of ipc_call_ask. */
-CK_CC_INLINE static int ipc_call_move_(struct ipc_call_client *c)
+IPC_INLINE int ipc_call_move_(struct ipc_call_client *c)
 {
     unsigned char *was = c->slot;
     int ask;
@@ -5428,7 +5491,7 @@ CK_CC_INLINE static int ipc_call_move_(struct ipc_call_client *c)
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int ipc_call_claim_(struct ipc_call_client *c)
+IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
 {
     int rc;
 
@@ -5440,7 +5503,7 @@ CK_CC_FORCE_INLINE static int ipc_call_claim_(struct ipc_call_client *c)
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
+IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
 {
     if (CK_CC_UNLIKELY(c->doing != IPC_CALL_CLAIMED_))
         return c->error != 0 ? c->error : -EINVAL;
@@ -5454,8 +5517,8 @@ CK_CC_FORCE_INLINE static int ipc_call_commit_(struct ipc_call_client *c, size_t
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int ipc_call_ask_(struct ipc_call_client *c, const void *request,
-                                            size_t bytes, size_t stride)
+IPC_FORCE_INLINE int ipc_call_ask_(struct ipc_call_client *c, const void *request, size_t bytes,
+                                   size_t stride)
 {
     int rc = ipc_call_claim_(c);
 
@@ -5467,7 +5530,7 @@ CK_CC_FORCE_INLINE static int ipc_call_ask_(struct ipc_call_client *c, const voi
 
 /* No reply is there, and the word says TAKEN, or ASKED as we left it: will one come? Asks the
  * kernel. -EAGAIN; -EOWNERDEAD or -EPIPE: not. */
-CK_CC_INLINE static int ipc_call_fate_(struct ipc_call_client *c, uint64_t word)
+IPC_INLINE int ipc_call_fate_(struct ipc_call_client *c, uint64_t word)
 {
     uint64_t changes = c->told;
     int who = 1;
@@ -5489,7 +5552,7 @@ CK_CC_INLINE static int ipc_call_fate_(struct ipc_call_client *c, uint64_t word)
 }
 
 /* The word does not say that the reply is there. */
-CK_CC_INLINE static int ipc_call_vain_(struct ipc_call_client *c, uint64_t word)
+IPC_INLINE int ipc_call_vain_(struct ipc_call_client *c, uint64_t word)
 {
     unsigned state = ipc_call_state_(word);
 
@@ -5509,7 +5572,7 @@ CK_CC_INLINE static int ipc_call_vain_(struct ipc_call_client *c, uint64_t word)
     return ipc_call_fate_(c, word);
 }
 
-CK_CC_FORCE_INLINE static int ipc_call_poll_(struct ipc_call_client *c, size_t stride)
+IPC_FORCE_INLINE int ipc_call_poll_(struct ipc_call_client *c, size_t stride)
 {
     uint64_t word = c->ring != NULL ? ck_pr_load_64(ipc_ring_sequence_(c->slot, stride)) : 0;
 
@@ -5523,8 +5586,8 @@ CK_CC_FORCE_INLINE static int ipc_call_poll_(struct ipc_call_client *c, size_t s
     return 0;
 }
 
-CK_CC_FORCE_INLINE static int ipc_call_collect_(struct ipc_call_client *c, void *reply,
-                                                size_t bytes, size_t stride)
+IPC_FORCE_INLINE int ipc_call_collect_(struct ipc_call_client *c, void *reply, size_t bytes,
+                                       size_t stride)
 {
     int rc = ipc_call_poll_(c, stride);
 
@@ -5546,7 +5609,7 @@ CK_CC_FORCE_INLINE static int ipc_call_collect_(struct ipc_call_client *c, void 
  * Wait-free, but for a few system calls where a call was given up; a caller that is stopped or
  * killed here costs its slot, until it is found dead by who attaches.
  */
-CK_CC_INLINE static int ipc_call_claim(struct ipc_call_client *c, void **message)
+IPC_INLINE int ipc_call_claim(struct ipc_call_client *c, void **message)
 {
     int rc = ipc_call_claim_(c);
 
@@ -5555,7 +5618,7 @@ CK_CC_INLINE static int ipc_call_claim(struct ipc_call_client *c, void **message
 }
 
 /* Sends the request that was claimed. 0, or -EINVAL: none was. Wait-free. */
-CK_CC_INLINE static int ipc_call_commit(struct ipc_call_client *c)
+IPC_INLINE int ipc_call_commit(struct ipc_call_client *c)
 {
     return ipc_call_commit_(c, ipc_call_client_stride_(c));
 }
@@ -5568,7 +5631,7 @@ CK_CC_INLINE static int ipc_call_commit(struct ipc_call_client *c)
  *   -EMSGSIZE  bytes is not the size of requests
  *   -EBUSY, -EAGAIN, -EBADMSG, -EINVAL  as of ipc_call_claim
  */
-CK_CC_INLINE static int ipc_call_ask(struct ipc_call_client *c, const void *request, size_t bytes)
+IPC_INLINE int ipc_call_ask(struct ipc_call_client *c, const void *request, size_t bytes)
 {
     if (c->error == 0 && bytes != c->request)
         return -EMSGSIZE;
@@ -5588,21 +5651,21 @@ CK_CC_INLINE static int ipc_call_ask(struct ipc_call_client *c, const void *requ
  *   -EBADMSG     the shared memory is corrupt; sticks
  *   -EINVAL      no request was sent, or as of ipc_call_claim
  */
-CK_CC_INLINE static int ipc_call_poll(struct ipc_call_client *c)
+IPC_INLINE int ipc_call_poll(struct ipc_call_client *c)
 {
     return ipc_call_poll_(c, ipc_call_client_stride_(c));
 }
 
 /* The reply in place, once poll has said 0, until the next claim or ask; else NULL. A hostile
  * server may write to it meanwhile: read each field once, check, use. Wait-free. */
-CK_CC_INLINE static const void *ipc_call_peek(const struct ipc_call_client *c)
+IPC_INLINE const void *ipc_call_peek(const struct ipc_call_client *c)
 {
     return c->doing == IPC_CALL_REPLIED_ ? ipc_call_message_(c->slot) : NULL;
 }
 
 /* Copies the reply out: poll and peek, with the errors of poll; -EMSGSIZE: bytes is not the size of
  * replies. The same again until the next claim or ask. Wait-free, as poll. */
-CK_CC_INLINE static int ipc_call_collect(struct ipc_call_client *c, void *reply, size_t bytes)
+IPC_INLINE int ipc_call_collect(struct ipc_call_client *c, void *reply, size_t bytes)
 {
     if (c->error == 0 && bytes != c->reply)
         return -EMSGSIZE;
@@ -5612,7 +5675,7 @@ CK_CC_INLINE static int ipc_call_collect(struct ipc_call_client *c, void *reply,
 /* Gives up what was claimed or asked: its reply will never be seen. A server that has not taken it
  * will not. One that has keeps the slot until it answers or is dead; the next call goes on in
  * another, if one is free. Wait-free. */
-CK_CC_INLINE static void ipc_call_cancel(struct ipc_call_client *c)
+IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 {
     uint64_t *at, word;
 
@@ -5631,7 +5694,7 @@ CK_CC_INLINE static void ipc_call_cancel(struct ipc_call_client *c)
 }
 
 /* Leaves: the slot is for the next. What was asked is given up. Wait-free. */
-CK_CC_INLINE static void ipc_call_client_detach(struct ipc_call_client *c)
+IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
 {
     ipc_call_cancel(c);
     if (c->ring != NULL)
@@ -5641,7 +5704,7 @@ CK_CC_INLINE static void ipc_call_client_detach(struct ipc_call_client *c)
 }
 
 /* 0; -EBADMSG once the shared memory was found corrupt; what attach said. */
-CK_CC_INLINE static int ipc_call_client_error(const struct ipc_call_client *c)
+IPC_INLINE int ipc_call_client_error(const struct ipc_call_client *c)
 {
     return c->error;
 }
@@ -5649,7 +5712,7 @@ CK_CC_INLINE static int ipc_call_client_error(const struct ipc_call_client *c)
 /* ------------------------------------------------------------------ the server's path */
 
 /* The next request for us: its message, or NULL. */
-CK_CC_FORCE_INLINE static unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t stride)
+IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t stride)
 {
     uint64_t used = s->ring != NULL ? ck_pr_load_64(&s->ring->used) : 0, i;
 
@@ -5675,8 +5738,8 @@ CK_CC_FORCE_INLINE static unsigned char *ipc_call_take_(struct ipc_call_server *
 
 /* Ends a call that we have with that state: 0; -ECANCELED: it was given up; -EINVAL: we have not.
  */
-CK_CC_FORCE_INLINE static int ipc_call_let_go_(struct ipc_call_server *s, unsigned char *slot,
-                                               size_t stride, unsigned state)
+IPC_FORCE_INLINE int ipc_call_let_go_(struct ipc_call_server *s, unsigned char *slot, size_t stride,
+                                      unsigned state)
 {
     uint64_t *at = ipc_ring_sequence_(slot, stride), word = ck_pr_load_64(at);
     uint64_t number = word & IPC_CALL_NUMBERS_;
@@ -5694,16 +5757,15 @@ CK_CC_FORCE_INLINE static int ipc_call_let_go_(struct ipc_call_server *s, unsign
 }
 
 /* The slot of a message, or NULL where it is none of ours. */
-CK_CC_FORCE_INLINE static unsigned char *ipc_call_at_(const struct ipc_call_server *s,
-                                                      const void *message, size_t stride)
+IPC_FORCE_INLINE unsigned char *ipc_call_at_(const struct ipc_call_server *s, const void *message,
+                                             size_t stride)
 {
     size_t offset = (size_t)((uintptr_t)message - (uintptr_t)ipc_call_message_(s->slots));
 
     return offset % stride == 0 && offset / stride < s->count ? s->slots + offset : NULL;
 }
 
-CK_CC_FORCE_INLINE static int ipc_call_answer_(struct ipc_call_server *s, void *message,
-                                               size_t stride)
+IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, size_t stride)
 {
     unsigned char *slot = ipc_call_at_(s, message, stride);
 
@@ -5719,7 +5781,7 @@ CK_CC_FORCE_INLINE static int ipc_call_answer_(struct ipc_call_server *s, void *
  * write to it: read each field once, check, use. Wait-free: one look at each slot that had a caller
  * yet. Others that are stopped or killed at any instruction do not hold it up.
  */
-CK_CC_INLINE static void *ipc_call_take(struct ipc_call_server *s)
+IPC_INLINE void *ipc_call_take(struct ipc_call_server *s)
 {
     return ipc_call_take_(s, ipc_call_server_stride_(s));
 }
@@ -5731,14 +5793,13 @@ CK_CC_INLINE static void *ipc_call_take(struct ipc_call_server *s)
  *   -ECANCELED   the caller has given up: nobody sees the reply
  *   -EINVAL      it is no message that take has given and that is still to be answered
  */
-CK_CC_INLINE static int ipc_call_answer(struct ipc_call_server *s, void *message)
+IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
 {
     return ipc_call_answer_(s, message, ipc_call_server_stride_(s));
 }
 
 /* The id of who asked, for struct ipc_peer's alive; 0: has left. For long work. Wait-free. */
-CK_CC_INLINE static uint64_t ipc_call_server_peer(const struct ipc_call_server *s,
-                                                  const void *message)
+IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const void *message)
 {
     unsigned char *slot = ipc_call_at_(s, message, ipc_call_server_stride_(s));
 
@@ -5746,7 +5807,7 @@ CK_CC_INLINE static uint64_t ipc_call_server_peer(const struct ipc_call_server *
 }
 
 /* Leaves. What was taken and not answered ends with -EPIPE. Wait-free. */
-CK_CC_INLINE static void ipc_call_server_detach(struct ipc_call_server *s)
+IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
 {
     size_t stride = ipc_call_server_stride_(s);
     uint64_t i;
@@ -5765,10 +5826,17 @@ CK_CC_INLINE static void ipc_call_server_detach(struct ipc_call_server *s)
 }
 
 /* 0, or what attach said; -EINVAL when detached. */
-CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
+IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
 {
     return s->error;
 }
+
+#endif
+
+/* >>typed  src/ring/typed.h */
+/* Rings of a type: macros that wrap the calls of each kind. */
+#ifndef IPC_SRC_RING_TYPED_H
+#define IPC_SRC_RING_TYPED_H 1
 
 /* ------------------------------------------------------------------ typed rings */
 
@@ -5791,22 +5859,23 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
  * `...`: the size of a message, and what else the calls end with.
  */
 
+#define IPC_RING_FIRST_(a, ...) a
 /* HOW of a ring that is made in more than one way, and of one that is not. */
 #define IPC_RING_HOW_(...) __VA_ARGS__
 #define IPC_RING_PLAIN_(...)
 
 /* The memory. MAKE is what makes it in a segment, where it is listed as a KIND. */
 #define IPC_RING_MEMORY_(NAME, K, MAKE, KIND, HOW, ENDS, ...)                                      \
-    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity)                                 \
+    IPC_INLINE size_t NAME##_footprint(uint64_t capacity)                                          \
     {                                                                                              \
         return ipc_##K##_footprint(__VA_ARGS__, capacity);                                         \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_init(void *mem, size_t size,                                    \
-                                        uint64_t capacity HOW(, unsigned how))                     \
+    IPC_INLINE int NAME##_init(void *mem, size_t size, uint64_t capacity HOW(, unsigned how))      \
     {                                                                                              \
         return ipc_##K##_init(mem, size, __VA_ARGS__, capacity HOW(, how | (ENDS)));               \
     }                                                                                              \
-    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS, IPC_RING_PLAIN_))
+    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, MAKE, KIND, IPC_RING_FIRST_(__VA_ARGS__, 0), HOW,   \
+                                      ENDS, IPC_RING_PLAIN_))
 
 /* A handle for one end. HANG attaches it to the bells. */
 #define IPC_RING_HANDLE_(NAME, K, END, ATTACH, HANG, ...)                                          \
@@ -5814,8 +5883,8 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         struct ipc_##K##_##END raw;                                                                \
         IPC_RING_WITH_NOTIFY_(IPC_RING_BELLS_)                                                     \
     };                                                                                             \
-    CK_CC_INLINE static int NAME##_##ATTACH(struct NAME##_##END *h, void *mem, size_t size,        \
-                                            struct ipc_peer *me)                                   \
+    IPC_INLINE int NAME##_##ATTACH(struct NAME##_##END *h, void *mem, size_t size,                 \
+                                   struct ipc_peer *me)                                            \
     {                                                                                              \
         int rc;                                                                                    \
                                                                                                    \
@@ -5824,7 +5893,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
         IPC_RING_WITH_NOTIFY_(HANG);                                                               \
         return rc;                                                                                 \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_##END##_error(const struct NAME##_##END *h)                     \
+    IPC_INLINE int NAME##_##END##_error(const struct NAME##_##END *h)                              \
     {                                                                                              \
         return ipc_##K##_##END##_error(&h->raw);                                                   \
     }
@@ -5835,7 +5904,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     IPC_RING_HANDLE_(NAME, K, END, ATTACH,                                                         \
                      IPC_RING_HANG_(h, H, OTHER, OURS, THEIRS, WATCH, ipc_##K##_##END##_detach),   \
                      __VA_ARGS__)                                                                  \
-    CK_CC_INLINE static void NAME##_##END##_detach(struct NAME##_##END *h)                         \
+    IPC_INLINE void NAME##_##END##_detach(struct NAME##_##END *h)                                  \
     {                                                                                              \
         ipc_##K##_##END##_detach(&h->raw);                                                         \
         IPC_RING_WITH_NOTIFY_(IPC_RING_POST_(h)); /* who sleeps there is to learn of it */         \
@@ -5849,11 +5918,11 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 
 /* What both ends can tell. */
 #define IPC_RING_TELLS_(NAME, K, CONST, TYPE, WHAT)                                                \
-    CK_CC_INLINE static TYPE NAME##_producer_##WHAT(CONST struct NAME##_producer *p)               \
+    IPC_INLINE TYPE NAME##_producer_##WHAT(CONST struct NAME##_producer *p)                        \
     {                                                                                              \
         return ipc_##K##_producer_##WHAT(&p->raw);                                                 \
     }                                                                                              \
-    CK_CC_INLINE static TYPE NAME##_consumer_##WHAT(CONST struct NAME##_consumer *c)               \
+    IPC_INLINE TYPE NAME##_consumer_##WHAT(CONST struct NAME##_consumer *c)                        \
     {                                                                                              \
         return ipc_##K##_consumer_##WHAT(&c->raw);                                                 \
     }
@@ -5861,41 +5930,40 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 /* Messages of one size. CANCELLED is done after a cancel. */
 #define IPC_RING_SLOTS_(NAME, TYPE, K, CANCELLED, ...)                                             \
     IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
-    CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const TYPE *message)            \
+    IPC_INLINE int NAME##_push(struct NAME##_producer *p, const TYPE *message)                     \
     {                                                                                              \
         return ipc_##K##_push_(&p->raw, message, __VA_ARGS__);                                     \
     }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages,     \
-                                              size_t n)                                            \
+    IPC_INLINE int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages, size_t n)    \
     {                                                                                              \
         return ipc_##K##_push_n_(&p->raw, messages, n, sizeof(TYPE));                              \
     }                                                                                              \
-    CK_CC_INLINE static TYPE *NAME##_claim(struct NAME##_producer *p)                              \
+    IPC_INLINE TYPE *NAME##_claim(struct NAME##_producer *p)                                       \
     {                                                                                              \
         return (TYPE *)ipc_##K##_claim_(&p->raw, __VA_ARGS__);                                     \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p)                               \
+    IPC_INLINE int NAME##_commit(struct NAME##_producer *p)                                        \
     {                                                                                              \
         return ipc_##K##_commit_(&p->raw, sizeof(TYPE));                                           \
     }                                                                                              \
-    CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
+    IPC_INLINE void NAME##_cancel(struct NAME##_producer *p)                                       \
     {                                                                                              \
         ipc_##K##_cancel(&p->raw);                                                                 \
         CANCELLED;                                                                                 \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                   \
+    IPC_INLINE int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                            \
     {                                                                                              \
         return ipc_##K##_pop_(&c->raw, message, __VA_ARGS__);                                      \
     }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)  \
+    IPC_INLINE int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)           \
     {                                                                                              \
         return ipc_##K##_pop_n_(&c->raw, messages, n, __VA_ARGS__);                                \
     }                                                                                              \
-    CK_CC_INLINE static const TYPE *NAME##_peek(struct NAME##_consumer *c)                         \
+    IPC_INLINE const TYPE *NAME##_peek(struct NAME##_consumer *c)                                  \
     {                                                                                              \
         return (const TYPE *)ipc_##K##_peek_(&c->raw, __VA_ARGS__);                                \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c)                              \
+    IPC_INLINE int NAME##_release(struct NAME##_consumer *c)                                       \
     {                                                                                              \
         return ipc_##K##_release_(&c->raw, sizeof(TYPE));                                          \
     }
@@ -5940,11 +6008,11 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     ipc_notify_detach(&h->space)
 
 #define IPC_RING_RINGS_(NAME, END, OURS, THEIRS, FIRST)                                            \
-    CK_CC_INLINE static struct ipc_notify *NAME##_##END##_bell(struct NAME##_##END *h)             \
+    IPC_INLINE struct ipc_notify *NAME##_##END##_bell(struct NAME##_##END *h)                      \
     {                                                                                              \
         return &h->OURS;                                                                           \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_##END##_post(struct NAME##_##END *h)                            \
+    IPC_INLINE int NAME##_##END##_post(struct NAME##_##END *h)                                     \
     {                                                                                              \
         FIRST;                                                                                     \
         return ipc_notify_post(&h->THEIRS);                                                        \
@@ -5953,7 +6021,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 /* A call that waits until READY (0: not yet, 1: yes, or a negative errno), or whoever holds the
  * other end is gone: attach and detach post, and the notifier watches for death. */
 #define IPC_RING_UNTIL_(NAME, CALL, END, H, OTHER, OURS, READY, ...)                               \
-    CK_CC_INLINE static int NAME##_##CALL(struct NAME##_##END *h, __VA_ARGS__)                     \
+    IPC_INLINE int NAME##_##CALL(struct NAME##_##END *h, __VA_ARGS__)                              \
     {                                                                                              \
         uint64_t *held;                                                                            \
         int state, rc;                                                                             \
@@ -5986,7 +6054,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 /* CALL waits until TRY succeeds; END_wait, which has no message, until LOOK does: 0, -EAGAIN: not
  * yet, or another errno. DEATH: of someone was heard; have others something to wake up for now? */
 #define IPC_RING_SLEEP_(NAME, END, H, OTHER, OURS, THEIRS, CALL, TRY, MESSAGE, LOOK, DEATH)        \
-    CK_CC_INLINE static int NAME##_##END##_look_(struct NAME##_##END *h, MESSAGE *message)         \
+    IPC_INLINE int NAME##_##END##_look_(struct NAME##_##END *h, MESSAGE *message)                  \
     {                                                                                              \
         int rc;                                                                                    \
                                                                                                    \
@@ -5998,12 +6066,11 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     }                                                                                              \
     IPC_RING_UNTIL_(NAME, END##_until_, END, H, OTHER, OURS, NAME##_##END##_look_(h, message),     \
                     MESSAGE *message, int64_t deadline)                                            \
-    CK_CC_INLINE static int NAME##_##END##_wait(struct NAME##_##END *h, int64_t deadline)          \
+    IPC_INLINE int NAME##_##END##_wait(struct NAME##_##END *h, int64_t deadline)                   \
     {                                                                                              \
         return NAME##_##END##_until_(h, NULL, deadline);                                           \
     }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_##CALL(struct NAME##_##END *h, MESSAGE *message,          \
-                                                int64_t deadline)                                  \
+    IPC_FORCE_INLINE int NAME##_##CALL(struct NAME##_##END *h, MESSAGE *message, int64_t deadline) \
     {                                                                                              \
         int rc = NAME##_##TRY(h, message);                                                         \
                                                                                                    \
@@ -6023,7 +6090,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     h->told = h->H.published
 /* It also publishes when the ring runs dry, as the producer may wait for that: and then posts. */
 #define IPC_SPSC_RECV_(NAME, TYPE, K, H)                                                           \
-    CK_CC_INLINE static int NAME##_consumer_look_(struct NAME##_consumer *c)                       \
+    IPC_INLINE int NAME##_consumer_look_(struct NAME##_consumer *c)                                \
     {                                                                                              \
         int rc = ipc_##K##_data_(&c->raw, sizeof(TYPE));                                           \
                                                                                                    \
@@ -6033,8 +6100,7 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
     }                                                                                              \
     IPC_RING_UNTIL_(NAME, consumer_wait, consumer, H, 0, data, NAME##_consumer_look_(h),           \
                     int64_t deadline)                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_recv(struct NAME##_consumer *c, TYPE *message,            \
-                                              int64_t deadline)                                    \
+    IPC_FORCE_INLINE int NAME##_recv(struct NAME##_consumer *c, TYPE *message, int64_t deadline)   \
     {                                                                                              \
         int published = 0, rc = ipc_##K##_take_(&c->raw, message, sizeof(TYPE), &published);       \
                                                                                                    \
@@ -6052,25 +6118,28 @@ CK_CC_INLINE static int ipc_call_server_error(const struct ipc_call_server *s)
 /* ------------------------------------------------------------------ typed rings: segments */
 
 /* Is the ring that is there the one that was to be made? how: -1 where its kind has no choice. */
-CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
-                                       size_t footprint, int64_t how)
+IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size, size_t footprint,
+                              size_t bytes, uint64_t capacity, int64_t how)
 {
     const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
+    uint64_t there = ck_pr_load_64(&r->bytes);
 
+    if (size != footprint && there != bytes)
+        return ipc_ring_refuse_(me, -EPROTO, "message size differs; bytes", there, bytes);
     if (size != footprint)
-        return ipc_ring_refuse_(me, -EPROTO, "ring of another capacity or message size; bytes",
-                                size, footprint);
-    if (how >= 0 && ck_pr_load_32(&r->how) != (uint32_t)how)
-        return ipc_ring_refuse_(me, -EPROTO, "ring made for another use; how", r->how,
+        return ipc_ring_refuse_(me, -EPROTO, "capacity, or kind, differs; slots",
+                                ck_pr_load_64(&r->capacity), capacity);
+    if (how >= 0 && (there = ck_pr_load_32(&r->how)) != (uint64_t)how)
+        return ipc_ring_refuse_(me, -EPROTO, "ring made for another use; how", there,
                                 (uint64_t)how);
     return 0;
 }
 
 /* Makes the ring if it is not there. Once it is begun it must come to an end: a wrong how is
  * refused before. */
-#define IPC_RING_MAKE_(NAME, K, MAKE, KIND, HOW, ENDS, SIZED)                                      \
-    CK_CC_INLINE static int NAME##_##MAKE(struct ipc_shm *seg, const char *name,                   \
-                                          uint64_t capacity HOW(, unsigned how))                   \
+#define IPC_RING_MAKE_(NAME, K, MAKE, KIND, BYTES, HOW, ENDS, SIZED)                               \
+    IPC_INLINE int NAME##_##MAKE(struct ipc_shm *seg, const char *name,                            \
+                                 uint64_t capacity HOW(, unsigned how))                            \
     {                                                                                              \
         struct ipc_shm_object object;                                                              \
         int rc;                                                                                    \
@@ -6086,16 +6155,15 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
             rc = ipc_shm_find(seg, name, KIND, &object);                                           \
             rc = rc != 0 ? rc                                                                      \
                          : ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size,              \
-                                          NAME##_footprint(capacity SIZED(, how)),                 \
-                                          -1 HOW(+1 + (int64_t)(how | (ENDS))));                   \
+                                          NAME##_footprint(capacity SIZED(, how)), BYTES,          \
+                                          capacity, -1 HOW(+1 + (int64_t)(how | (ENDS))));         \
         }                                                                                          \
         return rc;                                                                                 \
     }
 
 /* OPEN attaches to it, and then does MAP. */
 #define IPC_RING_OPEN_(NAME, OPEN, END, ATTACH, H, KIND, MAP)                                      \
-    CK_CC_INLINE static int NAME##_##OPEN(struct NAME##_##END *h, struct ipc_shm *seg,             \
-                                          const char *name)                                        \
+    IPC_INLINE int NAME##_##OPEN(struct NAME##_##END *h, struct ipc_shm *seg, const char *name)    \
     {                                                                                              \
         struct ipc_shm_object object;                                                              \
         int rc = ipc_shm_find(seg, name, KIND, &object);                                           \
@@ -6113,8 +6181,8 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
 #define IPC_RING_CREATE_(NAME, H, KIND, HOW, MAP)                                                  \
     IPC_RING_OPEN_(NAME, produce_, producer, produce, H, KIND, MAP)                                \
     IPC_RING_OPEN_(NAME, open, consumer, consume, H, KIND, MAP)                                    \
-    CK_CC_INLINE static int NAME##_create(struct NAME##_producer *p, struct ipc_shm *seg,          \
-                                          const char *name, uint64_t capacity HOW(, unsigned how)) \
+    IPC_INLINE int NAME##_create(struct NAME##_producer *p, struct ipc_shm *seg, const char *name, \
+                                 uint64_t capacity HOW(, unsigned how))                            \
     {                                                                                              \
         int rc = NAME##_make_(seg, name, capacity HOW(, how));                                     \
                                                                                                    \
@@ -6180,7 +6248,7 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     IPC_RING_SLOTS_(NAME, TYPE, spsc, , sizeof(TYPE))                                              \
     IPC_RING_TELLS_(NAME, spsc, const, uint64_t, was_size)                                         \
     IPC_RING_TELLS_(NAME, spsc, const, uint64_t, peer)                                             \
-    CK_CC_INLINE static void NAME##_replay(struct NAME##_consumer *c, uint64_t n)                  \
+    IPC_INLINE void NAME##_replay(struct NAME##_consumer *c, uint64_t n)                           \
     {                                                                                              \
         ipc_spsc_replay(&c->raw, n);                                                               \
     }                                                                                              \
@@ -6226,11 +6294,11 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     IPC_RING_SLOTS_(NAME, TYPE, mpmc, IPC_RING_WITH_NOTIFY_(IPC_RING_POST_(p)), sizeof(TYPE),      \
                     ENDS)                                                                          \
     IPC_RING_TELLS_(NAME, mpmc, const, struct ipc_mpmc_losses, losses)                             \
-    CK_CC_INLINE static int64_t NAME##_producer_recover(struct NAME##_producer *p, uint64_t id)    \
+    IPC_INLINE int64_t NAME##_producer_recover(struct NAME##_producer *p, uint64_t id)             \
     {                                                                                              \
         return ipc_mpmc_producer_recover(&p->raw, id);                                             \
     }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_consumer_recover(struct NAME##_consumer *c, uint64_t id)    \
+    IPC_INLINE int64_t NAME##_consumer_recover(struct NAME##_consumer *c, uint64_t id)             \
     {                                                                                              \
         return ipc_mpmc_consumer_recover(&c->raw, id);                                             \
     }                                                                                              \
@@ -6267,7 +6335,7 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     IPC_RING_PRODUCER_(NAME, cast, raw.s, 1, sizeof(TYPE), me)                                     \
     IPC_RING_CONSUMER_(NAME, cast, raw.s, IPC_SPSC_TELL_(h, raw.s), 0, sizeof(TYPE), me)           \
     IPC_RING_SLOTS_(NAME, TYPE, cast, , sizeof(TYPE))                                              \
-    CK_CC_INLINE static uint64_t NAME##_missed(const struct NAME##_consumer *c)                    \
+    IPC_INLINE uint64_t NAME##_missed(const struct NAME##_consumer *c)                             \
     {                                                                                              \
         return ipc_cast_missed(&c->raw);                                                           \
     }                                                                                              \
@@ -6312,7 +6380,7 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     IPC_RING_CONSUMER_(NAME, record, raw, IPC_RECORD_TELL_(h->raw), 0, me)                         \
     IPC_RECORD_CALLS_(NAME, record)                                                                \
     IPC_RING_TELLS_(NAME, record, const, uint64_t, peer)                                           \
-    CK_CC_INLINE static void NAME##_replay(struct NAME##_consumer *c, uint64_t n)                  \
+    IPC_INLINE void NAME##_replay(struct NAME##_consumer *c, uint64_t n)                           \
     {                                                                                              \
         ipc_record_replay(&c->raw, n);                                                             \
     }                                                                                              \
@@ -6323,7 +6391,7 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     IPC_RING_PRODUCER_(NAME, record_cast, raw.r, 1, me)                                            \
     IPC_RING_CONSUMER_(NAME, record_cast, raw.r, IPC_RECORD_TELL_(h->raw.r), 0, me)                \
     IPC_RECORD_CALLS_(NAME, record_cast)                                                           \
-    CK_CC_INLINE static uint64_t NAME##_missed(const struct NAME##_consumer *c)                    \
+    IPC_INLINE uint64_t NAME##_missed(const struct NAME##_consumer *c)                             \
     {                                                                                              \
         return ipc_record_cast_missed(&c->raw);                                                    \
     }                                                                                              \
@@ -6333,56 +6401,56 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.r, IPC_RECORD_CAST_TYPE, IPC_RING_HOW_, ))
 
 #define IPC_RECORD_MEMORY_(NAME, K, KIND, SIZED)                                                   \
-    CK_CC_INLINE static size_t NAME##_footprint(uint64_t capacity SIZED(, unsigned how))           \
+    IPC_INLINE size_t NAME##_footprint(uint64_t capacity SIZED(, unsigned how))                    \
     {                                                                                              \
         return ipc_##K##_footprint(capacity SIZED(, how));                                         \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_init(void *mem, size_t size, uint64_t capacity, unsigned how)   \
+    IPC_INLINE int NAME##_init(void *mem, size_t size, uint64_t capacity, unsigned how)            \
     {                                                                                              \
         return ipc_##K##_init(mem, size, capacity, how);                                           \
     }                                                                                              \
-    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, make_, KIND, IPC_RING_HOW_, 0u, SIZED))
+    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, make_, KIND, 1, IPC_RING_HOW_, 0u, SIZED))
 
 #define IPC_RECORD_CALLS_(NAME, K)                                                                 \
-    CK_CC_INLINE static int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)     \
+    IPC_INLINE int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)              \
     {                                                                                              \
         return ipc_##K##_push(&p->raw, data, n);                                                   \
     }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_push_n(struct NAME##_producer *p,                           \
-                                              const struct ipc_record *records, size_t n)          \
+    IPC_INLINE int64_t NAME##_push_n(struct NAME##_producer *p, const struct ipc_record *records,  \
+                                     size_t n)                                                     \
     {                                                                                              \
         return ipc_##K##_push_n(&p->raw, records, n);                                              \
     }                                                                                              \
-    CK_CC_INLINE static void *NAME##_claim(struct NAME##_producer *p, size_t n)                    \
+    IPC_INLINE void *NAME##_claim(struct NAME##_producer *p, size_t n)                             \
     {                                                                                              \
         return ipc_##K##_claim(&p->raw, n);                                                        \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_commit(struct NAME##_producer *p, size_t n)                     \
+    IPC_INLINE int NAME##_commit(struct NAME##_producer *p, size_t n)                              \
     {                                                                                              \
         return ipc_##K##_commit(&p->raw, n);                                                       \
     }                                                                                              \
-    CK_CC_INLINE static void NAME##_cancel(struct NAME##_producer *p)                              \
+    IPC_INLINE void NAME##_cancel(struct NAME##_producer *p)                                       \
     {                                                                                              \
         ipc_##K##_cancel(&p->raw);                                                                 \
     }                                                                                              \
-    CK_CC_INLINE static size_t NAME##_most(const struct NAME##_producer *p)                        \
+    IPC_INLINE size_t NAME##_most(const struct NAME##_producer *p)                                 \
     {                                                                                              \
         return ipc_##K##_most(&p->raw);                                                            \
     }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_pop(struct NAME##_consumer *c, void *to, size_t size)       \
+    IPC_INLINE int64_t NAME##_pop(struct NAME##_consumer *c, void *to, size_t size)                \
     {                                                                                              \
         return ipc_##K##_pop(&c->raw, to, size);                                                   \
     }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_pop_n(struct NAME##_consumer *c, void *to, size_t size,     \
-                                             struct ipc_record *records, size_t n)                 \
+    IPC_INLINE int64_t NAME##_pop_n(struct NAME##_consumer *c, void *to, size_t size,              \
+                                    struct ipc_record *records, size_t n)                          \
     {                                                                                              \
         return ipc_##K##_pop_n(&c->raw, to, size, records, n);                                     \
     }                                                                                              \
-    CK_CC_INLINE static const void *NAME##_peek(struct NAME##_consumer *c, size_t *n)              \
+    IPC_INLINE const void *NAME##_peek(struct NAME##_consumer *c, size_t *n)                       \
     {                                                                                              \
         return ipc_##K##_peek(&c->raw, n);                                                         \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_release(struct NAME##_consumer *c)                              \
+    IPC_INLINE int NAME##_release(struct NAME##_consumer *c)                                       \
     {                                                                                              \
         return ipc_##K##_release(&c->raw);                                                         \
     }
@@ -6394,7 +6462,7 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     (r).untold = 0
 /* ASK is done before a producer looks for room. */
 #define IPC_RECORD_SLEEP_(NAME, K, H, ASK)                                                         \
-    CK_CC_INLINE static int NAME##_producer_look_(struct NAME##_producer *h, size_t n)             \
+    IPC_INLINE int NAME##_producer_look_(struct NAME##_producer *h, size_t n)                      \
     {                                                                                              \
         uint64_t at;                                                                               \
         int rc;                                                                                    \
@@ -6405,8 +6473,8 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     }                                                                                              \
     IPC_RING_UNTIL_(NAME, producer_wait, producer, H, 1, space, NAME##_producer_look_(h, n),       \
                     size_t n, int64_t deadline)                                                    \
-    CK_CC_FORCE_INLINE static int NAME##_send(struct NAME##_producer *p, const void *data,         \
-                                              size_t n, int64_t deadline)                          \
+    IPC_FORCE_INLINE int NAME##_send(struct NAME##_producer *p, const void *data, size_t n,        \
+                                     int64_t deadline)                                             \
     {                                                                                              \
         int rc = ipc_##K##_push(&p->raw, data, n);                                                 \
                                                                                                    \
@@ -6418,7 +6486,7 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
             (void)ipc_notify_post(&p->data);                                                       \
         return rc;                                                                                 \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_consumer_look_(struct NAME##_consumer *c)                       \
+    IPC_INLINE int NAME##_consumer_look_(struct NAME##_consumer *c)                                \
     {                                                                                              \
         size_t n;                                                                                  \
         int rc = ipc_##K##_look_(&c->raw, &n);                                                     \
@@ -6429,8 +6497,8 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     }                                                                                              \
     IPC_RING_UNTIL_(NAME, consumer_wait, consumer, H, 0, data, NAME##_consumer_look_(h),           \
                     int64_t deadline)                                                              \
-    CK_CC_INLINE static int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size,      \
-                                            int64_t deadline)                                      \
+    IPC_INLINE int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size,               \
+                                   int64_t deadline)                                               \
     {                                                                                              \
         int published = 0;                                                                         \
         int64_t rc = ipc_##K##_take_(&c->raw, to, size, &published);                               \
@@ -6481,22 +6549,21 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
                                         IPC_STREAM_MAP_(&h->raw.s)))
 
 #define IPC_STREAM_END_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)                    \
-    CK_CC_INLINE static int64_t NAME##_##PUSH##_n(struct NAME##_##END *h, FROM *elements,          \
-                                                  size_t n)                                        \
+    IPC_INLINE int64_t NAME##_##PUSH##_n(struct NAME##_##END *h, FROM *elements, size_t n)         \
     {                                                                                              \
         return ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 1);                        \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_##PUSH##_all(struct NAME##_##END *h, FROM *elements, size_t n)  \
+    IPC_INLINE int NAME##_##PUSH##_all(struct NAME##_##END *h, FROM *elements, size_t n)           \
     {                                                                                              \
         int64_t rc = ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 0);                  \
                                                                                                    \
         return rc < 0 ? (int)rc : 0;                                                               \
     }                                                                                              \
-    CK_CC_INLINE static SLOT *NAME##_##CLAIM(struct NAME##_##END *h, size_t n)                     \
+    IPC_INLINE SLOT *NAME##_##CLAIM(struct NAME##_##END *h, size_t n)                              \
     {                                                                                              \
         return (SLOT *)ipc_stream_row_(&h->raw.s, n, sizeof(TYPE));                                \
     }                                                                                              \
-    CK_CC_INLINE static size_t NAME##_##ROOM(struct NAME##_##END *h, struct NAME##_regions *r)     \
+    IPC_INLINE size_t NAME##_##ROOM(struct NAME##_##END *h, struct NAME##_regions *r)              \
     {                                                                                              \
         struct ipc_stream_regions raw;                                                             \
         size_t n = (size_t)ipc_stream_look_(&h->raw.s, sizeof(TYPE), &raw), i;                     \
@@ -6507,11 +6574,11 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
         }                                                                                          \
         return n;                                                                                  \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                      \
+    IPC_INLINE int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                               \
     {                                                                                              \
         return ipc_stream_##COMMIT(&h->raw, n);                                                    \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_##END##_twice(const struct NAME##_##END *h)                     \
+    IPC_INLINE int NAME##_##END##_twice(const struct NAME##_##END *h)                              \
     {                                                                                              \
         return h->raw.s.twice;                                                                     \
     }
@@ -6521,8 +6588,8 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
                     ipc_stream_ready_(&h->raw.s, n), size_t n, int64_t deadline)                   \
     IPC_RING_UNTIL_(NAME, consumer_wait, consumer, raw.s, 0, data,                                 \
                     ipc_stream_ready_(&h->raw.s, n), size_t n, int64_t deadline)                   \
-    CK_CC_INLINE static int64_t NAME##_send(struct NAME##_producer *p, const TYPE *from, size_t n, \
-                                            int64_t deadline)                                      \
+    IPC_INLINE int64_t NAME##_send(struct NAME##_producer *p, const TYPE *from, size_t n,          \
+                                   int64_t deadline)                                               \
     {                                                                                              \
         size_t done = 0, half;                                                                     \
         int64_t rc;                                                                                \
@@ -6545,8 +6612,8 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
         }                                                                                          \
         return (int64_t)n;                                                                         \
     }                                                                                              \
-    CK_CC_INLINE static int64_t NAME##_recv(struct NAME##_consumer *c, TYPE *to, size_t n,         \
-                                            int64_t deadline)                                      \
+    IPC_INLINE int64_t NAME##_recv(struct NAME##_consumer *c, TYPE *to, size_t n,                  \
+                                   int64_t deadline)                                               \
     {                                                                                              \
         int64_t rc = NAME##_pop_n(c, to, n);                                                       \
                                                                                                    \
@@ -6619,21 +6686,21 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
                      sizeof(REPLY), me)                                                            \
     IPC_RING_HANDLE_(NAME, call, server, server_attach, IPC_CALL_HANG_SERVER_(h), sizeof(REQUEST), \
                      sizeof(REPLY), me)                                                            \
-    CK_CC_INLINE static int NAME##_claim(struct NAME##_client *c, REQUEST **request)               \
+    IPC_INLINE int NAME##_claim(struct NAME##_client *c, REQUEST **request)                        \
     {                                                                                              \
         int rc = ipc_call_claim_(&c->raw);                                                         \
                                                                                                    \
         *request = rc == 0 ? (REQUEST *)(void *)ipc_call_message_(c->raw.slot) : NULL;             \
         return rc;                                                                                 \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_commit(struct NAME##_client *c)                                 \
+    IPC_INLINE int NAME##_commit(struct NAME##_client *c)                                          \
     {                                                                                              \
         int rc = ipc_call_commit_(&c->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));      \
                                                                                                    \
         IPC_RING_WITH_NOTIFY_(IPC_CALL_WAKE_SERVER_(c));                                           \
         return rc;                                                                                 \
     }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_ask(struct NAME##_client *c, const REQUEST *request)      \
+    IPC_FORCE_INLINE int NAME##_ask(struct NAME##_client *c, const REQUEST *request)               \
     {                                                                                              \
         int rc = ipc_call_ask_(&c->raw, request, sizeof(REQUEST),                                  \
                                ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));                  \
@@ -6641,34 +6708,34 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
         IPC_RING_WITH_NOTIFY_(IPC_CALL_WAKE_SERVER_(c));                                           \
         return rc;                                                                                 \
     }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_poll(struct NAME##_client *c)                             \
+    IPC_FORCE_INLINE int NAME##_poll(struct NAME##_client *c)                                      \
     {                                                                                              \
         return ipc_call_poll_(&c->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));          \
     }                                                                                              \
-    CK_CC_INLINE static const REPLY *NAME##_peek(const struct NAME##_client *c)                    \
+    IPC_INLINE const REPLY *NAME##_peek(const struct NAME##_client *c)                             \
     {                                                                                              \
         return (const REPLY *)ipc_call_peek(&c->raw);                                              \
     }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_collect(struct NAME##_client *c, REPLY *reply)            \
+    IPC_FORCE_INLINE int NAME##_collect(struct NAME##_client *c, REPLY *reply)                     \
     {                                                                                              \
         return ipc_call_collect_(&c->raw, reply, sizeof(REPLY),                                    \
                                  ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));                \
     }                                                                                              \
-    CK_CC_INLINE static void NAME##_cancel(struct NAME##_client *c)                                \
+    IPC_INLINE void NAME##_cancel(struct NAME##_client *c)                                         \
     {                                                                                              \
         ipc_call_cancel(&c->raw);                                                                  \
     }                                                                                              \
-    CK_CC_INLINE static void NAME##_client_detach(struct NAME##_client *c)                         \
+    IPC_INLINE void NAME##_client_detach(struct NAME##_client *c)                                  \
     {                                                                                              \
         ipc_call_client_detach(&c->raw);                                                           \
         IPC_RING_WITH_NOTIFY_(IPC_RING_UNHANG_(c));                                                \
     }                                                                                              \
-    CK_CC_FORCE_INLINE static union NAME##_slot *NAME##_take(struct NAME##_server *s)              \
+    IPC_FORCE_INLINE union NAME##_slot *NAME##_take(struct NAME##_server *s)                       \
     {                                                                                              \
         return (union NAME##_slot *)(void *)ipc_call_take_(                                        \
             &s->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));                            \
     }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_answer(struct NAME##_server *s, union NAME##_slot *slot)  \
+    IPC_FORCE_INLINE int NAME##_answer(struct NAME##_server *s, union NAME##_slot *slot)           \
     {                                                                                              \
         int rc =                                                                                   \
             ipc_call_answer_(&s->raw, slot, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));     \
@@ -6676,12 +6743,12 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
         IPC_RING_WITH_NOTIFY_(IPC_CALL_WAKE_CALLER_(s, slot));                                     \
         return rc;                                                                                 \
     }                                                                                              \
-    CK_CC_INLINE static uint64_t NAME##_server_peer(const struct NAME##_server *s,                 \
-                                                    const union NAME##_slot *slot)                 \
+    IPC_INLINE uint64_t NAME##_server_peer(const struct NAME##_server *s,                          \
+                                           const union NAME##_slot *slot)                          \
     {                                                                                              \
         return ipc_call_server_peer(&s->raw, slot);                                                \
     }                                                                                              \
-    CK_CC_INLINE static void NAME##_server_detach(struct NAME##_server *s)                         \
+    IPC_INLINE void NAME##_server_detach(struct NAME##_server *s)                                  \
     {                                                                                              \
         IPC_RING_WITH_NOTIFY_(struct ipc_call_server was = s->raw);                                \
                                                                                                    \
@@ -6736,18 +6803,18 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
     }
 
 #define IPC_CALL_SLEEP_(NAME, REQUEST, REPLY)                                                      \
-    CK_CC_INLINE static struct ipc_notify *NAME##_client_bell(struct NAME##_client *c)             \
+    IPC_INLINE struct ipc_notify *NAME##_client_bell(struct NAME##_client *c)                      \
     {                                                                                              \
         if (c->raw.ring != NULL)                                                                   \
             c->space.at = IPC_CALL_BELL_(c->raw.slot);                                             \
         return &c->space;                                                                          \
     }                                                                                              \
-    CK_CC_INLINE static struct ipc_notify *NAME##_server_bell(struct NAME##_server *s)             \
+    IPC_INLINE struct ipc_notify *NAME##_server_bell(struct NAME##_server *s)                      \
     {                                                                                              \
         return &s->data;                                                                           \
     }                                                                                              \
     /* 1: a slot is claimed, or the call has been answered; 0: not yet; or a negative errno. */    \
-    CK_CC_INLINE static int NAME##_client_look_(struct NAME##_client *c, int claim)                \
+    IPC_INLINE int NAME##_client_look_(struct NAME##_client *c, int claim)                         \
     {                                                                                              \
         int rc;                                                                                    \
                                                                                                    \
@@ -6756,8 +6823,7 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
         rc = claim ? ipc_call_claim_(&c->raw) : NAME##_poll(c);                                    \
         return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_client_until_(struct NAME##_client *c, int claim,               \
-                                                 int64_t deadline)                                 \
+    IPC_INLINE int NAME##_client_until_(struct NAME##_client *c, int claim, int64_t deadline)      \
     {                                                                                              \
         int state = 0, rc;                                                                         \
                                                                                                    \
@@ -6767,12 +6833,12 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
                       (state = NAME##_client_look_(c, claim)) != 0);                               \
         return rc != 0 ? rc : state < 0 ? state : 0;                                               \
     }                                                                                              \
-    CK_CC_INLINE static int NAME##_client_wait(struct NAME##_client *c, int64_t deadline)          \
+    IPC_INLINE int NAME##_client_wait(struct NAME##_client *c, int64_t deadline)                   \
     {                                                                                              \
         return NAME##_client_until_(c, 0, deadline);                                               \
     }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_call(struct NAME##_client *c, const REQUEST *request,     \
-                                              REPLY *reply, int64_t deadline)                      \
+    IPC_FORCE_INLINE int NAME##_call(struct NAME##_client *c, const REQUEST *request,              \
+                                     REPLY *reply, int64_t deadline)                               \
     {                                                                                              \
         int rc = NAME##_ask(c, request);                                                           \
                                                                                                    \
@@ -6788,8 +6854,8 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
         NAME##_cancel(c);                                                                          \
         return rc;                                                                                 \
     }                                                                                              \
-    CK_CC_FORCE_INLINE static int NAME##_serve(struct NAME##_server *s, union NAME##_slot **slot,  \
-                                               int64_t deadline)                                   \
+    IPC_FORCE_INLINE int NAME##_serve(struct NAME##_server *s, union NAME##_slot **slot,           \
+                                      int64_t deadline)                                            \
     {                                                                                              \
         *slot = NAME##_take(s);                                                                    \
         if (CK_CC_LIKELY(*slot != NULL))                                                           \
@@ -6798,5 +6864,7 @@ CK_CC_INLINE static int ipc_ring_same_(struct ipc_peer *me, const void *mem, siz
             return s->raw.error;                                                                   \
         return ipc_wait(&s->data, deadline, (*slot = NAME##_take(s)) != NULL);                     \
     }
+
+#endif
 
 #endif /* IPC_RING_H */

@@ -1,3 +1,7 @@
+/* Made by tools/amalgamate. Change these files, not this one: src/ipc_shm.h
+ * src/common/version.h src/common/prelude.h src/common/linux.h src/common/peer.h
+ * src/common/deadline.h src/shm/layout.h src/shm/identity.h src/shm/map.h src/shm/open.h
+ * src/shm/pass.h src/shm/members.h src/shm/objects.h */
 /*
  * ipc_shm.h - shared memory segments that are whole or absent, and know who is attached and alive.
  *
@@ -77,6 +81,25 @@
 #ifndef IPC_SHM_H
 #define IPC_SHM_H 1
 
+/* >>version  src/common/version.h */
+/* The version of all four headers, which must be the same, and not that of what is in memory:
+ * IPC_RING_LAYOUT and IPC_SHM_LAYOUT. */
+#if defined(IPC_RING_VERSION_NUMBER) && IPC_RING_VERSION_NUMBER != 900
+#error "two ipc_*.h of different versions: copy all of them from one release"
+#endif
+#ifndef IPC_RING_VERSION
+#define IPC_RING_VERSION "0.9.0"
+#define IPC_RING_VERSION_MAJOR 0
+#define IPC_RING_VERSION_MINOR 9
+#define IPC_RING_VERSION_PATCH 0
+#define IPC_RING_VERSION_NUMBER 900 /* 10000 * major + 100 * minor + patch */
+#endif
+
+/* >>prelude  src/common/prelude.h */
+/* What every header begins with. */
+#ifndef IPC_SRC_COMMON_PRELUDE_H
+#define IPC_SRC_COMMON_PRELUDE_H 1
+
 #if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE)
 #define _DEFAULT_SOURCE 1
 #endif
@@ -85,48 +108,66 @@
 #include <ck_md.h>
 #include <ck_pr.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
+
+#if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__s390x__) && !defined(__sparc__)
+#error "ck_md.h says CK_MD_TSO, but this target reorders stores: install its own Concurrency Kit"
+#endif
+/* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32
+ * (64-bit registers) load 64 bits at once there. */
+#if !defined(CK_F_PR_LOAD_64) || (__SIZEOF_POINTER__ < 8 && !defined(__x86_64__) &&                \
+                                  !defined(__ARM_ARCH_7A__) && !defined(__ARM_ARCH_7__))
+#error "these headers need 64-bit atomic loads and stores, which Concurrency Kit does not have here"
+#endif
+
+/* How each function is declared. A program that compiles the headers once, into a library, may
+ * define the first otherwise. */
+#ifndef IPC_INLINE
+#define IPC_INLINE CK_CC_INLINE static
+#endif
+#define IPC_FORCE_INLINE CK_CC_FORCE_INLINE static
+
+#endif
+
+/* >>linux  src/common/linux.h */
+/* What needs Linux, and what libc shows only if it is asked to before. */
+#ifndef IPC_SRC_COMMON_LINUX_H
+#define IPC_SRC_COMMON_LINUX_H 1
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
 #ifndef __linux__
-#error "ipc_shm.h needs Linux; ipc_ring.h alone does not"
+#error "ipc_shm.h, ipc_notify.h and ipc_channel.h need Linux; ipc_ring.h alone does not"
 #endif
 #if defined(__GLIBC__) && !defined(__USE_MISC)
-#error "include ipc_shm.h before any header of libc, or compile with -D_GNU_SOURCE"
-#endif
-/* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32
- * (64-bit registers) load 64 bits at once there. */
-#if !defined(CK_F_PR_LOAD_64) || (__SIZEOF_POINTER__ < 8 && !defined(__x86_64__) &&                \
-                                  !defined(__ARM_ARCH_7A__) && !defined(__ARM_ARCH_7__))
-#error "ipc_shm.h needs 64-bit atomic loads and stores, which Concurrency Kit does not have here"
+#error "include the ipc_*.h before any header of libc, or compile with -D_GNU_SOURCE"
 #endif
 
-/* ------------------------------------------------------------------ shared by the headers */
+#endif
 
-#ifndef IPC_PEER
-#define IPC_PEER 1
-/* The whole of what a ring, a notifier and the holder of their memory know of each other; see
- * ipc_ring.h. */
+/* >>peer  src/common/peer.h */
+/* Who attaches, and who is alive. */
+#ifndef IPC_SRC_COMMON_PEER_H
+#define IPC_SRC_COMMON_PEER_H 1
+
+/*
+ * The whole of what a ring, a notifier and the holder of their memory know of each other; ipc_shm.h
+ * and ipc_notify.h define the same, and ipc_shm.h fills it in. Rings use id and alive. Without one
+ * (NULL) nobody's death can be proven: an end stays taken until it is detached.
+ */
 struct ipc_peer {
-    uint64_t id;                          /* mine; not 0; never used by another process */
+    uint64_t id;                          /* mine; not 0 or ~0; never used by another process */
     int (*alive)(void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
     /* Makes fds[0] readable when another member stirs or leaves, fds[1] when id dies (if not 0).
      * Opens those that are -1, as it can; the caller closes them. 0 when fds[0] is there. */
@@ -135,15 +176,19 @@ struct ipc_peer {
     void *arg;               /* passed to them */
     char why[256];           /* out: the last refusal, in words */
 };
+
 #endif
 
-#ifndef IPC_DEADLINE
-#define IPC_DEADLINE 1
+/* >>deadline  src/common/deadline.h */
+/* When a wait is to end. */
+#ifndef IPC_SRC_COMMON_DEADLINE_H
+#define IPC_SRC_COMMON_DEADLINE_H 1
+
 /* Deadlines are nanoseconds of CLOCK_MONOTONIC, absolute. */
 #define IPC_NOW INT64_C(0)    /* do not wait */
 #define IPC_FOREVER INT64_MAX /* wait without limit */
 
-CK_CC_INLINE static int64_t ipc_clock(void)
+IPC_INLINE int64_t ipc_clock(void)
 {
     struct timespec t;
 
@@ -152,7 +197,7 @@ CK_CC_INLINE static int64_t ipc_clock(void)
 }
 
 /* Nanoseconds until the deadline, 0 when it has passed. */
-CK_CC_INLINE static int64_t ipc_left_(int64_t deadline)
+IPC_INLINE int64_t ipc_left_(int64_t deadline)
 {
     int64_t now = deadline > IPC_NOW ? ipc_clock() : 0;
 
@@ -160,11 +205,25 @@ CK_CC_INLINE static int64_t ipc_left_(int64_t deadline)
 }
 
 /* The deadline ms milliseconds from now; IPC_FOREVER for a negative or very large ms. */
-CK_CC_INLINE static int64_t ipc_in_ms(int64_t ms)
+IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 {
     return ms < 0 || ms > INT64_MAX / 2000000 ? IPC_FOREVER : ipc_clock() + ms * 1000000;
 }
+
 #endif
+
+/* >>layout  src/shm/layout.h */
+/* What is where in a segment, and the handle of one. */
+#ifndef IPC_SRC_SHM_LAYOUT_H
+#define IPC_SRC_SHM_LAYOUT_H 1
+
+#include <limits.h>
+#include <stdarg.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 /* ------------------------------------------------------------------ layout */
 
@@ -292,16 +351,23 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
 
 /* The last refusal of a call with this handle, in one line: what it was and, where there is one,
  * the remedy. Valid until the next call. */
-CK_CC_INLINE static const char *ipc_shm_why(const struct ipc_shm *seg)
+IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
 {
     return seg->peer.why;
 }
+
+#endif
+
+/* >>identity  src/shm/identity.h */
+/* Which process a member is, and whether it is dead. */
+#ifndef IPC_SRC_SHM_IDENTITY_H
+#define IPC_SRC_SHM_IDENTITY_H 1
 
 /* ------------------------------------------------------------------ proofs of life and death */
 
 /* Reads a process's start time, in clock ticks since boot, from its /proc/.../stat. 0, -ESRCH when
  * there is only its zombie, or the negative errno of open. */
-CK_CC_INLINE static int ipc_shm_started_(const char *path, uint64_t *start)
+IPC_INLINE int ipc_shm_started_(const char *path, uint64_t *start)
 {
     char text[1024], *p;
     ssize_t n;
@@ -336,7 +402,7 @@ CK_CC_INLINE static int ipc_shm_started_(const char *path, uint64_t *start)
 }
 
 /* The inode of this process's PID namespace, 0 if it cannot be told. */
-CK_CC_INLINE static uint64_t ipc_shm_pid_ns_(void)
+IPC_INLINE uint64_t ipc_shm_pid_ns_(void)
 {
     struct stat st;
 
@@ -345,7 +411,7 @@ CK_CC_INLINE static uint64_t ipc_shm_pid_ns_(void)
 
 /* 1 when the process with this pid in our namespace is gone, or is not the one that started then.
  */
-CK_CC_INLINE static int ipc_shm_gone_(pid_t pid, uint64_t then)
+IPC_INLINE int ipc_shm_gone_(pid_t pid, uint64_t then)
 {
     char path[32];
     uint64_t start = 0;
@@ -360,7 +426,7 @@ CK_CC_INLINE static int ipc_shm_gone_(pid_t pid, uint64_t then)
 
 /* 1 when /proc is that of our namespace. After unshare it may still be another's, where a pid is a
  * stranger's. */
-CK_CC_INLINE static int ipc_shm_proc_is_ours_(void)
+IPC_INLINE int ipc_shm_proc_is_ours_(void)
 {
     char self[16];
     ssize_t n = readlink("/proc/self", self, sizeof self - 1);
@@ -378,7 +444,7 @@ CK_CC_INLINE static int ipc_shm_proc_is_ours_(void)
 
 /* Asks for (F_OFD_SETLK) or after (F_OFD_GETLK) the lock on a member's byte. Open file description
  * locks: released on any death, kept when the process closes another descriptor of the file. */
-CK_CC_INLINE static int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
+IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
 {
     struct flock lock;
     int rc;
@@ -394,7 +460,7 @@ CK_CC_INLINE static int ipc_shm_lock_(int fd, int how, unsigned member, short *t
 }
 
 /* 0 only with the kernel's word that the member is dead. */
-CK_CC_INLINE static int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
+IPC_INLINE int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
 {
     const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
     uint64_t then, ns;
@@ -424,7 +490,7 @@ CK_CC_INLINE static int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
 
 /* Becomes a member, or a candidate. seg->fd is a file description of our own, seg->base is mapped.
  */
-CK_CC_INLINE static int ipc_shm_join_(struct ipc_shm *seg, int candidate)
+IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 {
     uint64_t start = 0, generation;
     unsigned i;
@@ -467,6 +533,13 @@ CK_CC_INLINE static int ipc_shm_join_(struct ipc_shm *seg, int candidate)
     return ipc_shm_refuse(seg, -EUSERS, "all %u members' places are taken", IPC_SHM_MEMBERS);
 }
 
+#endif
+
+/* >>map  src/shm/map.h */
+/* Mapping, and giving back. */
+#ifndef IPC_SRC_SHM_MAP_H
+#define IPC_SRC_SHM_MAP_H 1
+
 /* ------------------------------------------------------------------ mapping */
 
 #ifndef MADV_POPULATE_WRITE
@@ -477,7 +550,7 @@ CK_CC_INLINE static int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 #endif
 
 /* Asks for huge pages under the mapping: 0 granted, else why not. */
-CK_CC_INLINE static int ipc_shm_huge_(struct ipc_shm *seg)
+IPC_INLINE int ipc_shm_huge_(struct ipc_shm *seg)
 {
     char policy[128];
     ssize_t n = -1;
@@ -496,7 +569,7 @@ CK_CC_INLINE static int ipc_shm_huge_(struct ipc_shm *seg)
 }
 
 /* Maps the file; at `at` if that is not NULL, over what is there. */
-CK_CC_INLINE static int ipc_shm_map_(struct ipc_shm *seg, void *at)
+IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
 {
     void *base = mmap(at, seg->size, PROT_READ | PROT_WRITE,
                       MAP_SHARED | (at != NULL ? MAP_FIXED : 0), seg->fd, 0);
@@ -510,7 +583,7 @@ CK_CC_INLINE static int ipc_shm_map_(struct ipc_shm *seg, void *at)
 }
 
 /* Brings the pages in, by the options. The file is allocated, so this cannot fail for space. */
-CK_CC_INLINE static void ipc_shm_prefault_(struct ipc_shm *seg)
+IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
 {
     size_t i;
 
@@ -523,7 +596,7 @@ CK_CC_INLINE static void ipc_shm_prefault_(struct ipc_shm *seg)
 }
 
 /* A fresh handle. Of the options, what was not tried was not granted. */
-CK_CC_INLINE static void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options *how)
+IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options *how)
 {
     memset(seg, 0, sizeof *seg);
     seg->fd = -1;
@@ -536,7 +609,7 @@ CK_CC_INLINE static void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_sh
  * is inside stay for the others and for the next. Closing a handle that a call has refused, or
  * closing twice, does nothing.
  */
-CK_CC_INLINE static void ipc_shm_close(struct ipc_shm *seg)
+IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     /* An inherited member is the parent's: only unmap. */
     if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid())
@@ -551,14 +624,14 @@ CK_CC_INLINE static void ipc_shm_close(struct ipc_shm *seg)
 }
 
 /* Closes and passes a refusal on. */
-CK_CC_INLINE static int ipc_shm_drop_(struct ipc_shm *seg, int rc)
+IPC_INLINE int ipc_shm_drop_(struct ipc_shm *seg, int rc)
 {
     ipc_shm_close(seg);
     return rc;
 }
 
 /* A new file description of the file behind fd: the locks of one are one holder's. */
-CK_CC_INLINE static int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
+IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
 {
     char path[32];
     int own;
@@ -570,7 +643,7 @@ CK_CC_INLINE static int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
 }
 
 /* A handle that came by fork: becomes a member of its own, at the same address. */
-CK_CC_INLINE static int ipc_shm_own_(struct ipc_shm *seg)
+IPC_INLINE int ipc_shm_own_(struct ipc_shm *seg)
 {
     int fd;
 
@@ -591,6 +664,13 @@ CK_CC_INLINE static int ipc_shm_own_(struct ipc_shm *seg)
     return ipc_shm_join_(seg, 0);
 }
 
+#endif
+
+/* >>open  src/shm/open.h */
+/* Create and open. */
+#ifndef IPC_SRC_SHM_OPEN_H
+#define IPC_SRC_SHM_OPEN_H 1
+
 /* ------------------------------------------------------------------ create and open */
 
 #ifndef O_TMPFILE
@@ -607,8 +687,7 @@ CK_CC_INLINE static int ipc_shm_own_(struct ipc_shm *seg)
 #define IPC_SHM_DIR_ "/dev/shm/"
 
 /* The file of a named segment. */
-CK_CC_INLINE static int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size,
-                                      const char *name)
+IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const char *name)
 {
     if (*name == '\0' || strchr(name, '/') != NULL || strcmp(name, ".") == 0 ||
         strcmp(name, "..") == 0)
@@ -624,8 +703,8 @@ CK_CC_INLINE static int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t si
 }
 
 /* A nameless file of `size` bytes, allocated and mapped. */
-CK_CC_INLINE static int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t size,
-                                          const struct ipc_shm_options *how, int hugetlb)
+IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t size,
+                                 const struct ipc_shm_options *how, int hugetlb)
 {
     /* The mode of a memfd protects nothing: it is opened through a descriptor that was handed over,
      * or by a process that may trace a holder. A stricter mode would deny a receiver of another
@@ -684,8 +763,8 @@ CK_CC_INLINE static int ipc_shm_allocate_(struct ipc_shm *seg, const char *name,
 }
 
 /* A whole new segment with us as member and creator, under no name yet. */
-CK_CC_INLINE static int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size,
-                                       const struct ipc_shm_options *how)
+IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size,
+                              const struct ipc_shm_options *how)
 {
     struct ipc_shm_header_ *h;
     size_t huge = (size_t)2 << 20, all = sizeof *h + ((size + 4095) & ~(size_t)4095);
@@ -725,7 +804,7 @@ CK_CC_INLINE static int ipc_shm_build_(struct ipc_shm *seg, const char *name, si
 }
 
 /* Maps and checks the segment behind seg->fd, whose owner and mode are in order, and joins it. */
-CK_CC_INLINE static int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
+IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
 {
     const struct ipc_shm_header_ *h;
     uint64_t magic, there;
@@ -762,8 +841,8 @@ CK_CC_INLINE static int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *
 }
 
 /* Whose it is and what it permits, against what was asked. */
-CK_CC_INLINE static int ipc_shm_trust_(struct ipc_shm *seg, const struct stat *st,
-                                       const struct ipc_shm_options *how)
+IPC_INLINE int ipc_shm_trust_(struct ipc_shm *seg, const struct stat *st,
+                              const struct ipc_shm_options *how)
 {
     uid_t owner = how->owner != (uid_t)-1 ? how->owner : geteuid();
 
@@ -780,8 +859,8 @@ CK_CC_INLINE static int ipc_shm_trust_(struct ipc_shm *seg, const struct stat *s
 
 /* One attempt to open by name. A condemned segment counts as absent, unless it is to be replaced.
  */
-CK_CC_INLINE static int ipc_shm_try_(struct ipc_shm *seg, const char *path, const char *name,
-                                     const struct ipc_shm_options *how, int replace)
+IPC_INLINE int ipc_shm_try_(struct ipc_shm *seg, const char *path, const char *name,
+                            const struct ipc_shm_options *how, int replace)
 {
     struct stat st;
     int rc;
@@ -809,7 +888,7 @@ CK_CC_INLINE static int ipc_shm_try_(struct ipc_shm *seg, const char *path, cons
     return 0;
 }
 
-CK_CC_INLINE static int ipc_shm_others_live_(const struct ipc_shm *seg)
+IPC_INLINE int ipc_shm_others_live_(const struct ipc_shm *seg)
 {
     unsigned i;
 
@@ -828,8 +907,8 @@ CK_CC_INLINE static int ipc_shm_others_live_(const struct ipc_shm *seg)
 
 /* We opened what somebody created before. 0: its creator is dead and we are that now. -EAGAIN: it
  * is gone, or someone else was quicker; look again. -EEXIST: it is in use. */
-CK_CC_INLINE static int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, const char *name,
-                                         size_t size, const struct ipc_shm_options *how)
+IPC_INLINE int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, const char *name,
+                                size_t size, const struct ipc_shm_options *how)
 {
     struct ipc_shm_header_ *h = seg->base;
     uint64_t creator = ck_pr_load_64(&h->creator);
@@ -863,7 +942,7 @@ CK_CC_INLINE static int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, 
 }
 
 /* Gives a built segment its name: whole, at once, or not at all. */
-CK_CC_INLINE static int ipc_shm_link_(struct ipc_shm *seg, const char *path)
+IPC_INLINE int ipc_shm_link_(struct ipc_shm *seg, const char *path)
 {
     char file[32];
 
@@ -893,8 +972,8 @@ CK_CC_INLINE static int ipc_shm_link_(struct ipc_shm *seg, const char *path)
  *   -ENOSYS        /proc is not mounted
  *   and what open, fchown, mmap and link say, such as -EMFILE, -EPERM and -ENOMEM
  */
-CK_CC_INLINE static int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
-                                            const struct ipc_shm_options *how)
+IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
+                                   const struct ipc_shm_options *how)
 {
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
     int rc, tries;
@@ -930,7 +1009,7 @@ CK_CC_INLINE static int ipc_shm_create_with(struct ipc_shm *seg, const char *nam
     return ipc_shm_refuse(seg, -EEXIST, "segment '%s' changes hands all the time", name);
 }
 
-CK_CC_INLINE static int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size)
+IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size)
 {
     static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
 
@@ -938,7 +1017,7 @@ CK_CC_INLINE static int ipc_shm_create(struct ipc_shm *seg, const char *name, si
 }
 
 /* Waits a little for what others may do, at most to the deadline. 0 when that has passed. */
-CK_CC_INLINE static int ipc_shm_wait_(int64_t deadline)
+IPC_INLINE int ipc_shm_wait_(int64_t deadline)
 {
     struct timespec nap = {0, 1000000};
     int64_t left = ipc_left_(deadline);
@@ -961,8 +1040,8 @@ CK_CC_INLINE static int ipc_shm_wait_(int64_t deadline)
  *   -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO, -ELOOP, -EUSERS, -ENOSYS and the kernel's errors as
  *   of ipc_shm_create; they do not wait
  */
-CK_CC_INLINE static int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
-                                          const struct ipc_shm_options *how)
+IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
+                                 const struct ipc_shm_options *how)
 {
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
     int rc;
@@ -985,7 +1064,7 @@ CK_CC_INLINE static int ipc_shm_open_with(struct ipc_shm *seg, const char *name,
     return rc;
 }
 
-CK_CC_INLINE static int ipc_shm_open(struct ipc_shm *seg, const char *name, int64_t deadline)
+IPC_INLINE int ipc_shm_open(struct ipc_shm *seg, const char *name, int64_t deadline)
 {
     static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
 
@@ -995,8 +1074,8 @@ CK_CC_INLINE static int ipc_shm_open(struct ipc_shm *seg, const char *name, int6
 /* Opens the segment, or creates it where there is none; whoever comes first. seg->created tells.
  * One that exists may have another size. The errors of ipc_shm_create; -EBUSY for
  * -EEXIST: someone has been replacing it for a tenth of a second, and may be stopped. */
-CK_CC_INLINE static int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, size_t size,
-                                               const struct ipc_shm_options *how)
+IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, size_t size,
+                                      const struct ipc_shm_options *how)
 {
     static const struct ipc_shm_options defaults = IPC_SHM_DEFAULTS;
     int rc, tries = 100;
@@ -1016,7 +1095,7 @@ CK_CC_INLINE static int ipc_shm_open_or_create(struct ipc_shm *seg, const char *
 /* Frees the name, whatever stands behind it: also the remedy for what -EPROTO refuses. Who has the
  * segment open keeps it. 0, or -ENOENT, -EINVAL, -ENAMETOOLONG, or -EACCES or -EPERM for what
  * belongs to others. */
-CK_CC_INLINE static int ipc_shm_unlink(const char *name)
+IPC_INLINE int ipc_shm_unlink(const char *name)
 {
     struct ipc_shm unused;
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
@@ -1024,6 +1103,13 @@ CK_CC_INLINE static int ipc_shm_unlink(const char *name)
 
     return rc != 0 ? rc : unlink(path) == 0 ? 0 : -errno;
 }
+
+#endif
+
+/* >>pass  src/shm/pass.h */
+/* Passing a segment on. */
+#ifndef IPC_SRC_SHM_PASS_H
+#define IPC_SRC_SHM_PASS_H 1
 
 /* ------------------------------------------------------------------ passing a segment on */
 
@@ -1042,7 +1128,7 @@ union ipc_shm_control_ {
 /* Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). Any
  * user at the other end can use a sealed segment then, and only this user a named one. 0, or what
  * sendmsg says: -EPIPE (without a signal), -EAGAIN on a non-blocking socket, ... */
-CK_CC_INLINE static int ipc_shm_send(struct ipc_shm *seg, int socket)
+IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
     union ipc_shm_control_ control;
@@ -1075,7 +1161,7 @@ CK_CC_INLINE static int ipc_shm_send(struct ipc_shm *seg, int socket)
 }
 
 /* Waits until the socket has something to read. 0, -ETIMEDOUT or poll's error. */
-CK_CC_INLINE static int ipc_shm_poll_(int socket, int64_t deadline)
+IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
 {
     struct pollfd p;
     int n;
@@ -1096,7 +1182,7 @@ CK_CC_INLINE static int ipc_shm_poll_(int socket, int64_t deadline)
 }
 
 /* Takes the one descriptor out of a message; -1 if there is none, or not one. Closes any others. */
-CK_CC_INLINE static int ipc_shm_descriptor_(struct msghdr *message)
+IPC_INLINE int ipc_shm_descriptor_(struct msghdr *message)
 {
     struct cmsghdr *c;
     int fd, kept = -1, count = 0;
@@ -1135,7 +1221,7 @@ CK_CC_INLINE static int ipc_shm_descriptor_(struct msghdr *message)
  *               sealed memory of another maker than ipc_shm_create, whose mode keeps this user out
  *   -EUSERS, -ENOSYS and the kernel's errors as of ipc_shm_open
  */
-CK_CC_INLINE static int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
+IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
 {
     static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
     struct ipc_shm_hello_ hello;
@@ -1189,23 +1275,30 @@ CK_CC_INLINE static int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t de
     return 0;
 }
 
+#endif
+
+/* >>members  src/shm/members.h */
+/* Who is attached. */
+#ifndef IPC_SRC_SHM_MEMBERS_H
+#define IPC_SRC_SHM_MEMBERS_H 1
+
 /* ------------------------------------------------------------------ members */
 
 /* 1 while the member with this id may be alive, 0 when it has left or the kernel says that it is
  * dead. A few system calls, some 10 microseconds; not for the path of a message. Wait-free. */
-CK_CC_INLINE static int ipc_shm_alive(struct ipc_shm *seg, uint64_t id)
+IPC_INLINE int ipc_shm_alive(struct ipc_shm *seg, uint64_t id)
 {
     return ipc_shm_own_(seg) != 0 || ipc_shm_alive_(seg, id);
 }
 
 /* struct ipc_peer's alive, watch and stir. */
-CK_CC_INLINE static int ipc_shm_peer_alive_(void *arg, uint64_t id)
+IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
 {
     return ipc_shm_alive((struct ipc_shm *)arg, id);
 }
 
 /* A process with that pid, if it is the one that is the member: readable when it dies. */
-CK_CC_INLINE static int ipc_shm_pidfd_(struct ipc_shm *seg, uint64_t id)
+IPC_INLINE int ipc_shm_pidfd_(struct ipc_shm *seg, uint64_t id)
 {
     int fd = -1;
 #ifdef SYS_pidfd_open
@@ -1229,7 +1322,7 @@ CK_CC_INLINE static int ipc_shm_pidfd_(struct ipc_shm *seg, uint64_t id)
 /* The kernel tells by inotify when somebody closes his descriptor of the segment, which a death
  * does, also in another PID namespace; and when somebody reads from it, which nobody does but by
  * ipc_shm_stir_. A process that left its descriptor to children is told of by its pidfd. */
-CK_CC_INLINE static int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
+IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
 {
     struct ipc_shm *seg = (struct ipc_shm *)arg;
     char path[32];
@@ -1247,7 +1340,7 @@ CK_CC_INLINE static int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
     return inotify_add_watch(fds[0], path, IN_ACCESS | IN_CLOSE_WRITE) >= 0 ? 0 : -errno;
 }
 
-CK_CC_INLINE static void ipc_shm_stir_(void *arg)
+IPC_INLINE void ipc_shm_stir_(void *arg)
 {
     const struct ipc_shm *seg = (const struct ipc_shm *)arg;
     char byte;
@@ -1259,7 +1352,7 @@ CK_CC_INLINE static void ipc_shm_stir_(void *arg)
 /* Who we are in this segment, and who else is alive, for attaching to a ring or a notifier in it;
  * seg must stay where it is, and open, as long as they are used. After fork the child's first call
  * makes it a member of its own; where that fails, id is 0 and ipc_shm_why says why. */
-CK_CC_INLINE static struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
+IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
     (void)ipc_shm_own_(seg);
     seg->peer.alive = ipc_shm_peer_alive_;
@@ -1288,7 +1381,7 @@ struct ipc_shm_member {
  *   -ENOENT  nobody, or it came or left just now
  *   -EINVAL  the segment is not open
  */
-CK_CC_INLINE static int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_member *who)
+IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_member *who)
 {
     const struct ipc_shm_member_ *m;
     uint32_t pid;
@@ -1314,9 +1407,16 @@ CK_CC_INLINE static int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_
     return 0;
 }
 
+#endif
+
+/* >>objects  src/shm/objects.h */
+/* Named objects in a segment. */
+#ifndef IPC_SRC_SHM_OBJECTS_H
+#define IPC_SRC_SHM_OBJECTS_H 1
+
 /* ------------------------------------------------------------------ objects */
 
-CK_CC_INLINE static int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint64_t *hash)
+IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint64_t *hash)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a: G. Fowler, L. C. Noll, K.-P. Vo, 1991 */
     size_t i;
@@ -1331,7 +1431,7 @@ CK_CC_INLINE static int ipc_shm_object_name_(struct ipc_shm *seg, const char *na
 }
 
 /* Reads entry i into *o. 0, -ENOENT unless it is ready, -EBADMSG when it points outside. */
-CK_CC_INLINE static int ipc_shm_entry_at_(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
+IPC_INLINE int ipc_shm_entry_at_(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
 {
     const struct ipc_shm_entry_ *e = &seg->base->entry[i];
     uint64_t offset, size;
@@ -1356,14 +1456,14 @@ CK_CC_INLINE static int ipc_shm_entry_at_(struct ipc_shm *seg, unsigned i, struc
 
 /* The object in directory entry i, 0 <= i < IPC_SHM_OBJECTS, for tools that list them. 0, -ENOENT
  * where there is none, -EBADMSG when the entry is corrupt. Wait-free. */
-CK_CC_INLINE static int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
+IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
 {
     return seg->base != NULL && i < IPC_SHM_OBJECTS ? ipc_shm_entry_at_(seg, i, o) : -ENOENT;
 }
 
 /* Takes `size` bytes from the front of what is left. Lock-free; who loses a thousand times over
  * meets a hostile writer. */
-CK_CC_INLINE static int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t *offset)
+IPC_INLINE int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t *offset)
 {
     uint64_t used;
     int tries;
@@ -1385,7 +1485,7 @@ CK_CC_INLINE static int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t
 /* Maps `bytes` bytes of the segment, which begin at mem, twice in a row, so that what wraps lies in
  * a row. NULL where that cannot be: they are not whole pages, or the kernel has no room. To be
  * given back by ipc_shm_unmap_twice, before or after the segment is closed. */
-CK_CC_INLINE static void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t bytes)
+IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t bytes)
 {
     off_t offset = (off_t)((const unsigned char *)mem - (const unsigned char *)seg->base);
     int flags = MAP_SHARED | MAP_FIXED;
@@ -1406,7 +1506,7 @@ CK_CC_INLINE static void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem
     return NULL;
 }
 
-CK_CC_INLINE static void ipc_shm_unmap_twice(void *at, size_t bytes)
+IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes)
 {
     (void)munmap(at, 2 * bytes);
 }
@@ -1425,8 +1525,8 @@ CK_CC_INLINE static void ipc_shm_unmap_twice(void *at, size_t bytes)
  *                  case the name keeps its place: a smaller object of that name may take it
  *   -EBADMSG       the directory is corrupt
  */
-CK_CC_INLINE static int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type,
-                                     size_t size, struct ipc_shm_object *o)
+IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
+                            struct ipc_shm_object *o)
 {
     struct ipc_shm_entry_ *e;
     uint64_t hash, state, offset = 0;
@@ -1483,7 +1583,7 @@ CK_CC_INLINE static int ipc_shm_make(struct ipc_shm *seg, const char *name, uint
 
 /* Lets the others find the object just made. Wait-free. 0, or -EINVAL when this handle is not
  * making it. */
-CK_CC_INLINE static int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o)
+IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o)
 {
     struct ipc_shm_entry_ *e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
     uint64_t state = ck_pr_load_64(&e->state);
@@ -1507,8 +1607,8 @@ CK_CC_INLINE static int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_sh
  *   -EBADMSG    the directory is corrupt
  *   -EINVAL, -ENAMETOOLONG  as of ipc_shm_make
  */
-CK_CC_INLINE static int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type,
-                                     struct ipc_shm_object *o)
+IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type,
+                            struct ipc_shm_object *o)
 {
     uint64_t hash;
     unsigned i;
@@ -1534,5 +1634,7 @@ CK_CC_INLINE static int ipc_shm_find(struct ipc_shm *seg, const char *name, uint
     return ipc_shm_refuse(seg, seg->deadline == IPC_NOW ? -ENOENT : -ETIMEDOUT,
                           "no object '%s' in the segment", name);
 }
+
+#endif
 
 #endif /* IPC_SHM_H */

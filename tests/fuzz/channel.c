@@ -216,7 +216,7 @@ static void ring(void)
     if (other.kind != NULL)
         ipc_channel_close(&other);
     ipc_channel_close(&ch);
-    (void)ipc_channel_unlink(uri);
+    (void)ipc_shm_unlink(name); /* what is scribbled over is no ring of a channel any more */
 }
 
 /* ------------------------------------------------------------------ auto: */

@@ -1,0 +1,350 @@
+/* Frames on byte streams. */
+#ifndef IPC_SRC_CHANNEL_FRAME_H
+#define IPC_SRC_CHANNEL_FRAME_H 1
+
+#include "wait.h"
+
+/* ------------------------------------------------------------------ frames on byte streams */
+
+#define IPC_CHANNEL_HEADER_ ((size_t)8)
+#define IPC_CHANNEL_CHECK_ 0x69706331u /* "ipc1" */
+
+IPC_INLINE void ipc_channel_put_(unsigned char *to, uint32_t value)
+{
+    to[0] = (unsigned char)(value >> 24);
+    to[1] = (unsigned char)(value >> 16);
+    to[2] = (unsigned char)(value >> 8);
+    to[3] = (unsigned char)value;
+}
+
+IPC_INLINE uint32_t ipc_channel_get_(const unsigned char *from)
+{
+    return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
+}
+
+IPC_INLINE void ipc_channel_header_(unsigned char *to, size_t n)
+{
+    ipc_channel_put_(to, (uint32_t)n);
+    ipc_channel_put_(to + 4, (uint32_t)n ^ IPC_CHANNEL_CHECK_);
+}
+
+/* The message's length, or -EBADMSG. */
+IPC_INLINE int64_t ipc_channel_length_(const struct ipc_channel *ch, const unsigned char *from)
+{
+    uint32_t n = ipc_channel_get_(from);
+
+    return (ipc_channel_get_(from + 4) ^ n) == IPC_CHANNEL_CHECK_ && n <= ch->max ? (int64_t)n
+                                                                                  : -EBADMSG;
+}
+
+/* Writes to a pipe without a signal. */
+IPC_INLINE ssize_t ipc_channel_quiet_(struct ipc_channel *ch, const struct iovec *io, int n)
+{
+    static const struct timespec now = {0, 0};
+    sigset_t pipes, before, pending;
+    ssize_t rc;
+    int error, was;
+
+    if ((ch->state & IPC_CHANNEL_IGNORED_) != 0)
+        return n == 1 ? write(ch->out, io[0].iov_base, io[0].iov_len) : writev(ch->out, io, n);
+#ifdef SYS_pwritev2
+    if ((ch->state & IPC_CHANNEL_MASK_) == 0) {
+        rc = syscall(SYS_pwritev2, ch->out, io, n, -1L, -1L, 0x100 /* RWF_NOSIGNAL */);
+        if (rc >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL))
+            return rc;
+        ch->state |= IPC_CHANNEL_MASK_;
+    }
+#endif
+    (void)sigemptyset(&pipes);
+    (void)sigaddset(&pipes, SIGPIPE);
+    was = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+    (void)pthread_sigmask(SIG_BLOCK, &pipes, &before);
+    rc = writev(ch->out, io, n);
+    error = errno;
+    if (rc < 0 && error == EPIPE && !was)
+        while (sigtimedwait(&pipes, NULL, &now) < 0 && errno == EINTR)
+            ;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return rc;
+}
+
+/* One system call that writes what there is room for. Bytes, or a negative errno; -EAGAIN: none. */
+IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, int n, int block)
+{
+    struct msghdr m;
+    ssize_t rc;
+
+    if (ch->kind->type == 0) {
+        rc = ipc_channel_quiet_(ch, io, n);
+    } else if (n == 1) {
+        rc =
+            send(ch->out, io[0].iov_base, io[0].iov_len, MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT));
+    } else {
+        memset(&m, 0, sizeof m);
+        m.msg_iov = io;
+        m.msg_iovlen = (size_t)n;
+        rc = sendmsg(ch->out, &m, MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT));
+    }
+    return rc >= 0 ? rc : errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+}
+
+/* As ipc_channel_write_. 0: the end. */
+IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, int n, int block)
+{
+    struct msghdr m;
+    ssize_t rc;
+
+    if (ch->kind->type == 0) {
+        rc = n == 1 ? read(ch->in, io[0].iov_base, io[0].iov_len) : readv(ch->in, io, n);
+    } else if (n == 1) {
+        rc = recv(ch->in, io[0].iov_base, io[0].iov_len, block ? 0 : MSG_DONTWAIT);
+    } else {
+        memset(&m, 0, sizeof m);
+        m.msg_iov = io;
+        m.msg_iovlen = (size_t)n;
+        rc = recvmsg(ch->in, &m, block ? 0 : MSG_DONTWAIT);
+    }
+    return rc >= 0 ? rc : errno == ECONNRESET || errno == ENOTCONN ? 0 : -errno;
+}
+
+/* Sending has failed. What the other side had sent before is still there to be received. */
+IPC_INLINE int ipc_channel_deaf_(struct ipc_channel *ch, int rc)
+{
+    if ((ch->role & IPC_RECV) == 0 || ch->in < 0)
+        return ipc_channel_lost_(ch, rc);
+    ch->state |= IPC_CHANNEL_DEAF_;
+    ch->tx.begin = ch->tx.end = 0;
+    return ipc_channel_refuse_(ch, rc, "%s:%s: the other side is gone", ch->kind->scheme,
+                               ch->address);
+}
+
+/* Writes until all is out, or the deadline; *done says how much is. Moves io on. */
+IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, int n,
+                                      int64_t deadline, size_t *done)
+{
+    for (*done = 0; n > 0;) {
+        int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
+
+        if (rc == -EAGAIN)
+            rc = ipc_channel_until_(ch->out, POLLOUT, deadline);
+        if (rc < 0)
+            return (int)rc;
+        *done += (size_t)rc;
+        for (; n > 0 && (size_t)rc >= io->iov_len; n--, io++)
+            rc -= (int64_t)io->iov_len;
+        if (n > 0) {
+            io->iov_base = (unsigned char *)io->iov_base + rc;
+            io->iov_len -= (size_t)rc;
+        }
+    }
+    return 0;
+}
+
+/* Sends what a deadline has cut off. */
+IPC_INLINE int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct iovec io;
+    size_t done;
+    int rc;
+
+    if (ch->tx.begin == ch->tx.end)
+        return 0;
+    io.iov_base = ch->tx.data + ch->tx.begin;
+    io.iov_len = ch->tx.end - ch->tx.begin;
+    rc = ipc_channel_write_all_(ch, &io, 1, deadline, &done);
+    ch->tx.begin += done;
+    return rc == -EPIPE ? ipc_channel_deaf_(ch, rc) : rc;
+}
+
+IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                        int64_t deadline)
+{
+    unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
+    struct iovec io[2];
+    size_t done, head = IPC_CHANNEL_HEADER_;
+    int rc = ipc_channel_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
+
+    if (rc != 0)
+        return rc;
+    ipc_channel_header_(frame, n);
+    if (small)
+        memcpy(frame + head, message, n);
+    io[0].iov_base = frame;
+    io[0].iov_len = small ? head + n : head;
+    io[1].iov_base = (void *)(uintptr_t)message;
+    io[1].iov_len = n;
+    rc = ipc_channel_write_all_(ch, io, small ? 1 : 2, deadline, &done);
+    if (rc == -EPIPE)
+        return ipc_channel_deaf_(ch, rc);
+    if (rc == 0 || done == 0)
+        return rc;
+    /* It is begun: the rest is kept, and goes out before anything else. */
+    ch->tx.begin = done;
+    ch->tx.end = head + n;
+    if (done < head)
+        memcpy(ch->tx.data + done, frame + done, head - done);
+    done = done < head ? 0 : done - head;
+    memcpy(ch->tx.data + head + done, (const unsigned char *)message + done, n - done);
+    return 0;
+}
+
+/* Reads some bytes; waits for them, and sends meanwhile what a deadline has cut off. Bytes, or a
+ * negative errno. */
+IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, int n,
+                                     int64_t deadline)
+{
+    for (;;) {
+        int pending = ch->tx.begin != ch->tx.end;
+        int64_t rc = ipc_channel_read_(ch, io, n, deadline == IPC_FOREVER && !pending);
+        struct pollfd p[2];
+
+        if (rc > 0 || (rc < 0 && rc != -EAGAIN))
+            return rc;
+        if (rc < 0 && deadline <= IPC_NOW && !pending)
+            return -ETIMEDOUT;
+        p[0].fd = ch->in;
+        p[0].events = POLLIN;
+        /* A FIFO to which nobody has written yet is at its end, but nobody has hung up. */
+        if (rc == 0 &&
+            (ch->kind->type != 0 ||
+             (poll(p, 1, 0) > 0 && (p[0].revents & POLLHUP) != 0 && (p[0].revents & POLLIN) == 0)))
+            return ch->rx.begin == ch->rx.end ? -EPIPE : -EOWNERDEAD;
+        p[1].fd = pending ? ch->out : -1;
+        p[1].events = POLLOUT;
+        rc = ipc_channel_poll_(p, 2, deadline);
+        if (rc != 0)
+            return rc;
+        if (pending && p[1].revents != 0)
+            (void)ipc_channel_rest_(ch, IPC_NOW);
+    }
+}
+
+/* The rest of a large message goes straight to the caller's memory, where so much of it is already
+ * or is to be copied from ours; what is behind it to ours. */
+IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, size_t n,
+                                     size_t done, int64_t deadline)
+{
+    struct ipc_channel_bytes_ *rx = &ch->rx;
+    size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_;
+    struct iovec io[2];
+    int64_t rc;
+
+    if (rx->begin != 0)
+        memmove(rx->data, rx->data + rx->begin, IPC_CHANNEL_HEADER_ + begun);
+    rx->begin = 0;
+    rx->end = IPC_CHANNEL_HEADER_ + begun;
+    while (done < n) {
+        io[0].iov_base = to + done;
+        io[0].iov_len = n - done;
+        io[1].iov_base = rx->data + rx->end; /* behind what we have of this one */
+        io[1].iov_len = IPC_CHANNEL_GULP_;
+        rc = ipc_channel_fill_(ch, io, 2, deadline);
+        if (rc < 0) { /* only what is new is moved: the caller may ask again and again */
+            memcpy(rx->data + rx->end, to + begun, done - begun);
+            rx->end += done - begun;
+            return (int)rc;
+        }
+        done += (size_t)rc;
+    }
+    memcpy(to, rx->data + IPC_CHANNEL_HEADER_, begun);
+    rx->begin = rx->end;
+    rx->end += done - n;
+    return 0;
+}
+
+/* Nothing is there of the next message, which is perhaps as long as the last one, a large one: then
+ * all of it goes straight. 1; 0: it is not, all that came is in our memory; or as fill_. */
+IPC_INLINE int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to, int64_t deadline)
+{
+    struct ipc_channel_bytes_ *rx = &ch->rx;
+    size_t n = ch->last, head = IPC_CHANNEL_HEADER_, got, body;
+    struct iovec io[3];
+    int64_t rc;
+
+    io[0].iov_base = rx->data;
+    io[0].iov_len = head;
+    io[1].iov_base = to;
+    io[1].iov_len = n;
+    io[2].iov_base = rx->data + head;
+    io[2].iov_len = IPC_CHANNEL_GULP_;
+    rx->begin = rx->end = 0;
+    rc = ipc_channel_fill_(ch, io, 3, deadline);
+    if (rc < 0)
+        return (int)rc;
+    got = (size_t)rc;
+    body = got < head ? 0 : got - head < n ? got - head : n;
+    if (got >= head && ipc_channel_length_(ch, rx->data) == (int64_t)n) {
+        rx->end = head;
+        if (body < n) {
+            rc = ipc_channel_straight_(ch, to, n, body, deadline);
+            return rc == 0 ? 1 : (int)rc;
+        }
+        rx->begin = head;
+        rx->end = got - n;
+        return 1;
+    }
+    if (got > head + body)
+        memmove(rx->data + head + body, rx->data + head, got - head - body);
+    memcpy(rx->data + head, to, body);
+    rx->end = got;
+    return 0;
+}
+
+IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline)
+{
+    struct ipc_channel_bytes_ *rx = &ch->rx;
+    int64_t rc = 0, n = 0;
+
+    for (;;) {
+        size_t have = rx->end - rx->begin;
+        struct iovec io;
+
+        if (CK_CC_LIKELY(have >= IPC_CHANNEL_HEADER_)) {
+            n = ipc_channel_length_(ch, rx->data + rx->begin);
+            if (CK_CC_UNLIKELY(n < 0))
+                return ipc_channel_lost_(ch, (int)n);
+            if (CK_CC_UNLIKELY((size_t)n > size)) {
+                ch->next = (size_t)n;
+                return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %lld bytes for %zu",
+                                           (long long)n, size);
+            }
+            if (CK_CC_LIKELY(have - IPC_CHANNEL_HEADER_ >= (size_t)n)) {
+                memcpy(to, rx->data + rx->begin + IPC_CHANNEL_HEADER_, (size_t)n);
+                rx->begin += IPC_CHANNEL_HEADER_ + (size_t)n;
+                break;
+            }
+            if ((size_t)n >= IPC_CHANNEL_LARGE_) {
+                rc = ipc_channel_straight_(ch, (unsigned char *)to, (size_t)n,
+                                           have - IPC_CHANNEL_HEADER_, deadline);
+                if (rc == 0)
+                    break;
+            }
+        } else if (have == 0 && ch->last >= IPC_CHANNEL_LARGE_ && ch->last <= size) {
+            n = (int64_t)ch->last;
+            rc = ipc_channel_guess_(ch, (unsigned char *)to, deadline);
+            if (rc > 0)
+                break;
+            if (rc == 0)
+                continue;
+        }
+        if (rc == 0) {
+            memmove(rx->data, rx->data + rx->begin, have);
+            rx->begin = 0;
+            rx->end = have;
+            io.iov_base = rx->data + have;
+            io.iov_len = IPC_CHANNEL_GULP_; /* there is as much behind a large message */
+            rc = ipc_channel_fill_(ch, &io, 1, deadline);
+        }
+        if (rc < 0)
+            return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lost_(ch, (int)rc) : rc;
+        rx->end += (size_t)rc;
+        rc = 0;
+    }
+    ch->last = (size_t)n;
+    ch->next = 0;
+    return n;
+}
+
+#endif

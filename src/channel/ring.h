@@ -1,0 +1,571 @@
+/* ring:. */
+#ifndef IPC_SRC_CHANNEL_RING_H
+#define IPC_SRC_CHANNEL_RING_H 1
+
+#include "wait.h"
+
+/* ------------------------------------------------------------------ rings */
+
+/* Rings of records (ipc_ring.h), one for each direction: "to" whom is found, and "from" him. */
+struct ipc_channel_ring_ {
+    struct ipc_shm seg;
+    struct ipc_record_producer out;
+    struct ipc_record_consumer in;
+    struct ipc_notify data, space;         /* of in: to sleep on, to post */
+    struct ipc_notify out_data, out_space; /* of out: to post, to sleep on */
+    int sem;                               /* sysvshm: the semaphores, else -1 */
+    unsigned char *mem;                    /* ... the segment, NULL */
+    size_t half;                           /* ... bytes for each ring */
+    unsigned short place;                  /* ... of the semaphores, that says that we are there */
+    struct ipc_peer me;
+    struct ipc_mpmc_producer put;  /* of several receivers: in place of out */
+    struct ipc_mpmc_consumer take; /* ... and of in */
+    int polls;                     /* auto: of ipc_channel_fd, else -1 */
+    int unable;                    /* ... the handshake has failed here */
+    struct ipc_notify_shared spare;
+    int alone;               /* in: there is one sender, whose end is told */
+    uint64_t reader, writer; /* who was last seen at the other ends; 0 once his leaving was told */
+};
+
+#define IPC_CHANNEL_SYSV_HEAD_ ((size_t)64)
+#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* the largest message, unless asked for */
+
+/* Bytes of a lane whose longest record has n. */
+IPC_INLINE uint64_t ipc_channel_lane_(size_t n)
+{
+    uint64_t capacity = 4096;
+
+    while (capacity / 2 - 8 < n)
+        capacity *= 2;
+    return capacity;
+}
+
+/* Slots of a ring that several receivers share: a megabyte, but 16 to 4096. */
+IPC_INLINE uint64_t ipc_channel_slots_(size_t n)
+{
+    uint64_t slots = 16;
+
+    while (slots < 4096 && slots * 2 * n <= IPC_CHANNEL_MAX_)
+        slots *= 2;
+    return slots;
+}
+
+/* Bytes of one ring. */
+IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
+{
+    return ch->how.receivers > 1
+               ? ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max))
+               : ipc_record_footprint(ipc_channel_lane_(ch->max),
+                                      ch->how.senders != 0 ? ch->how.senders : 1);
+}
+
+IPC_INLINE int ipc_channel_ring_init_(const struct ipc_channel *ch, const struct ipc_shm_object *o)
+{
+    unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
+
+    return ch->how.receivers > 1
+               ? ipc_mpmc_init(o->mem, o->size, ch->max + IPC_CHANNEL_HEADER_,
+                               ipc_channel_slots_(ch->max),
+                               IPC_MPMC_AT_LEAST_ONCE | (senders > 1 ? 0 : IPC_MPMC_ONE_PRODUCER))
+               : ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
+}
+
+/* The kind of a ring's bell for data: that of auto: has a descriptor for event loops. */
+IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
+{
+    return ch->kind->type != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
+}
+
+/* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. */
+IPC_INLINE int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
+                                  struct ipc_notify *data, void *data_bell,
+                                  struct ipc_notify *space, void *space_bell)
+{
+    int rc = ipc_notify_attach(data, data_bell, 64, ipc_channel_bell_kind_(ch), me);
+
+    rc = rc == 0 ? ipc_notify_attach(space, space_bell, 64, IPC_NOTIFY_FUTEX, me) : rc;
+    if (rc == -EPROTO)
+        (void)snprintf(me->why, sizeof me->why, "a bell of the ring is of another kind");
+    return rc;
+}
+
+/* One ring in the segment, made if it is not there and we are to. */
+IPC_INLINE int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, int make,
+                                    struct ipc_shm_object *o)
+{
+    struct ipc_shm *seg = &ch->ring->seg;
+    uint32_t type = ch->how.receivers > 1 ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
+    int rc = make ? ipc_shm_make(seg, name, type, ipc_channel_ring_bytes_(ch), o) : -EEXIST;
+
+    if (rc == 0 && (rc = ipc_channel_ring_init_(ch, o)) == 0) {
+        if (ch->kind->type != 0)
+            (void)ipc_notify_init(((struct ipc_spsc_shared *)o->mem)->data_bell, 64,
+                                  ipc_channel_bell_kind_(ch));
+        rc = ipc_shm_publish(seg, o);
+    }
+    if (rc == -EEXIST)
+        rc = ipc_shm_find(seg, name, type, o);
+    return rc;
+}
+
+/* Our end of the ring that several receivers share: slots with a length before the message. Who
+ * has made it says how long that may be, and how many send. */
+IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_object *o)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_peer *me = ipc_shm_peer(&r->seg);
+    struct ipc_mpmc_shared *s = (struct ipc_mpmc_shared *)o->mem;
+    int sends = (ch->role & IPC_SEND) != 0, rc = -EPROTO;
+    struct ipc_notify *data = sends ? &r->out_data : &r->data;
+    struct ipc_notify *space = sends ? &r->out_space : &r->space;
+    uint64_t bytes = o->size < sizeof *s ? 0 : ck_pr_load_64(&s->is.bytes);
+    unsigned how = bytes != 0 ? ck_pr_load_32(&s->is.how) : 0;
+
+    if (bytes > IPC_CHANNEL_HEADER_ && bytes <= UINT32_MAX / 2)
+        rc = sends ? ipc_mpmc_produce(&r->put, s, o->size, (size_t)bytes, me, how)
+                   : ipc_mpmc_consume(&r->take, s, o->size, (size_t)bytes, me, how);
+    if (rc != 0)
+        return rc;
+    ch->max = (size_t)bytes - IPC_CHANNEL_HEADER_;
+    rc = ipc_channel_bells_(ch, me, data, s->data_bell, space, s->space_bell);
+    if (rc != 0)
+        return rc;
+    r->alone = (how & IPC_MPMC_ONE_PRODUCER) != 0;
+    r->writer = r->alone ? ck_pr_load_64(&s->end[0]) : 0;
+    ipc_notify_watch_anyone(sends ? space : data); /* he may have held what is ours to go on with */
+    (void)ipc_notify_post(sends ? space : data); /* to sit here may have freed what the dead had */
+    return 0;
+}
+
+/* Our ends, of rings at to[0] and from[0]: whom is found receives from "to". */
+IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
+                                      const struct ipc_shm_object *to,
+                                      const struct ipc_shm_object *from, struct ipc_peer *me)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    const struct ipc_shm_object *out = listener ? from : to, *in = listener ? to : from;
+    int rc = 0;
+
+    if ((ch->role & IPC_SEND) != 0 &&
+        (rc = ipc_record_produce(&r->out, out->mem, out->size, me)) == 0 &&
+        (rc = ipc_channel_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
+                                 r->out.ring->space_bell)) == 0) {
+        r->reader = ck_pr_load_64(&r->out.ring->end[1]);
+        ch->max = ipc_record_most(&r->out);
+    }
+    if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
+        (rc = ipc_record_consume(&r->in, in->mem, in->size, me)) == 0 &&
+        (rc = ipc_channel_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
+                                 r->in.ring->space_bell)) == 0) {
+        ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
+        r->alone = r->in.producers == 1;
+        r->writer = r->alone ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
+    }
+    if (rc != 0) { /* the next try is not to find us there */
+        ipc_record_producer_detach(&r->out);
+        ipc_record_consumer_detach(&r->in);
+        ipc_notify_detach(&r->out_data);
+        ipc_notify_detach(&r->out_space);
+        ipc_notify_detach(&r->data);
+    }
+    return rc;
+}
+
+/* ... in a segment of ipc_shm.h that is open. */
+IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    unsigned in = listener ? IPC_RECV : IPC_SEND; /* who is found receives from "to" */
+    struct ipc_shm_object to, from;
+    int rc = 0, shared = ch->how.receivers > 1;
+
+    if (shared)
+        rc = ipc_channel_ring_of_(ch, "shared", listener, &to);
+    else if ((ch->role & in) != 0)
+        rc = ipc_channel_ring_of_(ch, "to", listener, &to);
+    if (rc == 0 && !shared && (ch->role & (in ^ IPC_BOTH)) != 0)
+        rc = ipc_channel_ring_of_(ch, "from", listener, &from);
+    if (rc == 0)
+        rc = shared ? ipc_channel_share_(ch, &to)
+                    : ipc_channel_ring_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg));
+    if (rc != 0)
+        return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
+                                   ipc_shm_why(&r->seg));
+    (void)ipc_notify_post(&r->out_data); /* who sleeps there is to watch us from now on */
+    (void)ipc_notify_post(&r->space);
+    return 0;
+}
+
+IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
+{
+    ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
+    if (ch->ring == NULL)
+        return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
+    ch->ring->seg.fd = ch->ring->sem = ch->ring->polls = -1;
+    ch->ring->out.error = ch->ring->in.error = -EINVAL;
+    return 0;
+}
+
+/* A bell of sysvshm: its first word says that someone sleeps, on the semaphore that has the number
+ * of the bell. */
+IPC_INLINE unsigned short ipc_channel_sem_of_(const struct ipc_channel_ring_ *r,
+                                              const struct ipc_notify *bell)
+{
+    const unsigned char *from = (const unsigned char *)bell->at;
+
+    return (unsigned short)((from >= r->mem + IPC_CHANNEL_SYSV_HEAD_ + r->half ? 2 : 0) +
+                            (bell == &r->space || bell == &r->out_space));
+}
+
+IPC_INLINE void ipc_channel_ring_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
+{
+    struct sembuf up = {0, 1, IPC_NOWAIT};
+
+    if (r->sem < 0) {
+        (void)ipc_notify_post(bell);
+        return;
+    }
+    if (bell->at == NULL)
+        return;
+    /* Without it we could miss who has just fallen asleep, and he what we stored. Partner: in
+     * ipc_channel_sem_more_. */
+    ck_pr_fence_store_load();
+    if (ck_pr_load_32(&bell->at->word) == 0 || ck_pr_fas_32(&bell->at->word, 0) == 0)
+        return;
+    up.sem_num = ipc_channel_sem_of_(r, bell);
+    (void)semop(r->sem, &up, 1); /* -EAGAIN: 32767 wakes are there already */
+}
+
+struct ipc_channel_sleep_ {
+    unsigned looks;
+    int armed, rc;
+};
+
+/* A look has found nothing: 1 to look again, 0 at the end. As ipc_waiting_more_ of ipc_notify.h. */
+IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_notify *bell,
+                                     int64_t deadline, struct ipc_channel_sleep_ *w)
+{
+    struct sembuf down = {0, -1, 0};
+    struct timespec t;
+    int64_t left;
+
+    if (w->rc != 0)
+        return 0;
+    if (deadline > IPC_NOW && w->looks++ < bell->spin) {
+        ck_pr_stall();
+        return 1;
+    }
+    if (!w->armed) {
+        ck_pr_store_32(&bell->at->word, 1);
+        ck_pr_fence_store_load(); /* partner: in ipc_channel_ring_post_ */
+        return w->armed = 1;
+    }
+    w->armed = 0;
+    left = ipc_left_(deadline);
+    if (left == 0) {
+        w->rc = -ETIMEDOUT;
+        return 1;
+    }
+    down.sem_num = ipc_channel_sem_of_(r, bell);
+    t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
+#if defined(SYS_semtimedop) && defined(__LP64__) /* the declaration needs _GNU_SOURCE */
+    if (syscall(SYS_semtimedop, r->sem, &down, 1L, &t) != 0 && errno != EAGAIN)
+#else
+    down.sem_flg = IPC_NOWAIT;
+    if (semop(r->sem, &down, 1) != 0 && (errno != EAGAIN || nanosleep(&t, NULL) != 0))
+#endif
+        w->rc = errno == EIDRM ? -EPIPE : -errno;
+    else if (ipc_notify_dead_(bell))
+        w->rc = -EOWNERDEAD;
+    return 1;
+}
+
+#define IPC_CHANNEL_SEM_(bell, condition)                                                          \
+    __extension__({                                                                                \
+        struct ipc_channel_sleep_ ipc_s_ = {0, 0, 0};                                              \
+        int ipc_ok_;                                                                               \
+                                                                                                   \
+        while (!(ipc_ok_ = (condition) ? 1 : 0) &&                                                 \
+               ipc_channel_sem_more_(r, (bell), deadline, &ipc_s_))                                \
+            ;                                                                                      \
+        ipc_ok_ ? 0 : ipc_s_.rc;                                                                   \
+    })
+
+IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
+{
+    struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
+    struct ipc_channel_ring_ *r = ch->ring;
+    int mine = ch->pid == getpid(); /* else the ends are the parent's */
+
+    if (r == NULL)
+        return;
+    if (mine) {
+        ipc_record_producer_detach(&r->out);
+        ipc_record_consumer_detach(&r->in);
+        ipc_mpmc_producer_detach(&r->put);
+        ipc_mpmc_consumer_detach(&r->take);
+        ipc_channel_ring_post_(r, &r->out_data); /* who sleeps there is to learn of it */
+        ipc_channel_ring_post_(r, &r->out_space);
+        ipc_channel_ring_post_(r, &r->data);
+        ipc_channel_ring_post_(r, &r->space);
+    }
+    ipc_notify_detach(&r->data);
+    ipc_notify_detach(&r->space);
+    ipc_notify_detach(&r->out_data);
+    ipc_notify_detach(&r->out_space);
+    gone.sem_num = r->place;
+    if (mine && r->place != 0)
+        (void)semop(r->sem, &gone, 1);
+    if (r->mem != NULL)
+        (void)shmdt(r->mem);
+    ipc_channel_shut_(&r->polls);
+    ipc_shm_close(&r->seg);
+    free(r);
+    ch->ring = NULL;
+    ch->quick_out = NULL;
+    ch->quick_in = NULL;
+}
+
+/* What the segment takes for our directions. */
+IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
+{
+    return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
+}
+
+IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch);
+    struct ipc_shm *seg;
+
+    if (rc != 0)
+        return rc;
+    if (ch->how.receivers > 1 && (ch->role & IPC_BOTH) == IPC_BOTH)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP,
+                                   "ring: several receivers: one direction only: open two");
+    seg = &ch->ring->seg;
+    how.mode = ch->how.mode;
+    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
+                  : ipc_shm_open_with(seg, ch->address, deadline, &how);
+    if (rc == -EACCES && !listener && ch->how.user != 0) {
+        how.owner = ch->how.user;
+        rc = ipc_shm_open_with(seg, ch->address, deadline, &how);
+    }
+    if (rc != 0)
+        return ipc_channel_refuse_(ch,
+                                   rc == -EEXIST   ? -EADDRINUSE
+                                   : rc == -ENOENT ? -ETIMEDOUT
+                                                   : rc,
+                                   "ring: %s", ipc_shm_why(seg));
+    rc = ipc_channel_ring_attach_(ch, listener);
+    return rc == -ENOENT ? -ETIMEDOUT : rc;
+}
+
+/* Sleeps on the bell until `held` is held by another, `ready` holds or the deadline. 1: ready; or
+ * why not: as the calls of typed rings. */
+#define IPC_CHANNEL_SLEEP_(bell, other, held, ready)                                               \
+    for (;;) {                                                                                     \
+        uint64_t holder = ck_pr_load_64(held);                                                     \
+        int woken;                                                                                 \
+                                                                                                   \
+        if (ready)                                                                                 \
+            break;                                                                                 \
+        if (holder == 0 && *(other) != 0) {                                                        \
+            *(other) = 0;                                                                          \
+            rc = -EPIPE;                                                                           \
+            break;                                                                                 \
+        }                                                                                          \
+        *(other) = holder == (bell)->told ? 0 : holder;                                            \
+        if (deadline <= IPC_NOW) {                                                                 \
+            rc = -ETIMEDOUT;                                                                       \
+            break;                                                                                 \
+        }                                                                                          \
+        ipc_notify_watch((bell), holder);                                                          \
+        woken = r->sem >= 0                                                                        \
+                    ? IPC_CHANNEL_SEM_(bell, (ready) || ck_pr_load_64(held) != holder)             \
+                    : ipc_wait((bell), deadline, (ready) || ck_pr_load_64(held) != holder);        \
+        if (woken == -EOWNERDEAD)                                                                  \
+            *(other) = 0;                                                                          \
+        if (woken != 0)                                                                            \
+            rc = woken;                                                                            \
+        if (woken != 0 || rc != -EAGAIN)                                                           \
+            break;                                                                                 \
+        if (ipc_left_(deadline) == 0) { /* a hostile peer may rewrite the holder all the time */   \
+            rc = -ETIMEDOUT;                                                                       \
+            break;                                                                                 \
+        }                                                                                          \
+    }
+
+IPC_INLINE int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)
+{
+    return rc == -EPIPE || rc == -EOWNERDEAD
+               ? ipc_channel_refuse_(ch, rc, "%s:%s: the other side %s", ch->kind->scheme,
+                                     ch->address, rc == -EPIPE ? "is gone" : "was killed")
+           : rc == -EBADMSG ? ipc_channel_refuse_(ch, rc, "%s:%s: the shared memory is corrupt",
+                                                  ch->kind->scheme, ch->address)
+                            : rc;
+}
+
+IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                      int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t *held = &r->out.ring->end[1], reader = ck_pr_load_64(held);
+    int rc;
+
+    if (reader != r->reader && reader == 0) { /* told once; then for the next */
+        r->reader = 0;
+        return ipc_channel_ring_end_(ch, -EPIPE);
+    }
+    rc = ipc_record_push(&r->out, message, n);
+    if (rc == -EAGAIN)
+        IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
+                           (rc = ipc_record_push(&r->out, message, n)) != -EAGAIN)
+    if (rc != 0)
+        return ipc_channel_ring_end_(ch, rc);
+    ipc_channel_ring_post_(r, &r->out_data);
+    ch->quick_out = r->sem < 0 ? &r->out : NULL;
+    return 0;
+}
+
+IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t nobody = 0, *held = r->alone ? &r->in.ring->end[0] : &nobody;
+    int64_t rc;
+    int published = 0;
+
+    rc = ipc_record_take_(&r->in, to, size, &published);
+    if (rc == -EAGAIN) {
+        /* What was taken is published now: the other side may wait for that. */
+        r->in.untold = 0;
+        ipc_channel_ring_post_(r, &r->space);
+        IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
+                           (rc = ipc_record_take_(&r->in, to, size, &published)) != -EAGAIN)
+    }
+    if (r->in.untold) { /* also by a look before this one, that found nothing */
+        r->in.untold = 0;
+        ipc_channel_ring_post_(r, &r->space);
+    }
+    if (rc >= 0) {
+        r->writer |= r->alone && r->writer == 0; /* whoever it was */
+        ch->next = 0;
+    }
+    ch->quick_in = r->sem < 0 && (r->writer != 0 || !r->alone) && rc != -EMSGSIZE ? &r->in : NULL;
+    if (rc >= 0)
+        return rc;
+    if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
+        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
+    return ipc_channel_ring_end_(ch, (int)rc);
+}
+
+/* What the dead had in their hands goes on; who waits for it is woken. */
+IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *message, uint64_t n)
+{
+    unsigned char *slot;
+
+    if (ipc_notify_anyone_died(&r->out_space) && ipc_mpmc_producer_recover(&r->put, 0) > 0)
+        ipc_channel_ring_post_(r, &r->out_data);
+    slot = (unsigned char *)ipc_mpmc_claim(&r->put);
+    if (slot == NULL)
+        return ipc_mpmc_producer_error(&r->put) != 0 ? ipc_mpmc_producer_error(&r->put) : -EAGAIN;
+    memcpy(slot, &n, sizeof n);
+    if (n > 0)
+        memcpy(slot + IPC_CHANNEL_HEADER_, message, (size_t)n);
+    return ipc_mpmc_commit(&r->put); /* -EAGAIN: it stays claimed */
+}
+
+IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_t size)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    const unsigned char *slot;
+    uint64_t n;
+
+    if (ipc_notify_anyone_died(&r->data) && ipc_mpmc_consumer_recover(&r->take, 0) > 0) {
+        ipc_channel_ring_post_(r, &r->data);
+        ipc_channel_ring_post_(r, &r->space);
+    }
+    slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
+    if (slot == NULL)
+        return ipc_mpmc_consumer_error(&r->take) != 0 ? ipc_mpmc_consumer_error(&r->take) : -EAGAIN;
+    memcpy(&n, slot, sizeof n);
+    if (n > ch->max)
+        return -EBADMSG;
+    ch->next = n > size ? (size_t)n : 0;
+    if (n > size)
+        return -EMSGSIZE;
+    if (n > 0)
+        memcpy(to, slot + IPC_CHANNEL_HEADER_, (size_t)n);
+    (void)ipc_mpmc_release(&r->take);
+    return (int64_t)n;
+}
+
+IPC_INLINE int ipc_channel_share_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                       int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t nobody = 0, *held = &nobody;
+    int rc;
+
+    if (r->put.m.ring == NULL)
+        return ipc_channel_ring_send_(ch, message, n, deadline);
+    rc = ipc_channel_put_one_(r, message, n);
+    if (rc == -EAGAIN)
+        IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
+                           (rc = ipc_channel_put_one_(r, message, n)) != -EAGAIN)
+    ipc_mpmc_cancel(&r->put); /* what was not sent */
+    ipc_channel_ring_post_(r, rc == 0 ? &r->out_data : &r->out_space);
+    return rc == 0 ? 0 : ipc_channel_ring_end_(ch, rc);
+}
+
+IPC_INLINE int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                           int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t nobody = 0, *held;
+    int64_t rc;
+
+    if (r->take.m.ring == NULL)
+        return ipc_channel_ring_recv_(ch, to, size, deadline);
+    held = r->alone ? &r->take.m.ring->end[0] : &nobody;
+    rc = ipc_channel_take_one_(ch, to, size);
+    if (rc == -EAGAIN)
+        IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
+                           (rc = ipc_channel_take_one_(ch, to, size)) != -EAGAIN)
+    if (rc == -EMSGSIZE)
+        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
+    if (rc < 0)
+        return ipc_channel_ring_end_(ch, (int)rc);
+    r->writer |= r->alone && r->writer == 0;
+    ipc_channel_ring_post_(r, &r->space);
+    return rc;
+}
+
+/* A segment of ring: has the magic of ipc_shm.h, and its first object is one of our rings. It has
+ * no object where its listener was killed before it made one. */
+IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
+{
+    size_t at = offsetof(struct ipc_shm_header_, entry) + offsetof(struct ipc_shm_entry_, name);
+    char path[sizeof IPC_SHM_DIR_ + NAME_MAX], object[IPC_SHM_NAME_MAX + 1];
+    struct ipc_shm unused;
+    int rc = ipc_shm_path_(&unused, path, sizeof path, ch->address);
+    uint64_t magic = 0;
+    int64_t n;
+
+    if (rc != 0)
+        return rc;
+    n = ipc_channel_read_at_(path, &magic, sizeof magic, 0);
+    if (n >= 0)
+        n = ipc_channel_read_at_(path, object, sizeof object, at);
+    if (n < 0)
+        return (int)n;
+    if (magic != IPC_SHM_MAGIC || n < (int64_t)sizeof object ||
+        (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
+         strcmp(object, "shared") != 0))
+        return -EPROTO;
+    return ipc_channel_remove_(path, S_IFREG);
+}
+
+#endif

@@ -1,0 +1,24 @@
+/* What needs Linux, and what libc shows only if it is asked to before. */
+#ifndef IPC_SRC_COMMON_LINUX_H
+#define IPC_SRC_COMMON_LINUX_H 1
+
+#include "prelude.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef __linux__
+#error "ipc_shm.h, ipc_notify.h and ipc_channel.h need Linux; ipc_ring.h alone does not"
+#endif
+#if defined(__GLIBC__) && !defined(__USE_MISC)
+#error "include the ipc_*.h before any header of libc, or compile with -D_GNU_SOURCE"
+#endif
+
+#endif

@@ -1,0 +1,132 @@
+/*
+ * ipc_notify.h - sleeping until another process has done something, and waking who sleeps.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * An event count in shared memory. A post with nobody asleep is one load of one word: no system
+ * call, no fence. A sleep costs nothing until it ends, and always ends with a reason: data, the
+ * deadline, a signal, or the death of the peer. Needs Linux 4.16 or better for all of that, falls
+ * back where a call is missing; Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * With glibc before 2.34 link with -pthread.
+ *
+ *     #include "ipc_notify.h"
+ *
+ *     struct ipc_notify bell;                       // in each process; mem: 64 zeroed shared bytes
+ *     ipc_notify_attach(&bell, mem, 64, IPC_NOTIFY_FUTEX, NULL);
+ *
+ *     store the data;                               // one process
+ *     ipc_notify_post(&bell);
+ *
+ *     switch (ipc_wait(&bell, ipc_in_ms(100), the data is there)) {              // another
+ *     case 0:           use it;       break;
+ *     case -ETIMEDOUT:  heartbeat();  break;
+ *     case -EINTR:      on_signal();  break;
+ *     case -EOWNERDEAD: failover();   break;        // whom ipc_notify_watch named was killed
+ *     }
+ *
+ * The condition is any expression: ticks_pop(&in, &t) == 0, or several at once. It is evaluated
+ * again and again, at least once, and always once more after the sleep has ended for another
+ * reason: data wins. Typed rings of ipc_ring.h have calls made of this: ticks_send, ticks_recv.
+ *
+ * In a loop of epoll, poll or io_uring:
+ *
+ *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD); // once; then attach, with the same kind
+ *     int fd = ipc_notify_fd(&bell);                // add to the loop; ipc_notify_send_fd gives it
+ *     for (;;) {                                    // to the other process
+ *         while (ticks_pop(&in, &t) == 0)
+ *             trade(&t);
+ *         ipc_notify_arm(&bell);                    // from here on a post makes fd readable
+ *         if (ticks_pop(&in, &t) == 0) { trade(&t); continue; }
+ *         epoll_wait(...);
+ *         ipc_notify_drain(&bell);
+ *     }
+ *
+ * Contract
+ *   - No post is missed: either the waiter's next look at its condition sees what was stored before
+ *     the post, or the post wakes it. A wake may come without a post; ipc_wait looks again.
+ *   - A poster or waiter that is stopped or killed at any instruction holds nobody up. What a
+ *     poster stored before it was killed between storing and waking is found by whoever watches it
+ *     within 10 ms, by whoever has a deadline or waits with the bell of a typed ring within a
+ *     second, by everyone else with the next post.
+ *   - Whom to watch is an id of struct ipc_peer: with ipc_shm.h a member of the segment. Its death
+ *     is told once, within 10 ms, on the kernel's word; waits after that are for its successor.
+ *   - The shared memory is not trusted: whatever is written there, and however often, calls keep
+ *     their deadlines and touch nothing else. A handle's kind is the one that attach was called
+ * with. The memory names no process and no descriptor to act on. A hostile peer can wake you for
+ *     nothing, or let you sleep until your deadline.
+ *   - Handles are private to one thread at a time. After fork parent and child may both go on using
+ *     their copies, unless one has slept with it already.
+ *
+ * Caveats
+ *   - ipc_notify_post comes after what it announces. Before it the waiter may look too early, and
+ *     sleep. Fix: store, then post.
+ *   - ipc_notify_post_one wakes one of several that wait for the same kind of thing; with different
+ *     conditions it may wake the wrong one, and if the one it woke is killed the others sleep until
+ *     the next post. Fix: ipc_notify_post.
+ *   - Before it sleeps ipc_wait looks 1000 times, some 10 to 50 microseconds: ipc_notify_policy. A
+ *     real-time thread that waits for one of lower priority on the same core should sleep at once.
+ *   - Without ipc_shm.h, deaths come from your own struct ipc_peer: where it has no `watch`, its
+ *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core.
+ *   - IPC_FOREVER without a peer to watch is for ever: a poster that was killed before it could
+ *     wake, or whose sandbox denies futexes, leaves you asleep until the next post, and so does a
+ *     signal handler that was installed with SA_RESTART (ipc_wait_any: also with a deadline). Fix:
+ *     watch the peer, or give a deadline. With the bell of a typed ring a wait looks at its
+ *     condition once a second in any case.
+ *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
+ *     must be in one PID namespace, and each poster names the process itself: ipc_notify_target.
+ *   - Wakes that come up to a second late, as everyone looks by himself then: of a poster that
+ *     attached without a peer, for one who watches his and has slept for more than 4 ms (fix:
+ *     ipc_shm_peer for all); of one whose sandbox denies futexes; of a semaphore, when another
+ *     waiter was killed as it passed the wake on (fix: futexes, or a semaphore for each).
+ *   - IPC_NOTIFY_SEMAPHORE is for peers that you trust: its memory is libc's, which may end the
+ *     process where a hostile peer has written to it. Fix: futexes.
+ *
+ * How it works
+ *   All is in one word: a count that every wake moves on, and flags.
+ *
+ *       waiter: set ASLEEP ........ look again ........ futex_wait(word as it was set)
+ *       poster: store, load word; if ASLEEP: count + 1, ASLEEP off, futex_wake
+ *
+ *   Two processors may each do their store and not yet see the other's: the waiter misses the data
+ *   and the poster the flag. A full fence on both sides forbids that. It costs the poster more than
+ *   all the rest, so it is asymmetric: the waiter, having set its flag, has the kernel fence every
+ *   processor that runs a poster (membarrier, global expedited), and posters fence nothing. The
+ *   call is dear to those who sleep often, so that is turned round while they do:
+ *
+ *       posters do not fence    -- waiter sets its flag -->        TURNING: posters fence,
+ *       waiters call membarrier                                    waiters call membarrier
+ *            ^                                                          | same waiter, after
+ *            |                                                          v membarrier: CAS
+ *            '------ poster, after 64 posts that found nobody ----- TURNED: posters fence,
+ *                                   asleep: CAS                     waiters call nothing
+ *
+ *   A process that cannot call membarrier turns the word for good, and naps for a
+ *   millisecond before its first sleep: posts that began unfenced are over then.
+ *
+ *   WAKING is set by a poster between taking ASLEEP off and having called the kernel. A later
+ *   poster that finds it does the call again: the first may be dead.
+ *
+ *   After 4 ms asleep a waiter that watches a peer moves from the futex to poll, on descriptors
+ *   that tell of the peer's death and of a poster's stir (see ipc_shm.h), and sets DOZING, so that
+ *   posters stir it. Short sleeps cost a futex, long ones no timer.
+ *
+ *   Event counts: D. P. Reed, R. K. Kanodia, "Synchronization with Eventcounts and Sequencers",
+ *   1979. Futexes: U. Drepper, "Futexes Are Tricky", 2011. The fence for one side only:
+ *   M. Desnoyers, membarrier(2), and D. Dice, H. Huang, M. Yang, "Asymmetric Dekker
+ *   Synchronization", 2001.
+ */
+#ifndef IPC_NOTIFY_H
+#define IPC_NOTIFY_H 1
+
+#include "common/version.h"
+#include "common/prelude.h"
+#include "common/linux.h"
+#include "common/peer.h"
+#include "common/deadline.h"
+#include "notify/layout.h"
+#include "notify/post.h"
+#include "notify/wait.h"
+#include "notify/loop.h"
+#include "notify/any.h"
+
+#endif /* IPC_NOTIFY_H */

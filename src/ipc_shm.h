@@ -1,0 +1,93 @@
+/*
+ * ipc_shm.h - shared memory segments that are whole or absent, and know who is attached and alive.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME") or handed over as a
+ * descriptor (memfd, sealed). Inside is a small directory of named objects, so that one segment
+ * carries several rings, and a table of members, whose deaths the kernel proves. Needs Linux 3.17
+ * with /proc, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ *
+ *     #include "ipc_shm.h"
+ *
+ *     struct ipc_shm seg;                                       // one process
+ *     struct ipc_shm_object o;
+ *     int rc = ipc_shm_create(&seg, "feed", 1 << 20);
+ *     rc = rc ? rc : ipc_shm_make(&seg, "table", 0, 4096, &o);  // 4096 zeroed bytes at o.mem
+ *     rc = rc ? rc : ipc_shm_publish(&seg, &o);                 // now others can find them
+ *     if (rc)
+ *         errx(1, "%s", ipc_shm_why(&seg));
+ *
+ *     rc = ipc_shm_open(&seg, "feed", ipc_in_ms(1000));         // another: waits up to a second
+ *     rc = rc ? rc : ipc_shm_find(&seg, "table", 0, &o);        // within the same second
+ *
+ * Contract
+ *   - An opener sees a whole segment or none: it is allocated, mapped and filled in under no name,
+ *     then linked to its name in one step. A creator that dies before leaves nothing behind.
+ *   - All memory is allocated before it is mapped: a full /dev/shm is -ENOSPC here, not a SIGBUS
+ *     later.
+ *   - A name whose creator lives is -EEXIST to ipc_shm_create. One whose creator is dead, or has
+ *     closed it, is taken over with its objects and their contents: a program that was killed and
+ *     started again goes on. Where the size asked for differs, or IPC_SHM_FRESH is given, the
+ *     remains are discarded instead, if nobody has them open.
+ *   - A named segment is private to the user unless told otherwise: mode 0600 whatever the umask;
+ *     symbolic links are not followed; a segment of another owner, or open to more people than
+ *     asked, is refused; descriptors are closed on exec.
+ *   - A sealed segment can be opened by each process that its descriptor is handed to, whichever
+ *     user that process runs as; it may hand the descriptor on. No other process can open it, but
+ *     for one that may trace a holder, and so read the holder's memory anyway.
+ *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
+ *     says at attach, and then kept in the handle.
+ *   - Nobody is dead because he is slow. A member is dead when the kernel has released the lock
+ * that its open file description held, or says that its process is gone (pid and start time).
+ *   - Every refusal has an errno of its own and a sentence: ipc_shm_why.
+ *
+ * Caveats
+ *   - Whoever may write a named segment may also truncate it, and then access is SIGBUS. Fix: share
+ *     named segments within one user only, and give others a sealed one (name NULL) by descriptor.
+ *   - Names outlive processes. Fix: ipc_shm_unlink when the work is done; after a crash the next
+ *     ipc_shm_create takes over.
+ *   - systemd deletes a user's segments at the last logout (RemoveIPC=yes in logind.conf). Fix: a
+ *     system user, or RemoveIPC=no.
+ *   - In containers /dev/shm is often 64 MB, and private to the container. Fix: docker run
+ *     --shm-size, --ipc; or a sealed segment, which is not part of it.
+ *   - ipc_shm_unlink, like unlink, frees the name, not the memory: who has the segment open keeps
+ *     it, who comes later gets another one. Fix: unlink once, by one side, when both are attached.
+ *   - In strict ISO modes (-std=c99) include it before any header of libc, or define _GNU_SOURCE.
+ *
+ * How it works
+ *   The file is one page of constants and counters, members, objects, then the objects' memory:
+ *
+ *       | header | 64 members | 64 objects | memory, handed out from the front, never taken back |
+ *
+ *   member: whoever gets the write lock on byte i of the file (open file description lock) owns
+ *   entry i, writes its pid, start time and a new id there, and holds the lock until it closes the
+ *   segment or dies. Ids are never used twice, so a word in shared memory that holds one can be
+ *   compared and swapped without fear of a successor.
+ *
+ *   object: its state word is FREE, or MAKING with a hash of the name and the maker's id, or READY.
+ *
+ *       FREE --CAS by a maker--> MAKING(hash, id) --CAS by the same maker--> READY
+ *                                     |    ^
+ *                                     '----' CAS by a maker of the same name, when id is dead
+ *
+ *   Entries are searched from the first and never become free again, so two makers of one name meet
+ *   at the same entry.
+ */
+#ifndef IPC_SHM_H
+#define IPC_SHM_H 1
+
+#include "common/version.h"
+#include "common/prelude.h"
+#include "common/linux.h"
+#include "common/peer.h"
+#include "common/deadline.h"
+#include "shm/layout.h"
+#include "shm/identity.h"
+#include "shm/map.h"
+#include "shm/open.h"
+#include "shm/pass.h"
+#include "shm/members.h"
+#include "shm/objects.h"
+
+#endif /* IPC_SHM_H */

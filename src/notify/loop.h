@@ -1,0 +1,203 @@
+/* Waiting in an event loop. */
+#ifndef IPC_SRC_NOTIFY_LOOP_H
+#define IPC_SRC_NOTIFY_LOOP_H 1
+
+#include "wait.h"
+
+/* ------------------------------------------------------------------ waiting in an event loop */
+
+/*
+ * The descriptor to add to an event loop, for reading; made by the first call. Of
+ * IPC_NOTIFY_EVENTFD it is what posters write to: give it to them by fork or ipc_notify_send_fd,
+ * and use one notifier for each loop, as the first to drain it takes all. Of IPC_NOTIFY_SIGNAL it
+ * is the signalfd of ipc_notify_listen. Close nothing: ipc_notify_detach does.
+ *
+ *   >= 0     the descriptor
+ *   -EINVAL  the handle is not attached, or its kind has no descriptor
+ *   -ENOENT  IPC_NOTIFY_SIGNAL: not listening, or signalfd is missing: use sigtimedwait
+ *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd
+ */
+IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
+{
+    int fds[2];
+
+    if (n->at == NULL || (n->kind != IPC_NOTIFY_EVENTFD && n->kind != IPC_NOTIFY_SIGNAL))
+        return -EINVAL;
+    if (n->fd >= 0)
+        return n->fd;
+    if (n->kind == IPC_NOTIFY_SIGNAL)
+        return -ENOENT;
+    n->fd = n->post_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (n->fd >= 0) {
+        n->uses |= IPC_USES_EVENTFD;
+        return n->fd;
+    }
+    if (errno == EMFILE || errno == ENFILE || pipe(fds) != 0)
+        return -errno;
+    n->fd = fds[0];
+    n->post_fd = fds[1];
+    (void)fcntl(n->fd, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(n->post_fd, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(n->fd, F_SETFL, O_NONBLOCK);
+    (void)fcntl(n->post_fd, F_SETFL, O_NONBLOCK);
+    return n->fd;
+}
+
+/*
+ * IPC_NOTIFY_SIGNAL: ipc_notify_fd of this handle is a descriptor for the real-time signal `number`
+ * from now on, which all threads of the process must block. Posters name the process by
+ * ipc_notify_target, after this call.
+ *
+ *   0
+ *   -EINVAL  not of that kind, no real-time signal, or this thread does not block it
+ *   and what signalfd says: -EMFILE, ...; where it is missing 0, and ipc_notify_fd says -ENOENT
+ */
+IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
+{
+    sigset_t set;
+
+    if (n->at == NULL || n->kind != IPC_NOTIFY_SIGNAL || number < SIGRTMIN || number > SIGRTMAX ||
+        sigprocmask(SIG_BLOCK, NULL, &set) != 0 || sigismember(&set, number) != 1)
+        return -EINVAL;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, number);
+    n->fd = signalfd(n->fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (n->fd < 0 && errno != ENOSYS && errno != EPERM)
+        return -errno;
+    return 0;
+}
+
+/* Announces that a loop is about to poll the descriptor: look at the condition after it, and before
+ * polling. The next post makes it readable. Lock-free. */
+IPC_INLINE void ipc_notify_arm(struct ipc_notify *n)
+{
+    if (n->at != NULL)
+        (void)ipc_notify_mark_(n, IPC_NOTIFY_ARMED_);
+}
+
+/* Reads the descriptor empty; else it stays readable for ever. Wait-free. */
+IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
+{
+    uint64_t value;
+
+    if (n->at == NULL)
+        return;
+    if ((n->uses & IPC_USES_EVENTFD) == 0)
+        ipc_notify_empty_(n->fd);
+    else if (read(n->fd, &value, sizeof value) < 0)
+        return; /* nothing was there */
+}
+
+#define IPC_NOTIFY_HELLO_ UINT64_C(0x31796669746f6e69) /* "inotify1", backwards as it may be */
+
+union ipc_notify_control_ {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(2 * sizeof(int))];
+};
+
+/* The message that carries up to two descriptors. */
+IPC_INLINE void ipc_notify_message_(struct msghdr *m, struct iovec *io, uint64_t *hello,
+                                    union ipc_notify_control_ *control, size_t fds)
+{
+    memset(m, 0, sizeof *m);
+    memset(control, 0, sizeof *control);
+    io->iov_base = hello;
+    io->iov_len = sizeof *hello;
+    m->msg_iov = io;
+    m->msg_iovlen = 1;
+    m->msg_control = control->room;
+    m->msg_controllen = CMSG_SPACE(fds * sizeof(int));
+}
+
+/* Gives the peer the descriptor of an IPC_NOTIFY_EVENTFD notifier, over a connected Unix socket. 0,
+ * the errors of ipc_notify_fd, or what sendmsg says: -EPIPE (without a signal), -EAGAIN, ... */
+IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
+{
+    uint64_t hello = IPC_NOTIFY_HELLO_;
+    union ipc_notify_control_ control;
+    struct msghdr m;
+    struct iovec io;
+    struct cmsghdr *c;
+    ssize_t sent;
+    int fds[2];
+    size_t count;
+
+    if (n->kind != IPC_NOTIFY_EVENTFD)
+        return -EINVAL;
+    fds[0] = ipc_notify_fd(n);
+    if (fds[0] < 0)
+        return fds[0];
+    fds[1] = n->post_fd;
+    count = fds[1] != fds[0] ? 2 : 1;
+    ipc_notify_message_(&m, &io, &hello, &control, count);
+    c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(c), fds, count * sizeof(int));
+    do
+        sent = sendmsg(socket, &m, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t)sizeof hello ? 0 : sent < 0 ? -errno : -EIO;
+}
+
+/*
+ * Takes the descriptor that the peer gives with ipc_notify_send_fd, and waits for it until the
+ * deadline. What it had before is closed.
+ *
+ *   0
+ *   -ETIMEDOUT  nothing came until the deadline; -EINTR: a signal handler ran
+ *   -EPIPE      the peer closed the socket
+ *   -EPROTO     something else came
+ *   -EINVAL     not attached, or not of kind IPC_NOTIFY_EVENTFD; and what recvmsg says
+ */
+IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)
+{
+    uint64_t hello = 0;
+    union ipc_notify_control_ control;
+    struct msghdr m;
+    struct iovec io;
+    struct cmsghdr *c;
+    struct pollfd p;
+    ssize_t got;
+    int fds[2] = {-1, -1}, rc;
+    size_t count = 0;
+
+    if (n->at == NULL || n->kind != IPC_NOTIFY_EVENTFD)
+        return -EINVAL;
+    p.fd = socket;
+    p.events = POLLIN;
+    do {
+        int64_t left = ipc_left_(deadline);
+
+        rc = ipc_notify_poll_(&p, 1, left < IPC_NOTIFY_LONG_ ? left + 999999 : IPC_NOTIFY_LONG_);
+        if (rc < 0 || (rc == 0 && left == 0))
+            return rc < 0 ? rc : -ETIMEDOUT;
+    } while (rc == 0);
+    ipc_notify_message_(&m, &io, &hello, &control, 2);
+    got = recvmsg(socket, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (got < 0)
+        return -errno;
+    c = CMSG_FIRSTHDR(&m);
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* two at most, by the room */
+        memcpy(fds, CMSG_DATA(c), (count < 2 ? count : 2) * sizeof(int));
+    }
+    if (count == 0 || got != (ssize_t)sizeof hello || hello != IPC_NOTIFY_HELLO_) {
+        if (fds[0] >= 0)
+            (void)close(fds[0]);
+        if (fds[1] >= 0)
+            (void)close(fds[1]);
+        return got == 0 ? -EPIPE : -EPROTO;
+    }
+    if (n->fd >= 0)
+        (void)close(n->fd);
+    if (n->post_fd >= 0 && n->post_fd != n->fd)
+        (void)close(n->post_fd);
+    n->fd = fds[0];
+    n->post_fd = count == 2 ? fds[1] : fds[0];
+    n->uses = count == 2 ? n->uses & ~IPC_USES_EVENTFD : n->uses | IPC_USES_EVENTFD;
+    return 0;
+}
+
+#endif

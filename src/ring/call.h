@@ -1,0 +1,735 @@
+/* A request and its reply in one slot. */
+#ifndef IPC_SRC_RING_CALL_H
+#define IPC_SRC_RING_CALL_H 1
+
+#include "copy.h"
+
+/* ------------------------------------------------------------------ calls: layout */
+
+#define IPC_CALL_TYPE 0x6c6c6163u                   /* "call" */
+#define IPC_CALL_MAGIC UINT64_C(0x316c6c61635f6369) /* "ic_call1" */
+#define IPC_CALL_ABI 2u
+#define IPC_CALL_SERVERS 64u
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_call_shared {
+    struct ipc_ring_shared_ is; /* bytes: of a request; how: bytes of a reply; capacity: slots */
+    uint64_t used;              /* no slot from here on has ever had a caller; it only grows */
+    uint64_t changes;           /* servers that came, and that left; added to by them */
+    unsigned char pad[48];
+    unsigned char server_bell[64]; /* servers sleep on it; as in struct ipc_spsc_shared */
+    struct ipc_mpmc_seat_ seat[IPC_CALL_SERVERS];
+    /* slots, each a struct ipc_call_slot_ and then the message in whole lines */
+};
+
+struct ipc_call_slot_ {
+    uint64_t
+        caller; /* whose it is: an ipc_peer id, 0: nobody's. Compare-and-swap by who attaches */
+    unsigned char pad[56];
+    unsigned char bell[64]; /* the caller sleeps on it */
+};
+
+IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 128)
+IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 192 + 16 * IPC_CALL_SERVERS)
+IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
+
+/* The last word of a slot says all about it: number of the call (23 bits, may wrap), name of the
+ * server (38: generation, seat), state (3). The message is its caller's to touch while the state is
+ * IDLE, ANSWERED or LEFT, and the named server's while it is TAKEN or GIVEN. */
+#define IPC_CALL_IDLE_ 0u     /* the call was given up, or its server is dead */
+#define IPC_CALL_ASKED_ 1u    /* a request is there */
+#define IPC_CALL_TAKEN_ 2u    /* the server named works on it */
+#define IPC_CALL_ANSWERED_ 3u /* a reply is there */
+#define IPC_CALL_LEFT_ 4u     /* the server left without a reply */
+#define IPC_CALL_GIVEN_ 5u    /* was TAKEN when its caller gave it up */
+#define IPC_CALL_STATE_ UINT64_C(7)
+#define IPC_CALL_NAME_ UINT64_C(8)
+#define IPC_CALL_NUMBER_ (UINT64_C(1) << 41)
+#define IPC_CALL_NUMBERS_ (~(IPC_CALL_NUMBER_ - 1))
+#define IPC_CALL_NAMES_ (~(IPC_CALL_NUMBERS_ | IPC_CALL_STATE_))
+
+/* Looks in vain before one asks the kernel who is dead: that takes as long as some hundred. */
+#define IPC_CALL_ASK_AFTER_ 4096u
+
+IPC_FORCE_INLINE unsigned ipc_call_state_(uint64_t word)
+{
+    return (unsigned)(word & IPC_CALL_STATE_);
+}
+
+IPC_FORCE_INLINE size_t ipc_call_stride_(size_t request, size_t reply)
+{
+    return sizeof(struct ipc_call_slot_) + ipc_mpmc_stride_(request > reply ? request : reply);
+}
+
+IPC_INLINE struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "no place for calls; magic";
+    kind.magic = IPC_CALL_MAGIC;
+    kind.abi = IPC_CALL_ABI;
+    kind.header = sizeof(struct ipc_call_shared);
+    kind.stride = ipc_call_stride_(request, reply);
+    return kind;
+}
+
+/* The slots for that many callers: a power of two, or 0. */
+IPC_INLINE uint64_t ipc_call_slots_(uint64_t callers)
+{
+    uint64_t slots = callers > 0;
+
+    while (slots < callers && slots != 0)
+        slots *= 2;
+    return slots;
+}
+
+/* The bytes it takes, or 0 where that cannot be: request or reply of 0 bytes, reply of 4 GB, no
+ * callers, product beyond the address space. */
+IPC_INLINE size_t ipc_call_footprint(size_t request, size_t reply, uint64_t callers)
+{
+    struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
+
+    if (reply == 0 || reply > UINT32_MAX)
+        return 0;
+    return ipc_ring_footprint_(&kind, request, ipc_call_slots_(callers));
+}
+
+/*
+ * Makes a place for calls in mem[0..size), with requests of `request` bytes, replies of `reply`
+ * bytes, and slots for that many callers at a time, rounded up to a power of two. A server that is
+ * stopped keeps the slots of the calls that it has taken, also when their callers gave up and went
+ * on in others: have one to spare for each. Otherwise as ipc_spsc_init.
+ *
+ *   0
+ *   -EINVAL, -ENOSPC  as of ipc_spsc_init, by ipc_call_footprint
+ */
+IPC_INLINE int ipc_call_init(void *mem, size_t size, size_t request, size_t reply, uint64_t callers)
+{
+    struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
+
+    if (ipc_call_footprint(request, reply, callers) == 0)
+        return -EINVAL;
+    return ipc_ring_init_(mem, size, &kind, request, ipc_call_slots_(callers), (uint32_t)reply);
+}
+
+/* ------------------------------------------------------------------ calls: handles */
+
+/* Private to their thread; no field is for the caller. */
+struct ipc_call_client {
+    unsigned char *slot; /* ours */
+    uint64_t word;       /* what we last said in it, or found there when it became ours to write */
+    int doing;           /* IPC_CALL_OURS_ ... */
+    unsigned vain;       /* looks */
+    uint64_t changes;    /* of the ring, when we last knew whether anyone serves */
+    uint64_t told;       /* ... when we told that nobody does */
+    uint64_t request, reply;
+    unsigned char *slots;
+    uint64_t count;
+    struct ipc_call_shared *ring;
+    uint64_t id;
+    int (*alive)(void *, uint64_t); /* of struct ipc_peer */
+    void *arg;
+    int error; /* sticks */
+};
+
+#define IPC_CALL_OURS_ 0    /* the slot is ours to write */
+#define IPC_CALL_CLAIMED_ 1 /* ... and is being written */
+#define IPC_CALL_WAITING_ 2 /* the request was sent */
+#define IPC_CALL_REPLIED_ 3 /* the reply is there */
+#define IPC_CALL_STUCK_ 4   /* given up: a server may still have it */
+
+struct ipc_call_server {
+    unsigned char *slots;
+    uint64_t count;
+    uint64_t next; /* slot to look at */
+    uint64_t me;   /* name, where it is in a word */
+    uint64_t request, reply;
+    struct ipc_call_shared *ring;
+    struct ipc_mpmc_seat_ *seat;
+    uint64_t id;
+    int error; /* of attach or detach */
+};
+
+IPC_FORCE_INLINE uint64_t *ipc_call_caller_(unsigned char *slot)
+{
+    return &((struct ipc_call_slot_ *)(void *)slot)->caller;
+}
+
+IPC_FORCE_INLINE unsigned char *ipc_call_message_(unsigned char *slot)
+{
+    return slot + sizeof(struct ipc_call_slot_);
+}
+
+IPC_FORCE_INLINE size_t ipc_call_client_stride_(const struct ipc_call_client *c)
+{
+    return ipc_call_stride_((size_t)c->request, (size_t)c->reply);
+}
+
+IPC_FORCE_INLINE size_t ipc_call_server_stride_(const struct ipc_call_server *s)
+{
+    return ipc_call_stride_((size_t)s->request, (size_t)s->reply);
+}
+
+/* ------------------------------------------------------------------ calls: the dead, the slots */
+
+/* Is the server that is named in the word gone? The word was read before. */
+IPC_INLINE int ipc_call_gone_(const struct ipc_call_client *c, uint64_t word)
+{
+    const struct ipc_mpmc_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
+    uint64_t id, generation;
+
+    /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. It may
+     * be newer: as in ipc_mpmc_dead_. */
+    ck_pr_fence_load();
+    generation = ck_pr_load_64(&seat->generation);
+    id = ck_pr_load_64(&seat->id);
+    if ((uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS)) {
+        /* Another sits there now. Without it we could write while the dead, as the kernel orders
+         * it for that one, still reads or writes. Partner: in ipc_call_server_attach. */
+        ck_pr_fence_acquire();
+        return 1;
+    }
+    return id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
+}
+
+/* Who serves: 2 someone, 1 only the dead, 0 nobody; and the ring's changes before the look. */
+IPC_INLINE int ipc_call_served_(const struct ipc_call_client *c, uint64_t *changes)
+{
+    unsigned i;
+    int who = 0;
+
+    *changes = ck_pr_load_64(&c->ring->changes);
+    /* Without it a seat could be older than the change, which is not looked at again. Partners: in
+     * ipc_call_server_attach and ipc_call_server_detach. */
+    ck_pr_fence_load();
+    for (i = 0; i < IPC_CALL_SERVERS && who < 2; i++) {
+        uint64_t id = ck_pr_load_64(&c->ring->seat[i].id);
+
+        if (id != 0)
+            who = ipc_ring_is_dead_(c->alive, c->arg, id) ? 1 : 2;
+    }
+    return who;
+}
+
+/* Makes the slot, which has our name, ours to write; 0 when a server has it. A request that none
+ * has taken is taken back. Only where it may ask the kernel it finds that a server is dead. */
+IPC_INLINE int ipc_call_own_(struct ipc_call_client *c, unsigned char *slot, int ask)
+{
+    uint64_t *at = ipc_ring_sequence_(slot, ipc_call_client_stride_(c));
+    unsigned tries;
+
+    for (tries = 0; tries < 4; tries++) {
+        uint64_t word = ck_pr_load_64(at);
+        unsigned state = ipc_call_state_(word);
+        int taken = state == IPC_CALL_TAKEN_ || state == IPC_CALL_GIVEN_;
+
+        if (state == IPC_CALL_ASKED_ || (taken && ask && ipc_call_gone_(c, word))) {
+            (void)ck_pr_cas_64(at, word, (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_);
+            continue;
+        }
+        if (taken)
+            return 0;
+        /* Without it we could write while the server still reads or writes. Partner: in
+         * ipc_call_let_go_. */
+        ck_pr_fence_acquire();
+        c->slot = slot;
+        c->word = word;
+        c->doing = IPC_CALL_OURS_;
+        return 1;
+    }
+    return 0;
+}
+
+/* Takes a slot: of nobody; of the dead, too, if it may ask the kernel. 0 or -EUSERS. */
+IPC_INLINE int ipc_call_sit_(struct ipc_call_client *c, int ask)
+{
+    size_t stride = ipc_call_client_stride_(c);
+    uint64_t i, tries;
+
+    for (i = 0; i < c->count; i++) {
+        unsigned char *slot = c->slots + i * stride;
+        uint64_t *caller = ipc_call_caller_(slot), holder = ck_pr_load_64(caller);
+
+        if (holder != 0 &&
+            (!ask || holder == c->id || !ipc_ring_is_dead_(c->alive, c->arg, holder)))
+            continue;
+        if (!ck_pr_cas_64(caller, holder, c->id))
+            continue;
+        /* Without it the slot's word could be older than what its last caller saw there, and hide
+         * that a server has it. Partner: in ipc_ring_leave_end_. */
+        ck_pr_fence_acquire();
+        if (!ipc_call_own_(c, slot, ask)) {
+            ipc_ring_leave_end_(caller, c->id);
+            continue;
+        }
+        for (tries = 0; tries <= c->count; tries++) { /* each time others have made it grow */
+            uint64_t used = ck_pr_load_64(&c->ring->used);
+
+            if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
+                break;
+        }
+        return 0;
+    }
+    return -EUSERS;
+}
+
+/* ------------------------------------------------------------------ calls: attach */
+
+IPC_INLINE int ipc_call_check_(void *mem, size_t size, size_t request, size_t reply,
+                               struct ipc_peer *me, uint64_t *slots)
+{
+    struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
+    uint32_t there;
+    int rc = ipc_ring_check_(mem, size, &kind, request, me, slots);
+
+    if (rc != 0)
+        return rc;
+    there = ck_pr_load_32(&((const struct ipc_ring_shared_ *)mem)->how);
+    if (there != reply)
+        return ipc_ring_refuse_(me, -EPROTO, "reply size differs; bytes", there, reply);
+    return 0;
+}
+
+/*
+ * Attaches a caller, and gives it a slot: one of nobody, or of a caller that is dead. A handle is
+ * for one thread, and one call at a time; a process may have several. `me` and its alive are
+ * copied; NULL where nobody's death can be proven. Lock-free; not for the path of a call.
+ *
+ *   0
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce; -EPROTO also for replies of another size
+ *   -EUSERS  all slots are taken
+ */
+IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size_t size,
+                                      size_t request, size_t reply, struct ipc_peer *me)
+{
+    uint64_t slots = 0;
+    int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
+
+    memset(c, 0, sizeof *c);
+    if (rc != 0)
+        return c->error = rc;
+    c->request = request;
+    c->reply = reply;
+    c->slots = (unsigned char *)mem + sizeof(struct ipc_call_shared);
+    c->count = slots;
+    c->ring = (struct ipc_call_shared *)mem;
+    c->id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    c->alive = me != NULL ? me->alive : NULL;
+    c->arg = me != NULL ? me->arg : NULL;
+    if (ipc_call_sit_(c, 1) != 0) {
+        c->ring = NULL;
+        return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
+                                           slots, slots);
+    }
+    c->told = ipc_call_served_(c, &c->changes) > 0 ? c->changes - 1 : c->changes;
+    return 0;
+}
+
+/*
+ * Attaches a server: one of any number up to IPC_CALL_SERVERS. As ipc_call_client_attach, with the
+ * same errors; -EUSERS: that many are attached that are not proven dead.
+ */
+IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size_t size,
+                                      size_t request, size_t reply, struct ipc_peer *me)
+{
+    struct ipc_call_shared *r = (struct ipc_call_shared *)mem;
+    uint64_t slots = 0, i;
+    int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
+
+    memset(s, 0, sizeof *s);
+    if (rc != 0)
+        return s->error = rc;
+    s->id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    for (i = 0; i < IPC_CALL_SERVERS; i++) {
+        struct ipc_mpmc_seat_ *seat = &r->seat[i];
+        uint64_t holder = ck_pr_load_64(&seat->id);
+
+        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, s->id))
+            continue;
+        /* Without it the generation could be seen before the end of the dead. Partner: in
+         * ipc_call_gone_. */
+        ck_pr_fence_release();
+        s->me = (uint32_t)(ck_pr_faa_64(&seat->generation, 1) + 1);
+        s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
+        s->request = request;
+        s->reply = reply;
+        s->slots = (unsigned char *)mem + sizeof *r;
+        s->count = slots;
+        s->ring = r;
+        s->seat = seat;
+        /* Without it the seat could be older than a word with our name, or than the change.
+         * Partners: in ipc_call_gone_ and ipc_call_served_. */
+        ck_pr_fence_store();
+        (void)ck_pr_faa_64(&r->changes, 1);
+        return 0;
+    }
+    return s->error = ipc_ring_refuse_(me, -EUSERS, "all seats for servers are taken; of",
+                                       IPC_CALL_SERVERS, IPC_CALL_SERVERS);
+}
+
+/* ------------------------------------------------------------------ the caller's path */
+
+/* Is it time to ask the kernel who is dead? */
+IPC_FORCE_INLINE int ipc_call_asks_(struct ipc_call_client *c)
+{
+    return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
+}
+
+/* Our slot may be in a server's hands: then finds another. 0, or the errors of ipc_call_ask. */
+IPC_INLINE int ipc_call_move_(struct ipc_call_client *c)
+{
+    unsigned char *was = c->slot;
+    int ask;
+
+    if (c->error != 0 || c->doing == IPC_CALL_WAITING_)
+        return c->error != 0 ? c->error : -EBUSY;
+    ask = ipc_call_asks_(c);
+    if (ipc_call_own_(c, was, ask))
+        return 0;
+    if (ipc_call_sit_(c, ask) != 0)
+        return -EAGAIN;
+    ipc_ring_leave_end_(ipc_call_caller_(was), c->id);
+    return 0;
+}
+
+IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
+{
+    int rc;
+
+    if (CK_CC_UNLIKELY(c->error != 0 || c->doing == IPC_CALL_WAITING_ ||
+                       c->doing == IPC_CALL_STUCK_) &&
+        (rc = ipc_call_move_(c)) != 0)
+        return rc;
+    c->doing = IPC_CALL_CLAIMED_;
+    return 0;
+}
+
+IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
+{
+    if (CK_CC_UNLIKELY(c->doing != IPC_CALL_CLAIMED_))
+        return c->error != 0 ? c->error : -EINVAL;
+    c->word = (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_NUMBER_ + IPC_CALL_ASKED_;
+    c->doing = IPC_CALL_WAITING_;
+    c->vain = 1;
+    /* Without it ASKED could be seen before the request, or what we read of the last reply be of
+     * the next. Partner: in ipc_call_take_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(ipc_ring_sequence_(c->slot, stride), c->word);
+    return 0;
+}
+
+IPC_FORCE_INLINE int ipc_call_ask_(struct ipc_call_client *c, const void *request, size_t bytes,
+                                   size_t stride)
+{
+    int rc = ipc_call_claim_(c);
+
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    ipc_ring_put_(NULL, ipc_call_message_(c->slot), (const unsigned char *)request, bytes);
+    return ipc_call_commit_(c, stride);
+}
+
+/* No reply is there, and the word says TAKEN, or ASKED as we left it: will one come? Asks the
+ * kernel. -EAGAIN; -EOWNERDEAD or -EPIPE: not. */
+IPC_INLINE int ipc_call_fate_(struct ipc_call_client *c, uint64_t word)
+{
+    uint64_t changes = c->told;
+    int who = 1;
+
+    if (word != c->word) {
+        if (!ipc_call_gone_(c, word))
+            return -EAGAIN;
+    } else if ((who = ipc_call_served_(c, &changes)) == 2 || changes == c->told) {
+        c->changes = changes;
+        return -EAGAIN;
+    }
+    /* From here on no other server takes it. Where one just has we look again. */
+    if (!ck_pr_cas_64(ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c)), word,
+                      (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_))
+        return -EAGAIN;
+    c->told = changes;
+    c->doing = IPC_CALL_OURS_;
+    return who == 1 ? -EOWNERDEAD : -EPIPE;
+}
+
+/* The word does not say that the reply is there. */
+IPC_INLINE int ipc_call_vain_(struct ipc_call_client *c, uint64_t word)
+{
+    unsigned state = ipc_call_state_(word);
+
+    if (c->doing != IPC_CALL_WAITING_)
+        return c->error != 0 ? c->error : c->doing == IPC_CALL_REPLIED_ ? 0 : -EINVAL;
+    if (state == IPC_CALL_LEFT_ && ((word ^ c->word) & IPC_CALL_NUMBERS_) == 0) {
+        c->doing = IPC_CALL_STUCK_;
+        return -EPIPE;
+    }
+    if (word != c->word &&
+        (state != IPC_CALL_TAKEN_ || ((word ^ c->word) & IPC_CALL_NUMBERS_) != 0)) {
+        c->doing = IPC_CALL_STUCK_;
+        return c->error = -EBADMSG;
+    }
+    if (!ipc_call_asks_(c) && (word != c->word || ck_pr_load_64(&c->ring->changes) == c->changes))
+        return -EAGAIN;
+    return ipc_call_fate_(c, word);
+}
+
+IPC_FORCE_INLINE int ipc_call_poll_(struct ipc_call_client *c, size_t stride)
+{
+    uint64_t word = c->ring != NULL ? ck_pr_load_64(ipc_ring_sequence_(c->slot, stride)) : 0;
+
+    if (CK_CC_UNLIKELY(c->doing != IPC_CALL_WAITING_ ||
+                       word != c->word + (IPC_CALL_ANSWERED_ - IPC_CALL_ASKED_)))
+        return ipc_call_vain_(c, word);
+    /* Without it the reply could be older than ANSWERED, or what we write next come before.
+     * Partner: in ipc_call_let_go_. */
+    ck_pr_fence_acquire();
+    c->doing = IPC_CALL_REPLIED_;
+    return 0;
+}
+
+IPC_FORCE_INLINE int ipc_call_collect_(struct ipc_call_client *c, void *reply, size_t bytes,
+                                       size_t stride)
+{
+    int rc = ipc_call_poll_(c, stride);
+
+    if (rc == 0)
+        memcpy(reply, ipc_call_message_(c->slot), bytes);
+    return rc;
+}
+
+/*
+ * Without a copy: claim gives the place of the request, 64-byte aligned, with what was there
+ * before; the same again until commit. Claiming ends what peek gave. 0 and *message, or
+ *
+ *   -EBUSY    the last call has not ended: poll until it has, or cancel it
+ *   -EAGAIN   the slot of a call that was given up is still in its server's hands, and no other is
+ *             free
+ *   -EBADMSG  the shared memory is corrupt; sticks
+ *   -EINVAL   the handle is not attached, or what its attach said
+ *
+ * Wait-free, but for a few system calls where a call was given up; a caller that is stopped or
+ * killed here costs its slot, until it is found dead by who attaches.
+ */
+IPC_INLINE int ipc_call_claim(struct ipc_call_client *c, void **message)
+{
+    int rc = ipc_call_claim_(c);
+
+    *message = rc == 0 ? ipc_call_message_(c->slot) : NULL;
+    return rc;
+}
+
+/* Sends the request that was claimed. 0, or -EINVAL: none was. Wait-free. */
+IPC_INLINE int ipc_call_commit(struct ipc_call_client *c)
+{
+    return ipc_call_commit_(c, ipc_call_client_stride_(c));
+}
+
+/*
+ * Copies a request in, and sends it: claim and commit. It is given to one server. Wait-free, as
+ * claim; a caller that is stopped or killed after it may be answered all the same.
+ *
+ *   0
+ *   -EMSGSIZE  bytes is not the size of requests
+ *   -EBUSY, -EAGAIN, -EBADMSG, -EINVAL  as of ipc_call_claim
+ */
+IPC_INLINE int ipc_call_ask(struct ipc_call_client *c, const void *request, size_t bytes)
+{
+    if (c->error == 0 && bytes != c->request)
+        return -EMSGSIZE;
+    return ipc_call_ask_(c, request, bytes, ipc_call_client_stride_(c));
+}
+
+/*
+ * Has the call ended? Wait-free; asks the kernel who is dead every 4096 looks. A server that is
+ * stopped holds up the calls that it has taken.
+ *
+ *   0
+ *   -EAGAIN      no reply yet
+ *   -EOWNERDEAD  the server that had taken it was killed; or none had, and the last one was
+ *   -EPIPE       ... has detached. Where none had taken it, these two are told once: the next call
+ *                waits for who serves next. A call that ended so has no effect from then on, but
+ *                may have had
+ *   -EBADMSG     the shared memory is corrupt; sticks
+ *   -EINVAL      no request was sent, or as of ipc_call_claim
+ */
+IPC_INLINE int ipc_call_poll(struct ipc_call_client *c)
+{
+    return ipc_call_poll_(c, ipc_call_client_stride_(c));
+}
+
+/* The reply in place, once poll has said 0, until the next claim or ask; else NULL. A hostile
+ * server may write to it meanwhile: read each field once, check, use. Wait-free. */
+IPC_INLINE const void *ipc_call_peek(const struct ipc_call_client *c)
+{
+    return c->doing == IPC_CALL_REPLIED_ ? ipc_call_message_(c->slot) : NULL;
+}
+
+/* Copies the reply out: poll and peek, with the errors of poll; -EMSGSIZE: bytes is not the size of
+ * replies. The same again until the next claim or ask. Wait-free, as poll. */
+IPC_INLINE int ipc_call_collect(struct ipc_call_client *c, void *reply, size_t bytes)
+{
+    if (c->error == 0 && bytes != c->reply)
+        return -EMSGSIZE;
+    return ipc_call_collect_(c, reply, bytes, ipc_call_client_stride_(c));
+}
+
+/* Gives up what was claimed or asked: its reply will never be seen. A server that has not taken it
+ * will not. One that has keeps the slot until it answers or is dead; the next call goes on in
+ * another, if one is free. Wait-free. */
+IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
+{
+    uint64_t *at, word;
+
+    if (c->doing == IPC_CALL_WAITING_) {
+        at = ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c));
+        if (!ck_pr_cas_64(at, c->word, (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_)) {
+            word = ck_pr_load_64(at);
+            if (ipc_call_state_(word) == IPC_CALL_TAKEN_)
+                (void)ck_pr_cas_64(at, word, word + (IPC_CALL_GIVEN_ - IPC_CALL_TAKEN_));
+        }
+        c->vain = 0;
+        c->doing = IPC_CALL_STUCK_; /* or not: claim looks */
+    } else if (c->doing == IPC_CALL_CLAIMED_) {
+        c->doing = IPC_CALL_OURS_;
+    }
+}
+
+/* Leaves: the slot is for the next. What was asked is given up. Wait-free. */
+IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
+{
+    ipc_call_cancel(c);
+    if (c->ring != NULL)
+        ipc_ring_leave_end_(ipc_call_caller_(c->slot), c->id);
+    memset(c, 0, sizeof *c);
+    c->error = -EINVAL;
+}
+
+/* 0; -EBADMSG once the shared memory was found corrupt; what attach said. */
+IPC_INLINE int ipc_call_client_error(const struct ipc_call_client *c)
+{
+    return c->error;
+}
+
+/* ------------------------------------------------------------------ the server's path */
+
+/* The next request for us: its message, or NULL. */
+IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t stride)
+{
+    uint64_t used = s->ring != NULL ? ck_pr_load_64(&s->ring->used) : 0, i;
+
+    used = used < s->count ? used : s->count;
+    for (i = 0; i < used; i++) {
+        unsigned char *slot;
+        uint64_t *at, word;
+
+        s->next = s->next < used ? s->next : 0;
+        slot = s->slots + (size_t)s->next++ * stride;
+        at = ipc_ring_sequence_(slot, stride);
+        word = ck_pr_load_64(at);
+        if (CK_CC_LIKELY(ipc_call_state_(word) != IPC_CALL_ASKED_) ||
+            !ck_pr_cas_64(at, word, (word & IPC_CALL_NUMBERS_) + s->me + IPC_CALL_TAKEN_))
+            continue;
+        /* Without it the request could be older than ASKED, or we write while its caller still
+         * reads the last reply. Partner: in ipc_call_commit_. */
+        ck_pr_fence_acquire();
+        return ipc_call_message_(slot);
+    }
+    return NULL;
+}
+
+/* Ends a call that we have with that state: 0; -ECANCELED: it was given up; -EINVAL: we have not.
+ */
+IPC_FORCE_INLINE int ipc_call_let_go_(struct ipc_call_server *s, unsigned char *slot, size_t stride,
+                                      unsigned state)
+{
+    uint64_t *at = ipc_ring_sequence_(slot, stride), word = ck_pr_load_64(at);
+    uint64_t number = word & IPC_CALL_NUMBERS_;
+    int given = word == number + s->me + IPC_CALL_GIVEN_;
+
+    if (CK_CC_UNLIKELY(word != number + s->me + IPC_CALL_TAKEN_ && !given))
+        return -EINVAL;
+    /* Without it the state could be seen before the reply, or while we still read the request.
+     * Partners: in ipc_call_poll_ and ipc_call_own_. */
+    ck_pr_fence_release();
+    /* As long as we live nobody else changes it, but from TAKEN to GIVEN, which may as well come
+     * too late. */
+    ck_pr_store_64(at, number + (given ? IPC_CALL_IDLE_ : state));
+    return given ? -ECANCELED : 0;
+}
+
+/* The slot of a message, or NULL where it is none of ours. */
+IPC_FORCE_INLINE unsigned char *ipc_call_at_(const struct ipc_call_server *s, const void *message,
+                                             size_t stride)
+{
+    size_t offset = (size_t)((uintptr_t)message - (uintptr_t)ipc_call_message_(s->slots));
+
+    return offset % stride == 0 && offset / stride < s->count ? s->slots + offset : NULL;
+}
+
+IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, size_t stride)
+{
+    unsigned char *slot = ipc_call_at_(s, message, stride);
+
+    if (CK_CC_UNLIKELY(slot == NULL))
+        return -EINVAL;
+    return ipc_call_let_go_(s, slot, stride, IPC_CALL_ANSWERED_);
+}
+
+/*
+ * Takes the next request, of the callers in turn: the message, in place, NULL when there is none.
+ * The reply is to be written over it, then ipc_call_answer. Several may be in hand, and be answered
+ * in any order. If we are killed before, their callers are told; others go on. A hostile caller may
+ * write to it: read each field once, check, use. Wait-free: one look at each slot that had a caller
+ * yet. Others that are stopped or killed at any instruction do not hold it up.
+ */
+IPC_INLINE void *ipc_call_take(struct ipc_call_server *s)
+{
+    return ipc_call_take_(s, ipc_call_server_stride_(s));
+}
+
+/*
+ * Gives the reply, which is where the request was, to who asked. Wait-free.
+ *
+ *   0            also where the caller has died meanwhile, or gives up in this moment
+ *   -ECANCELED   the caller has given up: nobody sees the reply
+ *   -EINVAL      it is no message that take has given and that is still to be answered
+ */
+IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
+{
+    return ipc_call_answer_(s, message, ipc_call_server_stride_(s));
+}
+
+/* The id of who asked, for struct ipc_peer's alive; 0: has left. For long work. Wait-free. */
+IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const void *message)
+{
+    unsigned char *slot = ipc_call_at_(s, message, ipc_call_server_stride_(s));
+
+    return slot != NULL ? ck_pr_load_64(ipc_call_caller_(slot)) : 0;
+}
+
+/* Leaves. What was taken and not answered ends with -EPIPE. Wait-free. */
+IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
+{
+    size_t stride = ipc_call_server_stride_(s);
+    uint64_t i;
+
+    for (i = 0; i < s->count; i++)
+        (void)ipc_call_let_go_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
+    if (s->ring != NULL) {
+        ipc_ring_leave_end_(&s->seat->id, s->id);
+        /* Without it the change could be seen before the seat is free. Partner: in
+         * ipc_call_served_. */
+        ck_pr_fence_store();
+        (void)ck_pr_faa_64(&s->ring->changes, 1);
+    }
+    memset(s, 0, sizeof *s);
+    s->error = -EINVAL;
+}
+
+/* 0, or what attach said; -EINVAL when detached. */
+IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
+{
+    return s->error;
+}
+
+#endif

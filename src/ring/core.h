@@ -1,0 +1,206 @@
+/* What all kinds of ring have in common: the layout of their beginning, and who holds an end. */
+#ifndef IPC_SRC_RING_CORE_H
+#define IPC_SRC_RING_CORE_H 1
+
+#include "../common/peer.h"
+
+#define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
+#define IPC_RING_SWAPPED 0x04030201u /* and by one of the other */
+#define IPC_RING_LINE 64u            /* of the layout, whatever the machine's: it must not differ */
+
+/* What every ring begins with. Constant after init. magic is stored last: before it nothing here
+ * counts. */
+struct ipc_ring_shared_ {
+    uint64_t magic;
+    uint32_t abi;
+    uint32_t order; /* IPC_RING_ORDER */
+    uint32_t line;  /* IPC_RING_LINE */
+    uint32_t how;
+    uint64_t bytes;    /* of one message */
+    uint64_t capacity; /* slots */
+    unsigned char pad[24];
+};
+
+#define IPC_RING_ASSERT_(name, condition) typedef char ipc_ring_assert_##name[(condition) ? 1 : -1];
+
+/* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
+ * consumer holds back at most. Measured flat around these values (bench/). */
+#define IPC_RING_LEAD_ 1024u   /* bytes */
+#define IPC_RING_AHEAD_ 64u    /* slots */
+#define IPC_RING_HOLD_ 31u     /* ck_pr_stall()s */
+#define IPC_RING_SINGLE_ 2048u /* bytes: above, a message is not worth looking ahead of */
+
+/* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
+ * own alignment up to 64, as its size is a multiple of that. */
+IPC_FORCE_INLINE size_t ipc_ring_stride_(size_t bytes)
+{
+    size_t need = bytes + sizeof(uint64_t);
+
+    return need <= 16   ? 16
+           : need <= 32 ? 32
+                        : (need + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
+}
+
+/* Slots are whole lines: neighbours would fight over a shared one. */
+IPC_FORCE_INLINE size_t ipc_mpmc_stride_(size_t bytes)
+{
+    return (bytes + sizeof(uint64_t) + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
+}
+
+/* Whoever is attached sits on one: a slot names the seat of who works on it. */
+struct ipc_mpmc_seat_ {
+    uint64_t id;         /* an ipc_peer id, 0: free. Compare-and-swap by who attaches */
+    uint64_t generation; /* of those who sat here; added to by who does */
+};
+
+/* What rings of a kind have in common. */
+struct ipc_ring_kind_ {
+    const char *name;
+    uint64_t magic;
+    uint32_t abi;
+    size_t header;
+    size_t stride;
+};
+
+IPC_INLINE size_t ipc_ring_footprint_(const struct ipc_ring_kind_ *kind, size_t bytes,
+                                      uint64_t capacity)
+{
+    if (bytes == 0 || bytes > SIZE_MAX / 4 || capacity == 0 || (capacity & (capacity - 1)) != 0 ||
+        capacity > (SIZE_MAX / 2 - kind->header) / kind->stride)
+        return 0;
+    return kind->header + kind->stride * (size_t)capacity;
+}
+
+IPC_INLINE int ipc_ring_aligned_(const void *mem)
+{
+    return mem != NULL && (uintptr_t)mem % IPC_RING_LINE == 0;
+}
+
+IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                              size_t bytes, uint64_t capacity, uint32_t how)
+{
+    struct ipc_ring_shared_ *r = (struct ipc_ring_shared_ *)mem;
+    size_t footprint = ipc_ring_footprint_(kind, bytes, capacity);
+
+    if (footprint == 0 || !ipc_ring_aligned_(mem))
+        return -EINVAL;
+    if (size < footprint)
+        return -ENOSPC;
+    ck_pr_store_64(&r->magic, 0); /* first: if we die here there is no ring */
+    memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
+    r->abi = kind->abi;
+    r->order = IPC_RING_ORDER;
+    r->line = IPC_RING_LINE;
+    r->how = how;
+    r->bytes = bytes;
+    r->capacity = capacity;
+    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(&r->magic, kind->magic);
+    return 0;
+}
+
+#define IPC_RING_ANYONE_ (~UINT64_C(0)) /* the id of a process that brings no ipc_peer */
+
+IPC_INLINE int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what, uint64_t there,
+                                uint64_t here)
+{
+    if (me != NULL)
+        (void)snprintf(me->why, sizeof me->why, "%s: %llu there, %llu here", what,
+                       (unsigned long long)there, (unsigned long long)here);
+    return rc;
+}
+
+/* Reads the geometry once, checks it against the caller's, and says what does not match. */
+IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                               size_t bytes, struct ipc_peer *me, uint64_t *capacity)
+{
+    const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
+    uint64_t magic, there;
+    size_t footprint;
+
+    if (me != NULL && (me->id == 0 || me->id == IPC_RING_ANYONE_))
+        return -EINVAL; /* why is said by whoever could not give one */
+    if (!ipc_ring_aligned_(mem) || size < kind->header || bytes == 0)
+        return ipc_ring_refuse_(me, -EINVAL, "ring memory misaligned or too small; bytes", size,
+                                kind->header);
+    magic = ck_pr_load_64(&r->magic);
+    /* Without it the fields could be older than the magic. Partner: in ipc_ring_init_. */
+    ck_pr_fence_load();
+    if (magic == 0)
+        return ipc_ring_refuse_(me, -EAGAIN, "ring not initialised yet; magic", 0, kind->magic);
+    if ((there = ck_pr_load_32(&r->order)) == IPC_RING_SWAPPED)
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another byte order", there, IPC_RING_ORDER);
+    if (magic != kind->magic || there != IPC_RING_ORDER)
+        return ipc_ring_refuse_(me, -EPROTO, kind->name, magic, kind->magic);
+    if ((there = ck_pr_load_32(&r->abi)) != kind->abi)
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, kind->abi);
+    if ((there = ck_pr_load_32(&r->line)) != IPC_RING_LINE)
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another cache line size", there,
+                                IPC_RING_LINE);
+    if ((there = ck_pr_load_64(&r->bytes)) != bytes)
+        return ipc_ring_refuse_(me, -EPROTO, "message size differs; bytes", there, bytes);
+    *capacity = ck_pr_load_64(&r->capacity);
+    footprint = ipc_ring_footprint_(kind, bytes, *capacity);
+    if (footprint == 0 || footprint > size)
+        return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; slots and bytes",
+                                *capacity, size);
+    return 0;
+}
+
+/* Is the process of that id, which is not 0, proven dead? One that brought no ipc_peer never is. */
+IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
+{
+    return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) == 0;
+}
+
+/* May `me` replace this holder of an end, a lane or a seat? */
+IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
+{
+    return holder == 0 ||
+           (me != NULL && holder != me->id && ipc_ring_is_dead_(me->alive, me->arg, holder));
+}
+
+/* Takes an end for `me`, from nobody or from the dead. Compare-and-swap on the exact id seen, so
+ * that of two who saw the same dead holder one succeeds. A few tries: who loses all of them meets
+ * others who are taking it, or a hostile writer. */
+IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t id)
+{
+    uint64_t holder = 0;
+    int tries;
+
+    for (tries = 0; tries < 8; tries++) {
+        holder = ck_pr_load_64(end);
+        if (!ipc_ring_may_replace_(me, holder))
+            break;
+        if (ck_pr_cas_64(end, holder, id)) {
+            /* Without it the positions that we start from could be older than what the last holder
+             * left. Partner: ipc_ring_leave_end_; the kernel, where that one was killed. */
+            ck_pr_fence_acquire();
+            return 0;
+        }
+    }
+    return ipc_ring_refuse_(me, -EBUSY, "this end of the ring is taken; peer", holder, id);
+}
+
+/* The end is free again, unless someone else took it meanwhile on the word that we are dead. */
+IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
+{
+    /* Without it the next holder could miss what we wrote or read. Partner: ipc_ring_take_end_. */
+    ck_pr_fence_release();
+    (void)ck_pr_cas_64(end, id, 0);
+}
+
+IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,
+                                               uint64_t position, size_t stride)
+{
+    return slots + (size_t)(position & mask) * stride;
+}
+
+/* The word that says which position's message is in the slot. Written by the producer alone. */
+IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride)
+{
+    return (uint64_t *)(void *)(slot + stride - sizeof(uint64_t));
+}
+
+#endif

@@ -1,0 +1,868 @@
+/* Many at an end: the calls. */
+#ifndef IPC_SRC_RING_MPMC_H
+#define IPC_SRC_RING_MPMC_H 1
+
+#include "mpmc_slot.h"
+
+/* ------------------------------------------------------------------ the producers' path */
+
+/* Claims the next position, and as many of the n - 1 behind it as are free. Returns how many,
+ * beginning at m->next, or -EAGAIN or -EBADMSG. */
+IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n)
+{
+    uint64_t steps;
+    int asked = 0, odd = 0;
+
+    if (m->error != 0)
+        return m->error;
+    for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
+        uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride);
+        uint64_t word = ck_pr_load_64(at);
+        unsigned run = 1;
+
+        switch (ipc_mpmc_free_sight_(m, p, word)) {
+        case IPC_MPMC_OURS_:
+            while (run < n &&
+                   ck_pr_load_64(ipc_mpmc_at_(m, p + run, stride)) == ipc_mpmc_lap_(m, p + run))
+                run++;
+            if (ck_pr_cas_64(at, word,
+                             lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_)) {
+                /* Without it we could write while the consumer of the lap before still reads.
+                 * Partners: the release fences before a slot becomes FREE. */
+                ck_pr_fence_acquire();
+                return (int)run;
+            }
+            break;
+        case IPC_MPMC_GONE_:
+            ipc_mpmc_go_on_(m, p, word, &m->ring->tail, &asked);
+            break;
+        case IPC_MPMC_BUSY_:
+            if (!ipc_mpmc_behind_(m, p, word, stride, 1))
+                return -EAGAIN;
+            if (ipc_mpmc_impatient_(m, word))
+                ipc_mpmc_pass_(m, p, word, stride);
+            break;
+        case IPC_MPMC_PASSED_:
+            m->met++;
+            if (m->met % IPC_MPMC_ASK_AFTER_ == 0 && ipc_mpmc_dead_(m, word)) {
+                (void)ipc_mpmc_bury_(m, p, word, stride);
+                break;
+            }
+            /* The stamp comes before anyone goes on: who comes back frees it for the lap after. */
+            (void)ck_pr_cas_64(at, word, word + IPC_MPMC_LAP_);
+            break;
+        case IPC_MPMC_NOT_YET_:
+            return -EAGAIN;
+        case IPC_MPMC_ODD_WORD_:
+            if (odd++ == IPC_MPMC_ODD_)
+                return m->error = -EBADMSG;
+            ck_pr_stall();
+        }
+    }
+    return -EAGAIN;
+}
+
+/* Publishes the run that was claimed. 0, or -ESTALE: it was passed over, and is free again. */
+IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run, size_t stride)
+{
+    uint64_t lap = ipc_mpmc_lap_(m, p);
+    unsigned i;
+
+    /* Without it the payload could be older than a FULL further on in the run, which others may
+     * come to by a hint. Partner: the load fence in ipc_mpmc_pop_. */
+    ck_pr_fence_release();
+    for (i = 1; i < run; i++) /* nobody looks at these until the first is FULL */
+        ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride),
+                       ipc_mpmc_lap_(m, p + i) + (run - 1 - i) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_);
+    /* Without it FULL of the first could be seen before the others', where stores come out of
+     * order; theirs could then arrive on top of what the consumer of the run stores there. Partner:
+     * the load fence in ipc_mpmc_take_run_. */
+    ck_pr_fence_release();
+    if (ck_pr_cas_64(ipc_mpmc_at_(m, p, stride),
+                     lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
+                     lap + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_))
+        return 0;
+    ipc_mpmc_free_(m, p, run, stride);
+    return -ESTALE;
+}
+
+IPC_FORCE_INLINE void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
+{
+    size_t i;
+
+    for (i = 0; i < stride; i += IPC_RING_LINE)
+        ck_pr_rfo(ipc_mpmc_slot_(m, position, stride) + i);
+}
+
+/* Is the slot of that position in the state that this end waits for? If so, how many are at least.
+ */
+IPC_FORCE_INLINE unsigned ipc_mpmc_ready_(const struct ipc_mpmc *m, uint64_t position,
+                                          size_t stride, uint64_t state)
+{
+    uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, position, stride));
+
+    return (word & ~IPC_MPMC_RUNS_) == ipc_mpmc_lap_(m, position) + state ? ipc_mpmc_run_(word) : 0;
+}
+
+/* The known run is used up: looks how far the slots from m->next on are in the state that this end
+ * waits for, as ipc_spsc_look_ does, and asks for their lines with write intent. Only for those:
+ * the others are being worked on by the other end, or will be before us. */
+IPC_INLINE void ipc_mpmc_look_(struct ipc_mpmc *m, size_t stride, uint64_t state)
+{
+    uint64_t ahead = m->mask + 1 < IPC_RING_AHEAD_ ? m->mask + 1 : IPC_RING_AHEAD_, i;
+    unsigned run = ipc_mpmc_ready_(m, m->next, stride, state);
+
+    if (m->idle) {
+        m->idle = 0; /* a lone message or run, likely: touch no other line */
+        ahead = run + (run == 0);
+    } else if (!ipc_mpmc_ready_(m, m->next + ahead - 1, stride, state)) {
+        /* Close behind. Let the others get away before touching their lines. */
+        for (i = 0; i < m->hold; i++)
+            ck_pr_stall();
+        while (ahead > run && !ipc_mpmc_ready_(m, m->next + ahead - 1, stride, state))
+            ahead /= 2;
+        ahead = ahead > run ? ahead : run + (run == 0);
+        if (ahead == 1)
+            m->hold /= 2;
+        else if (m->hold < IPC_RING_HOLD_)
+            m->hold = 2 * m->hold + 1;
+    }
+    m->ready = m->next + ahead;
+    for (i = 0; i < ahead && i < IPC_MPMC_ASK_; i++)
+        ipc_mpmc_lead_(m, m->next + i, stride);
+}
+
+/* Before an operation at position p. */
+IPC_FORCE_INLINE void ipc_mpmc_ask_(struct ipc_mpmc *m, uint64_t p, size_t stride, uint64_t state)
+{
+    if (CK_CC_UNLIKELY((int64_t)(p - m->ready) >= 0))
+        ipc_mpmc_look_(m, stride, state);
+    else if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_ASK_)
+        ipc_mpmc_lead_(m, p + IPC_MPMC_ASK_, stride);
+}
+
+/* Nothing to do at this end. Now and then, for a small part of the time that is spent looking in
+ * vain, looks for what the dead have left where nobody comes by. */
+IPC_INLINE int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
+{
+    m->idle = 1;
+    m->hold = 0;
+    m->ready = m->next;
+    if (rc == -EAGAIN && ++m->dry > 16 * (m->mask + 256)) {
+        m->dry = 0;
+        (void)ipc_mpmc_recover_(m, 0);
+    }
+    return rc;
+}
+
+/* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. One
+ * producer has nobody to claim against: the slot stays FREE until the message is there. */
+IPC_FORCE_INLINE int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
+                                   uint64_t *claimed)
+{
+    uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride);
+    int rc;
+
+    if (CK_CC_UNLIKELY((m->error | m->claimed) != 0))
+        return m->error != 0 ? m->error : -EBUSY;
+    if (stride <= IPC_RING_LEAD_)
+        ipc_mpmc_ask_(m, p, stride, IPC_MPMC_FREE_);
+    if (CK_CC_LIKELY(ck_pr_load_64(at) == lap)) {
+        *claimed = lap;
+        if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
+            *claimed += m->me + IPC_MPMC_WRITING_;
+        if ((how & IPC_MPMC_ONE_PRODUCER) != 0 || CK_CC_LIKELY(ck_pr_cas_64(at, lap, *claimed))) {
+            ck_pr_fence_acquire(); /* as in ipc_mpmc_claim_run_ */
+            return 0;
+        }
+    }
+    rc = ipc_mpmc_claim_run_(m, stride, 1);
+    *claimed = ipc_mpmc_lap_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+    return rc < 0 ? ipc_mpmc_dry_(m, rc) : 0;
+}
+
+/* Publishes the one that was claimed. 0, or -ESTALE: it was passed over. */
+IPC_FORCE_INLINE int ipc_mpmc_publish_(struct ipc_mpmc *m, uint64_t p, uint64_t claimed,
+                                       size_t stride)
+{
+    uint64_t *at = ipc_mpmc_at_(m, p, stride), full = ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_;
+
+    /* Without it FULL could be seen before the payload. Partner: the load fence in ipc_mpmc_pop_.
+     */
+    ck_pr_fence_release();
+    if (ipc_mpmc_state_(claimed) == IPC_MPMC_FREE_)
+        ck_pr_store_64(at, full); /* one producer: nobody changes what is FREE */
+    else if (CK_CC_UNLIKELY(!ck_pr_cas_64(at, claimed, full)))
+        return -ESTALE;
+    return 0;
+}
+
+IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *message, size_t bytes,
+                                    uint32_t how)
+{
+    struct ipc_mpmc *m = &h->m;
+    size_t stride = ipc_mpmc_stride_(bytes);
+    uint64_t p, claimed;
+    unsigned tries;
+
+    for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
+        int rc = ipc_mpmc_one_(m, stride, how, &claimed);
+
+        if (CK_CC_UNLIKELY(rc != 0))
+            return rc;
+        p = m->next;
+        m->next = p + 1;
+        if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
+            ipc_mpmc_hint_(m, &m->ring->tail);
+        ipc_ring_put_words_(ipc_mpmc_slot_(m, p, stride), message, bytes);
+        if (CK_CC_LIKELY(ipc_mpmc_publish_(m, p, claimed, stride) == 0)) {
+            if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not before: a successor begins there */
+                ipc_mpmc_hint_(m, &m->ring->tail);
+            return 0;
+        }
+        ipc_mpmc_free_(m, p, 1, stride);
+    }
+    return -EAGAIN;
+}
+
+/* A run is claimed and published by one compare-and-swap each. */
+IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const void *messages,
+                                          size_t n, size_t bytes)
+{
+    struct ipc_mpmc *m = &h->m;
+    size_t stride = ipc_mpmc_stride_(bytes), done = 0;
+    const unsigned char *from = (const unsigned char *)messages;
+    unsigned tries = 0;
+
+    if (CK_CC_UNLIKELY((m->error | m->claimed) != 0))
+        return m->error != 0 ? m->error : -EBUSY;
+    while (done < n) {
+        unsigned want = n - done < IPC_MPMC_RUN_MAX_ ? (unsigned)(n - done) : IPC_MPMC_RUN_MAX_, i;
+        uint64_t p;
+        int run;
+
+        if ((int64_t)(m->next + want + IPC_MPMC_ASK_ - m->ready) > 0)
+            ipc_mpmc_look_(m, stride, IPC_MPMC_FREE_);
+        run = ipc_mpmc_claim_run_(m, stride, want);
+        p = m->next;
+        if (run < 0)
+            return done > 0 ? (int64_t)done : ipc_mpmc_dry_(m, run);
+        m->next = p + (unsigned)run;
+        ipc_mpmc_hint_(m, &m->ring->tail);
+        for (i = 0; i < (unsigned)run; i++) {
+            if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_ASK_)
+                ipc_mpmc_lead_(m, p + i + IPC_MPMC_ASK_, stride);
+            ipc_ring_put_words_(ipc_mpmc_slot_(m, p + i, stride), from + (done + i) * bytes, bytes);
+        }
+        if (ipc_mpmc_commit_run_(m, p, (unsigned)run, stride) == 0)
+            done += (unsigned)run;
+        else if (++tries == IPC_MPMC_TRIES_)
+            break;
+    }
+    return done > 0 || n == 0 ? (int64_t)done : -EAGAIN;
+}
+
+/* The claimed slot, or NULL. */
+IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes, uint32_t how)
+{
+    size_t stride = ipc_mpmc_stride_(bytes);
+    struct ipc_mpmc *m = &h->m;
+
+    if (m->claimed == 0) {
+        if (ipc_mpmc_one_(m, stride, how, &m->mine) != 0)
+            return NULL;
+        m->held = m->next;
+        m->claimed = 1;
+        if (ipc_mpmc_state_(m->mine) != IPC_MPMC_FREE_) {
+            m->next++;
+            ipc_mpmc_hint_(m, &m->ring->tail);
+        }
+    }
+    return ipc_mpmc_slot_(m, m->held, stride);
+}
+
+IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
+{
+    size_t stride = ipc_mpmc_stride_(bytes);
+    struct ipc_mpmc *m = &h->m;
+    uint64_t from, to, word;
+    unsigned tries = 0;
+    size_t i;
+
+    if (m->claimed == 0)
+        return -EINVAL;
+    while (CK_CC_UNLIKELY(ipc_mpmc_publish_(m, m->held, m->mine, stride) != 0)) {
+        /* Passed over: the message moves to the position that is next now. */
+        int rc = tries++ < IPC_MPMC_TRIES_ ? ipc_mpmc_claim_run_(m, stride, 1) : -EAGAIN;
+
+        if (rc < 0)
+            return rc;
+        word = ipc_mpmc_lap_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+        from = m->held;
+        to = m->next++;
+        for (i = 0; i < stride - sizeof word; i += sizeof word)
+            ck_pr_store_64(
+                (uint64_t *)(void *)(ipc_mpmc_slot_(m, to, stride) + i),
+                ck_pr_load_64((const uint64_t *)(void *)(ipc_mpmc_slot_(m, from, stride) + i)));
+        ipc_mpmc_free_(m, from, 1, stride);
+        m->held = to;
+        m->mine = word;
+    }
+    if (ipc_mpmc_state_(m->mine) == IPC_MPMC_FREE_)
+        m->next++;
+    ipc_mpmc_hint_(m, &m->ring->tail);
+    m->claimed = 0;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ the consumers' path */
+
+/* Moves m->next to the next message, whose slot says *word. 0, -EAGAIN or -EBADMSG. */
+IPC_INLINE int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
+{
+    uint64_t steps;
+    int asked = 0, odd = 0;
+
+    if (m->error != 0)
+        return m->error;
+    for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
+        uint64_t p = m->next;
+
+        *word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
+        switch (ipc_mpmc_full_sight_(m, p, *word)) {
+        case IPC_MPMC_OURS_:
+            return 0;
+        case IPC_MPMC_BUSY_:
+            if (!ipc_mpmc_impatient_(m, *word))
+                break;
+            if (!ipc_mpmc_behind_(m, p, *word, stride, 0))
+                return -EAGAIN;
+            ipc_mpmc_pass_(m, p, *word, stride);
+            break;
+        case IPC_MPMC_NOT_YET_:
+            return -EAGAIN;
+        case IPC_MPMC_ODD_WORD_:
+            if (odd++ == IPC_MPMC_ODD_)
+                return m->error = -EBADMSG;
+            ck_pr_stall();
+            break;
+        default:
+            ipc_mpmc_go_on_(m, p, *word, &m->ring->head, &asked);
+        }
+    }
+    return -EAGAIN;
+}
+
+/* The slot of the oldest message, at *position with *word, beyond the slots that are known. What
+ * was handed out again lies behind us: looks for that once it is told of. 0, -EAGAIN or -EBADMSG.
+ */
+IPC_INLINE int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t stride, uint64_t *position,
+                                uint64_t *word)
+{
+    struct ipc_mpmc *m = &h->m;
+    uint64_t again, i;
+    int rc = ipc_mpmc_find_(m, stride, word);
+
+    *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
+    if (rc == 0)
+        return 0;
+    (void)ipc_mpmc_dry_(m, rc);
+    again = ck_pr_load_64(&m->ring->again);
+    /* Without it the slots could be older than the count, which is not looked at again. Partners:
+     * in ipc_mpmc_bury_ and ipc_mpmc_consumer_detach. */
+    ck_pr_fence_load();
+    for (i = 0; rc == -EAGAIN && again != h->again && i <= m->mask; i++) {
+        *word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
+        *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
+        if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
+            return 0;
+    }
+    h->again = again;
+    return rc;
+}
+
+/* Another has the message, or it is free: goes on behind it. */
+IPC_FORCE_INLINE void ipc_mpmc_after_(struct ipc_mpmc *m, uint64_t position)
+{
+    if (CK_CC_LIKELY(position == m->next)) {
+        m->next = position + 1;
+        ipc_mpmc_hint_(m, &m->ring->head);
+    }
+}
+
+IPC_INLINE int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
+{
+    struct ipc_mpmc *m = &h->m;
+
+    if (m->claimed == 0)
+        return -EINVAL;
+    ipc_mpmc_free_(m, m->held, 1, ipc_mpmc_stride_(bytes));
+    if ((m->how & IPC_MPMC_ONE_CONSUMER) != 0)
+        ipc_mpmc_after_(m, m->held); /* not before: a successor begins at the hint */
+    m->claimed = 0;
+    return 0;
+}
+
+/* Takes the oldest message for us, until release. NULL: there is none, or it is corrupt. */
+IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t bytes, uint32_t how)
+{
+    size_t stride = ipc_mpmc_stride_(bytes);
+    struct ipc_mpmc *m = &h->m;
+    uint64_t position, word, taken;
+    unsigned tries = 0;
+
+    while (m->claimed == 0) {
+        if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_search_(h, stride, &position, &word) != 0)
+            return NULL;
+        taken = word;
+        /* One consumer leaves it FULL until release, if its successor is to get it again. */
+        if ((how & IPC_MPMC_ONE_CONSUMER) == 0 || (m->how & IPC_MPMC_AT_LEAST_ONCE) == 0) {
+            taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->me + IPC_MPMC_READING_;
+            if (!ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, taken))
+                continue;
+            ipc_mpmc_after_(m, position);
+        }
+        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_publish_ and
+         * ipc_mpmc_commit_run_. */
+        ck_pr_fence_acquire();
+        m->mine = taken;
+        m->held = position;
+        m->claimed = 1;
+    }
+    return ipc_mpmc_slot_(m, m->held, stride);
+}
+
+IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, size_t bytes,
+                                   uint32_t how)
+{
+    struct ipc_mpmc *m = &h->m;
+    size_t stride = ipc_mpmc_stride_(bytes);
+    unsigned tries;
+
+    if (CK_CC_UNLIKELY(m->claimed != 0)) { /* the one that was peeked */
+        memcpy(message, ipc_mpmc_slot_(m, m->held, stride), bytes);
+        return ipc_mpmc_release_(h, bytes);
+    }
+    if (CK_CC_UNLIKELY(m->error != 0))
+        return m->error;
+    for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
+        uint64_t p = m->next, word, free, *at = ipc_mpmc_at_(m, p, stride);
+
+        ipc_mpmc_ask_(m, p, stride, IPC_MPMC_FULL_);
+        word = ck_pr_load_64(at);
+        if (CK_CC_UNLIKELY((word & ~IPC_MPMC_RUNS_) != ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_)) {
+            int rc = ipc_mpmc_search_(h, stride, &p, &word);
+
+            if (rc != 0)
+                return rc;
+            at = ipc_mpmc_at_(m, p, stride);
+        }
+        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_publish_ and
+         * ipc_mpmc_commit_run_. */
+        ck_pr_fence_load();
+        ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
+        /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_run_. */
+        ck_pr_fence_release();
+        free = (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_LAP_;
+        if ((how & IPC_MPMC_ONE_CONSUMER) != 0) /* nobody else changes what is FULL */
+            ck_pr_store_64(at, free);
+        else if (CK_CC_UNLIKELY(!ck_pr_cas_64(at, word, free)))
+            continue; /* another was first; what we read may be torn */
+        ipc_mpmc_after_(m, p);
+        return 0;
+    }
+    return -EAGAIN;
+}
+
+/* Takes the run of `run` messages at m->next, whose first has that word, and are copied first. 0
+ * when another was faster. It is freed in one step for those who come by: by the word of the first.
+ */
+IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, size_t bytes,
+                                       uint64_t word, unsigned run)
+{
+    size_t stride = ipc_mpmc_stride_(bytes);
+    uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride), taken;
+    unsigned i;
+
+    ck_pr_fence_load(); /* as in ipc_mpmc_pop_ */
+    for (i = 0; i < run; i++) {
+        if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_ASK_)
+            ipc_mpmc_lead_(m, p + i + IPC_MPMC_ASK_, stride);
+        ipc_ring_get_words_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
+    }
+    taken = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
+    if (!ck_pr_cas_64(at, word, taken))
+        return 0;
+    m->next = p + run;
+    ipc_mpmc_hint_(m, &m->ring->head);
+    ck_pr_fence_release(); /* as in ipc_mpmc_pop_ */
+    for (i = 1; i < run; i++)
+        ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride), ipc_mpmc_lap_(m, p + i) + IPC_MPMC_LAP_);
+    /* Without it FREE of the first could be seen before the others', where stores come out of
+     * order, and the next consumer would find those FULL. Partner: in ipc_mpmc_go_on_. */
+    ck_pr_fence_release();
+    if (!ck_pr_cas_64(at, taken, lap + IPC_MPMC_LAP_))
+        ipc_mpmc_free_(m, p, run, stride);
+    return run;
+}
+
+IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *messages, size_t n,
+                                         size_t bytes, uint32_t how)
+{
+    struct ipc_mpmc *m = &h->m;
+    size_t stride = ipc_mpmc_stride_(bytes), done = 0;
+    unsigned char *to = (unsigned char *)messages;
+    unsigned tries = 0;
+
+    while (done < n && tries < IPC_MPMC_TRIES_) {
+        uint64_t p = m->next, word = 0;
+        unsigned run = 1;
+        int rc;
+
+        if ((how & IPC_MPMC_ONE_CONSUMER) == 0 && (m->error | m->claimed) == 0) {
+            if ((int64_t)(p + IPC_MPMC_RUN_MAX_ + IPC_MPMC_ASK_ - m->ready) > 0)
+                ipc_mpmc_look_(m, stride, IPC_MPMC_FULL_);
+            word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
+            if ((word & ~IPC_MPMC_RUNS_) == ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_)
+                run = ipc_mpmc_run_(word);
+            run = run < n - done ? run : (unsigned)(n - done);
+        }
+        if (run > 1) {
+            run = ipc_mpmc_take_run_(m, to + done * bytes, bytes, word, run);
+            tries += run == 0;
+            done += run;
+            continue;
+        }
+        rc = ipc_mpmc_pop_(h, to + done * bytes, bytes, how);
+        if (rc != 0)
+            return done > 0 ? (int64_t)done : rc;
+        done++;
+    }
+    return done > 0 || n == 0 ? (int64_t)done : -EAGAIN;
+}
+
+/* ------------------------------------------------------------------ many at an end: attach */
+
+IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not an MPMC ring; magic";
+    kind.magic = IPC_MPMC_MAGIC;
+    kind.abi = IPC_MPMC_ABI;
+    kind.header = sizeof(struct ipc_mpmc_shared);
+    kind.stride = ipc_mpmc_stride_(bytes);
+    return kind;
+}
+
+/* The bytes of a ring, or 0, as ipc_spsc_footprint. */
+IPC_INLINE size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
+
+    return ipc_ring_footprint_(&kind, bytes, capacity);
+}
+
+IPC_INLINE int ipc_mpmc_known_(unsigned how)
+{
+    unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
+
+    return how <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends;
+}
+
+/*
+ * Makes an empty ring, as ipc_spsc_init. how: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, with
+ * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER where that is all there will be at a time.
+ *
+ *   0
+ *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`, or both of the last
+ */
+IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capacity, unsigned how)
+{
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
+
+    if (!ipc_mpmc_known_(how))
+        return -EINVAL;
+    return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
+}
+
+/* Takes a seat, from nobody or from the dead. */
+IPC_INLINE int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
+{
+    uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
+
+    for (i = 0; i < IPC_MPMC_SEATS; i++) {
+        struct ipc_mpmc_seat_ *seat = &m->ring->seat[i];
+        uint64_t holder = ck_pr_load_64(&seat->id);
+
+        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, id))
+            continue;
+        m->seat = seat;
+        m->id = id;
+        m->me =
+            (i + (ck_pr_faa_64(&seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
+        /* Without it the seat could be older than a word with our name. Partner: ipc_mpmc_dead_. */
+        ck_pr_fence_store();
+        if (holder != 0)
+            (void)ipc_mpmc_recover_(m, 0); /* before its generation comes round */
+        return 0;
+    }
+    return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", IPC_MPMC_SEATS,
+                            IPC_MPMC_SEATS);
+}
+
+/* Attaches to one end: 0 the producers', 1 the consumers'. */
+IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me, unsigned how, int end)
+{
+    struct ipc_mpmc_shared *r = (struct ipc_mpmc_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
+    uint64_t capacity;
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
+
+    memset(m, 0, sizeof *m);
+    if (rc == 0 && ((m->how = ck_pr_load_32(&r->is.how)) & ~1u) != (how & ~1u))
+        rc = ipc_ring_refuse_(me, -EPROTO, "ring with other ends; kind", m->how, how);
+    if (rc != 0)
+        return m->error = rc;
+    m->ring = r;
+    m->slots = (unsigned char *)mem + sizeof *r;
+    m->mask = capacity - 1;
+    for (m->shift = 0; capacity >> m->shift > 1; m->shift++)
+        ;
+    m->bytes = bytes;
+    m->alive = me != NULL ? me->alive : NULL;
+    m->arg = me != NULL ? me->arg : NULL;
+    m->end =
+        (how & (end ? IPC_MPMC_ONE_CONSUMER : IPC_MPMC_ONE_PRODUCER)) != 0 ? &r->end[end] : NULL;
+    rc =
+        m->end != NULL ? ipc_ring_take_end_(m->end, me, me != NULL ? me->id : IPC_RING_ANYONE_) : 0;
+    if (rc == 0 && (rc = ipc_mpmc_sit_(m, me)) != 0 && m->end != NULL)
+        ipc_ring_leave_end_(m->end, me != NULL ? me->id : IPC_RING_ANYONE_);
+    if (rc != 0) {
+        m->ring = NULL;
+        return m->error = rc;
+    }
+    m->error = 0;
+    m->idle = 1;
+    m->ready = m->told = m->next = ck_pr_load_64(end ? &r->head : &r->tail);
+    ck_pr_fence_load(); /* as in ipc_mpmc_go_on_ */
+    return 0;
+}
+
+IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
+{
+    if (m->ring != NULL) {
+        ipc_ring_leave_end_(&m->seat->id, m->id);
+        if (m->end != NULL)
+            ipc_ring_leave_end_(m->end, m->id);
+    }
+    memset(m, 0, sizeof *m);
+    m->error = -EINVAL;
+}
+
+/* ------------------------------------------------------------------ many at an end: the calls */
+
+/*
+ * Attaches a producer. A handle is for one thread, a process may have several. `me` and its alive
+ * are copied; NULL where nobody's death can be proven.
+ *
+ *   0
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce; -EPROTO also for a ring with other ends
+ *   -EUSERS  all IPC_MPMC_SEATS seats are taken
+ *   -EBUSY   one producer is all there may be, and it is not proven dead
+ */
+IPC_INLINE int ipc_mpmc_produce(struct ipc_mpmc_producer *p, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me, unsigned how)
+{
+    return ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
+}
+
+/* Attaches a consumer; as ipc_mpmc_produce. */
+IPC_INLINE int ipc_mpmc_consume(struct ipc_mpmc_consumer *c, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me, unsigned how)
+{
+    int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
+
+    c->again = 0; /* what was handed out again before we came is for us, too */
+    return rc;
+}
+
+/*
+ * Copies one message in. Lock-free: a call is held up only by others that get through. Consumers
+ * and producers that are slow, stopped or dead are passed over; the ring is full when every slot
+ * has a message or is in the hands of one of them.
+ *
+ *   0
+ *   -EAGAIN    the ring is full, or others were first for laps on end
+ *   -EMSGSIZE  bytes is not the ring's message size
+ *   -EBUSY     a slot is claimed: commit or cancel it first
+ *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -EINVAL    the handle is not attached, or what its attach said
+ */
+IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, size_t bytes)
+{
+    return p->m.error != 0       ? p->m.error
+           : bytes == p->m.bytes ? ipc_mpmc_push_(p, message, bytes, p->m.how)
+                                 : -EMSGSIZE;
+}
+
+/* Copies up to n messages in, from an array, up to 16 at a time visible at once. Returns how many
+ * went in, 0 for n = 0, or the errors of ipc_mpmc_push when none did. Lock-free. */
+IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *messages, size_t bytes,
+                                   size_t n)
+{
+    return p->m.error != 0       ? p->m.error
+           : bytes == p->m.bytes ? ipc_mpmc_push_n_(p, messages, n, bytes)
+                                 : -EMSGSIZE;
+}
+
+/* Push without a copy: the slot to write to, 64-byte aligned; the same one again until commit or
+ * cancel. NULL: the ring is full, or ipc_mpmc_producer_error. One that is held for long is passed
+ * over; then commit moves the message. Lock-free. */
+IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
+{
+    return p->m.error == 0 ? ipc_mpmc_claim_(p, (size_t)p->m.bytes, p->m.how) : NULL;
+}
+
+/* Sends the claimed slot. 0; -EINVAL: none is claimed; -EAGAIN: it was passed over, and the ring is
+ * full now: it stays claimed, commit again; -EBADMSG. Lock-free. */
+IPC_INLINE int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
+{
+    return ipc_mpmc_commit_(p, (size_t)p->m.bytes);
+}
+
+/* Takes the oldest message out, by a copy; what was peeked, if anything. Until it returns the
+ * message is in the ring: a consumer that is stopped or killed in here costs nothing, one that is
+ * killed before the caller has used what it got loses that. Lock-free.
+ *
+ *   0
+ *   -EAGAIN    the ring is empty, or all that is there is still being written
+ *   -EMSGSIZE, -EBADMSG, -EINVAL  as of ipc_mpmc_push
+ */
+IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t bytes)
+{
+    return c->m.error != 0       ? c->m.error
+           : bytes == c->m.bytes ? ipc_mpmc_pop_(c, message, bytes, c->m.how)
+                                 : -EMSGSIZE;
+}
+
+/* Takes up to n, those that were pushed together by one compare-and-swap. A consumer that is killed
+ * in here loses what it had taken, as if it had been killed after. Returns how many, 0 for n = 0,
+ * or the errors of ipc_mpmc_pop when none was there. Lock-free. */
+IPC_INLINE int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages, size_t bytes,
+                                  size_t n)
+{
+    return c->m.error != 0       ? c->m.error
+           : bytes == c->m.bytes ? ipc_mpmc_pop_n_(c, messages, n, bytes, c->m.how)
+                                 : -EMSGSIZE;
+}
+
+/* Takes the oldest message without a copy: it is ours until release, and the same is returned again
+ * until then. If we are killed before that it is lost, or handed out again, as the ring was made.
+ * NULL: none is there, or ipc_mpmc_consumer_error. Lock-free. */
+IPC_INLINE const void *ipc_mpmc_peek(struct ipc_mpmc_consumer *c)
+{
+    return c->m.error == 0 ? ipc_mpmc_peek_(c, (size_t)c->m.bytes, c->m.how) : NULL;
+}
+
+/* Is done with what was peeked. 0, or -EINVAL: nothing was. Lock-free. */
+IPC_INLINE int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
+{
+    return ipc_mpmc_release_(c, (size_t)c->m.bytes);
+}
+
+/* Frees all that the dead process id, or for id 0 any, had in its hands, and looks at every slot
+ * for that. The other calls do it for what is in their way. Returns how many slots or runs. A few
+ * system calls for each; wait-free. */
+IPC_INLINE int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64_t id)
+{
+    return ipc_mpmc_recover_(&p->m, id);
+}
+
+IPC_INLINE int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64_t id)
+{
+    return ipc_mpmc_recover_(&c->m, id);
+}
+
+/* Gives a claimed slot back unsent. Wait-free. */
+IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
+{
+    struct ipc_mpmc *m = &p->m;
+
+    if (m->claimed != 0 && ipc_mpmc_state_(m->mine) != IPC_MPMC_FREE_)
+        ipc_mpmc_free_(m, m->held, 1, ipc_mpmc_stride_((size_t)m->bytes));
+    m->claimed = 0;
+}
+
+/* Leaves the ring; a claimed slot is cancelled. Wait-free. */
+IPC_INLINE void ipc_mpmc_producer_detach(struct ipc_mpmc_producer *p)
+{
+    ipc_mpmc_cancel(p);
+    ipc_mpmc_leave_(&p->m);
+}
+
+/* Leaves the ring; what was peeked and not released is handed out again. Lock-free. */
+IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
+{
+    struct ipc_mpmc *m = &c->m;
+    unsigned tries;
+
+    for (tries = 0; m->claimed != 0 && tries < 2 * IPC_MPMC_TRIES_; tries++) {
+        uint64_t *at = ipc_mpmc_at_(m, m->held, ipc_mpmc_stride_((size_t)m->bytes));
+        uint64_t word = ck_pr_load_64(at);
+
+        if (ipc_mpmc_state_(word) == IPC_MPMC_FULL_)
+            break;             /* one consumer: it is still there */
+        ck_pr_fence_release(); /* as in ipc_mpmc_bury_ */
+        if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_AGAIN_)) {
+            ck_pr_fence_release(); /* as the second one in ipc_mpmc_bury_ */
+            (void)ck_pr_faa_64(&m->ring->again, 1);
+            break;
+        }
+    }
+    ipc_mpmc_leave_(m);
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt. */
+IPC_INLINE int ipc_mpmc_producer_error(const struct ipc_mpmc_producer *p)
+{
+    return p->m.error;
+}
+
+IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
+{
+    return c->m.error;
+}
+
+/* What the dead have cost since init, as far as it was found. */
+struct ipc_mpmc_losses {
+    uint64_t aborted; /* messages that were claimed and never committed */
+    uint64_t lost;    /* messages that died with the consumer that had peeked them */
+    uint64_t again;   /* messages that were handed out again */
+};
+
+IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
+{
+    struct ipc_mpmc_losses l = {0, 0, 0};
+
+    if (m->ring != NULL) {
+        l.aborted = ck_pr_load_64(&m->ring->aborted);
+        l.lost = ck_pr_load_64(&m->ring->lost);
+        l.again = ck_pr_load_64(&m->ring->again);
+    }
+    return l;
+}
+
+/* Wait-free. */
+IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
+{
+    return ipc_mpmc_losses_(&p->m);
+}
+
+IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_consumer_losses(const struct ipc_mpmc_consumer *c)
+{
+    return ipc_mpmc_losses_(&c->m);
+}
+
+#endif

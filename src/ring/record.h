@@ -1,0 +1,773 @@
+/* Messages of any length, for one consumer, from producers that have a lane each. */
+#ifndef IPC_SRC_RING_RECORD_H
+#define IPC_SRC_RING_RECORD_H 1
+
+#include "spsc.h"
+
+/* ------------------------------------------------------------------ records: layout */
+
+#define IPC_RECORD_TYPE 0x64636572u                   /* "recd" */
+#define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
+#define IPC_RECORD_ABI 2u
+#define IPC_RECORD_PRODUCERS 64u
+#define IPC_RECORD_HOLD_ 127u /* as IPC_RING_HOLD_ */
+
+/* Of each producer, where there may be several. */
+struct ipc_record_lane_ {
+    uint64_t producer; /* who holds it, as ring->s.end */
+    unsigned char pad1[120];
+    /* Every byte below this position has been read. Written by the consumer alone. */
+    uint64_t head;
+    unsigned char pad2[120];
+};
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_record_shared {
+    /* bytes: 1; capacity: bytes for each producer; how: producers. As of a ring with one producer
+     * if that is 1; otherwise end[0] and head are 0. */
+    struct ipc_spsc_shared s;
+    /* if there are several producers a lane for each, and then capacity bytes for each */
+};
+
+IPC_RING_ASSERT_(record_lane, sizeof(struct ipc_record_lane_) == 256)
+
+/* The word before each record: what it is, and above that its length. 0: there is none yet. */
+#define IPC_RECORD_IS_ UINT64_C(1)   /* a record, which begins behind the word */
+#define IPC_RECORD_SKIP_ UINT64_C(2) /* the next one is where the memory begins */
+#define IPC_RECORD_LENGTH_ 2         /* bits below the length */
+
+IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not a ring of records; magic";
+    kind.magic = IPC_RECORD_MAGIC;
+    kind.abi = IPC_RECORD_ABI;
+    kind.header = sizeof(struct ipc_record_shared) +
+                  (producers > 1 ? producers : 0) * sizeof(struct ipc_record_lane_);
+    kind.stride = producers;
+    return kind;
+}
+
+/* Can a ring be made for so many producers? */
+IPC_INLINE int ipc_record_known_(unsigned producers)
+{
+    return producers - 1 < IPC_RECORD_PRODUCERS;
+}
+
+/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 where
+ * that is none: capacity not a power of two from 64 on, producers not 1 to 64, or their product
+ * beyond the address space. */
+IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
+{
+    struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
+
+    return capacity >= 64 && ipc_record_known_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
+                                                          : 0;
+}
+
+/*
+ * Makes an empty ring of records, as ipc_spsc_init. A record takes 8 bytes and its length, rounded
+ * up to a multiple of 8; the longest has half the capacity, less 8.
+ *
+ *   0
+ *   -EINVAL  mem is NULL or not 64-byte aligned, or ipc_record_footprint(capacity, producers) is 0
+ *   -ENOSPC  size is less than that
+ */
+IPC_INLINE int ipc_record_init(void *mem, size_t size, uint64_t capacity, unsigned producers)
+{
+    struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
+
+    if (ipc_record_footprint(capacity, producers) == 0)
+        return -EINVAL;
+    return ipc_ring_init_(mem, size, &kind, 1, capacity, producers);
+}
+
+/* ------------------------------------------------------------------ records: handles */
+
+/* Private to their thread; no field is for the caller. */
+struct ipc_record_producer {
+    unsigned char *data; /* of our lane */
+    uint64_t mask;
+    uint64_t tail;    /* next position to write; the word there is 0 */
+    uint64_t limit;   /* positions below are known to be free */
+    uint64_t most;    /* the longest record */
+    uint64_t at;      /* where the record goes that was claimed */
+    uint64_t claimed; /* its length + 1; 0: nothing is claimed */
+    uint64_t *head;   /* how far our records were read */
+    uint64_t *holder; /* of our lane */
+    struct ipc_spsc_shared *ring;
+    uint64_t id;
+    unsigned how; /* producers */
+    int error;    /* sticks */
+    struct ipc_ring_copier_ copier;
+};
+
+struct ipc_record_consumer {
+    unsigned char *data; /* of the lane that we are reading */
+    uint64_t mask;
+    uint64_t head;      /* next position to read */
+    uint64_t published; /* what the lane's head says */
+    uint64_t replay;    /* head - published never exceeds it when a call returns */
+    uint64_t at;        /* of the next record, if it was found: head, or where memory begins */
+    uint64_t peeked;    /* how far it ends behind head; 0: it was not found yet */
+    uint64_t since;     /* where head was when this lane was last found empty */
+    uint64_t *to;       /* where it is published: the lane's head; of broadcasts, NULL: nowhere */
+    unsigned lane;      /* that we are reading */
+    unsigned producers;
+    unsigned hold; /* ck_pr_stall()s before an empty lane is looked at again */
+    int untold;    /* published, and nobody was woken for it */
+    struct ipc_spsc_shared *ring;
+    uint64_t id;
+    int error;                            /* sticks */
+    uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
+};
+
+/* A record, for those who move several at a time. */
+struct ipc_record {
+    const void *at;
+    size_t n; /* bytes */
+};
+
+IPC_INLINE int ipc_record_producer_end_(struct ipc_record_producer *p, int rc)
+{
+    memset(p, 0, sizeof *p);
+    return p->error = rc;
+}
+
+IPC_INLINE int ipc_record_consumer_end_(struct ipc_record_consumer *c, int rc)
+{
+    memset(c, 0, sizeof *c);
+    return c->error = rc;
+}
+
+/* ------------------------------------------------------------------ records: attach */
+
+IPC_FORCE_INLINE uint64_t *ipc_record_word_(unsigned char *data, uint64_t mask, uint64_t position)
+{
+    return (uint64_t *)(void *)(data + (size_t)(position & mask));
+}
+
+/* What a record of n bytes takes, with the word before it. */
+IPC_FORCE_INLINE uint64_t ipc_record_bytes_(uint64_t n)
+{
+    return (n + 15) & ~UINT64_C(7);
+}
+
+/* How many bytes there are from a position until the memory ends. */
+IPC_FORCE_INLINE uint64_t ipc_record_row_(uint64_t mask, uint64_t position)
+{
+    return mask + 1 - (position & mask);
+}
+
+/* The word at a position, if it is not 0, stands for so many bytes from there to the end of its
+ * record, which is behind *at; *word becomes that record's. Or 0: it is corrupt. Whatever memory
+ * says, the record ends where the memory does or before. */
+IPC_FORCE_INLINE uint64_t ipc_record_span_(unsigned char *data, uint64_t mask, uint64_t position,
+                                           uint64_t *word, uint64_t *at)
+{
+    uint64_t row = ipc_record_row_(mask, position), n;
+
+    *at = position;
+    if (CK_CC_UNLIKELY(*word == IPC_RECORD_SKIP_)) {
+        *at += row;
+        row = mask + 1;
+        *word = ck_pr_load_64(ipc_record_word_(data, mask, *at));
+    }
+    n = *word >> IPC_RECORD_LENGTH_;
+    if (CK_CC_UNLIKELY((*word & 3) != IPC_RECORD_IS_ || n >= row || ipc_record_bytes_(n) > row))
+        return 0;
+    return *at - position + ipc_record_bytes_(n);
+}
+
+/* Goes past the record at *position, if it takes no more than so many bytes. 1; 0: there is none
+ * yet; -EBADMSG. */
+IPC_INLINE int ipc_record_step_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                uint64_t left)
+{
+    uint64_t word = ck_pr_load_64(ipc_record_word_(data, mask, *position)), at, span;
+
+    if (word == 0)
+        return 0;
+    /* Without it what follows could be older than this word, for a reader that joins, and so could
+     * the mark that says that it is none. Partners: the store fence in ipc_record_send_, the second
+     * one in ipc_record_cast_forget_. */
+    ck_pr_fence_load();
+    span = ipc_record_span_(data, mask, *position, &word, &at);
+    if (span == 0 || span > left)
+        return -EBADMSG;
+    *position += span;
+    return 1;
+}
+
+IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, uint64_t *capacity,
+                                 unsigned *producers)
+{
+    struct ipc_ring_kind_ kind = ipc_record_kind_(1);
+    size_t footprint;
+    int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
+
+    if (rc != 0)
+        return rc;
+    *producers = ck_pr_load_32(&((const struct ipc_record_shared *)mem)->s.is.how);
+    footprint = ipc_record_footprint(*capacity, *producers);
+    if (footprint == 0 || footprint > size)
+        return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; producers and bytes",
+                                *producers, size);
+    return 0;
+}
+
+/* Goes on behind the records that stand in a row from *position on, and counts them in *count. 0,
+ * or -EBADMSG: they do not end within the capacity. */
+IPC_INLINE int ipc_record_walk_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                uint64_t *count)
+{
+    uint64_t end = *position + mask + 1 - 8;
+    int rc;
+
+    if (*position % 8 != 0)
+        return -EBADMSG;
+    while ((rc = ipc_record_step_(data, mask, position, end - *position)) > 0)
+        ++*count;
+    return rc;
+}
+
+/* Who holds a lane, and how far it was read. */
+IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
+                                        unsigned lane)
+{
+    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
+
+    return producers == 1 ? &r->s.end[0] : &lanes[lane].producer;
+}
+
+IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
+                                      unsigned lane)
+{
+    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
+
+    return producers == 1 ? &r->s.head : &lanes[lane].head;
+}
+
+/* Its bytes. */
+IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
+                                           unsigned lane, uint64_t mask)
+{
+    return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
+}
+
+/* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
+IPC_INLINE unsigned ipc_record_sit_(struct ipc_record_shared *r, unsigned producers,
+                                    struct ipc_peer *me, uint64_t id)
+{
+    unsigned i, dead;
+
+    for (dead = 0; dead < 2; dead++)
+        for (i = 0; i < producers; i++)
+            if ((dead || ck_pr_load_64(ipc_record_holder_(r, producers, i)) == 0) &&
+                ipc_ring_take_end_(ipc_record_holder_(r, producers, i), me, id) == 0)
+                return i;
+    return i;
+}
+
+/*
+ * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
+ * its own, with the whole capacity. Takes one that is free, or that of a producer that is proven
+ * dead: then it goes on behind the last record that one committed. As for `me` and a handle that
+ * was refused: ipc_spsc_produce. Lock-free; not for the path of a message.
+ *
+ *   0
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce
+ *   -EBUSY    every lane has a producer that is not proven dead
+ *   -EBADMSG  the shared memory is corrupt
+ */
+IPC_INLINE int ipc_record_produce(struct ipc_record_producer *p, void *mem, size_t size,
+                                  struct ipc_peer *me)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
+    uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    unsigned producers = 0, lane;
+    int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
+
+    (void)ipc_record_producer_end_(p, rc);
+    if (rc != 0)
+        return rc;
+    lane = ipc_record_sit_(r, producers, me, id);
+    if (lane == producers)
+        return p->error = -EBUSY; /* why is said */
+    p->mask = capacity - 1;
+    p->data = ipc_record_data_(r, producers, lane, p->mask);
+    p->most = capacity / 2 - 8;
+    p->head = ipc_record_head_(r, producers, lane);
+    p->holder = ipc_record_holder_(r, producers, lane);
+    p->ring = &r->s;
+    p->id = id;
+    p->how = producers;
+    ipc_ring_copier_begin_(&p->copier, capacity);
+    p->tail = ck_pr_load_64(p->head);
+    /* Without it records could be written that head does not free yet. Partner:
+     * ipc_record_publish_. */
+    ck_pr_fence_acquire();
+    p->limit = p->tail + capacity;
+    if (ipc_record_walk_(p->data, p->mask, &p->tail, &count) == 0)
+        return 0;
+    ipc_ring_leave_end_(p->holder, id);
+    return ipc_record_producer_end_(
+        p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
+}
+
+/* Goes to a lane, from another, where all that was read is published. */
+IPC_INLINE void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+
+    c->heads[c->lane] = c->head;
+    c->lane = lane;
+    c->to = ipc_record_head_(r, c->producers, lane);
+    c->data = ipc_record_data_(r, c->producers, lane, c->mask);
+    c->head = c->published = c->since = c->heads[lane];
+}
+
+/*
+ * Attaches the consumer; as ipc_spsc_consume, with the same errors, and -EBADMSG: the shared memory
+ * is corrupt. Of each producer it starts at the last published position: what a killed consumer
+ * took after that is seen again. Until ipc_record_replay says otherwise those are an eighth of the
+ * capacity in bytes at most, of the one producer that it was reading.
+ */
+IPC_INLINE int ipc_record_consume(struct ipc_record_consumer *c, void *mem, size_t size,
+                                  struct ipc_peer *me)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
+    uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    unsigned producers = 0, i;
+    int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
+
+    if (rc == 0)
+        rc = ipc_ring_take_end_(&r->s.end[1], me, id);
+    (void)ipc_record_consumer_end_(c, rc);
+    if (rc != 0)
+        return rc;
+    for (i = 0; i < producers; i++) {
+        c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
+        if (c->heads[i] % 8 != 0) {
+            ipc_ring_leave_end_(&r->s.end[1], id);
+            return ipc_record_consumer_end_(
+                c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position",
+                                    c->heads[i], i));
+        }
+    }
+    c->mask = capacity - 1;
+    c->replay = capacity / 8;
+    c->producers = producers;
+    c->ring = &r->s;
+    c->id = id;
+    c->head = c->heads[0];
+    ipc_record_go_(c, 0);
+    return 0;
+}
+
+/* Tells the producer how far the consumer has come. */
+IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
+{
+    /* Without it the producer could overwrite a record that is still being read. Partners: the
+     * acquire fences in ipc_record_produce, ipc_record_full_ and ipc_cast_gate_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(c->to, c->head);
+    c->published = c->head;
+    c->untold = 1;
+}
+
+/*
+ * From now on what was popped or released and is seen again by the consumer after one that was
+ * killed has at most n bytes, of which each record takes 8 besides its own, rounded up to a
+ * multiple of 8. With 0 none is seen again: each is handed out once, at the cost of one more store.
+ * An eighth of the capacity is the most; more is brought down to that.
+ */
+IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
+{
+    c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
+    if (c->head - c->published > c->replay)
+        ipc_record_publish_(c);
+}
+
+/* The id of whoever holds the other end, for struct ipc_peer's alive; 0 for nobody, and for a
+ * consumer of many producers. Wait-free. */
+IPC_INLINE uint64_t ipc_record_producer_peer(const struct ipc_record_producer *p)
+{
+    return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
+}
+
+IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c)
+{
+    return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
+}
+
+/* Gives the end back; the ring and its records stay: the consumer still gets them. Wait-free. */
+IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
+{
+    if (p->ring != NULL)
+        ipc_ring_leave_end_(p->holder, p->id);
+    (void)ipc_record_producer_end_(p, -EINVAL);
+}
+
+IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
+{
+    if (c->head != c->published)
+        ipc_record_publish_(c);
+    if (c->ring != NULL)
+        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+    (void)ipc_record_consumer_end_(c, -EINVAL);
+}
+
+/* ------------------------------------------------------------------ records: producing */
+
+/* There is no room for so many bytes, as far as we know: looks at what the consumer has published.
+ * 0, or -EAGAIN, or -EBADMSG, or why the handle is none. */
+IPC_INLINE int ipc_record_full_(struct ipc_record_producer *p, uint64_t need)
+{
+    uint64_t head;
+
+    if (p->error != 0)
+        return p->error;
+    head = ck_pr_load_64(p->head);
+    /* Without it bytes could be written before the consumer is seen to be done with them. Partner:
+     * ipc_record_publish_. */
+    ck_pr_fence_acquire();
+    if (p->tail - head > p->mask + 1 - 8) {
+        p->limit = p->tail; /* every call comes here */
+        return p->error = -EBADMSG;
+    }
+    p->limit = head + p->mask + 1;
+    return p->limit - p->tail < need ? -EAGAIN : 0;
+}
+
+/* Where a record of n bytes goes: behind the tail, or where the memory begins if it does not fit
+ * before its end. It needs so many bytes behind the tail, with the word after it. */
+IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint64_t n,
+                                       uint64_t *at, uint64_t *need)
+{
+    uint64_t bytes = ipc_record_bytes_(n), row = ipc_record_row_(p->mask, p->tail);
+
+    if (CK_CC_UNLIKELY(n > p->most))
+        return p->error != 0 ? p->error : -EMSGSIZE;
+    *at = p->tail + (bytes > row ? row : 0);
+    *need = *at - p->tail + bytes + 8;
+    return 0;
+}
+
+IPC_FORCE_INLINE int ipc_record_room_(struct ipc_record_producer *p, uint64_t n, uint64_t *at)
+{
+    uint64_t need;
+    int rc = ipc_record_place_(p, n, at, &need);
+
+    if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
+        return rc;
+    return ipc_record_full_(p, need);
+}
+
+/* Asks for the lines of a later record of that size, as ipc_spsc_next_. */
+IPC_FORCE_INLINE void ipc_record_lead_(const struct ipc_record_producer *p, uint64_t at, uint64_t n)
+{
+    uint64_t i;
+
+    if (n <= IPC_RING_LEAD_)
+        for (i = 0; i <= n; i += IPC_RING_LINE)
+            ck_pr_rfo(p->data + (size_t)((at + IPC_RING_LEAD_ + i) & p->mask));
+}
+
+/* The record of n bytes at `at` is there. */
+IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t tail, uint64_t at,
+                                       uint64_t n)
+{
+    uint64_t next = at + ipc_record_bytes_(n), word = n << IPC_RECORD_LENGTH_ | IPC_RECORD_IS_;
+
+    ck_pr_store_64(ipc_record_word_(p->data, p->mask, next), 0);
+    if (CK_CC_UNLIKELY(at != tail)) {
+        ck_pr_store_64(ipc_record_word_(p->data, p->mask, at), word);
+        word = IPC_RECORD_SKIP_;
+    }
+    /* Without it the word could be seen before the record, and what follows before the 0 behind it.
+     * Partner: the load fence in ipc_record_find_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(ipc_record_word_(p->data, p->mask, tail), word);
+    p->tail = next;
+    p->claimed = 0;
+}
+
+/*
+ * Copies a record of n bytes in; n may be 0. Wait-free for a given n. A consumer that is stopped or
+ * dead lets our lane run full; what other producers do does not matter.
+ *
+ *   0
+ *   -EAGAIN    there is no room for it
+ *   -EMSGSIZE  n is more than half the capacity less 8
+ *   -EBADMSG   the shared memory is corrupt; sticks
+ */
+IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *data, size_t n)
+{
+    uint64_t tail = p->tail, at;
+    int rc = ipc_record_room_(p, n, &at);
+
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    ipc_record_lead_(p, at, n);
+    ipc_ring_put_(&p->copier, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
+    ipc_record_send_(p, tail, at, n);
+    return 0;
+}
+
+/* Copies up to n records in, each visible to the consumer as soon as it is whole. Returns how many
+ * went in, 0 for n = 0, or the errors of ipc_record_push when none did. */
+IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
+                                     const struct ipc_record *records, size_t n)
+{
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < n && (rc = ipc_record_push(p, records[i].at, records[i].n)) == 0; i++)
+        ;
+    return i > 0 ? (int64_t)i : rc;
+}
+
+/* There is room for it at p->at. */
+IPC_FORCE_INLINE void *ipc_record_claimed_(struct ipc_record_producer *p, size_t n)
+{
+    ipc_record_lead_(p, p->at, n);
+    p->claimed = n + UINT64_C(1);
+    return p->data + (size_t)(p->at & p->mask) + 8;
+}
+
+/*
+ * Push without a copy: claim gives room for a record of up to n bytes, 8-byte aligned and in a row,
+ * or NULL: no room now, n more than ipc_record_most, or ipc_record_producer_error. commit sends the
+ * first n bytes of it: 0, or -EINVAL: that is more than was claimed, or nothing was since the last
+ * push or commit. Claiming again replaces the claim, also when it returns NULL; cancel drops it. A
+ * producer that is killed in between has sent nothing. All wait-free.
+ */
+IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
+{
+    p->claimed = 0;
+    return ipc_record_room_(p, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
+}
+
+IPC_INLINE int ipc_record_commit(struct ipc_record_producer *p, size_t n)
+{
+    if (n >= p->claimed)
+        return -EINVAL;
+    ipc_record_send_(p, p->tail, p->at, n);
+    return 0;
+}
+
+IPC_INLINE void ipc_record_cancel(struct ipc_record_producer *p)
+{
+    p->claimed = 0;
+}
+
+/* The length of the longest record, half the capacity less 8; 0 when not attached. */
+IPC_INLINE size_t ipc_record_most(const struct ipc_record_producer *p)
+{
+    return (size_t)p->most;
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+IPC_INLINE int ipc_record_producer_error(const struct ipc_record_producer *p)
+{
+    return p->error;
+}
+
+/* Bytes that our records took and were not read, at some moment during the call: what was read
+ * counts until its consumer has published it. Wait-free. */
+IPC_INLINE uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
+{
+    uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(p->head) : 0;
+
+    return size < p->mask ? size : p->mask;
+}
+
+/* ------------------------------------------------------------------ records: consuming */
+
+/* The word at the head of the next other lane that has something, to which it goes; or 0. */
+IPC_INLINE uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    unsigned i;
+
+    for (i = 1; i < c->producers; i++) {
+        unsigned lane = c->lane + i < c->producers ? c->lane + i : c->lane + i - c->producers;
+        uint64_t word = ck_pr_load_64(ipc_record_word_(
+            ipc_record_data_(r, c->producers, lane, c->mask), c->mask, c->heads[lane]));
+
+        if (word != 0) {
+            ipc_record_go_(c, lane);
+            return word;
+        }
+    }
+    return 0;
+}
+
+/* Nothing at head yet: publishes what was taken, and looks at the other lanes. Where records came
+ * in a row until here it is close behind the producer, and lets it get away before it looks again:
+ * with one line in work at both ends each waits for the other. Returns a word, or 0. */
+IPC_INLINE uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
+{
+    uint64_t word, run = c->head - c->since;
+    unsigned i;
+
+    if (c->head != c->published && c->to != NULL)
+        ipc_record_publish_(c);
+    c->since = c->head;
+    if (c->producers > 1 && (word = ipc_record_turn_(c)) != 0)
+        return word;
+    if (run == 0) {
+        c->hold = 0;
+        return 0;
+    }
+    if (run < 4 * IPC_RING_LINE)
+        c->hold /= 2;
+    else if (c->hold < IPC_RECORD_HOLD_)
+        c->hold = 2 * c->hold + 1;
+    for (i = 0; i < c->hold; i++)
+        ck_pr_stall();
+    return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
+}
+
+/* Is there a record to read? 0, with its length; or the errors of ipc_record_pop, which do not
+ * stick yet. */
+IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
+{
+    uint64_t word;
+
+    if (CK_CC_UNLIKELY(c->error != 0))
+        return c->error;
+    word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
+    if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_dry_(c)) == 0)
+        return -EAGAIN;
+    /* Without it the record could be read before the word that vouches for it. Partner: the store
+     * fence in ipc_record_send_. */
+    ck_pr_fence_load();
+    c->peeked = ipc_record_span_(c->data, c->mask, c->head, &word, &c->at);
+    if (CK_CC_UNLIKELY(c->peeked == 0))
+        return -EBADMSG;
+    *n = (size_t)(word >> IPC_RECORD_LENGTH_);
+    return 0;
+}
+
+/* The record that was found. */
+IPC_FORCE_INLINE unsigned char *ipc_record_here_(const struct ipc_record_consumer *c)
+{
+    return c->data + (size_t)(c->at & c->mask) + 8;
+}
+
+IPC_FORCE_INLINE int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
+{
+    int rc = ipc_record_find_(c, n);
+
+    if (CK_CC_UNLIKELY(rc == -EBADMSG))
+        c->error = rc;
+    return rc;
+}
+
+/* Returns 1 when that was published. Then it is another producer's turn. */
+IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
+{
+    c->head += c->peeked;
+    c->peeked = 0;
+    if (CK_CC_LIKELY(c->head - c->published <= c->replay))
+        return 0;
+    ipc_record_publish_(c);
+    if (c->producers > 1)
+        (void)ipc_record_turn_(c);
+    return 1;
+}
+
+IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *to, size_t size,
+                                          int *published)
+{
+    size_t n = 0;
+    int rc = ipc_record_look_(c, &n);
+
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    if (CK_CC_UNLIKELY(n > size))
+        return -EMSGSIZE;
+    if (CK_CC_LIKELY(n > 0)) /* `to` may be NULL then */
+        ipc_ring_get_(to, ipc_record_here_(c), n, 1);
+    *published = ipc_record_release_(c);
+    return (int64_t)n;
+}
+
+/*
+ * Copies the oldest record of one of the producers out: of each in its order, and of all in turn,
+ * each for as long as it has some, an eighth of the capacity at most. There is no order between
+ * producers. Wait-free; holds back at times, as ipc_spsc_pop, for up to 127 ck_pr_stall()s. A
+ * producer that is stopped or dead costs nothing: what it committed is all there.
+ *
+ *   >= 0       the record's length in bytes
+ *   -EAGAIN    there is none
+ *   -EMSGSIZE  it is longer than `size`, and is still there: peek says how long, release drops it
+ *   -EBADMSG   the shared memory is corrupt; sticks
+ */
+IPC_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_t size)
+{
+    int published;
+
+    return ipc_record_take_(c, to, size, &published);
+}
+
+/* The record at to[at] has n bytes; returns where there is room for the next. */
+IPC_FORCE_INLINE size_t ipc_record_note_(struct ipc_record *record, unsigned char *to, size_t at,
+                                         size_t n)
+{
+    record->at = to + at;
+    record->n = n;
+    return at + ((n + 7) & ~(size_t)7);
+}
+
+/*
+ * Copies up to n records out, as many as fit to[0..size), and says in records[] where each is, at a
+ * multiple of 8 from `to`, and how long. Returns how many, 0 for n = 0, or the errors of
+ * ipc_record_pop when none came.
+ */
+IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, size_t size,
+                                    struct ipc_record *records, size_t n)
+{
+    unsigned char *t = (unsigned char *)to;
+    size_t i, at = 0;
+    int64_t rc = 0;
+
+    for (i = 0; i < n && at <= size; i++) {
+        rc = ipc_record_pop(c, t + at, size - at);
+        if (rc < 0)
+            break;
+        at = ipc_record_note_(&records[i], t, at, (size_t)rc);
+    }
+    return i > 0 ? (int64_t)i : rc;
+}
+
+/*
+ * Pop without a copy: peek gives the oldest record in place, 8-byte aligned, and its length; NULL:
+ * there is none, or ipc_record_consumer_error. It stays readable until released; peeking again
+ * gives the same. What is peeked and not released when the consumer is killed is seen again. A
+ * hostile producer may write to it meanwhile: read each field once, then check, then use. release
+ * is done with it: 0, or -EINVAL when nothing was peeked. All wait-free.
+ */
+IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
+{
+    return ipc_record_look_(c, n) == 0 ? ipc_record_here_(c) : NULL;
+}
+
+IPC_INLINE int ipc_record_release(struct ipc_record_consumer *c)
+{
+    if (c->peeked == 0)
+        return -EINVAL;
+    (void)ipc_record_release_(c);
+    return 0;
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
+{
+    return c->error;
+}
+
+#endif

@@ -1,0 +1,616 @@
+/* Slots for one producer and one consumer. */
+#ifndef IPC_SRC_RING_SPSC_H
+#define IPC_SRC_RING_SPSC_H 1
+
+#include "copy.h"
+
+/* ------------------------------------------------------------------ spsc: layout */
+
+#define IPC_SPSC_TYPE 0x63737073u /* "spsc": the type under which ipc_shm.h lists it */
+#define IPC_SPSC_MAGIC UINT64_C(0x31637370735f6369) /* "ic_spsc1" */
+#define IPC_SPSC_ABI 2u
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_spsc_shared {
+    struct ipc_ring_shared_ is;
+    /* Who holds the producer's and the consumer's: an ipc_peer id, 0 for nobody. Compare-and-swap
+     * by who attaches. */
+    uint64_t end[2];
+    unsigned char pad1[48];
+    /* Every position below has been consumed. Written by the consumer alone. */
+    uint64_t head;
+    unsigned char pad2[120];
+    /* For notifiers of ipc_notify.h, which have this size and begin as zeros: the consumer sleeps
+     * on the first, the producer on the second. Without that header they stay zeros. */
+    unsigned char data_bell[64];
+    unsigned char space_bell[64];
+    /* capacity slots of ipc_ring_stride_(bytes) each */
+};
+
+IPC_RING_ASSERT_(owners, offsetof(struct ipc_spsc_shared, end) == 64)
+IPC_RING_ASSERT_(head, offsetof(struct ipc_spsc_shared, head) == 128)
+IPC_RING_ASSERT_(bells, offsetof(struct ipc_spsc_shared, data_bell) == 256)
+IPC_RING_ASSERT_(size, sizeof(struct ipc_spsc_shared) == 384)
+
+IPC_INLINE struct ipc_ring_kind_ ipc_spsc_kind_(size_t bytes)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not an SPSC ring; magic";
+    kind.magic = IPC_SPSC_MAGIC;
+    kind.abi = IPC_SPSC_ABI;
+    kind.header = sizeof(struct ipc_spsc_shared);
+    kind.stride = ipc_ring_stride_(bytes);
+    return kind;
+}
+
+/* The bytes of a ring, or 0 where that is no ring: message of 0 bytes, capacity not a power of two,
+ * product beyond the address space. */
+IPC_INLINE size_t ipc_spsc_footprint(size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
+
+    return ipc_ring_footprint_(&kind, bytes, capacity);
+}
+
+/*
+ * Makes an empty ring of `capacity` messages of `bytes` bytes in mem[0..size). Writes all of it, so
+ * it is also the prefault. An attach at the same time gets -EAGAIN or the whole ring; but where
+ * there was a ring before, nobody may be attached or attaching.
+ *
+ *   0
+ *   -EINVAL  mem is NULL or not 64-byte aligned, bytes is 0, capacity is not a power of two, or
+ *            their product is beyond the address space
+ *   -ENOSPC  size is less than ipc_spsc_footprint(bytes, capacity)
+ */
+IPC_INLINE int ipc_spsc_init(void *mem, size_t size, size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
+
+    return ipc_ring_init_(mem, size, &kind, bytes, capacity, 0);
+}
+
+/* ------------------------------------------------------------------ spsc: handles */
+
+/* Private to their thread; no field is for the caller. */
+struct ipc_spsc_producer {
+    unsigned char *slots;
+    uint64_t mask;
+    uint64_t tail;  /* next position to write */
+    uint64_t limit; /* positions below are known to be free */
+    uint64_t bytes;
+    struct ipc_spsc_shared *ring;
+    uint64_t id;
+    int error; /* sticks */
+    struct ipc_ring_copier_ copier;
+};
+
+struct ipc_spsc_consumer {
+    unsigned char *slots;
+    uint64_t mask;
+    uint64_t head;      /* next position to read */
+    uint64_t ready;     /* positions below are known to be full */
+    uint64_t published; /* what *at says */
+    uint64_t replay;    /* head - published never exceeds it when a call returns */
+    uint64_t *at;       /* where it is published: ring->head; of broadcasts, NULL: nowhere */
+    uint64_t bytes;
+    struct ipc_spsc_shared *ring;
+    uint64_t id;
+    int idle;      /* the last look found nothing */
+    unsigned hold; /* ck_pr_stall()s before the next look */
+    int error;     /* sticks */
+};
+
+/* ------------------------------------------------------------------ spsc: attach and detach */
+
+/* How many messages stand in a row from `from` on. They are full up to the tail and not beyond, so
+ * bisect. At most mask + 1, whatever the memory says. */
+IPC_INLINE uint64_t ipc_spsc_run_(unsigned char *slots, uint64_t mask, uint64_t from, size_t stride)
+{
+    uint64_t low = 0, high = mask + 1;
+
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2, p = from + middle;
+
+        if (ck_pr_load_64(ipc_ring_sequence_(ipc_ring_slot_(slots, mask, p, stride), stride)) ==
+            p + 1)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* A handle that answers every call with rc, and keeps its hands off the ring. */
+IPC_INLINE int ipc_spsc_producer_end_(struct ipc_spsc_producer *p, int rc)
+{
+    memset(p, 0, sizeof *p);
+    p->error = rc;
+    return rc;
+}
+
+IPC_INLINE int ipc_spsc_consumer_end_(struct ipc_spsc_consumer *c, int rc)
+{
+    memset(c, 0, sizeof *c);
+    c->error = rc;
+    return rc;
+}
+
+/*
+ * Attaches the producer's end of the ring in mem[0..size), whose messages have `bytes` bytes. After
+ * a producer that died it goes on behind the last message that one committed. `me` may be NULL: see
+ * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused, or
+ * detached, answers push with that error, or -EINVAL.
+ *
+ *   0
+ *   -EINVAL  mem is NULL or not 64-byte aligned, size or bytes too small, or me->id is 0 or ~0
+ *   -EAGAIN  the ring is not initialised yet
+ *   -EPROTO  the ring has another message size, version, byte order or layout; me->why names it
+ *   -EBUSY   a producer that is not proven dead is attached
+ */
+IPC_INLINE int ipc_spsc_produce(struct ipc_spsc_producer *p, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me)
+{
+    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
+    uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
+
+    if (rc == 0)
+        rc = ipc_ring_take_end_(&r->end[0], me, id);
+    if (rc != 0)
+        return ipc_spsc_producer_end_(p, rc);
+    p->slots = (unsigned char *)mem + sizeof *r;
+    p->mask = capacity - 1;
+    p->bytes = bytes;
+    p->ring = r;
+    p->id = id;
+    p->error = 0;
+    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
+    head = ck_pr_load_64(&r->head);
+    /* Without it slots could be written that head does not free yet. Partner: ipc_spsc_publish_. */
+    ck_pr_fence_acquire();
+    p->limit = head + capacity;
+    p->tail = head + ipc_spsc_run_(p->slots, p->mask, head, ipc_ring_stride_(bytes));
+    return 0;
+}
+
+/* Where a consumer begins that has just attached. */
+IPC_INLINE void ipc_spsc_start_(struct ipc_spsc_consumer *c, uint64_t head)
+{
+    c->idle = 1;
+    c->head = c->ready = c->published = head;
+    c->replay = (c->mask + 1) / 8 < 256 ? (c->mask + 1) / 8 : 256;
+}
+
+/*
+ * Attaches the consumer's end; as ipc_spsc_produce, with the same errors. It starts at the last
+ * published position: what a killed consumer took after that is seen again. Until ipc_spsc_replay
+ * says otherwise that is an eighth of the capacity at most, and never more than 256.
+ */
+IPC_INLINE int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem, size_t size, size_t bytes,
+                                struct ipc_peer *me)
+{
+    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
+    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
+
+    if (rc == 0)
+        rc = ipc_ring_take_end_(&r->end[1], me, id);
+    if (rc != 0)
+        return ipc_spsc_consumer_end_(c, rc);
+    c->slots = (unsigned char *)mem + sizeof *r;
+    c->mask = capacity - 1;
+    c->bytes = bytes;
+    c->ring = r;
+    c->id = id;
+    c->error = 0;
+    c->hold = 0;
+    c->at = &r->head;
+    ipc_spsc_start_(c, ck_pr_load_64(c->at));
+    return 0;
+}
+
+/* Tells everyone how far the consumer has come. */
+IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
+{
+    /* Without it the producer could overwrite a message that is still being read. Partners: the
+     * acquire fences in ipc_spsc_produce, ipc_spsc_full_ and ipc_cast_gate_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(c->at, c->head);
+    c->published = c->head;
+}
+
+/*
+ * From now on at most n messages that were popped or released are seen again by the consumer after
+ * one that was killed. With 0 none is: each is handed out once, at the cost of one more store for
+ * each message. What the killed one had peeked and not released is handed out again in any case.
+ * Values that would let the ring run full unpublished are brought down to half the capacity.
+ */
+IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
+{
+    c->replay = n < (c->mask + 1) / 2 ? n : (c->mask + 1) / 2;
+    if (c->head - c->published > c->replay)
+        ipc_spsc_publish_(c);
+}
+
+/* The id of the process that holds the other end, for struct ipc_peer's alive; 0 for nobody, ~0 for
+ * a process without an ipc_peer. Wait-free. */
+IPC_INLINE uint64_t ipc_spsc_producer_peer(const struct ipc_spsc_producer *p)
+{
+    return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
+}
+
+IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
+{
+    return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
+}
+
+/* Gives the end back; the ring and its messages stay for the next. Wait-free. */
+IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
+{
+    if (p->ring != NULL)
+        ipc_ring_leave_end_(&p->ring->end[0], p->id);
+    (void)ipc_spsc_producer_end_(p, -EINVAL);
+}
+
+IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
+{
+    if (c->head != c->published)
+        ipc_spsc_publish_(c);
+    if (c->ring != NULL)
+        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+    (void)ipc_spsc_consumer_end_(c, -EINVAL);
+}
+
+/* ------------------------------------------------------------------ spsc: the producer's path */
+
+/* The private copy says full: looks at what the consumer has published. Sets limit beyond tail and
+ * returns 0, or -EAGAIN, or -EBADMSG. */
+IPC_INLINE int ipc_spsc_full_(struct ipc_spsc_producer *p)
+{
+    uint64_t head;
+
+    if (p->error != 0)
+        return p->error;
+    head = ck_pr_load_64(&p->ring->head);
+    /* Without it a slot could be written before the consumer is seen to be done with it. Partner:
+     * ipc_spsc_publish_. */
+    ck_pr_fence_acquire();
+    if (p->tail - head > p->mask + 1)
+        return p->error = -EBADMSG;
+    if (p->tail - head == p->mask + 1)
+        return -EAGAIN;
+    p->limit = head + p->mask + 1;
+    return 0;
+}
+
+/* The slot to write next. Has the lines of a later slot brought here with write intent, so that its
+ * stores need not wait for them. The consumer may not be done with that slot: then it fetches the
+ * lines back, which costs time and nothing else. */
+IPC_FORCE_INLINE unsigned char *ipc_spsc_next_(const struct ipc_spsc_producer *p, uint64_t tail,
+                                               size_t stride)
+{
+    unsigned char *slot = ipc_ring_slot_(p->slots, p->mask, tail, stride);
+
+    if (stride <= IPC_RING_LEAD_) {
+        size_t slots = IPC_RING_LEAD_ / (stride > IPC_RING_LINE ? stride : IPC_RING_LINE), i;
+        unsigned char *lead = ipc_ring_slot_(p->slots, p->mask, tail + slots, stride);
+
+        for (i = 0; i < stride; i += IPC_RING_LINE)
+            ck_pr_rfo(lead + i);
+    }
+    return slot;
+}
+
+/* Is there room for a message? 0, or the errors of ipc_spsc_push. */
+IPC_FORCE_INLINE int ipc_spsc_room_(struct ipc_spsc_producer *p)
+{
+    return CK_CC_UNLIKELY(p->tail == p->limit) ? ipc_spsc_full_(p) : 0;
+}
+
+IPC_FORCE_INLINE void *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t bytes)
+{
+    return ipc_spsc_room_(p) == 0 ? ipc_spsc_next_(p, p->tail, ipc_ring_stride_(bytes)) : NULL;
+}
+
+IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
+                                     uint64_t tail, size_t stride)
+{
+    /* Without it the sequence could be seen before the payload. Partner: the load fence in
+     * ipc_spsc_look_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
+    p->tail = tail + 1;
+}
+
+IPC_FORCE_INLINE int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t bytes)
+{
+    size_t stride = ipc_ring_stride_(bytes);
+
+    if (CK_CC_UNLIKELY(p->tail == p->limit))
+        return -EINVAL;
+    ipc_spsc_send_(p, ipc_ring_slot_(p->slots, p->mask, p->tail, stride), p->tail, stride);
+    return 0;
+}
+
+IPC_FORCE_INLINE int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *message, size_t bytes)
+{
+    size_t stride = ipc_ring_stride_(bytes);
+    uint64_t tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
+    unsigned char *slot;
+    int rc = ipc_spsc_room_(p);
+
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    slot = ipc_spsc_next_(p, tail, stride);
+    ipc_ring_put_(&p->copier, slot, (const unsigned char *)message, bytes);
+    ipc_spsc_send_(p, slot, tail, stride);
+    return 0;
+}
+
+IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const void *messages,
+                                          size_t n, size_t bytes)
+{
+    const unsigned char *m = (const unsigned char *)messages;
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < n && (rc = ipc_spsc_push_(p, m + i * bytes, bytes)) == 0; i++)
+        ;
+    return i > 0 ? (int64_t)i : rc;
+}
+
+/*
+ * Copies one message in. Wait-free. A consumer that is stopped or dead lets the ring run full.
+ *
+ *   0
+ *   -EAGAIN    the ring is full
+ *   -EMSGSIZE  bytes is not the ring's message size
+ *   -EBADMSG   the shared memory is corrupt; sticks
+ */
+IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, size_t bytes)
+{
+    return bytes == p->bytes ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
+}
+
+/* Copies up to n messages in, from an array, each visible to the consumer as soon as it is whole.
+ * Wait-free for a given n. Returns how many went in (less than n: the ring is full), 0 for n = 0,
+ * or the errors of ipc_spsc_push when none did. */
+IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
+                                   size_t n)
+{
+    return bytes == p->bytes ? ipc_spsc_push_n_(p, messages, n, bytes) : -EMSGSIZE;
+}
+
+/*
+ * Push without a copy: claim gives the next slot to write to, aligned as the message needs, with
+ * what an earlier lap left in it. NULL when the ring is full, or ipc_spsc_producer_error says why
+ * not. Claiming again gives the same slot. Until commit nothing is shared: a producer that is
+ * stopped or killed between the two costs nobody anything. All wait-free.
+ */
+IPC_INLINE void *ipc_spsc_claim(struct ipc_spsc_producer *p)
+{
+    return ipc_spsc_claim_(p, (size_t)p->bytes);
+}
+
+/* Sends the claimed slot. 0, or -EINVAL when no slot can have been claimed: the ring was full. */
+IPC_INLINE int ipc_spsc_commit(struct ipc_spsc_producer *p)
+{
+    return ipc_spsc_commit_(p, (size_t)p->bytes);
+}
+
+/* Gives a claimed slot back unsent. There is nothing to do for one producer; other rings differ. */
+IPC_INLINE void ipc_spsc_cancel(struct ipc_spsc_producer *p)
+{
+    (void)p;
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt. */
+IPC_INLINE int ipc_spsc_producer_error(const struct ipc_spsc_producer *p)
+{
+    return p->error;
+}
+
+/* Messages that are not known to be consumed, at some moment during the call: too many by what the
+ * consumer has not published yet. Wait-free. */
+IPC_INLINE uint64_t ipc_spsc_producer_was_size(const struct ipc_spsc_producer *p)
+{
+    uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(&p->ring->head) : 0;
+
+    return size <= p->mask + 1 ? size : p->mask + 1;
+}
+
+/* ------------------------------------------------------------------ spsc: the consumer's path */
+
+IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64_t position,
+                                       size_t stride)
+{
+    unsigned char *slot = ipc_ring_slot_(c->slots, c->mask, position, stride);
+
+    return ck_pr_load_64(ipc_ring_sequence_(slot, stride)) == position + 1;
+}
+
+/* The slot at head is not full: is that the lap before, or fresh? Publishes what was taken. */
+IPC_INLINE int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride)
+{
+    uint64_t sequence = ck_pr_load_64(
+        ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride));
+
+    c->idle = 1;
+    c->hold = 0;
+    if (c->at == NULL) /* may be overwritten: ipc_cast_why_ */
+        return -EAGAIN;
+    if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
+        return c->error = -EBADMSG;
+    if (c->published != c->head)
+        ipc_spsc_publish_(c);
+    return -EAGAIN;
+}
+
+/* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
+ * -EAGAIN, or -EBADMSG. */
+IPC_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
+{
+    uint64_t ahead = 1;
+    unsigned i;
+
+    if (c->error != 0)
+        return c->error;
+    if (c->hold == 0 && !ipc_spsc_is_full_(c, c->head, stride))
+        return ipc_spsc_dry_(c, stride);
+    if (c->idle || stride > IPC_RING_SINGLE_) {
+        c->idle = 0; /* a lone message, likely, or a long one: touch no other line */
+    } else {
+        ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
+        if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
+            /* Close behind the producer. Let it get away before touching its lines. */
+            for (i = 0; i < c->hold; i++)
+                ck_pr_stall();
+            if (c->hold > 0 && !ipc_spsc_is_full_(c, c->head, stride))
+                return ipc_spsc_dry_(c, stride);
+            for (ahead /= 2; ahead > 1; ahead /= 2)
+                if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
+                    break;
+            ahead += ahead == 0;
+            /* It pays while several messages come of it. */
+            if (ahead == 1)
+                c->hold /= 2;
+            else if (c->hold < IPC_RING_HOLD_)
+                c->hold = 2 * c->hold + 1;
+        }
+    }
+    /* Without it the payload could be read before the sequence that vouches for it. The slots
+     * before the one probed were committed before it, so this fence covers them. Partner: the
+     * store fence in ipc_spsc_send_. */
+    ck_pr_fence_load();
+    c->ready = c->head + ahead;
+    /* With several messages to a line, copying them out reaches too few lines at a time to hide
+     * their way here: ask for the run at once. */
+    if (stride < IPC_RING_LINE)
+        for (i = 0; i < ahead; i += (unsigned)(IPC_RING_LINE / stride))
+            __builtin_prefetch(ipc_ring_slot_(c->slots, c->mask, c->head + i, stride));
+    return 0;
+}
+
+/* Is there a message? 0, or the errors of ipc_spsc_pop. */
+IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
+{
+    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_(c, ipc_ring_stride_(bytes)) : 0;
+}
+
+/* Returns 1 when that was published. */
+IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c)
+{
+    c->head++;
+    if (c->head - c->published <= c->replay)
+        return 0;
+    ipc_spsc_publish_(c);
+    return 1;
+}
+
+IPC_FORCE_INLINE int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message, size_t bytes,
+                                    int *published)
+{
+    int rc = ipc_spsc_data_(c, bytes);
+
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    ipc_ring_get_(message, ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes)),
+                  bytes, c->ready - c->head == 1);
+    *published = ipc_spsc_advance_(c);
+    return 0;
+}
+
+IPC_FORCE_INLINE int ipc_spsc_pop_(struct ipc_spsc_consumer *c, void *message, size_t bytes)
+{
+    int published;
+
+    return ipc_spsc_take_(c, message, bytes, &published);
+}
+
+IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *messages, size_t n,
+                                         size_t bytes)
+{
+    unsigned char *m = (unsigned char *)messages;
+    size_t i;
+    int rc = 0;
+
+    for (i = 0; i < n && (rc = ipc_spsc_pop_(c, m + i * bytes, bytes)) == 0; i++)
+        ;
+    return i > 0 ? (int64_t)i : rc;
+}
+
+/*
+ * Copies the oldest message out. Wait-free; while messages stream in without a pause it may hold
+ * back for up to 31 ck_pr_stall()s (about a microsecond) to let the producer get ahead.
+ * A producer that is stopped or dead lets the ring run empty: what it committed is all there.
+ *
+ *   0
+ *   -EAGAIN    the ring is empty
+ *   -EMSGSIZE  bytes is not the ring's message size
+ *   -EBADMSG   the shared memory is corrupt; sticks
+ */
+IPC_INLINE int ipc_spsc_pop(struct ipc_spsc_consumer *c, void *message, size_t bytes)
+{
+    return bytes == c->bytes ? ipc_spsc_pop_(c, message, bytes) : -EMSGSIZE;
+}
+
+/* Copies up to n messages out, into an array. Wait-free for a given n. Returns how many came (less
+ * than n: the ring is empty), 0 for n = 0, or the errors of ipc_spsc_pop when none did. */
+IPC_INLINE int64_t ipc_spsc_pop_n(struct ipc_spsc_consumer *c, void *messages, size_t bytes,
+                                  size_t n)
+{
+    return bytes == c->bytes ? ipc_spsc_pop_n_(c, messages, n, bytes) : -EMSGSIZE;
+}
+
+IPC_FORCE_INLINE const void *ipc_spsc_peek_(struct ipc_spsc_consumer *c, size_t bytes)
+{
+    return ipc_spsc_data_(c, bytes) == 0
+               ? ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes))
+               : NULL;
+}
+
+IPC_FORCE_INLINE int ipc_spsc_release_(struct ipc_spsc_consumer *c, size_t bytes)
+{
+    (void)bytes; /* other rings need it */
+    if (c->head == c->ready)
+        return -EINVAL;
+    (void)ipc_spsc_advance_(c);
+    return 0;
+}
+
+/*
+ * Pop without a copy: peek gives the oldest message in place, NULL when the ring is empty, or
+ * ipc_spsc_consumer_error says why not. It stays readable until released; peeking again gives the
+ * same. What is peeked and not released when the consumer is killed is seen again. A hostile
+ * producer may write to it meanwhile: read each field once, then check, then use. All wait-free.
+ */
+IPC_INLINE const void *ipc_spsc_peek(struct ipc_spsc_consumer *c)
+{
+    return ipc_spsc_peek_(c, (size_t)c->bytes);
+}
+
+/* Done with the peeked message. 0, or -EINVAL when nothing can have been peeked. */
+IPC_INLINE int ipc_spsc_release(struct ipc_spsc_consumer *c)
+{
+    return ipc_spsc_release_(c, (size_t)c->bytes);
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt. */
+IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
+{
+    return c->error;
+}
+
+/* Messages that were there to pop, at some moment during the call. Logarithmic in the capacity, and
+ * it touches lines that the producer may be writing: for monitoring, not for each message. */
+IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c)
+{
+    return c->ring != NULL
+               ? ipc_spsc_run_(c->slots, c->mask, c->head, ipc_ring_stride_((size_t)c->bytes))
+               : 0;
+}
+
+#endif

@@ -1,0 +1,482 @@
+/* Elements without messages, for one producer and one consumer. */
+#ifndef IPC_SRC_RING_STREAM_H
+#define IPC_SRC_RING_STREAM_H 1
+
+#include "copy.h"
+
+/* ------------------------------------------------------------------ streams: layout */
+
+#define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
+#define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
+#define IPC_STREAM_ABI 2u
+#define IPC_STREAM_HOLD_ 127u /* as IPC_RING_HOLD_, measured with blocks of 1 KB */
+#define IPC_STREAM_TRY_ 15u   /* and how it begins, */
+#define IPC_STREAM_CALM_ 64u  /* after so many looks that found one piece */
+#define IPC_STREAM_DRY_ 8u
+
+/* The elements begin on a page of the process that makes the stream, so that they can be mapped
+ * twice in a row. How far that is from the beginning of the stream is the same for all processes,
+ * at whatever addresses they see it. */
+#if defined(__x86_64__) || defined(__i386__) || defined(__s390x__)
+#define IPC_STREAM_PAGE_ 4096u
+#else
+#define IPC_STREAM_PAGE_ 65536u /* the largest in use */
+#endif
+
+/* The shared part. Private to this file; tests and tools may look. */
+struct ipc_stream_shared {
+    /* bytes: of one element; capacity: elements; how: bytes from here to the first element */
+    struct ipc_ring_shared_ is;
+    uint64_t end[2]; /* who holds the producer's and the consumer's, as in struct ipc_spsc_shared */
+    unsigned char pad1[48];
+    /* How far they are, in elements, each written by its holder alone. */
+    uint64_t tail;
+    unsigned char pad2[120];
+    uint64_t head;
+    unsigned char pad3[120];
+    unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
+    unsigned char space_bell[64];
+    /* up to a page, and then capacity elements */
+};
+
+IPC_RING_ASSERT_(stream_tail, offsetof(struct ipc_stream_shared, tail) == 128)
+IPC_RING_ASSERT_(stream_bells, offsetof(struct ipc_stream_shared, data_bell) == 384)
+IPC_RING_ASSERT_(stream_size, sizeof(struct ipc_stream_shared) == 512)
+
+IPC_INLINE struct ipc_ring_kind_ ipc_stream_kind_(size_t bytes)
+{
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not a stream; magic";
+    kind.magic = IPC_STREAM_MAGIC;
+    kind.abi = IPC_STREAM_ABI;
+    kind.header = sizeof(struct ipc_stream_shared) + IPC_STREAM_PAGE_;
+    kind.stride = bytes;
+    return kind;
+}
+
+/* The bytes of a stream of `capacity` elements of `bytes` bytes, or 0, as ipc_spsc_footprint. */
+IPC_INLINE size_t ipc_stream_footprint(size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
+
+    return ipc_ring_footprint_(&kind, bytes, capacity);
+}
+
+/* Makes an empty stream, as ipc_spsc_init, with the same errors. */
+IPC_INLINE int ipc_stream_init(void *mem, size_t size, size_t bytes, uint64_t capacity)
+{
+    struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
+    uintptr_t first = ((uintptr_t)mem + sizeof(struct ipc_stream_shared) + IPC_STREAM_PAGE_ - 1) &
+                      ~(uintptr_t)(IPC_STREAM_PAGE_ - 1);
+
+    return ipc_ring_init_(mem, size, &kind, bytes, capacity, (uint32_t)(first - (uintptr_t)mem));
+}
+
+/* ------------------------------------------------------------------ streams: handles */
+
+/* What both ends have. Private to their thread; no field is for the caller. */
+struct ipc_stream {
+    unsigned char *data;
+    uint64_t mask;
+    uint64_t at;  /* our position */
+    uint64_t end; /* from ours to this one the elements are ours to write, or read */
+    uint64_t bytes;
+    int twice;        /* data is mapped twice in a row */
+    int error;        /* sticks */
+    uint64_t *ours;   /* our position, for the other end */
+    uint64_t *theirs; /* and theirs */
+    uint64_t ahead;   /* of theirs is our end: the capacity, for the producer */
+    unsigned hold;    /* ck_pr_stall()s before the next look */
+    unsigned dry;     /* looks in a row that found too little */
+    unsigned calm;    /* looks until holding back is tried again */
+    struct ipc_stream_shared *ring;
+    uint64_t *holder; /* of our end */
+    uint64_t id;
+    void (*unmap)(void *data, size_t bytes); /* where it is mapped twice */
+};
+
+struct ipc_stream_producer {
+    struct ipc_stream s;
+    struct ipc_ring_copier_ copier;
+};
+
+struct ipc_stream_consumer {
+    struct ipc_stream s;
+};
+
+/* What lies where the ring wraps: two pieces, the second of them often of 0 elements. */
+struct ipc_stream_regions {
+    void *at[2];
+    size_t n[2]; /* elements */
+};
+
+IPC_INLINE int ipc_stream_end_(struct ipc_stream *s, int rc)
+{
+    memset(s, 0, sizeof *s);
+    return s->error = rc;
+}
+
+/* From now on `data` is where the elements are, twice in a row, until detach unmaps it. */
+IPC_INLINE void ipc_stream_twice_(struct ipc_stream *s, void *data, void (*unmap)(void *, size_t))
+{
+    s->data = (unsigned char *)data;
+    s->twice = 1;
+    s->unmap = unmap;
+}
+
+/* Attaches to one end: 0 the producer's, 1 the consumer's. */
+IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, size_t bytes,
+                                  struct ipc_peer *me, int end)
+{
+    struct ipc_stream_shared *r = (struct ipc_stream_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
+    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
+    uint32_t first = rc == 0 ? ck_pr_load_32(&r->is.how) : 0;
+
+    if (rc == 0 && (first < sizeof *r || first > kind.header || first % IPC_RING_LINE != 0))
+        rc = ipc_ring_refuse_(me, -EPROTO, "elements of the stream begin outside it; bytes", first,
+                              kind.header);
+    if (rc == 0)
+        rc = ipc_ring_take_end_(&r->end[end], me, id);
+    if (rc != 0)
+        return ipc_stream_end_(s, rc);
+    s->data = (unsigned char *)mem + first;
+    s->mask = capacity - 1;
+    s->bytes = bytes;
+    s->twice = s->error = 0;
+    s->hold = s->dry = s->calm = 0;
+    s->ours = end == 0 ? &r->tail : &r->head;
+    s->theirs = end == 0 ? &r->head : &r->tail;
+    s->ahead = end == 0 ? capacity : 0;
+    s->ring = r;
+    s->holder = &r->end[end];
+    s->id = id;
+    s->at = s->end = ck_pr_load_64(s->ours);
+    return 0;
+}
+
+IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
+{
+    if (s->twice)
+        s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
+    if (s->ring != NULL)
+        ipc_ring_leave_end_(s->holder, s->id);
+    (void)ipc_stream_end_(s, -EINVAL);
+}
+
+/* ------------------------------------------------------------------ streams: the path */
+
+/* Fewer than n are ours, as far as we know: looks how far the other end is. A consumer that is
+ * close behind a busy producer lets it get away first, up to a quarter of the stream: with
+ * neighbouring lines in work each waits for the other. */
+IPC_INLINE void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
+{
+    unsigned i;
+
+    if (s->error != 0)
+        return;
+    for (i = 0; i < s->hold; i++)
+        ck_pr_stall();
+    s->end = ck_pr_load_64(s->theirs) + s->ahead;
+    /* Without it elements could be written before they were read, or read before they were written.
+     * Partner: in ipc_stream_publish_. */
+    ck_pr_fence_acquire();
+    if (s->end - s->at > s->mask + 1) {
+        s->error = -EBADMSG;
+        s->end = s->at;
+    }
+    if (s->ahead != 0)
+        return; /* the producer */
+    if (s->end - s->at < n) {
+        if (++s->dry > IPC_STREAM_DRY_)
+            s->hold = 0; /* it is not busy: be there when it is */
+        return;
+    }
+    s->dry = 0;
+    if (s->end - s->at < 2 * n) {
+        /* No more came in the meantime: so do not wait, but try at times. */
+        s->calm = s->hold == 0 && s->calm > 0 ? s->calm - 1 : IPC_STREAM_CALM_;
+        s->hold = s->calm == 0 ? IPC_STREAM_TRY_ : s->hold / 2;
+    } else if (s->end - s->at > (s->mask + 1) / 4) {
+        s->hold /= 2;
+    } else if (s->hold < IPC_STREAM_HOLD_) {
+        s->hold = 2 * s->hold + 1;
+    }
+}
+
+/* How many elements are ours, where at least n are wanted. */
+IPC_FORCE_INLINE uint64_t ipc_stream_avail_(struct ipc_stream *s, uint64_t n)
+{
+    if (CK_CC_UNLIKELY(s->end - s->at < n))
+        ipc_stream_ask_(s, n);
+    return s->end - s->at;
+}
+
+IPC_FORCE_INLINE void ipc_stream_publish_(struct ipc_stream *s, uint64_t n)
+{
+    s->at += n;
+    /* Without it the other end could see our position before what we have written, or write where
+     * we still read. Partner: in ipc_stream_avail_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(s->ours, s->at);
+}
+
+/* Where the next n elements are, n being ours. */
+IPC_FORCE_INLINE struct ipc_stream_regions ipc_stream_regions_(const struct ipc_stream *s,
+                                                               uint64_t n, size_t bytes)
+{
+    uint64_t index = s->at & s->mask, row = s->twice ? n : s->mask + 1 - index;
+    struct ipc_stream_regions r;
+
+    r.at[0] = s->data + (size_t)index * bytes;
+    r.at[1] = s->data;
+    r.n[0] = (size_t)(n < row ? n : row);
+    r.n[1] = (size_t)n - r.n[0];
+    return r;
+}
+
+/* All that is ours. */
+IPC_FORCE_INLINE uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
+                                           struct ipc_stream_regions *r)
+{
+    uint64_t n = ipc_stream_avail_(s, s->mask + 1);
+
+    *r = ipc_stream_regions_(s, n, bytes);
+    return n;
+}
+
+/* The next n elements, if they are ours and in a row. */
+IPC_FORCE_INLINE void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t bytes)
+{
+    struct ipc_stream_regions r;
+
+    if (s->error != 0 || ipc_stream_avail_(s, n) < n)
+        return NULL;
+    r = ipc_stream_regions_(s, n, bytes);
+    return r.n[1] == 0 ? r.at[0] : NULL;
+}
+
+IPC_FORCE_INLINE int ipc_stream_go_on_(struct ipc_stream *s, uint64_t n)
+{
+    if (n > s->end - s->at)
+        return -EINVAL;
+    if (n > 0)
+        ipc_stream_publish_(s, n);
+    return 0;
+}
+
+/* How many of n to move now: all, or as many as are ours if `some` will do; 0 or less: none. */
+IPC_FORCE_INLINE int64_t ipc_stream_count_(struct ipc_stream *s, uint64_t n, int some)
+{
+    uint64_t avail = ipc_stream_avail_(s, n);
+
+    if (CK_CC_UNLIKELY(s->error != 0))
+        return s->error;
+    if (CK_CC_LIKELY(avail >= n))
+        return (int64_t)n;
+    if (!some)
+        return n > s->mask + 1 ? -EMSGSIZE : -EAGAIN;
+    return avail > 0 ? (int64_t)avail : -EAGAIN;
+}
+
+/* For a wait: 1 when n elements are ours, 0 when they are not yet, or a negative errno. */
+IPC_INLINE int ipc_stream_ready_(struct ipc_stream *s, size_t n)
+{
+    int64_t rc = ipc_stream_count_(s, n, 0);
+
+    return rc >= 0 ? 1 : rc == -EAGAIN ? 0 : (int)rc;
+}
+
+/* Asks for the lines behind the next n elements, of as many again, as far as they are free. */
+IPC_FORCE_INLINE void ipc_stream_lead_(const struct ipc_stream *s, uint64_t n, size_t bytes)
+{
+    uint64_t from = (s->at + n) & s->mask, left = s->mask + 1 - from;
+    unsigned char *at = s->data + (size_t)from * bytes;
+    size_t i, lead;
+
+    if (s->end - s->at < 2 * n)
+        return;
+    lead = (size_t)(n < left ? n : left) * bytes;
+    lead = lead < IPC_RING_LEAD_ ? lead : IPC_RING_LEAD_;
+    for (i = 0; i < lead; i += IPC_RING_LINE)
+        ck_pr_rfo(at + i);
+}
+
+IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const void *from,
+                                          size_t bytes, size_t n, int some)
+{
+    const unsigned char *f = (const unsigned char *)from;
+    int64_t count = ipc_stream_count_(&p->s, n, some);
+    struct ipc_stream_regions r;
+
+    if (count <= 0)
+        return count;
+    r = ipc_stream_regions_(&p->s, (uint64_t)count, bytes);
+    ipc_stream_lead_(&p->s, (uint64_t)count, bytes);
+    ipc_ring_put_bytes_(&p->copier, r.at[0], f, r.n[0] * bytes);
+    if (r.n[1] > 0)
+        ipc_ring_put_bytes_(&p->copier, r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
+    ipc_stream_publish_(&p->s, (uint64_t)count);
+    return count;
+}
+
+IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to, size_t bytes,
+                                         size_t n, int some)
+{
+    unsigned char *t = (unsigned char *)to;
+    int64_t count = ipc_stream_count_(&c->s, n, some);
+    struct ipc_stream_regions r;
+
+    if (count <= 0)
+        return count;
+    r = ipc_stream_regions_(&c->s, (uint64_t)count, bytes);
+    ipc_ring_get_(t, r.at[0], r.n[0] * bytes, 1);
+    if (r.n[1] > 0)
+        ipc_ring_get_(t + r.n[0] * bytes, r.at[1], r.n[1] * bytes, 1);
+    ipc_stream_publish_(&c->s, (uint64_t)count);
+    return count;
+}
+
+/* ------------------------------------------------------------------ streams: the calls */
+
+/*
+ * Attaches the producer's end of a stream whose elements have `bytes` bytes; as ipc_spsc_produce,
+ * with the same errors. It goes on behind the last element that a push or commit of its predecessor
+ * made visible: of a push that was killed there is nothing.
+ */
+IPC_INLINE int ipc_stream_produce(struct ipc_stream_producer *p, void *mem, size_t size,
+                                  size_t bytes, struct ipc_peer *me)
+{
+    int rc = ipc_stream_attach_(&p->s, mem, size, bytes, me, 0);
+
+    ipc_ring_copier_begin_(&p->copier, (p->s.mask + 1) * bytes);
+    return rc;
+}
+
+/* Attaches the consumer's end; as ipc_stream_produce. What one pop or release of a killed
+ * predecessor was about to take is seen again, and no more. */
+IPC_INLINE int ipc_stream_consume(struct ipc_stream_consumer *c, void *mem, size_t size,
+                                  size_t bytes, struct ipc_peer *me)
+{
+    return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
+}
+
+/* Gives the end back; the stream and what is in it stay for the next. Wait-free. */
+IPC_INLINE void ipc_stream_producer_detach(struct ipc_stream_producer *p)
+{
+    ipc_stream_detach_(&p->s);
+}
+
+IPC_INLINE void ipc_stream_consumer_detach(struct ipc_stream_consumer *c)
+{
+    ipc_stream_detach_(&c->s);
+}
+
+/*
+ * Copies up to n elements in, visible to the consumer all at once. Wait-free for a given n, no
+ * system call: for real-time threads. A consumer that is stopped or dead lets the stream run full.
+ *
+ *   > 0        how many went in; less than n: the stream is full. 0 for n = 0
+ *   -EAGAIN    it is full: none went in
+ *   -EMSGSIZE  `bytes` is not that of the stream's elements
+ *   -EBADMSG   the shared memory is corrupt; sticks
+ */
+IPC_INLINE int64_t ipc_stream_push_n(struct ipc_stream_producer *p, const void *from, size_t bytes,
+                                     size_t n)
+{
+    return bytes == p->s.bytes || p->s.error != 0 ? ipc_stream_push_(p, from, bytes, n, 1)
+                                                  : -EMSGSIZE;
+}
+
+/* Copies n elements in, or none: 0, or the errors of ipc_stream_push_n; -EAGAIN: there is no room
+ * for all of them now, -EMSGSIZE: n is more than the capacity. Wait-free for a given n. */
+IPC_INLINE int ipc_stream_push_all(struct ipc_stream_producer *p, const void *from, size_t bytes,
+                                   size_t n)
+{
+    int64_t rc =
+        bytes == p->s.bytes || p->s.error != 0 ? ipc_stream_push_(p, from, bytes, n, 0) : -EMSGSIZE;
+
+    return rc < 0 ? (int)rc : 0;
+}
+
+/* Takes up to n elements out, by a copy. Otherwise as ipc_stream_push_n; -EAGAIN: it is empty. */
+IPC_INLINE int64_t ipc_stream_pop_n(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
+{
+    return bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 1) : -EMSGSIZE;
+}
+
+/* Takes n elements out, or none, as ipc_stream_push_all; -EAGAIN: so many are not there yet. */
+IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
+{
+    int64_t rc =
+        bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 0) : -EMSGSIZE;
+
+    return rc < 0 ? (int)rc : 0;
+}
+
+/*
+ * Push without a copy: claim gives room for n elements in a row, or NULL: there is no room for so
+ * many now, they lie across the end of the memory, or ipc_stream_producer_error. (The typed calls
+ * map it twice in a row where they can: then any n up to the capacity lie in a row.) room gives all
+ * that there is, in two pieces at most, and says how many elements that are. Both change nothing;
+ * claim no more than commit is to send. Wait-free.
+ */
+IPC_INLINE void *ipc_stream_claim(struct ipc_stream_producer *p, size_t n)
+{
+    return ipc_stream_row_(&p->s, n, (size_t)p->s.bytes);
+}
+
+IPC_INLINE size_t ipc_stream_room(struct ipc_stream_producer *p, struct ipc_stream_regions *r)
+{
+    return (size_t)ipc_stream_look_(&p->s, (size_t)p->s.bytes, r);
+}
+
+/* Sends the first n elements of what claim or room gave. 0, or -EINVAL: they gave less. Wait-free.
+ */
+IPC_INLINE int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
+{
+    return ipc_stream_go_on_(&p->s, n);
+}
+
+/* Pop without a copy: the next n elements in a row, or NULL as of ipc_stream_claim; all that there
+ * are, as ipc_stream_room; and being done with the first n of them, as ipc_stream_commit. */
+IPC_INLINE const void *ipc_stream_peek(struct ipc_stream_consumer *c, size_t n)
+{
+    return ipc_stream_row_(&c->s, n, (size_t)c->s.bytes);
+}
+
+IPC_INLINE size_t ipc_stream_data(struct ipc_stream_consumer *c, struct ipc_stream_regions *r)
+{
+    return (size_t)ipc_stream_look_(&c->s, (size_t)c->s.bytes, r);
+}
+
+IPC_INLINE int ipc_stream_release(struct ipc_stream_consumer *c, size_t n)
+{
+    return ipc_stream_go_on_(&c->s, n);
+}
+
+/* 0, or -EBADMSG once the shared memory was found corrupt. */
+IPC_INLINE int ipc_stream_producer_error(const struct ipc_stream_producer *p)
+{
+    return p->s.error;
+}
+
+IPC_INLINE int ipc_stream_consumer_error(const struct ipc_stream_consumer *c)
+{
+    return c->s.error;
+}
+
+/* Elements that were in the stream, at some moment during the call. Wait-free. */
+IPC_INLINE uint64_t ipc_stream_producer_was_size(struct ipc_stream_producer *p)
+{
+    return p->s.error == 0 ? p->s.mask + 1 - ipc_stream_avail_(&p->s, p->s.mask + 1) : 0;
+}
+
+IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
+{
+    return c->s.error == 0 ? ipc_stream_avail_(&c->s, c->s.mask + 1) : 0;
+}
+
+#endif

@@ -1,0 +1,177 @@
+/* Which process a member is, and whether it is dead. */
+#ifndef IPC_SRC_SHM_IDENTITY_H
+#define IPC_SRC_SHM_IDENTITY_H 1
+
+#include "layout.h"
+
+/* ------------------------------------------------------------------ proofs of life and death */
+
+/* Reads a process's start time, in clock ticks since boot, from its /proc/.../stat. 0, -ESRCH when
+ * there is only its zombie, or the negative errno of open. */
+IPC_INLINE int ipc_shm_started_(const char *path, uint64_t *start)
+{
+    char text[1024], *p;
+    ssize_t n;
+    int fd, why, field, state = 0;
+    long threads = 0;
+
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    n = read(fd, text, sizeof text - 1);
+    why = n < 0 ? -errno : -ESRCH; /* it died between open and read */
+    (void)close(fd);
+    if (n <= 0)
+        return why;
+    text[n] = '\0';
+    p = strrchr(text, ')'); /* its name may hold anything, also blanks and parentheses */
+    if (p == NULL)
+        return -EPROTO;
+    for (field = 2; field < 22; field++) {
+        p = strchr(p, ' ');
+        if (p == NULL)
+            return -EPROTO;
+        p++;
+        if (field + 1 == 3)
+            state = *p;
+        else if (field + 1 == 20)
+            threads = strtol(p, NULL, 10);
+    }
+    *start = strtoull(p, NULL, 10);
+    /* The first thread may be a zombie while others run on: the process lives. */
+    return (state == 'Z' || state == 'X') && threads <= 1 ? -ESRCH : 0;
+}
+
+/* The inode of this process's PID namespace, 0 if it cannot be told. */
+IPC_INLINE uint64_t ipc_shm_pid_ns_(void)
+{
+    struct stat st;
+
+    return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
+}
+
+/* 1 when the process with this pid in our namespace is gone, or is not the one that started then.
+ */
+IPC_INLINE int ipc_shm_gone_(pid_t pid, uint64_t then)
+{
+    char path[32];
+    uint64_t start = 0;
+    int rc;
+
+    if (kill(pid, 0) != 0 && errno == ESRCH)
+        return 1;
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    rc = ipc_shm_started_(path, &start);
+    return rc == -ESRCH || (rc == 0 && start != then);
+}
+
+/* 1 when /proc is that of our namespace. After unshare it may still be another's, where a pid is a
+ * stranger's. */
+IPC_INLINE int ipc_shm_proc_is_ours_(void)
+{
+    char self[16];
+    ssize_t n = readlink("/proc/self", self, sizeof self - 1);
+
+    self[n > 0 ? n : 0] = '\0';
+    if (strtol(self, NULL, 10) != (long)getpid())
+        return 0;
+    return 1;
+}
+
+#ifndef F_OFD_GETLK
+#define F_OFD_GETLK 36
+#define F_OFD_SETLK 37
+#endif
+
+/* Asks for (F_OFD_SETLK) or after (F_OFD_GETLK) the lock on a member's byte. Open file description
+ * locks: released on any death, kept when the process closes another descriptor of the file. */
+IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
+{
+    struct flock lock;
+    int rc;
+
+    memset(&lock, 0, sizeof lock);
+    lock.l_type = *type;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = (off_t)member;
+    lock.l_len = 1;
+    rc = fcntl(fd, how, &lock);
+    *type = lock.l_type;
+    return rc == 0 ? 0 : -errno;
+}
+
+/* 0 only with the kernel's word that the member is dead. */
+IPC_INLINE int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
+{
+    const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
+    uint64_t then, ns;
+    uint32_t pid;
+    short type = F_WRLCK;
+
+    if (id == 0 || ck_pr_load_64(&m->id) != id)
+        return 0; /* it left, or another has its entry: only its lock's holder may change it */
+    if (id == seg->peer.id)
+        return 1;
+    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % IPC_SHM_MEMBERS), &type) == 0 &&
+        type == F_UNLCK)
+        return 0;
+    /* Children that it forked may hold the lock still: ask for the process itself. */
+    ck_pr_fence_load(); /* or pid could be older than the id. Partner: ipc_shm_join_ */
+    pid = ck_pr_load_32(&m->pid);
+    then = ck_pr_load_64(&m->start);
+    ns = ck_pr_load_64(&m->pid_ns);
+    /* Without it these could be of a successor. Partner: the first store fence in ipc_shm_join_. */
+    ck_pr_fence_load();
+    if (ck_pr_load_64(&m->id) != id)
+        return 0;
+    if (ns == 0 || ns != seg->pid_ns || pid == 0 || pid > INT_MAX)
+        return 1; /* its pid means nothing here */
+    return !ipc_shm_gone_((pid_t)pid, then);
+}
+
+/* Becomes a member, or a candidate. seg->fd is a file description of our own, seg->base is mapped.
+ */
+IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
+{
+    uint64_t start = 0, generation;
+    unsigned i;
+    int rc = ipc_shm_started_("/proc/self/stat", &start);
+
+    if (rc != 0)
+        return ipc_shm_refuse(seg, rc == -ENOENT ? -ENOSYS : rc, "cannot read /proc/self/stat: %s",
+                              rc == -ENOENT ? "is /proc mounted?" : strerror(-rc));
+    for (i = 0; i < IPC_SHM_MEMBERS; i++) {
+        struct ipc_shm_member_ *m = &seg->base->member[i];
+        short type = F_WRLCK;
+
+        rc = ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &type);
+        if (rc == -EAGAIN || rc == -EACCES)
+            continue;
+        if (rc != 0)
+            return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
+                                  strerror(-rc));
+        do /* 0 would be nobody */
+            generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
+        while ((generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) == 0);
+        ck_pr_store_64(&m->id, 0);
+        /* Without it the dead predecessor's id could be seen beside our pid. Partner: the load
+         * fence in ipc_shm_alive_. */
+        ck_pr_fence_store();
+        ck_pr_store_32(&m->pid, (uint32_t)getpid());
+        ck_pr_store_32(&m->candidate, (uint32_t)candidate);
+        ck_pr_store_64(&m->start, start);
+        seg->pid_ns = ipc_shm_pid_ns_();
+        ck_pr_store_64(&m->pid_ns, seg->pid_ns);
+        if (!ipc_shm_proc_is_ours_())
+            seg->pid_ns = 0;
+        /* Without it our id could be seen beside the predecessor's pid. Same partner. */
+        ck_pr_fence_store();
+        seg->pid = getpid();
+        seg->peer.id = (generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) + i;
+        ck_pr_store_64(&m->id, seg->peer.id);
+        return 0;
+    }
+    return ipc_shm_refuse(seg, -EUSERS, "all %u members' places are taken", IPC_SHM_MEMBERS);
+}
+
+#endif

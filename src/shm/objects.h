@@ -1,0 +1,228 @@
+/* Named objects in a segment. */
+#ifndef IPC_SRC_SHM_OBJECTS_H
+#define IPC_SRC_SHM_OBJECTS_H 1
+
+#include "open.h"
+
+/* ------------------------------------------------------------------ objects */
+
+IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint64_t *hash)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a: G. Fowler, L. C. Noll, K.-P. Vo, 1991 */
+    size_t i;
+
+    for (i = 0; name[i] != '\0'; i++)
+        h = (h ^ (unsigned char)name[i]) * 1099511628211u;
+    *hash = h & IPC_SHM_HASH_;
+    if (i == 0 || i > IPC_SHM_NAME_MAX)
+        return ipc_shm_refuse(seg, i == 0 ? -EINVAL : -ENAMETOOLONG,
+                              "object name of %zu bytes: 1 to %u", i, IPC_SHM_NAME_MAX);
+    return 0;
+}
+
+/* Reads entry i into *o. 0, -ENOENT unless it is ready, -EBADMSG when it points outside. */
+IPC_INLINE int ipc_shm_entry_at_(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
+{
+    const struct ipc_shm_entry_ *e = &seg->base->entry[i];
+    uint64_t offset, size;
+
+    if ((ck_pr_load_64(&e->state) & IPC_SHM_READY_) == 0)
+        return -ENOENT;
+    /* Without it the entry could be older than its state. Partner: in ipc_shm_publish. */
+    ck_pr_fence_load();
+    offset = ck_pr_load_64(&e->offset);
+    size = ck_pr_load_64(&e->size);
+    if (offset < sizeof *seg->base || offset % IPC_SHM_LINE != 0 || offset > seg->size ||
+        size > seg->size - offset)
+        return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
+    o->mem = (unsigned char *)seg->base + offset;
+    o->size = (size_t)size;
+    o->type = ck_pr_load_32(&e->type);
+    o->index = i;
+    memcpy(o->name, e->name, sizeof o->name);
+    o->name[IPC_SHM_NAME_MAX] = '\0';
+    return 0;
+}
+
+/* The object in directory entry i, 0 <= i < IPC_SHM_OBJECTS, for tools that list them. 0, -ENOENT
+ * where there is none, -EBADMSG when the entry is corrupt. Wait-free. */
+IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
+{
+    return seg->base != NULL && i < IPC_SHM_OBJECTS ? ipc_shm_entry_at_(seg, i, o) : -ENOENT;
+}
+
+/* Takes `size` bytes from the front of what is left. Lock-free; who loses a thousand times over
+ * meets a hostile writer. */
+IPC_INLINE int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t *offset)
+{
+    uint64_t used;
+    int tries;
+
+    for (tries = 0; tries < 1000; tries++) {
+        used = ck_pr_load_64(&seg->base->used);
+        if (used < sizeof *seg->base || used > seg->size)
+            break;
+        *offset = (used + IPC_SHM_LINE - 1) & ~(uint64_t)(IPC_SHM_LINE - 1);
+        if (*offset > seg->size || size > seg->size - *offset)
+            return ipc_shm_refuse(seg, -ENOSPC, "no room for %zu bytes in a segment with %llu free",
+                                  size, (unsigned long long)(seg->size - used));
+        if (ck_pr_cas_64(&seg->base->used, used, *offset + size))
+            return 0;
+    }
+    return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
+}
+
+/* Maps `bytes` bytes of the segment, which begin at mem, twice in a row, so that what wraps lies in
+ * a row. NULL where that cannot be: they are not whole pages, or the kernel has no room. To be
+ * given back by ipc_shm_unmap_twice, before or after the segment is closed. */
+IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t bytes)
+{
+    off_t offset = (off_t)((const unsigned char *)mem - (const unsigned char *)seg->base);
+    int flags = MAP_SHARED | MAP_FIXED;
+    unsigned char *at;
+
+#ifdef MAP_POPULATE
+    flags |= (seg->flags & IPC_SHM_NO_PREFAULT) == 0 ? MAP_POPULATE : 0;
+#endif
+    if (bytes == 0 || bytes > SIZE_MAX / 4 || (bytes | (size_t)offset) % (size_t)getpagesize() != 0)
+        return NULL;
+    at = (unsigned char *)mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if ((void *)at == MAP_FAILED)
+        return NULL;
+    if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags, seg->fd, offset) != MAP_FAILED &&
+        mmap(at + bytes, bytes, PROT_READ | PROT_WRITE, flags, seg->fd, offset) != MAP_FAILED)
+        return at;
+    (void)munmap(at, 2 * bytes);
+    return NULL;
+}
+
+IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes)
+{
+    (void)munmap(at, 2 * bytes);
+}
+
+/*
+ * Makes an object of `size` zeroed bytes, 64-byte aligned, that nobody else sees before
+ * ipc_shm_publish. `type` is yours; ipc_shm_find asks for it. A maker that dies in between leaves
+ * the name to the next maker; one that is stopped holds that name, and no other. Lock-free. Objects
+ * stay as long as the segment.
+ *
+ *   0
+ *   -EEXIST        there is one of that name
+ *   -EBUSY         a live process is making it
+ *   -EINVAL        the name or the size is empty; -ENAMETOOLONG: more than 63 bytes of name
+ *   -ENOSPC        the segment has not that many bytes left, or 64 objects already. In the first
+ *                  case the name keeps its place: a smaller object of that name may take it
+ *   -EBADMSG       the directory is corrupt
+ */
+IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
+                            struct ipc_shm_object *o)
+{
+    struct ipc_shm_entry_ *e;
+    uint64_t hash, state, offset = 0;
+    unsigned i = 0, looks = 0;
+    int rc = ipc_shm_object_name_(seg, name, &hash);
+
+    rc = rc != 0 ? rc : ipc_shm_own_(seg);
+    if (rc != 0)
+        return rc;
+    if (size == 0)
+        return ipc_shm_refuse(seg, -EINVAL, "object '%s' of 0 bytes or an impossible geometry",
+                              name);
+    while (i < IPC_SHM_OBJECTS && looks++ < 100 * IPC_SHM_OBJECTS) {
+        e = &seg->base->entry[i];
+        state = ck_pr_load_64(&e->state);
+        if (state != IPC_SHM_FREE_ && (state & IPC_SHM_HASH_) != hash) {
+            i++;
+        } else if ((state & IPC_SHM_READY_) != 0) {
+            rc = ipc_shm_entry_at_(seg, i, o);
+            if (rc != 0)
+                return rc;
+            if (strcmp(o->name, name) == 0)
+                return ipc_shm_refuse(seg, -EEXIST, "object '%s' exists", name);
+            i++;
+        } else if (state != IPC_SHM_FREE_ && ipc_shm_alive_(seg, state & IPC_SHM_ID_)) {
+            return ipc_shm_refuse(seg, -EBUSY, "object '%s' is being made by another", name);
+        } else if (ck_pr_cas_64(&e->state, state, IPC_SHM_MAKING_ | hash | seg->peer.id)) {
+            break;
+        } /* else somebody was quicker: look at the entry again */
+    }
+    if (i == IPC_SHM_OBJECTS || looks > 100 * IPC_SHM_OBJECTS)
+        return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s': %u are there", name,
+                              IPC_SHM_OBJECTS);
+    rc = ipc_shm_take_(seg, size, &offset);
+    if (rc != 0) {
+        /* Whoever makes this name next may go on here: our id is nobody's in this state. */
+        (void)ck_pr_cas_64(&e->state, IPC_SHM_MAKING_ | hash | seg->peer.id,
+                           IPC_SHM_MAKING_ | hash);
+        return rc;
+    }
+    ck_pr_store_64(&e->offset, offset);
+    ck_pr_store_64(&e->size, size);
+    ck_pr_store_32(&e->type, type);
+    memset(e->name, 0, sizeof e->name);
+    memcpy(e->name, name, strlen(name));
+    o->mem = (unsigned char *)seg->base + offset;
+    o->size = size;
+    o->type = type;
+    o->index = i;
+    memcpy(o->name, e->name, sizeof o->name);
+    memset(o->mem, 0, size);
+    return 0;
+}
+
+/* Lets the others find the object just made. Wait-free. 0, or -EINVAL when this handle is not
+ * making it. */
+IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o)
+{
+    struct ipc_shm_entry_ *e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
+    uint64_t state = ck_pr_load_64(&e->state);
+
+    /* Without it the object could be found before it is filled in. Partner: ipc_shm_entry_at_. */
+    ck_pr_fence_release();
+    if ((state & ~IPC_SHM_HASH_) != (IPC_SHM_MAKING_ | seg->peer.id) ||
+        !ck_pr_cas_64(&e->state, state, IPC_SHM_READY_ | (state & IPC_SHM_HASH_)))
+        return ipc_shm_refuse(seg, -EINVAL, "object '%s' is not being made by this handle",
+                              o->name);
+    return 0;
+}
+
+/*
+ * Finds an object by name; waits for it until the deadline of the open, not at all in a segment
+ * that this handle created. What it points to stays valid until the close.
+ *
+ *   0
+ *   -ENOENT     there is none; -ETIMEDOUT: there was none until the deadline
+ *   -EPROTO     it has another type
+ *   -EBADMSG    the directory is corrupt
+ *   -EINVAL, -ENAMETOOLONG  as of ipc_shm_make
+ */
+IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type,
+                            struct ipc_shm_object *o)
+{
+    uint64_t hash;
+    unsigned i;
+    int rc = ipc_shm_object_name_(seg, name, &hash);
+
+    if (rc != 0 || seg->base == NULL)
+        return rc != 0 ? rc : -EINVAL;
+    do {
+        for (i = 0; i < IPC_SHM_OBJECTS; i++) {
+            if ((ck_pr_load_64(&seg->base->entry[i].state) & IPC_SHM_HASH_) != hash)
+                continue;
+            rc = ipc_shm_entry_at_(seg, i, o);
+            if (rc == -EBADMSG)
+                return rc;
+            if (rc != 0 || strcmp(o->name, name) != 0)
+                continue;
+            if (o->type != type)
+                return ipc_shm_refuse(seg, -EPROTO, "object '%s' has type %08x there, %08x here",
+                                      name, o->type, type);
+            return 0;
+        }
+    } while (ipc_shm_wait_(seg->deadline));
+    return ipc_shm_refuse(seg, seg->deadline == IPC_NOW ? -ENOENT : -ETIMEDOUT,
+                          "no object '%s' in the segment", name);
+}
+
+#endif

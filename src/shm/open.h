@@ -1,0 +1,440 @@
+/* Create and open. */
+#ifndef IPC_SRC_SHM_OPEN_H
+#define IPC_SRC_SHM_OPEN_H 1
+
+#include "map.h"
+
+/* ------------------------------------------------------------------ create and open */
+
+#ifndef O_TMPFILE
+#define O_TMPFILE (020000000 | O_DIRECTORY)
+#endif
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
+#define F_SEAL_SEAL 1
+#define F_SEAL_SHRINK 2
+#define F_SEAL_GROW 4
+#endif
+#define IPC_SHM_SEALS_ (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
+#define IPC_SHM_DIR_ "/dev/shm/"
+
+/* The file of a named segment. */
+IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const char *name)
+{
+    if (*name == '\0' || strchr(name, '/') != NULL || strcmp(name, ".") == 0 ||
+        strcmp(name, "..") == 0)
+        return ipc_shm_refuse(seg, -EINVAL,
+                              "segment name '%.64s': must not be empty, hold a slash, "
+                              "or be . or ..",
+                              name);
+    if (strlen(name) > NAME_MAX)
+        return ipc_shm_refuse(seg, -ENAMETOOLONG, "segment name of %zu bytes: at most %d",
+                              strlen(name), NAME_MAX);
+    (void)snprintf(path, size, IPC_SHM_DIR_ "%s", name);
+    return 0;
+}
+
+/* A nameless file of `size` bytes, allocated and mapped. */
+IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t size,
+                                 const struct ipc_shm_options *how, int hugetlb)
+{
+    /* The mode of a memfd protects nothing: it is opened through a descriptor that was handed over,
+     * or by a process that may trace a holder. A stricter mode would deny a receiver of another
+     * user an open file description of its own, and with it its lock. */
+    mode_t mode = name != NULL ? how->mode : 0666;
+    struct rlimit limit;
+    struct statvfs fs;
+    int rc;
+
+    seg->size = size;
+    if (name != NULL)
+        seg->fd = open(IPC_SHM_DIR_, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    else /* MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB */
+        seg->fd = (int)syscall(SYS_memfd_create, "ipc_shm", hugetlb ? 7u : 3u);
+    if (seg->fd < 0)
+        return ipc_shm_refuse(seg, -errno, "cannot make a file in %s: %s",
+                              name != NULL ? IPC_SHM_DIR_ : "memory", strerror(errno));
+    if (how->group != (gid_t)-1 && fchown(seg->fd, (uid_t)-1, how->group) != 0)
+        return ipc_shm_refuse(seg, -errno, "cannot give the segment to group %ld: %s",
+                              (long)how->group, strerror(errno));
+    if (fchmod(seg->fd, mode) != 0) /* not open's mode: that would be cut by the umask */
+        return ipc_shm_refuse(seg, -errno, "cannot set mode %03o: %s", (unsigned)mode,
+                              strerror(errno));
+    /* Beyond this limit the kernel would send SIGXFSZ. */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)
+        return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: RLIMIT_FSIZE is %llu", size,
+                              (unsigned long long)limit.rlim_cur);
+    if (ftruncate(seg->fd, (off_t)size) != 0) /* also where off_t has no room for size */
+        return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: too large", size);
+    rc = ipc_shm_map_(seg, NULL);
+    if (rc != 0)
+        return rc;
+    if (seg->huge_rc == 0) /* by fault, as fallocate asks no mapping about huge pages */
+        (void)madvise(seg->base, seg->size, MADV_POPULATE_WRITE);
+    do
+        rc = posix_fallocate(seg->fd, 0, (off_t)size);
+    while (rc == EINTR);
+    if (rc != 0)
+        return ipc_shm_refuse(
+            seg, -rc, "no space for %zu bytes in %s (%llu free): %s", size,
+            name != NULL ? IPC_SHM_DIR_ : "memory",
+            fstatvfs(seg->fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * fs.f_frsize : 0,
+            strerror(rc));
+    if (name != NULL)
+        return 0;
+    if (fcntl(seg->fd, F_ADD_SEALS, IPC_SHM_SEALS_) != 0)
+        return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
+    /* The kernel tells nobody what is done by the descriptor that memfd_create made: see
+     * ipc_shm_watch_. */
+    rc = ipc_shm_reopen_(seg, seg->fd);
+    if (rc < 0)
+        return rc;
+    (void)close(seg->fd);
+    seg->fd = rc;
+    return 0;
+}
+
+/* A whole new segment with us as member and creator, under no name yet. */
+IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size,
+                              const struct ipc_shm_options *how)
+{
+    struct ipc_shm_header_ *h;
+    size_t huge = (size_t)2 << 20, all = sizeof *h + ((size + 4095) & ~(size_t)4095);
+    int rc = -1;
+
+    ipc_shm_clear_(seg, how);
+    if (name == NULL && (how->flags & IPC_SHM_HUGE) != 0 && all <= SIZE_MAX / 2) {
+        /* From the pool of huge pages, if there is one with enough in it. */
+        seg->huge_rc = 0;
+        rc = ipc_shm_allocate_(seg, name, (all + huge - 1) & ~(huge - 1), how, 1);
+        if (rc != 0) {
+            ipc_shm_close(seg);
+            ipc_shm_clear_(seg, how);
+        }
+    }
+    if (rc != 0)
+        rc = ipc_shm_allocate_(seg, name, all, how, 0);
+    if (rc != 0)
+        return ipc_shm_drop_(seg, rc);
+    ipc_shm_prefault_(seg);
+    h = seg->base;
+    h->abi = IPC_SHM_ABI;
+    h->order = IPC_SHM_ORDER;
+    h->line = IPC_SHM_LINE;
+    h->members = IPC_SHM_MEMBERS;
+    h->objects = IPC_SHM_OBJECTS;
+    h->size = seg->size;
+    h->used = sizeof *h;
+    rc = ipc_shm_join_(seg, 0);
+    if (rc != 0)
+        return ipc_shm_drop_(seg, rc);
+    h->creator = seg->peer.id;
+    /* Others come by way of the kernel (link, or a descriptor), which orders all this before. */
+    h->magic = IPC_SHM_MAGIC;
+    seg->created = 1;
+    return 0;
+}
+
+/* Maps and checks the segment behind seg->fd, whose owner and mode are in order, and joins it. */
+IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
+{
+    const struct ipc_shm_header_ *h;
+    uint64_t magic, there;
+    int rc;
+
+    if (st->st_size < (off_t)sizeof *h || (uint64_t)st->st_size > SIZE_MAX)
+        return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: a file of %lld bytes",
+                              (long long)st->st_size);
+    seg->size = (size_t)st->st_size;
+    rc = ipc_shm_map_(seg, NULL);
+    if (rc != 0)
+        return rc;
+    h = seg->base;
+    magic = ck_pr_load_64(&h->magic);
+    if ((there = ck_pr_load_32(&h->order)) == IPC_SHM_SWAPPED)
+        return ipc_shm_refuse(seg, -EPROTO, "segment of another byte order");
+    if (magic != IPC_SHM_MAGIC || there != IPC_SHM_ORDER)
+        return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: magic is %016llx",
+                              (unsigned long long)magic);
+    if ((there = ck_pr_load_32(&h->abi)) != IPC_SHM_ABI)
+        return ipc_shm_refuse(seg, -EPROTO, "segment of another version: ABI %llu there, %u here",
+                              (unsigned long long)there, IPC_SHM_ABI);
+    if (ck_pr_load_32(&h->line) != IPC_SHM_LINE || ck_pr_load_32(&h->members) != IPC_SHM_MEMBERS ||
+        ck_pr_load_32(&h->objects) != IPC_SHM_OBJECTS)
+        return ipc_shm_refuse(seg, -EPROTO,
+                              "segment of another layout: %u-byte lines, %u members, "
+                              "%u objects there",
+                              ck_pr_load_32(&h->line), ck_pr_load_32(&h->members),
+                              ck_pr_load_32(&h->objects));
+    if ((there = ck_pr_load_64(&h->size)) != seg->size)
+        return ipc_shm_refuse(seg, -EPROTO, "segment of %llu bytes was resized to %zu",
+                              (unsigned long long)there, seg->size);
+    return ipc_shm_join_(seg, candidate);
+}
+
+/* Whose it is and what it permits, against what was asked. */
+IPC_INLINE int ipc_shm_trust_(struct ipc_shm *seg, const struct stat *st,
+                              const struct ipc_shm_options *how)
+{
+    uid_t owner = how->owner != (uid_t)-1 ? how->owner : geteuid();
+
+    if (!S_ISREG(st->st_mode))
+        return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: not a regular file");
+    if (st->st_uid != owner)
+        return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld",
+                              (long)st->st_uid, (long)owner);
+    if ((st->st_mode & 0777 & ~how->mode) != 0)
+        return ipc_shm_refuse(seg, -EACCES, "segment has mode %03o, at most %03o was asked for",
+                              (unsigned)st->st_mode & 0777, (unsigned)how->mode);
+    return 0;
+}
+
+/* One attempt to open by name. A condemned segment counts as absent, unless it is to be replaced.
+ */
+IPC_INLINE int ipc_shm_try_(struct ipc_shm *seg, const char *path, const char *name,
+                            const struct ipc_shm_options *how, int replace)
+{
+    struct stat st;
+    int rc;
+
+    ipc_shm_clear_(seg, how);
+    /* O_NONBLOCK: a FIFO of that name must not hold us up. */
+    seg->fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (seg->fd < 0 && errno == ENOENT)
+        return ipc_shm_refuse(seg, -ENOENT, "no segment '%s'", name);
+    if (seg->fd < 0 && errno == ELOOP)
+        return ipc_shm_refuse(seg, -ELOOP, "segment '%s' is a symbolic link", name);
+    if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
+        return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
+    rc = ipc_shm_trust_(seg, &st, how);
+    rc = rc != 0 ? rc : ipc_shm_attach_(seg, &st, replace);
+    if (rc != 0)
+        return ipc_shm_drop_(seg, rc);
+    /* Without it we could miss the condemnation and its author our membership. Partner: in
+     * ipc_shm_inherit_. */
+    ck_pr_fence_memory();
+    if (!replace && (ck_pr_load_64(&seg->base->creator) & IPC_SHM_CONDEMNED_) != 0)
+        return ipc_shm_drop_(seg,
+                             ipc_shm_refuse(seg, -ENOENT, "segment '%s' is being replaced", name));
+    ipc_shm_prefault_(seg);
+    return 0;
+}
+
+IPC_INLINE int ipc_shm_others_live_(const struct ipc_shm *seg)
+{
+    unsigned i;
+
+    for (i = 0; i < IPC_SHM_MEMBERS; i++) {
+        const struct ipc_shm_member_ *m = &seg->base->member[i];
+        uint64_t id = ck_pr_load_64(&m->id);
+
+        /* A candidate can only come to use it by a compare-and-swap of creator, which fails now. */
+        ck_pr_fence_load();
+        if (id != 0 && id != seg->peer.id && ck_pr_load_32(&m->candidate) == 0 &&
+            ipc_shm_alive_(seg, id))
+            return 1;
+    }
+    return 0;
+}
+
+/* We opened what somebody created before. 0: its creator is dead and we are that now. -EAGAIN: it
+ * is gone, or someone else was quicker; look again. -EEXIST: it is in use. */
+IPC_INLINE int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, const char *name,
+                                size_t size, const struct ipc_shm_options *how)
+{
+    struct ipc_shm_header_ *h = seg->base;
+    uint64_t creator = ck_pr_load_64(&h->creator);
+    struct stat ours, named;
+    /* As large as a new one of that size would be, or one rounded to huge pages. */
+    int fits = seg->size >= sizeof *h + size && seg->size - sizeof *h - size < 4096;
+    int fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
+
+    if (ipc_shm_alive_(seg, creator & IPC_SHM_ID_))
+        return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives", name);
+    if (!ck_pr_cas_64(&h->creator, creator,
+                      fresh ? seg->peer.id | IPC_SHM_CONDEMNED_ : seg->peer.id))
+        return -EAGAIN;
+    if (!fresh) {
+        ck_pr_store_32(&h->member[seg->peer.id % IPC_SHM_MEMBERS].candidate, 0);
+        seg->created = 2;
+        return 0;
+    }
+    /* Without it someone could join unseen. Partner: in ipc_shm_try_. */
+    ck_pr_fence_memory();
+    if (ipc_shm_others_live_(seg)) {
+        ck_pr_store_64(&h->creator, creator & ~IPC_SHM_CONDEMNED_);
+        return ipc_shm_refuse(seg, -EEXIST, "segment '%s' is left over%s, but in use by others",
+                              name, fits ? "" : " with another size");
+    }
+    if (fstat(seg->fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_dev == named.st_dev &&
+        ours.st_ino == named.st_ino && unlink(path) != 0)
+        return ipc_shm_refuse(seg, -errno, "cannot remove what is left of segment '%s': %s", name,
+                              strerror(errno));
+    return -EAGAIN;
+}
+
+/* Gives a built segment its name: whole, at once, or not at all. */
+IPC_INLINE int ipc_shm_link_(struct ipc_shm *seg, const char *path)
+{
+    char file[32];
+
+    (void)snprintf(file, sizeof file, "/proc/self/fd/%d", seg->fd);
+    if (linkat(AT_FDCWD, file, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+        return 0;
+    return ipc_shm_refuse(seg, -errno, "cannot name the segment %s: %s%s", path, strerror(errno),
+                          errno == ENOENT ? "; is /proc mounted?" : "");
+}
+
+/*
+ * Creates a segment with room for `size` bytes of objects, named `name` ("feed", no slash), or
+ * nameless and sealed for name NULL. Where the name exists and its creator is dead or has closed
+ * it, takes it over; see the contract above, and seg->created. Blocks only for the kernel: to
+ * allocate and fault the pages in. A peer that is stopped meanwhile does not hold it up.
+ *
+ *   0
+ *   -EEXIST        a live process created it, or others have the remains to be discarded open
+ *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..
+ *   -ENAMETOOLONG  the name has more than 255 bytes
+ *   -ENOSPC        /dev/shm or memory has not that many bytes; -EFBIG: nothing has, or RLIMIT_FSIZE
+ *   -EACCES        what has the name belongs to another user or permits more than how->mode
+ *   -EPROTO        what has the name is no segment, or one of another version or layout: see
+ *                  ipc_shm_unlink
+ *   -ELOOP         what has the name is a symbolic link; -EISDIR: a directory
+ *   -EUSERS        64 processes have it open
+ *   -ENOSYS        /proc is not mounted
+ *   and what open, fchown, mmap and link say, such as -EMFILE, -EPERM and -ENOMEM
+ */
+IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
+                                   const struct ipc_shm_options *how)
+{
+    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    int rc, tries;
+
+    ipc_shm_clear_(seg, how);
+    if (size == 0 || size > SIZE_MAX / 2)
+        return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes", size);
+    if (name == NULL)
+        return ipc_shm_build_(seg, name, size, how);
+    rc = ipc_shm_path_(seg, path, sizeof path, name);
+    if (rc != 0)
+        return rc;
+    for (tries = 0; tries < 100; tries++) {
+        rc = ipc_shm_try_(seg, path, name, how, 1);
+        if (rc == 0) {
+            rc = ipc_shm_inherit_(seg, path, name, size, how);
+            if (rc == 0)
+                return 0;
+            ipc_shm_close(seg);
+        } else if (rc == -ENOENT) {
+            rc = ipc_shm_build_(seg, name, size, how);
+            if (rc != 0)
+                return rc;
+            rc = ipc_shm_link_(seg, path);
+            if (rc == 0)
+                return 0;
+            ipc_shm_close(seg);
+            rc = rc == -EEXIST ? -EAGAIN : rc;
+        }
+        if (rc != -EAGAIN)
+            return rc;
+    }
+    return ipc_shm_refuse(seg, -EEXIST, "segment '%s' changes hands all the time", name);
+}
+
+IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size)
+{
+    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+
+    return ipc_shm_create_with(seg, name, size, &how);
+}
+
+/* Waits a little for what others may do, at most to the deadline. 0 when that has passed. */
+IPC_INLINE int ipc_shm_wait_(int64_t deadline)
+{
+    struct timespec nap = {0, 1000000};
+    int64_t left = ipc_left_(deadline);
+
+    if (left == 0)
+        return 0;
+    if (left < nap.tv_nsec)
+        nap.tv_nsec = (long)left;
+    (void)nanosleep(&nap, NULL);
+    return 1;
+}
+
+/*
+ * Opens the segment `name`; waits for it until the deadline (ipc_in_ms, IPC_NOW, IPC_FOREVER),
+ * looking once a millisecond. ipc_shm_find with this handle waits until the same deadline.
+ *
+ *   0
+ *   -ENOENT     there is none and the deadline is IPC_NOW
+ *   -ETIMEDOUT  there was none until the deadline
+ *   -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO, -ELOOP, -EUSERS, -ENOSYS and the kernel's errors as
+ *   of ipc_shm_create; they do not wait
+ */
+IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
+                                 const struct ipc_shm_options *how)
+{
+    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    int rc;
+
+    ipc_shm_clear_(seg, how);
+    if (name == NULL)
+        return ipc_shm_refuse(seg, -EINVAL, "no name");
+    rc = ipc_shm_path_(seg, path, sizeof path, name);
+    if (rc != 0)
+        return rc;
+    do
+        rc = ipc_shm_try_(seg, path, name, how, 0);
+    while (rc == -ENOENT && ipc_shm_wait_(deadline));
+    if (rc == -ENOENT && deadline != IPC_NOW)
+        return ipc_shm_refuse(seg, -ETIMEDOUT,
+                              "no segment '%s' until the deadline: is the program "
+                              "that creates it running?",
+                              name);
+    seg->deadline = deadline;
+    return rc;
+}
+
+IPC_INLINE int ipc_shm_open(struct ipc_shm *seg, const char *name, int64_t deadline)
+{
+    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+
+    return ipc_shm_open_with(seg, name, deadline, &how);
+}
+
+/* Opens the segment, or creates it where there is none; whoever comes first. seg->created tells.
+ * One that exists may have another size. The errors of ipc_shm_create; -EBUSY for
+ * -EEXIST: someone has been replacing it for a tenth of a second, and may be stopped. */
+IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, size_t size,
+                                      const struct ipc_shm_options *how)
+{
+    static const struct ipc_shm_options defaults = IPC_SHM_DEFAULTS;
+    int rc, tries = 100;
+
+    how = how != NULL ? how : &defaults;
+    do {
+        rc = ipc_shm_open_with(seg, name, IPC_NOW, how);
+        if (rc == -ENOENT)
+            rc = ipc_shm_create_with(seg, name, size, how);
+        /* Created meanwhile, or being replaced: by one that is stopped, if it takes long. */
+    } while (rc == -EEXIST && --tries > 0 && ipc_shm_wait_(IPC_FOREVER));
+    if (rc == -EEXIST)
+        rc = ipc_shm_refuse(seg, -EBUSY, "segment '%s' is being replaced", name);
+    return rc;
+}
+
+/* Frees the name, whatever stands behind it: also the remedy for what -EPROTO refuses. Who has the
+ * segment open keeps it. 0, or -ENOENT, -EINVAL, -ENAMETOOLONG, or -EACCES or -EPERM for what
+ * belongs to others. */
+IPC_INLINE int ipc_shm_unlink(const char *name)
+{
+    struct ipc_shm unused;
+    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, sizeof path, name);
+
+    return rc != 0 ? rc : unlink(path) == 0 ? 0 : -errno;
+}
+
+#endif
