@@ -2,7 +2,8 @@
  * Stands in for Concurrency Kit's ck_pr.h when it comes first on the include path (-Itests/model),
  * so that the Relacy model checker runs the real ipc_ring.h and ipc_notify.h, compiled as C++,
  * under the C11 memory model: it picks the interleaving, and which of the values that a load may
- * see it sees.
+ * see it sees. With -Itests/weak before it, a machine whose stores come out of order takes the
+ * place of Relacy: see tests/weak/relacy/relacy.hpp.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
@@ -15,10 +16,12 @@
  * What it cannot see: writes to the ring that are not by ck_pr_*, that is ipc_spsc_init and the
  * payload (the test has an rl::var for each slot, which Relacy watches for data races). A C11 fence
  * is stronger than a CK fence that orders only loads or only stores, so a load fence that ought to
- * hold back a store goes unnoticed. Relacy keeps the last three values of a word: nothing older is
- * ever seen. A compare-and-swap fails only by the newest value. Fences of sequential consistency
- * order more than those of C11: each happens before the next. It does not do what C11 allows and no
- * machine does, a value out of thin air.
+ * hold back a store goes unnoticed. A store changes its word at once, though a load may be given
+ * the value before it: one that arrives when another thread has already stored there is never seen
+ * (tests/weak sees it). Relacy keeps the last three values of a word: nothing older is ever seen. A
+ * compare-and-swap fails only by the newest value. Fences of sequential consistency order more than
+ * those of C11: each happens before the next. It does not do what C11 allows and no machine does, a
+ * value out of thin air.
  *
  * The weakened twins of twin.h must be caught, but not for the lines of ipc_spsc_init and
  * ipc_spsc_check_, which have nothing to order here.

@@ -1,6 +1,6 @@
 /*
  * Runs the scenarios of a model that the command line asks for: [scenario, or how its name begins
- * [iterations]].
+ * [iterations [the first of them, on the machine of tests/weak]]].
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -15,6 +15,7 @@
 static struct {
     const char *only;
     unsigned long iterations; /* of each, or 0 */
+    const char *first;        /* iteration, or empty */
     unsigned long done;       /* of all */
 } explore_;
 
@@ -22,6 +23,7 @@ static inline void explore_begin(int argc, char **argv)
 {
     explore_.only = argc > 1 ? argv[1] : "";
     explore_.iterations = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+    explore_.first = argc > 3 ? argv[3] : "";
 }
 
 static inline bool explore_wants(const char *name)
@@ -39,6 +41,7 @@ template <typename scene> static void explore(const char *what, unsigned long it
     params.iteration_count = explore_.iterations != 0 ? explore_.iterations : iterations;
     params.execution_depth_limit = 10000;
     params.progress_stream = &nowhere;
+    params.initial_state = explore_.first;
     ok = rl::simulate<scene>(params);
     printf("%s: %lu iterations: %s\n\n", what, (unsigned long)params.stop_iteration,
            rl::test_result_str(params.test_result));

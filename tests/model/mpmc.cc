@@ -22,7 +22,12 @@ struct message {
 };
 
 enum role { NOBODY, PUSHER, BATCHER, CLAIMER, CANCELLER, POPPER, DRAINER, PEEKER, QUITTER };
-enum { MORTAL = 1, REJOINS = 2 }; /* quitters rejoin, and do not release what is new to all */
+enum {
+    MORTAL = 1,
+    REJOINS = 2, /* quitters rejoin, and do not release what is new to all */
+    STAYS = 4,   /* one consumer: it takes what is left when the other threads have ended */
+    RECOVERS = 8 /* producers: after each message */
+};
 
 struct scenario {
     const char *name;
@@ -47,6 +52,7 @@ static struct {
     int sent[THREADS], trying[THREADS]; /* messages that got through, and that may have */
     int seen[THREADS][MOST + 1];
     int lost; /* that may have died with a consumer */
+    struct ipc_mpmc_consumer stayed;
 } all;
 
 struct scene : rl::test_suite<scene, THREADS> {
@@ -157,6 +163,8 @@ struct scene : rl::test_suite<scene, THREADS> {
             if (rc > 0) {
                 n += (int)rc;
                 all.sent[index] = n - 1;
+                if ((now->thread[index].how & RECOVERS) != 0)
+                    (void)ipc_mpmc_producer_recover(&p, 0);
                 if ((now->thread[index].how & REJOINS) != 0) {
                     ipc_mpmc_producer_detach(&p);
                     RL_ASSERT(ipc_mpmc_produce(&p, &memory, size(), sizeof(struct message), &me,
@@ -186,7 +194,8 @@ struct scene : rl::test_suite<scene, THREADS> {
     void consume(unsigned index)
     {
         struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, ""};
-        struct ipc_mpmc_consumer c;
+        bool stays = (now->thread[index].how & STAYS) != 0;
+        struct ipc_mpmc_consumer own, &c = stays ? all.stayed : own;
         int i, last[THREADS] = {};
 
         RL_ASSERT(ipc_mpmc_consume(&c, &memory, size(), sizeof(struct message), &me, ends()) == 0);
@@ -198,7 +207,8 @@ struct scene : rl::test_suite<scene, THREADS> {
                 RL_ASSERT(ipc_mpmc_consume(&c, &memory, size(), sizeof(struct message), &me,
                                            ends()) == 0);
             }
-        ipc_mpmc_consumer_detach(&c);
+        if (!stays)
+            ipc_mpmc_consumer_detach(&c);
     }
 
     bool take(struct ipc_mpmc_consumer &c, int *last, enum role role)
@@ -238,18 +248,20 @@ struct scene : rl::test_suite<scene, THREADS> {
         return true;
     }
 
-    /* What is left is taken by one more, after one more message that pushes aside what the dead
-     * have left. */
+    /* What is left is taken by the consumer that stays, or by one more. One that stays must find
+     * what was handed out again, though it has looked for that before. */
     void after()
     {
         struct ipc_peer me = {30, lives, NULL, NULL, NULL, ""};
+        struct ipc_mpmc_consumer own, &c = all.stayed.m.ring != NULL ? all.stayed : own;
         struct ipc_mpmc_producer p;
-        struct ipc_mpmc_consumer c;
         struct message m = {0, 0};
         int last[THREADS] = {}, missing = 0;
 
         mortal_end();
-        RL_ASSERT(ipc_mpmc_consume(&c, &memory, size(), sizeof(struct message), &me, ends()) == 0);
+        if (&c == &own)
+            RL_ASSERT(ipc_mpmc_consume(&c, &memory, size(), sizeof(struct message), &me, ends()) ==
+                      0);
         (void)ipc_mpmc_consumer_recover(&c, 0);
         for (int i = 0; i < 64; i++)
             (void)take(c, last, plain() ? PEEKER : POPPER);
@@ -366,6 +378,16 @@ static const struct scenario scenarios[] = {
      2,
      AGAIN,
      {{CLAIMER, 3}, {CLAIMER, 2}, {QUITTER, 2, REJOINS}, {PEEKER, 4}}},
+    {"quitting, one stays",
+     200000,
+     4,
+     AGAIN,
+     {{PUSHER, 3}, {PUSHER, 2}, {QUITTER, 2, REJOINS}, {POPPER, 5, STAYS}}},
+    {"killed consumer, recovered, one stays",
+     200000,
+     4,
+     AGAIN,
+     {{PUSHER, 3, RECOVERS}, {PUSHER, 2, RECOVERS}, {PEEKER, 3, MORTAL}, {POPPER, 4, STAYS}}},
     {"mpsc, quitting",
      200000,
      2,

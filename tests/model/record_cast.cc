@@ -39,8 +39,9 @@ static struct __attribute__((aligned(64))) {
 template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     rl::atomic<uint64_t> shadow[sizeof memory / 8], dead;
     rl::var<int> word[WORDS];
-    uint64_t sent;    /* by all writers */
-    uint64_t written; /* where they were then */
+    uint64_t sent;      /* by all writers */
+    uint64_t committed; /* of these, lossless */
+    uint64_t written;   /* where they were then */
 
     static size_t size()
     {
@@ -55,7 +56,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
         model_begin(&memory, shadow, size() / 8);
         dead.store(0, rl::mo_relaxed, $);
         death = &dead;
-        sent = written = 0;
+        sent = committed = written = 0;
     }
 
     rl::var<int> *words(const void *at)
@@ -98,6 +99,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
             sent++;
             RL_ASSERT(ipc_record_cast_commit(&p, n) == 0);
             written = p.r.tail;
+            committed = sent;
         }
     }
 
@@ -113,7 +115,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
         if (now.how == IPC_BROADCAST_LOSSY)
             x = c.next;
         else
-            x = c.r.head == written && sent == ALL ? ALL : ~UINT64_C(0);
+            x = c.r.head == written && committed == ALL ? ALL : ~UINT64_C(0);
     }
 
     /* Reads one, or learns of a loss. Returns false when it waited in vain. */
