@@ -2351,8 +2351,8 @@ IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_o
     unsigned how = bytes != 0 ? ck_pr_load_32(&s->is.how) : 0;
 
     if (bytes > IPC_CHANNEL_HEADER_ && bytes <= UINT32_MAX / 2)
-        rc = sends ? ipc_mpmc_produce(&r->put, s, o->size, (size_t)bytes, me, how)
-                   : ipc_mpmc_consume(&r->take, s, o->size, (size_t)bytes, me, how);
+        rc = sends ? ipc_mpmc_producer_attach(&r->put, s, o->size, (size_t)bytes, me, how)
+                   : ipc_mpmc_consumer_attach(&r->take, s, o->size, (size_t)bytes, me, how);
     if (rc != 0)
         return rc;
     ch->max = (size_t)bytes - IPC_CHANNEL_HEADER_;
@@ -2376,14 +2376,14 @@ IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
     int rc = 0;
 
     if ((ch->role & IPC_SEND) != 0 &&
-        (rc = ipc_record_produce(&r->out, out->mem, out->size, me)) == 0 &&
+        (rc = ipc_record_producer_attach(&r->out, out->mem, out->size, me)) == 0 &&
         (rc = ipc_channel_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
                                  r->out.ring->space_bell)) == 0) {
         r->reader = ck_pr_load_64(&r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
-        (rc = ipc_record_consume(&r->in, in->mem, in->size, me)) == 0 &&
+        (rc = ipc_record_consumer_attach(&r->in, in->mem, in->size, me)) == 0 &&
         (rc = ipc_channel_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
                                  r->in.ring->space_bell)) == 0) {
         ch->max = (size_t)(r->in.mask + 1) / 2 - 8;

@@ -26,11 +26,13 @@
  *
  *     // in the producer                                // in the consumer
  *     struct ticks_producer out;                        struct ticks_consumer in;
- *     ticks_produce(&out, mem, size, NULL);             ticks_consume(&in, mem, size, NULL);
- *     ticks_push(&out, &t);  // -EAGAIN: full           ticks_pop(&in, &t);   // -EAGAIN: empty
+ *     ticks_producer_attach(&out, mem, size, NULL);             ticks_consumer_attach(&in, mem,
+ * size, NULL); ticks_push(&out, &t);  // -EAGAIN: full           ticks_pop(&in, &t);   // -EAGAIN:
+ * empty
  *
  * With ipc_shm.h included as well (in either order, before IPC_SPSC is used) the memory is found
- * by name: ticks_create(&out, &seg, "ticks", 4096) and ticks_open(&in, &seg, "ticks").
+ * by name: ticks_producer_create(&out, &seg, "ticks", 4096) and ticks_consumer_open(&in, &seg,
+ * "ticks").
  *
  * With ipc_notify.h included as well there are calls that sleep: ticks_send(&out, &t, deadline) and
  * ticks_recv(&in, &t, deadline).
@@ -40,7 +42,7 @@
  *
  *     struct jobs_consumer in;                          // in each worker
  *     const struct job *j;
- *     jobs_consume(&in, mem, size, ipc_shm_peer(&seg)); // who says who is dead
+ *     jobs_consumer_attach(&in, mem, size, ipc_shm_peer(&seg)); // who says who is dead
  *     while ((j = jobs_peek(&in)) != NULL) {            // ours
  *         run(j);
  *         jobs_release(&in);                            // killed before that: another gets it
@@ -887,8 +889,8 @@ IPC_INLINE int ipc_spsc_consumer_end_(struct ipc_spsc_consumer *c, int rc)
  *   -EPROTO  the ring has another message size, version, byte order or layout; me->why names it
  *   -EBUSY   a producer that is not proven dead is attached
  */
-IPC_INLINE int ipc_spsc_produce(struct ipc_spsc_producer *p, void *mem, size_t size, size_t bytes,
-                                struct ipc_peer *me)
+IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, size_t size,
+                                        size_t bytes, struct ipc_peer *me)
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
@@ -923,12 +925,13 @@ IPC_INLINE void ipc_spsc_start_(struct ipc_spsc_consumer *c, uint64_t head)
 }
 
 /*
- * Attaches the consumer's end; as ipc_spsc_produce, with the same errors. It starts at the last
- * published position: what a killed consumer took after that is seen again. Until ipc_spsc_replay
- * says otherwise that is an eighth of the capacity at most, and never more than 256.
+ * Attaches the consumer's end; as ipc_spsc_producer_attach, with the same errors. It starts at the
+ * last published position: what a killed consumer took after that is seen again. Until
+ * ipc_spsc_replay says otherwise that is an eighth of the capacity at most, and never more than
+ * 256.
  */
-IPC_INLINE int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem, size_t size, size_t bytes,
-                                struct ipc_peer *me)
+IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, size_t size,
+                                        size_t bytes, struct ipc_peer *me)
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
@@ -955,7 +958,8 @@ IPC_INLINE int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem, size_t s
 IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 {
     /* Without it the producer could overwrite a message that is still being read. Partners: the
-     * acquire fences in ipc_spsc_produce, ipc_spsc_full_ and ipc_cast_gate_. */
+     * acquire fences in ipc_spsc_producer_attach, ipc_spsc_full_ and ipc_broadcast_slowest_reader_.
+     */
     ck_pr_fence_release();
     ck_pr_store_64(c->at, c->head);
     c->published = c->head;
@@ -1179,7 +1183,7 @@ IPC_INLINE int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride)
 
     c->idle = 1;
     c->hold = 0;
-    if (c->at == NULL) /* may be overwritten: ipc_cast_why_ */
+    if (c->at == NULL) /* may be overwritten: ipc_broadcast_why_ */
         return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;
@@ -1697,12 +1701,12 @@ IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to
 /* ------------------------------------------------------------------ streams: the calls */
 
 /*
- * Attaches the producer's end of a stream whose elements have `bytes` bytes; as ipc_spsc_produce,
- * with the same errors. It goes on behind the last element that a push or commit of its predecessor
- * made visible: of a push that was killed there is nothing.
+ * Attaches the producer's end of a stream whose elements have `bytes` bytes; as
+ * ipc_spsc_producer_attach, with the same errors. It goes on behind the last element that a push or
+ * commit of its predecessor made visible: of a push that was killed there is nothing.
  */
-IPC_INLINE int ipc_stream_produce(struct ipc_stream_producer *p, void *mem, size_t size,
-                                  size_t bytes, struct ipc_peer *me)
+IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *mem, size_t size,
+                                          size_t bytes, struct ipc_peer *me)
 {
     int rc = ipc_stream_attach_(&p->s, mem, size, bytes, me, 0);
 
@@ -1710,10 +1714,10 @@ IPC_INLINE int ipc_stream_produce(struct ipc_stream_producer *p, void *mem, size
     return rc;
 }
 
-/* Attaches the consumer's end; as ipc_stream_produce. What one pop or release of a killed
+/* Attaches the consumer's end; as ipc_stream_producer_attach. What one pop or release of a killed
  * predecessor was about to take is seen again, and no more. */
-IPC_INLINE int ipc_stream_consume(struct ipc_stream_consumer *c, void *mem, size_t size,
-                                  size_t bytes, struct ipc_peer *me)
+IPC_INLINE int ipc_stream_consumer_attach(struct ipc_stream_consumer *c, void *mem, size_t size,
+                                          size_t bytes, struct ipc_peer *me)
 {
     return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
 }
@@ -2028,7 +2032,7 @@ IPC_INLINE int ipc_record_step_(unsigned char *data, uint64_t mask, uint64_t *po
         return 0;
     /* Without it what follows could be older than this word, for a reader that joins, and so could
      * the mark that says that it is none. Partners: the store fence in ipc_record_send_, the second
-     * one in ipc_record_cast_forget_. */
+     * one in ipc_record_broadcast_forget_. */
     ck_pr_fence_load();
     span = ipc_record_span_(data, mask, *position, &word, &at);
     if (span == 0 || span > left)
@@ -2094,8 +2098,8 @@ IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned
 }
 
 /* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
-IPC_INLINE unsigned ipc_record_sit_(struct ipc_record_shared *r, unsigned producers,
-                                    struct ipc_peer *me, uint64_t id)
+IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
+                                          struct ipc_peer *me, uint64_t id)
 {
     unsigned i, dead;
 
@@ -2111,15 +2115,15 @@ IPC_INLINE unsigned ipc_record_sit_(struct ipc_record_shared *r, unsigned produc
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
  * its own, with the whole capacity. Takes one that is free, or that of a producer that is proven
  * dead: then it goes on behind the last record that one committed. As for `me` and a handle that
- * was refused: ipc_spsc_produce. Lock-free; not for the path of a message.
+ * was refused: ipc_spsc_producer_attach. Lock-free; not for the path of a message.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
  *   -EBUSY    every lane has a producer that is not proven dead
  *   -EBADMSG  the shared memory is corrupt
  */
-IPC_INLINE int ipc_record_produce(struct ipc_record_producer *p, void *mem, size_t size,
-                                  struct ipc_peer *me)
+IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *mem, size_t size,
+                                          struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
     uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
@@ -2129,7 +2133,7 @@ IPC_INLINE int ipc_record_produce(struct ipc_record_producer *p, void *mem, size
     (void)ipc_record_producer_end_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_record_sit_(r, producers, me, id);
+    lane = ipc_record_take_lane_(r, producers, me, id);
     if (lane == producers)
         return p->error = -EBUSY; /* why is said */
     p->mask = capacity - 1;
@@ -2166,13 +2170,13 @@ IPC_INLINE void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
 }
 
 /*
- * Attaches the consumer; as ipc_spsc_consume, with the same errors, and -EBADMSG: the shared memory
- * is corrupt. Of each producer it starts at the last published position: what a killed consumer
- * took after that is seen again. Until ipc_record_replay says otherwise those are an eighth of the
- * capacity in bytes at most, of the one producer that it was reading.
+ * Attaches the consumer; as ipc_spsc_consumer_attach, with the same errors, and -EBADMSG: the
+ * shared memory is corrupt. Of each producer it starts at the last published position: what a
+ * killed consumer took after that is seen again. Until ipc_record_replay says otherwise those are
+ * an eighth of the capacity in bytes at most, of the one producer that it was reading.
  */
-IPC_INLINE int ipc_record_consume(struct ipc_record_consumer *c, void *mem, size_t size,
-                                  struct ipc_peer *me)
+IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *mem, size_t size,
+                                          struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
     uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
@@ -2207,7 +2211,8 @@ IPC_INLINE int ipc_record_consume(struct ipc_record_consumer *c, void *mem, size
 IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 {
     /* Without it the producer could overwrite a record that is still being read. Partners: the
-     * acquire fences in ipc_record_produce, ipc_record_full_ and ipc_cast_gate_. */
+     * acquire fences in ipc_record_producer_attach, ipc_record_full_ and
+     * ipc_broadcast_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(c->to, c->head);
     c->published = c->head;
@@ -2616,64 +2621,64 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast: layout */
 
-#define IPC_CAST_TYPE 0x74736163u                   /* "cast" */
-#define IPC_CAST_MAGIC UINT64_C(0x31747361635f6369) /* "ic_cast1" */
-#define IPC_CAST_ABI 2u
-#define IPC_CAST_SEATS 64u
+#define IPC_BROADCAST_TYPE 0x74736163u                   /* "cast" */
+#define IPC_BROADCAST_MAGIC UINT64_C(0x31747361635f6369) /* "ic_cast1" */
+#define IPC_BROADCAST_ABI 2u
+#define IPC_BROADCAST_SEATS 64u
 
-/* How a broadcast is made: ipc_cast_init. */
+/* How a broadcast is made: ipc_broadcast_init. */
 #define IPC_BROADCAST_LOSSLESS 0u /* the slowest reader holds up the writer */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
 
 /* Of a lossless one: how far a reader is, written by it alone. On a line of its own. */
-struct ipc_cast_seat_ {
+struct ipc_broadcast_seat_ {
     uint64_t head; /* every position below is read, by whoever sits here or sat here last */
     unsigned char pad[56];
 };
 
 /* The shared part. Private to this file; tests and tools may look. */
-struct ipc_cast_shared {
+struct ipc_broadcast_shared {
     /* As of a ring with one end: end[0] is the writer's, end[1] is 0, and `head` is how far
      * the writer is, stored by it alone: lossy after each message, lossless before it looks how far
      * its readers are, so that at most a lap is behind it. */
     struct ipc_spsc_shared s;
-    uint64_t id[IPC_CAST_SEATS]; /* who sits there: an ipc_peer id, 0 for nobody */
-    struct ipc_cast_seat_ seat[IPC_CAST_SEATS];
+    uint64_t id[IPC_BROADCAST_SEATS]; /* who sits there: an ipc_peer id, 0 for nobody */
+    struct ipc_broadcast_seat_ seat[IPC_BROADCAST_SEATS];
     /* capacity slots of ipc_ring_stride_(bytes) each */
 };
 
-IPC_RING_ASSERT_(cast_id, offsetof(struct ipc_cast_shared, id) == 384)
-IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_cast_shared) == 384 + 72 * IPC_CAST_SEATS)
+IPC_RING_ASSERT_(cast_id, offsetof(struct ipc_broadcast_shared, id) == 384)
+IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IPC_BROADCAST_SEATS)
 
 /* In the sequence of a lossy one: the message of that position is being written. */
-#define IPC_CAST_BUSY_ (UINT64_C(1) << 63)
+#define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
 /* Refusals in a row before the kernel is asked whether those in the way are dead, which takes as
  * long as hundreds of messages; and between asking again. */
-#define IPC_CAST_ASK_FIRST_ 64u
-#define IPC_CAST_ASK_EVERY_ 1024u
+#define IPC_BROADCAST_ASK_FIRST_ 64u
+#define IPC_BROADCAST_ASK_EVERY_ 1024u
 
-IPC_INLINE struct ipc_ring_kind_ ipc_cast_kind_(size_t bytes)
+IPC_INLINE struct ipc_ring_kind_ ipc_broadcast_kind_(size_t bytes)
 {
     struct ipc_ring_kind_ kind;
 
     kind.name = "not a broadcast; magic";
-    kind.magic = IPC_CAST_MAGIC;
-    kind.abi = IPC_CAST_ABI;
-    kind.header = sizeof(struct ipc_cast_shared);
+    kind.magic = IPC_BROADCAST_MAGIC;
+    kind.abi = IPC_BROADCAST_ABI;
+    kind.header = sizeof(struct ipc_broadcast_shared);
     kind.stride = ipc_ring_stride_(bytes);
     return kind;
 }
 
 /* The bytes of a broadcast, or 0, as ipc_spsc_footprint. */
-IPC_INLINE size_t ipc_cast_footprint(size_t bytes, uint64_t capacity)
+IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity)
 {
-    struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
 
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
-IPC_INLINE int ipc_cast_known_(unsigned how)
+IPC_INLINE int ipc_broadcast_known_(unsigned how)
 {
     return how <= IPC_BROADCAST_LOSSY;
 }
@@ -2684,11 +2689,12 @@ IPC_INLINE int ipc_cast_known_(unsigned how)
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
  */
-IPC_INLINE int ipc_cast_init(void *mem, size_t size, size_t bytes, uint64_t capacity, unsigned how)
+IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t capacity,
+                                  unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
 
-    if (!ipc_cast_known_(how))
+    if (!ipc_broadcast_known_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
@@ -2696,22 +2702,23 @@ IPC_INLINE int ipc_cast_init(void *mem, size_t size, size_t bytes, uint64_t capa
 /* ------------------------------------------------------------------ broadcast: handles */
 
 /* What a lossless writer knows of its readers. */
-struct ipc_cast_readers_ {
-    struct ipc_cast_shared *ring;
+struct ipc_broadcast_readers_ {
+    struct ipc_broadcast_shared *ring;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
     unsigned refused; /* by the gate, in a row */
 };
 
 /* Private to their thread; no field is for the caller. */
-struct ipc_cast_producer {
-    struct ipc_spsc_producer s; /* its limit: where ipc_cast_gate_ is next; never, of a lossy one */
-    struct ipc_cast_readers_ readers;
-    struct ipc_cast_shared *ring;
+struct ipc_broadcast_producer {
+    struct ipc_spsc_producer
+        s; /* its limit: where ipc_broadcast_slowest_reader_ is next; never, of a lossy one */
+    struct ipc_broadcast_readers_ readers;
+    struct ipc_broadcast_shared *ring;
     unsigned how;
 };
 
-struct ipc_cast_consumer {
+struct ipc_broadcast_consumer {
     /* Of a lossless one a consumer as any other, which publishes its position in its seat. Of a
      * lossy one `at` is NULL, and it publishes nothing. */
     struct ipc_spsc_consumer s;
@@ -2722,13 +2729,13 @@ struct ipc_cast_consumer {
     unsigned how;
 };
 
-IPC_INLINE int ipc_cast_producer_end_(struct ipc_cast_producer *p, int rc)
+IPC_INLINE int ipc_broadcast_producer_end_(struct ipc_broadcast_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     return p->s.error = rc;
 }
 
-IPC_INLINE int ipc_cast_consumer_end_(struct ipc_cast_consumer *c, int rc)
+IPC_INLINE int ipc_broadcast_consumer_end_(struct ipc_broadcast_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     return c->s.error = rc;
@@ -2736,25 +2743,25 @@ IPC_INLINE int ipc_cast_consumer_end_(struct ipc_cast_consumer *c, int rc)
 
 /* ------------------------------------------------------------------ broadcast: attach */
 
-IPC_INLINE int ipc_cast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
-                               uint64_t *capacity, unsigned *how)
+IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
+                                    uint64_t *capacity, unsigned *how)
 {
-    struct ipc_ring_kind_ kind = ipc_cast_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, capacity);
 
     if (rc != 0)
         return rc;
-    *how = ck_pr_load_32(&((const struct ipc_cast_shared *)mem)->s.is.how);
-    if (!ipc_cast_known_(*how))
+    *how = ck_pr_load_32(&((const struct ipc_broadcast_shared *)mem)->s.is.how);
+    if (!ipc_broadcast_known_(*how))
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
 }
 
-IPC_INLINE struct ipc_cast_readers_ ipc_cast_readers_of_(struct ipc_cast_shared *r,
-                                                         const struct ipc_peer *me)
+IPC_INLINE struct ipc_broadcast_readers_ ipc_broadcast_readers_of_(struct ipc_broadcast_shared *r,
+                                                                   const struct ipc_peer *me)
 {
-    struct ipc_cast_readers_ readers;
+    struct ipc_broadcast_readers_ readers;
 
     readers.ring = r;
     readers.alive = me != NULL ? me->alive : NULL;
@@ -2764,22 +2771,22 @@ IPC_INLINE struct ipc_cast_readers_ ipc_cast_readers_of_(struct ipc_cast_shared 
 }
 
 /*
- * Attaches the writer; as ipc_spsc_produce, with the same errors. After one that died it goes on
- * behind the last message that one committed. `me` also says which readers are dead: without it
- * those of a lossless one that were killed hold it up until they are detached.
+ * Attaches the writer; as ipc_spsc_producer_attach, with the same errors. After one that died it
+ * goes on behind the last message that one committed. `me` also says which readers are dead:
+ * without it those of a lossless one that were killed hold it up until they are detached.
  */
-IPC_INLINE int ipc_cast_produce(struct ipc_cast_producer *h, void *mem, size_t size, size_t bytes,
-                                struct ipc_peer *me)
+IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, void *mem,
+                                             size_t size, size_t bytes, struct ipc_peer *me)
 {
-    struct ipc_cast_shared *r = (struct ipc_cast_shared *)mem;
+    struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
     uint64_t capacity, tail, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     unsigned how = 0;
-    int rc = ipc_cast_check_(mem, size, bytes, me, &capacity, &how);
+    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[0], me, id);
-    (void)ipc_cast_producer_end_(h, rc);
+    (void)ipc_broadcast_producer_end_(h, rc);
     if (rc != 0)
         return rc;
     p->slots = (unsigned char *)mem + sizeof *r;
@@ -2789,24 +2796,25 @@ IPC_INLINE int ipc_cast_produce(struct ipc_cast_producer *h, void *mem, size_t s
     p->id = id;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_cast_readers_of_(r, me);
+    h->readers = ipc_broadcast_readers_of_(r, me);
     ipc_ring_copier_begin_(&p->copier, capacity * bytes);
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_run_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
     /* Without it a reader could see that we overwrite a message before it sees what the writer
-     * before us wrote. Partner: the load fence in ipc_cast_why_. */
+     * before us wrote. Partner: the load fence in ipc_broadcast_why_. */
     ck_pr_fence_release();
     return 0;
 }
 
-/* Takes a seat: from nobody, or else from the dead. Returns which, or IPC_CAST_SEATS. */
-IPC_INLINE unsigned ipc_cast_sit_(struct ipc_cast_shared *r, struct ipc_peer *me, uint64_t id)
+/* Takes a seat: from nobody, or else from the dead. Returns which, or IPC_BROADCAST_SEATS. */
+IPC_INLINE unsigned ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
+                                             uint64_t id)
 {
     unsigned i, dead;
 
     for (dead = 0; dead < 2; dead++)
-        for (i = 0; i < IPC_CAST_SEATS; i++)
+        for (i = 0; i < IPC_BROADCAST_SEATS; i++)
             if ((dead || ck_pr_load_64(&r->id[i]) == 0) &&
                 ipc_ring_take_end_(&r->id[i], me, id) == 0)
                 return i;
@@ -2814,19 +2822,19 @@ IPC_INLINE unsigned ipc_cast_sit_(struct ipc_cast_shared *r, struct ipc_peer *me
 }
 
 /* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
-IPC_INLINE int ipc_cast_join_(struct ipc_cast_shared *r, struct ipc_peer *me, uint64_t id,
-                              unsigned *seat)
+IPC_INLINE int ipc_broadcast_join_(struct ipc_broadcast_shared *r, struct ipc_peer *me, uint64_t id,
+                                   unsigned *seat)
 {
-    *seat = ipc_cast_sit_(r, me, id);
-    if (*seat == IPC_CAST_SEATS)
-        return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats", IPC_CAST_SEATS,
-                                IPC_CAST_SEATS);
+    *seat = ipc_broadcast_take_seat_(r, me, id);
+    if (*seat == IPC_BROADCAST_SEATS)
+        return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
+                                IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
     /* Without it the writer could take this for our word that whoever sat here before has read
-     * what he was reading. Partner: the acquire fence in ipc_cast_gate_. */
+     * what he was reading. Partner: the acquire fence in ipc_broadcast_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(&r->seat[*seat].head, ck_pr_load_64(&r->s.head));
     /* Without it the gate could miss our seat, and we the tail that it stored before: then what
-     * we begin with is overwritten. Partner: the fence in ipc_cast_gate_. */
+     * we begin with is overwritten. Partner: the fence in ipc_broadcast_slowest_reader_. */
     ck_pr_fence_store_load();
     return 0;
 }
@@ -2835,26 +2843,26 @@ IPC_INLINE int ipc_cast_join_(struct ipc_cast_shared *r, struct ipc_peer *me, ui
  * Attaches a reader: it sees every message that is sent after this, and those being sent meanwhile;
  * of a lossy one it may see, or miss, the last before.
  * A lossless one takes one of 64 seats; lossy there may be any number, and they write nothing.
- * Lock-free. As for `me` and a handle that was refused: ipc_spsc_produce.
+ * Lock-free. As for `me` and a handle that was refused: ipc_spsc_producer_attach.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
  *   -EUSERS  lossless: 64 readers are attached that are not proven dead
  */
-IPC_INLINE int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem, size_t size, size_t bytes,
-                                struct ipc_peer *me)
+IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, void *mem,
+                                             size_t size, size_t bytes, struct ipc_peer *me)
 {
-    struct ipc_cast_shared *r = (struct ipc_cast_shared *)mem;
+    struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     unsigned how = 0, seat;
-    int rc = ipc_cast_check_(mem, size, bytes, me, &capacity, &how);
+    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
 
-    (void)ipc_cast_consumer_end_(h, rc);
+    (void)ipc_broadcast_consumer_end_(h, rc);
     if (rc != 0)
         return rc;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_cast_join_(r, me, id, &seat);
+        rc = ipc_broadcast_join_(r, me, id, &seat);
         if (rc != 0)
             return c->error = rc;
         h->seat = &r->id[seat];
@@ -2869,7 +2877,7 @@ IPC_INLINE int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem, size_t s
     h->how = how;
     head += ipc_spsc_run_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
     /* Without it the slots from here on could be older than what sent us here, and look corrupt.
-     * Partners: the store fences in ipc_cast_gate_ and ipc_spsc_send_. */
+     * Partners: the store fences in ipc_broadcast_slowest_reader_ and ipc_spsc_send_. */
     ck_pr_fence_load();
     ipc_spsc_start_(c, head);
     if (c->at != NULL)
@@ -2878,41 +2886,41 @@ IPC_INLINE int ipc_cast_consume(struct ipc_cast_consumer *h, void *mem, size_t s
 }
 
 /* Gives the writer's end back; the messages stay. Wait-free. */
-IPC_INLINE void ipc_cast_producer_detach(struct ipc_cast_producer *p)
+IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->s.end[0], p->s.id);
-    (void)ipc_cast_producer_end_(p, -EINVAL);
+    (void)ipc_broadcast_producer_end_(p, -EINVAL);
 }
 
 /* Leaves: the writer waits for this reader no more. Wait-free. */
-IPC_INLINE void ipc_cast_consumer_detach(struct ipc_cast_consumer *c)
+IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
     if (c->seat != NULL)
         ipc_ring_leave_end_(c->seat, c->s.id);
-    (void)ipc_cast_consumer_end_(c, -EINVAL);
+    (void)ipc_broadcast_consumer_end_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
 /* A lossless writer has come as far as it knows to be free, and needs so much behind its tail:
  * looks how far the slowest reader is. Sets the limit and returns 0, or -EAGAIN. */
-IPC_INLINE int ipc_cast_gate_(struct ipc_cast_readers_ *g, uint64_t tail, uint64_t mask,
-                              uint64_t need, uint64_t *limit)
+IPC_INLINE int ipc_broadcast_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail,
+                                             uint64_t mask, uint64_t need, uint64_t *limit)
 {
-    struct ipc_cast_shared *r = g->ring;
+    struct ipc_broadcast_shared *r = g->ring;
     uint64_t most = 0; /* that one is behind */
     unsigned i, blocked = 0;
-    int ask = g->refused % IPC_CAST_ASK_EVERY_ == IPC_CAST_ASK_FIRST_;
+    int ask = g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_FIRST_;
 
     /* Without it a reader could begin here, and find the slots older than that. Partner: the load
-     * fence in ipc_cast_consume. */
+     * fence in ipc_broadcast_consumer_attach. */
     ck_pr_fence_store();
     ck_pr_store_64(&r->s.head, tail);
     /* Without it we could miss the seat of one who joins, and he this tail. Partner: the fence in
-     * ipc_cast_join_. */
+     * ipc_broadcast_join_. */
     ck_pr_fence_store_load();
-    for (i = 0; i < IPC_CAST_SEATS; i++) {
+    for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
         uint64_t id = ck_pr_load_64(&r->id[i]), behind;
 
         if (id == 0)
@@ -2937,74 +2945,76 @@ IPC_INLINE int ipc_cast_gate_(struct ipc_cast_readers_ *g, uint64_t tail, uint64
 }
 
 /* The next refusal asks the kernel. */
-IPC_INLINE void ipc_cast_ask_(struct ipc_cast_readers_ *g)
+IPC_INLINE void ipc_broadcast_ask_(struct ipc_broadcast_readers_ *g)
 {
-    g->refused = IPC_CAST_ASK_FIRST_;
+    g->refused = IPC_BROADCAST_ASK_FIRST_;
 }
 
-/* Is there room for a message? 0, or the errors of ipc_cast_push. */
-IPC_FORCE_INLINE int ipc_cast_room_(struct ipc_cast_producer *h)
+/* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
+IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
 {
     if (CK_CC_LIKELY(h->s.tail != h->s.limit))
         return 0;
-    return h->s.error != 0 ? h->s.error
-                           : ipc_cast_gate_(&h->readers, h->s.tail, h->s.mask, 1, &h->s.limit);
+    return h->s.error != 0
+               ? h->s.error
+               : ipc_broadcast_slowest_reader_(&h->readers, h->s.tail, h->s.mask, 1, &h->s.limit);
 }
 
 /* The slot to write next. Of a lossy one what is in it is no message from here on. */
-IPC_FORCE_INLINE unsigned char *ipc_cast_begin_(const struct ipc_cast_producer *h, uint64_t tail,
-                                                size_t stride, int lossy)
+IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_(const struct ipc_broadcast_producer *h,
+                                                     uint64_t tail, size_t stride, int lossy)
 {
     unsigned char *slot = ipc_spsc_next_(&h->s, tail, stride);
 
     if (lossy) {
-        ck_pr_store_64(ipc_ring_sequence_(slot, stride), IPC_CAST_BUSY_ | (tail + 1));
+        ck_pr_store_64(ipc_ring_sequence_(slot, stride), IPC_BROADCAST_BUSY_ | (tail + 1));
         /* Without it a reader could read what we are about to write, and then find the sequence as
-         * it was. Partner: the load fence in ipc_cast_past_. */
+         * it was. Partner: the load fence in ipc_broadcast_past_. */
         ck_pr_fence_store();
     }
     return slot;
 }
 
-IPC_FORCE_INLINE int ipc_cast_push_(struct ipc_cast_producer *h, const void *message, size_t bytes)
+IPC_FORCE_INLINE int ipc_broadcast_push_(struct ipc_broadcast_producer *h, const void *message,
+                                         size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
     uint64_t tail = h->s.tail, *head; /* in registers, as in ipc_spsc_push_ */
     unsigned char *slot;
-    int rc = ipc_cast_room_(h);
+    int rc = ipc_broadcast_room_(h);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_spsc_push_(&h->s, message, bytes);
     head = &h->ring->s.head;
-    slot = ipc_cast_begin_(h, tail, stride, 1);
+    slot = ipc_broadcast_begin_(h, tail, stride, 1);
     ipc_ring_put_words_(slot, message, bytes);
     ipc_spsc_send_(&h->s, slot, tail, stride);
     ck_pr_store_64(head, tail + 1);
     return 0;
 }
 
-IPC_FORCE_INLINE int64_t ipc_cast_push_n_(struct ipc_cast_producer *h, const void *messages,
-                                          size_t n, size_t bytes)
+IPC_FORCE_INLINE int64_t ipc_broadcast_push_n_(struct ipc_broadcast_producer *h,
+                                               const void *messages, size_t n, size_t bytes)
 {
     const unsigned char *m = (const unsigned char *)messages;
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_cast_push_(h, m + i * bytes, bytes)) == 0; i++)
+    for (i = 0; i < n && (rc = ipc_broadcast_push_(h, m + i * bytes, bytes)) == 0; i++)
         ;
     return i > 0 ? (int64_t)i : rc;
 }
 
-IPC_FORCE_INLINE void *ipc_cast_claim_(struct ipc_cast_producer *h, size_t bytes)
+IPC_FORCE_INLINE void *ipc_broadcast_claim_(struct ipc_broadcast_producer *h, size_t bytes)
 {
-    return ipc_cast_room_(h) == 0 ? ipc_cast_begin_(h, h->s.tail, ipc_ring_stride_(bytes),
-                                                    h->how == IPC_BROADCAST_LOSSY)
-                                  : NULL;
+    return ipc_broadcast_room_(h) == 0 ? ipc_broadcast_begin_(h, h->s.tail, ipc_ring_stride_(bytes),
+                                                              h->how == IPC_BROADCAST_LOSSY)
+                                       : NULL;
 }
 
-IPC_FORCE_INLINE int ipc_cast_commit_(struct ipc_cast_producer *h, size_t bytes)
+IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
     unsigned char *slot;
@@ -3013,7 +3023,7 @@ IPC_FORCE_INLINE int ipc_cast_commit_(struct ipc_cast_producer *h, size_t bytes)
         return -EINVAL;
     slot = ipc_ring_slot_(h->s.slots, h->s.mask, h->s.tail, stride);
     if (h->how == IPC_BROADCAST_LOSSY &&
-        ck_pr_load_64(ipc_ring_sequence_(slot, stride)) != (IPC_CAST_BUSY_ | (h->s.tail + 1)))
+        ck_pr_load_64(ipc_ring_sequence_(slot, stride)) != (IPC_BROADCAST_BUSY_ | (h->s.tail + 1)))
         return -EINVAL;
     ipc_spsc_send_(&h->s, slot, h->s.tail, stride);
     if (h->how == IPC_BROADCAST_LOSSY)
@@ -3031,38 +3041,40 @@ IPC_FORCE_INLINE int ipc_cast_commit_(struct ipc_cast_producer *h, size_t bytes)
  *   -EAGAIN    lossless: a reader is a whole capacity behind
  *   -EMSGSIZE  bytes is not the message size
  */
-IPC_INLINE int ipc_cast_push(struct ipc_cast_producer *p, const void *message, size_t bytes)
+IPC_INLINE int ipc_broadcast_push(struct ipc_broadcast_producer *p, const void *message,
+                                  size_t bytes)
 {
-    return bytes == p->s.bytes || p->s.error != 0 ? ipc_cast_push_(p, message, bytes) : -EMSGSIZE;
+    return bytes == p->s.bytes || p->s.error != 0 ? ipc_broadcast_push_(p, message, bytes)
+                                                  : -EMSGSIZE;
 }
 
-/* Copies up to n messages in, as ipc_spsc_push_n; with the errors of ipc_cast_push. */
-IPC_INLINE int64_t ipc_cast_push_n(struct ipc_cast_producer *p, const void *messages, size_t bytes,
-                                   size_t n)
+/* Copies up to n messages in, as ipc_spsc_push_n; with the errors of ipc_broadcast_push. */
+IPC_INLINE int64_t ipc_broadcast_push_n(struct ipc_broadcast_producer *p, const void *messages,
+                                        size_t bytes, size_t n)
 {
-    return bytes == p->s.bytes || p->s.error != 0 ? ipc_cast_push_n_(p, messages, n, bytes)
+    return bytes == p->s.bytes || p->s.error != 0 ? ipc_broadcast_push_n_(p, messages, n, bytes)
                                                   : -EMSGSIZE;
 }
 
 /* Push without a copy, as ipc_spsc_claim, commit and cancel. Of a lossy one a claim, also one that
  * is cancelled, takes the oldest message from those who have not read it. */
-IPC_INLINE void *ipc_cast_claim(struct ipc_cast_producer *p)
+IPC_INLINE void *ipc_broadcast_claim(struct ipc_broadcast_producer *p)
 {
-    return ipc_cast_claim_(p, (size_t)p->s.bytes);
+    return ipc_broadcast_claim_(p, (size_t)p->s.bytes);
 }
 
-IPC_INLINE int ipc_cast_commit(struct ipc_cast_producer *p)
+IPC_INLINE int ipc_broadcast_commit(struct ipc_broadcast_producer *p)
 {
-    return ipc_cast_commit_(p, (size_t)p->s.bytes);
+    return ipc_broadcast_commit_(p, (size_t)p->s.bytes);
 }
 
-IPC_INLINE void ipc_cast_cancel(struct ipc_cast_producer *p)
+IPC_INLINE void ipc_broadcast_cancel(struct ipc_broadcast_producer *p)
 {
     (void)p;
 }
 
 /* 0, or why the handle is none. */
-IPC_INLINE int ipc_cast_producer_error(const struct ipc_cast_producer *p)
+IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer *p)
 {
     return p->s.error;
 }
@@ -3071,21 +3083,21 @@ IPC_INLINE int ipc_cast_producer_error(const struct ipc_cast_producer *p)
 
 /* A lossy reader finds another sequence in its slot than that of its message. Not there yet:
  * -EAGAIN; or overwritten: -EOVERFLOW, and it goes on at the oldest that is whole; or -EBADMSG. */
-IPC_INLINE int ipc_cast_why_(struct ipc_cast_consumer *h, uint64_t sequence)
+IPC_INLINE int ipc_broadcast_why_(struct ipc_broadcast_consumer *h, uint64_t sequence)
 {
     struct ipc_spsc_consumer *c = &h->s;
-    uint64_t end = sequence & ~IPC_CAST_BUSY_, laps = end - (c->head + 1), half, tail;
+    uint64_t end = sequence & ~IPC_BROADCAST_BUSY_, laps = end - (c->head + 1), half, tail;
 
     c->ready = c->head;
     if (sequence == 0 || laps == 0 || laps == ~c->mask) {
         h->skip = 0; /* as fast as the writer */
         return -EAGAIN;
     }
-    if ((laps & c->mask) != 0 || laps >= IPC_CAST_BUSY_)
+    if ((laps & c->mask) != 0 || laps >= IPC_BROADCAST_BUSY_)
         return c->error = -EBADMSG;
     tail = ck_pr_load_64(&c->ring->head);
     /* Without it the slot that we go on with could be older than what sent us there. Partners: the
-     * store fences in ipc_cast_begin_ and ipc_spsc_send_. */
+     * store fences in ipc_broadcast_begin_ and ipc_spsc_send_. */
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
@@ -3097,8 +3109,8 @@ IPC_INLINE int ipc_cast_why_(struct ipc_cast_consumer *h, uint64_t sequence)
     return -EOVERFLOW;
 }
 
-/* Is there a message to read? 0, or the errors of ipc_cast_pop. */
-IPC_FORCE_INLINE int ipc_cast_data_(struct ipc_cast_consumer *h, size_t bytes)
+/* Is there a message to read? 0, or the errors of ipc_broadcast_pop. */
+IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
     struct ipc_spsc_consumer *c = &h->s;
@@ -3112,28 +3124,30 @@ IPC_FORCE_INLINE int ipc_cast_data_(struct ipc_cast_consumer *h, size_t bytes)
     }
     rc = ipc_spsc_look_(c, stride);
     if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL && c->error == 0)
-        rc = ipc_cast_why_(h, ck_pr_load_64(ipc_ring_sequence_(
-                                  ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride)));
+        rc =
+            ipc_broadcast_why_(h, ck_pr_load_64(ipc_ring_sequence_(
+                                      ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride)));
     return rc;
 }
 
 /* A lossy reader has read its message. 0, or -EOVERFLOW: part of that may have been the next. */
-IPC_FORCE_INLINE int ipc_cast_past_(struct ipc_cast_consumer *h, unsigned char *slot, size_t stride)
+IPC_FORCE_INLINE int ipc_broadcast_past_(struct ipc_broadcast_consumer *h, unsigned char *slot,
+                                         size_t stride)
 {
     uint64_t sequence;
 
     /* Without it the sequence could be older than what we have read. Partner: the store fence in
-     * ipc_cast_begin_. */
+     * ipc_broadcast_begin_. */
     ck_pr_fence_load();
     sequence = ck_pr_load_64(ipc_ring_sequence_(slot, stride));
     if (CK_CC_UNLIKELY(sequence != h->s.head + 1))
-        return ipc_cast_why_(h, sequence);
+        return ipc_broadcast_why_(h, sequence);
     h->s.head++;
     return 0;
 }
 
-IPC_FORCE_INLINE int ipc_cast_take_(struct ipc_cast_consumer *h, void *message, size_t bytes,
-                                    int *published)
+IPC_FORCE_INLINE int ipc_broadcast_take_(struct ipc_broadcast_consumer *h, void *message,
+                                         size_t bytes, int *published)
 {
     size_t stride = ipc_ring_stride_(bytes);
     unsigned char *slot;
@@ -3141,49 +3155,51 @@ IPC_FORCE_INLINE int ipc_cast_take_(struct ipc_cast_consumer *h, void *message, 
 
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_spsc_take_(&h->s, message, bytes, published);
-    rc = ipc_cast_data_(h, bytes);
+    rc = ipc_broadcast_data_(h, bytes);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     slot = ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride);
     ipc_ring_get_words_(message, slot, bytes);
-    return ipc_cast_past_(h, slot, stride);
+    return ipc_broadcast_past_(h, slot, stride);
 }
 
-IPC_FORCE_INLINE int ipc_cast_pop_(struct ipc_cast_consumer *h, void *message, size_t bytes)
+IPC_FORCE_INLINE int ipc_broadcast_pop_(struct ipc_broadcast_consumer *h, void *message,
+                                        size_t bytes)
 {
     int published;
 
-    return ipc_cast_take_(h, message, bytes, &published);
+    return ipc_broadcast_take_(h, message, bytes, &published);
 }
 
-IPC_FORCE_INLINE int64_t ipc_cast_pop_n_(struct ipc_cast_consumer *h, void *messages, size_t n,
-                                         size_t bytes)
+IPC_FORCE_INLINE int64_t ipc_broadcast_pop_n_(struct ipc_broadcast_consumer *h, void *messages,
+                                              size_t n, size_t bytes)
 {
     unsigned char *m = (unsigned char *)messages;
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_cast_pop_(h, m + i * bytes, bytes)) == 0; i++)
+    for (i = 0; i < n && (rc = ipc_broadcast_pop_(h, m + i * bytes, bytes)) == 0; i++)
         ;
     h->owed |= i > 0 && rc == -EOVERFLOW;
     return i > 0 ? (int64_t)i : rc;
 }
 
-IPC_FORCE_INLINE const void *ipc_cast_peek_(struct ipc_cast_consumer *h, size_t bytes)
+IPC_FORCE_INLINE const void *ipc_broadcast_peek_(struct ipc_broadcast_consumer *h, size_t bytes)
 {
-    return ipc_cast_data_(h, bytes) == 0
+    return ipc_broadcast_data_(h, bytes) == 0
                ? ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, ipc_ring_stride_(bytes))
                : NULL;
 }
 
-IPC_FORCE_INLINE int ipc_cast_release_(struct ipc_cast_consumer *h, size_t bytes)
+IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
 
     if (h->s.head == h->s.ready)
         return -EINVAL;
     if (h->how == IPC_BROADCAST_LOSSY)
-        return ipc_cast_past_(h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride), stride);
+        return ipc_broadcast_past_(h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride),
+                                   stride);
     (void)ipc_spsc_advance_(&h->s);
     return 0;
 }
@@ -3195,53 +3211,53 @@ IPC_FORCE_INLINE int ipc_cast_release_(struct ipc_cast_consumer *h, size_t bytes
  *   0
  *   -EAGAIN     there is none yet
  *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
- *               call goes on, ipc_cast_missed says how many were left out in all. That is at the
- *               oldest message still whole; after losses without an -EAGAIN in between up to half
- *               the capacity newer, or a fast writer would be there again at once, for ever.
- *   -EMSGSIZE   bytes is not the message size
- *   -EBADMSG    the shared memory is corrupt; sticks
+ *               call goes on, ipc_broadcast_missed says how many were left out in all. That is at
+ * the oldest message still whole; after losses without an -EAGAIN in between up to half the
+ * capacity newer, or a fast writer would be there again at once, for ever. -EMSGSIZE   bytes is not
+ * the message size -EBADMSG    the shared memory is corrupt; sticks
  */
-IPC_INLINE int ipc_cast_pop(struct ipc_cast_consumer *c, void *message, size_t bytes)
+IPC_INLINE int ipc_broadcast_pop(struct ipc_broadcast_consumer *c, void *message, size_t bytes)
 {
-    return bytes == c->s.bytes || c->s.error != 0 ? ipc_cast_pop_(c, message, bytes) : -EMSGSIZE;
+    return bytes == c->s.bytes || c->s.error != 0 ? ipc_broadcast_pop_(c, message, bytes)
+                                                  : -EMSGSIZE;
 }
 
-/* Copies up to n messages out, as ipc_spsc_pop_n; with the errors of ipc_cast_pop. They are in a
- * row: a loss ends the call, and is told by the next. */
-IPC_INLINE int64_t ipc_cast_pop_n(struct ipc_cast_consumer *c, void *messages, size_t bytes,
-                                  size_t n)
+/* Copies up to n messages out, as ipc_spsc_pop_n; with the errors of ipc_broadcast_pop. They are in
+ * a row: a loss ends the call, and is told by the next. */
+IPC_INLINE int64_t ipc_broadcast_pop_n(struct ipc_broadcast_consumer *c, void *messages,
+                                       size_t bytes, size_t n)
 {
-    return bytes == c->s.bytes || c->s.error != 0 ? ipc_cast_pop_n_(c, messages, n, bytes)
+    return bytes == c->s.bytes || c->s.error != 0 ? ipc_broadcast_pop_n_(c, messages, n, bytes)
                                                   : -EMSGSIZE;
 }
 
 /*
  * Pop without a copy: peek gives the next message in place, or NULL: there is none, or the writer
- * overwrote it (peek again: ipc_cast_missed has grown), or ipc_cast_consumer_error. Of a lossless
- * one it stays as it is until released. Of a lossy one it may change while it is read: read, then
- * release, and use what was read only if that returns 0. All wait-free.
+ * overwrote it (peek again: ipc_broadcast_missed has grown), or ipc_broadcast_consumer_error. Of a
+ * lossless one it stays as it is until released. Of a lossy one it may change while it is read:
+ * read, then release, and use what was read only if that returns 0. All wait-free.
  */
-IPC_INLINE const void *ipc_cast_peek(struct ipc_cast_consumer *c)
+IPC_INLINE const void *ipc_broadcast_peek(struct ipc_broadcast_consumer *c)
 {
-    return ipc_cast_peek_(c, (size_t)c->s.bytes);
+    return ipc_broadcast_peek_(c, (size_t)c->s.bytes);
 }
 
 /* Done with the peeked message. 0; -EINVAL when nothing can have been peeked; lossy: -EOVERFLOW, it
- * was overwritten meanwhile, as of ipc_cast_pop. */
-IPC_INLINE int ipc_cast_release(struct ipc_cast_consumer *c)
+ * was overwritten meanwhile, as of ipc_broadcast_pop. */
+IPC_INLINE int ipc_broadcast_release(struct ipc_broadcast_consumer *c)
 {
-    return ipc_cast_release_(c, (size_t)c->s.bytes);
+    return ipc_broadcast_release_(c, (size_t)c->s.bytes);
 }
 
 /* How many messages this reader has missed since it attached. Exact: what it was given and what it
  * missed are all that were sent, up to the last it was given. Wait-free. */
-IPC_INLINE uint64_t ipc_cast_missed(const struct ipc_cast_consumer *c)
+IPC_INLINE uint64_t ipc_broadcast_missed(const struct ipc_broadcast_consumer *c)
 {
     return c->missed;
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt. */
-IPC_INLINE int ipc_cast_consumer_error(const struct ipc_cast_consumer *c)
+IPC_INLINE int ipc_broadcast_consumer_error(const struct ipc_broadcast_consumer *c)
 {
     return c->s.error;
 }
@@ -3255,15 +3271,15 @@ IPC_INLINE int ipc_cast_consumer_error(const struct ipc_cast_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast of records */
 
-#define IPC_RECORD_CAST_TYPE 0x74736372u                   /* "rcst" */
-#define IPC_RECORD_CAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
-#define IPC_RECORD_CAST_ABI 2u
-#define IPC_RECORD_CAST_STONES_ 32u
-#define IPC_RECORD_CAST_TRIES_ 16u /* of a reader, to read what the writer marks meanwhile */
+#define IPC_RECORD_BROADCAST_TYPE 0x74736372u                   /* "rcst" */
+#define IPC_RECORD_BROADCAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
+#define IPC_RECORD_BROADCAST_ABI 2u
+#define IPC_RECORD_BROADCAST_CHECKPOINTS_ 32u
+#define IPC_RECORD_BROADCAST_TRIES_ 16u /* of a reader, to read what the writer marks meanwhile */
 
 /* What the writer of a lossy one says, before it overwrites anything: from where on records are
  * whole, and where it was; and which records those are, the first ever being 0. */
-struct ipc_record_cast_mark_ {
+struct ipc_record_broadcast_mark_ {
     uint64_t oldest;
     uint64_t first;
     uint64_t tail;
@@ -3271,73 +3287,75 @@ struct ipc_record_cast_mark_ {
 };
 
 /* The shared part. Private to this file; tests and tools may look. */
-struct ipc_record_cast_shared {
-    struct ipc_cast_shared c;             /* bytes: 1; capacity: bytes; head: positions as well */
-    struct ipc_record_cast_mark_ mark[2]; /* written by the writer alone: the other one, and then */
-    uint64_t marks;                       /* that one counts which: marks % 2 */
+struct ipc_record_broadcast_shared {
+    struct ipc_broadcast_shared c; /* bytes: 1; capacity: bytes; head: positions as well */
+    struct ipc_record_broadcast_mark_
+        mark[2];    /* written by the writer alone: the other one, and then */
+    uint64_t marks; /* that one counts which: marks % 2 */
     unsigned char pad[56];
     /* capacity bytes */
 };
 
-IPC_RING_ASSERT_(record_cast_marks, offsetof(struct ipc_record_cast_shared, marks) ==
-                                        sizeof(struct ipc_cast_shared) + 64)
-IPC_RING_ASSERT_(record_cast_size,
-                 sizeof(struct ipc_record_cast_shared) == sizeof(struct ipc_cast_shared) + 128)
+IPC_RING_ASSERT_(record_broadcast_marks, offsetof(struct ipc_record_broadcast_shared, marks) ==
+                                             sizeof(struct ipc_broadcast_shared) + 64)
+IPC_RING_ASSERT_(record_broadcast_size, sizeof(struct ipc_record_broadcast_shared) ==
+                                            sizeof(struct ipc_broadcast_shared) + 128)
 
-IPC_INLINE struct ipc_ring_kind_ ipc_record_cast_kind_(void)
+IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(void)
 {
     struct ipc_ring_kind_ kind;
 
     kind.name = "not a broadcast of records; magic";
-    kind.magic = IPC_RECORD_CAST_MAGIC;
-    kind.abi = IPC_RECORD_CAST_ABI;
-    kind.header = sizeof(struct ipc_record_cast_shared);
+    kind.magic = IPC_RECORD_BROADCAST_MAGIC;
+    kind.abi = IPC_RECORD_BROADCAST_ABI;
+    kind.header = sizeof(struct ipc_record_broadcast_shared);
     kind.stride = 1;
     return kind;
 }
 
 /* The bytes of a broadcast of records in `capacity` bytes, or 0: that is not a power of two from 64
  * on, or too much. */
-IPC_INLINE size_t ipc_record_cast_footprint(uint64_t capacity)
+IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity)
 {
-    struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
+    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
 
     return capacity >= 64 ? ipc_ring_footprint_(&kind, 1, capacity) : 0;
 }
 
-IPC_INLINE int ipc_record_cast_known_(unsigned how)
+IPC_INLINE int ipc_record_broadcast_known_(unsigned how)
 {
-    return ipc_cast_known_(how);
+    return ipc_broadcast_known_(how);
 }
 
-/* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of ipc_cast_init.
+/* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of
+ * ipc_broadcast_init.
  */
-IPC_INLINE int ipc_record_cast_init(void *mem, size_t size, uint64_t capacity, unsigned how)
+IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capacity, unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
+    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
 
-    if (capacity < 64 || !ipc_record_cast_known_(how))
+    if (capacity < 64 || !ipc_record_broadcast_known_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
 }
 
 /* Private to their thread; no field is for the caller. */
-struct ipc_record_cast_producer {
+struct ipc_record_broadcast_producer {
     struct ipc_record_producer r; /* without a lane */
-    struct ipc_cast_readers_ readers;
-    struct ipc_record_cast_mark_ mark; /* lossy: the last one that we made; next counts on */
+    struct ipc_broadcast_readers_ readers;
+    struct ipc_record_broadcast_mark_ mark; /* lossy: the last one that we made; next counts on */
     uint64_t marks;
     /* Lossy: records at least a sixteenth of the capacity from each other, and which they are. From
      * `gone` on they are newer than the oldest. What lies between we need not read again. */
     struct {
         uint64_t at, number;
-    } stone[IPC_RECORD_CAST_STONES_];
+    } stone[IPC_RECORD_BROADCAST_CHECKPOINTS_];
     unsigned stones, gone;
-    struct ipc_record_cast_shared *ring;
+    struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
 
-struct ipc_record_cast_consumer {
+struct ipc_record_broadcast_consumer {
     struct ipc_record_consumer r; /* of a lossy one `to` is NULL, and it publishes nothing */
     uint64_t *seat;               /* ring->c.id[...], our own; or NULL */
     uint64_t next;                /* lossy: which record is at head */
@@ -3345,32 +3363,32 @@ struct ipc_record_cast_consumer {
     uint64_t missed;              /* records, so far */
     int lost;                     /* since it was as far as the writer */
     int owed;                     /* a loss was found after records that a call returned */
-    struct ipc_record_cast_shared *ring;
+    struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
 
-IPC_INLINE int ipc_record_cast_producer_end_(struct ipc_record_cast_producer *p, int rc)
+IPC_INLINE int ipc_record_broadcast_producer_end_(struct ipc_record_broadcast_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     return p->r.error = rc;
 }
 
-IPC_INLINE int ipc_record_cast_consumer_end_(struct ipc_record_cast_consumer *c, int rc)
+IPC_INLINE int ipc_record_broadcast_consumer_end_(struct ipc_record_broadcast_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     return c->r.error = rc;
 }
 
-IPC_INLINE int ipc_record_cast_check_(void *mem, size_t size, struct ipc_peer *me,
-                                      uint64_t *capacity, unsigned *how)
+IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me,
+                                           uint64_t *capacity, unsigned *how)
 {
-    struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
+    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
     int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
 
     if (rc != 0)
         return rc;
-    *how = ck_pr_load_32(&((const struct ipc_record_cast_shared *)mem)->c.s.is.how);
-    if (!ipc_record_cast_known_(*how) || *capacity < 64)
+    *how = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
+    if (!ipc_record_broadcast_known_(*how) || *capacity < 64)
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
@@ -3378,24 +3396,24 @@ IPC_INLINE int ipc_record_cast_check_(void *mem, size_t size, struct ipc_peer *m
 
 /* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
  */
-IPC_INLINE int ipc_record_cast_last_(struct ipc_record_cast_shared *r,
-                                     struct ipc_record_cast_mark_ *mark, uint64_t *marks)
+IPC_INLINE int ipc_record_broadcast_last_(struct ipc_record_broadcast_shared *r,
+                                          struct ipc_record_broadcast_mark_ *mark, uint64_t *marks)
 {
     unsigned tries;
 
-    for (tries = 0; tries < IPC_RECORD_CAST_TRIES_; tries++) {
+    for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
         uint64_t n = ck_pr_load_64(&r->marks);
-        struct ipc_record_cast_mark_ *m = &r->mark[n % 2];
+        struct ipc_record_broadcast_mark_ *m = &r->mark[n % 2];
 
         /* Without it the mark could be older than its number. Partner: the first store fence in
-         * ipc_record_cast_forget_. */
+         * ipc_record_broadcast_forget_. */
         ck_pr_fence_load();
         mark->oldest = ck_pr_load_64(&m->oldest);
         mark->first = ck_pr_load_64(&m->first);
         mark->tail = ck_pr_load_64(&m->tail);
         mark->next = ck_pr_load_64(&m->next);
         /* Without it we could have read some of the mark after the next one. Partner: the second
-         * store fence in ipc_record_cast_forget_. */
+         * store fence in ipc_record_broadcast_forget_. */
         ck_pr_fence_load();
         if (ck_pr_load_64(&r->marks) == n) {
             *marks = n;
@@ -3406,34 +3424,35 @@ IPC_INLINE int ipc_record_cast_last_(struct ipc_record_cast_shared *r,
 }
 
 /* There is one record more; its end is our tail. */
-IPC_FORCE_INLINE void ipc_record_cast_sent_(struct ipc_record_cast_producer *h)
+IPC_FORCE_INLINE void ipc_record_broadcast_sent_(struct ipc_record_broadcast_producer *h)
 {
-    unsigned last = (h->stones - 1) % IPC_RECORD_CAST_STONES_;
+    unsigned last = (h->stones - 1) % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
     h->mark.next++;
     if (CK_CC_UNLIKELY(h->r.tail - h->stone[last].at >= (h->r.mask + 1) / 16)) {
-        last = h->stones++ % IPC_RECORD_CAST_STONES_;
+        last = h->stones++ % IPC_RECORD_BROADCAST_CHECKPOINTS_;
         h->stone[last].at = h->r.tail;
         h->stone[last].number = h->mark.next;
     }
 }
 
 /*
- * Attaches the writer; as ipc_cast_produce, with the same errors, and -EBADMSG: the shared memory
- * is corrupt. After one that died it goes on behind the last record that one committed.
+ * Attaches the writer; as ipc_broadcast_producer_attach, with the same errors, and -EBADMSG: the
+ * shared memory is corrupt. After one that died it goes on behind the last record that one
+ * committed.
  */
-IPC_INLINE int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void *mem, size_t size,
-                                       struct ipc_peer *me)
+IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_producer *h,
+                                                    void *mem, size_t size, struct ipc_peer *me)
 {
-    struct ipc_record_cast_shared *r = (struct ipc_record_cast_shared *)mem;
+    struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
     uint64_t capacity = 0, end, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     struct ipc_record_producer *p = &h->r;
     unsigned how = 0;
-    int rc = ipc_record_cast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
-    (void)ipc_record_cast_producer_end_(h, rc);
+    (void)ipc_record_broadcast_producer_end_(h, rc);
     if (rc != 0)
         return rc;
     p->data = (unsigned char *)(r + 1);
@@ -3443,8 +3462,8 @@ IPC_INLINE int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void 
     p->ring = &r->c.s;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_cast_readers_of_(&r->c, me);
-    rc = ipc_record_cast_last_(r, &h->mark, &h->marks);
+    h->readers = ipc_broadcast_readers_of_(&r->c, me);
+    rc = ipc_record_broadcast_last_(r, &h->mark, &h->marks);
     p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
     end = p->tail + capacity - 8;
     h->mark.next = h->mark.first;
@@ -3452,11 +3471,11 @@ IPC_INLINE int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void 
     while (rc > 0) {
         rc = ipc_record_step_(p->data, p->mask, &p->tail, end - p->tail);
         if (rc > 0)
-            ipc_record_cast_sent_(h);
+            ipc_record_broadcast_sent_(h);
     }
     if (rc != 0) {
         ipc_ring_leave_end_(&r->c.s.end[0], id);
-        return ipc_record_cast_producer_end_(
+        return ipc_record_broadcast_producer_end_(
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
                                 h->mark.oldest));
     }
@@ -3465,22 +3484,22 @@ IPC_INLINE int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void 
 }
 
 /*
- * Attaches a reader; as ipc_cast_consume, with the same errors, and -EBADMSG: the shared memory is
- * corrupt. A lossy one that a fast writer laps while it looks where the end is begins a little
- * before that, and may see up to a sixteenth of the capacity of old records; or is refused with
- * -EAGAIN: try again.
+ * Attaches a reader; as ipc_broadcast_consumer_attach, with the same errors, and -EBADMSG: the
+ * shared memory is corrupt. A lossy one that a fast writer laps while it looks where the end is
+ * begins a little before that, and may see up to a sixteenth of the capacity of old records; or is
+ * refused with -EAGAIN: try again.
  */
-IPC_INLINE int ipc_record_cast_consume(struct ipc_record_cast_consumer *h, void *mem, size_t size,
-                                       struct ipc_peer *me)
+IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_consumer *h,
+                                                    void *mem, size_t size, struct ipc_peer *me)
 {
-    struct ipc_record_cast_shared *r = (struct ipc_record_cast_shared *)mem;
+    struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
     uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     struct ipc_record_consumer *c = &h->r;
-    struct ipc_record_cast_mark_ mark;
+    struct ipc_record_broadcast_mark_ mark;
     unsigned how = 0, seat, tries;
-    int rc = ipc_record_cast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
 
-    (void)ipc_record_cast_consumer_end_(h, rc);
+    (void)ipc_record_broadcast_consumer_end_(h, rc);
     if (rc != 0)
         return rc;
     c->data = (unsigned char *)(r + 1);
@@ -3492,20 +3511,20 @@ IPC_INLINE int ipc_record_cast_consume(struct ipc_record_cast_consumer *h, void 
     h->ring = r;
     h->how = how;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_cast_join_(&r->c, me, id, &seat);
+        rc = ipc_broadcast_join_(&r->c, me, id, &seat);
         if (rc != 0)
-            return ipc_record_cast_consumer_end_(h, rc);
+            return ipc_record_broadcast_consumer_end_(h, rc);
         h->seat = &r->c.id[seat];
         c->to = &r->c.seat[seat].head;
         c->head = ck_pr_load_64(&r->c.s.head);
-        /* As in ipc_cast_consume. */
+        /* As in ipc_broadcast_consumer_attach. */
         ck_pr_fence_load();
         rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
         ipc_record_publish_(c);
         c->untold = 0;
     } else {
-        for (tries = 0; tries < IPC_RECORD_CAST_TRIES_; tries++) {
-            rc = ipc_record_cast_last_(r, &mark, &h->marks);
+        for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
+            rc = ipc_record_broadcast_last_(r, &mark, &h->marks);
             if (rc != 0)
                 break;
             c->head = mark.tail;
@@ -3525,39 +3544,39 @@ IPC_INLINE int ipc_record_cast_consume(struct ipc_record_cast_consumer *h, void 
         return 0;
     if (h->seat != NULL)
         ipc_ring_leave_end_(h->seat, id);
-    return ipc_record_cast_consumer_end_(
+    return ipc_record_broadcast_consumer_end_(
         h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
                             c->head, h->marks));
 }
 
 /* Gives the writer's end back; the records stay. Wait-free. */
-IPC_INLINE void ipc_record_cast_producer_detach(struct ipc_record_cast_producer *p)
+IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
-    (void)ipc_record_cast_producer_end_(p, -EINVAL);
+    (void)ipc_record_broadcast_producer_end_(p, -EINVAL);
 }
 
 /* Leaves: the writer waits for this reader no more. Wait-free. */
-IPC_INLINE void ipc_record_cast_consumer_detach(struct ipc_record_cast_consumer *c)
+IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
         ipc_ring_leave_end_(c->seat, c->r.id);
-    (void)ipc_record_cast_consumer_end_(c, -EINVAL);
+    (void)ipc_record_broadcast_consumer_end_(c, -EINVAL);
 }
 
 /* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
  * follows up to the next stone, so that readers need not look at a new mark for each record. */
-IPC_INLINE int ipc_record_cast_forget_(struct ipc_record_cast_producer *h, uint64_t need)
+IPC_INLINE int ipc_record_broadcast_forget_(struct ipc_record_broadcast_producer *h, uint64_t need)
 {
     struct ipc_record_producer *p = &h->r;
-    struct ipc_record_cast_mark_ *mark = &h->mark, *m;
+    struct ipc_record_broadcast_mark_ *mark = &h->mark, *m;
     uint64_t capacity = p->mask + 1;
 
     if (p->error != 0)
         return p->error;
     while (mark->oldest + capacity - p->tail < need) {
-        unsigned next = h->gone % IPC_RECORD_CAST_STONES_;
+        unsigned next = h->gone % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
         if (h->gone == h->stones) { /* all */
             mark->oldest = p->tail;
@@ -3575,19 +3594,19 @@ IPC_INLINE int ipc_record_cast_forget_(struct ipc_record_cast_producer *h, uint6
     ck_pr_store_64(&m->tail, p->tail);
     ck_pr_store_64(&m->next, mark->next);
     /* Without it the mark could be read before it is whole. Partner: the first load fence in
-     * ipc_record_cast_last_. */
+     * ipc_record_broadcast_last_. */
     ck_pr_fence_store();
     ck_pr_store_64(&h->ring->marks, ++h->marks);
     /* Without it a reader could read what we are about to write, and then find the mark as it was;
-     * or some of the mark after this one. Partners: the load fence in ipc_record_cast_past_, the
-     * second one in ipc_record_cast_last_. */
+     * or some of the mark after this one. Partners: the load fence in ipc_record_broadcast_past_,
+     * the second one in ipc_record_broadcast_last_. */
     ck_pr_fence_store();
     return 0;
 }
 
 /* Where a record of n bytes goes, as ipc_record_room_. */
-IPC_FORCE_INLINE int ipc_record_cast_room_(struct ipc_record_cast_producer *h, uint64_t n,
-                                           uint64_t *at)
+IPC_FORCE_INLINE int ipc_record_broadcast_room_(struct ipc_record_broadcast_producer *h, uint64_t n,
+                                                uint64_t *at)
 {
     struct ipc_record_producer *p = &h->r;
     uint64_t need;
@@ -3596,78 +3615,80 @@ IPC_FORCE_INLINE int ipc_record_cast_room_(struct ipc_record_cast_producer *h, u
     if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
         return rc;
     if (h->how == IPC_BROADCAST_LOSSY)
-        return ipc_record_cast_forget_(h, need);
-    return p->error != 0 ? p->error
-                         : ipc_cast_gate_(&h->readers, p->tail, p->mask, need, &p->limit);
+        return ipc_record_broadcast_forget_(h, need);
+    return p->error != 0
+               ? p->error
+               : ipc_broadcast_slowest_reader_(&h->readers, p->tail, p->mask, need, &p->limit);
 }
 
 /*
  * Copies a record of n bytes in, for all readers; n may be 0. Wait-free for a given n, but for the
- * questions to the kernel of ipc_cast_push.
+ * questions to the kernel of ipc_broadcast_push.
  *
  *   0
  *   -EAGAIN    lossless: a reader is so far behind that there is no room for it
  *   -EMSGSIZE  n is more than half the capacity less 8
  */
-IPC_INLINE int ipc_record_cast_push(struct ipc_record_cast_producer *h, const void *data, size_t n)
+IPC_INLINE int ipc_record_broadcast_push(struct ipc_record_broadcast_producer *h, const void *data,
+                                         size_t n)
 {
     struct ipc_record_producer *p = &h->r;
     uint64_t tail = p->tail, at;
-    int rc = ipc_record_cast_room_(h, n, &at);
+    int rc = ipc_record_broadcast_room_(h, n, &at);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     ipc_record_lead_(p, at, n);
     ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
     ipc_record_send_(p, tail, at, n);
-    ipc_record_cast_sent_(h);
+    ipc_record_broadcast_sent_(h);
     return 0;
 }
 
-/* Copies up to n records in, as ipc_record_push_n; with the errors of ipc_record_cast_push. */
-IPC_INLINE int64_t ipc_record_cast_push_n(struct ipc_record_cast_producer *p,
-                                          const struct ipc_record *records, size_t n)
+/* Copies up to n records in, as ipc_record_push_n; with the errors of ipc_record_broadcast_push. */
+IPC_INLINE int64_t ipc_record_broadcast_push_n(struct ipc_record_broadcast_producer *p,
+                                               const struct ipc_record *records, size_t n)
 {
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_record_cast_push(p, records[i].at, records[i].n)) == 0; i++)
+    for (i = 0; i < n && (rc = ipc_record_broadcast_push(p, records[i].at, records[i].n)) == 0; i++)
         ;
     return i > 0 ? (int64_t)i : rc;
 }
 
 /* Push without a copy, as ipc_record_claim, commit and cancel. Of a lossy one a claim, also one
  * that is cancelled, takes what lies there from those who have not read it. */
-IPC_INLINE void *ipc_record_cast_claim(struct ipc_record_cast_producer *h, size_t n)
+IPC_INLINE void *ipc_record_broadcast_claim(struct ipc_record_broadcast_producer *h, size_t n)
 {
     struct ipc_record_producer *p = &h->r;
 
     p->claimed = 0;
-    return ipc_record_cast_room_(h, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
+    return ipc_record_broadcast_room_(h, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
 }
 
-IPC_INLINE int ipc_record_cast_commit(struct ipc_record_cast_producer *p, size_t n)
+IPC_INLINE int ipc_record_broadcast_commit(struct ipc_record_broadcast_producer *p, size_t n)
 {
     int rc = ipc_record_commit(&p->r, n);
 
     if (rc == 0)
-        ipc_record_cast_sent_(p);
+        ipc_record_broadcast_sent_(p);
     return rc;
 }
 
-IPC_INLINE void ipc_record_cast_cancel(struct ipc_record_cast_producer *p)
+IPC_INLINE void ipc_record_broadcast_cancel(struct ipc_record_broadcast_producer *p)
 {
     ipc_record_cancel(&p->r);
 }
 
 /* As ipc_record_most. */
-IPC_INLINE size_t ipc_record_cast_most(const struct ipc_record_cast_producer *p)
+IPC_INLINE size_t ipc_record_broadcast_most(const struct ipc_record_broadcast_producer *p)
 {
     return (size_t)p->r.most;
 }
 
 /* 0, or why the handle is none. */
-IPC_INLINE int ipc_record_cast_producer_error(const struct ipc_record_cast_producer *p)
+IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broadcast_producer *p)
 {
     return p->r.error;
 }
@@ -3675,11 +3696,11 @@ IPC_INLINE int ipc_record_cast_producer_error(const struct ipc_record_cast_produ
 /* A lossy reader sees that the writer has made a mark since. 0: what is at head is whole all the
  * same; -EOVERFLOW: it is not, and the reader goes on elsewhere; -EAGAIN: it was not to be seen; or
  * -EBADMSG. */
-IPC_INLINE int ipc_record_cast_why_(struct ipc_record_cast_consumer *h)
+IPC_INLINE int ipc_record_broadcast_why_(struct ipc_record_broadcast_consumer *h)
 {
     struct ipc_record_consumer *c = &h->r;
-    struct ipc_record_cast_mark_ mark;
-    int rc = ipc_record_cast_last_(h->ring, &mark, &h->marks);
+    struct ipc_record_broadcast_mark_ mark;
+    int rc = ipc_record_broadcast_last_(h->ring, &mark, &h->marks);
 
     if (rc != 0)
         return rc == -EBADMSG ? c->error = rc : rc;
@@ -3694,17 +3715,19 @@ IPC_INLINE int ipc_record_cast_why_(struct ipc_record_cast_consumer *h)
 }
 
 /* A lossy reader has read something at head. 0: it was whole; or the errors of
- * ipc_record_cast_why_. */
-IPC_FORCE_INLINE int ipc_record_cast_past_(struct ipc_record_cast_consumer *h)
+ * ipc_record_broadcast_why_. */
+IPC_FORCE_INLINE int ipc_record_broadcast_past_(struct ipc_record_broadcast_consumer *h)
 {
     /* Without it the mark could be older than what we have read. Partner: the second store fence in
-     * ipc_record_cast_forget_. */
+     * ipc_record_broadcast_forget_. */
     ck_pr_fence_load();
-    return CK_CC_LIKELY(ck_pr_load_64(&h->ring->marks) == h->marks) ? 0 : ipc_record_cast_why_(h);
+    return CK_CC_LIKELY(ck_pr_load_64(&h->ring->marks) == h->marks) ? 0
+                                                                    : ipc_record_broadcast_why_(h);
 }
 
-/* As ipc_record_look_. Of a lossy one the length is believed only after ipc_record_cast_past_. */
-IPC_FORCE_INLINE int ipc_record_cast_look_(struct ipc_record_cast_consumer *h, size_t *n)
+/* As ipc_record_look_. Of a lossy one the length is believed only after ipc_record_broadcast_past_.
+ */
+IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
     int rc;
 
@@ -3716,7 +3739,7 @@ IPC_FORCE_INLINE int ipc_record_cast_look_(struct ipc_record_cast_consumer *h, s
     if (CK_CC_LIKELY(rc == 0))
         return 0;
     if (h->how == IPC_BROADCAST_LOSSY && h->r.error == 0) {
-        int why = ipc_record_cast_past_(h);
+        int why = ipc_record_broadcast_past_(h);
 
         if (why != 0)
             return why;
@@ -3726,15 +3749,15 @@ IPC_FORCE_INLINE int ipc_record_cast_look_(struct ipc_record_cast_consumer *h, s
 }
 
 /* A lossy reader is done with the record at head. */
-IPC_FORCE_INLINE void ipc_record_cast_advance_(struct ipc_record_cast_consumer *h)
+IPC_FORCE_INLINE void ipc_record_broadcast_advance_(struct ipc_record_broadcast_consumer *h)
 {
     h->r.head += h->r.peeked;
     h->r.peeked = 0;
     h->next++;
 }
 
-IPC_FORCE_INLINE int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *h, void *to,
-                                               size_t size, int *published)
+IPC_FORCE_INLINE int64_t ipc_record_broadcast_take_(struct ipc_record_broadcast_consumer *h,
+                                                    void *to, size_t size, int *published)
 {
     struct ipc_record_consumer *c = &h->r;
     size_t n = 0;
@@ -3742,17 +3765,17 @@ IPC_FORCE_INLINE int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *
 
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_record_take_(c, to, size, published);
-    rc = ipc_record_cast_look_(h, &n);
+    rc = ipc_record_broadcast_look_(h, &n);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (CK_CC_LIKELY(n <= size))
         ipc_ring_get_words_(to, ipc_record_here_(c), n);
-    rc = ipc_record_cast_past_(h);
+    rc = ipc_record_broadcast_past_(h);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (CK_CC_UNLIKELY(n > size))
         return -EMSGSIZE;
-    ipc_record_cast_advance_(h);
+    ipc_record_broadcast_advance_(h);
     return (int64_t)n;
 }
 
@@ -3763,30 +3786,31 @@ IPC_FORCE_INLINE int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *
  *   >= 0        the record's length in bytes
  *   -EAGAIN     there is none yet
  *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
- *               call goes on, ipc_record_cast_missed says how many were left out in all. That is at
- *               the oldest record still whole; after losses without an -EAGAIN in between close
- *               behind the writer, or a fast one would be there again at once, for ever.
- *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
- *   -EBADMSG    the shared memory is corrupt; sticks
+ *               call goes on, ipc_record_broadcast_missed says how many were left out in all. That
+ * is at the oldest record still whole; after losses without an -EAGAIN in between close behind the
+ * writer, or a fast one would be there again at once, for ever. -EMSGSIZE   it is longer than
+ * `size`, and is still there: peek says how long, release drops it -EBADMSG    the shared memory is
+ * corrupt; sticks
  */
-IPC_INLINE int64_t ipc_record_cast_pop(struct ipc_record_cast_consumer *c, void *to, size_t size)
+IPC_INLINE int64_t ipc_record_broadcast_pop(struct ipc_record_broadcast_consumer *c, void *to,
+                                            size_t size)
 {
     int published;
 
-    return ipc_record_cast_take_(c, to, size, &published);
+    return ipc_record_broadcast_take_(c, to, size, &published);
 }
 
-/* Copies up to n records out, as ipc_record_pop_n; with the errors of ipc_record_cast_pop. They are
- * in a row: a loss ends the call, and is told by the next. */
-IPC_INLINE int64_t ipc_record_cast_pop_n(struct ipc_record_cast_consumer *c, void *to, size_t size,
-                                         struct ipc_record *records, size_t n)
+/* Copies up to n records out, as ipc_record_pop_n; with the errors of ipc_record_broadcast_pop.
+ * They are in a row: a loss ends the call, and is told by the next. */
+IPC_INLINE int64_t ipc_record_broadcast_pop_n(struct ipc_record_broadcast_consumer *c, void *to,
+                                              size_t size, struct ipc_record *records, size_t n)
 {
     unsigned char *t = (unsigned char *)to;
     size_t i, at = 0;
     int64_t rc = 0;
 
     for (i = 0; i < n && at <= size; i++) {
-        rc = ipc_record_cast_pop(c, t + at, size - at);
+        rc = ipc_record_broadcast_pop(c, t + at, size - at);
         if (rc < 0)
             break;
         at = ipc_record_note_(&records[i], t, at, (size_t)rc);
@@ -3797,42 +3821,42 @@ IPC_INLINE int64_t ipc_record_cast_pop_n(struct ipc_record_cast_consumer *c, voi
 
 /*
  * Pop without a copy, as ipc_record_peek: NULL also when the writer overwrote what was next (peek
- * again: ipc_record_cast_missed has grown). Of a lossless one it stays as it is until released. Of
- * a lossy one it may change while it is read, and be longer or shorter than the record was: read,
- * then release, and use what was read only if that returns 0. All wait-free.
+ * again: ipc_record_broadcast_missed has grown). Of a lossless one it stays as it is until
+ * released. Of a lossy one it may change while it is read, and be longer or shorter than the record
+ * was: read, then release, and use what was read only if that returns 0. All wait-free.
  */
-IPC_INLINE const void *ipc_record_cast_peek(struct ipc_record_cast_consumer *h, size_t *n)
+IPC_INLINE const void *ipc_record_broadcast_peek(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
     struct ipc_record_consumer *c = &h->r;
 
-    if (ipc_record_cast_look_(h, n) != 0 ||
-        (h->how == IPC_BROADCAST_LOSSY && ipc_record_cast_past_(h) != 0))
+    if (ipc_record_broadcast_look_(h, n) != 0 ||
+        (h->how == IPC_BROADCAST_LOSSY && ipc_record_broadcast_past_(h) != 0))
         return NULL;
     return ipc_record_here_(c);
 }
 
 /* Done with the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW, it was
- * overwritten meanwhile, as of ipc_record_cast_pop, or -EAGAIN: that was not to be seen. */
-IPC_INLINE int ipc_record_cast_release(struct ipc_record_cast_consumer *h)
+ * overwritten meanwhile, as of ipc_record_broadcast_pop, or -EAGAIN: that was not to be seen. */
+IPC_INLINE int ipc_record_broadcast_release(struct ipc_record_broadcast_consumer *h)
 {
     int rc;
 
     if (h->how == IPC_BROADCAST_LOSSLESS || h->r.peeked == 0)
         return ipc_record_release(&h->r);
-    rc = ipc_record_cast_past_(h);
+    rc = ipc_record_broadcast_past_(h);
     if (rc == 0)
-        ipc_record_cast_advance_(h);
+        ipc_record_broadcast_advance_(h);
     return rc;
 }
 
-/* How many records this reader has missed since it attached, as ipc_cast_missed. Wait-free. */
-IPC_INLINE uint64_t ipc_record_cast_missed(const struct ipc_record_cast_consumer *c)
+/* How many records this reader has missed since it attached, as ipc_broadcast_missed. Wait-free. */
+IPC_INLINE uint64_t ipc_record_broadcast_missed(const struct ipc_record_broadcast_consumer *c)
 {
     return c->missed;
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
-IPC_INLINE int ipc_record_cast_consumer_error(const struct ipc_record_cast_consumer *c)
+IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broadcast_consumer *c)
 {
     return c->r.error;
 }
@@ -4085,8 +4109,9 @@ IPC_INLINE int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
     const struct ipc_mpmc_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
     uint64_t id, generation;
 
-    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_sit_. It may be newer:
-     * then it says that the one named has left, or we take the life of its successor for his. */
+    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. It may be
+     * newer: then it says that the one named has left, or we take the life of its successor for
+     * his. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
@@ -4118,7 +4143,8 @@ IPC_INLINE void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned r
 }
 
 /* Frees what the dead holder of the word had. 1 when something changed. */
-IPC_INLINE int ipc_mpmc_bury_(struct ipc_mpmc *m, uint64_t position, uint64_t word, size_t stride)
+IPC_INLINE int ipc_mpmc_free_dead_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
+                                   size_t stride)
 {
     uint64_t *at = ipc_mpmc_at_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
     unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_(word);
@@ -4163,7 +4189,7 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
              ck_pr_load_64(&m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS].id) != id) ||
             !ipc_mpmc_dead_(m, word))
             continue;
-        found += ipc_mpmc_bury_(m, i, word, stride);
+        found += ipc_mpmc_free_dead_(m, i, word, stride);
     }
     return found;
 }
@@ -4190,7 +4216,7 @@ IPC_INLINE void ipc_mpmc_pass_(struct ipc_mpmc *m, uint64_t position, uint64_t w
     if (ipc_mpmc_state_(word) == IPC_MPMC_READING_)
         to = word + IPC_MPMC_LAP_ + (IPC_MPMC_KEPT_ - IPC_MPMC_READING_);
     if (ipc_mpmc_dead_(m, word))
-        (void)ipc_mpmc_bury_(m, position, word, stride);
+        (void)ipc_mpmc_free_dead_(m, position, word, stride);
     else
         (void)ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, to);
 }
@@ -4276,7 +4302,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
         case IPC_MPMC_PASSED_:
             m->met++;
             if (m->met % IPC_MPMC_ASK_AFTER_ == 0 && ipc_mpmc_dead_(m, word)) {
-                (void)ipc_mpmc_bury_(m, p, word, stride);
+                (void)ipc_mpmc_free_dead_(m, p, word, stride);
                 break;
             }
             /* The stamp comes before anyone goes on: who comes back frees it for the lap after. */
@@ -4600,9 +4626,10 @@ IPC_INLINE int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t stride, uint
     (void)ipc_mpmc_dry_(m, rc);
     again = ck_pr_load_64(&m->ring->again);
     /* Without it the slots could be older than the count, which is not looked at again. Partners:
-     * in ipc_mpmc_bury_ and ipc_mpmc_consumer_detach. */
+     * in ipc_mpmc_free_dead_ and ipc_mpmc_consumer_detach. */
     ck_pr_fence_load();
-    for (i = 0; rc == -EAGAIN && again != h->again && i <= m->mask; i++) {
+    /* A process may have been killed before it could count: so also after each recovery. */
+    for (i = 0; rc == -EAGAIN && (again != h->again || m->dry == 0) && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
         if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
@@ -4818,7 +4845,7 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 }
 
 /* Takes a seat, from nobody or from the dead. */
-IPC_INLINE int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
+IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
     uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
 
@@ -4868,7 +4895,7 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
         (how & (end ? IPC_MPMC_ONE_CONSUMER : IPC_MPMC_ONE_PRODUCER)) != 0 ? &r->end[end] : NULL;
     rc =
         m->end != NULL ? ipc_ring_take_end_(m->end, me, me != NULL ? me->id : IPC_RING_ANYONE_) : 0;
-    if (rc == 0 && (rc = ipc_mpmc_sit_(m, me)) != 0 && m->end != NULL)
+    if (rc == 0 && (rc = ipc_mpmc_take_seat_(m, me)) != 0 && m->end != NULL)
         ipc_ring_leave_end_(m->end, me != NULL ? me->id : IPC_RING_ANYONE_);
     if (rc != 0) {
         m->ring = NULL;
@@ -4899,19 +4926,19 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
  * are copied; NULL where nobody's death can be proven.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce; -EPROTO also for a ring with other ends
- *   -EUSERS  all IPC_MPMC_SEATS seats are taken
- *   -EBUSY   one producer is all there may be, and it is not proven dead
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach; -EPROTO also for a ring with other
+ * ends -EUSERS  all IPC_MPMC_SEATS seats are taken -EBUSY   one producer is all there may be, and
+ * it is not proven dead
  */
-IPC_INLINE int ipc_mpmc_produce(struct ipc_mpmc_producer *p, void *mem, size_t size, size_t bytes,
-                                struct ipc_peer *me, unsigned how)
+IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, size_t size,
+                                        size_t bytes, struct ipc_peer *me, unsigned how)
 {
     return ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
 }
 
-/* Attaches a consumer; as ipc_mpmc_produce. */
-IPC_INLINE int ipc_mpmc_consume(struct ipc_mpmc_consumer *c, void *mem, size_t size, size_t bytes,
-                                struct ipc_peer *me, unsigned how)
+/* Attaches a consumer; as ipc_mpmc_producer_attach. */
+IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, size_t size,
+                                        size_t bytes, struct ipc_peer *me, unsigned how)
 {
     int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
 
@@ -5013,6 +5040,8 @@ IPC_INLINE int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64
 
 IPC_INLINE int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64_t id)
 {
+    if (c->m.ring != NULL)
+        c->again = ck_pr_load_64(&c->m.ring->again) - 1; /* the next look is at all slots */
     return ipc_mpmc_recover_(&c->m, id);
 }
 
@@ -5045,9 +5074,9 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
 
         if (ipc_mpmc_state_(word) == IPC_MPMC_FULL_)
             break;             /* one consumer: it is still there */
-        ck_pr_fence_release(); /* as in ipc_mpmc_bury_ */
+        ck_pr_fence_release(); /* as in ipc_mpmc_free_dead_ */
         if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_AGAIN_)) {
-            ck_pr_fence_release(); /* as the second one in ipc_mpmc_bury_ */
+            ck_pr_fence_release(); /* as the second one in ipc_mpmc_free_dead_ */
             (void)ck_pr_faa_64(&m->ring->again, 1);
             break;
         }
@@ -5340,7 +5369,7 @@ IPC_INLINE int ipc_call_own_(struct ipc_call_client *c, unsigned char *slot, int
 }
 
 /* Takes a slot: of nobody; of the dead, too, if it may ask the kernel. 0 or -EUSERS. */
-IPC_INLINE int ipc_call_sit_(struct ipc_call_client *c, int ask)
+IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
 {
     size_t stride = ipc_call_client_stride_(c);
     uint64_t i, tries;
@@ -5395,8 +5424,8 @@ IPC_INLINE int ipc_call_check_(void *mem, size_t size, size_t request, size_t re
  * copied; NULL where nobody's death can be proven. Lock-free; not for the path of a call.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce; -EPROTO also for replies of another size
- *   -EUSERS  all slots are taken
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach; -EPROTO also for replies of another
+ * size -EUSERS  all slots are taken
  */
 IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size_t size,
                                       size_t request, size_t reply, struct ipc_peer *me)
@@ -5415,7 +5444,7 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
     c->id = me != NULL ? me->id : IPC_RING_ANYONE_;
     c->alive = me != NULL ? me->alive : NULL;
     c->arg = me != NULL ? me->arg : NULL;
-    if (ipc_call_sit_(c, 1) != 0) {
+    if (ipc_call_take_slot_(c, 1) != 0) {
         c->ring = NULL;
         return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
                                            slots, slots);
@@ -5485,7 +5514,7 @@ IPC_INLINE int ipc_call_move_(struct ipc_call_client *c)
     ask = ipc_call_asks_(c);
     if (ipc_call_own_(c, was, ask))
         return 0;
-    if (ipc_call_sit_(c, ask) != 0)
+    if (ipc_call_take_slot_(c, ask) != 0)
         return -EAGAIN;
     ipc_ring_leave_end_(ipc_call_caller_(was), c->id);
     return 0;
@@ -5912,9 +5941,9 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
     }                                                                                              \
     IPC_RING_WITH_NOTIFY_(IPC_RING_RINGS_(NAME, END, OURS, THEIRS, FIRST))
 #define IPC_RING_PRODUCER_(NAME, K, H, WATCH, ...)                                                 \
-    IPC_RING_END_(NAME, K, producer, produce, H, 1, space, data, , WATCH, __VA_ARGS__)
+    IPC_RING_END_(NAME, K, producer, producer_attach, H, 1, space, data, , WATCH, __VA_ARGS__)
 #define IPC_RING_CONSUMER_(NAME, K, H, FIRST, WATCH, ...)                                          \
-    IPC_RING_END_(NAME, K, consumer, consume, H, 0, data, space, FIRST, WATCH, __VA_ARGS__)
+    IPC_RING_END_(NAME, K, consumer, consumer_attach, H, 0, data, space, FIRST, WATCH, __VA_ARGS__)
 
 /* What both ends can tell. */
 #define IPC_RING_TELLS_(NAME, K, CONST, TYPE, WHAT)                                                \
@@ -6179,18 +6208,18 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
 
 /* create and open, of those that the producer makes. */
 #define IPC_RING_CREATE_(NAME, H, KIND, HOW, MAP)                                                  \
-    IPC_RING_OPEN_(NAME, produce_, producer, produce, H, KIND, MAP)                                \
-    IPC_RING_OPEN_(NAME, open, consumer, consume, H, KIND, MAP)                                    \
-    IPC_INLINE int NAME##_create(struct NAME##_producer *p, struct ipc_shm *seg, const char *name, \
-                                 uint64_t capacity HOW(, unsigned how))                            \
+    IPC_RING_OPEN_(NAME, producer_open, producer, producer_attach, H, KIND, MAP)                   \
+    IPC_RING_OPEN_(NAME, consumer_open, consumer, consumer_attach, H, KIND, MAP)                   \
+    IPC_INLINE int NAME##_producer_create(struct NAME##_producer *p, struct ipc_shm *seg,          \
+                                          const char *name, uint64_t capacity HOW(, unsigned how)) \
     {                                                                                              \
-        int rc = NAME##_make_(seg, name, capacity HOW(, how));                                     \
+        int rc = NAME##_create(seg, name, capacity HOW(, how));                                    \
                                                                                                    \
         if (rc != 0 && rc != -EBUSY) { /* that is being made by another: it is waited for */       \
             memset(p, 0, sizeof *p);                                                               \
             return p->H.error = rc;                                                                \
         }                                                                                          \
-        rc = NAME##_produce_(p, seg, name);                                                        \
+        rc = NAME##_producer_open(p, seg, name);                                                   \
         if (rc != 0 || (p->H.mask + 1 == capacity HOW(&&p->raw.how == how)))                       \
             return rc;                                                                             \
         rc = ipc_ring_refuse_(ipc_shm_peer(seg), -EPROTO, "capacity, or kind, differs; slots",     \
@@ -6206,13 +6235,12 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
  * NAME_consumer and the calls above as NAME_push(&out, &message) and so on: they copy by the
  * type's size, and the wrong end does not compile. With ipc_shm.h it also makes
  *
- *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity)
- *       The producer's end of the ring `name` in the segment, which is made if it is not there, or
- *       waited for as ipc_shm_find does if another process is making it.
- *       Errors of ipc_spsc_produce, ipc_shm_make and ipc_shm_find; and -EPROTO when the ring is
- *       there with another capacity.
- *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
- *       The consumer's end; waits for the ring as ipc_shm_find does. Errors of both.
+ *   int NAME_producer_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t
+ * capacity) The producer's end of the ring `name` in the segment, which is made if it is not there,
+ * or waited for as ipc_shm_find does if another process is making it. Errors of
+ * ipc_spsc_producer_attach, ipc_shm_make and ipc_shm_find; and -EPROTO when the ring is there with
+ * another capacity. int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name) The
+ * consumer's end; waits for the ring as ipc_shm_find does. Errors of both.
  *
  * With ipc_notify.h attaching also fails with -EPROTO where a bell of the ring is of another kind
  * than IPC_NOTIFY_FUTEX, as no ring is made with another. And there are the calls that sleep. They
@@ -6242,7 +6270,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
  * ipc_notify_policy.
  */
 #define IPC_SPSC(NAME, TYPE)                                                                       \
-    IPC_RING_MEMORY_(NAME, spsc, make_, IPC_SPSC_TYPE, IPC_RING_PLAIN_, 0, sizeof(TYPE))           \
+    IPC_RING_MEMORY_(NAME, spsc, create, IPC_SPSC_TYPE, IPC_RING_PLAIN_, 0, sizeof(TYPE))          \
     IPC_RING_PRODUCER_(NAME, spsc, raw, 0, sizeof(TYPE), me)                                       \
     IPC_RING_CONSUMER_(NAME, spsc, raw, IPC_SPSC_TELL_(h, raw), 0, sizeof(TYPE), me)               \
     IPC_RING_SLOTS_(NAME, TYPE, spsc, , sizeof(TYPE))                                              \
@@ -6262,13 +6290,14 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
  * NAME_produce, NAME_push ... NAME_losses as the calls of ipc_mpmc_ above. With ipc_shm.h they also
  * make
  *
- *   int NAME_make(struct ipc_shm *, const char *name, uint64_t capacity, unsigned how)
+ *   int NAME_create(struct ipc_shm *, const char *name, uint64_t capacity, unsigned how)
  *       Makes the ring in the segment if it is not there. Errors of ipc_shm_make and ipc_mpmc_init;
  *       and -EPROTO when something else is there under that name: another kind of ring, capacity,
  *       message size or `how`.
  *   int NAME_producer_open(struct NAME_producer *, struct ipc_shm *, const char *name)
  *   int NAME_consumer_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
- *       Attach to it, and wait for it as ipc_shm_find does. Errors of that and ipc_mpmc_produce.
+ *       Attach to it, and wait for it as ipc_shm_find does. Errors of that and
+ * ipc_mpmc_producer_attach.
  *
  * and with ipc_notify.h NAME_send, NAME_recv, NAME_producer_wait, NAME_consumer_wait,
  * NAME_producer_post, NAME_consumer_post and the two bells, as above, with these differences:
@@ -6288,7 +6317,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
 #define IPC_MPSC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_CONSUMER)
 #define IPC_SPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_PRODUCER)
 #define IPC_MPMC_OF_(NAME, TYPE, ENDS)                                                             \
-    IPC_RING_MEMORY_(NAME, mpmc, make, IPC_MPMC_TYPE, IPC_RING_HOW_, ENDS, sizeof(TYPE))           \
+    IPC_RING_MEMORY_(NAME, mpmc, create, IPC_MPMC_TYPE, IPC_RING_HOW_, ENDS, sizeof(TYPE))         \
     IPC_RING_PRODUCER_(NAME, mpmc, raw.m, 1, sizeof(TYPE), me, ENDS)                               \
     IPC_RING_CONSUMER_(NAME, mpmc, raw.m, , 1, sizeof(TYPE), me, ENDS)                             \
     IPC_RING_SLOTS_(NAME, TYPE, mpmc, IPC_RING_WITH_NOTIFY_(IPC_RING_POST_(p)), sizeof(TYPE),      \
@@ -6308,19 +6337,18 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
                                           IPC_MPMC_LOOK_(NAME##_peek(h)),                          \
                                           NAME##_consumer_recover(h, 0) > 0))                      \
     IPC_RING_WITH_SHM_(                                                                            \
-        IPC_RING_OPEN_(NAME, producer_open, producer, produce, raw.m, IPC_MPMC_TYPE, ))            \
+        IPC_RING_OPEN_(NAME, producer_open, producer, producer_attach, raw.m, IPC_MPMC_TYPE, ))    \
     IPC_RING_WITH_SHM_(                                                                            \
-        IPC_RING_OPEN_(NAME, consumer_open, consumer, consume, raw.m, IPC_MPMC_TYPE, ))
+        IPC_RING_OPEN_(NAME, consumer_open, consumer, consumer_attach, raw.m, IPC_MPMC_TYPE, ))
 #define IPC_MPMC_LOOK_(slot) ((slot) != NULL ? 0 : h->raw.m.error != 0 ? h->raw.m.error : -EAGAIN)
 
 /*
  * IPC_BROADCAST(NAME, TYPE) makes the same for one writer, struct NAME_producer, whose messages
  * every reader, struct NAME_consumer, sees: NAME_init(mem, size, capacity, how) and so on, as the
- * calls of ipc_cast_ above. With ipc_shm.h it also makes
+ * calls of ipc_broadcast_ above. With ipc_shm.h it also makes
  *
- *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
- *                   unsigned how)
- *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
+ *   int NAME_producer_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t
+ * capacity, unsigned how) int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
  *       As IPC_SPSC's; -EPROTO also when it is there with another `how`.
  *
  * and with ipc_notify.h the calls that sleep, as IPC_SPSC's, with these differences:
@@ -6331,33 +6359,31 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
  *   - NAME_recv and NAME_consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
  */
 #define IPC_BROADCAST(NAME, TYPE)                                                                  \
-    IPC_RING_MEMORY_(NAME, cast, make_, IPC_CAST_TYPE, IPC_RING_HOW_, 0u, sizeof(TYPE))            \
-    IPC_RING_PRODUCER_(NAME, cast, raw.s, 1, sizeof(TYPE), me)                                     \
-    IPC_RING_CONSUMER_(NAME, cast, raw.s, IPC_SPSC_TELL_(h, raw.s), 0, sizeof(TYPE), me)           \
-    IPC_RING_SLOTS_(NAME, TYPE, cast, , sizeof(TYPE))                                              \
+    IPC_RING_MEMORY_(NAME, broadcast, create, IPC_BROADCAST_TYPE, IPC_RING_HOW_, 0u, sizeof(TYPE)) \
+    IPC_RING_PRODUCER_(NAME, broadcast, raw.s, 1, sizeof(TYPE), me)                                \
+    IPC_RING_CONSUMER_(NAME, broadcast, raw.s, IPC_SPSC_TELL_(h, raw.s), 0, sizeof(TYPE), me)      \
+    IPC_RING_SLOTS_(NAME, TYPE, broadcast, , sizeof(TYPE))                                         \
     IPC_INLINE uint64_t NAME##_missed(const struct NAME##_consumer *c)                             \
     {                                                                                              \
-        return ipc_cast_missed(&c->raw);                                                           \
+        return ipc_broadcast_missed(&c->raw);                                                      \
     }                                                                                              \
-    IPC_RING_WITH_NOTIFY_(IPC_RING_SEND_(NAME, TYPE, raw.s, ipc_cast_room_(&h->raw),               \
-                                         (ipc_cast_ask_(&h->raw.readers), 0)))                     \
-    IPC_RING_WITH_NOTIFY_(IPC_SPSC_RECV_(NAME, TYPE, cast, raw.s))                                 \
-    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.s, IPC_CAST_TYPE, IPC_RING_HOW_, ))
+    IPC_RING_WITH_NOTIFY_(IPC_RING_SEND_(NAME, TYPE, raw.s, ipc_broadcast_room_(&h->raw),          \
+                                         (ipc_broadcast_ask_(&h->raw.readers), 0)))                \
+    IPC_RING_WITH_NOTIFY_(IPC_SPSC_RECV_(NAME, TYPE, broadcast, raw.s))                            \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.s, IPC_BROADCAST_TYPE, IPC_RING_HOW_, ))
 
 /*
  * IPC_RECORDS(NAME) makes a ring of records, messages of any length, for one consumer and as many
  * producers as it is made for: struct NAME_producer, struct NAME_consumer, NAME_init(mem, size,
  * capacity, producers), NAME_push(&out, data, n), NAME_pop(&in, data, size) and so on, as the calls
  * of ipc_record_ above; capacity is bytes for each producer. IPC_RECORD_BROADCAST(NAME) makes a
- * broadcast of records, as those of ipc_record_cast_ above. With ipc_shm.h they also make
+ * broadcast of records, as those of ipc_record_broadcast_ above. With ipc_shm.h they also make
  *
- *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
- *                   unsigned producers)
- *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
- *                   unsigned how)
- *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
- *       As IPC_SPSC's; -EPROTO also when it is there for another number of producers, or with
- *       another `how`. Of several producers each calls create.
+ *   int NAME_producer_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t
+ * capacity, unsigned producers) int NAME_producer_create(struct NAME_producer *, struct ipc_shm *,
+ * const char *name, uint64_t capacity, unsigned how) int NAME_open(struct NAME_consumer *, struct
+ * ipc_shm *, const char *name) As IPC_SPSC's; -EPROTO also when it is there for another number of
+ * producers, or with another `how`. Of several producers each calls create.
  *
  * and with ipc_notify.h the calls that sleep, as IPC_SPSC's:
  *
@@ -6387,18 +6413,18 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
     IPC_RING_WITH_NOTIFY_(IPC_RECORD_SLEEP_(NAME, record, raw, 0))                                 \
     IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, ))
 #define IPC_RECORD_BROADCAST(NAME)                                                                 \
-    IPC_RECORD_MEMORY_(NAME, record_cast, IPC_RECORD_CAST_TYPE, IPC_RING_PLAIN_)                   \
-    IPC_RING_PRODUCER_(NAME, record_cast, raw.r, 1, me)                                            \
-    IPC_RING_CONSUMER_(NAME, record_cast, raw.r, IPC_RECORD_TELL_(h->raw.r), 0, me)                \
-    IPC_RECORD_CALLS_(NAME, record_cast)                                                           \
+    IPC_RECORD_MEMORY_(NAME, record_broadcast, IPC_RECORD_BROADCAST_TYPE, IPC_RING_PLAIN_)         \
+    IPC_RING_PRODUCER_(NAME, record_broadcast, raw.r, 1, me)                                       \
+    IPC_RING_CONSUMER_(NAME, record_broadcast, raw.r, IPC_RECORD_TELL_(h->raw.r), 0, me)           \
+    IPC_RECORD_CALLS_(NAME, record_broadcast)                                                      \
     IPC_INLINE uint64_t NAME##_missed(const struct NAME##_consumer *c)                             \
     {                                                                                              \
-        return ipc_record_cast_missed(&c->raw);                                                    \
+        return ipc_record_broadcast_missed(&c->raw);                                               \
     }                                                                                              \
     IPC_RING_WITH_NOTIFY_(IPC_RECORD_SLEEP_(                                                       \
-        NAME, record_cast, raw.r,                                                                  \
-        (ipc_notify_anyone_died(&h->space) ? ipc_cast_ask_(&h->raw.readers) : (void)0)))           \
-    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.r, IPC_RECORD_CAST_TYPE, IPC_RING_HOW_, ))
+        NAME, record_broadcast, raw.r,                                                             \
+        (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0)))      \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, ))
 
 #define IPC_RECORD_MEMORY_(NAME, K, KIND, SIZED)                                                   \
     IPC_INLINE size_t NAME##_footprint(uint64_t capacity SIZED(, unsigned how))                    \
@@ -6409,7 +6435,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
     {                                                                                              \
         return ipc_##K##_init(mem, size, capacity, how);                                           \
     }                                                                                              \
-    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, make_, KIND, 1, IPC_RING_HOW_, 0u, SIZED))
+    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, create, KIND, 1, IPC_RING_HOW_, 0u, SIZED))
 
 #define IPC_RECORD_CALLS_(NAME, K)                                                                 \
     IPC_INLINE int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)              \
@@ -6538,7 +6564,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
         TYPE *at[2];                                                                               \
         size_t n[2];                                                                               \
     };                                                                                             \
-    IPC_RING_MEMORY_(NAME, stream, make_, IPC_STREAM_TYPE, IPC_RING_PLAIN_, 0, sizeof(TYPE))       \
+    IPC_RING_MEMORY_(NAME, stream, create, IPC_STREAM_TYPE, IPC_RING_PLAIN_, 0, sizeof(TYPE))      \
     IPC_RING_PRODUCER_(NAME, stream, raw.s, 0, sizeof(TYPE), me)                                   \
     IPC_RING_CONSUMER_(NAME, stream, raw.s, , 0, sizeof(TYPE), me)                                 \
     IPC_STREAM_END_(NAME, TYPE, producer, push, const TYPE, claim, TYPE, room, commit)             \
@@ -6641,7 +6667,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
  * NAME_server_attach, NAME_ask(&c, &request), NAME_collect(&c, &reply) ... NAME_take, NAME_answer.
  * With ipc_shm.h it also makes
  *
- *   int NAME_make(struct ipc_shm *, const char *name, uint64_t callers)
+ *   int NAME_create(struct ipc_shm *, const char *name, uint64_t callers)
  *       Makes the place for calls in the segment if it is not there. Errors of ipc_shm_make and
  *       ipc_call_init; and -EPROTO when something else is there under that name: another kind of
  *       ring, number of slots or sizes.
@@ -6680,7 +6706,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
         REQUEST request;                                                                           \
         REPLY reply;                                                                               \
     };                                                                                             \
-    IPC_RING_MEMORY_(NAME, call, make, IPC_CALL_TYPE, IPC_RING_PLAIN_, 0, sizeof(REQUEST),         \
+    IPC_RING_MEMORY_(NAME, call, create, IPC_CALL_TYPE, IPC_RING_PLAIN_, 0, sizeof(REQUEST),       \
                      sizeof(REPLY))                                                                \
     IPC_RING_HANDLE_(NAME, call, client, client_attach, IPC_CALL_HANG_CLIENT_(h), sizeof(REQUEST), \
                      sizeof(REPLY), me)                                                            \

@@ -10,7 +10,7 @@ BENCH_SIZES(BENCH_MESSAGE)
                                                                                                    \
     static int prepare##B(struct bench_run *r)                                                     \
     {                                                                                              \
-        return call##B##_make(&r->seg, "call", 16);                                                \
+        return call##B##_create(&r->seg, "call", 16);                                              \
     }                                                                                              \
     static void poll_serve##B(struct bench_run *r)                                                 \
     {                                                                                              \

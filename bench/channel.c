@@ -257,10 +257,12 @@ static struct bare *bare_attach(struct bench_run *r)
     int stream = one_way(r), me = (int)r->index;
 
     r->seg.deadline = ipc_in_ms(10000);
-    bench_check((stream && me == 0) || records_create(&b.p, &r->seg, me == 1 ? "fro" : "to",
-                                                      LANE(r->of->bytes), 1) == 0,
+    bench_check((stream && me == 0) ||
+                    records_producer_create(&b.p, &r->seg, me == 1 ? "fro" : "to",
+                                            LANE(r->of->bytes), 1) == 0,
                 "create");
-    bench_check((stream && me == 1) || records_open(&b.c, &r->seg, me == 1 ? "to" : "fro") == 0,
+    bench_check((stream && me == 1) ||
+                    records_consumer_open(&b.c, &r->seg, me == 1 ? "to" : "fro") == 0,
                 "open");
     if (is(r, "wake"))
         ipc_notify_policy(records_consumer_bell(&b.c), 0, 0);

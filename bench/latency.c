@@ -82,8 +82,8 @@ static void sleep_as(const struct bench_run *r, struct ipc_notify *bell)
 
 #define SPSC(B)                                                                                    \
     IPC_SPSC(ring##B, struct message##B)                                                           \
-    SLOTS(spsc, ring##B, B, ring##B##_create(p, &r->seg, "to", CAPACITY),                          \
-          ring##B##_open(c, &r->seg, "to"))
+    SLOTS(spsc, ring##B, B, ring##B##_producer_create(p, &r->seg, "to", CAPACITY),                 \
+          ring##B##_consumer_open(c, &r->seg, "to"))
 SPSC(8)
 SPSC(56)
 
@@ -91,7 +91,7 @@ SPSC(56)
     IPC_MPMC(mpmc##B, struct message##B)                                                           \
     static int mpmc_prepare##B(struct bench_run *r)                                                \
     {                                                                                              \
-        return mpmc##B##_make(&r->seg, "to", CAPACITY, IPC_MPMC_AT_MOST_ONCE);                     \
+        return mpmc##B##_create(&r->seg, "to", CAPACITY, IPC_MPMC_AT_MOST_ONCE);                   \
     }                                                                                              \
     SLOTS(mpmc, mpmc##B, B, mpmc##B##_producer_open(p, &r->seg, "to"),                             \
           mpmc##B##_consumer_open(c, &r->seg, "to"))
@@ -101,8 +101,9 @@ MPMC(56)
 IPC_RECORDS(lane)
 #define RECORDS(B)                                                                                 \
     IPC(records, lane, B, lane_push(p, m, B), lane_pop(c, m, B), lane_send(p, m, B, IPC_FOREVER),  \
-        lane_recv(c, m, B, IPC_FOREVER), lane_create(p, &r->seg, "to", CAPACITY * 64, 1),          \
-        lane_open(c, &r->seg, "to"))
+        lane_recv(c, m, B, IPC_FOREVER),                                                           \
+        lane_producer_create(p, &r->seg, "to", CAPACITY * 64, 1),                         \
+        lane_consumer_open(c, &r->seg, "to"))
 RECORDS(8)
 RECORDS(56)
 

@@ -17,7 +17,7 @@ BENCH_MESSAGE(56)
     };                                                                                             \
     static int N##_prepare##B(struct bench_run *r)                                                 \
     {                                                                                              \
-        return N##B##_make(&r->seg, "ring", MANY_CAPACITY, IPC_MPMC_AT_MOST_ONCE);                 \
+        return N##B##_create(&r->seg, "ring", MANY_CAPACITY, IPC_MPMC_AT_MOST_ONCE);               \
     }                                                                                              \
     static inline int64_t N##_push##B(void *end, void *m, unsigned n)                              \
     {                                                                                              \
@@ -80,10 +80,10 @@ union records_end {
     {                                                                                              \
         union records_end end;                                                                     \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check((many_consumes(r)                                                              \
-                         ? records_open(&end.c, &r->seg, "ring")                                   \
-                         : records_create(&end.p, &r->seg, "ring", MANY_CAPACITY * 64 / PRODUCERS, \
-                                          PRODUCERS)) == 0,                                        \
+        bench_check((many_consumes(r) ? records_consumer_open(&end.c, &r->seg, "ring")             \
+                                      : records_producer_create(&end.p, &r->seg, "ring",           \
+                                                                MANY_CAPACITY * 64 / PRODUCERS,    \
+                                                                PRODUCERS)) == 0,                  \
                     "open");                                                                       \
         many_serve(r, B, &end, records_push##B, records_pop##B, records_hold##B);                  \
     }

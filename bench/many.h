@@ -35,8 +35,8 @@ static inline void many_idle(unsigned *looks)
         (void)sched_yield();
 }
 
-CK_CC_FORCE_INLINE static void many_produce(struct bench_run *r, size_t bytes, void *end,
-                                            many_move *push, unsigned batch)
+CK_CC_FORCE_INLINE static void many_producer_attach(struct bench_run *r, size_t bytes, void *end,
+                                                    many_move *push, unsigned batch)
 {
     uint64_t m[MANY_BATCH * 56 / 8], next = (uint64_t)r->index << MANY_WHO;
     size_t words = bytes / 8, i;
@@ -59,8 +59,8 @@ CK_CC_FORCE_INLINE static void many_produce(struct bench_run *r, size_t bytes, v
     }
 }
 
-CK_CC_FORCE_INLINE static void many_consume(struct bench_run *r, size_t bytes, void *end,
-                                            many_move *pop, unsigned batch)
+CK_CC_FORCE_INLINE static void many_consumer_attach(struct bench_run *r, size_t bytes, void *end,
+                                                    many_move *pop, unsigned batch)
 {
     uint64_t m[MANY_BATCH * 56 / 8], expect[16], taken = 0;
     size_t words = bytes / 8;
@@ -104,13 +104,13 @@ CK_CC_FORCE_INLINE static void many_serve(struct bench_run *r, size_t bytes, voi
         for (;;)
             (void)pause();
     } else if (many_consumes(r) && singly) {
-        many_consume(r, bytes, end, pop, 1);
+        many_consumer_attach(r, bytes, end, pop, 1);
     } else if (many_consumes(r)) {
-        many_consume(r, bytes, end, pop, MANY_BATCH);
+        many_consumer_attach(r, bytes, end, pop, MANY_BATCH);
     } else if (singly) {
-        many_produce(r, bytes, end, push, 1);
+        many_producer_attach(r, bytes, end, push, 1);
     } else {
-        many_produce(r, bytes, end, push, MANY_BATCH);
+        many_producer_attach(r, bytes, end, push, MANY_BATCH);
     }
 }
 

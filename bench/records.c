@@ -14,14 +14,14 @@
     {                                                                                              \
         struct slots##B##_producer p;                                                              \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(slots##B##_create(&p, &r->seg, "to", SLOTS(B)) == 0, "create");                \
+        bench_check(slots##B##_producer_create(&p, &r->seg, "to", SLOTS(B)) == 0, "create");       \
         BENCH_STREAM_SERVE(B, while (slots##B##_push(&p, &m) != 0) ck_pr_stall());                 \
     }                                                                                              \
     static uint64_t slots_measure##B(struct bench_run *r)                                          \
     {                                                                                              \
         struct slots##B##_consumer c;                                                              \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(slots##B##_open(&c, &r->seg, "to") == 0, "open");                              \
+        bench_check(slots##B##_consumer_open(&c, &r->seg, "to") == 0, "open");                     \
         BENCH_STREAM_MEASURE(B, while (slots##B##_pop(&c, &m) != 0) ck_pr_stall());                \
     }
 
@@ -34,14 +34,15 @@ IPC_RECORDS(records)
     {                                                                                              \
         struct records_producer p;                                                                 \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(records_create(&p, &r->seg, "to", RECORDS_BYTES, 1) == 0, "create");           \
+        bench_check(records_producer_create(&p, &r->seg, "to", RECORDS_BYTES, 1) == 0,    \
+                    "create");                                                                     \
         BENCH_STREAM_SERVE(B, while (records_push(&p, &m, sizeof m) != 0) ck_pr_stall());          \
     }                                                                                              \
     static uint64_t records_measure##B(struct bench_run *r)                                        \
     {                                                                                              \
         struct records_consumer c;                                                                 \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(records_open(&c, &r->seg, "to") == 0, "open");                                 \
+        bench_check(records_consumer_open(&c, &r->seg, "to") == 0, "open");                        \
         BENCH_STREAM_MEASURE(B, while (records_pop(&c, &m, sizeof m) != sizeof m) ck_pr_stall());  \
     }
 
@@ -56,14 +57,15 @@ static const unsigned lossless = IPC_BROADCAST_LOSSLESS, lossy = IPC_BROADCAST_L
     {                                                                                              \
         struct tape_producer p;                                                                    \
         const unsigned *how = (const unsigned *)r->of->how;                                        \
-        bench_check(tape_create(&p, &r->seg, "to", RECORDS_BYTES, *how) == 0, "create");           \
+        bench_check(tape_producer_create(&p, &r->seg, "to", RECORDS_BYTES, *how) == 0,    \
+                    "create");                                                                     \
         BENCH_CAST_MEASURE(B, tape_push(&p, &m, sizeof m));                                        \
     }                                                                                              \
     static void tape_serve##B(struct bench_run *r)                                                 \
     {                                                                                              \
         struct tape_consumer c;                                                                    \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(tape_open(&c, &r->seg, "to") == 0, "open");                                    \
+        bench_check(tape_consumer_open(&c, &r->seg, "to") == 0, "open");                           \
         BENCH_CAST_SERVE(B, tape_pop(&c, &m, sizeof m), tape_missed(&c));                          \
     }
 

@@ -17,8 +17,9 @@ BENCH_SIZES(BENCH_MESSAGE)
                               struct ring##B##_producer *p, struct ring##B##_consumer *c)          \
     {                                                                                              \
         r->seg.deadline = ipc_in_ms(10000); /* as the processes make what they send into */        \
-        bench_check(out == NULL || ring##B##_create(p, &r->seg, out, CAPACITY) == 0, "create");    \
-        bench_check(in == NULL || ring##B##_open(c, &r->seg, in) == 0, "open");                    \
+        bench_check(out == NULL || ring##B##_producer_create(p, &r->seg, out, CAPACITY) == 0,      \
+                    "create");                                                                     \
+        bench_check(in == NULL || ring##B##_consumer_open(c, &r->seg, in) == 0, "open");           \
     }                                                                                              \
     static void ipc_stream_serve##B(struct bench_run *r)                                           \
     {                                                                                              \
@@ -91,14 +92,14 @@ static const unsigned lossless = IPC_BROADCAST_LOSSLESS, lossy = IPC_BROADCAST_L
     {                                                                                              \
         struct cast##B##_producer p;                                                               \
         const unsigned *how = (const unsigned *)r->of->how;                                        \
-        bench_check(cast##B##_create(&p, &r->seg, "to", CAPACITY, *how) == 0, "create");           \
+        bench_check(cast##B##_producer_create(&p, &r->seg, "to", CAPACITY, *how) == 0, "create");  \
         BENCH_CAST_MEASURE(B, cast##B##_push(&p, &m));                                             \
     }                                                                                              \
     static void cast_serve##B(struct bench_run *r)                                                 \
     {                                                                                              \
         struct cast##B##_consumer c;                                                               \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(cast##B##_open(&c, &r->seg, "to") == 0, "open");                               \
+        bench_check(cast##B##_consumer_open(&c, &r->seg, "to") == 0, "open");                      \
         BENCH_CAST_SERVE(B, cast##B##_pop(&c, &m), cast##B##_missed(&c));                          \
     }
 

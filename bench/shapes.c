@@ -15,8 +15,8 @@ IPC_STREAM(stream, struct message56)
                             struct RING##_producer *p, struct RING##_consumer *c)                  \
     {                                                                                              \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(RING##_create(p, &r->seg, out, CAPACITY HOW) == 0, "create");                  \
-        bench_check(RING##_open(c, &r->seg, in) == 0, "open");                                     \
+        bench_check(RING##_producer_create(p, &r->seg, out, CAPACITY HOW) == 0, "create");         \
+        bench_check(RING##_consumer_open(c, &r->seg, in) == 0, "open");                            \
     }                                                                                              \
     static void NAME##_serve(struct bench_run *r)                                                  \
     {                                                                                              \

@@ -20,12 +20,12 @@ SIZES(BENCH_MESSAGE)
     static void ipc_create##B(struct bench_run *r, struct ring##B##_producer *p)                   \
     {                                                                                              \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(ring##B##_create(p, &r->seg, "to", SIZES_SLOTS(B)) == 0, "create");            \
+        bench_check(ring##B##_producer_create(p, &r->seg, "to", SIZES_SLOTS(B)) == 0, "create");   \
     }                                                                                              \
     static void ipc_open##B(struct bench_run *r, struct ring##B##_consumer *c)                     \
     {                                                                                              \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(ring##B##_open(c, &r->seg, "to") == 0, "open");                                \
+        bench_check(ring##B##_consumer_open(c, &r->seg, "to") == 0, "open");                       \
     }                                                                                              \
     static void ipc_copy_serve##B(struct bench_run *r)                                             \
     {                                                                                              \

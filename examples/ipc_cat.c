@@ -127,7 +127,7 @@ static void send_all(void)
     if (rc != 0)
         errx(1, "%s", ipc_shm_why(&seg));
     owner = 1;
-    if (chunks_create(&out, &seg, "chunks", CAPACITY) != 0)
+    if (chunks_producer_create(&out, &seg, "chunks", CAPACITY) != 0)
         fail(1, ipc_shm_why(&seg));
     do {
         while ((c = chunks_claim(&out)) == NULL)
@@ -163,7 +163,7 @@ static void meet_sender(struct chunks_consumer *in)
         if (rc == 0) {
             /* Its ring comes within an instant, unless it dies in it. */
             seg.deadline = ipc_in_ms(1000);
-            rc = chunks_open(in, &seg, "chunks");
+            rc = chunks_consumer_open(in, &seg, "chunks");
             if (rc == 0 && ipc_shm_alive(&seg, chunks_consumer_peer(in)))
                 return;
             if (rc == 0 || rc == -ETIMEDOUT)

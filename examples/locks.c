@@ -101,7 +101,7 @@ static void measure(const char *what, void (*put)(uint64_t), uint64_t (*get)(voi
     case -1:
         err(1, "fork");
     case 0:
-        if (put == ring_put && numbers_create(&out, &seg, "numbers", SLOTS) != 0)
+        if (put == ring_put && numbers_producer_create(&out, &seg, "numbers", SLOTS) != 0)
             errx(1, "%s", ipc_shm_why(&seg));
         for (i = 1; i <= count; i++)
             put(i);
@@ -111,7 +111,7 @@ static void measure(const char *what, void (*put)(uint64_t), uint64_t (*get)(voi
     }
     if (put == ring_put) {
         seg.deadline = ipc_in_ms(5000); /* the child makes it */
-        if (numbers_open(&in, &seg, "numbers") != 0)
+        if (numbers_consumer_open(&in, &seg, "numbers") != 0)
             errx(1, "%s", ipc_shm_why(&seg));
     }
     for (i = 1; i <= count; i++) {

@@ -219,8 +219,8 @@ int main(int argc, char **argv)
         errx(2, "1 to %d workers", WORKERS);
     if (ipc_shm_create(&seg, NULL, 4 << 20) != 0 ||
         ipc_shm_make(&seg, "stats", 0, sizeof *stats, &o) != 0 || ipc_shm_publish(&seg, &o) != 0 ||
-        requests_make(&seg, "requests", CLIENTS, IPC_MPMC_AT_LEAST_ONCE) != 0 ||
-        answers_make(&seg, "answers", CLIENTS, IPC_MPMC_AT_MOST_ONCE) != 0 ||
+        requests_create(&seg, "requests", CLIENTS, IPC_MPMC_AT_LEAST_ONCE) != 0 ||
+        answers_create(&seg, "answers", CLIENTS, IPC_MPMC_AT_MOST_ONCE) != 0 ||
         requests_producer_open(&out, &seg, "requests") != 0 ||
         answers_consumer_open(&in, &seg, "answers") != 0)
         errx(1, "%s", ipc_shm_why(&seg));

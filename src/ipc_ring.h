@@ -21,11 +21,13 @@
  *
  *     // in the producer                                // in the consumer
  *     struct ticks_producer out;                        struct ticks_consumer in;
- *     ticks_produce(&out, mem, size, NULL);             ticks_consume(&in, mem, size, NULL);
- *     ticks_push(&out, &t);  // -EAGAIN: full           ticks_pop(&in, &t);   // -EAGAIN: empty
+ *     ticks_producer_attach(&out, mem, size, NULL);             ticks_consumer_attach(&in, mem,
+ * size, NULL); ticks_push(&out, &t);  // -EAGAIN: full           ticks_pop(&in, &t);   // -EAGAIN:
+ * empty
  *
  * With ipc_shm.h included as well (in either order, before IPC_SPSC is used) the memory is found
- * by name: ticks_create(&out, &seg, "ticks", 4096) and ticks_open(&in, &seg, "ticks").
+ * by name: ticks_producer_create(&out, &seg, "ticks", 4096) and ticks_consumer_open(&in, &seg,
+ * "ticks").
  *
  * With ipc_notify.h included as well there are calls that sleep: ticks_send(&out, &t, deadline) and
  * ticks_recv(&in, &t, deadline).
@@ -35,7 +37,7 @@
  *
  *     struct jobs_consumer in;                          // in each worker
  *     const struct job *j;
- *     jobs_consume(&in, mem, size, ipc_shm_peer(&seg)); // who says who is dead
+ *     jobs_consumer_attach(&in, mem, size, ipc_shm_peer(&seg)); // who says who is dead
  *     while ((j = jobs_peek(&in)) != NULL) {            // ours
  *         run(j);
  *         jobs_release(&in);                            // killed before that: another gets it

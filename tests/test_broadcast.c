@@ -46,7 +46,7 @@ static void check(const struct news *n, uint64_t x)
 enum { READERS = 5, LARGEST = 300 };
 
 struct reader {
-    struct ipc_cast_consumer c;
+    struct ipc_broadcast_consumer c;
     int there;
     uint64_t head, missed, skip; /* as they should be */
 };
@@ -55,7 +55,7 @@ static struct {
     size_t bytes;
     uint64_t capacity, tail;
     int lossy, busy; /* claimed, and not sent */
-    struct ipc_cast_producer p;
+    struct ipc_broadcast_producer p;
     struct reader reader[READERS];
     void *mem;
     size_t size;
@@ -96,13 +96,13 @@ static void write_some(void)
     switch (chance(3)) {
     case 0:
         fill(buffer, now.tail);
-        IS(ipc_cast_push(&now.p, buffer, now.bytes), is_full() ? -EAGAIN : 0);
+        IS(ipc_broadcast_push(&now.p, buffer, now.bytes), is_full() ? -EAGAIN : 0);
         n = !is_full();
         break;
     case 1:
         for (i = 0; i < 4; i++)
             fill(buffer + (size_t)i * now.bytes, now.tail + (uint64_t)i);
-        n = ipc_cast_push_n(&now.p, buffer, now.bytes, 4);
+        n = ipc_broadcast_push_n(&now.p, buffer, now.bytes, 4);
         MUST(n == 4 || (n == -EAGAIN && is_full()) || n > 0);
         if (n > 0 && n < 4) {
             now.tail += (uint64_t)n;
@@ -112,7 +112,7 @@ static void write_some(void)
         n = n < 0 ? 0 : n;
         break;
     default:
-        slot = ipc_cast_claim(&now.p);
+        slot = ipc_broadcast_claim(&now.p);
         MUST((slot == NULL) == is_full());
         if (slot == NULL)
             return;
@@ -120,9 +120,9 @@ static void write_some(void)
         now.busy = now.lossy;
         n = chance(3) > 0;
         if (n == 0)
-            ipc_cast_cancel(&now.p);
+            ipc_broadcast_cancel(&now.p);
         else
-            IS(ipc_cast_commit(&now.p), 0);
+            IS(ipc_broadcast_commit(&now.p), 0);
     }
     now.busy = now.busy && n == 0;
     now.tail += (uint64_t)n;
@@ -159,12 +159,12 @@ static void read_some(struct reader *r)
     switch (chance(3)) {
     case 0:
         rc = verdict(r);
-        IS(ipc_cast_pop(&r->c, buffer, now.bytes), rc);
+        IS(ipc_broadcast_pop(&r->c, buffer, now.bytes), rc);
         if (rc == 0)
             same(buffer, r->head++);
         break;
     case 1:
-        n = ipc_cast_pop_n(&r->c, buffer, now.bytes, 4);
+        n = ipc_broadcast_pop_n(&r->c, buffer, now.bytes, 4);
         for (i = 0; (int64_t)i < n; i++) {
             IS(verdict(r), 0);
             same(buffer + i * now.bytes, r->head++);
@@ -174,37 +174,37 @@ static void read_some(struct reader *r)
             if (n < 0)
                 IS(n, rc);
             else if (rc == -EOVERFLOW)
-                IS(ipc_cast_pop(&r->c, buffer, now.bytes), rc);
+                IS(ipc_broadcast_pop(&r->c, buffer, now.bytes), rc);
             else
                 IS(rc, -EAGAIN);
         }
         break;
     default:
-        seen = ipc_cast_peek(&r->c);
+        seen = ipc_broadcast_peek(&r->c);
         rc = verdict(r);
         if (seen == NULL) {
             MUST(rc != 0);
         } else if (rc == 0) {
             same(seen, x);
-            MUST(ipc_cast_peek(&r->c) == seen);
-            IS(ipc_cast_release(&r->c), 0);
+            MUST(ipc_broadcast_peek(&r->c) == seen);
+            IS(ipc_broadcast_release(&r->c), 0);
             r->head++;
         } else {
-            IS(ipc_cast_release(&r->c), rc);
+            IS(ipc_broadcast_release(&r->c), rc);
         }
         break;
     }
-    IS(ipc_cast_missed(&r->c), r->missed);
+    IS(ipc_broadcast_missed(&r->c), r->missed);
     IS(r->c.s.head, r->head);
 }
 
 static void come_or_go(struct reader *r)
 {
     if (r->there) {
-        ipc_cast_consumer_detach(&r->c);
-        IS(ipc_cast_pop(&r->c, &seed, now.bytes), -EINVAL);
+        ipc_broadcast_consumer_detach(&r->c);
+        IS(ipc_broadcast_pop(&r->c, &seed, now.bytes), -EINVAL);
     } else {
-        IS(ipc_cast_consume(&r->c, now.mem, now.size, now.bytes, NULL), 0);
+        IS(ipc_broadcast_consumer_attach(&r->c, now.mem, now.size, now.bytes, NULL), 0);
         r->head = now.tail;
         r->missed = r->skip = 0;
         IS(r->c.s.head, r->head);
@@ -215,7 +215,7 @@ static void come_or_go(struct reader *r)
 /* One with guards on both sides, whose positions begin at `from`. */
 static void every_call(size_t bytes, uint64_t capacity, uint64_t from, int lossy)
 {
-    size_t size = ipc_cast_footprint(bytes, capacity), room = (size + 8191) & ~(size_t)4095;
+    size_t size = ipc_broadcast_footprint(bytes, capacity), room = (size + 8191) & ~(size_t)4095;
     unsigned char *map = (unsigned char *)mmap(NULL, room + 8192, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     unsigned i;
@@ -230,10 +230,10 @@ static void every_call(size_t bytes, uint64_t capacity, uint64_t from, int lossy
     now.lossy = lossy;
     now.mem = map + 4096 + ((room - size) & ~(size_t)63) % 4096; /* up to the guard */
     now.size = size;
-    IS(ipc_cast_init(now.mem, size - 1, bytes, capacity, lossy ? 1 : 0), -ENOSPC);
-    IS(ipc_cast_init(now.mem, size, bytes, capacity, lossy ? 1 : 0), 0);
-    ((struct ipc_cast_shared *)now.mem)->s.head = from;
-    IS(ipc_cast_produce(&now.p, now.mem, size, bytes, NULL), 0);
+    IS(ipc_broadcast_init(now.mem, size - 1, bytes, capacity, lossy ? 1 : 0), -ENOSPC);
+    IS(ipc_broadcast_init(now.mem, size, bytes, capacity, lossy ? 1 : 0), 0);
+    ((struct ipc_broadcast_shared *)now.mem)->s.head = from;
+    IS(ipc_broadcast_producer_attach(&now.p, now.mem, size, bytes, NULL), 0);
     for (i = 0; i < 600; i++) {
         struct reader *r = &now.reader[chance(READERS)];
 
@@ -247,9 +247,9 @@ static void every_call(size_t bytes, uint64_t capacity, uint64_t from, int lossy
             for (; chance(capacity + 1) != 0;)
                 write_some();
         if (i % 50 == 49) { /* who comes next goes on */
-            ipc_cast_producer_detach(&now.p);
-            IS(ipc_cast_push(&now.p, &seed, bytes), -EINVAL);
-            IS(ipc_cast_produce(&now.p, now.mem, size, bytes, NULL), 0);
+            ipc_broadcast_producer_detach(&now.p);
+            IS(ipc_broadcast_push(&now.p, &seed, bytes), -EINVAL);
+            IS(ipc_broadcast_producer_attach(&now.p, now.mem, size, bytes, NULL), 0);
             IS(now.p.s.tail, now.tail);
         }
     }
@@ -293,24 +293,24 @@ static void long_messages_reach_every_reader(void **state)
     (void)state;
     for (how = 0; how < 2; how++)
         for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-            size_t size = ipc_cast_footprint(sizes[i], 2);
+            size_t size = ipc_broadcast_footprint(sizes[i], 2);
             void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
             unsigned char *m = (unsigned char *)malloc(2 * sizes[i]), *got = m + sizes[i];
-            struct ipc_cast_producer p;
-            struct ipc_cast_consumer c[2];
+            struct ipc_broadcast_producer p;
+            struct ipc_broadcast_consumer c[2];
 
             MUST(mem != MAP_FAILED && m != NULL);
-            IS(ipc_cast_init(mem, size, sizes[i], 2, how), 0);
-            IS(ipc_cast_produce(&p, mem, size, sizes[i], NULL), 0);
-            IS(ipc_cast_consume(&c[0], mem, size, sizes[i], NULL), 0);
-            IS(ipc_cast_consume(&c[1], mem, size, sizes[i], NULL), 0);
+            IS(ipc_broadcast_init(mem, size, sizes[i], 2, how), 0);
+            IS(ipc_broadcast_producer_attach(&p, mem, size, sizes[i], NULL), 0);
+            IS(ipc_broadcast_consumer_attach(&c[0], mem, size, sizes[i], NULL), 0);
+            IS(ipc_broadcast_consumer_attach(&c[1], mem, size, sizes[i], NULL), 0);
             for (k = 0; k < 600; k++) {
                 memset(m, (int)(k & 255), sizes[i]);
                 m[chance(sizes[i])] ^= 1;
-                IS(ipc_cast_push(&p, m, sizes[i]), 0);
-                IS(ipc_cast_pop(&c[0], got, sizes[i]), 0);
+                IS(ipc_broadcast_push(&p, m, sizes[i]), 0);
+                IS(ipc_broadcast_pop(&c[0], got, sizes[i]), 0);
                 MUST(memcmp(m, got, sizes[i]) == 0);
-                IS(ipc_cast_pop(&c[1], got, sizes[i]), 0);
+                IS(ipc_broadcast_pop(&c[1], got, sizes[i]), 0);
                 MUST(memcmp(m, got, sizes[i]) == 0);
             }
             free(m);
@@ -324,17 +324,17 @@ static void edges_have_names(void **state)
     unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct news_producer out;
-    struct news_consumer in[IPC_CAST_SEATS + 1];
-    struct ipc_cast_producer p;
+    struct news_consumer in[IPC_BROADCAST_SEATS + 1];
+    struct ipc_broadcast_producer p;
     struct news n = make(0);
     unsigned i, how;
 
     (void)state;
     IS(news_footprint(3), 0);
-    IS(ipc_cast_footprint(0, 4), 0);
-    IS(ipc_cast_footprint(8, UINT64_C(1) << 60), 0);
-    IS(news_produce(&out, mem, size, NULL), -EAGAIN);
-    IS(news_consume(&in[0], mem, size, NULL), -EAGAIN);
+    IS(ipc_broadcast_footprint(0, 4), 0);
+    IS(ipc_broadcast_footprint(8, UINT64_C(1) << 60), 0);
+    IS(news_producer_attach(&out, mem, size, NULL), -EAGAIN);
+    IS(news_consumer_attach(&in[0], mem, size, NULL), -EAGAIN);
     IS(news_push(&out, &n), -EAGAIN);
     IS(news_pop(&in[0], &n), -EAGAIN);
     MUST(news_peek(&in[0]) == NULL);
@@ -342,21 +342,21 @@ static void edges_have_names(void **state)
     IS(news_init(mem, size, 4, 2), -EINVAL);
     for (how = 0; how < 2; how++) {
         IS(news_init(mem, size, 4, how), 0);
-        IS(ipc_cast_produce(&p, mem, size, 8, NULL), -EPROTO);
-        MUST(ipc_cast_claim(&p) == NULL);
-        IS(ipc_cast_commit(&p), -EINVAL);
-        IS(news_produce(&out, mem, size, NULL), 0);
-        IS(ipc_cast_produce(&p, mem, size, sizeof n, NULL), -EBUSY);
-        IS(ipc_cast_push(&out.raw, &n, 8), -EMSGSIZE);
+        IS(ipc_broadcast_producer_attach(&p, mem, size, 8, NULL), -EPROTO);
+        MUST(ipc_broadcast_claim(&p) == NULL);
+        IS(ipc_broadcast_commit(&p), -EINVAL);
+        IS(news_producer_attach(&out, mem, size, NULL), 0);
+        IS(ipc_broadcast_producer_attach(&p, mem, size, sizeof n, NULL), -EBUSY);
+        IS(ipc_broadcast_push(&out.raw, &n, 8), -EMSGSIZE);
         IS(how ? news_commit(&out) : 0, how ? -EINVAL : 0); /* of nothing that was claimed */
-        for (i = 0; i < IPC_CAST_SEATS; i++)
-            IS(news_consume(&in[i], mem, size, NULL), 0);
-        IS(news_consume(&in[i], mem, size, NULL), how ? 0 : -EUSERS);
+        for (i = 0; i < IPC_BROADCAST_SEATS; i++)
+            IS(news_consumer_attach(&in[i], mem, size, NULL), 0);
+        IS(news_consumer_attach(&in[i], mem, size, NULL), how ? 0 : -EUSERS);
         IS(news_pop(&in[i], &n), how ? -EAGAIN : -EUSERS);
-        IS(ipc_cast_pop(&in[0].raw, &n, 8), -EMSGSIZE);
+        IS(ipc_broadcast_pop(&in[0].raw, &n, 8), -EMSGSIZE);
         IS(news_release(&in[0]), -EINVAL);
         IS(news_send(&out, &n, IPC_NOW), 0);
-        for (i = 0; i < IPC_CAST_SEATS; i++)
+        for (i = 0; i < IPC_BROADCAST_SEATS; i++)
             IS(news_recv(&in[i], &n, IPC_NOW), 0);
         IS(news_recv(&in[0], &n, IPC_NOW), -ETIMEDOUT);
         news_producer_detach(&out);
@@ -368,8 +368,8 @@ static void edges_have_names(void **state)
         IS(news_send(&out, &n, IPC_FOREVER), -EINVAL);
         IS(news_recv(&in[0], &n, IPC_FOREVER), -EINVAL);
     }
-    ((struct ipc_cast_shared *)(void *)mem)->s.is.how = 7;
-    IS(news_produce(&out, mem, size, NULL), -EPROTO);
+    ((struct ipc_broadcast_shared *)(void *)mem)->s.is.how = 7;
+    IS(news_producer_attach(&out, mem, size, NULL), -EPROTO);
     (void)munmap(mem, size);
 }
 
@@ -386,13 +386,13 @@ static void a_loss_in_a_batch_is_told_by_the_next_call(void **state)
 
     (void)state;
     IS(news_init(mem, size, 4, IPC_BROADCAST_LOSSY), 0);
-    IS(news_produce(&out, mem, size, NULL), 0);
-    IS(news_consume(&in, mem, size, NULL), 0);
+    IS(news_producer_attach(&out, mem, size, NULL), 0);
+    IS(news_consumer_attach(&in, mem, size, NULL), 0);
     for (x = 0; x < 4; x++)
         n[x] = make(x);
     IS(news_push_n(&out, n, 4), 4);
     /* As if the writer came round between the first and the second. */
-    *(uint64_t *)(void *)(mem + sizeof(struct ipc_cast_shared) + 2 * 64 - 8) = 2 + 4;
+    *(uint64_t *)(void *)(mem + sizeof(struct ipc_broadcast_shared) + 2 * 64 - 8) = 2 + 4;
     IS(news_pop_n(&in, n, 4), 1);
     check(n, 0);
     IS(news_missed(&in), 1);
@@ -410,15 +410,15 @@ static void a_broadcast_is_found_by_name_and_kind(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY + 1), -EINVAL);
+    IS(news_producer_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY + 1), -EINVAL);
     IS(news_push(&out, &n), -EINVAL);
     MUST(strstr(ipc_shm_why(&shm), "'news'") != NULL);
-    IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY), 0);
+    IS(news_producer_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY), 0);
     news_producer_detach(&out);
-    IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSLESS), -EPROTO);
-    IS(news_create(&out, &shm, "news", 32, IPC_BROADCAST_LOSSY), -EPROTO);
-    IS(news_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY), 0);
-    IS(news_open(&in, &shm, "news"), 0);
+    IS(news_producer_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSLESS), -EPROTO);
+    IS(news_producer_create(&out, &shm, "news", 32, IPC_BROADCAST_LOSSY), -EPROTO);
+    IS(news_producer_create(&out, &shm, "news", 16, IPC_BROADCAST_LOSSY), 0);
+    IS(news_consumer_open(&in, &shm, "news"), 0);
     IS(news_push(&out, &n), 0);
     IS(news_pop(&in, &n), 0);
     check(&n, 3);
@@ -432,7 +432,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
     size_t size = news_footprint(16);
     unsigned char *map = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    struct ipc_cast_shared *s = (struct ipc_cast_shared *)(void *)map;
+    struct ipc_broadcast_shared *s = (struct ipc_broadcast_shared *)(void *)map;
     struct news_producer out;
     struct news_consumer in[2];
     struct news n = make(0);
@@ -443,8 +443,8 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
         uint64_t evil = chance(4) == 0 ? chance(64) : chance(UINT64_MAX);
 
         IS(news_init(map, size, 16, i % 2), 0);
-        IS(news_produce(&out, map, size, NULL), 0);
-        IS(news_consume(&in[0], map, size, NULL), 0);
+        IS(news_producer_attach(&out, map, size, NULL), 0);
+        IS(news_consumer_attach(&in[0], map, size, NULL), 0);
         for (k = 0; k < 40; k++) {
             uint64_t *at = (uint64_t *)(void *)map + 8 + chance(size / 8 - 8);
 
@@ -470,7 +470,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
                 (void)news_pop(&in[0], &n);
             if (news_peek(&in[0]) != NULL)
                 (void)news_release(&in[0]);
-            if (chance(10) == 0 && news_consume(&in[1], map, size, NULL) == 0) {
+            if (chance(10) == 0 && news_consumer_attach(&in[1], map, size, NULL) == 0) {
                 (void)news_pop(&in[1], &n);
                 news_consumer_detach(&in[1]);
             }
@@ -478,7 +478,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
         bad += news_consumer_error(&in[0]) != 0;
         MUST(news_consumer_error(&in[0]) == 0 || news_pop(&in[0], &n) == -EBADMSG);
         s->s.is.capacity = evil;
-        MUST(news_footprint(evil) != 0 || news_produce(&out, map, size, NULL) == -EPROTO);
+        MUST(news_footprint(evil) != 0 || news_producer_attach(&out, map, size, NULL) == -EPROTO);
     }
     MUST(bad > 1000);
     (void)munmap(map, size);
@@ -499,7 +499,7 @@ static void sends_a_flow(struct child *up, void *arg)
     uint64_t x;
 
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(news_create(&out, &seg, "news", how->capacity, how->how), 0);
+    IS(news_producer_create(&out, &seg, "news", how->capacity, how->how), 0);
     ipc_notify_policy(news_producer_bell(&out), how->spin, 0);
     tell(up, 0);
     (void)hear(up);
@@ -519,7 +519,7 @@ static void receive_all(struct ipc_shm *seg, struct child *up, unsigned spin, ui
     uint64_t x, got = 0;
     int rc;
 
-    IS(news_open(&in, seg, "news"), 0);
+    IS(news_consumer_open(&in, seg, "news"), 0);
     ipc_notify_policy(news_consumer_bell(&in), spin, 0);
     x = in.raw.s.head;
     if (up != NULL)
@@ -630,7 +630,7 @@ static void joins_and_reads_one(struct child *up, void *arg)
 
     (void)arg;
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(news_open(&in, &seg, "news"), 0);
+    IS(news_consumer_open(&in, &seg, "news"), 0);
     tell(up, 0);
     for (;;) {
         (void)hear(up);
@@ -665,14 +665,14 @@ static void the_dead_open_the_gate_and_the_stopped_do_not(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(news_create(&out, &shm, "news", 8, IPC_BROADCAST_LOSSLESS), 0);
+    IS(news_producer_create(&out, &shm, "news", 8, IPC_BROADCAST_LOSSLESS), 0);
     dies = spawn(joins_and_reads_one, NULL);
     (void)hear(&dies);
     IS(push_until_full(&out), 8);
     IS(news_send(&out, &n, ipc_in_ms(20)), -ETIMEDOUT);
     kill_child(&dies);
     for (tries = 0; news_push(&out, &n) == -EAGAIN; tries++) /* who polls */
-        MUST(tries <= IPC_CAST_ASK_FIRST_ + IPC_CAST_ASK_EVERY_);
+        MUST(tries <= IPC_BROADCAST_ASK_FIRST_ + IPC_BROADCAST_ASK_EVERY_);
 
     stops = spawn(joins_and_reads_one, NULL);
     (void)hear(&stops);
@@ -723,7 +723,7 @@ static void joins_and_dies(struct child *up, void *arg)
     (void)up, (void)arg;
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
     for (i = 0; i < 32; i++)
-        IS(news_open(&in, &seg, "news"), 0);
+        IS(news_consumer_open(&in, &seg, "news"), 0);
     (void)kill(getpid(), SIGKILL);
 }
 
@@ -735,7 +735,7 @@ static void seats_of_the_dead_are_taken(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(news_create(&out, &shm, "news", 8, IPC_BROADCAST_LOSSLESS), 0);
+    IS(news_producer_create(&out, &shm, "news", 8, IPC_BROADCAST_LOSSLESS), 0);
     for (i = 0; i < 6; i++) {
         struct child c = spawn(joins_and_dies, NULL);
 
@@ -756,7 +756,7 @@ static void sends_until_killed(struct child *up, void *arg)
 
     (void)arg;
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(news_create(&out, &seg, "news", 64, *(const unsigned *)arg), 0);
+    IS(news_producer_create(&out, &seg, "news", 64, *(const unsigned *)arg), 0);
     ipc_notify_policy(news_producer_bell(&out), 10, 0);
     tell(up, out.raw.s.tail);
     for (;;) {
@@ -783,7 +783,7 @@ static void reads_until_killed(struct child *up, void *arg)
 
     (void)arg;
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(news_open(&in, &seg, "news"), 0);
+    IS(news_consumer_open(&in, &seg, "news"), 0);
     ipc_notify_policy(news_consumer_bell(&in), 10, 0);
     x = in.raw.s.head;
     tell(up, x);
@@ -811,7 +811,7 @@ static void kill_at_random(unsigned how)
     unsigned i, k;
 
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(news_create(&out, &shm, "news", 64, how), 0); /* it is there from now on */
+    IS(news_producer_create(&out, &shm, "news", 64, how), 0); /* it is there from now on */
     news_producer_detach(&out);
     w = spawn(sends_until_killed, &how);
     (void)hear(&w);

@@ -37,7 +37,7 @@ static struct ipc_shm shm;
 static void make_adder(uint64_t callers)
 {
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(adder_make(&shm, "adder", callers), 0);
+    IS(adder_create(&shm, "adder", callers), 0);
 }
 
 static struct add add(int64_t a, int64_t b)
@@ -715,8 +715,8 @@ static void calls_that_nobody_serves_time_out(void **state)
 
     (void)state;
     make_adder(1);
-    IS(adder_make(&shm, "adder", 1), 0);       /* it is there */
-    IS(adder_make(&shm, "adder", 7), -EPROTO); /* but not for so many */
+    IS(adder_create(&shm, "adder", 1), 0);       /* it is there */
+    IS(adder_create(&shm, "adder", 7), -EPROTO); /* but not for so many */
     IS(adder_client_open(&c, &shm, "adder"), 0);
     IS(adder_call(&c, &x, &sum, IPC_NOW), -ETIMEDOUT);
     deadline = ipc_in_ms(30);

@@ -156,8 +156,8 @@ static void end(void)
                     struct NAME##_consumer c;                                                      \
                                                                                                    \
                     assert_int_equal(NAME##_init(mem, size, SLOTS, IPC_MPMC_AT_LEAST_ONCE), 0);    \
-                    assert_int_equal(NAME##_produce(&p, mem, size, &me), 0);                       \
-                    assert_int_equal(NAME##_consume(&c, mem, size, &you), 0);                      \
+                    assert_int_equal(NAME##_producer_attach(&p, mem, size, &me), 0);               \
+                    assert_int_equal(NAME##_consumer_attach(&c, mem, size, &you), 0);              \
                     assert_int_equal(NAME##_push_n(&p, m, full ? MANY : 0), full ? MANY : 0);      \
                     if (call == 11) /* what it has, it gives back */                               \
                         (void)NAME##_peek(&c);                                                     \
@@ -204,8 +204,8 @@ static void end(void)
                     }                                                                              \
                     NAME##_consumer_detach(&c);                                                    \
                     NAME##_producer_detach(&p);                                                    \
-                    (void)NAME##_produce(&p, mem, size, &you);                                     \
-                    (void)NAME##_consume(&c, mem, size, &me);                                      \
+                    (void)NAME##_producer_attach(&p, mem, size, &you);                             \
+                    (void)NAME##_consumer_attach(&c, mem, size, &me);                              \
                     end();                                                                         \
                 }                                                                                  \
     }
@@ -237,16 +237,16 @@ static void attaching_returns(void **state)
         memset(&m, 0, sizeof m);
         assert_int_equal(spsc_init(mem, size, SLOTS), 0);
         begin((enum meddling)how);
-        (void)spsc_produce(&p, mem, size, &me);
-        (void)spsc_consume(&c, mem, size, &you);
+        (void)spsc_producer_attach(&p, mem, size, &me);
+        (void)spsc_consumer_attach(&c, mem, size, &you);
         (void)spsc_send(&p, &m, ipc_in_ms(5));
         (void)spsc_recv(&c, &m, ipc_in_ms(5));
         (void)spsc_recv(&c, &m, ipc_in_ms(5));
         spsc_producer_detach(&p);
         spsc_consumer_detach(&c);
         assert_int_equal(cast_init(mem, size, SLOTS, IPC_BROADCAST_LOSSLESS), 0);
-        (void)cast_produce(&writer, mem, size, &me);
-        (void)cast_consume(&reader, mem, size, &you);
+        (void)cast_producer_attach(&writer, mem, size, &me);
+        (void)cast_consumer_attach(&reader, mem, size, &you);
         for (i = 0; i < 3000; i++)
             (void)cast_push(&writer, &m);
         (void)cast_send(&writer, &m, ipc_in_ms(5));
@@ -254,8 +254,8 @@ static void attaching_returns(void **state)
         cast_producer_detach(&writer);
         cast_consumer_detach(&reader);
         assert_int_equal(records_init(mem, size, 1024, 4), 0);
-        (void)records_produce(&lane, mem, size, &me);
-        (void)records_consume(&all, mem, size, &you);
+        (void)records_producer_attach(&lane, mem, size, &me);
+        (void)records_consumer_attach(&all, mem, size, &you);
         (void)records_send(&lane, &m, sizeof m, ipc_in_ms(5));
         (void)records_recv(&all, &m, sizeof m, ipc_in_ms(5));
         records_producer_detach(&lane);

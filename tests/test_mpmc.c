@@ -75,16 +75,17 @@ static void impossible_rings_are_refused(void **state)
     assert_int_equal(ipc_mpmc_init(mem + 8, size - 8, 8, 4, 0), -EINVAL);
     assert_int_equal(ipc_mpmc_init(mem, 100, 8, 4, 0), -ENOSPC);
     assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, 0), 0);
-    assert_int_equal(ipc_mpmc_produce(&p, mem, size, 16, NULL, 0), -EPROTO);
+    assert_int_equal(ipc_mpmc_producer_attach(&p, mem, size, 16, NULL, 0), -EPROTO);
     assert_int_equal(ipc_mpmc_push(&p, &size, 16), -EPROTO); /* and not a crash */
     assert_null(ipc_mpmc_claim(&p));
-    assert_int_equal(ipc_mpmc_consume(&c, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER), -EPROTO);
+    assert_int_equal(ipc_mpmc_consumer_attach(&c, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER),
+                     -EPROTO);
     assert_int_equal(ipc_mpmc_pop(&c, &size, 8), -EPROTO);
     assert_null(ipc_mpmc_peek(&c));
     assert_int_equal(ipc_mpmc_release(&c), -EINVAL);
     ipc_mpmc_producer_detach(&p);
     ipc_mpmc_consumer_detach(&c);
-    assert_int_equal(ipc_mpmc_produce(&p, mem, size, 8, NULL, 0), 0);
+    assert_int_equal(ipc_mpmc_producer_attach(&p, mem, size, 8, NULL, 0), 0);
     assert_int_equal(ipc_mpmc_push(&p, &size, 4), -EMSGSIZE);
     assert_int_equal(ipc_mpmc_commit(&p), -EINVAL);
     ipc_mpmc_producer_detach(&p);
@@ -110,16 +111,16 @@ static void single_ends_and_seats_are_limited(void **state)
 
     (void)state;
     assert_int_equal(mpsc_init(mem, size, 4, IPC_MPMC_AT_MOST_ONCE), 0);
-    assert_int_equal(mpsc_consume(&a, mem, size, &me), 0);
-    assert_int_equal(mpsc_consume(&b, mem, size, &other), -EBUSY);
+    assert_int_equal(mpsc_consumer_attach(&a, mem, size, &me), 0);
+    assert_int_equal(mpsc_consumer_attach(&b, mem, size, &other), -EBUSY);
     mpsc_consumer_detach(&a);
-    assert_int_equal(mpsc_consume(&b, mem, size, &other), 0);
+    assert_int_equal(mpsc_consumer_attach(&b, mem, size, &other), 0);
     assert_int_equal(mpmc_init(wide, many, 4, IPC_MPMC_AT_MOST_ONCE), 0);
     for (i = 0; i < IPC_MPMC_SEATS; i++)
-        assert_int_equal(mpmc_produce(&p[i], wide, many, &me), 0);
-    assert_int_equal(mpmc_produce(&q, wide, many, &me), -EUSERS);
+        assert_int_equal(mpmc_producer_attach(&p[i], wide, many, &me), 0);
+    assert_int_equal(mpmc_producer_attach(&q, wide, many, &me), -EUSERS);
     mpmc_producer_detach(&p[100]);
-    assert_int_equal(mpmc_produce(&q, wide, many, &me), 0);
+    assert_int_equal(mpmc_producer_attach(&q, wide, many, &me), 0);
     (void)munmap(mem, size);
     (void)munmap(wide, many);
 }
@@ -144,8 +145,8 @@ static void random_calls_are_those_of_a_queue(void **state)
 
         assert_int_equal(mpmc_init(mem, size, capacity, IPC_MPMC_AT_MOST_ONCE), 0);
         for (i = 0; i < 2; i++) {
-            assert_int_equal(mpmc_produce(&p[i], mem, size, NULL), 0);
-            assert_int_equal(mpmc_consume(&c[i], mem, size, NULL), 0);
+            assert_int_equal(mpmc_producer_attach(&p[i], mem, size, NULL), 0);
+            assert_int_equal(mpmc_consumer_attach(&c[i], mem, size, NULL), 0);
         }
         for (round = 0; round < 60000; round++) {
             unsigned k = (unsigned)chance(2), n = (unsigned)chance(20);
@@ -257,12 +258,12 @@ static void what_a_killed_consumer_held_is_lost_or_seen_again(void **state)
         uint64_t m, got = 0;
 
         assert_int_equal(ipc_mpmc_init(mem, size, 8, 8, end | (again ? 1 : 0)), 0);
-        assert_int_equal(ipc_mpmc_produce(&p, mem, size, 8, &next, end), 0);
-        assert_int_equal(ipc_mpmc_consume(&c, mem, size, 8, &dies, end), 0);
+        assert_int_equal(ipc_mpmc_producer_attach(&p, mem, size, 8, &next, end), 0);
+        assert_int_equal(ipc_mpmc_consumer_attach(&c, mem, size, 8, &dies, end), 0);
         for (m = 1; m <= 3; m++)
             assert_int_equal(ipc_mpmc_push(&p, &m, 8), 0);
         assert_int_equal(*(const uint64_t *)ipc_mpmc_peek(&c), 1); /* and is killed */
-        assert_int_equal(ipc_mpmc_consume(&d, mem, size, 8, &next, end), 0);
+        assert_int_equal(ipc_mpmc_consumer_attach(&d, mem, size, 8, &next, end), 0);
         (void)ipc_mpmc_consumer_recover(&d, 0);
         while (ipc_mpmc_pop(&d, &m, 8) == 0)
             got |= 1u << m;
@@ -290,16 +291,16 @@ static void latecomers_find_their_place_at_once(void **state)
     memset(m, 0, sizeof m);
     m[0] = make(0, 1);
     assert_int_equal(mpmc_init(mem, size, 16, IPC_MPMC_AT_MOST_ONCE), 0);
-    assert_int_equal(mpmc_produce(&p, mem, size, NULL), 0);
-    assert_int_equal(mpmc_consume(&c, mem, size, NULL), 0);
-    assert_int_equal(mpmc_produce(&early, mem, size, NULL), 0);
-    assert_int_equal(mpmc_consume(&idle, mem, size, NULL), 0);
+    assert_int_equal(mpmc_producer_attach(&p, mem, size, NULL), 0);
+    assert_int_equal(mpmc_consumer_attach(&c, mem, size, NULL), 0);
+    assert_int_equal(mpmc_producer_attach(&early, mem, size, NULL), 0);
+    assert_int_equal(mpmc_consumer_attach(&idle, mem, size, NULL), 0);
     for (i = 0; i < 100000; i++) { /* runs that begin and end anywhere */
         assert_int_equal(mpmc_push_n(&p, m, i == 0 ? 1 : 16), i == 0 ? 1 : 16);
         assert_int_equal(mpmc_pop_n(&c, m, 16), i == 0 ? 1 : 16);
     }
-    assert_int_equal(mpmc_produce(&late, mem, size, NULL), 0);
-    assert_int_equal(mpmc_consume(&behind, mem, size, NULL), 0);
+    assert_int_equal(mpmc_producer_attach(&late, mem, size, NULL), 0);
+    assert_int_equal(mpmc_consumer_attach(&behind, mem, size, NULL), 0);
     m[0] = make(0, 1);
     assert_int_equal(mpmc_push(&late, m), 0);
     assert_int_equal(mpmc_pop(&behind, m), 0);
@@ -328,8 +329,8 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
 
         memset(m, 0, sizeof m);
         assert_int_equal(mpmc_init(mem, size, capacity, (unsigned)chance(2)), 0);
-        assert_int_equal(mpmc_produce(&p, mem, size, NULL), 0);
-        assert_int_equal(mpmc_consume(&c, mem, size, NULL), 0);
+        assert_int_equal(mpmc_producer_attach(&p, mem, size, NULL), 0);
+        assert_int_equal(mpmc_consumer_attach(&c, mem, size, NULL), 0);
         for (i = 0; i < 200; i++) {
             size_t at = 8 + chance(size / 8 - 8);
             uint64_t word = mem[at];
@@ -380,7 +381,7 @@ static void sender(void *mem, size_t size, unsigned who)
     struct message m, *slot;
     uint64_t n = 1;
 
-    if (mpmc_produce(&p, mem, size, &me) != 0)
+    if (mpmc_producer_attach(&p, mem, size, &me) != 0)
         _exit(2);
     while (n <= PART) {
         int rc;
@@ -425,7 +426,7 @@ static void taker(void *mem, size_t size)
     struct message m;
     unsigned n;
 
-    if (mpmc_consume(&c, mem, size, &me) != 0)
+    if (mpmc_consumer_attach(&c, mem, size, &me) != 0)
         _exit(2);
     for (n = 0;; n++) {
         int rc = n % 2 && (slot = mpmc_peek(&c)) != NULL ? (take(slot), mpmc_release(&c))
@@ -502,7 +503,7 @@ static void kill_at_random(time_t until)
         assert_true(WIFSIGNALED(status));
         taker_kills++;
     }
-    assert_int_equal(mpmc_consume(&c, mem, size, &me), 0);
+    assert_int_equal(mpmc_consumer_attach(&c, mem, size, &me), 0);
     (void)mpmc_consumer_recover(&c, 0);
     for (i = 0; i < 10 * SLOTS; i++)
         if (mpmc_pop(&c, &m) == 0) {

@@ -315,7 +315,7 @@ static void uses_a_zeroed_handle(struct child *up, void *arg)
     MUST(pipe2(p, O_NONBLOCK) == 0 && dup2(p[0], 0) == 0 && write(p[1], &byte, 1) == 1);
     memset(&n, 0, sizeof n);
     expect_nothing_done(&n);
-    IS(msgs_consume(&c, NULL, 0, NULL), -EINVAL);
+    IS(msgs_consumer_attach(&c, NULL, 0, NULL), -EINVAL);
     expect_nothing_done(msgs_consumer_bell(&c));
     MUST(fcntl(0, F_GETFD) >= 0);
     IS(read(0, &byte, 1), 1);
@@ -1384,18 +1384,18 @@ IPC_CALL(adder, uint64_t, uint64_t)
                 memset(bell[1], 0, sizeof *bell[1]);                                               \
             }                                                                                      \
     }
-KINDS_OF(msgs, producer, produce)
-KINDS_OF(msgs, consumer, consume)
-KINDS_OF(chars, producer, produce)
-KINDS_OF(chars, consumer, consume)
-KINDS_OF(logs, producer, produce)
-KINDS_OF(logs, consumer, consume)
-KINDS_OF(news, producer, produce)
-KINDS_OF(news, consumer, consume)
-KINDS_OF(tape, producer, produce)
-KINDS_OF(tape, consumer, consume)
-KINDS_OF(jobs, producer, produce)
-KINDS_OF(jobs, consumer, consume)
+KINDS_OF(msgs, producer, producer_attach)
+KINDS_OF(msgs, consumer, consumer_attach)
+KINDS_OF(chars, producer, producer_attach)
+KINDS_OF(chars, consumer, consumer_attach)
+KINDS_OF(logs, producer, producer_attach)
+KINDS_OF(logs, consumer, consumer_attach)
+KINDS_OF(news, producer, producer_attach)
+KINDS_OF(news, consumer, consumer_attach)
+KINDS_OF(tape, producer, producer_attach)
+KINDS_OF(tape, consumer, consumer_attach)
+KINDS_OF(jobs, producer, producer_attach)
+KINDS_OF(jobs, consumer, consumer_attach)
 KINDS_OF(adder, client, client_attach)
 KINDS_OF(adder, server, server_attach)
 
@@ -2435,7 +2435,7 @@ static void sends_all(struct child *up, void *arg)
     int64_t did;
 
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(msgs_create(&out, &seg, "ring", how->capacity), 0);
+    IS(msgs_producer_create(&out, &seg, "ring", how->capacity), 0);
     tell(up, ipc_shm_peer(&seg)->id);
     ipc_notify_policy(msgs_producer_bell(&out), how->spin, 0);
     while (next <= how->n) {
@@ -2482,7 +2482,7 @@ static void receive_all(const struct streaming *how)
     int64_t did;
 
     (void)hear(&c);
-    IS(msgs_open(&in, &shm, "ring"), 0);
+    IS(msgs_consumer_open(&in, &shm, "ring"), 0);
     ipc_notify_policy(msgs_consumer_bell(&in), how->spin, 0);
     while (next <= how->n) {
         switch (how->mix ? chance() % 4 : 0) {
@@ -2550,8 +2550,8 @@ static void full_and_empty_rings_time_out(void **state)
         uint64_t k;
 
         IS(ipc_shm_create(&shm, name, 64 << 10), 0);
-        IS(msgs_create(&out, &shm, "ring", capacities[i]), 0);
-        IS(msgs_open(&in, &shm, "ring"), 0);
+        IS(msgs_producer_create(&out, &shm, "ring", capacities[i]), 0);
+        IS(msgs_consumer_open(&in, &shm, "ring"), 0);
         IS(msgs_recv(&in, &m, IPC_NOW), -ETIMEDOUT);
         IS(msgs_recv(&in, &m, -1), -ETIMEDOUT);
         IS(msgs_consumer_wait(&in, IPC_NOW), -ETIMEDOUT);
@@ -2599,9 +2599,9 @@ static void ends(struct child *up, void *arg)
 
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
     if (how->producer)
-        IS(msgs_create(&out, &seg, "ring", 4), 0);
+        IS(msgs_producer_create(&out, &seg, "ring", 4), 0);
     else
-        IS(msgs_open(&in, &seg, "ring"), 0);
+        IS(msgs_consumer_open(&in, &seg, "ring"), 0);
     tell(up, 0);
     (void)hear(up);
     for (i = 1; i <= how->n; i++) {
@@ -2631,8 +2631,8 @@ static void end_of_the_producer_is_told_once_each_time(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 64 << 10), 0);
-    IS(msgs_create(&out, &shm, "ring", 4), 0);
-    IS(msgs_open(&in, &shm, "ring"), 0);
+    IS(msgs_producer_create(&out, &shm, "ring", 4), 0);
+    IS(msgs_consumer_open(&in, &shm, "ring"), 0);
     ipc_notify_policy(msgs_consumer_bell(&in), 0, 0);
     msgs_producer_detach(&out);
     IS(msgs_recv(&in, &m, ipc_in_ms(20)), -EPIPE);
@@ -2669,7 +2669,7 @@ static void end_of_the_consumer_is_told_once_each_time(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 64 << 10), 0);
-    IS(msgs_create(&out, &shm, "ring", 4), 0);
+    IS(msgs_producer_create(&out, &shm, "ring", 4), 0);
     ipc_notify_policy(msgs_producer_bell(&out), 0, 0);
     while (msgs_send(&out, &m, IPC_NOW) == 0)
         ;
@@ -2710,9 +2710,9 @@ static void producer_that_came_and_went_unseen_is_told(void **state)
         int rc;
 
         IS(ipc_shm_create(&shm, name, 64 << 10), 0);
-        IS(msgs_create(&out, &shm, "ring", 4), 0);
+        IS(msgs_producer_create(&out, &shm, "ring", 4), 0);
         msgs_producer_detach(&out); /* before the consumer comes */
-        IS(msgs_open(&in, &shm, "ring"), 0);
+        IS(msgs_consumer_open(&in, &shm, "ring"), 0);
         IS(msgs_recv(&in, &m, ipc_in_ms(1)), -ETIMEDOUT);
         c = spawn(ends, &how);
         (void)hear(&c);
@@ -2739,7 +2739,7 @@ static void dies_behind_its_message(struct child *up, void *arg)
 
     (void)arg;
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(msgs_create(&out, &seg, "ring", 4), 0);
+    IS(msgs_producer_create(&out, &seg, "ring", 4), 0);
     EVENTUALLY(sleeps(up->pid, out.data.at, IPC_NOTIFY_DOZING_));
     IS(msgs_push(&out, &m), 0); /* and no post: as one killed before it */
     (void)kill(getpid(), SIGKILL);
@@ -2754,9 +2754,9 @@ static void death_behind_the_last_message_is_told(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 64 << 10), 0);
-    IS(msgs_create(&out, &shm, "ring", 4), 0);
+    IS(msgs_producer_create(&out, &shm, "ring", 4), 0);
     msgs_producer_detach(&out);
-    IS(msgs_open(&in, &shm, "ring"), 0);
+    IS(msgs_consumer_open(&in, &shm, "ring"), 0);
     c = spawn(dies_behind_its_message, NULL);
     IS(msgs_recv(&in, &m, ipc_in_ms(LONG_MS)), 0);
     IS(m.x, 9);
@@ -2776,8 +2776,8 @@ static void successor_that_attaches_while_we_sleep_is_watched(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 64 << 10), 0);
-    IS(msgs_create(&out, &shm, "ring", 4), 0);
-    IS(msgs_open(&in, &shm, "ring"), 0);
+    IS(msgs_producer_create(&out, &shm, "ring", 4), 0);
+    IS(msgs_consumer_open(&in, &shm, "ring"), 0);
     msgs_producer_detach(&out);
     IS(msgs_recv(&in, &m, ipc_in_ms(20)), -EPIPE);
     for (i = 0; i < 3; i++) {
@@ -2804,9 +2804,9 @@ static void uses_the_plain_ring(struct child *up, void *arg)
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
     IS(ipc_shm_find(&seg, "ring", IPC_SPSC_TYPE, &o), 0);
     if (arg == NULL)
-        IS(ipc_spsc_produce(&out, o.mem, o.size, sizeof m, ipc_shm_peer(&seg)), 0);
+        IS(ipc_spsc_producer_attach(&out, o.mem, o.size, sizeof m, ipc_shm_peer(&seg)), 0);
     else
-        IS(ipc_spsc_consume(&in, o.mem, o.size, sizeof m, ipc_shm_peer(&seg)), 0);
+        IS(ipc_spsc_consumer_attach(&in, o.mem, o.size, sizeof m, ipc_shm_peer(&seg)), 0);
     tell(up, 0);
     for (i = 1; i <= 3; i++) {
         m.x = i;
@@ -2837,13 +2837,13 @@ static void plain_peer_that_wakes_nobody_is_looked_at(void **state)
         struct child c;
 
         IS(ipc_shm_create(&shm, name, 64 << 10), 0);
-        IS(msgs_create(&out, &shm, "ring", 2), 0);
+        IS(msgs_producer_create(&out, &shm, "ring", 2), 0);
         if (consumer) {
             while (msgs_send(&out, &m, IPC_NOW) == 0)
                 ;
         } else {
             msgs_producer_detach(&out);
-            IS(msgs_open(&in, &shm, "ring"), 0);
+            IS(msgs_consumer_open(&in, &shm, "ring"), 0);
         }
         c = spawn(uses_the_plain_ring, consumer ? &m : NULL);
         (void)hear(&c);
@@ -2889,7 +2889,7 @@ static void comes_after_the_sleeper(struct child *up, void *arg)
     IS(ipc_shm_find(&seg, "ring", IPC_SPSC_TYPE, &o), 0);
     bell = (const struct ipc_notify_shared *)(void *)((struct ipc_spsc_shared *)o.mem)->data_bell;
     EVENTUALLY(sleeps(up->pid, bell, IPC_NOTIFY_ASLEEP_));
-    IS(ipc_spsc_produce(&out, o.mem, o.size, sizeof m, ipc_shm_peer(&seg)), 0);
+    IS(ipc_spsc_producer_attach(&out, o.mem, o.size, sizeof m, ipc_shm_peer(&seg)), 0);
     IS(ipc_spsc_push(&out, &m, sizeof m), 0);
     EVENTUALLY(ipc_spsc_producer_was_size(&out) == 0);
     EVENTUALLY(sleeps(up->pid, bell, IPC_NOTIFY_ASLEEP_));
@@ -2906,9 +2906,9 @@ static void sleeper_that_came_first_finds_and_watches_who_comes(void **state)
     (void)state;
     (void)alarm(20); /* it would sleep for ever */
     IS(ipc_shm_create(&shm, name, 64 << 10), 0);
-    IS(msgs_create(&out, &shm, "ring", 2), 0);
+    IS(msgs_producer_create(&out, &shm, "ring", 2), 0);
     msgs_producer_detach(&out);
-    IS(msgs_open(&in, &shm, "ring"), 0);
+    IS(msgs_consumer_open(&in, &shm, "ring"), 0);
     c = spawn(comes_after_the_sleeper, NULL);
     IS(msgs_recv(&in, &m, IPC_FOREVER), 0);
     IS(m.x, 1);
@@ -2937,8 +2937,8 @@ static struct message letter;
         struct NAME##_consumer in;                                                                 \
                                                                                                    \
         (void)alarm(10);                                                                           \
-        IS(p->sends ? NAME##_produce(&out, p->mem, RING_SIZE, NULL)                                \
-                    : NAME##_consume(&in, p->mem, RING_SIZE, NULL),                                \
+        IS(p->sends ? NAME##_producer_attach(&out, p->mem, RING_SIZE, NULL)                        \
+                    : NAME##_consumer_attach(&in, p->mem, RING_SIZE, NULL),                        \
            0);                                                                                     \
         ipc_notify_policy(p->sends ? NAME##_producer_bell(&out) : NAME##_consumer_bell(&in), 0,    \
                           0);                                                                      \
@@ -2951,9 +2951,9 @@ static struct message letter;
         struct NAME##_consumer in;                                                                 \
                                                                                                    \
         IS(NAME##_init(p->mem, RING_SIZE, __VA_ARGS__), 0);                                        \
-        IS(NAME##_produce(&out, p->mem, RING_SIZE, NULL), 0);                                      \
+        IS(NAME##_producer_attach(&out, p->mem, RING_SIZE, NULL), 0);                              \
         if (p->sends) {                                                                            \
-            IS(NAME##_consume(&in, p->mem, RING_SIZE, NULL), 0);                                   \
+            IS(NAME##_consumer_attach(&in, p->mem, RING_SIZE, NULL), 0);                           \
             while ((PUSH) >= 0)                                                                    \
                 ;                                                                                  \
             NAME##_producer_detach(&out);                                                          \
@@ -3048,7 +3048,7 @@ static void waits_for_any_ring(struct child *up, void *arg)
     unsigned i;
 
     (void)alarm(10);
-    IS(msgs_consume(&in, p->mem, RING_SIZE, NULL), 0);
+    IS(msgs_consumer_attach(&in, p->mem, RING_SIZE, NULL), 0);
     all[0] = msgs_consumer_bell(&in);
     ipc_notify_policy(all[0], 0, 0);
     IS(ipc_any_init(&any, all, 1), 0);
@@ -3061,7 +3061,7 @@ static void any_is_plain(struct plain *p)
     struct msgs_producer out;
 
     IS(msgs_init(p->mem, RING_SIZE, 2), 0);
-    IS(msgs_produce(&out, p->mem, RING_SIZE, NULL), 0);
+    IS(msgs_producer_attach(&out, p->mem, RING_SIZE, NULL), 0);
     p->child = spawn(waits_for_any_ring, p);
     expect_asleep(&p->child);
     IS(msgs_push(&out, &letter), 0);
@@ -3131,8 +3131,8 @@ static void holder_without_a_peer_is_not_told_dead(void **state)
     IS(ipc_shm_make(&shm, "ring", IPC_SPSC_TYPE, msgs_footprint(8), &o), 0);
     IS(msgs_init(o.mem, o.size, 8), 0);
     IS(ipc_shm_publish(&shm, &o), 0);
-    IS(msgs_produce(&out, o.mem, o.size, NULL), 0);
-    IS(msgs_open(&in, &shm, "ring"), 0);
+    IS(msgs_producer_attach(&out, o.mem, o.size, NULL), 0);
+    IS(msgs_consumer_open(&in, &shm, "ring"), 0);
     IS(msgs_recv(&in, &m, ipc_in_ms(30)), -ETIMEDOUT); /* long enough for the kernel to be asked */
     IS(msgs_push(&out, &m), 0);
     IS(msgs_recv(&in, &m, ipc_in_ms(30)), 0);
@@ -4059,7 +4059,7 @@ static void holder_that_changes_with_each_look_stretches_no_deadline(void **stat
     (void)state;
     mem += (64 - (uintptr_t)mem % 64) % 64;
     IS(msgs_init(mem, 1024, 2), 0);
-    IS(msgs_consume(&in, mem, 1024, &me), 0);
+    IS(msgs_consumer_attach(&in, mem, 1024, &me), 0);
     put(&in.raw.ring->end[0], 1);
     flips = 0;
     IS(msgs_flipped(&in, IPC_NOW), -ETIMEDOUT);
@@ -4093,7 +4093,7 @@ static void room_that_comes_by_single_elements_stretches_no_deadline(void **stat
     me.stir = frees_one;
     me.arg = &out;
     me.alive = NULL;
-    IS(chars_produce(&out, mem, RING_SIZE, &me), 0);
+    IS(chars_producer_attach(&out, mem, RING_SIZE, &me), 0);
     while (chars_push_n(&out, text, sizeof text) > 0)
         ;
     frees_one(&out);

@@ -59,8 +59,8 @@ static void attach(struct party *who, int producer)
 
     memset(who, 0, sizeof *who);
     who->me = me;
-    rc = producer ? ipc_mpmc_produce(&who->p, now.mem, now.size, 8, &who->me, now.ends)
-                  : ipc_mpmc_consume(&who->c, now.mem, now.size, 8, &who->me, now.ends);
+    rc = producer ? ipc_mpmc_producer_attach(&who->p, now.mem, now.size, 8, &who->me, now.ends)
+                  : ipc_mpmc_consumer_attach(&who->c, now.mem, now.size, 8, &who->me, now.ends);
     assert_int_equal(rc, 0);
     who->attached = 1;
 }

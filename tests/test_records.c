@@ -151,9 +151,9 @@ static void every_call(uint64_t capacity, unsigned producers, uint64_t from)
     IS(ipc_record_init(mem, size, capacity, producers), 0);
     for (k = 0; k < producers; k++) {
         *head_of(mem, producers, k) = from;
-        IS(ipc_record_produce(&p[k], mem, size, NULL), 0);
+        IS(ipc_record_producer_attach(&p[k], mem, size, NULL), 0);
     }
-    IS(ipc_record_consume(&c, mem, size, NULL), 0);
+    IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
     for (i = 0; i < 3000; i++) {
         for (k = 0; k < producers; k++)
             if (chance(3))
@@ -164,8 +164,8 @@ static void every_call(uint64_t capacity, unsigned producers, uint64_t from)
             k = (unsigned)chance(producers);
             ipc_record_producer_detach(&p[k]);
             ipc_record_consumer_detach(&c);
-            IS(ipc_record_produce(&p[k], mem, size, NULL), 0);
-            IS(ipc_record_consume(&c, mem, size, NULL), 0);
+            IS(ipc_record_producer_attach(&p[k], mem, size, NULL), 0);
+            IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
         }
     }
     unguard(mem, size);
@@ -203,8 +203,8 @@ static void the_longest_record_fits_at_every_offset(void **state)
             memset(mem + size - CAPACITY, 0xff, CAPACITY);
             *head_of(mem, 1, 0) = at;
             memset(mem + size - CAPACITY + at, 0, 8);
-            IS(ipc_record_produce(&p, mem, size, NULL), 0);
-            IS(ipc_record_consume(&c, mem, size, NULL), 0);
+            IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+            IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
             IS(ipc_record_most(&p), MOST);
             for (k = 0; k < 3; k++) {
                 fill(buffer, k, n);
@@ -239,8 +239,8 @@ static void claims_stay_where_they_are(void **state)
 
     (void)state;
     IS(ipc_record_init(mem, size, 256, 1), 0);
-    IS(ipc_record_produce(&p, mem, size, NULL), 0);
-    IS(ipc_record_consume(&c, mem, size, NULL), 0);
+    IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+    IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
     IS(ipc_record_push(&p, buffer, 112), 0);
     IS(ipc_record_push(&p, buffer, 40), 0);
     IS(ipc_record_pop(&c, buffer, sizeof buffer), 112);
@@ -267,48 +267,48 @@ static void claims_stay_where_they_are(void **state)
 
 static void a_claim_that_is_refused_drops_the_one_before(void **state)
 {
-    size_t size = ipc_record_footprint(256, 1), cast = ipc_record_cast_footprint(256), n;
+    size_t size = ipc_record_footprint(256, 1), cast = ipc_record_broadcast_footprint(256), n;
     unsigned char *mem = guarded(size), *wide = guarded(cast), buffer[256];
     struct ipc_record_producer p;
     struct ipc_record_consumer c;
-    struct ipc_record_cast_producer writer;
-    struct ipc_record_cast_consumer reader;
+    struct ipc_record_broadcast_producer writer;
+    struct ipc_record_broadcast_consumer reader;
     uint64_t i;
 
     (void)state;
     IS(ipc_record_init(mem, size, 256, 1), 0);
-    IS(ipc_record_produce(&p, mem, size, NULL), 0);
-    IS(ipc_record_consume(&c, mem, size, NULL), 0);
-    IS(ipc_record_cast_init(wide, cast, 256, IPC_BROADCAST_LOSSLESS), 0);
-    IS(ipc_record_cast_produce(&writer, wide, cast, NULL), 0);
-    IS(ipc_record_cast_consume(&reader, wide, cast, NULL), 0);
+    IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+    IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
+    IS(ipc_record_broadcast_init(wide, cast, 256, IPC_BROADCAST_LOSSLESS), 0);
+    IS(ipc_record_broadcast_producer_attach(&writer, wide, cast, NULL), 0);
+    IS(ipc_record_broadcast_consumer_attach(&reader, wide, cast, NULL), 0);
     for (i = 0; i < 8; i++) {
         fill(buffer, i, 24);
         n = i < 4 ? 24 : 0;
         IS(ipc_record_push(&p, buffer, 24), 0);
-        IS(ipc_record_cast_push(&writer, buffer, 24), 0);
+        IS(ipc_record_broadcast_push(&writer, buffer, 24), 0);
         if (n == 0)
             continue;
         IS(ipc_record_pop(&c, buffer, sizeof buffer), 24);
-        IS(ipc_record_cast_pop(&reader, buffer, sizeof buffer), 24);
+        IS(ipc_record_broadcast_pop(&reader, buffer, sizeof buffer), 24);
     }
     MUST(ipc_record_claim(&p, 16) != NULL);
     MUST(ipc_record_claim(&p, 120) == NULL); /* there is no room for that */
     IS(ipc_record_commit(&p, 16), -EINVAL);
-    MUST(ipc_record_cast_claim(&writer, 16) != NULL);
-    MUST(ipc_record_cast_claim(&writer, 120) == NULL);
-    IS(ipc_record_cast_commit(&writer, 16), -EINVAL);
+    MUST(ipc_record_broadcast_claim(&writer, 16) != NULL);
+    MUST(ipc_record_broadcast_claim(&writer, 120) == NULL);
+    IS(ipc_record_broadcast_commit(&writer, 16), -EINVAL);
     for (i = 4; i < 8; i++) {
         unsigned char good[24];
 
         fill(good, i, 24);
         IS(ipc_record_pop(&c, buffer, sizeof buffer), 24);
         MUST(memcmp(buffer, good, 24) == 0);
-        IS(ipc_record_cast_pop(&reader, buffer, sizeof buffer), 24);
+        IS(ipc_record_broadcast_pop(&reader, buffer, sizeof buffer), 24);
         MUST(memcmp(buffer, good, 24) == 0);
     }
     IS(ipc_record_pop(&c, buffer, sizeof buffer), -EAGAIN);
-    IS(ipc_record_cast_pop(&reader, buffer, sizeof buffer), -EAGAIN);
+    IS(ipc_record_broadcast_pop(&reader, buffer, sizeof buffer), -EAGAIN);
 }
 
 static void batches_are_whole_records(void **state)
@@ -322,8 +322,8 @@ static void batches_are_whole_records(void **state)
 
     (void)state;
     IS(ipc_record_init(mem, size, 1024, 1), 0);
-    IS(ipc_record_produce(&p, mem, size, NULL), 0);
-    IS(ipc_record_consume(&c, mem, size, NULL), 0);
+    IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+    IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
     fill(buffer, 1, sizeof buffer);
     for (i = 0; i < 5; i++) {
         out[i].at = buffer;
@@ -366,28 +366,28 @@ static void edges_have_names(void **state)
     IS(ipc_record_footprint(64, 65), 0);
     MUST(ipc_record_footprint(64, 64) != 0);
     IS(ipc_record_footprint(UINT64_C(1) << 60, 64), 0);
-    IS(ipc_record_produce(&p, mem, size, NULL), -EAGAIN);
+    IS(ipc_record_producer_attach(&p, mem, size, NULL), -EAGAIN);
     IS(ipc_record_push(&p, x, 8), -EAGAIN);
     IS(ipc_record_init(mem, size, 63, 2), -EINVAL);
     IS(ipc_record_init(mem, size, 64, 0), -EINVAL);
     IS(ipc_record_init(NULL, size, 64, 2), -EINVAL);
     IS(ipc_record_init(mem, size, 64, 2), 0);
-    IS(ipc_record_produce(&p, mem, size, &me), -EINVAL);
-    IS(ipc_record_produce(&p, mem + 1, size, NULL), -EINVAL);
-    IS(ipc_record_produce(&p, mem, size - 1, NULL), -EPROTO);
-    IS(ipc_record_consume(&c, mem, size - 1, NULL), -EPROTO);
+    IS(ipc_record_producer_attach(&p, mem, size, &me), -EINVAL);
+    IS(ipc_record_producer_attach(&p, mem + 1, size, NULL), -EINVAL);
+    IS(ipc_record_producer_attach(&p, mem, size - 1, NULL), -EPROTO);
+    IS(ipc_record_consumer_attach(&c, mem, size - 1, NULL), -EPROTO);
     IS(ipc_record_pop(&c, x, 8), -EPROTO);
     MUST(ipc_record_peek(&c, &n) == NULL);
     IS(ipc_record_push(&p, x, 8), -EPROTO);
     MUST(ipc_record_claim(&p, 0) == NULL);
     IS(ipc_record_commit(&p, 0), -EINVAL);
-    IS(ipc_record_produce(&p, mem, size, NULL), 0);
-    IS(ipc_record_produce(&q, mem, size, NULL), 0);
+    IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+    IS(ipc_record_producer_attach(&q, mem, size, NULL), 0);
     me.id = 7;
-    IS(ipc_record_produce(&third, mem, size, &me), -EBUSY);
+    IS(ipc_record_producer_attach(&third, mem, size, &me), -EBUSY);
     MUST(strstr(me.why, "taken") != NULL);
-    IS(ipc_record_consume(&c, mem, size, NULL), 0);
-    IS(ipc_record_consume(&d, mem, size, NULL), -EBUSY);
+    IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
+    IS(ipc_record_consumer_attach(&d, mem, size, NULL), -EBUSY);
     IS(ipc_record_push(&p, x, 25), -EMSGSIZE);
     IS(ipc_record_push(&p, x, huge), -EMSGSIZE);
     IS(ipc_record_push(&p, x, 24), 0);
@@ -398,7 +398,7 @@ static void edges_have_names(void **state)
     ipc_record_producer_detach(&p);
     ipc_record_producer_detach(&p);
     IS(ipc_record_push(&p, x, 8), -EINVAL);
-    IS(ipc_record_produce(&third, mem, size, &me), 0); /* behind what is there */
+    IS(ipc_record_producer_attach(&third, mem, size, &me), 0); /* behind what is there */
     IS(ipc_record_push(&third, x, 0), -EAGAIN);
     IS(ipc_record_pop(&c, x, sizeof x), 24);
     IS(ipc_record_pop(&c, x, sizeof x), 24); /* after an eighth it is the other's turn */
@@ -427,8 +427,8 @@ static void a_new_consumer_sees_little_again(void **state)
             uint64_t again = replays[k] < 128 ? replays[k] : 128, first;
 
             IS(ipc_record_init(mem, size, 1024, 1), 0);
-            IS(ipc_record_produce(&p, mem, size, NULL), 0);
-            IS(ipc_record_consume(&c, mem, size, &me), 0);
+            IS(ipc_record_producer_attach(&p, mem, size, NULL), 0);
+            IS(ipc_record_consumer_attach(&c, mem, size, &me), 0);
             ipc_record_replay(&c, replays[k]);
             for (i = 0; i < n; i++) {
                 if (i % 30 == 0)
@@ -438,7 +438,7 @@ static void a_new_consumer_sees_little_again(void **state)
             }
             first = c.head;
             me.id = 6; /* it was killed */
-            IS(ipc_record_consume(&c, mem, size, &me), 0);
+            IS(ipc_record_consumer_attach(&c, mem, size, &me), 0);
             MUST(c.head <= first && c.head + again >= first);
             while (c.head < first)
                 IS(ipc_record_pop(&c, x, sizeof x), 16);
@@ -465,12 +465,12 @@ static void a_half_written_record_was_never_there(void **state)
 
                 IS(ipc_record_init(mem, size, 256, 1), 0);
                 *head_of(mem, 1, 0) = at;
-                IS(ipc_record_produce(&p, mem, size, &me), 0);
-                IS(ipc_record_consume(&c, mem, size, NULL), 0);
+                IS(ipc_record_producer_attach(&p, mem, size, &me), 0);
+                IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
                 half = ipc_record_claim(&p, n);
                 memset(half, 0xff, n);
                 me.id = 6;
-                IS(ipc_record_produce(&p, mem, size, &me), 0);
+                IS(ipc_record_producer_attach(&p, mem, size, &me), 0);
                 IS(ipc_record_pop(&c, x, sizeof x), -EAGAIN);
                 fill(x, 9, m);
                 IS(ipc_record_push(&p, x, m), 0);
@@ -500,8 +500,8 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
 
         IS(ipc_record_init(mem, size, CAPACITY, LANES), 0);
         for (k = 0; k < LANES; k++)
-            IS(ipc_record_produce(&p[k], mem, size, NULL), 0);
-        IS(ipc_record_consume(&c, mem, size, NULL), 0);
+            IS(ipc_record_producer_attach(&p[k], mem, size, NULL), 0);
+        IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
         for (k = 0; k < 40; k++) {
             if (chance(4))
                 (void)ipc_record_push(&p[chance(LANES)], x, (size_t)chance(121));
@@ -535,13 +535,13 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
         MUST(ipc_record_producer_error(&p[0]) == 0 || ipc_record_push(&p[0], x, 0) == -EBADMSG);
         ipc_record_producer_detach(&p[0]);
         ipc_record_consumer_detach(&c);
-        refused += ipc_record_produce(&p[0], mem, size, NULL) == -EBADMSG;
-        refused += ipc_record_consume(&c, mem, size, NULL) == -EBADMSG;
+        refused += ipc_record_producer_attach(&p[0], mem, size, NULL) == -EBADMSG;
+        refused += ipc_record_consumer_attach(&c, mem, size, NULL) == -EBADMSG;
         s->s.is.capacity = evil;
-        MUST(evil <= CAPACITY || ipc_record_consume(&c, mem, size, NULL) != 0);
+        MUST(evil <= CAPACITY || ipc_record_consumer_attach(&c, mem, size, NULL) != 0);
         s->s.is.capacity = CAPACITY;
         s->s.is.how = (uint32_t)evil;
-        MUST(s->s.is.how - 1 < 2 || ipc_record_consume(&c, mem, size, NULL) == -EPROTO);
+        MUST(s->s.is.how - 1 < 2 || ipc_record_consumer_attach(&c, mem, size, NULL) == -EPROTO);
     }
     MUST(bad > 1000 && refused > 1000);
     unguard(mem, size);
@@ -604,7 +604,7 @@ static void sends_a_flow(struct child *up, void *arg)
     void *at;
 
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(logs_create(&out, &seg, "logs", how->capacity, how->producers), 0);
+    IS(logs_producer_create(&out, &seg, "logs", how->capacity, how->producers), 0);
     ipc_notify_policy(logs_producer_bell(&out), how->spin, 0);
     for (x = 0; x < how->n; x++) {
         size_t n = length_of(x, logs_most(&out));
@@ -647,7 +647,7 @@ static void flows_are_received_whole(void **state)
             tell(&c[k], k);
         }
         shm.deadline = ipc_in_ms(LONG_MS);
-        IS(logs_open(&in, &shm, "logs"), 0);
+        IS(logs_consumer_open(&in, &shm, "logs"), 0);
         ipc_notify_policy(logs_consumer_bell(&in), how.spin, 0);
         for (; left > 0; left--) {
             got = logs_recv(&in, buffer, sizeof buffer, ipc_in_ms(LONG_MS));
@@ -685,7 +685,7 @@ static void writes_until_killed(struct child *up, void *arg)
     (void)arg;
     seed += who;
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(logs_create(&out, &seg, "logs", 4096, WRITERS), 0);
+    IS(logs_producer_create(&out, &seg, "logs", 4096, WRITERS), 0);
     tell(up, 0);
     for (x = 0;; x++) {
         size_t n = length_of(x, logs_most(&out));
@@ -723,9 +723,9 @@ static void the_killed_cost_the_others_nothing(void **state)
     (void)state;
     memset(next, 0, sizeof next);
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(logs_create(&first, &shm, "logs", 4096, WRITERS), 0); /* it is there from now on */
+    IS(logs_producer_create(&first, &shm, "logs", 4096, WRITERS), 0); /* it is there from now on */
     logs_producer_detach(&first);
-    IS(logs_open(&in, &shm, "logs"), 0);
+    IS(logs_consumer_open(&in, &shm, "logs"), 0);
     for (k = 0; k < WRITERS; k++) {
         c[k] = spawn(writes_until_killed, NULL);
         tell(&c[k], lives++);
@@ -767,7 +767,7 @@ static void ends_when_told(struct child *up, void *arg)
     struct ipc_shm seg;
 
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(logs_create(&out, &seg, "logs", 256, 1), 0);
+    IS(logs_producer_create(&out, &seg, "logs", 256, 1), 0);
     IS(logs_push(&out, "abc", 3), 0);
     tell(up, 0);
     (void)hear(up);
@@ -792,7 +792,7 @@ static void waits_end_with_a_reason(void **state)
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
         c = spawn(ends_when_told, &dies);
         shm.deadline = ipc_in_ms(LONG_MS);
-        IS(logs_open(&in, &shm, "logs"), 0);
+        IS(logs_consumer_open(&in, &shm, "logs"), 0);
         (void)hear(&c);
         IS(logs_consumer_wait(&in, IPC_NOW), 0);
         IS(logs_recv(&in, x, 2, IPC_FOREVER), -EMSGSIZE);
@@ -803,11 +803,11 @@ static void waits_end_with_a_reason(void **state)
         IS(logs_recv(&in, x, sizeof x, IPC_FOREVER), dies ? -EOWNERDEAD : -EPIPE);
         IS(logs_recv(&in, x, sizeof x, ipc_in_ms(10)), -ETIMEDOUT);
         (void)reap(&c);
-        IS(logs_create(&out, &shm, "logs", 512, 1), -EPROTO);
-        IS(logs_create(&out, &shm, "logs", 256, 2), -EPROTO);
-        IS(logs_create(&out, &shm, "other", 256, 65), -EINVAL);
-        IS(logs_create(&out, &shm, "other", 256, 64), 0); /* its name is free */
-        IS(logs_create(&out, &shm, "logs", 256, 1), 0);
+        IS(logs_producer_create(&out, &shm, "logs", 512, 1), -EPROTO);
+        IS(logs_producer_create(&out, &shm, "logs", 256, 2), -EPROTO);
+        IS(logs_producer_create(&out, &shm, "other", 256, 65), -EINVAL);
+        IS(logs_producer_create(&out, &shm, "other", 256, 64), 0); /* its name is free */
+        IS(logs_producer_create(&out, &shm, "logs", 256, 1), 0);
         IS(logs_send(&out, x, 121, IPC_FOREVER), -EMSGSIZE);
         IS(logs_producer_wait(&out, 121, IPC_FOREVER), -EMSGSIZE);
         IS(logs_send(&out, x, 120, IPC_NOW), 0);

@@ -50,8 +50,8 @@ static void both(void *mem, size_t bytes, uint64_t capacity, struct ipc_spsc_pro
 {
     size_t size = ipc_spsc_footprint(bytes, capacity);
 
-    assert_int_equal(ipc_spsc_produce(p, mem, size, bytes, NULL), 0);
-    assert_int_equal(ipc_spsc_consume(c, mem, size, bytes, NULL), 0);
+    assert_int_equal(ipc_spsc_producer_attach(p, mem, size, bytes, NULL), 0);
+    assert_int_equal(ipc_spsc_consumer_attach(c, mem, size, bytes, NULL), 0);
 }
 
 /* Message number n of some size: every byte depends on n and on where it stands. */
@@ -173,10 +173,10 @@ static void attach_names_what_does_not_match(void **state)
         char *mem = ring(16, 4, 0), message[16] = "";
 
         memcpy(mem + wrong[i].at, &wrong[i].value, wrong[i].width);
-        assert_int_equal(ipc_spsc_produce(&p, mem, size, 16, &me), wrong[i].rc);
+        assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 16, &me), wrong[i].rc);
         if (strstr(me.why, wrong[i].why) == NULL)
             fail_msg("'%s' does not say '%s'", me.why, wrong[i].why);
-        assert_int_equal(ipc_spsc_consume(&c, mem, size, 16, NULL), wrong[i].rc);
+        assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, 16, NULL), wrong[i].rc);
         /* A handle that was refused answers with the refusal. */
         assert_int_equal(ipc_spsc_push(&p, message, 16), -EMSGSIZE);
         assert_int_equal(ipc_spsc_producer_error(&p), wrong[i].rc);
@@ -200,14 +200,14 @@ static void attach_checks_its_arguments(void **state)
     char *mem = ring(16, 4, 0);
 
     (void)state;
-    assert_int_equal(ipc_spsc_produce(&p, NULL, size, 16, NULL), -EINVAL);
-    assert_int_equal(ipc_spsc_produce(&p, mem + 1, size, 16, NULL), -EINVAL);
-    assert_int_equal(ipc_spsc_produce(&p, mem, 100, 16, NULL), -EINVAL);
-    assert_int_equal(ipc_spsc_produce(&p, mem, size - 1, 16, NULL), -EPROTO);
-    assert_int_equal(ipc_spsc_produce(&p, mem, size, 0, NULL), -EINVAL);
-    assert_int_equal(ipc_spsc_produce(&p, mem, size, 17, NULL), -EPROTO);
-    assert_int_equal(ipc_spsc_produce(&p, mem, size, 16, &nobody), -EINVAL);
-    assert_int_equal(ipc_spsc_produce(&p, mem, size, 16, NULL), 0);
+    assert_int_equal(ipc_spsc_producer_attach(&p, NULL, size, 16, NULL), -EINVAL);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem + 1, size, 16, NULL), -EINVAL);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, 100, 16, NULL), -EINVAL);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, size - 1, 16, NULL), -EPROTO);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 0, NULL), -EINVAL);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 17, NULL), -EPROTO);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 16, &nobody), -EINVAL);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 16, NULL), 0);
     ring_free(mem, 16, 4);
 }
 
@@ -222,18 +222,20 @@ static void an_end_has_one_holder_until_it_is_proven_dead(void **state)
     uint64_t m = 1;
 
     (void)state;
-    assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, &a), 0);
-    assert_int_equal(ipc_spsc_consume(&c, mem, size, 8, &a), 0);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 8, &a), 0);
+    assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, 8, &a), 0);
     assert_int_equal(ipc_spsc_producer_peer(&p), 7);
-    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, &b), -EBUSY);
+    assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, &b), -EBUSY);
     assert_non_null(strstr(b.why, "taken; peer: 7 there, 8 here"));
-    assert_int_equal(ipc_spsc_consume(&d, mem, size, 8, &b), -EBUSY);
-    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, NULL), -EBUSY);
-    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, &a), -EBUSY); /* twice by one, too */
+    assert_int_equal(ipc_spsc_consumer_attach(&d, mem, size, 8, &b), -EBUSY);
+    assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, NULL), -EBUSY);
+    assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, &a),
+                     -EBUSY); /* twice by one, too */
 
     others_alive = 0;
-    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, NULL), -EBUSY); /* who knows of no death */
-    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, &b), 0);
+    assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, NULL),
+                     -EBUSY); /* who knows of no death */
+    assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, &b), 0);
     assert_int_equal(ipc_spsc_consumer_peer(&c), 8);
     ipc_spsc_producer_detach(
         &p); /* not dead at all, but it lost its end: leaves the new holder be */
@@ -242,10 +244,10 @@ static void an_end_has_one_holder_until_it_is_proven_dead(void **state)
     assert_int_equal(ipc_spsc_consumer_peer(&c), 0);
     assert_int_equal(ipc_spsc_push(&q, &m, 8), -EMSGSIZE);
     assert_int_equal(ipc_spsc_producer_error(&q), -EINVAL);
-    assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, NULL), 0);
     assert_int_equal(ipc_spsc_push(&q, &m, 8), 0);
     ipc_spsc_consumer_detach(&c);
-    assert_int_equal(ipc_spsc_consume(&d, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_spsc_consumer_attach(&d, mem, size, 8, NULL), 0);
     assert_int_equal(ipc_spsc_pop(&d, &m, 8), 0);
     ring_free(mem, 8, 4);
 }
@@ -261,8 +263,8 @@ static void a_holder_without_a_peer_is_never_replaced(void **state)
     struct ipc_spsc_consumer c;
     struct ipc_stream_producer sp;
     struct ipc_record_producer rp, lane[2];
-    struct ipc_cast_producer writer;
-    struct ipc_cast_consumer reader;
+    struct ipc_broadcast_producer writer;
+    struct ipc_broadcast_consumer reader;
     struct ipc_mpmc_producer many;
     struct ipc_mpmc_consumer one;
     struct ipc_call_client caller;
@@ -272,33 +274,36 @@ static void a_holder_without_a_peer_is_never_replaced(void **state)
     (void)state;
     assert_non_null(mem);
     assert_int_equal(ipc_spsc_init(mem, size, 8, 4), 0);
-    assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, &odd), -EINVAL);
-    assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, NULL), 0);
-    assert_int_equal(ipc_spsc_consume(&c, mem, size, 8, NULL), 0);
-    assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, &me), -EBUSY);
-    assert_int_equal(ipc_spsc_consume(&c, mem, size, 8, &me), -EBUSY);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 8, &odd), -EINVAL);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 8, &me), -EBUSY);
+    assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, 8, &me), -EBUSY);
     assert_int_equal(ipc_stream_init(mem, size, 8, 4), 0);
-    assert_int_equal(ipc_stream_produce(&sp, mem, size, 8, NULL), 0);
-    assert_int_equal(ipc_stream_produce(&sp, mem, size, 8, &me), -EBUSY);
+    assert_int_equal(ipc_stream_producer_attach(&sp, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_stream_producer_attach(&sp, mem, size, 8, &me), -EBUSY);
     assert_int_equal(ipc_record_init(mem, size, 64, 2), 0);
     for (i = 0; i < 2; i++)
-        assert_int_equal(ipc_record_produce(&lane[i], mem, size, NULL), 0);
-    assert_int_equal(ipc_record_produce(&rp, mem, size, &me), -EBUSY);
-    assert_int_equal(ipc_cast_init(mem, size, 8, 4, IPC_BROADCAST_LOSSLESS), 0);
-    for (i = 0; i < IPC_CAST_SEATS; i++)
-        assert_int_equal(ipc_cast_consume(&reader, mem, size, 8, NULL), 0);
-    assert_int_equal(ipc_cast_consume(&reader, mem, size, 8, &me), -EUSERS);
-    assert_int_equal(ipc_cast_produce(&writer, mem, size, 8, &me), 0);
+        assert_int_equal(ipc_record_producer_attach(&lane[i], mem, size, NULL), 0);
+    assert_int_equal(ipc_record_producer_attach(&rp, mem, size, &me), -EBUSY);
+    assert_int_equal(ipc_broadcast_init(mem, size, 8, 4, IPC_BROADCAST_LOSSLESS), 0);
+    for (i = 0; i < IPC_BROADCAST_SEATS; i++)
+        assert_int_equal(ipc_broadcast_consumer_attach(&reader, mem, size, 8, NULL), 0);
+    assert_int_equal(ipc_broadcast_consumer_attach(&reader, mem, size, 8, &me), -EUSERS);
+    assert_int_equal(ipc_broadcast_producer_attach(&writer, mem, size, 8, &me), 0);
     for (i = 0; i < 4; i++)
-        assert_int_equal(ipc_cast_push(&writer, &m, 8), 0);
-    for (i = 0; i < 3 * IPC_CAST_ASK_EVERY_; i++) /* nor is its seat taken from the gate */
-        assert_int_equal(ipc_cast_push(&writer, &m, 8), -EAGAIN);
+        assert_int_equal(ipc_broadcast_push(&writer, &m, 8), 0);
+    for (i = 0; i < 3 * IPC_BROADCAST_ASK_EVERY_; i++) /* nor is its seat taken from the gate */
+        assert_int_equal(ipc_broadcast_push(&writer, &m, 8), -EAGAIN);
     assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, IPC_MPMC_ONE_CONSUMER), 0);
-    assert_int_equal(ipc_mpmc_consume(&one, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER), 0);
-    assert_int_equal(ipc_mpmc_consume(&one, mem, size, 8, &me, IPC_MPMC_ONE_CONSUMER), -EBUSY);
+    assert_int_equal(ipc_mpmc_consumer_attach(&one, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER), 0);
+    assert_int_equal(ipc_mpmc_consumer_attach(&one, mem, size, 8, &me, IPC_MPMC_ONE_CONSUMER),
+                     -EBUSY);
     for (i = 1; i < IPC_MPMC_SEATS; i++)
-        assert_int_equal(ipc_mpmc_produce(&many, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER), 0);
-    assert_int_equal(ipc_mpmc_produce(&many, mem, size, 8, &me, IPC_MPMC_ONE_CONSUMER), -EUSERS);
+        assert_int_equal(ipc_mpmc_producer_attach(&many, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER),
+                         0);
+    assert_int_equal(ipc_mpmc_producer_attach(&many, mem, size, 8, &me, IPC_MPMC_ONE_CONSUMER),
+                     -EUSERS);
     assert_int_equal(ipc_call_init(mem, size, 8, 8, 1), 0);
     assert_int_equal(ipc_call_client_attach(&caller, mem, size, 8, 8, NULL), 0);
     assert_int_equal(ipc_call_client_attach(&caller, mem, size, 8, 8, &me), -EUSERS);
@@ -457,11 +462,11 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
                 break;
             case 7:
                 ipc_spsc_producer_detach(&p);
-                assert_int_equal(ipc_spsc_produce(&p, mem, size, bytes, NULL), 0);
+                assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, bytes, NULL), 0);
                 break;
             default:
                 ipc_spsc_consumer_detach(&c); /* publishes: nothing is seen again */
-                assert_int_equal(ipc_spsc_consume(&c, mem, size, bytes, NULL), 0);
+                assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, bytes, NULL), 0);
             }
         }
         ring_free(mem, bytes, capacity);
@@ -487,8 +492,8 @@ static void a_new_producer_goes_on_behind_the_last_commit(void **state)
                 void *mem = ring(8, capacity, starts[points++ % STARTS]), *half;
                 uint64_t i, m;
 
-                assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, &a), 0);
-                assert_int_equal(ipc_spsc_consume(&c, mem, size, 8, &a), 0);
+                assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 8, &a), 0);
+                assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, 8, &a), 0);
                 for (i = 0; i < before; i++) {
                     assert_int_equal(ipc_spsc_push(&p, &i, 8), 0);
                     assert_int_equal(ipc_spsc_pop(&c, &m, 8), 0);
@@ -499,7 +504,7 @@ static void a_new_producer_goes_on_behind_the_last_commit(void **state)
                 half = ipc_spsc_claim(&p); /* killed in the middle of a message */
                 if (half != NULL)
                     memset(half, 0xff, 8);
-                assert_int_equal(ipc_spsc_produce(&q, mem, size, 8, &b), 0);
+                assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, &b), 0);
                 for (; i <= before + capacity && ipc_spsc_push(&q, &i, 8) == 0; i++)
                     ;
                 assert_int_equal(i, before + capacity);
@@ -531,8 +536,8 @@ static void a_new_consumer_sees_again_at_most_what_was_agreed(void **state)
             void *mem = ring(8, capacity, starts[taken % STARTS]);
             uint64_t sent = 0, m = 0, i;
 
-            assert_int_equal(ipc_spsc_produce(&p, mem, size, 8, &a), 0);
-            assert_int_equal(ipc_spsc_consume(&c, mem, size, 8, &a), 0);
+            assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, 8, &a), 0);
+            assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, 8, &a), 0);
             if (k < 6)
                 ipc_spsc_replay(&c, replays[k]);
             for (i = 0; i < taken; i++) {
@@ -548,7 +553,7 @@ static void a_new_consumer_sees_again_at_most_what_was_agreed(void **state)
             }
             sent += ipc_spsc_push(&p, &sent, 8) == 0;
             /* It is killed here. */
-            assert_int_equal(ipc_spsc_consume(&d, mem, size, 8, &b), 0);
+            assert_int_equal(ipc_spsc_consumer_attach(&d, mem, size, 8, &b), 0);
             assert_int_equal(ipc_spsc_pop(&d, &m, 8), 0);
             assert_true(m <= taken && taken - m <= agreed);
             assert_true(agreed > 0 || m == taken);
@@ -590,7 +595,7 @@ static void produce_for_ever(void *mem, size_t size, struct ipc_peer *me, struct
     struct bulk m;
     size_t i;
 
-    if (bulks_produce(&p, mem, size, me) != 0)
+    if (bulks_producer_attach(&p, mem, size, me) != 0)
         _exit(1);
     for (;;) {
         for (i = 0; i < 15; i++)
@@ -610,7 +615,7 @@ static void consume_for_ever(void *mem, size_t size, struct ipc_peer *me, struct
     uint64_t expect = ck_pr_load_64(&a->consumed), first = 1;
     size_t i;
 
-    if (bulks_consume(&c, mem, size, me) != 0)
+    if (bulks_consumer_attach(&c, mem, size, me) != 0)
         _exit(1);
     bulks_replay(&c, replay);
     for (;;) {
@@ -724,7 +729,8 @@ static void processes_at_other_addresses_stream(void **state)
                 (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
                 other = mremap(mem, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
                                (char *)mem - (64 << 20));
-                if (other == MAP_FAILED || ipc_spsc_produce(&p, other, size, bytes, NULL) != 0)
+                if (other == MAP_FAILED ||
+                    ipc_spsc_producer_attach(&p, other, size, bytes, NULL) != 0)
                     _exit(1);
                 for (n = 0; n < count; n++) {
                     fill(m, bytes, n);
@@ -733,7 +739,7 @@ static void processes_at_other_addresses_stream(void **state)
                 }
                 _exit(0);
             }
-            assert_int_equal(ipc_spsc_consume(&c, mem, size, bytes, NULL), 0);
+            assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, bytes, NULL), 0);
             for (n = 0; n < count; n++) {
                 int rc;
 
@@ -794,7 +800,7 @@ static void long_messages_cross_whole(void **state)
                 struct ipc_spsc_producer p;
 
                 (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-                if (ipc_spsc_produce(&p, mem, size, bytes, NULL) != 0)
+                if (ipc_spsc_producer_attach(&p, mem, size, bytes, NULL) != 0)
                     _exit(1);
                 fill(want, bytes, 0);
                 for (n = 0; n < count; n++) {
@@ -807,7 +813,7 @@ static void long_messages_cross_whole(void **state)
                 }
                 _exit(0);
             }
-            assert_int_equal(ipc_spsc_consume(&c, mem, size, bytes, NULL), 0);
+            assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, bytes, NULL), 0);
             fill(want, bytes, 0);
             for (n = 0; n < count; n++) {
                 unsigned char *m = message + n * 7 % 64, was[8];
@@ -908,8 +914,8 @@ static void scribbling_gives_no_access_outside(void **state)
         assert_int_equal(ipc_spsc_init(mem, size, bytes, capacity), 0);
         if (chance(4) == 0)
             mem[chance(72)] ^= (unsigned char)(1u << chance(8)); /* the geometry, before attach */
-        refused += ipc_spsc_produce(&p, mem, size, bytes, NULL) != 0;
-        refused += ipc_spsc_consume(&c, mem, size, bytes, NULL) != 0;
+        refused += ipc_spsc_producer_attach(&p, mem, size, bytes, NULL) != 0;
+        refused += ipc_spsc_consumer_attach(&c, mem, size, bytes, NULL) != 0;
         memset(m, 1, sizeof m);
         for (step = 0; step < 20; step++) {
             uint64_t word = chance(2) ? chance(64) : chance(UINT64_MAX);

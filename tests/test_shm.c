@@ -2590,11 +2590,12 @@ static void ring_of_another_type_or_capacity_is_refused_with_both_numbers(void *
 
     (void)state;
     DONE(ipc_shm_create(&seg, name, 64 << 10), &seg);
-    REFUSED(small_ring_open(&in, &seg, "ring"), -ENOENT, &seg, "'ring'");
+    REFUSED(small_ring_consumer_open(&in, &seg, "ring"), -ENOENT, &seg, "'ring'");
     MUST(small_ring_pop(&in, &message) == -ENOENT);
-    DONE(small_ring_create(&out, &seg, "ring", 64), &seg);
-    REFUSED(big_ring_open(&wrong_in, &seg, "ring"), -EPROTO, &seg, "8 there, 40 here");
-    REFUSED(big_ring_create(&wrong_out, &seg, "ring", 64), -EPROTO, &seg, "8 there, 40 here");
+    DONE(small_ring_producer_create(&out, &seg, "ring", 64), &seg);
+    REFUSED(big_ring_consumer_open(&wrong_in, &seg, "ring"), -EPROTO, &seg, "8 there, 40 here");
+    REFUSED(big_ring_producer_create(&wrong_out, &seg, "ring", 64), -EPROTO, &seg,
+            "8 there, 40 here");
     MUST(big_ring_push(&wrong_out, &large) == -EPROTO);
     MUST(big_ring_push_n(&wrong_out, &large, 1) == -EPROTO);
     MUST(big_ring_claim(&wrong_out) == NULL && big_ring_commit(&wrong_out) == -EINVAL);
@@ -2602,17 +2603,19 @@ static void ring_of_another_type_or_capacity_is_refused_with_both_numbers(void *
     MUST(big_ring_release(&wrong_in) == -EINVAL);
     big_ring_producer_detach(&wrong_out);
     big_ring_consumer_detach(&wrong_in);
-    REFUSED(small_ring_create(&again, &seg, "ring", 64), -EBUSY, &seg, "taken");
+    REFUSED(small_ring_producer_create(&again, &seg, "ring", 64), -EBUSY, &seg, "taken");
     MUST(small_ring_push(&again, &message) == -EBUSY);
     small_ring_producer_detach(&out);
     MUST(small_ring_push(&out, &message) == -EINVAL);
-    REFUSED(small_ring_create(&again, &seg, "ring", 128), -EPROTO, &seg, "64 there, 128 here");
+    REFUSED(small_ring_producer_create(&again, &seg, "ring", 128), -EPROTO, &seg,
+            "64 there, 128 here");
     MUST(small_ring_push(&again, &message) < 0);
-    DONE(small_ring_create(&again, &seg, "ring", 64), &seg); /* the refused one holds no end */
-    REFUSED(small_ring_create(&out, &seg, "odd", 63), -EINVAL, &seg, "'odd'");
-    REFUSED(small_ring_create(&out, &seg, "large", 1 << 20), -ENOSPC, &seg, "no room");
+    DONE(small_ring_producer_create(&again, &seg, "ring", 64),
+         &seg); /* the refused one holds no end */
+    REFUSED(small_ring_producer_create(&out, &seg, "odd", 63), -EINVAL, &seg, "'odd'");
+    REFUSED(small_ring_producer_create(&out, &seg, "large", 1 << 20), -ENOSPC, &seg, "no room");
     put(&seg, "no ring", "word");
-    REFUSED(small_ring_open(&in, &seg, "no ring"), -EPROTO, &seg, "type");
+    REFUSED(small_ring_consumer_open(&in, &seg, "no ring"), -EPROTO, &seg, "type");
     ipc_shm_close(&seg);
 }
 
@@ -2624,7 +2627,7 @@ static void produces(struct child *up, void *arg)
     uint64_t n = *(uint64_t *)arg;
 
     DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
-    DONE(small_ring_create(&out, &seg, "ring", 256), &seg);
+    DONE(small_ring_producer_create(&out, &seg, "ring", 256), &seg);
     for (message.x = 1; message.x <= n; message.x++)
         MUST(small_ring_push(&out, &message) == 0);
     small_ring_claim(&out)->x = 12345; /* and dies before the commit */
@@ -2645,15 +2648,15 @@ static void dead_producer_is_succeeded_behind_its_last_message(void **state)
     DONE(ipc_shm_create(&seg, name, 64 << 10), &seg);
     c = spawn(produces, &n);
     x = hear(&c);
-    REFUSED(small_ring_create(&out, &seg, "ring", 256), -EBUSY, &seg, "taken");
+    REFUSED(small_ring_producer_create(&out, &seg, "ring", 256), -EBUSY, &seg, "taken");
     stop_child(&c);
-    REFUSED(small_ring_create(&out, &seg, "ring", 256), -EBUSY, &seg, "taken");
-    DONE(small_ring_open(&in, &seg, "ring"), &seg);
+    REFUSED(small_ring_producer_create(&out, &seg, "ring", 256), -EBUSY, &seg, "taken");
+    DONE(small_ring_consumer_open(&in, &seg, "ring"), &seg);
     MUST(small_ring_consumer_peer(&in) == x);
     for (x = 1; x <= 10; x++)
         MUST(small_ring_pop(&in, &message) == 0 && message.x == x);
     kill_child(&c);
-    DONE(small_ring_create(&out, &seg, "ring", 256), &seg);
+    DONE(small_ring_producer_create(&out, &seg, "ring", 256), &seg);
     for (message.x = n + 1; message.x <= n + 50; message.x++)
         MUST(small_ring_push(&out, &message) == 0);
     for (; x <= n + 50; x++)
@@ -2675,7 +2678,7 @@ static void consumes(struct child *up, void *arg)
     uint64_t n;
 
     DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
-    DONE(small_ring_open(&in, &seg, "ring"), &seg);
+    DONE(small_ring_consumer_open(&in, &seg, "ring"), &seg);
     small_ring_replay(&in, want->replay);
     for (n = 0; n < want->n; n++)
         MUST(small_ring_pop(&in, &message) == 0);
@@ -2701,16 +2704,16 @@ static void dead_consumer_is_succeeded_without_loss(void **state)
         struct consumption how = cases[i];
 
         DONE(ipc_shm_create(&seg, name, 64 << 10), &seg);
-        DONE(small_ring_create(&out, &seg, "ring", 256), &seg);
+        DONE(small_ring_producer_create(&out, &seg, "ring", 256), &seg);
         for (message.x = 1; message.x <= 256; message.x++)
             MUST(small_ring_push(&out, &message) == 0);
         c = spawn(consumes, &how);
         MUST(hear(&c) == how.n);
-        REFUSED(small_ring_open(&in, &seg, "ring"), -EBUSY, &seg, "taken");
+        REFUSED(small_ring_consumer_open(&in, &seg, "ring"), -EBUSY, &seg, "taken");
         stop_child(&c);
-        REFUSED(small_ring_open(&in, &seg, "ring"), -EBUSY, &seg, "taken");
+        REFUSED(small_ring_consumer_open(&in, &seg, "ring"), -EBUSY, &seg, "taken");
         kill_child(&c);
-        DONE(small_ring_open(&in, &seg, "ring"), &seg);
+        DONE(small_ring_consumer_open(&in, &seg, "ring"), &seg);
         bound = how.replay < 128 ? how.replay : 128;
         x = 257;
         if (small_ring_pop(&in, &message) == 0) {

@@ -156,8 +156,8 @@ static void every_call(size_t bytes, uint64_t capacity, uint64_t from)
     IS(ipc_stream_init(mem, size - 1, bytes, capacity), -ENOSPC);
     IS(ipc_stream_init(mem, size, bytes, capacity), 0);
     shared->head = shared->tail = from;
-    IS(ipc_stream_produce(&p, mem, size, bytes, NULL), 0);
-    IS(ipc_stream_consume(&c, mem, size, bytes, NULL), 0);
+    IS(ipc_stream_producer_attach(&p, mem, size, bytes, NULL), 0);
+    IS(ipc_stream_consumer_attach(&c, mem, size, bytes, NULL), 0);
     for (i = 0; i < 400; i++) {
         tail += feed(&p, bytes, tail, capacity - (tail - head), capacity);
         IS(ipc_stream_consumer_was_size(&c), tail - head);
@@ -166,8 +166,8 @@ static void every_call(size_t bytes, uint64_t capacity, uint64_t from)
         if (i % 50 == 49) { /* who comes next goes on */
             ipc_stream_producer_detach(&p);
             ipc_stream_consumer_detach(&c);
-            IS(ipc_stream_produce(&p, mem, size, bytes, NULL), 0);
-            IS(ipc_stream_consume(&c, mem, size, bytes, NULL), 0);
+            IS(ipc_stream_producer_attach(&p, mem, size, bytes, NULL), 0);
+            IS(ipc_stream_consumer_attach(&c, mem, size, bytes, NULL), 0);
         }
     }
     (void)munmap(map, room + 8192);
@@ -206,15 +206,15 @@ static void elements_lie_where_they_were_put_at_any_address(void **state)
         from = room + i * 64;
         to = room + 2 * 65536 + (1024 - i) * 63 / 64 * 64;
         IS(words_init(from, size, 64), 0);
-        IS(words_produce(&out, from, size, NULL), 0);
+        IS(words_producer_attach(&out, from, size, NULL), 0);
         IS(words_push_n(&out, x, 64), 64);
         memcpy(to, from, size);
-        IS(words_consume(&in, to, size, NULL), 0);
+        IS(words_consumer_attach(&in, to, size, NULL), 0);
         IS(words_pop_n(&in, y, 64), 64);
         MUST(memcmp(x, y, sizeof x) == 0);
         ((struct ipc_stream_shared *)(void *)to)->is.how += (i % 2 != 0) ? 1 << 20 : 8;
         words_consumer_detach(&in);
-        IS(words_consume(&in, to, size, NULL), -EPROTO);
+        IS(words_consumer_attach(&in, to, size, NULL), -EPROTO);
     }
     free(room);
 }
@@ -234,17 +234,17 @@ static void edges_have_names(void **state)
     IS(words_footprint(3), 0);
     IS(ipc_stream_footprint(0, 4), 0);
     IS(ipc_stream_footprint(8, UINT64_C(1) << 62), 0);
-    IS(words_produce(&out, mem, size, NULL), -EAGAIN);
+    IS(words_producer_attach(&out, mem, size, NULL), -EAGAIN);
     IS(words_push_n(&out, x, 1), -EAGAIN);
     IS(words_init(mem, size, 3), -EINVAL);
     IS(words_init(mem, size, 4), 0);
-    IS(ipc_stream_produce(&p, mem, size, 4, NULL), -EPROTO);
-    IS(ipc_stream_produce(&p, mem, size - 1, 8, NULL), -EPROTO);
+    IS(ipc_stream_producer_attach(&p, mem, size, 4, NULL), -EPROTO);
+    IS(ipc_stream_producer_attach(&p, mem, size - 1, 8, NULL), -EPROTO);
     IS(ipc_stream_push_all(&p, x, 8, 1), -EPROTO);
     MUST(ipc_stream_claim(&p, 0) == NULL);
-    IS(words_produce(&out, mem, size, NULL), 0);
-    IS(ipc_stream_produce(&p, mem, size, 8, NULL), -EBUSY);
-    IS(words_consume(&in, mem, size, NULL), 0);
+    IS(words_producer_attach(&out, mem, size, NULL), 0);
+    IS(ipc_stream_producer_attach(&p, mem, size, 8, NULL), -EBUSY);
+    IS(words_consumer_attach(&in, mem, size, NULL), 0);
     IS(ipc_stream_push_n(&out.raw, x, 4, 1), -EMSGSIZE);
     IS(words_push_all(&out, x, 5), -EMSGSIZE);
     IS(words_pop_all(&in, x, 5), -EMSGSIZE);
@@ -284,8 +284,8 @@ static void rows_of_any_length_lie_anywhere_in_a_segment(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(text_create(&out, &shm, "text", 4096), 0);
-    IS(text_open(&in, &shm, "text"), 0);
+    IS(text_producer_create(&out, &shm, "text", 4096), 0);
+    IS(text_consumer_open(&in, &shm, "text"), 0);
     IS(text_producer_twice(&out), 1);
     IS(text_consumer_twice(&in), 1);
     for (at = 0; at < 4096; at += 61) { /* begin there */
@@ -331,8 +331,8 @@ static void small_streams_are_mapped_once(void **state)
     (void)state;
     memset(w, 0, sizeof w);
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(wides_create(&out, &shm, "wides", 4), 0);
-    IS(wides_open(&in, &shm, "wides"), 0);
+    IS(wides_producer_create(&out, &shm, "wides", 4), 0);
+    IS(wides_consumer_open(&in, &shm, "wides"), 0);
     IS(wides_producer_twice(&out), 0);
     IS(wides_push_all(&out, w, 3), 0);
     IS(wides_pop_all(&in, w, 3), 0);
@@ -365,8 +365,8 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
         IS(words_init(map, size, 16), 0);
         if (chance(2))
             s->tail = s->head = chance(UINT64_MAX);
-        IS(words_produce(&out, map, size, NULL), 0);
-        IS(words_consume(&in, map, size, NULL), 0);
+        IS(words_producer_attach(&out, map, size, NULL), 0);
+        IS(words_consumer_attach(&in, map, size, NULL), 0);
         (void)words_push_n(&out, x, chance(17));
         *(chance(2) ? &s->tail : &s->head) += evil;
         (void)words_pop_n(&in, x, chance(17));
@@ -375,7 +375,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
         bad += words_producer_error(&out) != 0 || words_consumer_error(&in) != 0;
         MUST(words_producer_error(&out) == 0 || words_push_n(&out, x, 1) == -EBADMSG);
         s->is.capacity = evil;
-        MUST(words_footprint(evil) != 0 || words_produce(&out, map, size, NULL) == -EPROTO);
+        MUST(words_footprint(evil) != 0 || words_producer_attach(&out, map, size, NULL) == -EPROTO);
     }
     MUST(bad > 1000);
     (void)munmap(map, 3 * 65536 + size);
@@ -399,7 +399,7 @@ static void sends_a_flow(struct child *up, void *arg)
 
     (void)up;
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(words_create(&out, &seg, "words", how->capacity), 0);
+    IS(words_producer_create(&out, &seg, "words", how->capacity), 0);
     ipc_notify_policy(words_producer_bell(&out), how->spin, 0);
     while (x < how->n) {
         size_t n = 1 + (size_t)chance(how->most);
@@ -433,7 +433,7 @@ static void flows_are_received_whole(void **state)
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
         c = spawn(sends_a_flow, &how);
         shm.deadline = ipc_in_ms(LONG_MS);
-        IS(words_open(&in, &shm, "words"), 0);
+        IS(words_consumer_open(&in, &shm, "words"), 0);
         ipc_notify_policy(words_consumer_bell(&in), how.spin, 0);
         while ((got = words_recv(&in, buffer, 1 + (size_t)chance(how.most), IPC_FOREVER)) > 0) {
             check(buffer, 8, x, (size_t)got);
@@ -457,7 +457,7 @@ static void pushes_until_killed(struct child *up, void *arg)
 
     (void)up, (void)arg;
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(words_create(&out, &seg, "words", 512), 0);
+    IS(words_producer_create(&out, &seg, "words", 512), 0);
     for (;;) {
         size_t n = 1 + (size_t)chance(300);
 
@@ -474,7 +474,7 @@ static void pops_until_killed(struct child *up, void *arg)
 
     (void)arg;
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(words_open(&in, &seg, "words"), 0);
+    IS(words_consumer_open(&in, &seg, "words"), 0);
     tell(up, in.raw.s.at);
     for (;;) {
         uint64_t at = in.raw.s.at;
@@ -497,7 +497,7 @@ static void successors_go_on_behind_the_killed(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(words_create(&out, &shm, "words", 512), 0); /* it is there from now on */
+    IS(words_producer_create(&out, &shm, "words", 512), 0); /* it is there from now on */
     words_producer_detach(&out);
     p = spawn(pushes_until_killed, NULL);
     c = spawn(pops_until_killed, NULL);
@@ -530,7 +530,7 @@ static void ends_when_told(struct child *up, void *arg)
     uint64_t x[3] = {0, 1, 2};
 
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(words_create(&out, &seg, "words", 16), 0);
+    IS(words_producer_create(&out, &seg, "words", 16), 0);
     IS(words_push_all(&out, x, 3), 0);
     tell(up, 0);
     (void)hear(up);
@@ -553,7 +553,7 @@ static void waits_end_with_a_reason(void **state)
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
         c = spawn(ends_when_told, &dies);
         shm.deadline = ipc_in_ms(LONG_MS);
-        IS(words_open(&in, &shm, "words"), 0);
+        IS(words_consumer_open(&in, &shm, "words"), 0);
         (void)hear(&c);
         IS(words_consumer_wait(&in, 3, IPC_NOW), 0);
         IS(words_consumer_wait(&in, 4, ipc_in_ms(10)), -ETIMEDOUT);

@@ -31,7 +31,7 @@ static struct ipc_shm shm;
 static void make_ring(uint64_t capacity, unsigned how)
 {
     IS(ipc_shm_create(&shm, name, 4 << 20), 0);
-    IS(jobs_make(&shm, "ring", capacity, how), 0);
+    IS(jobs_create(&shm, "ring", capacity, how), 0);
 }
 
 static struct job job(uint64_t n)
@@ -147,13 +147,13 @@ static void a_ring_that_is_there_is_made_only_as_it_is(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
-    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
-    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_AT_MOST_ONCE), -EPROTO);
+    IS(jobs_create(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    IS(jobs_create(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    IS(jobs_create(&shm, "ring", 4, IPC_MPMC_AT_MOST_ONCE), -EPROTO);
     MUST(strstr(ipc_shm_why(&shm), "1 there, 0 here") != NULL);
-    IS(jobs_make(&shm, "ring", 8, IPC_MPMC_AT_LEAST_ONCE), -EPROTO);
+    IS(jobs_create(&shm, "ring", 8, IPC_MPMC_AT_LEAST_ONCE), -EPROTO);
     MUST(strstr(ipc_shm_why(&shm), "capacity") != NULL);
-    IS(logs_make(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), -EPROTO);
+    IS(logs_create(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), -EPROTO);
     IS(jobs_producer_open(&out, &shm, "ring"), 0);
     jobs_producer_detach(&out);
     ipc_shm_close(&shm);
@@ -163,10 +163,10 @@ static void a_ring_of_no_kind_leaves_nothing_behind(void **state)
 {
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_ONE_CONSUMER * 2), -EINVAL);
-    IS(logs_make(&shm, "ring", 4, IPC_MPMC_ONE_PRODUCER), -EINVAL); /* it has one consumer, too */
-    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
-    IS(jobs_make(&shm, "ring", 4, IPC_MPMC_ONE_CONSUMER * 2), -EINVAL);
+    IS(jobs_create(&shm, "ring", 4, IPC_MPMC_ONE_CONSUMER * 2), -EINVAL);
+    IS(logs_create(&shm, "ring", 4, IPC_MPMC_ONE_PRODUCER), -EINVAL); /* it has one consumer, too */
+    IS(jobs_create(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    IS(jobs_create(&shm, "ring", 4, IPC_MPMC_ONE_CONSUMER * 2), -EINVAL);
     ipc_shm_close(&shm);
 }
 
@@ -450,7 +450,7 @@ static void any_of_two_rings_can_be_waited_for(void **state)
 
     (void)state;
     make_ring(4, IPC_MPMC_AT_LEAST_ONCE);
-    IS(jobs_make(&shm, "other", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    IS(jobs_create(&shm, "other", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
     IS(jobs_consumer_open(&in[0], &shm, "other"), 0);
     IS(jobs_consumer_open(&in[1], &shm, "ring"), 0);
     for (i = 0; i < 2; i++) {
@@ -662,8 +662,8 @@ static void end_of_the_only_one_is_told_once(void **state)
         struct job j = job(1);
 
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-        IS(logs_make(&shm, "logs", 2, IPC_MPMC_AT_MOST_ONCE), 0);
-        IS(feed_make(&shm, "feed", 2, IPC_MPMC_AT_MOST_ONCE), 0);
+        IS(logs_create(&shm, "logs", 2, IPC_MPMC_AT_MOST_ONCE), 0);
+        IS(feed_create(&shm, "feed", 2, IPC_MPMC_AT_MOST_ONCE), 0);
         IS(logs_producer_open(&out, &shm, "logs"), 0);
         IS(feed_consumer_open(&in, &shm, "feed"), 0);
         ipc_notify_policy(logs_producer_bell(&out), 0, 0);

@@ -218,9 +218,9 @@ struct kind {
 #define KIND(K, MESSAGES, PRODUCERS, ONE_CONSUMER, INIT, RECOVER, MISSED)                          \
     CALL(int K##_init_(void *mem, unsigned how), (void)how; return INIT)                           \
     CALL(int K##_produce_(union producer *p, void *mem, struct ipc_peer *me),                      \
-         return K##_produce(&p->K, mem, SIZE, me))                                                 \
+         return K##_producer_attach(&p->K, mem, SIZE, me))                                         \
     CALL(int K##_consume_(union consumer *c, void *mem, struct ipc_peer *me),                      \
-         return K##_consume(&c->K, mem, SIZE, me))                                                 \
+         return K##_consumer_attach(&c->K, mem, SIZE, me))                                         \
     MESSAGES(K)                                                                                    \
     CALL(void K##_cancel_(union producer *p), K##_cancel(&p->K))                                   \
     CALL(int64_t K##_recover_(union producer *p), (void)p; return RECOVER)                         \

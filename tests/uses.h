@@ -27,8 +27,9 @@ int use_ring(void *mem, size_t size, struct ipc_peer *me)
 
     memset(t, 0, sizeof t);
     memset(&odd, 0, sizeof odd);
-    if (ipc_spsc_init(mem, size, 8, 4) != 0 || ipc_spsc_produce(&p, mem, size, 8, me) != 0 ||
-        ipc_spsc_consume(&c, mem, size, 8, me) != 0)
+    if (ipc_spsc_init(mem, size, 8, 4) != 0 ||
+        ipc_spsc_producer_attach(&p, mem, size, 8, me) != 0 ||
+        ipc_spsc_consumer_attach(&c, mem, size, 8, me) != 0)
         return 1;
     n += ipc_spsc_push(&p, &n, 8) + ipc_spsc_push_n(&p, &n, 8, 1);
     n += ipc_spsc_claim(&p) != NULL ? ipc_spsc_commit(&p) : 0;
@@ -43,7 +44,8 @@ int use_ring(void *mem, size_t size, struct ipc_peer *me)
     ipc_spsc_consumer_detach(&c);
 
     if (use_ticks_init(mem, use_ticks_footprint(4), 4) != 0 ||
-        use_ticks_produce(&tp, mem, size, me) != 0 || use_ticks_consume(&tc, mem, size, me) != 0)
+        use_ticks_producer_attach(&tp, mem, size, me) != 0 ||
+        use_ticks_consumer_attach(&tc, mem, size, me) != 0)
         return 1;
     n += use_ticks_push(&tp, t) + use_ticks_push_n(&tp, t, 2);
     slot = use_ticks_claim(&tp);
@@ -61,7 +63,7 @@ int use_ring(void *mem, size_t size, struct ipc_peer *me)
     n += (int64_t)(use_ticks_producer_peer(&tp) + use_ticks_consumer_peer(&tc));
     use_ticks_producer_detach(&tp);
     use_ticks_consumer_detach(&tc);
-    n += use_odds_produce(&op, mem, size, me) == 0 ? use_odds_push(&op, &odd) : 0;
+    n += use_odds_producer_attach(&op, mem, size, me) == 0 ? use_odds_push(&op, &odd) : 0;
     return (int)n;
 }
 IPC_STREAM(use_bytes, char)
@@ -83,7 +85,8 @@ int64_t use_stream(void *mem, size_t size, struct ipc_peer *me)
 
     memset(&odd, 0, sizeof odd);
     n += ipc_stream_init(mem, size, 8, 4) + (int64_t)ipc_stream_footprint(8, 4);
-    n += ipc_stream_produce(&p, mem, size, 8, me) + ipc_stream_consume(&c, mem, size, 8, me);
+    n += ipc_stream_producer_attach(&p, mem, size, 8, me) +
+         ipc_stream_consumer_attach(&c, mem, size, 8, me);
     n += ipc_stream_push_n(&p, &n, 8, 1) + ipc_stream_push_all(&p, &n, 8, 1);
     n += ipc_stream_claim(&p, 1) != NULL ? ipc_stream_commit(&p, 1) : 0;
     n += (int64_t)(ipc_stream_room(&p, &r) + ipc_stream_data(&c, &r));
@@ -94,7 +97,8 @@ int64_t use_stream(void *mem, size_t size, struct ipc_peer *me)
     ipc_stream_producer_detach(&p);
     ipc_stream_consumer_detach(&c);
     n += use_bytes_init(mem, use_bytes_footprint(4), 4);
-    n += use_bytes_produce(&bp, mem, size, me) + use_bytes_consume(&bc, mem, size, me);
+    n += use_bytes_producer_attach(&bp, mem, size, me) +
+         use_bytes_consumer_attach(&bc, mem, size, me);
     n += use_bytes_push_n(&bp, text, 2) + use_bytes_push_all(&bp, text, 2);
     if (use_bytes_claim(&bp, 1) != NULL)
         n += use_bytes_commit(&bp, 1);
@@ -107,7 +111,7 @@ int64_t use_stream(void *mem, size_t size, struct ipc_peer *me)
     n += (int64_t)(use_bytes_producer_was_size(&bp) + use_bytes_consumer_was_size(&bc));
     use_bytes_producer_detach(&bp);
     use_bytes_consumer_detach(&bc);
-    n += use_odd_stream_produce(&op, mem, size, me);
+    n += use_odd_stream_producer_attach(&op, mem, size, me);
     return n + use_odd_stream_push_all(&op, &odd, 1);
 }
 
@@ -117,8 +121,8 @@ IPC_BROADCAST(use_odd_news, struct use_odd)
 int64_t use_broadcast(void *mem, size_t size, struct ipc_peer *me);
 int64_t use_broadcast(void *mem, size_t size, struct ipc_peer *me)
 {
-    struct ipc_cast_producer p;
-    struct ipc_cast_consumer c;
+    struct ipc_broadcast_producer p;
+    struct ipc_broadcast_consumer c;
     struct use_news_producer np;
     struct use_news_consumer nc;
     struct use_odd_news_producer op;
@@ -128,19 +132,22 @@ int64_t use_broadcast(void *mem, size_t size, struct ipc_peer *me)
 
     memset(t, 0, sizeof t);
     memset(&odd, 0, sizeof odd);
-    n += ipc_cast_init(mem, size, 8, 4, IPC_BROADCAST_LOSSY) + (int64_t)ipc_cast_footprint(8, 4);
-    n += ipc_cast_produce(&p, mem, size, 8, me) + ipc_cast_consume(&c, mem, size, 8, me);
-    n += ipc_cast_push(&p, &n, 8) + ipc_cast_push_n(&p, &n, 8, 1);
-    n += ipc_cast_claim(&p) != NULL ? ipc_cast_commit(&p) : 0;
-    ipc_cast_cancel(&p);
-    n += ipc_cast_pop(&c, &n, 8) + ipc_cast_pop_n(&c, &n, 8, 1);
-    n += ipc_cast_peek(&c) != NULL ? ipc_cast_release(&c) : 0;
-    n += ipc_cast_producer_error(&p) + ipc_cast_consumer_error(&c);
-    n += (int64_t)ipc_cast_missed(&c);
-    ipc_cast_producer_detach(&p);
-    ipc_cast_consumer_detach(&c);
+    n += ipc_broadcast_init(mem, size, 8, 4, IPC_BROADCAST_LOSSY) +
+         (int64_t)ipc_broadcast_footprint(8, 4);
+    n += ipc_broadcast_producer_attach(&p, mem, size, 8, me) +
+         ipc_broadcast_consumer_attach(&c, mem, size, 8, me);
+    n += ipc_broadcast_push(&p, &n, 8) + ipc_broadcast_push_n(&p, &n, 8, 1);
+    n += ipc_broadcast_claim(&p) != NULL ? ipc_broadcast_commit(&p) : 0;
+    ipc_broadcast_cancel(&p);
+    n += ipc_broadcast_pop(&c, &n, 8) + ipc_broadcast_pop_n(&c, &n, 8, 1);
+    n += ipc_broadcast_peek(&c) != NULL ? ipc_broadcast_release(&c) : 0;
+    n += ipc_broadcast_producer_error(&p) + ipc_broadcast_consumer_error(&c);
+    n += (int64_t)ipc_broadcast_missed(&c);
+    ipc_broadcast_producer_detach(&p);
+    ipc_broadcast_consumer_detach(&c);
     n += use_news_init(mem, use_news_footprint(4), 4, IPC_BROADCAST_LOSSLESS);
-    n += use_news_produce(&np, mem, size, me) + use_news_consume(&nc, mem, size, me);
+    n +=
+        use_news_producer_attach(&np, mem, size, me) + use_news_consumer_attach(&nc, mem, size, me);
     n += use_news_push(&np, t) + use_news_push_n(&np, t, 2);
     if (use_news_claim(&np) != NULL)
         n += use_news_commit(&np);
@@ -152,7 +159,7 @@ int64_t use_broadcast(void *mem, size_t size, struct ipc_peer *me)
     n += (int64_t)use_news_missed(&nc);
     use_news_producer_detach(&np);
     use_news_consumer_detach(&nc);
-    n += use_odd_news_produce(&op, mem, size, me);
+    n += use_odd_news_producer_attach(&op, mem, size, me);
     return n + use_odd_news_push(&op, &odd);
 }
 
@@ -174,7 +181,8 @@ int64_t use_records(void *mem, size_t size, struct ipc_peer *me)
     some[0].at = some[1].at = text;
     some[0].n = some[1].n = 3;
     n += ipc_record_init(mem, size, 64, 2) + (int64_t)ipc_record_footprint(64, 2);
-    n += ipc_record_produce(&p, mem, size, me) + ipc_record_consume(&c, mem, size, me);
+    n += ipc_record_producer_attach(&p, mem, size, me) +
+         ipc_record_consumer_attach(&c, mem, size, me);
     n += ipc_record_push(&p, text, 3) + ipc_record_push_n(&p, some, 2);
     n += ipc_record_claim(&p, ipc_record_most(&p)) != NULL ? ipc_record_commit(&p, 1) : 0;
     ipc_record_cancel(&p);
@@ -187,7 +195,8 @@ int64_t use_records(void *mem, size_t size, struct ipc_peer *me)
     ipc_record_producer_detach(&p);
     ipc_record_consumer_detach(&c);
     n += use_lines_init(mem, use_lines_footprint(64, 1), 64, 1);
-    n += use_lines_produce(&lp, mem, size, me) + use_lines_consume(&lc, mem, size, me);
+    n += use_lines_producer_attach(&lp, mem, size, me) +
+         use_lines_consumer_attach(&lc, mem, size, me);
     n += use_lines_push(&lp, text, 3) + use_lines_push_n(&lp, some, 2);
     if (use_lines_claim(&lp, use_lines_most(&lp)) != NULL)
         n += use_lines_commit(&lp, 1);
@@ -206,8 +215,8 @@ int64_t use_records(void *mem, size_t size, struct ipc_peer *me)
 int64_t use_record_broadcast(void *mem, size_t size, struct ipc_peer *me);
 int64_t use_record_broadcast(void *mem, size_t size, struct ipc_peer *me)
 {
-    struct ipc_record_cast_producer p;
-    struct ipc_record_cast_consumer c;
+    struct ipc_record_broadcast_producer p;
+    struct ipc_record_broadcast_consumer c;
     struct use_reports_producer rp;
     struct use_reports_consumer rc;
     struct ipc_record some[2];
@@ -217,21 +226,24 @@ int64_t use_record_broadcast(void *mem, size_t size, struct ipc_peer *me)
 
     some[0].at = some[1].at = text;
     some[0].n = some[1].n = 3;
-    n += ipc_record_cast_init(mem, size, 64, IPC_BROADCAST_LOSSY);
-    n += (int64_t)ipc_record_cast_footprint(64);
-    n += ipc_record_cast_produce(&p, mem, size, me) + ipc_record_cast_consume(&c, mem, size, me);
-    n += ipc_record_cast_push(&p, text, 3) + ipc_record_cast_push_n(&p, some, 2);
-    if (ipc_record_cast_claim(&p, ipc_record_cast_most(&p)) != NULL)
-        n += ipc_record_cast_commit(&p, 1);
-    ipc_record_cast_cancel(&p);
-    n += ipc_record_cast_pop(&c, text, 3) + ipc_record_cast_pop_n(&c, text, sizeof text, some, 2);
-    n += ipc_record_cast_peek(&c, &length) != NULL ? ipc_record_cast_release(&c) : 0;
-    n += ipc_record_cast_producer_error(&p) + ipc_record_cast_consumer_error(&c);
-    n += (int64_t)ipc_record_cast_missed(&c);
-    ipc_record_cast_producer_detach(&p);
-    ipc_record_cast_consumer_detach(&c);
+    n += ipc_record_broadcast_init(mem, size, 64, IPC_BROADCAST_LOSSY);
+    n += (int64_t)ipc_record_broadcast_footprint(64);
+    n += ipc_record_broadcast_producer_attach(&p, mem, size, me) +
+         ipc_record_broadcast_consumer_attach(&c, mem, size, me);
+    n += ipc_record_broadcast_push(&p, text, 3) + ipc_record_broadcast_push_n(&p, some, 2);
+    if (ipc_record_broadcast_claim(&p, ipc_record_broadcast_most(&p)) != NULL)
+        n += ipc_record_broadcast_commit(&p, 1);
+    ipc_record_broadcast_cancel(&p);
+    n += ipc_record_broadcast_pop(&c, text, 3) +
+         ipc_record_broadcast_pop_n(&c, text, sizeof text, some, 2);
+    n += ipc_record_broadcast_peek(&c, &length) != NULL ? ipc_record_broadcast_release(&c) : 0;
+    n += ipc_record_broadcast_producer_error(&p) + ipc_record_broadcast_consumer_error(&c);
+    n += (int64_t)ipc_record_broadcast_missed(&c);
+    ipc_record_broadcast_producer_detach(&p);
+    ipc_record_broadcast_consumer_detach(&c);
     n += use_reports_init(mem, use_reports_footprint(64), 64, IPC_BROADCAST_LOSSLESS);
-    n += use_reports_produce(&rp, mem, size, me) + use_reports_consume(&rc, mem, size, me);
+    n += use_reports_producer_attach(&rp, mem, size, me) +
+         use_reports_consumer_attach(&rc, mem, size, me);
     n += use_reports_push(&rp, text, 3) + use_reports_push_n(&rp, some, 2);
     if (use_reports_claim(&rp, use_reports_most(&rp)) != NULL)
         n += use_reports_commit(&rp, 1);
@@ -268,7 +280,8 @@ int64_t use_many(void *mem, size_t size, struct ipc_peer *me)
     memset(t, 0, sizeof t);
     memset(&odd, 0, sizeof odd);
     n += ipc_mpmc_init(mem, size, 8, 4, IPC_MPMC_AT_LEAST_ONCE);
-    n += ipc_mpmc_produce(&p, mem, size, 8, me, 0) + ipc_mpmc_consume(&c, mem, size, 8, me, 0);
+    n += ipc_mpmc_producer_attach(&p, mem, size, 8, me, 0) +
+         ipc_mpmc_consumer_attach(&c, mem, size, 8, me, 0);
     n += ipc_mpmc_push(&p, &n, 8) + ipc_mpmc_push_n(&p, &n, 8, 1);
     n += ipc_mpmc_claim(&p) != NULL ? ipc_mpmc_commit(&p) : 0;
     ipc_mpmc_cancel(&p);
@@ -280,7 +293,8 @@ int64_t use_many(void *mem, size_t size, struct ipc_peer *me)
     ipc_mpmc_producer_detach(&p);
     ipc_mpmc_consumer_detach(&c);
     n += use_jobs_init(mem, use_jobs_footprint(4), 4, IPC_MPMC_AT_MOST_ONCE);
-    n += use_jobs_produce(&jp, mem, size, me) + use_jobs_consume(&jc, mem, size, me);
+    n +=
+        use_jobs_producer_attach(&jp, mem, size, me) + use_jobs_consumer_attach(&jc, mem, size, me);
     n += use_jobs_push(&jp, t) + use_jobs_push_n(&jp, t, 2);
     if (use_jobs_claim(&jp) != NULL)
         n += use_jobs_commit(&jp);
@@ -293,9 +307,11 @@ int64_t use_many(void *mem, size_t size, struct ipc_peer *me)
     n += (int64_t)(use_jobs_producer_losses(&jp).lost + use_jobs_consumer_losses(&jc).lost);
     use_jobs_producer_detach(&jp);
     use_jobs_consumer_detach(&jc);
-    n += use_logs_produce(&lp, mem, size, me) + use_logs_consume(&lc, mem, size, me);
+    n +=
+        use_logs_producer_attach(&lp, mem, size, me) + use_logs_consumer_attach(&lc, mem, size, me);
     n += use_logs_push(&lp, &odd) + use_logs_pop(&lc, &odd);
-    n += use_feeds_produce(&fp, mem, size, me) + use_feeds_consume(&fc, mem, size, me);
+    n += use_feeds_producer_attach(&fp, mem, size, me) +
+         use_feeds_consumer_attach(&fc, mem, size, me);
     return n + use_feeds_push(&fp, t) + use_feeds_pop(&fc, t);
 }
 
@@ -508,21 +524,26 @@ int use_both(struct ipc_shm *seg)
     struct use_reports_producer rp;
     struct use_reports_consumer rc;
 
-    if (use_lines_create(&lp, seg, "lines", 64, 2) + use_lines_open(&lc, seg, "lines") +
-        use_reports_create(&rp, seg, "reports", 64, IPC_BROADCAST_LOSSY) +
-        use_reports_open(&rc, seg, "reports"))
+    if (use_lines_producer_create(&lp, seg, "lines", 64, 2) +
+        use_lines_consumer_open(&lc, seg, "lines") +
+        use_reports_producer_create(&rp, seg, "reports", 64, IPC_BROADCAST_LOSSY) +
+        use_reports_consumer_open(&rc, seg, "reports"))
         return 1;
-    if (use_news_create(&np, seg, "news", 4, IPC_BROADCAST_LOSSY) + use_news_open(&nc, seg, "news"))
+    if (use_news_producer_create(&np, seg, "news", 4, IPC_BROADCAST_LOSSY) +
+        use_news_consumer_open(&nc, seg, "news"))
         return 1;
-    if (use_bytes_create(&bp, seg, "bytes", 4096) + use_bytes_open(&bc, seg, "bytes") != 0)
+    if (use_bytes_producer_create(&bp, seg, "bytes", 4096) +
+            use_bytes_consumer_open(&bc, seg, "bytes") !=
+        0)
         return 1;
     struct use_calls_client cc;
     struct use_calls_server cs;
 
-    return use_ticks_create(&p, seg, "ticks", 4) + use_ticks_open(&c, seg, "ticks") +
-           use_jobs_make(seg, "jobs", 4, IPC_MPMC_AT_LEAST_ONCE) +
+    return use_ticks_producer_create(&p, seg, "ticks", 4) +
+           use_ticks_consumer_open(&c, seg, "ticks") +
+           use_jobs_create(seg, "jobs", 4, IPC_MPMC_AT_LEAST_ONCE) +
            use_jobs_producer_open(&jp, seg, "jobs") + use_jobs_consumer_open(&jc, seg, "jobs") +
-           use_calls_make(seg, "calls", 3) + use_calls_client_open(&cc, seg, "calls") +
+           use_calls_create(seg, "calls", 3) + use_calls_client_open(&cc, seg, "calls") +
            use_calls_server_open(&cs, seg, "calls");
 }
 #endif

@@ -241,7 +241,7 @@ IPC_INLINE int ipc_call_own_(struct ipc_call_client *c, unsigned char *slot, int
 }
 
 /* Takes a slot: of nobody; of the dead, too, if it may ask the kernel. 0 or -EUSERS. */
-IPC_INLINE int ipc_call_sit_(struct ipc_call_client *c, int ask)
+IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
 {
     size_t stride = ipc_call_client_stride_(c);
     uint64_t i, tries;
@@ -296,8 +296,8 @@ IPC_INLINE int ipc_call_check_(void *mem, size_t size, size_t request, size_t re
  * copied; NULL where nobody's death can be proven. Lock-free; not for the path of a call.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce; -EPROTO also for replies of another size
- *   -EUSERS  all slots are taken
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach; -EPROTO also for replies of another
+ * size -EUSERS  all slots are taken
  */
 IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size_t size,
                                       size_t request, size_t reply, struct ipc_peer *me)
@@ -316,7 +316,7 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
     c->id = me != NULL ? me->id : IPC_RING_ANYONE_;
     c->alive = me != NULL ? me->alive : NULL;
     c->arg = me != NULL ? me->arg : NULL;
-    if (ipc_call_sit_(c, 1) != 0) {
+    if (ipc_call_take_slot_(c, 1) != 0) {
         c->ring = NULL;
         return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
                                            slots, slots);
@@ -386,7 +386,7 @@ IPC_INLINE int ipc_call_move_(struct ipc_call_client *c)
     ask = ipc_call_asks_(c);
     if (ipc_call_own_(c, was, ask))
         return 0;
-    if (ipc_call_sit_(c, ask) != 0)
+    if (ipc_call_take_slot_(c, ask) != 0)
         return -EAGAIN;
     ipc_ring_leave_end_(ipc_call_caller_(was), c->id);
     return 0;

@@ -45,7 +45,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
         case IPC_MPMC_PASSED_:
             m->met++;
             if (m->met % IPC_MPMC_ASK_AFTER_ == 0 && ipc_mpmc_dead_(m, word)) {
-                (void)ipc_mpmc_bury_(m, p, word, stride);
+                (void)ipc_mpmc_free_dead_(m, p, word, stride);
                 break;
             }
             /* The stamp comes before anyone goes on: who comes back frees it for the lap after. */
@@ -369,9 +369,10 @@ IPC_INLINE int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t stride, uint
     (void)ipc_mpmc_dry_(m, rc);
     again = ck_pr_load_64(&m->ring->again);
     /* Without it the slots could be older than the count, which is not looked at again. Partners:
-     * in ipc_mpmc_bury_ and ipc_mpmc_consumer_detach. */
+     * in ipc_mpmc_free_dead_ and ipc_mpmc_consumer_detach. */
     ck_pr_fence_load();
-    for (i = 0; rc == -EAGAIN && again != h->again && i <= m->mask; i++) {
+    /* A process may have been killed before it could count: so also after each recovery. */
+    for (i = 0; rc == -EAGAIN && (again != h->again || m->dry == 0) && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
         if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
@@ -587,7 +588,7 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 }
 
 /* Takes a seat, from nobody or from the dead. */
-IPC_INLINE int ipc_mpmc_sit_(struct ipc_mpmc *m, struct ipc_peer *me)
+IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
     uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
 
@@ -637,7 +638,7 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
         (how & (end ? IPC_MPMC_ONE_CONSUMER : IPC_MPMC_ONE_PRODUCER)) != 0 ? &r->end[end] : NULL;
     rc =
         m->end != NULL ? ipc_ring_take_end_(m->end, me, me != NULL ? me->id : IPC_RING_ANYONE_) : 0;
-    if (rc == 0 && (rc = ipc_mpmc_sit_(m, me)) != 0 && m->end != NULL)
+    if (rc == 0 && (rc = ipc_mpmc_take_seat_(m, me)) != 0 && m->end != NULL)
         ipc_ring_leave_end_(m->end, me != NULL ? me->id : IPC_RING_ANYONE_);
     if (rc != 0) {
         m->ring = NULL;
@@ -668,19 +669,19 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
  * are copied; NULL where nobody's death can be proven.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce; -EPROTO also for a ring with other ends
- *   -EUSERS  all IPC_MPMC_SEATS seats are taken
- *   -EBUSY   one producer is all there may be, and it is not proven dead
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach; -EPROTO also for a ring with other
+ * ends -EUSERS  all IPC_MPMC_SEATS seats are taken -EBUSY   one producer is all there may be, and
+ * it is not proven dead
  */
-IPC_INLINE int ipc_mpmc_produce(struct ipc_mpmc_producer *p, void *mem, size_t size, size_t bytes,
-                                struct ipc_peer *me, unsigned how)
+IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, size_t size,
+                                        size_t bytes, struct ipc_peer *me, unsigned how)
 {
     return ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
 }
 
-/* Attaches a consumer; as ipc_mpmc_produce. */
-IPC_INLINE int ipc_mpmc_consume(struct ipc_mpmc_consumer *c, void *mem, size_t size, size_t bytes,
-                                struct ipc_peer *me, unsigned how)
+/* Attaches a consumer; as ipc_mpmc_producer_attach. */
+IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, size_t size,
+                                        size_t bytes, struct ipc_peer *me, unsigned how)
 {
     int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
 
@@ -782,6 +783,8 @@ IPC_INLINE int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64
 
 IPC_INLINE int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64_t id)
 {
+    if (c->m.ring != NULL)
+        c->again = ck_pr_load_64(&c->m.ring->again) - 1; /* the next look is at all slots */
     return ipc_mpmc_recover_(&c->m, id);
 }
 
@@ -814,9 +817,9 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
 
         if (ipc_mpmc_state_(word) == IPC_MPMC_FULL_)
             break;             /* one consumer: it is still there */
-        ck_pr_fence_release(); /* as in ipc_mpmc_bury_ */
+        ck_pr_fence_release(); /* as in ipc_mpmc_free_dead_ */
         if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_AGAIN_)) {
-            ck_pr_fence_release(); /* as the second one in ipc_mpmc_bury_ */
+            ck_pr_fence_release(); /* as the second one in ipc_mpmc_free_dead_ */
             (void)ck_pr_faa_64(&m->ring->again, 1);
             break;
         }

@@ -245,8 +245,9 @@ IPC_INLINE int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
     const struct ipc_mpmc_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
     uint64_t id, generation;
 
-    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_sit_. It may be newer:
-     * then it says that the one named has left, or we take the life of its successor for his. */
+    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. It may be
+     * newer: then it says that the one named has left, or we take the life of its successor for
+     * his. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
@@ -278,7 +279,8 @@ IPC_INLINE void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned r
 }
 
 /* Frees what the dead holder of the word had. 1 when something changed. */
-IPC_INLINE int ipc_mpmc_bury_(struct ipc_mpmc *m, uint64_t position, uint64_t word, size_t stride)
+IPC_INLINE int ipc_mpmc_free_dead_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
+                                   size_t stride)
 {
     uint64_t *at = ipc_mpmc_at_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
     unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_(word);
@@ -323,7 +325,7 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
              ck_pr_load_64(&m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS].id) != id) ||
             !ipc_mpmc_dead_(m, word))
             continue;
-        found += ipc_mpmc_bury_(m, i, word, stride);
+        found += ipc_mpmc_free_dead_(m, i, word, stride);
     }
     return found;
 }
@@ -350,7 +352,7 @@ IPC_INLINE void ipc_mpmc_pass_(struct ipc_mpmc *m, uint64_t position, uint64_t w
     if (ipc_mpmc_state_(word) == IPC_MPMC_READING_)
         to = word + IPC_MPMC_LAP_ + (IPC_MPMC_KEPT_ - IPC_MPMC_READING_);
     if (ipc_mpmc_dead_(m, word))
-        (void)ipc_mpmc_bury_(m, position, word, stride);
+        (void)ipc_mpmc_free_dead_(m, position, word, stride);
     else
         (void)ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, to);
 }

@@ -191,7 +191,7 @@ IPC_INLINE int ipc_record_step_(unsigned char *data, uint64_t mask, uint64_t *po
         return 0;
     /* Without it what follows could be older than this word, for a reader that joins, and so could
      * the mark that says that it is none. Partners: the store fence in ipc_record_send_, the second
-     * one in ipc_record_cast_forget_. */
+     * one in ipc_record_broadcast_forget_. */
     ck_pr_fence_load();
     span = ipc_record_span_(data, mask, *position, &word, &at);
     if (span == 0 || span > left)
@@ -257,8 +257,8 @@ IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned
 }
 
 /* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
-IPC_INLINE unsigned ipc_record_sit_(struct ipc_record_shared *r, unsigned producers,
-                                    struct ipc_peer *me, uint64_t id)
+IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
+                                          struct ipc_peer *me, uint64_t id)
 {
     unsigned i, dead;
 
@@ -274,15 +274,15 @@ IPC_INLINE unsigned ipc_record_sit_(struct ipc_record_shared *r, unsigned produc
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
  * its own, with the whole capacity. Takes one that is free, or that of a producer that is proven
  * dead: then it goes on behind the last record that one committed. As for `me` and a handle that
- * was refused: ipc_spsc_produce. Lock-free; not for the path of a message.
+ * was refused: ipc_spsc_producer_attach. Lock-free; not for the path of a message.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_produce
+ *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
  *   -EBUSY    every lane has a producer that is not proven dead
  *   -EBADMSG  the shared memory is corrupt
  */
-IPC_INLINE int ipc_record_produce(struct ipc_record_producer *p, void *mem, size_t size,
-                                  struct ipc_peer *me)
+IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *mem, size_t size,
+                                          struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
     uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
@@ -292,7 +292,7 @@ IPC_INLINE int ipc_record_produce(struct ipc_record_producer *p, void *mem, size
     (void)ipc_record_producer_end_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_record_sit_(r, producers, me, id);
+    lane = ipc_record_take_lane_(r, producers, me, id);
     if (lane == producers)
         return p->error = -EBUSY; /* why is said */
     p->mask = capacity - 1;
@@ -329,13 +329,13 @@ IPC_INLINE void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
 }
 
 /*
- * Attaches the consumer; as ipc_spsc_consume, with the same errors, and -EBADMSG: the shared memory
- * is corrupt. Of each producer it starts at the last published position: what a killed consumer
- * took after that is seen again. Until ipc_record_replay says otherwise those are an eighth of the
- * capacity in bytes at most, of the one producer that it was reading.
+ * Attaches the consumer; as ipc_spsc_consumer_attach, with the same errors, and -EBADMSG: the
+ * shared memory is corrupt. Of each producer it starts at the last published position: what a
+ * killed consumer took after that is seen again. Until ipc_record_replay says otherwise those are
+ * an eighth of the capacity in bytes at most, of the one producer that it was reading.
  */
-IPC_INLINE int ipc_record_consume(struct ipc_record_consumer *c, void *mem, size_t size,
-                                  struct ipc_peer *me)
+IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *mem, size_t size,
+                                          struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
     uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
@@ -370,7 +370,8 @@ IPC_INLINE int ipc_record_consume(struct ipc_record_consumer *c, void *mem, size
 IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 {
     /* Without it the producer could overwrite a record that is still being read. Partners: the
-     * acquire fences in ipc_record_produce, ipc_record_full_ and ipc_cast_gate_. */
+     * acquire fences in ipc_record_producer_attach, ipc_record_full_ and
+     * ipc_broadcast_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(c->to, c->head);
     c->published = c->head;

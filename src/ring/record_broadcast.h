@@ -7,15 +7,15 @@
 
 /* ------------------------------------------------------------------ broadcast of records */
 
-#define IPC_RECORD_CAST_TYPE 0x74736372u                   /* "rcst" */
-#define IPC_RECORD_CAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
-#define IPC_RECORD_CAST_ABI 2u
-#define IPC_RECORD_CAST_STONES_ 32u
-#define IPC_RECORD_CAST_TRIES_ 16u /* of a reader, to read what the writer marks meanwhile */
+#define IPC_RECORD_BROADCAST_TYPE 0x74736372u                   /* "rcst" */
+#define IPC_RECORD_BROADCAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
+#define IPC_RECORD_BROADCAST_ABI 2u
+#define IPC_RECORD_BROADCAST_CHECKPOINTS_ 32u
+#define IPC_RECORD_BROADCAST_TRIES_ 16u /* of a reader, to read what the writer marks meanwhile */
 
 /* What the writer of a lossy one says, before it overwrites anything: from where on records are
  * whole, and where it was; and which records those are, the first ever being 0. */
-struct ipc_record_cast_mark_ {
+struct ipc_record_broadcast_mark_ {
     uint64_t oldest;
     uint64_t first;
     uint64_t tail;
@@ -23,73 +23,75 @@ struct ipc_record_cast_mark_ {
 };
 
 /* The shared part. Private to this file; tests and tools may look. */
-struct ipc_record_cast_shared {
-    struct ipc_cast_shared c;             /* bytes: 1; capacity: bytes; head: positions as well */
-    struct ipc_record_cast_mark_ mark[2]; /* written by the writer alone: the other one, and then */
-    uint64_t marks;                       /* that one counts which: marks % 2 */
+struct ipc_record_broadcast_shared {
+    struct ipc_broadcast_shared c; /* bytes: 1; capacity: bytes; head: positions as well */
+    struct ipc_record_broadcast_mark_
+        mark[2];    /* written by the writer alone: the other one, and then */
+    uint64_t marks; /* that one counts which: marks % 2 */
     unsigned char pad[56];
     /* capacity bytes */
 };
 
-IPC_RING_ASSERT_(record_cast_marks, offsetof(struct ipc_record_cast_shared, marks) ==
-                                        sizeof(struct ipc_cast_shared) + 64)
-IPC_RING_ASSERT_(record_cast_size,
-                 sizeof(struct ipc_record_cast_shared) == sizeof(struct ipc_cast_shared) + 128)
+IPC_RING_ASSERT_(record_broadcast_marks, offsetof(struct ipc_record_broadcast_shared, marks) ==
+                                             sizeof(struct ipc_broadcast_shared) + 64)
+IPC_RING_ASSERT_(record_broadcast_size, sizeof(struct ipc_record_broadcast_shared) ==
+                                            sizeof(struct ipc_broadcast_shared) + 128)
 
-IPC_INLINE struct ipc_ring_kind_ ipc_record_cast_kind_(void)
+IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(void)
 {
     struct ipc_ring_kind_ kind;
 
     kind.name = "not a broadcast of records; magic";
-    kind.magic = IPC_RECORD_CAST_MAGIC;
-    kind.abi = IPC_RECORD_CAST_ABI;
-    kind.header = sizeof(struct ipc_record_cast_shared);
+    kind.magic = IPC_RECORD_BROADCAST_MAGIC;
+    kind.abi = IPC_RECORD_BROADCAST_ABI;
+    kind.header = sizeof(struct ipc_record_broadcast_shared);
     kind.stride = 1;
     return kind;
 }
 
 /* The bytes of a broadcast of records in `capacity` bytes, or 0: that is not a power of two from 64
  * on, or too much. */
-IPC_INLINE size_t ipc_record_cast_footprint(uint64_t capacity)
+IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity)
 {
-    struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
+    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
 
     return capacity >= 64 ? ipc_ring_footprint_(&kind, 1, capacity) : 0;
 }
 
-IPC_INLINE int ipc_record_cast_known_(unsigned how)
+IPC_INLINE int ipc_record_broadcast_known_(unsigned how)
 {
-    return ipc_cast_known_(how);
+    return ipc_broadcast_known_(how);
 }
 
-/* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of ipc_cast_init.
+/* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of
+ * ipc_broadcast_init.
  */
-IPC_INLINE int ipc_record_cast_init(void *mem, size_t size, uint64_t capacity, unsigned how)
+IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capacity, unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
+    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
 
-    if (capacity < 64 || !ipc_record_cast_known_(how))
+    if (capacity < 64 || !ipc_record_broadcast_known_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
 }
 
 /* Private to their thread; no field is for the caller. */
-struct ipc_record_cast_producer {
+struct ipc_record_broadcast_producer {
     struct ipc_record_producer r; /* without a lane */
-    struct ipc_cast_readers_ readers;
-    struct ipc_record_cast_mark_ mark; /* lossy: the last one that we made; next counts on */
+    struct ipc_broadcast_readers_ readers;
+    struct ipc_record_broadcast_mark_ mark; /* lossy: the last one that we made; next counts on */
     uint64_t marks;
     /* Lossy: records at least a sixteenth of the capacity from each other, and which they are. From
      * `gone` on they are newer than the oldest. What lies between we need not read again. */
     struct {
         uint64_t at, number;
-    } stone[IPC_RECORD_CAST_STONES_];
+    } stone[IPC_RECORD_BROADCAST_CHECKPOINTS_];
     unsigned stones, gone;
-    struct ipc_record_cast_shared *ring;
+    struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
 
-struct ipc_record_cast_consumer {
+struct ipc_record_broadcast_consumer {
     struct ipc_record_consumer r; /* of a lossy one `to` is NULL, and it publishes nothing */
     uint64_t *seat;               /* ring->c.id[...], our own; or NULL */
     uint64_t next;                /* lossy: which record is at head */
@@ -97,32 +99,32 @@ struct ipc_record_cast_consumer {
     uint64_t missed;              /* records, so far */
     int lost;                     /* since it was as far as the writer */
     int owed;                     /* a loss was found after records that a call returned */
-    struct ipc_record_cast_shared *ring;
+    struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
 
-IPC_INLINE int ipc_record_cast_producer_end_(struct ipc_record_cast_producer *p, int rc)
+IPC_INLINE int ipc_record_broadcast_producer_end_(struct ipc_record_broadcast_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     return p->r.error = rc;
 }
 
-IPC_INLINE int ipc_record_cast_consumer_end_(struct ipc_record_cast_consumer *c, int rc)
+IPC_INLINE int ipc_record_broadcast_consumer_end_(struct ipc_record_broadcast_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     return c->r.error = rc;
 }
 
-IPC_INLINE int ipc_record_cast_check_(void *mem, size_t size, struct ipc_peer *me,
-                                      uint64_t *capacity, unsigned *how)
+IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me,
+                                           uint64_t *capacity, unsigned *how)
 {
-    struct ipc_ring_kind_ kind = ipc_record_cast_kind_();
+    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
     int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
 
     if (rc != 0)
         return rc;
-    *how = ck_pr_load_32(&((const struct ipc_record_cast_shared *)mem)->c.s.is.how);
-    if (!ipc_record_cast_known_(*how) || *capacity < 64)
+    *how = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
+    if (!ipc_record_broadcast_known_(*how) || *capacity < 64)
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
@@ -130,24 +132,24 @@ IPC_INLINE int ipc_record_cast_check_(void *mem, size_t size, struct ipc_peer *m
 
 /* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
  */
-IPC_INLINE int ipc_record_cast_last_(struct ipc_record_cast_shared *r,
-                                     struct ipc_record_cast_mark_ *mark, uint64_t *marks)
+IPC_INLINE int ipc_record_broadcast_last_(struct ipc_record_broadcast_shared *r,
+                                          struct ipc_record_broadcast_mark_ *mark, uint64_t *marks)
 {
     unsigned tries;
 
-    for (tries = 0; tries < IPC_RECORD_CAST_TRIES_; tries++) {
+    for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
         uint64_t n = ck_pr_load_64(&r->marks);
-        struct ipc_record_cast_mark_ *m = &r->mark[n % 2];
+        struct ipc_record_broadcast_mark_ *m = &r->mark[n % 2];
 
         /* Without it the mark could be older than its number. Partner: the first store fence in
-         * ipc_record_cast_forget_. */
+         * ipc_record_broadcast_forget_. */
         ck_pr_fence_load();
         mark->oldest = ck_pr_load_64(&m->oldest);
         mark->first = ck_pr_load_64(&m->first);
         mark->tail = ck_pr_load_64(&m->tail);
         mark->next = ck_pr_load_64(&m->next);
         /* Without it we could have read some of the mark after the next one. Partner: the second
-         * store fence in ipc_record_cast_forget_. */
+         * store fence in ipc_record_broadcast_forget_. */
         ck_pr_fence_load();
         if (ck_pr_load_64(&r->marks) == n) {
             *marks = n;
@@ -158,34 +160,35 @@ IPC_INLINE int ipc_record_cast_last_(struct ipc_record_cast_shared *r,
 }
 
 /* There is one record more; its end is our tail. */
-IPC_FORCE_INLINE void ipc_record_cast_sent_(struct ipc_record_cast_producer *h)
+IPC_FORCE_INLINE void ipc_record_broadcast_sent_(struct ipc_record_broadcast_producer *h)
 {
-    unsigned last = (h->stones - 1) % IPC_RECORD_CAST_STONES_;
+    unsigned last = (h->stones - 1) % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
     h->mark.next++;
     if (CK_CC_UNLIKELY(h->r.tail - h->stone[last].at >= (h->r.mask + 1) / 16)) {
-        last = h->stones++ % IPC_RECORD_CAST_STONES_;
+        last = h->stones++ % IPC_RECORD_BROADCAST_CHECKPOINTS_;
         h->stone[last].at = h->r.tail;
         h->stone[last].number = h->mark.next;
     }
 }
 
 /*
- * Attaches the writer; as ipc_cast_produce, with the same errors, and -EBADMSG: the shared memory
- * is corrupt. After one that died it goes on behind the last record that one committed.
+ * Attaches the writer; as ipc_broadcast_producer_attach, with the same errors, and -EBADMSG: the
+ * shared memory is corrupt. After one that died it goes on behind the last record that one
+ * committed.
  */
-IPC_INLINE int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void *mem, size_t size,
-                                       struct ipc_peer *me)
+IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_producer *h,
+                                                    void *mem, size_t size, struct ipc_peer *me)
 {
-    struct ipc_record_cast_shared *r = (struct ipc_record_cast_shared *)mem;
+    struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
     uint64_t capacity = 0, end, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     struct ipc_record_producer *p = &h->r;
     unsigned how = 0;
-    int rc = ipc_record_cast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
-    (void)ipc_record_cast_producer_end_(h, rc);
+    (void)ipc_record_broadcast_producer_end_(h, rc);
     if (rc != 0)
         return rc;
     p->data = (unsigned char *)(r + 1);
@@ -195,8 +198,8 @@ IPC_INLINE int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void 
     p->ring = &r->c.s;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_cast_readers_of_(&r->c, me);
-    rc = ipc_record_cast_last_(r, &h->mark, &h->marks);
+    h->readers = ipc_broadcast_readers_of_(&r->c, me);
+    rc = ipc_record_broadcast_last_(r, &h->mark, &h->marks);
     p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
     end = p->tail + capacity - 8;
     h->mark.next = h->mark.first;
@@ -204,11 +207,11 @@ IPC_INLINE int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void 
     while (rc > 0) {
         rc = ipc_record_step_(p->data, p->mask, &p->tail, end - p->tail);
         if (rc > 0)
-            ipc_record_cast_sent_(h);
+            ipc_record_broadcast_sent_(h);
     }
     if (rc != 0) {
         ipc_ring_leave_end_(&r->c.s.end[0], id);
-        return ipc_record_cast_producer_end_(
+        return ipc_record_broadcast_producer_end_(
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
                                 h->mark.oldest));
     }
@@ -217,22 +220,22 @@ IPC_INLINE int ipc_record_cast_produce(struct ipc_record_cast_producer *h, void 
 }
 
 /*
- * Attaches a reader; as ipc_cast_consume, with the same errors, and -EBADMSG: the shared memory is
- * corrupt. A lossy one that a fast writer laps while it looks where the end is begins a little
- * before that, and may see up to a sixteenth of the capacity of old records; or is refused with
- * -EAGAIN: try again.
+ * Attaches a reader; as ipc_broadcast_consumer_attach, with the same errors, and -EBADMSG: the
+ * shared memory is corrupt. A lossy one that a fast writer laps while it looks where the end is
+ * begins a little before that, and may see up to a sixteenth of the capacity of old records; or is
+ * refused with -EAGAIN: try again.
  */
-IPC_INLINE int ipc_record_cast_consume(struct ipc_record_cast_consumer *h, void *mem, size_t size,
-                                       struct ipc_peer *me)
+IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_consumer *h,
+                                                    void *mem, size_t size, struct ipc_peer *me)
 {
-    struct ipc_record_cast_shared *r = (struct ipc_record_cast_shared *)mem;
+    struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
     uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
     struct ipc_record_consumer *c = &h->r;
-    struct ipc_record_cast_mark_ mark;
+    struct ipc_record_broadcast_mark_ mark;
     unsigned how = 0, seat, tries;
-    int rc = ipc_record_cast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
 
-    (void)ipc_record_cast_consumer_end_(h, rc);
+    (void)ipc_record_broadcast_consumer_end_(h, rc);
     if (rc != 0)
         return rc;
     c->data = (unsigned char *)(r + 1);
@@ -244,20 +247,20 @@ IPC_INLINE int ipc_record_cast_consume(struct ipc_record_cast_consumer *h, void 
     h->ring = r;
     h->how = how;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_cast_join_(&r->c, me, id, &seat);
+        rc = ipc_broadcast_join_(&r->c, me, id, &seat);
         if (rc != 0)
-            return ipc_record_cast_consumer_end_(h, rc);
+            return ipc_record_broadcast_consumer_end_(h, rc);
         h->seat = &r->c.id[seat];
         c->to = &r->c.seat[seat].head;
         c->head = ck_pr_load_64(&r->c.s.head);
-        /* As in ipc_cast_consume. */
+        /* As in ipc_broadcast_consumer_attach. */
         ck_pr_fence_load();
         rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
         ipc_record_publish_(c);
         c->untold = 0;
     } else {
-        for (tries = 0; tries < IPC_RECORD_CAST_TRIES_; tries++) {
-            rc = ipc_record_cast_last_(r, &mark, &h->marks);
+        for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
+            rc = ipc_record_broadcast_last_(r, &mark, &h->marks);
             if (rc != 0)
                 break;
             c->head = mark.tail;
@@ -277,39 +280,39 @@ IPC_INLINE int ipc_record_cast_consume(struct ipc_record_cast_consumer *h, void 
         return 0;
     if (h->seat != NULL)
         ipc_ring_leave_end_(h->seat, id);
-    return ipc_record_cast_consumer_end_(
+    return ipc_record_broadcast_consumer_end_(
         h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
                             c->head, h->marks));
 }
 
 /* Gives the writer's end back; the records stay. Wait-free. */
-IPC_INLINE void ipc_record_cast_producer_detach(struct ipc_record_cast_producer *p)
+IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
-    (void)ipc_record_cast_producer_end_(p, -EINVAL);
+    (void)ipc_record_broadcast_producer_end_(p, -EINVAL);
 }
 
 /* Leaves: the writer waits for this reader no more. Wait-free. */
-IPC_INLINE void ipc_record_cast_consumer_detach(struct ipc_record_cast_consumer *c)
+IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
         ipc_ring_leave_end_(c->seat, c->r.id);
-    (void)ipc_record_cast_consumer_end_(c, -EINVAL);
+    (void)ipc_record_broadcast_consumer_end_(c, -EINVAL);
 }
 
 /* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
  * follows up to the next stone, so that readers need not look at a new mark for each record. */
-IPC_INLINE int ipc_record_cast_forget_(struct ipc_record_cast_producer *h, uint64_t need)
+IPC_INLINE int ipc_record_broadcast_forget_(struct ipc_record_broadcast_producer *h, uint64_t need)
 {
     struct ipc_record_producer *p = &h->r;
-    struct ipc_record_cast_mark_ *mark = &h->mark, *m;
+    struct ipc_record_broadcast_mark_ *mark = &h->mark, *m;
     uint64_t capacity = p->mask + 1;
 
     if (p->error != 0)
         return p->error;
     while (mark->oldest + capacity - p->tail < need) {
-        unsigned next = h->gone % IPC_RECORD_CAST_STONES_;
+        unsigned next = h->gone % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
         if (h->gone == h->stones) { /* all */
             mark->oldest = p->tail;
@@ -327,19 +330,19 @@ IPC_INLINE int ipc_record_cast_forget_(struct ipc_record_cast_producer *h, uint6
     ck_pr_store_64(&m->tail, p->tail);
     ck_pr_store_64(&m->next, mark->next);
     /* Without it the mark could be read before it is whole. Partner: the first load fence in
-     * ipc_record_cast_last_. */
+     * ipc_record_broadcast_last_. */
     ck_pr_fence_store();
     ck_pr_store_64(&h->ring->marks, ++h->marks);
     /* Without it a reader could read what we are about to write, and then find the mark as it was;
-     * or some of the mark after this one. Partners: the load fence in ipc_record_cast_past_, the
-     * second one in ipc_record_cast_last_. */
+     * or some of the mark after this one. Partners: the load fence in ipc_record_broadcast_past_,
+     * the second one in ipc_record_broadcast_last_. */
     ck_pr_fence_store();
     return 0;
 }
 
 /* Where a record of n bytes goes, as ipc_record_room_. */
-IPC_FORCE_INLINE int ipc_record_cast_room_(struct ipc_record_cast_producer *h, uint64_t n,
-                                           uint64_t *at)
+IPC_FORCE_INLINE int ipc_record_broadcast_room_(struct ipc_record_broadcast_producer *h, uint64_t n,
+                                                uint64_t *at)
 {
     struct ipc_record_producer *p = &h->r;
     uint64_t need;
@@ -348,78 +351,80 @@ IPC_FORCE_INLINE int ipc_record_cast_room_(struct ipc_record_cast_producer *h, u
     if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
         return rc;
     if (h->how == IPC_BROADCAST_LOSSY)
-        return ipc_record_cast_forget_(h, need);
-    return p->error != 0 ? p->error
-                         : ipc_cast_gate_(&h->readers, p->tail, p->mask, need, &p->limit);
+        return ipc_record_broadcast_forget_(h, need);
+    return p->error != 0
+               ? p->error
+               : ipc_broadcast_slowest_reader_(&h->readers, p->tail, p->mask, need, &p->limit);
 }
 
 /*
  * Copies a record of n bytes in, for all readers; n may be 0. Wait-free for a given n, but for the
- * questions to the kernel of ipc_cast_push.
+ * questions to the kernel of ipc_broadcast_push.
  *
  *   0
  *   -EAGAIN    lossless: a reader is so far behind that there is no room for it
  *   -EMSGSIZE  n is more than half the capacity less 8
  */
-IPC_INLINE int ipc_record_cast_push(struct ipc_record_cast_producer *h, const void *data, size_t n)
+IPC_INLINE int ipc_record_broadcast_push(struct ipc_record_broadcast_producer *h, const void *data,
+                                         size_t n)
 {
     struct ipc_record_producer *p = &h->r;
     uint64_t tail = p->tail, at;
-    int rc = ipc_record_cast_room_(h, n, &at);
+    int rc = ipc_record_broadcast_room_(h, n, &at);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     ipc_record_lead_(p, at, n);
     ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
     ipc_record_send_(p, tail, at, n);
-    ipc_record_cast_sent_(h);
+    ipc_record_broadcast_sent_(h);
     return 0;
 }
 
-/* Copies up to n records in, as ipc_record_push_n; with the errors of ipc_record_cast_push. */
-IPC_INLINE int64_t ipc_record_cast_push_n(struct ipc_record_cast_producer *p,
-                                          const struct ipc_record *records, size_t n)
+/* Copies up to n records in, as ipc_record_push_n; with the errors of ipc_record_broadcast_push. */
+IPC_INLINE int64_t ipc_record_broadcast_push_n(struct ipc_record_broadcast_producer *p,
+                                               const struct ipc_record *records, size_t n)
 {
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_record_cast_push(p, records[i].at, records[i].n)) == 0; i++)
+    for (i = 0; i < n && (rc = ipc_record_broadcast_push(p, records[i].at, records[i].n)) == 0; i++)
         ;
     return i > 0 ? (int64_t)i : rc;
 }
 
 /* Push without a copy, as ipc_record_claim, commit and cancel. Of a lossy one a claim, also one
  * that is cancelled, takes what lies there from those who have not read it. */
-IPC_INLINE void *ipc_record_cast_claim(struct ipc_record_cast_producer *h, size_t n)
+IPC_INLINE void *ipc_record_broadcast_claim(struct ipc_record_broadcast_producer *h, size_t n)
 {
     struct ipc_record_producer *p = &h->r;
 
     p->claimed = 0;
-    return ipc_record_cast_room_(h, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
+    return ipc_record_broadcast_room_(h, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
 }
 
-IPC_INLINE int ipc_record_cast_commit(struct ipc_record_cast_producer *p, size_t n)
+IPC_INLINE int ipc_record_broadcast_commit(struct ipc_record_broadcast_producer *p, size_t n)
 {
     int rc = ipc_record_commit(&p->r, n);
 
     if (rc == 0)
-        ipc_record_cast_sent_(p);
+        ipc_record_broadcast_sent_(p);
     return rc;
 }
 
-IPC_INLINE void ipc_record_cast_cancel(struct ipc_record_cast_producer *p)
+IPC_INLINE void ipc_record_broadcast_cancel(struct ipc_record_broadcast_producer *p)
 {
     ipc_record_cancel(&p->r);
 }
 
 /* As ipc_record_most. */
-IPC_INLINE size_t ipc_record_cast_most(const struct ipc_record_cast_producer *p)
+IPC_INLINE size_t ipc_record_broadcast_most(const struct ipc_record_broadcast_producer *p)
 {
     return (size_t)p->r.most;
 }
 
 /* 0, or why the handle is none. */
-IPC_INLINE int ipc_record_cast_producer_error(const struct ipc_record_cast_producer *p)
+IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broadcast_producer *p)
 {
     return p->r.error;
 }
@@ -427,11 +432,11 @@ IPC_INLINE int ipc_record_cast_producer_error(const struct ipc_record_cast_produ
 /* A lossy reader sees that the writer has made a mark since. 0: what is at head is whole all the
  * same; -EOVERFLOW: it is not, and the reader goes on elsewhere; -EAGAIN: it was not to be seen; or
  * -EBADMSG. */
-IPC_INLINE int ipc_record_cast_why_(struct ipc_record_cast_consumer *h)
+IPC_INLINE int ipc_record_broadcast_why_(struct ipc_record_broadcast_consumer *h)
 {
     struct ipc_record_consumer *c = &h->r;
-    struct ipc_record_cast_mark_ mark;
-    int rc = ipc_record_cast_last_(h->ring, &mark, &h->marks);
+    struct ipc_record_broadcast_mark_ mark;
+    int rc = ipc_record_broadcast_last_(h->ring, &mark, &h->marks);
 
     if (rc != 0)
         return rc == -EBADMSG ? c->error = rc : rc;
@@ -446,17 +451,19 @@ IPC_INLINE int ipc_record_cast_why_(struct ipc_record_cast_consumer *h)
 }
 
 /* A lossy reader has read something at head. 0: it was whole; or the errors of
- * ipc_record_cast_why_. */
-IPC_FORCE_INLINE int ipc_record_cast_past_(struct ipc_record_cast_consumer *h)
+ * ipc_record_broadcast_why_. */
+IPC_FORCE_INLINE int ipc_record_broadcast_past_(struct ipc_record_broadcast_consumer *h)
 {
     /* Without it the mark could be older than what we have read. Partner: the second store fence in
-     * ipc_record_cast_forget_. */
+     * ipc_record_broadcast_forget_. */
     ck_pr_fence_load();
-    return CK_CC_LIKELY(ck_pr_load_64(&h->ring->marks) == h->marks) ? 0 : ipc_record_cast_why_(h);
+    return CK_CC_LIKELY(ck_pr_load_64(&h->ring->marks) == h->marks) ? 0
+                                                                    : ipc_record_broadcast_why_(h);
 }
 
-/* As ipc_record_look_. Of a lossy one the length is believed only after ipc_record_cast_past_. */
-IPC_FORCE_INLINE int ipc_record_cast_look_(struct ipc_record_cast_consumer *h, size_t *n)
+/* As ipc_record_look_. Of a lossy one the length is believed only after ipc_record_broadcast_past_.
+ */
+IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
     int rc;
 
@@ -468,7 +475,7 @@ IPC_FORCE_INLINE int ipc_record_cast_look_(struct ipc_record_cast_consumer *h, s
     if (CK_CC_LIKELY(rc == 0))
         return 0;
     if (h->how == IPC_BROADCAST_LOSSY && h->r.error == 0) {
-        int why = ipc_record_cast_past_(h);
+        int why = ipc_record_broadcast_past_(h);
 
         if (why != 0)
             return why;
@@ -478,15 +485,15 @@ IPC_FORCE_INLINE int ipc_record_cast_look_(struct ipc_record_cast_consumer *h, s
 }
 
 /* A lossy reader is done with the record at head. */
-IPC_FORCE_INLINE void ipc_record_cast_advance_(struct ipc_record_cast_consumer *h)
+IPC_FORCE_INLINE void ipc_record_broadcast_advance_(struct ipc_record_broadcast_consumer *h)
 {
     h->r.head += h->r.peeked;
     h->r.peeked = 0;
     h->next++;
 }
 
-IPC_FORCE_INLINE int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *h, void *to,
-                                               size_t size, int *published)
+IPC_FORCE_INLINE int64_t ipc_record_broadcast_take_(struct ipc_record_broadcast_consumer *h,
+                                                    void *to, size_t size, int *published)
 {
     struct ipc_record_consumer *c = &h->r;
     size_t n = 0;
@@ -494,17 +501,17 @@ IPC_FORCE_INLINE int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *
 
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_record_take_(c, to, size, published);
-    rc = ipc_record_cast_look_(h, &n);
+    rc = ipc_record_broadcast_look_(h, &n);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (CK_CC_LIKELY(n <= size))
         ipc_ring_get_words_(to, ipc_record_here_(c), n);
-    rc = ipc_record_cast_past_(h);
+    rc = ipc_record_broadcast_past_(h);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (CK_CC_UNLIKELY(n > size))
         return -EMSGSIZE;
-    ipc_record_cast_advance_(h);
+    ipc_record_broadcast_advance_(h);
     return (int64_t)n;
 }
 
@@ -515,30 +522,31 @@ IPC_FORCE_INLINE int64_t ipc_record_cast_take_(struct ipc_record_cast_consumer *
  *   >= 0        the record's length in bytes
  *   -EAGAIN     there is none yet
  *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
- *               call goes on, ipc_record_cast_missed says how many were left out in all. That is at
- *               the oldest record still whole; after losses without an -EAGAIN in between close
- *               behind the writer, or a fast one would be there again at once, for ever.
- *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
- *   -EBADMSG    the shared memory is corrupt; sticks
+ *               call goes on, ipc_record_broadcast_missed says how many were left out in all. That
+ * is at the oldest record still whole; after losses without an -EAGAIN in between close behind the
+ * writer, or a fast one would be there again at once, for ever. -EMSGSIZE   it is longer than
+ * `size`, and is still there: peek says how long, release drops it -EBADMSG    the shared memory is
+ * corrupt; sticks
  */
-IPC_INLINE int64_t ipc_record_cast_pop(struct ipc_record_cast_consumer *c, void *to, size_t size)
+IPC_INLINE int64_t ipc_record_broadcast_pop(struct ipc_record_broadcast_consumer *c, void *to,
+                                            size_t size)
 {
     int published;
 
-    return ipc_record_cast_take_(c, to, size, &published);
+    return ipc_record_broadcast_take_(c, to, size, &published);
 }
 
-/* Copies up to n records out, as ipc_record_pop_n; with the errors of ipc_record_cast_pop. They are
- * in a row: a loss ends the call, and is told by the next. */
-IPC_INLINE int64_t ipc_record_cast_pop_n(struct ipc_record_cast_consumer *c, void *to, size_t size,
-                                         struct ipc_record *records, size_t n)
+/* Copies up to n records out, as ipc_record_pop_n; with the errors of ipc_record_broadcast_pop.
+ * They are in a row: a loss ends the call, and is told by the next. */
+IPC_INLINE int64_t ipc_record_broadcast_pop_n(struct ipc_record_broadcast_consumer *c, void *to,
+                                              size_t size, struct ipc_record *records, size_t n)
 {
     unsigned char *t = (unsigned char *)to;
     size_t i, at = 0;
     int64_t rc = 0;
 
     for (i = 0; i < n && at <= size; i++) {
-        rc = ipc_record_cast_pop(c, t + at, size - at);
+        rc = ipc_record_broadcast_pop(c, t + at, size - at);
         if (rc < 0)
             break;
         at = ipc_record_note_(&records[i], t, at, (size_t)rc);
@@ -549,42 +557,42 @@ IPC_INLINE int64_t ipc_record_cast_pop_n(struct ipc_record_cast_consumer *c, voi
 
 /*
  * Pop without a copy, as ipc_record_peek: NULL also when the writer overwrote what was next (peek
- * again: ipc_record_cast_missed has grown). Of a lossless one it stays as it is until released. Of
- * a lossy one it may change while it is read, and be longer or shorter than the record was: read,
- * then release, and use what was read only if that returns 0. All wait-free.
+ * again: ipc_record_broadcast_missed has grown). Of a lossless one it stays as it is until
+ * released. Of a lossy one it may change while it is read, and be longer or shorter than the record
+ * was: read, then release, and use what was read only if that returns 0. All wait-free.
  */
-IPC_INLINE const void *ipc_record_cast_peek(struct ipc_record_cast_consumer *h, size_t *n)
+IPC_INLINE const void *ipc_record_broadcast_peek(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
     struct ipc_record_consumer *c = &h->r;
 
-    if (ipc_record_cast_look_(h, n) != 0 ||
-        (h->how == IPC_BROADCAST_LOSSY && ipc_record_cast_past_(h) != 0))
+    if (ipc_record_broadcast_look_(h, n) != 0 ||
+        (h->how == IPC_BROADCAST_LOSSY && ipc_record_broadcast_past_(h) != 0))
         return NULL;
     return ipc_record_here_(c);
 }
 
 /* Done with the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW, it was
- * overwritten meanwhile, as of ipc_record_cast_pop, or -EAGAIN: that was not to be seen. */
-IPC_INLINE int ipc_record_cast_release(struct ipc_record_cast_consumer *h)
+ * overwritten meanwhile, as of ipc_record_broadcast_pop, or -EAGAIN: that was not to be seen. */
+IPC_INLINE int ipc_record_broadcast_release(struct ipc_record_broadcast_consumer *h)
 {
     int rc;
 
     if (h->how == IPC_BROADCAST_LOSSLESS || h->r.peeked == 0)
         return ipc_record_release(&h->r);
-    rc = ipc_record_cast_past_(h);
+    rc = ipc_record_broadcast_past_(h);
     if (rc == 0)
-        ipc_record_cast_advance_(h);
+        ipc_record_broadcast_advance_(h);
     return rc;
 }
 
-/* How many records this reader has missed since it attached, as ipc_cast_missed. Wait-free. */
-IPC_INLINE uint64_t ipc_record_cast_missed(const struct ipc_record_cast_consumer *c)
+/* How many records this reader has missed since it attached, as ipc_broadcast_missed. Wait-free. */
+IPC_INLINE uint64_t ipc_record_broadcast_missed(const struct ipc_record_broadcast_consumer *c)
 {
     return c->missed;
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
-IPC_INLINE int ipc_record_cast_consumer_error(const struct ipc_record_cast_consumer *c)
+IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broadcast_consumer *c)
 {
     return c->r.error;
 }

@@ -148,8 +148,8 @@ IPC_INLINE int ipc_spsc_consumer_end_(struct ipc_spsc_consumer *c, int rc)
  *   -EPROTO  the ring has another message size, version, byte order or layout; me->why names it
  *   -EBUSY   a producer that is not proven dead is attached
  */
-IPC_INLINE int ipc_spsc_produce(struct ipc_spsc_producer *p, void *mem, size_t size, size_t bytes,
-                                struct ipc_peer *me)
+IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, size_t size,
+                                        size_t bytes, struct ipc_peer *me)
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
@@ -184,12 +184,13 @@ IPC_INLINE void ipc_spsc_start_(struct ipc_spsc_consumer *c, uint64_t head)
 }
 
 /*
- * Attaches the consumer's end; as ipc_spsc_produce, with the same errors. It starts at the last
- * published position: what a killed consumer took after that is seen again. Until ipc_spsc_replay
- * says otherwise that is an eighth of the capacity at most, and never more than 256.
+ * Attaches the consumer's end; as ipc_spsc_producer_attach, with the same errors. It starts at the
+ * last published position: what a killed consumer took after that is seen again. Until
+ * ipc_spsc_replay says otherwise that is an eighth of the capacity at most, and never more than
+ * 256.
  */
-IPC_INLINE int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem, size_t size, size_t bytes,
-                                struct ipc_peer *me)
+IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, size_t size,
+                                        size_t bytes, struct ipc_peer *me)
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
@@ -216,7 +217,8 @@ IPC_INLINE int ipc_spsc_consume(struct ipc_spsc_consumer *c, void *mem, size_t s
 IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 {
     /* Without it the producer could overwrite a message that is still being read. Partners: the
-     * acquire fences in ipc_spsc_produce, ipc_spsc_full_ and ipc_cast_gate_. */
+     * acquire fences in ipc_spsc_producer_attach, ipc_spsc_full_ and ipc_broadcast_slowest_reader_.
+     */
     ck_pr_fence_release();
     ck_pr_store_64(c->at, c->head);
     c->published = c->head;
@@ -440,7 +442,7 @@ IPC_INLINE int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride)
 
     c->idle = 1;
     c->hold = 0;
-    if (c->at == NULL) /* may be overwritten: ipc_cast_why_ */
+    if (c->at == NULL) /* may be overwritten: ipc_broadcast_why_ */
         return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;

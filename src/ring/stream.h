@@ -342,12 +342,12 @@ IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to
 /* ------------------------------------------------------------------ streams: the calls */
 
 /*
- * Attaches the producer's end of a stream whose elements have `bytes` bytes; as ipc_spsc_produce,
- * with the same errors. It goes on behind the last element that a push or commit of its predecessor
- * made visible: of a push that was killed there is nothing.
+ * Attaches the producer's end of a stream whose elements have `bytes` bytes; as
+ * ipc_spsc_producer_attach, with the same errors. It goes on behind the last element that a push or
+ * commit of its predecessor made visible: of a push that was killed there is nothing.
  */
-IPC_INLINE int ipc_stream_produce(struct ipc_stream_producer *p, void *mem, size_t size,
-                                  size_t bytes, struct ipc_peer *me)
+IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *mem, size_t size,
+                                          size_t bytes, struct ipc_peer *me)
 {
     int rc = ipc_stream_attach_(&p->s, mem, size, bytes, me, 0);
 
@@ -355,10 +355,10 @@ IPC_INLINE int ipc_stream_produce(struct ipc_stream_producer *p, void *mem, size
     return rc;
 }
 
-/* Attaches the consumer's end; as ipc_stream_produce. What one pop or release of a killed
+/* Attaches the consumer's end; as ipc_stream_producer_attach. What one pop or release of a killed
  * predecessor was about to take is seen again, and no more. */
-IPC_INLINE int ipc_stream_consume(struct ipc_stream_consumer *c, void *mem, size_t size,
-                                  size_t bytes, struct ipc_peer *me)
+IPC_INLINE int ipc_stream_consumer_attach(struct ipc_stream_consumer *c, void *mem, size_t size,
+                                          size_t bytes, struct ipc_peer *me)
 {
     return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
 }

@@ -81,9 +81,9 @@
     }                                                                                              \
     IPC_RING_WITH_NOTIFY_(IPC_RING_RINGS_(NAME, END, OURS, THEIRS, FIRST))
 #define IPC_RING_PRODUCER_(NAME, K, H, WATCH, ...)                                                 \
-    IPC_RING_END_(NAME, K, producer, produce, H, 1, space, data, , WATCH, __VA_ARGS__)
+    IPC_RING_END_(NAME, K, producer, producer_attach, H, 1, space, data, , WATCH, __VA_ARGS__)
 #define IPC_RING_CONSUMER_(NAME, K, H, FIRST, WATCH, ...)                                          \
-    IPC_RING_END_(NAME, K, consumer, consume, H, 0, data, space, FIRST, WATCH, __VA_ARGS__)
+    IPC_RING_END_(NAME, K, consumer, consumer_attach, H, 0, data, space, FIRST, WATCH, __VA_ARGS__)
 
 /* What both ends can tell. */
 #define IPC_RING_TELLS_(NAME, K, CONST, TYPE, WHAT)                                                \
@@ -348,18 +348,18 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
 
 /* create and open, of those that the producer makes. */
 #define IPC_RING_CREATE_(NAME, H, KIND, HOW, MAP)                                                  \
-    IPC_RING_OPEN_(NAME, produce_, producer, produce, H, KIND, MAP)                                \
-    IPC_RING_OPEN_(NAME, open, consumer, consume, H, KIND, MAP)                                    \
-    IPC_INLINE int NAME##_create(struct NAME##_producer *p, struct ipc_shm *seg, const char *name, \
-                                 uint64_t capacity HOW(, unsigned how))                            \
+    IPC_RING_OPEN_(NAME, producer_open, producer, producer_attach, H, KIND, MAP)                   \
+    IPC_RING_OPEN_(NAME, consumer_open, consumer, consumer_attach, H, KIND, MAP)                   \
+    IPC_INLINE int NAME##_producer_create(struct NAME##_producer *p, struct ipc_shm *seg,          \
+                                          const char *name, uint64_t capacity HOW(, unsigned how)) \
     {                                                                                              \
-        int rc = NAME##_make_(seg, name, capacity HOW(, how));                                     \
+        int rc = NAME##_create(seg, name, capacity HOW(, how));                                    \
                                                                                                    \
         if (rc != 0 && rc != -EBUSY) { /* that is being made by another: it is waited for */       \
             memset(p, 0, sizeof *p);                                                               \
             return p->H.error = rc;                                                                \
         }                                                                                          \
-        rc = NAME##_produce_(p, seg, name);                                                        \
+        rc = NAME##_producer_open(p, seg, name);                                                   \
         if (rc != 0 || (p->H.mask + 1 == capacity HOW(&&p->raw.how == how)))                       \
             return rc;                                                                             \
         rc = ipc_ring_refuse_(ipc_shm_peer(seg), -EPROTO, "capacity, or kind, differs; slots",     \
@@ -375,13 +375,12 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
  * NAME_consumer and the calls above as NAME_push(&out, &message) and so on: they copy by the
  * type's size, and the wrong end does not compile. With ipc_shm.h it also makes
  *
- *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity)
- *       The producer's end of the ring `name` in the segment, which is made if it is not there, or
- *       waited for as ipc_shm_find does if another process is making it.
- *       Errors of ipc_spsc_produce, ipc_shm_make and ipc_shm_find; and -EPROTO when the ring is
- *       there with another capacity.
- *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
- *       The consumer's end; waits for the ring as ipc_shm_find does. Errors of both.
+ *   int NAME_producer_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t
+ * capacity) The producer's end of the ring `name` in the segment, which is made if it is not there,
+ * or waited for as ipc_shm_find does if another process is making it. Errors of
+ * ipc_spsc_producer_attach, ipc_shm_make and ipc_shm_find; and -EPROTO when the ring is there with
+ * another capacity. int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name) The
+ * consumer's end; waits for the ring as ipc_shm_find does. Errors of both.
  *
  * With ipc_notify.h attaching also fails with -EPROTO where a bell of the ring is of another kind
  * than IPC_NOTIFY_FUTEX, as no ring is made with another. And there are the calls that sleep. They
@@ -411,7 +410,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
  * ipc_notify_policy.
  */
 #define IPC_SPSC(NAME, TYPE)                                                                       \
-    IPC_RING_MEMORY_(NAME, spsc, make_, IPC_SPSC_TYPE, IPC_RING_PLAIN_, 0, sizeof(TYPE))           \
+    IPC_RING_MEMORY_(NAME, spsc, create, IPC_SPSC_TYPE, IPC_RING_PLAIN_, 0, sizeof(TYPE))          \
     IPC_RING_PRODUCER_(NAME, spsc, raw, 0, sizeof(TYPE), me)                                       \
     IPC_RING_CONSUMER_(NAME, spsc, raw, IPC_SPSC_TELL_(h, raw), 0, sizeof(TYPE), me)               \
     IPC_RING_SLOTS_(NAME, TYPE, spsc, , sizeof(TYPE))                                              \
@@ -431,13 +430,14 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
  * NAME_produce, NAME_push ... NAME_losses as the calls of ipc_mpmc_ above. With ipc_shm.h they also
  * make
  *
- *   int NAME_make(struct ipc_shm *, const char *name, uint64_t capacity, unsigned how)
+ *   int NAME_create(struct ipc_shm *, const char *name, uint64_t capacity, unsigned how)
  *       Makes the ring in the segment if it is not there. Errors of ipc_shm_make and ipc_mpmc_init;
  *       and -EPROTO when something else is there under that name: another kind of ring, capacity,
  *       message size or `how`.
  *   int NAME_producer_open(struct NAME_producer *, struct ipc_shm *, const char *name)
  *   int NAME_consumer_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
- *       Attach to it, and wait for it as ipc_shm_find does. Errors of that and ipc_mpmc_produce.
+ *       Attach to it, and wait for it as ipc_shm_find does. Errors of that and
+ * ipc_mpmc_producer_attach.
  *
  * and with ipc_notify.h NAME_send, NAME_recv, NAME_producer_wait, NAME_consumer_wait,
  * NAME_producer_post, NAME_consumer_post and the two bells, as above, with these differences:
@@ -457,7 +457,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
 #define IPC_MPSC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_CONSUMER)
 #define IPC_SPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_PRODUCER)
 #define IPC_MPMC_OF_(NAME, TYPE, ENDS)                                                             \
-    IPC_RING_MEMORY_(NAME, mpmc, make, IPC_MPMC_TYPE, IPC_RING_HOW_, ENDS, sizeof(TYPE))           \
+    IPC_RING_MEMORY_(NAME, mpmc, create, IPC_MPMC_TYPE, IPC_RING_HOW_, ENDS, sizeof(TYPE))         \
     IPC_RING_PRODUCER_(NAME, mpmc, raw.m, 1, sizeof(TYPE), me, ENDS)                               \
     IPC_RING_CONSUMER_(NAME, mpmc, raw.m, , 1, sizeof(TYPE), me, ENDS)                             \
     IPC_RING_SLOTS_(NAME, TYPE, mpmc, IPC_RING_WITH_NOTIFY_(IPC_RING_POST_(p)), sizeof(TYPE),      \
@@ -477,19 +477,18 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
                                           IPC_MPMC_LOOK_(NAME##_peek(h)),                          \
                                           NAME##_consumer_recover(h, 0) > 0))                      \
     IPC_RING_WITH_SHM_(                                                                            \
-        IPC_RING_OPEN_(NAME, producer_open, producer, produce, raw.m, IPC_MPMC_TYPE, ))            \
+        IPC_RING_OPEN_(NAME, producer_open, producer, producer_attach, raw.m, IPC_MPMC_TYPE, ))    \
     IPC_RING_WITH_SHM_(                                                                            \
-        IPC_RING_OPEN_(NAME, consumer_open, consumer, consume, raw.m, IPC_MPMC_TYPE, ))
+        IPC_RING_OPEN_(NAME, consumer_open, consumer, consumer_attach, raw.m, IPC_MPMC_TYPE, ))
 #define IPC_MPMC_LOOK_(slot) ((slot) != NULL ? 0 : h->raw.m.error != 0 ? h->raw.m.error : -EAGAIN)
 
 /*
  * IPC_BROADCAST(NAME, TYPE) makes the same for one writer, struct NAME_producer, whose messages
  * every reader, struct NAME_consumer, sees: NAME_init(mem, size, capacity, how) and so on, as the
- * calls of ipc_cast_ above. With ipc_shm.h it also makes
+ * calls of ipc_broadcast_ above. With ipc_shm.h it also makes
  *
- *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
- *                   unsigned how)
- *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
+ *   int NAME_producer_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t
+ * capacity, unsigned how) int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
  *       As IPC_SPSC's; -EPROTO also when it is there with another `how`.
  *
  * and with ipc_notify.h the calls that sleep, as IPC_SPSC's, with these differences:
@@ -500,33 +499,31 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
  *   - NAME_recv and NAME_consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
  */
 #define IPC_BROADCAST(NAME, TYPE)                                                                  \
-    IPC_RING_MEMORY_(NAME, cast, make_, IPC_CAST_TYPE, IPC_RING_HOW_, 0u, sizeof(TYPE))            \
-    IPC_RING_PRODUCER_(NAME, cast, raw.s, 1, sizeof(TYPE), me)                                     \
-    IPC_RING_CONSUMER_(NAME, cast, raw.s, IPC_SPSC_TELL_(h, raw.s), 0, sizeof(TYPE), me)           \
-    IPC_RING_SLOTS_(NAME, TYPE, cast, , sizeof(TYPE))                                              \
+    IPC_RING_MEMORY_(NAME, broadcast, create, IPC_BROADCAST_TYPE, IPC_RING_HOW_, 0u, sizeof(TYPE)) \
+    IPC_RING_PRODUCER_(NAME, broadcast, raw.s, 1, sizeof(TYPE), me)                                \
+    IPC_RING_CONSUMER_(NAME, broadcast, raw.s, IPC_SPSC_TELL_(h, raw.s), 0, sizeof(TYPE), me)      \
+    IPC_RING_SLOTS_(NAME, TYPE, broadcast, , sizeof(TYPE))                                         \
     IPC_INLINE uint64_t NAME##_missed(const struct NAME##_consumer *c)                             \
     {                                                                                              \
-        return ipc_cast_missed(&c->raw);                                                           \
+        return ipc_broadcast_missed(&c->raw);                                                      \
     }                                                                                              \
-    IPC_RING_WITH_NOTIFY_(IPC_RING_SEND_(NAME, TYPE, raw.s, ipc_cast_room_(&h->raw),               \
-                                         (ipc_cast_ask_(&h->raw.readers), 0)))                     \
-    IPC_RING_WITH_NOTIFY_(IPC_SPSC_RECV_(NAME, TYPE, cast, raw.s))                                 \
-    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.s, IPC_CAST_TYPE, IPC_RING_HOW_, ))
+    IPC_RING_WITH_NOTIFY_(IPC_RING_SEND_(NAME, TYPE, raw.s, ipc_broadcast_room_(&h->raw),          \
+                                         (ipc_broadcast_ask_(&h->raw.readers), 0)))                \
+    IPC_RING_WITH_NOTIFY_(IPC_SPSC_RECV_(NAME, TYPE, broadcast, raw.s))                            \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.s, IPC_BROADCAST_TYPE, IPC_RING_HOW_, ))
 
 /*
  * IPC_RECORDS(NAME) makes a ring of records, messages of any length, for one consumer and as many
  * producers as it is made for: struct NAME_producer, struct NAME_consumer, NAME_init(mem, size,
  * capacity, producers), NAME_push(&out, data, n), NAME_pop(&in, data, size) and so on, as the calls
  * of ipc_record_ above; capacity is bytes for each producer. IPC_RECORD_BROADCAST(NAME) makes a
- * broadcast of records, as those of ipc_record_cast_ above. With ipc_shm.h they also make
+ * broadcast of records, as those of ipc_record_broadcast_ above. With ipc_shm.h they also make
  *
- *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
- *                   unsigned producers)
- *   int NAME_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t capacity,
- *                   unsigned how)
- *   int NAME_open(struct NAME_consumer *, struct ipc_shm *, const char *name)
- *       As IPC_SPSC's; -EPROTO also when it is there for another number of producers, or with
- *       another `how`. Of several producers each calls create.
+ *   int NAME_producer_create(struct NAME_producer *, struct ipc_shm *, const char *name, uint64_t
+ * capacity, unsigned producers) int NAME_producer_create(struct NAME_producer *, struct ipc_shm *,
+ * const char *name, uint64_t capacity, unsigned how) int NAME_open(struct NAME_consumer *, struct
+ * ipc_shm *, const char *name) As IPC_SPSC's; -EPROTO also when it is there for another number of
+ * producers, or with another `how`. Of several producers each calls create.
  *
  * and with ipc_notify.h the calls that sleep, as IPC_SPSC's:
  *
@@ -556,18 +553,18 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
     IPC_RING_WITH_NOTIFY_(IPC_RECORD_SLEEP_(NAME, record, raw, 0))                                 \
     IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, ))
 #define IPC_RECORD_BROADCAST(NAME)                                                                 \
-    IPC_RECORD_MEMORY_(NAME, record_cast, IPC_RECORD_CAST_TYPE, IPC_RING_PLAIN_)                   \
-    IPC_RING_PRODUCER_(NAME, record_cast, raw.r, 1, me)                                            \
-    IPC_RING_CONSUMER_(NAME, record_cast, raw.r, IPC_RECORD_TELL_(h->raw.r), 0, me)                \
-    IPC_RECORD_CALLS_(NAME, record_cast)                                                           \
+    IPC_RECORD_MEMORY_(NAME, record_broadcast, IPC_RECORD_BROADCAST_TYPE, IPC_RING_PLAIN_)         \
+    IPC_RING_PRODUCER_(NAME, record_broadcast, raw.r, 1, me)                                       \
+    IPC_RING_CONSUMER_(NAME, record_broadcast, raw.r, IPC_RECORD_TELL_(h->raw.r), 0, me)           \
+    IPC_RECORD_CALLS_(NAME, record_broadcast)                                                      \
     IPC_INLINE uint64_t NAME##_missed(const struct NAME##_consumer *c)                             \
     {                                                                                              \
-        return ipc_record_cast_missed(&c->raw);                                                    \
+        return ipc_record_broadcast_missed(&c->raw);                                               \
     }                                                                                              \
     IPC_RING_WITH_NOTIFY_(IPC_RECORD_SLEEP_(                                                       \
-        NAME, record_cast, raw.r,                                                                  \
-        (ipc_notify_anyone_died(&h->space) ? ipc_cast_ask_(&h->raw.readers) : (void)0)))           \
-    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.r, IPC_RECORD_CAST_TYPE, IPC_RING_HOW_, ))
+        NAME, record_broadcast, raw.r,                                                             \
+        (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0)))      \
+    IPC_RING_WITH_SHM_(IPC_RING_CREATE_(NAME, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, ))
 
 #define IPC_RECORD_MEMORY_(NAME, K, KIND, SIZED)                                                   \
     IPC_INLINE size_t NAME##_footprint(uint64_t capacity SIZED(, unsigned how))                    \
@@ -578,7 +575,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
     {                                                                                              \
         return ipc_##K##_init(mem, size, capacity, how);                                           \
     }                                                                                              \
-    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, make_, KIND, 1, IPC_RING_HOW_, 0u, SIZED))
+    IPC_RING_WITH_SHM_(IPC_RING_MAKE_(NAME, K, create, KIND, 1, IPC_RING_HOW_, 0u, SIZED))
 
 #define IPC_RECORD_CALLS_(NAME, K)                                                                 \
     IPC_INLINE int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)              \
@@ -707,7 +704,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
         TYPE *at[2];                                                                               \
         size_t n[2];                                                                               \
     };                                                                                             \
-    IPC_RING_MEMORY_(NAME, stream, make_, IPC_STREAM_TYPE, IPC_RING_PLAIN_, 0, sizeof(TYPE))       \
+    IPC_RING_MEMORY_(NAME, stream, create, IPC_STREAM_TYPE, IPC_RING_PLAIN_, 0, sizeof(TYPE))      \
     IPC_RING_PRODUCER_(NAME, stream, raw.s, 0, sizeof(TYPE), me)                                   \
     IPC_RING_CONSUMER_(NAME, stream, raw.s, , 0, sizeof(TYPE), me)                                 \
     IPC_STREAM_END_(NAME, TYPE, producer, push, const TYPE, claim, TYPE, room, commit)             \
@@ -810,7 +807,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
  * NAME_server_attach, NAME_ask(&c, &request), NAME_collect(&c, &reply) ... NAME_take, NAME_answer.
  * With ipc_shm.h it also makes
  *
- *   int NAME_make(struct ipc_shm *, const char *name, uint64_t callers)
+ *   int NAME_create(struct ipc_shm *, const char *name, uint64_t callers)
  *       Makes the place for calls in the segment if it is not there. Errors of ipc_shm_make and
  *       ipc_call_init; and -EPROTO when something else is there under that name: another kind of
  *       ring, number of slots or sizes.
@@ -849,7 +846,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
         REQUEST request;                                                                           \
         REPLY reply;                                                                               \
     };                                                                                             \
-    IPC_RING_MEMORY_(NAME, call, make, IPC_CALL_TYPE, IPC_RING_PLAIN_, 0, sizeof(REQUEST),         \
+    IPC_RING_MEMORY_(NAME, call, create, IPC_CALL_TYPE, IPC_RING_PLAIN_, 0, sizeof(REQUEST),       \
                      sizeof(REPLY))                                                                \
     IPC_RING_HANDLE_(NAME, call, client, client_attach, IPC_CALL_HANG_CLIENT_(h), sizeof(REQUEST), \
                      sizeof(REPLY), me)                                                            \

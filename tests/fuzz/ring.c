@@ -51,8 +51,8 @@ static void read_all(const void *from, size_t n)
         const void *from;                                                                          \
         void *to;                                                                                  \
                                                                                                    \
-        (void)ipc_##kind##_produce(&p, mem, size, __VA_ARGS__);                                    \
-        (void)ipc_##kind##_consume(&c, mem, size, __VA_ARGS__);                                    \
+        (void)ipc_##kind##_producer_attach(&p, mem, size, __VA_ARGS__);                                    \
+        (void)ipc_##kind##_consumer_attach(&c, mem, size, __VA_ARGS__);                                    \
         while (left > 0)                                                                           \
             switch (byte() % 10) {                                                                 \
             case 0:                                                                                \
@@ -85,11 +85,11 @@ static void read_all(const void *from, size_t n)
                 break;                                                                             \
             case 6:                                                                                \
                 ipc_##kind##_producer_detach(&p);                                                  \
-                (void)ipc_##kind##_produce(&p, mem, size, __VA_ARGS__);                            \
+                (void)ipc_##kind##_producer_attach(&p, mem, size, __VA_ARGS__);                            \
                 break;                                                                             \
             case 7:                                                                                \
                 ipc_##kind##_consumer_detach(&c);                                                  \
-                (void)ipc_##kind##_consume(&c, mem, size, __VA_ARGS__);                            \
+                (void)ipc_##kind##_consumer_attach(&c, mem, size, __VA_ARGS__);                            \
                 break;                                                                             \
             default:                                                                               \
                 scribble(mem, size);                                                               \
@@ -99,7 +99,7 @@ static void read_all(const void *from, size_t n)
     }
 FIXED(spsc, BYTES, &me)
 FIXED(mpmc, BYTES, &me, how)
-FIXED(cast, BYTES, &me)
+FIXED(broadcast, BYTES, &me)
 
 /* Of messages of any size. */
 #define SIZED(kind)                                                                                \
@@ -111,8 +111,8 @@ FIXED(cast, BYTES, &me)
         size_t n;                                                                                  \
         void *to;                                                                                  \
                                                                                                    \
-        (void)ipc_##kind##_produce(&p, mem, size, &me);                                            \
-        (void)ipc_##kind##_consume(&c, mem, size, &me);                                            \
+        (void)ipc_##kind##_producer_attach(&p, mem, size, &me);                                            \
+        (void)ipc_##kind##_consumer_attach(&c, mem, size, &me);                                            \
         while (left > 0)                                                                           \
             switch (byte() % 8) {                                                                  \
             case 0:                                                                                \
@@ -141,11 +141,11 @@ FIXED(cast, BYTES, &me)
                 break;                                                                             \
             case 4:                                                                                \
                 ipc_##kind##_producer_detach(&p);                                                  \
-                (void)ipc_##kind##_produce(&p, mem, size, &me);                                    \
+                (void)ipc_##kind##_producer_attach(&p, mem, size, &me);                                    \
                 break;                                                                             \
             case 5:                                                                                \
                 ipc_##kind##_consumer_detach(&c);                                                  \
-                (void)ipc_##kind##_consume(&c, mem, size, &me);                                    \
+                (void)ipc_##kind##_consumer_attach(&c, mem, size, &me);                                    \
                 break;                                                                             \
             default:                                                                               \
                 scribble(mem, size);                                                               \
@@ -154,7 +154,7 @@ FIXED(cast, BYTES, &me)
         ipc_##kind##_consumer_detach(&c);                                                          \
     }
 SIZED(record)
-SIZED(record_cast)
+SIZED(record_broadcast)
 
 static void stream(void)
 {
@@ -164,8 +164,8 @@ static void stream(void)
     size_t n;
     void *to;
 
-    (void)ipc_stream_produce(&p, mem, size, BYTES, &me);
-    (void)ipc_stream_consume(&c, mem, size, BYTES, &me);
+    (void)ipc_stream_producer_attach(&p, mem, size, BYTES, &me);
+    (void)ipc_stream_consumer_attach(&c, mem, size, BYTES, &me);
     while (left > 0) {
         unsigned what = byte() % 8;
 
@@ -191,11 +191,11 @@ static void stream(void)
             break;
         case 4:
             ipc_stream_producer_detach(&p);
-            (void)ipc_stream_produce(&p, mem, size, BYTES, &me);
+            (void)ipc_stream_producer_attach(&p, mem, size, BYTES, &me);
             break;
         case 5:
             ipc_stream_consumer_detach(&c);
-            (void)ipc_stream_consume(&c, mem, size, BYTES, &me);
+            (void)ipc_stream_consumer_attach(&c, mem, size, BYTES, &me);
             break;
         default:
             scribble(mem, size);
@@ -305,9 +305,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
         mpmc();
         break;
     case CAST:
-        room(ipc_cast_footprint(BYTES, capacity));
-        MUST(ipc_cast_init(mem, size, BYTES, capacity, how % 2) == 0);
-        cast();
+        room(ipc_broadcast_footprint(BYTES, capacity));
+        MUST(ipc_broadcast_init(mem, size, BYTES, capacity, how % 2) == 0);
+        broadcast();
         break;
     case RECORDS:
         room(ipc_record_footprint(64 * capacity, how % 3 + 1));
@@ -315,9 +315,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
         record();
         break;
     case RECORD_CAST:
-        room(ipc_record_cast_footprint(64 * capacity));
-        MUST(ipc_record_cast_init(mem, size, 64 * capacity, how % 2) == 0);
-        record_cast();
+        room(ipc_record_broadcast_footprint(64 * capacity));
+        MUST(ipc_record_broadcast_init(mem, size, 64 * capacity, how % 2) == 0);
+        record_broadcast();
         break;
     case STREAM:
         room(ipc_stream_footprint(BYTES, capacity));

@@ -2,8 +2,8 @@
  * Broadcasts under the Relacy model checker, with the ck_pr.h of this directory, and an ipc_ring.h
  * with few seats that asks at once whether someone is dead (tests/order makes it):
  *
- *     sed 's/\(IPC_CAST_SEATS\) 64u/\1 2u/; s/\(IPC_CAST_ASK_FIRST_\) 64u/\1 0u/
- *         s/\(IPC_CAST_ASK_EVERY_\) 1024u/\1 1u/' ipc_ring.h
+ *     sed 's/\(IPC_BROADCAST_SEATS\) 64u/\1 2u/; s/\(IPC_BROADCAST_ASK_FIRST_\) 64u/\1 0u/
+ *         s/\(IPC_BROADCAST_ASK_EVERY_\) 1024u/\1 1u/' ipc_ring.h
  *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/broadcast.cc -o broadcast
  *     ./broadcast [scenario, or how its name begins [iterations]]
  *
@@ -27,7 +27,7 @@ static struct {
 } now;
 
 static struct __attribute__((aligned(64))) {
-    unsigned char bytes[sizeof(struct ipc_cast_shared) + LARGEST * STRIDE];
+    unsigned char bytes[sizeof(struct ipc_broadcast_shared) + LARGEST * STRIDE];
 } memory;
 
 template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
@@ -36,14 +36,14 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
 
     static size_t size()
     {
-        return ipc_cast_footprint(BYTES, now.capacity);
+        return ipc_broadcast_footprint(BYTES, now.capacity);
     }
 
     void before()
     {
         model_end();
         memset(&memory, 0xa5, sizeof memory);
-        RL_ASSERT(ipc_cast_init(&memory, size(), BYTES, now.capacity, now.how) == 0);
+        RL_ASSERT(ipc_broadcast_init(&memory, size(), BYTES, now.capacity, now.how) == 0);
         model_begin(&memory, shadow, size() / 8);
         dead.store(0, rl::mo_relaxed, $);
         death = &dead;
@@ -53,66 +53,66 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     {
         size_t offset = (size_t)(static_cast<const unsigned char *>(at) - memory.bytes);
 
-        return payload[(offset - sizeof(struct ipc_cast_shared)) / STRIDE];
+        return payload[(offset - sizeof(struct ipc_broadcast_shared)) / STRIDE];
     }
 
-    void produce(struct ipc_cast_producer &p, uint64_t id)
+    void produce(struct ipc_broadcast_producer &p, uint64_t id)
     {
         struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, ""};
         int rc;
 
-        while ((rc = ipc_cast_produce(&p, &memory, size(), BYTES, &me)) == -EBUSY)
+        while ((rc = ipc_broadcast_producer_attach(&p, &memory, size(), BYTES, &me)) == -EBUSY)
             rl::yield(1, $);
         RL_ASSERT(rc == 0);
     }
 
-    void send(struct ipc_cast_producer &p, int to)
+    void send(struct ipc_broadcast_producer &p, int to)
     {
         while ((int)p.s.tail < to) {
             uint64_t m[2] = {p.s.tail, p.s.tail};
             void *at;
 
             if (now.how == IPC_BROADCAST_LOSSY) {
-                RL_ASSERT(ipc_cast_push(&p, m, BYTES) == 0);
+                RL_ASSERT(ipc_broadcast_push(&p, m, BYTES) == 0);
                 continue;
             }
-            while ((at = ipc_cast_claim(&p)) == NULL) {
-                RL_ASSERT(ipc_cast_producer_error(&p) == 0);
+            while ((at = ipc_broadcast_claim(&p)) == NULL) {
+                RL_ASSERT(ipc_broadcast_producer_error(&p) == 0);
                 rl::yield(1, $);
             }
             slot(at)($) = (int)p.s.tail;
-            RL_ASSERT(ipc_cast_commit(&p) == 0);
+            RL_ASSERT(ipc_broadcast_commit(&p) == 0);
         }
     }
 
-    void consume(struct ipc_cast_consumer &c, uint64_t id)
+    void consume(struct ipc_broadcast_consumer &c, uint64_t id)
     {
         struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, ""};
         int rc;
 
-        while ((rc = ipc_cast_consume(&c, &memory, size(), BYTES, &me)) == -EUSERS)
+        while ((rc = ipc_broadcast_consumer_attach(&c, &memory, size(), BYTES, &me)) == -EUSERS)
             rl::yield(1, $);
         RL_ASSERT(rc == 0);
         RL_ASSERT(c.s.head <= now.all);
     }
 
     /* Reads one, or learns of a loss. Returns false when it waited in vain. */
-    bool take(struct ipc_cast_consumer &c, bool &lapped)
+    bool take(struct ipc_broadcast_consumer &c, bool &lapped)
     {
         uint64_t m[2], x = c.s.head, missed = c.missed, skip = c.skip;
         const void *at;
         int rc;
 
         if (now.how == IPC_BROADCAST_LOSSLESS) {
-            at = ipc_cast_peek(&c);
-            RL_ASSERT(ipc_cast_consumer_error(&c) == 0);
+            at = ipc_broadcast_peek(&c);
+            RL_ASSERT(ipc_broadcast_consumer_error(&c) == 0);
             if (at == NULL)
                 return false;
             RL_ASSERT((int)slot(at)($) == x);
-            RL_ASSERT(ipc_cast_release(&c) == 0);
+            RL_ASSERT(ipc_broadcast_release(&c) == 0);
             return true;
         }
-        rc = ipc_cast_pop(&c, m, BYTES);
+        rc = ipc_broadcast_pop(&c, m, BYTES);
         if (rc == 0)
             RL_ASSERT(m[0] == x && m[1] == x);
         else if (rc == -EOVERFLOW)
@@ -123,7 +123,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
         return rc != -EAGAIN;
     }
 
-    void read(struct ipc_cast_consumer &c, uint64_t to)
+    void read(struct ipc_broadcast_consumer &c, uint64_t to)
     {
         bool lapped = false;
 
@@ -137,19 +137,19 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
 struct readers : cast<readers> {
     void thread(unsigned index)
     {
-        struct ipc_cast_producer p;
-        struct ipc_cast_consumer c;
+        struct ipc_broadcast_producer p;
+        struct ipc_broadcast_consumer c;
 
         if (index == 0) {
             this->produce(p, 1000);
             this->send(p, now.all);
-            ipc_cast_producer_detach(&p);
+            ipc_broadcast_producer_detach(&p);
         } else if (index == 1 && now.dies) {
             const void *at;
 
             this->consume(c, MORTAL);
             this->read(c, now.all / 2);
-            if ((at = ipc_cast_peek(&c)) != NULL)
+            if ((at = ipc_broadcast_peek(&c)) != NULL)
                 RL_ASSERT((int)this->slot(at)($) == (int)c.s.head);
             this->dead.store(1, rl::mo_release, $);
         } else {
@@ -162,14 +162,14 @@ struct readers : cast<readers> {
                 if (now.rejoin) {
                     uint64_t x = c.s.head;
 
-                    ipc_cast_consumer_detach(&c);
+                    ipc_broadcast_consumer_detach(&c);
                     this->consume(c, 1 + index);
                     lapped = false;
                     /* What it has read was sent before. */
                     RL_ASSERT(c.s.head + (now.how == IPC_BROADCAST_LOSSY) >= x);
                 }
             }
-            ipc_cast_consumer_detach(&c);
+            ipc_broadcast_consumer_detach(&c);
         }
     }
 };
@@ -179,27 +179,27 @@ struct readers : cast<readers> {
 struct writers : cast<writers> {
     void thread(unsigned index)
     {
-        struct ipc_cast_producer p;
-        struct ipc_cast_consumer c;
+        struct ipc_broadcast_producer p;
+        struct ipc_broadcast_consumer c;
         uint64_t *at;
 
         if (index == 2) {
             this->consume(c, 3);
             this->read(c, now.all);
-            ipc_cast_consumer_detach(&c);
+            ipc_broadcast_consumer_detach(&c);
             return;
         }
         for (;;) {
             this->produce(p, index == 0 && now.dies ? MORTAL : 20 + index);
             if (index == 0 || p.s.tail >= now.all / 2)
                 break;
-            ipc_cast_producer_detach(&p);
+            ipc_broadcast_producer_detach(&p);
             rl::yield(1, $);
         }
         RL_ASSERT(p.s.tail == (index == 0 ? 0 : now.all / 2));
         this->send(p, index == 0 ? now.all / 2 : now.all);
         if (index == 0 && now.dies) {
-            if ((at = (uint64_t *)ipc_cast_claim(&p)) != NULL) {
+            if ((at = (uint64_t *)ipc_broadcast_claim(&p)) != NULL) {
                 if (now.how == IPC_BROADCAST_LOSSY)
                     ck_pr_store_64(at, 99);
                 else
@@ -207,7 +207,7 @@ struct writers : cast<writers> {
             }
             this->dead.store(1, rl::mo_release, $);
         } else {
-            ipc_cast_producer_detach(&p);
+            ipc_broadcast_producer_detach(&p);
         }
     }
 };

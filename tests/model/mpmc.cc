@@ -131,7 +131,8 @@ struct scene : rl::test_suite<scene, THREADS> {
         int n, rounds = now->thread[index].rounds, tries = 0;
         bool bare = plain();
 
-        RL_ASSERT(ipc_mpmc_produce(&p, &memory, size(), sizeof(struct message), &me, ends()) == 0);
+        RL_ASSERT(ipc_mpmc_producer_attach(&p, &memory, size(), sizeof(struct message), &me,
+                                           ends()) == 0);
         for (n = 1; n <= rounds && tries < 8;) {
             struct message m[3] = {make(index, n), make(index, n + 1), make(index, n + 2)};
             int64_t rc;
@@ -167,8 +168,8 @@ struct scene : rl::test_suite<scene, THREADS> {
                     (void)ipc_mpmc_producer_recover(&p, 0);
                 if ((now->thread[index].how & REJOINS) != 0) {
                     ipc_mpmc_producer_detach(&p);
-                    RL_ASSERT(ipc_mpmc_produce(&p, &memory, size(), sizeof(struct message), &me,
-                                               ends()) == 0);
+                    RL_ASSERT(ipc_mpmc_producer_attach(&p, &memory, size(), sizeof(struct message),
+                                                       &me, ends()) == 0);
                 }
             } else {
                 tries++;
@@ -198,14 +199,15 @@ struct scene : rl::test_suite<scene, THREADS> {
         struct ipc_mpmc_consumer own, &c = stays ? all.stayed : own;
         int i, last[THREADS] = {};
 
-        RL_ASSERT(ipc_mpmc_consume(&c, &memory, size(), sizeof(struct message), &me, ends()) == 0);
+        RL_ASSERT(ipc_mpmc_consumer_attach(&c, &memory, size(), sizeof(struct message), &me,
+                                           ends()) == 0);
         for (i = 0; i < 3 * now->thread[index].rounds; i++)
             if (!take(c, last, now->thread[index].role)) {
                 rl::yield(1, $);
             } else if ((now->thread[index].how & REJOINS) != 0) {
                 ipc_mpmc_consumer_detach(&c);
-                RL_ASSERT(ipc_mpmc_consume(&c, &memory, size(), sizeof(struct message), &me,
-                                           ends()) == 0);
+                RL_ASSERT(ipc_mpmc_consumer_attach(&c, &memory, size(), sizeof(struct message), &me,
+                                                   ends()) == 0);
             }
         if (!stays)
             ipc_mpmc_consumer_detach(&c);
@@ -260,13 +262,13 @@ struct scene : rl::test_suite<scene, THREADS> {
 
         mortal_end();
         if (&c == &own)
-            RL_ASSERT(ipc_mpmc_consume(&c, &memory, size(), sizeof(struct message), &me, ends()) ==
-                      0);
+            RL_ASSERT(ipc_mpmc_consumer_attach(&c, &memory, size(), sizeof(struct message), &me,
+                                               ends()) == 0);
         (void)ipc_mpmc_consumer_recover(&c, 0);
         for (int i = 0; i < 64; i++)
             (void)take(c, last, plain() ? PEEKER : POPPER);
         /* Nobody is left: there is room. */
-        RL_ASSERT(ipc_mpmc_produce(&p, &memory, size(), sizeof m, &me, ends()) == 0);
+        RL_ASSERT(ipc_mpmc_producer_attach(&p, &memory, size(), sizeof m, &me, ends()) == 0);
         for (uint64_t i = 0; i < 2 * now->capacity; i++) {
             RL_ASSERT(ipc_mpmc_push(&p, &m, sizeof m) == 0);
             RL_ASSERT(ipc_mpmc_pop(&c, &m, sizeof m) == 0);
@@ -388,6 +390,16 @@ static const struct scenario scenarios[] = {
      4,
      AGAIN,
      {{PUSHER, 3, RECOVERS}, {PUSHER, 2, RECOVERS}, {PEEKER, 3, MORTAL}, {POPPER, 4, STAYS}}},
+    {"killed in handing back, one stays",
+     200000,
+     2,
+     AGAIN,
+     {{PUSHER, 2}, {POPPER, 4}, {QUITTER, 2, MORTAL}, {POPPER, 6, STAYS}}},
+    {"killed in freeing the dead, one stays",
+     200000,
+     2,
+     AGAIN,
+     {{PUSHER, 4, REJOINS}, {PEEKER, 2, MORTAL}, {PEEKER, 2, MORTAL}, {POPPER, 5, STAYS}}},
     {"mpsc, quitting",
      200000,
      2,

@@ -64,7 +64,7 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
         struct ipc_record_producer p;
 
         while (!over(sent)) {
-            int rc = ipc_record_produce(&p, &memory, size(), NULL);
+            int rc = ipc_record_producer_attach(&p, &memory, size(), NULL);
 
             if (rc != 0) {
                 RL_ASSERT(rc == -EBUSY);
@@ -101,7 +101,7 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
         struct ipc_record_consumer c;
 
         while (!over(received)) {
-            int rc = ipc_record_consume(&c, &memory, size(), NULL);
+            int rc = ipc_record_consumer_attach(&c, &memory, size(), NULL);
 
             if (rc != 0) {
                 RL_ASSERT(rc == -EBUSY);

@@ -62,7 +62,7 @@ template <typename scenario, int threads> struct ring : rl::test_suite<scenario,
     {
         int rc;
 
-        while ((rc = ipc_spsc_produce(&p, &memory, size(), sizeof(uint64_t), me)) == -EBUSY)
+        while ((rc = ipc_spsc_producer_attach(&p, &memory, size(), sizeof(uint64_t), me)) == -EBUSY)
             rl::yield(1, $);
         RL_ASSERT(rc == 0);
     }
@@ -71,7 +71,7 @@ template <typename scenario, int threads> struct ring : rl::test_suite<scenario,
     {
         int rc;
 
-        while ((rc = ipc_spsc_consume(&c, &memory, size(), sizeof(uint64_t), me)) == -EBUSY)
+        while ((rc = ipc_spsc_consumer_attach(&c, &memory, size(), sizeof(uint64_t), me)) == -EBUSY)
             rl::yield(1, $);
         RL_ASSERT(rc == 0);
         if (replay != ~UINT64_C(0))

@@ -58,8 +58,8 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
             uint64_t n, most;
 
             if (!there) {
-                int rc = produces ? ipc_stream_produce(&p, &memory, size(), 8, NULL)
-                                  : ipc_stream_consume(&c, &memory, size(), 8, NULL);
+                int rc = produces ? ipc_stream_producer_attach(&p, &memory, size(), 8, NULL)
+                                  : ipc_stream_consumer_attach(&c, &memory, size(), 8, NULL);
 
                 if (rc != 0) {
                     RL_ASSERT(rc == -EBUSY);

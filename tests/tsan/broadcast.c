@@ -23,7 +23,7 @@ IPC_BROADCAST(news, struct message)
 enum { ALL = 30000, LARGEST = 64 };
 
 static struct {
-    unsigned char ring[sizeof(struct ipc_cast_shared) + LARGEST * 32];
+    unsigned char ring[sizeof(struct ipc_broadcast_shared) + LARGEST * 32];
 } memory __attribute__((aligned(64)));
 static unsigned how, in_place;
 
@@ -41,7 +41,7 @@ static void *writes(void *arg)
     uint64_t x;
 
     (void)arg;
-    check(news_produce(&p, &memory, sizeof memory, NULL) == 0, "produce");
+    check(news_producer_attach(&p, &memory, sizeof memory, NULL) == 0, "produce");
     for (x = 0; x < ALL; x++) {
         struct message m = {x, ~x, x}, *slot;
 
@@ -58,7 +58,7 @@ static void *writes(void *arg)
             (void)sched_yield();
         if (x % 1000 == 0) { /* as a successor */
             news_producer_detach(&p);
-            check(news_produce(&p, &memory, sizeof memory, NULL) == 0, "produce again");
+            check(news_producer_attach(&p, &memory, sizeof memory, NULL) == 0, "produce again");
             check(p.raw.s.tail == x + 1, "tail");
         }
     }
@@ -70,7 +70,7 @@ static void *reads(void *who)
 {
     struct news_consumer c;
 
-    check(news_consume(&c, &memory, sizeof memory, NULL) == 0, "consume");
+    check(news_consumer_attach(&c, &memory, sizeof memory, NULL) == 0, "consume");
     while (c.raw.s.head < ALL) {
         uint64_t x = c.raw.s.head, missed = news_missed(&c);
         const struct message *slot = NULL;
@@ -91,7 +91,7 @@ static void *reads(void *who)
             (void)sched_yield();
         if (who != NULL && x % 8 == 0) {
             news_consumer_detach(&c);
-            check(news_consume(&c, &memory, sizeof memory, NULL) == 0, "consume again");
+            check(news_consumer_attach(&c, &memory, sizeof memory, NULL) == 0, "consume again");
         }
     }
     news_consumer_detach(&c);

@@ -43,7 +43,7 @@ static void *produce(void *who)
     struct jobs_producer p;
     uint64_t n = 0, i;
 
-    check(jobs_produce(&p, &memory, sizeof memory, NULL) == 0, "produce");
+    check(jobs_producer_attach(&p, &memory, sizeof memory, NULL) == 0, "produce");
     while (n < EACH) {
         struct message m[3], *slot;
         int64_t rc;
@@ -79,7 +79,7 @@ static void *consume(void *who)
     uint64_t last[2] = {0, 0};
 
     (void)who;
-    check(jobs_consume(&c, &memory, sizeof memory, NULL) == 0, "consume");
+    check(jobs_consumer_attach(&c, &memory, sizeof memory, NULL) == 0, "consume");
     while (__atomic_load_n(&taken, __ATOMIC_RELAXED) < 2 * EACH) {
         const struct message *slot = copies ? NULL : jobs_peek(&c);
         struct message m;

@@ -91,7 +91,7 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
         uint64_t i;                                                                                \
         int rc;                                                                                    \
                                                                                                    \
-        ATTACH(r, T##_produce(&p, r->mem, r->size, NULL));                                         \
+        ATTACH(r, T##_producer_attach(&p, r->mem, r->size, NULL));                                         \
         for (i = 0; i < r->count; i++) {                                                           \
             fill(m.word, sizeof m / 8, i);                                                         \
             while ((rc = T##_push(&p, &m)) != 0)                                                   \
@@ -108,7 +108,7 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
         uint64_t i;                                                                                \
         int rc;                                                                                    \
                                                                                                    \
-        ATTACH(r, T##_consume(&c, r->mem, r->size, NULL));                                         \
+        ATTACH(r, T##_consumer_attach(&c, r->mem, r->size, NULL));                                         \
         for (i = 0; i < r->count; i++) {                                                           \
             while ((rc = T##_pop(&c, &m)) != 0)                                                    \
                 WAIT(r, rc);                                                                       \
@@ -124,12 +124,12 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
         struct T *m;                                                                               \
         uint64_t i;                                                                                \
                                                                                                    \
-        ATTACH(r, T##_produce(&p, r->mem, r->size, NULL));                                         \
+        ATTACH(r, T##_producer_attach(&p, r->mem, r->size, NULL));                                         \
         for (i = 0; i < r->count; i++) {                                                           \
             while ((m = T##_claim(&p)) == NULL) {                                                  \
                 WAIT(r, T##_producer_error(&p) != 0 ? T##_producer_error(&p) : -EAGAIN);           \
                 T##_producer_detach(&p);                                                           \
-                ATTACH(r, T##_produce(&p, r->mem, r->size, NULL));                                 \
+                ATTACH(r, T##_producer_attach(&p, r->mem, r->size, NULL));                                 \
             }                                                                                      \
             fill(m->word, sizeof *m / 8, i);                                                       \
             if (T##_commit(&p) != 0)                                                               \
@@ -145,7 +145,7 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
         const struct T *m;                                                                         \
         uint64_t i;                                                                                \
                                                                                                    \
-        ATTACH(r, T##_consume(&c, r->mem, r->size, NULL));                                         \
+        ATTACH(r, T##_consumer_attach(&c, r->mem, r->size, NULL));                                         \
         T##_replay(&c, 0);                                                                         \
         for (i = 0; i < r->count; i++) {                                                           \
             while ((m = T##_peek(&c)) == NULL)                                                     \
@@ -165,7 +165,7 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
         uint64_t i, n, j;                                                                          \
         int64_t rc;                                                                                \
                                                                                                    \
-        ATTACH(r, T##_produce(&p, r->mem, r->size, NULL));                                         \
+        ATTACH(r, T##_producer_attach(&p, r->mem, r->size, NULL));                                         \
         for (i = 0; i < r->count; i += (uint64_t)rc) {                                             \
             n = r->count - i < BATCH ? r->count - i : BATCH;                                       \
             for (j = 0; j < n; j++)                                                                \
@@ -184,7 +184,7 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
         uint64_t i, j;                                                                             \
         int64_t rc;                                                                                \
                                                                                                    \
-        ATTACH(r, T##_consume(&c, r->mem, r->size, NULL));                                         \
+        ATTACH(r, T##_consumer_attach(&c, r->mem, r->size, NULL));                                         \
         for (i = 0; i < r->count; i += (uint64_t)rc) {                                             \
             while ((rc = T##_pop_n(&c, m, BATCH)) <= 0)                                            \
                 WAIT(r, rc);                                                                       \
@@ -211,7 +211,7 @@ static void *push_turns(void *arg)
 
     for (i = r->turn * TURN; i < r->count; i += 2 * TURN) {
         for (;;) {
-            ATTACH(r, m56_produce(&p, r->mem, r->size, NULL));
+            ATTACH(r, m56_producer_attach(&p, r->mem, r->size, NULL));
             if (p.raw.tail == i)
                 break;
             if (p.raw.tail > i || p.raw.tail + 2 * TURN <= i)
@@ -239,7 +239,7 @@ static void *pop_late(void *arg)
     uint64_t i;
     int rc;
 
-    ATTACH(r, m56_consume(&c, r->mem, r->size, NULL));
+    ATTACH(r, m56_consumer_attach(&c, r->mem, r->size, NULL));
     for (i = 0; i < r->count; i++) {
         while ((rc = m56_pop(&c, &m)) != 0) {
             WAIT(r, rc);
@@ -261,7 +261,7 @@ static void *pop_turns(void *arg)
 
     for (i = r->turn * TURN; i < r->count; i += 2 * TURN) {
         for (;;) {
-            ATTACH(r, m56_consume(&c, r->mem, r->size, NULL));
+            ATTACH(r, m56_consumer_attach(&c, r->mem, r->size, NULL));
             if (c.raw.head == i)
                 break;
             if (c.raw.head > i || c.raw.head + 2 * TURN <= i)
@@ -290,7 +290,7 @@ static void *push_words(void *arg)
     int64_t rc;
 
     for (;;) {
-        ATTACH(r, words_produce(&p, r->mem, r->size, NULL));
+        ATTACH(r, words_producer_attach(&p, r->mem, r->size, NULL));
         at = &p.raw.s.at;
         if (*at >= r->count)
             break;
@@ -323,7 +323,7 @@ static void *pop_words(void *arg)
     int64_t rc;
 
     for (;;) {
-        ATTACH(r, words_consume(&c, r->mem, r->size, NULL));
+        ATTACH(r, words_consumer_attach(&c, r->mem, r->size, NULL));
         at = c.raw.s.at;
         if (at >= r->count)
             break;

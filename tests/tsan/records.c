@@ -75,7 +75,7 @@ static void *produces(void *arg)
 
     (void)arg;
     while (i < EACH) {
-        while ((rc = lines_produce(&p, &memory, sizeof memory, NULL)) == -EBUSY)
+        while ((rc = lines_producer_attach(&p, &memory, sizeof memory, NULL)) == -EBUSY)
             (void)sched_yield();
         check(rc == 0, "produce");
         lane = lane_of(&p);
@@ -100,7 +100,7 @@ static void *consumes(void *arg)
     while (__atomic_load_n(&all, __ATOMIC_RELAXED) < producers * EACH) {
         unsigned k, lane;
 
-        rc = lines_consume(&c, &memory, sizeof memory, NULL);
+        rc = lines_consumer_attach(&c, &memory, sizeof memory, NULL);
         check(rc == 0 || rc == -EBUSY, "consume");
         for (k = 0; rc == 0 && k < TURN; k++) {
             uint64_t copy[MOST];

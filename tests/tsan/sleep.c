@@ -66,7 +66,7 @@ static void *send_all(void *arg)
     uint64_t i;
     int rc;
 
-    check((rc = m56_produce(&p, t->mem, t->size, NULL)) == 0, "produce", rc);
+    check((rc = m56_producer_attach(&p, t->mem, t->size, NULL)) == 0, "produce", rc);
     ipc_notify_policy(m56_producer_bell(&p), t->spin, 0);
     for (i = 0; i < t->count; i++) {
         if (!t->in_place) {
@@ -96,7 +96,7 @@ static void *receive_all(void *arg)
     uint64_t i;
     int rc;
 
-    check((rc = m56_consume(&c, t->mem, t->size, NULL)) == 0, "consume", rc);
+    check((rc = m56_consumer_attach(&c, t->mem, t->size, NULL)) == 0, "consume", rc);
     ipc_notify_policy(m56_consumer_bell(&c), t->spin, 0);
     for (i = 0; i < t->count; i++) {
         if (!t->in_place) {

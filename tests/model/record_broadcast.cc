@@ -2,10 +2,10 @@
  * Broadcasts of records under the Relacy model checker, with the ck_pr.h of this directory, and an
  * ipc_ring.h with few seats that asks at once whether someone is dead (tests/order makes it):
  *
- *     sed 's/\(IPC_CAST_SEATS\) 64u/\1 2u/; s/\(IPC_CAST_ASK_FIRST_\) 64u/\1 0u/
- *         s/\(IPC_CAST_ASK_EVERY_\) 1024u/\1 1u/' ipc_ring.h
- *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/record_cast.cc -o record_cast
- *     ./record_cast [scenario, or how its name begins [iterations]]
+ *     sed 's/\(IPC_BROADCAST_SEATS\) 64u/\1 2u/; s/\(IPC_BROADCAST_ASK_FIRST_\) 64u/\1 0u/
+ *         s/\(IPC_BROADCAST_ASK_EVERY_\) 1024u/\1 1u/' ipc_ring.h
+ *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/record_broadcast.cc -o record_broadcast
+ *     ./record_broadcast [scenario, or how its name begins [iterations]]
  *
  * Record x says x in its words, but for the second, which looks like the end. Lossless those are in
  * rl::vars, so that Relacy sees who writes what another reads; lossy in the shadow, where old and
@@ -33,7 +33,7 @@ static struct {
 } now;
 
 static struct __attribute__((aligned(64))) {
-    unsigned char bytes[sizeof(struct ipc_record_cast_shared) + CAPACITY];
+    unsigned char bytes[sizeof(struct ipc_record_broadcast_shared) + CAPACITY];
 } memory;
 
 template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
@@ -45,14 +45,14 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
 
     static size_t size()
     {
-        return ipc_record_cast_footprint(CAPACITY);
+        return ipc_record_broadcast_footprint(CAPACITY);
     }
 
     void before()
     {
         model_end();
         memset(&memory, 0xa5, sizeof memory);
-        RL_ASSERT(ipc_record_cast_init(&memory, size(), CAPACITY, now.how) == 0);
+        RL_ASSERT(ipc_record_broadcast_init(&memory, size(), CAPACITY, now.how) == 0);
         model_begin(&memory, shadow, size() / 8);
         dead.store(0, rl::mo_relaxed, $);
         death = &dead;
@@ -63,21 +63,21 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     {
         size_t offset = (size_t)(static_cast<const unsigned char *>(at) - memory.bytes);
 
-        return word + (offset - sizeof(struct ipc_record_cast_shared)) / 8;
+        return word + (offset - sizeof(struct ipc_record_broadcast_shared)) / 8;
     }
 
-    void produce(struct ipc_record_cast_producer &p, uint64_t id)
+    void produce(struct ipc_record_broadcast_producer &p, uint64_t id)
     {
         struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, ""};
         int rc;
 
-        while ((rc = ipc_record_cast_produce(&p, &memory, size(), &me)) == -EBUSY)
+        while ((rc = ipc_record_broadcast_producer_attach(&p, &memory, size(), &me)) == -EBUSY)
             rl::yield(1, $);
         RL_ASSERT(rc == 0 && p.r.tail == written);
         RL_ASSERT(now.how == IPC_BROADCAST_LOSSLESS || p.mark.next == sent);
     }
 
-    void send(struct ipc_record_cast_producer &p, uint64_t to)
+    void send(struct ipc_record_broadcast_producer &p, uint64_t to)
     {
         while (sent < to) {
             uint64_t m[3] = {sent, 0, sent};
@@ -86,30 +86,30 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
 
             if (now.how == IPC_BROADCAST_LOSSY) {
                 sent++;
-                RL_ASSERT(ipc_record_cast_push(&p, m, n) == 0);
+                RL_ASSERT(ipc_record_broadcast_push(&p, m, n) == 0);
                 written = p.r.tail;
                 continue;
             }
-            while ((at = ipc_record_cast_claim(&p, n)) == NULL) {
-                RL_ASSERT(ipc_record_cast_producer_error(&p) == 0);
+            while ((at = ipc_record_broadcast_claim(&p, n)) == NULL) {
+                RL_ASSERT(ipc_record_broadcast_producer_error(&p) == 0);
                 rl::yield(1, $);
             }
             for (size_t i = 0; i < n / 8; i++)
                 words(at)[i]($) = (int)sent;
             sent++;
-            RL_ASSERT(ipc_record_cast_commit(&p, n) == 0);
+            RL_ASSERT(ipc_record_broadcast_commit(&p, n) == 0);
             written = p.r.tail;
             committed = sent;
         }
     }
 
     /* x: the next it will read */
-    void consume(struct ipc_record_cast_consumer &c, uint64_t id, uint64_t &x)
+    void consume(struct ipc_record_broadcast_consumer &c, uint64_t id, uint64_t &x)
     {
         struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, ""};
         int rc;
 
-        while ((rc = ipc_record_cast_consume(&c, &memory, size(), &me)) == -EUSERS)
+        while ((rc = ipc_record_broadcast_consumer_attach(&c, &memory, size(), &me)) == -EUSERS)
             rl::yield(1, $);
         RL_ASSERT(rc == 0);
         if (now.how == IPC_BROADCAST_LOSSY)
@@ -119,7 +119,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     }
 
     /* Reads one, or learns of a loss. Returns false when it waited in vain. */
-    bool take(struct ipc_record_cast_consumer &c, uint64_t &x)
+    bool take(struct ipc_record_broadcast_consumer &c, uint64_t &x)
     {
         uint64_t m[3], missed = c.missed;
         const void *at;
@@ -127,8 +127,8 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
         size_t n;
 
         if (now.how == IPC_BROADCAST_LOSSLESS) {
-            at = ipc_record_cast_peek(&c, &n);
-            RL_ASSERT(ipc_record_cast_consumer_error(&c) == 0);
+            at = ipc_record_broadcast_peek(&c, &n);
+            RL_ASSERT(ipc_record_broadcast_consumer_error(&c) == 0);
             if (at == NULL)
                 return false;
             if (x == ~UINT64_C(0))
@@ -136,11 +136,11 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
             RL_ASSERT(n == length_of(x));
             for (size_t i = 0; i < n / 8; i++)
                 RL_ASSERT((int)words(at)[i]($) == (int)x);
-            RL_ASSERT(ipc_record_cast_release(&c) == 0);
+            RL_ASSERT(ipc_record_broadcast_release(&c) == 0);
             x++;
             return true;
         }
-        rc = ipc_record_cast_pop(&c, m, sizeof m);
+        rc = ipc_record_broadcast_pop(&c, m, sizeof m);
         if (rc >= 0) {
             RL_ASSERT((size_t)rc == length_of(x));
             for (size_t i = 0; i < (size_t)rc / 8; i++)
@@ -155,7 +155,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
         return rc != -EAGAIN;
     }
 
-    void read(struct ipc_record_cast_consumer &c, uint64_t &x, uint64_t to)
+    void read(struct ipc_record_broadcast_consumer &c, uint64_t &x, uint64_t to)
     {
         while (x + 1 < to + 1) /* also when x is not known yet */
             if (!take(c, x))
@@ -167,21 +167,21 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
 struct readers : cast<readers> {
     void thread(unsigned index)
     {
-        struct ipc_record_cast_producer p;
-        struct ipc_record_cast_consumer c;
+        struct ipc_record_broadcast_producer p;
+        struct ipc_record_broadcast_consumer c;
         uint64_t x;
         size_t n;
 
         if (index == 0) {
             this->produce(p, 1000);
             this->send(p, ALL);
-            ipc_record_cast_producer_detach(&p);
+            ipc_record_broadcast_producer_detach(&p);
         } else if (index == 1 && now.dies) {
             const void *at;
 
             this->consume(c, MORTAL, x);
             this->read(c, x, ALL / 2);
-            if ((at = ipc_record_cast_peek(&c, &n)) != NULL)
+            if ((at = ipc_record_broadcast_peek(&c, &n)) != NULL)
                 RL_ASSERT((int)this->words(at)[0]($) == (int)x);
             this->dead.store(1, rl::mo_release, $);
         } else {
@@ -190,11 +190,11 @@ struct readers : cast<readers> {
                 if (!this->take(c, x))
                     rl::yield(1, $);
                 if (now.rejoin) {
-                    ipc_record_cast_consumer_detach(&c);
+                    ipc_record_broadcast_consumer_detach(&c);
                     this->consume(c, 1 + index, x);
                 }
             }
-            ipc_record_cast_consumer_detach(&c);
+            ipc_record_broadcast_consumer_detach(&c);
         }
     }
 };
@@ -204,26 +204,26 @@ struct readers : cast<readers> {
 struct writers : cast<writers> {
     void thread(unsigned index)
     {
-        struct ipc_record_cast_producer p;
-        struct ipc_record_cast_consumer c;
+        struct ipc_record_broadcast_producer p;
+        struct ipc_record_broadcast_consumer c;
         uint64_t *at, x;
 
         if (index == 2) {
             this->consume(c, 3, x);
             this->read(c, x, ALL);
-            ipc_record_cast_consumer_detach(&c);
+            ipc_record_broadcast_consumer_detach(&c);
             return;
         }
         for (;;) {
             this->produce(p, index == 0 && now.dies ? MORTAL : 20 + index);
             if (index == 0 || this->sent >= ALL / 2)
                 break;
-            ipc_record_cast_producer_detach(&p);
+            ipc_record_broadcast_producer_detach(&p);
             rl::yield(1, $);
         }
         this->send(p, index == 0 ? ALL / 2 : ALL);
         if (index == 0 && now.dies) {
-            if ((at = (uint64_t *)ipc_record_cast_claim(&p, 24)) != NULL) {
+            if ((at = (uint64_t *)ipc_record_broadcast_claim(&p, 24)) != NULL) {
                 if (now.how == IPC_BROADCAST_LOSSY)
                     ck_pr_store_64(at, 99);
                 else
@@ -231,7 +231,7 @@ struct writers : cast<writers> {
             }
             this->dead.store(1, rl::mo_release, $);
         } else {
-            ipc_record_cast_producer_detach(&p);
+            ipc_record_broadcast_producer_detach(&p);
         }
     }
 };

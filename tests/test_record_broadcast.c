@@ -42,10 +42,10 @@ static void check(const void *at, uint64_t number, size_t n, size_t most)
 /* All positions begin at `from`. */
 static void start(unsigned char *mem, size_t size, uint64_t capacity, unsigned how, uint64_t from)
 {
-    struct ipc_record_cast_shared *s = (struct ipc_record_cast_shared *)(void *)mem;
+    struct ipc_record_broadcast_shared *s = (struct ipc_record_broadcast_shared *)(void *)mem;
 
-    IS(ipc_record_cast_init(mem, size - 1, capacity, how), -ENOSPC);
-    IS(ipc_record_cast_init(mem, size, capacity, how), 0);
+    IS(ipc_record_broadcast_init(mem, size - 1, capacity, how), -ENOSPC);
+    IS(ipc_record_broadcast_init(mem, size, capacity, how), 0);
     s->c.s.head = s->mark[0].oldest = s->mark[0].tail = from;
     s->mark[0].first = s->mark[0].next = 1000;
 }
@@ -53,27 +53,27 @@ static void start(unsigned char *mem, size_t size, uint64_t capacity, unsigned h
 /* ------------------------------------------------------------------ against numbers */
 
 /* One random call of the writer, whose next record is *next. */
-static void feed(struct ipc_record_cast_producer *p, uint64_t *next)
+static void feed(struct ipc_record_broadcast_producer *p, uint64_t *next)
 {
     static unsigned char buffer[3][LONGEST];
-    size_t most = ipc_record_cast_most(p), n = length_of(*next, most), k;
+    size_t most = ipc_record_broadcast_most(p), n = length_of(*next, most), k;
     struct ipc_record some[3];
     int64_t rc;
     void *at;
 
     switch (chance(4)) {
     case 0:
-        at = ipc_record_cast_claim(p, n + (size_t)chance(most + 1 - n));
+        at = ipc_record_broadcast_claim(p, n + (size_t)chance(most + 1 - n));
         if (at == NULL)
             return;
         if (chance(4) == 0) {
-            ipc_record_cast_cancel(p);
-            IS(ipc_record_cast_commit(p, 0), -EINVAL);
+            ipc_record_broadcast_cancel(p);
+            IS(ipc_record_broadcast_commit(p, 0), -EINVAL);
             return;
         }
         fill(at, *next, n);
-        IS(ipc_record_cast_commit(p, n), 0);
-        IS(ipc_record_cast_commit(p, 0), -EINVAL);
+        IS(ipc_record_broadcast_commit(p, n), 0);
+        IS(ipc_record_broadcast_commit(p, 0), -EINVAL);
         ++*next;
         return;
     case 1:
@@ -82,20 +82,20 @@ static void feed(struct ipc_record_cast_producer *p, uint64_t *next)
             some[k].at = buffer[k];
             fill(buffer[k], *next + k, some[k].n);
         }
-        rc = ipc_record_cast_push_n(p, some, 3);
+        rc = ipc_record_broadcast_push_n(p, some, 3);
         MUST((rc > 0 && rc <= 3) || (rc == -EAGAIN && p->how == IPC_BROADCAST_LOSSLESS));
         *next += rc > 0 ? (uint64_t)rc : 0;
         return;
     default:
         fill(buffer[0], *next, n);
-        rc = ipc_record_cast_push(p, buffer[0], n);
+        rc = ipc_record_broadcast_push(p, buffer[0], n);
         MUST(rc == 0 || (rc == -EAGAIN && p->how == IPC_BROADCAST_LOSSLESS));
         *next += rc == 0;
     }
 }
 
 struct reader {
-    struct ipc_record_cast_consumer c;
+    struct ipc_record_broadcast_consumer c;
     uint64_t next, missed;
     int there;
 };
@@ -111,68 +111,68 @@ static void drain(struct reader *r, uint64_t sent, size_t most)
     int owed = r->c.owed;
 
     if (chance(3) == 0) {
-        at = ipc_record_cast_peek(&r->c, &n);
+        at = ipc_record_broadcast_peek(&r->c, &n);
         if (at != NULL) {
             check(at, r->next++, n, most);
-            IS(ipc_record_cast_release(&r->c), 0);
-            IS(ipc_record_cast_release(&r->c), -EINVAL);
+            IS(ipc_record_broadcast_release(&r->c), 0);
+            IS(ipc_record_broadcast_release(&r->c), -EINVAL);
             return;
         }
-        IS(ipc_record_cast_release(&r->c), -EINVAL);
-        rc = owed || ipc_record_cast_missed(&r->c) > r->missed ? -EOVERFLOW : -EAGAIN;
+        IS(ipc_record_broadcast_release(&r->c), -EINVAL);
+        rc = owed || ipc_record_broadcast_missed(&r->c) > r->missed ? -EOVERFLOW : -EAGAIN;
     } else if (chance(2)) {
-        rc = ipc_record_cast_pop_n(&r->c, buffer, sizeof buffer, some, 3);
+        rc = ipc_record_broadcast_pop_n(&r->c, buffer, sizeof buffer, some, 3);
         for (i = 0; i < rc; i++)
             check(some[i].at, r->next++, some[i].n, most);
-        if (rc > 0 && ipc_record_cast_missed(&r->c) > r->missed)
-            IS(ipc_record_cast_pop(&r->c, buffer, sizeof buffer), -EOVERFLOW);
+        if (rc > 0 && ipc_record_broadcast_missed(&r->c) > r->missed)
+            IS(ipc_record_broadcast_pop(&r->c, buffer, sizeof buffer), -EOVERFLOW);
     } else {
-        rc = ipc_record_cast_pop(&r->c, buffer, length_of(r->next, most));
+        rc = ipc_record_broadcast_pop(&r->c, buffer, length_of(r->next, most));
         if (rc >= 0)
             check(buffer, r->next++, (size_t)rc, most);
     }
-    IS(ipc_record_cast_consumer_error(&r->c), 0);
+    IS(ipc_record_broadcast_consumer_error(&r->c), 0);
     if (rc == -EAGAIN)
         IS(r->next, sent);
     else if (rc < 0) {
         IS(rc, -EOVERFLOW);
         MUST(r->c.how == IPC_BROADCAST_LOSSY);
     }
-    if (ipc_record_cast_missed(&r->c) > r->missed) {
-        r->next += ipc_record_cast_missed(&r->c) - r->missed;
-        r->missed = ipc_record_cast_missed(&r->c);
+    if (ipc_record_broadcast_missed(&r->c) > r->missed) {
+        r->next += ipc_record_broadcast_missed(&r->c) - r->missed;
+        r->missed = ipc_record_broadcast_missed(&r->c);
         MUST(r->next <= sent);
     }
 }
 
 static void every_call(uint64_t capacity, unsigned how, uint64_t from, uint64_t haste)
 {
-    size_t size = ipc_record_cast_footprint(capacity), most;
+    size_t size = ipc_record_broadcast_footprint(capacity), most;
     unsigned char *mem = guarded(size);
-    struct ipc_record_cast_producer p;
+    struct ipc_record_broadcast_producer p;
     struct reader r[READERS];
     uint64_t next = 1000;
     unsigned i, k;
 
     memset(r, 0, sizeof r);
     start(mem, size, capacity, how, from);
-    IS(ipc_record_cast_produce(&p, mem, size, NULL), 0);
-    most = ipc_record_cast_most(&p);
+    IS(ipc_record_broadcast_producer_attach(&p, mem, size, NULL), 0);
+    most = ipc_record_broadcast_most(&p);
     for (i = 0; i < 3000; i++) {
         k = (unsigned)chance(READERS);
         if (chance(50) == 0) {
             if (r[k].there)
-                ipc_record_cast_consumer_detach(&r[k].c);
+                ipc_record_broadcast_consumer_detach(&r[k].c);
             else {
-                IS(ipc_record_cast_consume(&r[k].c, mem, size, NULL), 0);
+                IS(ipc_record_broadcast_consumer_attach(&r[k].c, mem, size, NULL), 0);
                 r[k].next = next;
                 r[k].missed = 0;
             }
             r[k].there = !r[k].there;
         }
         if (chance(500) == 0) {
-            ipc_record_cast_producer_detach(&p);
-            IS(ipc_record_cast_produce(&p, mem, size, NULL), 0);
+            ipc_record_broadcast_producer_detach(&p);
+            IS(ipc_record_broadcast_producer_attach(&p, mem, size, NULL), 0);
         }
         if (chance(100) < haste)
             feed(&p, &next);
@@ -209,47 +209,47 @@ static void every_reader_sees_all_or_knows_what_it_missed(void **state)
 static void a_lapped_reader_goes_on_at_the_oldest_whole_record(void **state)
 {
     enum { SMALL = 1024 };
-    size_t size = ipc_record_cast_footprint(SMALL), n;
+    size_t size = ipc_record_broadcast_footprint(SMALL), n;
     unsigned char *mem = guarded(size), x[64];
-    struct ipc_record_cast_producer p;
-    struct ipc_record_cast_consumer c;
+    struct ipc_record_broadcast_producer p;
+    struct ipc_record_broadcast_consumer c;
     uint64_t number, i;
     int twice;
 
     (void)state;
     for (twice = 0; twice < 2; twice++) {
         start(mem, size, SMALL, IPC_BROADCAST_LOSSY, 0);
-        IS(ipc_record_cast_produce(&p, mem, size, NULL), 0);
-        IS(ipc_record_cast_consume(&c, mem, size, NULL), 0);
+        IS(ipc_record_broadcast_producer_attach(&p, mem, size, NULL), 0);
+        IS(ipc_record_broadcast_consumer_attach(&c, mem, size, NULL), 0);
         for (i = 0; i < 3; i++) {
-            IS(ipc_record_cast_push(&p, &i, 8), 0);
-            MUST(ipc_record_cast_peek(&c, &n) != NULL);
+            IS(ipc_record_broadcast_push(&p, &i, 8), 0);
+            MUST(ipc_record_broadcast_peek(&c, &n) != NULL);
             IS(n, 8);
-            IS(ipc_record_cast_release(&c), 0);
+            IS(ipc_record_broadcast_release(&c), 0);
         }
-        IS(ipc_record_cast_push(&p, &i, 8), 0);
-        MUST(ipc_record_cast_peek(&c, &n) != NULL);
+        IS(ipc_record_broadcast_push(&p, &i, 8), 0);
+        MUST(ipc_record_broadcast_peek(&c, &n) != NULL);
         for (i = 4; i < 200; i++)
-            IS(ipc_record_cast_push(&p, &i, 8), 0);
-        IS(ipc_record_cast_release(&c), -EOVERFLOW);
-        IS(ipc_record_cast_release(&c), -EINVAL);
-        number = 3 + ipc_record_cast_missed(&c);
+            IS(ipc_record_broadcast_push(&p, &i, 8), 0);
+        IS(ipc_record_broadcast_release(&c), -EOVERFLOW);
+        IS(ipc_record_broadcast_release(&c), -EINVAL);
+        number = 3 + ipc_record_broadcast_missed(&c);
         /* 63 of 16 bytes fit, less what a sixteenth and the word after them take */
         MUST(number >= 200 - 63 && number <= 200 - 58);
         if (twice) {
             for (; i < 400; i++)
-                IS(ipc_record_cast_push(&p, &i, 8), 0);
-            IS(ipc_record_cast_pop(&c, x, sizeof x), -EOVERFLOW);
-            number = 3 + ipc_record_cast_missed(&c);
+                IS(ipc_record_broadcast_push(&p, &i, 8), 0);
+            IS(ipc_record_broadcast_pop(&c, x, sizeof x), -EOVERFLOW);
+            number = 3 + ipc_record_broadcast_missed(&c);
             MUST(number >= 400 - 6);
         }
         for (; number < i; number++) {
             uint64_t got = 0;
 
-            IS(ipc_record_cast_pop(&c, &got, 8), 8);
+            IS(ipc_record_broadcast_pop(&c, &got, 8), 8);
             IS(got, number);
         }
-        IS(ipc_record_cast_pop(&c, x, sizeof x), -EAGAIN);
+        IS(ipc_record_broadcast_pop(&c, x, sizeof x), -EAGAIN);
     }
     unguard(mem, size);
 }
@@ -258,91 +258,91 @@ static void a_lapped_reader_goes_on_at_the_oldest_whole_record(void **state)
 
 static void edges_have_names(void **state)
 {
-    size_t size = ipc_record_cast_footprint(64), n;
+    size_t size = ipc_record_broadcast_footprint(64), n;
     unsigned char *mem = guarded(size), x[32] = {0};
-    struct ipc_record_cast_producer p, q;
-    struct ipc_record_cast_consumer c;
+    struct ipc_record_broadcast_producer p, q;
+    struct ipc_record_broadcast_consumer c;
     struct ipc_peer nobody = peer(0), me = peer(7);
     volatile size_t huge = SIZE_MAX; /* that the compiler does not see */
 
     (void)state;
-    IS(ipc_record_cast_footprint(32), 0);
-    IS(ipc_record_cast_footprint(65), 0);
-    IS(ipc_record_cast_footprint(UINT64_C(1) << 63), 0);
-    IS(ipc_record_cast_produce(&p, mem, size, NULL), -EAGAIN);
-    IS(ipc_record_cast_push(&p, x, 8), -EAGAIN);
-    IS(ipc_record_cast_init(mem, size, 64, 2), -EINVAL);
-    IS(ipc_record_cast_init(mem, size, 32, 0), -EINVAL);
-    IS(ipc_record_cast_init(mem, size, 64, IPC_BROADCAST_LOSSY), 0);
-    IS(ipc_record_cast_produce(&p, mem, size, &nobody), -EINVAL);
-    IS(ipc_record_cast_produce(&p, mem, size - 1, NULL), -EPROTO);
-    IS(ipc_record_cast_consume(&c, mem, size - 1, NULL), -EPROTO);
-    IS(ipc_record_cast_pop(&c, x, 8), -EPROTO);
-    MUST(ipc_record_cast_peek(&c, &n) == NULL);
-    IS(ipc_record_cast_produce(&p, mem, size, NULL), 0);
-    IS(ipc_record_cast_produce(&q, mem, size, &me), -EBUSY);
-    IS(ipc_record_cast_consume(&c, mem, size, NULL), 0);
-    IS(ipc_record_cast_push(&p, x, 25), -EMSGSIZE);
-    IS(ipc_record_cast_push(&p, x, huge), -EMSGSIZE);
-    IS(ipc_record_cast_push(&p, x, 24), 0);
-    IS(ipc_record_cast_pop(&c, x, 23), -EMSGSIZE);
-    IS(ipc_record_cast_release(&c), 0);
-    IS(ipc_record_cast_pop(&c, x, 23), -EAGAIN);
-    IS(ipc_record_cast_push(&p, NULL, 0), 0);
-    IS(ipc_record_cast_pop(&c, NULL, 0), 0);
-    ipc_record_cast_producer_detach(&p);
-    ipc_record_cast_producer_detach(&p);
-    ipc_record_cast_consumer_detach(&c);
-    ipc_record_cast_consumer_detach(&c);
-    IS(ipc_record_cast_push(&p, x, 8), -EINVAL);
-    IS(ipc_record_cast_pop(&c, x, 8), -EINVAL);
-    IS(ipc_record_cast_release(&c), -EINVAL);
+    IS(ipc_record_broadcast_footprint(32), 0);
+    IS(ipc_record_broadcast_footprint(65), 0);
+    IS(ipc_record_broadcast_footprint(UINT64_C(1) << 63), 0);
+    IS(ipc_record_broadcast_producer_attach(&p, mem, size, NULL), -EAGAIN);
+    IS(ipc_record_broadcast_push(&p, x, 8), -EAGAIN);
+    IS(ipc_record_broadcast_init(mem, size, 64, 2), -EINVAL);
+    IS(ipc_record_broadcast_init(mem, size, 32, 0), -EINVAL);
+    IS(ipc_record_broadcast_init(mem, size, 64, IPC_BROADCAST_LOSSY), 0);
+    IS(ipc_record_broadcast_producer_attach(&p, mem, size, &nobody), -EINVAL);
+    IS(ipc_record_broadcast_producer_attach(&p, mem, size - 1, NULL), -EPROTO);
+    IS(ipc_record_broadcast_consumer_attach(&c, mem, size - 1, NULL), -EPROTO);
+    IS(ipc_record_broadcast_pop(&c, x, 8), -EPROTO);
+    MUST(ipc_record_broadcast_peek(&c, &n) == NULL);
+    IS(ipc_record_broadcast_producer_attach(&p, mem, size, NULL), 0);
+    IS(ipc_record_broadcast_producer_attach(&q, mem, size, &me), -EBUSY);
+    IS(ipc_record_broadcast_consumer_attach(&c, mem, size, NULL), 0);
+    IS(ipc_record_broadcast_push(&p, x, 25), -EMSGSIZE);
+    IS(ipc_record_broadcast_push(&p, x, huge), -EMSGSIZE);
+    IS(ipc_record_broadcast_push(&p, x, 24), 0);
+    IS(ipc_record_broadcast_pop(&c, x, 23), -EMSGSIZE);
+    IS(ipc_record_broadcast_release(&c), 0);
+    IS(ipc_record_broadcast_pop(&c, x, 23), -EAGAIN);
+    IS(ipc_record_broadcast_push(&p, NULL, 0), 0);
+    IS(ipc_record_broadcast_pop(&c, NULL, 0), 0);
+    ipc_record_broadcast_producer_detach(&p);
+    ipc_record_broadcast_producer_detach(&p);
+    ipc_record_broadcast_consumer_detach(&c);
+    ipc_record_broadcast_consumer_detach(&c);
+    IS(ipc_record_broadcast_push(&p, x, 8), -EINVAL);
+    IS(ipc_record_broadcast_pop(&c, x, 8), -EINVAL);
+    IS(ipc_record_broadcast_release(&c), -EINVAL);
     unguard(mem, size);
 }
 
 static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
 {
-    size_t size = ipc_record_cast_footprint(256);
+    size_t size = ipc_record_broadcast_footprint(256);
     unsigned char *mem = guarded(size), x[120] = {0};
     struct ipc_peer living = peer(6), killed = peer(gone);
-    struct ipc_record_cast_consumer c[IPC_CAST_SEATS + 1];
-    struct ipc_record_cast_producer p;
+    struct ipc_record_broadcast_consumer c[IPC_BROADCAST_SEATS + 1];
+    struct ipc_record_broadcast_producer p;
     unsigned i, k;
 
     (void)state;
     for (k = 0; k < 2; k++) {
         start(mem, size, 256, IPC_BROADCAST_LOSSLESS, 64);
-        IS(ipc_record_cast_produce(&p, mem, size, &living), 0);
+        IS(ipc_record_broadcast_producer_attach(&p, mem, size, &living), 0);
         for (i = 0; i < 1000; i++) /* nobody reads */
-            IS(ipc_record_cast_push(&p, x, i % 121), 0);
-        IS(ipc_record_cast_consume(&c[0], mem, size, &living), 0);
-        IS(ipc_record_cast_consume(&c[1], mem, size, k ? &killed : &living), 0);
-        for (i = 0; ipc_record_cast_push(&p, x, 8) == 0; i++)
+            IS(ipc_record_broadcast_push(&p, x, i % 121), 0);
+        IS(ipc_record_broadcast_consumer_attach(&c[0], mem, size, &living), 0);
+        IS(ipc_record_broadcast_consumer_attach(&c[1], mem, size, k ? &killed : &living), 0);
+        for (i = 0; ipc_record_broadcast_push(&p, x, 8) == 0; i++)
             ;
         MUST(i >= 14 && i <= 15);
         for (; i > 0; i--)
-            IS(ipc_record_cast_pop(&c[0], x, sizeof x), 8);
-        IS(ipc_record_cast_pop(&c[0], x, sizeof x), -EAGAIN);
-        for (i = 0; i < 200 && ipc_record_cast_push(&p, x, 8) != 0; i++)
+            IS(ipc_record_broadcast_pop(&c[0], x, sizeof x), 8);
+        IS(ipc_record_broadcast_pop(&c[0], x, sizeof x), -EAGAIN);
+        for (i = 0; i < 200 && ipc_record_broadcast_push(&p, x, 8) != 0; i++)
             ;
         MUST(k ? i < 200 : i == 200); /* the dead are out, after some refusals */
         if (!k)
-            IS(ipc_record_cast_pop(&c[1], x, sizeof x), 8);
-        ipc_record_cast_consumer_detach(&c[1]);
-        IS(ipc_record_cast_push(&p, x, 8), 0);
+            IS(ipc_record_broadcast_pop(&c[1], x, sizeof x), 8);
+        ipc_record_broadcast_consumer_detach(&c[1]);
+        IS(ipc_record_broadcast_push(&p, x, 8), 0);
     }
-    ipc_record_cast_consumer_detach(&c[0]);
-    for (i = 0; i < IPC_CAST_SEATS; i++)
-        IS(ipc_record_cast_consume(&c[i], mem, size, i == 3 ? &killed : &living), 0);
-    IS(ipc_record_cast_consume(&c[i], mem, size, &living), 0); /* the dead one's */
-    IS(ipc_record_cast_consume(&c[3], mem, size, &living), -EUSERS);
+    ipc_record_broadcast_consumer_detach(&c[0]);
+    for (i = 0; i < IPC_BROADCAST_SEATS; i++)
+        IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, i == 3 ? &killed : &living), 0);
+    IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, &living), 0); /* the dead one's */
+    IS(ipc_record_broadcast_consumer_attach(&c[3], mem, size, &living), -EUSERS);
     unguard(mem, size);
 }
 
 /* A writer that ends in the middle of a record, wherever. */
 static void a_half_written_record_was_never_there(void **state)
 {
-    size_t size = ipc_record_cast_footprint(256), at, n;
+    size_t size = ipc_record_broadcast_footprint(256), at, n;
     unsigned char *mem = guarded(size), x[120];
     unsigned how;
 
@@ -351,32 +351,32 @@ static void a_half_written_record_was_never_there(void **state)
         for (at = 0; at < 256; at += 8)
             for (n = 0; n <= 120; n += 3) {
                 struct ipc_peer killed = peer(gone), living = peer(6);
-                struct ipc_record_cast_producer p;
-                struct ipc_record_cast_consumer c;
+                struct ipc_record_broadcast_producer p;
+                struct ipc_record_broadcast_consumer c;
                 uint64_t i, got;
                 void *half;
 
                 start(mem, size, 256, how, at);
-                IS(ipc_record_cast_produce(&p, mem, size, &killed), 0);
+                IS(ipc_record_broadcast_producer_attach(&p, mem, size, &killed), 0);
                 for (i = 0; i < n; i++)
-                    IS(ipc_record_cast_push(&p, &i, 8), 0);
-                half = ipc_record_cast_claim(&p, n);
+                    IS(ipc_record_broadcast_push(&p, &i, 8), 0);
+                half = ipc_record_broadcast_claim(&p, n);
                 MUST(half != NULL);
                 memset(half, 0xff, n);
-                IS(ipc_record_cast_consume(&c, mem, size, NULL), 0);
-                IS(ipc_record_cast_produce(&p, mem, size, &living), 0);
-                IS(ipc_record_cast_pop(&c, x, sizeof x), -EAGAIN);
-                IS(ipc_record_cast_missed(&c), 0);
-                IS(ipc_record_cast_push(&p, &i, 8), 0);
-                IS(ipc_record_cast_pop(&c, &got, 8), 8);
+                IS(ipc_record_broadcast_consumer_attach(&c, mem, size, NULL), 0);
+                IS(ipc_record_broadcast_producer_attach(&p, mem, size, &living), 0);
+                IS(ipc_record_broadcast_pop(&c, x, sizeof x), -EAGAIN);
+                IS(ipc_record_broadcast_missed(&c), 0);
+                IS(ipc_record_broadcast_push(&p, &i, 8), 0);
+                IS(ipc_record_broadcast_pop(&c, &got, 8), 8);
                 IS(got, i);
                 if (how == IPC_BROADCAST_LOSSLESS)
                     continue;
                 for (i = 0; i < 100; i++)
-                    IS(ipc_record_cast_push(&p, &i, 8), 0);
-                IS(ipc_record_cast_pop(&c, &got, 8), -EOVERFLOW);
-                IS(ipc_record_cast_pop(&c, &got, 8), 8);
-                IS(got, ipc_record_cast_missed(&c));
+                    IS(ipc_record_broadcast_push(&p, &i, 8), 0);
+                IS(ipc_record_broadcast_pop(&c, &got, 8), -EOVERFLOW);
+                IS(ipc_record_broadcast_pop(&c, &got, 8), 8);
+                IS(got, ipc_record_broadcast_missed(&c));
             }
     unguard(mem, size);
 }
@@ -386,29 +386,29 @@ static void a_half_written_record_was_never_there(void **state)
 static void scribbling_hangs_and_crashes_nobody(void **state)
 {
     enum { CAPACITY = 256 };
-    size_t size = ipc_record_cast_footprint(CAPACITY), n;
+    size_t size = ipc_record_broadcast_footprint(CAPACITY), n;
     unsigned char *mem = guarded(size), x[256] = {0};
-    struct ipc_record_cast_shared *s = (struct ipc_record_cast_shared *)(void *)mem;
+    struct ipc_record_broadcast_shared *s = (struct ipc_record_broadcast_shared *)(void *)mem;
     unsigned i, k, bad = 0, refused = 0;
 
     (void)state;
     for (i = 0; i < 50000; i++) {
-        struct ipc_record_cast_producer p;
-        struct ipc_record_cast_consumer c;
+        struct ipc_record_broadcast_producer p;
+        struct ipc_record_broadcast_consumer c;
         uint64_t *word = (uint64_t *)(void *)(mem + size - CAPACITY);
         uint64_t *marks = (uint64_t *)(void *)s->mark;
         uint64_t evil = chance(4) == 0 ? chance(2048) : chance(UINT64_MAX);
 
-        IS(ipc_record_cast_init(mem, size, CAPACITY, i % 2), 0);
-        IS(ipc_record_cast_produce(&p, mem, size, NULL), 0);
-        IS(ipc_record_cast_consume(&c, mem, size, NULL), 0);
+        IS(ipc_record_broadcast_init(mem, size, CAPACITY, i % 2), 0);
+        IS(ipc_record_broadcast_producer_attach(&p, mem, size, NULL), 0);
+        IS(ipc_record_broadcast_consumer_attach(&c, mem, size, NULL), 0);
         for (k = 0; k < 40; k++) {
             if (chance(4))
-                (void)ipc_record_cast_push(&p, x, (size_t)chance(121));
+                (void)ipc_record_broadcast_push(&p, x, (size_t)chance(121));
             if (chance(2))
-                (void)ipc_record_cast_pop(&c, x, sizeof x);
-            else if (ipc_record_cast_peek(&c, &n) != NULL)
-                (void)ipc_record_cast_release(&c);
+                (void)ipc_record_broadcast_pop(&c, x, sizeof x);
+            else if (ipc_record_broadcast_peek(&c, &n) != NULL)
+                (void)ipc_record_broadcast_release(&c);
             switch (chance(6)) {
             case 0:
                 word[chance(CAPACITY / 8)] = evil;
@@ -427,17 +427,18 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
                 break;
             }
         }
-        bad += ipc_record_cast_consumer_error(&c) == -EBADMSG;
-        MUST(ipc_record_cast_consumer_error(&c) == 0 || ipc_record_cast_pop(&c, x, 1) == -EBADMSG ||
-             c.owed);
-        bad += ipc_record_cast_producer_error(&p) == -EBADMSG;
-        MUST(ipc_record_cast_producer_error(&p) == 0 || ipc_record_cast_push(&p, x, 0) == -EBADMSG);
-        ipc_record_cast_producer_detach(&p);
-        ipc_record_cast_consumer_detach(&c);
-        refused += ipc_record_cast_produce(&p, mem, size, NULL) == -EBADMSG;
-        refused += ipc_record_cast_consume(&c, mem, size, NULL) == -EBADMSG;
+        bad += ipc_record_broadcast_consumer_error(&c) == -EBADMSG;
+        MUST(ipc_record_broadcast_consumer_error(&c) == 0 ||
+             ipc_record_broadcast_pop(&c, x, 1) == -EBADMSG || c.owed);
+        bad += ipc_record_broadcast_producer_error(&p) == -EBADMSG;
+        MUST(ipc_record_broadcast_producer_error(&p) == 0 ||
+             ipc_record_broadcast_push(&p, x, 0) == -EBADMSG);
+        ipc_record_broadcast_producer_detach(&p);
+        ipc_record_broadcast_consumer_detach(&c);
+        refused += ipc_record_broadcast_producer_attach(&p, mem, size, NULL) == -EBADMSG;
+        refused += ipc_record_broadcast_consumer_attach(&c, mem, size, NULL) == -EBADMSG;
         s->c.s.is.capacity = evil;
-        MUST(evil <= CAPACITY || ipc_record_cast_consume(&c, mem, size, NULL) != 0);
+        MUST(evil <= CAPACITY || ipc_record_broadcast_consumer_attach(&c, mem, size, NULL) != 0);
     }
     MUST(bad > 1000 && refused > 1000);
     unguard(mem, size);
@@ -469,7 +470,7 @@ static void reads_a_flow(struct child *up, void *arg)
     int begun = 0;
 
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(tape_open(&in, &seg, "tape"), 0);
+    IS(tape_consumer_open(&in, &seg, "tape"), 0);
     ipc_notify_policy(tape_consumer_bell(&in), 0, 0);
     tell(up, 0);
     while (next < how->n) {
@@ -522,7 +523,7 @@ static void every_process_gets_all_or_knows_what_it_missed(void **state)
 
         how.n = 30000;
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-        IS(tape_create(&out, &shm, "tape", CAPACITY, how.how), 0);
+        IS(tape_producer_create(&out, &shm, "tape", CAPACITY, how.how), 0);
         ipc_notify_policy(tape_producer_bell(&out), 0, 0);
         for (k = 0; k < READERS; k++)
             c[k] = spawn(reads_a_flow, &how);
@@ -554,7 +555,7 @@ static void writes_until_killed(struct child *up, void *arg)
     uint64_t x = hear(up);
 
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
-    IS(tape_create(&out, &seg, "tape", CAPACITY, *(const unsigned *)arg), 0);
+    IS(tape_producer_create(&out, &seg, "tape", CAPACITY, *(const unsigned *)arg), 0);
     for (;; x++)
         send_record(&out, x);
 }
@@ -590,9 +591,9 @@ static void a_writer_that_is_killed_is_followed_by_another(void **state)
         struct child c;
 
         IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-        IS(tape_create(&out, &shm, "tape", CAPACITY, how), 0);
+        IS(tape_producer_create(&out, &shm, "tape", CAPACITY, how), 0);
         tape_producer_detach(&out);
-        IS(tape_open(&in, &shm, "tape"), 0);
+        IS(tape_consumer_open(&in, &shm, "tape"), 0);
         for (kills = 0; kills < 100; kills++) {
             c = spawn(writes_until_killed, &how);
             tell(&c, next);

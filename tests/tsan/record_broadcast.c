@@ -1,9 +1,9 @@
 /*
  * Broadcasts of records under ThreadSanitizer, with the ck_pr.h of this directory:
  *
- *     gcc -O1 -g -w -fsanitize=thread -Itests/tsan -I. tests/tsan/record_cast.c -o record_cast \
+ *     gcc -O1 -g -w -fsanitize=thread -Itests/tsan -I. tests/tsan/record_broadcast.c -o record_broadcast \
  *         -lpthread
- *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./record_cast
+ *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./record_broadcast
  *
  * One writer and three readers, of which one comes and goes. Lossless by copies and in place; lossy
  * by copies alone: in place its readers may look at what is being overwritten, and drop it.
@@ -20,7 +20,7 @@ IPC_RECORD_BROADCAST(news)
 enum { ALL = 10000, MOST = 15, LARGEST = 1024 };
 
 static struct {
-    unsigned char ring[sizeof(struct ipc_record_cast_shared) + LARGEST];
+    unsigned char ring[sizeof(struct ipc_record_broadcast_shared) + LARGEST];
 } memory __attribute__((aligned(64)));
 static unsigned how, in_place;
 static uint64_t sent; /* no order comes of it */
@@ -59,7 +59,7 @@ static void *writes(void *arg)
 
     (void)arg;
     (void)pthread_barrier_wait(&begin);
-    check(news_produce(&p, &memory, sizeof memory, NULL) == 0, "produce");
+    check(news_producer_attach(&p, &memory, sizeof memory, NULL) == 0, "produce");
     for (x = 0; x < ALL; x++) {
         while (send(&p, x) != 0) {
             check(news_producer_error(&p) == 0, "producer");
@@ -72,7 +72,7 @@ static void *writes(void *arg)
             uint64_t tail = p.raw.r.tail;
 
             news_producer_detach(&p);
-            check(news_produce(&p, &memory, sizeof memory, NULL) == 0, "produce again");
+            check(news_producer_attach(&p, &memory, sizeof memory, NULL) == 0, "produce again");
             check(p.raw.r.tail == tail, "tail");
             check(how == IPC_BROADCAST_LOSSLESS || p.raw.mark.next == x + 1, "next");
         }
@@ -103,7 +103,7 @@ static void *reads(void *who)
     uint64_t x = 0; /* is next, or a later one */
     int joined = 0, rc;
 
-    check(news_consume(&c, &memory, sizeof memory, NULL) == 0, "consume");
+    check(news_consumer_attach(&c, &memory, sizeof memory, NULL) == 0, "consume");
     (void)pthread_barrier_wait(&begin);
     while (x < ALL) {
         uint64_t copy[MOST], missed = news_missed(&c),
@@ -134,7 +134,7 @@ static void *reads(void *who)
         if (who != NULL && x % 8 == 0) {
             news_consumer_detach(&c);
             /* Each time that we looked the writer has made another mark: once more. */
-            while ((rc = news_consume(&c, &memory, sizeof memory, NULL)) == -EAGAIN &&
+            while ((rc = news_consumer_attach(&c, &memory, sizeof memory, NULL)) == -EAGAIN &&
                    how == IPC_BROADCAST_LOSSY)
                 (void)sched_yield();
             check(rc == 0, "consume again");
