@@ -1,7 +1,8 @@
 /*
- * Is the machine of relacy/relacy.hpp the one that it says? Small programs whose outcomes the
- * memory model of AArch64 allows or forbids, as herd7 says of them: what it forbids must never be
- * seen, and what it allows must be.
+ * Is the machine of relacy/relacy.hpp the one that it says? Small programs with outcomes that a
+ * multi-copy atomic machine allows or forbids, whose release fences keep earlier loads and stores
+ * before later stores, and whose acquire fences keep earlier loads before later loads and stores.
+ * What is forbidden must never be seen, and what is allowed must be.
  *
  *     g++ -std=c++14 -O2 -w -Itests/weak -Itests/model tests/weak/litmus.cc -o litmus
  *     ./litmus [program, or how its name begins [iterations]]
