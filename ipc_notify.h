@@ -1,7 +1,7 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_notify.h
  * src/common/version.h src/common/prelude.h src/common/linux.h src/common/peer.h
  * src/common/deadline.h src/notify/layout.h src/notify/post.h src/notify/wait.h
- * src/notify/loop.h src/notify/any.h */
+ * src/notify/until.h src/notify/loop.h src/notify/any.h */
 /*
  * ipc_notify.h - sleeping until another process has done something, and waking who sleeps.
  *
@@ -1173,6 +1173,103 @@ IPC_INLINE int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ipc_notify 
             ;                                                                                      \
         ipc_waiting_end_(&ipc_w_, (n), ipc_ok_);                                                   \
     })
+
+#endif
+
+/* >>until  src/notify/until.h */
+/* Waiting for the other end of a ring, and for whatever a function can look at. */
+#ifndef IPC_SRC_NOTIFY_UNTIL_H
+#define IPC_SRC_NOTIFY_UNTIL_H 1
+
+/* A look at what is waited for: 1 it is there, 0 not yet, or a negative errno. */
+typedef int ipc_notify_look_(void *handle, void *argument);
+
+/* Waits until a look says 1 or an errno. 0, or that, or as ipc_wait. */
+IPC_FORCE_INLINE int ipc_notify_until_(struct ipc_notify *n, int64_t deadline,
+                                       ipc_notify_look_ *look, void *handle, void *argument)
+{
+    int state = 0, rc = ipc_wait(n, deadline, (state = look(handle, argument)) != 0);
+
+    return rc != 0 ? rc : state < 0 ? state : 0;
+}
+
+/*
+ * As ipc_notify_until_, for one end of a ring that may have one process at the other: *holder is the
+ * id of that process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait
+ * with -EOWNERDEAD, and its leaving with -EPIPE, each once. *seen, of the handle, is the process last
+ * seen there, 0 once its end was reported. Attach and detach of the other end post this end's bell.
+ */
+IPC_FORCE_INLINE int ipc_notify_until_left_(struct ipc_notify *n, uint64_t *holder, uint64_t *seen,
+                                            int64_t deadline, ipc_notify_look_ *look, void *handle,
+                                            void *argument)
+{
+    int state, rc = 0;
+
+    do {
+        uint64_t now = ck_pr_load_64(holder);
+
+        state = look(handle, argument);
+        if (state != 0)
+            break;
+        if (now == 0 && *seen != 0) {
+            *seen = 0;
+            return -EPIPE;
+        }
+        *seen = now != n->told ? now : 0;
+        ipc_notify_watch(n, now != ~UINT64_C(0) ? now : 0);
+        rc = ipc_wait(n, deadline,
+                      (state = look(handle, argument)) != 0 || ck_pr_load_64(holder) != now);
+        if (rc == -EOWNERDEAD)
+            *seen = 0;
+        if (rc == 0 && state == 0 && ipc_left_(deadline) == 0)
+            rc = -ETIMEDOUT; /* a hostile peer may change the holder all the time */
+    } while (rc == 0 && state == 0);
+    return rc != 0 ? rc : state < 0 ? state : 0;
+}
+
+/* Attaches to a bell of a ring, which is of that kind whatever the ring's memory says. The errors of
+ * ipc_notify_attach; me->why says what -EPROTO means. */
+IPC_INLINE int ipc_notify_attach_bell_(struct ipc_notify *n, void *bell, unsigned kind,
+                                       struct ipc_peer *me)
+{
+    int rc = ipc_notify_attach(n, bell, IPC_NOTIFY_SIZE, kind, me);
+
+    if (rc == -EPROTO && me != NULL)
+        (void)snprintf(me->why, sizeof me->why,
+                       "ring whose bell is of another kind; kind: %u there, %u here",
+                       (unsigned)((const struct ipc_notify_shared *)bell)->kind, kind);
+    return rc;
+}
+
+/* Attaches to both bells of a ring, or to none. */
+IPC_INLINE int ipc_notify_attach_both_(struct ipc_notify *data, void *data_bell,
+                                       struct ipc_notify *space, void *space_bell, unsigned kind,
+                                       struct ipc_peer *me)
+{
+    int rc = ipc_notify_attach_bell_(data, data_bell, kind, me);
+
+    if (rc == 0)
+        rc = ipc_notify_attach_bell_(space, space_bell, IPC_NOTIFY_FUTEX, me);
+    if (rc != 0) {
+        ipc_notify_detach(data);
+        ipc_notify_detach(space);
+    }
+    return rc;
+}
+
+IPC_INLINE void ipc_notify_post_both_(struct ipc_notify *data, struct ipc_notify *space)
+{
+    (void)ipc_notify_post(data);
+    (void)ipc_notify_post(space);
+}
+
+/* Leaves both bells of a ring, so that a process that sleeps there learns of it. */
+IPC_INLINE void ipc_notify_leave_both_(struct ipc_notify *data, struct ipc_notify *space)
+{
+    ipc_notify_post_both_(data, space);
+    ipc_notify_detach(data);
+    ipc_notify_detach(space);
+}
 
 #endif
 

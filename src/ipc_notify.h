@@ -126,6 +126,7 @@
 #include "notify/layout.h"
 #include "notify/post.h"
 #include "notify/wait.h"
+#include "notify/until.h"
 #include "notify/loop.h"
 #include "notify/any.h"
 

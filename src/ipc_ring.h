@@ -209,5 +209,9 @@
 #include "ring/mpmc.h"
 #include "ring/call.h"
 #include "ring/typed.h"
+#include "ring/typed_slots.h"
+#include "ring/typed_records.h"
+#include "ring/typed_stream.h"
+#include "ring/typed_call.h"
 
 #endif /* IPC_RING_H */

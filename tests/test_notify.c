@@ -4042,12 +4042,20 @@ static void word_that_changes_before_each_sleep_stretches_no_deadline(void **sta
 }
 
 /* The waiting of all typed rings, with a look of our own. */
-static int flip_holder(struct msgs_consumer *c)
+static int flip_holder(void *handle, void *argument)
 {
+    struct msgs_consumer *c = (struct msgs_consumer *)handle;
+
+    (void)argument;
     ck_pr_store_64(&c->raw.ring->end[0], ck_pr_load_64(&c->raw.ring->end[0]) + 2);
     return ++flips > TOO_MANY;
 }
-IPC_RING_UNTIL_(msgs, flipped, consumer, raw, 0, data, flip_holder(h), int64_t deadline)
+
+static int msgs_flipped(struct msgs_consumer *c, int64_t deadline)
+{
+    return ipc_notify_until_left_(&c->data, &c->raw.ring->end[0], &c->other, deadline, flip_holder,
+                                  c, NULL);
+}
 
 static void holder_that_changes_with_each_look_stretches_no_deadline(void **state)
 {

@@ -1,0 +1,244 @@
+/* IPC_CALL: a request and its reply. */
+#ifndef IPC_SRC_RING_TYPED_CALL_H
+#define IPC_SRC_RING_TYPED_CALL_H 1
+
+#include "call.h"
+#include "typed.h"
+
+/* The bells of calls. In a handle `data` is the servers' bell and `space` a caller's. A caller points
+ * its own at its slot's; a server has one for those of all callers, and points it at the one to ring.
+ * A server knows what kernel calls it lacks only after it has attached to each. */
+#define IPC_CALL_BELL_(slot) (((struct ipc_call_slot_ *)(void *)(slot))->bell)
+
+IPC_TEMPLATE(IPC_CALL_CLIENT_BELLS_)
+int rc = ipc_notify_attach_both_(&h->data, h->raw.ring->server_bell, &h->space,
+                                 IPC_CALL_BELL_(h->raw.slot), IPC_NOTIFY_FUTEX, me);
+
+if (rc != 0) {
+    ipc_call_client_detach(&h->raw);
+    return h->raw.error = rc;
+}
+h->space.plain = 1;
+ipc_notify_watch_anyone(&h->space);
+return 0;
+IPC_TEMPLATE_END
+
+IPC_TEMPLATE(IPC_CALL_SERVER_BELLS_)
+size_t stride = ipc_call_server_stride_(&h->raw);
+size_t i;
+int rc = ipc_notify_attach_bell_(&h->data, h->raw.ring->server_bell, IPC_NOTIFY_FUTEX, me);
+
+for (i = 0; i < h->raw.count && rc == 0; i++)
+    rc = ipc_notify_attach_bell_(&h->space, IPC_CALL_BELL_(h->raw.slots + i * stride),
+                                 IPC_NOTIFY_FUTEX, me);
+if (rc != 0) {
+    ipc_call_server_detach(&h->raw);
+    ipc_notify_detach(&h->data);
+    ipc_notify_detach(&h->space);
+    return h->raw.error = rc;
+}
+h->data.plain = 1;
+return 0;
+IPC_TEMPLATE_END
+
+/* Wakes the caller of a slot, if it sleeps. */
+IPC_TEMPLATE(IPC_CALL_WAKE_, s, slot)
+if (CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(slot)))) {
+    s->space.at = (struct ipc_notify_shared *)(void *)IPC_CALL_BELL_(slot);
+    (void)ipc_notify_post(&s->space);
+}
+IPC_TEMPLATE_END
+
+/* ------------------------------------------------------------------ a caller */
+
+IPC_TEMPLATE(IPC_CALL_CLIENT_, NAME, REQUEST, REPLY)
+IPC_INLINE int NAME_claim(struct NAME_client *c, REQUEST **request)
+{
+    int rc = ipc_call_claim_(&c->raw);
+
+    *request = rc == 0 ? (REQUEST *)(void *)ipc_call_message_(c->raw.slot) : NULL;
+    return rc;
+}
+/* Wakes the servers where a request was sent. */
+IPC_FORCE_INLINE int NAME_asked_(struct NAME_client *c, int rc)
+{
+#ifdef IPC_NOTIFY_H
+    if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(c->raw.ring->server_bell)))
+        (void)ipc_notify_post(&c->data);
+#endif
+    (void)c;
+    return rc;
+}
+IPC_INLINE int NAME_commit(struct NAME_client *c)
+{
+    return NAME_asked_(
+        c, ipc_call_commit_(&c->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY))));
+}
+IPC_FORCE_INLINE int NAME_ask(struct NAME_client *c, const REQUEST *request)
+{
+    return NAME_asked_(c, ipc_call_ask_(&c->raw, request, sizeof(REQUEST),
+                                        ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY))));
+}
+IPC_FORCE_INLINE int NAME_poll(struct NAME_client *c)
+{
+    return ipc_call_poll_(&c->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));
+}
+IPC_INLINE const REPLY *NAME_peek(const struct NAME_client *c)
+{
+    return (const REPLY *)ipc_call_peek(&c->raw);
+}
+IPC_FORCE_INLINE int NAME_collect(struct NAME_client *c, REPLY *reply)
+{
+    return ipc_call_collect_(&c->raw, reply, sizeof(REPLY),
+                             ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));
+}
+IPC_INLINE void NAME_cancel(struct NAME_client *c)
+{
+    ipc_call_cancel(&c->raw);
+}
+IPC_INLINE void NAME_client_detach(struct NAME_client *c)
+{
+    ipc_call_client_detach(&c->raw);
+#ifdef IPC_NOTIFY_H
+    ipc_notify_detach(&c->data);
+    ipc_notify_detach(&c->space);
+#endif
+}
+IPC_TEMPLATE_END
+
+IPC_TEMPLATE(IPC_CALL_CLIENT_SLEEP_, NAME, REQUEST, REPLY)
+IPC_INLINE struct ipc_notify *NAME_client_bell(struct NAME_client *c)
+{
+    if (c->raw.ring != NULL)
+        c->space.at = (struct ipc_notify_shared *)(void *)IPC_CALL_BELL_(c->raw.slot);
+    return &c->space;
+}
+/* Is a slot claimed, or has the call been answered? argument: NULL for the second. */
+IPC_INLINE int NAME_client_look_(void *handle, void *argument)
+{
+    struct NAME_client *c = (struct NAME_client *)handle;
+    int rc;
+
+    if (ipc_notify_anyone_died(&c->space))
+        c->raw.vain = 0; /* asks the kernel */
+    rc = argument != NULL ? ipc_call_claim_(&c->raw) : NAME_poll(c);
+    return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;
+}
+IPC_INLINE int NAME_client_until_(struct NAME_client *c, void *argument, int64_t deadline)
+{
+    if (c->raw.ring == NULL)
+        return c->raw.error;
+    return ipc_notify_until_(NAME_client_bell(c), deadline, NAME_client_look_, c, argument);
+}
+IPC_INLINE int NAME_client_wait(struct NAME_client *c, int64_t deadline)
+{
+    return NAME_client_until_(c, NULL, deadline);
+}
+IPC_FORCE_INLINE int NAME_call(struct NAME_client *c, const REQUEST *request, REPLY *reply,
+                               int64_t deadline)
+{
+    int rc = NAME_ask(c, request);
+
+    if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
+        rc = NAME_client_until_(c, c, deadline);
+        rc = rc != 0 ? rc : NAME_ask(c, request);
+    }
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
+    rc = NAME_client_until_(c, NULL, deadline);
+    if (CK_CC_LIKELY(rc == 0))
+        return NAME_collect(c, reply);
+    NAME_cancel(c);
+    return rc;
+}
+IPC_TEMPLATE_END
+
+/* ------------------------------------------------------------------ a server */
+
+IPC_TEMPLATE(IPC_CALL_SERVER_, NAME, REQUEST, REPLY)
+IPC_FORCE_INLINE union NAME_slot *NAME_take(struct NAME_server *s)
+{
+    return (union NAME_slot *)(void *)ipc_call_take_(
+        &s->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));
+}
+IPC_FORCE_INLINE int NAME_answer(struct NAME_server *s, union NAME_slot *slot)
+{
+    int rc = ipc_call_answer_(&s->raw, slot, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));
+
+#ifdef IPC_NOTIFY_H
+    if (rc != -EINVAL) {
+        IPC_CALL_WAKE_(s, (unsigned char *)slot - sizeof(struct ipc_call_slot_))
+    }
+#endif
+    return rc;
+}
+IPC_INLINE uint64_t NAME_server_peer(const struct NAME_server *s, const union NAME_slot *slot)
+{
+    return ipc_call_server_peer(&s->raw, slot);
+}
+IPC_INLINE void NAME_server_detach(struct NAME_server *s)
+{
+#ifdef IPC_NOTIFY_H
+    struct ipc_call_server was = s->raw;
+    size_t i;
+#endif
+
+    ipc_call_server_detach(&s->raw);
+#ifdef IPC_NOTIFY_H
+    for (i = 0; i < was.count; i++) {
+        IPC_CALL_WAKE_(s, was.slots + i * ipc_call_server_stride_(&was))
+    }
+    ipc_notify_detach(&s->data);
+    ipc_notify_detach(&s->space);
+#endif
+}
+IPC_TEMPLATE_END
+
+IPC_TEMPLATE(IPC_CALL_SERVER_SLEEP_, NAME)
+IPC_INLINE struct ipc_notify *NAME_server_bell(struct NAME_server *s)
+{
+    return &s->data;
+}
+IPC_INLINE int NAME_server_look_(void *handle, void *argument)
+{
+    union NAME_slot **slot = (union NAME_slot **)argument;
+
+    *slot = NAME_take((struct NAME_server *)handle);
+    return *slot != NULL;
+}
+IPC_FORCE_INLINE int NAME_serve(struct NAME_server *s, union NAME_slot **slot, int64_t deadline)
+{
+    *slot = NAME_take(s);
+    if (CK_CC_LIKELY(*slot != NULL))
+        return 0;
+    if (s->raw.ring == NULL)
+        return s->raw.error;
+    return ipc_notify_until_(&s->data, deadline, NAME_server_look_, s, slot);
+}
+IPC_TEMPLATE_END
+
+IPC_TEMPLATE(IPC_CALL, NAME, REQUEST, REPLY)
+IPC_RING_ASSERT_(NAME_alignment,
+                 __alignof__(REQUEST) <= IPC_RING_LINE && __alignof__(REPLY) <= IPC_RING_LINE)
+IPC_RING_ASSERT_(NAME_reply, sizeof(REPLY) <= UINT32_MAX)
+union NAME_slot {
+    REQUEST request;
+    REPLY reply;
+};
+IPC_RING_MEMORY_(NAME, call, IPC_CALL_TYPE, sizeof(REQUEST), IPC_RING_PLAIN_, 0, sizeof(REQUEST),
+                 sizeof(REPLY))
+IPC_RING_HANDLE_(NAME, call, client, IPC_CALL_CLIENT_BELLS_(), sizeof(REQUEST), sizeof(REPLY), me)
+IPC_RING_HANDLE_(NAME, call, server, IPC_CALL_SERVER_BELLS_(), sizeof(REQUEST), sizeof(REPLY), me)
+IPC_CALL_CLIENT_(NAME, REQUEST, REPLY)
+IPC_CALL_SERVER_(NAME, REQUEST, REPLY)
+#ifdef IPC_NOTIFY_H
+IPC_CALL_CLIENT_SLEEP_(NAME, REQUEST, REPLY)
+IPC_CALL_SERVER_SLEEP_(NAME)
+#endif
+#ifdef IPC_SHM_H
+IPC_RING_OPEN_(NAME, client, raw, IPC_CALL_TYPE, IPC_RING_PLAIN_, )
+IPC_RING_OPEN_(NAME, server, raw, IPC_CALL_TYPE, IPC_RING_PLAIN_, )
+#endif
+IPC_TEMPLATE_END
+
+#endif

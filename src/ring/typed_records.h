@@ -1,0 +1,175 @@
+/* IPC_RECORDS and IPC_RECORD_BROADCAST: messages of any length. */
+#ifndef IPC_SRC_RING_TYPED_RECORDS_H
+#define IPC_SRC_RING_TYPED_RECORDS_H 1
+
+#include "record_broadcast.h"
+#include "typed.h"
+
+/* SIZED: `how` says what memory it takes. */
+IPC_TEMPLATE(IPC_RECORD_MEMORY_, NAME, K, KIND, SIZED)
+IPC_INLINE size_t NAME_footprint(uint64_t capacity SIZED(, unsigned how))
+{
+    return ipc_K_footprint(capacity SIZED(, how));
+}
+IPC_INLINE int NAME_init(void *mem, size_t size, uint64_t capacity, unsigned how)
+{
+    return ipc_K_init(mem, size, capacity, how);
+}
+#ifdef IPC_SHM_H
+IPC_RING_CREATE_(NAME, K, KIND, 1, IPC_RING_HOW_, 0u, SIZED)
+#endif
+IPC_TEMPLATE_END
+
+IPC_TEMPLATE(IPC_RECORD_CALLS_, NAME, K)
+IPC_INLINE int NAME_push(struct NAME_producer *p, const void *data, size_t n)
+{
+    return ipc_K_push(&p->raw, data, n);
+}
+IPC_INLINE int64_t NAME_push_n(struct NAME_producer *p, const struct ipc_record *records, size_t n)
+{
+    return ipc_K_push_n(&p->raw, records, n);
+}
+IPC_INLINE void *NAME_claim(struct NAME_producer *p, size_t n)
+{
+    return ipc_K_claim(&p->raw, n);
+}
+IPC_INLINE int NAME_commit(struct NAME_producer *p, size_t n)
+{
+    return ipc_K_commit(&p->raw, n);
+}
+IPC_INLINE void NAME_cancel(struct NAME_producer *p)
+{
+    ipc_K_cancel(&p->raw);
+}
+IPC_INLINE size_t NAME_most(const struct NAME_producer *p)
+{
+    return ipc_K_most(&p->raw);
+}
+IPC_INLINE int64_t NAME_pop(struct NAME_consumer *c, void *to, size_t size)
+{
+    return ipc_K_pop(&c->raw, to, size);
+}
+IPC_INLINE int64_t NAME_pop_n(struct NAME_consumer *c, void *to, size_t size,
+                              struct ipc_record *records, size_t n)
+{
+    return ipc_K_pop_n(&c->raw, to, size, records, n);
+}
+IPC_INLINE const void *NAME_peek(struct NAME_consumer *c, size_t *n)
+{
+    return ipc_K_peek(&c->raw, n);
+}
+IPC_INLINE int NAME_release(struct NAME_consumer *c)
+{
+    return ipc_K_release(&c->raw);
+}
+IPC_TEMPLATE_END
+
+/* Before a post of a consumer that publishes for many records at once. */
+IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
+{
+    if (c->to != NULL && c->head != c->published)
+        ipc_record_publish_(c);
+    c->untold = 0;
+}
+
+/* ASK is done before a producer looks for room. */
+IPC_TEMPLATE(IPC_RECORD_SLEEP_, NAME, K, H, ASK)
+IPC_INLINE int NAME_producer_look_(void *handle, void *argument)
+{
+    struct NAME_producer *h = (struct NAME_producer *)handle;
+    uint64_t at;
+    int rc;
+
+    (void)(ASK);
+    rc = ipc_K_room_(&h->raw, *(size_t *)argument, &at);
+    return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;
+}
+IPC_INLINE int NAME_producer_wait(struct NAME_producer *h, size_t n, int64_t deadline)
+{
+    return NAME_producer_until_(h, &n, deadline);
+}
+IPC_FORCE_INLINE int NAME_send(struct NAME_producer *p, const void *data, size_t n,
+                               int64_t deadline)
+{
+    int rc = ipc_K_push(&p->raw, data, n);
+
+    if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
+        rc = NAME_producer_wait(p, n, deadline);
+        rc = rc != 0 ? rc : ipc_K_push(&p->raw, data, n);
+    }
+    if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(p->H.ring->data_bell)))
+        (void)ipc_notify_post(&p->data);
+    return rc;
+}
+IPC_INLINE int NAME_consumer_look_(void *handle, void *argument)
+{
+    struct NAME_consumer *c = (struct NAME_consumer *)handle;
+    size_t n;
+    int rc = ipc_K_look_(&c->raw, &n);
+
+    (void)argument;
+    if (rc != -EAGAIN)
+        return rc == 0 ? 1 : rc;
+    return c->H.untold ? NAME_consumer_post(c) : 0;
+}
+IPC_INLINE int NAME_consumer_wait(struct NAME_consumer *c, int64_t deadline)
+{
+    return NAME_consumer_until_(c, NULL, deadline);
+}
+IPC_INLINE int64_t NAME_recv(struct NAME_consumer *c, void *to, size_t size, int64_t deadline)
+{
+    int published = 0;
+    int64_t rc = ipc_K_take_(&c->raw, to, size, &published);
+
+    if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
+        rc = NAME_consumer_wait(c, deadline);
+        rc = rc != 0 ? rc : ipc_K_take_(&c->raw, to, size, &published);
+    }
+    if (CK_CC_UNLIKELY(published)) {
+        c->H.untold = 0;
+        (void)ipc_notify_post(&c->space);
+    }
+    return rc;
+}
+IPC_TEMPLATE_END
+
+IPC_TEMPLATE(IPC_RECORDS, NAME)
+IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE, IPC_RING_HOW_)
+IPC_RING_END_(NAME, record, producer, raw, 0, (void)0, me)
+IPC_RING_END_(NAME, record, consumer, raw, 0, ipc_record_tell_(&h->raw), me)
+IPC_RECORD_CALLS_(NAME, record)
+IPC_RING_SAYS_(NAME, record, const, uint64_t, peer)
+IPC_INLINE void NAME_replay(struct NAME_consumer *c, uint64_t n)
+{
+    ipc_record_replay(&c->raw, n);
+}
+#ifdef IPC_NOTIFY_H
+IPC_RECORD_SLEEP_(NAME, record, raw, 0)
+#endif
+#ifdef IPC_SHM_H
+IPC_RING_OPEN_(NAME, producer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )
+IPC_RING_OPEN_(NAME, consumer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )
+#endif
+IPC_TEMPLATE_END
+
+IPC_TEMPLATE(IPC_RECORD_BROADCAST, NAME)
+IPC_RECORD_MEMORY_(NAME, record_broadcast, IPC_RECORD_BROADCAST_TYPE, IPC_RING_PLAIN_)
+IPC_RING_END_(NAME, record_broadcast, producer, raw.r, 1, (void)0, me)
+IPC_RING_END_(NAME, record_broadcast, consumer, raw.r, 0, ipc_record_tell_(&h->raw.r), me)
+IPC_RECORD_CALLS_(NAME, record_broadcast)
+IPC_INLINE uint64_t NAME_missed(const struct NAME_consumer *c)
+{
+    return ipc_record_broadcast_missed(&c->raw);
+}
+#ifdef IPC_NOTIFY_H
+IPC_RECORD_SLEEP_(
+    NAME, record_broadcast, raw.r,
+    (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0))
+#endif
+#ifdef IPC_SHM_H
+IPC_RING_OPEN_(NAME, producer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )
+IPC_RING_OPEN_(NAME, consumer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )
+#endif
+IPC_TEMPLATE_END
+
+#endif
