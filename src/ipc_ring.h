@@ -195,6 +195,7 @@
 #ifndef IPC_RING_H
 #define IPC_RING_H 1
 
+#include "ring/reference.h"
 #include "common/version.h"
 #include "common/prelude.h"
 #include "common/peer.h"

@@ -1,0 +1,133 @@
+/*
+ * The calls of a typed ring. A macro at file scope, without a semicolon, makes them:
+ *
+ *   IPC_SPSC(NAME, TYPE)             messages of TYPE, one producer, one consumer
+ *   IPC_MPMC(NAME, TYPE)             many producers, many consumers
+ *   IPC_MPSC(NAME, TYPE)             many producers, one consumer
+ *   IPC_SPMC(NAME, TYPE)             one producer, many consumers
+ *   IPC_BROADCAST(NAME, TYPE)        one producer, every consumer sees every message
+ *   IPC_RECORDS(NAME)                messages of any length, several producers, one consumer
+ *   IPC_RECORD_BROADCAST(NAME)       the same, one producer, every consumer sees every message
+ *   IPC_STREAM(NAME, TYPE)           elements of TYPE without messages, one producer, one consumer
+ *   IPC_CALL(NAME, REQUEST, REPLY)   a request and its reply; clients and servers
+ *
+ * Every kind has the same verbs. END is `producer` or `consumer`, for calls `client` or `server`;
+ * both are types of their own, so that the wrong end does not compile. `how` stands only where a
+ * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
+ * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY, for records the number of producers (1
+ * to 64). `capacity` is in messages, elements, bytes of each producer's records, or callers; a
+ * power of two but for callers, which are rounded up to one. Calls return 0 or a count, or a
+ * negative errno.
+ *
+ * Memory of one's own
+ *   size_t NAME_footprint(capacity [, how: only IPC_RECORDS])
+ *       The bytes that it takes; 0 where that is no ring.
+ *   int NAME_init(void *mem, size_t size, capacity [, how])
+ *       Makes an empty ring in mem[0..size). As ipc_spsc_init.
+ *   int NAME_END_attach(struct NAME_END *, void *mem, size_t size, struct ipc_peer *me)
+ *       Attaches to an end. `me` says who this process is and which others are dead; it may be
+ *       NULL. As ipc_spsc_producer_attach. With ipc_notify.h also -EPROTO: a bell of the ring is of
+ *       another kind than IPC_NOTIFY_FUTEX, which no ring makes.
+ *   void NAME_END_detach(struct NAME_END *)
+ *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
+ *   int NAME_END_error(const struct NAME_END *)
+ *       0; -EBADMSG once the shared memory was found corrupt; or why attach was refused.
+ *
+ * In a segment (with ipc_shm.h, in either order, before the macro is used)
+ *   int NAME_create(struct ipc_shm *, const char *name, capacity [, how])
+ *       Makes the ring if it is not there. The errors of ipc_shm_make and NAME_init; and -EPROTO
+ *       where something else has that name: another kind, capacity, message size or `how`.
+ *   int NAME_END_open(struct NAME_END *, struct ipc_shm *, const char *name)
+ *       Attaches to an end of the ring. Waits until the ring is there, as ipc_shm_find does. The
+ *       errors of both.
+ *   int NAME_END_create(struct NAME_END *, struct ipc_shm *, const char *name, capacity [, how])
+ *       NAME_create, then NAME_END_open. Where another process is making the ring, waits for that.
+ *
+ * Messages: lock-free or wait-free, never blocking; the errors stand at ipc_spsc_push and the like
+ *   push, push_n, claim and commit (or cancel)    put messages in, by copy or in place
+ *   pop, pop_n, peek and release                  take them out
+ *       -EAGAIN: there is no room, or no message. As the calls of the kind above these macros,
+ *       whose names begin with ipc_spsc_, ipc_mpmc_, ipc_broadcast_, ipc_record_,
+ *       ipc_record_broadcast_ and ipc_stream_; a message of known size is copied by its size.
+ *   Streams: push_n and pop_n move some, push_all and pop_all all or none; room and data give the
+ *       two pieces. In a segment the elements are mapped twice in a row where capacity *
+ *       sizeof(TYPE) is a multiple of the page and the kernel permits it; NAME_END_twice says so,
+ *       and claim and peek then know no wrap.
+ *   Calls: ask, poll, collect, peek, claim and commit, cancel at a client; take and answer at a
+ *       server: as the calls whose names begin with ipc_call_. union NAME_slot has `request` and
+ *       `reply` in the same place.
+ *
+ * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
+ * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes
+ * nobody: a sleeper therefore looks again once a second, and at its deadline. Deadlines are
+ * absolute (IPC_NOW, ipc_in_ms, IPC_FOREVER).
+ *   int NAME_send(struct NAME_producer *, const TYPE *, int64_t deadline)
+ *   int NAME_recv(struct NAME_consumer *, TYPE *, int64_t deadline)
+ *       push and pop that wait for room, or for a message, and wake the other end. Blocking. The
+ *       errors of push and pop, and
+ *         -ETIMEDOUT   the ring was full, or empty, until the deadline
+ *         -EINTR       a signal handler ran while the call slept
+ *         -EOWNERDEAD  the process at the other end was killed. All that it sent was received
+ *         before.
+ *         -EPIPE       the other end was detached. These two are reported once for each process
+ *         that
+ *                      was seen at the other end; after that a call waits for its successor.
+ *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
+ *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
+ *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.
+ *   int NAME_END_post(struct NAME_END *)
+ *       Wakes the other end: after push, push_n and commit, or pop, pop_n and release, once for
+ *       many. That of a consumer first publishes what was taken. 0, or as ipc_notify_post.
+ *   struct ipc_notify *NAME_END_bell(struct NAME_END *)
+ *       What this end sleeps on: for ipc_wait, ipc_wait_any, ipc_notify_policy.
+ *
+ * Differences of kinds, where they sleep
+ *   MPMC, MPSC, SPMC
+ *     - Where many may be at the other end, nobody's coming or going ends a wait: no -EOWNERDEAD
+ *       and no
+ *       -EPIPE. What a member of the segment held when it was killed is freed or handed out again
+ *       within 10 ms by sleepers (a second, if it left its descriptors to children).
+ *     - producer_wait claims the slot, and consumer_wait takes the message, as claim and peek do.
+ *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
+ *       nothing sleeps on.
+ *     - In ipc_wait_any, or behind ipc_notify_arm, look by NAME_recv(&in, &message, IPC_NOW):
+ *       unlike pop it also frees what the dead have left.
+ *     - A commit that says -EAGAIN: ipc_wait(NAME_producer_bell(&out), deadline,
+ *       (rc = NAME_commit(&out)) != -EAGAIN).
+ *   Broadcasts
+ *     - send and producer_wait end with room or at the deadline, whoever comes or goes. A consumer
+ *       of the segment that is killed no longer counts within 10 ms. A lossy producer never waits.
+ *     - recv and consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
+ *   Records
+ *       int NAME_send(struct NAME_producer *, const void *data, size_t n, int64_t deadline)
+ *       int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)
+ *       int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
+ *     - producer_wait: until there is room for n bytes. -EMSGSIZE: there never will be.
+ *     - Where there are several producers, recv waits on, whoever comes or goes.
+ *   Streams
+ *       int64_t NAME_send(struct NAME_producer *, const TYPE *, size_t n, int64_t deadline)
+ *       int64_t NAME_recv(struct NAME_consumer *, TYPE *, size_t n, int64_t deadline)
+ *       int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
+ *       int NAME_consumer_wait(struct NAME_consumer *, size_t n, int64_t deadline)
+ *     - send puts all n in, in pieces as there is room. It returns n, or how many went in before
+ *       what ended it, which the next call reports; or what producer_wait says where none did. A
+ *       consumer that takes elements without recv must call post now and then, or a sleeping send
+ *       stays asleep.
+ *     - recv takes up to n as soon as there is one, and returns how many, or what consumer_wait
+ *       says.
+ *     - The waits are for room for n elements, or for n elements. -EMSGSIZE: n is more than the
+ *       capacity.
+ *       -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by pop_n.
+ *   Calls
+ *       int NAME_call(struct NAME_client *, const REQUEST *, REPLY *, int64_t deadline)
+ *     - ask, then collect once the reply is there. The errors of both but -EAGAIN; -ETIMEDOUT: no
+ *       reply came until the deadline, or no slot became free; -EINTR. After any error but -EBUSY
+ *       the call is given up. Unless the error was of ask, it is not known whether the call has had
+ *       an effect. int NAME_client_wait(struct NAME_client *, int64_t deadline)
+ *     - Waits until poll has something to say, and returns that, or as NAME_call. The call goes on.
+ *       int NAME_serve(struct NAME_server *, union NAME_slot **, int64_t deadline)
+ *     - Waits for a request of any client, and takes it. 0; -ETIMEDOUT, -EINTR; -EINVAL: not
+ *       attached, or what attach said. Clients that come, leave or are killed do not end it.
+ *       struct ipc_notify *NAME_client_bell(struct NAME_client *)
+ *     - Goes with the slot: ask for it again after each ask.
+ */
