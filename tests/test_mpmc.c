@@ -61,8 +61,10 @@ static void impossible_rings_are_refused(void **state)
     unsigned char *mem = (unsigned char *)shared(size);
     struct ipc_mpmc_producer p;
     struct ipc_mpmc_consumer c;
+    struct mpmc_consumer typed;
 
     (void)state;
+    memset(mem, 0, size);
     assert_int_equal(ipc_mpmc_footprint(0, 4), 0);
     assert_int_equal(ipc_mpmc_footprint(8, 3), 0);
     assert_int_equal(ipc_mpmc_footprint(8, 0), 0);
@@ -74,7 +76,11 @@ static void impossible_rings_are_refused(void **state)
     assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, 6), -EINVAL);
     assert_int_equal(ipc_mpmc_init(mem + 8, size - 8, 8, 4, 0), -EINVAL);
     assert_int_equal(ipc_mpmc_init(mem, 100, 8, 4, 0), -ENOSPC);
+    assert_int_equal(mpmc_consumer_attach(&typed, mem, size, NULL), -EAGAIN); /* not made yet */
+    assert_null(mpmc_peek(&typed));
     assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, 0), 0);
+    assert_int_equal(mpmc_consumer_attach(&typed, mem, size, NULL), -EPROTO);
+    assert_null(mpmc_peek(&typed));
     assert_int_equal(ipc_mpmc_producer_attach(&p, mem, size, 16, NULL, 0), -EPROTO);
     assert_int_equal(ipc_mpmc_push(&p, &size, 16), -EPROTO); /* and not a crash */
     assert_null(ipc_mpmc_claim(&p));
@@ -233,6 +239,82 @@ static void random_calls_are_those_of_a_queue(void **state)
 }
 
 /* Who comes late, or has not looked for many laps, finds the place in the first call. */
+/* As many holders in a row as there may be: each call does with them what there is to do. */
+static void holders_in_a_row_are_passed_over_in_one_call(void **state)
+{
+    enum { HOLDERS = 200, SLOTS_ = 256 };
+    size_t size = mpmc_footprint(SLOTS_);
+    void *mem = shared(size);
+    struct mpmc_producer *p = (struct mpmc_producer *)calloc(HOLDERS + 1, sizeof *p);
+    struct mpmc_consumer *c = (struct mpmc_consumer *)calloc(HOLDERS + 1, sizeof *c);
+    struct message m = make(1, 1);
+    unsigned i;
+
+    (void)state;
+    assert_true(p != NULL && c != NULL);
+    assert_int_equal(mpmc_init(mem, size, SLOTS_, IPC_MPMC_AT_LEAST_ONCE), 0);
+    for (i = 0; i <= HOLDERS; i++)
+        assert_int_equal(mpmc_producer_attach(&p[i], mem, size, NULL), 0);
+    assert_int_equal(mpmc_consumer_attach(&c[0], mem, size, NULL), 0);
+    for (i = 0; i < HOLDERS; i++)
+        assert_non_null(mpmc_claim(&p[i]));
+    assert_int_equal(mpmc_push(&p[HOLDERS], &m), 0);
+    assert_int_equal(mpmc_pop(&c[0], &m), 0);
+    check(&m);
+    for (i = 0; i <= HOLDERS; i++)
+        mpmc_producer_detach(&p[i]);
+    assert_int_equal(mpmc_init(mem, size, SLOTS_, IPC_MPMC_AT_LEAST_ONCE), 0);
+    assert_int_equal(mpmc_producer_attach(&p[0], mem, size, NULL), 0);
+    for (i = 0; i <= HOLDERS; i++)
+        assert_int_equal(mpmc_consumer_attach(&c[i], mem, size, NULL), 0);
+    for (i = 0; i < SLOTS_; i++)
+        assert_int_equal(mpmc_push(&p[0], &m), 0);
+    for (i = 0; i < HOLDERS; i++)
+        assert_non_null(mpmc_peek(&c[i]));
+    for (i = 0; i < SLOTS_ - HOLDERS; i++)
+        assert_int_equal(mpmc_pop(&c[HOLDERS], &m), 0);
+    for (i = 0; i < SLOTS_ - HOLDERS; i++)
+        assert_int_equal(mpmc_push(&p[0], &m), 0);
+    assert_int_equal(mpmc_push(&p[0], &m), -EAGAIN);
+    free(p);
+    free(c);
+    (void)munmap(mem, size);
+}
+
+/* One consumer that leaves with a message in hand puts it back in its place. */
+static void one_consumer_keeps_the_order_when_it_leaves(void **state)
+{
+    size_t size = mpsc_footprint(64), how;
+    void *mem = shared(size);
+
+    (void)state;
+    for (how = 0; how < 2; how++) {
+        struct mpsc_producer p;
+        struct mpsc_consumer c;
+        struct message m;
+        uint64_t n;
+
+        assert_int_equal(mpsc_init(mem, size, 64, (unsigned)how), 0);
+        assert_int_equal(mpsc_producer_attach(&p, mem, size, NULL), 0);
+        assert_int_equal(mpsc_consumer_attach(&c, mem, size, NULL), 0);
+        for (n = 0; n < 25; n++) {
+            m = make(1, n);
+            assert_int_equal(mpsc_push(&p, &m), 0);
+        }
+        for (n = 0; n < 25; n++) {
+            if (n % 5 == 3) {
+                assert_int_equal(mpsc_peek(&c)->n, n);
+                mpsc_consumer_detach(&c);
+                assert_int_equal(mpsc_consumer_attach(&c, mem, size, NULL), 0);
+            }
+            assert_int_equal(mpsc_pop(&c, &m), 0);
+            assert_int_equal(m.n, n);
+        }
+        assert_int_equal(mpsc_pop(&c, &m), -EAGAIN);
+    }
+    (void)munmap(mem, size);
+}
+
 static int seven_is_dead(void *arg, uint64_t id)
 {
     (void)arg;
@@ -540,6 +622,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(impossible_rings_are_refused),
         cmocka_unit_test(single_ends_and_seats_are_limited),
         cmocka_unit_test(random_calls_are_those_of_a_queue),
+        cmocka_unit_test(holders_in_a_row_are_passed_over_in_one_call),
+        cmocka_unit_test(one_consumer_keeps_the_order_when_it_leaves),
         cmocka_unit_test(what_a_killed_consumer_held_is_lost_or_seen_again),
         cmocka_unit_test(latecomers_find_their_place_at_once),
         cmocka_unit_test(scribbling_hangs_and_crashes_nobody),

@@ -10,12 +10,12 @@
  * beginning at m->next, or -EAGAIN or -EBADMSG. */
 IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n)
 {
-    uint64_t steps;
+    struct ipc_mpmc_search_ search = ipc_mpmc_search_from_(m);
     int asked = 0, impossible = 0;
 
     if (m->error != 0)
         return m->error;
-    for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
+    for (; search.steps > 0; search.steps -= search.steps > 0) {
         uint64_t p = m->next, lap = ipc_mpmc_free_word_(m, p), *at = ipc_mpmc_word_(m, p, stride);
         uint64_t word = ck_pr_load_64(at);
         unsigned run = 1;
@@ -37,9 +37,9 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
             ipc_mpmc_move_on_(m, p, word, &m->ring->tail, &asked);
             break;
         case IPC_MPMC_BLOCKED_:
-            if (!ipc_mpmc_is_work_behind_(m, p, word, stride, 1))
+            if (!ipc_mpmc_is_work_behind_(m, p, word, stride, 1, &search))
                 return -EAGAIN;
-            if (ipc_mpmc_has_waited_(m, word))
+            if (ipc_mpmc_has_waited_(m, word, &search))
                 ipc_mpmc_pass_over_(m, p, word, stride);
             break;
         case IPC_MPMC_SKIPPED_:
@@ -324,12 +324,12 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 /* Moves m->next to the next message, whose slot says *word. 0, -EAGAIN or -EBADMSG. */
 IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
 {
-    uint64_t steps;
+    struct ipc_mpmc_search_ search = ipc_mpmc_search_from_(m);
     int asked = 0, impossible = 0;
 
     if (m->error != 0)
         return m->error;
-    for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
+    for (; search.steps > 0; search.steps -= search.steps > 0) {
         uint64_t p = m->next;
 
         *word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
@@ -337,9 +337,9 @@ IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *
         case IPC_MPMC_READY_:
             return 0;
         case IPC_MPMC_BLOCKED_:
-            if (!ipc_mpmc_has_waited_(m, *word))
+            if (!ipc_mpmc_has_waited_(m, *word, &search))
                 break;
-            if (!ipc_mpmc_is_work_behind_(m, p, *word, stride, 0))
+            if (!ipc_mpmc_is_work_behind_(m, p, *word, stride, 0, &search))
                 return -EAGAIN;
             ipc_mpmc_pass_over_(m, p, *word, stride);
             break;
@@ -370,13 +370,15 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
     if (rc == 0)
         return 0;
+    if (rc != -EAGAIN || m->error != 0) /* which may be the former, of a refused handle */
+        return rc;
     (void)ipc_mpmc_found_nothing_(m, rc);
     again = ck_pr_load_64(&m->ring->again);
     /* Without it the slots could be older than the count, which is not looked at again. Partners:
      * in ipc_mpmc_free_dead_holder_ and ipc_mpmc_consumer_detach. */
     ck_pr_fence_load();
     /* A process may have been killed before it could count: so also after each recovery. */
-    for (i = 0; rc == -EAGAIN && (again != h->again || m->misses == 0) && i <= m->mask; i++) {
+    for (i = 0; (again != h->again || m->misses == 0) && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
         if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
@@ -822,10 +824,19 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     for (tries = 0; m->claimed != 0 && tries < 2 * IPC_MPMC_TRIES_; tries++) {
         uint64_t *at = ipc_mpmc_word_(m, m->held_position, ipc_ring_line_stride_((size_t)m->bytes));
         uint64_t word = ck_pr_load_64(at);
+        int alone = (m->how & IPC_MPMC_ONE_CONSUMER) != 0;
 
         if (ipc_mpmc_state_(word) == IPC_MPMC_FULL_)
             break;             /* one consumer: it is still there */
         ck_pr_fence_release(); /* as in ipc_mpmc_free_dead_holder_ */
+        /* A consumer that is alone puts it back in its place, where the next one begins. The hint
+         * comes first: a FULL that the next one does not come to would be there for good. */
+        if (alone && ipc_mpmc_state_(word) == IPC_MPMC_READING_) {
+            ck_pr_store_64(&m->ring->head, m->held_position);
+            if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_FULL_))
+                break;
+            continue;
+        }
         if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_AGAIN_)) {
             ck_pr_fence_release(); /* as the second one in ipc_mpmc_free_dead_holder_ */
             (void)ck_pr_faa_64(&m->ring->again, 1);

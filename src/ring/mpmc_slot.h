@@ -220,21 +220,53 @@ ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64
     }
 }
 
-/* Is something for us behind the holder at p, in its lap? Passes by all that others hold or are
- * done with, as ipc_mpmc_find_next_ and ipc_mpmc_claim_run_ would. */
+/* What a call has left and knows, that looks for its slot. All that it looks at counts, so that it
+ * ends whatever memory says. */
+struct ipc_mpmc_search_ {
+    uint64_t steps;  /* slots that it may still look at */
+    uint64_t work;   /* beyond its position: where it saw something for this end */
+    unsigned passed; /* holders that it has passed over */
+};
+
+IPC_INLINE struct ipc_mpmc_search_ ipc_mpmc_search_from_(const struct ipc_mpmc *m)
+{
+    struct ipc_mpmc_search_ search;
+
+    search.steps = 2 * m->mask + 4096;
+    search.work = m->next;
+    search.passed = 0;
+    return search;
+}
+
+IPC_FORCE_INLINE enum ipc_mpmc_verdict_ ipc_mpmc_judge_(const struct ipc_mpmc *m, uint64_t position,
+                                                        uint64_t word, int producer)
+{
+    return producer ? ipc_mpmc_judge_for_producer_(m, position, word)
+                    : ipc_mpmc_judge_for_consumer_(m, position, word);
+}
+
+/* Is something for this end behind the holder at p, in its lap? Passes by all that others hold or
+ * are done with, as ipc_mpmc_find_next_ and ipc_mpmc_claim_run_ would. */
 IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t word,
-                                        size_t stride, int producer)
+                                        size_t stride, int producer,
+                                        struct ipc_mpmc_search_ *search)
 {
     uint64_t end = p + m->mask + 1;
     enum ipc_mpmc_verdict_ verdict;
 
+    if ((int64_t)(search->work - p) > 0 &&
+        ipc_mpmc_judge_(m, search->work, ck_pr_load_64(ipc_mpmc_word_(m, search->work, stride)),
+                        producer) == IPC_MPMC_READY_)
+        return 1;
     for (p += ipc_mpmc_positions_of_(word); (int64_t)(end - p) > 0;
          p += ipc_mpmc_positions_of_(word)) {
+        search->steps -= search->steps > 0;
         word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
-        verdict = producer ? ipc_mpmc_judge_for_producer_(m, p, word)
-                           : ipc_mpmc_judge_for_consumer_(m, p, word);
-        if (verdict == IPC_MPMC_READY_)
+        verdict = ipc_mpmc_judge_(m, p, word, producer);
+        if (verdict == IPC_MPMC_READY_) {
+            search->work = p;
             return 1;
+        }
         if (verdict == IPC_MPMC_NOT_YET_ || verdict == IPC_MPMC_IMPOSSIBLE_)
             return 0;
     }
@@ -335,15 +367,20 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
     return found;
 }
 
-/* Who holds this slot is in the way: is it time to go on without? Before that 0, and a pause. */
-IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word)
+/* A holder is in the way: is it time to go on without it? Before that 0, and a pause. A call waits
+ * for one holder only, so that many in a row do not add up. It passes over no more than there can
+ * be unless memory is hostile. */
+IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word,
+                                    struct ipc_mpmc_search_ *search)
 {
     if (word != m->blocker) {
         m->blocker = word;
-        m->looks = 0;
+        m->looks = search->passed > 0 ? IPC_MPMC_LOOKS_ : 0;
     }
+    if (search->passed == 2 * IPC_MPMC_SEATS)
+        search->steps = 0;
     if (m->looks == IPC_MPMC_LOOKS_)
-        return 1;
+        return search->passed++ < 2 * IPC_MPMC_SEATS;
     m->looks++;
     ck_pr_stall();
     return 0;
