@@ -6,6 +6,7 @@
 #   make report       build/report.html: what make bench measured as one page to read and to send
 #   make results      keep what make bench measured, dated, in bench/results; make readme: README's figures of it
 #   make deps check   install what is missing, run all tests
+#   make test         what to run after each change: a part of the tests, under two minutes
 #   make soak         the long tests: ten million waits, kills at random for three times ten minutes
 #   make torture      every ring stopped and killed at every single instruction (an hour)
 #   make fuzz         hostile peers of channels and rings, guided by coverage, FUZZ_SECONDS each (300)
@@ -107,8 +108,12 @@ readme:
 	@$(PYTHON) bench/report.py readme bench/results README.md
 
 check: all
-	@CC='$(CC)' CXX='$(CXX)' STRICT='$(STRICT)' WARN='$(WARN)' FUZZER='$(FUZZER)' PYTHON='$(PYTHON)' \
-	    sh tests/run
+	@$(TESTS)
+
+test:
+	@$(TESTS) quick
+
+TESTS = CC='$(CC)' CXX='$(CXX)' STRICT='$(STRICT)' WARN='$(WARN)' FUZZER='$(FUZZER)' PYTHON='$(PYTHON)' sh tests/run
 
 soak: | build
 	$(CC) -O1 -g $(WARN) -I. tests/test_notify.c -o build/test_notify -lcmocka -lpthread
@@ -156,4 +161,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: always all deps deps-peers deps-report headers bench report results readme check soak torture fuzz install clean
+.PHONY: always all deps deps-peers deps-report headers bench report results readme check test soak torture fuzz install clean

@@ -368,7 +368,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__s390x__) && !defined(__sparc__)
+#if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__i386__) && !defined(__s390x__) &&     \
+    !defined(__sparc__)
 #error "ck_md.h says CK_MD_TSO, but this target reorders stores: install its own Concurrency Kit"
 #endif
 /* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32
@@ -3713,7 +3714,8 @@ IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast
 }
 
 /* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
- * follows up to the next stone, so that readers need not look at a new mark for each record. */
+ * follows up to the next checkpoint, so that readers need not look at a new mark for each record.
+ */
 IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_producer *h,
                                                    uint64_t need)
 {

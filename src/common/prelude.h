@@ -15,7 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__s390x__) && !defined(__sparc__)
+#if defined(CK_MD_TSO) && !defined(__x86_64__) && !defined(__i386__) && !defined(__s390x__) &&     \
+    !defined(__sparc__)
 #error "ck_md.h says CK_MD_TSO, but this target reorders stores: install its own Concurrency Kit"
 #endif
 /* On a 32-bit target CK_F_PR_LOAD_64 may stand for two 32-bit moves. Only ARMv7 (ldrexd) and x32

@@ -305,7 +305,8 @@ IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast
 }
 
 /* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
- * follows up to the next stone, so that readers need not look at a new mark for each record. */
+ * follows up to the next checkpoint, so that readers need not look at a new mark for each record.
+ */
 IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_producer *h,
                                                    uint64_t need)
 {
