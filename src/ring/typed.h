@@ -160,7 +160,7 @@
         IPC_RING_BELL_(&h->data, h->H.ring->data_bell);                                            \
         IPC_RING_BELL_(&h->space, h->H.ring->space_bell);                                          \
         IPC_RING_OR_LEAVE_(h, H, DETACH)                                                           \
-        h->OURS.plain = 1;                                                                         \
+        h->OURS.looks_each_second = 1;                                                             \
         h->other = ck_pr_load_64(&h->H.ring->end[OTHER]);                                          \
         h->told = ck_pr_load_64(&h->H.ring->head);                                                 \
         (void)ipc_notify_post(&h->THEIRS); /* who sleeps there is to watch us from now on */       \
@@ -936,7 +936,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
         IPC_RING_BELL_(&c->data, c->raw.ring->server_bell);                                        \
         IPC_RING_BELL_(&c->space, IPC_CALL_BELL_(c->raw.slot));                                    \
         IPC_RING_OR_LEAVE_(c, raw, ipc_call_client_detach)                                         \
-        c->space.plain = 1;                                                                        \
+        c->space.looks_each_second = 1;                                                            \
         ipc_notify_watch_anyone(&c->space);                                                        \
     }
 #define IPC_CALL_HANG_SERVER_(s)                                                                   \
@@ -947,7 +947,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
         for (i = 0; i < s->raw.count; i++) /* each must know what we lack: the last stays */       \
             IPC_RING_BELL_(&s->space, IPC_CALL_BELL_(s->raw.slots + i * stride));                  \
         IPC_RING_OR_LEAVE_(s, raw, ipc_call_server_detach)                                         \
-        s->data.plain = 1;                                                                         \
+        s->data.looks_each_second = 1;                                                             \
     }
 #define IPC_CALL_WAKE_SERVER_(c)                                                                   \
     if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(c->raw.ring->server_bell)))                    \
