@@ -104,7 +104,7 @@
  *   The rules stand once each, with a table of what may change, at the top of their part of this
  * file:
  *
- *       >>layout    the word: each flag, who sets and clears it, and why no wake is missed
+ *       >>layout    the word: what sets and clears each flag, and why no wake is missed
  *       >>wait      the states of a waiter: awake, prepared, on the futex, in poll
  *
  *   Event counts: D. P. Reed, R. K. Kanodia, "Synchronization with Eventcounts and Sequencers",
@@ -167,7 +167,7 @@
 #endif
 
 /* >>linux  src/common/linux.h */
-/* What needs Linux, and what libc shows only if it is asked to before. */
+/* Headers of Linux, and those of libc that show what we need only with _DEFAULT_SOURCE. */
 #ifndef IPC_SRC_COMMON_LINUX_H
 #define IPC_SRC_COMMON_LINUX_H 1
 
@@ -210,7 +210,7 @@ struct ipc_peer {
      */
     uint64_t id;
     /* Is the process `id` alive? 0 only with proof of its death, or of its leaving; 1 in case of
-     * doubt. Must not block. NULL: nobody is ever proven dead. */
+     * doubt. Must not block. NULL: no process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
     /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
      * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
@@ -578,26 +578,31 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
 /*
  * The notifier's word: a count in its upper 24 bits, and flags.
  *
- *   set, or changed              by which process, how
- *   -------------------------- -------------------------------------------------------------------
- *   ASLEEP: 0 -> 1               a waiter, before its last look at the condition and its sleep:
- * CAS, atomic-load fence, and membarrier unless the word is TURNED ARMED: 0 -> 1                the
- * same, before an event loop polls DOZING: 0 -> 1               a waiter that has set ASLEEP, when
- * the word has not changed since, as it moves from the futex to poll: CAS. It needs no fence: its
- * last look came after that of ASLEEP all of these -> 0,           a poster that finds one of them,
- * or WAKING, after it has stored: a WAKING -> 1, count + 1       store-load fence, or the barrier
- * of a waiter's membarrier; CAS. Then it calls the kernel for those that it has found, and where it
- * has found WAKING, for all kinds count + 1, flags as before   a poster by ipc_notify_post_one that
- * finds ASLEEP alone: CAS. Then it has the kernel wake one. If none was asleep it does as above
- *   WAKING: 1 -> 0               the poster that set it, once it has called the kernel, unless the
- *                                word has changed since: CAS
- *   TURNING: 0 -> 1              a waiter, in the CAS that sets its flag, where neither TURNING nor
- *                                TURNED is set; a process without membarrier, with FIXED
- *   TURNING -> TURNED            a waiter, after its membarrier, unless the word has changed since
- * it set its flag: CAS TURNING, TURNED -> 0,        a poster, after 64 posts in a row that found no
- * sleeper, where FIXED count + 1                    is not set: CAS FIXED: 0 -> 1                a
- * process that cannot call membarrier, as it attaches or waits: CAS. It stays for good DEAF: 0 -> 1
- * a process that has no `stir`, as it attaches: CAS. It stays for good
+ *   change                    by which process, how
+ *   -----------------------   --------------------------------------------------------------------
+ *   ASLEEP: 0 -> 1            a waiter, before its last look at the condition and its sleep: CAS,
+ *                             atomic-load fence, and membarrier unless the word is TURNED
+ *   ARMED: 0 -> 1             the same, before an event loop polls
+ *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
+ *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
+ *                             too
+ *   all three -> 0,           a poster that finds one of them, or WAKING: CAS. Before that it has
+ *   WAKING -> 1, count + 1    stored its data, and fenced: by a store-load fence, or by a waiter's
+ *                             membarrier. After it, it calls the kernel for each flag found, and
+ *                             for all three where it found WAKING
+ *   count + 1                 ipc_notify_post_one, where it finds ASLEEP alone: CAS. Then it has
+ *                             the kernel wake one. If none sleeps on the futex, it goes on as above
+ *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
+ *                             has not changed since: CAS
+ *   TURNING: 0 -> 1           a waiter, in the CAS of ASLEEP or ARMED, where the word is neither
+ *                             TURNING nor TURNED. Or, with FIXED, a process without membarrier
+ *   TURNING -> TURNED         a waiter, after its membarrier, if the word has not changed since its
+ *                             CAS of ASLEEP or ARMED: CAS
+ *   TURNING, TURNED -> 0,     a poster, after 64 posts in a row that found no sleeper, where FIXED
+ *   count + 1                 is not set: CAS
+ *   FIXED: 0 -> 1             a process that cannot call membarrier, as it attaches or waits: CAS.
+ *                             It stays for good
+ *   DEAF: 0 -> 1              a process that has no `stir`, as it attaches: CAS. It stays for good
  *
  * WAKING says that a poster may have been killed between taking the flags off and calling the
  * kernel. A later poster that finds it calls the kernel in its place.
@@ -1235,33 +1240,36 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
 /*
  * Waiting for a condition, on one notifier or on several.
  *
- * The states of a waiter. One that waits on several notifiers is in the same state for each.
+ * The states of a waiter. On several notifiers it is in the same state for each.
  *
- *   from         to           when
- *   ----------   ---------- ----------------------------------------------------------------------
- *   awake        awake        it has looked in vain, by its policy: it spins, or yields
- *   awake        prepared     it has looked in vain, and its policy is used up, or it has slept in
- * this wait: ipc_notify_prepare sets ASLEEP. A last look follows prepared     awake        the
- * condition holds. ASLEEP stays; the next post wakes for nothing prepared     on futex     it does
- * not hold: futex_wait, futex_waitv, or the semaphore on futex     awake        the word has
- * changed, or a signal handler ran, or the deadline has passed, or a second has, where it watches
- * no death on futex     in poll      4 ms have passed, it watches for a death, there are
- * descriptors that report deaths, no process is DEAF, and the word has not changed: CAS, sets
- * DOZING on futex     awake        4 ms have passed, but there are no descriptors: it asks whether
- * the watched are alive. Its next sleeps on the futex last 8 ms in poll      awake        the word
- * has changed, or a signal handler ran, or a watched peer is dead, or any member may be, or a
- * second has passed in poll      on futex     less than 2 ms are left to the deadline
+ *   from       to         when
+ *   --------   --------   ------------------------------------------------------------------------
+ *   awake      awake      the condition does not hold: the waiter spins, or yields
+ *   awake      prepared   the condition does not hold, and the policy is used up, or the waiter has
+ *                         slept in this wait: ipc_notify_prepare sets ASLEEP
+ *   prepared   awake      the condition holds after all. ASLEEP stays: the next post calls the
+ *                         kernel for nothing
+ *   prepared   on futex   the condition does not hold: futex_wait, futex_waitv, or the semaphore
+ *   on futex   awake      the word has changed, or a signal handler ran, or the deadline is over,
+ *                         or a second has passed and the waiter watches for no death
+ *   on futex   in poll    4 ms have passed, the waiter watches for a death, it has descriptors that
+ *                         report deaths and posts, and the word has not changed: CAS, sets DOZING
+ *   on futex   awake      4 ms have passed, but it has no such descriptors, or a process is DEAF:
+ *                         the waiter asks for deaths. Its next sleeps on the futex last 8 ms
+ *   in poll    awake      the word has changed, or a signal handler ran, or a peer that is watched
+ *                         is dead, or any member may be, or a second has passed
+ *   in poll    on futex   less than 2 ms are left to the deadline
  *
- * So a short sleep costs a futex, and a long one no timer every 8 ms. Where the sleep ends a post
- * wakes it: by futex or token for ASLEEP, by struct ipc_peer's stir for DOZING. A waiter that wakes
- * looks at its condition, and is awake or prepared again.
+ * A short sleep so costs a futex, and a long one has no timer every 8 ms. A post ends the sleep on
+ * the futex by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's stir.
+ * From each sleep the waiter comes back to look at its condition.
  *
- * A sleep of a second at most finds what a poster stored that was killed before it could wake, or
- * that cannot stir. Only a waiter that watches no death, has no deadline and waits for no ring
- * sleeps for longer.
+ * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
+ * could wake, or that cannot stir. Only a waiter that watches for no death, has no deadline and
+ * waits for no ring sleeps for longer.
  *
- * Deaths are asked for at the end of a long sleep, when a descriptor reports something, and, in a
- * series of short sleeps, every 8 ms. A descriptor reports a moment before the proof can be had:
+ * The waiter asks for deaths at the end of a long sleep, when a descriptor reports something and,
+ * in a series of short sleeps, every 8 ms. A descriptor reports a moment before there is proof, so
  * the next three polls are short.
  */
 #ifndef IPC_SRC_NOTIFY_WAIT_H
@@ -1798,7 +1806,9 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     do
         sent = sendmsg(socket, &m, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
-    return sent == (ssize_t)sizeof hello ? 0 : sent < 0 ? -errno : -EIO;
+    if (sent < 0)
+        return -errno;
+    return sent == (ssize_t)sizeof hello ? 0 : -EIO;
 }
 
 IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)

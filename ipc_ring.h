@@ -271,7 +271,7 @@ struct ipc_peer {
      */
     uint64_t id;
     /* Is the process `id` alive? 0 only with proof of its death, or of its leaving; 1 in case of
-     * doubt. Must not block. NULL: nobody is ever proven dead. */
+     * doubt. Must not block. NULL: no process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
     /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
      * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its

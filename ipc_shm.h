@@ -130,7 +130,7 @@
 #endif
 
 /* >>linux  src/common/linux.h */
-/* What needs Linux, and what libc shows only if it is asked to before. */
+/* Headers of Linux, and those of libc that show what we need only with _DEFAULT_SOURCE. */
 #ifndef IPC_SRC_COMMON_LINUX_H
 #define IPC_SRC_COMMON_LINUX_H 1
 
@@ -173,7 +173,7 @@ struct ipc_peer {
      */
     uint64_t id;
     /* Is the process `id` alive? 0 only with proof of its death, or of its leaving; 1 in case of
-     * doubt. Must not block. NULL: nobody is ever proven dead. */
+     * doubt. Must not block. NULL: no process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
     /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
      * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
@@ -538,9 +538,9 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
-/* Who may change which field when: see identity.h. */
+/* Which process may change which field when: see identity.h. */
 struct ipc_shm_member_ {
-    uint64_t id;        /* 0: nobody */
+    uint64_t id;        /* 0: of no member */
     uint64_t start;     /* when the process started, in clock ticks since boot */
     uint64_t pid_ns;    /* inode of the PID namespace in which pid counts */
     uint32_t pid;       /* of the process */
@@ -621,28 +621,30 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  *
  * The entry of member i belongs to the process that has the write lock on byte i of the segment's
  * file. It is an open file description lock: the kernel releases it when the last descriptor of
- * that description is closed, and so on any death, also in another PID namespace, and not before.
+ * that description is closed, so on any death, also in another PID namespace, and not before.
  *
- *   entry                 by which process, how
- *   ------------------- --------------------------------------------------------------------------
- *   lock free -> locked   a process that joins: F_OFD_SETLK. From here on it alone stores to the
- * entry id: any -> 0          the same: a store, then a store fence. The old id was of a member
- * that closed the segment, or died pid, start, pid_ns,   the same: stores, then a store fence
- *   candidate: as is due
- *   id: 0 -> a new one    the same: a store. It is a member now
- *   candidate: 1 -> 0     the same, when it takes the segment over: see open.h
- *   id: its own -> 0      the same, when it closes the segment; then the lock goes
- *   locked -> lock free   the kernel, at the death; id stays, and proves nothing any more
+ *   entry                   by which process, how
+ *   ---------------------   ----------------------------------------------------------------------
+ *   lock free -> locked     a process that joins: F_OFD_SETLK. From here on, it alone stores to the
+ *                           entry
+ *   id: any -> 0            the same: a store, then a store fence. The old id is of a member that
+ *                           is dead, or has closed the segment
+ *   pid, start, pid_ns,     the same: stores, then a store fence
+ *   candidate: new values
+ *   id: 0 -> a new one      the same: a store. It is a member now
+ *   candidate: 1 -> 0       the same, when it takes the segment over: see open.h
+ *   id: its own -> 0        the same, when it closes the segment; then it gives the lock back
+ *   locked -> lock free     the kernel, when the member dies. id stays
  *
- * An id is a new generation for each that joins, and the entry's index. So ids are never used
- * twice, and a word in shared memory that holds one can be compared and swapped without fear of a
+ * An id is a generation, new for each process that joins, and the entry's index. Ids are never used
+ * twice, so a word in shared memory that has one can be compared and swapped without fear of a
  * successor.
  *
  * A member is dead when one of these holds, and is alive otherwise:
- *   1. its entry has another id: it left, or another process has the entry's lock;
+ *   1. its entry has another id: it has left, or another process has the entry's lock;
  *   2. its entry's lock is free;
- *   3. its pid counts in our namespace, and the process with that pid is gone, or started at
- * another time. Needed where a child that it forked still holds the description, and so the lock.
+ *   3. its pid counts in our namespace, and the process with that pid is gone, or has started at
+ *      another time. This is for a process whose child still has its descriptor, and so its lock.
  */
 #ifndef IPC_SRC_SHM_IDENTITY_H
 #define IPC_SRC_SHM_IDENTITY_H 1
@@ -793,7 +795,7 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         if (rc != 0)
             return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
                                   strerror(-rc));
-        do /* not 0, which is nobody's id */
+        do /* not 0, which is the id of no member */
             generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
         while ((generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) == 0);
         ck_pr_store_64(&m->id, 0);
@@ -956,24 +958,25 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
  * member. magic is stored last. Then it is linked to its name, or its descriptor is handed over;
  * the kernel orders all stores before that. So an opener finds a whole segment, or none.
  *
- * From then on `creator` says whether there is a use in it: the id of the creator, or of the member
- * that took it over, and perhaps CONDEMNED: that member is about to unlink it, and no process may
+ * From then on `creator` has the id of the creator, or of the member that took the segment over,
+ * and perhaps the flag CONDEMNED: that member is about to unlink the segment, and no process may
  * come to use it any more.
  *
- *   from                  to                by which process, how
- *   -------------------   --------------- --------------------------------------------------------
- *   0                     id                its creator, before it has a name: a store
- *   dead                  id                candidate id, to take it over: CAS
- *   dead, perhaps with    id + CONDEMNED    candidate id, where the size differs, or IPC_SHM_FRESH
- * is CONDEMNED                               given, or it is CONDEMNED already: CAS, full fence id
- * + CONDEMNED        dead              the same candidate, where it finds a live member: a store.
- *                                           The segment stays, and it is refused with -EEXIST
- *   id + CONDEMNED        (unlinked)        the same candidate, where it finds none
+ *   from             to               by which process, how
+ *   --------------   --------------   ----------------------------------------------------------
+ *   0                id               its creator, before it has a name: a store
+ *   dead             id               candidate id, to take it over: CAS
+ *   dead,            id + CONDEMNED   candidate id, where the size differs, or IPC_SHM_FRESH is
+ *   or dead +                         given, or the flag is set already: CAS, full fence
+ *   CONDEMNED
+ *   id + CONDEMNED   dead             the same candidate, where it finds a live member: a store.
+ *                                     The segment stays; the candidate's create is -EEXIST
+ *   id + CONDEMNED   (unlinked)       the same candidate, where it finds no live member
  *
- * `dead` is an id whose member is dead or has closed the segment (identity.h). Each process that
- * calls create becomes a member as a candidate first. It cannot use the segment unless its own CAS
- * of creator succeeds, so candidates do not count as live members. A candidate that dies in between
- * is dead itself then: the next one condemns the segment again.
+ * `dead` is the id of a member that is dead, or has closed the segment (identity.h). Each process
+ * that calls create joins as a candidate first. It comes to use the segment only by its own CAS of
+ * creator, so candidates do not count as live members. When a candidate dies after its CAS, the
+ * next one condemns the segment again.
  *
  * An opener joins, fences, and looks for CONDEMNED. A candidate condemns, fences, and looks for
  * members. So at least one of them sees the other.
@@ -1381,7 +1384,9 @@ IPC_INLINE int ipc_shm_unlink(const char *name)
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
     int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, sizeof path, name);
 
-    return rc != 0 ? rc : unlink(path) == 0 ? 0 : -errno;
+    if (rc == 0 && unlink(path) != 0)
+        rc = -errno;
+    return rc;
 }
 
 #endif
@@ -1663,7 +1668,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  * name (22 bits) and the maker's id (40 bits).
  *
  *   from                to                by which process, how
- *   -----------------   --------------- ----------------------------------------------------------
+ *   -----------------   ---------------   ------------------------------------------------------
  *   FREE                MAKING(hash,id)   member id, to make an object: CAS
  *   MAKING(hash,id)     READY(hash)       member id, once the entry and the object are filled in:
  *                                         release fence, CAS
@@ -1673,8 +1678,8 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  *
  * READY is the end. Offset, size, type and name of an entry are written by the member whose id its
  * state has. Entries are searched from the first, and never become FREE again, so two makers of one
- * name meet at the same entry. A member that only thinks that it still makes an object cannot
- * publish it: ids are never used twice, so its CAS fails.
+ * name meet at the same entry. Ids are never used twice, so a maker that has lost its entry to
+ * another cannot publish it: its CAS fails.
  */
 #ifndef IPC_SRC_SHM_OBJECTS_H
 #define IPC_SRC_SHM_OBJECTS_H 1

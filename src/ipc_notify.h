@@ -100,7 +100,7 @@
  *   The rules stand once each, with a table of what may change, at the top of their part of this
  * file:
  *
- *       >>layout    the word: each flag, who sets and clears it, and why no wake is missed
+ *       >>layout    the word: what sets and clears each flag, and why no wake is missed
  *       >>wait      the states of a waiter: awake, prepared, on the futex, in poll
  *
  *   Event counts: D. P. Reed, R. K. Kanodia, "Synchronization with Eventcounts and Sequencers",

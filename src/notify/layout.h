@@ -1,26 +1,31 @@
 /*
  * The notifier's word: a count in its upper 24 bits, and flags.
  *
- *   set, or changed              by which process, how
- *   -------------------------- -------------------------------------------------------------------
- *   ASLEEP: 0 -> 1               a waiter, before its last look at the condition and its sleep:
- * CAS, atomic-load fence, and membarrier unless the word is TURNED ARMED: 0 -> 1                the
- * same, before an event loop polls DOZING: 0 -> 1               a waiter that has set ASLEEP, when
- * the word has not changed since, as it moves from the futex to poll: CAS. It needs no fence: its
- * last look came after that of ASLEEP all of these -> 0,           a poster that finds one of them,
- * or WAKING, after it has stored: a WAKING -> 1, count + 1       store-load fence, or the barrier
- * of a waiter's membarrier; CAS. Then it calls the kernel for those that it has found, and where it
- * has found WAKING, for all kinds count + 1, flags as before   a poster by ipc_notify_post_one that
- * finds ASLEEP alone: CAS. Then it has the kernel wake one. If none was asleep it does as above
- *   WAKING: 1 -> 0               the poster that set it, once it has called the kernel, unless the
- *                                word has changed since: CAS
- *   TURNING: 0 -> 1              a waiter, in the CAS that sets its flag, where neither TURNING nor
- *                                TURNED is set; a process without membarrier, with FIXED
- *   TURNING -> TURNED            a waiter, after its membarrier, unless the word has changed since
- * it set its flag: CAS TURNING, TURNED -> 0,        a poster, after 64 posts in a row that found no
- * sleeper, where FIXED count + 1                    is not set: CAS FIXED: 0 -> 1                a
- * process that cannot call membarrier, as it attaches or waits: CAS. It stays for good DEAF: 0 -> 1
- * a process that has no `stir`, as it attaches: CAS. It stays for good
+ *   change                    by which process, how
+ *   -----------------------   --------------------------------------------------------------------
+ *   ASLEEP: 0 -> 1            a waiter, before its last look at the condition and its sleep: CAS,
+ *                             atomic-load fence, and membarrier unless the word is TURNED
+ *   ARMED: 0 -> 1             the same, before an event loop polls
+ *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
+ *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
+ *                             too
+ *   all three -> 0,           a poster that finds one of them, or WAKING: CAS. Before that it has
+ *   WAKING -> 1, count + 1    stored its data, and fenced: by a store-load fence, or by a waiter's
+ *                             membarrier. After it, it calls the kernel for each flag found, and
+ *                             for all three where it found WAKING
+ *   count + 1                 ipc_notify_post_one, where it finds ASLEEP alone: CAS. Then it has
+ *                             the kernel wake one. If none sleeps on the futex, it goes on as above
+ *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
+ *                             has not changed since: CAS
+ *   TURNING: 0 -> 1           a waiter, in the CAS of ASLEEP or ARMED, where the word is neither
+ *                             TURNING nor TURNED. Or, with FIXED, a process without membarrier
+ *   TURNING -> TURNED         a waiter, after its membarrier, if the word has not changed since its
+ *                             CAS of ASLEEP or ARMED: CAS
+ *   TURNING, TURNED -> 0,     a poster, after 64 posts in a row that found no sleeper, where FIXED
+ *   count + 1                 is not set: CAS
+ *   FIXED: 0 -> 1             a process that cannot call membarrier, as it attaches or waits: CAS.
+ *                             It stays for good
+ *   DEAF: 0 -> 1              a process that has no `stir`, as it attaches: CAS. It stays for good
  *
  * WAKING says that a poster may have been killed between taking the flags off and calling the
  * kernel. A later poster that finds it calls the kernel in its place.

@@ -113,7 +113,9 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     do
         sent = sendmsg(socket, &m, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
-    return sent == (ssize_t)sizeof hello ? 0 : sent < 0 ? -errno : -EIO;
+    if (sent < 0)
+        return -errno;
+    return sent == (ssize_t)sizeof hello ? 0 : -EIO;
 }
 
 IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)

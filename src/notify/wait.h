@@ -1,33 +1,36 @@
 /*
  * Waiting for a condition, on one notifier or on several.
  *
- * The states of a waiter. One that waits on several notifiers is in the same state for each.
+ * The states of a waiter. On several notifiers it is in the same state for each.
  *
- *   from         to           when
- *   ----------   ---------- ----------------------------------------------------------------------
- *   awake        awake        it has looked in vain, by its policy: it spins, or yields
- *   awake        prepared     it has looked in vain, and its policy is used up, or it has slept in
- * this wait: ipc_notify_prepare sets ASLEEP. A last look follows prepared     awake        the
- * condition holds. ASLEEP stays; the next post wakes for nothing prepared     on futex     it does
- * not hold: futex_wait, futex_waitv, or the semaphore on futex     awake        the word has
- * changed, or a signal handler ran, or the deadline has passed, or a second has, where it watches
- * no death on futex     in poll      4 ms have passed, it watches for a death, there are
- * descriptors that report deaths, no process is DEAF, and the word has not changed: CAS, sets
- * DOZING on futex     awake        4 ms have passed, but there are no descriptors: it asks whether
- * the watched are alive. Its next sleeps on the futex last 8 ms in poll      awake        the word
- * has changed, or a signal handler ran, or a watched peer is dead, or any member may be, or a
- * second has passed in poll      on futex     less than 2 ms are left to the deadline
+ *   from       to         when
+ *   --------   --------   ------------------------------------------------------------------------
+ *   awake      awake      the condition does not hold: the waiter spins, or yields
+ *   awake      prepared   the condition does not hold, and the policy is used up, or the waiter has
+ *                         slept in this wait: ipc_notify_prepare sets ASLEEP
+ *   prepared   awake      the condition holds after all. ASLEEP stays: the next post calls the
+ *                         kernel for nothing
+ *   prepared   on futex   the condition does not hold: futex_wait, futex_waitv, or the semaphore
+ *   on futex   awake      the word has changed, or a signal handler ran, or the deadline is over,
+ *                         or a second has passed and the waiter watches for no death
+ *   on futex   in poll    4 ms have passed, the waiter watches for a death, it has descriptors that
+ *                         report deaths and posts, and the word has not changed: CAS, sets DOZING
+ *   on futex   awake      4 ms have passed, but it has no such descriptors, or a process is DEAF:
+ *                         the waiter asks for deaths. Its next sleeps on the futex last 8 ms
+ *   in poll    awake      the word has changed, or a signal handler ran, or a peer that is watched
+ *                         is dead, or any member may be, or a second has passed
+ *   in poll    on futex   less than 2 ms are left to the deadline
  *
- * So a short sleep costs a futex, and a long one no timer every 8 ms. Where the sleep ends a post
- * wakes it: by futex or token for ASLEEP, by struct ipc_peer's stir for DOZING. A waiter that wakes
- * looks at its condition, and is awake or prepared again.
+ * A short sleep so costs a futex, and a long one has no timer every 8 ms. A post ends the sleep on
+ * the futex by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's stir.
+ * From each sleep the waiter comes back to look at its condition.
  *
- * A sleep of a second at most finds what a poster stored that was killed before it could wake, or
- * that cannot stir. Only a waiter that watches no death, has no deadline and waits for no ring
- * sleeps for longer.
+ * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
+ * could wake, or that cannot stir. Only a waiter that watches for no death, has no deadline and
+ * waits for no ring sleeps for longer.
  *
- * Deaths are asked for at the end of a long sleep, when a descriptor reports something, and, in a
- * series of short sleeps, every 8 ms. A descriptor reports a moment before the proof can be had:
+ * The waiter asks for deaths at the end of a long sleep, when a descriptor reports something and,
+ * in a series of short sleeps, every 8 ms. A descriptor reports a moment before there is proof, so
  * the next three polls are short.
  */
 #ifndef IPC_SRC_NOTIFY_WAIT_H

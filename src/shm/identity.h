@@ -3,28 +3,30 @@
  *
  * The entry of member i belongs to the process that has the write lock on byte i of the segment's
  * file. It is an open file description lock: the kernel releases it when the last descriptor of
- * that description is closed, and so on any death, also in another PID namespace, and not before.
+ * that description is closed, so on any death, also in another PID namespace, and not before.
  *
- *   entry                 by which process, how
- *   ------------------- --------------------------------------------------------------------------
- *   lock free -> locked   a process that joins: F_OFD_SETLK. From here on it alone stores to the
- * entry id: any -> 0          the same: a store, then a store fence. The old id was of a member
- * that closed the segment, or died pid, start, pid_ns,   the same: stores, then a store fence
- *   candidate: as is due
- *   id: 0 -> a new one    the same: a store. It is a member now
- *   candidate: 1 -> 0     the same, when it takes the segment over: see open.h
- *   id: its own -> 0      the same, when it closes the segment; then the lock goes
- *   locked -> lock free   the kernel, at the death; id stays, and proves nothing any more
+ *   entry                   by which process, how
+ *   ---------------------   ----------------------------------------------------------------------
+ *   lock free -> locked     a process that joins: F_OFD_SETLK. From here on, it alone stores to the
+ *                           entry
+ *   id: any -> 0            the same: a store, then a store fence. The old id is of a member that
+ *                           is dead, or has closed the segment
+ *   pid, start, pid_ns,     the same: stores, then a store fence
+ *   candidate: new values
+ *   id: 0 -> a new one      the same: a store. It is a member now
+ *   candidate: 1 -> 0       the same, when it takes the segment over: see open.h
+ *   id: its own -> 0        the same, when it closes the segment; then it gives the lock back
+ *   locked -> lock free     the kernel, when the member dies. id stays
  *
- * An id is a new generation for each that joins, and the entry's index. So ids are never used
- * twice, and a word in shared memory that holds one can be compared and swapped without fear of a
+ * An id is a generation, new for each process that joins, and the entry's index. Ids are never used
+ * twice, so a word in shared memory that has one can be compared and swapped without fear of a
  * successor.
  *
  * A member is dead when one of these holds, and is alive otherwise:
- *   1. its entry has another id: it left, or another process has the entry's lock;
+ *   1. its entry has another id: it has left, or another process has the entry's lock;
  *   2. its entry's lock is free;
- *   3. its pid counts in our namespace, and the process with that pid is gone, or started at
- * another time. Needed where a child that it forked still holds the description, and so the lock.
+ *   3. its pid counts in our namespace, and the process with that pid is gone, or has started at
+ *      another time. This is for a process whose child still has its descriptor, and so its lock.
  */
 #ifndef IPC_SRC_SHM_IDENTITY_H
 #define IPC_SRC_SHM_IDENTITY_H 1
@@ -177,7 +179,7 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         if (rc != 0)
             return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
                                   strerror(-rc));
-        do /* not 0, which is nobody's id */
+        do /* not 0, which is the id of no member */
             generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
         while ((generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) == 0);
         ck_pr_store_64(&m->id, 0);

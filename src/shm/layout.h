@@ -19,9 +19,9 @@
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
-/* Who may change which field when: see identity.h. */
+/* Which process may change which field when: see identity.h. */
 struct ipc_shm_member_ {
-    uint64_t id;        /* 0: nobody */
+    uint64_t id;        /* 0: of no member */
     uint64_t start;     /* when the process started, in clock ticks since boot */
     uint64_t pid_ns;    /* inode of the PID namespace in which pid counts */
     uint32_t pid;       /* of the process */

@@ -5,7 +5,7 @@
  * name (22 bits) and the maker's id (40 bits).
  *
  *   from                to                by which process, how
- *   -----------------   --------------- ----------------------------------------------------------
+ *   -----------------   ---------------   ------------------------------------------------------
  *   FREE                MAKING(hash,id)   member id, to make an object: CAS
  *   MAKING(hash,id)     READY(hash)       member id, once the entry and the object are filled in:
  *                                         release fence, CAS
@@ -15,8 +15,8 @@
  *
  * READY is the end. Offset, size, type and name of an entry are written by the member whose id its
  * state has. Entries are searched from the first, and never become FREE again, so two makers of one
- * name meet at the same entry. A member that only thinks that it still makes an object cannot
- * publish it: ids are never used twice, so its CAS fails.
+ * name meet at the same entry. Ids are never used twice, so a maker that has lost its entry to
+ * another cannot publish it: its CAS fails.
  */
 #ifndef IPC_SRC_SHM_OBJECTS_H
 #define IPC_SRC_SHM_OBJECTS_H 1

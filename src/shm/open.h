@@ -5,24 +5,25 @@
  * member. magic is stored last. Then it is linked to its name, or its descriptor is handed over;
  * the kernel orders all stores before that. So an opener finds a whole segment, or none.
  *
- * From then on `creator` says whether there is a use in it: the id of the creator, or of the member
- * that took it over, and perhaps CONDEMNED: that member is about to unlink it, and no process may
+ * From then on `creator` has the id of the creator, or of the member that took the segment over,
+ * and perhaps the flag CONDEMNED: that member is about to unlink the segment, and no process may
  * come to use it any more.
  *
- *   from                  to                by which process, how
- *   -------------------   --------------- --------------------------------------------------------
- *   0                     id                its creator, before it has a name: a store
- *   dead                  id                candidate id, to take it over: CAS
- *   dead, perhaps with    id + CONDEMNED    candidate id, where the size differs, or IPC_SHM_FRESH
- * is CONDEMNED                               given, or it is CONDEMNED already: CAS, full fence id
- * + CONDEMNED        dead              the same candidate, where it finds a live member: a store.
- *                                           The segment stays, and it is refused with -EEXIST
- *   id + CONDEMNED        (unlinked)        the same candidate, where it finds none
+ *   from             to               by which process, how
+ *   --------------   --------------   ----------------------------------------------------------
+ *   0                id               its creator, before it has a name: a store
+ *   dead             id               candidate id, to take it over: CAS
+ *   dead,            id + CONDEMNED   candidate id, where the size differs, or IPC_SHM_FRESH is
+ *   or dead +                         given, or the flag is set already: CAS, full fence
+ *   CONDEMNED
+ *   id + CONDEMNED   dead             the same candidate, where it finds a live member: a store.
+ *                                     The segment stays; the candidate's create is -EEXIST
+ *   id + CONDEMNED   (unlinked)       the same candidate, where it finds no live member
  *
- * `dead` is an id whose member is dead or has closed the segment (identity.h). Each process that
- * calls create becomes a member as a candidate first. It cannot use the segment unless its own CAS
- * of creator succeeds, so candidates do not count as live members. A candidate that dies in between
- * is dead itself then: the next one condemns the segment again.
+ * `dead` is the id of a member that is dead, or has closed the segment (identity.h). Each process
+ * that calls create joins as a candidate first. It comes to use the segment only by its own CAS of
+ * creator, so candidates do not count as live members. When a candidate dies after its CAS, the
+ * next one condemns the segment again.
  *
  * An opener joins, fences, and looks for CONDEMNED. A candidate condemns, fences, and looks for
  * members. So at least one of them sees the other.
@@ -432,7 +433,9 @@ IPC_INLINE int ipc_shm_unlink(const char *name)
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
     int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, sizeof path, name);
 
-    return rc != 0 ? rc : unlink(path) == 0 ? 0 : -errno;
+    if (rc == 0 && unlink(path) != 0)
+        rc = -errno;
+    return rc;
 }
 
 #endif
