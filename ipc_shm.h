@@ -32,9 +32,9 @@
  *   - All memory is allocated before it is mapped: a full /dev/shm is -ENOSPC here, not a SIGBUS
  *     later.
  *   - A name whose creator lives is -EEXIST to ipc_shm_create. If the creator is dead, or has
- * closed the segment, the segment is taken over with its objects and their contents: a program that
- * was killed and started again goes on. If the size asked for differs, or IPC_SHM_FRESH is given,
- *     the remains are discarded instead, unless another process has them open.
+ *     closed the segment, the segment is taken over with its objects and their contents: a program
+ *     that was killed and started again goes on. If the size asked for differs, or IPC_SHM_FRESH is
+ *     given, the remains are discarded instead, unless another process has them open.
  *   - A named segment is private to its user unless told otherwise: mode 0600 whatever the umask;
  *     symbolic links are not followed; a segment of another owner, or one that permits more than
  *     asked, is refused; descriptors are closed on exec.
@@ -44,13 +44,13 @@
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
- * its open file description held, or says that its process is gone (pid and start time).
+ *     its open file description held, or says that its process is gone (pid and start time).
  *   - Every refusal has an errno of its own and a sentence: ipc_shm_why.
  *
  * Caveats
  *   - A process that may write a named segment may also truncate it, and then access is SIGBUS.
- * Fix: share named segments within one user only, and give other users a sealed one (name NULL) by
- *     descriptor.
+ *     Fix: share named segments within one user only, and give other users a sealed one (name NULL)
+ *     by descriptor.
  *   - Names outlive processes. Fix: ipc_shm_unlink when the work is done; after a crash the next
  *     ipc_shm_create takes over.
  *   - systemd deletes a user's segments at the last logout (RemoveIPC=yes in logind.conf). Fix: a
@@ -59,7 +59,7 @@
  *     --shm-size, --ipc; or a sealed segment, which is not part of it.
  *   - ipc_shm_unlink, like unlink, frees the name, not the memory: a process that has the segment
  *     open keeps it, one that comes later gets another. Fix: unlink once, by one side, when both
- * are attached.
+ *     are attached.
  *   - In strict ISO modes (-std=c99) libc hides what is needed. Fix: include ipc_shm.h before any
  *     header of libc, or define _GNU_SOURCE.
  *

@@ -45,22 +45,22 @@
  *   - No post is missed: either the waiter's next look at its condition sees what was stored before
  *     the post, or the post wakes it. A wake may come without a post; ipc_wait looks again.
  *   - A poster or waiter that is stopped or killed at any instruction holds up no other process. If
- * a poster is killed between storing and waking, a waiter that watches it finds what it stored
+ *     a poster is killed between storing and waking, a waiter that watches it finds what it stored
  *     within 10 ms; one that has a deadline, or waits with the bell of a typed ring, within a
- * second; any other with the next post.
+ *     second; any other with the next post.
  *   - The peer to watch is named by an id of struct ipc_peer: with ipc_shm.h, of a member of the
  *     segment. Its death is reported once, within 10 ms, on the kernel's word; waits after that are
  *     for its successor.
  *   - The shared memory is not trusted: whatever is written there, and however often, calls keep
  *     their deadlines and touch nothing else. A handle's kind is the one that attach was called
  *     with. The memory names no process and no descriptor to act on. A hostile peer can wake you
- * for nothing, or let you sleep until your deadline.
+ *     for nothing, or let you sleep until your deadline.
  *   - A handle is used by one thread at a time. After fork parent and child may both go on using
  *     their copies, unless one has slept with it already.
  *
  * Caveats
  *   - A post before the data is stored comes too early: the waiter may look, find nothing, and
- * sleep. Fix: store, then post.
+ *     sleep. Fix: store, then post.
  *   - ipc_notify_post_one wakes one of several that wait for the same kind of thing; with different
  *     conditions it may wake the wrong one, and if the one it woke is killed the others sleep until
  *     the next post. Fix: ipc_notify_post.
@@ -72,15 +72,15 @@
  *   - IPC_FOREVER without a peer to watch is for ever: if a poster was killed before it could wake,
  *     or its sandbox denies futexes, you sleep until the next post. A signal handler that was
  *     installed with SA_RESTART does not end that sleep either (ipc_wait_any: also with a
- * deadline). Fix: watch the peer, or give a deadline. With the bell of a typed ring a wait looks at
- * its condition once a second in any case.
+ *     deadline). Fix: watch the peer, or give a deadline. With the bell of a typed ring a wait
+ *     looks at its condition once a second in any case.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
  *     must be in one PID namespace, and each poster names the process itself: ipc_notify_target.
- *   - Some wakes come up to a second late, as each waiter looks by itself then:
- *     those of a poster that attached without a peer, to a waiter that watches a death and has
- * slept for more than 4 ms (fix: ipc_shm_peer for all); those of a poster whose sandbox denies
- * futexes; those of a semaphore, when another waiter was killed as it gave the wake on (fix:
- * futexes, or a semaphore for each waiter).
+ *   - Some wakes come up to a second late, as each waiter looks by itself then: those of a poster
+ *     that attached without a peer, to a waiter that watches a death and has slept for more than 4
+ *     ms (fix: ipc_shm_peer for all); those of a poster whose sandbox denies futexes; those of a
+ *     semaphore, when another waiter was killed as it gave the wake on (fix: futexes, or a
+ *     semaphore for each waiter).
  *   - IPC_NOTIFY_SEMAPHORE is for peers that you trust: its memory is libc's, which may end the
  *     process where a hostile peer has written to it. Fix: futexes.
  *
@@ -94,11 +94,11 @@
  *   and the poster the flag. A full fence on both sides forbids that. It costs the poster more than
  *   all the rest, so it is asymmetric: the waiter, having set its flag, has the kernel fence every
  *   processor that runs a poster (membarrier, global expedited), and posters fence nothing. That
- * call is dear where waiters sleep often, so it is turned round while they do: posters fence, and
- * waiters call nothing.
+ *   call is dear where waiters sleep often, so it is turned round while they do: posters fence, and
+ *   waiters call nothing.
  *
  *   The rules stand once each, with a table of what may change, at the top of their part of this
- * file:
+ *   file:
  *
  *       >>layout    the word: what sets and clears each flag, and why no wake is missed
  *       >>wait      the states of a waiter: awake, prepared, on the futex, in poll
