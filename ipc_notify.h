@@ -1,17 +1,17 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_notify.h
  * src/common/version.h src/common/prelude.h src/common/linux.h src/common/peer.h
- * src/common/deadline.h src/notify/layout.h src/notify/post.h src/notify/wait.h
- * src/notify/until.h src/notify/loop.h src/notify/any.h */
+ * src/common/deadline.h src/notify/reference.h src/notify/layout.h src/notify/post.h
+ * src/notify/sleep.h src/notify/wait.h src/notify/until.h src/notify/loop.h src/notify/any.h */
 /*
- * ipc_notify.h - sleeping until another process has done something, and waking who sleeps.
+ * ipc_notify.h - sleeping until another process has done something, and waking the sleepers.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * An event count in shared memory. A post with nobody asleep is one load of one word: no system
- * call, no fence. A sleep costs nothing until it ends, and always ends with a reason: data, the
- * deadline, a signal, or the death of the peer. Needs Linux 4.16 or better for all of that, falls
- * back where a call is missing; Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
- * With glibc before 2.34 link with -pthread.
+ * An event count in shared memory. A post while no process sleeps is one load of one word: no
+ * system call, no fence. A sleep costs nothing until it ends, and always ends with a reason: data,
+ * the deadline, a signal, or the death of the peer. Needs Linux 4.16 or better for all of that,
+ * falls back where a call is missing; Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to
+ * C++23. With glibc before 2.34 link with -pthread. The reference of all calls follows this manual.
  *
  *     #include "ipc_notify.h"
  *
@@ -25,7 +25,7 @@
  *     case 0:           use it;       break;
  *     case -ETIMEDOUT:  heartbeat();  break;
  *     case -EINTR:      on_signal();  break;
- *     case -EOWNERDEAD: failover();   break;        // whom ipc_notify_watch named was killed
+ *     case -EOWNERDEAD: failover();   break;        // the peer of ipc_notify_watch was killed
  *     }
  *
  * The condition is any expression: ticks_pop(&in, &t) == 0, or several at once. It is evaluated
@@ -48,40 +48,43 @@
  * Contract
  *   - No post is missed: either the waiter's next look at its condition sees what was stored before
  *     the post, or the post wakes it. A wake may come without a post; ipc_wait looks again.
- *   - A poster or waiter that is stopped or killed at any instruction holds nobody up. What a
- *     poster stored before it was killed between storing and waking is found by whoever watches it
- *     within 10 ms, by whoever has a deadline or waits with the bell of a typed ring within a
- *     second, by everyone else with the next post.
- *   - Whom to watch is an id of struct ipc_peer: with ipc_shm.h a member of the segment. Its death
- *     is told once, within 10 ms, on the kernel's word; waits after that are for its successor.
+ *   - A poster or waiter that is stopped or killed at any instruction holds up no other process. If
+ *     a poster is killed between storing and waking, a waiter that watches it finds what it stored
+ *     within 10 ms; one that has a deadline, or waits with the bell of a typed ring, within a
+ *     second; any other with the next post.
+ *   - The peer to watch is named by an id of struct ipc_peer: with ipc_shm.h, of a member of the
+ *     segment. Its death is reported once, within 10 ms, on the kernel's word; waits after that are
+ *     for its successor.
  *   - The shared memory is not trusted: whatever is written there, and however often, calls keep
  *     their deadlines and touch nothing else. A handle's kind is the one that attach was called
- * with. The memory names no process and no descriptor to act on. A hostile peer can wake you for
- *     nothing, or let you sleep until your deadline.
- *   - Handles are private to one thread at a time. After fork parent and child may both go on using
+ *     with. The memory names no process and no descriptor to act on. A hostile peer can wake you
+ *     for nothing, or let you sleep until your deadline.
+ *   - A handle is used by one thread at a time. After fork parent and child may both go on using
  *     their copies, unless one has slept with it already.
  *
  * Caveats
- *   - ipc_notify_post comes after what it announces. Before it the waiter may look too early, and
+ *   - A post before the data is stored comes too early: the waiter may look, find nothing, and
  *     sleep. Fix: store, then post.
  *   - ipc_notify_post_one wakes one of several that wait for the same kind of thing; with different
  *     conditions it may wake the wrong one, and if the one it woke is killed the others sleep until
  *     the next post. Fix: ipc_notify_post.
- *   - Before it sleeps ipc_wait looks 1000 times, some 10 to 50 microseconds: ipc_notify_policy. A
- *     real-time thread that waits for one of lower priority on the same core should sleep at once.
+ *   - Before it sleeps ipc_wait looks 1000 times, some 10 to 50 microseconds, and keeps a thread of
+ *     lower priority from running on that core. Fix: ipc_notify_policy(&bell, 0, 0), in a real-time
+ *     thread that waits for one of lower priority on the same core.
  *   - Without ipc_shm.h, deaths come from your own struct ipc_peer: where it has no `watch`, its
- *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core.
- *   - IPC_FOREVER without a peer to watch is for ever: a poster that was killed before it could
- *     wake, or whose sandbox denies futexes, leaves you asleep until the next post, and so does a
- *     signal handler that was installed with SA_RESTART (ipc_wait_any: also with a deadline). Fix:
- *     watch the peer, or give a deadline. With the bell of a typed ring a wait looks at its
- *     condition once a second in any case.
+ *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core. Fix: a `watch`.
+ *   - IPC_FOREVER without a peer to watch is for ever: if a poster was killed before it could wake,
+ *     or its sandbox denies futexes, you sleep until the next post. A signal handler that was
+ *     installed with SA_RESTART does not end that sleep either (ipc_wait_any: also with a
+ *     deadline). Fix: watch the peer, or give a deadline. With the bell of a typed ring a wait
+ *     looks at its condition once a second in any case.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
  *     must be in one PID namespace, and each poster names the process itself: ipc_notify_target.
- *   - Wakes that come up to a second late, as everyone looks by himself then: of a poster that
- *     attached without a peer, for one who watches his and has slept for more than 4 ms (fix:
- *     ipc_shm_peer for all); of one whose sandbox denies futexes; of a semaphore, when another
- *     waiter was killed as it passed the wake on (fix: futexes, or a semaphore for each).
+ *   - Some wakes come up to a second late, as each waiter looks by itself then: those of a poster
+ *     that attached without a peer, to a waiter that watches a death and has slept for more than 4
+ *     ms (fix: ipc_shm_peer for all); those of a poster whose sandbox denies futexes; those of a
+ *     semaphore, when another waiter was killed as it gave the wake on (fix: futexes, or a
+ *     semaphore for each waiter).
  *   - IPC_NOTIFY_SEMAPHORE is for peers that you trust: its memory is libc's, which may end the
  *     process where a hostile peer has written to it. Fix: futexes.
  *
@@ -94,25 +97,15 @@
  *   Two processors may each do their store and not yet see the other's: the waiter misses the data
  *   and the poster the flag. A full fence on both sides forbids that. It costs the poster more than
  *   all the rest, so it is asymmetric: the waiter, having set its flag, has the kernel fence every
- *   processor that runs a poster (membarrier, global expedited), and posters fence nothing. The
- *   call is dear to those who sleep often, so that is turned round while they do:
+ *   processor that runs a poster (membarrier, global expedited), and posters fence nothing. That
+ *   call is dear where waiters sleep often, so it is turned round while they do: posters fence, and
+ *   waiters call nothing.
  *
- *       posters do not fence    -- waiter sets its flag -->        TURNING: posters fence,
- *       waiters call membarrier                                    waiters call membarrier
- *            ^                                                          | same waiter, after
- *            |                                                          v membarrier: CAS
- *            '------ poster, after 64 posts that found nobody ----- TURNED: posters fence,
- *                                   asleep: CAS                     waiters call nothing
+ *   The rules stand once each, with a table of what may change, at the top of their part of this
+ *   file:
  *
- *   A process that cannot call membarrier turns the word for good, and naps for a
- *   millisecond before its first sleep: posts that began unfenced are over then.
- *
- *   WAKING is set by a poster between taking ASLEEP off and having called the kernel. A later
- *   poster that finds it does the call again: the first may be dead.
- *
- *   After 4 ms asleep a waiter that watches a peer moves from the futex to poll, on descriptors
- *   that tell of the peer's death and of a poster's stir (see ipc_shm.h), and sets DOZING, so that
- *   posters stir it. Short sleeps cost a futex, long ones no timer.
+ *       >>layout    the word: what sets and clears each flag, and why no wake is missed
+ *       >>wait      the states of a waiter: awake, prepared, on the futex, in poll
  *
  *   Event counts: D. P. Reed, R. K. Kanodia, "Synchronization with Eventcounts and Sequencers",
  *   1979. Futexes: U. Drepper, "Futexes Are Tricky", 2011. The fence for one side only:
@@ -175,7 +168,7 @@
 #endif
 
 /* >>linux  src/common/linux.h */
-/* What needs Linux, and what libc shows only if it is asked to before. */
+/* Headers of Linux, and those of libc that show what we need only with _DEFAULT_SOURCE. */
 #ifndef IPC_SRC_COMMON_LINUX_H
 #define IPC_SRC_COMMON_LINUX_H 1
 
@@ -199,37 +192,54 @@
 #endif
 
 /* >>peer  src/common/peer.h */
-/* Who attaches, and who is alive. */
+/* Processes that share memory: which one this is, and which others are alive. */
 #ifndef IPC_SRC_COMMON_PEER_H
 #define IPC_SRC_COMMON_PEER_H 1
 
 /*
- * The whole of what a ring, a notifier and the holder of their memory know of each other; ipc_shm.h
- * and ipc_notify.h define the same, and ipc_shm.h fills it in. Rings use id and alive. Without one
- * (NULL) nobody's death can be proven: an end stays taken until it is detached.
+ * What this process is to the others, and how to learn of them. ipc_shm_peer fills it in for the
+ * members of a segment; a program that has its memory from elsewhere may fill in its own. Attaching
+ * functions of rings and notifiers take a pointer to it. Rings use id and alive, notifiers alive,
+ * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
+ * uses the ring or notifier. `arg` must stay valid until they are detached.
+ *
+ * NULL in place of the pointer: no process is ever proven dead. An end of a ring then stays taken
+ * until its holder detaches.
  */
 struct ipc_peer {
-    uint64_t id;                          /* mine; not 0 or ~0; never used by another process */
-    int (*alive)(void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
-    /* Makes fds[0] readable when another member stirs or leaves, fds[1] when id dies (if not 0).
-     * Opens those that are -1, as it can; the caller closes them. 0 when fds[0] is there. */
+    /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
+     */
+    uint64_t id;
+    /* Is the process `id` alive? 0 only with proof of its death, or of its leaving; 1 in case of
+     * doubt. Must not block. NULL: no process is ever proven dead. */
+    int (*alive)(void *arg, uint64_t id);
+    /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
+     * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
+     * caller closes them. 0 when fds[0] is there, whether or not fds[1] is, else a negative errno.
+     * Called again with the same fds, also with another id. NULL: there are no such descriptors. */
     int (*watch)(void *arg, uint64_t id, int fds[2]);
-    void (*stir)(void *arg); /* makes the others' fds[0] readable */
-    void *arg;               /* passed to them */
-    char why[256];           /* out: the last refusal, in words */
+    /* Makes fds[0] of all others that called `watch` readable. Must not block. NULL: cannot. */
+    void (*stir)(void *arg);
+    void *arg;     /* passed to the functions above */
+    char why[256]; /* out: what the last refusal was, as a sentence */
 };
 
 #endif
 
 /* >>deadline  src/common/deadline.h */
-/* When a wait is to end. */
+/* Deadlines: when a call that may block is to end. */
 #ifndef IPC_SRC_COMMON_DEADLINE_H
 #define IPC_SRC_COMMON_DEADLINE_H 1
 
-/* Deadlines are nanoseconds of CLOCK_MONOTONIC, absolute. */
+/*
+ * A deadline is an absolute time of CLOCK_MONOTONIC in nanoseconds, as an int64_t. One deadline can
+ * serve several calls in a row. A deadline that has passed, 0 and negative values mean: do not
+ * wait.
+ */
 #define IPC_NOW INT64_C(0)    /* do not wait */
 #define IPC_FOREVER INT64_MAX /* wait without limit */
 
+/* The time now, in nanoseconds of CLOCK_MONOTONIC. Wait-free; any thread, also a signal handler. */
 IPC_INLINE int64_t ipc_clock(void)
 {
     struct timespec t;
@@ -238,7 +248,7 @@ IPC_INLINE int64_t ipc_clock(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Nanoseconds until the deadline, 0 when it has passed. */
+/* The nanoseconds that are left until the deadline, 0 when it has passed. */
 IPC_INLINE int64_t ipc_left_(int64_t deadline)
 {
     int64_t now = deadline > IPC_NOW ? ipc_clock() : 0;
@@ -246,7 +256,8 @@ IPC_INLINE int64_t ipc_left_(int64_t deadline)
     return deadline > now ? deadline - now : 0;
 }
 
-/* The deadline ms milliseconds from now; IPC_FOREVER for a negative or very large ms. */
+/* The deadline that is `ms` milliseconds from now. IPC_FOREVER when ms is negative, or above
+ * INT64_MAX / 2000000 (146 years). Wait-free; any thread, also a signal handler. */
 IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 {
     return ms < 0 || ms > INT64_MAX / 2000000 ? IPC_FOREVER : ipc_clock() + ms * 1000000;
@@ -254,8 +265,370 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 
 #endif
 
+/* >>reference  src/notify/reference.h */
+/* Reference: all types, constants and functions of ipc_notify.h that a program uses. */
+#ifndef IPC_SRC_NOTIFY_REFERENCE_H
+#define IPC_SRC_NOTIFY_REFERENCE_H 1
+
+/*
+ * What holds for all functions below
+ *   - They return 0, or a negative errno, where nothing else is said.
+ *   - A handle is used by one thread at a time. Only ipc_notify_post and ipc_notify_post_one may
+ *     also be called in a signal handler, while the same thread uses the handle; not for the kind
+ *     IPC_NOTIFY_SIGNAL.
+ *   - Deadlines are those of ipc_clock: ipc_in_ms, IPC_NOW, IPC_FOREVER.
+ *   - A peer that is stopped or killed at any instruction holds up none of them, but for those that
+ *     wait, until their deadline.
+ */
+
+/* ------------------------------------------------------------------ the shared memory */
+
+#define IPC_NOTIFY_SIZE 64u         /* bytes of a notifier, aligned to 8; best a line of its own */
+#define IPC_NOTIFY_TYPE 0x6c6c6562u /* "bell": the type for objects of ipc_shm.h */
+#define IPC_NOTIFY_MANY 128u        /* notifiers that ipc_wait_any waits on at once, at most */
+
+/* How a notifier wakes. All kinds but the semaphore wake ipc_wait by futex; the third and the
+ * fourth also have a descriptor for event loops. */
+#define IPC_NOTIFY_FUTEX 0u     /* zeroed memory is one */
+#define IPC_NOTIFY_SEMAPHORE 1u /* a POSIX semaphore, process-shared */
+#define IPC_NOTIFY_EVENTFD 2u   /* an eventfd, or a pipe where there is none */
+#define IPC_NOTIFY_SIGNAL 3u    /* a queued real-time signal, read from a signalfd */
+
+/* What this process uses: ipc_notify_uses. What is missing is replaced by the next best. */
+#define IPC_USES_FUTEX 1u      /* else naps of a millisecond */
+#define IPC_USES_MEMBARRIER 2u /* else a full fence in each post */
+#define IPC_USES_WAITV 4u      /* else poll, or naps, for ipc_wait_any */
+#define IPC_USES_WATCH 8u      /* deaths are reported by descriptors, else asked for every 8 ms */
+#define IPC_USES_EVENTFD 16u   /* else a pipe */
+#define IPC_USES_PIDFD 32u     /* signals reach no reused pid, else almost none */
+
+struct ipc_notify_shared;
+
+/* ------------------------------------------------------------------ handles */
+
+/* What a waiter keeps from one sleep to the next. */
+struct ipc_notify_kept_ {
+    int fd;           /* fds[0] of struct ipc_peer's watch; -1: not open */
+    int must_ask;     /* no such descriptors: ask whether the watched are alive */
+    unsigned brief;   /* polls to keep short: a descriptor reported what is not yet proven */
+    int64_t asked_at; /* when it was asked last, in a series of short sleeps */
+};
+
+/* A notifier, as this thread uses it. No field is for the caller. */
+struct ipc_notify {
+    struct ipc_notify_shared *at; /* NULL: not attached */
+    uint32_t kind;
+    uint32_t uses;
+    unsigned quiet;        /* posts since one found a sleeper */
+    unsigned spin, yield;  /* of ipc_notify_policy */
+    int fd;                /* readable when armed and posted */
+    int post_fd;           /* what posts write to */
+    pid_t target;          /* the process that posts signal; 0: none */
+    int target_fd;         /* a pidfd of target */
+    int number;            /* the signal for target */
+    uint64_t watched;      /* id of the peer that is watched; 0: none */
+    uint64_t told;         /* id of the peer whose death was reported */
+    int death_fd;          /* fds[1] of struct ipc_peer's watch: readable when `watched` dies */
+    int watches_anyone;    /* ipc_notify_watch_anyone was called */
+    int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
+    int napped;            /* has slept without membarrier */
+    int looks_each_second; /* a program that posts nothing may be at the other end of the ring */
+    struct ipc_notify_kept_ kept;
+    struct { /* of struct ipc_peer */
+        int (*alive)(void *, uint64_t);
+        int (*watch)(void *, uint64_t, int[2]);
+        void (*stir)(void *);
+        void *arg;
+    } peer;
+};
+
+/* Notifiers to wait on together. It keeps which is next to be looked at, so use one for as long as
+ * these are waited on. No field is for the caller. */
+struct ipc_any {
+    struct ipc_notify *const *all;
+    unsigned count;
+    unsigned next; /* the first to be looked at */
+    struct ipc_notify_kept_ kept;
+};
+
+/* ------------------------------------------------------------------ init, attach and detach */
+
+/*
+ * Makes a notifier of the given kind in mem[0..size), which no process may be using. Zeroed memory
+ * is one of kind IPC_NOTIFY_FUTEX without this call. Wait-free.
+ *
+ *   0
+ *   -EINVAL  mem is NULL or not aligned to 8 bytes, or size is less than IPC_NOTIFY_SIZE, or there
+ *            is no such kind
+ *   -ENOSYS  there are no process-shared semaphores
+ */
+IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind);
+
+/*
+ * Attaches to the notifier in mem[0..size), to post and to wait. `kind` is the one that it was made
+ * with; the program has to know it, as the memory is only compared with it. `me` says which other
+ * processes are alive, and is copied: with ipc_shm.h it is ipc_shm_peer(&seg), and seg must stay
+ * open; NULL where no death is of interest. Registers the process for membarrier. Lock-free.
+ *
+ *   0
+ *   -EINVAL  as of ipc_notify_init
+ *   -EPROTO  the memory says another kind, or is no notifier
+ */
+IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
+                                 const struct ipc_peer *me);
+
+/* Closes the descriptors that the handle has opened. Other processes sleep on, and the shared part
+ * stays. Does nothing when the handle is not attached. */
+IPC_INLINE void ipc_notify_detach(struct ipc_notify *n);
+
+/*
+ * How long ipc_wait looks at its condition before it sleeps: first `spin` looks with a ck_pr_stall
+ * between them (20 to 50 ns each, and a core is busy as long), then `yield` looks with a
+ * sched_yield (0.2 to 1 microsecond each, in which other threads run). Then it sleeps, and waking
+ * up takes 1 to 60 microseconds. Default: 1000 and 0; 50 and 50 in a thread that may run on one
+ * core only, where the peer may have to run, too. Looking longer than waking up takes does not pay.
+ * If the peer wakes often, looking less than that makes both sleep for each message. Wait-free.
+ */
+IPC_INLINE void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield);
+
+/* What this process uses, as a sum of IPC_USES_*. The last three are known after the first long
+ * sleep, the first call of ipc_notify_fd, and the first signal. Wait-free. */
+IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n);
+
+/* ------------------------------------------------------------------ watching for deaths */
+
+/* From now on waits end with -EOWNERDEAD when the peer `id` dies; 0: with no death. A peer whose
+ * death this handle has reported is not watched again. Does nothing without struct ipc_peer's
+ * alive.
+ */
+IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id);
+
+/* From now on waits also look at their condition when any member may have died: within 10 ms, or a
+ * second if the dead member left its descriptors to children. They do not end for that: the
+ * condition asks ipc_notify_anyone_died, and then which of the peers that matter to it are alive.
+ */
+IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n);
+
+/* 1 when a member may have died since the last call, else 0. Wait-free. */
+IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n);
+
+/* ------------------------------------------------------------------ posting */
+
+/*
+ * Wakes all waiters of the notifier. To be called after the data that they wait for was stored. One
+ * load while no process sleeps; a fence besides while processes sleep often; else a system call or
+ * two. Lock-free. A waiter that is stopped or killed costs one system call at most.
+ *
+ *   0
+ *   -EINVAL  the handle is not attached
+ *   -ESRCH   IPC_NOTIFY_SIGNAL: this handle names no process (ipc_notify_target), or the process is
+ *            gone
+ *   -EPERM   IPC_NOTIFY_SIGNAL: the process is another user's, or does not block the signal
+ *   -ENOENT  IPC_NOTIFY_EVENTFD: this handle has no descriptor, see ipc_notify_recv_fd
+ *   -EBADF   IPC_NOTIFY_EVENTFD: something else has closed the descriptor
+ *   The last four come only when an event loop is to be woken, and after the other waiters were.
+ */
+IPC_FORCE_INLINE int ipc_notify_post(struct ipc_notify *n);
+
+/* Wakes at least one of the waiters that sleep in ipc_wait; semaphores and descriptors wake all.
+ * For waiters that all wait for the same thing. Otherwise as ipc_notify_post. */
+IPC_FORCE_INLINE int ipc_notify_post_one(struct ipc_notify *n);
+
+/*
+ * IPC_NOTIFY_SIGNAL: from now on posts of this handle send the real-time signal `number` to the
+ * process `pid`, which has called ipc_notify_listen before. Take its pid from fork, from
+ * SO_PEERCRED or from your configuration, not from shared memory, where a hostile peer may name
+ * another process. After an error posts of this handle signal no process.
+ *
+ *   0
+ *   -EINVAL  the handle is not attached, or not of that kind, or pid is not positive, or number is
+ *            no real-time signal
+ *   -ESRCH   there is no such process
+ *   -EPERM   it is another user's, or does not block the signal
+ */
+IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
+
+/* ------------------------------------------------------------------ waiting, in one line */
+
+/*
+ *     int ipc_wait(struct ipc_notify *n, int64_t deadline, condition);
+ *
+ * A macro. Looks at the condition until it holds: spinning, then yielding, then asleep, as
+ * ipc_notify_policy says. The condition is an expression that is evaluated in the caller's scope,
+ * at least once, also when the deadline has passed, and once more after the sleep has ended for
+ * another reason. Blocking, until the deadline. A poster that is killed between storing and waking:
+ * see the contract above.
+ *
+ *   0            the condition holds; it was evaluated to true once, and last
+ *   -ETIMEDOUT   the deadline has passed, and the condition did not hold after that
+ *   -EINTR       a signal handler ran, and the condition did not hold after that
+ *   -EOWNERDEAD  the peer that is watched is dead, and the condition did not hold after that;
+ *                reported once
+ *   -EINVAL      the handle is not attached, and the condition does not hold
+ *
+ *
+ *     int ipc_wait_any(struct ipc_any *any, int64_t deadline, i, condition);
+ *
+ * A macro. As ipc_wait, for any of many. The condition is about number i, an unsigned variable of
+ * the caller, and is evaluated for each in turn, beginning behind the one that was found last. So
+ * none waits for ever behind a busy one:
+ *
+ *     unsigned i;
+ *     rc = ipc_wait_any(&any, deadline, i, ticks_pop(&in[i], &t) == 0);
+ *
+ * After 0 it holds for number i. After -EOWNERDEAD the dead peer is the one that number i watches.
+ */
+
+/*
+ * Prepares `any` for waiting on the `count` notifiers all[0..count), which must stay attached, and
+ * where they are, as long as it is used.
+ *
+ *   0
+ *   -EINVAL  count is 0, or more than IPC_NOTIFY_MANY
+ */
+IPC_INLINE int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all, unsigned count);
+
+/* Closes the descriptor that it has opened, not the notifiers. Twice does nothing. */
+IPC_INLINE void ipc_any_close(struct ipc_any *any);
+
+/* ------------------------------------------------------------------ waiting, piece by piece */
+
+/* Announces a sleep. Look at the condition after it; then call ipc_notify_wait with what it
+ * returned, or go on without. Lock-free. */
+IPC_INLINE uint32_t ipc_notify_prepare(struct ipc_notify *n);
+
+/*
+ * Sleeps, unless there was a post since the ipc_notify_prepare that returned `key`. Blocking. A
+ * peer that is stopped or killed holds it up until the deadline at most; one that is watched and
+ * killed, for 10 ms at most. (Wakes that come more often than that keep it from noticing a death.
+ * ipc_wait, which knows that they bring nothing, notices it all the same.)
+ *
+ *   0            posted, or woken for nothing: look at the condition, and prepare again
+ *   -ETIMEDOUT   the deadline has passed, whether or not there was a post
+ *   -EINTR       a signal handler ran
+ *   -EOWNERDEAD  the peer that is watched is dead; reported once
+ *   -EINVAL      the handle is not attached
+ */
+IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline);
+
+/* ------------------------------------------------------------------ waiting in an event loop */
+
+/*
+ * The descriptor to add to an event loop, for reading; made by the first call. ipc_notify_detach
+ * closes it. For IPC_NOTIFY_EVENTFD it is what posters write to: give it to them by fork or
+ * ipc_notify_send_fd, and use one notifier for each loop, as the first loop to drain it takes all.
+ * For IPC_NOTIFY_SIGNAL it is the signalfd of ipc_notify_listen.
+ *
+ *   >= 0     the descriptor
+ *   -EINVAL  the handle is not attached, or its kind has no descriptor
+ *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
+ *            sigtimedwait
+ *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe
+ */
+IPC_INLINE int ipc_notify_fd(struct ipc_notify *n);
+
+/*
+ * IPC_NOTIFY_SIGNAL: from now on ipc_notify_fd of this handle is a descriptor for the real-time
+ * signal `number`, which all threads of the process must block. Posters name the process by
+ * ipc_notify_target, after this call.
+ *
+ *   0        also where signalfd is missing: ipc_notify_fd is -ENOENT then
+ *   -EINVAL  the handle is not attached, or not of that kind, or number is no real-time signal, or
+ *            this thread does not block it
+ *   -EMFILE, -ENFILE, -ENOMEM  as of signalfd
+ */
+IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number);
+
+/* Announces that a loop is about to poll the descriptor. Look at the condition after it, and before
+ * polling. The next post makes the descriptor readable. Lock-free. */
+IPC_INLINE void ipc_notify_arm(struct ipc_notify *n);
+
+/* Reads the descriptor empty; otherwise it stays readable. Wait-free. */
+IPC_INLINE void ipc_notify_drain(struct ipc_notify *n);
+
+/*
+ * IPC_NOTIFY_EVENTFD: gives the peer the descriptor over a connected Unix socket. Blocks as the
+ * socket does.
+ *
+ *   0
+ *   -EINVAL  the handle is not attached, or not of that kind
+ *   -EPIPE   the other end is closed; there is no SIGPIPE
+ *   -EAGAIN  the socket does not block, and its buffer is full
+ *   -EIO     the socket took a part of the message
+ *   and what eventfd, pipe and sendmsg say
+ */
+IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket);
+
+/*
+ * IPC_NOTIFY_EVENTFD: takes the descriptor that the peer gives by ipc_notify_send_fd. Waits for it
+ * until the deadline. The descriptor that the handle had before is closed.
+ *
+ *   0
+ *   -ETIMEDOUT  nothing came until the deadline
+ *   -EINTR      a signal handler ran
+ *   -EPIPE      the peer closed the socket
+ *   -EPROTO     something else came
+ *   -EINVAL     the handle is not attached, or not of that kind
+ *   and what poll and recvmsg say
+ */
+IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline);
+
+#endif
+
 /* >>layout  src/notify/layout.h */
-/* The word, and the handle of a notifier. */
+/*
+ * The notifier's word: a count in its upper 24 bits, and flags.
+ *
+ *   change                    by which process, how
+ *   -----------------------   --------------------------------------------------------------------
+ *   ASLEEP: 0 -> 1            a waiter, before its last look at the condition and its sleep: CAS,
+ *                             atomic-load fence, and membarrier unless the word is TURNED
+ *   ARMED: 0 -> 1             the same, before an event loop polls
+ *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
+ *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
+ *                             too
+ *   all three -> 0,           a poster that finds one of them, or WAKING: CAS. Before that it has
+ *   WAKING -> 1, count + 1    stored its data, and fenced: by a store-load fence, or by a waiter's
+ *                             membarrier. After it, it calls the kernel for each flag found, and
+ *                             for all three where it found WAKING
+ *   count + 1                 ipc_notify_post_one, where it finds ASLEEP alone: CAS. Then it has
+ *                             the kernel wake one. If none sleeps on the futex, it goes on as above
+ *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
+ *                             has not changed since: CAS
+ *   TURNING: 0 -> 1           a waiter, in the CAS of ASLEEP or ARMED, where the word is neither
+ *                             TURNING nor TURNED. Or, with FIXED, a process without membarrier
+ *   TURNING -> TURNED         a waiter, after its membarrier, if the word has not changed since its
+ *                             CAS of ASLEEP or ARMED: CAS
+ *   TURNING, TURNED -> 0,     a poster, after 64 posts in a row that found no sleeper, where FIXED
+ *   count + 1                 is not set: CAS
+ *   FIXED: 0 -> 1             a process that cannot call membarrier, as it attaches or waits: CAS.
+ *                             It stays for good
+ *   DEAF: 0 -> 1              a process that has no `stir`, as it attaches: CAS. It stays for good
+ *
+ * WAKING says that a poster may have been killed between taking the flags off and calling the
+ * kernel. A later poster that finds it calls the kernel in its place.
+ *
+ * No wake is missed. A waiter sets its flag, then looks; a poster stores, then loads the word. In
+ * between each needs a full fence, or the waiter could miss the data and the poster the flag. The
+ * fence of a post would cost more than all the rest of it. So there are two modes:
+ *
+ *       posters do not fence    -- waiter sets its flag -->        TURNING: posters fence,
+ *       waiters call membarrier                                    waiters call membarrier
+ *            ^                                                          | same waiter, after
+ *            |                                                          v membarrier: CAS
+ *            '------ poster, after 64 posts that found no --------- TURNED: posters fence,
+ *                    sleeper: CAS, count + 1                        waiters call nothing
+ *
+ * TURNED must not be set before a membarrier: until then a poster may be under way that did not see
+ * TURNING, and does not fence. Nor may it outlive the turn that it belongs to; turning back counts,
+ * so that the CAS of a waiter from before it fails.
+ *
+ * A process without membarrier sets FIXED, and naps for a millisecond before its first sleep: posts
+ * that began unfenced are over then. It never sets TURNED, as others may still have to fence.
+ *
+ * A hostile peer that rewrites the word all the time makes a CAS fail for ever. After a thousand
+ * tries each loop gives up; the peer could undo what we store as well.
+ */
 #ifndef IPC_SRC_NOTIFY_LAYOUT_H
 #define IPC_SRC_NOTIFY_LAYOUT_H 1
 
@@ -266,91 +639,44 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 
 /* ------------------------------------------------------------------ layout */
 
-#define IPC_NOTIFY_TYPE 0x6c6c6562u /* "bell": the type for objects of ipc_shm.h */
-#define IPC_NOTIFY_SIZE 64u
-
-/* How it wakes. All but the semaphore wake ipc_wait by futex; the third and fourth have a
- * descriptor for event loops besides. */
-#define IPC_NOTIFY_FUTEX 0u     /* zeroed memory is one */
-#define IPC_NOTIFY_SEMAPHORE 1u /* a POSIX semaphore, process-shared */
-#define IPC_NOTIFY_EVENTFD 2u
-#define IPC_NOTIFY_SIGNAL 3u /* a queued real-time signal, read from a signalfd */
-#define IPC_NOTIFY_KINDS_ 4u
-
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_notify_shared {
-    uint32_t word;   /* see the top; compare-and-swap by everyone */
+    uint32_t word;   /* see the top */
     uint32_t kind;   /* constant after init; attach compares it, and nothing else reads it */
     uint64_t unused; /* zero */
     union {
         sem_t sem;
         unsigned char room[40];
-    } u; /* IPC_NOTIFY_SEMAPHORE: a token for one sleeper, given on when it was meant for all */
-    uint64_t sleepers; /* ... who may want it, counted by themselves: who is killed stays in it */
+    } u;               /* IPC_NOTIFY_SEMAPHORE: a token wakes one sleeper, which gives it on */
+    uint64_t sleepers; /* on the semaphore. Each counts itself; one that is killed stays counted */
 };
 
-typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == 64 ? 1 : -1];
+typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTIFY_SIZE ? 1 : -1];
 
-#define IPC_NOTIFY_ASLEEP_ 1u   /* someone sleeps on the futex or semaphore, or is about to */
-#define IPC_NOTIFY_DOZING_ 2u   /* ... on what struct ipc_peer's stir makes readable */
-#define IPC_NOTIFY_ARMED_ 4u    /* ... in an event loop, on the notifier's descriptor */
+#define IPC_NOTIFY_KINDS_ 4u
+
+#define IPC_NOTIFY_ASLEEP_ 1u   /* a waiter sleeps on the futex or semaphore, or is about to */
+#define IPC_NOTIFY_DOZING_ 2u   /* a waiter sleeps in poll; struct ipc_peer's stir wakes it */
+#define IPC_NOTIFY_ARMED_ 4u    /* a waiter sleeps in an event loop, on the notifier's descriptor */
 #define IPC_NOTIFY_WAKING_ 8u   /* a poster is about to wake them, or was killed then */
 #define IPC_NOTIFY_TURNING_ 16u /* posters fence, waiters call membarrier */
 #define IPC_NOTIFY_TURNED_ 32u  /* posters fence, waiters need not */
-#define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: someone has no membarrier */
-#define IPC_NOTIFY_DEAF_ 128u   /* someone cannot stir: do not rely on it */
+#define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: a process has no membarrier */
+#define IPC_NOTIFY_DEAF_ 128u   /* a process cannot stir: do not rely on it */
 #define IPC_NOTIFY_COUNT_ 256u  /* the count starts here */
 #define IPC_NOTIFY_SLEEPERS_                                                                       \
     (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
 #define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_TURNING_ | IPC_NOTIFY_TURNED_)
 #define IPC_NOTIFY_HEED_ (IPC_NOTIFY_SLEEPERS_ | IPC_NOTIFY_FENCE_) /* a post has more to do */
 
-#define IPC_NOTIFY_QUIET_ 64u                /* posts that found nobody */
+#define IPC_NOTIFY_QUIET_ 64u                /* posts that found no sleeper, to turn back after */
 #define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
 #define IPC_NOTIFY_SLICE_ INT64_C(8000000)   /* ns between asking whether a peer is alive */
 #define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
 #define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns, the longest sleep between two looks */
-#define IPC_NOTIFY_MANY 128u                 /* at once, by ipc_wait_any */
-/* Tries of a compare-and-swap, some 0.1 ms. Where all fail, a hostile peer rewrites the word all
- * the time. It could undo what we store as well. */
-#define IPC_NOTIFY_TRIES_ 1000u
+#define IPC_NOTIFY_TRIES_ 1000u              /* of a compare-and-swap, some 0.1 ms */
 
-/* ------------------------------------------------------------------ handles */
-
-/* What this process uses: ipc_notify_uses. What is missing is replaced by the next best. */
-#define IPC_USES_FUTEX 1u      /* else naps of a millisecond */
-#define IPC_USES_MEMBARRIER 2u /* else a full fence in each post */
-#define IPC_USES_WAITV 4u      /* else poll, or naps, for ipc_wait_any */
-#define IPC_USES_WATCH 8u      /* deaths are told by descriptors, else asked for every 8 ms */
-#define IPC_USES_EVENTFD 16u   /* else a pipe */
-#define IPC_USES_PIDFD 32u     /* signals reach no reused pid, else almost none */
-
-/* Private to one thread at a time; no field is for the caller. */
-struct ipc_notify {
-    struct ipc_notify_shared *at;
-    uint32_t kind;
-    uint32_t uses;
-    unsigned quiet;       /* posts since someone slept */
-    unsigned spin, yield; /* the policy */
-    int fd, post_fd;      /* readable when armed and posted; what posts write to */
-    int fds[2];           /* of peer.watch */
-    int target_fd;        /* a pidfd of target */
-    int number;           /* the signal for target */
-    pid_t target;         /* the process that posts signal; 0: none */
-    uint64_t whom, told;  /* whom to watch; whose death was told */
-    unsigned uneasy;      /* polls to keep short: a descriptor told of something not yet proven */
-    int64_t asked;        /* when it was, last */
-    int asks;             /* no descriptors to be had: ask whether whom is alive */
-    int anyone;           /* 1: anyone's death is of interest, 2: there may have been one */
-    int settled;          /* has slept without membarrier */
-    int plain;            /* of a ring, at whose other end may be a program that posts nothing */
-    struct {              /* as in struct ipc_peer */
-        int (*alive)(void *, uint64_t);
-        int (*watch)(void *, uint64_t, int[2]);
-        void (*stir)(void *);
-        void *arg;
-    } peer;
-};
+/* ------------------------------------------------------------------ system calls */
 
 IPC_INLINE int ipc_notify_futex_(const uint32_t *word, int op, uint32_t value,
                                  const struct timespec *until)
@@ -382,19 +708,22 @@ IPC_INLINE int ipc_notify_membarrier_(int command)
 #endif
 }
 
-/* One of many, as futex_waitv has it. */
-struct ipc_notify_one_ {
+/* One of the futexes of futex_waitv, as the kernel lays it out. */
+struct ipc_notify_futex_of_many_ {
     uint64_t value, address;
     uint32_t flags, reserved;
 };
 
-IPC_INLINE int ipc_notify_waitv_(struct ipc_notify_one_ *all, unsigned n,
+IPC_INLINE int ipc_notify_waitv_(struct ipc_notify_futex_of_many_ *all, unsigned n,
                                  const struct timespec *until)
 {
-    /* The same number on every architecture but Alpha. */
-    long rc = sizeof(long) == 8 ? syscall(449, all, n, 0, until, CLOCK_MONOTONIC) : -1;
+    long rc;
 
-    return rc >= 0 ? (int)rc : sizeof(long) == 8 ? -errno : -ENOSYS;
+    if (sizeof(long) != 8)
+        return -ENOSYS;
+    /* The same number on every architecture but Alpha. */
+    rc = syscall(449, all, n, 0, until, CLOCK_MONOTONIC);
+    return rc >= 0 ? (int)rc : -errno;
 }
 
 IPC_INLINE struct timespec ipc_notify_time_(int64_t deadline)
@@ -406,42 +735,8 @@ IPC_INLINE struct timespec ipc_notify_time_(int64_t deadline)
     return t;
 }
 
-/* 1 when this thread may run on one processor only: the peer's, or one of its own? */
-IPC_INLINE int ipc_notify_alone_(void)
-{
-    unsigned long set[128];
-    long i, bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
-    unsigned count = 0;
-
-    for (i = 0; i < bytes / (long)sizeof set[0] && count < 2; i++)
-        for (; set[i] != 0 && count < 2; set[i] &= set[i] - 1)
-            count++;
-    return count == 1;
-}
-
-/* Adds flags to the word, whatever else happens to it. */
-IPC_INLINE void ipc_notify_flag_(struct ipc_notify *n, uint32_t flags)
-{
-    unsigned tries;
-
-    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
-        uint32_t w = ck_pr_load_32(&n->at->word);
-
-        if ((w & flags) == flags || ck_pr_cas_32(&n->at->word, w, w | flags))
-            return;
-    }
-}
-
 /* ------------------------------------------------------------------ init, attach and detach */
 
-/*
- * Makes a notifier of the given kind in mem, which nobody may be using. Zeroed memory is one of
- * kind IPC_NOTIFY_FUTEX without this call.
- *
- *   0
- *   -EINVAL  mem is NULL or not aligned to 8 bytes, size is less than IPC_NOTIFY_SIZE, no such kind
- *   -ENOSYS  there are no process-shared semaphores
- */
 IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
@@ -455,24 +750,40 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind)
     return 0;
 }
 
-/*
- * Attaches to the notifier in mem[0..size), to post and to wait. `kind` is the one that it was made
- * with, which this program has to know: the memory is only compared with it. `me` says who else is
- * alive, and is copied: with ipc_shm.h it is ipc_shm_peer(&seg), which must stay open; NULL where
- * nobody's death is of interest. Registers the process for membarrier. Lock-free.
- *
- *   0
- *   -EINVAL  as of ipc_notify_init
- *   -EPROTO  the memory says another kind, or is no notifier
- */
+/* May this thread run on one processor only? The peer may then have to run there, too. */
+IPC_INLINE int ipc_notify_has_one_processor_(void)
+{
+    unsigned long set[128];
+    long i, bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
+    unsigned count = 0;
+
+    for (i = 0; i < bytes / (long)sizeof set[0] && count < 2; i++)
+        for (; set[i] != 0 && count < 2; set[i] &= set[i] - 1)
+            count++;
+    return count == 1;
+}
+
+/* Adds flags to the word, whatever else happens to it. */
+IPC_INLINE void ipc_notify_set_flags_(struct ipc_notify *n, uint32_t flags)
+{
+    unsigned tries;
+
+    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
+        uint32_t w = ck_pr_load_32(&n->at->word);
+
+        if ((w & flags) == flags || ck_pr_cas_32(&n->at->word, w, w | flags))
+            return;
+    }
+}
+
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
                                  const struct ipc_peer *me)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
     memset(n, 0, sizeof *n);
-    n->fd = n->post_fd = n->fds[0] = n->fds[1] = n->target_fd = -1;
-    n->yield = ipc_notify_alone_() ? 50 : 0;
+    n->fd = n->post_fd = n->target_fd = n->death_fd = n->kept.fd = -1;
+    n->yield = ipc_notify_has_one_processor_() ? 50 : 0;
     n->spin = n->yield != 0 ? 50 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
         return -EINVAL;
@@ -487,24 +798,22 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         n->peer.arg = me->arg;
     }
     if (n->peer.stir == NULL)
-        ipc_notify_flag_(n, IPC_NOTIFY_DEAF_);
+        ipc_notify_set_flags_(n, IPC_NOTIFY_DEAF_);
     if (ipc_notify_futex_(&s->word, IPC_NOTIFY_FUTEX_WAKE_, 0, NULL) >= 0)
         n->uses |= IPC_USES_FUTEX;
-    if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* of no futexes: it is there */
+    if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* for no futexes: the call is there */
         n->uses |= IPC_USES_WAITV;
     if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0 &&
         ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) == 0)
         n->uses |= IPC_USES_MEMBARRIER;
     else
-        ipc_notify_flag_(n, IPC_NOTIFY_TURNING_ | IPC_NOTIFY_FIXED_); /* posts are to be fenced */
+        ipc_notify_set_flags_(n, IPC_NOTIFY_TURNING_ | IPC_NOTIFY_FIXED_); /* have posts fenced */
     return 0;
 }
 
-/* Closes what the handle has opened. Sleepers sleep on, and the shared part stays. Twice does
- * nothing. */
 IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 {
-    int *const fds[] = {&n->fd, &n->post_fd, &n->fds[0], &n->fds[1], &n->target_fd};
+    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->death_fd, &n->kept.fd};
     size_t i;
 
     if (n->at == NULL)
@@ -519,69 +828,55 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
     n->at = NULL;
 }
 
-/*
- * How long ipc_wait looks before it sleeps: first `spin` looks with a ck_pr_stall between them (20
- * to 50 ns each, a core burnt as long), then `yield` with a sched_yield (0.2 to 1 microsecond, and
- * whatever else is ready runs), then it sleeps (waking up takes 1 to 60 microseconds). Default:
- * 1000 and 0; 50 and 50 in a thread that may run on one core only, where the peer may have to run,
- * too. Looking longer than waking takes does not pay; where the peer wakes often, looking less than
- * that makes both sleep for each message.
- */
 IPC_INLINE void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield)
 {
     n->spin = spin;
     n->yield = yield;
 }
 
-/* From now on waits end with -EOWNERDEAD when the peer `id` dies; 0: nobody's death. One whose
- * death this handle has told is not watched again. */
-IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
-{
-    id = id == n->told || n->peer.alive == NULL ? 0 : id;
-    if (id != n->whom && n->fds[1] >= 0) {
-        (void)close(n->fds[1]);
-        n->fds[1] = -1;
-    }
-    n->whom = id;
-}
-
-/* From now on waits also look at their condition when any member may have died, within 10 ms, or a
- * second if it left its descriptors to children. They do not end for that: the condition asks
- * ipc_notify_anyone_died, and then who is alive of those that matter to it. */
-IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n)
-{
-    if (n->anyone == 0 && n->peer.alive != NULL)
-        n->anyone = 1;
-}
-
-/* 1 when a member may have died since the last call. */
-IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n)
-{
-    int died = n->anyone == 2;
-
-    n->anyone -= died;
-    return died;
-}
-
-/* What this process uses, IPC_USES_*, as far as it has come to it: the last three after the first
- * long sleep, the call of ipc_notify_fd, the first signal. */
 IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)
 {
     return n->uses;
 }
 
+/* ------------------------------------------------------------------ watching for deaths */
+
+IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
+{
+    id = id == n->told || n->peer.alive == NULL ? 0 : id;
+    if (id != n->watched && n->death_fd >= 0) {
+        (void)close(n->death_fd);
+        n->death_fd = -1;
+    }
+    n->watched = id;
+}
+
+IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n)
+{
+    if (n->peer.alive != NULL)
+        n->watches_anyone = 1;
+}
+
+IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n)
+{
+    int died = n->anyone_died;
+
+    n->anyone_died = 0;
+    return died;
+}
+
 #endif
 
 /* >>post  src/notify/post.h */
-/* Posting. */
+/* Posting: waking the waiters. The rules for the word are at the top of layout.h. */
 #ifndef IPC_SRC_NOTIFY_POST_H
 #define IPC_SRC_NOTIFY_POST_H 1
 
 /* ------------------------------------------------------------------ posting */
 
-/* Gives the semaphore a token, unless it has one: that will wake someone all the same. -EOVERFLOW
- * cannot come of it. */
-IPC_INLINE void ipc_notify_give_(struct ipc_notify *n)
+/* Gives the semaphore a token, unless it has one, which wakes a sleeper all the same. So it cannot
+ * overflow. */
+IPC_INLINE void ipc_notify_give_token_(struct ipc_notify *n)
 {
     int value = 0;
 
@@ -589,9 +884,9 @@ IPC_INLINE void ipc_notify_give_(struct ipc_notify *n)
         (void)sem_post(&n->at->u.sem);
 }
 
-/* 1 when the process blocks the signal, as one that reads it from a signalfd does. The signal would
- * kill another process: a successor with the same pid. 0 for the id of a thread that is not its
- * process's first: /proc tells only of that thread. */
+/* Does the process block the signal? A process that reads it from a signalfd does; another one,
+ * which has got the same pid since, would be killed by it. 0 for the id of a thread that is not the
+ * first of its process: /proc has only that thread's mask there. */
 IPC_INLINE int ipc_notify_blocks_(pid_t pid, int number)
 {
     char text[8192], *p; /* a process may be in many groups */
@@ -612,26 +907,14 @@ IPC_INLINE int ipc_notify_blocks_(pid_t pid, int number)
     return p != NULL && (strtoull(p + 8, NULL, 16) >> (number - 1) & 1) != 0;
 }
 
-/* 0 when the process may be signalled, or why not: -ESRCH, -EPERM. */
-IPC_INLINE int ipc_notify_try_target_(pid_t pid, int number)
+/* 0 when the process may be signalled, else why not: -ESRCH, -EPERM. */
+IPC_INLINE int ipc_notify_check_target_(pid_t pid, int number)
 {
     if (kill(pid, 0) != 0)
         return -errno;
     return ipc_notify_blocks_(pid, number) ? 0 : -EPERM;
 }
 
-/*
- * IPC_NOTIFY_SIGNAL: posts of this handle send the real-time signal `number` to the process `pid`
- * from now on. That process has called ipc_notify_listen before. Take its pid from fork, from
- * SO_PEERCRED or from your configuration, not from shared memory, where a hostile peer may name
- * another process.
- *
- *   0
- *   -EINVAL  not attached, not of that kind, pid is not positive, or no real-time signal
- *   -ESRCH   there is no such process
- *   -EPERM   it is another user's, or does not block the signal
- *   After an error posts of this handle signal nobody.
- */
 IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number)
 {
     int rc;
@@ -647,7 +930,7 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number)
 #ifdef SYS_pidfd_open
     n->target_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 #endif
-    rc = ipc_notify_try_target_(pid, number); /* after the pidfd: of the process that it is for */
+    rc = ipc_notify_check_target_(pid, number); /* after the pidfd: checks the process behind it */
     if (rc == 0) {
         n->target = pid;
         n->number = number;
@@ -656,7 +939,7 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number)
 }
 
 /* Sends the signal to the process that this handle names. */
-IPC_INLINE int ipc_notify_signal_(struct ipc_notify *n)
+IPC_INLINE int ipc_notify_send_signal_(struct ipc_notify *n)
 {
     int rc;
 
@@ -673,72 +956,43 @@ IPC_INLINE int ipc_notify_signal_(struct ipc_notify *n)
     }
 #endif
     n->uses &= ~IPC_USES_PIDFD;
-    rc = ipc_notify_try_target_(n->target, n->number);
-    /* A real-time signal is queued this way, too. */
+    rc = ipc_notify_check_target_(n->target, n->number);
+    /* kill queues a real-time signal, too. */
     return rc != 0 || kill(n->target, n->number) == 0 ? rc : -errno;
 }
 
-/* Reaches the event loops. -EAGAIN of write: saturated, so it is readable. */
-IPC_INLINE int ipc_notify_ring_(struct ipc_notify *n)
+/* Wakes the event loops. EAGAIN says that the descriptor is full, and so it is readable. */
+IPC_INLINE int ipc_notify_wake_loops_(struct ipc_notify *n)
 {
     static const uint64_t one = 1;
 
     if (n->kind == IPC_NOTIFY_SIGNAL)
-        return ipc_notify_signal_(n);
+        return ipc_notify_send_signal_(n);
     if (n->kind != IPC_NOTIFY_EVENTFD)
-        return 0; /* nothing to be armed: a hostile peer */
+        return 0; /* such a kind cannot be armed: a hostile peer */
     if (n->post_fd < 0)
         return -ENOENT;
     return write(n->post_fd, &one, sizeof one) > 0 || errno == EAGAIN ? 0 : -errno;
 }
 
-/* Does the word of the notifier in mem say more than "nobody, no fence"? */
+/* Has a post of the notifier in mem more to do than to load its word: a sleeper to wake, a fence?
+ */
 IPC_FORCE_INLINE int ipc_notify_heeds_(const void *mem)
 {
-    ck_pr_barrier(); /* the compiler's part of the fence that membarrier makes here */
+    /* Without it the compiler could load the word before the caller's stores. The processor's part
+     * of this fence is the membarrier in ipc_notify_announce_, its partner. */
+    ck_pr_barrier();
     return (ck_pr_load_32((const uint32_t *)mem) & IPC_NOTIFY_HEED_) != 0;
 }
 
-/* It does. */
-IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
+/* Calls the kernel for all that the word w, of before our CAS, has the flags of. */
+IPC_INLINE int ipc_notify_call_kernel_(struct ipc_notify *n, uint32_t w)
 {
-    uint32_t *word = &n->at->word, w, mine = 0;
-    unsigned tries;
-    int rc = 0, saved;
+    const uint32_t *word = &n->at->word;
 
-    /* Without it a waiter that has just set its flag could miss what was stored before this post,
-     * and this post its flag. Partner: the fence in ipc_notify_mark_. */
-    ck_pr_fence_store_load();
-    w = ck_pr_load_32(word);
-    if ((w & IPC_NOTIFY_SLEEPERS_) == 0) {
-        if (++n->quiet < IPC_NOTIFY_QUIET_ || (w & IPC_NOTIFY_FIXED_) != 0)
-            return 0;
-        /* The count moves on, so that no waiter says TURNED of a turn that is over. */
-        n->quiet = 0;
-        (void)ck_pr_cas_32(word, w, (w & ~IPC_NOTIFY_FENCE_) + IPC_NOTIFY_COUNT_);
-        return 0;
-    }
-    n->quiet = 0;
-    saved = errno; /* a signal handler's caller has its own */
-    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++, w = ck_pr_load_32(word)) {
-        if ((w & IPC_NOTIFY_SLEEPERS_) == 0)
-            return 0; /* another poster has them, and they will see what we stored */
-        if (!all && (w & IPC_NOTIFY_SLEEPERS_) == IPC_NOTIFY_ASLEEP_ &&
-            n->kind != IPC_NOTIFY_SEMAPHORE) {
-            if (!ck_pr_cas_32(word, w, w + IPC_NOTIFY_COUNT_))
-                continue;
-            if (ipc_notify_futex_(word, IPC_NOTIFY_FUTEX_WAKE_, 1, NULL) > 0)
-                return 0;
-            all = 1; /* none is left: take the flag off, and wake who comes meanwhile */
-            continue;
-        }
-        mine = ((w & ~IPC_NOTIFY_SLEEPERS_) | IPC_NOTIFY_WAKING_) + IPC_NOTIFY_COUNT_;
-        if (ck_pr_cas_32(word, w, mine))
-            break;
-    }
     if ((w & (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_WAKING_)) != 0) {
         if (n->kind == IPC_NOTIFY_SEMAPHORE)
-            ipc_notify_give_(n);
+            ipc_notify_give_token_(n);
         else
             (void)ipc_notify_futex_(word, IPC_NOTIFY_FUTEX_WAKE_, INT32_MAX, NULL);
     }
@@ -746,26 +1000,56 @@ IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
         n->peer.stir(n->peer.arg);
     if ((w & IPC_NOTIFY_ARMED_) != 0 ||
         ((w & IPC_NOTIFY_WAKING_) != 0 && (n->post_fd >= 0 || n->target != 0)))
-        rc = ipc_notify_ring_(n);
-    /* Not when someone has set a flag since: he may be asleep by now, and needs the next post. */
+        return ipc_notify_wake_loops_(n);
+    return 0;
+}
+
+/* The rest of a post: fences, and wakes the sleepers. Where `all` is 0, one that sleeps on the
+ * futex is enough. */
+IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
+{
+    uint32_t *word = &n->at->word, w, mine = 0;
+    unsigned tries;
+    int rc, saved;
+
+    /* Without it a waiter that has just set its flag could miss what was stored before this post,
+     * and this post its flag. Partner: the fence in ipc_notify_announce_. */
+    ck_pr_fence_store_load();
+    w = ck_pr_load_32(word);
+    if ((w & IPC_NOTIFY_SLEEPERS_) == 0) {
+        if (++n->quiet < IPC_NOTIFY_QUIET_ || (w & IPC_NOTIFY_FIXED_) != 0)
+            return 0;
+        /* The count moves on, so that no waiter sets TURNED for a turn that is over. */
+        n->quiet = 0;
+        (void)ck_pr_cas_32(word, w, (w & ~IPC_NOTIFY_FENCE_) + IPC_NOTIFY_COUNT_);
+        return 0;
+    }
+    n->quiet = 0;
+    saved = errno; /* in a signal handler it is that of the code that was interrupted */
+    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++, w = ck_pr_load_32(word)) {
+        if ((w & IPC_NOTIFY_SLEEPERS_) == 0)
+            return 0; /* another poster wakes them, and they will see what we stored */
+        if (!all && (w & IPC_NOTIFY_SLEEPERS_) == IPC_NOTIFY_ASLEEP_ &&
+            n->kind != IPC_NOTIFY_SEMAPHORE) {
+            if (!ck_pr_cas_32(word, w, w + IPC_NOTIFY_COUNT_))
+                continue;
+            if (ipc_notify_futex_(word, IPC_NOTIFY_FUTEX_WAKE_, 1, NULL) > 0)
+                return 0;
+            all = 1; /* none was asleep: take the flag off, and wake any that sleeps since */
+            continue;
+        }
+        mine = ((w & ~IPC_NOTIFY_SLEEPERS_) | IPC_NOTIFY_WAKING_) + IPC_NOTIFY_COUNT_;
+        if (ck_pr_cas_32(word, w, mine))
+            break;
+    }
+    rc = ipc_notify_call_kernel_(n, w);
+    /* It fails when a waiter has set a flag since: that one may be asleep, and needs the next post.
+     */
     (void)ck_pr_cas_32(word, mine, mine & ~IPC_NOTIFY_WAKING_);
     errno = saved;
     return rc;
 }
 
-/*
- * Wakes everyone who waits, after what they wait for was stored. One load while nobody sleeps; a
- * fence besides while they often do (see the top). Else a system call or two; lock-free. May be
- * called in a signal handler, for other kinds than IPC_NOTIFY_SIGNAL. A waiter that is stopped or
- * killed costs one system call at most.
- *
- *   0
- *   -EINVAL   the handle is not attached
- *   -ESRCH    IPC_NOTIFY_SIGNAL: this handle names no process (ipc_notify_target), or that process
- *             is gone; -EPERM: it is another user's, or does not block the signal
- *   -ENOENT   IPC_NOTIFY_EVENTFD: this handle has no descriptor, see ipc_notify_recv_fd; -EBADF:
- *             someone else has closed it
- */
 IPC_FORCE_INLINE int ipc_notify_post(struct ipc_notify *n)
 {
     if (CK_CC_UNLIKELY(n->at == NULL))
@@ -773,8 +1057,6 @@ IPC_FORCE_INLINE int ipc_notify_post(struct ipc_notify *n)
     return CK_CC_UNLIKELY(ipc_notify_heeds_(n->at)) ? ipc_notify_wake_(n, 1) : 0;
 }
 
-/* Wakes one of those who sleep in ipc_wait, at least: semaphores and descriptors wake all. For
- * waiters that all wait for the same. Otherwise as ipc_notify_post. */
 IPC_FORCE_INLINE int ipc_notify_post_one(struct ipc_notify *n)
 {
     if (CK_CC_UNLIKELY(n->at == NULL))
@@ -784,16 +1066,18 @@ IPC_FORCE_INLINE int ipc_notify_post_one(struct ipc_notify *n)
 
 #endif
 
-/* >>wait  src/notify/wait.h */
-/* Waiting. */
-#ifndef IPC_SRC_NOTIFY_WAIT_H
-#define IPC_SRC_NOTIFY_WAIT_H 1
+/* >>sleep  src/notify/sleep.h */
+/* Announcing a sleep, and sleeping on one notifier. The rules for the word are at the top of
+ * layout.h.
+ */
+#ifndef IPC_SRC_NOTIFY_SLEEP_H
+#define IPC_SRC_NOTIFY_SLEEP_H 1
 
-/* ------------------------------------------------------------------ waiting, piece by piece */
+/* ------------------------------------------------------------------ announcing */
 
-/* Sets a flag, and sees to it that whoever posts from now on sees it, or we see what was stored.
- * Returns the word as it is then. */
-IPC_INLINE uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t flag)
+/* Sets a flag, so that each poster from now on sees it, or our next look sees what that poster has
+ * stored. Returns the word as it is then. */
+IPC_INLINE uint32_t ipc_notify_announce_(struct ipc_notify *n, uint32_t flag)
 {
     uint32_t *word = &n->at->word, w, mine = 0;
     unsigned tries;
@@ -814,30 +1098,41 @@ IPC_INLINE uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t flag)
     ck_pr_fence_atomic_load();
     if ((mine & IPC_NOTIFY_TURNED_) != 0 || (n->uses & IPC_USES_MEMBARRIER) == 0)
         return mine;
-    /* Posters that have not seen TURNING do not fence: this does it for them. Partner: the barrier
-     * in ipc_notify_heeds_. */
+    /* Without it a poster that has not seen TURNING, and so does not fence, could miss the flag
+     * while we miss its data. Partner: the barrier in ipc_notify_heeds_. */
     if (ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) != 0) {
-        n->uses &= ~IPC_USES_MEMBARRIER; /* taken from us since attach */
-        return ipc_notify_mark_(n, flag);
+        n->uses &= ~IPC_USES_MEMBARRIER; /* denied to this process since it attached */
+        return ipc_notify_announce_(n, flag);
     }
     /* Only if nothing has happened since: TURNED must not outlive the turn that it belongs to. */
     w = (mine & ~IPC_NOTIFY_TURNING_) | IPC_NOTIFY_TURNED_;
     return ck_pr_cas_32(word, mine, w) ? w : mine;
 }
 
-/* Announces a sleep: look at the condition after it, and then ipc_notify_wait with what it
- * returned, or go on without. Lock-free. */
 IPC_INLINE uint32_t ipc_notify_prepare(struct ipc_notify *n)
 {
-    return n->at != NULL ? ipc_notify_mark_(n, IPC_NOTIFY_ASLEEP_) : 0;
+    return n->at != NULL ? ipc_notify_announce_(n, IPC_NOTIFY_ASLEEP_) : 0;
 }
 
+/* ------------------------------------------------------------------ sleeping */
+
+/* Sleeps for a millisecond, or until the deadline if that is sooner. 0 or -EINTR. */
 IPC_INLINE int ipc_notify_nap_(int64_t until)
 {
     int64_t left = ipc_left_(until);
     struct timespec t = ipc_notify_time_(left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_);
 
     return nanosleep(&t, NULL) == 0 ? 0 : -errno;
+}
+
+/* Is this the first sleep of this handle without membarrier? Posts that were under way when it
+ * attached may not have been fenced. That is over after a nap. */
+IPC_INLINE int ipc_notify_has_to_nap_(struct ipc_notify *n)
+{
+    if ((n->uses & IPC_USES_MEMBARRIER) != 0 || n->napped)
+        return 0;
+    n->napped = 1;
+    return 1;
 }
 
 #if defined(__GLIBC__) && defined(__LP64__)
@@ -853,11 +1148,12 @@ extern int ipc_notify_sem_clockwait_(sem_t *, clockid_t,
 #endif
 
 /*
- * Takes a token, and gives it on while others sleep, as a wake is for all. Who finds no wake behind
- * his token came late: it may be for those before him, so he gives it back and stands aside; a
- * hundred times, as the others may only seem to be there: they were killed asleep.
+ * Sleeps on the semaphore. A post gives one token, and is for all sleepers; so a sleeper that takes
+ * it gives it on while others sleep. A sleeper that takes a token, and finds the word unchanged,
+ * came after that post: the token may be for those before it. It gives the token back, and naps; a
+ * hundred times at most, as those others may have been killed in their sleep.
  */
-IPC_INLINE int ipc_notify_take_(struct ipc_notify *n, uint32_t key, int64_t until)
+IPC_INLINE int ipc_notify_take_token_(struct ipc_notify *n, uint32_t key, int64_t until)
 {
     struct ipc_notify_shared *s = n->at;
     struct timespec t = ipc_notify_time_(until);
@@ -870,42 +1166,36 @@ IPC_INLINE int ipc_notify_take_(struct ipc_notify *n, uint32_t key, int64_t unti
             naps = 1;
         else if (!took && !naps)
             rc = -errno;
-        /* Without it the word could be older than the token. Partner: in ipc_notify_give_, which
-         * looks for a token after the count has moved on. */
+        /* Without it the word could be older than the token. Partner: the CAS in ipc_notify_wake_,
+         * after which ipc_notify_give_token_ looks for a token. */
         ck_pr_fence_atomic_load();
         if (took && ck_pr_load_32(&s->word) == key && ck_pr_load_64(&s->sleepers) > 1) {
             if (back++ < 100)
-                ipc_notify_give_(n);
+                ipc_notify_give_token_(n);
             else
                 ck_pr_store_64(&s->sleepers, 1);
         }
         if (rc == 0 && (back > 0 || (naps && !took)))
             rc = ipc_notify_nap_(until);
         if (rc == 0 && ipc_left_(until) == 0)
-            rc = -ETIMEDOUT; /* with stale tokens, too: there may be very many */
+            rc = -ETIMEDOUT; /* also while there are tokens: there may be very many old ones */
     }
     if (ck_pr_load_64(&s->sleepers) > 0)
         (void)ck_pr_faa_64(&s->sleepers, UINT64_MAX);
     if (took && ck_pr_load_32(&s->word) != key && ck_pr_load_64(&s->sleepers) > 0)
-        ipc_notify_give_(n);
+        ipc_notify_give_token_(n);
     return rc;
 }
 
-/* Sleeps until the word is no longer key, at most until then. 0 for a wake of any kind, -ETIMEDOUT
- * or -EINTR. */
+/* Sleeps on one notifier until its word is no longer key, at most until then. 0 for a wake of any
+ * kind, -ETIMEDOUT or -EINTR. */
 IPC_INLINE int ipc_notify_sleep_(struct ipc_notify *n, uint32_t key, int64_t until)
 {
     struct timespec t;
     int rc;
 
-    /* Posts that were under way when we attached may not have been fenced. That is over before we
-     * look again. */
-    if ((n->uses & IPC_USES_MEMBARRIER) == 0 && !n->settled) {
-        n->settled = 1;
-        return ipc_notify_nap_(until);
-    }
     if (n->kind == IPC_NOTIFY_SEMAPHORE)
-        return ipc_notify_take_(n, key, until);
+        return ipc_notify_take_token_(n, key, until);
     if ((n->uses & IPC_USES_FUTEX) != 0) {
         t = ipc_notify_time_(until);
         rc = ipc_notify_futex_(&n->at->word, IPC_NOTIFY_FUTEX_WAIT_, key,
@@ -914,7 +1204,7 @@ IPC_INLINE int ipc_notify_sleep_(struct ipc_notify *n, uint32_t key, int64_t unt
             return rc;
         if (rc == 0 || rc == -EAGAIN)
             return 0;
-        n->uses &= ~IPC_USES_FUTEX; /* taken from us since attach */
+        n->uses &= ~IPC_USES_FUTEX; /* denied to this process since it attached */
     }
     while (ck_pr_load_32(&n->at->word) == key) {
         if (ipc_left_(until) == 0)
@@ -925,7 +1215,7 @@ IPC_INLINE int ipc_notify_sleep_(struct ipc_notify *n, uint32_t key, int64_t unt
     return 0;
 }
 
-/* Reads a descriptor empty. 0 when it was. */
+/* Reads a descriptor empty. 0 when it was empty. */
 IPC_INLINE int ipc_notify_empty_(int fd)
 {
     char bytes[4096];
@@ -936,7 +1226,8 @@ IPC_INLINE int ipc_notify_empty_(int fd)
     return tries;
 }
 
-/* poll, with a deadline to the millisecond, never late by it. */
+/* poll for `left` nanoseconds, rounded down to milliseconds. What poll says, or a negative errno.
+ */
 IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
 {
     int rc = poll(p, count, (int)(left / 1000000));
@@ -944,22 +1235,53 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
     return rc >= 0 ? rc : -errno;
 }
 
-/* Can posters reach us by a descriptor? Opens what it takes; the one for posts is in *fd. */
-IPC_INLINE int ipc_notify_reach_(struct ipc_notify *n, int *fd)
-{
-    int watched = n->peer.watch != NULL && n->peer.watch(n->peer.arg, n->whom, n->fds) == 0;
+#endif
 
-    n->uses = watched ? n->uses | IPC_USES_WATCH : n->uses & ~IPC_USES_WATCH;
-    if (!watched || (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DEAF_) != 0)
-        return 0;
-    *fd = n->fds[0];
-    return 1;
-}
+/* >>wait  src/notify/wait.h */
+/*
+ * Waiting for a condition, on one notifier or on several.
+ *
+ * The states of a waiter. On several notifiers it is in the same state for each.
+ *
+ *   from       to         when
+ *   --------   --------   ------------------------------------------------------------------------
+ *   awake      awake      the condition does not hold: the waiter spins, or yields
+ *   awake      prepared   the condition does not hold, and the policy is used up, or the waiter has
+ *                         slept in this wait: ipc_notify_prepare sets ASLEEP
+ *   prepared   awake      the condition holds after all. ASLEEP stays: the next post calls the
+ *                         kernel for nothing
+ *   prepared   on futex   the condition does not hold: futex_wait, futex_waitv, or the semaphore
+ *   on futex   awake      the word has changed, or a signal handler ran, or the deadline is over,
+ *                         or a second has passed and the waiter watches for no death
+ *   on futex   in poll    4 ms have passed, the waiter watches for a death, it has descriptors that
+ *                         report deaths and posts, and the word has not changed: CAS, sets DOZING
+ *   on futex   awake      4 ms have passed, but it has no such descriptors, or a process is DEAF:
+ *                         the waiter asks for deaths. Its next sleeps on the futex last 8 ms
+ *   in poll    awake      the word has changed, or a signal handler ran, or a peer that is watched
+ *                         is dead, or any member may be, or a second has passed
+ *   in poll    on futex   less than 2 ms are left to the deadline
+ *
+ * A short sleep so costs a futex, and a long one has no timer every 8 ms. A post ends the sleep on
+ * the futex by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's stir.
+ * From each sleep the waiter comes back to look at its condition.
+ *
+ * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
+ * could wake, or that cannot stir. Only a waiter that watches for no death, has no deadline and
+ * waits for no ring sleeps for longer.
+ *
+ * The waiter asks for deaths at the end of a long sleep, when a descriptor reports something and,
+ * in a series of short sleeps, every 8 ms. A descriptor reports a moment before there is proof, so
+ * the next three polls are short.
+ */
+#ifndef IPC_SRC_NOTIFY_WAIT_H
+#define IPC_SRC_NOTIFY_WAIT_H 1
 
-/* Is the one we watch dead? Told once. */
+/* ------------------------------------------------------------------ deaths */
+
+/* Is the peer that is watched dead? Reports it once: it is not watched any more. */
 IPC_INLINE int ipc_notify_dead_(struct ipc_notify *n)
 {
-    uint64_t id = n->whom;
+    uint64_t id = n->watched;
 
     if (id == 0 || n->peer.alive(n->peer.arg, id) != 0)
         return 0;
@@ -968,123 +1290,309 @@ IPC_INLINE int ipc_notify_dead_(struct ipc_notify *n)
     return 1;
 }
 
-/* A long sleep asks whether the watched are alive. Where sleeps are short, because of posts in vain
- * or near deadlines, that is due every 8 ms. */
-IPC_INLINE int ipc_notify_due_(int64_t *asked)
+/* Is it time to ask for deaths, in a series of short sleeps? Begins a new series when it was not
+ * asked for some time. */
+IPC_INLINE int ipc_notify_is_time_to_ask_(int64_t *asked_at)
 {
-    int64_t now = ipc_clock();
+    int64_t now = ipc_clock(), since = now - *asked_at;
 
-    if (*asked != 0 && now - *asked < IPC_NOTIFY_SLICE_)
+    if (*asked_at != 0 && since < IPC_NOTIFY_SLICE_)
         return 0;
-    if (*asked != 0 && now - *asked < 4 * IPC_NOTIFY_SLICE_) {
-        *asked = now;
-        return 1;
-    }
-    *asked = now; /* the first of a series */
+    since = *asked_at != 0 ? since : IPC_FOREVER;
+    *asked_at = now;
+    return since < 4 * IPC_NOTIFY_SLICE_;
+}
+
+/* The notifiers that one waiter waits on together: one, or those of an ipc_any. */
+struct ipc_notify_group_ {
+    struct ipc_notify *const *all;
+    unsigned count;
+    struct ipc_notify_kept_ *kept;
+};
+
+/* Does it watch for any death? */
+IPC_INLINE int ipc_group_watches_(const struct ipc_notify_group_ *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        if (g->all[i]->watched != 0 || g->all[i]->watches_anyone)
+            return 1;
     return 0;
 }
 
-/* Is a long sleep to tell of anyone's death? */
-IPC_INLINE int ipc_notify_watches_(const struct ipc_notify *n)
+/* Does it watch for the death of any member? */
+IPC_INLINE int ipc_group_watches_anyone_(const struct ipc_notify_group_ *g)
 {
-    return n->whom != 0 || n->anyone != 0;
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        if (g->all[i]->watches_anyone)
+            return 1;
+    return 0;
 }
 
-/* Who is watched may be dead. 1 when he is, and is the only one. */
-IPC_INLINE int ipc_notify_suspect_(struct ipc_notify *n)
+/* Is one of the peers that are watched dead? *which is then the number of the notifier. */
+IPC_INLINE int ipc_group_dead_(const struct ipc_notify_group_ *g, unsigned *which)
 {
-    if (n->anyone != 0)
-        n->anyone = 2;
-    return ipc_notify_dead_(n);
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        if (ipc_notify_dead_(g->all[i])) {
+            *which = i;
+            return 1;
+        }
+    return 0;
 }
 
-/* What a sleep returns. The clock is asked after each sleep: with a word that changes before each,
- * or wakes in vain that never end, a peer could otherwise keep us past the deadline. */
-IPC_INLINE int ipc_notify_in_time_(int rc, int64_t deadline)
+/* Notes that any member may have died, and asks for those that are watched. -EOWNERDEAD or 0. */
+IPC_INLINE int ipc_group_check_deaths_(const struct ipc_notify_group_ *g, unsigned *which)
 {
-    return rc == 0 && deadline != IPC_FOREVER && ipc_left_(deadline) == 0 ? -ETIMEDOUT : rc;
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        g->all[i]->anyone_died |= g->all[i]->watches_anyone;
+    return ipc_group_dead_(g, which) ? -EOWNERDEAD : 0;
 }
 
-/* As ipc_notify_wait, of a handle that is attached, but asks no clock after a wake. */
-IPC_INLINE int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int64_t deadline)
+/* ------------------------------------------------------------------ sleeping on a group */
+
+/* Has one of them been posted since? */
+IPC_INLINE int ipc_group_changed_(const struct ipc_notify_group_ *g, const uint32_t *keys)
 {
-    int64_t until;
-    struct pollfd p[2];
-    unsigned uneasy;
-    int first, rc;
+    unsigned i;
 
-    if (!ipc_notify_watches_(n) && deadline == IPC_FOREVER && n->kind != IPC_NOTIFY_SEMAPHORE &&
-        !n->plain)
-        return ipc_notify_sleep_(n, key, deadline); /* a timer costs as much as half a wake */
-    until = ipc_clock() + (!ipc_notify_watches_(n) ? IPC_NOTIFY_LONG_
-                           : n->asks               ? IPC_NOTIFY_SLICE_
-                                                   : IPC_NOTIFY_SHORT_);
-    rc = ipc_notify_sleep_(n, key, deadline < until ? deadline : until);
-    if (rc == -ETIMEDOUT && deadline <= until && ipc_notify_watches_(n) &&
-        ipc_notify_due_(&n->asked) && ipc_notify_suspect_(n))
-        return -EOWNERDEAD;
-    if (rc != -ETIMEDOUT || deadline <= until)
-        return rc;
-    if (!ipc_notify_watches_(n))
-        return 0; /* look, for posters that were killed, or cannot wake */
+    for (i = 0; i < g->count; i++)
+        if (ck_pr_load_32(&g->all[i]->at->word) != keys[i])
+            return 1;
+    return 0;
+}
 
-    /* A long sleep. If nothing has happened since prepare, posters see both flags from now on. */
-    p[0].events = p[1].events = POLLIN;
-    first = n->fds[0] < 0;
-    n->asks = !ipc_notify_reach_(n, &p[0].fd);
-    if (n->asks || (first && n->anyone != 0)) /* what came before is not told by descriptors */
-        return ipc_notify_suspect_(n) ? -EOWNERDEAD : 0;
-    if (!ck_pr_cas_32(&n->at->word, key, key | IPC_NOTIFY_DOZING_))
-        return 0;
-    key |= IPC_NOTIFY_DOZING_;
-    p[1].fd = n->fds[1];
+/* Can the kernel put a waiter to sleep on all of them at once? */
+IPC_INLINE int ipc_group_can_sleep_(const struct ipc_notify_group_ *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->count && g->count > 1; i++)
+        if (g->all[i]->kind == IPC_NOTIFY_SEMAPHORE || (g->all[i]->uses & IPC_USES_WAITV) == 0)
+            return 0;
+    return 1;
+}
+
+/* May it sleep until a post, however long that takes? */
+IPC_INLINE int ipc_group_may_sleep_on_(const struct ipc_notify_group_ *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->count; i++) {
+        const struct ipc_notify *n = g->all[i];
+
+        if (n->looks_each_second || n->kind == IPC_NOTIFY_SEMAPHORE)
+            return 0;
+    }
+    return ipc_group_can_sleep_(g) && !ipc_group_watches_(g);
+}
+
+/* Sleeps on all; as ipc_notify_sleep_, but by naps where the kernel cannot do it. */
+IPC_INLINE int ipc_group_sleep_on_many_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                        int64_t until)
+{
+    struct ipc_notify_futex_of_many_ futex[IPC_NOTIFY_MANY];
+    struct timespec t = ipc_notify_time_(until);
+    unsigned i;
+    int rc;
+
+    if (ipc_group_can_sleep_(g)) {
+        for (i = 0; i < g->count; i++) {
+            futex[i].value = keys[i];
+            futex[i].address = (uint64_t)(uintptr_t)&g->all[i]->at->word;
+            futex[i].flags = 2; /* FUTEX2_SIZE_U32, not private */
+            futex[i].reserved = 0;
+        }
+        rc = ipc_notify_waitv_(futex, g->count, until == IPC_FOREVER ? NULL : &t);
+        if (rc >= 0 || rc == -EAGAIN)
+            return 0;
+        if (rc == -EINTR || rc == -ETIMEDOUT)
+            return rc;
+        g->all[0]->uses &= ~IPC_USES_WAITV; /* denied to this process since it attached */
+    }
+    while (!ipc_group_changed_(g, keys)) {
+        if (ipc_left_(until) == 0)
+            return -ETIMEDOUT;
+        if (ipc_notify_nap_(until) != 0)
+            return -EINTR;
+    }
+    return 0;
+}
+
+/* Sleeps until a word is no longer its key, at most until then. 0 for a wake of any kind,
+ * -ETIMEDOUT or -EINTR. */
+IPC_INLINE int ipc_group_sleep_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                int64_t until)
+{
+    unsigned i;
+    int nap = 0;
+
+    for (i = 0; i < g->count; i++)
+        nap |= ipc_notify_has_to_nap_(g->all[i]);
+    if (nap)
+        return ipc_notify_nap_(until);
+    return g->count == 1 ? ipc_notify_sleep_(g->all[0], keys[0], until)
+                         : ipc_group_sleep_on_many_(g, keys, until);
+}
+
+/* Opens the descriptors that report posts and deaths, and fills in p. Returns how many there are; 0
+ * where posters, or deaths, would not reach us by them. */
+IPC_INLINE nfds_t ipc_group_open_(const struct ipc_notify_group_ *g, struct pollfd *p)
+{
+    nfds_t count = 1, k;
+    unsigned i;
+
+    for (i = 0; i < g->count; i++) {
+        struct ipc_notify *n = g->all[i];
+        int fds[2], watched;
+
+        fds[0] = g->kept->fd;
+        fds[1] = n->death_fd;
+        watched = n->peer.watch != NULL && n->peer.watch(n->peer.arg, n->watched, fds) == 0;
+        g->kept->fd = fds[0];
+        n->death_fd = fds[1];
+        n->uses = watched ? n->uses | IPC_USES_WATCH : n->uses & ~IPC_USES_WATCH;
+        if (!watched || (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DEAF_) != 0)
+            return 0;
+        if (n->death_fd >= 0)
+            p[count++].fd = n->death_fd;
+    }
+    p[0].fd = g->kept->fd;
+    for (k = 0; k < count; k++)
+        p[k].events = POLLIN;
+    return count;
+}
+
+/* In poll. As ipc_group_wait_. */
+IPC_INLINE int ipc_group_doze_(const struct ipc_notify_group_ *g, uint32_t *keys, struct pollfd *p,
+                               nfds_t count, int64_t deadline, unsigned *which)
+{
+    int anyone = ipc_group_watches_anyone_(g), brief, rc;
+    int64_t until, left;
+    unsigned i;
+
+    for (i = 0; i < g->count; i++) {
+        if (!ck_pr_cas_32(&g->all[i]->at->word, keys[i], keys[i] | IPC_NOTIFY_DOZING_))
+            return 0;
+        keys[i] |= IPC_NOTIFY_DOZING_;
+    }
     until = ipc_clock() + IPC_NOTIFY_LONG_; /* however often others of the segment stir us */
     for (;;) {
-        int64_t left;
-
-        if (ipc_notify_empty_(n->fds[0]) > 0) /* before the looks at what it may have told */
-            n->uneasy = 3;
-        if (ipc_notify_dead_(n))
+        if (ipc_notify_empty_(g->kept->fd) > 0) /* before we ask for what it has reported */
+            g->kept->brief = 3;
+        if (ipc_group_dead_(g, which))
             return -EOWNERDEAD;
-        if (ck_pr_load_32(&n->at->word) != key)
+        if (ipc_group_changed_(g, keys))
             return 0;
         left = ipc_left_(deadline < until ? deadline : until);
         if (left < 2000000 && deadline > until)
-            return ipc_notify_suspect_(n) ? -EOWNERDEAD : 0; /* look, for the same posters */
-        if (left < 2000000)                                  /* the rest to the nanosecond */
-            return ipc_notify_sleep_(n, key, deadline);
+            return ipc_group_check_deaths_(g, which); /* and the condition is looked at */
+        if (left < 2000000)
+            return ipc_group_sleep_(g, keys, deadline); /* the rest, to the nanosecond */
         left -= 1000000;
-        if ((uneasy = n->uneasy) > 0) {
-            n->uneasy--; /* the event comes a moment before the proof */
+        brief = g->kept->brief > 0;
+        if (brief) {
+            g->kept->brief--;
             left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
         }
-        rc = ipc_notify_poll_(p, p[1].fd >= 0 ? 2 : 1, left);
+        rc = ipc_notify_poll_(p, count, left);
         if (rc > 0)
-            n->uneasy = 3;
-        if (rc < 0 || (n->anyone != 0 && uneasy > 0))
-            return ipc_notify_suspect_(n) ? -EOWNERDEAD : rc == -EINTR ? rc : 0;
+            g->kept->brief = 3;
+        if (rc < 0 || (anyone && brief)) {
+            int dead = ipc_group_check_deaths_(g, which);
+
+            return dead == 0 && rc == -EINTR ? rc : dead;
+        }
     }
 }
 
-/*
- * Sleeps, unless there was a post since the prepare that returned key. Blocking; a peer that is
- * stopped or killed holds it up until the deadline at most, and one that is watched and killed for
- * 10 ms at most. (Wakes that come more often than that keep it from noticing a death; ipc_wait,
- * which knows when they are in vain, notices it all the same.)
- *
- *   0            posted, or woken for nothing: look at the condition, and prepare again
- *   -ETIMEDOUT   the deadline has passed, whether or not it was posted
- *   -EINTR       a signal handler ran
- *   -EOWNERDEAD  the peer that is watched is dead; told once
- *   -EINVAL      the handle is not attached
- */
-IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
+/* The part of a sleep that comes after those on the futex: in poll, if that can be. */
+IPC_INLINE int ipc_group_sleep_long_(const struct ipc_notify_group_ *g, uint32_t *keys,
+                                     int64_t deadline, unsigned *which)
 {
-    if (n->at == NULL)
-        return -EINVAL;
+    struct pollfd p[1 + IPC_NOTIFY_MANY];
+    int first = g->kept->fd < 0;
+    nfds_t count = ipc_group_open_(g, p);
+
+    g->kept->must_ask = count == 0;
+    /* Descriptors do not report what came before they were opened. */
+    if (count == 0 || (first && ipc_group_watches_anyone_(g)))
+        return ipc_group_check_deaths_(g, which);
+    return ipc_group_doze_(g, keys, p, count, deadline, which);
+}
+
+/* How long it sleeps on the futex at most, in nanoseconds. */
+IPC_INLINE int64_t ipc_group_futex_time_(const struct ipc_notify_group_ *g)
+{
+    if (!ipc_group_watches_(g))
+        return IPC_NOTIFY_LONG_;
+    return g->kept->must_ask ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_;
+}
+
+/* As ipc_group_wait_, but asks no clock after a wake. */
+IPC_INLINE int ipc_group_sleep_in_stages_(const struct ipc_notify_group_ *g, uint32_t *keys,
+                                          int64_t deadline, unsigned *which)
+{
+    int watches = ipc_group_watches_(g), can_sleep = ipc_group_can_sleep_(g), rc;
+    int64_t until;
+
+    if (deadline == IPC_FOREVER && ipc_group_may_sleep_on_(g))
+        return ipc_group_sleep_(g, keys, deadline); /* a timer costs as much as half a wake */
+    if (can_sleep || g->kept->must_ask) {
+        until = ipc_clock() + ipc_group_futex_time_(g);
+        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
+        if (rc == -ETIMEDOUT && deadline <= until && watches &&
+            ipc_notify_is_time_to_ask_(&g->kept->asked_at) && ipc_group_check_deaths_(g, which))
+            return -EOWNERDEAD;
+        if (rc != -ETIMEDOUT || deadline <= until)
+            return rc;
+        if (!watches && can_sleep)
+            return 0; /* and the condition is looked at */
+    }
+    return ipc_group_sleep_long_(g, keys, deadline, which);
+}
+
+/* Sleeps, unless one of them was posted since the prepares that returned the keys. Changes these.
+ * As ipc_notify_wait; where that is -EOWNERDEAD, *which is the notifier that watches the dead peer.
+ */
+IPC_INLINE int ipc_group_wait_(const struct ipc_notify_group_ *g, uint32_t *keys, int64_t deadline,
+                               unsigned *which)
+{
+    int rc;
+
     if (deadline <= IPC_NOW)
         return -ETIMEDOUT;
-    return ipc_notify_in_time_(ipc_notify_rest_(n, key, deadline), deadline);
+    rc = ipc_group_sleep_in_stages_(g, keys, deadline, which);
+    /* The clock is asked after each sleep. A peer that changes the word before each, or wakes us
+     * without end, could otherwise keep us past the deadline. */
+    if (rc == 0 && deadline != IPC_FOREVER && ipc_left_(deadline) == 0)
+        return -ETIMEDOUT;
+    return rc;
+}
+
+/* The group of n alone. It keeps a pointer to n, the variable. */
+IPC_INLINE struct ipc_notify_group_ ipc_group_of_one_(struct ipc_notify *const *n)
+{
+    struct ipc_notify_group_ g;
+
+    g.all = n;
+    g.count = 1;
+    g.kept = &(*n)->kept;
+    return g;
+}
+
+IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
+{
+    struct ipc_notify_group_ g = ipc_group_of_one_(&n);
+    unsigned which;
+
+    return n->at == NULL ? -EINVAL : ipc_group_wait_(&g, &key, deadline, &which);
 }
 
 /* ------------------------------------------------------------------ waiting, in one line */
@@ -1093,9 +1601,9 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
 struct ipc_waiting_ {
     int64_t deadline;
     unsigned looks;
-    uint32_t key;
-    int prepared, slept;
-    int rc;
+    uint32_t key;        /* of ipc_notify_prepare, for a wait on one */
+    int prepared, slept; /* the state, and whether it has slept in this wait */
+    int rc;              /* not 0: the next look is the last */
 };
 
 IPC_INLINE struct ipc_waiting_ ipc_waiting_until_(int64_t deadline)
@@ -1107,12 +1615,14 @@ IPC_INLINE struct ipc_waiting_ ipc_waiting_until_(int64_t deadline)
     return w;
 }
 
-/* A look has found nothing, and no sleep is next: 1 to look again. Sets rc when time is over. */
-IPC_INLINE int ipc_waiting_awake_(struct ipc_waiting_ *w, unsigned spin, unsigned yield)
+/* Awake, after a look in vain: spins or yields, by the policy. 0 when the policy is used up. Sets
+ * rc when the deadline has passed. */
+IPC_INLINE int ipc_waiting_spin_(struct ipc_waiting_ *w, unsigned spin, unsigned yield)
 {
     unsigned look = w->looks++;
 
-    /* Who goes straight to sleep learns of a deadline in the past there, without a clock. */
+    /* Without looks to spin, the sleep learns that the deadline has passed, without a clock here.
+     */
     if (w->deadline <= IPC_NOW || (look % 32 == 31 && ipc_left_(w->deadline) == 0)) {
         w->rc = -ETIMEDOUT;
         return 1;
@@ -1126,45 +1636,51 @@ IPC_INLINE int ipc_waiting_awake_(struct ipc_waiting_ *w, unsigned spin, unsigne
     return 1;
 }
 
-/* A look has found nothing: 1 to look again, 0 at the end. */
-IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
+/* After a look in vain: one step, to the next state. 1 to look again, 0 at the end. */
+IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify_group_ *g,
+                                 uint32_t *keys, unsigned *which)
 {
-    if (n->at == NULL && w->rc == 0)
-        w->rc = -EINVAL;
+    unsigned i;
+
     if (w->rc != 0)
         return 0; /* that was the last look */
     if (w->prepared) {
-        w->rc = ipc_notify_wait(n, w->key, w->deadline);
+        w->rc = ipc_group_wait_(g, keys, w->deadline, which);
         w->prepared = 0;
         w->slept = 1;
-    } else if (w->slept && ipc_notify_watches_(n) && ipc_notify_due_(&n->asked) &&
-               ipc_notify_suspect_(n)) {
+    } else if (w->slept && ipc_group_watches_(g) &&
+               ipc_notify_is_time_to_ask_(&g->kept->asked_at) &&
+               ipc_group_check_deaths_(g, which)) {
         w->rc = -EOWNERDEAD;
-    } else if (w->slept || !ipc_waiting_awake_(w, n->spin, n->yield)) {
-        w->key = ipc_notify_prepare(n); /* who has slept does not spin again */
+    } else if (w->slept || !ipc_waiting_spin_(w, g->all[0]->spin / g->count, g->all[0]->yield)) {
+        for (i = 0; i < g->count; i++)
+            keys[i] = ipc_notify_prepare(g->all[i]);
         w->prepared = 1;
     }
     return 1;
 }
 
-/* What the wait returns. A death that the condition has overtaken is still to be told. */
+/* A look at the condition was in vain. 1 to look again, 0 at the end. */
+IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
+{
+    struct ipc_notify_group_ g = ipc_group_of_one_(&n);
+    unsigned which;
+
+    if (n->at == NULL && w->rc == 0)
+        w->rc = -EINVAL;
+    return ipc_waiting_step_(w, &g, &w->key, &which);
+}
+
+/* What the wait returns. A death that the condition has overtaken is still to be reported. */
 IPC_INLINE int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ipc_notify *n, int ok)
 {
     if (ok && w->rc == -EOWNERDEAD) {
-        n->whom = n->told;
+        n->watched = n->told;
         n->told = 0;
     }
     return ok ? 0 : w->rc;
 }
 
-/*
- * int ipc_wait(struct ipc_notify *n, int64_t deadline, condition): looks at the condition until it
- * holds, spinning, yielding, then asleep, as ipc_notify_policy says. The condition is evaluated in
- * the caller's scope, at least once, also when the deadline has passed.
- *
- *   0            the condition holds; it was evaluated to true once, and last
- *   -ETIMEDOUT, -EINTR, -EOWNERDEAD, -EINVAL   as of ipc_notify_wait; it did not hold after that
- */
 #define ipc_wait(n, deadline, condition)                                                           \
     __extension__({                                                                                \
         struct ipc_waiting_ ipc_w_ = ipc_waiting_until_(deadline);                                 \
@@ -1275,23 +1791,12 @@ IPC_INLINE void ipc_notify_leave_both_(struct ipc_notify *data, struct ipc_notif
 #endif
 
 /* >>loop  src/notify/loop.h */
-/* Waiting in an event loop. */
+/* Waiting in an event loop, on a descriptor. */
 #ifndef IPC_SRC_NOTIFY_LOOP_H
 #define IPC_SRC_NOTIFY_LOOP_H 1
 
 /* ------------------------------------------------------------------ waiting in an event loop */
 
-/*
- * The descriptor to add to an event loop, for reading; made by the first call. Of
- * IPC_NOTIFY_EVENTFD it is what posters write to: give it to them by fork or ipc_notify_send_fd,
- * and use one notifier for each loop, as the first to drain it takes all. Of IPC_NOTIFY_SIGNAL it
- * is the signalfd of ipc_notify_listen. Close nothing: ipc_notify_detach does.
- *
- *   >= 0     the descriptor
- *   -EINVAL  the handle is not attached, or its kind has no descriptor
- *   -ENOENT  IPC_NOTIFY_SIGNAL: not listening, or signalfd is missing: use sigtimedwait
- *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd
- */
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
 {
     int fds[2];
@@ -1318,15 +1823,6 @@ IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
     return n->fd;
 }
 
-/*
- * IPC_NOTIFY_SIGNAL: ipc_notify_fd of this handle is a descriptor for the real-time signal `number`
- * from now on, which all threads of the process must block. Posters name the process by
- * ipc_notify_target, after this call.
- *
- *   0
- *   -EINVAL  not of that kind, no real-time signal, or this thread does not block it
- *   and what signalfd says: -EMFILE, ...; where it is missing 0, and ipc_notify_fd says -ENOENT
- */
 IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
 {
     sigset_t set;
@@ -1342,15 +1838,12 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
     return 0;
 }
 
-/* Announces that a loop is about to poll the descriptor: look at the condition after it, and before
- * polling. The next post makes it readable. Lock-free. */
 IPC_INLINE void ipc_notify_arm(struct ipc_notify *n)
 {
     if (n->at != NULL)
-        (void)ipc_notify_mark_(n, IPC_NOTIFY_ARMED_);
+        (void)ipc_notify_announce_(n, IPC_NOTIFY_ARMED_);
 }
 
-/* Reads the descriptor empty; else it stays readable for ever. Wait-free. */
 IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
 {
     uint64_t value;
@@ -1363,14 +1856,14 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
         return; /* nothing was there */
 }
 
-#define IPC_NOTIFY_HELLO_ UINT64_C(0x31796669746f6e69) /* "inotify1", backwards as it may be */
+#define IPC_NOTIFY_HELLO_ UINT64_C(0x31796669746f6e69) /* "inotify1" in a little-endian machine */
 
 union ipc_notify_control_ {
     struct cmsghdr header;
     char room[CMSG_SPACE(2 * sizeof(int))];
 };
 
-/* The message that carries up to two descriptors. */
+/* Prepares the message that carries up to two descriptors. */
 IPC_INLINE void ipc_notify_message_(struct msghdr *m, struct iovec *io, uint64_t *hello,
                                     union ipc_notify_control_ *control, size_t fds)
 {
@@ -1384,8 +1877,6 @@ IPC_INLINE void ipc_notify_message_(struct msghdr *m, struct iovec *io, uint64_t
     m->msg_controllen = CMSG_SPACE(fds * sizeof(int));
 }
 
-/* Gives the peer the descriptor of an IPC_NOTIFY_EVENTFD notifier, over a connected Unix socket. 0,
- * the errors of ipc_notify_fd, or what sendmsg says: -EPIPE (without a signal), -EAGAIN, ... */
 IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
 {
     uint64_t hello = IPC_NOTIFY_HELLO_;
@@ -1413,19 +1904,11 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     do
         sent = sendmsg(socket, &m, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
-    return sent == (ssize_t)sizeof hello ? 0 : sent < 0 ? -errno : -EIO;
+    if (sent < 0)
+        return -errno;
+    return sent == (ssize_t)sizeof hello ? 0 : -EIO;
 }
 
-/*
- * Takes the descriptor that the peer gives with ipc_notify_send_fd, and waits for it until the
- * deadline. What it had before is closed.
- *
- *   0
- *   -ETIMEDOUT  nothing came until the deadline; -EINTR: a signal handler ran
- *   -EPIPE      the peer closed the socket
- *   -EPROTO     something else came
- *   -EINVAL     not attached, or not of kind IPC_NOTIFY_EVENTFD; and what recvmsg says
- */
 IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)
 {
     uint64_t hello = 0;
@@ -1455,7 +1938,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
         return -errno;
     c = CMSG_FIRSTHDR(&m);
     if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-        count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* two at most, by the room */
+        count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* the room is for two at most */
         memcpy(fds, CMSG_DATA(c), (count < 2 ? count : 2) * sizeof(int));
     }
     if (count == 0 || got != (ssize_t)sizeof hello || hello != IPC_NOTIFY_HELLO_) {
@@ -1478,27 +1961,16 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
 #endif
 
 /* >>any  src/notify/any.h */
-/* Waiting for any of many. */
+/* Waiting for any of many notifiers: a group of them, see wait.h. */
 #ifndef IPC_SRC_NOTIFY_ANY_H
 #define IPC_SRC_NOTIFY_ANY_H 1
 
 /* ------------------------------------------------------------------ waiting for any of many */
 
-/* Notifiers to wait on together. Keeps whose turn it is: use one for as long as it lasts. */
-struct ipc_any {
-    struct ipc_notify *const *all;
-    unsigned count;
-    unsigned next; /* to be looked at first */
-    int fds[2];    /* as of struct ipc_peer; the first for all */
-    int64_t asked; /* whether the watched are alive */
-};
-
-/* Of count notifiers, which stay attached and where they are. 0, or -EINVAL: none, or more than
- * IPC_NOTIFY_MANY. */
 IPC_INLINE int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all, unsigned count)
 {
     memset(any, 0, sizeof *any);
-    any->fds[0] = any->fds[1] = -1;
+    any->kept.fd = -1;
     if (count == 0 || count > IPC_NOTIFY_MANY)
         return -EINVAL;
     any->all = all;
@@ -1506,18 +1978,18 @@ IPC_INLINE int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all, 
     return 0;
 }
 
-/* Closes what it has opened, not the notifiers. */
 IPC_INLINE void ipc_any_close(struct ipc_any *any)
 {
-    if (any->fds[0] >= 0)
-        (void)close(any->fds[0]);
-    any->fds[0] = -1;
+    if (any->kept.fd >= 0)
+        (void)close(any->kept.fd);
+    any->kept.fd = -1;
     any->count = 0;
 }
 
+/* A wait on many under way. */
 struct ipc_waiting_any_ {
     struct ipc_waiting_ w;
-    unsigned which; /* of a death */
+    unsigned which; /* of them watches the peer that is dead */
     uint32_t keys[IPC_NOTIFY_MANY];
 };
 
@@ -1530,223 +2002,22 @@ IPC_INLINE struct ipc_waiting_any_ ipc_waiting_any_until_(int64_t deadline)
     return a;
 }
 
-/* Has one of them been posted since? */
-IPC_INLINE int ipc_any_changed_(const struct ipc_any *any, const uint32_t *keys)
-{
-    unsigned i;
-
-    for (i = 0; i < any->count; i++)
-        if (ck_pr_load_32(&any->all[i]->at->word) != keys[i])
-            return 1;
-    return 0;
-}
-
-/* Is one of those who are watched dead? */
-IPC_INLINE int ipc_any_dead_(struct ipc_any *any, unsigned *which)
-{
-    unsigned i;
-
-    for (i = 0; i < any->count; i++)
-        if (ipc_notify_dead_(any->all[i])) {
-            *which = i;
-            return 1;
-        }
-    return 0;
-}
-
-/* As ipc_notify_suspect_, for all. */
-IPC_INLINE int ipc_any_suspect_(struct ipc_any *any, unsigned *which)
-{
-    unsigned i;
-
-    for (i = 0; i < any->count; i++)
-        if (any->all[i]->anyone != 0)
-            any->all[i]->anyone = 2;
-    return ipc_any_dead_(any, which);
-}
-
-/* Can all be slept on by futex_waitv? */
-IPC_INLINE int ipc_any_futexes_(const struct ipc_any *any)
-{
-    unsigned i;
-
-    for (i = 0; i < any->count; i++)
-        if (any->all[i]->kind == IPC_NOTIFY_SEMAPHORE || (any->all[i]->uses & IPC_USES_WAITV) == 0)
-            return 0;
-    return 1;
-}
-
-/* Sleeps on all; as ipc_notify_sleep_. */
-IPC_INLINE int ipc_any_sleep_(struct ipc_any *any, const uint32_t *keys, int64_t until)
-{
-    struct ipc_notify_one_ one[IPC_NOTIFY_MANY];
-    struct timespec t = ipc_notify_time_(until);
-    unsigned i;
-    int rc;
-
-    if (ipc_any_futexes_(any)) {
-        for (i = 0; i < any->count; i++) {
-            one[i].value = keys[i];
-            one[i].address = (uint64_t)(uintptr_t)&any->all[i]->at->word;
-            one[i].flags = 2; /* FUTEX2_SIZE_U32, not private */
-            one[i].reserved = 0;
-        }
-        rc = ipc_notify_waitv_(one, any->count, until == IPC_FOREVER ? NULL : &t);
-        if (rc >= 0 || rc == -EAGAIN)
-            return 0;
-        if (rc == -EINTR || rc == -ETIMEDOUT)
-            return rc;
-        any->all[0]->uses &= ~IPC_USES_WAITV; /* taken from us since attach */
-    }
-    while (!ipc_any_changed_(any, keys)) {
-        if (ipc_left_(until) == 0)
-            return -ETIMEDOUT;
-        if (ipc_notify_nap_(until) != 0)
-            return -EINTR;
-    }
-    return 0;
-}
-
-/* Can all be reached by poll? Fills in p, and returns how many of it; 0 if not. */
-IPC_INLINE nfds_t ipc_any_reach_(struct ipc_any *any, struct pollfd *p)
-{
-    nfds_t count = 1;
-    unsigned i;
-
-    for (i = 0; i < any->count; i++) {
-        struct ipc_notify *n = any->all[i];
-        int fds[2];
-
-        fds[0] = any->fds[0];
-        fds[1] = n->fds[1];
-        if (n->peer.watch == NULL || n->peer.watch(n->peer.arg, n->whom, fds) != 0 ||
-            (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DEAF_) != 0)
-            return 0;
-        n->uses |= IPC_USES_WATCH;
-        any->fds[0] = fds[0];
-        n->fds[1] = fds[1];
-        if (fds[1] >= 0)
-            p[count++].fd = fds[1];
-    }
-    p[0].fd = any->fds[0];
-    for (i = 0; i < count; i++)
-        p[i].events = POLLIN;
-    return count;
-}
-
-/* As ipc_notify_wait. */
-IPC_INLINE int ipc_any_wait_(struct ipc_any *any, uint32_t *keys, int64_t deadline, unsigned *which)
-{
-    struct pollfd p[1 + IPC_NOTIFY_MANY];
-    int64_t until = ipc_clock() + IPC_NOTIFY_SHORT_;
-    unsigned i, watched = 0, uneasy = 0;
-    int first, anyone = 0, plain = 0, rc;
-    nfds_t count;
-
-    if (deadline <= IPC_NOW)
-        return -ETIMEDOUT;
-    for (i = 0; i < any->count; i++) {
-        watched += (unsigned)ipc_notify_watches_(any->all[i]);
-        anyone |= any->all[i]->anyone;
-        plain |= any->all[i]->plain;
-    }
-    if (ipc_any_futexes_(any)) {
-        until = watched > 0                         ? until
-                : deadline == IPC_FOREVER && !plain ? IPC_FOREVER
-                                                    : until - IPC_NOTIFY_SHORT_ + IPC_NOTIFY_LONG_;
-        rc = ipc_any_sleep_(any, keys, deadline < until ? deadline : until);
-        if (rc == -ETIMEDOUT && deadline <= until && watched > 0 && ipc_notify_due_(&any->asked) &&
-            ipc_any_suspect_(any, which))
-            return -EOWNERDEAD;
-        if (rc != -ETIMEDOUT || deadline <= until)
-            return rc;
-        if (watched == 0)
-            return 0;
-    }
-    first = any->fds[0] < 0 && anyone;
-    count = ipc_any_reach_(any, p);
-    if (count > 0 && first)
-        return ipc_any_suspect_(any, which) ? -EOWNERDEAD : 0;
-    if (count == 0) {
-        if (ipc_any_suspect_(any, which))
-            return -EOWNERDEAD;
-        until = ipc_clock() + IPC_NOTIFY_SLICE_ - IPC_NOTIFY_SHORT_;
-        rc = ipc_any_sleep_(any, keys, deadline < until ? deadline : until);
-        return rc != -ETIMEDOUT || deadline <= until ? rc
-               : ipc_any_suspect_(any, which)        ? -EOWNERDEAD
-                                                     : 0;
-    }
-    for (i = 0; i < any->count; i++) {
-        if (!ck_pr_cas_32(&any->all[i]->at->word, keys[i], keys[i] | IPC_NOTIFY_DOZING_))
-            return 0;
-        keys[i] |= IPC_NOTIFY_DOZING_;
-    }
-    until = ipc_clock() + IPC_NOTIFY_LONG_;
-    for (;;) {
-        int64_t left;
-
-        if (ipc_notify_empty_(any->fds[0]) > 0)
-            uneasy = 3;
-        if (ipc_any_dead_(any, which))
-            return -EOWNERDEAD;
-        if (ipc_any_changed_(any, keys))
-            return 0;
-        left = ipc_left_(deadline < until ? deadline : until);
-        if (left < 2000000 && deadline > until)
-            return ipc_any_suspect_(any, which) ? -EOWNERDEAD : 0;
-        if (left < 2000000)
-            return ipc_any_sleep_(any, keys, deadline);
-        left -= 1000000;
-        if (uneasy > 0) {
-            uneasy--;
-            left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
-        }
-        rc = ipc_notify_poll_(p, count, left);
-        if (rc > 0)
-            uneasy = 3;
-        if (rc < 0 || (anyone && left <= IPC_NOTIFY_NAP_))
-            return ipc_any_suspect_(any, which) ? -EOWNERDEAD : rc == -EINTR ? rc : 0;
-    }
-}
-
 /* As ipc_waiting_more_. */
 IPC_INLINE int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct ipc_any *any)
 {
+    struct ipc_notify_group_ g;
     unsigned i;
 
     for (i = 0; i < any->count && any->all[i]->at != NULL; i++)
         ;
     if (a->w.rc == 0 && (any->count == 0 || i < any->count))
         a->w.rc = -EINVAL;
-    if (a->w.rc != 0)
-        return 0;
-    if (a->w.prepared) {
-        a->w.rc = ipc_any_wait_(any, a->keys, a->w.deadline, &a->which);
-        a->w.rc = ipc_notify_in_time_(a->w.rc, a->w.deadline);
-        a->w.prepared = 0;
-        a->w.slept = 1;
-    } else if (a->w.slept && ipc_notify_due_(&any->asked) && ipc_any_suspect_(any, &a->which)) {
-        a->w.rc = -EOWNERDEAD;
-    } else if (a->w.slept ||
-               !ipc_waiting_awake_(&a->w, any->all[0]->spin / any->count, any->all[0]->yield)) {
-        for (i = 0; i < any->count; i++)
-            a->keys[i] = ipc_notify_prepare(any->all[i]);
-        a->w.prepared = 1;
-    }
-    return 1;
+    g.all = any->all;
+    g.count = any->count;
+    g.kept = &any->kept;
+    return ipc_waiting_step_(&a->w, &g, a->keys, &a->which);
 }
 
-/*
- * int ipc_wait_any(struct ipc_any *any, int64_t deadline, i, condition): as ipc_wait, for any of
- * many. The condition is about number i, an unsigned variable of the caller, and is evaluated for
- * each in turn, beginning behind the one that was found last, so that none waits for ever behind a
- * busy one:
- *
- *     unsigned i;
- *     rc = ipc_wait_any(&any, deadline, i, ticks_pop(&in[i], &t) == 0);
- *
- * Which is which after it: 0: it holds for number i. -EOWNERDEAD: the peer watched by number i.
- */
 #define ipc_wait_any(any, deadline, i, condition)                                                  \
     __extension__({                                                                                \
         struct ipc_waiting_any_ ipc_w_ = ipc_waiting_any_until_(deadline);                         \

@@ -1,16 +1,17 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_shm.h
  * src/common/version.h src/common/prelude.h src/common/linux.h src/common/peer.h
- * src/common/deadline.h src/shm/layout.h src/shm/identity.h src/shm/map.h src/shm/open.h
- * src/shm/pass.h src/shm/members.h src/shm/objects.h */
+ * src/common/deadline.h src/shm/reference.h src/shm/layout.h src/shm/identity.h src/shm/map.h
+ * src/shm/open.h src/shm/pass.h src/shm/members.h src/shm/objects.h */
 /*
  * ipc_shm.h - shared memory segments that are whole or absent, and know who is attached and alive.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME") or handed over as a
- * descriptor (memfd, sealed). Inside is a small directory of named objects, so that one segment
+ * descriptor (memfd, sealed). In it is a small directory of named objects, so that one segment
  * carries several rings, and a table of members, whose deaths the kernel proves. Needs Linux 3.17
- * with /proc, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * with /proc, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23. The reference of
+ * all calls follows this manual.
  *
  *     #include "ipc_shm.h"
  *
@@ -30,53 +31,49 @@
  *     then linked to its name in one step. A creator that dies before leaves nothing behind.
  *   - All memory is allocated before it is mapped: a full /dev/shm is -ENOSPC here, not a SIGBUS
  *     later.
- *   - A name whose creator lives is -EEXIST to ipc_shm_create. One whose creator is dead, or has
- *     closed it, is taken over with its objects and their contents: a program that was killed and
- *     started again goes on. Where the size asked for differs, or IPC_SHM_FRESH is given, the
- *     remains are discarded instead, if nobody has them open.
- *   - A named segment is private to the user unless told otherwise: mode 0600 whatever the umask;
- *     symbolic links are not followed; a segment of another owner, or open to more people than
+ *   - A name whose creator lives is -EEXIST to ipc_shm_create. If the creator is dead, or has
+ *     closed the segment, the segment is taken over with its objects and their contents: a program
+ *     that was killed and started again goes on. If the size asked for differs, or IPC_SHM_FRESH is
+ *     given, the remains are discarded instead, unless another process has them open.
+ *   - A named segment is private to its user unless told otherwise: mode 0600 whatever the umask;
+ *     symbolic links are not followed; a segment of another owner, or one that permits more than
  *     asked, is refused; descriptors are closed on exec.
  *   - A sealed segment can be opened by each process that its descriptor is handed to, whichever
  *     user that process runs as; it may hand the descriptor on. No other process can open it, but
  *     for one that may trace a holder, and so read the holder's memory anyway.
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
- *   - Nobody is dead because he is slow. A member is dead when the kernel has released the lock
- * that its open file description held, or says that its process is gone (pid and start time).
+ *   - Time is never taken for death. A member is dead when the kernel has released the lock that
+ *     its open file description held, or says that its process is gone (pid and start time).
  *   - Every refusal has an errno of its own and a sentence: ipc_shm_why.
  *
  * Caveats
- *   - Whoever may write a named segment may also truncate it, and then access is SIGBUS. Fix: share
- *     named segments within one user only, and give others a sealed one (name NULL) by descriptor.
+ *   - A process that may write a named segment may also truncate it, and then access is SIGBUS.
+ *     Fix: share named segments within one user only, and give other users a sealed one (name NULL)
+ *     by descriptor.
  *   - Names outlive processes. Fix: ipc_shm_unlink when the work is done; after a crash the next
  *     ipc_shm_create takes over.
  *   - systemd deletes a user's segments at the last logout (RemoveIPC=yes in logind.conf). Fix: a
  *     system user, or RemoveIPC=no.
  *   - In containers /dev/shm is often 64 MB, and private to the container. Fix: docker run
  *     --shm-size, --ipc; or a sealed segment, which is not part of it.
- *   - ipc_shm_unlink, like unlink, frees the name, not the memory: who has the segment open keeps
- *     it, who comes later gets another one. Fix: unlink once, by one side, when both are attached.
- *   - In strict ISO modes (-std=c99) include it before any header of libc, or define _GNU_SOURCE.
+ *   - ipc_shm_unlink, like unlink, frees the name, not the memory: a process that has the segment
+ *     open keeps it, one that comes later gets another. Fix: unlink once, by one side, when both
+ *     are attached.
+ *   - In strict ISO modes (-std=c99) libc hides what is needed. Fix: include ipc_shm.h before any
+ *     header of libc, or define _GNU_SOURCE.
  *
  * How it works
  *   The file is one page of constants and counters, members, objects, then the objects' memory:
  *
  *       | header | 64 members | 64 objects | memory, handed out from the front, never taken back |
  *
- *   member: whoever gets the write lock on byte i of the file (open file description lock) owns
- *   entry i, writes its pid, start time and a new id there, and holds the lock until it closes the
- *   segment or dies. Ids are never used twice, so a word in shared memory that holds one can be
- *   compared and swapped without fear of a successor.
+ *   The rules for the words in it stand once each, with a table of what may change them, at the top
+ *   of their part of this file:
  *
- *   object: its state word is FREE, or MAKING with a hash of the name and the maker's id, or READY.
- *
- *       FREE --CAS by a maker--> MAKING(hash, id) --CAS by the same maker--> READY
- *                                     |    ^
- *                                     '----' CAS by a maker of the same name, when id is dead
- *
- *   Entries are searched from the first and never become free again, so two makers of one name meet
- *   at the same entry.
+ *       >>open      building a segment, opening it, taking over a dead creator's
+ *       >>identity  members, their ids, and the proofs of their deaths
+ *       >>objects   the directory of named objects
  */
 #ifndef IPC_SHM_H
 #define IPC_SHM_H 1
@@ -134,7 +131,7 @@
 #endif
 
 /* >>linux  src/common/linux.h */
-/* What needs Linux, and what libc shows only if it is asked to before. */
+/* Headers of Linux, and those of libc that show what we need only with _DEFAULT_SOURCE. */
 #ifndef IPC_SRC_COMMON_LINUX_H
 #define IPC_SRC_COMMON_LINUX_H 1
 
@@ -158,37 +155,54 @@
 #endif
 
 /* >>peer  src/common/peer.h */
-/* Who attaches, and who is alive. */
+/* Processes that share memory: which one this is, and which others are alive. */
 #ifndef IPC_SRC_COMMON_PEER_H
 #define IPC_SRC_COMMON_PEER_H 1
 
 /*
- * The whole of what a ring, a notifier and the holder of their memory know of each other; ipc_shm.h
- * and ipc_notify.h define the same, and ipc_shm.h fills it in. Rings use id and alive. Without one
- * (NULL) nobody's death can be proven: an end stays taken until it is detached.
+ * What this process is to the others, and how to learn of them. ipc_shm_peer fills it in for the
+ * members of a segment; a program that has its memory from elsewhere may fill in its own. Attaching
+ * functions of rings and notifiers take a pointer to it. Rings use id and alive, notifiers alive,
+ * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
+ * uses the ring or notifier. `arg` must stay valid until they are detached.
+ *
+ * NULL in place of the pointer: no process is ever proven dead. An end of a ring then stays taken
+ * until its holder detaches.
  */
 struct ipc_peer {
-    uint64_t id;                          /* mine; not 0 or ~0; never used by another process */
-    int (*alive)(void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
-    /* Makes fds[0] readable when another member stirs or leaves, fds[1] when id dies (if not 0).
-     * Opens those that are -1, as it can; the caller closes them. 0 when fds[0] is there. */
+    /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
+     */
+    uint64_t id;
+    /* Is the process `id` alive? 0 only with proof of its death, or of its leaving; 1 in case of
+     * doubt. Must not block. NULL: no process is ever proven dead. */
+    int (*alive)(void *arg, uint64_t id);
+    /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
+     * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
+     * caller closes them. 0 when fds[0] is there, whether or not fds[1] is, else a negative errno.
+     * Called again with the same fds, also with another id. NULL: there are no such descriptors. */
     int (*watch)(void *arg, uint64_t id, int fds[2]);
-    void (*stir)(void *arg); /* makes the others' fds[0] readable */
-    void *arg;               /* passed to them */
-    char why[256];           /* out: the last refusal, in words */
+    /* Makes fds[0] of all others that called `watch` readable. Must not block. NULL: cannot. */
+    void (*stir)(void *arg);
+    void *arg;     /* passed to the functions above */
+    char why[256]; /* out: what the last refusal was, as a sentence */
 };
 
 #endif
 
 /* >>deadline  src/common/deadline.h */
-/* When a wait is to end. */
+/* Deadlines: when a call that may block is to end. */
 #ifndef IPC_SRC_COMMON_DEADLINE_H
 #define IPC_SRC_COMMON_DEADLINE_H 1
 
-/* Deadlines are nanoseconds of CLOCK_MONOTONIC, absolute. */
+/*
+ * A deadline is an absolute time of CLOCK_MONOTONIC in nanoseconds, as an int64_t. One deadline can
+ * serve several calls in a row. A deadline that has passed, 0 and negative values mean: do not
+ * wait.
+ */
 #define IPC_NOW INT64_C(0)    /* do not wait */
 #define IPC_FOREVER INT64_MAX /* wait without limit */
 
+/* The time now, in nanoseconds of CLOCK_MONOTONIC. Wait-free; any thread, also a signal handler. */
 IPC_INLINE int64_t ipc_clock(void)
 {
     struct timespec t;
@@ -197,7 +211,7 @@ IPC_INLINE int64_t ipc_clock(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Nanoseconds until the deadline, 0 when it has passed. */
+/* The nanoseconds that are left until the deadline, 0 when it has passed. */
 IPC_INLINE int64_t ipc_left_(int64_t deadline)
 {
     int64_t now = deadline > IPC_NOW ? ipc_clock() : 0;
@@ -205,7 +219,8 @@ IPC_INLINE int64_t ipc_left_(int64_t deadline)
     return deadline > now ? deadline - now : 0;
 }
 
-/* The deadline ms milliseconds from now; IPC_FOREVER for a negative or very large ms. */
+/* The deadline that is `ms` milliseconds from now. IPC_FOREVER when ms is negative, or above
+ * INT64_MAX / 2000000 (146 years). Wait-free; any thread, also a signal handler. */
 IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 {
     return ms < 0 || ms > INT64_MAX / 2000000 ? IPC_FOREVER : ipc_clock() + ms * 1000000;
@@ -213,8 +228,299 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 
 #endif
 
+/* >>reference  src/shm/reference.h */
+/* Reference: all types, constants and functions of ipc_shm.h that a program uses. */
+#ifndef IPC_SRC_SHM_REFERENCE_H
+#define IPC_SRC_SHM_REFERENCE_H 1
+
+/*
+ * What holds for all functions below
+ *   - They return 0, or a negative errno, where nothing else is said. After an error ipc_shm_why
+ *     has a sentence about it, but after -EINVAL for a handle that is not open.
+ *   - A handle belongs to one process. Its threads may share it, but for the calls that create,
+ *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
+ *     at its next call; where that fails the call returns, besides its own errors:
+ *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM, and
+ *     what open says for /proc/self/fd, such as -EMFILE and -EACCES.
+ *   - None waits for another process, but for those that take a deadline. A peer that is stopped
+ *     or killed at any instruction holds up none of them longer than that.
+ */
+
+/* ------------------------------------------------------------------ limits */
+
+#define IPC_SHM_LINE 64u     /* bytes to which objects are aligned */
+#define IPC_SHM_MEMBERS 64u  /* processes that have one segment open, at most */
+#define IPC_SHM_OBJECTS 64u  /* objects in one segment, at most */
+#define IPC_SHM_NAME_MAX 63u /* bytes of an object's name, without the final NUL */
+
+/* ------------------------------------------------------------------ options and handles */
+
+#define IPC_SHM_NO_PREFAULT 1u /* leave page faults for the first touch */
+#define IPC_SHM_MLOCK 2u       /* keep the pages in memory; see lock_rc */
+#define IPC_SHM_HUGE 4u        /* use huge pages; see huge_rc */
+#define IPC_SHM_FRESH 8u       /* create: discard what a dead creator left, do not take it over */
+
+struct ipc_shm_options {
+    mode_t mode;    /* create: a named segment's permissions. open: the most it may permit */
+    uid_t owner;    /* open: the user that must own it; (uid_t)-1: the caller's */
+    gid_t group;    /* create: its group; (gid_t)-1: the caller's */
+    unsigned flags; /* IPC_SHM_* above */
+};
+/* What the calls without options use: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
+#define IPC_SHM_DEFAULTS                                                                           \
+    {                                                                                              \
+        0600, (uid_t)-1, (gid_t)-1, 0                                                              \
+    }
+
+struct ipc_shm_header_;
+
+/* An open segment. The caller may read `size`, `fd`, `created`, `lock_rc` and `huge_rc`. */
+struct ipc_shm {
+    struct ipc_peer peer;         /* by ipc_shm_peer */
+    struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
+    size_t size;                  /* of the mapping, in bytes */
+    int64_t deadline;             /* of the open; ipc_shm_find waits until then */
+    pid_t pid;                    /* the process whose id peer.id is */
+    uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
+    unsigned flags;               /* of the options */
+    int fd;      /* its description holds the member's lock. May be polled; not to be closed */
+    int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
+    int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
+    int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size */
+};
+
+/* An object in a segment. */
+struct ipc_shm_object {
+    void *mem; /* 64-byte aligned; valid until the segment is closed */
+    size_t size;
+    uint32_t type;
+    uint32_t index; /* in the directory */
+    char name[IPC_SHM_NAME_MAX + 1];
+};
+
+/* A member, as ipc_shm_who saw it. */
+struct ipc_shm_member {
+    uint64_t id;
+    uint64_t pid_ns; /* inode of the PID namespace in which pid counts; 0: not known */
+    pid_t pid;
+    int alive; /* 0: proven dead; its place is free for the next */
+    int here;  /* 1: pid counts in our namespace, too */
+    int me;    /* 1: this handle */
+};
+
+/* ------------------------------------------------------------------ create, open and close */
+
+/*
+ * Creates a segment with room for `size` bytes of objects (1 to SIZE_MAX / 2): named `name`
+ * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. Where the
+ * name exists, and its creator is dead or has closed the segment, takes the segment over, see the
+ * contract above; seg->created says which. Blocks only for the kernel, while it allocates the pages
+ * and faults them in. On an error seg is closed. ipc_shm_create uses IPC_SHM_DEFAULTS.
+ *
+ *   0
+ *   -EEXIST        a live process created it, or the remains are to be discarded while others have
+ *                  them open, or the name changed hands 100 times meanwhile
+ *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..
+ *   -ENAMETOOLONG  the name has more than 255 bytes
+ *   -ENOSPC        /dev/shm, or memory, has not that many bytes
+ *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
+ *   -EACCES        what has the name belongs to another user, or permits more than how->mode
+ *   -EPROTO        what has the name is no segment, or one of another version, byte order or
+ *                  layout. ipc_shm_unlink removes it
+ *   -ELOOP         what has the name is a symbolic link
+ *   -EISDIR        what has the name is a directory
+ *   -EUSERS        64 processes have it open
+ *   -ENOSYS        /proc is not mounted
+ *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM
+ */
+IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size);
+IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
+                                   const struct ipc_shm_options *how);
+
+/*
+ * Opens the segment `name`. Where there is none, waits for one until the deadline, and looks once a
+ * millisecond. ipc_shm_find with this handle waits until the same deadline. On an error seg is
+ * closed. ipc_shm_open uses IPC_SHM_DEFAULTS.
+ *
+ *   0
+ *   -ENOENT     there is none, and the deadline is IPC_NOW
+ *   -ETIMEDOUT  there was none until the deadline
+ *   -EINVAL     name is NULL or empty, has a slash, or is . or ..
+ *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode
+ *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
+ *   ipc_shm_create, at once
+ */
+IPC_INLINE int ipc_shm_open(struct ipc_shm *seg, const char *name, int64_t deadline);
+IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
+                                 const struct ipc_shm_options *how);
+
+/*
+ * Opens the segment `name`, or creates it where there is none: for processes any of which may come
+ * first. seg->created says which. A segment that exists may have another size. `how` may be NULL:
+ * IPC_SHM_DEFAULTS. Blocks for a tenth of a second at most, besides what ipc_shm_create does.
+ *
+ *   0
+ *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
+ *   and the other errors of ipc_shm_create, but for -EEXIST
+ */
+IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, size_t size,
+                                      const struct ipc_shm_options *how);
+
+/*
+ * Leaves the segment and unmaps it. The memory of its objects must not be touched any more. The
+ * name and the objects stay for the other processes and for later ones. Does nothing when the
+ * handle was refused, or is closed already. In a child that inherited the handle by fork, and has
+ * not used it, the parent stays a member.
+ */
+IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
+
+/*
+ * Frees the name, whatever it stands for, also what -EPROTO refuses. A process that has the segment
+ * open keeps it. Needs no handle.
+ *
+ *   0
+ *   -ENOENT            nothing has that name
+ *   -EINVAL            name is NULL or empty, has a slash, or is . or ..
+ *   -ENAMETOOLONG      the name has more than 255 bytes
+ *   -EACCES, -EPERM    what has the name belongs to another user
+ *   -EISDIR            what has the name is a directory
+ */
+IPC_INLINE int ipc_shm_unlink(const char *name);
+
+/* What the last refusal of a call with this handle was, in one line, and the remedy where there is
+ * one. Valid until the next call. Wait-free. */
+IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg);
+
+/* Keeps a sentence for ipc_shm_why, cut to 255 bytes, and returns rc. For code that builds on
+ * segments. */
+__attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct ipc_shm *seg, int rc,
+                                                                        const char *format, ...);
+
+/* ------------------------------------------------------------------ passing a segment on */
+
+/*
+ * Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). A
+ * sealed segment can then be used by the process at the other end, whichever user that process runs
+ * as; a named one by this user alone. Blocks as the socket does.
+ *
+ *   0
+ *   -EPIPE   the other end is closed; there is no SIGPIPE
+ *   -EAGAIN  the socket does not block, and its buffer is full
+ *   -EIO     the socket took a part of the message
+ *   and what sendmsg says, such as -ENOTCONN and -EBADF (the segment is not open)
+ */
+IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
+
+/*
+ * Opens the segment that the peer sends over a connected Unix socket by ipc_shm_send. Waits for it
+ * until the deadline; ipc_shm_find with this handle waits until the same deadline. A sealed segment
+ * is accepted from any user, as its size cannot change any more. Any other has to pass the checks
+ * of ipc_shm_open. On an error seg is closed.
+ *
+ *   0
+ *   -ETIMEDOUT  nothing came until the deadline
+ *   -EPIPE      the peer closed the socket
+ *   -EPROTO     what came is no segment, or one of another version, byte order or layout
+ *   -EACCES     it is not sealed, and belongs to another user or permits more than 0600; or it is
+ *               sealed memory that ipc_shm_create did not make, whose mode keeps this user out
+ *   -EUSERS     64 processes have it open
+ *   -ENOSYS     /proc is not mounted
+ *   and what poll, recvmsg, open and mmap say, such as -ECONNRESET, -EMFILE and -ENOMEM
+ */
+IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline);
+
+/* ------------------------------------------------------------------ members */
+
+/*
+ * Which process this is in the segment, and which others are alive: for attaching to a ring or a
+ * notifier in it. seg must stay where it is, and open, as long as these are used. After fork the
+ * child's first call makes it a member of its own; where that fails, the result's id is 0 and
+ * ipc_shm_why says why. Never NULL. Lock-free.
+ */
+IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
+
+/* 1 while the member `id` may be alive, 0 when it has left or the kernel says that it is dead; a
+ * member that is stopped is alive. A few system calls, some 10 microseconds: not for the path of a
+ * message. Wait-free. */
+IPC_INLINE int ipc_shm_alive(struct ipc_shm *seg, uint64_t id);
+
+/*
+ * Which process has place i of the segment (0 <= i < IPC_SHM_MEMBERS), for tools that list them. A
+ * member joins when it opens the segment, or first uses a handle that it inherited by fork; it
+ * leaves when it closes the segment or dies. Wait-free.
+ *
+ *   0
+ *   -ENOENT  no member has it, or one came or left just now, or i is out of range
+ *   -EINVAL  the segment is not open, or, after fork, the caller cannot become a member
+ */
+IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_member *who);
+
+/* ------------------------------------------------------------------ objects */
+
+/*
+ * Makes an object of `size` zeroed bytes, aligned to 64, which no other process finds before
+ * ipc_shm_publish. Names have 1 to 63 bytes. `type` is the caller's own; ipc_shm_find asks for it.
+ * A maker that dies before it publishes leaves the name to the next maker; one that is stopped
+ * holds that name, and no other. An object stays as long as the segment. Lock-free.
+ *
+ *   0
+ *   -EEXIST        there is an object of that name
+ *   -EBUSY         a live process is making it
+ *   -EINVAL        the name is empty, or size is 0, or the segment is not open
+ *   -ENAMETOOLONG  the name has more than 63 bytes
+ *   -ENOSPC        the segment has not that many bytes left: the name keeps its place, and a
+ *                  smaller object of that name may take it; or the segment has 64 objects
+ *   -EBADMSG       the directory is corrupt
+ */
+IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
+                            struct ipc_shm_object *o);
+
+/*
+ * Lets other processes find the object that this handle has just made. Wait-free.
+ *
+ *   0
+ *   -EINVAL  this handle is not making it
+ */
+IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o);
+
+/*
+ * Finds an object by name. Where there is none, waits for it until the deadline of the open,
+ * looking once a millisecond; in a segment that this handle created it does not wait.
+ *
+ *   0
+ *   -ENOENT        there is none, and the deadline is IPC_NOW
+ *   -ETIMEDOUT     there was none until the deadline
+ *   -EPROTO        it has another type
+ *   -EBADMSG       the directory is corrupt
+ *   -EINVAL        the name is empty, or the segment is not open
+ *   -ENAMETOOLONG  the name has more than 63 bytes
+ */
+IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type,
+                            struct ipc_shm_object *o);
+
+/*
+ * The object in entry i of the directory (0 <= i < IPC_SHM_OBJECTS), for tools that list them.
+ * Wait-free.
+ *
+ *   0
+ *   -ENOENT   there is none, or i is out of range, or the segment is not open
+ *   -EBADMSG  the entry is corrupt
+ */
+IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o);
+
+/*
+ * Maps `bytes` bytes of the open segment, which begin at mem, twice in a row, so that what wraps
+ * around their end lies in a row. NULL when they are not whole pages, or the kernel has no room. To
+ * be given back by ipc_shm_unmap_twice with the same `bytes`, before or after the segment is
+ * closed.
+ */
+IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t bytes);
+IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
+
+#endif
+
 /* >>layout  src/shm/layout.h */
-/* What is where in a segment, and the handle of one. */
+/* What is where in a segment's file. */
 #ifndef IPC_SRC_SHM_LAYOUT_H
 #define IPC_SRC_SHM_LAYOUT_H 1
 
@@ -232,31 +538,30 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 #define IPC_SHM_ABI 1u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
-#define IPC_SHM_LINE 64u            /* objects are aligned to it */
-#define IPC_SHM_MEMBERS 64u
-#define IPC_SHM_OBJECTS 64u
-#define IPC_SHM_NAME_MAX 63u /* bytes of an object's name, without the final NUL */
 
+/* Which process may change which field when: see identity.h. */
 struct ipc_shm_member_ {
-    uint64_t id;     /* 0: nobody. Stored by the holder of this entry's lock alone. */
-    uint64_t start;  /* of the process, in clock ticks since boot */
-    uint64_t pid_ns; /* inode of the PID namespace in which pid counts */
-    uint32_t pid;
-    uint32_t candidate; /* 1: is here to take the segment over or replace it, not to use it */
+    uint64_t id;        /* 0: of no member */
+    uint64_t start;     /* when the process started, in clock ticks since boot */
+    uint64_t pid_ns;    /* inode of the PID namespace in which pid counts */
+    uint32_t pid;       /* of the process */
+    uint32_t candidate; /* 1: has it open to take it over or to replace it, not to use it */
     unsigned char pad[32];
 };
 
+/* See objects.h. */
 struct ipc_shm_entry_ {
-    uint64_t state;  /* see above; compare-and-swap by makers */
-    uint64_t offset; /* below: written by the maker while MAKING, constant when READY */
+    uint64_t state;
+    uint64_t offset; /* from here on: written by the maker while MAKING, constant when READY */
     uint64_t size;
     uint32_t type;
     char name[IPC_SHM_NAME_MAX + 1];
     unsigned char pad[36];
 };
 
+/* The beginning of the file. Behind it is the objects' memory. */
 struct ipc_shm_header_ {
-    /* Constant before the segment has a name. magic is stored last. */
+    /* Constant once others can open the segment. magic is stored last. */
     uint64_t magic;
     uint32_t abi;
     uint32_t order;
@@ -266,10 +571,10 @@ struct ipc_shm_header_ {
     uint32_t pad0;
     uint64_t size; /* of the file */
     unsigned char pad1[24];
-    /* Counters, by compare-and-swap or fetch-and-add of whoever needs one. */
+    /* Changed by any member, by compare-and-swap or fetch-and-add. */
     uint64_t used;       /* bytes of the file that are handed out */
     uint64_t generation; /* of the last id */
-    uint64_t creator;    /* id of who created it or took it over; see CONDEMNED */
+    uint64_t creator;    /* see open.h */
     unsigned char pad2[4096 - 64 - 24];
     struct ipc_shm_member_ member[IPC_SHM_MEMBERS];
     struct ipc_shm_entry_ entry[IPC_SHM_OBJECTS];
@@ -281,66 +586,20 @@ IPC_SHM_ASSERT_(entry, sizeof(struct ipc_shm_entry_) == 128)
 IPC_SHM_ASSERT_(header, sizeof(struct ipc_shm_header_) == 16384)
 IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
 
-/* An id: generation, then the index of its member entry. 40 bits, to fit a state word. */
+/* The bits of an id: a generation times IPC_SHM_MEMBERS, plus the index of the member's entry. */
 #define IPC_SHM_ID_ ((UINT64_C(1) << 40) - 1)
-/* Beside the creator's id: it is about to unlink the segment, which nobody may join any more. */
+/* In `creator`, beside an id. */
 #define IPC_SHM_CONDEMNED_ (UINT64_C(1) << 63)
 
-/* A state word: FREE, or kind and a hash of the name, and the maker's id below. */
+/* The bits of an object's state: kind, hash of the name, and below them the maker's id. */
 #define IPC_SHM_FREE_ UINT64_C(0)
 #define IPC_SHM_MAKING_ (UINT64_C(1) << 62)
 #define IPC_SHM_READY_ (UINT64_C(2) << 62)
 #define IPC_SHM_HASH_ (((UINT64_C(1) << 22) - 1) << 40)
 
-/* ------------------------------------------------------------------ handles */
-
-#define IPC_SHM_NO_PREFAULT 1u /* leave page faults for the first touch */
-#define IPC_SHM_MLOCK 2u       /* keep the pages in memory; see lock_rc */
-#define IPC_SHM_HUGE 4u        /* use huge pages; see huge_rc */
-#define IPC_SHM_FRESH 8u       /* create: discard what a dead creator left, do not take it over */
-
-struct ipc_shm_options {
-    mode_t mode;    /* create: a named one's permissions. open: the most it may permit */
-    uid_t owner;    /* open: whose it must be; (uid_t)-1: the caller's */
-    gid_t group;    /* create: its group; (gid_t)-1: the caller's */
-    unsigned flags; /* IPC_SHM_* above */
-};
-/* What the calls without options use: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
-#define IPC_SHM_DEFAULTS                                                                           \
-    {                                                                                              \
-        0600, (uid_t)-1, (gid_t)-1, 0                                                              \
-    }
-
-/* An open segment. Private to its process; threads may share it but for open, create and close.
- * A child that inherits it by fork becomes a member of its own at its next call. */
-struct ipc_shm {
-    struct ipc_peer peer; /* for the caller: ipc_shm_peer */
-    struct ipc_shm_header_ *base;
-    size_t size;      /* of the mapping */
-    int64_t deadline; /* of the open: ipc_shm_find waits as long */
-    pid_t pid;        /* that peer.id stands for */
-    uint64_t pid_ns;  /* inode of our PID namespace, 0 where others' pids cannot be judged */
-    unsigned flags;   /* of the options */
-    int fd;           /* holds the member's lock; poll or fstat it, do not close it */
-    int created;      /* 1 made by this call, 2 taken over from a dead creator, 0 opened */
-    int lock_rc;      /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
-    int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not; memory is usual then */
-};
-
-/* An object in a segment. */
-struct ipc_shm_object {
-    void *mem; /* 64-byte aligned */
-    size_t size;
-    uint32_t type;
-    uint32_t index; /* in the directory */
-    char name[IPC_SHM_NAME_MAX + 1];
-};
-
 /* ------------------------------------------------------------------ refusals */
 
-/* Keeps a sentence for ipc_shm_why and returns rc. Also for those who build on segments. */
-__attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct ipc_shm *seg, int rc,
-                                                                        const char *format, ...)
+static int ipc_shm_refuse(struct ipc_shm *seg, int rc, const char *format, ...)
 {
     va_list arguments;
 
@@ -350,8 +609,6 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
     return rc;
 }
 
-/* The last refusal of a call with this handle, in one line: what it was and, where there is one,
- * the remedy. Valid until the next call. */
 IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
 {
     return seg->peer.why;
@@ -360,15 +617,44 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
 #endif
 
 /* >>identity  src/shm/identity.h */
-/* Which process a member is, and whether it is dead. */
+/*
+ * Which process a member is, and whether it is dead.
+ *
+ * The entry of member i belongs to the process that has the write lock on byte i of the segment's
+ * file. It is an open file description lock: the kernel releases it when the last descriptor of
+ * that description is closed, so on any death, also in another PID namespace, and not before.
+ *
+ *   entry                   by which process, how
+ *   ---------------------   ----------------------------------------------------------------------
+ *   lock free -> locked     a process that joins: F_OFD_SETLK. From here on, it alone stores to the
+ *                           entry
+ *   id: any -> 0            the same: a store, then a store fence. The old id is of a member that
+ *                           is dead, or has closed the segment
+ *   pid, start, pid_ns,     the same: stores, then a store fence
+ *   candidate: new values
+ *   id: 0 -> a new one      the same: a store. It is a member now
+ *   candidate: 1 -> 0       the same, when it takes the segment over: see open.h
+ *   id: its own -> 0        the same, when it closes the segment; then it gives the lock back
+ *   locked -> lock free     the kernel, when the member dies. id stays
+ *
+ * An id is a generation, new for each process that joins, and the entry's index. Ids are never used
+ * twice, so a word in shared memory that has one can be compared and swapped without fear of a
+ * successor.
+ *
+ * A member is dead when one of these holds, and is alive otherwise:
+ *   1. its entry has another id: it has left, or another process has the entry's lock;
+ *   2. its entry's lock is free;
+ *   3. its pid counts in our namespace, and the process with that pid is gone, or has started at
+ *      another time. This is for a process whose child still has its descriptor, and so its lock.
+ */
 #ifndef IPC_SRC_SHM_IDENTITY_H
 #define IPC_SRC_SHM_IDENTITY_H 1
 
 /* ------------------------------------------------------------------ proofs of life and death */
 
-/* Reads a process's start time, in clock ticks since boot, from its /proc/.../stat. 0, -ESRCH when
- * there is only its zombie, or the negative errno of open. */
-IPC_INLINE int ipc_shm_started_(const char *path, uint64_t *start)
+/* Reads when a process started, in clock ticks since boot, from its /proc/.../stat. 0, -ESRCH when
+ * the process is a zombie, or the negative errno of open. */
+IPC_INLINE int ipc_shm_read_start_(const char *path, uint64_t *start)
 {
     char text[1024], *p;
     ssize_t n;
@@ -379,12 +665,12 @@ IPC_INLINE int ipc_shm_started_(const char *path, uint64_t *start)
     if (fd < 0)
         return -errno;
     n = read(fd, text, sizeof text - 1);
-    why = n < 0 ? -errno : -ESRCH; /* it died between open and read */
+    why = n < 0 ? -errno : -ESRCH; /* the process died between open and read */
     (void)close(fd);
     if (n <= 0)
         return why;
     text[n] = '\0';
-    p = strrchr(text, ')'); /* its name may hold anything, also blanks and parentheses */
+    p = strrchr(text, ')'); /* the process's name may hold blanks and parentheses, too */
     if (p == NULL)
         return -EPROTO;
     for (field = 2; field < 22; field++) {
@@ -402,7 +688,7 @@ IPC_INLINE int ipc_shm_started_(const char *path, uint64_t *start)
     return (state == 'Z' || state == 'X') && threads <= 1 ? -ESRCH : 0;
 }
 
-/* The inode of this process's PID namespace, 0 if it cannot be told. */
+/* The inode of this process's PID namespace, 0 when it is not known. */
 IPC_INLINE uint64_t ipc_shm_pid_ns_(void)
 {
     struct stat st;
@@ -410,9 +696,8 @@ IPC_INLINE uint64_t ipc_shm_pid_ns_(void)
     return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
-/* 1 when the process with this pid in our namespace is gone, or is not the one that started then.
- */
-IPC_INLINE int ipc_shm_gone_(pid_t pid, uint64_t then)
+/* Is the process with this pid in our namespace gone, or another than the one that started then? */
+IPC_INLINE int ipc_shm_process_is_gone_(pid_t pid, uint64_t then)
 {
     char path[32];
     uint64_t start = 0;
@@ -421,12 +706,12 @@ IPC_INLINE int ipc_shm_gone_(pid_t pid, uint64_t then)
     if (kill(pid, 0) != 0 && errno == ESRCH)
         return 1;
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    rc = ipc_shm_started_(path, &start);
+    rc = ipc_shm_read_start_(path, &start);
     return rc == -ESRCH || (rc == 0 && start != then);
 }
 
-/* 1 when /proc is that of our namespace. After unshare it may still be another's, where a pid is a
- * stranger's. */
+/* Is /proc that of our PID namespace? After unshare it may still be that of another, where our pids
+ * are those of strangers. */
 IPC_INLINE int ipc_shm_proc_is_ours_(void)
 {
     char self[16];
@@ -443,8 +728,8 @@ IPC_INLINE int ipc_shm_proc_is_ours_(void)
 #define F_OFD_SETLK 37
 #endif
 
-/* Asks for (F_OFD_SETLK) or after (F_OFD_GETLK) the lock on a member's byte. Open file description
- * locks: released on any death, kept when the process closes another descriptor of the file. */
+/* Takes the lock on a member's byte (F_OFD_SETLK), or asks whether another has it (F_OFD_GETLK).
+ * Not a classic lock, which goes when the process closes any descriptor of the file. */
 IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
 {
     struct flock lock;
@@ -460,8 +745,8 @@ IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
     return rc == 0 ? 0 : -errno;
 }
 
-/* 0 only with the kernel's word that the member is dead. */
-IPC_INLINE int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
+/* Is the member alive? 0 only with a proof of its death, see the top. */
+IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 {
     const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
     uint64_t then, ns;
@@ -469,33 +754,34 @@ IPC_INLINE int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
     short type = F_WRLCK;
 
     if (id == 0 || ck_pr_load_64(&m->id) != id)
-        return 0; /* it left, or another has its entry: only its lock's holder may change it */
+        return 0; /* proof 1 */
     if (id == seg->peer.id)
         return 1;
     if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % IPC_SHM_MEMBERS), &type) == 0 &&
         type == F_UNLCK)
-        return 0;
-    /* Children that it forked may hold the lock still: ask for the process itself. */
-    ck_pr_fence_load(); /* or pid could be older than the id. Partner: ipc_shm_join_ */
+        return 0; /* proof 2 */
+    /* Without it pid and the rest could be older than the id. Partner: the second store fence in
+     * ipc_shm_join_. */
+    ck_pr_fence_load();
     pid = ck_pr_load_32(&m->pid);
     then = ck_pr_load_64(&m->start);
     ns = ck_pr_load_64(&m->pid_ns);
     /* Without it these could be of a successor. Partner: the first store fence in ipc_shm_join_. */
     ck_pr_fence_load();
     if (ck_pr_load_64(&m->id) != id)
-        return 0;
+        return 0; /* proof 1 */
     if (ns == 0 || ns != seg->pid_ns || pid == 0 || pid > INT_MAX)
-        return 1; /* its pid means nothing here */
-    return !ipc_shm_gone_((pid_t)pid, then);
+        return 1;                                       /* its pid means nothing in our namespace */
+    return !ipc_shm_process_is_gone_((pid_t)pid, then); /* proof 3 */
 }
 
-/* Becomes a member, or a candidate. seg->fd is a file description of our own, seg->base is mapped.
- */
+/* Makes this process a member, or a candidate. seg->fd is a file description of our own, and
+ * seg->base is mapped. */
 IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 {
     uint64_t start = 0, generation;
     unsigned i;
-    int rc = ipc_shm_started_("/proc/self/stat", &start);
+    int rc = ipc_shm_read_start_("/proc/self/stat", &start);
 
     if (rc != 0)
         return ipc_shm_refuse(seg, rc == -ENOENT ? -ENOSYS : rc, "cannot read /proc/self/stat: %s",
@@ -510,12 +796,12 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         if (rc != 0)
             return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
                                   strerror(-rc));
-        do /* 0 would be nobody */
+        do /* not 0, which is the id of no member */
             generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
         while ((generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) == 0);
         ck_pr_store_64(&m->id, 0);
-        /* Without it the dead predecessor's id could be seen beside our pid. Partner: the load
-         * fence in ipc_shm_alive_. */
+        /* Without it the dead predecessor's id could be seen beside our pid. Partner: the second
+         * load fence in ipc_shm_member_is_alive_. */
         ck_pr_fence_store();
         ck_pr_store_32(&m->pid, (uint32_t)getpid());
         ck_pr_store_32(&m->candidate, (uint32_t)candidate);
@@ -524,7 +810,8 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         ck_pr_store_64(&m->pid_ns, seg->pid_ns);
         if (!ipc_shm_proc_is_ours_())
             seg->pid_ns = 0;
-        /* Without it our id could be seen beside the predecessor's pid. Same partner. */
+        /* Without it our id could be seen beside the predecessor's pid. Partner: the first load
+         * fence in ipc_shm_member_is_alive_. */
         ck_pr_fence_store();
         seg->pid = getpid();
         seg->peer.id = (generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) + i;
@@ -537,7 +824,7 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 #endif
 
 /* >>map  src/shm/map.h */
-/* Mapping, and giving back. */
+/* Mapping a segment, and giving it back. */
 #ifndef IPC_SRC_SHM_MAP_H
 #define IPC_SRC_SHM_MAP_H 1
 
@@ -550,8 +837,8 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 #define MADV_HUGEPAGE 14
 #endif
 
-/* Asks for huge pages under the mapping: 0 granted, else why not. */
-IPC_INLINE int ipc_shm_huge_(struct ipc_shm *seg)
+/* Asks for huge pages under the mapping. 0 when they are granted, else why not. */
+IPC_INLINE int ipc_shm_ask_for_huge_pages_(struct ipc_shm *seg)
 {
     char policy[128];
     ssize_t n = -1;
@@ -569,7 +856,7 @@ IPC_INLINE int ipc_shm_huge_(struct ipc_shm *seg)
     return madvise(seg->base, seg->size, MADV_HUGEPAGE) == 0 ? 0 : -errno;
 }
 
-/* Maps the file; at `at` if that is not NULL, over what is there. */
+/* Maps the file. Where `at` is not NULL, maps it there, over what was there. */
 IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
 {
     void *base = mmap(at, seg->size, PROT_READ | PROT_WRITE,
@@ -579,11 +866,11 @@ IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
         return ipc_shm_refuse(seg, -errno, "cannot map %zu bytes: %s", seg->size, strerror(errno));
     seg->base = (struct ipc_shm_header_ *)base;
     if ((seg->flags & IPC_SHM_HUGE) != 0 && seg->huge_rc != 0)
-        seg->huge_rc = ipc_shm_huge_(seg);
+        seg->huge_rc = ipc_shm_ask_for_huge_pages_(seg);
     return 0;
 }
 
-/* Brings the pages in, by the options. The file is allocated, so this cannot fail for space. */
+/* Faults the pages in, as the options say. The file is allocated, so there is space for them. */
 IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
 {
     size_t i;
@@ -596,7 +883,7 @@ IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
         seg->lock_rc = mlock(seg->base, seg->size) == 0 ? 0 : -errno;
 }
 
-/* A fresh handle. Of the options, what was not tried was not granted. */
+/* Makes the handle one that is not open. An option that is not tried counts as not granted. */
 IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options *how)
 {
     memset(seg, 0, sizeof *seg);
@@ -605,14 +892,9 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
     seg->lock_rc = seg->huge_rc = -EOPNOTSUPP;
 }
 
-/*
- * Leaves the segment and unmaps it; objects' memory must not be touched any more. The name and what
- * is inside stay for the others and for the next. Closing a handle that a call has refused, or
- * closing twice, does nothing.
- */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
-    /* An inherited member is the parent's: only unmap. */
+    /* A handle that came by fork is the parent's membership: only unmap. */
     if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid())
         ck_pr_store_64(&seg->base->member[seg->peer.id % IPC_SHM_MEMBERS].id, 0);
     if (seg->base != NULL)
@@ -624,14 +906,15 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
     seg->peer.id = 0;
 }
 
-/* Closes and passes a refusal on. */
-IPC_INLINE int ipc_shm_drop_(struct ipc_shm *seg, int rc)
+/* Closes the handle, and returns rc, a refusal. */
+IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
 {
     ipc_shm_close(seg);
     return rc;
 }
 
-/* A new file description of the file behind fd: the locks of one are one holder's. */
+/* Opens a new file description of the file behind fd. All locks of one description have one holder,
+ * so each member needs its own. Returns its descriptor. */
 IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
 {
     char path[32];
@@ -643,13 +926,14 @@ IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
                     : ipc_shm_refuse(seg, -errno, "cannot reopen %s: %s", path, strerror(errno));
 }
 
-/* A handle that came by fork: becomes a member of its own, at the same address. */
-IPC_INLINE int ipc_shm_own_(struct ipc_shm *seg)
+/* Where the handle came by fork, makes this process a member of its own, with the same addresses.
+ */
+IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 {
     int fd;
 
     if (seg->base == NULL)
-        return -EINVAL; /* ipc_shm_why has why */
+        return -EINVAL; /* ipc_shm_why says what was refused */
     if (seg->pid == getpid())
         return 0;
     fd = ipc_shm_reopen_(seg, seg->fd);
@@ -658,7 +942,7 @@ IPC_INLINE int ipc_shm_own_(struct ipc_shm *seg)
     (void)close(seg->fd);
     seg->fd = fd;
     seg->peer.id = 0;
-    /* Mapped anew, because a mapping keeps the parent's description, and with it its lock. */
+    /* Without it the mapping would keep the parent's description, and with it the parent's lock. */
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
     ipc_shm_prefault_(seg);
@@ -668,7 +952,36 @@ IPC_INLINE int ipc_shm_own_(struct ipc_shm *seg)
 #endif
 
 /* >>open  src/shm/open.h */
-/* Create and open. */
+/*
+ * Creating a segment, opening it, and taking it over.
+ *
+ * A segment is built under no name: allocated, mapped, filled in, with its creator as the first
+ * member. magic is stored last. Then it is linked to its name, or its descriptor is handed over;
+ * the kernel orders all stores before that. So an opener finds a whole segment, or none.
+ *
+ * From then on `creator` has the id of the creator, or of the member that took the segment over,
+ * and perhaps the flag CONDEMNED: that member is about to unlink the segment, and no process may
+ * come to use it any more.
+ *
+ *   from             to               by which process, how
+ *   --------------   --------------   ----------------------------------------------------------
+ *   0                id               its creator, before it has a name: a store
+ *   dead             id               candidate id, to take it over: CAS
+ *   dead,            id + CONDEMNED   candidate id, where the size differs, or IPC_SHM_FRESH is
+ *   or dead +                         given, or the flag is set already: CAS, full fence
+ *   CONDEMNED
+ *   id + CONDEMNED   dead             the same candidate, where it finds a live member: a store.
+ *                                     The segment stays; the candidate's create is -EEXIST
+ *   id + CONDEMNED   (unlinked)       the same candidate, where it finds no live member
+ *
+ * `dead` is the id of a member that is dead, or has closed the segment (identity.h). Each process
+ * that calls create joins as a candidate first. It comes to use the segment only by its own CAS of
+ * creator, so candidates do not count as live members. When a candidate dies after its CAS, the
+ * next one condemns the segment again.
+ *
+ * An opener joins, fences, and looks for CONDEMNED. A candidate condemns, fences, and looks for
+ * members. So at least one of them sees the other.
+ */
 #ifndef IPC_SRC_SHM_OPEN_H
 #define IPC_SRC_SHM_OPEN_H 1
 
@@ -687,7 +1000,7 @@ IPC_INLINE int ipc_shm_own_(struct ipc_shm *seg)
 #define IPC_SHM_SEALS_ (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define IPC_SHM_DIR_ "/dev/shm/"
 
-/* The file of a named segment. */
+/* Checks a segment's name, and makes the path of its file. 0, -EINVAL or -ENAMETOOLONG. */
 IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const char *name)
 {
     if (*name == '\0' || strchr(name, '/') != NULL || strcmp(name, ".") == 0 ||
@@ -703,13 +1016,13 @@ IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const
     return 0;
 }
 
-/* A nameless file of `size` bytes, allocated and mapped. */
+/* Makes a nameless file of `size` bytes, allocated and mapped. */
 IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t size,
                                  const struct ipc_shm_options *how, int hugetlb)
 {
-    /* The mode of a memfd protects nothing: it is opened through a descriptor that was handed over,
-     * or by a process that may trace a holder. A stricter mode would deny a receiver of another
-     * user an open file description of its own, and with it its lock. */
+    /* The mode of a memfd protects nothing: only a process that was handed a descriptor of it, or
+     * that may trace a holder, can open it. A stricter mode would deny a receiver that runs as
+     * another user an open file description of its own, and with it its lock. */
     mode_t mode = name != NULL ? how->mode : 0666;
     struct rlimit limit;
     struct statvfs fs;
@@ -726,19 +1039,20 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     if (how->group != (gid_t)-1 && fchown(seg->fd, (uid_t)-1, how->group) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot give the segment to group %ld: %s",
                               (long)how->group, strerror(errno));
-    if (fchmod(seg->fd, mode) != 0) /* not open's mode: that would be cut by the umask */
+    if (fchmod(seg->fd, mode) != 0) /* not by open, whose mode the umask cuts */
         return ipc_shm_refuse(seg, -errno, "cannot set mode %03o: %s", (unsigned)mode,
                               strerror(errno));
     /* Beyond this limit the kernel would send SIGXFSZ. */
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)
         return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: RLIMIT_FSIZE is %llu", size,
                               (unsigned long long)limit.rlim_cur);
-    if (ftruncate(seg->fd, (off_t)size) != 0) /* also where off_t has no room for size */
+    if (ftruncate(seg->fd, (off_t)size) != 0) /* it fails, too, where off_t has no room for size */
         return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: too large", size);
     rc = ipc_shm_map_(seg, NULL);
     if (rc != 0)
         return rc;
-    if (seg->huge_rc == 0) /* by fault, as fallocate asks no mapping about huge pages */
+    if (seg->huge_rc ==
+        0) /* by faults: fallocate does not know that the mapping wants huge pages */
         (void)madvise(seg->base, seg->size, MADV_POPULATE_WRITE);
     do
         rc = posix_fallocate(seg->fd, 0, (off_t)size);
@@ -753,8 +1067,8 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
         return 0;
     if (fcntl(seg->fd, F_ADD_SEALS, IPC_SHM_SEALS_) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
-    /* The kernel tells nobody what is done by the descriptor that memfd_create made: see
-     * ipc_shm_watch_. */
+    /* inotify, by which ipc_shm_watch_ learns of others, does not report what is done by the
+     * descriptor that memfd_create made. */
     rc = ipc_shm_reopen_(seg, seg->fd);
     if (rc < 0)
         return rc;
@@ -763,7 +1077,7 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     return 0;
 }
 
-/* A whole new segment with us as member and creator, under no name yet. */
+/* Builds a whole new segment, under no name yet, with this process as member and creator. */
 IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size,
                               const struct ipc_shm_options *how)
 {
@@ -773,7 +1087,7 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
 
     ipc_shm_clear_(seg, how);
     if (name == NULL && (how->flags & IPC_SHM_HUGE) != 0 && all <= SIZE_MAX / 2) {
-        /* From the pool of huge pages, if there is one with enough in it. */
+        /* From the pool of huge pages, where there is one that has enough. */
         seg->huge_rc = 0;
         rc = ipc_shm_allocate_(seg, name, (all + huge - 1) & ~(huge - 1), how, 1);
         if (rc != 0) {
@@ -784,7 +1098,7 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     if (rc != 0)
         rc = ipc_shm_allocate_(seg, name, all, how, 0);
     if (rc != 0)
-        return ipc_shm_drop_(seg, rc);
+        return ipc_shm_close_refused_(seg, rc);
     ipc_shm_prefault_(seg);
     h = seg->base;
     h->abi = IPC_SHM_ABI;
@@ -796,15 +1110,15 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     h->used = sizeof *h;
     rc = ipc_shm_join_(seg, 0);
     if (rc != 0)
-        return ipc_shm_drop_(seg, rc);
+        return ipc_shm_close_refused_(seg, rc);
     h->creator = seg->peer.id;
-    /* Others come by way of the kernel (link, or a descriptor), which orders all this before. */
+    /* No fence: see the top. */
     h->magic = IPC_SHM_MAGIC;
     seg->created = 1;
     return 0;
 }
 
-/* Maps and checks the segment behind seg->fd, whose owner and mode are in order, and joins it. */
+/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it. */
 IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
 {
     const struct ipc_shm_header_ *h;
@@ -841,9 +1155,9 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     return ipc_shm_join_(seg, candidate);
 }
 
-/* Whose it is and what it permits, against what was asked. */
-IPC_INLINE int ipc_shm_trust_(struct ipc_shm *seg, const struct stat *st,
-                              const struct ipc_shm_options *how)
+/* Checks the file's owner and mode against the options. 0, -EPROTO or -EACCES. */
+IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
+                                    const struct ipc_shm_options *how)
 {
     uid_t owner = how->owner != (uid_t)-1 ? how->owner : geteuid();
 
@@ -858,16 +1172,16 @@ IPC_INLINE int ipc_shm_trust_(struct ipc_shm *seg, const struct stat *st,
     return 0;
 }
 
-/* One attempt to open by name. A condemned segment counts as absent, unless it is to be replaced.
- */
-IPC_INLINE int ipc_shm_try_(struct ipc_shm *seg, const char *path, const char *name,
-                            const struct ipc_shm_options *how, int replace)
+/* Opens the segment of that name, if there is one: as a candidate where `replace` is set, as a
+ * member otherwise. For a member a CONDEMNED segment counts as none. */
+IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const char *name,
+                                  const struct ipc_shm_options *how, int replace)
 {
     struct stat st;
     int rc;
 
     ipc_shm_clear_(seg, how);
-    /* O_NONBLOCK: a FIFO of that name must not hold us up. */
+    /* O_NONBLOCK, as the open of a FIFO would wait for its other end. */
     seg->fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (seg->fd < 0 && errno == ENOENT)
         return ipc_shm_refuse(seg, -ENOENT, "no segment '%s'", name);
@@ -875,20 +1189,21 @@ IPC_INLINE int ipc_shm_try_(struct ipc_shm *seg, const char *path, const char *n
         return ipc_shm_refuse(seg, -ELOOP, "segment '%s' is a symbolic link", name);
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
-    rc = ipc_shm_trust_(seg, &st, how);
+    rc = ipc_shm_check_owner_(seg, &st, how);
     rc = rc != 0 ? rc : ipc_shm_attach_(seg, &st, replace);
     if (rc != 0)
-        return ipc_shm_drop_(seg, rc);
-    /* Without it we could miss the condemnation and its author our membership. Partner: in
-     * ipc_shm_inherit_. */
+        return ipc_shm_close_refused_(seg, rc);
+    /* Without it we could miss CONDEMNED, and the candidate that stores it miss our membership.
+     * Partner: the fence in ipc_shm_take_over_. */
     ck_pr_fence_memory();
     if (!replace && (ck_pr_load_64(&seg->base->creator) & IPC_SHM_CONDEMNED_) != 0)
-        return ipc_shm_drop_(seg,
-                             ipc_shm_refuse(seg, -ENOENT, "segment '%s' is being replaced", name));
+        return ipc_shm_close_refused_(
+            seg, ipc_shm_refuse(seg, -ENOENT, "segment '%s' is being replaced", name));
     ipc_shm_prefault_(seg);
     return 0;
 }
 
+/* Is a member alive that is no candidate, and not this process? */
 IPC_INLINE int ipc_shm_others_live_(const struct ipc_shm *seg)
 {
     unsigned i;
@@ -897,28 +1212,30 @@ IPC_INLINE int ipc_shm_others_live_(const struct ipc_shm *seg)
         const struct ipc_shm_member_ *m = &seg->base->member[i];
         uint64_t id = ck_pr_load_64(&m->id);
 
-        /* A candidate can only come to use it by a compare-and-swap of creator, which fails now. */
+        /* Without it `candidate` could be older than the id. Partner: the second store fence in
+         * ipc_shm_join_. */
         ck_pr_fence_load();
         if (id != 0 && id != seg->peer.id && ck_pr_load_32(&m->candidate) == 0 &&
-            ipc_shm_alive_(seg, id))
+            ipc_shm_member_is_alive_(seg, id))
             return 1;
     }
     return 0;
 }
 
-/* We opened what somebody created before. 0: its creator is dead and we are that now. -EAGAIN: it
- * is gone, or someone else was quicker; look again. -EEXIST: it is in use. */
-IPC_INLINE int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, const char *name,
-                                size_t size, const struct ipc_shm_options *how)
+/* Takes over the segment that this process has opened as a candidate, or removes it. 0 when it is
+ * taken over, -EAGAIN when it is removed, or another candidate was quicker: look again. -EEXIST
+ * when it is in use. */
+IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const char *name,
+                                  size_t size, const struct ipc_shm_options *how)
 {
     struct ipc_shm_header_ *h = seg->base;
     uint64_t creator = ck_pr_load_64(&h->creator);
     struct stat ours, named;
-    /* As large as a new one of that size would be, or one rounded to huge pages. */
+    /* Is it as large as a new one of that size would be? */
     int fits = seg->size >= sizeof *h + size && seg->size - sizeof *h - size < 4096;
     int fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
 
-    if (ipc_shm_alive_(seg, creator & IPC_SHM_ID_))
+    if (ipc_shm_member_is_alive_(seg, creator & IPC_SHM_ID_))
         return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives", name);
     if (!ck_pr_cas_64(&h->creator, creator,
                       fresh ? seg->peer.id | IPC_SHM_CONDEMNED_ : seg->peer.id))
@@ -928,7 +1245,7 @@ IPC_INLINE int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, const cha
         seg->created = 2;
         return 0;
     }
-    /* Without it someone could join unseen. Partner: in ipc_shm_try_. */
+    /* Without it a process could join unseen. Partner: the fence in ipc_shm_open_once_. */
     ck_pr_fence_memory();
     if (ipc_shm_others_live_(seg)) {
         ck_pr_store_64(&h->creator, creator & ~IPC_SHM_CONDEMNED_);
@@ -942,7 +1259,7 @@ IPC_INLINE int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, const cha
     return -EAGAIN;
 }
 
-/* Gives a built segment its name: whole, at once, or not at all. */
+/* Gives a built segment its name, in one step. -EEXIST when something has that name. */
 IPC_INLINE int ipc_shm_link_(struct ipc_shm *seg, const char *path)
 {
     char file[32];
@@ -954,25 +1271,6 @@ IPC_INLINE int ipc_shm_link_(struct ipc_shm *seg, const char *path)
                           errno == ENOENT ? "; is /proc mounted?" : "");
 }
 
-/*
- * Creates a segment with room for `size` bytes of objects, named `name` ("feed", no slash), or
- * nameless and sealed for name NULL. Where the name exists and its creator is dead or has closed
- * it, takes it over; see the contract above, and seg->created. Blocks only for the kernel: to
- * allocate and fault the pages in. A peer that is stopped meanwhile does not hold it up.
- *
- *   0
- *   -EEXIST        a live process created it, or others have the remains to be discarded open
- *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..
- *   -ENAMETOOLONG  the name has more than 255 bytes
- *   -ENOSPC        /dev/shm or memory has not that many bytes; -EFBIG: nothing has, or RLIMIT_FSIZE
- *   -EACCES        what has the name belongs to another user or permits more than how->mode
- *   -EPROTO        what has the name is no segment, or one of another version or layout: see
- *                  ipc_shm_unlink
- *   -ELOOP         what has the name is a symbolic link; -EISDIR: a directory
- *   -EUSERS        64 processes have it open
- *   -ENOSYS        /proc is not mounted
- *   and what open, fchown, mmap and link say, such as -EMFILE, -EPERM and -ENOMEM
- */
 IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
                                    const struct ipc_shm_options *how)
 {
@@ -988,9 +1286,9 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     if (rc != 0)
         return rc;
     for (tries = 0; tries < 100; tries++) {
-        rc = ipc_shm_try_(seg, path, name, how, 1);
+        rc = ipc_shm_open_once_(seg, path, name, how, 1);
         if (rc == 0) {
-            rc = ipc_shm_inherit_(seg, path, name, size, how);
+            rc = ipc_shm_take_over_(seg, path, name, size, how);
             if (rc == 0)
                 return 0;
             ipc_shm_close(seg);
@@ -1017,7 +1315,8 @@ IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size
     return ipc_shm_create_with(seg, name, size, &how);
 }
 
-/* Waits a little for what others may do, at most to the deadline. 0 when that has passed. */
+/* Waits for a millisecond, or until the deadline if that is sooner. 0 when the deadline has passed.
+ */
 IPC_INLINE int ipc_shm_wait_(int64_t deadline)
 {
     struct timespec nap = {0, 1000000};
@@ -1031,16 +1330,6 @@ IPC_INLINE int ipc_shm_wait_(int64_t deadline)
     return 1;
 }
 
-/*
- * Opens the segment `name`; waits for it until the deadline (ipc_in_ms, IPC_NOW, IPC_FOREVER),
- * looking once a millisecond. ipc_shm_find with this handle waits until the same deadline.
- *
- *   0
- *   -ENOENT     there is none and the deadline is IPC_NOW
- *   -ETIMEDOUT  there was none until the deadline
- *   -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO, -ELOOP, -EUSERS, -ENOSYS and the kernel's errors as
- *   of ipc_shm_create; they do not wait
- */
 IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
                                  const struct ipc_shm_options *how)
 {
@@ -1054,7 +1343,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
     if (rc != 0)
         return rc;
     do
-        rc = ipc_shm_try_(seg, path, name, how, 0);
+        rc = ipc_shm_open_once_(seg, path, name, how, 0);
     while (rc == -ENOENT && ipc_shm_wait_(deadline));
     if (rc == -ENOENT && deadline != IPC_NOW)
         return ipc_shm_refuse(seg, -ETIMEDOUT,
@@ -1072,9 +1361,6 @@ IPC_INLINE int ipc_shm_open(struct ipc_shm *seg, const char *name, int64_t deadl
     return ipc_shm_open_with(seg, name, deadline, &how);
 }
 
-/* Opens the segment, or creates it where there is none; whoever comes first. seg->created tells.
- * One that exists may have another size. The errors of ipc_shm_create; -EBUSY for
- * -EEXIST: someone has been replacing it for a tenth of a second, and may be stopped. */
 IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, size_t size,
                                       const struct ipc_shm_options *how)
 {
@@ -1086,35 +1372,34 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
         rc = ipc_shm_open_with(seg, name, IPC_NOW, how);
         if (rc == -ENOENT)
             rc = ipc_shm_create_with(seg, name, size, how);
-        /* Created meanwhile, or being replaced: by one that is stopped, if it takes long. */
+        /* Another process has created it since, or is replacing it and may be stopped. */
     } while (rc == -EEXIST && --tries > 0 && ipc_shm_wait_(IPC_FOREVER));
     if (rc == -EEXIST)
         rc = ipc_shm_refuse(seg, -EBUSY, "segment '%s' is being replaced", name);
     return rc;
 }
 
-/* Frees the name, whatever stands behind it: also the remedy for what -EPROTO refuses. Who has the
- * segment open keeps it. 0, or -ENOENT, -EINVAL, -ENAMETOOLONG, or -EACCES or -EPERM for what
- * belongs to others. */
 IPC_INLINE int ipc_shm_unlink(const char *name)
 {
     struct ipc_shm unused;
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
     int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, sizeof path, name);
 
-    return rc != 0 ? rc : unlink(path) == 0 ? 0 : -errno;
+    if (rc == 0 && unlink(path) != 0)
+        rc = -errno;
+    return rc;
 }
 
 #endif
 
 /* >>pass  src/shm/pass.h */
-/* Passing a segment on. */
+/* Passing a segment on to another process, over a socket. */
 #ifndef IPC_SRC_SHM_PASS_H
 #define IPC_SRC_SHM_PASS_H 1
 
 /* ------------------------------------------------------------------ passing a segment on */
 
-/* What goes with the descriptor. */
+/* The message that goes with the descriptor. */
 struct ipc_shm_hello_ {
     uint64_t magic;
     uint64_t size;
@@ -1126,9 +1411,6 @@ union ipc_shm_control_ {
     char room[CMSG_SPACE(sizeof(int))];
 };
 
-/* Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). Any
- * user at the other end can use a sealed segment then, and only this user a named one. 0, or what
- * sendmsg says: -EPIPE (without a signal), -EAGAIN on a non-blocking socket, ... */
 IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
@@ -1161,7 +1443,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     return 0;
 }
 
-/* Waits until the socket has something to read. 0, -ETIMEDOUT or poll's error. */
+/* Waits until the socket has something to read. 0, -ETIMEDOUT or what poll says. */
 IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
 {
     struct pollfd p;
@@ -1182,8 +1464,9 @@ IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
     }
 }
 
-/* Takes the one descriptor out of a message; -1 if there is none, or not one. Closes any others. */
-IPC_INLINE int ipc_shm_descriptor_(struct msghdr *message)
+/* Takes the one descriptor out of a message. Where there are several, closes them all. -1 when
+ * there is not exactly one. */
+IPC_INLINE int ipc_shm_take_descriptor_(struct msghdr *message)
 {
     struct cmsghdr *c;
     int fd, kept = -1, count = 0;
@@ -1209,19 +1492,6 @@ IPC_INLINE int ipc_shm_descriptor_(struct msghdr *message)
     return kept;
 }
 
-/*
- * Opens the segment that the peer sends over a connected Unix socket with ipc_shm_send, waiting for
- * it until the deadline, which ipc_shm_find with this handle keeps too. A sealed one is accepted
- * from anyone, as its size can change no more; any other must pass what ipc_shm_open asks for.
- *
- *   0
- *   -ETIMEDOUT  nothing came until the deadline
- *   -EPIPE      the peer closed the socket
- *   -EPROTO     what came is no segment, or one of another version or layout
- *   -EACCES     a segment that is not sealed, of another user, or that permits more than 0600; or
- *               sealed memory of another maker than ipc_shm_create, whose mode keeps this user out
- *   -EUSERS, -ENOSYS and the kernel's errors as of ipc_shm_open
- */
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
 {
     static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
@@ -1249,7 +1519,7 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
     } while (n < 0 && (errno == EINTR || errno == EAGAIN));
     if (n < 0)
         return ipc_shm_refuse(seg, -errno, "no segment came: %s", strerror(errno));
-    fd = ipc_shm_descriptor_(&message);
+    fd = ipc_shm_take_descriptor_(&message);
     if (n == 0 && fd < 0)
         return ipc_shm_refuse(seg, -EPIPE, "the peer closed the socket");
     if (fd < 0 || n != (ssize_t)sizeof hello || hello.magic != IPC_SHM_MAGIC) {
@@ -1262,15 +1532,16 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
         return ipc_shm_refuse(seg, -EPROTO, "what came is no memory");
     }
     seals = fcntl(fd, F_GET_SEALS);
-    rc = seals >= 0 && (seals & IPC_SHM_SEALS_) == IPC_SHM_SEALS_ ? 0
-                                                                  : ipc_shm_trust_(seg, &st, &how);
+    rc = seals >= 0 && (seals & IPC_SHM_SEALS_) == IPC_SHM_SEALS_
+             ? 0
+             : ipc_shm_check_owner_(seg, &st, &how);
     seg->fd = rc != 0 ? rc : ipc_shm_reopen_(seg, fd);
     (void)close(fd);
     if (seg->fd < 0)
         return seg->fd;
     rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
     if (rc != 0)
-        return ipc_shm_drop_(seg, rc);
+        return ipc_shm_close_refused_(seg, rc);
     ipc_shm_prefault_(seg);
     seg->deadline = deadline;
     return 0;
@@ -1279,27 +1550,26 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
 #endif
 
 /* >>members  src/shm/members.h */
-/* Who is attached. */
+/* Members: which processes have the segment open, and word of their deaths. */
 #ifndef IPC_SRC_SHM_MEMBERS_H
 #define IPC_SRC_SHM_MEMBERS_H 1
 
 /* ------------------------------------------------------------------ members */
 
-/* 1 while the member with this id may be alive, 0 when it has left or the kernel says that it is
- * dead. A few system calls, some 10 microseconds; not for the path of a message. Wait-free. */
 IPC_INLINE int ipc_shm_alive(struct ipc_shm *seg, uint64_t id)
 {
-    return ipc_shm_own_(seg) != 0 || ipc_shm_alive_(seg, id);
+    return ipc_shm_become_member_(seg) != 0 || ipc_shm_member_is_alive_(seg, id);
 }
 
-/* struct ipc_peer's alive, watch and stir. */
+/* struct ipc_peer's alive. */
 IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
 {
     return ipc_shm_alive((struct ipc_shm *)arg, id);
 }
 
-/* A process with that pid, if it is the one that is the member: readable when it dies. */
-IPC_INLINE int ipc_shm_pidfd_(struct ipc_shm *seg, uint64_t id)
+/* Opens a pidfd of the member's process, which becomes readable when that process dies. -1 when it
+ * cannot be had. */
+IPC_INLINE int ipc_shm_open_pidfd_(struct ipc_shm *seg, uint64_t id)
 {
     int fd = -1;
 #ifdef SYS_pidfd_open
@@ -1309,8 +1579,8 @@ IPC_INLINE int ipc_shm_pidfd_(struct ipc_shm *seg, uint64_t id)
     if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
         return -1;
     fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
-    /* The pid was its, if it lives after the open. */
-    if (fd >= 0 && !ipc_shm_alive_(seg, id)) {
+    /* The pidfd is of this member's process, if the member is alive after the open. */
+    if (fd >= 0 && !ipc_shm_member_is_alive_(seg, id)) {
         (void)close(fd);
         return -1;
     }
@@ -1320,19 +1590,20 @@ IPC_INLINE int ipc_shm_pidfd_(struct ipc_shm *seg, uint64_t id)
     return fd;
 }
 
-/* The kernel tells by inotify when somebody closes his descriptor of the segment, which a death
- * does, also in another PID namespace; and when somebody reads from it, which nobody does but by
- * ipc_shm_stir_. A process that left its descriptor to children is told of by its pidfd. */
+/* struct ipc_peer's watch. inotify reports when a process closes its descriptor of the segment,
+ * which a death does, also in another PID namespace; and when a process reads from the descriptor,
+ * which only ipc_shm_stir_ does. The death of a process whose children still have its descriptor is
+ * reported by its pidfd alone. */
 IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
 {
     struct ipc_shm *seg = (struct ipc_shm *)arg;
     char path[32];
-    int rc = ipc_shm_own_(seg);
+    int rc = ipc_shm_become_member_(seg);
 
     if (rc != 0)
         return rc;
     if (id != 0 && fds[1] < 0)
-        fds[1] = ipc_shm_pidfd_(seg, id);
+        fds[1] = ipc_shm_open_pidfd_(seg, id);
     if (fds[0] < 0)
         fds[0] = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fds[0] < 0)
@@ -1341,21 +1612,19 @@ IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
     return inotify_add_watch(fds[0], path, IN_ACCESS | IN_CLOSE_WRITE) >= 0 ? 0 : -errno;
 }
 
+/* struct ipc_peer's stir. */
 IPC_INLINE void ipc_shm_stir_(void *arg)
 {
     const struct ipc_shm *seg = (const struct ipc_shm *)arg;
     char byte;
 
     if (pread(seg->fd, &byte, 1, 0) < 0)
-        return; /* whoever sleeps looks for himself before long */
+        return; /* each sleeper looks again within a second by itself */
 }
 
-/* Who we are in this segment, and who else is alive, for attaching to a ring or a notifier in it;
- * seg must stay where it is, and open, as long as they are used. After fork the child's first call
- * makes it a member of its own; where that fails, id is 0 and ipc_shm_why says why. */
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
-    (void)ipc_shm_own_(seg);
+    (void)ipc_shm_become_member_(seg);
     seg->peer.alive = ipc_shm_peer_alive_;
     seg->peer.watch = ipc_shm_watch_;
     seg->peer.stir = ipc_shm_stir_;
@@ -1363,38 +1632,20 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
     return &seg->peer;
 }
 
-/* A member, as ipc_shm_who saw it. */
-struct ipc_shm_member {
-    uint64_t id;
-    uint64_t pid_ns; /* inode of the PID namespace in which pid counts; 0: not known */
-    pid_t pid;
-    int alive; /* 0: proven dead; its place is free for the next */
-    int here;  /* 1: pid counts in our namespace, too */
-    int me;    /* 1: this handle */
-};
-
-/*
- * Who has the segment open, in place i of 0 <= i < IPC_SHM_MEMBERS, for tools that list them. A
- * member joins when it opens the segment, or first uses a handle that it inherited by fork; it
- * leaves when it closes it or dies.
- *
- *   0
- *   -ENOENT  nobody, or it came or left just now
- *   -EINVAL  the segment is not open
- */
 IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_member *who)
 {
     const struct ipc_shm_member_ *m;
     uint32_t pid;
 
-    if (ipc_shm_own_(seg) != 0)
+    if (ipc_shm_become_member_(seg) != 0)
         return -EINVAL;
     memset(who, 0, sizeof *who);
     if (i >= IPC_SHM_MEMBERS)
         return -ENOENT;
     m = &seg->base->member[i];
     who->id = ck_pr_load_64(&m->id);
-    /* Both, or these could be of another than id. Partners: the store fences in ipc_shm_join_. */
+    /* Without this fence and the next, pid and namespace could be of another member than the id.
+     * Partners: the store fences in ipc_shm_join_. */
     ck_pr_fence_load();
     pid = ck_pr_load_32(&m->pid);
     who->pid_ns = ck_pr_load_64(&m->pid_ns);
@@ -1402,7 +1653,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
     if (who->id == 0 || who->id % IPC_SHM_MEMBERS != i || ck_pr_load_64(&m->id) != who->id)
         return -ENOENT;
     who->pid = pid <= INT_MAX ? (pid_t)pid : 0;
-    who->alive = ipc_shm_alive_(seg, who->id);
+    who->alive = ipc_shm_member_is_alive_(seg, who->id);
     who->here = who->pid_ns != 0 && who->pid_ns == seg->pid_ns;
     who->me = who->id == seg->peer.id;
     return 0;
@@ -1411,12 +1662,32 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
 #endif
 
 /* >>objects  src/shm/objects.h */
-/* Named objects in a segment. */
+/*
+ * Named objects in a segment.
+ *
+ * Each has an entry of the directory. The entry's state says all about it: a kind, a hash of the
+ * name (22 bits) and the maker's id (40 bits).
+ *
+ *   from                to                by which process, how
+ *   -----------------   ---------------   ------------------------------------------------------
+ *   FREE                MAKING(hash,id)   member id, to make an object: CAS
+ *   MAKING(hash,id)     READY(hash)       member id, once the entry and the object are filled in:
+ *                                         release fence, CAS
+ *   MAKING(hash,id)     MAKING(hash,0)    member id, where the object does not fit: CAS
+ *   MAKING(hash,dead)   MAKING(hash,id)   member id, to make an object of the same name, when the
+ *   or MAKING(hash,0)                     kernel says that the maker is dead: CAS
+ *
+ * READY is the end. Offset, size, type and name of an entry are written by the member whose id its
+ * state has. Entries are searched from the first, and never become FREE again, so two makers of one
+ * name meet at the same entry. Ids are never used twice, so a maker that has lost its entry to
+ * another cannot publish it: its CAS fails.
+ */
 #ifndef IPC_SRC_SHM_OBJECTS_H
 #define IPC_SRC_SHM_OBJECTS_H 1
 
 /* ------------------------------------------------------------------ objects */
 
+/* Checks an object's name, and hashes it. 0, -EINVAL or -ENAMETOOLONG. */
 IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint64_t *hash)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a: G. Fowler, L. C. Noll, K.-P. Vo, 1991 */
@@ -1431,15 +1702,16 @@ IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint6
     return 0;
 }
 
-/* Reads entry i into *o. 0, -ENOENT unless it is ready, -EBADMSG when it points outside. */
-IPC_INLINE int ipc_shm_entry_at_(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
+/* Reads entry i into *o. 0, -ENOENT unless it is READY, -EBADMSG when it points out of the segment.
+ */
+IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
 {
     const struct ipc_shm_entry_ *e = &seg->base->entry[i];
     uint64_t offset, size;
 
     if ((ck_pr_load_64(&e->state) & IPC_SHM_READY_) == 0)
         return -ENOENT;
-    /* Without it the entry could be older than its state. Partner: in ipc_shm_publish. */
+    /* Without it the entry could be older than its state. Partner: the fence in ipc_shm_publish. */
     ck_pr_fence_load();
     offset = ck_pr_load_64(&e->offset);
     size = ck_pr_load_64(&e->size);
@@ -1455,16 +1727,14 @@ IPC_INLINE int ipc_shm_entry_at_(struct ipc_shm *seg, unsigned i, struct ipc_shm
     return 0;
 }
 
-/* The object in directory entry i, 0 <= i < IPC_SHM_OBJECTS, for tools that list them. 0, -ENOENT
- * where there is none, -EBADMSG when the entry is corrupt. Wait-free. */
 IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
 {
-    return seg->base != NULL && i < IPC_SHM_OBJECTS ? ipc_shm_entry_at_(seg, i, o) : -ENOENT;
+    return seg->base != NULL && i < IPC_SHM_OBJECTS ? ipc_shm_read_entry_(seg, i, o) : -ENOENT;
 }
 
-/* Takes `size` bytes from the front of what is left. Lock-free; who loses a thousand times over
- * meets a hostile writer. */
-IPC_INLINE int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t *offset)
+/* Takes `size` bytes from the front of what is left. Lock-free: each CAS that fails is another
+ * member's that succeeded. After a thousand of these the peer is hostile. */
+IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *offset)
 {
     uint64_t used;
     int tries;
@@ -1483,9 +1753,6 @@ IPC_INLINE int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t *offset)
     return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
 }
 
-/* Maps `bytes` bytes of the segment, which begin at mem, twice in a row, so that what wraps lies in
- * a row. NULL where that cannot be: they are not whole pages, or the kernel has no room. To be
- * given back by ipc_shm_unmap_twice, before or after the segment is closed. */
 IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t bytes)
 {
     off_t offset = (off_t)((const unsigned char *)mem - (const unsigned char *)seg->base);
@@ -1512,20 +1779,6 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes)
     (void)munmap(at, 2 * bytes);
 }
 
-/*
- * Makes an object of `size` zeroed bytes, 64-byte aligned, that nobody else sees before
- * ipc_shm_publish. `type` is yours; ipc_shm_find asks for it. A maker that dies in between leaves
- * the name to the next maker; one that is stopped holds that name, and no other. Lock-free. Objects
- * stay as long as the segment.
- *
- *   0
- *   -EEXIST        there is one of that name
- *   -EBUSY         a live process is making it
- *   -EINVAL        the name or the size is empty; -ENAMETOOLONG: more than 63 bytes of name
- *   -ENOSPC        the segment has not that many bytes left, or 64 objects already. In the first
- *                  case the name keeps its place: a smaller object of that name may take it
- *   -EBADMSG       the directory is corrupt
- */
 IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
                             struct ipc_shm_object *o)
 {
@@ -1534,7 +1787,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     unsigned i = 0, looks = 0;
     int rc = ipc_shm_object_name_(seg, name, &hash);
 
-    rc = rc != 0 ? rc : ipc_shm_own_(seg);
+    rc = rc != 0 ? rc : ipc_shm_become_member_(seg);
     if (rc != 0)
         return rc;
     if (size == 0)
@@ -1546,24 +1799,24 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
         if (state != IPC_SHM_FREE_ && (state & IPC_SHM_HASH_) != hash) {
             i++;
         } else if ((state & IPC_SHM_READY_) != 0) {
-            rc = ipc_shm_entry_at_(seg, i, o);
+            rc = ipc_shm_read_entry_(seg, i, o);
             if (rc != 0)
                 return rc;
             if (strcmp(o->name, name) == 0)
                 return ipc_shm_refuse(seg, -EEXIST, "object '%s' exists", name);
             i++;
-        } else if (state != IPC_SHM_FREE_ && ipc_shm_alive_(seg, state & IPC_SHM_ID_)) {
+        } else if (state != IPC_SHM_FREE_ && ipc_shm_member_is_alive_(seg, state & IPC_SHM_ID_)) {
             return ipc_shm_refuse(seg, -EBUSY, "object '%s' is being made by another", name);
         } else if (ck_pr_cas_64(&e->state, state, IPC_SHM_MAKING_ | hash | seg->peer.id)) {
             break;
-        } /* else somebody was quicker: look at the entry again */
+        } /* else another member was quicker: look at the entry again */
     }
     if (i == IPC_SHM_OBJECTS || looks > 100 * IPC_SHM_OBJECTS)
         return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s': %u are there", name,
                               IPC_SHM_OBJECTS);
-    rc = ipc_shm_take_(seg, size, &offset);
+    rc = ipc_shm_take_memory_(seg, size, &offset);
     if (rc != 0) {
-        /* Whoever makes this name next may go on here: our id is nobody's in this state. */
+        /* The next maker of this name goes on with this entry. */
         (void)ck_pr_cas_64(&e->state, IPC_SHM_MAKING_ | hash | seg->peer.id,
                            IPC_SHM_MAKING_ | hash);
         return rc;
@@ -1582,14 +1835,13 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     return 0;
 }
 
-/* Lets the others find the object just made. Wait-free. 0, or -EINVAL when this handle is not
- * making it. */
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o)
 {
     struct ipc_shm_entry_ *e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
     uint64_t state = ck_pr_load_64(&e->state);
 
-    /* Without it the object could be found before it is filled in. Partner: ipc_shm_entry_at_. */
+    /* Without it the object could be found before it is filled in. Partner: the fence in
+     * ipc_shm_read_entry_. */
     ck_pr_fence_release();
     if ((state & ~IPC_SHM_HASH_) != (IPC_SHM_MAKING_ | seg->peer.id) ||
         !ck_pr_cas_64(&e->state, state, IPC_SHM_READY_ | (state & IPC_SHM_HASH_)))
@@ -1598,16 +1850,6 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
     return 0;
 }
 
-/*
- * Finds an object by name; waits for it until the deadline of the open, not at all in a segment
- * that this handle created. What it points to stays valid until the close.
- *
- *   0
- *   -ENOENT     there is none; -ETIMEDOUT: there was none until the deadline
- *   -EPROTO     it has another type
- *   -EBADMSG    the directory is corrupt
- *   -EINVAL, -ENAMETOOLONG  as of ipc_shm_make
- */
 IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type,
                             struct ipc_shm_object *o)
 {
@@ -1621,7 +1863,7 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
         for (i = 0; i < IPC_SHM_OBJECTS; i++) {
             if ((ck_pr_load_64(&seg->base->entry[i].state) & IPC_SHM_HASH_) != hash)
                 continue;
-            rc = ipc_shm_entry_at_(seg, i, o);
+            rc = ipc_shm_read_entry_(seg, i, o);
             if (rc == -EBADMSG)
                 return rc;
             if (rc != 0 || strcmp(o->name, name) != 0)

@@ -1,13 +1,13 @@
 /*
- * ipc_notify.h - sleeping until another process has done something, and waking who sleeps.
+ * ipc_notify.h - sleeping until another process has done something, and waking the sleepers.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * An event count in shared memory. A post with nobody asleep is one load of one word: no system
- * call, no fence. A sleep costs nothing until it ends, and always ends with a reason: data, the
- * deadline, a signal, or the death of the peer. Needs Linux 4.16 or better for all of that, falls
- * back where a call is missing; Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
- * With glibc before 2.34 link with -pthread.
+ * An event count in shared memory. A post while no process sleeps is one load of one word: no
+ * system call, no fence. A sleep costs nothing until it ends, and always ends with a reason: data,
+ * the deadline, a signal, or the death of the peer. Needs Linux 4.16 or better for all of that,
+ * falls back where a call is missing; Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to
+ * C++23. With glibc before 2.34 link with -pthread. The reference of all calls follows this manual.
  *
  *     #include "ipc_notify.h"
  *
@@ -21,7 +21,7 @@
  *     case 0:           use it;       break;
  *     case -ETIMEDOUT:  heartbeat();  break;
  *     case -EINTR:      on_signal();  break;
- *     case -EOWNERDEAD: failover();   break;        // whom ipc_notify_watch named was killed
+ *     case -EOWNERDEAD: failover();   break;        // the peer of ipc_notify_watch was killed
  *     }
  *
  * The condition is any expression: ticks_pop(&in, &t) == 0, or several at once. It is evaluated
@@ -44,40 +44,43 @@
  * Contract
  *   - No post is missed: either the waiter's next look at its condition sees what was stored before
  *     the post, or the post wakes it. A wake may come without a post; ipc_wait looks again.
- *   - A poster or waiter that is stopped or killed at any instruction holds nobody up. What a
- *     poster stored before it was killed between storing and waking is found by whoever watches it
- *     within 10 ms, by whoever has a deadline or waits with the bell of a typed ring within a
- *     second, by everyone else with the next post.
- *   - Whom to watch is an id of struct ipc_peer: with ipc_shm.h a member of the segment. Its death
- *     is told once, within 10 ms, on the kernel's word; waits after that are for its successor.
+ *   - A poster or waiter that is stopped or killed at any instruction holds up no other process. If
+ *     a poster is killed between storing and waking, a waiter that watches it finds what it stored
+ *     within 10 ms; one that has a deadline, or waits with the bell of a typed ring, within a
+ *     second; any other with the next post.
+ *   - The peer to watch is named by an id of struct ipc_peer: with ipc_shm.h, of a member of the
+ *     segment. Its death is reported once, within 10 ms, on the kernel's word; waits after that are
+ *     for its successor.
  *   - The shared memory is not trusted: whatever is written there, and however often, calls keep
  *     their deadlines and touch nothing else. A handle's kind is the one that attach was called
- * with. The memory names no process and no descriptor to act on. A hostile peer can wake you for
- *     nothing, or let you sleep until your deadline.
- *   - Handles are private to one thread at a time. After fork parent and child may both go on using
+ *     with. The memory names no process and no descriptor to act on. A hostile peer can wake you
+ *     for nothing, or let you sleep until your deadline.
+ *   - A handle is used by one thread at a time. After fork parent and child may both go on using
  *     their copies, unless one has slept with it already.
  *
  * Caveats
- *   - ipc_notify_post comes after what it announces. Before it the waiter may look too early, and
+ *   - A post before the data is stored comes too early: the waiter may look, find nothing, and
  *     sleep. Fix: store, then post.
  *   - ipc_notify_post_one wakes one of several that wait for the same kind of thing; with different
  *     conditions it may wake the wrong one, and if the one it woke is killed the others sleep until
  *     the next post. Fix: ipc_notify_post.
- *   - Before it sleeps ipc_wait looks 1000 times, some 10 to 50 microseconds: ipc_notify_policy. A
- *     real-time thread that waits for one of lower priority on the same core should sleep at once.
+ *   - Before it sleeps ipc_wait looks 1000 times, some 10 to 50 microseconds, and keeps a thread of
+ *     lower priority from running on that core. Fix: ipc_notify_policy(&bell, 0, 0), in a real-time
+ *     thread that waits for one of lower priority on the same core.
  *   - Without ipc_shm.h, deaths come from your own struct ipc_peer: where it has no `watch`, its
- *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core.
- *   - IPC_FOREVER without a peer to watch is for ever: a poster that was killed before it could
- *     wake, or whose sandbox denies futexes, leaves you asleep until the next post, and so does a
- *     signal handler that was installed with SA_RESTART (ipc_wait_any: also with a deadline). Fix:
- *     watch the peer, or give a deadline. With the bell of a typed ring a wait looks at its
- *     condition once a second in any case.
+ *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core. Fix: a `watch`.
+ *   - IPC_FOREVER without a peer to watch is for ever: if a poster was killed before it could wake,
+ *     or its sandbox denies futexes, you sleep until the next post. A signal handler that was
+ *     installed with SA_RESTART does not end that sleep either (ipc_wait_any: also with a
+ *     deadline). Fix: watch the peer, or give a deadline. With the bell of a typed ring a wait
+ *     looks at its condition once a second in any case.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
  *     must be in one PID namespace, and each poster names the process itself: ipc_notify_target.
- *   - Wakes that come up to a second late, as everyone looks by himself then: of a poster that
- *     attached without a peer, for one who watches his and has slept for more than 4 ms (fix:
- *     ipc_shm_peer for all); of one whose sandbox denies futexes; of a semaphore, when another
- *     waiter was killed as it passed the wake on (fix: futexes, or a semaphore for each).
+ *   - Some wakes come up to a second late, as each waiter looks by itself then: those of a poster
+ *     that attached without a peer, to a waiter that watches a death and has slept for more than 4
+ *     ms (fix: ipc_shm_peer for all); those of a poster whose sandbox denies futexes; those of a
+ *     semaphore, when another waiter was killed as it gave the wake on (fix: futexes, or a
+ *     semaphore for each waiter).
  *   - IPC_NOTIFY_SEMAPHORE is for peers that you trust: its memory is libc's, which may end the
  *     process where a hostile peer has written to it. Fix: futexes.
  *
@@ -90,25 +93,15 @@
  *   Two processors may each do their store and not yet see the other's: the waiter misses the data
  *   and the poster the flag. A full fence on both sides forbids that. It costs the poster more than
  *   all the rest, so it is asymmetric: the waiter, having set its flag, has the kernel fence every
- *   processor that runs a poster (membarrier, global expedited), and posters fence nothing. The
- *   call is dear to those who sleep often, so that is turned round while they do:
+ *   processor that runs a poster (membarrier, global expedited), and posters fence nothing. That
+ *   call is dear where waiters sleep often, so it is turned round while they do: posters fence, and
+ *   waiters call nothing.
  *
- *       posters do not fence    -- waiter sets its flag -->        TURNING: posters fence,
- *       waiters call membarrier                                    waiters call membarrier
- *            ^                                                          | same waiter, after
- *            |                                                          v membarrier: CAS
- *            '------ poster, after 64 posts that found nobody ----- TURNED: posters fence,
- *                                   asleep: CAS                     waiters call nothing
+ *   The rules stand once each, with a table of what may change, at the top of their part of this
+ *   file:
  *
- *   A process that cannot call membarrier turns the word for good, and naps for a
- *   millisecond before its first sleep: posts that began unfenced are over then.
- *
- *   WAKING is set by a poster between taking ASLEEP off and having called the kernel. A later
- *   poster that finds it does the call again: the first may be dead.
- *
- *   After 4 ms asleep a waiter that watches a peer moves from the futex to poll, on descriptors
- *   that tell of the peer's death and of a poster's stir (see ipc_shm.h), and sets DOZING, so that
- *   posters stir it. Short sleeps cost a futex, long ones no timer.
+ *       >>layout    the word: what sets and clears each flag, and why no wake is missed
+ *       >>wait      the states of a waiter: awake, prepared, on the futex, in poll
  *
  *   Event counts: D. P. Reed, R. K. Kanodia, "Synchronization with Eventcounts and Sequencers",
  *   1979. Futexes: U. Drepper, "Futexes Are Tricky", 2011. The fence for one side only:
@@ -123,8 +116,10 @@
 #include "common/linux.h"
 #include "common/peer.h"
 #include "common/deadline.h"
+#include "notify/reference.h"
 #include "notify/layout.h"
 #include "notify/post.h"
+#include "notify/sleep.h"
 #include "notify/wait.h"
 #include "notify/until.h"
 #include "notify/loop.h"

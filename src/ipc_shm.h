@@ -4,9 +4,10 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME") or handed over as a
- * descriptor (memfd, sealed). Inside is a small directory of named objects, so that one segment
+ * descriptor (memfd, sealed). In it is a small directory of named objects, so that one segment
  * carries several rings, and a table of members, whose deaths the kernel proves. Needs Linux 3.17
- * with /proc, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23.
+ * with /proc, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23. The reference of
+ * all calls follows this manual.
  *
  *     #include "ipc_shm.h"
  *
@@ -26,53 +27,49 @@
  *     then linked to its name in one step. A creator that dies before leaves nothing behind.
  *   - All memory is allocated before it is mapped: a full /dev/shm is -ENOSPC here, not a SIGBUS
  *     later.
- *   - A name whose creator lives is -EEXIST to ipc_shm_create. One whose creator is dead, or has
- *     closed it, is taken over with its objects and their contents: a program that was killed and
- *     started again goes on. Where the size asked for differs, or IPC_SHM_FRESH is given, the
- *     remains are discarded instead, if nobody has them open.
- *   - A named segment is private to the user unless told otherwise: mode 0600 whatever the umask;
- *     symbolic links are not followed; a segment of another owner, or open to more people than
+ *   - A name whose creator lives is -EEXIST to ipc_shm_create. If the creator is dead, or has
+ *     closed the segment, the segment is taken over with its objects and their contents: a program
+ *     that was killed and started again goes on. If the size asked for differs, or IPC_SHM_FRESH is
+ *     given, the remains are discarded instead, unless another process has them open.
+ *   - A named segment is private to its user unless told otherwise: mode 0600 whatever the umask;
+ *     symbolic links are not followed; a segment of another owner, or one that permits more than
  *     asked, is refused; descriptors are closed on exec.
  *   - A sealed segment can be opened by each process that its descriptor is handed to, whichever
  *     user that process runs as; it may hand the descriptor on. No other process can open it, but
  *     for one that may trace a holder, and so read the holder's memory anyway.
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
- *   - Nobody is dead because he is slow. A member is dead when the kernel has released the lock
- * that its open file description held, or says that its process is gone (pid and start time).
+ *   - Time is never taken for death. A member is dead when the kernel has released the lock that
+ *     its open file description held, or says that its process is gone (pid and start time).
  *   - Every refusal has an errno of its own and a sentence: ipc_shm_why.
  *
  * Caveats
- *   - Whoever may write a named segment may also truncate it, and then access is SIGBUS. Fix: share
- *     named segments within one user only, and give others a sealed one (name NULL) by descriptor.
+ *   - A process that may write a named segment may also truncate it, and then access is SIGBUS.
+ *     Fix: share named segments within one user only, and give other users a sealed one (name NULL)
+ *     by descriptor.
  *   - Names outlive processes. Fix: ipc_shm_unlink when the work is done; after a crash the next
  *     ipc_shm_create takes over.
  *   - systemd deletes a user's segments at the last logout (RemoveIPC=yes in logind.conf). Fix: a
  *     system user, or RemoveIPC=no.
  *   - In containers /dev/shm is often 64 MB, and private to the container. Fix: docker run
  *     --shm-size, --ipc; or a sealed segment, which is not part of it.
- *   - ipc_shm_unlink, like unlink, frees the name, not the memory: who has the segment open keeps
- *     it, who comes later gets another one. Fix: unlink once, by one side, when both are attached.
- *   - In strict ISO modes (-std=c99) include it before any header of libc, or define _GNU_SOURCE.
+ *   - ipc_shm_unlink, like unlink, frees the name, not the memory: a process that has the segment
+ *     open keeps it, one that comes later gets another. Fix: unlink once, by one side, when both
+ *     are attached.
+ *   - In strict ISO modes (-std=c99) libc hides what is needed. Fix: include ipc_shm.h before any
+ *     header of libc, or define _GNU_SOURCE.
  *
  * How it works
  *   The file is one page of constants and counters, members, objects, then the objects' memory:
  *
  *       | header | 64 members | 64 objects | memory, handed out from the front, never taken back |
  *
- *   member: whoever gets the write lock on byte i of the file (open file description lock) owns
- *   entry i, writes its pid, start time and a new id there, and holds the lock until it closes the
- *   segment or dies. Ids are never used twice, so a word in shared memory that holds one can be
- *   compared and swapped without fear of a successor.
+ *   The rules for the words in it stand once each, with a table of what may change them, at the top
+ *   of their part of this file:
  *
- *   object: its state word is FREE, or MAKING with a hash of the name and the maker's id, or READY.
- *
- *       FREE --CAS by a maker--> MAKING(hash, id) --CAS by the same maker--> READY
- *                                     |    ^
- *                                     '----' CAS by a maker of the same name, when id is dead
- *
- *   Entries are searched from the first and never become free again, so two makers of one name meet
- *   at the same entry.
+ *       >>open      building a segment, opening it, taking over a dead creator's
+ *       >>identity  members, their ids, and the proofs of their deaths
+ *       >>objects   the directory of named objects
  */
 #ifndef IPC_SHM_H
 #define IPC_SHM_H 1
@@ -82,6 +79,7 @@
 #include "common/linux.h"
 #include "common/peer.h"
 #include "common/deadline.h"
+#include "shm/reference.h"
 #include "shm/layout.h"
 #include "shm/identity.h"
 #include "shm/map.h"

@@ -1345,10 +1345,10 @@ static void candidate_holds_up_no_other_who_replaces(void **state)
 
     (void)state;
     leave_remains(4096);
-    DONE(ipc_shm_try_(&candidate, path_of(name), name, &fresh, 1), &candidate);
+    DONE(ipc_shm_open_once_(&candidate, path_of(name), name, &fresh, 1), &candidate);
     DONE(ipc_shm_create_with(&seg, name, 4096, &fresh), &seg);
     MUST(seg.created == 1);
-    IS(ipc_shm_inherit_(&candidate, path_of(name), name, 4096, &fresh), -EAGAIN); /* replaced */
+    IS(ipc_shm_take_over_(&candidate, path_of(name), name, 4096, &fresh), -EAGAIN); /* replaced */
     MUST(stat_of(name).st_size == (off_t)seg.size);
     ipc_shm_close(&candidate);
     ipc_shm_close(&seg);

@@ -1,13 +1,18 @@
-/* When a wait is to end. */
+/* Deadlines: when a call that may block is to end. */
 #ifndef IPC_SRC_COMMON_DEADLINE_H
 #define IPC_SRC_COMMON_DEADLINE_H 1
 
 #include "linux.h"
 
-/* Deadlines are nanoseconds of CLOCK_MONOTONIC, absolute. */
+/*
+ * A deadline is an absolute time of CLOCK_MONOTONIC in nanoseconds, as an int64_t. One deadline can
+ * serve several calls in a row. A deadline that has passed, 0 and negative values mean: do not
+ * wait.
+ */
 #define IPC_NOW INT64_C(0)    /* do not wait */
 #define IPC_FOREVER INT64_MAX /* wait without limit */
 
+/* The time now, in nanoseconds of CLOCK_MONOTONIC. Wait-free; any thread, also a signal handler. */
 IPC_INLINE int64_t ipc_clock(void)
 {
     struct timespec t;
@@ -16,7 +21,7 @@ IPC_INLINE int64_t ipc_clock(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Nanoseconds until the deadline, 0 when it has passed. */
+/* The nanoseconds that are left until the deadline, 0 when it has passed. */
 IPC_INLINE int64_t ipc_left_(int64_t deadline)
 {
     int64_t now = deadline > IPC_NOW ? ipc_clock() : 0;
@@ -24,7 +29,8 @@ IPC_INLINE int64_t ipc_left_(int64_t deadline)
     return deadline > now ? deadline - now : 0;
 }
 
-/* The deadline ms milliseconds from now; IPC_FOREVER for a negative or very large ms. */
+/* The deadline that is `ms` milliseconds from now. IPC_FOREVER when ms is negative, or above
+ * INT64_MAX / 2000000 (146 years). Wait-free; any thread, also a signal handler. */
 IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 {
     return ms < 0 || ms > INT64_MAX / 2000000 ? IPC_FOREVER : ipc_clock() + ms * 1000000;

@@ -1,4 +1,4 @@
-/* What needs Linux, and what libc shows only if it is asked to before. */
+/* Headers of Linux, and those of libc that show what we need only with _DEFAULT_SOURCE. */
 #ifndef IPC_SRC_COMMON_LINUX_H
 #define IPC_SRC_COMMON_LINUX_H 1
 

@@ -1,23 +1,35 @@
-/* Who attaches, and who is alive. */
+/* Processes that share memory: which one this is, and which others are alive. */
 #ifndef IPC_SRC_COMMON_PEER_H
 #define IPC_SRC_COMMON_PEER_H 1
 
 #include "prelude.h"
 
 /*
- * The whole of what a ring, a notifier and the holder of their memory know of each other; ipc_shm.h
- * and ipc_notify.h define the same, and ipc_shm.h fills it in. Rings use id and alive. Without one
- * (NULL) nobody's death can be proven: an end stays taken until it is detached.
+ * What this process is to the others, and how to learn of them. ipc_shm_peer fills it in for the
+ * members of a segment; a program that has its memory from elsewhere may fill in its own. Attaching
+ * functions of rings and notifiers take a pointer to it. Rings use id and alive, notifiers alive,
+ * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
+ * uses the ring or notifier. `arg` must stay valid until they are detached.
+ *
+ * NULL in place of the pointer: no process is ever proven dead. An end of a ring then stays taken
+ * until its holder detaches.
  */
 struct ipc_peer {
-    uint64_t id;                          /* mine; not 0 or ~0; never used by another process */
-    int (*alive)(void *arg, uint64_t id); /* 0 only with proof that id is dead; NULL: none */
-    /* Makes fds[0] readable when another member stirs or leaves, fds[1] when id dies (if not 0).
-     * Opens those that are -1, as it can; the caller closes them. 0 when fds[0] is there. */
+    /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
+     */
+    uint64_t id;
+    /* Is the process `id` alive? 0 only with proof of its death, or of its leaving; 1 in case of
+     * doubt. Must not block. NULL: no process is ever proven dead. */
+    int (*alive)(void *arg, uint64_t id);
+    /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
+     * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
+     * caller closes them. 0 when fds[0] is there, whether or not fds[1] is, else a negative errno.
+     * Called again with the same fds, also with another id. NULL: there are no such descriptors. */
     int (*watch)(void *arg, uint64_t id, int fds[2]);
-    void (*stir)(void *arg); /* makes the others' fds[0] readable */
-    void *arg;               /* passed to them */
-    char why[256];           /* out: the last refusal, in words */
+    /* Makes fds[0] of all others that called `watch` readable. Must not block. NULL: cannot. */
+    void (*stir)(void *arg);
+    void *arg;     /* passed to the functions above */
+    char why[256]; /* out: what the last refusal was, as a sentence */
 };
 
 #endif

@@ -1,9 +1,60 @@
-/* The word, and the handle of a notifier. */
+/*
+ * The notifier's word: a count in its upper 24 bits, and flags.
+ *
+ *   change                    by which process, how
+ *   -----------------------   --------------------------------------------------------------------
+ *   ASLEEP: 0 -> 1            a waiter, before its last look at the condition and its sleep: CAS,
+ *                             atomic-load fence, and membarrier unless the word is TURNED
+ *   ARMED: 0 -> 1             the same, before an event loop polls
+ *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
+ *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
+ *                             too
+ *   all three -> 0,           a poster that finds one of them, or WAKING: CAS. Before that it has
+ *   WAKING -> 1, count + 1    stored its data, and fenced: by a store-load fence, or by a waiter's
+ *                             membarrier. After it, it calls the kernel for each flag found, and
+ *                             for all three where it found WAKING
+ *   count + 1                 ipc_notify_post_one, where it finds ASLEEP alone: CAS. Then it has
+ *                             the kernel wake one. If none sleeps on the futex, it goes on as above
+ *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
+ *                             has not changed since: CAS
+ *   TURNING: 0 -> 1           a waiter, in the CAS of ASLEEP or ARMED, where the word is neither
+ *                             TURNING nor TURNED. Or, with FIXED, a process without membarrier
+ *   TURNING -> TURNED         a waiter, after its membarrier, if the word has not changed since its
+ *                             CAS of ASLEEP or ARMED: CAS
+ *   TURNING, TURNED -> 0,     a poster, after 64 posts in a row that found no sleeper, where FIXED
+ *   count + 1                 is not set: CAS
+ *   FIXED: 0 -> 1             a process that cannot call membarrier, as it attaches or waits: CAS.
+ *                             It stays for good
+ *   DEAF: 0 -> 1              a process that has no `stir`, as it attaches: CAS. It stays for good
+ *
+ * WAKING says that a poster may have been killed between taking the flags off and calling the
+ * kernel. A later poster that finds it calls the kernel in its place.
+ *
+ * No wake is missed. A waiter sets its flag, then looks; a poster stores, then loads the word. In
+ * between each needs a full fence, or the waiter could miss the data and the poster the flag. The
+ * fence of a post would cost more than all the rest of it. So there are two modes:
+ *
+ *       posters do not fence    -- waiter sets its flag -->        TURNING: posters fence,
+ *       waiters call membarrier                                    waiters call membarrier
+ *            ^                                                          | same waiter, after
+ *            |                                                          v membarrier: CAS
+ *            '------ poster, after 64 posts that found no --------- TURNED: posters fence,
+ *                    sleeper: CAS, count + 1                        waiters call nothing
+ *
+ * TURNED must not be set before a membarrier: until then a poster may be under way that did not see
+ * TURNING, and does not fence. Nor may it outlive the turn that it belongs to; turning back counts,
+ * so that the CAS of a waiter from before it fails.
+ *
+ * A process without membarrier sets FIXED, and naps for a millisecond before its first sleep: posts
+ * that began unfenced are over then. It never sets TURNED, as others may still have to fence.
+ *
+ * A hostile peer that rewrites the word all the time makes a CAS fail for ever. After a thousand
+ * tries each loop gives up; the peer could undo what we store as well.
+ */
 #ifndef IPC_SRC_NOTIFY_LAYOUT_H
 #define IPC_SRC_NOTIFY_LAYOUT_H 1
 
-#include "../common/peer.h"
-#include "../common/deadline.h"
+#include "reference.h"
 
 #include <sched.h>
 #include <semaphore.h>
@@ -12,91 +63,44 @@
 
 /* ------------------------------------------------------------------ layout */
 
-#define IPC_NOTIFY_TYPE 0x6c6c6562u /* "bell": the type for objects of ipc_shm.h */
-#define IPC_NOTIFY_SIZE 64u
-
-/* How it wakes. All but the semaphore wake ipc_wait by futex; the third and fourth have a
- * descriptor for event loops besides. */
-#define IPC_NOTIFY_FUTEX 0u     /* zeroed memory is one */
-#define IPC_NOTIFY_SEMAPHORE 1u /* a POSIX semaphore, process-shared */
-#define IPC_NOTIFY_EVENTFD 2u
-#define IPC_NOTIFY_SIGNAL 3u /* a queued real-time signal, read from a signalfd */
-#define IPC_NOTIFY_KINDS_ 4u
-
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_notify_shared {
-    uint32_t word;   /* see the top; compare-and-swap by everyone */
+    uint32_t word;   /* see the top */
     uint32_t kind;   /* constant after init; attach compares it, and nothing else reads it */
     uint64_t unused; /* zero */
     union {
         sem_t sem;
         unsigned char room[40];
-    } u; /* IPC_NOTIFY_SEMAPHORE: a token for one sleeper, given on when it was meant for all */
-    uint64_t sleepers; /* ... who may want it, counted by themselves: who is killed stays in it */
+    } u;               /* IPC_NOTIFY_SEMAPHORE: a token wakes one sleeper, which gives it on */
+    uint64_t sleepers; /* on the semaphore. Each counts itself; one that is killed stays counted */
 };
 
-typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == 64 ? 1 : -1];
+typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTIFY_SIZE ? 1 : -1];
 
-#define IPC_NOTIFY_ASLEEP_ 1u   /* someone sleeps on the futex or semaphore, or is about to */
-#define IPC_NOTIFY_DOZING_ 2u   /* ... on what struct ipc_peer's stir makes readable */
-#define IPC_NOTIFY_ARMED_ 4u    /* ... in an event loop, on the notifier's descriptor */
+#define IPC_NOTIFY_KINDS_ 4u
+
+#define IPC_NOTIFY_ASLEEP_ 1u   /* a waiter sleeps on the futex or semaphore, or is about to */
+#define IPC_NOTIFY_DOZING_ 2u   /* a waiter sleeps in poll; struct ipc_peer's stir wakes it */
+#define IPC_NOTIFY_ARMED_ 4u    /* a waiter sleeps in an event loop, on the notifier's descriptor */
 #define IPC_NOTIFY_WAKING_ 8u   /* a poster is about to wake them, or was killed then */
 #define IPC_NOTIFY_TURNING_ 16u /* posters fence, waiters call membarrier */
 #define IPC_NOTIFY_TURNED_ 32u  /* posters fence, waiters need not */
-#define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: someone has no membarrier */
-#define IPC_NOTIFY_DEAF_ 128u   /* someone cannot stir: do not rely on it */
+#define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: a process has no membarrier */
+#define IPC_NOTIFY_DEAF_ 128u   /* a process cannot stir: do not rely on it */
 #define IPC_NOTIFY_COUNT_ 256u  /* the count starts here */
 #define IPC_NOTIFY_SLEEPERS_                                                                       \
     (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
 #define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_TURNING_ | IPC_NOTIFY_TURNED_)
 #define IPC_NOTIFY_HEED_ (IPC_NOTIFY_SLEEPERS_ | IPC_NOTIFY_FENCE_) /* a post has more to do */
 
-#define IPC_NOTIFY_QUIET_ 64u                /* posts that found nobody */
+#define IPC_NOTIFY_QUIET_ 64u                /* posts that found no sleeper, to turn back after */
 #define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
 #define IPC_NOTIFY_SLICE_ INT64_C(8000000)   /* ns between asking whether a peer is alive */
 #define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
 #define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns, the longest sleep between two looks */
-#define IPC_NOTIFY_MANY 128u                 /* at once, by ipc_wait_any */
-/* Tries of a compare-and-swap, some 0.1 ms. Where all fail, a hostile peer rewrites the word all
- * the time. It could undo what we store as well. */
-#define IPC_NOTIFY_TRIES_ 1000u
+#define IPC_NOTIFY_TRIES_ 1000u              /* of a compare-and-swap, some 0.1 ms */
 
-/* ------------------------------------------------------------------ handles */
-
-/* What this process uses: ipc_notify_uses. What is missing is replaced by the next best. */
-#define IPC_USES_FUTEX 1u      /* else naps of a millisecond */
-#define IPC_USES_MEMBARRIER 2u /* else a full fence in each post */
-#define IPC_USES_WAITV 4u      /* else poll, or naps, for ipc_wait_any */
-#define IPC_USES_WATCH 8u      /* deaths are told by descriptors, else asked for every 8 ms */
-#define IPC_USES_EVENTFD 16u   /* else a pipe */
-#define IPC_USES_PIDFD 32u     /* signals reach no reused pid, else almost none */
-
-/* Private to one thread at a time; no field is for the caller. */
-struct ipc_notify {
-    struct ipc_notify_shared *at;
-    uint32_t kind;
-    uint32_t uses;
-    unsigned quiet;       /* posts since someone slept */
-    unsigned spin, yield; /* the policy */
-    int fd, post_fd;      /* readable when armed and posted; what posts write to */
-    int fds[2];           /* of peer.watch */
-    int target_fd;        /* a pidfd of target */
-    int number;           /* the signal for target */
-    pid_t target;         /* the process that posts signal; 0: none */
-    uint64_t whom, told;  /* whom to watch; whose death was told */
-    unsigned uneasy;      /* polls to keep short: a descriptor told of something not yet proven */
-    int64_t asked;        /* when it was, last */
-    int asks;             /* no descriptors to be had: ask whether whom is alive */
-    int anyone;           /* 1: anyone's death is of interest, 2: there may have been one */
-    int settled;          /* has slept without membarrier */
-    int plain;            /* of a ring, at whose other end may be a program that posts nothing */
-    struct {              /* as in struct ipc_peer */
-        int (*alive)(void *, uint64_t);
-        int (*watch)(void *, uint64_t, int[2]);
-        void (*stir)(void *);
-        void *arg;
-    } peer;
-};
+/* ------------------------------------------------------------------ system calls */
 
 IPC_INLINE int ipc_notify_futex_(const uint32_t *word, int op, uint32_t value,
                                  const struct timespec *until)
@@ -128,19 +132,22 @@ IPC_INLINE int ipc_notify_membarrier_(int command)
 #endif
 }
 
-/* One of many, as futex_waitv has it. */
-struct ipc_notify_one_ {
+/* One of the futexes of futex_waitv, as the kernel lays it out. */
+struct ipc_notify_futex_of_many_ {
     uint64_t value, address;
     uint32_t flags, reserved;
 };
 
-IPC_INLINE int ipc_notify_waitv_(struct ipc_notify_one_ *all, unsigned n,
+IPC_INLINE int ipc_notify_waitv_(struct ipc_notify_futex_of_many_ *all, unsigned n,
                                  const struct timespec *until)
 {
-    /* The same number on every architecture but Alpha. */
-    long rc = sizeof(long) == 8 ? syscall(449, all, n, 0, until, CLOCK_MONOTONIC) : -1;
+    long rc;
 
-    return rc >= 0 ? (int)rc : sizeof(long) == 8 ? -errno : -ENOSYS;
+    if (sizeof(long) != 8)
+        return -ENOSYS;
+    /* The same number on every architecture but Alpha. */
+    rc = syscall(449, all, n, 0, until, CLOCK_MONOTONIC);
+    return rc >= 0 ? (int)rc : -errno;
 }
 
 IPC_INLINE struct timespec ipc_notify_time_(int64_t deadline)
@@ -152,42 +159,8 @@ IPC_INLINE struct timespec ipc_notify_time_(int64_t deadline)
     return t;
 }
 
-/* 1 when this thread may run on one processor only: the peer's, or one of its own? */
-IPC_INLINE int ipc_notify_alone_(void)
-{
-    unsigned long set[128];
-    long i, bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
-    unsigned count = 0;
-
-    for (i = 0; i < bytes / (long)sizeof set[0] && count < 2; i++)
-        for (; set[i] != 0 && count < 2; set[i] &= set[i] - 1)
-            count++;
-    return count == 1;
-}
-
-/* Adds flags to the word, whatever else happens to it. */
-IPC_INLINE void ipc_notify_flag_(struct ipc_notify *n, uint32_t flags)
-{
-    unsigned tries;
-
-    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
-        uint32_t w = ck_pr_load_32(&n->at->word);
-
-        if ((w & flags) == flags || ck_pr_cas_32(&n->at->word, w, w | flags))
-            return;
-    }
-}
-
 /* ------------------------------------------------------------------ init, attach and detach */
 
-/*
- * Makes a notifier of the given kind in mem, which nobody may be using. Zeroed memory is one of
- * kind IPC_NOTIFY_FUTEX without this call.
- *
- *   0
- *   -EINVAL  mem is NULL or not aligned to 8 bytes, size is less than IPC_NOTIFY_SIZE, no such kind
- *   -ENOSYS  there are no process-shared semaphores
- */
 IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
@@ -201,24 +174,40 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind)
     return 0;
 }
 
-/*
- * Attaches to the notifier in mem[0..size), to post and to wait. `kind` is the one that it was made
- * with, which this program has to know: the memory is only compared with it. `me` says who else is
- * alive, and is copied: with ipc_shm.h it is ipc_shm_peer(&seg), which must stay open; NULL where
- * nobody's death is of interest. Registers the process for membarrier. Lock-free.
- *
- *   0
- *   -EINVAL  as of ipc_notify_init
- *   -EPROTO  the memory says another kind, or is no notifier
- */
+/* May this thread run on one processor only? The peer may then have to run there, too. */
+IPC_INLINE int ipc_notify_has_one_processor_(void)
+{
+    unsigned long set[128];
+    long i, bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
+    unsigned count = 0;
+
+    for (i = 0; i < bytes / (long)sizeof set[0] && count < 2; i++)
+        for (; set[i] != 0 && count < 2; set[i] &= set[i] - 1)
+            count++;
+    return count == 1;
+}
+
+/* Adds flags to the word, whatever else happens to it. */
+IPC_INLINE void ipc_notify_set_flags_(struct ipc_notify *n, uint32_t flags)
+{
+    unsigned tries;
+
+    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
+        uint32_t w = ck_pr_load_32(&n->at->word);
+
+        if ((w & flags) == flags || ck_pr_cas_32(&n->at->word, w, w | flags))
+            return;
+    }
+}
+
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
                                  const struct ipc_peer *me)
 {
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
     memset(n, 0, sizeof *n);
-    n->fd = n->post_fd = n->fds[0] = n->fds[1] = n->target_fd = -1;
-    n->yield = ipc_notify_alone_() ? 50 : 0;
+    n->fd = n->post_fd = n->target_fd = n->death_fd = n->kept.fd = -1;
+    n->yield = ipc_notify_has_one_processor_() ? 50 : 0;
     n->spin = n->yield != 0 ? 50 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
         return -EINVAL;
@@ -233,24 +222,22 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         n->peer.arg = me->arg;
     }
     if (n->peer.stir == NULL)
-        ipc_notify_flag_(n, IPC_NOTIFY_DEAF_);
+        ipc_notify_set_flags_(n, IPC_NOTIFY_DEAF_);
     if (ipc_notify_futex_(&s->word, IPC_NOTIFY_FUTEX_WAKE_, 0, NULL) >= 0)
         n->uses |= IPC_USES_FUTEX;
-    if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* of no futexes: it is there */
+    if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* for no futexes: the call is there */
         n->uses |= IPC_USES_WAITV;
     if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0 &&
         ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) == 0)
         n->uses |= IPC_USES_MEMBARRIER;
     else
-        ipc_notify_flag_(n, IPC_NOTIFY_TURNING_ | IPC_NOTIFY_FIXED_); /* posts are to be fenced */
+        ipc_notify_set_flags_(n, IPC_NOTIFY_TURNING_ | IPC_NOTIFY_FIXED_); /* have posts fenced */
     return 0;
 }
 
-/* Closes what the handle has opened. Sleepers sleep on, and the shared part stays. Twice does
- * nothing. */
 IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 {
-    int *const fds[] = {&n->fd, &n->post_fd, &n->fds[0], &n->fds[1], &n->target_fd};
+    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->death_fd, &n->kept.fd};
     size_t i;
 
     if (n->at == NULL)
@@ -265,55 +252,41 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
     n->at = NULL;
 }
 
-/*
- * How long ipc_wait looks before it sleeps: first `spin` looks with a ck_pr_stall between them (20
- * to 50 ns each, a core burnt as long), then `yield` with a sched_yield (0.2 to 1 microsecond, and
- * whatever else is ready runs), then it sleeps (waking up takes 1 to 60 microseconds). Default:
- * 1000 and 0; 50 and 50 in a thread that may run on one core only, where the peer may have to run,
- * too. Looking longer than waking takes does not pay; where the peer wakes often, looking less than
- * that makes both sleep for each message.
- */
 IPC_INLINE void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned yield)
 {
     n->spin = spin;
     n->yield = yield;
 }
 
-/* From now on waits end with -EOWNERDEAD when the peer `id` dies; 0: nobody's death. One whose
- * death this handle has told is not watched again. */
-IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
-{
-    id = id == n->told || n->peer.alive == NULL ? 0 : id;
-    if (id != n->whom && n->fds[1] >= 0) {
-        (void)close(n->fds[1]);
-        n->fds[1] = -1;
-    }
-    n->whom = id;
-}
-
-/* From now on waits also look at their condition when any member may have died, within 10 ms, or a
- * second if it left its descriptors to children. They do not end for that: the condition asks
- * ipc_notify_anyone_died, and then who is alive of those that matter to it. */
-IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n)
-{
-    if (n->anyone == 0 && n->peer.alive != NULL)
-        n->anyone = 1;
-}
-
-/* 1 when a member may have died since the last call. */
-IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n)
-{
-    int died = n->anyone == 2;
-
-    n->anyone -= died;
-    return died;
-}
-
-/* What this process uses, IPC_USES_*, as far as it has come to it: the last three after the first
- * long sleep, the call of ipc_notify_fd, the first signal. */
 IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)
 {
     return n->uses;
+}
+
+/* ------------------------------------------------------------------ watching for deaths */
+
+IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
+{
+    id = id == n->told || n->peer.alive == NULL ? 0 : id;
+    if (id != n->watched && n->death_fd >= 0) {
+        (void)close(n->death_fd);
+        n->death_fd = -1;
+    }
+    n->watched = id;
+}
+
+IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n)
+{
+    if (n->peer.alive != NULL)
+        n->watches_anyone = 1;
+}
+
+IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n)
+{
+    int died = n->anyone_died;
+
+    n->anyone_died = 0;
+    return died;
 }
 
 #endif

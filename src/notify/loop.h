@@ -1,22 +1,11 @@
-/* Waiting in an event loop. */
+/* Waiting in an event loop, on a descriptor. */
 #ifndef IPC_SRC_NOTIFY_LOOP_H
 #define IPC_SRC_NOTIFY_LOOP_H 1
 
-#include "wait.h"
+#include "sleep.h"
 
 /* ------------------------------------------------------------------ waiting in an event loop */
 
-/*
- * The descriptor to add to an event loop, for reading; made by the first call. Of
- * IPC_NOTIFY_EVENTFD it is what posters write to: give it to them by fork or ipc_notify_send_fd,
- * and use one notifier for each loop, as the first to drain it takes all. Of IPC_NOTIFY_SIGNAL it
- * is the signalfd of ipc_notify_listen. Close nothing: ipc_notify_detach does.
- *
- *   >= 0     the descriptor
- *   -EINVAL  the handle is not attached, or its kind has no descriptor
- *   -ENOENT  IPC_NOTIFY_SIGNAL: not listening, or signalfd is missing: use sigtimedwait
- *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd
- */
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
 {
     int fds[2];
@@ -43,15 +32,6 @@ IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
     return n->fd;
 }
 
-/*
- * IPC_NOTIFY_SIGNAL: ipc_notify_fd of this handle is a descriptor for the real-time signal `number`
- * from now on, which all threads of the process must block. Posters name the process by
- * ipc_notify_target, after this call.
- *
- *   0
- *   -EINVAL  not of that kind, no real-time signal, or this thread does not block it
- *   and what signalfd says: -EMFILE, ...; where it is missing 0, and ipc_notify_fd says -ENOENT
- */
 IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
 {
     sigset_t set;
@@ -67,15 +47,12 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
     return 0;
 }
 
-/* Announces that a loop is about to poll the descriptor: look at the condition after it, and before
- * polling. The next post makes it readable. Lock-free. */
 IPC_INLINE void ipc_notify_arm(struct ipc_notify *n)
 {
     if (n->at != NULL)
-        (void)ipc_notify_mark_(n, IPC_NOTIFY_ARMED_);
+        (void)ipc_notify_announce_(n, IPC_NOTIFY_ARMED_);
 }
 
-/* Reads the descriptor empty; else it stays readable for ever. Wait-free. */
 IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
 {
     uint64_t value;
@@ -88,14 +65,14 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
         return; /* nothing was there */
 }
 
-#define IPC_NOTIFY_HELLO_ UINT64_C(0x31796669746f6e69) /* "inotify1", backwards as it may be */
+#define IPC_NOTIFY_HELLO_ UINT64_C(0x31796669746f6e69) /* "inotify1" in a little-endian machine */
 
 union ipc_notify_control_ {
     struct cmsghdr header;
     char room[CMSG_SPACE(2 * sizeof(int))];
 };
 
-/* The message that carries up to two descriptors. */
+/* Prepares the message that carries up to two descriptors. */
 IPC_INLINE void ipc_notify_message_(struct msghdr *m, struct iovec *io, uint64_t *hello,
                                     union ipc_notify_control_ *control, size_t fds)
 {
@@ -109,8 +86,6 @@ IPC_INLINE void ipc_notify_message_(struct msghdr *m, struct iovec *io, uint64_t
     m->msg_controllen = CMSG_SPACE(fds * sizeof(int));
 }
 
-/* Gives the peer the descriptor of an IPC_NOTIFY_EVENTFD notifier, over a connected Unix socket. 0,
- * the errors of ipc_notify_fd, or what sendmsg says: -EPIPE (without a signal), -EAGAIN, ... */
 IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
 {
     uint64_t hello = IPC_NOTIFY_HELLO_;
@@ -138,19 +113,11 @@ IPC_INLINE int ipc_notify_send_fd(struct ipc_notify *n, int socket)
     do
         sent = sendmsg(socket, &m, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
-    return sent == (ssize_t)sizeof hello ? 0 : sent < 0 ? -errno : -EIO;
+    if (sent < 0)
+        return -errno;
+    return sent == (ssize_t)sizeof hello ? 0 : -EIO;
 }
 
-/*
- * Takes the descriptor that the peer gives with ipc_notify_send_fd, and waits for it until the
- * deadline. What it had before is closed.
- *
- *   0
- *   -ETIMEDOUT  nothing came until the deadline; -EINTR: a signal handler ran
- *   -EPIPE      the peer closed the socket
- *   -EPROTO     something else came
- *   -EINVAL     not attached, or not of kind IPC_NOTIFY_EVENTFD; and what recvmsg says
- */
 IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t deadline)
 {
     uint64_t hello = 0;
@@ -180,7 +147,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
         return -errno;
     c = CMSG_FIRSTHDR(&m);
     if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-        count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* two at most, by the room */
+        count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* the room is for two at most */
         memcpy(fds, CMSG_DATA(c), (count < 2 ? count : 2) * sizeof(int));
     }
     if (count == 0 || got != (ssize_t)sizeof hello || hello != IPC_NOTIFY_HELLO_) {

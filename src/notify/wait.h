@@ -1,180 +1,49 @@
-/* Waiting. */
+/*
+ * Waiting for a condition, on one notifier or on several.
+ *
+ * The states of a waiter. On several notifiers it is in the same state for each.
+ *
+ *   from       to         when
+ *   --------   --------   ------------------------------------------------------------------------
+ *   awake      awake      the condition does not hold: the waiter spins, or yields
+ *   awake      prepared   the condition does not hold, and the policy is used up, or the waiter has
+ *                         slept in this wait: ipc_notify_prepare sets ASLEEP
+ *   prepared   awake      the condition holds after all. ASLEEP stays: the next post calls the
+ *                         kernel for nothing
+ *   prepared   on futex   the condition does not hold: futex_wait, futex_waitv, or the semaphore
+ *   on futex   awake      the word has changed, or a signal handler ran, or the deadline is over,
+ *                         or a second has passed and the waiter watches for no death
+ *   on futex   in poll    4 ms have passed, the waiter watches for a death, it has descriptors that
+ *                         report deaths and posts, and the word has not changed: CAS, sets DOZING
+ *   on futex   awake      4 ms have passed, but it has no such descriptors, or a process is DEAF:
+ *                         the waiter asks for deaths. Its next sleeps on the futex last 8 ms
+ *   in poll    awake      the word has changed, or a signal handler ran, or a peer that is watched
+ *                         is dead, or any member may be, or a second has passed
+ *   in poll    on futex   less than 2 ms are left to the deadline
+ *
+ * A short sleep so costs a futex, and a long one has no timer every 8 ms. A post ends the sleep on
+ * the futex by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's stir.
+ * From each sleep the waiter comes back to look at its condition.
+ *
+ * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
+ * could wake, or that cannot stir. Only a waiter that watches for no death, has no deadline and
+ * waits for no ring sleeps for longer.
+ *
+ * The waiter asks for deaths at the end of a long sleep, when a descriptor reports something and,
+ * in a series of short sleeps, every 8 ms. A descriptor reports a moment before there is proof, so
+ * the next three polls are short.
+ */
 #ifndef IPC_SRC_NOTIFY_WAIT_H
 #define IPC_SRC_NOTIFY_WAIT_H 1
 
-#include "post.h"
+#include "sleep.h"
 
-/* ------------------------------------------------------------------ waiting, piece by piece */
+/* ------------------------------------------------------------------ deaths */
 
-/* Sets a flag, and sees to it that whoever posts from now on sees it, or we see what was stored.
- * Returns the word as it is then. */
-IPC_INLINE uint32_t ipc_notify_mark_(struct ipc_notify *n, uint32_t flag)
-{
-    uint32_t *word = &n->at->word, w, mine = 0;
-    unsigned tries;
-
-    for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
-        w = ck_pr_load_32(word);
-        mine = w | flag;
-        if ((w & IPC_NOTIFY_FENCE_) == 0)
-            mine |= IPC_NOTIFY_TURNING_;
-        /* Not TURNED: others still have to fence the posters. */
-        if ((n->uses & IPC_USES_MEMBARRIER) == 0)
-            mine |= IPC_NOTIFY_FIXED_;
-        if (ck_pr_cas_32(word, w, mine)) /* also where nothing changes: the fence needs it */
-            break;
-    }
-    /* Without it our next look at the condition could come before the flag. Partner: the fence in
-     * ipc_notify_wake_. */
-    ck_pr_fence_atomic_load();
-    if ((mine & IPC_NOTIFY_TURNED_) != 0 || (n->uses & IPC_USES_MEMBARRIER) == 0)
-        return mine;
-    /* Posters that have not seen TURNING do not fence: this does it for them. Partner: the barrier
-     * in ipc_notify_heeds_. */
-    if (ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) != 0) {
-        n->uses &= ~IPC_USES_MEMBARRIER; /* taken from us since attach */
-        return ipc_notify_mark_(n, flag);
-    }
-    /* Only if nothing has happened since: TURNED must not outlive the turn that it belongs to. */
-    w = (mine & ~IPC_NOTIFY_TURNING_) | IPC_NOTIFY_TURNED_;
-    return ck_pr_cas_32(word, mine, w) ? w : mine;
-}
-
-/* Announces a sleep: look at the condition after it, and then ipc_notify_wait with what it
- * returned, or go on without. Lock-free. */
-IPC_INLINE uint32_t ipc_notify_prepare(struct ipc_notify *n)
-{
-    return n->at != NULL ? ipc_notify_mark_(n, IPC_NOTIFY_ASLEEP_) : 0;
-}
-
-IPC_INLINE int ipc_notify_nap_(int64_t until)
-{
-    int64_t left = ipc_left_(until);
-    struct timespec t = ipc_notify_time_(left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_);
-
-    return nanosleep(&t, NULL) == 0 ? 0 : -errno;
-}
-
-#if defined(__GLIBC__) && defined(__LP64__)
-#if __GLIBC_PREREQ(2, 30)
-/* By its symbol, as the declaration needs _GNU_SOURCE. */
-extern int ipc_notify_sem_clockwait_(sem_t *, clockid_t,
-                                     const struct timespec *) __asm__("sem_clockwait");
-#define IPC_NOTIFY_SEM_WAIT_(sem, until) ipc_notify_sem_clockwait_(sem, CLOCK_MONOTONIC, until)
-#endif
-#endif
-#ifndef IPC_NOTIFY_SEM_WAIT_ /* sem_timedwait keeps CLOCK_REALTIME, which may be set back: naps */
-#define IPC_NOTIFY_SEM_WAIT_(sem, until) ((void)(sem), (void)(until), errno = ENOSYS, -1)
-#endif
-
-/*
- * Takes a token, and gives it on while others sleep, as a wake is for all. Who finds no wake behind
- * his token came late: it may be for those before him, so he gives it back and stands aside; a
- * hundred times, as the others may only seem to be there: they were killed asleep.
- */
-IPC_INLINE int ipc_notify_take_(struct ipc_notify *n, uint32_t key, int64_t until)
-{
-    struct ipc_notify_shared *s = n->at;
-    struct timespec t = ipc_notify_time_(until);
-    int naps = (n->uses & IPC_USES_FUTEX) == 0, took = 0, rc = 0, back = 0;
-
-    (void)ck_pr_faa_64(&s->sleepers, 1);
-    while (rc == 0 && ck_pr_load_32(&s->word) == key) {
-        took = (naps ? sem_trywait(&s->u.sem) : IPC_NOTIFY_SEM_WAIT_(&s->u.sem, &t)) == 0;
-        if (!took && !naps && errno != ETIMEDOUT && errno != EINTR)
-            naps = 1;
-        else if (!took && !naps)
-            rc = -errno;
-        /* Without it the word could be older than the token. Partner: in ipc_notify_give_, which
-         * looks for a token after the count has moved on. */
-        ck_pr_fence_atomic_load();
-        if (took && ck_pr_load_32(&s->word) == key && ck_pr_load_64(&s->sleepers) > 1) {
-            if (back++ < 100)
-                ipc_notify_give_(n);
-            else
-                ck_pr_store_64(&s->sleepers, 1);
-        }
-        if (rc == 0 && (back > 0 || (naps && !took)))
-            rc = ipc_notify_nap_(until);
-        if (rc == 0 && ipc_left_(until) == 0)
-            rc = -ETIMEDOUT; /* with stale tokens, too: there may be very many */
-    }
-    if (ck_pr_load_64(&s->sleepers) > 0)
-        (void)ck_pr_faa_64(&s->sleepers, UINT64_MAX);
-    if (took && ck_pr_load_32(&s->word) != key && ck_pr_load_64(&s->sleepers) > 0)
-        ipc_notify_give_(n);
-    return rc;
-}
-
-/* Sleeps until the word is no longer key, at most until then. 0 for a wake of any kind, -ETIMEDOUT
- * or -EINTR. */
-IPC_INLINE int ipc_notify_sleep_(struct ipc_notify *n, uint32_t key, int64_t until)
-{
-    struct timespec t;
-    int rc;
-
-    /* Posts that were under way when we attached may not have been fenced. That is over before we
-     * look again. */
-    if ((n->uses & IPC_USES_MEMBARRIER) == 0 && !n->settled) {
-        n->settled = 1;
-        return ipc_notify_nap_(until);
-    }
-    if (n->kind == IPC_NOTIFY_SEMAPHORE)
-        return ipc_notify_take_(n, key, until);
-    if ((n->uses & IPC_USES_FUTEX) != 0) {
-        t = ipc_notify_time_(until);
-        rc = ipc_notify_futex_(&n->at->word, IPC_NOTIFY_FUTEX_WAIT_, key,
-                               until == IPC_FOREVER ? NULL : &t);
-        if (rc == -EINTR || rc == -ETIMEDOUT)
-            return rc;
-        if (rc == 0 || rc == -EAGAIN)
-            return 0;
-        n->uses &= ~IPC_USES_FUTEX; /* taken from us since attach */
-    }
-    while (ck_pr_load_32(&n->at->word) == key) {
-        if (ipc_left_(until) == 0)
-            return -ETIMEDOUT;
-        if (ipc_notify_nap_(until) != 0)
-            return -EINTR;
-    }
-    return 0;
-}
-
-/* Reads a descriptor empty. 0 when it was. */
-IPC_INLINE int ipc_notify_empty_(int fd)
-{
-    char bytes[4096];
-    int tries;
-
-    for (tries = 0; fd >= 0 && tries < 64 && read(fd, bytes, sizeof bytes) > 0; tries++)
-        ;
-    return tries;
-}
-
-/* poll, with a deadline to the millisecond, never late by it. */
-IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
-{
-    int rc = poll(p, count, (int)(left / 1000000));
-
-    return rc >= 0 ? rc : -errno;
-}
-
-/* Can posters reach us by a descriptor? Opens what it takes; the one for posts is in *fd. */
-IPC_INLINE int ipc_notify_reach_(struct ipc_notify *n, int *fd)
-{
-    int watched = n->peer.watch != NULL && n->peer.watch(n->peer.arg, n->whom, n->fds) == 0;
-
-    n->uses = watched ? n->uses | IPC_USES_WATCH : n->uses & ~IPC_USES_WATCH;
-    if (!watched || (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DEAF_) != 0)
-        return 0;
-    *fd = n->fds[0];
-    return 1;
-}
-
-/* Is the one we watch dead? Told once. */
+/* Is the peer that is watched dead? Reports it once: it is not watched any more. */
 IPC_INLINE int ipc_notify_dead_(struct ipc_notify *n)
 {
-    uint64_t id = n->whom;
+    uint64_t id = n->watched;
 
     if (id == 0 || n->peer.alive(n->peer.arg, id) != 0)
         return 0;
@@ -183,123 +52,309 @@ IPC_INLINE int ipc_notify_dead_(struct ipc_notify *n)
     return 1;
 }
 
-/* A long sleep asks whether the watched are alive. Where sleeps are short, because of posts in vain
- * or near deadlines, that is due every 8 ms. */
-IPC_INLINE int ipc_notify_due_(int64_t *asked)
+/* Is it time to ask for deaths, in a series of short sleeps? Begins a new series when it was not
+ * asked for some time. */
+IPC_INLINE int ipc_notify_is_time_to_ask_(int64_t *asked_at)
 {
-    int64_t now = ipc_clock();
+    int64_t now = ipc_clock(), since = now - *asked_at;
 
-    if (*asked != 0 && now - *asked < IPC_NOTIFY_SLICE_)
+    if (*asked_at != 0 && since < IPC_NOTIFY_SLICE_)
         return 0;
-    if (*asked != 0 && now - *asked < 4 * IPC_NOTIFY_SLICE_) {
-        *asked = now;
-        return 1;
-    }
-    *asked = now; /* the first of a series */
+    since = *asked_at != 0 ? since : IPC_FOREVER;
+    *asked_at = now;
+    return since < 4 * IPC_NOTIFY_SLICE_;
+}
+
+/* The notifiers that one waiter waits on together: one, or those of an ipc_any. */
+struct ipc_notify_group_ {
+    struct ipc_notify *const *all;
+    unsigned count;
+    struct ipc_notify_kept_ *kept;
+};
+
+/* Does it watch for any death? */
+IPC_INLINE int ipc_group_watches_(const struct ipc_notify_group_ *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        if (g->all[i]->watched != 0 || g->all[i]->watches_anyone)
+            return 1;
     return 0;
 }
 
-/* Is a long sleep to tell of anyone's death? */
-IPC_INLINE int ipc_notify_watches_(const struct ipc_notify *n)
+/* Does it watch for the death of any member? */
+IPC_INLINE int ipc_group_watches_anyone_(const struct ipc_notify_group_ *g)
 {
-    return n->whom != 0 || n->anyone != 0;
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        if (g->all[i]->watches_anyone)
+            return 1;
+    return 0;
 }
 
-/* Who is watched may be dead. 1 when he is, and is the only one. */
-IPC_INLINE int ipc_notify_suspect_(struct ipc_notify *n)
+/* Is one of the peers that are watched dead? *which is then the number of the notifier. */
+IPC_INLINE int ipc_group_dead_(const struct ipc_notify_group_ *g, unsigned *which)
 {
-    if (n->anyone != 0)
-        n->anyone = 2;
-    return ipc_notify_dead_(n);
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        if (ipc_notify_dead_(g->all[i])) {
+            *which = i;
+            return 1;
+        }
+    return 0;
 }
 
-/* What a sleep returns. The clock is asked after each sleep: with a word that changes before each,
- * or wakes in vain that never end, a peer could otherwise keep us past the deadline. */
-IPC_INLINE int ipc_notify_in_time_(int rc, int64_t deadline)
+/* Notes that any member may have died, and asks for those that are watched. -EOWNERDEAD or 0. */
+IPC_INLINE int ipc_group_check_deaths_(const struct ipc_notify_group_ *g, unsigned *which)
 {
-    return rc == 0 && deadline != IPC_FOREVER && ipc_left_(deadline) == 0 ? -ETIMEDOUT : rc;
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        g->all[i]->anyone_died |= g->all[i]->watches_anyone;
+    return ipc_group_dead_(g, which) ? -EOWNERDEAD : 0;
 }
 
-/* As ipc_notify_wait, of a handle that is attached, but asks no clock after a wake. */
-IPC_INLINE int ipc_notify_rest_(struct ipc_notify *n, uint32_t key, int64_t deadline)
+/* ------------------------------------------------------------------ sleeping on a group */
+
+/* Has one of them been posted since? */
+IPC_INLINE int ipc_group_changed_(const struct ipc_notify_group_ *g, const uint32_t *keys)
 {
-    int64_t until;
-    struct pollfd p[2];
-    unsigned uneasy;
-    int first, rc;
+    unsigned i;
 
-    if (!ipc_notify_watches_(n) && deadline == IPC_FOREVER && n->kind != IPC_NOTIFY_SEMAPHORE &&
-        !n->plain)
-        return ipc_notify_sleep_(n, key, deadline); /* a timer costs as much as half a wake */
-    until = ipc_clock() + (!ipc_notify_watches_(n) ? IPC_NOTIFY_LONG_
-                           : n->asks               ? IPC_NOTIFY_SLICE_
-                                                   : IPC_NOTIFY_SHORT_);
-    rc = ipc_notify_sleep_(n, key, deadline < until ? deadline : until);
-    if (rc == -ETIMEDOUT && deadline <= until && ipc_notify_watches_(n) &&
-        ipc_notify_due_(&n->asked) && ipc_notify_suspect_(n))
-        return -EOWNERDEAD;
-    if (rc != -ETIMEDOUT || deadline <= until)
-        return rc;
-    if (!ipc_notify_watches_(n))
-        return 0; /* look, for posters that were killed, or cannot wake */
+    for (i = 0; i < g->count; i++)
+        if (ck_pr_load_32(&g->all[i]->at->word) != keys[i])
+            return 1;
+    return 0;
+}
 
-    /* A long sleep. If nothing has happened since prepare, posters see both flags from now on. */
-    p[0].events = p[1].events = POLLIN;
-    first = n->fds[0] < 0;
-    n->asks = !ipc_notify_reach_(n, &p[0].fd);
-    if (n->asks || (first && n->anyone != 0)) /* what came before is not told by descriptors */
-        return ipc_notify_suspect_(n) ? -EOWNERDEAD : 0;
-    if (!ck_pr_cas_32(&n->at->word, key, key | IPC_NOTIFY_DOZING_))
-        return 0;
-    key |= IPC_NOTIFY_DOZING_;
-    p[1].fd = n->fds[1];
+/* Can the kernel put a waiter to sleep on all of them at once? */
+IPC_INLINE int ipc_group_can_sleep_(const struct ipc_notify_group_ *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->count && g->count > 1; i++)
+        if (g->all[i]->kind == IPC_NOTIFY_SEMAPHORE || (g->all[i]->uses & IPC_USES_WAITV) == 0)
+            return 0;
+    return 1;
+}
+
+/* May it sleep until a post, however long that takes? */
+IPC_INLINE int ipc_group_may_sleep_on_(const struct ipc_notify_group_ *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->count; i++) {
+        const struct ipc_notify *n = g->all[i];
+
+        if (n->looks_each_second || n->kind == IPC_NOTIFY_SEMAPHORE)
+            return 0;
+    }
+    return ipc_group_can_sleep_(g) && !ipc_group_watches_(g);
+}
+
+/* Sleeps on all; as ipc_notify_sleep_, but by naps where the kernel cannot do it. */
+IPC_INLINE int ipc_group_sleep_on_many_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                        int64_t until)
+{
+    struct ipc_notify_futex_of_many_ futex[IPC_NOTIFY_MANY];
+    struct timespec t = ipc_notify_time_(until);
+    unsigned i;
+    int rc;
+
+    if (ipc_group_can_sleep_(g)) {
+        for (i = 0; i < g->count; i++) {
+            futex[i].value = keys[i];
+            futex[i].address = (uint64_t)(uintptr_t)&g->all[i]->at->word;
+            futex[i].flags = 2; /* FUTEX2_SIZE_U32, not private */
+            futex[i].reserved = 0;
+        }
+        rc = ipc_notify_waitv_(futex, g->count, until == IPC_FOREVER ? NULL : &t);
+        if (rc >= 0 || rc == -EAGAIN)
+            return 0;
+        if (rc == -EINTR || rc == -ETIMEDOUT)
+            return rc;
+        g->all[0]->uses &= ~IPC_USES_WAITV; /* denied to this process since it attached */
+    }
+    while (!ipc_group_changed_(g, keys)) {
+        if (ipc_left_(until) == 0)
+            return -ETIMEDOUT;
+        if (ipc_notify_nap_(until) != 0)
+            return -EINTR;
+    }
+    return 0;
+}
+
+/* Sleeps until a word is no longer its key, at most until then. 0 for a wake of any kind,
+ * -ETIMEDOUT or -EINTR. */
+IPC_INLINE int ipc_group_sleep_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                int64_t until)
+{
+    unsigned i;
+    int nap = 0;
+
+    for (i = 0; i < g->count; i++)
+        nap |= ipc_notify_has_to_nap_(g->all[i]);
+    if (nap)
+        return ipc_notify_nap_(until);
+    return g->count == 1 ? ipc_notify_sleep_(g->all[0], keys[0], until)
+                         : ipc_group_sleep_on_many_(g, keys, until);
+}
+
+/* Opens the descriptors that report posts and deaths, and fills in p. Returns how many there are; 0
+ * where posters, or deaths, would not reach us by them. */
+IPC_INLINE nfds_t ipc_group_open_(const struct ipc_notify_group_ *g, struct pollfd *p)
+{
+    nfds_t count = 1, k;
+    unsigned i;
+
+    for (i = 0; i < g->count; i++) {
+        struct ipc_notify *n = g->all[i];
+        int fds[2], watched;
+
+        fds[0] = g->kept->fd;
+        fds[1] = n->death_fd;
+        watched = n->peer.watch != NULL && n->peer.watch(n->peer.arg, n->watched, fds) == 0;
+        g->kept->fd = fds[0];
+        n->death_fd = fds[1];
+        n->uses = watched ? n->uses | IPC_USES_WATCH : n->uses & ~IPC_USES_WATCH;
+        if (!watched || (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DEAF_) != 0)
+            return 0;
+        if (n->death_fd >= 0)
+            p[count++].fd = n->death_fd;
+    }
+    p[0].fd = g->kept->fd;
+    for (k = 0; k < count; k++)
+        p[k].events = POLLIN;
+    return count;
+}
+
+/* In poll. As ipc_group_wait_. */
+IPC_INLINE int ipc_group_doze_(const struct ipc_notify_group_ *g, uint32_t *keys, struct pollfd *p,
+                               nfds_t count, int64_t deadline, unsigned *which)
+{
+    int anyone = ipc_group_watches_anyone_(g), brief, rc;
+    int64_t until, left;
+    unsigned i;
+
+    for (i = 0; i < g->count; i++) {
+        if (!ck_pr_cas_32(&g->all[i]->at->word, keys[i], keys[i] | IPC_NOTIFY_DOZING_))
+            return 0;
+        keys[i] |= IPC_NOTIFY_DOZING_;
+    }
     until = ipc_clock() + IPC_NOTIFY_LONG_; /* however often others of the segment stir us */
     for (;;) {
-        int64_t left;
-
-        if (ipc_notify_empty_(n->fds[0]) > 0) /* before the looks at what it may have told */
-            n->uneasy = 3;
-        if (ipc_notify_dead_(n))
+        if (ipc_notify_empty_(g->kept->fd) > 0) /* before we ask for what it has reported */
+            g->kept->brief = 3;
+        if (ipc_group_dead_(g, which))
             return -EOWNERDEAD;
-        if (ck_pr_load_32(&n->at->word) != key)
+        if (ipc_group_changed_(g, keys))
             return 0;
         left = ipc_left_(deadline < until ? deadline : until);
         if (left < 2000000 && deadline > until)
-            return ipc_notify_suspect_(n) ? -EOWNERDEAD : 0; /* look, for the same posters */
-        if (left < 2000000)                                  /* the rest to the nanosecond */
-            return ipc_notify_sleep_(n, key, deadline);
+            return ipc_group_check_deaths_(g, which); /* and the condition is looked at */
+        if (left < 2000000)
+            return ipc_group_sleep_(g, keys, deadline); /* the rest, to the nanosecond */
         left -= 1000000;
-        if ((uneasy = n->uneasy) > 0) {
-            n->uneasy--; /* the event comes a moment before the proof */
+        brief = g->kept->brief > 0;
+        if (brief) {
+            g->kept->brief--;
             left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
         }
-        rc = ipc_notify_poll_(p, p[1].fd >= 0 ? 2 : 1, left);
+        rc = ipc_notify_poll_(p, count, left);
         if (rc > 0)
-            n->uneasy = 3;
-        if (rc < 0 || (n->anyone != 0 && uneasy > 0))
-            return ipc_notify_suspect_(n) ? -EOWNERDEAD : rc == -EINTR ? rc : 0;
+            g->kept->brief = 3;
+        if (rc < 0 || (anyone && brief)) {
+            int dead = ipc_group_check_deaths_(g, which);
+
+            return dead == 0 && rc == -EINTR ? rc : dead;
+        }
     }
 }
 
-/*
- * Sleeps, unless there was a post since the prepare that returned key. Blocking; a peer that is
- * stopped or killed holds it up until the deadline at most, and one that is watched and killed for
- * 10 ms at most. (Wakes that come more often than that keep it from noticing a death; ipc_wait,
- * which knows when they are in vain, notices it all the same.)
- *
- *   0            posted, or woken for nothing: look at the condition, and prepare again
- *   -ETIMEDOUT   the deadline has passed, whether or not it was posted
- *   -EINTR       a signal handler ran
- *   -EOWNERDEAD  the peer that is watched is dead; told once
- *   -EINVAL      the handle is not attached
- */
-IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
+/* The part of a sleep that comes after those on the futex: in poll, if that can be. */
+IPC_INLINE int ipc_group_sleep_long_(const struct ipc_notify_group_ *g, uint32_t *keys,
+                                     int64_t deadline, unsigned *which)
 {
-    if (n->at == NULL)
-        return -EINVAL;
+    struct pollfd p[1 + IPC_NOTIFY_MANY];
+    int first = g->kept->fd < 0;
+    nfds_t count = ipc_group_open_(g, p);
+
+    g->kept->must_ask = count == 0;
+    /* Descriptors do not report what came before they were opened. */
+    if (count == 0 || (first && ipc_group_watches_anyone_(g)))
+        return ipc_group_check_deaths_(g, which);
+    return ipc_group_doze_(g, keys, p, count, deadline, which);
+}
+
+/* How long it sleeps on the futex at most, in nanoseconds. */
+IPC_INLINE int64_t ipc_group_futex_time_(const struct ipc_notify_group_ *g)
+{
+    if (!ipc_group_watches_(g))
+        return IPC_NOTIFY_LONG_;
+    return g->kept->must_ask ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_;
+}
+
+/* As ipc_group_wait_, but asks no clock after a wake. */
+IPC_INLINE int ipc_group_sleep_in_stages_(const struct ipc_notify_group_ *g, uint32_t *keys,
+                                          int64_t deadline, unsigned *which)
+{
+    int watches = ipc_group_watches_(g), can_sleep = ipc_group_can_sleep_(g), rc;
+    int64_t until;
+
+    if (deadline == IPC_FOREVER && ipc_group_may_sleep_on_(g))
+        return ipc_group_sleep_(g, keys, deadline); /* a timer costs as much as half a wake */
+    if (can_sleep || g->kept->must_ask) {
+        until = ipc_clock() + ipc_group_futex_time_(g);
+        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
+        if (rc == -ETIMEDOUT && deadline <= until && watches &&
+            ipc_notify_is_time_to_ask_(&g->kept->asked_at) && ipc_group_check_deaths_(g, which))
+            return -EOWNERDEAD;
+        if (rc != -ETIMEDOUT || deadline <= until)
+            return rc;
+        if (!watches && can_sleep)
+            return 0; /* and the condition is looked at */
+    }
+    return ipc_group_sleep_long_(g, keys, deadline, which);
+}
+
+/* Sleeps, unless one of them was posted since the prepares that returned the keys. Changes these.
+ * As ipc_notify_wait; where that is -EOWNERDEAD, *which is the notifier that watches the dead peer.
+ */
+IPC_INLINE int ipc_group_wait_(const struct ipc_notify_group_ *g, uint32_t *keys, int64_t deadline,
+                               unsigned *which)
+{
+    int rc;
+
     if (deadline <= IPC_NOW)
         return -ETIMEDOUT;
-    return ipc_notify_in_time_(ipc_notify_rest_(n, key, deadline), deadline);
+    rc = ipc_group_sleep_in_stages_(g, keys, deadline, which);
+    /* The clock is asked after each sleep. A peer that changes the word before each, or wakes us
+     * without end, could otherwise keep us past the deadline. */
+    if (rc == 0 && deadline != IPC_FOREVER && ipc_left_(deadline) == 0)
+        return -ETIMEDOUT;
+    return rc;
+}
+
+/* The group of n alone. It keeps a pointer to n, the variable. */
+IPC_INLINE struct ipc_notify_group_ ipc_group_of_one_(struct ipc_notify *const *n)
+{
+    struct ipc_notify_group_ g;
+
+    g.all = n;
+    g.count = 1;
+    g.kept = &(*n)->kept;
+    return g;
+}
+
+IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline)
+{
+    struct ipc_notify_group_ g = ipc_group_of_one_(&n);
+    unsigned which;
+
+    return n->at == NULL ? -EINVAL : ipc_group_wait_(&g, &key, deadline, &which);
 }
 
 /* ------------------------------------------------------------------ waiting, in one line */
@@ -308,9 +363,9 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
 struct ipc_waiting_ {
     int64_t deadline;
     unsigned looks;
-    uint32_t key;
-    int prepared, slept;
-    int rc;
+    uint32_t key;        /* of ipc_notify_prepare, for a wait on one */
+    int prepared, slept; /* the state, and whether it has slept in this wait */
+    int rc;              /* not 0: the next look is the last */
 };
 
 IPC_INLINE struct ipc_waiting_ ipc_waiting_until_(int64_t deadline)
@@ -322,12 +377,14 @@ IPC_INLINE struct ipc_waiting_ ipc_waiting_until_(int64_t deadline)
     return w;
 }
 
-/* A look has found nothing, and no sleep is next: 1 to look again. Sets rc when time is over. */
-IPC_INLINE int ipc_waiting_awake_(struct ipc_waiting_ *w, unsigned spin, unsigned yield)
+/* Awake, after a look in vain: spins or yields, by the policy. 0 when the policy is used up. Sets
+ * rc when the deadline has passed. */
+IPC_INLINE int ipc_waiting_spin_(struct ipc_waiting_ *w, unsigned spin, unsigned yield)
 {
     unsigned look = w->looks++;
 
-    /* Who goes straight to sleep learns of a deadline in the past there, without a clock. */
+    /* Without looks to spin, the sleep learns that the deadline has passed, without a clock here.
+     */
     if (w->deadline <= IPC_NOW || (look % 32 == 31 && ipc_left_(w->deadline) == 0)) {
         w->rc = -ETIMEDOUT;
         return 1;
@@ -341,45 +398,51 @@ IPC_INLINE int ipc_waiting_awake_(struct ipc_waiting_ *w, unsigned spin, unsigne
     return 1;
 }
 
-/* A look has found nothing: 1 to look again, 0 at the end. */
-IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
+/* After a look in vain: one step, to the next state. 1 to look again, 0 at the end. */
+IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify_group_ *g,
+                                 uint32_t *keys, unsigned *which)
 {
-    if (n->at == NULL && w->rc == 0)
-        w->rc = -EINVAL;
+    unsigned i;
+
     if (w->rc != 0)
         return 0; /* that was the last look */
     if (w->prepared) {
-        w->rc = ipc_notify_wait(n, w->key, w->deadline);
+        w->rc = ipc_group_wait_(g, keys, w->deadline, which);
         w->prepared = 0;
         w->slept = 1;
-    } else if (w->slept && ipc_notify_watches_(n) && ipc_notify_due_(&n->asked) &&
-               ipc_notify_suspect_(n)) {
+    } else if (w->slept && ipc_group_watches_(g) &&
+               ipc_notify_is_time_to_ask_(&g->kept->asked_at) &&
+               ipc_group_check_deaths_(g, which)) {
         w->rc = -EOWNERDEAD;
-    } else if (w->slept || !ipc_waiting_awake_(w, n->spin, n->yield)) {
-        w->key = ipc_notify_prepare(n); /* who has slept does not spin again */
+    } else if (w->slept || !ipc_waiting_spin_(w, g->all[0]->spin / g->count, g->all[0]->yield)) {
+        for (i = 0; i < g->count; i++)
+            keys[i] = ipc_notify_prepare(g->all[i]);
         w->prepared = 1;
     }
     return 1;
 }
 
-/* What the wait returns. A death that the condition has overtaken is still to be told. */
+/* A look at the condition was in vain. 1 to look again, 0 at the end. */
+IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
+{
+    struct ipc_notify_group_ g = ipc_group_of_one_(&n);
+    unsigned which;
+
+    if (n->at == NULL && w->rc == 0)
+        w->rc = -EINVAL;
+    return ipc_waiting_step_(w, &g, &w->key, &which);
+}
+
+/* What the wait returns. A death that the condition has overtaken is still to be reported. */
 IPC_INLINE int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ipc_notify *n, int ok)
 {
     if (ok && w->rc == -EOWNERDEAD) {
-        n->whom = n->told;
+        n->watched = n->told;
         n->told = 0;
     }
     return ok ? 0 : w->rc;
 }
 
-/*
- * int ipc_wait(struct ipc_notify *n, int64_t deadline, condition): looks at the condition until it
- * holds, spinning, yielding, then asleep, as ipc_notify_policy says. The condition is evaluated in
- * the caller's scope, at least once, also when the deadline has passed.
- *
- *   0            the condition holds; it was evaluated to true once, and last
- *   -ETIMEDOUT, -EINTR, -EOWNERDEAD, -EINVAL   as of ipc_notify_wait; it did not hold after that
- */
 #define ipc_wait(n, deadline, condition)                                                           \
     __extension__({                                                                                \
         struct ipc_waiting_ ipc_w_ = ipc_waiting_until_(deadline);                                 \

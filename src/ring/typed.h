@@ -112,7 +112,7 @@ if (rc != 0) {
     ipc_K_END_detach(&h->raw);
     return h->H.error = rc;
 }
-h->IPC_RING_OURS_END.plain = 1;
+h->IPC_RING_OURS_END.looks_each_second = 1;
 h->other = ck_pr_load_64(&h->H.ring->end[IPC_RING_OTHER_END]);
 h->told = ck_pr_load_64(&h->H.ring->head);
 (void)ipc_notify_post(&h->IPC_RING_THEIRS_END); /* a sleeper there is to watch this process now */

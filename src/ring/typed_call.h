@@ -18,7 +18,7 @@ if (rc != 0) {
     ipc_call_client_detach(&h->raw);
     return h->raw.error = rc;
 }
-h->space.plain = 1;
+h->space.looks_each_second = 1;
 ipc_notify_watch_anyone(&h->space);
 return 0;
 IPC_TEMPLATE_END
@@ -37,7 +37,7 @@ if (rc != 0) {
     ipc_notify_detach(&h->space);
     return h->raw.error = rc;
 }
-h->data.plain = 1;
+h->data.looks_each_second = 1;
 return 0;
 IPC_TEMPLATE_END
 

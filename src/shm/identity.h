@@ -1,4 +1,33 @@
-/* Which process a member is, and whether it is dead. */
+/*
+ * Which process a member is, and whether it is dead.
+ *
+ * The entry of member i belongs to the process that has the write lock on byte i of the segment's
+ * file. It is an open file description lock: the kernel releases it when the last descriptor of
+ * that description is closed, so on any death, also in another PID namespace, and not before.
+ *
+ *   entry                   by which process, how
+ *   ---------------------   ----------------------------------------------------------------------
+ *   lock free -> locked     a process that joins: F_OFD_SETLK. From here on, it alone stores to the
+ *                           entry
+ *   id: any -> 0            the same: a store, then a store fence. The old id is of a member that
+ *                           is dead, or has closed the segment
+ *   pid, start, pid_ns,     the same: stores, then a store fence
+ *   candidate: new values
+ *   id: 0 -> a new one      the same: a store. It is a member now
+ *   candidate: 1 -> 0       the same, when it takes the segment over: see open.h
+ *   id: its own -> 0        the same, when it closes the segment; then it gives the lock back
+ *   locked -> lock free     the kernel, when the member dies. id stays
+ *
+ * An id is a generation, new for each process that joins, and the entry's index. Ids are never used
+ * twice, so a word in shared memory that has one can be compared and swapped without fear of a
+ * successor.
+ *
+ * A member is dead when one of these holds, and is alive otherwise:
+ *   1. its entry has another id: it has left, or another process has the entry's lock;
+ *   2. its entry's lock is free;
+ *   3. its pid counts in our namespace, and the process with that pid is gone, or has started at
+ *      another time. This is for a process whose child still has its descriptor, and so its lock.
+ */
 #ifndef IPC_SRC_SHM_IDENTITY_H
 #define IPC_SRC_SHM_IDENTITY_H 1
 
@@ -6,9 +35,9 @@
 
 /* ------------------------------------------------------------------ proofs of life and death */
 
-/* Reads a process's start time, in clock ticks since boot, from its /proc/.../stat. 0, -ESRCH when
- * there is only its zombie, or the negative errno of open. */
-IPC_INLINE int ipc_shm_started_(const char *path, uint64_t *start)
+/* Reads when a process started, in clock ticks since boot, from its /proc/.../stat. 0, -ESRCH when
+ * the process is a zombie, or the negative errno of open. */
+IPC_INLINE int ipc_shm_read_start_(const char *path, uint64_t *start)
 {
     char text[1024], *p;
     ssize_t n;
@@ -19,12 +48,12 @@ IPC_INLINE int ipc_shm_started_(const char *path, uint64_t *start)
     if (fd < 0)
         return -errno;
     n = read(fd, text, sizeof text - 1);
-    why = n < 0 ? -errno : -ESRCH; /* it died between open and read */
+    why = n < 0 ? -errno : -ESRCH; /* the process died between open and read */
     (void)close(fd);
     if (n <= 0)
         return why;
     text[n] = '\0';
-    p = strrchr(text, ')'); /* its name may hold anything, also blanks and parentheses */
+    p = strrchr(text, ')'); /* the process's name may hold blanks and parentheses, too */
     if (p == NULL)
         return -EPROTO;
     for (field = 2; field < 22; field++) {
@@ -42,7 +71,7 @@ IPC_INLINE int ipc_shm_started_(const char *path, uint64_t *start)
     return (state == 'Z' || state == 'X') && threads <= 1 ? -ESRCH : 0;
 }
 
-/* The inode of this process's PID namespace, 0 if it cannot be told. */
+/* The inode of this process's PID namespace, 0 when it is not known. */
 IPC_INLINE uint64_t ipc_shm_pid_ns_(void)
 {
     struct stat st;
@@ -50,9 +79,8 @@ IPC_INLINE uint64_t ipc_shm_pid_ns_(void)
     return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
-/* 1 when the process with this pid in our namespace is gone, or is not the one that started then.
- */
-IPC_INLINE int ipc_shm_gone_(pid_t pid, uint64_t then)
+/* Is the process with this pid in our namespace gone, or another than the one that started then? */
+IPC_INLINE int ipc_shm_process_is_gone_(pid_t pid, uint64_t then)
 {
     char path[32];
     uint64_t start = 0;
@@ -61,12 +89,12 @@ IPC_INLINE int ipc_shm_gone_(pid_t pid, uint64_t then)
     if (kill(pid, 0) != 0 && errno == ESRCH)
         return 1;
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    rc = ipc_shm_started_(path, &start);
+    rc = ipc_shm_read_start_(path, &start);
     return rc == -ESRCH || (rc == 0 && start != then);
 }
 
-/* 1 when /proc is that of our namespace. After unshare it may still be another's, where a pid is a
- * stranger's. */
+/* Is /proc that of our PID namespace? After unshare it may still be that of another, where our pids
+ * are those of strangers. */
 IPC_INLINE int ipc_shm_proc_is_ours_(void)
 {
     char self[16];
@@ -83,8 +111,8 @@ IPC_INLINE int ipc_shm_proc_is_ours_(void)
 #define F_OFD_SETLK 37
 #endif
 
-/* Asks for (F_OFD_SETLK) or after (F_OFD_GETLK) the lock on a member's byte. Open file description
- * locks: released on any death, kept when the process closes another descriptor of the file. */
+/* Takes the lock on a member's byte (F_OFD_SETLK), or asks whether another has it (F_OFD_GETLK).
+ * Not a classic lock, which goes when the process closes any descriptor of the file. */
 IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
 {
     struct flock lock;
@@ -100,8 +128,8 @@ IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
     return rc == 0 ? 0 : -errno;
 }
 
-/* 0 only with the kernel's word that the member is dead. */
-IPC_INLINE int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
+/* Is the member alive? 0 only with a proof of its death, see the top. */
+IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 {
     const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
     uint64_t then, ns;
@@ -109,33 +137,34 @@ IPC_INLINE int ipc_shm_alive_(const struct ipc_shm *seg, uint64_t id)
     short type = F_WRLCK;
 
     if (id == 0 || ck_pr_load_64(&m->id) != id)
-        return 0; /* it left, or another has its entry: only its lock's holder may change it */
+        return 0; /* proof 1 */
     if (id == seg->peer.id)
         return 1;
     if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % IPC_SHM_MEMBERS), &type) == 0 &&
         type == F_UNLCK)
-        return 0;
-    /* Children that it forked may hold the lock still: ask for the process itself. */
-    ck_pr_fence_load(); /* or pid could be older than the id. Partner: ipc_shm_join_ */
+        return 0; /* proof 2 */
+    /* Without it pid and the rest could be older than the id. Partner: the second store fence in
+     * ipc_shm_join_. */
+    ck_pr_fence_load();
     pid = ck_pr_load_32(&m->pid);
     then = ck_pr_load_64(&m->start);
     ns = ck_pr_load_64(&m->pid_ns);
     /* Without it these could be of a successor. Partner: the first store fence in ipc_shm_join_. */
     ck_pr_fence_load();
     if (ck_pr_load_64(&m->id) != id)
-        return 0;
+        return 0; /* proof 1 */
     if (ns == 0 || ns != seg->pid_ns || pid == 0 || pid > INT_MAX)
-        return 1; /* its pid means nothing here */
-    return !ipc_shm_gone_((pid_t)pid, then);
+        return 1;                                       /* its pid means nothing in our namespace */
+    return !ipc_shm_process_is_gone_((pid_t)pid, then); /* proof 3 */
 }
 
-/* Becomes a member, or a candidate. seg->fd is a file description of our own, seg->base is mapped.
- */
+/* Makes this process a member, or a candidate. seg->fd is a file description of our own, and
+ * seg->base is mapped. */
 IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 {
     uint64_t start = 0, generation;
     unsigned i;
-    int rc = ipc_shm_started_("/proc/self/stat", &start);
+    int rc = ipc_shm_read_start_("/proc/self/stat", &start);
 
     if (rc != 0)
         return ipc_shm_refuse(seg, rc == -ENOENT ? -ENOSYS : rc, "cannot read /proc/self/stat: %s",
@@ -150,12 +179,12 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         if (rc != 0)
             return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
                                   strerror(-rc));
-        do /* 0 would be nobody */
+        do /* not 0, which is the id of no member */
             generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
         while ((generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) == 0);
         ck_pr_store_64(&m->id, 0);
-        /* Without it the dead predecessor's id could be seen beside our pid. Partner: the load
-         * fence in ipc_shm_alive_. */
+        /* Without it the dead predecessor's id could be seen beside our pid. Partner: the second
+         * load fence in ipc_shm_member_is_alive_. */
         ck_pr_fence_store();
         ck_pr_store_32(&m->pid, (uint32_t)getpid());
         ck_pr_store_32(&m->candidate, (uint32_t)candidate);
@@ -164,7 +193,8 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         ck_pr_store_64(&m->pid_ns, seg->pid_ns);
         if (!ipc_shm_proc_is_ours_())
             seg->pid_ns = 0;
-        /* Without it our id could be seen beside the predecessor's pid. Same partner. */
+        /* Without it our id could be seen beside the predecessor's pid. Partner: the first load
+         * fence in ipc_shm_member_is_alive_. */
         ck_pr_fence_store();
         seg->pid = getpid();
         seg->peer.id = (generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) + i;

@@ -1,4 +1,4 @@
-/* Mapping, and giving back. */
+/* Mapping a segment, and giving it back. */
 #ifndef IPC_SRC_SHM_MAP_H
 #define IPC_SRC_SHM_MAP_H 1
 
@@ -13,8 +13,8 @@
 #define MADV_HUGEPAGE 14
 #endif
 
-/* Asks for huge pages under the mapping: 0 granted, else why not. */
-IPC_INLINE int ipc_shm_huge_(struct ipc_shm *seg)
+/* Asks for huge pages under the mapping. 0 when they are granted, else why not. */
+IPC_INLINE int ipc_shm_ask_for_huge_pages_(struct ipc_shm *seg)
 {
     char policy[128];
     ssize_t n = -1;
@@ -32,7 +32,7 @@ IPC_INLINE int ipc_shm_huge_(struct ipc_shm *seg)
     return madvise(seg->base, seg->size, MADV_HUGEPAGE) == 0 ? 0 : -errno;
 }
 
-/* Maps the file; at `at` if that is not NULL, over what is there. */
+/* Maps the file. Where `at` is not NULL, maps it there, over what was there. */
 IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
 {
     void *base = mmap(at, seg->size, PROT_READ | PROT_WRITE,
@@ -42,11 +42,11 @@ IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
         return ipc_shm_refuse(seg, -errno, "cannot map %zu bytes: %s", seg->size, strerror(errno));
     seg->base = (struct ipc_shm_header_ *)base;
     if ((seg->flags & IPC_SHM_HUGE) != 0 && seg->huge_rc != 0)
-        seg->huge_rc = ipc_shm_huge_(seg);
+        seg->huge_rc = ipc_shm_ask_for_huge_pages_(seg);
     return 0;
 }
 
-/* Brings the pages in, by the options. The file is allocated, so this cannot fail for space. */
+/* Faults the pages in, as the options say. The file is allocated, so there is space for them. */
 IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
 {
     size_t i;
@@ -59,7 +59,7 @@ IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
         seg->lock_rc = mlock(seg->base, seg->size) == 0 ? 0 : -errno;
 }
 
-/* A fresh handle. Of the options, what was not tried was not granted. */
+/* Makes the handle one that is not open. An option that is not tried counts as not granted. */
 IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options *how)
 {
     memset(seg, 0, sizeof *seg);
@@ -68,14 +68,9 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
     seg->lock_rc = seg->huge_rc = -EOPNOTSUPP;
 }
 
-/*
- * Leaves the segment and unmaps it; objects' memory must not be touched any more. The name and what
- * is inside stay for the others and for the next. Closing a handle that a call has refused, or
- * closing twice, does nothing.
- */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
-    /* An inherited member is the parent's: only unmap. */
+    /* A handle that came by fork is the parent's membership: only unmap. */
     if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid())
         ck_pr_store_64(&seg->base->member[seg->peer.id % IPC_SHM_MEMBERS].id, 0);
     if (seg->base != NULL)
@@ -87,14 +82,15 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
     seg->peer.id = 0;
 }
 
-/* Closes and passes a refusal on. */
-IPC_INLINE int ipc_shm_drop_(struct ipc_shm *seg, int rc)
+/* Closes the handle, and returns rc, a refusal. */
+IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
 {
     ipc_shm_close(seg);
     return rc;
 }
 
-/* A new file description of the file behind fd: the locks of one are one holder's. */
+/* Opens a new file description of the file behind fd. All locks of one description have one holder,
+ * so each member needs its own. Returns its descriptor. */
 IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
 {
     char path[32];
@@ -106,13 +102,14 @@ IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
                     : ipc_shm_refuse(seg, -errno, "cannot reopen %s: %s", path, strerror(errno));
 }
 
-/* A handle that came by fork: becomes a member of its own, at the same address. */
-IPC_INLINE int ipc_shm_own_(struct ipc_shm *seg)
+/* Where the handle came by fork, makes this process a member of its own, with the same addresses.
+ */
+IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 {
     int fd;
 
     if (seg->base == NULL)
-        return -EINVAL; /* ipc_shm_why has why */
+        return -EINVAL; /* ipc_shm_why says what was refused */
     if (seg->pid == getpid())
         return 0;
     fd = ipc_shm_reopen_(seg, seg->fd);
@@ -121,7 +118,7 @@ IPC_INLINE int ipc_shm_own_(struct ipc_shm *seg)
     (void)close(seg->fd);
     seg->fd = fd;
     seg->peer.id = 0;
-    /* Mapped anew, because a mapping keeps the parent's description, and with it its lock. */
+    /* Without it the mapping would keep the parent's description, and with it the parent's lock. */
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
     ipc_shm_prefault_(seg);

@@ -1,4 +1,23 @@
-/* Named objects in a segment. */
+/*
+ * Named objects in a segment.
+ *
+ * Each has an entry of the directory. The entry's state says all about it: a kind, a hash of the
+ * name (22 bits) and the maker's id (40 bits).
+ *
+ *   from                to                by which process, how
+ *   -----------------   ---------------   ------------------------------------------------------
+ *   FREE                MAKING(hash,id)   member id, to make an object: CAS
+ *   MAKING(hash,id)     READY(hash)       member id, once the entry and the object are filled in:
+ *                                         release fence, CAS
+ *   MAKING(hash,id)     MAKING(hash,0)    member id, where the object does not fit: CAS
+ *   MAKING(hash,dead)   MAKING(hash,id)   member id, to make an object of the same name, when the
+ *   or MAKING(hash,0)                     kernel says that the maker is dead: CAS
+ *
+ * READY is the end. Offset, size, type and name of an entry are written by the member whose id its
+ * state has. Entries are searched from the first, and never become FREE again, so two makers of one
+ * name meet at the same entry. Ids are never used twice, so a maker that has lost its entry to
+ * another cannot publish it: its CAS fails.
+ */
 #ifndef IPC_SRC_SHM_OBJECTS_H
 #define IPC_SRC_SHM_OBJECTS_H 1
 
@@ -6,6 +25,7 @@
 
 /* ------------------------------------------------------------------ objects */
 
+/* Checks an object's name, and hashes it. 0, -EINVAL or -ENAMETOOLONG. */
 IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint64_t *hash)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a: G. Fowler, L. C. Noll, K.-P. Vo, 1991 */
@@ -20,15 +40,16 @@ IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint6
     return 0;
 }
 
-/* Reads entry i into *o. 0, -ENOENT unless it is ready, -EBADMSG when it points outside. */
-IPC_INLINE int ipc_shm_entry_at_(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
+/* Reads entry i into *o. 0, -ENOENT unless it is READY, -EBADMSG when it points out of the segment.
+ */
+IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
 {
     const struct ipc_shm_entry_ *e = &seg->base->entry[i];
     uint64_t offset, size;
 
     if ((ck_pr_load_64(&e->state) & IPC_SHM_READY_) == 0)
         return -ENOENT;
-    /* Without it the entry could be older than its state. Partner: in ipc_shm_publish. */
+    /* Without it the entry could be older than its state. Partner: the fence in ipc_shm_publish. */
     ck_pr_fence_load();
     offset = ck_pr_load_64(&e->offset);
     size = ck_pr_load_64(&e->size);
@@ -44,16 +65,14 @@ IPC_INLINE int ipc_shm_entry_at_(struct ipc_shm *seg, unsigned i, struct ipc_shm
     return 0;
 }
 
-/* The object in directory entry i, 0 <= i < IPC_SHM_OBJECTS, for tools that list them. 0, -ENOENT
- * where there is none, -EBADMSG when the entry is corrupt. Wait-free. */
 IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
 {
-    return seg->base != NULL && i < IPC_SHM_OBJECTS ? ipc_shm_entry_at_(seg, i, o) : -ENOENT;
+    return seg->base != NULL && i < IPC_SHM_OBJECTS ? ipc_shm_read_entry_(seg, i, o) : -ENOENT;
 }
 
-/* Takes `size` bytes from the front of what is left. Lock-free; who loses a thousand times over
- * meets a hostile writer. */
-IPC_INLINE int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t *offset)
+/* Takes `size` bytes from the front of what is left. Lock-free: each CAS that fails is another
+ * member's that succeeded. After a thousand of these the peer is hostile. */
+IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *offset)
 {
     uint64_t used;
     int tries;
@@ -72,9 +91,6 @@ IPC_INLINE int ipc_shm_take_(struct ipc_shm *seg, size_t size, uint64_t *offset)
     return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
 }
 
-/* Maps `bytes` bytes of the segment, which begin at mem, twice in a row, so that what wraps lies in
- * a row. NULL where that cannot be: they are not whole pages, or the kernel has no room. To be
- * given back by ipc_shm_unmap_twice, before or after the segment is closed. */
 IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t bytes)
 {
     off_t offset = (off_t)((const unsigned char *)mem - (const unsigned char *)seg->base);
@@ -101,20 +117,6 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes)
     (void)munmap(at, 2 * bytes);
 }
 
-/*
- * Makes an object of `size` zeroed bytes, 64-byte aligned, that nobody else sees before
- * ipc_shm_publish. `type` is yours; ipc_shm_find asks for it. A maker that dies in between leaves
- * the name to the next maker; one that is stopped holds that name, and no other. Lock-free. Objects
- * stay as long as the segment.
- *
- *   0
- *   -EEXIST        there is one of that name
- *   -EBUSY         a live process is making it
- *   -EINVAL        the name or the size is empty; -ENAMETOOLONG: more than 63 bytes of name
- *   -ENOSPC        the segment has not that many bytes left, or 64 objects already. In the first
- *                  case the name keeps its place: a smaller object of that name may take it
- *   -EBADMSG       the directory is corrupt
- */
 IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
                             struct ipc_shm_object *o)
 {
@@ -123,7 +125,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     unsigned i = 0, looks = 0;
     int rc = ipc_shm_object_name_(seg, name, &hash);
 
-    rc = rc != 0 ? rc : ipc_shm_own_(seg);
+    rc = rc != 0 ? rc : ipc_shm_become_member_(seg);
     if (rc != 0)
         return rc;
     if (size == 0)
@@ -135,24 +137,24 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
         if (state != IPC_SHM_FREE_ && (state & IPC_SHM_HASH_) != hash) {
             i++;
         } else if ((state & IPC_SHM_READY_) != 0) {
-            rc = ipc_shm_entry_at_(seg, i, o);
+            rc = ipc_shm_read_entry_(seg, i, o);
             if (rc != 0)
                 return rc;
             if (strcmp(o->name, name) == 0)
                 return ipc_shm_refuse(seg, -EEXIST, "object '%s' exists", name);
             i++;
-        } else if (state != IPC_SHM_FREE_ && ipc_shm_alive_(seg, state & IPC_SHM_ID_)) {
+        } else if (state != IPC_SHM_FREE_ && ipc_shm_member_is_alive_(seg, state & IPC_SHM_ID_)) {
             return ipc_shm_refuse(seg, -EBUSY, "object '%s' is being made by another", name);
         } else if (ck_pr_cas_64(&e->state, state, IPC_SHM_MAKING_ | hash | seg->peer.id)) {
             break;
-        } /* else somebody was quicker: look at the entry again */
+        } /* else another member was quicker: look at the entry again */
     }
     if (i == IPC_SHM_OBJECTS || looks > 100 * IPC_SHM_OBJECTS)
         return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s': %u are there", name,
                               IPC_SHM_OBJECTS);
-    rc = ipc_shm_take_(seg, size, &offset);
+    rc = ipc_shm_take_memory_(seg, size, &offset);
     if (rc != 0) {
-        /* Whoever makes this name next may go on here: our id is nobody's in this state. */
+        /* The next maker of this name goes on with this entry. */
         (void)ck_pr_cas_64(&e->state, IPC_SHM_MAKING_ | hash | seg->peer.id,
                            IPC_SHM_MAKING_ | hash);
         return rc;
@@ -171,14 +173,13 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     return 0;
 }
 
-/* Lets the others find the object just made. Wait-free. 0, or -EINVAL when this handle is not
- * making it. */
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o)
 {
     struct ipc_shm_entry_ *e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
     uint64_t state = ck_pr_load_64(&e->state);
 
-    /* Without it the object could be found before it is filled in. Partner: ipc_shm_entry_at_. */
+    /* Without it the object could be found before it is filled in. Partner: the fence in
+     * ipc_shm_read_entry_. */
     ck_pr_fence_release();
     if ((state & ~IPC_SHM_HASH_) != (IPC_SHM_MAKING_ | seg->peer.id) ||
         !ck_pr_cas_64(&e->state, state, IPC_SHM_READY_ | (state & IPC_SHM_HASH_)))
@@ -187,16 +188,6 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
     return 0;
 }
 
-/*
- * Finds an object by name; waits for it until the deadline of the open, not at all in a segment
- * that this handle created. What it points to stays valid until the close.
- *
- *   0
- *   -ENOENT     there is none; -ETIMEDOUT: there was none until the deadline
- *   -EPROTO     it has another type
- *   -EBADMSG    the directory is corrupt
- *   -EINVAL, -ENAMETOOLONG  as of ipc_shm_make
- */
 IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type,
                             struct ipc_shm_object *o)
 {
@@ -210,7 +201,7 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
         for (i = 0; i < IPC_SHM_OBJECTS; i++) {
             if ((ck_pr_load_64(&seg->base->entry[i].state) & IPC_SHM_HASH_) != hash)
                 continue;
-            rc = ipc_shm_entry_at_(seg, i, o);
+            rc = ipc_shm_read_entry_(seg, i, o);
             if (rc == -EBADMSG)
                 return rc;
             if (rc != 0 || strcmp(o->name, name) != 0)

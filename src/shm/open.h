@@ -1,4 +1,33 @@
-/* Create and open. */
+/*
+ * Creating a segment, opening it, and taking it over.
+ *
+ * A segment is built under no name: allocated, mapped, filled in, with its creator as the first
+ * member. magic is stored last. Then it is linked to its name, or its descriptor is handed over;
+ * the kernel orders all stores before that. So an opener finds a whole segment, or none.
+ *
+ * From then on `creator` has the id of the creator, or of the member that took the segment over,
+ * and perhaps the flag CONDEMNED: that member is about to unlink the segment, and no process may
+ * come to use it any more.
+ *
+ *   from             to               by which process, how
+ *   --------------   --------------   ----------------------------------------------------------
+ *   0                id               its creator, before it has a name: a store
+ *   dead             id               candidate id, to take it over: CAS
+ *   dead,            id + CONDEMNED   candidate id, where the size differs, or IPC_SHM_FRESH is
+ *   or dead +                         given, or the flag is set already: CAS, full fence
+ *   CONDEMNED
+ *   id + CONDEMNED   dead             the same candidate, where it finds a live member: a store.
+ *                                     The segment stays; the candidate's create is -EEXIST
+ *   id + CONDEMNED   (unlinked)       the same candidate, where it finds no live member
+ *
+ * `dead` is the id of a member that is dead, or has closed the segment (identity.h). Each process
+ * that calls create joins as a candidate first. It comes to use the segment only by its own CAS of
+ * creator, so candidates do not count as live members. When a candidate dies after its CAS, the
+ * next one condemns the segment again.
+ *
+ * An opener joins, fences, and looks for CONDEMNED. A candidate condemns, fences, and looks for
+ * members. So at least one of them sees the other.
+ */
 #ifndef IPC_SRC_SHM_OPEN_H
 #define IPC_SRC_SHM_OPEN_H 1
 
@@ -19,7 +48,7 @@
 #define IPC_SHM_SEALS_ (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define IPC_SHM_DIR_ "/dev/shm/"
 
-/* The file of a named segment. */
+/* Checks a segment's name, and makes the path of its file. 0, -EINVAL or -ENAMETOOLONG. */
 IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const char *name)
 {
     if (*name == '\0' || strchr(name, '/') != NULL || strcmp(name, ".") == 0 ||
@@ -35,13 +64,13 @@ IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const
     return 0;
 }
 
-/* A nameless file of `size` bytes, allocated and mapped. */
+/* Makes a nameless file of `size` bytes, allocated and mapped. */
 IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t size,
                                  const struct ipc_shm_options *how, int hugetlb)
 {
-    /* The mode of a memfd protects nothing: it is opened through a descriptor that was handed over,
-     * or by a process that may trace a holder. A stricter mode would deny a receiver of another
-     * user an open file description of its own, and with it its lock. */
+    /* The mode of a memfd protects nothing: only a process that was handed a descriptor of it, or
+     * that may trace a holder, can open it. A stricter mode would deny a receiver that runs as
+     * another user an open file description of its own, and with it its lock. */
     mode_t mode = name != NULL ? how->mode : 0666;
     struct rlimit limit;
     struct statvfs fs;
@@ -58,19 +87,20 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     if (how->group != (gid_t)-1 && fchown(seg->fd, (uid_t)-1, how->group) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot give the segment to group %ld: %s",
                               (long)how->group, strerror(errno));
-    if (fchmod(seg->fd, mode) != 0) /* not open's mode: that would be cut by the umask */
+    if (fchmod(seg->fd, mode) != 0) /* not by open, whose mode the umask cuts */
         return ipc_shm_refuse(seg, -errno, "cannot set mode %03o: %s", (unsigned)mode,
                               strerror(errno));
     /* Beyond this limit the kernel would send SIGXFSZ. */
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)
         return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: RLIMIT_FSIZE is %llu", size,
                               (unsigned long long)limit.rlim_cur);
-    if (ftruncate(seg->fd, (off_t)size) != 0) /* also where off_t has no room for size */
+    if (ftruncate(seg->fd, (off_t)size) != 0) /* it fails, too, where off_t has no room for size */
         return ipc_shm_refuse(seg, -EFBIG, "segment of %zu bytes: too large", size);
     rc = ipc_shm_map_(seg, NULL);
     if (rc != 0)
         return rc;
-    if (seg->huge_rc == 0) /* by fault, as fallocate asks no mapping about huge pages */
+    if (seg->huge_rc ==
+        0) /* by faults: fallocate does not know that the mapping wants huge pages */
         (void)madvise(seg->base, seg->size, MADV_POPULATE_WRITE);
     do
         rc = posix_fallocate(seg->fd, 0, (off_t)size);
@@ -85,8 +115,8 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
         return 0;
     if (fcntl(seg->fd, F_ADD_SEALS, IPC_SHM_SEALS_) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
-    /* The kernel tells nobody what is done by the descriptor that memfd_create made: see
-     * ipc_shm_watch_. */
+    /* inotify, by which ipc_shm_watch_ learns of others, does not report what is done by the
+     * descriptor that memfd_create made. */
     rc = ipc_shm_reopen_(seg, seg->fd);
     if (rc < 0)
         return rc;
@@ -95,7 +125,7 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     return 0;
 }
 
-/* A whole new segment with us as member and creator, under no name yet. */
+/* Builds a whole new segment, under no name yet, with this process as member and creator. */
 IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size,
                               const struct ipc_shm_options *how)
 {
@@ -105,7 +135,7 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
 
     ipc_shm_clear_(seg, how);
     if (name == NULL && (how->flags & IPC_SHM_HUGE) != 0 && all <= SIZE_MAX / 2) {
-        /* From the pool of huge pages, if there is one with enough in it. */
+        /* From the pool of huge pages, where there is one that has enough. */
         seg->huge_rc = 0;
         rc = ipc_shm_allocate_(seg, name, (all + huge - 1) & ~(huge - 1), how, 1);
         if (rc != 0) {
@@ -116,7 +146,7 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     if (rc != 0)
         rc = ipc_shm_allocate_(seg, name, all, how, 0);
     if (rc != 0)
-        return ipc_shm_drop_(seg, rc);
+        return ipc_shm_close_refused_(seg, rc);
     ipc_shm_prefault_(seg);
     h = seg->base;
     h->abi = IPC_SHM_ABI;
@@ -128,15 +158,15 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     h->used = sizeof *h;
     rc = ipc_shm_join_(seg, 0);
     if (rc != 0)
-        return ipc_shm_drop_(seg, rc);
+        return ipc_shm_close_refused_(seg, rc);
     h->creator = seg->peer.id;
-    /* Others come by way of the kernel (link, or a descriptor), which orders all this before. */
+    /* No fence: see the top. */
     h->magic = IPC_SHM_MAGIC;
     seg->created = 1;
     return 0;
 }
 
-/* Maps and checks the segment behind seg->fd, whose owner and mode are in order, and joins it. */
+/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it. */
 IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
 {
     const struct ipc_shm_header_ *h;
@@ -173,9 +203,9 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     return ipc_shm_join_(seg, candidate);
 }
 
-/* Whose it is and what it permits, against what was asked. */
-IPC_INLINE int ipc_shm_trust_(struct ipc_shm *seg, const struct stat *st,
-                              const struct ipc_shm_options *how)
+/* Checks the file's owner and mode against the options. 0, -EPROTO or -EACCES. */
+IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
+                                    const struct ipc_shm_options *how)
 {
     uid_t owner = how->owner != (uid_t)-1 ? how->owner : geteuid();
 
@@ -190,16 +220,16 @@ IPC_INLINE int ipc_shm_trust_(struct ipc_shm *seg, const struct stat *st,
     return 0;
 }
 
-/* One attempt to open by name. A condemned segment counts as absent, unless it is to be replaced.
- */
-IPC_INLINE int ipc_shm_try_(struct ipc_shm *seg, const char *path, const char *name,
-                            const struct ipc_shm_options *how, int replace)
+/* Opens the segment of that name, if there is one: as a candidate where `replace` is set, as a
+ * member otherwise. For a member a CONDEMNED segment counts as none. */
+IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const char *name,
+                                  const struct ipc_shm_options *how, int replace)
 {
     struct stat st;
     int rc;
 
     ipc_shm_clear_(seg, how);
-    /* O_NONBLOCK: a FIFO of that name must not hold us up. */
+    /* O_NONBLOCK, as the open of a FIFO would wait for its other end. */
     seg->fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (seg->fd < 0 && errno == ENOENT)
         return ipc_shm_refuse(seg, -ENOENT, "no segment '%s'", name);
@@ -207,20 +237,21 @@ IPC_INLINE int ipc_shm_try_(struct ipc_shm *seg, const char *path, const char *n
         return ipc_shm_refuse(seg, -ELOOP, "segment '%s' is a symbolic link", name);
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
-    rc = ipc_shm_trust_(seg, &st, how);
+    rc = ipc_shm_check_owner_(seg, &st, how);
     rc = rc != 0 ? rc : ipc_shm_attach_(seg, &st, replace);
     if (rc != 0)
-        return ipc_shm_drop_(seg, rc);
-    /* Without it we could miss the condemnation and its author our membership. Partner: in
-     * ipc_shm_inherit_. */
+        return ipc_shm_close_refused_(seg, rc);
+    /* Without it we could miss CONDEMNED, and the candidate that stores it miss our membership.
+     * Partner: the fence in ipc_shm_take_over_. */
     ck_pr_fence_memory();
     if (!replace && (ck_pr_load_64(&seg->base->creator) & IPC_SHM_CONDEMNED_) != 0)
-        return ipc_shm_drop_(seg,
-                             ipc_shm_refuse(seg, -ENOENT, "segment '%s' is being replaced", name));
+        return ipc_shm_close_refused_(
+            seg, ipc_shm_refuse(seg, -ENOENT, "segment '%s' is being replaced", name));
     ipc_shm_prefault_(seg);
     return 0;
 }
 
+/* Is a member alive that is no candidate, and not this process? */
 IPC_INLINE int ipc_shm_others_live_(const struct ipc_shm *seg)
 {
     unsigned i;
@@ -229,28 +260,30 @@ IPC_INLINE int ipc_shm_others_live_(const struct ipc_shm *seg)
         const struct ipc_shm_member_ *m = &seg->base->member[i];
         uint64_t id = ck_pr_load_64(&m->id);
 
-        /* A candidate can only come to use it by a compare-and-swap of creator, which fails now. */
+        /* Without it `candidate` could be older than the id. Partner: the second store fence in
+         * ipc_shm_join_. */
         ck_pr_fence_load();
         if (id != 0 && id != seg->peer.id && ck_pr_load_32(&m->candidate) == 0 &&
-            ipc_shm_alive_(seg, id))
+            ipc_shm_member_is_alive_(seg, id))
             return 1;
     }
     return 0;
 }
 
-/* We opened what somebody created before. 0: its creator is dead and we are that now. -EAGAIN: it
- * is gone, or someone else was quicker; look again. -EEXIST: it is in use. */
-IPC_INLINE int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, const char *name,
-                                size_t size, const struct ipc_shm_options *how)
+/* Takes over the segment that this process has opened as a candidate, or removes it. 0 when it is
+ * taken over, -EAGAIN when it is removed, or another candidate was quicker: look again. -EEXIST
+ * when it is in use. */
+IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const char *name,
+                                  size_t size, const struct ipc_shm_options *how)
 {
     struct ipc_shm_header_ *h = seg->base;
     uint64_t creator = ck_pr_load_64(&h->creator);
     struct stat ours, named;
-    /* As large as a new one of that size would be, or one rounded to huge pages. */
+    /* Is it as large as a new one of that size would be? */
     int fits = seg->size >= sizeof *h + size && seg->size - sizeof *h - size < 4096;
     int fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
 
-    if (ipc_shm_alive_(seg, creator & IPC_SHM_ID_))
+    if (ipc_shm_member_is_alive_(seg, creator & IPC_SHM_ID_))
         return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives", name);
     if (!ck_pr_cas_64(&h->creator, creator,
                       fresh ? seg->peer.id | IPC_SHM_CONDEMNED_ : seg->peer.id))
@@ -260,7 +293,7 @@ IPC_INLINE int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, const cha
         seg->created = 2;
         return 0;
     }
-    /* Without it someone could join unseen. Partner: in ipc_shm_try_. */
+    /* Without it a process could join unseen. Partner: the fence in ipc_shm_open_once_. */
     ck_pr_fence_memory();
     if (ipc_shm_others_live_(seg)) {
         ck_pr_store_64(&h->creator, creator & ~IPC_SHM_CONDEMNED_);
@@ -274,7 +307,7 @@ IPC_INLINE int ipc_shm_inherit_(struct ipc_shm *seg, const char *path, const cha
     return -EAGAIN;
 }
 
-/* Gives a built segment its name: whole, at once, or not at all. */
+/* Gives a built segment its name, in one step. -EEXIST when something has that name. */
 IPC_INLINE int ipc_shm_link_(struct ipc_shm *seg, const char *path)
 {
     char file[32];
@@ -286,25 +319,6 @@ IPC_INLINE int ipc_shm_link_(struct ipc_shm *seg, const char *path)
                           errno == ENOENT ? "; is /proc mounted?" : "");
 }
 
-/*
- * Creates a segment with room for `size` bytes of objects, named `name` ("feed", no slash), or
- * nameless and sealed for name NULL. Where the name exists and its creator is dead or has closed
- * it, takes it over; see the contract above, and seg->created. Blocks only for the kernel: to
- * allocate and fault the pages in. A peer that is stopped meanwhile does not hold it up.
- *
- *   0
- *   -EEXIST        a live process created it, or others have the remains to be discarded open
- *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..
- *   -ENAMETOOLONG  the name has more than 255 bytes
- *   -ENOSPC        /dev/shm or memory has not that many bytes; -EFBIG: nothing has, or RLIMIT_FSIZE
- *   -EACCES        what has the name belongs to another user or permits more than how->mode
- *   -EPROTO        what has the name is no segment, or one of another version or layout: see
- *                  ipc_shm_unlink
- *   -ELOOP         what has the name is a symbolic link; -EISDIR: a directory
- *   -EUSERS        64 processes have it open
- *   -ENOSYS        /proc is not mounted
- *   and what open, fchown, mmap and link say, such as -EMFILE, -EPERM and -ENOMEM
- */
 IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
                                    const struct ipc_shm_options *how)
 {
@@ -320,9 +334,9 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     if (rc != 0)
         return rc;
     for (tries = 0; tries < 100; tries++) {
-        rc = ipc_shm_try_(seg, path, name, how, 1);
+        rc = ipc_shm_open_once_(seg, path, name, how, 1);
         if (rc == 0) {
-            rc = ipc_shm_inherit_(seg, path, name, size, how);
+            rc = ipc_shm_take_over_(seg, path, name, size, how);
             if (rc == 0)
                 return 0;
             ipc_shm_close(seg);
@@ -349,7 +363,8 @@ IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size
     return ipc_shm_create_with(seg, name, size, &how);
 }
 
-/* Waits a little for what others may do, at most to the deadline. 0 when that has passed. */
+/* Waits for a millisecond, or until the deadline if that is sooner. 0 when the deadline has passed.
+ */
 IPC_INLINE int ipc_shm_wait_(int64_t deadline)
 {
     struct timespec nap = {0, 1000000};
@@ -363,16 +378,6 @@ IPC_INLINE int ipc_shm_wait_(int64_t deadline)
     return 1;
 }
 
-/*
- * Opens the segment `name`; waits for it until the deadline (ipc_in_ms, IPC_NOW, IPC_FOREVER),
- * looking once a millisecond. ipc_shm_find with this handle waits until the same deadline.
- *
- *   0
- *   -ENOENT     there is none and the deadline is IPC_NOW
- *   -ETIMEDOUT  there was none until the deadline
- *   -EINVAL, -ENAMETOOLONG, -EACCES, -EPROTO, -ELOOP, -EUSERS, -ENOSYS and the kernel's errors as
- *   of ipc_shm_create; they do not wait
- */
 IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
                                  const struct ipc_shm_options *how)
 {
@@ -386,7 +391,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
     if (rc != 0)
         return rc;
     do
-        rc = ipc_shm_try_(seg, path, name, how, 0);
+        rc = ipc_shm_open_once_(seg, path, name, how, 0);
     while (rc == -ENOENT && ipc_shm_wait_(deadline));
     if (rc == -ENOENT && deadline != IPC_NOW)
         return ipc_shm_refuse(seg, -ETIMEDOUT,
@@ -404,9 +409,6 @@ IPC_INLINE int ipc_shm_open(struct ipc_shm *seg, const char *name, int64_t deadl
     return ipc_shm_open_with(seg, name, deadline, &how);
 }
 
-/* Opens the segment, or creates it where there is none; whoever comes first. seg->created tells.
- * One that exists may have another size. The errors of ipc_shm_create; -EBUSY for
- * -EEXIST: someone has been replacing it for a tenth of a second, and may be stopped. */
 IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, size_t size,
                                       const struct ipc_shm_options *how)
 {
@@ -418,23 +420,22 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
         rc = ipc_shm_open_with(seg, name, IPC_NOW, how);
         if (rc == -ENOENT)
             rc = ipc_shm_create_with(seg, name, size, how);
-        /* Created meanwhile, or being replaced: by one that is stopped, if it takes long. */
+        /* Another process has created it since, or is replacing it and may be stopped. */
     } while (rc == -EEXIST && --tries > 0 && ipc_shm_wait_(IPC_FOREVER));
     if (rc == -EEXIST)
         rc = ipc_shm_refuse(seg, -EBUSY, "segment '%s' is being replaced", name);
     return rc;
 }
 
-/* Frees the name, whatever stands behind it: also the remedy for what -EPROTO refuses. Who has the
- * segment open keeps it. 0, or -ENOENT, -EINVAL, -ENAMETOOLONG, or -EACCES or -EPERM for what
- * belongs to others. */
 IPC_INLINE int ipc_shm_unlink(const char *name)
 {
     struct ipc_shm unused;
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
     int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, sizeof path, name);
 
-    return rc != 0 ? rc : unlink(path) == 0 ? 0 : -errno;
+    if (rc == 0 && unlink(path) != 0)
+        rc = -errno;
+    return rc;
 }
 
 #endif

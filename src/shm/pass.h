@@ -1,4 +1,4 @@
-/* Passing a segment on. */
+/* Passing a segment on to another process, over a socket. */
 #ifndef IPC_SRC_SHM_PASS_H
 #define IPC_SRC_SHM_PASS_H 1
 
@@ -6,7 +6,7 @@
 
 /* ------------------------------------------------------------------ passing a segment on */
 
-/* What goes with the descriptor. */
+/* The message that goes with the descriptor. */
 struct ipc_shm_hello_ {
     uint64_t magic;
     uint64_t size;
@@ -18,9 +18,6 @@ union ipc_shm_control_ {
     char room[CMSG_SPACE(sizeof(int))];
 };
 
-/* Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). Any
- * user at the other end can use a sealed segment then, and only this user a named one. 0, or what
- * sendmsg says: -EPIPE (without a signal), -EAGAIN on a non-blocking socket, ... */
 IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
@@ -53,7 +50,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     return 0;
 }
 
-/* Waits until the socket has something to read. 0, -ETIMEDOUT or poll's error. */
+/* Waits until the socket has something to read. 0, -ETIMEDOUT or what poll says. */
 IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
 {
     struct pollfd p;
@@ -74,8 +71,9 @@ IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
     }
 }
 
-/* Takes the one descriptor out of a message; -1 if there is none, or not one. Closes any others. */
-IPC_INLINE int ipc_shm_descriptor_(struct msghdr *message)
+/* Takes the one descriptor out of a message. Where there are several, closes them all. -1 when
+ * there is not exactly one. */
+IPC_INLINE int ipc_shm_take_descriptor_(struct msghdr *message)
 {
     struct cmsghdr *c;
     int fd, kept = -1, count = 0;
@@ -101,19 +99,6 @@ IPC_INLINE int ipc_shm_descriptor_(struct msghdr *message)
     return kept;
 }
 
-/*
- * Opens the segment that the peer sends over a connected Unix socket with ipc_shm_send, waiting for
- * it until the deadline, which ipc_shm_find with this handle keeps too. A sealed one is accepted
- * from anyone, as its size can change no more; any other must pass what ipc_shm_open asks for.
- *
- *   0
- *   -ETIMEDOUT  nothing came until the deadline
- *   -EPIPE      the peer closed the socket
- *   -EPROTO     what came is no segment, or one of another version or layout
- *   -EACCES     a segment that is not sealed, of another user, or that permits more than 0600; or
- *               sealed memory of another maker than ipc_shm_create, whose mode keeps this user out
- *   -EUSERS, -ENOSYS and the kernel's errors as of ipc_shm_open
- */
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
 {
     static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
@@ -141,7 +126,7 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
     } while (n < 0 && (errno == EINTR || errno == EAGAIN));
     if (n < 0)
         return ipc_shm_refuse(seg, -errno, "no segment came: %s", strerror(errno));
-    fd = ipc_shm_descriptor_(&message);
+    fd = ipc_shm_take_descriptor_(&message);
     if (n == 0 && fd < 0)
         return ipc_shm_refuse(seg, -EPIPE, "the peer closed the socket");
     if (fd < 0 || n != (ssize_t)sizeof hello || hello.magic != IPC_SHM_MAGIC) {
@@ -154,15 +139,16 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
         return ipc_shm_refuse(seg, -EPROTO, "what came is no memory");
     }
     seals = fcntl(fd, F_GET_SEALS);
-    rc = seals >= 0 && (seals & IPC_SHM_SEALS_) == IPC_SHM_SEALS_ ? 0
-                                                                  : ipc_shm_trust_(seg, &st, &how);
+    rc = seals >= 0 && (seals & IPC_SHM_SEALS_) == IPC_SHM_SEALS_
+             ? 0
+             : ipc_shm_check_owner_(seg, &st, &how);
     seg->fd = rc != 0 ? rc : ipc_shm_reopen_(seg, fd);
     (void)close(fd);
     if (seg->fd < 0)
         return seg->fd;
     rc = fstat(seg->fd, &st) != 0 ? -errno : ipc_shm_attach_(seg, &st, 0);
     if (rc != 0)
-        return ipc_shm_drop_(seg, rc);
+        return ipc_shm_close_refused_(seg, rc);
     ipc_shm_prefault_(seg);
     seg->deadline = deadline;
     return 0;

@@ -1,0 +1,292 @@
+/* Reference: all types, constants and functions of ipc_shm.h that a program uses. */
+#ifndef IPC_SRC_SHM_REFERENCE_H
+#define IPC_SRC_SHM_REFERENCE_H 1
+
+#include "../common/peer.h"
+#include "../common/deadline.h"
+
+/*
+ * What holds for all functions below
+ *   - They return 0, or a negative errno, where nothing else is said. After an error ipc_shm_why
+ *     has a sentence about it, but after -EINVAL for a handle that is not open.
+ *   - A handle belongs to one process. Its threads may share it, but for the calls that create,
+ *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
+ *     at its next call; where that fails the call returns, besides its own errors:
+ *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM, and
+ *     what open says for /proc/self/fd, such as -EMFILE and -EACCES.
+ *   - None waits for another process, but for those that take a deadline. A peer that is stopped
+ *     or killed at any instruction holds up none of them longer than that.
+ */
+
+/* ------------------------------------------------------------------ limits */
+
+#define IPC_SHM_LINE 64u     /* bytes to which objects are aligned */
+#define IPC_SHM_MEMBERS 64u  /* processes that have one segment open, at most */
+#define IPC_SHM_OBJECTS 64u  /* objects in one segment, at most */
+#define IPC_SHM_NAME_MAX 63u /* bytes of an object's name, without the final NUL */
+
+/* ------------------------------------------------------------------ options and handles */
+
+#define IPC_SHM_NO_PREFAULT 1u /* leave page faults for the first touch */
+#define IPC_SHM_MLOCK 2u       /* keep the pages in memory; see lock_rc */
+#define IPC_SHM_HUGE 4u        /* use huge pages; see huge_rc */
+#define IPC_SHM_FRESH 8u       /* create: discard what a dead creator left, do not take it over */
+
+struct ipc_shm_options {
+    mode_t mode;    /* create: a named segment's permissions. open: the most it may permit */
+    uid_t owner;    /* open: the user that must own it; (uid_t)-1: the caller's */
+    gid_t group;    /* create: its group; (gid_t)-1: the caller's */
+    unsigned flags; /* IPC_SHM_* above */
+};
+/* What the calls without options use: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
+#define IPC_SHM_DEFAULTS                                                                           \
+    {                                                                                              \
+        0600, (uid_t)-1, (gid_t)-1, 0                                                              \
+    }
+
+struct ipc_shm_header_;
+
+/* An open segment. The caller may read `size`, `fd`, `created`, `lock_rc` and `huge_rc`. */
+struct ipc_shm {
+    struct ipc_peer peer;         /* by ipc_shm_peer */
+    struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
+    size_t size;                  /* of the mapping, in bytes */
+    int64_t deadline;             /* of the open; ipc_shm_find waits until then */
+    pid_t pid;                    /* the process whose id peer.id is */
+    uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
+    unsigned flags;               /* of the options */
+    int fd;      /* its description holds the member's lock. May be polled; not to be closed */
+    int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
+    int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
+    int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size */
+};
+
+/* An object in a segment. */
+struct ipc_shm_object {
+    void *mem; /* 64-byte aligned; valid until the segment is closed */
+    size_t size;
+    uint32_t type;
+    uint32_t index; /* in the directory */
+    char name[IPC_SHM_NAME_MAX + 1];
+};
+
+/* A member, as ipc_shm_who saw it. */
+struct ipc_shm_member {
+    uint64_t id;
+    uint64_t pid_ns; /* inode of the PID namespace in which pid counts; 0: not known */
+    pid_t pid;
+    int alive; /* 0: proven dead; its place is free for the next */
+    int here;  /* 1: pid counts in our namespace, too */
+    int me;    /* 1: this handle */
+};
+
+/* ------------------------------------------------------------------ create, open and close */
+
+/*
+ * Creates a segment with room for `size` bytes of objects (1 to SIZE_MAX / 2): named `name`
+ * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. Where the
+ * name exists, and its creator is dead or has closed the segment, takes the segment over, see the
+ * contract above; seg->created says which. Blocks only for the kernel, while it allocates the pages
+ * and faults them in. On an error seg is closed. ipc_shm_create uses IPC_SHM_DEFAULTS.
+ *
+ *   0
+ *   -EEXIST        a live process created it, or the remains are to be discarded while others have
+ *                  them open, or the name changed hands 100 times meanwhile
+ *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..
+ *   -ENAMETOOLONG  the name has more than 255 bytes
+ *   -ENOSPC        /dev/shm, or memory, has not that many bytes
+ *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
+ *   -EACCES        what has the name belongs to another user, or permits more than how->mode
+ *   -EPROTO        what has the name is no segment, or one of another version, byte order or
+ *                  layout. ipc_shm_unlink removes it
+ *   -ELOOP         what has the name is a symbolic link
+ *   -EISDIR        what has the name is a directory
+ *   -EUSERS        64 processes have it open
+ *   -ENOSYS        /proc is not mounted
+ *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM
+ */
+IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size);
+IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
+                                   const struct ipc_shm_options *how);
+
+/*
+ * Opens the segment `name`. Where there is none, waits for one until the deadline, and looks once a
+ * millisecond. ipc_shm_find with this handle waits until the same deadline. On an error seg is
+ * closed. ipc_shm_open uses IPC_SHM_DEFAULTS.
+ *
+ *   0
+ *   -ENOENT     there is none, and the deadline is IPC_NOW
+ *   -ETIMEDOUT  there was none until the deadline
+ *   -EINVAL     name is NULL or empty, has a slash, or is . or ..
+ *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode
+ *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
+ *   ipc_shm_create, at once
+ */
+IPC_INLINE int ipc_shm_open(struct ipc_shm *seg, const char *name, int64_t deadline);
+IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
+                                 const struct ipc_shm_options *how);
+
+/*
+ * Opens the segment `name`, or creates it where there is none: for processes any of which may come
+ * first. seg->created says which. A segment that exists may have another size. `how` may be NULL:
+ * IPC_SHM_DEFAULTS. Blocks for a tenth of a second at most, besides what ipc_shm_create does.
+ *
+ *   0
+ *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
+ *   and the other errors of ipc_shm_create, but for -EEXIST
+ */
+IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, size_t size,
+                                      const struct ipc_shm_options *how);
+
+/*
+ * Leaves the segment and unmaps it. The memory of its objects must not be touched any more. The
+ * name and the objects stay for the other processes and for later ones. Does nothing when the
+ * handle was refused, or is closed already. In a child that inherited the handle by fork, and has
+ * not used it, the parent stays a member.
+ */
+IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
+
+/*
+ * Frees the name, whatever it stands for, also what -EPROTO refuses. A process that has the segment
+ * open keeps it. Needs no handle.
+ *
+ *   0
+ *   -ENOENT            nothing has that name
+ *   -EINVAL            name is NULL or empty, has a slash, or is . or ..
+ *   -ENAMETOOLONG      the name has more than 255 bytes
+ *   -EACCES, -EPERM    what has the name belongs to another user
+ *   -EISDIR            what has the name is a directory
+ */
+IPC_INLINE int ipc_shm_unlink(const char *name);
+
+/* What the last refusal of a call with this handle was, in one line, and the remedy where there is
+ * one. Valid until the next call. Wait-free. */
+IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg);
+
+/* Keeps a sentence for ipc_shm_why, cut to 255 bytes, and returns rc. For code that builds on
+ * segments. */
+__attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct ipc_shm *seg, int rc,
+                                                                        const char *format, ...);
+
+/* ------------------------------------------------------------------ passing a segment on */
+
+/*
+ * Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). A
+ * sealed segment can then be used by the process at the other end, whichever user that process runs
+ * as; a named one by this user alone. Blocks as the socket does.
+ *
+ *   0
+ *   -EPIPE   the other end is closed; there is no SIGPIPE
+ *   -EAGAIN  the socket does not block, and its buffer is full
+ *   -EIO     the socket took a part of the message
+ *   and what sendmsg says, such as -ENOTCONN and -EBADF (the segment is not open)
+ */
+IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
+
+/*
+ * Opens the segment that the peer sends over a connected Unix socket by ipc_shm_send. Waits for it
+ * until the deadline; ipc_shm_find with this handle waits until the same deadline. A sealed segment
+ * is accepted from any user, as its size cannot change any more. Any other has to pass the checks
+ * of ipc_shm_open. On an error seg is closed.
+ *
+ *   0
+ *   -ETIMEDOUT  nothing came until the deadline
+ *   -EPIPE      the peer closed the socket
+ *   -EPROTO     what came is no segment, or one of another version, byte order or layout
+ *   -EACCES     it is not sealed, and belongs to another user or permits more than 0600; or it is
+ *               sealed memory that ipc_shm_create did not make, whose mode keeps this user out
+ *   -EUSERS     64 processes have it open
+ *   -ENOSYS     /proc is not mounted
+ *   and what poll, recvmsg, open and mmap say, such as -ECONNRESET, -EMFILE and -ENOMEM
+ */
+IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline);
+
+/* ------------------------------------------------------------------ members */
+
+/*
+ * Which process this is in the segment, and which others are alive: for attaching to a ring or a
+ * notifier in it. seg must stay where it is, and open, as long as these are used. After fork the
+ * child's first call makes it a member of its own; where that fails, the result's id is 0 and
+ * ipc_shm_why says why. Never NULL. Lock-free.
+ */
+IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
+
+/* 1 while the member `id` may be alive, 0 when it has left or the kernel says that it is dead; a
+ * member that is stopped is alive. A few system calls, some 10 microseconds: not for the path of a
+ * message. Wait-free. */
+IPC_INLINE int ipc_shm_alive(struct ipc_shm *seg, uint64_t id);
+
+/*
+ * Which process has place i of the segment (0 <= i < IPC_SHM_MEMBERS), for tools that list them. A
+ * member joins when it opens the segment, or first uses a handle that it inherited by fork; it
+ * leaves when it closes the segment or dies. Wait-free.
+ *
+ *   0
+ *   -ENOENT  no member has it, or one came or left just now, or i is out of range
+ *   -EINVAL  the segment is not open, or, after fork, the caller cannot become a member
+ */
+IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_member *who);
+
+/* ------------------------------------------------------------------ objects */
+
+/*
+ * Makes an object of `size` zeroed bytes, aligned to 64, which no other process finds before
+ * ipc_shm_publish. Names have 1 to 63 bytes. `type` is the caller's own; ipc_shm_find asks for it.
+ * A maker that dies before it publishes leaves the name to the next maker; one that is stopped
+ * holds that name, and no other. An object stays as long as the segment. Lock-free.
+ *
+ *   0
+ *   -EEXIST        there is an object of that name
+ *   -EBUSY         a live process is making it
+ *   -EINVAL        the name is empty, or size is 0, or the segment is not open
+ *   -ENAMETOOLONG  the name has more than 63 bytes
+ *   -ENOSPC        the segment has not that many bytes left: the name keeps its place, and a
+ *                  smaller object of that name may take it; or the segment has 64 objects
+ *   -EBADMSG       the directory is corrupt
+ */
+IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
+                            struct ipc_shm_object *o);
+
+/*
+ * Lets other processes find the object that this handle has just made. Wait-free.
+ *
+ *   0
+ *   -EINVAL  this handle is not making it
+ */
+IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o);
+
+/*
+ * Finds an object by name. Where there is none, waits for it until the deadline of the open,
+ * looking once a millisecond; in a segment that this handle created it does not wait.
+ *
+ *   0
+ *   -ENOENT        there is none, and the deadline is IPC_NOW
+ *   -ETIMEDOUT     there was none until the deadline
+ *   -EPROTO        it has another type
+ *   -EBADMSG       the directory is corrupt
+ *   -EINVAL        the name is empty, or the segment is not open
+ *   -ENAMETOOLONG  the name has more than 63 bytes
+ */
+IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type,
+                            struct ipc_shm_object *o);
+
+/*
+ * The object in entry i of the directory (0 <= i < IPC_SHM_OBJECTS), for tools that list them.
+ * Wait-free.
+ *
+ *   0
+ *   -ENOENT   there is none, or i is out of range, or the segment is not open
+ *   -EBADMSG  the entry is corrupt
+ */
+IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o);
+
+/*
+ * Maps `bytes` bytes of the open segment, which begin at mem, twice in a row, so that what wraps
+ * around their end lies in a row. NULL when they are not whole pages, or the kernel has no room. To
+ * be given back by ipc_shm_unmap_twice with the same `bytes`, before or after the segment is
+ * closed.
+ */
+IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t bytes);
+IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
+
+#endif
