@@ -175,9 +175,13 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
 
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o)
 {
-    struct ipc_shm_entry_ *e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
-    uint64_t state = ck_pr_load_64(&e->state);
+    struct ipc_shm_entry_ *e;
+    uint64_t state;
 
+    if (seg->base == NULL)
+        return ipc_shm_refuse(seg, -EINVAL, "the segment is not open");
+    e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
+    state = ck_pr_load_64(&e->state);
     /* Without it the object could be found before it is filled in. Partner: the fence in
      * ipc_shm_read_entry_. */
     ck_pr_fence_release();

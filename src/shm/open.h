@@ -149,7 +149,7 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
         return ipc_shm_close_refused_(seg, rc);
     ipc_shm_prefault_(seg);
     h = seg->base;
-    h->abi = IPC_SHM_ABI;
+    h->abi = IPC_SHM_LAYOUT;
     h->order = IPC_SHM_ORDER;
     h->line = IPC_SHM_LINE;
     h->members = IPC_SHM_MEMBERS;
@@ -187,9 +187,9 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     if (magic != IPC_SHM_MAGIC || there != IPC_SHM_ORDER)
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: magic is %016llx",
                               (unsigned long long)magic);
-    if ((there = ck_pr_load_32(&h->abi)) != IPC_SHM_ABI)
+    if ((there = ck_pr_load_32(&h->abi)) != IPC_SHM_LAYOUT)
         return ipc_shm_refuse(seg, -EPROTO, "segment of another version: ABI %llu there, %u here",
-                              (unsigned long long)there, IPC_SHM_ABI);
+                              (unsigned long long)there, IPC_SHM_LAYOUT);
     if (ck_pr_load_32(&h->line) != IPC_SHM_LINE || ck_pr_load_32(&h->members) != IPC_SHM_MEMBERS ||
         ck_pr_load_32(&h->objects) != IPC_SHM_OBJECTS)
         return ipc_shm_refuse(seg, -EPROTO,
