@@ -150,7 +150,6 @@ BENCH_SIZES(MQ_CASES)
 #define MQ_ROWS(B) MQ_ROW(stream, B), MQ_ROW(pingpong, B),
 #define SPSCS(B) SPSC_ROWS("boost_spsc", spsc, B, spsc_prepare##B, 0),
 
-const struct bench_case bench_boost[] = {
-    MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 8, prepare<8>, serve<8>),
-    MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 56, prepare<56>, serve<56>),
-    BENCH_SIZES(SPSCS) BENCH_SIZES(MQ_ROWS){}};
+BENCH_GROUP(boost) = {MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 8, prepare<8>, serve<8>),
+                      MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 56, prepare<56>, serve<56>),
+                      BENCH_SIZES(SPSCS) BENCH_SIZES(MQ_ROWS){}};

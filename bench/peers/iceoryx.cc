@@ -3,7 +3,7 @@
  * Small messages are copied into a chunk and out of it; with all sizes it is used as it is meant to
  * be, in place. Its publisher waits when the subscriber's queue is full.
  */
-#include "../sizes.h"
+#include "../kit/sizes.h"
 #include "spsc.h"
 #include <iceoryx_hoofs/log/logmanager.hpp>
 #include <iceoryx_posh/popo/untyped_publisher.hpp>
@@ -235,4 +235,4 @@ SIZES(IN_PLACE)
     SPSC_ROW("iceoryx_in_place", "stream", "sizes", B, 4096, prepare, serve<in_place_serve##B>,    \
              measure<in_place_measure##B>, 0, clear),
 
-const struct bench_case bench_iceoryx[] = {BENCH_SIZES(COPIED_ROWS) SIZES(IN_PLACE_ROWS){}};
+BENCH_GROUP(iceoryx) = {BENCH_SIZES(COPIED_ROWS) SIZES(IN_PLACE_ROWS){}};

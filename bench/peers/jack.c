@@ -1,6 +1,6 @@
 /* JACK's ring buffer, which lives between threads; here its struct and bytes are in shared memory,
  * as both processes have inherited that at the same address. */
-#include "../records.h"
+#include "../kit/records.h"
 #include "spsc.h"
 #include <jack/ringbuffer.h>
 
@@ -169,6 +169,5 @@ BENCH_SIZES(ONE)
 #define RECORDS(B)                                                                                 \
     RECORDS_ROW("jack_records", prepare_records, records_serve##B, records_measure##B, B),
 
-const struct bench_case bench_jack[] = {BLOCKS_ROW("jack_ring", prepare, serve, measure),
-                                        BENCH_SIZES(ONE_ROWS)
-                                            RECORDS_SIZES(RECORDS){.system = NULL}};
+BENCH_GROUP(jack) = {BLOCKS_ROW("jack_ring", prepare, serve, measure),
+                     BENCH_SIZES(ONE_ROWS) RECORDS_SIZES(RECORDS){.system = NULL}};

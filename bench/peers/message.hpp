@@ -2,7 +2,7 @@
 #ifndef BENCH_PEERS_MESSAGE_HPP
 #define BENCH_PEERS_MESSAGE_HPP
 
-#include "../many.h"
+#include "../kit/many.h"
 
 namespace /* each peer's own */
 {

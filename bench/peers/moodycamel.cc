@@ -43,10 +43,9 @@ template <size_t B> static void serve(struct bench_run *r)
                hold<B, push<B>>);
 }
 
-const struct bench_case bench_moodycamel[] = {
-    MANY_SINGLY("moodycamel", MANY_THREADS, 8, prepare<8>, serve<8>),
-    MANY_BATCHED("moodycamel", MANY_THREADS, 8, prepare<8>, serve<8>),
-    MANY_SINGLY("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
-    MANY_BATCHED("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
-    MANY_SCALING("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
-    {}};
+BENCH_GROUP(moodycamel) = {MANY_SINGLY("moodycamel", MANY_THREADS, 8, prepare<8>, serve<8>),
+                           MANY_BATCHED("moodycamel", MANY_THREADS, 8, prepare<8>, serve<8>),
+                           MANY_SINGLY("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
+                           MANY_BATCHED("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
+                           MANY_SCALING("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
+                           {}};

@@ -42,4 +42,4 @@ BENCH_SIZES(SOCKETS_CASES)
 
 #define ROWS(B) SOCKETS_ROWS("nng", B),
 
-const struct bench_case bench_nng[] = {BENCH_SIZES(ROWS){.system = NULL}};
+BENCH_GROUP(nng) = {BENCH_SIZES(ROWS){.system = NULL}};

@@ -32,4 +32,4 @@ BENCH_SIZES(CASES)
 
 #define ROWS(B) SPSC_ROWS("readerwriterqueue", rw, B, prepare##B, 1),
 
-const struct bench_case bench_readerwriter[] = {BENCH_SIZES(ROWS){}};
+BENCH_GROUP(readerwriter) = {BENCH_SIZES(ROWS){}};

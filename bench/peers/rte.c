@@ -6,7 +6,7 @@
 #include <rte_ring_elem.h>
 #include <rte_ring_hts.h>
 #include <rte_ring_rts.h>
-#include "../many.h"
+#include "../kit/many.h"
 #include "spsc.h"
 
 static int prepare(struct bench_run *r, unsigned mode)
@@ -122,12 +122,11 @@ BENCH_SIZES(ONE)
 
 #define ONE_ROWS(B) SPSC_ROWS("rte_ring", one, B, one_prepare, 0),
 
-const struct bench_case bench_rte[] = {
-    ROWS("rte_ring", mt, 8),
-    ROWS("rte_ring", mt, 56),
-    ROWS("rte_ring_rts", rts, 8),
-    ROWS("rte_ring_rts", rts, 56),
-    ROWS("rte_ring_hts", hts, 8),
-    ROWS("rte_ring_hts", hts, 56),
-    MANY_SCALING("rte_ring_hts", MANY_FIFO_PEER, 56, hts_prepare, hts_serve56),
-    BENCH_SIZES(ONE_ROWS){.system = NULL}};
+BENCH_GROUP(rte) = {ROWS("rte_ring", mt, 8),
+                    ROWS("rte_ring", mt, 56),
+                    ROWS("rte_ring_rts", rts, 8),
+                    ROWS("rte_ring_rts", rts, 56),
+                    ROWS("rte_ring_hts", hts, 8),
+                    ROWS("rte_ring_hts", hts, 56),
+                    MANY_SCALING("rte_ring_hts", MANY_FIFO_PEER, 56, hts_prepare, hts_serve56),
+                    BENCH_SIZES(ONE_ROWS){.system = NULL}};

@@ -7,7 +7,7 @@
 #ifndef BENCH_PEERS_SOCKETS_H
 #define BENCH_PEERS_SOCKETS_H
 
-#include "../bench.h"
+#include "../kit/sides.h"
 
 enum kind { PUSH, PULL, REP, REQ };
 

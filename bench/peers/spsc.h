@@ -4,7 +4,7 @@
 #ifndef BENCH_PEERS_SPSC_H
 #define BENCH_PEERS_SPSC_H
 
-#include "../bench.h"
+#include "../kit/sides.h"
 
 #define SPSC_CAPACITY 1024 /* as of ipc_ring and ck_ring */
 
@@ -63,7 +63,7 @@ static inline void *spsc_queue(struct bench_run *r, const char *name)
         .system = SYSTEM, .test = TEST, .shape = SHAPE, .bytes = B, .memory = MEMORY,              \
         .prepare = PREPARE, .serve = SERVE, .measure = MEASURE, .how = NULL, .one_core = 0,        \
         .readers = 0, .producers = 0, .consumers = 0, .batch = 0, .held = 0, .threads = THREADS,   \
-        .fifo_peer = 0, .raw = NULL, .clear = CLEAR                                                \
+        .fifo_peer = 0, .clear = CLEAR                                                             \
     }
 #define SPSC_ROWS(SYSTEM, NAME, B, PREPARE, THREADS)                                               \
     SPSC_ROW(SYSTEM, "stream", "spsc", B, 2 * (SPSC_CAPACITY * ((B) + 64) + 8192), PREPARE,        \

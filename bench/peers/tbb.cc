@@ -29,8 +29,7 @@ template <size_t B> static void serve(struct bench_run *r)
     many_serve(r, B, queue<B>, push<B>, pop<B>, hold<B, push<B>>);
 }
 
-const struct bench_case bench_tbb[] = {
-    MANY_SINGLY("tbb_bounded", MANY_FIFO_THREADS, 8, prepare<8>, serve<8>),
-    MANY_SINGLY("tbb_bounded", MANY_FIFO_THREADS, 56, prepare<56>, serve<56>),
-    MANY_SCALING("tbb_bounded", MANY_FIFO_THREADS, 56, prepare<56>, serve<56>),
-    {}};
+BENCH_GROUP(tbb) = {MANY_SINGLY("tbb_bounded", MANY_FIFO_THREADS, 8, prepare<8>, serve<8>),
+                    MANY_SINGLY("tbb_bounded", MANY_FIFO_THREADS, 56, prepare<56>, serve<56>),
+                    MANY_SCALING("tbb_bounded", MANY_FIFO_THREADS, 56, prepare<56>, serve<56>),
+                    {}};

@@ -5,7 +5,7 @@
  * (rculfqueue wants a grace period for each node before it is used again.)
  */
 #define _LGPL_SOURCE /* its calls inlined */
-#include "../many.h"
+#include "../kit/many.h"
 #include <urcu/wfcqueue.h>
 
 struct queue {
@@ -109,8 +109,7 @@ static void hold_node(void *end)
 URCU(8)
 URCU(56)
 
-const struct bench_case bench_urcu[] = {
-    MANY_SINGLY("urcu_wfcqueue", MANY_FIFO_THREADS, 8, prepare, serve8),
-    MANY_SINGLY("urcu_wfcqueue", MANY_FIFO_THREADS, 56, prepare, serve56),
-    MANY_SCALING("urcu_wfcqueue", MANY_FIFO_THREADS, 56, prepare, serve56),
-    {.system = NULL}};
+BENCH_GROUP(urcu) = {MANY_SINGLY("urcu_wfcqueue", MANY_FIFO_THREADS, 8, prepare, serve8),
+                     MANY_SINGLY("urcu_wfcqueue", MANY_FIFO_THREADS, 56, prepare, serve56),
+                     MANY_SCALING("urcu_wfcqueue", MANY_FIFO_THREADS, 56, prepare, serve56),
+                     {.system = NULL}};

@@ -1,14 +1,15 @@
-/* Byte streams of the kernel used well: one write for each message, and a reader that takes all
- * that is there with one read, but for large messages, which go to their place. */
+/* Byte streams of the kernel, used well. The writer makes one call for each message. The reader
+ * takes all bytes that are there with one call, and a large message goes to its place without a
+ * copy. */
 #ifndef BENCH_KERNEL_H
 #define BENCH_KERNEL_H
 
-#include "bench.h"
+#include "sides.h"
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* From now on both sides poll. */
+/* Makes both sides poll. */
 static inline int nonblocking(struct bench_run *r)
 {
     int i;
@@ -31,13 +32,15 @@ static inline void send_all(int fd, const void *message, size_t bytes)
     }
 }
 
+/* What a reader has read and not yet given out: bytes[from] to bytes[to - 1]. */
 struct inbox {
     int fd;
     size_t from, to;
     char bytes[65536];
 };
 
-/* As many bytes as there are: into io[0], the rest into io[1]. */
+/* Reads the bytes that are there: the first `bytes` into `to`, others into `rest`. Returns how
+ * many, 0 if there are none. */
 static inline size_t recv_some(int fd, void *to, size_t bytes, void *rest, size_t more)
 {
     struct iovec io[2] = {{to, bytes}, {rest, more}};
@@ -70,7 +73,7 @@ static inline void recv_all(struct inbox *in, void *message, size_t bytes)
     in->from += bytes;
 }
 
-static struct inbox inbox; /* each process has its own */
+static struct inbox inbox; /* each process has one of its own */
 
 static inline struct inbox *inbox_of(int fd)
 {

@@ -1,5 +1,5 @@
 /* Calls: a round trip in one slot, where rings need two. One caller, one server. */
-#include "bench.h"
+#include "../kit/sides.h"
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 
@@ -64,5 +64,4 @@ BENCH_SIZES(CALL_CASES)
 #define POLL_ROW(B) ROW("ipc_call", poll, BENCH_SPIN, B)
 #define SLEEP_ROW(B) ROW("ipc_call_sleep", sleep, BENCH_ADAPTIVE, B)
 
-const struct bench_case bench_call[] = {BENCH_SIZES(POLL_ROW)
-                                            BENCH_SIZES(SLEEP_ROW){.system = NULL}};
+BENCH_GROUP(call) = {BENCH_SIZES(POLL_ROW) BENCH_SIZES(SLEEP_ROW){.system = NULL}};

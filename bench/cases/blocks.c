@@ -1,5 +1,5 @@
 /* Blocks of 256 samples through a stream, as an audio pipeline moves them. */
-#include "blocks.h"
+#include "../kit/blocks.h"
 #include "ipc_ring.h"
 
 IPC_STREAM(samples, float)
@@ -9,8 +9,7 @@ static void serve(struct bench_run *r)
     struct samples_producer p;
 
     r->seg.deadline = ipc_in_ms(10000);
-    bench_check(samples_producer_create(&p, &r->seg, "to", BLOCKS * SAMPLES) == 0,
-                "create");
+    bench_check(samples_producer_create(&p, &r->seg, "to", BLOCKS * SAMPLES) == 0, "create");
     BENCH_STREAM_SERVE(1024, while (samples_push_all(&p, (const float *)(void *)&m, SAMPLES) != 0)
                                  ck_pr_stall());
 }
@@ -25,5 +24,4 @@ static uint64_t measure(struct bench_run *r)
                                    ck_pr_stall());
 }
 
-const struct bench_case bench_blocks[] = {BLOCKS_ROW("ipc_stream", NULL, serve, measure),
-                                          {.system = NULL}};
+BENCH_GROUP(blocks) = {BLOCKS_ROW("ipc_stream", NULL, serve, measure), {.system = NULL}};

@@ -1,20 +1,24 @@
 /*
- * Many producers and consumers on one ring: what all systems have in common, inlined with each
- * system's calls. They are spread over the two cores; who finds nothing to do looks a while
- * and then yields, as others may have to run. Every message is checked, and that each producer's
- * come in order. They go on until they are killed.
+ * Test "many": several producers and consumers on one ring. All systems share this, and each
+ * inlines its own calls. The processes are spread over the two cores. A process that finds nothing
+ * to do polls for a while and then yields, as others may have to run on its core. Consumers check
+ * every message, and that the messages of each producer come in order. All processes go on until
+ * they are killed.
  */
 #ifndef BENCH_MANY_H
 #define BENCH_MANY_H
 
-#include "bench.h"
+#include "sides.h"
 #include <sched.h>
 
 #define MANY_CAPACITY 1024
 #define MANY_BATCH 16
-#define MANY_WHO 48 /* above this bit of a message: who sent it; below: its number */
+#define MANY_WHO                                                                                   \
+    48 /* in a message: the bits from here on name its producer, those below are its               \
+        * number */
 
-/* Moves up to n messages, if n is 1 by the call for one. Returns how many, or less than 1. */
+/* Pushes or pops up to n messages; a single one by the call for a single one. Returns how many, or
+ * less than 1 if none. */
 typedef int64_t many_move(void *end, void *messages, unsigned n);
 
 static inline int many_consumes(const struct bench_run *r)
@@ -35,8 +39,8 @@ static inline void many_idle(unsigned *looks)
         (void)sched_yield();
 }
 
-CK_CC_FORCE_INLINE static void many_producer_attach(struct bench_run *r, size_t bytes, void *end,
-                                                    many_move *push, unsigned batch)
+CK_CC_FORCE_INLINE static void many_produce(struct bench_run *r, size_t bytes, void *end,
+                                            many_move *push, unsigned batch)
 {
     uint64_t m[MANY_BATCH * 56 / 8], next = (uint64_t)r->index << MANY_WHO;
     size_t words = bytes / 8, i;
@@ -59,8 +63,8 @@ CK_CC_FORCE_INLINE static void many_producer_attach(struct bench_run *r, size_t 
     }
 }
 
-CK_CC_FORCE_INLINE static void many_consumer_attach(struct bench_run *r, size_t bytes, void *end,
-                                                    many_move *pop, unsigned batch)
+CK_CC_FORCE_INLINE static void many_consume(struct bench_run *r, size_t bytes, void *end,
+                                            many_move *pop, unsigned batch)
 {
     uint64_t m[MANY_BATCH * 56 / 8], expect[16], taken = 0;
     size_t words = bytes / 8;
@@ -92,7 +96,7 @@ CK_CC_FORCE_INLINE static void many_consumer_attach(struct bench_run *r, size_t 
     }
 }
 
-/* One process or thread. hold: what push does first, and no more. */
+/* What a process or thread does. hold: the first half of a push, after which the process stops. */
 CK_CC_FORCE_INLINE static void many_serve(struct bench_run *r, size_t bytes, void *end,
                                           many_move *push, many_move *pop, void (*hold)(void *end))
 {
@@ -104,13 +108,13 @@ CK_CC_FORCE_INLINE static void many_serve(struct bench_run *r, size_t bytes, voi
         for (;;)
             (void)pause();
     } else if (many_consumes(r) && singly) {
-        many_consumer_attach(r, bytes, end, pop, 1);
+        many_consume(r, bytes, end, pop, 1);
     } else if (many_consumes(r)) {
-        many_consumer_attach(r, bytes, end, pop, MANY_BATCH);
+        many_consume(r, bytes, end, pop, MANY_BATCH);
     } else if (singly) {
-        many_producer_attach(r, bytes, end, push, 1);
+        many_produce(r, bytes, end, push, 1);
     } else {
-        many_producer_attach(r, bytes, end, push, MANY_BATCH);
+        many_produce(r, bytes, end, push, MANY_BATCH);
     }
 }
 
@@ -129,7 +133,6 @@ enum many_kind { MANY_OURS, MANY_FIFO_PEER, MANY_FIFO_THREADS, MANY_THREADS };
         MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_2", 2, 2, 1, 0),                           \
         MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "2_to_2_1_held", 2, 2, 1, 1),                    \
         MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, "4_to_4", 4, 4, 1, 0)
-/* Further to those. */
 #define MANY_MORE(SYSTEM, KIND, B, PREPARE, SERVE, SHAPE, PRODUCERS, CONSUMERS)                    \
     MANY_ROW(SYSTEM, KIND, B, PREPARE, SERVE, SHAPE, PRODUCERS, CONSUMERS, 1, 0)
 #define MANY_TO_ONE(SYSTEM, KIND, B, PREPARE, SERVE)                                               \

@@ -1,5 +1,5 @@
 /* A round trip through each shape of ring: there through one, and back through another. */
-#include "bench.h"
+#include "../kit/sides.h"
 #include "ipc_ring.h"
 
 BENCH_MESSAGE(56)
@@ -52,6 +52,5 @@ SHAPE(stream, stream, 1024, , stream_push_all(&p, &m, 1), stream_pop_all(&c, &m,
         .memory = 4 * 65536 + 65536, .serve = NAME##_serve, .measure = NAME##_measure              \
     }
 
-const struct bench_case bench_shapes[] = {
-    ROW(records), ROW(records_lossless), ROW(records_lossy), ROW(lossless),
-    ROW(lossy),   ROW(stream),           {.system = NULL}};
+BENCH_GROUP(shapes) = {ROW(records), ROW(records_lossless), ROW(records_lossy), ROW(lossless),
+                       ROW(lossy),   ROW(stream),           {.system = NULL}};

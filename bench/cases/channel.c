@@ -4,8 +4,8 @@
 #define _GNU_SOURCE
 #include "ipc_channel.h"
 
-#include "kernel.h"
-#include "latency.h"
+#include "../kit/kernel.h"
+#include "../kit/latency.h"
 
 #define SMALL_SIZES(F, ...) F(8, __VA_ARGS__) F(64, __VA_ARGS__) F(1024, __VA_ARGS__)
 #define PACKET_SIZES(F, ...) SMALL_SIZES(F, __VA_ARGS__) F(65536, __VA_ARGS__)
@@ -626,7 +626,7 @@ LATENCY(kernel)
 
 /* ------------------------------------------------------------------ rows */
 
-#define ROW(B, SYSTEM, TEST, SHAPE, NAME, KIND, WAIT, RATE, RAW, HOW, PREPARE, CLEAR)              \
+#define ROW(B, SYSTEM, TEST, SHAPE, NAME, KIND, WAIT, RATE, HOW, PREPARE, CLEAR)                   \
     {.system = SYSTEM,                                                                             \
      .test = TEST,                                                                                 \
      .shape = SHAPE,                                                                               \
@@ -636,7 +636,6 @@ LATENCY(kernel)
      .serve = NAME##_##KIND##serve##B,                                                             \
      .measure = NAME##_##KIND##measure##B,                                                         \
      .how = HOW,                                                                                   \
-     .raw = RAW,                                                                                   \
      .clear = CLEAR,                                                                               \
      .wait = WAIT,                                                                                 \
      .rate = RATE,                                                                                 \
@@ -656,43 +655,43 @@ LATENCY(kernel)
 #define LATENCY_1024(...)
 #define LATENCY_65536(...)
 #define LATENCY_1048576(...)
-#define CHAN_ROWS(B, SYSTEM, WAIT, RAW, ...)                                                       \
-    ROWS(B, SYSTEM, chan, WAIT, RAW, (&(const struct mechanism){.uri = __VA_ARGS__}),              \
-         chan_prepare, chan_clear)
-#define CHAN(B, SYSTEM, RAW, ...) CHAN_ROWS(B, SYSTEM, BENCH_SLEEP, RAW, __VA_ARGS__)
-#define RING(B, SYSTEM, URI) CHAN_ROWS(B, SYSTEM, BENCH_ADAPTIVE, "raw_ring", URI)
-#define KERNEL(B, NAME) ROWS(B, #NAME, kernel, BENCH_SLEEP, NULL, &NAME, kernel_prepare, NULL)
+#define CHAN_ROWS(B, SYSTEM, WAIT, ...)                                                            \
+    ROWS(B, SYSTEM, chan, WAIT, (&(const struct mechanism){.uri = __VA_ARGS__}), chan_prepare,     \
+         chan_clear)
+#define CHAN(B, SYSTEM, ...) CHAN_ROWS(B, SYSTEM, BENCH_SLEEP, __VA_ARGS__)
+#define RING(B, SYSTEM, URI) CHAN_ROWS(B, SYSTEM, BENCH_ADAPTIVE, URI)
+#define KERNEL(B, NAME) ROWS(B, #NAME, kernel, BENCH_SLEEP, &NAME, kernel_prepare, NULL)
 /* A stream of those would be lost in part. */
 #define UDP(B, SYSTEM, NAME, ...) TRIPS(B, SYSTEM, NAME, __VA_ARGS__)
-#define BARE(B, SYSTEM) ROWS(B, SYSTEM, bare, BENCH_ADAPTIVE, NULL, NULL, NULL, NULL)
+#define BARE(B, SYSTEM) ROWS(B, SYSTEM, bare, BENCH_ADAPTIVE, NULL, NULL, NULL)
 
 /* clang-format off */
-const struct bench_case bench_channel[] = {
+BENCH_GROUP(channel) = {
     SIZES(BARE, "raw_ring")
     SIZES(RING, "chan_ring", "ring:%s")
     SIZES(RING, "chan_auto", "auto:%s")
     SIZES(KERNEL, raw_pipe)
-    SIZES(CHAN, "chan_pipe", "raw_pipe", "pipe:")
+    SIZES(CHAN, "chan_pipe", "pipe:")
     SIZES(KERNEL, raw_fifo)
-    SIZES(CHAN, "chan_fifo", "raw_fifo", "fifo:/dev/shm/%s", .one_way = 1)
+    SIZES(CHAN, "chan_fifo", "fifo:/dev/shm/%s", .one_way = 1)
     SIZES(KERNEL, raw_unix)
-    SIZES(CHAN, "chan_unix", "raw_unix", "unix:/dev/shm/%s")
+    SIZES(CHAN, "chan_unix", "unix:/dev/shm/%s")
     PACKET_SIZES(KERNEL, raw_unix_seq)
-    PACKET_SIZES(CHAN, "chan_unix_seq", "raw_unix_seq", "unix-seq:/dev/shm/%s")
+    PACKET_SIZES(CHAN, "chan_unix_seq", "unix-seq:/dev/shm/%s")
     PACKET_SIZES(KERNEL, raw_unix_dgram)
-    PACKET_SIZES(CHAN, "chan_unix_dgram", "raw_unix_dgram", "unix-dgram:/dev/shm/%s")
+    PACKET_SIZES(CHAN, "chan_unix_dgram", "unix-dgram:/dev/shm/%s")
     SIZES(KERNEL, raw_tcp)
-    SIZES(CHAN, "chan_tcp", "raw_tcp", "tcp:127.0.0.1:%s")
+    SIZES(CHAN, "chan_tcp", "tcp:127.0.0.1:%s")
     SMALL_SIZES(KERNEL, raw_mq)
-    SMALL_SIZES(CHAN, "chan_mq", "raw_mq", "mq:%s", .one_way = 1)
+    SMALL_SIZES(CHAN, "chan_mq", "mq:%s", .one_way = 1)
     SMALL_SIZES(KERNEL, raw_sysv)
-    SMALL_SIZES(CHAN, "chan_sysv", "raw_sysv", "sysv:%s")
-    SMALL_SIZES(UDP, "raw_udp", kernel, NULL, &raw_udp, kernel_prepare, NULL)
-    SMALL_SIZES(UDP, "chan_udp", chan, "raw_udp", (&(const struct mechanism){.uri = "udp:127.0.0.1:%s"}), chan_prepare, chan_clear)
+    SMALL_SIZES(CHAN, "chan_sysv", "sysv:%s")
+    SMALL_SIZES(UDP, "raw_udp", kernel, &raw_udp, kernel_prepare, NULL)
+    SMALL_SIZES(UDP, "chan_udp", chan, (&(const struct mechanism){.uri = "udp:127.0.0.1:%s"}), chan_prepare, chan_clear)
     SIZES(RING, "chan_sysvshm", "sysvshm:%s")
     KERNEL(8, raw_signal)
-    CHAN(8, "chan_signal", "raw_signal", "signal:%s", .one_way = 1)
+    CHAN(8, "chan_signal", "signal:%s", .one_way = 1)
     SIZES(KERNEL, raw_file)
-    SIZES(CHAN, "chan_file", "raw_file", "file:/dev/shm/%s", .one_way = 1, .sender = 1)
+    SIZES(CHAN, "chan_file", "file:/dev/shm/%s", .one_way = 1, .sender = 1)
     {.system = NULL}};
 /* clang-format on */

@@ -1,6 +1,6 @@
 /* Many producers and consumers on one ring: ipc_ring and, as a peer, ck_ring in its MPMC form; and
  * two producers of slots and of records, with one consumer. */
-#include "many.h"
+#include "../kit/many.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
 
@@ -141,18 +141,17 @@ CK(56)
 #define TO_ONE(SYSTEM, B, PREPARE, SERVE)                                                          \
     MANY_ROW(SYSTEM, MANY_OURS, B, PREPARE, SERVE, "2_to_1", PRODUCERS, 1, 1, 0)
 
-const struct bench_case bench_many[] = {
-    MANY_SINGLY("ipc_ring", MANY_OURS, 8, ipc_prepare8, ipc_serve8),
-    MANY_BATCHED("ipc_ring", MANY_OURS, 8, ipc_prepare8, ipc_serve8),
-    MANY_SINGLY("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
-    MANY_BATCHED("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
-    MANY_SCALING("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
-    TO_ONE("ipc_mpsc", 8, mpsc_prepare8, mpsc_serve8),
-    MANY_TO_ONE("ipc_mpsc", MANY_OURS, 56, mpsc_prepare56, mpsc_serve56),
-    MANY_FROM_ONE("ipc_spmc", MANY_OURS, 56, spmc_prepare56, spmc_serve56),
-    TO_ONE("ipc_records", 8, NULL, records_serve8),
-    TO_ONE("ipc_records", 56, NULL, records_serve56),
-    MANY_SINGLY("ck_ring", MANY_FIFO_PEER, 8, ck_prepare, ck_serve8),
-    MANY_SINGLY("ck_ring", MANY_FIFO_PEER, 56, ck_prepare, ck_serve56),
-    MANY_SCALING("ck_ring", MANY_FIFO_PEER, 56, ck_prepare, ck_serve56),
-    {.system = NULL}};
+BENCH_GROUP(many) = {MANY_SINGLY("ipc_ring", MANY_OURS, 8, ipc_prepare8, ipc_serve8),
+                     MANY_BATCHED("ipc_ring", MANY_OURS, 8, ipc_prepare8, ipc_serve8),
+                     MANY_SINGLY("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
+                     MANY_BATCHED("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
+                     MANY_SCALING("ipc_ring", MANY_OURS, 56, ipc_prepare56, ipc_serve56),
+                     TO_ONE("ipc_mpsc", 8, mpsc_prepare8, mpsc_serve8),
+                     MANY_TO_ONE("ipc_mpsc", MANY_OURS, 56, mpsc_prepare56, mpsc_serve56),
+                     MANY_FROM_ONE("ipc_spmc", MANY_OURS, 56, spmc_prepare56, spmc_serve56),
+                     TO_ONE("ipc_records", 8, NULL, records_serve8),
+                     TO_ONE("ipc_records", 56, NULL, records_serve56),
+                     MANY_SINGLY("ck_ring", MANY_FIFO_PEER, 8, ck_prepare, ck_serve8),
+                     MANY_SINGLY("ck_ring", MANY_FIFO_PEER, 56, ck_prepare, ck_serve56),
+                     MANY_SCALING("ck_ring", MANY_FIFO_PEER, 56, ck_prepare, ck_serve56),
+                     {.system = NULL}};

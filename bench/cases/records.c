@@ -1,6 +1,6 @@
 /* Messages whose length is theirs, not the ring's, also as broadcasts, beside slots that are all of
  * their size. */
-#include "records.h"
+#include "../kit/records.h"
 #include "ipc_ring.h"
 
 /* As many slots as a ring of bytes holds such messages with their lengths, down to a power of two.
@@ -34,8 +34,7 @@ IPC_RECORDS(records)
     {                                                                                              \
         struct records_producer p;                                                                 \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(records_producer_create(&p, &r->seg, "to", RECORDS_BYTES, 1) == 0,    \
-                    "create");                                                                     \
+        bench_check(records_producer_create(&p, &r->seg, "to", RECORDS_BYTES, 1) == 0, "create");  \
         BENCH_STREAM_SERVE(B, while (records_push(&p, &m, sizeof m) != 0) ck_pr_stall());          \
     }                                                                                              \
     static uint64_t records_measure##B(struct bench_run *r)                                        \
@@ -57,16 +56,15 @@ static const unsigned lossless = IPC_BROADCAST_LOSSLESS, lossy = IPC_BROADCAST_L
     {                                                                                              \
         struct tape_producer p;                                                                    \
         const unsigned *how = (const unsigned *)r->of->how;                                        \
-        bench_check(tape_producer_create(&p, &r->seg, "to", RECORDS_BYTES, *how) == 0,    \
-                    "create");                                                                     \
-        BENCH_CAST_MEASURE(B, tape_push(&p, &m, sizeof m));                                        \
+        bench_check(tape_producer_create(&p, &r->seg, "to", RECORDS_BYTES, *how) == 0, "create");  \
+        BENCH_BROADCAST_MEASURE(B, tape_push(&p, &m, sizeof m));                                   \
     }                                                                                              \
     static void tape_serve##B(struct bench_run *r)                                                 \
     {                                                                                              \
         struct tape_consumer c;                                                                    \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
         bench_check(tape_consumer_open(&c, &r->seg, "to") == 0, "open");                           \
-        BENCH_CAST_SERVE(B, tape_pop(&c, &m, sizeof m), tape_missed(&c));                          \
+        BENCH_BROADCAST_SERVE(B, tape_pop(&c, &m, sizeof m), tape_missed(&c));                     \
     }
 
 RECORDS_SIZES(TAPE_CASES)
@@ -86,5 +84,5 @@ RECORDS_SIZES(TAPE_CASES)
 #define LOSSLESS_ROW(B) TAPE_ROW("ipc_records_lossless", &lossless, B)
 #define SLOT_ROW(B) RECORDS_ROW("ipc_slots", NULL, slots_serve##B, slots_measure##B, B),
 
-const struct bench_case bench_records[] = {RECORDS_SIZES(RECORD_ROW) RECORDS_SIZES(
-    LOSSY_ROW) RECORDS_SIZES(LOSSLESS_ROW) RECORDS_SIZES(SLOT_ROW){.system = NULL}};
+BENCH_GROUP(records) = {RECORDS_SIZES(RECORD_ROW) RECORDS_SIZES(LOSSY_ROW)
+                            RECORDS_SIZES(LOSSLESS_ROW) RECORDS_SIZES(SLOT_ROW){.system = NULL}};

@@ -5,7 +5,7 @@
  * the ring has it, and the consumer reads and checks every word there; so they also do what those
  * who copy are yet to do, before and after.
  */
-#include "sizes.h"
+#include "../kit/sizes.h"
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
@@ -138,4 +138,4 @@ SIZES(CK_CASES)
         ROW("ck_copy", ck_copy, ck_prepare##B, B),                                                 \
         ROW("ck_in_place", ck_in_place, ck_prepare##B, B),
 
-const struct bench_case bench_sizes[] = {SIZES(ROWS){.system = NULL}};
+BENCH_GROUP(sizes) = {SIZES(ROWS){.system = NULL}};

@@ -1,11 +1,11 @@
-/* What the systems that move blocks of samples have in common. */
+/* What systems that move blocks of audio samples share. */
 #ifndef BENCH_BLOCKS_H
 #define BENCH_BLOCKS_H
 
-#include "bench.h"
+#include "sides.h"
 
-#define SAMPLES 256 /* floats of a block */
-#define BLOCKS 64   /* that a ring holds */
+#define SAMPLES 256 /* floats in a block */
+#define BLOCKS 64   /* in a ring */
 
 BENCH_MESSAGE(1024)
 

@@ -1,17 +1,17 @@
 /*
- * Both sides of one-way latency at a fixed rate, and of bursts. Message i is due at a time that is
- * fixed before, carries that time, and is as late as the receiver's clock says when it has it: a
- * sender that was held up sends what was due meanwhile at once, and each of those counts as late as
- * it is. The sender polls the clock for its times whatever the wait, which is about the receiver
- * (and about room), so that no timer's lateness is taken for a queue's.
+ * Both sides of one-way latency at a fixed rate, and of bursts. The time at which a message is due
+ * is fixed in advance, and the message carries it. Its latency is the receiver's clock minus that
+ * time. A sender that was held up sends all messages that have become due at once, and each of them
+ * counts as late as it is. The sender always polls the clock for the next due time, so that no
+ * timer's lateness is taken for a queue's: bench_case.wait is about the receiver, and about a
+ * sender that waits for room.
  */
 #ifndef BENCH_LATENCY_H
 #define BENCH_LATENCY_H
 
-#include "bench.h"
-#include "histogram.h"
+#include "sides.h"
 
-/* Each moves one message of at most 64 bytes, and waits as the case says. */
+/* Sends or receives one message of at most 64 bytes, and waits as the case says. */
 typedef void latency_move(void *end, void *message);
 
 static inline int64_t latency_period(const struct bench_run *r)

@@ -1,5 +1,5 @@
 /* ipc_ring and, as a peer in the same kind of segment, Concurrency Kit's ck_ring. */
-#include "bench.h"
+#include "../kit/sides.h"
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
@@ -85,25 +85,26 @@ BENCH_SIZES(IPC_CASES)
 
 static const unsigned lossless = IPC_BROADCAST_LOSSLESS, lossy = IPC_BROADCAST_LOSSY;
 
-#define CAST_CASES(B)                                                                              \
-    IPC_BROADCAST(cast##B, struct message##B)                                                      \
+#define BROADCAST_CASES(B)                                                                         \
+    IPC_BROADCAST(broadcast##B, struct message##B)                                                 \
                                                                                                    \
-    static uint64_t cast_measure##B(struct bench_run *r)                                           \
+    static uint64_t broadcast_measure##B(struct bench_run *r)                                      \
     {                                                                                              \
-        struct cast##B##_producer p;                                                               \
+        struct broadcast##B##_producer p;                                                          \
         const unsigned *how = (const unsigned *)r->of->how;                                        \
-        bench_check(cast##B##_producer_create(&p, &r->seg, "to", CAPACITY, *how) == 0, "create");  \
-        BENCH_CAST_MEASURE(B, cast##B##_push(&p, &m));                                             \
+        bench_check(broadcast##B##_producer_create(&p, &r->seg, "to", CAPACITY, *how) == 0,        \
+                    "create");                                                                     \
+        BENCH_BROADCAST_MEASURE(B, broadcast##B##_push(&p, &m));                                   \
     }                                                                                              \
-    static void cast_serve##B(struct bench_run *r)                                                 \
+    static void broadcast_serve##B(struct bench_run *r)                                            \
     {                                                                                              \
-        struct cast##B##_consumer c;                                                               \
+        struct broadcast##B##_consumer c;                                                          \
         r->seg.deadline = ipc_in_ms(10000);                                                        \
-        bench_check(cast##B##_consumer_open(&c, &r->seg, "to") == 0, "open");                      \
-        BENCH_CAST_SERVE(B, cast##B##_pop(&c, &m), cast##B##_missed(&c));                          \
+        bench_check(broadcast##B##_consumer_open(&c, &r->seg, "to") == 0, "open");                 \
+        BENCH_BROADCAST_SERVE(B, broadcast##B##_pop(&c, &m), broadcast##B##_missed(&c));           \
     }
 
-BENCH_SIZES(CAST_CASES)
+BENCH_SIZES(BROADCAST_CASES)
 
 /* ------------------------------------------------------------------ ck_ring */
 
@@ -197,26 +198,26 @@ BENCH_SIZES(CK_CASES)
          .serve = NAME##_pingpong_serve##B,                                                        \
          .measure = NAME##_pingpong_measure##B,                                                    \
          .wait = WAIT},
-#define CAST_ROW(SYSTEM, HOW, READERS, B)                                                          \
+#define BROADCAST_ROW(SYSTEM, HOW, READERS, B)                                                     \
     {.system = SYSTEM,                                                                             \
      .test = "stream",                                                                             \
      .shape = "broadcast",                                                                         \
      .bytes = B,                                                                                   \
      .memory = MEMORY(B),                                                                          \
-     .serve = cast_serve##B,                                                                       \
-     .measure = cast_measure##B,                                                                   \
+     .serve = broadcast_serve##B,                                                                  \
+     .measure = broadcast_measure##B,                                                              \
      .how = HOW,                                                                                   \
      .readers = READERS},
-#define CAST_ROWS(B)                                                                               \
-    CAST_ROW("ipc_lossy_1", &lossy, 1, B)                                                          \
-    CAST_ROW("ipc_lossy_2", &lossy, 2, B)                                                          \
-    CAST_ROW("ipc_lossy_8", &lossy, 8, B)                                                          \
-    CAST_ROW("ipc_lossless_1", &lossless, 1, B)                                                    \
-    CAST_ROW("ipc_lossless_2", &lossless, 2, B)                                                    \
-    CAST_ROW("ipc_lossless_8", &lossless, 8, B)
+#define BROADCAST_ROWS(B)                                                                          \
+    BROADCAST_ROW("ipc_lossy_1", &lossy, 1, B)                                                     \
+    BROADCAST_ROW("ipc_lossy_2", &lossy, 2, B)                                                     \
+    BROADCAST_ROW("ipc_lossy_8", &lossy, 8, B)                                                     \
+    BROADCAST_ROW("ipc_lossless_1", &lossless, 1, B)                                               \
+    BROADCAST_ROW("ipc_lossless_2", &lossless, 2, B)                                               \
+    BROADCAST_ROW("ipc_lossless_8", &lossless, 8, B)
 #define IPC_ROWS(B) ROWS("ipc_ring", ipc, NULL, BENCH_SPIN, B)
 #define SLEEP_ROWS(B) ROWS("ipc_ring_sleep", sleep, NULL, BENCH_ADAPTIVE, B)
 #define CK_ROWS(B) ROWS("ck_ring", ck, ck_prepare##B, BENCH_SPIN, B)
 
-const struct bench_case bench_rings[] = {BENCH_SIZES(IPC_ROWS) BENCH_SIZES(SLEEP_ROWS) BENCH_SIZES(
-    CAST_ROWS) BENCH_SIZES(CK_ROWS){.system = NULL}};
+BENCH_GROUP(rings) = {BENCH_SIZES(IPC_ROWS) BENCH_SIZES(SLEEP_ROWS) BENCH_SIZES(BROADCAST_ROWS)
+                          BENCH_SIZES(CK_ROWS){.system = NULL}};

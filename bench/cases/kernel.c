@@ -1,7 +1,7 @@
 /* Pipes and Unix stream sockets. Both sides poll, like those of the rings, as a sleep and a wake
  * would cost more than the message. */
-#include "kernel.h"
-#include "sizes.h"
+#include "../kit/kernel.h"
+#include "../kit/sizes.h"
 
 BENCH_SIZES(BENCH_MESSAGE)
 SIZES_ABOVE_8(BENCH_MESSAGE)
@@ -72,5 +72,5 @@ BENCH_SIZES(PINGPONG_CASES)
     SIZES_ROW("pipe", B, 4096, prepare_pipe, stream_serve##B, stream_measure##B),                  \
         SIZES_ROW("unix_stream", B, 4096, prepare_unix, stream_serve##B, stream_measure##B),
 
-const struct bench_case bench_kernel[] = {BENCH_SIZES(PIPE_ROWS) BENCH_SIZES(UNIX_ROWS)
-                                              SIZES(SIZES_ROWS){.system = NULL}};
+BENCH_GROUP(kernel) = {BENCH_SIZES(PIPE_ROWS) BENCH_SIZES(UNIX_ROWS)
+                           SIZES(SIZES_ROWS){.system = NULL}};

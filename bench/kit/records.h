@@ -1,10 +1,10 @@
-/* What the systems that carry messages of any length have in common. */
+/* What systems that carry messages of any length share. */
 #ifndef BENCH_RECORDS_H
 #define BENCH_RECORDS_H
 
 #include "blocks.h" /* message1024 */
 
-#define RECORDS_BYTES (1u << 20) /* of a ring */
+#define RECORDS_BYTES (1u << 20) /* of memory in a ring */
 #define RECORDS_SIZES(F) F(64) F(1024) F(65536)
 
 BENCH_MESSAGE(64)

@@ -1,6 +1,6 @@
 /* One-way latency over rings and kernel streams, polling, looking a while, and sleeping. */
-#include "kernel.h"
-#include "latency.h"
+#include "../kit/kernel.h"
+#include "../kit/latency.h"
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
@@ -101,8 +101,7 @@ MPMC(56)
 IPC_RECORDS(lane)
 #define RECORDS(B)                                                                                 \
     IPC(records, lane, B, lane_push(p, m, B), lane_pop(c, m, B), lane_send(p, m, B, IPC_FOREVER),  \
-        lane_recv(c, m, B, IPC_FOREVER),                                                           \
-        lane_producer_create(p, &r->seg, "to", CAPACITY * 64, 1),                         \
+        lane_recv(c, m, B, IPC_FOREVER), lane_producer_create(p, &r->seg, "to", CAPACITY * 64, 1), \
         lane_consumer_open(c, &r->seg, "to"))
 RECORDS(8)
 RECORDS(56)
@@ -225,7 +224,7 @@ KERNEL(56)
     SLOW(SYSTEM, kernel, kernel_prepare, kernel_prepare, BENCH_SLEEP, "sleep")
 
 /* clang-format off */
-const struct bench_case bench_latency[] = {
+BENCH_GROUP(latency) = {
     OURS("ipc_ring", spsc, NULL, NULL)
     OURS("ipc_mpmc", mpmc, mpmc_prepare8, mpmc_prepare56)
     OURS("ipc_records", records, NULL, NULL)

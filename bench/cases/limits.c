@@ -1,13 +1,13 @@
-/* What the machine allows: no queue, only cache lines on their way from one core to the other. */
-#include "bench.h"
-#include "sizes.h"
+/* What the machine allows: cache lines that go from one core to the other, without any queue. */
+#include "../kit/sides.h"
+#include "../kit/sizes.h"
 #ifdef __x86_64__
 #include <emmintrin.h>
 #endif
 
 #define MOST 16384u /* lines of a batch */
 
-typedef uint64_t pair __attribute__((vector_size(16))); /* the widest that every x86-64 moves */
+typedef uint64_t pair __attribute__((vector_size(16))); /* the widest register of every x86-64 */
 
 union line {
     uint64_t word[8];
@@ -15,7 +15,7 @@ union line {
 };
 
 struct area {
-    union line ask, pad0[3], answer, pad1[3]; /* adjacent lines may be fetched in pairs */
+    union line ask, pad0[3], answer, pad1[3]; /* a processor may fetch adjacent lines in pairs */
     union line batch[2][MOST];
 };
 
@@ -37,7 +37,8 @@ static int prepare(struct bench_run *r)
 
 /* ------------------------------------------------------------------ round trips */
 
-/* Over one line for each direction, or over `lines` of them in turn, as a ring does. */
+/* A round trip over one line for each direction, or over `lines` of them in turn, as a ring does
+ * it. lines: a power of two. */
 static void echo(struct bench_run *r, union line *ask, union line *answer, unsigned word,
                  uint64_t lines)
 {
@@ -115,8 +116,8 @@ static uint64_t rotating_measure(struct bench_run *r)
 
 /* ------------------------------------------------------------------ streaming */
 
-/* Two areas take turns: one is written, whole lines, while the other is read, whole lines; one word
- * hands an area over and one gives it back. The best of all batch sizes counts. */
+/* Two areas take turns. One is written in whole lines while the other is read in whole lines. One
+ * word hands an area over, and another gives it back. The best of all batch sizes counts. */
 
 #define BATCHES 9 /* 64, 128 ... MOST */
 
@@ -125,29 +126,48 @@ static uint64_t batches_of(const struct bench_run *r, uint64_t lines)
     return r->count / BATCHES / lines + 3;
 }
 
+/* Line i gets the number `first` + i. */
+static inline void write_lines(union line *to, uint64_t lines, uint64_t first)
+{
+    uint64_t i;
+
+    for (i = 0; i < lines; i++) {
+        pair p = {first + i, first + i};
+
+        to[i].part[0] = p;
+        to[i].part[1] = p;
+        to[i].part[2] = p;
+        to[i].part[3] = p;
+    }
+}
+
+/* Reads whole lines, and ends the process if one has another number. */
+static inline void check_lines(const union line *from, uint64_t lines, uint64_t first)
+{
+    uint64_t wrong = 0, i;
+
+    for (i = 0; i < lines; i++) {
+        pair p = from[i].part[0] | from[i].part[1] | from[i].part[2] | from[i].part[3];
+
+        wrong |= p[0] ^ (first + i);
+    }
+    bench_check(wrong == 0, "sequence number");
+}
+
 static void stream_serve(struct bench_run *r)
 {
     struct area *a = area(r);
-    uint64_t lines, done = 0, i;
+    uint64_t lines, done = 0;
 
     bench_start(r);
     for (lines = 64; lines <= MOST; lines *= 2) {
         uint64_t end = done + batches_of(r, lines);
 
         for (; done < end; done++) {
-            union line *to = a->batch[done % 2];
-
             while (ck_pr_load_64(&a->answer.word[0]) + 1 < done)
                 ;
             ck_pr_fence_acquire();
-            for (i = 0; i < lines; i++) {
-                pair p = {done + i, done + i};
-
-                to[i].part[0] = p;
-                to[i].part[1] = p;
-                to[i].part[2] = p;
-                to[i].part[3] = p;
-            }
+            write_lines(a->batch[done % 2], lines, done);
             ck_pr_fence_store();
             ck_pr_store_64(&a->ask.word[0], done + 1);
         }
@@ -157,7 +177,7 @@ static void stream_serve(struct bench_run *r)
 static uint64_t stream_measure(struct bench_run *r)
 {
     struct area *a = area(r);
-    uint64_t lines, done = 0, best = UINT64_MAX, i;
+    uint64_t lines, done = 0, best = UINT64_MAX;
 
     bench_start(r);
     for (lines = 64; lines <= MOST; lines *= 2) {
@@ -165,20 +185,12 @@ static uint64_t stream_measure(struct bench_run *r)
         int64_t t = 0;
 
         for (; done < end; done++) {
-            union line *from = a->batch[done % 2];
-            uint64_t wrong = 0;
-
             if (done + batches == end + 2) /* both areas are warm */
                 t = ipc_clock();
             while (ck_pr_load_64(&a->ask.word[0]) <= done)
                 ;
             ck_pr_fence_load();
-            for (i = 0; i < lines; i++) {
-                pair p = from[i].part[0] | from[i].part[1] | from[i].part[2] | from[i].part[3];
-
-                wrong |= p[0] ^ (done + i);
-            }
-            bench_check(wrong == 0, "sequence number");
+            check_lines(a->batch[done % 2], lines, done);
             ck_pr_fence_release();
             ck_pr_store_64(&a->answer.word[0], done + 1);
         }
@@ -190,21 +202,26 @@ static uint64_t stream_measure(struct bench_run *r)
 
 /* ------------------------------------------------------------------ copying */
 
-/* Blocks go from one process's own memory into the shared and from there into the other's own. Four
- * areas take turns, each handed over and given back by a word of its own, with as many blocks as it
- * holds. The best of two sizes of an area and three ways to copy counts, as it depends on where
- * the cores are: near each other, plain copies over more memory than the second-level cache holds
- * (what it has evicted comes faster than what the writer's still has modified); far, stores that go
- * past the caches, at two to three times the rate of plain ones.
- * Tried without gain: a word for each block (half at 1 KiB), areas of 4 to 64 KiB, two, eight and
- * sixteen areas, plain loads and stores of 16 bytes by hand with and without prefetching for
- * reading or writing, clwb and clflushopt after plain copies. */
+/* One process copies blocks from its own memory into shared memory, and the other copies them from
+ * there into its own. Four areas of as many blocks as they hold take turns. Each area has a word
+ * that hands it over and a word that gives it back.
+ *
+ * The best of two sizes of an area and three ways to copy counts, because it depends on where the
+ * cores are. Near each other, plain copies over more memory than the second-level cache holds are
+ * best: a line that this cache has evicted comes faster than one that the writer's cache still has
+ * modified. Far from each other, stores that go past the caches are best, at two to three times the
+ * rate of plain stores.
+ *
+ * These were tried and gained nothing: a word for each block (half the rate at 1 KiB); areas of 4
+ * to 64 KiB; two, eight and sixteen areas; plain loads and stores of 16 bytes by hand, with and
+ * without prefetching for reading or writing; clwb and clflushopt after plain copies. */
 
 #define AREAS 4u
 #define AREA_MOST (1u << 20)
 
 struct copying {
-    union line full[AREAS][2], empty[AREAS][2]; /* how many areas were handed over, given back */
+    union line full[AREAS][2], empty[AREAS][2]; /* how many areas have been handed over,
+                                                 * and given back */
     unsigned char area[AREAS][AREA_MOST];
 };
 
@@ -240,7 +257,7 @@ static void copy_past_caches(void *to, const void *from, size_t bytes)
 }
 #endif
 
-/* `bytes` is known where this is called, or a call would cost more than a small block. */
+/* Inlined where `bytes` is a constant: a call would cost more than a small block. */
 CK_CC_FORCE_INLINE static void copy_block(enum way way, void *to, const void *from, size_t bytes)
 {
 #ifdef __x86_64__
@@ -255,18 +272,18 @@ CK_CC_FORCE_INLINE static void copy_block(enum way way, void *to, const void *fr
 
 #define AREA_SIZES (sizeof area_sizes / sizeof area_sizes[0])
 
-/* One way with one size of area. */
-struct copy_try {
+/* A trial of one way to copy with one size of area. */
+struct copy_trial {
     enum way out, in;
     uint64_t blocks; /* of an area */
-    uint64_t areas;  /* to copy; the first `warm` are not timed */
+    uint64_t areas;  /* to copy; the first WARM are not timed */
 };
 
 enum { WARM = 2 * AREAS };
 
-static struct copy_try copy_try(const struct bench_run *r, unsigned which)
+static struct copy_trial copy_trial(const struct bench_run *r, unsigned which)
 {
-    struct copy_try t;
+    struct copy_trial t;
     size_t size = area_sizes[which % AREA_SIZES];
 
     t.out = (enum way)(which / AREA_SIZES);
@@ -303,7 +320,7 @@ CK_CC_FORCE_INLINE static void copy_serve(struct bench_run *r, size_t bytes)
 
     bench_start(r);
     for (which = 0; which < WAYS * AREA_SIZES; which++) {
-        struct copy_try t = copy_try(r, which);
+        struct copy_trial t = copy_trial(r, which);
         uint64_t end = done + t.areas;
 
         for (; done < end; done++) {
@@ -317,7 +334,7 @@ CK_CC_FORCE_INLINE static void copy_serve(struct bench_run *r, size_t bytes)
                 memcpy(block + bytes - sizeof number, &number, sizeof number);
                 copy_block(t.out, c->area[a] + k * bytes, block, bytes);
             }
-            ck_pr_fence_strict_store(); /* also of those past the caches */
+            ck_pr_fence_strict_store(); /* strict: also orders the stores past the caches */
             ck_pr_store_64(&c->full[a]->word[0], done + 1);
         }
     }
@@ -327,12 +344,12 @@ CK_CC_FORCE_INLINE static uint64_t copy_measure(struct bench_run *r, size_t byte
 {
     struct copying *c = copying(r);
     uint64_t done = 0, number = 0, k;
-    double best = 0; /* blocks in a nanosecond */
+    double best = 0; /* blocks a nanosecond */
     unsigned which;
 
     bench_start(r);
     for (which = 0; which < WAYS * AREA_SIZES; which++) {
-        struct copy_try t = copy_try(r, which);
+        struct copy_trial t = copy_trial(r, which);
         uint64_t end = done + t.areas;
         int64_t then = 0;
         double rate;
@@ -389,8 +406,8 @@ SIZES(COPY_CASES)
      .serve = copy_serve##B,                                                                       \
      .measure = copy_measure##B},
 
-const struct bench_case bench_limits[] = {LIMIT("limit_one_line", "pingpong", 8, one_line),
-                                          LIMIT("limit_two_lines", "pingpong", 8, two_lines),
-                                          LIMIT("limit_rotating_lines", "pingpong", 8, rotating),
-                                          LIMIT("limit_stream_lines", "stream", 64, stream),
-                                          SIZES(COPY){.system = NULL}};
+BENCH_GROUP(limits) = {LIMIT("limit_one_line", "pingpong", 8, one_line),
+                       LIMIT("limit_two_lines", "pingpong", 8, two_lines),
+                       LIMIT("limit_rotating_lines", "pingpong", 8, rotating),
+                       LIMIT("limit_stream_lines", "stream", 64, stream),
+                       SIZES(COPY){.system = NULL}};

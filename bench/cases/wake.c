@@ -2,7 +2,7 @@
  * of, used by hand; what a post costs while nobody sleeps; what a sleeper costs while nobody posts.
  */
 #define _GNU_SOURCE
-#include "bench.h"
+#include "../kit/sides.h"
 #include "ipc_notify.h"
 #include <fcntl.h>
 #include <mqueue.h>
@@ -568,28 +568,28 @@ static uint64_t idle_asking(struct bench_run *r)
         .prepare = prepare, .serve = idle_serve, .measure = MEASURE, .wait = BENCH_SLEEP           \
     }
 
-const struct bench_case bench_wake[] = {WAKE(ipc_futex),
-                                        WAKE(ipc_futex_deadline),
-                                        WAKE(ipc_semaphore),
-                                        WAKE(ipc_eventfd),
-                                        WAKE(ipc_eventfd_loop),
-                                        WAKE(ipc_signal_loop),
-                                        WAKE(raw_futex),
-                                        WAKE(raw_futex_deadline),
-                                        WAKE(raw_posix_sem),
-                                        WAKE(raw_sysv_sem),
-                                        WAKE(raw_eventfd),
-                                        WAKE(raw_eventfd_poll),
-                                        WAKE(raw_signal),
-                                        WAKE(raw_pipe),
-                                        WAKE(raw_unix_stream),
-                                        WAKE(raw_posix_mq),
-                                        WAKE(raw_sysv_mq),
-                                        POST("limit_store", store_alone),
-                                        POST("limit_store_fence", store_fence),
-                                        POST("ipc_notify", post_asymmetric),
-                                        POST("ipc_notify_fenced", post_fenced),
-                                        IDLE("ipc_wait", idle_alone),
-                                        IDLE("ipc_wait_watching", idle_watching),
-                                        IDLE("ipc_wait_asking", idle_asking),
-                                        {.system = NULL}};
+BENCH_GROUP(wake) = {WAKE(ipc_futex),
+                     WAKE(ipc_futex_deadline),
+                     WAKE(ipc_semaphore),
+                     WAKE(ipc_eventfd),
+                     WAKE(ipc_eventfd_loop),
+                     WAKE(ipc_signal_loop),
+                     WAKE(raw_futex),
+                     WAKE(raw_futex_deadline),
+                     WAKE(raw_posix_sem),
+                     WAKE(raw_sysv_sem),
+                     WAKE(raw_eventfd),
+                     WAKE(raw_eventfd_poll),
+                     WAKE(raw_signal),
+                     WAKE(raw_pipe),
+                     WAKE(raw_unix_stream),
+                     WAKE(raw_posix_mq),
+                     WAKE(raw_sysv_mq),
+                     POST("limit_store", store_alone),
+                     POST("limit_store_fence", store_fence),
+                     POST("ipc_notify", post_asymmetric),
+                     POST("ipc_notify_fenced", post_fenced),
+                     IDLE("ipc_wait", idle_alone),
+                     IDLE("ipc_wait_watching", idle_watching),
+                     IDLE("ipc_wait_asking", idle_asking),
+                     {.system = NULL}};
