@@ -94,16 +94,16 @@ measured = @test -e build/bench.json || { echo "nothing is measured yet: make be
 report:
 	$(plotter)
 	$(measured)
-	@$(PYTHON) bench/report.py page build/bench.json build/report.html
+	@$(PYTHON) bench/report page build/bench.json build/report.html
 
 results:
 	$(plotter)
 	$(measured)
-	@$(PYTHON) bench/report.py keep build/bench.json bench/results
+	@$(PYTHON) bench/report keep build/bench.json bench/results
 
 readme:
 	$(plotter)
-	@$(PYTHON) bench/report.py readme bench/results README.md
+	@$(PYTHON) bench/report readme bench/results README.md
 
 check: all
 	@CC='$(CC)' CXX='$(CXX)' STRICT='$(STRICT)' WARN='$(WARN)' FUZZER='$(FUZZER)' PYTHON='$(PYTHON)' \
