@@ -1,4 +1,4 @@
-/* Blocks of 256 samples through a stream, as an audio pipeline moves them. */
+/* A stream that carries blocks of 256 samples, as an audio pipeline does. */
 #include "../kit/blocks.h"
 #include "ipc_ring.h"
 

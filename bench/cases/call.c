@@ -1,4 +1,4 @@
-/* Calls: a round trip in one slot, where rings need two. One caller, one server. */
+/* Calls: a round trip through one slot, where two rings need two slots. One client, one server. */
 #include "../kit/sides.h"
 #include "ipc_notify.h"
 #include "ipc_ring.h"
@@ -30,7 +30,7 @@ BENCH_SIZES(BENCH_MESSAGE)
         BENCH_PINGPONG_MEASURE(B, bench_check(call##B##_ask(&c, &m) == 0, "ask"),                  \
                                while (call##B##_collect(&c, &m) == -EAGAIN) ck_pr_stall());        \
     }                                                                                              \
-    /* The same with calls that sleep when there is nothing to do, and wake. */                    \
+    /* The same with functions that sleep when there is nothing to do. */                          \
     static void sleep_serve##B(struct bench_run *r)                                                \
     {                                                                                              \
         struct call##B##_server s;                                                                 \

@@ -1,6 +1,7 @@
-/* Every mechanism through the calls of ipc_channel.h, and raw beside it, used well by one who knows
- * that all messages are of one size. Both sleep in a stream and in a wake, and poll in a ping-pong.
- * SIGPIPE is ignored, as by any program that writes to a pipe and is to outlive its reader. */
+/* Every mechanism of ipc_channel.h, and beside it the bare mechanism, used well by a program that
+ * knows that all messages have one size. Both sleep in a stream and in a wake, and poll in a
+ * ping-pong. SIGPIPE is ignored, as any program must do that writes to a pipe and has to outlive
+ * its reader. */
 #define _GNU_SOURCE
 #include "ipc_channel.h"
 
@@ -24,7 +25,7 @@ static int one_way(const struct bench_run *r)
     return is(r, "stream") || is(r, "latency");
 }
 
-/* All three tests, of a struct NAME with NAME_attach, _send and _recv. */
+/* Stream, ping-pong and wake, of a struct NAME with NAME_attach, NAME_send and NAME_recv. */
 #define TESTS(B, NAME)                                                                             \
     static void NAME##_stream_serve##B(struct bench_run *r)                                        \
     {                                                                                              \
@@ -47,7 +48,7 @@ static int one_way(const struct bench_run *r)
         BENCH_PINGPONG_MEASURE(B, NAME##_send(s, &m, sizeof m), NAME##_recv(s, &m, sizeof m));     \
     }
 
-/* The same of messages of 64 bytes at a fixed rate. */
+/* The same with messages of 64 bytes at a fixed rate. */
 #define LATENCY(NAME)                                                                              \
     static inline void NAME##_put(void *end, void *m)                                              \
     {                                                                                              \
@@ -69,9 +70,9 @@ static int one_way(const struct bench_run *r)
 /* ------------------------------------------------------------------ channels */
 
 struct mechanism {
-    const char *uri; /* where %s is a name, a port or a key */
-    int one_way;     /* a channel for each direction */
-    int sender;      /* listens, else the receiver */
+    const char *uri; /* %s stands for a name, a port or a key */
+    int one_way;     /* it needs a channel for each direction */
+    int sender;      /* the sender listens, else the receiver */
 };
 
 struct chan {
@@ -79,7 +80,7 @@ struct chan {
     int64_t deadline;
 };
 
-/* channel[i] goes to process i; where there are both directions, channel[0] has them. */
+/* channel[i] goes to process i. A channel of both directions is channel[0]. */
 static struct ipc_channel channel[2];
 static char uri[2][64];
 
@@ -113,7 +114,7 @@ static int chan_prepare(struct bench_run *r)
     (void)signal(SIGPIPE, SIG_IGN);
     if (strcmp(uri[0], "pipe:") == 0)
         return ipc_channel_open(channel, uri[0], IPC_BOTH, IPC_NOW);
-    if (strncmp(uri[0], "udp:", 4) == 0) /* what comes before that is lost */
+    if (strncmp(uri[0], "udp:", 4) == 0) /* messages that come earlier are lost */
         return ipc_channel_open(&channel[1], uri[0], IPC_BOTH | IPC_LISTEN, IPC_NOW);
     return 0;
 }
@@ -144,14 +145,14 @@ static void open_one(const struct bench_run *r, int i, unsigned role)
         o.select = r->index == 1 ? 2 : 1;
     }
     if (strcmp(uri[i], "pipe:") == 0)
-        channel[i].pid = r->index == 0 ? getpid() : 0; /* the one who opened it, to the library */
+        channel[i].pid = r->index == 0 ? getpid() : 0; /* process 0 counts as its opener */
     else if (strncmp(uri[i], "udp:", 4) == 0 && r->index == 1)
         channel[i] = channel[1];
     else if (ipc_channel_open_with(&channel[i], uri[i], role, ipc_in_ms(10000), &o) != 0)
         bench_fail(ipc_channel_why(&channel[i]));
 }
 
-/* Signals go to processes, which are not known before. Both block the signal from here on. */
+/* Both processes learn each other's pid, which signals need, and block the signal from here on. */
 static void meet(struct bench_run *r, sigset_t *set, pid_t pid[2])
 {
     static const char *const names[] = {"0", "1"};
@@ -219,7 +220,7 @@ static struct chan *chan_attach(struct bench_run *r)
         }
     c.in = &channel[how->one_way ? me : 0];
     c.out = &channel[how->one_way ? !me : 0];
-    /* Accepts, agrees. */
+    /* The first message makes the listener accept, and auto: agree on a ring. */
     c.deadline = ipc_in_ms(10000);
     for (i = stream; i < 2; i++)
         if (me == i)
@@ -227,10 +228,10 @@ static struct chan *chan_attach(struct bench_run *r)
         else
             chan_recv(&c, &hello, sizeof hello);
     bench_check(strncmp(uri[0], "auto:", 5) != 0 || channel[0].ring != NULL, "socket: no ring");
-    if (me == 0 && strncmp(uri[0], "sysv", 4) != 0) /* nothing is left if we are killed */
+    if (me == 0 && strncmp(uri[0], "sysv", 4) != 0) /* so that a killed benchmark leaves nothing */
         chan_unlink();
     if (is(r, "wake") && c.in->ring != NULL)
-        ipc_notify_policy(&c.in->ring->data, 0, 0); /* this is about sleeping */
+        ipc_notify_policy(&c.in->ring->data, 0, 0); /* a wake is to be measured: sleep at once */
     c.deadline = is(r, "pingpong") ? IPC_NOW : IPC_FOREVER;
     return &c;
 }
@@ -240,7 +241,7 @@ LATENCY(chan)
 
 /* ------------------------------------------------------------------ the bare ring */
 
-/* As long as a channel's. */
+/* Bytes of a ring, as many as a channel's. */
 #define LANE(B) (1u << ((B) > 65536 ? 22 : 18))
 
 IPC_RECORDS(records)
@@ -297,9 +298,9 @@ struct kernel {
     const struct bare_mechanism *how;
     struct inbox *in;
     int out, me;
-    int mq, wait; /* System V */
-    int told;     /* file: inotify, or -1: look again and again */
-    pid_t to;     /* signal */
+    int mq, wait; /* System V: the queue, and IPC_NOWAIT or 0 */
+    int told;     /* file: inotify, or -1 to poll */
+    pid_t to;     /* signal: the receiver */
 };
 
 struct bare_mechanism {
@@ -308,7 +309,8 @@ struct bare_mechanism {
     void (*recv)(struct kernel *, void *, size_t);
 };
 
-/* Process 0 reads fd[0], which 1 writes as fd[1]; and 1 reads fd[2], which 0 writes as fd[3]. */
+/* Process 0 reads fd[0], to which process 1 writes by fd[1]. Process 1 reads fd[2], to which
+ * process 0 writes by fd[3]. */
 static int prepare_pipe(struct bench_run *r)
 {
     return pipe(&r->fd[0]) != 0 || pipe(&r->fd[2]) != 0 ? -errno : 0;
@@ -331,7 +333,7 @@ static int prepare_fifo(struct bench_run *r)
     return 0;
 }
 
-/* Of a connected pair fd[0], fd[1]. */
+/* fd[0] and fd[1] are connected: each is duplicated for the other direction. */
 static int both_ways(struct bench_run *r)
 {
     return (r->fd[2] = dup(r->fd[1])) < 0 || (r->fd[3] = dup(r->fd[0])) < 0 ? -errno : 0;
@@ -347,7 +349,7 @@ static int prepare_unix_seq(struct bench_run *r)
     return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, r->fd) != 0 ? -errno : both_ways(r);
 }
 
-/* Not a pair: of what is sent to a socket with a name, as a server's is, the kernel keeps ten. */
+/* Sockets with names, as a server's, for which the kernel keeps ten datagrams; not a socketpair. */
 static int prepare_unix_dgram(struct bench_run *r)
 {
     int i;
@@ -450,7 +452,7 @@ static void mq_put(struct kernel *k, const void *message, size_t bytes)
 
 static void mq_take(struct kernel *k, void *message, size_t bytes)
 {
-    static char largest[8192]; /* the kernel wants room for it */
+    static char largest[8192]; /* the kernel demands room for the largest message */
 
     while (mq_receive(k->in->fd, largest, sizeof largest, NULL) != (ssize_t)bytes)
         bench_check(errno == EAGAIN, "mq_receive");
@@ -464,7 +466,7 @@ static int prepare_sysv(struct bench_run *r)
 }
 
 struct letter {
-    long type; /* whom it is for, and 1 */
+    long type; /* the receiving process, plus 1 */
     char text[8192];
 };
 
@@ -661,7 +663,7 @@ LATENCY(kernel)
 #define CHAN(B, SYSTEM, ...) CHAN_ROWS(B, SYSTEM, BENCH_SLEEP, __VA_ARGS__)
 #define RING(B, SYSTEM, URI) CHAN_ROWS(B, SYSTEM, BENCH_ADAPTIVE, URI)
 #define KERNEL(B, NAME) ROWS(B, #NAME, kernel, BENCH_SLEEP, &NAME, kernel_prepare, NULL)
-/* A stream of those would be lost in part. */
+/* Part of a stream of these would be lost. */
 #define UDP(B, SYSTEM, NAME, ...) TRIPS(B, SYSTEM, NAME, __VA_ARGS__)
 #define BARE(B, SYSTEM) ROWS(B, SYSTEM, bare, BENCH_ADAPTIVE, NULL, NULL, NULL)
 

@@ -1,12 +1,12 @@
-/* Pipes and Unix stream sockets. Both sides poll, like those of the rings, as a sleep and a wake
- * would cost more than the message. */
+/* Pipes and Unix stream sockets. Both sides poll, like those of the rings: to sleep and to be woken
+ * would take longer than the message. */
 #include "../kit/kernel.h"
 #include "../kit/sizes.h"
 
 BENCH_SIZES(BENCH_MESSAGE)
 SIZES_ABOVE_8(BENCH_MESSAGE)
 
-/* fd[0] reads what fd[1] writes; fd[2] what fd[3] writes, the way back. */
+/* There: fd[0] reads what fd[1] writes. Back: fd[2] reads what fd[3] writes. */
 static int prepare_pipe(struct bench_run *r)
 {
     return pipe(&r->fd[0]) != 0 || pipe(&r->fd[2]) != 0 ? -errno : nonblocking(r);

@@ -1,4 +1,4 @@
-/* One-way latency over rings and kernel streams, polling, looking a while, and sleeping. */
+/* One-way latency through rings and kernel streams, with every way of waiting. */
 #include "../kit/kernel.h"
 #include "../kit/latency.h"
 #include "ipc_notify.h"
@@ -22,14 +22,15 @@ BENCH_MESSAGE(56)
 
 /* ------------------------------------------------------------------ ipc_ring */
 
-/* What a ring's end sleeps by: not at all, as it is, or at once. */
+/* How an end of a ring sleeps. BENCH_SPIN: it does not; BENCH_ADAPTIVE: by the default policy;
+ * BENCH_SLEEP: at once. */
 static void sleep_as(const struct bench_run *r, struct ipc_notify *bell)
 {
     if (r->of->wait == BENCH_SLEEP)
         ipc_notify_policy(bell, 0, 0);
 }
 
-/* A process is one of the two. */
+/* Defines both ends in one variable; each process uses one of them. */
 #define IPC(NAME, TYPE, B, PUSH, POP, SEND, RECV, OUT, IN)                                         \
     static struct {                                                                                \
         struct TYPE##_producer p;                                                                  \
@@ -205,7 +206,7 @@ KERNEL(56)
      .rate = RATE,                                                                                 \
      .burst = BURST},
 
-/* Bursts come a thousand times a second. */
+/* BURST messages are due at once, a thousand times a second: RATE is in messages. */
 #define SLOW(SYSTEM, NAME, PREPARE8, PREPARE56, WAIT, HOW)                                         \
     ROW(SYSTEM, NAME, PREPARE56, 56, "latency", "10k_" HOW, WAIT, 10000, 1)                        \
     ROW(SYSTEM, NAME, PREPARE8, 8, "latency", "100k_" HOW, WAIT, 100000, 1)                        \
@@ -230,7 +231,7 @@ BENCH_GROUP(latency) = {
     OURS("ipc_records", records, NULL, NULL)
     FAST("ck_ring", ck, ck_prepare, ck_prepare, BENCH_SPIN, "spin")
     KERNELS("pipe")
-    /* As much as a pipe can just do, and a socket cannot. */
+    /* A pipe can just keep this rate, and a socket cannot. */
     ROW("pipe", kernel, kernel_prepare, 56, "latency", "1M_spin", BENCH_SPIN, 1000000, 1)
     KERNELS("unix_stream")
     {.system = NULL}};

@@ -1,5 +1,5 @@
-/* Many producers and consumers on one ring: ipc_ring and, as a peer, ck_ring in its MPMC form; and
- * two producers of slots and of records, with one consumer. */
+/* Several producers and consumers on one ring: ipc_ring; ck_ring in its MPMC form, a peer; and two
+ * producers with one consumer on an MPSC ring and on records. */
 #include "../kit/many.h"
 #include "ipc_ring.h"
 #include <ck_ring.h>
@@ -60,7 +60,8 @@ union records_end {
     struct records_consumer c;
 };
 
-/* As much memory in all as a ring of slots of 56 bytes. No batches. */
+/* The rings of all producers together have as much memory as a ring of slots of 56 bytes. There are
+ * no batches. */
 #define RECORDS(B)                                                                                 \
     static inline int64_t records_push##B(void *end, void *m, unsigned n)                          \
     {                                                                                              \
@@ -90,7 +91,7 @@ union records_end {
 RECORDS(8)
 RECORDS(56)
 
-/* ------------------------------------------------------------------ ck_ring: no batches */
+/* ------------------------------------------------------------------ ck_ring, without batches */
 
 static int ck_prepare(struct bench_run *r)
 {

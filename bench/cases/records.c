@@ -1,10 +1,10 @@
-/* Messages whose length is theirs, not the ring's, also as broadcasts, beside slots that are all of
- * their size. */
+/* Records, whose messages have lengths of their own, also as broadcasts; and beside them rings
+ * whose slots all have the message's size. */
 #include "../kit/records.h"
 #include "ipc_ring.h"
 
-/* As many slots as a ring of bytes holds such messages with their lengths, down to a power of two.
- */
+/* Slots of a ring: as many as records of this size fit into RECORDS_BYTES, rounded down to a power
+ * of two. */
 #define SLOTS(B) (RECORDS_BYTES / 2 / (B))
 
 #define SLOT_CASES(B)                                                                              \

@@ -1,4 +1,4 @@
-/* ipc_ring and, as a peer in the same kind of segment, Concurrency Kit's ck_ring. */
+/* SPSC rings and broadcasts; and Concurrency Kit's ck_ring, a peer in the same kind of segment. */
 #include "../kit/sides.h"
 #include "ipc_notify.h"
 #include "ipc_ring.h"
@@ -16,7 +16,7 @@ BENCH_SIZES(BENCH_MESSAGE)
     static void ipc_attach##B(struct bench_run *r, const char *out, const char *in,                \
                               struct ring##B##_producer *p, struct ring##B##_consumer *c)          \
     {                                                                                              \
-        r->seg.deadline = ipc_in_ms(10000); /* as the processes make what they send into */        \
+        r->seg.deadline = ipc_in_ms(10000); /* each process creates the ring that it sends into */ \
         bench_check(out == NULL || ring##B##_producer_create(p, &r->seg, out, CAPACITY) == 0,      \
                     "create");                                                                     \
         bench_check(in == NULL || ring##B##_consumer_open(c, &r->seg, in) == 0, "open");           \
@@ -33,7 +33,7 @@ BENCH_SIZES(BENCH_MESSAGE)
         ipc_attach##B(r, NULL, "to", NULL, &c);                                                    \
         BENCH_STREAM_MEASURE(B, while (ring##B##_pop(&c, &m) != 0) ck_pr_stall());                 \
     }                                                                                              \
-    /* The same with calls that sleep when there is nothing to do, and wake. */                    \
+    /* The same with functions that sleep when there is nothing to do. */                          \
     static void sleep_stream_serve##B(struct bench_run *r)                                         \
     {                                                                                              \
         struct ring##B##_producer p;                                                               \
@@ -110,7 +110,6 @@ BENCH_SIZES(BROADCAST_CASES)
 
 struct ck_pair {
     ck_ring_t ring CK_CC_CACHELINE;
-    size_t buffer; /* offset from here */
 };
 
 static int ck_prepare(struct bench_run *r, size_t bytes)

@@ -1,4 +1,4 @@
-/* A round trip through each shape of ring: there through one, and back through another. */
+/* A round trip through each kind of ring: there through one ring, and back through another. */
 #include "../kit/sides.h"
 #include "ipc_ring.h"
 
@@ -9,7 +9,7 @@ IPC_RECORD_BROADCAST(tape)
 IPC_BROADCAST(news, struct message56)
 IPC_STREAM(stream, struct message56)
 
-/* HOW: what create says besides the capacity. */
+/* HOW: the arguments of NAME_producer_create after the capacity. */
 #define SHAPE(NAME, RING, CAPACITY, HOW, PUSH, POP)                                                \
     static void NAME##_meet(struct bench_run *r, const char *out, const char *in,                  \
                             struct RING##_producer *p, struct RING##_consumer *c)                  \

@@ -1,9 +1,10 @@
 /*
- * Throughput against the size of the message, of ipc_ring and of ck_ring, copying and in place.
- * Copied: out of one process's own memory into the ring, and out of it into the other's, as by
- * limit_copy, a pipe and a socket. In place: the producer writes every word of the message where
- * the ring has it, and the consumer reads and checks every word there; so they also do what those
- * who copy are yet to do, before and after.
+ * Throughput against the size of the message, for ipc_ring and ck_ring, copied and in place.
+ * Copied: the producer copies the message from its own memory into the ring, and the consumer
+ * copies it from there into its own, as with limit_copy, a pipe and a socket. In place: the
+ * producer writes every word of the message in the ring's memory, and the consumer reads and checks
+ * every word there. So a row in place includes work that comes before and after a copy, and that a
+ * row of copies leaves out.
  */
 #include "../kit/sizes.h"
 #include "ipc_notify.h"
@@ -58,8 +59,9 @@ SIZES(IPC_CASES)
 
 /* ------------------------------------------------------------------ ck_ring */
 
-/* In place: one ring brings pointers to messages, and the other brings them back, as its users do
- * it; both processes have inherited the memory at the same address. */
+/* In place: one ring carries pointers to messages, and another carries them back, as users of
+ * ck_ring do it. The pointers are valid in both processes, which have inherited the memory at the
+ * same address. */
 struct ck {
     ck_ring_t full, empty;
     ck_ring_buffer_t full_buffer[2048], empty_buffer[2048];

@@ -1,6 +1,6 @@
-/* Sleeping and waking: round trips with both sides asleep, by this library and by what it is made
- * of, used by hand; what a post costs while nobody sleeps; what a sleeper costs while nobody posts.
- */
+/* Sleeping and waking: round trips with both sides asleep, by ipc_notify.h and by the kernel's
+ * mechanisms used by hand; what a post costs while nobody sleeps; and what a sleeper costs while
+ * nobody posts. */
 #define _GNU_SOURCE
 #include "../kit/sides.h"
 #include "ipc_notify.h"
@@ -10,24 +10,24 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 
-/* Where the two sides meet. Each side sleeps on what has its number. */
+/* What the two sides share. Each side sleeps on the members with its number. */
 struct area {
     struct ipc_notify_shared bell[2];
     struct {
-        uint64_t count; /* of the wakes meant for this side */
-        uint32_t futex; /* by hand */
+        uint64_t count; /* wakes that were meant for this side */
+        uint32_t futex; /* the same, for a futex by hand */
         unsigned char pad[52];
     } side[2];
     sem_t sem[2];
-    uint64_t pid[2]; /* to signal */
+    uint64_t pid[2]; /* of each side, for signals */
 };
 
-/* Which side a process is: 0 measures, 1 serves. */
+/* One side. Side 0 measures, side 1 serves. */
 struct party {
     struct bench_run *run;
     struct area *area;
     int me, other;
-    uint64_t seen; /* of area->side[me].count */
+    uint64_t seen; /* wakes of area->side[me].count that this side has taken */
 };
 
 struct mechanism {
@@ -37,7 +37,7 @@ struct mechanism {
     void (*wake)(struct party *);
 };
 
-static struct ipc_notify bell[2]; /* attached by the parent, or by attach */
+static struct ipc_notify bell[2]; /* attached by prepare or by attach */
 
 static struct area *area(struct bench_run *r)
 {
@@ -65,7 +65,7 @@ static void attach_kind(struct party *p, unsigned kind)
         bench_check(ipc_notify_attach(&bell[i], &p->area->bell[i], sizeof p->area->bell[i], kind,
                                       ipc_shm_peer(&p->run->seg)) == 0,
                     "attach");
-        ipc_notify_policy(&bell[i], 0, 0); /* this is about sleeping */
+        ipc_notify_policy(&bell[i], 0, 0); /* sleep at once */
     }
 }
 
@@ -79,7 +79,7 @@ static void semaphore_attach(struct party *p)
     attach_kind(p, IPC_NOTIFY_SEMAPHORE);
 }
 
-static int ipc_there(struct party *p)
+static int has_come(struct party *p)
 {
     if (ck_pr_load_64(&p->area->side[p->me].count) == p->seen)
         return 0;
@@ -89,12 +89,12 @@ static int ipc_there(struct party *p)
 
 static void ipc_sleep(struct party *p)
 {
-    bench_check(ipc_wait(&bell[p->me], IPC_FOREVER, ipc_there(p)) == 0, "wait");
+    bench_check(ipc_wait(&bell[p->me], IPC_FOREVER, has_come(p)) == 0, "wait");
 }
 
 static void ipc_sleep_deadline(struct party *p)
 {
-    bench_check(ipc_wait(&bell[p->me], ipc_in_ms(1000), ipc_there(p)) == 0, "wait");
+    bench_check(ipc_wait(&bell[p->me], ipc_in_ms(1000), has_come(p)) == 0, "wait");
 }
 
 static void ipc_wake(struct party *p)
@@ -119,21 +119,21 @@ static int prepare_semaphore(struct bench_run *r)
     return prepare_kind(r, IPC_NOTIFY_SEMAPHORE);
 }
 
-/* As an event loop does: arm, look, poll, drain. */
+/* What an event loop does: arm, look, poll, drain. */
 static void loop_sleep(struct party *p)
 {
     struct pollfd fd = {ipc_notify_fd(&bell[p->me]), POLLIN, 0};
 
-    while (!ipc_there(p)) {
+    while (!has_come(p)) {
         ipc_notify_arm(&bell[p->me]);
-        if (ipc_there(p))
+        if (has_come(p))
             break;
         bench_check(poll(&fd, 1, -1) == 1, "poll");
         ipc_notify_drain(&bell[p->me]);
     }
 }
 
-/* The descriptors are inherited. */
+/* Attaches here, so that both processes inherit the descriptors. */
 static int prepare_eventfd(struct bench_run *r)
 {
     int rc = prepare_kind(r, IPC_NOTIFY_EVENTFD), i;
@@ -148,7 +148,7 @@ static int prepare_eventfd(struct bench_run *r)
     return rc;
 }
 
-static void already(struct party *p)
+static void attach_nothing(struct party *p)
 {
     (void)p;
 }
@@ -225,7 +225,7 @@ static void sem_wake(struct party *p)
     bench_check(sem_post(&p->area->sem[p->other]) == 0, "sem_post");
 }
 
-/* fd[me] is what a side reads, fd[2 + me] what the other side writes for it. */
+/* A side reads fd[me]; the other side writes to it by fd[2 + me]. */
 static void fd_sleep(struct party *p)
 {
     uint64_t token;
@@ -334,7 +334,7 @@ static void sysv_mq_wake(struct party *p)
     bench_check(msgsnd(p->run->sysv_mq, &l, sizeof l.token, 0) == 0, "msgsnd");
 }
 
-/* A descriptor on Linux, and inherited like one. */
+/* On Linux a queue is a descriptor, and is inherited. */
 static int prepare_posix_mq(struct bench_run *r)
 {
     struct mq_attr how = {.mq_maxmsg = 4, .mq_msgsize = 8};
@@ -394,20 +394,20 @@ static const struct mechanism
     ipc_futex = {prepare, ipc_attach, ipc_sleep, ipc_wake},
     ipc_futex_deadline = {prepare, ipc_attach, ipc_sleep_deadline, ipc_wake},
     ipc_semaphore = {prepare_semaphore, semaphore_attach, ipc_sleep, ipc_wake},
-    ipc_eventfd = {prepare_eventfd, already, ipc_sleep, ipc_wake},
-    ipc_eventfd_loop = {prepare_eventfd, already, loop_sleep, ipc_wake},
+    ipc_eventfd = {prepare_eventfd, attach_nothing, ipc_sleep, ipc_wake},
+    ipc_eventfd_loop = {prepare_eventfd, attach_nothing, loop_sleep, ipc_wake},
     ipc_signal_loop = {prepare_signal, signal_attach, loop_sleep, signal_wake},
-    raw_futex = {prepare, already, futex_sleep, futex_wake},
-    raw_futex_deadline = {prepare, already, futex_sleep_deadline, futex_wake},
-    raw_posix_sem = {prepare_sem, already, sem_sleep, sem_wake},
-    raw_sysv_sem = {prepare_sysv_sem, already, sysv_sem_sleep, sysv_sem_wake},
-    raw_eventfd = {prepare_raw_eventfd, already, fd_sleep, fd_wake},
-    raw_eventfd_poll = {prepare_raw_eventfd, already, fd_sleep_poll, fd_wake},
+    raw_futex = {prepare, attach_nothing, futex_sleep, futex_wake},
+    raw_futex_deadline = {prepare, attach_nothing, futex_sleep_deadline, futex_wake},
+    raw_posix_sem = {prepare_sem, attach_nothing, sem_sleep, sem_wake},
+    raw_sysv_sem = {prepare_sysv_sem, attach_nothing, sysv_sem_sleep, sysv_sem_wake},
+    raw_eventfd = {prepare_raw_eventfd, attach_nothing, fd_sleep, fd_wake},
+    raw_eventfd_poll = {prepare_raw_eventfd, attach_nothing, fd_sleep_poll, fd_wake},
     raw_signal = {prepare, raw_signal_attach, raw_signal_sleep, raw_signal_wake},
-    raw_pipe = {prepare_pipe, already, fd_sleep, fd_wake},
-    raw_unix_stream = {prepare_unix, already, fd_sleep, fd_wake},
-    raw_posix_mq = {prepare_posix_mq, already, posix_mq_sleep, posix_mq_wake},
-    raw_sysv_mq = {prepare_sysv_mq, already, sysv_mq_sleep, sysv_mq_wake};
+    raw_pipe = {prepare_pipe, attach_nothing, fd_sleep, fd_wake},
+    raw_unix_stream = {prepare_unix, attach_nothing, fd_sleep, fd_wake},
+    raw_posix_mq = {prepare_posix_mq, attach_nothing, posix_mq_sleep, posix_mq_wake},
+    raw_sysv_mq = {prepare_sysv_mq, attach_nothing, sysv_mq_sleep, sysv_mq_wake};
 
 static int wake_prepare(struct bench_run *r)
 {
@@ -457,7 +457,7 @@ static uint64_t wake_measure(struct bench_run *r)
 
 /* ------------------------------------------------------------------ posts with nobody asleep */
 
-static void nobody(struct bench_run *r)
+static void serve_nothing(struct bench_run *r)
 {
     bench_start(r);
 }
@@ -484,7 +484,7 @@ static void nobody(struct bench_run *r)
 POSTS(store_alone, 0, (void)0)
 POSTS(store_fence, 0, ck_pr_fence_store_load())
 POSTS(post_asymmetric, 0, bench_check(ipc_notify_post(&bell[1]) == 0, "post"))
-/* As where membarrier is missing. */
+/* What a post costs where membarrier is missing. */
 POSTS(post_fenced, IPC_NOTIFY_TURNED_ | IPC_NOTIFY_FIXED_,
       bench_check(ipc_notify_post(&bell[1]) == 0, "post"))
 
@@ -497,12 +497,13 @@ static void idle_serve(struct bench_run *r)
     ipc_attach(&p);
     ck_pr_store_64(&p.area->side[1].count, ipc_shm_peer(&r->seg)->id);
     bench_start(r);
-    do /* lives longer than the wait */
+    do /* lives longer than the other side waits */
         (void)poll(NULL, 0, (int)(r->count / 1000000) + 20);
     while (ck_pr_load_64(&p.area->side[1].count) != 0);
 }
 
-/* count is the time, in nanoseconds. */
+/* Returns the processor time that a sleep of `count` nanoseconds takes. watch: the sleeper watches
+ * for its peer's death. told: the kernel tells of the death, else the sleeper asks. */
 static uint64_t idle(struct bench_run *r, int watch, int told)
 {
     struct party p = {r, area(r), 0, 1, 0};
@@ -560,7 +561,7 @@ static uint64_t idle_asking(struct bench_run *r)
 #define POST(NAME, MEASURE)                                                                        \
     {                                                                                              \
         .system = NAME, .test = "post_idle", .shape = "nobody", .bytes = 8, .memory = 4096,        \
-        .prepare = prepare, .serve = nobody, .measure = MEASURE                                    \
+        .prepare = prepare, .serve = serve_nothing, .measure = MEASURE                             \
     }
 #define IDLE(NAME, MEASURE)                                                                        \
     {                                                                                              \

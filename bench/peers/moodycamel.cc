@@ -1,8 +1,9 @@
-/* moodycamel::ConcurrentQueue: allocates, so between threads only; keeps the order of each
- * producer, not of all. In its best mode: without a bound, and with tokens. */
+/* moodycamel::ConcurrentQueue. It allocates, so it can only be used between threads. It keeps the
+ * order of each producer's messages, not that of all. It is used in its best mode: without a bound,
+ * and with tokens. */
 #include "message.hpp"
 #ifndef __clang__
-#pragma GCC diagnostic ignored "-Wstringop-overflow" /* wrongly, of its own code */
+#pragma GCC diagnostic ignored "-Wstringop-overflow" /* a false warning about its own code */
 #endif
 #include <concurrentqueue/concurrentqueue.h>
 

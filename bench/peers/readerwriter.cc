@@ -1,5 +1,5 @@
-/* moodycamel::ReaderWriterQueue: allocates, so between threads only. In its best mode: it never
- * allocates while it is used. */
+/* moodycamel::ReaderWriterQueue. It allocates, so it can only be used between threads. It is used
+ * in its best mode, in which it never allocates after it was made. */
 #include "spsc.h"
 #include <readerwriterqueue/readerwriterqueue.h>
 

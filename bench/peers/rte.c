@@ -1,5 +1,5 @@
-/* DPDK's rte_ring in shared memory, in its three modes for many producers and consumers, and in
- * that for one of each. */
+/* DPDK's rte_ring in shared memory, in its three modes for several producers and consumers, and in
+ * its mode for one of each. */
 #define ALLOW_EXPERIMENTAL_API
 #include <rte_config.h>
 #include <rte_ring.h>
@@ -27,7 +27,7 @@ static struct rte_ring *ring(struct bench_run *r)
     return (struct rte_ring *)o.mem;
 }
 
-/* Each mode claims in its own way, which is what its push begins with. */
+/* The first half of a push, which claims the slots: each mode has one of its own. */
 static inline void mt_hold(void *end)
 {
     uint32_t head, next, room;
@@ -64,7 +64,7 @@ PREPARE(mt, 0)
 PREPARE(rts, RING_F_MP_RTS_ENQ | RING_F_MC_RTS_DEQ)
 PREPARE(hts, RING_F_MP_HTS_ENQ | RING_F_MC_HTS_DEQ)
 
-/* MP, MC: as this mode is called in the names of the functions. */
+/* MP, MC: the mode in the names of DPDK's functions. */
 #define RTE(NAME, MP, MC, B)                                                                       \
     static inline int64_t NAME##_push##B(void *end, void *m, unsigned n)                           \
     {                                                                                              \

@@ -1,4 +1,5 @@
-/* tbb::concurrent_bounded_queue: allocates, so between threads only. No batches. */
+/* tbb::concurrent_bounded_queue. It allocates, so it can only be used between threads. It has no
+ * batches. */
 #include "message.hpp"
 #include <oneapi/tbb/concurrent_queue.h>
 
