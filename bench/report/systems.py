@@ -2,11 +2,13 @@
 import pathlib
 import re
 
+TABLE = (pathlib.Path(__file__).parent.parent / "systems.def").read_text(encoding="utf-8")
 SYSTEM = re.compile(r'^SYSTEM\("(\w+)", (\w+), "([^"]*)", (?:NULL|"(\w+)")\)$', re.M)
 
 # key -> (family, name, the mechanism below a channel or None)
 SYSTEMS = {key: (family.lower(), name, below or None) for key, family, name, below in
-           SYSTEM.findall((pathlib.Path(__file__).parent.parent / "systems.def").read_text(encoding="utf-8"))}
+           SYSTEM.findall(TABLE)}
+assert len(SYSTEMS) == len(re.findall("^SYSTEM", TABLE, re.M)), "systems.def: a line that is not understood, or is twice"
 
 # family -> (what a plot's key calls it, its line there)
 FAMILIES = {
@@ -29,7 +31,7 @@ COLOURS = {
     "limit": ("#070707", "#1b1f24", "#e6e9ed"),
 }
 
-# Forms of a system that has a form in the series already, or that have other work than it.
+# Broadcasts, whose writers have other work to do than that of a ring with one consumer.
 NOT_IN_SERIES = ("ipc_lossy", "ipc_lossless", "ipc_records_loss")
 
 
