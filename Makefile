@@ -23,10 +23,9 @@ HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h ipc_channel.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
-BENCH = ipc_bench run noise compare histogram rings shapes blocks records call many kernel channel \
-    limits wake sizes latency
-BENCH_H = bench/bench.h bench/many.h bench/blocks.h bench/records.h bench/kernel.h bench/sizes.h \
-    bench/driver.h bench/histogram.h bench/latency.h bench/peers/spsc.h
+# bench/README.md says what each file does.
+BENCH = $(patsubst bench/%.c,%,$(wildcard bench/*.c)) $(patsubst bench/%.c,%,$(wildcard bench/cases/*.c))
+BENCH_H = $(wildcard bench/*.h bench/*.def bench/kit/*.h bench/peers/*.h bench/peers/*.hpp)
 
 # The peers of the benchmark whose packages are there: make deps-peers installs them.
 has = $(shell printf '\043if !__has_include(<$(1)>)\n\043error\n\043endif\n' | \
@@ -61,19 +60,19 @@ deps-report:
 build/commit: always | build
 	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
 
-build/ipc_bench: bench/output.c build/commit $(BENCH:%=build/bench_%.o) $(PEERS:%=build/peer_%.o)
-	$(CC) $(CFLAGS) $(WARN) -I. -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"' $(filter-out build/commit,$^) -o $@ -ljansson -lpthread -lrt -lm $(PEER_LIBS)
+build/ipc_bench: $(BENCH:%=build/bench/%.o) $(PEERS:%=build/bench/peers/%.o)
+	$(CC) $(CFLAGS) $^ -o $@ -ljansson -lpthread -lrt -lm $(PEER_LIBS)
 
-build/bench_%.o: bench/%.c $(BENCH_H) $(HEADERS) | build
-	$(CC) $(CFLAGS) $(WARN) -I. -c $< -o $@
-
-build/peer_zmq.o build/peer_nng.o: bench/peers/sockets.h
-build/peer_rte.o: EXTRA = $(DPDK:-I%=-isystem %)
-build/peer_iceoryx.o: EXTRA = -isystem $(ICEORYX)
-build/peer_%.o: bench/peers/%.c $(BENCH_H) $(HEADERS) | build
+build/bench/machine.o: build/commit
+build/bench/machine.o: EXTRA = -DBENCH_FLAGS='"$(CFLAGS)"' -DBENCH_COMMIT='"$(COMMIT)"'
+build/bench/peers/rte.o: EXTRA = $(DPDK:-I%=-isystem %)
+build/bench/peers/iceoryx.o: EXTRA = -isystem $(ICEORYX)
+build/bench/%.o: bench/%.c $(BENCH_H) $(HEADERS)
+	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARN) $(EXTRA) -I. -c $< -o $@
 
-build/peer_%.o: bench/peers/%.cc bench/peers/message.hpp $(BENCH_H) $(HEADERS) | build
+build/bench/%.o: bench/%.cc $(BENCH_H) $(HEADERS)
+	@mkdir -p $(@D)
 	$(CXX) -std=gnu++17 $(CFLAGS) $(WARN) -Wno-missing-field-initializers $(EXTRA) -I. -c $< -o $@
 
 $(EXAMPLES:%=build/%): build/%: examples/%.c $(HEADERS) | build
@@ -96,16 +95,16 @@ measured = @test -e build/bench.json || { echo "nothing is measured yet: make be
 report:
 	$(plotter)
 	$(measured)
-	@$(PYTHON) bench/report.py page build/bench.json build/report.html
+	@$(PYTHON) bench/report page build/bench.json build/report.html
 
 results:
 	$(plotter)
 	$(measured)
-	@$(PYTHON) bench/report.py keep build/bench.json bench/results
+	@$(PYTHON) bench/report keep build/bench.json bench/results
 
 readme:
 	$(plotter)
-	@$(PYTHON) bench/report.py readme bench/results README.md
+	@$(PYTHON) bench/report readme bench/results README.md
 
 check: all
 	@$(TESTS)

@@ -1,10 +1,13 @@
 /*
- * What changed from one file of results to another: where the values of the runs are ranked so
- * differently that chance does it less than once in a thousand times (Mann-Whitney's U, exact, of
- * both sides). It asks for no distribution, an outlier counts as one run, and with some 500 cases
- * hardly one is told for nothing. Fewer than seven runs on each side cannot show a change.
+ * A figure counts as changed if the values of the runs are ranked so differently that chance does
+ * it less than once in a thousand times, by Mann-Whitney's test. The test assumes no distribution,
+ * and an outlier counts as one run. Of some 500 unchanged cases hardly one is reported. Fewer than
+ * seven runs on each side cannot show a change.
  */
-#include "driver.h"
+#include "compare.h"
+#include "statistics.h"
+#include <err.h>
+#include <string.h>
 
 #define CHANCE 0.001
 
@@ -26,10 +29,12 @@ static int is_case(const json_t *x)
            json_is_string(json_object_get(x, "shape")) &&
            json_is_integer(json_object_get(x, "bytes")) &&
            json_is_string(json_object_get(x, "unit")) && json_array_size(values) > 0 &&
-           json_array_size(values) <= RUNS && json_is_number(json_object_get(x, "median"));
+           json_array_size(values) <= STATISTICS_VALUES &&
+           json_is_number(json_object_get(x, "median"));
 }
 
-/* What is kept in bench/results has its further parts in files beside it: x.json, x-2.json ... */
+/* Adds the further parts of results that `make results` has kept: x-2.json, x-3.json ... beside
+ * x.json. */
 static void add_parts(const char *file, json_t *all)
 {
     size_t stem = strlen(file), i;
@@ -57,10 +62,11 @@ json_t *compare_load(const char *file)
     if (root == NULL)
         errx(2, "%s: %s", file, e.text);
     if (!json_is_object(json_object_get(root, "machine")) || !json_is_array(all))
-        errx(2, "%s is no file of ipc_bench --json", file);
+        errx(2, "%s was not written by ipc_bench --json", file);
     add_parts(file, all);
     json_array_foreach(all, i, x) if (!is_case(x))
-        errx(2, "%s: result %zu is none of this version, with the values of its runs", file, i);
+        errx(2, "%s: result %zu lacks a field, or the values of its runs: another version wrote it",
+             file, i);
     return root;
 }
 
@@ -77,32 +83,7 @@ static const json_t *same_case(const json_t *all, const json_t *x)
     return NULL;
 }
 
-/* How likely it is that two sides of n and m values with nothing between them are ranked as far
- * apart as u of n * m pairs or farther. The number of orders for each u has the generating function
- * of the Gaussian binomial coefficient: the product of (1 - q^(m+i)) / (1 - q^i). */
-static double chance(size_t n, size_t m, double u)
-{
-    static double ways[RUNS * RUNS + 1];
-    size_t most = n * m, i, k;
-    double all = 0, some = 0;
-
-    memset(ways, 0, sizeof ways);
-    ways[0] = 1;
-    for (i = 1; i <= n; i++) {
-        for (k = most; k >= m + i; k--)
-            ways[k] -= ways[k - m - i];
-        for (k = i; k <= most; k++)
-            ways[k] += ways[k - i];
-    }
-    u = u < (double)most - u ? u : (double)most - u;
-    for (k = 0; k <= most; k++) {
-        all += ways[k];
-        some += (double)k < u + 1 ? ways[k] : 0; /* ties: half pairs count as whole */
-    }
-    return 2 * some / all;
-}
-
-static int changed(const json_t *before, const json_t *after)
+static int is_changed(const json_t *before, const json_t *after)
 {
     const json_t *a = json_object_get(before, "values"), *b = json_object_get(after, "values"), *x,
                  *y;
@@ -115,7 +96,7 @@ static int changed(const json_t *before, const json_t *after)
 
         u += d > 0 ? 1 : d == 0 ? 0.5 : 0;
     }
-    return chance(json_array_size(a), json_array_size(b), u) < CHANCE;
+    return statistics_chance(json_array_size(a), json_array_size(b), u) < CHANCE;
 }
 
 static const json_t *noise(const json_t *root)
@@ -129,7 +110,7 @@ static double one_line(const json_t *root)
         json_object_get(json_object_get(noise(root), "one_line_ns"), "median"));
 }
 
-static void tell_machines(const json_t *before, const json_t *after)
+static void print_machines(const json_t *before, const json_t *after)
 {
     static const char *const keys[] = {"cpu",   "arch", "kernel",   "compiler",
                                        "flags", "ck",   "governor", "smt"};
@@ -146,20 +127,21 @@ static void tell_machines(const json_t *before, const json_t *after)
     printf("%s", differ > 0 ? "\n" : "");
     if (json_is_false(json_object_get(noise(before), "ok")) ||
         json_is_false(json_object_get(noise(after), "ok")))
-        printf("the machine was not quiet: see \"noise\" in the files\n");
+        printf("a machine was not quiet: see \"noise\" in the files\n");
     if (near > 0 && now > 0 && (near > 1.5 * now || now > 1.5 * near))
-        printf("the cores were not as near to each other: a line there and back took %.0f ns, then "
-               "%.0f ns; that changes most figures\n",
-               near, now);
+        printf(
+            "the distance of the cores changed, which changes most figures: the round trip of one "
+            "cache line took %.0f ns before, %.0f ns after\n",
+            near, now);
 }
 
-void compare(const json_t *before, const json_t *after)
+void compare_print(const json_t *before, const json_t *after)
 {
     const json_t *old = json_object_get(before, "results");
     const json_t *new = json_object_get(after, "results"), *x;
     size_t i, better = 0, worse = 0, same = 0, missing = 0;
 
-    tell_machines(before, after);
+    print_machines(before, after);
     json_array_foreach(old, i, x)
     {
         const json_t *y = same_case(new, x);
@@ -167,7 +149,7 @@ void compare(const json_t *before, const json_t *after)
         double from = json_number_value(json_object_get(x, "median")), to;
         int good;
 
-        if (y == NULL || !changed(x, y)) {
+        if (y == NULL || !is_changed(x, y)) {
             missing += y == NULL;
             same += y != NULL;
             continue;

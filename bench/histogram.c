@@ -11,7 +11,7 @@ void histogram_add(struct histogram *to, const struct histogram *from)
     to->max = from->max > to->max ? from->max : to->max;
 }
 
-/* The smallest value of a counter, and how many values share it. */
+/* The smallest value of a counter. *values: how many values share the counter. */
 static uint64_t first_of(unsigned i, uint64_t *values)
 {
     unsigned shift = i < 2048 ? 0 : (i >> 10) - 1;
@@ -41,7 +41,7 @@ uint64_t histogram_at(const struct histogram *h, double percent)
     return 0;
 }
 
-/* A value that stands for all of a counter. */
+/* The value that stands for all values of a counter. */
 static double middle_of(unsigned i)
 {
     uint64_t values, first = first_of(i, &values);
@@ -51,7 +51,7 @@ static double middle_of(unsigned i)
 
 int histogram_write(const struct histogram *h, FILE *f)
 {
-    double level = 0, mean = 0, square = 0; /* level: the next percentile to tell */
+    double level = 0, mean = 0, square = 0; /* level: the next percentile to write */
     uint64_t sum = 0;
     unsigned i;
 
@@ -64,7 +64,7 @@ int histogram_write(const struct histogram *h, FILE *f)
             continue;
         sum += h->count[i];
         reached = 100 * (double)sum / (double)h->total;
-        /* Five steps to each halving of what is left, as HdrHistogram makes them. */
+        /* Five steps to each halving of the rest, as in HdrHistogram. */
         for (; level <= reached && sum < h->total;
              level += 100 / (5 * exp2(floor(log2(100 / (100 - level))) + 1)))
             (void)fprintf(f, "%12.3f %2.12f %10llu %14.2f\n", (double)last_of(h, i) / 1000,

@@ -1,8 +1,9 @@
 /*
  * A histogram of nanoseconds with three significant digits, from 1 ns to 68 s, after Gil Tene's
- * HdrHistogram (http://hdrhistogram.org): exact below 2048, above that 1024 counters for each power
- * of two, so that no value is told wrong by more than a thousandth. It is here as no package has
- * it for C; it has no pointers, so that a measured process fills it in memory that it shares.
+ * HdrHistogram (http://hdrhistogram.org). It is exact below 2048. Above that it has 1024 counters
+ * for each power of two, so no reported value is off by more than a thousandth. It is written here
+ * because no package has it for C. It has no pointers, so a measured process can fill it in shared
+ * memory.
  */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H
@@ -15,11 +16,11 @@
 
 struct histogram {
     uint64_t total;
-    uint64_t max; /* exact, also above what the counters tell apart */
+    uint64_t max; /* exact, also above the range of the counters */
     uint64_t count[HISTOGRAM_COUNTERS];
 };
 
-/* How many low bits of such a value are not told apart. */
+/* How many low bits of this value the counters ignore. */
 static inline unsigned histogram_shift(uint64_t value)
 {
     return 53u - (unsigned)__builtin_clzll(value | 1024);
@@ -38,11 +39,12 @@ static inline void histogram_record(struct histogram *h, uint64_t value)
 
 void histogram_add(struct histogram *to, const struct histogram *from);
 
-/* The value that `percent` of all are at most: the largest of those that its counter does not tell
- * apart, at most the maximum. 0 of an empty histogram. */
+/* The percentile: the smallest counted value that `percent` of all values do not exceed. Of the
+ * values that share its counter this is the largest one, but at most the maximum. 0 if the
+ * histogram is empty. */
 uint64_t histogram_at(const struct histogram *h, double percent);
 
-/* The distribution in the .hgrm format, in microseconds, as HdrHistogram's plotters read it.
+/* Writes the distribution in the .hgrm format, in microseconds, which HdrHistogram's plotters read.
  * Returns 0, or -1 with errno. */
 int histogram_write(const struct histogram *h, FILE *f);
 

@@ -1,17 +1,18 @@
-/*
- * Are the two cores ours? Three witnesses: a loop on each core that does nothing but read the clock
- * sees what takes the core away, from the host as from this system; the kernel counts what the host
- * stole, and what all processes used, from which ours is taken. How near to each other the cores
- * are (a virtual machine may be moved) is told, but is no reason to refuse: it is no noise.
- */
 #define _GNU_SOURCE
-#include "driver.h"
+#include "noise.h"
+#include "groups.h"
+#include "run.h"
+#include "statistics.h"
+#include <err.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
-#define GAP_NS 10000 /* what is longer was not ours: a timer's tick takes less */
-/* Of a core: above what a quiet machine showed (a virtual one lost 1 to 4 % to its host, others
- * used up to 1 %), below what any busy process does (25 to 80 %, 20 to 90 %; at real-time priority
- * the kernel leaves the others 5 %, in which all stands still). */
+#define GAP_NS 10000 /* a longer gap means that the core was away; a timer's tick takes less */
+
+/* Parts of a core. They are above what a quiet machine showed: a virtual machine lost 1 to 4 % to
+ * its host, and other processes used up to 1 %. They are below what any busy process causes: it
+ * takes 25 to 80 %, and counts as 20 to 90 %. At real-time priority the kernel leaves other
+ * processes 5 %, in which all measured processes stand still. */
 #define MOST_LOST 0.08
 #define MOST_STOLEN 0.02
 #define MOST_OTHERS 0.03
@@ -20,13 +21,13 @@ struct loop {
     int64_t ns, lost, longest;
 };
 
-static struct loop *loops;  /* of each core, shared with who runs it */
+static struct loop *loops;  /* of each core, shared with the process that runs it */
 static struct loop sums[2]; /* of all looks */
-static double stolen, others, load[3], controls[RUNS];
+static double stolen, others, load[3], controls[STATISTICS_VALUES];
 static int64_t began, looked, used_then;
 static uint64_t busy_then, stolen_then;
-static char kernel[128]; /* what it says, in words */
-static int rounds;
+static char kernel[128]; /* what the kernel counted, in words */
+static int rounds;       /* of controls */
 
 static void loop(struct loop *l, int64_t ns)
 {
@@ -53,7 +54,7 @@ static void look(int64_t ns)
         if (pid[i] < 0)
             err(1, "fork");
         if (pid[i] == 0) {
-            run_pin(core[i]);
+            run_pin(run_core[i]);
             loop(&loops[i], ns);
             _exit(0);
         }
@@ -68,7 +69,8 @@ static void look(int64_t ns)
     looked = ipc_clock();
 }
 
-/* Ticks of both cores since the system began: of all processes and interrupts, and stolen. */
+/* Ticks of both cores since the system booted: busy with processes and interrupts, and stolen by
+ * the host. */
 static void ticks(uint64_t *busy, uint64_t *steal)
 {
     char line[512];
@@ -80,7 +82,7 @@ static void ticks(uint64_t *busy, uint64_t *steal)
     while (f != NULL && fgets(line, sizeof line, f) != NULL)
         if (sscanf(line, "cpu%d %llu %llu %llu %llu %llu %llu %llu %llu", &n, &t[0], &t[1], &t[2],
                    &t[3], &t[4], &t[5], &t[6], &t[7]) == 9 &&
-            (n == core[0] || n == core[1])) {
+            (n == run_core[0] || n == run_core[1])) {
             *busy += t[0] + t[1] + t[2] + t[5] + t[6];
             *steal += t[7];
         }
@@ -88,7 +90,7 @@ static void ticks(uint64_t *busy, uint64_t *steal)
         (void)fclose(f);
 }
 
-/* Nanoseconds of processor time, of this process and of its children. */
+/* Nanoseconds of processor time of this process and of its children. */
 static int64_t used(void)
 {
     static const int whose[] = {RUSAGE_SELF, RUSAGE_CHILDREN};
@@ -126,16 +128,15 @@ static int verdict(char *why, size_t size)
 {
     (void)snprintf(why, size,
                    "the machine was not quiet: a loop lost %.1f and %.1f %% of cores %d and %d, "
-                   "%.1f ms at once%s; load %.1f. Keep others off these cores (isolcpus=, cset "
-                   "shield), end other load, set the governor to performance",
-                   100 * lost(0), 100 * lost(1), core[0], core[1],
+                   "at most %.1f ms at once%s; load %.1f. Keep other processes off these cores "
+                   "(isolcpus=, cset shield), end other load, set the governor to performance",
+                   100 * lost(0), 100 * lost(1), run_core[0], run_core[1],
                    (double)(sums[0].longest > sums[1].longest ? sums[0].longest : sums[1].longest) /
                        1e6,
                    kernel, load[0]);
-    return lost(0) > MOST_LOST || lost(1) > MOST_LOST || stolen > MOST_STOLEN ||
-                   others > MOST_OTHERS
-               ? -1
-               : 0;
+    if (lost(0) > MOST_LOST || lost(1) > MOST_LOST || stolen > MOST_STOLEN || others > MOST_OTHERS)
+        return -1;
+    return 0;
 }
 
 int noise_begin(char *why, size_t size)
@@ -150,7 +151,7 @@ int noise_begin(char *why, size_t size)
     used_then = used();
     ticks(&busy_then, &stolen_then);
     look(300000000);
-    return verdict(why, size); /* the kernel's ticks are too coarse for so short a time */
+    return verdict(why, size); /* without the kernel, whose ticks are too coarse for this time */
 }
 
 void noise_look(void)
@@ -161,12 +162,10 @@ void noise_look(void)
 
 void noise_control(void)
 {
-    const struct bench_case *c = bench_limits;
     struct outcome o;
+    int rc = run_case(group_find("limit_one_line"), 10000, &o);
 
-    while (strcmp(c->system, "limit_one_line") != 0)
-        c++;
-    controls[rounds++] = run_case(c, 10000, &o) == 0 ? (double)o.ns / 10000 : 0;
+    controls[rounds++] = rc == 0 ? (double)o.ns / 10000 : 0;
 }
 
 int noise_end(char *why, size_t size)
@@ -178,7 +177,7 @@ int noise_end(char *why, size_t size)
 json_t *noise_json(void)
 {
     char why[512];
-    double middle = median(controls, rounds);
+    double middle = statistics_median(controls, rounds);
 
     return json_pack("{s:b, s:[ff], s:[ff], s:f, s:f, s:[fff], s:{s:f, s:f, s:f}}", "ok",
                      verdict(why, sizeof why) == 0, "lost", lost(0), lost(1), "longest_ns",

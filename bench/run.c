@@ -1,6 +1,8 @@
-/* Running a case in fresh processes, each pinned to a core. */
 #define _GNU_SOURCE
-#include "driver.h"
+#include "run.h"
+#include "groups.h"
+#include "process.h"
+#include <err.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/ipc.h>
@@ -10,52 +12,23 @@
 #include <sys/sem.h>
 #include <sys/wait.h>
 
-/* Shared by the processes of a run. */
-struct start {
-    unsigned ready;
-    uint64_t ns;
-    int64_t cpu[PROCESSES];
-    uint64_t taken[PROCESSES][16]; /* the first of each is used; the others keep them apart */
-    struct histogram latencies;
-};
+int run_core[2];
 
-static struct start *start;
+static struct bench_shared *shared; /* of the run that runs; run_case makes it */
 
-unsigned run_processes(const struct bench_case *c)
+void run_choose_cores(void)
 {
-    return c->producers > 0 ? c->producers + c->consumers + c->held
-                            : 1 + (c->readers > 0 ? c->readers : 1);
-}
+    cpu_set_t set;
+    int i, n = 0;
 
-int run_trips(const struct bench_case *c)
-{
-    return strcmp(c->test, "pingpong") == 0 || strcmp(c->test, "wake") == 0;
-}
-
-int64_t bench_cpu(const struct bench_run *r)
-{
-    struct timespec t;
-
-    (void)clock_gettime(r->of->threads ? CLOCK_THREAD_CPUTIME_ID : CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-void bench_start(struct bench_run *r)
-{
-    unsigned looks = 0;
-
-    (void)ck_pr_faa_uint(&start->ready, 1);
-    while (ck_pr_load_uint(&start->ready) < run_processes(r->of))
-        if (r->of->one_core || run_processes(r->of) > 2 || ++looks > 1000000)
-            (void)sched_yield();
-        else
-            ck_pr_stall();
-    r->cpu = bench_cpu(r);
-}
-
-void bench_fail(const char *what)
-{
-    errx(3, "wrong %s", what);
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        err(1, "sched_getaffinity");
+    for (i = 0; i < CPU_SETSIZE && n < 2; i++)
+        if (CPU_ISSET(i, &set))
+            run_core[n++] = i;
+    if (n < 2)
+        errx(1, "needs two cores, but this process may use only one: see taskset -p, or docker "
+                "--cpuset-cpus");
 }
 
 void run_pin(int to)
@@ -68,18 +41,29 @@ void run_pin(int to)
         err(4, "cannot pin to core %d", to);
 }
 
-/* The only consumer or producer, or writer of a broadcast, has a core of its own. */
-static void pin(const struct bench_run *r)
+/* Which process has the first core or, in a case of "many", a core of its own. BENCH_PROCESSES:
+ * none, they take turns. */
+static unsigned process_alone(const struct bench_case *c)
 {
-    const struct bench_case *c = r->of;
-    unsigned alone = c->consumers == 1 || c->readers > 0 ? 0
-                     : c->producers == 1                 ? c->consumers
-                                                         : PROCESSES;
-
-    run_pin(core[c->one_core ? 0 : alone < PROCESSES ? r->index != alone : r->index % 2]);
+    if (c->consumers == 1 || c->producers == 0)
+        return 0;
+    return c->producers == 1 ? c->consumers : BENCH_PROCESSES;
 }
 
-/* What a run leaves behind. */
+/* An only consumer, an only producer and the writer of a broadcast have a core of their own. */
+static void pin(const struct bench_run *r)
+{
+    unsigned alone = process_alone(r->of);
+
+    if (r->of->one_core)
+        run_pin(run_core[0]);
+    else if (alone < BENCH_PROCESSES)
+        run_pin(run_core[r->index != alone]);
+    else
+        run_pin(run_core[r->index % 2]);
+}
+
+/* Removes what a run leaves behind. */
 static void clear(struct bench_run *r)
 {
     int i;
@@ -96,17 +80,18 @@ static void clear(struct bench_run *r)
     ipc_shm_close(&r->seg);
 }
 
+/* What each process of a run does. */
 static void serve(struct bench_run *r)
 {
-    r->taken = start->taken[r->index];
-    r->latencies = &start->latencies;
+    r->taken = shared->taken[r->index];
+    r->latencies = &shared->latencies;
     if ((r->of->rate > 0 || r->each > 0) && r->index == 0)
-        memset(r->latencies, 0, sizeof *r->latencies); /* no page fault is measured */
+        memset(r->latencies, 0, sizeof *r->latencies); /* so that no page fault is measured */
     if (r->of->producers > 0 || r->index > 0)
         r->of->serve(r);
     else
-        start->ns = r->of->measure(r);
-    start->cpu[r->index] = bench_cpu(r) - r->cpu - r->waited;
+        shared->ns = r->of->measure(r);
+    shared->cpu[r->index] = bench_cpu(r) - r->cpu - r->waited;
 }
 
 static void *serve_thread(void *arg)
@@ -118,22 +103,21 @@ static void *serve_thread(void *arg)
     return NULL;
 }
 
-/* What the processes of such a run are, as threads of this one. */
+/* Runs the case's threads in this process, where other cases have processes. */
 static void serve_threads(struct bench_run *r)
 {
-    static struct bench_run each[PROCESSES];
-    pthread_t thread[PROCESSES];
+    static struct bench_run each[BENCH_PROCESSES];
+    pthread_t thread[BENCH_PROCESSES];
     unsigned i;
 
     bench_check(r->of->prepare(r) == 0, "prepare");
-    for (i = 0; i < run_processes(r->of); i++) {
+    for (i = 0; i < bench_processes(r->of); i++) {
         each[i] = *r;
         each[i].index = i;
         bench_check(pthread_create(&thread[i], NULL, serve_thread, &each[i]) == 0, "thread");
     }
-    for (i = 0; i < run_processes(r->of); i++)
+    for (i = 0; i < bench_processes(r->of); i++)
         (void)pthread_join(thread[i], NULL);
-    _exit(0);
 }
 
 static void nap(uint64_t ns)
@@ -143,8 +127,8 @@ static void nap(uint64_t ns)
     (void)nanosleep(&t, NULL);
 }
 
-/* Has a process ended that serves until it is killed? */
-static int ended(void)
+/* Has a process ended that should serve until it is killed? */
+static int has_ended(void)
 {
     siginfo_t who;
 
@@ -158,31 +142,33 @@ static uint64_t taken_so_far(void)
     uint64_t sum = 0;
     int i;
 
-    for (i = 0; i < PROCESSES; i++)
-        sum += ck_pr_load_64(start->taken[i]);
+    for (i = 0; i < BENCH_PROCESSES; i++)
+        sum += ck_pr_load_64(shared->taken[i]);
     return sum;
 }
 
-/* How many messages are taken in `ns`. */
+/* Test "many": counts the messages that are taken in `ns`, after a time to warm up. Returns 0, or
+ * -1 if a process has ended. */
 static int watch(const struct bench_case *c, uint64_t ns, uint64_t *taken)
 {
     int64_t then;
 
-    while (ck_pr_load_uint(&start->ready) < run_processes(c)) {
-        if (ended())
+    while (ck_pr_load_uint(&shared->ready) < bench_processes(c)) {
+        if (has_ended())
             return -1;
         nap(100000);
     }
-    nap(ns / 8); /* to warm up */
+    nap(ns / 8);
     *taken = taken_so_far();
     then = ipc_clock();
     nap(ns);
     *taken = taken_so_far() - *taken;
     *taken = (uint64_t)((double)*taken * (double)ns / (double)(ipc_clock() - then));
-    return ended() ? -1 : 0;
+    return has_ended() ? -1 : 0;
 }
 
-/* Waits until all have ended, after killing them or if one fails, and adds up what they used. */
+/* Waits until all processes have ended, and adds their processor time to *cpu. Kills them first if
+ * `end` is set, and the others if one fails. Returns 0, or -1 if one failed. */
 static int gather(pid_t *pid, int n, int end, double *cpu)
 {
     int left = n, k, status, rc = 0;
@@ -209,84 +195,112 @@ static int gather(pid_t *pid, int n, int end, double *cpu)
     return rc;
 }
 
-static struct start *shared(void)
+static struct bench_shared *make_shared(void)
 {
     void *mem =
-        mmap(NULL, sizeof *start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     if (mem == MAP_FAILED)
         err(1, "mmap");
-    return (struct start *)mem;
+    return (struct bench_shared *)mem;
 }
 
 static int no_result(struct bench_run *r, const char *why)
 {
-    const struct bench_case *c = r->of;
+    char name[128];
 
     clear(r);
-    warnx("no result of %s/%s/%s/%llu: %s", c->system, c->test, c->shape,
-          (unsigned long long)c->bytes, why);
+    group_case_name(r->of, name, sizeof name);
+    warnx("no result of %s: %s", name, why);
     return -1;
+}
+
+/* Fills in a run of the case, and prepares it. Returns 0 or a negative errno. */
+static int prepare(struct bench_run *r, const struct bench_case *c, uint64_t count)
+{
+    int i, rc;
+
+    shared = shared != NULL ? shared : make_shared();
+    memset(shared, 0, sizeof *shared);
+    memset(r, 0, sizeof *r);
+    r->of = c;
+    r->shared = shared;
+    r->sysv_sem = r->sysv_mq = -1;
+    r->count = count;
+    r->warm = count / 16 + 16;
+    r->each = bench_is_round_trip(c) ? count / 4 + 16 : 0;
+    for (i = 0; i < 4; i++)
+        r->fd[i] = -1;
+    rc = ipc_shm_create(&r->seg, NULL, c->memory);
+    if (rc != 0)
+        errx(1, "%s", ipc_shm_why(&r->seg));
+    return c->prepare != NULL && !c->threads ? c->prepare(r) : 0;
+}
+
+/* A fresh process. Does not return. */
+static void be_process(struct bench_run *r, pid_t parent)
+{
+    struct sched_param priority;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(4);
+    /* Under chrt the driver, which is the clock, must run before the processes that poll. */
+    if (sched_getparam(0, &priority) == 0 && priority.sched_priority > 1) {
+        priority.sched_priority--;
+        (void)sched_setparam(0, &priority);
+    }
+    if (r->of->threads) {
+        serve_threads(r);
+    } else {
+        pin(r);
+        serve(r);
+    }
+    _exit(0);
+}
+
+/* What the processes have measured. used: their whole processor time. */
+static void sum_up(const struct bench_run *r, double used, struct outcome *o)
+{
+    const struct bench_case *c = r->of;
+    int i;
+
+    if (c->producers > 0)
+        o->ns = r->count;
+    else
+        o->ns = shared->ns > 0 ? shared->ns : 1;
+    if (c->readers > 0)
+        o->taken = taken_so_far();
+    for (i = 0; i < BENCH_PROCESSES; i++)
+        o->cpu += (double)shared->cpu[i] / (double)(r->warm + r->count + r->each);
+    if (c->producers > 0 && taken_so_far() > 0) /* a killed process has not told its time */
+        o->cpu = used / (double)taken_so_far();
+    o->latencies = &shared->latencies;
 }
 
 int run_case(const struct bench_case *c, uint64_t count, struct outcome *o)
 {
     struct bench_run r;
-    pid_t pid[PROCESSES], parent = getpid();
-    struct sched_param priority;
-    int i, n = c->threads ? 1 : (int)run_processes(c), rc;
+    pid_t pid[BENCH_PROCESSES], parent = getpid();
+    int i, n = c->threads ? 1 : (int)bench_processes(c), rc = prepare(&r, c, count);
     double used = 0;
 
-    start = start != NULL ? start : shared();
-    memset(start, 0, sizeof *start);
-    memset(&r, 0, sizeof r);
-    r.of = c;
-    r.sysv_sem = r.sysv_mq = -1;
-    r.count = count;
-    r.warm = count / 16 + 16;
-    r.each = run_trips(c) ? count / 4 + 16 : 0;
-    for (i = 0; i < 4; i++)
-        r.fd[i] = -1;
-    rc = ipc_shm_create(&r.seg, NULL, c->memory);
-    if (rc != 0)
-        errx(1, "%s", ipc_shm_why(&r.seg));
-    rc = c->prepare != NULL && !c->threads ? c->prepare(&r) : 0;
     if (rc != 0)
         return no_result(&r, strerror(-rc));
     for (i = 0; i < n; i++) {
         pid[i] = fork();
         if (pid[i] < 0)
             err(1, "fork");
-        if (pid[i] == 0) {
-            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-            if (getppid() != parent)
-                _exit(4);
-            /* Under chrt the driver, who is the clock, comes before those who spin. */
-            if (sched_getparam(0, &priority) == 0 && priority.sched_priority > 1) {
-                priority.sched_priority--;
-                (void)sched_setparam(0, &priority);
-            }
-            r.index = (unsigned)i;
-            if (c->threads)
-                serve_threads(&r);
-            pin(&r);
-            serve(&r);
-            _exit(0);
-        }
+        r.index = (unsigned)i;
+        if (pid[i] == 0)
+            be_process(&r, parent);
     }
     memset(o, 0, sizeof *o);
     rc = c->producers > 0 ? watch(c, count, &o->taken) : 0;
     if (gather(pid, n, c->producers > 0, &used) != 0 || rc != 0)
         return no_result(&r, "a process failed");
     clear(&r);
-    o->ns = c->producers > 0 ? count : start->ns > 0 ? start->ns : 1;
-    if (c->readers > 0)
-        o->taken = taken_so_far();
-    for (i = 0; i < PROCESSES; i++)
-        o->cpu += (double)start->cpu[i] / (double)(r.warm + r.count + r.each);
-    if (c->producers > 0 && taken_so_far() > 0) /* who was killed did not tell */
-        o->cpu = used / (double)taken_so_far();
-    o->latencies = &start->latencies;
+    sum_up(&r, used, o);
     return 0;
 }
 
@@ -297,9 +311,9 @@ uint64_t run_calibrate(const struct bench_case *c, uint64_t ns)
 
     if (strcmp(c->test, "idle") == 0)
         return 8 * ns;
-    if (c->producers > 0) /* all of those that share a core have their turns */
-        return ns * run_processes(c) / 4;
-    if (c->rate > 0) /* rare messages tell about the tail */
+    if (c->producers > 0) /* processes that share a core all get their turns */
+        return ns * bench_processes(c) / 4;
+    if (c->rate > 0) /* twice as long, as rare messages tell about the tail */
         return (uint64_t)((double)c->rate * (double)ns * 2 / 1e9);
     while (run_case(c, count, &o) == 0) {
         if (o.ns >= ns / 16)

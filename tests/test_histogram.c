@@ -1,4 +1,4 @@
-/* The benchmark's histogram: what it tells of values that are known, and the file that it writes.
+/* The benchmark's histogram: its percentiles of known values, and the file that it writes.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -38,8 +38,8 @@ static void small_values_are_exact(void **state)
     assert_int_equal(histogram_at(&h, 100), 2000);
 }
 
-/* Alone but for a larger one, so that the maximum does not make it exact. */
-static void large_values_are_told_to_a_thousandth(void **state)
+/* A value beside a much larger one, so that it is not exact by being the maximum. */
+static void large_values_are_right_to_a_thousandth(void **state)
 {
     unsigned bit, k;
 
@@ -75,7 +75,7 @@ static void merged_histograms_are_as_one(void **state)
     assert_memory_equal(&h, &both, sizeof h);
 }
 
-/* What plotters read: a line of titles, values that rise with their percentiles, comments. */
+/* What plotters read: a line of titles, rows whose values and percentiles rise, and comments. */
 static void file_is_as_plotters_read_it(void **state)
 {
     double value, percentile, inverse, last = -1, last_percentile = -1, first_above_90 = 0, mean,
@@ -102,7 +102,7 @@ static void file_is_as_plotters_read_it(void **state)
         assert_true(found == 4 || (found == 3 && percentile == 1));
         assert_true(value >= last && percentile > last_percentile && percentile <= 1);
         assert_true((double)n / 100000 >= percentile - 1e-9);
-        /* Of 10, 20 ... 1000000 ns, in microseconds. */
+        /* The values are 10, 20 ... 1000000 ns, and the file has microseconds. */
         assert_true(value >= (double)n / 100 * 0.999 && value <= (double)n / 100 * 1.001);
         if (found == 4) {
             inverse = strtod(line, NULL);
@@ -142,7 +142,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(small_values_are_exact, empty),
-        cmocka_unit_test_setup(large_values_are_told_to_a_thousandth, empty),
+        cmocka_unit_test_setup(large_values_are_right_to_a_thousandth, empty),
         cmocka_unit_test_setup(merged_histograms_are_as_one, empty),
         cmocka_unit_test_setup(file_is_as_plotters_read_it, empty),
         cmocka_unit_test_setup(empty_histogram_has_a_file, empty),

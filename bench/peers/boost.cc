@@ -7,8 +7,8 @@
 #include <new>
 #include <string>
 
-/* boost::lockfree::queue: of fixed capacity it has indexes and no pointers, and so lives in shared
- * memory. No batches. */
+/* boost::lockfree::queue. With a fixed capacity it holds indexes, not pointers, and so can live in
+ * shared memory. It has no batches. */
 
 template <size_t B>
 using ring = boost::lockfree::queue<message<B>, boost::lockfree::capacity<MANY_CAPACITY>>;
@@ -46,7 +46,7 @@ template <size_t B> static void serve(struct bench_run *r)
 
 BENCH_SIZES(BENCH_MESSAGE)
 
-/* boost::lockfree::spsc_queue: of fixed capacity it has all in itself, too. */
+/* boost::lockfree::spsc_queue. With a fixed capacity it has no pointers, either. */
 
 template <class T>
 using spsc = boost::lockfree::spsc_queue<T, boost::lockfree::capacity<SPSC_CAPACITY>>;
@@ -73,15 +73,15 @@ using spsc = boost::lockfree::spsc_queue<T, boost::lockfree::capacity<SPSC_CAPAC
 
 BENCH_SIZES(SPSC)
 
-/* boost::interprocess::message_queue, in shared memory by nature, with a lock. At its best: streams
- * by the calls that sleep (with those that do not, polled, half as many messages), round trips by
- * polling (asleep ten times as long). */
+/* boost::interprocess::message_queue, a queue in shared memory with a lock. It is used in its best
+ * way. Streams use the functions that sleep; polling moved half as many messages. Round trips poll;
+ * with sleeping they took ten times as long. */
 
 using message_queue = boost::interprocess::message_queue;
 
 static std::unique_ptr<message_queue> to, fro; /* inherited */
 
-/* Its name is gone at once, so that nothing is left. */
+/* Removes the name at once, so that nothing is left behind. */
 static message_queue *make_queue(struct bench_run *r)
 {
     const std::string name = "ipc_bench-" + std::to_string(getpid());
@@ -150,7 +150,6 @@ BENCH_SIZES(MQ_CASES)
 #define MQ_ROWS(B) MQ_ROW(stream, B), MQ_ROW(pingpong, B),
 #define SPSCS(B) SPSC_ROWS("boost_spsc", spsc, B, spsc_prepare##B, 0),
 
-const struct bench_case bench_boost[] = {
-    MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 8, prepare<8>, serve<8>),
-    MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 56, prepare<56>, serve<56>),
-    BENCH_SIZES(SPSCS) BENCH_SIZES(MQ_ROWS){}};
+BENCH_GROUP(boost) = {MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 8, prepare<8>, serve<8>),
+                      MANY_SINGLY("boost_queue", MANY_FIFO_PEER, 56, prepare<56>, serve<56>),
+                      BENCH_SIZES(SPSCS) BENCH_SIZES(MQ_ROWS){}};

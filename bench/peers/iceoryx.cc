@@ -1,9 +1,10 @@
 /*
- * iceoryx 2: chunks of shared memory that a daemon lends, which for each run is started and ended.
- * Small messages are copied into a chunk and out of it; with all sizes it is used as it is meant to
- * be, in place. Its publisher waits when the subscriber's queue is full.
+ * iceoryx 2: chunks of shared memory that a daemon lends. Each run starts the daemon and ends it.
+ * Rows of "iceoryx" copy small messages into a chunk and out of it. Rows of "iceoryx_in_place" have
+ * all sizes and write and read in the chunk, as iceoryx is meant to be used. The publisher waits
+ * while the subscriber's queue is full.
  */
-#include "../sizes.h"
+#include "../kit/sizes.h"
 #include "spsc.h"
 #include <iceoryx_hoofs/log/logmanager.hpp>
 #include <iceoryx_posh/popo/untyped_publisher.hpp>
@@ -18,7 +19,7 @@ using iox::popo::UntypedSubscriber;
 
 static pid_t roudi;
 
-/* If it ends at once, as another is running, that one is used. */
+/* Starts the daemon. If it ends at once because another one is running, that one is used. */
 static int prepare(struct bench_run *r)
 {
     std::string said;
@@ -33,7 +34,7 @@ static int prepare(struct bench_run *r)
         (void)dup2(r->fd[1], STDOUT_FILENO);
         (void)dup2(r->fd[1], STDERR_FILENO);
         (void)execlp("iox-roudi", "iox-roudi", "-m", "off", static_cast<char *>(nullptr));
-        _exit(4); /* there is none */
+        _exit(4); /* it is not installed */
     }
     (void)close(r->fd[1]);
     r->fd[1] = -1;
@@ -71,7 +72,7 @@ static UntypedPublisher *publisher(const char *name)
     return new UntypedPublisher(service(name), o);
 }
 
-/* With as many messages as there is memory for by default. */
+/* Its queue is as long as the daemon's default memory allows. */
 static UntypedSubscriber *subscriber(struct bench_run *r, const char *name)
 {
     iox::popo::SubscriberOptions o;
@@ -146,7 +147,7 @@ static UntypedSubscriber *only_subscriber(struct bench_run *r)
     return s;
 }
 
-/* Both directions: to and fro. */
+/* A publisher and a subscriber: for both directions. */
 static void both(struct bench_run *r, UntypedPublisher **p, UntypedSubscriber **s)
 {
     join(r);
@@ -156,8 +157,8 @@ static void both(struct bench_run *r, UntypedPublisher **p, UntypedSubscriber **
     met(*s);
 }
 
-/* Once all has come, which is lost if its publisher ends before, both leave: the daemon aborts, and
- * its memory stays, if one is gone that has not. */
+/* Both processes leave after the last message has come, as messages are lost when their publisher
+ * ends. If a process ends without leaving, the daemon aborts and leaves its memory behind. */
 static void leave()
 {
     iox::runtime::PoshRuntime::getInstance().~PoshRuntime();
@@ -235,4 +236,4 @@ SIZES(IN_PLACE)
     SPSC_ROW("iceoryx_in_place", "stream", "sizes", B, 4096, prepare, serve<in_place_serve##B>,    \
              measure<in_place_measure##B>, 0, clear),
 
-const struct bench_case bench_iceoryx[] = {BENCH_SIZES(COPIED_ROWS) SIZES(IN_PLACE_ROWS){}};
+BENCH_GROUP(iceoryx) = {BENCH_SIZES(COPIED_ROWS) SIZES(IN_PLACE_ROWS){}};

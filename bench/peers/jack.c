@@ -1,6 +1,7 @@
-/* JACK's ring buffer, which lives between threads; here its struct and bytes are in shared memory,
- * as both processes have inherited that at the same address. */
-#include "../records.h"
+/* JACK's ring buffer, which is made for threads. Here its struct and its bytes are in shared
+ * memory. Its pointers are valid in both processes, which have inherited the memory at the same
+ * address. */
+#include "../kit/records.h"
 #include "spsc.h"
 #include <jack/ringbuffer.h>
 
@@ -44,7 +45,7 @@ static jack_ringbuffer_t *ring_of(struct bench_run *r)
     return (jack_ringbuffer_t *)o.mem;
 }
 
-/* Whole blocks, as its read and write would else move parts. */
+/* Waits for room or data for a whole block, as its read and write would otherwise move a part. */
 static void serve(struct bench_run *r)
 {
     jack_ringbuffer_t *k = ring_of(r);
@@ -61,8 +62,9 @@ static uint64_t measure(struct bench_run *r)
                          (void)jack_ringbuffer_read(k, (char *)&m, sizeof m));
 }
 
-/* Records: a length and so many bytes, which its users send by two writes and take by two reads.
- * Faster is what they do here: both in its memory, in two pieces at its end, and one advance. */
+/* Records: a length and so many bytes. JACK's users send them by two writes and receive them by two
+ * reads. This is faster: both are copied in the ring's own memory, which is in two pieces where it
+ * wraps, and then one call advances. */
 
 typedef jack_ringbuffer_data_t pieces[2];
 
@@ -97,7 +99,7 @@ static inline int send_record(jack_ringbuffer_t *k, const void *m, uint64_t byte
     return 1;
 }
 
-/* 0: none; else its length. */
+/* Returns the record's length, or 0 if there is none. */
 static inline uint64_t recv_record(jack_ringbuffer_t *k, void *m, size_t size)
 {
     uint64_t bytes;
@@ -132,9 +134,9 @@ static inline uint64_t recv_record(jack_ringbuffer_t *k, void *m, size_t size)
 
 RECORDS_SIZES(RECORDS_CASES)
 
-/* Messages of one length, as the blocks. */
+/* Messages of one length, like blocks. */
 
-/* A power of two for all sizes. */
+/* Bytes of a ring: a power of two for each of BENCH_SIZES. */
 #define ONE_BYTES(B) (SPSC_CAPACITY * ((size_t)(B) + 8))
 
 static int one_init(struct bench_run *r, void *at)
@@ -169,6 +171,5 @@ BENCH_SIZES(ONE)
 #define RECORDS(B)                                                                                 \
     RECORDS_ROW("jack_records", prepare_records, records_serve##B, records_measure##B, B),
 
-const struct bench_case bench_jack[] = {BLOCKS_ROW("jack_ring", prepare, serve, measure),
-                                        BENCH_SIZES(ONE_ROWS)
-                                            RECORDS_SIZES(RECORDS){.system = NULL}};
+BENCH_GROUP(jack) = {BLOCKS_ROW("jack_ring", prepare, serve, measure),
+                     BENCH_SIZES(ONE_ROWS) RECORDS_SIZES(RECORDS){.system = NULL}};

@@ -1,12 +1,13 @@
-/* A message whose copying can stop for good: the peer that copies it is in the middle of a push. */
+/* A message whose copy constructor can stop for good, so that the process that copies it stops in
+ * the middle of a push. */
 #ifndef BENCH_PEERS_MESSAGE_HPP
 #define BENCH_PEERS_MESSAGE_HPP
 
-#include "../many.h"
+#include "../kit/many.h"
 
-namespace /* each peer's own */
+namespace /* one for each peer */
 {
-thread_local struct bench_run *stops; /* the run of the one that is to stop */
+thread_local struct bench_run *stops; /* the run, in the thread that has to stop */
 
 template <size_t B> struct message {
     uint64_t word[B / 8];

@@ -1,8 +1,9 @@
-/* moodycamel::ConcurrentQueue: allocates, so between threads only; keeps the order of each
- * producer, not of all. In its best mode: without a bound, and with tokens. */
+/* moodycamel::ConcurrentQueue. It allocates, so it can only be used between threads. It keeps the
+ * order of each producer's messages, not that of all. It is used in its best mode: without a bound,
+ * and with tokens. */
 #include "message.hpp"
 #ifndef __clang__
-#pragma GCC diagnostic ignored "-Wstringop-overflow" /* wrongly, of its own code */
+#pragma GCC diagnostic ignored "-Wstringop-overflow" /* a false warning about its own code */
 #endif
 #include <concurrentqueue/concurrentqueue.h>
 
@@ -43,10 +44,9 @@ template <size_t B> static void serve(struct bench_run *r)
                hold<B, push<B>>);
 }
 
-const struct bench_case bench_moodycamel[] = {
-    MANY_SINGLY("moodycamel", MANY_THREADS, 8, prepare<8>, serve<8>),
-    MANY_BATCHED("moodycamel", MANY_THREADS, 8, prepare<8>, serve<8>),
-    MANY_SINGLY("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
-    MANY_BATCHED("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
-    MANY_SCALING("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
-    {}};
+BENCH_GROUP(moodycamel) = {MANY_SINGLY("moodycamel", MANY_THREADS, 8, prepare<8>, serve<8>),
+                           MANY_BATCHED("moodycamel", MANY_THREADS, 8, prepare<8>, serve<8>),
+                           MANY_SINGLY("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
+                           MANY_BATCHED("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
+                           MANY_SCALING("moodycamel", MANY_THREADS, 56, prepare<56>, serve<56>),
+                           {}};

@@ -1,5 +1,5 @@
-/* nng over its ipc transport. Without real-time priority, whatever the benchmark's: there its
- * thread that polls takes the core from those that it polls for, and all stops. */
+/* nng over its ipc transport. It never runs at real-time priority: its polling thread would take
+ * the core from the threads that it polls for, and all would stop. */
 #include "sockets.h"
 #include <nng/nng.h>
 #include <nng/protocol/pipeline0/pull.h>
@@ -42,4 +42,4 @@ BENCH_SIZES(SOCKETS_CASES)
 
 #define ROWS(B) SOCKETS_ROWS("nng", B),
 
-const struct bench_case bench_nng[] = {BENCH_SIZES(ROWS){.system = NULL}};
+BENCH_GROUP(nng) = {BENCH_SIZES(ROWS){.system = NULL}};

@@ -1,5 +1,5 @@
-/* moodycamel::ReaderWriterQueue: allocates, so between threads only. In its best mode: it never
- * allocates while it is used. */
+/* moodycamel::ReaderWriterQueue. It allocates, so it can only be used between threads. It is used
+ * in its best mode, in which it never allocates after it was made. */
 #include "spsc.h"
 #include <readerwriterqueue/readerwriterqueue.h>
 
@@ -32,4 +32,4 @@ BENCH_SIZES(CASES)
 
 #define ROWS(B) SPSC_ROWS("readerwriterqueue", rw, B, prepare##B, 1),
 
-const struct bench_case bench_readerwriter[] = {BENCH_SIZES(ROWS){}};
+BENCH_GROUP(readerwriter) = {BENCH_SIZES(ROWS){}};

@@ -1,12 +1,12 @@
-/* DPDK's rte_ring in shared memory, in its three modes for many producers and consumers, and in
- * that for one of each. */
+/* DPDK's rte_ring in shared memory, in its three modes for several producers and consumers, and in
+ * its mode for one of each. */
 #define ALLOW_EXPERIMENTAL_API
 #include <rte_config.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 #include <rte_ring_hts.h>
 #include <rte_ring_rts.h>
-#include "../many.h"
+#include "../kit/many.h"
 #include "spsc.h"
 
 static int prepare(struct bench_run *r, unsigned mode)
@@ -27,7 +27,7 @@ static struct rte_ring *ring(struct bench_run *r)
     return (struct rte_ring *)o.mem;
 }
 
-/* Each mode claims in its own way, which is what its push begins with. */
+/* The first half of a push, which claims the slots: each mode has one of its own. */
 static inline void mt_hold(void *end)
 {
     uint32_t head, next, room;
@@ -64,7 +64,7 @@ PREPARE(mt, 0)
 PREPARE(rts, RING_F_MP_RTS_ENQ | RING_F_MC_RTS_DEQ)
 PREPARE(hts, RING_F_MP_HTS_ENQ | RING_F_MC_HTS_DEQ)
 
-/* MP, MC: as this mode is called in the names of the functions. */
+/* MP, MC: the mode in the names of DPDK's functions. */
 #define RTE(NAME, MP, MC, B)                                                                       \
     static inline int64_t NAME##_push##B(void *end, void *m, unsigned n)                           \
     {                                                                                              \
@@ -122,12 +122,11 @@ BENCH_SIZES(ONE)
 
 #define ONE_ROWS(B) SPSC_ROWS("rte_ring", one, B, one_prepare, 0),
 
-const struct bench_case bench_rte[] = {
-    ROWS("rte_ring", mt, 8),
-    ROWS("rte_ring", mt, 56),
-    ROWS("rte_ring_rts", rts, 8),
-    ROWS("rte_ring_rts", rts, 56),
-    ROWS("rte_ring_hts", hts, 8),
-    ROWS("rte_ring_hts", hts, 56),
-    MANY_SCALING("rte_ring_hts", MANY_FIFO_PEER, 56, hts_prepare, hts_serve56),
-    BENCH_SIZES(ONE_ROWS){.system = NULL}};
+BENCH_GROUP(rte) = {ROWS("rte_ring", mt, 8),
+                    ROWS("rte_ring", mt, 56),
+                    ROWS("rte_ring_rts", rts, 8),
+                    ROWS("rte_ring_rts", rts, 56),
+                    ROWS("rte_ring_hts", hts, 8),
+                    ROWS("rte_ring_hts", hts, 56),
+                    MANY_SCALING("rte_ring_hts", MANY_FIFO_PEER, 56, hts_prepare, hts_serve56),
+                    BENCH_SIZES(ONE_ROWS){.system = NULL}};

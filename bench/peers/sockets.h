@@ -1,23 +1,25 @@
-/* What libraries of message sockets have in common: calls by request and reply, streams by push and
- * pull, each with its library's default settings and calls that sleep. Polling, by calls that do
- * not and sched_yield, was tried: a library's own threads sleep all the same, and want the core
- * (ZeroMQ's streams fell to an eighth, round trips took as long). With both processes on one core
- * round trips take half as long, and streams twice.
- * Who includes this has an `end`, open_end, END_SEND and END_RECV. */
+/* What libraries of message sockets share: streams by push and pull, round trips by request and
+ * reply, with the library's default settings and functions that sleep. Polling with sched_yield was
+ * tried: the library's own threads sleep all the same, and need the core (ZeroMQ's streams fell to
+ * an eighth, and its round trips took as long). With both processes on one core round trips take
+ * half as long, and streams take twice as long. A file that includes this defines the type `end`,
+ * open_end, END_SEND and END_RECV. */
 #ifndef BENCH_PEERS_SOCKETS_H
 #define BENCH_PEERS_SOCKETS_H
 
-#include "../bench.h"
+#include "../kit/sides.h"
 
 enum kind { PUSH, PULL, REP, REQ };
 
-/* Another for each benchmark; in Linux's abstract namespace, so that no file is left. */
+/* An address of this benchmark's own, in Linux's abstract namespace, so that no file is left
+ * behind. */
 static void sockets_address(char *to, size_t size, const char *scheme)
 {
     (void)snprintf(to, size, "%sipc_bench-%d", scheme, (int)getppid());
 }
 
-/* What was sent is lost if its sender ends before it came, so the receiver says so by a pipe. */
+/* Messages are lost if their sender ends before they have come. So the receiver tells by a pipe
+ * that it has all. */
 static int sockets_prepare(struct bench_run *r)
 {
     return pipe(r->fd) != 0 ? -errno : 0;

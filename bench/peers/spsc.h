@@ -1,14 +1,15 @@
-/* Streams and round trips through queues for one producer and one consumer, by their calls that do
- * not wait. Who includes this has NAME_queue(r, name), of the queues "to" and "fro", and for each
- * size NAME_send and NAME_recv, which say whether they did it. */
+/* Streams and round trips through queues for one producer and one consumer, by functions that do
+ * not wait. A file that includes this defines for each size B NAME_sendB and NAME_recvB, which
+ * return whether they succeeded, and a function QUEUE(r, name) that returns the queue "to" or
+ * "fro". */
 #ifndef BENCH_PEERS_SPSC_H
 #define BENCH_PEERS_SPSC_H
 
-#include "../bench.h"
+#include "../kit/sides.h"
 
-#define SPSC_CAPACITY 1024 /* as of ipc_ring and ck_ring */
+#define SPSC_CAPACITY 1024 /* that of ipc_ring and ck_ring */
 
-/* Of queues that live in the segment, each in so many bytes. */
+/* Makes both queues in the segment, each in so many bytes. */
 static inline int spsc_prepare(struct bench_run *r, size_t bytes,
                                int (*init)(struct bench_run *r, void *at))
 {
@@ -57,13 +58,13 @@ static inline void *spsc_queue(struct bench_run *r, const char *name)
                                while (!NAME##_recv##B(fro, &m)) ck_pr_stall());                    \
     }
 
-/* All fields, as C++ warns of those that are missing. */
+/* Names every field, as C++ compilers warn of a missing one. */
 #define SPSC_ROW(SYSTEM, TEST, SHAPE, B, MEMORY, PREPARE, SERVE, MEASURE, THREADS, CLEAR)          \
     {                                                                                              \
         .system = SYSTEM, .test = TEST, .shape = SHAPE, .bytes = B, .memory = MEMORY,              \
         .prepare = PREPARE, .serve = SERVE, .measure = MEASURE, .how = NULL, .one_core = 0,        \
         .readers = 0, .producers = 0, .consumers = 0, .batch = 0, .held = 0, .threads = THREADS,   \
-        .fifo_peer = 0, .raw = NULL, .clear = CLEAR                                                \
+        .fifo_peer = 0, .clear = CLEAR                                                             \
     }
 #define SPSC_ROWS(SYSTEM, NAME, B, PREPARE, THREADS)                                               \
     SPSC_ROW(SYSTEM, "stream", "spsc", B, 2 * (SPSC_CAPACITY * ((B) + 64) + 8192), PREPARE,        \

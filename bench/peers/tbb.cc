@@ -1,4 +1,5 @@
-/* tbb::concurrent_bounded_queue: allocates, so between threads only. No batches. */
+/* tbb::concurrent_bounded_queue. It allocates, so it can only be used between threads. It has no
+ * batches. */
 #include "message.hpp"
 #include <oneapi/tbb/concurrent_queue.h>
 
@@ -29,8 +30,7 @@ template <size_t B> static void serve(struct bench_run *r)
     many_serve(r, B, queue<B>, push<B>, pop<B>, hold<B, push<B>>);
 }
 
-const struct bench_case bench_tbb[] = {
-    MANY_SINGLY("tbb_bounded", MANY_FIFO_THREADS, 8, prepare<8>, serve<8>),
-    MANY_SINGLY("tbb_bounded", MANY_FIFO_THREADS, 56, prepare<56>, serve<56>),
-    MANY_SCALING("tbb_bounded", MANY_FIFO_THREADS, 56, prepare<56>, serve<56>),
-    {}};
+BENCH_GROUP(tbb) = {MANY_SINGLY("tbb_bounded", MANY_FIFO_THREADS, 8, prepare<8>, serve<8>),
+                    MANY_SINGLY("tbb_bounded", MANY_FIFO_THREADS, 56, prepare<56>, serve<56>),
+                    MANY_SCALING("tbb_bounded", MANY_FIFO_THREADS, 56, prepare<56>, serve<56>),
+                    {}};

@@ -1,11 +1,12 @@
 /*
- * Userspace RCU's wfcqueue: a list of nodes that its users bring, with a lock that private threads
- * share, so between threads only. In its best mode: who takes splices all that there are into a
- * queue of its own, and takes from that one by one; so do producers with the nodes that come back.
- * (rculfqueue wants a grace period for each node before it is used again.)
+ * Userspace RCU's wfcqueue: a list of nodes that its users provide. Its lock works between the
+ * threads of one process, so it can only be used there. It is used in its best mode: a consumer
+ * splices all nodes into a queue of its own and takes them from there one by one; a producer does
+ * the same with nodes that come back. (rculfqueue needs a grace period before a node can be used
+ * again.)
  */
-#define _LGPL_SOURCE /* its calls inlined */
-#include "../many.h"
+#define _LGPL_SOURCE /* its functions are inlined */
+#include "../kit/many.h"
 #include <urcu/wfcqueue.h>
 
 struct queue {
@@ -19,8 +20,8 @@ struct node {
 } CK_CC_CACHELINE;
 
 static struct node nodes[16][MANY_CAPACITY]; /* of each producer */
-static struct queue queue, homes[16]; /* homes: of each producer's nodes, when they are free */
-static __thread struct queue own;     /* of messages or of free nodes */
+static struct queue queue, homes[16];        /* homes: the free nodes of each producer */
+static __thread struct queue own; /* the thread's own queue: of messages or of free nodes */
 
 static void init(struct queue *q)
 {
@@ -65,7 +66,7 @@ static inline struct queue *home_of(const struct node *n)
     return &homes[(size_t)(n - nodes[0]) / MANY_CAPACITY];
 }
 
-/* In the middle of an enqueue: the tail is this node, which is not yet linked. */
+/* The first half of an enqueue: the tail is this node, which is not linked yet. */
 static void hold_node(void *end)
 {
     struct node *n = take((struct queue *)end, 1);
@@ -109,8 +110,7 @@ static void hold_node(void *end)
 URCU(8)
 URCU(56)
 
-const struct bench_case bench_urcu[] = {
-    MANY_SINGLY("urcu_wfcqueue", MANY_FIFO_THREADS, 8, prepare, serve8),
-    MANY_SINGLY("urcu_wfcqueue", MANY_FIFO_THREADS, 56, prepare, serve56),
-    MANY_SCALING("urcu_wfcqueue", MANY_FIFO_THREADS, 56, prepare, serve56),
-    {.system = NULL}};
+BENCH_GROUP(urcu) = {MANY_SINGLY("urcu_wfcqueue", MANY_FIFO_THREADS, 8, prepare, serve8),
+                     MANY_SINGLY("urcu_wfcqueue", MANY_FIFO_THREADS, 56, prepare, serve56),
+                     MANY_SCALING("urcu_wfcqueue", MANY_FIFO_THREADS, 56, prepare, serve56),
+                     {.system = NULL}};

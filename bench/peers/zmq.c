@@ -22,4 +22,4 @@ BENCH_SIZES(SOCKETS_CASES)
 
 #define ROWS(B) SOCKETS_ROWS("zeromq", B),
 
-const struct bench_case bench_zmq[] = {BENCH_SIZES(ROWS){.system = NULL}};
+BENCH_GROUP(zmq) = {BENCH_SIZES(ROWS){.system = NULL}};

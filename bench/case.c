@@ -1,0 +1,18 @@
+#include "case.h"
+
+unsigned bench_processes(const struct bench_case *c)
+{
+    if (c->producers > 0)
+        return c->producers + c->consumers + c->held;
+    return 1 + (c->readers > 0 ? c->readers : 1);
+}
+
+int bench_is_rate(const struct bench_case *c)
+{
+    return strcmp(c->test, "stream") == 0 || strcmp(c->test, "many") == 0;
+}
+
+int bench_is_round_trip(const struct bench_case *c)
+{
+    return strcmp(c->test, "pingpong") == 0 || strcmp(c->test, "wake") == 0;
+}

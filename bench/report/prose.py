@@ -1,0 +1,102 @@
+"""What the page says in words, whatever was measured."""
+
+TESTS = {
+    "stream": "Throughput, one message at a time", "many": "Several producers and consumers",
+    "pingpong": "Round trips, polling", "latency": "One way, at a fixed rate", "burst": "Bursts",
+    "wake": "Round trips, asleep until woken", "post_idle": "A post while nobody sleeps",
+    "idle": "Processor time while asleep",
+}
+
+LIMITS = {
+    "limit_stream_lines": "cache lines a second from one core to the other, without a queue",
+    "limit_copy": "plain copies a second from one process to the other, the fastest way found",
+    "limit_one_line": "round trip of one line that both sides write",
+    "limit_two_lines": "round trip over two lines, one for each direction: what two rings need",
+    "limit_rotating_lines": "the same, another line each time, as a ring does",
+    "limit_store": "a store that nobody waits for", "limit_store_fence": "a store and a full fence",
+}
+
+# What to choose: the need, what to take, and the row that shows what it gives here: its test, its system, and the
+# size that it should be near to.
+CHOICES = (
+    ("Messages of one size, one process to another",
+     "<code>IPC_SPSC</code>", "stream", "ipc_ring", 60),
+    ("The same, several at an end, any of which may be killed",
+     "<code>IPC_MPMC</code>, <code>IPC_MPSC</code>, <code>IPC_SPMC</code>", "many", "ipc_ring", 60),
+    ("Messages of any length, from one or many",
+     "<code>IPC_RECORDS</code>", "stream", "ipc_records", 64),
+    ("Large messages, made and read in place",
+     "<code>IPC_RECORDS</code>: claim, peek", "stream", "ipc_records", 65536),
+    ("Audio, text: bytes without boundaries",
+     "<code>IPC_STREAM</code>", "stream", "ipc_stream", 0),
+    ("Every reader sees everything; the writer must not wait",
+     "<code>IPC_BROADCAST</code>, lossy", "stream", "ipc_lossy_1", 60),
+    ("Every reader sees everything; nothing may be missed",
+     "<code>IPC_BROADCAST</code>, lossless", "stream", "ipc_lossless_1", 60),
+    ("A question and its answer",
+     "<code>IPC_CALL</code>", "pingpong", "ipc_call", 60),
+    ("A receiver that mostly sleeps",
+     "<code>send</code>, <code>recv</code> of any ring: a wake costs what the kernel's costs", "wake", "ipc_futex", 0),
+    ("A peer that may be old, sandboxed or another user",
+     "<code>auto:</code> of ipc_channel.h: a socket that becomes a ring", "stream", "chan_auto", 64),
+    ("Simple, parent and child, or a shell",
+     "a pipe: <code>pipe:</code>", "stream", "raw_pipe", 64),
+    ("Descriptors, credentials, or many clients that come and go",
+     "a Unix socket: <code>unix:</code>", "stream", "raw_unix", 64),
+    ("Priorities",
+     "a POSIX queue: <code>mq:</code>", "stream", "raw_mq", 64),
+    ("Another machine",
+     "<code>tcp:</code>, here over loopback", "stream", "raw_tcp", 64),
+    ("A history that outlives all processes",
+     "<code>file:</code>", "stream", "chan_file", 64),
+)
+
+GLOSSARY = (
+    ("limit_…",
+     "What the machine does without any queue: cache lines that go from core to core, or plain copies "
+     "between two processes (limit_copy). No ring can be much better; one may be a little, where it moves "
+     "its lines in a better order."),
+    ("ipc_…",
+     "A ring of ipc_ring.h, polled. ipc_…_sleep: the same by send and recv, which may sleep."),
+    ("chan_…",
+     "The same messages through ipc_channel.h: chan_pipe is the URI pipe:, and so on."),
+    ("raw_…",
+     "The mechanism below a channel, written by hand as well as we can: no layer of ours. raw_ring is the "
+     "bare ring."),
+    ("†, threads",
+     "Measured between threads of one process, as it cannot live in shared memory. That is an advantage: "
+     "nothing has to be found or mapped."),
+    ("stream",
+     "One message at a time, as fast as both sides can, each written and read in full and its number "
+     "checked."),
+    ("pingpong",
+     "There and back, both sides polling. Half of it is about the one-way latency."),
+    ("latency",
+     "One way, at a fixed rate, from the time at which a message should have been sent: a stall counts for "
+     "all messages that it delays (no coordinated omission)."),
+    ("wake",
+     "There and back, where each side sleeps until it is woken, on one core or on two."),
+    ("many",
+     "Several producers and consumers. With more processes than cores they take turns."),
+    ("N_held",
+     "One more producer is stopped in the middle of a push: what do the others still do?"),
+    ("missed",
+     "Of a lossy broadcast: the part that a reader was told that it missed."),
+)
+
+HOW = (
+    "Every case runs in fresh processes for each run, each process on a core of its own unless the table "
+    "says otherwise.",
+    "All cases run interleaved and in random order within each round, so that what the machine does "
+    "meanwhile meets all alike. Ratios within this page hold better than the figures themselves.",
+    "A figure is the median of its runs; what stands beside it in brackets, or as a band or a bar, is the "
+    "least and the most of all runs, none left out.",
+    "Both sides poll, unless the row is of a mechanism that only sleeps, or says “sleep”. The kernel's "
+    "mechanisms are used well: non-blocking, one write for each message, a reader that takes all there is.",
+    "The median of round trips and of wakes has no look at the clock in it; their percentiles are of further "
+    "ones, each of which was timed by itself.",
+    "Of the limit: where plain copies of that size were measured, the rate against theirs; else the cache "
+    "lines that messages and 8 bytes for each fill, against lines streamed without a queue. A round trip "
+    "against that of two bare lines. So 1 is as fast as the machine, for rates more is better, for round "
+    "trips less.",
+)

@@ -1,0 +1,69 @@
+/* The results of this run of the benchmark, and what they are compared with. */
+#ifndef BENCH_RESULTS_H
+#define BENCH_RESULTS_H
+
+#include "case.h"
+#include "run.h"
+#include "statistics.h"
+
+enum { RESULTS = 1024, RUNS = STATISTICS_VALUES };
+
+struct result {
+    const struct bench_case *of;
+    uint64_t count;      /* messages of a run that has the wanted length; 0: the case failed */
+    double value[RUNS];  /* msg/s, ns or percent; at a fixed rate the run's median latency */
+    double cpu[RUNS];    /* nanoseconds of processor time for each message */
+    double got[RUNS];    /* a broadcast: msg/s that one reader got, the mean of all readers */
+    double missed[RUNS]; /* a broadcast: the part of the messages that a reader did not get */
+    int runs;
+    double median, min, max, cpu_ns, reader, misses; /* of the runs, after results_summarise */
+    struct histogram *latencies; /* of all runs, where messages are timed one by one; or NULL */
+};
+
+extern struct result results[RESULTS];
+extern int results_count;
+
+/* The percentiles that tables and files show. */
+enum { PERCENTS = 5 };
+extern const double results_percents[PERCENTS];
+
+/* A test, in the order of the tables. */
+struct test {
+    const char *name, *title, *unit;
+    double scale; /* of the table's figures, in the unit */
+    int digits;
+    const char *limit, *limit_shape; /* the system that `of limit` is about, or NULL; the shape of
+                                      * its row, or NULL if it is that of the compared row */
+};
+
+/* The test of a case. */
+const struct test *results_test(const struct bench_case *c);
+
+/* Adds a case without a run. */
+void results_add(const struct bench_case *c);
+
+/* Removes result i: a case that fails, as a peer that does not work here, does not keep the others
+ * from being shown. */
+void results_remove(int i);
+
+/* Adds what a run has measured. */
+void results_record(struct result *x, const struct outcome *o);
+
+/* Computes the medians of all results, and sorts the results into the order of the tables. */
+void results_summarise(void);
+
+/* Are the rows of different shapes different things, which are not to be compared? */
+int results_by_shape(const struct bench_case *c);
+
+/* Does the case tell the processor time of each message? */
+int results_has_cpu(const struct bench_case *c);
+
+/* The result that a case is compared with, or NULL. A channel: the mechanism below it. A case of
+ * "many": the best peer that keeps the order of all messages. Else the better one of the pipe and
+ * the Unix socket. */
+const struct result *results_rival(const struct bench_case *c);
+
+/* A rate's part of the machine's limit, or how many times the limit a duration is; 0: no limit. */
+double results_of_limit(const struct result *x);
+
+#endif

@@ -1,0 +1,138 @@
+#include "tables.h"
+#include "results.h"
+#include "systems.h"
+
+static double noise_of(const json_t *noise, const char *key)
+{
+    return json_real_value(json_object_get(json_object_get(noise, "one_line_ns"), key));
+}
+
+static const char *text(const json_t *machine, const char *key)
+{
+    return json_string_value(json_object_get(machine, key));
+}
+
+static void print_machine(const json_t *machine)
+{
+    const json_t *noise = json_object_get(machine, "noise");
+
+    printf("%s, %s, %lld cores; Linux %s; %s %s; reading the clock takes %.0f ns\n"
+           "round trip of one cache line: %.0f ns, from %.0f to %.0f in the rounds%s\n",
+           text(machine, "cpu"), text(machine, "arch"),
+           (long long)json_integer_value(json_object_get(machine, "cores")),
+           text(machine, "kernel"), text(machine, "compiler"), text(machine, "flags"),
+           json_real_value(json_object_get(machine, "timer_ns")), noise_of(noise, "median"),
+           noise_of(noise, "min"), noise_of(noise, "max"),
+           json_is_true(json_object_get(noise, "ok")) ? "" : "; NOT QUIET");
+}
+
+/* The title and the head of a table, whose first row is x. */
+static void print_head(const struct result *x)
+{
+    const struct test *t = results_test(x->of);
+    const char *rival = results_rival(x->of) != NULL ? "vs kernel" : "";
+
+    printf("\n%s\n%-20s %*s", t->title, "system", x->of->rate > 0 ? 12 : 9,
+           strcmp(t->name, "wake") == 0 ? "" : "bytes");
+    if (x->of->rate > 0)
+        printf(" %9s %9s %9s %9s %9s %9s %8s\n", "p50", "p90", "p99", "p99.9", "p99.99", "max",
+               "cpu");
+    else
+        printf(" %10s %10s %10s %12s %10s %8s\n", "median", "min", "max",
+               x->of->producers > 0 ? "vs peers" : rival, t->limit != NULL ? "of limit" : "",
+               results_has_cpu(x->of) ? "cpu" : "");
+}
+
+/* The percentiles are of all runs together; the median of runs and its spread are in the JSON. */
+static void print_latency(const struct result *x)
+{
+    int i;
+
+    printf("%-15s %-13s %3llu", x->of->system, x->of->shape, (unsigned long long)x->of->bytes);
+    for (i = 0; i < PERCENTS; i++)
+        printf(" %9llu", (unsigned long long)histogram_at(x->latencies, results_percents[i]));
+    printf(" %9llu %8.0f\n", (unsigned long long)x->latencies->max, x->cpu_ns);
+}
+
+static void print_name(const struct bench_case *c)
+{
+    if (c->producers > 0)
+        printf("%-12s %-13s %3llu", c->system, c->shape, (unsigned long long)c->bytes);
+    else if (strcmp(c->test, "wake") == 0 && strcmp(c->shape, "channel") != 0)
+        printf("%-20s %9s", c->system, c->shape);
+    else
+        printf("%-20s %9llu", c->system, (unsigned long long)c->bytes);
+}
+
+static void print_row(const struct result *x)
+{
+    const struct test *t = results_test(x->of);
+    const struct result *rival = results_rival(x->of);
+    double limit = results_of_limit(x);
+    int rate = bench_is_rate(x->of);
+    int digits = rate && x->median < t->scale ? t->digits + 2 : t->digits;
+
+    print_name(x->of);
+    printf(" %10.*f %10.*f %10.*f", digits, x->median / t->scale, digits, x->min / t->scale, digits,
+           x->max / t->scale);
+    if (rival != NULL && rival->median > 0)
+        printf(" %11.*fx", system_find(x->of->system)->below != NULL ? 2 : 1,
+               rate ? x->median / rival->median : rival->median / x->median);
+    else
+        printf(" %12s", "");
+    if (limit > 0)
+        printf(" %10.2f", limit);
+    else
+        printf(" %10s", "");
+    if (results_has_cpu(x->of))
+        printf(" %8.*f", x->cpu_ns < 100 ? 1 : 0, x->cpu_ns);
+    if (x->of->threads)
+        printf(" (threads)");
+    if (x->of->readers > 0)
+        printf(" (each reader %.*f, missed %.2f)", digits, x->reader / t->scale, x->misses);
+    printf("\n");
+}
+
+static void print_legend(void)
+{
+    printf(
+        "\n"
+        "vs kernel: how many times better than the better one of pipe and Unix socket; for a\n"
+        "  channel, how many times better than the mechanism below it.\n"
+        "vs peers: how many times better than the best peer that keeps one order of all\n"
+        "  messages, as ck_ring does.\n"
+        "of limit: a rate's part of the rate of limit_copy in the same size; where that was not\n"
+        "  measured, the lines that the messages fill against limit_stream_lines. A round trip\n"
+        "  in round trips of limit_two_lines, a wake in wakes of raw_futex, a post in\n"
+        "  limit_store_fence.\n"
+        "each reader: the messages that one reader got, and the part that it missed: the mean\n"
+        "  of all readers, which share a core.\n"
+        "cpu: nanoseconds of processor time of all processes for each message or round trip. At\n"
+        "  a fixed rate the time that the sender waits for the next due time is not counted.\n"
+        "A latency counts from the time at which the message was due, whether or not the sender\n"
+        "was held up, and has about one reading of the clock in it. Percentiles are of all runs\n"
+        "together.\n");
+}
+
+void tables_print(const json_t *machine)
+{
+    const struct bench_case *last = NULL;
+    int i;
+
+    print_machine(machine);
+    for (i = 0; i < results_count; i++) {
+        const struct bench_case *c = results[i].of;
+
+        if (last == NULL || results_test(last) != results_test(c))
+            print_head(&results[i]);
+        else if (last->bytes != c->bytes ||
+                 (results_by_shape(last) && strcmp(last->shape, c->shape) != 0))
+            printf("\n");
+        last = c;
+        if (c->rate > 0)
+            print_latency(&results[i]);
+        else
+            print_row(&results[i]);
+    }
+    print_legend();
+}
