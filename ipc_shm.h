@@ -535,7 +535,7 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 /* ------------------------------------------------------------------ layout */
 
 #define IPC_SHM_MAGIC UINT64_C(0x316d68735f637069) /* "ipc_shm1" */
-#define IPC_SHM_ABI 1u
+#define IPC_SHM_LAYOUT 1u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
@@ -1101,7 +1101,7 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
         return ipc_shm_close_refused_(seg, rc);
     ipc_shm_prefault_(seg);
     h = seg->base;
-    h->abi = IPC_SHM_ABI;
+    h->abi = IPC_SHM_LAYOUT;
     h->order = IPC_SHM_ORDER;
     h->line = IPC_SHM_LINE;
     h->members = IPC_SHM_MEMBERS;
@@ -1139,9 +1139,9 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     if (magic != IPC_SHM_MAGIC || there != IPC_SHM_ORDER)
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: magic is %016llx",
                               (unsigned long long)magic);
-    if ((there = ck_pr_load_32(&h->abi)) != IPC_SHM_ABI)
+    if ((there = ck_pr_load_32(&h->abi)) != IPC_SHM_LAYOUT)
         return ipc_shm_refuse(seg, -EPROTO, "segment of another version: ABI %llu there, %u here",
-                              (unsigned long long)there, IPC_SHM_ABI);
+                              (unsigned long long)there, IPC_SHM_LAYOUT);
     if (ck_pr_load_32(&h->line) != IPC_SHM_LINE || ck_pr_load_32(&h->members) != IPC_SHM_MEMBERS ||
         ck_pr_load_32(&h->objects) != IPC_SHM_OBJECTS)
         return ipc_shm_refuse(seg, -EPROTO,
@@ -1837,9 +1837,13 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
 
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o)
 {
-    struct ipc_shm_entry_ *e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
-    uint64_t state = ck_pr_load_64(&e->state);
+    struct ipc_shm_entry_ *e;
+    uint64_t state;
 
+    if (seg->base == NULL)
+        return -EINVAL;
+    e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
+    state = ck_pr_load_64(&e->state);
     /* Without it the object could be found before it is filled in. Partner: the fence in
      * ipc_shm_read_entry_. */
     ck_pr_fence_release();

@@ -256,11 +256,14 @@ static void create_then_open_finds_it(void **state)
 static void close_twice_and_close_of_a_refused_handle_do_nothing(void **state)
 {
     struct ipc_shm seg, no;
+    struct ipc_shm_object o;
     unsigned fds = open_fds();
 
     (void)state;
     DONE(ipc_shm_create(&seg, name, 64), &seg);
     REFUSED(ipc_shm_create(&no, name, 64), -EEXIST, &no, name);
+    memset(&o, 0, sizeof o);
+    IS(ipc_shm_publish(&no, &o), -EINVAL);
     ipc_shm_close(&no);
     ipc_shm_close(&no);
     REFUSED(ipc_shm_open(&no, other, IPC_NOW), -ENOENT, &no, other);

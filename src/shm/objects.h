@@ -179,7 +179,7 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
     uint64_t state;
 
     if (seg->base == NULL)
-        return ipc_shm_refuse(seg, -EINVAL, "the segment is not open");
+        return -EINVAL;
     e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
     state = ck_pr_load_64(&e->state);
     /* Without it the object could be found before it is filled in. Partner: the fence in
