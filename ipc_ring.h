@@ -300,10 +300,10 @@ struct ipc_ring_shared_ {
 
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
  * consumer holds back at most. Measured flat around these values (bench/). */
-#define IPC_RING_LEAD_ 1024u   /* bytes */
-#define IPC_RING_AHEAD_ 64u    /* slots */
-#define IPC_RING_HOLD_ 31u     /* ck_pr_stall()s */
-#define IPC_RING_SINGLE_ 2048u /* bytes: above, a message is not worth looking ahead of */
+#define IPC_RING_PREFETCH_ 1024u /* bytes */
+#define IPC_RING_AHEAD_ 64u      /* slots */
+#define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s */
+#define IPC_RING_SINGLE_ 2048u   /* bytes: above, a message is not worth looking ahead of */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
  * own alignment up to 64, as its size is a multiple of that. */
@@ -317,13 +317,13 @@ IPC_FORCE_INLINE size_t ipc_ring_stride_(size_t bytes)
 }
 
 /* Slots are whole lines: neighbours would fight over a shared one. */
-IPC_FORCE_INLINE size_t ipc_mpmc_stride_(size_t bytes)
+IPC_FORCE_INLINE size_t ipc_ring_line_stride_(size_t bytes)
 {
     return (bytes + sizeof(uint64_t) + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
 }
 
 /* Whoever is attached sits on one: a slot names the seat of who works on it. */
-struct ipc_mpmc_seat_ {
+struct ipc_ring_seat_ {
     uint64_t id;         /* an ipc_peer id, 0: free. Compare-and-swap by who attaches */
     uint64_t generation; /* of those who sat here; added to by who does */
 };
@@ -489,8 +489,8 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
 #include <emmintrin.h>
 #endif
 
-#define IPC_RING_WAYS_ 3   /* to copy long messages in: ipc_ring_copy_long_ */
-#define IPC_RING_TRY_ 250u /* laps between trials, which take two of each */
+#define IPC_RING_WAYS_ 3           /* to copy long messages in: ipc_ring_copy_long_ */
+#define IPC_RING_TRIAL_AFTER_ 250u /* laps between trials, which take two of each */
 
 /* What a producer knows of them; its own, nothing of it is shared. */
 struct ipc_ring_copier_ {
@@ -505,13 +505,13 @@ IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
 {
     memset(c, 0, sizeof *c);
     c->lap = lap;
-    c->done = (IPC_RING_TRY_ - 8) * lap; /* soon, but not while pages are still fresh */
+    c->done = (IPC_RING_TRIAL_AFTER_ - 8) * lap; /* soon, but not while pages are still fresh */
 }
 
 #define IPC_RING_SHORT_ 256u /* bytes; up to here compilers know best, or a few words are all */
 
 /* Called, not inlined: what is there for long messages must not slow down the short. */
-#define IPC_RING_APART_ CK_CC_UNUSED __attribute__((noinline)) static
+#define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
 
 #ifdef __x86_64__
 #define IPC_RING_LONG_ 16384u /* bytes; below it the ways to copy in differ little (bench/) */
@@ -540,8 +540,8 @@ IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char
  * and the last the one before. A libc's memcpy is mostly one instruction for what is long, which
  * takes two to three times as long on some processors for some alignments of what the caller gives
  * (of Zen 3 for a quarter of them), and starts slowly. */
-IPC_RING_APART_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
-                                          int past)
+IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
+                                             int past)
 {
     size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
 
@@ -577,17 +577,19 @@ IPC_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsign
  * them. A way is better if the copy takes less and the lap clearly less, as it is the consumer who
  * has to fetch it from there.
  */
-IPC_RING_APART_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
-                                         const unsigned char *from, size_t n)
+IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
+                                            const unsigned char *from, size_t n)
 {
     uint64_t lap = c->done / c->lap, next = (c->done + n) / c->lap, then, now;
-    unsigned way = lap < IPC_RING_TRY_ ? c->way : (unsigned)(lap - IPC_RING_TRY_) / 2, best = 0;
+    unsigned way =
+                 lap < IPC_RING_TRIAL_AFTER_ ? c->way : (unsigned)(lap - IPC_RING_TRIAL_AFTER_) / 2,
+             best = 0;
 
     then = __builtin_ia32_rdtsc();
     ipc_ring_copy_way_(way, to, from, n);
     now = __builtin_ia32_rdtsc();
     c->done += n;
-    if (lap < IPC_RING_TRY_)
+    if (lap < IPC_RING_TRIAL_AFTER_)
         return;
     then = ((now - then) << 10) / n;
     if (lap % 2 == 1 && then < c->cost[way])
@@ -837,16 +839,17 @@ struct ipc_spsc_consumer {
     uint64_t bytes;
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    int idle;      /* the last look found nothing */
-    unsigned hold; /* ck_pr_stall()s before the next look */
-    int error;     /* sticks */
+    int idle;        /* the last look found nothing */
+    unsigned pauses; /* ck_pr_stall()s before the next look */
+    int error;       /* sticks */
 };
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
 
 /* How many messages stand in a row from `from` on. They are full up to the tail and not beyond, so
  * bisect. At most mask + 1, whatever the memory says. */
-IPC_INLINE uint64_t ipc_spsc_run_(unsigned char *slots, uint64_t mask, uint64_t from, size_t stride)
+IPC_INLINE uint64_t ipc_spsc_count_full_(unsigned char *slots, uint64_t mask, uint64_t from,
+                                         size_t stride)
 {
     uint64_t low = 0, high = mask + 1;
 
@@ -863,14 +866,14 @@ IPC_INLINE uint64_t ipc_spsc_run_(unsigned char *slots, uint64_t mask, uint64_t 
 }
 
 /* A handle that answers every call with rc, and keeps its hands off the ring. */
-IPC_INLINE int ipc_spsc_producer_end_(struct ipc_spsc_producer *p, int rc)
+IPC_INLINE int ipc_spsc_producer_disable_(struct ipc_spsc_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     p->error = rc;
     return rc;
 }
 
-IPC_INLINE int ipc_spsc_consumer_end_(struct ipc_spsc_consumer *c, int rc)
+IPC_INLINE int ipc_spsc_consumer_disable_(struct ipc_spsc_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     c->error = rc;
@@ -900,7 +903,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->end[0], me, id);
     if (rc != 0)
-        return ipc_spsc_producer_end_(p, rc);
+        return ipc_spsc_producer_disable_(p, rc);
     p->slots = (unsigned char *)mem + sizeof *r;
     p->mask = capacity - 1;
     p->bytes = bytes;
@@ -912,12 +915,12 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     /* Without it slots could be written that head does not free yet. Partner: ipc_spsc_publish_. */
     ck_pr_fence_acquire();
     p->limit = head + capacity;
-    p->tail = head + ipc_spsc_run_(p->slots, p->mask, head, ipc_ring_stride_(bytes));
+    p->tail = head + ipc_spsc_count_full_(p->slots, p->mask, head, ipc_ring_stride_(bytes));
     return 0;
 }
 
 /* Where a consumer begins that has just attached. */
-IPC_INLINE void ipc_spsc_start_(struct ipc_spsc_consumer *c, uint64_t head)
+IPC_INLINE void ipc_spsc_begin_at_(struct ipc_spsc_consumer *c, uint64_t head)
 {
     c->idle = 1;
     c->head = c->ready = c->published = head;
@@ -941,16 +944,16 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->end[1], me, id);
     if (rc != 0)
-        return ipc_spsc_consumer_end_(c, rc);
+        return ipc_spsc_consumer_disable_(c, rc);
     c->slots = (unsigned char *)mem + sizeof *r;
     c->mask = capacity - 1;
     c->bytes = bytes;
     c->ring = r;
     c->id = id;
     c->error = 0;
-    c->hold = 0;
+    c->pauses = 0;
     c->at = &r->head;
-    ipc_spsc_start_(c, ck_pr_load_64(c->at));
+    ipc_spsc_begin_at_(c, ck_pr_load_64(c->at));
     return 0;
 }
 
@@ -958,7 +961,8 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
 IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 {
     /* Without it the producer could overwrite a message that is still being read. Partners: the
-     * acquire fences in ipc_spsc_producer_attach, ipc_spsc_full_ and ipc_broadcast_slowest_reader_.
+     * acquire fences in ipc_spsc_producer_attach, ipc_spsc_find_room_ and
+     * ipc_broadcast_find_slowest_reader_.
      */
     ck_pr_fence_release();
     ck_pr_store_64(c->at, c->head);
@@ -995,7 +999,7 @@ IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->end[0], p->id);
-    (void)ipc_spsc_producer_end_(p, -EINVAL);
+    (void)ipc_spsc_producer_disable_(p, -EINVAL);
 }
 
 IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
@@ -1004,14 +1008,14 @@ IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
         ipc_spsc_publish_(c);
     if (c->ring != NULL)
         ipc_ring_leave_end_(&c->ring->end[1], c->id);
-    (void)ipc_spsc_consumer_end_(c, -EINVAL);
+    (void)ipc_spsc_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ spsc: the producer's path */
 
 /* The private copy says full: looks at what the consumer has published. Sets limit beyond tail and
  * returns 0, or -EAGAIN, or -EBADMSG. */
-IPC_INLINE int ipc_spsc_full_(struct ipc_spsc_producer *p)
+IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
 {
     uint64_t head;
 
@@ -1032,13 +1036,13 @@ IPC_INLINE int ipc_spsc_full_(struct ipc_spsc_producer *p)
 /* The slot to write next. Has the lines of a later slot brought here with write intent, so that its
  * stores need not wait for them. The consumer may not be done with that slot: then it fetches the
  * lines back, which costs time and nothing else. */
-IPC_FORCE_INLINE unsigned char *ipc_spsc_next_(const struct ipc_spsc_producer *p, uint64_t tail,
-                                               size_t stride)
+IPC_FORCE_INLINE unsigned char *ipc_spsc_next_slot_(const struct ipc_spsc_producer *p,
+                                                    uint64_t tail, size_t stride)
 {
     unsigned char *slot = ipc_ring_slot_(p->slots, p->mask, tail, stride);
 
-    if (stride <= IPC_RING_LEAD_) {
-        size_t slots = IPC_RING_LEAD_ / (stride > IPC_RING_LINE ? stride : IPC_RING_LINE), i;
+    if (stride <= IPC_RING_PREFETCH_) {
+        size_t slots = IPC_RING_PREFETCH_ / (stride > IPC_RING_LINE ? stride : IPC_RING_LINE), i;
         unsigned char *lead = ipc_ring_slot_(p->slots, p->mask, tail + slots, stride);
 
         for (i = 0; i < stride; i += IPC_RING_LINE)
@@ -1050,19 +1054,19 @@ IPC_FORCE_INLINE unsigned char *ipc_spsc_next_(const struct ipc_spsc_producer *p
 /* Is there room for a message? 0, or the errors of ipc_spsc_push. */
 IPC_FORCE_INLINE int ipc_spsc_room_(struct ipc_spsc_producer *p)
 {
-    return CK_CC_UNLIKELY(p->tail == p->limit) ? ipc_spsc_full_(p) : 0;
+    return CK_CC_UNLIKELY(p->tail == p->limit) ? ipc_spsc_find_room_(p) : 0;
 }
 
 IPC_FORCE_INLINE void *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t bytes)
 {
-    return ipc_spsc_room_(p) == 0 ? ipc_spsc_next_(p, p->tail, ipc_ring_stride_(bytes)) : NULL;
+    return ipc_spsc_room_(p) == 0 ? ipc_spsc_next_slot_(p, p->tail, ipc_ring_stride_(bytes)) : NULL;
 }
 
 IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
                                      uint64_t tail, size_t stride)
 {
     /* Without it the sequence could be seen before the payload. Partner: the load fence in
-     * ipc_spsc_look_. */
+     * ipc_spsc_look_ahead_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
     p->tail = tail + 1;
@@ -1087,7 +1091,7 @@ IPC_FORCE_INLINE int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *mes
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    slot = ipc_spsc_next_(p, tail, stride);
+    slot = ipc_spsc_next_slot_(p, tail, stride);
     ipc_ring_put_(&p->copier, slot, (const unsigned char *)message, bytes);
     ipc_spsc_send_(p, slot, tail, stride);
     return 0;
@@ -1176,14 +1180,14 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
 }
 
 /* The slot at head is not full: is that the lap before, or fresh? Publishes what was taken. */
-IPC_INLINE int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride)
+IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t sequence = ck_pr_load_64(
         ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride));
 
     c->idle = 1;
-    c->hold = 0;
-    if (c->at == NULL) /* may be overwritten: ipc_broadcast_why_ */
+    c->pauses = 0;
+    if (c->at == NULL) /* may be overwritten: ipc_broadcast_check_lapped_ */
         return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;
@@ -1194,34 +1198,34 @@ IPC_INLINE int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride)
 
 /* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
  * -EAGAIN, or -EBADMSG. */
-IPC_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
+IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t ahead = 1;
     unsigned i;
 
     if (c->error != 0)
         return c->error;
-    if (c->hold == 0 && !ipc_spsc_is_full_(c, c->head, stride))
-        return ipc_spsc_dry_(c, stride);
+    if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
+        return ipc_spsc_found_empty_(c, stride);
     if (c->idle || stride > IPC_RING_SINGLE_) {
         c->idle = 0; /* a lone message, likely, or a long one: touch no other line */
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
             /* Close behind the producer. Let it get away before touching its lines. */
-            for (i = 0; i < c->hold; i++)
+            for (i = 0; i < c->pauses; i++)
                 ck_pr_stall();
-            if (c->hold > 0 && !ipc_spsc_is_full_(c, c->head, stride))
-                return ipc_spsc_dry_(c, stride);
+            if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
+                return ipc_spsc_found_empty_(c, stride);
             for (ahead /= 2; ahead > 1; ahead /= 2)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
             ahead += ahead == 0;
             /* It pays while several messages come of it. */
             if (ahead == 1)
-                c->hold /= 2;
-            else if (c->hold < IPC_RING_HOLD_)
-                c->hold = 2 * c->hold + 1;
+                c->pauses /= 2;
+            else if (c->pauses < IPC_RING_PAUSES_)
+                c->pauses = 2 * c->pauses + 1;
         }
     }
     /* Without it the payload could be read before the sequence that vouches for it. The slots
@@ -1240,7 +1244,8 @@ IPC_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_(c, ipc_ring_stride_(bytes)) : 0;
+    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes))
+                                               : 0;
 }
 
 /* Returns 1 when that was published. */
@@ -1351,9 +1356,9 @@ IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
  * it touches lines that the producer may be writing: for monitoring, not for each message. */
 IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c)
 {
-    return c->ring != NULL
-               ? ipc_spsc_run_(c->slots, c->mask, c->head, ipc_ring_stride_((size_t)c->bytes))
-               : 0;
+    return c->ring != NULL ? ipc_spsc_count_full_(c->slots, c->mask, c->head,
+                                                  ipc_ring_stride_((size_t)c->bytes))
+                           : 0;
 }
 
 #endif
@@ -1368,10 +1373,10 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
 #define IPC_STREAM_ABI 2u
-#define IPC_STREAM_HOLD_ 127u /* as IPC_RING_HOLD_, measured with blocks of 1 KB */
-#define IPC_STREAM_TRY_ 15u   /* and how it begins, */
-#define IPC_STREAM_CALM_ 64u  /* after so many looks that found one piece */
-#define IPC_STREAM_DRY_ 8u
+#define IPC_STREAM_PAUSES_ 127u      /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
+#define IPC_STREAM_RETRY_PAUSES_ 15u /* and how it begins, */
+#define IPC_STREAM_RETRY_AFTER_ 64u  /* after so many looks that found one piece */
+#define IPC_STREAM_EMPTY_LOOKS_ 8u
 
 /* The elements begin on a page of the process that makes the stream, so that they can be mapped
  * twice in a row. How far that is from the beginning of the stream is the same for all processes,
@@ -1441,14 +1446,14 @@ struct ipc_stream {
     uint64_t at;  /* our position */
     uint64_t end; /* from ours to this one the elements are ours to write, or read */
     uint64_t bytes;
-    int twice;        /* data is mapped twice in a row */
-    int error;        /* sticks */
-    uint64_t *ours;   /* our position, for the other end */
-    uint64_t *theirs; /* and theirs */
-    uint64_t ahead;   /* of theirs is our end: the capacity, for the producer */
-    unsigned hold;    /* ck_pr_stall()s before the next look */
-    unsigned dry;     /* looks in a row that found too little */
-    unsigned calm;    /* looks until holding back is tried again */
+    int twice;            /* data is mapped twice in a row */
+    int error;            /* sticks */
+    uint64_t *ours;       /* our position, for the other end */
+    uint64_t *theirs;     /* and theirs */
+    uint64_t ahead;       /* of theirs is our end: the capacity, for the producer */
+    unsigned pauses;      /* ck_pr_stall()s before the next look */
+    unsigned empty_looks; /* looks in a row that found too little */
+    unsigned retry_after; /* looks until holding back is tried again */
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
@@ -1470,7 +1475,7 @@ struct ipc_stream_regions {
     size_t n[2]; /* elements */
 };
 
-IPC_INLINE int ipc_stream_end_(struct ipc_stream *s, int rc)
+IPC_INLINE int ipc_stream_disable_(struct ipc_stream *s, int rc)
 {
     memset(s, 0, sizeof *s);
     return s->error = rc;
@@ -1500,12 +1505,12 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->end[end], me, id);
     if (rc != 0)
-        return ipc_stream_end_(s, rc);
+        return ipc_stream_disable_(s, rc);
     s->data = (unsigned char *)mem + first;
     s->mask = capacity - 1;
     s->bytes = bytes;
     s->twice = s->error = 0;
-    s->hold = s->dry = s->calm = 0;
+    s->pauses = s->empty_looks = s->retry_after = 0;
     s->ours = end == 0 ? &r->tail : &r->head;
     s->theirs = end == 0 ? &r->head : &r->tail;
     s->ahead = end == 0 ? capacity : 0;
@@ -1522,7 +1527,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
     if (s->ring != NULL)
         ipc_ring_leave_end_(s->holder, s->id);
-    (void)ipc_stream_end_(s, -EINVAL);
+    (void)ipc_stream_disable_(s, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ streams: the path */
@@ -1530,13 +1535,13 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 /* Fewer than n are ours, as far as we know: looks how far the other end is. A consumer that is
  * close behind a busy producer lets it get away first, up to a quarter of the stream: with
  * neighbouring lines in work each waits for the other. */
-IPC_INLINE void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
+IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
 {
     unsigned i;
 
     if (s->error != 0)
         return;
-    for (i = 0; i < s->hold; i++)
+    for (i = 0; i < s->pauses; i++)
         ck_pr_stall();
     s->end = ck_pr_load_64(s->theirs) + s->ahead;
     /* Without it elements could be written before they were read, or read before they were written.
@@ -1549,27 +1554,28 @@ IPC_INLINE void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
     if (s->ahead != 0)
         return; /* the producer */
     if (s->end - s->at < n) {
-        if (++s->dry > IPC_STREAM_DRY_)
-            s->hold = 0; /* it is not busy: be there when it is */
+        if (++s->empty_looks > IPC_STREAM_EMPTY_LOOKS_)
+            s->pauses = 0; /* it is not busy: be there when it is */
         return;
     }
-    s->dry = 0;
+    s->empty_looks = 0;
     if (s->end - s->at < 2 * n) {
         /* No more came in the meantime: so do not wait, but try at times. */
-        s->calm = s->hold == 0 && s->calm > 0 ? s->calm - 1 : IPC_STREAM_CALM_;
-        s->hold = s->calm == 0 ? IPC_STREAM_TRY_ : s->hold / 2;
+        s->retry_after =
+            s->pauses == 0 && s->retry_after > 0 ? s->retry_after - 1 : IPC_STREAM_RETRY_AFTER_;
+        s->pauses = s->retry_after == 0 ? IPC_STREAM_RETRY_PAUSES_ : s->pauses / 2;
     } else if (s->end - s->at > (s->mask + 1) / 4) {
-        s->hold /= 2;
-    } else if (s->hold < IPC_STREAM_HOLD_) {
-        s->hold = 2 * s->hold + 1;
+        s->pauses /= 2;
+    } else if (s->pauses < IPC_STREAM_PAUSES_) {
+        s->pauses = 2 * s->pauses + 1;
     }
 }
 
 /* How many elements are ours, where at least n are wanted. */
-IPC_FORCE_INLINE uint64_t ipc_stream_avail_(struct ipc_stream *s, uint64_t n)
+IPC_FORCE_INLINE uint64_t ipc_stream_available_(struct ipc_stream *s, uint64_t n)
 {
     if (CK_CC_UNLIKELY(s->end - s->at < n))
-        ipc_stream_ask_(s, n);
+        ipc_stream_find_more_(s, n);
     return s->end - s->at;
 }
 
@@ -1577,7 +1583,7 @@ IPC_FORCE_INLINE void ipc_stream_publish_(struct ipc_stream *s, uint64_t n)
 {
     s->at += n;
     /* Without it the other end could see our position before what we have written, or write where
-     * we still read. Partner: in ipc_stream_avail_. */
+     * we still read. Partner: in ipc_stream_available_. */
     ck_pr_fence_release();
     ck_pr_store_64(s->ours, s->at);
 }
@@ -1600,7 +1606,7 @@ IPC_FORCE_INLINE struct ipc_stream_regions ipc_stream_regions_(const struct ipc_
 IPC_FORCE_INLINE uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
                                            struct ipc_stream_regions *r)
 {
-    uint64_t n = ipc_stream_avail_(s, s->mask + 1);
+    uint64_t n = ipc_stream_available_(s, s->mask + 1);
 
     *r = ipc_stream_regions_(s, n, bytes);
     return n;
@@ -1611,13 +1617,13 @@ IPC_FORCE_INLINE void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t 
 {
     struct ipc_stream_regions r;
 
-    if (s->error != 0 || ipc_stream_avail_(s, n) < n)
+    if (s->error != 0 || ipc_stream_available_(s, n) < n)
         return NULL;
     r = ipc_stream_regions_(s, n, bytes);
     return r.n[1] == 0 ? r.at[0] : NULL;
 }
 
-IPC_FORCE_INLINE int ipc_stream_go_on_(struct ipc_stream *s, uint64_t n)
+IPC_FORCE_INLINE int ipc_stream_advance_(struct ipc_stream *s, uint64_t n)
 {
     if (n > s->end - s->at)
         return -EINVAL;
@@ -1629,7 +1635,7 @@ IPC_FORCE_INLINE int ipc_stream_go_on_(struct ipc_stream *s, uint64_t n)
 /* How many of n to move now: all, or as many as are ours if `some` will do; 0 or less: none. */
 IPC_FORCE_INLINE int64_t ipc_stream_count_(struct ipc_stream *s, uint64_t n, int some)
 {
-    uint64_t avail = ipc_stream_avail_(s, n);
+    uint64_t avail = ipc_stream_available_(s, n);
 
     if (CK_CC_UNLIKELY(s->error != 0))
         return s->error;
@@ -1649,7 +1655,7 @@ IPC_INLINE int ipc_stream_ready_(struct ipc_stream *s, size_t n)
 }
 
 /* Asks for the lines behind the next n elements, of as many again, as far as they are free. */
-IPC_FORCE_INLINE void ipc_stream_lead_(const struct ipc_stream *s, uint64_t n, size_t bytes)
+IPC_FORCE_INLINE void ipc_stream_prefetch_(const struct ipc_stream *s, uint64_t n, size_t bytes)
 {
     uint64_t from = (s->at + n) & s->mask, left = s->mask + 1 - from;
     unsigned char *at = s->data + (size_t)from * bytes;
@@ -1658,7 +1664,7 @@ IPC_FORCE_INLINE void ipc_stream_lead_(const struct ipc_stream *s, uint64_t n, s
     if (s->end - s->at < 2 * n)
         return;
     lead = (size_t)(n < left ? n : left) * bytes;
-    lead = lead < IPC_RING_LEAD_ ? lead : IPC_RING_LEAD_;
+    lead = lead < IPC_RING_PREFETCH_ ? lead : IPC_RING_PREFETCH_;
     for (i = 0; i < lead; i += IPC_RING_LINE)
         ck_pr_rfo(at + i);
 }
@@ -1673,7 +1679,7 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
     if (count <= 0)
         return count;
     r = ipc_stream_regions_(&p->s, (uint64_t)count, bytes);
-    ipc_stream_lead_(&p->s, (uint64_t)count, bytes);
+    ipc_stream_prefetch_(&p->s, (uint64_t)count, bytes);
     ipc_ring_put_bytes_(&p->copier, r.at[0], f, r.n[0] * bytes);
     if (r.n[1] > 0)
         ipc_ring_put_bytes_(&p->copier, r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
@@ -1796,7 +1802,7 @@ IPC_INLINE size_t ipc_stream_room(struct ipc_stream_producer *p, struct ipc_stre
  */
 IPC_INLINE int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
 {
-    return ipc_stream_go_on_(&p->s, n);
+    return ipc_stream_advance_(&p->s, n);
 }
 
 /* Pop without a copy: the next n elements in a row, or NULL as of ipc_stream_claim; all that there
@@ -1813,7 +1819,7 @@ IPC_INLINE size_t ipc_stream_data(struct ipc_stream_consumer *c, struct ipc_stre
 
 IPC_INLINE int ipc_stream_release(struct ipc_stream_consumer *c, size_t n)
 {
-    return ipc_stream_go_on_(&c->s, n);
+    return ipc_stream_advance_(&c->s, n);
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt. */
@@ -1830,12 +1836,12 @@ IPC_INLINE int ipc_stream_consumer_error(const struct ipc_stream_consumer *c)
 /* Elements that were in the stream, at some moment during the call. Wait-free. */
 IPC_INLINE uint64_t ipc_stream_producer_was_size(struct ipc_stream_producer *p)
 {
-    return p->s.error == 0 ? p->s.mask + 1 - ipc_stream_avail_(&p->s, p->s.mask + 1) : 0;
+    return p->s.error == 0 ? p->s.mask + 1 - ipc_stream_available_(&p->s, p->s.mask + 1) : 0;
 }
 
 IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 {
-    return c->s.error == 0 ? ipc_stream_avail_(&c->s, c->s.mask + 1) : 0;
+    return c->s.error == 0 ? ipc_stream_available_(&c->s, c->s.mask + 1) : 0;
 }
 
 #endif
@@ -1851,7 +1857,7 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
 #define IPC_RECORD_ABI 2u
 #define IPC_RECORD_PRODUCERS 64u
-#define IPC_RECORD_HOLD_ 127u /* as IPC_RING_HOLD_ */
+#define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 
 /* Of each producer, where there may be several. */
 struct ipc_record_lane_ {
@@ -1952,12 +1958,12 @@ struct ipc_record_consumer {
     uint64_t replay;    /* head - published never exceeds it when a call returns */
     uint64_t at;        /* of the next record, if it was found: head, or where memory begins */
     uint64_t peeked;    /* how far it ends behind head; 0: it was not found yet */
-    uint64_t since;     /* where head was when this lane was last found empty */
+    uint64_t run_start; /* where head was when this lane was last found empty */
     uint64_t *to;       /* where it is published: the lane's head; of broadcasts, NULL: nowhere */
     unsigned lane;      /* that we are reading */
     unsigned producers;
-    unsigned hold; /* ck_pr_stall()s before an empty lane is looked at again */
-    int untold;    /* published, and nobody was woken for it */
+    unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
+    int untold;      /* published, and nobody was woken for it */
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error;                            /* sticks */
@@ -1970,13 +1976,13 @@ struct ipc_record {
     size_t n; /* bytes */
 };
 
-IPC_INLINE int ipc_record_producer_end_(struct ipc_record_producer *p, int rc)
+IPC_INLINE int ipc_record_producer_disable_(struct ipc_record_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     return p->error = rc;
 }
 
-IPC_INLINE int ipc_record_consumer_end_(struct ipc_record_consumer *c, int rc)
+IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     return c->error = rc;
@@ -1996,7 +2002,7 @@ IPC_FORCE_INLINE uint64_t ipc_record_bytes_(uint64_t n)
 }
 
 /* How many bytes there are from a position until the memory ends. */
-IPC_FORCE_INLINE uint64_t ipc_record_row_(uint64_t mask, uint64_t position)
+IPC_FORCE_INLINE uint64_t ipc_record_bytes_to_end_(uint64_t mask, uint64_t position)
 {
     return mask + 1 - (position & mask);
 }
@@ -2004,10 +2010,10 @@ IPC_FORCE_INLINE uint64_t ipc_record_row_(uint64_t mask, uint64_t position)
 /* The word at a position, if it is not 0, stands for so many bytes from there to the end of its
  * record, which is behind *at; *word becomes that record's. Or 0: it is corrupt. Whatever memory
  * says, the record ends where the memory does or before. */
-IPC_FORCE_INLINE uint64_t ipc_record_span_(unsigned char *data, uint64_t mask, uint64_t position,
-                                           uint64_t *word, uint64_t *at)
+IPC_FORCE_INLINE uint64_t ipc_record_measure_(unsigned char *data, uint64_t mask, uint64_t position,
+                                              uint64_t *word, uint64_t *at)
 {
-    uint64_t row = ipc_record_row_(mask, position), n;
+    uint64_t row = ipc_record_bytes_to_end_(mask, position), n;
 
     *at = position;
     if (CK_CC_UNLIKELY(*word == IPC_RECORD_SKIP_)) {
@@ -2023,8 +2029,8 @@ IPC_FORCE_INLINE uint64_t ipc_record_span_(unsigned char *data, uint64_t mask, u
 
 /* Goes past the record at *position, if it takes no more than so many bytes. 1; 0: there is none
  * yet; -EBADMSG. */
-IPC_INLINE int ipc_record_step_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                uint64_t left)
+IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                     uint64_t left)
 {
     uint64_t word = ck_pr_load_64(ipc_record_word_(data, mask, *position)), at, span;
 
@@ -2032,9 +2038,9 @@ IPC_INLINE int ipc_record_step_(unsigned char *data, uint64_t mask, uint64_t *po
         return 0;
     /* Without it what follows could be older than this word, for a reader that joins, and so could
      * the mark that says that it is none. Partners: the store fence in ipc_record_send_, the second
-     * one in ipc_record_broadcast_forget_. */
+     * one in ipc_record_broadcast_forget_oldest_. */
     ck_pr_fence_load();
-    span = ipc_record_span_(data, mask, *position, &word, &at);
+    span = ipc_record_measure_(data, mask, *position, &word, &at);
     if (span == 0 || span > left)
         return -EBADMSG;
     *position += span;
@@ -2060,15 +2066,15 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
 
 /* Goes on behind the records that stand in a row from *position on, and counts them in *count. 0,
  * or -EBADMSG: they do not end within the capacity. */
-IPC_INLINE int ipc_record_walk_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                uint64_t *count)
+IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                       uint64_t *count)
 {
     uint64_t end = *position + mask + 1 - 8;
     int rc;
 
     if (*position % 8 != 0)
         return -EBADMSG;
-    while ((rc = ipc_record_step_(data, mask, position, end - *position)) > 0)
+    while ((rc = ipc_record_step_over_(data, mask, position, end - *position)) > 0)
         ++*count;
     return rc;
 }
@@ -2130,7 +2136,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
-    (void)ipc_record_producer_end_(p, rc);
+    (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
     lane = ipc_record_take_lane_(r, producers, me, id);
@@ -2150,15 +2156,15 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
     p->limit = p->tail + capacity;
-    if (ipc_record_walk_(p->data, p->mask, &p->tail, &count) == 0)
+    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0)
         return 0;
     ipc_ring_leave_end_(p->holder, id);
-    return ipc_record_producer_end_(
+    return ipc_record_producer_disable_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
 }
 
 /* Goes to a lane, from another, where all that was read is published. */
-IPC_INLINE void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
+IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
 
@@ -2166,7 +2172,7 @@ IPC_INLINE void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
     c->lane = lane;
     c->to = ipc_record_head_(r, c->producers, lane);
     c->data = ipc_record_data_(r, c->producers, lane, c->mask);
-    c->head = c->published = c->since = c->heads[lane];
+    c->head = c->published = c->run_start = c->heads[lane];
 }
 
 /*
@@ -2185,14 +2191,14 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[1], me, id);
-    (void)ipc_record_consumer_end_(c, rc);
+    (void)ipc_record_consumer_disable_(c, rc);
     if (rc != 0)
         return rc;
     for (i = 0; i < producers; i++) {
         c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
         if (c->heads[i] % 8 != 0) {
             ipc_ring_leave_end_(&r->s.end[1], id);
-            return ipc_record_consumer_end_(
+            return ipc_record_consumer_disable_(
                 c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position",
                                     c->heads[i], i));
         }
@@ -2203,7 +2209,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     c->ring = &r->s;
     c->id = id;
     c->head = c->heads[0];
-    ipc_record_go_(c, 0);
+    ipc_record_go_to_lane_(c, 0);
     return 0;
 }
 
@@ -2211,8 +2217,8 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
 IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 {
     /* Without it the producer could overwrite a record that is still being read. Partners: the
-     * acquire fences in ipc_record_producer_attach, ipc_record_full_ and
-     * ipc_broadcast_slowest_reader_. */
+     * acquire fences in ipc_record_producer_attach, ipc_record_find_room_ and
+     * ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(c->to, c->head);
     c->published = c->head;
@@ -2249,7 +2255,7 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(p->holder, p->id);
-    (void)ipc_record_producer_end_(p, -EINVAL);
+    (void)ipc_record_producer_disable_(p, -EINVAL);
 }
 
 IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
@@ -2258,14 +2264,14 @@ IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
         ipc_record_publish_(c);
     if (c->ring != NULL)
         ipc_ring_leave_end_(&c->ring->end[1], c->id);
-    (void)ipc_record_consumer_end_(c, -EINVAL);
+    (void)ipc_record_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ records: producing */
 
 /* There is no room for so many bytes, as far as we know: looks at what the consumer has published.
  * 0, or -EAGAIN, or -EBADMSG, or why the handle is none. */
-IPC_INLINE int ipc_record_full_(struct ipc_record_producer *p, uint64_t need)
+IPC_INLINE int ipc_record_find_room_(struct ipc_record_producer *p, uint64_t need)
 {
     uint64_t head;
 
@@ -2288,7 +2294,7 @@ IPC_INLINE int ipc_record_full_(struct ipc_record_producer *p, uint64_t need)
 IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint64_t n,
                                        uint64_t *at, uint64_t *need)
 {
-    uint64_t bytes = ipc_record_bytes_(n), row = ipc_record_row_(p->mask, p->tail);
+    uint64_t bytes = ipc_record_bytes_(n), row = ipc_record_bytes_to_end_(p->mask, p->tail);
 
     if (CK_CC_UNLIKELY(n > p->most))
         return p->error != 0 ? p->error : -EMSGSIZE;
@@ -2304,17 +2310,18 @@ IPC_FORCE_INLINE int ipc_record_room_(struct ipc_record_producer *p, uint64_t n,
 
     if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
         return rc;
-    return ipc_record_full_(p, need);
+    return ipc_record_find_room_(p, need);
 }
 
-/* Asks for the lines of a later record of that size, as ipc_spsc_next_. */
-IPC_FORCE_INLINE void ipc_record_lead_(const struct ipc_record_producer *p, uint64_t at, uint64_t n)
+/* Asks for the lines of a later record of that size, as ipc_spsc_next_slot_. */
+IPC_FORCE_INLINE void ipc_record_prefetch_(const struct ipc_record_producer *p, uint64_t at,
+                                           uint64_t n)
 {
     uint64_t i;
 
-    if (n <= IPC_RING_LEAD_)
+    if (n <= IPC_RING_PREFETCH_)
         for (i = 0; i <= n; i += IPC_RING_LINE)
-            ck_pr_rfo(p->data + (size_t)((at + IPC_RING_LEAD_ + i) & p->mask));
+            ck_pr_rfo(p->data + (size_t)((at + IPC_RING_PREFETCH_ + i) & p->mask));
 }
 
 /* The record of n bytes at `at` is there. */
@@ -2352,7 +2359,7 @@ IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    ipc_record_lead_(p, at, n);
+    ipc_record_prefetch_(p, at, n);
     ipc_ring_put_(&p->copier, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
     ipc_record_send_(p, tail, at, n);
     return 0;
@@ -2372,9 +2379,9 @@ IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
 }
 
 /* There is room for it at p->at. */
-IPC_FORCE_INLINE void *ipc_record_claimed_(struct ipc_record_producer *p, size_t n)
+IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, size_t n)
 {
-    ipc_record_lead_(p, p->at, n);
+    ipc_record_prefetch_(p, p->at, n);
     p->claimed = n + UINT64_C(1);
     return p->data + (size_t)(p->at & p->mask) + 8;
 }
@@ -2389,7 +2396,7 @@ IPC_FORCE_INLINE void *ipc_record_claimed_(struct ipc_record_producer *p, size_t
 IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
 {
     p->claimed = 0;
-    return ipc_record_room_(p, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
+    return ipc_record_room_(p, n, &p->at) == 0 ? ipc_record_begin_claim_(p, n) : NULL;
 }
 
 IPC_INLINE int ipc_record_commit(struct ipc_record_producer *p, size_t n)
@@ -2429,7 +2436,7 @@ IPC_INLINE uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 /* ------------------------------------------------------------------ records: consuming */
 
 /* The word at the head of the next other lane that has something, to which it goes; or 0. */
-IPC_INLINE uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
+IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
     unsigned i;
@@ -2440,7 +2447,7 @@ IPC_INLINE uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
             ipc_record_data_(r, c->producers, lane, c->mask), c->mask, c->heads[lane]));
 
         if (word != 0) {
-            ipc_record_go_(c, lane);
+            ipc_record_go_to_lane_(c, lane);
             return word;
         }
     }
@@ -2450,25 +2457,25 @@ IPC_INLINE uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
 /* Nothing at head yet: publishes what was taken, and looks at the other lanes. Where records came
  * in a row until here it is close behind the producer, and lets it get away before it looks again:
  * with one line in work at both ends each waits for the other. Returns a word, or 0. */
-IPC_INLINE uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
+IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 {
-    uint64_t word, run = c->head - c->since;
+    uint64_t word, run = c->head - c->run_start;
     unsigned i;
 
     if (c->head != c->published && c->to != NULL)
         ipc_record_publish_(c);
-    c->since = c->head;
-    if (c->producers > 1 && (word = ipc_record_turn_(c)) != 0)
+    c->run_start = c->head;
+    if (c->producers > 1 && (word = ipc_record_find_lane_(c)) != 0)
         return word;
     if (run == 0) {
-        c->hold = 0;
+        c->pauses = 0;
         return 0;
     }
     if (run < 4 * IPC_RING_LINE)
-        c->hold /= 2;
-    else if (c->hold < IPC_RECORD_HOLD_)
-        c->hold = 2 * c->hold + 1;
-    for (i = 0; i < c->hold; i++)
+        c->pauses /= 2;
+    else if (c->pauses < IPC_RECORD_PAUSES_)
+        c->pauses = 2 * c->pauses + 1;
+    for (i = 0; i < c->pauses; i++)
         ck_pr_stall();
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
@@ -2482,12 +2489,12 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
     if (CK_CC_UNLIKELY(c->error != 0))
         return c->error;
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
-    if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_dry_(c)) == 0)
+    if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
         return -EAGAIN;
     /* Without it the record could be read before the word that vouches for it. Partner: the store
      * fence in ipc_record_send_. */
     ck_pr_fence_load();
-    c->peeked = ipc_record_span_(c->data, c->mask, c->head, &word, &c->at);
+    c->peeked = ipc_record_measure_(c->data, c->mask, c->head, &word, &c->at);
     if (CK_CC_UNLIKELY(c->peeked == 0))
         return -EBADMSG;
     *n = (size_t)(word >> IPC_RECORD_LENGTH_);
@@ -2495,7 +2502,7 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
 }
 
 /* The record that was found. */
-IPC_FORCE_INLINE unsigned char *ipc_record_here_(const struct ipc_record_consumer *c)
+IPC_FORCE_INLINE unsigned char *ipc_record_payload_(const struct ipc_record_consumer *c)
 {
     return c->data + (size_t)(c->at & c->mask) + 8;
 }
@@ -2518,7 +2525,7 @@ IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
         return 0;
     ipc_record_publish_(c);
     if (c->producers > 1)
-        (void)ipc_record_turn_(c);
+        (void)ipc_record_find_lane_(c);
     return 1;
 }
 
@@ -2533,7 +2540,7 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
     if (CK_CC_UNLIKELY(n > size))
         return -EMSGSIZE;
     if (CK_CC_LIKELY(n > 0)) /* `to` may be NULL then */
-        ipc_ring_get_(to, ipc_record_here_(c), n, 1);
+        ipc_ring_get_(to, ipc_record_payload_(c), n, 1);
     *published = ipc_record_release_(c);
     return (int64_t)n;
 }
@@ -2557,8 +2564,8 @@ IPC_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_
 }
 
 /* The record at to[at] has n bytes; returns where there is room for the next. */
-IPC_FORCE_INLINE size_t ipc_record_note_(struct ipc_record *record, unsigned char *to, size_t at,
-                                         size_t n)
+IPC_FORCE_INLINE size_t ipc_record_note_place_(struct ipc_record *record, unsigned char *to,
+                                               size_t at, size_t n)
 {
     record->at = to + at;
     record->n = n;
@@ -2581,7 +2588,7 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
         rc = ipc_record_pop(c, t + at, size - at);
         if (rc < 0)
             break;
-        at = ipc_record_note_(&records[i], t, at, (size_t)rc);
+        at = ipc_record_note_place_(&records[i], t, at, (size_t)rc);
     }
     return i > 0 ? (int64_t)i : rc;
 }
@@ -2595,7 +2602,7 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
  */
 IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {
-    return ipc_record_look_(c, n) == 0 ? ipc_record_here_(c) : NULL;
+    return ipc_record_look_(c, n) == 0 ? ipc_record_payload_(c) : NULL;
 }
 
 IPC_INLINE int ipc_record_release(struct ipc_record_consumer *c)
@@ -2712,7 +2719,7 @@ struct ipc_broadcast_readers_ {
 /* Private to their thread; no field is for the caller. */
 struct ipc_broadcast_producer {
     struct ipc_spsc_producer
-        s; /* its limit: where ipc_broadcast_slowest_reader_ is next; never, of a lossy one */
+        s; /* its limit: where ipc_broadcast_find_slowest_reader_ is next; never, of a lossy one */
     struct ipc_broadcast_readers_ readers;
     struct ipc_broadcast_shared *ring;
     unsigned how;
@@ -2722,20 +2729,20 @@ struct ipc_broadcast_consumer {
     /* Of a lossless one a consumer as any other, which publishes its position in its seat. Of a
      * lossy one `at` is NULL, and it publishes nothing. */
     struct ipc_spsc_consumer s;
-    uint64_t *seat;  /* ring->id[...], our own; or NULL */
-    uint64_t missed; /* messages, so far */
-    uint64_t skip;   /* what it will leave out besides if it is lapped once more */
-    int owed;        /* a loss was found after messages that a call returned: told by the next */
+    uint64_t *seat;   /* ring->id[...], our own; or NULL */
+    uint64_t missed;  /* messages, so far */
+    uint64_t skip;    /* what it will leave out besides if it is lapped once more */
+    int loss_pending; /* a loss was found after messages that a call returned: told by the next */
     unsigned how;
 };
 
-IPC_INLINE int ipc_broadcast_producer_end_(struct ipc_broadcast_producer *p, int rc)
+IPC_INLINE int ipc_broadcast_producer_disable_(struct ipc_broadcast_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     return p->s.error = rc;
 }
 
-IPC_INLINE int ipc_broadcast_consumer_end_(struct ipc_broadcast_consumer *c, int rc)
+IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     return c->s.error = rc;
@@ -2758,8 +2765,8 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
     return 0;
 }
 
-IPC_INLINE struct ipc_broadcast_readers_ ipc_broadcast_readers_of_(struct ipc_broadcast_shared *r,
-                                                                   const struct ipc_peer *me)
+IPC_INLINE struct ipc_broadcast_readers_ ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r,
+                                                                     const struct ipc_peer *me)
 {
     struct ipc_broadcast_readers_ readers;
 
@@ -2786,7 +2793,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[0], me, id);
-    (void)ipc_broadcast_producer_end_(h, rc);
+    (void)ipc_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
     p->slots = (unsigned char *)mem + sizeof *r;
@@ -2796,13 +2803,13 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     p->id = id;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_broadcast_readers_of_(r, me);
+    h->readers = ipc_broadcast_list_readers_(r, me);
     ipc_ring_copier_begin_(&p->copier, capacity * bytes);
     tail = ck_pr_load_64(&r->s.head);
-    p->tail = tail + ipc_spsc_run_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
+    p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
     /* Without it a reader could see that we overwrite a message before it sees what the writer
-     * before us wrote. Partner: the load fence in ipc_broadcast_why_. */
+     * before us wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
     return 0;
 }
@@ -2822,19 +2829,19 @@ IPC_INLINE unsigned ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, str
 }
 
 /* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
-IPC_INLINE int ipc_broadcast_join_(struct ipc_broadcast_shared *r, struct ipc_peer *me, uint64_t id,
-                                   unsigned *seat)
+IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
+                                          uint64_t id, unsigned *seat)
 {
     *seat = ipc_broadcast_take_seat_(r, me, id);
     if (*seat == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
     /* Without it the writer could take this for our word that whoever sat here before has read
-     * what he was reading. Partner: the acquire fence in ipc_broadcast_slowest_reader_. */
+     * what he was reading. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(&r->seat[*seat].head, ck_pr_load_64(&r->s.head));
     /* Without it the gate could miss our seat, and we the tail that it stored before: then what
-     * we begin with is overwritten. Partner: the fence in ipc_broadcast_slowest_reader_. */
+     * we begin with is overwritten. Partner: the fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_store_load();
     return 0;
 }
@@ -2858,11 +2865,11 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     unsigned how = 0, seat;
     int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
 
-    (void)ipc_broadcast_consumer_end_(h, rc);
+    (void)ipc_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_join_(r, me, id, &seat);
+        rc = ipc_broadcast_attach_seat_(r, me, id, &seat);
         if (rc != 0)
             return c->error = rc;
         h->seat = &r->id[seat];
@@ -2875,11 +2882,11 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     c->ring = &r->s;
     c->id = id;
     h->how = how;
-    head += ipc_spsc_run_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
+    head += ipc_spsc_count_full_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
     /* Without it the slots from here on could be older than what sent us here, and look corrupt.
-     * Partners: the store fences in ipc_broadcast_slowest_reader_ and ipc_spsc_send_. */
+     * Partners: the store fences in ipc_broadcast_find_slowest_reader_ and ipc_spsc_send_. */
     ck_pr_fence_load();
-    ipc_spsc_start_(c, head);
+    ipc_spsc_begin_at_(c, head);
     if (c->at != NULL)
         ipc_spsc_publish_(c);
     return 0;
@@ -2890,7 +2897,7 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->s.end[0], p->s.id);
-    (void)ipc_broadcast_producer_end_(p, -EINVAL);
+    (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
 
 /* Leaves: the writer waits for this reader no more. Wait-free. */
@@ -2898,15 +2905,15 @@ IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
     if (c->seat != NULL)
         ipc_ring_leave_end_(c->seat, c->s.id);
-    (void)ipc_broadcast_consumer_end_(c, -EINVAL);
+    (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
 /* A lossless writer has come as far as it knows to be free, and needs so much behind its tail:
  * looks how far the slowest reader is. Sets the limit and returns 0, or -EAGAIN. */
-IPC_INLINE int ipc_broadcast_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail,
-                                             uint64_t mask, uint64_t need, uint64_t *limit)
+IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail,
+                                                  uint64_t mask, uint64_t need, uint64_t *limit)
 {
     struct ipc_broadcast_shared *r = g->ring;
     uint64_t most = 0; /* that one is behind */
@@ -2918,7 +2925,7 @@ IPC_INLINE int ipc_broadcast_slowest_reader_(struct ipc_broadcast_readers_ *g, u
     ck_pr_fence_store();
     ck_pr_store_64(&r->s.head, tail);
     /* Without it we could miss the seat of one who joins, and he this tail. Partner: the fence in
-     * ipc_broadcast_join_. */
+     * ipc_broadcast_attach_seat_. */
     ck_pr_fence_store_load();
     for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
         uint64_t id = ck_pr_load_64(&r->id[i]), behind;
@@ -2955,21 +2962,21 @@ IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
 {
     if (CK_CC_LIKELY(h->s.tail != h->s.limit))
         return 0;
-    return h->s.error != 0
-               ? h->s.error
-               : ipc_broadcast_slowest_reader_(&h->readers, h->s.tail, h->s.mask, 1, &h->s.limit);
+    return h->s.error != 0 ? h->s.error
+                           : ipc_broadcast_find_slowest_reader_(&h->readers, h->s.tail, h->s.mask,
+                                                                1, &h->s.limit);
 }
 
 /* The slot to write next. Of a lossy one what is in it is no message from here on. */
-IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_(const struct ipc_broadcast_producer *h,
-                                                     uint64_t tail, size_t stride, int lossy)
+IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_slot_(const struct ipc_broadcast_producer *h,
+                                                          uint64_t tail, size_t stride, int lossy)
 {
-    unsigned char *slot = ipc_spsc_next_(&h->s, tail, stride);
+    unsigned char *slot = ipc_spsc_next_slot_(&h->s, tail, stride);
 
     if (lossy) {
         ck_pr_store_64(ipc_ring_sequence_(slot, stride), IPC_BROADCAST_BUSY_ | (tail + 1));
         /* Without it a reader could read what we are about to write, and then find the sequence as
-         * it was. Partner: the load fence in ipc_broadcast_past_. */
+         * it was. Partner: the load fence in ipc_broadcast_revalidate_. */
         ck_pr_fence_store();
     }
     return slot;
@@ -2988,7 +2995,7 @@ IPC_FORCE_INLINE int ipc_broadcast_push_(struct ipc_broadcast_producer *h, const
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_spsc_push_(&h->s, message, bytes);
     head = &h->ring->s.head;
-    slot = ipc_broadcast_begin_(h, tail, stride, 1);
+    slot = ipc_broadcast_begin_slot_(h, tail, stride, 1);
     ipc_ring_put_words_(slot, message, bytes);
     ipc_spsc_send_(&h->s, slot, tail, stride);
     ck_pr_store_64(head, tail + 1);
@@ -3009,9 +3016,10 @@ IPC_FORCE_INLINE int64_t ipc_broadcast_push_n_(struct ipc_broadcast_producer *h,
 
 IPC_FORCE_INLINE void *ipc_broadcast_claim_(struct ipc_broadcast_producer *h, size_t bytes)
 {
-    return ipc_broadcast_room_(h) == 0 ? ipc_broadcast_begin_(h, h->s.tail, ipc_ring_stride_(bytes),
-                                                              h->how == IPC_BROADCAST_LOSSY)
-                                       : NULL;
+    return ipc_broadcast_room_(h) == 0
+               ? ipc_broadcast_begin_slot_(h, h->s.tail, ipc_ring_stride_(bytes),
+                                           h->how == IPC_BROADCAST_LOSSY)
+               : NULL;
 }
 
 IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, size_t bytes)
@@ -3083,7 +3091,7 @@ IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer 
 
 /* A lossy reader finds another sequence in its slot than that of its message. Not there yet:
  * -EAGAIN; or overwritten: -EOVERFLOW, and it goes on at the oldest that is whole; or -EBADMSG. */
-IPC_INLINE int ipc_broadcast_why_(struct ipc_broadcast_consumer *h, uint64_t sequence)
+IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uint64_t sequence)
 {
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t end = sequence & ~IPC_BROADCAST_BUSY_, laps = end - (c->head + 1), half, tail;
@@ -3097,7 +3105,7 @@ IPC_INLINE int ipc_broadcast_why_(struct ipc_broadcast_consumer *h, uint64_t seq
         return c->error = -EBADMSG;
     tail = ck_pr_load_64(&c->ring->head);
     /* Without it the slot that we go on with could be older than what sent us there. Partners: the
-     * store fences in ipc_broadcast_begin_ and ipc_spsc_send_. */
+     * store fences in ipc_broadcast_begin_slot_ and ipc_spsc_send_. */
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
@@ -3118,30 +3126,30 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
 
     if (CK_CC_LIKELY(c->head != c->ready))
         return 0;
-    if (CK_CC_UNLIKELY(h->owed)) {
-        h->owed = 0;
+    if (CK_CC_UNLIKELY(h->loss_pending)) {
+        h->loss_pending = 0;
         return -EOVERFLOW;
     }
-    rc = ipc_spsc_look_(c, stride);
+    rc = ipc_spsc_look_ahead_(c, stride);
     if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL && c->error == 0)
-        rc =
-            ipc_broadcast_why_(h, ck_pr_load_64(ipc_ring_sequence_(
-                                      ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride)));
+        rc = ipc_broadcast_check_lapped_(
+            h, ck_pr_load_64(
+                   ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride)));
     return rc;
 }
 
 /* A lossy reader has read its message. 0, or -EOVERFLOW: part of that may have been the next. */
-IPC_FORCE_INLINE int ipc_broadcast_past_(struct ipc_broadcast_consumer *h, unsigned char *slot,
-                                         size_t stride)
+IPC_FORCE_INLINE int ipc_broadcast_revalidate_(struct ipc_broadcast_consumer *h,
+                                               unsigned char *slot, size_t stride)
 {
     uint64_t sequence;
 
     /* Without it the sequence could be older than what we have read. Partner: the store fence in
-     * ipc_broadcast_begin_. */
+     * ipc_broadcast_begin_slot_. */
     ck_pr_fence_load();
     sequence = ck_pr_load_64(ipc_ring_sequence_(slot, stride));
     if (CK_CC_UNLIKELY(sequence != h->s.head + 1))
-        return ipc_broadcast_why_(h, sequence);
+        return ipc_broadcast_check_lapped_(h, sequence);
     h->s.head++;
     return 0;
 }
@@ -3160,7 +3168,7 @@ IPC_FORCE_INLINE int ipc_broadcast_take_(struct ipc_broadcast_consumer *h, void 
         return rc;
     slot = ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride);
     ipc_ring_get_words_(message, slot, bytes);
-    return ipc_broadcast_past_(h, slot, stride);
+    return ipc_broadcast_revalidate_(h, slot, stride);
 }
 
 IPC_FORCE_INLINE int ipc_broadcast_pop_(struct ipc_broadcast_consumer *h, void *message,
@@ -3180,7 +3188,7 @@ IPC_FORCE_INLINE int64_t ipc_broadcast_pop_n_(struct ipc_broadcast_consumer *h, 
 
     for (i = 0; i < n && (rc = ipc_broadcast_pop_(h, m + i * bytes, bytes)) == 0; i++)
         ;
-    h->owed |= i > 0 && rc == -EOVERFLOW;
+    h->loss_pending |= i > 0 && rc == -EOVERFLOW;
     return i > 0 ? (int64_t)i : rc;
 }
 
@@ -3198,8 +3206,8 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
     if (h->s.head == h->s.ready)
         return -EINVAL;
     if (h->how == IPC_BROADCAST_LOSSY)
-        return ipc_broadcast_past_(h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride),
-                                   stride);
+        return ipc_broadcast_revalidate_(
+            h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride), stride);
     (void)ipc_spsc_advance_(&h->s);
     return 0;
 }
@@ -3349,8 +3357,8 @@ struct ipc_record_broadcast_producer {
      * `gone` on they are newer than the oldest. What lies between we need not read again. */
     struct {
         uint64_t at, number;
-    } stone[IPC_RECORD_BROADCAST_CHECKPOINTS_];
-    unsigned stones, gone;
+    } checkpoint[IPC_RECORD_BROADCAST_CHECKPOINTS_];
+    unsigned checkpoints, first_checkpoint;
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
@@ -3361,19 +3369,21 @@ struct ipc_record_broadcast_consumer {
     uint64_t next;                /* lossy: which record is at head */
     uint64_t marks;               /* with this one what is at head was whole */
     uint64_t missed;              /* records, so far */
-    int lost;                     /* since it was as far as the writer */
-    int owed;                     /* a loss was found after records that a call returned */
+    int lapped;                   /* since it was as far as the writer */
+    int loss_pending;             /* a loss was found after records that a call returned */
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
 
-IPC_INLINE int ipc_record_broadcast_producer_end_(struct ipc_record_broadcast_producer *p, int rc)
+IPC_INLINE int ipc_record_broadcast_producer_disable_(struct ipc_record_broadcast_producer *p,
+                                                      int rc)
 {
     memset(p, 0, sizeof *p);
     return p->r.error = rc;
 }
 
-IPC_INLINE int ipc_record_broadcast_consumer_end_(struct ipc_record_broadcast_consumer *c, int rc)
+IPC_INLINE int ipc_record_broadcast_consumer_disable_(struct ipc_record_broadcast_consumer *c,
+                                                      int rc)
 {
     memset(c, 0, sizeof *c);
     return c->r.error = rc;
@@ -3396,8 +3406,9 @@ IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_pe
 
 /* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
  */
-IPC_INLINE int ipc_record_broadcast_last_(struct ipc_record_broadcast_shared *r,
-                                          struct ipc_record_broadcast_mark_ *mark, uint64_t *marks)
+IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_shared *r,
+                                               struct ipc_record_broadcast_mark_ *mark,
+                                               uint64_t *marks)
 {
     unsigned tries;
 
@@ -3406,14 +3417,14 @@ IPC_INLINE int ipc_record_broadcast_last_(struct ipc_record_broadcast_shared *r,
         struct ipc_record_broadcast_mark_ *m = &r->mark[n % 2];
 
         /* Without it the mark could be older than its number. Partner: the first store fence in
-         * ipc_record_broadcast_forget_. */
+         * ipc_record_broadcast_forget_oldest_. */
         ck_pr_fence_load();
         mark->oldest = ck_pr_load_64(&m->oldest);
         mark->first = ck_pr_load_64(&m->first);
         mark->tail = ck_pr_load_64(&m->tail);
         mark->next = ck_pr_load_64(&m->next);
         /* Without it we could have read some of the mark after the next one. Partner: the second
-         * store fence in ipc_record_broadcast_forget_. */
+         * store fence in ipc_record_broadcast_forget_oldest_. */
         ck_pr_fence_load();
         if (ck_pr_load_64(&r->marks) == n) {
             *marks = n;
@@ -3424,15 +3435,15 @@ IPC_INLINE int ipc_record_broadcast_last_(struct ipc_record_broadcast_shared *r,
 }
 
 /* There is one record more; its end is our tail. */
-IPC_FORCE_INLINE void ipc_record_broadcast_sent_(struct ipc_record_broadcast_producer *h)
+IPC_FORCE_INLINE void ipc_record_broadcast_count_sent_(struct ipc_record_broadcast_producer *h)
 {
-    unsigned last = (h->stones - 1) % IPC_RECORD_BROADCAST_CHECKPOINTS_;
+    unsigned last = (h->checkpoints - 1) % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
     h->mark.next++;
-    if (CK_CC_UNLIKELY(h->r.tail - h->stone[last].at >= (h->r.mask + 1) / 16)) {
-        last = h->stones++ % IPC_RECORD_BROADCAST_CHECKPOINTS_;
-        h->stone[last].at = h->r.tail;
-        h->stone[last].number = h->mark.next;
+    if (CK_CC_UNLIKELY(h->r.tail - h->checkpoint[last].at >= (h->r.mask + 1) / 16)) {
+        last = h->checkpoints++ % IPC_RECORD_BROADCAST_CHECKPOINTS_;
+        h->checkpoint[last].at = h->r.tail;
+        h->checkpoint[last].number = h->mark.next;
     }
 }
 
@@ -3452,7 +3463,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
-    (void)ipc_record_broadcast_producer_end_(h, rc);
+    (void)ipc_record_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
     p->data = (unsigned char *)(r + 1);
@@ -3462,20 +3473,20 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     p->ring = &r->c.s;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_broadcast_readers_of_(&r->c, me);
-    rc = ipc_record_broadcast_last_(r, &h->mark, &h->marks);
+    h->readers = ipc_broadcast_list_readers_(&r->c, me);
+    rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
     p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
     end = p->tail + capacity - 8;
     h->mark.next = h->mark.first;
     rc = rc != 0 || p->tail % 8 != 0 ? -EBADMSG : 1;
     while (rc > 0) {
-        rc = ipc_record_step_(p->data, p->mask, &p->tail, end - p->tail);
+        rc = ipc_record_step_over_(p->data, p->mask, &p->tail, end - p->tail);
         if (rc > 0)
-            ipc_record_broadcast_sent_(h);
+            ipc_record_broadcast_count_sent_(h);
     }
     if (rc != 0) {
         ipc_ring_leave_end_(&r->c.s.end[0], id);
-        return ipc_record_broadcast_producer_end_(
+        return ipc_record_broadcast_producer_disable_(
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
                                 h->mark.oldest));
     }
@@ -3499,7 +3510,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     unsigned how = 0, seat, tries;
     int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
 
-    (void)ipc_record_broadcast_consumer_end_(h, rc);
+    (void)ipc_record_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
     c->data = (unsigned char *)(r + 1);
@@ -3511,25 +3522,25 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = how;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_join_(&r->c, me, id, &seat);
+        rc = ipc_broadcast_attach_seat_(&r->c, me, id, &seat);
         if (rc != 0)
-            return ipc_record_broadcast_consumer_end_(h, rc);
+            return ipc_record_broadcast_consumer_disable_(h, rc);
         h->seat = &r->c.id[seat];
         c->to = &r->c.seat[seat].head;
         c->head = ck_pr_load_64(&r->c.s.head);
         /* As in ipc_broadcast_consumer_attach. */
         ck_pr_fence_load();
-        rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
+        rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
         ipc_record_publish_(c);
         c->untold = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
-            rc = ipc_record_broadcast_last_(r, &mark, &h->marks);
+            rc = ipc_record_broadcast_read_mark_(r, &mark, &h->marks);
             if (rc != 0)
                 break;
             c->head = mark.tail;
             h->next = mark.next;
-            rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
+            rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
             /* Had we walked on what was written after that mark, the fences on the way would show
              * us the next one; a 0 in the wrong place is found out later, as any lap. */
             if (ck_pr_load_64(&r->marks) == h->marks)
@@ -3539,12 +3550,12 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
             rc = 0;
         }
     }
-    c->since = c->head;
+    c->run_start = c->head;
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
         ipc_ring_leave_end_(h->seat, id);
-    return ipc_record_broadcast_consumer_end_(
+    return ipc_record_broadcast_consumer_disable_(
         h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
                             c->head, h->marks));
 }
@@ -3554,7 +3565,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
-    (void)ipc_record_broadcast_producer_end_(p, -EINVAL);
+    (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
 
 /* Leaves: the writer waits for this reader no more. Wait-free. */
@@ -3562,12 +3573,14 @@ IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast
 {
     if (c->seat != NULL)
         ipc_ring_leave_end_(c->seat, c->r.id);
-    (void)ipc_record_broadcast_consumer_end_(c, -EINVAL);
+    (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 
 /* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
- * follows up to the next stone, so that readers need not look at a new mark for each record. */
-IPC_INLINE int ipc_record_broadcast_forget_(struct ipc_record_broadcast_producer *h, uint64_t need)
+ * follows up to the next checkpoint, so that readers need not look at a new mark for each record.
+ */
+IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_producer *h,
+                                                   uint64_t need)
 {
     struct ipc_record_producer *p = &h->r;
     struct ipc_record_broadcast_mark_ *mark = &h->mark, *m;
@@ -3576,15 +3589,15 @@ IPC_INLINE int ipc_record_broadcast_forget_(struct ipc_record_broadcast_producer
     if (p->error != 0)
         return p->error;
     while (mark->oldest + capacity - p->tail < need) {
-        unsigned next = h->gone % IPC_RECORD_BROADCAST_CHECKPOINTS_;
+        unsigned next = h->first_checkpoint % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
-        if (h->gone == h->stones) { /* all */
+        if (h->first_checkpoint == h->checkpoints) { /* all */
             mark->oldest = p->tail;
             mark->first = mark->next;
         } else {
-            h->gone++;
-            mark->oldest = h->stone[next].at;
-            mark->first = h->stone[next].number;
+            h->first_checkpoint++;
+            mark->oldest = h->checkpoint[next].at;
+            mark->first = h->checkpoint[next].number;
         }
     }
     p->limit = mark->oldest + capacity;
@@ -3594,12 +3607,12 @@ IPC_INLINE int ipc_record_broadcast_forget_(struct ipc_record_broadcast_producer
     ck_pr_store_64(&m->tail, p->tail);
     ck_pr_store_64(&m->next, mark->next);
     /* Without it the mark could be read before it is whole. Partner: the first load fence in
-     * ipc_record_broadcast_last_. */
+     * ipc_record_broadcast_read_mark_. */
     ck_pr_fence_store();
     ck_pr_store_64(&h->ring->marks, ++h->marks);
     /* Without it a reader could read what we are about to write, and then find the mark as it was;
-     * or some of the mark after this one. Partners: the load fence in ipc_record_broadcast_past_,
-     * the second one in ipc_record_broadcast_last_. */
+     * or some of the mark after this one. Partners: the load fence in
+     * ipc_record_broadcast_revalidate_, the second one in ipc_record_broadcast_read_mark_. */
     ck_pr_fence_store();
     return 0;
 }
@@ -3615,10 +3628,10 @@ IPC_FORCE_INLINE int ipc_record_broadcast_room_(struct ipc_record_broadcast_prod
     if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
         return rc;
     if (h->how == IPC_BROADCAST_LOSSY)
-        return ipc_record_broadcast_forget_(h, need);
+        return ipc_record_broadcast_forget_oldest_(h, need);
     return p->error != 0
                ? p->error
-               : ipc_broadcast_slowest_reader_(&h->readers, p->tail, p->mask, need, &p->limit);
+               : ipc_broadcast_find_slowest_reader_(&h->readers, p->tail, p->mask, need, &p->limit);
 }
 
 /*
@@ -3638,10 +3651,10 @@ IPC_INLINE int ipc_record_broadcast_push(struct ipc_record_broadcast_producer *h
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    ipc_record_lead_(p, at, n);
+    ipc_record_prefetch_(p, at, n);
     ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
     ipc_record_send_(p, tail, at, n);
-    ipc_record_broadcast_sent_(h);
+    ipc_record_broadcast_count_sent_(h);
     return 0;
 }
 
@@ -3664,7 +3677,7 @@ IPC_INLINE void *ipc_record_broadcast_claim(struct ipc_record_broadcast_producer
     struct ipc_record_producer *p = &h->r;
 
     p->claimed = 0;
-    return ipc_record_broadcast_room_(h, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
+    return ipc_record_broadcast_room_(h, n, &p->at) == 0 ? ipc_record_begin_claim_(p, n) : NULL;
 }
 
 IPC_INLINE int ipc_record_broadcast_commit(struct ipc_record_broadcast_producer *p, size_t n)
@@ -3672,7 +3685,7 @@ IPC_INLINE int ipc_record_broadcast_commit(struct ipc_record_broadcast_producer 
     int rc = ipc_record_commit(&p->r, n);
 
     if (rc == 0)
-        ipc_record_broadcast_sent_(p);
+        ipc_record_broadcast_count_sent_(p);
     return rc;
 }
 
@@ -3696,54 +3709,56 @@ IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broad
 /* A lossy reader sees that the writer has made a mark since. 0: what is at head is whole all the
  * same; -EOVERFLOW: it is not, and the reader goes on elsewhere; -EAGAIN: it was not to be seen; or
  * -EBADMSG. */
-IPC_INLINE int ipc_record_broadcast_why_(struct ipc_record_broadcast_consumer *h)
+IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_consumer *h)
 {
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
-    int rc = ipc_record_broadcast_last_(h->ring, &mark, &h->marks);
+    int rc = ipc_record_broadcast_read_mark_(h->ring, &mark, &h->marks);
 
     if (rc != 0)
         return rc == -EBADMSG ? c->error = rc : rc;
     if ((int64_t)(c->head - mark.oldest) >= 0)
         return 0;
-    c->head = c->since = h->lost ? mark.tail : mark.oldest;
-    h->missed += (h->lost ? mark.next : mark.first) - h->next;
-    h->next = h->lost ? mark.next : mark.first;
-    h->lost = 1;
+    c->head = c->run_start = h->lapped ? mark.tail : mark.oldest;
+    h->missed += (h->lapped ? mark.next : mark.first) - h->next;
+    h->next = h->lapped ? mark.next : mark.first;
+    h->lapped = 1;
     c->peeked = 0;
     return -EOVERFLOW;
 }
 
 /* A lossy reader has read something at head. 0: it was whole; or the errors of
- * ipc_record_broadcast_why_. */
-IPC_FORCE_INLINE int ipc_record_broadcast_past_(struct ipc_record_broadcast_consumer *h)
+ * ipc_record_broadcast_check_lapped_. */
+IPC_FORCE_INLINE int ipc_record_broadcast_revalidate_(struct ipc_record_broadcast_consumer *h)
 {
     /* Without it the mark could be older than what we have read. Partner: the second store fence in
-     * ipc_record_broadcast_forget_. */
+     * ipc_record_broadcast_forget_oldest_. */
     ck_pr_fence_load();
-    return CK_CC_LIKELY(ck_pr_load_64(&h->ring->marks) == h->marks) ? 0
-                                                                    : ipc_record_broadcast_why_(h);
+    if (CK_CC_LIKELY(ck_pr_load_64(&h->ring->marks) == h->marks))
+        return 0;
+    return ipc_record_broadcast_check_lapped_(h);
 }
 
-/* As ipc_record_look_. Of a lossy one the length is believed only after ipc_record_broadcast_past_.
+/* As ipc_record_look_. Of a lossy one the length is believed only after
+ * ipc_record_broadcast_revalidate_.
  */
 IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
     int rc;
 
-    if (CK_CC_UNLIKELY(h->owed)) {
-        h->owed = 0;
+    if (CK_CC_UNLIKELY(h->loss_pending)) {
+        h->loss_pending = 0;
         return -EOVERFLOW;
     }
     rc = ipc_record_find_(&h->r, n);
     if (CK_CC_LIKELY(rc == 0))
         return 0;
     if (h->how == IPC_BROADCAST_LOSSY && h->r.error == 0) {
-        int why = ipc_record_broadcast_past_(h);
+        int why = ipc_record_broadcast_revalidate_(h);
 
         if (why != 0)
             return why;
-        h->lost = 0;
+        h->lapped = 0;
     }
     return rc == -EBADMSG ? h->r.error = rc : rc;
 }
@@ -3769,8 +3784,8 @@ IPC_FORCE_INLINE int64_t ipc_record_broadcast_take_(struct ipc_record_broadcast_
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (CK_CC_LIKELY(n <= size))
-        ipc_ring_get_words_(to, ipc_record_here_(c), n);
-    rc = ipc_record_broadcast_past_(h);
+        ipc_ring_get_words_(to, ipc_record_payload_(c), n);
+    rc = ipc_record_broadcast_revalidate_(h);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (CK_CC_UNLIKELY(n > size))
@@ -3813,9 +3828,9 @@ IPC_INLINE int64_t ipc_record_broadcast_pop_n(struct ipc_record_broadcast_consum
         rc = ipc_record_broadcast_pop(c, t + at, size - at);
         if (rc < 0)
             break;
-        at = ipc_record_note_(&records[i], t, at, (size_t)rc);
+        at = ipc_record_note_place_(&records[i], t, at, (size_t)rc);
     }
-    c->owed |= i > 0 && rc == -EOVERFLOW;
+    c->loss_pending |= i > 0 && rc == -EOVERFLOW;
     return i > 0 ? (int64_t)i : rc;
 }
 
@@ -3830,9 +3845,9 @@ IPC_INLINE const void *ipc_record_broadcast_peek(struct ipc_record_broadcast_con
     struct ipc_record_consumer *c = &h->r;
 
     if (ipc_record_broadcast_look_(h, n) != 0 ||
-        (h->how == IPC_BROADCAST_LOSSY && ipc_record_broadcast_past_(h) != 0))
+        (h->how == IPC_BROADCAST_LOSSY && ipc_record_broadcast_revalidate_(h) != 0))
         return NULL;
-    return ipc_record_here_(c);
+    return ipc_record_payload_(c);
 }
 
 /* Done with the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW, it was
@@ -3843,7 +3858,7 @@ IPC_INLINE int ipc_record_broadcast_release(struct ipc_record_broadcast_consumer
 
     if (h->how == IPC_BROADCAST_LOSSLESS || h->r.peeked == 0)
         return ipc_record_release(&h->r);
-    rc = ipc_record_broadcast_past_(h);
+    rc = ipc_record_broadcast_revalidate_(h);
     if (rc == 0)
         ipc_record_broadcast_advance_(h);
     return rc;
@@ -3900,8 +3915,8 @@ struct ipc_mpmc_shared {
     unsigned char pad3[120];
     unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
     unsigned char space_bell[64];
-    struct ipc_mpmc_seat_ seat[IPC_MPMC_SEATS];
-    /* capacity slots of ipc_mpmc_stride_(bytes) each */
+    struct ipc_ring_seat_ seat[IPC_MPMC_SEATS];
+    /* capacity slots of ipc_ring_line_stride_(bytes) each */
 };
 
 IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
@@ -3925,17 +3940,18 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
 #define IPC_MPMC_LAP_ (UINT64_C(1) << 23)
 
-#define IPC_MPMC_PATIENCE_ 128u /* looks at who is in the way, before it is passed over */
-#define IPC_MPMC_ASK_ 16u       /* slots ahead of which lines are asked for */
+#define IPC_MPMC_LOOKS_ 128u   /* looks at who is in the way, before it is passed over */
+#define IPC_MPMC_PREFETCH_ 16u /* slots ahead of which lines are asked for */
 /* Looks at a word that cannot be, before it is called corrupt: it may be old, where those of a run
  * that was held, or of laps, were skipped without a look. */
-#define IPC_MPMC_ODD_ 1000
+#define IPC_MPMC_IMPOSSIBLE_LOOKS_ 1000
 #define IPC_MPMC_PUBLISH_ 16u /* positions between two stores of a hint */
 /* How often a call begins again, because another was first at its slot each time. In each turn
  * another has got through, or memory is hostile. */
 #define IPC_MPMC_TRIES_ 64u
 /* Meetings with slots that others keep, before one asks the kernel whether he who does is dead:
- * that takes as long as some hundred messages. Who looks in vain asks sooner: ipc_mpmc_dry_. */
+ * that takes as long as some hundred messages. Who looks in vain asks sooner:
+ * ipc_mpmc_found_nothing_. */
 #define IPC_MPMC_ASK_AFTER_ 4096u
 
 IPC_FORCE_INLINE unsigned ipc_mpmc_state_(uint64_t word)
@@ -3943,7 +3959,7 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_state_(uint64_t word)
     return (unsigned)(word & IPC_MPMC_STATE_);
 }
 
-IPC_FORCE_INLINE unsigned ipc_mpmc_run_(uint64_t word)
+IPC_FORCE_INLINE unsigned ipc_mpmc_run_length_(uint64_t word)
 {
     return (unsigned)(word / IPC_MPMC_RUN_ % IPC_MPMC_RUN_MAX_) + 1;
 }
@@ -3951,11 +3967,11 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_run_(uint64_t word)
 /* How many positions this one is about, for those who go on. Nobody looks at the others of a run
  * that someone works on, whose words say nothing, also if it is in a later lap by now: it could
  * only be claimed there when they were all done with. */
-IPC_FORCE_INLINE unsigned ipc_mpmc_past_(uint64_t word)
+IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
 {
     unsigned state = ipc_mpmc_state_(word);
 
-    return state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ? 1 : ipc_mpmc_run_(word);
+    return state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ? 1 : ipc_mpmc_run_length_(word);
 }
 
 /* ------------------------------------------------------------------ handles */
@@ -3964,30 +3980,30 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_past_(uint64_t word)
 struct ipc_mpmc {
     unsigned char *slots;
     uint64_t mask;
-    unsigned shift; /* position >> shift is its lap */
-    unsigned looks; /* at what is in stuck */
-    uint64_t stuck; /* who is in the way */
-    uint64_t next;  /* position to try; private, as the hint of this end is not */
-    uint64_t told;  /* what we last stored as a hint */
-    uint64_t ready; /* positions below are known to be for us */
-    uint64_t me;    /* name, where it is in a word */
-    uint64_t mine;  /* the word of the slot that we hold */
-    uint64_t held;  /* its position */
-    int claimed;    /* 1: we hold it */
+    unsigned shift;         /* position >> shift is its lap */
+    unsigned looks;         /* at what is in stuck */
+    uint64_t blocker;       /* who is in the way */
+    uint64_t next;          /* position to try; private, as the hint of this end is not */
+    uint64_t published;     /* what we last stored as a hint */
+    uint64_t ready;         /* positions below are known to be for us */
+    uint64_t me;            /* name, where it is in a word */
+    uint64_t held_word;     /* the word of the slot that we hold */
+    uint64_t held_position; /* its position */
+    int claimed;            /* 1: we hold it */
     uint64_t bytes;
     struct ipc_mpmc_shared *ring;
-    struct ipc_mpmc_seat_ *seat;
+    struct ipc_ring_seat_ *seat;
     uint64_t *end; /* where we are the only one, who is; or NULL */
     uint64_t id;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
     uint32_t how;
-    int idle;      /* the last look found nothing */
-    uint64_t dry;  /* calls that found nothing, since we last recovered */
-    unsigned hold; /* ck_pr_stall()s before the next look */
-    unsigned met;  /* slots that others hold */
-    unsigned busy; /* others were first not long ago */
-    int error;     /* sticks */
+    int idle;             /* the last look found nothing */
+    uint64_t misses;      /* calls that found nothing, since we last recovered */
+    unsigned pauses;      /* ck_pr_stall()s before the next look */
+    unsigned holders_met; /* slots that others hold */
+    unsigned contended;   /* others were first not long ago */
+    int error;            /* sticks */
 };
 
 struct ipc_mpmc_producer {
@@ -4000,7 +4016,7 @@ struct ipc_mpmc_consumer {
 };
 
 /* The word of a position's lap, FREE. */
-IPC_FORCE_INLINE uint64_t ipc_mpmc_lap_(const struct ipc_mpmc *m, uint64_t position)
+IPC_FORCE_INLINE uint64_t ipc_mpmc_free_word_(const struct ipc_mpmc *m, uint64_t position)
 {
     return (position >> m->shift) * IPC_MPMC_LAP_;
 }
@@ -4011,91 +4027,94 @@ IPC_FORCE_INLINE unsigned char *ipc_mpmc_slot_(const struct ipc_mpmc *m, uint64_
     return ipc_ring_slot_(m->slots, m->mask, position, stride);
 }
 
-IPC_FORCE_INLINE uint64_t *ipc_mpmc_at_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
+IPC_FORCE_INLINE uint64_t *ipc_mpmc_word_(const struct ipc_mpmc *m, uint64_t position,
+                                          size_t stride)
 {
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
 }
 
 /* What the word of a slot says to a handle that has come to a position of that slot. */
-enum ipc_mpmc_sight_ {
-    IPC_MPMC_OURS_,    /* nobody holds it, and it is what this end looks for */
-    IPC_MPMC_GONE_,    /* others were here: go on behind it */
-    IPC_MPMC_BUSY_,    /* a holder is in the way; it may be passed over */
-    IPC_MPMC_PASSED_,  /* to producers: the holder was passed over, and this lap is to be stamped */
+enum ipc_mpmc_verdict_ {
+    IPC_MPMC_READY_,   /* nobody holds it, and it is what this end looks for */
+    IPC_MPMC_DONE_,    /* others were here: go on behind it */
+    IPC_MPMC_BLOCKED_, /* a holder is in the way; it may be passed over */
+    IPC_MPMC_SKIPPED_, /* to producers: the holder was passed over, and this lap is to be stamped */
     IPC_MPMC_NOT_YET_, /* the other end is to do something first: the ring is full, or empty */
-    IPC_MPMC_ODD_WORD_ /* it cannot be, unless it is old */
+    IPC_MPMC_IMPOSSIBLE_ /* it cannot be, unless it is old */
 };
 
 /* To a producer. */
-IPC_FORCE_INLINE enum ipc_mpmc_sight_ ipc_mpmc_free_sight_(const struct ipc_mpmc *m,
-                                                           uint64_t position, uint64_t word)
+IPC_FORCE_INLINE enum ipc_mpmc_verdict_
+ipc_mpmc_judge_for_producer_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
 {
-    uint64_t lap = ipc_mpmc_lap_(m, position);
+    uint64_t lap = ipc_mpmc_free_word_(m, position);
     int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - lap);
 
     if (word == lap)
-        return IPC_MPMC_OURS_;
+        return IPC_MPMC_READY_;
     if (ahead >= 0)
-        return IPC_MPMC_GONE_;
+        return IPC_MPMC_DONE_;
     if (ahead != -(int64_t)IPC_MPMC_LAP_)
-        return IPC_MPMC_ODD_WORD_;
+        return IPC_MPMC_IMPOSSIBLE_;
     switch (ipc_mpmc_state_(word)) {
     case IPC_MPMC_WRITING_:
     case IPC_MPMC_READING_:
-        return IPC_MPMC_BUSY_;
+        return IPC_MPMC_BLOCKED_;
     case IPC_MPMC_HELD_:
     case IPC_MPMC_KEPT_:
-        return IPC_MPMC_PASSED_;
+        return IPC_MPMC_SKIPPED_;
     case IPC_MPMC_FREE_:
-        return IPC_MPMC_ODD_WORD_;
+        return IPC_MPMC_IMPOSSIBLE_;
     default:
         return IPC_MPMC_NOT_YET_;
     }
 }
 
 /* To a consumer. */
-IPC_FORCE_INLINE enum ipc_mpmc_sight_ ipc_mpmc_full_sight_(const struct ipc_mpmc *m,
-                                                           uint64_t position, uint64_t word)
+IPC_FORCE_INLINE enum ipc_mpmc_verdict_
+ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
 {
-    int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - ipc_mpmc_lap_(m, position));
+    int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - ipc_mpmc_free_word_(m, position));
     unsigned state = ipc_mpmc_state_(word);
 
     if (ahead == 0 && (state == IPC_MPMC_FULL_ || state == IPC_MPMC_AGAIN_))
-        return IPC_MPMC_OURS_;
+        return IPC_MPMC_READY_;
     if (ahead > 0)
-        return IPC_MPMC_GONE_;
+        return IPC_MPMC_DONE_;
     if (ahead == 0)
         return state == IPC_MPMC_FREE_      ? IPC_MPMC_NOT_YET_
-               : state == IPC_MPMC_WRITING_ ? IPC_MPMC_BUSY_
-                                            : IPC_MPMC_GONE_;
+               : state == IPC_MPMC_WRITING_ ? IPC_MPMC_BLOCKED_
+                                            : IPC_MPMC_DONE_;
     if (ahead != -(int64_t)IPC_MPMC_LAP_)
-        return IPC_MPMC_ODD_WORD_;
+        return IPC_MPMC_IMPOSSIBLE_;
     switch (state) {
     case IPC_MPMC_AGAIN_:
-        return IPC_MPMC_OURS_;
+        return IPC_MPMC_READY_;
     case IPC_MPMC_READING_:
     case IPC_MPMC_HELD_:
     case IPC_MPMC_KEPT_:
         return IPC_MPMC_NOT_YET_;
     default:
-        return IPC_MPMC_ODD_WORD_;
+        return IPC_MPMC_IMPOSSIBLE_;
     }
 }
 
 /* Is something for us behind the holder at p, in its lap? Passes by all that others hold or are
- * done with, as ipc_mpmc_find_ and ipc_mpmc_claim_run_ would. */
-IPC_INLINE int ipc_mpmc_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t word, size_t stride,
-                                int producer)
+ * done with, as ipc_mpmc_find_next_ and ipc_mpmc_claim_run_ would. */
+IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t word,
+                                        size_t stride, int producer)
 {
     uint64_t end = p + m->mask + 1;
-    enum ipc_mpmc_sight_ sight;
+    enum ipc_mpmc_verdict_ verdict;
 
-    for (p += ipc_mpmc_past_(word); (int64_t)(end - p) > 0; p += ipc_mpmc_past_(word)) {
-        word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
-        sight = producer ? ipc_mpmc_free_sight_(m, p, word) : ipc_mpmc_full_sight_(m, p, word);
-        if (sight == IPC_MPMC_OURS_)
+    for (p += ipc_mpmc_positions_of_(word); (int64_t)(end - p) > 0;
+         p += ipc_mpmc_positions_of_(word)) {
+        word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
+        verdict = producer ? ipc_mpmc_judge_for_producer_(m, p, word)
+                           : ipc_mpmc_judge_for_consumer_(m, p, word);
+        if (verdict == IPC_MPMC_READY_)
             return 1;
-        if (sight == IPC_MPMC_NOT_YET_ || sight == IPC_MPMC_ODD_WORD_)
+        if (verdict == IPC_MPMC_NOT_YET_ || verdict == IPC_MPMC_IMPOSSIBLE_)
             return 0;
     }
     return 0;
@@ -4104,9 +4123,9 @@ IPC_INLINE int ipc_mpmc_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t w
 /* ------------------------------------------------------------------ the slow, the dead */
 
 /* Is who is named in the word dead? The word was read before. */
-IPC_INLINE int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
+IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
 {
-    const struct ipc_mpmc_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
+    const struct ipc_ring_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
     uint64_t id, generation;
 
     /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. It may be
@@ -4121,9 +4140,10 @@ IPC_INLINE int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
 }
 
 /* Frees a slot or run that we hold, for the lap after the last in which it was passed over. */
-IPC_INLINE void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned run, size_t stride)
+IPC_INLINE void ipc_mpmc_free_own_(struct ipc_mpmc *m, uint64_t position, unsigned run,
+                                   size_t stride)
 {
-    uint64_t *at = ipc_mpmc_at_(m, position, stride), word, lap;
+    uint64_t *at = ipc_mpmc_word_(m, position, stride), word, lap;
     unsigned tries, i;
 
     /* It fails where a producer has stamped it meanwhile, which is once a lap. */
@@ -4132,8 +4152,8 @@ IPC_INLINE void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned r
         lap = word / IPC_MPMC_LAP_;
         position = (lap << m->shift) + (position & m->mask);
         for (i = 1; i < run; i++)
-            ck_pr_store_64(ipc_mpmc_at_(m, position + i, stride),
-                           ipc_mpmc_lap_(m, position + i) + IPC_MPMC_LAP_);
+            ck_pr_store_64(ipc_mpmc_word_(m, position + i, stride),
+                           ipc_mpmc_free_word_(m, position + i) + IPC_MPMC_LAP_);
         /* Without it a producer could write while we read, or find the rest of the run as it was.
          * Partner: the acquire fence in ipc_mpmc_claim_run_. */
         ck_pr_fence_release();
@@ -4143,11 +4163,11 @@ IPC_INLINE void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned r
 }
 
 /* Frees what the dead holder of the word had. 1 when something changed. */
-IPC_INLINE int ipc_mpmc_free_dead_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
-                                   size_t stride)
+IPC_INLINE int ipc_mpmc_free_dead_holder_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
+                                          size_t stride)
 {
-    uint64_t *at = ipc_mpmc_at_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
-    unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_(word);
+    uint64_t *at = ipc_mpmc_word_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
+    unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_length_(word);
     int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_KEPT_;
 
     if (read && run == 1 && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0)
@@ -4162,46 +4182,46 @@ IPC_INLINE int ipc_mpmc_free_dead_(struct ipc_mpmc *m, uint64_t position, uint64
     if (!ck_pr_cas_64(at, word, then))
         return 0;
     /* Without it the count could be seen before AGAIN, where stores come out of order, and the
-     * message would not be looked for any more. Partner: in ipc_mpmc_search_. */
+     * message would not be looked for any more. Partner: in ipc_mpmc_find_message_. */
     ck_pr_fence_release();
     (void)ck_pr_faa_64(!read                                      ? &m->ring->aborted
                        : ipc_mpmc_state_(then) == IPC_MPMC_AGAIN_ ? &m->ring->again
                                                                   : &m->ring->lost,
                        run);
     if (ipc_mpmc_state_(then) == IPC_MPMC_HELD_)
-        ipc_mpmc_free_(m, position, run, stride);
+        ipc_mpmc_free_own_(m, position, run, stride);
     return 1;
 }
 
 /* Frees what the dead, or only `id`, have left. How many slots or runs. */
 IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
 {
-    size_t stride = ipc_mpmc_stride_((size_t)m->bytes);
+    size_t stride = ipc_ring_line_stride_((size_t)m->bytes);
     int64_t found = 0;
     uint64_t i;
 
     for (i = 0; m->ring != NULL && i <= m->mask; i++) {
-        uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
+        uint64_t word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
         unsigned state = ipc_mpmc_state_(word);
 
         if (state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ || state >= IPC_MPMC_AGAIN_ ||
             (id != 0 &&
              ck_pr_load_64(&m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS].id) != id) ||
-            !ipc_mpmc_dead_(m, word))
+            !ipc_mpmc_is_holder_dead_(m, word))
             continue;
-        found += ipc_mpmc_free_dead_(m, i, word, stride);
+        found += ipc_mpmc_free_dead_holder_(m, i, word, stride);
     }
     return found;
 }
 
 /* Who holds this slot is in the way: is it time to go on without? Before that 0, and a pause. */
-IPC_INLINE int ipc_mpmc_impatient_(struct ipc_mpmc *m, uint64_t word)
+IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word)
 {
-    if (word != m->stuck) {
-        m->stuck = word;
+    if (word != m->blocker) {
+        m->blocker = word;
         m->looks = 0;
     }
-    if (m->looks == IPC_MPMC_PATIENCE_)
+    if (m->looks == IPC_MPMC_LOOKS_)
         return 1;
     m->looks++;
     ck_pr_stall();
@@ -4209,30 +4229,31 @@ IPC_INLINE int ipc_mpmc_impatient_(struct ipc_mpmc *m, uint64_t word)
 }
 
 /* Frees the slot if its holder is dead, else has it left out of this lap. */
-IPC_INLINE void ipc_mpmc_pass_(struct ipc_mpmc *m, uint64_t position, uint64_t word, size_t stride)
+IPC_INLINE void ipc_mpmc_pass_over_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
+                                    size_t stride)
 {
     uint64_t to = word + (IPC_MPMC_HELD_ - IPC_MPMC_WRITING_);
 
     if (ipc_mpmc_state_(word) == IPC_MPMC_READING_)
         to = word + IPC_MPMC_LAP_ + (IPC_MPMC_KEPT_ - IPC_MPMC_READING_);
-    if (ipc_mpmc_dead_(m, word))
-        (void)ipc_mpmc_free_dead_(m, position, word, stride);
+    if (ipc_mpmc_is_holder_dead_(m, word))
+        (void)ipc_mpmc_free_dead_holder_(m, position, word, stride);
     else
-        (void)ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, to);
+        (void)ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, to);
 }
 
 /* Others were first at position p, as its word says: where to go on. A word that is laps ahead says
  * that producers were past this slot in the lap before it, and consumers are at most one lap behind
  * them. The first time in a call the hint may know of a place that is further still. */
-IPC_INLINE void ipc_mpmc_go_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word, const uint64_t *hint,
-                                int *asked)
+IPC_INLINE void ipc_mpmc_move_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word,
+                                  const uint64_t *hint, int *asked)
 {
-    uint64_t laps = (word - ipc_mpmc_lap_(m, p)) / IPC_MPMC_LAP_, there;
+    uint64_t laps = (word - ipc_mpmc_free_word_(m, p)) / IPC_MPMC_LAP_, there;
 
-    m->next = p + (laps > 2 ? (laps - 2) << m->shift : 0) + ipc_mpmc_past_(word);
+    m->next = p + (laps > 2 ? (laps - 2) << m->shift : 0) + ipc_mpmc_positions_of_(word);
     if (!*asked) {
         *asked = 1;
-        m->busy = 64;
+        m->contended = 64;
         there = ck_pr_load_64(hint);
         if ((int64_t)(there - m->next) > 0)
             m->next = there;
@@ -4244,12 +4265,12 @@ IPC_INLINE void ipc_mpmc_go_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word, c
 
 /* Tells newcomers how far we are: each time while others are busy at this end, else now and then.
  */
-IPC_FORCE_INLINE void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint)
+IPC_FORCE_INLINE void ipc_mpmc_publish_hint_(struct ipc_mpmc *m, uint64_t *hint)
 {
-    if (m->busy > 0 || m->next - m->told >= IPC_MPMC_PUBLISH_) {
-        m->busy -= m->busy > 0;
-        m->told = m->next;
-        ck_pr_fence_release(); /* partner: in ipc_mpmc_go_on_ */
+    if (m->contended > 0 || m->next - m->published >= IPC_MPMC_PUBLISH_) {
+        m->contended -= m->contended > 0;
+        m->published = m->next;
+        ck_pr_fence_release(); /* partner: in ipc_mpmc_move_on_ */
         ck_pr_store_64(hint, m->next);
     }
 }
@@ -4268,19 +4289,19 @@ IPC_FORCE_INLINE void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint)
 IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n)
 {
     uint64_t steps;
-    int asked = 0, odd = 0;
+    int asked = 0, impossible = 0;
 
     if (m->error != 0)
         return m->error;
     for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
-        uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride);
+        uint64_t p = m->next, lap = ipc_mpmc_free_word_(m, p), *at = ipc_mpmc_word_(m, p, stride);
         uint64_t word = ck_pr_load_64(at);
         unsigned run = 1;
 
-        switch (ipc_mpmc_free_sight_(m, p, word)) {
-        case IPC_MPMC_OURS_:
-            while (run < n &&
-                   ck_pr_load_64(ipc_mpmc_at_(m, p + run, stride)) == ipc_mpmc_lap_(m, p + run))
+        switch (ipc_mpmc_judge_for_producer_(m, p, word)) {
+        case IPC_MPMC_READY_:
+            while (run < n && ck_pr_load_64(ipc_mpmc_word_(m, p + run, stride)) ==
+                                  ipc_mpmc_free_word_(m, p + run))
                 run++;
             if (ck_pr_cas_64(at, word,
                              lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_)) {
@@ -4290,19 +4311,19 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
                 return (int)run;
             }
             break;
-        case IPC_MPMC_GONE_:
-            ipc_mpmc_go_on_(m, p, word, &m->ring->tail, &asked);
+        case IPC_MPMC_DONE_:
+            ipc_mpmc_move_on_(m, p, word, &m->ring->tail, &asked);
             break;
-        case IPC_MPMC_BUSY_:
-            if (!ipc_mpmc_behind_(m, p, word, stride, 1))
+        case IPC_MPMC_BLOCKED_:
+            if (!ipc_mpmc_is_work_behind_(m, p, word, stride, 1))
                 return -EAGAIN;
-            if (ipc_mpmc_impatient_(m, word))
-                ipc_mpmc_pass_(m, p, word, stride);
+            if (ipc_mpmc_has_waited_(m, word))
+                ipc_mpmc_pass_over_(m, p, word, stride);
             break;
-        case IPC_MPMC_PASSED_:
-            m->met++;
-            if (m->met % IPC_MPMC_ASK_AFTER_ == 0 && ipc_mpmc_dead_(m, word)) {
-                (void)ipc_mpmc_free_dead_(m, p, word, stride);
+        case IPC_MPMC_SKIPPED_:
+            m->holders_met++;
+            if (m->holders_met % IPC_MPMC_ASK_AFTER_ == 0 && ipc_mpmc_is_holder_dead_(m, word)) {
+                (void)ipc_mpmc_free_dead_holder_(m, p, word, stride);
                 break;
             }
             /* The stamp comes before anyone goes on: who comes back frees it for the lap after. */
@@ -4310,8 +4331,8 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
             break;
         case IPC_MPMC_NOT_YET_:
             return -EAGAIN;
-        case IPC_MPMC_ODD_WORD_:
-            if (odd++ == IPC_MPMC_ODD_)
+        case IPC_MPMC_IMPOSSIBLE_:
+            if (impossible++ == IPC_MPMC_IMPOSSIBLE_LOOKS_)
                 return m->error = -EBADMSG;
             ck_pr_stall();
         }
@@ -4322,28 +4343,29 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
 /* Publishes the run that was claimed. 0, or -ESTALE: it was passed over, and is free again. */
 IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run, size_t stride)
 {
-    uint64_t lap = ipc_mpmc_lap_(m, p);
+    uint64_t lap = ipc_mpmc_free_word_(m, p);
     unsigned i;
 
     /* Without it the payload could be older than a FULL further on in the run, which others may
      * come to by a hint. Partner: the load fence in ipc_mpmc_pop_. */
     ck_pr_fence_release();
     for (i = 1; i < run; i++) /* nobody looks at these until the first is FULL */
-        ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride),
-                       ipc_mpmc_lap_(m, p + i) + (run - 1 - i) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_);
+        ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride), ipc_mpmc_free_word_(m, p + i) +
+                                                             (run - 1 - i) * IPC_MPMC_RUN_ +
+                                                             IPC_MPMC_FULL_);
     /* Without it FULL of the first could be seen before the others', where stores come out of
      * order; theirs could then arrive on top of what the consumer of the run stores there. Partner:
      * the load fence in ipc_mpmc_take_run_. */
     ck_pr_fence_release();
-    if (ck_pr_cas_64(ipc_mpmc_at_(m, p, stride),
+    if (ck_pr_cas_64(ipc_mpmc_word_(m, p, stride),
                      lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
                      lap + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_))
         return 0;
-    ipc_mpmc_free_(m, p, run, stride);
+    ipc_mpmc_free_own_(m, p, run, stride);
     return -ESTALE;
 }
 
-IPC_FORCE_INLINE void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
+IPC_FORCE_INLINE void ipc_mpmc_prefetch_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
 {
     size_t i;
 
@@ -4353,60 +4375,63 @@ IPC_FORCE_INLINE void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t position
 
 /* Is the slot of that position in the state that this end waits for? If so, how many are at least.
  */
-IPC_FORCE_INLINE unsigned ipc_mpmc_ready_(const struct ipc_mpmc *m, uint64_t position,
-                                          size_t stride, uint64_t state)
+IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64_t position,
+                                                size_t stride, uint64_t state)
 {
-    uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, position, stride));
+    uint64_t word = ck_pr_load_64(ipc_mpmc_word_(m, position, stride));
 
-    return (word & ~IPC_MPMC_RUNS_) == ipc_mpmc_lap_(m, position) + state ? ipc_mpmc_run_(word) : 0;
+    return (word & ~IPC_MPMC_RUNS_) == ipc_mpmc_free_word_(m, position) + state
+               ? ipc_mpmc_run_length_(word)
+               : 0;
 }
 
 /* The known run is used up: looks how far the slots from m->next on are in the state that this end
- * waits for, as ipc_spsc_look_ does, and asks for their lines with write intent. Only for those:
- * the others are being worked on by the other end, or will be before us. */
-IPC_INLINE void ipc_mpmc_look_(struct ipc_mpmc *m, size_t stride, uint64_t state)
+ * waits for, as ipc_spsc_look_ahead_ does, and asks for their lines with write intent. Only for
+ * those: the others are being worked on by the other end, or will be before us. */
+IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t state)
 {
     uint64_t ahead = m->mask + 1 < IPC_RING_AHEAD_ ? m->mask + 1 : IPC_RING_AHEAD_, i;
-    unsigned run = ipc_mpmc_ready_(m, m->next, stride, state);
+    unsigned run = ipc_mpmc_count_ready_(m, m->next, stride, state);
 
     if (m->idle) {
         m->idle = 0; /* a lone message or run, likely: touch no other line */
         ahead = run + (run == 0);
-    } else if (!ipc_mpmc_ready_(m, m->next + ahead - 1, stride, state)) {
+    } else if (!ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state)) {
         /* Close behind. Let the others get away before touching their lines. */
-        for (i = 0; i < m->hold; i++)
+        for (i = 0; i < m->pauses; i++)
             ck_pr_stall();
-        while (ahead > run && !ipc_mpmc_ready_(m, m->next + ahead - 1, stride, state))
+        while (ahead > run && !ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state))
             ahead /= 2;
         ahead = ahead > run ? ahead : run + (run == 0);
         if (ahead == 1)
-            m->hold /= 2;
-        else if (m->hold < IPC_RING_HOLD_)
-            m->hold = 2 * m->hold + 1;
+            m->pauses /= 2;
+        else if (m->pauses < IPC_RING_PAUSES_)
+            m->pauses = 2 * m->pauses + 1;
     }
     m->ready = m->next + ahead;
-    for (i = 0; i < ahead && i < IPC_MPMC_ASK_; i++)
-        ipc_mpmc_lead_(m, m->next + i, stride);
+    for (i = 0; i < ahead && i < IPC_MPMC_PREFETCH_; i++)
+        ipc_mpmc_prefetch_(m, m->next + i, stride);
 }
 
 /* Before an operation at position p. */
-IPC_FORCE_INLINE void ipc_mpmc_ask_(struct ipc_mpmc *m, uint64_t p, size_t stride, uint64_t state)
+IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t stride,
+                                        uint64_t state)
 {
     if (CK_CC_UNLIKELY((int64_t)(p - m->ready) >= 0))
-        ipc_mpmc_look_(m, stride, state);
-    else if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_ASK_)
-        ipc_mpmc_lead_(m, p + IPC_MPMC_ASK_, stride);
+        ipc_mpmc_look_ahead_(m, stride, state);
+    else if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_PREFETCH_)
+        ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
 }
 
 /* Nothing to do at this end. Now and then, for a small part of the time that is spent looking in
  * vain, looks for what the dead have left where nobody comes by. */
-IPC_INLINE int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
+IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
 {
     m->idle = 1;
-    m->hold = 0;
+    m->pauses = 0;
     m->ready = m->next;
-    if (rc == -EAGAIN && ++m->dry > 16 * (m->mask + 256)) {
-        m->dry = 0;
+    if (rc == -EAGAIN && ++m->misses > 16 * (m->mask + 256)) {
+        m->misses = 0;
         (void)ipc_mpmc_recover_(m, 0);
     }
     return rc;
@@ -4414,16 +4439,16 @@ IPC_INLINE int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
 
 /* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. One
  * producer has nobody to claim against: the slot stays FREE until the message is there. */
-IPC_FORCE_INLINE int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
-                                   uint64_t *claimed)
+IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
+                                         uint64_t *claimed)
 {
-    uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride);
+    uint64_t p = m->next, lap = ipc_mpmc_free_word_(m, p), *at = ipc_mpmc_word_(m, p, stride);
     int rc;
 
     if (CK_CC_UNLIKELY((m->error | m->claimed) != 0))
         return m->error != 0 ? m->error : -EBUSY;
-    if (stride <= IPC_RING_LEAD_)
-        ipc_mpmc_ask_(m, p, stride, IPC_MPMC_FREE_);
+    if (stride <= IPC_RING_PREFETCH_)
+        ipc_mpmc_prepare_(m, p, stride, IPC_MPMC_FREE_);
     if (CK_CC_LIKELY(ck_pr_load_64(at) == lap)) {
         *claimed = lap;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
@@ -4434,15 +4459,15 @@ IPC_FORCE_INLINE int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, uint32_t h
         }
     }
     rc = ipc_mpmc_claim_run_(m, stride, 1);
-    *claimed = ipc_mpmc_lap_(m, m->next) + m->me + IPC_MPMC_WRITING_;
-    return rc < 0 ? ipc_mpmc_dry_(m, rc) : 0;
+    *claimed = ipc_mpmc_free_word_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+    return rc < 0 ? ipc_mpmc_found_nothing_(m, rc) : 0;
 }
 
 /* Publishes the one that was claimed. 0, or -ESTALE: it was passed over. */
-IPC_FORCE_INLINE int ipc_mpmc_publish_(struct ipc_mpmc *m, uint64_t p, uint64_t claimed,
-                                       size_t stride)
+IPC_FORCE_INLINE int ipc_mpmc_commit_one_(struct ipc_mpmc *m, uint64_t p, uint64_t claimed,
+                                          size_t stride)
 {
-    uint64_t *at = ipc_mpmc_at_(m, p, stride), full = ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_;
+    uint64_t *at = ipc_mpmc_word_(m, p, stride), full = ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_;
 
     /* Without it FULL could be seen before the payload. Partner: the load fence in ipc_mpmc_pop_.
      */
@@ -4458,26 +4483,26 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
                                     uint32_t how)
 {
     struct ipc_mpmc *m = &h->m;
-    size_t stride = ipc_mpmc_stride_(bytes);
+    size_t stride = ipc_ring_line_stride_(bytes);
     uint64_t p, claimed;
     unsigned tries;
 
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
-        int rc = ipc_mpmc_one_(m, stride, how, &claimed);
+        int rc = ipc_mpmc_claim_one_(m, stride, how, &claimed);
 
         if (CK_CC_UNLIKELY(rc != 0))
             return rc;
         p = m->next;
         m->next = p + 1;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
-            ipc_mpmc_hint_(m, &m->ring->tail);
+            ipc_mpmc_publish_hint_(m, &m->ring->tail);
         ipc_ring_put_words_(ipc_mpmc_slot_(m, p, stride), message, bytes);
-        if (CK_CC_LIKELY(ipc_mpmc_publish_(m, p, claimed, stride) == 0)) {
+        if (CK_CC_LIKELY(ipc_mpmc_commit_one_(m, p, claimed, stride) == 0)) {
             if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not before: a successor begins there */
-                ipc_mpmc_hint_(m, &m->ring->tail);
+                ipc_mpmc_publish_hint_(m, &m->ring->tail);
             return 0;
         }
-        ipc_mpmc_free_(m, p, 1, stride);
+        ipc_mpmc_free_own_(m, p, 1, stride);
     }
     return -EAGAIN;
 }
@@ -4487,7 +4512,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
                                           size_t n, size_t bytes)
 {
     struct ipc_mpmc *m = &h->m;
-    size_t stride = ipc_mpmc_stride_(bytes), done = 0;
+    size_t stride = ipc_ring_line_stride_(bytes), done = 0;
     const unsigned char *from = (const unsigned char *)messages;
     unsigned tries = 0;
 
@@ -4498,17 +4523,17 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
         uint64_t p;
         int run;
 
-        if ((int64_t)(m->next + want + IPC_MPMC_ASK_ - m->ready) > 0)
-            ipc_mpmc_look_(m, stride, IPC_MPMC_FREE_);
+        if ((int64_t)(m->next + want + IPC_MPMC_PREFETCH_ - m->ready) > 0)
+            ipc_mpmc_look_ahead_(m, stride, IPC_MPMC_FREE_);
         run = ipc_mpmc_claim_run_(m, stride, want);
         p = m->next;
         if (run < 0)
-            return done > 0 ? (int64_t)done : ipc_mpmc_dry_(m, run);
+            return done > 0 ? (int64_t)done : ipc_mpmc_found_nothing_(m, run);
         m->next = p + (unsigned)run;
-        ipc_mpmc_hint_(m, &m->ring->tail);
+        ipc_mpmc_publish_hint_(m, &m->ring->tail);
         for (i = 0; i < (unsigned)run; i++) {
-            if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_ASK_)
-                ipc_mpmc_lead_(m, p + i + IPC_MPMC_ASK_, stride);
+            if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
+                ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
             ipc_ring_put_words_(ipc_mpmc_slot_(m, p + i, stride), from + (done + i) * bytes, bytes);
         }
         if (ipc_mpmc_commit_run_(m, p, (unsigned)run, stride) == 0)
@@ -4522,25 +4547,25 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
 /* The claimed slot, or NULL. */
 IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes, uint32_t how)
 {
-    size_t stride = ipc_mpmc_stride_(bytes);
+    size_t stride = ipc_ring_line_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
 
     if (m->claimed == 0) {
-        if (ipc_mpmc_one_(m, stride, how, &m->mine) != 0)
+        if (ipc_mpmc_claim_one_(m, stride, how, &m->held_word) != 0)
             return NULL;
-        m->held = m->next;
+        m->held_position = m->next;
         m->claimed = 1;
-        if (ipc_mpmc_state_(m->mine) != IPC_MPMC_FREE_) {
+        if (ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_) {
             m->next++;
-            ipc_mpmc_hint_(m, &m->ring->tail);
+            ipc_mpmc_publish_hint_(m, &m->ring->tail);
         }
     }
-    return ipc_mpmc_slot_(m, m->held, stride);
+    return ipc_mpmc_slot_(m, m->held_position, stride);
 }
 
 IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 {
-    size_t stride = ipc_mpmc_stride_(bytes);
+    size_t stride = ipc_ring_line_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
     uint64_t from, to, word;
     unsigned tries = 0;
@@ -4548,26 +4573,26 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 
     if (m->claimed == 0)
         return -EINVAL;
-    while (CK_CC_UNLIKELY(ipc_mpmc_publish_(m, m->held, m->mine, stride) != 0)) {
+    while (CK_CC_UNLIKELY(ipc_mpmc_commit_one_(m, m->held_position, m->held_word, stride) != 0)) {
         /* Passed over: the message moves to the position that is next now. */
         int rc = tries++ < IPC_MPMC_TRIES_ ? ipc_mpmc_claim_run_(m, stride, 1) : -EAGAIN;
 
         if (rc < 0)
             return rc;
-        word = ipc_mpmc_lap_(m, m->next) + m->me + IPC_MPMC_WRITING_;
-        from = m->held;
+        word = ipc_mpmc_free_word_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+        from = m->held_position;
         to = m->next++;
         for (i = 0; i < stride - sizeof word; i += sizeof word)
             ck_pr_store_64(
                 (uint64_t *)(void *)(ipc_mpmc_slot_(m, to, stride) + i),
                 ck_pr_load_64((const uint64_t *)(void *)(ipc_mpmc_slot_(m, from, stride) + i)));
-        ipc_mpmc_free_(m, from, 1, stride);
-        m->held = to;
-        m->mine = word;
+        ipc_mpmc_free_own_(m, from, 1, stride);
+        m->held_position = to;
+        m->held_word = word;
     }
-    if (ipc_mpmc_state_(m->mine) == IPC_MPMC_FREE_)
+    if (ipc_mpmc_state_(m->held_word) == IPC_MPMC_FREE_)
         m->next++;
-    ipc_mpmc_hint_(m, &m->ring->tail);
+    ipc_mpmc_publish_hint_(m, &m->ring->tail);
     m->claimed = 0;
     return 0;
 }
@@ -4575,36 +4600,36 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 /* ------------------------------------------------------------------ the consumers' path */
 
 /* Moves m->next to the next message, whose slot says *word. 0, -EAGAIN or -EBADMSG. */
-IPC_INLINE int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
+IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
 {
     uint64_t steps;
-    int asked = 0, odd = 0;
+    int asked = 0, impossible = 0;
 
     if (m->error != 0)
         return m->error;
     for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
         uint64_t p = m->next;
 
-        *word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
-        switch (ipc_mpmc_full_sight_(m, p, *word)) {
-        case IPC_MPMC_OURS_:
+        *word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
+        switch (ipc_mpmc_judge_for_consumer_(m, p, *word)) {
+        case IPC_MPMC_READY_:
             return 0;
-        case IPC_MPMC_BUSY_:
-            if (!ipc_mpmc_impatient_(m, *word))
+        case IPC_MPMC_BLOCKED_:
+            if (!ipc_mpmc_has_waited_(m, *word))
                 break;
-            if (!ipc_mpmc_behind_(m, p, *word, stride, 0))
+            if (!ipc_mpmc_is_work_behind_(m, p, *word, stride, 0))
                 return -EAGAIN;
-            ipc_mpmc_pass_(m, p, *word, stride);
+            ipc_mpmc_pass_over_(m, p, *word, stride);
             break;
         case IPC_MPMC_NOT_YET_:
             return -EAGAIN;
-        case IPC_MPMC_ODD_WORD_:
-            if (odd++ == IPC_MPMC_ODD_)
+        case IPC_MPMC_IMPOSSIBLE_:
+            if (impossible++ == IPC_MPMC_IMPOSSIBLE_LOOKS_)
                 return m->error = -EBADMSG;
             ck_pr_stall();
             break;
         default:
-            ipc_mpmc_go_on_(m, p, *word, &m->ring->head, &asked);
+            ipc_mpmc_move_on_(m, p, *word, &m->ring->head, &asked);
         }
     }
     return -EAGAIN;
@@ -4613,24 +4638,24 @@ IPC_INLINE int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
 /* The slot of the oldest message, at *position with *word, beyond the slots that are known. What
  * was handed out again lies behind us: looks for that once it is told of. 0, -EAGAIN or -EBADMSG.
  */
-IPC_INLINE int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t stride, uint64_t *position,
-                                uint64_t *word)
+IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride,
+                                      uint64_t *position, uint64_t *word)
 {
     struct ipc_mpmc *m = &h->m;
     uint64_t again, i;
-    int rc = ipc_mpmc_find_(m, stride, word);
+    int rc = ipc_mpmc_find_next_(m, stride, word);
 
     *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
     if (rc == 0)
         return 0;
-    (void)ipc_mpmc_dry_(m, rc);
+    (void)ipc_mpmc_found_nothing_(m, rc);
     again = ck_pr_load_64(&m->ring->again);
     /* Without it the slots could be older than the count, which is not looked at again. Partners:
-     * in ipc_mpmc_free_dead_ and ipc_mpmc_consumer_detach. */
+     * in ipc_mpmc_free_dead_holder_ and ipc_mpmc_consumer_detach. */
     ck_pr_fence_load();
     /* A process may have been killed before it could count: so also after each recovery. */
-    for (i = 0; rc == -EAGAIN && (again != h->again || m->dry == 0) && i <= m->mask; i++) {
-        *word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
+    for (i = 0; rc == -EAGAIN && (again != h->again || m->misses == 0) && i <= m->mask; i++) {
+        *word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
         if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
             return 0;
@@ -4640,11 +4665,11 @@ IPC_INLINE int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t stride, uint
 }
 
 /* Another has the message, or it is free: goes on behind it. */
-IPC_FORCE_INLINE void ipc_mpmc_after_(struct ipc_mpmc *m, uint64_t position)
+IPC_FORCE_INLINE void ipc_mpmc_advance_(struct ipc_mpmc *m, uint64_t position)
 {
     if (CK_CC_LIKELY(position == m->next)) {
         m->next = position + 1;
-        ipc_mpmc_hint_(m, &m->ring->head);
+        ipc_mpmc_publish_hint_(m, &m->ring->head);
     }
 }
 
@@ -4654,9 +4679,9 @@ IPC_INLINE int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
 
     if (m->claimed == 0)
         return -EINVAL;
-    ipc_mpmc_free_(m, m->held, 1, ipc_mpmc_stride_(bytes));
+    ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_(bytes));
     if ((m->how & IPC_MPMC_ONE_CONSUMER) != 0)
-        ipc_mpmc_after_(m, m->held); /* not before: a successor begins at the hint */
+        ipc_mpmc_advance_(m, m->held_position); /* not before: a successor begins at the hint */
     m->claimed = 0;
     return 0;
 }
@@ -4664,58 +4689,59 @@ IPC_INLINE int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
 /* Takes the oldest message for us, until release. NULL: there is none, or it is corrupt. */
 IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t bytes, uint32_t how)
 {
-    size_t stride = ipc_mpmc_stride_(bytes);
+    size_t stride = ipc_ring_line_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
     uint64_t position, word, taken;
     unsigned tries = 0;
 
     while (m->claimed == 0) {
-        if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_search_(h, stride, &position, &word) != 0)
+        if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_find_message_(h, stride, &position, &word) != 0)
             return NULL;
         taken = word;
         /* One consumer leaves it FULL until release, if its successor is to get it again. */
         if ((how & IPC_MPMC_ONE_CONSUMER) == 0 || (m->how & IPC_MPMC_AT_LEAST_ONCE) == 0) {
             taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->me + IPC_MPMC_READING_;
-            if (!ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, taken))
+            if (!ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, taken))
                 continue;
-            ipc_mpmc_after_(m, position);
+            ipc_mpmc_advance_(m, position);
         }
-        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_publish_ and
+        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_commit_one_ and
          * ipc_mpmc_commit_run_. */
         ck_pr_fence_acquire();
-        m->mine = taken;
-        m->held = position;
+        m->held_word = taken;
+        m->held_position = position;
         m->claimed = 1;
     }
-    return ipc_mpmc_slot_(m, m->held, stride);
+    return ipc_mpmc_slot_(m, m->held_position, stride);
 }
 
 IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, size_t bytes,
                                    uint32_t how)
 {
     struct ipc_mpmc *m = &h->m;
-    size_t stride = ipc_mpmc_stride_(bytes);
+    size_t stride = ipc_ring_line_stride_(bytes);
     unsigned tries;
 
     if (CK_CC_UNLIKELY(m->claimed != 0)) { /* the one that was peeked */
-        memcpy(message, ipc_mpmc_slot_(m, m->held, stride), bytes);
+        memcpy(message, ipc_mpmc_slot_(m, m->held_position, stride), bytes);
         return ipc_mpmc_release_(h, bytes);
     }
     if (CK_CC_UNLIKELY(m->error != 0))
         return m->error;
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
-        uint64_t p = m->next, word, free, *at = ipc_mpmc_at_(m, p, stride);
+        uint64_t p = m->next, word, free, *at = ipc_mpmc_word_(m, p, stride);
 
-        ipc_mpmc_ask_(m, p, stride, IPC_MPMC_FULL_);
+        ipc_mpmc_prepare_(m, p, stride, IPC_MPMC_FULL_);
         word = ck_pr_load_64(at);
-        if (CK_CC_UNLIKELY((word & ~IPC_MPMC_RUNS_) != ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_)) {
-            int rc = ipc_mpmc_search_(h, stride, &p, &word);
+        if (CK_CC_UNLIKELY((word & ~IPC_MPMC_RUNS_) !=
+                           ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_)) {
+            int rc = ipc_mpmc_find_message_(h, stride, &p, &word);
 
             if (rc != 0)
                 return rc;
-            at = ipc_mpmc_at_(m, p, stride);
+            at = ipc_mpmc_word_(m, p, stride);
         }
-        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_publish_ and
+        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_commit_one_ and
          * ipc_mpmc_commit_run_. */
         ck_pr_fence_load();
         ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
@@ -4726,7 +4752,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
             ck_pr_store_64(at, free);
         else if (CK_CC_UNLIKELY(!ck_pr_cas_64(at, word, free)))
             continue; /* another was first; what we read may be torn */
-        ipc_mpmc_after_(m, p);
+        ipc_mpmc_advance_(m, p);
         return 0;
     }
     return -EAGAIN;
@@ -4738,29 +4764,31 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
 IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, size_t bytes,
                                        uint64_t word, unsigned run)
 {
-    size_t stride = ipc_mpmc_stride_(bytes);
-    uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride), taken;
+    size_t stride = ipc_ring_line_stride_(bytes);
+    uint64_t p = m->next, lap = ipc_mpmc_free_word_(m, p), *at = ipc_mpmc_word_(m, p, stride),
+             taken;
     unsigned i;
 
     ck_pr_fence_load(); /* as in ipc_mpmc_pop_ */
     for (i = 0; i < run; i++) {
-        if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_ASK_)
-            ipc_mpmc_lead_(m, p + i + IPC_MPMC_ASK_, stride);
+        if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
+            ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
         ipc_ring_get_words_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
     }
     taken = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
     if (!ck_pr_cas_64(at, word, taken))
         return 0;
     m->next = p + run;
-    ipc_mpmc_hint_(m, &m->ring->head);
+    ipc_mpmc_publish_hint_(m, &m->ring->head);
     ck_pr_fence_release(); /* as in ipc_mpmc_pop_ */
     for (i = 1; i < run; i++)
-        ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride), ipc_mpmc_lap_(m, p + i) + IPC_MPMC_LAP_);
+        ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride),
+                       ipc_mpmc_free_word_(m, p + i) + IPC_MPMC_LAP_);
     /* Without it FREE of the first could be seen before the others', where stores come out of
-     * order, and the next consumer would find those FULL. Partner: in ipc_mpmc_go_on_. */
+     * order, and the next consumer would find those FULL. Partner: in ipc_mpmc_move_on_. */
     ck_pr_fence_release();
     if (!ck_pr_cas_64(at, taken, lap + IPC_MPMC_LAP_))
-        ipc_mpmc_free_(m, p, run, stride);
+        ipc_mpmc_free_own_(m, p, run, stride);
     return run;
 }
 
@@ -4768,7 +4796,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
                                          size_t bytes, uint32_t how)
 {
     struct ipc_mpmc *m = &h->m;
-    size_t stride = ipc_mpmc_stride_(bytes), done = 0;
+    size_t stride = ipc_ring_line_stride_(bytes), done = 0;
     unsigned char *to = (unsigned char *)messages;
     unsigned tries = 0;
 
@@ -4778,11 +4806,11 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
         int rc;
 
         if ((how & IPC_MPMC_ONE_CONSUMER) == 0 && (m->error | m->claimed) == 0) {
-            if ((int64_t)(p + IPC_MPMC_RUN_MAX_ + IPC_MPMC_ASK_ - m->ready) > 0)
-                ipc_mpmc_look_(m, stride, IPC_MPMC_FULL_);
-            word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
-            if ((word & ~IPC_MPMC_RUNS_) == ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_)
-                run = ipc_mpmc_run_(word);
+            if ((int64_t)(p + IPC_MPMC_RUN_MAX_ + IPC_MPMC_PREFETCH_ - m->ready) > 0)
+                ipc_mpmc_look_ahead_(m, stride, IPC_MPMC_FULL_);
+            word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
+            if ((word & ~IPC_MPMC_RUNS_) == ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_)
+                run = ipc_mpmc_run_length_(word);
             run = run < n - done ? run : (unsigned)(n - done);
         }
         if (run > 1) {
@@ -4809,7 +4837,7 @@ IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
     kind.magic = IPC_MPMC_MAGIC;
     kind.abi = IPC_MPMC_ABI;
     kind.header = sizeof(struct ipc_mpmc_shared);
-    kind.stride = ipc_mpmc_stride_(bytes);
+    kind.stride = ipc_ring_line_stride_(bytes);
     return kind;
 }
 
@@ -4850,7 +4878,7 @@ IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
     uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
 
     for (i = 0; i < IPC_MPMC_SEATS; i++) {
-        struct ipc_mpmc_seat_ *seat = &m->ring->seat[i];
+        struct ipc_ring_seat_ *seat = &m->ring->seat[i];
         uint64_t holder = ck_pr_load_64(&seat->id);
 
         if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, id))
@@ -4859,7 +4887,8 @@ IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
         m->id = id;
         m->me =
             (i + (ck_pr_faa_64(&seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
-        /* Without it the seat could be older than a word with our name. Partner: ipc_mpmc_dead_. */
+        /* Without it the seat could be older than a word with our name. Partner:
+         * ipc_mpmc_is_holder_dead_. */
         ck_pr_fence_store();
         if (holder != 0)
             (void)ipc_mpmc_recover_(m, 0); /* before its generation comes round */
@@ -4903,8 +4932,8 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
     }
     m->error = 0;
     m->idle = 1;
-    m->ready = m->told = m->next = ck_pr_load_64(end ? &r->head : &r->tail);
-    ck_pr_fence_load(); /* as in ipc_mpmc_go_on_ */
+    m->ready = m->published = m->next = ck_pr_load_64(end ? &r->head : &r->tail);
+    ck_pr_fence_load(); /* as in ipc_mpmc_move_on_ */
     return 0;
 }
 
@@ -5050,8 +5079,8 @@ IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
 {
     struct ipc_mpmc *m = &p->m;
 
-    if (m->claimed != 0 && ipc_mpmc_state_(m->mine) != IPC_MPMC_FREE_)
-        ipc_mpmc_free_(m, m->held, 1, ipc_mpmc_stride_((size_t)m->bytes));
+    if (m->claimed != 0 && ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_)
+        ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_((size_t)m->bytes));
     m->claimed = 0;
 }
 
@@ -5069,14 +5098,14 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     unsigned tries;
 
     for (tries = 0; m->claimed != 0 && tries < 2 * IPC_MPMC_TRIES_; tries++) {
-        uint64_t *at = ipc_mpmc_at_(m, m->held, ipc_mpmc_stride_((size_t)m->bytes));
+        uint64_t *at = ipc_mpmc_word_(m, m->held_position, ipc_ring_line_stride_((size_t)m->bytes));
         uint64_t word = ck_pr_load_64(at);
 
         if (ipc_mpmc_state_(word) == IPC_MPMC_FULL_)
             break;             /* one consumer: it is still there */
-        ck_pr_fence_release(); /* as in ipc_mpmc_free_dead_ */
+        ck_pr_fence_release(); /* as in ipc_mpmc_free_dead_holder_ */
         if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_AGAIN_)) {
-            ck_pr_fence_release(); /* as the second one in ipc_mpmc_free_dead_ */
+            ck_pr_fence_release(); /* as the second one in ipc_mpmc_free_dead_holder_ */
             (void)ck_pr_faa_64(&m->ring->again, 1);
             break;
         }
@@ -5146,7 +5175,7 @@ struct ipc_call_shared {
     uint64_t changes;           /* servers that came, and that left; added to by them */
     unsigned char pad[48];
     unsigned char server_bell[64]; /* servers sleep on it; as in struct ipc_spsc_shared */
-    struct ipc_mpmc_seat_ seat[IPC_CALL_SERVERS];
+    struct ipc_ring_seat_ seat[IPC_CALL_SERVERS];
     /* slots, each a struct ipc_call_slot_ and then the message in whole lines */
 };
 
@@ -5186,7 +5215,7 @@ IPC_FORCE_INLINE unsigned ipc_call_state_(uint64_t word)
 
 IPC_FORCE_INLINE size_t ipc_call_stride_(size_t request, size_t reply)
 {
-    return sizeof(struct ipc_call_slot_) + ipc_mpmc_stride_(request > reply ? request : reply);
+    return sizeof(struct ipc_call_slot_) + ipc_ring_line_stride_(request > reply ? request : reply);
 }
 
 IPC_INLINE struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
@@ -5249,7 +5278,7 @@ struct ipc_call_client {
     int doing;           /* IPC_CALL_OURS_ ... */
     unsigned vain;       /* looks */
     uint64_t changes;    /* of the ring, when we last knew whether anyone serves */
-    uint64_t told;       /* ... when we told that nobody does */
+    uint64_t reported;   /* ... when we told that nobody does */
     uint64_t request, reply;
     unsigned char *slots;
     uint64_t count;
@@ -5260,11 +5289,11 @@ struct ipc_call_client {
     int error; /* sticks */
 };
 
-#define IPC_CALL_OURS_ 0    /* the slot is ours to write */
-#define IPC_CALL_CLAIMED_ 1 /* ... and is being written */
-#define IPC_CALL_WAITING_ 2 /* the request was sent */
-#define IPC_CALL_REPLIED_ 3 /* the reply is there */
-#define IPC_CALL_STUCK_ 4   /* given up: a server may still have it */
+#define IPC_CALL_OURS_ 0      /* the slot is ours to write */
+#define IPC_CALL_CLAIMED_ 1   /* ... and is being written */
+#define IPC_CALL_WAITING_ 2   /* the request was sent */
+#define IPC_CALL_REPLIED_ 3   /* the reply is there */
+#define IPC_CALL_ABANDONED_ 4 /* given up: a server may still have it */
 
 struct ipc_call_server {
     unsigned char *slots;
@@ -5273,7 +5302,7 @@ struct ipc_call_server {
     uint64_t me;   /* name, where it is in a word */
     uint64_t request, reply;
     struct ipc_call_shared *ring;
-    struct ipc_mpmc_seat_ *seat;
+    struct ipc_ring_seat_ *seat;
     uint64_t id;
     int error; /* of attach or detach */
 };
@@ -5301,13 +5330,13 @@ IPC_FORCE_INLINE size_t ipc_call_server_stride_(const struct ipc_call_server *s)
 /* ------------------------------------------------------------------ calls: the dead, the slots */
 
 /* Is the server that is named in the word gone? The word was read before. */
-IPC_INLINE int ipc_call_gone_(const struct ipc_call_client *c, uint64_t word)
+IPC_INLINE int ipc_call_is_server_gone_(const struct ipc_call_client *c, uint64_t word)
 {
-    const struct ipc_mpmc_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
+    const struct ipc_ring_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
     uint64_t id, generation;
 
     /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. It may
-     * be newer: as in ipc_mpmc_dead_. */
+     * be newer: as in ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
@@ -5321,7 +5350,7 @@ IPC_INLINE int ipc_call_gone_(const struct ipc_call_client *c, uint64_t word)
 }
 
 /* Who serves: 2 someone, 1 only the dead, 0 nobody; and the ring's changes before the look. */
-IPC_INLINE int ipc_call_served_(const struct ipc_call_client *c, uint64_t *changes)
+IPC_INLINE int ipc_call_find_servers_(const struct ipc_call_client *c, uint64_t *changes)
 {
     unsigned i;
     int who = 0;
@@ -5341,7 +5370,7 @@ IPC_INLINE int ipc_call_served_(const struct ipc_call_client *c, uint64_t *chang
 
 /* Makes the slot, which has our name, ours to write; 0 when a server has it. A request that none
  * has taken is taken back. Only where it may ask the kernel it finds that a server is dead. */
-IPC_INLINE int ipc_call_own_(struct ipc_call_client *c, unsigned char *slot, int ask)
+IPC_INLINE int ipc_call_own_slot_(struct ipc_call_client *c, unsigned char *slot, int ask)
 {
     uint64_t *at = ipc_ring_sequence_(slot, ipc_call_client_stride_(c));
     unsigned tries;
@@ -5351,14 +5380,14 @@ IPC_INLINE int ipc_call_own_(struct ipc_call_client *c, unsigned char *slot, int
         unsigned state = ipc_call_state_(word);
         int taken = state == IPC_CALL_TAKEN_ || state == IPC_CALL_GIVEN_;
 
-        if (state == IPC_CALL_ASKED_ || (taken && ask && ipc_call_gone_(c, word))) {
+        if (state == IPC_CALL_ASKED_ || (taken && ask && ipc_call_is_server_gone_(c, word))) {
             (void)ck_pr_cas_64(at, word, (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_);
             continue;
         }
         if (taken)
             return 0;
         /* Without it we could write while the server still reads or writes. Partner: in
-         * ipc_call_let_go_. */
+         * ipc_call_end_taken_. */
         ck_pr_fence_acquire();
         c->slot = slot;
         c->word = word;
@@ -5386,7 +5415,7 @@ IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
         /* Without it the slot's word could be older than what its last caller saw there, and hide
          * that a server has it. Partner: in ipc_ring_leave_end_. */
         ck_pr_fence_acquire();
-        if (!ipc_call_own_(c, slot, ask)) {
+        if (!ipc_call_own_slot_(c, slot, ask)) {
             ipc_ring_leave_end_(caller, c->id);
             continue;
         }
@@ -5449,7 +5478,7 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
         return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
                                            slots, slots);
     }
-    c->told = ipc_call_served_(c, &c->changes) > 0 ? c->changes - 1 : c->changes;
+    c->reported = ipc_call_find_servers_(c, &c->changes) > 0 ? c->changes - 1 : c->changes;
     return 0;
 }
 
@@ -5469,13 +5498,13 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
         return s->error = rc;
     s->id = me != NULL ? me->id : IPC_RING_ANYONE_;
     for (i = 0; i < IPC_CALL_SERVERS; i++) {
-        struct ipc_mpmc_seat_ *seat = &r->seat[i];
+        struct ipc_ring_seat_ *seat = &r->seat[i];
         uint64_t holder = ck_pr_load_64(&seat->id);
 
         if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, s->id))
             continue;
         /* Without it the generation could be seen before the end of the dead. Partner: in
-         * ipc_call_gone_. */
+         * ipc_call_is_server_gone_. */
         ck_pr_fence_release();
         s->me = (uint32_t)(ck_pr_faa_64(&seat->generation, 1) + 1);
         s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
@@ -5486,7 +5515,7 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
         s->ring = r;
         s->seat = seat;
         /* Without it the seat could be older than a word with our name, or than the change.
-         * Partners: in ipc_call_gone_ and ipc_call_served_. */
+         * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
         ck_pr_fence_store();
         (void)ck_pr_faa_64(&r->changes, 1);
         return 0;
@@ -5498,21 +5527,21 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
 /* ------------------------------------------------------------------ the caller's path */
 
 /* Is it time to ask the kernel who is dead? */
-IPC_FORCE_INLINE int ipc_call_asks_(struct ipc_call_client *c)
+IPC_FORCE_INLINE int ipc_call_may_ask_(struct ipc_call_client *c)
 {
     return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
 }
 
 /* Our slot may be in a server's hands: then finds another. 0, or the errors of ipc_call_ask. */
-IPC_INLINE int ipc_call_move_(struct ipc_call_client *c)
+IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
 {
     unsigned char *was = c->slot;
     int ask;
 
     if (c->error != 0 || c->doing == IPC_CALL_WAITING_)
         return c->error != 0 ? c->error : -EBUSY;
-    ask = ipc_call_asks_(c);
-    if (ipc_call_own_(c, was, ask))
+    ask = ipc_call_may_ask_(c);
+    if (ipc_call_own_slot_(c, was, ask))
         return 0;
     if (ipc_call_take_slot_(c, ask) != 0)
         return -EAGAIN;
@@ -5525,8 +5554,8 @@ IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
     int rc;
 
     if (CK_CC_UNLIKELY(c->error != 0 || c->doing == IPC_CALL_WAITING_ ||
-                       c->doing == IPC_CALL_STUCK_) &&
-        (rc = ipc_call_move_(c)) != 0)
+                       c->doing == IPC_CALL_ABANDONED_) &&
+        (rc = ipc_call_regain_slot_(c)) != 0)
         return rc;
     c->doing = IPC_CALL_CLAIMED_;
     return 0;
@@ -5559,15 +5588,15 @@ IPC_FORCE_INLINE int ipc_call_ask_(struct ipc_call_client *c, const void *reques
 
 /* No reply is there, and the word says TAKEN, or ASKED as we left it: will one come? Asks the
  * kernel. -EAGAIN; -EOWNERDEAD or -EPIPE: not. */
-IPC_INLINE int ipc_call_fate_(struct ipc_call_client *c, uint64_t word)
+IPC_INLINE int ipc_call_end_unserved_(struct ipc_call_client *c, uint64_t word)
 {
-    uint64_t changes = c->told;
+    uint64_t changes = c->reported;
     int who = 1;
 
     if (word != c->word) {
-        if (!ipc_call_gone_(c, word))
+        if (!ipc_call_is_server_gone_(c, word))
             return -EAGAIN;
-    } else if ((who = ipc_call_served_(c, &changes)) == 2 || changes == c->told) {
+    } else if ((who = ipc_call_find_servers_(c, &changes)) == 2 || changes == c->reported) {
         c->changes = changes;
         return -EAGAIN;
     }
@@ -5575,30 +5604,31 @@ IPC_INLINE int ipc_call_fate_(struct ipc_call_client *c, uint64_t word)
     if (!ck_pr_cas_64(ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c)), word,
                       (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_))
         return -EAGAIN;
-    c->told = changes;
+    c->reported = changes;
     c->doing = IPC_CALL_OURS_;
     return who == 1 ? -EOWNERDEAD : -EPIPE;
 }
 
 /* The word does not say that the reply is there. */
-IPC_INLINE int ipc_call_vain_(struct ipc_call_client *c, uint64_t word)
+IPC_INLINE int ipc_call_check_unanswered_(struct ipc_call_client *c, uint64_t word)
 {
     unsigned state = ipc_call_state_(word);
 
     if (c->doing != IPC_CALL_WAITING_)
         return c->error != 0 ? c->error : c->doing == IPC_CALL_REPLIED_ ? 0 : -EINVAL;
     if (state == IPC_CALL_LEFT_ && ((word ^ c->word) & IPC_CALL_NUMBERS_) == 0) {
-        c->doing = IPC_CALL_STUCK_;
+        c->doing = IPC_CALL_ABANDONED_;
         return -EPIPE;
     }
     if (word != c->word &&
         (state != IPC_CALL_TAKEN_ || ((word ^ c->word) & IPC_CALL_NUMBERS_) != 0)) {
-        c->doing = IPC_CALL_STUCK_;
+        c->doing = IPC_CALL_ABANDONED_;
         return c->error = -EBADMSG;
     }
-    if (!ipc_call_asks_(c) && (word != c->word || ck_pr_load_64(&c->ring->changes) == c->changes))
+    if (!ipc_call_may_ask_(c) &&
+        (word != c->word || ck_pr_load_64(&c->ring->changes) == c->changes))
         return -EAGAIN;
-    return ipc_call_fate_(c, word);
+    return ipc_call_end_unserved_(c, word);
 }
 
 IPC_FORCE_INLINE int ipc_call_poll_(struct ipc_call_client *c, size_t stride)
@@ -5607,9 +5637,9 @@ IPC_FORCE_INLINE int ipc_call_poll_(struct ipc_call_client *c, size_t stride)
 
     if (CK_CC_UNLIKELY(c->doing != IPC_CALL_WAITING_ ||
                        word != c->word + (IPC_CALL_ANSWERED_ - IPC_CALL_ASKED_)))
-        return ipc_call_vain_(c, word);
+        return ipc_call_check_unanswered_(c, word);
     /* Without it the reply could be older than ANSWERED, or what we write next come before.
-     * Partner: in ipc_call_let_go_. */
+     * Partner: in ipc_call_end_taken_. */
     ck_pr_fence_acquire();
     c->doing = IPC_CALL_REPLIED_;
     return 0;
@@ -5716,7 +5746,7 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
                 (void)ck_pr_cas_64(at, word, word + (IPC_CALL_GIVEN_ - IPC_CALL_TAKEN_));
         }
         c->vain = 0;
-        c->doing = IPC_CALL_STUCK_; /* or not: claim looks */
+        c->doing = IPC_CALL_ABANDONED_; /* or not: claim looks */
     } else if (c->doing == IPC_CALL_CLAIMED_) {
         c->doing = IPC_CALL_OURS_;
     }
@@ -5767,8 +5797,8 @@ IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t
 
 /* Ends a call that we have with that state: 0; -ECANCELED: it was given up; -EINVAL: we have not.
  */
-IPC_FORCE_INLINE int ipc_call_let_go_(struct ipc_call_server *s, unsigned char *slot, size_t stride,
-                                      unsigned state)
+IPC_FORCE_INLINE int ipc_call_end_taken_(struct ipc_call_server *s, unsigned char *slot,
+                                         size_t stride, unsigned state)
 {
     uint64_t *at = ipc_ring_sequence_(slot, stride), word = ck_pr_load_64(at);
     uint64_t number = word & IPC_CALL_NUMBERS_;
@@ -5777,7 +5807,7 @@ IPC_FORCE_INLINE int ipc_call_let_go_(struct ipc_call_server *s, unsigned char *
     if (CK_CC_UNLIKELY(word != number + s->me + IPC_CALL_TAKEN_ && !given))
         return -EINVAL;
     /* Without it the state could be seen before the reply, or while we still read the request.
-     * Partners: in ipc_call_poll_ and ipc_call_own_. */
+     * Partners: in ipc_call_poll_ and ipc_call_own_slot_. */
     ck_pr_fence_release();
     /* As long as we live nobody else changes it, but from TAKEN to GIVEN, which may as well come
      * too late. */
@@ -5786,8 +5816,8 @@ IPC_FORCE_INLINE int ipc_call_let_go_(struct ipc_call_server *s, unsigned char *
 }
 
 /* The slot of a message, or NULL where it is none of ours. */
-IPC_FORCE_INLINE unsigned char *ipc_call_at_(const struct ipc_call_server *s, const void *message,
-                                             size_t stride)
+IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(const struct ipc_call_server *s,
+                                                  const void *message, size_t stride)
 {
     size_t offset = (size_t)((uintptr_t)message - (uintptr_t)ipc_call_message_(s->slots));
 
@@ -5796,11 +5826,11 @@ IPC_FORCE_INLINE unsigned char *ipc_call_at_(const struct ipc_call_server *s, co
 
 IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, size_t stride)
 {
-    unsigned char *slot = ipc_call_at_(s, message, stride);
+    unsigned char *slot = ipc_call_slot_of_(s, message, stride);
 
     if (CK_CC_UNLIKELY(slot == NULL))
         return -EINVAL;
-    return ipc_call_let_go_(s, slot, stride, IPC_CALL_ANSWERED_);
+    return ipc_call_end_taken_(s, slot, stride, IPC_CALL_ANSWERED_);
 }
 
 /*
@@ -5830,7 +5860,7 @@ IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
 /* The id of who asked, for struct ipc_peer's alive; 0: has left. For long work. Wait-free. */
 IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const void *message)
 {
-    unsigned char *slot = ipc_call_at_(s, message, ipc_call_server_stride_(s));
+    unsigned char *slot = ipc_call_slot_of_(s, message, ipc_call_server_stride_(s));
 
     return slot != NULL ? ck_pr_load_64(ipc_call_caller_(slot)) : 0;
 }
@@ -5842,11 +5872,11 @@ IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
     uint64_t i;
 
     for (i = 0; i < s->count; i++)
-        (void)ipc_call_let_go_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
+        (void)ipc_call_end_taken_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
     if (s->ring != NULL) {
         ipc_ring_leave_end_(&s->seat->id, s->id);
         /* Without it the change could be seen before the seat is free. Partner: in
-         * ipc_call_served_. */
+         * ipc_call_find_servers_. */
         ck_pr_fence_store();
         (void)ck_pr_faa_64(&s->ring->changes, 1);
     }

@@ -108,7 +108,7 @@ static void drain(struct reader *r, uint64_t sent, size_t most)
     const void *at;
     int64_t rc, i;
     size_t n;
-    int owed = r->c.owed;
+    int owed = r->c.loss_pending;
 
     if (chance(3) == 0) {
         at = ipc_record_broadcast_peek(&r->c, &n);
@@ -429,7 +429,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
         }
         bad += ipc_record_broadcast_consumer_error(&c) == -EBADMSG;
         MUST(ipc_record_broadcast_consumer_error(&c) == 0 ||
-             ipc_record_broadcast_pop(&c, x, 1) == -EBADMSG || c.owed);
+             ipc_record_broadcast_pop(&c, x, 1) == -EBADMSG || c.loss_pending);
         bad += ipc_record_broadcast_producer_error(&p) == -EBADMSG;
         MUST(ipc_record_broadcast_producer_error(&p) == 0 ||
              ipc_record_broadcast_push(&p, x, 0) == -EBADMSG);

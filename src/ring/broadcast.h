@@ -97,7 +97,7 @@ struct ipc_broadcast_readers_ {
 /* Private to their thread; no field is for the caller. */
 struct ipc_broadcast_producer {
     struct ipc_spsc_producer
-        s; /* its limit: where ipc_broadcast_slowest_reader_ is next; never, of a lossy one */
+        s; /* its limit: where ipc_broadcast_find_slowest_reader_ is next; never, of a lossy one */
     struct ipc_broadcast_readers_ readers;
     struct ipc_broadcast_shared *ring;
     unsigned how;
@@ -107,20 +107,20 @@ struct ipc_broadcast_consumer {
     /* Of a lossless one a consumer as any other, which publishes its position in its seat. Of a
      * lossy one `at` is NULL, and it publishes nothing. */
     struct ipc_spsc_consumer s;
-    uint64_t *seat;  /* ring->id[...], our own; or NULL */
-    uint64_t missed; /* messages, so far */
-    uint64_t skip;   /* what it will leave out besides if it is lapped once more */
-    int owed;        /* a loss was found after messages that a call returned: told by the next */
+    uint64_t *seat;   /* ring->id[...], our own; or NULL */
+    uint64_t missed;  /* messages, so far */
+    uint64_t skip;    /* what it will leave out besides if it is lapped once more */
+    int loss_pending; /* a loss was found after messages that a call returned: told by the next */
     unsigned how;
 };
 
-IPC_INLINE int ipc_broadcast_producer_end_(struct ipc_broadcast_producer *p, int rc)
+IPC_INLINE int ipc_broadcast_producer_disable_(struct ipc_broadcast_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     return p->s.error = rc;
 }
 
-IPC_INLINE int ipc_broadcast_consumer_end_(struct ipc_broadcast_consumer *c, int rc)
+IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     return c->s.error = rc;
@@ -143,8 +143,8 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
     return 0;
 }
 
-IPC_INLINE struct ipc_broadcast_readers_ ipc_broadcast_readers_of_(struct ipc_broadcast_shared *r,
-                                                                   const struct ipc_peer *me)
+IPC_INLINE struct ipc_broadcast_readers_ ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r,
+                                                                     const struct ipc_peer *me)
 {
     struct ipc_broadcast_readers_ readers;
 
@@ -171,7 +171,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[0], me, id);
-    (void)ipc_broadcast_producer_end_(h, rc);
+    (void)ipc_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
     p->slots = (unsigned char *)mem + sizeof *r;
@@ -181,13 +181,13 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     p->id = id;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_broadcast_readers_of_(r, me);
+    h->readers = ipc_broadcast_list_readers_(r, me);
     ipc_ring_copier_begin_(&p->copier, capacity * bytes);
     tail = ck_pr_load_64(&r->s.head);
-    p->tail = tail + ipc_spsc_run_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
+    p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
     /* Without it a reader could see that we overwrite a message before it sees what the writer
-     * before us wrote. Partner: the load fence in ipc_broadcast_why_. */
+     * before us wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
     return 0;
 }
@@ -207,19 +207,19 @@ IPC_INLINE unsigned ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, str
 }
 
 /* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
-IPC_INLINE int ipc_broadcast_join_(struct ipc_broadcast_shared *r, struct ipc_peer *me, uint64_t id,
-                                   unsigned *seat)
+IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
+                                          uint64_t id, unsigned *seat)
 {
     *seat = ipc_broadcast_take_seat_(r, me, id);
     if (*seat == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
     /* Without it the writer could take this for our word that whoever sat here before has read
-     * what he was reading. Partner: the acquire fence in ipc_broadcast_slowest_reader_. */
+     * what he was reading. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(&r->seat[*seat].head, ck_pr_load_64(&r->s.head));
     /* Without it the gate could miss our seat, and we the tail that it stored before: then what
-     * we begin with is overwritten. Partner: the fence in ipc_broadcast_slowest_reader_. */
+     * we begin with is overwritten. Partner: the fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_store_load();
     return 0;
 }
@@ -243,11 +243,11 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     unsigned how = 0, seat;
     int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
 
-    (void)ipc_broadcast_consumer_end_(h, rc);
+    (void)ipc_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_join_(r, me, id, &seat);
+        rc = ipc_broadcast_attach_seat_(r, me, id, &seat);
         if (rc != 0)
             return c->error = rc;
         h->seat = &r->id[seat];
@@ -260,11 +260,11 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     c->ring = &r->s;
     c->id = id;
     h->how = how;
-    head += ipc_spsc_run_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
+    head += ipc_spsc_count_full_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
     /* Without it the slots from here on could be older than what sent us here, and look corrupt.
-     * Partners: the store fences in ipc_broadcast_slowest_reader_ and ipc_spsc_send_. */
+     * Partners: the store fences in ipc_broadcast_find_slowest_reader_ and ipc_spsc_send_. */
     ck_pr_fence_load();
-    ipc_spsc_start_(c, head);
+    ipc_spsc_begin_at_(c, head);
     if (c->at != NULL)
         ipc_spsc_publish_(c);
     return 0;
@@ -275,7 +275,7 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->s.end[0], p->s.id);
-    (void)ipc_broadcast_producer_end_(p, -EINVAL);
+    (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
 
 /* Leaves: the writer waits for this reader no more. Wait-free. */
@@ -283,15 +283,15 @@ IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
     if (c->seat != NULL)
         ipc_ring_leave_end_(c->seat, c->s.id);
-    (void)ipc_broadcast_consumer_end_(c, -EINVAL);
+    (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
 /* A lossless writer has come as far as it knows to be free, and needs so much behind its tail:
  * looks how far the slowest reader is. Sets the limit and returns 0, or -EAGAIN. */
-IPC_INLINE int ipc_broadcast_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail,
-                                             uint64_t mask, uint64_t need, uint64_t *limit)
+IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail,
+                                                  uint64_t mask, uint64_t need, uint64_t *limit)
 {
     struct ipc_broadcast_shared *r = g->ring;
     uint64_t most = 0; /* that one is behind */
@@ -303,7 +303,7 @@ IPC_INLINE int ipc_broadcast_slowest_reader_(struct ipc_broadcast_readers_ *g, u
     ck_pr_fence_store();
     ck_pr_store_64(&r->s.head, tail);
     /* Without it we could miss the seat of one who joins, and he this tail. Partner: the fence in
-     * ipc_broadcast_join_. */
+     * ipc_broadcast_attach_seat_. */
     ck_pr_fence_store_load();
     for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
         uint64_t id = ck_pr_load_64(&r->id[i]), behind;
@@ -340,21 +340,21 @@ IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
 {
     if (CK_CC_LIKELY(h->s.tail != h->s.limit))
         return 0;
-    return h->s.error != 0
-               ? h->s.error
-               : ipc_broadcast_slowest_reader_(&h->readers, h->s.tail, h->s.mask, 1, &h->s.limit);
+    return h->s.error != 0 ? h->s.error
+                           : ipc_broadcast_find_slowest_reader_(&h->readers, h->s.tail, h->s.mask,
+                                                                1, &h->s.limit);
 }
 
 /* The slot to write next. Of a lossy one what is in it is no message from here on. */
-IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_(const struct ipc_broadcast_producer *h,
-                                                     uint64_t tail, size_t stride, int lossy)
+IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_slot_(const struct ipc_broadcast_producer *h,
+                                                          uint64_t tail, size_t stride, int lossy)
 {
-    unsigned char *slot = ipc_spsc_next_(&h->s, tail, stride);
+    unsigned char *slot = ipc_spsc_next_slot_(&h->s, tail, stride);
 
     if (lossy) {
         ck_pr_store_64(ipc_ring_sequence_(slot, stride), IPC_BROADCAST_BUSY_ | (tail + 1));
         /* Without it a reader could read what we are about to write, and then find the sequence as
-         * it was. Partner: the load fence in ipc_broadcast_past_. */
+         * it was. Partner: the load fence in ipc_broadcast_revalidate_. */
         ck_pr_fence_store();
     }
     return slot;
@@ -373,7 +373,7 @@ IPC_FORCE_INLINE int ipc_broadcast_push_(struct ipc_broadcast_producer *h, const
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_spsc_push_(&h->s, message, bytes);
     head = &h->ring->s.head;
-    slot = ipc_broadcast_begin_(h, tail, stride, 1);
+    slot = ipc_broadcast_begin_slot_(h, tail, stride, 1);
     ipc_ring_put_words_(slot, message, bytes);
     ipc_spsc_send_(&h->s, slot, tail, stride);
     ck_pr_store_64(head, tail + 1);
@@ -394,9 +394,10 @@ IPC_FORCE_INLINE int64_t ipc_broadcast_push_n_(struct ipc_broadcast_producer *h,
 
 IPC_FORCE_INLINE void *ipc_broadcast_claim_(struct ipc_broadcast_producer *h, size_t bytes)
 {
-    return ipc_broadcast_room_(h) == 0 ? ipc_broadcast_begin_(h, h->s.tail, ipc_ring_stride_(bytes),
-                                                              h->how == IPC_BROADCAST_LOSSY)
-                                       : NULL;
+    return ipc_broadcast_room_(h) == 0
+               ? ipc_broadcast_begin_slot_(h, h->s.tail, ipc_ring_stride_(bytes),
+                                           h->how == IPC_BROADCAST_LOSSY)
+               : NULL;
 }
 
 IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, size_t bytes)
@@ -468,7 +469,7 @@ IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer 
 
 /* A lossy reader finds another sequence in its slot than that of its message. Not there yet:
  * -EAGAIN; or overwritten: -EOVERFLOW, and it goes on at the oldest that is whole; or -EBADMSG. */
-IPC_INLINE int ipc_broadcast_why_(struct ipc_broadcast_consumer *h, uint64_t sequence)
+IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uint64_t sequence)
 {
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t end = sequence & ~IPC_BROADCAST_BUSY_, laps = end - (c->head + 1), half, tail;
@@ -482,7 +483,7 @@ IPC_INLINE int ipc_broadcast_why_(struct ipc_broadcast_consumer *h, uint64_t seq
         return c->error = -EBADMSG;
     tail = ck_pr_load_64(&c->ring->head);
     /* Without it the slot that we go on with could be older than what sent us there. Partners: the
-     * store fences in ipc_broadcast_begin_ and ipc_spsc_send_. */
+     * store fences in ipc_broadcast_begin_slot_ and ipc_spsc_send_. */
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
@@ -503,30 +504,30 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
 
     if (CK_CC_LIKELY(c->head != c->ready))
         return 0;
-    if (CK_CC_UNLIKELY(h->owed)) {
-        h->owed = 0;
+    if (CK_CC_UNLIKELY(h->loss_pending)) {
+        h->loss_pending = 0;
         return -EOVERFLOW;
     }
-    rc = ipc_spsc_look_(c, stride);
+    rc = ipc_spsc_look_ahead_(c, stride);
     if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL && c->error == 0)
-        rc =
-            ipc_broadcast_why_(h, ck_pr_load_64(ipc_ring_sequence_(
-                                      ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride)));
+        rc = ipc_broadcast_check_lapped_(
+            h, ck_pr_load_64(
+                   ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride)));
     return rc;
 }
 
 /* A lossy reader has read its message. 0, or -EOVERFLOW: part of that may have been the next. */
-IPC_FORCE_INLINE int ipc_broadcast_past_(struct ipc_broadcast_consumer *h, unsigned char *slot,
-                                         size_t stride)
+IPC_FORCE_INLINE int ipc_broadcast_revalidate_(struct ipc_broadcast_consumer *h,
+                                               unsigned char *slot, size_t stride)
 {
     uint64_t sequence;
 
     /* Without it the sequence could be older than what we have read. Partner: the store fence in
-     * ipc_broadcast_begin_. */
+     * ipc_broadcast_begin_slot_. */
     ck_pr_fence_load();
     sequence = ck_pr_load_64(ipc_ring_sequence_(slot, stride));
     if (CK_CC_UNLIKELY(sequence != h->s.head + 1))
-        return ipc_broadcast_why_(h, sequence);
+        return ipc_broadcast_check_lapped_(h, sequence);
     h->s.head++;
     return 0;
 }
@@ -545,7 +546,7 @@ IPC_FORCE_INLINE int ipc_broadcast_take_(struct ipc_broadcast_consumer *h, void 
         return rc;
     slot = ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride);
     ipc_ring_get_words_(message, slot, bytes);
-    return ipc_broadcast_past_(h, slot, stride);
+    return ipc_broadcast_revalidate_(h, slot, stride);
 }
 
 IPC_FORCE_INLINE int ipc_broadcast_pop_(struct ipc_broadcast_consumer *h, void *message,
@@ -565,7 +566,7 @@ IPC_FORCE_INLINE int64_t ipc_broadcast_pop_n_(struct ipc_broadcast_consumer *h, 
 
     for (i = 0; i < n && (rc = ipc_broadcast_pop_(h, m + i * bytes, bytes)) == 0; i++)
         ;
-    h->owed |= i > 0 && rc == -EOVERFLOW;
+    h->loss_pending |= i > 0 && rc == -EOVERFLOW;
     return i > 0 ? (int64_t)i : rc;
 }
 
@@ -583,8 +584,8 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
     if (h->s.head == h->s.ready)
         return -EINVAL;
     if (h->how == IPC_BROADCAST_LOSSY)
-        return ipc_broadcast_past_(h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride),
-                                   stride);
+        return ipc_broadcast_revalidate_(
+            h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride), stride);
     (void)ipc_spsc_advance_(&h->s);
     return 0;
 }

@@ -18,7 +18,7 @@ struct ipc_call_shared {
     uint64_t changes;           /* servers that came, and that left; added to by them */
     unsigned char pad[48];
     unsigned char server_bell[64]; /* servers sleep on it; as in struct ipc_spsc_shared */
-    struct ipc_mpmc_seat_ seat[IPC_CALL_SERVERS];
+    struct ipc_ring_seat_ seat[IPC_CALL_SERVERS];
     /* slots, each a struct ipc_call_slot_ and then the message in whole lines */
 };
 
@@ -58,7 +58,7 @@ IPC_FORCE_INLINE unsigned ipc_call_state_(uint64_t word)
 
 IPC_FORCE_INLINE size_t ipc_call_stride_(size_t request, size_t reply)
 {
-    return sizeof(struct ipc_call_slot_) + ipc_mpmc_stride_(request > reply ? request : reply);
+    return sizeof(struct ipc_call_slot_) + ipc_ring_line_stride_(request > reply ? request : reply);
 }
 
 IPC_INLINE struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
@@ -121,7 +121,7 @@ struct ipc_call_client {
     int doing;           /* IPC_CALL_OURS_ ... */
     unsigned vain;       /* looks */
     uint64_t changes;    /* of the ring, when we last knew whether anyone serves */
-    uint64_t told;       /* ... when we told that nobody does */
+    uint64_t reported;   /* ... when we told that nobody does */
     uint64_t request, reply;
     unsigned char *slots;
     uint64_t count;
@@ -132,11 +132,11 @@ struct ipc_call_client {
     int error; /* sticks */
 };
 
-#define IPC_CALL_OURS_ 0    /* the slot is ours to write */
-#define IPC_CALL_CLAIMED_ 1 /* ... and is being written */
-#define IPC_CALL_WAITING_ 2 /* the request was sent */
-#define IPC_CALL_REPLIED_ 3 /* the reply is there */
-#define IPC_CALL_STUCK_ 4   /* given up: a server may still have it */
+#define IPC_CALL_OURS_ 0      /* the slot is ours to write */
+#define IPC_CALL_CLAIMED_ 1   /* ... and is being written */
+#define IPC_CALL_WAITING_ 2   /* the request was sent */
+#define IPC_CALL_REPLIED_ 3   /* the reply is there */
+#define IPC_CALL_ABANDONED_ 4 /* given up: a server may still have it */
 
 struct ipc_call_server {
     unsigned char *slots;
@@ -145,7 +145,7 @@ struct ipc_call_server {
     uint64_t me;   /* name, where it is in a word */
     uint64_t request, reply;
     struct ipc_call_shared *ring;
-    struct ipc_mpmc_seat_ *seat;
+    struct ipc_ring_seat_ *seat;
     uint64_t id;
     int error; /* of attach or detach */
 };
@@ -173,13 +173,13 @@ IPC_FORCE_INLINE size_t ipc_call_server_stride_(const struct ipc_call_server *s)
 /* ------------------------------------------------------------------ calls: the dead, the slots */
 
 /* Is the server that is named in the word gone? The word was read before. */
-IPC_INLINE int ipc_call_gone_(const struct ipc_call_client *c, uint64_t word)
+IPC_INLINE int ipc_call_is_server_gone_(const struct ipc_call_client *c, uint64_t word)
 {
-    const struct ipc_mpmc_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
+    const struct ipc_ring_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
     uint64_t id, generation;
 
     /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. It may
-     * be newer: as in ipc_mpmc_dead_. */
+     * be newer: as in ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
@@ -193,7 +193,7 @@ IPC_INLINE int ipc_call_gone_(const struct ipc_call_client *c, uint64_t word)
 }
 
 /* Who serves: 2 someone, 1 only the dead, 0 nobody; and the ring's changes before the look. */
-IPC_INLINE int ipc_call_served_(const struct ipc_call_client *c, uint64_t *changes)
+IPC_INLINE int ipc_call_find_servers_(const struct ipc_call_client *c, uint64_t *changes)
 {
     unsigned i;
     int who = 0;
@@ -213,7 +213,7 @@ IPC_INLINE int ipc_call_served_(const struct ipc_call_client *c, uint64_t *chang
 
 /* Makes the slot, which has our name, ours to write; 0 when a server has it. A request that none
  * has taken is taken back. Only where it may ask the kernel it finds that a server is dead. */
-IPC_INLINE int ipc_call_own_(struct ipc_call_client *c, unsigned char *slot, int ask)
+IPC_INLINE int ipc_call_own_slot_(struct ipc_call_client *c, unsigned char *slot, int ask)
 {
     uint64_t *at = ipc_ring_sequence_(slot, ipc_call_client_stride_(c));
     unsigned tries;
@@ -223,14 +223,14 @@ IPC_INLINE int ipc_call_own_(struct ipc_call_client *c, unsigned char *slot, int
         unsigned state = ipc_call_state_(word);
         int taken = state == IPC_CALL_TAKEN_ || state == IPC_CALL_GIVEN_;
 
-        if (state == IPC_CALL_ASKED_ || (taken && ask && ipc_call_gone_(c, word))) {
+        if (state == IPC_CALL_ASKED_ || (taken && ask && ipc_call_is_server_gone_(c, word))) {
             (void)ck_pr_cas_64(at, word, (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_);
             continue;
         }
         if (taken)
             return 0;
         /* Without it we could write while the server still reads or writes. Partner: in
-         * ipc_call_let_go_. */
+         * ipc_call_end_taken_. */
         ck_pr_fence_acquire();
         c->slot = slot;
         c->word = word;
@@ -258,7 +258,7 @@ IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
         /* Without it the slot's word could be older than what its last caller saw there, and hide
          * that a server has it. Partner: in ipc_ring_leave_end_. */
         ck_pr_fence_acquire();
-        if (!ipc_call_own_(c, slot, ask)) {
+        if (!ipc_call_own_slot_(c, slot, ask)) {
             ipc_ring_leave_end_(caller, c->id);
             continue;
         }
@@ -321,7 +321,7 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
         return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
                                            slots, slots);
     }
-    c->told = ipc_call_served_(c, &c->changes) > 0 ? c->changes - 1 : c->changes;
+    c->reported = ipc_call_find_servers_(c, &c->changes) > 0 ? c->changes - 1 : c->changes;
     return 0;
 }
 
@@ -341,13 +341,13 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
         return s->error = rc;
     s->id = me != NULL ? me->id : IPC_RING_ANYONE_;
     for (i = 0; i < IPC_CALL_SERVERS; i++) {
-        struct ipc_mpmc_seat_ *seat = &r->seat[i];
+        struct ipc_ring_seat_ *seat = &r->seat[i];
         uint64_t holder = ck_pr_load_64(&seat->id);
 
         if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, s->id))
             continue;
         /* Without it the generation could be seen before the end of the dead. Partner: in
-         * ipc_call_gone_. */
+         * ipc_call_is_server_gone_. */
         ck_pr_fence_release();
         s->me = (uint32_t)(ck_pr_faa_64(&seat->generation, 1) + 1);
         s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
@@ -358,7 +358,7 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
         s->ring = r;
         s->seat = seat;
         /* Without it the seat could be older than a word with our name, or than the change.
-         * Partners: in ipc_call_gone_ and ipc_call_served_. */
+         * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
         ck_pr_fence_store();
         (void)ck_pr_faa_64(&r->changes, 1);
         return 0;
@@ -370,21 +370,21 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
 /* ------------------------------------------------------------------ the caller's path */
 
 /* Is it time to ask the kernel who is dead? */
-IPC_FORCE_INLINE int ipc_call_asks_(struct ipc_call_client *c)
+IPC_FORCE_INLINE int ipc_call_may_ask_(struct ipc_call_client *c)
 {
     return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
 }
 
 /* Our slot may be in a server's hands: then finds another. 0, or the errors of ipc_call_ask. */
-IPC_INLINE int ipc_call_move_(struct ipc_call_client *c)
+IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
 {
     unsigned char *was = c->slot;
     int ask;
 
     if (c->error != 0 || c->doing == IPC_CALL_WAITING_)
         return c->error != 0 ? c->error : -EBUSY;
-    ask = ipc_call_asks_(c);
-    if (ipc_call_own_(c, was, ask))
+    ask = ipc_call_may_ask_(c);
+    if (ipc_call_own_slot_(c, was, ask))
         return 0;
     if (ipc_call_take_slot_(c, ask) != 0)
         return -EAGAIN;
@@ -397,8 +397,8 @@ IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
     int rc;
 
     if (CK_CC_UNLIKELY(c->error != 0 || c->doing == IPC_CALL_WAITING_ ||
-                       c->doing == IPC_CALL_STUCK_) &&
-        (rc = ipc_call_move_(c)) != 0)
+                       c->doing == IPC_CALL_ABANDONED_) &&
+        (rc = ipc_call_regain_slot_(c)) != 0)
         return rc;
     c->doing = IPC_CALL_CLAIMED_;
     return 0;
@@ -431,15 +431,15 @@ IPC_FORCE_INLINE int ipc_call_ask_(struct ipc_call_client *c, const void *reques
 
 /* No reply is there, and the word says TAKEN, or ASKED as we left it: will one come? Asks the
  * kernel. -EAGAIN; -EOWNERDEAD or -EPIPE: not. */
-IPC_INLINE int ipc_call_fate_(struct ipc_call_client *c, uint64_t word)
+IPC_INLINE int ipc_call_end_unserved_(struct ipc_call_client *c, uint64_t word)
 {
-    uint64_t changes = c->told;
+    uint64_t changes = c->reported;
     int who = 1;
 
     if (word != c->word) {
-        if (!ipc_call_gone_(c, word))
+        if (!ipc_call_is_server_gone_(c, word))
             return -EAGAIN;
-    } else if ((who = ipc_call_served_(c, &changes)) == 2 || changes == c->told) {
+    } else if ((who = ipc_call_find_servers_(c, &changes)) == 2 || changes == c->reported) {
         c->changes = changes;
         return -EAGAIN;
     }
@@ -447,30 +447,31 @@ IPC_INLINE int ipc_call_fate_(struct ipc_call_client *c, uint64_t word)
     if (!ck_pr_cas_64(ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c)), word,
                       (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_))
         return -EAGAIN;
-    c->told = changes;
+    c->reported = changes;
     c->doing = IPC_CALL_OURS_;
     return who == 1 ? -EOWNERDEAD : -EPIPE;
 }
 
 /* The word does not say that the reply is there. */
-IPC_INLINE int ipc_call_vain_(struct ipc_call_client *c, uint64_t word)
+IPC_INLINE int ipc_call_check_unanswered_(struct ipc_call_client *c, uint64_t word)
 {
     unsigned state = ipc_call_state_(word);
 
     if (c->doing != IPC_CALL_WAITING_)
         return c->error != 0 ? c->error : c->doing == IPC_CALL_REPLIED_ ? 0 : -EINVAL;
     if (state == IPC_CALL_LEFT_ && ((word ^ c->word) & IPC_CALL_NUMBERS_) == 0) {
-        c->doing = IPC_CALL_STUCK_;
+        c->doing = IPC_CALL_ABANDONED_;
         return -EPIPE;
     }
     if (word != c->word &&
         (state != IPC_CALL_TAKEN_ || ((word ^ c->word) & IPC_CALL_NUMBERS_) != 0)) {
-        c->doing = IPC_CALL_STUCK_;
+        c->doing = IPC_CALL_ABANDONED_;
         return c->error = -EBADMSG;
     }
-    if (!ipc_call_asks_(c) && (word != c->word || ck_pr_load_64(&c->ring->changes) == c->changes))
+    if (!ipc_call_may_ask_(c) &&
+        (word != c->word || ck_pr_load_64(&c->ring->changes) == c->changes))
         return -EAGAIN;
-    return ipc_call_fate_(c, word);
+    return ipc_call_end_unserved_(c, word);
 }
 
 IPC_FORCE_INLINE int ipc_call_poll_(struct ipc_call_client *c, size_t stride)
@@ -479,9 +480,9 @@ IPC_FORCE_INLINE int ipc_call_poll_(struct ipc_call_client *c, size_t stride)
 
     if (CK_CC_UNLIKELY(c->doing != IPC_CALL_WAITING_ ||
                        word != c->word + (IPC_CALL_ANSWERED_ - IPC_CALL_ASKED_)))
-        return ipc_call_vain_(c, word);
+        return ipc_call_check_unanswered_(c, word);
     /* Without it the reply could be older than ANSWERED, or what we write next come before.
-     * Partner: in ipc_call_let_go_. */
+     * Partner: in ipc_call_end_taken_. */
     ck_pr_fence_acquire();
     c->doing = IPC_CALL_REPLIED_;
     return 0;
@@ -588,7 +589,7 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
                 (void)ck_pr_cas_64(at, word, word + (IPC_CALL_GIVEN_ - IPC_CALL_TAKEN_));
         }
         c->vain = 0;
-        c->doing = IPC_CALL_STUCK_; /* or not: claim looks */
+        c->doing = IPC_CALL_ABANDONED_; /* or not: claim looks */
     } else if (c->doing == IPC_CALL_CLAIMED_) {
         c->doing = IPC_CALL_OURS_;
     }
@@ -639,8 +640,8 @@ IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t
 
 /* Ends a call that we have with that state: 0; -ECANCELED: it was given up; -EINVAL: we have not.
  */
-IPC_FORCE_INLINE int ipc_call_let_go_(struct ipc_call_server *s, unsigned char *slot, size_t stride,
-                                      unsigned state)
+IPC_FORCE_INLINE int ipc_call_end_taken_(struct ipc_call_server *s, unsigned char *slot,
+                                         size_t stride, unsigned state)
 {
     uint64_t *at = ipc_ring_sequence_(slot, stride), word = ck_pr_load_64(at);
     uint64_t number = word & IPC_CALL_NUMBERS_;
@@ -649,7 +650,7 @@ IPC_FORCE_INLINE int ipc_call_let_go_(struct ipc_call_server *s, unsigned char *
     if (CK_CC_UNLIKELY(word != number + s->me + IPC_CALL_TAKEN_ && !given))
         return -EINVAL;
     /* Without it the state could be seen before the reply, or while we still read the request.
-     * Partners: in ipc_call_poll_ and ipc_call_own_. */
+     * Partners: in ipc_call_poll_ and ipc_call_own_slot_. */
     ck_pr_fence_release();
     /* As long as we live nobody else changes it, but from TAKEN to GIVEN, which may as well come
      * too late. */
@@ -658,8 +659,8 @@ IPC_FORCE_INLINE int ipc_call_let_go_(struct ipc_call_server *s, unsigned char *
 }
 
 /* The slot of a message, or NULL where it is none of ours. */
-IPC_FORCE_INLINE unsigned char *ipc_call_at_(const struct ipc_call_server *s, const void *message,
-                                             size_t stride)
+IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(const struct ipc_call_server *s,
+                                                  const void *message, size_t stride)
 {
     size_t offset = (size_t)((uintptr_t)message - (uintptr_t)ipc_call_message_(s->slots));
 
@@ -668,11 +669,11 @@ IPC_FORCE_INLINE unsigned char *ipc_call_at_(const struct ipc_call_server *s, co
 
 IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, size_t stride)
 {
-    unsigned char *slot = ipc_call_at_(s, message, stride);
+    unsigned char *slot = ipc_call_slot_of_(s, message, stride);
 
     if (CK_CC_UNLIKELY(slot == NULL))
         return -EINVAL;
-    return ipc_call_let_go_(s, slot, stride, IPC_CALL_ANSWERED_);
+    return ipc_call_end_taken_(s, slot, stride, IPC_CALL_ANSWERED_);
 }
 
 /*
@@ -702,7 +703,7 @@ IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
 /* The id of who asked, for struct ipc_peer's alive; 0: has left. For long work. Wait-free. */
 IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const void *message)
 {
-    unsigned char *slot = ipc_call_at_(s, message, ipc_call_server_stride_(s));
+    unsigned char *slot = ipc_call_slot_of_(s, message, ipc_call_server_stride_(s));
 
     return slot != NULL ? ck_pr_load_64(ipc_call_caller_(slot)) : 0;
 }
@@ -714,11 +715,11 @@ IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
     uint64_t i;
 
     for (i = 0; i < s->count; i++)
-        (void)ipc_call_let_go_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
+        (void)ipc_call_end_taken_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
     if (s->ring != NULL) {
         ipc_ring_leave_end_(&s->seat->id, s->id);
         /* Without it the change could be seen before the seat is free. Partner: in
-         * ipc_call_served_. */
+         * ipc_call_find_servers_. */
         ck_pr_fence_store();
         (void)ck_pr_faa_64(&s->ring->changes, 1);
     }

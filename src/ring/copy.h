@@ -8,8 +8,8 @@
 #include <emmintrin.h>
 #endif
 
-#define IPC_RING_WAYS_ 3   /* to copy long messages in: ipc_ring_copy_long_ */
-#define IPC_RING_TRY_ 250u /* laps between trials, which take two of each */
+#define IPC_RING_WAYS_ 3           /* to copy long messages in: ipc_ring_copy_long_ */
+#define IPC_RING_TRIAL_AFTER_ 250u /* laps between trials, which take two of each */
 
 /* What a producer knows of them; its own, nothing of it is shared. */
 struct ipc_ring_copier_ {
@@ -24,13 +24,13 @@ IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
 {
     memset(c, 0, sizeof *c);
     c->lap = lap;
-    c->done = (IPC_RING_TRY_ - 8) * lap; /* soon, but not while pages are still fresh */
+    c->done = (IPC_RING_TRIAL_AFTER_ - 8) * lap; /* soon, but not while pages are still fresh */
 }
 
 #define IPC_RING_SHORT_ 256u /* bytes; up to here compilers know best, or a few words are all */
 
 /* Called, not inlined: what is there for long messages must not slow down the short. */
-#define IPC_RING_APART_ CK_CC_UNUSED __attribute__((noinline)) static
+#define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
 
 #ifdef __x86_64__
 #define IPC_RING_LONG_ 16384u /* bytes; below it the ways to copy in differ little (bench/) */
@@ -59,8 +59,8 @@ IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char
  * and the last the one before. A libc's memcpy is mostly one instruction for what is long, which
  * takes two to three times as long on some processors for some alignments of what the caller gives
  * (of Zen 3 for a quarter of them), and starts slowly. */
-IPC_RING_APART_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
-                                          int past)
+IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
+                                             int past)
 {
     size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
 
@@ -96,17 +96,19 @@ IPC_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsign
  * them. A way is better if the copy takes less and the lap clearly less, as it is the consumer who
  * has to fetch it from there.
  */
-IPC_RING_APART_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
-                                         const unsigned char *from, size_t n)
+IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
+                                            const unsigned char *from, size_t n)
 {
     uint64_t lap = c->done / c->lap, next = (c->done + n) / c->lap, then, now;
-    unsigned way = lap < IPC_RING_TRY_ ? c->way : (unsigned)(lap - IPC_RING_TRY_) / 2, best = 0;
+    unsigned way =
+                 lap < IPC_RING_TRIAL_AFTER_ ? c->way : (unsigned)(lap - IPC_RING_TRIAL_AFTER_) / 2,
+             best = 0;
 
     then = __builtin_ia32_rdtsc();
     ipc_ring_copy_way_(way, to, from, n);
     now = __builtin_ia32_rdtsc();
     c->done += n;
-    if (lap < IPC_RING_TRY_)
+    if (lap < IPC_RING_TRIAL_AFTER_)
         return;
     then = ((now - then) << 10) / n;
     if (lap % 2 == 1 && then < c->cost[way])

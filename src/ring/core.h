@@ -25,10 +25,10 @@ struct ipc_ring_shared_ {
 
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
  * consumer holds back at most. Measured flat around these values (bench/). */
-#define IPC_RING_LEAD_ 1024u   /* bytes */
-#define IPC_RING_AHEAD_ 64u    /* slots */
-#define IPC_RING_HOLD_ 31u     /* ck_pr_stall()s */
-#define IPC_RING_SINGLE_ 2048u /* bytes: above, a message is not worth looking ahead of */
+#define IPC_RING_PREFETCH_ 1024u /* bytes */
+#define IPC_RING_AHEAD_ 64u      /* slots */
+#define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s */
+#define IPC_RING_SINGLE_ 2048u   /* bytes: above, a message is not worth looking ahead of */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
  * own alignment up to 64, as its size is a multiple of that. */
@@ -42,13 +42,13 @@ IPC_FORCE_INLINE size_t ipc_ring_stride_(size_t bytes)
 }
 
 /* Slots are whole lines: neighbours would fight over a shared one. */
-IPC_FORCE_INLINE size_t ipc_mpmc_stride_(size_t bytes)
+IPC_FORCE_INLINE size_t ipc_ring_line_stride_(size_t bytes)
 {
     return (bytes + sizeof(uint64_t) + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
 }
 
 /* Whoever is attached sits on one: a slot names the seat of who works on it. */
-struct ipc_mpmc_seat_ {
+struct ipc_ring_seat_ {
     uint64_t id;         /* an ipc_peer id, 0: free. Compare-and-swap by who attaches */
     uint64_t generation; /* of those who sat here; added to by who does */
 };

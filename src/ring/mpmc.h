@@ -11,19 +11,19 @@
 IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n)
 {
     uint64_t steps;
-    int asked = 0, odd = 0;
+    int asked = 0, impossible = 0;
 
     if (m->error != 0)
         return m->error;
     for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
-        uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride);
+        uint64_t p = m->next, lap = ipc_mpmc_free_word_(m, p), *at = ipc_mpmc_word_(m, p, stride);
         uint64_t word = ck_pr_load_64(at);
         unsigned run = 1;
 
-        switch (ipc_mpmc_free_sight_(m, p, word)) {
-        case IPC_MPMC_OURS_:
-            while (run < n &&
-                   ck_pr_load_64(ipc_mpmc_at_(m, p + run, stride)) == ipc_mpmc_lap_(m, p + run))
+        switch (ipc_mpmc_judge_for_producer_(m, p, word)) {
+        case IPC_MPMC_READY_:
+            while (run < n && ck_pr_load_64(ipc_mpmc_word_(m, p + run, stride)) ==
+                                  ipc_mpmc_free_word_(m, p + run))
                 run++;
             if (ck_pr_cas_64(at, word,
                              lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_)) {
@@ -33,19 +33,19 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
                 return (int)run;
             }
             break;
-        case IPC_MPMC_GONE_:
-            ipc_mpmc_go_on_(m, p, word, &m->ring->tail, &asked);
+        case IPC_MPMC_DONE_:
+            ipc_mpmc_move_on_(m, p, word, &m->ring->tail, &asked);
             break;
-        case IPC_MPMC_BUSY_:
-            if (!ipc_mpmc_behind_(m, p, word, stride, 1))
+        case IPC_MPMC_BLOCKED_:
+            if (!ipc_mpmc_is_work_behind_(m, p, word, stride, 1))
                 return -EAGAIN;
-            if (ipc_mpmc_impatient_(m, word))
-                ipc_mpmc_pass_(m, p, word, stride);
+            if (ipc_mpmc_has_waited_(m, word))
+                ipc_mpmc_pass_over_(m, p, word, stride);
             break;
-        case IPC_MPMC_PASSED_:
-            m->met++;
-            if (m->met % IPC_MPMC_ASK_AFTER_ == 0 && ipc_mpmc_dead_(m, word)) {
-                (void)ipc_mpmc_free_dead_(m, p, word, stride);
+        case IPC_MPMC_SKIPPED_:
+            m->holders_met++;
+            if (m->holders_met % IPC_MPMC_ASK_AFTER_ == 0 && ipc_mpmc_is_holder_dead_(m, word)) {
+                (void)ipc_mpmc_free_dead_holder_(m, p, word, stride);
                 break;
             }
             /* The stamp comes before anyone goes on: who comes back frees it for the lap after. */
@@ -53,8 +53,8 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
             break;
         case IPC_MPMC_NOT_YET_:
             return -EAGAIN;
-        case IPC_MPMC_ODD_WORD_:
-            if (odd++ == IPC_MPMC_ODD_)
+        case IPC_MPMC_IMPOSSIBLE_:
+            if (impossible++ == IPC_MPMC_IMPOSSIBLE_LOOKS_)
                 return m->error = -EBADMSG;
             ck_pr_stall();
         }
@@ -65,28 +65,29 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
 /* Publishes the run that was claimed. 0, or -ESTALE: it was passed over, and is free again. */
 IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run, size_t stride)
 {
-    uint64_t lap = ipc_mpmc_lap_(m, p);
+    uint64_t lap = ipc_mpmc_free_word_(m, p);
     unsigned i;
 
     /* Without it the payload could be older than a FULL further on in the run, which others may
      * come to by a hint. Partner: the load fence in ipc_mpmc_pop_. */
     ck_pr_fence_release();
     for (i = 1; i < run; i++) /* nobody looks at these until the first is FULL */
-        ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride),
-                       ipc_mpmc_lap_(m, p + i) + (run - 1 - i) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_);
+        ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride), ipc_mpmc_free_word_(m, p + i) +
+                                                             (run - 1 - i) * IPC_MPMC_RUN_ +
+                                                             IPC_MPMC_FULL_);
     /* Without it FULL of the first could be seen before the others', where stores come out of
      * order; theirs could then arrive on top of what the consumer of the run stores there. Partner:
      * the load fence in ipc_mpmc_take_run_. */
     ck_pr_fence_release();
-    if (ck_pr_cas_64(ipc_mpmc_at_(m, p, stride),
+    if (ck_pr_cas_64(ipc_mpmc_word_(m, p, stride),
                      lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
                      lap + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_))
         return 0;
-    ipc_mpmc_free_(m, p, run, stride);
+    ipc_mpmc_free_own_(m, p, run, stride);
     return -ESTALE;
 }
 
-IPC_FORCE_INLINE void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
+IPC_FORCE_INLINE void ipc_mpmc_prefetch_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
 {
     size_t i;
 
@@ -96,60 +97,63 @@ IPC_FORCE_INLINE void ipc_mpmc_lead_(const struct ipc_mpmc *m, uint64_t position
 
 /* Is the slot of that position in the state that this end waits for? If so, how many are at least.
  */
-IPC_FORCE_INLINE unsigned ipc_mpmc_ready_(const struct ipc_mpmc *m, uint64_t position,
-                                          size_t stride, uint64_t state)
+IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64_t position,
+                                                size_t stride, uint64_t state)
 {
-    uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, position, stride));
+    uint64_t word = ck_pr_load_64(ipc_mpmc_word_(m, position, stride));
 
-    return (word & ~IPC_MPMC_RUNS_) == ipc_mpmc_lap_(m, position) + state ? ipc_mpmc_run_(word) : 0;
+    return (word & ~IPC_MPMC_RUNS_) == ipc_mpmc_free_word_(m, position) + state
+               ? ipc_mpmc_run_length_(word)
+               : 0;
 }
 
 /* The known run is used up: looks how far the slots from m->next on are in the state that this end
- * waits for, as ipc_spsc_look_ does, and asks for their lines with write intent. Only for those:
- * the others are being worked on by the other end, or will be before us. */
-IPC_INLINE void ipc_mpmc_look_(struct ipc_mpmc *m, size_t stride, uint64_t state)
+ * waits for, as ipc_spsc_look_ahead_ does, and asks for their lines with write intent. Only for
+ * those: the others are being worked on by the other end, or will be before us. */
+IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t state)
 {
     uint64_t ahead = m->mask + 1 < IPC_RING_AHEAD_ ? m->mask + 1 : IPC_RING_AHEAD_, i;
-    unsigned run = ipc_mpmc_ready_(m, m->next, stride, state);
+    unsigned run = ipc_mpmc_count_ready_(m, m->next, stride, state);
 
     if (m->idle) {
         m->idle = 0; /* a lone message or run, likely: touch no other line */
         ahead = run + (run == 0);
-    } else if (!ipc_mpmc_ready_(m, m->next + ahead - 1, stride, state)) {
+    } else if (!ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state)) {
         /* Close behind. Let the others get away before touching their lines. */
-        for (i = 0; i < m->hold; i++)
+        for (i = 0; i < m->pauses; i++)
             ck_pr_stall();
-        while (ahead > run && !ipc_mpmc_ready_(m, m->next + ahead - 1, stride, state))
+        while (ahead > run && !ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state))
             ahead /= 2;
         ahead = ahead > run ? ahead : run + (run == 0);
         if (ahead == 1)
-            m->hold /= 2;
-        else if (m->hold < IPC_RING_HOLD_)
-            m->hold = 2 * m->hold + 1;
+            m->pauses /= 2;
+        else if (m->pauses < IPC_RING_PAUSES_)
+            m->pauses = 2 * m->pauses + 1;
     }
     m->ready = m->next + ahead;
-    for (i = 0; i < ahead && i < IPC_MPMC_ASK_; i++)
-        ipc_mpmc_lead_(m, m->next + i, stride);
+    for (i = 0; i < ahead && i < IPC_MPMC_PREFETCH_; i++)
+        ipc_mpmc_prefetch_(m, m->next + i, stride);
 }
 
 /* Before an operation at position p. */
-IPC_FORCE_INLINE void ipc_mpmc_ask_(struct ipc_mpmc *m, uint64_t p, size_t stride, uint64_t state)
+IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t stride,
+                                        uint64_t state)
 {
     if (CK_CC_UNLIKELY((int64_t)(p - m->ready) >= 0))
-        ipc_mpmc_look_(m, stride, state);
-    else if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_ASK_)
-        ipc_mpmc_lead_(m, p + IPC_MPMC_ASK_, stride);
+        ipc_mpmc_look_ahead_(m, stride, state);
+    else if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_PREFETCH_)
+        ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
 }
 
 /* Nothing to do at this end. Now and then, for a small part of the time that is spent looking in
  * vain, looks for what the dead have left where nobody comes by. */
-IPC_INLINE int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
+IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
 {
     m->idle = 1;
-    m->hold = 0;
+    m->pauses = 0;
     m->ready = m->next;
-    if (rc == -EAGAIN && ++m->dry > 16 * (m->mask + 256)) {
-        m->dry = 0;
+    if (rc == -EAGAIN && ++m->misses > 16 * (m->mask + 256)) {
+        m->misses = 0;
         (void)ipc_mpmc_recover_(m, 0);
     }
     return rc;
@@ -157,16 +161,16 @@ IPC_INLINE int ipc_mpmc_dry_(struct ipc_mpmc *m, int rc)
 
 /* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. One
  * producer has nobody to claim against: the slot stays FREE until the message is there. */
-IPC_FORCE_INLINE int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
-                                   uint64_t *claimed)
+IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
+                                         uint64_t *claimed)
 {
-    uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride);
+    uint64_t p = m->next, lap = ipc_mpmc_free_word_(m, p), *at = ipc_mpmc_word_(m, p, stride);
     int rc;
 
     if (CK_CC_UNLIKELY((m->error | m->claimed) != 0))
         return m->error != 0 ? m->error : -EBUSY;
-    if (stride <= IPC_RING_LEAD_)
-        ipc_mpmc_ask_(m, p, stride, IPC_MPMC_FREE_);
+    if (stride <= IPC_RING_PREFETCH_)
+        ipc_mpmc_prepare_(m, p, stride, IPC_MPMC_FREE_);
     if (CK_CC_LIKELY(ck_pr_load_64(at) == lap)) {
         *claimed = lap;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
@@ -177,15 +181,15 @@ IPC_FORCE_INLINE int ipc_mpmc_one_(struct ipc_mpmc *m, size_t stride, uint32_t h
         }
     }
     rc = ipc_mpmc_claim_run_(m, stride, 1);
-    *claimed = ipc_mpmc_lap_(m, m->next) + m->me + IPC_MPMC_WRITING_;
-    return rc < 0 ? ipc_mpmc_dry_(m, rc) : 0;
+    *claimed = ipc_mpmc_free_word_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+    return rc < 0 ? ipc_mpmc_found_nothing_(m, rc) : 0;
 }
 
 /* Publishes the one that was claimed. 0, or -ESTALE: it was passed over. */
-IPC_FORCE_INLINE int ipc_mpmc_publish_(struct ipc_mpmc *m, uint64_t p, uint64_t claimed,
-                                       size_t stride)
+IPC_FORCE_INLINE int ipc_mpmc_commit_one_(struct ipc_mpmc *m, uint64_t p, uint64_t claimed,
+                                          size_t stride)
 {
-    uint64_t *at = ipc_mpmc_at_(m, p, stride), full = ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_;
+    uint64_t *at = ipc_mpmc_word_(m, p, stride), full = ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_;
 
     /* Without it FULL could be seen before the payload. Partner: the load fence in ipc_mpmc_pop_.
      */
@@ -201,26 +205,26 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
                                     uint32_t how)
 {
     struct ipc_mpmc *m = &h->m;
-    size_t stride = ipc_mpmc_stride_(bytes);
+    size_t stride = ipc_ring_line_stride_(bytes);
     uint64_t p, claimed;
     unsigned tries;
 
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
-        int rc = ipc_mpmc_one_(m, stride, how, &claimed);
+        int rc = ipc_mpmc_claim_one_(m, stride, how, &claimed);
 
         if (CK_CC_UNLIKELY(rc != 0))
             return rc;
         p = m->next;
         m->next = p + 1;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
-            ipc_mpmc_hint_(m, &m->ring->tail);
+            ipc_mpmc_publish_hint_(m, &m->ring->tail);
         ipc_ring_put_words_(ipc_mpmc_slot_(m, p, stride), message, bytes);
-        if (CK_CC_LIKELY(ipc_mpmc_publish_(m, p, claimed, stride) == 0)) {
+        if (CK_CC_LIKELY(ipc_mpmc_commit_one_(m, p, claimed, stride) == 0)) {
             if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not before: a successor begins there */
-                ipc_mpmc_hint_(m, &m->ring->tail);
+                ipc_mpmc_publish_hint_(m, &m->ring->tail);
             return 0;
         }
-        ipc_mpmc_free_(m, p, 1, stride);
+        ipc_mpmc_free_own_(m, p, 1, stride);
     }
     return -EAGAIN;
 }
@@ -230,7 +234,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
                                           size_t n, size_t bytes)
 {
     struct ipc_mpmc *m = &h->m;
-    size_t stride = ipc_mpmc_stride_(bytes), done = 0;
+    size_t stride = ipc_ring_line_stride_(bytes), done = 0;
     const unsigned char *from = (const unsigned char *)messages;
     unsigned tries = 0;
 
@@ -241,17 +245,17 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
         uint64_t p;
         int run;
 
-        if ((int64_t)(m->next + want + IPC_MPMC_ASK_ - m->ready) > 0)
-            ipc_mpmc_look_(m, stride, IPC_MPMC_FREE_);
+        if ((int64_t)(m->next + want + IPC_MPMC_PREFETCH_ - m->ready) > 0)
+            ipc_mpmc_look_ahead_(m, stride, IPC_MPMC_FREE_);
         run = ipc_mpmc_claim_run_(m, stride, want);
         p = m->next;
         if (run < 0)
-            return done > 0 ? (int64_t)done : ipc_mpmc_dry_(m, run);
+            return done > 0 ? (int64_t)done : ipc_mpmc_found_nothing_(m, run);
         m->next = p + (unsigned)run;
-        ipc_mpmc_hint_(m, &m->ring->tail);
+        ipc_mpmc_publish_hint_(m, &m->ring->tail);
         for (i = 0; i < (unsigned)run; i++) {
-            if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_ASK_)
-                ipc_mpmc_lead_(m, p + i + IPC_MPMC_ASK_, stride);
+            if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
+                ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
             ipc_ring_put_words_(ipc_mpmc_slot_(m, p + i, stride), from + (done + i) * bytes, bytes);
         }
         if (ipc_mpmc_commit_run_(m, p, (unsigned)run, stride) == 0)
@@ -265,25 +269,25 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
 /* The claimed slot, or NULL. */
 IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes, uint32_t how)
 {
-    size_t stride = ipc_mpmc_stride_(bytes);
+    size_t stride = ipc_ring_line_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
 
     if (m->claimed == 0) {
-        if (ipc_mpmc_one_(m, stride, how, &m->mine) != 0)
+        if (ipc_mpmc_claim_one_(m, stride, how, &m->held_word) != 0)
             return NULL;
-        m->held = m->next;
+        m->held_position = m->next;
         m->claimed = 1;
-        if (ipc_mpmc_state_(m->mine) != IPC_MPMC_FREE_) {
+        if (ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_) {
             m->next++;
-            ipc_mpmc_hint_(m, &m->ring->tail);
+            ipc_mpmc_publish_hint_(m, &m->ring->tail);
         }
     }
-    return ipc_mpmc_slot_(m, m->held, stride);
+    return ipc_mpmc_slot_(m, m->held_position, stride);
 }
 
 IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 {
-    size_t stride = ipc_mpmc_stride_(bytes);
+    size_t stride = ipc_ring_line_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
     uint64_t from, to, word;
     unsigned tries = 0;
@@ -291,26 +295,26 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 
     if (m->claimed == 0)
         return -EINVAL;
-    while (CK_CC_UNLIKELY(ipc_mpmc_publish_(m, m->held, m->mine, stride) != 0)) {
+    while (CK_CC_UNLIKELY(ipc_mpmc_commit_one_(m, m->held_position, m->held_word, stride) != 0)) {
         /* Passed over: the message moves to the position that is next now. */
         int rc = tries++ < IPC_MPMC_TRIES_ ? ipc_mpmc_claim_run_(m, stride, 1) : -EAGAIN;
 
         if (rc < 0)
             return rc;
-        word = ipc_mpmc_lap_(m, m->next) + m->me + IPC_MPMC_WRITING_;
-        from = m->held;
+        word = ipc_mpmc_free_word_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+        from = m->held_position;
         to = m->next++;
         for (i = 0; i < stride - sizeof word; i += sizeof word)
             ck_pr_store_64(
                 (uint64_t *)(void *)(ipc_mpmc_slot_(m, to, stride) + i),
                 ck_pr_load_64((const uint64_t *)(void *)(ipc_mpmc_slot_(m, from, stride) + i)));
-        ipc_mpmc_free_(m, from, 1, stride);
-        m->held = to;
-        m->mine = word;
+        ipc_mpmc_free_own_(m, from, 1, stride);
+        m->held_position = to;
+        m->held_word = word;
     }
-    if (ipc_mpmc_state_(m->mine) == IPC_MPMC_FREE_)
+    if (ipc_mpmc_state_(m->held_word) == IPC_MPMC_FREE_)
         m->next++;
-    ipc_mpmc_hint_(m, &m->ring->tail);
+    ipc_mpmc_publish_hint_(m, &m->ring->tail);
     m->claimed = 0;
     return 0;
 }
@@ -318,36 +322,36 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 /* ------------------------------------------------------------------ the consumers' path */
 
 /* Moves m->next to the next message, whose slot says *word. 0, -EAGAIN or -EBADMSG. */
-IPC_INLINE int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
+IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
 {
     uint64_t steps;
-    int asked = 0, odd = 0;
+    int asked = 0, impossible = 0;
 
     if (m->error != 0)
         return m->error;
     for (steps = 0; steps < 2 * m->mask + 4096; steps++) {
         uint64_t p = m->next;
 
-        *word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
-        switch (ipc_mpmc_full_sight_(m, p, *word)) {
-        case IPC_MPMC_OURS_:
+        *word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
+        switch (ipc_mpmc_judge_for_consumer_(m, p, *word)) {
+        case IPC_MPMC_READY_:
             return 0;
-        case IPC_MPMC_BUSY_:
-            if (!ipc_mpmc_impatient_(m, *word))
+        case IPC_MPMC_BLOCKED_:
+            if (!ipc_mpmc_has_waited_(m, *word))
                 break;
-            if (!ipc_mpmc_behind_(m, p, *word, stride, 0))
+            if (!ipc_mpmc_is_work_behind_(m, p, *word, stride, 0))
                 return -EAGAIN;
-            ipc_mpmc_pass_(m, p, *word, stride);
+            ipc_mpmc_pass_over_(m, p, *word, stride);
             break;
         case IPC_MPMC_NOT_YET_:
             return -EAGAIN;
-        case IPC_MPMC_ODD_WORD_:
-            if (odd++ == IPC_MPMC_ODD_)
+        case IPC_MPMC_IMPOSSIBLE_:
+            if (impossible++ == IPC_MPMC_IMPOSSIBLE_LOOKS_)
                 return m->error = -EBADMSG;
             ck_pr_stall();
             break;
         default:
-            ipc_mpmc_go_on_(m, p, *word, &m->ring->head, &asked);
+            ipc_mpmc_move_on_(m, p, *word, &m->ring->head, &asked);
         }
     }
     return -EAGAIN;
@@ -356,24 +360,24 @@ IPC_INLINE int ipc_mpmc_find_(struct ipc_mpmc *m, size_t stride, uint64_t *word)
 /* The slot of the oldest message, at *position with *word, beyond the slots that are known. What
  * was handed out again lies behind us: looks for that once it is told of. 0, -EAGAIN or -EBADMSG.
  */
-IPC_INLINE int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t stride, uint64_t *position,
-                                uint64_t *word)
+IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride,
+                                      uint64_t *position, uint64_t *word)
 {
     struct ipc_mpmc *m = &h->m;
     uint64_t again, i;
-    int rc = ipc_mpmc_find_(m, stride, word);
+    int rc = ipc_mpmc_find_next_(m, stride, word);
 
     *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
     if (rc == 0)
         return 0;
-    (void)ipc_mpmc_dry_(m, rc);
+    (void)ipc_mpmc_found_nothing_(m, rc);
     again = ck_pr_load_64(&m->ring->again);
     /* Without it the slots could be older than the count, which is not looked at again. Partners:
-     * in ipc_mpmc_free_dead_ and ipc_mpmc_consumer_detach. */
+     * in ipc_mpmc_free_dead_holder_ and ipc_mpmc_consumer_detach. */
     ck_pr_fence_load();
     /* A process may have been killed before it could count: so also after each recovery. */
-    for (i = 0; rc == -EAGAIN && (again != h->again || m->dry == 0) && i <= m->mask; i++) {
-        *word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
+    for (i = 0; rc == -EAGAIN && (again != h->again || m->misses == 0) && i <= m->mask; i++) {
+        *word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
         if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
             return 0;
@@ -383,11 +387,11 @@ IPC_INLINE int ipc_mpmc_search_(struct ipc_mpmc_consumer *h, size_t stride, uint
 }
 
 /* Another has the message, or it is free: goes on behind it. */
-IPC_FORCE_INLINE void ipc_mpmc_after_(struct ipc_mpmc *m, uint64_t position)
+IPC_FORCE_INLINE void ipc_mpmc_advance_(struct ipc_mpmc *m, uint64_t position)
 {
     if (CK_CC_LIKELY(position == m->next)) {
         m->next = position + 1;
-        ipc_mpmc_hint_(m, &m->ring->head);
+        ipc_mpmc_publish_hint_(m, &m->ring->head);
     }
 }
 
@@ -397,9 +401,9 @@ IPC_INLINE int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
 
     if (m->claimed == 0)
         return -EINVAL;
-    ipc_mpmc_free_(m, m->held, 1, ipc_mpmc_stride_(bytes));
+    ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_(bytes));
     if ((m->how & IPC_MPMC_ONE_CONSUMER) != 0)
-        ipc_mpmc_after_(m, m->held); /* not before: a successor begins at the hint */
+        ipc_mpmc_advance_(m, m->held_position); /* not before: a successor begins at the hint */
     m->claimed = 0;
     return 0;
 }
@@ -407,58 +411,59 @@ IPC_INLINE int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
 /* Takes the oldest message for us, until release. NULL: there is none, or it is corrupt. */
 IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t bytes, uint32_t how)
 {
-    size_t stride = ipc_mpmc_stride_(bytes);
+    size_t stride = ipc_ring_line_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
     uint64_t position, word, taken;
     unsigned tries = 0;
 
     while (m->claimed == 0) {
-        if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_search_(h, stride, &position, &word) != 0)
+        if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_find_message_(h, stride, &position, &word) != 0)
             return NULL;
         taken = word;
         /* One consumer leaves it FULL until release, if its successor is to get it again. */
         if ((how & IPC_MPMC_ONE_CONSUMER) == 0 || (m->how & IPC_MPMC_AT_LEAST_ONCE) == 0) {
             taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->me + IPC_MPMC_READING_;
-            if (!ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, taken))
+            if (!ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, taken))
                 continue;
-            ipc_mpmc_after_(m, position);
+            ipc_mpmc_advance_(m, position);
         }
-        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_publish_ and
+        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_commit_one_ and
          * ipc_mpmc_commit_run_. */
         ck_pr_fence_acquire();
-        m->mine = taken;
-        m->held = position;
+        m->held_word = taken;
+        m->held_position = position;
         m->claimed = 1;
     }
-    return ipc_mpmc_slot_(m, m->held, stride);
+    return ipc_mpmc_slot_(m, m->held_position, stride);
 }
 
 IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, size_t bytes,
                                    uint32_t how)
 {
     struct ipc_mpmc *m = &h->m;
-    size_t stride = ipc_mpmc_stride_(bytes);
+    size_t stride = ipc_ring_line_stride_(bytes);
     unsigned tries;
 
     if (CK_CC_UNLIKELY(m->claimed != 0)) { /* the one that was peeked */
-        memcpy(message, ipc_mpmc_slot_(m, m->held, stride), bytes);
+        memcpy(message, ipc_mpmc_slot_(m, m->held_position, stride), bytes);
         return ipc_mpmc_release_(h, bytes);
     }
     if (CK_CC_UNLIKELY(m->error != 0))
         return m->error;
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
-        uint64_t p = m->next, word, free, *at = ipc_mpmc_at_(m, p, stride);
+        uint64_t p = m->next, word, free, *at = ipc_mpmc_word_(m, p, stride);
 
-        ipc_mpmc_ask_(m, p, stride, IPC_MPMC_FULL_);
+        ipc_mpmc_prepare_(m, p, stride, IPC_MPMC_FULL_);
         word = ck_pr_load_64(at);
-        if (CK_CC_UNLIKELY((word & ~IPC_MPMC_RUNS_) != ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_)) {
-            int rc = ipc_mpmc_search_(h, stride, &p, &word);
+        if (CK_CC_UNLIKELY((word & ~IPC_MPMC_RUNS_) !=
+                           ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_)) {
+            int rc = ipc_mpmc_find_message_(h, stride, &p, &word);
 
             if (rc != 0)
                 return rc;
-            at = ipc_mpmc_at_(m, p, stride);
+            at = ipc_mpmc_word_(m, p, stride);
         }
-        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_publish_ and
+        /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_commit_one_ and
          * ipc_mpmc_commit_run_. */
         ck_pr_fence_load();
         ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
@@ -469,7 +474,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
             ck_pr_store_64(at, free);
         else if (CK_CC_UNLIKELY(!ck_pr_cas_64(at, word, free)))
             continue; /* another was first; what we read may be torn */
-        ipc_mpmc_after_(m, p);
+        ipc_mpmc_advance_(m, p);
         return 0;
     }
     return -EAGAIN;
@@ -481,29 +486,31 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
 IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, size_t bytes,
                                        uint64_t word, unsigned run)
 {
-    size_t stride = ipc_mpmc_stride_(bytes);
-    uint64_t p = m->next, lap = ipc_mpmc_lap_(m, p), *at = ipc_mpmc_at_(m, p, stride), taken;
+    size_t stride = ipc_ring_line_stride_(bytes);
+    uint64_t p = m->next, lap = ipc_mpmc_free_word_(m, p), *at = ipc_mpmc_word_(m, p, stride),
+             taken;
     unsigned i;
 
     ck_pr_fence_load(); /* as in ipc_mpmc_pop_ */
     for (i = 0; i < run; i++) {
-        if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_ASK_)
-            ipc_mpmc_lead_(m, p + i + IPC_MPMC_ASK_, stride);
+        if ((int64_t)(m->ready - (p + i)) > (int64_t)IPC_MPMC_PREFETCH_)
+            ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
         ipc_ring_get_words_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
     }
     taken = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
     if (!ck_pr_cas_64(at, word, taken))
         return 0;
     m->next = p + run;
-    ipc_mpmc_hint_(m, &m->ring->head);
+    ipc_mpmc_publish_hint_(m, &m->ring->head);
     ck_pr_fence_release(); /* as in ipc_mpmc_pop_ */
     for (i = 1; i < run; i++)
-        ck_pr_store_64(ipc_mpmc_at_(m, p + i, stride), ipc_mpmc_lap_(m, p + i) + IPC_MPMC_LAP_);
+        ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride),
+                       ipc_mpmc_free_word_(m, p + i) + IPC_MPMC_LAP_);
     /* Without it FREE of the first could be seen before the others', where stores come out of
-     * order, and the next consumer would find those FULL. Partner: in ipc_mpmc_go_on_. */
+     * order, and the next consumer would find those FULL. Partner: in ipc_mpmc_move_on_. */
     ck_pr_fence_release();
     if (!ck_pr_cas_64(at, taken, lap + IPC_MPMC_LAP_))
-        ipc_mpmc_free_(m, p, run, stride);
+        ipc_mpmc_free_own_(m, p, run, stride);
     return run;
 }
 
@@ -511,7 +518,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
                                          size_t bytes, uint32_t how)
 {
     struct ipc_mpmc *m = &h->m;
-    size_t stride = ipc_mpmc_stride_(bytes), done = 0;
+    size_t stride = ipc_ring_line_stride_(bytes), done = 0;
     unsigned char *to = (unsigned char *)messages;
     unsigned tries = 0;
 
@@ -521,11 +528,11 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
         int rc;
 
         if ((how & IPC_MPMC_ONE_CONSUMER) == 0 && (m->error | m->claimed) == 0) {
-            if ((int64_t)(p + IPC_MPMC_RUN_MAX_ + IPC_MPMC_ASK_ - m->ready) > 0)
-                ipc_mpmc_look_(m, stride, IPC_MPMC_FULL_);
-            word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
-            if ((word & ~IPC_MPMC_RUNS_) == ipc_mpmc_lap_(m, p) + IPC_MPMC_FULL_)
-                run = ipc_mpmc_run_(word);
+            if ((int64_t)(p + IPC_MPMC_RUN_MAX_ + IPC_MPMC_PREFETCH_ - m->ready) > 0)
+                ipc_mpmc_look_ahead_(m, stride, IPC_MPMC_FULL_);
+            word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
+            if ((word & ~IPC_MPMC_RUNS_) == ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_)
+                run = ipc_mpmc_run_length_(word);
             run = run < n - done ? run : (unsigned)(n - done);
         }
         if (run > 1) {
@@ -552,7 +559,7 @@ IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
     kind.magic = IPC_MPMC_MAGIC;
     kind.abi = IPC_MPMC_ABI;
     kind.header = sizeof(struct ipc_mpmc_shared);
-    kind.stride = ipc_mpmc_stride_(bytes);
+    kind.stride = ipc_ring_line_stride_(bytes);
     return kind;
 }
 
@@ -593,7 +600,7 @@ IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
     uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
 
     for (i = 0; i < IPC_MPMC_SEATS; i++) {
-        struct ipc_mpmc_seat_ *seat = &m->ring->seat[i];
+        struct ipc_ring_seat_ *seat = &m->ring->seat[i];
         uint64_t holder = ck_pr_load_64(&seat->id);
 
         if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, id))
@@ -602,7 +609,8 @@ IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
         m->id = id;
         m->me =
             (i + (ck_pr_faa_64(&seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
-        /* Without it the seat could be older than a word with our name. Partner: ipc_mpmc_dead_. */
+        /* Without it the seat could be older than a word with our name. Partner:
+         * ipc_mpmc_is_holder_dead_. */
         ck_pr_fence_store();
         if (holder != 0)
             (void)ipc_mpmc_recover_(m, 0); /* before its generation comes round */
@@ -646,8 +654,8 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
     }
     m->error = 0;
     m->idle = 1;
-    m->ready = m->told = m->next = ck_pr_load_64(end ? &r->head : &r->tail);
-    ck_pr_fence_load(); /* as in ipc_mpmc_go_on_ */
+    m->ready = m->published = m->next = ck_pr_load_64(end ? &r->head : &r->tail);
+    ck_pr_fence_load(); /* as in ipc_mpmc_move_on_ */
     return 0;
 }
 
@@ -793,8 +801,8 @@ IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
 {
     struct ipc_mpmc *m = &p->m;
 
-    if (m->claimed != 0 && ipc_mpmc_state_(m->mine) != IPC_MPMC_FREE_)
-        ipc_mpmc_free_(m, m->held, 1, ipc_mpmc_stride_((size_t)m->bytes));
+    if (m->claimed != 0 && ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_)
+        ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_((size_t)m->bytes));
     m->claimed = 0;
 }
 
@@ -812,14 +820,14 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     unsigned tries;
 
     for (tries = 0; m->claimed != 0 && tries < 2 * IPC_MPMC_TRIES_; tries++) {
-        uint64_t *at = ipc_mpmc_at_(m, m->held, ipc_mpmc_stride_((size_t)m->bytes));
+        uint64_t *at = ipc_mpmc_word_(m, m->held_position, ipc_ring_line_stride_((size_t)m->bytes));
         uint64_t word = ck_pr_load_64(at);
 
         if (ipc_mpmc_state_(word) == IPC_MPMC_FULL_)
             break;             /* one consumer: it is still there */
-        ck_pr_fence_release(); /* as in ipc_mpmc_free_dead_ */
+        ck_pr_fence_release(); /* as in ipc_mpmc_free_dead_holder_ */
         if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_AGAIN_)) {
-            ck_pr_fence_release(); /* as the second one in ipc_mpmc_free_dead_ */
+            ck_pr_fence_release(); /* as the second one in ipc_mpmc_free_dead_holder_ */
             (void)ck_pr_faa_64(&m->ring->again, 1);
             break;
         }

@@ -36,8 +36,8 @@ struct ipc_mpmc_shared {
     unsigned char pad3[120];
     unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
     unsigned char space_bell[64];
-    struct ipc_mpmc_seat_ seat[IPC_MPMC_SEATS];
-    /* capacity slots of ipc_mpmc_stride_(bytes) each */
+    struct ipc_ring_seat_ seat[IPC_MPMC_SEATS];
+    /* capacity slots of ipc_ring_line_stride_(bytes) each */
 };
 
 IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
@@ -61,17 +61,18 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
 #define IPC_MPMC_LAP_ (UINT64_C(1) << 23)
 
-#define IPC_MPMC_PATIENCE_ 128u /* looks at who is in the way, before it is passed over */
-#define IPC_MPMC_ASK_ 16u       /* slots ahead of which lines are asked for */
+#define IPC_MPMC_LOOKS_ 128u   /* looks at who is in the way, before it is passed over */
+#define IPC_MPMC_PREFETCH_ 16u /* slots ahead of which lines are asked for */
 /* Looks at a word that cannot be, before it is called corrupt: it may be old, where those of a run
  * that was held, or of laps, were skipped without a look. */
-#define IPC_MPMC_ODD_ 1000
+#define IPC_MPMC_IMPOSSIBLE_LOOKS_ 1000
 #define IPC_MPMC_PUBLISH_ 16u /* positions between two stores of a hint */
 /* How often a call begins again, because another was first at its slot each time. In each turn
  * another has got through, or memory is hostile. */
 #define IPC_MPMC_TRIES_ 64u
 /* Meetings with slots that others keep, before one asks the kernel whether he who does is dead:
- * that takes as long as some hundred messages. Who looks in vain asks sooner: ipc_mpmc_dry_. */
+ * that takes as long as some hundred messages. Who looks in vain asks sooner:
+ * ipc_mpmc_found_nothing_. */
 #define IPC_MPMC_ASK_AFTER_ 4096u
 
 IPC_FORCE_INLINE unsigned ipc_mpmc_state_(uint64_t word)
@@ -79,7 +80,7 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_state_(uint64_t word)
     return (unsigned)(word & IPC_MPMC_STATE_);
 }
 
-IPC_FORCE_INLINE unsigned ipc_mpmc_run_(uint64_t word)
+IPC_FORCE_INLINE unsigned ipc_mpmc_run_length_(uint64_t word)
 {
     return (unsigned)(word / IPC_MPMC_RUN_ % IPC_MPMC_RUN_MAX_) + 1;
 }
@@ -87,11 +88,11 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_run_(uint64_t word)
 /* How many positions this one is about, for those who go on. Nobody looks at the others of a run
  * that someone works on, whose words say nothing, also if it is in a later lap by now: it could
  * only be claimed there when they were all done with. */
-IPC_FORCE_INLINE unsigned ipc_mpmc_past_(uint64_t word)
+IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
 {
     unsigned state = ipc_mpmc_state_(word);
 
-    return state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ? 1 : ipc_mpmc_run_(word);
+    return state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ? 1 : ipc_mpmc_run_length_(word);
 }
 
 /* ------------------------------------------------------------------ handles */
@@ -100,30 +101,30 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_past_(uint64_t word)
 struct ipc_mpmc {
     unsigned char *slots;
     uint64_t mask;
-    unsigned shift; /* position >> shift is its lap */
-    unsigned looks; /* at what is in stuck */
-    uint64_t stuck; /* who is in the way */
-    uint64_t next;  /* position to try; private, as the hint of this end is not */
-    uint64_t told;  /* what we last stored as a hint */
-    uint64_t ready; /* positions below are known to be for us */
-    uint64_t me;    /* name, where it is in a word */
-    uint64_t mine;  /* the word of the slot that we hold */
-    uint64_t held;  /* its position */
-    int claimed;    /* 1: we hold it */
+    unsigned shift;         /* position >> shift is its lap */
+    unsigned looks;         /* at what is in stuck */
+    uint64_t blocker;       /* who is in the way */
+    uint64_t next;          /* position to try; private, as the hint of this end is not */
+    uint64_t published;     /* what we last stored as a hint */
+    uint64_t ready;         /* positions below are known to be for us */
+    uint64_t me;            /* name, where it is in a word */
+    uint64_t held_word;     /* the word of the slot that we hold */
+    uint64_t held_position; /* its position */
+    int claimed;            /* 1: we hold it */
     uint64_t bytes;
     struct ipc_mpmc_shared *ring;
-    struct ipc_mpmc_seat_ *seat;
+    struct ipc_ring_seat_ *seat;
     uint64_t *end; /* where we are the only one, who is; or NULL */
     uint64_t id;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
     uint32_t how;
-    int idle;      /* the last look found nothing */
-    uint64_t dry;  /* calls that found nothing, since we last recovered */
-    unsigned hold; /* ck_pr_stall()s before the next look */
-    unsigned met;  /* slots that others hold */
-    unsigned busy; /* others were first not long ago */
-    int error;     /* sticks */
+    int idle;             /* the last look found nothing */
+    uint64_t misses;      /* calls that found nothing, since we last recovered */
+    unsigned pauses;      /* ck_pr_stall()s before the next look */
+    unsigned holders_met; /* slots that others hold */
+    unsigned contended;   /* others were first not long ago */
+    int error;            /* sticks */
 };
 
 struct ipc_mpmc_producer {
@@ -136,7 +137,7 @@ struct ipc_mpmc_consumer {
 };
 
 /* The word of a position's lap, FREE. */
-IPC_FORCE_INLINE uint64_t ipc_mpmc_lap_(const struct ipc_mpmc *m, uint64_t position)
+IPC_FORCE_INLINE uint64_t ipc_mpmc_free_word_(const struct ipc_mpmc *m, uint64_t position)
 {
     return (position >> m->shift) * IPC_MPMC_LAP_;
 }
@@ -147,91 +148,94 @@ IPC_FORCE_INLINE unsigned char *ipc_mpmc_slot_(const struct ipc_mpmc *m, uint64_
     return ipc_ring_slot_(m->slots, m->mask, position, stride);
 }
 
-IPC_FORCE_INLINE uint64_t *ipc_mpmc_at_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
+IPC_FORCE_INLINE uint64_t *ipc_mpmc_word_(const struct ipc_mpmc *m, uint64_t position,
+                                          size_t stride)
 {
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
 }
 
 /* What the word of a slot says to a handle that has come to a position of that slot. */
-enum ipc_mpmc_sight_ {
-    IPC_MPMC_OURS_,    /* nobody holds it, and it is what this end looks for */
-    IPC_MPMC_GONE_,    /* others were here: go on behind it */
-    IPC_MPMC_BUSY_,    /* a holder is in the way; it may be passed over */
-    IPC_MPMC_PASSED_,  /* to producers: the holder was passed over, and this lap is to be stamped */
+enum ipc_mpmc_verdict_ {
+    IPC_MPMC_READY_,   /* nobody holds it, and it is what this end looks for */
+    IPC_MPMC_DONE_,    /* others were here: go on behind it */
+    IPC_MPMC_BLOCKED_, /* a holder is in the way; it may be passed over */
+    IPC_MPMC_SKIPPED_, /* to producers: the holder was passed over, and this lap is to be stamped */
     IPC_MPMC_NOT_YET_, /* the other end is to do something first: the ring is full, or empty */
-    IPC_MPMC_ODD_WORD_ /* it cannot be, unless it is old */
+    IPC_MPMC_IMPOSSIBLE_ /* it cannot be, unless it is old */
 };
 
 /* To a producer. */
-IPC_FORCE_INLINE enum ipc_mpmc_sight_ ipc_mpmc_free_sight_(const struct ipc_mpmc *m,
-                                                           uint64_t position, uint64_t word)
+IPC_FORCE_INLINE enum ipc_mpmc_verdict_
+ipc_mpmc_judge_for_producer_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
 {
-    uint64_t lap = ipc_mpmc_lap_(m, position);
+    uint64_t lap = ipc_mpmc_free_word_(m, position);
     int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - lap);
 
     if (word == lap)
-        return IPC_MPMC_OURS_;
+        return IPC_MPMC_READY_;
     if (ahead >= 0)
-        return IPC_MPMC_GONE_;
+        return IPC_MPMC_DONE_;
     if (ahead != -(int64_t)IPC_MPMC_LAP_)
-        return IPC_MPMC_ODD_WORD_;
+        return IPC_MPMC_IMPOSSIBLE_;
     switch (ipc_mpmc_state_(word)) {
     case IPC_MPMC_WRITING_:
     case IPC_MPMC_READING_:
-        return IPC_MPMC_BUSY_;
+        return IPC_MPMC_BLOCKED_;
     case IPC_MPMC_HELD_:
     case IPC_MPMC_KEPT_:
-        return IPC_MPMC_PASSED_;
+        return IPC_MPMC_SKIPPED_;
     case IPC_MPMC_FREE_:
-        return IPC_MPMC_ODD_WORD_;
+        return IPC_MPMC_IMPOSSIBLE_;
     default:
         return IPC_MPMC_NOT_YET_;
     }
 }
 
 /* To a consumer. */
-IPC_FORCE_INLINE enum ipc_mpmc_sight_ ipc_mpmc_full_sight_(const struct ipc_mpmc *m,
-                                                           uint64_t position, uint64_t word)
+IPC_FORCE_INLINE enum ipc_mpmc_verdict_
+ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
 {
-    int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - ipc_mpmc_lap_(m, position));
+    int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - ipc_mpmc_free_word_(m, position));
     unsigned state = ipc_mpmc_state_(word);
 
     if (ahead == 0 && (state == IPC_MPMC_FULL_ || state == IPC_MPMC_AGAIN_))
-        return IPC_MPMC_OURS_;
+        return IPC_MPMC_READY_;
     if (ahead > 0)
-        return IPC_MPMC_GONE_;
+        return IPC_MPMC_DONE_;
     if (ahead == 0)
         return state == IPC_MPMC_FREE_      ? IPC_MPMC_NOT_YET_
-               : state == IPC_MPMC_WRITING_ ? IPC_MPMC_BUSY_
-                                            : IPC_MPMC_GONE_;
+               : state == IPC_MPMC_WRITING_ ? IPC_MPMC_BLOCKED_
+                                            : IPC_MPMC_DONE_;
     if (ahead != -(int64_t)IPC_MPMC_LAP_)
-        return IPC_MPMC_ODD_WORD_;
+        return IPC_MPMC_IMPOSSIBLE_;
     switch (state) {
     case IPC_MPMC_AGAIN_:
-        return IPC_MPMC_OURS_;
+        return IPC_MPMC_READY_;
     case IPC_MPMC_READING_:
     case IPC_MPMC_HELD_:
     case IPC_MPMC_KEPT_:
         return IPC_MPMC_NOT_YET_;
     default:
-        return IPC_MPMC_ODD_WORD_;
+        return IPC_MPMC_IMPOSSIBLE_;
     }
 }
 
 /* Is something for us behind the holder at p, in its lap? Passes by all that others hold or are
- * done with, as ipc_mpmc_find_ and ipc_mpmc_claim_run_ would. */
-IPC_INLINE int ipc_mpmc_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t word, size_t stride,
-                                int producer)
+ * done with, as ipc_mpmc_find_next_ and ipc_mpmc_claim_run_ would. */
+IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t word,
+                                        size_t stride, int producer)
 {
     uint64_t end = p + m->mask + 1;
-    enum ipc_mpmc_sight_ sight;
+    enum ipc_mpmc_verdict_ verdict;
 
-    for (p += ipc_mpmc_past_(word); (int64_t)(end - p) > 0; p += ipc_mpmc_past_(word)) {
-        word = ck_pr_load_64(ipc_mpmc_at_(m, p, stride));
-        sight = producer ? ipc_mpmc_free_sight_(m, p, word) : ipc_mpmc_full_sight_(m, p, word);
-        if (sight == IPC_MPMC_OURS_)
+    for (p += ipc_mpmc_positions_of_(word); (int64_t)(end - p) > 0;
+         p += ipc_mpmc_positions_of_(word)) {
+        word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
+        verdict = producer ? ipc_mpmc_judge_for_producer_(m, p, word)
+                           : ipc_mpmc_judge_for_consumer_(m, p, word);
+        if (verdict == IPC_MPMC_READY_)
             return 1;
-        if (sight == IPC_MPMC_NOT_YET_ || sight == IPC_MPMC_ODD_WORD_)
+        if (verdict == IPC_MPMC_NOT_YET_ || verdict == IPC_MPMC_IMPOSSIBLE_)
             return 0;
     }
     return 0;
@@ -240,9 +244,9 @@ IPC_INLINE int ipc_mpmc_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t w
 /* ------------------------------------------------------------------ the slow, the dead */
 
 /* Is who is named in the word dead? The word was read before. */
-IPC_INLINE int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
+IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
 {
-    const struct ipc_mpmc_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
+    const struct ipc_ring_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
     uint64_t id, generation;
 
     /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. It may be
@@ -257,9 +261,10 @@ IPC_INLINE int ipc_mpmc_dead_(struct ipc_mpmc *m, uint64_t word)
 }
 
 /* Frees a slot or run that we hold, for the lap after the last in which it was passed over. */
-IPC_INLINE void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned run, size_t stride)
+IPC_INLINE void ipc_mpmc_free_own_(struct ipc_mpmc *m, uint64_t position, unsigned run,
+                                   size_t stride)
 {
-    uint64_t *at = ipc_mpmc_at_(m, position, stride), word, lap;
+    uint64_t *at = ipc_mpmc_word_(m, position, stride), word, lap;
     unsigned tries, i;
 
     /* It fails where a producer has stamped it meanwhile, which is once a lap. */
@@ -268,8 +273,8 @@ IPC_INLINE void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned r
         lap = word / IPC_MPMC_LAP_;
         position = (lap << m->shift) + (position & m->mask);
         for (i = 1; i < run; i++)
-            ck_pr_store_64(ipc_mpmc_at_(m, position + i, stride),
-                           ipc_mpmc_lap_(m, position + i) + IPC_MPMC_LAP_);
+            ck_pr_store_64(ipc_mpmc_word_(m, position + i, stride),
+                           ipc_mpmc_free_word_(m, position + i) + IPC_MPMC_LAP_);
         /* Without it a producer could write while we read, or find the rest of the run as it was.
          * Partner: the acquire fence in ipc_mpmc_claim_run_. */
         ck_pr_fence_release();
@@ -279,11 +284,11 @@ IPC_INLINE void ipc_mpmc_free_(struct ipc_mpmc *m, uint64_t position, unsigned r
 }
 
 /* Frees what the dead holder of the word had. 1 when something changed. */
-IPC_INLINE int ipc_mpmc_free_dead_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
-                                   size_t stride)
+IPC_INLINE int ipc_mpmc_free_dead_holder_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
+                                          size_t stride)
 {
-    uint64_t *at = ipc_mpmc_at_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
-    unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_(word);
+    uint64_t *at = ipc_mpmc_word_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
+    unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_length_(word);
     int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_KEPT_;
 
     if (read && run == 1 && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0)
@@ -298,46 +303,46 @@ IPC_INLINE int ipc_mpmc_free_dead_(struct ipc_mpmc *m, uint64_t position, uint64
     if (!ck_pr_cas_64(at, word, then))
         return 0;
     /* Without it the count could be seen before AGAIN, where stores come out of order, and the
-     * message would not be looked for any more. Partner: in ipc_mpmc_search_. */
+     * message would not be looked for any more. Partner: in ipc_mpmc_find_message_. */
     ck_pr_fence_release();
     (void)ck_pr_faa_64(!read                                      ? &m->ring->aborted
                        : ipc_mpmc_state_(then) == IPC_MPMC_AGAIN_ ? &m->ring->again
                                                                   : &m->ring->lost,
                        run);
     if (ipc_mpmc_state_(then) == IPC_MPMC_HELD_)
-        ipc_mpmc_free_(m, position, run, stride);
+        ipc_mpmc_free_own_(m, position, run, stride);
     return 1;
 }
 
 /* Frees what the dead, or only `id`, have left. How many slots or runs. */
 IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
 {
-    size_t stride = ipc_mpmc_stride_((size_t)m->bytes);
+    size_t stride = ipc_ring_line_stride_((size_t)m->bytes);
     int64_t found = 0;
     uint64_t i;
 
     for (i = 0; m->ring != NULL && i <= m->mask; i++) {
-        uint64_t word = ck_pr_load_64(ipc_mpmc_at_(m, i, stride));
+        uint64_t word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
         unsigned state = ipc_mpmc_state_(word);
 
         if (state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ || state >= IPC_MPMC_AGAIN_ ||
             (id != 0 &&
              ck_pr_load_64(&m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS].id) != id) ||
-            !ipc_mpmc_dead_(m, word))
+            !ipc_mpmc_is_holder_dead_(m, word))
             continue;
-        found += ipc_mpmc_free_dead_(m, i, word, stride);
+        found += ipc_mpmc_free_dead_holder_(m, i, word, stride);
     }
     return found;
 }
 
 /* Who holds this slot is in the way: is it time to go on without? Before that 0, and a pause. */
-IPC_INLINE int ipc_mpmc_impatient_(struct ipc_mpmc *m, uint64_t word)
+IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word)
 {
-    if (word != m->stuck) {
-        m->stuck = word;
+    if (word != m->blocker) {
+        m->blocker = word;
         m->looks = 0;
     }
-    if (m->looks == IPC_MPMC_PATIENCE_)
+    if (m->looks == IPC_MPMC_LOOKS_)
         return 1;
     m->looks++;
     ck_pr_stall();
@@ -345,30 +350,31 @@ IPC_INLINE int ipc_mpmc_impatient_(struct ipc_mpmc *m, uint64_t word)
 }
 
 /* Frees the slot if its holder is dead, else has it left out of this lap. */
-IPC_INLINE void ipc_mpmc_pass_(struct ipc_mpmc *m, uint64_t position, uint64_t word, size_t stride)
+IPC_INLINE void ipc_mpmc_pass_over_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
+                                    size_t stride)
 {
     uint64_t to = word + (IPC_MPMC_HELD_ - IPC_MPMC_WRITING_);
 
     if (ipc_mpmc_state_(word) == IPC_MPMC_READING_)
         to = word + IPC_MPMC_LAP_ + (IPC_MPMC_KEPT_ - IPC_MPMC_READING_);
-    if (ipc_mpmc_dead_(m, word))
-        (void)ipc_mpmc_free_dead_(m, position, word, stride);
+    if (ipc_mpmc_is_holder_dead_(m, word))
+        (void)ipc_mpmc_free_dead_holder_(m, position, word, stride);
     else
-        (void)ck_pr_cas_64(ipc_mpmc_at_(m, position, stride), word, to);
+        (void)ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, to);
 }
 
 /* Others were first at position p, as its word says: where to go on. A word that is laps ahead says
  * that producers were past this slot in the lap before it, and consumers are at most one lap behind
  * them. The first time in a call the hint may know of a place that is further still. */
-IPC_INLINE void ipc_mpmc_go_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word, const uint64_t *hint,
-                                int *asked)
+IPC_INLINE void ipc_mpmc_move_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word,
+                                  const uint64_t *hint, int *asked)
 {
-    uint64_t laps = (word - ipc_mpmc_lap_(m, p)) / IPC_MPMC_LAP_, there;
+    uint64_t laps = (word - ipc_mpmc_free_word_(m, p)) / IPC_MPMC_LAP_, there;
 
-    m->next = p + (laps > 2 ? (laps - 2) << m->shift : 0) + ipc_mpmc_past_(word);
+    m->next = p + (laps > 2 ? (laps - 2) << m->shift : 0) + ipc_mpmc_positions_of_(word);
     if (!*asked) {
         *asked = 1;
-        m->busy = 64;
+        m->contended = 64;
         there = ck_pr_load_64(hint);
         if ((int64_t)(there - m->next) > 0)
             m->next = there;
@@ -380,12 +386,12 @@ IPC_INLINE void ipc_mpmc_go_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word, c
 
 /* Tells newcomers how far we are: each time while others are busy at this end, else now and then.
  */
-IPC_FORCE_INLINE void ipc_mpmc_hint_(struct ipc_mpmc *m, uint64_t *hint)
+IPC_FORCE_INLINE void ipc_mpmc_publish_hint_(struct ipc_mpmc *m, uint64_t *hint)
 {
-    if (m->busy > 0 || m->next - m->told >= IPC_MPMC_PUBLISH_) {
-        m->busy -= m->busy > 0;
-        m->told = m->next;
-        ck_pr_fence_release(); /* partner: in ipc_mpmc_go_on_ */
+    if (m->contended > 0 || m->next - m->published >= IPC_MPMC_PUBLISH_) {
+        m->contended -= m->contended > 0;
+        m->published = m->next;
+        ck_pr_fence_release(); /* partner: in ipc_mpmc_move_on_ */
         ck_pr_store_64(hint, m->next);
     }
 }

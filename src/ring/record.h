@@ -10,7 +10,7 @@
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
 #define IPC_RECORD_ABI 2u
 #define IPC_RECORD_PRODUCERS 64u
-#define IPC_RECORD_HOLD_ 127u /* as IPC_RING_HOLD_ */
+#define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 
 /* Of each producer, where there may be several. */
 struct ipc_record_lane_ {
@@ -111,12 +111,12 @@ struct ipc_record_consumer {
     uint64_t replay;    /* head - published never exceeds it when a call returns */
     uint64_t at;        /* of the next record, if it was found: head, or where memory begins */
     uint64_t peeked;    /* how far it ends behind head; 0: it was not found yet */
-    uint64_t since;     /* where head was when this lane was last found empty */
+    uint64_t run_start; /* where head was when this lane was last found empty */
     uint64_t *to;       /* where it is published: the lane's head; of broadcasts, NULL: nowhere */
     unsigned lane;      /* that we are reading */
     unsigned producers;
-    unsigned hold; /* ck_pr_stall()s before an empty lane is looked at again */
-    int untold;    /* published, and nobody was woken for it */
+    unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
+    int untold;      /* published, and nobody was woken for it */
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error;                            /* sticks */
@@ -129,13 +129,13 @@ struct ipc_record {
     size_t n; /* bytes */
 };
 
-IPC_INLINE int ipc_record_producer_end_(struct ipc_record_producer *p, int rc)
+IPC_INLINE int ipc_record_producer_disable_(struct ipc_record_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     return p->error = rc;
 }
 
-IPC_INLINE int ipc_record_consumer_end_(struct ipc_record_consumer *c, int rc)
+IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     return c->error = rc;
@@ -155,7 +155,7 @@ IPC_FORCE_INLINE uint64_t ipc_record_bytes_(uint64_t n)
 }
 
 /* How many bytes there are from a position until the memory ends. */
-IPC_FORCE_INLINE uint64_t ipc_record_row_(uint64_t mask, uint64_t position)
+IPC_FORCE_INLINE uint64_t ipc_record_bytes_to_end_(uint64_t mask, uint64_t position)
 {
     return mask + 1 - (position & mask);
 }
@@ -163,10 +163,10 @@ IPC_FORCE_INLINE uint64_t ipc_record_row_(uint64_t mask, uint64_t position)
 /* The word at a position, if it is not 0, stands for so many bytes from there to the end of its
  * record, which is behind *at; *word becomes that record's. Or 0: it is corrupt. Whatever memory
  * says, the record ends where the memory does or before. */
-IPC_FORCE_INLINE uint64_t ipc_record_span_(unsigned char *data, uint64_t mask, uint64_t position,
-                                           uint64_t *word, uint64_t *at)
+IPC_FORCE_INLINE uint64_t ipc_record_measure_(unsigned char *data, uint64_t mask, uint64_t position,
+                                              uint64_t *word, uint64_t *at)
 {
-    uint64_t row = ipc_record_row_(mask, position), n;
+    uint64_t row = ipc_record_bytes_to_end_(mask, position), n;
 
     *at = position;
     if (CK_CC_UNLIKELY(*word == IPC_RECORD_SKIP_)) {
@@ -182,8 +182,8 @@ IPC_FORCE_INLINE uint64_t ipc_record_span_(unsigned char *data, uint64_t mask, u
 
 /* Goes past the record at *position, if it takes no more than so many bytes. 1; 0: there is none
  * yet; -EBADMSG. */
-IPC_INLINE int ipc_record_step_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                uint64_t left)
+IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                     uint64_t left)
 {
     uint64_t word = ck_pr_load_64(ipc_record_word_(data, mask, *position)), at, span;
 
@@ -191,9 +191,9 @@ IPC_INLINE int ipc_record_step_(unsigned char *data, uint64_t mask, uint64_t *po
         return 0;
     /* Without it what follows could be older than this word, for a reader that joins, and so could
      * the mark that says that it is none. Partners: the store fence in ipc_record_send_, the second
-     * one in ipc_record_broadcast_forget_. */
+     * one in ipc_record_broadcast_forget_oldest_. */
     ck_pr_fence_load();
-    span = ipc_record_span_(data, mask, *position, &word, &at);
+    span = ipc_record_measure_(data, mask, *position, &word, &at);
     if (span == 0 || span > left)
         return -EBADMSG;
     *position += span;
@@ -219,15 +219,15 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
 
 /* Goes on behind the records that stand in a row from *position on, and counts them in *count. 0,
  * or -EBADMSG: they do not end within the capacity. */
-IPC_INLINE int ipc_record_walk_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                uint64_t *count)
+IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                       uint64_t *count)
 {
     uint64_t end = *position + mask + 1 - 8;
     int rc;
 
     if (*position % 8 != 0)
         return -EBADMSG;
-    while ((rc = ipc_record_step_(data, mask, position, end - *position)) > 0)
+    while ((rc = ipc_record_step_over_(data, mask, position, end - *position)) > 0)
         ++*count;
     return rc;
 }
@@ -289,7 +289,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
-    (void)ipc_record_producer_end_(p, rc);
+    (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
     lane = ipc_record_take_lane_(r, producers, me, id);
@@ -309,15 +309,15 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
     p->limit = p->tail + capacity;
-    if (ipc_record_walk_(p->data, p->mask, &p->tail, &count) == 0)
+    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0)
         return 0;
     ipc_ring_leave_end_(p->holder, id);
-    return ipc_record_producer_end_(
+    return ipc_record_producer_disable_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
 }
 
 /* Goes to a lane, from another, where all that was read is published. */
-IPC_INLINE void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
+IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
 
@@ -325,7 +325,7 @@ IPC_INLINE void ipc_record_go_(struct ipc_record_consumer *c, unsigned lane)
     c->lane = lane;
     c->to = ipc_record_head_(r, c->producers, lane);
     c->data = ipc_record_data_(r, c->producers, lane, c->mask);
-    c->head = c->published = c->since = c->heads[lane];
+    c->head = c->published = c->run_start = c->heads[lane];
 }
 
 /*
@@ -344,14 +344,14 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[1], me, id);
-    (void)ipc_record_consumer_end_(c, rc);
+    (void)ipc_record_consumer_disable_(c, rc);
     if (rc != 0)
         return rc;
     for (i = 0; i < producers; i++) {
         c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
         if (c->heads[i] % 8 != 0) {
             ipc_ring_leave_end_(&r->s.end[1], id);
-            return ipc_record_consumer_end_(
+            return ipc_record_consumer_disable_(
                 c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position",
                                     c->heads[i], i));
         }
@@ -362,7 +362,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     c->ring = &r->s;
     c->id = id;
     c->head = c->heads[0];
-    ipc_record_go_(c, 0);
+    ipc_record_go_to_lane_(c, 0);
     return 0;
 }
 
@@ -370,8 +370,8 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
 IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 {
     /* Without it the producer could overwrite a record that is still being read. Partners: the
-     * acquire fences in ipc_record_producer_attach, ipc_record_full_ and
-     * ipc_broadcast_slowest_reader_. */
+     * acquire fences in ipc_record_producer_attach, ipc_record_find_room_ and
+     * ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(c->to, c->head);
     c->published = c->head;
@@ -408,7 +408,7 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(p->holder, p->id);
-    (void)ipc_record_producer_end_(p, -EINVAL);
+    (void)ipc_record_producer_disable_(p, -EINVAL);
 }
 
 IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
@@ -417,14 +417,14 @@ IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
         ipc_record_publish_(c);
     if (c->ring != NULL)
         ipc_ring_leave_end_(&c->ring->end[1], c->id);
-    (void)ipc_record_consumer_end_(c, -EINVAL);
+    (void)ipc_record_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ records: producing */
 
 /* There is no room for so many bytes, as far as we know: looks at what the consumer has published.
  * 0, or -EAGAIN, or -EBADMSG, or why the handle is none. */
-IPC_INLINE int ipc_record_full_(struct ipc_record_producer *p, uint64_t need)
+IPC_INLINE int ipc_record_find_room_(struct ipc_record_producer *p, uint64_t need)
 {
     uint64_t head;
 
@@ -447,7 +447,7 @@ IPC_INLINE int ipc_record_full_(struct ipc_record_producer *p, uint64_t need)
 IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint64_t n,
                                        uint64_t *at, uint64_t *need)
 {
-    uint64_t bytes = ipc_record_bytes_(n), row = ipc_record_row_(p->mask, p->tail);
+    uint64_t bytes = ipc_record_bytes_(n), row = ipc_record_bytes_to_end_(p->mask, p->tail);
 
     if (CK_CC_UNLIKELY(n > p->most))
         return p->error != 0 ? p->error : -EMSGSIZE;
@@ -463,17 +463,18 @@ IPC_FORCE_INLINE int ipc_record_room_(struct ipc_record_producer *p, uint64_t n,
 
     if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
         return rc;
-    return ipc_record_full_(p, need);
+    return ipc_record_find_room_(p, need);
 }
 
-/* Asks for the lines of a later record of that size, as ipc_spsc_next_. */
-IPC_FORCE_INLINE void ipc_record_lead_(const struct ipc_record_producer *p, uint64_t at, uint64_t n)
+/* Asks for the lines of a later record of that size, as ipc_spsc_next_slot_. */
+IPC_FORCE_INLINE void ipc_record_prefetch_(const struct ipc_record_producer *p, uint64_t at,
+                                           uint64_t n)
 {
     uint64_t i;
 
-    if (n <= IPC_RING_LEAD_)
+    if (n <= IPC_RING_PREFETCH_)
         for (i = 0; i <= n; i += IPC_RING_LINE)
-            ck_pr_rfo(p->data + (size_t)((at + IPC_RING_LEAD_ + i) & p->mask));
+            ck_pr_rfo(p->data + (size_t)((at + IPC_RING_PREFETCH_ + i) & p->mask));
 }
 
 /* The record of n bytes at `at` is there. */
@@ -511,7 +512,7 @@ IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    ipc_record_lead_(p, at, n);
+    ipc_record_prefetch_(p, at, n);
     ipc_ring_put_(&p->copier, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
     ipc_record_send_(p, tail, at, n);
     return 0;
@@ -531,9 +532,9 @@ IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
 }
 
 /* There is room for it at p->at. */
-IPC_FORCE_INLINE void *ipc_record_claimed_(struct ipc_record_producer *p, size_t n)
+IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, size_t n)
 {
-    ipc_record_lead_(p, p->at, n);
+    ipc_record_prefetch_(p, p->at, n);
     p->claimed = n + UINT64_C(1);
     return p->data + (size_t)(p->at & p->mask) + 8;
 }
@@ -548,7 +549,7 @@ IPC_FORCE_INLINE void *ipc_record_claimed_(struct ipc_record_producer *p, size_t
 IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
 {
     p->claimed = 0;
-    return ipc_record_room_(p, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
+    return ipc_record_room_(p, n, &p->at) == 0 ? ipc_record_begin_claim_(p, n) : NULL;
 }
 
 IPC_INLINE int ipc_record_commit(struct ipc_record_producer *p, size_t n)
@@ -588,7 +589,7 @@ IPC_INLINE uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 /* ------------------------------------------------------------------ records: consuming */
 
 /* The word at the head of the next other lane that has something, to which it goes; or 0. */
-IPC_INLINE uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
+IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
     unsigned i;
@@ -599,7 +600,7 @@ IPC_INLINE uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
             ipc_record_data_(r, c->producers, lane, c->mask), c->mask, c->heads[lane]));
 
         if (word != 0) {
-            ipc_record_go_(c, lane);
+            ipc_record_go_to_lane_(c, lane);
             return word;
         }
     }
@@ -609,25 +610,25 @@ IPC_INLINE uint64_t ipc_record_turn_(struct ipc_record_consumer *c)
 /* Nothing at head yet: publishes what was taken, and looks at the other lanes. Where records came
  * in a row until here it is close behind the producer, and lets it get away before it looks again:
  * with one line in work at both ends each waits for the other. Returns a word, or 0. */
-IPC_INLINE uint64_t ipc_record_dry_(struct ipc_record_consumer *c)
+IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 {
-    uint64_t word, run = c->head - c->since;
+    uint64_t word, run = c->head - c->run_start;
     unsigned i;
 
     if (c->head != c->published && c->to != NULL)
         ipc_record_publish_(c);
-    c->since = c->head;
-    if (c->producers > 1 && (word = ipc_record_turn_(c)) != 0)
+    c->run_start = c->head;
+    if (c->producers > 1 && (word = ipc_record_find_lane_(c)) != 0)
         return word;
     if (run == 0) {
-        c->hold = 0;
+        c->pauses = 0;
         return 0;
     }
     if (run < 4 * IPC_RING_LINE)
-        c->hold /= 2;
-    else if (c->hold < IPC_RECORD_HOLD_)
-        c->hold = 2 * c->hold + 1;
-    for (i = 0; i < c->hold; i++)
+        c->pauses /= 2;
+    else if (c->pauses < IPC_RECORD_PAUSES_)
+        c->pauses = 2 * c->pauses + 1;
+    for (i = 0; i < c->pauses; i++)
         ck_pr_stall();
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
@@ -641,12 +642,12 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
     if (CK_CC_UNLIKELY(c->error != 0))
         return c->error;
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
-    if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_dry_(c)) == 0)
+    if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
         return -EAGAIN;
     /* Without it the record could be read before the word that vouches for it. Partner: the store
      * fence in ipc_record_send_. */
     ck_pr_fence_load();
-    c->peeked = ipc_record_span_(c->data, c->mask, c->head, &word, &c->at);
+    c->peeked = ipc_record_measure_(c->data, c->mask, c->head, &word, &c->at);
     if (CK_CC_UNLIKELY(c->peeked == 0))
         return -EBADMSG;
     *n = (size_t)(word >> IPC_RECORD_LENGTH_);
@@ -654,7 +655,7 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
 }
 
 /* The record that was found. */
-IPC_FORCE_INLINE unsigned char *ipc_record_here_(const struct ipc_record_consumer *c)
+IPC_FORCE_INLINE unsigned char *ipc_record_payload_(const struct ipc_record_consumer *c)
 {
     return c->data + (size_t)(c->at & c->mask) + 8;
 }
@@ -677,7 +678,7 @@ IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
         return 0;
     ipc_record_publish_(c);
     if (c->producers > 1)
-        (void)ipc_record_turn_(c);
+        (void)ipc_record_find_lane_(c);
     return 1;
 }
 
@@ -692,7 +693,7 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
     if (CK_CC_UNLIKELY(n > size))
         return -EMSGSIZE;
     if (CK_CC_LIKELY(n > 0)) /* `to` may be NULL then */
-        ipc_ring_get_(to, ipc_record_here_(c), n, 1);
+        ipc_ring_get_(to, ipc_record_payload_(c), n, 1);
     *published = ipc_record_release_(c);
     return (int64_t)n;
 }
@@ -716,8 +717,8 @@ IPC_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_
 }
 
 /* The record at to[at] has n bytes; returns where there is room for the next. */
-IPC_FORCE_INLINE size_t ipc_record_note_(struct ipc_record *record, unsigned char *to, size_t at,
-                                         size_t n)
+IPC_FORCE_INLINE size_t ipc_record_note_place_(struct ipc_record *record, unsigned char *to,
+                                               size_t at, size_t n)
 {
     record->at = to + at;
     record->n = n;
@@ -740,7 +741,7 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
         rc = ipc_record_pop(c, t + at, size - at);
         if (rc < 0)
             break;
-        at = ipc_record_note_(&records[i], t, at, (size_t)rc);
+        at = ipc_record_note_place_(&records[i], t, at, (size_t)rc);
     }
     return i > 0 ? (int64_t)i : rc;
 }
@@ -754,7 +755,7 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
  */
 IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {
-    return ipc_record_look_(c, n) == 0 ? ipc_record_here_(c) : NULL;
+    return ipc_record_look_(c, n) == 0 ? ipc_record_payload_(c) : NULL;
 }
 
 IPC_INLINE int ipc_record_release(struct ipc_record_consumer *c)

@@ -85,8 +85,8 @@ struct ipc_record_broadcast_producer {
      * `gone` on they are newer than the oldest. What lies between we need not read again. */
     struct {
         uint64_t at, number;
-    } stone[IPC_RECORD_BROADCAST_CHECKPOINTS_];
-    unsigned stones, gone;
+    } checkpoint[IPC_RECORD_BROADCAST_CHECKPOINTS_];
+    unsigned checkpoints, first_checkpoint;
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
@@ -97,19 +97,21 @@ struct ipc_record_broadcast_consumer {
     uint64_t next;                /* lossy: which record is at head */
     uint64_t marks;               /* with this one what is at head was whole */
     uint64_t missed;              /* records, so far */
-    int lost;                     /* since it was as far as the writer */
-    int owed;                     /* a loss was found after records that a call returned */
+    int lapped;                   /* since it was as far as the writer */
+    int loss_pending;             /* a loss was found after records that a call returned */
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
 
-IPC_INLINE int ipc_record_broadcast_producer_end_(struct ipc_record_broadcast_producer *p, int rc)
+IPC_INLINE int ipc_record_broadcast_producer_disable_(struct ipc_record_broadcast_producer *p,
+                                                      int rc)
 {
     memset(p, 0, sizeof *p);
     return p->r.error = rc;
 }
 
-IPC_INLINE int ipc_record_broadcast_consumer_end_(struct ipc_record_broadcast_consumer *c, int rc)
+IPC_INLINE int ipc_record_broadcast_consumer_disable_(struct ipc_record_broadcast_consumer *c,
+                                                      int rc)
 {
     memset(c, 0, sizeof *c);
     return c->r.error = rc;
@@ -132,8 +134,9 @@ IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_pe
 
 /* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
  */
-IPC_INLINE int ipc_record_broadcast_last_(struct ipc_record_broadcast_shared *r,
-                                          struct ipc_record_broadcast_mark_ *mark, uint64_t *marks)
+IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_shared *r,
+                                               struct ipc_record_broadcast_mark_ *mark,
+                                               uint64_t *marks)
 {
     unsigned tries;
 
@@ -142,14 +145,14 @@ IPC_INLINE int ipc_record_broadcast_last_(struct ipc_record_broadcast_shared *r,
         struct ipc_record_broadcast_mark_ *m = &r->mark[n % 2];
 
         /* Without it the mark could be older than its number. Partner: the first store fence in
-         * ipc_record_broadcast_forget_. */
+         * ipc_record_broadcast_forget_oldest_. */
         ck_pr_fence_load();
         mark->oldest = ck_pr_load_64(&m->oldest);
         mark->first = ck_pr_load_64(&m->first);
         mark->tail = ck_pr_load_64(&m->tail);
         mark->next = ck_pr_load_64(&m->next);
         /* Without it we could have read some of the mark after the next one. Partner: the second
-         * store fence in ipc_record_broadcast_forget_. */
+         * store fence in ipc_record_broadcast_forget_oldest_. */
         ck_pr_fence_load();
         if (ck_pr_load_64(&r->marks) == n) {
             *marks = n;
@@ -160,15 +163,15 @@ IPC_INLINE int ipc_record_broadcast_last_(struct ipc_record_broadcast_shared *r,
 }
 
 /* There is one record more; its end is our tail. */
-IPC_FORCE_INLINE void ipc_record_broadcast_sent_(struct ipc_record_broadcast_producer *h)
+IPC_FORCE_INLINE void ipc_record_broadcast_count_sent_(struct ipc_record_broadcast_producer *h)
 {
-    unsigned last = (h->stones - 1) % IPC_RECORD_BROADCAST_CHECKPOINTS_;
+    unsigned last = (h->checkpoints - 1) % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
     h->mark.next++;
-    if (CK_CC_UNLIKELY(h->r.tail - h->stone[last].at >= (h->r.mask + 1) / 16)) {
-        last = h->stones++ % IPC_RECORD_BROADCAST_CHECKPOINTS_;
-        h->stone[last].at = h->r.tail;
-        h->stone[last].number = h->mark.next;
+    if (CK_CC_UNLIKELY(h->r.tail - h->checkpoint[last].at >= (h->r.mask + 1) / 16)) {
+        last = h->checkpoints++ % IPC_RECORD_BROADCAST_CHECKPOINTS_;
+        h->checkpoint[last].at = h->r.tail;
+        h->checkpoint[last].number = h->mark.next;
     }
 }
 
@@ -188,7 +191,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
-    (void)ipc_record_broadcast_producer_end_(h, rc);
+    (void)ipc_record_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
     p->data = (unsigned char *)(r + 1);
@@ -198,20 +201,20 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     p->ring = &r->c.s;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_broadcast_readers_of_(&r->c, me);
-    rc = ipc_record_broadcast_last_(r, &h->mark, &h->marks);
+    h->readers = ipc_broadcast_list_readers_(&r->c, me);
+    rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
     p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
     end = p->tail + capacity - 8;
     h->mark.next = h->mark.first;
     rc = rc != 0 || p->tail % 8 != 0 ? -EBADMSG : 1;
     while (rc > 0) {
-        rc = ipc_record_step_(p->data, p->mask, &p->tail, end - p->tail);
+        rc = ipc_record_step_over_(p->data, p->mask, &p->tail, end - p->tail);
         if (rc > 0)
-            ipc_record_broadcast_sent_(h);
+            ipc_record_broadcast_count_sent_(h);
     }
     if (rc != 0) {
         ipc_ring_leave_end_(&r->c.s.end[0], id);
-        return ipc_record_broadcast_producer_end_(
+        return ipc_record_broadcast_producer_disable_(
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
                                 h->mark.oldest));
     }
@@ -235,7 +238,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     unsigned how = 0, seat, tries;
     int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
 
-    (void)ipc_record_broadcast_consumer_end_(h, rc);
+    (void)ipc_record_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
     c->data = (unsigned char *)(r + 1);
@@ -247,25 +250,25 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = how;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_join_(&r->c, me, id, &seat);
+        rc = ipc_broadcast_attach_seat_(&r->c, me, id, &seat);
         if (rc != 0)
-            return ipc_record_broadcast_consumer_end_(h, rc);
+            return ipc_record_broadcast_consumer_disable_(h, rc);
         h->seat = &r->c.id[seat];
         c->to = &r->c.seat[seat].head;
         c->head = ck_pr_load_64(&r->c.s.head);
         /* As in ipc_broadcast_consumer_attach. */
         ck_pr_fence_load();
-        rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
+        rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
         ipc_record_publish_(c);
         c->untold = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
-            rc = ipc_record_broadcast_last_(r, &mark, &h->marks);
+            rc = ipc_record_broadcast_read_mark_(r, &mark, &h->marks);
             if (rc != 0)
                 break;
             c->head = mark.tail;
             h->next = mark.next;
-            rc = ipc_record_walk_(c->data, c->mask, &c->head, &h->next);
+            rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
             /* Had we walked on what was written after that mark, the fences on the way would show
              * us the next one; a 0 in the wrong place is found out later, as any lap. */
             if (ck_pr_load_64(&r->marks) == h->marks)
@@ -275,12 +278,12 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
             rc = 0;
         }
     }
-    c->since = c->head;
+    c->run_start = c->head;
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
         ipc_ring_leave_end_(h->seat, id);
-    return ipc_record_broadcast_consumer_end_(
+    return ipc_record_broadcast_consumer_disable_(
         h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
                             c->head, h->marks));
 }
@@ -290,7 +293,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
-    (void)ipc_record_broadcast_producer_end_(p, -EINVAL);
+    (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
 
 /* Leaves: the writer waits for this reader no more. Wait-free. */
@@ -298,12 +301,14 @@ IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast
 {
     if (c->seat != NULL)
         ipc_ring_leave_end_(c->seat, c->r.id);
-    (void)ipc_record_broadcast_consumer_end_(c, -EINVAL);
+    (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 
 /* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
- * follows up to the next stone, so that readers need not look at a new mark for each record. */
-IPC_INLINE int ipc_record_broadcast_forget_(struct ipc_record_broadcast_producer *h, uint64_t need)
+ * follows up to the next checkpoint, so that readers need not look at a new mark for each record.
+ */
+IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_producer *h,
+                                                   uint64_t need)
 {
     struct ipc_record_producer *p = &h->r;
     struct ipc_record_broadcast_mark_ *mark = &h->mark, *m;
@@ -312,15 +317,15 @@ IPC_INLINE int ipc_record_broadcast_forget_(struct ipc_record_broadcast_producer
     if (p->error != 0)
         return p->error;
     while (mark->oldest + capacity - p->tail < need) {
-        unsigned next = h->gone % IPC_RECORD_BROADCAST_CHECKPOINTS_;
+        unsigned next = h->first_checkpoint % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
-        if (h->gone == h->stones) { /* all */
+        if (h->first_checkpoint == h->checkpoints) { /* all */
             mark->oldest = p->tail;
             mark->first = mark->next;
         } else {
-            h->gone++;
-            mark->oldest = h->stone[next].at;
-            mark->first = h->stone[next].number;
+            h->first_checkpoint++;
+            mark->oldest = h->checkpoint[next].at;
+            mark->first = h->checkpoint[next].number;
         }
     }
     p->limit = mark->oldest + capacity;
@@ -330,12 +335,12 @@ IPC_INLINE int ipc_record_broadcast_forget_(struct ipc_record_broadcast_producer
     ck_pr_store_64(&m->tail, p->tail);
     ck_pr_store_64(&m->next, mark->next);
     /* Without it the mark could be read before it is whole. Partner: the first load fence in
-     * ipc_record_broadcast_last_. */
+     * ipc_record_broadcast_read_mark_. */
     ck_pr_fence_store();
     ck_pr_store_64(&h->ring->marks, ++h->marks);
     /* Without it a reader could read what we are about to write, and then find the mark as it was;
-     * or some of the mark after this one. Partners: the load fence in ipc_record_broadcast_past_,
-     * the second one in ipc_record_broadcast_last_. */
+     * or some of the mark after this one. Partners: the load fence in
+     * ipc_record_broadcast_revalidate_, the second one in ipc_record_broadcast_read_mark_. */
     ck_pr_fence_store();
     return 0;
 }
@@ -351,10 +356,10 @@ IPC_FORCE_INLINE int ipc_record_broadcast_room_(struct ipc_record_broadcast_prod
     if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
         return rc;
     if (h->how == IPC_BROADCAST_LOSSY)
-        return ipc_record_broadcast_forget_(h, need);
+        return ipc_record_broadcast_forget_oldest_(h, need);
     return p->error != 0
                ? p->error
-               : ipc_broadcast_slowest_reader_(&h->readers, p->tail, p->mask, need, &p->limit);
+               : ipc_broadcast_find_slowest_reader_(&h->readers, p->tail, p->mask, need, &p->limit);
 }
 
 /*
@@ -374,10 +379,10 @@ IPC_INLINE int ipc_record_broadcast_push(struct ipc_record_broadcast_producer *h
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    ipc_record_lead_(p, at, n);
+    ipc_record_prefetch_(p, at, n);
     ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
     ipc_record_send_(p, tail, at, n);
-    ipc_record_broadcast_sent_(h);
+    ipc_record_broadcast_count_sent_(h);
     return 0;
 }
 
@@ -400,7 +405,7 @@ IPC_INLINE void *ipc_record_broadcast_claim(struct ipc_record_broadcast_producer
     struct ipc_record_producer *p = &h->r;
 
     p->claimed = 0;
-    return ipc_record_broadcast_room_(h, n, &p->at) == 0 ? ipc_record_claimed_(p, n) : NULL;
+    return ipc_record_broadcast_room_(h, n, &p->at) == 0 ? ipc_record_begin_claim_(p, n) : NULL;
 }
 
 IPC_INLINE int ipc_record_broadcast_commit(struct ipc_record_broadcast_producer *p, size_t n)
@@ -408,7 +413,7 @@ IPC_INLINE int ipc_record_broadcast_commit(struct ipc_record_broadcast_producer 
     int rc = ipc_record_commit(&p->r, n);
 
     if (rc == 0)
-        ipc_record_broadcast_sent_(p);
+        ipc_record_broadcast_count_sent_(p);
     return rc;
 }
 
@@ -432,54 +437,56 @@ IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broad
 /* A lossy reader sees that the writer has made a mark since. 0: what is at head is whole all the
  * same; -EOVERFLOW: it is not, and the reader goes on elsewhere; -EAGAIN: it was not to be seen; or
  * -EBADMSG. */
-IPC_INLINE int ipc_record_broadcast_why_(struct ipc_record_broadcast_consumer *h)
+IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_consumer *h)
 {
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
-    int rc = ipc_record_broadcast_last_(h->ring, &mark, &h->marks);
+    int rc = ipc_record_broadcast_read_mark_(h->ring, &mark, &h->marks);
 
     if (rc != 0)
         return rc == -EBADMSG ? c->error = rc : rc;
     if ((int64_t)(c->head - mark.oldest) >= 0)
         return 0;
-    c->head = c->since = h->lost ? mark.tail : mark.oldest;
-    h->missed += (h->lost ? mark.next : mark.first) - h->next;
-    h->next = h->lost ? mark.next : mark.first;
-    h->lost = 1;
+    c->head = c->run_start = h->lapped ? mark.tail : mark.oldest;
+    h->missed += (h->lapped ? mark.next : mark.first) - h->next;
+    h->next = h->lapped ? mark.next : mark.first;
+    h->lapped = 1;
     c->peeked = 0;
     return -EOVERFLOW;
 }
 
 /* A lossy reader has read something at head. 0: it was whole; or the errors of
- * ipc_record_broadcast_why_. */
-IPC_FORCE_INLINE int ipc_record_broadcast_past_(struct ipc_record_broadcast_consumer *h)
+ * ipc_record_broadcast_check_lapped_. */
+IPC_FORCE_INLINE int ipc_record_broadcast_revalidate_(struct ipc_record_broadcast_consumer *h)
 {
     /* Without it the mark could be older than what we have read. Partner: the second store fence in
-     * ipc_record_broadcast_forget_. */
+     * ipc_record_broadcast_forget_oldest_. */
     ck_pr_fence_load();
-    return CK_CC_LIKELY(ck_pr_load_64(&h->ring->marks) == h->marks) ? 0
-                                                                    : ipc_record_broadcast_why_(h);
+    if (CK_CC_LIKELY(ck_pr_load_64(&h->ring->marks) == h->marks))
+        return 0;
+    return ipc_record_broadcast_check_lapped_(h);
 }
 
-/* As ipc_record_look_. Of a lossy one the length is believed only after ipc_record_broadcast_past_.
+/* As ipc_record_look_. Of a lossy one the length is believed only after
+ * ipc_record_broadcast_revalidate_.
  */
 IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
     int rc;
 
-    if (CK_CC_UNLIKELY(h->owed)) {
-        h->owed = 0;
+    if (CK_CC_UNLIKELY(h->loss_pending)) {
+        h->loss_pending = 0;
         return -EOVERFLOW;
     }
     rc = ipc_record_find_(&h->r, n);
     if (CK_CC_LIKELY(rc == 0))
         return 0;
     if (h->how == IPC_BROADCAST_LOSSY && h->r.error == 0) {
-        int why = ipc_record_broadcast_past_(h);
+        int why = ipc_record_broadcast_revalidate_(h);
 
         if (why != 0)
             return why;
-        h->lost = 0;
+        h->lapped = 0;
     }
     return rc == -EBADMSG ? h->r.error = rc : rc;
 }
@@ -505,8 +512,8 @@ IPC_FORCE_INLINE int64_t ipc_record_broadcast_take_(struct ipc_record_broadcast_
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (CK_CC_LIKELY(n <= size))
-        ipc_ring_get_words_(to, ipc_record_here_(c), n);
-    rc = ipc_record_broadcast_past_(h);
+        ipc_ring_get_words_(to, ipc_record_payload_(c), n);
+    rc = ipc_record_broadcast_revalidate_(h);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     if (CK_CC_UNLIKELY(n > size))
@@ -549,9 +556,9 @@ IPC_INLINE int64_t ipc_record_broadcast_pop_n(struct ipc_record_broadcast_consum
         rc = ipc_record_broadcast_pop(c, t + at, size - at);
         if (rc < 0)
             break;
-        at = ipc_record_note_(&records[i], t, at, (size_t)rc);
+        at = ipc_record_note_place_(&records[i], t, at, (size_t)rc);
     }
-    c->owed |= i > 0 && rc == -EOVERFLOW;
+    c->loss_pending |= i > 0 && rc == -EOVERFLOW;
     return i > 0 ? (int64_t)i : rc;
 }
 
@@ -566,9 +573,9 @@ IPC_INLINE const void *ipc_record_broadcast_peek(struct ipc_record_broadcast_con
     struct ipc_record_consumer *c = &h->r;
 
     if (ipc_record_broadcast_look_(h, n) != 0 ||
-        (h->how == IPC_BROADCAST_LOSSY && ipc_record_broadcast_past_(h) != 0))
+        (h->how == IPC_BROADCAST_LOSSY && ipc_record_broadcast_revalidate_(h) != 0))
         return NULL;
-    return ipc_record_here_(c);
+    return ipc_record_payload_(c);
 }
 
 /* Done with the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW, it was
@@ -579,7 +586,7 @@ IPC_INLINE int ipc_record_broadcast_release(struct ipc_record_broadcast_consumer
 
     if (h->how == IPC_BROADCAST_LOSSLESS || h->r.peeked == 0)
         return ipc_record_release(&h->r);
-    rc = ipc_record_broadcast_past_(h);
+    rc = ipc_record_broadcast_revalidate_(h);
     if (rc == 0)
         ipc_record_broadcast_advance_(h);
     return rc;

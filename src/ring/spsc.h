@@ -96,16 +96,17 @@ struct ipc_spsc_consumer {
     uint64_t bytes;
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    int idle;      /* the last look found nothing */
-    unsigned hold; /* ck_pr_stall()s before the next look */
-    int error;     /* sticks */
+    int idle;        /* the last look found nothing */
+    unsigned pauses; /* ck_pr_stall()s before the next look */
+    int error;       /* sticks */
 };
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
 
 /* How many messages stand in a row from `from` on. They are full up to the tail and not beyond, so
  * bisect. At most mask + 1, whatever the memory says. */
-IPC_INLINE uint64_t ipc_spsc_run_(unsigned char *slots, uint64_t mask, uint64_t from, size_t stride)
+IPC_INLINE uint64_t ipc_spsc_count_full_(unsigned char *slots, uint64_t mask, uint64_t from,
+                                         size_t stride)
 {
     uint64_t low = 0, high = mask + 1;
 
@@ -122,14 +123,14 @@ IPC_INLINE uint64_t ipc_spsc_run_(unsigned char *slots, uint64_t mask, uint64_t 
 }
 
 /* A handle that answers every call with rc, and keeps its hands off the ring. */
-IPC_INLINE int ipc_spsc_producer_end_(struct ipc_spsc_producer *p, int rc)
+IPC_INLINE int ipc_spsc_producer_disable_(struct ipc_spsc_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
     p->error = rc;
     return rc;
 }
 
-IPC_INLINE int ipc_spsc_consumer_end_(struct ipc_spsc_consumer *c, int rc)
+IPC_INLINE int ipc_spsc_consumer_disable_(struct ipc_spsc_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
     c->error = rc;
@@ -159,7 +160,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->end[0], me, id);
     if (rc != 0)
-        return ipc_spsc_producer_end_(p, rc);
+        return ipc_spsc_producer_disable_(p, rc);
     p->slots = (unsigned char *)mem + sizeof *r;
     p->mask = capacity - 1;
     p->bytes = bytes;
@@ -171,12 +172,12 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     /* Without it slots could be written that head does not free yet. Partner: ipc_spsc_publish_. */
     ck_pr_fence_acquire();
     p->limit = head + capacity;
-    p->tail = head + ipc_spsc_run_(p->slots, p->mask, head, ipc_ring_stride_(bytes));
+    p->tail = head + ipc_spsc_count_full_(p->slots, p->mask, head, ipc_ring_stride_(bytes));
     return 0;
 }
 
 /* Where a consumer begins that has just attached. */
-IPC_INLINE void ipc_spsc_start_(struct ipc_spsc_consumer *c, uint64_t head)
+IPC_INLINE void ipc_spsc_begin_at_(struct ipc_spsc_consumer *c, uint64_t head)
 {
     c->idle = 1;
     c->head = c->ready = c->published = head;
@@ -200,16 +201,16 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->end[1], me, id);
     if (rc != 0)
-        return ipc_spsc_consumer_end_(c, rc);
+        return ipc_spsc_consumer_disable_(c, rc);
     c->slots = (unsigned char *)mem + sizeof *r;
     c->mask = capacity - 1;
     c->bytes = bytes;
     c->ring = r;
     c->id = id;
     c->error = 0;
-    c->hold = 0;
+    c->pauses = 0;
     c->at = &r->head;
-    ipc_spsc_start_(c, ck_pr_load_64(c->at));
+    ipc_spsc_begin_at_(c, ck_pr_load_64(c->at));
     return 0;
 }
 
@@ -217,7 +218,8 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
 IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 {
     /* Without it the producer could overwrite a message that is still being read. Partners: the
-     * acquire fences in ipc_spsc_producer_attach, ipc_spsc_full_ and ipc_broadcast_slowest_reader_.
+     * acquire fences in ipc_spsc_producer_attach, ipc_spsc_find_room_ and
+     * ipc_broadcast_find_slowest_reader_.
      */
     ck_pr_fence_release();
     ck_pr_store_64(c->at, c->head);
@@ -254,7 +256,7 @@ IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
     if (p->ring != NULL)
         ipc_ring_leave_end_(&p->ring->end[0], p->id);
-    (void)ipc_spsc_producer_end_(p, -EINVAL);
+    (void)ipc_spsc_producer_disable_(p, -EINVAL);
 }
 
 IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
@@ -263,14 +265,14 @@ IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
         ipc_spsc_publish_(c);
     if (c->ring != NULL)
         ipc_ring_leave_end_(&c->ring->end[1], c->id);
-    (void)ipc_spsc_consumer_end_(c, -EINVAL);
+    (void)ipc_spsc_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ spsc: the producer's path */
 
 /* The private copy says full: looks at what the consumer has published. Sets limit beyond tail and
  * returns 0, or -EAGAIN, or -EBADMSG. */
-IPC_INLINE int ipc_spsc_full_(struct ipc_spsc_producer *p)
+IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
 {
     uint64_t head;
 
@@ -291,13 +293,13 @@ IPC_INLINE int ipc_spsc_full_(struct ipc_spsc_producer *p)
 /* The slot to write next. Has the lines of a later slot brought here with write intent, so that its
  * stores need not wait for them. The consumer may not be done with that slot: then it fetches the
  * lines back, which costs time and nothing else. */
-IPC_FORCE_INLINE unsigned char *ipc_spsc_next_(const struct ipc_spsc_producer *p, uint64_t tail,
-                                               size_t stride)
+IPC_FORCE_INLINE unsigned char *ipc_spsc_next_slot_(const struct ipc_spsc_producer *p,
+                                                    uint64_t tail, size_t stride)
 {
     unsigned char *slot = ipc_ring_slot_(p->slots, p->mask, tail, stride);
 
-    if (stride <= IPC_RING_LEAD_) {
-        size_t slots = IPC_RING_LEAD_ / (stride > IPC_RING_LINE ? stride : IPC_RING_LINE), i;
+    if (stride <= IPC_RING_PREFETCH_) {
+        size_t slots = IPC_RING_PREFETCH_ / (stride > IPC_RING_LINE ? stride : IPC_RING_LINE), i;
         unsigned char *lead = ipc_ring_slot_(p->slots, p->mask, tail + slots, stride);
 
         for (i = 0; i < stride; i += IPC_RING_LINE)
@@ -309,19 +311,19 @@ IPC_FORCE_INLINE unsigned char *ipc_spsc_next_(const struct ipc_spsc_producer *p
 /* Is there room for a message? 0, or the errors of ipc_spsc_push. */
 IPC_FORCE_INLINE int ipc_spsc_room_(struct ipc_spsc_producer *p)
 {
-    return CK_CC_UNLIKELY(p->tail == p->limit) ? ipc_spsc_full_(p) : 0;
+    return CK_CC_UNLIKELY(p->tail == p->limit) ? ipc_spsc_find_room_(p) : 0;
 }
 
 IPC_FORCE_INLINE void *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t bytes)
 {
-    return ipc_spsc_room_(p) == 0 ? ipc_spsc_next_(p, p->tail, ipc_ring_stride_(bytes)) : NULL;
+    return ipc_spsc_room_(p) == 0 ? ipc_spsc_next_slot_(p, p->tail, ipc_ring_stride_(bytes)) : NULL;
 }
 
 IPC_FORCE_INLINE void ipc_spsc_send_(struct ipc_spsc_producer *p, unsigned char *slot,
                                      uint64_t tail, size_t stride)
 {
     /* Without it the sequence could be seen before the payload. Partner: the load fence in
-     * ipc_spsc_look_. */
+     * ipc_spsc_look_ahead_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_ring_sequence_(slot, stride), tail + 1);
     p->tail = tail + 1;
@@ -346,7 +348,7 @@ IPC_FORCE_INLINE int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *mes
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    slot = ipc_spsc_next_(p, tail, stride);
+    slot = ipc_spsc_next_slot_(p, tail, stride);
     ipc_ring_put_(&p->copier, slot, (const unsigned char *)message, bytes);
     ipc_spsc_send_(p, slot, tail, stride);
     return 0;
@@ -435,14 +437,14 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
 }
 
 /* The slot at head is not full: is that the lap before, or fresh? Publishes what was taken. */
-IPC_INLINE int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride)
+IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t sequence = ck_pr_load_64(
         ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride));
 
     c->idle = 1;
-    c->hold = 0;
-    if (c->at == NULL) /* may be overwritten: ipc_broadcast_why_ */
+    c->pauses = 0;
+    if (c->at == NULL) /* may be overwritten: ipc_broadcast_check_lapped_ */
         return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;
@@ -453,34 +455,34 @@ IPC_INLINE int ipc_spsc_dry_(struct ipc_spsc_consumer *c, size_t stride)
 
 /* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
  * -EAGAIN, or -EBADMSG. */
-IPC_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
+IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t ahead = 1;
     unsigned i;
 
     if (c->error != 0)
         return c->error;
-    if (c->hold == 0 && !ipc_spsc_is_full_(c, c->head, stride))
-        return ipc_spsc_dry_(c, stride);
+    if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
+        return ipc_spsc_found_empty_(c, stride);
     if (c->idle || stride > IPC_RING_SINGLE_) {
         c->idle = 0; /* a lone message, likely, or a long one: touch no other line */
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
             /* Close behind the producer. Let it get away before touching its lines. */
-            for (i = 0; i < c->hold; i++)
+            for (i = 0; i < c->pauses; i++)
                 ck_pr_stall();
-            if (c->hold > 0 && !ipc_spsc_is_full_(c, c->head, stride))
-                return ipc_spsc_dry_(c, stride);
+            if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
+                return ipc_spsc_found_empty_(c, stride);
             for (ahead /= 2; ahead > 1; ahead /= 2)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
             ahead += ahead == 0;
             /* It pays while several messages come of it. */
             if (ahead == 1)
-                c->hold /= 2;
-            else if (c->hold < IPC_RING_HOLD_)
-                c->hold = 2 * c->hold + 1;
+                c->pauses /= 2;
+            else if (c->pauses < IPC_RING_PAUSES_)
+                c->pauses = 2 * c->pauses + 1;
         }
     }
     /* Without it the payload could be read before the sequence that vouches for it. The slots
@@ -499,7 +501,8 @@ IPC_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_(c, ipc_ring_stride_(bytes)) : 0;
+    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes))
+                                               : 0;
 }
 
 /* Returns 1 when that was published. */
@@ -610,9 +613,9 @@ IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
  * it touches lines that the producer may be writing: for monitoring, not for each message. */
 IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c)
 {
-    return c->ring != NULL
-               ? ipc_spsc_run_(c->slots, c->mask, c->head, ipc_ring_stride_((size_t)c->bytes))
-               : 0;
+    return c->ring != NULL ? ipc_spsc_count_full_(c->slots, c->mask, c->head,
+                                                  ipc_ring_stride_((size_t)c->bytes))
+                           : 0;
 }
 
 #endif

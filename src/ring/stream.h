@@ -9,10 +9,10 @@
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
 #define IPC_STREAM_ABI 2u
-#define IPC_STREAM_HOLD_ 127u /* as IPC_RING_HOLD_, measured with blocks of 1 KB */
-#define IPC_STREAM_TRY_ 15u   /* and how it begins, */
-#define IPC_STREAM_CALM_ 64u  /* after so many looks that found one piece */
-#define IPC_STREAM_DRY_ 8u
+#define IPC_STREAM_PAUSES_ 127u      /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
+#define IPC_STREAM_RETRY_PAUSES_ 15u /* and how it begins, */
+#define IPC_STREAM_RETRY_AFTER_ 64u  /* after so many looks that found one piece */
+#define IPC_STREAM_EMPTY_LOOKS_ 8u
 
 /* The elements begin on a page of the process that makes the stream, so that they can be mapped
  * twice in a row. How far that is from the beginning of the stream is the same for all processes,
@@ -82,14 +82,14 @@ struct ipc_stream {
     uint64_t at;  /* our position */
     uint64_t end; /* from ours to this one the elements are ours to write, or read */
     uint64_t bytes;
-    int twice;        /* data is mapped twice in a row */
-    int error;        /* sticks */
-    uint64_t *ours;   /* our position, for the other end */
-    uint64_t *theirs; /* and theirs */
-    uint64_t ahead;   /* of theirs is our end: the capacity, for the producer */
-    unsigned hold;    /* ck_pr_stall()s before the next look */
-    unsigned dry;     /* looks in a row that found too little */
-    unsigned calm;    /* looks until holding back is tried again */
+    int twice;            /* data is mapped twice in a row */
+    int error;            /* sticks */
+    uint64_t *ours;       /* our position, for the other end */
+    uint64_t *theirs;     /* and theirs */
+    uint64_t ahead;       /* of theirs is our end: the capacity, for the producer */
+    unsigned pauses;      /* ck_pr_stall()s before the next look */
+    unsigned empty_looks; /* looks in a row that found too little */
+    unsigned retry_after; /* looks until holding back is tried again */
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
@@ -111,7 +111,7 @@ struct ipc_stream_regions {
     size_t n[2]; /* elements */
 };
 
-IPC_INLINE int ipc_stream_end_(struct ipc_stream *s, int rc)
+IPC_INLINE int ipc_stream_disable_(struct ipc_stream *s, int rc)
 {
     memset(s, 0, sizeof *s);
     return s->error = rc;
@@ -141,12 +141,12 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->end[end], me, id);
     if (rc != 0)
-        return ipc_stream_end_(s, rc);
+        return ipc_stream_disable_(s, rc);
     s->data = (unsigned char *)mem + first;
     s->mask = capacity - 1;
     s->bytes = bytes;
     s->twice = s->error = 0;
-    s->hold = s->dry = s->calm = 0;
+    s->pauses = s->empty_looks = s->retry_after = 0;
     s->ours = end == 0 ? &r->tail : &r->head;
     s->theirs = end == 0 ? &r->head : &r->tail;
     s->ahead = end == 0 ? capacity : 0;
@@ -163,7 +163,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
     if (s->ring != NULL)
         ipc_ring_leave_end_(s->holder, s->id);
-    (void)ipc_stream_end_(s, -EINVAL);
+    (void)ipc_stream_disable_(s, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ streams: the path */
@@ -171,13 +171,13 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 /* Fewer than n are ours, as far as we know: looks how far the other end is. A consumer that is
  * close behind a busy producer lets it get away first, up to a quarter of the stream: with
  * neighbouring lines in work each waits for the other. */
-IPC_INLINE void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
+IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
 {
     unsigned i;
 
     if (s->error != 0)
         return;
-    for (i = 0; i < s->hold; i++)
+    for (i = 0; i < s->pauses; i++)
         ck_pr_stall();
     s->end = ck_pr_load_64(s->theirs) + s->ahead;
     /* Without it elements could be written before they were read, or read before they were written.
@@ -190,27 +190,28 @@ IPC_INLINE void ipc_stream_ask_(struct ipc_stream *s, uint64_t n)
     if (s->ahead != 0)
         return; /* the producer */
     if (s->end - s->at < n) {
-        if (++s->dry > IPC_STREAM_DRY_)
-            s->hold = 0; /* it is not busy: be there when it is */
+        if (++s->empty_looks > IPC_STREAM_EMPTY_LOOKS_)
+            s->pauses = 0; /* it is not busy: be there when it is */
         return;
     }
-    s->dry = 0;
+    s->empty_looks = 0;
     if (s->end - s->at < 2 * n) {
         /* No more came in the meantime: so do not wait, but try at times. */
-        s->calm = s->hold == 0 && s->calm > 0 ? s->calm - 1 : IPC_STREAM_CALM_;
-        s->hold = s->calm == 0 ? IPC_STREAM_TRY_ : s->hold / 2;
+        s->retry_after =
+            s->pauses == 0 && s->retry_after > 0 ? s->retry_after - 1 : IPC_STREAM_RETRY_AFTER_;
+        s->pauses = s->retry_after == 0 ? IPC_STREAM_RETRY_PAUSES_ : s->pauses / 2;
     } else if (s->end - s->at > (s->mask + 1) / 4) {
-        s->hold /= 2;
-    } else if (s->hold < IPC_STREAM_HOLD_) {
-        s->hold = 2 * s->hold + 1;
+        s->pauses /= 2;
+    } else if (s->pauses < IPC_STREAM_PAUSES_) {
+        s->pauses = 2 * s->pauses + 1;
     }
 }
 
 /* How many elements are ours, where at least n are wanted. */
-IPC_FORCE_INLINE uint64_t ipc_stream_avail_(struct ipc_stream *s, uint64_t n)
+IPC_FORCE_INLINE uint64_t ipc_stream_available_(struct ipc_stream *s, uint64_t n)
 {
     if (CK_CC_UNLIKELY(s->end - s->at < n))
-        ipc_stream_ask_(s, n);
+        ipc_stream_find_more_(s, n);
     return s->end - s->at;
 }
 
@@ -218,7 +219,7 @@ IPC_FORCE_INLINE void ipc_stream_publish_(struct ipc_stream *s, uint64_t n)
 {
     s->at += n;
     /* Without it the other end could see our position before what we have written, or write where
-     * we still read. Partner: in ipc_stream_avail_. */
+     * we still read. Partner: in ipc_stream_available_. */
     ck_pr_fence_release();
     ck_pr_store_64(s->ours, s->at);
 }
@@ -241,7 +242,7 @@ IPC_FORCE_INLINE struct ipc_stream_regions ipc_stream_regions_(const struct ipc_
 IPC_FORCE_INLINE uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
                                            struct ipc_stream_regions *r)
 {
-    uint64_t n = ipc_stream_avail_(s, s->mask + 1);
+    uint64_t n = ipc_stream_available_(s, s->mask + 1);
 
     *r = ipc_stream_regions_(s, n, bytes);
     return n;
@@ -252,13 +253,13 @@ IPC_FORCE_INLINE void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t 
 {
     struct ipc_stream_regions r;
 
-    if (s->error != 0 || ipc_stream_avail_(s, n) < n)
+    if (s->error != 0 || ipc_stream_available_(s, n) < n)
         return NULL;
     r = ipc_stream_regions_(s, n, bytes);
     return r.n[1] == 0 ? r.at[0] : NULL;
 }
 
-IPC_FORCE_INLINE int ipc_stream_go_on_(struct ipc_stream *s, uint64_t n)
+IPC_FORCE_INLINE int ipc_stream_advance_(struct ipc_stream *s, uint64_t n)
 {
     if (n > s->end - s->at)
         return -EINVAL;
@@ -270,7 +271,7 @@ IPC_FORCE_INLINE int ipc_stream_go_on_(struct ipc_stream *s, uint64_t n)
 /* How many of n to move now: all, or as many as are ours if `some` will do; 0 or less: none. */
 IPC_FORCE_INLINE int64_t ipc_stream_count_(struct ipc_stream *s, uint64_t n, int some)
 {
-    uint64_t avail = ipc_stream_avail_(s, n);
+    uint64_t avail = ipc_stream_available_(s, n);
 
     if (CK_CC_UNLIKELY(s->error != 0))
         return s->error;
@@ -290,7 +291,7 @@ IPC_INLINE int ipc_stream_ready_(struct ipc_stream *s, size_t n)
 }
 
 /* Asks for the lines behind the next n elements, of as many again, as far as they are free. */
-IPC_FORCE_INLINE void ipc_stream_lead_(const struct ipc_stream *s, uint64_t n, size_t bytes)
+IPC_FORCE_INLINE void ipc_stream_prefetch_(const struct ipc_stream *s, uint64_t n, size_t bytes)
 {
     uint64_t from = (s->at + n) & s->mask, left = s->mask + 1 - from;
     unsigned char *at = s->data + (size_t)from * bytes;
@@ -299,7 +300,7 @@ IPC_FORCE_INLINE void ipc_stream_lead_(const struct ipc_stream *s, uint64_t n, s
     if (s->end - s->at < 2 * n)
         return;
     lead = (size_t)(n < left ? n : left) * bytes;
-    lead = lead < IPC_RING_LEAD_ ? lead : IPC_RING_LEAD_;
+    lead = lead < IPC_RING_PREFETCH_ ? lead : IPC_RING_PREFETCH_;
     for (i = 0; i < lead; i += IPC_RING_LINE)
         ck_pr_rfo(at + i);
 }
@@ -314,7 +315,7 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
     if (count <= 0)
         return count;
     r = ipc_stream_regions_(&p->s, (uint64_t)count, bytes);
-    ipc_stream_lead_(&p->s, (uint64_t)count, bytes);
+    ipc_stream_prefetch_(&p->s, (uint64_t)count, bytes);
     ipc_ring_put_bytes_(&p->copier, r.at[0], f, r.n[0] * bytes);
     if (r.n[1] > 0)
         ipc_ring_put_bytes_(&p->copier, r.at[1], f + r.n[0] * bytes, r.n[1] * bytes);
@@ -437,7 +438,7 @@ IPC_INLINE size_t ipc_stream_room(struct ipc_stream_producer *p, struct ipc_stre
  */
 IPC_INLINE int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
 {
-    return ipc_stream_go_on_(&p->s, n);
+    return ipc_stream_advance_(&p->s, n);
 }
 
 /* Pop without a copy: the next n elements in a row, or NULL as of ipc_stream_claim; all that there
@@ -454,7 +455,7 @@ IPC_INLINE size_t ipc_stream_data(struct ipc_stream_consumer *c, struct ipc_stre
 
 IPC_INLINE int ipc_stream_release(struct ipc_stream_consumer *c, size_t n)
 {
-    return ipc_stream_go_on_(&c->s, n);
+    return ipc_stream_advance_(&c->s, n);
 }
 
 /* 0, or -EBADMSG once the shared memory was found corrupt. */
@@ -471,12 +472,12 @@ IPC_INLINE int ipc_stream_consumer_error(const struct ipc_stream_consumer *c)
 /* Elements that were in the stream, at some moment during the call. Wait-free. */
 IPC_INLINE uint64_t ipc_stream_producer_was_size(struct ipc_stream_producer *p)
 {
-    return p->s.error == 0 ? p->s.mask + 1 - ipc_stream_avail_(&p->s, p->s.mask + 1) : 0;
+    return p->s.error == 0 ? p->s.mask + 1 - ipc_stream_available_(&p->s, p->s.mask + 1) : 0;
 }
 
 IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 {
-    return c->s.error == 0 ? ipc_stream_avail_(&c->s, c->s.mask + 1) : 0;
+    return c->s.error == 0 ? ipc_stream_available_(&c->s, c->s.mask + 1) : 0;
 }
 
 #endif

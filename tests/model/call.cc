@@ -208,7 +208,7 @@ struct scene : rl::test_suite<scene, THREADS> {
                     w->vain = 0;
                 rc = ipc_call_poll(w);
                 RL_ASSERT(rc == 0 || rc == -EPIPE || rc == -EOWNERDEAD ||
-                          (rc == -EAGAIN && w->told == ck_pr_load_64(&w->ring->changes)));
+                          (rc == -EAGAIN && w->reported == ck_pr_load_64(&w->ring->changes)));
             }
             ipc_call_client_detach(w);
         }

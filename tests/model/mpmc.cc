@@ -2,7 +2,7 @@
  * Rings with many at an end under the Relacy model checker, with the ck_pr.h of this directory, and
  * with an ipc_ring.h whose numbers are small (tests/order makes it):
  *
- *     sed 's/\(IPC_MPMC_SEATS\) 256u/\1 8u/; s/\(IPC_MPMC_PATIENCE_\) 128u/\1 1u/' ipc_ring.h
+ *     sed 's/\(IPC_MPMC_SEATS\) 256u/\1 8u/; s/\(IPC_MPMC_LOOKS_\) 128u/\1 1u/' ipc_ring.h
  *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/mpmc.cc -o mpmc
  *     ./mpmc [scenario, or how its name begins [iterations]]
  *
@@ -433,7 +433,7 @@ int main(int argc, char **argv)
     explore_begin(argc, argv);
     for (const struct scenario &scenario : scenarios) {
         now = &scenario;
-        if (explore_wants(now->name) && (IPC_MPMC_ODD_ > 0 || !skips()))
+        if (explore_wants(now->name) && (IPC_MPMC_IMPOSSIBLE_LOOKS_ > 0 || !skips()))
             explore<scene>(now->name, now->iterations);
     }
     return explore_end();
