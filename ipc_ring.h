@@ -4028,7 +4028,70 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
 #endif
 
 /* >>mpmc_slot  src/ring/mpmc_slot.h */
-/* Many at an end: what the word of a slot says, and what becomes of those who are slow or dead. */
+/*
+ * MPMC, MPSC, SPMC: the word of a slot, and what becomes of holders that are slow or dead.
+ *
+ * The last word of a slot is the only truth about it. It has a lap (position / capacity), a state,
+ * and in four of the states the name of the slot's holder and the length of the holder's run. Head
+ * and tail are hints; each handle keeps a position of its own and moves on from there.
+ *
+ *     (L,FREE) --claim--> (L,WRITING,k) --commit--> (L,FULL) --peek--> (L,READING,c)
+ *       |                      |                       |                  |      |
+ *       |                      | passed over           | pop        release      | passed over
+ *       |                      v                       v                  v      v
+ *       '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
+ *                    k comes back, or is dead              c comes back, or is dead
+ *
+ * Every transition is a compare-and-swap on the exact word seen, but for those marked "store". So a
+ * claim and the claimant's name become visible in one step, and nobody commits into another lap.
+ *
+ *   from              to               made by, and its fence
+ *   L,FREE            L,WRITING,k      producer k; acquire after it
+ *   L,FREE            L,FULL           the only producer (SPMC): release before it; store
+ *   L,WRITING,k       L,FULL           k; release before it
+ *   L,WRITING,k       L,HELD,k         any consumer, or a producer of the next lap: passed over
+ *   L,READING,c       L+1,KEPT,c       a producer of the next lap: passed over
+ *   L,HELD or KEPT    L+1, the same    a producer of lap L+1, which moves on after this stamp only
+ *   L,FULL or AGAIN   L+1,FREE         a consumer that has copied the message: release before it;
+ *                                      store where it is the only one (MPSC)
+ *   L,FULL or AGAIN   L,READING,c      consumer c, that peeks or takes a run; acquire after it
+ *   L,READING or KEPT L+1,FREE         its consumer, at release; release before it
+ *   L,HELD            L+1,FREE         its producer, when its commit has failed; release before it
+ *   L,READING or KEPT L,AGAIN          its consumer, at detach; release before it
+ *   a dead holder's   L+1,FREE         anyone: release before it
+ *                     L,AGAIN          ... where a single message of a dead consumer is handed out
+ *                                      again
+ *                     L,HELD,me        ... where it was a run, which its finder then frees as its
+ *                                      own
+ *
+ * A run is up to 16 slots that one claim or take covers, by the word of the first. Until its holder
+ * is done nobody looks at the words of the others: the holder stores them, between two release
+ * fences, before the word of the first says so. In FULL the run length is how many slots from here
+ * on are FULL, at least.
+ *
+ * What the word tells a handle that is at a position of lap L (enum ipc_mpmc_verdict_):
+ *
+ *   word               to a producer    to a consumer
+ *   later lap          DONE             DONE
+ *   L,FREE             READY            NOT_YET
+ *   L,WRITING          DONE             BLOCKED
+ *   L,FULL or AGAIN    DONE             READY
+ *   L,READING          DONE             DONE
+ *   L,HELD or KEPT     DONE             DONE
+ *   L-1,WRITING        BLOCKED          IMPOSSIBLE
+ *   L-1,READING        BLOCKED          NOT_YET
+ *   L-1,HELD or KEPT   SKIPPED          NOT_YET
+ *   L-1,FULL           NOT_YET          IMPOSSIBLE
+ *   L-1,AGAIN          NOT_YET          READY
+ *   L-1,FREE           IMPOSSIBLE       IMPOSSIBLE
+ *   earlier lap        IMPOSSIBLE       IMPOSSIBLE
+ *
+ * A holder that has not moved after 128 looks is passed over, if there is work behind it. It keeps
+ * its slot, which is left out of that lap and of the later ones. Each later lap stamps its number
+ * on the word before any producer moves on, so that whoever frees the slot knows for which lap.
+ *
+ * A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
+ */
 #ifndef IPC_SRC_RING_MPMC_SLOT_H
 #define IPC_SRC_RING_MPMC_SLOT_H 1
 
@@ -4040,24 +4103,21 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
 #define IPC_MPMC_SEATS 256u
 
 /* How a ring is made: ipc_mpmc_init. */
-#define IPC_MPMC_AT_MOST_ONCE                                                                      \
-    0u                            /* what a consumer held when it was killed is lost, and counted  \
-                                   */
-#define IPC_MPMC_AT_LEAST_ONCE 1u /* ... is handed out again */
+#define IPC_MPMC_AT_MOST_ONCE 0u  /* what a killed consumer held is lost, and counted */
+#define IPC_MPMC_AT_LEAST_ONCE 1u /* what a killed consumer held is handed out again */
 #define IPC_MPMC_ONE_PRODUCER 2u  /* at a time: SPMC */
-#define IPC_MPMC_ONE_CONSUMER 4u  /* MPSC */
+#define IPC_MPMC_ONE_CONSUMER 4u  /* at a time: MPSC */
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_mpmc_shared {
-    struct ipc_ring_shared_ is; /* its how: IPC_MPMC_... */
-    /* Added to by whoever frees what the dead have left. */
+    struct ipc_ring_shared_ is; /* how: IPC_MPMC_... */
+    /* Each is added to by the process that frees what a dead one has left. */
     uint64_t aborted; /* claims that were never committed, in messages */
     uint64_t lost;    /* messages that died with their consumer */
     uint64_t again;   /* messages that were handed out again; consumers look for them */
-    uint64_t end[2];  /* where one is all: who holds it, as in struct ipc_spsc_shared */
+    uint64_t end[2];  /* of an end for one process at a time: its holder, as in ipc_spsc_shared */
     unsigned char pad1[24];
-    /* Hints: about where the next claim and the next message are. Stored by anyone; the slots say
-     * the truth. */
+    /* Hints, stored by anyone: about where the next claim and the next message are. */
     uint64_t tail;
     unsigned char pad2[120];
     uint64_t head;
@@ -4072,15 +4132,14 @@ IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
 IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
 IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPMC_SEATS)
 
-/* The last word of a slot says all about it: lap (41 bits), name (16: generation, seat), slots of
- * the run - 1 (4), state (3). Of a FULL one the run is of how many are FULL from there on, at
- * least. */
+/* The word, from its top bit: lap (41 bits), name (16: generation, seat), run length minus one (4),
+ * state (3). The table at the top of this room has all transitions. */
 #define IPC_MPMC_FREE_ 0u    /* nobody has claimed it in this lap */
 #define IPC_MPMC_WRITING_ 1u /* claimed by the producer named, as the first of a run */
 #define IPC_MPMC_FULL_ 2u    /* a message is there */
 #define IPC_MPMC_READING_ 3u /* taken by the consumer named; a run was copied before that */
-#define IPC_MPMC_HELD_ 4u    /* was WRITING when it was passed over: not part of this lap */
-#define IPC_MPMC_KEPT_ 5u    /* was READING */
+#define IPC_MPMC_HELD_ 4u    /* its producer was passed over: the slot is not part of this lap */
+#define IPC_MPMC_KEPT_ 5u    /* its consumer was passed over: the slot is not part of this lap */
 #define IPC_MPMC_AGAIN_ 6u   /* a message is there that a consumer had before */
 #define IPC_MPMC_STATE_ UINT64_C(7)
 #define IPC_MPMC_RUN_ UINT64_C(8)
@@ -4089,18 +4148,18 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
 #define IPC_MPMC_LAP_ (UINT64_C(1) << 23)
 
-#define IPC_MPMC_LOOKS_ 128u   /* looks at who is in the way, before it is passed over */
-#define IPC_MPMC_PREFETCH_ 16u /* slots ahead of which lines are asked for */
-/* Looks at a word that cannot be, before it is called corrupt: it may be old, where those of a run
- * that was held, or of laps, were skipped without a look. */
+#define IPC_MPMC_LOOKS_ 128u   /* looks at a holder in the way, before it is passed over */
+#define IPC_MPMC_PREFETCH_ 16u /* how many slots ahead lines are asked for */
+/* Looks at an impossible word, before the ring is called corrupt. Such a word may only be old: a
+ * handle that skipped a run, or laps, did not look at the slots in between. */
 #define IPC_MPMC_IMPOSSIBLE_LOOKS_ 1000
 #define IPC_MPMC_PUBLISH_ 16u /* positions between two stores of a hint */
-/* How often a call begins again, because another was first at its slot each time. In each turn
- * another has got through, or memory is hostile. */
+/* How often a call begins again, when another was first at its slot each time. Each time another
+ * call has got through, or memory is hostile. */
 #define IPC_MPMC_TRIES_ 64u
-/* Meetings with slots that others keep, before one asks the kernel whether he who does is dead:
- * that takes as long as some hundred messages. Who looks in vain asks sooner:
- * ipc_mpmc_found_nothing_. */
+/* A producer asks the kernel whether a holder is dead at every such meeting with a HELD or KEPT
+ * slot: asking takes as long as some hundred messages. A handle that finds nothing to do asks
+ * sooner: ipc_mpmc_found_nothing_. */
 #define IPC_MPMC_ASK_AFTER_ 4096u
 
 IPC_FORCE_INLINE unsigned ipc_mpmc_state_(uint64_t word)
@@ -4113,9 +4172,9 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_run_length_(uint64_t word)
     return (unsigned)(word / IPC_MPMC_RUN_ % IPC_MPMC_RUN_MAX_) + 1;
 }
 
-/* How many positions this one is about, for those who go on. Nobody looks at the others of a run
- * that someone works on, whose words say nothing, also if it is in a later lap by now: it could
- * only be claimed there when they were all done with. */
+/* How many positions a handle that moves on has to skip. Behind the first of a run in work the
+ * other words say nothing, so they are skipped with it. That holds also where the word is of a
+ * later lap: the run could only be claimed there when all its slots were done with. */
 IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
 {
     unsigned state = ipc_mpmc_state_(word);
@@ -4130,28 +4189,28 @@ struct ipc_mpmc {
     unsigned char *slots;
     uint64_t mask;
     unsigned shift;         /* position >> shift is its lap */
-    unsigned looks;         /* at what is in stuck */
-    uint64_t blocker;       /* who is in the way */
+    unsigned looks;         /* at the blocker, so far */
+    uint64_t blocker;       /* the word of the holder that is in the way */
     uint64_t next;          /* position to try; private, as the hint of this end is not */
     uint64_t published;     /* what we last stored as a hint */
-    uint64_t ready;         /* positions below are known to be for us */
-    uint64_t me;            /* name, where it is in a word */
+    uint64_t ready;         /* positions below are known to be READY for this end */
+    uint64_t me;            /* our name, shifted to its place in a word */
     uint64_t held_word;     /* the word of the slot that we hold */
     uint64_t held_position; /* its position */
-    int claimed;            /* 1: we hold it */
+    int claimed;            /* 1: we hold a slot */
     uint64_t bytes;
     struct ipc_mpmc_shared *ring;
     struct ipc_ring_seat_ *seat;
-    uint64_t *end; /* where we are the only one, who is; or NULL */
+    uint64_t *end; /* ring->end[...], if this end is for one process at a time; or NULL */
     uint64_t id;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
     uint32_t how;
     int idle;             /* the last look found nothing */
-    uint64_t misses;      /* calls that found nothing, since we last recovered */
+    uint64_t misses;      /* calls that found nothing, since the last recovery */
     unsigned pauses;      /* ck_pr_stall()s before the next look */
-    unsigned holders_met; /* slots that others hold */
-    unsigned contended;   /* others were first not long ago */
+    unsigned holders_met; /* HELD and KEPT slots that we came by */
+    unsigned contended;   /* hints to publish at once, since others were first */
     int error;            /* sticks */
 };
 
@@ -4164,7 +4223,7 @@ struct ipc_mpmc_consumer {
     uint64_t again; /* ring->again when we looked for it */
 };
 
-/* The word of a position's lap, FREE. */
+/* The word that says FREE in the lap of a position. */
 IPC_FORCE_INLINE uint64_t ipc_mpmc_free_word_(const struct ipc_mpmc *m, uint64_t position)
 {
     return (position >> m->shift) * IPC_MPMC_LAP_;
@@ -4182,17 +4241,17 @@ IPC_FORCE_INLINE uint64_t *ipc_mpmc_word_(const struct ipc_mpmc *m, uint64_t pos
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
 }
 
-/* What the word of a slot says to a handle that has come to a position of that slot. */
+/* What the word of a slot tells a handle: see the second table at the top of this room. */
 enum ipc_mpmc_verdict_ {
-    IPC_MPMC_READY_,   /* nobody holds it, and it is what this end looks for */
-    IPC_MPMC_DONE_,    /* others were here: go on behind it */
-    IPC_MPMC_BLOCKED_, /* a holder is in the way; it may be passed over */
-    IPC_MPMC_SKIPPED_, /* to producers: the holder was passed over, and this lap is to be stamped */
-    IPC_MPMC_NOT_YET_, /* the other end is to do something first: the ring is full, or empty */
-    IPC_MPMC_IMPOSSIBLE_ /* it cannot be, unless it is old */
+    IPC_MPMC_READY_,     /* nobody holds the slot, and it is what this end looks for */
+    IPC_MPMC_DONE_,      /* others were here: move on */
+    IPC_MPMC_BLOCKED_,   /* a holder is in the way; it may be passed over */
+    IPC_MPMC_SKIPPED_,   /* a holder was passed over: the producer stamps this lap and moves on */
+    IPC_MPMC_NOT_YET_,   /* the other end has to act first: the ring is full, or empty */
+    IPC_MPMC_IMPOSSIBLE_ /* no slot can say this here, unless what we read is old */
 };
 
-/* To a producer. */
+/* What a producer at that position does about the word. */
 IPC_FORCE_INLINE enum ipc_mpmc_verdict_
 ipc_mpmc_judge_for_producer_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
 {
@@ -4219,7 +4278,7 @@ ipc_mpmc_judge_for_producer_(const struct ipc_mpmc *m, uint64_t position, uint64
     }
 }
 
-/* To a consumer. */
+/* What a consumer at that position does about the word. */
 IPC_FORCE_INLINE enum ipc_mpmc_verdict_
 ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
 {
@@ -4230,10 +4289,10 @@ ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64
         return IPC_MPMC_READY_;
     if (ahead > 0)
         return IPC_MPMC_DONE_;
+    if (ahead == 0 && state == IPC_MPMC_FREE_)
+        return IPC_MPMC_NOT_YET_;
     if (ahead == 0)
-        return state == IPC_MPMC_FREE_      ? IPC_MPMC_NOT_YET_
-               : state == IPC_MPMC_WRITING_ ? IPC_MPMC_BLOCKED_
-                                            : IPC_MPMC_DONE_;
+        return state == IPC_MPMC_WRITING_ ? IPC_MPMC_BLOCKED_ : IPC_MPMC_DONE_;
     if (ahead != -(int64_t)IPC_MPMC_LAP_)
         return IPC_MPMC_IMPOSSIBLE_;
     switch (state) {
@@ -4248,11 +4307,11 @@ ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64
     }
 }
 
-/* What a call has left and knows, that looks for its slot. All that it looks at counts, so that it
- * ends whatever memory says. */
+/* A search for a slot of this end, by one call. All that it looks at counts, so that the call ends
+ * whatever memory says. */
 struct ipc_mpmc_search_ {
     uint64_t steps;  /* slots that it may still look at */
-    uint64_t work;   /* beyond its position: where it saw something for this end */
+    uint64_t work;   /* where it saw a slot that is READY, if that is beyond its position */
     unsigned passed; /* holders that it has passed over */
 };
 
@@ -4273,8 +4332,8 @@ IPC_FORCE_INLINE enum ipc_mpmc_verdict_ ipc_mpmc_judge_(const struct ipc_mpmc *m
                     : ipc_mpmc_judge_for_consumer_(m, position, word);
 }
 
-/* Is something for this end behind the holder at p, in its lap? Passes by all that others hold or
- * are done with, as ipc_mpmc_find_next_ and ipc_mpmc_claim_run_ would. */
+/* Is there a slot that is READY for this end behind the holder at p, within a lap? Skips what
+ * others hold or are done with, as ipc_mpmc_find_next_ and ipc_mpmc_claim_run_ would. */
 IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t word,
                                         size_t stride, int producer,
                                         struct ipc_mpmc_search_ *search)
@@ -4301,33 +4360,33 @@ IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, ui
     return 0;
 }
 
-/* ------------------------------------------------------------------ the slow, the dead */
+/* ------------------------------------------------------------------ slow holders, dead holders */
 
-/* Is who is named in the word dead? The word was read before. */
+/* Is the process named in this word dead? The word was read before the call. */
 IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
 {
     const struct ipc_ring_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
     uint64_t id, generation;
 
-    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. It may be
-     * newer: then it says that the one named has left, or we take the life of its successor for
-     * his. */
+    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. The seat
+     * may be newer than the word: then it says that the named process has left, or we find its
+     * successor alive and take that for the holder. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
     if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_MPMC_SEATS % 256)
-        return 1; /* another sits there now */
+        return 1; /* another process has the seat now */
     return id == 0 ? m->alive != NULL : ipc_ring_is_dead_(m->alive, m->arg, id);
 }
 
-/* Frees a slot or run that we hold, for the lap after the last in which it was passed over. */
+/* Frees a slot or run that we hold, for the lap after the last that was stamped on it. */
 IPC_INLINE void ipc_mpmc_free_own_(struct ipc_mpmc *m, uint64_t position, unsigned run,
                                    size_t stride)
 {
     uint64_t *at = ipc_mpmc_word_(m, position, stride), word, lap;
     unsigned tries, i;
 
-    /* It fails where a producer has stamped it meanwhile, which is once a lap. */
+    /* The swap fails if a producer has stamped the word meanwhile, which happens once a lap. */
     for (tries = 0; tries < 2 * IPC_MPMC_TRIES_; tries++) {
         word = ck_pr_load_64(at);
         lap = word / IPC_MPMC_LAP_;
@@ -4343,38 +4402,39 @@ IPC_INLINE void ipc_mpmc_free_own_(struct ipc_mpmc *m, uint64_t position, unsign
     }
 }
 
-/* Frees what the dead holder of the word had. 1 when something changed. */
+/* Frees what the dead holder that the word names had. Returns 1 when something changed. */
 IPC_INLINE int ipc_mpmc_free_dead_holder_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
                                           size_t stride)
 {
     uint64_t *at = ipc_mpmc_word_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
     unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_length_(word);
     int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_KEPT_;
+    uint64_t *count = read ? &m->ring->lost : &m->ring->aborted;
 
-    if (read && run == 1 && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0)
+    if (read && run == 1 && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0) {
         then = lap + IPC_MPMC_AGAIN_;
-    else if (run == 1)
+        count = &m->ring->again;
+    } else if (run == 1) {
         then = lap + IPC_MPMC_LAP_;
-    else
+    } else {
         then = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_HELD_;
-    /* Without it the next could write while the dead, as the kernel orders it, still reads or
-     * writes. Partners: the fences after a claim and a take. */
+    }
+    /* Without it the next holder could write while the dead one, as the kernel orders it, still
+     * reads or writes. Partners: the fences after a claim and a take. */
     ck_pr_fence_release();
     if (!ck_pr_cas_64(at, word, then))
         return 0;
-    /* Without it the count could be seen before AGAIN, where stores come out of order, and the
-     * message would not be looked for any more. Partner: in ipc_mpmc_find_message_. */
+    /* Without it, where stores come out of order, the count could be seen before AGAIN, and no
+     * consumer would look for the message any more. Partner: in ipc_mpmc_find_message_. */
     ck_pr_fence_release();
-    (void)ck_pr_faa_64(!read                                      ? &m->ring->aborted
-                       : ipc_mpmc_state_(then) == IPC_MPMC_AGAIN_ ? &m->ring->again
-                                                                  : &m->ring->lost,
-                       run);
+    (void)ck_pr_faa_64(count, run);
     if (ipc_mpmc_state_(then) == IPC_MPMC_HELD_)
         ipc_mpmc_free_own_(m, position, run, stride);
     return 1;
 }
 
-/* Frees what the dead, or only `id`, have left. How many slots or runs. */
+/* Looks at every slot and frees what dead processes, or only the process `id`, have left. Returns
+ * how many slots or runs. */
 IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
 {
     size_t stride = ipc_ring_line_stride_((size_t)m->bytes);
@@ -4395,9 +4455,9 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
     return found;
 }
 
-/* A holder is in the way: is it time to go on without it? Before that 0, and a pause. A call waits
- * for one holder only, so that many in a row do not add up. It passes over no more than there can
- * be unless memory is hostile. */
+/* A holder is in the way: have we looked at it often enough to pass over it? If not, pauses. A call
+ * waits for one holder only, so that many in a row do not add up. It passes over no more holders
+ * than there can be, unless memory is hostile. */
 IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word,
                                     struct ipc_mpmc_search_ *search)
 {
@@ -4414,7 +4474,7 @@ IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word,
     return 0;
 }
 
-/* Frees the slot if its holder is dead, else has it left out of this lap. */
+/* Frees the slot if its holder is dead; else leaves it out of this lap. */
 IPC_INLINE void ipc_mpmc_pass_over_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
                                     size_t stride)
 {
@@ -4428,9 +4488,9 @@ IPC_INLINE void ipc_mpmc_pass_over_(struct ipc_mpmc *m, uint64_t position, uint6
         (void)ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, to);
 }
 
-/* Others were first at position p, as its word says: where to go on. A word that is laps ahead says
- * that producers were past this slot in the lap before it, and consumers are at most one lap behind
- * them. The first time in a call the hint may know of a place that is further still. */
+/* Others were first at position p, as its word says: moves m->next on. If the word is laps ahead,
+ * producers have left this slot behind in the lap before that one, and consumers are at most one
+ * lap behind the producers. The first time in a call, the hint may be further still. */
 IPC_INLINE void ipc_mpmc_move_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word,
                                   const uint64_t *hint, int *asked)
 {
@@ -4444,13 +4504,14 @@ IPC_INLINE void ipc_mpmc_move_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word,
         if ((int64_t)(there - m->next) > 0)
             m->next = there;
     }
-    /* Without it the slots that we come to could be older than what sent us there, and look
-     * corrupt. Partners: the release fences before a hint is stored and before a slot is FREE. */
+    /* Without it the slots that we come to could be older than the word or hint that sent us there,
+     * and look corrupt. Partners: the release fences before a hint is stored and before a slot is
+     * FREE. */
     ck_pr_fence_load();
 }
 
-/* Tells newcomers how far we are: each time while others are busy at this end, else now and then.
- */
+/* Publishes as a hint how far we are: each time while others contend for this end, else once every
+ * IPC_MPMC_PUBLISH_ positions. */
 IPC_FORCE_INLINE void ipc_mpmc_publish_hint_(struct ipc_mpmc *m, uint64_t *hint)
 {
     if (m->contended > 0 || m->next - m->published >= IPC_MPMC_PUBLISH_) {
@@ -4464,7 +4525,7 @@ IPC_FORCE_INLINE void ipc_mpmc_publish_hint_(struct ipc_mpmc *m, uint64_t *hint)
 #endif
 
 /* >>mpmc  src/ring/mpmc.h */
-/* Many at an end: the calls. */
+/* MPMC, MPSC, SPMC: the calls. The word of a slot, on which all of this rests: mpmc_slot.h. */
 #ifndef IPC_SRC_RING_MPMC_H
 #define IPC_SRC_RING_MPMC_H 1
 
@@ -4512,7 +4573,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
                 (void)ipc_mpmc_free_dead_holder_(m, p, word, stride);
                 break;
             }
-            /* The stamp comes before anyone goes on: who comes back frees it for the lap after. */
+            /* The stamp comes before anyone moves on: its holder frees it for the lap after. */
             (void)ck_pr_cas_64(at, word, word + IPC_MPMC_LAP_);
             break;
         case IPC_MPMC_NOT_YET_:
@@ -4526,22 +4587,22 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
     return -EAGAIN;
 }
 
-/* Publishes the run that was claimed. 0, or -ESTALE: it was passed over, and is free again. */
+/* Commits the run that was claimed. 0, or -ESTALE: it was passed over, and is free again. */
 IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run, size_t stride)
 {
     uint64_t lap = ipc_mpmc_free_word_(m, p);
     unsigned i;
 
-    /* Without it the payload could be older than a FULL further on in the run, which others may
-     * come to by a hint. Partner: the load fence in ipc_mpmc_pop_. */
+    /* Without it the payload could be older than a FULL further on in the run, to which a hint may
+     * send a consumer. Partner: the load fence in ipc_mpmc_pop_. */
     ck_pr_fence_release();
-    for (i = 1; i < run; i++) /* nobody looks at these until the first is FULL */
+    for (i = 1; i < run; i++) /* nobody looks at these before the first is FULL */
         ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride), ipc_mpmc_free_word_(m, p + i) +
                                                              (run - 1 - i) * IPC_MPMC_RUN_ +
                                                              IPC_MPMC_FULL_);
-    /* Without it FULL of the first could be seen before the others', where stores come out of
-     * order; theirs could then arrive on top of what the consumer of the run stores there. Partner:
-     * the load fence in ipc_mpmc_take_run_. */
+    /* Without it, where stores come out of order, FULL of the first slot could be seen before FULL
+     * of the others, and those could arrive on top of what the run's consumer stores there.
+     * Partner: the load fence in ipc_mpmc_take_run_. */
     ck_pr_fence_release();
     if (ck_pr_cas_64(ipc_mpmc_word_(m, p, stride),
                      lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
@@ -4559,8 +4620,8 @@ IPC_FORCE_INLINE void ipc_mpmc_prefetch_(const struct ipc_mpmc *m, uint64_t posi
         ck_pr_rfo(ipc_mpmc_slot_(m, position, stride) + i);
 }
 
-/* Is the slot of that position in the state that this end waits for? If so, how many are at least.
- */
+/* How many slots from that position on are in the state that this end waits for, at least; 0: that
+ * one is not. */
 IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64_t position,
                                                 size_t stride, uint64_t state)
 {
@@ -4572,18 +4633,18 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64
 }
 
 /* The known run is used up: looks how far the slots from m->next on are in the state that this end
- * waits for, as ipc_spsc_look_ahead_ does, and asks for their lines with write intent. Only for
- * those: the others are being worked on by the other end, or will be before us. */
+ * waits for, as ipc_spsc_look_ahead_ does, and asks for their lines with write intent. It does not
+ * ask for lines beyond: the other end works on those, or will before we get there. */
 IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t state)
 {
     uint64_t ahead = m->mask + 1 < IPC_RING_AHEAD_ ? m->mask + 1 : IPC_RING_AHEAD_, i;
     unsigned run = ipc_mpmc_count_ready_(m, m->next, stride, state);
 
     if (m->idle) {
-        m->idle = 0; /* a lone message or run, likely: touch no other line */
+        m->idle = 0; /* likely a lone message or run: touch no other line */
         ahead = run + (run == 0);
     } else if (!ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state)) {
-        /* Close behind. Let the others get away before touching their lines. */
+        /* Close behind the other end: let it get ahead before we touch its lines. */
         for (i = 0; i < m->pauses; i++)
             ck_pr_stall();
         while (ahead > run && !ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state))
@@ -4599,7 +4660,7 @@ IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t
         ipc_mpmc_prefetch_(m, m->next + i, stride);
 }
 
-/* Before an operation at position p. */
+/* Before an operation at position p: looks ahead if p is not known to be ready, else prefetches. */
 IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t stride,
                                         uint64_t state)
 {
@@ -4609,8 +4670,8 @@ IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t s
         ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
 }
 
-/* Nothing to do at this end. Now and then, for a small part of the time that is spent looking in
- * vain, looks for what the dead have left where nobody comes by. */
+/* There is nothing to do at this end. Now and then, for a small part of the time that such calls
+ * take, frees what dead processes have left where nobody comes by. Returns rc. */
 IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
 {
     m->idle = 1;
@@ -4623,8 +4684,8 @@ IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
     return rc;
 }
 
-/* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. One
- * producer has nobody to claim against: the slot stays FREE until the message is there. */
+/* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. The
+ * only producer has no rival: its slot stays FREE until the message is there. */
 IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
                                          uint64_t *claimed)
 {
@@ -4649,7 +4710,7 @@ IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint
     return rc < 0 ? ipc_mpmc_found_nothing_(m, rc) : 0;
 }
 
-/* Publishes the one that was claimed. 0, or -ESTALE: it was passed over. */
+/* Commits the one slot that was claimed. 0, or -ESTALE: it was passed over. */
 IPC_FORCE_INLINE int ipc_mpmc_commit_one_(struct ipc_mpmc *m, uint64_t p, uint64_t claimed,
                                           size_t stride)
 {
@@ -4684,7 +4745,7 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
             ipc_mpmc_publish_hint_(m, &m->ring->tail);
         ipc_ring_put_words_(ipc_mpmc_slot_(m, p, stride), message, bytes);
         if (CK_CC_LIKELY(ipc_mpmc_commit_one_(m, p, claimed, stride) == 0)) {
-            if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not before: a successor begins there */
+            if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not earlier: a successor begins there */
                 ipc_mpmc_publish_hint_(m, &m->ring->tail);
             return 0;
         }
@@ -4821,9 +4882,9 @@ IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *
     return -EAGAIN;
 }
 
-/* The slot of the oldest message, at *position with *word, beyond the slots that are known. What
- * was handed out again lies behind us: looks for that once it is told of. 0, -EAGAIN or -EBADMSG.
- */
+/* The next slot is not FULL: finds the oldest message, at *position with *word. Messages that were
+ * handed out again lie behind us: looks at all slots once ring->again has changed. 0, -EAGAIN or
+ * -EBADMSG. */
 IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride,
                                       uint64_t *position, uint64_t *word)
 {
@@ -4834,14 +4895,14 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
     if (rc == 0)
         return 0;
-    if (rc != -EAGAIN || m->error != 0) /* which may be the former, of a refused handle */
+    if (rc != -EAGAIN || m->error != 0) /* -EAGAIN may be why a handle was refused */
         return rc;
     (void)ipc_mpmc_found_nothing_(m, rc);
     again = ck_pr_load_64(&m->ring->again);
-    /* Without it the slots could be older than the count, which is not looked at again. Partners:
-     * in ipc_mpmc_free_dead_holder_ and ipc_mpmc_consumer_detach. */
+    /* Without it the slots could be older than the count, and we do not look again for the same
+     * count. Partners: in ipc_mpmc_free_dead_holder_ and ipc_mpmc_consumer_detach. */
     ck_pr_fence_load();
-    /* A process may have been killed before it could count: so also after each recovery. */
+    /* A process may have been killed before it could count: so look also after each recovery. */
     for (i = 0; (again != h->again || m->misses == 0) && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
@@ -4852,7 +4913,7 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     return rc;
 }
 
-/* Another has the message, or it is free: goes on behind it. */
+/* The slot is taken or free: moves on behind it. */
 IPC_FORCE_INLINE void ipc_mpmc_advance_(struct ipc_mpmc *m, uint64_t position)
 {
     if (CK_CC_LIKELY(position == m->next)) {
@@ -4869,12 +4930,12 @@ IPC_INLINE int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
         return -EINVAL;
     ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_(bytes));
     if ((m->how & IPC_MPMC_ONE_CONSUMER) != 0)
-        ipc_mpmc_advance_(m, m->held_position); /* not before: a successor begins at the hint */
+        ipc_mpmc_advance_(m, m->held_position); /* not earlier: a successor begins at the hint */
     m->claimed = 0;
     return 0;
 }
 
-/* Takes the oldest message for us, until release. NULL: there is none, or it is corrupt. */
+/* Takes the oldest message until release. NULL: there is none, or the ring is corrupt. */
 IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t bytes, uint32_t how)
 {
     size_t stride = ipc_ring_line_stride_(bytes);
@@ -4886,7 +4947,7 @@ IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t 
         if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_find_message_(h, stride, &position, &word) != 0)
             return NULL;
         taken = word;
-        /* One consumer leaves it FULL until release, if its successor is to get it again. */
+        /* The only consumer leaves it FULL until release, if its successor is to get it again. */
         if ((how & IPC_MPMC_ONE_CONSUMER) == 0 || (m->how & IPC_MPMC_AT_LEAST_ONCE) == 0) {
             taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->me + IPC_MPMC_READING_;
             if (!ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, taken))
@@ -4910,7 +4971,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
     size_t stride = ipc_ring_line_stride_(bytes);
     unsigned tries;
 
-    if (CK_CC_UNLIKELY(m->claimed != 0)) { /* the one that was peeked */
+    if (CK_CC_UNLIKELY(m->claimed != 0)) { /* takes the message that was peeked */
         memcpy(message, ipc_mpmc_slot_(m, m->held_position, stride), bytes);
         return ipc_mpmc_release_(h, bytes);
     }
@@ -4939,15 +5000,15 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
         if ((how & IPC_MPMC_ONE_CONSUMER) != 0) /* nobody else changes what is FULL */
             ck_pr_store_64(at, free);
         else if (CK_CC_UNLIKELY(!ck_pr_cas_64(at, word, free)))
-            continue; /* another was first; what we read may be torn */
+            continue; /* another consumer was first; what we copied may be torn */
         ipc_mpmc_advance_(m, p);
         return 0;
     }
     return -EAGAIN;
 }
 
-/* Takes the run of `run` messages at m->next, whose first has that word, and are copied first. 0
- * when another was faster. It is freed in one step for those who come by: by the word of the first.
+/* Copies the run of `run` messages at m->next, whose first slot has that word, and then takes it.
+ * Returns 0 if another consumer was first. The word of the first frees the whole run in one step.
  */
 IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, size_t bytes,
                                        uint64_t word, unsigned run)
@@ -4972,8 +5033,8 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
     for (i = 1; i < run; i++)
         ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride),
                        ipc_mpmc_free_word_(m, p + i) + IPC_MPMC_LAP_);
-    /* Without it FREE of the first could be seen before the others', where stores come out of
-     * order, and the next consumer would find those FULL. Partner: in ipc_mpmc_move_on_. */
+    /* Without it, where stores come out of order, FREE of the first slot could be seen before FREE
+     * of the others, and the next consumer would find those FULL. Partner: in ipc_mpmc_move_on_. */
     ck_pr_fence_release();
     if (!ck_pr_cas_64(at, taken, lap + IPC_MPMC_LAP_))
         ipc_mpmc_free_own_(m, p, run, stride);
@@ -5045,11 +5106,11 @@ IPC_INLINE int ipc_mpmc_known_(unsigned how)
 }
 
 /*
- * Makes an empty ring, as ipc_spsc_init. how: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, with
- * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER where that is all there will be at a time.
+ * Makes an empty ring, as ipc_spsc_init. how: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE. Add
+ * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER, not both, if that end is for one at a time.
  *
  *   0
- *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`, or both of the last
+ *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
  */
 IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capacity, unsigned how)
 {
@@ -5060,7 +5121,7 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
 
-/* Takes a seat, from nobody or from the dead. */
+/* Takes a seat: a free one, or that of a dead process. 0, or -EUSERS. */
 IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
     uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
@@ -5139,13 +5200,14 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
 /* ------------------------------------------------------------------ many at an end: the calls */
 
 /*
- * Attaches a producer. A handle is for one thread, a process may have several. `me` and its alive
+ * Attaches a producer. A handle is for one thread; a process may have several. `me` and its alive
  * are copied; NULL where nobody's death can be proven.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach; -EPROTO also for a ring with other
- * ends -EUSERS  all IPC_MPMC_SEATS seats are taken -EBUSY   one producer is all there may be, and
- * it is not proven dead
+ *   -EINVAL, -EAGAIN, -EPROTO
+ *            as of ipc_spsc_producer_attach; -EPROTO also when the ring's ends are of another kind
+ *   -EUSERS  all IPC_MPMC_SEATS seats are taken
+ *   -EBUSY   the ring is for one producer at a time, and that one is not proven dead
  */
 IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, size_t size,
                                         size_t bytes, struct ipc_peer *me, unsigned how)
@@ -5159,21 +5221,21 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
 {
     int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
 
-    c->again = 0; /* what was handed out again before we came is for us, too */
+    c->again = 0; /* so that we look for what was handed out again before we attached */
     return rc;
 }
 
 /*
- * Copies one message in. Lock-free: a call is held up only by others that get through. Consumers
- * and producers that are slow, stopped or dead are passed over; the ring is full when every slot
- * has a message or is in the hands of one of them.
+ * Copies one message in. Lock-free: only calls that get through hold up others. Consumers and
+ * producers that are slow, stopped or dead are passed over; the ring is full when every slot has a
+ * message or is held by one of them.
  *
  *   0
- *   -EAGAIN    the ring is full, or others were first for laps on end
+ *   -EAGAIN    the ring is full, or other producers were first for laps on end
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBUSY     a slot is claimed: commit or cancel it first
  *   -EBADMSG   the shared memory is corrupt; sticks
- *   -EINVAL    the handle is not attached, or what its attach said
+ *   -EINVAL    the handle is not attached; where attach refused, the error is what attach returned
  */
 IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, size_t bytes)
 {
@@ -5182,8 +5244,8 @@ IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, s
                                  : -EMSGSIZE;
 }
 
-/* Copies up to n messages in, from an array, up to 16 at a time visible at once. Returns how many
- * went in, 0 for n = 0, or the errors of ipc_mpmc_push when none did. Lock-free. */
+/* Copies up to n messages in, from an array. Up to 16 at a time become visible at once. Returns how
+ * many went in, 0 for n = 0, or the errors of ipc_mpmc_push when none did. Lock-free. */
 IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
@@ -5192,27 +5254,32 @@ IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *mess
                                  : -EMSGSIZE;
 }
 
-/* Push without a copy: the slot to write to, 64-byte aligned; the same one again until commit or
- * cancel. NULL: the ring is full, or ipc_mpmc_producer_error. One that is held for long is passed
- * over; then commit moves the message. Lock-free. */
+/* Push without a copy: returns the slot to write to, 64-byte aligned, and the same one until commit
+ * or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is held for long
+ * is passed over; then commit moves the message. Lock-free. */
 IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
 {
     return p->m.error == 0 ? ipc_mpmc_claim_(p, (size_t)p->m.bytes, p->m.how) : NULL;
 }
 
-/* Sends the claimed slot. 0; -EINVAL: none is claimed; -EAGAIN: it was passed over, and the ring is
- * full now: it stays claimed, commit again; -EBADMSG. Lock-free. */
+/* Sends the claimed slot. Lock-free.
+ *
+ *   0
+ *   -EINVAL   no slot is claimed
+ *   -EAGAIN   the slot was passed over, and the ring is full now: it stays claimed, commit again
+ *   -EBADMSG  the shared memory is corrupt; sticks
+ */
 IPC_INLINE int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_commit_(p, (size_t)p->m.bytes);
 }
 
-/* Takes the oldest message out, by a copy; what was peeked, if anything. Until it returns the
- * message is in the ring: a consumer that is stopped or killed in here costs nothing, one that is
- * killed before the caller has used what it got loses that. Lock-free.
+/* Copies the oldest message out; if one was peeked, that one, and releases it. The message stays in
+ * the ring until its copy is whole: a consumer that is stopped or killed before that costs nothing.
+ * One that is killed after that, before the caller has used the message, loses it. Lock-free.
  *
  *   0
- *   -EAGAIN    the ring is empty, or all that is there is still being written
+ *   -EAGAIN    the ring is empty, or every message in it is still being written
  *   -EMSGSIZE, -EBADMSG, -EINVAL  as of ipc_mpmc_push
  */
 IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t bytes)
@@ -5222,9 +5289,9 @@ IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t b
                                  : -EMSGSIZE;
 }
 
-/* Takes up to n, those that were pushed together by one compare-and-swap. A consumer that is killed
- * in here loses what it had taken, as if it had been killed after. Returns how many, 0 for n = 0,
- * or the errors of ipc_mpmc_pop when none was there. Lock-free. */
+/* Copies up to n messages out; those that were pushed together are taken by one compare-and-swap. A
+ * consumer that is killed in here loses what it has taken, as if it were killed afterwards. Returns
+ * how many, 0 for n = 0, or the errors of ipc_mpmc_pop when none came. Lock-free. */
 IPC_INLINE int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages, size_t bytes,
                                   size_t n)
 {
@@ -5233,23 +5300,23 @@ IPC_INLINE int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages, s
                                  : -EMSGSIZE;
 }
 
-/* Takes the oldest message without a copy: it is ours until release, and the same is returned again
- * until then. If we are killed before that it is lost, or handed out again, as the ring was made.
- * NULL: none is there, or ipc_mpmc_consumer_error. Lock-free. */
+/* Takes the oldest message without a copy. It is the caller's until release, and until then peek
+ * returns the same. If the consumer is killed before release, the message is lost or handed out
+ * again, as the ring was made. NULL: there is none, or see ipc_mpmc_consumer_error. Lock-free. */
 IPC_INLINE const void *ipc_mpmc_peek(struct ipc_mpmc_consumer *c)
 {
     return c->m.error == 0 ? ipc_mpmc_peek_(c, (size_t)c->m.bytes, c->m.how) : NULL;
 }
 
-/* Is done with what was peeked. 0, or -EINVAL: nothing was. Lock-free. */
+/* Frees the slot of the peeked message. 0, or -EINVAL when none was peeked. Lock-free. */
 IPC_INLINE int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
 {
     return ipc_mpmc_release_(c, (size_t)c->m.bytes);
 }
 
-/* Frees all that the dead process id, or for id 0 any, had in its hands, and looks at every slot
- * for that. The other calls do it for what is in their way. Returns how many slots or runs. A few
- * system calls for each; wait-free. */
+/* Looks at every slot, and frees all that the dead process `id` held; for id 0, all that any dead
+ * process held. The other calls do that for what is in their way. Returns how many slots or runs.
+ * Takes a few system calls for each; wait-free. */
 IPC_INLINE int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64_t id)
 {
     return ipc_mpmc_recover_(&p->m, id);
@@ -5262,7 +5329,7 @@ IPC_INLINE int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64
     return ipc_mpmc_recover_(&c->m, id);
 }
 
-/* Gives a claimed slot back unsent. Wait-free. */
+/* Frees a claimed slot unsent. Wait-free. */
 IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
 {
     struct ipc_mpmc *m = &p->m;
@@ -5272,14 +5339,14 @@ IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
     m->claimed = 0;
 }
 
-/* Leaves the ring; a claimed slot is cancelled. Wait-free. */
+/* Detaches; a claimed slot is cancelled. Wait-free. */
 IPC_INLINE void ipc_mpmc_producer_detach(struct ipc_mpmc_producer *p)
 {
     ipc_mpmc_cancel(p);
     ipc_mpmc_leave_(&p->m);
 }
 
-/* Leaves the ring; what was peeked and not released is handed out again. Lock-free. */
+/* Detaches; a message that was peeked and not released is handed out again. Lock-free. */
 IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
 {
     struct ipc_mpmc *m = &c->m;
@@ -5291,10 +5358,10 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
         int alone = (m->how & IPC_MPMC_ONE_CONSUMER) != 0;
 
         if (ipc_mpmc_state_(word) == IPC_MPMC_FULL_)
-            break;             /* one consumer: it is still there */
+            break;             /* one consumer: the message is still there */
         ck_pr_fence_release(); /* as in ipc_mpmc_free_dead_holder_ */
-        /* A consumer that is alone puts it back in its place, where the next one begins. The hint
-         * comes first: a FULL that the next one does not come to would be there for good. */
+        /* A consumer that is alone puts the message back in its place, where its successor begins.
+         * The hint comes first: a FULL behind the successor would stay there for good. */
         if (alone && ipc_mpmc_state_(word) == IPC_MPMC_READING_) {
             ck_pr_store_64(&m->ring->head, m->held_position);
             if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_FULL_))
@@ -5321,7 +5388,7 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
     return c->m.error;
 }
 
-/* What the dead have cost since init, as far as it was found. */
+/* What dead processes have cost since init, as far as it was found. */
 struct ipc_mpmc_losses {
     uint64_t aborted; /* messages that were claimed and never committed */
     uint64_t lost;    /* messages that died with the consumer that had peeked them */

@@ -1,4 +1,4 @@
-/* Many at an end: the calls. */
+/* MPMC, MPSC, SPMC: the calls. The word of a slot, on which all of this rests: mpmc_slot.h. */
 #ifndef IPC_SRC_RING_MPMC_H
 #define IPC_SRC_RING_MPMC_H 1
 
@@ -48,7 +48,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
                 (void)ipc_mpmc_free_dead_holder_(m, p, word, stride);
                 break;
             }
-            /* The stamp comes before anyone goes on: who comes back frees it for the lap after. */
+            /* The stamp comes before anyone moves on: its holder frees it for the lap after. */
             (void)ck_pr_cas_64(at, word, word + IPC_MPMC_LAP_);
             break;
         case IPC_MPMC_NOT_YET_:
@@ -62,22 +62,22 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
     return -EAGAIN;
 }
 
-/* Publishes the run that was claimed. 0, or -ESTALE: it was passed over, and is free again. */
+/* Commits the run that was claimed. 0, or -ESTALE: it was passed over, and is free again. */
 IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run, size_t stride)
 {
     uint64_t lap = ipc_mpmc_free_word_(m, p);
     unsigned i;
 
-    /* Without it the payload could be older than a FULL further on in the run, which others may
-     * come to by a hint. Partner: the load fence in ipc_mpmc_pop_. */
+    /* Without it the payload could be older than a FULL further on in the run, to which a hint may
+     * send a consumer. Partner: the load fence in ipc_mpmc_pop_. */
     ck_pr_fence_release();
-    for (i = 1; i < run; i++) /* nobody looks at these until the first is FULL */
+    for (i = 1; i < run; i++) /* nobody looks at these before the first is FULL */
         ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride), ipc_mpmc_free_word_(m, p + i) +
                                                              (run - 1 - i) * IPC_MPMC_RUN_ +
                                                              IPC_MPMC_FULL_);
-    /* Without it FULL of the first could be seen before the others', where stores come out of
-     * order; theirs could then arrive on top of what the consumer of the run stores there. Partner:
-     * the load fence in ipc_mpmc_take_run_. */
+    /* Without it, where stores come out of order, FULL of the first slot could be seen before FULL
+     * of the others, and those could arrive on top of what the run's consumer stores there.
+     * Partner: the load fence in ipc_mpmc_take_run_. */
     ck_pr_fence_release();
     if (ck_pr_cas_64(ipc_mpmc_word_(m, p, stride),
                      lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
@@ -95,8 +95,8 @@ IPC_FORCE_INLINE void ipc_mpmc_prefetch_(const struct ipc_mpmc *m, uint64_t posi
         ck_pr_rfo(ipc_mpmc_slot_(m, position, stride) + i);
 }
 
-/* Is the slot of that position in the state that this end waits for? If so, how many are at least.
- */
+/* How many slots from that position on are in the state that this end waits for, at least; 0: that
+ * one is not. */
 IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64_t position,
                                                 size_t stride, uint64_t state)
 {
@@ -108,18 +108,18 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64
 }
 
 /* The known run is used up: looks how far the slots from m->next on are in the state that this end
- * waits for, as ipc_spsc_look_ahead_ does, and asks for their lines with write intent. Only for
- * those: the others are being worked on by the other end, or will be before us. */
+ * waits for, as ipc_spsc_look_ahead_ does, and asks for their lines with write intent. It does not
+ * ask for lines beyond: the other end works on those, or will before we get there. */
 IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t state)
 {
     uint64_t ahead = m->mask + 1 < IPC_RING_AHEAD_ ? m->mask + 1 : IPC_RING_AHEAD_, i;
     unsigned run = ipc_mpmc_count_ready_(m, m->next, stride, state);
 
     if (m->idle) {
-        m->idle = 0; /* a lone message or run, likely: touch no other line */
+        m->idle = 0; /* likely a lone message or run: touch no other line */
         ahead = run + (run == 0);
     } else if (!ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state)) {
-        /* Close behind. Let the others get away before touching their lines. */
+        /* Close behind the other end: let it get ahead before we touch its lines. */
         for (i = 0; i < m->pauses; i++)
             ck_pr_stall();
         while (ahead > run && !ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state))
@@ -135,7 +135,7 @@ IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t
         ipc_mpmc_prefetch_(m, m->next + i, stride);
 }
 
-/* Before an operation at position p. */
+/* Before an operation at position p: looks ahead if p is not known to be ready, else prefetches. */
 IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t stride,
                                         uint64_t state)
 {
@@ -145,8 +145,8 @@ IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t s
         ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
 }
 
-/* Nothing to do at this end. Now and then, for a small part of the time that is spent looking in
- * vain, looks for what the dead have left where nobody comes by. */
+/* There is nothing to do at this end. Now and then, for a small part of the time that such calls
+ * take, frees what dead processes have left where nobody comes by. Returns rc. */
 IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
 {
     m->idle = 1;
@@ -159,8 +159,8 @@ IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
     return rc;
 }
 
-/* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. One
- * producer has nobody to claim against: the slot stays FREE until the message is there. */
+/* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. The
+ * only producer has no rival: its slot stays FREE until the message is there. */
 IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
                                          uint64_t *claimed)
 {
@@ -185,7 +185,7 @@ IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint
     return rc < 0 ? ipc_mpmc_found_nothing_(m, rc) : 0;
 }
 
-/* Publishes the one that was claimed. 0, or -ESTALE: it was passed over. */
+/* Commits the one slot that was claimed. 0, or -ESTALE: it was passed over. */
 IPC_FORCE_INLINE int ipc_mpmc_commit_one_(struct ipc_mpmc *m, uint64_t p, uint64_t claimed,
                                           size_t stride)
 {
@@ -220,7 +220,7 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
             ipc_mpmc_publish_hint_(m, &m->ring->tail);
         ipc_ring_put_words_(ipc_mpmc_slot_(m, p, stride), message, bytes);
         if (CK_CC_LIKELY(ipc_mpmc_commit_one_(m, p, claimed, stride) == 0)) {
-            if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not before: a successor begins there */
+            if ((how & IPC_MPMC_ONE_PRODUCER) != 0) /* not earlier: a successor begins there */
                 ipc_mpmc_publish_hint_(m, &m->ring->tail);
             return 0;
         }
@@ -357,9 +357,9 @@ IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *
     return -EAGAIN;
 }
 
-/* The slot of the oldest message, at *position with *word, beyond the slots that are known. What
- * was handed out again lies behind us: looks for that once it is told of. 0, -EAGAIN or -EBADMSG.
- */
+/* The next slot is not FULL: finds the oldest message, at *position with *word. Messages that were
+ * handed out again lie behind us: looks at all slots once ring->again has changed. 0, -EAGAIN or
+ * -EBADMSG. */
 IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride,
                                       uint64_t *position, uint64_t *word)
 {
@@ -370,14 +370,14 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
     if (rc == 0)
         return 0;
-    if (rc != -EAGAIN || m->error != 0) /* which may be the former, of a refused handle */
+    if (rc != -EAGAIN || m->error != 0) /* -EAGAIN may be why a handle was refused */
         return rc;
     (void)ipc_mpmc_found_nothing_(m, rc);
     again = ck_pr_load_64(&m->ring->again);
-    /* Without it the slots could be older than the count, which is not looked at again. Partners:
-     * in ipc_mpmc_free_dead_holder_ and ipc_mpmc_consumer_detach. */
+    /* Without it the slots could be older than the count, and we do not look again for the same
+     * count. Partners: in ipc_mpmc_free_dead_holder_ and ipc_mpmc_consumer_detach. */
     ck_pr_fence_load();
-    /* A process may have been killed before it could count: so also after each recovery. */
+    /* A process may have been killed before it could count: so look also after each recovery. */
     for (i = 0; (again != h->again || m->misses == 0) && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
@@ -388,7 +388,7 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     return rc;
 }
 
-/* Another has the message, or it is free: goes on behind it. */
+/* The slot is taken or free: moves on behind it. */
 IPC_FORCE_INLINE void ipc_mpmc_advance_(struct ipc_mpmc *m, uint64_t position)
 {
     if (CK_CC_LIKELY(position == m->next)) {
@@ -405,12 +405,12 @@ IPC_INLINE int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
         return -EINVAL;
     ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_(bytes));
     if ((m->how & IPC_MPMC_ONE_CONSUMER) != 0)
-        ipc_mpmc_advance_(m, m->held_position); /* not before: a successor begins at the hint */
+        ipc_mpmc_advance_(m, m->held_position); /* not earlier: a successor begins at the hint */
     m->claimed = 0;
     return 0;
 }
 
-/* Takes the oldest message for us, until release. NULL: there is none, or it is corrupt. */
+/* Takes the oldest message until release. NULL: there is none, or the ring is corrupt. */
 IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t bytes, uint32_t how)
 {
     size_t stride = ipc_ring_line_stride_(bytes);
@@ -422,7 +422,7 @@ IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t 
         if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_find_message_(h, stride, &position, &word) != 0)
             return NULL;
         taken = word;
-        /* One consumer leaves it FULL until release, if its successor is to get it again. */
+        /* The only consumer leaves it FULL until release, if its successor is to get it again. */
         if ((how & IPC_MPMC_ONE_CONSUMER) == 0 || (m->how & IPC_MPMC_AT_LEAST_ONCE) == 0) {
             taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->me + IPC_MPMC_READING_;
             if (!ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, taken))
@@ -446,7 +446,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
     size_t stride = ipc_ring_line_stride_(bytes);
     unsigned tries;
 
-    if (CK_CC_UNLIKELY(m->claimed != 0)) { /* the one that was peeked */
+    if (CK_CC_UNLIKELY(m->claimed != 0)) { /* takes the message that was peeked */
         memcpy(message, ipc_mpmc_slot_(m, m->held_position, stride), bytes);
         return ipc_mpmc_release_(h, bytes);
     }
@@ -475,15 +475,15 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
         if ((how & IPC_MPMC_ONE_CONSUMER) != 0) /* nobody else changes what is FULL */
             ck_pr_store_64(at, free);
         else if (CK_CC_UNLIKELY(!ck_pr_cas_64(at, word, free)))
-            continue; /* another was first; what we read may be torn */
+            continue; /* another consumer was first; what we copied may be torn */
         ipc_mpmc_advance_(m, p);
         return 0;
     }
     return -EAGAIN;
 }
 
-/* Takes the run of `run` messages at m->next, whose first has that word, and are copied first. 0
- * when another was faster. It is freed in one step for those who come by: by the word of the first.
+/* Copies the run of `run` messages at m->next, whose first slot has that word, and then takes it.
+ * Returns 0 if another consumer was first. The word of the first frees the whole run in one step.
  */
 IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, size_t bytes,
                                        uint64_t word, unsigned run)
@@ -508,8 +508,8 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
     for (i = 1; i < run; i++)
         ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride),
                        ipc_mpmc_free_word_(m, p + i) + IPC_MPMC_LAP_);
-    /* Without it FREE of the first could be seen before the others', where stores come out of
-     * order, and the next consumer would find those FULL. Partner: in ipc_mpmc_move_on_. */
+    /* Without it, where stores come out of order, FREE of the first slot could be seen before FREE
+     * of the others, and the next consumer would find those FULL. Partner: in ipc_mpmc_move_on_. */
     ck_pr_fence_release();
     if (!ck_pr_cas_64(at, taken, lap + IPC_MPMC_LAP_))
         ipc_mpmc_free_own_(m, p, run, stride);
@@ -581,11 +581,11 @@ IPC_INLINE int ipc_mpmc_known_(unsigned how)
 }
 
 /*
- * Makes an empty ring, as ipc_spsc_init. how: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, with
- * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER where that is all there will be at a time.
+ * Makes an empty ring, as ipc_spsc_init. how: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE. Add
+ * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER, not both, if that end is for one at a time.
  *
  *   0
- *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`, or both of the last
+ *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
  */
 IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capacity, unsigned how)
 {
@@ -596,7 +596,7 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
 
-/* Takes a seat, from nobody or from the dead. */
+/* Takes a seat: a free one, or that of a dead process. 0, or -EUSERS. */
 IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
     uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
@@ -675,13 +675,14 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
 /* ------------------------------------------------------------------ many at an end: the calls */
 
 /*
- * Attaches a producer. A handle is for one thread, a process may have several. `me` and its alive
+ * Attaches a producer. A handle is for one thread; a process may have several. `me` and its alive
  * are copied; NULL where nobody's death can be proven.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach; -EPROTO also for a ring with other
- * ends -EUSERS  all IPC_MPMC_SEATS seats are taken -EBUSY   one producer is all there may be, and
- * it is not proven dead
+ *   -EINVAL, -EAGAIN, -EPROTO
+ *            as of ipc_spsc_producer_attach; -EPROTO also when the ring's ends are of another kind
+ *   -EUSERS  all IPC_MPMC_SEATS seats are taken
+ *   -EBUSY   the ring is for one producer at a time, and that one is not proven dead
  */
 IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, size_t size,
                                         size_t bytes, struct ipc_peer *me, unsigned how)
@@ -695,21 +696,21 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
 {
     int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
 
-    c->again = 0; /* what was handed out again before we came is for us, too */
+    c->again = 0; /* so that we look for what was handed out again before we attached */
     return rc;
 }
 
 /*
- * Copies one message in. Lock-free: a call is held up only by others that get through. Consumers
- * and producers that are slow, stopped or dead are passed over; the ring is full when every slot
- * has a message or is in the hands of one of them.
+ * Copies one message in. Lock-free: only calls that get through hold up others. Consumers and
+ * producers that are slow, stopped or dead are passed over; the ring is full when every slot has a
+ * message or is held by one of them.
  *
  *   0
- *   -EAGAIN    the ring is full, or others were first for laps on end
+ *   -EAGAIN    the ring is full, or other producers were first for laps on end
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBUSY     a slot is claimed: commit or cancel it first
  *   -EBADMSG   the shared memory is corrupt; sticks
- *   -EINVAL    the handle is not attached, or what its attach said
+ *   -EINVAL    the handle is not attached; where attach refused, the error is what attach returned
  */
 IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, size_t bytes)
 {
@@ -718,8 +719,8 @@ IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, s
                                  : -EMSGSIZE;
 }
 
-/* Copies up to n messages in, from an array, up to 16 at a time visible at once. Returns how many
- * went in, 0 for n = 0, or the errors of ipc_mpmc_push when none did. Lock-free. */
+/* Copies up to n messages in, from an array. Up to 16 at a time become visible at once. Returns how
+ * many went in, 0 for n = 0, or the errors of ipc_mpmc_push when none did. Lock-free. */
 IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
@@ -728,27 +729,32 @@ IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *mess
                                  : -EMSGSIZE;
 }
 
-/* Push without a copy: the slot to write to, 64-byte aligned; the same one again until commit or
- * cancel. NULL: the ring is full, or ipc_mpmc_producer_error. One that is held for long is passed
- * over; then commit moves the message. Lock-free. */
+/* Push without a copy: returns the slot to write to, 64-byte aligned, and the same one until commit
+ * or cancel. NULL: the ring is full, or see ipc_mpmc_producer_error. A slot that is held for long
+ * is passed over; then commit moves the message. Lock-free. */
 IPC_INLINE void *ipc_mpmc_claim(struct ipc_mpmc_producer *p)
 {
     return p->m.error == 0 ? ipc_mpmc_claim_(p, (size_t)p->m.bytes, p->m.how) : NULL;
 }
 
-/* Sends the claimed slot. 0; -EINVAL: none is claimed; -EAGAIN: it was passed over, and the ring is
- * full now: it stays claimed, commit again; -EBADMSG. Lock-free. */
+/* Sends the claimed slot. Lock-free.
+ *
+ *   0
+ *   -EINVAL   no slot is claimed
+ *   -EAGAIN   the slot was passed over, and the ring is full now: it stays claimed, commit again
+ *   -EBADMSG  the shared memory is corrupt; sticks
+ */
 IPC_INLINE int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_commit_(p, (size_t)p->m.bytes);
 }
 
-/* Takes the oldest message out, by a copy; what was peeked, if anything. Until it returns the
- * message is in the ring: a consumer that is stopped or killed in here costs nothing, one that is
- * killed before the caller has used what it got loses that. Lock-free.
+/* Copies the oldest message out; if one was peeked, that one, and releases it. The message stays in
+ * the ring until its copy is whole: a consumer that is stopped or killed before that costs nothing.
+ * One that is killed after that, before the caller has used the message, loses it. Lock-free.
  *
  *   0
- *   -EAGAIN    the ring is empty, or all that is there is still being written
+ *   -EAGAIN    the ring is empty, or every message in it is still being written
  *   -EMSGSIZE, -EBADMSG, -EINVAL  as of ipc_mpmc_push
  */
 IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t bytes)
@@ -758,9 +764,9 @@ IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t b
                                  : -EMSGSIZE;
 }
 
-/* Takes up to n, those that were pushed together by one compare-and-swap. A consumer that is killed
- * in here loses what it had taken, as if it had been killed after. Returns how many, 0 for n = 0,
- * or the errors of ipc_mpmc_pop when none was there. Lock-free. */
+/* Copies up to n messages out; those that were pushed together are taken by one compare-and-swap. A
+ * consumer that is killed in here loses what it has taken, as if it were killed afterwards. Returns
+ * how many, 0 for n = 0, or the errors of ipc_mpmc_pop when none came. Lock-free. */
 IPC_INLINE int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages, size_t bytes,
                                   size_t n)
 {
@@ -769,23 +775,23 @@ IPC_INLINE int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages, s
                                  : -EMSGSIZE;
 }
 
-/* Takes the oldest message without a copy: it is ours until release, and the same is returned again
- * until then. If we are killed before that it is lost, or handed out again, as the ring was made.
- * NULL: none is there, or ipc_mpmc_consumer_error. Lock-free. */
+/* Takes the oldest message without a copy. It is the caller's until release, and until then peek
+ * returns the same. If the consumer is killed before release, the message is lost or handed out
+ * again, as the ring was made. NULL: there is none, or see ipc_mpmc_consumer_error. Lock-free. */
 IPC_INLINE const void *ipc_mpmc_peek(struct ipc_mpmc_consumer *c)
 {
     return c->m.error == 0 ? ipc_mpmc_peek_(c, (size_t)c->m.bytes, c->m.how) : NULL;
 }
 
-/* Is done with what was peeked. 0, or -EINVAL: nothing was. Lock-free. */
+/* Frees the slot of the peeked message. 0, or -EINVAL when none was peeked. Lock-free. */
 IPC_INLINE int ipc_mpmc_release(struct ipc_mpmc_consumer *c)
 {
     return ipc_mpmc_release_(c, (size_t)c->m.bytes);
 }
 
-/* Frees all that the dead process id, or for id 0 any, had in its hands, and looks at every slot
- * for that. The other calls do it for what is in their way. Returns how many slots or runs. A few
- * system calls for each; wait-free. */
+/* Looks at every slot, and frees all that the dead process `id` held; for id 0, all that any dead
+ * process held. The other calls do that for what is in their way. Returns how many slots or runs.
+ * Takes a few system calls for each; wait-free. */
 IPC_INLINE int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64_t id)
 {
     return ipc_mpmc_recover_(&p->m, id);
@@ -798,7 +804,7 @@ IPC_INLINE int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64
     return ipc_mpmc_recover_(&c->m, id);
 }
 
-/* Gives a claimed slot back unsent. Wait-free. */
+/* Frees a claimed slot unsent. Wait-free. */
 IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
 {
     struct ipc_mpmc *m = &p->m;
@@ -808,14 +814,14 @@ IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
     m->claimed = 0;
 }
 
-/* Leaves the ring; a claimed slot is cancelled. Wait-free. */
+/* Detaches; a claimed slot is cancelled. Wait-free. */
 IPC_INLINE void ipc_mpmc_producer_detach(struct ipc_mpmc_producer *p)
 {
     ipc_mpmc_cancel(p);
     ipc_mpmc_leave_(&p->m);
 }
 
-/* Leaves the ring; what was peeked and not released is handed out again. Lock-free. */
+/* Detaches; a message that was peeked and not released is handed out again. Lock-free. */
 IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
 {
     struct ipc_mpmc *m = &c->m;
@@ -827,10 +833,10 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
         int alone = (m->how & IPC_MPMC_ONE_CONSUMER) != 0;
 
         if (ipc_mpmc_state_(word) == IPC_MPMC_FULL_)
-            break;             /* one consumer: it is still there */
+            break;             /* one consumer: the message is still there */
         ck_pr_fence_release(); /* as in ipc_mpmc_free_dead_holder_ */
-        /* A consumer that is alone puts it back in its place, where the next one begins. The hint
-         * comes first: a FULL that the next one does not come to would be there for good. */
+        /* A consumer that is alone puts the message back in its place, where its successor begins.
+         * The hint comes first: a FULL behind the successor would stay there for good. */
         if (alone && ipc_mpmc_state_(word) == IPC_MPMC_READING_) {
             ck_pr_store_64(&m->ring->head, m->held_position);
             if (ck_pr_cas_64(at, word, (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_FULL_))
@@ -857,7 +863,7 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
     return c->m.error;
 }
 
-/* What the dead have cost since init, as far as it was found. */
+/* What dead processes have cost since init, as far as it was found. */
 struct ipc_mpmc_losses {
     uint64_t aborted; /* messages that were claimed and never committed */
     uint64_t lost;    /* messages that died with the consumer that had peeked them */

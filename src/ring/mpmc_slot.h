@@ -1,4 +1,67 @@
-/* Many at an end: what the word of a slot says, and what becomes of those who are slow or dead. */
+/*
+ * MPMC, MPSC, SPMC: the word of a slot, and what becomes of holders that are slow or dead.
+ *
+ * The last word of a slot is the only truth about it. It has a lap (position / capacity), a state,
+ * and in four of the states the name of the slot's holder and the length of the holder's run. Head
+ * and tail are hints; each handle keeps a position of its own and moves on from there.
+ *
+ *     (L,FREE) --claim--> (L,WRITING,k) --commit--> (L,FULL) --peek--> (L,READING,c)
+ *       |                      |                       |                  |      |
+ *       |                      | passed over           | pop        release      | passed over
+ *       |                      v                       v                  v      v
+ *       '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
+ *                    k comes back, or is dead              c comes back, or is dead
+ *
+ * Every transition is a compare-and-swap on the exact word seen, but for those marked "store". So a
+ * claim and the claimant's name become visible in one step, and nobody commits into another lap.
+ *
+ *   from              to               made by, and its fence
+ *   L,FREE            L,WRITING,k      producer k; acquire after it
+ *   L,FREE            L,FULL           the only producer (SPMC): release before it; store
+ *   L,WRITING,k       L,FULL           k; release before it
+ *   L,WRITING,k       L,HELD,k         any consumer, or a producer of the next lap: passed over
+ *   L,READING,c       L+1,KEPT,c       a producer of the next lap: passed over
+ *   L,HELD or KEPT    L+1, the same    a producer of lap L+1, which moves on after this stamp only
+ *   L,FULL or AGAIN   L+1,FREE         a consumer that has copied the message: release before it;
+ *                                      store where it is the only one (MPSC)
+ *   L,FULL or AGAIN   L,READING,c      consumer c, that peeks or takes a run; acquire after it
+ *   L,READING or KEPT L+1,FREE         its consumer, at release; release before it
+ *   L,HELD            L+1,FREE         its producer, when its commit has failed; release before it
+ *   L,READING or KEPT L,AGAIN          its consumer, at detach; release before it
+ *   a dead holder's   L+1,FREE         anyone: release before it
+ *                     L,AGAIN          ... where a single message of a dead consumer is handed out
+ *                                      again
+ *                     L,HELD,me        ... where it was a run, which its finder then frees as its
+ *                                      own
+ *
+ * A run is up to 16 slots that one claim or take covers, by the word of the first. Until its holder
+ * is done nobody looks at the words of the others: the holder stores them, between two release
+ * fences, before the word of the first says so. In FULL the run length is how many slots from here
+ * on are FULL, at least.
+ *
+ * What the word tells a handle that is at a position of lap L (enum ipc_mpmc_verdict_):
+ *
+ *   word               to a producer    to a consumer
+ *   later lap          DONE             DONE
+ *   L,FREE             READY            NOT_YET
+ *   L,WRITING          DONE             BLOCKED
+ *   L,FULL or AGAIN    DONE             READY
+ *   L,READING          DONE             DONE
+ *   L,HELD or KEPT     DONE             DONE
+ *   L-1,WRITING        BLOCKED          IMPOSSIBLE
+ *   L-1,READING        BLOCKED          NOT_YET
+ *   L-1,HELD or KEPT   SKIPPED          NOT_YET
+ *   L-1,FULL           NOT_YET          IMPOSSIBLE
+ *   L-1,AGAIN          NOT_YET          READY
+ *   L-1,FREE           IMPOSSIBLE       IMPOSSIBLE
+ *   earlier lap        IMPOSSIBLE       IMPOSSIBLE
+ *
+ * A holder that has not moved after 128 looks is passed over, if there is work behind it. It keeps
+ * its slot, which is left out of that lap and of the later ones. Each later lap stamps its number
+ * on the word before any producer moves on, so that whoever frees the slot knows for which lap.
+ *
+ * A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
+ */
 #ifndef IPC_SRC_RING_MPMC_SLOT_H
 #define IPC_SRC_RING_MPMC_SLOT_H 1
 
@@ -12,24 +75,21 @@
 #define IPC_MPMC_SEATS 256u
 
 /* How a ring is made: ipc_mpmc_init. */
-#define IPC_MPMC_AT_MOST_ONCE                                                                      \
-    0u                            /* what a consumer held when it was killed is lost, and counted  \
-                                   */
-#define IPC_MPMC_AT_LEAST_ONCE 1u /* ... is handed out again */
+#define IPC_MPMC_AT_MOST_ONCE 0u  /* what a killed consumer held is lost, and counted */
+#define IPC_MPMC_AT_LEAST_ONCE 1u /* what a killed consumer held is handed out again */
 #define IPC_MPMC_ONE_PRODUCER 2u  /* at a time: SPMC */
-#define IPC_MPMC_ONE_CONSUMER 4u  /* MPSC */
+#define IPC_MPMC_ONE_CONSUMER 4u  /* at a time: MPSC */
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_mpmc_shared {
-    struct ipc_ring_shared_ is; /* its how: IPC_MPMC_... */
-    /* Added to by whoever frees what the dead have left. */
+    struct ipc_ring_shared_ is; /* how: IPC_MPMC_... */
+    /* Each is added to by the process that frees what a dead one has left. */
     uint64_t aborted; /* claims that were never committed, in messages */
     uint64_t lost;    /* messages that died with their consumer */
     uint64_t again;   /* messages that were handed out again; consumers look for them */
-    uint64_t end[2];  /* where one is all: who holds it, as in struct ipc_spsc_shared */
+    uint64_t end[2];  /* of an end for one process at a time: its holder, as in ipc_spsc_shared */
     unsigned char pad1[24];
-    /* Hints: about where the next claim and the next message are. Stored by anyone; the slots say
-     * the truth. */
+    /* Hints, stored by anyone: about where the next claim and the next message are. */
     uint64_t tail;
     unsigned char pad2[120];
     uint64_t head;
@@ -44,15 +104,14 @@ IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
 IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
 IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPMC_SEATS)
 
-/* The last word of a slot says all about it: lap (41 bits), name (16: generation, seat), slots of
- * the run - 1 (4), state (3). Of a FULL one the run is of how many are FULL from there on, at
- * least. */
+/* The word, from its top bit: lap (41 bits), name (16: generation, seat), run length minus one (4),
+ * state (3). The table at the top of this room has all transitions. */
 #define IPC_MPMC_FREE_ 0u    /* nobody has claimed it in this lap */
 #define IPC_MPMC_WRITING_ 1u /* claimed by the producer named, as the first of a run */
 #define IPC_MPMC_FULL_ 2u    /* a message is there */
 #define IPC_MPMC_READING_ 3u /* taken by the consumer named; a run was copied before that */
-#define IPC_MPMC_HELD_ 4u    /* was WRITING when it was passed over: not part of this lap */
-#define IPC_MPMC_KEPT_ 5u    /* was READING */
+#define IPC_MPMC_HELD_ 4u    /* its producer was passed over: the slot is not part of this lap */
+#define IPC_MPMC_KEPT_ 5u    /* its consumer was passed over: the slot is not part of this lap */
 #define IPC_MPMC_AGAIN_ 6u   /* a message is there that a consumer had before */
 #define IPC_MPMC_STATE_ UINT64_C(7)
 #define IPC_MPMC_RUN_ UINT64_C(8)
@@ -61,18 +120,18 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
 #define IPC_MPMC_LAP_ (UINT64_C(1) << 23)
 
-#define IPC_MPMC_LOOKS_ 128u   /* looks at who is in the way, before it is passed over */
-#define IPC_MPMC_PREFETCH_ 16u /* slots ahead of which lines are asked for */
-/* Looks at a word that cannot be, before it is called corrupt: it may be old, where those of a run
- * that was held, or of laps, were skipped without a look. */
+#define IPC_MPMC_LOOKS_ 128u   /* looks at a holder in the way, before it is passed over */
+#define IPC_MPMC_PREFETCH_ 16u /* how many slots ahead lines are asked for */
+/* Looks at an impossible word, before the ring is called corrupt. Such a word may only be old: a
+ * handle that skipped a run, or laps, did not look at the slots in between. */
 #define IPC_MPMC_IMPOSSIBLE_LOOKS_ 1000
 #define IPC_MPMC_PUBLISH_ 16u /* positions between two stores of a hint */
-/* How often a call begins again, because another was first at its slot each time. In each turn
- * another has got through, or memory is hostile. */
+/* How often a call begins again, when another was first at its slot each time. Each time another
+ * call has got through, or memory is hostile. */
 #define IPC_MPMC_TRIES_ 64u
-/* Meetings with slots that others keep, before one asks the kernel whether he who does is dead:
- * that takes as long as some hundred messages. Who looks in vain asks sooner:
- * ipc_mpmc_found_nothing_. */
+/* A producer asks the kernel whether a holder is dead at every such meeting with a HELD or KEPT
+ * slot: asking takes as long as some hundred messages. A handle that finds nothing to do asks
+ * sooner: ipc_mpmc_found_nothing_. */
 #define IPC_MPMC_ASK_AFTER_ 4096u
 
 IPC_FORCE_INLINE unsigned ipc_mpmc_state_(uint64_t word)
@@ -85,9 +144,9 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_run_length_(uint64_t word)
     return (unsigned)(word / IPC_MPMC_RUN_ % IPC_MPMC_RUN_MAX_) + 1;
 }
 
-/* How many positions this one is about, for those who go on. Nobody looks at the others of a run
- * that someone works on, whose words say nothing, also if it is in a later lap by now: it could
- * only be claimed there when they were all done with. */
+/* How many positions a handle that moves on has to skip. Behind the first of a run in work the
+ * other words say nothing, so they are skipped with it. That holds also where the word is of a
+ * later lap: the run could only be claimed there when all its slots were done with. */
 IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
 {
     unsigned state = ipc_mpmc_state_(word);
@@ -102,28 +161,28 @@ struct ipc_mpmc {
     unsigned char *slots;
     uint64_t mask;
     unsigned shift;         /* position >> shift is its lap */
-    unsigned looks;         /* at what is in stuck */
-    uint64_t blocker;       /* who is in the way */
+    unsigned looks;         /* at the blocker, so far */
+    uint64_t blocker;       /* the word of the holder that is in the way */
     uint64_t next;          /* position to try; private, as the hint of this end is not */
     uint64_t published;     /* what we last stored as a hint */
-    uint64_t ready;         /* positions below are known to be for us */
-    uint64_t me;            /* name, where it is in a word */
+    uint64_t ready;         /* positions below are known to be READY for this end */
+    uint64_t me;            /* our name, shifted to its place in a word */
     uint64_t held_word;     /* the word of the slot that we hold */
     uint64_t held_position; /* its position */
-    int claimed;            /* 1: we hold it */
+    int claimed;            /* 1: we hold a slot */
     uint64_t bytes;
     struct ipc_mpmc_shared *ring;
     struct ipc_ring_seat_ *seat;
-    uint64_t *end; /* where we are the only one, who is; or NULL */
+    uint64_t *end; /* ring->end[...], if this end is for one process at a time; or NULL */
     uint64_t id;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
     uint32_t how;
     int idle;             /* the last look found nothing */
-    uint64_t misses;      /* calls that found nothing, since we last recovered */
+    uint64_t misses;      /* calls that found nothing, since the last recovery */
     unsigned pauses;      /* ck_pr_stall()s before the next look */
-    unsigned holders_met; /* slots that others hold */
-    unsigned contended;   /* others were first not long ago */
+    unsigned holders_met; /* HELD and KEPT slots that we came by */
+    unsigned contended;   /* hints to publish at once, since others were first */
     int error;            /* sticks */
 };
 
@@ -136,7 +195,7 @@ struct ipc_mpmc_consumer {
     uint64_t again; /* ring->again when we looked for it */
 };
 
-/* The word of a position's lap, FREE. */
+/* The word that says FREE in the lap of a position. */
 IPC_FORCE_INLINE uint64_t ipc_mpmc_free_word_(const struct ipc_mpmc *m, uint64_t position)
 {
     return (position >> m->shift) * IPC_MPMC_LAP_;
@@ -154,17 +213,17 @@ IPC_FORCE_INLINE uint64_t *ipc_mpmc_word_(const struct ipc_mpmc *m, uint64_t pos
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
 }
 
-/* What the word of a slot says to a handle that has come to a position of that slot. */
+/* What the word of a slot tells a handle: see the second table at the top of this room. */
 enum ipc_mpmc_verdict_ {
-    IPC_MPMC_READY_,   /* nobody holds it, and it is what this end looks for */
-    IPC_MPMC_DONE_,    /* others were here: go on behind it */
-    IPC_MPMC_BLOCKED_, /* a holder is in the way; it may be passed over */
-    IPC_MPMC_SKIPPED_, /* to producers: the holder was passed over, and this lap is to be stamped */
-    IPC_MPMC_NOT_YET_, /* the other end is to do something first: the ring is full, or empty */
-    IPC_MPMC_IMPOSSIBLE_ /* it cannot be, unless it is old */
+    IPC_MPMC_READY_,     /* nobody holds the slot, and it is what this end looks for */
+    IPC_MPMC_DONE_,      /* others were here: move on */
+    IPC_MPMC_BLOCKED_,   /* a holder is in the way; it may be passed over */
+    IPC_MPMC_SKIPPED_,   /* a holder was passed over: the producer stamps this lap and moves on */
+    IPC_MPMC_NOT_YET_,   /* the other end has to act first: the ring is full, or empty */
+    IPC_MPMC_IMPOSSIBLE_ /* no slot can say this here, unless what we read is old */
 };
 
-/* To a producer. */
+/* What a producer at that position does about the word. */
 IPC_FORCE_INLINE enum ipc_mpmc_verdict_
 ipc_mpmc_judge_for_producer_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
 {
@@ -191,7 +250,7 @@ ipc_mpmc_judge_for_producer_(const struct ipc_mpmc *m, uint64_t position, uint64
     }
 }
 
-/* To a consumer. */
+/* What a consumer at that position does about the word. */
 IPC_FORCE_INLINE enum ipc_mpmc_verdict_
 ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64_t word)
 {
@@ -202,10 +261,10 @@ ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64
         return IPC_MPMC_READY_;
     if (ahead > 0)
         return IPC_MPMC_DONE_;
+    if (ahead == 0 && state == IPC_MPMC_FREE_)
+        return IPC_MPMC_NOT_YET_;
     if (ahead == 0)
-        return state == IPC_MPMC_FREE_      ? IPC_MPMC_NOT_YET_
-               : state == IPC_MPMC_WRITING_ ? IPC_MPMC_BLOCKED_
-                                            : IPC_MPMC_DONE_;
+        return state == IPC_MPMC_WRITING_ ? IPC_MPMC_BLOCKED_ : IPC_MPMC_DONE_;
     if (ahead != -(int64_t)IPC_MPMC_LAP_)
         return IPC_MPMC_IMPOSSIBLE_;
     switch (state) {
@@ -220,11 +279,11 @@ ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64
     }
 }
 
-/* What a call has left and knows, that looks for its slot. All that it looks at counts, so that it
- * ends whatever memory says. */
+/* A search for a slot of this end, by one call. All that it looks at counts, so that the call ends
+ * whatever memory says. */
 struct ipc_mpmc_search_ {
     uint64_t steps;  /* slots that it may still look at */
-    uint64_t work;   /* beyond its position: where it saw something for this end */
+    uint64_t work;   /* where it saw a slot that is READY, if that is beyond its position */
     unsigned passed; /* holders that it has passed over */
 };
 
@@ -245,8 +304,8 @@ IPC_FORCE_INLINE enum ipc_mpmc_verdict_ ipc_mpmc_judge_(const struct ipc_mpmc *m
                     : ipc_mpmc_judge_for_consumer_(m, position, word);
 }
 
-/* Is something for this end behind the holder at p, in its lap? Passes by all that others hold or
- * are done with, as ipc_mpmc_find_next_ and ipc_mpmc_claim_run_ would. */
+/* Is there a slot that is READY for this end behind the holder at p, within a lap? Skips what
+ * others hold or are done with, as ipc_mpmc_find_next_ and ipc_mpmc_claim_run_ would. */
 IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, uint64_t word,
                                         size_t stride, int producer,
                                         struct ipc_mpmc_search_ *search)
@@ -273,33 +332,33 @@ IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, ui
     return 0;
 }
 
-/* ------------------------------------------------------------------ the slow, the dead */
+/* ------------------------------------------------------------------ slow holders, dead holders */
 
-/* Is who is named in the word dead? The word was read before. */
+/* Is the process named in this word dead? The word was read before the call. */
 IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
 {
     const struct ipc_ring_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
     uint64_t id, generation;
 
-    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. It may be
-     * newer: then it says that the one named has left, or we take the life of its successor for
-     * his. */
+    /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. The seat
+     * may be newer than the word: then it says that the named process has left, or we find its
+     * successor alive and take that for the holder. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
     if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_MPMC_SEATS % 256)
-        return 1; /* another sits there now */
+        return 1; /* another process has the seat now */
     return id == 0 ? m->alive != NULL : ipc_ring_is_dead_(m->alive, m->arg, id);
 }
 
-/* Frees a slot or run that we hold, for the lap after the last in which it was passed over. */
+/* Frees a slot or run that we hold, for the lap after the last that was stamped on it. */
 IPC_INLINE void ipc_mpmc_free_own_(struct ipc_mpmc *m, uint64_t position, unsigned run,
                                    size_t stride)
 {
     uint64_t *at = ipc_mpmc_word_(m, position, stride), word, lap;
     unsigned tries, i;
 
-    /* It fails where a producer has stamped it meanwhile, which is once a lap. */
+    /* The swap fails if a producer has stamped the word meanwhile, which happens once a lap. */
     for (tries = 0; tries < 2 * IPC_MPMC_TRIES_; tries++) {
         word = ck_pr_load_64(at);
         lap = word / IPC_MPMC_LAP_;
@@ -315,38 +374,39 @@ IPC_INLINE void ipc_mpmc_free_own_(struct ipc_mpmc *m, uint64_t position, unsign
     }
 }
 
-/* Frees what the dead holder of the word had. 1 when something changed. */
+/* Frees what the dead holder that the word names had. Returns 1 when something changed. */
 IPC_INLINE int ipc_mpmc_free_dead_holder_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
                                           size_t stride)
 {
     uint64_t *at = ipc_mpmc_word_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
     unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_length_(word);
     int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_KEPT_;
+    uint64_t *count = read ? &m->ring->lost : &m->ring->aborted;
 
-    if (read && run == 1 && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0)
+    if (read && run == 1 && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0) {
         then = lap + IPC_MPMC_AGAIN_;
-    else if (run == 1)
+        count = &m->ring->again;
+    } else if (run == 1) {
         then = lap + IPC_MPMC_LAP_;
-    else
+    } else {
         then = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_HELD_;
-    /* Without it the next could write while the dead, as the kernel orders it, still reads or
-     * writes. Partners: the fences after a claim and a take. */
+    }
+    /* Without it the next holder could write while the dead one, as the kernel orders it, still
+     * reads or writes. Partners: the fences after a claim and a take. */
     ck_pr_fence_release();
     if (!ck_pr_cas_64(at, word, then))
         return 0;
-    /* Without it the count could be seen before AGAIN, where stores come out of order, and the
-     * message would not be looked for any more. Partner: in ipc_mpmc_find_message_. */
+    /* Without it, where stores come out of order, the count could be seen before AGAIN, and no
+     * consumer would look for the message any more. Partner: in ipc_mpmc_find_message_. */
     ck_pr_fence_release();
-    (void)ck_pr_faa_64(!read                                      ? &m->ring->aborted
-                       : ipc_mpmc_state_(then) == IPC_MPMC_AGAIN_ ? &m->ring->again
-                                                                  : &m->ring->lost,
-                       run);
+    (void)ck_pr_faa_64(count, run);
     if (ipc_mpmc_state_(then) == IPC_MPMC_HELD_)
         ipc_mpmc_free_own_(m, position, run, stride);
     return 1;
 }
 
-/* Frees what the dead, or only `id`, have left. How many slots or runs. */
+/* Looks at every slot and frees what dead processes, or only the process `id`, have left. Returns
+ * how many slots or runs. */
 IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
 {
     size_t stride = ipc_ring_line_stride_((size_t)m->bytes);
@@ -367,9 +427,9 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
     return found;
 }
 
-/* A holder is in the way: is it time to go on without it? Before that 0, and a pause. A call waits
- * for one holder only, so that many in a row do not add up. It passes over no more than there can
- * be unless memory is hostile. */
+/* A holder is in the way: have we looked at it often enough to pass over it? If not, pauses. A call
+ * waits for one holder only, so that many in a row do not add up. It passes over no more holders
+ * than there can be, unless memory is hostile. */
 IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word,
                                     struct ipc_mpmc_search_ *search)
 {
@@ -386,7 +446,7 @@ IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word,
     return 0;
 }
 
-/* Frees the slot if its holder is dead, else has it left out of this lap. */
+/* Frees the slot if its holder is dead; else leaves it out of this lap. */
 IPC_INLINE void ipc_mpmc_pass_over_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
                                     size_t stride)
 {
@@ -400,9 +460,9 @@ IPC_INLINE void ipc_mpmc_pass_over_(struct ipc_mpmc *m, uint64_t position, uint6
         (void)ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, to);
 }
 
-/* Others were first at position p, as its word says: where to go on. A word that is laps ahead says
- * that producers were past this slot in the lap before it, and consumers are at most one lap behind
- * them. The first time in a call the hint may know of a place that is further still. */
+/* Others were first at position p, as its word says: moves m->next on. If the word is laps ahead,
+ * producers have left this slot behind in the lap before that one, and consumers are at most one
+ * lap behind the producers. The first time in a call, the hint may be further still. */
 IPC_INLINE void ipc_mpmc_move_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word,
                                   const uint64_t *hint, int *asked)
 {
@@ -416,13 +476,14 @@ IPC_INLINE void ipc_mpmc_move_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word,
         if ((int64_t)(there - m->next) > 0)
             m->next = there;
     }
-    /* Without it the slots that we come to could be older than what sent us there, and look
-     * corrupt. Partners: the release fences before a hint is stored and before a slot is FREE. */
+    /* Without it the slots that we come to could be older than the word or hint that sent us there,
+     * and look corrupt. Partners: the release fences before a hint is stored and before a slot is
+     * FREE. */
     ck_pr_fence_load();
 }
 
-/* Tells newcomers how far we are: each time while others are busy at this end, else now and then.
- */
+/* Publishes as a hint how far we are: each time while others contend for this end, else once every
+ * IPC_MPMC_PUBLISH_ positions. */
 IPC_FORCE_INLINE void ipc_mpmc_publish_hint_(struct ipc_mpmc *m, uint64_t *hint)
 {
     if (m->contended > 0 || m->next - m->published >= IPC_MPMC_PUBLISH_) {
