@@ -2305,7 +2305,8 @@ IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
     return ch->kind->type != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
 }
 
-/* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. */
+/* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. A sender
+ * may be killed between its push and its post: a sleeper without a deadline looks once a second. */
 IPC_INLINE int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
                                   struct ipc_notify *data, void *data_bell,
                                   struct ipc_notify *space, void *space_bell)
@@ -2315,6 +2316,8 @@ IPC_INLINE int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer 
     rc = rc == 0 ? ipc_notify_attach(space, space_bell, 64, IPC_NOTIFY_FUTEX, me) : rc;
     if (rc == -EPROTO)
         (void)snprintf(me->why, sizeof me->why, "a bell of the ring is of another kind");
+    if (rc == 0)
+        data->plain = space->plain = 1;
     return rc;
 }
 

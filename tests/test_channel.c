@@ -1978,6 +1978,36 @@ static void senders_that_share_a_ring_do_not_wait_for_each_other(void **state)
     over();
 }
 
+static void receives_one_from_several(struct child *up, void *arg)
+{
+    (void)arg;
+    (void)alarm(10);
+    open_as(IPC_RECV);
+    ipc_notify_policy(&ch.ring->data, 0, 0);
+    tell(up, 0);
+    IS(ipc_channel_recv(&ch, scratch, 8, IPC_FOREVER), 8);
+}
+
+/* A sender may be killed between its push and its post. */
+static void receiver_from_several_looks_once_a_second(void **state)
+{
+    struct ipc_channel_options how;
+    struct child c;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    how.senders = 2;
+    choose(row_of("ring"));
+    IS(ipc_channel_open_with(&ch, uri, IPC_SEND | IPC_LISTEN, IPC_NOW, &how), 0);
+    c = spawn(receives_one_from_several, NULL);
+    (void)hear(&c);
+    EVENTUALLY(rests(c.pid) &&
+               (ck_pr_load_32(&ch.ring->out_data.at->word) & IPC_NOTIFY_ASLEEP_) != 0);
+    IS(ipc_record_push(&ch.ring->out, scratch, 8), 0);
+    finish(&c);
+    over();
+}
+
 /* ------------------------------------------------------------------ FIFOs and pipes */
 
 static void sends_short_ones(struct child *up, void *arg)
@@ -3141,6 +3171,7 @@ int main(int argc, char **argv)
         TEST(auto_passes_over_the_silent),
         TEST(auto_believes_no_listener),
         TEST(senders_that_share_a_ring_do_not_wait_for_each_other),
+        TEST(receiver_from_several_looks_once_a_second),
         TEST(senders_that_share_a_pipe_do_not_mix),
         TEST(fifo_is_a_fifo),
         TEST(priorities_come_highest_first_and_types_as_selected),
