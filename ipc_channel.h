@@ -241,12 +241,13 @@ struct ipc_channel {
     char why[256];
 };
 
-#define IPC_CHANNEL_DEAF_ 1u     /* sending has failed; there may be something to receive still */
+#define IPC_CHANNEL_CANNOT_SEND_                                                                   \
+    1u                           /* sending has failed; there may be something to receive still */
 #define IPC_CHANNEL_ACCEPTED_ 2u /* by ipc_channel_accept */
 #define IPC_CHANNEL_MASK_ 4u     /* there is no RWF_NOSIGNAL */
-#define IPC_CHANNEL_IGNORED_ 32u /* SIGPIPE is ignored by the host */
-#define IPC_CHANNEL_FORK_ 8u     /* pipe: not used yet */
-#define IPC_CHANNEL_FILE_ 16u    /* `ino` is a socket that we made */
+#define IPC_CHANNEL_SIGPIPE_IGNORED_ 32u /* SIGPIPE is ignored by the host */
+#define IPC_CHANNEL_UNUSED_ 8u           /* pipe: not used yet */
+#define IPC_CHANNEL_FILE_ 16u            /* `ino` is a socket that we made */
 
 struct ipc_channel_facts {
     const char *mechanism; /* "unix", ... */
@@ -300,7 +301,7 @@ ipc_channel_refuse_(struct ipc_channel *ch, int rc, const char *format, ...)
 }
 
 /* The same for what a system call has said. */
-IPC_INLINE int ipc_channel_errno_(struct ipc_channel *ch, const char *what)
+IPC_INLINE int ipc_channel_refuse_errno_(struct ipc_channel *ch, const char *what)
 {
     int rc = -errno;
 
@@ -354,7 +355,7 @@ IPC_INLINE int ipc_channel_wait_(int fd, short events, int64_t deadline)
 }
 
 /* ... after a call that has found that it is not. */
-IPC_INLINE int ipc_channel_until_(int fd, short events, int64_t deadline)
+IPC_INLINE int ipc_channel_wait_again_(int fd, short events, int64_t deadline)
 {
     return deadline <= IPC_NOW ? -ETIMEDOUT : ipc_channel_wait_(fd, events, deadline);
 }
@@ -369,12 +370,12 @@ IPC_INLINE int ipc_channel_nap_(int64_t deadline)
 
 /* A call has skipped something that is no message for it: must it end now? After its deadline it
  * skips some more, as a message may be behind them, but not as many as may come. */
-IPC_INLINE int ipc_channel_skipped_enough_(unsigned *skips, int64_t deadline)
+IPC_INLINE int ipc_channel_has_skipped_enough_(unsigned *skips, int64_t deadline)
 {
     return ++*skips >= IPC_CHANNEL_SKIPS_ && ipc_left_(deadline) == 0;
 }
 
-IPC_INLINE void ipc_channel_shut_(int *fd)
+IPC_INLINE void ipc_channel_close_fd_(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
@@ -382,14 +383,14 @@ IPC_INLINE void ipc_channel_shut_(int *fd)
 }
 
 /* Leaves the other side; what has not been received or sent is gone. */
-IPC_INLINE void ipc_channel_leave_(struct ipc_channel *ch)
+IPC_INLINE void ipc_channel_leave_peer_(struct ipc_channel *ch)
 {
     if (ch->in == ch->out)
         ch->out = -1;
-    ipc_channel_shut_(&ch->in);
-    ipc_channel_shut_(&ch->out);
+    ipc_channel_close_fd_(&ch->in);
+    ipc_channel_close_fd_(&ch->out);
     ch->rx.begin = ch->rx.end = ch->tx.begin = ch->tx.end = 0;
-    ch->state &= ~IPC_CHANNEL_DEAF_;
+    ch->state &= ~IPC_CHANNEL_CANNOT_SEND_;
     ch->peer.pid = 0;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
@@ -397,11 +398,11 @@ IPC_INLINE void ipc_channel_leave_(struct ipc_channel *ch)
 
 /* The other side is gone, or talks garbage. Of a FIFO the next one's words may be there already:
  * they would be lost if nobody had it open. */
-IPC_INLINE int ipc_channel_lost_(struct ipc_channel *ch, int rc)
+IPC_INLINE int ipc_channel_lose_peer_(struct ipc_channel *ch, int rc)
 {
     int fresh = ch->kind->again != NULL && ch->in >= 0 && rc != -EBADMSG ? ch->kind->again(ch) : -1;
 
-    ipc_channel_leave_(ch);
+    ipc_channel_leave_peer_(ch);
     ch->in = fresh;
     return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
                                rc == -EPIPE ? "the other side is gone"
@@ -412,7 +413,7 @@ IPC_INLINE int ipc_channel_lost_(struct ipc_channel *ch, int rc)
 }
 
 /* Is what a path leads to of the right type, whose and open to whom it may be? */
-IPC_INLINE int ipc_channel_trust_(struct ipc_channel *ch, const struct stat *st, mode_t type)
+IPC_INLINE int ipc_channel_check_owner_(struct ipc_channel *ch, const struct stat *st, mode_t type)
 {
     if (type != 0 && (st->st_mode & S_IFMT) != type)
         return ipc_channel_refuse_(ch, -EPROTO, "%s: '%s' is something else: mode %o",
@@ -435,7 +436,7 @@ IPC_INLINE int ipc_channel_trust_(struct ipc_channel *ch, const struct stat *st,
 
 /* Gives what we have made its mode, which the umask would have cut: by a descriptor, as the path
  * may lead elsewhere by now. */
-IPC_INLINE int ipc_channel_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
+IPC_INLINE int ipc_channel_set_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
 {
     int fd = open(ch->address, IPC_CHANNEL_PATH_ | O_NOFOLLOW | O_CLOEXEC), rc;
     char path[32];
@@ -516,14 +517,14 @@ IPC_INLINE uint32_t ipc_channel_get_(const unsigned char *from)
     return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
 }
 
-IPC_INLINE void ipc_channel_header_(unsigned char *to, size_t n)
+IPC_INLINE void ipc_channel_put_header_(unsigned char *to, size_t n)
 {
     ipc_channel_put_(to, (uint32_t)n);
     ipc_channel_put_(to + 4, (uint32_t)n ^ IPC_CHANNEL_CHECK_);
 }
 
 /* The message's length, or -EBADMSG. */
-IPC_INLINE int64_t ipc_channel_length_(const struct ipc_channel *ch, const unsigned char *from)
+IPC_INLINE int64_t ipc_channel_get_length_(const struct ipc_channel *ch, const unsigned char *from)
 {
     uint32_t n = ipc_channel_get_(from);
 
@@ -532,14 +533,15 @@ IPC_INLINE int64_t ipc_channel_length_(const struct ipc_channel *ch, const unsig
 }
 
 /* Writes to a pipe without a signal. */
-IPC_INLINE ssize_t ipc_channel_quiet_(struct ipc_channel *ch, const struct iovec *io, int n)
+IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, const struct iovec *io,
+                                                     int n)
 {
     static const struct timespec now = {0, 0};
     sigset_t pipes, before, pending;
     ssize_t rc;
     int error, was;
 
-    if ((ch->state & IPC_CHANNEL_IGNORED_) != 0)
+    if ((ch->state & IPC_CHANNEL_SIGPIPE_IGNORED_) != 0)
         return n == 1 ? write(ch->out, io[0].iov_base, io[0].iov_len) : writev(ch->out, io, n);
 #ifdef SYS_pwritev2
     if ((ch->state & IPC_CHANNEL_MASK_) == 0) {
@@ -570,7 +572,7 @@ IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, 
     ssize_t rc;
 
     if (ch->kind->type == 0) {
-        rc = ipc_channel_quiet_(ch, io, n);
+        rc = ipc_channel_write_without_signal_(ch, io, n);
     } else if (n == 1) {
         rc =
             send(ch->out, io[0].iov_base, io[0].iov_len, MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT));
@@ -603,11 +605,11 @@ IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, i
 }
 
 /* Sending has failed. What the other side had sent before is still there to be received. */
-IPC_INLINE int ipc_channel_deaf_(struct ipc_channel *ch, int rc)
+IPC_INLINE int ipc_channel_stop_sending_(struct ipc_channel *ch, int rc)
 {
     if ((ch->role & IPC_RECV) == 0 || ch->in < 0)
-        return ipc_channel_lost_(ch, rc);
-    ch->state |= IPC_CHANNEL_DEAF_;
+        return ipc_channel_lose_peer_(ch, rc);
+    ch->state |= IPC_CHANNEL_CANNOT_SEND_;
     ch->tx.begin = ch->tx.end = 0;
     return ipc_channel_refuse_(ch, rc, "%s:%s: the other side is gone", ch->kind->scheme,
                                ch->address);
@@ -621,7 +623,7 @@ IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, 
         int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
 
         if (rc == -EAGAIN)
-            rc = ipc_channel_until_(ch->out, POLLOUT, deadline);
+            rc = ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc < 0)
             return (int)rc;
         *done += (size_t)rc;
@@ -636,7 +638,7 @@ IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, 
 }
 
 /* Sends what a deadline has cut off. */
-IPC_INLINE int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_send_rest_(struct ipc_channel *ch, int64_t deadline)
 {
     struct iovec io;
     size_t done;
@@ -648,7 +650,7 @@ IPC_INLINE int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
     io.iov_len = ch->tx.end - ch->tx.begin;
     rc = ipc_channel_write_all_(ch, &io, 1, deadline, &done);
     ch->tx.begin += done;
-    return rc == -EPIPE ? ipc_channel_deaf_(ch, rc) : rc;
+    return rc == -EPIPE ? ipc_channel_stop_sending_(ch, rc) : rc;
 }
 
 IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -657,11 +659,11 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
     struct iovec io[2];
     size_t done, head = IPC_CHANNEL_HEADER_;
-    int rc = ipc_channel_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
+    int rc = ipc_channel_send_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
 
     if (rc != 0)
         return rc;
-    ipc_channel_header_(frame, n);
+    ipc_channel_put_header_(frame, n);
     if (small)
         memcpy(frame + head, message, n);
     io[0].iov_base = frame;
@@ -670,7 +672,7 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
     io[1].iov_len = n;
     rc = ipc_channel_write_all_(ch, io, small ? 1 : 2, deadline, &done);
     if (rc == -EPIPE)
-        return ipc_channel_deaf_(ch, rc);
+        return ipc_channel_stop_sending_(ch, rc);
     if (rc == 0 || done == 0)
         return rc;
     /* It is begun: the rest is kept, and goes out before anything else. */
@@ -685,8 +687,8 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
 
 /* Reads some bytes; waits for them, and sends meanwhile what a deadline has cut off. Bytes, or a
  * negative errno. */
-IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, int n,
-                                     int64_t deadline)
+IPC_INLINE int64_t ipc_channel_read_some_(struct ipc_channel *ch, struct iovec *io, int n,
+                                          int64_t deadline)
 {
     for (;;) {
         int pending = ch->tx.begin != ch->tx.end;
@@ -710,14 +712,14 @@ IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, i
         if (rc != 0)
             return rc;
         if (pending && p[1].revents != 0)
-            (void)ipc_channel_rest_(ch, IPC_NOW);
+            (void)ipc_channel_send_rest_(ch, IPC_NOW);
     }
 }
 
 /* The rest of a large message goes straight to the caller's memory, where so much of it is already
  * or is to be copied from ours; what is behind it to ours. */
-IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, size_t n,
-                                     size_t done, int64_t deadline)
+IPC_INLINE int ipc_channel_read_to_caller_(struct ipc_channel *ch, unsigned char *to, size_t n,
+                                           size_t done, int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_;
@@ -733,7 +735,7 @@ IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, 
         io[0].iov_len = n - done;
         io[1].iov_base = rx->data + rx->end; /* behind what we have of this one */
         io[1].iov_len = IPC_CHANNEL_GULP_;
-        rc = ipc_channel_fill_(ch, io, 2, deadline);
+        rc = ipc_channel_read_some_(ch, io, 2, deadline);
         if (rc < 0) { /* only what is new is moved: the caller may ask again and again */
             memcpy(rx->data + rx->end, to + begun, done - begun);
             rx->end += done - begun;
@@ -749,7 +751,8 @@ IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, 
 
 /* Nothing is there of the next message, which is perhaps as long as the last one, a large one: then
  * all of it goes straight. 1; 0: it is not, all that came is in our memory; or as fill_. */
-IPC_INLINE int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to, int64_t deadline)
+IPC_INLINE int ipc_channel_read_like_last_(struct ipc_channel *ch, unsigned char *to,
+                                           int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t n = ch->last, head = IPC_CHANNEL_HEADER_, got, body;
@@ -763,15 +766,15 @@ IPC_INLINE int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to, int
     io[2].iov_base = rx->data + head;
     io[2].iov_len = IPC_CHANNEL_GULP_;
     rx->begin = rx->end = 0;
-    rc = ipc_channel_fill_(ch, io, 3, deadline);
+    rc = ipc_channel_read_some_(ch, io, 3, deadline);
     if (rc < 0)
         return (int)rc;
     got = (size_t)rc;
     body = got < head ? 0 : got - head < n ? got - head : n;
-    if (got >= head && ipc_channel_length_(ch, rx->data) == (int64_t)n) {
+    if (got >= head && ipc_channel_get_length_(ch, rx->data) == (int64_t)n) {
         rx->end = head;
         if (body < n) {
-            rc = ipc_channel_straight_(ch, to, n, body, deadline);
+            rc = ipc_channel_read_to_caller_(ch, to, n, body, deadline);
             return rc == 0 ? 1 : (int)rc;
         }
         rx->begin = head;
@@ -796,9 +799,9 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
         struct iovec io;
 
         if (CK_CC_LIKELY(have >= IPC_CHANNEL_HEADER_)) {
-            n = ipc_channel_length_(ch, rx->data + rx->begin);
+            n = ipc_channel_get_length_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY(n < 0))
-                return ipc_channel_lost_(ch, (int)n);
+                return ipc_channel_lose_peer_(ch, (int)n);
             if (CK_CC_UNLIKELY((size_t)n > size)) {
                 ch->next = (size_t)n;
                 return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %lld bytes for %zu",
@@ -810,14 +813,14 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
                 break;
             }
             if ((size_t)n >= IPC_CHANNEL_LARGE_) {
-                rc = ipc_channel_straight_(ch, (unsigned char *)to, (size_t)n,
-                                           have - IPC_CHANNEL_HEADER_, deadline);
+                rc = ipc_channel_read_to_caller_(ch, (unsigned char *)to, (size_t)n,
+                                                 have - IPC_CHANNEL_HEADER_, deadline);
                 if (rc == 0)
                     break;
             }
         } else if (have == 0 && ch->last >= IPC_CHANNEL_LARGE_ && ch->last <= size) {
             n = (int64_t)ch->last;
-            rc = ipc_channel_guess_(ch, (unsigned char *)to, deadline);
+            rc = ipc_channel_read_like_last_(ch, (unsigned char *)to, deadline);
             if (rc > 0)
                 break;
             if (rc == 0)
@@ -829,10 +832,10 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
             rx->end = have;
             io.iov_base = rx->data + have;
             io.iov_len = IPC_CHANNEL_GULP_; /* there is as much behind a large message */
-            rc = ipc_channel_fill_(ch, &io, 1, deadline);
+            rc = ipc_channel_read_some_(ch, &io, 1, deadline);
         }
         if (rc < 0)
-            return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lost_(ch, (int)rc) : rc;
+            return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lose_peer_(ch, (int)rc) : rc;
         rx->end += (size_t)rc;
         rc = 0;
     }
@@ -850,7 +853,7 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
 
 /* ------------------------------------------------------------------ pipes and FIFOs */
 
-IPC_INLINE int ipc_channel_pair_(struct ipc_channel *ch, int *in, int *out)
+IPC_INLINE int ipc_channel_make_pipe_(struct ipc_channel *ch, int *in, int *out)
 {
     int fds[2];
 
@@ -866,21 +869,21 @@ IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
     int rc = 0;
 
     (void)deadline;
-    ch->state |= IPC_CHANNEL_FORK_;
+    ch->state |= IPC_CHANNEL_UNUSED_;
     ch->pid = getpid();
     if ((ch->role & IPC_SEND) != 0)
-        rc = ipc_channel_pair_(ch, &ch->far_in, &ch->out);
+        rc = ipc_channel_make_pipe_(ch, &ch->far_in, &ch->out);
     if (rc == 0 && (ch->role & IPC_RECV) != 0)
-        rc = ipc_channel_pair_(ch, &ch->in, &ch->far_out);
+        rc = ipc_channel_make_pipe_(ch, &ch->in, &ch->far_out);
     return rc;
 }
 
 /* The first use after fork, or of none: who are we? */
-IPC_INLINE void ipc_channel_fork_(struct ipc_channel *ch)
+IPC_INLINE void ipc_channel_pipe_choose_ends_(struct ipc_channel *ch)
 {
     int fd;
 
-    ch->state &= ~IPC_CHANNEL_FORK_;
+    ch->state &= ~IPC_CHANNEL_UNUSED_;
     if (ch->pid != getpid()) { /* the child's ends are the far ones */
         fd = ch->in;
         ch->in = ch->far_in;
@@ -890,20 +893,20 @@ IPC_INLINE void ipc_channel_fork_(struct ipc_channel *ch)
         ch->far_out = fd;
         ch->role = (ch->in >= 0 ? IPC_RECV : 0u) | (ch->out >= 0 ? IPC_SEND : 0u);
     }
-    ipc_channel_shut_(&ch->far_in);
-    ipc_channel_shut_(&ch->far_out);
+    ipc_channel_close_fd_(&ch->far_in);
+    ipc_channel_close_fd_(&ch->far_out);
 }
 
 /* Opens the FIFO; -ENOENT, -ENXIO: not yet. */
-IPC_INLINE int ipc_channel_fifo_try_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_fifo_open_end_(struct ipc_channel *ch)
 {
     int reads = (ch->role & IPC_RECV) != 0, rc;
     int fd = open(ch->address, (reads ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     struct stat st;
 
     if (fd < 0)
-        return ipc_channel_errno_(ch, "open");
-    rc = fstat(fd, &st) != 0 ? -errno : ipc_channel_trust_(ch, &st, S_IFIFO);
+        return ipc_channel_refuse_errno_(ch, "open");
+    rc = fstat(fd, &st) != 0 ? -errno : ipc_channel_check_owner_(ch, &st, S_IFIFO);
     if (rc != 0)
         (void)close(fd);
     return rc != 0 ? rc : fd;
@@ -913,7 +916,7 @@ IPC_INLINE int ipc_channel_fifo_meet_(struct ipc_channel *ch, int64_t deadline)
 {
     int rc, nap = 0;
 
-    while ((rc = ipc_channel_fifo_try_(ch)) == -ENOENT || rc == -ENXIO) {
+    while ((rc = ipc_channel_fifo_open_end_(ch)) == -ENOENT || rc == -ENXIO) {
         nap = ipc_channel_nap_(deadline);
         if (nap == -ETIMEDOUT)
             return ipc_channel_refuse_(ch, nap, "fifo: until the deadline nobody %s '%s'",
@@ -934,14 +937,14 @@ IPC_INLINE int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t deadline)
 
     if ((ch->role & IPC_LISTEN) == 0)
         return ipc_channel_fifo_meet_(ch, deadline);
-    if (mkfifo(ch->address, 0600) == 0 && (rc = ipc_channel_mode_(ch, S_IFIFO, &st)) != 0)
+    if (mkfifo(ch->address, 0600) == 0 && (rc = ipc_channel_set_mode_(ch, S_IFIFO, &st)) != 0)
         return ipc_channel_refuse_(ch, rc, "fifo: cannot set the mode of '%s': %s", ch->address,
                                    strerror(-rc));
     if (lstat(ch->address, &st) != 0)
-        return ipc_channel_errno_(ch, "make");
+        return ipc_channel_refuse_errno_(ch, "make");
     /* A reader is there from now on; a writer opens when there is a reader. */
     return (ch->role & IPC_RECV) != 0 ? ipc_channel_fifo_meet_(ch, IPC_NOW)
-                                      : ipc_channel_trust_(ch, &st, S_IFIFO);
+                                      : ipc_channel_check_owner_(ch, &st, S_IFIFO);
 }
 
 IPC_INLINE int ipc_channel_fifo_unlink_(struct ipc_channel *ch)
@@ -968,7 +971,7 @@ struct ipc_channel_addresses_ {
 
 /* "PATH" or "@NAME". A path that is too long for an address goes by the descriptor of its folder.
  */
-IPC_INLINE int ipc_channel_path_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
+IPC_INLINE int ipc_channel_resolve_path_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
     struct sockaddr_un un;
     size_t n = strlen(ch->address), room = sizeof un.sun_path;
@@ -994,7 +997,7 @@ IPC_INLINE int ipc_channel_path_(struct ipc_channel *ch, struct ipc_channel_addr
                                         : "/",
                       O_DIRECTORY | O_RDONLY | O_CLOEXEC);
         if (a->dir < 0)
-            return ipc_channel_errno_(ch, "open the folder of");
+            return ipc_channel_refuse_errno_(ch, "open the folder of");
         n = (size_t)snprintf(un.sun_path, room, "/proc/self/fd/%d/%s", a->dir,
                              base != NULL ? base + 1 : ch->address);
         if (n >= room)
@@ -1010,7 +1013,7 @@ IPC_INLINE int ipc_channel_path_(struct ipc_channel *ch, struct ipc_channel_addr
 }
 
 /* "HOST:PORT", "[HOST]:PORT", to listen "*:PORT". */
-IPC_INLINE int ipc_channel_host_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
+IPC_INLINE int ipc_channel_resolve_host_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
     const char *colon = strrchr(ch->address, ':'), *from = ch->address, *to = colon;
     struct addrinfo hint, *all = NULL, *one;
@@ -1048,26 +1051,27 @@ IPC_INLINE int ipc_channel_resolve_(struct ipc_channel *ch, struct ipc_channel_a
 {
     memset(a, 0, sizeof *a);
     a->dir = -1;
-    return ch->kind->domain == AF_UNIX ? ipc_channel_path_(ch, a) : ipc_channel_host_(ch, a);
+    return ch->kind->domain == AF_UNIX ? ipc_channel_resolve_path_(ch, a)
+                                       : ipc_channel_resolve_host_(ch, a);
 }
 
 /* May this one be at the other end? */
-IPC_INLINE int ipc_channel_allows_(const struct ipc_channel *ch, uid_t uid, gid_t gid)
+IPC_INLINE int ipc_channel_may_be_peer_(const struct ipc_channel *ch, uid_t uid, gid_t gid)
 {
     return uid == geteuid() || uid == 0 || uid == ch->how.user ||
            (ch->how.group != 0 && gid == ch->how.group);
 }
 
 /* A connected socket: who is there, and what does it carry? */
-IPC_INLINE int ipc_channel_peer_(struct ipc_channel *ch, int fd)
+IPC_INLINE int ipc_channel_check_peer_(struct ipc_channel *ch, int fd)
 {
     socklen_t size = sizeof ch->peer;
     int one = 1;
 
     if (ch->kind->domain == AF_UNIX && ch->kind->type != SOCK_DGRAM) {
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ch->peer, &size) != 0)
-            return ipc_channel_errno_(ch, "tell who is at");
-        if (!ipc_channel_allows_(ch, ch->peer.uid, ch->peer.gid))
+            return ipc_channel_refuse_errno_(ch, "tell who is at");
+        if (!ipc_channel_may_be_peer_(ch, ch->peer.uid, ch->peer.gid))
             return ipc_channel_refuse_(ch, -EACCES,
                                        "%s:%s: user %ld of group %ld is there; see "
                                        "options.user and options.group",
@@ -1081,7 +1085,7 @@ IPC_INLINE int ipc_channel_peer_(struct ipc_channel *ch, int fd)
 
 /* How large a packet may be. On Unix sockets that follows from the buffer, which the kernel makes
  * twice as large as asked for, and may cut. */
-IPC_INLINE int ipc_channel_carries_(struct ipc_channel *ch, int fd)
+IPC_INLINE int ipc_channel_set_packet_max_(struct ipc_channel *ch, int fd)
 {
     size_t head = ch->kind->type == SOCK_SEQPACKET ? IPC_CHANNEL_HEADER_ : 0, most = 65507;
     int room = ch->how.max < INT_MAX / 4 ? (int)(ch->how.max / 2 + 128) : 0;
@@ -1093,7 +1097,7 @@ IPC_INLINE int ipc_channel_carries_(struct ipc_channel *ch, int fd)
         if (ch->how.max * 2 > IPC_CHANNEL_GULP_)
             (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
         if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &four) != 0)
-            return ipc_channel_errno_(ch, "ask how much fits through");
+            return ipc_channel_refuse_errno_(ch, "ask how much fits through");
         most = (size_t)room - 32 - head; /* of the kernel's own */
     }
     if (ch->how.max > most)
@@ -1105,21 +1109,21 @@ IPC_INLINE int ipc_channel_carries_(struct ipc_channel *ch, int fd)
 }
 
 /* Are datagrams to say who sent them? Where there is a file, its mode has decided already. */
-IPC_INLINE int ipc_channel_asks_(const struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_wants_credentials_(const struct ipc_channel *ch)
 {
     return ch->kind->domain == AF_UNIX && ch->kind->type == SOCK_DGRAM && ch->address[0] == '@' &&
            (ch->role & IPC_LISTEN) != 0;
 }
 
-IPC_INLINE int ipc_channel_socket_(struct ipc_channel *ch, int family)
+IPC_INLINE int ipc_channel_make_socket_(struct ipc_channel *ch, int family)
 {
     int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    return fd >= 0 ? fd : ipc_channel_errno_(ch, "make a socket for");
+    return fd >= 0 ? fd : ipc_channel_refuse_errno_(ch, "make a socket for");
 }
 
 /* From now on calls may block, those with MSG_DONTWAIT excepted. */
-IPC_INLINE void ipc_channel_blocking_(int fd)
+IPC_INLINE void ipc_channel_make_blocking_(int fd)
 {
     (void)fcntl(fd, F_SETFL, 0);
 }
@@ -1186,11 +1190,11 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
     while (rc == 0) {
         *ch->why = '\0';
         for (i = 0; i < a.count; i++) {
-            fd = ipc_channel_socket_(ch, a.at[i].ss_family);
+            fd = ipc_channel_make_socket_(ch, a.at[i].ss_family);
             rc = fd < 0 ? fd : ipc_channel_connect_to_(ch, fd, &a.at[i], a.size[i], deadline);
             if (rc == 0 || fd < 0)
                 break;
-            ipc_channel_shut_(&fd);
+            ipc_channel_close_fd_(&fd);
         }
         if (rc == 0 || (rc != -ENOENT && rc != -ECONNREFUSED && rc != -EAGAIN && rc != -ECONNRESET))
             break;
@@ -1204,13 +1208,13 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
     if (rc < 0 && nap == 0 && fd < 0 && *ch->why == '\0')
         (void)ipc_channel_refuse_(ch, rc, "%s: cannot connect to '%s': %s", ch->kind->scheme,
                                   ch->address, strerror(-rc));
-    ipc_channel_shut_(&a.dir);
-    if (rc == 0 &&
-        ((rc = ipc_channel_peer_(ch, fd)) != 0 || (rc = ipc_channel_carries_(ch, fd)) != 0))
-        ipc_channel_shut_(&fd);
+    ipc_channel_close_fd_(&a.dir);
+    if (rc == 0 && ((rc = ipc_channel_check_peer_(ch, fd)) != 0 ||
+                    (rc = ipc_channel_set_packet_max_(ch, fd)) != 0))
+        ipc_channel_close_fd_(&fd);
     if (rc != 0)
         return rc;
-    ipc_channel_blocking_(fd);
+    ipc_channel_make_blocking_(fd);
     ch->in = ch->out = fd;
     return 0;
 }
@@ -1245,9 +1249,9 @@ IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct so
         if (probe >= 0 && connect(probe, (const struct sockaddr *)at, size) != 0 &&
             errno == ECONNREFUSED && unlink(ch->address) == 0)
             rc = bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-        ipc_channel_shut_(&probe);
+        ipc_channel_close_fd_(&probe);
     }
-    if (rc == 0 && (rc = ipc_channel_mode_(ch, S_IFSOCK, &st)) == 0) {
+    if (rc == 0 && (rc = ipc_channel_set_mode_(ch, S_IFSOCK, &st)) == 0) {
         ch->state |= IPC_CHANNEL_FILE_;
         ch->ino = st.st_ino;
     }
@@ -1266,23 +1270,23 @@ IPC_INLINE int ipc_channel_listen_(struct ipc_channel *ch, int64_t deadline)
     socklen_t size = sizeof own;
     int rc = ipc_channel_resolve_(ch, &a), fd, one = 1;
 
-    fd = rc == 0 ? ipc_channel_socket_(ch, a.at[0].ss_family) : rc;
+    fd = rc == 0 ? ipc_channel_make_socket_(ch, a.at[0].ss_family) : rc;
     if (fd >= 0) {
         if (ch->kind->domain != AF_UNIX && ch->kind->type == SOCK_STREAM)
             (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if (ipc_channel_asks_(ch))
+        if (ipc_channel_wants_credentials_(ch))
             (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
         rc = ipc_channel_bind_(ch, fd, &a.at[0], a.size[0], deadline);
         if (rc == 0 && ch->kind->type != SOCK_DGRAM && listen(fd, 64) != 0)
             rc = -errno;
         if (rc != 0) {
-            ipc_channel_shut_(&fd);
+            ipc_channel_close_fd_(&fd);
             (void)ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
                                       ch->address, strerror(-rc),
                                       rc == -EADDRINUSE ? ": another does" : "");
         }
     }
-    ipc_channel_shut_(&a.dir);
+    ipc_channel_close_fd_(&a.dir);
     if (rc != 0 || fd < 0)
         return rc != 0 ? rc : fd;
     memset(&own, 0, sizeof own);
@@ -1292,16 +1296,16 @@ IPC_INLINE int ipc_channel_listen_(struct ipc_channel *ch, int64_t deadline)
                                                    : 0;
     if (ch->kind->type != SOCK_DGRAM) {
         ch->listener = fd;
-        return ipc_channel_carries_(ch, fd);
+        return ipc_channel_set_packet_max_(ch, fd);
     }
-    ipc_channel_blocking_(fd);
+    ipc_channel_make_blocking_(fd);
     ch->in = ch->out = fd;
-    return ipc_channel_carries_(ch, fd);
+    return ipc_channel_set_packet_max_(ch, fd);
 }
 
 /* The next of those who have connected and may. Others are left at once. */
-IPC_INLINE int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channel *ch,
-                                 int64_t deadline)
+IPC_INLINE int ipc_channel_accept_next_(struct ipc_channel *listener, struct ipc_channel *ch,
+                                        int64_t deadline)
 {
     int fd, rc;
 
@@ -1315,11 +1319,11 @@ IPC_INLINE int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channe
 #endif
         if (fd >= 0) {
             ch->in = ch->out = fd;
-            if (ipc_channel_peer_(ch, fd) == 0)
-                return ipc_channel_carries_(ch, fd);
-            ipc_channel_leave_(ch);
+            if (ipc_channel_check_peer_(ch, fd) == 0)
+                return ipc_channel_set_packet_max_(ch, fd);
+            ipc_channel_leave_peer_(ch);
         } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO)
-            return ipc_channel_errno_(ch, "accept at");
+            return ipc_channel_refuse_errno_(ch, "accept at");
         rc = fd >= 0 && ipc_left_(deadline) == 0
                  ? -ETIMEDOUT /* however many more there are */
                  : ipc_channel_wait_(listener->listener, POLLIN, deadline);
@@ -1330,7 +1334,7 @@ IPC_INLINE int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channe
 
 IPC_INLINE int ipc_channel_socket_meet_(struct ipc_channel *ch, int64_t deadline)
 {
-    return ch->listener >= 0 ? ipc_channel_next_(ch, ch, deadline)
+    return ch->listener >= 0 ? ipc_channel_accept_next_(ch, ch, deadline)
                              : ipc_channel_connect_(ch, deadline);
 }
 
@@ -1379,7 +1383,7 @@ IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *mess
     io[0].iov_base = (void *)(uintptr_t)message;
     io[0].iov_len = n;
     if (sequence) { /* an empty packet would be the end */
-        ipc_channel_header_(frame, n);
+        ipc_channel_put_header_(frame, n);
         io[1] = io[0];
         io[0].iov_base = frame;
         io[0].iov_len = IPC_CHANNEL_HEADER_;
@@ -1410,12 +1414,12 @@ IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *mess
             return ipc_channel_refuse_(ch, -EPIPE, "%s: who asked is gone", ch->kind->scheme);
         }
         if (rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOTCONN)
-            return ipc_channel_deaf_(ch, -EPIPE);
+            return ipc_channel_stop_sending_(ch, -EPIPE);
         if (rc != -EAGAIN && rc != -ENOBUFS)
-            return rc == -EINTR ? rc : ipc_channel_errno_(ch, "send to");
+            return rc == -EINTR ? rc : ipc_channel_refuse_errno_(ch, "send to");
         /* What is not connected is not told when there is room. */
         rc = reply || rc == -ENOBUFS ? ipc_channel_nap_(deadline)
-                                     : ipc_channel_until_(ch->out, POLLOUT, deadline);
+                                     : ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc != 0)
             return rc;
     }
@@ -1428,7 +1432,7 @@ struct ipc_channel_credentials_ {
 };
 
 /* A datagram of a Unix socket says who sent it, if asked. */
-IPC_INLINE int ipc_channel_stranger_(struct ipc_channel *ch, struct msghdr *m)
+IPC_INLINE int ipc_channel_is_from_stranger_(struct ipc_channel *ch, struct msghdr *m)
 {
     struct ipc_channel_credentials_ who;
     struct cmsghdr *c = CMSG_FIRSTHDR(m);
@@ -1436,7 +1440,7 @@ IPC_INLINE int ipc_channel_stranger_(struct ipc_channel *ch, struct msghdr *m)
     if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != 2 /* SCM_CREDENTIALS */)
         return 1;
     memcpy(&who, CMSG_DATA(c), sizeof who);
-    if (!ipc_channel_allows_(ch, who.uid, who.gid))
+    if (!ipc_channel_may_be_peer_(ch, who.uid, who.gid))
         return 1;
     ch->peer.pid = who.pid;
     ch->peer.uid = who.uid;
@@ -1449,7 +1453,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     unsigned char header[IPC_CHANNEL_HEADER_];
-    int sequence = ch->kind->type == SOCK_SEQPACKET, asks = ipc_channel_asks_(ch), rc;
+    int sequence = ch->kind->type == SOCK_SEQPACKET, asks = ipc_channel_wants_credentials_(ch), rc;
     int answers = !sequence && (ch->role & (IPC_LISTEN | IPC_SEND)) == (IPC_LISTEN | IPC_SEND);
     size_t head = sequence ? sizeof header : 0, n;
     union {
@@ -1503,25 +1507,25 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
         }
         rc = got >= 0 ? 0 : -errno;
         if (rc == -EAGAIN) {
-            rc = ipc_channel_until_(ch->in, POLLIN, deadline);
+            rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
             if (rc != 0)
                 return rc;
             continue;
         }
         if (rc == -ECONNRESET || rc == -ECONNREFUSED || (sequence && got == 0))
-            return ipc_channel_lost_(ch, -EPIPE);
+            return ipc_channel_lose_peer_(ch, -EPIPE);
         if (rc != 0)
-            return rc == -EINTR ? rc : ipc_channel_errno_(ch, "receive from");
-        if (asks && ipc_channel_stranger_(ch, &m)) {
-            if (ipc_channel_skipped_enough_(&skips, deadline))
+            return rc == -EINTR ? rc : ipc_channel_refuse_errno_(ch, "receive from");
+        if (asks && ipc_channel_is_from_stranger_(ch, &m)) {
+            if (ipc_channel_has_skipped_enough_(&skips, deadline))
                 return -ETIMEDOUT;
             continue;
         }
         n = (size_t)got - head;
         if (n > ch->max ||
             (sequence && ((size_t)got < head ||
-                          ipc_channel_length_(ch, straight ? header : rx->data) != (int64_t)n)))
-            return sequence ? ipc_channel_lost_(ch, -EBADMSG)
+                          ipc_channel_get_length_(ch, straight ? header : rx->data) != (int64_t)n)))
+            return sequence ? ipc_channel_lose_peer_(ch, -EBADMSG)
                             : ipc_channel_refuse_(ch, -EBADMSG,
                                                   "%s: a message of more than %zu bytes "
                                                   "was dropped",
@@ -1616,8 +1620,8 @@ IPC_INLINE int ipc_channel_mq_open_(struct ipc_channel *ch, int64_t deadline)
     ch->in = ch->out = (int)q;
     if ((made && fchmod((int)q, ch->how.mode) != 0) || fstat((int)q, &st) != 0 ||
         mq_getattr(q, &is) != 0)
-        return ipc_channel_errno_(ch, "open");
-    rc = ipc_channel_trust_(ch, &st, 0);
+        return ipc_channel_refuse_errno_(ch, "open");
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc == 0 && ((ch->how.max != 0 && is.mq_msgsize != want.mq_msgsize) ||
                     (ch->how.depth != 0 && is.mq_maxmsg != want.mq_maxmsg)))
         rc = ipc_channel_refuse_(ch, -EPROTO,
@@ -1639,15 +1643,15 @@ IPC_INLINE int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message,
                  : mq_timedsend((mqd_t)ch->out, (const char *)message, n, ch->priority,
                                 &ipc_channel_never_);
         if (rc == 0 || errno != ETIMEDOUT)
-            return rc == 0 ? 0 : errno == EINTR ? -EINTR : ipc_channel_errno_(ch, "send to");
-        rc = ipc_channel_until_(ch->out, POLLOUT, deadline);
+            return rc == 0 ? 0 : errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, "send to");
+        rc = ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc != 0)
             return rc;
     }
 }
 
 /* Gives a message that is in rx, or keeps it for a larger buffer. */
-IPC_INLINE int64_t ipc_channel_give_(struct ipc_channel *ch, void *to, size_t size, size_t n)
+IPC_INLINE int64_t ipc_channel_copy_out_(struct ipc_channel *ch, void *to, size_t size, size_t n)
 {
     if (n > size) {
         ch->rx.begin = 0;
@@ -1668,7 +1672,7 @@ IPC_INLINE int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t
     ssize_t n;
 
     if (ch->next != 0)
-        return ipc_channel_give_(ch, to, size, ch->next);
+        return ipc_channel_copy_out_(ch, to, size, ch->next);
     for (;;) {
         n = deadline == IPC_FOREVER
                 ? mq_receive((mqd_t)ch->in, at, ch->max, &priority)
@@ -1676,13 +1680,13 @@ IPC_INLINE int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t
         if (n >= 0)
             break;
         if (errno != ETIMEDOUT)
-            return errno == EINTR ? -EINTR : ipc_channel_errno_(ch, "receive from");
-        rc = ipc_channel_until_(ch->in, POLLIN, deadline);
+            return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, "receive from");
+        rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
         if (rc != 0)
             return rc;
     }
     ch->came = priority;
-    return direct ? n : ipc_channel_give_(ch, to, size, (size_t)n);
+    return direct ? n : ipc_channel_copy_out_(ch, to, size, (size_t)n);
 }
 
 IPC_INLINE int ipc_channel_mq_unlink_(struct ipc_channel *ch)
@@ -1703,7 +1707,7 @@ IPC_INLINE int ipc_channel_mq_unlink_(struct ipc_channel *ch)
 /* ------------------------------------------------------------------ System V message queues */
 
 /* KEY: a number, decimal, 0x or 0. */
-IPC_INLINE int ipc_channel_key_(struct ipc_channel *ch, key_t *key)
+IPC_INLINE int ipc_channel_read_key_(struct ipc_channel *ch, key_t *key)
 {
     char *end;
     unsigned long n = strtoul(ch->address, &end, 0);
@@ -1721,7 +1725,7 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
     struct stat st;
     char text[32] = "";
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), id = -1, fd, nap;
+    int rc = ipc_channel_read_key_(ch, &key), id = -1, fd, nap;
     ssize_t n;
 
     if (rc != 0)
@@ -1746,18 +1750,18 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_(ch, -errno, "sysv: cannot open queue %s: %s%s", ch->address,
                                    strerror(errno), errno == ENOSPC ? " (kernel.msgmni)" : "");
     if (msgctl(id, IPC_STAT, &is) != 0)
-        return ipc_channel_errno_(ch, "read the mode of");
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
     memset(&st, 0, sizeof st);
     st.st_uid = is.msg_perm.uid;
     st.st_mode = is.msg_perm.mode;
-    rc = ipc_channel_trust_(ch, &st, 0);
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc != 0)
         return rc;
     ch->port = id;
     ch->max = 8192;
     fd = open("/proc/sys/kernel/msgmax", O_RDONLY | O_CLOEXEC);
     n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    ipc_channel_shut_(&fd);
+    ipc_channel_close_fd_(&fd);
     if (n > 0 && strtoul(text, NULL, 10) != 0)
         ch->max = strtoul(text, NULL, 10);
     if (is.msg_qbytes != 0 && is.msg_qbytes < ch->max)
@@ -1778,7 +1782,7 @@ IPC_INLINE int ipc_channel_sysv_wait_(struct ipc_channel *ch, const char *what, 
         return ipc_channel_nap_(deadline);
     if (errno == EIDRM)
         return ipc_channel_refuse_(ch, -EPIPE, "sysv: queue %s was removed", ch->address);
-    return errno == EINTR ? -EINTR : ipc_channel_errno_(ch, what);
+    return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, what);
 }
 
 IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -1824,7 +1828,7 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
 IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
 {
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), id = rc == 0 ? msgget(key, 0) : -1;
+    int rc = ipc_channel_read_key_(ch, &key), id = rc == 0 ? msgget(key, 0) : -1;
 
     return rc != 0 ? rc : id >= 0 && msgctl(id, IPC_RMID, NULL) == 0 ? 0 : -errno;
 }
@@ -1861,7 +1865,7 @@ IPC_INLINE uint64_t ipc_channel_hash_(const unsigned char *at, size_t n)
 
 /* The record at rx.begin: its length once it is there, -EAGAIN: not all of it is, -EBADMSG. What a
  * crash of the machine leaves behind the end may be zeros. */
-IPC_INLINE int64_t ipc_channel_record_(const struct ipc_channel *ch)
+IPC_INLINE int64_t ipc_channel_check_record_(const struct ipc_channel *ch)
 {
     const unsigned char *at = ch->rx.data + ch->rx.begin;
     size_t have = ch->rx.end - ch->rx.begin;
@@ -1870,7 +1874,7 @@ IPC_INLINE int64_t ipc_channel_record_(const struct ipc_channel *ch)
 
     if (have < IPC_CHANNEL_RECORD_)
         return -EAGAIN;
-    n = ipc_channel_length_(ch, at);
+    n = ipc_channel_get_length_(ch, at);
     if (n < 0 || have - IPC_CHANNEL_RECORD_ < (size_t)n)
         return n < 0 ? n : -EAGAIN;
     hash = (uint64_t)ipc_channel_get_(at + 8) << 32 | ipc_channel_get_(at + 12);
@@ -1878,9 +1882,9 @@ IPC_INLINE int64_t ipc_channel_record_(const struct ipc_channel *ch)
 }
 
 /* Is the bad record not the last? */
-IPC_INLINE int ipc_channel_behind_(const struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_has_bytes_behind_(const struct ipc_channel *ch)
 {
-    int64_t n = ipc_channel_length_(ch, ch->rx.data + ch->rx.begin);
+    int64_t n = ipc_channel_get_length_(ch, ch->rx.data + ch->rx.begin);
 
     return n < 0 || ch->rx.end - ch->rx.begin > IPC_CHANNEL_RECORD_ + (size_t)n;
 }
@@ -1906,7 +1910,7 @@ IPC_INLINE int ipc_channel_log_end_(struct ipc_channel *ch)
     int64_t n, got = 1;
 
     while (got > 0) {
-        while ((n = ipc_channel_record_(ch)) >= 0) {
+        while ((n = ipc_channel_check_record_(ch)) >= 0) {
             ch->rx.begin += IPC_CHANNEL_RECORD_ + (size_t)n;
             ch->offset += (int64_t)IPC_CHANNEL_RECORD_ + n;
         }
@@ -1938,23 +1942,23 @@ IPC_INLINE int ipc_channel_log_writer_(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_(ch, rc, "file: cannot lock or read '%s': %s", ch->address,
                                    strerror(-rc));
     if (fstat(ch->in, &st) != 0 || (left = pread(ch->in, header, sizeof header, ch->offset)) < 0)
-        return ipc_channel_errno_(ch, "read");
+        return ipc_channel_refuse_errno_(ch, "read");
     /* Cut off only what can be one unfinished record: this may be something else. */
     if (left > 0 && !(left >= (ssize_t)IPC_CHANNEL_HEADER_
-                          ? (n = ipc_channel_length_(ch, header)) >= 0 &&
+                          ? (n = ipc_channel_get_length_(ch, header)) >= 0 &&
                                 st.st_size - ch->offset <= n + (int64_t)IPC_CHANNEL_RECORD_
                           : ch->offset > 0))
         return ipc_channel_refuse_(ch, ch->offset > 0 ? -EBADMSG : -EPROTO,
                                    "file: '%s' has no record of ipc_channel.h at offset %lld",
                                    ch->address, (long long)ch->offset);
-    return ftruncate(ch->in, (off_t)ch->offset) == 0 ? 0 : ipc_channel_errno_(ch, "cut");
+    return ftruncate(ch->in, (off_t)ch->offset) == 0 ? 0 : ipc_channel_refuse_errno_(ch, "cut");
 }
 
-IPC_INLINE int ipc_channel_room_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_allocate_buffers_(struct ipc_channel *ch);
 
 IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    int writes = (ch->role & IPC_SEND) != 0, made, rc = ipc_channel_room_(ch), nap;
+    int writes = (ch->role & IPC_SEND) != 0, made, rc = ipc_channel_allocate_buffers_(ch), nap;
     struct stat st;
 
     if (rc != 0)
@@ -1974,11 +1978,11 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
                                                        ch->address);
     }
     if (ch->in < 0)
-        return ipc_channel_errno_(ch, "open");
+        return ipc_channel_refuse_errno_(ch, "open");
     if ((made && fchmod(ch->in, ch->how.mode) != 0) || fstat(ch->in, &st) != 0)
-        return ipc_channel_errno_(ch, "open");
+        return ipc_channel_refuse_errno_(ch, "open");
     ch->out = ch->in;
-    rc = ipc_channel_trust_(ch, &st, S_IFREG);
+    rc = ipc_channel_check_owner_(ch, &st, S_IFREG);
     if (rc != 0 || writes)
         return rc != 0 ? rc : ipc_channel_log_writer_(ch, deadline);
     ch->offset = ch->how.offset;
@@ -1989,7 +1993,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     ch->listener = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (ch->listener >= 0 &&
         inotify_add_watch(ch->listener, ch->address, IN_MODIFY | IN_CLOSE_WRITE) < 0)
-        ipc_channel_shut_(&ch->listener); /* looks once a millisecond */
+        ipc_channel_close_fd_(&ch->listener); /* looks once a millisecond */
     return rc;
 }
 
@@ -2009,7 +2013,7 @@ IPC_INLINE int ipc_channel_log_send_(struct ipc_channel *ch, const void *message
         (uint64_t)ch->offset + sizeof header + n > (ch->limit = (uint64_t)limit.rlim_cur))
         return ipc_channel_refuse_(ch, -EFBIG, "file: '%s': RLIMIT_FSIZE is %llu", ch->address,
                                    (unsigned long long)limit.rlim_cur);
-    ipc_channel_header_(header, n);
+    ipc_channel_put_header_(header, n);
     ipc_channel_put_(header + 8, (uint32_t)(hash >> 32));
     ipc_channel_put_(header + 12, (uint32_t)hash);
     io[0].iov_base = header;
@@ -2027,7 +2031,7 @@ IPC_INLINE int ipc_channel_log_send_(struct ipc_channel *ch, const void *message
     if (done >= 0)
         errno = ENOSPC;
     ch->limit = 0; /* it may have been lowered */
-    (void)ipc_channel_errno_(ch, "append to");
+    (void)ipc_channel_refuse_errno_(ch, "append to");
     done = -errno;
     if (ftruncate(ch->in, (off_t)ch->offset) != 0)
         return (int)done;
@@ -2042,7 +2046,7 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
     int rc, tries = 0;
 
     for (;;) {
-        n = ipc_channel_record_(ch);
+        n = ipc_channel_check_record_(ch);
         if (n >= 0) {
             ch->next = (size_t)n > size ? (size_t)n : 0;
             if (ch->next != 0)
@@ -2059,14 +2063,14 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
         got = ipc_channel_log_read_(ch);
         if (got < 0)
             return got;
-        if (ipc_channel_record_(ch) >= 0)
+        if (ipc_channel_check_record_(ch) >= 0)
             continue;
         if (fstat(ch->in, &st) != 0 || st.st_size < ch->offset)
             return ipc_channel_refuse_(ch, -EBADMSG,
                                        "file: '%s' has %lld bytes, fewer than were read",
                                        ch->address, (long long)st.st_size);
         /* Garbage, and not the last: no writer will cut it off. Or one has just done that. */
-        if (ipc_channel_record_(ch) == -EBADMSG && ipc_channel_behind_(ch)) {
+        if (ipc_channel_check_record_(ch) == -EBADMSG && ipc_channel_has_bytes_behind_(ch)) {
             if (tries++ == 3)
                 return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
                                            ch->address, (long long)ch->offset);
@@ -2090,7 +2094,7 @@ IPC_INLINE int ipc_channel_log_unlink_(struct ipc_channel *ch)
     ch->max = UINT32_MAX / 2;
     if (n < 0)
         return (int)n;
-    if (n > 0 && (n < (int64_t)sizeof header || ipc_channel_length_(ch, header) < 0))
+    if (n > 0 && (n < (int64_t)sizeof header || ipc_channel_get_length_(ch, header) < 0))
         return -EPROTO;
     return ipc_channel_remove_(ch->address, S_IFREG);
 }
@@ -2137,7 +2141,7 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
 #ifdef SYS_pidfd_open
         ch->out = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 #endif
-        return ch->out >= 0 ? 0 : ipc_channel_errno_(ch, "find process");
+        return ch->out >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "find process");
     }
     if (pid != 0 && pid != (long)getpid())
         return ipc_channel_refuse_(ch, -EINVAL, "signal:%ld: this process is %ld", pid,
@@ -2150,7 +2154,7 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
     (void)sigemptyset(&set);
     (void)sigaddset(&set, number);
     ch->in = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return ch->in >= 0 ? 0 : ipc_channel_errno_(ch, "make a signalfd for");
+    return ch->in >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "make a signalfd for");
 }
 
 IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -2190,7 +2194,7 @@ IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *mess
             return ipc_channel_refuse_(ch, -EPIPE, "signal: process %ld is gone",
                                        (long)ch->peer.pid);
         if (rc != -EAGAIN)
-            return ipc_channel_errno_(ch, "signal");
+            return ipc_channel_refuse_errno_(ch, "signal");
         rc = ipc_channel_nap_(deadline); /* its queue is full */
         if (rc != 0)
             return rc;
@@ -2214,16 +2218,16 @@ IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, si
             ch->peer.uid = came.ssi_uid;
             word = (void *)(uintptr_t)came.ssi_ptr;
             memcpy(ch->rx.data, &word, sizeof word);
-            return ipc_channel_give_(ch, to, size, (size_t)came.ssi_errno);
+            return ipc_channel_copy_out_(ch, to, size, (size_t)came.ssi_errno);
         }
         if (n >= 0) /* by kill */
-            rc = ipc_channel_skipped_enough_(&skips, deadline) ? -ETIMEDOUT : 0;
+            rc = ipc_channel_has_skipped_enough_(&skips, deadline) ? -ETIMEDOUT : 0;
         else
             rc = errno == EAGAIN ? ipc_channel_wait_(ch->in, POLLIN, deadline) : -errno;
         if (rc != 0)
             return rc;
     }
-    return ipc_channel_give_(ch, to, size, ch->next);
+    return ipc_channel_copy_out_(ch, to, size, ch->next);
 }
 
 #endif
@@ -2307,9 +2311,9 @@ IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 
 /* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. A sender
  * may be killed between its push and its post: a sleeper without a deadline looks once a second. */
-IPC_INLINE int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
-                                  struct ipc_notify *data, void *data_bell,
-                                  struct ipc_notify *space, void *space_bell)
+IPC_INLINE int ipc_channel_attach_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
+                                         struct ipc_notify *data, void *data_bell,
+                                         struct ipc_notify *space, void *space_bell)
 {
     int rc = ipc_notify_attach(data, data_bell, 64, ipc_channel_bell_kind_(ch), me);
 
@@ -2322,8 +2326,8 @@ IPC_INLINE int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer 
 }
 
 /* One ring in the segment, made if it is not there and we are to. */
-IPC_INLINE int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, int make,
-                                    struct ipc_shm_object *o)
+IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, int make,
+                                      struct ipc_shm_object *o)
 {
     struct ipc_shm *seg = &ch->ring->seg;
     uint32_t type = ch->how.receivers > 1 ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
@@ -2342,7 +2346,7 @@ IPC_INLINE int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, in
 
 /* Our end of the ring that several receivers share: slots with a length before the message. Who
  * has made it says how long that may be, and how many send. */
-IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_object *o)
+IPC_INLINE int ipc_channel_attach_shared_(struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_peer *me = ipc_shm_peer(&r->seg);
@@ -2359,7 +2363,7 @@ IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_o
     if (rc != 0)
         return rc;
     ch->max = (size_t)bytes - IPC_CHANNEL_HEADER_;
-    rc = ipc_channel_bells_(ch, me, data, s->data_bell, space, s->space_bell);
+    rc = ipc_channel_attach_bells_(ch, me, data, s->data_bell, space, s->space_bell);
     if (rc != 0)
         return rc;
     r->alone = (how & IPC_MPMC_ONE_PRODUCER) != 0;
@@ -2370,9 +2374,9 @@ IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_o
 }
 
 /* Our ends, of rings at to[0] and from[0]: whom is found receives from "to". */
-IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
-                                      const struct ipc_shm_object *to,
-                                      const struct ipc_shm_object *from, struct ipc_peer *me)
+IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listener,
+                                             const struct ipc_shm_object *to,
+                                             const struct ipc_shm_object *from, struct ipc_peer *me)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     const struct ipc_shm_object *out = listener ? from : to, *in = listener ? to : from;
@@ -2380,15 +2384,15 @@ IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
 
     if ((ch->role & IPC_SEND) != 0 &&
         (rc = ipc_record_producer_attach(&r->out, out->mem, out->size, me)) == 0 &&
-        (rc = ipc_channel_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
-                                 r->out.ring->space_bell)) == 0) {
+        (rc = ipc_channel_attach_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
+                                        r->out.ring->space_bell)) == 0) {
         r->reader = ck_pr_load_64(&r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
         (rc = ipc_record_consumer_attach(&r->in, in->mem, in->size, me)) == 0 &&
-        (rc = ipc_channel_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
-                                 r->in.ring->space_bell)) == 0) {
+        (rc = ipc_channel_attach_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
+                                        r->in.ring->space_bell)) == 0) {
         ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
         r->alone = r->in.producers == 1;
         r->writer = r->alone ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
@@ -2412,14 +2416,15 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     int rc = 0, shared = ch->how.receivers > 1;
 
     if (shared)
-        rc = ipc_channel_ring_of_(ch, "shared", listener, &to);
+        rc = ipc_channel_find_ring_(ch, "shared", listener, &to);
     else if ((ch->role & in) != 0)
-        rc = ipc_channel_ring_of_(ch, "to", listener, &to);
+        rc = ipc_channel_find_ring_(ch, "to", listener, &to);
     if (rc == 0 && !shared && (ch->role & (in ^ IPC_BOTH)) != 0)
-        rc = ipc_channel_ring_of_(ch, "from", listener, &from);
+        rc = ipc_channel_find_ring_(ch, "from", listener, &from);
     if (rc == 0)
-        rc = shared ? ipc_channel_share_(ch, &to)
-                    : ipc_channel_ring_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg));
+        rc = shared
+                 ? ipc_channel_attach_shared_(ch, &to)
+                 : ipc_channel_ring_attach_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg));
     if (rc != 0)
         return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
                                    ipc_shm_why(&r->seg));
@@ -2440,8 +2445,8 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
 
 /* A bell of sysvshm: its first word says that someone sleeps, on the semaphore that has the number
  * of the bell. */
-IPC_INLINE unsigned short ipc_channel_sem_of_(const struct ipc_channel_ring_ *r,
-                                              const struct ipc_notify *bell)
+IPC_INLINE unsigned short ipc_channel_sem_number_(const struct ipc_channel_ring_ *r,
+                                                  const struct ipc_notify *bell)
 {
     const unsigned char *from = (const unsigned char *)bell->at;
 
@@ -2464,7 +2469,7 @@ IPC_INLINE void ipc_channel_ring_post_(struct ipc_channel_ring_ *r, struct ipc_n
     ck_pr_fence_store_load();
     if (ck_pr_load_32(&bell->at->word) == 0 || ck_pr_fas_32(&bell->at->word, 0) == 0)
         return;
-    up.sem_num = ipc_channel_sem_of_(r, bell);
+    up.sem_num = ipc_channel_sem_number_(r, bell);
     (void)semop(r->sem, &up, 1); /* -EAGAIN: 32767 wakes are there already */
 }
 
@@ -2498,7 +2503,7 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
         w->rc = -ETIMEDOUT;
         return 1;
     }
-    down.sem_num = ipc_channel_sem_of_(r, bell);
+    down.sem_num = ipc_channel_sem_number_(r, bell);
     t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
 #if defined(SYS_semtimedop) && defined(__LP64__) /* the declaration needs _GNU_SOURCE */
     if (syscall(SYS_semtimedop, r->sem, &down, 1L, &t) != 0 && errno != EAGAIN)
@@ -2550,7 +2555,7 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
         (void)semop(r->sem, &gone, 1);
     if (r->mem != NULL)
         (void)shmdt(r->mem);
-    ipc_channel_shut_(&r->polls);
+    ipc_channel_close_fd_(&r->polls);
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
@@ -2629,7 +2634,7 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
         }                                                                                          \
     }
 
-IPC_INLINE int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)
+IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
 {
     return rc == -EPIPE || rc == -EOWNERDEAD
                ? ipc_channel_refuse_(ch, rc, "%s:%s: the other side %s", ch->kind->scheme,
@@ -2648,14 +2653,14 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
 
     if (reader != r->reader && reader == 0) { /* told once; then for the next */
         r->reader = 0;
-        return ipc_channel_ring_end_(ch, -EPIPE);
+        return ipc_channel_report_ring_end_(ch, -EPIPE);
     }
     rc = ipc_record_push(&r->out, message, n);
     if (rc == -EAGAIN)
         IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
                            (rc = ipc_record_push(&r->out, message, n)) != -EAGAIN)
     if (rc != 0)
-        return ipc_channel_ring_end_(ch, rc);
+        return ipc_channel_report_ring_end_(ch, rc);
     ipc_channel_ring_post_(r, &r->out_data);
     ch->quick_out = r->sem < 0 ? &r->out : NULL;
     return 0;
@@ -2690,7 +2695,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         return rc;
     if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
         return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
-    return ipc_channel_ring_end_(ch, (int)rc);
+    return ipc_channel_report_ring_end_(ch, (int)rc);
 }
 
 /* What the dead had in their hands goes on; who waits for it is woken. */
@@ -2749,7 +2754,7 @@ IPC_INLINE int ipc_channel_share_send_(struct ipc_channel *ch, const void *messa
                            (rc = ipc_channel_put_one_(r, message, n)) != -EAGAIN)
     ipc_mpmc_cancel(&r->put); /* what was not sent */
     ipc_channel_ring_post_(r, rc == 0 ? &r->out_data : &r->out_space);
-    return rc == 0 ? 0 : ipc_channel_ring_end_(ch, rc);
+    return rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, rc);
 }
 
 IPC_INLINE int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -2769,7 +2774,7 @@ IPC_INLINE int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, siz
     if (rc == -EMSGSIZE)
         return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
     if (rc < 0)
-        return ipc_channel_ring_end_(ch, (int)rc);
+        return ipc_channel_report_ring_end_(ch, (int)rc);
     r->writer |= r->alone && r->writer == 0;
     ipc_channel_ring_post_(r, &r->space);
     return rc;
@@ -2824,7 +2829,7 @@ IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
 }
 
 /* Takes our side's place. */
-IPC_INLINE int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
+IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct sembuf sit[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
@@ -2833,7 +2838,7 @@ IPC_INLINE int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
     if (semop(r->sem, sit, 2) != 0)
         return errno == EAGAIN
                    ? ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address)
-                   : ipc_channel_errno_(ch, "take a place at");
+                   : ipc_channel_refuse_errno_(ch, "take a place at");
     r->place = sit[0].sem_num;
     r->me.alive = ipc_channel_sem_alive_;
     r->me.arg = r;
@@ -2844,8 +2849,8 @@ IPC_INLINE int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
 }
 
 /* One of the rings, which the listener makes. Whoever has our end is dead. */
-IPC_INLINE int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
-                                     int listener, unsigned role)
+IPC_INLINE int ipc_channel_sem_make_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
+                                          int listener, unsigned role)
 {
     struct ipc_spsc_shared *shared = (struct ipc_spsc_shared *)ring->mem;
     uint64_t capacity = ipc_channel_lane_(ch->max), there = ck_pr_load_64(&shared->is.capacity);
@@ -2881,7 +2886,7 @@ IPC_INLINE uint64_t ipc_channel_shm_capacity_(size_t size)
 
 /* Has sysvshm: made this segment? Then its size is that of two rings, and one of them is a ring of
  * records, or none was made yet. 1, 0, or what the kernel says. Writes nothing. */
-IPC_INLINE int ipc_channel_shm_ours_(int id)
+IPC_INLINE int ipc_channel_shm_is_ours_(int id)
 {
     const struct ipc_spsc_shared *ring;
     const unsigned char *mem;
@@ -2907,29 +2912,29 @@ IPC_INLINE int ipc_channel_shm_ours_(int id)
            (magic[0] | magic[1]) == 0;
 }
 
-IPC_INLINE int ipc_channel_shm_foreign_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_shm_refuse_(struct ipc_channel *ch)
 {
     return ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
 }
 
 /* May we use the segment that was found? */
-IPC_INLINE int ipc_channel_shm_trust_(struct ipc_channel *ch, int id, struct shmid_ds *is)
+IPC_INLINE int ipc_channel_shm_check_(struct ipc_channel *ch, int id, struct shmid_ds *is)
 {
     struct stat st;
     int rc;
 
     if (shmctl(id, IPC_STAT, is) != 0)
-        return ipc_channel_errno_(ch, "read the mode of");
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
     memset(&st, 0, sizeof st);
     st.st_uid = is->shm_perm.uid;
     st.st_mode = is->shm_perm.mode;
-    rc = ipc_channel_trust_(ch, &st, 0);
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc == 0 && ipc_channel_shm_capacity_(is->shm_segsz) == 0)
-        rc = ipc_channel_shm_foreign_(ch);
+        rc = ipc_channel_shm_refuse_(ch);
     return rc;
 }
 
-IPC_INLINE int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t deadline)
+IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     size_t size = ipc_channel_shm_size_(ipc_channel_lane_(ch->max));
@@ -2938,22 +2943,22 @@ IPC_INLINE int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t d
 
     for (;;) {
         id = shmget(key, flags != 0 ? size : 0, flags);
-        if (id >= 0 && (rc = ipc_channel_shm_trust_(ch, id, &is)) != 0)
+        if (id >= 0 && (rc = ipc_channel_shm_check_(ch, id, &is)) != 0)
             return rc;
         if (id >= 0 && (r->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
             break;
         error = errno;
         if (id < 0 && error == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0) {
-            rc = ipc_channel_shm_ours_(id);
+            rc = ipc_channel_shm_is_ours_(id);
             if (rc == 0)
-                return ipc_channel_shm_foreign_(ch);
+                return ipc_channel_shm_refuse_(ch);
             if (rc > 0 && shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 &&
                 shmctl(id, IPC_RMID, NULL) == 0)
                 continue; /* a smaller one of ours, that nobody uses */
         }
         errno = error;
         if (error != ENOENT || flags != 0)
-            return ipc_channel_errno_(ch, "open");
+            return ipc_channel_refuse_errno_(ch, "open");
         rc = ipc_channel_nap_(deadline);
         if (rc != 0)
             return rc == -EINTR ? rc
@@ -2965,7 +2970,7 @@ IPC_INLINE int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t d
     r->mem = (unsigned char *)shmat(id, NULL, 0);
     if (r->mem == (unsigned char *)-1) {
         r->mem = NULL;
-        return ipc_channel_errno_(ch, "attach to");
+        return ipc_channel_refuse_errno_(ch, "attach to");
     }
     r->half = ipc_channel_shm_half_(is.shm_segsz);
     return 0;
@@ -2978,22 +2983,23 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
     struct ipc_shm_object ring[2];
     key_t key;
 
-    rc = rc == 0 ? ipc_channel_key_(ch, &key) : rc;
+    rc = rc == 0 ? ipc_channel_read_key_(ch, &key) : rc;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    rc = rc == 0 ? ipc_channel_shm_get_(ch, key, deadline) : rc;
+    rc = rc == 0 ? ipc_channel_shm_find_(ch, key, deadline) : rc;
     if (rc != 0)
         return rc;
-    rc = ipc_channel_sem_sit_(ch, listener);
+    rc = ipc_channel_sem_take_place_(ch, listener);
     for (i = 0; i < 2; i++) {
         unsigned role = (i == 0) == listener ? IPC_RECV : IPC_SEND;
 
         ring[i].mem = r->mem + IPC_CHANNEL_SYSV_HEAD_ + (size_t)i * r->half;
         ring[i].size = r->half;
         if (rc == 0 && (ch->role & role) != 0)
-            rc = ipc_channel_sem_ring_(ch, &ring[i], listener, role);
+            rc = ipc_channel_sem_make_ring_(ch, &ring[i], listener, role);
     }
     if (rc == 0)
-        while ((rc = ipc_channel_ring_ends_(ch, listener, &ring[0], &ring[1], &r->me)) == -EAGAIN &&
+        while ((rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &r->me)) ==
+                   -EAGAIN &&
                (rc = ipc_channel_nap_(deadline)) == 0)
             ;
     if (rc != 0)
@@ -3011,14 +3017,14 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
 IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
 {
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), shm, sem;
+    int rc = ipc_channel_read_key_(ch, &key), shm, sem;
 
     if (rc != 0)
         return rc;
     shm = shmget(key, 0, 0);
     if (shm < 0)
         return -errno;
-    rc = ipc_channel_shm_ours_(shm);
+    rc = ipc_channel_shm_is_ours_(shm);
     if (rc <= 0)
         return rc < 0 ? rc : -EPROTO;
     /* Semaphores have no mark; six of them beside a segment of ours are ours. They are removed
@@ -3054,10 +3060,10 @@ struct ipc_channel_hello_ {
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
-#define IPC_CHANNEL_SHY_ INT64_C(100000000) /* ns that one who says nothing has to himself */
+#define IPC_CHANNEL_HELLO_NS_ INT64_C(100000000) /* ns that one who says nothing has to himself */
 #define IPC_CHANNEL_VERSION_ 1u
 
-IPC_INLINE int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
+IPC_INLINE int ipc_channel_send_hello_(struct ipc_channel *ch, uint32_t ring)
 {
     struct ipc_channel_hello_ hello;
 
@@ -3074,9 +3080,9 @@ IPC_INLINE int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
 
 /* Waits for more of an offer, which a client makes as soon as it has connected: one who does not is
  * left for the next one that waits. */
-IPC_INLINE int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadline)
 {
-    int64_t until = ch->came_at + IPC_CHANNEL_SHY_;
+    int64_t until = ch->came_at + IPC_CHANNEL_HELLO_NS_;
     struct pollfd p[2];
     int rc, over;
 
@@ -3092,8 +3098,8 @@ IPC_INLINE int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
 }
 
 /* What the other says, in which `ring` may be at most so much; no byte behind it is read. */
-IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
-                                 int64_t deadline)
+IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
+                                       int64_t deadline)
 {
     struct ipc_channel_hello_ hello;
     struct iovec io;
@@ -3102,8 +3108,8 @@ IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t
     while (ch->rx.end < sizeof hello) {
         io.iov_base = ch->rx.data + ch->rx.end;
         io.iov_len = sizeof hello - ch->rx.end;
-        rc = ch->listener >= 0 && ch->step == 0 ? ipc_channel_shy_(ch, deadline) : 0;
-        rc = rc == 0 ? ipc_channel_fill_(ch, &io, 1, deadline) : rc;
+        rc = ch->listener >= 0 && ch->step == 0 ? ipc_channel_wait_for_hello_(ch, deadline) : 0;
+        rc = rc == 0 ? ipc_channel_read_some_(ch, &io, 1, deadline) : rc;
         if (rc < 0)
             return (int)rc;
         ch->rx.end += (size_t)rc;
@@ -3119,7 +3125,7 @@ IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t
 }
 
 /* A sealed segment with our ends of the rings, or none. */
-IPC_INLINE int ipc_channel_offer_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_make_offer_(struct ipc_channel *ch)
 {
     size_t max = ch->max;
     int rc = ipc_channel_ring_new_(ch);
@@ -3136,17 +3142,17 @@ IPC_INLINE int ipc_channel_offer_(struct ipc_channel *ch)
 }
 
 /* The listener's side. 0: agreed. */
-IPC_INLINE int ipc_channel_agree_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadline)
 {
     uint32_t ring = 0;
     int rc;
 
     if (ch->step == 0) {
-        rc = ipc_channel_hear_(ch, 1, &ring, deadline);
+        rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
         if (rc != 0)
             return rc;
-        ring = ring != 0 && ipc_channel_offer_(ch) == 0;
-        rc = ipc_channel_say_(ch, ring);
+        ring = ring != 0 && ipc_channel_make_offer_(ch) == 0;
+        rc = ipc_channel_send_hello_(ch, ring);
         if (rc == 0 && ring != 0)
             rc = ipc_shm_send(&ch->ring->seg, ch->out);
         if (rc == 0 && ring != 0 && (ch->role & IPC_RECV) != 0)
@@ -3157,25 +3163,25 @@ IPC_INLINE int ipc_channel_agree_(struct ipc_channel *ch, int64_t deadline)
             return -EPIPE;
         ch->step = 1;
     }
-    rc = ipc_channel_hear_(ch, ch->ring != NULL, &ring, deadline);
+    rc = ipc_channel_recv_hello_(ch, ch->ring != NULL, &ring, deadline);
     if (rc == 0 && ring == 0)
         ipc_channel_ring_leave_(ch);
     return rc;
 }
 
 /* The other's side. Steps are gone on with where a deadline has cut them off. */
-IPC_INLINE int ipc_channel_follow_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_take_answer_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_ring_ *r;
     uint32_t ring = 0;
     size_t max;
     int rc = 0, fd;
 
-    if (ch->step == 0 && (rc = ipc_channel_say_(ch, 1)) == 0)
+    if (ch->step == 0 && (rc = ipc_channel_send_hello_(ch, 1)) == 0)
         ch->step = 1;
-    if (ch->step == 1 && rc == 0 && (rc = ipc_channel_hear_(ch, 1, &ring, deadline)) == 0) {
+    if (ch->step == 1 && rc == 0 && (rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline)) == 0) {
         if (ring == 0)
-            return ipc_channel_say_(ch, 0);
+            return ipc_channel_send_hello_(ch, 0);
         rc = ipc_channel_ring_new_(ch);
         ch->step = 2;
     }
@@ -3214,7 +3220,7 @@ IPC_INLINE int ipc_channel_follow_(struct ipc_channel *ch, int64_t deadline)
     fd = r->unable;
     if (fd)
         ipc_channel_ring_leave_(ch);
-    return ipc_channel_say_(ch, !fd);
+    return ipc_channel_send_hello_(ch, !fd);
 }
 
 /* Somebody is there, and it is agreed where to go on. */
@@ -3233,13 +3239,14 @@ IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
         }
         if (rc != 0 || ch->step == IPC_CHANNEL_AGREED_)
             return rc;
-        rc = ch->server ? ipc_channel_agree_(ch, deadline) : ipc_channel_follow_(ch, deadline);
+        rc = ch->server ? ipc_channel_answer_offer_(ch, deadline)
+                        : ipc_channel_take_answer_(ch, deadline);
         if (rc == 0)
             ch->step = IPC_CHANNEL_AGREED_;
         if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR)
             return rc;
         ipc_channel_ring_leave_(ch);
-        (void)ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
+        (void)ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
         /* A listener goes on with the next one, as if this one had not come. */
     } while (ch->listener >= 0 && ipc_left_(deadline) > 0);
     return ch->listener >= 0 ? -ETIMEDOUT : rc == -EOWNERDEAD ? -EPIPE : rc;
@@ -3265,7 +3272,7 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
     ch->server = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
     if (rc == 0 && !ch->server) /* if it fails, the first call says why */
-        ch->step = ipc_channel_say_(ch, 1) == 0;
+        ch->step = ipc_channel_send_hello_(ch, 1) == 0;
     return rc;
 }
 
@@ -3281,7 +3288,7 @@ IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
 {
     if (rc == -EPIPE || rc == -EOWNERDEAD || rc == -EBADMSG) {
         ipc_channel_ring_leave_(ch);
-        return ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
+        return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
     }
     return rc;
 }
@@ -3358,7 +3365,7 @@ IPC_INLINE int ipc_channel_auto_fd_(struct ipc_channel *ch)
     if (r->polls < 0 && (r->polls = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
         (epoll_ctl(r->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
          epoll_ctl(r->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
-        ipc_channel_shut_(&r->polls);
+        ipc_channel_close_fd_(&r->polls);
     return r->polls >= 0 ? r->polls : -errno;
 }
 
@@ -3383,12 +3390,13 @@ IPC_INLINE int ipc_channel_nothing_(struct ipc_channel *ch, int64_t deadline)
     ipc_channel_socket_open_, io, ipc_channel_socket_meet_, NULL, ipc_channel_socket_unlink_
 
 /* Of the URI, whose rest goes to *address; NULL: none. */
-IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_(const char *uri, const char **address)
+IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *uri,
+                                                                  const char **address)
 {
     static const struct ipc_channel_kind_ kinds[] = {
         {"pipe", 0, 0, 0, ipc_channel_pipe_open_, IPC_CHANNEL_STREAM_, NULL, NULL, NULL},
         {"fifo", IPC_CHANNEL_ONE_WAY_, 0, 0, ipc_channel_fifo_open_, IPC_CHANNEL_STREAM_,
-         ipc_channel_fifo_meet_, ipc_channel_fifo_try_, ipc_channel_fifo_unlink_},
+         ipc_channel_fifo_meet_, ipc_channel_fifo_open_end_, ipc_channel_fifo_unlink_},
         {"unix", 0, AF_UNIX, SOCK_STREAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_STREAM_)},
         {"unix-seq", 0, AF_UNIX, SOCK_SEQPACKET, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
         {"unix-dgram", 0, AF_UNIX, SOCK_DGRAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
@@ -3431,11 +3439,11 @@ IPC_INLINE void ipc_channel_close(struct ipc_channel *ch)
         lstat(ch->address, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == ch->ino)
         (void)unlink(ch->address);
     if (ch->kind != NULL) {
-        ipc_channel_leave_(ch);
+        ipc_channel_leave_peer_(ch);
         ipc_channel_ring_leave_(ch);
-        ipc_channel_shut_(&ch->listener);
-        ipc_channel_shut_(&ch->far_in);
-        ipc_channel_shut_(&ch->far_out);
+        ipc_channel_close_fd_(&ch->listener);
+        ipc_channel_close_fd_(&ch->far_in);
+        ipc_channel_close_fd_(&ch->far_out);
         free(ch->rx.data);
         free(ch->tx.data);
         free(ch->address);
@@ -3472,7 +3480,7 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
 }
 
 /* Memory for messages; untouched, it costs addresses only. */
-IPC_INLINE int ipc_channel_room_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_allocate_buffers_(struct ipc_channel *ch)
 {
     if (ch->rx.data != NULL)
         return 0;
@@ -3486,7 +3494,7 @@ IPC_INLINE int ipc_channel_room_(struct ipc_channel *ch)
 }
 
 /* Can it do what is asked for? */
-IPC_INLINE int ipc_channel_can_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
 {
     const struct ipc_channel_options *how = &ch->how;
     unsigned can = ch->kind->can;
@@ -3539,16 +3547,17 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
                                      int64_t deadline, const struct ipc_channel_options *how)
 {
     const char *address = "";
-    const struct ipc_channel_kind_ *kind = uri != NULL ? ipc_channel_find_(uri, &address) : NULL;
+    const struct ipc_channel_kind_ *kind =
+        uri != NULL ? ipc_channel_find_kind_(uri, &address) : NULL;
     int rc = ipc_channel_clear_(ch, kind, address, how);
     struct sigaction now;
 
     ch->role = role;
-    rc = rc == 0 ? ipc_channel_can_(ch) : rc;
+    rc = rc == 0 ? ipc_channel_check_request_(ch) : rc;
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
-        ch->state |= IPC_CHANNEL_IGNORED_;
+        ch->state |= IPC_CHANNEL_SIGPIPE_IGNORED_;
     rc = rc == 0 ? kind->open(ch, deadline) : rc;
-    rc = rc == 0 ? ipc_channel_room_(ch) : rc;
+    rc = rc == 0 ? ipc_channel_allocate_buffers_(ch) : rc;
     if (rc != 0)
         ipc_channel_close(ch);
     return rc;
@@ -3581,8 +3590,8 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
     ch->role = listener->role & IPC_BOTH;
     ch->server = 1;
     ch->state = IPC_CHANNEL_ACCEPTED_;
-    rc = rc == 0 ? ipc_channel_next_(listener, ch, deadline) : rc;
-    rc = rc == 0 ? ipc_channel_room_(ch) : rc;
+    rc = rc == 0 ? ipc_channel_accept_next_(listener, ch, deadline) : rc;
+    rc = rc == 0 ? ipc_channel_allocate_buffers_(ch) : rc;
     if (rc != 0)
         ipc_channel_close(ch);
     return rc;
@@ -3610,7 +3619,8 @@ IPC_INLINE int ipc_channel_unlink(const char *uri)
 {
     struct ipc_channel ch;
     const char *address = "";
-    const struct ipc_channel_kind_ *kind = uri != NULL ? ipc_channel_find_(uri, &address) : NULL;
+    const struct ipc_channel_kind_ *kind =
+        uri != NULL ? ipc_channel_find_kind_(uri, &address) : NULL;
     int rc = ipc_channel_clear_(&ch, kind, address, NULL);
 
     if (rc == 0)
@@ -3633,8 +3643,8 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
-    if ((ch->state & IPC_CHANNEL_FORK_) != 0)
-        ipc_channel_fork_(ch);
+    if ((ch->state & IPC_CHANNEL_UNUSED_) != 0)
+        ipc_channel_pipe_choose_ends_(ch);
     if ((ch->role & role) == 0)
         return ipc_channel_refuse_(ch, -EINVAL, "%s: not opened to %s", ch->kind->scheme,
                                    role == IPC_SEND ? "send" : "receive");
@@ -3654,7 +3664,7 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
     if (rc == 0 && n > ch->max)
         rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
                                  ch->kind->scheme, n, ch->max);
-    else if (rc == 0 && (ch->state & IPC_CHANNEL_DEAF_) != 0)
+    else if (rc == 0 && (ch->state & IPC_CHANNEL_CANNOT_SEND_) != 0)
         rc = -EPIPE;
     rc = rc == 0 ? ch->kind->send(ch, message, n, deadline) : rc;
     if (rc == -ETIMEDOUT || rc == -EINTR)
@@ -3735,7 +3745,7 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
  * -EINTR, -EPIPE, -EINVAL as of ipc_channel_send. */
 IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
 {
-    return ch->kind == NULL ? -EINVAL : ch->out < 0 ? 0 : ipc_channel_rest_(ch, deadline);
+    return ch->kind == NULL ? -EINVAL : ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 
 /*
@@ -3754,8 +3764,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
 
     if (ch->kind == NULL)
         return -EINVAL;
-    if ((ch->state & IPC_CHANNEL_FORK_) != 0)
-        ipc_channel_fork_(ch);
+    if ((ch->state & IPC_CHANNEL_UNUSED_) != 0)
+        ipc_channel_pipe_choose_ends_(ch);
     if (ch->kind->meet == ipc_channel_nothing_)
         return -EOPNOTSUPP;
     if (ch->ring != NULL)

@@ -1439,7 +1439,7 @@ static void any_split_of_the_stream_is_put_together(void **state)
         fd = plain();
         for (i = 0; i < 200; i++) {
             n = i % 20 == 19 ? 20000 : length_of(i + 4, 300);
-            ipc_channel_header_(all + end, n);
+            ipc_channel_put_header_(all + end, n);
             fill((char *)all + end + IPC_CHANNEL_HEADER_, i, n);
             end += IPC_CHANNEL_HEADER_ + n;
         }
@@ -1487,14 +1487,14 @@ static void garbage_is_refused_and_its_sender_left(void **state)
             for (k = 0; k < sizeof bytes; k++)
                 bytes[k] = (unsigned char)rand_r(&seed);
             if (kind % 3 == 1)
-                ipc_channel_header_(bytes, kind == 1 ? UINT32_MAX : (1u << 21) + kind);
+                ipc_channel_put_header_(bytes, kind == 1 ? UINT32_MAX : (1u << 21) + kind);
             if (kind % 3 == 2) { /* a good one before it, and one bit wrong */
-                ipc_channel_header_(bytes, 4);
-                ipc_channel_header_(bytes + 12, 4);
+                ipc_channel_put_header_(bytes, 4);
+                ipc_channel_put_header_(bytes + 12, 4);
                 bytes[12 + kind % 8] ^= (unsigned char)(1 << kind % 7);
             }
             if (NAMED("unix-seq") && kind % 3 == 2)
-                ipc_channel_header_(bytes, 4); /* and more than 4 behind it */
+                ipc_channel_put_header_(bytes, 4); /* and more than 4 behind it */
             IS(write(fd, bytes, sizeof bytes), sizeof bytes);
             (void)close(fd);
             got = ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS));
@@ -2086,7 +2086,7 @@ static void fifo_is_a_fifo(void **state)
     MUST(fd >= 0 && symlink(other, path) == 0);
     ch.address = path;
     ch.how.mode = 0666;
-    IS(ipc_channel_mode_(&ch, S_IFIFO, &st), -EPROTO);
+    IS(ipc_channel_set_mode_(&ch, S_IFIFO, &st), -EPROTO);
     IS(fstat(fd, &st), 0);
     IS(st.st_mode & 0777, 0600);
     ch.address = NULL;

@@ -24,10 +24,10 @@ struct ipc_channel_hello_ {
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
-#define IPC_CHANNEL_SHY_ INT64_C(100000000) /* ns that one who says nothing has to himself */
+#define IPC_CHANNEL_HELLO_NS_ INT64_C(100000000) /* ns that one who says nothing has to himself */
 #define IPC_CHANNEL_VERSION_ 1u
 
-IPC_INLINE int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
+IPC_INLINE int ipc_channel_send_hello_(struct ipc_channel *ch, uint32_t ring)
 {
     struct ipc_channel_hello_ hello;
 
@@ -44,9 +44,9 @@ IPC_INLINE int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
 
 /* Waits for more of an offer, which a client makes as soon as it has connected: one who does not is
  * left for the next one that waits. */
-IPC_INLINE int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadline)
 {
-    int64_t until = ch->came_at + IPC_CHANNEL_SHY_;
+    int64_t until = ch->came_at + IPC_CHANNEL_HELLO_NS_;
     struct pollfd p[2];
     int rc, over;
 
@@ -62,8 +62,8 @@ IPC_INLINE int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
 }
 
 /* What the other says, in which `ring` may be at most so much; no byte behind it is read. */
-IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
-                                 int64_t deadline)
+IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
+                                       int64_t deadline)
 {
     struct ipc_channel_hello_ hello;
     struct iovec io;
@@ -72,8 +72,8 @@ IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t
     while (ch->rx.end < sizeof hello) {
         io.iov_base = ch->rx.data + ch->rx.end;
         io.iov_len = sizeof hello - ch->rx.end;
-        rc = ch->listener >= 0 && ch->step == 0 ? ipc_channel_shy_(ch, deadline) : 0;
-        rc = rc == 0 ? ipc_channel_fill_(ch, &io, 1, deadline) : rc;
+        rc = ch->listener >= 0 && ch->step == 0 ? ipc_channel_wait_for_hello_(ch, deadline) : 0;
+        rc = rc == 0 ? ipc_channel_read_some_(ch, &io, 1, deadline) : rc;
         if (rc < 0)
             return (int)rc;
         ch->rx.end += (size_t)rc;
@@ -89,7 +89,7 @@ IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t
 }
 
 /* A sealed segment with our ends of the rings, or none. */
-IPC_INLINE int ipc_channel_offer_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_make_offer_(struct ipc_channel *ch)
 {
     size_t max = ch->max;
     int rc = ipc_channel_ring_new_(ch);
@@ -106,17 +106,17 @@ IPC_INLINE int ipc_channel_offer_(struct ipc_channel *ch)
 }
 
 /* The listener's side. 0: agreed. */
-IPC_INLINE int ipc_channel_agree_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadline)
 {
     uint32_t ring = 0;
     int rc;
 
     if (ch->step == 0) {
-        rc = ipc_channel_hear_(ch, 1, &ring, deadline);
+        rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
         if (rc != 0)
             return rc;
-        ring = ring != 0 && ipc_channel_offer_(ch) == 0;
-        rc = ipc_channel_say_(ch, ring);
+        ring = ring != 0 && ipc_channel_make_offer_(ch) == 0;
+        rc = ipc_channel_send_hello_(ch, ring);
         if (rc == 0 && ring != 0)
             rc = ipc_shm_send(&ch->ring->seg, ch->out);
         if (rc == 0 && ring != 0 && (ch->role & IPC_RECV) != 0)
@@ -127,25 +127,25 @@ IPC_INLINE int ipc_channel_agree_(struct ipc_channel *ch, int64_t deadline)
             return -EPIPE;
         ch->step = 1;
     }
-    rc = ipc_channel_hear_(ch, ch->ring != NULL, &ring, deadline);
+    rc = ipc_channel_recv_hello_(ch, ch->ring != NULL, &ring, deadline);
     if (rc == 0 && ring == 0)
         ipc_channel_ring_leave_(ch);
     return rc;
 }
 
 /* The other's side. Steps are gone on with where a deadline has cut them off. */
-IPC_INLINE int ipc_channel_follow_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_take_answer_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_ring_ *r;
     uint32_t ring = 0;
     size_t max;
     int rc = 0, fd;
 
-    if (ch->step == 0 && (rc = ipc_channel_say_(ch, 1)) == 0)
+    if (ch->step == 0 && (rc = ipc_channel_send_hello_(ch, 1)) == 0)
         ch->step = 1;
-    if (ch->step == 1 && rc == 0 && (rc = ipc_channel_hear_(ch, 1, &ring, deadline)) == 0) {
+    if (ch->step == 1 && rc == 0 && (rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline)) == 0) {
         if (ring == 0)
-            return ipc_channel_say_(ch, 0);
+            return ipc_channel_send_hello_(ch, 0);
         rc = ipc_channel_ring_new_(ch);
         ch->step = 2;
     }
@@ -184,7 +184,7 @@ IPC_INLINE int ipc_channel_follow_(struct ipc_channel *ch, int64_t deadline)
     fd = r->unable;
     if (fd)
         ipc_channel_ring_leave_(ch);
-    return ipc_channel_say_(ch, !fd);
+    return ipc_channel_send_hello_(ch, !fd);
 }
 
 /* Somebody is there, and it is agreed where to go on. */
@@ -203,13 +203,14 @@ IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
         }
         if (rc != 0 || ch->step == IPC_CHANNEL_AGREED_)
             return rc;
-        rc = ch->server ? ipc_channel_agree_(ch, deadline) : ipc_channel_follow_(ch, deadline);
+        rc = ch->server ? ipc_channel_answer_offer_(ch, deadline)
+                        : ipc_channel_take_answer_(ch, deadline);
         if (rc == 0)
             ch->step = IPC_CHANNEL_AGREED_;
         if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR)
             return rc;
         ipc_channel_ring_leave_(ch);
-        (void)ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
+        (void)ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
         /* A listener goes on with the next one, as if this one had not come. */
     } while (ch->listener >= 0 && ipc_left_(deadline) > 0);
     return ch->listener >= 0 ? -ETIMEDOUT : rc == -EOWNERDEAD ? -EPIPE : rc;
@@ -235,7 +236,7 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
     ch->server = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
     if (rc == 0 && !ch->server) /* if it fails, the first call says why */
-        ch->step = ipc_channel_say_(ch, 1) == 0;
+        ch->step = ipc_channel_send_hello_(ch, 1) == 0;
     return rc;
 }
 
@@ -251,7 +252,7 @@ IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
 {
     if (rc == -EPIPE || rc == -EOWNERDEAD || rc == -EBADMSG) {
         ipc_channel_ring_leave_(ch);
-        return ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
+        return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
     }
     return rc;
 }
@@ -328,7 +329,7 @@ IPC_INLINE int ipc_channel_auto_fd_(struct ipc_channel *ch)
     if (r->polls < 0 && (r->polls = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
         (epoll_ctl(r->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
          epoll_ctl(r->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
-        ipc_channel_shut_(&r->polls);
+        ipc_channel_close_fd_(&r->polls);
     return r->polls >= 0 ? r->polls : -errno;
 }
 

@@ -93,12 +93,13 @@ struct ipc_channel {
     char why[256];
 };
 
-#define IPC_CHANNEL_DEAF_ 1u     /* sending has failed; there may be something to receive still */
+#define IPC_CHANNEL_CANNOT_SEND_                                                                   \
+    1u                           /* sending has failed; there may be something to receive still */
 #define IPC_CHANNEL_ACCEPTED_ 2u /* by ipc_channel_accept */
 #define IPC_CHANNEL_MASK_ 4u     /* there is no RWF_NOSIGNAL */
-#define IPC_CHANNEL_IGNORED_ 32u /* SIGPIPE is ignored by the host */
-#define IPC_CHANNEL_FORK_ 8u     /* pipe: not used yet */
-#define IPC_CHANNEL_FILE_ 16u    /* `ino` is a socket that we made */
+#define IPC_CHANNEL_SIGPIPE_IGNORED_ 32u /* SIGPIPE is ignored by the host */
+#define IPC_CHANNEL_UNUSED_ 8u           /* pipe: not used yet */
+#define IPC_CHANNEL_FILE_ 16u            /* `ino` is a socket that we made */
 
 struct ipc_channel_facts {
     const char *mechanism; /* "unix", ... */
@@ -152,7 +153,7 @@ ipc_channel_refuse_(struct ipc_channel *ch, int rc, const char *format, ...)
 }
 
 /* The same for what a system call has said. */
-IPC_INLINE int ipc_channel_errno_(struct ipc_channel *ch, const char *what)
+IPC_INLINE int ipc_channel_refuse_errno_(struct ipc_channel *ch, const char *what)
 {
     int rc = -errno;
 

@@ -22,14 +22,14 @@ IPC_INLINE uint32_t ipc_channel_get_(const unsigned char *from)
     return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
 }
 
-IPC_INLINE void ipc_channel_header_(unsigned char *to, size_t n)
+IPC_INLINE void ipc_channel_put_header_(unsigned char *to, size_t n)
 {
     ipc_channel_put_(to, (uint32_t)n);
     ipc_channel_put_(to + 4, (uint32_t)n ^ IPC_CHANNEL_CHECK_);
 }
 
 /* The message's length, or -EBADMSG. */
-IPC_INLINE int64_t ipc_channel_length_(const struct ipc_channel *ch, const unsigned char *from)
+IPC_INLINE int64_t ipc_channel_get_length_(const struct ipc_channel *ch, const unsigned char *from)
 {
     uint32_t n = ipc_channel_get_(from);
 
@@ -38,14 +38,15 @@ IPC_INLINE int64_t ipc_channel_length_(const struct ipc_channel *ch, const unsig
 }
 
 /* Writes to a pipe without a signal. */
-IPC_INLINE ssize_t ipc_channel_quiet_(struct ipc_channel *ch, const struct iovec *io, int n)
+IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, const struct iovec *io,
+                                                     int n)
 {
     static const struct timespec now = {0, 0};
     sigset_t pipes, before, pending;
     ssize_t rc;
     int error, was;
 
-    if ((ch->state & IPC_CHANNEL_IGNORED_) != 0)
+    if ((ch->state & IPC_CHANNEL_SIGPIPE_IGNORED_) != 0)
         return n == 1 ? write(ch->out, io[0].iov_base, io[0].iov_len) : writev(ch->out, io, n);
 #ifdef SYS_pwritev2
     if ((ch->state & IPC_CHANNEL_MASK_) == 0) {
@@ -76,7 +77,7 @@ IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, 
     ssize_t rc;
 
     if (ch->kind->type == 0) {
-        rc = ipc_channel_quiet_(ch, io, n);
+        rc = ipc_channel_write_without_signal_(ch, io, n);
     } else if (n == 1) {
         rc =
             send(ch->out, io[0].iov_base, io[0].iov_len, MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT));
@@ -109,11 +110,11 @@ IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, i
 }
 
 /* Sending has failed. What the other side had sent before is still there to be received. */
-IPC_INLINE int ipc_channel_deaf_(struct ipc_channel *ch, int rc)
+IPC_INLINE int ipc_channel_stop_sending_(struct ipc_channel *ch, int rc)
 {
     if ((ch->role & IPC_RECV) == 0 || ch->in < 0)
-        return ipc_channel_lost_(ch, rc);
-    ch->state |= IPC_CHANNEL_DEAF_;
+        return ipc_channel_lose_peer_(ch, rc);
+    ch->state |= IPC_CHANNEL_CANNOT_SEND_;
     ch->tx.begin = ch->tx.end = 0;
     return ipc_channel_refuse_(ch, rc, "%s:%s: the other side is gone", ch->kind->scheme,
                                ch->address);
@@ -127,7 +128,7 @@ IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, 
         int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
 
         if (rc == -EAGAIN)
-            rc = ipc_channel_until_(ch->out, POLLOUT, deadline);
+            rc = ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc < 0)
             return (int)rc;
         *done += (size_t)rc;
@@ -142,7 +143,7 @@ IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, 
 }
 
 /* Sends what a deadline has cut off. */
-IPC_INLINE int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_send_rest_(struct ipc_channel *ch, int64_t deadline)
 {
     struct iovec io;
     size_t done;
@@ -154,7 +155,7 @@ IPC_INLINE int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
     io.iov_len = ch->tx.end - ch->tx.begin;
     rc = ipc_channel_write_all_(ch, &io, 1, deadline, &done);
     ch->tx.begin += done;
-    return rc == -EPIPE ? ipc_channel_deaf_(ch, rc) : rc;
+    return rc == -EPIPE ? ipc_channel_stop_sending_(ch, rc) : rc;
 }
 
 IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -163,11 +164,11 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
     struct iovec io[2];
     size_t done, head = IPC_CHANNEL_HEADER_;
-    int rc = ipc_channel_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
+    int rc = ipc_channel_send_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
 
     if (rc != 0)
         return rc;
-    ipc_channel_header_(frame, n);
+    ipc_channel_put_header_(frame, n);
     if (small)
         memcpy(frame + head, message, n);
     io[0].iov_base = frame;
@@ -176,7 +177,7 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
     io[1].iov_len = n;
     rc = ipc_channel_write_all_(ch, io, small ? 1 : 2, deadline, &done);
     if (rc == -EPIPE)
-        return ipc_channel_deaf_(ch, rc);
+        return ipc_channel_stop_sending_(ch, rc);
     if (rc == 0 || done == 0)
         return rc;
     /* It is begun: the rest is kept, and goes out before anything else. */
@@ -191,8 +192,8 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
 
 /* Reads some bytes; waits for them, and sends meanwhile what a deadline has cut off. Bytes, or a
  * negative errno. */
-IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, int n,
-                                     int64_t deadline)
+IPC_INLINE int64_t ipc_channel_read_some_(struct ipc_channel *ch, struct iovec *io, int n,
+                                          int64_t deadline)
 {
     for (;;) {
         int pending = ch->tx.begin != ch->tx.end;
@@ -216,14 +217,14 @@ IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, i
         if (rc != 0)
             return rc;
         if (pending && p[1].revents != 0)
-            (void)ipc_channel_rest_(ch, IPC_NOW);
+            (void)ipc_channel_send_rest_(ch, IPC_NOW);
     }
 }
 
 /* The rest of a large message goes straight to the caller's memory, where so much of it is already
  * or is to be copied from ours; what is behind it to ours. */
-IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, size_t n,
-                                     size_t done, int64_t deadline)
+IPC_INLINE int ipc_channel_read_to_caller_(struct ipc_channel *ch, unsigned char *to, size_t n,
+                                           size_t done, int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_;
@@ -239,7 +240,7 @@ IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, 
         io[0].iov_len = n - done;
         io[1].iov_base = rx->data + rx->end; /* behind what we have of this one */
         io[1].iov_len = IPC_CHANNEL_GULP_;
-        rc = ipc_channel_fill_(ch, io, 2, deadline);
+        rc = ipc_channel_read_some_(ch, io, 2, deadline);
         if (rc < 0) { /* only what is new is moved: the caller may ask again and again */
             memcpy(rx->data + rx->end, to + begun, done - begun);
             rx->end += done - begun;
@@ -255,7 +256,8 @@ IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, 
 
 /* Nothing is there of the next message, which is perhaps as long as the last one, a large one: then
  * all of it goes straight. 1; 0: it is not, all that came is in our memory; or as fill_. */
-IPC_INLINE int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to, int64_t deadline)
+IPC_INLINE int ipc_channel_read_like_last_(struct ipc_channel *ch, unsigned char *to,
+                                           int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t n = ch->last, head = IPC_CHANNEL_HEADER_, got, body;
@@ -269,15 +271,15 @@ IPC_INLINE int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to, int
     io[2].iov_base = rx->data + head;
     io[2].iov_len = IPC_CHANNEL_GULP_;
     rx->begin = rx->end = 0;
-    rc = ipc_channel_fill_(ch, io, 3, deadline);
+    rc = ipc_channel_read_some_(ch, io, 3, deadline);
     if (rc < 0)
         return (int)rc;
     got = (size_t)rc;
     body = got < head ? 0 : got - head < n ? got - head : n;
-    if (got >= head && ipc_channel_length_(ch, rx->data) == (int64_t)n) {
+    if (got >= head && ipc_channel_get_length_(ch, rx->data) == (int64_t)n) {
         rx->end = head;
         if (body < n) {
-            rc = ipc_channel_straight_(ch, to, n, body, deadline);
+            rc = ipc_channel_read_to_caller_(ch, to, n, body, deadline);
             return rc == 0 ? 1 : (int)rc;
         }
         rx->begin = head;
@@ -302,9 +304,9 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
         struct iovec io;
 
         if (CK_CC_LIKELY(have >= IPC_CHANNEL_HEADER_)) {
-            n = ipc_channel_length_(ch, rx->data + rx->begin);
+            n = ipc_channel_get_length_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY(n < 0))
-                return ipc_channel_lost_(ch, (int)n);
+                return ipc_channel_lose_peer_(ch, (int)n);
             if (CK_CC_UNLIKELY((size_t)n > size)) {
                 ch->next = (size_t)n;
                 return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %lld bytes for %zu",
@@ -316,14 +318,14 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
                 break;
             }
             if ((size_t)n >= IPC_CHANNEL_LARGE_) {
-                rc = ipc_channel_straight_(ch, (unsigned char *)to, (size_t)n,
-                                           have - IPC_CHANNEL_HEADER_, deadline);
+                rc = ipc_channel_read_to_caller_(ch, (unsigned char *)to, (size_t)n,
+                                                 have - IPC_CHANNEL_HEADER_, deadline);
                 if (rc == 0)
                     break;
             }
         } else if (have == 0 && ch->last >= IPC_CHANNEL_LARGE_ && ch->last <= size) {
             n = (int64_t)ch->last;
-            rc = ipc_channel_guess_(ch, (unsigned char *)to, deadline);
+            rc = ipc_channel_read_like_last_(ch, (unsigned char *)to, deadline);
             if (rc > 0)
                 break;
             if (rc == 0)
@@ -335,10 +337,10 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
             rx->end = have;
             io.iov_base = rx->data + have;
             io.iov_len = IPC_CHANNEL_GULP_; /* there is as much behind a large message */
-            rc = ipc_channel_fill_(ch, &io, 1, deadline);
+            rc = ipc_channel_read_some_(ch, &io, 1, deadline);
         }
         if (rc < 0)
-            return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lost_(ch, (int)rc) : rc;
+            return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lose_peer_(ch, (int)rc) : rc;
         rx->end += (size_t)rc;
         rc = 0;
     }

@@ -11,8 +11,8 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
-    if ((ch->state & IPC_CHANNEL_FORK_) != 0)
-        ipc_channel_fork_(ch);
+    if ((ch->state & IPC_CHANNEL_UNUSED_) != 0)
+        ipc_channel_pipe_choose_ends_(ch);
     if ((ch->role & role) == 0)
         return ipc_channel_refuse_(ch, -EINVAL, "%s: not opened to %s", ch->kind->scheme,
                                    role == IPC_SEND ? "send" : "receive");
@@ -32,7 +32,7 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
     if (rc == 0 && n > ch->max)
         rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
                                  ch->kind->scheme, n, ch->max);
-    else if (rc == 0 && (ch->state & IPC_CHANNEL_DEAF_) != 0)
+    else if (rc == 0 && (ch->state & IPC_CHANNEL_CANNOT_SEND_) != 0)
         rc = -EPIPE;
     rc = rc == 0 ? ch->kind->send(ch, message, n, deadline) : rc;
     if (rc == -ETIMEDOUT || rc == -EINTR)
@@ -113,7 +113,7 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
  * -EINTR, -EPIPE, -EINVAL as of ipc_channel_send. */
 IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
 {
-    return ch->kind == NULL ? -EINVAL : ch->out < 0 ? 0 : ipc_channel_rest_(ch, deadline);
+    return ch->kind == NULL ? -EINVAL : ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 
 /*
@@ -132,8 +132,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
 
     if (ch->kind == NULL)
         return -EINVAL;
-    if ((ch->state & IPC_CHANNEL_FORK_) != 0)
-        ipc_channel_fork_(ch);
+    if ((ch->state & IPC_CHANNEL_UNUSED_) != 0)
+        ipc_channel_pipe_choose_ends_(ch);
     if (ch->kind->meet == ipc_channel_nothing_)
         return -EOPNOTSUPP;
     if (ch->ring != NULL)

@@ -29,7 +29,7 @@ IPC_INLINE uint64_t ipc_channel_hash_(const unsigned char *at, size_t n)
 
 /* The record at rx.begin: its length once it is there, -EAGAIN: not all of it is, -EBADMSG. What a
  * crash of the machine leaves behind the end may be zeros. */
-IPC_INLINE int64_t ipc_channel_record_(const struct ipc_channel *ch)
+IPC_INLINE int64_t ipc_channel_check_record_(const struct ipc_channel *ch)
 {
     const unsigned char *at = ch->rx.data + ch->rx.begin;
     size_t have = ch->rx.end - ch->rx.begin;
@@ -38,7 +38,7 @@ IPC_INLINE int64_t ipc_channel_record_(const struct ipc_channel *ch)
 
     if (have < IPC_CHANNEL_RECORD_)
         return -EAGAIN;
-    n = ipc_channel_length_(ch, at);
+    n = ipc_channel_get_length_(ch, at);
     if (n < 0 || have - IPC_CHANNEL_RECORD_ < (size_t)n)
         return n < 0 ? n : -EAGAIN;
     hash = (uint64_t)ipc_channel_get_(at + 8) << 32 | ipc_channel_get_(at + 12);
@@ -46,9 +46,9 @@ IPC_INLINE int64_t ipc_channel_record_(const struct ipc_channel *ch)
 }
 
 /* Is the bad record not the last? */
-IPC_INLINE int ipc_channel_behind_(const struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_has_bytes_behind_(const struct ipc_channel *ch)
 {
-    int64_t n = ipc_channel_length_(ch, ch->rx.data + ch->rx.begin);
+    int64_t n = ipc_channel_get_length_(ch, ch->rx.data + ch->rx.begin);
 
     return n < 0 || ch->rx.end - ch->rx.begin > IPC_CHANNEL_RECORD_ + (size_t)n;
 }
@@ -74,7 +74,7 @@ IPC_INLINE int ipc_channel_log_end_(struct ipc_channel *ch)
     int64_t n, got = 1;
 
     while (got > 0) {
-        while ((n = ipc_channel_record_(ch)) >= 0) {
+        while ((n = ipc_channel_check_record_(ch)) >= 0) {
             ch->rx.begin += IPC_CHANNEL_RECORD_ + (size_t)n;
             ch->offset += (int64_t)IPC_CHANNEL_RECORD_ + n;
         }
@@ -106,23 +106,23 @@ IPC_INLINE int ipc_channel_log_writer_(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_(ch, rc, "file: cannot lock or read '%s': %s", ch->address,
                                    strerror(-rc));
     if (fstat(ch->in, &st) != 0 || (left = pread(ch->in, header, sizeof header, ch->offset)) < 0)
-        return ipc_channel_errno_(ch, "read");
+        return ipc_channel_refuse_errno_(ch, "read");
     /* Cut off only what can be one unfinished record: this may be something else. */
     if (left > 0 && !(left >= (ssize_t)IPC_CHANNEL_HEADER_
-                          ? (n = ipc_channel_length_(ch, header)) >= 0 &&
+                          ? (n = ipc_channel_get_length_(ch, header)) >= 0 &&
                                 st.st_size - ch->offset <= n + (int64_t)IPC_CHANNEL_RECORD_
                           : ch->offset > 0))
         return ipc_channel_refuse_(ch, ch->offset > 0 ? -EBADMSG : -EPROTO,
                                    "file: '%s' has no record of ipc_channel.h at offset %lld",
                                    ch->address, (long long)ch->offset);
-    return ftruncate(ch->in, (off_t)ch->offset) == 0 ? 0 : ipc_channel_errno_(ch, "cut");
+    return ftruncate(ch->in, (off_t)ch->offset) == 0 ? 0 : ipc_channel_refuse_errno_(ch, "cut");
 }
 
-IPC_INLINE int ipc_channel_room_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_allocate_buffers_(struct ipc_channel *ch);
 
 IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    int writes = (ch->role & IPC_SEND) != 0, made, rc = ipc_channel_room_(ch), nap;
+    int writes = (ch->role & IPC_SEND) != 0, made, rc = ipc_channel_allocate_buffers_(ch), nap;
     struct stat st;
 
     if (rc != 0)
@@ -142,11 +142,11 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
                                                        ch->address);
     }
     if (ch->in < 0)
-        return ipc_channel_errno_(ch, "open");
+        return ipc_channel_refuse_errno_(ch, "open");
     if ((made && fchmod(ch->in, ch->how.mode) != 0) || fstat(ch->in, &st) != 0)
-        return ipc_channel_errno_(ch, "open");
+        return ipc_channel_refuse_errno_(ch, "open");
     ch->out = ch->in;
-    rc = ipc_channel_trust_(ch, &st, S_IFREG);
+    rc = ipc_channel_check_owner_(ch, &st, S_IFREG);
     if (rc != 0 || writes)
         return rc != 0 ? rc : ipc_channel_log_writer_(ch, deadline);
     ch->offset = ch->how.offset;
@@ -157,7 +157,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     ch->listener = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (ch->listener >= 0 &&
         inotify_add_watch(ch->listener, ch->address, IN_MODIFY | IN_CLOSE_WRITE) < 0)
-        ipc_channel_shut_(&ch->listener); /* looks once a millisecond */
+        ipc_channel_close_fd_(&ch->listener); /* looks once a millisecond */
     return rc;
 }
 
@@ -177,7 +177,7 @@ IPC_INLINE int ipc_channel_log_send_(struct ipc_channel *ch, const void *message
         (uint64_t)ch->offset + sizeof header + n > (ch->limit = (uint64_t)limit.rlim_cur))
         return ipc_channel_refuse_(ch, -EFBIG, "file: '%s': RLIMIT_FSIZE is %llu", ch->address,
                                    (unsigned long long)limit.rlim_cur);
-    ipc_channel_header_(header, n);
+    ipc_channel_put_header_(header, n);
     ipc_channel_put_(header + 8, (uint32_t)(hash >> 32));
     ipc_channel_put_(header + 12, (uint32_t)hash);
     io[0].iov_base = header;
@@ -195,7 +195,7 @@ IPC_INLINE int ipc_channel_log_send_(struct ipc_channel *ch, const void *message
     if (done >= 0)
         errno = ENOSPC;
     ch->limit = 0; /* it may have been lowered */
-    (void)ipc_channel_errno_(ch, "append to");
+    (void)ipc_channel_refuse_errno_(ch, "append to");
     done = -errno;
     if (ftruncate(ch->in, (off_t)ch->offset) != 0)
         return (int)done;
@@ -210,7 +210,7 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
     int rc, tries = 0;
 
     for (;;) {
-        n = ipc_channel_record_(ch);
+        n = ipc_channel_check_record_(ch);
         if (n >= 0) {
             ch->next = (size_t)n > size ? (size_t)n : 0;
             if (ch->next != 0)
@@ -227,14 +227,14 @@ IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_
         got = ipc_channel_log_read_(ch);
         if (got < 0)
             return got;
-        if (ipc_channel_record_(ch) >= 0)
+        if (ipc_channel_check_record_(ch) >= 0)
             continue;
         if (fstat(ch->in, &st) != 0 || st.st_size < ch->offset)
             return ipc_channel_refuse_(ch, -EBADMSG,
                                        "file: '%s' has %lld bytes, fewer than were read",
                                        ch->address, (long long)st.st_size);
         /* Garbage, and not the last: no writer will cut it off. Or one has just done that. */
-        if (ipc_channel_record_(ch) == -EBADMSG && ipc_channel_behind_(ch)) {
+        if (ipc_channel_check_record_(ch) == -EBADMSG && ipc_channel_has_bytes_behind_(ch)) {
             if (tries++ == 3)
                 return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
                                            ch->address, (long long)ch->offset);
@@ -258,7 +258,7 @@ IPC_INLINE int ipc_channel_log_unlink_(struct ipc_channel *ch)
     ch->max = UINT32_MAX / 2;
     if (n < 0)
         return (int)n;
-    if (n > 0 && (n < (int64_t)sizeof header || ipc_channel_length_(ch, header) < 0))
+    if (n > 0 && (n < (int64_t)sizeof header || ipc_channel_get_length_(ch, header) < 0))
         return -EPROTO;
     return ipc_channel_remove_(ch->address, S_IFREG);
 }

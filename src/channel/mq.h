@@ -66,8 +66,8 @@ IPC_INLINE int ipc_channel_mq_open_(struct ipc_channel *ch, int64_t deadline)
     ch->in = ch->out = (int)q;
     if ((made && fchmod((int)q, ch->how.mode) != 0) || fstat((int)q, &st) != 0 ||
         mq_getattr(q, &is) != 0)
-        return ipc_channel_errno_(ch, "open");
-    rc = ipc_channel_trust_(ch, &st, 0);
+        return ipc_channel_refuse_errno_(ch, "open");
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc == 0 && ((ch->how.max != 0 && is.mq_msgsize != want.mq_msgsize) ||
                     (ch->how.depth != 0 && is.mq_maxmsg != want.mq_maxmsg)))
         rc = ipc_channel_refuse_(ch, -EPROTO,
@@ -89,15 +89,15 @@ IPC_INLINE int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message,
                  : mq_timedsend((mqd_t)ch->out, (const char *)message, n, ch->priority,
                                 &ipc_channel_never_);
         if (rc == 0 || errno != ETIMEDOUT)
-            return rc == 0 ? 0 : errno == EINTR ? -EINTR : ipc_channel_errno_(ch, "send to");
-        rc = ipc_channel_until_(ch->out, POLLOUT, deadline);
+            return rc == 0 ? 0 : errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, "send to");
+        rc = ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc != 0)
             return rc;
     }
 }
 
 /* Gives a message that is in rx, or keeps it for a larger buffer. */
-IPC_INLINE int64_t ipc_channel_give_(struct ipc_channel *ch, void *to, size_t size, size_t n)
+IPC_INLINE int64_t ipc_channel_copy_out_(struct ipc_channel *ch, void *to, size_t size, size_t n)
 {
     if (n > size) {
         ch->rx.begin = 0;
@@ -118,7 +118,7 @@ IPC_INLINE int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t
     ssize_t n;
 
     if (ch->next != 0)
-        return ipc_channel_give_(ch, to, size, ch->next);
+        return ipc_channel_copy_out_(ch, to, size, ch->next);
     for (;;) {
         n = deadline == IPC_FOREVER
                 ? mq_receive((mqd_t)ch->in, at, ch->max, &priority)
@@ -126,13 +126,13 @@ IPC_INLINE int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t
         if (n >= 0)
             break;
         if (errno != ETIMEDOUT)
-            return errno == EINTR ? -EINTR : ipc_channel_errno_(ch, "receive from");
-        rc = ipc_channel_until_(ch->in, POLLIN, deadline);
+            return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, "receive from");
+        rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
         if (rc != 0)
             return rc;
     }
     ch->came = priority;
-    return direct ? n : ipc_channel_give_(ch, to, size, (size_t)n);
+    return direct ? n : ipc_channel_copy_out_(ch, to, size, (size_t)n);
 }
 
 IPC_INLINE int ipc_channel_mq_unlink_(struct ipc_channel *ch)

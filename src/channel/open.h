@@ -25,12 +25,13 @@ IPC_INLINE int ipc_channel_nothing_(struct ipc_channel *ch, int64_t deadline)
     ipc_channel_socket_open_, io, ipc_channel_socket_meet_, NULL, ipc_channel_socket_unlink_
 
 /* Of the URI, whose rest goes to *address; NULL: none. */
-IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_(const char *uri, const char **address)
+IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *uri,
+                                                                  const char **address)
 {
     static const struct ipc_channel_kind_ kinds[] = {
         {"pipe", 0, 0, 0, ipc_channel_pipe_open_, IPC_CHANNEL_STREAM_, NULL, NULL, NULL},
         {"fifo", IPC_CHANNEL_ONE_WAY_, 0, 0, ipc_channel_fifo_open_, IPC_CHANNEL_STREAM_,
-         ipc_channel_fifo_meet_, ipc_channel_fifo_try_, ipc_channel_fifo_unlink_},
+         ipc_channel_fifo_meet_, ipc_channel_fifo_open_end_, ipc_channel_fifo_unlink_},
         {"unix", 0, AF_UNIX, SOCK_STREAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_STREAM_)},
         {"unix-seq", 0, AF_UNIX, SOCK_SEQPACKET, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
         {"unix-dgram", 0, AF_UNIX, SOCK_DGRAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
@@ -73,11 +74,11 @@ IPC_INLINE void ipc_channel_close(struct ipc_channel *ch)
         lstat(ch->address, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == ch->ino)
         (void)unlink(ch->address);
     if (ch->kind != NULL) {
-        ipc_channel_leave_(ch);
+        ipc_channel_leave_peer_(ch);
         ipc_channel_ring_leave_(ch);
-        ipc_channel_shut_(&ch->listener);
-        ipc_channel_shut_(&ch->far_in);
-        ipc_channel_shut_(&ch->far_out);
+        ipc_channel_close_fd_(&ch->listener);
+        ipc_channel_close_fd_(&ch->far_in);
+        ipc_channel_close_fd_(&ch->far_out);
         free(ch->rx.data);
         free(ch->tx.data);
         free(ch->address);
@@ -114,7 +115,7 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
 }
 
 /* Memory for messages; untouched, it costs addresses only. */
-IPC_INLINE int ipc_channel_room_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_allocate_buffers_(struct ipc_channel *ch)
 {
     if (ch->rx.data != NULL)
         return 0;
@@ -128,7 +129,7 @@ IPC_INLINE int ipc_channel_room_(struct ipc_channel *ch)
 }
 
 /* Can it do what is asked for? */
-IPC_INLINE int ipc_channel_can_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
 {
     const struct ipc_channel_options *how = &ch->how;
     unsigned can = ch->kind->can;
@@ -181,16 +182,17 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
                                      int64_t deadline, const struct ipc_channel_options *how)
 {
     const char *address = "";
-    const struct ipc_channel_kind_ *kind = uri != NULL ? ipc_channel_find_(uri, &address) : NULL;
+    const struct ipc_channel_kind_ *kind =
+        uri != NULL ? ipc_channel_find_kind_(uri, &address) : NULL;
     int rc = ipc_channel_clear_(ch, kind, address, how);
     struct sigaction now;
 
     ch->role = role;
-    rc = rc == 0 ? ipc_channel_can_(ch) : rc;
+    rc = rc == 0 ? ipc_channel_check_request_(ch) : rc;
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
-        ch->state |= IPC_CHANNEL_IGNORED_;
+        ch->state |= IPC_CHANNEL_SIGPIPE_IGNORED_;
     rc = rc == 0 ? kind->open(ch, deadline) : rc;
-    rc = rc == 0 ? ipc_channel_room_(ch) : rc;
+    rc = rc == 0 ? ipc_channel_allocate_buffers_(ch) : rc;
     if (rc != 0)
         ipc_channel_close(ch);
     return rc;
@@ -223,8 +225,8 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
     ch->role = listener->role & IPC_BOTH;
     ch->server = 1;
     ch->state = IPC_CHANNEL_ACCEPTED_;
-    rc = rc == 0 ? ipc_channel_next_(listener, ch, deadline) : rc;
-    rc = rc == 0 ? ipc_channel_room_(ch) : rc;
+    rc = rc == 0 ? ipc_channel_accept_next_(listener, ch, deadline) : rc;
+    rc = rc == 0 ? ipc_channel_allocate_buffers_(ch) : rc;
     if (rc != 0)
         ipc_channel_close(ch);
     return rc;
@@ -252,7 +254,8 @@ IPC_INLINE int ipc_channel_unlink(const char *uri)
 {
     struct ipc_channel ch;
     const char *address = "";
-    const struct ipc_channel_kind_ *kind = uri != NULL ? ipc_channel_find_(uri, &address) : NULL;
+    const struct ipc_channel_kind_ *kind =
+        uri != NULL ? ipc_channel_find_kind_(uri, &address) : NULL;
     int rc = ipc_channel_clear_(&ch, kind, address, NULL);
 
     if (rc == 0)

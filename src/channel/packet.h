@@ -21,7 +21,7 @@ IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *mess
     io[0].iov_base = (void *)(uintptr_t)message;
     io[0].iov_len = n;
     if (sequence) { /* an empty packet would be the end */
-        ipc_channel_header_(frame, n);
+        ipc_channel_put_header_(frame, n);
         io[1] = io[0];
         io[0].iov_base = frame;
         io[0].iov_len = IPC_CHANNEL_HEADER_;
@@ -52,12 +52,12 @@ IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *mess
             return ipc_channel_refuse_(ch, -EPIPE, "%s: who asked is gone", ch->kind->scheme);
         }
         if (rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOTCONN)
-            return ipc_channel_deaf_(ch, -EPIPE);
+            return ipc_channel_stop_sending_(ch, -EPIPE);
         if (rc != -EAGAIN && rc != -ENOBUFS)
-            return rc == -EINTR ? rc : ipc_channel_errno_(ch, "send to");
+            return rc == -EINTR ? rc : ipc_channel_refuse_errno_(ch, "send to");
         /* What is not connected is not told when there is room. */
         rc = reply || rc == -ENOBUFS ? ipc_channel_nap_(deadline)
-                                     : ipc_channel_until_(ch->out, POLLOUT, deadline);
+                                     : ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc != 0)
             return rc;
     }
@@ -70,7 +70,7 @@ struct ipc_channel_credentials_ {
 };
 
 /* A datagram of a Unix socket says who sent it, if asked. */
-IPC_INLINE int ipc_channel_stranger_(struct ipc_channel *ch, struct msghdr *m)
+IPC_INLINE int ipc_channel_is_from_stranger_(struct ipc_channel *ch, struct msghdr *m)
 {
     struct ipc_channel_credentials_ who;
     struct cmsghdr *c = CMSG_FIRSTHDR(m);
@@ -78,7 +78,7 @@ IPC_INLINE int ipc_channel_stranger_(struct ipc_channel *ch, struct msghdr *m)
     if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != 2 /* SCM_CREDENTIALS */)
         return 1;
     memcpy(&who, CMSG_DATA(c), sizeof who);
-    if (!ipc_channel_allows_(ch, who.uid, who.gid))
+    if (!ipc_channel_may_be_peer_(ch, who.uid, who.gid))
         return 1;
     ch->peer.pid = who.pid;
     ch->peer.uid = who.uid;
@@ -91,7 +91,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     unsigned char header[IPC_CHANNEL_HEADER_];
-    int sequence = ch->kind->type == SOCK_SEQPACKET, asks = ipc_channel_asks_(ch), rc;
+    int sequence = ch->kind->type == SOCK_SEQPACKET, asks = ipc_channel_wants_credentials_(ch), rc;
     int answers = !sequence && (ch->role & (IPC_LISTEN | IPC_SEND)) == (IPC_LISTEN | IPC_SEND);
     size_t head = sequence ? sizeof header : 0, n;
     union {
@@ -145,25 +145,25 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
         }
         rc = got >= 0 ? 0 : -errno;
         if (rc == -EAGAIN) {
-            rc = ipc_channel_until_(ch->in, POLLIN, deadline);
+            rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
             if (rc != 0)
                 return rc;
             continue;
         }
         if (rc == -ECONNRESET || rc == -ECONNREFUSED || (sequence && got == 0))
-            return ipc_channel_lost_(ch, -EPIPE);
+            return ipc_channel_lose_peer_(ch, -EPIPE);
         if (rc != 0)
-            return rc == -EINTR ? rc : ipc_channel_errno_(ch, "receive from");
-        if (asks && ipc_channel_stranger_(ch, &m)) {
-            if (ipc_channel_skipped_enough_(&skips, deadline))
+            return rc == -EINTR ? rc : ipc_channel_refuse_errno_(ch, "receive from");
+        if (asks && ipc_channel_is_from_stranger_(ch, &m)) {
+            if (ipc_channel_has_skipped_enough_(&skips, deadline))
                 return -ETIMEDOUT;
             continue;
         }
         n = (size_t)got - head;
         if (n > ch->max ||
             (sequence && ((size_t)got < head ||
-                          ipc_channel_length_(ch, straight ? header : rx->data) != (int64_t)n)))
-            return sequence ? ipc_channel_lost_(ch, -EBADMSG)
+                          ipc_channel_get_length_(ch, straight ? header : rx->data) != (int64_t)n)))
+            return sequence ? ipc_channel_lose_peer_(ch, -EBADMSG)
                             : ipc_channel_refuse_(ch, -EBADMSG,
                                                   "%s: a message of more than %zu bytes "
                                                   "was dropped",

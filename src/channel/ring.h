@@ -78,9 +78,9 @@ IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 
 /* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. A sender
  * may be killed between its push and its post: a sleeper without a deadline looks once a second. */
-IPC_INLINE int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
-                                  struct ipc_notify *data, void *data_bell,
-                                  struct ipc_notify *space, void *space_bell)
+IPC_INLINE int ipc_channel_attach_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
+                                         struct ipc_notify *data, void *data_bell,
+                                         struct ipc_notify *space, void *space_bell)
 {
     int rc = ipc_notify_attach(data, data_bell, 64, ipc_channel_bell_kind_(ch), me);
 
@@ -93,8 +93,8 @@ IPC_INLINE int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer 
 }
 
 /* One ring in the segment, made if it is not there and we are to. */
-IPC_INLINE int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, int make,
-                                    struct ipc_shm_object *o)
+IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, int make,
+                                      struct ipc_shm_object *o)
 {
     struct ipc_shm *seg = &ch->ring->seg;
     uint32_t type = ch->how.receivers > 1 ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
@@ -113,7 +113,7 @@ IPC_INLINE int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, in
 
 /* Our end of the ring that several receivers share: slots with a length before the message. Who
  * has made it says how long that may be, and how many send. */
-IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_object *o)
+IPC_INLINE int ipc_channel_attach_shared_(struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_peer *me = ipc_shm_peer(&r->seg);
@@ -130,7 +130,7 @@ IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_o
     if (rc != 0)
         return rc;
     ch->max = (size_t)bytes - IPC_CHANNEL_HEADER_;
-    rc = ipc_channel_bells_(ch, me, data, s->data_bell, space, s->space_bell);
+    rc = ipc_channel_attach_bells_(ch, me, data, s->data_bell, space, s->space_bell);
     if (rc != 0)
         return rc;
     r->alone = (how & IPC_MPMC_ONE_PRODUCER) != 0;
@@ -141,9 +141,9 @@ IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_o
 }
 
 /* Our ends, of rings at to[0] and from[0]: whom is found receives from "to". */
-IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
-                                      const struct ipc_shm_object *to,
-                                      const struct ipc_shm_object *from, struct ipc_peer *me)
+IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listener,
+                                             const struct ipc_shm_object *to,
+                                             const struct ipc_shm_object *from, struct ipc_peer *me)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     const struct ipc_shm_object *out = listener ? from : to, *in = listener ? to : from;
@@ -151,15 +151,15 @@ IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
 
     if ((ch->role & IPC_SEND) != 0 &&
         (rc = ipc_record_producer_attach(&r->out, out->mem, out->size, me)) == 0 &&
-        (rc = ipc_channel_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
-                                 r->out.ring->space_bell)) == 0) {
+        (rc = ipc_channel_attach_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
+                                        r->out.ring->space_bell)) == 0) {
         r->reader = ck_pr_load_64(&r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
         (rc = ipc_record_consumer_attach(&r->in, in->mem, in->size, me)) == 0 &&
-        (rc = ipc_channel_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
-                                 r->in.ring->space_bell)) == 0) {
+        (rc = ipc_channel_attach_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
+                                        r->in.ring->space_bell)) == 0) {
         ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
         r->alone = r->in.producers == 1;
         r->writer = r->alone ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
@@ -183,14 +183,15 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     int rc = 0, shared = ch->how.receivers > 1;
 
     if (shared)
-        rc = ipc_channel_ring_of_(ch, "shared", listener, &to);
+        rc = ipc_channel_find_ring_(ch, "shared", listener, &to);
     else if ((ch->role & in) != 0)
-        rc = ipc_channel_ring_of_(ch, "to", listener, &to);
+        rc = ipc_channel_find_ring_(ch, "to", listener, &to);
     if (rc == 0 && !shared && (ch->role & (in ^ IPC_BOTH)) != 0)
-        rc = ipc_channel_ring_of_(ch, "from", listener, &from);
+        rc = ipc_channel_find_ring_(ch, "from", listener, &from);
     if (rc == 0)
-        rc = shared ? ipc_channel_share_(ch, &to)
-                    : ipc_channel_ring_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg));
+        rc = shared
+                 ? ipc_channel_attach_shared_(ch, &to)
+                 : ipc_channel_ring_attach_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg));
     if (rc != 0)
         return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
                                    ipc_shm_why(&r->seg));
@@ -211,8 +212,8 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
 
 /* A bell of sysvshm: its first word says that someone sleeps, on the semaphore that has the number
  * of the bell. */
-IPC_INLINE unsigned short ipc_channel_sem_of_(const struct ipc_channel_ring_ *r,
-                                              const struct ipc_notify *bell)
+IPC_INLINE unsigned short ipc_channel_sem_number_(const struct ipc_channel_ring_ *r,
+                                                  const struct ipc_notify *bell)
 {
     const unsigned char *from = (const unsigned char *)bell->at;
 
@@ -235,7 +236,7 @@ IPC_INLINE void ipc_channel_ring_post_(struct ipc_channel_ring_ *r, struct ipc_n
     ck_pr_fence_store_load();
     if (ck_pr_load_32(&bell->at->word) == 0 || ck_pr_fas_32(&bell->at->word, 0) == 0)
         return;
-    up.sem_num = ipc_channel_sem_of_(r, bell);
+    up.sem_num = ipc_channel_sem_number_(r, bell);
     (void)semop(r->sem, &up, 1); /* -EAGAIN: 32767 wakes are there already */
 }
 
@@ -269,7 +270,7 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
         w->rc = -ETIMEDOUT;
         return 1;
     }
-    down.sem_num = ipc_channel_sem_of_(r, bell);
+    down.sem_num = ipc_channel_sem_number_(r, bell);
     t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
 #if defined(SYS_semtimedop) && defined(__LP64__) /* the declaration needs _GNU_SOURCE */
     if (syscall(SYS_semtimedop, r->sem, &down, 1L, &t) != 0 && errno != EAGAIN)
@@ -321,7 +322,7 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
         (void)semop(r->sem, &gone, 1);
     if (r->mem != NULL)
         (void)shmdt(r->mem);
-    ipc_channel_shut_(&r->polls);
+    ipc_channel_close_fd_(&r->polls);
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
@@ -400,7 +401,7 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
         }                                                                                          \
     }
 
-IPC_INLINE int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)
+IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
 {
     return rc == -EPIPE || rc == -EOWNERDEAD
                ? ipc_channel_refuse_(ch, rc, "%s:%s: the other side %s", ch->kind->scheme,
@@ -419,14 +420,14 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
 
     if (reader != r->reader && reader == 0) { /* told once; then for the next */
         r->reader = 0;
-        return ipc_channel_ring_end_(ch, -EPIPE);
+        return ipc_channel_report_ring_end_(ch, -EPIPE);
     }
     rc = ipc_record_push(&r->out, message, n);
     if (rc == -EAGAIN)
         IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
                            (rc = ipc_record_push(&r->out, message, n)) != -EAGAIN)
     if (rc != 0)
-        return ipc_channel_ring_end_(ch, rc);
+        return ipc_channel_report_ring_end_(ch, rc);
     ipc_channel_ring_post_(r, &r->out_data);
     ch->quick_out = r->sem < 0 ? &r->out : NULL;
     return 0;
@@ -461,7 +462,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         return rc;
     if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
         return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
-    return ipc_channel_ring_end_(ch, (int)rc);
+    return ipc_channel_report_ring_end_(ch, (int)rc);
 }
 
 /* What the dead had in their hands goes on; who waits for it is woken. */
@@ -520,7 +521,7 @@ IPC_INLINE int ipc_channel_share_send_(struct ipc_channel *ch, const void *messa
                            (rc = ipc_channel_put_one_(r, message, n)) != -EAGAIN)
     ipc_mpmc_cancel(&r->put); /* what was not sent */
     ipc_channel_ring_post_(r, rc == 0 ? &r->out_data : &r->out_space);
-    return rc == 0 ? 0 : ipc_channel_ring_end_(ch, rc);
+    return rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, rc);
 }
 
 IPC_INLINE int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -540,7 +541,7 @@ IPC_INLINE int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, siz
     if (rc == -EMSGSIZE)
         return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
     if (rc < 0)
-        return ipc_channel_ring_end_(ch, (int)rc);
+        return ipc_channel_report_ring_end_(ch, (int)rc);
     r->writer |= r->alone && r->writer == 0;
     ipc_channel_ring_post_(r, &r->space);
     return rc;

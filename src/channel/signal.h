@@ -39,7 +39,7 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
 #ifdef SYS_pidfd_open
         ch->out = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 #endif
-        return ch->out >= 0 ? 0 : ipc_channel_errno_(ch, "find process");
+        return ch->out >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "find process");
     }
     if (pid != 0 && pid != (long)getpid())
         return ipc_channel_refuse_(ch, -EINVAL, "signal:%ld: this process is %ld", pid,
@@ -52,7 +52,7 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
     (void)sigemptyset(&set);
     (void)sigaddset(&set, number);
     ch->in = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return ch->in >= 0 ? 0 : ipc_channel_errno_(ch, "make a signalfd for");
+    return ch->in >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "make a signalfd for");
 }
 
 IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -92,7 +92,7 @@ IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *mess
             return ipc_channel_refuse_(ch, -EPIPE, "signal: process %ld is gone",
                                        (long)ch->peer.pid);
         if (rc != -EAGAIN)
-            return ipc_channel_errno_(ch, "signal");
+            return ipc_channel_refuse_errno_(ch, "signal");
         rc = ipc_channel_nap_(deadline); /* its queue is full */
         if (rc != 0)
             return rc;
@@ -116,16 +116,16 @@ IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, si
             ch->peer.uid = came.ssi_uid;
             word = (void *)(uintptr_t)came.ssi_ptr;
             memcpy(ch->rx.data, &word, sizeof word);
-            return ipc_channel_give_(ch, to, size, (size_t)came.ssi_errno);
+            return ipc_channel_copy_out_(ch, to, size, (size_t)came.ssi_errno);
         }
         if (n >= 0) /* by kill */
-            rc = ipc_channel_skipped_enough_(&skips, deadline) ? -ETIMEDOUT : 0;
+            rc = ipc_channel_has_skipped_enough_(&skips, deadline) ? -ETIMEDOUT : 0;
         else
             rc = errno == EAGAIN ? ipc_channel_wait_(ch->in, POLLIN, deadline) : -errno;
         if (rc != 0)
             return rc;
     }
-    return ipc_channel_give_(ch, to, size, ch->next);
+    return ipc_channel_copy_out_(ch, to, size, ch->next);
 }
 
 #endif

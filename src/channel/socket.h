@@ -16,7 +16,7 @@ struct ipc_channel_addresses_ {
 
 /* "PATH" or "@NAME". A path that is too long for an address goes by the descriptor of its folder.
  */
-IPC_INLINE int ipc_channel_path_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
+IPC_INLINE int ipc_channel_resolve_path_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
     struct sockaddr_un un;
     size_t n = strlen(ch->address), room = sizeof un.sun_path;
@@ -42,7 +42,7 @@ IPC_INLINE int ipc_channel_path_(struct ipc_channel *ch, struct ipc_channel_addr
                                         : "/",
                       O_DIRECTORY | O_RDONLY | O_CLOEXEC);
         if (a->dir < 0)
-            return ipc_channel_errno_(ch, "open the folder of");
+            return ipc_channel_refuse_errno_(ch, "open the folder of");
         n = (size_t)snprintf(un.sun_path, room, "/proc/self/fd/%d/%s", a->dir,
                              base != NULL ? base + 1 : ch->address);
         if (n >= room)
@@ -58,7 +58,7 @@ IPC_INLINE int ipc_channel_path_(struct ipc_channel *ch, struct ipc_channel_addr
 }
 
 /* "HOST:PORT", "[HOST]:PORT", to listen "*:PORT". */
-IPC_INLINE int ipc_channel_host_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
+IPC_INLINE int ipc_channel_resolve_host_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
     const char *colon = strrchr(ch->address, ':'), *from = ch->address, *to = colon;
     struct addrinfo hint, *all = NULL, *one;
@@ -96,26 +96,27 @@ IPC_INLINE int ipc_channel_resolve_(struct ipc_channel *ch, struct ipc_channel_a
 {
     memset(a, 0, sizeof *a);
     a->dir = -1;
-    return ch->kind->domain == AF_UNIX ? ipc_channel_path_(ch, a) : ipc_channel_host_(ch, a);
+    return ch->kind->domain == AF_UNIX ? ipc_channel_resolve_path_(ch, a)
+                                       : ipc_channel_resolve_host_(ch, a);
 }
 
 /* May this one be at the other end? */
-IPC_INLINE int ipc_channel_allows_(const struct ipc_channel *ch, uid_t uid, gid_t gid)
+IPC_INLINE int ipc_channel_may_be_peer_(const struct ipc_channel *ch, uid_t uid, gid_t gid)
 {
     return uid == geteuid() || uid == 0 || uid == ch->how.user ||
            (ch->how.group != 0 && gid == ch->how.group);
 }
 
 /* A connected socket: who is there, and what does it carry? */
-IPC_INLINE int ipc_channel_peer_(struct ipc_channel *ch, int fd)
+IPC_INLINE int ipc_channel_check_peer_(struct ipc_channel *ch, int fd)
 {
     socklen_t size = sizeof ch->peer;
     int one = 1;
 
     if (ch->kind->domain == AF_UNIX && ch->kind->type != SOCK_DGRAM) {
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ch->peer, &size) != 0)
-            return ipc_channel_errno_(ch, "tell who is at");
-        if (!ipc_channel_allows_(ch, ch->peer.uid, ch->peer.gid))
+            return ipc_channel_refuse_errno_(ch, "tell who is at");
+        if (!ipc_channel_may_be_peer_(ch, ch->peer.uid, ch->peer.gid))
             return ipc_channel_refuse_(ch, -EACCES,
                                        "%s:%s: user %ld of group %ld is there; see "
                                        "options.user and options.group",
@@ -129,7 +130,7 @@ IPC_INLINE int ipc_channel_peer_(struct ipc_channel *ch, int fd)
 
 /* How large a packet may be. On Unix sockets that follows from the buffer, which the kernel makes
  * twice as large as asked for, and may cut. */
-IPC_INLINE int ipc_channel_carries_(struct ipc_channel *ch, int fd)
+IPC_INLINE int ipc_channel_set_packet_max_(struct ipc_channel *ch, int fd)
 {
     size_t head = ch->kind->type == SOCK_SEQPACKET ? IPC_CHANNEL_HEADER_ : 0, most = 65507;
     int room = ch->how.max < INT_MAX / 4 ? (int)(ch->how.max / 2 + 128) : 0;
@@ -141,7 +142,7 @@ IPC_INLINE int ipc_channel_carries_(struct ipc_channel *ch, int fd)
         if (ch->how.max * 2 > IPC_CHANNEL_GULP_)
             (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
         if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &four) != 0)
-            return ipc_channel_errno_(ch, "ask how much fits through");
+            return ipc_channel_refuse_errno_(ch, "ask how much fits through");
         most = (size_t)room - 32 - head; /* of the kernel's own */
     }
     if (ch->how.max > most)
@@ -153,21 +154,21 @@ IPC_INLINE int ipc_channel_carries_(struct ipc_channel *ch, int fd)
 }
 
 /* Are datagrams to say who sent them? Where there is a file, its mode has decided already. */
-IPC_INLINE int ipc_channel_asks_(const struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_wants_credentials_(const struct ipc_channel *ch)
 {
     return ch->kind->domain == AF_UNIX && ch->kind->type == SOCK_DGRAM && ch->address[0] == '@' &&
            (ch->role & IPC_LISTEN) != 0;
 }
 
-IPC_INLINE int ipc_channel_socket_(struct ipc_channel *ch, int family)
+IPC_INLINE int ipc_channel_make_socket_(struct ipc_channel *ch, int family)
 {
     int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    return fd >= 0 ? fd : ipc_channel_errno_(ch, "make a socket for");
+    return fd >= 0 ? fd : ipc_channel_refuse_errno_(ch, "make a socket for");
 }
 
 /* From now on calls may block, those with MSG_DONTWAIT excepted. */
-IPC_INLINE void ipc_channel_blocking_(int fd)
+IPC_INLINE void ipc_channel_make_blocking_(int fd)
 {
     (void)fcntl(fd, F_SETFL, 0);
 }
@@ -234,11 +235,11 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
     while (rc == 0) {
         *ch->why = '\0';
         for (i = 0; i < a.count; i++) {
-            fd = ipc_channel_socket_(ch, a.at[i].ss_family);
+            fd = ipc_channel_make_socket_(ch, a.at[i].ss_family);
             rc = fd < 0 ? fd : ipc_channel_connect_to_(ch, fd, &a.at[i], a.size[i], deadline);
             if (rc == 0 || fd < 0)
                 break;
-            ipc_channel_shut_(&fd);
+            ipc_channel_close_fd_(&fd);
         }
         if (rc == 0 || (rc != -ENOENT && rc != -ECONNREFUSED && rc != -EAGAIN && rc != -ECONNRESET))
             break;
@@ -252,13 +253,13 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
     if (rc < 0 && nap == 0 && fd < 0 && *ch->why == '\0')
         (void)ipc_channel_refuse_(ch, rc, "%s: cannot connect to '%s': %s", ch->kind->scheme,
                                   ch->address, strerror(-rc));
-    ipc_channel_shut_(&a.dir);
-    if (rc == 0 &&
-        ((rc = ipc_channel_peer_(ch, fd)) != 0 || (rc = ipc_channel_carries_(ch, fd)) != 0))
-        ipc_channel_shut_(&fd);
+    ipc_channel_close_fd_(&a.dir);
+    if (rc == 0 && ((rc = ipc_channel_check_peer_(ch, fd)) != 0 ||
+                    (rc = ipc_channel_set_packet_max_(ch, fd)) != 0))
+        ipc_channel_close_fd_(&fd);
     if (rc != 0)
         return rc;
-    ipc_channel_blocking_(fd);
+    ipc_channel_make_blocking_(fd);
     ch->in = ch->out = fd;
     return 0;
 }
@@ -293,9 +294,9 @@ IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct so
         if (probe >= 0 && connect(probe, (const struct sockaddr *)at, size) != 0 &&
             errno == ECONNREFUSED && unlink(ch->address) == 0)
             rc = bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-        ipc_channel_shut_(&probe);
+        ipc_channel_close_fd_(&probe);
     }
-    if (rc == 0 && (rc = ipc_channel_mode_(ch, S_IFSOCK, &st)) == 0) {
+    if (rc == 0 && (rc = ipc_channel_set_mode_(ch, S_IFSOCK, &st)) == 0) {
         ch->state |= IPC_CHANNEL_FILE_;
         ch->ino = st.st_ino;
     }
@@ -314,23 +315,23 @@ IPC_INLINE int ipc_channel_listen_(struct ipc_channel *ch, int64_t deadline)
     socklen_t size = sizeof own;
     int rc = ipc_channel_resolve_(ch, &a), fd, one = 1;
 
-    fd = rc == 0 ? ipc_channel_socket_(ch, a.at[0].ss_family) : rc;
+    fd = rc == 0 ? ipc_channel_make_socket_(ch, a.at[0].ss_family) : rc;
     if (fd >= 0) {
         if (ch->kind->domain != AF_UNIX && ch->kind->type == SOCK_STREAM)
             (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if (ipc_channel_asks_(ch))
+        if (ipc_channel_wants_credentials_(ch))
             (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
         rc = ipc_channel_bind_(ch, fd, &a.at[0], a.size[0], deadline);
         if (rc == 0 && ch->kind->type != SOCK_DGRAM && listen(fd, 64) != 0)
             rc = -errno;
         if (rc != 0) {
-            ipc_channel_shut_(&fd);
+            ipc_channel_close_fd_(&fd);
             (void)ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
                                       ch->address, strerror(-rc),
                                       rc == -EADDRINUSE ? ": another does" : "");
         }
     }
-    ipc_channel_shut_(&a.dir);
+    ipc_channel_close_fd_(&a.dir);
     if (rc != 0 || fd < 0)
         return rc != 0 ? rc : fd;
     memset(&own, 0, sizeof own);
@@ -340,16 +341,16 @@ IPC_INLINE int ipc_channel_listen_(struct ipc_channel *ch, int64_t deadline)
                                                    : 0;
     if (ch->kind->type != SOCK_DGRAM) {
         ch->listener = fd;
-        return ipc_channel_carries_(ch, fd);
+        return ipc_channel_set_packet_max_(ch, fd);
     }
-    ipc_channel_blocking_(fd);
+    ipc_channel_make_blocking_(fd);
     ch->in = ch->out = fd;
-    return ipc_channel_carries_(ch, fd);
+    return ipc_channel_set_packet_max_(ch, fd);
 }
 
 /* The next of those who have connected and may. Others are left at once. */
-IPC_INLINE int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channel *ch,
-                                 int64_t deadline)
+IPC_INLINE int ipc_channel_accept_next_(struct ipc_channel *listener, struct ipc_channel *ch,
+                                        int64_t deadline)
 {
     int fd, rc;
 
@@ -363,11 +364,11 @@ IPC_INLINE int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channe
 #endif
         if (fd >= 0) {
             ch->in = ch->out = fd;
-            if (ipc_channel_peer_(ch, fd) == 0)
-                return ipc_channel_carries_(ch, fd);
-            ipc_channel_leave_(ch);
+            if (ipc_channel_check_peer_(ch, fd) == 0)
+                return ipc_channel_set_packet_max_(ch, fd);
+            ipc_channel_leave_peer_(ch);
         } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO)
-            return ipc_channel_errno_(ch, "accept at");
+            return ipc_channel_refuse_errno_(ch, "accept at");
         rc = fd >= 0 && ipc_left_(deadline) == 0
                  ? -ETIMEDOUT /* however many more there are */
                  : ipc_channel_wait_(listener->listener, POLLIN, deadline);
@@ -378,7 +379,7 @@ IPC_INLINE int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channe
 
 IPC_INLINE int ipc_channel_socket_meet_(struct ipc_channel *ch, int64_t deadline)
 {
-    return ch->listener >= 0 ? ipc_channel_next_(ch, ch, deadline)
+    return ch->listener >= 0 ? ipc_channel_accept_next_(ch, ch, deadline)
                              : ipc_channel_connect_(ch, deadline);
 }
 

@@ -7,7 +7,7 @@
 /* ------------------------------------------------------------------ System V message queues */
 
 /* KEY: a number, decimal, 0x or 0. */
-IPC_INLINE int ipc_channel_key_(struct ipc_channel *ch, key_t *key)
+IPC_INLINE int ipc_channel_read_key_(struct ipc_channel *ch, key_t *key)
 {
     char *end;
     unsigned long n = strtoul(ch->address, &end, 0);
@@ -25,7 +25,7 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
     struct stat st;
     char text[32] = "";
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), id = -1, fd, nap;
+    int rc = ipc_channel_read_key_(ch, &key), id = -1, fd, nap;
     ssize_t n;
 
     if (rc != 0)
@@ -50,18 +50,18 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_(ch, -errno, "sysv: cannot open queue %s: %s%s", ch->address,
                                    strerror(errno), errno == ENOSPC ? " (kernel.msgmni)" : "");
     if (msgctl(id, IPC_STAT, &is) != 0)
-        return ipc_channel_errno_(ch, "read the mode of");
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
     memset(&st, 0, sizeof st);
     st.st_uid = is.msg_perm.uid;
     st.st_mode = is.msg_perm.mode;
-    rc = ipc_channel_trust_(ch, &st, 0);
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc != 0)
         return rc;
     ch->port = id;
     ch->max = 8192;
     fd = open("/proc/sys/kernel/msgmax", O_RDONLY | O_CLOEXEC);
     n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    ipc_channel_shut_(&fd);
+    ipc_channel_close_fd_(&fd);
     if (n > 0 && strtoul(text, NULL, 10) != 0)
         ch->max = strtoul(text, NULL, 10);
     if (is.msg_qbytes != 0 && is.msg_qbytes < ch->max)
@@ -82,7 +82,7 @@ IPC_INLINE int ipc_channel_sysv_wait_(struct ipc_channel *ch, const char *what, 
         return ipc_channel_nap_(deadline);
     if (errno == EIDRM)
         return ipc_channel_refuse_(ch, -EPIPE, "sysv: queue %s was removed", ch->address);
-    return errno == EINTR ? -EINTR : ipc_channel_errno_(ch, what);
+    return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, what);
 }
 
 IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -128,7 +128,7 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
 IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
 {
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), id = rc == 0 ? msgget(key, 0) : -1;
+    int rc = ipc_channel_read_key_(ch, &key), id = rc == 0 ? msgget(key, 0) : -1;
 
     return rc != 0 ? rc : id >= 0 && msgctl(id, IPC_RMID, NULL) == 0 ? 0 : -errno;
 }

@@ -21,7 +21,7 @@ IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
 }
 
 /* Takes our side's place. */
-IPC_INLINE int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
+IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct sembuf sit[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
@@ -30,7 +30,7 @@ IPC_INLINE int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
     if (semop(r->sem, sit, 2) != 0)
         return errno == EAGAIN
                    ? ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address)
-                   : ipc_channel_errno_(ch, "take a place at");
+                   : ipc_channel_refuse_errno_(ch, "take a place at");
     r->place = sit[0].sem_num;
     r->me.alive = ipc_channel_sem_alive_;
     r->me.arg = r;
@@ -41,8 +41,8 @@ IPC_INLINE int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
 }
 
 /* One of the rings, which the listener makes. Whoever has our end is dead. */
-IPC_INLINE int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
-                                     int listener, unsigned role)
+IPC_INLINE int ipc_channel_sem_make_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
+                                          int listener, unsigned role)
 {
     struct ipc_spsc_shared *shared = (struct ipc_spsc_shared *)ring->mem;
     uint64_t capacity = ipc_channel_lane_(ch->max), there = ck_pr_load_64(&shared->is.capacity);
@@ -78,7 +78,7 @@ IPC_INLINE uint64_t ipc_channel_shm_capacity_(size_t size)
 
 /* Has sysvshm: made this segment? Then its size is that of two rings, and one of them is a ring of
  * records, or none was made yet. 1, 0, or what the kernel says. Writes nothing. */
-IPC_INLINE int ipc_channel_shm_ours_(int id)
+IPC_INLINE int ipc_channel_shm_is_ours_(int id)
 {
     const struct ipc_spsc_shared *ring;
     const unsigned char *mem;
@@ -104,29 +104,29 @@ IPC_INLINE int ipc_channel_shm_ours_(int id)
            (magic[0] | magic[1]) == 0;
 }
 
-IPC_INLINE int ipc_channel_shm_foreign_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_shm_refuse_(struct ipc_channel *ch)
 {
     return ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
 }
 
 /* May we use the segment that was found? */
-IPC_INLINE int ipc_channel_shm_trust_(struct ipc_channel *ch, int id, struct shmid_ds *is)
+IPC_INLINE int ipc_channel_shm_check_(struct ipc_channel *ch, int id, struct shmid_ds *is)
 {
     struct stat st;
     int rc;
 
     if (shmctl(id, IPC_STAT, is) != 0)
-        return ipc_channel_errno_(ch, "read the mode of");
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
     memset(&st, 0, sizeof st);
     st.st_uid = is->shm_perm.uid;
     st.st_mode = is->shm_perm.mode;
-    rc = ipc_channel_trust_(ch, &st, 0);
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc == 0 && ipc_channel_shm_capacity_(is->shm_segsz) == 0)
-        rc = ipc_channel_shm_foreign_(ch);
+        rc = ipc_channel_shm_refuse_(ch);
     return rc;
 }
 
-IPC_INLINE int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t deadline)
+IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     size_t size = ipc_channel_shm_size_(ipc_channel_lane_(ch->max));
@@ -135,22 +135,22 @@ IPC_INLINE int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t d
 
     for (;;) {
         id = shmget(key, flags != 0 ? size : 0, flags);
-        if (id >= 0 && (rc = ipc_channel_shm_trust_(ch, id, &is)) != 0)
+        if (id >= 0 && (rc = ipc_channel_shm_check_(ch, id, &is)) != 0)
             return rc;
         if (id >= 0 && (r->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
             break;
         error = errno;
         if (id < 0 && error == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0) {
-            rc = ipc_channel_shm_ours_(id);
+            rc = ipc_channel_shm_is_ours_(id);
             if (rc == 0)
-                return ipc_channel_shm_foreign_(ch);
+                return ipc_channel_shm_refuse_(ch);
             if (rc > 0 && shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 &&
                 shmctl(id, IPC_RMID, NULL) == 0)
                 continue; /* a smaller one of ours, that nobody uses */
         }
         errno = error;
         if (error != ENOENT || flags != 0)
-            return ipc_channel_errno_(ch, "open");
+            return ipc_channel_refuse_errno_(ch, "open");
         rc = ipc_channel_nap_(deadline);
         if (rc != 0)
             return rc == -EINTR ? rc
@@ -162,7 +162,7 @@ IPC_INLINE int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t d
     r->mem = (unsigned char *)shmat(id, NULL, 0);
     if (r->mem == (unsigned char *)-1) {
         r->mem = NULL;
-        return ipc_channel_errno_(ch, "attach to");
+        return ipc_channel_refuse_errno_(ch, "attach to");
     }
     r->half = ipc_channel_shm_half_(is.shm_segsz);
     return 0;
@@ -175,22 +175,23 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
     struct ipc_shm_object ring[2];
     key_t key;
 
-    rc = rc == 0 ? ipc_channel_key_(ch, &key) : rc;
+    rc = rc == 0 ? ipc_channel_read_key_(ch, &key) : rc;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    rc = rc == 0 ? ipc_channel_shm_get_(ch, key, deadline) : rc;
+    rc = rc == 0 ? ipc_channel_shm_find_(ch, key, deadline) : rc;
     if (rc != 0)
         return rc;
-    rc = ipc_channel_sem_sit_(ch, listener);
+    rc = ipc_channel_sem_take_place_(ch, listener);
     for (i = 0; i < 2; i++) {
         unsigned role = (i == 0) == listener ? IPC_RECV : IPC_SEND;
 
         ring[i].mem = r->mem + IPC_CHANNEL_SYSV_HEAD_ + (size_t)i * r->half;
         ring[i].size = r->half;
         if (rc == 0 && (ch->role & role) != 0)
-            rc = ipc_channel_sem_ring_(ch, &ring[i], listener, role);
+            rc = ipc_channel_sem_make_ring_(ch, &ring[i], listener, role);
     }
     if (rc == 0)
-        while ((rc = ipc_channel_ring_ends_(ch, listener, &ring[0], &ring[1], &r->me)) == -EAGAIN &&
+        while ((rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &r->me)) ==
+                   -EAGAIN &&
                (rc = ipc_channel_nap_(deadline)) == 0)
             ;
     if (rc != 0)
@@ -208,14 +209,14 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
 IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
 {
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), shm, sem;
+    int rc = ipc_channel_read_key_(ch, &key), shm, sem;
 
     if (rc != 0)
         return rc;
     shm = shmget(key, 0, 0);
     if (shm < 0)
         return -errno;
-    rc = ipc_channel_shm_ours_(shm);
+    rc = ipc_channel_shm_is_ours_(shm);
     if (rc <= 0)
         return rc < 0 ? rc : -EPROTO;
     /* Semaphores have no mark; six of them beside a segment of ours are ours. They are removed

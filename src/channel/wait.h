@@ -36,7 +36,7 @@ IPC_INLINE int ipc_channel_wait_(int fd, short events, int64_t deadline)
 }
 
 /* ... after a call that has found that it is not. */
-IPC_INLINE int ipc_channel_until_(int fd, short events, int64_t deadline)
+IPC_INLINE int ipc_channel_wait_again_(int fd, short events, int64_t deadline)
 {
     return deadline <= IPC_NOW ? -ETIMEDOUT : ipc_channel_wait_(fd, events, deadline);
 }
@@ -51,12 +51,12 @@ IPC_INLINE int ipc_channel_nap_(int64_t deadline)
 
 /* A call has skipped something that is no message for it: must it end now? After its deadline it
  * skips some more, as a message may be behind them, but not as many as may come. */
-IPC_INLINE int ipc_channel_skipped_enough_(unsigned *skips, int64_t deadline)
+IPC_INLINE int ipc_channel_has_skipped_enough_(unsigned *skips, int64_t deadline)
 {
     return ++*skips >= IPC_CHANNEL_SKIPS_ && ipc_left_(deadline) == 0;
 }
 
-IPC_INLINE void ipc_channel_shut_(int *fd)
+IPC_INLINE void ipc_channel_close_fd_(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
@@ -64,14 +64,14 @@ IPC_INLINE void ipc_channel_shut_(int *fd)
 }
 
 /* Leaves the other side; what has not been received or sent is gone. */
-IPC_INLINE void ipc_channel_leave_(struct ipc_channel *ch)
+IPC_INLINE void ipc_channel_leave_peer_(struct ipc_channel *ch)
 {
     if (ch->in == ch->out)
         ch->out = -1;
-    ipc_channel_shut_(&ch->in);
-    ipc_channel_shut_(&ch->out);
+    ipc_channel_close_fd_(&ch->in);
+    ipc_channel_close_fd_(&ch->out);
     ch->rx.begin = ch->rx.end = ch->tx.begin = ch->tx.end = 0;
-    ch->state &= ~IPC_CHANNEL_DEAF_;
+    ch->state &= ~IPC_CHANNEL_CANNOT_SEND_;
     ch->peer.pid = 0;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
@@ -79,11 +79,11 @@ IPC_INLINE void ipc_channel_leave_(struct ipc_channel *ch)
 
 /* The other side is gone, or talks garbage. Of a FIFO the next one's words may be there already:
  * they would be lost if nobody had it open. */
-IPC_INLINE int ipc_channel_lost_(struct ipc_channel *ch, int rc)
+IPC_INLINE int ipc_channel_lose_peer_(struct ipc_channel *ch, int rc)
 {
     int fresh = ch->kind->again != NULL && ch->in >= 0 && rc != -EBADMSG ? ch->kind->again(ch) : -1;
 
-    ipc_channel_leave_(ch);
+    ipc_channel_leave_peer_(ch);
     ch->in = fresh;
     return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
                                rc == -EPIPE ? "the other side is gone"
@@ -94,7 +94,7 @@ IPC_INLINE int ipc_channel_lost_(struct ipc_channel *ch, int rc)
 }
 
 /* Is what a path leads to of the right type, whose and open to whom it may be? */
-IPC_INLINE int ipc_channel_trust_(struct ipc_channel *ch, const struct stat *st, mode_t type)
+IPC_INLINE int ipc_channel_check_owner_(struct ipc_channel *ch, const struct stat *st, mode_t type)
 {
     if (type != 0 && (st->st_mode & S_IFMT) != type)
         return ipc_channel_refuse_(ch, -EPROTO, "%s: '%s' is something else: mode %o",
@@ -117,7 +117,7 @@ IPC_INLINE int ipc_channel_trust_(struct ipc_channel *ch, const struct stat *st,
 
 /* Gives what we have made its mode, which the umask would have cut: by a descriptor, as the path
  * may lead elsewhere by now. */
-IPC_INLINE int ipc_channel_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
+IPC_INLINE int ipc_channel_set_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
 {
     int fd = open(ch->address, IPC_CHANNEL_PATH_ | O_NOFOLLOW | O_CLOEXEC), rc;
     char path[32];

@@ -74,12 +74,12 @@ static size_t piece(unsigned char *to, size_t head, size_t room)
         return n;
     case 2: /* a header, of any length */
         n = (size_t)word(MAX);
-        ipc_channel_header_(to, n);
+        ipc_channel_put_header_(to, n);
         return IPC_CHANNEL_HEADER_;
     default: /* a message, small or large; and with a bit wrong, or cut short */
         n = what < 7 ? byte() : number(MAX + 2);
         memset(to + head, (int)n, n);
-        ipc_channel_header_(to, n);
+        ipc_channel_put_header_(to, n);
         if (head > IPC_CHANNEL_HEADER_) {
             uint64_t hash = ipc_channel_hash_(to + head, n);
 
@@ -302,7 +302,7 @@ static void give_ring(int fd, struct ipc_channel *liar)
         liar->role = IPC_BOTH;
         liar->max = 1000;
         liar->pid = getpid();
-        MUST(ipc_channel_offer_(liar) == 0);
+        MUST(ipc_channel_make_offer_(liar) == 0);
     }
     for (; parts % 4 != 0; parts /= 4)
         scribble(liar->ring->seg.base, liar->ring->seg.size);
