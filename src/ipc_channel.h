@@ -128,6 +128,7 @@
 
 #include "common/version.h"
 #include "channel/core.h"
+#include "channel/reference.h"
 #include "channel/wait.h"
 #include "channel/frame.h"
 #include "channel/pipe.h"

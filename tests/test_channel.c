@@ -524,7 +524,7 @@ static void sender_is_told_that_nobody_is_left_and_gets_no_signal(void **state)
         if (!NAMED("pipe"))
             open_as(listens(IPC_SEND));
         for (mask = 0; mask < 2; mask++) {
-            ch.state |= mask ? IPC_CHANNEL_MASK_ : 0u; /* an old kernel */
+            ch.flags |= mask ? IPC_CHANNEL_MASK_ : 0u; /* an old kernel */
             send_one(0, 10);
             (void)hear(&c);
             kill_child(&c);
@@ -1412,10 +1412,9 @@ static int plain(void)
     int fd;
 
     if (NAMED("pipe"))
-        return fcntl(ch.far_out, F_DUPFD_CLOEXEC, 0);
+        return fcntl(((struct ipc_channel_pipe_ *)ch.own)->child_out, F_DUPFD_CLOEXEC, 0);
     IS(ipc_channel_open(&other, uri, IPC_SEND, ipc_in_ms(LONG_MS)), 0);
     fd = dup(other.out);
-    other.state = 0; /* not its to unlink */
     ipc_channel_close(&other);
     MUST(fd >= 0);
     (void)fcntl(fd, F_SETFL, 0);
