@@ -4,15 +4,15 @@
  * src/channel/mq.h src/channel/sysv.h src/channel/log.h src/channel/signal.h src/channel/ring.h
  * src/channel/sysvshm.h src/channel/auto.h src/channel/open.h src/channel/io.h */
 /*
- * ipc_channel.h - one call over every mechanism: messages over rings, pipes, queues, sockets,
- * files.
+ * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
+ * sockets, files and signals.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * A channel is opened by a URI, and then messages go in and come out whole, with deadlines and
- * reasons that are the same over all of them. Needs Linux, ipc_notify.h, ipc_ring.h and ipc_shm.h,
- * Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23. With glibc before 2.34 link
- * with -pthread -lrt.
+ * A program opens a channel by a URI. Messages then go in and come out whole, with deadlines and
+ * error codes that are the same over every mechanism. Needs Linux, ipc_notify.h, ipc_ring.h and
+ * ipc_shm.h, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23. With glibc before
+ * 2.34 link with -pthread -lrt.
  *
  *     #include "ipc_channel.h"
  *
@@ -26,107 +26,117 @@
  *     while ((n = ipc_channel_recv(&ch, buf, sizeof buf, ipc_in_ms(100))) >= 0)
  *         handle(buf, n);                                          // n < 0: -ETIMEDOUT, ...
  *
- *     auto:NAME          a Unix socket that becomes a ring where both sides can
- *     ring:NAME          rings of ipc_ring.h in the segment NAME of ipc_shm.h: records, from one
+ * The mechanisms. Each has its manual at the top of its room; this table names the rooms.
+ *
+ *     auto:NAME          a Unix socket that becomes a ring where both sides can        >>auto
+ *     ring:NAME          rings in the segment NAME of ipc_shm.h: records, from one     >>ring
  *                        sender or several; or slots that several receivers share
- *     sysvshm:KEY        a ring in a System V segment, woken by System V semaphores
- *     pipe:              anonymous pipes between parent and child: open, fork, use in both
- *     fifo:PATH          a named pipe; any number of senders
- *     unix:PATH          Unix socket, a stream; unix:@NAME is in the abstract namespace
- *     unix-seq:PATH      ... with packets; unix-dgram:PATH with datagrams
- *     tcp:HOST:PORT      IPv4 and IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000, to listen tcp:*:9000
- *     udp:HOST:PORT      may lose, double and disorder messages
- *     mq:NAME            POSIX message queue: priorities
- *     sysv:KEY           System V message queue: types, and receiving by type; KEY is a number
- *     file:PATH          a log: appended to by one, followed by any number; survives restarts
- *     signal:PID         real-time signals with up to 8 bytes
+ *     sysvshm:KEY        rings in a System V segment, with System V semaphores         >>sysvshm
+ *     pipe:              pipes between parent and child: open, fork, use in both       >>pipe
+ *     fifo:PATH          a named pipe; any number of senders                           >>pipe
+ *     unix:PATH          a Unix socket, a stream; unix:@NAME is an abstract name       >>socket
+ *     unix-seq:PATH      a Unix socket of packets                                      >>packet
+ *     unix-dgram:PATH    a Unix socket of datagrams                                    >>packet
+ *     tcp:HOST:PORT      IPv4 and IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000;            >>socket
+ *                        a listener may say tcp:*:9000
+ *     udp:HOST:PORT      may lose, double and disorder messages                        >>packet
+ *     mq:NAME            a POSIX message queue: priorities                             >>mq
+ *     sysv:KEY           a System V message queue: types, and receiving by type        >>sysv
+ *     file:PATH          a log: one process appends, any number follow; survives       >>log
+ *                        restarts
+ *     signal:PID         real-time signals with up to 8 bytes                          >>signal
  *
  * Contract
- *   - IPC_LISTEN is said by exactly one side: the one that is found. It makes the FIFO, queue or
- *     log, or listens at the address; the other waits for that until the deadline of its open.
- *     So either side may be started first.
- *   - A message comes out as it went in, at any length from 0 to `max` of ipc_channel_info, or
- *     not at all: one that is too large is refused with -EMSGSIZE and nothing is sent; one that
+ *   - Exactly one side says IPC_LISTEN: the side that the other one finds. It makes the FIFO,
+ *     queue, log or segment, or listens at the address. The other side waits for that until the
+ *     deadline of its open, so either side may be started first.
+ *   - A message comes out as it went in, at any length from 0 to `max` of ipc_channel_info, or not
+ *     at all. A message above `max` is refused with -EMSGSIZE, and nothing is sent. A message that
  *     is too large for the receiver's buffer stays, and a larger buffer gets it.
- *   - Messages arrive once and in order (but udp:, and priorities and types of queues).
- *   - Every call ends at its deadline, whoever is stopped or killed. A message that was begun
- *     when the deadline came counts as sent: the rest of it is kept, and goes out first with the
+ *   - Messages arrive once and in order, but for udp:, and for priorities and types of queues.
+ *   - Every call ends at its deadline, also where a peer was stopped or killed. A message that was
+ *     begun when the deadline came counts as sent: its rest is kept, and goes out first with the
  *     next send, recv or ipc_channel_flush.
- *   - That the other side is gone is told once, after all that it sent was received: -EPIPE, or
- *     -EOWNERDEAD where it is known to have died in the middle (auto: always -EPIPE, whichever it
- *     became). The next call waits for a successor: a listener for the next peer, the other side
- *     for the next listener. Where there can be none, behind pipe: and ipc_channel_accept, it is
- *     told again.
- *   - What a mechanism cannot do is refused by open: -EOPNOTSUPP.
- *   - What comes from the other side is not trusted: lengths are checked, garbage is -EBADMSG,
- *     and its sender is left. Unix sockets talk to this user, root, and whom the options name,
- *     only.
- *   - No signal reaches the host, not SIGPIPE either, and none of its settings are changed.
- *   - A handle is for one thread at a time. After fork one of the two processes may go on using
- *     it (pipe: both, each its end).
+ *   - The loss of the other side is reported once, after all that it sent was received: -EPIPE, or
+ *     -EOWNERDEAD where it is known to have died in the middle (auto: always -EPIPE). The next
+ *     call waits for a successor: a listener for the next peer, the other side for the next
+ *     listener. Where none can come, behind pipe: and ipc_channel_accept, each call reports the
+ *     loss again. core.h has the table of states.
+ *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
+ *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
+ *     left. Unix sockets talk only to this user, root, and the user and group in the options.
+ *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
+ *   - One thread at a time uses a handle. After fork one of the two processes may go on using it;
+ *     over pipe: both do, each its end.
  *
  * Caveats
- *   - recv takes in more than one message at once where it can, so the descriptor of an event
- *     loop tells of new ones only. Fix: recv with IPC_NOW until -ETIMEDOUT, then poll
+ *   - Where it can, recv takes in several messages at once, so the descriptor for event loops
+ *     tells only of later ones. Fix: call recv with IPC_NOW until -ETIMEDOUT, then poll
  *     ipc_channel_fd.
- *   - Writing to a pipe or FIFO without a signal costs a fifth of its rate at 8 to 1024 bytes.
- *     Fix: a host that ignores SIGPIPE when it opens the channel, and as long as it is open,
- *     pays nothing.
- *   - What a deadline has cut off goes out with calls on this channel only, and close does not wait
- *     for it. Fix: ipc_channel_flush; in an event loop poll for writing, too, while `pending` of
- *     ipc_channel_info is not 0, and flush then.
+ *   - To write to a pipe or FIFO without a signal costs a fifth of its rate at 8 to 1024 bytes.
+ *     Fix: a host that ignores SIGPIPE when it opens the channel, and for as long as the channel
+ *     is open, pays nothing.
+ *   - What a deadline has cut off goes out only with calls on this channel, and close does not
+ *     wait for it. Fix: ipc_channel_flush; in an event loop, poll for writing too while `pending`
+ *     of ipc_channel_info is not 0, and flush then.
  *   - Senders that share a FIFO, or a pipe after several forks, must keep to PIPE_BUF - 8 bytes
- *     (4088): longer messages may be mixed up with others'. Fix: unix:.
- *   - Queues, logs, datagrams and signals cannot tell that the other side is gone. Fix: a
- *     deadline.
- *   - Rings keep what is sent while nobody is there, or to one who was killed, until they are
- *     full; only then, or when he has left, is the sender told. A successor gets it, and may see
- *     again what a killed receiver had: an eighth of the ring at most. Fix: answers, in both
- *     directions.
- *   - Receivers that share a ring (options.receivers) each get what the others do not; a message
- *     that one was killed with in recv, another gets, later than its turn. Its senders are told of
- *     no receiver's end, and several senders' end is not told either. Fix: deadlines.
- *   - auto: agrees with the first call of both sides, so both must be in one.
- *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, -EPIPE over the others: there nobody
- *     tells killed from closed.
- *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does not
- *     ask the kernel whether it was killed. Fix: now and then a call that may wait a moment.
- *   - A host that lowers RLIMIT_FSIZE below what its open log has already gets SIGXFSZ. Fix: lower
- *     it before.
- *   - FIFOs, queues and logs outlive their processes. Fix: ipc_channel_unlink when the work is
- *     done.
+ *     (4088): longer messages may be mixed up with those of others. Fix: unix:.
+ *   - Queues, logs, datagrams and signals cannot tell that the other side is gone. Fix: deadlines.
+ *   - A ring keeps what is sent while no receiver is there, or to a receiver that was killed,
+ *     until it is full. Only then, or when the receiver has left, is the sender told. A successor
+ *     gets the messages, and may see again what a killed receiver had: an eighth of the ring at
+ *     most. Fix: answers, in the other direction.
+ *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
+ *     one is killed in recv, another gets its message, later than its turn. The end of one
+ *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
+ *   - auto: agrees with the first call of both sides, so both must be in a call at a time.
+ *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
+ *     cannot tell killed from closed.
+ *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does
+ *     not ask the kernel whether it was killed. Fix: now and then a call that may wait a moment.
+ *   - A host that lowers RLIMIT_FSIZE below the size of its open log gets SIGXFSZ. Fix: lower the
+ *     limit before open.
+ *   - FIFOs, queues, logs and segments outlive their processes. Fix: ipc_channel_unlink when the
+ *     work is done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,
  *     some 200 KB for packets and datagrams (10 of them on the way), 64 KB less headers for UDP.
- *     open or send says which was met. Fix: sysctl fs.mqueue.*, kernel.msg*, net.core.wmem_max.
- *   - System V queues cannot be waited for with a deadline: with one that is neither IPC_NOW nor
- *     IPC_FOREVER the call looks once a millisecond; and there is no descriptor. Fix: mq:.
- *   - ring: and sysvshm: have no descriptor for event loops: one that wakes must be handed over by
- *     a socket. Fix: auto:.
- *   - A host that vanishes without a word is not noticed by tcp:, only by deadlines.
+ *     open or send says which limit was met. Fix: sysctl fs.mqueue.*, kernel.msg*,
+ *     net.core.wmem_max.
+ *   - The kernel waits for a System V queue without a deadline only. A call with a deadline that
+ *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond; and there is no descriptor.
+ *     Fix: mq:.
+ *   - ring: and sysvshm: have no descriptor for event loops, as a descriptor that wakes must be
+ *     handed over a socket. Fix: auto:.
+ *   - tcp: notices a host that vanishes without a word by deadlines only.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
  *   - Signals of one number do not coalesce, but the queue of a user is short: `ulimit -i`. The
  *     receiver must block the signal in all threads before it opens the channel.
  *
  * How it works
- *   Byte streams carry frames: length, its check, the message. The receiver reads as much as
- *   there is into a buffer of its own, and large messages straight to where the caller wants
- *   them: after a large one it expects another of that length. Frames and the log's records are
- *   in network byte order, so both may be read on any machine.
+ *   Streams of bytes carry frames: a length, its check, the message. The receiver reads as many
+ *   bytes as there are into a buffer of its own, but large messages directly to the caller's
+ *   memory: after a large message it expects another of that length. Frames and the log's records
+ *   are in network byte order, so that any machine can read them.
  *
- *   A frame of the log has a hash of its bytes besides. The writer has an open file description
- *   lock on the log; a new one cuts off what its predecessor had not finished. Readers look at
- *   the end for a whole record, and sleep on inotify.
+ *   A record of the log also has a hash of its bytes. The sender holds an open file description
+ *   lock on the log; a new sender cuts off what its predecessor had not finished. Receivers look
+ *   for a whole record at the end, and sleep on inotify.
  *
  *   A ring has a lane of records for each direction, "to" and "from" the listener. Where several
- *   receive it is one ring of slots, MPMC or SPMC, each for the largest message. send and recv
- *   over records are the ring's own push and pop, in line. For one sender and one receiver there
- *   are no slots: they have one length, are 1.4 times as fast at 8 bytes, and equal from 56 bytes
- *   on; who needs that takes IPC_SPSC of ipc_ring.h. auto: begins on the socket: offer, answer
- *   with a sealed segment and the bells' descriptors, choice. The socket stays open beside the
- *   ring; with the bell it is what ipc_channel_fd gives.
+ *   processes receive, it is one ring of slots, MPMC or SPMC, each slot for the largest message.
+ *   send and recv over records are the ring's own push and pop, inline. For one sender and one
+ *   receiver there are no slots: they have one length, are 1.4 times as fast at 8 bytes, and equal
+ *   from 56 bytes on; a program that needs that takes IPC_SPSC of ipc_ring.h. auto: begins on the
+ *   socket: offer, answer with a sealed segment and the bells' descriptors, choice. The socket
+ *   stays open beside the ring; ipc_channel_fd is readable when the bell rings or the socket ends.
  *
- *   Writing to a pipe raises no signal by RWF_NOSIGNAL (Linux 6.18); before that SIGPIPE is
- *   blocked in this thread for the time of the write, and taken away if the write has raised it.
+ *   To write to a pipe without a signal, the library asks the kernel by RWF_NOSIGNAL (Linux 6.18).
+ *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
+ *   taken away if the write has raised it.
+ *
+ * The rooms: core (types, the states of a channel), reference (what a program calls), wait and
+ * frame (what mechanisms share), one room for each mechanism or two, open (the table of
+ * mechanisms), io. A new mechanism is a room, an #include in open.h, and a line in its table.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H 1
@@ -207,21 +217,21 @@ struct ipc_channel {
     uint32_t priority; /* mq: of what is sent, 0 to 32767, the highest comes first;
                           sysv: the type of what is sent, 0 stands for 1;
                           signal: SIGRTMIN + priority is sent, or received */
-    int32_t
-        select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest of 1..-n */
-    uint32_t came; /* priority or type of the message that was received last */
+    int32_t select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest type
+                          up to -n */
+    uint32_t came;     /* priority or type of the message that was received last */
     /* Private. */
     struct ipc_record_producer *quick_out; /* send needs only a push here; NULL: the long way */
     struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
     void *own;                             /* the mechanism's own state: see its room */
     struct ipc_channel_ring_ *ring;        /* messages go through this ring; NULL: they do not */
+    size_t max;                            /* bytes of the largest message */
     struct ipc_channel_options how;
     unsigned role;
     unsigned flags; /* IPC_CHANNEL_* below */
     int in, out;    /* descriptors, the same one for sockets; -1: nobody is there */
     pid_t pid;      /* the process that opened the channel */
-    size_t max;     /* bytes of the largest message */
     size_t next;    /* bytes of a message that was too large for the caller's buffer; else 0 */
     size_t last;    /* bytes of the message that was received last */
     struct ipc_channel_bytes_ rx, tx;
@@ -235,37 +245,42 @@ struct ipc_channel {
 };
 
 /*
- * The other side, and what a channel with descriptors says of it. `in` and `out` are -1 while
- * nobody is there. Each loss is reported by one call.
+ * The other side, and what a channel does where it stands. One call reports each loss.
+ *
+ * Over descriptors:
  *
  *     state       in, out      send                     recv
  *     NOBODY      -1           meets the next peer      meets the next peer
  *     THERE       descriptors  sends                    receives
- *     HALF_GONE   descriptors  -EPIPE                   what is left, then the loss
+ *     HALF_GONE   descriptors  -EPIPE                   what is left, then reports the loss
  *
  *     NOBODY    -> THERE       ipc_channel_meet_: kind->meet has found a peer
  *     NOBODY    -> NOBODY      ipc_channel_meet_: no peer can come (pipe:, a channel of
  *                              ipc_channel_accept): -EPIPE at each call
  *     THERE     -> HALF_GONE   ipc_channel_stop_sending_: a write failed, and the peer may have
- *                              sent something before: IPC_CHANNEL_CANNOT_SEND_ is set
+ *                              sent something before
  *     THERE     -> NOBODY      ipc_channel_lose_peer_: the end was read, garbage came, or a write
  *                              failed on a channel that only sends
  *     HALF_GONE -> NOBODY      ipc_channel_lose_peer_: the end was read
  *
- * A ring has no end to be read. Its handle keeps the id of the process that was last seen at the
- * other end (`reader`, `writer`; 0: none, or its leaving was reported). The holder is the id that
- * stands in the ring.
+ * A FIFO's receiver has opened its next end by then: it is THERE, and waits for a sender in recv.
  *
- *     seen   holder   a call that finds no message, or no room, and each send over the long way
- *     0      0        waits for a peer until the deadline
- *     any    k        seen = k; waits; when the kernel proves k's death: -EOWNERDEAD, seen = 0
- *     k      0        -EPIPE, seen = 0
+ * Over a ring there is no end to be read. The ring has the id of the process that holds its other
+ * end, or 0. The channel keeps the id that it has seen there (`reader`, `writer`), or 0: none, or
+ * its loss was reported.
+ *
+ *     seen  holder  recv without a message, send without room       send before it pushes
+ *     0     0       waits for a peer until the deadline             pushes
+ *     any   k       seen = k; waits; when the kernel proves that k  pushes
+ *                   is dead: -EOWNERDEAD, seen = 0, and stays 0
+ *                   as long as k is the holder
+ *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
  *
  * auto: reports both as -EPIPE, leaves the ring and the socket, and is in NOBODY then.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
-#define IPC_CHANNEL_MASK_ 4u            /* the kernel has no RWF_NOSIGNAL: SIGPIPE is blocked */
+#define IPC_CHANNEL_MASK_ 4u            /* no RWF_NOSIGNAL: each write blocks SIGPIPE */
 #define IPC_CHANNEL_SIGPIPE_IGNORED_ 8u /* the host ignores SIGPIPE */
 #define IPC_CHANNEL_UNUSED_ 16u         /* kind->prepare is called before the first use */
 
@@ -333,8 +348,9 @@ struct ipc_channel_kind_ {
  * Deadlines are nanoseconds of CLOCK_MONOTONIC: IPC_NOW, IPC_FOREVER, ipc_in_ms(milliseconds). A
  * call that takes one is blocking: a peer that is stopped holds it up until the deadline at most,
  * a peer that is killed until the kernel tells it, at most until the deadline. Calls without one
- * do not block. One thread at a time calls with a handle. No call keeps a pointer to what the
- * caller passes.
+ * do not block. Over ring: and auto:, a send that finds room and a recv that finds a message make
+ * no system call, unless a process sleeps that must be woken. One thread at a time calls with a
+ * handle. No call keeps a pointer to what the caller passes.
  *
  * Errors that the kernel gives for its limits (-EMFILE, -ENFILE, -ENOSPC, -ENOMEM, ...) pass
  * through. After a refusal ipc_channel_why has a sentence.
@@ -452,7 +468,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  */
 IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch);
 
-/* Tells what the channel is, and who is at the other end. 0; -EINVAL: the channel is not open. */
+/* Tells what the channel is, and which process is at the other end. 0; -EINVAL: the channel is not
+ * open. */
 IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info);
 
 /* The last refusal of a call with this handle, in one line: what was refused and, where there is
@@ -461,7 +478,7 @@ IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
  * ipc_channel_unlink. What a deadline has cut off is not waited for. A second call does nothing.
- * Of a process and its child after fork, the child leaves what the parent has made. */
+ * In a child after fork it leaves the socket's file, and the ends of rings, to the parent. */
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
 
 /*
@@ -564,8 +581,7 @@ IPC_INLINE int ipc_channel_wait_(int fd, short events, int64_t deadline)
     return ipc_channel_poll_(&p, 1, deadline);
 }
 
-/* As ipc_channel_wait_, after a call that has found the descriptor not ready: IPC_NOW asks no more.
- */
+/* As ipc_channel_wait_, after a call that found the descriptor not ready: IPC_NOW asks no more. */
 IPC_INLINE int ipc_channel_wait_again_(int fd, short events, int64_t deadline)
 {
     return deadline <= IPC_NOW ? -ETIMEDOUT : ipc_channel_wait_(fd, events, deadline);
@@ -853,8 +869,7 @@ IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, con
 }
 
 /* One system call that writes what there is room for. Bytes, or a negative errno: -EAGAIN where
- * there is no room, -EPIPE where the other side is gone. A socket waits for room if block is set.
- */
+ * there is no room, -EPIPE where the other side is gone. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, int n, int block)
 {
     int flags = MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT);
@@ -877,7 +892,7 @@ IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, 
 }
 
 /* One system call that reads what is there. Bytes, 0 at the end, or a negative errno: -EAGAIN where
- * nothing is there. A socket waits for bytes if block is set. */
+ * nothing is there. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, int n, int block)
 {
     int flags = block ? 0 : MSG_DONTWAIT;
@@ -1154,16 +1169,18 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
  *
  *   pipe:       Two processes of one program: open, fork, and use the channel in both. IPC_BOTH
  *               makes a pipe for each direction. The first call after fork decides which process
- *               has which ends; the process that opened the channel has those that role names.
- * There is no listener to wait for. fifo:PATH   A named pipe. The listener makes it; the other side
- * waits for it, and a sender waits for a receiver, too. One direction. Any number of senders, which
- * must keep to PIPE_BUF - 8 bytes (4088) if there are several.
+ *               uses which ends: the process that opened the channel has the role that it asked
+ *               for, its child the opposite one. There is no listener to wait for.
+ *   fifo:PATH   A named pipe in one direction. The listener makes it. The other side waits for it,
+ *               and a sender also for a receiver. Any number of senders, which must keep to
+ *               PIPE_BUF - 8 bytes (4088) if there are several.
  *
- * Who may open: whoever the mode of the FIFO permits; a FIFO of another user than this one, root
- * and options.user is refused. When the other side goes: -EPIPE after all that it sent, or
- * -EOWNERDEAD if it died in the middle of a message. A FIFO's receiver then takes the next sender,
- * and a sender waits for the next receiver. Limits: memory for what is on the way is the kernel's,
- * 64 KiB; a FIFO outlives its processes.
+ *   Access   pipe: the two processes. fifo: each process that the FIFO's mode permits; the FIFO of
+ *            a user other than this one, root and options.user is refused.
+ *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if it died in the middle of
+ * a message. A FIFO's receiver then waits for the next sender, a sender for the next receiver; over
+ * pipe: each call reports the loss again. Limits   The kernel keeps 64 KiB on the way. A FIFO
+ * outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_PIPE_H
 #define IPC_SRC_CHANNEL_PIPE_H 1
@@ -1334,16 +1351,17 @@ static const struct ipc_channel_kind_ ipc_channel_fifo_kind_ = {
  *   tcp:HOST:PORT           IPv4 or IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000; a listener may say
  *                           tcp:*:9000, and port 0 for any free one.
  *
- * The listener takes one client at a time, or several by ipc_channel_accept; the other side waits
+ * The listener takes one client at a time, or several by ipc_channel_accept. The other side waits
  * for a listener. Both directions.
  *
- * Who may open: unix: whoever the mode of the file permits, and then only processes of this user,
- * root, options.user and options.group, as the kernel names them (SO_PEERCRED); tcp: anyone who can
- * reach the port. When the other side goes: -EPIPE after all that it sent, or -EOWNERDEAD if that
- * ends in the middle of a message. A listener then takes the next client, and a client waits for
- * the next listener. A channel of ipc_channel_accept says -EPIPE again. A host that vanishes
- * without a word is noticed by deadlines only. A listener's file goes with ipc_channel_close; the
- * file of a killed listener is replaced by the next one.
+ *   Access   unix: each process that the file's mode permits, and of those only processes of this
+ *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
+ *            tcp: each process that can reach the port.
+ *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
+ * of a message. A listener then waits for the next client, a client for the next listener; a
+ *            channel of ipc_channel_accept reports the loss again. Only deadlines notice a host
+ * that vanishes without a word. Limits   A listener's file goes with ipc_channel_close; the next
+ * listener replaces the file of one that was killed.
  */
 #ifndef IPC_SRC_CHANNEL_SOCKET_H
 #define IPC_SRC_CHANNEL_SOCKET_H 1
@@ -1550,8 +1568,8 @@ IPC_INLINE int ipc_channel_set_packet_max_(struct ipc_channel *ch, int fd)
     return 0;
 }
 
-/* Must each datagram say which process sent it? Only to a listener at an abstract name: the mode of
- * a file has decided already who may send. */
+/* Must each datagram say which process sent it? Only to a listener at an abstract name: a
+ * file's mode has decided already which processes may send. */
 IPC_INLINE int ipc_channel_wants_credentials_(const struct ipc_channel *ch)
 {
     return ch->kind->type == SOCK_DGRAM && ipc_channel_is_unix_(ch) && !ipc_channel_has_path_(ch) &&
@@ -1697,8 +1715,7 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
 
 /* ------------------------------------------------------------------ listening */
 
-/* Locks the folder of the socket's file, for those who listen there. The descriptor, or a negative
- * errno. */
+/* Locks the socket's folder against other listeners. The descriptor, or a negative errno. */
 IPC_INLINE int ipc_channel_lock_folder_(struct ipc_channel *ch, int64_t deadline)
 {
     const char *slash = strrchr(ch->address, '/');
@@ -1869,8 +1886,7 @@ IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline
     ipc_channel_get_socket_(ch)->listener = -1;
     if (ch->kind->type == SOCK_DGRAM && (ch->role & need) == 0)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
-                                   "%s: who listens must receive, who does not must "
-                                   "send",
+                                   "%s: a listener must receive, the other side must send",
                                    ch->kind->scheme);
     return (ch->role & IPC_LISTEN) != 0 ? ipc_channel_listen_(ch, deadline)
                                         : ipc_channel_connect_(ch, deadline);
@@ -1961,22 +1977,23 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
 /*
  * unix-seq:, unix-dgram: and udp:, sockets that keep the boundaries of messages.
  *
- *   unix-seq:PATH     Packets over a connection; otherwise as unix:. Each has a frame's header, as
- *                     an empty packet would be the end.
- *   unix-dgram:PATH   Datagrams to a listener's file, or to @NAME. None is lost; a full listener
- *                     holds its senders up.
+ *   unix-seq:PATH     Packets over a connection; otherwise as unix:. Each packet has a frame's
+ *                     header, as an empty packet would be the end.
+ *   unix-dgram:PATH   Datagrams to a listener's file, or to @NAME. None is lost: a listener that is
+ *                     full holds its senders up.
  *   udp:HOST:PORT     Datagrams over IPv4 or IPv6. The network may lose, double and disorder them.
  *
- * A listener of datagrams receives from any number of senders, and answers the one whose datagram
- * came last; before the first one its send says -EDESTADDRREQ. The other side sends, and receives
+ * A listener of datagrams receives from any number of senders, and answers the sender of the last
+ * one. Before the first datagram its send says -EDESTADDRREQ. The other side sends, and receives
  * answers.
  *
- * Who may open: a Unix socket's users are as those of unix:, and at an abstract name each
- * datagram's sender is checked (SCM_CREDENTIALS), and strangers' datagrams are skipped; udp: anyone
- * who can reach the port. When the other side goes: unix-seq: as unix:. A datagram's sender is told
- * -EPIPE by a later send, a listener when it answers; who receives is not told. Limits: some 200 KB
- * for a message over Unix sockets, with 10 of them on the way (net.core.wmem_max); 65507 bytes over
- * udp:.
+ *   Access   unix-seq: as unix:. unix-dgram: each process that the file's mode permits; at an
+ *            abstract name each datagram tells its sender (SCM_CREDENTIALS), and those of other
+ *            users than unix: permits are skipped. udp: each process that can reach the port.
+ *   Loss     unix-seq: as unix:. A later send reports -EPIPE to the sender of datagrams, and an
+ *            answer reports it to the listener. No recv of datagrams reports it.
+ *   Limits   Unix sockets carry some 200 KB in a message, and 10 of them on the way
+ *            (net.core.wmem_max); udp: 65507 bytes.
  */
 #ifndef IPC_SRC_CHANNEL_PACKET_H
 #define IPC_SRC_CHANNEL_PACKET_H 1
@@ -1999,7 +2016,8 @@ IPC_INLINE int ipc_channel_packet_retry_(struct ipc_channel *ch, int rc, size_t 
                                    ch->kind->scheme, n);
     if (answer && (rc == -ECONNREFUSED || rc == -ENOENT)) {
         ipc_channel_get_socket_(ch)->asker_size = 0;
-        return ipc_channel_refuse_(ch, -EPIPE, "%s: who asked is gone", ch->kind->scheme);
+        return ipc_channel_refuse_(ch, -EPIPE, "%s: the process that asked is gone",
+                                   ch->kind->scheme);
     }
     if (rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOTCONN)
         return ipc_channel_stop_sending_(ch, -EPIPE);
@@ -2288,17 +2306,18 @@ static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
 
 /* >>mq  src/channel/mq.h */
 /*
- * mq:NAME, a POSIX message queue.
+ * mq:NAME, a POSIX message queue in one direction.
  *
- * The listener makes the queue; the other side waits for it. One direction; any number of senders
- * and receivers. ipc_channel's priority (0 to 32767) goes with each message: the highest comes
- * first, equal ones in order.
+ * The listener makes the queue, and the other side waits for it. Any number of senders and
+ * receivers. ipc_channel's priority (0 to 32767) goes with each message: the highest comes first,
+ * equal ones in order.
  *
- * Who may open: whoever the mode of the queue permits; a queue of another user than this one, root
- * and options.user is refused. A queue that is there with another options.max or options.depth is
- * refused: -EPROTO. When the other side goes: no call tells it, and the queue keeps its messages.
- * Limits: 10 messages of 8 KiB unless asked for, up to fs.mqueue.msg_max, fs.mqueue.msgsize_max and
- * `ulimit -q`; a queue outlives its processes.
+ *   Access   Each process that the queue's mode permits. The queue of a user other than this one,
+ *            root and options.user is refused, and one of another options.max or options.depth:
+ *            -EPROTO.
+ *   Loss     No call reports it. The queue keeps its messages.
+ *   Limits   10 messages of 8 KiB unless asked for, up to fs.mqueue.msg_max, fs.mqueue.msgsize_max
+ *            and `ulimit -q`. A queue outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_MQ_H
 #define IPC_SRC_CHANNEL_MQ_H 1
@@ -2479,15 +2498,16 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
 /*
  * sysv:KEY, a System V message queue. KEY is a number, decimal, 0x or 0.
  *
- * The listener makes the queue; the other side waits for it. Any number of senders and receivers.
- * ipc_channel's priority is the type of what is sent, its select says which types are received.
- * Both directions need a type for each.
+ * The listener makes the queue, and the other side waits for it. Any number of senders and
+ * receivers. ipc_channel's priority is the type of what is sent; its select says which types are
+ * received. Both directions need a type for each.
  *
- * Who may open: whoever the mode of the queue permits; a queue of another user than this one, root
- * and options.user is refused. When the other side goes: no call tells it, and the queue keeps its
- * messages; -EPIPE when the queue was removed. Limits: the kernel waits without a deadline only, so
- * a call with another one looks once a millisecond; no descriptor for event loops; 16 KiB in a
- * queue (kernel.msgmax, kernel.msgmnb); a queue outlives its processes.
+ *   Access   Each process that the queue's mode permits. The queue of a user other than this one,
+ *            root and options.user is refused.
+ *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed.
+ *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
+ *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops. 16
+ * KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSV_H
 #define IPC_SRC_CHANNEL_SYSV_H 1
@@ -2667,20 +2687,20 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
 /*
  * file:PATH, a log: one process appends, any number of processes follow, now or later.
  *
- * The sender is the listener: it makes the file and holds an open file description lock on it.
- * Receivers wait for the file, start at options.offset, and sleep on inotify at the end; where
- * inotify is not to be had they look once a millisecond. ipc_channel_info tells the offset of the
- * next message, from which a receiver may resume.
+ * The sender is the listener: it makes the file, and holds an open file description lock on it.
+ * Receivers wait for the file and start at options.offset. At the end they sleep on inotify; where
+ * there is no inotify they look once a millisecond. ipc_channel_info tells the offset of the next
+ * message, from which a receiver may resume.
  *
  * A record is a frame's header, a hash of the message, and the message. A new sender cuts off the
  * one record that its predecessor may not have finished, and nothing else. Numbers are in network
  * byte order.
  *
- * Who may open: whoever the mode of the file permits; a file of another user than this one, root
- * and options.user is refused. When the other side goes: no call tells it. A second sender is
- * refused while the first one lives: -EBUSY. Limits: the disk, and RLIMIT_FSIZE; a host that lowers
- * RLIMIT_FSIZE below the size of its open log gets SIGXFSZ. A log outlives its processes, and the
- * machine as far as its file system does.
+ *   Access   Each process that the file's mode permits. The file of a user other than this one,
+ * root and options.user is refused. While the sender lives, a second one is refused: -EBUSY. Loss
+ * No call reports it. Limits   The disk, and RLIMIT_FSIZE: a host that lowers it below the size of
+ * its open log gets SIGXFSZ. A log outlives its processes, and survives the machine's restart as
+ * far as its file system does.
  */
 #ifndef IPC_SRC_CHANNEL_LOG_H
 #define IPC_SRC_CHANNEL_LOG_H 1
@@ -2863,7 +2883,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     if (rc != 0)
         return rc;
     if (writes != ((ch->role & IPC_LISTEN) != 0))
-        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "file: who sends makes the log: IPC_LISTEN");
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "file: the sender makes the log: IPC_LISTEN");
     rc = ipc_channel_log_open_file_(ch, deadline);
     if (rc != 0)
         return rc;
@@ -3055,12 +3075,12 @@ static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
  *
  * The receiver is the listener, and PID is its own, or 0. ipc_channel's priority chooses the
  * signal, SIGRTMIN + priority. The receiver must block that signal in all threads before it opens
- * the channel; a sender refuses to signal a process that does not: -EPERM, as the signal would end
- * it.
+ * the channel. A sender does not signal a process that does not block it, as the signal would end
+ * the process: -EPERM. Signals of one number do not coalesce.
  *
- * Who may open: a sender needs the kernel's permission to signal the process. When the other side
- * goes: a sender is told -EPIPE; a receiver is not told. Signals of one number do not coalesce.
- * Limits: the queue of a user is short, `ulimit -i`; a full one holds the sender up.
+ *   Access   Each process that the kernel lets signal the receiver.
+ *   Loss     A send reports -EPIPE. No recv reports it.
+ *   Limits   The queue of a user is short, `ulimit -i`; a full one holds the sender up.
  */
 #ifndef IPC_SRC_CHANNEL_SIGNAL_H
 #define IPC_SRC_CHANNEL_SIGNAL_H 1
@@ -3121,7 +3141,7 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
     if (*end != '\0' || pid < 0 || pid > INT_MAX)
         return ipc_channel_refuse_(ch, -EINVAL, "signal:%s: not PID", ch->address);
     if (((ch->role & IPC_RECV) != 0) != ((ch->role & IPC_LISTEN) != 0))
-        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "signal: who receives is found: IPC_LISTEN");
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "signal: the receiver listens: IPC_LISTEN");
     ch->max = IPC_CHANNEL_WORD_;
     ch->peer.pid = (pid_t)pid;
     if ((ch->role & IPC_RECV) != 0)
@@ -3248,15 +3268,16 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
  * The listener makes the segment, and in it a ring of records for each direction that it uses: "to"
  * for what it receives, "from" for what it sends. options.senders processes may send to the
  * listener at a time. With options.receivers above 1 there is one ring of slots, "shared", MPMC or
- * SPMC, each slot for the largest message: its receivers get each message once between them. The
- * other side waits for the listener.
+ * SPMC, each slot for the largest message: of its receivers, one gets each message. The other side
+ * waits for the listener.
  *
- * Who may open: whoever the mode of the segment permits; a segment of another user than this one,
- * root and options.user is refused. When the other side goes: -EPIPE if it left, -EOWNERDEAD if it
- * was killed, where there is one of it; of several senders, or receivers, no end is told. Rings
- * keep what was sent. A sender is told when the ring is full, or when the receiver has left. The
- * next receiver goes on, and may see again what a killed one had: an eighth of the ring at most.
- * Limits: messages of 64 KiB unless asked for; no descriptor for event loops (auto: has one).
+ *   Access   Each process that the segment's mode permits. The segment of a user other than this
+ *            one, root and options.user is refused.
+ *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
+ *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
+ *            the loss when the ring is full, or when the receiver has left. The next receiver goes
+ *            on, and may see again what a killed one had: an eighth of the ring at most.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops; auto: has one.
  *
  * This room also has what sysvshm: and auto: do with their rings.
  */
@@ -3717,8 +3738,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     return ipc_channel_report_ring_end_(ch, (int)rc);
 }
 
-/* ------------------------------------------------------------------ slots, for several receivers
- */
+/* ------------------------------------------------------------------ slots: several receivers */
 
 /* Pushes one message, or -EAGAIN: there is no room; or the ring's error. What dead processes held
  * goes on first, and processes that wait for that are woken. */
@@ -3893,16 +3913,18 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
  * number, decimal, 0x or 0.
  *
  * For programs that have System V memory only, or no futexes. The listener makes the segment and
- * six semaphores; the other side waits for them. One process on each side; both directions.
+ * six semaphores, and the other side waits for them. One process on each side; both directions.
  *
  *     memory      a line with a count of ids, then the rings "to" and "from" the listener, each
  * half of the rest semaphores  0, 1: data and space of "to"; 2, 3: of "from"; to sleep on 4: the
- * listener is there; 5: the other side is there. 1 while the process lives: the kernel takes it
- * back at its death (SEM_UNDO)
+ * listener is there; 5: the other side is there; 1 while the process lives, as the kernel takes it
+ * back at the process's death (SEM_UNDO)
  *
- * Who may open: whoever the mode of the segment permits; one of another user than this one, root
- * and options.user is refused. When the other side goes: as ring:. Limits: messages of 64 KiB
- * unless asked for; no descriptor for event loops; segment and semaphores outlive their processes.
+ *   Access   Each process that the segment's mode permits. The segment of a user other than this
+ *            one, root and options.user is refused.
+ *   Loss     As over ring:.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
+ *            semaphores outlive their processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
@@ -3978,8 +4000,7 @@ IPC_INLINE size_t ipc_channel_shm_size_(uint64_t capacity)
     return IPC_CHANNEL_SHM_HEAD_ + 2 * ipc_record_footprint(capacity, 1);
 }
 
-/* The capacity of the rings in a segment of that size; 0: sysvshm: makes no segment of that size.
- */
+/* The capacity of the rings in a segment of that size; 0: sysvshm: makes none of that size. */
 IPC_INLINE uint64_t ipc_channel_shm_capacity_(size_t size)
 {
     uint64_t capacity = ipc_channel_lane_(0), last = ipc_channel_lane_(UINT32_MAX / 2);
@@ -4223,15 +4244,16 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  * auto:NAME, a Unix socket that becomes a ring where both sides can take one. NAME with a slash is
  * the path of the socket's file; another name is in the abstract namespace.
  *
- * Opened as unix:. The first call of each side agrees where messages go, so both must be in one at
- * a time. The listener makes a sealed segment with the rings and hands it over the socket, with the
- * descriptors of the bells. The socket stays open beside the ring: its end tells that the other
+ * Opened as unix:. The first call of each side agrees where messages go, so both must be in a call
+ * at a time. The listener makes a sealed segment with the rings, and hands it over the socket, with
+ * the descriptors of the bells. The socket stays open beside the ring: its end tells that the other
  * side is gone, and with the bell it is what ipc_channel_fd gives. Where one side cannot take a
  * ring, the messages stay on the socket.
  *
- * Who may open: as unix:. When the other side goes: -EPIPE after all that it sent, over the ring as
- * over the socket, killed or closed; then as unix:. Limits: messages of 64 KiB unless asked for,
- * and the smaller maximum of both sides.
+ *   Access   As over unix:.
+ *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
+ * it was killed or closed. Then as over unix:. Limits   Messages of 64 KiB unless asked for; of two
+ * maxima the smaller one.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1
@@ -4336,7 +4358,7 @@ IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadl
     return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
 }
 
-/* Receives an offer, an answer or a choice, whose `ring` may be 0 to most. Reads no byte behind it.
+/* Receives an offer, an answer or a choice. Its `ring` may be 0 to most. Reads no byte behind it.
  */
 IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
                                        int64_t deadline)
@@ -4603,8 +4625,7 @@ IPC_INLINE int ipc_channel_auto_unlink_(struct ipc_channel *ch)
 /* ------------------------------------------------------------------ sending and receiving */
 
 /* Leaves the other side, if rc says that it is gone or sends garbage, and returns rc. A killed peer
- * is reported as one that has closed: a socket could not tell, and auto: must say the same over
- * both.
+ * is reported as one that has closed, as a socket cannot tell, and auto: says the same over both.
  */
 IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
 {
@@ -4930,8 +4951,7 @@ IPC_INLINE void ipc_channel_prepare_(struct ipc_channel *ch)
     ch->kind->prepare(ch);
 }
 
-/* Checks that the channel can be used in this direction, and waits for a peer until the deadline.
- */
+/* Checks that the channel has this direction, and waits for a peer until the deadline. */
 IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
     if (ch->kind == NULL)

@@ -2,15 +2,16 @@
  * auto:NAME, a Unix socket that becomes a ring where both sides can take one. NAME with a slash is
  * the path of the socket's file; another name is in the abstract namespace.
  *
- * Opened as unix:. The first call of each side agrees where messages go, so both must be in one at
- * a time. The listener makes a sealed segment with the rings and hands it over the socket, with the
- * descriptors of the bells. The socket stays open beside the ring: its end tells that the other
+ * Opened as unix:. The first call of each side agrees where messages go, so both must be in a call
+ * at a time. The listener makes a sealed segment with the rings, and hands it over the socket, with
+ * the descriptors of the bells. The socket stays open beside the ring: its end tells that the other
  * side is gone, and with the bell it is what ipc_channel_fd gives. Where one side cannot take a
  * ring, the messages stay on the socket.
  *
- * Who may open: as unix:. When the other side goes: -EPIPE after all that it sent, over the ring as
- * over the socket, killed or closed; then as unix:. Limits: messages of 64 KiB unless asked for,
- * and the smaller maximum of both sides.
+ *   Access   As over unix:.
+ *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
+ * it was killed or closed. Then as over unix:. Limits   Messages of 64 KiB unless asked for; of two
+ * maxima the smaller one.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1
@@ -118,7 +119,7 @@ IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadl
     return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
 }
 
-/* Receives an offer, an answer or a choice, whose `ring` may be 0 to most. Reads no byte behind it.
+/* Receives an offer, an answer or a choice. Its `ring` may be 0 to most. Reads no byte behind it.
  */
 IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
                                        int64_t deadline)
@@ -385,8 +386,7 @@ IPC_INLINE int ipc_channel_auto_unlink_(struct ipc_channel *ch)
 /* ------------------------------------------------------------------ sending and receiving */
 
 /* Leaves the other side, if rc says that it is gone or sends garbage, and returns rc. A killed peer
- * is reported as one that has closed: a socket could not tell, and auto: must say the same over
- * both.
+ * is reported as one that has closed, as a socket cannot tell, and auto: says the same over both.
  */
 IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
 {

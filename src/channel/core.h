@@ -59,21 +59,21 @@ struct ipc_channel {
     uint32_t priority; /* mq: of what is sent, 0 to 32767, the highest comes first;
                           sysv: the type of what is sent, 0 stands for 1;
                           signal: SIGRTMIN + priority is sent, or received */
-    int32_t
-        select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest of 1..-n */
-    uint32_t came; /* priority or type of the message that was received last */
+    int32_t select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest type
+                          up to -n */
+    uint32_t came;     /* priority or type of the message that was received last */
     /* Private. */
     struct ipc_record_producer *quick_out; /* send needs only a push here; NULL: the long way */
     struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
     void *own;                             /* the mechanism's own state: see its room */
     struct ipc_channel_ring_ *ring;        /* messages go through this ring; NULL: they do not */
+    size_t max;                            /* bytes of the largest message */
     struct ipc_channel_options how;
     unsigned role;
     unsigned flags; /* IPC_CHANNEL_* below */
     int in, out;    /* descriptors, the same one for sockets; -1: nobody is there */
     pid_t pid;      /* the process that opened the channel */
-    size_t max;     /* bytes of the largest message */
     size_t next;    /* bytes of a message that was too large for the caller's buffer; else 0 */
     size_t last;    /* bytes of the message that was received last */
     struct ipc_channel_bytes_ rx, tx;
@@ -87,37 +87,42 @@ struct ipc_channel {
 };
 
 /*
- * The other side, and what a channel with descriptors says of it. `in` and `out` are -1 while
- * nobody is there. Each loss is reported by one call.
+ * The other side, and what a channel does where it stands. One call reports each loss.
+ *
+ * Over descriptors:
  *
  *     state       in, out      send                     recv
  *     NOBODY      -1           meets the next peer      meets the next peer
  *     THERE       descriptors  sends                    receives
- *     HALF_GONE   descriptors  -EPIPE                   what is left, then the loss
+ *     HALF_GONE   descriptors  -EPIPE                   what is left, then reports the loss
  *
  *     NOBODY    -> THERE       ipc_channel_meet_: kind->meet has found a peer
  *     NOBODY    -> NOBODY      ipc_channel_meet_: no peer can come (pipe:, a channel of
  *                              ipc_channel_accept): -EPIPE at each call
  *     THERE     -> HALF_GONE   ipc_channel_stop_sending_: a write failed, and the peer may have
- *                              sent something before: IPC_CHANNEL_CANNOT_SEND_ is set
+ *                              sent something before
  *     THERE     -> NOBODY      ipc_channel_lose_peer_: the end was read, garbage came, or a write
  *                              failed on a channel that only sends
  *     HALF_GONE -> NOBODY      ipc_channel_lose_peer_: the end was read
  *
- * A ring has no end to be read. Its handle keeps the id of the process that was last seen at the
- * other end (`reader`, `writer`; 0: none, or its leaving was reported). The holder is the id that
- * stands in the ring.
+ * A FIFO's receiver has opened its next end by then: it is THERE, and waits for a sender in recv.
  *
- *     seen   holder   a call that finds no message, or no room, and each send over the long way
- *     0      0        waits for a peer until the deadline
- *     any    k        seen = k; waits; when the kernel proves k's death: -EOWNERDEAD, seen = 0
- *     k      0        -EPIPE, seen = 0
+ * Over a ring there is no end to be read. The ring has the id of the process that holds its other
+ * end, or 0. The channel keeps the id that it has seen there (`reader`, `writer`), or 0: none, or
+ * its loss was reported.
+ *
+ *     seen  holder  recv without a message, send without room       send before it pushes
+ *     0     0       waits for a peer until the deadline             pushes
+ *     any   k       seen = k; waits; when the kernel proves that k  pushes
+ *                   is dead: -EOWNERDEAD, seen = 0, and stays 0
+ *                   as long as k is the holder
+ *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
  *
  * auto: reports both as -EPIPE, leaves the ring and the socket, and is in NOBODY then.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
-#define IPC_CHANNEL_MASK_ 4u            /* the kernel has no RWF_NOSIGNAL: SIGPIPE is blocked */
+#define IPC_CHANNEL_MASK_ 4u            /* no RWF_NOSIGNAL: each write blocks SIGPIPE */
 #define IPC_CHANNEL_SIGPIPE_IGNORED_ 8u /* the host ignores SIGPIPE */
 #define IPC_CHANNEL_UNUSED_ 16u         /* kind->prepare is called before the first use */
 

@@ -83,8 +83,7 @@ IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, con
 }
 
 /* One system call that writes what there is room for. Bytes, or a negative errno: -EAGAIN where
- * there is no room, -EPIPE where the other side is gone. A socket waits for room if block is set.
- */
+ * there is no room, -EPIPE where the other side is gone. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, int n, int block)
 {
     int flags = MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT);
@@ -107,7 +106,7 @@ IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, 
 }
 
 /* One system call that reads what is there. Bytes, 0 at the end, or a negative errno: -EAGAIN where
- * nothing is there. A socket waits for bytes if block is set. */
+ * nothing is there. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, int n, int block)
 {
     int flags = block ? 0 : MSG_DONTWAIT;

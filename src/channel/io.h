@@ -15,8 +15,7 @@ IPC_INLINE void ipc_channel_prepare_(struct ipc_channel *ch)
     ch->kind->prepare(ch);
 }
 
-/* Checks that the channel can be used in this direction, and waits for a peer until the deadline.
- */
+/* Checks that the channel has this direction, and waits for a peer until the deadline. */
 IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
     if (ch->kind == NULL)

@@ -1,20 +1,20 @@
 /*
  * file:PATH, a log: one process appends, any number of processes follow, now or later.
  *
- * The sender is the listener: it makes the file and holds an open file description lock on it.
- * Receivers wait for the file, start at options.offset, and sleep on inotify at the end; where
- * inotify is not to be had they look once a millisecond. ipc_channel_info tells the offset of the
- * next message, from which a receiver may resume.
+ * The sender is the listener: it makes the file, and holds an open file description lock on it.
+ * Receivers wait for the file and start at options.offset. At the end they sleep on inotify; where
+ * there is no inotify they look once a millisecond. ipc_channel_info tells the offset of the next
+ * message, from which a receiver may resume.
  *
  * A record is a frame's header, a hash of the message, and the message. A new sender cuts off the
  * one record that its predecessor may not have finished, and nothing else. Numbers are in network
  * byte order.
  *
- * Who may open: whoever the mode of the file permits; a file of another user than this one, root
- * and options.user is refused. When the other side goes: no call tells it. A second sender is
- * refused while the first one lives: -EBUSY. Limits: the disk, and RLIMIT_FSIZE; a host that lowers
- * RLIMIT_FSIZE below the size of its open log gets SIGXFSZ. A log outlives its processes, and the
- * machine as far as its file system does.
+ *   Access   Each process that the file's mode permits. The file of a user other than this one,
+ * root and options.user is refused. While the sender lives, a second one is refused: -EBUSY. Loss
+ * No call reports it. Limits   The disk, and RLIMIT_FSIZE: a host that lowers it below the size of
+ * its open log gets SIGXFSZ. A log outlives its processes, and survives the machine's restart as
+ * far as its file system does.
  */
 #ifndef IPC_SRC_CHANNEL_LOG_H
 #define IPC_SRC_CHANNEL_LOG_H 1
@@ -199,7 +199,7 @@ IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
     if (rc != 0)
         return rc;
     if (writes != ((ch->role & IPC_LISTEN) != 0))
-        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "file: who sends makes the log: IPC_LISTEN");
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "file: the sender makes the log: IPC_LISTEN");
     rc = ipc_channel_log_open_file_(ch, deadline);
     if (rc != 0)
         return rc;

@@ -1,15 +1,16 @@
 /*
- * mq:NAME, a POSIX message queue.
+ * mq:NAME, a POSIX message queue in one direction.
  *
- * The listener makes the queue; the other side waits for it. One direction; any number of senders
- * and receivers. ipc_channel's priority (0 to 32767) goes with each message: the highest comes
- * first, equal ones in order.
+ * The listener makes the queue, and the other side waits for it. Any number of senders and
+ * receivers. ipc_channel's priority (0 to 32767) goes with each message: the highest comes first,
+ * equal ones in order.
  *
- * Who may open: whoever the mode of the queue permits; a queue of another user than this one, root
- * and options.user is refused. A queue that is there with another options.max or options.depth is
- * refused: -EPROTO. When the other side goes: no call tells it, and the queue keeps its messages.
- * Limits: 10 messages of 8 KiB unless asked for, up to fs.mqueue.msg_max, fs.mqueue.msgsize_max and
- * `ulimit -q`; a queue outlives its processes.
+ *   Access   Each process that the queue's mode permits. The queue of a user other than this one,
+ *            root and options.user is refused, and one of another options.max or options.depth:
+ *            -EPROTO.
+ *   Loss     No call reports it. The queue keeps its messages.
+ *   Limits   10 messages of 8 KiB unless asked for, up to fs.mqueue.msg_max, fs.mqueue.msgsize_max
+ *            and `ulimit -q`. A queue outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_MQ_H
 #define IPC_SRC_CHANNEL_MQ_H 1

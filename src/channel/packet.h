@@ -1,22 +1,23 @@
 /*
  * unix-seq:, unix-dgram: and udp:, sockets that keep the boundaries of messages.
  *
- *   unix-seq:PATH     Packets over a connection; otherwise as unix:. Each has a frame's header, as
- *                     an empty packet would be the end.
- *   unix-dgram:PATH   Datagrams to a listener's file, or to @NAME. None is lost; a full listener
- *                     holds its senders up.
+ *   unix-seq:PATH     Packets over a connection; otherwise as unix:. Each packet has a frame's
+ *                     header, as an empty packet would be the end.
+ *   unix-dgram:PATH   Datagrams to a listener's file, or to @NAME. None is lost: a listener that is
+ *                     full holds its senders up.
  *   udp:HOST:PORT     Datagrams over IPv4 or IPv6. The network may lose, double and disorder them.
  *
- * A listener of datagrams receives from any number of senders, and answers the one whose datagram
- * came last; before the first one its send says -EDESTADDRREQ. The other side sends, and receives
+ * A listener of datagrams receives from any number of senders, and answers the sender of the last
+ * one. Before the first datagram its send says -EDESTADDRREQ. The other side sends, and receives
  * answers.
  *
- * Who may open: a Unix socket's users are as those of unix:, and at an abstract name each
- * datagram's sender is checked (SCM_CREDENTIALS), and strangers' datagrams are skipped; udp: anyone
- * who can reach the port. When the other side goes: unix-seq: as unix:. A datagram's sender is told
- * -EPIPE by a later send, a listener when it answers; who receives is not told. Limits: some 200 KB
- * for a message over Unix sockets, with 10 of them on the way (net.core.wmem_max); 65507 bytes over
- * udp:.
+ *   Access   unix-seq: as unix:. unix-dgram: each process that the file's mode permits; at an
+ *            abstract name each datagram tells its sender (SCM_CREDENTIALS), and those of other
+ *            users than unix: permits are skipped. udp: each process that can reach the port.
+ *   Loss     unix-seq: as unix:. A later send reports -EPIPE to the sender of datagrams, and an
+ *            answer reports it to the listener. No recv of datagrams reports it.
+ *   Limits   Unix sockets carry some 200 KB in a message, and 10 of them on the way
+ *            (net.core.wmem_max); udp: 65507 bytes.
  */
 #ifndef IPC_SRC_CHANNEL_PACKET_H
 #define IPC_SRC_CHANNEL_PACKET_H 1
@@ -41,7 +42,8 @@ IPC_INLINE int ipc_channel_packet_retry_(struct ipc_channel *ch, int rc, size_t 
                                    ch->kind->scheme, n);
     if (answer && (rc == -ECONNREFUSED || rc == -ENOENT)) {
         ipc_channel_get_socket_(ch)->asker_size = 0;
-        return ipc_channel_refuse_(ch, -EPIPE, "%s: who asked is gone", ch->kind->scheme);
+        return ipc_channel_refuse_(ch, -EPIPE, "%s: the process that asked is gone",
+                                   ch->kind->scheme);
     }
     if (rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOTCONN)
         return ipc_channel_stop_sending_(ch, -EPIPE);

@@ -3,16 +3,18 @@
  *
  *   pipe:       Two processes of one program: open, fork, and use the channel in both. IPC_BOTH
  *               makes a pipe for each direction. The first call after fork decides which process
- *               has which ends; the process that opened the channel has those that role names.
- * There is no listener to wait for. fifo:PATH   A named pipe. The listener makes it; the other side
- * waits for it, and a sender waits for a receiver, too. One direction. Any number of senders, which
- * must keep to PIPE_BUF - 8 bytes (4088) if there are several.
+ *               uses which ends: the process that opened the channel has the role that it asked
+ *               for, its child the opposite one. There is no listener to wait for.
+ *   fifo:PATH   A named pipe in one direction. The listener makes it. The other side waits for it,
+ *               and a sender also for a receiver. Any number of senders, which must keep to
+ *               PIPE_BUF - 8 bytes (4088) if there are several.
  *
- * Who may open: whoever the mode of the FIFO permits; a FIFO of another user than this one, root
- * and options.user is refused. When the other side goes: -EPIPE after all that it sent, or
- * -EOWNERDEAD if it died in the middle of a message. A FIFO's receiver then takes the next sender,
- * and a sender waits for the next receiver. Limits: memory for what is on the way is the kernel's,
- * 64 KiB; a FIFO outlives its processes.
+ *   Access   pipe: the two processes. fifo: each process that the FIFO's mode permits; the FIFO of
+ *            a user other than this one, root and options.user is refused.
+ *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if it died in the middle of
+ * a message. A FIFO's receiver then waits for the next sender, a sender for the next receiver; over
+ * pipe: each call reports the loss again. Limits   The kernel keeps 64 KiB on the way. A FIFO
+ * outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_PIPE_H
 #define IPC_SRC_CHANNEL_PIPE_H 1

@@ -10,8 +10,9 @@
  * Deadlines are nanoseconds of CLOCK_MONOTONIC: IPC_NOW, IPC_FOREVER, ipc_in_ms(milliseconds). A
  * call that takes one is blocking: a peer that is stopped holds it up until the deadline at most,
  * a peer that is killed until the kernel tells it, at most until the deadline. Calls without one
- * do not block. One thread at a time calls with a handle. No call keeps a pointer to what the
- * caller passes.
+ * do not block. Over ring: and auto:, a send that finds room and a recv that finds a message make
+ * no system call, unless a process sleeps that must be woken. One thread at a time calls with a
+ * handle. No call keeps a pointer to what the caller passes.
  *
  * Errors that the kernel gives for its limits (-EMFILE, -ENFILE, -ENOSPC, -ENOMEM, ...) pass
  * through. After a refusal ipc_channel_why has a sentence.
@@ -129,7 +130,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  */
 IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch);
 
-/* Tells what the channel is, and who is at the other end. 0; -EINVAL: the channel is not open. */
+/* Tells what the channel is, and which process is at the other end. 0; -EINVAL: the channel is not
+ * open. */
 IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info);
 
 /* The last refusal of a call with this handle, in one line: what was refused and, where there is
@@ -138,7 +140,7 @@ IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
  * ipc_channel_unlink. What a deadline has cut off is not waited for. A second call does nothing.
- * Of a process and its child after fork, the child leaves what the parent has made. */
+ * In a child after fork it leaves the socket's file, and the ends of rings, to the parent. */
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
 
 /*

@@ -4,15 +4,16 @@
  * The listener makes the segment, and in it a ring of records for each direction that it uses: "to"
  * for what it receives, "from" for what it sends. options.senders processes may send to the
  * listener at a time. With options.receivers above 1 there is one ring of slots, "shared", MPMC or
- * SPMC, each slot for the largest message: its receivers get each message once between them. The
- * other side waits for the listener.
+ * SPMC, each slot for the largest message: of its receivers, one gets each message. The other side
+ * waits for the listener.
  *
- * Who may open: whoever the mode of the segment permits; a segment of another user than this one,
- * root and options.user is refused. When the other side goes: -EPIPE if it left, -EOWNERDEAD if it
- * was killed, where there is one of it; of several senders, or receivers, no end is told. Rings
- * keep what was sent. A sender is told when the ring is full, or when the receiver has left. The
- * next receiver goes on, and may see again what a killed one had: an eighth of the ring at most.
- * Limits: messages of 64 KiB unless asked for; no descriptor for event loops (auto: has one).
+ *   Access   Each process that the segment's mode permits. The segment of a user other than this
+ *            one, root and options.user is refused.
+ *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
+ *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
+ *            the loss when the ring is full, or when the receiver has left. The next receiver goes
+ *            on, and may see again what a killed one had: an eighth of the ring at most.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops; auto: has one.
  *
  * This room also has what sysvshm: and auto: do with their rings.
  */
@@ -475,8 +476,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     return ipc_channel_report_ring_end_(ch, (int)rc);
 }
 
-/* ------------------------------------------------------------------ slots, for several receivers
- */
+/* ------------------------------------------------------------------ slots: several receivers */
 
 /* Pushes one message, or -EAGAIN: there is no room; or the ring's error. What dead processes held
  * goes on first, and processes that wait for that are woken. */

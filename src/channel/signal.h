@@ -3,12 +3,12 @@
  *
  * The receiver is the listener, and PID is its own, or 0. ipc_channel's priority chooses the
  * signal, SIGRTMIN + priority. The receiver must block that signal in all threads before it opens
- * the channel; a sender refuses to signal a process that does not: -EPERM, as the signal would end
- * it.
+ * the channel. A sender does not signal a process that does not block it, as the signal would end
+ * the process: -EPERM. Signals of one number do not coalesce.
  *
- * Who may open: a sender needs the kernel's permission to signal the process. When the other side
- * goes: a sender is told -EPIPE; a receiver is not told. Signals of one number do not coalesce.
- * Limits: the queue of a user is short, `ulimit -i`; a full one holds the sender up.
+ *   Access   Each process that the kernel lets signal the receiver.
+ *   Loss     A send reports -EPIPE. No recv reports it.
+ *   Limits   The queue of a user is short, `ulimit -i`; a full one holds the sender up.
  */
 #ifndef IPC_SRC_CHANNEL_SIGNAL_H
 #define IPC_SRC_CHANNEL_SIGNAL_H 1
@@ -71,7 +71,7 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
     if (*end != '\0' || pid < 0 || pid > INT_MAX)
         return ipc_channel_refuse_(ch, -EINVAL, "signal:%s: not PID", ch->address);
     if (((ch->role & IPC_RECV) != 0) != ((ch->role & IPC_LISTEN) != 0))
-        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "signal: who receives is found: IPC_LISTEN");
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "signal: the receiver listens: IPC_LISTEN");
     ch->max = IPC_CHANNEL_WORD_;
     ch->peer.pid = (pid_t)pid;
     if ((ch->role & IPC_RECV) != 0)

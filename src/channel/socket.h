@@ -6,16 +6,17 @@
  *   tcp:HOST:PORT           IPv4 or IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000; a listener may say
  *                           tcp:*:9000, and port 0 for any free one.
  *
- * The listener takes one client at a time, or several by ipc_channel_accept; the other side waits
+ * The listener takes one client at a time, or several by ipc_channel_accept. The other side waits
  * for a listener. Both directions.
  *
- * Who may open: unix: whoever the mode of the file permits, and then only processes of this user,
- * root, options.user and options.group, as the kernel names them (SO_PEERCRED); tcp: anyone who can
- * reach the port. When the other side goes: -EPIPE after all that it sent, or -EOWNERDEAD if that
- * ends in the middle of a message. A listener then takes the next client, and a client waits for
- * the next listener. A channel of ipc_channel_accept says -EPIPE again. A host that vanishes
- * without a word is noticed by deadlines only. A listener's file goes with ipc_channel_close; the
- * file of a killed listener is replaced by the next one.
+ *   Access   unix: each process that the file's mode permits, and of those only processes of this
+ *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
+ *            tcp: each process that can reach the port.
+ *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
+ * of a message. A listener then waits for the next client, a client for the next listener; a
+ *            channel of ipc_channel_accept reports the loss again. Only deadlines notice a host
+ * that vanishes without a word. Limits   A listener's file goes with ipc_channel_close; the next
+ * listener replaces the file of one that was killed.
  */
 #ifndef IPC_SRC_CHANNEL_SOCKET_H
 #define IPC_SRC_CHANNEL_SOCKET_H 1
@@ -224,8 +225,8 @@ IPC_INLINE int ipc_channel_set_packet_max_(struct ipc_channel *ch, int fd)
     return 0;
 }
 
-/* Must each datagram say which process sent it? Only to a listener at an abstract name: the mode of
- * a file has decided already who may send. */
+/* Must each datagram say which process sent it? Only to a listener at an abstract name: a
+ * file's mode has decided already which processes may send. */
 IPC_INLINE int ipc_channel_wants_credentials_(const struct ipc_channel *ch)
 {
     return ch->kind->type == SOCK_DGRAM && ipc_channel_is_unix_(ch) && !ipc_channel_has_path_(ch) &&
@@ -371,8 +372,7 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
 
 /* ------------------------------------------------------------------ listening */
 
-/* Locks the folder of the socket's file, for those who listen there. The descriptor, or a negative
- * errno. */
+/* Locks the socket's folder against other listeners. The descriptor, or a negative errno. */
 IPC_INLINE int ipc_channel_lock_folder_(struct ipc_channel *ch, int64_t deadline)
 {
     const char *slash = strrchr(ch->address, '/');
@@ -543,8 +543,7 @@ IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline
     ipc_channel_get_socket_(ch)->listener = -1;
     if (ch->kind->type == SOCK_DGRAM && (ch->role & need) == 0)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
-                                   "%s: who listens must receive, who does not must "
-                                   "send",
+                                   "%s: a listener must receive, the other side must send",
                                    ch->kind->scheme);
     return (ch->role & IPC_LISTEN) != 0 ? ipc_channel_listen_(ch, deadline)
                                         : ipc_channel_connect_(ch, deadline);

@@ -1,15 +1,16 @@
 /*
  * sysv:KEY, a System V message queue. KEY is a number, decimal, 0x or 0.
  *
- * The listener makes the queue; the other side waits for it. Any number of senders and receivers.
- * ipc_channel's priority is the type of what is sent, its select says which types are received.
- * Both directions need a type for each.
+ * The listener makes the queue, and the other side waits for it. Any number of senders and
+ * receivers. ipc_channel's priority is the type of what is sent; its select says which types are
+ * received. Both directions need a type for each.
  *
- * Who may open: whoever the mode of the queue permits; a queue of another user than this one, root
- * and options.user is refused. When the other side goes: no call tells it, and the queue keeps its
- * messages; -EPIPE when the queue was removed. Limits: the kernel waits without a deadline only, so
- * a call with another one looks once a millisecond; no descriptor for event loops; 16 KiB in a
- * queue (kernel.msgmax, kernel.msgmnb); a queue outlives its processes.
+ *   Access   Each process that the queue's mode permits. The queue of a user other than this one,
+ *            root and options.user is refused.
+ *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed.
+ *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
+ *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops. 16
+ * KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSV_H
 #define IPC_SRC_CHANNEL_SYSV_H 1

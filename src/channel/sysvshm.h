@@ -3,16 +3,18 @@
  * number, decimal, 0x or 0.
  *
  * For programs that have System V memory only, or no futexes. The listener makes the segment and
- * six semaphores; the other side waits for them. One process on each side; both directions.
+ * six semaphores, and the other side waits for them. One process on each side; both directions.
  *
  *     memory      a line with a count of ids, then the rings "to" and "from" the listener, each
  * half of the rest semaphores  0, 1: data and space of "to"; 2, 3: of "from"; to sleep on 4: the
- * listener is there; 5: the other side is there. 1 while the process lives: the kernel takes it
- * back at its death (SEM_UNDO)
+ * listener is there; 5: the other side is there; 1 while the process lives, as the kernel takes it
+ * back at the process's death (SEM_UNDO)
  *
- * Who may open: whoever the mode of the segment permits; one of another user than this one, root
- * and options.user is refused. When the other side goes: as ring:. Limits: messages of 64 KiB
- * unless asked for; no descriptor for event loops; segment and semaphores outlive their processes.
+ *   Access   Each process that the segment's mode permits. The segment of a user other than this
+ *            one, root and options.user is refused.
+ *   Loss     As over ring:.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
+ *            semaphores outlive their processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
@@ -91,8 +93,7 @@ IPC_INLINE size_t ipc_channel_shm_size_(uint64_t capacity)
     return IPC_CHANNEL_SHM_HEAD_ + 2 * ipc_record_footprint(capacity, 1);
 }
 
-/* The capacity of the rings in a segment of that size; 0: sysvshm: makes no segment of that size.
- */
+/* The capacity of the rings in a segment of that size; 0: sysvshm: makes none of that size. */
 IPC_INLINE uint64_t ipc_channel_shm_capacity_(size_t size)
 {
     uint64_t capacity = ipc_channel_lane_(0), last = ipc_channel_lane_(UINT32_MAX / 2);

@@ -76,8 +76,7 @@ IPC_INLINE int ipc_channel_wait_(int fd, short events, int64_t deadline)
     return ipc_channel_poll_(&p, 1, deadline);
 }
 
-/* As ipc_channel_wait_, after a call that has found the descriptor not ready: IPC_NOW asks no more.
- */
+/* As ipc_channel_wait_, after a call that found the descriptor not ready: IPC_NOW asks no more. */
 IPC_INLINE int ipc_channel_wait_again_(int fd, short events, int64_t deadline)
 {
     return deadline <= IPC_NOW ? -ETIMEDOUT : ipc_channel_wait_(fd, events, deadline);
