@@ -1,18 +1,18 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_channel.h
- * src/common/version.h src/channel/core.h src/channel/wait.h src/channel/frame.h
- * src/channel/pipe.h src/channel/socket.h src/channel/packet.h src/channel/mq.h
- * src/channel/sysv.h src/channel/log.h src/channel/signal.h src/channel/ring.h
+ * src/common/version.h src/channel/core.h src/channel/reference.h src/channel/wait.h
+ * src/channel/frame.h src/channel/pipe.h src/channel/socket.h src/channel/packet.h
+ * src/channel/mq.h src/channel/sysv.h src/channel/log.h src/channel/signal.h src/channel/ring.h
  * src/channel/sysvshm.h src/channel/auto.h src/channel/open.h src/channel/io.h */
 /*
- * ipc_channel.h - one call over every mechanism: messages over rings, pipes, queues, sockets,
- * files.
+ * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
+ * sockets, files and signals.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * A channel is opened by a URI, and then messages go in and come out whole, with deadlines and
- * reasons that are the same over all of them. Needs Linux, ipc_notify.h, ipc_ring.h and ipc_shm.h,
- * Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23. With glibc before 2.34 link
- * with -pthread -lrt.
+ * A program opens a channel by a URI. Messages then go in and come out whole, with deadlines and
+ * error codes that are the same over every mechanism. Needs Linux, ipc_notify.h, ipc_ring.h and
+ * ipc_shm.h, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23. With glibc before
+ * 2.34 link with -pthread -lrt.
  *
  *     #include "ipc_channel.h"
  *
@@ -26,107 +26,117 @@
  *     while ((n = ipc_channel_recv(&ch, buf, sizeof buf, ipc_in_ms(100))) >= 0)
  *         handle(buf, n);                                          // n < 0: -ETIMEDOUT, ...
  *
- *     auto:NAME          a Unix socket that becomes a ring where both sides can
- *     ring:NAME          rings of ipc_ring.h in the segment NAME of ipc_shm.h: records, from one
+ * The mechanisms. Each has its manual at the top of its room; this table names the rooms.
+ *
+ *     auto:NAME          a Unix socket that becomes a ring where both sides can        >>auto
+ *     ring:NAME          rings in the segment NAME of ipc_shm.h: records, from one     >>ring
  *                        sender or several; or slots that several receivers share
- *     sysvshm:KEY        a ring in a System V segment, woken by System V semaphores
- *     pipe:              anonymous pipes between parent and child: open, fork, use in both
- *     fifo:PATH          a named pipe; any number of senders
- *     unix:PATH          Unix socket, a stream; unix:@NAME is in the abstract namespace
- *     unix-seq:PATH      ... with packets; unix-dgram:PATH with datagrams
- *     tcp:HOST:PORT      IPv4 and IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000, to listen tcp:*:9000
- *     udp:HOST:PORT      may lose, double and disorder messages
- *     mq:NAME            POSIX message queue: priorities
- *     sysv:KEY           System V message queue: types, and receiving by type; KEY is a number
- *     file:PATH          a log: appended to by one, followed by any number; survives restarts
- *     signal:PID         real-time signals with up to 8 bytes
+ *     sysvshm:KEY        rings in a System V segment, with System V semaphores         >>sysvshm
+ *     pipe:              pipes between parent and child: open, fork, use in both       >>pipe
+ *     fifo:PATH          a named pipe; any number of senders                           >>pipe
+ *     unix:PATH          a Unix socket, a stream; unix:@NAME is an abstract name       >>socket
+ *     unix-seq:PATH      a Unix socket of packets                                      >>packet
+ *     unix-dgram:PATH    a Unix socket of datagrams                                    >>packet
+ *     tcp:HOST:PORT      IPv4 and IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000;            >>socket
+ *                        a listener may say tcp:*:9000
+ *     udp:HOST:PORT      may lose, double and disorder messages                        >>packet
+ *     mq:NAME            a POSIX message queue: priorities                             >>mq
+ *     sysv:KEY           a System V message queue: types, and receiving by type        >>sysv
+ *     file:PATH          a log: one process appends, any number follow; survives       >>log
+ *                        restarts
+ *     signal:PID         real-time signals with up to 8 bytes                          >>signal
  *
  * Contract
- *   - IPC_LISTEN is said by exactly one side: the one that is found. It makes the FIFO, queue or
- *     log, or listens at the address; the other waits for that until the deadline of its open.
- *     So either side may be started first.
- *   - A message comes out as it went in, at any length from 0 to `max` of ipc_channel_info, or
- *     not at all: one that is too large is refused with -EMSGSIZE and nothing is sent; one that
+ *   - Exactly one side says IPC_LISTEN: the side that the other one finds. It makes the FIFO,
+ *     queue, log or segment, or listens at the address. The other side waits for that until the
+ *     deadline of its open, so either side may be started first.
+ *   - A message comes out as it went in, at any length from 0 to `max` of ipc_channel_info, or not
+ *     at all. A message above `max` is refused with -EMSGSIZE, and nothing is sent. A message that
  *     is too large for the receiver's buffer stays, and a larger buffer gets it.
- *   - Messages arrive once and in order (but udp:, and priorities and types of queues).
- *   - Every call ends at its deadline, whoever is stopped or killed. A message that was begun
- *     when the deadline came counts as sent: the rest of it is kept, and goes out first with the
+ *   - Messages arrive once and in order, but for udp:, and for priorities and types of queues.
+ *   - Every call ends at its deadline, also where a peer was stopped or killed. A message that was
+ *     begun when the deadline came counts as sent: its rest is kept, and goes out first with the
  *     next send, recv or ipc_channel_flush.
- *   - That the other side is gone is told once, after all that it sent was received: -EPIPE, or
- *     -EOWNERDEAD where it is known to have died in the middle (auto: always -EPIPE, whichever it
- *     became). The next call waits for a successor: a listener for the next peer, the other side
- *     for the next listener. Where there can be none, behind pipe: and ipc_channel_accept, it is
- *     told again.
- *   - What a mechanism cannot do is refused by open: -EOPNOTSUPP.
- *   - What comes from the other side is not trusted: lengths are checked, garbage is -EBADMSG,
- *     and its sender is left. Unix sockets talk to this user, root, and whom the options name,
- *     only.
- *   - No signal reaches the host, not SIGPIPE either, and none of its settings are changed.
- *   - A handle is for one thread at a time. After fork one of the two processes may go on using
- *     it (pipe: both, each its end).
+ *   - The loss of the other side is reported once, after all that it sent was received: -EPIPE, or
+ *     -EOWNERDEAD where it is known to have died in the middle (auto: always -EPIPE). The next
+ *     call waits for a successor: a listener for the next peer, the other side for the next
+ *     listener. Where none can come, behind pipe: and ipc_channel_accept, each call reports the
+ *     loss again. core.h has the table of states.
+ *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
+ *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
+ *     left. Unix sockets talk only to this user, root, and the user and group in the options.
+ *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
+ *   - One thread at a time uses a handle. After fork one of the two processes may go on using it;
+ *     over pipe: both do, each its end.
  *
  * Caveats
- *   - recv takes in more than one message at once where it can, so the descriptor of an event
- *     loop tells of new ones only. Fix: recv with IPC_NOW until -ETIMEDOUT, then poll
+ *   - Where it can, recv takes in several messages at once, so the descriptor for event loops
+ *     tells only of later ones. Fix: call recv with IPC_NOW until -ETIMEDOUT, then poll
  *     ipc_channel_fd.
- *   - Writing to a pipe or FIFO without a signal costs a fifth of its rate at 8 to 1024 bytes.
- *     Fix: a host that ignores SIGPIPE when it opens the channel, and as long as it is open,
- *     pays nothing.
- *   - What a deadline has cut off goes out with calls on this channel only, and close does not wait
- *     for it. Fix: ipc_channel_flush; in an event loop poll for writing, too, while `pending` of
- *     ipc_channel_info is not 0, and flush then.
+ *   - To write to a pipe or FIFO without a signal costs a fifth of its rate at 8 to 1024 bytes.
+ *     Fix: a host that ignores SIGPIPE when it opens the channel, and for as long as the channel
+ *     is open, pays nothing.
+ *   - What a deadline has cut off goes out only with calls on this channel, and close does not
+ *     wait for it. Fix: ipc_channel_flush; in an event loop, poll for writing too while `pending`
+ *     of ipc_channel_info is not 0, and flush then.
  *   - Senders that share a FIFO, or a pipe after several forks, must keep to PIPE_BUF - 8 bytes
- *     (4088): longer messages may be mixed up with others'. Fix: unix:.
- *   - Queues, logs, datagrams and signals cannot tell that the other side is gone. Fix: a
- *     deadline.
- *   - Rings keep what is sent while nobody is there, or to one who was killed, until they are
- *     full; only then, or when he has left, is the sender told. A successor gets it, and may see
- *     again what a killed receiver had: an eighth of the ring at most. Fix: answers, in both
- *     directions.
- *   - Receivers that share a ring (options.receivers) each get what the others do not; a message
- *     that one was killed with in recv, another gets, later than its turn. Its senders are told of
- *     no receiver's end, and several senders' end is not told either. Fix: deadlines.
- *   - auto: agrees with the first call of both sides, so both must be in one.
- *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, -EPIPE over the others: there nobody
- *     tells killed from closed.
- *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does not
- *     ask the kernel whether it was killed. Fix: now and then a call that may wait a moment.
- *   - A host that lowers RLIMIT_FSIZE below what its open log has already gets SIGXFSZ. Fix: lower
- *     it before.
- *   - FIFOs, queues and logs outlive their processes. Fix: ipc_channel_unlink when the work is
- *     done.
+ *     (4088): longer messages may be mixed up with those of others. Fix: unix:.
+ *   - Queues, logs, datagrams and signals cannot tell that the other side is gone. Fix: deadlines.
+ *   - A ring keeps what is sent while no receiver is there, or to a receiver that was killed,
+ *     until it is full. Only then, or when the receiver has left, is the sender told. A successor
+ *     gets the messages, and may see again what a killed receiver had: an eighth of the ring at
+ *     most. Fix: answers, in the other direction.
+ *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
+ *     one is killed in recv, another gets its message, later than its turn. The end of one
+ *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
+ *   - auto: agrees with the first call of both sides, so both must be in a call at a time.
+ *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
+ *     cannot tell killed from closed.
+ *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does
+ *     not ask the kernel whether it was killed. Fix: now and then a call that may wait a moment.
+ *   - A host that lowers RLIMIT_FSIZE below the size of its open log gets SIGXFSZ. Fix: lower the
+ *     limit before open.
+ *   - FIFOs, queues, logs and segments outlive their processes. Fix: ipc_channel_unlink when the
+ *     work is done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,
  *     some 200 KB for packets and datagrams (10 of them on the way), 64 KB less headers for UDP.
- *     open or send says which was met. Fix: sysctl fs.mqueue.*, kernel.msg*, net.core.wmem_max.
- *   - System V queues cannot be waited for with a deadline: with one that is neither IPC_NOW nor
- *     IPC_FOREVER the call looks once a millisecond; and there is no descriptor. Fix: mq:.
- *   - ring: and sysvshm: have no descriptor for event loops: one that wakes must be handed over by
- *     a socket. Fix: auto:.
- *   - A host that vanishes without a word is not noticed by tcp:, only by deadlines.
+ *     open or send says which limit was met. Fix: sysctl fs.mqueue.*, kernel.msg*,
+ *     net.core.wmem_max.
+ *   - The kernel waits for a System V queue without a deadline only. A call with a deadline that
+ *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond; and there is no descriptor.
+ *     Fix: mq:.
+ *   - ring: and sysvshm: have no descriptor for event loops, as a descriptor that wakes must be
+ *     handed over a socket. Fix: auto:.
+ *   - tcp: notices a host that vanishes without a word by deadlines only.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
  *   - Signals of one number do not coalesce, but the queue of a user is short: `ulimit -i`. The
  *     receiver must block the signal in all threads before it opens the channel.
  *
  * How it works
- *   Byte streams carry frames: length, its check, the message. The receiver reads as much as
- *   there is into a buffer of its own, and large messages straight to where the caller wants
- *   them: after a large one it expects another of that length. Frames and the log's records are
- *   in network byte order, so both may be read on any machine.
+ *   Streams of bytes carry frames: a length, its check, the message. The receiver reads as many
+ *   bytes as there are into a buffer of its own, but large messages directly to the caller's
+ *   memory: after a large message it expects another of that length. Frames and the log's records
+ *   are in network byte order, so that any machine can read them.
  *
- *   A frame of the log has a hash of its bytes besides. The writer has an open file description
- *   lock on the log; a new one cuts off what its predecessor had not finished. Readers look at
- *   the end for a whole record, and sleep on inotify.
+ *   A record of the log also has a hash of its bytes. The sender holds an open file description
+ *   lock on the log; a new sender cuts off what its predecessor had not finished. Receivers look
+ *   for a whole record at the end, and sleep on inotify.
  *
  *   A ring has a lane of records for each direction, "to" and "from" the listener. Where several
- *   receive it is one ring of slots, MPMC or SPMC, each for the largest message. send and recv
- *   over records are the ring's own push and pop, in line. For one sender and one receiver there
- *   are no slots: they have one length, are 1.4 times as fast at 8 bytes, and equal from 56 bytes
- *   on; who needs that takes IPC_SPSC of ipc_ring.h. auto: begins on the socket: offer, answer
- *   with a sealed segment and the bells' descriptors, choice. The socket stays open beside the
- *   ring; with the bell it is what ipc_channel_fd gives.
+ *   processes receive, it is one ring of slots, MPMC or SPMC, each slot for the largest message.
+ *   send and recv over records are the ring's own push and pop, inline. For one sender and one
+ *   receiver there are no slots: they have one length, are 1.4 times as fast at 8 bytes, and equal
+ *   from 56 bytes on; a program that needs that takes IPC_SPSC of ipc_ring.h. auto: begins on the
+ *   socket: offer, answer with a sealed segment and the bells' descriptors, choice. The socket
+ *   stays open beside the ring; ipc_channel_fd is readable when the bell rings or the socket ends.
  *
- *   Writing to a pipe raises no signal by RWF_NOSIGNAL (Linux 6.18); before that SIGPIPE is
- *   blocked in this thread for the time of the write, and taken away if the write has raised it.
+ *   To write to a pipe without a signal, the library asks the kernel by RWF_NOSIGNAL (Linux 6.18).
+ *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
+ *   taken away if the write has raised it.
+ *
+ * The rooms: core (types, the states of a channel), reference (what a program calls), wait and
+ * frame (what mechanisms share), one room for each mechanism or two, open (the table of
+ * mechanisms), io. A new mechanism is a room, an #include in open.h, and a line in its table.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H 1
@@ -146,7 +156,7 @@
 #endif
 
 /* >>core  src/channel/core.h */
-/* Handles, and the table entry of a mechanism. */
+/* The types: a channel, its options and facts, and what a mechanism is. */
 #ifndef IPC_SRC_CHANNEL_CORE_H
 #define IPC_SRC_CHANNEL_CORE_H 1
 
@@ -170,122 +180,336 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
-/* ------------------------------------------------------------------ handles */
+/* ------------------------------------------------------------------ types */
 
+/* Roles. */
 #define IPC_SEND 1u
 #define IPC_RECV 2u
 #define IPC_BOTH 3u
-#define IPC_LISTEN 4u /* this side is the one that is found */
+#define IPC_LISTEN 4u /* this side makes what the other side finds */
 
-/* All zeros, or NULL, is what most want. */
+/* All zeros, or NULL in place of it, is what most programs want. */
 struct ipc_channel_options {
     size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
-    unsigned senders;   /* ring: who may send at a time, up to 64; 0: one, whose end is told */
-    unsigned receivers; /* ring: more than 1: who receives shares the messages; said by all sides */
-    size_t depth;       /* mq: messages in the queue; 0: as the system has it, 10 */
+    unsigned senders;   /* ring: processes that may send at a time, 1 to 64; 0: 1 */
+    unsigned receivers; /* ring: above 1: receivers share the messages; all sides say it */
+    size_t depth;       /* mq: messages in the queue; 0: the system's number, 10 */
     mode_t mode;        /* of what is made, and the most that what is found may permit; 0: 0600 */
-    uid_t user;         /* who may be at the other end, besides this user and root */
-    gid_t group;        /* ... and whose group this is; 0: nobody else */
-    uint32_t priority;  /* of ipc_channel, to begin with */
-    int32_t select;     /* ... */
-    int64_t offset;     /* file: where to begin reading, as of ipc_channel_info; -1: at the end */
+    uid_t user;         /* a user that may be the other side, besides this user and root */
+    gid_t group;        /* a group whose processes may be the other side; 0: none */
+    uint32_t priority;  /* the first value of ipc_channel's priority */
+    int32_t select;     /* the first value of ipc_channel's select */
+    int64_t offset;     /* file: where reading begins, from ipc_channel_info; -1: at the end */
 };
 
 struct ipc_channel_kind_;
 struct ipc_channel_ring_;
 
-/* Bytes that have come in, or are to go out: [begin, end) of data. */
+/* Bytes that have come in, or that are to go out: [begin, end) of data. */
 struct ipc_channel_bytes_ {
     unsigned char *data;
     size_t size, begin, end;
 };
 
-/* Private to one thread at a time. */
+/* A handle. One thread at a time uses it. */
 struct ipc_channel {
-    /* For the caller, to be read and changed between calls. */
-    uint32_t priority; /* mq: of what is sent, 0 to 32767, higher first; sysv: its type, 1 if 0;
-                          signal: added to SIGRTMIN; a receiver gets the signal of its own */
-    int32_t select;    /* sysv: what is received: 0 any, n > 0 type n, n < 0 the lowest up to -n */
-    uint32_t came;     /* priority or type of what was received last */
-    /* The rest is not. */
-    struct ipc_record_producer *quick_out; /* of a ring, while it is all there is to a call */
-    struct ipc_record_consumer *quick_in;  /* ... else NULL */
-    const struct ipc_channel_kind_ *kind;
+    /* For the caller, to read and to change between calls. */
+    uint32_t priority; /* mq: of what is sent, 0 to 32767, the highest comes first;
+                          sysv: the type of what is sent, 0 stands for 1;
+                          signal: SIGRTMIN + priority is sent, or received */
+    int32_t select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest type
+                          up to -n */
+    uint32_t came;     /* priority or type of the message that was received last */
+    /* Private. */
+    struct ipc_record_producer *quick_out; /* send needs only a push here; NULL: the long way */
+    struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
+    const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
+    void *own;                             /* the mechanism's own state: see its room */
+    struct ipc_channel_ring_ *ring;        /* messages go through this ring; NULL: they do not */
+    size_t max;                            /* bytes of the largest message */
     struct ipc_channel_options how;
     unsigned role;
-    unsigned state;      /* IPC_CHANNEL_* below */
-    int in, out;         /* descriptors; the same one for sockets; -1: nobody is there */
-    int listener;        /* of sockets; file: inotify */
-    int far_in, far_out; /* pipe: the child's, until it is known who we are */
-    pid_t pid;           /* ... who opened it */
-    size_t max;
-    size_t next; /* length of a message that was too large for the buffer */
-    size_t last; /* ... of the last one, and so perhaps of the next */
+    unsigned flags; /* IPC_CHANNEL_* below */
+    int in, out;    /* descriptors, the same one for sockets; -1: nobody is there */
+    pid_t pid;      /* the process that opened the channel */
+    size_t next;    /* bytes of a message that was too large for the caller's buffer; else 0 */
+    size_t last;    /* bytes of the message that was received last */
     struct ipc_channel_bytes_ rx, tx;
-    int64_t offset;
-    uint64_t limit; /* file: bytes, when last asked for; 0: not yet */
-    char *address;  /* of the URI */
-    struct ipc_channel_ring_ *ring;
-    int server, step;           /* auto: which side we are; how far the handshake is */
-    int64_t came_at;            /* ... when the other side came, of which we are to hear */
-    struct sockaddr_storage to; /* datagrams: who sent the last one; sockets: our own file */
-    socklen_t to_size;
-    uint64_t blocked; /* signal: bit n: the receiver was found to block SIGRTMIN + n */
-    ino_t ino;        /* of the socket's file that we made */
-    int port;
+    char *address; /* of the URI */
     struct {
         pid_t pid;
         uid_t uid;
         gid_t gid;
-    } peer; /* as SO_PEERCRED has it */
+    } peer; /* the other side's process, as SO_PEERCRED tells it */
     char why[256];
 };
 
-#define IPC_CHANNEL_DEAF_ 1u     /* sending has failed; there may be something to receive still */
-#define IPC_CHANNEL_ACCEPTED_ 2u /* by ipc_channel_accept */
-#define IPC_CHANNEL_MASK_ 4u     /* there is no RWF_NOSIGNAL */
-#define IPC_CHANNEL_IGNORED_ 32u /* SIGPIPE is ignored by the host */
-#define IPC_CHANNEL_FORK_ 8u     /* pipe: not used yet */
-#define IPC_CHANNEL_FILE_ 16u    /* `ino` is a socket that we made */
+/*
+ * The other side, and what a channel does where it stands. One call reports each loss.
+ *
+ * Over descriptors:
+ *
+ *     state       in, out      send                     recv
+ *     NOBODY      -1           meets the next peer      meets the next peer
+ *     THERE       descriptors  sends                    receives
+ *     HALF_GONE   descriptors  -EPIPE                   what is left, then reports the loss
+ *
+ *     NOBODY    -> THERE       ipc_channel_meet_: kind->meet has found a peer
+ *     NOBODY    -> NOBODY      ipc_channel_meet_: no peer can come (pipe:, a channel of
+ *                              ipc_channel_accept): -EPIPE at each call
+ *     THERE     -> HALF_GONE   ipc_channel_stop_sending_: a write failed, and the peer may have
+ *                              sent something before
+ *     THERE     -> NOBODY      ipc_channel_lose_peer_: the end was read, garbage came, or a write
+ *                              failed on a channel that only sends
+ *     HALF_GONE -> NOBODY      ipc_channel_lose_peer_: the end was read
+ *
+ * A FIFO's receiver has opened its next end by then: it is THERE, and waits for a sender in recv.
+ *
+ * Over a ring there is no end to be read. The ring has the id of the process that holds its other
+ * end, or 0. The channel keeps the id that it has seen there (`reader`, `writer`), or 0: none, or
+ * its loss was reported.
+ *
+ *     seen  holder  recv without a message, send without room       send before it pushes
+ *     0     0       waits for a peer until the deadline             pushes
+ *     any   k       seen = k; waits; when the kernel proves that k  pushes
+ *                   is dead: -EOWNERDEAD, seen = 0, and stays 0
+ *                   as long as k is the holder
+ *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
+ *
+ * auto: reports both as -EPIPE, leaves the ring and the socket, and is in NOBODY then.
+ */
+#define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
+#define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
+#define IPC_CHANNEL_MASK_ 4u            /* no RWF_NOSIGNAL: each write blocks SIGPIPE */
+#define IPC_CHANNEL_SIGPIPE_IGNORED_ 8u /* the host ignores SIGPIPE */
+#define IPC_CHANNEL_UNUSED_ 16u         /* kind->prepare is called before the first use */
 
+/* What ipc_channel_info tells. */
 struct ipc_channel_facts {
-    const char *mechanism; /* "unix", ... */
+    const char *mechanism; /* the URI's, "unix", ...; auto: what it became, "ring" or "unix" */
     size_t max;            /* bytes of the largest message */
-    size_t next;           /* of the message that recv has refused with -EMSGSIZE; else 0 */
-    size_t pending;        /* of a message that a deadline has cut off, still to go out */
-    int64_t offset;        /* file: of the next message */
-    pid_t pid;             /* the other side's, where it is known; else 0 */
-    uid_t uid;             /* ... (uid_t)-1 */
-    gid_t gid;             /* ... (gid_t)-1 */
-    int port;              /* tcp, udp: ours, also where 0 was asked for */
+    size_t next;           /* bytes of the message that recv refused with -EMSGSIZE; else 0 */
+    size_t pending;        /* bytes of a message that a deadline has cut off, still to go out */
+    int64_t offset;        /* file: bytes before the next message; else 0 */
+    pid_t pid;             /* the other side's process, where it is known; else 0 */
+    uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
+    gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
+    int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
 };
 
-/* What a mechanism is. */
+/*
+ * A mechanism. Each has a room with its manual, its own state, its functions and one of these; the
+ * table in open.h lists them. NULL: the mechanism does not do that.
+ */
 struct ipc_channel_kind_ {
     const char *scheme;
-    unsigned can;     /* IPC_CHANNEL_* below */
+    unsigned is;      /* IPC_CHANNEL_* below */
+    size_t own;       /* bytes of ipc_channel's own, all zeros when open or accept is called */
     int domain, type; /* of a socket, else 0 */
     int (*open)(struct ipc_channel *, int64_t deadline);
+    void (*close)(struct ipc_channel *); /* what is its own; in, out and ring are left after it */
+    int (*unlink)(struct ipc_channel *);
     int (*send)(struct ipc_channel *, const void *, size_t, int64_t deadline);
     int64_t (*recv)(struct ipc_channel *, void *, size_t, int64_t deadline);
-    int (*meet)(struct ipc_channel *, int64_t deadline); /* the next peer; NULL: there is none */
-    int (*again)(struct ipc_channel *);                  /* the next receiving end, where it can */
-    int (*unlink)(struct ipc_channel *);
+    int (*meet)(struct ipc_channel *, int64_t deadline); /* waits for the next peer */
+    int (*reopen)(struct ipc_channel *);                 /* one more receiving end, or -errno */
+    void (*prepare)(struct ipc_channel *);               /* see IPC_CHANNEL_UNUSED_ */
+    int (*accept)(struct ipc_channel *listener, struct ipc_channel *, int64_t deadline);
+    int (*descriptor)(struct ipc_channel *); /* for event loops; NULL: in, or out */
+    void (*describe)(const struct ipc_channel *, struct ipc_channel_facts *); /* its own facts */
 };
 
-#define IPC_CHANNEL_ONE_WAY_ 1u
-#define IPC_CHANNEL_PRIORITY_ 2u /* has priorities, or types */
-#define IPC_CHANNEL_SELECT_ 4u   /* can receive by type */
-#define IPC_CHANNEL_OFFSET_ 8u   /* can begin somewhere */
-#define IPC_CHANNEL_SENDERS_ 32u /* is made for a number of senders, and of receivers */
-#define IPC_CHANNEL_DEPTH_ 16u   /* its size is counted in messages */
+#define IPC_CHANNEL_ONE_WAY_ 1u   /* a channel sends or receives, not both */
+#define IPC_CHANNEL_PRIORITY_ 2u  /* messages have priorities, or types */
+#define IPC_CHANNEL_SELECT_ 4u    /* messages can be received by type */
+#define IPC_CHANNEL_OFFSET_ 8u    /* receiving can begin at an offset */
+#define IPC_CHANNEL_DEPTH_ 16u    /* its size is counted in messages */
+#define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
+#define IPC_CHANNEL_BARE_ 64u     /* has no descriptors, and waits for peers in send and recv */
+#define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 
-#define IPC_CHANNEL_AGREED_ 100 /* the last step */
+#define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
+#define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */
+#define IPC_CHANNEL_MAX_ ((size_t)1 << 20)   /* the largest message, unless asked for */
+#define IPC_CHANNEL_GULP_ ((size_t)1 << 16)  /* bytes read at once */
+#define IPC_CHANNEL_SMALL_ ((size_t)4088)    /* sent in one piece with its header, by a copy */
+#define IPC_CHANNEL_LARGE_ ((size_t)1 << 14) /* read to where the caller wants it */
 
-#define IPC_CHANNEL_MAX_ ((size_t)1 << 20)
-#define IPC_CHANNEL_GULP_ ((size_t)1 << 16) /* bytes read at once */
-#define IPC_CHANNEL_SMALL_ ((size_t)4088)   /* copied behind their header, to go out in one piece */
-#define IPC_CHANNEL_LARGE_ ((size_t)1 << 14) /* read to where the caller wants them */
+#endif
+
+/* >>reference  src/channel/reference.h */
+/* The reference: what a program calls. */
+#ifndef IPC_SRC_CHANNEL_REFERENCE_H
+#define IPC_SRC_CHANNEL_REFERENCE_H 1
+
+/* ------------------------------------------------------------------ reference */
+
+/*
+ * Deadlines are nanoseconds of CLOCK_MONOTONIC: IPC_NOW, IPC_FOREVER, ipc_in_ms(milliseconds). A
+ * call that takes one is blocking: a peer that is stopped holds it up until the deadline at most,
+ * a peer that is killed until the kernel tells it, at most until the deadline. Calls without one
+ * do not block. Over ring: and auto:, a send that finds room and a recv that finds a message make
+ * no system call, unless a process sleeps that must be woken. One thread at a time calls with a
+ * handle. No call keeps a pointer to what the caller passes.
+ *
+ * Errors that the kernel gives for its limits (-EMFILE, -ENFILE, -ENOSPC, -ENOMEM, ...) pass
+ * through. After a refusal ipc_channel_why has a sentence.
+ */
+
+/*
+ * Opens a channel. The manual at the top lists the URIs. role: IPC_SEND, IPC_RECV or IPC_BOTH, and
+ * IPC_LISTEN on exactly one side. how: NULL for the defaults.
+ *
+ * The side without IPC_LISTEN waits until the deadline for the listener, or for what the listener
+ * makes (a FIFO's sender also for a receiver); pipe: and udp: wait for nobody. After an error the
+ * handle is closed, and ipc_channel_why still has the sentence.
+ *
+ *   0
+ *   -ETIMEDOUT      the other side was not there until the deadline
+ *   -EINTR          a signal handler ran while it waited
+ *   -EINVAL         uri is NULL or names no mechanism; role is none; the address is none; max is
+ *                   above 2^31 - 1; signal: the priority is none, the process is another one, or
+ *                   the receiver does not block the signal
+ *   -EOPNOTSUPP     the mechanism cannot do what role and options ask for
+ *   -EACCES         what is there belongs to another user, or permits more than options.mode; the
+ *                   process at the other end is not permitted; or the kernel denies it
+ *   -EADDRINUSE     another process listens there
+ *   -EBUSY          file: the log has a writer; ring: the other end has its processes already
+ *   -EUSERS         ring: 256 senders and receivers share it already
+ *   -EPROTO         what is there is something else, or has another geometry
+ *   -EBADMSG        file: the log is damaged in the middle; the sentence says where
+ *   -EMSGSIZE       options.max is more than the mechanism carries
+ *   -ENAMETOOLONG   the address is too long
+ *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown; -EAGAIN: the name server did not answer
+ *   -ESRCH          signal: no such process
+ */
+IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
+                                     int64_t deadline, const struct ipc_channel_options *how);
+
+/* ipc_channel_open_with, with the default options. */
+IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigned role,
+                                int64_t deadline);
+
+/*
+ * Takes the next of several clients of a listener. The listener stays as it is. The new channel is
+ * for that client alone: no other peer comes to it. It is closed by itself.
+ *
+ *   0
+ *   -ETIMEDOUT   no client came until the deadline
+ *   -EINTR       a signal handler ran while it waited
+ *   -EOPNOTSUPP  the listener is not unix:, unix-seq:, tcp: or auto:, or was opened without
+ *                IPC_LISTEN
+ *   -EINVAL      the listener is not open
+ */
+IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
+                                  int64_t deadline);
+
+/*
+ * Sends message[0..n), n from 0 to `max` of ipc_channel_info. A message that was begun when the
+ * deadline came counts as sent: the rest of it goes out with later calls.
+ *
+ *   0
+ *   -ETIMEDOUT     no room, or nobody there, until the deadline; nothing was sent
+ *   -EINTR         a signal handler ran; nothing was sent
+ *   -EMSGSIZE      n is more than `max`; nothing was sent
+ *   -EPIPE         the other side is gone; or the queue was removed
+ *   -EOWNERDEAD    ring:, sysvshm: the other side was killed
+ *   -EDESTADDRREQ  unix-dgram:, udp: a listener has nobody to answer yet
+ *   -EPERM         signal: the process does not block the signal of this priority
+ *   -ENOSPC        file: the disk is full; nothing was sent
+ *   -EFBIG         file: RLIMIT_FSIZE is met; nothing was sent
+ *   -EBADMSG       ring:, sysvshm:, auto: the shared memory is corrupt
+ *   -EINVAL        the channel is not open, or not to send; signal:, mq: the priority is none
+ *   what ipc_channel_open_with says, while the next peer is waited for
+ */
+IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
+                                      int64_t deadline);
+
+/*
+ * Receives the next message into to[0..size).
+ *
+ *   >= 0         its length in bytes
+ *   -ETIMEDOUT   no message until the deadline
+ *   -EINTR       a signal handler ran while it waited
+ *   -EMSGSIZE    the message is larger than size, and stays: ipc_channel_info tells its length
+ *                (but sysv:)
+ *   -EPIPE       the other side is gone, and all that it sent was received; or the queue was
+ *                removed
+ *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
+ *                middle of a message
+ *   -EBADMSG     what came is no message. A stream's sender was left; a datagram, or a message of
+ *                sysv:, of more than `max` bytes was dropped; a log stays where it is
+ *   -EINVAL      the channel is not open, or not to receive
+ *   what ipc_channel_open_with says, while the next peer is waited for
+ */
+IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline);
+
+/*
+ * Sends the rest of a message that a deadline has cut off.
+ *
+ *   0           nothing is left to send
+ *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
+ *   -EPIPE      the other side is gone
+ *   -EINVAL     the channel is not open
+ */
+IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
+
+/*
+ * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
+ * reading, but for writing on a channel that only sends. It changes when the other side does: ask
+ * again after -EPIPE, -EOWNERDEAD and -EBADMSG, and after the first message to a listener. It
+ * belongs to the channel.
+ *
+ *   >= 0         the descriptor
+ *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none
+ *   -ENOTCONN    nobody is there; a call of send or recv meets the next peer
+ *   -EINVAL      the channel is not open
+ */
+IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch);
+
+/* Tells what the channel is, and which process is at the other end. 0; -EINVAL: the channel is not
+ * open. */
+IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info);
+
+/* The last refusal of a call with this handle, in one line: what was refused and, where there is
+ * one, the remedy. Valid until the next call with the handle. */
+IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
+
+/* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
+ * ipc_channel_unlink. What a deadline has cut off is not waited for. A second call does nothing.
+ * In a child after fork it leaves the socket's file, and the ends of rings, to the parent. */
+IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
+
+/*
+ * Removes what is at the URI and outlives its processes: a FIFO, a queue, a log, a segment, or a
+ * socket's file. What the mechanism did not make stays: a FIFO and a socket's file are known by
+ * their type, a log by its first record, a segment by its rings. A queue has no such mark: any
+ * queue of that name or key is removed. Processes that have it open keep it, but for sysv: and the
+ * semaphores of sysvshm:.
+ *
+ *   0
+ *   -ENOENT        nothing is there
+ *   -EPROTO        something else is there, and stays: a file of another type, a symbolic link, a
+ *                  file that is no log, a segment without our rings or of another version; if it
+ *                  is to go: rm, ipcrm, ipc_shm_unlink
+ *   -EOPNOTSUPP    the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, and unix: and auto:
+ *                  without a file
+ *   -EINVAL        no such mechanism; no name, or none that the mechanism can have
+ *   -ENAMETOOLONG  the name is too long
+ *   -EACCES, -EPERM  it belongs to another user, or may not be read
+ *   what the kernel says of paths: -ENOTDIR, -EROFS, ...
+ */
+IPC_INLINE int ipc_channel_unlink(const char *uri);
+
+#endif
+
+/* >>wait  src/channel/wait.h */
+/* What all mechanisms use: refusals, waiting, the other side, files. */
+#ifndef IPC_SRC_CHANNEL_WAIT_H
+#define IPC_SRC_CHANNEL_WAIT_H 1
+
+/* ------------------------------------------------------------------ refusals */
 
 /* Keeps a sentence for ipc_channel_why and returns rc. */
 __attribute__((format(printf, 3, 4), unused)) static int
@@ -299,8 +523,8 @@ ipc_channel_refuse_(struct ipc_channel *ch, int rc, const char *format, ...)
     return rc;
 }
 
-/* The same for what a system call has said. */
-IPC_INLINE int ipc_channel_errno_(struct ipc_channel *ch, const char *what)
+/* Keeps a sentence about a system call that failed, and returns -errno. */
+IPC_INLINE int ipc_channel_refuse_errno_(struct ipc_channel *ch, const char *what)
 {
     int rc = -errno;
 
@@ -308,32 +532,35 @@ IPC_INLINE int ipc_channel_errno_(struct ipc_channel *ch, const char *what)
                                ch->address, strerror(-rc));
 }
 
-/* The last refusal of a call with this handle, in one line: what it was and, where there is one,
- * the remedy. Valid until the next call. */
+/* Keeps a sentence about a message of n bytes that the caller's buffer cannot take. */
+IPC_INLINE int ipc_channel_refuse_size_(struct ipc_channel *ch, size_t n, size_t size)
+{
+    ch->next = n;
+    return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
+}
+
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
 {
     return ch->why;
 }
 
-#endif
-
-/* >>wait  src/channel/wait.h */
-/* Waiting. */
-#ifndef IPC_SRC_CHANNEL_WAIT_H
-#define IPC_SRC_CHANNEL_WAIT_H 1
-
 /* ------------------------------------------------------------------ waiting */
 
-/* Until one of the descriptors is ready, or poll would say why it is not. 0, -ETIMEDOUT or -EINTR.
- */
+/* The milliseconds for one poll: what is left, rounded up, but a second at most; -1: no limit. */
+IPC_INLINE int ipc_channel_poll_ms_(int64_t deadline)
+{
+    int64_t left = ipc_left_(deadline);
+
+    if (deadline == IPC_FOREVER)
+        return -1;
+    return left > INT64_C(1000000000) ? 1000 : (int)((left + 999999) / 1000000);
+}
+
+/* Waits until poll has something to say of one of the descriptors. 0, -ETIMEDOUT or -EINTR. */
 IPC_INLINE int ipc_channel_poll_(struct pollfd *p, nfds_t n, int64_t deadline)
 {
     for (;;) {
-        int64_t left = ipc_left_(deadline);
-        int rc = poll(p, n,
-                      deadline == IPC_FOREVER      ? -1
-                      : left > INT64_C(1000000000) ? 1000
-                                                   : (int)((left + 999999) / 1000000));
+        int rc = poll(p, n, ipc_channel_poll_ms_(deadline));
 
         if (rc > 0)
             return 0;
@@ -344,6 +571,7 @@ IPC_INLINE int ipc_channel_poll_(struct pollfd *p, nfds_t n, int64_t deadline)
     }
 }
 
+/* Waits for events of one descriptor, as ipc_channel_poll_. */
 IPC_INLINE int ipc_channel_wait_(int fd, short events, int64_t deadline)
 {
     struct pollfd p;
@@ -353,13 +581,13 @@ IPC_INLINE int ipc_channel_wait_(int fd, short events, int64_t deadline)
     return ipc_channel_poll_(&p, 1, deadline);
 }
 
-/* ... after a call that has found that it is not. */
-IPC_INLINE int ipc_channel_until_(int fd, short events, int64_t deadline)
+/* As ipc_channel_wait_, after a call that found the descriptor not ready: IPC_NOW asks no more. */
+IPC_INLINE int ipc_channel_wait_again_(int fd, short events, int64_t deadline)
 {
     return deadline <= IPC_NOW ? -ETIMEDOUT : ipc_channel_wait_(fd, events, deadline);
 }
 
-/* Waits a little for what cannot be polled for. 0, -ETIMEDOUT or -EINTR. */
+/* Sleeps for a moment, where nothing can be polled. 0, -ETIMEDOUT or -EINTR. */
 IPC_INLINE int ipc_channel_nap_(int64_t deadline)
 {
     return ipc_left_(deadline) == 0 ? -ETIMEDOUT : ipc_notify_nap_(deadline);
@@ -367,52 +595,112 @@ IPC_INLINE int ipc_channel_nap_(int64_t deadline)
 
 #define IPC_CHANNEL_SKIPS_ 64u
 
-/* A call has skipped something that is no message for it: must it end now? After its deadline it
- * skips some more, as a message may be behind them, but not as many as may come. */
-IPC_INLINE int ipc_channel_skipped_enough_(unsigned *skips, int64_t deadline)
+/* A call has skipped something that is no message for it. Must the call end now? After its
+ * deadline it skips some more, as a message may be behind them, but 64 at most. */
+IPC_INLINE int ipc_channel_has_skipped_enough_(unsigned *skips, int64_t deadline)
 {
     return ++*skips >= IPC_CHANNEL_SKIPS_ && ipc_left_(deadline) == 0;
 }
 
-IPC_INLINE void ipc_channel_shut_(int *fd)
+/* ------------------------------------------------------------------ the other side */
+
+IPC_INLINE void ipc_channel_close_fd_(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
     *fd = -1;
 }
 
-/* Leaves the other side; what has not been received or sent is gone. */
-IPC_INLINE void ipc_channel_leave_(struct ipc_channel *ch)
+/* Is the channel over a socket? Else it is over a pipe, a queue, a file or memory. */
+IPC_INLINE int ipc_channel_is_socket_(const struct ipc_channel *ch)
+{
+    return ch->kind->type != 0;
+}
+
+/* Leaves the other side. What was not received, or not sent yet, is dropped. */
+IPC_INLINE void ipc_channel_leave_peer_(struct ipc_channel *ch)
 {
     if (ch->in == ch->out)
         ch->out = -1;
-    ipc_channel_shut_(&ch->in);
-    ipc_channel_shut_(&ch->out);
+    ipc_channel_close_fd_(&ch->in);
+    ipc_channel_close_fd_(&ch->out);
     ch->rx.begin = ch->rx.end = ch->tx.begin = ch->tx.end = 0;
-    ch->state &= ~IPC_CHANNEL_DEAF_;
+    ch->flags &= ~IPC_CHANNEL_CANNOT_SEND_;
     ch->peer.pid = 0;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
 }
 
-/* The other side is gone, or talks garbage. Of a FIFO the next one's words may be there already:
- * they would be lost if nobody had it open. */
-IPC_INLINE int ipc_channel_lost_(struct ipc_channel *ch, int rc)
+IPC_INLINE const char *ipc_channel_loss_text_(int rc)
 {
-    int fresh = ch->kind->again != NULL && ch->in >= 0 && rc != -EBADMSG ? ch->kind->again(ch) : -1;
-
-    ipc_channel_leave_(ch);
-    ch->in = fresh;
-    return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
-                               rc == -EPIPE ? "the other side is gone"
-                               : rc == -EOWNERDEAD
-                                   ? "the other side died in the middle of a message"
-                               : rc == -EBADMSG ? "what came is no message of ipc_channel.h"
-                                                : strerror(-rc));
+    switch (rc) {
+    case -EPIPE:
+        return "the other side is gone";
+    case -EOWNERDEAD:
+        return "the other side died in the middle of a message";
+    case -EBADMSG:
+        return "what came is no message of ipc_channel.h";
+    default:
+        return strerror(-rc);
+    }
 }
 
-/* Is what a path leads to of the right type, whose and open to whom it may be? */
-IPC_INLINE int ipc_channel_trust_(struct ipc_channel *ch, const struct stat *st, mode_t type)
+/* The other side is gone, or has sent garbage: leaves it, and returns rc. A FIFO's next sender may
+ * have written already. Its bytes would be lost if no process had the FIFO open, so the next
+ * receiving end is opened before the old one is closed. */
+IPC_INLINE int ipc_channel_lose_peer_(struct ipc_channel *ch, int rc)
+{
+    int fresh = -1;
+
+    if (ch->kind->reopen != NULL && ch->in >= 0 && rc != -EBADMSG)
+        fresh = ch->kind->reopen(ch);
+    ipc_channel_leave_peer_(ch);
+    ch->in = fresh >= 0 ? fresh : -1;
+    return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
+                               ipc_channel_loss_text_(rc));
+}
+
+/* Sending has failed. What the other side had sent before can still be received, so a channel that
+ * receives keeps the other side until that is done. */
+IPC_INLINE int ipc_channel_stop_sending_(struct ipc_channel *ch, int rc)
+{
+    if ((ch->role & IPC_RECV) == 0 || ch->in < 0)
+        return ipc_channel_lose_peer_(ch, rc);
+    ch->flags |= IPC_CHANNEL_CANNOT_SEND_;
+    ch->tx.begin = ch->tx.end = 0;
+    return ipc_channel_refuse_(ch, rc, "%s:%s: the other side is gone", ch->kind->scheme,
+                               ch->address);
+}
+
+/* ------------------------------------------------------------------ memory and files */
+
+/* Allocates the memory for messages. Untouched, it costs addresses only. */
+IPC_INLINE int ipc_channel_allocate_buffers_(struct ipc_channel *ch)
+{
+    if (ch->rx.data != NULL)
+        return 0;
+    ch->rx.size = ch->max + IPC_CHANNEL_GULP_ + IPC_CHANNEL_HEAD_MOST_;
+    ch->tx.size = ch->max + IPC_CHANNEL_HEAD_MOST_;
+    ch->rx.data = (unsigned char *)malloc(ch->rx.size);
+    ch->tx.data = (unsigned char *)malloc(ch->tx.size);
+    if (ch->rx.data != NULL && ch->tx.data != NULL)
+        return 0;
+    return ipc_channel_refuse_(ch, -ENOMEM, "no memory for messages of %zu bytes", ch->max);
+}
+
+/* Hands out a message of n bytes in rx, or keeps it there for a larger buffer. */
+IPC_INLINE int64_t ipc_channel_copy_out_(struct ipc_channel *ch, void *to, size_t size, size_t n)
+{
+    if (n > size)
+        return ipc_channel_refuse_size_(ch, n, size);
+    memcpy(to, ch->rx.data, n);
+    ch->next = 0;
+    return (int64_t)n;
+}
+
+/* Checks what was found at the address: is it of the right type, does it belong to a user that may
+ * have made it, and does it permit no more than was asked for? type: 0 for any. */
+IPC_INLINE int ipc_channel_check_owner_(struct ipc_channel *ch, const struct stat *st, mode_t type)
 {
     if (type != 0 && (st->st_mode & S_IFMT) != type)
         return ipc_channel_refuse_(ch, -EPROTO, "%s: '%s' is something else: mode %o",
@@ -433,9 +721,9 @@ IPC_INLINE int ipc_channel_trust_(struct ipc_channel *ch, const struct stat *st,
 #define IPC_CHANNEL_PATH_ 010000000 /* glibc has the name with _GNU_SOURCE only */
 #endif
 
-/* Gives what we have made its mode, which the umask would have cut: by a descriptor, as the path
- * may lead elsewhere by now. */
-IPC_INLINE int ipc_channel_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
+/* Gives a file that this channel has made its mode, which the umask has cut. The descriptor
+ * matters: the path may lead elsewhere by now. */
+IPC_INLINE int ipc_channel_set_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
 {
     int fd = open(ch->address, IPC_CHANNEL_PATH_ | O_NOFOLLOW | O_CLOEXEC), rc;
     char path[32];
@@ -453,8 +741,8 @@ IPC_INLINE int ipc_channel_mode_(const struct ipc_channel *ch, mode_t type, stru
     return rc;
 }
 
-/* Is a file of this type at the path? A symbolic link has a type of its own. 0, -EPROTO when
- * something else is there, -EINVAL for an empty path, or what lstat says. */
+/* Checks that a file of this type is at the path; a symbolic link has a type of its own. 0;
+ * -EPROTO: something else is there; -EINVAL: the path is empty; or what lstat says. */
 IPC_INLINE int ipc_channel_check_type_(const char *path, mode_t type)
 {
     struct stat st;
@@ -466,15 +754,19 @@ IPC_INLINE int ipc_channel_check_type_(const char *path, mode_t type)
     return (st.st_mode & S_IFMT) == type ? 0 : -EPROTO;
 }
 
+/* Removes the path if a file of this type is there. As ipc_channel_check_type_, or unlink. */
 IPC_INLINE int ipc_channel_remove_(const char *path, mode_t type)
 {
     int rc = ipc_channel_check_type_(path, type);
 
-    return rc != 0 ? rc : unlink(path) == 0 ? 0 : -errno;
+    if (rc != 0)
+        return rc;
+    return unlink(path) == 0 ? 0 : -errno;
 }
 
-/* Reads the n bytes at an offset of a regular file, without touching any other. Bytes, fewer where
- * the file ends; -EPROTO and -EINVAL as ipc_channel_check_type_; or what open and pread say. */
+/* Reads the n bytes at an offset of a regular file, and touches no file of another type. Returns
+ * how many bytes there are, fewer where the file ends; as ipc_channel_check_type_; or what open
+ * and pread say. */
 IPC_INLINE int64_t ipc_channel_read_at_(const char *path, void *to, size_t n, size_t offset)
 {
     int64_t got = ipc_channel_check_type_(path, S_IFREG);
@@ -494,13 +786,22 @@ IPC_INLINE int64_t ipc_channel_read_at_(const char *path, void *to, size_t n, si
 #endif
 
 /* >>frame  src/channel/frame.h */
-/* Frames on byte streams. */
+/*
+ * Frames: messages on streams of bytes, for pipe:, fifo:, unix:, tcp: and auto:.
+ *
+ * A frame is the message's length, the length again with other bits as its check, and the message;
+ * both numbers have 32 bits in network byte order. Where a channel stands in its streams:
+ *
+ *     tx [begin, end)   the rest of a frame that a deadline has cut off; it goes out before
+ *                       anything else, with the next send, recv or flush
+ *     rx [begin, end)   bytes that were read and not handed out yet: whole frames, then a part of
+ *                       one
+ */
 #ifndef IPC_SRC_CHANNEL_FRAME_H
 #define IPC_SRC_CHANNEL_FRAME_H 1
 
-/* ------------------------------------------------------------------ frames on byte streams */
+/* ------------------------------------------------------------------ frames */
 
-#define IPC_CHANNEL_HEADER_ ((size_t)8)
 #define IPC_CHANNEL_CHECK_ 0x69706331u /* "ipc1" */
 
 IPC_INLINE void ipc_channel_put_(unsigned char *to, uint32_t value)
@@ -516,14 +817,14 @@ IPC_INLINE uint32_t ipc_channel_get_(const unsigned char *from)
     return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
 }
 
-IPC_INLINE void ipc_channel_header_(unsigned char *to, size_t n)
+IPC_INLINE void ipc_channel_put_header_(unsigned char *to, size_t n)
 {
     ipc_channel_put_(to, (uint32_t)n);
     ipc_channel_put_(to + 4, (uint32_t)n ^ IPC_CHANNEL_CHECK_);
 }
 
 /* The message's length, or -EBADMSG. */
-IPC_INLINE int64_t ipc_channel_length_(const struct ipc_channel *ch, const unsigned char *from)
+IPC_INLINE int64_t ipc_channel_get_length_(const struct ipc_channel *ch, const unsigned char *from)
 {
     uint32_t n = ipc_channel_get_(from);
 
@@ -531,22 +832,26 @@ IPC_INLINE int64_t ipc_channel_length_(const struct ipc_channel *ch, const unsig
                                                                                   : -EBADMSG;
 }
 
-/* Writes to a pipe without a signal. */
-IPC_INLINE ssize_t ipc_channel_quiet_(struct ipc_channel *ch, const struct iovec *io, int n)
+/* ------------------------------------------------------------------ system calls */
+
+/* Writes to a pipe, and raises no SIGPIPE. Where the kernel has no flag for that, the signal is
+ * blocked in this thread for the time of the write, and taken away if the write has raised it. */
+IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, const struct iovec *io,
+                                                     int n)
 {
     static const struct timespec now = {0, 0};
     sigset_t pipes, before, pending;
     ssize_t rc;
     int error, was;
 
-    if ((ch->state & IPC_CHANNEL_IGNORED_) != 0)
+    if ((ch->flags & IPC_CHANNEL_SIGPIPE_IGNORED_) != 0)
         return n == 1 ? write(ch->out, io[0].iov_base, io[0].iov_len) : writev(ch->out, io, n);
 #ifdef SYS_pwritev2
-    if ((ch->state & IPC_CHANNEL_MASK_) == 0) {
+    if ((ch->flags & IPC_CHANNEL_MASK_) == 0) {
         rc = syscall(SYS_pwritev2, ch->out, io, n, -1L, -1L, 0x100 /* RWF_NOSIGNAL */);
         if (rc >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL))
             return rc;
-        ch->state |= IPC_CHANNEL_MASK_;
+        ch->flags |= IPC_CHANNEL_MASK_;
     }
 #endif
     (void)sigemptyset(&pipes);
@@ -563,57 +868,55 @@ IPC_INLINE ssize_t ipc_channel_quiet_(struct ipc_channel *ch, const struct iovec
     return rc;
 }
 
-/* One system call that writes what there is room for. Bytes, or a negative errno; -EAGAIN: none. */
+/* One system call that writes what there is room for. Bytes, or a negative errno: -EAGAIN where
+ * there is no room, -EPIPE where the other side is gone. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, int n, int block)
 {
+    int flags = MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT);
     struct msghdr m;
     ssize_t rc;
 
-    if (ch->kind->type == 0) {
-        rc = ipc_channel_quiet_(ch, io, n);
+    if (!ipc_channel_is_socket_(ch)) {
+        rc = ipc_channel_write_without_signal_(ch, io, n);
     } else if (n == 1) {
-        rc =
-            send(ch->out, io[0].iov_base, io[0].iov_len, MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT));
+        rc = send(ch->out, io[0].iov_base, io[0].iov_len, flags);
     } else {
         memset(&m, 0, sizeof m);
         m.msg_iov = io;
         m.msg_iovlen = (size_t)n;
-        rc = sendmsg(ch->out, &m, MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT));
+        rc = sendmsg(ch->out, &m, flags);
     }
-    return rc >= 0 ? rc : errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+    if (rc >= 0)
+        return rc;
+    return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
 }
 
-/* As ipc_channel_write_. 0: the end. */
+/* One system call that reads what is there. Bytes, 0 at the end, or a negative errno: -EAGAIN where
+ * nothing is there. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, int n, int block)
 {
+    int flags = block ? 0 : MSG_DONTWAIT;
     struct msghdr m;
     ssize_t rc;
 
-    if (ch->kind->type == 0) {
+    if (!ipc_channel_is_socket_(ch)) {
         rc = n == 1 ? read(ch->in, io[0].iov_base, io[0].iov_len) : readv(ch->in, io, n);
     } else if (n == 1) {
-        rc = recv(ch->in, io[0].iov_base, io[0].iov_len, block ? 0 : MSG_DONTWAIT);
+        rc = recv(ch->in, io[0].iov_base, io[0].iov_len, flags);
     } else {
         memset(&m, 0, sizeof m);
         m.msg_iov = io;
         m.msg_iovlen = (size_t)n;
-        rc = recvmsg(ch->in, &m, block ? 0 : MSG_DONTWAIT);
+        rc = recvmsg(ch->in, &m, flags);
     }
-    return rc >= 0 ? rc : errno == ECONNRESET || errno == ENOTCONN ? 0 : -errno;
+    if (rc >= 0)
+        return rc;
+    return errno == ECONNRESET || errno == ENOTCONN ? 0 : -errno;
 }
 
-/* Sending has failed. What the other side had sent before is still there to be received. */
-IPC_INLINE int ipc_channel_deaf_(struct ipc_channel *ch, int rc)
-{
-    if ((ch->role & IPC_RECV) == 0 || ch->in < 0)
-        return ipc_channel_lost_(ch, rc);
-    ch->state |= IPC_CHANNEL_DEAF_;
-    ch->tx.begin = ch->tx.end = 0;
-    return ipc_channel_refuse_(ch, rc, "%s:%s: the other side is gone", ch->kind->scheme,
-                               ch->address);
-}
+/* ------------------------------------------------------------------ sending frames */
 
-/* Writes until all is out, or the deadline; *done says how much is. Moves io on. */
+/* Writes all of io, until the deadline. *done: the bytes that were written. Changes io. */
 IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, int n,
                                       int64_t deadline, size_t *done)
 {
@@ -621,7 +924,7 @@ IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, 
         int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
 
         if (rc == -EAGAIN)
-            rc = ipc_channel_until_(ch->out, POLLOUT, deadline);
+            rc = ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc < 0)
             return (int)rc;
         *done += (size_t)rc;
@@ -635,8 +938,8 @@ IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, 
     return 0;
 }
 
-/* Sends what a deadline has cut off. */
-IPC_INLINE int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
+/* Sends the rest of a frame that a deadline has cut off. */
+IPC_INLINE int ipc_channel_send_rest_(struct ipc_channel *ch, int64_t deadline)
 {
     struct iovec io;
     size_t done;
@@ -648,7 +951,7 @@ IPC_INLINE int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
     io.iov_len = ch->tx.end - ch->tx.begin;
     rc = ipc_channel_write_all_(ch, &io, 1, deadline, &done);
     ch->tx.begin += done;
-    return rc == -EPIPE ? ipc_channel_deaf_(ch, rc) : rc;
+    return rc == -EPIPE ? ipc_channel_stop_sending_(ch, rc) : rc;
 }
 
 IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -657,11 +960,11 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
     struct iovec io[2];
     size_t done, head = IPC_CHANNEL_HEADER_;
-    int rc = ipc_channel_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
+    int rc = ipc_channel_send_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
 
     if (rc != 0)
         return rc;
-    ipc_channel_header_(frame, n);
+    ipc_channel_put_header_(frame, n);
     if (small)
         memcpy(frame + head, message, n);
     io[0].iov_base = frame;
@@ -670,10 +973,10 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
     io[1].iov_len = n;
     rc = ipc_channel_write_all_(ch, io, small ? 1 : 2, deadline, &done);
     if (rc == -EPIPE)
-        return ipc_channel_deaf_(ch, rc);
+        return ipc_channel_stop_sending_(ch, rc);
     if (rc == 0 || done == 0)
         return rc;
-    /* It is begun: the rest is kept, and goes out before anything else. */
+    /* The frame is begun, so its rest is kept, and the message counts as sent. */
     ch->tx.begin = done;
     ch->tx.end = head + n;
     if (done < head)
@@ -683,10 +986,19 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
     return 0;
 }
 
-/* Reads some bytes; waits for them, and sends meanwhile what a deadline has cut off. Bytes, or a
- * negative errno. */
-IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, int n,
-                                     int64_t deadline)
+/* ------------------------------------------------------------------ receiving frames */
+
+/* A read of a pipe or FIFO has returned 0. Has every sender hung up? A FIFO that no sender has
+ * opened yet returns 0, too. */
+IPC_INLINE int ipc_channel_has_hung_up_(struct pollfd *in)
+{
+    return poll(in, 1, 0) > 0 && (in->revents & POLLHUP) != 0 && (in->revents & POLLIN) == 0;
+}
+
+/* Reads some bytes, and waits for them until the deadline. Meanwhile it sends what a deadline has
+ * cut off. Bytes, or a negative errno: -EPIPE at the end, -EOWNERDEAD at an end within a frame. */
+IPC_INLINE int64_t ipc_channel_read_some_(struct ipc_channel *ch, struct iovec *io, int n,
+                                          int64_t deadline)
 {
     for (;;) {
         int pending = ch->tx.begin != ch->tx.end;
@@ -699,10 +1011,7 @@ IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, i
             return -ETIMEDOUT;
         p[0].fd = ch->in;
         p[0].events = POLLIN;
-        /* A FIFO to which nobody has written yet is at its end, but nobody has hung up. */
-        if (rc == 0 &&
-            (ch->kind->type != 0 ||
-             (poll(p, 1, 0) > 0 && (p[0].revents & POLLHUP) != 0 && (p[0].revents & POLLIN) == 0)))
+        if (rc == 0 && (ipc_channel_is_socket_(ch) || ipc_channel_has_hung_up_(p)))
             return ch->rx.begin == ch->rx.end ? -EPIPE : -EOWNERDEAD;
         p[1].fd = pending ? ch->out : -1;
         p[1].events = POLLOUT;
@@ -710,14 +1019,35 @@ IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, i
         if (rc != 0)
             return rc;
         if (pending && p[1].revents != 0)
-            (void)ipc_channel_rest_(ch, IPC_NOW);
+            (void)ipc_channel_send_rest_(ch, IPC_NOW);
     }
 }
 
-/* The rest of a large message goes straight to the caller's memory, where so much of it is already
- * or is to be copied from ours; what is behind it to ours. */
-IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, size_t n,
-                                     size_t done, int64_t deadline)
+/* Reads more bytes behind those in rx. 0, or as ipc_channel_read_some_. */
+IPC_INLINE int ipc_channel_read_more_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_bytes_ *rx = &ch->rx;
+    struct iovec io;
+    int64_t rc;
+
+    rx->end -= rx->begin;
+    memmove(rx->data, rx->data + rx->begin, rx->end);
+    rx->begin = 0;
+    io.iov_base = rx->data + rx->end;
+    io.iov_len = IPC_CHANNEL_GULP_; /* there is as much room behind the largest message */
+    rc = ipc_channel_read_some_(ch, &io, 1, deadline);
+    if (rc < 0)
+        return (int)rc;
+    rx->end += (size_t)rc;
+    return 0;
+}
+
+/* Reads the rest of a large message of n bytes to the caller's memory. rx has its header and its
+ * first bytes, which are copied at the end; `done` bytes count as read, those in rx and those that
+ * are at to[] already. What comes behind the message goes to rx. 0, or as ipc_channel_read_some_:
+ * then all that came is in rx. */
+IPC_INLINE int ipc_channel_read_to_caller_(struct ipc_channel *ch, unsigned char *to, size_t n,
+                                           size_t done, int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_;
@@ -731,10 +1061,10 @@ IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, 
     while (done < n) {
         io[0].iov_base = to + done;
         io[0].iov_len = n - done;
-        io[1].iov_base = rx->data + rx->end; /* behind what we have of this one */
+        io[1].iov_base = rx->data + rx->end;
         io[1].iov_len = IPC_CHANNEL_GULP_;
-        rc = ipc_channel_fill_(ch, io, 2, deadline);
-        if (rc < 0) { /* only what is new is moved: the caller may ask again and again */
+        rc = ipc_channel_read_some_(ch, io, 2, deadline);
+        if (rc < 0) { /* only what is new is copied, as the caller may try many times */
             memcpy(rx->data + rx->end, to + begun, done - begun);
             rx->end += done - begun;
             return (int)rc;
@@ -747,12 +1077,14 @@ IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, 
     return 0;
 }
 
-/* Nothing is there of the next message, which is perhaps as long as the last one, a large one: then
- * all of it goes straight. 1; 0: it is not, all that came is in our memory; or as fill_. */
-IPC_INLINE int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to, int64_t deadline)
+/* Reads the next message, of which rx has nothing, as if it were as long as the last one, which was
+ * large: then all of it goes to the caller's memory. 1: it was; 0: it was not, and all that came is
+ * in rx; or as ipc_channel_read_some_. */
+IPC_INLINE int ipc_channel_read_like_last_(struct ipc_channel *ch, unsigned char *to,
+                                           int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
-    size_t n = ch->last, head = IPC_CHANNEL_HEADER_, got, body;
+    size_t n = ch->last, head = IPC_CHANNEL_HEADER_, got, body = 0;
     struct iovec io[3];
     int64_t rc;
 
@@ -763,15 +1095,16 @@ IPC_INLINE int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to, int
     io[2].iov_base = rx->data + head;
     io[2].iov_len = IPC_CHANNEL_GULP_;
     rx->begin = rx->end = 0;
-    rc = ipc_channel_fill_(ch, io, 3, deadline);
+    rc = ipc_channel_read_some_(ch, io, 3, deadline);
     if (rc < 0)
         return (int)rc;
     got = (size_t)rc;
-    body = got < head ? 0 : got - head < n ? got - head : n;
-    if (got >= head && ipc_channel_length_(ch, rx->data) == (int64_t)n) {
+    if (got > head)
+        body = got - head < n ? got - head : n;
+    if (got >= head && ipc_channel_get_length_(ch, rx->data) == (int64_t)n) {
         rx->end = head;
         if (body < n) {
-            rc = ipc_channel_straight_(ch, to, n, body, deadline);
+            rc = ipc_channel_read_to_caller_(ch, to, n, body, deadline);
             return rc == 0 ? 1 : (int)rc;
         }
         rx->begin = head;
@@ -789,52 +1122,39 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
                                             int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
-    int64_t rc = 0, n = 0;
+    int64_t n = 0;
+    int rc;
 
     for (;;) {
         size_t have = rx->end - rx->begin;
-        struct iovec io;
 
         if (CK_CC_LIKELY(have >= IPC_CHANNEL_HEADER_)) {
-            n = ipc_channel_length_(ch, rx->data + rx->begin);
+            n = ipc_channel_get_length_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY(n < 0))
-                return ipc_channel_lost_(ch, (int)n);
-            if (CK_CC_UNLIKELY((size_t)n > size)) {
-                ch->next = (size_t)n;
-                return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %lld bytes for %zu",
-                                           (long long)n, size);
-            }
-            if (CK_CC_LIKELY(have - IPC_CHANNEL_HEADER_ >= (size_t)n)) {
+                return ipc_channel_lose_peer_(ch, (int)n);
+            if (CK_CC_UNLIKELY((size_t)n > size))
+                return ipc_channel_refuse_size_(ch, (size_t)n, size);
+            have -= IPC_CHANNEL_HEADER_;
+            if (CK_CC_LIKELY(have >= (size_t)n)) {
                 memcpy(to, rx->data + rx->begin + IPC_CHANNEL_HEADER_, (size_t)n);
                 rx->begin += IPC_CHANNEL_HEADER_ + (size_t)n;
                 break;
             }
-            if ((size_t)n >= IPC_CHANNEL_LARGE_) {
-                rc = ipc_channel_straight_(ch, (unsigned char *)to, (size_t)n,
-                                           have - IPC_CHANNEL_HEADER_, deadline);
-                if (rc == 0)
-                    break;
-            }
+            if ((size_t)n < IPC_CHANNEL_LARGE_)
+                rc = ipc_channel_read_more_(ch, deadline);
+            else if ((rc = ipc_channel_read_to_caller_(ch, (unsigned char *)to, (size_t)n, have,
+                                                       deadline)) == 0)
+                break;
         } else if (have == 0 && ch->last >= IPC_CHANNEL_LARGE_ && ch->last <= size) {
             n = (int64_t)ch->last;
-            rc = ipc_channel_guess_(ch, (unsigned char *)to, deadline);
+            rc = ipc_channel_read_like_last_(ch, (unsigned char *)to, deadline);
             if (rc > 0)
                 break;
-            if (rc == 0)
-                continue;
-        }
-        if (rc == 0) {
-            memmove(rx->data, rx->data + rx->begin, have);
-            rx->begin = 0;
-            rx->end = have;
-            io.iov_base = rx->data + have;
-            io.iov_len = IPC_CHANNEL_GULP_; /* there is as much behind a large message */
-            rc = ipc_channel_fill_(ch, &io, 1, deadline);
+        } else {
+            rc = ipc_channel_read_more_(ch, deadline);
         }
         if (rc < 0)
-            return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lost_(ch, (int)rc) : rc;
-        rx->end += (size_t)rc;
-        rc = 0;
+            return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lose_peer_(ch, rc) : rc;
     }
     ch->last = (size_t)n;
     ch->next = 0;
@@ -844,13 +1164,35 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
 #endif
 
 /* >>pipe  src/channel/pipe.h */
-/* pipe: and fifo:. */
+/*
+ * pipe: and fifo:, the kernel's pipes.
+ *
+ *   pipe:       Two processes of one program: open, fork, and use the channel in both. IPC_BOTH
+ *               makes a pipe for each direction. The first call after fork decides which process
+ *               uses which ends: the process that opened the channel has the role that it asked
+ *               for, its child the opposite one. There is no listener to wait for.
+ *   fifo:PATH   A named pipe in one direction. The listener makes it. The other side waits for it,
+ *               and a sender also for a receiver. Any number of senders, which must keep to
+ *               PIPE_BUF - 8 bytes (4088) if there are several.
+ *
+ *   Access   pipe: the two processes. fifo: each process that the FIFO's mode permits; the FIFO of
+ *            a user other than this one, root and options.user is refused.
+ *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if it died in the middle of
+ * a message. A FIFO's receiver then waits for the next sender, a sender for the next receiver; over
+ * pipe: each call reports the loss again. Limits   The kernel keeps 64 KiB on the way. A FIFO
+ * outlives its processes.
+ */
 #ifndef IPC_SRC_CHANNEL_PIPE_H
 #define IPC_SRC_CHANNEL_PIPE_H 1
 
-/* ------------------------------------------------------------------ pipes and FIFOs */
+/* ------------------------------------------------------------------ pipe: */
 
-IPC_INLINE int ipc_channel_pair_(struct ipc_channel *ch, int *in, int *out)
+/* The descriptors that the child uses, until the first call has decided which process this is. */
+struct ipc_channel_pipe_ {
+    int child_in, child_out;
+};
+
+IPC_INLINE int ipc_channel_make_pipe_(struct ipc_channel *ch, int *in, int *out)
 {
     int fds[2];
 
@@ -863,57 +1205,86 @@ IPC_INLINE int ipc_channel_pair_(struct ipc_channel *ch, int *in, int *out)
 
 IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
 {
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->own;
     int rc = 0;
 
     (void)deadline;
-    ch->state |= IPC_CHANNEL_FORK_;
-    ch->pid = getpid();
+    own->child_in = own->child_out = -1;
+    ch->flags |= IPC_CHANNEL_UNUSED_;
     if ((ch->role & IPC_SEND) != 0)
-        rc = ipc_channel_pair_(ch, &ch->far_in, &ch->out);
+        rc = ipc_channel_make_pipe_(ch, &own->child_in, &ch->out);
     if (rc == 0 && (ch->role & IPC_RECV) != 0)
-        rc = ipc_channel_pair_(ch, &ch->in, &ch->far_out);
+        rc = ipc_channel_make_pipe_(ch, &ch->in, &own->child_out);
     return rc;
 }
 
-/* The first use after fork, or of none: who are we? */
-IPC_INLINE void ipc_channel_fork_(struct ipc_channel *ch)
+IPC_INLINE void ipc_channel_pipe_close_(struct ipc_channel *ch)
 {
-    int fd;
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->own;
 
-    ch->state &= ~IPC_CHANNEL_FORK_;
-    if (ch->pid != getpid()) { /* the child's ends are the far ones */
-        fd = ch->in;
-        ch->in = ch->far_in;
-        ch->far_in = fd;
-        fd = ch->out;
-        ch->out = ch->far_out;
-        ch->far_out = fd;
-        ch->role = (ch->in >= 0 ? IPC_RECV : 0u) | (ch->out >= 0 ? IPC_SEND : 0u);
-    }
-    ipc_channel_shut_(&ch->far_in);
-    ipc_channel_shut_(&ch->far_out);
+    ipc_channel_close_fd_(&own->child_in);
+    ipc_channel_close_fd_(&own->child_out);
 }
 
-/* Opens the FIFO; -ENOENT, -ENXIO: not yet. */
-IPC_INLINE int ipc_channel_fifo_try_(struct ipc_channel *ch)
+/* The first use: keeps this process's ends and closes the others. */
+IPC_INLINE void ipc_channel_pipe_choose_ends_(struct ipc_channel *ch)
+{
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->own;
+    int in = ch->in, out = ch->out;
+
+    if (ch->pid != getpid()) {
+        ch->in = own->child_in;
+        ch->out = own->child_out;
+        own->child_in = in;
+        own->child_out = out;
+        ch->role = (ch->in >= 0 ? IPC_RECV : 0u) | (ch->out >= 0 ? IPC_SEND : 0u);
+    }
+    ipc_channel_pipe_close_(ch);
+}
+
+static const struct ipc_channel_kind_ ipc_channel_pipe_kind_ = {
+    "pipe",
+    0,
+    sizeof(struct ipc_channel_pipe_),
+    0,
+    0,
+    ipc_channel_pipe_open_,
+    ipc_channel_pipe_close_,
+    NULL, /* unlink: it has no name */
+    ipc_channel_stream_send_,
+    ipc_channel_stream_recv_,
+    NULL, /* meet: no other process can come */
+    NULL, /* reopen */
+    ipc_channel_pipe_choose_ends_,
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
+
+/* ------------------------------------------------------------------ fifo: */
+
+/* Opens this side's end. -ENOENT: there is no FIFO yet; -ENXIO: it has no receiver yet. */
+IPC_INLINE int ipc_channel_fifo_open_end_(struct ipc_channel *ch)
 {
     int reads = (ch->role & IPC_RECV) != 0, rc;
     int fd = open(ch->address, (reads ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     struct stat st;
 
     if (fd < 0)
-        return ipc_channel_errno_(ch, "open");
-    rc = fstat(fd, &st) != 0 ? -errno : ipc_channel_trust_(ch, &st, S_IFIFO);
-    if (rc != 0)
-        (void)close(fd);
-    return rc != 0 ? rc : fd;
+        return ipc_channel_refuse_errno_(ch, "open");
+    rc = fstat(fd, &st) != 0 ? -errno : ipc_channel_check_owner_(ch, &st, S_IFIFO);
+    if (rc == 0)
+        return fd;
+    (void)close(fd);
+    return rc;
 }
 
+/* Waits for the FIFO, and for a receiver. */
 IPC_INLINE int ipc_channel_fifo_meet_(struct ipc_channel *ch, int64_t deadline)
 {
     int rc, nap = 0;
 
-    while ((rc = ipc_channel_fifo_try_(ch)) == -ENOENT || rc == -ENXIO) {
+    while ((rc = ipc_channel_fifo_open_end_(ch)) == -ENOENT || rc == -ENXIO) {
         nap = ipc_channel_nap_(deadline);
         if (nap == -ETIMEDOUT)
             return ipc_channel_refuse_(ch, nap, "fifo: until the deadline nobody %s '%s'",
@@ -934,14 +1305,15 @@ IPC_INLINE int ipc_channel_fifo_open_(struct ipc_channel *ch, int64_t deadline)
 
     if ((ch->role & IPC_LISTEN) == 0)
         return ipc_channel_fifo_meet_(ch, deadline);
-    if (mkfifo(ch->address, 0600) == 0 && (rc = ipc_channel_mode_(ch, S_IFIFO, &st)) != 0)
+    if (mkfifo(ch->address, 0600) == 0 && (rc = ipc_channel_set_mode_(ch, S_IFIFO, &st)) != 0)
         return ipc_channel_refuse_(ch, rc, "fifo: cannot set the mode of '%s': %s", ch->address,
                                    strerror(-rc));
     if (lstat(ch->address, &st) != 0)
-        return ipc_channel_errno_(ch, "make");
-    /* A reader is there from now on; a writer opens when there is a reader. */
+        return ipc_channel_refuse_errno_(ch, "make");
+    /* A receiver has its end from now on. A sender opens its own at the first send, as it can do
+     * so only while there is a receiver. */
     return (ch->role & IPC_RECV) != 0 ? ipc_channel_fifo_meet_(ch, IPC_NOW)
-                                      : ipc_channel_trust_(ch, &st, S_IFIFO);
+                                      : ipc_channel_check_owner_(ch, &st, S_IFIFO);
 }
 
 IPC_INLINE int ipc_channel_fifo_unlink_(struct ipc_channel *ch)
@@ -949,68 +1321,161 @@ IPC_INLINE int ipc_channel_fifo_unlink_(struct ipc_channel *ch)
     return ipc_channel_remove_(ch->address, S_IFIFO);
 }
 
+static const struct ipc_channel_kind_ ipc_channel_fifo_kind_ = {
+    "fifo",
+    IPC_CHANNEL_ONE_WAY_,
+    0, /* own: nothing */
+    0,
+    0,
+    ipc_channel_fifo_open_,
+    NULL, /* close */
+    ipc_channel_fifo_unlink_,
+    ipc_channel_stream_send_,
+    ipc_channel_stream_recv_,
+    ipc_channel_fifo_meet_,
+    ipc_channel_fifo_open_end_,
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
+
 #endif
 
 /* >>socket  src/channel/socket.h */
-/* unix: and tcp:, and what all sockets have in common. */
+/*
+ * unix: and tcp:, streams; and what all sockets have in common: unix-seq:, unix-dgram: and udp: in
+ * packet.h, and auto:.
+ *
+ *   unix:PATH, unix:@NAME   A Unix socket, in a file, or in the abstract namespace.
+ *   tcp:HOST:PORT           IPv4 or IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000; a listener may say
+ *                           tcp:*:9000, and port 0 for any free one.
+ *
+ * The listener takes one client at a time, or several by ipc_channel_accept. The other side waits
+ * for a listener. Both directions.
+ *
+ *   Access   unix: each process that the file's mode permits, and of those only processes of this
+ *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
+ *            tcp: each process that can reach the port.
+ *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
+ * of a message. A listener then waits for the next client, a client for the next listener; a
+ *            channel of ipc_channel_accept reports the loss again. Only deadlines notice a host
+ * that vanishes without a word. Limits   A listener's file goes with ipc_channel_close; the next
+ * listener replaces the file of one that was killed.
+ */
 #ifndef IPC_SRC_CHANNEL_SOCKET_H
 #define IPC_SRC_CHANNEL_SOCKET_H 1
 
 /* ------------------------------------------------------------------ sockets */
+
+struct ipc_channel_socket_ {
+    int listener;                  /* the descriptor that clients are accepted from, or -1 */
+    int port;                      /* a listener's; else 0 */
+    int has_file;                  /* this channel has made the socket's file */
+    ino_t ino;                     /* of that file */
+    struct sockaddr_storage asker; /* unix-dgram:, udp: a listener's answers go here */
+    socklen_t asker_size;          /* 0: nobody has asked yet */
+};
+
+IPC_INLINE struct ipc_channel_socket_ *ipc_channel_get_socket_(const struct ipc_channel *ch)
+{
+    return (struct ipc_channel_socket_ *)ch->own;
+}
+
+/* Is this channel over a Unix socket? Else it is over IPv4 or IPv6. */
+IPC_INLINE int ipc_channel_is_unix_(const struct ipc_channel *ch)
+{
+    return ch->kind->domain == AF_UNIX;
+}
+
+/* Does the address name a file? Else it is a network's, or a name in the abstract namespace. */
+IPC_INLINE int ipc_channel_has_path_(const struct ipc_channel *ch)
+{
+    return ipc_channel_is_unix_(ch) && ch->address[0] != '@';
+}
+
+/* ------------------------------------------------------------------ addresses */
 
 /* Where a URI leads to. */
 struct ipc_channel_addresses_ {
     struct sockaddr_storage at[4];
     socklen_t size[4];
     unsigned count;
-    int dir; /* open, if paths go by it */
+    int dir; /* a descriptor that at[0] needs, or -1 */
 };
 
-/* "PATH" or "@NAME". A path that is too long for an address goes by the descriptor of its folder.
- */
-IPC_INLINE int ipc_channel_path_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
+/* Writes a path that is too long for an address as one by the descriptor of its folder. Returns its
+ * length, or a negative errno. */
+IPC_INLINE int ipc_channel_shorten_path_(struct ipc_channel *ch, char *to, size_t room, int *dir)
 {
-    struct sockaddr_un un;
-    size_t n = strlen(ch->address), room = sizeof un.sun_path;
     const char *base = strrchr(ch->address, '/');
     char folder[PATH_MAX];
-    int fits = n < room;
+    int n;
+
+    if (base == NULL) {
+        (void)snprintf(folder, sizeof folder, ".");
+        base = ch->address;
+    } else {
+        (void)snprintf(folder, sizeof folder, "%.*s", (int)(base - ch->address) + 1, ch->address);
+        base++;
+    }
+    *dir = open(folder, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+    if (*dir < 0)
+        return ipc_channel_refuse_errno_(ch, "open the folder of");
+    n = snprintf(to, room, "/proc/self/fd/%d/%s", *dir, base);
+    if (n >= (int)room)
+        return ipc_channel_refuse_(ch, -ENAMETOOLONG, "%s: '%s': the name in its folder is long",
+                                   ch->kind->scheme, ch->address);
+    return n;
+}
+
+/* "PATH" or "@NAME". */
+IPC_INLINE int ipc_channel_resolve_path_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
+{
+    struct sockaddr_un un;
+    size_t n = strlen(ch->address), room = sizeof un.sun_path, most;
+    int abstract = ch->address[0] == '@', rc;
 
     memset(&un, 0, sizeof un);
     un.sun_family = AF_UNIX;
-    if (ch->address[0] == '@' ? !fits : n == 0 || n >= sizeof folder)
+    most = abstract ? room - 1 : PATH_MAX - 1;
+    if (n == 0 || n > most)
         return ipc_channel_refuse_(ch, n == 0 ? -EINVAL : -ENAMETOOLONG,
-                                   "%s: address of %zu bytes: 1 to %zu", ch->kind->scheme, n,
-                                   ch->address[0] == '@' ? room - 1 : sizeof folder - 1);
-    if (fits) {
+                                   "%s: address of %zu bytes: 1 to %zu", ch->kind->scheme, n, most);
+    if (n < room) {
         memcpy(un.sun_path, ch->address, n);
-        if (ch->address[0] == '@')
+        if (abstract)
             un.sun_path[0] = '\0';
     } else {
-        memcpy(folder, ch->address, n + 1);
-        folder[base != NULL ? base - ch->address : 0] = '\0';
-        a->dir = open(base == NULL      ? "."
-                      : *folder != '\0' ? folder
-                                        : "/",
-                      O_DIRECTORY | O_RDONLY | O_CLOEXEC);
-        if (a->dir < 0)
-            return ipc_channel_errno_(ch, "open the folder of");
-        n = (size_t)snprintf(un.sun_path, room, "/proc/self/fd/%d/%s", a->dir,
-                             base != NULL ? base + 1 : ch->address);
-        if (n >= room)
-            return ipc_channel_refuse_(ch, -ENAMETOOLONG,
-                                       "%s: '%s': the name in its folder is long", ch->kind->scheme,
-                                       ch->address);
+        rc = ipc_channel_shorten_path_(ch, un.sun_path, room, &a->dir);
+        if (rc < 0)
+            return rc;
+        n = (size_t)rc;
     }
     memcpy(&a->at[0], &un, sizeof un);
-    /* An abstract name is as long as it is; a path ends with a NUL. */
+    /* The length of an abstract name says where it ends; a path ends with a NUL. */
     a->size[0] = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (*un.sun_path != '\0'));
     a->count = 1;
     return 0;
 }
 
+/* What a failure of getaddrinfo is as a negative errno. */
+IPC_INLINE int ipc_channel_resolver_error_(int rc)
+{
+    switch (rc) {
+    case EAI_SYSTEM:
+        return -errno;
+    case EAI_AGAIN:
+        return -EAGAIN;
+    case EAI_MEMORY:
+        return -ENOMEM;
+    default:
+        return -EADDRNOTAVAIL;
+    }
+}
+
 /* "HOST:PORT", "[HOST]:PORT", to listen "*:PORT". */
-IPC_INLINE int ipc_channel_host_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
+IPC_INLINE int ipc_channel_resolve_host_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
     const char *colon = strrchr(ch->address, ':'), *from = ch->address, *to = colon;
     struct addrinfo hint, *all = NULL, *one;
@@ -1030,12 +1495,8 @@ IPC_INLINE int ipc_channel_host_(struct ipc_channel *ch, struct ipc_channel_addr
     rc = getaddrinfo(strcmp(host, "*") == 0 && hint.ai_flags != 0 ? NULL : host, colon + 1, &hint,
                      &all);
     if (rc != 0)
-        return ipc_channel_refuse_(ch,
-                                   rc == EAI_SYSTEM   ? -errno
-                                   : rc == EAI_AGAIN  ? -EAGAIN
-                                   : rc == EAI_MEMORY ? -ENOMEM
-                                                      : -EADDRNOTAVAIL,
-                                   "%s:%s: %s", ch->kind->scheme, ch->address, gai_strerror(rc));
+        return ipc_channel_refuse_(ch, ipc_channel_resolver_error_(rc), "%s:%s: %s",
+                                   ch->kind->scheme, ch->address, gai_strerror(rc));
     for (one = all; one != NULL && a->count < 4; one = one->ai_next) {
         memcpy(&a->at[a->count], one->ai_addr, one->ai_addrlen);
         a->size[a->count++] = one->ai_addrlen;
@@ -1048,40 +1509,43 @@ IPC_INLINE int ipc_channel_resolve_(struct ipc_channel *ch, struct ipc_channel_a
 {
     memset(a, 0, sizeof *a);
     a->dir = -1;
-    return ch->kind->domain == AF_UNIX ? ipc_channel_path_(ch, a) : ipc_channel_host_(ch, a);
+    return ipc_channel_is_unix_(ch) ? ipc_channel_resolve_path_(ch, a)
+                                    : ipc_channel_resolve_host_(ch, a);
 }
 
-/* May this one be at the other end? */
-IPC_INLINE int ipc_channel_allows_(const struct ipc_channel *ch, uid_t uid, gid_t gid)
+/* ------------------------------------------------------------------ the other side */
+
+/* May a process of this user and group be at the other end? */
+IPC_INLINE int ipc_channel_may_be_peer_(const struct ipc_channel *ch, uid_t uid, gid_t gid)
 {
     return uid == geteuid() || uid == 0 || uid == ch->how.user ||
            (ch->how.group != 0 && gid == ch->how.group);
 }
 
-/* A connected socket: who is there, and what does it carry? */
-IPC_INLINE int ipc_channel_peer_(struct ipc_channel *ch, int fd)
+/* Checks the process at the other end of a connected socket, and prepares the socket. */
+IPC_INLINE int ipc_channel_check_peer_(struct ipc_channel *ch, int fd)
 {
     socklen_t size = sizeof ch->peer;
     int one = 1;
 
-    if (ch->kind->domain == AF_UNIX && ch->kind->type != SOCK_DGRAM) {
+    if (ipc_channel_is_unix_(ch) && ch->kind->type != SOCK_DGRAM) {
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ch->peer, &size) != 0)
-            return ipc_channel_errno_(ch, "tell who is at");
-        if (!ipc_channel_allows_(ch, ch->peer.uid, ch->peer.gid))
+            return ipc_channel_refuse_errno_(ch, "tell who is at");
+        if (!ipc_channel_may_be_peer_(ch, ch->peer.uid, ch->peer.gid))
             return ipc_channel_refuse_(ch, -EACCES,
                                        "%s:%s: user %ld of group %ld is there; see "
                                        "options.user and options.group",
                                        ch->kind->scheme, ch->address, (long)ch->peer.uid,
                                        (long)ch->peer.gid);
     }
-    if (ch->kind->domain != AF_UNIX && ch->kind->type == SOCK_STREAM)
+    if (!ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_STREAM)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     return 0;
 }
 
-/* How large a packet may be. On Unix sockets that follows from the buffer, which the kernel makes
- * twice as large as asked for, and may cut. */
-IPC_INLINE int ipc_channel_carries_(struct ipc_channel *ch, int fd)
+/* Sets `max` to what one packet of this socket carries, or to options.max. On Unix sockets that
+ * follows from the buffer, which the kernel makes twice as large as asked for, and may cut. */
+IPC_INLINE int ipc_channel_set_packet_max_(struct ipc_channel *ch, int fd)
 {
     size_t head = ch->kind->type == SOCK_SEQPACKET ? IPC_CHANNEL_HEADER_ : 0, most = 65507;
     int room = ch->how.max < INT_MAX / 4 ? (int)(ch->how.max / 2 + 128) : 0;
@@ -1089,43 +1553,46 @@ IPC_INLINE int ipc_channel_carries_(struct ipc_channel *ch, int fd)
 
     if (ch->kind->type != SOCK_DGRAM && ch->kind->type != SOCK_SEQPACKET)
         return 0;
-    if (ch->kind->domain == AF_UNIX) {
+    if (ipc_channel_is_unix_(ch)) {
         if (ch->how.max * 2 > IPC_CHANNEL_GULP_)
             (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
         if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &four) != 0)
-            return ipc_channel_errno_(ch, "ask how much fits through");
-        most = (size_t)room - 32 - head; /* of the kernel's own */
+            return ipc_channel_refuse_errno_(ch, "ask how much fits through");
+        most = (size_t)room - 32 - head; /* the kernel needs 32 bytes of it */
     }
     if (ch->how.max > most)
         return ipc_channel_refuse_(ch, -EMSGSIZE, "%s: messages of %zu bytes: at most %zu%s",
                                    ch->kind->scheme, ch->how.max, most,
-                                   ch->kind->domain == AF_UNIX ? " (net.core.wmem_max)" : "");
+                                   ipc_channel_is_unix_(ch) ? " (net.core.wmem_max)" : "");
     ch->max = ch->how.max != 0 ? ch->how.max : most;
     return 0;
 }
 
-/* Are datagrams to say who sent them? Where there is a file, its mode has decided already. */
-IPC_INLINE int ipc_channel_asks_(const struct ipc_channel *ch)
+/* Must each datagram say which process sent it? Only to a listener at an abstract name: a
+ * file's mode has decided already which processes may send. */
+IPC_INLINE int ipc_channel_wants_credentials_(const struct ipc_channel *ch)
 {
-    return ch->kind->domain == AF_UNIX && ch->kind->type == SOCK_DGRAM && ch->address[0] == '@' &&
+    return ch->kind->type == SOCK_DGRAM && ipc_channel_is_unix_(ch) && !ipc_channel_has_path_(ch) &&
            (ch->role & IPC_LISTEN) != 0;
 }
 
-IPC_INLINE int ipc_channel_socket_(struct ipc_channel *ch, int family)
+IPC_INLINE int ipc_channel_make_socket_(struct ipc_channel *ch, int family)
 {
     int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    return fd >= 0 ? fd : ipc_channel_errno_(ch, "make a socket for");
+    return fd >= 0 ? fd : ipc_channel_refuse_errno_(ch, "make a socket for");
 }
 
-/* From now on calls may block, those with MSG_DONTWAIT excepted. */
-IPC_INLINE void ipc_channel_blocking_(int fd)
+/* From now on calls without MSG_DONTWAIT may block. */
+IPC_INLINE void ipc_channel_make_blocking_(int fd)
 {
     (void)fcntl(fd, F_SETFL, 0);
 }
 
-/* Is the socket connected to itself? That happens where nobody listens at a port and the kernel has
- * chosen the same port for our end, or the same name for a Unix socket. */
+/* ------------------------------------------------------------------ connecting */
+
+/* Is the socket connected to itself? That happens where no process listens at a port and the kernel
+ * has chosen the same port for this end, or the same name for a Unix socket. */
 IPC_INLINE int ipc_channel_is_own_peer_(int fd)
 {
     struct sockaddr_storage own, peer;
@@ -1138,8 +1605,19 @@ IPC_INLINE int ipc_channel_is_own_peer_(int fd)
            memcmp(&own, &peer, sizeof own) == 0;
 }
 
-/* One attempt at one address. -ECONNREFUSED: nobody listens, also where our socket has connected to
- * itself. */
+/* Waits until a connection that has begun is made, or has failed. */
+IPC_INLINE int ipc_channel_finish_connect_(int fd, int64_t deadline)
+{
+    int rc = ipc_channel_wait_(fd, POLLOUT, deadline), error = 0;
+    socklen_t size = sizeof error;
+
+    if (rc != 0)
+        return rc;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? -error : -errno;
+}
+
+/* Tries to connect to one address. -ECONNREFUSED: no process listens there, also where the socket
+ * has connected to itself. */
 IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
                                        const struct sockaddr_storage *at, socklen_t size,
                                        int64_t deadline)
@@ -1147,28 +1625,24 @@ IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
     static const struct linger none = {1, 0};
     static const struct sockaddr nobody = {AF_UNSPEC, {0}};
     struct sockaddr_un own;
-    socklen_t four = sizeof(int);
     int rc, tries;
 
     memset(&own, 0, sizeof own);
     own.sun_family = AF_UNIX;
-    /* A name that the kernel finds, for replies. */
-    if (ch->kind->domain == AF_UNIX && ch->kind->type == SOCK_DGRAM && (ch->role & IPC_RECV) != 0 &&
+    /* Answers need a name of this end. An empty address lets the kernel choose one. */
+    if (ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_DGRAM && (ch->role & IPC_RECV) != 0 &&
         bind(fd, (struct sockaddr *)&own, sizeof own.sun_family) != 0)
         return -errno;
     rc = connect(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-    if (rc == -EINPROGRESS) {
-        rc = ipc_channel_wait_(fd, POLLOUT, deadline);
-        if (rc == 0 && (getsockopt(fd, SOL_SOCKET, SO_ERROR, &rc, &four) != 0 || rc != 0))
-            rc = -rc;
-    }
+    if (rc == -EINPROGRESS)
+        rc = ipc_channel_finish_connect_(fd, deadline);
     for (tries = 0; rc == 0 && ipc_channel_is_own_peer_(fd); tries++) {
         if (ch->kind->type != SOCK_DGRAM || tries == 8) {
-            /* Closed without TIME_WAIT, in which the port would stay ours for a minute. */
+            /* Closed without TIME_WAIT, which would keep the port for a minute. */
             (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
             return -ECONNREFUSED;
         }
-        /* Datagrams wait for nobody: another port is taken at once. */
+        /* A datagram socket waits for nobody: it takes another port at once. */
         if (connect(fd, &nobody, sizeof nobody) != 0 ||
             connect(fd, (const struct sockaddr *)at, size) != 0)
             rc = -errno;
@@ -1176,57 +1650,78 @@ IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
     return rc;
 }
 
-/* Connects, and waits until somebody listens. */
+/* Tries each address once. The connected descriptor, or a negative errno. */
+IPC_INLINE int ipc_channel_connect_once_(struct ipc_channel *ch,
+                                         const struct ipc_channel_addresses_ *a, int64_t deadline)
+{
+    int rc = -EADDRNOTAVAIL, fd;
+    unsigned i;
+
+    *ch->why = '\0';
+    for (i = 0; i < a->count; i++) {
+        fd = ipc_channel_make_socket_(ch, a->at[i].ss_family);
+        if (fd < 0)
+            return fd;
+        rc = ipc_channel_connect_to_(ch, fd, &a->at[i], a->size[i], deadline);
+        if (rc == 0)
+            return fd;
+        (void)close(fd);
+    }
+    if (*ch->why == '\0')
+        (void)ipc_channel_refuse_(ch, rc, "%s: cannot connect to '%s': %s", ch->kind->scheme,
+                                  ch->address, strerror(-rc));
+    return rc;
+}
+
+/* May a listener come to the address, after this error of connect? */
+IPC_INLINE int ipc_channel_may_come_(int rc)
+{
+    return rc == -ENOENT || rc == -ECONNREFUSED || rc == -EAGAIN || rc == -ECONNRESET;
+}
+
+/* Connects, and waits for a listener until the deadline. */
 IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_addresses_ a;
     int rc = ipc_channel_resolve_(ch, &a), fd = -1, nap = 0;
-    unsigned i;
 
-    while (rc == 0) {
-        *ch->why = '\0';
-        for (i = 0; i < a.count; i++) {
-            fd = ipc_channel_socket_(ch, a.at[i].ss_family);
-            rc = fd < 0 ? fd : ipc_channel_connect_to_(ch, fd, &a.at[i], a.size[i], deadline);
-            if (rc == 0 || fd < 0)
-                break;
-            ipc_channel_shut_(&fd);
-        }
-        if (rc == 0 || (rc != -ENOENT && rc != -ECONNREFUSED && rc != -EAGAIN && rc != -ECONNRESET))
+    while (rc == 0 && nap == 0) {
+        fd = ipc_channel_connect_once_(ch, &a, deadline);
+        if (fd >= 0 || !ipc_channel_may_come_(fd))
             break;
         nap = ipc_channel_nap_(deadline);
-        rc = nap == -ETIMEDOUT ? ipc_channel_refuse_(ch, nap,
-                                                     "%s: nobody listened at '%s' until the "
-                                                     "deadline: is that program running?",
-                                                     ch->kind->scheme, ch->address)
-                               : nap;
     }
-    if (rc < 0 && nap == 0 && fd < 0 && *ch->why == '\0')
-        (void)ipc_channel_refuse_(ch, rc, "%s: cannot connect to '%s': %s", ch->kind->scheme,
-                                  ch->address, strerror(-rc));
-    ipc_channel_shut_(&a.dir);
-    if (rc == 0 &&
-        ((rc = ipc_channel_peer_(ch, fd)) != 0 || (rc = ipc_channel_carries_(ch, fd)) != 0))
-        ipc_channel_shut_(&fd);
+    ipc_channel_close_fd_(&a.dir);
     if (rc != 0)
         return rc;
-    ipc_channel_blocking_(fd);
+    if (nap == -ETIMEDOUT)
+        return ipc_channel_refuse_(ch, nap,
+                                   "%s: nobody listened at '%s' until the deadline: is that "
+                                   "program running?",
+                                   ch->kind->scheme, ch->address);
+    if (nap != 0 || fd < 0)
+        return nap != 0 ? nap : fd;
+    rc = ipc_channel_check_peer_(ch, fd);
+    if (rc == 0)
+        rc = ipc_channel_set_packet_max_(ch, fd);
+    if (rc != 0) {
+        (void)close(fd);
+        return rc;
+    }
+    ipc_channel_make_blocking_(fd);
     ch->in = ch->out = fd;
     return 0;
 }
 
-/* A socket's file that nobody listens behind is a dead one's. Held by a lock on the folder, as of
- * two who find it so one could remove the other's. */
-IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct sockaddr_storage *at,
-                                 socklen_t size, int64_t deadline)
+/* ------------------------------------------------------------------ listening */
+
+/* Locks the socket's folder against other listeners. The descriptor, or a negative errno. */
+IPC_INLINE int ipc_channel_lock_folder_(struct ipc_channel *ch, int64_t deadline)
 {
     const char *slash = strrchr(ch->address, '/');
     char folder[PATH_MAX];
-    int lock = -1, probe, rc;
-    struct stat st;
+    int lock, rc;
 
-    if (ch->kind->domain != AF_UNIX || ch->address[0] == '@')
-        return bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
     (void)snprintf(folder, sizeof folder, "%.*s",
                    slash != NULL ? (int)(slash - ch->address) + 1 : 1,
                    slash != NULL ? ch->address : ".");
@@ -1236,140 +1731,311 @@ IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct so
     do
         rc = flock(lock, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno;
     while (rc == -EWOULDBLOCK && (rc = ipc_channel_nap_(deadline)) == 0);
-    if (rc == 0) {
-        (void)fchmod(fd, 0); /* until the mode is right */
-        rc = bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-    }
+    if (rc == 0)
+        return lock;
+    (void)close(lock);
+    return rc;
+}
+
+/* Binds the socket to its address. A file of a listener that is gone is replaced; the folder is
+ * locked meanwhile, as of two processes that find the file one could remove the other's new one. */
+IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct sockaddr_storage *at,
+                                 socklen_t size, int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct stat st;
+    int lock, probe, rc;
+
+    if (!ipc_channel_has_path_(ch))
+        return bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
+    lock = ipc_channel_lock_folder_(ch, deadline);
+    if (lock < 0)
+        return lock;
+    (void)fchmod(fd, 0); /* until the mode is right */
+    rc = bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
     if (rc == -EADDRINUSE && lstat(ch->address, &st) == 0 && S_ISSOCK(st.st_mode)) {
         probe = socket(AF_UNIX, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (probe >= 0 && connect(probe, (const struct sockaddr *)at, size) != 0 &&
             errno == ECONNREFUSED && unlink(ch->address) == 0)
             rc = bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-        ipc_channel_shut_(&probe);
+        ipc_channel_close_fd_(&probe);
     }
-    if (rc == 0 && (rc = ipc_channel_mode_(ch, S_IFSOCK, &st)) == 0) {
-        ch->state |= IPC_CHANNEL_FILE_;
-        ch->ino = st.st_ino;
+    if (rc == 0 && (rc = ipc_channel_set_mode_(ch, S_IFSOCK, &st)) == 0) {
+        own->has_file = 1;
+        own->ino = st.st_ino;
     }
     (void)close(lock);
     return rc;
 }
 
-IPC_INLINE int ipc_channel_listen_(struct ipc_channel *ch, int64_t deadline)
+/* Makes the socket that listens, or that datagrams come to. The descriptor, or a negative errno. */
+IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_addresses_ a;
+    int rc = ipc_channel_resolve_(ch, &a), fd = -1, one = 1;
+
+    if (rc == 0)
+        fd = ipc_channel_make_socket_(ch, a.at[0].ss_family);
+    if (fd < 0) {
+        ipc_channel_close_fd_(&a.dir);
+        return rc != 0 ? rc : fd;
+    }
+    if (!ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_STREAM)
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (ipc_channel_wants_credentials_(ch))
+        (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+    rc = ipc_channel_bind_(ch, fd, &a.at[0], a.size[0], deadline);
+    if (rc == 0 && ch->kind->type != SOCK_DGRAM && listen(fd, 64) != 0)
+        rc = -errno;
+    ipc_channel_close_fd_(&a.dir);
+    if (rc == 0)
+        return fd;
+    (void)close(fd);
+    return ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
+                               ch->address, strerror(-rc),
+                               rc == -EADDRINUSE ? ": another does" : "");
+}
+
+IPC_INLINE int ipc_channel_get_port_(int fd)
+{
     union {
         struct sockaddr_storage any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
     } own;
     socklen_t size = sizeof own;
-    int rc = ipc_channel_resolve_(ch, &a), fd, one = 1;
 
-    fd = rc == 0 ? ipc_channel_socket_(ch, a.at[0].ss_family) : rc;
-    if (fd >= 0) {
-        if (ch->kind->domain != AF_UNIX && ch->kind->type == SOCK_STREAM)
-            (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if (ipc_channel_asks_(ch))
-            (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
-        rc = ipc_channel_bind_(ch, fd, &a.at[0], a.size[0], deadline);
-        if (rc == 0 && ch->kind->type != SOCK_DGRAM && listen(fd, 64) != 0)
-            rc = -errno;
-        if (rc != 0) {
-            ipc_channel_shut_(&fd);
-            (void)ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
-                                      ch->address, strerror(-rc),
-                                      rc == -EADDRINUSE ? ": another does" : "");
-        }
-    }
-    ipc_channel_shut_(&a.dir);
-    if (rc != 0 || fd < 0)
-        return rc != 0 ? rc : fd;
     memset(&own, 0, sizeof own);
-    if (getsockname(fd, (struct sockaddr *)&own.any, &size) == 0)
-        ch->port = own.any.ss_family == AF_INET    ? ntohs(own.v4.sin_port)
-                   : own.any.ss_family == AF_INET6 ? ntohs(own.v6.sin6_port)
-                                                   : 0;
-    if (ch->kind->type != SOCK_DGRAM) {
-        ch->listener = fd;
-        return ipc_channel_carries_(ch, fd);
-    }
-    ipc_channel_blocking_(fd);
-    ch->in = ch->out = fd;
-    return ipc_channel_carries_(ch, fd);
+    if (getsockname(fd, (struct sockaddr *)&own.any, &size) != 0)
+        return 0;
+    if (own.any.ss_family == AF_INET)
+        return ntohs(own.v4.sin_port);
+    return own.any.ss_family == AF_INET6 ? ntohs(own.v6.sin6_port) : 0;
 }
 
-/* The next of those who have connected and may. Others are left at once. */
-IPC_INLINE int ipc_channel_next_(struct ipc_channel *listener, struct ipc_channel *ch,
-                                 int64_t deadline)
+IPC_INLINE int ipc_channel_listen_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int fd = ipc_channel_make_listener_(ch, deadline);
+
+    if (fd < 0)
+        return fd;
+    own->port = ipc_channel_get_port_(fd);
+    if (ch->kind->type != SOCK_DGRAM) {
+        own->listener = fd;
+    } else {
+        ipc_channel_make_blocking_(fd);
+        ch->in = ch->out = fd;
+    }
+    return ipc_channel_set_packet_max_(ch, fd);
+}
+
+/* Takes one client that waits. The descriptor, -1 where none waits, or another negative errno. */
+IPC_INLINE int ipc_channel_accept_one_(int listener)
+{
+    int fd;
+
+#ifdef SYS_accept4
+    fd = (int)syscall(SYS_accept4, listener, NULL, NULL, SOCK_CLOEXEC);
+#else
+    fd = accept(listener, NULL, NULL);
+    if (fd >= 0)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+#endif
+    return fd;
+}
+
+/* Takes the next client that is permitted. The others are left at once, but they keep no call
+ * beyond its deadline. */
+IPC_INLINE int ipc_channel_accept_next_(int listener, struct ipc_channel *ch, int64_t deadline)
 {
     int fd, rc;
 
     for (;;) {
-#ifdef SYS_accept4
-        fd = (int)syscall(SYS_accept4, listener->listener, NULL, NULL, SOCK_CLOEXEC);
-#else
-        fd = accept(listener->listener, NULL, NULL);
-        if (fd >= 0)
-            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-#endif
+        fd = ipc_channel_accept_one_(listener);
         if (fd >= 0) {
             ch->in = ch->out = fd;
-            if (ipc_channel_peer_(ch, fd) == 0)
-                return ipc_channel_carries_(ch, fd);
-            ipc_channel_leave_(ch);
-        } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO)
-            return ipc_channel_errno_(ch, "accept at");
-        rc = fd >= 0 && ipc_left_(deadline) == 0
-                 ? -ETIMEDOUT /* however many more there are */
-                 : ipc_channel_wait_(listener->listener, POLLIN, deadline);
+            if (ipc_channel_check_peer_(ch, fd) == 0)
+                return ipc_channel_set_packet_max_(ch, fd);
+            ipc_channel_leave_peer_(ch);
+            if (ipc_left_(deadline) == 0)
+                return -ETIMEDOUT;
+        } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO) {
+            return ipc_channel_refuse_errno_(ch, "accept at");
+        }
+        rc = ipc_channel_wait_(listener, POLLIN, deadline);
         if (rc != 0)
             return rc;
     }
 }
 
+/* ------------------------------------------------------------------ what the tables name */
+
 IPC_INLINE int ipc_channel_socket_meet_(struct ipc_channel *ch, int64_t deadline)
 {
-    return ch->listener >= 0 ? ipc_channel_next_(ch, ch, deadline)
-                             : ipc_channel_connect_(ch, deadline);
+    int listener = ipc_channel_get_socket_(ch)->listener;
+
+    return listener >= 0 ? ipc_channel_accept_next_(listener, ch, deadline)
+                         : ipc_channel_connect_(ch, deadline);
 }
 
 IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline)
 {
     unsigned need = (ch->role & IPC_LISTEN) != 0 ? IPC_RECV : IPC_SEND;
 
+    ipc_channel_get_socket_(ch)->listener = -1;
     if (ch->kind->type == SOCK_DGRAM && (ch->role & need) == 0)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
-                                   "%s: who listens must receive, who does not must "
-                                   "send",
+                                   "%s: a listener must receive, the other side must send",
                                    ch->kind->scheme);
     return (ch->role & IPC_LISTEN) != 0 ? ipc_channel_listen_(ch, deadline)
                                         : ipc_channel_connect_(ch, deadline);
 }
 
+IPC_INLINE int ipc_channel_socket_accept_(struct ipc_channel *listener, struct ipc_channel *ch,
+                                          int64_t deadline)
+{
+    int from = ipc_channel_get_socket_(listener)->listener;
+
+    ipc_channel_get_socket_(ch)->listener = -1;
+    if (from < 0)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
+                                   ch->kind->scheme);
+    return ipc_channel_accept_next_(from, ch, deadline);
+}
+
+IPC_INLINE void ipc_channel_socket_close_(struct ipc_channel *ch)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct stat st;
+
+    if (own->has_file && ch->pid == getpid() && lstat(ch->address, &st) == 0 &&
+        S_ISSOCK(st.st_mode) && st.st_ino == own->ino)
+        (void)unlink(ch->address);
+    ipc_channel_close_fd_(&own->listener);
+}
+
+/* A listener's descriptor tells of clients while none is there. */
+IPC_INLINE int ipc_channel_socket_descriptor_(struct ipc_channel *ch)
+{
+    return ch->in >= 0 ? ch->in : ipc_channel_get_socket_(ch)->listener;
+}
+
+IPC_INLINE void ipc_channel_socket_describe_(const struct ipc_channel *ch,
+                                             struct ipc_channel_facts *info)
+{
+    info->port = ipc_channel_get_socket_(ch)->port;
+}
+
 /* Addresses of the network, and names in the abstract namespace, have no file. */
 IPC_INLINE int ipc_channel_socket_unlink_(struct ipc_channel *ch)
 {
-    return ch->kind->domain != AF_UNIX || ch->address[0] == '@'
-               ? -EOPNOTSUPP
-               : ipc_channel_remove_(ch->address, S_IFSOCK);
+    return ipc_channel_has_path_(ch) ? ipc_channel_remove_(ch->address, S_IFSOCK) : -EOPNOTSUPP;
 }
+
+static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
+    "unix",
+    0,
+    sizeof(struct ipc_channel_socket_),
+    AF_UNIX,
+    SOCK_STREAM,
+    ipc_channel_socket_open_,
+    ipc_channel_socket_close_,
+    ipc_channel_socket_unlink_,
+    ipc_channel_stream_send_,
+    ipc_channel_stream_recv_,
+    ipc_channel_socket_meet_,
+    NULL, /* reopen */
+    NULL, /* prepare */
+    ipc_channel_socket_accept_,
+    ipc_channel_socket_descriptor_,
+    NULL, /* describe */
+};
+
+static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
+    "tcp",
+    0,
+    sizeof(struct ipc_channel_socket_),
+    AF_INET,
+    SOCK_STREAM,
+    ipc_channel_socket_open_,
+    ipc_channel_socket_close_,
+    NULL, /* unlink: it has no name */
+    ipc_channel_stream_send_,
+    ipc_channel_stream_recv_,
+    ipc_channel_socket_meet_,
+    NULL, /* reopen */
+    NULL, /* prepare */
+    ipc_channel_socket_accept_,
+    ipc_channel_socket_descriptor_,
+    ipc_channel_socket_describe_,
+};
 
 #endif
 
 /* >>packet  src/channel/packet.h */
-/* unix-seq:, unix-dgram: and udp:. */
+/*
+ * unix-seq:, unix-dgram: and udp:, sockets that keep the boundaries of messages.
+ *
+ *   unix-seq:PATH     Packets over a connection; otherwise as unix:. Each packet has a frame's
+ *                     header, as an empty packet would be the end.
+ *   unix-dgram:PATH   Datagrams to a listener's file, or to @NAME. None is lost: a listener that is
+ *                     full holds its senders up.
+ *   udp:HOST:PORT     Datagrams over IPv4 or IPv6. The network may lose, double and disorder them.
+ *
+ * A listener of datagrams receives from any number of senders, and answers the sender of the last
+ * one. Before the first datagram its send says -EDESTADDRREQ. The other side sends, and receives
+ * answers.
+ *
+ *   Access   unix-seq: as unix:. unix-dgram: each process that the file's mode permits; at an
+ *            abstract name each datagram tells its sender (SCM_CREDENTIALS), and those of other
+ *            users than unix: permits are skipped. udp: each process that can reach the port.
+ *   Loss     unix-seq: as unix:. A later send reports -EPIPE to the sender of datagrams, and an
+ *            answer reports it to the listener. No recv of datagrams reports it.
+ *   Limits   Unix sockets carry some 200 KB in a message, and 10 of them on the way
+ *            (net.core.wmem_max); udp: 65507 bytes.
+ */
 #ifndef IPC_SRC_CHANNEL_PACKET_H
 #define IPC_SRC_CHANNEL_PACKET_H 1
 
-/* ------------------------------------------------------------------ packets and datagrams */
+/* ------------------------------------------------------------------ sending */
+
+/* Is the message sent as an answer? A listener of datagrams has no connection. */
+IPC_INLINE int ipc_channel_is_answer_(const struct ipc_channel *ch)
+{
+    return ch->kind->type == SOCK_DGRAM && (ch->role & IPC_LISTEN) != 0;
+}
+
+/* What a failed send comes to: 0, to try again; or the call's refusal. */
+IPC_INLINE int ipc_channel_packet_retry_(struct ipc_channel *ch, int rc, size_t n, int64_t deadline)
+{
+    int answer = ipc_channel_is_answer_(ch);
+
+    if (rc == -EMSGSIZE)
+        return ipc_channel_refuse_(ch, rc, "%s: %zu bytes are too many for one message",
+                                   ch->kind->scheme, n);
+    if (answer && (rc == -ECONNREFUSED || rc == -ENOENT)) {
+        ipc_channel_get_socket_(ch)->asker_size = 0;
+        return ipc_channel_refuse_(ch, -EPIPE, "%s: the process that asked is gone",
+                                   ch->kind->scheme);
+    }
+    if (rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOTCONN)
+        return ipc_channel_stop_sending_(ch, -EPIPE);
+    if (rc == -EINTR)
+        return rc;
+    if (rc != -EAGAIN && rc != -ENOBUFS)
+        return ipc_channel_refuse_errno_(ch, "send to");
+    /* Where there is no connection, poll does not tell that there is room. */
+    return answer || rc == -ENOBUFS ? ipc_channel_nap_(deadline)
+                                    : ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
+}
 
 IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *message, size_t n,
                                         int64_t deadline)
 {
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
-    int rc, sequence = ch->kind->type == SOCK_SEQPACKET, reply = 0;
-    int flags = MSG_NOSIGNAL | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
+    int flags = MSG_NOSIGNAL | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT), rc = 0;
     struct iovec io[2];
     struct msghdr m;
 
@@ -1378,8 +2044,8 @@ IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *mess
     m.msg_iovlen = 1;
     io[0].iov_base = (void *)(uintptr_t)message;
     io[0].iov_len = n;
-    if (sequence) { /* an empty packet would be the end */
-        ipc_channel_header_(frame, n);
+    if (ch->kind->type == SOCK_SEQPACKET) {
+        ipc_channel_put_header_(frame, n);
         io[1] = io[0];
         io[0].iov_base = frame;
         io[0].iov_len = IPC_CHANNEL_HEADER_;
@@ -1389,37 +2055,24 @@ IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *mess
             io[0].iov_len += n;
             m.msg_iovlen = 1;
         }
-    } else if ((ch->role & IPC_LISTEN) != 0) {
-        if (ch->to_size == 0)
+    } else if (ipc_channel_is_answer_(ch)) {
+        if (own->asker_size == 0)
             return ipc_channel_refuse_(ch, -EDESTADDRREQ, "%s: nobody to answer: nothing came yet",
                                        ch->kind->scheme);
-        m.msg_name = &ch->to;
-        m.msg_namelen = ch->to_size;
-        reply = 1;
+        m.msg_name = &own->asker;
+        m.msg_namelen = own->asker_size;
     }
-    for (;;) {
-        if ((m.msg_iovlen == 1 && !reply ? send(ch->out, io[0].iov_base, io[0].iov_len, flags)
-                                         : sendmsg(ch->out, &m, flags)) >= 0)
+    while (rc == 0) {
+        if ((m.msg_iovlen == 1 && m.msg_namelen == 0
+                 ? send(ch->out, io[0].iov_base, io[0].iov_len, flags)
+                 : sendmsg(ch->out, &m, flags)) >= 0)
             return 0;
-        rc = -errno;
-        if (rc == -EMSGSIZE)
-            return ipc_channel_refuse_(ch, rc, "%s: %zu bytes are too many for one message",
-                                       ch->kind->scheme, n);
-        if (reply && (rc == -ECONNREFUSED || rc == -ENOENT)) {
-            ch->to_size = 0;
-            return ipc_channel_refuse_(ch, -EPIPE, "%s: who asked is gone", ch->kind->scheme);
-        }
-        if (rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOTCONN)
-            return ipc_channel_deaf_(ch, -EPIPE);
-        if (rc != -EAGAIN && rc != -ENOBUFS)
-            return rc == -EINTR ? rc : ipc_channel_errno_(ch, "send to");
-        /* What is not connected is not told when there is room. */
-        rc = reply || rc == -ENOBUFS ? ipc_channel_nap_(deadline)
-                                     : ipc_channel_until_(ch->out, POLLOUT, deadline);
-        if (rc != 0)
-            return rc;
+        rc = ipc_channel_packet_retry_(ch, -errno, n, deadline);
     }
+    return rc;
 }
+
+/* ------------------------------------------------------------------ receiving */
 
 struct ipc_channel_credentials_ {
     pid_t pid;
@@ -1427,139 +2080,255 @@ struct ipc_channel_credentials_ {
     gid_t gid;
 };
 
-/* A datagram of a Unix socket says who sent it, if asked. */
-IPC_INLINE int ipc_channel_stranger_(struct ipc_channel *ch, struct msghdr *m)
+/* A packet that was read, and where its bytes are. */
+struct ipc_channel_packet_ {
+    int sequence;    /* a packet of unix-seq:, with a header */
+    int credentials; /* it says which process sent it */
+    int answers;     /* its sender may be answered */
+    int direct;      /* it is in the caller's memory, and what did not fit there at rx.data;
+                        else it is at rx.data, with its header */
+    unsigned char header[IPC_CHANNEL_HEADER_];
+    struct sockaddr_storage from;
+    socklen_t from_size;
+    struct msghdr m;
+    union {
+        size_t align; /* as struct cmsghdr */
+        char room[CMSG_SPACE(sizeof(struct ipc_channel_credentials_))];
+    } control;
+};
+
+/* Does the datagram come from a process that is not permitted, or that cannot be told? */
+IPC_INLINE int ipc_channel_is_from_stranger_(struct ipc_channel *ch, struct msghdr *m)
 {
-    struct ipc_channel_credentials_ who;
+    struct ipc_channel_credentials_ sender;
     struct cmsghdr *c = CMSG_FIRSTHDR(m);
 
     if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != 2 /* SCM_CREDENTIALS */)
         return 1;
-    memcpy(&who, CMSG_DATA(c), sizeof who);
-    if (!ipc_channel_allows_(ch, who.uid, who.gid))
+    memcpy(&sender, CMSG_DATA(c), sizeof sender);
+    if (!ipc_channel_may_be_peer_(ch, sender.uid, sender.gid))
         return 1;
-    ch->peer.pid = who.pid;
-    ch->peer.uid = who.uid;
-    ch->peer.gid = who.gid;
+    ch->peer.pid = sender.pid;
+    ch->peer.uid = sender.uid;
+    ch->peer.gid = sender.gid;
     return 0;
+}
+
+/* Reads one packet. Its bytes with the header, however many were kept; or what recvmsg says. */
+IPC_INLINE ssize_t ipc_channel_packet_read_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
+                                            void *to, size_t size, int flags)
+{
+    struct iovec io[3];
+    ssize_t got;
+
+    /* A short packet is copied from rx, which is faster than to say how it is put apart. */
+    p->direct = p->credentials || ch->last >= IPC_CHANNEL_LARGE_;
+    if (!p->direct) {
+        p->from_size = sizeof p->from;
+        return recvfrom(ch->in, ch->rx.data, ch->rx.size, flags,
+                        p->answers ? (struct sockaddr *)&p->from : NULL,
+                        p->answers ? &p->from_size : NULL);
+    }
+    io[0].iov_base = p->header;
+    io[0].iov_len = sizeof p->header;
+    io[1].iov_base = to;
+    io[1].iov_len = size;
+    io[2].iov_base = ch->rx.data;
+    io[2].iov_len = ch->rx.size;
+    memset(&p->m, 0, sizeof p->m);
+    p->m.msg_iov = p->sequence ? io : io + 1;
+    p->m.msg_iovlen = p->sequence ? 3 : 2;
+    if (p->answers) {
+        p->m.msg_name = &p->from;
+        p->m.msg_namelen = sizeof p->from;
+    }
+    if (p->credentials) {
+        p->m.msg_control = p->control.room;
+        p->m.msg_controllen = sizeof p->control.room;
+    }
+    got = recvmsg(ch->in, &p->m, flags);
+    p->from_size = p->m.msg_namelen;
+    return got;
+}
+
+/* Waits for a packet that is permitted, and reads it, as ipc_channel_packet_read_. A negative errno
+ * is the call's refusal. */
+IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
+                                            void *to, size_t size, int64_t deadline)
+{
+    int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
+    unsigned skips = 0;
+    ssize_t got;
+    int rc;
+
+    for (;;) {
+        got = ipc_channel_packet_read_(ch, p, to, size, flags);
+        rc = got >= 0 ? 0 : -errno;
+        if (rc == -EAGAIN) {
+            rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
+            if (rc != 0)
+                return rc;
+            continue;
+        }
+        if (rc == -ECONNRESET || rc == -ECONNREFUSED || (p->sequence && got == 0))
+            return ipc_channel_lose_peer_(ch, -EPIPE);
+        if (rc != 0)
+            return rc == -EINTR ? rc : ipc_channel_refuse_errno_(ch, "receive from");
+        if (!p->credentials || !ipc_channel_is_from_stranger_(ch, &p->m))
+            return got;
+        if (ipc_channel_has_skipped_enough_(&skips, deadline))
+            return -ETIMEDOUT;
+    }
+}
+
+/* The length of the message in a packet of that many bytes, or -EBADMSG. */
+IPC_INLINE int64_t ipc_channel_packet_length_(const struct ipc_channel *ch,
+                                              const struct ipc_channel_packet_ *p, size_t got)
+{
+    size_t n = got - sizeof p->header;
+
+    if (!p->sequence)
+        return got <= ch->max ? (int64_t)got : -EBADMSG;
+    if (got < sizeof p->header ||
+        ipc_channel_get_length_(ch, p->direct ? p->header : ch->rx.data) != (int64_t)n)
+        return -EBADMSG;
+    return (int64_t)n;
+}
+
+/* Keeps a message of n bytes that was too large for the caller's memory, at rx.data. */
+IPC_INLINE void ipc_channel_packet_keep_(struct ipc_channel *ch,
+                                         const struct ipc_channel_packet_ *p, const void *to,
+                                         size_t size, size_t n)
+{
+    if (p->direct) {
+        memmove(ch->rx.data + size, ch->rx.data, n - size);
+        memcpy(ch->rx.data, to, size);
+    } else if (p->sequence) {
+        memmove(ch->rx.data, ch->rx.data + sizeof p->header, n);
+    }
 }
 
 IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, size_t size,
                                             int64_t deadline)
 {
-    struct ipc_channel_bytes_ *rx = &ch->rx;
-    unsigned char header[IPC_CHANNEL_HEADER_];
-    int sequence = ch->kind->type == SOCK_SEQPACKET, asks = ipc_channel_asks_(ch), rc;
-    int answers = !sequence && (ch->role & (IPC_LISTEN | IPC_SEND)) == (IPC_LISTEN | IPC_SEND);
-    size_t head = sequence ? sizeof header : 0, n;
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(struct ipc_channel_credentials_))];
-    } control;
-    struct sockaddr_storage from;
-    unsigned skips = 0;
-    struct iovec io[3];
-    struct msghdr m;
-    ssize_t got;
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct ipc_channel_packet_ p;
+    int64_t got, n;
 
-    if (ch->next != 0) { /* the one that was too large */
-        n = ch->next;
-        if (n > size)
-            return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
-        memcpy(to, rx->data, n);
-        ch->next = 0;
-        return (int64_t)n;
+    if (ch->next != 0) /* a message that was too large for the last call */
+        return ipc_channel_copy_out_(ch, to, size, ch->next);
+    p.sequence = ch->kind->type == SOCK_SEQPACKET;
+    p.credentials = ipc_channel_wants_credentials_(ch);
+    p.answers = ipc_channel_is_answer_(ch) && (ch->role & IPC_SEND) != 0;
+    got = ipc_channel_packet_next_(ch, &p, to, size, deadline);
+    if (got < 0)
+        return got;
+    n = ipc_channel_packet_length_(ch, &p, (size_t)got);
+    if (n < 0)
+        return p.sequence ? ipc_channel_lose_peer_(ch, -EBADMSG)
+                          : ipc_channel_refuse_(ch, -EBADMSG,
+                                                "%s: a message of more than %zu bytes was dropped",
+                                                ch->kind->scheme, ch->max);
+    if (p.answers) {
+        own->asker = p.from;
+        own->asker_size = p.from_size;
     }
-    for (;;) {
-        int flags = MSG_CMSG_CLOEXEC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
-        /* A short one is copied from our memory, which is faster than to say how it is put apart.
-         */
-        int straight = asks || ch->last >= IPC_CHANNEL_LARGE_;
-
-        if (straight) {
-            io[0].iov_base = header;
-            io[0].iov_len = sizeof header;
-            io[1].iov_base = to;
-            io[1].iov_len = size;
-            io[2].iov_base = rx->data; /* what does not fit */
-            io[2].iov_len = rx->size;
-            memset(&m, 0, sizeof m);
-            m.msg_iov = sequence ? io : io + 1;
-            m.msg_iovlen = sequence ? 3 : 2;
-            if (answers) {
-                m.msg_name = &from;
-                m.msg_namelen = sizeof from;
-            }
-            if (asks) {
-                m.msg_control = control.room;
-                m.msg_controllen = sizeof control.room;
-            }
-            got = recvmsg(ch->in, &m, flags | MSG_TRUNC);
-        } else {
-            m.msg_namelen = sizeof from;
-            got = recvfrom(ch->in, rx->data, rx->size, flags | MSG_TRUNC,
-                           answers ? (struct sockaddr *)&from : NULL,
-                           answers ? &m.msg_namelen : NULL);
-        }
-        rc = got >= 0 ? 0 : -errno;
-        if (rc == -EAGAIN) {
-            rc = ipc_channel_until_(ch->in, POLLIN, deadline);
-            if (rc != 0)
-                return rc;
-            continue;
-        }
-        if (rc == -ECONNRESET || rc == -ECONNREFUSED || (sequence && got == 0))
-            return ipc_channel_lost_(ch, -EPIPE);
-        if (rc != 0)
-            return rc == -EINTR ? rc : ipc_channel_errno_(ch, "receive from");
-        if (asks && ipc_channel_stranger_(ch, &m)) {
-            if (ipc_channel_skipped_enough_(&skips, deadline))
-                return -ETIMEDOUT;
-            continue;
-        }
-        n = (size_t)got - head;
-        if (n > ch->max ||
-            (sequence && ((size_t)got < head ||
-                          ipc_channel_length_(ch, straight ? header : rx->data) != (int64_t)n)))
-            return sequence ? ipc_channel_lost_(ch, -EBADMSG)
-                            : ipc_channel_refuse_(ch, -EBADMSG,
-                                                  "%s: a message of more than %zu bytes "
-                                                  "was dropped",
-                                                  ch->kind->scheme, ch->max);
-        if (answers) {
-            ch->to = from;
-            ch->to_size = m.msg_namelen;
-        }
-        ch->last = n;
-        if (n <= size) {
-            if (!straight)
-                memcpy(to, rx->data + head, n);
-            return (int64_t)n;
-        }
-        if (straight) {
-            memmove(rx->data + size, rx->data, n - size);
-            memcpy(rx->data, to, size);
-        } else {
-            memmove(rx->data, rx->data + head, n);
-        }
-        ch->next = n;
-        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
+    ch->last = (size_t)n;
+    if ((size_t)n > size) {
+        ipc_channel_packet_keep_(ch, &p, to, size, (size_t)n);
+        return ipc_channel_refuse_size_(ch, (size_t)n, size);
     }
+    if (!p.direct)
+        memcpy(to, ch->rx.data + (p.sequence ? sizeof p.header : 0), (size_t)n);
+    return n;
 }
+
+/* ------------------------------------------------------------------ what the table names */
+
+static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
+    "unix-seq",
+    0,
+    sizeof(struct ipc_channel_socket_),
+    AF_UNIX,
+    SOCK_SEQPACKET,
+    ipc_channel_socket_open_,
+    ipc_channel_socket_close_,
+    ipc_channel_socket_unlink_,
+    ipc_channel_packet_send_,
+    ipc_channel_packet_recv_,
+    ipc_channel_socket_meet_,
+    NULL, /* reopen */
+    NULL, /* prepare */
+    ipc_channel_socket_accept_,
+    ipc_channel_socket_descriptor_,
+    NULL, /* describe */
+};
+
+static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
+    "unix-dgram",
+    0,
+    sizeof(struct ipc_channel_socket_),
+    AF_UNIX,
+    SOCK_DGRAM,
+    ipc_channel_socket_open_,
+    ipc_channel_socket_close_,
+    ipc_channel_socket_unlink_,
+    ipc_channel_packet_send_,
+    ipc_channel_packet_recv_,
+    ipc_channel_socket_meet_,
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept: there are no connections */
+    ipc_channel_socket_descriptor_,
+    NULL, /* describe */
+};
+
+static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
+    "udp",
+    0,
+    sizeof(struct ipc_channel_socket_),
+    AF_INET,
+    SOCK_DGRAM,
+    ipc_channel_socket_open_,
+    ipc_channel_socket_close_,
+    NULL, /* unlink: it has no name */
+    ipc_channel_packet_send_,
+    ipc_channel_packet_recv_,
+    ipc_channel_socket_meet_,
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept: there are no connections */
+    ipc_channel_socket_descriptor_,
+    ipc_channel_socket_describe_,
+};
 
 #endif
 
 /* >>mq  src/channel/mq.h */
-/* mq:. */
+/*
+ * mq:NAME, a POSIX message queue in one direction.
+ *
+ * The listener makes the queue, and the other side waits for it. Any number of senders and
+ * receivers. ipc_channel's priority (0 to 32767) goes with each message: the highest comes first,
+ * equal ones in order.
+ *
+ *   Access   Each process that the queue's mode permits. The queue of a user other than this one,
+ *            root and options.user is refused, and one of another options.max or options.depth:
+ *            -EPROTO.
+ *   Loss     No call reports it. The queue keeps its messages.
+ *   Limits   10 messages of 8 KiB unless asked for, up to fs.mqueue.msg_max, fs.mqueue.msgsize_max
+ *            and `ulimit -q`. A queue outlives its processes.
+ */
 #ifndef IPC_SRC_CHANNEL_MQ_H
 #define IPC_SRC_CHANNEL_MQ_H 1
 
-/* ------------------------------------------------------------------ POSIX message queues */
+/* ------------------------------------------------------------------ mq: */
 
-/* A deadline in the past: do not block. Others are not given to the kernel, which would take them
- * by a clock that may be set. */
+/* A deadline in the past: the call does not block. No other deadline is given to the kernel, which
+ * would take it by a clock that may be set. */
 static const struct timespec ipc_channel_never_ = {0, 0};
 
+/* The queue's name: a slash, and the URI's name with or without one. */
 IPC_INLINE int ipc_channel_mq_name_(struct ipc_channel *ch, char *name, size_t size)
 {
     int slash = ch->address[0] == '/';
@@ -1573,51 +2342,71 @@ IPC_INLINE int ipc_channel_mq_name_(struct ipc_channel *ch, char *name, size_t s
     return 0;
 }
 
+/* What the kernel's refusal to make or open a queue may come of. */
+IPC_INLINE const char *ipc_channel_mq_hint_(int rc)
+{
+    switch (rc) {
+    case -EMFILE:
+        return " (RLIMIT_MSGQUEUE: ulimit -q)";
+    case -ENOSPC:
+        return " (fs.mqueue.queues_max)";
+    case -EINVAL:
+        return " (fs.mqueue.msg_max and msgsize_max)";
+    default:
+        return "";
+    }
+}
+
+/* Opens the queue to ch->in, or makes it. 1: it was made; 0: it was there; or a negative errno. */
+IPC_INLINE int ipc_channel_mq_find_(struct ipc_channel *ch, const char *name, struct mq_attr *want,
+                                    int64_t deadline)
+{
+    int how = ((ch->role & IPC_RECV) != 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC, rc;
+    int listener = (ch->role & IPC_LISTEN) != 0;
+
+    for (;;) {
+        ch->in = (int)mq_open(name, how);
+        if (ch->in >= 0)
+            return 0;
+        rc = -errno;
+        if (rc == -ENOENT && listener) {
+            ch->in = (int)mq_open(name, how | O_CREAT | O_EXCL, 0600,
+                                  ch->how.depth != 0 || ch->how.max != 0 ? want : NULL);
+            if (ch->in >= 0)
+                return 1;
+            rc = -errno;
+        } else if (rc == -ENOENT) {
+            rc = ipc_channel_nap_(deadline);
+            if (rc == -ETIMEDOUT)
+                return ipc_channel_refuse_(ch, rc, "mq: no queue '%s' until the deadline", name);
+        }
+        if (rc != 0 && rc != -EEXIST)
+            return ipc_channel_refuse_(ch, rc, "mq: cannot %s '%s': %s%s",
+                                       listener ? "make" : "open", name, strerror(-rc),
+                                       ipc_channel_mq_hint_(rc));
+    }
+}
+
 IPC_INLINE int ipc_channel_mq_open_(struct ipc_channel *ch, int64_t deadline)
 {
     char name[NAME_MAX + 2];
     struct mq_attr want, is;
     struct stat st;
-    int how = ((ch->role & IPC_RECV) != 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC, made = 0;
-    int rc = ipc_channel_mq_name_(ch, name, sizeof name), nap;
-    mqd_t q = (mqd_t)-1;
+    int made, rc = ipc_channel_mq_name_(ch, name, sizeof name);
 
+    if (rc != 0)
+        return rc;
     memset(&want, 0, sizeof want);
     want.mq_maxmsg = ch->how.depth != 0 ? (long)ch->how.depth : 10;
     want.mq_msgsize = ch->how.max != 0 ? (long)ch->how.max : 8192;
-    while (rc == 0 && (q = mq_open(name, how)) == (mqd_t)-1) {
-        rc = -errno;
-        if (rc == -ENOENT && (ch->role & IPC_LISTEN) != 0) {
-            q = mq_open(name, how | O_CREAT | O_EXCL, 0600,
-                        ch->how.depth != 0 || ch->how.max != 0 ? &want : NULL);
-            made = q != (mqd_t)-1;
-            rc = made || errno == EEXIST ? 0 : -errno;
-            if (made)
-                break;
-        } else if (rc == -ENOENT) {
-            nap = ipc_channel_nap_(deadline);
-            rc = nap == -ETIMEDOUT
-                     ? ipc_channel_refuse_(ch, nap, "mq: no queue '%s' until the deadline", name)
-                     : nap;
-            if (rc == -ETIMEDOUT)
-                return rc;
-        }
-    }
-    if (rc != 0)
-        return *ch->why != '\0'
-                   ? rc
-                   : ipc_channel_refuse_(ch, rc, "mq: cannot %s '%s': %s%s",
-                                         (ch->role & IPC_LISTEN) != 0 ? "make" : "open", name,
-                                         strerror(-rc),
-                                         rc == -EMFILE   ? " (RLIMIT_MSGQUEUE: ulimit -q)"
-                                         : rc == -ENOSPC ? " (fs.mqueue.queues_max)"
-                                         : rc == -EINVAL ? " (fs.mqueue.msg_max and msgsize_max)"
-                                                         : "");
-    ch->in = ch->out = (int)q;
-    if ((made && fchmod((int)q, ch->how.mode) != 0) || fstat((int)q, &st) != 0 ||
-        mq_getattr(q, &is) != 0)
-        return ipc_channel_errno_(ch, "open");
-    rc = ipc_channel_trust_(ch, &st, 0);
+    made = ipc_channel_mq_find_(ch, name, &want, deadline);
+    if (made < 0)
+        return made;
+    ch->out = ch->in;
+    if ((made && fchmod(ch->in, ch->how.mode) != 0) || fstat(ch->in, &st) != 0 ||
+        mq_getattr((mqd_t)ch->in, &is) != 0)
+        return ipc_channel_refuse_errno_(ch, "open");
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc == 0 && ((ch->how.max != 0 && is.mq_msgsize != want.mq_msgsize) ||
                     (ch->how.depth != 0 && is.mq_maxmsg != want.mq_maxmsg)))
         rc = ipc_channel_refuse_(ch, -EPROTO,
@@ -1638,37 +2427,26 @@ IPC_INLINE int ipc_channel_mq_send_(struct ipc_channel *ch, const void *message,
                  ? mq_send((mqd_t)ch->out, (const char *)message, n, ch->priority)
                  : mq_timedsend((mqd_t)ch->out, (const char *)message, n, ch->priority,
                                 &ipc_channel_never_);
-        if (rc == 0 || errno != ETIMEDOUT)
-            return rc == 0 ? 0 : errno == EINTR ? -EINTR : ipc_channel_errno_(ch, "send to");
-        rc = ipc_channel_until_(ch->out, POLLOUT, deadline);
+        if (rc == 0 || errno == EINTR)
+            return rc == 0 ? 0 : -EINTR;
+        if (errno != ETIMEDOUT)
+            return ipc_channel_refuse_errno_(ch, "send to");
+        rc = ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc != 0)
             return rc;
     }
 }
 
-/* Gives a message that is in rx, or keeps it for a larger buffer. */
-IPC_INLINE int64_t ipc_channel_give_(struct ipc_channel *ch, void *to, size_t size, size_t n)
-{
-    if (n > size) {
-        ch->rx.begin = 0;
-        ch->rx.end = ch->next = n;
-        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
-    }
-    memcpy(to, ch->rx.data, n);
-    ch->rx.begin = ch->rx.end = ch->next = 0;
-    return (int64_t)n;
-}
-
 IPC_INLINE int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t size,
                                         int64_t deadline)
 {
-    int direct = size >= ch->max, rc; /* the kernel wants room for the largest */
+    int direct = size >= ch->max, rc; /* the kernel wants room for the largest message */
     char *at = (char *)(direct ? to : ch->rx.data);
     unsigned priority = 0;
     ssize_t n;
 
     if (ch->next != 0)
-        return ipc_channel_give_(ch, to, size, ch->next);
+        return ipc_channel_copy_out_(ch, to, size, ch->next);
     for (;;) {
         n = deadline == IPC_FOREVER
                 ? mq_receive((mqd_t)ch->in, at, ch->max, &priority)
@@ -1676,13 +2454,13 @@ IPC_INLINE int64_t ipc_channel_mq_recv_(struct ipc_channel *ch, void *to, size_t
         if (n >= 0)
             break;
         if (errno != ETIMEDOUT)
-            return errno == EINTR ? -EINTR : ipc_channel_errno_(ch, "receive from");
-        rc = ipc_channel_until_(ch->in, POLLIN, deadline);
+            return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, "receive from");
+        rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
         if (rc != 0)
             return rc;
     }
     ch->came = priority;
-    return direct ? n : ipc_channel_give_(ch, to, size, (size_t)n);
+    return direct ? n : ipc_channel_copy_out_(ch, to, size, (size_t)n);
 }
 
 IPC_INLINE int ipc_channel_mq_unlink_(struct ipc_channel *ch)
@@ -1690,20 +2468,57 @@ IPC_INLINE int ipc_channel_mq_unlink_(struct ipc_channel *ch)
     char name[NAME_MAX + 2];
     int rc = ipc_channel_mq_name_(ch, name, sizeof name);
 
-    return rc != 0 ? rc : mq_unlink(name) == 0 ? 0 : -errno;
+    if (rc != 0)
+        return rc;
+    return mq_unlink(name) == 0 ? 0 : -errno;
 }
+
+static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
+    "mq",
+    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_DEPTH_,
+    0, /* own: nothing */
+    0,
+    0,
+    ipc_channel_mq_open_,
+    NULL, /* close */
+    ipc_channel_mq_unlink_,
+    ipc_channel_mq_send_,
+    ipc_channel_mq_recv_,
+    NULL, /* meet: the queue is the peer, and stays */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
 
 #endif
 
 /* >>sysv  src/channel/sysv.h */
-/* sysv:. */
+/*
+ * sysv:KEY, a System V message queue. KEY is a number, decimal, 0x or 0.
+ *
+ * The listener makes the queue, and the other side waits for it. Any number of senders and
+ * receivers. ipc_channel's priority is the type of what is sent; its select says which types are
+ * received. Both directions need a type for each.
+ *
+ *   Access   Each process that the queue's mode permits. The queue of a user other than this one,
+ *            root and options.user is refused.
+ *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed.
+ *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
+ *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops. 16
+ * KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
+ */
 #ifndef IPC_SRC_CHANNEL_SYSV_H
 #define IPC_SRC_CHANNEL_SYSV_H 1
 
-/* ------------------------------------------------------------------ System V message queues */
+/* ------------------------------------------------------------------ sysv: */
 
-/* KEY: a number, decimal, 0x or 0. */
-IPC_INLINE int ipc_channel_key_(struct ipc_channel *ch, key_t *key)
+struct ipc_channel_sysv_ {
+    int queue; /* its id */
+};
+
+IPC_INLINE int ipc_channel_read_key_(struct ipc_channel *ch, key_t *key)
 {
     char *end;
     unsigned long n = strtoul(ch->address, &end, 0);
@@ -1715,14 +2530,46 @@ IPC_INLINE int ipc_channel_key_(struct ipc_channel *ch, key_t *key)
     return 0;
 }
 
+/* Waits for the queue, or makes it. Its id, or a negative errno. */
+IPC_INLINE int ipc_channel_sysv_find_(struct ipc_channel *ch, key_t key, int64_t deadline)
+{
+    int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, nap;
+
+    while ((id = msgget(key, flags)) < 0 && errno == ENOENT) {
+        nap = ipc_channel_nap_(deadline);
+        if (nap == -ETIMEDOUT)
+            return ipc_channel_refuse_(ch, nap, "sysv: no queue %s until the deadline",
+                                       ch->address);
+        if (nap != 0)
+            return nap;
+    }
+    if (id < 0)
+        return ipc_channel_refuse_(ch, -errno, "sysv: cannot open queue %s: %s%s", ch->address,
+                                   strerror(errno), errno == ENOSPC ? " (kernel.msgmni)" : "");
+    return id;
+}
+
+/* Bytes of the largest message: kernel.msgmax, or what a queue takes. */
+IPC_INLINE size_t ipc_channel_sysv_max_(const struct msqid_ds *is)
+{
+    int fd = open("/proc/sys/kernel/msgmax", O_RDONLY | O_CLOEXEC);
+    char text[32] = "";
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    size_t max = 8192;
+
+    ipc_channel_close_fd_(&fd);
+    if (n > 0 && strtoul(text, NULL, 10) != 0)
+        max = strtoul(text, NULL, 10);
+    return is->msg_qbytes != 0 && is->msg_qbytes < max ? is->msg_qbytes : max;
+}
+
 IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
 {
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->own;
     struct msqid_ds is;
     struct stat st;
-    char text[32] = "";
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), id = -1, fd, nap;
-    ssize_t n;
+    int rc = ipc_channel_read_key_(ch, &key);
 
     if (rc != 0)
         return rc;
@@ -1731,37 +2578,18 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
                                    "sysv: both directions need a type for each: "
                                    "options.priority and options.select");
-    while ((id = msgget(key, (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0)) <
-               0 &&
-           errno == ENOENT) {
-        nap = ipc_channel_nap_(deadline);
-        if (nap != 0)
-            return nap == -EINTR ? nap
-                                 : ipc_channel_refuse_(ch, nap,
-                                                       "sysv: no queue %s until the "
-                                                       "deadline",
-                                                       ch->address);
-    }
-    if (id < 0)
-        return ipc_channel_refuse_(ch, -errno, "sysv: cannot open queue %s: %s%s", ch->address,
-                                   strerror(errno), errno == ENOSPC ? " (kernel.msgmni)" : "");
-    if (msgctl(id, IPC_STAT, &is) != 0)
-        return ipc_channel_errno_(ch, "read the mode of");
+    own->queue = ipc_channel_sysv_find_(ch, key, deadline);
+    if (own->queue < 0)
+        return own->queue;
+    if (msgctl(own->queue, IPC_STAT, &is) != 0)
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
     memset(&st, 0, sizeof st);
     st.st_uid = is.msg_perm.uid;
     st.st_mode = is.msg_perm.mode;
-    rc = ipc_channel_trust_(ch, &st, 0);
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc != 0)
         return rc;
-    ch->port = id;
-    ch->max = 8192;
-    fd = open("/proc/sys/kernel/msgmax", O_RDONLY | O_CLOEXEC);
-    n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    ipc_channel_shut_(&fd);
-    if (n > 0 && strtoul(text, NULL, 10) != 0)
-        ch->max = strtoul(text, NULL, 10);
-    if (is.msg_qbytes != 0 && is.msg_qbytes < ch->max)
-        ch->max = is.msg_qbytes;
+    ch->max = ipc_channel_sysv_max_(&is);
     if (ch->how.max > ch->max)
         return ipc_channel_refuse_(ch, -EMSGSIZE,
                                    "sysv: messages of %zu bytes: at most %zu "
@@ -1771,26 +2599,27 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
     return 0;
 }
 
-/* Queues have no descriptor, and no deadline. */
-IPC_INLINE int ipc_channel_sysv_wait_(struct ipc_channel *ch, const char *what, int64_t deadline)
+/* What a failed call of the queue comes to: 0, to try again after a moment; or the refusal. */
+IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what, int64_t deadline)
 {
     if (errno == EAGAIN || errno == ENOMSG)
         return ipc_channel_nap_(deadline);
     if (errno == EIDRM)
         return ipc_channel_refuse_(ch, -EPIPE, "sysv: queue %s was removed", ch->address);
-    return errno == EINTR ? -EINTR : ipc_channel_errno_(ch, what);
+    return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, what);
 }
 
 IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->own;
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
     int rc;
 
     memcpy(ch->tx.data, &type, sizeof type);
     memcpy(ch->tx.data + sizeof type, message, n);
-    while (msgsnd(ch->port, ch->tx.data, n, deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) != 0)
-        if ((rc = ipc_channel_sysv_wait_(ch, "send to", deadline)) != 0)
+    while (msgsnd(own->queue, ch->tx.data, n, deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) != 0)
+        if ((rc = ipc_channel_sysv_retry_(ch, "send to", deadline)) != 0)
             return rc;
     return 0;
 }
@@ -1798,21 +2627,22 @@ IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *messag
 IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->own;
     size_t room = size < ch->max ? size : ch->max;
     long type;
     ssize_t n;
     int rc;
 
-    /* One that is larger stays in the queue, for a larger buffer. */
-    while ((n = msgrcv(ch->port, ch->rx.data, room, ch->select,
+    /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. */
+    while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select,
                        deadline == IPC_FOREVER ? 0 : IPC_NOWAIT)) < 0) {
         if (errno == E2BIG && room < ch->max)
             return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of more than %zu bytes", room);
-        if (errno == E2BIG && msgrcv(ch->port, ch->rx.data, 0, ch->select,
+        if (errno == E2BIG && msgrcv(own->queue, ch->rx.data, 0, ch->select,
                                      IPC_NOWAIT | 010000 /* MSG_NOERROR */) >= 0)
             return ipc_channel_refuse_(ch, -EBADMSG,
                                        "sysv: a message of more than %zu bytes was dropped", room);
-        if ((rc = ipc_channel_sysv_wait_(ch, "receive from", deadline)) != 0)
+        if ((rc = ipc_channel_sysv_retry_(ch, "receive from", deadline)) != 0)
             return rc;
     }
     memcpy(&type, ch->rx.data, sizeof type);
@@ -1824,23 +2654,75 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
 IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
 {
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), id = rc == 0 ? msgget(key, 0) : -1;
+    int rc = ipc_channel_read_key_(ch, &key), id;
 
-    return rc != 0 ? rc : id >= 0 && msgctl(id, IPC_RMID, NULL) == 0 ? 0 : -errno;
+    if (rc != 0)
+        return rc;
+    id = msgget(key, 0);
+    return id >= 0 && msgctl(id, IPC_RMID, NULL) == 0 ? 0 : -errno;
 }
+
+static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
+    "sysv",
+    IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_SELECT_ | IPC_CHANNEL_BARE_,
+    sizeof(struct ipc_channel_sysv_),
+    0,
+    0,
+    ipc_channel_sysv_open_,
+    NULL, /* close */
+    ipc_channel_sysv_unlink_,
+    ipc_channel_sysv_send_,
+    ipc_channel_sysv_recv_,
+    NULL, /* meet: the queue is the peer, and stays */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
 
 #endif
 
 /* >>log  src/channel/log.h */
-/* file:. */
+/*
+ * file:PATH, a log: one process appends, any number of processes follow, now or later.
+ *
+ * The sender is the listener: it makes the file, and holds an open file description lock on it.
+ * Receivers wait for the file and start at options.offset. At the end they sleep on inotify; where
+ * there is no inotify they look once a millisecond. ipc_channel_info tells the offset of the next
+ * message, from which a receiver may resume.
+ *
+ * A record is a frame's header, a hash of the message, and the message. A new sender cuts off the
+ * one record that its predecessor may not have finished, and nothing else. Numbers are in network
+ * byte order.
+ *
+ *   Access   Each process that the file's mode permits. The file of a user other than this one,
+ * root and options.user is refused. While the sender lives, a second one is refused: -EBUSY. Loss
+ * No call reports it. Limits   The disk, and RLIMIT_FSIZE: a host that lowers it below the size of
+ * its open log gets SIGXFSZ. A log outlives its processes, and survives the machine's restart as
+ * far as its file system does.
+ */
 #ifndef IPC_SRC_CHANNEL_LOG_H
 #define IPC_SRC_CHANNEL_LOG_H 1
 
-/* ------------------------------------------------------------------ logs */
+/* ------------------------------------------------------------------ file: */
 
-/* Length, its check, and a hash of the bytes, as FNV-1a but by words; then the bytes. */
-#define IPC_CHANNEL_RECORD_ ((size_t)16)
+struct ipc_channel_log_ {
+    int64_t offset; /* bytes before the next record */
+    uint64_t limit; /* sender: RLIMIT_FSIZE when last asked for; 0: not yet */
+    int changes;    /* receiver: inotify's descriptor, or -1 */
+};
 
+IPC_INLINE struct ipc_channel_log_ *ipc_channel_get_log_(const struct ipc_channel *ch)
+{
+    return (struct ipc_channel_log_ *)ch->own;
+}
+
+/* ------------------------------------------------------------------ records */
+
+#define IPC_CHANNEL_RECORD_ IPC_CHANNEL_HEAD_MOST_ /* bytes before the message */
+
+/* The hash in a record: FNV-1a, but by words of 8 bytes. */
 IPC_INLINE uint64_t ipc_channel_hash_(const unsigned char *at, size_t n)
 {
     uint64_t h = 14695981039346656037u ^ n, word;
@@ -1859,9 +2741,10 @@ IPC_INLINE uint64_t ipc_channel_hash_(const unsigned char *at, size_t n)
     return h;
 }
 
-/* The record at rx.begin: its length once it is there, -EAGAIN: not all of it is, -EBADMSG. What a
- * crash of the machine leaves behind the end may be zeros. */
-IPC_INLINE int64_t ipc_channel_record_(const struct ipc_channel *ch)
+/* Checks the record at rx.begin. The message's length; -EAGAIN: not all of the record is in rx;
+ * -EBADMSG: this is no record. Zeros, which a crash of the machine may leave behind the end, have
+ * no valid header. */
+IPC_INLINE int64_t ipc_channel_check_record_(const struct ipc_channel *ch)
 {
     const unsigned char *at = ch->rx.data + ch->rx.begin;
     size_t have = ch->rx.end - ch->rx.begin;
@@ -1870,146 +2753,198 @@ IPC_INLINE int64_t ipc_channel_record_(const struct ipc_channel *ch)
 
     if (have < IPC_CHANNEL_RECORD_)
         return -EAGAIN;
-    n = ipc_channel_length_(ch, at);
+    n = ipc_channel_get_length_(ch, at);
     if (n < 0 || have - IPC_CHANNEL_RECORD_ < (size_t)n)
         return n < 0 ? n : -EAGAIN;
     hash = (uint64_t)ipc_channel_get_(at + 8) << 32 | ipc_channel_get_(at + 12);
     return hash == ipc_channel_hash_(at + IPC_CHANNEL_RECORD_, (size_t)n) ? n : -EBADMSG;
 }
 
-/* Is the bad record not the last? */
-IPC_INLINE int ipc_channel_behind_(const struct ipc_channel *ch)
+/* Are there bytes behind the bad record in rx? A length that is bad counts as yes. */
+IPC_INLINE int ipc_channel_has_bytes_behind_(const struct ipc_channel *ch)
 {
-    int64_t n = ipc_channel_length_(ch, ch->rx.data + ch->rx.begin);
+    int64_t n = ipc_channel_get_length_(ch, ch->rx.data + ch->rx.begin);
 
     return n < 0 || ch->rx.end - ch->rx.begin > IPC_CHANNEL_RECORD_ + (size_t)n;
 }
 
-/* Reads on behind rx. Bytes, 0 at the end, or a negative errno. */
+/* Steps over the record at rx.begin, whose message has n bytes. */
+IPC_INLINE void ipc_channel_pass_record_(struct ipc_channel *ch, int64_t n)
+{
+    ch->rx.begin += IPC_CHANNEL_RECORD_ + (size_t)n;
+    ipc_channel_get_log_(ch)->offset += (int64_t)IPC_CHANNEL_RECORD_ + n;
+}
+
+/* Reads more bytes behind those in rx. Bytes, 0 at the end of the file, or a negative errno. */
 IPC_INLINE int64_t ipc_channel_log_read_(struct ipc_channel *ch)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t have = rx->end - rx->begin;
+    int64_t from = ipc_channel_get_log_(ch)->offset + (int64_t)have;
     ssize_t n;
 
     memmove(rx->data, rx->data + rx->begin, have);
     rx->begin = 0;
     rx->end = have;
-    n = pread(ch->in, rx->data + have, rx->size - have, (off_t)(ch->offset + (int64_t)have));
+    n = pread(ch->in, rx->data + have, rx->size - have, (off_t)from);
     rx->end += n > 0 ? (size_t)n : 0;
     return n >= 0 ? n : -errno;
 }
 
-/* Walks over whole records; the rest is what a writer had not finished. */
-IPC_INLINE int ipc_channel_log_end_(struct ipc_channel *ch)
+/* Steps over all whole records from `offset` on. */
+IPC_INLINE int ipc_channel_log_find_end_(struct ipc_channel *ch)
 {
     int64_t n, got = 1;
 
     while (got > 0) {
-        while ((n = ipc_channel_record_(ch)) >= 0) {
-            ch->rx.begin += IPC_CHANNEL_RECORD_ + (size_t)n;
-            ch->offset += (int64_t)IPC_CHANNEL_RECORD_ + n;
-        }
+        while ((n = ipc_channel_check_record_(ch)) >= 0)
+            ipc_channel_pass_record_(ch, n);
         got = ipc_channel_log_read_(ch);
     }
     ch->rx.begin = ch->rx.end = 0;
     return (int)got;
 }
 
-IPC_INLINE int ipc_channel_log_writer_(struct ipc_channel *ch, int64_t deadline)
+/* ------------------------------------------------------------------ opening */
+
+/* May the last `left` bytes of the file be one record that was not finished? The first of them are
+ * in header[0..have). Else the file is damaged, or something other than a log. */
+IPC_INLINE int ipc_channel_may_be_unfinished_(const struct ipc_channel *ch,
+                                              const unsigned char *header, ssize_t have,
+                                              int64_t left)
 {
+    int64_t n;
+
+    if (have < (ssize_t)IPC_CHANNEL_HEADER_)
+        return ipc_channel_get_log_(ch)->offset > 0;
+    n = ipc_channel_get_length_(ch, header);
+    return n >= 0 && left <= n + (int64_t)IPC_CHANNEL_RECORD_;
+}
+
+/* Locks the log for this sender, and cuts off what its predecessor has not finished. */
+IPC_INLINE int ipc_channel_log_lock_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     unsigned char header[IPC_CHANNEL_HEADER_];
     short type = F_WRLCK;
     struct stat st;
-    ssize_t left;
-    int64_t n;
+    ssize_t have;
     int rc, nap;
 
     while ((rc = ipc_shm_lock_(ch->in, F_OFD_SETLK, 0, &type)) == -EAGAIN || rc == -EACCES) {
         nap = ipc_channel_nap_(deadline);
+        if (nap == -ETIMEDOUT)
+            return ipc_channel_refuse_(ch, -EBUSY, "file: '%s' has a writer", ch->address);
         if (nap != 0)
-            return nap == -EINTR
-                       ? nap
-                       : ipc_channel_refuse_(ch, -EBUSY, "file: '%s' has a writer", ch->address);
+            return nap;
         type = F_WRLCK;
     }
-    rc = rc == 0 ? ipc_channel_log_end_(ch) : rc;
+    if (rc == 0)
+        rc = ipc_channel_log_find_end_(ch);
     if (rc != 0)
         return ipc_channel_refuse_(ch, rc, "file: cannot lock or read '%s': %s", ch->address,
                                    strerror(-rc));
-    if (fstat(ch->in, &st) != 0 || (left = pread(ch->in, header, sizeof header, ch->offset)) < 0)
-        return ipc_channel_errno_(ch, "read");
-    /* Cut off only what can be one unfinished record: this may be something else. */
-    if (left > 0 && !(left >= (ssize_t)IPC_CHANNEL_HEADER_
-                          ? (n = ipc_channel_length_(ch, header)) >= 0 &&
-                                st.st_size - ch->offset <= n + (int64_t)IPC_CHANNEL_RECORD_
-                          : ch->offset > 0))
-        return ipc_channel_refuse_(ch, ch->offset > 0 ? -EBADMSG : -EPROTO,
+    if (fstat(ch->in, &st) != 0 || (have = pread(ch->in, header, sizeof header, own->offset)) < 0)
+        return ipc_channel_refuse_errno_(ch, "read");
+    if (have > 0 && !ipc_channel_may_be_unfinished_(ch, header, have, st.st_size - own->offset))
+        return ipc_channel_refuse_(ch, own->offset > 0 ? -EBADMSG : -EPROTO,
                                    "file: '%s' has no record of ipc_channel.h at offset %lld",
-                                   ch->address, (long long)ch->offset);
-    return ftruncate(ch->in, (off_t)ch->offset) == 0 ? 0 : ipc_channel_errno_(ch, "cut");
+                                   ch->address, (long long)own->offset);
+    return ftruncate(ch->in, (off_t)own->offset) == 0 ? 0 : ipc_channel_refuse_errno_(ch, "cut");
 }
 
-IPC_INLINE int ipc_channel_room_(struct ipc_channel *ch);
+/* Opens the file to ch->in. A sender makes it, a receiver waits for it. */
+IPC_INLINE int ipc_channel_log_open_file_(struct ipc_channel *ch, int64_t deadline)
+{
+    int writes = (ch->role & IPC_SEND) != 0, nap;
+    int made = writes && access(ch->address, F_OK) != 0;
+    int flags = (writes ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+
+    while ((ch->in = open(ch->address, flags, 0600)) < 0 && errno == ENOENT && !writes) {
+        nap = ipc_channel_nap_(deadline);
+        if (nap == -ETIMEDOUT)
+            return ipc_channel_refuse_(ch, nap, "file: no '%s' until the deadline", ch->address);
+        if (nap != 0)
+            return nap;
+    }
+    if (ch->in < 0 || (made && fchmod(ch->in, ch->how.mode) != 0))
+        return ipc_channel_refuse_errno_(ch, "open");
+    return 0;
+}
 
 IPC_INLINE int ipc_channel_log_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    int writes = (ch->role & IPC_SEND) != 0, made, rc = ipc_channel_room_(ch), nap;
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    int writes = (ch->role & IPC_SEND) != 0, rc;
     struct stat st;
 
+    own->changes = -1;
+    rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
         return rc;
     if (writes != ((ch->role & IPC_LISTEN) != 0))
-        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "file: who sends makes the log: IPC_LISTEN");
-    made = writes && access(ch->address, F_OK) != 0;
-    while (
-        (ch->in = open(ch->address,
-                       (writes ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-                       0600)) < 0 &&
-        errno == ENOENT && !writes) {
-        nap = ipc_channel_nap_(deadline);
-        if (nap != 0)
-            return nap == -EINTR ? nap
-                                 : ipc_channel_refuse_(ch, nap, "file: no '%s' until the deadline",
-                                                       ch->address);
-    }
-    if (ch->in < 0)
-        return ipc_channel_errno_(ch, "open");
-    if ((made && fchmod(ch->in, ch->how.mode) != 0) || fstat(ch->in, &st) != 0)
-        return ipc_channel_errno_(ch, "open");
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "file: the sender makes the log: IPC_LISTEN");
+    rc = ipc_channel_log_open_file_(ch, deadline);
+    if (rc != 0)
+        return rc;
     ch->out = ch->in;
-    rc = ipc_channel_trust_(ch, &st, S_IFREG);
-    if (rc != 0 || writes)
-        return rc != 0 ? rc : ipc_channel_log_writer_(ch, deadline);
-    ch->offset = ch->how.offset;
-    if (ch->offset < 0) {
-        ch->offset = 0;
-        rc = ipc_channel_log_end_(ch);
+    if (fstat(ch->in, &st) != 0)
+        return ipc_channel_refuse_errno_(ch, "open");
+    rc = ipc_channel_check_owner_(ch, &st, S_IFREG);
+    if (rc != 0)
+        return rc;
+    if (writes)
+        return ipc_channel_log_lock_(ch, deadline);
+    own->offset = ch->how.offset;
+    if (own->offset < 0) {
+        own->offset = 0;
+        rc = ipc_channel_log_find_end_(ch);
     }
-    ch->listener = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (ch->listener >= 0 &&
-        inotify_add_watch(ch->listener, ch->address, IN_MODIFY | IN_CLOSE_WRITE) < 0)
-        ipc_channel_shut_(&ch->listener); /* looks once a millisecond */
+    own->changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (own->changes >= 0 &&
+        inotify_add_watch(own->changes, ch->address, IN_MODIFY | IN_CLOSE_WRITE) < 0)
+        ipc_channel_close_fd_(&own->changes);
     return rc;
+}
+
+IPC_INLINE void ipc_channel_log_close_(struct ipc_channel *ch)
+{
+    ipc_channel_close_fd_(&ipc_channel_get_log_(ch)->changes);
+}
+
+/* ------------------------------------------------------------------ sending and receiving */
+
+/* Does a record of n bytes fit below RLIMIT_FSIZE? Above it the kernel would send SIGXFSZ. The
+ * limit is asked for only when the last answer seems to be met. */
+IPC_INLINE int ipc_channel_log_check_limit_(struct ipc_channel *ch, size_t n)
+{
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+    uint64_t end = (uint64_t)own->offset + n;
+    struct rlimit limit;
+
+    if (CK_CC_LIKELY(end <= own->limit) || getrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return 0;
+    own->limit = (uint64_t)limit.rlim_cur;
+    if (end <= own->limit)
+        return 0;
+    return ipc_channel_refuse_(ch, -EFBIG, "file: '%s': RLIMIT_FSIZE is %llu", ch->address,
+                               (unsigned long long)limit.rlim_cur);
 }
 
 IPC_INLINE int ipc_channel_log_send_(struct ipc_channel *ch, const void *message, size_t n,
                                      int64_t deadline)
 {
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     unsigned char header[IPC_CHANNEL_RECORD_];
     uint64_t hash = ipc_channel_hash_((const unsigned char *)message, n);
-    struct rlimit limit;
+    int rc = ipc_channel_log_check_limit_(ch, sizeof header + n);
     struct iovec io[2];
     ssize_t done;
 
     (void)deadline; /* the kernel's memory, or its disk, decides */
-    /* Beyond this limit the kernel would send SIGXFSZ. It is asked for when it seems to be met. */
-    if (CK_CC_UNLIKELY((uint64_t)ch->offset + sizeof header + n > ch->limit) &&
-        getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-        (uint64_t)ch->offset + sizeof header + n > (ch->limit = (uint64_t)limit.rlim_cur))
-        return ipc_channel_refuse_(ch, -EFBIG, "file: '%s': RLIMIT_FSIZE is %llu", ch->address,
-                                   (unsigned long long)limit.rlim_cur);
-    ipc_channel_header_(header, n);
+    if (rc != 0)
+        return rc;
+    ipc_channel_put_header_(header, n);
     ipc_channel_put_(header + 8, (uint32_t)(hash >> 32));
     ipc_channel_put_(header + 12, (uint32_t)hash);
     io[0].iov_base = header;
@@ -2017,71 +2952,89 @@ IPC_INLINE int ipc_channel_log_send_(struct ipc_channel *ch, const void *message
     io[1].iov_base = (void *)(uintptr_t)message;
     io[1].iov_len = n;
     do
-        done = pwritev(ch->in, io, 2, (off_t)ch->offset);
+        done = pwritev(ch->in, io, 2, (off_t)own->offset);
     while (done < 0 && errno == EINTR);
     if (done == (ssize_t)(sizeof header + n)) {
-        ch->offset += done;
+        own->offset += done;
         return 0;
     }
-    /* A full disk. The next record goes over what is there of this one. */
     if (done >= 0)
-        errno = ENOSPC;
-    ch->limit = 0; /* it may have been lowered */
-    (void)ipc_channel_errno_(ch, "append to");
-    done = -errno;
-    if (ftruncate(ch->in, (off_t)ch->offset) != 0)
-        return (int)done;
-    return (int)done;
+        errno = ENOSPC; /* the disk took a part of it */
+    own->limit = 0;     /* the limit may have been lowered */
+    rc = ipc_channel_refuse_errno_(ch, "append to");
+    if (ftruncate(ch->in, (off_t)own->offset) != 0)
+        return rc; /* the next record goes over what is there of this one */
+    return rc;
+}
+
+/* Hands out the record at rx.begin, whose message has n bytes. */
+IPC_INLINE int64_t ipc_channel_log_take_(struct ipc_channel *ch, void *to, size_t size, int64_t n)
+{
+    if ((size_t)n > size)
+        return ipc_channel_refuse_size_(ch, (size_t)n, size);
+    memcpy(to, ch->rx.data + ch->rx.begin + IPC_CHANNEL_RECORD_, (size_t)n);
+    ipc_channel_pass_record_(ch, n);
+    ch->next = 0;
+    return n;
 }
 
 IPC_INLINE int64_t ipc_channel_log_recv_(struct ipc_channel *ch, void *to, size_t size,
                                          int64_t deadline)
 {
+    struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
     struct stat st;
     int64_t n, got;
     int rc, tries = 0;
 
     for (;;) {
-        n = ipc_channel_record_(ch);
-        if (n >= 0) {
-            ch->next = (size_t)n > size ? (size_t)n : 0;
-            if (ch->next != 0)
-                return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %lld bytes for %zu",
-                                           (long long)n, size);
-            memcpy(to, ch->rx.data + ch->rx.begin + IPC_CHANNEL_RECORD_, (size_t)n);
-            ch->rx.begin += IPC_CHANNEL_RECORD_ + (size_t)n;
-            ch->offset += (int64_t)IPC_CHANNEL_RECORD_ + n;
-            return n;
-        }
-        /* A part of a record is not kept: a new writer may cut it off, and write another. */
-        (void)ipc_notify_empty_(ch->listener);
+        n = ipc_channel_check_record_(ch);
+        if (n >= 0)
+            return ipc_channel_log_take_(ch, to, size, n);
+        /* A part of a record is read again: a new sender may cut it off, and write another. */
+        (void)ipc_notify_empty_(own->changes);
         ch->rx.begin = ch->rx.end = 0;
         got = ipc_channel_log_read_(ch);
         if (got < 0)
             return got;
-        if (ipc_channel_record_(ch) >= 0)
+        n = ipc_channel_check_record_(ch);
+        if (n >= 0)
             continue;
-        if (fstat(ch->in, &st) != 0 || st.st_size < ch->offset)
+        if (fstat(ch->in, &st) != 0 || st.st_size < own->offset)
             return ipc_channel_refuse_(ch, -EBADMSG,
                                        "file: '%s' has %lld bytes, fewer than were read",
                                        ch->address, (long long)st.st_size);
-        /* Garbage, and not the last: no writer will cut it off. Or one has just done that. */
-        if (ipc_channel_record_(ch) == -EBADMSG && ipc_channel_behind_(ch)) {
+        if (n == -EBADMSG && ipc_channel_has_bytes_behind_(ch)) {
+            /* No sender will cut that off. Or one has just cut off a part, and written more. */
             if (tries++ == 3)
                 return ipc_channel_refuse_(ch, -EBADMSG, "file: '%s' has no record at offset %lld",
-                                           ch->address, (long long)ch->offset);
+                                           ch->address, (long long)own->offset);
             if (ipc_channel_nap_(ipc_in_ms(1)) == -EINTR)
                 return -EINTR;
             continue;
         }
-        rc = ch->listener >= 0 ? ipc_channel_wait_(ch->listener, POLLIN, deadline)
+        rc = own->changes >= 0 ? ipc_channel_wait_(own->changes, POLLIN, deadline)
                                : ipc_channel_nap_(deadline);
         if (rc != 0)
             return rc;
     }
 }
 
-/* A log is empty, or begins with the header of a record: of any length, as options.max may say. */
+/* ------------------------------------------------------------------ what the table names */
+
+IPC_INLINE int ipc_channel_log_descriptor_(struct ipc_channel *ch)
+{
+    int changes = ipc_channel_get_log_(ch)->changes;
+
+    return changes >= 0 ? changes : ch->in;
+}
+
+IPC_INLINE void ipc_channel_log_describe_(const struct ipc_channel *ch,
+                                          struct ipc_channel_facts *info)
+{
+    info->offset = ipc_channel_get_log_(ch)->offset;
+}
+
+/* A log is empty, or begins with the header of a record, of any length that options.max may say. */
 IPC_INLINE int ipc_channel_log_unlink_(struct ipc_channel *ch)
 {
     unsigned char header[IPC_CHANNEL_HEADER_];
@@ -2090,55 +3043,78 @@ IPC_INLINE int ipc_channel_log_unlink_(struct ipc_channel *ch)
     ch->max = UINT32_MAX / 2;
     if (n < 0)
         return (int)n;
-    if (n > 0 && (n < (int64_t)sizeof header || ipc_channel_length_(ch, header) < 0))
+    if (n > 0 && (n < (int64_t)sizeof header || ipc_channel_get_length_(ch, header) < 0))
         return -EPROTO;
     return ipc_channel_remove_(ch->address, S_IFREG);
 }
 
+static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
+    "file",
+    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_,
+    sizeof(struct ipc_channel_log_),
+    0,
+    0,
+    ipc_channel_log_open_,
+    ipc_channel_log_close_,
+    ipc_channel_log_unlink_,
+    ipc_channel_log_send_,
+    ipc_channel_log_recv_,
+    NULL, /* meet: the file is the peer, and stays */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    ipc_channel_log_descriptor_,
+    ipc_channel_log_describe_,
+};
+
 #endif
 
 /* >>signal  src/channel/signal.h */
-/* signal:. */
+/*
+ * signal:PID, real-time signals with up to 8 bytes (4 on a 32-bit machine).
+ *
+ * The receiver is the listener, and PID is its own, or 0. ipc_channel's priority chooses the
+ * signal, SIGRTMIN + priority. The receiver must block that signal in all threads before it opens
+ * the channel. A sender does not signal a process that does not block it, as the signal would end
+ * the process: -EPERM. Signals of one number do not coalesce.
+ *
+ *   Access   Each process that the kernel lets signal the receiver.
+ *   Loss     A send reports -EPIPE. No recv reports it.
+ *   Limits   The queue of a user is short, `ulimit -i`; a full one holds the sender up.
+ */
 #ifndef IPC_SRC_CHANNEL_SIGNAL_H
 #define IPC_SRC_CHANNEL_SIGNAL_H 1
 
-/* ------------------------------------------------------------------ signals */
+/* ------------------------------------------------------------------ signal: */
 
-#define IPC_CHANNEL_WORD_ sizeof(void *)
+struct ipc_channel_signal_ {
+    uint64_t blocked; /* sender: bit n: the receiver was found to block SIGRTMIN + n */
+};
+
+#define IPC_CHANNEL_WORD_ sizeof(void *) /* bytes that a signal carries */
+
+/* Is there a signal for this priority? */
+IPC_INLINE int ipc_channel_has_signal_(const struct ipc_channel *ch, int most)
+{
+    return ch->priority <= (uint32_t)most;
+}
 
 /* The signal that the priority stands for, or -EINVAL. */
-IPC_INLINE int ipc_channel_signal_number_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_get_signal_(struct ipc_channel *ch)
 {
     int most = SIGRTMAX - SIGRTMIN;
 
-    return ch->priority <= (uint32_t)most
-               ? SIGRTMIN + (int)ch->priority
-               : ipc_channel_refuse_(ch, -EINVAL, "signal: priority %lu: at most %d",
-                                     (unsigned long)ch->priority, most);
+    if (ipc_channel_has_signal_(ch, most))
+        return SIGRTMIN + (int)ch->priority;
+    return ipc_channel_refuse_(ch, -EINVAL, "signal: priority %lu: at most %d",
+                               (unsigned long)ch->priority, most);
 }
 
-IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline)
+/* The receiver's signalfd. */
+IPC_INLINE int ipc_channel_signal_listen_(struct ipc_channel *ch, long pid, int number)
 {
-    int number = ipc_channel_signal_number_(ch);
     sigset_t set;
-    char *end;
-    long pid = strtol(ch->address, &end, 10);
 
-    (void)deadline;
-    if (number < 0)
-        return number;
-    if (*end != '\0' || pid < 0 || pid > INT_MAX)
-        return ipc_channel_refuse_(ch, -EINVAL, "signal:%s: not PID", ch->address);
-    if (((ch->role & IPC_RECV) != 0) != ((ch->role & IPC_LISTEN) != 0))
-        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "signal: who receives is found: IPC_LISTEN");
-    ch->max = IPC_CHANNEL_WORD_;
-    ch->peer.pid = (pid_t)pid;
-    if ((ch->role & IPC_RECV) == 0) {
-#ifdef SYS_pidfd_open
-        ch->out = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
-#endif
-        return ch->out >= 0 ? 0 : ipc_channel_errno_(ch, "find process");
-    }
     if (pid != 0 && pid != (long)getpid())
         return ipc_channel_refuse_(ch, -EINVAL, "signal:%ld: this process is %ld", pid,
                                    (long)getpid());
@@ -2150,14 +3126,59 @@ IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline
     (void)sigemptyset(&set);
     (void)sigaddset(&set, number);
     ch->in = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return ch->in >= 0 ? 0 : ipc_channel_errno_(ch, "make a signalfd for");
+    return ch->in >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "make a signalfd for");
+}
+
+IPC_INLINE int ipc_channel_signal_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    int number = ipc_channel_get_signal_(ch);
+    char *end;
+    long pid = strtol(ch->address, &end, 10);
+
+    (void)deadline;
+    if (number < 0)
+        return number;
+    if (*end != '\0' || pid < 0 || pid > INT_MAX)
+        return ipc_channel_refuse_(ch, -EINVAL, "signal:%s: not PID", ch->address);
+    if (((ch->role & IPC_RECV) != 0) != ((ch->role & IPC_LISTEN) != 0))
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "signal: the receiver listens: IPC_LISTEN");
+    ch->max = IPC_CHANNEL_WORD_;
+    ch->peer.pid = (pid_t)pid;
+    if ((ch->role & IPC_RECV) != 0)
+        return ipc_channel_signal_listen_(ch, pid, number);
+#ifdef SYS_pidfd_open
+    ch->out = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+#endif
+    return ch->out >= 0 ? 0 : ipc_channel_refuse_errno_(ch, "find process");
+}
+
+IPC_INLINE int ipc_channel_signal_refuse_gone_(struct ipc_channel *ch)
+{
+    return ipc_channel_refuse_(ch, -EPIPE, "signal: process %ld is gone", (long)ch->peer.pid);
+}
+
+/* Checks that the receiver blocks the signal. That is asked once for each signal: the descriptor
+ * never comes to stand for another process. */
+IPC_INLINE int ipc_channel_signal_check_(struct ipc_channel *ch, int number)
+{
+    struct ipc_channel_signal_ *own = (struct ipc_channel_signal_ *)ch->own;
+    uint64_t bit = UINT64_C(1) << (ch->priority & 63);
+
+    if ((own->blocked & bit) == 0 && !ipc_notify_blocks_(ch->peer.pid, number)) {
+        if (kill(ch->peer.pid, 0) != 0 && errno == ESRCH)
+            return ipc_channel_signal_refuse_gone_(ch);
+        return ipc_channel_refuse_(ch, -EPERM,
+                                   "signal: process %ld does not block signal %d: is it receiving?",
+                                   (long)ch->peer.pid, number);
+    }
+    own->blocked |= bit;
+    return 0;
 }
 
 IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *message, size_t n,
                                         int64_t deadline)
 {
-    int number = ipc_channel_signal_number_(ch), rc = -ENOSYS;
-    uint64_t bit = UINT64_C(1) << (ch->priority & 63);
+    int number = ipc_channel_get_signal_(ch), rc;
     siginfo_t info;
 
     if (number < 0)
@@ -2165,33 +3186,25 @@ IPC_INLINE int ipc_channel_signal_send_(struct ipc_channel *ch, const void *mess
     memset(&info, 0, sizeof info);
     info.si_signo = number;
     info.si_code = SI_QUEUE;
-    info.si_errno = (int)n; /* of no use to anyone else */
+    info.si_errno = (int)n; /* no other use of it is known */
     info.si_pid = getpid();
     info.si_uid = getuid();
     memcpy(&info.si_value, message, n);
     for (;;) {
-        /* Unblocked, it would end the process. Asked once for each signal: the descriptor is of no
-         * other process. */
-        if ((ch->blocked & bit) == 0 && !ipc_notify_blocks_(ch->peer.pid, number))
-            return kill(ch->peer.pid, 0) != 0 && errno == ESRCH
-                       ? ipc_channel_refuse_(ch, -EPIPE, "signal: process %ld is gone",
-                                             (long)ch->peer.pid)
-                       : ipc_channel_refuse_(ch, -EPERM,
-                                             "signal: process %ld does not block signal "
-                                             "%d: is it receiving?",
-                                             (long)ch->peer.pid, number);
-        ch->blocked |= bit;
+        rc = ipc_channel_signal_check_(ch, number);
+        if (rc != 0)
+            return rc;
+        rc = -ENOSYS;
 #ifdef SYS_pidfd_send_signal
         rc = syscall(SYS_pidfd_send_signal, ch->out, number, &info, 0) == 0 ? 0 : -errno;
 #endif
         if (rc == 0)
             return 0;
         if (rc == -ESRCH)
-            return ipc_channel_refuse_(ch, -EPIPE, "signal: process %ld is gone",
-                                       (long)ch->peer.pid);
+            return ipc_channel_signal_refuse_gone_(ch);
         if (rc != -EAGAIN)
-            return ipc_channel_errno_(ch, "signal");
-        rc = ipc_channel_nap_(deadline); /* its queue is full */
+            return ipc_channel_refuse_errno_(ch, "signal");
+        rc = ipc_channel_nap_(deadline); /* the receiver's queue is full */
         if (rc != 0)
             return rc;
     }
@@ -2205,7 +3218,9 @@ IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, si
     void *word;
     int rc;
 
-    while (ch->next == 0) {
+    if (ch->next != 0) /* a message that was too large for the last call */
+        return ipc_channel_copy_out_(ch, to, size, ch->next);
+    for (;;) {
         ssize_t n = read(ch->in, &came, sizeof came);
 
         if (n == (ssize_t)sizeof came && came.ssi_code == SI_QUEUE && came.ssi_errno >= 0 &&
@@ -2214,52 +3229,82 @@ IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, si
             ch->peer.uid = came.ssi_uid;
             word = (void *)(uintptr_t)came.ssi_ptr;
             memcpy(ch->rx.data, &word, sizeof word);
-            return ipc_channel_give_(ch, to, size, (size_t)came.ssi_errno);
+            return ipc_channel_copy_out_(ch, to, size, (size_t)came.ssi_errno);
         }
-        if (n >= 0) /* by kill */
-            rc = ipc_channel_skipped_enough_(&skips, deadline) ? -ETIMEDOUT : 0;
+        if (n >= 0) /* a signal that no channel has sent, by kill for one */
+            rc = ipc_channel_has_skipped_enough_(&skips, deadline) ? -ETIMEDOUT : 0;
         else
             rc = errno == EAGAIN ? ipc_channel_wait_(ch->in, POLLIN, deadline) : -errno;
         if (rc != 0)
             return rc;
     }
-    return ipc_channel_give_(ch, to, size, ch->next);
 }
+
+static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
+    "signal",
+    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_,
+    sizeof(struct ipc_channel_signal_),
+    0,
+    0,
+    ipc_channel_signal_open_,
+    NULL, /* close */
+    NULL, /* unlink: it has no name */
+    ipc_channel_signal_send_,
+    ipc_channel_signal_recv_,
+    NULL, /* meet: no other process can come */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
 
 #endif
 
 /* >>ring  src/channel/ring.h */
-/* ring:. */
+/*
+ * ring:NAME, rings of ipc_ring.h in the segment NAME of ipc_shm.h.
+ *
+ * The listener makes the segment, and in it a ring of records for each direction that it uses: "to"
+ * for what it receives, "from" for what it sends. options.senders processes may send to the
+ * listener at a time. With options.receivers above 1 there is one ring of slots, "shared", MPMC or
+ * SPMC, each slot for the largest message: of its receivers, one gets each message. The other side
+ * waits for the listener.
+ *
+ *   Access   Each process that the segment's mode permits. The segment of a user other than this
+ *            one, root and options.user is refused.
+ *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
+ *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
+ *            the loss when the ring is full, or when the receiver has left. The next receiver goes
+ *            on, and may see again what a killed one had: an eighth of the ring at most.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops; auto: has one.
+ *
+ * This room also has what sysvshm: and auto: do with their rings.
+ */
 #ifndef IPC_SRC_CHANNEL_RING_H
 #define IPC_SRC_CHANNEL_RING_H 1
 
-/* ------------------------------------------------------------------ rings */
+/* ------------------------------------------------------------------ the ends of rings */
 
-/* Rings of records (ipc_ring.h), one for each direction: "to" whom is found, and "from" him. */
+/* Our ends of one or two rings: `out` or `put` to send to, `in` or `take` to receive from. */
 struct ipc_channel_ring_ {
-    struct ipc_shm seg;
+    struct ipc_shm seg; /* ring:, auto: the segment that they are in */
     struct ipc_record_producer out;
     struct ipc_record_consumer in;
-    struct ipc_notify data, space;         /* of in: to sleep on, to post */
-    struct ipc_notify out_data, out_space; /* of out: to post, to sleep on */
-    int sem;                               /* sysvshm: the semaphores, else -1 */
-    unsigned char *mem;                    /* ... the segment, NULL */
-    size_t half;                           /* ... bytes for each ring */
-    unsigned short place;                  /* ... of the semaphores, that says that we are there */
-    struct ipc_peer me;
-    struct ipc_mpmc_producer put;  /* of several receivers: in place of out */
-    struct ipc_mpmc_consumer take; /* ... and of in */
-    int polls;                     /* auto: of ipc_channel_fd, else -1 */
-    int unable;                    /* ... the handshake has failed here */
-    struct ipc_notify_shared spare;
-    int alone;               /* in: there is one sender, whose end is told */
-    uint64_t reader, writer; /* who was last seen at the other ends; 0 once his leaving was told */
+    struct ipc_mpmc_producer put;  /* in place of out, of a ring that several receive from */
+    struct ipc_mpmc_consumer take; /* in place of in, of a ring that several receive from */
+    struct ipc_notify data, space; /* bells of in, take: to sleep on, to post */
+    struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
+    int sem; /* sysvshm: the semaphores that are the bells; -1: the bells' own words */
+    unsigned short sem_in;   /* the first semaphore of in's ring: data; the next one: space */
+    unsigned short sem_out;  /* the first semaphore of out's ring */
+    int one_sender;          /* in, take: one process sends, and its end is told */
+    uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
 };
 
-#define IPC_CHANNEL_SYSV_HEAD_ ((size_t)64)
-#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* the largest message, unless asked for */
+#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
 
-/* Bytes of a lane whose longest record has n. */
+/* Bytes of a ring of records whose longest record has n. */
 IPC_INLINE uint64_t ipc_channel_lane_(size_t n)
 {
     uint64_t capacity = 4096;
@@ -2269,7 +3314,7 @@ IPC_INLINE uint64_t ipc_channel_lane_(size_t n)
     return capacity;
 }
 
-/* Slots of a ring that several receivers share: a megabyte, but 16 to 4096. */
+/* Slots of a ring that several receive from: a megabyte of them, but 16 to 4096. */
 IPC_INLINE uint64_t ipc_channel_slots_(size_t n)
 {
     uint64_t slots = 16;
@@ -2279,55 +3324,84 @@ IPC_INLINE uint64_t ipc_channel_slots_(size_t n)
     return slots;
 }
 
+/* Do several processes receive from this channel's ring? */
+IPC_INLINE int ipc_channel_is_shared_(const struct ipc_channel *ch)
+{
+    return ch->how.receivers > 1;
+}
+
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
-    return ch->how.receivers > 1
-               ? ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max))
-               : ipc_record_footprint(ipc_channel_lane_(ch->max),
-                                      ch->how.senders != 0 ? ch->how.senders : 1);
+    if (ipc_channel_is_shared_(ch))
+        return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max));
+    return ipc_record_footprint(ipc_channel_lane_(ch->max),
+                                ch->how.senders != 0 ? ch->how.senders : 1);
+}
+
+/* Bytes of a segment for both directions. */
+IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
+{
+    return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
 IPC_INLINE int ipc_channel_ring_init_(const struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
     unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
 
-    return ch->how.receivers > 1
-               ? ipc_mpmc_init(o->mem, o->size, ch->max + IPC_CHANNEL_HEADER_,
-                               ipc_channel_slots_(ch->max),
-                               IPC_MPMC_AT_LEAST_ONCE | (senders > 1 ? 0 : IPC_MPMC_ONE_PRODUCER))
-               : ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
+    if (!ipc_channel_is_shared_(ch))
+        return ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
+    return ipc_mpmc_init(o->mem, o->size, ch->max + IPC_CHANNEL_HEADER_,
+                         ipc_channel_slots_(ch->max),
+                         IPC_MPMC_AT_LEAST_ONCE | (senders > 1 ? 0 : IPC_MPMC_ONE_PRODUCER));
 }
 
-/* The kind of a ring's bell for data: that of auto: has a descriptor for event loops. */
+/* Makes a handle of rings, without ends. */
+IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
+{
+    ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
+    if (ch->ring == NULL)
+        return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
+    ch->ring->seg.fd = ch->ring->sem = -1;
+    ch->ring->out.error = ch->ring->in.error = -EINVAL;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ attaching */
+
+/* The kind of a ring's bell for data: auto: needs one with a descriptor for event loops. */
 IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 {
-    return ch->kind->type != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
+    return (ch->kind->is & IPC_CHANNEL_BELL_FD_) != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
 }
 
-/* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. */
-IPC_INLINE int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
-                                  struct ipc_notify *data, void *data_bell,
-                                  struct ipc_notify *space, void *space_bell)
+/* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. A sender
+ * may be killed between its push and its post: a sleeper without a deadline looks once a second. */
+IPC_INLINE int ipc_channel_attach_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
+                                         struct ipc_notify *data, void *data_bell,
+                                         struct ipc_notify *space, void *space_bell)
 {
     int rc = ipc_notify_attach(data, data_bell, 64, ipc_channel_bell_kind_(ch), me);
 
-    rc = rc == 0 ? ipc_notify_attach(space, space_bell, 64, IPC_NOTIFY_FUTEX, me) : rc;
+    if (rc == 0)
+        rc = ipc_notify_attach(space, space_bell, 64, IPC_NOTIFY_FUTEX, me);
     if (rc == -EPROTO)
         (void)snprintf(me->why, sizeof me->why, "a bell of the ring is of another kind");
+    if (rc == 0)
+        data->plain = space->plain = 1;
     return rc;
 }
 
-/* One ring in the segment, made if it is not there and we are to. */
-IPC_INLINE int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, int make,
-                                    struct ipc_shm_object *o)
+/* Finds a ring in the segment; if `make` is set and it is not there, makes it. */
+IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, int make,
+                                      struct ipc_shm_object *o)
 {
     struct ipc_shm *seg = &ch->ring->seg;
-    uint32_t type = ch->how.receivers > 1 ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
+    uint32_t type = ipc_channel_is_shared_(ch) ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
     int rc = make ? ipc_shm_make(seg, name, type, ipc_channel_ring_bytes_(ch), o) : -EEXIST;
 
     if (rc == 0 && (rc = ipc_channel_ring_init_(ch, o)) == 0) {
-        if (ch->kind->type != 0)
+        if (ipc_channel_bell_kind_(ch) != IPC_NOTIFY_FUTEX)
             (void)ipc_notify_init(((struct ipc_spsc_shared *)o->mem)->data_bell, 64,
                                   ipc_channel_bell_kind_(ch));
         rc = ipc_shm_publish(seg, o);
@@ -2337,9 +3411,9 @@ IPC_INLINE int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, in
     return rc;
 }
 
-/* Our end of the ring that several receivers share: slots with a length before the message. Who
- * has made it says how long that may be, and how many send. */
-IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_object *o)
+/* Attaches our end of the ring that several receive from. Its slots have the message's length
+ * before the message. The ring itself says how long that may be, and how many send. */
+IPC_INLINE int ipc_channel_attach_shared_(struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_peer *me = ipc_shm_peer(&r->seg);
@@ -2356,20 +3430,21 @@ IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_o
     if (rc != 0)
         return rc;
     ch->max = (size_t)bytes - IPC_CHANNEL_HEADER_;
-    rc = ipc_channel_bells_(ch, me, data, s->data_bell, space, s->space_bell);
+    rc = ipc_channel_attach_bells_(ch, me, data, s->data_bell, space, s->space_bell);
     if (rc != 0)
         return rc;
-    r->alone = (how & IPC_MPMC_ONE_PRODUCER) != 0;
-    r->writer = r->alone ? ck_pr_load_64(&s->end[0]) : 0;
-    ipc_notify_watch_anyone(sends ? space : data); /* he may have held what is ours to go on with */
-    (void)ipc_notify_post(sends ? space : data); /* to sit here may have freed what the dead had */
+    r->one_sender = (how & IPC_MPMC_ONE_PRODUCER) != 0;
+    r->writer = r->one_sender ? ck_pr_load_64(&s->end[0]) : 0;
+    /* Any process that dies may have held a slot, which this one must then free. */
+    ipc_notify_watch_anyone(sends ? space : data);
+    (void)ipc_notify_post(sends ? space : data); /* to attach may have freed a dead one's slots */
     return 0;
 }
 
-/* Our ends, of rings at to[0] and from[0]: whom is found receives from "to". */
-IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
-                                      const struct ipc_shm_object *to,
-                                      const struct ipc_shm_object *from, struct ipc_peer *me)
+/* Attaches our ends of rings of records. The listener receives from *to. */
+IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listener,
+                                             const struct ipc_shm_object *to,
+                                             const struct ipc_shm_object *from, struct ipc_peer *me)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     const struct ipc_shm_object *out = listener ? from : to, *in = listener ? to : from;
@@ -2377,20 +3452,20 @@ IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
 
     if ((ch->role & IPC_SEND) != 0 &&
         (rc = ipc_record_producer_attach(&r->out, out->mem, out->size, me)) == 0 &&
-        (rc = ipc_channel_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
-                                 r->out.ring->space_bell)) == 0) {
+        (rc = ipc_channel_attach_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
+                                        r->out.ring->space_bell)) == 0) {
         r->reader = ck_pr_load_64(&r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
         (rc = ipc_record_consumer_attach(&r->in, in->mem, in->size, me)) == 0 &&
-        (rc = ipc_channel_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
-                                 r->in.ring->space_bell)) == 0) {
+        (rc = ipc_channel_attach_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
+                                        r->in.ring->space_bell)) == 0) {
         ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
-        r->alone = r->in.producers == 1;
-        r->writer = r->alone ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
+        r->one_sender = r->in.producers == 1;
+        r->writer = r->one_sender ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
     }
-    if (rc != 0) { /* the next try is not to find us there */
+    if (rc != 0) { /* the next try must not find our ends taken */
         ipc_record_producer_detach(&r->out);
         ipc_record_consumer_detach(&r->in);
         ipc_notify_detach(&r->out_data);
@@ -2400,53 +3475,49 @@ IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
     return rc;
 }
 
-/* ... in a segment of ipc_shm.h that is open. */
+/* Attaches our ends of the rings in a segment of ipc_shm.h that is open. */
 IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    unsigned in = listener ? IPC_RECV : IPC_SEND; /* who is found receives from "to" */
+    unsigned in = listener ? IPC_RECV : IPC_SEND; /* the role for which we use "to" */
     struct ipc_shm_object to, from;
-    int rc = 0, shared = ch->how.receivers > 1;
+    int rc = 0, shared = ipc_channel_is_shared_(ch);
 
     if (shared)
-        rc = ipc_channel_ring_of_(ch, "shared", listener, &to);
+        rc = ipc_channel_find_ring_(ch, "shared", listener, &to);
     else if ((ch->role & in) != 0)
-        rc = ipc_channel_ring_of_(ch, "to", listener, &to);
+        rc = ipc_channel_find_ring_(ch, "to", listener, &to);
     if (rc == 0 && !shared && (ch->role & (in ^ IPC_BOTH)) != 0)
-        rc = ipc_channel_ring_of_(ch, "from", listener, &from);
+        rc = ipc_channel_find_ring_(ch, "from", listener, &from);
     if (rc == 0)
-        rc = shared ? ipc_channel_share_(ch, &to)
-                    : ipc_channel_ring_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg));
+        rc = shared
+                 ? ipc_channel_attach_shared_(ch, &to)
+                 : ipc_channel_ring_attach_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg));
     if (rc != 0)
         return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
                                    ipc_shm_why(&r->seg));
-    (void)ipc_notify_post(&r->out_data); /* who sleeps there is to watch us from now on */
+    (void)ipc_notify_post(&r->out_data); /* a sleeper there watches us from now on */
     (void)ipc_notify_post(&r->space);
     return 0;
 }
 
-IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
+/* ------------------------------------------------------------------ bells */
+
+/* A bell is a struct ipc_notify; over sysvshm: it is a semaphore, and the first word of the bell's
+ * memory says that a process sleeps on it. */
+
+/* The number of a bell's semaphore. */
+IPC_INLINE unsigned short ipc_channel_sem_number_(const struct ipc_channel_ring_ *r,
+                                                  const struct ipc_notify *bell)
 {
-    ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
-    if (ch->ring == NULL)
-        return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
-    ch->ring->seg.fd = ch->ring->sem = ch->ring->polls = -1;
-    ch->ring->out.error = ch->ring->in.error = -EINVAL;
-    return 0;
+    int out = bell == &r->out_data || bell == &r->out_space;
+    int space = bell == &r->space || bell == &r->out_space;
+
+    return (unsigned short)((out ? r->sem_out : r->sem_in) + space);
 }
 
-/* A bell of sysvshm: its first word says that someone sleeps, on the semaphore that has the number
- * of the bell. */
-IPC_INLINE unsigned short ipc_channel_sem_of_(const struct ipc_channel_ring_ *r,
-                                              const struct ipc_notify *bell)
-{
-    const unsigned char *from = (const unsigned char *)bell->at;
-
-    return (unsigned short)((from >= r->mem + IPC_CHANNEL_SYSV_HEAD_ + r->half ? 2 : 0) +
-                            (bell == &r->space || bell == &r->out_space));
-}
-
-IPC_INLINE void ipc_channel_ring_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
+/* Wakes the process that sleeps on the bell, if there is one. */
+IPC_INLINE void ipc_channel_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
 {
     struct sembuf up = {0, 1, IPC_NOWAIT};
 
@@ -2456,21 +3527,23 @@ IPC_INLINE void ipc_channel_ring_post_(struct ipc_channel_ring_ *r, struct ipc_n
     }
     if (bell->at == NULL)
         return;
-    /* Without it we could miss who has just fallen asleep, and he what we stored. Partner: in
-     * ipc_channel_sem_more_. */
+    /* Without this fence we could miss a process that has just armed the bell, and it could miss
+     * what we stored. Partner: in ipc_channel_sem_more_. */
     ck_pr_fence_store_load();
     if (ck_pr_load_32(&bell->at->word) == 0 || ck_pr_fas_32(&bell->at->word, 0) == 0)
         return;
-    up.sem_num = ipc_channel_sem_of_(r, bell);
+    up.sem_num = ipc_channel_sem_number_(r, bell);
     (void)semop(r->sem, &up, 1); /* -EAGAIN: 32767 wakes are there already */
 }
 
+/* One wait: the looks so far; is the bell armed; what the wait has come to, or 0. */
 struct ipc_channel_sleep_ {
     unsigned looks;
     int armed, rc;
 };
 
-/* A look has found nothing: 1 to look again, 0 at the end. As ipc_waiting_more_ of ipc_notify.h. */
+/* A look has found nothing. 1: the caller looks again; 0: the wait is over. It spins first, then
+ * arms the bell and lets the caller look once more, then sleeps. */
 IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_notify *bell,
                                      int64_t deadline, struct ipc_channel_sleep_ *w)
 {
@@ -2486,7 +3559,7 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
     }
     if (!w->armed) {
         ck_pr_store_32(&bell->at->word, 1);
-        ck_pr_fence_store_load(); /* partner: in ipc_channel_ring_post_ */
+        ck_pr_fence_store_load(); /* partner: in ipc_channel_post_ */
         return w->armed = 1;
     }
     w->armed = 0;
@@ -2495,7 +3568,7 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
         w->rc = -ETIMEDOUT;
         return 1;
     }
-    down.sem_num = ipc_channel_sem_of_(r, bell);
+    down.sem_num = ipc_channel_sem_number_(r, bell);
     t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
 #if defined(SYS_semtimedop) && defined(__LP64__) /* the declaration needs _GNU_SOURCE */
     if (syscall(SYS_semtimedop, r->sem, &down, 1L, &t) != 0 && errno != EAGAIN)
@@ -2509,6 +3582,7 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
     return 1;
 }
 
+/* Sleeps on a semaphore until the condition holds. 0: it does; or why not. */
 #define IPC_CHANNEL_SEM_(bell, condition)                                                          \
     __extension__({                                                                                \
         struct ipc_channel_sleep_ ipc_s_ = {0, 0, 0};                                              \
@@ -2520,79 +3594,9 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
         ipc_ok_ ? 0 : ipc_s_.rc;                                                                   \
     })
 
-IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
-{
-    struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
-    struct ipc_channel_ring_ *r = ch->ring;
-    int mine = ch->pid == getpid(); /* else the ends are the parent's */
-
-    if (r == NULL)
-        return;
-    if (mine) {
-        ipc_record_producer_detach(&r->out);
-        ipc_record_consumer_detach(&r->in);
-        ipc_mpmc_producer_detach(&r->put);
-        ipc_mpmc_consumer_detach(&r->take);
-        ipc_channel_ring_post_(r, &r->out_data); /* who sleeps there is to learn of it */
-        ipc_channel_ring_post_(r, &r->out_space);
-        ipc_channel_ring_post_(r, &r->data);
-        ipc_channel_ring_post_(r, &r->space);
-    }
-    ipc_notify_detach(&r->data);
-    ipc_notify_detach(&r->space);
-    ipc_notify_detach(&r->out_data);
-    ipc_notify_detach(&r->out_space);
-    gone.sem_num = r->place;
-    if (mine && r->place != 0)
-        (void)semop(r->sem, &gone, 1);
-    if (r->mem != NULL)
-        (void)shmdt(r->mem);
-    ipc_channel_shut_(&r->polls);
-    ipc_shm_close(&r->seg);
-    free(r);
-    ch->ring = NULL;
-    ch->quick_out = NULL;
-    ch->quick_in = NULL;
-}
-
-/* What the segment takes for our directions. */
-IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
-{
-    return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
-}
-
-IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
-{
-    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch);
-    struct ipc_shm *seg;
-
-    if (rc != 0)
-        return rc;
-    if (ch->how.receivers > 1 && (ch->role & IPC_BOTH) == IPC_BOTH)
-        return ipc_channel_refuse_(ch, -EOPNOTSUPP,
-                                   "ring: several receivers: one direction only: open two");
-    seg = &ch->ring->seg;
-    how.mode = ch->how.mode;
-    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
-                  : ipc_shm_open_with(seg, ch->address, deadline, &how);
-    if (rc == -EACCES && !listener && ch->how.user != 0) {
-        how.owner = ch->how.user;
-        rc = ipc_shm_open_with(seg, ch->address, deadline, &how);
-    }
-    if (rc != 0)
-        return ipc_channel_refuse_(ch,
-                                   rc == -EEXIST   ? -EADDRINUSE
-                                   : rc == -ENOENT ? -ETIMEDOUT
-                                                   : rc,
-                                   "ring: %s", ipc_shm_why(seg));
-    rc = ipc_channel_ring_attach_(ch, listener);
-    return rc == -ENOENT ? -ETIMEDOUT : rc;
-}
-
-/* Sleeps on the bell until `held` is held by another, `ready` holds or the deadline. 1: ready; or
- * why not: as the calls of typed rings. */
+/* Sleeps on the bell until `ready` holds, the id at `held` changes, or the deadline comes. *other:
+ * the id that was seen there last; see the table in core.h. rc: what the last look has said; a
+ * refusal goes there, as typed rings have it. */
 #define IPC_CHANNEL_SLEEP_(bell, other, held, ready)                                               \
     for (;;) {                                                                                     \
         uint64_t holder = ck_pr_load_64(held);                                                     \
@@ -2626,15 +3630,58 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
         }                                                                                          \
     }
 
-IPC_INLINE int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)
+/* ------------------------------------------------------------------ leaving */
+
+/* Leaves the rings, if there are any. After fork, the child leaves the ends to its parent. */
+IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
 {
-    return rc == -EPIPE || rc == -EOWNERDEAD
-               ? ipc_channel_refuse_(ch, rc, "%s:%s: the other side %s", ch->kind->scheme,
-                                     ch->address, rc == -EPIPE ? "is gone" : "was killed")
-           : rc == -EBADMSG ? ipc_channel_refuse_(ch, rc, "%s:%s: the shared memory is corrupt",
-                                                  ch->kind->scheme, ch->address)
-                            : rc;
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if (r == NULL)
+        return;
+    if (ch->pid == getpid()) {
+        ipc_record_producer_detach(&r->out);
+        ipc_record_consumer_detach(&r->in);
+        ipc_mpmc_producer_detach(&r->put);
+        ipc_mpmc_consumer_detach(&r->take);
+        ipc_channel_post_(r, &r->out_data); /* a process that sleeps there learns of it */
+        ipc_channel_post_(r, &r->out_space);
+        ipc_channel_post_(r, &r->data);
+        ipc_channel_post_(r, &r->space);
+    }
+    ipc_notify_detach(&r->data);
+    ipc_notify_detach(&r->space);
+    ipc_notify_detach(&r->out_data);
+    ipc_notify_detach(&r->out_space);
+    ipc_shm_close(&r->seg);
+    free(r);
+    ch->ring = NULL;
+    ch->quick_out = NULL;
+    ch->quick_in = NULL;
 }
+
+/* Keeps a sentence about a refusal of a ring, where it needs one, and returns rc. */
+IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
+{
+    const char *what;
+
+    switch (rc) {
+    case -EPIPE:
+        what = "the other side is gone";
+        break;
+    case -EOWNERDEAD:
+        what = "the other side was killed";
+        break;
+    case -EBADMSG:
+        what = "the shared memory is corrupt";
+        break;
+    default:
+        return rc;
+    }
+    return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address, what);
+}
+
+/* ------------------------------------------------------------------ records */
 
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
@@ -2643,17 +3690,17 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     uint64_t *held = &r->out.ring->end[1], reader = ck_pr_load_64(held);
     int rc;
 
-    if (reader != r->reader && reader == 0) { /* told once; then for the next */
+    if (reader != r->reader && reader == 0) { /* reported once; later calls send for the next one */
         r->reader = 0;
-        return ipc_channel_ring_end_(ch, -EPIPE);
+        return ipc_channel_report_ring_end_(ch, -EPIPE);
     }
     rc = ipc_record_push(&r->out, message, n);
     if (rc == -EAGAIN)
         IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
                            (rc = ipc_record_push(&r->out, message, n)) != -EAGAIN)
     if (rc != 0)
-        return ipc_channel_ring_end_(ch, rc);
-    ipc_channel_ring_post_(r, &r->out_data);
+        return ipc_channel_report_ring_end_(ch, rc);
+    ipc_channel_post_(r, &r->out_data);
     ch->quick_out = r->sem < 0 ? &r->out : NULL;
     return 0;
 }
@@ -2662,41 +3709,45 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
                                           int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    uint64_t nobody = 0, *held = r->alone ? &r->in.ring->end[0] : &nobody;
+    uint64_t nobody = 0, *held = r->one_sender ? &r->in.ring->end[0] : &nobody;
     int64_t rc;
     int published = 0;
 
     rc = ipc_record_take_(&r->in, to, size, &published);
     if (rc == -EAGAIN) {
-        /* What was taken is published now: the other side may wait for that. */
+        /* What was taken is published by now, and the other side may wait for that room. */
         r->in.untold = 0;
-        ipc_channel_ring_post_(r, &r->space);
+        ipc_channel_post_(r, &r->space);
         IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
                            (rc = ipc_record_take_(&r->in, to, size, &published)) != -EAGAIN)
     }
-    if (r->in.untold) { /* also by a look before this one, that found nothing */
+    if (r->in.untold) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.untold = 0;
-        ipc_channel_ring_post_(r, &r->space);
+        ipc_channel_post_(r, &r->space);
     }
     if (rc >= 0) {
-        r->writer |= r->alone && r->writer == 0; /* whoever it was */
+        r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
         ch->next = 0;
     }
-    ch->quick_in = r->sem < 0 && (r->writer != 0 || !r->alone) && rc != -EMSGSIZE ? &r->in : NULL;
+    ch->quick_in =
+        r->sem < 0 && (r->writer != 0 || !r->one_sender) && rc != -EMSGSIZE ? &r->in : NULL;
     if (rc >= 0)
         return rc;
     if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
-        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
-    return ipc_channel_ring_end_(ch, (int)rc);
+        return ipc_channel_refuse_size_(ch, ch->next, size);
+    return ipc_channel_report_ring_end_(ch, (int)rc);
 }
 
-/* What the dead had in their hands goes on; who waits for it is woken. */
+/* ------------------------------------------------------------------ slots: several receivers */
+
+/* Pushes one message, or -EAGAIN: there is no room; or the ring's error. What dead processes held
+ * goes on first, and processes that wait for that are woken. */
 IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *message, uint64_t n)
 {
     unsigned char *slot;
 
     if (ipc_notify_anyone_died(&r->out_space) && ipc_mpmc_producer_recover(&r->put, 0) > 0)
-        ipc_channel_ring_post_(r, &r->out_data);
+        ipc_channel_post_(r, &r->out_data);
     slot = (unsigned char *)ipc_mpmc_claim(&r->put);
     if (slot == NULL)
         return ipc_mpmc_producer_error(&r->put) != 0 ? ipc_mpmc_producer_error(&r->put) : -EAGAIN;
@@ -2706,6 +3757,8 @@ IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *mes
     return ipc_mpmc_commit(&r->put); /* -EAGAIN: it stays claimed */
 }
 
+/* Takes one message, or -EAGAIN: there is none; -EMSGSIZE: it stays in hand; or the ring's error.
+ * Otherwise as ipc_channel_put_one_. */
 IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_t size)
 {
     struct ipc_channel_ring_ *r = ch->ring;
@@ -2713,8 +3766,8 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     uint64_t n;
 
     if (ipc_notify_anyone_died(&r->data) && ipc_mpmc_consumer_recover(&r->take, 0) > 0) {
-        ipc_channel_ring_post_(r, &r->data);
-        ipc_channel_ring_post_(r, &r->space);
+        ipc_channel_post_(r, &r->data);
+        ipc_channel_post_(r, &r->space);
     }
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
@@ -2731,8 +3784,8 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     return (int64_t)n;
 }
 
-IPC_INLINE int ipc_channel_share_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                       int64_t deadline)
+IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                        int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     uint64_t nobody = 0, *held = &nobody;
@@ -2745,12 +3798,12 @@ IPC_INLINE int ipc_channel_share_send_(struct ipc_channel *ch, const void *messa
         IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
                            (rc = ipc_channel_put_one_(r, message, n)) != -EAGAIN)
     ipc_mpmc_cancel(&r->put); /* what was not sent */
-    ipc_channel_ring_post_(r, rc == 0 ? &r->out_data : &r->out_space);
-    return rc == 0 ? 0 : ipc_channel_ring_end_(ch, rc);
+    ipc_channel_post_(r, rc == 0 ? &r->out_data : &r->out_space);
+    return rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, rc);
 }
 
-IPC_INLINE int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                           int64_t deadline)
+IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     uint64_t nobody = 0, *held;
@@ -2758,22 +3811,58 @@ IPC_INLINE int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, siz
 
     if (r->take.m.ring == NULL)
         return ipc_channel_ring_recv_(ch, to, size, deadline);
-    held = r->alone ? &r->take.m.ring->end[0] : &nobody;
+    held = r->one_sender ? &r->take.m.ring->end[0] : &nobody;
     rc = ipc_channel_take_one_(ch, to, size);
     if (rc == -EAGAIN)
         IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
                            (rc = ipc_channel_take_one_(ch, to, size)) != -EAGAIN)
     if (rc == -EMSGSIZE)
-        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
+        return ipc_channel_refuse_size_(ch, ch->next, size);
     if (rc < 0)
-        return ipc_channel_ring_end_(ch, (int)rc);
-    r->writer |= r->alone && r->writer == 0;
-    ipc_channel_ring_post_(r, &r->space);
+        return ipc_channel_report_ring_end_(ch, (int)rc);
+    r->writer |= r->one_sender && r->writer == 0;
+    ipc_channel_post_(r, &r->space);
     return rc;
 }
 
-/* A segment of ring: has the magic of ipc_shm.h, and its first object is one of our rings. It has
- * no object where its listener was killed before it made one. */
+/* ------------------------------------------------------------------ ring: */
+
+/* What a refusal of ipc_shm.h to make or open the segment is as one of open. */
+IPC_INLINE int ipc_channel_segment_error_(int rc)
+{
+    if (rc == -EEXIST)
+        return -EADDRINUSE;
+    return rc == -ENOENT ? -ETIMEDOUT : rc;
+}
+
+IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch);
+    struct ipc_shm *seg;
+
+    if (rc != 0)
+        return rc;
+    if (ipc_channel_is_shared_(ch) && (ch->role & IPC_BOTH) == IPC_BOTH)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP,
+                                   "ring: several receivers: one direction only: open two");
+    seg = &ch->ring->seg;
+    how.mode = ch->how.mode;
+    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
+                  : ipc_shm_open_with(seg, ch->address, deadline, &how);
+    if (rc == -EACCES && !listener && ch->how.user != 0) {
+        how.owner = ch->how.user;
+        rc = ipc_shm_open_with(seg, ch->address, deadline, &how);
+    }
+    if (rc != 0)
+        return ipc_channel_refuse_(ch, ipc_channel_segment_error_(rc), "ring: %s",
+                                   ipc_shm_why(seg));
+    return ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
+}
+
+/* A segment of ring: has the magic of ipc_shm.h, and its first object is one of our rings; it has
+ * no object if its listener was killed before it made one. */
 IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
     size_t at = offsetof(struct ipc_shm_header_, entry) + offsetof(struct ipc_shm_entry_, name);
@@ -2797,76 +3886,121 @@ IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
     return ipc_channel_remove_(path, S_IFREG);
 }
 
+static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
+    "ring",
+    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_BARE_,
+    0, /* own: ipc_channel's ring */
+    0,
+    0,
+    ipc_channel_ring_open_,
+    NULL, /* close */
+    ipc_channel_ring_unlink_,
+    ipc_channel_shared_send_,
+    ipc_channel_shared_recv_,
+    NULL, /* meet: send and recv wait for peers */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
+
 #endif
 
 /* >>sysvshm  src/channel/sysvshm.h */
-/* sysvshm:. */
+/*
+ * sysvshm:KEY, rings of records in a System V segment, woken by System V semaphores. KEY is a
+ * number, decimal, 0x or 0.
+ *
+ * For programs that have System V memory only, or no futexes. The listener makes the segment and
+ * six semaphores, and the other side waits for them. One process on each side; both directions.
+ *
+ *     memory      a line with a count of ids, then the rings "to" and "from" the listener, each
+ * half of the rest semaphores  0, 1: data and space of "to"; 2, 3: of "from"; to sleep on 4: the
+ * listener is there; 5: the other side is there; 1 while the process lives, as the kernel takes it
+ * back at the process's death (SEM_UNDO)
+ *
+ *   Access   Each process that the segment's mode permits. The segment of a user other than this
+ *            one, root and options.user is refused.
+ *   Loss     As over ring:.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
+ *            semaphores outlive their processes.
+ */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
 
-/* ------------------------------------------------------------------ System V memory */
+/* ------------------------------------------------------------------ sysvshm: */
 
-/* A line with a count of ids, then "to" and "from", each half of the rest. Of the semaphores the
- * first four are the rings' bells, to sleep on; the others say who is there, the listener and the
- * other: 1 while he is, as the kernel takes it back at his death. */
-struct ipc_channel_sysv_ {
+struct ipc_channel_shm_ {
+    unsigned char *mem;   /* the segment, or NULL */
+    size_t half;          /* bytes of it for each ring */
+    unsigned short place; /* the semaphore that says that we are there; 0: none yet */
+    struct ipc_peer me;   /* an id is a count, times 8, and the number of our place */
+};
+
+/* The line before the rings. */
+struct ipc_channel_shm_head_ {
     uint64_t ids;
     unsigned char pad[56];
 };
 
-/* struct ipc_peer's: an id is a count, and the number of its semaphore. */
+#define IPC_CHANNEL_SHM_HEAD_ sizeof(struct ipc_channel_shm_head_)
+
+/* As struct ipc_peer has it: 0 if the process of that id is dead. */
 IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
 {
     return semctl(((const struct ipc_channel_ring_ *)arg)->sem, (int)(id % 8), GETVAL) != 0;
 }
 
-/* Takes our side's place. */
-IPC_INLINE int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
+/* Takes our side's place, and makes an id of it. */
+IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
 {
-    struct ipc_channel_ring_ *r = ch->ring;
-    struct sembuf sit[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
+    struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
-    sit[0].sem_num = sit[1].sem_num = (unsigned short)(listener ? 4 : 5);
-    if (semop(r->sem, sit, 2) != 0)
-        return errno == EAGAIN
-                   ? ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address)
-                   : ipc_channel_errno_(ch, "take a place at");
-    r->place = sit[0].sem_num;
-    r->me.alive = ipc_channel_sem_alive_;
-    r->me.arg = r;
-    r->me.id = (ck_pr_faa_64(&((struct ipc_channel_sysv_ *)(void *)r->mem)->ids, 1) + 1) %
-                   (UINT64_MAX / 16) * 8 +
-               r->place;
+    take[0].sem_num = take[1].sem_num = (unsigned short)(listener ? 4 : 5);
+    if (semop(ch->ring->sem, take, 2) != 0) {
+        if (errno != EAGAIN)
+            return ipc_channel_refuse_errno_(ch, "take a place at");
+        return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address);
+    }
+    own->place = take[0].sem_num;
+    own->me.alive = ipc_channel_sem_alive_;
+    own->me.arg = ch->ring;
+    own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 8 + own->place;
     return 0;
 }
 
-/* One of the rings, which the listener makes. Whoever has our end is dead. */
-IPC_INLINE int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
-                                     int listener, unsigned role)
+/* Frees our end of a ring: a process that has it is dead, as we have the place. The listener makes
+ * the ring, unless one of the same size is there: what is in it goes on. */
+IPC_INLINE int ipc_channel_sem_make_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
+                                          int listener, unsigned role)
 {
     struct ipc_spsc_shared *shared = (struct ipc_spsc_shared *)ring->mem;
     uint64_t capacity = ipc_channel_lane_(ch->max), there = ck_pr_load_64(&shared->is.capacity);
 
     ck_pr_store_64(&shared->end[role == IPC_RECV], 0);
-    /* What a killed one left goes on, if it is as large. */
-    return listener && (there != capacity || ck_pr_load_64(&shared->is.magic) != IPC_RECORD_MAGIC)
-               ? ipc_record_init(ring->mem, ring->size, capacity, 1)
-               : 0;
+    if (!listener || (there == capacity && ck_pr_load_64(&shared->is.magic) == IPC_RECORD_MAGIC))
+        return 0;
+    return ipc_record_init(ring->mem, ring->size, capacity, 1);
 }
+
+/* ------------------------------------------------------------------ the segment */
 
 /* Bytes for each ring in a segment of that size. */
 IPC_INLINE size_t ipc_channel_shm_half_(size_t size)
 {
-    return (size - IPC_CHANNEL_SYSV_HEAD_) / 2 & ~(size_t)63;
+    return (size - IPC_CHANNEL_SHM_HEAD_) / 2 & ~(size_t)63;
 }
 
 /* Bytes of a segment with two rings of that capacity. */
 IPC_INLINE size_t ipc_channel_shm_size_(uint64_t capacity)
 {
-    return IPC_CHANNEL_SYSV_HEAD_ + 2 * ipc_record_footprint(capacity, 1);
+    return IPC_CHANNEL_SHM_HEAD_ + 2 * ipc_record_footprint(capacity, 1);
 }
 
-/* The capacity of the rings in a segment of that size, or 0: sysvshm: makes none of that size. */
+/* The capacity of the rings in a segment of that size; 0: sysvshm: makes none of that size. */
 IPC_INLINE uint64_t ipc_channel_shm_capacity_(size_t size)
 {
     uint64_t capacity = ipc_channel_lane_(0), last = ipc_channel_lane_(UINT32_MAX / 2);
@@ -2877,8 +4011,8 @@ IPC_INLINE uint64_t ipc_channel_shm_capacity_(size_t size)
 }
 
 /* Has sysvshm: made this segment? Then its size is that of two rings, and one of them is a ring of
- * records, or none was made yet. 1, 0, or what the kernel says. Writes nothing. */
-IPC_INLINE int ipc_channel_shm_ours_(int id)
+ * records, or neither was made yet. 1, 0, or a negative errno of the kernel. Writes nothing. */
+IPC_INLINE int ipc_channel_shm_is_ours_(int id)
 {
     const struct ipc_spsc_shared *ring;
     const unsigned char *mem;
@@ -2895,7 +4029,7 @@ IPC_INLINE int ipc_channel_shm_ours_(int id)
         return -errno;
     for (i = 0; i < 2; i++) {
         ring =
-            (const struct ipc_spsc_shared *)(const void *)(mem + IPC_CHANNEL_SYSV_HEAD_ +
+            (const struct ipc_spsc_shared *)(const void *)(mem + IPC_CHANNEL_SHM_HEAD_ +
                                                            i * ipc_channel_shm_half_(is.shm_segsz));
         magic[i] = ck_pr_load_64(&ring->is.magic);
     }
@@ -2904,145 +4038,259 @@ IPC_INLINE int ipc_channel_shm_ours_(int id)
            (magic[0] | magic[1]) == 0;
 }
 
-IPC_INLINE int ipc_channel_shm_foreign_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_shm_refuse_(struct ipc_channel *ch)
 {
     return ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
 }
 
-/* May we use the segment that was found? */
-IPC_INLINE int ipc_channel_shm_trust_(struct ipc_channel *ch, int id, struct shmid_ds *is)
+/* Checks that we may use the segment that was found. */
+IPC_INLINE int ipc_channel_shm_check_(struct ipc_channel *ch, int id, struct shmid_ds *is)
 {
     struct stat st;
     int rc;
 
     if (shmctl(id, IPC_STAT, is) != 0)
-        return ipc_channel_errno_(ch, "read the mode of");
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
     memset(&st, 0, sizeof st);
     st.st_uid = is->shm_perm.uid;
     st.st_mode = is->shm_perm.mode;
-    rc = ipc_channel_trust_(ch, &st, 0);
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc == 0 && ipc_channel_shm_capacity_(is->shm_segsz) == 0)
-        rc = ipc_channel_shm_foreign_(ch);
+        rc = ipc_channel_shm_refuse_(ch);
     return rc;
 }
 
-IPC_INLINE int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t deadline)
+/* The listener has found a segment that is smaller than it needs. Removes it, if it is ours and no
+ * process uses it. 1: removed; 0: it stays; or the refusal. */
+IPC_INLINE int ipc_channel_shm_remove_smaller_(struct ipc_channel *ch, key_t key)
 {
-    struct ipc_channel_ring_ *r = ch->ring;
+    int id = shmget(key, 0, 0), rc;
+    struct shmid_ds is;
+
+    if (id < 0)
+        return 0;
+    rc = ipc_channel_shm_is_ours_(id);
+    if (rc == 0)
+        return ipc_channel_shm_refuse_(ch);
+    return rc > 0 && shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 &&
+           shmctl(id, IPC_RMID, NULL) == 0;
+}
+
+/* Finds the segment and its semaphores; the listener makes them, the other side waits for them. The
+ * segment's id, or a negative errno. */
+IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t deadline,
+                                     struct shmid_ds *is)
+{
     size_t size = ipc_channel_shm_size_(ipc_channel_lane_(ch->max));
     int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, rc, error;
-    struct shmid_ds is;
 
     for (;;) {
         id = shmget(key, flags != 0 ? size : 0, flags);
-        if (id >= 0 && (rc = ipc_channel_shm_trust_(ch, id, &is)) != 0)
+        if (id >= 0 && (rc = ipc_channel_shm_check_(ch, id, is)) != 0)
             return rc;
-        if (id >= 0 && (r->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
-            break;
+        if (id >= 0 && (ch->ring->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
+            return id;
         error = errno;
-        if (id < 0 && error == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0) {
-            rc = ipc_channel_shm_ours_(id);
-            if (rc == 0)
-                return ipc_channel_shm_foreign_(ch);
-            if (rc > 0 && shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 &&
-                shmctl(id, IPC_RMID, NULL) == 0)
-                continue; /* a smaller one of ours, that nobody uses */
+        if (id < 0 && error == EINVAL && flags != 0) {
+            rc = ipc_channel_shm_remove_smaller_(ch, key);
+            if (rc < 0)
+                return rc;
+            if (rc > 0)
+                continue;
         }
         errno = error;
         if (error != ENOENT || flags != 0)
-            return ipc_channel_errno_(ch, "open");
+            return ipc_channel_refuse_errno_(ch, "open");
         rc = ipc_channel_nap_(deadline);
+        if (rc == -ETIMEDOUT)
+            return ipc_channel_refuse_(ch, rc, "sysvshm: nothing at %s until the deadline",
+                                       ch->address);
         if (rc != 0)
-            return rc == -EINTR ? rc
-                                : ipc_channel_refuse_(ch, rc,
-                                                      "sysvshm: nothing at %s until the "
-                                                      "deadline",
-                                                      ch->address);
+            return rc;
     }
-    r->mem = (unsigned char *)shmat(id, NULL, 0);
-    if (r->mem == (unsigned char *)-1) {
-        r->mem = NULL;
-        return ipc_channel_errno_(ch, "attach to");
-    }
-    r->half = ipc_channel_shm_half_(is.shm_segsz);
+}
+
+/* Attaches to the segment. */
+IPC_INLINE int ipc_channel_shm_map_(struct ipc_channel *ch, key_t key, int64_t deadline)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct shmid_ds is;
+    int id = ipc_channel_shm_find_(ch, key, deadline, &is);
+    void *mem;
+
+    if (id < 0)
+        return id;
+    mem = shmat(id, NULL, 0);
+    if (mem == (void *)-1)
+        return ipc_channel_refuse_errno_(ch, "attach to");
+    own->mem = (unsigned char *)mem;
+    own->half = ipc_channel_shm_half_(is.shm_segsz);
     return 0;
+}
+
+/* ------------------------------------------------------------------ what the table names */
+
+/* Attaches our ends of the rings, and waits until the listener has made them. */
+IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int64_t deadline)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_shm_object ring[2];
+    int i, rc;
+
+    for (i = 0; i < 2; i++) {
+        unsigned role = (i == 0) == listener ? IPC_RECV : IPC_SEND;
+
+        ring[i].mem = own->mem + IPC_CHANNEL_SHM_HEAD_ + (size_t)i * own->half;
+        ring[i].size = own->half;
+        rc = (ch->role & role) == 0 ? 0 : ipc_channel_sem_make_ring_(ch, &ring[i], listener, role);
+        if (rc != 0)
+            return rc;
+    }
+    ch->ring->sem_in = listener ? 0 : 2;
+    ch->ring->sem_out = listener ? 2 : 0;
+    do
+        rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
+    while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
+    return rc;
 }
 
 IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch), i;
-    struct ipc_channel_ring_ *r = ch->ring;
-    struct ipc_shm_object ring[2];
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    int listener = (ch->role & IPC_LISTEN) != 0, rc;
+    const char *why;
     key_t key;
 
-    rc = rc == 0 ? ipc_channel_key_(ch, &key) : rc;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    rc = rc == 0 ? ipc_channel_shm_get_(ch, key, deadline) : rc;
+    rc = ipc_channel_ring_new_(ch);
+    if (rc == 0)
+        rc = ipc_channel_read_key_(ch, &key);
+    if (rc == 0)
+        rc = ipc_channel_shm_map_(ch, key, deadline);
+    if (rc == 0)
+        rc = ipc_channel_sem_take_place_(ch, listener);
     if (rc != 0)
         return rc;
-    rc = ipc_channel_sem_sit_(ch, listener);
-    for (i = 0; i < 2; i++) {
-        unsigned role = (i == 0) == listener ? IPC_RECV : IPC_SEND;
-
-        ring[i].mem = r->mem + IPC_CHANNEL_SYSV_HEAD_ + (size_t)i * r->half;
-        ring[i].size = r->half;
-        if (rc == 0 && (ch->role & role) != 0)
-            rc = ipc_channel_sem_ring_(ch, &ring[i], listener, role);
+    rc = ipc_channel_shm_attach_(ch, listener, deadline);
+    if (rc == -EBUSY)
+        return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm:%s: another is there", ch->address);
+    if (rc != 0) {
+        why = *own->me.why != '\0' ? own->me.why : strerror(-rc);
+        return ipc_channel_refuse_(ch, rc, "sysvshm:%s: %s", ch->address, why);
     }
-    if (rc == 0)
-        while ((rc = ipc_channel_ring_ends_(ch, listener, &ring[0], &ring[1], &r->me)) == -EAGAIN &&
-               (rc = ipc_channel_nap_(deadline)) == 0)
-            ;
-    if (rc != 0)
-        return *ch->why != '\0' ? rc
-                                : ipc_channel_refuse_(ch, rc == -EBUSY ? -EADDRINUSE : rc,
-                                                      "sysvshm:%s: %s", ch->address,
-                                                      rc == -EBUSY         ? "another is there"
-                                                      : *r->me.why != '\0' ? r->me.why
-                                                                           : strerror(-rc));
-    ipc_channel_ring_post_(r, &r->out_data);
-    ipc_channel_ring_post_(r, &r->space);
+    ipc_channel_post_(ch->ring, &ch->ring->out_data);
+    ipc_channel_post_(ch->ring, &ch->ring->space);
     return 0;
+}
+
+/* Leaves the rings before the place: until then the other side must not think us dead. */
+IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
+    int sem = ch->ring != NULL ? ch->ring->sem : -1;
+
+    ipc_channel_ring_leave_(ch);
+    gone.sem_num = own->place;
+    if (own->place != 0 && ch->pid == getpid())
+        (void)semop(sem, &gone, 1);
+    if (own->mem != NULL)
+        (void)shmdt(own->mem);
 }
 
 IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
 {
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), shm, sem;
+    int rc = ipc_channel_read_key_(ch, &key), shm, sem;
 
     if (rc != 0)
         return rc;
     shm = shmget(key, 0, 0);
     if (shm < 0)
         return -errno;
-    rc = ipc_channel_shm_ours_(shm);
+    rc = ipc_channel_shm_is_ours_(shm);
     if (rc <= 0)
         return rc < 0 ? rc : -EPROTO;
-    /* Semaphores have no mark; six of them beside a segment of ours are ours. They are removed
-     * first: without the segment no later call would know them. */
+    /* Semaphores have no mark: six of them beside a segment of ours are ours. They are removed
+     * first, as no later call would know them without the segment. */
     sem = semget(key, 7, 0) < 0 ? semget(key, 6, 0) : -1;
     rc = sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : 0;
     return shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : rc;
 }
 
+static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
+    "sysvshm",
+    IPC_CHANNEL_BARE_,
+    sizeof(struct ipc_channel_shm_),
+    0,
+    0,
+    ipc_channel_shm_open_,
+    ipc_channel_shm_close_,
+    ipc_channel_shm_unlink_,
+    ipc_channel_ring_send_,
+    ipc_channel_ring_recv_,
+    NULL, /* meet: send and recv wait for peers */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
+
 #endif
 
 /* >>auto  src/channel/auto.h */
-/* auto:, from a socket to a ring. */
+/*
+ * auto:NAME, a Unix socket that becomes a ring where both sides can take one. NAME with a slash is
+ * the path of the socket's file; another name is in the abstract namespace.
+ *
+ * Opened as unix:. The first call of each side agrees where messages go, so both must be in a call
+ * at a time. The listener makes a sealed segment with the rings, and hands it over the socket, with
+ * the descriptors of the bells. The socket stays open beside the ring: its end tells that the other
+ * side is gone, and with the bell it is what ipc_channel_fd gives. Where one side cannot take a
+ * ring, the messages stay on the socket.
+ *
+ *   Access   As over unix:.
+ *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
+ * it was killed or closed. Then as over unix:. Limits   Messages of 64 KiB unless asked for; of two
+ * maxima the smaller one.
+ */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1
 
-/* ------------------------------------------------------------------ from a socket to a ring */
+/* ------------------------------------------------------------------ auto: */
 
 /*
- * What the two say to each other on the socket before the first message. Any answer that is none,
- * is not for what was offered, or comes in another order ends the connection.
+ * What the two sides say to each other on the socket before the first message. What is not the next
+ * thing of these, or answers something that was not offered, ends the connection.
  *
- *     other: OFFER version, can take a ring, largest message
- *     listener: ANSWER lower version, 1: a ring, 0: the socket, smaller message
- *               if a ring: the segment (ipc_shm_send), the bells' descriptors (ipc_notify_send_fd)
- *     other: CHOICE 1: in the ring from now on; 0: could not take it
+ *     other       OFFER    version; ring: can it take a ring; max: its largest message
+ *     listener    ANSWER   the lower version; ring: 1 a ring, 0 the socket; max: the smaller one
+ *                 SEGMENT  if a ring: the segment (ipc_shm_send)
+ *                 BELLs    if a ring: the descriptors of the bells (ipc_notify_send_fd)
+ *     other       CHOICE   ring: 1 in the ring from now on, 0 it could not take the ring
+ *
+ * The handle keeps the step: the next thing that is to come, or to be sent. A deadline cuts a
+ * handshake off between two steps, and the next call goes on there.
  */
+#define IPC_CHANNEL_OFFER_ 0
+#define IPC_CHANNEL_ANSWER_ 1
+#define IPC_CHANNEL_SEGMENT_ 2
+#define IPC_CHANNEL_OUT_BELL_ 3 /* of the ring to the listener */
+#define IPC_CHANNEL_IN_BELL_ 4  /* of the ring from the listener */
+#define IPC_CHANNEL_CHOICE_ 5
+#define IPC_CHANNEL_AGREED_ 6
+
+struct ipc_channel_auto_ {
+    struct ipc_channel_socket_ socket; /* first: the functions of sockets find it there */
+    int is_listener;                   /* this side answers offers */
+    int step;
+    int64_t came_at; /* when the other side connected */
+    int unable;      /* this side could not take the ring that was handed over */
+    int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
+};
+
+/* Offer, answer and choice. */
 struct ipc_channel_hello_ {
     uint64_t magic;
     uint32_t version;
@@ -3051,10 +4299,31 @@ struct ipc_channel_hello_ {
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
-#define IPC_CHANNEL_SHY_ INT64_C(100000000) /* ns that one who says nothing has to himself */
 #define IPC_CHANNEL_VERSION_ 1u
+#define IPC_CHANNEL_HELLO_NS_                                                                      \
+    INT64_C(100000000) /* for a client to make its offer, if others wait */
 
-IPC_INLINE int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
+IPC_INLINE struct ipc_channel_auto_ *ipc_channel_get_auto_(const struct ipc_channel *ch)
+{
+    return (struct ipc_channel_auto_ *)ch->own;
+}
+
+/* Is the next call still to agree with the other side, or to meet one? */
+IPC_INLINE int ipc_channel_must_agree_(const struct ipc_channel *ch)
+{
+    return ipc_channel_get_auto_(ch)->step != IPC_CHANNEL_AGREED_ || ch->in < 0;
+}
+
+/* Leaves the ring, if there is one. The socket stays. */
+IPC_INLINE void ipc_channel_auto_leave_ring_(struct ipc_channel *ch)
+{
+    ipc_channel_close_fd_(&ipc_channel_get_auto_(ch)->polls);
+    ipc_channel_ring_leave_(ch);
+}
+
+/* ------------------------------------------------------------------ the handshake */
+
+IPC_INLINE int ipc_channel_send_hello_(struct ipc_channel *ch, uint32_t ring)
 {
     struct ipc_channel_hello_ hello;
 
@@ -3063,17 +4332,18 @@ IPC_INLINE int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
     hello.version = IPC_CHANNEL_VERSION_;
     hello.ring = ring;
     hello.max = ch->max;
-    /* The socket is empty: there is room, or something is wrong. */
+    /* Nothing is on the way yet, so there is room, or the other side is at fault. */
     return send(ch->out, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof hello
                ? 0
                : -EPIPE;
 }
 
-/* Waits for more of an offer, which a client makes as soon as it has connected: one who does not is
- * left for the next one that waits. */
-IPC_INLINE int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
+/* Waits for more bytes of an offer. A client makes it as soon as it has connected: one that does
+ * not is left, -EPIPE, after 100 ms, if another client waits. */
+IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadline)
 {
-    int64_t until = ch->came_at + IPC_CHANNEL_SHY_;
+    const struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int64_t until = own->came_at + IPC_CHANNEL_HELLO_NS_;
     struct pollfd p[2];
     int rc, over;
 
@@ -3081,26 +4351,30 @@ IPC_INLINE int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
     p[0].events = p[1].events = POLLIN;
     do {
         over = ipc_left_(until) == 0;
-        p[1].fd = over ? ch->listener : -1;
+        p[1].fd = over ? own->socket.listener : -1;
         p[1].revents = 0;
         rc = ipc_channel_poll_(p, 2, over || deadline < until ? deadline : until);
     } while (rc == -ETIMEDOUT && !over && ipc_left_(deadline) > 0);
     return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
 }
 
-/* What the other says, in which `ring` may be at most so much; no byte behind it is read. */
-IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
-                                 int64_t deadline)
+/* Receives an offer, an answer or a choice. Its `ring` may be 0 to most. Reads no byte behind it.
+ */
+IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
+                                       int64_t deadline)
 {
+    const struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
     struct ipc_channel_hello_ hello;
     struct iovec io;
-    int64_t rc;
+    int64_t rc = 0;
 
     while (ch->rx.end < sizeof hello) {
         io.iov_base = ch->rx.data + ch->rx.end;
         io.iov_len = sizeof hello - ch->rx.end;
-        rc = ch->listener >= 0 && ch->step == 0 ? ipc_channel_shy_(ch, deadline) : 0;
-        rc = rc == 0 ? ipc_channel_fill_(ch, &io, 1, deadline) : rc;
+        if (own->socket.listener >= 0 && own->step == IPC_CHANNEL_OFFER_)
+            rc = ipc_channel_wait_for_hello_(ch, deadline);
+        if (rc >= 0)
+            rc = ipc_channel_read_some_(ch, &io, 1, deadline);
         if (rc < 0)
             return (int)rc;
         ch->rx.end += (size_t)rc;
@@ -3115,14 +4389,16 @@ IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t
     return 0;
 }
 
-/* A sealed segment with our ends of the rings, or none. */
-IPC_INLINE int ipc_channel_offer_(struct ipc_channel *ch)
+/* Makes a sealed segment with our ends of the rings. */
+IPC_INLINE int ipc_channel_make_offer_(struct ipc_channel *ch)
 {
     size_t max = ch->max;
     int rc = ipc_channel_ring_new_(ch);
 
-    rc = rc == 0 ? ipc_shm_create(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch)) : rc;
-    rc = rc == 0 ? ipc_channel_ring_attach_(ch, 1) : rc;
+    if (rc == 0)
+        rc = ipc_shm_create(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch));
+    if (rc == 0)
+        rc = ipc_channel_ring_attach_(ch, 1);
     ch->max = max;
     if (rc == 0 && (((ch->role & IPC_RECV) != 0 && ipc_notify_fd(&ch->ring->data) < 0) ||
                     ((ch->role & IPC_SEND) != 0 && ipc_notify_fd(&ch->ring->out_data) < 0)))
@@ -3132,122 +4408,179 @@ IPC_INLINE int ipc_channel_offer_(struct ipc_channel *ch)
     return rc;
 }
 
-/* The listener's side. 0: agreed. */
-IPC_INLINE int ipc_channel_agree_(struct ipc_channel *ch, int64_t deadline)
+/* Hands the segment and the bells' descriptors over the socket. */
+IPC_INLINE int ipc_channel_hand_over_(struct ipc_channel *ch)
 {
-    uint32_t ring = 0;
-    int rc;
+    int rc = ipc_shm_send(&ch->ring->seg, ch->out);
 
-    if (ch->step == 0) {
-        rc = ipc_channel_hear_(ch, 1, &ring, deadline);
-        if (rc != 0)
-            return rc;
-        ring = ring != 0 && ipc_channel_offer_(ch) == 0;
-        rc = ipc_channel_say_(ch, ring);
-        if (rc == 0 && ring != 0)
-            rc = ipc_shm_send(&ch->ring->seg, ch->out);
-        if (rc == 0 && ring != 0 && (ch->role & IPC_RECV) != 0)
-            rc = ipc_notify_send_fd(&ch->ring->data, ch->out);
-        if (rc == 0 && ring != 0 && (ch->role & IPC_SEND) != 0)
-            rc = ipc_notify_send_fd(&ch->ring->out_data, ch->out);
-        if (rc != 0)
-            return -EPIPE;
-        ch->step = 1;
-    }
-    rc = ipc_channel_hear_(ch, ch->ring != NULL, &ring, deadline);
-    if (rc == 0 && ring == 0)
-        ipc_channel_ring_leave_(ch);
+    if (rc == 0 && (ch->role & IPC_RECV) != 0)
+        rc = ipc_notify_send_fd(&ch->ring->data, ch->out);
+    if (rc == 0 && (ch->role & IPC_SEND) != 0)
+        rc = ipc_notify_send_fd(&ch->ring->out_data, ch->out);
     return rc;
 }
 
-/* The other's side. Steps are gone on with where a deadline has cut them off. */
-IPC_INLINE int ipc_channel_follow_(struct ipc_channel *ch, int64_t deadline)
+/* The listener's side. 0: agreed; -ETIMEDOUT, -EINTR: later; or the connection is to end. */
+IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadline)
 {
-    struct ipc_channel_ring_ *r;
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
     uint32_t ring = 0;
-    size_t max;
-    int rc = 0, fd;
+    int rc;
 
-    if (ch->step == 0 && (rc = ipc_channel_say_(ch, 1)) == 0)
-        ch->step = 1;
-    if (ch->step == 1 && rc == 0 && (rc = ipc_channel_hear_(ch, 1, &ring, deadline)) == 0) {
-        if (ring == 0)
-            return ipc_channel_say_(ch, 0);
-        rc = ipc_channel_ring_new_(ch);
-        ch->step = 2;
-    }
-    r = ch->ring;
-    if (ch->step == 2 && rc == 0) {
-        rc = ipc_shm_recv(&r->seg, ch->in, deadline);
-        if (rc == -ETIMEDOUT || rc == -EPIPE)
+    if (own->step == IPC_CHANNEL_OFFER_) {
+        rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
+        if (rc != 0)
             return rc;
-        r->seg.deadline = IPC_NOW; /* it is whole */
-        max = ch->max;
-        r->unable = rc != 0 || ipc_channel_ring_attach_(ch, 0) != 0;
-        ch->max = max;
-        rc = 0;
-        ch->step = 3;
+        ring = ring != 0 && ipc_channel_make_offer_(ch) == 0;
+        if (ipc_channel_send_hello_(ch, ring) != 0 ||
+            (ring != 0 && ipc_channel_hand_over_(ch) != 0))
+            return -EPIPE;
+        own->step = IPC_CHANNEL_CHOICE_;
     }
-    /* They come in any case. */
-    for (; rc == 0 && ch->step < 5; ch->step += rc == 0) {
-        struct ipc_notify none, *bell = ch->step == 3 ? &r->out_data : &r->data;
-
-        if ((ch->role & (ch->step == 3 ? IPC_SEND : IPC_RECV)) == 0)
-            continue;
-        if (!r->unable) {
-            rc = ipc_notify_recv_fd(bell, ch->in, deadline);
-            if (rc != -ETIMEDOUT && rc != -EINTR && rc != -EPIPE && rc != 0)
-                rc = -EBADMSG;
-            continue;
-        }
-        /* With a bell of nobody's: the descriptor is closed with it. */
-        (void)ipc_notify_init(&r->spare, sizeof r->spare, IPC_NOTIFY_EVENTFD);
-        (void)ipc_notify_attach(&none, &r->spare, sizeof r->spare, IPC_NOTIFY_EVENTFD, NULL);
-        rc = ipc_notify_recv_fd(&none, ch->in, deadline);
-        ipc_notify_detach(&none);
-    }
-    if (rc != 0)
-        return rc;
-    fd = r->unable;
-    if (fd)
-        ipc_channel_ring_leave_(ch);
-    return ipc_channel_say_(ch, !fd);
+    rc = ipc_channel_recv_hello_(ch, ch->ring != NULL, &ring, deadline);
+    if (rc == 0 && ring == 0)
+        ipc_channel_auto_leave_ring_(ch);
+    return rc;
 }
 
-/* Somebody is there, and it is agreed where to go on. */
-IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
+/* Receives the segment, and attaches our ends of its rings; if that fails, goes on to say so. */
+IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    size_t max = ch->max;
+    int rc = ipc_shm_recv(&ch->ring->seg, ch->in, deadline);
+
+    if (rc == -ETIMEDOUT || rc == -EPIPE)
+        return rc;
+    ch->ring->seg.deadline = IPC_NOW; /* the listener has made all of it */
+    own->unable = rc != 0 || ipc_channel_ring_attach_(ch, 0) != 0;
+    ch->max = max;
+    return 0;
+}
+
+/* Receives the descriptor of a bell. It comes in any case: where this side could not take the ring
+ * it is closed. */
+IPC_INLINE int ipc_channel_take_bell_(struct ipc_channel *ch, struct ipc_notify *bell,
+                                      int64_t deadline)
+{
+    struct ipc_notify_shared unused;
+    struct ipc_notify closed;
+    int rc;
+
+    if (!ipc_channel_get_auto_(ch)->unable) {
+        rc = ipc_notify_recv_fd(bell, ch->in, deadline);
+        if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR || rc == -EPIPE)
+            return rc;
+        return -EBADMSG;
+    }
+    memset(&unused, 0, sizeof unused);
+    (void)ipc_notify_init(&unused, sizeof unused, IPC_NOTIFY_EVENTFD);
+    (void)ipc_notify_attach(&closed, &unused, sizeof unused, IPC_NOTIFY_EVENTFD, NULL);
+    rc = ipc_notify_recv_fd(&closed, ch->in, deadline);
+    ipc_notify_detach(&closed);
+    return rc;
+}
+
+/* The next step of the other side. 0: it is done; or as ipc_channel_answer_offer_. */
+IPC_INLINE int ipc_channel_take_step_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int rc = 0;
+    uint32_t ring = 0;
+
+    switch (own->step) {
+    case IPC_CHANNEL_OFFER_:
+        rc = ipc_channel_send_hello_(ch, 1);
+        break;
+    case IPC_CHANNEL_ANSWER_:
+        rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
+        if (rc != 0)
+            return rc;
+        if (ring == 0)
+            own->step = IPC_CHANNEL_CHOICE_ - 1; /* there is nothing to take */
+        else
+            rc = ipc_channel_ring_new_(ch);
+        break;
+    case IPC_CHANNEL_SEGMENT_:
+        rc = ipc_channel_take_segment_(ch, deadline);
+        break;
+    case IPC_CHANNEL_OUT_BELL_:
+        if ((ch->role & IPC_SEND) != 0)
+            rc = ipc_channel_take_bell_(ch, &ch->ring->out_data, deadline);
+        break;
+    case IPC_CHANNEL_IN_BELL_:
+        if ((ch->role & IPC_RECV) != 0)
+            rc = ipc_channel_take_bell_(ch, &ch->ring->data, deadline);
+        break;
+    default: /* the choice */
+        if (own->unable)
+            ipc_channel_auto_leave_ring_(ch);
+        rc = ipc_channel_send_hello_(ch, ch->ring != NULL);
+    }
+    own->step += rc == 0;
+    return rc;
+}
+
+/* The other side. As ipc_channel_answer_offer_. */
+IPC_INLINE int ipc_channel_take_answer_(struct ipc_channel *ch, int64_t deadline)
 {
     int rc = 0;
 
+    while (rc == 0 && ipc_channel_get_auto_(ch)->step != IPC_CHANNEL_AGREED_)
+        rc = ipc_channel_take_step_(ch, deadline);
+    return rc;
+}
+
+/* Begins anew: waits for the next peer, with whom nothing is agreed yet. */
+IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int rc = -EPIPE;
+
+    ipc_channel_auto_leave_ring_(ch);
+    own->step = IPC_CHANNEL_OFFER_;
+    own->unable = 0;
+    ch->max = ch->how.max;
+    if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
+        rc = ipc_channel_socket_meet_(ch, deadline);
+    own->came_at = ipc_clock();
+    return rc;
+}
+
+/* Waits until a peer is there with which it is agreed where messages go. A listener leaves those
+ * that fail to agree, and goes on with the next one until the deadline. */
+IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int rc = 0;
+
     do {
-        if (ch->in < 0) {
-            ipc_channel_ring_leave_(ch);
-            ch->step = 0;
-            ch->max = ch->how.max;
-            rc = (ch->state & IPC_CHANNEL_ACCEPTED_) != 0 ? -EPIPE
-                                                          : ipc_channel_socket_meet_(ch, deadline);
-            ch->came_at = ipc_clock();
-        }
-        if (rc != 0 || ch->step == IPC_CHANNEL_AGREED_)
+        if (ch->in < 0)
+            rc = ipc_channel_auto_connect_(ch, deadline);
+        if (rc != 0 || own->step == IPC_CHANNEL_AGREED_)
             return rc;
-        rc = ch->server ? ipc_channel_agree_(ch, deadline) : ipc_channel_follow_(ch, deadline);
+        rc = own->is_listener ? ipc_channel_answer_offer_(ch, deadline)
+                              : ipc_channel_take_answer_(ch, deadline);
         if (rc == 0)
-            ch->step = IPC_CHANNEL_AGREED_;
+            own->step = IPC_CHANNEL_AGREED_;
         if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR)
             return rc;
-        ipc_channel_ring_leave_(ch);
-        (void)ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
-        /* A listener goes on with the next one, as if this one had not come. */
-    } while (ch->listener >= 0 && ipc_left_(deadline) > 0);
-    return ch->listener >= 0 ? -ETIMEDOUT : rc == -EOWNERDEAD ? -EPIPE : rc;
+        rc = rc == -EOWNERDEAD ? -EPIPE : rc;
+        ipc_channel_auto_leave_ring_(ch);
+        (void)ipc_channel_lose_peer_(ch, rc);
+    } while (own->socket.listener >= 0 && ipc_left_(deadline) > 0);
+    return own->socket.listener >= 0 ? -ETIMEDOUT : rc;
 }
+
+/* ------------------------------------------------------------------ opening */
 
 IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
 {
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
     char *name;
     int rc;
 
-    /* A name without a folder is in the abstract namespace. */
+    own->polls = own->socket.listener = -1;
     if (strchr(ch->address, '/') == NULL && ch->address[0] != '@') {
         name = (char *)malloc(strlen(ch->address) + 11);
         if (name == NULL)
@@ -3256,14 +4589,31 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
         free(ch->address);
         ch->address = name;
     }
-    /* As large as over a ring, also where it becomes none. */
+    /* The same maximum as over a ring, also where it stays a socket. */
     ch->how.max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
     ch->max = ch->how.max;
-    ch->server = (ch->role & IPC_LISTEN) != 0;
+    own->is_listener = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
-    if (rc == 0 && !ch->server) /* if it fails, the first call says why */
-        ch->step = ipc_channel_say_(ch, 1) == 0;
+    if (rc == 0 && !own->is_listener && ipc_channel_send_hello_(ch, 1) == 0)
+        own->step = IPC_CHANNEL_ANSWER_; /* else the first call tries again, and says why */
     return rc;
+}
+
+IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc_channel *ch,
+                                        int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+
+    own->polls = -1;
+    own->is_listener = 1;
+    return ipc_channel_socket_accept_(listener, ch, deadline);
+}
+
+IPC_INLINE void ipc_channel_auto_close_(struct ipc_channel *ch)
+{
+    ipc_channel_socket_close_(ch);
+    ipc_channel_leave_peer_(ch); /* before the ring: its end tells that we are gone */
+    ipc_channel_auto_leave_ring_(ch);
 }
 
 /* A name without a folder has no file. */
@@ -3272,15 +4622,17 @@ IPC_INLINE int ipc_channel_auto_unlink_(struct ipc_channel *ch)
     return strchr(ch->address, '/') == NULL ? -EOPNOTSUPP : ipc_channel_socket_unlink_(ch);
 }
 
-/* A killed one is told as one that has closed: a socket could not tell, and it is to be the same.
+/* ------------------------------------------------------------------ sending and receiving */
+
+/* Leaves the other side, if rc says that it is gone or sends garbage, and returns rc. A killed peer
+ * is reported as one that has closed, as a socket cannot tell, and auto: says the same over both.
  */
 IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
 {
-    if (rc == -EPIPE || rc == -EOWNERDEAD || rc == -EBADMSG) {
-        ipc_channel_ring_leave_(ch);
-        return ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
-    }
-    return rc;
+    if (rc != -EPIPE && rc != -EOWNERDEAD && rc != -EBADMSG)
+        return rc;
+    ipc_channel_auto_leave_ring_(ch);
+    return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
 }
 
 IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -3288,25 +4640,25 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
 {
     int rc;
 
-    if (CK_CC_UNLIKELY(ch->step != IPC_CHANNEL_AGREED_ || ch->in < 0)) {
+    if (CK_CC_UNLIKELY(ipc_channel_must_agree_(ch))) {
         rc = ipc_channel_auto_meet_(ch, deadline);
         if (rc != 0)
             return rc;
-        if (n > ch->max) /* what the other can take */
+        if (n > ch->max) /* the other side's maximum may be smaller */
             return ipc_channel_refuse_(ch, -EMSGSIZE, "auto: a message of %zu bytes: at most %zu",
                                        n, ch->max);
     }
     if (CK_CC_UNLIKELY(ch->ring == NULL))
         return ipc_channel_stream_send_(ch, message, n, deadline);
     rc = ipc_channel_ring_send_(ch, message, n, deadline);
-    /* What the other had sent before is still there to be received. */
+    /* What the other side had sent before can still be received. */
     if (CK_CC_UNLIKELY(rc == -EPIPE || rc == -EOWNERDEAD) && (ch->role & IPC_RECV) == 0)
         return ipc_channel_auto_end_(ch, rc);
     return rc == -EOWNERDEAD ? -EPIPE : rc;
 }
 
-/* Nothing is in the ring: says -ETIMEDOUT, and sees to it that the descriptor of ipc_channel_fd
- * tells of what comes from now on, or that the other side's end is told. */
+/* The ring is empty. Arms its bell, so that ipc_channel_fd's descriptor tells of what comes from
+ * now on, and looks once more: a message, -ETIMEDOUT, or -EPIPE where the other side is gone. */
 IPC_INLINE int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
 {
     struct ipc_channel_ring_ *r = ch->ring;
@@ -3326,7 +4678,7 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
 {
     int64_t rc;
 
-    if (CK_CC_UNLIKELY(ch->step != IPC_CHANNEL_AGREED_ || ch->in < 0) &&
+    if (CK_CC_UNLIKELY(ipc_channel_must_agree_(ch)) &&
         (rc = ipc_channel_auto_meet_(ch, deadline)) != 0)
         return rc;
     if (CK_CC_UNLIKELY(ch->ring == NULL)) {
@@ -3336,118 +4688,117 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
     rc = ipc_channel_ring_recv_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
-    if (rc == -ETIMEDOUT && ch->ring->polls >= 0 && deadline == IPC_NOW)
+    if (rc == -ETIMEDOUT && ipc_channel_get_auto_(ch)->polls >= 0 && deadline == IPC_NOW)
         rc = ipc_channel_auto_arm_(ch, to, size);
     return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
 }
 
-/* Readable when the bell has rung, or the other side is gone. */
-IPC_INLINE int ipc_channel_auto_fd_(struct ipc_channel *ch)
-{
-    struct ipc_channel_ring_ *r = ch->ring;
-    struct epoll_event e;
-    int bell = ipc_notify_fd(&r->data);
+/* ------------------------------------------------------------------ what the table names */
 
+/* Over a ring: readable when the bell has rung, or the other side is gone. */
+IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    struct epoll_event e;
+    int bell;
+
+    if (ch->ring == NULL)
+        return ipc_channel_socket_descriptor_(ch);
+    bell = ipc_notify_fd(&ch->ring->data);
     if (bell < 0)
-        return ch->in; /* who only sends */
+        return ch->in; /* this side only sends */
     memset(&e, 0, sizeof e);
     e.events = EPOLLIN;
-    if (r->polls < 0 && (r->polls = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
-        (epoll_ctl(r->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
-         epoll_ctl(r->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
-        ipc_channel_shut_(&r->polls);
-    return r->polls >= 0 ? r->polls : -errno;
+    if (own->polls < 0 && (own->polls = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
+        (epoll_ctl(own->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
+         epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
+        ipc_channel_close_fd_(&own->polls);
+    return own->polls >= 0 ? own->polls : -errno;
 }
+
+IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
+                                           struct ipc_channel_facts *info)
+{
+    info->mechanism = ch->ring != NULL ? "ring" : "unix";
+}
+
+static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
+    "auto",
+    IPC_CHANNEL_BELL_FD_,
+    sizeof(struct ipc_channel_auto_),
+    AF_UNIX,
+    SOCK_STREAM,
+    ipc_channel_auto_open_,
+    ipc_channel_auto_close_,
+    ipc_channel_auto_unlink_,
+    ipc_channel_auto_send_,
+    ipc_channel_auto_recv_,
+    ipc_channel_auto_meet_,
+    NULL, /* reopen */
+    NULL, /* prepare */
+    ipc_channel_auto_accept_,
+    ipc_channel_auto_descriptor_,
+    ipc_channel_auto_describe_,
+};
 
 #endif
 
 /* >>open  src/channel/open.h */
-/* Open and close. */
+/* The table of mechanisms; open, accept, close and unlink. */
 #ifndef IPC_SRC_CHANNEL_OPEN_H
 #define IPC_SRC_CHANNEL_OPEN_H 1
 
-/* ------------------------------------------------------------------ open and close */
+/* ------------------------------------------------------------------ the table */
 
-IPC_INLINE int ipc_channel_nothing_(struct ipc_channel *ch, int64_t deadline)
+/* Finds the mechanism of a URI. NULL: there is none. *address: the rest of the URI. */
+IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *uri,
+                                                                  const char **address)
 {
-    (void)ch, (void)deadline;
-    return 0;
-}
-
-#define IPC_CHANNEL_STREAM_ ipc_channel_stream_send_, ipc_channel_stream_recv_
-#define IPC_CHANNEL_PACKETS_ ipc_channel_packet_send_, ipc_channel_packet_recv_
-#define IPC_CHANNEL_SOCKET_(io)                                                                    \
-    ipc_channel_socket_open_, io, ipc_channel_socket_meet_, NULL, ipc_channel_socket_unlink_
-
-/* Of the URI, whose rest goes to *address; NULL: none. */
-IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_(const char *uri, const char **address)
-{
-    static const struct ipc_channel_kind_ kinds[] = {
-        {"pipe", 0, 0, 0, ipc_channel_pipe_open_, IPC_CHANNEL_STREAM_, NULL, NULL, NULL},
-        {"fifo", IPC_CHANNEL_ONE_WAY_, 0, 0, ipc_channel_fifo_open_, IPC_CHANNEL_STREAM_,
-         ipc_channel_fifo_meet_, ipc_channel_fifo_try_, ipc_channel_fifo_unlink_},
-        {"unix", 0, AF_UNIX, SOCK_STREAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_STREAM_)},
-        {"unix-seq", 0, AF_UNIX, SOCK_SEQPACKET, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
-        {"unix-dgram", 0, AF_UNIX, SOCK_DGRAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
-        {"tcp", 0, AF_INET, SOCK_STREAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_STREAM_)},
-        {"udp", 0, AF_INET, SOCK_DGRAM, IPC_CHANNEL_SOCKET_(IPC_CHANNEL_PACKETS_)},
-        {"mq", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_DEPTH_, 0, 0,
-         ipc_channel_mq_open_, ipc_channel_mq_send_, ipc_channel_mq_recv_, NULL, NULL,
-         ipc_channel_mq_unlink_},
-        {"sysv", IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_SELECT_, 0, 0, ipc_channel_sysv_open_,
-         ipc_channel_sysv_send_, ipc_channel_sysv_recv_, ipc_channel_nothing_, NULL,
-         ipc_channel_sysv_unlink_},
-        {"file", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_, 0, 0, ipc_channel_log_open_,
-         ipc_channel_log_send_, ipc_channel_log_recv_, NULL, NULL, ipc_channel_log_unlink_},
-        {"auto", 0, AF_UNIX, SOCK_STREAM, ipc_channel_auto_open_, ipc_channel_auto_send_,
-         ipc_channel_auto_recv_, ipc_channel_auto_meet_, NULL, ipc_channel_auto_unlink_},
-        {"ring", IPC_CHANNEL_SENDERS_, 0, 0, ipc_channel_ring_open_, ipc_channel_share_send_,
-         ipc_channel_share_recv_, ipc_channel_nothing_, NULL, ipc_channel_ring_unlink_},
-        {"sysvshm", 0, 0, 0, ipc_channel_shm_open_, ipc_channel_ring_send_, ipc_channel_ring_recv_,
-         ipc_channel_nothing_, NULL, ipc_channel_shm_unlink_},
-        {"signal", IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_, 0, 0, ipc_channel_signal_open_,
-         ipc_channel_signal_send_, ipc_channel_signal_recv_, NULL, NULL, NULL},
+    static const struct ipc_channel_kind_ *const kinds[] = {
+        &ipc_channel_auto_kind_,     &ipc_channel_ring_kind_,       &ipc_channel_sysvshm_kind_,
+        &ipc_channel_pipe_kind_,     &ipc_channel_fifo_kind_,       &ipc_channel_unix_kind_,
+        &ipc_channel_unix_seq_kind_, &ipc_channel_unix_dgram_kind_, &ipc_channel_tcp_kind_,
+        &ipc_channel_udp_kind_,      &ipc_channel_mq_kind_,         &ipc_channel_sysv_kind_,
+        &ipc_channel_log_kind_,      &ipc_channel_signal_kind_,
     };
     size_t i, n = strcspn(uri, ":");
 
+    if (uri[n] != ':')
+        return NULL;
     for (i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (uri[n] == ':' && strlen(kinds[i].scheme) == n && memcmp(uri, kinds[i].scheme, n) == 0) {
+        if (strlen(kinds[i]->scheme) == n && memcmp(uri, kinds[i]->scheme, n) == 0) {
             *address = uri + n + 1;
-            return &kinds[i];
+            return kinds[i];
         }
     return NULL;
 }
 
-/* Leaves the channel, and stops listening; a socket's file goes with it, other things stay: see
- * ipc_channel_unlink. Gives what a deadline has cut off no time. Twice does nothing. */
+/* ------------------------------------------------------------------ open and close */
+
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch)
 {
-    struct stat st;
-
-    if (ch->address != NULL && (ch->state & IPC_CHANNEL_FILE_) != 0 && ch->pid == getpid() &&
-        lstat(ch->address, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == ch->ino)
-        (void)unlink(ch->address);
     if (ch->kind != NULL) {
-        ipc_channel_leave_(ch);
+        if (ch->own != NULL && ch->kind->close != NULL)
+            ch->kind->close(ch);
+        ipc_channel_leave_peer_(ch);
         ipc_channel_ring_leave_(ch);
-        ipc_channel_shut_(&ch->listener);
-        ipc_channel_shut_(&ch->far_in);
-        ipc_channel_shut_(&ch->far_out);
+        free(ch->own);
         free(ch->rx.data);
         free(ch->tx.data);
         free(ch->address);
     }
     ch->kind = NULL;
-    ch->address = NULL;
+    ch->own = NULL;
     ch->rx.data = ch->tx.data = NULL;
+    ch->address = NULL;
 }
 
-/* A handle without anything. */
+/* Makes a handle of the mechanism that nothing is opened with yet. */
 IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_channel_kind_ *kind,
                                   const char *address, const struct ipc_channel_options *how)
 {
     memset(ch, 0, sizeof *ch);
-    ch->in = ch->out = ch->listener = ch->far_in = ch->far_out = -1;
+    ch->in = ch->out = -1;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
     ch->pid = getpid();
@@ -3468,84 +4819,73 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
     return ch->address != NULL ? 0 : -ENOMEM;
 }
 
-/* Memory for messages; untouched, it costs addresses only. */
-IPC_INLINE int ipc_channel_room_(struct ipc_channel *ch)
+/* Allocates the mechanism's own state. */
+IPC_INLINE int ipc_channel_allocate_own_(struct ipc_channel *ch)
 {
-    if (ch->rx.data != NULL)
-        return 0;
-    ch->rx.size = ch->max + IPC_CHANNEL_GULP_ + IPC_CHANNEL_RECORD_;
-    ch->tx.size = ch->max + IPC_CHANNEL_RECORD_;
-    ch->rx.data = (unsigned char *)malloc(ch->rx.size);
-    ch->tx.data = (unsigned char *)malloc(ch->tx.size);
-    return ch->rx.data != NULL && ch->tx.data != NULL
-               ? 0
-               : ipc_channel_refuse_(ch, -ENOMEM, "no memory for messages of %zu bytes", ch->max);
+    if (ch->kind->own != 0)
+        ch->own = calloc(1, ch->kind->own);
+    return ch->own != NULL || ch->kind->own == 0 ? 0 : -ENOMEM;
 }
 
-/* Can it do what is asked for? */
-IPC_INLINE int ipc_channel_can_(struct ipc_channel *ch)
+/* What the options ask for that the mechanism does not have, or NULL. */
+IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
 {
     const struct ipc_channel_options *how = &ch->how;
-    unsigned can = ch->kind->can;
-    const char *what = NULL;
+    unsigned is = ch->kind->is;
+
+    if ((is & IPC_CHANNEL_ONE_WAY_) != 0 && (ch->role & IPC_BOTH) == IPC_BOTH)
+        return "one direction only: open two";
+    if ((is & IPC_CHANNEL_PRIORITY_) == 0 && how->priority != 0)
+        return "no priorities; mq: and sysv: have them";
+    if ((is & IPC_CHANNEL_SELECT_) == 0 && how->select != 0)
+        return "no receiving by type; sysv: has it";
+    if ((is & IPC_CHANNEL_DEPTH_) == 0 && how->depth != 0)
+        return "no number of messages that may be under way; mq: has it";
+    if ((is & IPC_CHANNEL_SENDERS_) == 0 && (how->senders != 0 || how->receivers != 0))
+        return "no number of senders or receivers; ring: has them";
+    if ((is & IPC_CHANNEL_OFFSET_) == 0 && how->offset != 0)
+        return "nothing to resume; file: can";
+    return NULL;
+}
+
+/* Checks that the mechanism can do what role and options ask for. */
+IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
+{
+    const char *missing;
 
     if ((ch->role & IPC_BOTH) == 0 || ch->role > (IPC_BOTH | IPC_LISTEN))
         return ipc_channel_refuse_(ch, -EINVAL,
                                    "role %u is none of IPC_SEND, IPC_RECV, IPC_BOTH, "
                                    "with or without IPC_LISTEN",
                                    ch->role);
-    if (how->max > UINT32_MAX / 2)
-        return ipc_channel_refuse_(ch, -EINVAL, "messages of %zu bytes", how->max);
-    if ((can & IPC_CHANNEL_ONE_WAY_) != 0 && (ch->role & IPC_BOTH) == IPC_BOTH)
-        what = "one direction only: open two";
-    else if ((can & IPC_CHANNEL_PRIORITY_) == 0 && how->priority != 0)
-        what = "no priorities; mq: and sysv: have them";
-    else if ((can & IPC_CHANNEL_SELECT_) == 0 && how->select != 0)
-        what = "no receiving by type; sysv: has it";
-    else if ((can & IPC_CHANNEL_DEPTH_) == 0 && how->depth != 0)
-        what = "no number of messages that may be under way; mq: has it";
-    else if ((can & IPC_CHANNEL_SENDERS_) == 0 && (how->senders != 0 || how->receivers != 0))
-        what = "no number of senders or receivers; ring: has them";
-    else if ((can & IPC_CHANNEL_OFFSET_) == 0 && how->offset != 0)
-        what = "nothing to resume; file: can";
-    return what == NULL ? 0
-                        : ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: %s", ch->kind->scheme, what);
+    if (ch->how.max > UINT32_MAX / 2)
+        return ipc_channel_refuse_(ch, -EINVAL, "messages of %zu bytes", ch->how.max);
+    missing = ipc_channel_find_missing_(ch);
+    if (missing == NULL)
+        return 0;
+    return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: %s", ch->kind->scheme, missing);
 }
 
-/*
- * Opens a channel: see the top for URIs. role: IPC_SEND, IPC_RECV or IPC_BOTH, and IPC_LISTEN on
- * one side. The other one waits until the deadline for it to listen, or to make what is at the URI
- * (a FIFO's sender also for a receiver); pipe: and udp: wait for nobody.
- *
- *   0
- *   -ETIMEDOUT   the other side was not there until the deadline; -EINTR: a signal handler ran
- *   -EINVAL      no such mechanism, role or address; or what signal: asks for
- *   -EOPNOTSUPP  the mechanism cannot do what is asked for
- *   -EACCES      it belongs to another user, permits more than options.mode, who is at the other
- *                end may not be there, or the kernel denies it
- *   -EADDRINUSE  another one listens there; -EBUSY: file: has a writer, ring: a peer already
- *   -EUSERS      ring: 256 senders and receivers share it already
- *   -EPROTO      what is there is something else, or a queue of another geometry
- *   -EBADMSG     file: is damaged in the middle; the sentence says where
- *   -EMSGSIZE    options.max is more than it carries
- *   -ENAMETOOLONG, -EADDRNOTAVAIL  the address
- *   -ESRCH       signal: no such process
- *   and what the kernel says of its limits: -EMFILE, -ENFILE, -ENOSPC, -ENOMEM, ...
- */
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
                                      int64_t deadline, const struct ipc_channel_options *how)
 {
     const char *address = "";
-    const struct ipc_channel_kind_ *kind = uri != NULL ? ipc_channel_find_(uri, &address) : NULL;
+    const struct ipc_channel_kind_ *kind =
+        uri != NULL ? ipc_channel_find_kind_(uri, &address) : NULL;
     int rc = ipc_channel_clear_(ch, kind, address, how);
     struct sigaction now;
 
     ch->role = role;
-    rc = rc == 0 ? ipc_channel_can_(ch) : rc;
+    if (rc == 0)
+        rc = ipc_channel_check_request_(ch);
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
-        ch->state |= IPC_CHANNEL_IGNORED_;
-    rc = rc == 0 ? kind->open(ch, deadline) : rc;
-    rc = rc == 0 ? ipc_channel_room_(ch) : rc;
+        ch->flags |= IPC_CHANNEL_SIGPIPE_IGNORED_;
+    if (rc == 0)
+        rc = ipc_channel_allocate_own_(ch);
+    if (rc == 0)
+        rc = kind->open(ch, deadline);
+    if (rc == 0)
+        rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
         ipc_channel_close(ch);
     return rc;
@@ -3557,57 +4897,34 @@ IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigne
     return ipc_channel_open_with(ch, uri, role, deadline, NULL);
 }
 
-/*
- * Takes the next of several clients; `listener` stays as it is, and has only to be open with
- * IPC_LISTEN. The new channel is for that one alone, and closed by itself.
- *
- *   0
- *   -ETIMEDOUT, -EINTR   nobody came
- *   -EOPNOTSUPP          not unix:, unix-seq:, tcp: or auto:, or without IPC_LISTEN
- *   -EMFILE, -ENFILE, -ENOMEM  limits of the kernel
- */
 IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
                                   int64_t deadline)
 {
     const char *address = listener->address != NULL ? listener->address : "";
     int rc = ipc_channel_clear_(ch, listener->kind, address, &listener->how);
 
-    if (rc == 0 && (listener->kind->type == 0 || listener->listener < 0))
+    if (rc == 0 && listener->kind->accept == NULL)
         rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                  listener->kind->scheme);
     ch->role = listener->role & IPC_BOTH;
-    ch->server = 1;
-    ch->state = IPC_CHANNEL_ACCEPTED_;
-    rc = rc == 0 ? ipc_channel_next_(listener, ch, deadline) : rc;
-    rc = rc == 0 ? ipc_channel_room_(ch) : rc;
+    ch->flags = IPC_CHANNEL_ACCEPTED_;
+    if (rc == 0)
+        rc = ipc_channel_allocate_own_(ch);
+    if (rc == 0)
+        rc = listener->kind->accept(listener, ch, deadline);
+    if (rc == 0)
+        rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
         ipc_channel_close(ch);
     return rc;
 }
 
-/*
- * Removes what is at the URI and outlives its processes: a FIFO, queue, log or segment, or a
- * socket's file. Removes nothing that the mechanism did not make. A FIFO and a socket's file are
- * known by their type, a log by its first record, a segment by its rings. A queue has no such mark:
- * any of that name or key is removed. Processes that have it open keep it, but for sysv: and the
- * semaphores of sysvshm:. Does not block.
- *
- *   0
- *   -ENOENT      nothing is there
- *   -EPROTO      something else is there, and stays: a file of another type, a symbolic link, a
- *                file that is no log, a segment without our rings or of another version; if it is
- *                to go: rm, ipcrm, ipc_shm_unlink
- *   -EOPNOTSUPP  the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, unix: and auto: without
- *                a file
- *   -EINVAL      no such mechanism; no name, or none that it can have; -ENAMETOOLONG
- *   -EACCES, -EPERM  it belongs to others, or may not be read
- *   and what the kernel says of paths and its limits: -ENOTDIR, -EROFS, -EMFILE, -ENOMEM, ...
- */
 IPC_INLINE int ipc_channel_unlink(const char *uri)
 {
     struct ipc_channel ch;
     const char *address = "";
-    const struct ipc_channel_kind_ *kind = uri != NULL ? ipc_channel_find_(uri, &address) : NULL;
+    const struct ipc_channel_kind_ *kind =
+        uri != NULL ? ipc_channel_find_kind_(uri, &address) : NULL;
     int rc = ipc_channel_clear_(&ch, kind, address, NULL);
 
     if (rc == 0)
@@ -3619,30 +4936,38 @@ IPC_INLINE int ipc_channel_unlink(const char *uri)
 #endif
 
 /* >>io  src/channel/io.h */
-/* Send and receive. */
+/* Send and receive, and what a channel tells of itself. */
 #ifndef IPC_SRC_CHANNEL_IO_H
 #define IPC_SRC_CHANNEL_IO_H 1
 
-/* ------------------------------------------------------------------ send and receive */
+/* ------------------------------------------------------------------ the long way */
 
-/* Somebody is there, or comes until the deadline. */
+/* Calls what the mechanism does before the first use. */
+IPC_INLINE void ipc_channel_prepare_(struct ipc_channel *ch)
+{
+    if ((ch->flags & IPC_CHANNEL_UNUSED_) == 0)
+        return;
+    ch->flags &= ~IPC_CHANNEL_UNUSED_;
+    ch->kind->prepare(ch);
+}
+
+/* Checks that the channel has this direction, and waits for a peer until the deadline. */
 IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
-    if ((ch->state & IPC_CHANNEL_FORK_) != 0)
-        ipc_channel_fork_(ch);
+    ipc_channel_prepare_(ch);
     if ((ch->role & role) == 0)
         return ipc_channel_refuse_(ch, -EINVAL, "%s: not opened to %s", ch->kind->scheme,
                                    role == IPC_SEND ? "send" : "receive");
-    if ((role == IPC_SEND ? ch->out : ch->in) >= 0)
+    if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->is & IPC_CHANNEL_BARE_) != 0)
         return 0;
-    if (ch->kind->meet == NULL || (ch->state & IPC_CHANNEL_ACCEPTED_) != 0)
+    if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
         return ipc_channel_refuse_(ch, -EPIPE, "%s: the other side is gone", ch->kind->scheme);
     return ch->kind->meet(ch, deadline);
 }
 
-/* ... and after that: the calls, for all that is no ring in the middle of its messages. */
+/* Sends over any mechanism. A ring in the middle of its messages does not come here. */
 __attribute__((noinline, unused)) static int
 ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
 {
@@ -3651,69 +4976,44 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
     if (rc == 0 && n > ch->max)
         rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
                                  ch->kind->scheme, n, ch->max);
-    else if (rc == 0 && (ch->state & IPC_CHANNEL_DEAF_) != 0)
+    else if (rc == 0 && (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0)
         rc = -EPIPE;
-    rc = rc == 0 ? ch->kind->send(ch, message, n, deadline) : rc;
+    if (rc == 0)
+        rc = ch->kind->send(ch, message, n, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
 }
 
+/* Receives over any mechanism, as ipc_channel_send_. */
 __attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_channel *ch, void *to,
                                                                    size_t size, int64_t deadline)
 {
     int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
 
-    rc = rc == 0 ? ch->kind->recv(ch, to, size, deadline) : rc;
+    if (rc == 0)
+        rc = ch->kind->recv(ch, to, size, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
 }
 
-/*
- * Sends message[0..n), n from 0 to max; where a large one may have to wait in the middle, see the
- * contract. Blocking; a peer that is stopped or killed holds it up until the deadline at most.
- *
- *   0
- *   -ETIMEDOUT    no room, or nobody there, until the deadline; nothing was sent
- *   -EINTR        a signal handler ran; nothing was sent
- *   -EMSGSIZE     n is more than the largest message; nothing was sent
- *   -EPIPE        the other side is gone, or signal:'s process, or the queue was removed;
- *                 -EOWNERDEAD where it is known to have been killed: ring:, sysvshm:
- *   -EDESTADDRREQ who listens to datagrams has nobody to answer yet
- *   -EPERM        signal: the process does not block the signal of this priority
- *   -ENOSPC       file: the disk is full; -EFBIG: RLIMIT_FSIZE. Nothing was sent
- *   -EINVAL       the channel is not open, or not to send; the priority is none
- *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...
- */
+/* ------------------------------------------------------------------ send and receive */
+
 IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
     struct ipc_record_producer *out = ch->quick_out;
 
-    /* One that nobody reads takes the long way, which tells that. */
+    /* A message that no process would read takes the long way, which reports that. */
     if (CK_CC_UNLIKELY(out == NULL || ck_pr_load_64(&out->ring->end[1]) == 0 || n > ch->max ||
                        ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
-        ipc_channel_ring_post_(ch->ring, &ch->ring->out_data);
+        ipc_channel_post_(ch->ring, &ch->ring->out_data);
     return 0;
 }
 
-/*
- * Receives the next message into to[0..size). Blocking, as ipc_channel_send.
- *
- *   >= 0         its length
- *   -ETIMEDOUT   none until the deadline; -EINTR: a signal handler ran
- *   -EMSGSIZE    it is larger than `size`, and stays: ipc_channel_info has its length
- *   -EPIPE       the other side is gone, and all it sent was received; or the queue was removed
- *   -EOWNERDEAD  the same, but it was killed, or crashed, in the middle of a message; ring:,
- *                sysvshm: anywhere
- *   -EBADMSG     garbage came; on a stream its sender was left. Datagrams, sysv: a message of more
- *                than `max` was dropped
- *   -EINVAL      the channel is not open, or not to receive
- *   and what open says while the next peer is waited for, and the kernel: -ENOMEM, ...
- */
 IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
@@ -3724,46 +5024,35 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
     if (CK_CC_UNLIKELY(in == NULL || (rc = ipc_record_take_(in, to, size, &published)) < 0))
         return ipc_channel_recv_(ch, to, size, deadline);
     if (CK_CC_UNLIKELY(published))
-        ipc_channel_ring_post_(ch->ring, &ch->ring->space);
+        ipc_channel_post_(ch->ring, &ch->ring->space);
     return rc;
 }
 
-/* Sends the rest of a message that a deadline has cut off. 0: there is none left; -ETIMEDOUT,
- * -EINTR, -EPIPE, -EINVAL as of ipc_channel_send. */
 IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
 {
-    return ch->kind == NULL ? -EINVAL : ch->out < 0 ? 0 : ipc_channel_rest_(ch, deadline);
+    if (ch->kind == NULL)
+        return -EINVAL;
+    return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 
-/*
- * The descriptor to poll for reading (of one who only sends: for writing) in an event loop, once
- * recv with IPC_NOW has said -ETIMEDOUT. It changes when the other side does: ask again after
- * -EPIPE, -EOWNERDEAD, -EBADMSG, and after the first message to a listener. Close nothing.
- *
- *   >= 0         the descriptor
- *   -EOPNOTSUPP  there is none: ring:, sysvshm:, sysv:
- *   -ENOTCONN    nobody is there; a call of send or recv meets the next
- *   -EINVAL      the channel is not open
- */
+/* ------------------------------------------------------------------ what a channel tells */
+
 IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
 {
     int fd;
 
     if (ch->kind == NULL)
         return -EINVAL;
-    if ((ch->state & IPC_CHANNEL_FORK_) != 0)
-        ipc_channel_fork_(ch);
-    if (ch->kind->meet == ipc_channel_nothing_)
+    ipc_channel_prepare_(ch);
+    if ((ch->kind->is & IPC_CHANNEL_BARE_) != 0)
         return -EOPNOTSUPP;
-    if (ch->ring != NULL)
-        return ipc_channel_auto_fd_(ch);
-    fd = (ch->role & IPC_RECV) != 0 ? ch->in : ch->out;
-    if (ch->listener >= 0 && (fd < 0 || ch->kind->type == 0)) /* a log's is inotify */
-        fd = ch->listener;
-    return fd >= 0 ? fd : -ENOTCONN;
+    if (ch->kind->descriptor != NULL)
+        fd = ch->kind->descriptor(ch);
+    else
+        fd = (ch->role & IPC_RECV) != 0 ? ch->in : ch->out;
+    return fd == -1 ? -ENOTCONN : fd;
 }
 
-/* What the channel is, and who is at the other end. 0; -EINVAL: it is not open. */
 IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info)
 {
     memset(info, 0, sizeof *info);
@@ -3771,17 +5060,15 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     info->gid = (gid_t)-1;
     if (ch->kind == NULL)
         return -EINVAL;
-    info->mechanism = ch->kind->open != ipc_channel_auto_open_ ? ch->kind->scheme
-                      : ch->ring != NULL                       ? "ring"
-                                                               : "unix";
+    info->mechanism = ch->kind->scheme;
     info->max = ch->max;
     info->next = ch->next;
     info->pending = ch->tx.end - ch->tx.begin;
-    info->offset = ch->offset;
     info->pid = ch->peer.pid;
     info->uid = ch->peer.uid;
     info->gid = ch->peer.gid;
-    info->port = ch->kind->domain == AF_INET ? ch->port : 0;
+    if (ch->kind->describe != NULL)
+        ch->kind->describe(ch, info);
     return 0;
 }
 

@@ -524,7 +524,7 @@ static void sender_is_told_that_nobody_is_left_and_gets_no_signal(void **state)
         if (!NAMED("pipe"))
             open_as(listens(IPC_SEND));
         for (mask = 0; mask < 2; mask++) {
-            ch.state |= mask ? IPC_CHANNEL_MASK_ : 0u; /* an old kernel */
+            ch.flags |= mask ? IPC_CHANNEL_MASK_ : 0u; /* an old kernel */
             send_one(0, 10);
             (void)hear(&c);
             kill_child(&c);
@@ -1412,10 +1412,9 @@ static int plain(void)
     int fd;
 
     if (NAMED("pipe"))
-        return fcntl(ch.far_out, F_DUPFD_CLOEXEC, 0);
+        return fcntl(((struct ipc_channel_pipe_ *)ch.own)->child_out, F_DUPFD_CLOEXEC, 0);
     IS(ipc_channel_open(&other, uri, IPC_SEND, ipc_in_ms(LONG_MS)), 0);
     fd = dup(other.out);
-    other.state = 0; /* not its to unlink */
     ipc_channel_close(&other);
     MUST(fd >= 0);
     (void)fcntl(fd, F_SETFL, 0);
@@ -1439,7 +1438,7 @@ static void any_split_of_the_stream_is_put_together(void **state)
         fd = plain();
         for (i = 0; i < 200; i++) {
             n = i % 20 == 19 ? 20000 : length_of(i + 4, 300);
-            ipc_channel_header_(all + end, n);
+            ipc_channel_put_header_(all + end, n);
             fill((char *)all + end + IPC_CHANNEL_HEADER_, i, n);
             end += IPC_CHANNEL_HEADER_ + n;
         }
@@ -1487,14 +1486,14 @@ static void garbage_is_refused_and_its_sender_left(void **state)
             for (k = 0; k < sizeof bytes; k++)
                 bytes[k] = (unsigned char)rand_r(&seed);
             if (kind % 3 == 1)
-                ipc_channel_header_(bytes, kind == 1 ? UINT32_MAX : (1u << 21) + kind);
+                ipc_channel_put_header_(bytes, kind == 1 ? UINT32_MAX : (1u << 21) + kind);
             if (kind % 3 == 2) { /* a good one before it, and one bit wrong */
-                ipc_channel_header_(bytes, 4);
-                ipc_channel_header_(bytes + 12, 4);
+                ipc_channel_put_header_(bytes, 4);
+                ipc_channel_put_header_(bytes + 12, 4);
                 bytes[12 + kind % 8] ^= (unsigned char)(1 << kind % 7);
             }
             if (NAMED("unix-seq") && kind % 3 == 2)
-                ipc_channel_header_(bytes, 4); /* and more than 4 behind it */
+                ipc_channel_put_header_(bytes, 4); /* and more than 4 behind it */
             IS(write(fd, bytes, sizeof bytes), sizeof bytes);
             (void)close(fd);
             got = ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS));
@@ -1978,6 +1977,36 @@ static void senders_that_share_a_ring_do_not_wait_for_each_other(void **state)
     over();
 }
 
+static void receives_one_from_several(struct child *up, void *arg)
+{
+    (void)arg;
+    (void)alarm(10);
+    open_as(IPC_RECV);
+    ipc_notify_policy(&ch.ring->data, 0, 0);
+    tell(up, 0);
+    IS(ipc_channel_recv(&ch, scratch, 8, IPC_FOREVER), 8);
+}
+
+/* A sender may be killed between its push and its post. */
+static void receiver_from_several_looks_once_a_second(void **state)
+{
+    struct ipc_channel_options how;
+    struct child c;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    how.senders = 2;
+    choose(row_of("ring"));
+    IS(ipc_channel_open_with(&ch, uri, IPC_SEND | IPC_LISTEN, IPC_NOW, &how), 0);
+    c = spawn(receives_one_from_several, NULL);
+    (void)hear(&c);
+    EVENTUALLY(rests(c.pid) &&
+               (ck_pr_load_32(&ch.ring->out_data.at->word) & IPC_NOTIFY_ASLEEP_) != 0);
+    IS(ipc_record_push(&ch.ring->out, scratch, 8), 0);
+    finish(&c);
+    over();
+}
+
 /* ------------------------------------------------------------------ FIFOs and pipes */
 
 static void sends_short_ones(struct child *up, void *arg)
@@ -2056,7 +2085,7 @@ static void fifo_is_a_fifo(void **state)
     MUST(fd >= 0 && symlink(other, path) == 0);
     ch.address = path;
     ch.how.mode = 0666;
-    IS(ipc_channel_mode_(&ch, S_IFIFO, &st), -EPROTO);
+    IS(ipc_channel_set_mode_(&ch, S_IFIFO, &st), -EPROTO);
     IS(fstat(fd, &st), 0);
     IS(st.st_mode & 0777, 0600);
     ch.address = NULL;
@@ -3141,6 +3170,7 @@ int main(int argc, char **argv)
         TEST(auto_passes_over_the_silent),
         TEST(auto_believes_no_listener),
         TEST(senders_that_share_a_ring_do_not_wait_for_each_other),
+        TEST(receiver_from_several_looks_once_a_second),
         TEST(senders_that_share_a_pipe_do_not_mix),
         TEST(fifo_is_a_fifo),
         TEST(priorities_come_highest_first_and_types_as_selected),

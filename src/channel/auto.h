@@ -1,21 +1,57 @@
-/* auto:, from a socket to a ring. */
+/*
+ * auto:NAME, a Unix socket that becomes a ring where both sides can take one. NAME with a slash is
+ * the path of the socket's file; another name is in the abstract namespace.
+ *
+ * Opened as unix:. The first call of each side agrees where messages go, so both must be in a call
+ * at a time. The listener makes a sealed segment with the rings, and hands it over the socket, with
+ * the descriptors of the bells. The socket stays open beside the ring: its end tells that the other
+ * side is gone, and with the bell it is what ipc_channel_fd gives. Where one side cannot take a
+ * ring, the messages stay on the socket.
+ *
+ *   Access   As over unix:.
+ *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
+ * it was killed or closed. Then as over unix:. Limits   Messages of 64 KiB unless asked for; of two
+ * maxima the smaller one.
+ */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1
 
 #include "socket.h"
 #include "ring.h"
 
-/* ------------------------------------------------------------------ from a socket to a ring */
+/* ------------------------------------------------------------------ auto: */
 
 /*
- * What the two say to each other on the socket before the first message. Any answer that is none,
- * is not for what was offered, or comes in another order ends the connection.
+ * What the two sides say to each other on the socket before the first message. What is not the next
+ * thing of these, or answers something that was not offered, ends the connection.
  *
- *     other: OFFER version, can take a ring, largest message
- *     listener: ANSWER lower version, 1: a ring, 0: the socket, smaller message
- *               if a ring: the segment (ipc_shm_send), the bells' descriptors (ipc_notify_send_fd)
- *     other: CHOICE 1: in the ring from now on; 0: could not take it
+ *     other       OFFER    version; ring: can it take a ring; max: its largest message
+ *     listener    ANSWER   the lower version; ring: 1 a ring, 0 the socket; max: the smaller one
+ *                 SEGMENT  if a ring: the segment (ipc_shm_send)
+ *                 BELLs    if a ring: the descriptors of the bells (ipc_notify_send_fd)
+ *     other       CHOICE   ring: 1 in the ring from now on, 0 it could not take the ring
+ *
+ * The handle keeps the step: the next thing that is to come, or to be sent. A deadline cuts a
+ * handshake off between two steps, and the next call goes on there.
  */
+#define IPC_CHANNEL_OFFER_ 0
+#define IPC_CHANNEL_ANSWER_ 1
+#define IPC_CHANNEL_SEGMENT_ 2
+#define IPC_CHANNEL_OUT_BELL_ 3 /* of the ring to the listener */
+#define IPC_CHANNEL_IN_BELL_ 4  /* of the ring from the listener */
+#define IPC_CHANNEL_CHOICE_ 5
+#define IPC_CHANNEL_AGREED_ 6
+
+struct ipc_channel_auto_ {
+    struct ipc_channel_socket_ socket; /* first: the functions of sockets find it there */
+    int is_listener;                   /* this side answers offers */
+    int step;
+    int64_t came_at; /* when the other side connected */
+    int unable;      /* this side could not take the ring that was handed over */
+    int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
+};
+
+/* Offer, answer and choice. */
 struct ipc_channel_hello_ {
     uint64_t magic;
     uint32_t version;
@@ -24,10 +60,31 @@ struct ipc_channel_hello_ {
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
-#define IPC_CHANNEL_SHY_ INT64_C(100000000) /* ns that one who says nothing has to himself */
 #define IPC_CHANNEL_VERSION_ 1u
+#define IPC_CHANNEL_HELLO_NS_                                                                      \
+    INT64_C(100000000) /* for a client to make its offer, if others wait */
 
-IPC_INLINE int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
+IPC_INLINE struct ipc_channel_auto_ *ipc_channel_get_auto_(const struct ipc_channel *ch)
+{
+    return (struct ipc_channel_auto_ *)ch->own;
+}
+
+/* Is the next call still to agree with the other side, or to meet one? */
+IPC_INLINE int ipc_channel_must_agree_(const struct ipc_channel *ch)
+{
+    return ipc_channel_get_auto_(ch)->step != IPC_CHANNEL_AGREED_ || ch->in < 0;
+}
+
+/* Leaves the ring, if there is one. The socket stays. */
+IPC_INLINE void ipc_channel_auto_leave_ring_(struct ipc_channel *ch)
+{
+    ipc_channel_close_fd_(&ipc_channel_get_auto_(ch)->polls);
+    ipc_channel_ring_leave_(ch);
+}
+
+/* ------------------------------------------------------------------ the handshake */
+
+IPC_INLINE int ipc_channel_send_hello_(struct ipc_channel *ch, uint32_t ring)
 {
     struct ipc_channel_hello_ hello;
 
@@ -36,17 +93,18 @@ IPC_INLINE int ipc_channel_say_(struct ipc_channel *ch, uint32_t ring)
     hello.version = IPC_CHANNEL_VERSION_;
     hello.ring = ring;
     hello.max = ch->max;
-    /* The socket is empty: there is room, or something is wrong. */
+    /* Nothing is on the way yet, so there is room, or the other side is at fault. */
     return send(ch->out, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof hello
                ? 0
                : -EPIPE;
 }
 
-/* Waits for more of an offer, which a client makes as soon as it has connected: one who does not is
- * left for the next one that waits. */
-IPC_INLINE int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
+/* Waits for more bytes of an offer. A client makes it as soon as it has connected: one that does
+ * not is left, -EPIPE, after 100 ms, if another client waits. */
+IPC_INLINE int ipc_channel_wait_for_hello_(struct ipc_channel *ch, int64_t deadline)
 {
-    int64_t until = ch->came_at + IPC_CHANNEL_SHY_;
+    const struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int64_t until = own->came_at + IPC_CHANNEL_HELLO_NS_;
     struct pollfd p[2];
     int rc, over;
 
@@ -54,26 +112,30 @@ IPC_INLINE int ipc_channel_shy_(struct ipc_channel *ch, int64_t deadline)
     p[0].events = p[1].events = POLLIN;
     do {
         over = ipc_left_(until) == 0;
-        p[1].fd = over ? ch->listener : -1;
+        p[1].fd = over ? own->socket.listener : -1;
         p[1].revents = 0;
         rc = ipc_channel_poll_(p, 2, over || deadline < until ? deadline : until);
     } while (rc == -ETIMEDOUT && !over && ipc_left_(deadline) > 0);
     return rc == 0 && p[0].revents == 0 ? -EPIPE : rc;
 }
 
-/* What the other says, in which `ring` may be at most so much; no byte behind it is read. */
-IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
-                                 int64_t deadline)
+/* Receives an offer, an answer or a choice. Its `ring` may be 0 to most. Reads no byte behind it.
+ */
+IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, uint32_t *ring,
+                                       int64_t deadline)
 {
+    const struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
     struct ipc_channel_hello_ hello;
     struct iovec io;
-    int64_t rc;
+    int64_t rc = 0;
 
     while (ch->rx.end < sizeof hello) {
         io.iov_base = ch->rx.data + ch->rx.end;
         io.iov_len = sizeof hello - ch->rx.end;
-        rc = ch->listener >= 0 && ch->step == 0 ? ipc_channel_shy_(ch, deadline) : 0;
-        rc = rc == 0 ? ipc_channel_fill_(ch, &io, 1, deadline) : rc;
+        if (own->socket.listener >= 0 && own->step == IPC_CHANNEL_OFFER_)
+            rc = ipc_channel_wait_for_hello_(ch, deadline);
+        if (rc >= 0)
+            rc = ipc_channel_read_some_(ch, &io, 1, deadline);
         if (rc < 0)
             return (int)rc;
         ch->rx.end += (size_t)rc;
@@ -88,14 +150,16 @@ IPC_INLINE int ipc_channel_hear_(struct ipc_channel *ch, uint32_t most, uint32_t
     return 0;
 }
 
-/* A sealed segment with our ends of the rings, or none. */
-IPC_INLINE int ipc_channel_offer_(struct ipc_channel *ch)
+/* Makes a sealed segment with our ends of the rings. */
+IPC_INLINE int ipc_channel_make_offer_(struct ipc_channel *ch)
 {
     size_t max = ch->max;
     int rc = ipc_channel_ring_new_(ch);
 
-    rc = rc == 0 ? ipc_shm_create(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch)) : rc;
-    rc = rc == 0 ? ipc_channel_ring_attach_(ch, 1) : rc;
+    if (rc == 0)
+        rc = ipc_shm_create(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch));
+    if (rc == 0)
+        rc = ipc_channel_ring_attach_(ch, 1);
     ch->max = max;
     if (rc == 0 && (((ch->role & IPC_RECV) != 0 && ipc_notify_fd(&ch->ring->data) < 0) ||
                     ((ch->role & IPC_SEND) != 0 && ipc_notify_fd(&ch->ring->out_data) < 0)))
@@ -105,122 +169,179 @@ IPC_INLINE int ipc_channel_offer_(struct ipc_channel *ch)
     return rc;
 }
 
-/* The listener's side. 0: agreed. */
-IPC_INLINE int ipc_channel_agree_(struct ipc_channel *ch, int64_t deadline)
+/* Hands the segment and the bells' descriptors over the socket. */
+IPC_INLINE int ipc_channel_hand_over_(struct ipc_channel *ch)
 {
-    uint32_t ring = 0;
-    int rc;
+    int rc = ipc_shm_send(&ch->ring->seg, ch->out);
 
-    if (ch->step == 0) {
-        rc = ipc_channel_hear_(ch, 1, &ring, deadline);
-        if (rc != 0)
-            return rc;
-        ring = ring != 0 && ipc_channel_offer_(ch) == 0;
-        rc = ipc_channel_say_(ch, ring);
-        if (rc == 0 && ring != 0)
-            rc = ipc_shm_send(&ch->ring->seg, ch->out);
-        if (rc == 0 && ring != 0 && (ch->role & IPC_RECV) != 0)
-            rc = ipc_notify_send_fd(&ch->ring->data, ch->out);
-        if (rc == 0 && ring != 0 && (ch->role & IPC_SEND) != 0)
-            rc = ipc_notify_send_fd(&ch->ring->out_data, ch->out);
-        if (rc != 0)
-            return -EPIPE;
-        ch->step = 1;
-    }
-    rc = ipc_channel_hear_(ch, ch->ring != NULL, &ring, deadline);
-    if (rc == 0 && ring == 0)
-        ipc_channel_ring_leave_(ch);
+    if (rc == 0 && (ch->role & IPC_RECV) != 0)
+        rc = ipc_notify_send_fd(&ch->ring->data, ch->out);
+    if (rc == 0 && (ch->role & IPC_SEND) != 0)
+        rc = ipc_notify_send_fd(&ch->ring->out_data, ch->out);
     return rc;
 }
 
-/* The other's side. Steps are gone on with where a deadline has cut them off. */
-IPC_INLINE int ipc_channel_follow_(struct ipc_channel *ch, int64_t deadline)
+/* The listener's side. 0: agreed; -ETIMEDOUT, -EINTR: later; or the connection is to end. */
+IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadline)
 {
-    struct ipc_channel_ring_ *r;
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
     uint32_t ring = 0;
-    size_t max;
-    int rc = 0, fd;
+    int rc;
 
-    if (ch->step == 0 && (rc = ipc_channel_say_(ch, 1)) == 0)
-        ch->step = 1;
-    if (ch->step == 1 && rc == 0 && (rc = ipc_channel_hear_(ch, 1, &ring, deadline)) == 0) {
-        if (ring == 0)
-            return ipc_channel_say_(ch, 0);
-        rc = ipc_channel_ring_new_(ch);
-        ch->step = 2;
-    }
-    r = ch->ring;
-    if (ch->step == 2 && rc == 0) {
-        rc = ipc_shm_recv(&r->seg, ch->in, deadline);
-        if (rc == -ETIMEDOUT || rc == -EPIPE)
+    if (own->step == IPC_CHANNEL_OFFER_) {
+        rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
+        if (rc != 0)
             return rc;
-        r->seg.deadline = IPC_NOW; /* it is whole */
-        max = ch->max;
-        r->unable = rc != 0 || ipc_channel_ring_attach_(ch, 0) != 0;
-        ch->max = max;
-        rc = 0;
-        ch->step = 3;
+        ring = ring != 0 && ipc_channel_make_offer_(ch) == 0;
+        if (ipc_channel_send_hello_(ch, ring) != 0 ||
+            (ring != 0 && ipc_channel_hand_over_(ch) != 0))
+            return -EPIPE;
+        own->step = IPC_CHANNEL_CHOICE_;
     }
-    /* They come in any case. */
-    for (; rc == 0 && ch->step < 5; ch->step += rc == 0) {
-        struct ipc_notify none, *bell = ch->step == 3 ? &r->out_data : &r->data;
-
-        if ((ch->role & (ch->step == 3 ? IPC_SEND : IPC_RECV)) == 0)
-            continue;
-        if (!r->unable) {
-            rc = ipc_notify_recv_fd(bell, ch->in, deadline);
-            if (rc != -ETIMEDOUT && rc != -EINTR && rc != -EPIPE && rc != 0)
-                rc = -EBADMSG;
-            continue;
-        }
-        /* With a bell of nobody's: the descriptor is closed with it. */
-        (void)ipc_notify_init(&r->spare, sizeof r->spare, IPC_NOTIFY_EVENTFD);
-        (void)ipc_notify_attach(&none, &r->spare, sizeof r->spare, IPC_NOTIFY_EVENTFD, NULL);
-        rc = ipc_notify_recv_fd(&none, ch->in, deadline);
-        ipc_notify_detach(&none);
-    }
-    if (rc != 0)
-        return rc;
-    fd = r->unable;
-    if (fd)
-        ipc_channel_ring_leave_(ch);
-    return ipc_channel_say_(ch, !fd);
+    rc = ipc_channel_recv_hello_(ch, ch->ring != NULL, &ring, deadline);
+    if (rc == 0 && ring == 0)
+        ipc_channel_auto_leave_ring_(ch);
+    return rc;
 }
 
-/* Somebody is there, and it is agreed where to go on. */
-IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
+/* Receives the segment, and attaches our ends of its rings; if that fails, goes on to say so. */
+IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    size_t max = ch->max;
+    int rc = ipc_shm_recv(&ch->ring->seg, ch->in, deadline);
+
+    if (rc == -ETIMEDOUT || rc == -EPIPE)
+        return rc;
+    ch->ring->seg.deadline = IPC_NOW; /* the listener has made all of it */
+    own->unable = rc != 0 || ipc_channel_ring_attach_(ch, 0) != 0;
+    ch->max = max;
+    return 0;
+}
+
+/* Receives the descriptor of a bell. It comes in any case: where this side could not take the ring
+ * it is closed. */
+IPC_INLINE int ipc_channel_take_bell_(struct ipc_channel *ch, struct ipc_notify *bell,
+                                      int64_t deadline)
+{
+    struct ipc_notify_shared unused;
+    struct ipc_notify closed;
+    int rc;
+
+    if (!ipc_channel_get_auto_(ch)->unable) {
+        rc = ipc_notify_recv_fd(bell, ch->in, deadline);
+        if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR || rc == -EPIPE)
+            return rc;
+        return -EBADMSG;
+    }
+    memset(&unused, 0, sizeof unused);
+    (void)ipc_notify_init(&unused, sizeof unused, IPC_NOTIFY_EVENTFD);
+    (void)ipc_notify_attach(&closed, &unused, sizeof unused, IPC_NOTIFY_EVENTFD, NULL);
+    rc = ipc_notify_recv_fd(&closed, ch->in, deadline);
+    ipc_notify_detach(&closed);
+    return rc;
+}
+
+/* The next step of the other side. 0: it is done; or as ipc_channel_answer_offer_. */
+IPC_INLINE int ipc_channel_take_step_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int rc = 0;
+    uint32_t ring = 0;
+
+    switch (own->step) {
+    case IPC_CHANNEL_OFFER_:
+        rc = ipc_channel_send_hello_(ch, 1);
+        break;
+    case IPC_CHANNEL_ANSWER_:
+        rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
+        if (rc != 0)
+            return rc;
+        if (ring == 0)
+            own->step = IPC_CHANNEL_CHOICE_ - 1; /* there is nothing to take */
+        else
+            rc = ipc_channel_ring_new_(ch);
+        break;
+    case IPC_CHANNEL_SEGMENT_:
+        rc = ipc_channel_take_segment_(ch, deadline);
+        break;
+    case IPC_CHANNEL_OUT_BELL_:
+        if ((ch->role & IPC_SEND) != 0)
+            rc = ipc_channel_take_bell_(ch, &ch->ring->out_data, deadline);
+        break;
+    case IPC_CHANNEL_IN_BELL_:
+        if ((ch->role & IPC_RECV) != 0)
+            rc = ipc_channel_take_bell_(ch, &ch->ring->data, deadline);
+        break;
+    default: /* the choice */
+        if (own->unable)
+            ipc_channel_auto_leave_ring_(ch);
+        rc = ipc_channel_send_hello_(ch, ch->ring != NULL);
+    }
+    own->step += rc == 0;
+    return rc;
+}
+
+/* The other side. As ipc_channel_answer_offer_. */
+IPC_INLINE int ipc_channel_take_answer_(struct ipc_channel *ch, int64_t deadline)
 {
     int rc = 0;
 
+    while (rc == 0 && ipc_channel_get_auto_(ch)->step != IPC_CHANNEL_AGREED_)
+        rc = ipc_channel_take_step_(ch, deadline);
+    return rc;
+}
+
+/* Begins anew: waits for the next peer, with whom nothing is agreed yet. */
+IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int rc = -EPIPE;
+
+    ipc_channel_auto_leave_ring_(ch);
+    own->step = IPC_CHANNEL_OFFER_;
+    own->unable = 0;
+    ch->max = ch->how.max;
+    if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
+        rc = ipc_channel_socket_meet_(ch, deadline);
+    own->came_at = ipc_clock();
+    return rc;
+}
+
+/* Waits until a peer is there with which it is agreed where messages go. A listener leaves those
+ * that fail to agree, and goes on with the next one until the deadline. */
+IPC_INLINE int ipc_channel_auto_meet_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int rc = 0;
+
     do {
-        if (ch->in < 0) {
-            ipc_channel_ring_leave_(ch);
-            ch->step = 0;
-            ch->max = ch->how.max;
-            rc = (ch->state & IPC_CHANNEL_ACCEPTED_) != 0 ? -EPIPE
-                                                          : ipc_channel_socket_meet_(ch, deadline);
-            ch->came_at = ipc_clock();
-        }
-        if (rc != 0 || ch->step == IPC_CHANNEL_AGREED_)
+        if (ch->in < 0)
+            rc = ipc_channel_auto_connect_(ch, deadline);
+        if (rc != 0 || own->step == IPC_CHANNEL_AGREED_)
             return rc;
-        rc = ch->server ? ipc_channel_agree_(ch, deadline) : ipc_channel_follow_(ch, deadline);
+        rc = own->is_listener ? ipc_channel_answer_offer_(ch, deadline)
+                              : ipc_channel_take_answer_(ch, deadline);
         if (rc == 0)
-            ch->step = IPC_CHANNEL_AGREED_;
+            own->step = IPC_CHANNEL_AGREED_;
         if (rc == 0 || rc == -ETIMEDOUT || rc == -EINTR)
             return rc;
-        ipc_channel_ring_leave_(ch);
-        (void)ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
-        /* A listener goes on with the next one, as if this one had not come. */
-    } while (ch->listener >= 0 && ipc_left_(deadline) > 0);
-    return ch->listener >= 0 ? -ETIMEDOUT : rc == -EOWNERDEAD ? -EPIPE : rc;
+        rc = rc == -EOWNERDEAD ? -EPIPE : rc;
+        ipc_channel_auto_leave_ring_(ch);
+        (void)ipc_channel_lose_peer_(ch, rc);
+    } while (own->socket.listener >= 0 && ipc_left_(deadline) > 0);
+    return own->socket.listener >= 0 ? -ETIMEDOUT : rc;
 }
+
+/* ------------------------------------------------------------------ opening */
 
 IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
 {
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
     char *name;
     int rc;
 
-    /* A name without a folder is in the abstract namespace. */
+    own->polls = own->socket.listener = -1;
     if (strchr(ch->address, '/') == NULL && ch->address[0] != '@') {
         name = (char *)malloc(strlen(ch->address) + 11);
         if (name == NULL)
@@ -229,14 +350,31 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
         free(ch->address);
         ch->address = name;
     }
-    /* As large as over a ring, also where it becomes none. */
+    /* The same maximum as over a ring, also where it stays a socket. */
     ch->how.max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
     ch->max = ch->how.max;
-    ch->server = (ch->role & IPC_LISTEN) != 0;
+    own->is_listener = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
-    if (rc == 0 && !ch->server) /* if it fails, the first call says why */
-        ch->step = ipc_channel_say_(ch, 1) == 0;
+    if (rc == 0 && !own->is_listener && ipc_channel_send_hello_(ch, 1) == 0)
+        own->step = IPC_CHANNEL_ANSWER_; /* else the first call tries again, and says why */
     return rc;
+}
+
+IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc_channel *ch,
+                                        int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+
+    own->polls = -1;
+    own->is_listener = 1;
+    return ipc_channel_socket_accept_(listener, ch, deadline);
+}
+
+IPC_INLINE void ipc_channel_auto_close_(struct ipc_channel *ch)
+{
+    ipc_channel_socket_close_(ch);
+    ipc_channel_leave_peer_(ch); /* before the ring: its end tells that we are gone */
+    ipc_channel_auto_leave_ring_(ch);
 }
 
 /* A name without a folder has no file. */
@@ -245,15 +383,17 @@ IPC_INLINE int ipc_channel_auto_unlink_(struct ipc_channel *ch)
     return strchr(ch->address, '/') == NULL ? -EOPNOTSUPP : ipc_channel_socket_unlink_(ch);
 }
 
-/* A killed one is told as one that has closed: a socket could not tell, and it is to be the same.
+/* ------------------------------------------------------------------ sending and receiving */
+
+/* Leaves the other side, if rc says that it is gone or sends garbage, and returns rc. A killed peer
+ * is reported as one that has closed, as a socket cannot tell, and auto: says the same over both.
  */
 IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
 {
-    if (rc == -EPIPE || rc == -EOWNERDEAD || rc == -EBADMSG) {
-        ipc_channel_ring_leave_(ch);
-        return ipc_channel_lost_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
-    }
-    return rc;
+    if (rc != -EPIPE && rc != -EOWNERDEAD && rc != -EBADMSG)
+        return rc;
+    ipc_channel_auto_leave_ring_(ch);
+    return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
 }
 
 IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -261,25 +401,25 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
 {
     int rc;
 
-    if (CK_CC_UNLIKELY(ch->step != IPC_CHANNEL_AGREED_ || ch->in < 0)) {
+    if (CK_CC_UNLIKELY(ipc_channel_must_agree_(ch))) {
         rc = ipc_channel_auto_meet_(ch, deadline);
         if (rc != 0)
             return rc;
-        if (n > ch->max) /* what the other can take */
+        if (n > ch->max) /* the other side's maximum may be smaller */
             return ipc_channel_refuse_(ch, -EMSGSIZE, "auto: a message of %zu bytes: at most %zu",
                                        n, ch->max);
     }
     if (CK_CC_UNLIKELY(ch->ring == NULL))
         return ipc_channel_stream_send_(ch, message, n, deadline);
     rc = ipc_channel_ring_send_(ch, message, n, deadline);
-    /* What the other had sent before is still there to be received. */
+    /* What the other side had sent before can still be received. */
     if (CK_CC_UNLIKELY(rc == -EPIPE || rc == -EOWNERDEAD) && (ch->role & IPC_RECV) == 0)
         return ipc_channel_auto_end_(ch, rc);
     return rc == -EOWNERDEAD ? -EPIPE : rc;
 }
 
-/* Nothing is in the ring: says -ETIMEDOUT, and sees to it that the descriptor of ipc_channel_fd
- * tells of what comes from now on, or that the other side's end is told. */
+/* The ring is empty. Arms its bell, so that ipc_channel_fd's descriptor tells of what comes from
+ * now on, and looks once more: a message, -ETIMEDOUT, or -EPIPE where the other side is gone. */
 IPC_INLINE int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
 {
     struct ipc_channel_ring_ *r = ch->ring;
@@ -299,7 +439,7 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
 {
     int64_t rc;
 
-    if (CK_CC_UNLIKELY(ch->step != IPC_CHANNEL_AGREED_ || ch->in < 0) &&
+    if (CK_CC_UNLIKELY(ipc_channel_must_agree_(ch)) &&
         (rc = ipc_channel_auto_meet_(ch, deadline)) != 0)
         return rc;
     if (CK_CC_UNLIKELY(ch->ring == NULL)) {
@@ -309,27 +449,57 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
     rc = ipc_channel_ring_recv_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
-    if (rc == -ETIMEDOUT && ch->ring->polls >= 0 && deadline == IPC_NOW)
+    if (rc == -ETIMEDOUT && ipc_channel_get_auto_(ch)->polls >= 0 && deadline == IPC_NOW)
         rc = ipc_channel_auto_arm_(ch, to, size);
     return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
 }
 
-/* Readable when the bell has rung, or the other side is gone. */
-IPC_INLINE int ipc_channel_auto_fd_(struct ipc_channel *ch)
-{
-    struct ipc_channel_ring_ *r = ch->ring;
-    struct epoll_event e;
-    int bell = ipc_notify_fd(&r->data);
+/* ------------------------------------------------------------------ what the table names */
 
+/* Over a ring: readable when the bell has rung, or the other side is gone. */
+IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    struct epoll_event e;
+    int bell;
+
+    if (ch->ring == NULL)
+        return ipc_channel_socket_descriptor_(ch);
+    bell = ipc_notify_fd(&ch->ring->data);
     if (bell < 0)
-        return ch->in; /* who only sends */
+        return ch->in; /* this side only sends */
     memset(&e, 0, sizeof e);
     e.events = EPOLLIN;
-    if (r->polls < 0 && (r->polls = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
-        (epoll_ctl(r->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
-         epoll_ctl(r->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
-        ipc_channel_shut_(&r->polls);
-    return r->polls >= 0 ? r->polls : -errno;
+    if (own->polls < 0 && (own->polls = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
+        (epoll_ctl(own->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
+         epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
+        ipc_channel_close_fd_(&own->polls);
+    return own->polls >= 0 ? own->polls : -errno;
 }
+
+IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
+                                           struct ipc_channel_facts *info)
+{
+    info->mechanism = ch->ring != NULL ? "ring" : "unix";
+}
+
+static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
+    "auto",
+    IPC_CHANNEL_BELL_FD_,
+    sizeof(struct ipc_channel_auto_),
+    AF_UNIX,
+    SOCK_STREAM,
+    ipc_channel_auto_open_,
+    ipc_channel_auto_close_,
+    ipc_channel_auto_unlink_,
+    ipc_channel_auto_send_,
+    ipc_channel_auto_recv_,
+    ipc_channel_auto_meet_,
+    NULL, /* reopen */
+    NULL, /* prepare */
+    ipc_channel_auto_accept_,
+    ipc_channel_auto_descriptor_,
+    ipc_channel_auto_describe_,
+};
 
 #endif

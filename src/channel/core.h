@@ -1,4 +1,4 @@
-/* Handles, and the table entry of a mechanism. */
+/* The types: a channel, its options and facts, and what a mechanism is. */
 #ifndef IPC_SRC_CHANNEL_CORE_H
 #define IPC_SRC_CHANNEL_CORE_H 1
 
@@ -22,149 +22,159 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
-/* ------------------------------------------------------------------ handles */
+/* ------------------------------------------------------------------ types */
 
+/* Roles. */
 #define IPC_SEND 1u
 #define IPC_RECV 2u
 #define IPC_BOTH 3u
-#define IPC_LISTEN 4u /* this side is the one that is found */
+#define IPC_LISTEN 4u /* this side makes what the other side finds */
 
-/* All zeros, or NULL, is what most want. */
+/* All zeros, or NULL in place of it, is what most programs want. */
 struct ipc_channel_options {
     size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
-    unsigned senders;   /* ring: who may send at a time, up to 64; 0: one, whose end is told */
-    unsigned receivers; /* ring: more than 1: who receives shares the messages; said by all sides */
-    size_t depth;       /* mq: messages in the queue; 0: as the system has it, 10 */
+    unsigned senders;   /* ring: processes that may send at a time, 1 to 64; 0: 1 */
+    unsigned receivers; /* ring: above 1: receivers share the messages; all sides say it */
+    size_t depth;       /* mq: messages in the queue; 0: the system's number, 10 */
     mode_t mode;        /* of what is made, and the most that what is found may permit; 0: 0600 */
-    uid_t user;         /* who may be at the other end, besides this user and root */
-    gid_t group;        /* ... and whose group this is; 0: nobody else */
-    uint32_t priority;  /* of ipc_channel, to begin with */
-    int32_t select;     /* ... */
-    int64_t offset;     /* file: where to begin reading, as of ipc_channel_info; -1: at the end */
+    uid_t user;         /* a user that may be the other side, besides this user and root */
+    gid_t group;        /* a group whose processes may be the other side; 0: none */
+    uint32_t priority;  /* the first value of ipc_channel's priority */
+    int32_t select;     /* the first value of ipc_channel's select */
+    int64_t offset;     /* file: where reading begins, from ipc_channel_info; -1: at the end */
 };
 
 struct ipc_channel_kind_;
 struct ipc_channel_ring_;
 
-/* Bytes that have come in, or are to go out: [begin, end) of data. */
+/* Bytes that have come in, or that are to go out: [begin, end) of data. */
 struct ipc_channel_bytes_ {
     unsigned char *data;
     size_t size, begin, end;
 };
 
-/* Private to one thread at a time. */
+/* A handle. One thread at a time uses it. */
 struct ipc_channel {
-    /* For the caller, to be read and changed between calls. */
-    uint32_t priority; /* mq: of what is sent, 0 to 32767, higher first; sysv: its type, 1 if 0;
-                          signal: added to SIGRTMIN; a receiver gets the signal of its own */
-    int32_t select;    /* sysv: what is received: 0 any, n > 0 type n, n < 0 the lowest up to -n */
-    uint32_t came;     /* priority or type of what was received last */
-    /* The rest is not. */
-    struct ipc_record_producer *quick_out; /* of a ring, while it is all there is to a call */
-    struct ipc_record_consumer *quick_in;  /* ... else NULL */
-    const struct ipc_channel_kind_ *kind;
+    /* For the caller, to read and to change between calls. */
+    uint32_t priority; /* mq: of what is sent, 0 to 32767, the highest comes first;
+                          sysv: the type of what is sent, 0 stands for 1;
+                          signal: SIGRTMIN + priority is sent, or received */
+    int32_t select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest type
+                          up to -n */
+    uint32_t came;     /* priority or type of the message that was received last */
+    /* Private. */
+    struct ipc_record_producer *quick_out; /* send needs only a push here; NULL: the long way */
+    struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
+    const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
+    void *own;                             /* the mechanism's own state: see its room */
+    struct ipc_channel_ring_ *ring;        /* messages go through this ring; NULL: they do not */
+    size_t max;                            /* bytes of the largest message */
     struct ipc_channel_options how;
     unsigned role;
-    unsigned state;      /* IPC_CHANNEL_* below */
-    int in, out;         /* descriptors; the same one for sockets; -1: nobody is there */
-    int listener;        /* of sockets; file: inotify */
-    int far_in, far_out; /* pipe: the child's, until it is known who we are */
-    pid_t pid;           /* ... who opened it */
-    size_t max;
-    size_t next; /* length of a message that was too large for the buffer */
-    size_t last; /* ... of the last one, and so perhaps of the next */
+    unsigned flags; /* IPC_CHANNEL_* below */
+    int in, out;    /* descriptors, the same one for sockets; -1: nobody is there */
+    pid_t pid;      /* the process that opened the channel */
+    size_t next;    /* bytes of a message that was too large for the caller's buffer; else 0 */
+    size_t last;    /* bytes of the message that was received last */
     struct ipc_channel_bytes_ rx, tx;
-    int64_t offset;
-    uint64_t limit; /* file: bytes, when last asked for; 0: not yet */
-    char *address;  /* of the URI */
-    struct ipc_channel_ring_ *ring;
-    int server, step;           /* auto: which side we are; how far the handshake is */
-    int64_t came_at;            /* ... when the other side came, of which we are to hear */
-    struct sockaddr_storage to; /* datagrams: who sent the last one; sockets: our own file */
-    socklen_t to_size;
-    uint64_t blocked; /* signal: bit n: the receiver was found to block SIGRTMIN + n */
-    ino_t ino;        /* of the socket's file that we made */
-    int port;
+    char *address; /* of the URI */
     struct {
         pid_t pid;
         uid_t uid;
         gid_t gid;
-    } peer; /* as SO_PEERCRED has it */
+    } peer; /* the other side's process, as SO_PEERCRED tells it */
     char why[256];
 };
 
-#define IPC_CHANNEL_DEAF_ 1u     /* sending has failed; there may be something to receive still */
-#define IPC_CHANNEL_ACCEPTED_ 2u /* by ipc_channel_accept */
-#define IPC_CHANNEL_MASK_ 4u     /* there is no RWF_NOSIGNAL */
-#define IPC_CHANNEL_IGNORED_ 32u /* SIGPIPE is ignored by the host */
-#define IPC_CHANNEL_FORK_ 8u     /* pipe: not used yet */
-#define IPC_CHANNEL_FILE_ 16u    /* `ino` is a socket that we made */
+/*
+ * The other side, and what a channel does where it stands. One call reports each loss.
+ *
+ * Over descriptors:
+ *
+ *     state       in, out      send                     recv
+ *     NOBODY      -1           meets the next peer      meets the next peer
+ *     THERE       descriptors  sends                    receives
+ *     HALF_GONE   descriptors  -EPIPE                   what is left, then reports the loss
+ *
+ *     NOBODY    -> THERE       ipc_channel_meet_: kind->meet has found a peer
+ *     NOBODY    -> NOBODY      ipc_channel_meet_: no peer can come (pipe:, a channel of
+ *                              ipc_channel_accept): -EPIPE at each call
+ *     THERE     -> HALF_GONE   ipc_channel_stop_sending_: a write failed, and the peer may have
+ *                              sent something before
+ *     THERE     -> NOBODY      ipc_channel_lose_peer_: the end was read, garbage came, or a write
+ *                              failed on a channel that only sends
+ *     HALF_GONE -> NOBODY      ipc_channel_lose_peer_: the end was read
+ *
+ * A FIFO's receiver has opened its next end by then: it is THERE, and waits for a sender in recv.
+ *
+ * Over a ring there is no end to be read. The ring has the id of the process that holds its other
+ * end, or 0. The channel keeps the id that it has seen there (`reader`, `writer`), or 0: none, or
+ * its loss was reported.
+ *
+ *     seen  holder  recv without a message, send without room       send before it pushes
+ *     0     0       waits for a peer until the deadline             pushes
+ *     any   k       seen = k; waits; when the kernel proves that k  pushes
+ *                   is dead: -EOWNERDEAD, seen = 0, and stays 0
+ *                   as long as k is the holder
+ *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
+ *
+ * auto: reports both as -EPIPE, leaves the ring and the socket, and is in NOBODY then.
+ */
+#define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
+#define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
+#define IPC_CHANNEL_MASK_ 4u            /* no RWF_NOSIGNAL: each write blocks SIGPIPE */
+#define IPC_CHANNEL_SIGPIPE_IGNORED_ 8u /* the host ignores SIGPIPE */
+#define IPC_CHANNEL_UNUSED_ 16u         /* kind->prepare is called before the first use */
 
+/* What ipc_channel_info tells. */
 struct ipc_channel_facts {
-    const char *mechanism; /* "unix", ... */
+    const char *mechanism; /* the URI's, "unix", ...; auto: what it became, "ring" or "unix" */
     size_t max;            /* bytes of the largest message */
-    size_t next;           /* of the message that recv has refused with -EMSGSIZE; else 0 */
-    size_t pending;        /* of a message that a deadline has cut off, still to go out */
-    int64_t offset;        /* file: of the next message */
-    pid_t pid;             /* the other side's, where it is known; else 0 */
-    uid_t uid;             /* ... (uid_t)-1 */
-    gid_t gid;             /* ... (gid_t)-1 */
-    int port;              /* tcp, udp: ours, also where 0 was asked for */
+    size_t next;           /* bytes of the message that recv refused with -EMSGSIZE; else 0 */
+    size_t pending;        /* bytes of a message that a deadline has cut off, still to go out */
+    int64_t offset;        /* file: bytes before the next message; else 0 */
+    pid_t pid;             /* the other side's process, where it is known; else 0 */
+    uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
+    gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
+    int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
 };
 
-/* What a mechanism is. */
+/*
+ * A mechanism. Each has a room with its manual, its own state, its functions and one of these; the
+ * table in open.h lists them. NULL: the mechanism does not do that.
+ */
 struct ipc_channel_kind_ {
     const char *scheme;
-    unsigned can;     /* IPC_CHANNEL_* below */
+    unsigned is;      /* IPC_CHANNEL_* below */
+    size_t own;       /* bytes of ipc_channel's own, all zeros when open or accept is called */
     int domain, type; /* of a socket, else 0 */
     int (*open)(struct ipc_channel *, int64_t deadline);
+    void (*close)(struct ipc_channel *); /* what is its own; in, out and ring are left after it */
+    int (*unlink)(struct ipc_channel *);
     int (*send)(struct ipc_channel *, const void *, size_t, int64_t deadline);
     int64_t (*recv)(struct ipc_channel *, void *, size_t, int64_t deadline);
-    int (*meet)(struct ipc_channel *, int64_t deadline); /* the next peer; NULL: there is none */
-    int (*again)(struct ipc_channel *);                  /* the next receiving end, where it can */
-    int (*unlink)(struct ipc_channel *);
+    int (*meet)(struct ipc_channel *, int64_t deadline); /* waits for the next peer */
+    int (*reopen)(struct ipc_channel *);                 /* one more receiving end, or -errno */
+    void (*prepare)(struct ipc_channel *);               /* see IPC_CHANNEL_UNUSED_ */
+    int (*accept)(struct ipc_channel *listener, struct ipc_channel *, int64_t deadline);
+    int (*descriptor)(struct ipc_channel *); /* for event loops; NULL: in, or out */
+    void (*describe)(const struct ipc_channel *, struct ipc_channel_facts *); /* its own facts */
 };
 
-#define IPC_CHANNEL_ONE_WAY_ 1u
-#define IPC_CHANNEL_PRIORITY_ 2u /* has priorities, or types */
-#define IPC_CHANNEL_SELECT_ 4u   /* can receive by type */
-#define IPC_CHANNEL_OFFSET_ 8u   /* can begin somewhere */
-#define IPC_CHANNEL_SENDERS_ 32u /* is made for a number of senders, and of receivers */
-#define IPC_CHANNEL_DEPTH_ 16u   /* its size is counted in messages */
+#define IPC_CHANNEL_ONE_WAY_ 1u   /* a channel sends or receives, not both */
+#define IPC_CHANNEL_PRIORITY_ 2u  /* messages have priorities, or types */
+#define IPC_CHANNEL_SELECT_ 4u    /* messages can be received by type */
+#define IPC_CHANNEL_OFFSET_ 8u    /* receiving can begin at an offset */
+#define IPC_CHANNEL_DEPTH_ 16u    /* its size is counted in messages */
+#define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
+#define IPC_CHANNEL_BARE_ 64u     /* has no descriptors, and waits for peers in send and recv */
+#define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 
-#define IPC_CHANNEL_AGREED_ 100 /* the last step */
-
-#define IPC_CHANNEL_MAX_ ((size_t)1 << 20)
-#define IPC_CHANNEL_GULP_ ((size_t)1 << 16) /* bytes read at once */
-#define IPC_CHANNEL_SMALL_ ((size_t)4088)   /* copied behind their header, to go out in one piece */
-#define IPC_CHANNEL_LARGE_ ((size_t)1 << 14) /* read to where the caller wants them */
-
-/* Keeps a sentence for ipc_channel_why and returns rc. */
-__attribute__((format(printf, 3, 4), unused)) static int
-ipc_channel_refuse_(struct ipc_channel *ch, int rc, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(ch->why, sizeof ch->why, format, arguments);
-    va_end(arguments);
-    return rc;
-}
-
-/* The same for what a system call has said. */
-IPC_INLINE int ipc_channel_errno_(struct ipc_channel *ch, const char *what)
-{
-    int rc = -errno;
-
-    return ipc_channel_refuse_(ch, rc, "%s: cannot %s '%s': %s", ch->kind->scheme, what,
-                               ch->address, strerror(-rc));
-}
-
-/* The last refusal of a call with this handle, in one line: what it was and, where there is one,
- * the remedy. Valid until the next call. */
-IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
-{
-    return ch->why;
-}
+#define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
+#define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */
+#define IPC_CHANNEL_MAX_ ((size_t)1 << 20)   /* the largest message, unless asked for */
+#define IPC_CHANNEL_GULP_ ((size_t)1 << 16)  /* bytes read at once */
+#define IPC_CHANNEL_SMALL_ ((size_t)4088)    /* sent in one piece with its header, by a copy */
+#define IPC_CHANNEL_LARGE_ ((size_t)1 << 14) /* read to where the caller wants it */
 
 #endif

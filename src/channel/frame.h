@@ -1,12 +1,21 @@
-/* Frames on byte streams. */
+/*
+ * Frames: messages on streams of bytes, for pipe:, fifo:, unix:, tcp: and auto:.
+ *
+ * A frame is the message's length, the length again with other bits as its check, and the message;
+ * both numbers have 32 bits in network byte order. Where a channel stands in its streams:
+ *
+ *     tx [begin, end)   the rest of a frame that a deadline has cut off; it goes out before
+ *                       anything else, with the next send, recv or flush
+ *     rx [begin, end)   bytes that were read and not handed out yet: whole frames, then a part of
+ *                       one
+ */
 #ifndef IPC_SRC_CHANNEL_FRAME_H
 #define IPC_SRC_CHANNEL_FRAME_H 1
 
 #include "wait.h"
 
-/* ------------------------------------------------------------------ frames on byte streams */
+/* ------------------------------------------------------------------ frames */
 
-#define IPC_CHANNEL_HEADER_ ((size_t)8)
 #define IPC_CHANNEL_CHECK_ 0x69706331u /* "ipc1" */
 
 IPC_INLINE void ipc_channel_put_(unsigned char *to, uint32_t value)
@@ -22,14 +31,14 @@ IPC_INLINE uint32_t ipc_channel_get_(const unsigned char *from)
     return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
 }
 
-IPC_INLINE void ipc_channel_header_(unsigned char *to, size_t n)
+IPC_INLINE void ipc_channel_put_header_(unsigned char *to, size_t n)
 {
     ipc_channel_put_(to, (uint32_t)n);
     ipc_channel_put_(to + 4, (uint32_t)n ^ IPC_CHANNEL_CHECK_);
 }
 
 /* The message's length, or -EBADMSG. */
-IPC_INLINE int64_t ipc_channel_length_(const struct ipc_channel *ch, const unsigned char *from)
+IPC_INLINE int64_t ipc_channel_get_length_(const struct ipc_channel *ch, const unsigned char *from)
 {
     uint32_t n = ipc_channel_get_(from);
 
@@ -37,22 +46,26 @@ IPC_INLINE int64_t ipc_channel_length_(const struct ipc_channel *ch, const unsig
                                                                                   : -EBADMSG;
 }
 
-/* Writes to a pipe without a signal. */
-IPC_INLINE ssize_t ipc_channel_quiet_(struct ipc_channel *ch, const struct iovec *io, int n)
+/* ------------------------------------------------------------------ system calls */
+
+/* Writes to a pipe, and raises no SIGPIPE. Where the kernel has no flag for that, the signal is
+ * blocked in this thread for the time of the write, and taken away if the write has raised it. */
+IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, const struct iovec *io,
+                                                     int n)
 {
     static const struct timespec now = {0, 0};
     sigset_t pipes, before, pending;
     ssize_t rc;
     int error, was;
 
-    if ((ch->state & IPC_CHANNEL_IGNORED_) != 0)
+    if ((ch->flags & IPC_CHANNEL_SIGPIPE_IGNORED_) != 0)
         return n == 1 ? write(ch->out, io[0].iov_base, io[0].iov_len) : writev(ch->out, io, n);
 #ifdef SYS_pwritev2
-    if ((ch->state & IPC_CHANNEL_MASK_) == 0) {
+    if ((ch->flags & IPC_CHANNEL_MASK_) == 0) {
         rc = syscall(SYS_pwritev2, ch->out, io, n, -1L, -1L, 0x100 /* RWF_NOSIGNAL */);
         if (rc >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL))
             return rc;
-        ch->state |= IPC_CHANNEL_MASK_;
+        ch->flags |= IPC_CHANNEL_MASK_;
     }
 #endif
     (void)sigemptyset(&pipes);
@@ -69,57 +82,55 @@ IPC_INLINE ssize_t ipc_channel_quiet_(struct ipc_channel *ch, const struct iovec
     return rc;
 }
 
-/* One system call that writes what there is room for. Bytes, or a negative errno; -EAGAIN: none. */
+/* One system call that writes what there is room for. Bytes, or a negative errno: -EAGAIN where
+ * there is no room, -EPIPE where the other side is gone. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, int n, int block)
 {
+    int flags = MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT);
     struct msghdr m;
     ssize_t rc;
 
-    if (ch->kind->type == 0) {
-        rc = ipc_channel_quiet_(ch, io, n);
+    if (!ipc_channel_is_socket_(ch)) {
+        rc = ipc_channel_write_without_signal_(ch, io, n);
     } else if (n == 1) {
-        rc =
-            send(ch->out, io[0].iov_base, io[0].iov_len, MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT));
+        rc = send(ch->out, io[0].iov_base, io[0].iov_len, flags);
     } else {
         memset(&m, 0, sizeof m);
         m.msg_iov = io;
         m.msg_iovlen = (size_t)n;
-        rc = sendmsg(ch->out, &m, MSG_NOSIGNAL | (block ? 0 : MSG_DONTWAIT));
+        rc = sendmsg(ch->out, &m, flags);
     }
-    return rc >= 0 ? rc : errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+    if (rc >= 0)
+        return rc;
+    return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
 }
 
-/* As ipc_channel_write_. 0: the end. */
+/* One system call that reads what is there. Bytes, 0 at the end, or a negative errno: -EAGAIN where
+ * nothing is there. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, int n, int block)
 {
+    int flags = block ? 0 : MSG_DONTWAIT;
     struct msghdr m;
     ssize_t rc;
 
-    if (ch->kind->type == 0) {
+    if (!ipc_channel_is_socket_(ch)) {
         rc = n == 1 ? read(ch->in, io[0].iov_base, io[0].iov_len) : readv(ch->in, io, n);
     } else if (n == 1) {
-        rc = recv(ch->in, io[0].iov_base, io[0].iov_len, block ? 0 : MSG_DONTWAIT);
+        rc = recv(ch->in, io[0].iov_base, io[0].iov_len, flags);
     } else {
         memset(&m, 0, sizeof m);
         m.msg_iov = io;
         m.msg_iovlen = (size_t)n;
-        rc = recvmsg(ch->in, &m, block ? 0 : MSG_DONTWAIT);
+        rc = recvmsg(ch->in, &m, flags);
     }
-    return rc >= 0 ? rc : errno == ECONNRESET || errno == ENOTCONN ? 0 : -errno;
+    if (rc >= 0)
+        return rc;
+    return errno == ECONNRESET || errno == ENOTCONN ? 0 : -errno;
 }
 
-/* Sending has failed. What the other side had sent before is still there to be received. */
-IPC_INLINE int ipc_channel_deaf_(struct ipc_channel *ch, int rc)
-{
-    if ((ch->role & IPC_RECV) == 0 || ch->in < 0)
-        return ipc_channel_lost_(ch, rc);
-    ch->state |= IPC_CHANNEL_DEAF_;
-    ch->tx.begin = ch->tx.end = 0;
-    return ipc_channel_refuse_(ch, rc, "%s:%s: the other side is gone", ch->kind->scheme,
-                               ch->address);
-}
+/* ------------------------------------------------------------------ sending frames */
 
-/* Writes until all is out, or the deadline; *done says how much is. Moves io on. */
+/* Writes all of io, until the deadline. *done: the bytes that were written. Changes io. */
 IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, int n,
                                       int64_t deadline, size_t *done)
 {
@@ -127,7 +138,7 @@ IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, 
         int64_t rc = ipc_channel_write_(ch, io, n, deadline == IPC_FOREVER);
 
         if (rc == -EAGAIN)
-            rc = ipc_channel_until_(ch->out, POLLOUT, deadline);
+            rc = ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
         if (rc < 0)
             return (int)rc;
         *done += (size_t)rc;
@@ -141,8 +152,8 @@ IPC_INLINE int ipc_channel_write_all_(struct ipc_channel *ch, struct iovec *io, 
     return 0;
 }
 
-/* Sends what a deadline has cut off. */
-IPC_INLINE int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
+/* Sends the rest of a frame that a deadline has cut off. */
+IPC_INLINE int ipc_channel_send_rest_(struct ipc_channel *ch, int64_t deadline)
 {
     struct iovec io;
     size_t done;
@@ -154,7 +165,7 @@ IPC_INLINE int ipc_channel_rest_(struct ipc_channel *ch, int64_t deadline)
     io.iov_len = ch->tx.end - ch->tx.begin;
     rc = ipc_channel_write_all_(ch, &io, 1, deadline, &done);
     ch->tx.begin += done;
-    return rc == -EPIPE ? ipc_channel_deaf_(ch, rc) : rc;
+    return rc == -EPIPE ? ipc_channel_stop_sending_(ch, rc) : rc;
 }
 
 IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -163,11 +174,11 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
     struct iovec io[2];
     size_t done, head = IPC_CHANNEL_HEADER_;
-    int rc = ipc_channel_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
+    int rc = ipc_channel_send_rest_(ch, deadline), small = n <= IPC_CHANNEL_SMALL_;
 
     if (rc != 0)
         return rc;
-    ipc_channel_header_(frame, n);
+    ipc_channel_put_header_(frame, n);
     if (small)
         memcpy(frame + head, message, n);
     io[0].iov_base = frame;
@@ -176,10 +187,10 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
     io[1].iov_len = n;
     rc = ipc_channel_write_all_(ch, io, small ? 1 : 2, deadline, &done);
     if (rc == -EPIPE)
-        return ipc_channel_deaf_(ch, rc);
+        return ipc_channel_stop_sending_(ch, rc);
     if (rc == 0 || done == 0)
         return rc;
-    /* It is begun: the rest is kept, and goes out before anything else. */
+    /* The frame is begun, so its rest is kept, and the message counts as sent. */
     ch->tx.begin = done;
     ch->tx.end = head + n;
     if (done < head)
@@ -189,10 +200,19 @@ IPC_INLINE int ipc_channel_stream_send_(struct ipc_channel *ch, const void *mess
     return 0;
 }
 
-/* Reads some bytes; waits for them, and sends meanwhile what a deadline has cut off. Bytes, or a
- * negative errno. */
-IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, int n,
-                                     int64_t deadline)
+/* ------------------------------------------------------------------ receiving frames */
+
+/* A read of a pipe or FIFO has returned 0. Has every sender hung up? A FIFO that no sender has
+ * opened yet returns 0, too. */
+IPC_INLINE int ipc_channel_has_hung_up_(struct pollfd *in)
+{
+    return poll(in, 1, 0) > 0 && (in->revents & POLLHUP) != 0 && (in->revents & POLLIN) == 0;
+}
+
+/* Reads some bytes, and waits for them until the deadline. Meanwhile it sends what a deadline has
+ * cut off. Bytes, or a negative errno: -EPIPE at the end, -EOWNERDEAD at an end within a frame. */
+IPC_INLINE int64_t ipc_channel_read_some_(struct ipc_channel *ch, struct iovec *io, int n,
+                                          int64_t deadline)
 {
     for (;;) {
         int pending = ch->tx.begin != ch->tx.end;
@@ -205,10 +225,7 @@ IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, i
             return -ETIMEDOUT;
         p[0].fd = ch->in;
         p[0].events = POLLIN;
-        /* A FIFO to which nobody has written yet is at its end, but nobody has hung up. */
-        if (rc == 0 &&
-            (ch->kind->type != 0 ||
-             (poll(p, 1, 0) > 0 && (p[0].revents & POLLHUP) != 0 && (p[0].revents & POLLIN) == 0)))
+        if (rc == 0 && (ipc_channel_is_socket_(ch) || ipc_channel_has_hung_up_(p)))
             return ch->rx.begin == ch->rx.end ? -EPIPE : -EOWNERDEAD;
         p[1].fd = pending ? ch->out : -1;
         p[1].events = POLLOUT;
@@ -216,14 +233,35 @@ IPC_INLINE int64_t ipc_channel_fill_(struct ipc_channel *ch, struct iovec *io, i
         if (rc != 0)
             return rc;
         if (pending && p[1].revents != 0)
-            (void)ipc_channel_rest_(ch, IPC_NOW);
+            (void)ipc_channel_send_rest_(ch, IPC_NOW);
     }
 }
 
-/* The rest of a large message goes straight to the caller's memory, where so much of it is already
- * or is to be copied from ours; what is behind it to ours. */
-IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, size_t n,
-                                     size_t done, int64_t deadline)
+/* Reads more bytes behind those in rx. 0, or as ipc_channel_read_some_. */
+IPC_INLINE int ipc_channel_read_more_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_bytes_ *rx = &ch->rx;
+    struct iovec io;
+    int64_t rc;
+
+    rx->end -= rx->begin;
+    memmove(rx->data, rx->data + rx->begin, rx->end);
+    rx->begin = 0;
+    io.iov_base = rx->data + rx->end;
+    io.iov_len = IPC_CHANNEL_GULP_; /* there is as much room behind the largest message */
+    rc = ipc_channel_read_some_(ch, &io, 1, deadline);
+    if (rc < 0)
+        return (int)rc;
+    rx->end += (size_t)rc;
+    return 0;
+}
+
+/* Reads the rest of a large message of n bytes to the caller's memory. rx has its header and its
+ * first bytes, which are copied at the end; `done` bytes count as read, those in rx and those that
+ * are at to[] already. What comes behind the message goes to rx. 0, or as ipc_channel_read_some_:
+ * then all that came is in rx. */
+IPC_INLINE int ipc_channel_read_to_caller_(struct ipc_channel *ch, unsigned char *to, size_t n,
+                                           size_t done, int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
     size_t begun = rx->end - rx->begin - IPC_CHANNEL_HEADER_;
@@ -237,10 +275,10 @@ IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, 
     while (done < n) {
         io[0].iov_base = to + done;
         io[0].iov_len = n - done;
-        io[1].iov_base = rx->data + rx->end; /* behind what we have of this one */
+        io[1].iov_base = rx->data + rx->end;
         io[1].iov_len = IPC_CHANNEL_GULP_;
-        rc = ipc_channel_fill_(ch, io, 2, deadline);
-        if (rc < 0) { /* only what is new is moved: the caller may ask again and again */
+        rc = ipc_channel_read_some_(ch, io, 2, deadline);
+        if (rc < 0) { /* only what is new is copied, as the caller may try many times */
             memcpy(rx->data + rx->end, to + begun, done - begun);
             rx->end += done - begun;
             return (int)rc;
@@ -253,12 +291,14 @@ IPC_INLINE int ipc_channel_straight_(struct ipc_channel *ch, unsigned char *to, 
     return 0;
 }
 
-/* Nothing is there of the next message, which is perhaps as long as the last one, a large one: then
- * all of it goes straight. 1; 0: it is not, all that came is in our memory; or as fill_. */
-IPC_INLINE int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to, int64_t deadline)
+/* Reads the next message, of which rx has nothing, as if it were as long as the last one, which was
+ * large: then all of it goes to the caller's memory. 1: it was; 0: it was not, and all that came is
+ * in rx; or as ipc_channel_read_some_. */
+IPC_INLINE int ipc_channel_read_like_last_(struct ipc_channel *ch, unsigned char *to,
+                                           int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
-    size_t n = ch->last, head = IPC_CHANNEL_HEADER_, got, body;
+    size_t n = ch->last, head = IPC_CHANNEL_HEADER_, got, body = 0;
     struct iovec io[3];
     int64_t rc;
 
@@ -269,15 +309,16 @@ IPC_INLINE int ipc_channel_guess_(struct ipc_channel *ch, unsigned char *to, int
     io[2].iov_base = rx->data + head;
     io[2].iov_len = IPC_CHANNEL_GULP_;
     rx->begin = rx->end = 0;
-    rc = ipc_channel_fill_(ch, io, 3, deadline);
+    rc = ipc_channel_read_some_(ch, io, 3, deadline);
     if (rc < 0)
         return (int)rc;
     got = (size_t)rc;
-    body = got < head ? 0 : got - head < n ? got - head : n;
-    if (got >= head && ipc_channel_length_(ch, rx->data) == (int64_t)n) {
+    if (got > head)
+        body = got - head < n ? got - head : n;
+    if (got >= head && ipc_channel_get_length_(ch, rx->data) == (int64_t)n) {
         rx->end = head;
         if (body < n) {
-            rc = ipc_channel_straight_(ch, to, n, body, deadline);
+            rc = ipc_channel_read_to_caller_(ch, to, n, body, deadline);
             return rc == 0 ? 1 : (int)rc;
         }
         rx->begin = head;
@@ -295,52 +336,39 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
                                             int64_t deadline)
 {
     struct ipc_channel_bytes_ *rx = &ch->rx;
-    int64_t rc = 0, n = 0;
+    int64_t n = 0;
+    int rc;
 
     for (;;) {
         size_t have = rx->end - rx->begin;
-        struct iovec io;
 
         if (CK_CC_LIKELY(have >= IPC_CHANNEL_HEADER_)) {
-            n = ipc_channel_length_(ch, rx->data + rx->begin);
+            n = ipc_channel_get_length_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY(n < 0))
-                return ipc_channel_lost_(ch, (int)n);
-            if (CK_CC_UNLIKELY((size_t)n > size)) {
-                ch->next = (size_t)n;
-                return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %lld bytes for %zu",
-                                           (long long)n, size);
-            }
-            if (CK_CC_LIKELY(have - IPC_CHANNEL_HEADER_ >= (size_t)n)) {
+                return ipc_channel_lose_peer_(ch, (int)n);
+            if (CK_CC_UNLIKELY((size_t)n > size))
+                return ipc_channel_refuse_size_(ch, (size_t)n, size);
+            have -= IPC_CHANNEL_HEADER_;
+            if (CK_CC_LIKELY(have >= (size_t)n)) {
                 memcpy(to, rx->data + rx->begin + IPC_CHANNEL_HEADER_, (size_t)n);
                 rx->begin += IPC_CHANNEL_HEADER_ + (size_t)n;
                 break;
             }
-            if ((size_t)n >= IPC_CHANNEL_LARGE_) {
-                rc = ipc_channel_straight_(ch, (unsigned char *)to, (size_t)n,
-                                           have - IPC_CHANNEL_HEADER_, deadline);
-                if (rc == 0)
-                    break;
-            }
+            if ((size_t)n < IPC_CHANNEL_LARGE_)
+                rc = ipc_channel_read_more_(ch, deadline);
+            else if ((rc = ipc_channel_read_to_caller_(ch, (unsigned char *)to, (size_t)n, have,
+                                                       deadline)) == 0)
+                break;
         } else if (have == 0 && ch->last >= IPC_CHANNEL_LARGE_ && ch->last <= size) {
             n = (int64_t)ch->last;
-            rc = ipc_channel_guess_(ch, (unsigned char *)to, deadline);
+            rc = ipc_channel_read_like_last_(ch, (unsigned char *)to, deadline);
             if (rc > 0)
                 break;
-            if (rc == 0)
-                continue;
-        }
-        if (rc == 0) {
-            memmove(rx->data, rx->data + rx->begin, have);
-            rx->begin = 0;
-            rx->end = have;
-            io.iov_base = rx->data + have;
-            io.iov_len = IPC_CHANNEL_GULP_; /* there is as much behind a large message */
-            rc = ipc_channel_fill_(ch, &io, 1, deadline);
+        } else {
+            rc = ipc_channel_read_more_(ch, deadline);
         }
         if (rc < 0)
-            return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lost_(ch, (int)rc) : rc;
-        rx->end += (size_t)rc;
-        rc = 0;
+            return rc == -EPIPE || rc == -EOWNERDEAD ? ipc_channel_lose_peer_(ch, rc) : rc;
     }
     ch->last = (size_t)n;
     ch->next = 0;

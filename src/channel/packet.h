@@ -1,17 +1,67 @@
-/* unix-seq:, unix-dgram: and udp:. */
+/*
+ * unix-seq:, unix-dgram: and udp:, sockets that keep the boundaries of messages.
+ *
+ *   unix-seq:PATH     Packets over a connection; otherwise as unix:. Each packet has a frame's
+ *                     header, as an empty packet would be the end.
+ *   unix-dgram:PATH   Datagrams to a listener's file, or to @NAME. None is lost: a listener that is
+ *                     full holds its senders up.
+ *   udp:HOST:PORT     Datagrams over IPv4 or IPv6. The network may lose, double and disorder them.
+ *
+ * A listener of datagrams receives from any number of senders, and answers the sender of the last
+ * one. Before the first datagram its send says -EDESTADDRREQ. The other side sends, and receives
+ * answers.
+ *
+ *   Access   unix-seq: as unix:. unix-dgram: each process that the file's mode permits; at an
+ *            abstract name each datagram tells its sender (SCM_CREDENTIALS), and those of other
+ *            users than unix: permits are skipped. udp: each process that can reach the port.
+ *   Loss     unix-seq: as unix:. A later send reports -EPIPE to the sender of datagrams, and an
+ *            answer reports it to the listener. No recv of datagrams reports it.
+ *   Limits   Unix sockets carry some 200 KB in a message, and 10 of them on the way
+ *            (net.core.wmem_max); udp: 65507 bytes.
+ */
 #ifndef IPC_SRC_CHANNEL_PACKET_H
 #define IPC_SRC_CHANNEL_PACKET_H 1
 
 #include "socket.h"
 
-/* ------------------------------------------------------------------ packets and datagrams */
+/* ------------------------------------------------------------------ sending */
+
+/* Is the message sent as an answer? A listener of datagrams has no connection. */
+IPC_INLINE int ipc_channel_is_answer_(const struct ipc_channel *ch)
+{
+    return ch->kind->type == SOCK_DGRAM && (ch->role & IPC_LISTEN) != 0;
+}
+
+/* What a failed send comes to: 0, to try again; or the call's refusal. */
+IPC_INLINE int ipc_channel_packet_retry_(struct ipc_channel *ch, int rc, size_t n, int64_t deadline)
+{
+    int answer = ipc_channel_is_answer_(ch);
+
+    if (rc == -EMSGSIZE)
+        return ipc_channel_refuse_(ch, rc, "%s: %zu bytes are too many for one message",
+                                   ch->kind->scheme, n);
+    if (answer && (rc == -ECONNREFUSED || rc == -ENOENT)) {
+        ipc_channel_get_socket_(ch)->asker_size = 0;
+        return ipc_channel_refuse_(ch, -EPIPE, "%s: the process that asked is gone",
+                                   ch->kind->scheme);
+    }
+    if (rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOTCONN)
+        return ipc_channel_stop_sending_(ch, -EPIPE);
+    if (rc == -EINTR)
+        return rc;
+    if (rc != -EAGAIN && rc != -ENOBUFS)
+        return ipc_channel_refuse_errno_(ch, "send to");
+    /* Where there is no connection, poll does not tell that there is room. */
+    return answer || rc == -ENOBUFS ? ipc_channel_nap_(deadline)
+                                    : ipc_channel_wait_again_(ch->out, POLLOUT, deadline);
+}
 
 IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *message, size_t n,
                                         int64_t deadline)
 {
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     unsigned char frame[IPC_CHANNEL_HEADER_ + IPC_CHANNEL_SMALL_];
-    int rc, sequence = ch->kind->type == SOCK_SEQPACKET, reply = 0;
-    int flags = MSG_NOSIGNAL | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
+    int flags = MSG_NOSIGNAL | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT), rc = 0;
     struct iovec io[2];
     struct msghdr m;
 
@@ -20,8 +70,8 @@ IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *mess
     m.msg_iovlen = 1;
     io[0].iov_base = (void *)(uintptr_t)message;
     io[0].iov_len = n;
-    if (sequence) { /* an empty packet would be the end */
-        ipc_channel_header_(frame, n);
+    if (ch->kind->type == SOCK_SEQPACKET) {
+        ipc_channel_put_header_(frame, n);
         io[1] = io[0];
         io[0].iov_base = frame;
         io[0].iov_len = IPC_CHANNEL_HEADER_;
@@ -31,37 +81,24 @@ IPC_INLINE int ipc_channel_packet_send_(struct ipc_channel *ch, const void *mess
             io[0].iov_len += n;
             m.msg_iovlen = 1;
         }
-    } else if ((ch->role & IPC_LISTEN) != 0) {
-        if (ch->to_size == 0)
+    } else if (ipc_channel_is_answer_(ch)) {
+        if (own->asker_size == 0)
             return ipc_channel_refuse_(ch, -EDESTADDRREQ, "%s: nobody to answer: nothing came yet",
                                        ch->kind->scheme);
-        m.msg_name = &ch->to;
-        m.msg_namelen = ch->to_size;
-        reply = 1;
+        m.msg_name = &own->asker;
+        m.msg_namelen = own->asker_size;
     }
-    for (;;) {
-        if ((m.msg_iovlen == 1 && !reply ? send(ch->out, io[0].iov_base, io[0].iov_len, flags)
-                                         : sendmsg(ch->out, &m, flags)) >= 0)
+    while (rc == 0) {
+        if ((m.msg_iovlen == 1 && m.msg_namelen == 0
+                 ? send(ch->out, io[0].iov_base, io[0].iov_len, flags)
+                 : sendmsg(ch->out, &m, flags)) >= 0)
             return 0;
-        rc = -errno;
-        if (rc == -EMSGSIZE)
-            return ipc_channel_refuse_(ch, rc, "%s: %zu bytes are too many for one message",
-                                       ch->kind->scheme, n);
-        if (reply && (rc == -ECONNREFUSED || rc == -ENOENT)) {
-            ch->to_size = 0;
-            return ipc_channel_refuse_(ch, -EPIPE, "%s: who asked is gone", ch->kind->scheme);
-        }
-        if (rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOTCONN)
-            return ipc_channel_deaf_(ch, -EPIPE);
-        if (rc != -EAGAIN && rc != -ENOBUFS)
-            return rc == -EINTR ? rc : ipc_channel_errno_(ch, "send to");
-        /* What is not connected is not told when there is room. */
-        rc = reply || rc == -ENOBUFS ? ipc_channel_nap_(deadline)
-                                     : ipc_channel_until_(ch->out, POLLOUT, deadline);
-        if (rc != 0)
-            return rc;
+        rc = ipc_channel_packet_retry_(ch, -errno, n, deadline);
     }
+    return rc;
 }
+
+/* ------------------------------------------------------------------ receiving */
 
 struct ipc_channel_credentials_ {
     pid_t pid;
@@ -69,124 +106,226 @@ struct ipc_channel_credentials_ {
     gid_t gid;
 };
 
-/* A datagram of a Unix socket says who sent it, if asked. */
-IPC_INLINE int ipc_channel_stranger_(struct ipc_channel *ch, struct msghdr *m)
+/* A packet that was read, and where its bytes are. */
+struct ipc_channel_packet_ {
+    int sequence;    /* a packet of unix-seq:, with a header */
+    int credentials; /* it says which process sent it */
+    int answers;     /* its sender may be answered */
+    int direct;      /* it is in the caller's memory, and what did not fit there at rx.data;
+                        else it is at rx.data, with its header */
+    unsigned char header[IPC_CHANNEL_HEADER_];
+    struct sockaddr_storage from;
+    socklen_t from_size;
+    struct msghdr m;
+    union {
+        size_t align; /* as struct cmsghdr */
+        char room[CMSG_SPACE(sizeof(struct ipc_channel_credentials_))];
+    } control;
+};
+
+/* Does the datagram come from a process that is not permitted, or that cannot be told? */
+IPC_INLINE int ipc_channel_is_from_stranger_(struct ipc_channel *ch, struct msghdr *m)
 {
-    struct ipc_channel_credentials_ who;
+    struct ipc_channel_credentials_ sender;
     struct cmsghdr *c = CMSG_FIRSTHDR(m);
 
     if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != 2 /* SCM_CREDENTIALS */)
         return 1;
-    memcpy(&who, CMSG_DATA(c), sizeof who);
-    if (!ipc_channel_allows_(ch, who.uid, who.gid))
+    memcpy(&sender, CMSG_DATA(c), sizeof sender);
+    if (!ipc_channel_may_be_peer_(ch, sender.uid, sender.gid))
         return 1;
-    ch->peer.pid = who.pid;
-    ch->peer.uid = who.uid;
-    ch->peer.gid = who.gid;
+    ch->peer.pid = sender.pid;
+    ch->peer.uid = sender.uid;
+    ch->peer.gid = sender.gid;
     return 0;
+}
+
+/* Reads one packet. Its bytes with the header, however many were kept; or what recvmsg says. */
+IPC_INLINE ssize_t ipc_channel_packet_read_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
+                                            void *to, size_t size, int flags)
+{
+    struct iovec io[3];
+    ssize_t got;
+
+    /* A short packet is copied from rx, which is faster than to say how it is put apart. */
+    p->direct = p->credentials || ch->last >= IPC_CHANNEL_LARGE_;
+    if (!p->direct) {
+        p->from_size = sizeof p->from;
+        return recvfrom(ch->in, ch->rx.data, ch->rx.size, flags,
+                        p->answers ? (struct sockaddr *)&p->from : NULL,
+                        p->answers ? &p->from_size : NULL);
+    }
+    io[0].iov_base = p->header;
+    io[0].iov_len = sizeof p->header;
+    io[1].iov_base = to;
+    io[1].iov_len = size;
+    io[2].iov_base = ch->rx.data;
+    io[2].iov_len = ch->rx.size;
+    memset(&p->m, 0, sizeof p->m);
+    p->m.msg_iov = p->sequence ? io : io + 1;
+    p->m.msg_iovlen = p->sequence ? 3 : 2;
+    if (p->answers) {
+        p->m.msg_name = &p->from;
+        p->m.msg_namelen = sizeof p->from;
+    }
+    if (p->credentials) {
+        p->m.msg_control = p->control.room;
+        p->m.msg_controllen = sizeof p->control.room;
+    }
+    got = recvmsg(ch->in, &p->m, flags);
+    p->from_size = p->m.msg_namelen;
+    return got;
+}
+
+/* Waits for a packet that is permitted, and reads it, as ipc_channel_packet_read_. A negative errno
+ * is the call's refusal. */
+IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
+                                            void *to, size_t size, int64_t deadline)
+{
+    int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
+    unsigned skips = 0;
+    ssize_t got;
+    int rc;
+
+    for (;;) {
+        got = ipc_channel_packet_read_(ch, p, to, size, flags);
+        rc = got >= 0 ? 0 : -errno;
+        if (rc == -EAGAIN) {
+            rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
+            if (rc != 0)
+                return rc;
+            continue;
+        }
+        if (rc == -ECONNRESET || rc == -ECONNREFUSED || (p->sequence && got == 0))
+            return ipc_channel_lose_peer_(ch, -EPIPE);
+        if (rc != 0)
+            return rc == -EINTR ? rc : ipc_channel_refuse_errno_(ch, "receive from");
+        if (!p->credentials || !ipc_channel_is_from_stranger_(ch, &p->m))
+            return got;
+        if (ipc_channel_has_skipped_enough_(&skips, deadline))
+            return -ETIMEDOUT;
+    }
+}
+
+/* The length of the message in a packet of that many bytes, or -EBADMSG. */
+IPC_INLINE int64_t ipc_channel_packet_length_(const struct ipc_channel *ch,
+                                              const struct ipc_channel_packet_ *p, size_t got)
+{
+    size_t n = got - sizeof p->header;
+
+    if (!p->sequence)
+        return got <= ch->max ? (int64_t)got : -EBADMSG;
+    if (got < sizeof p->header ||
+        ipc_channel_get_length_(ch, p->direct ? p->header : ch->rx.data) != (int64_t)n)
+        return -EBADMSG;
+    return (int64_t)n;
+}
+
+/* Keeps a message of n bytes that was too large for the caller's memory, at rx.data. */
+IPC_INLINE void ipc_channel_packet_keep_(struct ipc_channel *ch,
+                                         const struct ipc_channel_packet_ *p, const void *to,
+                                         size_t size, size_t n)
+{
+    if (p->direct) {
+        memmove(ch->rx.data + size, ch->rx.data, n - size);
+        memcpy(ch->rx.data, to, size);
+    } else if (p->sequence) {
+        memmove(ch->rx.data, ch->rx.data + sizeof p->header, n);
+    }
 }
 
 IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, size_t size,
                                             int64_t deadline)
 {
-    struct ipc_channel_bytes_ *rx = &ch->rx;
-    unsigned char header[IPC_CHANNEL_HEADER_];
-    int sequence = ch->kind->type == SOCK_SEQPACKET, asks = ipc_channel_asks_(ch), rc;
-    int answers = !sequence && (ch->role & (IPC_LISTEN | IPC_SEND)) == (IPC_LISTEN | IPC_SEND);
-    size_t head = sequence ? sizeof header : 0, n;
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(struct ipc_channel_credentials_))];
-    } control;
-    struct sockaddr_storage from;
-    unsigned skips = 0;
-    struct iovec io[3];
-    struct msghdr m;
-    ssize_t got;
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct ipc_channel_packet_ p;
+    int64_t got, n;
 
-    if (ch->next != 0) { /* the one that was too large */
-        n = ch->next;
-        if (n > size)
-            return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
-        memcpy(to, rx->data, n);
-        ch->next = 0;
-        return (int64_t)n;
+    if (ch->next != 0) /* a message that was too large for the last call */
+        return ipc_channel_copy_out_(ch, to, size, ch->next);
+    p.sequence = ch->kind->type == SOCK_SEQPACKET;
+    p.credentials = ipc_channel_wants_credentials_(ch);
+    p.answers = ipc_channel_is_answer_(ch) && (ch->role & IPC_SEND) != 0;
+    got = ipc_channel_packet_next_(ch, &p, to, size, deadline);
+    if (got < 0)
+        return got;
+    n = ipc_channel_packet_length_(ch, &p, (size_t)got);
+    if (n < 0)
+        return p.sequence ? ipc_channel_lose_peer_(ch, -EBADMSG)
+                          : ipc_channel_refuse_(ch, -EBADMSG,
+                                                "%s: a message of more than %zu bytes was dropped",
+                                                ch->kind->scheme, ch->max);
+    if (p.answers) {
+        own->asker = p.from;
+        own->asker_size = p.from_size;
     }
-    for (;;) {
-        int flags = MSG_CMSG_CLOEXEC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
-        /* A short one is copied from our memory, which is faster than to say how it is put apart.
-         */
-        int straight = asks || ch->last >= IPC_CHANNEL_LARGE_;
-
-        if (straight) {
-            io[0].iov_base = header;
-            io[0].iov_len = sizeof header;
-            io[1].iov_base = to;
-            io[1].iov_len = size;
-            io[2].iov_base = rx->data; /* what does not fit */
-            io[2].iov_len = rx->size;
-            memset(&m, 0, sizeof m);
-            m.msg_iov = sequence ? io : io + 1;
-            m.msg_iovlen = sequence ? 3 : 2;
-            if (answers) {
-                m.msg_name = &from;
-                m.msg_namelen = sizeof from;
-            }
-            if (asks) {
-                m.msg_control = control.room;
-                m.msg_controllen = sizeof control.room;
-            }
-            got = recvmsg(ch->in, &m, flags | MSG_TRUNC);
-        } else {
-            m.msg_namelen = sizeof from;
-            got = recvfrom(ch->in, rx->data, rx->size, flags | MSG_TRUNC,
-                           answers ? (struct sockaddr *)&from : NULL,
-                           answers ? &m.msg_namelen : NULL);
-        }
-        rc = got >= 0 ? 0 : -errno;
-        if (rc == -EAGAIN) {
-            rc = ipc_channel_until_(ch->in, POLLIN, deadline);
-            if (rc != 0)
-                return rc;
-            continue;
-        }
-        if (rc == -ECONNRESET || rc == -ECONNREFUSED || (sequence && got == 0))
-            return ipc_channel_lost_(ch, -EPIPE);
-        if (rc != 0)
-            return rc == -EINTR ? rc : ipc_channel_errno_(ch, "receive from");
-        if (asks && ipc_channel_stranger_(ch, &m)) {
-            if (ipc_channel_skipped_enough_(&skips, deadline))
-                return -ETIMEDOUT;
-            continue;
-        }
-        n = (size_t)got - head;
-        if (n > ch->max ||
-            (sequence && ((size_t)got < head ||
-                          ipc_channel_length_(ch, straight ? header : rx->data) != (int64_t)n)))
-            return sequence ? ipc_channel_lost_(ch, -EBADMSG)
-                            : ipc_channel_refuse_(ch, -EBADMSG,
-                                                  "%s: a message of more than %zu bytes "
-                                                  "was dropped",
-                                                  ch->kind->scheme, ch->max);
-        if (answers) {
-            ch->to = from;
-            ch->to_size = m.msg_namelen;
-        }
-        ch->last = n;
-        if (n <= size) {
-            if (!straight)
-                memcpy(to, rx->data + head, n);
-            return (int64_t)n;
-        }
-        if (straight) {
-            memmove(rx->data + size, rx->data, n - size);
-            memcpy(rx->data, to, size);
-        } else {
-            memmove(rx->data, rx->data + head, n);
-        }
-        ch->next = n;
-        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
+    ch->last = (size_t)n;
+    if ((size_t)n > size) {
+        ipc_channel_packet_keep_(ch, &p, to, size, (size_t)n);
+        return ipc_channel_refuse_size_(ch, (size_t)n, size);
     }
+    if (!p.direct)
+        memcpy(to, ch->rx.data + (p.sequence ? sizeof p.header : 0), (size_t)n);
+    return n;
 }
+
+/* ------------------------------------------------------------------ what the table names */
+
+static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
+    "unix-seq",
+    0,
+    sizeof(struct ipc_channel_socket_),
+    AF_UNIX,
+    SOCK_SEQPACKET,
+    ipc_channel_socket_open_,
+    ipc_channel_socket_close_,
+    ipc_channel_socket_unlink_,
+    ipc_channel_packet_send_,
+    ipc_channel_packet_recv_,
+    ipc_channel_socket_meet_,
+    NULL, /* reopen */
+    NULL, /* prepare */
+    ipc_channel_socket_accept_,
+    ipc_channel_socket_descriptor_,
+    NULL, /* describe */
+};
+
+static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
+    "unix-dgram",
+    0,
+    sizeof(struct ipc_channel_socket_),
+    AF_UNIX,
+    SOCK_DGRAM,
+    ipc_channel_socket_open_,
+    ipc_channel_socket_close_,
+    ipc_channel_socket_unlink_,
+    ipc_channel_packet_send_,
+    ipc_channel_packet_recv_,
+    ipc_channel_socket_meet_,
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept: there are no connections */
+    ipc_channel_socket_descriptor_,
+    NULL, /* describe */
+};
+
+static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
+    "udp",
+    0,
+    sizeof(struct ipc_channel_socket_),
+    AF_INET,
+    SOCK_DGRAM,
+    ipc_channel_socket_open_,
+    ipc_channel_socket_close_,
+    NULL, /* unlink: it has no name */
+    ipc_channel_packet_send_,
+    ipc_channel_packet_recv_,
+    ipc_channel_socket_meet_,
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept: there are no connections */
+    ipc_channel_socket_descriptor_,
+    ipc_channel_socket_describe_,
+};
 
 #endif

@@ -1,36 +1,48 @@
-/* ring:. */
+/*
+ * ring:NAME, rings of ipc_ring.h in the segment NAME of ipc_shm.h.
+ *
+ * The listener makes the segment, and in it a ring of records for each direction that it uses: "to"
+ * for what it receives, "from" for what it sends. options.senders processes may send to the
+ * listener at a time. With options.receivers above 1 there is one ring of slots, "shared", MPMC or
+ * SPMC, each slot for the largest message: of its receivers, one gets each message. The other side
+ * waits for the listener.
+ *
+ *   Access   Each process that the segment's mode permits. The segment of a user other than this
+ *            one, root and options.user is refused.
+ *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
+ *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
+ *            the loss when the ring is full, or when the receiver has left. The next receiver goes
+ *            on, and may see again what a killed one had: an eighth of the ring at most.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops; auto: has one.
+ *
+ * This room also has what sysvshm: and auto: do with their rings.
+ */
 #ifndef IPC_SRC_CHANNEL_RING_H
 #define IPC_SRC_CHANNEL_RING_H 1
 
 #include "wait.h"
 
-/* ------------------------------------------------------------------ rings */
+/* ------------------------------------------------------------------ the ends of rings */
 
-/* Rings of records (ipc_ring.h), one for each direction: "to" whom is found, and "from" him. */
+/* Our ends of one or two rings: `out` or `put` to send to, `in` or `take` to receive from. */
 struct ipc_channel_ring_ {
-    struct ipc_shm seg;
+    struct ipc_shm seg; /* ring:, auto: the segment that they are in */
     struct ipc_record_producer out;
     struct ipc_record_consumer in;
-    struct ipc_notify data, space;         /* of in: to sleep on, to post */
-    struct ipc_notify out_data, out_space; /* of out: to post, to sleep on */
-    int sem;                               /* sysvshm: the semaphores, else -1 */
-    unsigned char *mem;                    /* ... the segment, NULL */
-    size_t half;                           /* ... bytes for each ring */
-    unsigned short place;                  /* ... of the semaphores, that says that we are there */
-    struct ipc_peer me;
-    struct ipc_mpmc_producer put;  /* of several receivers: in place of out */
-    struct ipc_mpmc_consumer take; /* ... and of in */
-    int polls;                     /* auto: of ipc_channel_fd, else -1 */
-    int unable;                    /* ... the handshake has failed here */
-    struct ipc_notify_shared spare;
-    int alone;               /* in: there is one sender, whose end is told */
-    uint64_t reader, writer; /* who was last seen at the other ends; 0 once his leaving was told */
+    struct ipc_mpmc_producer put;  /* in place of out, of a ring that several receive from */
+    struct ipc_mpmc_consumer take; /* in place of in, of a ring that several receive from */
+    struct ipc_notify data, space; /* bells of in, take: to sleep on, to post */
+    struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
+    int sem; /* sysvshm: the semaphores that are the bells; -1: the bells' own words */
+    unsigned short sem_in;   /* the first semaphore of in's ring: data; the next one: space */
+    unsigned short sem_out;  /* the first semaphore of out's ring */
+    int one_sender;          /* in, take: one process sends, and its end is told */
+    uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
 };
 
-#define IPC_CHANNEL_SYSV_HEAD_ ((size_t)64)
-#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* the largest message, unless asked for */
+#define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
 
-/* Bytes of a lane whose longest record has n. */
+/* Bytes of a ring of records whose longest record has n. */
 IPC_INLINE uint64_t ipc_channel_lane_(size_t n)
 {
     uint64_t capacity = 4096;
@@ -40,7 +52,7 @@ IPC_INLINE uint64_t ipc_channel_lane_(size_t n)
     return capacity;
 }
 
-/* Slots of a ring that several receivers share: a megabyte, but 16 to 4096. */
+/* Slots of a ring that several receive from: a megabyte of them, but 16 to 4096. */
 IPC_INLINE uint64_t ipc_channel_slots_(size_t n)
 {
     uint64_t slots = 16;
@@ -50,55 +62,84 @@ IPC_INLINE uint64_t ipc_channel_slots_(size_t n)
     return slots;
 }
 
+/* Do several processes receive from this channel's ring? */
+IPC_INLINE int ipc_channel_is_shared_(const struct ipc_channel *ch)
+{
+    return ch->how.receivers > 1;
+}
+
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
-    return ch->how.receivers > 1
-               ? ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max))
-               : ipc_record_footprint(ipc_channel_lane_(ch->max),
-                                      ch->how.senders != 0 ? ch->how.senders : 1);
+    if (ipc_channel_is_shared_(ch))
+        return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max));
+    return ipc_record_footprint(ipc_channel_lane_(ch->max),
+                                ch->how.senders != 0 ? ch->how.senders : 1);
+}
+
+/* Bytes of a segment for both directions. */
+IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
+{
+    return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
 IPC_INLINE int ipc_channel_ring_init_(const struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
     unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
 
-    return ch->how.receivers > 1
-               ? ipc_mpmc_init(o->mem, o->size, ch->max + IPC_CHANNEL_HEADER_,
-                               ipc_channel_slots_(ch->max),
-                               IPC_MPMC_AT_LEAST_ONCE | (senders > 1 ? 0 : IPC_MPMC_ONE_PRODUCER))
-               : ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
+    if (!ipc_channel_is_shared_(ch))
+        return ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
+    return ipc_mpmc_init(o->mem, o->size, ch->max + IPC_CHANNEL_HEADER_,
+                         ipc_channel_slots_(ch->max),
+                         IPC_MPMC_AT_LEAST_ONCE | (senders > 1 ? 0 : IPC_MPMC_ONE_PRODUCER));
 }
 
-/* The kind of a ring's bell for data: that of auto: has a descriptor for event loops. */
+/* Makes a handle of rings, without ends. */
+IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
+{
+    ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
+    if (ch->ring == NULL)
+        return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
+    ch->ring->seg.fd = ch->ring->sem = -1;
+    ch->ring->out.error = ch->ring->in.error = -EINVAL;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ attaching */
+
+/* The kind of a ring's bell for data: auto: needs one with a descriptor for event loops. */
 IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 {
-    return ch->kind->type != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
+    return (ch->kind->is & IPC_CHANNEL_BELL_FD_) != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
 }
 
-/* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. */
-IPC_INLINE int ipc_channel_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
-                                  struct ipc_notify *data, void *data_bell,
-                                  struct ipc_notify *space, void *space_bell)
+/* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. A sender
+ * may be killed between its push and its post: a sleeper without a deadline looks once a second. */
+IPC_INLINE int ipc_channel_attach_bells_(const struct ipc_channel *ch, struct ipc_peer *me,
+                                         struct ipc_notify *data, void *data_bell,
+                                         struct ipc_notify *space, void *space_bell)
 {
     int rc = ipc_notify_attach(data, data_bell, 64, ipc_channel_bell_kind_(ch), me);
 
-    rc = rc == 0 ? ipc_notify_attach(space, space_bell, 64, IPC_NOTIFY_FUTEX, me) : rc;
+    if (rc == 0)
+        rc = ipc_notify_attach(space, space_bell, 64, IPC_NOTIFY_FUTEX, me);
     if (rc == -EPROTO)
         (void)snprintf(me->why, sizeof me->why, "a bell of the ring is of another kind");
+    if (rc == 0)
+        data->plain = space->plain = 1;
     return rc;
 }
 
-/* One ring in the segment, made if it is not there and we are to. */
-IPC_INLINE int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, int make,
-                                    struct ipc_shm_object *o)
+/* Finds a ring in the segment; if `make` is set and it is not there, makes it. */
+IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, int make,
+                                      struct ipc_shm_object *o)
 {
     struct ipc_shm *seg = &ch->ring->seg;
-    uint32_t type = ch->how.receivers > 1 ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
+    uint32_t type = ipc_channel_is_shared_(ch) ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
     int rc = make ? ipc_shm_make(seg, name, type, ipc_channel_ring_bytes_(ch), o) : -EEXIST;
 
     if (rc == 0 && (rc = ipc_channel_ring_init_(ch, o)) == 0) {
-        if (ch->kind->type != 0)
+        if (ipc_channel_bell_kind_(ch) != IPC_NOTIFY_FUTEX)
             (void)ipc_notify_init(((struct ipc_spsc_shared *)o->mem)->data_bell, 64,
                                   ipc_channel_bell_kind_(ch));
         rc = ipc_shm_publish(seg, o);
@@ -108,9 +149,9 @@ IPC_INLINE int ipc_channel_ring_of_(struct ipc_channel *ch, const char *name, in
     return rc;
 }
 
-/* Our end of the ring that several receivers share: slots with a length before the message. Who
- * has made it says how long that may be, and how many send. */
-IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_object *o)
+/* Attaches our end of the ring that several receive from. Its slots have the message's length
+ * before the message. The ring itself says how long that may be, and how many send. */
+IPC_INLINE int ipc_channel_attach_shared_(struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_peer *me = ipc_shm_peer(&r->seg);
@@ -127,20 +168,21 @@ IPC_INLINE int ipc_channel_share_(struct ipc_channel *ch, const struct ipc_shm_o
     if (rc != 0)
         return rc;
     ch->max = (size_t)bytes - IPC_CHANNEL_HEADER_;
-    rc = ipc_channel_bells_(ch, me, data, s->data_bell, space, s->space_bell);
+    rc = ipc_channel_attach_bells_(ch, me, data, s->data_bell, space, s->space_bell);
     if (rc != 0)
         return rc;
-    r->alone = (how & IPC_MPMC_ONE_PRODUCER) != 0;
-    r->writer = r->alone ? ck_pr_load_64(&s->end[0]) : 0;
-    ipc_notify_watch_anyone(sends ? space : data); /* he may have held what is ours to go on with */
-    (void)ipc_notify_post(sends ? space : data); /* to sit here may have freed what the dead had */
+    r->one_sender = (how & IPC_MPMC_ONE_PRODUCER) != 0;
+    r->writer = r->one_sender ? ck_pr_load_64(&s->end[0]) : 0;
+    /* Any process that dies may have held a slot, which this one must then free. */
+    ipc_notify_watch_anyone(sends ? space : data);
+    (void)ipc_notify_post(sends ? space : data); /* to attach may have freed a dead one's slots */
     return 0;
 }
 
-/* Our ends, of rings at to[0] and from[0]: whom is found receives from "to". */
-IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
-                                      const struct ipc_shm_object *to,
-                                      const struct ipc_shm_object *from, struct ipc_peer *me)
+/* Attaches our ends of rings of records. The listener receives from *to. */
+IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listener,
+                                             const struct ipc_shm_object *to,
+                                             const struct ipc_shm_object *from, struct ipc_peer *me)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     const struct ipc_shm_object *out = listener ? from : to, *in = listener ? to : from;
@@ -148,20 +190,20 @@ IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
 
     if ((ch->role & IPC_SEND) != 0 &&
         (rc = ipc_record_producer_attach(&r->out, out->mem, out->size, me)) == 0 &&
-        (rc = ipc_channel_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
-                                 r->out.ring->space_bell)) == 0) {
+        (rc = ipc_channel_attach_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
+                                        r->out.ring->space_bell)) == 0) {
         r->reader = ck_pr_load_64(&r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
         (rc = ipc_record_consumer_attach(&r->in, in->mem, in->size, me)) == 0 &&
-        (rc = ipc_channel_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
-                                 r->in.ring->space_bell)) == 0) {
+        (rc = ipc_channel_attach_bells_(ch, me, &r->data, r->in.ring->data_bell, &r->space,
+                                        r->in.ring->space_bell)) == 0) {
         ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
-        r->alone = r->in.producers == 1;
-        r->writer = r->alone ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
+        r->one_sender = r->in.producers == 1;
+        r->writer = r->one_sender ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
     }
-    if (rc != 0) { /* the next try is not to find us there */
+    if (rc != 0) { /* the next try must not find our ends taken */
         ipc_record_producer_detach(&r->out);
         ipc_record_consumer_detach(&r->in);
         ipc_notify_detach(&r->out_data);
@@ -171,53 +213,49 @@ IPC_INLINE int ipc_channel_ring_ends_(struct ipc_channel *ch, int listener,
     return rc;
 }
 
-/* ... in a segment of ipc_shm.h that is open. */
+/* Attaches our ends of the rings in a segment of ipc_shm.h that is open. */
 IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    unsigned in = listener ? IPC_RECV : IPC_SEND; /* who is found receives from "to" */
+    unsigned in = listener ? IPC_RECV : IPC_SEND; /* the role for which we use "to" */
     struct ipc_shm_object to, from;
-    int rc = 0, shared = ch->how.receivers > 1;
+    int rc = 0, shared = ipc_channel_is_shared_(ch);
 
     if (shared)
-        rc = ipc_channel_ring_of_(ch, "shared", listener, &to);
+        rc = ipc_channel_find_ring_(ch, "shared", listener, &to);
     else if ((ch->role & in) != 0)
-        rc = ipc_channel_ring_of_(ch, "to", listener, &to);
+        rc = ipc_channel_find_ring_(ch, "to", listener, &to);
     if (rc == 0 && !shared && (ch->role & (in ^ IPC_BOTH)) != 0)
-        rc = ipc_channel_ring_of_(ch, "from", listener, &from);
+        rc = ipc_channel_find_ring_(ch, "from", listener, &from);
     if (rc == 0)
-        rc = shared ? ipc_channel_share_(ch, &to)
-                    : ipc_channel_ring_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg));
+        rc = shared
+                 ? ipc_channel_attach_shared_(ch, &to)
+                 : ipc_channel_ring_attach_ends_(ch, listener, &to, &from, ipc_shm_peer(&r->seg));
     if (rc != 0)
         return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
                                    ipc_shm_why(&r->seg));
-    (void)ipc_notify_post(&r->out_data); /* who sleeps there is to watch us from now on */
+    (void)ipc_notify_post(&r->out_data); /* a sleeper there watches us from now on */
     (void)ipc_notify_post(&r->space);
     return 0;
 }
 
-IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
+/* ------------------------------------------------------------------ bells */
+
+/* A bell is a struct ipc_notify; over sysvshm: it is a semaphore, and the first word of the bell's
+ * memory says that a process sleeps on it. */
+
+/* The number of a bell's semaphore. */
+IPC_INLINE unsigned short ipc_channel_sem_number_(const struct ipc_channel_ring_ *r,
+                                                  const struct ipc_notify *bell)
 {
-    ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
-    if (ch->ring == NULL)
-        return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
-    ch->ring->seg.fd = ch->ring->sem = ch->ring->polls = -1;
-    ch->ring->out.error = ch->ring->in.error = -EINVAL;
-    return 0;
+    int out = bell == &r->out_data || bell == &r->out_space;
+    int space = bell == &r->space || bell == &r->out_space;
+
+    return (unsigned short)((out ? r->sem_out : r->sem_in) + space);
 }
 
-/* A bell of sysvshm: its first word says that someone sleeps, on the semaphore that has the number
- * of the bell. */
-IPC_INLINE unsigned short ipc_channel_sem_of_(const struct ipc_channel_ring_ *r,
-                                              const struct ipc_notify *bell)
-{
-    const unsigned char *from = (const unsigned char *)bell->at;
-
-    return (unsigned short)((from >= r->mem + IPC_CHANNEL_SYSV_HEAD_ + r->half ? 2 : 0) +
-                            (bell == &r->space || bell == &r->out_space));
-}
-
-IPC_INLINE void ipc_channel_ring_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
+/* Wakes the process that sleeps on the bell, if there is one. */
+IPC_INLINE void ipc_channel_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
 {
     struct sembuf up = {0, 1, IPC_NOWAIT};
 
@@ -227,21 +265,23 @@ IPC_INLINE void ipc_channel_ring_post_(struct ipc_channel_ring_ *r, struct ipc_n
     }
     if (bell->at == NULL)
         return;
-    /* Without it we could miss who has just fallen asleep, and he what we stored. Partner: in
-     * ipc_channel_sem_more_. */
+    /* Without this fence we could miss a process that has just armed the bell, and it could miss
+     * what we stored. Partner: in ipc_channel_sem_more_. */
     ck_pr_fence_store_load();
     if (ck_pr_load_32(&bell->at->word) == 0 || ck_pr_fas_32(&bell->at->word, 0) == 0)
         return;
-    up.sem_num = ipc_channel_sem_of_(r, bell);
+    up.sem_num = ipc_channel_sem_number_(r, bell);
     (void)semop(r->sem, &up, 1); /* -EAGAIN: 32767 wakes are there already */
 }
 
+/* One wait: the looks so far; is the bell armed; what the wait has come to, or 0. */
 struct ipc_channel_sleep_ {
     unsigned looks;
     int armed, rc;
 };
 
-/* A look has found nothing: 1 to look again, 0 at the end. As ipc_waiting_more_ of ipc_notify.h. */
+/* A look has found nothing. 1: the caller looks again; 0: the wait is over. It spins first, then
+ * arms the bell and lets the caller look once more, then sleeps. */
 IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_notify *bell,
                                      int64_t deadline, struct ipc_channel_sleep_ *w)
 {
@@ -257,7 +297,7 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
     }
     if (!w->armed) {
         ck_pr_store_32(&bell->at->word, 1);
-        ck_pr_fence_store_load(); /* partner: in ipc_channel_ring_post_ */
+        ck_pr_fence_store_load(); /* partner: in ipc_channel_post_ */
         return w->armed = 1;
     }
     w->armed = 0;
@@ -266,7 +306,7 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
         w->rc = -ETIMEDOUT;
         return 1;
     }
-    down.sem_num = ipc_channel_sem_of_(r, bell);
+    down.sem_num = ipc_channel_sem_number_(r, bell);
     t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
 #if defined(SYS_semtimedop) && defined(__LP64__) /* the declaration needs _GNU_SOURCE */
     if (syscall(SYS_semtimedop, r->sem, &down, 1L, &t) != 0 && errno != EAGAIN)
@@ -280,6 +320,7 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
     return 1;
 }
 
+/* Sleeps on a semaphore until the condition holds. 0: it does; or why not. */
 #define IPC_CHANNEL_SEM_(bell, condition)                                                          \
     __extension__({                                                                                \
         struct ipc_channel_sleep_ ipc_s_ = {0, 0, 0};                                              \
@@ -291,79 +332,9 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
         ipc_ok_ ? 0 : ipc_s_.rc;                                                                   \
     })
 
-IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
-{
-    struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
-    struct ipc_channel_ring_ *r = ch->ring;
-    int mine = ch->pid == getpid(); /* else the ends are the parent's */
-
-    if (r == NULL)
-        return;
-    if (mine) {
-        ipc_record_producer_detach(&r->out);
-        ipc_record_consumer_detach(&r->in);
-        ipc_mpmc_producer_detach(&r->put);
-        ipc_mpmc_consumer_detach(&r->take);
-        ipc_channel_ring_post_(r, &r->out_data); /* who sleeps there is to learn of it */
-        ipc_channel_ring_post_(r, &r->out_space);
-        ipc_channel_ring_post_(r, &r->data);
-        ipc_channel_ring_post_(r, &r->space);
-    }
-    ipc_notify_detach(&r->data);
-    ipc_notify_detach(&r->space);
-    ipc_notify_detach(&r->out_data);
-    ipc_notify_detach(&r->out_space);
-    gone.sem_num = r->place;
-    if (mine && r->place != 0)
-        (void)semop(r->sem, &gone, 1);
-    if (r->mem != NULL)
-        (void)shmdt(r->mem);
-    ipc_channel_shut_(&r->polls);
-    ipc_shm_close(&r->seg);
-    free(r);
-    ch->ring = NULL;
-    ch->quick_out = NULL;
-    ch->quick_in = NULL;
-}
-
-/* What the segment takes for our directions. */
-IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
-{
-    return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
-}
-
-IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
-{
-    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch);
-    struct ipc_shm *seg;
-
-    if (rc != 0)
-        return rc;
-    if (ch->how.receivers > 1 && (ch->role & IPC_BOTH) == IPC_BOTH)
-        return ipc_channel_refuse_(ch, -EOPNOTSUPP,
-                                   "ring: several receivers: one direction only: open two");
-    seg = &ch->ring->seg;
-    how.mode = ch->how.mode;
-    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
-                  : ipc_shm_open_with(seg, ch->address, deadline, &how);
-    if (rc == -EACCES && !listener && ch->how.user != 0) {
-        how.owner = ch->how.user;
-        rc = ipc_shm_open_with(seg, ch->address, deadline, &how);
-    }
-    if (rc != 0)
-        return ipc_channel_refuse_(ch,
-                                   rc == -EEXIST   ? -EADDRINUSE
-                                   : rc == -ENOENT ? -ETIMEDOUT
-                                                   : rc,
-                                   "ring: %s", ipc_shm_why(seg));
-    rc = ipc_channel_ring_attach_(ch, listener);
-    return rc == -ENOENT ? -ETIMEDOUT : rc;
-}
-
-/* Sleeps on the bell until `held` is held by another, `ready` holds or the deadline. 1: ready; or
- * why not: as the calls of typed rings. */
+/* Sleeps on the bell until `ready` holds, the id at `held` changes, or the deadline comes. *other:
+ * the id that was seen there last; see the table in core.h. rc: what the last look has said; a
+ * refusal goes there, as typed rings have it. */
 #define IPC_CHANNEL_SLEEP_(bell, other, held, ready)                                               \
     for (;;) {                                                                                     \
         uint64_t holder = ck_pr_load_64(held);                                                     \
@@ -397,15 +368,58 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
         }                                                                                          \
     }
 
-IPC_INLINE int ipc_channel_ring_end_(struct ipc_channel *ch, int rc)
+/* ------------------------------------------------------------------ leaving */
+
+/* Leaves the rings, if there are any. After fork, the child leaves the ends to its parent. */
+IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
 {
-    return rc == -EPIPE || rc == -EOWNERDEAD
-               ? ipc_channel_refuse_(ch, rc, "%s:%s: the other side %s", ch->kind->scheme,
-                                     ch->address, rc == -EPIPE ? "is gone" : "was killed")
-           : rc == -EBADMSG ? ipc_channel_refuse_(ch, rc, "%s:%s: the shared memory is corrupt",
-                                                  ch->kind->scheme, ch->address)
-                            : rc;
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if (r == NULL)
+        return;
+    if (ch->pid == getpid()) {
+        ipc_record_producer_detach(&r->out);
+        ipc_record_consumer_detach(&r->in);
+        ipc_mpmc_producer_detach(&r->put);
+        ipc_mpmc_consumer_detach(&r->take);
+        ipc_channel_post_(r, &r->out_data); /* a process that sleeps there learns of it */
+        ipc_channel_post_(r, &r->out_space);
+        ipc_channel_post_(r, &r->data);
+        ipc_channel_post_(r, &r->space);
+    }
+    ipc_notify_detach(&r->data);
+    ipc_notify_detach(&r->space);
+    ipc_notify_detach(&r->out_data);
+    ipc_notify_detach(&r->out_space);
+    ipc_shm_close(&r->seg);
+    free(r);
+    ch->ring = NULL;
+    ch->quick_out = NULL;
+    ch->quick_in = NULL;
 }
+
+/* Keeps a sentence about a refusal of a ring, where it needs one, and returns rc. */
+IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
+{
+    const char *what;
+
+    switch (rc) {
+    case -EPIPE:
+        what = "the other side is gone";
+        break;
+    case -EOWNERDEAD:
+        what = "the other side was killed";
+        break;
+    case -EBADMSG:
+        what = "the shared memory is corrupt";
+        break;
+    default:
+        return rc;
+    }
+    return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address, what);
+}
+
+/* ------------------------------------------------------------------ records */
 
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
@@ -414,17 +428,17 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     uint64_t *held = &r->out.ring->end[1], reader = ck_pr_load_64(held);
     int rc;
 
-    if (reader != r->reader && reader == 0) { /* told once; then for the next */
+    if (reader != r->reader && reader == 0) { /* reported once; later calls send for the next one */
         r->reader = 0;
-        return ipc_channel_ring_end_(ch, -EPIPE);
+        return ipc_channel_report_ring_end_(ch, -EPIPE);
     }
     rc = ipc_record_push(&r->out, message, n);
     if (rc == -EAGAIN)
         IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
                            (rc = ipc_record_push(&r->out, message, n)) != -EAGAIN)
     if (rc != 0)
-        return ipc_channel_ring_end_(ch, rc);
-    ipc_channel_ring_post_(r, &r->out_data);
+        return ipc_channel_report_ring_end_(ch, rc);
+    ipc_channel_post_(r, &r->out_data);
     ch->quick_out = r->sem < 0 ? &r->out : NULL;
     return 0;
 }
@@ -433,41 +447,45 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
                                           int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    uint64_t nobody = 0, *held = r->alone ? &r->in.ring->end[0] : &nobody;
+    uint64_t nobody = 0, *held = r->one_sender ? &r->in.ring->end[0] : &nobody;
     int64_t rc;
     int published = 0;
 
     rc = ipc_record_take_(&r->in, to, size, &published);
     if (rc == -EAGAIN) {
-        /* What was taken is published now: the other side may wait for that. */
+        /* What was taken is published by now, and the other side may wait for that room. */
         r->in.untold = 0;
-        ipc_channel_ring_post_(r, &r->space);
+        ipc_channel_post_(r, &r->space);
         IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
                            (rc = ipc_record_take_(&r->in, to, size, &published)) != -EAGAIN)
     }
-    if (r->in.untold) { /* also by a look before this one, that found nothing */
+    if (r->in.untold) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.untold = 0;
-        ipc_channel_ring_post_(r, &r->space);
+        ipc_channel_post_(r, &r->space);
     }
     if (rc >= 0) {
-        r->writer |= r->alone && r->writer == 0; /* whoever it was */
+        r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
         ch->next = 0;
     }
-    ch->quick_in = r->sem < 0 && (r->writer != 0 || !r->alone) && rc != -EMSGSIZE ? &r->in : NULL;
+    ch->quick_in =
+        r->sem < 0 && (r->writer != 0 || !r->one_sender) && rc != -EMSGSIZE ? &r->in : NULL;
     if (rc >= 0)
         return rc;
     if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
-        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
-    return ipc_channel_ring_end_(ch, (int)rc);
+        return ipc_channel_refuse_size_(ch, ch->next, size);
+    return ipc_channel_report_ring_end_(ch, (int)rc);
 }
 
-/* What the dead had in their hands goes on; who waits for it is woken. */
+/* ------------------------------------------------------------------ slots: several receivers */
+
+/* Pushes one message, or -EAGAIN: there is no room; or the ring's error. What dead processes held
+ * goes on first, and processes that wait for that are woken. */
 IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *message, uint64_t n)
 {
     unsigned char *slot;
 
     if (ipc_notify_anyone_died(&r->out_space) && ipc_mpmc_producer_recover(&r->put, 0) > 0)
-        ipc_channel_ring_post_(r, &r->out_data);
+        ipc_channel_post_(r, &r->out_data);
     slot = (unsigned char *)ipc_mpmc_claim(&r->put);
     if (slot == NULL)
         return ipc_mpmc_producer_error(&r->put) != 0 ? ipc_mpmc_producer_error(&r->put) : -EAGAIN;
@@ -477,6 +495,8 @@ IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *mes
     return ipc_mpmc_commit(&r->put); /* -EAGAIN: it stays claimed */
 }
 
+/* Takes one message, or -EAGAIN: there is none; -EMSGSIZE: it stays in hand; or the ring's error.
+ * Otherwise as ipc_channel_put_one_. */
 IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_t size)
 {
     struct ipc_channel_ring_ *r = ch->ring;
@@ -484,8 +504,8 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     uint64_t n;
 
     if (ipc_notify_anyone_died(&r->data) && ipc_mpmc_consumer_recover(&r->take, 0) > 0) {
-        ipc_channel_ring_post_(r, &r->data);
-        ipc_channel_ring_post_(r, &r->space);
+        ipc_channel_post_(r, &r->data);
+        ipc_channel_post_(r, &r->space);
     }
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
@@ -502,8 +522,8 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     return (int64_t)n;
 }
 
-IPC_INLINE int ipc_channel_share_send_(struct ipc_channel *ch, const void *message, size_t n,
-                                       int64_t deadline)
+IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                        int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     uint64_t nobody = 0, *held = &nobody;
@@ -516,12 +536,12 @@ IPC_INLINE int ipc_channel_share_send_(struct ipc_channel *ch, const void *messa
         IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
                            (rc = ipc_channel_put_one_(r, message, n)) != -EAGAIN)
     ipc_mpmc_cancel(&r->put); /* what was not sent */
-    ipc_channel_ring_post_(r, rc == 0 ? &r->out_data : &r->out_space);
-    return rc == 0 ? 0 : ipc_channel_ring_end_(ch, rc);
+    ipc_channel_post_(r, rc == 0 ? &r->out_data : &r->out_space);
+    return rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, rc);
 }
 
-IPC_INLINE int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, size_t size,
-                                           int64_t deadline)
+IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     uint64_t nobody = 0, *held;
@@ -529,22 +549,58 @@ IPC_INLINE int64_t ipc_channel_share_recv_(struct ipc_channel *ch, void *to, siz
 
     if (r->take.m.ring == NULL)
         return ipc_channel_ring_recv_(ch, to, size, deadline);
-    held = r->alone ? &r->take.m.ring->end[0] : &nobody;
+    held = r->one_sender ? &r->take.m.ring->end[0] : &nobody;
     rc = ipc_channel_take_one_(ch, to, size);
     if (rc == -EAGAIN)
         IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
                            (rc = ipc_channel_take_one_(ch, to, size)) != -EAGAIN)
     if (rc == -EMSGSIZE)
-        return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", ch->next, size);
+        return ipc_channel_refuse_size_(ch, ch->next, size);
     if (rc < 0)
-        return ipc_channel_ring_end_(ch, (int)rc);
-    r->writer |= r->alone && r->writer == 0;
-    ipc_channel_ring_post_(r, &r->space);
+        return ipc_channel_report_ring_end_(ch, (int)rc);
+    r->writer |= r->one_sender && r->writer == 0;
+    ipc_channel_post_(r, &r->space);
     return rc;
 }
 
-/* A segment of ring: has the magic of ipc_shm.h, and its first object is one of our rings. It has
- * no object where its listener was killed before it made one. */
+/* ------------------------------------------------------------------ ring: */
+
+/* What a refusal of ipc_shm.h to make or open the segment is as one of open. */
+IPC_INLINE int ipc_channel_segment_error_(int rc)
+{
+    if (rc == -EEXIST)
+        return -EADDRINUSE;
+    return rc == -ENOENT ? -ETIMEDOUT : rc;
+}
+
+IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch);
+    struct ipc_shm *seg;
+
+    if (rc != 0)
+        return rc;
+    if (ipc_channel_is_shared_(ch) && (ch->role & IPC_BOTH) == IPC_BOTH)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP,
+                                   "ring: several receivers: one direction only: open two");
+    seg = &ch->ring->seg;
+    how.mode = ch->how.mode;
+    ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
+                  : ipc_shm_open_with(seg, ch->address, deadline, &how);
+    if (rc == -EACCES && !listener && ch->how.user != 0) {
+        how.owner = ch->how.user;
+        rc = ipc_shm_open_with(seg, ch->address, deadline, &how);
+    }
+    if (rc != 0)
+        return ipc_channel_refuse_(ch, ipc_channel_segment_error_(rc), "ring: %s",
+                                   ipc_shm_why(seg));
+    return ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
+}
+
+/* A segment of ring: has the magic of ipc_shm.h, and its first object is one of our rings; it has
+ * no object if its listener was killed before it made one. */
 IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
     size_t at = offsetof(struct ipc_shm_header_, entry) + offsetof(struct ipc_shm_entry_, name);
@@ -567,5 +623,24 @@ IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
         return -EPROTO;
     return ipc_channel_remove_(path, S_IFREG);
 }
+
+static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
+    "ring",
+    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_BARE_,
+    0, /* own: ipc_channel's ring */
+    0,
+    0,
+    ipc_channel_ring_open_,
+    NULL, /* close */
+    ipc_channel_ring_unlink_,
+    ipc_channel_shared_send_,
+    ipc_channel_shared_recv_,
+    NULL, /* meet: send and recv wait for peers */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
 
 #endif

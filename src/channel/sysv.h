@@ -1,13 +1,29 @@
-/* sysv:. */
+/*
+ * sysv:KEY, a System V message queue. KEY is a number, decimal, 0x or 0.
+ *
+ * The listener makes the queue, and the other side waits for it. Any number of senders and
+ * receivers. ipc_channel's priority is the type of what is sent; its select says which types are
+ * received. Both directions need a type for each.
+ *
+ *   Access   Each process that the queue's mode permits. The queue of a user other than this one,
+ *            root and options.user is refused.
+ *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed.
+ *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
+ *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops. 16
+ * KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
+ */
 #ifndef IPC_SRC_CHANNEL_SYSV_H
 #define IPC_SRC_CHANNEL_SYSV_H 1
 
 #include "wait.h"
 
-/* ------------------------------------------------------------------ System V message queues */
+/* ------------------------------------------------------------------ sysv: */
 
-/* KEY: a number, decimal, 0x or 0. */
-IPC_INLINE int ipc_channel_key_(struct ipc_channel *ch, key_t *key)
+struct ipc_channel_sysv_ {
+    int queue; /* its id */
+};
+
+IPC_INLINE int ipc_channel_read_key_(struct ipc_channel *ch, key_t *key)
 {
     char *end;
     unsigned long n = strtoul(ch->address, &end, 0);
@@ -19,14 +35,46 @@ IPC_INLINE int ipc_channel_key_(struct ipc_channel *ch, key_t *key)
     return 0;
 }
 
+/* Waits for the queue, or makes it. Its id, or a negative errno. */
+IPC_INLINE int ipc_channel_sysv_find_(struct ipc_channel *ch, key_t key, int64_t deadline)
+{
+    int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, nap;
+
+    while ((id = msgget(key, flags)) < 0 && errno == ENOENT) {
+        nap = ipc_channel_nap_(deadline);
+        if (nap == -ETIMEDOUT)
+            return ipc_channel_refuse_(ch, nap, "sysv: no queue %s until the deadline",
+                                       ch->address);
+        if (nap != 0)
+            return nap;
+    }
+    if (id < 0)
+        return ipc_channel_refuse_(ch, -errno, "sysv: cannot open queue %s: %s%s", ch->address,
+                                   strerror(errno), errno == ENOSPC ? " (kernel.msgmni)" : "");
+    return id;
+}
+
+/* Bytes of the largest message: kernel.msgmax, or what a queue takes. */
+IPC_INLINE size_t ipc_channel_sysv_max_(const struct msqid_ds *is)
+{
+    int fd = open("/proc/sys/kernel/msgmax", O_RDONLY | O_CLOEXEC);
+    char text[32] = "";
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    size_t max = 8192;
+
+    ipc_channel_close_fd_(&fd);
+    if (n > 0 && strtoul(text, NULL, 10) != 0)
+        max = strtoul(text, NULL, 10);
+    return is->msg_qbytes != 0 && is->msg_qbytes < max ? is->msg_qbytes : max;
+}
+
 IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
 {
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->own;
     struct msqid_ds is;
     struct stat st;
-    char text[32] = "";
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), id = -1, fd, nap;
-    ssize_t n;
+    int rc = ipc_channel_read_key_(ch, &key);
 
     if (rc != 0)
         return rc;
@@ -35,37 +83,18 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
                                    "sysv: both directions need a type for each: "
                                    "options.priority and options.select");
-    while ((id = msgget(key, (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0)) <
-               0 &&
-           errno == ENOENT) {
-        nap = ipc_channel_nap_(deadline);
-        if (nap != 0)
-            return nap == -EINTR ? nap
-                                 : ipc_channel_refuse_(ch, nap,
-                                                       "sysv: no queue %s until the "
-                                                       "deadline",
-                                                       ch->address);
-    }
-    if (id < 0)
-        return ipc_channel_refuse_(ch, -errno, "sysv: cannot open queue %s: %s%s", ch->address,
-                                   strerror(errno), errno == ENOSPC ? " (kernel.msgmni)" : "");
-    if (msgctl(id, IPC_STAT, &is) != 0)
-        return ipc_channel_errno_(ch, "read the mode of");
+    own->queue = ipc_channel_sysv_find_(ch, key, deadline);
+    if (own->queue < 0)
+        return own->queue;
+    if (msgctl(own->queue, IPC_STAT, &is) != 0)
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
     memset(&st, 0, sizeof st);
     st.st_uid = is.msg_perm.uid;
     st.st_mode = is.msg_perm.mode;
-    rc = ipc_channel_trust_(ch, &st, 0);
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc != 0)
         return rc;
-    ch->port = id;
-    ch->max = 8192;
-    fd = open("/proc/sys/kernel/msgmax", O_RDONLY | O_CLOEXEC);
-    n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    ipc_channel_shut_(&fd);
-    if (n > 0 && strtoul(text, NULL, 10) != 0)
-        ch->max = strtoul(text, NULL, 10);
-    if (is.msg_qbytes != 0 && is.msg_qbytes < ch->max)
-        ch->max = is.msg_qbytes;
+    ch->max = ipc_channel_sysv_max_(&is);
     if (ch->how.max > ch->max)
         return ipc_channel_refuse_(ch, -EMSGSIZE,
                                    "sysv: messages of %zu bytes: at most %zu "
@@ -75,26 +104,27 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
     return 0;
 }
 
-/* Queues have no descriptor, and no deadline. */
-IPC_INLINE int ipc_channel_sysv_wait_(struct ipc_channel *ch, const char *what, int64_t deadline)
+/* What a failed call of the queue comes to: 0, to try again after a moment; or the refusal. */
+IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what, int64_t deadline)
 {
     if (errno == EAGAIN || errno == ENOMSG)
         return ipc_channel_nap_(deadline);
     if (errno == EIDRM)
         return ipc_channel_refuse_(ch, -EPIPE, "sysv: queue %s was removed", ch->address);
-    return errno == EINTR ? -EINTR : ipc_channel_errno_(ch, what);
+    return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, what);
 }
 
 IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->own;
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
     int rc;
 
     memcpy(ch->tx.data, &type, sizeof type);
     memcpy(ch->tx.data + sizeof type, message, n);
-    while (msgsnd(ch->port, ch->tx.data, n, deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) != 0)
-        if ((rc = ipc_channel_sysv_wait_(ch, "send to", deadline)) != 0)
+    while (msgsnd(own->queue, ch->tx.data, n, deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) != 0)
+        if ((rc = ipc_channel_sysv_retry_(ch, "send to", deadline)) != 0)
             return rc;
     return 0;
 }
@@ -102,21 +132,22 @@ IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *messag
 IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->own;
     size_t room = size < ch->max ? size : ch->max;
     long type;
     ssize_t n;
     int rc;
 
-    /* One that is larger stays in the queue, for a larger buffer. */
-    while ((n = msgrcv(ch->port, ch->rx.data, room, ch->select,
+    /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. */
+    while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select,
                        deadline == IPC_FOREVER ? 0 : IPC_NOWAIT)) < 0) {
         if (errno == E2BIG && room < ch->max)
             return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of more than %zu bytes", room);
-        if (errno == E2BIG && msgrcv(ch->port, ch->rx.data, 0, ch->select,
+        if (errno == E2BIG && msgrcv(own->queue, ch->rx.data, 0, ch->select,
                                      IPC_NOWAIT | 010000 /* MSG_NOERROR */) >= 0)
             return ipc_channel_refuse_(ch, -EBADMSG,
                                        "sysv: a message of more than %zu bytes was dropped", room);
-        if ((rc = ipc_channel_sysv_wait_(ch, "receive from", deadline)) != 0)
+        if ((rc = ipc_channel_sysv_retry_(ch, "receive from", deadline)) != 0)
             return rc;
     }
     memcpy(&type, ch->rx.data, sizeof type);
@@ -128,9 +159,31 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
 IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
 {
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), id = rc == 0 ? msgget(key, 0) : -1;
+    int rc = ipc_channel_read_key_(ch, &key), id;
 
-    return rc != 0 ? rc : id >= 0 && msgctl(id, IPC_RMID, NULL) == 0 ? 0 : -errno;
+    if (rc != 0)
+        return rc;
+    id = msgget(key, 0);
+    return id >= 0 && msgctl(id, IPC_RMID, NULL) == 0 ? 0 : -errno;
 }
+
+static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
+    "sysv",
+    IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_SELECT_ | IPC_CHANNEL_BARE_,
+    sizeof(struct ipc_channel_sysv_),
+    0,
+    0,
+    ipc_channel_sysv_open_,
+    NULL, /* close */
+    ipc_channel_sysv_unlink_,
+    ipc_channel_sysv_send_,
+    ipc_channel_sysv_recv_,
+    NULL, /* meet: the queue is the peer, and stays */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
 
 #endif

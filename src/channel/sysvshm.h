@@ -1,72 +1,99 @@
-/* sysvshm:. */
+/*
+ * sysvshm:KEY, rings of records in a System V segment, woken by System V semaphores. KEY is a
+ * number, decimal, 0x or 0.
+ *
+ * For programs that have System V memory only, or no futexes. The listener makes the segment and
+ * six semaphores, and the other side waits for them. One process on each side; both directions.
+ *
+ *     memory      a line with a count of ids, then the rings "to" and "from" the listener, each
+ * half of the rest semaphores  0, 1: data and space of "to"; 2, 3: of "from"; to sleep on 4: the
+ * listener is there; 5: the other side is there; 1 while the process lives, as the kernel takes it
+ * back at the process's death (SEM_UNDO)
+ *
+ *   Access   Each process that the segment's mode permits. The segment of a user other than this
+ *            one, root and options.user is refused.
+ *   Loss     As over ring:.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
+ *            semaphores outlive their processes.
+ */
 #ifndef IPC_SRC_CHANNEL_SYSVSHM_H
 #define IPC_SRC_CHANNEL_SYSVSHM_H 1
 
 #include "ring.h"
+#include "sysv.h"
 
-/* ------------------------------------------------------------------ System V memory */
+/* ------------------------------------------------------------------ sysvshm: */
 
-/* A line with a count of ids, then "to" and "from", each half of the rest. Of the semaphores the
- * first four are the rings' bells, to sleep on; the others say who is there, the listener and the
- * other: 1 while he is, as the kernel takes it back at his death. */
-struct ipc_channel_sysv_ {
+struct ipc_channel_shm_ {
+    unsigned char *mem;   /* the segment, or NULL */
+    size_t half;          /* bytes of it for each ring */
+    unsigned short place; /* the semaphore that says that we are there; 0: none yet */
+    struct ipc_peer me;   /* an id is a count, times 8, and the number of our place */
+};
+
+/* The line before the rings. */
+struct ipc_channel_shm_head_ {
     uint64_t ids;
     unsigned char pad[56];
 };
 
-/* struct ipc_peer's: an id is a count, and the number of its semaphore. */
+#define IPC_CHANNEL_SHM_HEAD_ sizeof(struct ipc_channel_shm_head_)
+
+/* As struct ipc_peer has it: 0 if the process of that id is dead. */
 IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
 {
     return semctl(((const struct ipc_channel_ring_ *)arg)->sem, (int)(id % 8), GETVAL) != 0;
 }
 
-/* Takes our side's place. */
-IPC_INLINE int ipc_channel_sem_sit_(struct ipc_channel *ch, int listener)
+/* Takes our side's place, and makes an id of it. */
+IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
 {
-    struct ipc_channel_ring_ *r = ch->ring;
-    struct sembuf sit[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
+    struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
-    sit[0].sem_num = sit[1].sem_num = (unsigned short)(listener ? 4 : 5);
-    if (semop(r->sem, sit, 2) != 0)
-        return errno == EAGAIN
-                   ? ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address)
-                   : ipc_channel_errno_(ch, "take a place at");
-    r->place = sit[0].sem_num;
-    r->me.alive = ipc_channel_sem_alive_;
-    r->me.arg = r;
-    r->me.id = (ck_pr_faa_64(&((struct ipc_channel_sysv_ *)(void *)r->mem)->ids, 1) + 1) %
-                   (UINT64_MAX / 16) * 8 +
-               r->place;
+    take[0].sem_num = take[1].sem_num = (unsigned short)(listener ? 4 : 5);
+    if (semop(ch->ring->sem, take, 2) != 0) {
+        if (errno != EAGAIN)
+            return ipc_channel_refuse_errno_(ch, "take a place at");
+        return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address);
+    }
+    own->place = take[0].sem_num;
+    own->me.alive = ipc_channel_sem_alive_;
+    own->me.arg = ch->ring;
+    own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 8 + own->place;
     return 0;
 }
 
-/* One of the rings, which the listener makes. Whoever has our end is dead. */
-IPC_INLINE int ipc_channel_sem_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
-                                     int listener, unsigned role)
+/* Frees our end of a ring: a process that has it is dead, as we have the place. The listener makes
+ * the ring, unless one of the same size is there: what is in it goes on. */
+IPC_INLINE int ipc_channel_sem_make_ring_(struct ipc_channel *ch, struct ipc_shm_object *ring,
+                                          int listener, unsigned role)
 {
     struct ipc_spsc_shared *shared = (struct ipc_spsc_shared *)ring->mem;
     uint64_t capacity = ipc_channel_lane_(ch->max), there = ck_pr_load_64(&shared->is.capacity);
 
     ck_pr_store_64(&shared->end[role == IPC_RECV], 0);
-    /* What a killed one left goes on, if it is as large. */
-    return listener && (there != capacity || ck_pr_load_64(&shared->is.magic) != IPC_RECORD_MAGIC)
-               ? ipc_record_init(ring->mem, ring->size, capacity, 1)
-               : 0;
+    if (!listener || (there == capacity && ck_pr_load_64(&shared->is.magic) == IPC_RECORD_MAGIC))
+        return 0;
+    return ipc_record_init(ring->mem, ring->size, capacity, 1);
 }
+
+/* ------------------------------------------------------------------ the segment */
 
 /* Bytes for each ring in a segment of that size. */
 IPC_INLINE size_t ipc_channel_shm_half_(size_t size)
 {
-    return (size - IPC_CHANNEL_SYSV_HEAD_) / 2 & ~(size_t)63;
+    return (size - IPC_CHANNEL_SHM_HEAD_) / 2 & ~(size_t)63;
 }
 
 /* Bytes of a segment with two rings of that capacity. */
 IPC_INLINE size_t ipc_channel_shm_size_(uint64_t capacity)
 {
-    return IPC_CHANNEL_SYSV_HEAD_ + 2 * ipc_record_footprint(capacity, 1);
+    return IPC_CHANNEL_SHM_HEAD_ + 2 * ipc_record_footprint(capacity, 1);
 }
 
-/* The capacity of the rings in a segment of that size, or 0: sysvshm: makes none of that size. */
+/* The capacity of the rings in a segment of that size; 0: sysvshm: makes none of that size. */
 IPC_INLINE uint64_t ipc_channel_shm_capacity_(size_t size)
 {
     uint64_t capacity = ipc_channel_lane_(0), last = ipc_channel_lane_(UINT32_MAX / 2);
@@ -77,8 +104,8 @@ IPC_INLINE uint64_t ipc_channel_shm_capacity_(size_t size)
 }
 
 /* Has sysvshm: made this segment? Then its size is that of two rings, and one of them is a ring of
- * records, or none was made yet. 1, 0, or what the kernel says. Writes nothing. */
-IPC_INLINE int ipc_channel_shm_ours_(int id)
+ * records, or neither was made yet. 1, 0, or a negative errno of the kernel. Writes nothing. */
+IPC_INLINE int ipc_channel_shm_is_ours_(int id)
 {
     const struct ipc_spsc_shared *ring;
     const unsigned char *mem;
@@ -95,7 +122,7 @@ IPC_INLINE int ipc_channel_shm_ours_(int id)
         return -errno;
     for (i = 0; i < 2; i++) {
         ring =
-            (const struct ipc_spsc_shared *)(const void *)(mem + IPC_CHANNEL_SYSV_HEAD_ +
+            (const struct ipc_spsc_shared *)(const void *)(mem + IPC_CHANNEL_SHM_HEAD_ +
                                                            i * ipc_channel_shm_half_(is.shm_segsz));
         magic[i] = ck_pr_load_64(&ring->is.magic);
     }
@@ -104,125 +131,203 @@ IPC_INLINE int ipc_channel_shm_ours_(int id)
            (magic[0] | magic[1]) == 0;
 }
 
-IPC_INLINE int ipc_channel_shm_foreign_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_shm_refuse_(struct ipc_channel *ch)
 {
     return ipc_channel_refuse_(ch, -EPROTO, "sysvshm: %s is something else", ch->address);
 }
 
-/* May we use the segment that was found? */
-IPC_INLINE int ipc_channel_shm_trust_(struct ipc_channel *ch, int id, struct shmid_ds *is)
+/* Checks that we may use the segment that was found. */
+IPC_INLINE int ipc_channel_shm_check_(struct ipc_channel *ch, int id, struct shmid_ds *is)
 {
     struct stat st;
     int rc;
 
     if (shmctl(id, IPC_STAT, is) != 0)
-        return ipc_channel_errno_(ch, "read the mode of");
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
     memset(&st, 0, sizeof st);
     st.st_uid = is->shm_perm.uid;
     st.st_mode = is->shm_perm.mode;
-    rc = ipc_channel_trust_(ch, &st, 0);
+    rc = ipc_channel_check_owner_(ch, &st, 0);
     if (rc == 0 && ipc_channel_shm_capacity_(is->shm_segsz) == 0)
-        rc = ipc_channel_shm_foreign_(ch);
+        rc = ipc_channel_shm_refuse_(ch);
     return rc;
 }
 
-IPC_INLINE int ipc_channel_shm_get_(struct ipc_channel *ch, key_t key, int64_t deadline)
+/* The listener has found a segment that is smaller than it needs. Removes it, if it is ours and no
+ * process uses it. 1: removed; 0: it stays; or the refusal. */
+IPC_INLINE int ipc_channel_shm_remove_smaller_(struct ipc_channel *ch, key_t key)
 {
-    struct ipc_channel_ring_ *r = ch->ring;
+    int id = shmget(key, 0, 0), rc;
+    struct shmid_ds is;
+
+    if (id < 0)
+        return 0;
+    rc = ipc_channel_shm_is_ours_(id);
+    if (rc == 0)
+        return ipc_channel_shm_refuse_(ch);
+    return rc > 0 && shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 &&
+           shmctl(id, IPC_RMID, NULL) == 0;
+}
+
+/* Finds the segment and its semaphores; the listener makes them, the other side waits for them. The
+ * segment's id, or a negative errno. */
+IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t deadline,
+                                     struct shmid_ds *is)
+{
     size_t size = ipc_channel_shm_size_(ipc_channel_lane_(ch->max));
     int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, rc, error;
-    struct shmid_ds is;
 
     for (;;) {
         id = shmget(key, flags != 0 ? size : 0, flags);
-        if (id >= 0 && (rc = ipc_channel_shm_trust_(ch, id, &is)) != 0)
+        if (id >= 0 && (rc = ipc_channel_shm_check_(ch, id, is)) != 0)
             return rc;
-        if (id >= 0 && (r->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
-            break;
+        if (id >= 0 && (ch->ring->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
+            return id;
         error = errno;
-        if (id < 0 && error == EINVAL && flags != 0 && (id = shmget(key, 0, 0)) >= 0) {
-            rc = ipc_channel_shm_ours_(id);
-            if (rc == 0)
-                return ipc_channel_shm_foreign_(ch);
-            if (rc > 0 && shmctl(id, IPC_STAT, &is) == 0 && is.shm_nattch == 0 &&
-                shmctl(id, IPC_RMID, NULL) == 0)
-                continue; /* a smaller one of ours, that nobody uses */
+        if (id < 0 && error == EINVAL && flags != 0) {
+            rc = ipc_channel_shm_remove_smaller_(ch, key);
+            if (rc < 0)
+                return rc;
+            if (rc > 0)
+                continue;
         }
         errno = error;
         if (error != ENOENT || flags != 0)
-            return ipc_channel_errno_(ch, "open");
+            return ipc_channel_refuse_errno_(ch, "open");
         rc = ipc_channel_nap_(deadline);
+        if (rc == -ETIMEDOUT)
+            return ipc_channel_refuse_(ch, rc, "sysvshm: nothing at %s until the deadline",
+                                       ch->address);
         if (rc != 0)
-            return rc == -EINTR ? rc
-                                : ipc_channel_refuse_(ch, rc,
-                                                      "sysvshm: nothing at %s until the "
-                                                      "deadline",
-                                                      ch->address);
+            return rc;
     }
-    r->mem = (unsigned char *)shmat(id, NULL, 0);
-    if (r->mem == (unsigned char *)-1) {
-        r->mem = NULL;
-        return ipc_channel_errno_(ch, "attach to");
-    }
-    r->half = ipc_channel_shm_half_(is.shm_segsz);
+}
+
+/* Attaches to the segment. */
+IPC_INLINE int ipc_channel_shm_map_(struct ipc_channel *ch, key_t key, int64_t deadline)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct shmid_ds is;
+    int id = ipc_channel_shm_find_(ch, key, deadline, &is);
+    void *mem;
+
+    if (id < 0)
+        return id;
+    mem = shmat(id, NULL, 0);
+    if (mem == (void *)-1)
+        return ipc_channel_refuse_errno_(ch, "attach to");
+    own->mem = (unsigned char *)mem;
+    own->half = ipc_channel_shm_half_(is.shm_segsz);
     return 0;
+}
+
+/* ------------------------------------------------------------------ what the table names */
+
+/* Attaches our ends of the rings, and waits until the listener has made them. */
+IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int64_t deadline)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_shm_object ring[2];
+    int i, rc;
+
+    for (i = 0; i < 2; i++) {
+        unsigned role = (i == 0) == listener ? IPC_RECV : IPC_SEND;
+
+        ring[i].mem = own->mem + IPC_CHANNEL_SHM_HEAD_ + (size_t)i * own->half;
+        ring[i].size = own->half;
+        rc = (ch->role & role) == 0 ? 0 : ipc_channel_sem_make_ring_(ch, &ring[i], listener, role);
+        if (rc != 0)
+            return rc;
+    }
+    ch->ring->sem_in = listener ? 0 : 2;
+    ch->ring->sem_out = listener ? 2 : 0;
+    do
+        rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
+    while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
+    return rc;
 }
 
 IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch), i;
-    struct ipc_channel_ring_ *r = ch->ring;
-    struct ipc_shm_object ring[2];
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    int listener = (ch->role & IPC_LISTEN) != 0, rc;
+    const char *why;
     key_t key;
 
-    rc = rc == 0 ? ipc_channel_key_(ch, &key) : rc;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
-    rc = rc == 0 ? ipc_channel_shm_get_(ch, key, deadline) : rc;
+    rc = ipc_channel_ring_new_(ch);
+    if (rc == 0)
+        rc = ipc_channel_read_key_(ch, &key);
+    if (rc == 0)
+        rc = ipc_channel_shm_map_(ch, key, deadline);
+    if (rc == 0)
+        rc = ipc_channel_sem_take_place_(ch, listener);
     if (rc != 0)
         return rc;
-    rc = ipc_channel_sem_sit_(ch, listener);
-    for (i = 0; i < 2; i++) {
-        unsigned role = (i == 0) == listener ? IPC_RECV : IPC_SEND;
-
-        ring[i].mem = r->mem + IPC_CHANNEL_SYSV_HEAD_ + (size_t)i * r->half;
-        ring[i].size = r->half;
-        if (rc == 0 && (ch->role & role) != 0)
-            rc = ipc_channel_sem_ring_(ch, &ring[i], listener, role);
+    rc = ipc_channel_shm_attach_(ch, listener, deadline);
+    if (rc == -EBUSY)
+        return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm:%s: another is there", ch->address);
+    if (rc != 0) {
+        why = *own->me.why != '\0' ? own->me.why : strerror(-rc);
+        return ipc_channel_refuse_(ch, rc, "sysvshm:%s: %s", ch->address, why);
     }
-    if (rc == 0)
-        while ((rc = ipc_channel_ring_ends_(ch, listener, &ring[0], &ring[1], &r->me)) == -EAGAIN &&
-               (rc = ipc_channel_nap_(deadline)) == 0)
-            ;
-    if (rc != 0)
-        return *ch->why != '\0' ? rc
-                                : ipc_channel_refuse_(ch, rc == -EBUSY ? -EADDRINUSE : rc,
-                                                      "sysvshm:%s: %s", ch->address,
-                                                      rc == -EBUSY         ? "another is there"
-                                                      : *r->me.why != '\0' ? r->me.why
-                                                                           : strerror(-rc));
-    ipc_channel_ring_post_(r, &r->out_data);
-    ipc_channel_ring_post_(r, &r->space);
+    ipc_channel_post_(ch->ring, &ch->ring->out_data);
+    ipc_channel_post_(ch->ring, &ch->ring->space);
     return 0;
+}
+
+/* Leaves the rings before the place: until then the other side must not think us dead. */
+IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
+    int sem = ch->ring != NULL ? ch->ring->sem : -1;
+
+    ipc_channel_ring_leave_(ch);
+    gone.sem_num = own->place;
+    if (own->place != 0 && ch->pid == getpid())
+        (void)semop(sem, &gone, 1);
+    if (own->mem != NULL)
+        (void)shmdt(own->mem);
 }
 
 IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
 {
     key_t key;
-    int rc = ipc_channel_key_(ch, &key), shm, sem;
+    int rc = ipc_channel_read_key_(ch, &key), shm, sem;
 
     if (rc != 0)
         return rc;
     shm = shmget(key, 0, 0);
     if (shm < 0)
         return -errno;
-    rc = ipc_channel_shm_ours_(shm);
+    rc = ipc_channel_shm_is_ours_(shm);
     if (rc <= 0)
         return rc < 0 ? rc : -EPROTO;
-    /* Semaphores have no mark; six of them beside a segment of ours are ours. They are removed
-     * first: without the segment no later call would know them. */
+    /* Semaphores have no mark: six of them beside a segment of ours are ours. They are removed
+     * first, as no later call would know them without the segment. */
     sem = semget(key, 7, 0) < 0 ? semget(key, 6, 0) : -1;
     rc = sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : 0;
     return shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : rc;
 }
+
+static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
+    "sysvshm",
+    IPC_CHANNEL_BARE_,
+    sizeof(struct ipc_channel_shm_),
+    0,
+    0,
+    ipc_channel_shm_open_,
+    ipc_channel_shm_close_,
+    ipc_channel_shm_unlink_,
+    ipc_channel_ring_send_,
+    ipc_channel_ring_recv_,
+    NULL, /* meet: send and recv wait for peers */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
 
 #endif

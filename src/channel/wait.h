@@ -1,21 +1,61 @@
-/* Waiting. */
+/* What all mechanisms use: refusals, waiting, the other side, files. */
 #ifndef IPC_SRC_CHANNEL_WAIT_H
 #define IPC_SRC_CHANNEL_WAIT_H 1
 
-#include "core.h"
+#include "reference.h"
+
+/* ------------------------------------------------------------------ refusals */
+
+/* Keeps a sentence for ipc_channel_why and returns rc. */
+__attribute__((format(printf, 3, 4), unused)) static int
+ipc_channel_refuse_(struct ipc_channel *ch, int rc, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(ch->why, sizeof ch->why, format, arguments);
+    va_end(arguments);
+    return rc;
+}
+
+/* Keeps a sentence about a system call that failed, and returns -errno. */
+IPC_INLINE int ipc_channel_refuse_errno_(struct ipc_channel *ch, const char *what)
+{
+    int rc = -errno;
+
+    return ipc_channel_refuse_(ch, rc, "%s: cannot %s '%s': %s", ch->kind->scheme, what,
+                               ch->address, strerror(-rc));
+}
+
+/* Keeps a sentence about a message of n bytes that the caller's buffer cannot take. */
+IPC_INLINE int ipc_channel_refuse_size_(struct ipc_channel *ch, size_t n, size_t size)
+{
+    ch->next = n;
+    return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
+}
+
+IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
+{
+    return ch->why;
+}
 
 /* ------------------------------------------------------------------ waiting */
 
-/* Until one of the descriptors is ready, or poll would say why it is not. 0, -ETIMEDOUT or -EINTR.
- */
+/* The milliseconds for one poll: what is left, rounded up, but a second at most; -1: no limit. */
+IPC_INLINE int ipc_channel_poll_ms_(int64_t deadline)
+{
+    int64_t left = ipc_left_(deadline);
+
+    if (deadline == IPC_FOREVER)
+        return -1;
+    return left > INT64_C(1000000000) ? 1000 : (int)((left + 999999) / 1000000);
+}
+
+/* Waits until poll has something to say of one of the descriptors. 0, -ETIMEDOUT or -EINTR. */
 IPC_INLINE int ipc_channel_poll_(struct pollfd *p, nfds_t n, int64_t deadline)
 {
     for (;;) {
-        int64_t left = ipc_left_(deadline);
-        int rc = poll(p, n,
-                      deadline == IPC_FOREVER      ? -1
-                      : left > INT64_C(1000000000) ? 1000
-                                                   : (int)((left + 999999) / 1000000));
+        int rc = poll(p, n, ipc_channel_poll_ms_(deadline));
 
         if (rc > 0)
             return 0;
@@ -26,6 +66,7 @@ IPC_INLINE int ipc_channel_poll_(struct pollfd *p, nfds_t n, int64_t deadline)
     }
 }
 
+/* Waits for events of one descriptor, as ipc_channel_poll_. */
 IPC_INLINE int ipc_channel_wait_(int fd, short events, int64_t deadline)
 {
     struct pollfd p;
@@ -35,13 +76,13 @@ IPC_INLINE int ipc_channel_wait_(int fd, short events, int64_t deadline)
     return ipc_channel_poll_(&p, 1, deadline);
 }
 
-/* ... after a call that has found that it is not. */
-IPC_INLINE int ipc_channel_until_(int fd, short events, int64_t deadline)
+/* As ipc_channel_wait_, after a call that found the descriptor not ready: IPC_NOW asks no more. */
+IPC_INLINE int ipc_channel_wait_again_(int fd, short events, int64_t deadline)
 {
     return deadline <= IPC_NOW ? -ETIMEDOUT : ipc_channel_wait_(fd, events, deadline);
 }
 
-/* Waits a little for what cannot be polled for. 0, -ETIMEDOUT or -EINTR. */
+/* Sleeps for a moment, where nothing can be polled. 0, -ETIMEDOUT or -EINTR. */
 IPC_INLINE int ipc_channel_nap_(int64_t deadline)
 {
     return ipc_left_(deadline) == 0 ? -ETIMEDOUT : ipc_notify_nap_(deadline);
@@ -49,52 +90,112 @@ IPC_INLINE int ipc_channel_nap_(int64_t deadline)
 
 #define IPC_CHANNEL_SKIPS_ 64u
 
-/* A call has skipped something that is no message for it: must it end now? After its deadline it
- * skips some more, as a message may be behind them, but not as many as may come. */
-IPC_INLINE int ipc_channel_skipped_enough_(unsigned *skips, int64_t deadline)
+/* A call has skipped something that is no message for it. Must the call end now? After its
+ * deadline it skips some more, as a message may be behind them, but 64 at most. */
+IPC_INLINE int ipc_channel_has_skipped_enough_(unsigned *skips, int64_t deadline)
 {
     return ++*skips >= IPC_CHANNEL_SKIPS_ && ipc_left_(deadline) == 0;
 }
 
-IPC_INLINE void ipc_channel_shut_(int *fd)
+/* ------------------------------------------------------------------ the other side */
+
+IPC_INLINE void ipc_channel_close_fd_(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
     *fd = -1;
 }
 
-/* Leaves the other side; what has not been received or sent is gone. */
-IPC_INLINE void ipc_channel_leave_(struct ipc_channel *ch)
+/* Is the channel over a socket? Else it is over a pipe, a queue, a file or memory. */
+IPC_INLINE int ipc_channel_is_socket_(const struct ipc_channel *ch)
+{
+    return ch->kind->type != 0;
+}
+
+/* Leaves the other side. What was not received, or not sent yet, is dropped. */
+IPC_INLINE void ipc_channel_leave_peer_(struct ipc_channel *ch)
 {
     if (ch->in == ch->out)
         ch->out = -1;
-    ipc_channel_shut_(&ch->in);
-    ipc_channel_shut_(&ch->out);
+    ipc_channel_close_fd_(&ch->in);
+    ipc_channel_close_fd_(&ch->out);
     ch->rx.begin = ch->rx.end = ch->tx.begin = ch->tx.end = 0;
-    ch->state &= ~IPC_CHANNEL_DEAF_;
+    ch->flags &= ~IPC_CHANNEL_CANNOT_SEND_;
     ch->peer.pid = 0;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
 }
 
-/* The other side is gone, or talks garbage. Of a FIFO the next one's words may be there already:
- * they would be lost if nobody had it open. */
-IPC_INLINE int ipc_channel_lost_(struct ipc_channel *ch, int rc)
+IPC_INLINE const char *ipc_channel_loss_text_(int rc)
 {
-    int fresh = ch->kind->again != NULL && ch->in >= 0 && rc != -EBADMSG ? ch->kind->again(ch) : -1;
-
-    ipc_channel_leave_(ch);
-    ch->in = fresh;
-    return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
-                               rc == -EPIPE ? "the other side is gone"
-                               : rc == -EOWNERDEAD
-                                   ? "the other side died in the middle of a message"
-                               : rc == -EBADMSG ? "what came is no message of ipc_channel.h"
-                                                : strerror(-rc));
+    switch (rc) {
+    case -EPIPE:
+        return "the other side is gone";
+    case -EOWNERDEAD:
+        return "the other side died in the middle of a message";
+    case -EBADMSG:
+        return "what came is no message of ipc_channel.h";
+    default:
+        return strerror(-rc);
+    }
 }
 
-/* Is what a path leads to of the right type, whose and open to whom it may be? */
-IPC_INLINE int ipc_channel_trust_(struct ipc_channel *ch, const struct stat *st, mode_t type)
+/* The other side is gone, or has sent garbage: leaves it, and returns rc. A FIFO's next sender may
+ * have written already. Its bytes would be lost if no process had the FIFO open, so the next
+ * receiving end is opened before the old one is closed. */
+IPC_INLINE int ipc_channel_lose_peer_(struct ipc_channel *ch, int rc)
+{
+    int fresh = -1;
+
+    if (ch->kind->reopen != NULL && ch->in >= 0 && rc != -EBADMSG)
+        fresh = ch->kind->reopen(ch);
+    ipc_channel_leave_peer_(ch);
+    ch->in = fresh >= 0 ? fresh : -1;
+    return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
+                               ipc_channel_loss_text_(rc));
+}
+
+/* Sending has failed. What the other side had sent before can still be received, so a channel that
+ * receives keeps the other side until that is done. */
+IPC_INLINE int ipc_channel_stop_sending_(struct ipc_channel *ch, int rc)
+{
+    if ((ch->role & IPC_RECV) == 0 || ch->in < 0)
+        return ipc_channel_lose_peer_(ch, rc);
+    ch->flags |= IPC_CHANNEL_CANNOT_SEND_;
+    ch->tx.begin = ch->tx.end = 0;
+    return ipc_channel_refuse_(ch, rc, "%s:%s: the other side is gone", ch->kind->scheme,
+                               ch->address);
+}
+
+/* ------------------------------------------------------------------ memory and files */
+
+/* Allocates the memory for messages. Untouched, it costs addresses only. */
+IPC_INLINE int ipc_channel_allocate_buffers_(struct ipc_channel *ch)
+{
+    if (ch->rx.data != NULL)
+        return 0;
+    ch->rx.size = ch->max + IPC_CHANNEL_GULP_ + IPC_CHANNEL_HEAD_MOST_;
+    ch->tx.size = ch->max + IPC_CHANNEL_HEAD_MOST_;
+    ch->rx.data = (unsigned char *)malloc(ch->rx.size);
+    ch->tx.data = (unsigned char *)malloc(ch->tx.size);
+    if (ch->rx.data != NULL && ch->tx.data != NULL)
+        return 0;
+    return ipc_channel_refuse_(ch, -ENOMEM, "no memory for messages of %zu bytes", ch->max);
+}
+
+/* Hands out a message of n bytes in rx, or keeps it there for a larger buffer. */
+IPC_INLINE int64_t ipc_channel_copy_out_(struct ipc_channel *ch, void *to, size_t size, size_t n)
+{
+    if (n > size)
+        return ipc_channel_refuse_size_(ch, n, size);
+    memcpy(to, ch->rx.data, n);
+    ch->next = 0;
+    return (int64_t)n;
+}
+
+/* Checks what was found at the address: is it of the right type, does it belong to a user that may
+ * have made it, and does it permit no more than was asked for? type: 0 for any. */
+IPC_INLINE int ipc_channel_check_owner_(struct ipc_channel *ch, const struct stat *st, mode_t type)
 {
     if (type != 0 && (st->st_mode & S_IFMT) != type)
         return ipc_channel_refuse_(ch, -EPROTO, "%s: '%s' is something else: mode %o",
@@ -115,9 +216,9 @@ IPC_INLINE int ipc_channel_trust_(struct ipc_channel *ch, const struct stat *st,
 #define IPC_CHANNEL_PATH_ 010000000 /* glibc has the name with _GNU_SOURCE only */
 #endif
 
-/* Gives what we have made its mode, which the umask would have cut: by a descriptor, as the path
- * may lead elsewhere by now. */
-IPC_INLINE int ipc_channel_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
+/* Gives a file that this channel has made its mode, which the umask has cut. The descriptor
+ * matters: the path may lead elsewhere by now. */
+IPC_INLINE int ipc_channel_set_mode_(const struct ipc_channel *ch, mode_t type, struct stat *st)
 {
     int fd = open(ch->address, IPC_CHANNEL_PATH_ | O_NOFOLLOW | O_CLOEXEC), rc;
     char path[32];
@@ -135,8 +236,8 @@ IPC_INLINE int ipc_channel_mode_(const struct ipc_channel *ch, mode_t type, stru
     return rc;
 }
 
-/* Is a file of this type at the path? A symbolic link has a type of its own. 0, -EPROTO when
- * something else is there, -EINVAL for an empty path, or what lstat says. */
+/* Checks that a file of this type is at the path; a symbolic link has a type of its own. 0;
+ * -EPROTO: something else is there; -EINVAL: the path is empty; or what lstat says. */
 IPC_INLINE int ipc_channel_check_type_(const char *path, mode_t type)
 {
     struct stat st;
@@ -148,15 +249,19 @@ IPC_INLINE int ipc_channel_check_type_(const char *path, mode_t type)
     return (st.st_mode & S_IFMT) == type ? 0 : -EPROTO;
 }
 
+/* Removes the path if a file of this type is there. As ipc_channel_check_type_, or unlink. */
 IPC_INLINE int ipc_channel_remove_(const char *path, mode_t type)
 {
     int rc = ipc_channel_check_type_(path, type);
 
-    return rc != 0 ? rc : unlink(path) == 0 ? 0 : -errno;
+    if (rc != 0)
+        return rc;
+    return unlink(path) == 0 ? 0 : -errno;
 }
 
-/* Reads the n bytes at an offset of a regular file, without touching any other. Bytes, fewer where
- * the file ends; -EPROTO and -EINVAL as ipc_channel_check_type_; or what open and pread say. */
+/* Reads the n bytes at an offset of a regular file, and touches no file of another type. Returns
+ * how many bytes there are, fewer where the file ends; as ipc_channel_check_type_; or what open
+ * and pread say. */
 IPC_INLINE int64_t ipc_channel_read_at_(const char *path, void *to, size_t n, size_t offset)
 {
     int64_t got = ipc_channel_check_type_(path, S_IFREG);

@@ -74,12 +74,12 @@ static size_t piece(unsigned char *to, size_t head, size_t room)
         return n;
     case 2: /* a header, of any length */
         n = (size_t)word(MAX);
-        ipc_channel_header_(to, n);
+        ipc_channel_put_header_(to, n);
         return IPC_CHANNEL_HEADER_;
     default: /* a message, small or large; and with a bit wrong, or cut short */
         n = what < 7 ? byte() : number(MAX + 2);
         memset(to + head, (int)n, n);
-        ipc_channel_header_(to, n);
+        ipc_channel_put_header_(to, n);
         if (head > IPC_CHANNEL_HEADER_) {
             uint64_t hash = ipc_channel_hash_(to + head, n);
 
@@ -302,7 +302,7 @@ static void give_ring(int fd, struct ipc_channel *liar)
         liar->role = IPC_BOTH;
         liar->max = 1000;
         liar->pid = getpid();
-        MUST(ipc_channel_offer_(liar) == 0);
+        MUST(ipc_channel_make_offer_(liar) == 0);
     }
     for (; parts % 4 != 0; parts /= 4)
         scribble(liar->ring->seg.base, liar->ring->seg.size);
@@ -485,7 +485,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     switch (byte() % KINDS) {
     case PIPE:
         open_as("pipe", "", IPC_RECV);
-        stream(fcntl(ch.far_out, F_DUPFD_CLOEXEC, 0));
+        stream(fcntl(((struct ipc_channel_pipe_ *)ch.own)->child_out, F_DUPFD_CLOEXEC, 0));
         break;
     case UNIX:
         open_as("unix", "@", IPC_RECV | IPC_LISTEN);

@@ -1,0 +1,167 @@
+/* The reference: what a program calls. */
+#ifndef IPC_SRC_CHANNEL_REFERENCE_H
+#define IPC_SRC_CHANNEL_REFERENCE_H 1
+
+#include "core.h"
+
+/* ------------------------------------------------------------------ reference */
+
+/*
+ * Deadlines are nanoseconds of CLOCK_MONOTONIC: IPC_NOW, IPC_FOREVER, ipc_in_ms(milliseconds). A
+ * call that takes one is blocking: a peer that is stopped holds it up until the deadline at most,
+ * a peer that is killed until the kernel tells it, at most until the deadline. Calls without one
+ * do not block. Over ring: and auto:, a send that finds room and a recv that finds a message make
+ * no system call, unless a process sleeps that must be woken. One thread at a time calls with a
+ * handle. No call keeps a pointer to what the caller passes.
+ *
+ * Errors that the kernel gives for its limits (-EMFILE, -ENFILE, -ENOSPC, -ENOMEM, ...) pass
+ * through. After a refusal ipc_channel_why has a sentence.
+ */
+
+/*
+ * Opens a channel. The manual at the top lists the URIs. role: IPC_SEND, IPC_RECV or IPC_BOTH, and
+ * IPC_LISTEN on exactly one side. how: NULL for the defaults.
+ *
+ * The side without IPC_LISTEN waits until the deadline for the listener, or for what the listener
+ * makes (a FIFO's sender also for a receiver); pipe: and udp: wait for nobody. After an error the
+ * handle is closed, and ipc_channel_why still has the sentence.
+ *
+ *   0
+ *   -ETIMEDOUT      the other side was not there until the deadline
+ *   -EINTR          a signal handler ran while it waited
+ *   -EINVAL         uri is NULL or names no mechanism; role is none; the address is none; max is
+ *                   above 2^31 - 1; signal: the priority is none, the process is another one, or
+ *                   the receiver does not block the signal
+ *   -EOPNOTSUPP     the mechanism cannot do what role and options ask for
+ *   -EACCES         what is there belongs to another user, or permits more than options.mode; the
+ *                   process at the other end is not permitted; or the kernel denies it
+ *   -EADDRINUSE     another process listens there
+ *   -EBUSY          file: the log has a writer; ring: the other end has its processes already
+ *   -EUSERS         ring: 256 senders and receivers share it already
+ *   -EPROTO         what is there is something else, or has another geometry
+ *   -EBADMSG        file: the log is damaged in the middle; the sentence says where
+ *   -EMSGSIZE       options.max is more than the mechanism carries
+ *   -ENAMETOOLONG   the address is too long
+ *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown; -EAGAIN: the name server did not answer
+ *   -ESRCH          signal: no such process
+ */
+IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
+                                     int64_t deadline, const struct ipc_channel_options *how);
+
+/* ipc_channel_open_with, with the default options. */
+IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigned role,
+                                int64_t deadline);
+
+/*
+ * Takes the next of several clients of a listener. The listener stays as it is. The new channel is
+ * for that client alone: no other peer comes to it. It is closed by itself.
+ *
+ *   0
+ *   -ETIMEDOUT   no client came until the deadline
+ *   -EINTR       a signal handler ran while it waited
+ *   -EOPNOTSUPP  the listener is not unix:, unix-seq:, tcp: or auto:, or was opened without
+ *                IPC_LISTEN
+ *   -EINVAL      the listener is not open
+ */
+IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
+                                  int64_t deadline);
+
+/*
+ * Sends message[0..n), n from 0 to `max` of ipc_channel_info. A message that was begun when the
+ * deadline came counts as sent: the rest of it goes out with later calls.
+ *
+ *   0
+ *   -ETIMEDOUT     no room, or nobody there, until the deadline; nothing was sent
+ *   -EINTR         a signal handler ran; nothing was sent
+ *   -EMSGSIZE      n is more than `max`; nothing was sent
+ *   -EPIPE         the other side is gone; or the queue was removed
+ *   -EOWNERDEAD    ring:, sysvshm: the other side was killed
+ *   -EDESTADDRREQ  unix-dgram:, udp: a listener has nobody to answer yet
+ *   -EPERM         signal: the process does not block the signal of this priority
+ *   -ENOSPC        file: the disk is full; nothing was sent
+ *   -EFBIG         file: RLIMIT_FSIZE is met; nothing was sent
+ *   -EBADMSG       ring:, sysvshm:, auto: the shared memory is corrupt
+ *   -EINVAL        the channel is not open, or not to send; signal:, mq: the priority is none
+ *   what ipc_channel_open_with says, while the next peer is waited for
+ */
+IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
+                                      int64_t deadline);
+
+/*
+ * Receives the next message into to[0..size).
+ *
+ *   >= 0         its length in bytes
+ *   -ETIMEDOUT   no message until the deadline
+ *   -EINTR       a signal handler ran while it waited
+ *   -EMSGSIZE    the message is larger than size, and stays: ipc_channel_info tells its length
+ *                (but sysv:)
+ *   -EPIPE       the other side is gone, and all that it sent was received; or the queue was
+ *                removed
+ *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
+ *                middle of a message
+ *   -EBADMSG     what came is no message. A stream's sender was left; a datagram, or a message of
+ *                sysv:, of more than `max` bytes was dropped; a log stays where it is
+ *   -EINVAL      the channel is not open, or not to receive
+ *   what ipc_channel_open_with says, while the next peer is waited for
+ */
+IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
+                                          int64_t deadline);
+
+/*
+ * Sends the rest of a message that a deadline has cut off.
+ *
+ *   0           nothing is left to send
+ *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
+ *   -EPIPE      the other side is gone
+ *   -EINVAL     the channel is not open
+ */
+IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
+
+/*
+ * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
+ * reading, but for writing on a channel that only sends. It changes when the other side does: ask
+ * again after -EPIPE, -EOWNERDEAD and -EBADMSG, and after the first message to a listener. It
+ * belongs to the channel.
+ *
+ *   >= 0         the descriptor
+ *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none
+ *   -ENOTCONN    nobody is there; a call of send or recv meets the next peer
+ *   -EINVAL      the channel is not open
+ */
+IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch);
+
+/* Tells what the channel is, and which process is at the other end. 0; -EINVAL: the channel is not
+ * open. */
+IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel_facts *info);
+
+/* The last refusal of a call with this handle, in one line: what was refused and, where there is
+ * one, the remedy. Valid until the next call with the handle. */
+IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
+
+/* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
+ * ipc_channel_unlink. What a deadline has cut off is not waited for. A second call does nothing.
+ * In a child after fork it leaves the socket's file, and the ends of rings, to the parent. */
+IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
+
+/*
+ * Removes what is at the URI and outlives its processes: a FIFO, a queue, a log, a segment, or a
+ * socket's file. What the mechanism did not make stays: a FIFO and a socket's file are known by
+ * their type, a log by its first record, a segment by its rings. A queue has no such mark: any
+ * queue of that name or key is removed. Processes that have it open keep it, but for sysv: and the
+ * semaphores of sysvshm:.
+ *
+ *   0
+ *   -ENOENT        nothing is there
+ *   -EPROTO        something else is there, and stays: a file of another type, a symbolic link, a
+ *                  file that is no log, a segment without our rings or of another version; if it
+ *                  is to go: rm, ipcrm, ipc_shm_unlink
+ *   -EOPNOTSUPP    the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, and unix: and auto:
+ *                  without a file
+ *   -EINVAL        no such mechanism; no name, or none that the mechanism can have
+ *   -ENAMETOOLONG  the name is too long
+ *   -EACCES, -EPERM  it belongs to another user, or may not be read
+ *   what the kernel says of paths: -ENOTDIR, -EROFS, ...
+ */
+IPC_INLINE int ipc_channel_unlink(const char *uri);
+
+#endif
