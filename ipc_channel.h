@@ -3381,14 +3381,11 @@ IPC_INLINE int ipc_channel_attach_bells_(const struct ipc_channel *ch, struct ip
                                          struct ipc_notify *data, void *data_bell,
                                          struct ipc_notify *space, void *space_bell)
 {
-    int rc = ipc_notify_attach(data, data_bell, 64, ipc_channel_bell_kind_(ch), me);
+    int rc =
+        ipc_notify_attach_both_(data, data_bell, space, space_bell, ipc_channel_bell_kind_(ch), me);
 
     if (rc == 0)
-        rc = ipc_notify_attach(space, space_bell, 64, IPC_NOTIFY_FUTEX, me);
-    if (rc == -EPROTO)
-        (void)snprintf(me->why, sizeof me->why, "a bell of the ring is of another kind");
-    if (rc == 0)
-        data->plain = space->plain = 1;
+        data->looks_each_second = space->looks_each_second = 1;
     return rc;
 }
 
@@ -3582,53 +3579,49 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
     return 1;
 }
 
-/* Sleeps on a semaphore until the condition holds. 0: it does; or why not. */
-#define IPC_CHANNEL_SEM_(bell, condition)                                                          \
-    __extension__({                                                                                \
-        struct ipc_channel_sleep_ ipc_s_ = {0, 0, 0};                                              \
-        int ipc_ok_;                                                                               \
-                                                                                                   \
-        while (!(ipc_ok_ = (condition) ? 1 : 0) &&                                                 \
-               ipc_channel_sem_more_(r, (bell), deadline, &ipc_s_))                                \
-            ;                                                                                      \
-        ipc_ok_ ? 0 : ipc_s_.rc;                                                                   \
-    })
+/* As ipc_notify_until_, on a semaphore. The bell is one of a channel's ring. */
+IPC_INLINE int ipc_channel_sem_until_(struct ipc_notify *bell, int64_t deadline,
+                                      ipc_notify_look_ *look, void *handle, void *argument)
+{
+    struct ipc_channel_sleep_ sleep = {0, 0, 0};
+    struct ipc_channel_ring_ *r = (struct ipc_channel_ring_ *)bell->peer.arg;
+    int ready;
 
-/* Sleeps on the bell until `ready` holds, the id at `held` changes, or the deadline comes. *other:
- * the id that was seen there last; see the table in core.h. rc: what the last look has said; a
- * refusal goes there, as typed rings have it. */
-#define IPC_CHANNEL_SLEEP_(bell, other, held, ready)                                               \
-    for (;;) {                                                                                     \
-        uint64_t holder = ck_pr_load_64(held);                                                     \
-        int woken;                                                                                 \
-                                                                                                   \
-        if (ready)                                                                                 \
-            break;                                                                                 \
-        if (holder == 0 && *(other) != 0) {                                                        \
-            *(other) = 0;                                                                          \
-            rc = -EPIPE;                                                                           \
-            break;                                                                                 \
-        }                                                                                          \
-        *(other) = holder == (bell)->told ? 0 : holder;                                            \
-        if (deadline <= IPC_NOW) {                                                                 \
-            rc = -ETIMEDOUT;                                                                       \
-            break;                                                                                 \
-        }                                                                                          \
-        ipc_notify_watch((bell), holder);                                                          \
-        woken = r->sem >= 0                                                                        \
-                    ? IPC_CHANNEL_SEM_(bell, (ready) || ck_pr_load_64(held) != holder)             \
-                    : ipc_wait((bell), deadline, (ready) || ck_pr_load_64(held) != holder);        \
-        if (woken == -EOWNERDEAD)                                                                  \
-            *(other) = 0;                                                                          \
-        if (woken != 0)                                                                            \
-            rc = woken;                                                                            \
-        if (woken != 0 || rc != -EAGAIN)                                                           \
-            break;                                                                                 \
-        if (ipc_left_(deadline) == 0) { /* a hostile peer may rewrite the holder all the time */   \
-            rc = -ETIMEDOUT;                                                                       \
-            break;                                                                                 \
-        }                                                                                          \
-    }
+    do
+        ready = look(handle, argument);
+    while (!ready && ipc_channel_sem_more_(r, bell, deadline, &sleep));
+    return ready ? 0 : sleep.rc;
+}
+
+IPC_INLINE int ipc_channel_bell_until_(struct ipc_notify *bell, int64_t deadline,
+                                       ipc_notify_look_ *look, void *handle, void *argument)
+{
+    return ipc_notify_until_(bell, deadline, look, handle, argument);
+}
+
+/* A message that is sent or received as soon as that is possible: what a look tries. */
+struct ipc_channel_try_ {
+    struct ipc_channel *ch;
+    const void *from;
+    void *to;
+    size_t n;
+    int published;
+    int64_t rc; /* of the last try */
+};
+
+/* Waits until a try says something else than -EAGAIN, the process at the other end goes, or the
+ * deadline comes. What the try said, or why there is no more of it, is in t->rc. */
+IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_notify *bell,
+                                       uint64_t *holder, uint64_t *seen, int64_t deadline,
+                                       ipc_notify_look_ *look)
+{
+    int rc = ipc_notify_until_left_(
+        bell, holder, seen, deadline,
+        t->ch->ring->sem >= 0 ? ipc_channel_sem_until_ : ipc_channel_bell_until_, look, t, NULL);
+
+    if (rc != 0)
+        t->rc = rc;
+}
 
 /* ------------------------------------------------------------------ leaving */
 
@@ -3683,23 +3676,40 @@ IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
 
 /* ------------------------------------------------------------------ records */
 
+IPC_INLINE int ipc_channel_try_push_(void *handle, void *argument)
+{
+    struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+
+    (void)argument;
+    t->rc = ipc_record_push(&t->ch->ring->out, t->from, t->n);
+    return t->rc != -EAGAIN;
+}
+
+IPC_INLINE int ipc_channel_try_pop_(void *handle, void *argument)
+{
+    struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+
+    (void)argument;
+    t->rc = ipc_record_take_(&t->ch->ring->in, t->to, t->n, &t->published);
+    return t->rc != -EAGAIN;
+}
+
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    uint64_t *held = &r->out.ring->end[1], reader = ck_pr_load_64(held);
-    int rc;
+    struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
+    uint64_t *holder = &r->out.ring->end[1], reader = ck_pr_load_64(holder);
 
     if (reader != r->reader && reader == 0) { /* reported once; later calls send for the next one */
         r->reader = 0;
         return ipc_channel_report_ring_end_(ch, -EPIPE);
     }
-    rc = ipc_record_push(&r->out, message, n);
-    if (rc == -EAGAIN)
-        IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
-                           (rc = ipc_record_push(&r->out, message, n)) != -EAGAIN)
-    if (rc != 0)
-        return ipc_channel_report_ring_end_(ch, rc);
+    if (!ipc_channel_try_push_(&t, NULL))
+        ipc_channel_try_until_(&t, &r->out_space, holder, &r->reader, deadline,
+                               ipc_channel_try_push_);
+    if (t.rc != 0)
+        return ipc_channel_report_ring_end_(ch, (int)t.rc);
     ipc_channel_post_(r, &r->out_data);
     ch->quick_out = r->sem < 0 ? &r->out : NULL;
     return 0;
@@ -3709,33 +3719,30 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
                                           int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    uint64_t nobody = 0, *held = r->one_sender ? &r->in.ring->end[0] : &nobody;
-    int64_t rc;
-    int published = 0;
+    struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
+    uint64_t nobody = 0, *holder = r->one_sender ? &r->in.ring->end[0] : &nobody;
 
-    rc = ipc_record_take_(&r->in, to, size, &published);
-    if (rc == -EAGAIN) {
+    if (!ipc_channel_try_pop_(&t, NULL)) {
         /* What was taken is published by now, and the other side may wait for that room. */
         r->in.untold = 0;
         ipc_channel_post_(r, &r->space);
-        IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
-                           (rc = ipc_record_take_(&r->in, to, size, &published)) != -EAGAIN)
+        ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_pop_);
     }
     if (r->in.untold) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.untold = 0;
         ipc_channel_post_(r, &r->space);
     }
-    if (rc >= 0) {
+    if (t.rc >= 0) {
         r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
         ch->next = 0;
     }
     ch->quick_in =
-        r->sem < 0 && (r->writer != 0 || !r->one_sender) && rc != -EMSGSIZE ? &r->in : NULL;
-    if (rc >= 0)
-        return rc;
-    if (rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
+        r->sem < 0 && (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE ? &r->in : NULL;
+    if (t.rc >= 0)
+        return t.rc;
+    if (t.rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
         return ipc_channel_refuse_size_(ch, ch->next, size);
-    return ipc_channel_report_ring_end_(ch, (int)rc);
+    return ipc_channel_report_ring_end_(ch, (int)t.rc);
 }
 
 /* ------------------------------------------------------------------ slots: several receivers */
@@ -3784,45 +3791,60 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     return (int64_t)n;
 }
 
+IPC_INLINE int ipc_channel_try_put_(void *handle, void *argument)
+{
+    struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+
+    (void)argument;
+    t->rc = ipc_channel_put_one_(t->ch->ring, t->from, t->n);
+    return t->rc != -EAGAIN;
+}
+
+IPC_INLINE int ipc_channel_try_take_(void *handle, void *argument)
+{
+    struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+
+    (void)argument;
+    t->rc = ipc_channel_take_one_(t->ch, t->to, t->n);
+    return t->rc != -EAGAIN;
+}
+
 IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *message, size_t n,
                                         int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    uint64_t nobody = 0, *held = &nobody;
-    int rc;
+    struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
+    uint64_t nobody = 0;
 
     if (r->put.m.ring == NULL)
         return ipc_channel_ring_send_(ch, message, n, deadline);
-    rc = ipc_channel_put_one_(r, message, n);
-    if (rc == -EAGAIN)
-        IPC_CHANNEL_SLEEP_(&r->out_space, &r->reader, held,
-                           (rc = ipc_channel_put_one_(r, message, n)) != -EAGAIN)
+    if (!ipc_channel_try_put_(&t, NULL))
+        ipc_channel_try_until_(&t, &r->out_space, &nobody, &r->reader, deadline,
+                               ipc_channel_try_put_);
     ipc_mpmc_cancel(&r->put); /* what was not sent */
-    ipc_channel_post_(r, rc == 0 ? &r->out_data : &r->out_space);
-    return rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, rc);
+    ipc_channel_post_(r, t.rc == 0 ? &r->out_data : &r->out_space);
+    return t.rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, (int)t.rc);
 }
 
 IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, size_t size,
                                             int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    uint64_t nobody = 0, *held;
-    int64_t rc;
+    struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
+    uint64_t nobody = 0, *holder;
 
     if (r->take.m.ring == NULL)
         return ipc_channel_ring_recv_(ch, to, size, deadline);
-    held = r->one_sender ? &r->take.m.ring->end[0] : &nobody;
-    rc = ipc_channel_take_one_(ch, to, size);
-    if (rc == -EAGAIN)
-        IPC_CHANNEL_SLEEP_(&r->data, &r->writer, held,
-                           (rc = ipc_channel_take_one_(ch, to, size)) != -EAGAIN)
-    if (rc == -EMSGSIZE)
+    holder = r->one_sender ? &r->take.m.ring->end[0] : &nobody;
+    if (!ipc_channel_try_take_(&t, NULL))
+        ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_take_);
+    if (t.rc == -EMSGSIZE)
         return ipc_channel_refuse_size_(ch, ch->next, size);
-    if (rc < 0)
-        return ipc_channel_report_ring_end_(ch, (int)rc);
+    if (t.rc < 0)
+        return ipc_channel_report_ring_end_(ch, (int)t.rc);
     r->writer |= r->one_sender && r->writer == 0;
     ipc_channel_post_(r, &r->space);
-    return rc;
+    return t.rc;
 }
 
 /* ------------------------------------------------------------------ ring: */

@@ -1710,42 +1710,63 @@ IPC_FORCE_INLINE int ipc_notify_until_(struct ipc_notify *n, int64_t deadline,
     return rc != 0 ? rc : state < 0 ? state : 0;
 }
 
+/* A wait of one kind: as ipc_notify_until_. */
+typedef int ipc_notify_wait_(struct ipc_notify *n, int64_t deadline, ipc_notify_look_ *look,
+                             void *handle, void *argument);
+
+/* A wait that also ends when another process holds the other end of a ring. */
+struct ipc_notify_watched_ {
+    ipc_notify_look_ *look;
+    void *handle, *argument;
+    uint64_t *holder, now;
+    int state; /* what the last look said */
+};
+
+IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
+{
+    struct ipc_notify_watched_ *w = (struct ipc_notify_watched_ *)handle;
+
+    (void)argument;
+    w->state = w->look(w->handle, w->argument);
+    return w->state != 0 || ck_pr_load_64(w->holder) != w->now;
+}
+
 /*
- * As ipc_notify_until_, for one end of a ring that may have one process at the other: *holder is the
- * id of that process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait
- * with -EOWNERDEAD, and its leaving with -EPIPE, each once. *seen, of the handle, is the process last
+ * Waits for one end of a ring that may have one process at the other. *holder is the id of that
+ * process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait with
+ * -EOWNERDEAD, and its leaving with -EPIPE, each once. *seen, of the handle, is the process last
  * seen there, 0 once its end was reported. Attach and detach of the other end post this end's bell.
+ * Otherwise as `wait`.
  */
 IPC_FORCE_INLINE int ipc_notify_until_left_(struct ipc_notify *n, uint64_t *holder, uint64_t *seen,
-                                            int64_t deadline, ipc_notify_look_ *look, void *handle,
-                                            void *argument)
+                                            int64_t deadline, ipc_notify_wait_ *wait,
+                                            ipc_notify_look_ *look, void *handle, void *argument)
 {
-    int state, rc = 0;
+    struct ipc_notify_watched_ w = {look, handle, argument, holder, 0, 0};
+    int rc = 0;
 
     do {
-        uint64_t now = ck_pr_load_64(holder);
-
-        state = look(handle, argument);
-        if (state != 0)
+        w.now = ck_pr_load_64(holder);
+        w.state = look(handle, argument);
+        if (w.state != 0)
             break;
-        if (now == 0 && *seen != 0) {
+        if (w.now == 0 && *seen != 0) {
             *seen = 0;
             return -EPIPE;
         }
-        *seen = now != n->told ? now : 0;
-        ipc_notify_watch(n, now != ~UINT64_C(0) ? now : 0);
-        rc = ipc_wait(n, deadline,
-                      (state = look(handle, argument)) != 0 || ck_pr_load_64(holder) != now);
+        *seen = w.now != n->told ? w.now : 0;
+        ipc_notify_watch(n, w.now != ~UINT64_C(0) ? w.now : 0);
+        rc = wait(n, deadline, ipc_notify_look_or_change_, &w, NULL);
         if (rc == -EOWNERDEAD)
             *seen = 0;
-        if (rc == 0 && state == 0 && ipc_left_(deadline) == 0)
+        if (rc == 0 && w.state == 0 && ipc_left_(deadline) == 0)
             rc = -ETIMEDOUT; /* a hostile peer may change the holder all the time */
-    } while (rc == 0 && state == 0);
-    return rc != 0 ? rc : state < 0 ? state : 0;
+    } while (rc == 0 && w.state == 0);
+    return rc != 0 ? rc : w.state < 0 ? w.state : 0;
 }
 
-/* Attaches to a bell of a ring, which is of that kind whatever the ring's memory says. The errors of
- * ipc_notify_attach; me->why says what -EPROTO means. */
+/* Attaches to a bell of a ring, which is of that kind whatever the ring's memory says. The errors
+ * of ipc_notify_attach; me->why says what -EPROTO means. */
 IPC_INLINE int ipc_notify_attach_bell_(struct ipc_notify *n, void *bell, unsigned kind,
                                        struct ipc_peer *me)
 {

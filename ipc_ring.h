@@ -6162,10 +6162,10 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
 #define IPC_SRC_RING_TYPED_H 1
 
 /*
- * tools/amalgamate makes a macro of each template. NAME is the ring's, K its kind (spsc, stream ...),
- * END the end's (producer, consumer, client, server). H is where a handle `h` of that end has `ring`
- * and `error`: raw, or a member of that. `...` is the size of a message, and what else the calls of
- * the kind end with.
+ * tools/amalgamate makes a macro of each template. NAME is the ring's, K its kind (spsc, stream
+ * ...), END the end's (producer, consumer, client, server). H is where a handle `h` of that end has
+ * `ring` and `error`: raw, or a member of that. `...` is the size of a message, and what else the
+ * calls of the kind end with.
  *
  * No header includes another, and yet a ring finds a segment and a notifier. The include guards of
  * ipc_shm.h and ipc_notify.h have the value 1, and pasting one picks the macro that keeps its
@@ -6193,7 +6193,8 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
 
 /* ------------------------------------------------------------------ an end */
 
-/* A handle of an end. ATTACH_BELLS is what a program that sleeps does where attach was not refused. */
+/* A handle of an end. ATTACH_BELLS is what a program that sleeps does where attach was not refused.
+ */
 #define IPC_RING_HANDLE_NOTIFY1_(NAME, K, END, ATTACH_BELLS, ...)                                  \
         struct ipc_notify data, space;                                                             \
         uint64_t other;                                                                            \
@@ -6201,7 +6202,7 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
 #define IPC_RING_HANDLE_NOTIFY2_(NAME, K, END, ATTACH_BELLS, ...)                                  \
     IPC_INLINE int NAME##_##END##_attach_bells_(struct NAME##_##END *h, struct ipc_peer *me)       \
     {                                                                                              \
-        ATTACH_BELLS                                                                               \
+        ATTACH_BELLS;                                                                              \
     }
 #define IPC_RING_HANDLE_NOTIFY3_(NAME, K, END, ATTACH_BELLS, ...)                                  \
         if (rc == 0)                                                                               \
@@ -6226,7 +6227,8 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
     }
 
 /* That of a producer or consumer gives its end back where a bell is refused. ANYONE: also the death
- * of others than the process at the other end matters to it. FIRST: what it does before it posts. */
+ * of others than the process at the other end matters to it. FIRST: what it does before it posts.
+ */
 #define IPC_RING_END_NOTIFY1_(NAME, K, END, H, ANYONE, FIRST, ...)                                 \
         ipc_notify_leave_both_(&h->data, &h->space);
 #define IPC_RING_END_NOTIFY2_(NAME, K, END, H, ANYONE, FIRST, ...)                                 \
@@ -6245,7 +6247,8 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
         if (h->H.ring == NULL)                                                                     \
             return h->H.error;                                                                     \
         return ipc_notify_until_left_(&h->IPC_RING_OURS_##END, &h->H.ring->end[IPC_RING_OTHER_##END],\
-                                      &h->other, deadline, NAME##_##END##_look_, h, argument);     \
+                                      &h->other, deadline, ipc_notify_until_, NAME##_##END##_look_, h,\
+                                      argument);                                                   \
     }
 #define IPC_RING_END_(NAME, K, END, H, ANYONE, FIRST, ...)                                         \
     IPC_RING_HANDLE_(NAME, K, END, IPC_RING_ATTACH_BELLS_(K, END, H, ANYONE), __VA_ARGS__)         \
@@ -6344,8 +6347,8 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
                                         capacity, -1 HOW(+1 + (int64_t)(how | (ENDS))));           \
     }
 
-/* open attaches to it, and then does MAP; create makes it first. Where another process is making it,
- * open waits for that, and then it may be another than was asked for. */
+/* open attaches to it, and then does MAP; create makes it first. Where another process is making
+ * it, open waits for that, and then it may be another than was asked for. */
 #define IPC_RING_OPEN_(NAME, END, H, KIND, HOW, MAP)                                               \
     IPC_INLINE int NAME##_##END##_open(struct NAME##_##END *h, struct ipc_shm *seg, const char *name)\
     {                                                                                              \
@@ -6356,7 +6359,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
             return h->H.error = rc;                                                                \
         }                                                                                          \
         rc = NAME##_##END##_attach(h, object.mem, object.size, ipc_shm_peer(seg));                 \
-        MAP                                                                                        \
+        MAP;                                                                                       \
         return rc;                                                                                 \
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_create(struct NAME##_##END *h, struct ipc_shm *seg, const char *name,\

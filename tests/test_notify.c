@@ -4053,8 +4053,8 @@ static int flip_holder(void *handle, void *argument)
 
 static int msgs_flipped(struct msgs_consumer *c, int64_t deadline)
 {
-    return ipc_notify_until_left_(&c->data, &c->raw.ring->end[0], &c->other, deadline, flip_holder,
-                                  c, NULL);
+    return ipc_notify_until_left_(&c->data, &c->raw.ring->end[0], &c->other, deadline,
+                                  ipc_notify_until_, flip_holder, c, NULL);
 }
 
 static void holder_that_changes_with_each_look_stretches_no_deadline(void **state)

@@ -5,10 +5,10 @@
 #include "core.h"
 
 /*
- * tools/amalgamate makes a macro of each template. NAME is the ring's, K its kind (spsc, stream ...),
- * END the end's (producer, consumer, client, server). H is where a handle `h` of that end has `ring`
- * and `error`: raw, or a member of that. `...` is the size of a message, and what else the calls of
- * the kind end with.
+ * tools/amalgamate makes a macro of each template. NAME is the ring's, K its kind (spsc, stream
+ * ...), END the end's (producer, consumer, client, server). H is where a handle `h` of that end has
+ * `ring` and `error`: raw, or a member of that. `...` is the size of a message, and what else the
+ * calls of the kind end with.
  *
  * No header includes another, and yet a ring finds a segment and a notifier. The include guards of
  * ipc_shm.h and ipc_notify.h have the value 1, and pasting one picks the macro that keeps its
@@ -36,7 +36,8 @@
 
 /* ------------------------------------------------------------------ an end */
 
-/* A handle of an end. ATTACH_BELLS is what a program that sleeps does where attach was not refused. */
+/* A handle of an end. ATTACH_BELLS is what a program that sleeps does where attach was not refused.
+ */
 IPC_TEMPLATE(IPC_RING_HANDLE_, NAME, K, END, ATTACH_BELLS, ...)
 struct NAME_END {
     struct ipc_K_END raw;
@@ -49,7 +50,7 @@ struct NAME_END {
 #ifdef IPC_NOTIFY_H
 IPC_INLINE int NAME_END_attach_bells_(struct NAME_END *h, struct ipc_peer *me)
 {
-    ATTACH_BELLS
+    ATTACH_BELLS;
 }
 #endif
 IPC_INLINE int NAME_END_attach(struct NAME_END *h, void *mem, size_t size, struct ipc_peer *me)
@@ -71,7 +72,8 @@ IPC_INLINE int NAME_END_error(const struct NAME_END *h)
 IPC_TEMPLATE_END
 
 /* That of a producer or consumer gives its end back where a bell is refused. ANYONE: also the death
- * of others than the process at the other end matters to it. FIRST: what it does before it posts. */
+ * of others than the process at the other end matters to it. FIRST: what it does before it posts.
+ */
 IPC_TEMPLATE(IPC_RING_END_, NAME, K, END, H, ANYONE, FIRST, ...)
 IPC_RING_HANDLE_(NAME, K, END, IPC_RING_ATTACH_BELLS_(K, END, H, ANYONE), __VA_ARGS__)
 IPC_INLINE void NAME_END_detach(struct NAME_END *h)
@@ -98,7 +100,8 @@ IPC_INLINE int NAME_END_until_(struct NAME_END *h, void *argument, int64_t deadl
     if (h->H.ring == NULL)
         return h->H.error;
     return ipc_notify_until_left_(&h->IPC_RING_OURS_END, &h->H.ring->end[IPC_RING_OTHER_END],
-                                  &h->other, deadline, NAME_END_look_, h, argument);
+                                  &h->other, deadline, ipc_notify_until_, NAME_END_look_, h,
+                                  argument);
 }
 #endif
 IPC_TEMPLATE_END
@@ -197,8 +200,8 @@ IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
 }
 IPC_TEMPLATE_END
 
-/* open attaches to it, and then does MAP; create makes it first. Where another process is making it,
- * open waits for that, and then it may be another than was asked for. */
+/* open attaches to it, and then does MAP; create makes it first. Where another process is making
+ * it, open waits for that, and then it may be another than was asked for. */
 IPC_TEMPLATE(IPC_RING_OPEN_, NAME, END, H, KIND, HOW, MAP)
 IPC_INLINE int NAME_END_open(struct NAME_END *h, struct ipc_shm *seg, const char *name)
 {
@@ -210,7 +213,7 @@ IPC_INLINE int NAME_END_open(struct NAME_END *h, struct ipc_shm *seg, const char
         return h->H.error = rc;
     }
     rc = NAME_END_attach(h, object.mem, object.size, ipc_shm_peer(seg));
-    MAP
+    MAP;
     return rc;
 }
 IPC_INLINE int NAME_END_create(struct NAME_END *h, struct ipc_shm *seg, const char *name,
