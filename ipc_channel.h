@@ -484,9 +484,10 @@ IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
 /*
  * Removes what is at the URI and outlives its processes: a FIFO, a queue, a log, a segment, or a
  * socket's file. What the mechanism did not make stays: a FIFO and a socket's file are known by
- * their type, a log by its first record, a segment by its rings. A queue has no such mark: any
- * queue of that name or key is removed. Processes that have it open keep it, but for sysv: and the
- * semaphores of sysvshm:.
+ * their type, a log by its first record, a segment by its rings. An empty
+ * file counts as a log, and a segment without objects as one whose rings are not made yet. A queue
+ * has no such mark: any queue of that name or key is removed. Processes that have it open keep it,
+ * but for sysv: and the semaphores of sysvshm:.
  *
  *   0
  *   -ENOENT        nothing is there

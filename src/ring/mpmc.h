@@ -702,8 +702,9 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
 
 /*
  * Copies one message in. Lock-free: only calls that get through hold up others. Consumers and
- * producers that are slow, stopped or dead are passed over; the ring is full when every slot has a
- * message or is held by one of them.
+ * producers that are slow, stopped or dead are passed over. The ring is full when the next slot that
+ * no process holds has a message: consumers take that one first, so a slot behind it that was
+ * cancelled, or passed over, is of use again once they have.
  *
  *   0
  *   -EAGAIN    the ring is full, or other producers were first for laps on end
