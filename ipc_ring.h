@@ -5227,8 +5227,8 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
 
 /*
  * Copies one message in. Lock-free: only calls that get through hold up others. Consumers and
- * producers that are slow, stopped or dead are passed over. The ring is full when the next slot that
- * no process holds has a message: consumers take that one first, so a slot behind it that was
+ * producers that are slow, stopped or dead are passed over. The ring is full when the next slot
+ * that no process holds has a message: consumers take that one first, so a slot behind it that was
  * cancelled, or passed over, is of use again once they have.
  *
  *   0
@@ -5389,7 +5389,8 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
     return c->m.error;
 }
 
-/* What dead processes have cost since init, as far as it was found. */
+/* What dead processes have cost since init, as far as it was found; too much by what a process had
+ * counted that was killed while it freed a run of a dead one. */
 struct ipc_mpmc_losses {
     uint64_t aborted; /* messages that were claimed and never committed */
     uint64_t lost;    /* messages that died with the consumer that had peeked them */
