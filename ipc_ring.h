@@ -275,16 +275,29 @@ struct ipc_peer {
 #endif
 
 /* >>core  src/ring/core.h */
-/* What all kinds of ring have in common: the layout of their beginning, and who holds an end. */
+/*
+ * What all kinds of ring have in common: the layout of their beginning, and who holds an end.
+ *
+ * An end of a ring, a lane of records and a reader's or server's seat are each held by a process: a
+ * word in shared memory is the id of its holder, or 0.
+ *
+ *   from      to     made by
+ *   0         id     the process `id`, at attach: compare-and-swap, acquire after it
+ *   a dead id id     the process `id`, at attach: the same; the kernel says that the holder is dead
+ *   id        0      the holder, at detach: compare-and-swap, release before it
+ *
+ * A compare-and-swap on the exact id seen lets one succeed of two processes that saw the same dead
+ * holder, and makes a detach harmless where another took the end in the meantime.
+ */
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
-#define IPC_RING_SWAPPED 0x04030201u /* and by one of the other */
-#define IPC_RING_LINE 64u            /* of the layout, whatever the machine's: it must not differ */
+#define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
+#define IPC_RING_LINE 64u            /* cache line of the layout, the same on every machine */
 
-/* What every ring begins with. Constant after init. magic is stored last: before it nothing here
- * counts. */
+/* What every ring begins with. Constant after init. The magic is stored last: before that nothing
+ * here is valid. */
 struct ipc_ring_shared_ {
     uint64_t magic;
     uint32_t abi;
@@ -303,7 +316,8 @@ struct ipc_ring_shared_ {
 #define IPC_RING_PREFETCH_ 1024u /* bytes */
 #define IPC_RING_AHEAD_ 64u      /* slots */
 #define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s */
-#define IPC_RING_SINGLE_ 2048u   /* bytes: above, a message is not worth looking ahead of */
+#define IPC_RING_SINGLE_ 2048u /* bytes: behind a longer message the consumer does not look ahead  \
+                                */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
  * own alignment up to 64, as its size is a multiple of that. */
@@ -316,19 +330,19 @@ IPC_FORCE_INLINE size_t ipc_ring_stride_(size_t bytes)
                         : (need + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
 }
 
-/* Slots are whole lines: neighbours would fight over a shared one. */
+/* Slots of whole lines: two processes that work on neighbouring slots share none. */
 IPC_FORCE_INLINE size_t ipc_ring_line_stride_(size_t bytes)
 {
     return (bytes + sizeof(uint64_t) + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
 }
 
-/* Whoever is attached sits on one: a slot names the seat of who works on it. */
+/* Each attached handle has a seat, and the word of a slot names the seat of its holder. */
 struct ipc_ring_seat_ {
-    uint64_t id;         /* an ipc_peer id, 0: free. Compare-and-swap by who attaches */
-    uint64_t generation; /* of those who sat here; added to by who does */
+    uint64_t id;         /* the holder's ipc_peer id, 0: free. See the table above */
+    uint64_t generation; /* how many handles have taken the seat; each adds one */
 };
 
-/* What rings of a kind have in common. */
+/* What all rings of one kind have in common. */
 struct ipc_ring_kind_ {
     const char *name;
     uint64_t magic;
@@ -361,7 +375,7 @@ IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind
         return -EINVAL;
     if (size < footprint)
         return -ENOSPC;
-    ck_pr_store_64(&r->magic, 0); /* first: if we die here there is no ring */
+    ck_pr_store_64(&r->magic, 0); /* first: a process that dies in here leaves no ring */
     memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
     r->abi = kind->abi;
     r->order = IPC_RING_ORDER;
@@ -386,7 +400,7 @@ IPC_INLINE int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what, u
     return rc;
 }
 
-/* Reads the geometry once, checks it against the caller's, and says what does not match. */
+/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
 IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
                                size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {
@@ -395,7 +409,7 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     size_t footprint;
 
     if (me != NULL && (me->id == 0 || me->id == IPC_RING_ANYONE_))
-        return -EINVAL; /* why is said by whoever could not give one */
+        return -EINVAL; /* what made this ipc_peer has said why it has no id */
     if (!ipc_ring_aligned_(mem) || size < kind->header || bytes == 0)
         return ipc_ring_refuse_(me, -EINVAL, "ring memory misaligned or too small; bytes", size,
                                 kind->header);
@@ -423,10 +437,17 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
-/* Is the process of that id, which is not 0, proven dead? One that brought no ipc_peer never is. */
+/* Is the process of that id, which is not 0, proven dead? A process without an ipc_peer never is.
+ */
 IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
 {
     return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) == 0;
+}
+
+/* The id under which a process holds an end. */
+IPC_INLINE uint64_t ipc_ring_id_of_(const struct ipc_peer *me)
+{
+    return me != NULL ? me->id : IPC_RING_ANYONE_;
 }
 
 /* May `me` replace this holder of an end, a lane or a seat? */
@@ -436,9 +457,8 @@ IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
            (me != NULL && holder != me->id && ipc_ring_is_dead_(me->alive, me->arg, holder));
 }
 
-/* Takes an end for `me`, from nobody or from the dead. Compare-and-swap on the exact id seen, so
- * that of two who saw the same dead holder one succeeds. A few tries: who loses all of them meets
- * others who are taking it, or a hostile writer. */
+/* Takes an end for `me`, if it is free or its holder is dead. 0, or -EBUSY. A process that fails
+ * eight times competes with others that are taking it, or with a hostile writer. */
 IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t id)
 {
     uint64_t holder = 0;
@@ -450,7 +470,7 @@ IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t i
             break;
         if (ck_pr_cas_64(end, holder, id)) {
             /* Without it the positions that we start from could be older than what the last holder
-             * left. Partner: ipc_ring_leave_end_; the kernel, where that one was killed. */
+             * left. Partner: ipc_ring_leave_end_; the kernel, if the last holder was killed. */
             ck_pr_fence_acquire();
             return 0;
         }
@@ -458,12 +478,46 @@ IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t i
     return ipc_ring_refuse_(me, -EBUSY, "this end of the ring is taken; peer", holder, id);
 }
 
-/* The end is free again, unless someone else took it meanwhile on the word that we are dead. */
+/* Frees an end that `id` holds. If another process was told that we are dead and took it, it stays
+ * that one's. */
 IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
 {
     /* Without it the next holder could miss what we wrote or read. Partner: ipc_ring_take_end_. */
     ck_pr_fence_release();
     (void)ck_pr_cas_64(end, id, 0);
+}
+
+/* Takes one of n ends, which are `step` bytes from each other: a free one, else one whose holder is
+ * dead. Returns its index, or n. */
+IPC_INLINE unsigned ipc_ring_take_any_end_(uint64_t *ends, size_t step, unsigned n,
+                                           struct ipc_peer *me, uint64_t id)
+{
+    unsigned i, dead;
+
+    for (dead = 0; dead < 2; dead++)
+        for (i = 0; i < n; i++) {
+            uint64_t *end = (uint64_t *)(void *)((unsigned char *)ends + i * step);
+
+            if ((dead || ck_pr_load_64(end) == 0) && ipc_ring_take_end_(end, me, id) == 0)
+                return i;
+        }
+    return n;
+}
+
+/* Takes the first of n seats that is free or whose holder, to which *holder is set, is dead.
+ * Returns its index, or n. What has to be ordered with the seat's generation is up to the caller.
+ */
+IPC_INLINE unsigned ipc_ring_take_seat_(struct ipc_ring_seat_ *seats, unsigned n,
+                                        struct ipc_peer *me, uint64_t id, uint64_t *holder)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        *holder = ck_pr_load_64(&seats[i].id);
+        if (ipc_ring_may_replace_(me, *holder) && ck_pr_cas_64(&seats[i].id, *holder, id))
+            break;
+    }
+    return i;
 }
 
 IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,
@@ -472,7 +526,7 @@ IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t ma
     return slots + (size_t)(position & mask) * stride;
 }
 
-/* The word that says which position's message is in the slot. Written by the producer alone. */
+/* The last word of a slot: its sequence (spsc.h), or all about it (mpmc_slot.h, call.h). */
 IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride)
 {
     return (uint64_t *)(void *)(slot + stride - sizeof(uint64_t));
@@ -743,7 +797,35 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
 #endif
 
 /* >>spsc  src/ring/spsc.h */
-/* Slots for one producer and one consumer. */
+/*
+ * SPSC: slots for one producer and one consumer.
+ *
+ * Each slot is payload followed by a sequence number in the same cache line (the last one, if it
+ * has several). The consumer polls the slot itself, so a message crosses in one line transfer. It
+ * publishes its position `head` now and then; the producer reads that only when its private limit
+ * says that the ring is full.
+ *
+ *     slot of position p:  [ p+1-capacity or 0 ] --producer: payload, fence, p+1--> [ p+1 ]
+ *                             ^                                                        |
+ *                             '---- consumer: copies out, later publishes head > p ----'
+ *
+ *   word           from           to     made by
+ *   sequence of p  p+1-capacity   p+1    the producer, when head > p-capacity: store fence, store
+ *                  or 0                  (ipc_spsc_send_)
+ *   head           h              h' > h the consumer, when it is done with all below h': release
+ *                                        fence, store (ipc_spsc_publish_)
+ *
+ * No other process stores either. So from head on slots are full up to the producer's tail, and not
+ * beyond, and a new producer finds its tail by bisection.
+ *
+ * Two costs remain, both of a line that is touched while the other core works on it. The producer
+ * asks for lines ahead of time with write intent. The consumer looks far ahead first: if that slot
+ * is full, the whole run before it is full too (B-Queue: J. Wang, K. Zhang, X. Tang, B. Hua,
+ * "B-Queue: Efficient and Practical Queuing for Fast Core-to-Core Communication", 2013). A consumer
+ * that has caught up with a streaming producer holds back a little, as long as each look then finds
+ * several messages: so it does not fight over the line that is being written. It does not hold back
+ * if its last look found the ring empty: a lone message is not delayed.
+ */
 #ifndef IPC_SRC_RING_SPSC_H
 #define IPC_SRC_RING_SPSC_H 1
 
@@ -756,8 +838,7 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_spsc_shared {
     struct ipc_ring_shared_ is;
-    /* Who holds the producer's and the consumer's: an ipc_peer id, 0 for nobody. Compare-and-swap
-     * by who attaches. */
+    /* The holders of the producer's end and of the consumer's, as in core.h. */
     uint64_t end[2];
     unsigned char pad1[48];
     /* Every position below has been consumed. Written by the consumer alone. */
@@ -787,8 +868,8 @@ IPC_INLINE struct ipc_ring_kind_ ipc_spsc_kind_(size_t bytes)
     return kind;
 }
 
-/* The bytes of a ring, or 0 where that is no ring: message of 0 bytes, capacity not a power of two,
- * product beyond the address space. */
+/* The bytes of a ring; or 0 if bytes is 0, capacity is not a power of two, or their product is
+ * beyond the address space. */
 IPC_INLINE size_t ipc_spsc_footprint(size_t bytes, uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
@@ -846,8 +927,8 @@ struct ipc_spsc_consumer {
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
 
-/* How many messages stand in a row from `from` on. They are full up to the tail and not beyond, so
- * bisect. At most mask + 1, whatever the memory says. */
+/* How many slots are full from position `from` on, found by bisection. At most mask + 1, whatever
+ * the memory says. */
 IPC_INLINE uint64_t ipc_spsc_count_full_(unsigned char *slots, uint64_t mask, uint64_t from,
                                          size_t stride)
 {
@@ -865,7 +946,7 @@ IPC_INLINE uint64_t ipc_spsc_count_full_(unsigned char *slots, uint64_t mask, ui
     return low;
 }
 
-/* A handle that answers every call with rc, and keeps its hands off the ring. */
+/* Makes a handle that answers every call with rc, and does not touch the ring. */
 IPC_INLINE int ipc_spsc_producer_disable_(struct ipc_spsc_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
@@ -883,8 +964,8 @@ IPC_INLINE int ipc_spsc_consumer_disable_(struct ipc_spsc_consumer *c, int rc)
 /*
  * Attaches the producer's end of the ring in mem[0..size), whose messages have `bytes` bytes. After
  * a producer that died it goes on behind the last message that one committed. `me` may be NULL: see
- * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused, or
- * detached, answers push with that error, or -EINVAL.
+ * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused answers push
+ * with that error; a handle that was detached, with -EINVAL.
  *
  *   0
  *   -EINVAL  mem is NULL or not 64-byte aligned, size or bytes too small, or me->id is 0 or ~0
@@ -897,7 +978,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-    uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, head, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
@@ -919,7 +1000,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     return 0;
 }
 
-/* Where a consumer begins that has just attached. */
+/* Lets a consumer that has just attached begin at `head`. */
 IPC_INLINE void ipc_spsc_begin_at_(struct ipc_spsc_consumer *c, uint64_t head)
 {
     c->idle = 1;
@@ -938,7 +1019,7 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
@@ -957,7 +1038,7 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     return 0;
 }
 
-/* Tells everyone how far the consumer has come. */
+/* Publishes the consumer's position. */
 IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 {
     /* Without it the producer could overwrite a message that is still being read. Partners: the
@@ -970,10 +1051,10 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 }
 
 /*
- * From now on at most n messages that were popped or released are seen again by the consumer after
- * one that was killed. With 0 none is: each is handed out once, at the cost of one more store for
- * each message. What the killed one had peeked and not released is handed out again in any case.
- * Values that would let the ring run full unpublished are brought down to half the capacity.
+ * Sets how many messages that were popped or released the successor of a killed consumer may see
+ * again: at most n. With 0 each message is handed out once, at the cost of one more store for each.
+ * What the killed consumer had peeked and not released is handed out again in any case. A value
+ * that would let the ring run full unpublished is brought down to half the capacity.
  */
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
@@ -994,7 +1075,7 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
-/* Gives the end back; the ring and its messages stay for the next. Wait-free. */
+/* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
     if (p->ring != NULL)
@@ -1013,8 +1094,8 @@ IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 
 /* ------------------------------------------------------------------ spsc: the producer's path */
 
-/* The private copy says full: looks at what the consumer has published. Sets limit beyond tail and
- * returns 0, or -EAGAIN, or -EBADMSG. */
+/* The private limit says that the ring is full: looks at the position that the consumer has
+ * published. Sets limit beyond tail and returns 0, or -EAGAIN, or -EBADMSG. */
 IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
 {
     uint64_t head;
@@ -1033,9 +1114,9 @@ IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
     return 0;
 }
 
-/* The slot to write next. Has the lines of a later slot brought here with write intent, so that its
- * stores need not wait for them. The consumer may not be done with that slot: then it fetches the
- * lines back, which costs time and nothing else. */
+/* The slot to write next. Asks for the lines of a later slot with write intent, so that the stores
+ * to it need not wait for them. If the consumer is not done with that slot, it fetches the lines
+ * back, which costs time and nothing else. */
 IPC_FORCE_INLINE unsigned char *ipc_spsc_next_slot_(const struct ipc_spsc_producer *p,
                                                     uint64_t tail, size_t stride)
 {
@@ -1122,9 +1203,9 @@ IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, s
     return bytes == p->bytes ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
 }
 
-/* Copies up to n messages in, from an array, each visible to the consumer as soon as it is whole.
- * Wait-free for a given n. Returns how many went in (less than n: the ring is full), 0 for n = 0,
- * or the errors of ipc_spsc_push when none did. */
+/* Copies up to n messages in, from an array. Each is visible to the consumer as soon as it is
+ * whole. Wait-free for a given n. Returns how many went in (less than n: the ring is full), 0 for n
+ * = 0, or the errors of ipc_spsc_push when none did. */
 IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
@@ -1160,8 +1241,8 @@ IPC_INLINE int ipc_spsc_producer_error(const struct ipc_spsc_producer *p)
     return p->error;
 }
 
-/* Messages that are not known to be consumed, at some moment during the call: too many by what the
- * consumer has not published yet. Wait-free. */
+/* How many messages were not known to be consumed, at some moment during the call. That is too many
+ * by those that the consumer took and has not published yet. Wait-free. */
 IPC_INLINE uint64_t ipc_spsc_producer_was_size(const struct ipc_spsc_producer *p)
 {
     uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(&p->ring->head) : 0;
@@ -1179,7 +1260,8 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
     return ck_pr_load_64(ipc_ring_sequence_(slot, stride)) == position + 1;
 }
 
-/* The slot at head is not full: is that the lap before, or fresh? Publishes what was taken. */
+/* The slot at head is not full: publishes the position, and checks that the slot's sequence is of
+ * the lap before, or 0. Returns -EAGAIN, or -EBADMSG. */
 IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t sequence = ck_pr_load_64(
@@ -1187,7 +1269,7 @@ IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
 
     c->idle = 1;
     c->pauses = 0;
-    if (c->at == NULL) /* may be overwritten: ipc_broadcast_check_lapped_ */
+    if (c->at == NULL) /* lossy: the slot may be overwritten: ipc_broadcast_check_lapped_ */
         return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;
@@ -1208,11 +1290,11 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
     if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
         return ipc_spsc_found_empty_(c, stride);
     if (c->idle || stride > IPC_RING_SINGLE_) {
-        c->idle = 0; /* a lone message, likely, or a long one: touch no other line */
+        c->idle = 0; /* likely a lone message, or a long one: touch no other line */
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
-            /* Close behind the producer. Let it get away before touching its lines. */
+            /* Close behind the producer: let it get ahead before we touch its lines. */
             for (i = 0; i < c->pauses; i++)
                 ck_pr_stall();
             if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
@@ -1221,7 +1303,7 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
             ahead += ahead == 0;
-            /* It pays while several messages come of it. */
+            /* Holding back pays as long as a look then finds several messages. */
             if (ahead == 1)
                 c->pauses /= 2;
             else if (c->pauses < IPC_RING_PAUSES_)
@@ -1233,8 +1315,8 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
      * store fence in ipc_spsc_send_. */
     ck_pr_fence_load();
     c->ready = c->head + ahead;
-    /* With several messages to a line, copying them out reaches too few lines at a time to hide
-     * their way here: ask for the run at once. */
+    /* If a line has several messages, copying them out reaches too few lines at a time to hide how
+     * long they take to get here: ask for the whole run at once. */
     if (stride < IPC_RING_LINE)
         for (i = 0; i < ahead; i += (unsigned)(IPC_RING_LINE / stride))
             __builtin_prefetch(ipc_ring_slot_(c->slots, c->mask, c->head + i, stride));
@@ -1248,7 +1330,7 @@ IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
                                                : 0;
 }
 
-/* Returns 1 when that was published. */
+/* Moves on behind the message at head. Returns 1 if that published the position. */
 IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c)
 {
     c->head++;
@@ -1340,7 +1422,7 @@ IPC_INLINE const void *ipc_spsc_peek(struct ipc_spsc_consumer *c)
     return ipc_spsc_peek_(c, (size_t)c->bytes);
 }
 
-/* Done with the peeked message. 0, or -EINVAL when nothing can have been peeked. */
+/* Releases the peeked message. 0, or -EINVAL when none can have been peeked. */
 IPC_INLINE int ipc_spsc_release(struct ipc_spsc_consumer *c)
 {
     return ipc_spsc_release_(c, (size_t)c->bytes);
@@ -1352,8 +1434,10 @@ IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
     return c->error;
 }
 
-/* Messages that were there to pop, at some moment during the call. Logarithmic in the capacity, and
- * it touches lines that the producer may be writing: for monitoring, not for each message. */
+/* How many messages were there to pop, at some moment during the call. Takes time logarithmic in
+ * the capacity, and touches lines that the producer may be writing: for monitoring, not for each
+ * message.
+ */
 IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c)
 {
     return c->ring != NULL ? ipc_spsc_count_full_(c->slots, c->mask, c->head,
@@ -1495,7 +1579,7 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
 {
     struct ipc_stream_shared *r = (struct ipc_stream_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
-    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
     uint32_t first = rc == 0 ? ck_pr_load_32(&r->is.how) : 0;
 
@@ -2103,20 +2187,6 @@ IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned
     return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
 }
 
-/* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
-IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
-                                          struct ipc_peer *me, uint64_t id)
-{
-    unsigned i, dead;
-
-    for (dead = 0; dead < 2; dead++)
-        for (i = 0; i < producers; i++)
-            if ((dead || ck_pr_load_64(ipc_record_holder_(r, producers, i)) == 0) &&
-                ipc_ring_take_end_(ipc_record_holder_(r, producers, i), me, id) == 0)
-                return i;
-    return i;
-}
-
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
  * its own, with the whole capacity. Takes one that is free, or that of a producer that is proven
@@ -2132,14 +2202,15 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
                                           struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, count = 0, id = ipc_ring_id_of_(me);
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
     (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_record_take_lane_(r, producers, me, id);
+    lane = ipc_ring_take_any_end_(ipc_record_holder_(r, producers, 0),
+                                  sizeof(struct ipc_record_lane_), producers, me, id);
     if (lane == producers)
         return p->error = -EBUSY; /* why is said */
     p->mask = capacity - 1;
@@ -2185,7 +2256,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
                                           struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     unsigned producers = 0, i;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
@@ -2787,7 +2858,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
-    uint64_t capacity, tail, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, tail, id = ipc_ring_id_of_(me);
     unsigned how = 0;
     int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
 
@@ -2814,25 +2885,11 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     return 0;
 }
 
-/* Takes a seat: from nobody, or else from the dead. Returns which, or IPC_BROADCAST_SEATS. */
-IPC_INLINE unsigned ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
-                                             uint64_t id)
-{
-    unsigned i, dead;
-
-    for (dead = 0; dead < 2; dead++)
-        for (i = 0; i < IPC_BROADCAST_SEATS; i++)
-            if ((dead || ck_pr_load_64(&r->id[i]) == 0) &&
-                ipc_ring_take_end_(&r->id[i], me, id) == 0)
-                return i;
-    return i;
-}
-
 /* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
 IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
                                           uint64_t id, unsigned *seat)
 {
-    *seat = ipc_broadcast_take_seat_(r, me, id);
+    *seat = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, me, id);
     if (*seat == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
@@ -2861,7 +2918,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
-    uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, head, id = ipc_ring_id_of_(me);
     unsigned how = 0, seat;
     int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
 
@@ -3456,7 +3513,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t capacity = 0, end, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, end, id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
     unsigned how = 0;
     int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
@@ -3504,7 +3561,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
     unsigned how = 0, seat, tries;
@@ -4936,27 +4993,22 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 /* Takes a seat: a free one, or that of a dead process. 0, or -EUSERS. */
 IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
-    uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
+    uint64_t id = ipc_ring_id_of_(me), holder;
+    unsigned i = ipc_ring_take_seat_(m->ring->seat, IPC_MPMC_SEATS, me, id, &holder);
 
-    for (i = 0; i < IPC_MPMC_SEATS; i++) {
-        struct ipc_ring_seat_ *seat = &m->ring->seat[i];
-        uint64_t holder = ck_pr_load_64(&seat->id);
-
-        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, id))
-            continue;
-        m->seat = seat;
-        m->id = id;
-        m->me =
-            (i + (ck_pr_faa_64(&seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
-        /* Without it the seat could be older than a word with our name. Partner:
-         * ipc_mpmc_is_holder_dead_. */
-        ck_pr_fence_store();
-        if (holder != 0)
-            (void)ipc_mpmc_recover_(m, 0); /* before its generation comes round */
-        return 0;
-    }
-    return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", IPC_MPMC_SEATS,
-                            IPC_MPMC_SEATS);
+    if (i == IPC_MPMC_SEATS)
+        return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", IPC_MPMC_SEATS,
+                                IPC_MPMC_SEATS);
+    m->seat = &m->ring->seat[i];
+    m->id = id;
+    m->me =
+        (i + (ck_pr_faa_64(&m->seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
+    /* Without it the seat could be older than a word with our name. Partner: in
+     * ipc_mpmc_is_holder_dead_. */
+    ck_pr_fence_store();
+    if (holder != 0)
+        (void)ipc_mpmc_recover_(m, 0); /* while the dead holder's generation is not in use again */
+    return 0;
 }
 
 /* Attaches to one end: 0 the producers', 1 the consumers'. */
@@ -4983,10 +5035,9 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
     m->arg = me != NULL ? me->arg : NULL;
     m->end =
         (how & (end ? IPC_MPMC_ONE_CONSUMER : IPC_MPMC_ONE_PRODUCER)) != 0 ? &r->end[end] : NULL;
-    rc =
-        m->end != NULL ? ipc_ring_take_end_(m->end, me, me != NULL ? me->id : IPC_RING_ANYONE_) : 0;
+    rc = m->end != NULL ? ipc_ring_take_end_(m->end, me, ipc_ring_id_of_(me)) : 0;
     if (rc == 0 && (rc = ipc_mpmc_take_seat_(m, me)) != 0 && m->end != NULL)
-        ipc_ring_leave_end_(m->end, me != NULL ? me->id : IPC_RING_ANYONE_);
+        ipc_ring_leave_end_(m->end, ipc_ring_id_of_(me));
     if (rc != 0) {
         m->ring = NULL;
         return m->error = rc;
@@ -5537,7 +5588,7 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
     c->slots = (unsigned char *)mem + sizeof(struct ipc_call_shared);
     c->count = slots;
     c->ring = (struct ipc_call_shared *)mem;
-    c->id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    c->id = ipc_ring_id_of_(me);
     c->alive = me != NULL ? me->alive : NULL;
     c->arg = me != NULL ? me->arg : NULL;
     if (ipc_call_take_slot_(c, 1) != 0) {
@@ -5557,38 +5608,34 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
                                       size_t request, size_t reply, struct ipc_peer *me)
 {
     struct ipc_call_shared *r = (struct ipc_call_shared *)mem;
-    uint64_t slots = 0, i;
+    uint64_t slots = 0, holder;
+    unsigned i;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
 
     memset(s, 0, sizeof *s);
     if (rc != 0)
         return s->error = rc;
-    s->id = me != NULL ? me->id : IPC_RING_ANYONE_;
-    for (i = 0; i < IPC_CALL_SERVERS; i++) {
-        struct ipc_ring_seat_ *seat = &r->seat[i];
-        uint64_t holder = ck_pr_load_64(&seat->id);
-
-        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, s->id))
-            continue;
-        /* Without it the generation could be seen before the end of the dead. Partner: in
-         * ipc_call_is_server_gone_. */
-        ck_pr_fence_release();
-        s->me = (uint32_t)(ck_pr_faa_64(&seat->generation, 1) + 1);
-        s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
-        s->request = request;
-        s->reply = reply;
-        s->slots = (unsigned char *)mem + sizeof *r;
-        s->count = slots;
-        s->ring = r;
-        s->seat = seat;
-        /* Without it the seat could be older than a word with our name, or than the change.
-         * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
-        ck_pr_fence_store();
-        (void)ck_pr_faa_64(&r->changes, 1);
-        return 0;
-    }
-    return s->error = ipc_ring_refuse_(me, -EUSERS, "all seats for servers are taken; of",
-                                       IPC_CALL_SERVERS, IPC_CALL_SERVERS);
+    s->id = ipc_ring_id_of_(me);
+    i = ipc_ring_take_seat_(r->seat, IPC_CALL_SERVERS, me, s->id, &holder);
+    if (i == IPC_CALL_SERVERS)
+        return s->error = ipc_ring_refuse_(me, -EUSERS, "all seats for servers are taken; of",
+                                           IPC_CALL_SERVERS, IPC_CALL_SERVERS);
+    /* Without it the generation could be seen before the end of the dead. Partner: in
+     * ipc_call_is_server_gone_. */
+    ck_pr_fence_release();
+    s->me = (uint32_t)(ck_pr_faa_64(&r->seat[i].generation, 1) + 1);
+    s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
+    s->request = request;
+    s->reply = reply;
+    s->slots = (unsigned char *)mem + sizeof *r;
+    s->count = slots;
+    s->ring = r;
+    s->seat = &r->seat[i];
+    /* Without it the seat could be older than a word with our name, or than the change.
+     * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
+    ck_pr_fence_store();
+    (void)ck_pr_faa_64(&r->changes, 1);
+    return 0;
 }
 
 /* ------------------------------------------------------------------ the caller's path */

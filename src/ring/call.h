@@ -313,7 +313,7 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
     c->slots = (unsigned char *)mem + sizeof(struct ipc_call_shared);
     c->count = slots;
     c->ring = (struct ipc_call_shared *)mem;
-    c->id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    c->id = ipc_ring_id_of_(me);
     c->alive = me != NULL ? me->alive : NULL;
     c->arg = me != NULL ? me->arg : NULL;
     if (ipc_call_take_slot_(c, 1) != 0) {
@@ -333,38 +333,34 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
                                       size_t request, size_t reply, struct ipc_peer *me)
 {
     struct ipc_call_shared *r = (struct ipc_call_shared *)mem;
-    uint64_t slots = 0, i;
+    uint64_t slots = 0, holder;
+    unsigned i;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
 
     memset(s, 0, sizeof *s);
     if (rc != 0)
         return s->error = rc;
-    s->id = me != NULL ? me->id : IPC_RING_ANYONE_;
-    for (i = 0; i < IPC_CALL_SERVERS; i++) {
-        struct ipc_ring_seat_ *seat = &r->seat[i];
-        uint64_t holder = ck_pr_load_64(&seat->id);
-
-        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, s->id))
-            continue;
-        /* Without it the generation could be seen before the end of the dead. Partner: in
-         * ipc_call_is_server_gone_. */
-        ck_pr_fence_release();
-        s->me = (uint32_t)(ck_pr_faa_64(&seat->generation, 1) + 1);
-        s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
-        s->request = request;
-        s->reply = reply;
-        s->slots = (unsigned char *)mem + sizeof *r;
-        s->count = slots;
-        s->ring = r;
-        s->seat = seat;
-        /* Without it the seat could be older than a word with our name, or than the change.
-         * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
-        ck_pr_fence_store();
-        (void)ck_pr_faa_64(&r->changes, 1);
-        return 0;
-    }
-    return s->error = ipc_ring_refuse_(me, -EUSERS, "all seats for servers are taken; of",
-                                       IPC_CALL_SERVERS, IPC_CALL_SERVERS);
+    s->id = ipc_ring_id_of_(me);
+    i = ipc_ring_take_seat_(r->seat, IPC_CALL_SERVERS, me, s->id, &holder);
+    if (i == IPC_CALL_SERVERS)
+        return s->error = ipc_ring_refuse_(me, -EUSERS, "all seats for servers are taken; of",
+                                           IPC_CALL_SERVERS, IPC_CALL_SERVERS);
+    /* Without it the generation could be seen before the end of the dead. Partner: in
+     * ipc_call_is_server_gone_. */
+    ck_pr_fence_release();
+    s->me = (uint32_t)(ck_pr_faa_64(&r->seat[i].generation, 1) + 1);
+    s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
+    s->request = request;
+    s->reply = reply;
+    s->slots = (unsigned char *)mem + sizeof *r;
+    s->count = slots;
+    s->ring = r;
+    s->seat = &r->seat[i];
+    /* Without it the seat could be older than a word with our name, or than the change.
+     * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
+    ck_pr_fence_store();
+    (void)ck_pr_faa_64(&r->changes, 1);
+    return 0;
 }
 
 /* ------------------------------------------------------------------ the caller's path */
