@@ -41,8 +41,9 @@ struct ipc_ring_shared_ {
 #define IPC_RING_PREFETCH_ 1024u /* bytes */
 #define IPC_RING_AHEAD_ 64u      /* slots */
 #define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s */
-#define IPC_RING_SINGLE_ 2048u /* bytes: behind a longer message the consumer does not look ahead  \
-                                */
+#define IPC_RING_SINGLE_                                                                           \
+    2048u /* bytes: behind a longer message the consumer does not look ahead                       \
+           */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
  * own alignment up to 64, as its size is a multiple of that. */
