@@ -424,16 +424,29 @@ struct ipc_peer {
 #endif
 
 /* >>core  src/ring/core.h */
-/* What all kinds of ring have in common: the layout of their beginning, and who holds an end. */
+/*
+ * What all kinds of ring have in common: the layout of their beginning, and who holds an end.
+ *
+ * An end of a ring, a lane of records and a reader's or server's seat are each held by a process: a
+ * word in shared memory is the id of its holder, or 0.
+ *
+ *   from      to     made by
+ *   0         id     the process `id`, at attach: compare-and-swap, acquire after it
+ *   a dead id id     the process `id`, at attach: the same; the kernel says that the holder is dead
+ *   id        0      the holder, at detach: compare-and-swap, release before it
+ *
+ * A compare-and-swap on the exact id seen lets one succeed of two processes that saw the same dead
+ * holder, and makes a detach harmless where another took the end in the meantime.
+ */
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
-#define IPC_RING_SWAPPED 0x04030201u /* and by one of the other */
-#define IPC_RING_LINE 64u            /* of the layout, whatever the machine's: it must not differ */
+#define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
+#define IPC_RING_LINE 64u            /* cache line of the layout, the same on every machine */
 
-/* What every ring begins with. Constant after init. magic is stored last: before it nothing here
- * counts. */
+/* What every ring begins with. Constant after init. The magic is stored last: before that nothing
+ * here is valid. */
 struct ipc_ring_shared_ {
     uint64_t magic;
     uint32_t abi;
@@ -452,7 +465,9 @@ struct ipc_ring_shared_ {
 #define IPC_RING_PREFETCH_ 1024u /* bytes */
 #define IPC_RING_AHEAD_ 64u      /* slots */
 #define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s */
-#define IPC_RING_SINGLE_ 2048u   /* bytes: above, a message is not worth looking ahead of */
+#define IPC_RING_SINGLE_                                                                           \
+    2048u /* bytes: behind a longer message the consumer does not look ahead                       \
+           */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
  * own alignment up to 64, as its size is a multiple of that. */
@@ -465,19 +480,19 @@ IPC_FORCE_INLINE size_t ipc_ring_stride_(size_t bytes)
                         : (need + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
 }
 
-/* Slots are whole lines: neighbours would fight over a shared one. */
+/* Slots of whole lines: two processes that work on neighbouring slots share none. */
 IPC_FORCE_INLINE size_t ipc_ring_line_stride_(size_t bytes)
 {
     return (bytes + sizeof(uint64_t) + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
 }
 
-/* Whoever is attached sits on one: a slot names the seat of who works on it. */
+/* Each attached handle has a seat, and the word of a slot names the seat of its holder. */
 struct ipc_ring_seat_ {
-    uint64_t id;         /* an ipc_peer id, 0: free. Compare-and-swap by who attaches */
-    uint64_t generation; /* of those who sat here; added to by who does */
+    uint64_t id;         /* the holder's ipc_peer id, 0: free. See the table above */
+    uint64_t generation; /* how many handles have taken the seat; each adds one */
 };
 
-/* What rings of a kind have in common. */
+/* What all rings of one kind have in common. */
 struct ipc_ring_kind_ {
     const char *name;
     uint64_t magic;
@@ -510,7 +525,7 @@ IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind
         return -EINVAL;
     if (size < footprint)
         return -ENOSPC;
-    ck_pr_store_64(&r->magic, 0); /* first: if we die here there is no ring */
+    ck_pr_store_64(&r->magic, 0); /* first: a process that dies in here leaves no ring */
     memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
     r->abi = kind->abi;
     r->order = IPC_RING_ORDER;
@@ -535,7 +550,7 @@ IPC_INLINE int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what, u
     return rc;
 }
 
-/* Reads the geometry once, checks it against the caller's, and says what does not match. */
+/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
 IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
                                size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {
@@ -544,7 +559,7 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     size_t footprint;
 
     if (me != NULL && (me->id == 0 || me->id == IPC_RING_ANYONE_))
-        return -EINVAL; /* why is said by whoever could not give one */
+        return -EINVAL; /* what made this ipc_peer has said why it has no id */
     if (!ipc_ring_aligned_(mem) || size < kind->header || bytes == 0)
         return ipc_ring_refuse_(me, -EINVAL, "ring memory misaligned or too small; bytes", size,
                                 kind->header);
@@ -572,10 +587,17 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
-/* Is the process of that id, which is not 0, proven dead? One that brought no ipc_peer never is. */
+/* Is the process of that id, which is not 0, proven dead? A process without an ipc_peer never is.
+ */
 IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
 {
     return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) == 0;
+}
+
+/* The id under which a process holds an end. */
+IPC_INLINE uint64_t ipc_ring_id_of_(const struct ipc_peer *me)
+{
+    return me != NULL ? me->id : IPC_RING_ANYONE_;
 }
 
 /* May `me` replace this holder of an end, a lane or a seat? */
@@ -585,9 +607,8 @@ IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
            (me != NULL && holder != me->id && ipc_ring_is_dead_(me->alive, me->arg, holder));
 }
 
-/* Takes an end for `me`, from nobody or from the dead. Compare-and-swap on the exact id seen, so
- * that of two who saw the same dead holder one succeeds. A few tries: who loses all of them meets
- * others who are taking it, or a hostile writer. */
+/* Takes an end for `me`, if it is free or its holder is dead. 0, or -EBUSY. A process that fails
+ * eight times competes with others that are taking it, or with a hostile writer. */
 IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t id)
 {
     uint64_t holder = 0;
@@ -599,7 +620,7 @@ IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t i
             break;
         if (ck_pr_cas_64(end, holder, id)) {
             /* Without it the positions that we start from could be older than what the last holder
-             * left. Partner: ipc_ring_leave_end_; the kernel, where that one was killed. */
+             * left. Partner: ipc_ring_leave_end_; the kernel, if the last holder was killed. */
             ck_pr_fence_acquire();
             return 0;
         }
@@ -607,12 +628,46 @@ IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t i
     return ipc_ring_refuse_(me, -EBUSY, "this end of the ring is taken; peer", holder, id);
 }
 
-/* The end is free again, unless someone else took it meanwhile on the word that we are dead. */
+/* Frees an end that `id` holds. If another process was told that we are dead and took it, it stays
+ * that one's. */
 IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
 {
     /* Without it the next holder could miss what we wrote or read. Partner: ipc_ring_take_end_. */
     ck_pr_fence_release();
     (void)ck_pr_cas_64(end, id, 0);
+}
+
+/* Takes one of n ends, which are `step` bytes from each other: a free one, else one whose holder is
+ * dead. Returns its index, or n. */
+IPC_INLINE unsigned ipc_ring_take_any_end_(uint64_t *ends, size_t step, unsigned n,
+                                           struct ipc_peer *me, uint64_t id)
+{
+    unsigned i, dead;
+
+    for (dead = 0; dead < 2; dead++)
+        for (i = 0; i < n; i++) {
+            uint64_t *end = (uint64_t *)(void *)((unsigned char *)ends + i * step);
+
+            if ((dead || ck_pr_load_64(end) == 0) && ipc_ring_take_end_(end, me, id) == 0)
+                return i;
+        }
+    return n;
+}
+
+/* Takes the first of n seats that is free or whose holder, to which *holder is set, is dead.
+ * Returns its index, or n. What has to be ordered with the seat's generation is up to the caller.
+ */
+IPC_INLINE unsigned ipc_ring_take_seat_(struct ipc_ring_seat_ *seats, unsigned n,
+                                        struct ipc_peer *me, uint64_t id, uint64_t *holder)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        *holder = ck_pr_load_64(&seats[i].id);
+        if (ipc_ring_may_replace_(me, *holder) && ck_pr_cas_64(&seats[i].id, *holder, id))
+            break;
+    }
+    return i;
 }
 
 IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,
@@ -621,7 +676,7 @@ IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t ma
     return slots + (size_t)(position & mask) * stride;
 }
 
-/* The word that says which position's message is in the slot. Written by the producer alone. */
+/* The last word of a slot: its sequence (spsc.h), or all about it (mpmc_slot.h, call.h). */
 IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride)
 {
     return (uint64_t *)(void *)(slot + stride - sizeof(uint64_t));
@@ -892,7 +947,35 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
 #endif
 
 /* >>spsc  src/ring/spsc.h */
-/* Slots for one producer and one consumer. */
+/*
+ * SPSC: slots for one producer and one consumer.
+ *
+ * Each slot is payload followed by a sequence number in the same cache line (the last one, if it
+ * has several). The consumer polls the slot itself, so a message crosses in one line transfer. It
+ * publishes its position `head` now and then; the producer reads that only when its private limit
+ * says that the ring is full.
+ *
+ *     slot of position p:  [ p+1-capacity or 0 ] --producer: payload, fence, p+1--> [ p+1 ]
+ *                             ^                                                        |
+ *                             '---- consumer: copies out, later publishes head > p ----'
+ *
+ *   word           from           to     made by
+ *   sequence of p  p+1-capacity   p+1    the producer, when head > p-capacity: store fence, store
+ *                  or 0                  (ipc_spsc_send_)
+ *   head           h              h' > h the consumer, when it is done with all below h': release
+ *                                        fence, store (ipc_spsc_publish_)
+ *
+ * No other process stores either. So from head on slots are full up to the producer's tail, and not
+ * beyond, and a new producer finds its tail by bisection.
+ *
+ * Two costs remain, both of a line that is touched while the other core works on it. The producer
+ * asks for lines ahead of time with write intent. The consumer looks far ahead first: if that slot
+ * is full, the whole run before it is full too (B-Queue: J. Wang, K. Zhang, X. Tang, B. Hua,
+ * "B-Queue: Efficient and Practical Queuing for Fast Core-to-Core Communication", 2013). A consumer
+ * that has caught up with a streaming producer holds back a little, as long as each look then finds
+ * several messages: so it does not fight over the line that is being written. It does not hold back
+ * if its last look found the ring empty: a lone message is not delayed.
+ */
 #ifndef IPC_SRC_RING_SPSC_H
 #define IPC_SRC_RING_SPSC_H 1
 
@@ -905,8 +988,7 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_spsc_shared {
     struct ipc_ring_shared_ is;
-    /* Who holds the producer's and the consumer's: an ipc_peer id, 0 for nobody. Compare-and-swap
-     * by who attaches. */
+    /* The holders of the producer's end and of the consumer's, as in core.h. */
     uint64_t end[2];
     unsigned char pad1[48];
     /* Every position below has been consumed. Written by the consumer alone. */
@@ -936,8 +1018,8 @@ IPC_INLINE struct ipc_ring_kind_ ipc_spsc_kind_(size_t bytes)
     return kind;
 }
 
-/* The bytes of a ring, or 0 where that is no ring: message of 0 bytes, capacity not a power of two,
- * product beyond the address space. */
+/* The bytes of a ring; or 0 if bytes is 0, capacity is not a power of two, or their product is
+ * beyond the address space. */
 IPC_INLINE size_t ipc_spsc_footprint(size_t bytes, uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
@@ -995,8 +1077,8 @@ struct ipc_spsc_consumer {
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
 
-/* How many messages stand in a row from `from` on. They are full up to the tail and not beyond, so
- * bisect. At most mask + 1, whatever the memory says. */
+/* How many slots are full from position `from` on, found by bisection. At most mask + 1, whatever
+ * the memory says. */
 IPC_INLINE uint64_t ipc_spsc_count_full_(unsigned char *slots, uint64_t mask, uint64_t from,
                                          size_t stride)
 {
@@ -1014,7 +1096,7 @@ IPC_INLINE uint64_t ipc_spsc_count_full_(unsigned char *slots, uint64_t mask, ui
     return low;
 }
 
-/* A handle that answers every call with rc, and keeps its hands off the ring. */
+/* Makes a handle that answers every call with rc, and does not touch the ring. */
 IPC_INLINE int ipc_spsc_producer_disable_(struct ipc_spsc_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
@@ -1032,8 +1114,8 @@ IPC_INLINE int ipc_spsc_consumer_disable_(struct ipc_spsc_consumer *c, int rc)
 /*
  * Attaches the producer's end of the ring in mem[0..size), whose messages have `bytes` bytes. After
  * a producer that died it goes on behind the last message that one committed. `me` may be NULL: see
- * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused, or
- * detached, answers push with that error, or -EINVAL.
+ * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused answers push
+ * with that error; a handle that was detached, with -EINVAL.
  *
  *   0
  *   -EINVAL  mem is NULL or not 64-byte aligned, size or bytes too small, or me->id is 0 or ~0
@@ -1046,7 +1128,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-    uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, head, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
@@ -1068,7 +1150,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     return 0;
 }
 
-/* Where a consumer begins that has just attached. */
+/* Lets a consumer that has just attached begin at `head`. */
 IPC_INLINE void ipc_spsc_begin_at_(struct ipc_spsc_consumer *c, uint64_t head)
 {
     c->idle = 1;
@@ -1087,7 +1169,7 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
@@ -1106,7 +1188,7 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     return 0;
 }
 
-/* Tells everyone how far the consumer has come. */
+/* Publishes the consumer's position. */
 IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 {
     /* Without it the producer could overwrite a message that is still being read. Partners: the
@@ -1119,10 +1201,10 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 }
 
 /*
- * From now on at most n messages that were popped or released are seen again by the consumer after
- * one that was killed. With 0 none is: each is handed out once, at the cost of one more store for
- * each message. What the killed one had peeked and not released is handed out again in any case.
- * Values that would let the ring run full unpublished are brought down to half the capacity.
+ * Sets how many messages that were popped or released the successor of a killed consumer may see
+ * again: at most n. With 0 each message is handed out once, at the cost of one more store for each.
+ * What the killed consumer had peeked and not released is handed out again in any case. A value
+ * that would let the ring run full unpublished is brought down to half the capacity.
  */
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
@@ -1143,7 +1225,7 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
-/* Gives the end back; the ring and its messages stay for the next. Wait-free. */
+/* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
     if (p->ring != NULL)
@@ -1162,8 +1244,8 @@ IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 
 /* ------------------------------------------------------------------ spsc: the producer's path */
 
-/* The private copy says full: looks at what the consumer has published. Sets limit beyond tail and
- * returns 0, or -EAGAIN, or -EBADMSG. */
+/* The private limit says that the ring is full: looks at the position that the consumer has
+ * published. Sets limit beyond tail and returns 0, or -EAGAIN, or -EBADMSG. */
 IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
 {
     uint64_t head;
@@ -1182,9 +1264,9 @@ IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
     return 0;
 }
 
-/* The slot to write next. Has the lines of a later slot brought here with write intent, so that its
- * stores need not wait for them. The consumer may not be done with that slot: then it fetches the
- * lines back, which costs time and nothing else. */
+/* The slot to write next. Asks for the lines of a later slot with write intent, so that the stores
+ * to it need not wait for them. If the consumer is not done with that slot, it fetches the lines
+ * back, which costs time and nothing else. */
 IPC_FORCE_INLINE unsigned char *ipc_spsc_next_slot_(const struct ipc_spsc_producer *p,
                                                     uint64_t tail, size_t stride)
 {
@@ -1271,9 +1353,9 @@ IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, s
     return bytes == p->bytes ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
 }
 
-/* Copies up to n messages in, from an array, each visible to the consumer as soon as it is whole.
- * Wait-free for a given n. Returns how many went in (less than n: the ring is full), 0 for n = 0,
- * or the errors of ipc_spsc_push when none did. */
+/* Copies up to n messages in, from an array. Each is visible to the consumer as soon as it is
+ * whole. Wait-free for a given n. Returns how many went in (less than n: the ring is full), 0 for n
+ * = 0, or the errors of ipc_spsc_push when none did. */
 IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
@@ -1309,8 +1391,8 @@ IPC_INLINE int ipc_spsc_producer_error(const struct ipc_spsc_producer *p)
     return p->error;
 }
 
-/* Messages that are not known to be consumed, at some moment during the call: too many by what the
- * consumer has not published yet. Wait-free. */
+/* How many messages were not known to be consumed, at some moment during the call. That is too many
+ * by those that the consumer took and has not published yet. Wait-free. */
 IPC_INLINE uint64_t ipc_spsc_producer_was_size(const struct ipc_spsc_producer *p)
 {
     uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(&p->ring->head) : 0;
@@ -1328,7 +1410,8 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
     return ck_pr_load_64(ipc_ring_sequence_(slot, stride)) == position + 1;
 }
 
-/* The slot at head is not full: is that the lap before, or fresh? Publishes what was taken. */
+/* The slot at head is not full: publishes the position, and checks that the slot's sequence is of
+ * the lap before, or 0. Returns -EAGAIN, or -EBADMSG. */
 IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t sequence = ck_pr_load_64(
@@ -1336,7 +1419,7 @@ IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
 
     c->idle = 1;
     c->pauses = 0;
-    if (c->at == NULL) /* may be overwritten: ipc_broadcast_check_lapped_ */
+    if (c->at == NULL) /* lossy: the slot may be overwritten: ipc_broadcast_check_lapped_ */
         return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;
@@ -1357,11 +1440,11 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
     if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
         return ipc_spsc_found_empty_(c, stride);
     if (c->idle || stride > IPC_RING_SINGLE_) {
-        c->idle = 0; /* a lone message, likely, or a long one: touch no other line */
+        c->idle = 0; /* likely a lone message, or a long one: touch no other line */
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
-            /* Close behind the producer. Let it get away before touching its lines. */
+            /* Close behind the producer: let it get ahead before we touch its lines. */
             for (i = 0; i < c->pauses; i++)
                 ck_pr_stall();
             if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
@@ -1370,7 +1453,7 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
             ahead += ahead == 0;
-            /* It pays while several messages come of it. */
+            /* Holding back pays as long as a look then finds several messages. */
             if (ahead == 1)
                 c->pauses /= 2;
             else if (c->pauses < IPC_RING_PAUSES_)
@@ -1382,8 +1465,8 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
      * store fence in ipc_spsc_send_. */
     ck_pr_fence_load();
     c->ready = c->head + ahead;
-    /* With several messages to a line, copying them out reaches too few lines at a time to hide
-     * their way here: ask for the run at once. */
+    /* If a line has several messages, copying them out reaches too few lines at a time to hide how
+     * long they take to get here: ask for the whole run at once. */
     if (stride < IPC_RING_LINE)
         for (i = 0; i < ahead; i += (unsigned)(IPC_RING_LINE / stride))
             __builtin_prefetch(ipc_ring_slot_(c->slots, c->mask, c->head + i, stride));
@@ -1397,7 +1480,7 @@ IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
                                                : 0;
 }
 
-/* Returns 1 when that was published. */
+/* Moves on behind the message at head. Returns 1 if that published the position. */
 IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c)
 {
     c->head++;
@@ -1489,7 +1572,7 @@ IPC_INLINE const void *ipc_spsc_peek(struct ipc_spsc_consumer *c)
     return ipc_spsc_peek_(c, (size_t)c->bytes);
 }
 
-/* Done with the peeked message. 0, or -EINVAL when nothing can have been peeked. */
+/* Releases the peeked message. 0, or -EINVAL when none can have been peeked. */
 IPC_INLINE int ipc_spsc_release(struct ipc_spsc_consumer *c)
 {
     return ipc_spsc_release_(c, (size_t)c->bytes);
@@ -1501,8 +1584,10 @@ IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
     return c->error;
 }
 
-/* Messages that were there to pop, at some moment during the call. Logarithmic in the capacity, and
- * it touches lines that the producer may be writing: for monitoring, not for each message. */
+/* How many messages were there to pop, at some moment during the call. Takes time logarithmic in
+ * the capacity, and touches lines that the producer may be writing: for monitoring, not for each
+ * message.
+ */
 IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c)
 {
     return c->ring != NULL ? ipc_spsc_count_full_(c->slots, c->mask, c->head,
@@ -1644,7 +1729,7 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
 {
     struct ipc_stream_shared *r = (struct ipc_stream_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
-    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
     uint32_t first = rc == 0 ? ck_pr_load_32(&r->is.how) : 0;
 
@@ -2252,20 +2337,6 @@ IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned
     return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
 }
 
-/* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
-IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
-                                          struct ipc_peer *me, uint64_t id)
-{
-    unsigned i, dead;
-
-    for (dead = 0; dead < 2; dead++)
-        for (i = 0; i < producers; i++)
-            if ((dead || ck_pr_load_64(ipc_record_holder_(r, producers, i)) == 0) &&
-                ipc_ring_take_end_(ipc_record_holder_(r, producers, i), me, id) == 0)
-                return i;
-    return i;
-}
-
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
  * its own, with the whole capacity. Takes one that is free, or that of a producer that is proven
@@ -2281,14 +2352,15 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
                                           struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, count = 0, id = ipc_ring_id_of_(me);
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
     (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_record_take_lane_(r, producers, me, id);
+    lane = ipc_ring_take_any_end_(ipc_record_holder_(r, producers, 0),
+                                  sizeof(struct ipc_record_lane_), producers, me, id);
     if (lane == producers)
         return p->error = -EBUSY; /* why is said */
     p->mask = capacity - 1;
@@ -2334,7 +2406,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
                                           struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     unsigned producers = 0, i;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
@@ -2936,7 +3008,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
-    uint64_t capacity, tail, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, tail, id = ipc_ring_id_of_(me);
     unsigned how = 0;
     int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
 
@@ -2963,25 +3035,11 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     return 0;
 }
 
-/* Takes a seat: from nobody, or else from the dead. Returns which, or IPC_BROADCAST_SEATS. */
-IPC_INLINE unsigned ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
-                                             uint64_t id)
-{
-    unsigned i, dead;
-
-    for (dead = 0; dead < 2; dead++)
-        for (i = 0; i < IPC_BROADCAST_SEATS; i++)
-            if ((dead || ck_pr_load_64(&r->id[i]) == 0) &&
-                ipc_ring_take_end_(&r->id[i], me, id) == 0)
-                return i;
-    return i;
-}
-
 /* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
 IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
                                           uint64_t id, unsigned *seat)
 {
-    *seat = ipc_broadcast_take_seat_(r, me, id);
+    *seat = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, me, id);
     if (*seat == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
@@ -3010,7 +3068,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
-    uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, head, id = ipc_ring_id_of_(me);
     unsigned how = 0, seat;
     int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
 
@@ -3605,7 +3663,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t capacity = 0, end, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, end, id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
     unsigned how = 0;
     int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
@@ -3653,7 +3711,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
     unsigned how = 0, seat, tries;
@@ -5124,27 +5182,22 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 /* Takes a seat: a free one, or that of a dead process. 0, or -EUSERS. */
 IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
-    uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
+    uint64_t id = ipc_ring_id_of_(me), holder;
+    unsigned i = ipc_ring_take_seat_(m->ring->seat, IPC_MPMC_SEATS, me, id, &holder);
 
-    for (i = 0; i < IPC_MPMC_SEATS; i++) {
-        struct ipc_ring_seat_ *seat = &m->ring->seat[i];
-        uint64_t holder = ck_pr_load_64(&seat->id);
-
-        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, id))
-            continue;
-        m->seat = seat;
-        m->id = id;
-        m->me =
-            (i + (ck_pr_faa_64(&seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
-        /* Without it the seat could be older than a word with our name. Partner:
-         * ipc_mpmc_is_holder_dead_. */
-        ck_pr_fence_store();
-        if (holder != 0)
-            (void)ipc_mpmc_recover_(m, 0); /* before its generation comes round */
-        return 0;
-    }
-    return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", IPC_MPMC_SEATS,
-                            IPC_MPMC_SEATS);
+    if (i == IPC_MPMC_SEATS)
+        return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", IPC_MPMC_SEATS,
+                                IPC_MPMC_SEATS);
+    m->seat = &m->ring->seat[i];
+    m->id = id;
+    m->me =
+        (i + (ck_pr_faa_64(&m->seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
+    /* Without it the seat could be older than a word with our name. Partner: in
+     * ipc_mpmc_is_holder_dead_. */
+    ck_pr_fence_store();
+    if (holder != 0)
+        (void)ipc_mpmc_recover_(m, 0); /* while the dead holder's generation is not in use again */
+    return 0;
 }
 
 /* Attaches to one end: 0 the producers', 1 the consumers'. */
@@ -5171,10 +5224,9 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
     m->arg = me != NULL ? me->arg : NULL;
     m->end =
         (how & (end ? IPC_MPMC_ONE_CONSUMER : IPC_MPMC_ONE_PRODUCER)) != 0 ? &r->end[end] : NULL;
-    rc =
-        m->end != NULL ? ipc_ring_take_end_(m->end, me, me != NULL ? me->id : IPC_RING_ANYONE_) : 0;
+    rc = m->end != NULL ? ipc_ring_take_end_(m->end, me, ipc_ring_id_of_(me)) : 0;
     if (rc == 0 && (rc = ipc_mpmc_take_seat_(m, me)) != 0 && m->end != NULL)
-        ipc_ring_leave_end_(m->end, me != NULL ? me->id : IPC_RING_ANYONE_);
+        ipc_ring_leave_end_(m->end, ipc_ring_id_of_(me));
     if (rc != 0) {
         m->ring = NULL;
         return m->error = rc;
@@ -5423,7 +5475,41 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_consumer_losses(const struct ipc_mpmc
 #endif
 
 /* >>call  src/ring/call.h */
-/* A request and its reply in one slot. */
+/*
+ * Calls: a request and its reply in one slot.
+ *
+ * Each caller has a slot, and servers look at all slots that have had a caller. The slot's last
+ * word has the number n of the call, its state, and the name k of the server that works on it. It
+ * says which process may touch the message: the caller in IDLE, ANSWERED and LEFT, server k in
+ * TAKEN and GIVEN, nobody in ASKED.
+ *
+ *     (n,IDLE) --caller: n+1--> (n,ASKED) --k: CAS--> (n,TAKEN,k) --k--> (n,ANSWERED)
+ *        ^ ^                        |                   |      |            |
+ *        | '------------------------' caller gives up   |      | k leaves   '-- caller: n+1,ASKED
+ *        |                            (CAS)             |      v
+ *        |                     caller gives up (CAS)    |   (n,LEFT) -- caller: n+1,ASKED
+ *        |                                              v
+ *        '------- k, or k is dead ---------------- (n,GIVEN,k)
+ *
+ *   from              to           made by
+ *   n,IDLE, ANSWERED  n+1,ASKED    the caller: release fence, store
+ *   or LEFT
+ *   n,ASKED           n,TAKEN,k    server k: compare-and-swap, acquire fence after it
+ *   n,ASKED           n,IDLE       the caller, that gives up, and the slot's next caller:
+ *                                  compare-and-swap
+ *   n,TAKEN,k         n,ANSWERED   k: release fence, store
+ *   n,TAKEN,k         n,LEFT       k, at detach: release fence, store
+ *   n,TAKEN,k         n,GIVEN,k    the caller, that gives up: compare-and-swap
+ *   n,GIVEN,k         n,IDLE       k: release fence, store
+ *   n,TAKEN or GIVEN  n,IDLE       the caller, and the slot's next one, if k is dead:
+ *                                  compare-and-swap, and an acquire fence before the slot is
+ * written
+ *
+ * As long as k lives nobody else changes TAKEN, but to GIVEN, and GIVEN not at all. So k may store:
+ * if it misses a GIVEN, the reply is in the slot, and nobody reads it. A caller that gave up a
+ * taken call moves to another slot; the slot that it left is for any caller that finds it neither
+ * TAKEN nor GIVEN.
+ */
 #ifndef IPC_SRC_RING_CALL_H
 #define IPC_SRC_RING_CALL_H 1
 
@@ -5438,7 +5524,7 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_consumer_losses(const struct ipc_mpmc
 struct ipc_call_shared {
     struct ipc_ring_shared_ is; /* bytes: of a request; how: bytes of a reply; capacity: slots */
     uint64_t used;              /* no slot from here on has ever had a caller; it only grows */
-    uint64_t changes;           /* servers that came, and that left; added to by them */
+    uint64_t changes;           /* servers that attached, and that detached; each adds one */
     unsigned char pad[48];
     unsigned char server_bell[64]; /* servers sleep on it; as in struct ipc_spsc_shared */
     struct ipc_ring_seat_ seat[IPC_CALL_SERVERS];
@@ -5446,8 +5532,7 @@ struct ipc_call_shared {
 };
 
 struct ipc_call_slot_ {
-    uint64_t
-        caller; /* whose it is: an ipc_peer id, 0: nobody's. Compare-and-swap by who attaches */
+    uint64_t caller; /* its holder, as in core.h */
     unsigned char pad[56];
     unsigned char bell[64]; /* the caller sleeps on it */
 };
@@ -5456,22 +5541,22 @@ IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 128
 IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 192 + 16 * IPC_CALL_SERVERS)
 IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 
-/* The last word of a slot says all about it: number of the call (23 bits, may wrap), name of the
- * server (38: generation, seat), state (3). The message is its caller's to touch while the state is
- * IDLE, ANSWERED or LEFT, and the named server's while it is TAKEN or GIVEN. */
+/* The word, from its top bit: number of the call (23 bits, may wrap), name of the server (38:
+ * generation, seat), state (3). The table at the top of this room has all transitions. */
 #define IPC_CALL_IDLE_ 0u     /* the call was given up, or its server is dead */
 #define IPC_CALL_ASKED_ 1u    /* a request is there */
 #define IPC_CALL_TAKEN_ 2u    /* the server named works on it */
 #define IPC_CALL_ANSWERED_ 3u /* a reply is there */
 #define IPC_CALL_LEFT_ 4u     /* the server left without a reply */
-#define IPC_CALL_GIVEN_ 5u    /* was TAKEN when its caller gave it up */
+#define IPC_CALL_GIVEN_ 5u    /* its caller gave the call up, and the server named works on it */
 #define IPC_CALL_STATE_ UINT64_C(7)
 #define IPC_CALL_NAME_ UINT64_C(8)
 #define IPC_CALL_NUMBER_ (UINT64_C(1) << 41)
 #define IPC_CALL_NUMBERS_ (~(IPC_CALL_NUMBER_ - 1))
 #define IPC_CALL_NAMES_ (~(IPC_CALL_NUMBERS_ | IPC_CALL_STATE_))
 
-/* Looks in vain before one asks the kernel who is dead: that takes as long as some hundred. */
+/* Looks without a reply between two questions to the kernel about deaths: a question takes as long
+ * as some hundred looks. */
 #define IPC_CALL_ASK_AFTER_ 4096u
 
 IPC_FORCE_INLINE unsigned ipc_call_state_(uint64_t word)
@@ -5506,8 +5591,8 @@ IPC_INLINE uint64_t ipc_call_slots_(uint64_t callers)
     return slots;
 }
 
-/* The bytes it takes, or 0 where that cannot be: request or reply of 0 bytes, reply of 4 GB, no
- * callers, product beyond the address space. */
+/* The bytes of a place for calls; or 0 if request or reply has 0 bytes, reply has 4 GB or more,
+ * callers is 0, or the product is beyond the address space. */
 IPC_INLINE size_t ipc_call_footprint(size_t request, size_t reply, uint64_t callers)
 {
     struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
@@ -5520,8 +5605,8 @@ IPC_INLINE size_t ipc_call_footprint(size_t request, size_t reply, uint64_t call
 /*
  * Makes a place for calls in mem[0..size), with requests of `request` bytes, replies of `reply`
  * bytes, and slots for that many callers at a time, rounded up to a power of two. A server that is
- * stopped keeps the slots of the calls that it has taken, also when their callers gave up and went
- * on in others: have one to spare for each. Otherwise as ipc_spsc_init.
+ * stopped keeps the slots of the calls that it has taken, also when their callers gave up and moved
+ * to other slots: have one to spare for each such call. Otherwise as ipc_spsc_init.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init, by ipc_call_footprint
@@ -5540,11 +5625,11 @@ IPC_INLINE int ipc_call_init(void *mem, size_t size, size_t request, size_t repl
 /* Private to their thread; no field is for the caller. */
 struct ipc_call_client {
     unsigned char *slot; /* ours */
-    uint64_t word;       /* what we last said in it, or found there when it became ours to write */
+    uint64_t word;       /* what we last stored in it, or found when it became ours to write */
     int doing;           /* IPC_CALL_OURS_ ... */
-    unsigned vain;       /* looks */
-    uint64_t changes;    /* of the ring, when we last knew whether anyone serves */
-    uint64_t reported;   /* ... when we told that nobody does */
+    unsigned vain;       /* looks without a reply */
+    uint64_t changes;    /* ring->changes when we last looked whether anyone serves */
+    uint64_t reported;   /* ring->changes when we last returned that nobody serves */
     uint64_t request, reply;
     unsigned char *slots;
     uint64_t count;
@@ -5565,7 +5650,7 @@ struct ipc_call_server {
     unsigned char *slots;
     uint64_t count;
     uint64_t next; /* slot to look at */
-    uint64_t me;   /* name, where it is in a word */
+    uint64_t me;   /* our name, shifted to its place in a word */
     uint64_t request, reply;
     struct ipc_call_shared *ring;
     struct ipc_ring_seat_ *seat;
@@ -5593,49 +5678,56 @@ IPC_FORCE_INLINE size_t ipc_call_server_stride_(const struct ipc_call_server *s)
     return ipc_call_stride_((size_t)s->request, (size_t)s->reply);
 }
 
-/* ------------------------------------------------------------------ calls: the dead, the slots */
+/* ------------------------------------------------------------------ calls: dead servers, slots */
 
-/* Is the server that is named in the word gone? The word was read before. */
+/* Is the server named in this word dead, or has it left? The word was read before the call. */
 IPC_INLINE int ipc_call_is_server_gone_(const struct ipc_call_client *c, uint64_t word)
 {
     const struct ipc_ring_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
     uint64_t id, generation;
 
-    /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. It may
-     * be newer: as in ipc_mpmc_is_holder_dead_. */
+    /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. The
+     * seat may be newer than the word, as in ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
     if ((uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS)) {
-        /* Another sits there now. Without it we could write while the dead, as the kernel orders
-         * it for that one, still reads or writes. Partner: in ipc_call_server_attach. */
+        /* Another server has the seat now, and has seen that the one before is dead. Without it we
+         * could write while that dead server still reads or writes. Partner: in
+         * ipc_call_server_attach. */
         ck_pr_fence_acquire();
         return 1;
     }
     return id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
 }
 
-/* Who serves: 2 someone, 1 only the dead, 0 nobody; and the ring's changes before the look. */
+/* What ipc_call_find_servers_ finds in the seats. */
+#define IPC_CALL_NO_SERVER_ 0
+#define IPC_CALL_DEAD_SERVERS_ 1 /* and none that lives */
+#define IPC_CALL_LIVE_SERVER_ 2
+
+/* Does anyone serve? Returns one of the three above; *changes is what the ring's were before. */
 IPC_INLINE int ipc_call_find_servers_(const struct ipc_call_client *c, uint64_t *changes)
 {
     unsigned i;
-    int who = 0;
+    int found = IPC_CALL_NO_SERVER_;
 
     *changes = ck_pr_load_64(&c->ring->changes);
-    /* Without it a seat could be older than the change, which is not looked at again. Partners: in
-     * ipc_call_server_attach and ipc_call_server_detach. */
+    /* Without it a seat could be older than the count of changes, and we do not look again for the
+     * same count. Partners: in ipc_call_server_attach and ipc_call_server_detach. */
     ck_pr_fence_load();
-    for (i = 0; i < IPC_CALL_SERVERS && who < 2; i++) {
+    for (i = 0; i < IPC_CALL_SERVERS && found != IPC_CALL_LIVE_SERVER_; i++) {
         uint64_t id = ck_pr_load_64(&c->ring->seat[i].id);
 
         if (id != 0)
-            who = ipc_ring_is_dead_(c->alive, c->arg, id) ? 1 : 2;
+            found = ipc_ring_is_dead_(c->alive, c->arg, id) ? IPC_CALL_DEAD_SERVERS_
+                                                            : IPC_CALL_LIVE_SERVER_;
     }
-    return who;
+    return found;
 }
 
-/* Makes the slot, which has our name, ours to write; 0 when a server has it. A request that none
- * has taken is taken back. Only where it may ask the kernel it finds that a server is dead. */
+/* Makes the slot, of which we are the caller, ours to write. Returns 0 if a server has it. Takes
+ * back a request that no server has taken. Finds dead servers only if it may `ask` the kernel. */
 IPC_INLINE int ipc_call_own_slot_(struct ipc_call_client *c, unsigned char *slot, int ask)
 {
     uint64_t *at = ipc_ring_sequence_(slot, ipc_call_client_stride_(c));
@@ -5663,7 +5755,7 @@ IPC_INLINE int ipc_call_own_slot_(struct ipc_call_client *c, unsigned char *slot
     return 0;
 }
 
-/* Takes a slot: of nobody; of the dead, too, if it may ask the kernel. 0 or -EUSERS. */
+/* Takes a slot that is free; or a dead caller's, if it may `ask` the kernel. 0 or -EUSERS. */
 IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
 {
     size_t stride = ipc_call_client_stride_(c);
@@ -5685,7 +5777,7 @@ IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
             ipc_ring_leave_end_(caller, c->id);
             continue;
         }
-        for (tries = 0; tries <= c->count; tries++) { /* each time others have made it grow */
+        for (tries = 0; tries <= c->count; tries++) { /* it fails when others have made it grow */
             uint64_t used = ck_pr_load_64(&c->ring->used);
 
             if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
@@ -5714,18 +5806,20 @@ IPC_INLINE int ipc_call_check_(void *mem, size_t size, size_t request, size_t re
 }
 
 /*
- * Attaches a caller, and gives it a slot: one of nobody, or of a caller that is dead. A handle is
- * for one thread, and one call at a time; a process may have several. `me` and its alive are
- * copied; NULL where nobody's death can be proven. Lock-free; not for the path of a call.
+ * Attaches a caller, and gives it a slot that is free, or a dead caller's. A handle is for one
+ * thread, and one call at a time; a process may have several. `me` and its alive are copied; NULL
+ * where nobody's death can be proven. Lock-free; not for the path of a call.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach; -EPROTO also for replies of another
- * size -EUSERS  all slots are taken
+ *   -EINVAL, -EAGAIN, -EPROTO
+ *            as of ipc_spsc_producer_attach; -EPROTO also when the reply size differs
+ *   -EUSERS  all slots are taken
  */
 IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size_t size,
                                       size_t request, size_t reply, struct ipc_peer *me)
 {
     uint64_t slots = 0;
+    int servers;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
 
     memset(c, 0, sizeof *c);
@@ -5736,7 +5830,7 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
     c->slots = (unsigned char *)mem + sizeof(struct ipc_call_shared);
     c->count = slots;
     c->ring = (struct ipc_call_shared *)mem;
-    c->id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    c->id = ipc_ring_id_of_(me);
     c->alive = me != NULL ? me->alive : NULL;
     c->arg = me != NULL ? me->arg : NULL;
     if (ipc_call_take_slot_(c, 1) != 0) {
@@ -5744,61 +5838,59 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
         return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
                                            slots, slots);
     }
-    c->reported = ipc_call_find_servers_(c, &c->changes) > 0 ? c->changes - 1 : c->changes;
+    servers = ipc_call_find_servers_(c, &c->changes);
+    c->reported = servers != IPC_CALL_NO_SERVER_ ? c->changes - 1 : c->changes;
     return 0;
 }
 
 /*
- * Attaches a server: one of any number up to IPC_CALL_SERVERS. As ipc_call_client_attach, with the
- * same errors; -EUSERS: that many are attached that are not proven dead.
+ * Attaches a server, of which there may be up to IPC_CALL_SERVERS. As ipc_call_client_attach, with
+ * the same errors; -EUSERS: so many servers are attached that are not proven dead.
  */
 IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size_t size,
                                       size_t request, size_t reply, struct ipc_peer *me)
 {
     struct ipc_call_shared *r = (struct ipc_call_shared *)mem;
-    uint64_t slots = 0, i;
+    uint64_t slots = 0, holder;
+    unsigned i;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
 
     memset(s, 0, sizeof *s);
     if (rc != 0)
         return s->error = rc;
-    s->id = me != NULL ? me->id : IPC_RING_ANYONE_;
-    for (i = 0; i < IPC_CALL_SERVERS; i++) {
-        struct ipc_ring_seat_ *seat = &r->seat[i];
-        uint64_t holder = ck_pr_load_64(&seat->id);
-
-        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, s->id))
-            continue;
-        /* Without it the generation could be seen before the end of the dead. Partner: in
-         * ipc_call_is_server_gone_. */
-        ck_pr_fence_release();
-        s->me = (uint32_t)(ck_pr_faa_64(&seat->generation, 1) + 1);
-        s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
-        s->request = request;
-        s->reply = reply;
-        s->slots = (unsigned char *)mem + sizeof *r;
-        s->count = slots;
-        s->ring = r;
-        s->seat = seat;
-        /* Without it the seat could be older than a word with our name, or than the change.
-         * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
-        ck_pr_fence_store();
-        (void)ck_pr_faa_64(&r->changes, 1);
-        return 0;
-    }
-    return s->error = ipc_ring_refuse_(me, -EUSERS, "all seats for servers are taken; of",
-                                       IPC_CALL_SERVERS, IPC_CALL_SERVERS);
+    s->id = ipc_ring_id_of_(me);
+    i = ipc_ring_take_seat_(r->seat, IPC_CALL_SERVERS, me, s->id, &holder);
+    if (i == IPC_CALL_SERVERS)
+        return s->error = ipc_ring_refuse_(me, -EUSERS, "all seats for servers are taken; of",
+                                           IPC_CALL_SERVERS, IPC_CALL_SERVERS);
+    /* Without it the new generation could be seen before the dead server's last reads and writes.
+     * Partner: in ipc_call_is_server_gone_. */
+    ck_pr_fence_release();
+    s->me = (uint32_t)(ck_pr_faa_64(&r->seat[i].generation, 1) + 1);
+    s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
+    s->request = request;
+    s->reply = reply;
+    s->slots = (unsigned char *)mem + sizeof *r;
+    s->count = slots;
+    s->ring = r;
+    s->seat = &r->seat[i];
+    /* Without it the seat could be older than a word with our name, or than the change.
+     * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
+    ck_pr_fence_store();
+    (void)ck_pr_faa_64(&r->changes, 1);
+    return 0;
 }
 
 /* ------------------------------------------------------------------ the caller's path */
 
-/* Is it time to ask the kernel who is dead? */
+/* Counts a look without a reply. Is it time to ask the kernel about deaths? */
 IPC_FORCE_INLINE int ipc_call_may_ask_(struct ipc_call_client *c)
 {
     return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
 }
 
-/* Our slot may be in a server's hands: then finds another. 0, or the errors of ipc_call_ask. */
+/* Makes our slot ours to write again; if a server still has it, moves to another. 0, or the errors
+ * of ipc_call_ask. */
 IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
 {
     unsigned char *was = c->slot;
@@ -5834,8 +5926,8 @@ IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
     c->word = (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_NUMBER_ + IPC_CALL_ASKED_;
     c->doing = IPC_CALL_WAITING_;
     c->vain = 1;
-    /* Without it ASKED could be seen before the request, or what we read of the last reply be of
-     * the next. Partner: in ipc_call_take_. */
+    /* Without it ASKED could be seen before the request, or we could read a part of the last reply
+     * after a server has overwritten it. Partner: in ipc_call_take_. */
     ck_pr_fence_release();
     ck_pr_store_64(ipc_ring_sequence_(c->slot, stride), c->word);
     return 0;
@@ -5852,36 +5944,41 @@ IPC_FORCE_INLINE int ipc_call_ask_(struct ipc_call_client *c, const void *reques
     return ipc_call_commit_(c, stride);
 }
 
-/* No reply is there, and the word says TAKEN, or ASKED as we left it: will one come? Asks the
- * kernel. -EAGAIN; -EOWNERDEAD or -EPIPE: not. */
+/* There is no reply, and the word says TAKEN, or ASKED as we stored it: asks the kernel whether a
+ * server lives that can answer. -EAGAIN if so; else ends the call: -EOWNERDEAD or -EPIPE. */
 IPC_INLINE int ipc_call_end_unserved_(struct ipc_call_client *c, uint64_t word)
 {
     uint64_t changes = c->reported;
-    int who = 1;
+    int servers = IPC_CALL_DEAD_SERVERS_;
 
     if (word != c->word) {
         if (!ipc_call_is_server_gone_(c, word))
             return -EAGAIN;
-    } else if ((who = ipc_call_find_servers_(c, &changes)) == 2 || changes == c->reported) {
-        c->changes = changes;
-        return -EAGAIN;
+    } else {
+        servers = ipc_call_find_servers_(c, &changes);
+        if (servers == IPC_CALL_LIVE_SERVER_ || changes == c->reported) {
+            c->changes = changes;
+            return -EAGAIN;
+        }
     }
-    /* From here on no other server takes it. Where one just has we look again. */
+    /* From here on no server takes it. If one just has, the caller looks again. */
     if (!ck_pr_cas_64(ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c)), word,
                       (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_))
         return -EAGAIN;
     c->reported = changes;
     c->doing = IPC_CALL_OURS_;
-    return who == 1 ? -EOWNERDEAD : -EPIPE;
+    return servers == IPC_CALL_DEAD_SERVERS_ ? -EOWNERDEAD : -EPIPE;
 }
 
-/* The word does not say that the reply is there. */
+/* The word does not say ANSWERED for this call: what does poll return? */
 IPC_INLINE int ipc_call_check_unanswered_(struct ipc_call_client *c, uint64_t word)
 {
     unsigned state = ipc_call_state_(word);
 
+    if (c->error == 0 && c->doing == IPC_CALL_REPLIED_)
+        return 0;
     if (c->doing != IPC_CALL_WAITING_)
-        return c->error != 0 ? c->error : c->doing == IPC_CALL_REPLIED_ ? 0 : -EINVAL;
+        return c->error != 0 ? c->error : -EINVAL;
     if (state == IPC_CALL_LEFT_ && ((word ^ c->word) & IPC_CALL_NUMBERS_) == 0) {
         c->doing = IPC_CALL_ABANDONED_;
         return -EPIPE;
@@ -5923,7 +6020,8 @@ IPC_FORCE_INLINE int ipc_call_collect_(struct ipc_call_client *c, void *reply, s
 
 /*
  * Without a copy: claim gives the place of the request, 64-byte aligned, with what was there
- * before; the same again until commit. Claiming ends what peek gave. 0 and *message, or
+ * before. Until commit it gives the same again. After it, what peek gave is not valid any more. 0
+ * and *message, or
  *
  *   -EBUSY    the last call has not ended: poll until it has, or cancel it
  *   -EAGAIN   the slot of a call that was given up is still in its server's hands, and no other is
@@ -5931,8 +6029,8 @@ IPC_FORCE_INLINE int ipc_call_collect_(struct ipc_call_client *c, void *reply, s
  *   -EBADMSG  the shared memory is corrupt; sticks
  *   -EINVAL   the handle is not attached, or what its attach said
  *
- * Wait-free, but for a few system calls where a call was given up; a caller that is stopped or
- * killed here costs its slot, until it is found dead by who attaches.
+ * Wait-free, but for a few system calls if a call was given up. A caller that is stopped or killed
+ * here costs its slot, until another that needs a slot finds it dead.
  */
 IPC_INLINE int ipc_call_claim(struct ipc_call_client *c, void **message)
 {
@@ -5949,8 +6047,8 @@ IPC_INLINE int ipc_call_commit(struct ipc_call_client *c)
 }
 
 /*
- * Copies a request in, and sends it: claim and commit. It is given to one server. Wait-free, as
- * claim; a caller that is stopped or killed after it may be answered all the same.
+ * Copies a request in, and sends it: claim and commit. One server gets it. Wait-free, as claim. A
+ * caller that is stopped or killed afterwards may be answered all the same.
  *
  *   0
  *   -EMSGSIZE  bytes is not the size of requests
@@ -5964,32 +6062,32 @@ IPC_INLINE int ipc_call_ask(struct ipc_call_client *c, const void *request, size
 }
 
 /*
- * Has the call ended? Wait-free; asks the kernel who is dead every 4096 looks. A server that is
+ * Has the call ended? Wait-free; asks the kernel about deaths every 4096 looks. A server that is
  * stopped holds up the calls that it has taken.
  *
  *   0
  *   -EAGAIN      no reply yet
- *   -EOWNERDEAD  the server that had taken it was killed; or none had, and the last one was
- *   -EPIPE       ... has detached. Where none had taken it, these two are told once: the next call
- *                waits for who serves next. A call that ended so has no effect from then on, but
- *                may have had
- *   -EBADMSG     the shared memory is corrupt; sticks
- *   -EINVAL      no request was sent, or as of ipc_call_claim
+ *   -EOWNERDEAD  the server that had taken it was killed; or none had, and the last server was
+ * killed -EPIPE       the server that had taken it has detached; or none had, and the last server
+ * has detached. If no server had taken it, -EOWNERDEAD and -EPIPE are reported once: the next call
+ * waits for a new server. A call that ended with one of these may have had an effect, and has none
+ * from then on -EBADMSG     the shared memory is corrupt; sticks -EINVAL      no request was sent,
+ * or as of ipc_call_claim
  */
 IPC_INLINE int ipc_call_poll(struct ipc_call_client *c)
 {
     return ipc_call_poll_(c, ipc_call_client_stride_(c));
 }
 
-/* The reply in place, once poll has said 0, until the next claim or ask; else NULL. A hostile
- * server may write to it meanwhile: read each field once, check, use. Wait-free. */
+/* The reply in place, after poll has returned 0 and until the next claim or ask; else NULL. A
+ * hostile server may write to it meanwhile: read each field once, check, use. Wait-free. */
 IPC_INLINE const void *ipc_call_peek(const struct ipc_call_client *c)
 {
     return c->doing == IPC_CALL_REPLIED_ ? ipc_call_message_(c->slot) : NULL;
 }
 
 /* Copies the reply out: poll and peek, with the errors of poll; -EMSGSIZE: bytes is not the size of
- * replies. The same again until the next claim or ask. Wait-free, as poll. */
+ * replies. It can be copied again until the next claim or ask. Wait-free, as poll. */
 IPC_INLINE int ipc_call_collect(struct ipc_call_client *c, void *reply, size_t bytes)
 {
     if (c->error == 0 && bytes != c->reply)
@@ -5997,9 +6095,9 @@ IPC_INLINE int ipc_call_collect(struct ipc_call_client *c, void *reply, size_t b
     return ipc_call_collect_(c, reply, bytes, ipc_call_client_stride_(c));
 }
 
-/* Gives up what was claimed or asked: its reply will never be seen. A server that has not taken it
- * will not. One that has keeps the slot until it answers or is dead; the next call goes on in
- * another, if one is free. Wait-free. */
+/* Gives up the request that was claimed or sent: its reply will never be seen. If no server has
+ * taken it, none will. If one has, it keeps the slot until it answers or is dead; the next call
+ * moves to another slot, if one is free. Wait-free. */
 IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 {
     uint64_t *at, word;
@@ -6012,13 +6110,13 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
                 (void)ck_pr_cas_64(at, word, word + (IPC_CALL_GIVEN_ - IPC_CALL_TAKEN_));
         }
         c->vain = 0;
-        c->doing = IPC_CALL_ABANDONED_; /* or not: claim looks */
+        c->doing = IPC_CALL_ABANDONED_; /* claim looks whether a server has it */
     } else if (c->doing == IPC_CALL_CLAIMED_) {
         c->doing = IPC_CALL_OURS_;
     }
 }
 
-/* Leaves: the slot is for the next. What was asked is given up. Wait-free. */
+/* Detaches, and gives up the call: the slot is free for another caller. Wait-free. */
 IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
 {
     ipc_call_cancel(c);
@@ -6036,7 +6134,7 @@ IPC_INLINE int ipc_call_client_error(const struct ipc_call_client *c)
 
 /* ------------------------------------------------------------------ the server's path */
 
-/* The next request for us: its message, or NULL. */
+/* Takes the next request. Returns its message, or NULL. */
 IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t stride)
 {
     uint64_t used = s->ring != NULL ? ck_pr_load_64(&s->ring->used) : 0, i;
@@ -6053,16 +6151,16 @@ IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t
         if (CK_CC_LIKELY(ipc_call_state_(word) != IPC_CALL_ASKED_) ||
             !ck_pr_cas_64(at, word, (word & IPC_CALL_NUMBERS_) + s->me + IPC_CALL_TAKEN_))
             continue;
-        /* Without it the request could be older than ASKED, or we write while its caller still
-         * reads the last reply. Partner: in ipc_call_commit_. */
+        /* Without it the request could be older than ASKED, or we could write while its caller
+         * still reads the last reply. Partner: in ipc_call_commit_. */
         ck_pr_fence_acquire();
         return ipc_call_message_(slot);
     }
     return NULL;
 }
 
-/* Ends a call that we have with that state: 0; -ECANCELED: it was given up; -EINVAL: we have not.
- */
+/* Ends a call that we have taken, with that state. 0; -ECANCELED: the caller gave it up; -EINVAL:
+ * we have not taken it. */
 IPC_FORCE_INLINE int ipc_call_end_taken_(struct ipc_call_server *s, unsigned char *slot,
                                          size_t stride, unsigned state)
 {
@@ -6075,13 +6173,12 @@ IPC_FORCE_INLINE int ipc_call_end_taken_(struct ipc_call_server *s, unsigned cha
     /* Without it the state could be seen before the reply, or while we still read the request.
      * Partners: in ipc_call_poll_ and ipc_call_own_slot_. */
     ck_pr_fence_release();
-    /* As long as we live nobody else changes it, but from TAKEN to GIVEN, which may as well come
-     * too late. */
+    /* As long as we live others change the word only from TAKEN to GIVEN, and that may be lost. */
     ck_pr_store_64(at, number + (given ? IPC_CALL_IDLE_ : state));
     return given ? -ECANCELED : 0;
 }
 
-/* The slot of a message, or NULL where it is none of ours. */
+/* The slot of a message, or NULL if the ring has none there. */
 IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(const struct ipc_call_server *s,
                                                   const void *message, size_t stride)
 {
@@ -6100,11 +6197,12 @@ IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, 
 }
 
 /*
- * Takes the next request, of the callers in turn: the message, in place, NULL when there is none.
- * The reply is to be written over it, then ipc_call_answer. Several may be in hand, and be answered
- * in any order. If we are killed before, their callers are told; others go on. A hostile caller may
- * write to it: read each field once, check, use. Wait-free: one look at each slot that had a caller
- * yet. Others that are stopped or killed at any instruction do not hold it up.
+ * Takes the next request, of the callers in turn. Returns the message in place, or NULL when there
+ * is none. The server writes the reply over it and calls ipc_call_answer. It may take several
+ * requests, and answer them in any order. If it is killed before, their callers are told so, and
+ * other calls go on. A hostile caller may write to the message: read each field once, check, use.
+ * Wait-free: one look at each slot that has ever had a caller. Processes that are stopped or killed
+ * at any instruction do not hold it up.
  */
 IPC_INLINE void *ipc_call_take(struct ipc_call_server *s)
 {
@@ -6112,18 +6210,19 @@ IPC_INLINE void *ipc_call_take(struct ipc_call_server *s)
 }
 
 /*
- * Gives the reply, which is where the request was, to who asked. Wait-free.
+ * Gives the reply, which is where the request was, to the caller. Wait-free.
  *
- *   0            also where the caller has died meanwhile, or gives up in this moment
+ *   0            also if the caller has died, or gives up at this moment
  *   -ECANCELED   the caller has given up: nobody sees the reply
- *   -EINVAL      it is no message that take has given and that is still to be answered
+ *   -EINVAL      the message did not come from take, or was answered
  */
 IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
 {
     return ipc_call_answer_(s, message, ipc_call_server_stride_(s));
 }
 
-/* The id of who asked, for struct ipc_peer's alive; 0: has left. For long work. Wait-free. */
+/* The id of the caller, for struct ipc_peer's alive; 0: it has detached. For long work. Wait-free.
+ */
 IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const void *message)
 {
     unsigned char *slot = ipc_call_slot_of_(s, message, ipc_call_server_stride_(s));
@@ -6131,7 +6230,7 @@ IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const 
     return slot != NULL ? ck_pr_load_64(ipc_call_caller_(slot)) : 0;
 }
 
-/* Leaves. What was taken and not answered ends with -EPIPE. Wait-free. */
+/* Detaches. Calls that were taken and not answered end with -EPIPE. Wait-free. */
 IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
 {
     size_t stride = ipc_call_server_stride_(s);

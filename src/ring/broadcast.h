@@ -165,7 +165,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
-    uint64_t capacity, tail, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, tail, id = ipc_ring_id_of_(me);
     unsigned how = 0;
     int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
 
@@ -192,25 +192,11 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     return 0;
 }
 
-/* Takes a seat: from nobody, or else from the dead. Returns which, or IPC_BROADCAST_SEATS. */
-IPC_INLINE unsigned ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
-                                             uint64_t id)
-{
-    unsigned i, dead;
-
-    for (dead = 0; dead < 2; dead++)
-        for (i = 0; i < IPC_BROADCAST_SEATS; i++)
-            if ((dead || ck_pr_load_64(&r->id[i]) == 0) &&
-                ipc_ring_take_end_(&r->id[i], me, id) == 0)
-                return i;
-    return i;
-}
-
 /* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
 IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
                                           uint64_t id, unsigned *seat)
 {
-    *seat = ipc_broadcast_take_seat_(r, me, id);
+    *seat = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, me, id);
     if (*seat == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
@@ -239,7 +225,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
-    uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, head, id = ipc_ring_id_of_(me);
     unsigned how = 0, seat;
     int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
 

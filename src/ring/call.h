@@ -1,4 +1,38 @@
-/* A request and its reply in one slot. */
+/*
+ * Calls: a request and its reply in one slot.
+ *
+ * Each caller has a slot, and servers look at all slots that have had a caller. The slot's last
+ * word has the number n of the call, its state, and the name k of the server that works on it. It
+ * says which process may touch the message: the caller in IDLE, ANSWERED and LEFT, server k in
+ * TAKEN and GIVEN, nobody in ASKED.
+ *
+ *     (n,IDLE) --caller: n+1--> (n,ASKED) --k: CAS--> (n,TAKEN,k) --k--> (n,ANSWERED)
+ *        ^ ^                        |                   |      |            |
+ *        | '------------------------' caller gives up   |      | k leaves   '-- caller: n+1,ASKED
+ *        |                            (CAS)             |      v
+ *        |                     caller gives up (CAS)    |   (n,LEFT) -- caller: n+1,ASKED
+ *        |                                              v
+ *        '------- k, or k is dead ---------------- (n,GIVEN,k)
+ *
+ *   from              to           made by
+ *   n,IDLE, ANSWERED  n+1,ASKED    the caller: release fence, store
+ *   or LEFT
+ *   n,ASKED           n,TAKEN,k    server k: compare-and-swap, acquire fence after it
+ *   n,ASKED           n,IDLE       the caller, that gives up, and the slot's next caller:
+ *                                  compare-and-swap
+ *   n,TAKEN,k         n,ANSWERED   k: release fence, store
+ *   n,TAKEN,k         n,LEFT       k, at detach: release fence, store
+ *   n,TAKEN,k         n,GIVEN,k    the caller, that gives up: compare-and-swap
+ *   n,GIVEN,k         n,IDLE       k: release fence, store
+ *   n,TAKEN or GIVEN  n,IDLE       the caller, and the slot's next one, if k is dead:
+ *                                  compare-and-swap, and an acquire fence before the slot is
+ * written
+ *
+ * As long as k lives nobody else changes TAKEN, but to GIVEN, and GIVEN not at all. So k may store:
+ * if it misses a GIVEN, the reply is in the slot, and nobody reads it. A caller that gave up a
+ * taken call moves to another slot; the slot that it left is for any caller that finds it neither
+ * TAKEN nor GIVEN.
+ */
 #ifndef IPC_SRC_RING_CALL_H
 #define IPC_SRC_RING_CALL_H 1
 
@@ -15,7 +49,7 @@
 struct ipc_call_shared {
     struct ipc_ring_shared_ is; /* bytes: of a request; how: bytes of a reply; capacity: slots */
     uint64_t used;              /* no slot from here on has ever had a caller; it only grows */
-    uint64_t changes;           /* servers that came, and that left; added to by them */
+    uint64_t changes;           /* servers that attached, and that detached; each adds one */
     unsigned char pad[48];
     unsigned char server_bell[64]; /* servers sleep on it; as in struct ipc_spsc_shared */
     struct ipc_ring_seat_ seat[IPC_CALL_SERVERS];
@@ -23,8 +57,7 @@ struct ipc_call_shared {
 };
 
 struct ipc_call_slot_ {
-    uint64_t
-        caller; /* whose it is: an ipc_peer id, 0: nobody's. Compare-and-swap by who attaches */
+    uint64_t caller; /* its holder, as in core.h */
     unsigned char pad[56];
     unsigned char bell[64]; /* the caller sleeps on it */
 };
@@ -33,22 +66,22 @@ IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 128
 IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 192 + 16 * IPC_CALL_SERVERS)
 IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 
-/* The last word of a slot says all about it: number of the call (23 bits, may wrap), name of the
- * server (38: generation, seat), state (3). The message is its caller's to touch while the state is
- * IDLE, ANSWERED or LEFT, and the named server's while it is TAKEN or GIVEN. */
+/* The word, from its top bit: number of the call (23 bits, may wrap), name of the server (38:
+ * generation, seat), state (3). The table at the top of this room has all transitions. */
 #define IPC_CALL_IDLE_ 0u     /* the call was given up, or its server is dead */
 #define IPC_CALL_ASKED_ 1u    /* a request is there */
 #define IPC_CALL_TAKEN_ 2u    /* the server named works on it */
 #define IPC_CALL_ANSWERED_ 3u /* a reply is there */
 #define IPC_CALL_LEFT_ 4u     /* the server left without a reply */
-#define IPC_CALL_GIVEN_ 5u    /* was TAKEN when its caller gave it up */
+#define IPC_CALL_GIVEN_ 5u    /* its caller gave the call up, and the server named works on it */
 #define IPC_CALL_STATE_ UINT64_C(7)
 #define IPC_CALL_NAME_ UINT64_C(8)
 #define IPC_CALL_NUMBER_ (UINT64_C(1) << 41)
 #define IPC_CALL_NUMBERS_ (~(IPC_CALL_NUMBER_ - 1))
 #define IPC_CALL_NAMES_ (~(IPC_CALL_NUMBERS_ | IPC_CALL_STATE_))
 
-/* Looks in vain before one asks the kernel who is dead: that takes as long as some hundred. */
+/* Looks without a reply between two questions to the kernel about deaths: a question takes as long
+ * as some hundred looks. */
 #define IPC_CALL_ASK_AFTER_ 4096u
 
 IPC_FORCE_INLINE unsigned ipc_call_state_(uint64_t word)
@@ -83,8 +116,8 @@ IPC_INLINE uint64_t ipc_call_slots_(uint64_t callers)
     return slots;
 }
 
-/* The bytes it takes, or 0 where that cannot be: request or reply of 0 bytes, reply of 4 GB, no
- * callers, product beyond the address space. */
+/* The bytes of a place for calls; or 0 if request or reply has 0 bytes, reply has 4 GB or more,
+ * callers is 0, or the product is beyond the address space. */
 IPC_INLINE size_t ipc_call_footprint(size_t request, size_t reply, uint64_t callers)
 {
     struct ipc_ring_kind_ kind = ipc_call_kind_(request, reply);
@@ -97,8 +130,8 @@ IPC_INLINE size_t ipc_call_footprint(size_t request, size_t reply, uint64_t call
 /*
  * Makes a place for calls in mem[0..size), with requests of `request` bytes, replies of `reply`
  * bytes, and slots for that many callers at a time, rounded up to a power of two. A server that is
- * stopped keeps the slots of the calls that it has taken, also when their callers gave up and went
- * on in others: have one to spare for each. Otherwise as ipc_spsc_init.
+ * stopped keeps the slots of the calls that it has taken, also when their callers gave up and moved
+ * to other slots: have one to spare for each such call. Otherwise as ipc_spsc_init.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init, by ipc_call_footprint
@@ -117,11 +150,11 @@ IPC_INLINE int ipc_call_init(void *mem, size_t size, size_t request, size_t repl
 /* Private to their thread; no field is for the caller. */
 struct ipc_call_client {
     unsigned char *slot; /* ours */
-    uint64_t word;       /* what we last said in it, or found there when it became ours to write */
+    uint64_t word;       /* what we last stored in it, or found when it became ours to write */
     int doing;           /* IPC_CALL_OURS_ ... */
-    unsigned vain;       /* looks */
-    uint64_t changes;    /* of the ring, when we last knew whether anyone serves */
-    uint64_t reported;   /* ... when we told that nobody does */
+    unsigned vain;       /* looks without a reply */
+    uint64_t changes;    /* ring->changes when we last looked whether anyone serves */
+    uint64_t reported;   /* ring->changes when we last returned that nobody serves */
     uint64_t request, reply;
     unsigned char *slots;
     uint64_t count;
@@ -142,7 +175,7 @@ struct ipc_call_server {
     unsigned char *slots;
     uint64_t count;
     uint64_t next; /* slot to look at */
-    uint64_t me;   /* name, where it is in a word */
+    uint64_t me;   /* our name, shifted to its place in a word */
     uint64_t request, reply;
     struct ipc_call_shared *ring;
     struct ipc_ring_seat_ *seat;
@@ -170,49 +203,56 @@ IPC_FORCE_INLINE size_t ipc_call_server_stride_(const struct ipc_call_server *s)
     return ipc_call_stride_((size_t)s->request, (size_t)s->reply);
 }
 
-/* ------------------------------------------------------------------ calls: the dead, the slots */
+/* ------------------------------------------------------------------ calls: dead servers, slots */
 
-/* Is the server that is named in the word gone? The word was read before. */
+/* Is the server named in this word dead, or has it left? The word was read before the call. */
 IPC_INLINE int ipc_call_is_server_gone_(const struct ipc_call_client *c, uint64_t word)
 {
     const struct ipc_ring_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
     uint64_t id, generation;
 
-    /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. It may
-     * be newer: as in ipc_mpmc_is_holder_dead_. */
+    /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. The
+     * seat may be newer than the word, as in ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
     if ((uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS)) {
-        /* Another sits there now. Without it we could write while the dead, as the kernel orders
-         * it for that one, still reads or writes. Partner: in ipc_call_server_attach. */
+        /* Another server has the seat now, and has seen that the one before is dead. Without it we
+         * could write while that dead server still reads or writes. Partner: in
+         * ipc_call_server_attach. */
         ck_pr_fence_acquire();
         return 1;
     }
     return id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
 }
 
-/* Who serves: 2 someone, 1 only the dead, 0 nobody; and the ring's changes before the look. */
+/* What ipc_call_find_servers_ finds in the seats. */
+#define IPC_CALL_NO_SERVER_ 0
+#define IPC_CALL_DEAD_SERVERS_ 1 /* and none that lives */
+#define IPC_CALL_LIVE_SERVER_ 2
+
+/* Does anyone serve? Returns one of the three above; *changes is what the ring's were before. */
 IPC_INLINE int ipc_call_find_servers_(const struct ipc_call_client *c, uint64_t *changes)
 {
     unsigned i;
-    int who = 0;
+    int found = IPC_CALL_NO_SERVER_;
 
     *changes = ck_pr_load_64(&c->ring->changes);
-    /* Without it a seat could be older than the change, which is not looked at again. Partners: in
-     * ipc_call_server_attach and ipc_call_server_detach. */
+    /* Without it a seat could be older than the count of changes, and we do not look again for the
+     * same count. Partners: in ipc_call_server_attach and ipc_call_server_detach. */
     ck_pr_fence_load();
-    for (i = 0; i < IPC_CALL_SERVERS && who < 2; i++) {
+    for (i = 0; i < IPC_CALL_SERVERS && found != IPC_CALL_LIVE_SERVER_; i++) {
         uint64_t id = ck_pr_load_64(&c->ring->seat[i].id);
 
         if (id != 0)
-            who = ipc_ring_is_dead_(c->alive, c->arg, id) ? 1 : 2;
+            found = ipc_ring_is_dead_(c->alive, c->arg, id) ? IPC_CALL_DEAD_SERVERS_
+                                                            : IPC_CALL_LIVE_SERVER_;
     }
-    return who;
+    return found;
 }
 
-/* Makes the slot, which has our name, ours to write; 0 when a server has it. A request that none
- * has taken is taken back. Only where it may ask the kernel it finds that a server is dead. */
+/* Makes the slot, of which we are the caller, ours to write. Returns 0 if a server has it. Takes
+ * back a request that no server has taken. Finds dead servers only if it may `ask` the kernel. */
 IPC_INLINE int ipc_call_own_slot_(struct ipc_call_client *c, unsigned char *slot, int ask)
 {
     uint64_t *at = ipc_ring_sequence_(slot, ipc_call_client_stride_(c));
@@ -240,7 +280,7 @@ IPC_INLINE int ipc_call_own_slot_(struct ipc_call_client *c, unsigned char *slot
     return 0;
 }
 
-/* Takes a slot: of nobody; of the dead, too, if it may ask the kernel. 0 or -EUSERS. */
+/* Takes a slot that is free; or a dead caller's, if it may `ask` the kernel. 0 or -EUSERS. */
 IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
 {
     size_t stride = ipc_call_client_stride_(c);
@@ -262,7 +302,7 @@ IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
             ipc_ring_leave_end_(caller, c->id);
             continue;
         }
-        for (tries = 0; tries <= c->count; tries++) { /* each time others have made it grow */
+        for (tries = 0; tries <= c->count; tries++) { /* it fails when others have made it grow */
             uint64_t used = ck_pr_load_64(&c->ring->used);
 
             if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
@@ -291,18 +331,20 @@ IPC_INLINE int ipc_call_check_(void *mem, size_t size, size_t request, size_t re
 }
 
 /*
- * Attaches a caller, and gives it a slot: one of nobody, or of a caller that is dead. A handle is
- * for one thread, and one call at a time; a process may have several. `me` and its alive are
- * copied; NULL where nobody's death can be proven. Lock-free; not for the path of a call.
+ * Attaches a caller, and gives it a slot that is free, or a dead caller's. A handle is for one
+ * thread, and one call at a time; a process may have several. `me` and its alive are copied; NULL
+ * where nobody's death can be proven. Lock-free; not for the path of a call.
  *
  *   0
- *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach; -EPROTO also for replies of another
- * size -EUSERS  all slots are taken
+ *   -EINVAL, -EAGAIN, -EPROTO
+ *            as of ipc_spsc_producer_attach; -EPROTO also when the reply size differs
+ *   -EUSERS  all slots are taken
  */
 IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size_t size,
                                       size_t request, size_t reply, struct ipc_peer *me)
 {
     uint64_t slots = 0;
+    int servers;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
 
     memset(c, 0, sizeof *c);
@@ -313,7 +355,7 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
     c->slots = (unsigned char *)mem + sizeof(struct ipc_call_shared);
     c->count = slots;
     c->ring = (struct ipc_call_shared *)mem;
-    c->id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    c->id = ipc_ring_id_of_(me);
     c->alive = me != NULL ? me->alive : NULL;
     c->arg = me != NULL ? me->arg : NULL;
     if (ipc_call_take_slot_(c, 1) != 0) {
@@ -321,61 +363,59 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
         return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
                                            slots, slots);
     }
-    c->reported = ipc_call_find_servers_(c, &c->changes) > 0 ? c->changes - 1 : c->changes;
+    servers = ipc_call_find_servers_(c, &c->changes);
+    c->reported = servers != IPC_CALL_NO_SERVER_ ? c->changes - 1 : c->changes;
     return 0;
 }
 
 /*
- * Attaches a server: one of any number up to IPC_CALL_SERVERS. As ipc_call_client_attach, with the
- * same errors; -EUSERS: that many are attached that are not proven dead.
+ * Attaches a server, of which there may be up to IPC_CALL_SERVERS. As ipc_call_client_attach, with
+ * the same errors; -EUSERS: so many servers are attached that are not proven dead.
  */
 IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size_t size,
                                       size_t request, size_t reply, struct ipc_peer *me)
 {
     struct ipc_call_shared *r = (struct ipc_call_shared *)mem;
-    uint64_t slots = 0, i;
+    uint64_t slots = 0, holder;
+    unsigned i;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
 
     memset(s, 0, sizeof *s);
     if (rc != 0)
         return s->error = rc;
-    s->id = me != NULL ? me->id : IPC_RING_ANYONE_;
-    for (i = 0; i < IPC_CALL_SERVERS; i++) {
-        struct ipc_ring_seat_ *seat = &r->seat[i];
-        uint64_t holder = ck_pr_load_64(&seat->id);
-
-        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, s->id))
-            continue;
-        /* Without it the generation could be seen before the end of the dead. Partner: in
-         * ipc_call_is_server_gone_. */
-        ck_pr_fence_release();
-        s->me = (uint32_t)(ck_pr_faa_64(&seat->generation, 1) + 1);
-        s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
-        s->request = request;
-        s->reply = reply;
-        s->slots = (unsigned char *)mem + sizeof *r;
-        s->count = slots;
-        s->ring = r;
-        s->seat = seat;
-        /* Without it the seat could be older than a word with our name, or than the change.
-         * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
-        ck_pr_fence_store();
-        (void)ck_pr_faa_64(&r->changes, 1);
-        return 0;
-    }
-    return s->error = ipc_ring_refuse_(me, -EUSERS, "all seats for servers are taken; of",
-                                       IPC_CALL_SERVERS, IPC_CALL_SERVERS);
+    s->id = ipc_ring_id_of_(me);
+    i = ipc_ring_take_seat_(r->seat, IPC_CALL_SERVERS, me, s->id, &holder);
+    if (i == IPC_CALL_SERVERS)
+        return s->error = ipc_ring_refuse_(me, -EUSERS, "all seats for servers are taken; of",
+                                           IPC_CALL_SERVERS, IPC_CALL_SERVERS);
+    /* Without it the new generation could be seen before the dead server's last reads and writes.
+     * Partner: in ipc_call_is_server_gone_. */
+    ck_pr_fence_release();
+    s->me = (uint32_t)(ck_pr_faa_64(&r->seat[i].generation, 1) + 1);
+    s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
+    s->request = request;
+    s->reply = reply;
+    s->slots = (unsigned char *)mem + sizeof *r;
+    s->count = slots;
+    s->ring = r;
+    s->seat = &r->seat[i];
+    /* Without it the seat could be older than a word with our name, or than the change.
+     * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
+    ck_pr_fence_store();
+    (void)ck_pr_faa_64(&r->changes, 1);
+    return 0;
 }
 
 /* ------------------------------------------------------------------ the caller's path */
 
-/* Is it time to ask the kernel who is dead? */
+/* Counts a look without a reply. Is it time to ask the kernel about deaths? */
 IPC_FORCE_INLINE int ipc_call_may_ask_(struct ipc_call_client *c)
 {
     return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
 }
 
-/* Our slot may be in a server's hands: then finds another. 0, or the errors of ipc_call_ask. */
+/* Makes our slot ours to write again; if a server still has it, moves to another. 0, or the errors
+ * of ipc_call_ask. */
 IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
 {
     unsigned char *was = c->slot;
@@ -411,8 +451,8 @@ IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
     c->word = (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_NUMBER_ + IPC_CALL_ASKED_;
     c->doing = IPC_CALL_WAITING_;
     c->vain = 1;
-    /* Without it ASKED could be seen before the request, or what we read of the last reply be of
-     * the next. Partner: in ipc_call_take_. */
+    /* Without it ASKED could be seen before the request, or we could read a part of the last reply
+     * after a server has overwritten it. Partner: in ipc_call_take_. */
     ck_pr_fence_release();
     ck_pr_store_64(ipc_ring_sequence_(c->slot, stride), c->word);
     return 0;
@@ -429,36 +469,41 @@ IPC_FORCE_INLINE int ipc_call_ask_(struct ipc_call_client *c, const void *reques
     return ipc_call_commit_(c, stride);
 }
 
-/* No reply is there, and the word says TAKEN, or ASKED as we left it: will one come? Asks the
- * kernel. -EAGAIN; -EOWNERDEAD or -EPIPE: not. */
+/* There is no reply, and the word says TAKEN, or ASKED as we stored it: asks the kernel whether a
+ * server lives that can answer. -EAGAIN if so; else ends the call: -EOWNERDEAD or -EPIPE. */
 IPC_INLINE int ipc_call_end_unserved_(struct ipc_call_client *c, uint64_t word)
 {
     uint64_t changes = c->reported;
-    int who = 1;
+    int servers = IPC_CALL_DEAD_SERVERS_;
 
     if (word != c->word) {
         if (!ipc_call_is_server_gone_(c, word))
             return -EAGAIN;
-    } else if ((who = ipc_call_find_servers_(c, &changes)) == 2 || changes == c->reported) {
-        c->changes = changes;
-        return -EAGAIN;
+    } else {
+        servers = ipc_call_find_servers_(c, &changes);
+        if (servers == IPC_CALL_LIVE_SERVER_ || changes == c->reported) {
+            c->changes = changes;
+            return -EAGAIN;
+        }
     }
-    /* From here on no other server takes it. Where one just has we look again. */
+    /* From here on no server takes it. If one just has, the caller looks again. */
     if (!ck_pr_cas_64(ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c)), word,
                       (word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_))
         return -EAGAIN;
     c->reported = changes;
     c->doing = IPC_CALL_OURS_;
-    return who == 1 ? -EOWNERDEAD : -EPIPE;
+    return servers == IPC_CALL_DEAD_SERVERS_ ? -EOWNERDEAD : -EPIPE;
 }
 
-/* The word does not say that the reply is there. */
+/* The word does not say ANSWERED for this call: what does poll return? */
 IPC_INLINE int ipc_call_check_unanswered_(struct ipc_call_client *c, uint64_t word)
 {
     unsigned state = ipc_call_state_(word);
 
+    if (c->error == 0 && c->doing == IPC_CALL_REPLIED_)
+        return 0;
     if (c->doing != IPC_CALL_WAITING_)
-        return c->error != 0 ? c->error : c->doing == IPC_CALL_REPLIED_ ? 0 : -EINVAL;
+        return c->error != 0 ? c->error : -EINVAL;
     if (state == IPC_CALL_LEFT_ && ((word ^ c->word) & IPC_CALL_NUMBERS_) == 0) {
         c->doing = IPC_CALL_ABANDONED_;
         return -EPIPE;
@@ -500,7 +545,8 @@ IPC_FORCE_INLINE int ipc_call_collect_(struct ipc_call_client *c, void *reply, s
 
 /*
  * Without a copy: claim gives the place of the request, 64-byte aligned, with what was there
- * before; the same again until commit. Claiming ends what peek gave. 0 and *message, or
+ * before. Until commit it gives the same again. After it, what peek gave is not valid any more. 0
+ * and *message, or
  *
  *   -EBUSY    the last call has not ended: poll until it has, or cancel it
  *   -EAGAIN   the slot of a call that was given up is still in its server's hands, and no other is
@@ -508,8 +554,8 @@ IPC_FORCE_INLINE int ipc_call_collect_(struct ipc_call_client *c, void *reply, s
  *   -EBADMSG  the shared memory is corrupt; sticks
  *   -EINVAL   the handle is not attached, or what its attach said
  *
- * Wait-free, but for a few system calls where a call was given up; a caller that is stopped or
- * killed here costs its slot, until it is found dead by who attaches.
+ * Wait-free, but for a few system calls if a call was given up. A caller that is stopped or killed
+ * here costs its slot, until another that needs a slot finds it dead.
  */
 IPC_INLINE int ipc_call_claim(struct ipc_call_client *c, void **message)
 {
@@ -526,8 +572,8 @@ IPC_INLINE int ipc_call_commit(struct ipc_call_client *c)
 }
 
 /*
- * Copies a request in, and sends it: claim and commit. It is given to one server. Wait-free, as
- * claim; a caller that is stopped or killed after it may be answered all the same.
+ * Copies a request in, and sends it: claim and commit. One server gets it. Wait-free, as claim. A
+ * caller that is stopped or killed afterwards may be answered all the same.
  *
  *   0
  *   -EMSGSIZE  bytes is not the size of requests
@@ -541,32 +587,32 @@ IPC_INLINE int ipc_call_ask(struct ipc_call_client *c, const void *request, size
 }
 
 /*
- * Has the call ended? Wait-free; asks the kernel who is dead every 4096 looks. A server that is
+ * Has the call ended? Wait-free; asks the kernel about deaths every 4096 looks. A server that is
  * stopped holds up the calls that it has taken.
  *
  *   0
  *   -EAGAIN      no reply yet
- *   -EOWNERDEAD  the server that had taken it was killed; or none had, and the last one was
- *   -EPIPE       ... has detached. Where none had taken it, these two are told once: the next call
- *                waits for who serves next. A call that ended so has no effect from then on, but
- *                may have had
- *   -EBADMSG     the shared memory is corrupt; sticks
- *   -EINVAL      no request was sent, or as of ipc_call_claim
+ *   -EOWNERDEAD  the server that had taken it was killed; or none had, and the last server was
+ * killed -EPIPE       the server that had taken it has detached; or none had, and the last server
+ * has detached. If no server had taken it, -EOWNERDEAD and -EPIPE are reported once: the next call
+ * waits for a new server. A call that ended with one of these may have had an effect, and has none
+ * from then on -EBADMSG     the shared memory is corrupt; sticks -EINVAL      no request was sent,
+ * or as of ipc_call_claim
  */
 IPC_INLINE int ipc_call_poll(struct ipc_call_client *c)
 {
     return ipc_call_poll_(c, ipc_call_client_stride_(c));
 }
 
-/* The reply in place, once poll has said 0, until the next claim or ask; else NULL. A hostile
- * server may write to it meanwhile: read each field once, check, use. Wait-free. */
+/* The reply in place, after poll has returned 0 and until the next claim or ask; else NULL. A
+ * hostile server may write to it meanwhile: read each field once, check, use. Wait-free. */
 IPC_INLINE const void *ipc_call_peek(const struct ipc_call_client *c)
 {
     return c->doing == IPC_CALL_REPLIED_ ? ipc_call_message_(c->slot) : NULL;
 }
 
 /* Copies the reply out: poll and peek, with the errors of poll; -EMSGSIZE: bytes is not the size of
- * replies. The same again until the next claim or ask. Wait-free, as poll. */
+ * replies. It can be copied again until the next claim or ask. Wait-free, as poll. */
 IPC_INLINE int ipc_call_collect(struct ipc_call_client *c, void *reply, size_t bytes)
 {
     if (c->error == 0 && bytes != c->reply)
@@ -574,9 +620,9 @@ IPC_INLINE int ipc_call_collect(struct ipc_call_client *c, void *reply, size_t b
     return ipc_call_collect_(c, reply, bytes, ipc_call_client_stride_(c));
 }
 
-/* Gives up what was claimed or asked: its reply will never be seen. A server that has not taken it
- * will not. One that has keeps the slot until it answers or is dead; the next call goes on in
- * another, if one is free. Wait-free. */
+/* Gives up the request that was claimed or sent: its reply will never be seen. If no server has
+ * taken it, none will. If one has, it keeps the slot until it answers or is dead; the next call
+ * moves to another slot, if one is free. Wait-free. */
 IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 {
     uint64_t *at, word;
@@ -589,13 +635,13 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
                 (void)ck_pr_cas_64(at, word, word + (IPC_CALL_GIVEN_ - IPC_CALL_TAKEN_));
         }
         c->vain = 0;
-        c->doing = IPC_CALL_ABANDONED_; /* or not: claim looks */
+        c->doing = IPC_CALL_ABANDONED_; /* claim looks whether a server has it */
     } else if (c->doing == IPC_CALL_CLAIMED_) {
         c->doing = IPC_CALL_OURS_;
     }
 }
 
-/* Leaves: the slot is for the next. What was asked is given up. Wait-free. */
+/* Detaches, and gives up the call: the slot is free for another caller. Wait-free. */
 IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
 {
     ipc_call_cancel(c);
@@ -613,7 +659,7 @@ IPC_INLINE int ipc_call_client_error(const struct ipc_call_client *c)
 
 /* ------------------------------------------------------------------ the server's path */
 
-/* The next request for us: its message, or NULL. */
+/* Takes the next request. Returns its message, or NULL. */
 IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t stride)
 {
     uint64_t used = s->ring != NULL ? ck_pr_load_64(&s->ring->used) : 0, i;
@@ -630,16 +676,16 @@ IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t
         if (CK_CC_LIKELY(ipc_call_state_(word) != IPC_CALL_ASKED_) ||
             !ck_pr_cas_64(at, word, (word & IPC_CALL_NUMBERS_) + s->me + IPC_CALL_TAKEN_))
             continue;
-        /* Without it the request could be older than ASKED, or we write while its caller still
-         * reads the last reply. Partner: in ipc_call_commit_. */
+        /* Without it the request could be older than ASKED, or we could write while its caller
+         * still reads the last reply. Partner: in ipc_call_commit_. */
         ck_pr_fence_acquire();
         return ipc_call_message_(slot);
     }
     return NULL;
 }
 
-/* Ends a call that we have with that state: 0; -ECANCELED: it was given up; -EINVAL: we have not.
- */
+/* Ends a call that we have taken, with that state. 0; -ECANCELED: the caller gave it up; -EINVAL:
+ * we have not taken it. */
 IPC_FORCE_INLINE int ipc_call_end_taken_(struct ipc_call_server *s, unsigned char *slot,
                                          size_t stride, unsigned state)
 {
@@ -652,13 +698,12 @@ IPC_FORCE_INLINE int ipc_call_end_taken_(struct ipc_call_server *s, unsigned cha
     /* Without it the state could be seen before the reply, or while we still read the request.
      * Partners: in ipc_call_poll_ and ipc_call_own_slot_. */
     ck_pr_fence_release();
-    /* As long as we live nobody else changes it, but from TAKEN to GIVEN, which may as well come
-     * too late. */
+    /* As long as we live others change the word only from TAKEN to GIVEN, and that may be lost. */
     ck_pr_store_64(at, number + (given ? IPC_CALL_IDLE_ : state));
     return given ? -ECANCELED : 0;
 }
 
-/* The slot of a message, or NULL where it is none of ours. */
+/* The slot of a message, or NULL if the ring has none there. */
 IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(const struct ipc_call_server *s,
                                                   const void *message, size_t stride)
 {
@@ -677,11 +722,12 @@ IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, 
 }
 
 /*
- * Takes the next request, of the callers in turn: the message, in place, NULL when there is none.
- * The reply is to be written over it, then ipc_call_answer. Several may be in hand, and be answered
- * in any order. If we are killed before, their callers are told; others go on. A hostile caller may
- * write to it: read each field once, check, use. Wait-free: one look at each slot that had a caller
- * yet. Others that are stopped or killed at any instruction do not hold it up.
+ * Takes the next request, of the callers in turn. Returns the message in place, or NULL when there
+ * is none. The server writes the reply over it and calls ipc_call_answer. It may take several
+ * requests, and answer them in any order. If it is killed before, their callers are told so, and
+ * other calls go on. A hostile caller may write to the message: read each field once, check, use.
+ * Wait-free: one look at each slot that has ever had a caller. Processes that are stopped or killed
+ * at any instruction do not hold it up.
  */
 IPC_INLINE void *ipc_call_take(struct ipc_call_server *s)
 {
@@ -689,18 +735,19 @@ IPC_INLINE void *ipc_call_take(struct ipc_call_server *s)
 }
 
 /*
- * Gives the reply, which is where the request was, to who asked. Wait-free.
+ * Gives the reply, which is where the request was, to the caller. Wait-free.
  *
- *   0            also where the caller has died meanwhile, or gives up in this moment
+ *   0            also if the caller has died, or gives up at this moment
  *   -ECANCELED   the caller has given up: nobody sees the reply
- *   -EINVAL      it is no message that take has given and that is still to be answered
+ *   -EINVAL      the message did not come from take, or was answered
  */
 IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
 {
     return ipc_call_answer_(s, message, ipc_call_server_stride_(s));
 }
 
-/* The id of who asked, for struct ipc_peer's alive; 0: has left. For long work. Wait-free. */
+/* The id of the caller, for struct ipc_peer's alive; 0: it has detached. For long work. Wait-free.
+ */
 IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const void *message)
 {
     unsigned char *slot = ipc_call_slot_of_(s, message, ipc_call_server_stride_(s));
@@ -708,7 +755,7 @@ IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const 
     return slot != NULL ? ck_pr_load_64(ipc_call_caller_(slot)) : 0;
 }
 
-/* Leaves. What was taken and not answered ends with -EPIPE. Wait-free. */
+/* Detaches. Calls that were taken and not answered end with -EPIPE. Wait-free. */
 IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
 {
     size_t stride = ipc_call_server_stride_(s);

@@ -1,15 +1,28 @@
-/* What all kinds of ring have in common: the layout of their beginning, and who holds an end. */
+/*
+ * What all kinds of ring have in common: the layout of their beginning, and who holds an end.
+ *
+ * An end of a ring, a lane of records and a reader's or server's seat are each held by a process: a
+ * word in shared memory is the id of its holder, or 0.
+ *
+ *   from      to     made by
+ *   0         id     the process `id`, at attach: compare-and-swap, acquire after it
+ *   a dead id id     the process `id`, at attach: the same; the kernel says that the holder is dead
+ *   id        0      the holder, at detach: compare-and-swap, release before it
+ *
+ * A compare-and-swap on the exact id seen lets one succeed of two processes that saw the same dead
+ * holder, and makes a detach harmless where another took the end in the meantime.
+ */
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1
 
 #include "../common/peer.h"
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
-#define IPC_RING_SWAPPED 0x04030201u /* and by one of the other */
-#define IPC_RING_LINE 64u            /* of the layout, whatever the machine's: it must not differ */
+#define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
+#define IPC_RING_LINE 64u            /* cache line of the layout, the same on every machine */
 
-/* What every ring begins with. Constant after init. magic is stored last: before it nothing here
- * counts. */
+/* What every ring begins with. Constant after init. The magic is stored last: before that nothing
+ * here is valid. */
 struct ipc_ring_shared_ {
     uint64_t magic;
     uint32_t abi;
@@ -28,7 +41,9 @@ struct ipc_ring_shared_ {
 #define IPC_RING_PREFETCH_ 1024u /* bytes */
 #define IPC_RING_AHEAD_ 64u      /* slots */
 #define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s */
-#define IPC_RING_SINGLE_ 2048u   /* bytes: above, a message is not worth looking ahead of */
+#define IPC_RING_SINGLE_                                                                           \
+    2048u /* bytes: behind a longer message the consumer does not look ahead                       \
+           */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
  * own alignment up to 64, as its size is a multiple of that. */
@@ -41,19 +56,19 @@ IPC_FORCE_INLINE size_t ipc_ring_stride_(size_t bytes)
                         : (need + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
 }
 
-/* Slots are whole lines: neighbours would fight over a shared one. */
+/* Slots of whole lines: two processes that work on neighbouring slots share none. */
 IPC_FORCE_INLINE size_t ipc_ring_line_stride_(size_t bytes)
 {
     return (bytes + sizeof(uint64_t) + IPC_RING_LINE - 1) & ~(size_t)(IPC_RING_LINE - 1);
 }
 
-/* Whoever is attached sits on one: a slot names the seat of who works on it. */
+/* Each attached handle has a seat, and the word of a slot names the seat of its holder. */
 struct ipc_ring_seat_ {
-    uint64_t id;         /* an ipc_peer id, 0: free. Compare-and-swap by who attaches */
-    uint64_t generation; /* of those who sat here; added to by who does */
+    uint64_t id;         /* the holder's ipc_peer id, 0: free. See the table above */
+    uint64_t generation; /* how many handles have taken the seat; each adds one */
 };
 
-/* What rings of a kind have in common. */
+/* What all rings of one kind have in common. */
 struct ipc_ring_kind_ {
     const char *name;
     uint64_t magic;
@@ -86,7 +101,7 @@ IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind
         return -EINVAL;
     if (size < footprint)
         return -ENOSPC;
-    ck_pr_store_64(&r->magic, 0); /* first: if we die here there is no ring */
+    ck_pr_store_64(&r->magic, 0); /* first: a process that dies in here leaves no ring */
     memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
     r->abi = kind->abi;
     r->order = IPC_RING_ORDER;
@@ -111,7 +126,7 @@ IPC_INLINE int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what, u
     return rc;
 }
 
-/* Reads the geometry once, checks it against the caller's, and says what does not match. */
+/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
 IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
                                size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {
@@ -120,7 +135,7 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     size_t footprint;
 
     if (me != NULL && (me->id == 0 || me->id == IPC_RING_ANYONE_))
-        return -EINVAL; /* why is said by whoever could not give one */
+        return -EINVAL; /* what made this ipc_peer has said why it has no id */
     if (!ipc_ring_aligned_(mem) || size < kind->header || bytes == 0)
         return ipc_ring_refuse_(me, -EINVAL, "ring memory misaligned or too small; bytes", size,
                                 kind->header);
@@ -148,10 +163,17 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
-/* Is the process of that id, which is not 0, proven dead? One that brought no ipc_peer never is. */
+/* Is the process of that id, which is not 0, proven dead? A process without an ipc_peer never is.
+ */
 IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
 {
     return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) == 0;
+}
+
+/* The id under which a process holds an end. */
+IPC_INLINE uint64_t ipc_ring_id_of_(const struct ipc_peer *me)
+{
+    return me != NULL ? me->id : IPC_RING_ANYONE_;
 }
 
 /* May `me` replace this holder of an end, a lane or a seat? */
@@ -161,9 +183,8 @@ IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
            (me != NULL && holder != me->id && ipc_ring_is_dead_(me->alive, me->arg, holder));
 }
 
-/* Takes an end for `me`, from nobody or from the dead. Compare-and-swap on the exact id seen, so
- * that of two who saw the same dead holder one succeeds. A few tries: who loses all of them meets
- * others who are taking it, or a hostile writer. */
+/* Takes an end for `me`, if it is free or its holder is dead. 0, or -EBUSY. A process that fails
+ * eight times competes with others that are taking it, or with a hostile writer. */
 IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t id)
 {
     uint64_t holder = 0;
@@ -175,7 +196,7 @@ IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t i
             break;
         if (ck_pr_cas_64(end, holder, id)) {
             /* Without it the positions that we start from could be older than what the last holder
-             * left. Partner: ipc_ring_leave_end_; the kernel, where that one was killed. */
+             * left. Partner: ipc_ring_leave_end_; the kernel, if the last holder was killed. */
             ck_pr_fence_acquire();
             return 0;
         }
@@ -183,12 +204,46 @@ IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t i
     return ipc_ring_refuse_(me, -EBUSY, "this end of the ring is taken; peer", holder, id);
 }
 
-/* The end is free again, unless someone else took it meanwhile on the word that we are dead. */
+/* Frees an end that `id` holds. If another process was told that we are dead and took it, it stays
+ * that one's. */
 IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
 {
     /* Without it the next holder could miss what we wrote or read. Partner: ipc_ring_take_end_. */
     ck_pr_fence_release();
     (void)ck_pr_cas_64(end, id, 0);
+}
+
+/* Takes one of n ends, which are `step` bytes from each other: a free one, else one whose holder is
+ * dead. Returns its index, or n. */
+IPC_INLINE unsigned ipc_ring_take_any_end_(uint64_t *ends, size_t step, unsigned n,
+                                           struct ipc_peer *me, uint64_t id)
+{
+    unsigned i, dead;
+
+    for (dead = 0; dead < 2; dead++)
+        for (i = 0; i < n; i++) {
+            uint64_t *end = (uint64_t *)(void *)((unsigned char *)ends + i * step);
+
+            if ((dead || ck_pr_load_64(end) == 0) && ipc_ring_take_end_(end, me, id) == 0)
+                return i;
+        }
+    return n;
+}
+
+/* Takes the first of n seats that is free or whose holder, to which *holder is set, is dead.
+ * Returns its index, or n. What has to be ordered with the seat's generation is up to the caller.
+ */
+IPC_INLINE unsigned ipc_ring_take_seat_(struct ipc_ring_seat_ *seats, unsigned n,
+                                        struct ipc_peer *me, uint64_t id, uint64_t *holder)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        *holder = ck_pr_load_64(&seats[i].id);
+        if (ipc_ring_may_replace_(me, *holder) && ck_pr_cas_64(&seats[i].id, *holder, id))
+            break;
+    }
+    return i;
 }
 
 IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,
@@ -197,7 +252,7 @@ IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t ma
     return slots + (size_t)(position & mask) * stride;
 }
 
-/* The word that says which position's message is in the slot. Written by the producer alone. */
+/* The last word of a slot: its sequence (spsc.h), or all about it (mpmc_slot.h, call.h). */
 IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride)
 {
     return (uint64_t *)(void *)(slot + stride - sizeof(uint64_t));

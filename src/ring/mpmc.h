@@ -599,27 +599,22 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 /* Takes a seat: a free one, or that of a dead process. 0, or -EUSERS. */
 IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
-    uint64_t id = me != NULL ? me->id : IPC_RING_ANYONE_, i;
+    uint64_t id = ipc_ring_id_of_(me), holder;
+    unsigned i = ipc_ring_take_seat_(m->ring->seat, IPC_MPMC_SEATS, me, id, &holder);
 
-    for (i = 0; i < IPC_MPMC_SEATS; i++) {
-        struct ipc_ring_seat_ *seat = &m->ring->seat[i];
-        uint64_t holder = ck_pr_load_64(&seat->id);
-
-        if (!ipc_ring_may_replace_(me, holder) || !ck_pr_cas_64(&seat->id, holder, id))
-            continue;
-        m->seat = seat;
-        m->id = id;
-        m->me =
-            (i + (ck_pr_faa_64(&seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
-        /* Without it the seat could be older than a word with our name. Partner:
-         * ipc_mpmc_is_holder_dead_. */
-        ck_pr_fence_store();
-        if (holder != 0)
-            (void)ipc_mpmc_recover_(m, 0); /* before its generation comes round */
-        return 0;
-    }
-    return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", IPC_MPMC_SEATS,
-                            IPC_MPMC_SEATS);
+    if (i == IPC_MPMC_SEATS)
+        return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", IPC_MPMC_SEATS,
+                                IPC_MPMC_SEATS);
+    m->seat = &m->ring->seat[i];
+    m->id = id;
+    m->me =
+        (i + (ck_pr_faa_64(&m->seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
+    /* Without it the seat could be older than a word with our name. Partner: in
+     * ipc_mpmc_is_holder_dead_. */
+    ck_pr_fence_store();
+    if (holder != 0)
+        (void)ipc_mpmc_recover_(m, 0); /* while the dead holder's generation is not in use again */
+    return 0;
 }
 
 /* Attaches to one end: 0 the producers', 1 the consumers'. */
@@ -646,10 +641,9 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
     m->arg = me != NULL ? me->arg : NULL;
     m->end =
         (how & (end ? IPC_MPMC_ONE_CONSUMER : IPC_MPMC_ONE_PRODUCER)) != 0 ? &r->end[end] : NULL;
-    rc =
-        m->end != NULL ? ipc_ring_take_end_(m->end, me, me != NULL ? me->id : IPC_RING_ANYONE_) : 0;
+    rc = m->end != NULL ? ipc_ring_take_end_(m->end, me, ipc_ring_id_of_(me)) : 0;
     if (rc == 0 && (rc = ipc_mpmc_take_seat_(m, me)) != 0 && m->end != NULL)
-        ipc_ring_leave_end_(m->end, me != NULL ? me->id : IPC_RING_ANYONE_);
+        ipc_ring_leave_end_(m->end, ipc_ring_id_of_(me));
     if (rc != 0) {
         m->ring = NULL;
         return m->error = rc;

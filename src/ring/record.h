@@ -256,20 +256,6 @@ IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned
     return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
 }
 
-/* Takes a lane: from nobody, or else from the dead. Returns which, or `producers`. */
-IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
-                                          struct ipc_peer *me, uint64_t id)
-{
-    unsigned i, dead;
-
-    for (dead = 0; dead < 2; dead++)
-        for (i = 0; i < producers; i++)
-            if ((dead || ck_pr_load_64(ipc_record_holder_(r, producers, i)) == 0) &&
-                ipc_ring_take_end_(ipc_record_holder_(r, producers, i), me, id) == 0)
-                return i;
-    return i;
-}
-
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
  * its own, with the whole capacity. Takes one that is free, or that of a producer that is proven
@@ -285,14 +271,15 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
                                           struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    uint64_t capacity = 0, count = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, count = 0, id = ipc_ring_id_of_(me);
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
     (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_record_take_lane_(r, producers, me, id);
+    lane = ipc_ring_take_any_end_(ipc_record_holder_(r, producers, 0),
+                                  sizeof(struct ipc_record_lane_), producers, me, id);
     if (lane == producers)
         return p->error = -EBUSY; /* why is said */
     p->mask = capacity - 1;
@@ -338,7 +325,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
                                           struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     unsigned producers = 0, i;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 

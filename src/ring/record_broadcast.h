@@ -184,7 +184,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t capacity = 0, end, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, end, id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
     unsigned how = 0;
     int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
@@ -232,7 +232,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t capacity = 0, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
     unsigned how = 0, seat, tries;

@@ -1,4 +1,32 @@
-/* Slots for one producer and one consumer. */
+/*
+ * SPSC: slots for one producer and one consumer.
+ *
+ * Each slot is payload followed by a sequence number in the same cache line (the last one, if it
+ * has several). The consumer polls the slot itself, so a message crosses in one line transfer. It
+ * publishes its position `head` now and then; the producer reads that only when its private limit
+ * says that the ring is full.
+ *
+ *     slot of position p:  [ p+1-capacity or 0 ] --producer: payload, fence, p+1--> [ p+1 ]
+ *                             ^                                                        |
+ *                             '---- consumer: copies out, later publishes head > p ----'
+ *
+ *   word           from           to     made by
+ *   sequence of p  p+1-capacity   p+1    the producer, when head > p-capacity: store fence, store
+ *                  or 0                  (ipc_spsc_send_)
+ *   head           h              h' > h the consumer, when it is done with all below h': release
+ *                                        fence, store (ipc_spsc_publish_)
+ *
+ * No other process stores either. So from head on slots are full up to the producer's tail, and not
+ * beyond, and a new producer finds its tail by bisection.
+ *
+ * Two costs remain, both of a line that is touched while the other core works on it. The producer
+ * asks for lines ahead of time with write intent. The consumer looks far ahead first: if that slot
+ * is full, the whole run before it is full too (B-Queue: J. Wang, K. Zhang, X. Tang, B. Hua,
+ * "B-Queue: Efficient and Practical Queuing for Fast Core-to-Core Communication", 2013). A consumer
+ * that has caught up with a streaming producer holds back a little, as long as each look then finds
+ * several messages: so it does not fight over the line that is being written. It does not hold back
+ * if its last look found the ring empty: a lone message is not delayed.
+ */
 #ifndef IPC_SRC_RING_SPSC_H
 #define IPC_SRC_RING_SPSC_H 1
 
@@ -13,8 +41,7 @@
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_spsc_shared {
     struct ipc_ring_shared_ is;
-    /* Who holds the producer's and the consumer's: an ipc_peer id, 0 for nobody. Compare-and-swap
-     * by who attaches. */
+    /* The holders of the producer's end and of the consumer's, as in core.h. */
     uint64_t end[2];
     unsigned char pad1[48];
     /* Every position below has been consumed. Written by the consumer alone. */
@@ -44,8 +71,8 @@ IPC_INLINE struct ipc_ring_kind_ ipc_spsc_kind_(size_t bytes)
     return kind;
 }
 
-/* The bytes of a ring, or 0 where that is no ring: message of 0 bytes, capacity not a power of two,
- * product beyond the address space. */
+/* The bytes of a ring; or 0 if bytes is 0, capacity is not a power of two, or their product is
+ * beyond the address space. */
 IPC_INLINE size_t ipc_spsc_footprint(size_t bytes, uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
@@ -103,8 +130,8 @@ struct ipc_spsc_consumer {
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
 
-/* How many messages stand in a row from `from` on. They are full up to the tail and not beyond, so
- * bisect. At most mask + 1, whatever the memory says. */
+/* How many slots are full from position `from` on, found by bisection. At most mask + 1, whatever
+ * the memory says. */
 IPC_INLINE uint64_t ipc_spsc_count_full_(unsigned char *slots, uint64_t mask, uint64_t from,
                                          size_t stride)
 {
@@ -122,7 +149,7 @@ IPC_INLINE uint64_t ipc_spsc_count_full_(unsigned char *slots, uint64_t mask, ui
     return low;
 }
 
-/* A handle that answers every call with rc, and keeps its hands off the ring. */
+/* Makes a handle that answers every call with rc, and does not touch the ring. */
 IPC_INLINE int ipc_spsc_producer_disable_(struct ipc_spsc_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
@@ -140,8 +167,8 @@ IPC_INLINE int ipc_spsc_consumer_disable_(struct ipc_spsc_consumer *c, int rc)
 /*
  * Attaches the producer's end of the ring in mem[0..size), whose messages have `bytes` bytes. After
  * a producer that died it goes on behind the last message that one committed. `me` may be NULL: see
- * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused, or
- * detached, answers push with that error, or -EINVAL.
+ * struct ipc_peer. Lock-free; not for the path of a message. A handle that was refused answers push
+ * with that error; a handle that was detached, with -EINVAL.
  *
  *   0
  *   -EINVAL  mem is NULL or not 64-byte aligned, size or bytes too small, or me->id is 0 or ~0
@@ -154,7 +181,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-    uint64_t capacity, head, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, head, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
@@ -176,7 +203,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     return 0;
 }
 
-/* Where a consumer begins that has just attached. */
+/* Lets a consumer that has just attached begin at `head`. */
 IPC_INLINE void ipc_spsc_begin_at_(struct ipc_spsc_consumer *c, uint64_t head)
 {
     c->idle = 1;
@@ -195,7 +222,7 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
@@ -214,7 +241,7 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     return 0;
 }
 
-/* Tells everyone how far the consumer has come. */
+/* Publishes the consumer's position. */
 IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 {
     /* Without it the producer could overwrite a message that is still being read. Partners: the
@@ -227,10 +254,10 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 }
 
 /*
- * From now on at most n messages that were popped or released are seen again by the consumer after
- * one that was killed. With 0 none is: each is handed out once, at the cost of one more store for
- * each message. What the killed one had peeked and not released is handed out again in any case.
- * Values that would let the ring run full unpublished are brought down to half the capacity.
+ * Sets how many messages that were popped or released the successor of a killed consumer may see
+ * again: at most n. With 0 each message is handed out once, at the cost of one more store for each.
+ * What the killed consumer had peeked and not released is handed out again in any case. A value
+ * that would let the ring run full unpublished is brought down to half the capacity.
  */
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
@@ -251,7 +278,7 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
-/* Gives the end back; the ring and its messages stay for the next. Wait-free. */
+/* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
     if (p->ring != NULL)
@@ -270,8 +297,8 @@ IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 
 /* ------------------------------------------------------------------ spsc: the producer's path */
 
-/* The private copy says full: looks at what the consumer has published. Sets limit beyond tail and
- * returns 0, or -EAGAIN, or -EBADMSG. */
+/* The private limit says that the ring is full: looks at the position that the consumer has
+ * published. Sets limit beyond tail and returns 0, or -EAGAIN, or -EBADMSG. */
 IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
 {
     uint64_t head;
@@ -290,9 +317,9 @@ IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
     return 0;
 }
 
-/* The slot to write next. Has the lines of a later slot brought here with write intent, so that its
- * stores need not wait for them. The consumer may not be done with that slot: then it fetches the
- * lines back, which costs time and nothing else. */
+/* The slot to write next. Asks for the lines of a later slot with write intent, so that the stores
+ * to it need not wait for them. If the consumer is not done with that slot, it fetches the lines
+ * back, which costs time and nothing else. */
 IPC_FORCE_INLINE unsigned char *ipc_spsc_next_slot_(const struct ipc_spsc_producer *p,
                                                     uint64_t tail, size_t stride)
 {
@@ -379,9 +406,9 @@ IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, s
     return bytes == p->bytes ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
 }
 
-/* Copies up to n messages in, from an array, each visible to the consumer as soon as it is whole.
- * Wait-free for a given n. Returns how many went in (less than n: the ring is full), 0 for n = 0,
- * or the errors of ipc_spsc_push when none did. */
+/* Copies up to n messages in, from an array. Each is visible to the consumer as soon as it is
+ * whole. Wait-free for a given n. Returns how many went in (less than n: the ring is full), 0 for n
+ * = 0, or the errors of ipc_spsc_push when none did. */
 IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
@@ -417,8 +444,8 @@ IPC_INLINE int ipc_spsc_producer_error(const struct ipc_spsc_producer *p)
     return p->error;
 }
 
-/* Messages that are not known to be consumed, at some moment during the call: too many by what the
- * consumer has not published yet. Wait-free. */
+/* How many messages were not known to be consumed, at some moment during the call. That is too many
+ * by those that the consumer took and has not published yet. Wait-free. */
 IPC_INLINE uint64_t ipc_spsc_producer_was_size(const struct ipc_spsc_producer *p)
 {
     uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(&p->ring->head) : 0;
@@ -436,7 +463,8 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
     return ck_pr_load_64(ipc_ring_sequence_(slot, stride)) == position + 1;
 }
 
-/* The slot at head is not full: is that the lap before, or fresh? Publishes what was taken. */
+/* The slot at head is not full: publishes the position, and checks that the slot's sequence is of
+ * the lap before, or 0. Returns -EAGAIN, or -EBADMSG. */
 IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t sequence = ck_pr_load_64(
@@ -444,7 +472,7 @@ IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
 
     c->idle = 1;
     c->pauses = 0;
-    if (c->at == NULL) /* may be overwritten: ipc_broadcast_check_lapped_ */
+    if (c->at == NULL) /* lossy: the slot may be overwritten: ipc_broadcast_check_lapped_ */
         return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;
@@ -465,11 +493,11 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
     if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
         return ipc_spsc_found_empty_(c, stride);
     if (c->idle || stride > IPC_RING_SINGLE_) {
-        c->idle = 0; /* a lone message, likely, or a long one: touch no other line */
+        c->idle = 0; /* likely a lone message, or a long one: touch no other line */
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
-            /* Close behind the producer. Let it get away before touching its lines. */
+            /* Close behind the producer: let it get ahead before we touch its lines. */
             for (i = 0; i < c->pauses; i++)
                 ck_pr_stall();
             if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
@@ -478,7 +506,7 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
             ahead += ahead == 0;
-            /* It pays while several messages come of it. */
+            /* Holding back pays as long as a look then finds several messages. */
             if (ahead == 1)
                 c->pauses /= 2;
             else if (c->pauses < IPC_RING_PAUSES_)
@@ -490,8 +518,8 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
      * store fence in ipc_spsc_send_. */
     ck_pr_fence_load();
     c->ready = c->head + ahead;
-    /* With several messages to a line, copying them out reaches too few lines at a time to hide
-     * their way here: ask for the run at once. */
+    /* If a line has several messages, copying them out reaches too few lines at a time to hide how
+     * long they take to get here: ask for the whole run at once. */
     if (stride < IPC_RING_LINE)
         for (i = 0; i < ahead; i += (unsigned)(IPC_RING_LINE / stride))
             __builtin_prefetch(ipc_ring_slot_(c->slots, c->mask, c->head + i, stride));
@@ -505,7 +533,7 @@ IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
                                                : 0;
 }
 
-/* Returns 1 when that was published. */
+/* Moves on behind the message at head. Returns 1 if that published the position. */
 IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c)
 {
     c->head++;
@@ -597,7 +625,7 @@ IPC_INLINE const void *ipc_spsc_peek(struct ipc_spsc_consumer *c)
     return ipc_spsc_peek_(c, (size_t)c->bytes);
 }
 
-/* Done with the peeked message. 0, or -EINVAL when nothing can have been peeked. */
+/* Releases the peeked message. 0, or -EINVAL when none can have been peeked. */
 IPC_INLINE int ipc_spsc_release(struct ipc_spsc_consumer *c)
 {
     return ipc_spsc_release_(c, (size_t)c->bytes);
@@ -609,8 +637,10 @@ IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
     return c->error;
 }
 
-/* Messages that were there to pop, at some moment during the call. Logarithmic in the capacity, and
- * it touches lines that the producer may be writing: for monitoring, not for each message. */
+/* How many messages were there to pop, at some moment during the call. Takes time logarithmic in
+ * the capacity, and touches lines that the producer may be writing: for monitoring, not for each
+ * message.
+ */
 IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c)
 {
     return c->ring != NULL ? ipc_spsc_count_full_(c->slots, c->mask, c->head,

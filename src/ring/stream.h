@@ -131,7 +131,7 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
 {
     struct ipc_stream_shared *r = (struct ipc_stream_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_stream_kind_(bytes);
-    uint64_t capacity, id = me != NULL ? me->id : IPC_RING_ANYONE_;
+    uint64_t capacity, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
     uint32_t first = rc == 0 ? ck_pr_load_32(&r->is.how) : 0;
 
