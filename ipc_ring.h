@@ -1932,7 +1932,25 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 #endif
 
 /* >>record  src/ring/record.h */
-/* Messages of any length, for one consumer, from producers that have a lane each. */
+/*
+ * Records: messages of any length, for one consumer, from producers that have a lane each.
+ *
+ * The consumer polls the word before each record: its length, and that it is there. A record that
+ * does not fit before the end of the memory goes to its beginning, and a word says so.
+ *
+ *     [ 5 | hello... ][ 2 | hi...... ][ 0 ]                         0: not there yet
+ *
+ *   word at          from       to            made by the lane's producer
+ *   the next record  anything   0             store, before the record in front of it is there
+ *   the tail         0          length, IS    store fence, store: the record is there
+ *   the tail         0          SKIP          the same, where the record is at the beginning of the
+ *                                             memory; its own word was stored there before
+ *   lane's head      h          h' > h        the consumer, when it is done with all below h':
+ *                                             release fence, store (ipc_record_publish_)
+ *
+ * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
+ * the tail; it never sees what an earlier lap left there.
+ */
 #ifndef IPC_SRC_RING_RECORD_H
 #define IPC_SRC_RING_RECORD_H 1
 
@@ -1944,9 +1962,9 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 
-/* Of each producer, where there may be several. */
+/* One for each producer, if there may be several. */
 struct ipc_record_lane_ {
-    uint64_t producer; /* who holds it, as ring->s.end */
+    uint64_t producer; /* its holder, as in core.h */
     unsigned char pad1[120];
     /* Every byte below this position has been read. Written by the consumer alone. */
     uint64_t head;
@@ -1955,8 +1973,8 @@ struct ipc_record_lane_ {
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_record_shared {
-    /* bytes: 1; capacity: bytes for each producer; how: producers. As of a ring with one producer
-     * if that is 1; otherwise end[0] and head are 0. */
+    /* bytes: 1; capacity: bytes for each producer; how: producers. If that is more than one, end[0]
+     * and head stay 0. */
     struct ipc_spsc_shared s;
     /* if there are several producers a lane for each, and then capacity bytes for each */
 };
@@ -1987,9 +2005,9 @@ IPC_INLINE int ipc_record_known_(unsigned producers)
     return producers - 1 < IPC_RECORD_PRODUCERS;
 }
 
-/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 where
- * that is none: capacity not a power of two from 64 on, producers not 1 to 64, or their product
- * beyond the address space. */
+/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
+ * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
+ * the address space. */
 IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
@@ -2026,7 +2044,7 @@ struct ipc_record_producer {
     uint64_t most;    /* the longest record */
     uint64_t at;      /* where the record goes that was claimed */
     uint64_t claimed; /* its length + 1; 0: nothing is claimed */
-    uint64_t *head;   /* how far our records were read */
+    uint64_t *head;   /* the consumer's published position in our lane */
     uint64_t *holder; /* of our lane */
     struct ipc_spsc_shared *ring;
     uint64_t id;
@@ -2055,7 +2073,7 @@ struct ipc_record_consumer {
     uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
 };
 
-/* A record, for those who move several at a time. */
+/* A record, for calls that move several at a time. */
 struct ipc_record {
     const void *at;
     size_t n; /* bytes */
@@ -2092,9 +2110,9 @@ IPC_FORCE_INLINE uint64_t ipc_record_bytes_to_end_(uint64_t mask, uint64_t posit
     return mask + 1 - (position & mask);
 }
 
-/* The word at a position, if it is not 0, stands for so many bytes from there to the end of its
- * record, which is behind *at; *word becomes that record's. Or 0: it is corrupt. Whatever memory
- * says, the record ends where the memory does or before. */
+/* How many bytes there are from a position, whose word is not 0, to the end of its record. Sets *at
+ * to where that begins, behind a SKIP, and *word to its word. Returns 0 if the word is corrupt.
+ * Whatever the memory says, the record ends within the memory. */
 IPC_FORCE_INLINE uint64_t ipc_record_measure_(unsigned char *data, uint64_t mask, uint64_t position,
                                               uint64_t *word, uint64_t *at)
 {
@@ -2112,8 +2130,8 @@ IPC_FORCE_INLINE uint64_t ipc_record_measure_(unsigned char *data, uint64_t mask
     return *at - position + ipc_record_bytes_(n);
 }
 
-/* Goes past the record at *position, if it takes no more than so many bytes. 1; 0: there is none
- * yet; -EBADMSG. */
+/* Steps over the record at *position, which may take up to `left` bytes. 1; 0: there is none yet;
+ * or -EBADMSG. */
 IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_t *position,
                                      uint64_t left)
 {
@@ -2121,9 +2139,9 @@ IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_
 
     if (word == 0)
         return 0;
-    /* Without it what follows could be older than this word, for a reader that joins, and so could
-     * the mark that says that it is none. Partners: the store fence in ipc_record_send_, the second
-     * one in ipc_record_broadcast_forget_oldest_. */
+    /* Without it, for a reader that joins, what follows could be older than this word, and so could
+     * the mark that says that the word is none. Partners: the store fence in ipc_record_send_, the
+     * second one in ipc_record_broadcast_forget_oldest_. */
     ck_pr_fence_load();
     span = ipc_record_measure_(data, mask, *position, &word, &at);
     if (span == 0 || span > left)
@@ -2149,8 +2167,8 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
     return 0;
 }
 
-/* Goes on behind the records that stand in a row from *position on, and counts them in *count. 0,
- * or -EBADMSG: they do not end within the capacity. */
+/* Steps over all records from *position on, and counts them in *count. 0, or -EBADMSG: they do not
+ * end within the capacity. */
 IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
                                        uint64_t *count)
 {
@@ -2164,7 +2182,7 @@ IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint6
     return rc;
 }
 
-/* Who holds a lane, and how far it was read. */
+/* The holder of a lane. */
 IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
                                         unsigned lane)
 {
@@ -2181,7 +2199,7 @@ IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned prod
     return producers == 1 ? &r->s.head : &lanes[lane].head;
 }
 
-/* Its bytes. */
+/* The bytes of a lane. */
 IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
                                            unsigned lane, uint64_t mask)
 {
@@ -2190,9 +2208,9 @@ IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned
 
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
- * its own, with the whole capacity. Takes one that is free, or that of a producer that is proven
- * dead: then it goes on behind the last record that one committed. As for `me` and a handle that
- * was refused: ipc_spsc_producer_attach. Lock-free; not for the path of a message.
+ * its own, with the whole capacity. The producer takes a free lane; or else that of a producer that
+ * is proven dead, and goes on behind the last record that one committed. `me`, and what a refused
+ * handle does: as for ipc_spsc_producer_attach. Lock-free; not for the path of a message.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -2213,7 +2231,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     lane = ipc_ring_take_any_end_(ipc_record_holder_(r, producers, 0),
                                   sizeof(struct ipc_record_lane_), producers, me, id);
     if (lane == producers)
-        return p->error = -EBUSY; /* why is said */
+        return p->error = -EBUSY; /* me->why is written */
     p->mask = capacity - 1;
     p->data = ipc_record_data_(r, producers, lane, p->mask);
     p->most = capacity / 2 - 8;
@@ -2235,7 +2253,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
 }
 
-/* Goes to a lane, from another, where all that was read is published. */
+/* Goes to a lane, from another in which all that was read is published. */
 IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
@@ -2249,9 +2267,9 @@ IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned l
 
 /*
  * Attaches the consumer; as ipc_spsc_consumer_attach, with the same errors, and -EBADMSG: the
- * shared memory is corrupt. Of each producer it starts at the last published position: what a
- * killed consumer took after that is seen again. Until ipc_record_replay says otherwise those are
- * an eighth of the capacity in bytes at most, of the one producer that it was reading.
+ * shared memory is corrupt. In each lane it starts at the last published position: what a killed
+ * consumer took after that is seen again. Until ipc_record_replay says otherwise that is at most an
+ * eighth of the capacity in bytes, in the one lane that it was reading.
  */
 IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *mem, size_t size,
                                           struct ipc_peer *me)
@@ -2285,7 +2303,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     return 0;
 }
 
-/* Tells the producer how far the consumer has come. */
+/* Publishes the consumer's position in its lane. */
 IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 {
     /* Without it the producer could overwrite a record that is still being read. Partners: the
@@ -2298,10 +2316,10 @@ IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 }
 
 /*
- * From now on what was popped or released and is seen again by the consumer after one that was
- * killed has at most n bytes, of which each record takes 8 besides its own, rounded up to a
- * multiple of 8. With 0 none is seen again: each is handed out once, at the cost of one more store.
- * An eighth of the capacity is the most; more is brought down to that.
+ * Sets how many bytes of records that were popped or released the successor of a killed consumer
+ * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
+ * multiple of 8. With 0 each record is handed out once, at the cost of one more store for each. A
+ * value above an eighth of the capacity is brought down to that.
  */
 IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
@@ -2310,8 +2328,8 @@ IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
         ipc_record_publish_(c);
 }
 
-/* The id of whoever holds the other end, for struct ipc_peer's alive; 0 for nobody, and for a
- * consumer of many producers. Wait-free. */
+/* The id of the other end's holder, for struct ipc_peer's alive; 0 for nobody, and for a consumer
+ * of several producers. Wait-free. */
 IPC_INLINE uint64_t ipc_record_producer_peer(const struct ipc_record_producer *p)
 {
     return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
@@ -2322,7 +2340,7 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
-/* Gives the end back; the ring and its records stay: the consumer still gets them. Wait-free. */
+/* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL)
@@ -2341,8 +2359,8 @@ IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
 
 /* ------------------------------------------------------------------ records: producing */
 
-/* There is no room for so many bytes, as far as we know: looks at what the consumer has published.
- * 0, or -EAGAIN, or -EBADMSG, or why the handle is none. */
+/* The private limit leaves no room for so many bytes: looks at the position that the consumer has
+ * published. 0, or -EAGAIN, or -EBADMSG, or the error of a handle that was refused. */
 IPC_INLINE int ipc_record_find_room_(struct ipc_record_producer *p, uint64_t need)
 {
     uint64_t head;
@@ -2361,8 +2379,8 @@ IPC_INLINE int ipc_record_find_room_(struct ipc_record_producer *p, uint64_t nee
     return p->limit - p->tail < need ? -EAGAIN : 0;
 }
 
-/* Where a record of n bytes goes: behind the tail, or where the memory begins if it does not fit
- * before its end. It needs so many bytes behind the tail, with the word after it. */
+/* Where a record of n bytes goes: *at is the tail, or where the memory begins if the record does
+ * not fit before its end. Behind the tail it takes *need bytes, with the word after it. */
 IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint64_t n,
                                        uint64_t *at, uint64_t *need)
 {
@@ -2396,7 +2414,7 @@ IPC_FORCE_INLINE void ipc_record_prefetch_(const struct ipc_record_producer *p, 
             ck_pr_rfo(p->data + (size_t)((at + IPC_RING_PREFETCH_ + i) & p->mask));
 }
 
-/* The record of n bytes at `at` is there. */
+/* Makes the record of n bytes at `at` visible. */
 IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t tail, uint64_t at,
                                        uint64_t n)
 {
@@ -2407,7 +2425,7 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
         ck_pr_store_64(ipc_record_word_(p->data, p->mask, at), word);
         word = IPC_RECORD_SKIP_;
     }
-    /* Without it the word could be seen before the record, and what follows before the 0 behind it.
+    /* Without it the word could be seen before the record, or the record before the 0 behind it.
      * Partner: the load fence in ipc_record_find_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_record_word_(p->data, p->mask, tail), word);
@@ -2417,7 +2435,7 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
 
 /*
  * Copies a record of n bytes in; n may be 0. Wait-free for a given n. A consumer that is stopped or
- * dead lets our lane run full; what other producers do does not matter.
+ * dead lets the lane run full. Other producers do not matter.
  *
  *   0
  *   -EAGAIN    there is no room for it
@@ -2437,8 +2455,8 @@ IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *
     return 0;
 }
 
-/* Copies up to n records in, each visible to the consumer as soon as it is whole. Returns how many
- * went in, 0 for n = 0, or the errors of ipc_record_push when none did. */
+/* Copies up to n records in. Each is visible to the consumer as soon as it is whole. Returns how
+ * many went in, 0 for n = 0, or the errors of ipc_record_push when none did. */
 IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
                                      const struct ipc_record *records, size_t n)
 {
@@ -2450,7 +2468,7 @@ IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
     return i > 0 ? (int64_t)i : rc;
 }
 
-/* There is room for it at p->at. */
+/* Begins a claim of n bytes, for which there is room at p->at. */
 IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, size_t n)
 {
     ipc_record_prefetch_(p, p->at, n);
@@ -2459,11 +2477,11 @@ IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, si
 }
 
 /*
- * Push without a copy: claim gives room for a record of up to n bytes, 8-byte aligned and in a row,
- * or NULL: no room now, n more than ipc_record_most, or ipc_record_producer_error. commit sends the
- * first n bytes of it: 0, or -EINVAL: that is more than was claimed, or nothing was since the last
- * push or commit. Claiming again replaces the claim, also when it returns NULL; cancel drops it. A
- * producer that is killed in between has sent nothing. All wait-free.
+ * Push without a copy. claim gives room for a record of up to n bytes, 8-byte aligned and in a row.
+ * NULL: there is no room now, n is more than ipc_record_most, or see ipc_record_producer_error.
+ * commit sends the first n bytes of it: 0, or -EINVAL: n is more than was claimed, or nothing was
+ * claimed since the last push or commit. Claiming again replaces the claim, also when it returns
+ * NULL; cancel drops it. A producer that is killed in between has sent nothing. All wait-free.
  */
 IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
 {
@@ -2490,14 +2508,15 @@ IPC_INLINE size_t ipc_record_most(const struct ipc_record_producer *p)
     return (size_t)p->most;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+/* 0; -EBADMSG once the shared memory was found corrupt; or the error of a handle that was refused
+ * or detached. */
 IPC_INLINE int ipc_record_producer_error(const struct ipc_record_producer *p)
 {
     return p->error;
 }
 
-/* Bytes that our records took and were not read, at some moment during the call: what was read
- * counts until its consumer has published it. Wait-free. */
+/* How many bytes records in our lane took, at some moment during the call. What was read counts
+ * until the consumer has published it. Wait-free. */
 IPC_INLINE uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 {
     uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(p->head) : 0;
@@ -2507,7 +2526,7 @@ IPC_INLINE uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 
 /* ------------------------------------------------------------------ records: consuming */
 
-/* The word at the head of the next other lane that has something, to which it goes; or 0. */
+/* Goes to the next other lane that has a record. Returns the word at its head, or 0: none has. */
 IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
@@ -2526,9 +2545,10 @@ IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
     return 0;
 }
 
-/* Nothing at head yet: publishes what was taken, and looks at the other lanes. Where records came
- * in a row until here it is close behind the producer, and lets it get away before it looks again:
- * with one line in work at both ends each waits for the other. Returns a word, or 0. */
+/* There is no record at head yet: publishes the position, and looks at the other lanes. If several
+ * records came in a row until here, the consumer is close behind the producer, and lets it get
+ * ahead before it looks again: if both work on one line, each waits for the other. Returns a word,
+ * or 0. */
 IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 {
     uint64_t word, run = c->head - c->run_start;
@@ -2563,8 +2583,8 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
     if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
         return -EAGAIN;
-    /* Without it the record could be read before the word that vouches for it. Partner: the store
-     * fence in ipc_record_send_. */
+    /* Without it the record could be read before the word that says that it is there. Partner: the
+     * store fence in ipc_record_send_. */
     ck_pr_fence_load();
     c->peeked = ipc_record_measure_(c->data, c->mask, c->head, &word, &c->at);
     if (CK_CC_UNLIKELY(c->peeked == 0))
@@ -2573,7 +2593,7 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
     return 0;
 }
 
-/* The record that was found. */
+/* The payload of the record that was found. */
 IPC_FORCE_INLINE unsigned char *ipc_record_payload_(const struct ipc_record_consumer *c)
 {
     return c->data + (size_t)(c->at & c->mask) + 8;
@@ -2588,7 +2608,8 @@ IPC_FORCE_INLINE int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
     return rc;
 }
 
-/* Returns 1 when that was published. Then it is another producer's turn. */
+/* Moves on behind the record. Returns 1 if that published the position; then it is the turn of
+ * another lane. */
 IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
 {
     c->head += c->peeked;
@@ -2618,8 +2639,8 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
 }
 
 /*
- * Copies the oldest record of one of the producers out: of each in its order, and of all in turn,
- * each for as long as it has some, an eighth of the capacity at most. There is no order between
+ * Copies a producer's oldest record out. Producers take turns: one after the other, each for as
+ * long as it has records, and for an eighth of the capacity at most. There is no order between
  * producers. Wait-free; holds back at times, as ipc_spsc_pop, for up to 127 ck_pr_stall()s. A
  * producer that is stopped or dead costs nothing: what it committed is all there.
  *
@@ -2635,7 +2656,7 @@ IPC_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_
     return ipc_record_take_(c, to, size, &published);
 }
 
-/* The record at to[at] has n bytes; returns where there is room for the next. */
+/* Notes that the record at to[at] has n bytes. Returns where there is room for the next. */
 IPC_FORCE_INLINE size_t ipc_record_note_place_(struct ipc_record *record, unsigned char *to,
                                                size_t at, size_t n)
 {
@@ -2645,8 +2666,8 @@ IPC_FORCE_INLINE size_t ipc_record_note_place_(struct ipc_record *record, unsign
 }
 
 /*
- * Copies up to n records out, as many as fit to[0..size), and says in records[] where each is, at a
- * multiple of 8 from `to`, and how long. Returns how many, 0 for n = 0, or the errors of
+ * Copies up to n records out, as many as fit to[0..size). Stores in records[] where each is, at a
+ * multiple of 8 from `to`, and how long it is. Returns how many, 0 for n = 0, or the errors of
  * ipc_record_pop when none came.
  */
 IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, size_t size,
@@ -2666,11 +2687,11 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
 }
 
 /*
- * Pop without a copy: peek gives the oldest record in place, 8-byte aligned, and its length; NULL:
- * there is none, or ipc_record_consumer_error. It stays readable until released; peeking again
- * gives the same. What is peeked and not released when the consumer is killed is seen again. A
- * hostile producer may write to it meanwhile: read each field once, then check, then use. release
- * is done with it: 0, or -EINVAL when nothing was peeked. All wait-free.
+ * Pop without a copy. peek gives the next record in place, 8-byte aligned, and its length; NULL:
+ * there is none, or see ipc_record_consumer_error. It stays readable until released; peeking again
+ * gives the same. A record that was peeked and not released when the consumer is killed is seen
+ * again. A hostile producer may write to it meanwhile: read each field once, then check, then use.
+ * release moves on behind it: 0, or -EINVAL when nothing was peeked. All wait-free.
  */
 IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {
@@ -2685,7 +2706,8 @@ IPC_INLINE int ipc_record_release(struct ipc_record_consumer *c)
     return 0;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+/* 0; -EBADMSG once the shared memory was found corrupt; or the error of a handle that was refused
+ * or detached. */
 IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 {
     return c->error;
@@ -2694,7 +2716,29 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 #endif
 
 /* >>broadcast  src/ring/broadcast.h */
-/* Slots that every reader sees. */
+/*
+ * Broadcasts: slots that every reader sees.
+ *
+ * Lossless: the writer waits for the slowest reader that is not proven dead. Each reader has a seat
+ * with its position; the writer looks at all of them once a lap.
+ * Lossy: the writer never waits. It marks a slot's sequence before it overwrites the slot, and a
+ * reader looks at the sequence again after its copy (a seqlock for each slot).
+ *
+ *   word           from               to              made by
+ *   sequence of p  p+1-capacity or 0  BUSY | p+1      lossy: the writer: store, store fence after
+ * it BUSY | p+1, or     p+1             the writer: store fence, store lossless: as spsc
+ * (ipc_spsc_send_) ring head      t                  t' > t          the writer. Lossy: store after
+ * each message. Lossless: store before it looks at the seats, with a store-load fence in between a
+ * seat's id    see core.h                         a reader; the writer frees a dead reader's, by
+ *                                                     compare-and-swap
+ *   a seat's head  anything           the ring head   a reader that attaches: release fence, store,
+ *                                                     store-load fence after it
+ *                  h                  h' > h          its reader, when it is done with all below
+ * h': release fence, store
+ *
+ * Lossless: the two store-load fences let either the writer see the new seat, or the reader the
+ * writer's new head: so nothing from the position where a reader begins is overwritten.
+ */
 #ifndef IPC_SRC_RING_BROADCAST_H
 #define IPC_SRC_RING_BROADCAST_H 1
 
@@ -2706,22 +2750,21 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 #define IPC_BROADCAST_SEATS 64u
 
 /* How a broadcast is made: ipc_broadcast_init. */
-#define IPC_BROADCAST_LOSSLESS 0u /* the slowest reader holds up the writer */
+#define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
 
-/* Of a lossless one: how far a reader is, written by it alone. On a line of its own. */
+/* The position of a reader of a lossless broadcast, on a line of its own. */
 struct ipc_broadcast_seat_ {
-    uint64_t head; /* every position below is read, by whoever sits here or sat here last */
+    uint64_t head; /* all below it has been read by the seat's holder, or its last one */
     unsigned char pad[56];
 };
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_broadcast_shared {
-    /* As of a ring with one end: end[0] is the writer's, end[1] is 0, and `head` is how far
-     * the writer is, stored by it alone: lossy after each message, lossless before it looks how far
-     * its readers are, so that at most a lap is behind it. */
+    /* As of a ring with one end: end[0] is the writer's, end[1] is 0, and `head` is a position of
+     * the writer, at most a lap behind its tail. */
     struct ipc_spsc_shared s;
-    uint64_t id[IPC_BROADCAST_SEATS]; /* who sits there: an ipc_peer id, 0 for nobody */
+    uint64_t id[IPC_BROADCAST_SEATS]; /* the holder of each seat, as in core.h */
     struct ipc_broadcast_seat_ seat[IPC_BROADCAST_SEATS];
     /* capacity slots of ipc_ring_stride_(bytes) each */
 };
@@ -2729,11 +2772,11 @@ struct ipc_broadcast_shared {
 IPC_RING_ASSERT_(cast_id, offsetof(struct ipc_broadcast_shared, id) == 384)
 IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IPC_BROADCAST_SEATS)
 
-/* In the sequence of a lossy one: the message of that position is being written. */
+/* In a sequence of a lossy broadcast: the message of that position is being written. */
 #define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
-/* Refusals in a row before the kernel is asked whether those in the way are dead, which takes as
- * long as hundreds of messages; and between asking again. */
+/* Refusals in a row before the writer asks the kernel whether the readers in its way are dead, and
+ * before it asks again. A question takes as long as hundreds of messages. */
 #define IPC_BROADCAST_ASK_FIRST_ 64u
 #define IPC_BROADCAST_ASK_EVERY_ 1024u
 
@@ -2785,26 +2828,27 @@ struct ipc_broadcast_readers_ {
     struct ipc_broadcast_shared *ring;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
-    unsigned refused; /* by the gate, in a row */
+    unsigned refused; /* how often in a row a reader was a whole capacity behind */
 };
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_broadcast_producer {
     struct ipc_spsc_producer
-        s; /* its limit: where ipc_broadcast_find_slowest_reader_ is next; never, of a lossy one */
+        s; /* at its limit it looks for the slowest reader; a lossy one never gets there */
     struct ipc_broadcast_readers_ readers;
     struct ipc_broadcast_shared *ring;
     unsigned how;
 };
 
 struct ipc_broadcast_consumer {
-    /* Of a lossless one a consumer as any other, which publishes its position in its seat. Of a
-     * lossy one `at` is NULL, and it publishes nothing. */
+    /* Lossless: a consumer that publishes its position in its seat. Lossy: `at` is NULL, and it
+     * publishes nothing. */
     struct ipc_spsc_consumer s;
     uint64_t *seat;   /* ring->id[...], our own; or NULL */
     uint64_t missed;  /* messages, so far */
-    uint64_t skip;    /* what it will leave out besides if it is lapped once more */
-    int loss_pending; /* a loss was found after messages that a call returned: told by the next */
+    uint64_t skip;    /* how many more messages it leaves out if it is lapped again */
+    int loss_pending; /* a loss was found after messages that a call returned: the next reports it
+                       */
     unsigned how;
 };
 
@@ -2850,9 +2894,9 @@ IPC_INLINE struct ipc_broadcast_readers_ ipc_broadcast_list_readers_(struct ipc_
 }
 
 /*
- * Attaches the writer; as ipc_spsc_producer_attach, with the same errors. After one that died it
- * goes on behind the last message that one committed. `me` also says which readers are dead:
- * without it those of a lossless one that were killed hold it up until they are detached.
+ * Attaches the writer; as ipc_spsc_producer_attach, with the same errors. After a writer that died
+ * it goes on behind the last message that one committed. `me` also says which readers are dead:
+ * without it, killed readers of a lossless broadcast hold up the writer for ever.
  */
 IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, void *mem,
                                              size_t size, size_t bytes, struct ipc_peer *me)
@@ -2880,13 +2924,13 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
-    /* Without it a reader could see that we overwrite a message before it sees what the writer
-     * before us wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
+    /* Without it a reader could see that we overwrite a message before it sees what the last writer
+     * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
     return 0;
 }
 
-/* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
+/* Takes a seat for a reader, that begins at ring->s.head or behind it. 0, or -EUSERS. */
 IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
                                           uint64_t id, unsigned *seat)
 {
@@ -2894,21 +2938,21 @@ IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct
     if (*seat == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
-    /* Without it the writer could take this for our word that whoever sat here before has read
-     * what he was reading. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
+    /* Without it the writer could take this position as the word of the seat's last holder, which
+     * still reads behind it. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(&r->seat[*seat].head, ck_pr_load_64(&r->s.head));
-    /* Without it the gate could miss our seat, and we the tail that it stored before: then what
+    /* Without it the writer could miss our seat, and we the head that it stored before: then what
      * we begin with is overwritten. Partner: the fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_store_load();
     return 0;
 }
 
 /*
- * Attaches a reader: it sees every message that is sent after this, and those being sent meanwhile;
- * of a lossy one it may see, or miss, the last before.
- * A lossless one takes one of 64 seats; lossy there may be any number, and they write nothing.
- * Lock-free. As for `me` and a handle that was refused: ipc_spsc_producer_attach.
+ * Attaches a reader. It sees every message that is sent afterwards, and those that are being sent
+ * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
+ * broadcast has 64 seats for readers. A lossy one has any number of readers, and they write
+ * nothing. Lock-free. `me`, and what a refused handle does: as for ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -2941,8 +2985,9 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     c->id = id;
     h->how = how;
     head += ipc_spsc_count_full_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
-    /* Without it the slots from here on could be older than what sent us here, and look corrupt.
-     * Partners: the store fences in ipc_broadcast_find_slowest_reader_ and ipc_spsc_send_. */
+    /* Without it the slots from here on could be older than the head that sent us here, and look
+     * corrupt. Partners: the store fences in ipc_broadcast_find_slowest_reader_ and ipc_spsc_send_.
+     */
     ck_pr_fence_load();
     ipc_spsc_begin_at_(c, head);
     if (c->at != NULL)
@@ -2950,7 +2995,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     return 0;
 }
 
-/* Gives the writer's end back; the messages stay. Wait-free. */
+/* Detaches the writer; the messages stay. Wait-free. */
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
     if (p->ring != NULL)
@@ -2958,7 +3003,7 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
 
-/* Leaves: the writer waits for this reader no more. Wait-free. */
+/* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
     if (c->seat != NULL)
@@ -2968,22 +3013,24 @@ IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
-/* A lossless writer has come as far as it knows to be free, and needs so much behind its tail:
- * looks how far the slowest reader is. Sets the limit and returns 0, or -EAGAIN. */
+/* A lossless writer has reached its limit, and needs `need` positions behind its tail: looks how
+ * far the slowest reader is, and frees the seats of dead ones. Sets the limit and returns 0, or
+ * -EAGAIN.
+ */
 IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail,
                                                   uint64_t mask, uint64_t need, uint64_t *limit)
 {
     struct ipc_broadcast_shared *r = g->ring;
-    uint64_t most = 0; /* that one is behind */
+    uint64_t most = 0; /* how far the slowest reader is behind */
     unsigned i, blocked = 0;
     int ask = g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_FIRST_;
 
-    /* Without it a reader could begin here, and find the slots older than that. Partner: the load
-     * fence in ipc_broadcast_consumer_attach. */
+    /* Without it a reader could begin at this head, and find slots that are older. Partner: the
+     * load fence in ipc_broadcast_consumer_attach. */
     ck_pr_fence_store();
     ck_pr_store_64(&r->s.head, tail);
-    /* Without it we could miss the seat of one who joins, and he this tail. Partner: the fence in
-     * ipc_broadcast_attach_seat_. */
+    /* Without it we could miss the seat of a reader that attaches, and it could miss this head.
+     * Partner: the fence in ipc_broadcast_attach_seat_. */
     ck_pr_fence_store_load();
     for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
         uint64_t id = ck_pr_load_64(&r->id[i]), behind;
@@ -2995,21 +3042,21 @@ IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ 
             most = behind > most ? behind : most;
         else if (!ask || !ipc_ring_is_dead_(g->alive, g->arg, id) ||
                  !ck_pr_cas_64(&r->id[i], id, 0))
-            blocked = 1; /* also if it is further behind: it is about to say where it is */
+            blocked = 1; /* also if it is further behind: it is about to publish where it begins */
     }
     if (blocked) {
         g->refused++;
         return -EAGAIN;
     }
     /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
-     * ipc_record_publish_, ipc_ring_leave_end_; the kernel, where that one was killed. */
+     * ipc_record_publish_, ipc_ring_leave_end_; the kernel, if the reader was killed. */
     ck_pr_fence_acquire();
     g->refused = 0;
     *limit = tail - most + mask + 1;
     return 0;
 }
 
-/* The next refusal asks the kernel. */
+/* Lets the next look for the slowest reader ask the kernel. */
 IPC_INLINE void ipc_broadcast_ask_(struct ipc_broadcast_readers_ *g)
 {
     g->refused = IPC_BROADCAST_ASK_FIRST_;
@@ -3025,7 +3072,7 @@ IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
                                                                 1, &h->s.limit);
 }
 
-/* The slot to write next. Of a lossy one what is in it is no message from here on. */
+/* The slot to write next. In a lossy broadcast the message in it is not valid from here on. */
 IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_slot_(const struct ipc_broadcast_producer *h,
                                                           uint64_t tail, size_t stride, int lossy)
 {
@@ -3033,8 +3080,8 @@ IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_slot_(const struct ipc_broad
 
     if (lossy) {
         ck_pr_store_64(ipc_ring_sequence_(slot, stride), IPC_BROADCAST_BUSY_ | (tail + 1));
-        /* Without it a reader could read what we are about to write, and then find the sequence as
-         * it was. Partner: the load fence in ipc_broadcast_revalidate_. */
+        /* Without it a reader could read what we write next, and then find the sequence unchanged.
+         * Partner: the load fence in ipc_broadcast_revalidate_. */
         ck_pr_fence_store();
     }
     return slot;
@@ -3098,10 +3145,10 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
 }
 
 /*
- * Copies one message in, for all readers. Wait-free, but that a lossless one asks the kernel, after
- * 64 refusals in a row and then every 1024, whether those who hold it up are dead. Lossless: a
- * reader that is slow or stopped lets it run full, a dead one until that. Lossy: readers cost
- * nothing.
+ * Copies one message in, for all readers. Wait-free, but for questions to the kernel: a lossless
+ * writer asks after 64 refusals in a row, and then every 1024, whether the readers in its way are
+ * dead. Lossless: a reader that is slow or stopped lets the ring run full; so does a dead one,
+ * until the kernel was asked. Lossy: readers cost nothing.
  *
  *   0
  *   -EAGAIN    lossless: a reader is a whole capacity behind
@@ -3122,8 +3169,8 @@ IPC_INLINE int64_t ipc_broadcast_push_n(struct ipc_broadcast_producer *p, const 
                                                   : -EMSGSIZE;
 }
 
-/* Push without a copy, as ipc_spsc_claim, commit and cancel. Of a lossy one a claim, also one that
- * is cancelled, takes the oldest message from those who have not read it. */
+/* Push without a copy, as ipc_spsc_claim, commit and cancel. In a lossy broadcast a claim, also one
+ * that is cancelled, takes the oldest message from the readers that have not read it. */
 IPC_INLINE void *ipc_broadcast_claim(struct ipc_broadcast_producer *p)
 {
     return ipc_broadcast_claim_(p, (size_t)p->s.bytes);
@@ -3139,7 +3186,7 @@ IPC_INLINE void ipc_broadcast_cancel(struct ipc_broadcast_producer *p)
     (void)p;
 }
 
-/* 0, or why the handle is none. */
+/* 0, or the error of a handle that was refused or detached. */
 IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer *p)
 {
     return p->s.error;
@@ -3147,8 +3194,9 @@ IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer 
 
 /* ------------------------------------------------------------------ broadcast: reading */
 
-/* A lossy reader finds another sequence in its slot than that of its message. Not there yet:
- * -EAGAIN; or overwritten: -EOVERFLOW, and it goes on at the oldest that is whole; or -EBADMSG. */
+/* A lossy reader finds another sequence in the slot than that of its next message. -EAGAIN: the
+ * message is not there yet. -EOVERFLOW: the reader was lapped, and moves on to the oldest message
+ * that is whole. Or -EBADMSG. */
 IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uint64_t sequence)
 {
     struct ipc_spsc_consumer *c = &h->s;
@@ -3156,14 +3204,14 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
 
     c->ready = c->head;
     if (sequence == 0 || laps == 0 || laps == ~c->mask) {
-        h->skip = 0; /* as fast as the writer */
+        h->skip = 0; /* it has caught up with the writer */
         return -EAGAIN;
     }
     if ((laps & c->mask) != 0 || laps >= IPC_BROADCAST_BUSY_)
         return c->error = -EBADMSG;
     tail = ck_pr_load_64(&c->ring->head);
-    /* Without it the slot that we go on with could be older than what sent us there. Partners: the
-     * store fences in ipc_broadcast_begin_slot_ and ipc_spsc_send_. */
+    /* Without it the slot that we move on to could be older than the head that sent us there.
+     * Partners: the store fences in ipc_broadcast_begin_slot_ and ipc_spsc_send_. */
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
@@ -3196,7 +3244,8 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
     return rc;
 }
 
-/* A lossy reader has read its message. 0, or -EOVERFLOW: part of that may have been the next. */
+/* A lossy reader has read its message: looks at the sequence again. 0 and moves on; or -EOVERFLOW:
+ * a part of what it read may be of a later message. */
 IPC_FORCE_INLINE int ipc_broadcast_revalidate_(struct ipc_broadcast_consumer *h,
                                                unsigned char *slot, size_t stride)
 {
@@ -3272,15 +3321,17 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
 
 /*
  * Copies the next message out. Wait-free, and holds back at times, as ipc_spsc_pop. Other readers
- * do not matter; a writer that is stopped or dead lets it run empty.
+ * do not matter; a writer that is stopped or dead lets the ring run empty.
  *
  *   0
  *   -EAGAIN     there is none yet
- *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
- *               call goes on, ipc_broadcast_missed says how many were left out in all. That is at
- * the oldest message still whole; after losses without an -EAGAIN in between up to half the
- * capacity newer, or a fast writer would be there again at once, for ever. -EMSGSIZE   bytes is not
- * the message size -EBADMSG    the shared memory is corrupt; sticks
+ *   -EOVERFLOW  lossy: the writer has overwritten the next message. Reported once for each time;
+ *               ipc_broadcast_missed says how many messages were missed in all. The next call goes
+ *               on at the oldest message that is whole. After losses without an -EAGAIN in between
+ *               it begins up to half a capacity further ahead, so that a fast writer does not lap
+ *               the reader again at once
+ *   -EMSGSIZE   bytes is not the message size
+ *   -EBADMSG    the shared memory is corrupt; sticks
  */
 IPC_INLINE int ipc_broadcast_pop(struct ipc_broadcast_consumer *c, void *message, size_t bytes)
 {
@@ -3289,7 +3340,7 @@ IPC_INLINE int ipc_broadcast_pop(struct ipc_broadcast_consumer *c, void *message
 }
 
 /* Copies up to n messages out, as ipc_spsc_pop_n; with the errors of ipc_broadcast_pop. They are in
- * a row: a loss ends the call, and is told by the next. */
+ * a row: a loss ends the call, and the next call reports it. */
 IPC_INLINE int64_t ipc_broadcast_pop_n(struct ipc_broadcast_consumer *c, void *messages,
                                        size_t bytes, size_t n)
 {
@@ -3299,24 +3350,25 @@ IPC_INLINE int64_t ipc_broadcast_pop_n(struct ipc_broadcast_consumer *c, void *m
 
 /*
  * Pop without a copy: peek gives the next message in place, or NULL: there is none, or the writer
- * overwrote it (peek again: ipc_broadcast_missed has grown), or ipc_broadcast_consumer_error. Of a
- * lossless one it stays as it is until released. Of a lossy one it may change while it is read:
- * read, then release, and use what was read only if that returns 0. All wait-free.
+ * overwrote it (peek again: ipc_broadcast_missed has grown), or see ipc_broadcast_consumer_error.
+ * In a lossless broadcast the message stays as it is until released. In a lossy one it may change
+ * while you read it: read, then release, and use what was read only if that returns 0. All
+ * wait-free.
  */
 IPC_INLINE const void *ipc_broadcast_peek(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_peek_(c, (size_t)c->s.bytes);
 }
 
-/* Done with the peeked message. 0; -EINVAL when nothing can have been peeked; lossy: -EOVERFLOW, it
+/* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossy: -EOVERFLOW when it
  * was overwritten meanwhile, as of ipc_broadcast_pop. */
 IPC_INLINE int ipc_broadcast_release(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_release_(c, (size_t)c->s.bytes);
 }
 
-/* How many messages this reader has missed since it attached. Exact: what it was given and what it
- * missed are all that were sent, up to the last it was given. Wait-free. */
+/* How many messages this reader has missed since it attached. That is exact: what it got and what
+ * it missed are together all that were sent, up to the last that it got. Wait-free. */
 IPC_INLINE uint64_t ipc_broadcast_missed(const struct ipc_broadcast_consumer *c)
 {
     return c->missed;
