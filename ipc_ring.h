@@ -536,7 +536,8 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
 #endif
 
 /* >>copy  src/ring/copy.h */
-/* Copying messages in and out. */
+/* Copies of messages in and out: short ones inline, long ones in the way that a producer finds to
+ * be the fastest, words where a late reader may read while a producer writes. */
 #ifndef IPC_SRC_RING_COPY_H
 #define IPC_SRC_RING_COPY_H 1
 
@@ -547,12 +548,12 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
 #define IPC_RING_WAYS_ 3           /* to copy long messages in: ipc_ring_copy_long_ */
 #define IPC_RING_TRIAL_AFTER_ 250u /* laps between trials, which take two of each */
 
-/* What a producer knows of them; its own, nothing of it is shared. */
+/* What a producer has found out about these ways. Private to it. */
 struct ipc_ring_copier_ {
     uint64_t lap;                  /* bytes of its ring */
     uint64_t done;                 /* bytes copied since the last trials */
-    uint64_t cost[IPC_RING_WAYS_]; /* cycles that it takes to copy a KiB each way */
-    uint64_t took[IPC_RING_WAYS_]; /* cycles from one end of a lap to the other */
+    uint64_t cost[IPC_RING_WAYS_]; /* cycles to copy a KiB, for each way */
+    uint64_t took[IPC_RING_WAYS_]; /* cycles for a whole lap, for each way */
     unsigned way;                  /* in use */
 };
 
@@ -563,9 +564,11 @@ IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
     c->done = (IPC_RING_TRIAL_AFTER_ - 8) * lap; /* soon, but not while pages are still fresh */
 }
 
-#define IPC_RING_SHORT_ 256u /* bytes; up to here compilers know best, or a few words are all */
+#define IPC_RING_SHORT_ 256u /* bytes; up to here the compiler's copy, or some words, are fastest  \
+                              */
 
-/* Called, not inlined: what is there for long messages must not slow down the short. */
+/* A function that is called, not inlined, so that code for long messages does not slow down short
+ * ones. */
 #define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
 
 #ifdef __x86_64__
@@ -592,15 +595,16 @@ IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char
 }
 
 /* Copies a line or more, through the caches or past them. The first line may overlap the second,
- * and the last the one before. A libc's memcpy is mostly one instruction for what is long, which
- * takes two to three times as long on some processors for some alignments of what the caller gives
- * (of Zen 3 for a quarter of them), and starts slowly. */
+ * and the last the one before. The memcpy of a libc is mostly one instruction for long copies. On
+ * some processors that takes two to three times as long for some alignments of the source (on Zen 3
+ * for a quarter of them), and it starts slowly. */
 IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
                                              int past)
 {
     size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
 
-    __asm__("" : "+r"(to), "+r"(from)); /* or gcc warns of what is smaller, though not copied */
+    __asm__(""
+            : "+r"(to), "+r"(from)); /* else gcc warns about smaller messages, never copied here */
     ipc_ring_copy_line_(to, from, 0);
     for (; i < n - IPC_RING_LINE; i += IPC_RING_LINE)
         ipc_ring_copy_line_(to + i, from + i, past);
@@ -616,21 +620,22 @@ IPC_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsign
         memcpy(to, from, n);
     } else {
         ipc_ring_copy_lines_(to, from, n, 1);
-        /* Without it these stores, which keep no order, could be seen after what says that the
-         * message is there. Partner: the load fence of who looks for that. */
+        /* Without it these stores, which keep no order, could be seen after the word that says that
+         * the message is there. Partner: the load fence of the consumer that looks for that word.
+         */
         _mm_sfence();
     }
 }
 
 /*
- * Copies a long message in. Near each other, cores hand lines from cache to cache at two to three
- * times the rate of memory; what is best there depends on the size of the ring, the processor and
- * the libc. Far apart (another socket, another part of the chip) a store waits for a line that the
- * other core has, and what goes past the caches is ahead by as much. No system tells which it is,
- * and processes move; so this goes by what it sees. The last of every 256 laps of the ring it
- * copies in each way, two laps long, and times the second, when the lines are where that way leaves
- * them. A way is better if the copy takes less and the lap clearly less, as it is the consumer who
- * has to fetch it from there.
+ * Copies a long message in. Cores that are near each other hand lines from cache to cache at two to
+ * three times the rate of memory; which way is best there depends on the size of the ring, the
+ * processor and the libc. If they are far apart (another socket, another part of the chip), a store
+ * waits for a line that the other core has, and a copy past the caches is faster by as much. No
+ * system tells which it is, and processes move; so the producer measures. In the last of every 256
+ * laps of the ring it copies in each way for two laps, and times the second, when the lines are
+ * where that way leaves them. A way is better if the copy takes less time and the lap clearly less:
+ * the consumer has to fetch the message from where that way leaves it.
  */
 IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
                                             const unsigned char *from, size_t n)
@@ -667,8 +672,8 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned
 }
 #endif
 
-/* Copies out. For one message alone, of less than a page, libc's way, with fewer and wider stores,
- * is the better, as what is sent next waits for them. */
+/* Copies out. A single message of less than a page is copied by memcpy, with fewer and wider
+ * stores: what is sent next waits for them. */
 IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int alone)
 {
 #ifdef __x86_64__
@@ -680,7 +685,7 @@ IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int al
     (void)alone;
 }
 
-/* Copies in what is not short. Where c is NULL it does not choose. */
+/* Copies in what is not short. If c is NULL it does not choose a way. */
 IPC_FORCE_INLINE void ipc_ring_put_bytes_(struct ipc_ring_copier_ *c, void *to, const void *from,
                                           size_t n)
 {
@@ -1449,7 +1454,19 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 #endif
 
 /* >>stream  src/ring/stream.h */
-/* Elements without messages, for one producer and one consumer. */
+/*
+ * Streams: elements without messages, for one producer and one consumer.
+ *
+ * Elements [head, tail) are the consumer's to read, all others the producer's to write.
+ *
+ *   word   from   to       made by
+ *   tail   t      t' > t   the producer, when all below t' is written: release fence, store
+ *   head   h      h' > h   the consumer, when it is done with all below h': release fence, store
+ *
+ * Both by ipc_stream_publish_. Each end keeps its own position and the last that it saw of the
+ * other end, and looks at the other's word again only when it has too few elements: acquire fence
+ * after the load (ipc_stream_find_more_). 0 <= tail - head <= capacity; else the memory is corrupt.
+ */
 #ifndef IPC_SRC_RING_STREAM_H
 #define IPC_SRC_RING_STREAM_H 1
 
@@ -1459,13 +1476,14 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
 #define IPC_STREAM_ABI 2u
 #define IPC_STREAM_PAUSES_ 127u      /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
-#define IPC_STREAM_RETRY_PAUSES_ 15u /* and how it begins, */
-#define IPC_STREAM_RETRY_AFTER_ 64u  /* after so many looks that found one piece */
-#define IPC_STREAM_EMPTY_LOOKS_ 8u
+#define IPC_STREAM_RETRY_PAUSES_ 15u /* with so many pauses a consumer tries again to hold back,   \
+                                      */
+#define IPC_STREAM_RETRY_AFTER_ 64u  /* after so many looks that found a single block each */
+#define IPC_STREAM_EMPTY_LOOKS_ 8u   /* in a row, after which a consumer stops holding back */
 
 /* The elements begin on a page of the process that makes the stream, so that they can be mapped
- * twice in a row. How far that is from the beginning of the stream is the same for all processes,
- * at whatever addresses they see it. */
+ * twice in a row. That page's distance from the beginning of the stream is the same for all
+ * processes, at whatever addresses they see it. */
 #if defined(__x86_64__) || defined(__i386__) || defined(__s390x__)
 #define IPC_STREAM_PAGE_ 4096u
 #else
@@ -1476,9 +1494,9 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 struct ipc_stream_shared {
     /* bytes: of one element; capacity: elements; how: bytes from here to the first element */
     struct ipc_ring_shared_ is;
-    uint64_t end[2]; /* who holds the producer's and the consumer's, as in struct ipc_spsc_shared */
+    uint64_t end[2]; /* holders of the producer's and the consumer's end, as in core.h */
     unsigned char pad1[48];
-    /* How far they are, in elements, each written by its holder alone. */
+    /* The positions of both ends, in elements. */
     uint64_t tail;
     unsigned char pad2[120];
     uint64_t head;
@@ -1529,20 +1547,20 @@ struct ipc_stream {
     unsigned char *data;
     uint64_t mask;
     uint64_t at;  /* our position */
-    uint64_t end; /* from ours to this one the elements are ours to write, or read */
+    uint64_t end; /* elements [at, end) are ours to write, or to read */
     uint64_t bytes;
     int twice;            /* data is mapped twice in a row */
     int error;            /* sticks */
-    uint64_t *ours;       /* our position, for the other end */
-    uint64_t *theirs;     /* and theirs */
-    uint64_t ahead;       /* of theirs is our end: the capacity, for the producer */
+    uint64_t *ours;       /* where we publish our position */
+    uint64_t *theirs;     /* where the other end publishes its position */
+    uint64_t ahead;       /* end - *theirs: the capacity for the producer, 0 for the consumer */
     unsigned pauses;      /* ck_pr_stall()s before the next look */
     unsigned empty_looks; /* looks in a row that found too little */
     unsigned retry_after; /* looks until holding back is tried again */
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
-    void (*unmap)(void *data, size_t bytes); /* where it is mapped twice */
+    void (*unmap)(void *data, size_t bytes); /* if data is mapped twice */
 };
 
 struct ipc_stream_producer {
@@ -1554,7 +1572,7 @@ struct ipc_stream_consumer {
     struct ipc_stream s;
 };
 
-/* What lies where the ring wraps: two pieces, the second of them often of 0 elements. */
+/* Elements that may wrap: two pieces, of which the second often has 0 elements. */
 struct ipc_stream_regions {
     void *at[2];
     size_t n[2]; /* elements */
@@ -1617,9 +1635,9 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 
 /* ------------------------------------------------------------------ streams: the path */
 
-/* Fewer than n are ours, as far as we know: looks how far the other end is. A consumer that is
- * close behind a busy producer lets it get away first, up to a quarter of the stream: with
- * neighbouring lines in work each waits for the other. */
+/* Fewer than n elements are known to be ours: looks at the other end's position. A consumer that is
+ * close behind a busy producer lets it get ahead first, by up to a quarter of the stream: if both
+ * work on neighbouring lines, each waits for the other. */
 IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
 {
     unsigned i;
@@ -1640,12 +1658,12 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
         return; /* the producer */
     if (s->end - s->at < n) {
         if (++s->empty_looks > IPC_STREAM_EMPTY_LOOKS_)
-            s->pauses = 0; /* it is not busy: be there when it is */
+            s->pauses = 0; /* the producer is not busy: be there when it writes */
         return;
     }
     s->empty_looks = 0;
     if (s->end - s->at < 2 * n) {
-        /* No more came in the meantime: so do not wait, but try at times. */
+        /* Nothing more came while we paused: so pause less, and try longer pauses at times. */
         s->retry_after =
             s->pauses == 0 && s->retry_after > 0 ? s->retry_after - 1 : IPC_STREAM_RETRY_AFTER_;
         s->pauses = s->retry_after == 0 ? IPC_STREAM_RETRY_PAUSES_ : s->pauses / 2;
@@ -1656,7 +1674,7 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
     }
 }
 
-/* How many elements are ours, where at least n are wanted. */
+/* How many elements are ours; looks for more if these are fewer than n. */
 IPC_FORCE_INLINE uint64_t ipc_stream_available_(struct ipc_stream *s, uint64_t n)
 {
     if (CK_CC_UNLIKELY(s->end - s->at < n))
@@ -1668,12 +1686,12 @@ IPC_FORCE_INLINE void ipc_stream_publish_(struct ipc_stream *s, uint64_t n)
 {
     s->at += n;
     /* Without it the other end could see our position before what we have written, or write where
-     * we still read. Partner: in ipc_stream_available_. */
+     * we still read. Partner: in ipc_stream_find_more_. */
     ck_pr_fence_release();
     ck_pr_store_64(s->ours, s->at);
 }
 
-/* Where the next n elements are, n being ours. */
+/* Where the next n elements are, of those that are ours. */
 IPC_FORCE_INLINE struct ipc_stream_regions ipc_stream_regions_(const struct ipc_stream *s,
                                                                uint64_t n, size_t bytes)
 {
@@ -1687,7 +1705,7 @@ IPC_FORCE_INLINE struct ipc_stream_regions ipc_stream_regions_(const struct ipc_
     return r;
 }
 
-/* All that is ours. */
+/* All elements that are ours: how many, and where. */
 IPC_FORCE_INLINE uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
                                            struct ipc_stream_regions *r)
 {
@@ -1697,7 +1715,7 @@ IPC_FORCE_INLINE uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
     return n;
 }
 
-/* The next n elements, if they are ours and in a row. */
+/* The next n elements, if they are ours and in a row; else NULL. */
 IPC_FORCE_INLINE void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t bytes)
 {
     struct ipc_stream_regions r;
@@ -1717,7 +1735,8 @@ IPC_FORCE_INLINE int ipc_stream_advance_(struct ipc_stream *s, uint64_t n)
     return 0;
 }
 
-/* How many of n to move now: all, or as many as are ours if `some` will do; 0 or less: none. */
+/* How many of n elements to move now: all n; or as many as are ours, if `some` is set. 0 or a
+ * negative errno: none. */
 IPC_FORCE_INLINE int64_t ipc_stream_count_(struct ipc_stream *s, uint64_t n, int some)
 {
     uint64_t avail = ipc_stream_available_(s, n);
@@ -1736,10 +1755,12 @@ IPC_INLINE int ipc_stream_ready_(struct ipc_stream *s, size_t n)
 {
     int64_t rc = ipc_stream_count_(s, n, 0);
 
-    return rc >= 0 ? 1 : rc == -EAGAIN ? 0 : (int)rc;
+    if (rc >= 0)
+        return 1;
+    return rc == -EAGAIN ? 0 : (int)rc;
 }
 
-/* Asks for the lines behind the next n elements, of as many again, as far as they are free. */
+/* Asks for the lines of the n elements behind the next n, if they are free. */
 IPC_FORCE_INLINE void ipc_stream_prefetch_(const struct ipc_stream *s, uint64_t n, size_t bytes)
 {
     uint64_t from = (s->at + n) & s->mask, left = s->mask + 1 - from;
@@ -1794,7 +1815,7 @@ IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to
 /*
  * Attaches the producer's end of a stream whose elements have `bytes` bytes; as
  * ipc_spsc_producer_attach, with the same errors. It goes on behind the last element that a push or
- * commit of its predecessor made visible: of a push that was killed there is nothing.
+ * commit of its predecessor made visible: nothing is there of a push that was killed.
  */
 IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *mem, size_t size,
                                           size_t bytes, struct ipc_peer *me)
@@ -1805,15 +1826,15 @@ IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *m
     return rc;
 }
 
-/* Attaches the consumer's end; as ipc_stream_producer_attach. What one pop or release of a killed
- * predecessor was about to take is seen again, and no more. */
+/* Attaches the consumer's end; as ipc_stream_producer_attach. It sees again what the last pop or
+ * release of a killed predecessor was about to take, and no more. */
 IPC_INLINE int ipc_stream_consumer_attach(struct ipc_stream_consumer *c, void *mem, size_t size,
                                           size_t bytes, struct ipc_peer *me)
 {
     return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
 }
 
-/* Gives the end back; the stream and what is in it stay for the next. Wait-free. */
+/* Detaches; the stream and its elements stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_stream_producer_detach(struct ipc_stream_producer *p)
 {
     ipc_stream_detach_(&p->s);
@@ -1830,7 +1851,7 @@ IPC_INLINE void ipc_stream_consumer_detach(struct ipc_stream_consumer *c)
  *
  *   > 0        how many went in; less than n: the stream is full. 0 for n = 0
  *   -EAGAIN    it is full: none went in
- *   -EMSGSIZE  `bytes` is not that of the stream's elements
+ *   -EMSGSIZE  `bytes` is not the size of the stream's elements
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
 IPC_INLINE int64_t ipc_stream_push_n(struct ipc_stream_producer *p, const void *from, size_t bytes,
@@ -1851,13 +1872,13 @@ IPC_INLINE int ipc_stream_push_all(struct ipc_stream_producer *p, const void *fr
     return rc < 0 ? (int)rc : 0;
 }
 
-/* Takes up to n elements out, by a copy. Otherwise as ipc_stream_push_n; -EAGAIN: it is empty. */
+/* Copies up to n elements out. Otherwise as ipc_stream_push_n; -EAGAIN: the stream is empty. */
 IPC_INLINE int64_t ipc_stream_pop_n(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     return bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 1) : -EMSGSIZE;
 }
 
-/* Takes n elements out, or none, as ipc_stream_push_all; -EAGAIN: so many are not there yet. */
+/* Copies n elements out, or none, as ipc_stream_push_all; -EAGAIN: there are fewer than n yet. */
 IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     int64_t rc =
@@ -1867,11 +1888,11 @@ IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_
 }
 
 /*
- * Push without a copy: claim gives room for n elements in a row, or NULL: there is no room for so
- * many now, they lie across the end of the memory, or ipc_stream_producer_error. (The typed calls
- * map it twice in a row where they can: then any n up to the capacity lie in a row.) room gives all
- * that there is, in two pieces at most, and says how many elements that are. Both change nothing;
- * claim no more than commit is to send. Wait-free.
+ * Push without a copy. claim gives room for n elements in a row. NULL: there is no room for so many
+ * now, they lie across the end of the memory, or see ipc_stream_producer_error. (The typed calls
+ * map the memory twice in a row if they can: then any n up to the capacity lie in a row.) room
+ * gives all the room that there is, in two pieces at most, and returns how many elements that are.
+ * Neither changes anything; do not claim more than commit is to send. Wait-free.
  */
 IPC_INLINE void *ipc_stream_claim(struct ipc_stream_producer *p, size_t n)
 {
@@ -1883,15 +1904,16 @@ IPC_INLINE size_t ipc_stream_room(struct ipc_stream_producer *p, struct ipc_stre
     return (size_t)ipc_stream_look_(&p->s, (size_t)p->s.bytes, r);
 }
 
-/* Sends the first n elements of what claim or room gave. 0, or -EINVAL: they gave less. Wait-free.
- */
+/* Sends the first n elements of what claim or room gave. 0, or -EINVAL when they gave less.
+ * Wait-free. */
 IPC_INLINE int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
 {
     return ipc_stream_advance_(&p->s, n);
 }
 
-/* Pop without a copy: the next n elements in a row, or NULL as of ipc_stream_claim; all that there
- * are, as ipc_stream_room; and being done with the first n of them, as ipc_stream_commit. */
+/* Pop without a copy. peek gives the next n elements in a row, or NULL, as ipc_stream_claim; data
+ * gives all that there are, as ipc_stream_room; release moves on behind the first n of them, as
+ * ipc_stream_commit. */
 IPC_INLINE const void *ipc_stream_peek(struct ipc_stream_consumer *c, size_t n)
 {
     return ipc_stream_row_(&c->s, n, (size_t)c->s.bytes);
@@ -1918,7 +1940,7 @@ IPC_INLINE int ipc_stream_consumer_error(const struct ipc_stream_consumer *c)
     return c->s.error;
 }
 
-/* Elements that were in the stream, at some moment during the call. Wait-free. */
+/* How many elements were in the stream, at some moment during the call. Wait-free. */
 IPC_INLINE uint64_t ipc_stream_producer_was_size(struct ipc_stream_producer *p)
 {
     return p->s.error == 0 ? p->s.mask + 1 - ipc_stream_available_(&p->s, p->s.mask + 1) : 0;
@@ -3383,7 +3405,28 @@ IPC_INLINE int ipc_broadcast_consumer_error(const struct ipc_broadcast_consumer 
 #endif
 
 /* >>record_broadcast  src/ring/record_broadcast.h */
-/* Records that every reader sees. */
+/*
+ * Broadcasts of records: records that every reader sees.
+ *
+ * Records lie as in record.h, in one lane. A lossless broadcast has readers' seats, and a writer
+ * that waits, as in broadcast.h. In a lossy one the writer says in a mark, before it overwrites
+ * anything, from which record on all are whole; a reader looks after its copy whether there is a
+ * new mark.
+ *
+ *   word              from   to              made by the writer
+ *   mark[(n+1) % 2]   old    oldest, first,  stores: nobody reads this one, as `marks` is n
+ *                            tail, next
+ *   marks             n      n+1             store fence, store, store fence; then it overwrites
+ *                                            records before mark[(n+1) % 2].oldest
+ *
+ * A reader that finds the same `marks` before and after it read mark[marks % 2] has read it whole;
+ * one that finds the same `marks` after it read a record that was whole under that mark has read
+ * that whole.
+ *
+ * The writer remembers checkpoints: the positions of some records, at least a sixteenth of the
+ * capacity from each other, and their numbers. `oldest` moves from one checkpoint to the next, so
+ * that there is a new mark for many records, and the writer need not read them again.
+ */
 #ifndef IPC_SRC_RING_RECORD_BROADCAST_H
 #define IPC_SRC_RING_RECORD_BROADCAST_H 1
 
@@ -3393,10 +3436,12 @@ IPC_INLINE int ipc_broadcast_consumer_error(const struct ipc_broadcast_consumer 
 #define IPC_RECORD_BROADCAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
 #define IPC_RECORD_BROADCAST_ABI 2u
 #define IPC_RECORD_BROADCAST_CHECKPOINTS_ 32u
-#define IPC_RECORD_BROADCAST_TRIES_ 16u /* of a reader, to read what the writer marks meanwhile */
+#define IPC_RECORD_BROADCAST_TRIES_                                                                \
+    16u /* of a reader to read a mark, while the writer makes others */
 
-/* What the writer of a lossy one says, before it overwrites anything: from where on records are
- * whole, and where it was; and which records those are, the first ever being 0. */
+/* From position `oldest` on all records are whole; that one has number `first`. When the mark was
+ * made the writer was at `tail`, where the record with number `next` goes. The first record ever is
+ * 0. */
 struct ipc_record_broadcast_mark_ {
     uint64_t oldest;
     uint64_t first;
@@ -3406,7 +3451,7 @@ struct ipc_record_broadcast_mark_ {
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_record_broadcast_shared {
-    struct ipc_broadcast_shared c; /* bytes: 1; capacity: bytes; head: positions as well */
+    struct ipc_broadcast_shared c; /* bytes: 1; capacity: bytes; heads: positions in bytes */
     struct ipc_record_broadcast_mark_
         mark[2];    /* written by the writer alone: the other one, and then */
     uint64_t marks; /* that one counts which: marks % 2 */
@@ -3431,8 +3476,8 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(void)
     return kind;
 }
 
-/* The bytes of a broadcast of records in `capacity` bytes, or 0: that is not a power of two from 64
- * on, or too much. */
+/* The bytes of a broadcast of records in `capacity` bytes; or 0 if that is not a power of two from
+ * 64 on, or beyond the address space. */
 IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
@@ -3445,9 +3490,8 @@ IPC_INLINE int ipc_record_broadcast_known_(unsigned how)
     return ipc_broadcast_known_(how);
 }
 
-/* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of
- * ipc_broadcast_init.
- */
+/* Makes an empty broadcast of records, as ipc_record_init, with the same errors. how: as for
+ * ipc_broadcast_init. */
 IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capacity, unsigned how)
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
@@ -3461,10 +3505,11 @@ IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capaci
 struct ipc_record_broadcast_producer {
     struct ipc_record_producer r; /* without a lane */
     struct ipc_broadcast_readers_ readers;
-    struct ipc_record_broadcast_mark_ mark; /* lossy: the last one that we made; next counts on */
+    struct ipc_record_broadcast_mark_
+        mark; /* lossy: the last that we made; but next is of our tail */
     uint64_t marks;
-    /* Lossy: records at least a sixteenth of the capacity from each other, and which they are. From
-     * `gone` on they are newer than the oldest. What lies between we need not read again. */
+    /* Lossy: positions of records, and their numbers. From first_checkpoint on, of `checkpoints`
+     * that there have been, they are newer than mark.oldest. */
     struct {
         uint64_t at, number;
     } checkpoint[IPC_RECORD_BROADCAST_CHECKPOINTS_];
@@ -3474,13 +3519,13 @@ struct ipc_record_broadcast_producer {
 };
 
 struct ipc_record_broadcast_consumer {
-    struct ipc_record_consumer r; /* of a lossy one `to` is NULL, and it publishes nothing */
+    struct ipc_record_consumer r; /* lossy: `to` is NULL, and it publishes nothing */
     uint64_t *seat;               /* ring->c.id[...], our own; or NULL */
-    uint64_t next;                /* lossy: which record is at head */
-    uint64_t marks;               /* with this one what is at head was whole */
+    uint64_t next;                /* lossy: the number of the record at head */
+    uint64_t marks;               /* lossy: under this mark the record at head was whole */
     uint64_t missed;              /* records, so far */
-    int lapped;                   /* since it was as far as the writer */
-    int loss_pending;             /* a loss was found after records that a call returned */
+    int lapped;                   /* since it last caught up with the writer */
+    int loss_pending; /* a loss was found after records that a call returned: the next reports it */
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
@@ -3514,7 +3559,7 @@ IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_pe
     return 0;
 }
 
-/* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
+/* Reads the last mark whole. 0; -EAGAIN: the writer made another each time we looked; or -EBADMSG.
  */
 IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_shared *r,
                                                struct ipc_record_broadcast_mark_ *mark,
@@ -3533,7 +3578,7 @@ IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_share
         mark->first = ck_pr_load_64(&m->first);
         mark->tail = ck_pr_load_64(&m->tail);
         mark->next = ck_pr_load_64(&m->next);
-        /* Without it we could have read some of the mark after the next one. Partner: the second
+        /* Without it we could have read a part of the mark after the next one. Partner: the second
          * store fence in ipc_record_broadcast_forget_oldest_. */
         ck_pr_fence_load();
         if (ck_pr_load_64(&r->marks) == n) {
@@ -3544,7 +3589,8 @@ IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_share
     return -EAGAIN;
 }
 
-/* There is one record more; its end is our tail. */
+/* Counts a record that was sent, whose end is our tail, and makes that a checkpoint if the last one
+ * is far enough behind. */
 IPC_FORCE_INLINE void ipc_record_broadcast_count_sent_(struct ipc_record_broadcast_producer *h)
 {
     unsigned last = (h->checkpoints - 1) % IPC_RECORD_BROADCAST_CHECKPOINTS_;
@@ -3559,7 +3605,7 @@ IPC_FORCE_INLINE void ipc_record_broadcast_count_sent_(struct ipc_record_broadca
 
 /*
  * Attaches the writer; as ipc_broadcast_producer_attach, with the same errors, and -EBADMSG: the
- * shared memory is corrupt. After one that died it goes on behind the last record that one
+ * shared memory is corrupt. After a writer that died it goes on behind the last record that one
  * committed.
  */
 IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_producer *h,
@@ -3606,9 +3652,9 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
 
 /*
  * Attaches a reader; as ipc_broadcast_consumer_attach, with the same errors, and -EBADMSG: the
- * shared memory is corrupt. A lossy one that a fast writer laps while it looks where the end is
- * begins a little before that, and may see up to a sixteenth of the capacity of old records; or is
- * refused with -EAGAIN: try again.
+ * shared memory is corrupt. If a fast writer laps a reader of a lossy broadcast while it looks for
+ * the tail, the reader begins a little before that, and may see up to a sixteenth of the capacity
+ * of old records; or it is refused with -EAGAIN: try again.
  */
 IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_consumer *h,
                                                     void *mem, size_t size, struct ipc_peer *me)
@@ -3651,8 +3697,9 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
             c->head = mark.tail;
             h->next = mark.next;
             rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
-            /* Had we walked on what was written after that mark, the fences on the way would show
-             * us the next one; a 0 in the wrong place is found out later, as any lap. */
+            /* If we had walked over records that were written after that mark, the fences on the
+             * way would show us the next mark. If we have stopped at a 0 that is no tail, we find
+             * out later, as when we are lapped. */
             if (ck_pr_load_64(&r->marks) == h->marks)
                 break;
             c->head = mark.tail;
@@ -3670,7 +3717,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
                             c->head, h->marks));
 }
 
-/* Gives the writer's end back; the records stay. Wait-free. */
+/* Detaches the writer; the records stay. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
     if (p->ring != NULL)
@@ -3678,7 +3725,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
 
-/* Leaves: the writer waits for this reader no more. Wait-free. */
+/* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
@@ -3686,9 +3733,8 @@ IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 
-/* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
- * follows up to the next checkpoint, so that readers need not look at a new mark for each record.
- */
+/* A lossy writer needs `need` bytes behind its tail: makes a mark that says that the records there,
+ * and those up to the next checkpoint, are not whole any more. 0, or the error of the handle. */
 IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_producer *h,
                                                    uint64_t need)
 {
@@ -3701,7 +3747,7 @@ IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_p
     while (mark->oldest + capacity - p->tail < need) {
         unsigned next = h->first_checkpoint % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
-        if (h->first_checkpoint == h->checkpoints) { /* all */
+        if (h->first_checkpoint == h->checkpoints) { /* no checkpoint left: forgets all records */
             mark->oldest = p->tail;
             mark->first = mark->next;
         } else {
@@ -3720,8 +3766,8 @@ IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_p
      * ipc_record_broadcast_read_mark_. */
     ck_pr_fence_store();
     ck_pr_store_64(&h->ring->marks, ++h->marks);
-    /* Without it a reader could read what we are about to write, and then find the mark as it was;
-     * or some of the mark after this one. Partners: the load fence in
+    /* Without it a reader could read what we write next, and then find the same mark; or it could
+     * read a part of the mark after this one. Partners: the load fence in
      * ipc_record_broadcast_revalidate_, the second one in ipc_record_broadcast_read_mark_. */
     ck_pr_fence_store();
     return 0;
@@ -3780,8 +3826,8 @@ IPC_INLINE int64_t ipc_record_broadcast_push_n(struct ipc_record_broadcast_produ
     return i > 0 ? (int64_t)i : rc;
 }
 
-/* Push without a copy, as ipc_record_claim, commit and cancel. Of a lossy one a claim, also one
- * that is cancelled, takes what lies there from those who have not read it. */
+/* Push without a copy, as ipc_record_claim, commit and cancel. In a lossy broadcast a claim, also
+ * one that is cancelled, takes the oldest records from the readers that have not read them. */
 IPC_INLINE void *ipc_record_broadcast_claim(struct ipc_record_broadcast_producer *h, size_t n)
 {
     struct ipc_record_producer *p = &h->r;
@@ -3804,20 +3850,20 @@ IPC_INLINE void ipc_record_broadcast_cancel(struct ipc_record_broadcast_producer
     ipc_record_cancel(&p->r);
 }
 
-/* As ipc_record_most. */
+/* The length of the longest record, as ipc_record_most. */
 IPC_INLINE size_t ipc_record_broadcast_most(const struct ipc_record_broadcast_producer *p)
 {
     return (size_t)p->r.most;
 }
 
-/* 0, or why the handle is none. */
+/* 0, or the error of a handle that was refused or detached. */
 IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broadcast_producer *p)
 {
     return p->r.error;
 }
 
-/* A lossy reader sees that the writer has made a mark since. 0: what is at head is whole all the
- * same; -EOVERFLOW: it is not, and the reader goes on elsewhere; -EAGAIN: it was not to be seen; or
+/* A lossy reader sees that the writer has made a new mark. 0: the record at head is whole all the
+ * same. -EOVERFLOW: the reader was lapped, and moves on. -EAGAIN: no mark could be read whole. Or
  * -EBADMSG. */
 IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_consumer *h)
 {
@@ -3837,8 +3883,8 @@ IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_co
     return -EOVERFLOW;
 }
 
-/* A lossy reader has read something at head. 0: it was whole; or the errors of
- * ipc_record_broadcast_check_lapped_. */
+/* A lossy reader has read something at head: looks for a new mark. 0: what it read was whole; or
+ * the errors of ipc_record_broadcast_check_lapped_. */
 IPC_FORCE_INLINE int ipc_record_broadcast_revalidate_(struct ipc_record_broadcast_consumer *h)
 {
     /* Without it the mark could be older than what we have read. Partner: the second store fence in
@@ -3849,9 +3895,8 @@ IPC_FORCE_INLINE int ipc_record_broadcast_revalidate_(struct ipc_record_broadcas
     return ipc_record_broadcast_check_lapped_(h);
 }
 
-/* As ipc_record_look_. Of a lossy one the length is believed only after
- * ipc_record_broadcast_revalidate_.
- */
+/* As ipc_record_look_. In a lossy broadcast the length may be believed only after
+ * ipc_record_broadcast_revalidate_. */
 IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
     int rc;
@@ -3864,16 +3909,16 @@ IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_cons
     if (CK_CC_LIKELY(rc == 0))
         return 0;
     if (h->how == IPC_BROADCAST_LOSSY && h->r.error == 0) {
-        int why = ipc_record_broadcast_revalidate_(h);
+        int lapped = ipc_record_broadcast_revalidate_(h);
 
-        if (why != 0)
-            return why;
+        if (lapped != 0)
+            return lapped;
         h->lapped = 0;
     }
     return rc == -EBADMSG ? h->r.error = rc : rc;
 }
 
-/* A lossy reader is done with the record at head. */
+/* A lossy reader moves on behind the record at head. */
 IPC_FORCE_INLINE void ipc_record_broadcast_advance_(struct ipc_record_broadcast_consumer *h)
 {
     h->r.head += h->r.peeked;
@@ -3906,16 +3951,17 @@ IPC_FORCE_INLINE int64_t ipc_record_broadcast_take_(struct ipc_record_broadcast_
 
 /*
  * Copies the next record out. Wait-free, and holds back at times, as ipc_record_pop. Other readers
- * do not matter; a writer that is stopped or dead lets it run empty.
+ * do not matter; a writer that is stopped or dead lets the broadcast run empty.
  *
  *   >= 0        the record's length in bytes
  *   -EAGAIN     there is none yet
- *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
- *               call goes on, ipc_record_broadcast_missed says how many were left out in all. That
- * is at the oldest record still whole; after losses without an -EAGAIN in between close behind the
- * writer, or a fast one would be there again at once, for ever. -EMSGSIZE   it is longer than
- * `size`, and is still there: peek says how long, release drops it -EBADMSG    the shared memory is
- * corrupt; sticks
+ *   -EOVERFLOW  lossy: the writer has overwritten the next record. Reported once for each time;
+ *               ipc_record_broadcast_missed says how many records were missed in all. The next call
+ *               goes on at the oldest record that is whole. After losses without an -EAGAIN in
+ *               between it goes on close behind the writer, so that a fast writer does not lap the
+ *               reader again at once
+ *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
+ *   -EBADMSG    the shared memory is corrupt; sticks
  */
 IPC_INLINE int64_t ipc_record_broadcast_pop(struct ipc_record_broadcast_consumer *c, void *to,
                                             size_t size)
@@ -3926,7 +3972,7 @@ IPC_INLINE int64_t ipc_record_broadcast_pop(struct ipc_record_broadcast_consumer
 }
 
 /* Copies up to n records out, as ipc_record_pop_n; with the errors of ipc_record_broadcast_pop.
- * They are in a row: a loss ends the call, and is told by the next. */
+ * They are in a row: a loss ends the call, and the next call reports it. */
 IPC_INLINE int64_t ipc_record_broadcast_pop_n(struct ipc_record_broadcast_consumer *c, void *to,
                                               size_t size, struct ipc_record *records, size_t n)
 {
@@ -3945,10 +3991,10 @@ IPC_INLINE int64_t ipc_record_broadcast_pop_n(struct ipc_record_broadcast_consum
 }
 
 /*
- * Pop without a copy, as ipc_record_peek: NULL also when the writer overwrote what was next (peek
- * again: ipc_record_broadcast_missed has grown). Of a lossless one it stays as it is until
- * released. Of a lossy one it may change while it is read, and be longer or shorter than the record
- * was: read, then release, and use what was read only if that returns 0. All wait-free.
+ * Pop without a copy, as ipc_record_peek: NULL also when the writer overwrote the next record (peek
+ * again: ipc_record_broadcast_missed has grown). In a lossless broadcast the record stays as it is
+ * until released. In a lossy one it may change while you read it, and become longer or shorter:
+ * read, then release, and use what was read only if that returns 0. All wait-free.
  */
 IPC_INLINE const void *ipc_record_broadcast_peek(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
@@ -3960,8 +4006,9 @@ IPC_INLINE const void *ipc_record_broadcast_peek(struct ipc_record_broadcast_con
     return ipc_record_payload_(c);
 }
 
-/* Done with the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW, it was
- * overwritten meanwhile, as of ipc_record_broadcast_pop, or -EAGAIN: that was not to be seen. */
+/* Releases the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW when it was
+ * overwritten meanwhile, as of ipc_record_broadcast_pop, or -EAGAIN: the writer made new marks too
+ * fast to see whether it was. */
 IPC_INLINE int ipc_record_broadcast_release(struct ipc_record_broadcast_consumer *h)
 {
     int rc;
@@ -3980,7 +4027,8 @@ IPC_INLINE uint64_t ipc_record_broadcast_missed(const struct ipc_record_broadcas
     return c->missed;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+/* 0; -EBADMSG once the shared memory was found corrupt; or the error of a handle that was refused
+ * or detached. */
 IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broadcast_consumer *c)
 {
     return c->r.error;
