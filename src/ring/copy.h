@@ -28,8 +28,9 @@ IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
     c->done = (IPC_RING_TRIAL_AFTER_ - 8) * lap; /* soon, but not while pages are still fresh */
 }
 
-#define IPC_RING_SHORT_ 256u /* bytes; up to here the compiler's copy, or some words, are fastest  \
-                              */
+#define IPC_RING_SHORT_                                                                            \
+    256u /* bytes; up to here the compiler's copy, or some words, are fastest                      \
+          */
 
 /* A function that is called, not inlined, so that code for long messages does not slow down short
  * ones. */
@@ -203,8 +204,8 @@ IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *t
 #undef IPC_RING_WORD_
 }
 
-/* Copies by words that are loaded and stored whole, where a consumer that is late may read while a
- * producer writes, and drops what it read. Spelt out, as the compiler does not unroll them. */
+/* Copies by words that are loaded and stored whole: a consumer that is late may read while a
+ * producer writes, and then drops what it read. Spelt out, as the compiler does not unroll them. */
 IPC_FORCE_INLINE void ipc_ring_put_words_(unsigned char *slot, const void *message, size_t bytes)
 {
     const unsigned char *from = (const unsigned char *)message;

@@ -21,11 +21,12 @@
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
 #define IPC_STREAM_ABI 2u
-#define IPC_STREAM_PAUSES_ 127u      /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
-#define IPC_STREAM_RETRY_PAUSES_ 15u /* with so many pauses a consumer tries again to hold back,   \
-                                      */
-#define IPC_STREAM_RETRY_AFTER_ 64u  /* after so many looks that found a single block each */
-#define IPC_STREAM_EMPTY_LOOKS_ 8u   /* in a row, after which a consumer stops holding back */
+#define IPC_STREAM_PAUSES_ 127u /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
+#define IPC_STREAM_RETRY_PAUSES_                                                                   \
+    15u                             /* with so many pauses a consumer tries again to hold back,    \
+                                     */
+#define IPC_STREAM_RETRY_AFTER_ 64u /* after so many looks that found a single block each */
+#define IPC_STREAM_EMPTY_LOOKS_ 8u  /* in a row, after which a consumer stops holding back */
 
 /* The elements begin on a page of the process that makes the stream, so that they can be mapped
  * twice in a row. That page's distance from the beginning of the stream is the same for all
