@@ -230,16 +230,19 @@ struct ipc_peer {
 /*
  * What all kinds of ring have in common: the layout of their beginning, and who holds an end.
  *
- * An end of a ring, a lane of records and a reader's or server's seat are each held by a process: a
- * word in shared memory is the id of its holder, or 0.
+ * An end of a ring, a lane of records and a seat are each held by a process: a word in shared
+ * memory is the id of its holder, or 0.
  *
  *   from      to     made by
  *   0         id     the process `id`, at attach: compare-and-swap, acquire after it
  *   a dead id id     the process `id`, at attach: the same; the kernel says that the holder is dead
  *   id        0      the holder, at detach: compare-and-swap, release before it
  *
- * A compare-and-swap on the exact id seen lets one succeed of two processes that saw the same dead
- * holder, and makes a detach harmless where another took the end in the meantime.
+ * Seats of MPMC rings and of servers have a generation besides, and fences of their own for it: see
+ * mpmc.h and call.h.
+ *
+ * A compare-and-swap on the exact id seen lets only one succeed of two processes that saw the same
+ * dead holder. It also makes a detach harmless if another process took the end in the meantime.
  */
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1
@@ -2700,17 +2703,19 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
  * Lossy: the writer never waits. It marks a slot's sequence before it overwrites the slot, and a
  * reader looks at the sequence again after its copy (a seqlock for each slot).
  *
- *   word           from               to              made by
- *   sequence of p  p+1-capacity or 0  BUSY | p+1      lossy: the writer: store, store fence after
- * it BUSY | p+1, or     p+1             the writer: store fence, store lossless: as spsc
- * (ipc_spsc_send_) ring head      t                  t' > t          the writer. Lossy: store after
- * each message. Lossless: store before it looks at the seats, with a store-load fence in between a
- * seat's id    see core.h                         a reader; the writer frees a dead reader's, by
- *                                                     compare-and-swap
- *   a seat's head  anything           the ring head   a reader that attaches: release fence, store,
- *                                                     store-load fence after it
- *                  h                  h' > h          its reader, when it is done with all below
- * h': release fence, store
+ *   word           from               to             made by
+ *   sequence of p  p+1-capacity or 0  BUSY | p+1     lossy: the writer; store, store fence after it
+ *                  BUSY | p+1         p+1            lossy: the writer; store fence, store
+ *                  p+1-capacity or 0  p+1            lossless: the writer; store fence, store
+ *   ring head      t                  t' > t         lossy: the writer, after each message; store
+ *                                                    lossless: the writer, before it looks at the
+ *                                                    seats; store fence, store, store-load fence
+ *   a seat's id    see core.h                        its reader; and the writer, that frees a dead
+ *                                                    reader's seat; compare-and-swap
+ *   a seat's head  anything           the ring head  a reader that attaches; release fence, store,
+ *                                                    store-load fence after it
+ *                  h                  h' > h         its reader, when it is done with all below h';
+ *                                                    release fence, store
  *
  * Lossless: the two store-load fences let either the writer see the new seat, or the reader the
  * writer's new head: so nothing from the position where a reader begins is overwritten.
@@ -4019,7 +4024,8 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
  *                                      store where it is the only one (MPSC)
  *   L,FULL or AGAIN   L,READING,c      consumer c, that peeks or takes a run; acquire after it
  *   L,READING or KEPT L+1,FREE         its consumer, at release; release before it
- *   L,HELD            L+1,FREE         its producer, when its commit has failed; release before it
+ *   L,WRITING or HELD L+1,FREE         its producer, at cancel or when its commit has failed;
+ *                                      release before it
  *   L,READING or KEPT L,AGAIN          its consumer, at detach; release before it
  *   a dead holder's   L+1,FREE         anyone: release before it
  *                     L,AGAIN          ... where a single message of a dead consumer is handed out
@@ -5357,8 +5363,7 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_consumer_losses(const struct ipc_mpmc
  *   n,TAKEN,k         n,GIVEN,k    the caller, that gives up: compare-and-swap
  *   n,GIVEN,k         n,IDLE       k: release fence, store
  *   n,TAKEN or GIVEN  n,IDLE       the caller, and the slot's next one, if k is dead:
- *                                  compare-and-swap, and an acquire fence before the slot is
- * written
+ *                                  compare-and-swap; acquire fence before it writes to the slot
  *
  * As long as k lives nobody else changes TAKEN, but to GIVEN, and GIVEN not at all. So k may store:
  * if it misses a GIVEN, the reply is in the slot, and nobody reads it. A caller that gave up a

@@ -6,17 +6,19 @@
  * Lossy: the writer never waits. It marks a slot's sequence before it overwrites the slot, and a
  * reader looks at the sequence again after its copy (a seqlock for each slot).
  *
- *   word           from               to              made by
- *   sequence of p  p+1-capacity or 0  BUSY | p+1      lossy: the writer: store, store fence after
- * it BUSY | p+1, or     p+1             the writer: store fence, store lossless: as spsc
- * (ipc_spsc_send_) ring head      t                  t' > t          the writer. Lossy: store after
- * each message. Lossless: store before it looks at the seats, with a store-load fence in between a
- * seat's id    see core.h                         a reader; the writer frees a dead reader's, by
- *                                                     compare-and-swap
- *   a seat's head  anything           the ring head   a reader that attaches: release fence, store,
- *                                                     store-load fence after it
- *                  h                  h' > h          its reader, when it is done with all below
- * h': release fence, store
+ *   word           from               to             made by
+ *   sequence of p  p+1-capacity or 0  BUSY | p+1     lossy: the writer; store, store fence after it
+ *                  BUSY | p+1         p+1            lossy: the writer; store fence, store
+ *                  p+1-capacity or 0  p+1            lossless: the writer; store fence, store
+ *   ring head      t                  t' > t         lossy: the writer, after each message; store
+ *                                                    lossless: the writer, before it looks at the
+ *                                                    seats; store fence, store, store-load fence
+ *   a seat's id    see core.h                        its reader; and the writer, that frees a dead
+ *                                                    reader's seat; compare-and-swap
+ *   a seat's head  anything           the ring head  a reader that attaches; release fence, store,
+ *                                                    store-load fence after it
+ *                  h                  h' > h         its reader, when it is done with all below h';
+ *                                                    release fence, store
  *
  * Lossless: the two store-load fences let either the writer see the new seat, or the reader the
  * writer's new head: so nothing from the position where a reader begins is overwritten.

@@ -25,8 +25,7 @@
  *   n,TAKEN,k         n,GIVEN,k    the caller, that gives up: compare-and-swap
  *   n,GIVEN,k         n,IDLE       k: release fence, store
  *   n,TAKEN or GIVEN  n,IDLE       the caller, and the slot's next one, if k is dead:
- *                                  compare-and-swap, and an acquire fence before the slot is
- * written
+ *                                  compare-and-swap; acquire fence before it writes to the slot
  *
  * As long as k lives nobody else changes TAKEN, but to GIVEN, and GIVEN not at all. So k may store:
  * if it misses a GIVEN, the reply is in the slot, and nobody reads it. A caller that gave up a
