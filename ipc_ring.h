@@ -11,25 +11,29 @@
  *
  * Between any threads or processes of one machine that see the same memory, at whatever addresses:
  * SPSC, one producer and one consumer; MPMC, MPSC, SPMC, many at one end or both; records, messages
- * of any length; broadcasts of either, where every reader sees every message; streams of elements
- * without messages; and calls, a request and its reply in one slot. A message costs one cache line
- * transfer between the cores, no lock and no system call. Needs Concurrency Kit (libck-dev) and
- * libc; C99 to C23, C++11 to C++23.
+ * of any length; broadcasts of slots or records, where every reader sees every message; streams of
+ * elements without messages; and calls, a request and its reply in one slot. A message costs one
+ * cache line transfer between the cores, no lock and no system call. Needs Concurrency Kit
+ * (libck-dev) and libc; C99 to C23, C++11 to C++23.
  *
  *     #include "ipc_ring.h"
  *
  *     struct tick { uint64_t ns; double px; };
  *     IPC_SPSC(ticks, struct tick)                      // at file scope, no semicolon
  *
- *     // once, by whoever makes the memory (64-byte aligned, shared, zeroed or not):
+ *     // once, in the process that makes the memory (64-byte aligned, shared, zeroed or not):
  *     size_t size = ticks_footprint(4096);              // capacity: a power of two
  *     ticks_init(mem, size, 4096);
  *
- *     // in the producer                                // in the consumer
- *     struct ticks_producer out;                        struct ticks_consumer in;
- *     ticks_producer_attach(&out, mem, size, NULL);             ticks_consumer_attach(&in, mem,
- * size, NULL); ticks_push(&out, &t);  // -EAGAIN: full           ticks_pop(&in, &t);   // -EAGAIN:
- * empty
+ *     // in the producer
+ *     struct ticks_producer out;
+ *     ticks_producer_attach(&out, mem, size, NULL);
+ *     ticks_push(&out, &t);                             // -EAGAIN: full
+ *
+ *     // in the consumer
+ *     struct ticks_consumer in;
+ *     ticks_consumer_attach(&in, mem, size, NULL);
+ *     ticks_pop(&in, &t);                               // -EAGAIN: empty
  *
  * With ipc_shm.h included as well (in either order, before IPC_SPSC is used) the memory is found
  * by name: ticks_producer_create(&out, &seg, "ticks", 4096) and ticks_consumer_open(&in, &seg,
@@ -43,8 +47,8 @@
  *
  *     struct jobs_consumer in;                          // in each worker
  *     const struct job *j;
- *     jobs_consumer_attach(&in, mem, size, ipc_shm_peer(&seg)); // who says who is dead
- *     while ((j = jobs_peek(&in)) != NULL) {            // ours
+ *     jobs_consumer_attach(&in, mem, size, ipc_shm_peer(&seg)); // that says which process is dead
+ *     while ((j = jobs_peek(&in)) != NULL) {            // held by us
  *         run(j);
  *         jobs_release(&in);                            // killed before that: another gets it
  *     }
@@ -71,132 +75,80 @@
  *     // with ipc_notify.h: adder_call(&c, &request, &sum, deadline), adder_serve(&s, &slot, ...)
  *
  *     IPC_BROADCAST(news, struct item)                  // one writer, any number of readers
- *     news_init(mem, size, 4096, IPC_BROADCAST_LOSSY);  // or _LOSSLESS: it waits for the slowest
+ *     news_init(mem, size, 4096, IPC_BROADCAST_LOSSY);  // or _LOSSLESS: waits for the slowest
  *     news_push(&out, &item);
- *     switch (news_pop(&in, &item)) {                   // in each reader, from when it came on
+ *     switch (news_pop(&in, &item)) {                   // in each reader
  *     case 0:          show(&item);                 break;
- *     case -EOVERFLOW: lost_so_far(news_missed(&in)); break; // and it goes on with the oldest left
+ *     case -EOVERFLOW: lost_so_far(news_missed(&in)); break; // goes on with the oldest left
  *     }
- *     IPC_RECORD_BROADCAST(tape)                        // the same of records
+ *     IPC_RECORD_BROADCAST(tape)                        // the same, of records
  *
  * Contract
- *   - Every message that push or commit accepted is popped once, whole and in order: with many
- *     producers each one's in its order, and all by claim.
- *   - Neither side can hold up the other longer than the ring is full or empty: a peer that is
+ *   - Every message that push or commit accepted is popped once, whole and in order. With many
+ *     producers, each one's messages are in its order, and all are in the order of their claims.
+ *   - Neither side can hold up the other longer than the ring is full or empty. A peer that is
  *     slow, stopped or killed, at any instruction, costs its own next message and nothing else.
  *   - A killed producer's half-written message was never there. A killed consumer's successor sees
- *     again at most the messages taken since the last publication of its position: _replay says
- *     how many that may be, 0 for none. With many, whoever is killed between claim and commit loses
- *     what it had claimed; between peek and release its message is lost, or handed out again, as
- *     the ring was made; both are counted (_losses). Handed out again is out of order, and may be
- *     a second time.
- *   - A broadcast's message is popped once by every reader that was there when it was sent. In a
- *     lossless one the slowest reader that is not proven dead holds up the writer, once it is a
- *     whole capacity behind; it may leave at any time. In a lossy one readers hold up nobody; what
- *     one missed is counted exactly, and what was overwritten while it was read is not handed out.
- *   - Each producer of records has memory of its own, so what it does, or leaves undone when it is
- *     stopped or killed, costs the others nothing; there is no order between producers. Whoever
- *     takes the place of one that was killed goes on behind its last record.
- *   - With many, who is stopped in the middle costs the others its slot until it goes on; then its
- *     call gets through all the same. Whoever finds the slot of someone dead in the way frees it.
- *   - A call's request is given to one server, and that server's reply to that call or nobody: a
- *     server that is late finds the slot untouched, and its caller has gone on in another. A caller
- *     that is stopped or killed costs its slot, a server the calls that it has taken. Callers are
- *     told when their server, or the last one, is dead.
- *   - The shared memory is not trusted. Geometry is checked and copied into the handle at attach;
- *     whatever a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside
- *     the ring and no endless loop. -EBADMSG sticks to the handle.
- *   - Handles are private to one thread of one process at a time. After fork one of the two
- *     processes may go on using a handle, not both.
+ *     again at most the messages that were taken since it last published its position: _replay
+ *     says how many that may be, 0 for none. With many at an end, a process that is killed between
+ *     claim and commit loses what it had claimed. If it is killed between peek and release, its
+ *     message is lost, or handed out again, as the ring was made; both are counted (_losses). A
+ *     message that is handed out again comes out of order, and may come a second time.
+ *   - Every reader that was attached when a message was broadcast pops it once. In a lossless
+ *     broadcast the slowest reader that is not proven dead holds up the writer, once it is a whole
+ *     capacity behind; a reader may detach at any time. In a lossy one readers hold up nobody; the
+ *     messages that a reader missed are counted exactly, and a message that was overwritten while
+ *     it was read is not handed out.
+ *   - Each producer of records has memory of its own. What it does, or leaves undone when it is
+ *     stopped or killed, costs the others nothing; there is no order between producers. A producer
+ *     that takes the place of a killed one goes on behind its last record.
+ *   - With many at an end, a process that is stopped in the middle of a call costs the others its
+ *     slot until it goes on; then its call succeeds all the same. A process that finds a dead
+ *     one's slot in its way frees it.
+ *   - A call's request is given to one server, and that server's reply to that call or to nobody.
+ *     A server that is late finds the slot untouched, as its caller has moved to another. A caller
+ *     that is stopped or killed costs its slot, a server the calls that it has taken. A caller
+ *     learns that its server, or the last one, is dead.
+ *   - The shared memory is not trusted. Geometry is checked and copied into the handle at attach.
+ *     What a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside the
+ *     ring and no endless loop. -EBADMSG sticks to the handle.
+ *   - A handle belongs to one thread of one process at a time. After fork one of the two processes
+ *     may go on using a handle, not both.
  *
  * Caveats
- *   - One producer and one consumer means that. Attaching a second one is refused with -EBUSY
- *     while the first lives; the proof of its death is the business of struct ipc_peer below.
- *     Fix for two producers: IPC_MPSC, at a third to a half of the speed, or two rings.
- *   - With many, a thread that ends in a live process without detaching keeps what it held, and its
- *     seat (there are 256). Without struct ipc_peer so does a killed process.
+ *   - A ring for one producer and one consumer takes no more. A second one is refused with -EBUSY
+ *     while the first lives; struct ipc_peer below proves its death. Fix for two producers:
+ *     IPC_MPSC, at a third to a half of the speed, or two rings.
+ *   - With many at an end, a thread that ends in a live process without detaching keeps what it
+ *     held, and its seat (there are 256). Without struct ipc_peer so does a killed process.
  *   - Polling burns a core. Fix: ipc_notify.h, below.
- *   - The capacity is fixed. push into a full ring is refused, nothing is overwritten. Fix: retry,
- *     drop or widen: that is policy, and yours. Or IPC_BROADCAST_LOSSY, also for one reader.
- *   - Of a lossy broadcast what peek gives may change while it is read. Fix: believe nothing of it
- *     until release says 0, or pop. A reader that is slower than the writer misses messages for
- *     ever; until it has caught up it begins anew further ahead each time, by half a capacity at
- *     most.
- *   - Records of several producers take the capacity for each of them, used or not, and are in no
- *     order but each producer's. Fix: IPC_MPSC, if they have one size and their order matters.
- *   - A lossless broadcast has 64 seats for readers, and without struct ipc_peer a killed one keeps
+ *   - The capacity is fixed. A push into a full ring is refused; nothing is overwritten. Fix:
+ *     retry, drop or widen: that policy is yours. Or IPC_BROADCAST_LOSSY, also for a single
+ *     reader.
+ *   - In a lossy broadcast, what peek returns may change while you read it. Fix: believe nothing
+ *     of it until release returns 0, or use pop.
+ *   - A reader that is slower than the writer of a lossy broadcast misses messages for ever. Until
+ *     it has caught up it begins further ahead each time, by half a capacity at most.
+ *   - Records of several producers take the capacity for each of them, used or not, and are in
+ *     order for each producer only. Fix: IPC_MPSC, if they have one size and their order matters.
+ *   - A lossless broadcast has 64 seats for readers. Without struct ipc_peer a killed reader keeps
  *     its seat, and the writer waiting.
- *   - On a mapped file that someone truncates, access is SIGBUS. Fix: sealed memory (ipc_shm.h).
+ *   - On a mapped file that another process truncates, access is SIGBUS. Fix: sealed memory
+ *     (ipc_shm.h).
  *
  * How it works
- *   Each slot is payload followed by a sequence number in the same cache line (the last one, if
- *   it has several): position + 1 once the message of that position is in it. The consumer polls
- *   the slot itself, so a message crosses in one line transfer. Its own position it publishes
- *   lazily; the producer reads that only when its private copy says that the ring is full.
+ *   Each kind has a room below, which begins with its layout, its state machine and who may change
+ *   what with which fence: grep for >>spsc, >>stream, >>record, >>broadcast, >>record_broadcast,
+ *   >>mpmc_slot and >>call; >>core says who holds an end, >>copy how long messages are copied.
  *
- *       slot of position p:  [ p+1-capacity or 0 ] --producer: payload, fence, p+1--> [ p+1 ]
- *                               ^                                                        |
- *                               '---- consumer: copies out, later publishes head > p ----'
- *
- *   Two costs remain, both of a line that is touched while the other core works on it. The
- *   producer asks for lines ahead of time with write intent. The consumer looks far ahead first:
- *   where that slot is full the whole run before it is full too (B-Queue: J. Wang, K. Zhang, X.
- *   Tang, B. Hua, "B-Queue: Efficient and Practical Queuing for Fast Core-to-Core Communication",
- *   2013), and a consumer that has caught up with a streaming producer holds back a little, as
- *   long as each look then finds several messages, so that it does not fight over the line that
- *   is being written. It does not hold back where its last look found the ring empty: a lone
- *   message is not delayed.
- *
- *   Messages of 16 KiB and more are copied in the way that is found to be the fastest, by a trial
- *   now and then: through the caches or, where the cores are far from each other, past them.
- *
- *   A record has a word before it, which the consumer polls: its length, and that it is there.
- *   The word behind it is zeroed first, so that the next one is not there before it is. What does
- *   not fit before the end of the memory goes to its beginning, and a word says so:
- *
- *       [ 5 | hello... ][ 2 | hi...... ][ 0 ]                         0: not there yet
- *
- *   A lossless broadcast is that with a place for each reader's position; the writer looks at
- *   them all once a lap. In a lossy one the writer marks the sequence before it overwrites a
- *   slot; a reader looks at it again after its copy (a seqlock for each slot). Of records it
- *   says, many at a time, from where on they are still whole.
- *
- *   With many at an end the last word of a slot says all about it: lap (position / capacity),
- *   state, and the name of whoever works on it. What two may want to change is changed by
- *   compare-and-swap: a claim and its claimant's name become visible in one step, and nobody can
- *   commit into a lap that is not his. Head and tail are hints; each handle keeps a place of its
- *   own and walks on from there.
- *
- *       (L,FREE) --claim--> (L,WRITING,k) --commit--> (L,FULL) --peek--> (L,READING,c)
- *         |                      |                       |                  |      |
- *         |                      | passed over           | pop        release      | passed over by
- *         |                      |                       |                  |      | a producer
- *         |                      v                       v                  v      v
- *         '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
- *                       k comes back, or is dead                c comes back, or is dead
- *
- *   Who is slow is passed over after some looks, if there is something behind him: his slot is
- *   left out of that lap, and each later lap that comes by stamps its number on it before going
- *   on, so that whoever frees it knows for which lap. Pop copies first and takes by
- *   compare-and-swap then: what it copied counts only if that succeeds. push_n and pop_n work on
- *   up to 16 slots by the word of the first. A slot's turn by its own sequence: D. Vyukov,
- *   "Bounded MPMC queue", 2010.
- *
- *   With calls each caller has a slot, and servers look at all that have had one. Whose the
- *   message is to touch is in the slot's last word, with the call's number n and the server's
- *   name k:
- *
- *       (n,IDLE) --caller: n+1--> (n,ASKED) --k: CAS--> (n,TAKEN,k) --k--> (n,ANSWERED)
- *          ^ ^                        |                   |      |            |
- *          | '------------------------' caller gives up   |      | k leaves   '-- caller: n+1,ASKED
- *          |                            (CAS)             |      v
- *          |                     caller gives up (CAS)    |   (n,LEFT) -- caller: n+1,ASKED
- *          |                                              v
- *          '------- k, or k is dead ---------------- (n,GIVEN,k)
- *
- *   A dead server's TAKEN becomes IDLE, by its caller. One who gave up a call that a server has
- *   moves to another slot; the one he left is for the next who finds it neither TAKEN nor GIVEN.
- *   So nobody but k touches what k has, and his last store can be a plain one.
+ *   A slot is payload followed by a word in the same cache line, and the consumer polls that word:
+ *   a message crosses in one line transfer. With one producer and one consumer the word is a
+ *   sequence number, and the consumer publishes its position lazily. Before a record the word is
+ *   its length. A broadcast is the same with a published position for each reader, or, if it is
+ *   lossy, with a word that the writer marks before it overwrites anything, and that readers look
+ *   at again. With many at an end, and for calls, the word has a state and its holder's name, and
+ *   changes by compare-and-swap where two processes may want to change it: so nobody has to wait
+ *   for a holder that is stopped, and anyone can free what a dead one held.
  */
 #ifndef IPC_RING_H
 #define IPC_RING_H 1
@@ -427,16 +379,19 @@ struct ipc_peer {
 /*
  * What all kinds of ring have in common: the layout of their beginning, and who holds an end.
  *
- * An end of a ring, a lane of records and a reader's or server's seat are each held by a process: a
- * word in shared memory is the id of its holder, or 0.
+ * An end of a ring, a lane of records and a seat are each held by a process: a word in shared
+ * memory is the id of its holder, or 0.
  *
  *   from      to     made by
  *   0         id     the process `id`, at attach: compare-and-swap, acquire after it
  *   a dead id id     the process `id`, at attach: the same; the kernel says that the holder is dead
  *   id        0      the holder, at detach: compare-and-swap, release before it
  *
- * A compare-and-swap on the exact id seen lets one succeed of two processes that saw the same dead
- * holder, and makes a detach harmless where another took the end in the meantime.
+ * Seats of MPMC rings and of servers have a generation besides, and fences of their own for it: see
+ * mpmc.h and call.h.
+ *
+ * A compare-and-swap on the exact id seen lets only one succeed of two processes that saw the same
+ * dead holder. It also makes a detach harmless if another process took the end in the meantime.
  */
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1
@@ -685,7 +640,8 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
 #endif
 
 /* >>copy  src/ring/copy.h */
-/* Copying messages in and out. */
+/* Copies of messages in and out: short ones inline, long ones in the way that a producer finds to
+ * be the fastest, words where a late reader may read while a producer writes. */
 #ifndef IPC_SRC_RING_COPY_H
 #define IPC_SRC_RING_COPY_H 1
 
@@ -696,12 +652,12 @@ IPC_FORCE_INLINE uint64_t *ipc_ring_sequence_(unsigned char *slot, size_t stride
 #define IPC_RING_WAYS_ 3           /* to copy long messages in: ipc_ring_copy_long_ */
 #define IPC_RING_TRIAL_AFTER_ 250u /* laps between trials, which take two of each */
 
-/* What a producer knows of them; its own, nothing of it is shared. */
+/* What a producer has found out about these ways. Private to it. */
 struct ipc_ring_copier_ {
     uint64_t lap;                  /* bytes of its ring */
     uint64_t done;                 /* bytes copied since the last trials */
-    uint64_t cost[IPC_RING_WAYS_]; /* cycles that it takes to copy a KiB each way */
-    uint64_t took[IPC_RING_WAYS_]; /* cycles from one end of a lap to the other */
+    uint64_t cost[IPC_RING_WAYS_]; /* cycles to copy a KiB, for each way */
+    uint64_t took[IPC_RING_WAYS_]; /* cycles for a whole lap, for each way */
     unsigned way;                  /* in use */
 };
 
@@ -712,9 +668,12 @@ IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
     c->done = (IPC_RING_TRIAL_AFTER_ - 8) * lap; /* soon, but not while pages are still fresh */
 }
 
-#define IPC_RING_SHORT_ 256u /* bytes; up to here compilers know best, or a few words are all */
+#define IPC_RING_SHORT_                                                                            \
+    256u /* bytes; up to here the compiler's copy, or some words, are fastest                      \
+          */
 
-/* Called, not inlined: what is there for long messages must not slow down the short. */
+/* A function that is called, not inlined, so that code for long messages does not slow down short
+ * ones. */
 #define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
 
 #ifdef __x86_64__
@@ -741,15 +700,16 @@ IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char
 }
 
 /* Copies a line or more, through the caches or past them. The first line may overlap the second,
- * and the last the one before. A libc's memcpy is mostly one instruction for what is long, which
- * takes two to three times as long on some processors for some alignments of what the caller gives
- * (of Zen 3 for a quarter of them), and starts slowly. */
+ * and the last the one before. The memcpy of a libc is mostly one instruction for long copies. On
+ * some processors that takes two to three times as long for some alignments of the source (on Zen 3
+ * for a quarter of them), and it starts slowly. */
 IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
                                              int past)
 {
     size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
 
-    __asm__("" : "+r"(to), "+r"(from)); /* or gcc warns of what is smaller, though not copied */
+    __asm__(""
+            : "+r"(to), "+r"(from)); /* else gcc warns about smaller messages, never copied here */
     ipc_ring_copy_line_(to, from, 0);
     for (; i < n - IPC_RING_LINE; i += IPC_RING_LINE)
         ipc_ring_copy_line_(to + i, from + i, past);
@@ -765,21 +725,22 @@ IPC_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsign
         memcpy(to, from, n);
     } else {
         ipc_ring_copy_lines_(to, from, n, 1);
-        /* Without it these stores, which keep no order, could be seen after what says that the
-         * message is there. Partner: the load fence of who looks for that. */
+        /* Without it these stores, which keep no order, could be seen after the word that says that
+         * the message is there. Partner: the load fence of the consumer that looks for that word.
+         */
         _mm_sfence();
     }
 }
 
 /*
- * Copies a long message in. Near each other, cores hand lines from cache to cache at two to three
- * times the rate of memory; what is best there depends on the size of the ring, the processor and
- * the libc. Far apart (another socket, another part of the chip) a store waits for a line that the
- * other core has, and what goes past the caches is ahead by as much. No system tells which it is,
- * and processes move; so this goes by what it sees. The last of every 256 laps of the ring it
- * copies in each way, two laps long, and times the second, when the lines are where that way leaves
- * them. A way is better if the copy takes less and the lap clearly less, as it is the consumer who
- * has to fetch it from there.
+ * Copies a long message in. Cores that are near each other hand lines from cache to cache at two to
+ * three times the rate of memory; which way is best there depends on the size of the ring, the
+ * processor and the libc. If they are far apart (another socket, another part of the chip), a store
+ * waits for a line that the other core has, and a copy past the caches is faster by as much. No
+ * system tells which it is, and processes move; so the producer measures. In the last of every 256
+ * laps of the ring it copies in each way for two laps, and times the second, when the lines are
+ * where that way leaves them. A way is better if the copy takes less time and the lap clearly less:
+ * the consumer has to fetch the message from where that way leaves it.
  */
 IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
                                             const unsigned char *from, size_t n)
@@ -816,8 +777,8 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned
 }
 #endif
 
-/* Copies out. For one message alone, of less than a page, libc's way, with fewer and wider stores,
- * is the better, as what is sent next waits for them. */
+/* Copies out. A single message of less than a page is copied by memcpy, with fewer and wider
+ * stores: what is sent next waits for them. */
 IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int alone)
 {
 #ifdef __x86_64__
@@ -829,7 +790,7 @@ IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int al
     (void)alone;
 }
 
-/* Copies in what is not short. Where c is NULL it does not choose. */
+/* Copies in what is not short. If c is NULL it does not choose a way. */
 IPC_FORCE_INLINE void ipc_ring_put_bytes_(struct ipc_ring_copier_ *c, void *to, const void *from,
                                           size_t n)
 {
@@ -883,8 +844,8 @@ IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *t
 #undef IPC_RING_WORD_
 }
 
-/* Copies by words that are loaded and stored whole, where a consumer that is late may read while a
- * producer writes, and drops what it read. Spelt out, as the compiler does not unroll them. */
+/* Copies by words that are loaded and stored whole: a consumer that is late may read while a
+ * producer writes, and then drops what it read. Spelt out, as the compiler does not unroll them. */
 IPC_FORCE_INLINE void ipc_ring_put_words_(unsigned char *slot, const void *message, size_t bytes)
 {
     const unsigned char *from = (const unsigned char *)message;
@@ -1598,7 +1559,19 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 #endif
 
 /* >>stream  src/ring/stream.h */
-/* Elements without messages, for one producer and one consumer. */
+/*
+ * Streams: elements without messages, for one producer and one consumer.
+ *
+ * Elements [head, tail) are the consumer's to read, all others the producer's to write.
+ *
+ *   word   from   to       made by
+ *   tail   t      t' > t   the producer, when all below t' is written: release fence, store
+ *   head   h      h' > h   the consumer, when it is done with all below h': release fence, store
+ *
+ * Both by ipc_stream_publish_. Each end keeps its own position and the last that it saw of the
+ * other end, and looks at the other's word again only when it has too few elements: acquire fence
+ * after the load (ipc_stream_find_more_). 0 <= tail - head <= capacity; else the memory is corrupt.
+ */
 #ifndef IPC_SRC_RING_STREAM_H
 #define IPC_SRC_RING_STREAM_H 1
 
@@ -1607,14 +1580,16 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
 #define IPC_STREAM_ABI 2u
-#define IPC_STREAM_PAUSES_ 127u      /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
-#define IPC_STREAM_RETRY_PAUSES_ 15u /* and how it begins, */
-#define IPC_STREAM_RETRY_AFTER_ 64u  /* after so many looks that found one piece */
-#define IPC_STREAM_EMPTY_LOOKS_ 8u
+#define IPC_STREAM_PAUSES_ 127u /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
+#define IPC_STREAM_RETRY_PAUSES_                                                                   \
+    15u                             /* with so many pauses a consumer tries again to hold back,    \
+                                     */
+#define IPC_STREAM_RETRY_AFTER_ 64u /* after so many looks that found a single block each */
+#define IPC_STREAM_EMPTY_LOOKS_ 8u  /* in a row, after which a consumer stops holding back */
 
 /* The elements begin on a page of the process that makes the stream, so that they can be mapped
- * twice in a row. How far that is from the beginning of the stream is the same for all processes,
- * at whatever addresses they see it. */
+ * twice in a row. That page's distance from the beginning of the stream is the same for all
+ * processes, at whatever addresses they see it. */
 #if defined(__x86_64__) || defined(__i386__) || defined(__s390x__)
 #define IPC_STREAM_PAGE_ 4096u
 #else
@@ -1625,9 +1600,9 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 struct ipc_stream_shared {
     /* bytes: of one element; capacity: elements; how: bytes from here to the first element */
     struct ipc_ring_shared_ is;
-    uint64_t end[2]; /* who holds the producer's and the consumer's, as in struct ipc_spsc_shared */
+    uint64_t end[2]; /* holders of the producer's and the consumer's end, as in core.h */
     unsigned char pad1[48];
-    /* How far they are, in elements, each written by its holder alone. */
+    /* The positions of both ends, in elements. */
     uint64_t tail;
     unsigned char pad2[120];
     uint64_t head;
@@ -1678,20 +1653,20 @@ struct ipc_stream {
     unsigned char *data;
     uint64_t mask;
     uint64_t at;  /* our position */
-    uint64_t end; /* from ours to this one the elements are ours to write, or read */
+    uint64_t end; /* elements [at, end) are ours to write, or to read */
     uint64_t bytes;
     int twice;            /* data is mapped twice in a row */
     int error;            /* sticks */
-    uint64_t *ours;       /* our position, for the other end */
-    uint64_t *theirs;     /* and theirs */
-    uint64_t ahead;       /* of theirs is our end: the capacity, for the producer */
+    uint64_t *ours;       /* where we publish our position */
+    uint64_t *theirs;     /* where the other end publishes its position */
+    uint64_t ahead;       /* end - *theirs: the capacity for the producer, 0 for the consumer */
     unsigned pauses;      /* ck_pr_stall()s before the next look */
     unsigned empty_looks; /* looks in a row that found too little */
     unsigned retry_after; /* looks until holding back is tried again */
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
-    void (*unmap)(void *data, size_t bytes); /* where it is mapped twice */
+    void (*unmap)(void *data, size_t bytes); /* if data is mapped twice */
 };
 
 struct ipc_stream_producer {
@@ -1703,7 +1678,7 @@ struct ipc_stream_consumer {
     struct ipc_stream s;
 };
 
-/* What lies where the ring wraps: two pieces, the second of them often of 0 elements. */
+/* Elements that may wrap: two pieces, of which the second often has 0 elements. */
 struct ipc_stream_regions {
     void *at[2];
     size_t n[2]; /* elements */
@@ -1766,9 +1741,9 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 
 /* ------------------------------------------------------------------ streams: the path */
 
-/* Fewer than n are ours, as far as we know: looks how far the other end is. A consumer that is
- * close behind a busy producer lets it get away first, up to a quarter of the stream: with
- * neighbouring lines in work each waits for the other. */
+/* Fewer than n elements are known to be ours: looks at the other end's position. A consumer that is
+ * close behind a busy producer lets it get ahead first, by up to a quarter of the stream: if both
+ * work on neighbouring lines, each waits for the other. */
 IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
 {
     unsigned i;
@@ -1789,12 +1764,12 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
         return; /* the producer */
     if (s->end - s->at < n) {
         if (++s->empty_looks > IPC_STREAM_EMPTY_LOOKS_)
-            s->pauses = 0; /* it is not busy: be there when it is */
+            s->pauses = 0; /* the producer is not busy: be there when it writes */
         return;
     }
     s->empty_looks = 0;
     if (s->end - s->at < 2 * n) {
-        /* No more came in the meantime: so do not wait, but try at times. */
+        /* Nothing more came while we paused: so pause less, and try longer pauses at times. */
         s->retry_after =
             s->pauses == 0 && s->retry_after > 0 ? s->retry_after - 1 : IPC_STREAM_RETRY_AFTER_;
         s->pauses = s->retry_after == 0 ? IPC_STREAM_RETRY_PAUSES_ : s->pauses / 2;
@@ -1805,7 +1780,7 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
     }
 }
 
-/* How many elements are ours, where at least n are wanted. */
+/* How many elements are ours; looks for more if these are fewer than n. */
 IPC_FORCE_INLINE uint64_t ipc_stream_available_(struct ipc_stream *s, uint64_t n)
 {
     if (CK_CC_UNLIKELY(s->end - s->at < n))
@@ -1817,12 +1792,12 @@ IPC_FORCE_INLINE void ipc_stream_publish_(struct ipc_stream *s, uint64_t n)
 {
     s->at += n;
     /* Without it the other end could see our position before what we have written, or write where
-     * we still read. Partner: in ipc_stream_available_. */
+     * we still read. Partner: in ipc_stream_find_more_. */
     ck_pr_fence_release();
     ck_pr_store_64(s->ours, s->at);
 }
 
-/* Where the next n elements are, n being ours. */
+/* Where the next n elements are, of those that are ours. */
 IPC_FORCE_INLINE struct ipc_stream_regions ipc_stream_regions_(const struct ipc_stream *s,
                                                                uint64_t n, size_t bytes)
 {
@@ -1836,7 +1811,7 @@ IPC_FORCE_INLINE struct ipc_stream_regions ipc_stream_regions_(const struct ipc_
     return r;
 }
 
-/* All that is ours. */
+/* All elements that are ours: how many, and where. */
 IPC_FORCE_INLINE uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
                                            struct ipc_stream_regions *r)
 {
@@ -1846,7 +1821,7 @@ IPC_FORCE_INLINE uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
     return n;
 }
 
-/* The next n elements, if they are ours and in a row. */
+/* The next n elements, if they are ours and in a row; else NULL. */
 IPC_FORCE_INLINE void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t bytes)
 {
     struct ipc_stream_regions r;
@@ -1866,7 +1841,8 @@ IPC_FORCE_INLINE int ipc_stream_advance_(struct ipc_stream *s, uint64_t n)
     return 0;
 }
 
-/* How many of n to move now: all, or as many as are ours if `some` will do; 0 or less: none. */
+/* How many of n elements to move now: all n; or as many as are ours, if `some` is set. 0 or a
+ * negative errno: none. */
 IPC_FORCE_INLINE int64_t ipc_stream_count_(struct ipc_stream *s, uint64_t n, int some)
 {
     uint64_t avail = ipc_stream_available_(s, n);
@@ -1885,10 +1861,12 @@ IPC_INLINE int ipc_stream_ready_(struct ipc_stream *s, size_t n)
 {
     int64_t rc = ipc_stream_count_(s, n, 0);
 
-    return rc >= 0 ? 1 : rc == -EAGAIN ? 0 : (int)rc;
+    if (rc >= 0)
+        return 1;
+    return rc == -EAGAIN ? 0 : (int)rc;
 }
 
-/* Asks for the lines behind the next n elements, of as many again, as far as they are free. */
+/* Asks for the lines of the n elements behind the next n, if they are free. */
 IPC_FORCE_INLINE void ipc_stream_prefetch_(const struct ipc_stream *s, uint64_t n, size_t bytes)
 {
     uint64_t from = (s->at + n) & s->mask, left = s->mask + 1 - from;
@@ -1943,7 +1921,7 @@ IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to
 /*
  * Attaches the producer's end of a stream whose elements have `bytes` bytes; as
  * ipc_spsc_producer_attach, with the same errors. It goes on behind the last element that a push or
- * commit of its predecessor made visible: of a push that was killed there is nothing.
+ * commit of its predecessor made visible: nothing is there of a push that was killed.
  */
 IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *mem, size_t size,
                                           size_t bytes, struct ipc_peer *me)
@@ -1954,15 +1932,15 @@ IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *m
     return rc;
 }
 
-/* Attaches the consumer's end; as ipc_stream_producer_attach. What one pop or release of a killed
- * predecessor was about to take is seen again, and no more. */
+/* Attaches the consumer's end; as ipc_stream_producer_attach. It sees again what the last pop or
+ * release of a killed predecessor was about to take, and no more. */
 IPC_INLINE int ipc_stream_consumer_attach(struct ipc_stream_consumer *c, void *mem, size_t size,
                                           size_t bytes, struct ipc_peer *me)
 {
     return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
 }
 
-/* Gives the end back; the stream and what is in it stay for the next. Wait-free. */
+/* Detaches; the stream and its elements stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_stream_producer_detach(struct ipc_stream_producer *p)
 {
     ipc_stream_detach_(&p->s);
@@ -1979,7 +1957,7 @@ IPC_INLINE void ipc_stream_consumer_detach(struct ipc_stream_consumer *c)
  *
  *   > 0        how many went in; less than n: the stream is full. 0 for n = 0
  *   -EAGAIN    it is full: none went in
- *   -EMSGSIZE  `bytes` is not that of the stream's elements
+ *   -EMSGSIZE  `bytes` is not the size of the stream's elements
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
 IPC_INLINE int64_t ipc_stream_push_n(struct ipc_stream_producer *p, const void *from, size_t bytes,
@@ -2000,13 +1978,13 @@ IPC_INLINE int ipc_stream_push_all(struct ipc_stream_producer *p, const void *fr
     return rc < 0 ? (int)rc : 0;
 }
 
-/* Takes up to n elements out, by a copy. Otherwise as ipc_stream_push_n; -EAGAIN: it is empty. */
+/* Copies up to n elements out. Otherwise as ipc_stream_push_n; -EAGAIN: the stream is empty. */
 IPC_INLINE int64_t ipc_stream_pop_n(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     return bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 1) : -EMSGSIZE;
 }
 
-/* Takes n elements out, or none, as ipc_stream_push_all; -EAGAIN: so many are not there yet. */
+/* Copies n elements out, or none, as ipc_stream_push_all; -EAGAIN: there are fewer than n yet. */
 IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     int64_t rc =
@@ -2016,11 +1994,11 @@ IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_
 }
 
 /*
- * Push without a copy: claim gives room for n elements in a row, or NULL: there is no room for so
- * many now, they lie across the end of the memory, or ipc_stream_producer_error. (The typed calls
- * map it twice in a row where they can: then any n up to the capacity lie in a row.) room gives all
- * that there is, in two pieces at most, and says how many elements that are. Both change nothing;
- * claim no more than commit is to send. Wait-free.
+ * Push without a copy. claim gives room for n elements in a row. NULL: there is no room for so many
+ * now, they lie across the end of the memory, or see ipc_stream_producer_error. (The typed calls
+ * map the memory twice in a row if they can: then any n up to the capacity lie in a row.) room
+ * gives all the room that there is, in two pieces at most, and returns how many elements that are.
+ * Neither changes anything; do not claim more than commit is to send. Wait-free.
  */
 IPC_INLINE void *ipc_stream_claim(struct ipc_stream_producer *p, size_t n)
 {
@@ -2032,15 +2010,16 @@ IPC_INLINE size_t ipc_stream_room(struct ipc_stream_producer *p, struct ipc_stre
     return (size_t)ipc_stream_look_(&p->s, (size_t)p->s.bytes, r);
 }
 
-/* Sends the first n elements of what claim or room gave. 0, or -EINVAL: they gave less. Wait-free.
- */
+/* Sends the first n elements of what claim or room gave. 0, or -EINVAL when they gave less.
+ * Wait-free. */
 IPC_INLINE int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
 {
     return ipc_stream_advance_(&p->s, n);
 }
 
-/* Pop without a copy: the next n elements in a row, or NULL as of ipc_stream_claim; all that there
- * are, as ipc_stream_room; and being done with the first n of them, as ipc_stream_commit. */
+/* Pop without a copy. peek gives the next n elements in a row, or NULL, as ipc_stream_claim; data
+ * gives all that there are, as ipc_stream_room; release moves on behind the first n of them, as
+ * ipc_stream_commit. */
 IPC_INLINE const void *ipc_stream_peek(struct ipc_stream_consumer *c, size_t n)
 {
     return ipc_stream_row_(&c->s, n, (size_t)c->s.bytes);
@@ -2067,7 +2046,7 @@ IPC_INLINE int ipc_stream_consumer_error(const struct ipc_stream_consumer *c)
     return c->s.error;
 }
 
-/* Elements that were in the stream, at some moment during the call. Wait-free. */
+/* How many elements were in the stream, at some moment during the call. Wait-free. */
 IPC_INLINE uint64_t ipc_stream_producer_was_size(struct ipc_stream_producer *p)
 {
     return p->s.error == 0 ? p->s.mask + 1 - ipc_stream_available_(&p->s, p->s.mask + 1) : 0;
@@ -2081,7 +2060,25 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 #endif
 
 /* >>record  src/ring/record.h */
-/* Messages of any length, for one consumer, from producers that have a lane each. */
+/*
+ * Records: messages of any length, for one consumer, from producers that have a lane each.
+ *
+ * The consumer polls the word before each record: its length, and that it is there. A record that
+ * does not fit before the end of the memory goes to its beginning, and a word says so.
+ *
+ *     [ 5 | hello... ][ 2 | hi...... ][ 0 ]                         0: not there yet
+ *
+ *   word at          from       to            made by the lane's producer
+ *   the next record  anything   0             store, before the record in front of it is there
+ *   the tail         0          length, IS    store fence, store: the record is there
+ *   the tail         0          SKIP          the same, where the record is at the beginning of the
+ *                                             memory; its own word was stored there before
+ *   lane's head      h          h' > h        the consumer, when it is done with all below h':
+ *                                             release fence, store (ipc_record_publish_)
+ *
+ * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
+ * the tail; it never sees what an earlier lap left there.
+ */
 #ifndef IPC_SRC_RING_RECORD_H
 #define IPC_SRC_RING_RECORD_H 1
 
@@ -2093,9 +2090,9 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 
-/* Of each producer, where there may be several. */
+/* One for each producer, if there may be several. */
 struct ipc_record_lane_ {
-    uint64_t producer; /* who holds it, as ring->s.end */
+    uint64_t producer; /* its holder, as in core.h */
     unsigned char pad1[120];
     /* Every byte below this position has been read. Written by the consumer alone. */
     uint64_t head;
@@ -2104,8 +2101,8 @@ struct ipc_record_lane_ {
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_record_shared {
-    /* bytes: 1; capacity: bytes for each producer; how: producers. As of a ring with one producer
-     * if that is 1; otherwise end[0] and head are 0. */
+    /* bytes: 1; capacity: bytes for each producer; how: producers. If that is more than one, end[0]
+     * and head stay 0. */
     struct ipc_spsc_shared s;
     /* if there are several producers a lane for each, and then capacity bytes for each */
 };
@@ -2136,9 +2133,9 @@ IPC_INLINE int ipc_record_known_(unsigned producers)
     return producers - 1 < IPC_RECORD_PRODUCERS;
 }
 
-/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 where
- * that is none: capacity not a power of two from 64 on, producers not 1 to 64, or their product
- * beyond the address space. */
+/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
+ * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
+ * the address space. */
 IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
@@ -2175,7 +2172,7 @@ struct ipc_record_producer {
     uint64_t most;    /* the longest record */
     uint64_t at;      /* where the record goes that was claimed */
     uint64_t claimed; /* its length + 1; 0: nothing is claimed */
-    uint64_t *head;   /* how far our records were read */
+    uint64_t *head;   /* the consumer's published position in our lane */
     uint64_t *holder; /* of our lane */
     struct ipc_spsc_shared *ring;
     uint64_t id;
@@ -2204,7 +2201,7 @@ struct ipc_record_consumer {
     uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
 };
 
-/* A record, for those who move several at a time. */
+/* A record, for calls that move several at a time. */
 struct ipc_record {
     const void *at;
     size_t n; /* bytes */
@@ -2241,9 +2238,9 @@ IPC_FORCE_INLINE uint64_t ipc_record_bytes_to_end_(uint64_t mask, uint64_t posit
     return mask + 1 - (position & mask);
 }
 
-/* The word at a position, if it is not 0, stands for so many bytes from there to the end of its
- * record, which is behind *at; *word becomes that record's. Or 0: it is corrupt. Whatever memory
- * says, the record ends where the memory does or before. */
+/* How many bytes there are from a position, whose word is not 0, to the end of its record. Sets *at
+ * to where that begins, behind a SKIP, and *word to its word. Returns 0 if the word is corrupt.
+ * Whatever the memory says, the record ends within the memory. */
 IPC_FORCE_INLINE uint64_t ipc_record_measure_(unsigned char *data, uint64_t mask, uint64_t position,
                                               uint64_t *word, uint64_t *at)
 {
@@ -2261,8 +2258,8 @@ IPC_FORCE_INLINE uint64_t ipc_record_measure_(unsigned char *data, uint64_t mask
     return *at - position + ipc_record_bytes_(n);
 }
 
-/* Goes past the record at *position, if it takes no more than so many bytes. 1; 0: there is none
- * yet; -EBADMSG. */
+/* Steps over the record at *position, which may take up to `left` bytes. 1; 0: there is none yet;
+ * or -EBADMSG. */
 IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_t *position,
                                      uint64_t left)
 {
@@ -2270,9 +2267,9 @@ IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_
 
     if (word == 0)
         return 0;
-    /* Without it what follows could be older than this word, for a reader that joins, and so could
-     * the mark that says that it is none. Partners: the store fence in ipc_record_send_, the second
-     * one in ipc_record_broadcast_forget_oldest_. */
+    /* Without it, for a reader that joins, what follows could be older than this word, and so could
+     * the mark that says that the word is none. Partners: the store fence in ipc_record_send_, the
+     * second one in ipc_record_broadcast_forget_oldest_. */
     ck_pr_fence_load();
     span = ipc_record_measure_(data, mask, *position, &word, &at);
     if (span == 0 || span > left)
@@ -2298,8 +2295,8 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
     return 0;
 }
 
-/* Goes on behind the records that stand in a row from *position on, and counts them in *count. 0,
- * or -EBADMSG: they do not end within the capacity. */
+/* Steps over all records from *position on, and counts them in *count. 0, or -EBADMSG: they do not
+ * end within the capacity. */
 IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
                                        uint64_t *count)
 {
@@ -2313,7 +2310,7 @@ IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint6
     return rc;
 }
 
-/* Who holds a lane, and how far it was read. */
+/* The holder of a lane. */
 IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
                                         unsigned lane)
 {
@@ -2330,7 +2327,7 @@ IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned prod
     return producers == 1 ? &r->s.head : &lanes[lane].head;
 }
 
-/* Its bytes. */
+/* The bytes of a lane. */
 IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
                                            unsigned lane, uint64_t mask)
 {
@@ -2339,9 +2336,9 @@ IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned
 
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
- * its own, with the whole capacity. Takes one that is free, or that of a producer that is proven
- * dead: then it goes on behind the last record that one committed. As for `me` and a handle that
- * was refused: ipc_spsc_producer_attach. Lock-free; not for the path of a message.
+ * its own, with the whole capacity. The producer takes a free lane; or else that of a producer that
+ * is proven dead, and goes on behind the last record that one committed. `me`, and what a refused
+ * handle does: as for ipc_spsc_producer_attach. Lock-free; not for the path of a message.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -2362,7 +2359,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     lane = ipc_ring_take_any_end_(ipc_record_holder_(r, producers, 0),
                                   sizeof(struct ipc_record_lane_), producers, me, id);
     if (lane == producers)
-        return p->error = -EBUSY; /* why is said */
+        return p->error = -EBUSY; /* me->why is written */
     p->mask = capacity - 1;
     p->data = ipc_record_data_(r, producers, lane, p->mask);
     p->most = capacity / 2 - 8;
@@ -2384,7 +2381,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
 }
 
-/* Goes to a lane, from another, where all that was read is published. */
+/* Goes to a lane, from another in which all that was read is published. */
 IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
@@ -2398,9 +2395,9 @@ IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned l
 
 /*
  * Attaches the consumer; as ipc_spsc_consumer_attach, with the same errors, and -EBADMSG: the
- * shared memory is corrupt. Of each producer it starts at the last published position: what a
- * killed consumer took after that is seen again. Until ipc_record_replay says otherwise those are
- * an eighth of the capacity in bytes at most, of the one producer that it was reading.
+ * shared memory is corrupt. In each lane it starts at the last published position: what a killed
+ * consumer took after that is seen again. Until ipc_record_replay says otherwise that is at most an
+ * eighth of the capacity in bytes, in the one lane that it was reading.
  */
 IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *mem, size_t size,
                                           struct ipc_peer *me)
@@ -2434,7 +2431,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     return 0;
 }
 
-/* Tells the producer how far the consumer has come. */
+/* Publishes the consumer's position in its lane. */
 IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 {
     /* Without it the producer could overwrite a record that is still being read. Partners: the
@@ -2447,10 +2444,10 @@ IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 }
 
 /*
- * From now on what was popped or released and is seen again by the consumer after one that was
- * killed has at most n bytes, of which each record takes 8 besides its own, rounded up to a
- * multiple of 8. With 0 none is seen again: each is handed out once, at the cost of one more store.
- * An eighth of the capacity is the most; more is brought down to that.
+ * Sets how many bytes of records that were popped or released the successor of a killed consumer
+ * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
+ * multiple of 8. With 0 each record is handed out once, at the cost of one more store for each. A
+ * value above an eighth of the capacity is brought down to that.
  */
 IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
@@ -2459,8 +2456,8 @@ IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
         ipc_record_publish_(c);
 }
 
-/* The id of whoever holds the other end, for struct ipc_peer's alive; 0 for nobody, and for a
- * consumer of many producers. Wait-free. */
+/* The id of the other end's holder, for struct ipc_peer's alive; 0 for nobody, and for a consumer
+ * of several producers. Wait-free. */
 IPC_INLINE uint64_t ipc_record_producer_peer(const struct ipc_record_producer *p)
 {
     return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
@@ -2471,7 +2468,7 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
-/* Gives the end back; the ring and its records stay: the consumer still gets them. Wait-free. */
+/* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL)
@@ -2490,8 +2487,8 @@ IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
 
 /* ------------------------------------------------------------------ records: producing */
 
-/* There is no room for so many bytes, as far as we know: looks at what the consumer has published.
- * 0, or -EAGAIN, or -EBADMSG, or why the handle is none. */
+/* The private limit leaves no room for so many bytes: looks at the position that the consumer has
+ * published. 0, or -EAGAIN, or -EBADMSG, or the error of a handle that was refused. */
 IPC_INLINE int ipc_record_find_room_(struct ipc_record_producer *p, uint64_t need)
 {
     uint64_t head;
@@ -2510,8 +2507,8 @@ IPC_INLINE int ipc_record_find_room_(struct ipc_record_producer *p, uint64_t nee
     return p->limit - p->tail < need ? -EAGAIN : 0;
 }
 
-/* Where a record of n bytes goes: behind the tail, or where the memory begins if it does not fit
- * before its end. It needs so many bytes behind the tail, with the word after it. */
+/* Where a record of n bytes goes: *at is the tail, or where the memory begins if the record does
+ * not fit before its end. Behind the tail it takes *need bytes, with the word after it. */
 IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint64_t n,
                                        uint64_t *at, uint64_t *need)
 {
@@ -2545,7 +2542,7 @@ IPC_FORCE_INLINE void ipc_record_prefetch_(const struct ipc_record_producer *p, 
             ck_pr_rfo(p->data + (size_t)((at + IPC_RING_PREFETCH_ + i) & p->mask));
 }
 
-/* The record of n bytes at `at` is there. */
+/* Makes the record of n bytes at `at` visible. */
 IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t tail, uint64_t at,
                                        uint64_t n)
 {
@@ -2556,7 +2553,7 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
         ck_pr_store_64(ipc_record_word_(p->data, p->mask, at), word);
         word = IPC_RECORD_SKIP_;
     }
-    /* Without it the word could be seen before the record, and what follows before the 0 behind it.
+    /* Without it the word could be seen before the record, or the record before the 0 behind it.
      * Partner: the load fence in ipc_record_find_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_record_word_(p->data, p->mask, tail), word);
@@ -2566,7 +2563,7 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
 
 /*
  * Copies a record of n bytes in; n may be 0. Wait-free for a given n. A consumer that is stopped or
- * dead lets our lane run full; what other producers do does not matter.
+ * dead lets the lane run full. Other producers do not matter.
  *
  *   0
  *   -EAGAIN    there is no room for it
@@ -2586,8 +2583,8 @@ IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *
     return 0;
 }
 
-/* Copies up to n records in, each visible to the consumer as soon as it is whole. Returns how many
- * went in, 0 for n = 0, or the errors of ipc_record_push when none did. */
+/* Copies up to n records in. Each is visible to the consumer as soon as it is whole. Returns how
+ * many went in, 0 for n = 0, or the errors of ipc_record_push when none did. */
 IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
                                      const struct ipc_record *records, size_t n)
 {
@@ -2599,7 +2596,7 @@ IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
     return i > 0 ? (int64_t)i : rc;
 }
 
-/* There is room for it at p->at. */
+/* Begins a claim of n bytes, for which there is room at p->at. */
 IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, size_t n)
 {
     ipc_record_prefetch_(p, p->at, n);
@@ -2608,11 +2605,11 @@ IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, si
 }
 
 /*
- * Push without a copy: claim gives room for a record of up to n bytes, 8-byte aligned and in a row,
- * or NULL: no room now, n more than ipc_record_most, or ipc_record_producer_error. commit sends the
- * first n bytes of it: 0, or -EINVAL: that is more than was claimed, or nothing was since the last
- * push or commit. Claiming again replaces the claim, also when it returns NULL; cancel drops it. A
- * producer that is killed in between has sent nothing. All wait-free.
+ * Push without a copy. claim gives room for a record of up to n bytes, 8-byte aligned and in a row.
+ * NULL: there is no room now, n is more than ipc_record_most, or see ipc_record_producer_error.
+ * commit sends the first n bytes of it: 0, or -EINVAL: n is more than was claimed, or nothing was
+ * claimed since the last push or commit. Claiming again replaces the claim, also when it returns
+ * NULL; cancel drops it. A producer that is killed in between has sent nothing. All wait-free.
  */
 IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
 {
@@ -2639,14 +2636,15 @@ IPC_INLINE size_t ipc_record_most(const struct ipc_record_producer *p)
     return (size_t)p->most;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+/* 0; -EBADMSG once the shared memory was found corrupt; or the error of a handle that was refused
+ * or detached. */
 IPC_INLINE int ipc_record_producer_error(const struct ipc_record_producer *p)
 {
     return p->error;
 }
 
-/* Bytes that our records took and were not read, at some moment during the call: what was read
- * counts until its consumer has published it. Wait-free. */
+/* How many bytes records in our lane took, at some moment during the call. What was read counts
+ * until the consumer has published it. Wait-free. */
 IPC_INLINE uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 {
     uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(p->head) : 0;
@@ -2656,7 +2654,7 @@ IPC_INLINE uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 
 /* ------------------------------------------------------------------ records: consuming */
 
-/* The word at the head of the next other lane that has something, to which it goes; or 0. */
+/* Goes to the next other lane that has a record. Returns the word at its head, or 0: none has. */
 IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
@@ -2675,9 +2673,10 @@ IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
     return 0;
 }
 
-/* Nothing at head yet: publishes what was taken, and looks at the other lanes. Where records came
- * in a row until here it is close behind the producer, and lets it get away before it looks again:
- * with one line in work at both ends each waits for the other. Returns a word, or 0. */
+/* There is no record at head yet: publishes the position, and looks at the other lanes. If several
+ * records came in a row until here, the consumer is close behind the producer, and lets it get
+ * ahead before it looks again: if both work on one line, each waits for the other. Returns a word,
+ * or 0. */
 IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 {
     uint64_t word, run = c->head - c->run_start;
@@ -2712,8 +2711,8 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
     if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
         return -EAGAIN;
-    /* Without it the record could be read before the word that vouches for it. Partner: the store
-     * fence in ipc_record_send_. */
+    /* Without it the record could be read before the word that says that it is there. Partner: the
+     * store fence in ipc_record_send_. */
     ck_pr_fence_load();
     c->peeked = ipc_record_measure_(c->data, c->mask, c->head, &word, &c->at);
     if (CK_CC_UNLIKELY(c->peeked == 0))
@@ -2722,7 +2721,7 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
     return 0;
 }
 
-/* The record that was found. */
+/* The payload of the record that was found. */
 IPC_FORCE_INLINE unsigned char *ipc_record_payload_(const struct ipc_record_consumer *c)
 {
     return c->data + (size_t)(c->at & c->mask) + 8;
@@ -2737,7 +2736,8 @@ IPC_FORCE_INLINE int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
     return rc;
 }
 
-/* Returns 1 when that was published. Then it is another producer's turn. */
+/* Moves on behind the record. Returns 1 if that published the position; then it is the turn of
+ * another lane. */
 IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
 {
     c->head += c->peeked;
@@ -2767,8 +2767,8 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
 }
 
 /*
- * Copies the oldest record of one of the producers out: of each in its order, and of all in turn,
- * each for as long as it has some, an eighth of the capacity at most. There is no order between
+ * Copies a producer's oldest record out. Producers take turns: one after the other, each for as
+ * long as it has records, and for an eighth of the capacity at most. There is no order between
  * producers. Wait-free; holds back at times, as ipc_spsc_pop, for up to 127 ck_pr_stall()s. A
  * producer that is stopped or dead costs nothing: what it committed is all there.
  *
@@ -2784,7 +2784,7 @@ IPC_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_
     return ipc_record_take_(c, to, size, &published);
 }
 
-/* The record at to[at] has n bytes; returns where there is room for the next. */
+/* Notes that the record at to[at] has n bytes. Returns where there is room for the next. */
 IPC_FORCE_INLINE size_t ipc_record_note_place_(struct ipc_record *record, unsigned char *to,
                                                size_t at, size_t n)
 {
@@ -2794,8 +2794,8 @@ IPC_FORCE_INLINE size_t ipc_record_note_place_(struct ipc_record *record, unsign
 }
 
 /*
- * Copies up to n records out, as many as fit to[0..size), and says in records[] where each is, at a
- * multiple of 8 from `to`, and how long. Returns how many, 0 for n = 0, or the errors of
+ * Copies up to n records out, as many as fit to[0..size). Stores in records[] where each is, at a
+ * multiple of 8 from `to`, and how long it is. Returns how many, 0 for n = 0, or the errors of
  * ipc_record_pop when none came.
  */
 IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, size_t size,
@@ -2815,11 +2815,11 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
 }
 
 /*
- * Pop without a copy: peek gives the oldest record in place, 8-byte aligned, and its length; NULL:
- * there is none, or ipc_record_consumer_error. It stays readable until released; peeking again
- * gives the same. What is peeked and not released when the consumer is killed is seen again. A
- * hostile producer may write to it meanwhile: read each field once, then check, then use. release
- * is done with it: 0, or -EINVAL when nothing was peeked. All wait-free.
+ * Pop without a copy. peek gives the next record in place, 8-byte aligned, and its length; NULL:
+ * there is none, or see ipc_record_consumer_error. It stays readable until released; peeking again
+ * gives the same. A record that was peeked and not released when the consumer is killed is seen
+ * again. A hostile producer may write to it meanwhile: read each field once, then check, then use.
+ * release moves on behind it: 0, or -EINVAL when nothing was peeked. All wait-free.
  */
 IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {
@@ -2834,7 +2834,8 @@ IPC_INLINE int ipc_record_release(struct ipc_record_consumer *c)
     return 0;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+/* 0; -EBADMSG once the shared memory was found corrupt; or the error of a handle that was refused
+ * or detached. */
 IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 {
     return c->error;
@@ -2843,7 +2844,31 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 #endif
 
 /* >>broadcast  src/ring/broadcast.h */
-/* Slots that every reader sees. */
+/*
+ * Broadcasts: slots that every reader sees.
+ *
+ * Lossless: the writer waits for the slowest reader that is not proven dead. Each reader has a seat
+ * with its position; the writer looks at all of them once a lap.
+ * Lossy: the writer never waits. It marks a slot's sequence before it overwrites the slot, and a
+ * reader looks at the sequence again after its copy (a seqlock for each slot).
+ *
+ *   word           from               to             made by
+ *   sequence of p  p+1-capacity or 0  BUSY | p+1     lossy: the writer; store, store fence after it
+ *                  BUSY | p+1         p+1            lossy: the writer; store fence, store
+ *                  p+1-capacity or 0  p+1            lossless: the writer; store fence, store
+ *   ring head      t                  t' > t         lossy: the writer, after each message; store
+ *                                                    lossless: the writer, before it looks at the
+ *                                                    seats; store fence, store, store-load fence
+ *   a seat's id    see core.h                        its reader; and the writer, that frees a dead
+ *                                                    reader's seat; compare-and-swap
+ *   a seat's head  anything           the ring head  a reader that attaches; release fence, store,
+ *                                                    store-load fence after it
+ *                  h                  h' > h         its reader, when it is done with all below h';
+ *                                                    release fence, store
+ *
+ * Lossless: the two store-load fences let either the writer see the new seat, or the reader the
+ * writer's new head: so nothing from the position where a reader begins is overwritten.
+ */
 #ifndef IPC_SRC_RING_BROADCAST_H
 #define IPC_SRC_RING_BROADCAST_H 1
 
@@ -2855,22 +2880,21 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 #define IPC_BROADCAST_SEATS 64u
 
 /* How a broadcast is made: ipc_broadcast_init. */
-#define IPC_BROADCAST_LOSSLESS 0u /* the slowest reader holds up the writer */
+#define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
 
-/* Of a lossless one: how far a reader is, written by it alone. On a line of its own. */
+/* The position of a reader of a lossless broadcast, on a line of its own. */
 struct ipc_broadcast_seat_ {
-    uint64_t head; /* every position below is read, by whoever sits here or sat here last */
+    uint64_t head; /* all below it has been read by the seat's holder, or its last one */
     unsigned char pad[56];
 };
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_broadcast_shared {
-    /* As of a ring with one end: end[0] is the writer's, end[1] is 0, and `head` is how far
-     * the writer is, stored by it alone: lossy after each message, lossless before it looks how far
-     * its readers are, so that at most a lap is behind it. */
+    /* As of a ring with one end: end[0] is the writer's, end[1] is 0, and `head` is a position of
+     * the writer, at most a lap behind its tail. */
     struct ipc_spsc_shared s;
-    uint64_t id[IPC_BROADCAST_SEATS]; /* who sits there: an ipc_peer id, 0 for nobody */
+    uint64_t id[IPC_BROADCAST_SEATS]; /* the holder of each seat, as in core.h */
     struct ipc_broadcast_seat_ seat[IPC_BROADCAST_SEATS];
     /* capacity slots of ipc_ring_stride_(bytes) each */
 };
@@ -2878,11 +2902,11 @@ struct ipc_broadcast_shared {
 IPC_RING_ASSERT_(cast_id, offsetof(struct ipc_broadcast_shared, id) == 384)
 IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IPC_BROADCAST_SEATS)
 
-/* In the sequence of a lossy one: the message of that position is being written. */
+/* In a sequence of a lossy broadcast: the message of that position is being written. */
 #define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
-/* Refusals in a row before the kernel is asked whether those in the way are dead, which takes as
- * long as hundreds of messages; and between asking again. */
+/* Refusals in a row before the writer asks the kernel whether the readers in its way are dead, and
+ * before it asks again. A question takes as long as hundreds of messages. */
 #define IPC_BROADCAST_ASK_FIRST_ 64u
 #define IPC_BROADCAST_ASK_EVERY_ 1024u
 
@@ -2934,26 +2958,27 @@ struct ipc_broadcast_readers_ {
     struct ipc_broadcast_shared *ring;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
-    unsigned refused; /* by the gate, in a row */
+    unsigned refused; /* how often in a row a reader was a whole capacity behind */
 };
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_broadcast_producer {
     struct ipc_spsc_producer
-        s; /* its limit: where ipc_broadcast_find_slowest_reader_ is next; never, of a lossy one */
+        s; /* at its limit it looks for the slowest reader; a lossy one never gets there */
     struct ipc_broadcast_readers_ readers;
     struct ipc_broadcast_shared *ring;
     unsigned how;
 };
 
 struct ipc_broadcast_consumer {
-    /* Of a lossless one a consumer as any other, which publishes its position in its seat. Of a
-     * lossy one `at` is NULL, and it publishes nothing. */
+    /* Lossless: a consumer that publishes its position in its seat. Lossy: `at` is NULL, and it
+     * publishes nothing. */
     struct ipc_spsc_consumer s;
     uint64_t *seat;   /* ring->id[...], our own; or NULL */
     uint64_t missed;  /* messages, so far */
-    uint64_t skip;    /* what it will leave out besides if it is lapped once more */
-    int loss_pending; /* a loss was found after messages that a call returned: told by the next */
+    uint64_t skip;    /* how many more messages it leaves out if it is lapped again */
+    int loss_pending; /* a loss was found after messages that a call returned: the next reports it
+                       */
     unsigned how;
 };
 
@@ -2999,9 +3024,9 @@ IPC_INLINE struct ipc_broadcast_readers_ ipc_broadcast_list_readers_(struct ipc_
 }
 
 /*
- * Attaches the writer; as ipc_spsc_producer_attach, with the same errors. After one that died it
- * goes on behind the last message that one committed. `me` also says which readers are dead:
- * without it those of a lossless one that were killed hold it up until they are detached.
+ * Attaches the writer; as ipc_spsc_producer_attach, with the same errors. After a writer that died
+ * it goes on behind the last message that one committed. `me` also says which readers are dead:
+ * without it, killed readers of a lossless broadcast hold up the writer for ever.
  */
 IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, void *mem,
                                              size_t size, size_t bytes, struct ipc_peer *me)
@@ -3029,13 +3054,13 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
-    /* Without it a reader could see that we overwrite a message before it sees what the writer
-     * before us wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
+    /* Without it a reader could see that we overwrite a message before it sees what the last writer
+     * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
     return 0;
 }
 
-/* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
+/* Takes a seat for a reader, that begins at ring->s.head or behind it. 0, or -EUSERS. */
 IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
                                           uint64_t id, unsigned *seat)
 {
@@ -3043,21 +3068,21 @@ IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct
     if (*seat == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
-    /* Without it the writer could take this for our word that whoever sat here before has read
-     * what he was reading. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
+    /* Without it the writer could take this position as the word of the seat's last holder, which
+     * still reads behind it. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(&r->seat[*seat].head, ck_pr_load_64(&r->s.head));
-    /* Without it the gate could miss our seat, and we the tail that it stored before: then what
+    /* Without it the writer could miss our seat, and we the head that it stored before: then what
      * we begin with is overwritten. Partner: the fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_store_load();
     return 0;
 }
 
 /*
- * Attaches a reader: it sees every message that is sent after this, and those being sent meanwhile;
- * of a lossy one it may see, or miss, the last before.
- * A lossless one takes one of 64 seats; lossy there may be any number, and they write nothing.
- * Lock-free. As for `me` and a handle that was refused: ipc_spsc_producer_attach.
+ * Attaches a reader. It sees every message that is sent afterwards, and those that are being sent
+ * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
+ * broadcast has 64 seats for readers. A lossy one has any number of readers, and they write
+ * nothing. Lock-free. `me`, and what a refused handle does: as for ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -3090,8 +3115,9 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     c->id = id;
     h->how = how;
     head += ipc_spsc_count_full_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
-    /* Without it the slots from here on could be older than what sent us here, and look corrupt.
-     * Partners: the store fences in ipc_broadcast_find_slowest_reader_ and ipc_spsc_send_. */
+    /* Without it the slots from here on could be older than the head that sent us here, and look
+     * corrupt. Partners: the store fences in ipc_broadcast_find_slowest_reader_ and ipc_spsc_send_.
+     */
     ck_pr_fence_load();
     ipc_spsc_begin_at_(c, head);
     if (c->at != NULL)
@@ -3099,7 +3125,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     return 0;
 }
 
-/* Gives the writer's end back; the messages stay. Wait-free. */
+/* Detaches the writer; the messages stay. Wait-free. */
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
     if (p->ring != NULL)
@@ -3107,7 +3133,7 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
 
-/* Leaves: the writer waits for this reader no more. Wait-free. */
+/* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
     if (c->seat != NULL)
@@ -3117,22 +3143,24 @@ IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
-/* A lossless writer has come as far as it knows to be free, and needs so much behind its tail:
- * looks how far the slowest reader is. Sets the limit and returns 0, or -EAGAIN. */
+/* A lossless writer has reached its limit, and needs `need` positions behind its tail: looks how
+ * far the slowest reader is, and frees the seats of dead ones. Sets the limit and returns 0, or
+ * -EAGAIN.
+ */
 IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail,
                                                   uint64_t mask, uint64_t need, uint64_t *limit)
 {
     struct ipc_broadcast_shared *r = g->ring;
-    uint64_t most = 0; /* that one is behind */
+    uint64_t most = 0; /* how far the slowest reader is behind */
     unsigned i, blocked = 0;
     int ask = g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_FIRST_;
 
-    /* Without it a reader could begin here, and find the slots older than that. Partner: the load
-     * fence in ipc_broadcast_consumer_attach. */
+    /* Without it a reader could begin at this head, and find slots that are older. Partner: the
+     * load fence in ipc_broadcast_consumer_attach. */
     ck_pr_fence_store();
     ck_pr_store_64(&r->s.head, tail);
-    /* Without it we could miss the seat of one who joins, and he this tail. Partner: the fence in
-     * ipc_broadcast_attach_seat_. */
+    /* Without it we could miss the seat of a reader that attaches, and it could miss this head.
+     * Partner: the fence in ipc_broadcast_attach_seat_. */
     ck_pr_fence_store_load();
     for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
         uint64_t id = ck_pr_load_64(&r->id[i]), behind;
@@ -3144,21 +3172,21 @@ IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ 
             most = behind > most ? behind : most;
         else if (!ask || !ipc_ring_is_dead_(g->alive, g->arg, id) ||
                  !ck_pr_cas_64(&r->id[i], id, 0))
-            blocked = 1; /* also if it is further behind: it is about to say where it is */
+            blocked = 1; /* also if it is further behind: it is about to publish where it begins */
     }
     if (blocked) {
         g->refused++;
         return -EAGAIN;
     }
     /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
-     * ipc_record_publish_, ipc_ring_leave_end_; the kernel, where that one was killed. */
+     * ipc_record_publish_, ipc_ring_leave_end_; the kernel, if the reader was killed. */
     ck_pr_fence_acquire();
     g->refused = 0;
     *limit = tail - most + mask + 1;
     return 0;
 }
 
-/* The next refusal asks the kernel. */
+/* Lets the next look for the slowest reader ask the kernel. */
 IPC_INLINE void ipc_broadcast_ask_(struct ipc_broadcast_readers_ *g)
 {
     g->refused = IPC_BROADCAST_ASK_FIRST_;
@@ -3174,7 +3202,7 @@ IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
                                                                 1, &h->s.limit);
 }
 
-/* The slot to write next. Of a lossy one what is in it is no message from here on. */
+/* The slot to write next. In a lossy broadcast the message in it is not valid from here on. */
 IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_slot_(const struct ipc_broadcast_producer *h,
                                                           uint64_t tail, size_t stride, int lossy)
 {
@@ -3182,8 +3210,8 @@ IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_slot_(const struct ipc_broad
 
     if (lossy) {
         ck_pr_store_64(ipc_ring_sequence_(slot, stride), IPC_BROADCAST_BUSY_ | (tail + 1));
-        /* Without it a reader could read what we are about to write, and then find the sequence as
-         * it was. Partner: the load fence in ipc_broadcast_revalidate_. */
+        /* Without it a reader could read what we write next, and then find the sequence unchanged.
+         * Partner: the load fence in ipc_broadcast_revalidate_. */
         ck_pr_fence_store();
     }
     return slot;
@@ -3247,10 +3275,10 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
 }
 
 /*
- * Copies one message in, for all readers. Wait-free, but that a lossless one asks the kernel, after
- * 64 refusals in a row and then every 1024, whether those who hold it up are dead. Lossless: a
- * reader that is slow or stopped lets it run full, a dead one until that. Lossy: readers cost
- * nothing.
+ * Copies one message in, for all readers. Wait-free, but for questions to the kernel: a lossless
+ * writer asks after 64 refusals in a row, and then every 1024, whether the readers in its way are
+ * dead. Lossless: a reader that is slow or stopped lets the ring run full; so does a dead one,
+ * until the kernel was asked. Lossy: readers cost nothing.
  *
  *   0
  *   -EAGAIN    lossless: a reader is a whole capacity behind
@@ -3271,8 +3299,8 @@ IPC_INLINE int64_t ipc_broadcast_push_n(struct ipc_broadcast_producer *p, const 
                                                   : -EMSGSIZE;
 }
 
-/* Push without a copy, as ipc_spsc_claim, commit and cancel. Of a lossy one a claim, also one that
- * is cancelled, takes the oldest message from those who have not read it. */
+/* Push without a copy, as ipc_spsc_claim, commit and cancel. In a lossy broadcast a claim, also one
+ * that is cancelled, takes the oldest message from the readers that have not read it. */
 IPC_INLINE void *ipc_broadcast_claim(struct ipc_broadcast_producer *p)
 {
     return ipc_broadcast_claim_(p, (size_t)p->s.bytes);
@@ -3288,7 +3316,7 @@ IPC_INLINE void ipc_broadcast_cancel(struct ipc_broadcast_producer *p)
     (void)p;
 }
 
-/* 0, or why the handle is none. */
+/* 0, or the error of a handle that was refused or detached. */
 IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer *p)
 {
     return p->s.error;
@@ -3296,8 +3324,9 @@ IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer 
 
 /* ------------------------------------------------------------------ broadcast: reading */
 
-/* A lossy reader finds another sequence in its slot than that of its message. Not there yet:
- * -EAGAIN; or overwritten: -EOVERFLOW, and it goes on at the oldest that is whole; or -EBADMSG. */
+/* A lossy reader finds another sequence in the slot than that of its next message. -EAGAIN: the
+ * message is not there yet. -EOVERFLOW: the reader was lapped, and moves on to the oldest message
+ * that is whole. Or -EBADMSG. */
 IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uint64_t sequence)
 {
     struct ipc_spsc_consumer *c = &h->s;
@@ -3305,14 +3334,14 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
 
     c->ready = c->head;
     if (sequence == 0 || laps == 0 || laps == ~c->mask) {
-        h->skip = 0; /* as fast as the writer */
+        h->skip = 0; /* it has caught up with the writer */
         return -EAGAIN;
     }
     if ((laps & c->mask) != 0 || laps >= IPC_BROADCAST_BUSY_)
         return c->error = -EBADMSG;
     tail = ck_pr_load_64(&c->ring->head);
-    /* Without it the slot that we go on with could be older than what sent us there. Partners: the
-     * store fences in ipc_broadcast_begin_slot_ and ipc_spsc_send_. */
+    /* Without it the slot that we move on to could be older than the head that sent us there.
+     * Partners: the store fences in ipc_broadcast_begin_slot_ and ipc_spsc_send_. */
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
@@ -3345,7 +3374,8 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
     return rc;
 }
 
-/* A lossy reader has read its message. 0, or -EOVERFLOW: part of that may have been the next. */
+/* A lossy reader has read its message: looks at the sequence again. 0 and moves on; or -EOVERFLOW:
+ * a part of what it read may be of a later message. */
 IPC_FORCE_INLINE int ipc_broadcast_revalidate_(struct ipc_broadcast_consumer *h,
                                                unsigned char *slot, size_t stride)
 {
@@ -3421,15 +3451,17 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
 
 /*
  * Copies the next message out. Wait-free, and holds back at times, as ipc_spsc_pop. Other readers
- * do not matter; a writer that is stopped or dead lets it run empty.
+ * do not matter; a writer that is stopped or dead lets the ring run empty.
  *
  *   0
  *   -EAGAIN     there is none yet
- *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
- *               call goes on, ipc_broadcast_missed says how many were left out in all. That is at
- * the oldest message still whole; after losses without an -EAGAIN in between up to half the
- * capacity newer, or a fast writer would be there again at once, for ever. -EMSGSIZE   bytes is not
- * the message size -EBADMSG    the shared memory is corrupt; sticks
+ *   -EOVERFLOW  lossy: the writer has overwritten the next message. Reported once for each time;
+ *               ipc_broadcast_missed says how many messages were missed in all. The next call goes
+ *               on at the oldest message that is whole. After losses without an -EAGAIN in between
+ *               it begins up to half a capacity further ahead, so that a fast writer does not lap
+ *               the reader again at once
+ *   -EMSGSIZE   bytes is not the message size
+ *   -EBADMSG    the shared memory is corrupt; sticks
  */
 IPC_INLINE int ipc_broadcast_pop(struct ipc_broadcast_consumer *c, void *message, size_t bytes)
 {
@@ -3438,7 +3470,7 @@ IPC_INLINE int ipc_broadcast_pop(struct ipc_broadcast_consumer *c, void *message
 }
 
 /* Copies up to n messages out, as ipc_spsc_pop_n; with the errors of ipc_broadcast_pop. They are in
- * a row: a loss ends the call, and is told by the next. */
+ * a row: a loss ends the call, and the next call reports it. */
 IPC_INLINE int64_t ipc_broadcast_pop_n(struct ipc_broadcast_consumer *c, void *messages,
                                        size_t bytes, size_t n)
 {
@@ -3448,24 +3480,25 @@ IPC_INLINE int64_t ipc_broadcast_pop_n(struct ipc_broadcast_consumer *c, void *m
 
 /*
  * Pop without a copy: peek gives the next message in place, or NULL: there is none, or the writer
- * overwrote it (peek again: ipc_broadcast_missed has grown), or ipc_broadcast_consumer_error. Of a
- * lossless one it stays as it is until released. Of a lossy one it may change while it is read:
- * read, then release, and use what was read only if that returns 0. All wait-free.
+ * overwrote it (peek again: ipc_broadcast_missed has grown), or see ipc_broadcast_consumer_error.
+ * In a lossless broadcast the message stays as it is until released. In a lossy one it may change
+ * while you read it: read, then release, and use what was read only if that returns 0. All
+ * wait-free.
  */
 IPC_INLINE const void *ipc_broadcast_peek(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_peek_(c, (size_t)c->s.bytes);
 }
 
-/* Done with the peeked message. 0; -EINVAL when nothing can have been peeked; lossy: -EOVERFLOW, it
+/* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossy: -EOVERFLOW when it
  * was overwritten meanwhile, as of ipc_broadcast_pop. */
 IPC_INLINE int ipc_broadcast_release(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_release_(c, (size_t)c->s.bytes);
 }
 
-/* How many messages this reader has missed since it attached. Exact: what it was given and what it
- * missed are all that were sent, up to the last it was given. Wait-free. */
+/* How many messages this reader has missed since it attached. That is exact: what it got and what
+ * it missed are together all that were sent, up to the last that it got. Wait-free. */
 IPC_INLINE uint64_t ipc_broadcast_missed(const struct ipc_broadcast_consumer *c)
 {
     return c->missed;
@@ -3480,7 +3513,28 @@ IPC_INLINE int ipc_broadcast_consumer_error(const struct ipc_broadcast_consumer 
 #endif
 
 /* >>record_broadcast  src/ring/record_broadcast.h */
-/* Records that every reader sees. */
+/*
+ * Broadcasts of records: records that every reader sees.
+ *
+ * Records lie as in record.h, in one lane. A lossless broadcast has readers' seats, and a writer
+ * that waits, as in broadcast.h. In a lossy one the writer says in a mark, before it overwrites
+ * anything, from which record on all are whole; a reader looks after its copy whether there is a
+ * new mark.
+ *
+ *   word              from   to              made by the writer
+ *   mark[(n+1) % 2]   old    oldest, first,  stores: nobody reads this one, as `marks` is n
+ *                            tail, next
+ *   marks             n      n+1             store fence, store, store fence; then it overwrites
+ *                                            records before mark[(n+1) % 2].oldest
+ *
+ * A reader that finds the same `marks` before and after it read mark[marks % 2] has read it whole;
+ * one that finds the same `marks` after it read a record that was whole under that mark has read
+ * that whole.
+ *
+ * The writer remembers checkpoints: the positions of some records, at least a sixteenth of the
+ * capacity from each other, and their numbers. `oldest` moves from one checkpoint to the next, so
+ * that there is a new mark for many records, and the writer need not read them again.
+ */
 #ifndef IPC_SRC_RING_RECORD_BROADCAST_H
 #define IPC_SRC_RING_RECORD_BROADCAST_H 1
 
@@ -3490,10 +3544,12 @@ IPC_INLINE int ipc_broadcast_consumer_error(const struct ipc_broadcast_consumer 
 #define IPC_RECORD_BROADCAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
 #define IPC_RECORD_BROADCAST_ABI 2u
 #define IPC_RECORD_BROADCAST_CHECKPOINTS_ 32u
-#define IPC_RECORD_BROADCAST_TRIES_ 16u /* of a reader, to read what the writer marks meanwhile */
+#define IPC_RECORD_BROADCAST_TRIES_                                                                \
+    16u /* of a reader to read a mark, while the writer makes others */
 
-/* What the writer of a lossy one says, before it overwrites anything: from where on records are
- * whole, and where it was; and which records those are, the first ever being 0. */
+/* From position `oldest` on all records are whole; that one has number `first`. When the mark was
+ * made the writer was at `tail`, where the record with number `next` goes. The first record ever is
+ * 0. */
 struct ipc_record_broadcast_mark_ {
     uint64_t oldest;
     uint64_t first;
@@ -3503,7 +3559,7 @@ struct ipc_record_broadcast_mark_ {
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_record_broadcast_shared {
-    struct ipc_broadcast_shared c; /* bytes: 1; capacity: bytes; head: positions as well */
+    struct ipc_broadcast_shared c; /* bytes: 1; capacity: bytes; heads: positions in bytes */
     struct ipc_record_broadcast_mark_
         mark[2];    /* written by the writer alone: the other one, and then */
     uint64_t marks; /* that one counts which: marks % 2 */
@@ -3528,8 +3584,8 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(void)
     return kind;
 }
 
-/* The bytes of a broadcast of records in `capacity` bytes, or 0: that is not a power of two from 64
- * on, or too much. */
+/* The bytes of a broadcast of records in `capacity` bytes; or 0 if that is not a power of two from
+ * 64 on, or beyond the address space. */
 IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
@@ -3542,9 +3598,8 @@ IPC_INLINE int ipc_record_broadcast_known_(unsigned how)
     return ipc_broadcast_known_(how);
 }
 
-/* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of
- * ipc_broadcast_init.
- */
+/* Makes an empty broadcast of records, as ipc_record_init, with the same errors. how: as for
+ * ipc_broadcast_init. */
 IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capacity, unsigned how)
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
@@ -3558,10 +3613,11 @@ IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capaci
 struct ipc_record_broadcast_producer {
     struct ipc_record_producer r; /* without a lane */
     struct ipc_broadcast_readers_ readers;
-    struct ipc_record_broadcast_mark_ mark; /* lossy: the last one that we made; next counts on */
+    struct ipc_record_broadcast_mark_
+        mark; /* lossy: the last that we made; but next is of our tail */
     uint64_t marks;
-    /* Lossy: records at least a sixteenth of the capacity from each other, and which they are. From
-     * `gone` on they are newer than the oldest. What lies between we need not read again. */
+    /* Lossy: positions of records, and their numbers. From first_checkpoint on, of `checkpoints`
+     * that there have been, they are newer than mark.oldest. */
     struct {
         uint64_t at, number;
     } checkpoint[IPC_RECORD_BROADCAST_CHECKPOINTS_];
@@ -3571,13 +3627,13 @@ struct ipc_record_broadcast_producer {
 };
 
 struct ipc_record_broadcast_consumer {
-    struct ipc_record_consumer r; /* of a lossy one `to` is NULL, and it publishes nothing */
+    struct ipc_record_consumer r; /* lossy: `to` is NULL, and it publishes nothing */
     uint64_t *seat;               /* ring->c.id[...], our own; or NULL */
-    uint64_t next;                /* lossy: which record is at head */
-    uint64_t marks;               /* with this one what is at head was whole */
+    uint64_t next;                /* lossy: the number of the record at head */
+    uint64_t marks;               /* lossy: under this mark the record at head was whole */
     uint64_t missed;              /* records, so far */
-    int lapped;                   /* since it was as far as the writer */
-    int loss_pending;             /* a loss was found after records that a call returned */
+    int lapped;                   /* since it last caught up with the writer */
+    int loss_pending; /* a loss was found after records that a call returned: the next reports it */
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
@@ -3611,7 +3667,7 @@ IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_pe
     return 0;
 }
 
-/* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
+/* Reads the last mark whole. 0; -EAGAIN: the writer made another each time we looked; or -EBADMSG.
  */
 IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_shared *r,
                                                struct ipc_record_broadcast_mark_ *mark,
@@ -3630,7 +3686,7 @@ IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_share
         mark->first = ck_pr_load_64(&m->first);
         mark->tail = ck_pr_load_64(&m->tail);
         mark->next = ck_pr_load_64(&m->next);
-        /* Without it we could have read some of the mark after the next one. Partner: the second
+        /* Without it we could have read a part of the mark after the next one. Partner: the second
          * store fence in ipc_record_broadcast_forget_oldest_. */
         ck_pr_fence_load();
         if (ck_pr_load_64(&r->marks) == n) {
@@ -3641,7 +3697,8 @@ IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_share
     return -EAGAIN;
 }
 
-/* There is one record more; its end is our tail. */
+/* Counts a record that was sent, whose end is our tail, and makes that a checkpoint if the last one
+ * is far enough behind. */
 IPC_FORCE_INLINE void ipc_record_broadcast_count_sent_(struct ipc_record_broadcast_producer *h)
 {
     unsigned last = (h->checkpoints - 1) % IPC_RECORD_BROADCAST_CHECKPOINTS_;
@@ -3656,7 +3713,7 @@ IPC_FORCE_INLINE void ipc_record_broadcast_count_sent_(struct ipc_record_broadca
 
 /*
  * Attaches the writer; as ipc_broadcast_producer_attach, with the same errors, and -EBADMSG: the
- * shared memory is corrupt. After one that died it goes on behind the last record that one
+ * shared memory is corrupt. After a writer that died it goes on behind the last record that one
  * committed.
  */
 IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_producer *h,
@@ -3703,9 +3760,9 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
 
 /*
  * Attaches a reader; as ipc_broadcast_consumer_attach, with the same errors, and -EBADMSG: the
- * shared memory is corrupt. A lossy one that a fast writer laps while it looks where the end is
- * begins a little before that, and may see up to a sixteenth of the capacity of old records; or is
- * refused with -EAGAIN: try again.
+ * shared memory is corrupt. If a fast writer laps a reader of a lossy broadcast while it looks for
+ * the tail, the reader begins a little before that, and may see up to a sixteenth of the capacity
+ * of old records; or it is refused with -EAGAIN: try again.
  */
 IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_consumer *h,
                                                     void *mem, size_t size, struct ipc_peer *me)
@@ -3748,8 +3805,9 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
             c->head = mark.tail;
             h->next = mark.next;
             rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
-            /* Had we walked on what was written after that mark, the fences on the way would show
-             * us the next one; a 0 in the wrong place is found out later, as any lap. */
+            /* If we had walked over records that were written after that mark, the fences on the
+             * way would show us the next mark. If we have stopped at a 0 that is no tail, we find
+             * out later, as when we are lapped. */
             if (ck_pr_load_64(&r->marks) == h->marks)
                 break;
             c->head = mark.tail;
@@ -3767,7 +3825,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
                             c->head, h->marks));
 }
 
-/* Gives the writer's end back; the records stay. Wait-free. */
+/* Detaches the writer; the records stay. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
     if (p->ring != NULL)
@@ -3775,7 +3833,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
 
-/* Leaves: the writer waits for this reader no more. Wait-free. */
+/* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
@@ -3783,9 +3841,8 @@ IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 
-/* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
- * follows up to the next checkpoint, so that readers need not look at a new mark for each record.
- */
+/* A lossy writer needs `need` bytes behind its tail: makes a mark that says that the records there,
+ * and those up to the next checkpoint, are not whole any more. 0, or the error of the handle. */
 IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_producer *h,
                                                    uint64_t need)
 {
@@ -3798,7 +3855,7 @@ IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_p
     while (mark->oldest + capacity - p->tail < need) {
         unsigned next = h->first_checkpoint % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
-        if (h->first_checkpoint == h->checkpoints) { /* all */
+        if (h->first_checkpoint == h->checkpoints) { /* no checkpoint left: forgets all records */
             mark->oldest = p->tail;
             mark->first = mark->next;
         } else {
@@ -3817,8 +3874,8 @@ IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_p
      * ipc_record_broadcast_read_mark_. */
     ck_pr_fence_store();
     ck_pr_store_64(&h->ring->marks, ++h->marks);
-    /* Without it a reader could read what we are about to write, and then find the mark as it was;
-     * or some of the mark after this one. Partners: the load fence in
+    /* Without it a reader could read what we write next, and then find the same mark; or it could
+     * read a part of the mark after this one. Partners: the load fence in
      * ipc_record_broadcast_revalidate_, the second one in ipc_record_broadcast_read_mark_. */
     ck_pr_fence_store();
     return 0;
@@ -3877,8 +3934,8 @@ IPC_INLINE int64_t ipc_record_broadcast_push_n(struct ipc_record_broadcast_produ
     return i > 0 ? (int64_t)i : rc;
 }
 
-/* Push without a copy, as ipc_record_claim, commit and cancel. Of a lossy one a claim, also one
- * that is cancelled, takes what lies there from those who have not read it. */
+/* Push without a copy, as ipc_record_claim, commit and cancel. In a lossy broadcast a claim, also
+ * one that is cancelled, takes the oldest records from the readers that have not read them. */
 IPC_INLINE void *ipc_record_broadcast_claim(struct ipc_record_broadcast_producer *h, size_t n)
 {
     struct ipc_record_producer *p = &h->r;
@@ -3901,20 +3958,20 @@ IPC_INLINE void ipc_record_broadcast_cancel(struct ipc_record_broadcast_producer
     ipc_record_cancel(&p->r);
 }
 
-/* As ipc_record_most. */
+/* The length of the longest record, as ipc_record_most. */
 IPC_INLINE size_t ipc_record_broadcast_most(const struct ipc_record_broadcast_producer *p)
 {
     return (size_t)p->r.most;
 }
 
-/* 0, or why the handle is none. */
+/* 0, or the error of a handle that was refused or detached. */
 IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broadcast_producer *p)
 {
     return p->r.error;
 }
 
-/* A lossy reader sees that the writer has made a mark since. 0: what is at head is whole all the
- * same; -EOVERFLOW: it is not, and the reader goes on elsewhere; -EAGAIN: it was not to be seen; or
+/* A lossy reader sees that the writer has made a new mark. 0: the record at head is whole all the
+ * same. -EOVERFLOW: the reader was lapped, and moves on. -EAGAIN: no mark could be read whole. Or
  * -EBADMSG. */
 IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_consumer *h)
 {
@@ -3934,8 +3991,8 @@ IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_co
     return -EOVERFLOW;
 }
 
-/* A lossy reader has read something at head. 0: it was whole; or the errors of
- * ipc_record_broadcast_check_lapped_. */
+/* A lossy reader has read something at head: looks for a new mark. 0: what it read was whole; or
+ * the errors of ipc_record_broadcast_check_lapped_. */
 IPC_FORCE_INLINE int ipc_record_broadcast_revalidate_(struct ipc_record_broadcast_consumer *h)
 {
     /* Without it the mark could be older than what we have read. Partner: the second store fence in
@@ -3946,9 +4003,8 @@ IPC_FORCE_INLINE int ipc_record_broadcast_revalidate_(struct ipc_record_broadcas
     return ipc_record_broadcast_check_lapped_(h);
 }
 
-/* As ipc_record_look_. Of a lossy one the length is believed only after
- * ipc_record_broadcast_revalidate_.
- */
+/* As ipc_record_look_. In a lossy broadcast the length may be believed only after
+ * ipc_record_broadcast_revalidate_. */
 IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
     int rc;
@@ -3961,16 +4017,16 @@ IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_cons
     if (CK_CC_LIKELY(rc == 0))
         return 0;
     if (h->how == IPC_BROADCAST_LOSSY && h->r.error == 0) {
-        int why = ipc_record_broadcast_revalidate_(h);
+        int lapped = ipc_record_broadcast_revalidate_(h);
 
-        if (why != 0)
-            return why;
+        if (lapped != 0)
+            return lapped;
         h->lapped = 0;
     }
     return rc == -EBADMSG ? h->r.error = rc : rc;
 }
 
-/* A lossy reader is done with the record at head. */
+/* A lossy reader moves on behind the record at head. */
 IPC_FORCE_INLINE void ipc_record_broadcast_advance_(struct ipc_record_broadcast_consumer *h)
 {
     h->r.head += h->r.peeked;
@@ -4003,16 +4059,17 @@ IPC_FORCE_INLINE int64_t ipc_record_broadcast_take_(struct ipc_record_broadcast_
 
 /*
  * Copies the next record out. Wait-free, and holds back at times, as ipc_record_pop. Other readers
- * do not matter; a writer that is stopped or dead lets it run empty.
+ * do not matter; a writer that is stopped or dead lets the broadcast run empty.
  *
  *   >= 0        the record's length in bytes
  *   -EAGAIN     there is none yet
- *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
- *               call goes on, ipc_record_broadcast_missed says how many were left out in all. That
- * is at the oldest record still whole; after losses without an -EAGAIN in between close behind the
- * writer, or a fast one would be there again at once, for ever. -EMSGSIZE   it is longer than
- * `size`, and is still there: peek says how long, release drops it -EBADMSG    the shared memory is
- * corrupt; sticks
+ *   -EOVERFLOW  lossy: the writer has overwritten the next record. Reported once for each time;
+ *               ipc_record_broadcast_missed says how many records were missed in all. The next call
+ *               goes on at the oldest record that is whole. After losses without an -EAGAIN in
+ *               between it goes on close behind the writer, so that a fast writer does not lap the
+ *               reader again at once
+ *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
+ *   -EBADMSG    the shared memory is corrupt; sticks
  */
 IPC_INLINE int64_t ipc_record_broadcast_pop(struct ipc_record_broadcast_consumer *c, void *to,
                                             size_t size)
@@ -4023,7 +4080,7 @@ IPC_INLINE int64_t ipc_record_broadcast_pop(struct ipc_record_broadcast_consumer
 }
 
 /* Copies up to n records out, as ipc_record_pop_n; with the errors of ipc_record_broadcast_pop.
- * They are in a row: a loss ends the call, and is told by the next. */
+ * They are in a row: a loss ends the call, and the next call reports it. */
 IPC_INLINE int64_t ipc_record_broadcast_pop_n(struct ipc_record_broadcast_consumer *c, void *to,
                                               size_t size, struct ipc_record *records, size_t n)
 {
@@ -4042,10 +4099,10 @@ IPC_INLINE int64_t ipc_record_broadcast_pop_n(struct ipc_record_broadcast_consum
 }
 
 /*
- * Pop without a copy, as ipc_record_peek: NULL also when the writer overwrote what was next (peek
- * again: ipc_record_broadcast_missed has grown). Of a lossless one it stays as it is until
- * released. Of a lossy one it may change while it is read, and be longer or shorter than the record
- * was: read, then release, and use what was read only if that returns 0. All wait-free.
+ * Pop without a copy, as ipc_record_peek: NULL also when the writer overwrote the next record (peek
+ * again: ipc_record_broadcast_missed has grown). In a lossless broadcast the record stays as it is
+ * until released. In a lossy one it may change while you read it, and become longer or shorter:
+ * read, then release, and use what was read only if that returns 0. All wait-free.
  */
 IPC_INLINE const void *ipc_record_broadcast_peek(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
@@ -4057,8 +4114,9 @@ IPC_INLINE const void *ipc_record_broadcast_peek(struct ipc_record_broadcast_con
     return ipc_record_payload_(c);
 }
 
-/* Done with the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW, it was
- * overwritten meanwhile, as of ipc_record_broadcast_pop, or -EAGAIN: that was not to be seen. */
+/* Releases the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW when it was
+ * overwritten meanwhile, as of ipc_record_broadcast_pop, or -EAGAIN: the writer made new marks too
+ * fast to see whether it was. */
 IPC_INLINE int ipc_record_broadcast_release(struct ipc_record_broadcast_consumer *h)
 {
     int rc;
@@ -4077,7 +4135,8 @@ IPC_INLINE uint64_t ipc_record_broadcast_missed(const struct ipc_record_broadcas
     return c->missed;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+/* 0; -EBADMSG once the shared memory was found corrupt; or the error of a handle that was refused
+ * or detached. */
 IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broadcast_consumer *c)
 {
     return c->r.error;
@@ -4114,7 +4173,8 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
  *                                      store where it is the only one (MPSC)
  *   L,FULL or AGAIN   L,READING,c      consumer c, that peeks or takes a run; acquire after it
  *   L,READING or KEPT L+1,FREE         its consumer, at release; release before it
- *   L,HELD            L+1,FREE         its producer, when its commit has failed; release before it
+ *   L,WRITING or HELD L+1,FREE         its producer, at cancel or when its commit has failed;
+ *                                      release before it
  *   L,READING or KEPT L,AGAIN          its consumer, at detach; release before it
  *   a dead holder's   L+1,FREE         anyone: release before it
  *                     L,AGAIN          ... where a single message of a dead consumer is handed out
@@ -5502,8 +5562,7 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_consumer_losses(const struct ipc_mpmc
  *   n,TAKEN,k         n,GIVEN,k    the caller, that gives up: compare-and-swap
  *   n,GIVEN,k         n,IDLE       k: release fence, store
  *   n,TAKEN or GIVEN  n,IDLE       the caller, and the slot's next one, if k is dead:
- *                                  compare-and-swap, and an acquire fence before the slot is
- * written
+ *                                  compare-and-swap; acquire fence before it writes to the slot
  *
  * As long as k lives nobody else changes TAKEN, but to GIVEN, and GIVEN not at all. So k may store:
  * if it misses a GIVEN, the reply is in the slot, and nobody reads it. A caller that gave up a
@@ -6063,16 +6122,18 @@ IPC_INLINE int ipc_call_ask(struct ipc_call_client *c, const void *request, size
 
 /*
  * Has the call ended? Wait-free; asks the kernel about deaths every 4096 looks. A server that is
- * stopped holds up the calls that it has taken.
+ * stopped holds up the calls that it has taken. A call that ended with -EOWNERDEAD or -EPIPE may
+ * have had an effect, and has none from then on. If no server had taken it, each of these is
+ * reported once: the next call waits for a new server.
  *
  *   0
  *   -EAGAIN      no reply yet
- *   -EOWNERDEAD  the server that had taken it was killed; or none had, and the last server was
- * killed -EPIPE       the server that had taken it has detached; or none had, and the last server
- * has detached. If no server had taken it, -EOWNERDEAD and -EPIPE are reported once: the next call
- * waits for a new server. A call that ended with one of these may have had an effect, and has none
- * from then on -EBADMSG     the shared memory is corrupt; sticks -EINVAL      no request was sent,
- * or as of ipc_call_claim
+ *   -EOWNERDEAD  the server that had taken the call was killed; or none had, and the last server
+ *                was killed
+ *   -EPIPE       the server that had taken the call has detached; or none had, and the last server
+ *                has detached
+ *   -EBADMSG     the shared memory is corrupt; sticks
+ *   -EINVAL      no request was sent, or as of ipc_call_claim
  */
 IPC_INLINE int ipc_call_poll(struct ipc_call_client *c)
 {

@@ -1,4 +1,28 @@
-/* Slots that every reader sees. */
+/*
+ * Broadcasts: slots that every reader sees.
+ *
+ * Lossless: the writer waits for the slowest reader that is not proven dead. Each reader has a seat
+ * with its position; the writer looks at all of them once a lap.
+ * Lossy: the writer never waits. It marks a slot's sequence before it overwrites the slot, and a
+ * reader looks at the sequence again after its copy (a seqlock for each slot).
+ *
+ *   word           from               to             made by
+ *   sequence of p  p+1-capacity or 0  BUSY | p+1     lossy: the writer; store, store fence after it
+ *                  BUSY | p+1         p+1            lossy: the writer; store fence, store
+ *                  p+1-capacity or 0  p+1            lossless: the writer; store fence, store
+ *   ring head      t                  t' > t         lossy: the writer, after each message; store
+ *                                                    lossless: the writer, before it looks at the
+ *                                                    seats; store fence, store, store-load fence
+ *   a seat's id    see core.h                        its reader; and the writer, that frees a dead
+ *                                                    reader's seat; compare-and-swap
+ *   a seat's head  anything           the ring head  a reader that attaches; release fence, store,
+ *                                                    store-load fence after it
+ *                  h                  h' > h         its reader, when it is done with all below h';
+ *                                                    release fence, store
+ *
+ * Lossless: the two store-load fences let either the writer see the new seat, or the reader the
+ * writer's new head: so nothing from the position where a reader begins is overwritten.
+ */
 #ifndef IPC_SRC_RING_BROADCAST_H
 #define IPC_SRC_RING_BROADCAST_H 1
 
@@ -12,22 +36,21 @@
 #define IPC_BROADCAST_SEATS 64u
 
 /* How a broadcast is made: ipc_broadcast_init. */
-#define IPC_BROADCAST_LOSSLESS 0u /* the slowest reader holds up the writer */
+#define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
 
-/* Of a lossless one: how far a reader is, written by it alone. On a line of its own. */
+/* The position of a reader of a lossless broadcast, on a line of its own. */
 struct ipc_broadcast_seat_ {
-    uint64_t head; /* every position below is read, by whoever sits here or sat here last */
+    uint64_t head; /* all below it has been read by the seat's holder, or its last one */
     unsigned char pad[56];
 };
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_broadcast_shared {
-    /* As of a ring with one end: end[0] is the writer's, end[1] is 0, and `head` is how far
-     * the writer is, stored by it alone: lossy after each message, lossless before it looks how far
-     * its readers are, so that at most a lap is behind it. */
+    /* As of a ring with one end: end[0] is the writer's, end[1] is 0, and `head` is a position of
+     * the writer, at most a lap behind its tail. */
     struct ipc_spsc_shared s;
-    uint64_t id[IPC_BROADCAST_SEATS]; /* who sits there: an ipc_peer id, 0 for nobody */
+    uint64_t id[IPC_BROADCAST_SEATS]; /* the holder of each seat, as in core.h */
     struct ipc_broadcast_seat_ seat[IPC_BROADCAST_SEATS];
     /* capacity slots of ipc_ring_stride_(bytes) each */
 };
@@ -35,11 +58,11 @@ struct ipc_broadcast_shared {
 IPC_RING_ASSERT_(cast_id, offsetof(struct ipc_broadcast_shared, id) == 384)
 IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IPC_BROADCAST_SEATS)
 
-/* In the sequence of a lossy one: the message of that position is being written. */
+/* In a sequence of a lossy broadcast: the message of that position is being written. */
 #define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
-/* Refusals in a row before the kernel is asked whether those in the way are dead, which takes as
- * long as hundreds of messages; and between asking again. */
+/* Refusals in a row before the writer asks the kernel whether the readers in its way are dead, and
+ * before it asks again. A question takes as long as hundreds of messages. */
 #define IPC_BROADCAST_ASK_FIRST_ 64u
 #define IPC_BROADCAST_ASK_EVERY_ 1024u
 
@@ -91,26 +114,27 @@ struct ipc_broadcast_readers_ {
     struct ipc_broadcast_shared *ring;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
-    unsigned refused; /* by the gate, in a row */
+    unsigned refused; /* how often in a row a reader was a whole capacity behind */
 };
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_broadcast_producer {
     struct ipc_spsc_producer
-        s; /* its limit: where ipc_broadcast_find_slowest_reader_ is next; never, of a lossy one */
+        s; /* at its limit it looks for the slowest reader; a lossy one never gets there */
     struct ipc_broadcast_readers_ readers;
     struct ipc_broadcast_shared *ring;
     unsigned how;
 };
 
 struct ipc_broadcast_consumer {
-    /* Of a lossless one a consumer as any other, which publishes its position in its seat. Of a
-     * lossy one `at` is NULL, and it publishes nothing. */
+    /* Lossless: a consumer that publishes its position in its seat. Lossy: `at` is NULL, and it
+     * publishes nothing. */
     struct ipc_spsc_consumer s;
     uint64_t *seat;   /* ring->id[...], our own; or NULL */
     uint64_t missed;  /* messages, so far */
-    uint64_t skip;    /* what it will leave out besides if it is lapped once more */
-    int loss_pending; /* a loss was found after messages that a call returned: told by the next */
+    uint64_t skip;    /* how many more messages it leaves out if it is lapped again */
+    int loss_pending; /* a loss was found after messages that a call returned: the next reports it
+                       */
     unsigned how;
 };
 
@@ -156,9 +180,9 @@ IPC_INLINE struct ipc_broadcast_readers_ ipc_broadcast_list_readers_(struct ipc_
 }
 
 /*
- * Attaches the writer; as ipc_spsc_producer_attach, with the same errors. After one that died it
- * goes on behind the last message that one committed. `me` also says which readers are dead:
- * without it those of a lossless one that were killed hold it up until they are detached.
+ * Attaches the writer; as ipc_spsc_producer_attach, with the same errors. After a writer that died
+ * it goes on behind the last message that one committed. `me` also says which readers are dead:
+ * without it, killed readers of a lossless broadcast hold up the writer for ever.
  */
 IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, void *mem,
                                              size_t size, size_t bytes, struct ipc_peer *me)
@@ -186,13 +210,13 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
-    /* Without it a reader could see that we overwrite a message before it sees what the writer
-     * before us wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
+    /* Without it a reader could see that we overwrite a message before it sees what the last writer
+     * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
     return 0;
 }
 
-/* Takes a seat for a reader that begins at ring->s.head, or behind. 0, or -EUSERS. */
+/* Takes a seat for a reader, that begins at ring->s.head or behind it. 0, or -EUSERS. */
 IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
                                           uint64_t id, unsigned *seat)
 {
@@ -200,21 +224,21 @@ IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct
     if (*seat == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
-    /* Without it the writer could take this for our word that whoever sat here before has read
-     * what he was reading. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
+    /* Without it the writer could take this position as the word of the seat's last holder, which
+     * still reads behind it. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(&r->seat[*seat].head, ck_pr_load_64(&r->s.head));
-    /* Without it the gate could miss our seat, and we the tail that it stored before: then what
+    /* Without it the writer could miss our seat, and we the head that it stored before: then what
      * we begin with is overwritten. Partner: the fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_store_load();
     return 0;
 }
 
 /*
- * Attaches a reader: it sees every message that is sent after this, and those being sent meanwhile;
- * of a lossy one it may see, or miss, the last before.
- * A lossless one takes one of 64 seats; lossy there may be any number, and they write nothing.
- * Lock-free. As for `me` and a handle that was refused: ipc_spsc_producer_attach.
+ * Attaches a reader. It sees every message that is sent afterwards, and those that are being sent
+ * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
+ * broadcast has 64 seats for readers. A lossy one has any number of readers, and they write
+ * nothing. Lock-free. `me`, and what a refused handle does: as for ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -247,8 +271,9 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     c->id = id;
     h->how = how;
     head += ipc_spsc_count_full_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
-    /* Without it the slots from here on could be older than what sent us here, and look corrupt.
-     * Partners: the store fences in ipc_broadcast_find_slowest_reader_ and ipc_spsc_send_. */
+    /* Without it the slots from here on could be older than the head that sent us here, and look
+     * corrupt. Partners: the store fences in ipc_broadcast_find_slowest_reader_ and ipc_spsc_send_.
+     */
     ck_pr_fence_load();
     ipc_spsc_begin_at_(c, head);
     if (c->at != NULL)
@@ -256,7 +281,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     return 0;
 }
 
-/* Gives the writer's end back; the messages stay. Wait-free. */
+/* Detaches the writer; the messages stay. Wait-free. */
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
     if (p->ring != NULL)
@@ -264,7 +289,7 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
 
-/* Leaves: the writer waits for this reader no more. Wait-free. */
+/* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
     if (c->seat != NULL)
@@ -274,22 +299,24 @@ IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
-/* A lossless writer has come as far as it knows to be free, and needs so much behind its tail:
- * looks how far the slowest reader is. Sets the limit and returns 0, or -EAGAIN. */
+/* A lossless writer has reached its limit, and needs `need` positions behind its tail: looks how
+ * far the slowest reader is, and frees the seats of dead ones. Sets the limit and returns 0, or
+ * -EAGAIN.
+ */
 IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail,
                                                   uint64_t mask, uint64_t need, uint64_t *limit)
 {
     struct ipc_broadcast_shared *r = g->ring;
-    uint64_t most = 0; /* that one is behind */
+    uint64_t most = 0; /* how far the slowest reader is behind */
     unsigned i, blocked = 0;
     int ask = g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_FIRST_;
 
-    /* Without it a reader could begin here, and find the slots older than that. Partner: the load
-     * fence in ipc_broadcast_consumer_attach. */
+    /* Without it a reader could begin at this head, and find slots that are older. Partner: the
+     * load fence in ipc_broadcast_consumer_attach. */
     ck_pr_fence_store();
     ck_pr_store_64(&r->s.head, tail);
-    /* Without it we could miss the seat of one who joins, and he this tail. Partner: the fence in
-     * ipc_broadcast_attach_seat_. */
+    /* Without it we could miss the seat of a reader that attaches, and it could miss this head.
+     * Partner: the fence in ipc_broadcast_attach_seat_. */
     ck_pr_fence_store_load();
     for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
         uint64_t id = ck_pr_load_64(&r->id[i]), behind;
@@ -301,21 +328,21 @@ IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ 
             most = behind > most ? behind : most;
         else if (!ask || !ipc_ring_is_dead_(g->alive, g->arg, id) ||
                  !ck_pr_cas_64(&r->id[i], id, 0))
-            blocked = 1; /* also if it is further behind: it is about to say where it is */
+            blocked = 1; /* also if it is further behind: it is about to publish where it begins */
     }
     if (blocked) {
         g->refused++;
         return -EAGAIN;
     }
     /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
-     * ipc_record_publish_, ipc_ring_leave_end_; the kernel, where that one was killed. */
+     * ipc_record_publish_, ipc_ring_leave_end_; the kernel, if the reader was killed. */
     ck_pr_fence_acquire();
     g->refused = 0;
     *limit = tail - most + mask + 1;
     return 0;
 }
 
-/* The next refusal asks the kernel. */
+/* Lets the next look for the slowest reader ask the kernel. */
 IPC_INLINE void ipc_broadcast_ask_(struct ipc_broadcast_readers_ *g)
 {
     g->refused = IPC_BROADCAST_ASK_FIRST_;
@@ -331,7 +358,7 @@ IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
                                                                 1, &h->s.limit);
 }
 
-/* The slot to write next. Of a lossy one what is in it is no message from here on. */
+/* The slot to write next. In a lossy broadcast the message in it is not valid from here on. */
 IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_slot_(const struct ipc_broadcast_producer *h,
                                                           uint64_t tail, size_t stride, int lossy)
 {
@@ -339,8 +366,8 @@ IPC_FORCE_INLINE unsigned char *ipc_broadcast_begin_slot_(const struct ipc_broad
 
     if (lossy) {
         ck_pr_store_64(ipc_ring_sequence_(slot, stride), IPC_BROADCAST_BUSY_ | (tail + 1));
-        /* Without it a reader could read what we are about to write, and then find the sequence as
-         * it was. Partner: the load fence in ipc_broadcast_revalidate_. */
+        /* Without it a reader could read what we write next, and then find the sequence unchanged.
+         * Partner: the load fence in ipc_broadcast_revalidate_. */
         ck_pr_fence_store();
     }
     return slot;
@@ -404,10 +431,10 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
 }
 
 /*
- * Copies one message in, for all readers. Wait-free, but that a lossless one asks the kernel, after
- * 64 refusals in a row and then every 1024, whether those who hold it up are dead. Lossless: a
- * reader that is slow or stopped lets it run full, a dead one until that. Lossy: readers cost
- * nothing.
+ * Copies one message in, for all readers. Wait-free, but for questions to the kernel: a lossless
+ * writer asks after 64 refusals in a row, and then every 1024, whether the readers in its way are
+ * dead. Lossless: a reader that is slow or stopped lets the ring run full; so does a dead one,
+ * until the kernel was asked. Lossy: readers cost nothing.
  *
  *   0
  *   -EAGAIN    lossless: a reader is a whole capacity behind
@@ -428,8 +455,8 @@ IPC_INLINE int64_t ipc_broadcast_push_n(struct ipc_broadcast_producer *p, const 
                                                   : -EMSGSIZE;
 }
 
-/* Push without a copy, as ipc_spsc_claim, commit and cancel. Of a lossy one a claim, also one that
- * is cancelled, takes the oldest message from those who have not read it. */
+/* Push without a copy, as ipc_spsc_claim, commit and cancel. In a lossy broadcast a claim, also one
+ * that is cancelled, takes the oldest message from the readers that have not read it. */
 IPC_INLINE void *ipc_broadcast_claim(struct ipc_broadcast_producer *p)
 {
     return ipc_broadcast_claim_(p, (size_t)p->s.bytes);
@@ -445,7 +472,7 @@ IPC_INLINE void ipc_broadcast_cancel(struct ipc_broadcast_producer *p)
     (void)p;
 }
 
-/* 0, or why the handle is none. */
+/* 0, or the error of a handle that was refused or detached. */
 IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer *p)
 {
     return p->s.error;
@@ -453,8 +480,9 @@ IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer 
 
 /* ------------------------------------------------------------------ broadcast: reading */
 
-/* A lossy reader finds another sequence in its slot than that of its message. Not there yet:
- * -EAGAIN; or overwritten: -EOVERFLOW, and it goes on at the oldest that is whole; or -EBADMSG. */
+/* A lossy reader finds another sequence in the slot than that of its next message. -EAGAIN: the
+ * message is not there yet. -EOVERFLOW: the reader was lapped, and moves on to the oldest message
+ * that is whole. Or -EBADMSG. */
 IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uint64_t sequence)
 {
     struct ipc_spsc_consumer *c = &h->s;
@@ -462,14 +490,14 @@ IPC_INLINE int ipc_broadcast_check_lapped_(struct ipc_broadcast_consumer *h, uin
 
     c->ready = c->head;
     if (sequence == 0 || laps == 0 || laps == ~c->mask) {
-        h->skip = 0; /* as fast as the writer */
+        h->skip = 0; /* it has caught up with the writer */
         return -EAGAIN;
     }
     if ((laps & c->mask) != 0 || laps >= IPC_BROADCAST_BUSY_)
         return c->error = -EBADMSG;
     tail = ck_pr_load_64(&c->ring->head);
-    /* Without it the slot that we go on with could be older than what sent us there. Partners: the
-     * store fences in ipc_broadcast_begin_slot_ and ipc_spsc_send_. */
+    /* Without it the slot that we move on to could be older than the head that sent us there.
+     * Partners: the store fences in ipc_broadcast_begin_slot_ and ipc_spsc_send_. */
     ck_pr_fence_load();
     end = (int64_t)(tail - end) > 0 ? tail : end;
     end += h->skip - (c->mask + 1);
@@ -502,7 +530,8 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
     return rc;
 }
 
-/* A lossy reader has read its message. 0, or -EOVERFLOW: part of that may have been the next. */
+/* A lossy reader has read its message: looks at the sequence again. 0 and moves on; or -EOVERFLOW:
+ * a part of what it read may be of a later message. */
 IPC_FORCE_INLINE int ipc_broadcast_revalidate_(struct ipc_broadcast_consumer *h,
                                                unsigned char *slot, size_t stride)
 {
@@ -578,15 +607,17 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
 
 /*
  * Copies the next message out. Wait-free, and holds back at times, as ipc_spsc_pop. Other readers
- * do not matter; a writer that is stopped or dead lets it run empty.
+ * do not matter; a writer that is stopped or dead lets the ring run empty.
  *
  *   0
  *   -EAGAIN     there is none yet
- *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
- *               call goes on, ipc_broadcast_missed says how many were left out in all. That is at
- * the oldest message still whole; after losses without an -EAGAIN in between up to half the
- * capacity newer, or a fast writer would be there again at once, for ever. -EMSGSIZE   bytes is not
- * the message size -EBADMSG    the shared memory is corrupt; sticks
+ *   -EOVERFLOW  lossy: the writer has overwritten the next message. Reported once for each time;
+ *               ipc_broadcast_missed says how many messages were missed in all. The next call goes
+ *               on at the oldest message that is whole. After losses without an -EAGAIN in between
+ *               it begins up to half a capacity further ahead, so that a fast writer does not lap
+ *               the reader again at once
+ *   -EMSGSIZE   bytes is not the message size
+ *   -EBADMSG    the shared memory is corrupt; sticks
  */
 IPC_INLINE int ipc_broadcast_pop(struct ipc_broadcast_consumer *c, void *message, size_t bytes)
 {
@@ -595,7 +626,7 @@ IPC_INLINE int ipc_broadcast_pop(struct ipc_broadcast_consumer *c, void *message
 }
 
 /* Copies up to n messages out, as ipc_spsc_pop_n; with the errors of ipc_broadcast_pop. They are in
- * a row: a loss ends the call, and is told by the next. */
+ * a row: a loss ends the call, and the next call reports it. */
 IPC_INLINE int64_t ipc_broadcast_pop_n(struct ipc_broadcast_consumer *c, void *messages,
                                        size_t bytes, size_t n)
 {
@@ -605,24 +636,25 @@ IPC_INLINE int64_t ipc_broadcast_pop_n(struct ipc_broadcast_consumer *c, void *m
 
 /*
  * Pop without a copy: peek gives the next message in place, or NULL: there is none, or the writer
- * overwrote it (peek again: ipc_broadcast_missed has grown), or ipc_broadcast_consumer_error. Of a
- * lossless one it stays as it is until released. Of a lossy one it may change while it is read:
- * read, then release, and use what was read only if that returns 0. All wait-free.
+ * overwrote it (peek again: ipc_broadcast_missed has grown), or see ipc_broadcast_consumer_error.
+ * In a lossless broadcast the message stays as it is until released. In a lossy one it may change
+ * while you read it: read, then release, and use what was read only if that returns 0. All
+ * wait-free.
  */
 IPC_INLINE const void *ipc_broadcast_peek(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_peek_(c, (size_t)c->s.bytes);
 }
 
-/* Done with the peeked message. 0; -EINVAL when nothing can have been peeked; lossy: -EOVERFLOW, it
+/* Releases the peeked message. 0; -EINVAL when none can have been peeked; lossy: -EOVERFLOW when it
  * was overwritten meanwhile, as of ipc_broadcast_pop. */
 IPC_INLINE int ipc_broadcast_release(struct ipc_broadcast_consumer *c)
 {
     return ipc_broadcast_release_(c, (size_t)c->s.bytes);
 }
 
-/* How many messages this reader has missed since it attached. Exact: what it was given and what it
- * missed are all that were sent, up to the last it was given. Wait-free. */
+/* How many messages this reader has missed since it attached. That is exact: what it got and what
+ * it missed are together all that were sent, up to the last that it got. Wait-free. */
 IPC_INLINE uint64_t ipc_broadcast_missed(const struct ipc_broadcast_consumer *c)
 {
     return c->missed;

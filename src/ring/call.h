@@ -25,8 +25,7 @@
  *   n,TAKEN,k         n,GIVEN,k    the caller, that gives up: compare-and-swap
  *   n,GIVEN,k         n,IDLE       k: release fence, store
  *   n,TAKEN or GIVEN  n,IDLE       the caller, and the slot's next one, if k is dead:
- *                                  compare-and-swap, and an acquire fence before the slot is
- * written
+ *                                  compare-and-swap; acquire fence before it writes to the slot
  *
  * As long as k lives nobody else changes TAKEN, but to GIVEN, and GIVEN not at all. So k may store:
  * if it misses a GIVEN, the reply is in the slot, and nobody reads it. A caller that gave up a
@@ -588,16 +587,18 @@ IPC_INLINE int ipc_call_ask(struct ipc_call_client *c, const void *request, size
 
 /*
  * Has the call ended? Wait-free; asks the kernel about deaths every 4096 looks. A server that is
- * stopped holds up the calls that it has taken.
+ * stopped holds up the calls that it has taken. A call that ended with -EOWNERDEAD or -EPIPE may
+ * have had an effect, and has none from then on. If no server had taken it, each of these is
+ * reported once: the next call waits for a new server.
  *
  *   0
  *   -EAGAIN      no reply yet
- *   -EOWNERDEAD  the server that had taken it was killed; or none had, and the last server was
- * killed -EPIPE       the server that had taken it has detached; or none had, and the last server
- * has detached. If no server had taken it, -EOWNERDEAD and -EPIPE are reported once: the next call
- * waits for a new server. A call that ended with one of these may have had an effect, and has none
- * from then on -EBADMSG     the shared memory is corrupt; sticks -EINVAL      no request was sent,
- * or as of ipc_call_claim
+ *   -EOWNERDEAD  the server that had taken the call was killed; or none had, and the last server
+ *                was killed
+ *   -EPIPE       the server that had taken the call has detached; or none had, and the last server
+ *                has detached
+ *   -EBADMSG     the shared memory is corrupt; sticks
+ *   -EINVAL      no request was sent, or as of ipc_call_claim
  */
 IPC_INLINE int ipc_call_poll(struct ipc_call_client *c)
 {

@@ -1,4 +1,5 @@
-/* Copying messages in and out. */
+/* Copies of messages in and out: short ones inline, long ones in the way that a producer finds to
+ * be the fastest, words where a late reader may read while a producer writes. */
 #ifndef IPC_SRC_RING_COPY_H
 #define IPC_SRC_RING_COPY_H 1
 
@@ -11,12 +12,12 @@
 #define IPC_RING_WAYS_ 3           /* to copy long messages in: ipc_ring_copy_long_ */
 #define IPC_RING_TRIAL_AFTER_ 250u /* laps between trials, which take two of each */
 
-/* What a producer knows of them; its own, nothing of it is shared. */
+/* What a producer has found out about these ways. Private to it. */
 struct ipc_ring_copier_ {
     uint64_t lap;                  /* bytes of its ring */
     uint64_t done;                 /* bytes copied since the last trials */
-    uint64_t cost[IPC_RING_WAYS_]; /* cycles that it takes to copy a KiB each way */
-    uint64_t took[IPC_RING_WAYS_]; /* cycles from one end of a lap to the other */
+    uint64_t cost[IPC_RING_WAYS_]; /* cycles to copy a KiB, for each way */
+    uint64_t took[IPC_RING_WAYS_]; /* cycles for a whole lap, for each way */
     unsigned way;                  /* in use */
 };
 
@@ -27,9 +28,12 @@ IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
     c->done = (IPC_RING_TRIAL_AFTER_ - 8) * lap; /* soon, but not while pages are still fresh */
 }
 
-#define IPC_RING_SHORT_ 256u /* bytes; up to here compilers know best, or a few words are all */
+#define IPC_RING_SHORT_                                                                            \
+    256u /* bytes; up to here the compiler's copy, or some words, are fastest                      \
+          */
 
-/* Called, not inlined: what is there for long messages must not slow down the short. */
+/* A function that is called, not inlined, so that code for long messages does not slow down short
+ * ones. */
 #define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
 
 #ifdef __x86_64__
@@ -56,15 +60,16 @@ IPC_FORCE_INLINE void ipc_ring_copy_line_(unsigned char *to, const unsigned char
 }
 
 /* Copies a line or more, through the caches or past them. The first line may overlap the second,
- * and the last the one before. A libc's memcpy is mostly one instruction for what is long, which
- * takes two to three times as long on some processors for some alignments of what the caller gives
- * (of Zen 3 for a quarter of them), and starts slowly. */
+ * and the last the one before. The memcpy of a libc is mostly one instruction for long copies. On
+ * some processors that takes two to three times as long for some alignments of the source (on Zen 3
+ * for a quarter of them), and it starts slowly. */
 IPC_RING_NOINLINE_ void ipc_ring_copy_lines_(unsigned char *to, const unsigned char *from, size_t n,
                                              int past)
 {
     size_t i = IPC_RING_LINE - (uintptr_t)to % IPC_RING_LINE;
 
-    __asm__("" : "+r"(to), "+r"(from)); /* or gcc warns of what is smaller, though not copied */
+    __asm__(""
+            : "+r"(to), "+r"(from)); /* else gcc warns about smaller messages, never copied here */
     ipc_ring_copy_line_(to, from, 0);
     for (; i < n - IPC_RING_LINE; i += IPC_RING_LINE)
         ipc_ring_copy_line_(to + i, from + i, past);
@@ -80,21 +85,22 @@ IPC_INLINE void ipc_ring_copy_way_(unsigned way, unsigned char *to, const unsign
         memcpy(to, from, n);
     } else {
         ipc_ring_copy_lines_(to, from, n, 1);
-        /* Without it these stores, which keep no order, could be seen after what says that the
-         * message is there. Partner: the load fence of who looks for that. */
+        /* Without it these stores, which keep no order, could be seen after the word that says that
+         * the message is there. Partner: the load fence of the consumer that looks for that word.
+         */
         _mm_sfence();
     }
 }
 
 /*
- * Copies a long message in. Near each other, cores hand lines from cache to cache at two to three
- * times the rate of memory; what is best there depends on the size of the ring, the processor and
- * the libc. Far apart (another socket, another part of the chip) a store waits for a line that the
- * other core has, and what goes past the caches is ahead by as much. No system tells which it is,
- * and processes move; so this goes by what it sees. The last of every 256 laps of the ring it
- * copies in each way, two laps long, and times the second, when the lines are where that way leaves
- * them. A way is better if the copy takes less and the lap clearly less, as it is the consumer who
- * has to fetch it from there.
+ * Copies a long message in. Cores that are near each other hand lines from cache to cache at two to
+ * three times the rate of memory; which way is best there depends on the size of the ring, the
+ * processor and the libc. If they are far apart (another socket, another part of the chip), a store
+ * waits for a line that the other core has, and a copy past the caches is faster by as much. No
+ * system tells which it is, and processes move; so the producer measures. In the last of every 256
+ * laps of the ring it copies in each way for two laps, and times the second, when the lines are
+ * where that way leaves them. A way is better if the copy takes less time and the lap clearly less:
+ * the consumer has to fetch the message from where that way leaves it.
  */
 IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned char *to,
                                             const unsigned char *from, size_t n)
@@ -131,8 +137,8 @@ IPC_RING_NOINLINE_ void ipc_ring_copy_long_(struct ipc_ring_copier_ *c, unsigned
 }
 #endif
 
-/* Copies out. For one message alone, of less than a page, libc's way, with fewer and wider stores,
- * is the better, as what is sent next waits for them. */
+/* Copies out. A single message of less than a page is copied by memcpy, with fewer and wider
+ * stores: what is sent next waits for them. */
 IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int alone)
 {
 #ifdef __x86_64__
@@ -144,7 +150,7 @@ IPC_FORCE_INLINE void ipc_ring_get_(void *to, const void *from, size_t n, int al
     (void)alone;
 }
 
-/* Copies in what is not short. Where c is NULL it does not choose. */
+/* Copies in what is not short. If c is NULL it does not choose a way. */
 IPC_FORCE_INLINE void ipc_ring_put_bytes_(struct ipc_ring_copier_ *c, void *to, const void *from,
                                           size_t n)
 {
@@ -198,8 +204,8 @@ IPC_FORCE_INLINE void ipc_ring_put_(struct ipc_ring_copier_ *c, unsigned char *t
 #undef IPC_RING_WORD_
 }
 
-/* Copies by words that are loaded and stored whole, where a consumer that is late may read while a
- * producer writes, and drops what it read. Spelt out, as the compiler does not unroll them. */
+/* Copies by words that are loaded and stored whole: a consumer that is late may read while a
+ * producer writes, and then drops what it read. Spelt out, as the compiler does not unroll them. */
 IPC_FORCE_INLINE void ipc_ring_put_words_(unsigned char *slot, const void *message, size_t bytes)
 {
     const unsigned char *from = (const unsigned char *)message;

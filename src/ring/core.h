@@ -1,16 +1,19 @@
 /*
  * What all kinds of ring have in common: the layout of their beginning, and who holds an end.
  *
- * An end of a ring, a lane of records and a reader's or server's seat are each held by a process: a
- * word in shared memory is the id of its holder, or 0.
+ * An end of a ring, a lane of records and a seat are each held by a process: a word in shared
+ * memory is the id of its holder, or 0.
  *
  *   from      to     made by
  *   0         id     the process `id`, at attach: compare-and-swap, acquire after it
  *   a dead id id     the process `id`, at attach: the same; the kernel says that the holder is dead
  *   id        0      the holder, at detach: compare-and-swap, release before it
  *
- * A compare-and-swap on the exact id seen lets one succeed of two processes that saw the same dead
- * holder, and makes a detach harmless where another took the end in the meantime.
+ * Seats of MPMC rings and of servers have a generation besides, and fences of their own for it: see
+ * mpmc.h and call.h.
+ *
+ * A compare-and-swap on the exact id seen lets only one succeed of two processes that saw the same
+ * dead holder. It also makes a detach harmless if another process took the end in the meantime.
  */
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1

@@ -26,7 +26,8 @@
  *                                      store where it is the only one (MPSC)
  *   L,FULL or AGAIN   L,READING,c      consumer c, that peeks or takes a run; acquire after it
  *   L,READING or KEPT L+1,FREE         its consumer, at release; release before it
- *   L,HELD            L+1,FREE         its producer, when its commit has failed; release before it
+ *   L,WRITING or HELD L+1,FREE         its producer, at cancel or when its commit has failed;
+ *                                      release before it
  *   L,READING or KEPT L,AGAIN          its consumer, at detach; release before it
  *   a dead holder's   L+1,FREE         anyone: release before it
  *                     L,AGAIN          ... where a single message of a dead consumer is handed out

@@ -1,4 +1,22 @@
-/* Messages of any length, for one consumer, from producers that have a lane each. */
+/*
+ * Records: messages of any length, for one consumer, from producers that have a lane each.
+ *
+ * The consumer polls the word before each record: its length, and that it is there. A record that
+ * does not fit before the end of the memory goes to its beginning, and a word says so.
+ *
+ *     [ 5 | hello... ][ 2 | hi...... ][ 0 ]                         0: not there yet
+ *
+ *   word at          from       to            made by the lane's producer
+ *   the next record  anything   0             store, before the record in front of it is there
+ *   the tail         0          length, IS    store fence, store: the record is there
+ *   the tail         0          SKIP          the same, where the record is at the beginning of the
+ *                                             memory; its own word was stored there before
+ *   lane's head      h          h' > h        the consumer, when it is done with all below h':
+ *                                             release fence, store (ipc_record_publish_)
+ *
+ * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
+ * the tail; it never sees what an earlier lap left there.
+ */
 #ifndef IPC_SRC_RING_RECORD_H
 #define IPC_SRC_RING_RECORD_H 1
 
@@ -12,9 +30,9 @@
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 
-/* Of each producer, where there may be several. */
+/* One for each producer, if there may be several. */
 struct ipc_record_lane_ {
-    uint64_t producer; /* who holds it, as ring->s.end */
+    uint64_t producer; /* its holder, as in core.h */
     unsigned char pad1[120];
     /* Every byte below this position has been read. Written by the consumer alone. */
     uint64_t head;
@@ -23,8 +41,8 @@ struct ipc_record_lane_ {
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_record_shared {
-    /* bytes: 1; capacity: bytes for each producer; how: producers. As of a ring with one producer
-     * if that is 1; otherwise end[0] and head are 0. */
+    /* bytes: 1; capacity: bytes for each producer; how: producers. If that is more than one, end[0]
+     * and head stay 0. */
     struct ipc_spsc_shared s;
     /* if there are several producers a lane for each, and then capacity bytes for each */
 };
@@ -55,9 +73,9 @@ IPC_INLINE int ipc_record_known_(unsigned producers)
     return producers - 1 < IPC_RECORD_PRODUCERS;
 }
 
-/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 where
- * that is none: capacity not a power of two from 64 on, producers not 1 to 64, or their product
- * beyond the address space. */
+/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
+ * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
+ * the address space. */
 IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
@@ -94,7 +112,7 @@ struct ipc_record_producer {
     uint64_t most;    /* the longest record */
     uint64_t at;      /* where the record goes that was claimed */
     uint64_t claimed; /* its length + 1; 0: nothing is claimed */
-    uint64_t *head;   /* how far our records were read */
+    uint64_t *head;   /* the consumer's published position in our lane */
     uint64_t *holder; /* of our lane */
     struct ipc_spsc_shared *ring;
     uint64_t id;
@@ -123,7 +141,7 @@ struct ipc_record_consumer {
     uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
 };
 
-/* A record, for those who move several at a time. */
+/* A record, for calls that move several at a time. */
 struct ipc_record {
     const void *at;
     size_t n; /* bytes */
@@ -160,9 +178,9 @@ IPC_FORCE_INLINE uint64_t ipc_record_bytes_to_end_(uint64_t mask, uint64_t posit
     return mask + 1 - (position & mask);
 }
 
-/* The word at a position, if it is not 0, stands for so many bytes from there to the end of its
- * record, which is behind *at; *word becomes that record's. Or 0: it is corrupt. Whatever memory
- * says, the record ends where the memory does or before. */
+/* How many bytes there are from a position, whose word is not 0, to the end of its record. Sets *at
+ * to where that begins, behind a SKIP, and *word to its word. Returns 0 if the word is corrupt.
+ * Whatever the memory says, the record ends within the memory. */
 IPC_FORCE_INLINE uint64_t ipc_record_measure_(unsigned char *data, uint64_t mask, uint64_t position,
                                               uint64_t *word, uint64_t *at)
 {
@@ -180,8 +198,8 @@ IPC_FORCE_INLINE uint64_t ipc_record_measure_(unsigned char *data, uint64_t mask
     return *at - position + ipc_record_bytes_(n);
 }
 
-/* Goes past the record at *position, if it takes no more than so many bytes. 1; 0: there is none
- * yet; -EBADMSG. */
+/* Steps over the record at *position, which may take up to `left` bytes. 1; 0: there is none yet;
+ * or -EBADMSG. */
 IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_t *position,
                                      uint64_t left)
 {
@@ -189,9 +207,9 @@ IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_
 
     if (word == 0)
         return 0;
-    /* Without it what follows could be older than this word, for a reader that joins, and so could
-     * the mark that says that it is none. Partners: the store fence in ipc_record_send_, the second
-     * one in ipc_record_broadcast_forget_oldest_. */
+    /* Without it, for a reader that joins, what follows could be older than this word, and so could
+     * the mark that says that the word is none. Partners: the store fence in ipc_record_send_, the
+     * second one in ipc_record_broadcast_forget_oldest_. */
     ck_pr_fence_load();
     span = ipc_record_measure_(data, mask, *position, &word, &at);
     if (span == 0 || span > left)
@@ -217,8 +235,8 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
     return 0;
 }
 
-/* Goes on behind the records that stand in a row from *position on, and counts them in *count. 0,
- * or -EBADMSG: they do not end within the capacity. */
+/* Steps over all records from *position on, and counts them in *count. 0, or -EBADMSG: they do not
+ * end within the capacity. */
 IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
                                        uint64_t *count)
 {
@@ -232,7 +250,7 @@ IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint6
     return rc;
 }
 
-/* Who holds a lane, and how far it was read. */
+/* The holder of a lane. */
 IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
                                         unsigned lane)
 {
@@ -249,7 +267,7 @@ IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned prod
     return producers == 1 ? &r->s.head : &lanes[lane].head;
 }
 
-/* Its bytes. */
+/* The bytes of a lane. */
 IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
                                            unsigned lane, uint64_t mask)
 {
@@ -258,9 +276,9 @@ IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned
 
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
- * its own, with the whole capacity. Takes one that is free, or that of a producer that is proven
- * dead: then it goes on behind the last record that one committed. As for `me` and a handle that
- * was refused: ipc_spsc_producer_attach. Lock-free; not for the path of a message.
+ * its own, with the whole capacity. The producer takes a free lane; or else that of a producer that
+ * is proven dead, and goes on behind the last record that one committed. `me`, and what a refused
+ * handle does: as for ipc_spsc_producer_attach. Lock-free; not for the path of a message.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -281,7 +299,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     lane = ipc_ring_take_any_end_(ipc_record_holder_(r, producers, 0),
                                   sizeof(struct ipc_record_lane_), producers, me, id);
     if (lane == producers)
-        return p->error = -EBUSY; /* why is said */
+        return p->error = -EBUSY; /* me->why is written */
     p->mask = capacity - 1;
     p->data = ipc_record_data_(r, producers, lane, p->mask);
     p->most = capacity / 2 - 8;
@@ -303,7 +321,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
 }
 
-/* Goes to a lane, from another, where all that was read is published. */
+/* Goes to a lane, from another in which all that was read is published. */
 IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
@@ -317,9 +335,9 @@ IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned l
 
 /*
  * Attaches the consumer; as ipc_spsc_consumer_attach, with the same errors, and -EBADMSG: the
- * shared memory is corrupt. Of each producer it starts at the last published position: what a
- * killed consumer took after that is seen again. Until ipc_record_replay says otherwise those are
- * an eighth of the capacity in bytes at most, of the one producer that it was reading.
+ * shared memory is corrupt. In each lane it starts at the last published position: what a killed
+ * consumer took after that is seen again. Until ipc_record_replay says otherwise that is at most an
+ * eighth of the capacity in bytes, in the one lane that it was reading.
  */
 IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *mem, size_t size,
                                           struct ipc_peer *me)
@@ -353,7 +371,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     return 0;
 }
 
-/* Tells the producer how far the consumer has come. */
+/* Publishes the consumer's position in its lane. */
 IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 {
     /* Without it the producer could overwrite a record that is still being read. Partners: the
@@ -366,10 +384,10 @@ IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 }
 
 /*
- * From now on what was popped or released and is seen again by the consumer after one that was
- * killed has at most n bytes, of which each record takes 8 besides its own, rounded up to a
- * multiple of 8. With 0 none is seen again: each is handed out once, at the cost of one more store.
- * An eighth of the capacity is the most; more is brought down to that.
+ * Sets how many bytes of records that were popped or released the successor of a killed consumer
+ * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
+ * multiple of 8. With 0 each record is handed out once, at the cost of one more store for each. A
+ * value above an eighth of the capacity is brought down to that.
  */
 IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
@@ -378,8 +396,8 @@ IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
         ipc_record_publish_(c);
 }
 
-/* The id of whoever holds the other end, for struct ipc_peer's alive; 0 for nobody, and for a
- * consumer of many producers. Wait-free. */
+/* The id of the other end's holder, for struct ipc_peer's alive; 0 for nobody, and for a consumer
+ * of several producers. Wait-free. */
 IPC_INLINE uint64_t ipc_record_producer_peer(const struct ipc_record_producer *p)
 {
     return p->ring != NULL ? ck_pr_load_64(&p->ring->end[1]) : 0;
@@ -390,7 +408,7 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
     return c->ring != NULL ? ck_pr_load_64(&c->ring->end[0]) : 0;
 }
 
-/* Gives the end back; the ring and its records stay: the consumer still gets them. Wait-free. */
+/* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL)
@@ -409,8 +427,8 @@ IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
 
 /* ------------------------------------------------------------------ records: producing */
 
-/* There is no room for so many bytes, as far as we know: looks at what the consumer has published.
- * 0, or -EAGAIN, or -EBADMSG, or why the handle is none. */
+/* The private limit leaves no room for so many bytes: looks at the position that the consumer has
+ * published. 0, or -EAGAIN, or -EBADMSG, or the error of a handle that was refused. */
 IPC_INLINE int ipc_record_find_room_(struct ipc_record_producer *p, uint64_t need)
 {
     uint64_t head;
@@ -429,8 +447,8 @@ IPC_INLINE int ipc_record_find_room_(struct ipc_record_producer *p, uint64_t nee
     return p->limit - p->tail < need ? -EAGAIN : 0;
 }
 
-/* Where a record of n bytes goes: behind the tail, or where the memory begins if it does not fit
- * before its end. It needs so many bytes behind the tail, with the word after it. */
+/* Where a record of n bytes goes: *at is the tail, or where the memory begins if the record does
+ * not fit before its end. Behind the tail it takes *need bytes, with the word after it. */
 IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint64_t n,
                                        uint64_t *at, uint64_t *need)
 {
@@ -464,7 +482,7 @@ IPC_FORCE_INLINE void ipc_record_prefetch_(const struct ipc_record_producer *p, 
             ck_pr_rfo(p->data + (size_t)((at + IPC_RING_PREFETCH_ + i) & p->mask));
 }
 
-/* The record of n bytes at `at` is there. */
+/* Makes the record of n bytes at `at` visible. */
 IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t tail, uint64_t at,
                                        uint64_t n)
 {
@@ -475,7 +493,7 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
         ck_pr_store_64(ipc_record_word_(p->data, p->mask, at), word);
         word = IPC_RECORD_SKIP_;
     }
-    /* Without it the word could be seen before the record, and what follows before the 0 behind it.
+    /* Without it the word could be seen before the record, or the record before the 0 behind it.
      * Partner: the load fence in ipc_record_find_. */
     ck_pr_fence_store();
     ck_pr_store_64(ipc_record_word_(p->data, p->mask, tail), word);
@@ -485,7 +503,7 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
 
 /*
  * Copies a record of n bytes in; n may be 0. Wait-free for a given n. A consumer that is stopped or
- * dead lets our lane run full; what other producers do does not matter.
+ * dead lets the lane run full. Other producers do not matter.
  *
  *   0
  *   -EAGAIN    there is no room for it
@@ -505,8 +523,8 @@ IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *
     return 0;
 }
 
-/* Copies up to n records in, each visible to the consumer as soon as it is whole. Returns how many
- * went in, 0 for n = 0, or the errors of ipc_record_push when none did. */
+/* Copies up to n records in. Each is visible to the consumer as soon as it is whole. Returns how
+ * many went in, 0 for n = 0, or the errors of ipc_record_push when none did. */
 IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
                                      const struct ipc_record *records, size_t n)
 {
@@ -518,7 +536,7 @@ IPC_INLINE int64_t ipc_record_push_n(struct ipc_record_producer *p,
     return i > 0 ? (int64_t)i : rc;
 }
 
-/* There is room for it at p->at. */
+/* Begins a claim of n bytes, for which there is room at p->at. */
 IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, size_t n)
 {
     ipc_record_prefetch_(p, p->at, n);
@@ -527,11 +545,11 @@ IPC_FORCE_INLINE void *ipc_record_begin_claim_(struct ipc_record_producer *p, si
 }
 
 /*
- * Push without a copy: claim gives room for a record of up to n bytes, 8-byte aligned and in a row,
- * or NULL: no room now, n more than ipc_record_most, or ipc_record_producer_error. commit sends the
- * first n bytes of it: 0, or -EINVAL: that is more than was claimed, or nothing was since the last
- * push or commit. Claiming again replaces the claim, also when it returns NULL; cancel drops it. A
- * producer that is killed in between has sent nothing. All wait-free.
+ * Push without a copy. claim gives room for a record of up to n bytes, 8-byte aligned and in a row.
+ * NULL: there is no room now, n is more than ipc_record_most, or see ipc_record_producer_error.
+ * commit sends the first n bytes of it: 0, or -EINVAL: n is more than was claimed, or nothing was
+ * claimed since the last push or commit. Claiming again replaces the claim, also when it returns
+ * NULL; cancel drops it. A producer that is killed in between has sent nothing. All wait-free.
  */
 IPC_INLINE void *ipc_record_claim(struct ipc_record_producer *p, size_t n)
 {
@@ -558,14 +576,15 @@ IPC_INLINE size_t ipc_record_most(const struct ipc_record_producer *p)
     return (size_t)p->most;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+/* 0; -EBADMSG once the shared memory was found corrupt; or the error of a handle that was refused
+ * or detached. */
 IPC_INLINE int ipc_record_producer_error(const struct ipc_record_producer *p)
 {
     return p->error;
 }
 
-/* Bytes that our records took and were not read, at some moment during the call: what was read
- * counts until its consumer has published it. Wait-free. */
+/* How many bytes records in our lane took, at some moment during the call. What was read counts
+ * until the consumer has published it. Wait-free. */
 IPC_INLINE uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 {
     uint64_t size = p->ring != NULL ? p->tail - ck_pr_load_64(p->head) : 0;
@@ -575,7 +594,7 @@ IPC_INLINE uint64_t ipc_record_was_size(const struct ipc_record_producer *p)
 
 /* ------------------------------------------------------------------ records: consuming */
 
-/* The word at the head of the next other lane that has something, to which it goes; or 0. */
+/* Goes to the next other lane that has a record. Returns the word at its head, or 0: none has. */
 IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
@@ -594,9 +613,10 @@ IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
     return 0;
 }
 
-/* Nothing at head yet: publishes what was taken, and looks at the other lanes. Where records came
- * in a row until here it is close behind the producer, and lets it get away before it looks again:
- * with one line in work at both ends each waits for the other. Returns a word, or 0. */
+/* There is no record at head yet: publishes the position, and looks at the other lanes. If several
+ * records came in a row until here, the consumer is close behind the producer, and lets it get
+ * ahead before it looks again: if both work on one line, each waits for the other. Returns a word,
+ * or 0. */
 IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 {
     uint64_t word, run = c->head - c->run_start;
@@ -631,8 +651,8 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
     if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
         return -EAGAIN;
-    /* Without it the record could be read before the word that vouches for it. Partner: the store
-     * fence in ipc_record_send_. */
+    /* Without it the record could be read before the word that says that it is there. Partner: the
+     * store fence in ipc_record_send_. */
     ck_pr_fence_load();
     c->peeked = ipc_record_measure_(c->data, c->mask, c->head, &word, &c->at);
     if (CK_CC_UNLIKELY(c->peeked == 0))
@@ -641,7 +661,7 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
     return 0;
 }
 
-/* The record that was found. */
+/* The payload of the record that was found. */
 IPC_FORCE_INLINE unsigned char *ipc_record_payload_(const struct ipc_record_consumer *c)
 {
     return c->data + (size_t)(c->at & c->mask) + 8;
@@ -656,7 +676,8 @@ IPC_FORCE_INLINE int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
     return rc;
 }
 
-/* Returns 1 when that was published. Then it is another producer's turn. */
+/* Moves on behind the record. Returns 1 if that published the position; then it is the turn of
+ * another lane. */
 IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
 {
     c->head += c->peeked;
@@ -686,8 +707,8 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
 }
 
 /*
- * Copies the oldest record of one of the producers out: of each in its order, and of all in turn,
- * each for as long as it has some, an eighth of the capacity at most. There is no order between
+ * Copies a producer's oldest record out. Producers take turns: one after the other, each for as
+ * long as it has records, and for an eighth of the capacity at most. There is no order between
  * producers. Wait-free; holds back at times, as ipc_spsc_pop, for up to 127 ck_pr_stall()s. A
  * producer that is stopped or dead costs nothing: what it committed is all there.
  *
@@ -703,7 +724,7 @@ IPC_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_
     return ipc_record_take_(c, to, size, &published);
 }
 
-/* The record at to[at] has n bytes; returns where there is room for the next. */
+/* Notes that the record at to[at] has n bytes. Returns where there is room for the next. */
 IPC_FORCE_INLINE size_t ipc_record_note_place_(struct ipc_record *record, unsigned char *to,
                                                size_t at, size_t n)
 {
@@ -713,8 +734,8 @@ IPC_FORCE_INLINE size_t ipc_record_note_place_(struct ipc_record *record, unsign
 }
 
 /*
- * Copies up to n records out, as many as fit to[0..size), and says in records[] where each is, at a
- * multiple of 8 from `to`, and how long. Returns how many, 0 for n = 0, or the errors of
+ * Copies up to n records out, as many as fit to[0..size). Stores in records[] where each is, at a
+ * multiple of 8 from `to`, and how long it is. Returns how many, 0 for n = 0, or the errors of
  * ipc_record_pop when none came.
  */
 IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, size_t size,
@@ -734,11 +755,11 @@ IPC_INLINE int64_t ipc_record_pop_n(struct ipc_record_consumer *c, void *to, siz
 }
 
 /*
- * Pop without a copy: peek gives the oldest record in place, 8-byte aligned, and its length; NULL:
- * there is none, or ipc_record_consumer_error. It stays readable until released; peeking again
- * gives the same. What is peeked and not released when the consumer is killed is seen again. A
- * hostile producer may write to it meanwhile: read each field once, then check, then use. release
- * is done with it: 0, or -EINVAL when nothing was peeked. All wait-free.
+ * Pop without a copy. peek gives the next record in place, 8-byte aligned, and its length; NULL:
+ * there is none, or see ipc_record_consumer_error. It stays readable until released; peeking again
+ * gives the same. A record that was peeked and not released when the consumer is killed is seen
+ * again. A hostile producer may write to it meanwhile: read each field once, then check, then use.
+ * release moves on behind it: 0, or -EINVAL when nothing was peeked. All wait-free.
  */
 IPC_INLINE const void *ipc_record_peek(struct ipc_record_consumer *c, size_t *n)
 {
@@ -753,7 +774,8 @@ IPC_INLINE int ipc_record_release(struct ipc_record_consumer *c)
     return 0;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+/* 0; -EBADMSG once the shared memory was found corrupt; or the error of a handle that was refused
+ * or detached. */
 IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 {
     return c->error;

@@ -1,4 +1,25 @@
-/* Records that every reader sees. */
+/*
+ * Broadcasts of records: records that every reader sees.
+ *
+ * Records lie as in record.h, in one lane. A lossless broadcast has readers' seats, and a writer
+ * that waits, as in broadcast.h. In a lossy one the writer says in a mark, before it overwrites
+ * anything, from which record on all are whole; a reader looks after its copy whether there is a
+ * new mark.
+ *
+ *   word              from   to              made by the writer
+ *   mark[(n+1) % 2]   old    oldest, first,  stores: nobody reads this one, as `marks` is n
+ *                            tail, next
+ *   marks             n      n+1             store fence, store, store fence; then it overwrites
+ *                                            records before mark[(n+1) % 2].oldest
+ *
+ * A reader that finds the same `marks` before and after it read mark[marks % 2] has read it whole;
+ * one that finds the same `marks` after it read a record that was whole under that mark has read
+ * that whole.
+ *
+ * The writer remembers checkpoints: the positions of some records, at least a sixteenth of the
+ * capacity from each other, and their numbers. `oldest` moves from one checkpoint to the next, so
+ * that there is a new mark for many records, and the writer need not read them again.
+ */
 #ifndef IPC_SRC_RING_RECORD_BROADCAST_H
 #define IPC_SRC_RING_RECORD_BROADCAST_H 1
 
@@ -11,10 +32,12 @@
 #define IPC_RECORD_BROADCAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
 #define IPC_RECORD_BROADCAST_ABI 2u
 #define IPC_RECORD_BROADCAST_CHECKPOINTS_ 32u
-#define IPC_RECORD_BROADCAST_TRIES_ 16u /* of a reader, to read what the writer marks meanwhile */
+#define IPC_RECORD_BROADCAST_TRIES_                                                                \
+    16u /* of a reader to read a mark, while the writer makes others */
 
-/* What the writer of a lossy one says, before it overwrites anything: from where on records are
- * whole, and where it was; and which records those are, the first ever being 0. */
+/* From position `oldest` on all records are whole; that one has number `first`. When the mark was
+ * made the writer was at `tail`, where the record with number `next` goes. The first record ever is
+ * 0. */
 struct ipc_record_broadcast_mark_ {
     uint64_t oldest;
     uint64_t first;
@@ -24,7 +47,7 @@ struct ipc_record_broadcast_mark_ {
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_record_broadcast_shared {
-    struct ipc_broadcast_shared c; /* bytes: 1; capacity: bytes; head: positions as well */
+    struct ipc_broadcast_shared c; /* bytes: 1; capacity: bytes; heads: positions in bytes */
     struct ipc_record_broadcast_mark_
         mark[2];    /* written by the writer alone: the other one, and then */
     uint64_t marks; /* that one counts which: marks % 2 */
@@ -49,8 +72,8 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(void)
     return kind;
 }
 
-/* The bytes of a broadcast of records in `capacity` bytes, or 0: that is not a power of two from 64
- * on, or too much. */
+/* The bytes of a broadcast of records in `capacity` bytes; or 0 if that is not a power of two from
+ * 64 on, or beyond the address space. */
 IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity)
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
@@ -63,9 +86,8 @@ IPC_INLINE int ipc_record_broadcast_known_(unsigned how)
     return ipc_broadcast_known_(how);
 }
 
-/* Makes an empty one, of records as of ipc_record_init, with its errors; how: as of
- * ipc_broadcast_init.
- */
+/* Makes an empty broadcast of records, as ipc_record_init, with the same errors. how: as for
+ * ipc_broadcast_init. */
 IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capacity, unsigned how)
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
@@ -79,10 +101,11 @@ IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capaci
 struct ipc_record_broadcast_producer {
     struct ipc_record_producer r; /* without a lane */
     struct ipc_broadcast_readers_ readers;
-    struct ipc_record_broadcast_mark_ mark; /* lossy: the last one that we made; next counts on */
+    struct ipc_record_broadcast_mark_
+        mark; /* lossy: the last that we made; but next is of our tail */
     uint64_t marks;
-    /* Lossy: records at least a sixteenth of the capacity from each other, and which they are. From
-     * `gone` on they are newer than the oldest. What lies between we need not read again. */
+    /* Lossy: positions of records, and their numbers. From first_checkpoint on, of `checkpoints`
+     * that there have been, they are newer than mark.oldest. */
     struct {
         uint64_t at, number;
     } checkpoint[IPC_RECORD_BROADCAST_CHECKPOINTS_];
@@ -92,13 +115,13 @@ struct ipc_record_broadcast_producer {
 };
 
 struct ipc_record_broadcast_consumer {
-    struct ipc_record_consumer r; /* of a lossy one `to` is NULL, and it publishes nothing */
+    struct ipc_record_consumer r; /* lossy: `to` is NULL, and it publishes nothing */
     uint64_t *seat;               /* ring->c.id[...], our own; or NULL */
-    uint64_t next;                /* lossy: which record is at head */
-    uint64_t marks;               /* with this one what is at head was whole */
+    uint64_t next;                /* lossy: the number of the record at head */
+    uint64_t marks;               /* lossy: under this mark the record at head was whole */
     uint64_t missed;              /* records, so far */
-    int lapped;                   /* since it was as far as the writer */
-    int loss_pending;             /* a loss was found after records that a call returned */
+    int lapped;                   /* since it last caught up with the writer */
+    int loss_pending; /* a loss was found after records that a call returned: the next reports it */
     struct ipc_record_broadcast_shared *ring;
     unsigned how;
 };
@@ -132,7 +155,7 @@ IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_pe
     return 0;
 }
 
-/* Reads the last mark whole. 0, -EAGAIN: the writer made another each time we looked; or -EBADMSG.
+/* Reads the last mark whole. 0; -EAGAIN: the writer made another each time we looked; or -EBADMSG.
  */
 IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_shared *r,
                                                struct ipc_record_broadcast_mark_ *mark,
@@ -151,7 +174,7 @@ IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_share
         mark->first = ck_pr_load_64(&m->first);
         mark->tail = ck_pr_load_64(&m->tail);
         mark->next = ck_pr_load_64(&m->next);
-        /* Without it we could have read some of the mark after the next one. Partner: the second
+        /* Without it we could have read a part of the mark after the next one. Partner: the second
          * store fence in ipc_record_broadcast_forget_oldest_. */
         ck_pr_fence_load();
         if (ck_pr_load_64(&r->marks) == n) {
@@ -162,7 +185,8 @@ IPC_INLINE int ipc_record_broadcast_read_mark_(struct ipc_record_broadcast_share
     return -EAGAIN;
 }
 
-/* There is one record more; its end is our tail. */
+/* Counts a record that was sent, whose end is our tail, and makes that a checkpoint if the last one
+ * is far enough behind. */
 IPC_FORCE_INLINE void ipc_record_broadcast_count_sent_(struct ipc_record_broadcast_producer *h)
 {
     unsigned last = (h->checkpoints - 1) % IPC_RECORD_BROADCAST_CHECKPOINTS_;
@@ -177,7 +201,7 @@ IPC_FORCE_INLINE void ipc_record_broadcast_count_sent_(struct ipc_record_broadca
 
 /*
  * Attaches the writer; as ipc_broadcast_producer_attach, with the same errors, and -EBADMSG: the
- * shared memory is corrupt. After one that died it goes on behind the last record that one
+ * shared memory is corrupt. After a writer that died it goes on behind the last record that one
  * committed.
  */
 IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_producer *h,
@@ -224,9 +248,9 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
 
 /*
  * Attaches a reader; as ipc_broadcast_consumer_attach, with the same errors, and -EBADMSG: the
- * shared memory is corrupt. A lossy one that a fast writer laps while it looks where the end is
- * begins a little before that, and may see up to a sixteenth of the capacity of old records; or is
- * refused with -EAGAIN: try again.
+ * shared memory is corrupt. If a fast writer laps a reader of a lossy broadcast while it looks for
+ * the tail, the reader begins a little before that, and may see up to a sixteenth of the capacity
+ * of old records; or it is refused with -EAGAIN: try again.
  */
 IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_consumer *h,
                                                     void *mem, size_t size, struct ipc_peer *me)
@@ -269,8 +293,9 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
             c->head = mark.tail;
             h->next = mark.next;
             rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
-            /* Had we walked on what was written after that mark, the fences on the way would show
-             * us the next one; a 0 in the wrong place is found out later, as any lap. */
+            /* If we had walked over records that were written after that mark, the fences on the
+             * way would show us the next mark. If we have stopped at a 0 that is no tail, we find
+             * out later, as when we are lapped. */
             if (ck_pr_load_64(&r->marks) == h->marks)
                 break;
             c->head = mark.tail;
@@ -288,7 +313,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
                             c->head, h->marks));
 }
 
-/* Gives the writer's end back; the records stay. Wait-free. */
+/* Detaches the writer; the records stay. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
     if (p->ring != NULL)
@@ -296,7 +321,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
 
-/* Leaves: the writer waits for this reader no more. Wait-free. */
+/* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
@@ -304,9 +329,8 @@ IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 
-/* A lossy writer needs so many bytes behind its tail: what lies there is whole no more, nor what
- * follows up to the next checkpoint, so that readers need not look at a new mark for each record.
- */
+/* A lossy writer needs `need` bytes behind its tail: makes a mark that says that the records there,
+ * and those up to the next checkpoint, are not whole any more. 0, or the error of the handle. */
 IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_producer *h,
                                                    uint64_t need)
 {
@@ -319,7 +343,7 @@ IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_p
     while (mark->oldest + capacity - p->tail < need) {
         unsigned next = h->first_checkpoint % IPC_RECORD_BROADCAST_CHECKPOINTS_;
 
-        if (h->first_checkpoint == h->checkpoints) { /* all */
+        if (h->first_checkpoint == h->checkpoints) { /* no checkpoint left: forgets all records */
             mark->oldest = p->tail;
             mark->first = mark->next;
         } else {
@@ -338,8 +362,8 @@ IPC_INLINE int ipc_record_broadcast_forget_oldest_(struct ipc_record_broadcast_p
      * ipc_record_broadcast_read_mark_. */
     ck_pr_fence_store();
     ck_pr_store_64(&h->ring->marks, ++h->marks);
-    /* Without it a reader could read what we are about to write, and then find the mark as it was;
-     * or some of the mark after this one. Partners: the load fence in
+    /* Without it a reader could read what we write next, and then find the same mark; or it could
+     * read a part of the mark after this one. Partners: the load fence in
      * ipc_record_broadcast_revalidate_, the second one in ipc_record_broadcast_read_mark_. */
     ck_pr_fence_store();
     return 0;
@@ -398,8 +422,8 @@ IPC_INLINE int64_t ipc_record_broadcast_push_n(struct ipc_record_broadcast_produ
     return i > 0 ? (int64_t)i : rc;
 }
 
-/* Push without a copy, as ipc_record_claim, commit and cancel. Of a lossy one a claim, also one
- * that is cancelled, takes what lies there from those who have not read it. */
+/* Push without a copy, as ipc_record_claim, commit and cancel. In a lossy broadcast a claim, also
+ * one that is cancelled, takes the oldest records from the readers that have not read them. */
 IPC_INLINE void *ipc_record_broadcast_claim(struct ipc_record_broadcast_producer *h, size_t n)
 {
     struct ipc_record_producer *p = &h->r;
@@ -422,20 +446,20 @@ IPC_INLINE void ipc_record_broadcast_cancel(struct ipc_record_broadcast_producer
     ipc_record_cancel(&p->r);
 }
 
-/* As ipc_record_most. */
+/* The length of the longest record, as ipc_record_most. */
 IPC_INLINE size_t ipc_record_broadcast_most(const struct ipc_record_broadcast_producer *p)
 {
     return (size_t)p->r.most;
 }
 
-/* 0, or why the handle is none. */
+/* 0, or the error of a handle that was refused or detached. */
 IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broadcast_producer *p)
 {
     return p->r.error;
 }
 
-/* A lossy reader sees that the writer has made a mark since. 0: what is at head is whole all the
- * same; -EOVERFLOW: it is not, and the reader goes on elsewhere; -EAGAIN: it was not to be seen; or
+/* A lossy reader sees that the writer has made a new mark. 0: the record at head is whole all the
+ * same. -EOVERFLOW: the reader was lapped, and moves on. -EAGAIN: no mark could be read whole. Or
  * -EBADMSG. */
 IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_consumer *h)
 {
@@ -455,8 +479,8 @@ IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_co
     return -EOVERFLOW;
 }
 
-/* A lossy reader has read something at head. 0: it was whole; or the errors of
- * ipc_record_broadcast_check_lapped_. */
+/* A lossy reader has read something at head: looks for a new mark. 0: what it read was whole; or
+ * the errors of ipc_record_broadcast_check_lapped_. */
 IPC_FORCE_INLINE int ipc_record_broadcast_revalidate_(struct ipc_record_broadcast_consumer *h)
 {
     /* Without it the mark could be older than what we have read. Partner: the second store fence in
@@ -467,9 +491,8 @@ IPC_FORCE_INLINE int ipc_record_broadcast_revalidate_(struct ipc_record_broadcas
     return ipc_record_broadcast_check_lapped_(h);
 }
 
-/* As ipc_record_look_. Of a lossy one the length is believed only after
- * ipc_record_broadcast_revalidate_.
- */
+/* As ipc_record_look_. In a lossy broadcast the length may be believed only after
+ * ipc_record_broadcast_revalidate_. */
 IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
     int rc;
@@ -482,16 +505,16 @@ IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_cons
     if (CK_CC_LIKELY(rc == 0))
         return 0;
     if (h->how == IPC_BROADCAST_LOSSY && h->r.error == 0) {
-        int why = ipc_record_broadcast_revalidate_(h);
+        int lapped = ipc_record_broadcast_revalidate_(h);
 
-        if (why != 0)
-            return why;
+        if (lapped != 0)
+            return lapped;
         h->lapped = 0;
     }
     return rc == -EBADMSG ? h->r.error = rc : rc;
 }
 
-/* A lossy reader is done with the record at head. */
+/* A lossy reader moves on behind the record at head. */
 IPC_FORCE_INLINE void ipc_record_broadcast_advance_(struct ipc_record_broadcast_consumer *h)
 {
     h->r.head += h->r.peeked;
@@ -524,16 +547,17 @@ IPC_FORCE_INLINE int64_t ipc_record_broadcast_take_(struct ipc_record_broadcast_
 
 /*
  * Copies the next record out. Wait-free, and holds back at times, as ipc_record_pop. Other readers
- * do not matter; a writer that is stopped or dead lets it run empty.
+ * do not matter; a writer that is stopped or dead lets the broadcast run empty.
  *
  *   >= 0        the record's length in bytes
  *   -EAGAIN     there is none yet
- *   -EOVERFLOW  lossy: the writer has overwritten what was next. Told once for each time; the next
- *               call goes on, ipc_record_broadcast_missed says how many were left out in all. That
- * is at the oldest record still whole; after losses without an -EAGAIN in between close behind the
- * writer, or a fast one would be there again at once, for ever. -EMSGSIZE   it is longer than
- * `size`, and is still there: peek says how long, release drops it -EBADMSG    the shared memory is
- * corrupt; sticks
+ *   -EOVERFLOW  lossy: the writer has overwritten the next record. Reported once for each time;
+ *               ipc_record_broadcast_missed says how many records were missed in all. The next call
+ *               goes on at the oldest record that is whole. After losses without an -EAGAIN in
+ *               between it goes on close behind the writer, so that a fast writer does not lap the
+ *               reader again at once
+ *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
+ *   -EBADMSG    the shared memory is corrupt; sticks
  */
 IPC_INLINE int64_t ipc_record_broadcast_pop(struct ipc_record_broadcast_consumer *c, void *to,
                                             size_t size)
@@ -544,7 +568,7 @@ IPC_INLINE int64_t ipc_record_broadcast_pop(struct ipc_record_broadcast_consumer
 }
 
 /* Copies up to n records out, as ipc_record_pop_n; with the errors of ipc_record_broadcast_pop.
- * They are in a row: a loss ends the call, and is told by the next. */
+ * They are in a row: a loss ends the call, and the next call reports it. */
 IPC_INLINE int64_t ipc_record_broadcast_pop_n(struct ipc_record_broadcast_consumer *c, void *to,
                                               size_t size, struct ipc_record *records, size_t n)
 {
@@ -563,10 +587,10 @@ IPC_INLINE int64_t ipc_record_broadcast_pop_n(struct ipc_record_broadcast_consum
 }
 
 /*
- * Pop without a copy, as ipc_record_peek: NULL also when the writer overwrote what was next (peek
- * again: ipc_record_broadcast_missed has grown). Of a lossless one it stays as it is until
- * released. Of a lossy one it may change while it is read, and be longer or shorter than the record
- * was: read, then release, and use what was read only if that returns 0. All wait-free.
+ * Pop without a copy, as ipc_record_peek: NULL also when the writer overwrote the next record (peek
+ * again: ipc_record_broadcast_missed has grown). In a lossless broadcast the record stays as it is
+ * until released. In a lossy one it may change while you read it, and become longer or shorter:
+ * read, then release, and use what was read only if that returns 0. All wait-free.
  */
 IPC_INLINE const void *ipc_record_broadcast_peek(struct ipc_record_broadcast_consumer *h, size_t *n)
 {
@@ -578,8 +602,9 @@ IPC_INLINE const void *ipc_record_broadcast_peek(struct ipc_record_broadcast_con
     return ipc_record_payload_(c);
 }
 
-/* Done with the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW, it was
- * overwritten meanwhile, as of ipc_record_broadcast_pop, or -EAGAIN: that was not to be seen. */
+/* Releases the peeked record. 0; -EINVAL when nothing was peeked; lossy: -EOVERFLOW when it was
+ * overwritten meanwhile, as of ipc_record_broadcast_pop, or -EAGAIN: the writer made new marks too
+ * fast to see whether it was. */
 IPC_INLINE int ipc_record_broadcast_release(struct ipc_record_broadcast_consumer *h)
 {
     int rc;
@@ -598,7 +623,8 @@ IPC_INLINE uint64_t ipc_record_broadcast_missed(const struct ipc_record_broadcas
     return c->missed;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt; or why the handle is none. */
+/* 0; -EBADMSG once the shared memory was found corrupt; or the error of a handle that was refused
+ * or detached. */
 IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broadcast_consumer *c)
 {
     return c->r.error;

@@ -1,4 +1,16 @@
-/* Elements without messages, for one producer and one consumer. */
+/*
+ * Streams: elements without messages, for one producer and one consumer.
+ *
+ * Elements [head, tail) are the consumer's to read, all others the producer's to write.
+ *
+ *   word   from   to       made by
+ *   tail   t      t' > t   the producer, when all below t' is written: release fence, store
+ *   head   h      h' > h   the consumer, when it is done with all below h': release fence, store
+ *
+ * Both by ipc_stream_publish_. Each end keeps its own position and the last that it saw of the
+ * other end, and looks at the other's word again only when it has too few elements: acquire fence
+ * after the load (ipc_stream_find_more_). 0 <= tail - head <= capacity; else the memory is corrupt.
+ */
 #ifndef IPC_SRC_RING_STREAM_H
 #define IPC_SRC_RING_STREAM_H 1
 
@@ -9,14 +21,16 @@
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
 #define IPC_STREAM_ABI 2u
-#define IPC_STREAM_PAUSES_ 127u      /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
-#define IPC_STREAM_RETRY_PAUSES_ 15u /* and how it begins, */
-#define IPC_STREAM_RETRY_AFTER_ 64u  /* after so many looks that found one piece */
-#define IPC_STREAM_EMPTY_LOOKS_ 8u
+#define IPC_STREAM_PAUSES_ 127u /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
+#define IPC_STREAM_RETRY_PAUSES_                                                                   \
+    15u                             /* with so many pauses a consumer tries again to hold back,    \
+                                     */
+#define IPC_STREAM_RETRY_AFTER_ 64u /* after so many looks that found a single block each */
+#define IPC_STREAM_EMPTY_LOOKS_ 8u  /* in a row, after which a consumer stops holding back */
 
 /* The elements begin on a page of the process that makes the stream, so that they can be mapped
- * twice in a row. How far that is from the beginning of the stream is the same for all processes,
- * at whatever addresses they see it. */
+ * twice in a row. That page's distance from the beginning of the stream is the same for all
+ * processes, at whatever addresses they see it. */
 #if defined(__x86_64__) || defined(__i386__) || defined(__s390x__)
 #define IPC_STREAM_PAGE_ 4096u
 #else
@@ -27,9 +41,9 @@
 struct ipc_stream_shared {
     /* bytes: of one element; capacity: elements; how: bytes from here to the first element */
     struct ipc_ring_shared_ is;
-    uint64_t end[2]; /* who holds the producer's and the consumer's, as in struct ipc_spsc_shared */
+    uint64_t end[2]; /* holders of the producer's and the consumer's end, as in core.h */
     unsigned char pad1[48];
-    /* How far they are, in elements, each written by its holder alone. */
+    /* The positions of both ends, in elements. */
     uint64_t tail;
     unsigned char pad2[120];
     uint64_t head;
@@ -80,20 +94,20 @@ struct ipc_stream {
     unsigned char *data;
     uint64_t mask;
     uint64_t at;  /* our position */
-    uint64_t end; /* from ours to this one the elements are ours to write, or read */
+    uint64_t end; /* elements [at, end) are ours to write, or to read */
     uint64_t bytes;
     int twice;            /* data is mapped twice in a row */
     int error;            /* sticks */
-    uint64_t *ours;       /* our position, for the other end */
-    uint64_t *theirs;     /* and theirs */
-    uint64_t ahead;       /* of theirs is our end: the capacity, for the producer */
+    uint64_t *ours;       /* where we publish our position */
+    uint64_t *theirs;     /* where the other end publishes its position */
+    uint64_t ahead;       /* end - *theirs: the capacity for the producer, 0 for the consumer */
     unsigned pauses;      /* ck_pr_stall()s before the next look */
     unsigned empty_looks; /* looks in a row that found too little */
     unsigned retry_after; /* looks until holding back is tried again */
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
-    void (*unmap)(void *data, size_t bytes); /* where it is mapped twice */
+    void (*unmap)(void *data, size_t bytes); /* if data is mapped twice */
 };
 
 struct ipc_stream_producer {
@@ -105,7 +119,7 @@ struct ipc_stream_consumer {
     struct ipc_stream s;
 };
 
-/* What lies where the ring wraps: two pieces, the second of them often of 0 elements. */
+/* Elements that may wrap: two pieces, of which the second often has 0 elements. */
 struct ipc_stream_regions {
     void *at[2];
     size_t n[2]; /* elements */
@@ -168,9 +182,9 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 
 /* ------------------------------------------------------------------ streams: the path */
 
-/* Fewer than n are ours, as far as we know: looks how far the other end is. A consumer that is
- * close behind a busy producer lets it get away first, up to a quarter of the stream: with
- * neighbouring lines in work each waits for the other. */
+/* Fewer than n elements are known to be ours: looks at the other end's position. A consumer that is
+ * close behind a busy producer lets it get ahead first, by up to a quarter of the stream: if both
+ * work on neighbouring lines, each waits for the other. */
 IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
 {
     unsigned i;
@@ -191,12 +205,12 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
         return; /* the producer */
     if (s->end - s->at < n) {
         if (++s->empty_looks > IPC_STREAM_EMPTY_LOOKS_)
-            s->pauses = 0; /* it is not busy: be there when it is */
+            s->pauses = 0; /* the producer is not busy: be there when it writes */
         return;
     }
     s->empty_looks = 0;
     if (s->end - s->at < 2 * n) {
-        /* No more came in the meantime: so do not wait, but try at times. */
+        /* Nothing more came while we paused: so pause less, and try longer pauses at times. */
         s->retry_after =
             s->pauses == 0 && s->retry_after > 0 ? s->retry_after - 1 : IPC_STREAM_RETRY_AFTER_;
         s->pauses = s->retry_after == 0 ? IPC_STREAM_RETRY_PAUSES_ : s->pauses / 2;
@@ -207,7 +221,7 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
     }
 }
 
-/* How many elements are ours, where at least n are wanted. */
+/* How many elements are ours; looks for more if these are fewer than n. */
 IPC_FORCE_INLINE uint64_t ipc_stream_available_(struct ipc_stream *s, uint64_t n)
 {
     if (CK_CC_UNLIKELY(s->end - s->at < n))
@@ -219,12 +233,12 @@ IPC_FORCE_INLINE void ipc_stream_publish_(struct ipc_stream *s, uint64_t n)
 {
     s->at += n;
     /* Without it the other end could see our position before what we have written, or write where
-     * we still read. Partner: in ipc_stream_available_. */
+     * we still read. Partner: in ipc_stream_find_more_. */
     ck_pr_fence_release();
     ck_pr_store_64(s->ours, s->at);
 }
 
-/* Where the next n elements are, n being ours. */
+/* Where the next n elements are, of those that are ours. */
 IPC_FORCE_INLINE struct ipc_stream_regions ipc_stream_regions_(const struct ipc_stream *s,
                                                                uint64_t n, size_t bytes)
 {
@@ -238,7 +252,7 @@ IPC_FORCE_INLINE struct ipc_stream_regions ipc_stream_regions_(const struct ipc_
     return r;
 }
 
-/* All that is ours. */
+/* All elements that are ours: how many, and where. */
 IPC_FORCE_INLINE uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
                                            struct ipc_stream_regions *r)
 {
@@ -248,7 +262,7 @@ IPC_FORCE_INLINE uint64_t ipc_stream_look_(struct ipc_stream *s, size_t bytes,
     return n;
 }
 
-/* The next n elements, if they are ours and in a row. */
+/* The next n elements, if they are ours and in a row; else NULL. */
 IPC_FORCE_INLINE void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t bytes)
 {
     struct ipc_stream_regions r;
@@ -268,7 +282,8 @@ IPC_FORCE_INLINE int ipc_stream_advance_(struct ipc_stream *s, uint64_t n)
     return 0;
 }
 
-/* How many of n to move now: all, or as many as are ours if `some` will do; 0 or less: none. */
+/* How many of n elements to move now: all n; or as many as are ours, if `some` is set. 0 or a
+ * negative errno: none. */
 IPC_FORCE_INLINE int64_t ipc_stream_count_(struct ipc_stream *s, uint64_t n, int some)
 {
     uint64_t avail = ipc_stream_available_(s, n);
@@ -287,10 +302,12 @@ IPC_INLINE int ipc_stream_ready_(struct ipc_stream *s, size_t n)
 {
     int64_t rc = ipc_stream_count_(s, n, 0);
 
-    return rc >= 0 ? 1 : rc == -EAGAIN ? 0 : (int)rc;
+    if (rc >= 0)
+        return 1;
+    return rc == -EAGAIN ? 0 : (int)rc;
 }
 
-/* Asks for the lines behind the next n elements, of as many again, as far as they are free. */
+/* Asks for the lines of the n elements behind the next n, if they are free. */
 IPC_FORCE_INLINE void ipc_stream_prefetch_(const struct ipc_stream *s, uint64_t n, size_t bytes)
 {
     uint64_t from = (s->at + n) & s->mask, left = s->mask + 1 - from;
@@ -345,7 +362,7 @@ IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to
 /*
  * Attaches the producer's end of a stream whose elements have `bytes` bytes; as
  * ipc_spsc_producer_attach, with the same errors. It goes on behind the last element that a push or
- * commit of its predecessor made visible: of a push that was killed there is nothing.
+ * commit of its predecessor made visible: nothing is there of a push that was killed.
  */
 IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *mem, size_t size,
                                           size_t bytes, struct ipc_peer *me)
@@ -356,15 +373,15 @@ IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *m
     return rc;
 }
 
-/* Attaches the consumer's end; as ipc_stream_producer_attach. What one pop or release of a killed
- * predecessor was about to take is seen again, and no more. */
+/* Attaches the consumer's end; as ipc_stream_producer_attach. It sees again what the last pop or
+ * release of a killed predecessor was about to take, and no more. */
 IPC_INLINE int ipc_stream_consumer_attach(struct ipc_stream_consumer *c, void *mem, size_t size,
                                           size_t bytes, struct ipc_peer *me)
 {
     return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
 }
 
-/* Gives the end back; the stream and what is in it stay for the next. Wait-free. */
+/* Detaches; the stream and its elements stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_stream_producer_detach(struct ipc_stream_producer *p)
 {
     ipc_stream_detach_(&p->s);
@@ -381,7 +398,7 @@ IPC_INLINE void ipc_stream_consumer_detach(struct ipc_stream_consumer *c)
  *
  *   > 0        how many went in; less than n: the stream is full. 0 for n = 0
  *   -EAGAIN    it is full: none went in
- *   -EMSGSIZE  `bytes` is not that of the stream's elements
+ *   -EMSGSIZE  `bytes` is not the size of the stream's elements
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
 IPC_INLINE int64_t ipc_stream_push_n(struct ipc_stream_producer *p, const void *from, size_t bytes,
@@ -402,13 +419,13 @@ IPC_INLINE int ipc_stream_push_all(struct ipc_stream_producer *p, const void *fr
     return rc < 0 ? (int)rc : 0;
 }
 
-/* Takes up to n elements out, by a copy. Otherwise as ipc_stream_push_n; -EAGAIN: it is empty. */
+/* Copies up to n elements out. Otherwise as ipc_stream_push_n; -EAGAIN: the stream is empty. */
 IPC_INLINE int64_t ipc_stream_pop_n(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     return bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 1) : -EMSGSIZE;
 }
 
-/* Takes n elements out, or none, as ipc_stream_push_all; -EAGAIN: so many are not there yet. */
+/* Copies n elements out, or none, as ipc_stream_push_all; -EAGAIN: there are fewer than n yet. */
 IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     int64_t rc =
@@ -418,11 +435,11 @@ IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_
 }
 
 /*
- * Push without a copy: claim gives room for n elements in a row, or NULL: there is no room for so
- * many now, they lie across the end of the memory, or ipc_stream_producer_error. (The typed calls
- * map it twice in a row where they can: then any n up to the capacity lie in a row.) room gives all
- * that there is, in two pieces at most, and says how many elements that are. Both change nothing;
- * claim no more than commit is to send. Wait-free.
+ * Push without a copy. claim gives room for n elements in a row. NULL: there is no room for so many
+ * now, they lie across the end of the memory, or see ipc_stream_producer_error. (The typed calls
+ * map the memory twice in a row if they can: then any n up to the capacity lie in a row.) room
+ * gives all the room that there is, in two pieces at most, and returns how many elements that are.
+ * Neither changes anything; do not claim more than commit is to send. Wait-free.
  */
 IPC_INLINE void *ipc_stream_claim(struct ipc_stream_producer *p, size_t n)
 {
@@ -434,15 +451,16 @@ IPC_INLINE size_t ipc_stream_room(struct ipc_stream_producer *p, struct ipc_stre
     return (size_t)ipc_stream_look_(&p->s, (size_t)p->s.bytes, r);
 }
 
-/* Sends the first n elements of what claim or room gave. 0, or -EINVAL: they gave less. Wait-free.
- */
+/* Sends the first n elements of what claim or room gave. 0, or -EINVAL when they gave less.
+ * Wait-free. */
 IPC_INLINE int ipc_stream_commit(struct ipc_stream_producer *p, size_t n)
 {
     return ipc_stream_advance_(&p->s, n);
 }
 
-/* Pop without a copy: the next n elements in a row, or NULL as of ipc_stream_claim; all that there
- * are, as ipc_stream_room; and being done with the first n of them, as ipc_stream_commit. */
+/* Pop without a copy. peek gives the next n elements in a row, or NULL, as ipc_stream_claim; data
+ * gives all that there are, as ipc_stream_room; release moves on behind the first n of them, as
+ * ipc_stream_commit. */
 IPC_INLINE const void *ipc_stream_peek(struct ipc_stream_consumer *c, size_t n)
 {
     return ipc_stream_row_(&c->s, n, (size_t)c->s.bytes);
@@ -469,7 +487,7 @@ IPC_INLINE int ipc_stream_consumer_error(const struct ipc_stream_consumer *c)
     return c->s.error;
 }
 
-/* Elements that were in the stream, at some moment during the call. Wait-free. */
+/* How many elements were in the stream, at some moment during the call. Wait-free. */
 IPC_INLINE uint64_t ipc_stream_producer_was_size(struct ipc_stream_producer *p)
 {
     return p->s.error == 0 ? p->s.mask + 1 - ipc_stream_available_(&p->s, p->s.mask + 1) : 0;
