@@ -396,6 +396,10 @@ struct ipc_peer {
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1
 
+/* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
+ * It is not the release's version, and goes up with any change to what is in memory. */
+#define IPC_RING_LAYOUT 2u
+
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
 #define IPC_RING_LINE 64u            /* cache line of the layout, the same on every machine */
@@ -404,7 +408,7 @@ struct ipc_peer {
  * here is valid. */
 struct ipc_ring_shared_ {
     uint64_t magic;
-    uint32_t abi;
+    uint32_t abi;   /* IPC_RING_LAYOUT */
     uint32_t order; /* IPC_RING_ORDER */
     uint32_t line;  /* IPC_RING_LINE */
     uint32_t how;
@@ -420,9 +424,7 @@ struct ipc_ring_shared_ {
 #define IPC_RING_PREFETCH_ 1024u /* bytes */
 #define IPC_RING_AHEAD_ 64u      /* slots */
 #define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s */
-#define IPC_RING_SINGLE_                                                                           \
-    2048u /* bytes: behind a longer message the consumer does not look ahead                       \
-           */
+#define IPC_RING_SINGLE_ 2048u   /* bytes: behind a longer message it does not look ahead */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
  * own alignment up to 64, as its size is a multiple of that. */
@@ -451,7 +453,6 @@ struct ipc_ring_seat_ {
 struct ipc_ring_kind_ {
     const char *name;
     uint64_t magic;
-    uint32_t abi;
     size_t header;
     size_t stride;
 };
@@ -482,7 +483,7 @@ IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind
         return -ENOSPC;
     ck_pr_store_64(&r->magic, 0); /* first: a process that dies in here leaves no ring */
     memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
-    r->abi = kind->abi;
+    r->abi = IPC_RING_LAYOUT;
     r->order = IPC_RING_ORDER;
     r->line = IPC_RING_LINE;
     r->how = how;
@@ -527,8 +528,8 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
         return ipc_ring_refuse_(me, -EPROTO, "ring of another byte order", there, IPC_RING_ORDER);
     if (magic != kind->magic || there != IPC_RING_ORDER)
         return ipc_ring_refuse_(me, -EPROTO, kind->name, magic, kind->magic);
-    if ((there = ck_pr_load_32(&r->abi)) != kind->abi)
-        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, kind->abi);
+    if ((there = ck_pr_load_32(&r->abi)) != IPC_RING_LAYOUT)
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, IPC_RING_LAYOUT);
     if ((there = ck_pr_load_32(&r->line)) != IPC_RING_LINE)
         return ipc_ring_refuse_(me, -EPROTO, "ring of another cache line size", there,
                                 IPC_RING_LINE);
@@ -944,7 +945,6 @@ IPC_FORCE_INLINE void ipc_ring_get_words_(void *message, unsigned char *slot, si
 
 #define IPC_SPSC_TYPE 0x63737073u /* "spsc": the type under which ipc_shm.h lists it */
 #define IPC_SPSC_MAGIC UINT64_C(0x31637370735f6369) /* "ic_spsc1" */
-#define IPC_SPSC_ABI 2u
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_spsc_shared {
@@ -973,7 +973,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_spsc_kind_(size_t bytes)
 
     kind.name = "not an SPSC ring; magic";
     kind.magic = IPC_SPSC_MAGIC;
-    kind.abi = IPC_SPSC_ABI;
     kind.header = sizeof(struct ipc_spsc_shared);
     kind.stride = ipc_ring_stride_(bytes);
     return kind;
@@ -1579,7 +1578,6 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
-#define IPC_STREAM_ABI 2u
 #define IPC_STREAM_PAUSES_ 127u /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
 #define IPC_STREAM_RETRY_PAUSES_                                                                   \
     15u                             /* with so many pauses a consumer tries again to hold back,    \
@@ -1622,7 +1620,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_stream_kind_(size_t bytes)
 
     kind.name = "not a stream; magic";
     kind.magic = IPC_STREAM_MAGIC;
-    kind.abi = IPC_STREAM_ABI;
     kind.header = sizeof(struct ipc_stream_shared) + IPC_STREAM_PAGE_;
     kind.stride = bytes;
     return kind;
@@ -2086,7 +2083,6 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 
 #define IPC_RECORD_TYPE 0x64636572u                   /* "recd" */
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
-#define IPC_RECORD_ABI 2u
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 
@@ -2120,7 +2116,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
 
     kind.name = "not a ring of records; magic";
     kind.magic = IPC_RECORD_MAGIC;
-    kind.abi = IPC_RECORD_ABI;
     kind.header = sizeof(struct ipc_record_shared) +
                   (producers > 1 ? producers : 0) * sizeof(struct ipc_record_lane_);
     kind.stride = producers;
@@ -2876,7 +2871,6 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 
 #define IPC_BROADCAST_TYPE 0x74736163u                   /* "cast" */
 #define IPC_BROADCAST_MAGIC UINT64_C(0x31747361635f6369) /* "ic_cast1" */
-#define IPC_BROADCAST_ABI 2u
 #define IPC_BROADCAST_SEATS 64u
 
 /* How a broadcast is made: ipc_broadcast_init. */
@@ -2916,7 +2910,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_broadcast_kind_(size_t bytes)
 
     kind.name = "not a broadcast; magic";
     kind.magic = IPC_BROADCAST_MAGIC;
-    kind.abi = IPC_BROADCAST_ABI;
     kind.header = sizeof(struct ipc_broadcast_shared);
     kind.stride = ipc_ring_stride_(bytes);
     return kind;
@@ -3542,7 +3535,6 @@ IPC_INLINE int ipc_broadcast_consumer_error(const struct ipc_broadcast_consumer 
 
 #define IPC_RECORD_BROADCAST_TYPE 0x74736372u                   /* "rcst" */
 #define IPC_RECORD_BROADCAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
-#define IPC_RECORD_BROADCAST_ABI 2u
 #define IPC_RECORD_BROADCAST_CHECKPOINTS_ 32u
 #define IPC_RECORD_BROADCAST_TRIES_                                                                \
     16u /* of a reader to read a mark, while the writer makes others */
@@ -3578,7 +3570,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(void)
 
     kind.name = "not a broadcast of records; magic";
     kind.magic = IPC_RECORD_BROADCAST_MAGIC;
-    kind.abi = IPC_RECORD_BROADCAST_ABI;
     kind.header = sizeof(struct ipc_record_broadcast_shared);
     kind.stride = 1;
     return kind;
@@ -4217,7 +4208,6 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
 
 #define IPC_MPMC_TYPE 0x636d706du                   /* "mpmc" */
 #define IPC_MPMC_MAGIC UINT64_C(0x31636d706d5f6369) /* "ic_mpmc1" */
-#define IPC_MPMC_ABI 2u
 #define IPC_MPMC_SEATS 256u
 
 /* How a ring is made: ipc_mpmc_init. */
@@ -5202,7 +5192,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
 
     kind.name = "not an MPMC ring; magic";
     kind.magic = IPC_MPMC_MAGIC;
-    kind.abi = IPC_MPMC_ABI;
     kind.header = sizeof(struct ipc_mpmc_shared);
     kind.stride = ipc_ring_line_stride_(bytes);
     return kind;
@@ -5576,7 +5565,6 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_consumer_losses(const struct ipc_mpmc
 
 #define IPC_CALL_TYPE 0x6c6c6163u                   /* "call" */
 #define IPC_CALL_MAGIC UINT64_C(0x316c6c61635f6369) /* "ic_call1" */
-#define IPC_CALL_ABI 2u
 #define IPC_CALL_SERVERS 64u
 
 /* The shared part. Private to this file; tests and tools may look. */
@@ -5634,7 +5622,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
 
     kind.name = "no place for calls; magic";
     kind.magic = IPC_CALL_MAGIC;
-    kind.abi = IPC_CALL_ABI;
     kind.header = sizeof(struct ipc_call_shared);
     kind.stride = ipc_call_stride_(request, reply);
     return kind;

@@ -32,7 +32,6 @@
 
 #define IPC_BROADCAST_TYPE 0x74736163u                   /* "cast" */
 #define IPC_BROADCAST_MAGIC UINT64_C(0x31747361635f6369) /* "ic_cast1" */
-#define IPC_BROADCAST_ABI 2u
 #define IPC_BROADCAST_SEATS 64u
 
 /* How a broadcast is made: ipc_broadcast_init. */
@@ -72,7 +71,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_broadcast_kind_(size_t bytes)
 
     kind.name = "not a broadcast; magic";
     kind.magic = IPC_BROADCAST_MAGIC;
-    kind.abi = IPC_BROADCAST_ABI;
     kind.header = sizeof(struct ipc_broadcast_shared);
     kind.stride = ipc_ring_stride_(bytes);
     return kind;

@@ -41,7 +41,6 @@
 
 #define IPC_CALL_TYPE 0x6c6c6163u                   /* "call" */
 #define IPC_CALL_MAGIC UINT64_C(0x316c6c61635f6369) /* "ic_call1" */
-#define IPC_CALL_ABI 2u
 #define IPC_CALL_SERVERS 64u
 
 /* The shared part. Private to this file; tests and tools may look. */
@@ -99,7 +98,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
 
     kind.name = "no place for calls; magic";
     kind.magic = IPC_CALL_MAGIC;
-    kind.abi = IPC_CALL_ABI;
     kind.header = sizeof(struct ipc_call_shared);
     kind.stride = ipc_call_stride_(request, reply);
     return kind;

@@ -20,6 +20,10 @@
 
 #include "../common/peer.h"
 
+/* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
+ * It is not the release's version, and goes up with any change to what is in memory. */
+#define IPC_RING_LAYOUT 2u
+
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
 #define IPC_RING_LINE 64u            /* cache line of the layout, the same on every machine */
@@ -28,7 +32,7 @@
  * here is valid. */
 struct ipc_ring_shared_ {
     uint64_t magic;
-    uint32_t abi;
+    uint32_t abi;   /* IPC_RING_LAYOUT */
     uint32_t order; /* IPC_RING_ORDER */
     uint32_t line;  /* IPC_RING_LINE */
     uint32_t how;
@@ -44,9 +48,7 @@ struct ipc_ring_shared_ {
 #define IPC_RING_PREFETCH_ 1024u /* bytes */
 #define IPC_RING_AHEAD_ 64u      /* slots */
 #define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s */
-#define IPC_RING_SINGLE_                                                                           \
-    2048u /* bytes: behind a longer message the consumer does not look ahead                       \
-           */
+#define IPC_RING_SINGLE_ 2048u   /* bytes: behind a longer message it does not look ahead */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
  * own alignment up to 64, as its size is a multiple of that. */
@@ -75,7 +77,6 @@ struct ipc_ring_seat_ {
 struct ipc_ring_kind_ {
     const char *name;
     uint64_t magic;
-    uint32_t abi;
     size_t header;
     size_t stride;
 };
@@ -106,7 +107,7 @@ IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind
         return -ENOSPC;
     ck_pr_store_64(&r->magic, 0); /* first: a process that dies in here leaves no ring */
     memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
-    r->abi = kind->abi;
+    r->abi = IPC_RING_LAYOUT;
     r->order = IPC_RING_ORDER;
     r->line = IPC_RING_LINE;
     r->how = how;
@@ -151,8 +152,8 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
         return ipc_ring_refuse_(me, -EPROTO, "ring of another byte order", there, IPC_RING_ORDER);
     if (magic != kind->magic || there != IPC_RING_ORDER)
         return ipc_ring_refuse_(me, -EPROTO, kind->name, magic, kind->magic);
-    if ((there = ck_pr_load_32(&r->abi)) != kind->abi)
-        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, kind->abi);
+    if ((there = ck_pr_load_32(&r->abi)) != IPC_RING_LAYOUT)
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, IPC_RING_LAYOUT);
     if ((there = ck_pr_load_32(&r->line)) != IPC_RING_LINE)
         return ipc_ring_refuse_(me, -EPROTO, "ring of another cache line size", there,
                                 IPC_RING_LINE);

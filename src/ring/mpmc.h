@@ -559,7 +559,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
 
     kind.name = "not an MPMC ring; magic";
     kind.magic = IPC_MPMC_MAGIC;
-    kind.abi = IPC_MPMC_ABI;
     kind.header = sizeof(struct ipc_mpmc_shared);
     kind.stride = ipc_ring_line_stride_(bytes);
     return kind;

@@ -72,7 +72,6 @@
 
 #define IPC_MPMC_TYPE 0x636d706du                   /* "mpmc" */
 #define IPC_MPMC_MAGIC UINT64_C(0x31636d706d5f6369) /* "ic_mpmc1" */
-#define IPC_MPMC_ABI 2u
 #define IPC_MPMC_SEATS 256u
 
 /* How a ring is made: ipc_mpmc_init. */

@@ -26,7 +26,6 @@
 
 #define IPC_RECORD_TYPE 0x64636572u                   /* "recd" */
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
-#define IPC_RECORD_ABI 2u
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 
@@ -60,7 +59,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
 
     kind.name = "not a ring of records; magic";
     kind.magic = IPC_RECORD_MAGIC;
-    kind.abi = IPC_RECORD_ABI;
     kind.header = sizeof(struct ipc_record_shared) +
                   (producers > 1 ? producers : 0) * sizeof(struct ipc_record_lane_);
     kind.stride = producers;

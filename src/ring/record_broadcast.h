@@ -30,7 +30,6 @@
 
 #define IPC_RECORD_BROADCAST_TYPE 0x74736372u                   /* "rcst" */
 #define IPC_RECORD_BROADCAST_MAGIC UINT64_C(0x31747363725f6369) /* "ic_rcst1" */
-#define IPC_RECORD_BROADCAST_ABI 2u
 #define IPC_RECORD_BROADCAST_CHECKPOINTS_ 32u
 #define IPC_RECORD_BROADCAST_TRIES_                                                                \
     16u /* of a reader to read a mark, while the writer makes others */
@@ -66,7 +65,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(void)
 
     kind.name = "not a broadcast of records; magic";
     kind.magic = IPC_RECORD_BROADCAST_MAGIC;
-    kind.abi = IPC_RECORD_BROADCAST_ABI;
     kind.header = sizeof(struct ipc_record_broadcast_shared);
     kind.stride = 1;
     return kind;

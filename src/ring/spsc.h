@@ -36,7 +36,6 @@
 
 #define IPC_SPSC_TYPE 0x63737073u /* "spsc": the type under which ipc_shm.h lists it */
 #define IPC_SPSC_MAGIC UINT64_C(0x31637370735f6369) /* "ic_spsc1" */
-#define IPC_SPSC_ABI 2u
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_spsc_shared {
@@ -65,7 +64,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_spsc_kind_(size_t bytes)
 
     kind.name = "not an SPSC ring; magic";
     kind.magic = IPC_SPSC_MAGIC;
-    kind.abi = IPC_SPSC_ABI;
     kind.header = sizeof(struct ipc_spsc_shared);
     kind.stride = ipc_ring_stride_(bytes);
     return kind;

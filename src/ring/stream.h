@@ -20,7 +20,6 @@
 
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
-#define IPC_STREAM_ABI 2u
 #define IPC_STREAM_PAUSES_ 127u /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
 #define IPC_STREAM_RETRY_PAUSES_                                                                   \
     15u                             /* with so many pauses a consumer tries again to hold back,    \
@@ -63,7 +62,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_stream_kind_(size_t bytes)
 
     kind.name = "not a stream; magic";
     kind.magic = IPC_STREAM_MAGIC;
-    kind.abi = IPC_STREAM_ABI;
     kind.header = sizeof(struct ipc_stream_shared) + IPC_STREAM_PAGE_;
     kind.stride = bytes;
     return kind;
