@@ -136,7 +136,7 @@
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait and
  * frame (what mechanisms share), one room for each mechanism or two, open (the table of
- * mechanisms), io. A new mechanism is a room, an #include in open.h, and a line in its table.
+ * mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H 1
@@ -1179,9 +1179,9 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
  *   Access   pipe: the two processes. fifo: each process that the FIFO's mode permits; the FIFO of
  *            a user other than this one, root and options.user is refused.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if it died in the middle of
- * a message. A FIFO's receiver then waits for the next sender, a sender for the next receiver; over
- * pipe: each call reports the loss again. Limits   The kernel keeps 64 KiB on the way. A FIFO
- * outlives its processes.
+ *            a message. A FIFO's receiver then waits for the next sender, a sender for the next
+ *            receiver; over pipe: each call reports the loss again.
+ *   Limits   The kernel keeps 64 KiB on the way. A FIFO outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_PIPE_H
 #define IPC_SRC_CHANNEL_PIPE_H 1
@@ -1359,10 +1359,11 @@ static const struct ipc_channel_kind_ ipc_channel_fifo_kind_ = {
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
  *            tcp: each process that can reach the port.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
- * of a message. A listener then waits for the next client, a client for the next listener; a
- *            channel of ipc_channel_accept reports the loss again. Only deadlines notice a host
- * that vanishes without a word. Limits   A listener's file goes with ipc_channel_close; the next
- * listener replaces the file of one that was killed.
+ *            of a message. A listener then waits for the next client, a client for the next
+ *            listener; a channel of ipc_channel_accept reports the loss again. Only deadlines
+ *            notice a host that vanishes without a word.
+ *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
+ *            one that was killed.
  */
 #ifndef IPC_SRC_CHANNEL_SOCKET_H
 #define IPC_SRC_CHANNEL_SOCKET_H 1
@@ -2507,8 +2508,8 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
  *            root and options.user is refused.
  *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed.
  *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
- *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops. 16
- * KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
+ *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops.
+ *            16 KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSV_H
 #define IPC_SRC_CHANNEL_SYSV_H 1
@@ -2698,10 +2699,12 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
  * byte order.
  *
  *   Access   Each process that the file's mode permits. The file of a user other than this one,
- * root and options.user is refused. While the sender lives, a second one is refused: -EBUSY. Loss
- * No call reports it. Limits   The disk, and RLIMIT_FSIZE: a host that lowers it below the size of
- * its open log gets SIGXFSZ. A log outlives its processes, and survives the machine's restart as
- * far as its file system does.
+ *            root and options.user is refused. While the sender lives, a second one is refused:
+ *            -EBUSY.
+ *   Loss     No call reports it.
+ *   Limits   The disk, and RLIMIT_FSIZE: a host that lowers it below the size of its open log gets
+ *            SIGXFSZ. A log outlives its processes, and survives the machine's restart as far as
+ *            its file system does.
  */
 #ifndef IPC_SRC_CHANNEL_LOG_H
 #define IPC_SRC_CHANNEL_LOG_H 1
@@ -3725,12 +3728,12 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 
     if (!ipc_channel_try_pop_(&t, NULL)) {
         /* What was taken is published by now, and the other side may wait for that room. */
-        r->in.untold = 0;
+        r->in.post_due = 0;
         ipc_channel_post_(r, &r->space);
         ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_pop_);
     }
-    if (r->in.untold) { /* room was published, perhaps by an earlier look that found nothing */
-        r->in.untold = 0;
+    if (r->in.post_due) { /* room was published, perhaps by an earlier look that found nothing */
+        r->in.post_due = 0;
         ipc_channel_post_(r, &r->space);
     }
     if (t.rc >= 0) {
@@ -3938,10 +3941,11 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
  * For programs that have System V memory only, or no futexes. The listener makes the segment and
  * six semaphores, and the other side waits for them. One process on each side; both directions.
  *
- *     memory      a line with a count of ids, then the rings "to" and "from" the listener, each
- * half of the rest semaphores  0, 1: data and space of "to"; 2, 3: of "from"; to sleep on 4: the
- * listener is there; 5: the other side is there; 1 while the process lives, as the kernel takes it
- * back at the process's death (SEM_UNDO)
+ *     memory      a line with a count of ids; then the rings "to" and "from" the listener, each half
+ *                 of the rest
+ *     semaphores  0, 1: data and space of "to"; 2, 3: of "from"; sides sleep on these
+ *                 4: the listener is there; 5: the other side is there; 1 while the process lives:
+ *                 the kernel takes it back at the process's death (SEM_UNDO)
  *
  *   Access   Each process that the segment's mode permits. The segment of a user other than this
  *            one, root and options.user is refused.
@@ -4275,8 +4279,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
- * it was killed or closed. Then as over unix:. Limits   Messages of 64 KiB unless asked for; of two
- * maxima the smaller one.
+ *            it was killed or closed. Then as over unix:.
+ *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1

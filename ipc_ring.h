@@ -224,10 +224,9 @@
  *         -ETIMEDOUT   the ring was full, or empty, until the deadline
  *         -EINTR       a signal handler ran while the call slept
  *         -EOWNERDEAD  the process at the other end was killed. All that it sent was received
- *         before.
+ *                      before.
  *         -EPIPE       the other end was detached. These two are reported once for each process
- *         that
- *                      was seen at the other end; after that a call waits for its successor.
+ *                      that was seen at the other end; after that a call waits for its successor.
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
  *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.
@@ -239,10 +238,10 @@
  *
  * Differences of kinds, where they sleep
  *   MPMC, MPSC, SPMC
- *     - Where many may be at the other end, nobody's coming or going ends a wait: no -EOWNERDEAD
- *       and no
- *       -EPIPE. What a member of the segment held when it was killed is freed or handed out again
- *       within 10 ms by sleepers (a second, if it left its descriptors to children).
+ *     - Where many may be at the other end, a wait does not end because one comes or goes: no
+ *       -EOWNERDEAD and no -EPIPE. What a member of the segment held when it was killed is freed or
+ *       handed out again within 10 ms by sleepers (a second, if it left its descriptors to
+ *       children).
  *     - producer_wait claims the slot, and consumer_wait takes the message, as claim and peek do.
  *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
  *       nothing sleeps on.
@@ -272,20 +271,21 @@
  *     - recv takes up to n as soon as there is one, and returns how many, or what consumer_wait
  *       says.
  *     - The waits are for room for n elements, or for n elements. -EMSGSIZE: n is more than the
- *       capacity.
- *       -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by pop_n.
+ *       capacity. -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by
+ *       pop_n.
  *   Calls
- *       int NAME_call(struct NAME_client *, const REQUEST *, REPLY *, int64_t deadline)
- *     - ask, then collect once the reply is there. The errors of both but -EAGAIN; -ETIMEDOUT: no
+ *     int NAME_call(struct NAME_client *, const REQUEST *, REPLY *, int64_t deadline)
+ *       ask, then collect once the reply is there. The errors of both but -EAGAIN; -ETIMEDOUT: no
  *       reply came until the deadline, or no slot became free; -EINTR. After any error but -EBUSY
  *       the call is given up. Unless the error was of ask, it is not known whether the call has had
- *       an effect. int NAME_client_wait(struct NAME_client *, int64_t deadline)
- *     - Waits until poll has something to say, and returns that, or as NAME_call. The call goes on.
- *       int NAME_serve(struct NAME_server *, union NAME_slot **, int64_t deadline)
- *     - Waits for a request of any client, and takes it. 0; -ETIMEDOUT, -EINTR; -EINVAL: not
+ *       an effect.
+ *     int NAME_client_wait(struct NAME_client *, int64_t deadline)
+ *       Waits until poll has something to say, and returns that, or as NAME_call. The call goes on.
+ *     int NAME_serve(struct NAME_server *, union NAME_slot **, int64_t deadline)
+ *       Waits for a request of any client, and takes it. 0; -ETIMEDOUT, -EINTR; -EINVAL: not
  *       attached, or what attach said. Clients that come, leave or are killed do not end it.
- *       struct ipc_notify *NAME_client_bell(struct NAME_client *)
- *     - Goes with the slot: ask for it again after each ask.
+ *     struct ipc_notify *NAME_client_bell(struct NAME_client *)
+ *       Goes with the slot: ask for it again after each ask.
  */
 
 /* >>version  src/common/version.h */
@@ -2123,7 +2123,7 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
 }
 
 /* Can a ring be made for so many producers? */
-IPC_INLINE int ipc_record_known_(unsigned producers)
+IPC_INLINE int ipc_record_is_valid_how_(unsigned producers)
 {
     return producers - 1 < IPC_RECORD_PRODUCERS;
 }
@@ -2135,7 +2135,7 @@ IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
 
-    return capacity >= 64 && ipc_record_known_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
+    return capacity >= 64 && ipc_record_is_valid_how_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
                                                           : 0;
 }
 
@@ -2189,7 +2189,7 @@ struct ipc_record_consumer {
     unsigned lane;      /* that we are reading */
     unsigned producers;
     unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
-    int untold;      /* published, and nobody was woken for it */
+    int post_due;      /* published, and nobody was woken for it */
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error;                            /* sticks */
@@ -2435,7 +2435,7 @@ IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
     ck_pr_fence_release();
     ck_pr_store_64(c->to, c->head);
     c->published = c->head;
-    c->untold = 1;
+    c->post_due = 1;
 }
 
 /*
@@ -2923,7 +2923,7 @@ IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity)
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
-IPC_INLINE int ipc_broadcast_known_(unsigned how)
+IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
 {
     return how <= IPC_BROADCAST_LOSSY;
 }
@@ -2939,7 +2939,7 @@ IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t
 {
     struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
 
-    if (!ipc_broadcast_known_(how))
+    if (!ipc_broadcast_is_valid_how_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
@@ -2998,7 +2998,7 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
     if (rc != 0)
         return rc;
     *how = ck_pr_load_32(&((const struct ipc_broadcast_shared *)mem)->s.is.how);
-    if (!ipc_broadcast_known_(*how))
+    if (!ipc_broadcast_is_valid_how_(*how))
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
@@ -3584,9 +3584,9 @@ IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity)
     return capacity >= 64 ? ipc_ring_footprint_(&kind, 1, capacity) : 0;
 }
 
-IPC_INLINE int ipc_record_broadcast_known_(unsigned how)
+IPC_INLINE int ipc_record_broadcast_is_valid_how_(unsigned how)
 {
-    return ipc_broadcast_known_(how);
+    return ipc_broadcast_is_valid_how_(how);
 }
 
 /* Makes an empty broadcast of records, as ipc_record_init, with the same errors. how: as for
@@ -3595,7 +3595,7 @@ IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capaci
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
 
-    if (capacity < 64 || !ipc_record_broadcast_known_(how))
+    if (capacity < 64 || !ipc_record_broadcast_is_valid_how_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
 }
@@ -3652,7 +3652,7 @@ IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_pe
     if (rc != 0)
         return rc;
     *how = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
-    if (!ipc_record_broadcast_known_(*how) || *capacity < 64)
+    if (!ipc_record_broadcast_is_valid_how_(*how) || *capacity < 64)
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
@@ -3787,7 +3787,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
         ck_pr_fence_load();
         rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
         ipc_record_publish_(c);
-        c->untold = 0;
+        c->post_due = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
             rc = ipc_record_broadcast_read_mark_(r, &mark, &h->marks);
@@ -4150,6 +4150,8 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
  *       '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
  *                    k comes back, or is dead              c comes back, or is dead
  *
+ * Each lap that goes by stamps HELD and KEPT with its number, which is then their L.
+ *
  * Every transition is a compare-and-swap on the exact word seen, but for those marked "store". So a
  * claim and the claimant's name become visible in one step, and nobody commits into another lap.
  *
@@ -4197,7 +4199,15 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
  *
  * A holder that has not moved after 128 looks is passed over, if there is work behind it. It keeps
  * its slot, which is left out of that lap and of the later ones. Each later lap stamps its number
- * on the word before any producer moves on, so that whoever frees the slot knows for which lap.
+ * on the word before any producer moves on, so the slot becomes FREE for the lap after the last
+ * stamp. A producer k that is stopped between claim and commit:
+ *
+ *   (0,WRITING,k)    k has claimed, and is stopped
+ *   (0,HELD,k)       a consumer that found messages behind k's slot has passed it over
+ *   (1,HELD,k)       a producer of lap 1 came by, left its stamp, and moved on; in lap 2 the same
+ *   (2,HELD,k)
+ *   (3,FREE)         k goes on: its swap from (0,WRITING,k) fails, so nothing enters a wrong lap. It
+ *                    claims another slot, copies the message there, and frees this one
  *
  * A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
  */
@@ -4241,7 +4251,7 @@ IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
 IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPMC_SEATS)
 
 /* The word, from its top bit: lap (41 bits), name (16: generation, seat), run length minus one (4),
- * state (3). The table at the top of this room has all transitions. */
+ * state (3). The table at the top of this file has all transitions. */
 #define IPC_MPMC_FREE_ 0u    /* nobody has claimed it in this lap */
 #define IPC_MPMC_WRITING_ 1u /* claimed by the producer named, as the first of a run */
 #define IPC_MPMC_FULL_ 2u    /* a message is there */
@@ -4252,7 +4262,7 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 #define IPC_MPMC_STATE_ UINT64_C(7)
 #define IPC_MPMC_RUN_ UINT64_C(8)
 #define IPC_MPMC_RUN_MAX_ 16u
-#define IPC_MPMC_RUNS_ (IPC_MPMC_RUN_ * (IPC_MPMC_RUN_MAX_ - 1))
+#define IPC_MPMC_RUN_MASK_ (IPC_MPMC_RUN_ * (IPC_MPMC_RUN_MAX_ - 1))
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
 #define IPC_MPMC_LAP_ (UINT64_C(1) << 23)
 
@@ -4280,7 +4290,7 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_run_length_(uint64_t word)
     return (unsigned)(word / IPC_MPMC_RUN_ % IPC_MPMC_RUN_MAX_) + 1;
 }
 
-/* How many positions a handle that moves on has to skip. Behind the first of a run in work the
+/* How many positions a handle that moves on has to skip. Behind the first slot of a claimed run the
  * other words say nothing, so they are skipped with it. That holds also where the word is of a
  * later lap: the run could only be claimed there when all its slots were done with. */
 IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
@@ -4302,7 +4312,7 @@ struct ipc_mpmc {
     uint64_t next;          /* position to try; private, as the hint of this end is not */
     uint64_t published;     /* what we last stored as a hint */
     uint64_t ready;         /* positions below are known to be READY for this end */
-    uint64_t me;            /* our name, shifted to its place in a word */
+    uint64_t me;            /* our generation and seat, where they stand in a word */
     uint64_t held_word;     /* the word of the slot that we hold */
     uint64_t held_position; /* its position */
     int claimed;            /* 1: we hold a slot */
@@ -4349,7 +4359,7 @@ IPC_FORCE_INLINE uint64_t *ipc_mpmc_word_(const struct ipc_mpmc *m, uint64_t pos
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
 }
 
-/* What the word of a slot tells a handle: see the second table at the top of this room. */
+/* What the word of a slot tells a handle: see the second table at the top of this file. */
 enum ipc_mpmc_verdict_ {
     IPC_MPMC_READY_,     /* nobody holds the slot, and it is what this end looks for */
     IPC_MPMC_DONE_,      /* others were here: move on */
@@ -4418,17 +4428,17 @@ ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64
 /* A search for a slot of this end, by one call. All that it looks at counts, so that the call ends
  * whatever memory says. */
 struct ipc_mpmc_search_ {
-    uint64_t steps;  /* slots that it may still look at */
-    uint64_t work;   /* where it saw a slot that is READY, if that is beyond its position */
-    unsigned passed; /* holders that it has passed over */
+    uint64_t looks_left; /* at slots */
+    uint64_t ready_at;   /* where it saw a slot that is READY, if that is beyond its position */
+    unsigned passed;     /* holders that it has passed over */
 };
 
 IPC_INLINE struct ipc_mpmc_search_ ipc_mpmc_search_from_(const struct ipc_mpmc *m)
 {
     struct ipc_mpmc_search_ search;
 
-    search.steps = 2 * m->mask + 4096;
-    search.work = m->next;
+    search.looks_left = 2 * m->mask + 4096;
+    search.ready_at = m->next;
     search.passed = 0;
     return search;
 }
@@ -4449,17 +4459,17 @@ IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, ui
     uint64_t end = p + m->mask + 1;
     enum ipc_mpmc_verdict_ verdict;
 
-    if ((int64_t)(search->work - p) > 0 &&
-        ipc_mpmc_judge_(m, search->work, ck_pr_load_64(ipc_mpmc_word_(m, search->work, stride)),
+    if ((int64_t)(search->ready_at - p) > 0 &&
+        ipc_mpmc_judge_(m, search->ready_at, ck_pr_load_64(ipc_mpmc_word_(m, search->ready_at, stride)),
                         producer) == IPC_MPMC_READY_)
         return 1;
     for (p += ipc_mpmc_positions_of_(word); (int64_t)(end - p) > 0;
          p += ipc_mpmc_positions_of_(word)) {
-        search->steps -= search->steps > 0;
+        search->looks_left -= search->looks_left > 0;
         word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
         verdict = ipc_mpmc_judge_(m, p, word, producer);
         if (verdict == IPC_MPMC_READY_) {
-            search->work = p;
+            search->ready_at = p;
             return 1;
         }
         if (verdict == IPC_MPMC_NOT_YET_ || verdict == IPC_MPMC_IMPOSSIBLE_)
@@ -4487,7 +4497,8 @@ IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
     return id == 0 ? m->alive != NULL : ipc_ring_is_dead_(m->alive, m->arg, id);
 }
 
-/* Frees a slot or run that we hold, for the lap after the last that was stamped on it. */
+/* Frees a slot or run that we hold, for the lap after the last that was stamped on it. Gives up
+ * where only hostile memory can keep it: the slot then stays out of use. */
 IPC_INLINE void ipc_mpmc_free_own_(struct ipc_mpmc *m, uint64_t position, unsigned run,
                                    size_t stride)
 {
@@ -4563,10 +4574,10 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
     return found;
 }
 
-/* A holder is in the way: have we looked at it often enough to pass over it? If not, pauses. A call
+/* A holder is in the way: counts a look at it. Is it to be passed over now? If not, pauses. A call
  * waits for one holder only, so that many in a row do not add up. It passes over no more holders
  * than there can be, unless memory is hostile. */
-IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word,
+IPC_INLINE int ipc_mpmc_look_again_(struct ipc_mpmc *m, uint64_t word,
                                     struct ipc_mpmc_search_ *search)
 {
     if (word != m->blocker) {
@@ -4574,7 +4585,7 @@ IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word,
         m->looks = search->passed > 0 ? IPC_MPMC_LOOKS_ : 0;
     }
     if (search->passed == 2 * IPC_MPMC_SEATS)
-        search->steps = 0;
+        search->looks_left = 0;
     if (m->looks == IPC_MPMC_LOOKS_)
         return search->passed++ < 2 * IPC_MPMC_SEATS;
     m->looks++;
@@ -4648,7 +4659,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
 
     if (m->error != 0)
         return m->error;
-    for (; search.steps > 0; search.steps -= search.steps > 0) {
+    for (; search.looks_left > 0; search.looks_left -= search.looks_left > 0) {
         uint64_t p = m->next, lap = ipc_mpmc_free_word_(m, p), *at = ipc_mpmc_word_(m, p, stride);
         uint64_t word = ck_pr_load_64(at);
         unsigned run = 1;
@@ -4672,7 +4683,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
         case IPC_MPMC_BLOCKED_:
             if (!ipc_mpmc_is_work_behind_(m, p, word, stride, 1, &search))
                 return -EAGAIN;
-            if (ipc_mpmc_has_waited_(m, word, &search))
+            if (ipc_mpmc_look_again_(m, word, &search))
                 ipc_mpmc_pass_over_(m, p, word, stride);
             break;
         case IPC_MPMC_SKIPPED_:
@@ -4709,7 +4720,7 @@ IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run
                                                              (run - 1 - i) * IPC_MPMC_RUN_ +
                                                              IPC_MPMC_FULL_);
     /* Without it, where stores come out of order, FULL of the first slot could be seen before FULL
-     * of the others, and those could arrive on top of what the run's consumer stores there.
+     * of the others. The run's consumer could then free those, and our FULL arrive after that.
      * Partner: the load fence in ipc_mpmc_take_run_. */
     ck_pr_fence_release();
     if (ck_pr_cas_64(ipc_mpmc_word_(m, p, stride),
@@ -4735,7 +4746,7 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64
 {
     uint64_t word = ck_pr_load_64(ipc_mpmc_word_(m, position, stride));
 
-    return (word & ~IPC_MPMC_RUNS_) == ipc_mpmc_free_word_(m, position) + state
+    return (word & ~IPC_MPMC_RUN_MASK_) == ipc_mpmc_free_word_(m, position) + state
                ? ipc_mpmc_run_length_(word)
                : 0;
 }
@@ -4962,7 +4973,7 @@ IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *
 
     if (m->error != 0)
         return m->error;
-    for (; search.steps > 0; search.steps -= search.steps > 0) {
+    for (; search.looks_left > 0; search.looks_left -= search.looks_left > 0) {
         uint64_t p = m->next;
 
         *word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
@@ -4970,7 +4981,7 @@ IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *
         case IPC_MPMC_READY_:
             return 0;
         case IPC_MPMC_BLOCKED_:
-            if (!ipc_mpmc_has_waited_(m, *word, &search))
+            if (!ipc_mpmc_look_again_(m, *word, &search))
                 break;
             if (!ipc_mpmc_is_work_behind_(m, p, *word, stride, 0, &search))
                 return -EAGAIN;
@@ -5003,7 +5014,7 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
     if (rc == 0)
         return 0;
-    if (rc != -EAGAIN || m->error != 0) /* -EAGAIN may be why a handle was refused */
+    if (rc != -EAGAIN || m->error != 0) /* m->error may be -EAGAIN: attach was refused */
         return rc;
     (void)ipc_mpmc_found_nothing_(m, rc);
     again = ck_pr_load_64(&m->ring->again);
@@ -5090,7 +5101,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
 
         ipc_mpmc_prepare_(m, p, stride, IPC_MPMC_FULL_);
         word = ck_pr_load_64(at);
-        if (CK_CC_UNLIKELY((word & ~IPC_MPMC_RUNS_) !=
+        if (CK_CC_UNLIKELY((word & ~IPC_MPMC_RUN_MASK_) !=
                            ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_)) {
             int rc = ipc_mpmc_find_message_(h, stride, &p, &word);
 
@@ -5103,7 +5114,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
         ck_pr_fence_load();
         ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
         /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_run_. */
-        ck_pr_fence_release();
+        ck_pr_fence_release(); /* no twin: the models delay no load past a store */
         free = (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_LAP_;
         if ((how & IPC_MPMC_ONE_CONSUMER) != 0) /* nobody else changes what is FULL */
             ck_pr_store_64(at, free);
@@ -5137,7 +5148,7 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
         return 0;
     m->next = p + run;
     ipc_mpmc_publish_hint_(m, &m->ring->head);
-    ck_pr_fence_release(); /* as in ipc_mpmc_pop_ */
+    ck_pr_fence_release(); /* as in ipc_mpmc_pop_; no twin either */
     for (i = 1; i < run; i++)
         ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride),
                        ipc_mpmc_free_word_(m, p + i) + IPC_MPMC_LAP_);
@@ -5166,7 +5177,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
             if ((int64_t)(p + IPC_MPMC_RUN_MAX_ + IPC_MPMC_PREFETCH_ - m->ready) > 0)
                 ipc_mpmc_look_ahead_(m, stride, IPC_MPMC_FULL_);
             word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
-            if ((word & ~IPC_MPMC_RUNS_) == ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_)
+            if ((word & ~IPC_MPMC_RUN_MASK_) == ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_)
                 run = ipc_mpmc_run_length_(word);
             run = run < n - done ? run : (unsigned)(n - done);
         }
@@ -5205,7 +5216,7 @@ IPC_INLINE size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity)
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
-IPC_INLINE int ipc_mpmc_known_(unsigned how)
+IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)
 {
     unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
 
@@ -5223,7 +5234,7 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 {
     struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
 
-    if (!ipc_mpmc_known_(how))
+    if (!ipc_mpmc_is_valid_how_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
@@ -5589,7 +5600,7 @@ IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 192 + 16 * IPC_CAL
 IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 
 /* The word, from its top bit: number of the call (23 bits, may wrap), name of the server (38:
- * generation, seat), state (3). The table at the top of this room has all transitions. */
+ * generation, seat), state (3). The table at the top of this file has all transitions. */
 #define IPC_CALL_IDLE_ 0u     /* the call was given up, or its server is dead */
 #define IPC_CALL_ASKED_ 1u    /* a request is there */
 #define IPC_CALL_TAKEN_ 2u    /* the server named works on it */
@@ -6347,7 +6358,7 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
 #define IPC_RING_HANDLE_NOTIFY1_(NAME, K, END, ATTACH_BELLS, ...)                                  \
         struct ipc_notify data, space;                                                             \
         uint64_t other;                                                                            \
-        uint64_t told;
+        uint64_t woken_for;
 #define IPC_RING_HANDLE_NOTIFY2_(NAME, K, END, ATTACH_BELLS, ...)                                  \
     IPC_INLINE int NAME##_##END##_attach_bells_(struct NAME##_##END *h, struct ipc_peer *me)       \
     {                                                                                              \
@@ -6418,7 +6429,7 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
     }                                                                                              \
     h->IPC_RING_OURS_##END.looks_each_second = 1;                                                  \
     h->other = ck_pr_load_64(&h->H.ring->end[IPC_RING_OTHER_##END]);                               \
-    h->told = ck_pr_load_64(&h->H.ring->head);                                                     \
+    h->woken_for = ck_pr_load_64(&h->H.ring->head);                                                \
     (void)ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                              \
     if (ANYONE) {                                                                                  \
         (void)ipc_notify_post(&h->IPC_RING_OURS_##END);                                            \
@@ -6481,8 +6492,12 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
         struct ipc_shm_object object;                                                              \
         size_t footprint = NAME##_footprint(capacity SIZED(, how));                                \
         int rc;                                                                                    \
-        HOW(if (!ipc_##K##_known_(how | (ENDS))) return ipc_shm_refuse(                            \
+        HOW(if (!ipc_##K##_is_valid_how_(how | (ENDS))) return ipc_shm_refuse(                     \
                 seg, -EINVAL, "'%s' of a kind not known here: %u", name, how);)                    \
+        if (footprint == 0)                                                                        \
+            return ipc_shm_refuse(seg, -EINVAL,                                                    \
+                                  "ring '%s': capacity %llu is not a power of two, or out of range", name,\
+                                  (unsigned long long)capacity);                                   \
         rc = ipc_shm_make(seg, name, KIND, footprint, &object);                                    \
         if (rc == 0) {                                                                             \
             rc = NAME##_init(object.mem, object.size, capacity HOW(, how));                        \
@@ -6612,11 +6627,11 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
 /* ------------------------------------------------------------------ one producer, one consumer */
 
 /* Before a post of a consumer that publishes for many messages at once. */
-IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *told)
+IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
 {
     if (c->at != NULL && c->head != c->published)
         ipc_spsc_publish_(c);
-    *told = c->published;
+    *woken_for = c->published;
 }
 
 /* A consumer also publishes when it finds the ring empty, as the producer may wait for that: then it
@@ -6629,7 +6644,7 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *told)
         (void)argument;                                                                            \
         if (rc != -EAGAIN)                                                                         \
             return rc == 0 ? 1 : rc;                                                               \
-        return c->told != c->H.published ? NAME##_consumer_post(c) : 0;                            \
+        return c->woken_for != c->H.published ? NAME##_consumer_post(c) : 0;                       \
     }                                                                                              \
     IPC_INLINE int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)               \
     {                                                                                              \
@@ -6643,7 +6658,7 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *told)
             rc = rc != 0 ? rc : ipc_##K##_take_(&c->raw, message, sizeof(TYPE), &published);       \
         }                                                                                          \
         if (CK_CC_UNLIKELY(published)) {                                                           \
-            c->told = c->H.published;                                                              \
+            c->woken_for = c->H.published;                                                         \
             (void)ipc_notify_post(&c->space);                                                      \
         }                                                                                          \
         return rc;                                                                                 \
@@ -6658,7 +6673,7 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *told)
 #define IPC_SPSC(NAME, TYPE)                                                                       \
     IPC_RING_MEMORY_(NAME, spsc, IPC_SPSC_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))    \
     IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)0, sizeof(TYPE), me)                         \
-    IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->told), sizeof(TYPE), me)\
+    IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->woken_for), sizeof(TYPE), me)\
     IPC_RING_SLOTS_(NAME, TYPE, spsc, (void)0, sizeof(TYPE))                                       \
     IPC_RING_SAYS_(NAME, spsc, const, uint64_t, was_size)                                          \
     IPC_RING_SAYS_(NAME, spsc, const, uint64_t, peer)                                              \
@@ -6722,7 +6737,7 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
 #define IPC_BROADCAST(NAME, TYPE)                                                                  \
     IPC_RING_MEMORY_(NAME, broadcast, IPC_BROADCAST_TYPE, sizeof(TYPE), IPC_RING_HOW_, 0u, sizeof(TYPE))\
     IPC_RING_END_(NAME, broadcast, producer, raw.s, 1, (void)0, sizeof(TYPE), me)                  \
-    IPC_RING_END_(NAME, broadcast, consumer, raw.s, 0, ipc_spsc_tell_(&h->raw.s, &h->told),        \
+    IPC_RING_END_(NAME, broadcast, consumer, raw.s, 0, ipc_spsc_tell_(&h->raw.s, &h->woken_for),   \
                   sizeof(TYPE), me)                                                                \
     IPC_RING_SLOTS_(NAME, TYPE, broadcast, (void)0, sizeof(TYPE))                                  \
     IPC_INLINE uint64_t NAME##_missed(const struct NAME##_consumer *c)                             \
@@ -6801,7 +6816,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 {
     if (c->to != NULL && c->head != c->published)
         ipc_record_publish_(c);
-    c->untold = 0;
+    c->post_due = 0;
 }
 
 /* ASK is done before a producer looks for room. */
@@ -6839,7 +6854,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         (void)argument;                                                                            \
         if (rc != -EAGAIN)                                                                         \
             return rc == 0 ? 1 : rc;                                                               \
-        return c->H.untold ? NAME##_consumer_post(c) : 0;                                          \
+        return c->H.post_due ? NAME##_consumer_post(c) : 0;                                        \
     }                                                                                              \
     IPC_INLINE int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)               \
     {                                                                                              \
@@ -6854,7 +6869,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
             rc = rc != 0 ? rc : ipc_##K##_take_(&c->raw, to, size, &published);                    \
         }                                                                                          \
         if (CK_CC_UNLIKELY(published)) {                                                           \
-            c->H.untold = 0;                                                                       \
+            c->H.post_due = 0;                                                                     \
             (void)ipc_notify_post(&c->space);                                                      \
         }                                                                                          \
         return rc;                                                                                 \

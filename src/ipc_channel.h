@@ -131,7 +131,7 @@
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait and
  * frame (what mechanisms share), one room for each mechanism or two, open (the table of
- * mechanisms), io. A new mechanism is a room, an #include in open.h, and a line in its table.
+ * mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H 1

@@ -10,8 +10,8 @@
  *
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
- * it was killed or closed. Then as over unix:. Limits   Messages of 64 KiB unless asked for; of two
- * maxima the smaller one.
+ *            it was killed or closed. Then as over unix:.
+ *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
 #define IPC_SRC_CHANNEL_AUTO_H 1

@@ -11,10 +11,12 @@
  * byte order.
  *
  *   Access   Each process that the file's mode permits. The file of a user other than this one,
- * root and options.user is refused. While the sender lives, a second one is refused: -EBUSY. Loss
- * No call reports it. Limits   The disk, and RLIMIT_FSIZE: a host that lowers it below the size of
- * its open log gets SIGXFSZ. A log outlives its processes, and survives the machine's restart as
- * far as its file system does.
+ *            root and options.user is refused. While the sender lives, a second one is refused:
+ *            -EBUSY.
+ *   Loss     No call reports it.
+ *   Limits   The disk, and RLIMIT_FSIZE: a host that lowers it below the size of its open log gets
+ *            SIGXFSZ. A log outlives its processes, and survives the machine's restart as far as
+ *            its file system does.
  */
 #ifndef IPC_SRC_CHANNEL_LOG_H
 #define IPC_SRC_CHANNEL_LOG_H 1

@@ -12,9 +12,9 @@
  *   Access   pipe: the two processes. fifo: each process that the FIFO's mode permits; the FIFO of
  *            a user other than this one, root and options.user is refused.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if it died in the middle of
- * a message. A FIFO's receiver then waits for the next sender, a sender for the next receiver; over
- * pipe: each call reports the loss again. Limits   The kernel keeps 64 KiB on the way. A FIFO
- * outlives its processes.
+ *            a message. A FIFO's receiver then waits for the next sender, a sender for the next
+ *            receiver; over pipe: each call reports the loss again.
+ *   Limits   The kernel keeps 64 KiB on the way. A FIFO outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_PIPE_H
 #define IPC_SRC_CHANNEL_PIPE_H 1

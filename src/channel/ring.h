@@ -462,12 +462,12 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 
     if (!ipc_channel_try_pop_(&t, NULL)) {
         /* What was taken is published by now, and the other side may wait for that room. */
-        r->in.untold = 0;
+        r->in.post_due = 0;
         ipc_channel_post_(r, &r->space);
         ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_pop_);
     }
-    if (r->in.untold) { /* room was published, perhaps by an earlier look that found nothing */
-        r->in.untold = 0;
+    if (r->in.post_due) { /* room was published, perhaps by an earlier look that found nothing */
+        r->in.post_due = 0;
         ipc_channel_post_(r, &r->space);
     }
     if (t.rc >= 0) {

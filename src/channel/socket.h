@@ -13,10 +13,11 @@
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
  *            tcp: each process that can reach the port.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
- * of a message. A listener then waits for the next client, a client for the next listener; a
- *            channel of ipc_channel_accept reports the loss again. Only deadlines notice a host
- * that vanishes without a word. Limits   A listener's file goes with ipc_channel_close; the next
- * listener replaces the file of one that was killed.
+ *            of a message. A listener then waits for the next client, a client for the next
+ *            listener; a channel of ipc_channel_accept reports the loss again. Only deadlines
+ *            notice a host that vanishes without a word.
+ *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
+ *            one that was killed.
  */
 #ifndef IPC_SRC_CHANNEL_SOCKET_H
 #define IPC_SRC_CHANNEL_SOCKET_H 1

@@ -9,8 +9,8 @@
  *            root and options.user is refused.
  *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed.
  *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
- *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops. 16
- * KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
+ *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops.
+ *            16 KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
  */
 #ifndef IPC_SRC_CHANNEL_SYSV_H
 #define IPC_SRC_CHANNEL_SYSV_H 1

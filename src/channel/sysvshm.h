@@ -5,10 +5,11 @@
  * For programs that have System V memory only, or no futexes. The listener makes the segment and
  * six semaphores, and the other side waits for them. One process on each side; both directions.
  *
- *     memory      a line with a count of ids, then the rings "to" and "from" the listener, each
- * half of the rest semaphores  0, 1: data and space of "to"; 2, 3: of "from"; to sleep on 4: the
- * listener is there; 5: the other side is there; 1 while the process lives, as the kernel takes it
- * back at the process's death (SEM_UNDO)
+ *     memory      a line with a count of ids; then the rings "to" and "from" the listener, each half
+ *                 of the rest
+ *     semaphores  0, 1: data and space of "to"; 2, 3: of "from"; sides sleep on these
+ *                 4: the listener is there; 5: the other side is there; 1 while the process lives:
+ *                 the kernel takes it back at the process's death (SEM_UNDO)
  *
  *   Access   Each process that the segment's mode permits. The segment of a user other than this
  *            one, root and options.user is refused.

@@ -84,7 +84,7 @@ IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity)
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
-IPC_INLINE int ipc_broadcast_known_(unsigned how)
+IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
 {
     return how <= IPC_BROADCAST_LOSSY;
 }
@@ -100,7 +100,7 @@ IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t
 {
     struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
 
-    if (!ipc_broadcast_known_(how))
+    if (!ipc_broadcast_is_valid_how_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }
@@ -159,7 +159,7 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
     if (rc != 0)
         return rc;
     *how = ck_pr_load_32(&((const struct ipc_broadcast_shared *)mem)->s.is.how);
-    if (!ipc_broadcast_known_(*how))
+    if (!ipc_broadcast_is_valid_how_(*how))
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;

@@ -65,7 +65,7 @@ IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 192 + 16 * IPC_CAL
 IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 
 /* The word, from its top bit: number of the call (23 bits, may wrap), name of the server (38:
- * generation, seat), state (3). The table at the top of this room has all transitions. */
+ * generation, seat), state (3). The table at the top of this file has all transitions. */
 #define IPC_CALL_IDLE_ 0u     /* the call was given up, or its server is dead */
 #define IPC_CALL_ASKED_ 1u    /* a request is there */
 #define IPC_CALL_TAKEN_ 2u    /* the server named works on it */

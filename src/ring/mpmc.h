@@ -15,7 +15,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
 
     if (m->error != 0)
         return m->error;
-    for (; search.steps > 0; search.steps -= search.steps > 0) {
+    for (; search.looks_left > 0; search.looks_left -= search.looks_left > 0) {
         uint64_t p = m->next, lap = ipc_mpmc_free_word_(m, p), *at = ipc_mpmc_word_(m, p, stride);
         uint64_t word = ck_pr_load_64(at);
         unsigned run = 1;
@@ -39,7 +39,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
         case IPC_MPMC_BLOCKED_:
             if (!ipc_mpmc_is_work_behind_(m, p, word, stride, 1, &search))
                 return -EAGAIN;
-            if (ipc_mpmc_has_waited_(m, word, &search))
+            if (ipc_mpmc_look_again_(m, word, &search))
                 ipc_mpmc_pass_over_(m, p, word, stride);
             break;
         case IPC_MPMC_SKIPPED_:
@@ -76,7 +76,7 @@ IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run
                                                              (run - 1 - i) * IPC_MPMC_RUN_ +
                                                              IPC_MPMC_FULL_);
     /* Without it, where stores come out of order, FULL of the first slot could be seen before FULL
-     * of the others, and those could arrive on top of what the run's consumer stores there.
+     * of the others. The run's consumer could then free those, and our FULL arrive after that.
      * Partner: the load fence in ipc_mpmc_take_run_. */
     ck_pr_fence_release();
     if (ck_pr_cas_64(ipc_mpmc_word_(m, p, stride),
@@ -102,7 +102,7 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64
 {
     uint64_t word = ck_pr_load_64(ipc_mpmc_word_(m, position, stride));
 
-    return (word & ~IPC_MPMC_RUNS_) == ipc_mpmc_free_word_(m, position) + state
+    return (word & ~IPC_MPMC_RUN_MASK_) == ipc_mpmc_free_word_(m, position) + state
                ? ipc_mpmc_run_length_(word)
                : 0;
 }
@@ -329,7 +329,7 @@ IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *
 
     if (m->error != 0)
         return m->error;
-    for (; search.steps > 0; search.steps -= search.steps > 0) {
+    for (; search.looks_left > 0; search.looks_left -= search.looks_left > 0) {
         uint64_t p = m->next;
 
         *word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
@@ -337,7 +337,7 @@ IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *
         case IPC_MPMC_READY_:
             return 0;
         case IPC_MPMC_BLOCKED_:
-            if (!ipc_mpmc_has_waited_(m, *word, &search))
+            if (!ipc_mpmc_look_again_(m, *word, &search))
                 break;
             if (!ipc_mpmc_is_work_behind_(m, p, *word, stride, 0, &search))
                 return -EAGAIN;
@@ -370,7 +370,7 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
     if (rc == 0)
         return 0;
-    if (rc != -EAGAIN || m->error != 0) /* -EAGAIN may be why a handle was refused */
+    if (rc != -EAGAIN || m->error != 0) /* m->error may be -EAGAIN: attach was refused */
         return rc;
     (void)ipc_mpmc_found_nothing_(m, rc);
     again = ck_pr_load_64(&m->ring->again);
@@ -457,7 +457,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
 
         ipc_mpmc_prepare_(m, p, stride, IPC_MPMC_FULL_);
         word = ck_pr_load_64(at);
-        if (CK_CC_UNLIKELY((word & ~IPC_MPMC_RUNS_) !=
+        if (CK_CC_UNLIKELY((word & ~IPC_MPMC_RUN_MASK_) !=
                            ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_)) {
             int rc = ipc_mpmc_find_message_(h, stride, &p, &word);
 
@@ -470,7 +470,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
         ck_pr_fence_load();
         ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
         /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_run_. */
-        ck_pr_fence_release();
+        ck_pr_fence_release(); /* no twin: the models delay no load past a store */
         free = (word & ~(IPC_MPMC_LAP_ - 1)) + IPC_MPMC_LAP_;
         if ((how & IPC_MPMC_ONE_CONSUMER) != 0) /* nobody else changes what is FULL */
             ck_pr_store_64(at, free);
@@ -504,7 +504,7 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
         return 0;
     m->next = p + run;
     ipc_mpmc_publish_hint_(m, &m->ring->head);
-    ck_pr_fence_release(); /* as in ipc_mpmc_pop_ */
+    ck_pr_fence_release(); /* as in ipc_mpmc_pop_; no twin either */
     for (i = 1; i < run; i++)
         ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride),
                        ipc_mpmc_free_word_(m, p + i) + IPC_MPMC_LAP_);
@@ -533,7 +533,7 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
             if ((int64_t)(p + IPC_MPMC_RUN_MAX_ + IPC_MPMC_PREFETCH_ - m->ready) > 0)
                 ipc_mpmc_look_ahead_(m, stride, IPC_MPMC_FULL_);
             word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
-            if ((word & ~IPC_MPMC_RUNS_) == ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_)
+            if ((word & ~IPC_MPMC_RUN_MASK_) == ipc_mpmc_free_word_(m, p) + IPC_MPMC_FULL_)
                 run = ipc_mpmc_run_length_(word);
             run = run < n - done ? run : (unsigned)(n - done);
         }
@@ -572,7 +572,7 @@ IPC_INLINE size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity)
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
-IPC_INLINE int ipc_mpmc_known_(unsigned how)
+IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)
 {
     unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
 
@@ -590,7 +590,7 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 {
     struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
 
-    if (!ipc_mpmc_known_(how))
+    if (!ipc_mpmc_is_valid_how_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
 }

@@ -12,6 +12,8 @@
  *       '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
  *                    k comes back, or is dead              c comes back, or is dead
  *
+ * Each lap that goes by stamps HELD and KEPT with its number, which is then their L.
+ *
  * Every transition is a compare-and-swap on the exact word seen, but for those marked "store". So a
  * claim and the claimant's name become visible in one step, and nobody commits into another lap.
  *
@@ -59,7 +61,15 @@
  *
  * A holder that has not moved after 128 looks is passed over, if there is work behind it. It keeps
  * its slot, which is left out of that lap and of the later ones. Each later lap stamps its number
- * on the word before any producer moves on, so that whoever frees the slot knows for which lap.
+ * on the word before any producer moves on, so the slot becomes FREE for the lap after the last
+ * stamp. A producer k that is stopped between claim and commit:
+ *
+ *   (0,WRITING,k)    k has claimed, and is stopped
+ *   (0,HELD,k)       a consumer that found messages behind k's slot has passed it over
+ *   (1,HELD,k)       a producer of lap 1 came by, left its stamp, and moved on; in lap 2 the same
+ *   (2,HELD,k)
+ *   (3,FREE)         k goes on: its swap from (0,WRITING,k) fails, so nothing enters a wrong lap. It
+ *                    claims another slot, copies the message there, and frees this one
  *
  * A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
  */
@@ -105,7 +115,7 @@ IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
 IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPMC_SEATS)
 
 /* The word, from its top bit: lap (41 bits), name (16: generation, seat), run length minus one (4),
- * state (3). The table at the top of this room has all transitions. */
+ * state (3). The table at the top of this file has all transitions. */
 #define IPC_MPMC_FREE_ 0u    /* nobody has claimed it in this lap */
 #define IPC_MPMC_WRITING_ 1u /* claimed by the producer named, as the first of a run */
 #define IPC_MPMC_FULL_ 2u    /* a message is there */
@@ -116,7 +126,7 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 #define IPC_MPMC_STATE_ UINT64_C(7)
 #define IPC_MPMC_RUN_ UINT64_C(8)
 #define IPC_MPMC_RUN_MAX_ 16u
-#define IPC_MPMC_RUNS_ (IPC_MPMC_RUN_ * (IPC_MPMC_RUN_MAX_ - 1))
+#define IPC_MPMC_RUN_MASK_ (IPC_MPMC_RUN_ * (IPC_MPMC_RUN_MAX_ - 1))
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
 #define IPC_MPMC_LAP_ (UINT64_C(1) << 23)
 
@@ -144,7 +154,7 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_run_length_(uint64_t word)
     return (unsigned)(word / IPC_MPMC_RUN_ % IPC_MPMC_RUN_MAX_) + 1;
 }
 
-/* How many positions a handle that moves on has to skip. Behind the first of a run in work the
+/* How many positions a handle that moves on has to skip. Behind the first slot of a claimed run the
  * other words say nothing, so they are skipped with it. That holds also where the word is of a
  * later lap: the run could only be claimed there when all its slots were done with. */
 IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
@@ -166,7 +176,7 @@ struct ipc_mpmc {
     uint64_t next;          /* position to try; private, as the hint of this end is not */
     uint64_t published;     /* what we last stored as a hint */
     uint64_t ready;         /* positions below are known to be READY for this end */
-    uint64_t me;            /* our name, shifted to its place in a word */
+    uint64_t me;            /* our generation and seat, where they stand in a word */
     uint64_t held_word;     /* the word of the slot that we hold */
     uint64_t held_position; /* its position */
     int claimed;            /* 1: we hold a slot */
@@ -213,7 +223,7 @@ IPC_FORCE_INLINE uint64_t *ipc_mpmc_word_(const struct ipc_mpmc *m, uint64_t pos
     return ipc_ring_sequence_(ipc_mpmc_slot_(m, position, stride), stride);
 }
 
-/* What the word of a slot tells a handle: see the second table at the top of this room. */
+/* What the word of a slot tells a handle: see the second table at the top of this file. */
 enum ipc_mpmc_verdict_ {
     IPC_MPMC_READY_,     /* nobody holds the slot, and it is what this end looks for */
     IPC_MPMC_DONE_,      /* others were here: move on */
@@ -282,17 +292,17 @@ ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64
 /* A search for a slot of this end, by one call. All that it looks at counts, so that the call ends
  * whatever memory says. */
 struct ipc_mpmc_search_ {
-    uint64_t steps;  /* slots that it may still look at */
-    uint64_t work;   /* where it saw a slot that is READY, if that is beyond its position */
-    unsigned passed; /* holders that it has passed over */
+    uint64_t looks_left; /* at slots */
+    uint64_t ready_at;   /* where it saw a slot that is READY, if that is beyond its position */
+    unsigned passed;     /* holders that it has passed over */
 };
 
 IPC_INLINE struct ipc_mpmc_search_ ipc_mpmc_search_from_(const struct ipc_mpmc *m)
 {
     struct ipc_mpmc_search_ search;
 
-    search.steps = 2 * m->mask + 4096;
-    search.work = m->next;
+    search.looks_left = 2 * m->mask + 4096;
+    search.ready_at = m->next;
     search.passed = 0;
     return search;
 }
@@ -313,17 +323,17 @@ IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, ui
     uint64_t end = p + m->mask + 1;
     enum ipc_mpmc_verdict_ verdict;
 
-    if ((int64_t)(search->work - p) > 0 &&
-        ipc_mpmc_judge_(m, search->work, ck_pr_load_64(ipc_mpmc_word_(m, search->work, stride)),
+    if ((int64_t)(search->ready_at - p) > 0 &&
+        ipc_mpmc_judge_(m, search->ready_at, ck_pr_load_64(ipc_mpmc_word_(m, search->ready_at, stride)),
                         producer) == IPC_MPMC_READY_)
         return 1;
     for (p += ipc_mpmc_positions_of_(word); (int64_t)(end - p) > 0;
          p += ipc_mpmc_positions_of_(word)) {
-        search->steps -= search->steps > 0;
+        search->looks_left -= search->looks_left > 0;
         word = ck_pr_load_64(ipc_mpmc_word_(m, p, stride));
         verdict = ipc_mpmc_judge_(m, p, word, producer);
         if (verdict == IPC_MPMC_READY_) {
-            search->work = p;
+            search->ready_at = p;
             return 1;
         }
         if (verdict == IPC_MPMC_NOT_YET_ || verdict == IPC_MPMC_IMPOSSIBLE_)
@@ -351,7 +361,8 @@ IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
     return id == 0 ? m->alive != NULL : ipc_ring_is_dead_(m->alive, m->arg, id);
 }
 
-/* Frees a slot or run that we hold, for the lap after the last that was stamped on it. */
+/* Frees a slot or run that we hold, for the lap after the last that was stamped on it. Gives up
+ * where only hostile memory can keep it: the slot then stays out of use. */
 IPC_INLINE void ipc_mpmc_free_own_(struct ipc_mpmc *m, uint64_t position, unsigned run,
                                    size_t stride)
 {
@@ -427,10 +438,10 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
     return found;
 }
 
-/* A holder is in the way: have we looked at it often enough to pass over it? If not, pauses. A call
+/* A holder is in the way: counts a look at it. Is it to be passed over now? If not, pauses. A call
  * waits for one holder only, so that many in a row do not add up. It passes over no more holders
  * than there can be, unless memory is hostile. */
-IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word,
+IPC_INLINE int ipc_mpmc_look_again_(struct ipc_mpmc *m, uint64_t word,
                                     struct ipc_mpmc_search_ *search)
 {
     if (word != m->blocker) {
@@ -438,7 +449,7 @@ IPC_INLINE int ipc_mpmc_has_waited_(struct ipc_mpmc *m, uint64_t word,
         m->looks = search->passed > 0 ? IPC_MPMC_LOOKS_ : 0;
     }
     if (search->passed == 2 * IPC_MPMC_SEATS)
-        search->steps = 0;
+        search->looks_left = 0;
     if (m->looks == IPC_MPMC_LOOKS_)
         return search->passed++ < 2 * IPC_MPMC_SEATS;
     m->looks++;

@@ -66,7 +66,7 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
 }
 
 /* Can a ring be made for so many producers? */
-IPC_INLINE int ipc_record_known_(unsigned producers)
+IPC_INLINE int ipc_record_is_valid_how_(unsigned producers)
 {
     return producers - 1 < IPC_RECORD_PRODUCERS;
 }
@@ -78,7 +78,7 @@ IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
 
-    return capacity >= 64 && ipc_record_known_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
+    return capacity >= 64 && ipc_record_is_valid_how_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
                                                           : 0;
 }
 
@@ -132,7 +132,7 @@ struct ipc_record_consumer {
     unsigned lane;      /* that we are reading */
     unsigned producers;
     unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
-    int untold;      /* published, and nobody was woken for it */
+    int post_due;      /* published, and nobody was woken for it */
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error;                            /* sticks */
@@ -378,7 +378,7 @@ IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
     ck_pr_fence_release();
     ck_pr_store_64(c->to, c->head);
     c->published = c->head;
-    c->untold = 1;
+    c->post_due = 1;
 }
 
 /*

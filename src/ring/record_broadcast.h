@@ -79,9 +79,9 @@ IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity)
     return capacity >= 64 ? ipc_ring_footprint_(&kind, 1, capacity) : 0;
 }
 
-IPC_INLINE int ipc_record_broadcast_known_(unsigned how)
+IPC_INLINE int ipc_record_broadcast_is_valid_how_(unsigned how)
 {
-    return ipc_broadcast_known_(how);
+    return ipc_broadcast_is_valid_how_(how);
 }
 
 /* Makes an empty broadcast of records, as ipc_record_init, with the same errors. how: as for
@@ -90,7 +90,7 @@ IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capaci
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
 
-    if (capacity < 64 || !ipc_record_broadcast_known_(how))
+    if (capacity < 64 || !ipc_record_broadcast_is_valid_how_(how))
         return -EINVAL;
     return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
 }
@@ -147,7 +147,7 @@ IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_pe
     if (rc != 0)
         return rc;
     *how = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
-    if (!ipc_record_broadcast_known_(*how) || *capacity < 64)
+    if (!ipc_record_broadcast_is_valid_how_(*how) || *capacity < 64)
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
     return 0;
@@ -282,7 +282,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
         ck_pr_fence_load();
         rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
         ipc_record_publish_(c);
-        c->untold = 0;
+        c->post_due = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
             rc = ipc_record_broadcast_read_mark_(r, &mark, &h->marks);

@@ -68,10 +68,9 @@
  *         -ETIMEDOUT   the ring was full, or empty, until the deadline
  *         -EINTR       a signal handler ran while the call slept
  *         -EOWNERDEAD  the process at the other end was killed. All that it sent was received
- *         before.
+ *                      before.
  *         -EPIPE       the other end was detached. These two are reported once for each process
- *         that
- *                      was seen at the other end; after that a call waits for its successor.
+ *                      that was seen at the other end; after that a call waits for its successor.
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
  *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.
@@ -83,10 +82,10 @@
  *
  * Differences of kinds, where they sleep
  *   MPMC, MPSC, SPMC
- *     - Where many may be at the other end, nobody's coming or going ends a wait: no -EOWNERDEAD
- *       and no
- *       -EPIPE. What a member of the segment held when it was killed is freed or handed out again
- *       within 10 ms by sleepers (a second, if it left its descriptors to children).
+ *     - Where many may be at the other end, a wait does not end because one comes or goes: no
+ *       -EOWNERDEAD and no -EPIPE. What a member of the segment held when it was killed is freed or
+ *       handed out again within 10 ms by sleepers (a second, if it left its descriptors to
+ *       children).
  *     - producer_wait claims the slot, and consumer_wait takes the message, as claim and peek do.
  *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
  *       nothing sleeps on.
@@ -116,18 +115,19 @@
  *     - recv takes up to n as soon as there is one, and returns how many, or what consumer_wait
  *       says.
  *     - The waits are for room for n elements, or for n elements. -EMSGSIZE: n is more than the
- *       capacity.
- *       -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by pop_n.
+ *       capacity. -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by
+ *       pop_n.
  *   Calls
- *       int NAME_call(struct NAME_client *, const REQUEST *, REPLY *, int64_t deadline)
- *     - ask, then collect once the reply is there. The errors of both but -EAGAIN; -ETIMEDOUT: no
+ *     int NAME_call(struct NAME_client *, const REQUEST *, REPLY *, int64_t deadline)
+ *       ask, then collect once the reply is there. The errors of both but -EAGAIN; -ETIMEDOUT: no
  *       reply came until the deadline, or no slot became free; -EINTR. After any error but -EBUSY
  *       the call is given up. Unless the error was of ask, it is not known whether the call has had
- *       an effect. int NAME_client_wait(struct NAME_client *, int64_t deadline)
- *     - Waits until poll has something to say, and returns that, or as NAME_call. The call goes on.
- *       int NAME_serve(struct NAME_server *, union NAME_slot **, int64_t deadline)
- *     - Waits for a request of any client, and takes it. 0; -ETIMEDOUT, -EINTR; -EINVAL: not
+ *       an effect.
+ *     int NAME_client_wait(struct NAME_client *, int64_t deadline)
+ *       Waits until poll has something to say, and returns that, or as NAME_call. The call goes on.
+ *     int NAME_serve(struct NAME_server *, union NAME_slot **, int64_t deadline)
+ *       Waits for a request of any client, and takes it. 0; -ETIMEDOUT, -EINTR; -EINVAL: not
  *       attached, or what attach said. Clients that come, leave or are killed do not end it.
- *       struct ipc_notify *NAME_client_bell(struct NAME_client *)
- *     - Goes with the slot: ask for it again after each ask.
+ *     struct ipc_notify *NAME_client_bell(struct NAME_client *)
+ *       Goes with the slot: ask for it again after each ask.
  */

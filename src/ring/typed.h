@@ -44,7 +44,7 @@ struct NAME_END {
 #ifdef IPC_NOTIFY_H
     struct ipc_notify data, space;
     uint64_t other; /* the process last seen at the other end; 0 once its end was reported */
-    uint64_t told;  /* the position that the other end was last woken for */
+    uint64_t woken_for; /* the position that the other end was last woken for */
 #endif
 };
 #ifdef IPC_NOTIFY_H
@@ -117,7 +117,7 @@ if (rc != 0) {
 }
 h->IPC_RING_OURS_END.looks_each_second = 1;
 h->other = ck_pr_load_64(&h->H.ring->end[IPC_RING_OTHER_END]);
-h->told = ck_pr_load_64(&h->H.ring->head);
+h->woken_for = ck_pr_load_64(&h->H.ring->head);
 (void)ipc_notify_post(&h->IPC_RING_THEIRS_END); /* a sleeper there is to watch this process now */
 if (ANYONE) {
     (void)ipc_notify_post(&h->IPC_RING_OURS_END); /* attach may have freed what the dead had */
@@ -184,8 +184,12 @@ IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
     size_t footprint = NAME_footprint(capacity SIZED(, how));
     int rc;
 
-    HOW(if (!ipc_K_known_(how | (ENDS))) return ipc_shm_refuse(
+    HOW(if (!ipc_K_is_valid_how_(how | (ENDS))) return ipc_shm_refuse(
             seg, -EINVAL, "'%s' of a kind not known here: %u", name, how);)
+    if (footprint == 0)
+        return ipc_shm_refuse(seg, -EINVAL,
+                              "ring '%s': capacity %llu is not a power of two, or out of range", name,
+                              (unsigned long long)capacity);
     rc = ipc_shm_make(seg, name, KIND, footprint, &object);
     if (rc == 0) {
         rc = NAME_init(object.mem, object.size, capacity HOW(, how));

@@ -69,7 +69,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 {
     if (c->to != NULL && c->head != c->published)
         ipc_record_publish_(c);
-    c->untold = 0;
+    c->post_due = 0;
 }
 
 /* ASK is done before a producer looks for room. */
@@ -110,7 +110,7 @@ IPC_INLINE int NAME_consumer_look_(void *handle, void *argument)
     (void)argument;
     if (rc != -EAGAIN)
         return rc == 0 ? 1 : rc;
-    return c->H.untold ? NAME_consumer_post(c) : 0;
+    return c->H.post_due ? NAME_consumer_post(c) : 0;
 }
 IPC_INLINE int NAME_consumer_wait(struct NAME_consumer *c, int64_t deadline)
 {
@@ -126,7 +126,7 @@ IPC_INLINE int64_t NAME_recv(struct NAME_consumer *c, void *to, size_t size, int
         rc = rc != 0 ? rc : ipc_K_take_(&c->raw, to, size, &published);
     }
     if (CK_CC_UNLIKELY(published)) {
-        c->H.untold = 0;
+        c->H.post_due = 0;
         (void)ipc_notify_post(&c->space);
     }
     return rc;

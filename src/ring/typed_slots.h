@@ -90,11 +90,11 @@ IPC_TEMPLATE_END
 /* ------------------------------------------------------------------ one producer, one consumer */
 
 /* Before a post of a consumer that publishes for many messages at once. */
-IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *told)
+IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
 {
     if (c->at != NULL && c->head != c->published)
         ipc_spsc_publish_(c);
-    *told = c->published;
+    *woken_for = c->published;
 }
 
 /* A consumer also publishes when it finds the ring empty, as the producer may wait for that: then it
@@ -108,7 +108,7 @@ IPC_INLINE int NAME_consumer_look_(void *handle, void *argument)
     (void)argument;
     if (rc != -EAGAIN)
         return rc == 0 ? 1 : rc;
-    return c->told != c->H.published ? NAME_consumer_post(c) : 0;
+    return c->woken_for != c->H.published ? NAME_consumer_post(c) : 0;
 }
 IPC_INLINE int NAME_consumer_wait(struct NAME_consumer *c, int64_t deadline)
 {
@@ -123,7 +123,7 @@ IPC_FORCE_INLINE int NAME_recv(struct NAME_consumer *c, TYPE *message, int64_t d
         rc = rc != 0 ? rc : ipc_K_take_(&c->raw, message, sizeof(TYPE), &published);
     }
     if (CK_CC_UNLIKELY(published)) {
-        c->told = c->H.published;
+        c->woken_for = c->H.published;
         (void)ipc_notify_post(&c->space);
     }
     return rc;
@@ -133,7 +133,7 @@ IPC_TEMPLATE_END
 IPC_TEMPLATE(IPC_SPSC, NAME, TYPE)
 IPC_RING_MEMORY_(NAME, spsc, IPC_SPSC_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))
 IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)0, sizeof(TYPE), me)
-IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->told), sizeof(TYPE), me)
+IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->woken_for), sizeof(TYPE), me)
 IPC_RING_SLOTS_(NAME, TYPE, spsc, (void)0, sizeof(TYPE))
 IPC_RING_SAYS_(NAME, spsc, const, uint64_t, was_size)
 IPC_RING_SAYS_(NAME, spsc, const, uint64_t, peer)
@@ -198,7 +198,7 @@ IPC_TEMPLATE_END
 IPC_TEMPLATE(IPC_BROADCAST, NAME, TYPE)
 IPC_RING_MEMORY_(NAME, broadcast, IPC_BROADCAST_TYPE, sizeof(TYPE), IPC_RING_HOW_, 0u, sizeof(TYPE))
 IPC_RING_END_(NAME, broadcast, producer, raw.s, 1, (void)0, sizeof(TYPE), me)
-IPC_RING_END_(NAME, broadcast, consumer, raw.s, 0, ipc_spsc_tell_(&h->raw.s, &h->told),
+IPC_RING_END_(NAME, broadcast, consumer, raw.s, 0, ipc_spsc_tell_(&h->raw.s, &h->woken_for),
               sizeof(TYPE), me)
 IPC_RING_SLOTS_(NAME, TYPE, broadcast, (void)0, sizeof(TYPE))
 IPC_INLINE uint64_t NAME_missed(const struct NAME_consumer *c)
