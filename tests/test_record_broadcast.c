@@ -334,7 +334,7 @@ static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
     ipc_record_broadcast_consumer_detach(&c[0]);
     for (i = 0; i < IPC_BROADCAST_SEATS; i++)
         IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, i == 3 ? &killed : &living), 0);
-    IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, &living), 0); /* the dead one's seat */
+    IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, &living), 0); /* dead one's seat */
     IS(ipc_record_broadcast_consumer_attach(&c[3], mem, size, &living), -EUSERS);
     unguard(mem, size);
 }
