@@ -377,7 +377,7 @@ static void what_is_too_large_is_refused_and_nothing_lost(void **state)
     }
 }
 
-/* Sends until there is no room and reports how many. Later, on order, flushes and sends one more. */
+/* Sends until there is no room and reports how many. Then, on order, flushes and sends one more. */
 static void fills(struct child *up, void *arg)
 {
     size_t n = (size_t)(uintptr_t)arg;
@@ -1112,7 +1112,7 @@ static void refused_for(const char *scheme, const char *address, int why, const 
           __LINE__);
 }
 
-/* In namespaces of its own, where the kernel allows few queues and little memory. */
+/* In an IPC namespace of its own, where the kernel allows few queues and little memory. */
 static void has_little_of_everything(struct child *up, void *arg)
 {
     struct ipc_channel_options how;

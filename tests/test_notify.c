@@ -1908,7 +1908,8 @@ static double since_death(const struct room *r)
     return ms_since((int64_t)get(&r->word[WHEN]));
 }
 
-/* Without inotify or pidfd waits have no DOZING flag, and the test cannot see what it looks for. */
+/* A sleeper must learn of the deaths that it watches for. Without inotify or pidfd its waits would
+ * have no DOZING flag, and the puppet would wait for that flag in vain. */
 static void expect_deaths_told(struct ipc_shm *seg, struct room *r, void *inherit, const char *what)
 {
     double took, worst[3] = {0, 0, 0};
@@ -1936,7 +1937,7 @@ static void expect_deaths_told(struct ipc_shm *seg, struct room *r, void *inheri
             }
             MUST(took < LATE_MS);
             worst[how] = larger(worst[how], took);
-            IS(ipc_wait(&n, ipc_in_ms(12), 0), -ETIMEDOUT); /* told once */
+            IS(ipc_wait(&n, ipc_in_ms(12), 0), -ETIMEDOUT); /* reported once */
         }
     print_message("note: %s: deaths told within %.2f ms, %.2f long asleep, %.2f with data\n", what,
                   worst[0], worst[1], worst[2]);
@@ -2783,7 +2784,7 @@ static void successor_that_attaches_while_we_sleep_is_watched(void **state)
     IS(msgs_recv(&in, &m, ipc_in_ms(20)), -EPIPE);
     for (i = 0; i < 3; i++) {
         struct child c = spawn(dies_behind_its_message, NULL);
-        /* DOZING is set only while somebody is watched, so the sleep below noticed the successor. */
+        /* DOZING is set only while somebody is watched: the sleep below noticed the successor. */
         IS(msgs_recv(&in, &m, IPC_FOREVER), 0);
         IS(msgs_recv(&in, &m, ipc_in_ms(LONG_MS)), -EOWNERDEAD);
         was_killed(&c);

@@ -1086,8 +1086,8 @@ static void open_or_create_gives_all_the_same_segment(void **state)
 
 /* ------------------------------------------------------------------ killed at every system call */
 
-/* Runs f to its n-th stop before or after a system call and leaves it there. Returns 1; 0 if f ended
- * or reported something before that; -1 if tracing is not permitted. */
+/* Runs f to its n-th stop before or after a system call and leaves it there. Returns 1; 0 if f
+ * ended or reported something before that; -1 if tracing is not permitted. */
 static int run_to(struct child *c, body *f, unsigned n)
 {
     unsigned i = 0;
