@@ -1842,7 +1842,7 @@ static void waiter_killed_at_any_instruction_holds_nobody_up(void **state)
     kill_waiters(IPC_NOTIFY_SEMAPHORE);
 }
 
-/* ------------------------------------------------------------------ deaths, told to who watches */
+/* ------------------------------------------------------------------ deaths and their watchers */
 
 enum { STORE = 1, POST, DIE, DIE_SOON, STORE_AND_DIE, BEQUEATH, END };
 #define WHEN 200 /* the word with the time of death */
@@ -1908,8 +1908,8 @@ static double since_death(const struct room *r)
     return ms_since((int64_t)get(&r->word[WHEN]));
 }
 
-/* A sleeper must learn of the deaths that it watches for. Without inotify or pidfd its waits would
- * have no DOZING flag, and the puppet would wait for that flag in vain. */
+/* A sleeper must learn of the death of the process that it watches. The puppet waits for the DOZING
+ * flag, which waits do not have without inotify or pidfd. */
 static void expect_deaths_told(struct ipc_shm *seg, struct room *r, void *inherit, const char *what)
 {
     double took, worst[3] = {0, 0, 0};
@@ -3767,7 +3767,7 @@ static void prepare_and_post_cannot_miss_each_other(void **state)
 
         memset(room, 0, sizeof *room);
         (void)alarm(2 *
-                    HANG_S); /* the child has its own alarm; it needs both processors at once */
+                    HANG_S); /* the child has its own alarm, and it needs both processors at once */
         c = spawn(prepares, &how);
         IS(waitid(P_PID, (id_t)c.pid, &end, WEXITED | WNOWAIT), 0);
         seen = hear(&c);
@@ -4284,7 +4284,7 @@ static void watch_makes_descriptors_that_tell(void **state)
     MUST(me->watch(me->arg, id, fds) < 0);
 }
 
-/* ------------------------------------------------------------------ who fences */
+/* ------------------------------------------------------------------ which side fences */
 
 static uint32_t fence_bits(void)
 {

@@ -238,7 +238,7 @@ static void an_end_has_one_holder_until_it_is_proven_dead(void **state)
     assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, &b), 0);
     assert_int_equal(ipc_spsc_consumer_peer(&c), 8);
     ipc_spsc_producer_detach(
-        &p); /* it is alive but lost its end: the new holder keeps it */
+        &p); /* it is alive but has lost its end: the new holder keeps the end */
     assert_int_equal(ipc_spsc_consumer_peer(&c), 8);
     ipc_spsc_producer_detach(&q);
     assert_int_equal(ipc_spsc_consumer_peer(&c), 0);

@@ -500,7 +500,7 @@ static void open_and_find_wait_for_who_comes_later(void **state)
     ipc_shm_close(&seg);
 }
 
-/* ------------------------------------------------------------------ whose, and who may */
+/* ------------------------------------------------------------------ owners and modes */
 
 static void mode_is_as_asked_whatever_the_umask(void **state)
 {
@@ -668,7 +668,7 @@ static void segment_of_another_layout_is_refused_and_why_says_which(void **state
     print_message("%zu changed fields, 3 changed sizes\n", i);
 }
 
-/* ------------------------------------------------------------------ what the system has not got */
+/* ------------------------------------------------------------------ what the system lacks */
 
 static void fills_a_small_dev_shm(struct child *up, void *arg)
 {

@@ -610,7 +610,7 @@ static void workers_killed_at_random_leave_no_job_undone(void **state)
                   rounds * PRODUCERS * KILLED_JOBS);
 }
 
-/* ------------------------------------------------------------------ where one is all at an end */
+/* ------------------------------------------------------------------ a single handle at an end */
 
 struct ending {
     int dies;

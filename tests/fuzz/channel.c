@@ -411,7 +411,7 @@ static void log_(void)
             MUST(ipc_channel_get_(sent + at + 8) != hash >> 32 ||
                  ipc_channel_get_(sent + at + 12) != (uint32_t)hash);
             want =
-                end - at - 16 > n ? -EBADMSG : -ETIMEDOUT; /* the last may be half written */
+                end - at - 16 > n ? -EBADMSG : -ETIMEDOUT; /* the last record may be half written */
         }
     }
     MUST(rc == want);
