@@ -3,15 +3,15 @@
  *
  *     collect fifo:/tmp/logs file:/tmp/log    takes lines from the FIFO and keeps them in the log
  *     collect -w fifo:/tmp/logs < text        a writer: sends its input line by line
- *     collect -r file:/tmp/log [OFFSET]       a reader: prints the log from there on, and follows
- * it collect -p file:/tmp/log [OFFSET]       ... prints what is there, and then the offset
+ *     collect -r file:/tmp/log [OFFSET]       a reader: prints the log from there on, follows it
+ *     collect -p file:/tmp/log [OFFSET]       ... prints what is there, and then the offset
  *
  * The collector may be killed and started again, and so may readers: they go on at their offset.
  */
 #include "ipc_channel.h"
 #include <err.h>
 
-enum { LINE = 4000 }; /* so that lines of several writers do not mix: see ipc_channel.h */
+enum { LINE = 4000 }; /* short enough that writers' lines do not mix: see ipc_channel.h */
 
 static void open_or_die(struct ipc_channel *ch, const char *uri, unsigned role, int64_t offset)
 {

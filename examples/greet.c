@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     case -1:
         err(1, "fork");
     case 0:
-        /* A pipe came by fork, and knows which end is ours; anything else is found by its URI. */
+        /* A pipe is inherited by fork, and knows our end; anything else is opened by its URI. */
         if (strcmp(uri, "pipe:") != 0)
             ipc_channel_close(&ch); /* our copy of the parent's */
         if (strcmp(uri, "pipe:") != 0 && ipc_channel_open(&ch, uri, IPC_BOTH, ipc_in_ms(1000)) != 0)

@@ -14,7 +14,7 @@
 #include <getopt.h>
 #include <sys/signalfd.h>
 
-/* With the ring's 8 bytes exactly 64 KiB a slot. */
+/* With the ring's 8 bytes, a slot is exactly 64 KiB. */
 struct chunk {
     uint64_t bytes; /* 0: the end of the file */
     unsigned char data[65520];
@@ -26,13 +26,13 @@ enum { CAPACITY = 64, DIED = 3 };
 
 static struct ipc_shm seg;
 static const char *name;
-static int owner, verbose; /* owner: the name is ours to remove */
+static int owner, verbose; /* owner: we must remove the name */
 static uint64_t moved;
 static int64_t began, reported;
-static sigset_t signals; /* that end us: blocked, and read here */
+static sigset_t signals; /* those that end us: blocked, and read from signals_fd */
 static int signals_fd;
 
-/* All ways out come by here. */
+/* Every exit passes through here. */
 static void leave(void)
 {
     int why = errno;
@@ -52,7 +52,7 @@ static void report(int64_t now)
     reported = now;
 }
 
-/* Counts, and reports once a second. */
+/* Counts bytes, and reports once a second. */
 static void moving(uint64_t bytes)
 {
     moved += bytes;
@@ -60,7 +60,7 @@ static void moving(uint64_t bytes)
         report(ipc_clock());
 }
 
-/* Until fd is ready (-1: none) or the time is over; or a signal comes, which ends the program. */
+/* Waits until fd is ready (-1: none) or the time is over. A signal ends the program. */
 static void ready(int fd, short events, const struct timespec *limit)
 {
     struct pollfd p[2] = {{signals_fd, POLLIN, 0}, {fd, events, 0}};
@@ -83,8 +83,8 @@ static void fail(int status, const char *what)
     errx(status, "%s", what);
 }
 
-/* What a wait on the ring that ended with rc means. Signals are looked for ten times a second, as
- * they are blocked while it sleeps. */
+/* Acts on the result rc of a wait on the ring. Signals are blocked while it sleeps, so we look for
+ * them ten times a second. */
 static void consider(int rc, const char *died)
 {
     static const struct timespec now = {0, 0};
@@ -98,7 +98,7 @@ static void consider(int rc, const char *died)
     moving(0);
 }
 
-/* Waits for what nobody posts. */
+/* Waits a little, for events that nobody posts. */
 static void nap(void)
 {
     static const struct timespec millisecond = {0, 1000000};
@@ -119,7 +119,7 @@ static void send_all(void)
     ssize_t n;
     int rc;
 
-    how.flags = IPC_SHM_FRESH; /* what a killed pair left is of no use to anyone */
+    how.flags = IPC_SHM_FRESH; /* what a killed pair left is useless */
     while ((rc = ipc_shm_create_with(&seg, name, (CAPACITY + 1) * sizeof *c + 4096, &how)) ==
                -EEXIST &&
            ipc_clock() < deadline)
@@ -161,7 +161,7 @@ static void meet_sender(struct chunks_consumer *in)
     for (;;) {
         rc = ipc_shm_open(&seg, name, IPC_NOW);
         if (rc == 0) {
-            /* Its ring comes within an instant, unless it dies in it. */
+            /* The sender makes its ring at once, unless it dies before that. */
             seg.deadline = ipc_in_ms(1000);
             rc = chunks_consumer_open(in, &seg, "chunks");
             if (rc == 0 && ipc_shm_alive(&seg, chunks_consumer_peer(in)))
@@ -206,7 +206,7 @@ static void receive_all(void)
     do {
         while ((c = chunks_peek(&in)) == NULL) {
             rc = chunks_consumer_wait(&in, ipc_in_ms(100));
-            owner = rc == -EOWNERDEAD || rc == -EPIPE; /* of the name, from now on */
+            owner = rc == -EOWNERDEAD || rc == -EPIPE; /* the name is ours from now on */
             consider(rc, "the sender died before the end");
         }
         bytes = c->bytes;
@@ -258,7 +258,7 @@ int main(int argc, char **argv)
     signals_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     if (signals_fd < 0)
         err(1, "signalfd");
-    (void)signal(SIGPIPE, SIG_IGN); /* cannot write: Broken pipe */
+    (void)signal(SIGPIPE, SIG_IGN); /* write then fails: Broken pipe */
     began = reported = ipc_clock();
     if (role == 's')
         send_all();

@@ -1,6 +1,6 @@
 /*
- * locks - a producer and a consumer around the same buffer, guarded by a process-shared mutex, by
- * semaphores, and without locks, with their rates. Each waits when there is nothing to do.
+ * locks - a producer and a consumer share a buffer: guarded by a process-shared mutex, by
+ * semaphores, and without locks. Prints the rates. Each side waits when there is nothing to do.
  *
  *     locks [MESSAGES]
  */

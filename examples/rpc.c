@@ -23,7 +23,7 @@ static int serve(const char *uri)
         struct add q;
         int64_t n = ipc_channel_recv(&ch, &q, sizeof q, IPC_FOREVER), sum;
 
-        /* -EPIPE, -EOWNERDEAD, -EBADMSG: that client is gone. The next call meets the next. */
+        /* -EPIPE, -EOWNERDEAD, -EBADMSG: this client is gone. The next call meets the next one. */
         if (n != sizeof q)
             continue;
         sum = q.a + q.b;

@@ -1,5 +1,5 @@
 /*
- * sum - adds the numbers from 1 to 10000 by ten workers, which report over one channel:
+ * sum - ten workers add the numbers from 1 to 10000, and report over one channel:
  *
  *     sum pipe:            sum fifo:/tmp/sum         sum ring:sum         sum mq:sum
  */
@@ -56,7 +56,7 @@ int main(int argc, char **argv)
         int64_t n = ipc_channel_recv(&ch, &r, sizeof r, ipc_in_ms(5000));
 
         if (n == -EPIPE)
-            continue; /* a FIFO tells when it has no sender left for a while */
+            continue; /* a FIFO reports when it has no sender for a while */
         if (n != sizeof r)
             errx(1, "%s", n < 0 ? ipc_channel_why(&ch) : "a report of another size");
         printf("worker %d: %llu\n", r.worker, (unsigned long long)r.sum);

@@ -4,9 +4,9 @@
  *     todo mq:work add 5 'water the plants'      todo sysv:42 add 5 'water the plants'
  *     todo mq:work do                            the most urgent first: 9 before 0
  *
- * A POSIX queue gives the highest priority first. A System V queue gives the lowest type up to one
- * that is asked for, so there the type is 10 less the priority. The queue outlives both programs;
- * `todo URI clear` removes it.
+ * A POSIX queue returns the highest priority first. A System V queue returns the lowest type up to
+ * a given one, so there the type is 10 minus the priority. The queue outlives both programs; `todo
+ * URI clear` removes it.
  */
 #include "ipc_channel.h"
 #include <err.h>
@@ -25,7 +25,7 @@ int main(int argc, char **argv)
         return (rc = ipc_channel_unlink(argv[1])) != 0 && rc != -ENOENT;
     if (strcmp(what, "add") == 0 && argc == 5 && strlen(argv[3]) == 1 && strlen(argv[4]) < 1000) {
         how.priority = (uint32_t)(sysv ? 10 - (*argv[3] - '0') : *argv[3] - '0');
-        /* Whoever is first makes the queue. */
+        /* The first program makes the queue. */
         if (ipc_channel_open_with(&ch, argv[1], IPC_SEND | IPC_LISTEN, IPC_NOW, &how) != 0 ||
             (rc = ipc_channel_send(&ch, argv[4], strlen(argv[4]), IPC_NOW)) != 0)
             errx(1, "%s", *ipc_channel_why(&ch) != '\0' ? ipc_channel_why(&ch) : "too much to do");

@@ -1,12 +1,12 @@
 /*
- * web - a pre-forking web server: it forks its workers before anyone asks. The server takes
- * connections and their requests, workers take those from a ring and give the answers back by
- * another, and all of them count in a segment of shared memory.
+ * web - a pre-forking web server: it forks its workers before any request comes. The server accepts
+ * connections and reads requests; workers take these from one ring and return the answers by
+ * another. All of them count in a segment of shared memory.
  *
  *     web PORT [WORKERS]       curl http://127.0.0.1:PORT/hello      .../stats
  *
- * A worker that is killed loses nothing: what it had in hand is given to another, and a new one is
- * forked in its place.
+ * A killed worker loses nothing: the request that it held is given to another worker, and a new
+ * worker is forked in its place.
  */
 #define _GNU_SOURCE
 #include "ipc_notify.h"
@@ -22,7 +22,7 @@ enum { CLIENTS = 512, ROOM = 2048, WORKERS = 64 };
 
 struct request {
     uint32_t client, bytes;
-    uint64_t number; /* of the client in this place: an answer to its predecessor is dropped */
+    uint64_t number; /* the client's: an answer to its predecessor in this place is dropped */
     char text[1000];
 };
 
@@ -99,7 +99,7 @@ static void work(unsigned worker, unsigned workers)
         answer(&a, r, worker, workers);
         (void)answers_send(&out, &a, IPC_FOREVER);
         ck_pr_inc_64(&stats->served[worker]);
-        (void)requests_release(&in); /* killed before here: another worker answers it, too */
+        (void)requests_release(&in); /* if killed before this, another worker answers too */
         (void)requests_consumer_post(&in);
     }
     _exit(1);
@@ -116,7 +116,7 @@ static void drop(struct client *c)
     c->asked = 0;
 }
 
-/* Gives the workers the request at the front of what the client has sent, if it is whole. */
+/* Passes the first request that the client has sent to the workers, if it is whole. */
 static void ask(struct client *c, struct requests_producer *out)
 {
     struct request r;
@@ -127,7 +127,7 @@ static void ask(struct client *c, struct requests_producer *out)
     if (c->asked || (end == NULL && c->bytes < ROOM - 1))
         return;
     if (end == NULL || (size_t)(end - c->text) > sizeof r.text - 1) {
-        drop(c); /* more than we take */
+        drop(c); /* longer than we accept */
         return;
     }
     memset(&r, 0, sizeof r);
@@ -169,7 +169,7 @@ static void deliver(struct answers_consumer *in, struct requests_producer *out)
         if (send(c->fd, a.text, a.bytes, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)a.bytes)
             drop(c);
         else
-            ask(c, out); /* it may have sent the next */
+            ask(c, out); /* it may already have sent the next */
     }
 }
 
@@ -246,7 +246,7 @@ int main(int argc, char **argv)
         }
         p[CLIENTS].fd = listener;
         p[CLIENTS].events = POLLIN;
-        /* Answers come by the ring: while some are due, the server looks for them. */
+        /* Answers come by the ring, so poll does not sleep while some are due. */
         if (poll(p, CLIENTS + 1, busy > 0 ? 0 : 100) < 0 && errno != EINTR)
             err(1, "poll");
         if (busy > 0 && answers_consumer_wait(&in, ipc_in_ms(1)) == 0)

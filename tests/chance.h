@@ -1,5 +1,5 @@
 /*
- * Chance, the same in each run.
+ * Random numbers, the same in each run.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

@@ -1,7 +1,7 @@
 /*
  * What the tests with real processes share: checks for both sides of fork, processes that talk over
- * pipes, names in /dev/shm that start with IPC_TEST_PREFIX and a dash. Of a test, to be defined
- * before: LONG_MS, never reached by what works, and HANG_S, the most that a process lives.
+ * pipes, names in /dev/shm that start with IPC_TEST_PREFIX and a dash. A test first defines
+ * LONG_MS, longer than any working call takes, and HANG_S, the most that a process lives.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -21,7 +21,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define UNABLE 77 /* exit status: the kernel does not let us */
+#define UNABLE 77 /* exit status: the kernel does not permit it */
 
 static char prefix[100];
 static char name[150]; /* of this test's segment */
@@ -29,7 +29,7 @@ static char name[150]; /* of this test's segment */
 /* ------------------------------------------------------------------ checks, before and after fork
  */
 
-static int in_child; /* then a failure must not longjmp into the parent's runner */
+static int in_child; /* a failure must then not longjmp into the parent's runner */
 
 static inline void must_(int holds, const char *what, const char *detail, const char *file,
                          int line)
@@ -82,7 +82,7 @@ static inline int a_moment(int64_t until)
 
 /* ------------------------------------------------------------------ what a test leaves */
 
-/* How many names of ours are in /dev/shm; if asked, it removes them, too. */
+/* How many of our names are in /dev/shm; removes them if asked. */
 static inline unsigned names(int remove)
 {
     DIR *d = opendir(IPC_SHM_DIR_);
@@ -119,7 +119,7 @@ struct child {
 };
 typedef void body(struct child *up, void *arg);
 
-static pid_t ours[256]; /* for clean_up, when a test fails in the middle */
+static pid_t ours[256]; /* for clean_up after a failed test */
 
 static inline void keep_in_mind(pid_t pid, pid_t instead_of)
 {
@@ -194,7 +194,7 @@ static inline struct child spawn(body *f, void *arg)
     return c;
 }
 
-/* One that has been waited for. */
+/* Forgets a child that has been waited for. */
 static inline void forget(const struct child *c)
 {
     if (!in_child)
@@ -212,7 +212,7 @@ static inline int reap(const struct child *c)
     return status;
 }
 
-/* Its exit status, after it has ended by itself. */
+/* The exit status of a child that ended by itself. */
 static inline int result(const struct child *c)
 {
     int status = reap(c);
@@ -233,7 +233,7 @@ static inline int run(body *f, void *arg)
     return result(&c);
 }
 
-/* Never a group, whatever went wrong before. */
+/* Never signals a group, whatever went wrong before. */
 static inline void signal_child(const struct child *c, int signal)
 {
     MUST(c->pid > 1 && kill(c->pid, signal) == 0);
@@ -291,7 +291,7 @@ static inline void be_traced(void)
     (void)raise(SIGSTOP);
 }
 
-/* Sends n descriptors and some bytes, as no call of ours would. */
+/* Sends n descriptors and some bytes in ways that the library never does. */
 static inline void send_raw(int socket, const void *bytes, size_t size, const int *fds, size_t n)
 {
     union {
@@ -322,7 +322,7 @@ static inline void send_raw(int socket, const void *bytes, size_t size, const in
 
 /* ------------------------------------------------------------------ fixtures */
 
-/* Before all tests; argv may name those to run, with * and ?. */
+/* Runs before all tests; argv may name those to run, with * and ?. */
 static inline void set_up(int argc, char **argv)
 {
     const char *given = getenv("IPC_TEST_PREFIX");
@@ -336,7 +336,7 @@ static inline void set_up(int argc, char **argv)
         cmocka_set_test_filter(argv[1]);
 }
 
-/* Before each. */
+/* Runs before each test. */
 static inline int next_name(void **state)
 {
     static unsigned count;
@@ -346,7 +346,7 @@ static inline int next_name(void **state)
     return 0;
 }
 
-/* After each. */
+/* Runs after each test. */
 static inline int clean_up(void **state)
 {
     size_t i;

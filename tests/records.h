@@ -1,6 +1,6 @@
 /*
- * What the tests of records share: memory between guards, and what is in a record, which follows
- * from its number and length.
+ * What the tests of records share: memory between guards, and the content of a record, which
+ * follows from its number and length.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -26,7 +26,7 @@ static inline void is_filled(const void *at, uint64_t number, size_t n)
     MUST(memcmp(at, good, n) == 0);
 }
 
-/* Memory with guards on both sides, so that it ends where the second begins. */
+/* Memory between two guards; it ends where the second begins. */
 static inline unsigned char *guarded(size_t size)
 {
     size_t room = (size + 4095) & ~(size_t)4095;
@@ -51,7 +51,7 @@ static inline int all_live_but(void *arg, uint64_t id)
     return id != *(const uint64_t *)arg;
 }
 
-static uint64_t gone = 5; /* is dead, to all peers */
+static uint64_t gone = 5; /* the id that all peers report dead */
 
 static inline struct ipc_peer peer(uint64_t id)
 {

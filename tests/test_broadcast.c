@@ -1,7 +1,7 @@
 /*
  * Broadcasts: every size and position against a counter, with readers that come and go; edges,
  * hostile memory, and processes that wait, end, are stopped, and are killed at random. The message
- * at position x says x: so what each reader gets, and misses, can be checked wherever it is.
+ * at position x is x, so that what each reader gets and misses can be checked.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -13,8 +13,8 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
-#define LONG_MS 10000 /* never reached by what works */
-#define LATE_MS 500   /* for what takes 10 ms, on a busy machine */
+#define LONG_MS 10000 /* longer than any working call takes */
+#define LATE_MS 500   /* limit for what takes 10 ms, on a busy machine */
 #define HANG_S 120
 #include "chance.h"
 #include "harness.h"
@@ -48,13 +48,13 @@ enum { READERS = 5, LARGEST = 300 };
 struct reader {
     struct ipc_broadcast_consumer c;
     int there;
-    uint64_t head, missed, skip; /* as they should be */
+    uint64_t head, missed, skip; /* the expected values */
 };
 
 static struct {
     size_t bytes;
     uint64_t capacity, tail;
-    int lossy, busy; /* claimed, and not sent */
+    int lossy, busy; /* busy: claimed, not committed */
     struct ipc_broadcast_producer p;
     struct reader reader[READERS];
     void *mem;
@@ -128,7 +128,7 @@ static void write_some(void)
     now.tail += (uint64_t)n;
 }
 
-/* What a pop of r should return; if it was lapped it goes on. */
+/* What a pop of r should return. If r was lapped, its expected position moves on. */
 static int verdict(struct reader *r)
 {
     uint64_t end = now.tail + (now.busy && (now.tail - r->head) % now.capacity == 0), half;
@@ -212,7 +212,7 @@ static void come_or_go(struct reader *r)
     r->there = !r->there;
 }
 
-/* One with guards on both sides, whose positions begin at `from`. */
+/* A broadcast with guards on both sides, whose positions begin at `from`. */
 static void every_call(size_t bytes, uint64_t capacity, uint64_t from, int lossy)
 {
     size_t size = ipc_broadcast_footprint(bytes, capacity), room = (size + 8191) & ~(size_t)4095;
@@ -246,7 +246,7 @@ static void every_call(size_t bytes, uint64_t capacity, uint64_t from, int lossy
         if (chance(8) == 0) /* a lap or so */
             for (; chance(capacity + 1) != 0;)
                 write_some();
-        if (i % 50 == 49) { /* who comes next goes on */
+        if (i % 50 == 49) { /* a successor goes on */
             ipc_broadcast_producer_detach(&now.p);
             IS(ipc_broadcast_push(&now.p, &seed, bytes), -EINVAL);
             IS(ipc_broadcast_producer_attach(&now.p, now.mem, size, bytes, NULL), 0);
@@ -284,7 +284,7 @@ static void what_a_lapped_reader_missed_is_told_exactly(void **state)
                 every_call(sizes[i], capacity, from[k], 1);
 }
 
-/* Through more laps than there are between two trials of the ways to copy. */
+/* Sends more laps than lie between two trials of the ways to copy. */
 static void long_messages_reach_every_reader(void **state)
 {
     static const size_t sizes[] = {IPC_RING_SHORT_ + 1, 16384, 70001};
@@ -348,7 +348,7 @@ static void edges_have_names(void **state)
         IS(news_producer_attach(&out, mem, size, NULL), 0);
         IS(ipc_broadcast_producer_attach(&p, mem, size, sizeof n, NULL), -EBUSY);
         IS(ipc_broadcast_push(&out.raw, &n, 8), -EMSGSIZE);
-        IS(how ? news_commit(&out) : 0, how ? -EINVAL : 0); /* of nothing that was claimed */
+        IS(how ? news_commit(&out) : 0, how ? -EINVAL : 0); /* nothing was claimed */
         for (i = 0; i < IPC_BROADCAST_SEATS; i++)
             IS(news_consumer_attach(&in[i], mem, size, NULL), 0);
         IS(news_consumer_attach(&in[i], mem, size, NULL), how ? 0 : -EUSERS);
@@ -373,7 +373,7 @@ static void edges_have_names(void **state)
     (void)munmap(mem, size);
 }
 
-/* A batch that a loss ends says how many came, and the next call tells of the loss. */
+/* A batch that ends at a loss returns how many came; the next call reports the loss. */
 static void a_loss_in_a_batch_is_told_by_the_next_call(void **state)
 {
     size_t size = news_footprint(4);
@@ -391,7 +391,7 @@ static void a_loss_in_a_batch_is_told_by_the_next_call(void **state)
     for (x = 0; x < 4; x++)
         n[x] = make(x);
     IS(news_push_n(&out, n, 4), 4);
-    /* As if the writer came round between the first and the second. */
+    /* As if the writer lapped the reader between its first message and its second. */
     *(uint64_t *)(void *)(mem + sizeof(struct ipc_broadcast_shared) + 2 * 64 - 8) = 2 + 4;
     IS(news_pop_n(&in, n, 4), 1);
     check(n, 0);
@@ -512,7 +512,7 @@ static void sends_a_flow(struct child *up, void *arg)
     ipc_shm_close(&seg);
 }
 
-/* From where it joins until the writer has left or is silent, or it has `most`. */
+/* Receives from its attach on, until the writer has detached or is silent, or `most` came. */
 static void receive_all(struct ipc_shm *seg, struct child *up, unsigned spin, uint64_t most)
 {
     struct news_consumer in;
@@ -571,7 +571,7 @@ static void flows_reach_every_reader(void **state)
             IS(hear(&r[k]), 0);
         tell(&w, 0);
         for (k = 0; k < 3; k++) {
-            IS(hear(&r[k]), how.n); /* the last is never missed */
+            IS(hear(&r[k]), how.n); /* the last message is never missed */
             finish(&r[k]);
         }
         finish(&w);
@@ -671,7 +671,7 @@ static void the_dead_open_the_gate_and_the_stopped_do_not(void **state)
     IS(push_until_full(&out), 8);
     IS(news_send(&out, &n, ipc_in_ms(20)), -ETIMEDOUT);
     kill_child(&dies);
-    for (tries = 0; news_push(&out, &n) == -EAGAIN; tries++) /* who polls */
+    for (tries = 0; news_push(&out, &n) == -EAGAIN; tries++) /* a writer that polls */
         MUST(tries <= IPC_BROADCAST_ASK_FIRST_ + IPC_BROADCAST_ASK_EVERY_);
 
     stops = spawn(joins_and_reads_one, NULL);
@@ -685,7 +685,7 @@ static void the_dead_open_the_gate_and_the_stopped_do_not(void **state)
     for (tries = 0; tries < 5000; tries++)
         IS(news_push(&out, &n), -EAGAIN);
     IS(news_send(&out, &n, ipc_in_ms(50)), -ETIMEDOUT);
-    signal_child(&stops, SIGCONT); /* and it finds all that was sent */
+    signal_child(&stops, SIGCONT); /* it finds all that was sent */
     tell(&stops, 0);
     IS(hear(&stops), 9);
     IS(news_send(&out, &n, ipc_in_ms(LONG_MS)), 0);
@@ -748,7 +748,7 @@ static void seats_of_the_dead_are_taken(void **state)
 
 /* ------------------------------------------------------------------ kills at random */
 
-/* Messages say their position, so a successor knows where to go on. */
+/* Messages carry their position, so that a successor knows where to go on. */
 static void sends_until_killed(struct child *up, void *arg)
 {
     struct news_producer out;
@@ -811,7 +811,7 @@ static void kill_at_random(unsigned how)
     unsigned i, k;
 
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(news_producer_create(&out, &shm, "news", 64, how), 0); /* it is there from now on */
+    IS(news_producer_create(&out, &shm, "news", 64, how), 0); /* the broadcast exists from now on */
     news_producer_detach(&out);
     w = spawn(sends_until_killed, &how);
     (void)hear(&w);

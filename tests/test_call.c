@@ -1,7 +1,7 @@
 /*
- * Calls: every edge of the raw ones in one process, hostile memory, and real processes that call
- * and serve, sleep, give up, leave, are stopped and killed. Puppets are processes that do one call
- * after the other, as they are told.
+ * Calls: every edge of the raw functions in one process, hostile memory, and real processes that
+ * call and serve, sleep, give up, leave, are stopped and killed. Puppets are processes that make
+ * one call after the other, on order.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -13,12 +13,12 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
-#define LONG_MS 10000 /* never reached by what works */
+#define LONG_MS 10000 /* longer than any working call takes */
 #define HANG_S 120
 #include "chance.h"
 #include "harness.h"
 
-#define LATE_MS 2000 /* what a busy machine may add to a time of the contract */
+#define LATE_MS 2000 /* how far a busy machine may exceed a time of the contract */
 
 struct add {
     int64_t a, b;
@@ -49,7 +49,7 @@ static struct add add(int64_t a, int64_t b)
     return x;
 }
 
-/* Answers what there is to answer; how many. */
+/* Answers all requests. Returns how many. */
 static int answer_all(struct adder_server *s)
 {
     union adder_slot *slot;
@@ -101,7 +101,7 @@ static void impossible_places_are_refused(void **state)
     IS(ipc_call_server_attach(&s, mem, size, 16, 16, &me), -EPROTO);
     IS(ipc_call_client_attach(&c, mem, 1024, 8, 16, &me), -EINVAL);
     IS(ipc_call_client_attach(&c, mem, 1800, 8, 16, &me), -EPROTO);
-    IS(ipc_call_claim(&c, &message), -EPROTO); /* and not a crash */
+    IS(ipc_call_claim(&c, &message), -EPROTO); /* no crash */
     MUST(message == NULL);
     IS(ipc_call_ask(&c, &size, 8), -EPROTO);
     IS(ipc_call_commit(&c), -EPROTO);
@@ -150,7 +150,7 @@ static void calls_out_of_turn_are_refused(void **state)
     IS(ipc_call_answer(&s, message), -EINVAL); /* not taken */
     MUST(ipc_call_take(&s) == message);
     MUST(ipc_call_take(&s) == NULL);
-    MUST(ipc_call_server_peer(&s, message) == ~UINT64_C(0)); /* has no ipc_peer */
+    MUST(ipc_call_server_peer(&s, message) == ~UINT64_C(0)); /* the caller has no ipc_peer */
     IS(ipc_call_answer(&s, (char *)message + 1), -EINVAL);
     IS(ipc_call_answer(&s, (char *)message + 192), -EINVAL);
     IS(ipc_call_answer(&s, (char *)message - 192), -EINVAL);
@@ -171,8 +171,8 @@ static void calls_out_of_turn_are_refused(void **state)
     (void)munmap(mem, size);
 }
 
-/* Whatever is given up, in whatever state: what comes is the reply to what was asked last. Numbers
- * of calls begin near their end. */
+/* Whatever calls are given up, in any state: the reply that comes is that to the last request.
+ * Numbers of calls begin near their end. */
 static void late_reply_is_never_that_of_the_next_call(void **state)
 {
     size_t size = adder_footprint(8);
@@ -239,7 +239,7 @@ static void late_reply_is_never_that_of_the_next_call(void **state)
     (void)munmap(mem, size);
 }
 
-/* Larger than a line, and of two sizes. */
+/* Requests and replies larger than a line, and of different sizes. */
 static void requests_and_replies_have_any_size(void **state)
 {
     size_t size = mirror_footprint(1);
@@ -315,7 +315,7 @@ static void seats_and_slots_are_limited(void **state)
     (void)munmap(mem, size);
 }
 
-/* Nobody is served twice before all others were. */
+/* No caller is served twice before all others were served. */
 static void servers_take_callers_in_turn(void **state)
 {
     size_t size = adder_footprint(4);
@@ -350,7 +350,7 @@ static int ask_dead(void *arg, uint64_t id)
     return id > 63 || (*(const uint64_t *)arg >> id & 1) == 0;
 }
 
-/* The kernel's word, by a peer that says who is dead; as those who poll learn of it. */
+/* How processes that poll learn of deaths; an ipc_peer here says which processes are dead. */
 static void those_who_poll_are_told(void **state)
 {
     size_t size = adder_footprint(2);
@@ -371,7 +371,7 @@ static void those_who_poll_are_told(void **state)
         p[i].alive = ask_dead;
         p[i].arg = &dead;
     }
-#define SOON(call) /* within the looks that it takes to ask the kernel */                          \
+#define SOON(call) /* within the looks after which the kernel is asked */                          \
     do                                                                                             \
         for (i = 0; (rc = call) == -EAGAIN && i < 2 * (int)IPC_CALL_ASK_AFTER_; i++)               \
             ;                                                                                      \
@@ -380,13 +380,13 @@ static void those_who_poll_are_told(void **state)
     IS(adder_client_attach(&c, mem, size, &p[0]), 0);
     IS(adder_ask(&c, &x), 0);
     SOON(adder_collect(&c, &sum));
-    IS(rc, -EAGAIN); /* for the first server it waits */
+    IS(rc, -EAGAIN); /* the caller waits for the first server */
     IS(adder_server_attach(&s, mem, size, &p[1]), 0);
     IS(adder_server_attach(&t, mem, size, &p[2]), 0);
     IS(answer_all(&t), 1);
     IS(adder_collect(&c, &sum), 0);
 
-    /* Taken by one that leaves; then none had taken it; then it waits for who comes. */
+    /* A server leaves with the call; then none had taken it; then it waits for the next server. */
     IS(adder_ask(&c, &x), 0);
     MUST(adder_take(&s) != NULL);
     adder_server_detach(&s);
@@ -396,10 +396,10 @@ static void those_who_poll_are_told(void **state)
     adder_server_detach(&t);
     IS(adder_collect(&c, &sum), -EPIPE);
     IS(adder_server_attach(&s, mem, size, &p[3]), 0);
-    IS(answer_all(&s), 0); /* it was taken back */
+    IS(answer_all(&s), 0); /* the call was taken back */
     adder_server_detach(&s);
     IS(adder_ask(&c, &x), 0);
-    IS(adder_collect(&c, &sum), -EPIPE); /* of that one */
+    IS(adder_collect(&c, &sum), -EPIPE); /* that server has left */
     IS(adder_ask(&c, &x), 0);
     SOON(adder_collect(&c, &sum));
     IS(rc, -EAGAIN);
@@ -419,7 +419,7 @@ static void those_who_poll_are_told(void **state)
     IS(rc, -EOWNERDEAD);
     IS(adder_ask(&c, &x), 0);
     SOON(adder_collect(&c, &sum));
-    IS(rc, -EAGAIN); /* one is alive */
+    IS(rc, -EAGAIN); /* one server is alive */
     dead |= 1u << 6;
     SOON(adder_collect(&c, &sum));
     IS(rc, -EOWNERDEAD);
@@ -428,7 +428,7 @@ static void those_who_poll_are_told(void **state)
     IS(rc, -EAGAIN);
     adder_cancel(&c);
 
-    /* A successor in the seat of the dead tells at once that it is another. */
+    /* A successor in the dead server's seat is at once known to be another. */
     IS(adder_server_attach(&s, mem, size, &p[1]), 0);
     IS(adder_ask(&c, &x), 0);
     MUST(adder_take(&s) != NULL);
@@ -438,7 +438,8 @@ static void those_who_poll_are_told(void **state)
     SOON(adder_collect(&c, &sum));
     IS(rc, -EOWNERDEAD);
 
-    /* A caller gave up, and its server is stuck or dead: another slot, or none, or the same. */
+    /* A caller gave up, and its server is stuck or dead: it gets another slot, or none, or the same
+     * one. */
     IS(adder_ask(&c, &x), 0);
     slot = adder_take(&t);
     MUST(slot != NULL);
@@ -462,7 +463,7 @@ static void those_who_poll_are_told(void **state)
     (void)munmap(mem, size);
 }
 
-/* Whatever is written there: calls return, with what is there, nothing, or an error. */
+/* Whatever is written to the memory, calls return: with a message, nothing, or an error. */
 static void scribbling_hangs_and_crashes_nobody(void **state)
 {
     unsigned round, i;
@@ -528,7 +529,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
     }
 }
 
-/* A word that cannot be is told, and sticks. */
+/* An impossible word is reported as corrupt, and the error sticks. */
 static void impossible_words_are_corrupt(void **state)
 {
     size_t size = adder_footprint(1);
@@ -561,7 +562,7 @@ static void impossible_words_are_corrupt(void **state)
 
 enum order { CALL, ASK, WAIT, COLLECT, SERVE, ANSWER, SERVE_ALL, DETACH };
 
-/* Each is a caller and a server, or one of them. Answers with a sum, or a negative errno. */
+/* A puppet is a caller, a server, or both. It answers orders with a sum or a negative errno. */
 static void puppet(struct child *up, void *arg)
 {
     int serves = arg != NULL;
@@ -652,7 +653,7 @@ static struct ipc_call_shared *shared_part(void)
     return (struct ipc_call_shared *)o.mem;
 }
 
-/* The bell of the caller in slot i, or for a negative i the servers'. */
+/* The word of a bell: that of the caller in slot i, or the servers' if i is negative. */
 static uint32_t bell(int i)
 {
     unsigned char *p = (unsigned char *)shared_part();
@@ -665,13 +666,14 @@ static uint32_t bell(int i)
     return ck_pr_load_32(&b->word);
 }
 
-/* How often whoever sleeps on it was woken: who wakes by himself looks once a second. */
+/* How often sleepers on the bell were woken. A sleeper also looks by itself once a second. */
 static uint32_t wakes(int which)
 {
     return bell(which) / IPC_NOTIFY_COUNT_;
 }
 
-/* Tells it to, and waits until it sleeps on that bell; deeply: until it waits for events, too. */
+/* Gives a puppet an order and waits until it sleeps on that bell; deeply: until it waits for
+ * events, too. */
 static void goes_to_sleep(const struct child *c, enum order what, uint64_t n, int which, int deeply)
 {
     order(c, what, n);
@@ -679,7 +681,7 @@ static void goes_to_sleep(const struct child *c, enum order what, uint64_t n, in
                rests(c->pid));
 }
 
-/* By a signal that it handles; one that comes between two sleeps is lost. */
+/* Interrupts a puppet by a signal that it handles; one that comes between two sleeps is lost. */
 static void is_interrupted(const struct child *c)
 {
     struct pollfd p = {c->from, POLLIN, 0};
@@ -715,14 +717,14 @@ static void calls_that_nobody_serves_time_out(void **state)
 
     (void)state;
     make_adder(1);
-    IS(adder_create(&shm, "adder", 1), 0);       /* it is there */
+    IS(adder_create(&shm, "adder", 1), 0);       /* it exists */
     IS(adder_create(&shm, "adder", 7), -EPROTO); /* but not for so many */
     IS(adder_client_open(&c, &shm, "adder"), 0);
     IS(adder_call(&c, &x, &sum, IPC_NOW), -ETIMEDOUT);
     deadline = ipc_in_ms(30);
     IS(adder_call(&c, &x, &sum, deadline), -ETIMEDOUT);
     IS(ipc_left_(deadline), 0);
-    IS(adder_client_wait(&c, IPC_FOREVER), -EINVAL); /* it was given up */
+    IS(adder_client_wait(&c, IPC_FOREVER), -EINVAL); /* the call was given up */
     IS(adder_server_open(&s, &shm, "adder"), 0);
     IS(adder_serve(&s, &slot, IPC_NOW), -ETIMEDOUT); /* ... and is not served */
     deadline = ipc_in_ms(30);
@@ -734,7 +736,7 @@ static void calls_that_nobody_serves_time_out(void **state)
     IS(answer_all(&s), 1);
     IS(adder_client_wait(&c, IPC_FOREVER), 0);
     IS(*adder_peek(&c), 8);
-    /* Its slot is in the server's hands, and there is no other. */
+    /* The server holds its slot, and there is no other. */
     IS(adder_ask(&c, &x), 0);
     IS(adder_serve(&s, &slot, IPC_NOW), 0);
     IS(adder_client_wait(&c, ipc_in_ms(10)), -ETIMEDOUT);
@@ -887,7 +889,7 @@ static void leaving_of_a_server_is_told_to_who_sleeps(void **state)
         }
 }
 
-/* One of two serves on, and nobody is told of the other. */
+/* One of two servers goes on, and the death of the other is not reported to other calls. */
 static void death_of_one_of_two_servers_costs_what_it_had(void **state)
 {
     struct child a, b, c, d;
@@ -913,7 +915,7 @@ static void death_of_one_of_two_servers_costs_what_it_had(void **state)
     ipc_shm_close(&shm);
 }
 
-/* A stopped server costs the call that it has, and its late reply reaches nobody. */
+/* A stopped server costs the call that it took, and its late reply reaches nobody. */
 static void stopped_server_costs_the_call_that_it_has(void **state)
 {
     struct adder_client c;
@@ -944,7 +946,7 @@ static void stopped_server_costs_the_call_that_it_has(void **state)
     ipc_shm_close(&shm);
 }
 
-/* Who waits for a slot gets the one that a server lets go, and that of a dead server. */
+/* A caller that waits for a slot gets the one that a server gives back, and a dead server's. */
 static void slot_that_is_let_go_wakes_its_caller(void **state)
 {
     int deeply, dies;
@@ -1000,7 +1002,7 @@ static void reply_wakes_its_caller_and_no_other(void **state)
     IS(has_done(&s, SERVE, 0), 2);
     IS(has_done(&s, ANSWER, 0), 3);
     IS(hear(&b), 3);
-    /* And a request wakes who serves. */
+    /* A request wakes a server. */
     goes_to_sleep(&s, SERVE, 0, -1, 0);
     order(&a, CALL, 7);
     IS(hear(&s), 7);
@@ -1009,7 +1011,7 @@ static void reply_wakes_its_caller_and_no_other(void **state)
     ipc_shm_close(&shm);
 }
 
-/* A dead caller's slot is for the next, and its request does no harm. */
+/* The next caller gets a dead caller's slot, and the dead one's request does no harm. */
 static void dead_callers_hold_nobody_up(void **state)
 {
     struct child s;
@@ -1086,7 +1088,7 @@ static void serves_and_leaves(struct child *up, void *arg)
             IS(adder_serve(&s, &slot, IPC_FOREVER), 0);
             x = slot->request;
             slot->reply = x.a + x.b;
-            if (n == 0 && chance(2)) /* leaves with it */
+            if (n == 0 && chance(2)) /* leaves with the call */
                 break;
             rc = adder_answer(&s, slot);
             MUST(rc == 0 || rc == -ECANCELED);

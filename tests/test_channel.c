@@ -1,6 +1,6 @@
 /*
- * Channels: what must hold over every mechanism, run over each of them with real processes; then
- * what only one of them has.
+ * Channels: first what must hold for every mechanism, tested with each of them and with real
+ * processes; then what only one mechanism has.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -16,23 +16,24 @@
 #include <sys/mount.h>
 #include <sys/time.h>
 
-#define LONG_MS 10000 /* never reached by what works */
+#define LONG_MS 10000 /* longer than any working call takes */
 #define HANG_S 120
 #include "harness.h"
 
 /* ------------------------------------------------------------------ the mechanisms */
 
-#define TELLS 1u      /* that the other side is gone */
-#define FRAMED 2u     /* a stream of bytes below */
+/* What a mechanism is. */
+#define TELLS 1u      /* reports that the other side is gone */
+#define FRAMED 2u     /* runs on a stream of bytes */
 #define FILLS 4u      /* a sender can find it full */
-#define SENDER 8u     /* ... listens, else the receiver */
-#define BINDS 16u     /* of two listeners the second is refused */
-#define BOTH 32u      /* directions */
+#define SENDER 8u     /* the sender listens, else the receiver */
+#define BINDS 16u     /* a second listener is refused */
+#define BOTH 32u      /* both directions */
 #define PATH 64u      /* has a file with a mode */
-#define KEEPS 128u    /* what was sent, without anybody there */
-#define ACCEPTS 1024u /* several clients */
-#define RING 512u     /* memory that is shared */
-#define MEETS 256u    /* the next one, after one is gone */
+#define KEEPS 128u    /* keeps messages while nobody is attached */
+#define ACCEPTS 1024u /* accepts several clients */
+#define RING 512u     /* is shared memory */
+#define MEETS 256u    /* meets a successor after a peer is gone */
 
 struct row {
     const char *scheme;
@@ -68,7 +69,7 @@ static char *scratch; /* 2 MB */
 
 #define NAMED(what) (strcmp(row->scheme, what) == 0)
 
-/* A number of this test's own, for what has no name. */
+/* A number of this test's own, for mechanisms without names. */
 static uint32_t number_of(const char *text)
 {
     uint32_t h = 2166136261u;
@@ -95,14 +96,14 @@ static int free_port(int family)
     return ntohs(family == AF_INET ? a.v4.sin_port : a.v6.sin6_port);
 }
 
-/* The URI of this test over this row. */
+/* Makes this test's URI for this row. */
 static void choose(const struct row *r)
 {
     struct rlimit small = {100000, RLIM_INFINITY};
 
     row = r;
     next_name(NULL);
-    /* No segment is as small: it stays on the socket. */
+    /* No segment is that small, so the channel stays on the socket. */
     small.rlim_cur = NAMED("auto-") ? small.rlim_cur : RLIM_INFINITY;
     MUST(setrlimit(RLIMIT_FSIZE, &small) == 0);
     if (NAMED("unix@"))
@@ -151,7 +152,7 @@ static void open_as(unsigned role)
 {
     int rc;
 
-    if (NAMED("pipe") && in_child) /* it came by fork */
+    if (NAMED("pipe") && in_child) /* inherited by fork */
         return;
     rc = ipc_channel_open(&ch, uri, role, ipc_in_ms(LONG_MS));
     must_(rc == 0, uri, ipc_channel_why(&ch), __FILE__, __LINE__);
@@ -233,8 +234,8 @@ static void recv_one(uint64_t i, size_t n)
 
 #define LOSES() (strncmp(row->scheme, "udp", 3) == 0)
 
-/* One of 8 bytes that is the i-th, or where some may be lost one behind it; the number of the next.
- */
+/* Checks that a message of 8 bytes is number i, or a later one where some may be lost. Returns the
+ * number of the next. */
 static uint64_t check_next(uint64_t i, int64_t got)
 {
     while (LOSES() && scratch[0] != (char)(i * 31))
@@ -257,7 +258,7 @@ static void sends_many(struct child *up, void *arg)
     for (i = 0; i < MANY; i++) {
         send_one(i, length_of(i, most));
         if (i % 4 == 3)
-            (void)hear(up); /* udp: loses what comes too fast */
+            (void)hear(up); /* udp: loses messages that come too fast */
     }
     IS(ipc_channel_flush(&ch, ipc_in_ms(LONG_MS)), 0);
     (void)hear(up);
@@ -376,7 +377,7 @@ static void what_is_too_large_is_refused_and_nothing_lost(void **state)
     }
 }
 
-/* Sends until there is no room; tells how many. Then tells again at each word, and goes on. */
+/* Sends until there is no room and reports how many. Then, on order, flushes and sends one more. */
 static void fills(struct child *up, void *arg)
 {
     size_t n = (size_t)(uintptr_t)arg;
@@ -386,7 +387,7 @@ static void fills(struct child *up, void *arg)
 
     open_as(listens(IPC_SEND));
     (void)hear(up);
-    send_one(i++, n); /* so that they have met */
+    send_one(i++, n); /* so that the two sides have met */
     do {
         fill(scratch, i, n);
         began = ipc_clock();
@@ -394,7 +395,7 @@ static void fills(struct child *up, void *arg)
     } while (rc == 0 && ++i < 1000000);
     IS(rc, -ETIMEDOUT);
     MUST(ipc_clock() - began >= 20000000);
-    do /* tcp: makes room by itself, for a while */
+    do /* tcp: for a while it makes room by itself */
         fill(scratch, i, n);
     while ((rc = ipc_channel_send(&ch, scratch, n, IPC_NOW)) == 0 && ++i < 1000000);
     IS(rc, -ETIMEDOUT);
@@ -449,7 +450,7 @@ static void who_waits_is_told_of_the_deadline(void **state)
     IS(setrlimit(RLIMIT_SIGPENDING, &before), 0);
 }
 
-/* What the other side's end is told as. */
+/* The error that reports the end of the other side. */
 static int gone(int killed)
 {
     return killed && (NAMED("ring") || NAMED("sysvshm")) ? -EOWNERDEAD : -EPIPE;
@@ -506,7 +507,7 @@ static void receives_one(struct child *up, void *arg)
     wait_for_death();
 }
 
-/* With SIGPIPE as it is by default: a test that gets it is killed. */
+/* SIGPIPE has its default action, so it would kill the test. */
 static void sender_is_told_that_nobody_is_left_and_gets_no_signal(void **state)
 {
     (void)state;
@@ -517,14 +518,14 @@ static void sender_is_told_that_nobody_is_left_and_gets_no_signal(void **state)
         sigset_t pending;
         int rc, mask;
 
-        /* The child receives, and who receives listens; but a pipe is opened before. */
+        /* The child receives and therefore listens; but a pipe is opened before the fork. */
         if (NAMED("pipe"))
             open_as(IPC_SEND);
         c = spawn(receives_one, NULL);
         if (!NAMED("pipe"))
             open_as(listens(IPC_SEND));
         for (mask = 0; mask < 2; mask++) {
-            ch.flags |= mask ? IPC_CHANNEL_MASK_ : 0u; /* an old kernel */
+            ch.flags |= mask ? IPC_CHANNEL_MASK_ : 0u; /* as on an old kernel */
             send_one(0, 10);
             (void)hear(&c);
             kill_child(&c);
@@ -534,7 +535,7 @@ static void sender_is_told_that_nobody_is_left_and_gets_no_signal(void **state)
             IS(rc, gone(1));
             MUST(sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 0);
             MUST(sigprocmask(SIG_BLOCK, NULL, &pending) == 0 && !sigismember(&pending, SIGPIPE));
-            if (mask || (row->is & MEETS) == 0 || (row->is & RING) != 0) /* rings keep */
+            if (mask || (row->is & MEETS) == 0 || (row->is & RING) != 0) /* rings keep messages */
                 break;
             c = spawn(receives_one, NULL); /* a successor */
         }
@@ -570,7 +571,7 @@ static void host_may_ignore_broken_pipes_or_not(void **state)
             struct child c;
 
             (void)signal(SIGPIPE, ignores ? SIG_IGN : SIG_DFL);
-            if (NAMED("pipe")) /* else the child would have our end, too */
+            if (NAMED("pipe")) /* else the child would have our end too */
                 open_as(IPC_RECV);
             c = spawn(sends_until_gone, ignores ? &ignores : NULL);
             if (!NAMED("pipe"))
@@ -592,7 +593,7 @@ static void begins_and_asks(struct child *up, void *arg)
     (void)arg;
     open_as(IPC_BOTH);
     send_one(0, 8);
-    do { /* until one is cut off */
+    do { /* until a message is sent in part */
         fill(scratch, ++i, 300000);
         IS(ipc_channel_send(&ch, scratch, 300000, IPC_NOW), 0);
         IS(ipc_channel_info(&ch, &facts), 0);
@@ -760,7 +761,7 @@ static void either_side_may_start_first(void **state)
             over();
         }
     EACH_ROW(0)
-    { /* nor for ever */
+    { /* nor does open wait for ever */
         if (NAMED("pipe") || NAMED("signal") || LOSES())
             continue;
         IS(ipc_channel_open(&ch, uri, (row->is & SENDER ? IPC_RECV : IPC_SEND), ipc_in_ms(5)),
@@ -780,8 +781,7 @@ static void joins(struct child *up, void *arg)
     (void)hear(up);
 }
 
-/* Of two rings, one in memory that is made already, the other not yet. */
-/* The kind of a bell is the program's own, and memory that says another is refused. */
+/* The program decides the kind of a bell; memory that says another kind is refused. */
 static void is_refused(struct child *up, void *arg)
 {
     (void)up, (void)arg;
@@ -815,7 +815,7 @@ static void ring_with_a_bell_of_another_kind_is_refused(void **state)
     }
 }
 
-/* The waiting of channels over rings, with a look that rewrites the holder of the other end. */
+/* Channels over rings wait while each look rewrites the holder of the other end. */
 static uint64_t flipped;
 
 static int flip_holder(void *handle, void *argument)
@@ -854,6 +854,7 @@ static void holder_that_changes_with_each_look_stretches_no_deadline(void **stat
     }
 }
 
+/* One of the segment's two rings is made already, the other not yet. */
 static void half_made_rings_are_waited_for(void **state)
 {
     (void)state;
@@ -897,7 +898,7 @@ static void what_a_killed_listener_left_is_taken_over(void **state)
             continue;
         c = spawn(listens_until_killed, NULL);
         (void)hear(&c);
-        if ((row->is & BINDS) != 0) { /* and never from the living */
+        if ((row->is & BINDS) != 0) { /* a live listener is never replaced */
             int rc = ipc_channel_open(
                 &ch, uri, (row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN, IPC_NOW);
 
@@ -929,7 +930,7 @@ static void is_nobody(struct child *up, void *arg)
     rc = ipc_channel_open(&ch, uri, (row->is & SENDER ? IPC_RECV : IPC_SEND), ipc_in_ms(50));
     tell(up, (uint64_t)(int64_t)rc);
     ipc_channel_close(&ch);
-    if (NAMED("unix@")) { /* nothing to deny it but who it is; the listener drops it */
+    if (NAMED("unix@")) { /* only its user id speaks against it; the listener drops it */
         IS(rc, 0);
         return;
     }
@@ -961,7 +962,7 @@ static void strangers_are_refused(void **state)
 
             IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(20)), -ETIMEDOUT);
             IS(ipc_channel_info(&ch, &facts), 0);
-            IS(facts.pid, 0); /* nobody is there */
+            IS(facts.pid, 0); /* no peer yet */
         }
         finish(&c);
         over();
@@ -976,7 +977,7 @@ static void strangers_are_refused(void **state)
             IS(st.st_mode & 0777, 0620);
         }
         if (!NAMED("unix@") && !NAMED("unix") && !NAMED("unix-seq") && !NAMED("unix-dgram")) {
-            struct ipc_channel other; /* one who asked for less is not given more */
+            struct ipc_channel other; /* a client that asked for less gets no more */
 
             IS(ipc_channel_open(&other, uri, (row->is & SENDER ? IPC_RECV : IPC_SEND), IPC_NOW),
                -EACCES);
@@ -987,7 +988,7 @@ static void strangers_are_refused(void **state)
 
 struct door {
     const char *uri;
-    int accepts; /* by ipc_channel_accept, not by recv */
+    int accepts; /* with ipc_channel_accept, not recv */
 };
 
 static void waits_for_ever(struct child *up, void *arg)
@@ -1014,7 +1015,7 @@ static void comes_as_nobody(struct child *up, void *arg)
     is_(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE, d->uri, __FILE__, __LINE__);
 }
 
-/* Not only when the next one comes, or at the deadline. */
+/* A refused client is left at once, not when the next one comes or at the deadline. */
 static void refused_stranger_is_left_at_once(void **state)
 {
     static const char *const forms[] = {"unix:@%s", "unix-seq:@%s", "auto:%s"};
@@ -1040,7 +1041,7 @@ static void has_no_descriptors(struct child *up, void *arg)
     struct rlimit none = {0, 0};
 
     (void)up, (void)arg;
-    none.rlim_cur = none.rlim_max = (rlim_t)dup(0); /* the first that is free */
+    none.rlim_cur = none.rlim_max = (rlim_t)dup(0); /* the first free one */
     (void)close((int)none.rlim_cur);
     IS(setrlimit(RLIMIT_NOFILE, &none), 0);
     IS(ipc_channel_open(&ch, uri, (row->is & SENDER ? IPC_SEND : IPC_RECV) | IPC_LISTEN, IPC_NOW),
@@ -1058,7 +1059,7 @@ static void has_no_queues(struct child *up, void *arg)
     MUST(strstr(ipc_channel_why(&ch), "ulimit -q") != NULL);
 }
 
-/* Descriptors run out between who listens and whom it is to accept. */
+/* Descriptors run out after the listener is open and before it can accept. */
 static void accepts_without_descriptors(struct child *up, void *arg)
 {
     struct rlimit few = {0, 100};
@@ -1076,7 +1077,7 @@ static void accepts_without_descriptors(struct child *up, void *arg)
         IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), left ? -ETIMEDOUT : -EMFILE);
         few.rlim_cur = 100;
         IS(ipc_channel_recv(&client, scratch, 10, IPC_NOW), -ETIMEDOUT);
-        if (left == 0) { /* it was not lost */
+        if (left == 0) { /* the client was not lost */
             IS(setrlimit(RLIMIT_NOFILE, &few), 0);
             IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT);
             IS(ipc_channel_recv(&client, scratch, 10, IPC_NOW), -ETIMEDOUT);
@@ -1111,7 +1112,7 @@ static void refused_for(const char *scheme, const char *address, int why, const 
           __LINE__);
 }
 
-/* With queues and memory of its own, of which the kernel allows little. */
+/* In an IPC namespace of its own, where the kernel allows few queues and little memory. */
 static void has_little_of_everything(struct child *up, void *arg)
 {
     struct ipc_channel_options how;
@@ -1196,7 +1197,7 @@ static void floods_as_nobody(struct child *up, void *arg)
         IS(ipc_channel_send(&ch, "x", 1, IPC_NOW), 0);
 }
 
-/* A message of ours is behind so many that are not for us. */
+/* Our message is behind `strange` others that are not for us. */
 static void finds_its_own(struct ipc_channel *own, unsigned strange)
 {
     IS(ipc_channel_send(own, "own", 3, IPC_NOW), 0);
@@ -1222,7 +1223,7 @@ static void is_flooded(struct child *up, void *arg)
     }
 }
 
-/* Signals and datagrams of strangers: after the deadline a call skips some, not all. */
+/* Strangers send signals and datagrams: after the deadline a call skips some of them, not all. */
 static void deadlines_hold_in_a_flood(void **state)
 {
     struct ipc_channel own;
@@ -1250,7 +1251,7 @@ static void deadlines_hold_in_a_flood(void **state)
 
 #define PORTS "/proc/sys/net/ipv4/ip_local_port_range"
 
-/* The kernel has only one port to choose, the one that the client waits for. */
+/* The kernel can choose only one port, the one to which the client connects. */
 static void meets_itself(struct child *up, void *arg)
 {
     static const char *const uris[] = {"tcp:127.0.0.1:40000", "tcp:[::1]:40000",
@@ -1272,11 +1273,11 @@ static void meets_itself(struct child *up, void *arg)
         set_limit(PORTS, "40000 40000");
         is_(ipc_channel_open(&client, uris[i], IPC_BOTH, ipc_in_ms(20)), -ETIMEDOUT, uris[i],
             __FILE__, __LINE__);
-        /* The port is free for the one that listens. */
+        /* The port is free for the listener. */
         is_(ipc_channel_open(&ch, uris[i], IPC_BOTH | IPC_LISTEN, IPC_NOW), 0, uris[i], __FILE__,
             __LINE__);
         set_limit(PORTS, "40000 40001");
-        if (i >= 2) /* datagrams find another port also while nobody listens */
+        if (i >= 2) /* datagram clients find another port also while nobody listens */
             ipc_channel_close(&ch);
         is_(ipc_channel_open(&client, uris[i], IPC_BOTH, ipc_in_ms(LONG_MS)), 0, uris[i], __FILE__,
             __LINE__);
@@ -1491,26 +1492,26 @@ static void garbage_is_refused_and_its_sender_left(void **state)
             int64_t got;
             int fd = NAMED("pipe") ? plain() : -1;
 
-            IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT); /* meets the next */
+            IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT); /* meets the next peer */
             fd = NAMED("pipe") ? fd : plain();
             for (k = 0; k < sizeof bytes; k++)
                 bytes[k] = (unsigned char)rand_r(&seed);
             if (kind % 3 == 1)
                 ipc_channel_put_header_(bytes, kind == 1 ? UINT32_MAX : (1u << 21) + kind);
-            if (kind % 3 == 2) { /* a good one before it, and one bit wrong */
+            if (kind % 3 == 2) { /* a good header, then one with a bit flipped */
                 ipc_channel_put_header_(bytes, 4);
                 ipc_channel_put_header_(bytes + 12, 4);
                 bytes[12 + kind % 8] ^= (unsigned char)(1 << kind % 7);
             }
             if (NAMED("unix-seq") && kind % 3 == 2)
-                ipc_channel_put_header_(bytes, 4); /* and more than 4 behind it */
+                ipc_channel_put_header_(bytes, 4); /* with more than 4 bytes behind it */
             IS(write(fd, bytes, sizeof bytes), sizeof bytes);
             (void)close(fd);
             got = ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS));
             if (got == 4)
                 got = ipc_channel_recv(&ch, scratch, 1 << 20, ipc_in_ms(LONG_MS));
             IS(got, -EBADMSG);
-            if (NAMED("pipe")) { /* there is no next one */
+            if (NAMED("pipe")) { /* a pipe has no next peer */
                 IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
                 over();
                 open_as(IPC_RECV);
@@ -1520,7 +1521,7 @@ static void garbage_is_refused_and_its_sender_left(void **state)
     }
 }
 
-/* What is longer than the receiver has asked for is dropped, and not in the way of what follows. */
+/* A message longer than the receiver asked for is dropped, and does not block later ones. */
 static void what_is_longer_than_agreed_is_dropped(void **state)
 {
     static const char *const schemes[] = {"unix-dgram", "udp", "sysv"};
@@ -1640,7 +1641,7 @@ static void long_paths_work(void **state)
         IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 1);
         ipc_channel_close(&other);
         ipc_channel_close(&ch);
-        IS(rmdir(folder), 0); /* so the socket's file is gone */
+        IS(rmdir(folder), 0); /* works, so the socket's file is gone */
         (void)snprintf(deep, sizeof deep, "%s:/dev/shm/%0300d", schemes[i], 0);
         IS(ipc_channel_open(&ch, deep, IPC_RECV | IPC_LISTEN, IPC_NOW), -ENAMETOOLONG);
         (void)snprintf(deep, sizeof deep, "%s:@%0200d", schemes[i], 0);
@@ -1680,7 +1681,7 @@ static void answers(struct child *up, void *arg)
     struct rlimit little = {1, 1};
 
     open_as(IPC_BOTH);
-    if (arg != NULL) { /* one that can map nothing */
+    if (arg != NULL) { /* it can map nothing */
         little.rlim_max = RLIM_INFINITY;
         IS(setrlimit(RLIMIT_AS, &little), 0);
     }
@@ -1792,7 +1793,7 @@ static void auto_gives_a_liar_nothing_but_a_closed_socket(void **state)
 
             for (i = 0; i < sizeof bytes; i++)
                 bytes[i] = (unsigned char)rand_r(&seed);
-            if (kind % 4 == 1) { /* nearly right */
+            if (kind % 4 == 1) { /* a hello that is nearly right */
                 memcpy(bytes, &hello, n = sizeof hello);
                 if (kind % 3 == 0)
                     bytes[kind / 4 % 8] ^= 1;
@@ -1819,7 +1820,7 @@ static void auto_gives_a_liar_nothing_but_a_closed_socket(void **state)
             do {
                 IS(poll(&p, 1, LONG_MS), 1);
                 got = read(p.fd, bytes, sizeof bytes);
-            } while (got > 0); /* an answer, perhaps */
+            } while (got > 0); /* may be an answer */
             MUST(got == 0 || errno == ECONNRESET);
             (void)close(p.fd);
         }
@@ -1831,7 +1832,8 @@ static void auto_gives_a_liar_nothing_but_a_closed_socket(void **state)
     }
 }
 
-/* Nor does one who says nothing, or half of it, hold up who talks; alone it may take its time. */
+/* A client that sends nothing, or half a hello, does not hold up another; alone it may take its
+ * time. */
 static void auto_passes_over_the_silent(void **state)
 {
     (void)state;
@@ -1862,7 +1864,7 @@ static void auto_passes_over_the_silent(void **state)
     }
 }
 
-/* A listener that lies: each answer in turn. */
+/* A listener lies: each false answer in turn. */
 static void auto_believes_no_listener(void **state)
 {
     struct ipc_channel listener, client;
@@ -1888,18 +1890,18 @@ static void auto_believes_no_listener(void **state)
         send_raw(ch.in, &answer, sizeof answer, NULL, 0);
         if (kind == 5) /* no descriptor */
             send_raw(ch.in, &segment, sizeof segment, NULL, 0);
-        if (kind == 6) { /* one that is no memory */
+        if (kind == 6) { /* one that is not memory */
             fd = open("/dev/null", O_RDWR | O_CLOEXEC);
             send_raw(ch.in, &segment, sizeof segment, &fd, 1);
         }
-        if (kind == 7 || kind == 8) { /* memory that may shrink; that is no segment */
+        if (kind == 7 || kind == 8) { /* memory that may shrink; memory that is no segment */
             fd = (int)syscall(SYS_memfd_create, "liar", 3u);
             MUST(ftruncate(fd, 100000) == 0);
             if (kind == 8)
                 MUST(fcntl(fd, F_ADD_SEALS, 7) == 0);
             send_raw(ch.in, &segment, sizeof segment, &fd, 1);
         }
-        if (kind >= 9) { /* a segment without rings; then garbage */
+        if (kind >= 9) { /* a segment without rings, then garbage */
             struct ipc_shm seg;
 
             IS(ipc_shm_create(&seg, NULL, 100000), 0);
@@ -1933,7 +1935,7 @@ static void sends_numbers(struct child *up, void *arg)
     ipc_channel_close(&ch);
 }
 
-/* One of four is stopped and one killed, each with more to send than the ring takes. */
+/* Of four senders one is stopped and one is killed; each has more to send than the ring takes. */
 static void senders_that_share_a_ring_do_not_wait_for_each_other(void **state)
 {
     struct ipc_channel_options how;
@@ -1966,23 +1968,23 @@ static void senders_that_share_a_ring_do_not_wait_for_each_other(void **state)
         if (message[0] == 3 && message[1] == 10)
             kill_child(&c[3]);
         if (next[0] == 2000 && next[1] == 2000 && next[2] < 2000)
-            signal_child(&c[2], SIGCONT); /* the others are through */
+            signal_child(&c[2], SIGCONT); /* the others are done */
     }
     for (k = 0; k < 3; k++) {
         (void)hear(&c[k]);
         finish(&c[k]);
     }
-    /* The place of the dead is free. */
+    /* The dead sender's lane is free. */
     IS(ipc_channel_open(&other, uri, IPC_SEND, ipc_in_ms(LONG_MS)), 0);
     message[0] = 4;
     IS(ipc_channel_send(&other, message, 8, IPC_NOW), 0);
-    do { /* what the killed one had sent */
+    do { /* what the killed sender had sent */
         n = ipc_channel_recv(&ch, message, sizeof message, ipc_in_ms(LONG_MS));
         MUST(n == 8 || (n >= 16 && message[0] == 3 && message[1] == next[3]++));
     } while (n != 8);
     while ((n = ipc_channel_recv(&ch, message, sizeof message, IPC_NOW)) >= 16)
         MUST(message[0] == 3 && message[1] == next[3]++);
-    IS(n, -ETIMEDOUT); /* of several, nobody's end is told */
+    IS(n, -ETIMEDOUT); /* with several senders no end is reported */
     ipc_channel_close(&other);
     over();
 }
@@ -2027,7 +2029,7 @@ static void sends_short_ones(struct child *up, void *arg)
     (void)arg;
     open_as(IPC_SEND);
     tell(up, 1);
-    (void)hear(up); /* all are there */
+    (void)hear(up); /* all senders are there */
     for (i = 0; i < 400; i++) {
         memset(message, (int)(getpid() & 0xff), sizeof message);
         memcpy(message, &i, sizeof i);
@@ -2089,7 +2091,7 @@ static void fifo_is_a_fifo(void **state)
     IS(symlink("/dev/null", path), 0);
     IS(ipc_channel_open(&ch, uri, IPC_RECV, IPC_NOW), -ELOOP);
     IS(unlink(path), 0);
-    /* One who has put something else at the path does not have the mode of that changed. */
+    /* If something else is at the path, its mode is not changed. */
     (void)snprintf(other, sizeof other, "%.150s-file", path);
     fd = open(other, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     MUST(fd >= 0 && symlink(other, path) == 0);
@@ -2104,7 +2106,7 @@ static void fifo_is_a_fifo(void **state)
     fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     MUST(fd >= 0 && close(fd) == 0);
     IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -EADDRINUSE);
-    IS(unlink(path), 0); /* it was no socket, so it is still there */
+    IS(unlink(path), 0); /* not a socket, so it is still there */
 }
 
 /* ------------------------------------------------------------------ queues */
@@ -2219,7 +2221,7 @@ static void torn_tail_is_cut_off_and_nothing_before_it(void **state)
     for (cut = 1; cut < 26; cut++) {
         IS(ipc_channel_send(&ch, "0123456789", 10, IPC_NOW), 0);
         ipc_channel_close(&ch);
-        IS(truncate(path, whole + cut), 0); /* as one that was killed leaves it */
+        IS(truncate(path, whole + cut), 0); /* as a killed writer leaves it */
         IS(ipc_channel_open(&in, uri, IPC_RECV, IPC_NOW), 0);
         IS(ipc_channel_recv(&in, scratch, 100, IPC_NOW), 3);
         IS(ipc_channel_recv(&in, scratch, 100, IPC_NOW), -ETIMEDOUT);
@@ -2375,7 +2377,7 @@ static void no_limit(void)
     set_file_size(RLIM_INFINITY);
 }
 
-/* To the byte, where the kernel would send SIGXFSZ for the next. */
+/* Fills the log to its limit; the kernel would send SIGXFSZ for the next byte. */
 static void meets_its_limit(struct child *up, void *arg)
 {
     (void)up, (void)arg;
@@ -2391,7 +2393,7 @@ static void remove_filler(void)
     IS(unlink(path), 0);
 }
 
-/* On a disk of its own, of 64 KiB. */
+/* Fills the log on a disk of its own, of 64 KiB. */
 static void fills_its_disk(struct child *up, void *arg)
 {
     char path[200];
@@ -2515,7 +2517,7 @@ static void priority_kills_nobody(void **state)
 
 /* ------------------------------------------------------------------ removing */
 
-/* The mechanism of the URI did not make what is at the path. */
+/* Another mechanism made what is at the path, so it stays. */
 static void stays(const char *what, const char *path, int rc)
 {
     struct stat before, after;
@@ -2543,7 +2545,7 @@ static void write_file(const char *path, const char *text)
     MUST(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && close(fd) == 0);
 }
 
-/* A socket's file that a killed listener left. */
+/* Leaves a socket's file, as a killed listener does. */
 static void leaves_a_socket(struct child *up, void *arg)
 {
     (void)up;
@@ -2630,7 +2632,7 @@ static void unlinks_in_its_folder(struct child *up, void *arg)
     goes("file:empty", "empty");
 }
 
-/* The folder, and what is in it: files and empty folders. */
+/* Removes the folder and what is in it: files and empty folders. */
 static void remove_folder(const char *path)
 {
     DIR *d = opendir(path);
@@ -2670,7 +2672,7 @@ static void unlink_removes_only_what_its_mechanism_made(void **state)
     IS(unlink(path), 0);
     IS(ipc_shm_create(&seg, name, 4096), 0);
     IS(ipc_shm_make(&seg, "ticks", 1, 64, &o), 0);
-    stays(uri, path, -EPROTO); /* a segment, but of its user */
+    stays(uri, path, -EPROTO); /* a segment, but with a user's object */
     IS(ipc_shm_publish(&seg, &o), 0);
     stays(uri, path, -EPROTO);
     ipc_shm_close(&seg);
@@ -2680,7 +2682,7 @@ static void unlink_removes_only_what_its_mechanism_made(void **state)
     MUST(unlink(path) == 0 && unlink(other) == 0);
     IS(ipc_shm_create(&seg, name, 4096), 0);
     ipc_shm_close(&seg);
-    goes(uri, path); /* as one leaves it that is killed before it made a ring */
+    goes(uri, path); /* as left by a process killed before it made a ring */
     open_as(IPC_SEND | IPC_LISTEN);
     ipc_channel_close(&ch);
     goes(uri, path);
@@ -2698,7 +2700,7 @@ static int segment_of(key_t key)
 
 static void unlink_removes_only_its_own_key(void **state)
 {
-    /* Sizes of others; the last one is that of two rings, with something else in it. */
+    /* Segments of other programs; the last has the size of two rings, but other content. */
     size_t sizes[] = {100, 4096, 1 << 20, 0};
     size_t i, ours = ipc_channel_shm_size_(ipc_channel_lane_(IPC_CHANNEL_RING_));
     struct ipc_channel_options how;
@@ -2721,9 +2723,9 @@ static void unlink_removes_only_its_own_key(void **state)
         IS(ipc_channel_unlink(uri), -EPROTO);
         IS(segment_of(key), id);
         MUST(shmdt(at) == 0);
-        IS(ipc_channel_unlink(uri), -EPROTO); /* also while nobody uses it */
+        IS(ipc_channel_unlink(uri), -EPROTO); /* even if nobody uses it */
         IS(segment_of(key), id);
-        if (sizes[i] != ours) { /* nor does one that listens take its place */
+        if (sizes[i] != ours) { /* a listener does not replace it either */
             IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -EPROTO);
             IS(segment_of(key), id);
             IS(semget(key, 0, 0), -1);
@@ -2732,7 +2734,7 @@ static void unlink_removes_only_its_own_key(void **state)
         }
         IS(shmctl(id, IPC_RMID, NULL), 0);
     }
-    /* Semaphores of others: alone, and beside a segment of ours. */
+    /* Semaphores of other programs: alone, and beside a segment of ours. */
     id = semget(key, 7, IPC_CREAT | 0600);
     MUST(id >= 0);
     IS(ipc_channel_unlink(uri), -ENOENT);
@@ -2743,7 +2745,7 @@ static void unlink_removes_only_its_own_key(void **state)
     IS(segment_of(key), -1);
     IS(semget(key, 0, 0), id);
     IS(semctl(id, 0, IPC_RMID), 0);
-    /* Ours, of one direction, of both, of every size; a smaller one is replaced. */
+    /* Ours: one direction, both, every size; a smaller one is replaced. */
     memset(&how, 0, sizeof how);
     for (i = 0; i < 3; i++) {
         IS(ipc_channel_open(&ch, uri, IPC_LISTEN | ((unsigned)i + 1), IPC_NOW), 0);
@@ -2755,7 +2757,7 @@ static void unlink_removes_only_its_own_key(void **state)
         IS(segment_of(key), -1);
         IS(semget(key, 0, 0), -1);
     }
-    MUST(shmget(key, ours, IPC_CREAT | 0600) >= 0); /* as one leaves it that is killed there */
+    MUST(shmget(key, ours, IPC_CREAT | 0600) >= 0); /* as left by a process killed there */
     IS(ipc_channel_unlink(uri), 0);
 }
 
@@ -2834,7 +2836,7 @@ static void open_shared(struct ipc_channel *c, unsigned role, unsigned senders, 
     must_(rc == 0, uri, ipc_channel_why(c), __FILE__, __LINE__);
 }
 
-/* Whoever gets it knows by the message itself which one it is. */
+/* The receiver learns the number from the message itself. */
 static void send_numbered(uint64_t i)
 {
     size_t n = length_of(i, 2000);
@@ -2872,7 +2874,7 @@ static void works(struct child *up, void *arg)
         sum[1] += next;
     }
     IS(got, -EPIPE);
-    IS(ipc_channel_recv(&ch, scratch, 1 << 20, IPC_NOW), -ETIMEDOUT); /* told once */
+    IS(ipc_channel_recv(&ch, scratch, 1 << 20, IPC_NOW), -ETIMEDOUT); /* reported once */
     tell(up, sum[0]);
     tell(up, sum[1]);
     ipc_channel_close(&ch);
@@ -2993,7 +2995,7 @@ static void killed_receiver_of_a_ring_costs_no_message(void **state)
     (void)hear(&holder);
     stop_child(&holder);
     other = spawn(takes_the_others, NULL);
-    (void)hear(&other); /* a stopped one costs what it has, and not more */
+    (void)hear(&other); /* a stopped receiver costs what it holds, no more */
     kill_child(&holder);
     (void)hear(&other);
     kill_child(&sender);
@@ -3012,7 +3014,7 @@ static void drains(struct child *up, void *arg)
     IS(next_length(), 100);
     for (i = 0; i < count; i++)
         recv_one(i, i == 0 ? 100 : length_of(i, 100));
-    recv_one(count, 100); /* of who waits for room */
+    recv_one(count, 100); /* from the sender that waits for room */
     IS(ipc_channel_recv(&ch, scratch, 100, IPC_NOW), -ETIMEDOUT);
     ipc_channel_close(&ch);
 }
@@ -3089,14 +3091,15 @@ static int before(void **state)
     return next_name(state);
 }
 
-/* A test that has not failed has left no descriptor open. */
+/* A test that passes must leave no descriptor open. */
 static void runs(void **state)
 {
     ((void (*)(void **))(uintptr_t)*state)(state);
     IS(open_fds(), fds_before);
 }
 
-/* Names outside /dev/shm, and folders, which outlive us, also when a test ends by a signal. */
+/* Removes names outside /dev/shm, and folders. They would outlive a test, also one that a signal
+ * ends. */
 static void remove_names(void)
 {
     unsigned i;
@@ -3109,7 +3112,7 @@ static void remove_names(void)
         (void)snprintf(text, sizeof text, "%s-%u", prefix, i);
         (void)snprintf(uri, sizeof uri, "sysv:%u", number_of(text));
         (void)ipc_channel_unlink(uri);
-        /* Also where it is none of ours. */
+        /* Also if it is not a channel's. */
         (void)shmctl(shmget((key_t)number_of(text), 0, 0), IPC_RMID, NULL);
         (void)semctl(semget((key_t)number_of(text), 0, 0), 0, IPC_RMID);
         (void)snprintf(uri, sizeof uri, "mq:%s", text);
@@ -3127,7 +3130,7 @@ static void leave_someone_behind(void)
         char *given = getenv("IPC_TEST_PREFIX");
 
         (void)setsid();
-        if (given != NULL) /* by which tests/run finds those that it ends */
+        if (given != NULL) /* by which tests/run finds the processes to end */
             memset(given, 'x', strlen(given));
         (void)close(fds[1]);
         while (read(fds[0], &byte, 1) < 0)

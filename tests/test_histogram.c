@@ -1,4 +1,4 @@
-/* The benchmark's histogram: its percentiles of known values, and the file that it writes.
+/* The benchmark's histogram: percentiles of known values, and the file that it writes.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -38,7 +38,7 @@ static void small_values_are_exact(void **state)
     assert_int_equal(histogram_at(&h, 100), 2000);
 }
 
-/* A value beside a much larger one, so that it is not exact by being the maximum. */
+/* A value below a much larger one, as the maximum itself would be exact. */
 static void large_values_are_right_to_a_thousandth(void **state)
 {
     unsigned bit, k;

@@ -1,8 +1,8 @@
 /*
  * A hostile peer at its worst: just before each compare-and-swap and each fetch-and-add it changes
- * the word that is meant, as another core may at any time. Every call of every ring must come back
- * all the same, before its deadline where it has one; what it says does not matter. An alarm ends a
- * call that does not come back, and fails the test.
+ * the word in question, as another core may at any time. Every call of every ring must return all
+ * the same, before its deadline if it has one; its result does not matter. An alarm ends a call
+ * that does not return, and fails the test.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -48,19 +48,19 @@ IPC_CALL(call, struct message, struct message)
 
 /* ------------------------------------------------------------------ the peer */
 
-/* How it changes a word. */
+/* How the peer changes a word. */
 enum meddling {
     NOTHING,
-    BACK,    /* FREE of the same lap: what was claimed or taken is not */
-    RENAMED, /* as it was, in the name of another */
+    BACK,    /* FREE of the same lap: no longer claimed or taken */
+    RENAMED, /* the same state with another holder */
     LATER,   /* a lap later: stamped, or passed over */
-    OTHER,   /* any bit */
+    OTHER,   /* any bit flipped */
     MEDDLINGS
 };
 
 static struct {
     enum meddling how;
-    unsigned char *from, *to; /* the memory where it does */
+    unsigned char *from, *to; /* the memory that it changes */
     uint64_t acts;
 } peer;
 
@@ -90,7 +90,7 @@ static void meddle(void *at, uint64_t from, uint64_t to)
     }
 }
 
-/* Half of those it names are alive. */
+/* Half of the processes that it names are alive. */
 static int odd_live(void *arg, uint64_t id)
 {
     (void)arg;
@@ -159,7 +159,7 @@ static void end(void)
                     assert_int_equal(NAME##_producer_attach(&p, mem, size, &me), 0);               \
                     assert_int_equal(NAME##_consumer_attach(&c, mem, size, &you), 0);              \
                     assert_int_equal(NAME##_push_n(&p, m, full ? MANY : 0), full ? MANY : 0);      \
-                    if (call == 11) /* what it has, it gives back */                               \
+                    if (call == 11) /* detach gives back what was peeked */                        \
                         (void)NAME##_peek(&c);                                                     \
                     begin((enum meddling)how);                                                     \
                     switch (call) {                                                                \
@@ -213,8 +213,8 @@ MANY_CALLS(mpmc)
 MANY_CALLS(mpsc)
 MANY_CALLS(spmc)
 
-/* As many holders as there are slots, all of them alive: a call looks at each a few times at most,
- * and not at all of them for each. */
+/* As many holders as slots, all alive: a call looks at each holder a few times at most, and does
+ * not look at all of them for each one. */
 static void fill_with_holders(unsigned char *mem, size_t size, uint64_t slots, int full)
 {
     struct ipc_mpmc_producer p;
@@ -255,7 +255,7 @@ static void a_ring_of_holders_keeps_no_call(void **state)
 
 /* ------------------------------------------------------------------ ends, lanes, seats */
 
-/* Where nothing but attach and detach compares and swaps. */
+/* Rings where only attach and detach use compare-and-swap. */
 static void attaching_returns(void **state)
 {
     unsigned how;

@@ -1,6 +1,5 @@
 /* Rings with many at an end, on plain memory: their calls, their edges, hostile memory, and
- * processes that are killed at random. What a stop or kill at every instruction does is
- * torture.c's. */
+ * processes that are killed at random. torture.c stops and kills at every instruction. */
 #define _GNU_SOURCE
 #include "chance.h"
 #include "ipc_ring.h"
@@ -82,7 +81,7 @@ static void impossible_rings_are_refused(void **state)
     assert_int_equal(mpmc_consumer_attach(&typed, mem, size, NULL), -EPROTO);
     assert_null(mpmc_peek(&typed));
     assert_int_equal(ipc_mpmc_producer_attach(&p, mem, size, 16, NULL, 0), -EPROTO);
-    assert_int_equal(ipc_mpmc_push(&p, &size, 16), -EPROTO); /* and not a crash */
+    assert_int_equal(ipc_mpmc_push(&p, &size, 16), -EPROTO); /* no crash */
     assert_null(ipc_mpmc_claim(&p));
     assert_int_equal(ipc_mpmc_consumer_attach(&c, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER),
                      -EPROTO);
@@ -133,8 +132,8 @@ static void single_ends_and_seats_are_limited(void **state)
 
 /* ------------------------------------------------------------------ against a queue */
 
-/* Every call at random, by two handles of each end in one thread, in rings of every small size and
- * at positions near the ends of laps; what comes out is what a queue would say. */
+/* Random calls by two handles of each end in one thread, in rings of every small size and at
+ * positions near the ends of laps: the messages that come out are those of a queue. */
 static void random_calls_are_those_of_a_queue(void **state)
 {
     uint64_t capacity;
@@ -238,8 +237,7 @@ static void random_calls_are_those_of_a_queue(void **state)
     }
 }
 
-/* Who comes late, or has not looked for many laps, finds the place in the first call. */
-/* As many holders in a row as there may be: each call does with them what there is to do. */
+/* As many holders in a row as there may be: each call passes over all of them. */
 static void holders_in_a_row_are_passed_over_in_one_call(void **state)
 {
     enum { HOLDERS = 200, SLOTS_ = 256 };
@@ -281,7 +279,7 @@ static void holders_in_a_row_are_passed_over_in_one_call(void **state)
     (void)munmap(mem, size);
 }
 
-/* One consumer that leaves with a message in hand puts it back in its place. */
+/* A single consumer that detaches while it holds a message puts it back in its place. */
 static void one_consumer_keeps_the_order_when_it_leaves(void **state)
 {
     size_t size = mpsc_footprint(64), how;
@@ -321,7 +319,8 @@ static int seven_is_dead(void *arg, uint64_t id)
     return id != 7;
 }
 
-/* Of one consumer, too: what it had in hand is lost, or seen again, as the ring was made. */
+/* The message that a killed consumer held, also the only consumer, is lost or handed out again, as
+ * the ring was made. */
 static void what_a_killed_consumer_held_is_lost_or_seen_again(void **state)
 {
     static const unsigned ends[] = {0, IPC_MPMC_ONE_CONSUMER, IPC_MPMC_ONE_PRODUCER};
@@ -344,14 +343,14 @@ static void what_a_killed_consumer_held_is_lost_or_seen_again(void **state)
         assert_int_equal(ipc_mpmc_consumer_attach(&c, mem, size, 8, &dies, end), 0);
         for (m = 1; m <= 3; m++)
             assert_int_equal(ipc_mpmc_push(&p, &m, 8), 0);
-        assert_int_equal(*(const uint64_t *)ipc_mpmc_peek(&c), 1); /* and is killed */
+        assert_int_equal(*(const uint64_t *)ipc_mpmc_peek(&c), 1); /* it is killed here */
         assert_int_equal(ipc_mpmc_consumer_attach(&d, mem, size, 8, &next, end), 0);
         (void)ipc_mpmc_consumer_recover(&d, 0);
         while (ipc_mpmc_pop(&d, &m, 8) == 0)
             got |= 1u << m;
         assert_int_equal(got, again ? 14 : 12);
         assert_int_equal(ipc_mpmc_consumer_losses(&d).lost, !again);
-        for (m = 0; m < 20; m++) { /* and its slot is free */
+        for (m = 0; m < 20; m++) { /* its slot is free */
             assert_int_equal(ipc_mpmc_push(&p, &m, 8), 0);
             assert_int_equal(ipc_mpmc_pop(&d, &got, 8), 0);
             assert_int_equal(got, m);
@@ -360,6 +359,7 @@ static void what_a_killed_consumer_held_is_lost_or_seen_again(void **state)
     (void)munmap(mem, size);
 }
 
+/* A handle that attaches late, or has not looked for many laps, finds its place in one call. */
 static void latecomers_find_their_place_at_once(void **state)
 {
     size_t size = mpmc_footprint(16);
@@ -395,7 +395,7 @@ static void latecomers_find_their_place_at_once(void **state)
 
 /* ------------------------------------------------------------------ hostile memory */
 
-/* Whatever is written there: calls return, with a message, nothing, or -EBADMSG. */
+/* Whatever is written to the ring, calls return: with a message, nothing, or -EBADMSG. */
 static void scribbling_hangs_and_crashes_nobody(void **state)
 {
     unsigned round, i;
@@ -445,9 +445,9 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
 enum { SENDERS = 3, TAKERS = 3, SLOTS = 64, PART = 20000, ALL = 200 };
 
 static struct chaos {
-    uint64_t start[ALL], sent[ALL]; /* by each process that ever was a sender: what got through */
+    uint64_t start[ALL], sent[ALL]; /* for each sender there ever was: messages pushed */
     unsigned char seen[ALL][PART + 2];
-    uint64_t held; /* messages that a taker may have had in hand when it was killed */
+    uint64_t held; /* messages that a taker may have held when it was killed */
 } * chaos;
 
 static int by_pid(void *arg, uint64_t id)
@@ -539,7 +539,7 @@ static pid_t start(void *mem, size_t size, int sends, unsigned who)
     return pid;
 }
 
-/* Until then, or until there have been so many senders. */
+/* Until the time `until`, or until there have been ALL senders. */
 static void kill_at_random(time_t until)
 {
     size_t size = mpmc_footprint(SLOTS);
@@ -605,7 +605,7 @@ static void kill_at_random(time_t until)
     (void)munmap(chaos, sizeof *chaos);
 }
 
-/* For IPC_SOAK_SECONDS. */
+/* Runs for IPC_SOAK_SECONDS. */
 static void processes_killed_at_random_lose_only_what_they_held(void **state)
 {
     const char *given = getenv("IPC_SOAK_SECONDS");

@@ -1,8 +1,8 @@
 /*
- * Tests of ipc_notify.h, of the calls of ipc_ring.h that sleep, and of what ipc_shm.h tells of
+ * Tests of ipc_notify.h, of the calls of ipc_ring.h that sleep, and of how ipc_shm.h reports
  * deaths: every kind, every way a wait ends, kills at every instruction, missing system calls,
- * hostile memory. Real processes that map the memory at different addresses; segments under names
- * that start with IPC_TEST_PREFIX. IPC_NOTIFY_WAITS: how many waits the long test makes.
+ * hostile memory. Real processes map the memory at different addresses; segments have names that
+ * start with IPC_TEST_PREFIX. IPC_NOTIFY_WAITS is how many waits the long test makes.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -14,7 +14,7 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
-#define LONG_MS 30000 /* never reached by what works */
+#define LONG_MS 30000 /* longer than any working call takes */
 #define HANG_S 240    /* no test takes that long */
 #include "harness.h"
 
@@ -23,7 +23,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 
-#define LATE_MS 2000 /* what a busy machine may add to a time of the contract */
+#define LATE_MS 2000 /* how far a busy machine may exceed a time of the contract */
 #define BELLS 130u
 #define BELL sizeof(struct ipc_notify_shared)
 #define KINDS 4u
@@ -34,7 +34,7 @@ struct message {
 };
 IPC_SPSC(msgs, struct message)
 
-/* What the processes of a test share. Words have no line of their own: nobody measures here. */
+/* What the processes of a test share. Words share cache lines, as nothing is measured here. */
 struct room {
     struct ipc_notify_shared bell[BELLS];
     uint64_t word[256];
@@ -69,7 +69,7 @@ static void put(uint64_t *word, uint64_t value)
     ck_pr_store_64(word, value);
 }
 
-/* The same numbers in each run. */
+/* Random numbers, the same in each run. */
 static uint64_t chance(void)
 {
     static uint64_t x = 0x9e3779b97f4a7c15u;
@@ -95,7 +95,7 @@ static int sleeps(pid_t tid, const struct ipc_notify_shared *bell, uint32_t flag
 
 static cpu_set_t processors; /* that we may use */
 
-/* To the k-th of them, or the first if there are fewer; to all again for k < 0. */
+/* Pins this process to the k-th of them, or the first if there are fewer; to all if k < 0. */
 static void pin(int k)
 {
     cpu_set_t one;
@@ -129,7 +129,7 @@ static void attach(struct ipc_notify *n, struct ipc_notify_shared *bell, const s
     IS(ipc_notify_attach(n, bell, BELL, bell->kind, me), 0);
 }
 
-/* One that sleeps at once. */
+/* Attaches a notifier that sleeps at once, without looking first. */
 static void attach_drowsy(struct ipc_notify *n, struct ipc_notify_shared *bell,
                           const struct ipc_peer *me)
 {
@@ -302,8 +302,8 @@ static void handle_that_is_attached_to_nothing_answers_einval(void **state)
     IS(open_fds(), fds);
 }
 
-/* As those of a ring that was refused. In a process of its own, whose descriptor 0 has something to
- * lose. */
+/* Zeroed handles are like those of a ring that was refused. In a process of its own, because a
+ * wrong call would use descriptor 0. */
 static void uses_a_zeroed_handle(struct child *up, void *arg)
 {
     struct msgs_consumer c;
@@ -421,8 +421,8 @@ static void condition_that_holds_is_evaluated_once(void **state)
             }
 }
 
-/* A deadline before the clock's beginning is in the past, too, and no reason to think that the
- * kernel has no futexes. */
+/* A deadline before the clock's beginning is in the past, and must not be taken for a kernel
+ * without futexes. */
 static void earliest_deadline_of_all_is_in_the_past(void **state)
 {
     struct ipc_peer me = own_peer(NULL);
@@ -452,7 +452,7 @@ static void deadline_passes_while_asleep(void **state)
     (void)state;
     in_segment = make_room(&seg, name);
     for (kind = 0; kind < KINDS; kind++)
-        for (how = 0; how < 3; how++) /* nobody watched, by asking, by descriptors */
+        for (how = 0; how < 3; how++) /* watching nobody, by asking, by descriptors */
             for (i = 0; i < sizeof ms / sizeof *ms; i++, waits++) {
                 struct room *r = how == 2 ? in_segment : room;
                 struct ipc_notify n;
@@ -475,7 +475,7 @@ static void deadline_passes_while_asleep(void **state)
     ipc_shm_close(&seg);
 }
 
-/* Nobody posts, but at the deadline it is there. */
+/* Nobody posts, but the data is there at the deadline. */
 static void stores_when_asleep(struct child *up, void *arg)
 {
     (void)arg;
@@ -540,7 +540,7 @@ static void ignore_signal(void)
     handlers_bell = NULL;
 }
 
-/* Interrupts the parent's sleep again and again, until it says that it is enough. */
+/* Interrupts the parent's sleep again and again, until the parent says stop. */
 static void interrupts(struct child *up, void *arg)
 {
     uint64_t at_most = *(const uint64_t *)arg, i, seen;
@@ -585,7 +585,7 @@ static void handler_ends_the_wait(void **state)
             int rc;
 
             if (kind == IPC_NOTIFY_SEMAPHORE && cases[i].rc == 0)
-                continue; /* has a time limit inside, so the kernel does not restart it */
+                continue; /* uses a time limit, so the kernel does not restart it */
             make_bell(0, kind);
             attach_drowsy(&n, &room->bell[0], &me);
             ipc_notify_watch(&n, cases[i].watch ? 5 : 0);
@@ -605,7 +605,7 @@ static void handler_ends_the_wait(void **state)
         }
 }
 
-/* At any moment, asleep or not. */
+/* Signals at any moment, asleep or not. */
 static void signals_each_round(struct child *up, void *arg)
 {
     uint64_t round, rounds = *(const uint64_t *)arg;
@@ -628,7 +628,7 @@ static void post_in_a_handler_wakes_the_waiter_that_it_interrupted(void **state)
     int restart;
 
     (void)state;
-    for (kind = 0; kind < KINDS - 1; kind++) /* not for signals, says the header */
+    for (kind = 0; kind < KINDS - 1; kind++) /* not for signals, as the header says */
         for (restart = 0; restart < 2; restart++) {
             struct ipc_notify n;
             struct child c;
@@ -702,7 +702,7 @@ static void pongs(struct child *up, void *arg)
     ipc_notify_detach(&pong);
 }
 
-/* On bells 0 and 1, which are made. */
+/* Plays ping-pong on bells 0 and 1, which must be made already. */
 static void play(unsigned spin, unsigned yield, uint64_t rounds)
 {
     struct pingpong how = {spin, yield, rounds};
@@ -743,7 +743,7 @@ static void every_kind_wakes_across_addresses(void **state)
 #define CROWD 8u
 #define CROWD_ROUNDS 40u
 
-/* One of many that sleep for the same thing. */
+/* One of many processes that sleep for the same condition. */
 static void is_one_of_many(uint64_t index)
 {
     struct room *r = another_map();
@@ -784,7 +784,7 @@ static void one_of_the_crowd(struct child *up, void *arg)
     is_one_of_many(*(const uint64_t *)arg);
 }
 
-/* A second in which nothing happens is not a wake. */
+/* The look after a second without a post does not count as a wake. */
 static void one_post_wakes_all_processes_and_threads(void **state)
 {
     struct child c[CROWD / 2 + 1];
@@ -898,7 +898,7 @@ static void post_one_wakes_one_at_least(void **state)
 
 static struct ipc_notify inherited; /* by fork */
 
-/* Waits for the descriptor by poll or epoll, as the header's top has it. */
+/* Waits for the descriptor by poll or epoll, as the top of the header shows. */
 static void loops(struct ipc_notify *n, struct room *r, int by_epoll)
 {
     int fd = ipc_notify_fd(n), loop = -1;
@@ -1086,7 +1086,7 @@ static void what_is_no_descriptor_is_not_received(void **state)
         send_raw(pair[1], &hello, sizeof hello, NULL, 0);
         IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), -EPROTO);
         IS(n.fd, -1);
-        /* Again and again: what it had is closed. */
+        /* Again and again: the descriptor that it had is closed. */
         for (i = 0; i < 3; i++) {
             IS(ipc_notify_send_fd(&m, pair[1]), 0);
             IS(ipc_notify_recv_fd(&n, pair[0], ipc_in_ms(LONG_MS)), 0);
@@ -1132,13 +1132,13 @@ static void full_eventfd_neither_blocks_nor_fails_a_post(void **state)
         IS(poll(&p, 1, 0), 1);
         ipc_notify_drain(&n);
         IS(poll(&p, 1, 0), 0);
-        ipc_notify_drain(&n); /* of nothing */
+        ipc_notify_drain(&n); /* nothing to drain */
         ipc_notify_arm(&n);
         IS(ipc_notify_post(&n), 0);
         IS(poll(&p, 1, 0), 1);
         ipc_notify_drain(&n);
     }
-    (void)close(n.fd); /* by someone else */
+    (void)close(n.fd); /* as if by other code */
     ipc_notify_arm(&n);
     IS(ipc_notify_post(&n), -EBADF);
     n.fd = n.post_fd = -1;
@@ -1221,17 +1221,17 @@ static void signal_reaches_who_listens_and_nobody_else(void **state)
     IS(post_armed(&n), 0);
     tell(&c, 1);
     IS(hear(&c), 1);
-    tell(&c, 3); /* would be killed by it from now on */
+    tell(&c, 3); /* from now on the signal would kill it */
     (void)hear(&c);
     attach(&fresh, &room->bell[0], NULL);
     for (i = 0; i < 10; i++) {
         IS(ipc_notify_target(&fresh, c.pid, SIGRTMIN), -EPERM);
         IS(post_armed(&fresh), -ESRCH);
     }
-    tell(&c, 2); /* lives */
+    tell(&c, 2); /* it is alive */
     IS(hear(&c), 0);
     kill_child(&c);
-    IS(post_armed(&n), -ESRCH); /* had a pidfd of it */
+    IS(post_armed(&n), -ESRCH); /* n had its pidfd */
     IS(ipc_notify_target(&fresh, c.pid, SIGRTMIN), -ESRCH);
     IS(post_armed(&fresh), -ESRCH);
     ipc_notify_detach(&fresh);
@@ -1274,7 +1274,7 @@ static void garbage_for_a_target_signals_nobody(void **state)
     for (k = 0; k < sizeof pids / sizeof *pids; k++) {
         for (i = 0; i < sizeof numbers / sizeof *numbers; i++)
             IS(ipc_notify_target(&n, pids[k], numbers[i]), -EINVAL);
-        MUST(ipc_notify_target(&n, pids[k], SIGRTMIN) < 0); /* blocked by none */
+        MUST(ipc_notify_target(&n, pids[k], SIGRTMIN) < 0); /* no thread blocks it */
         IS(post_armed(&n), -ESRCH);
     }
     c = spawn(has_a_thread_that_blocks_all, NULL);
@@ -1288,14 +1288,14 @@ static void garbage_for_a_target_signals_nobody(void **state)
 
 /* ------------------------------------------------------------------ the kind is the program's */
 
-/* In the word behind the kind, where older versions had the process to signal. */
+/* Names it in the word behind the kind, where older versions had the process to signal. */
 static void name_a_process(struct ipc_notify_shared *bell, pid_t pid, int number)
 {
     bell->unused = (uint64_t)(uint32_t)pid << 32 | (uint32_t)number;
 }
 
-/* The memory says another kind, names this process, and holds no semaphore. Calls of a handle go by
- * the handle's kind: they send no signal and touch no semaphore, which would end the process. */
+/* The memory says another kind, names this process, and holds no semaphore. Calls use the handle's
+ * own kind: they send no signal and touch no semaphore, as either would end the process. */
 static void expect_kind_kept(struct ipc_notify *n, struct ipc_notify_shared *bell, unsigned kind)
 {
     sigset_t pending;
@@ -1353,8 +1353,8 @@ IPC_CALL(adder, uint64_t, uint64_t)
 
 #define RING_SIZE 65536u
 
-/* Attaching fails and leaves the end free where one of both bells is of another kind. What the
- * memory says later changes nothing. */
+/* If one of the two bells is of another kind, attach fails and leaves the end free. After attach
+ * the kind in the memory no longer matters. */
 #define KINDS_OF(NAME, END, ATTACH)                                                                \
     static void kinds_of_##NAME##_##END(void *mem, struct ipc_peer *me)                            \
     {                                                                                              \
@@ -1485,7 +1485,7 @@ static void waits_for_words(struct child *up, void *arg)
     tell(up, (uint64_t)ipc_clock());
 }
 
-/* Whoever goes to sleep after a post takes no wake from who slept before it. */
+/* A sleeper that comes after a post takes no wake from one that slept before it. */
 static void late_sleeper_takes_no_wake_from_an_early_one(void **state)
 {
     struct ipc_notify n;
@@ -1503,7 +1503,7 @@ static void late_sleeper_takes_no_wake_from_an_early_one(void **state)
         attach_drowsy(&n, &room->bell[0], NULL);
         c = spawn(waits_for_words, &first);
         EVENTUALLY(sleeps(c.pid, &room->bell[0], IPC_NOTIFY_ASLEEP_));
-        stop_child(&c); /* as if it were slow to get up */
+        stop_child(&c); /* as if it were slow to wake */
         put(&room->word[0], 1);
         IS(ipc_notify_post(&n), 0);
         IS(ipc_wait(&n, ipc_in_ms(30), 0), -ETIMEDOUT); /* the late one */
@@ -1524,7 +1524,7 @@ static void waits_on_one_processor(struct child *up, void *arg)
     waits_for_words(up, arg);
 }
 
-/* One of two sleepers is killed when the kernel has woken it and before it has run. */
+/* One of two sleepers is killed after the kernel has woken it and before it has run. */
 static void waiter_killed_as_it_wakes_holds_nobody_up(void **state)
 {
     struct ipc_notify n;
@@ -1568,15 +1568,15 @@ static void waiter_killed_as_it_wakes_holds_nobody_up(void **state)
 
 /* ------------------------------------------------------------------ killed at every instruction */
 
-/* After how many instructions a child is killed: in the first round when it is through, which tells
- * how many there are, then after every so many of them. */
+/* The instructions after which a child is killed. The first round runs to the end, to count them;
+ * then there is a kill every `stride` instructions. */
 struct points {
     unsigned n, stride, made, tried;
 };
 static const struct points first_point = {UINT_MAX, 0, 0, 0};
 
-/* Runs a traced child for n steps. 1: stopped there; 0: it got through, or sleeps before that,
- * which *blocked says. */
+/* Runs a traced child for n steps. Returns 1 if it is stopped there, 0 if it ended its operation or
+ * fell asleep before that; *blocked tells which. */
 static int step(const struct child *c, struct points *p, int *blocked)
 {
     unsigned i;
@@ -1614,7 +1614,7 @@ static int step(const struct child *c, struct points *p, int *blocked)
     return 1;
 }
 
-/* Every n-th instruction, so that there are some 250; all of them in the long run. */
+/* A stride that gives some 250 kills; 1 in the long run. */
 static unsigned stride_of(unsigned instructions)
 {
     const char *given = getenv("IPC_NOTIFY_WAITS");
@@ -1634,17 +1634,17 @@ static int next_point(struct points *p, int more)
     return more;
 }
 
-/* What the next test is about: a segment with a room, inherited by all processes. */
+/* For the next tests: a segment with a room, inherited by all processes. */
 static struct ipc_shm shm;
 static struct room *hall;
 
 struct sleeper_order {
     uint64_t word; /* the number of the word that must become `value` */
     uint64_t value;
-    uint64_t whom; /* to watch */
+    uint64_t whom; /* the id to watch */
 };
 
-/* Sleeps again and again, as told. */
+/* Sleeps again and again, on order. */
 static void sleeps_on_order(struct child *up, void *arg)
 {
     struct ipc_notify n;
@@ -1688,7 +1688,7 @@ static void order(struct child *c, uint64_t word, uint64_t value, uint64_t whom)
     tell(c, whom);
 }
 
-/* Stores, posts, and stops once more when it is through. */
+/* Stores, posts, and stops once more when it is done. */
 static void posts_traced(struct child *up, void *arg)
 {
     uint64_t round = *(const uint64_t *)arg;
@@ -1814,7 +1814,7 @@ static void kill_waiters(unsigned kind)
         round++;
         c = spawn(waits_traced, NULL);
         more = step(&c, &p, &blocked);
-        if (round % 2 == 0) { /* another goes to sleep before or after the death */
+        if (round % 2 == 0) { /* another sleeper comes before or after the death */
             order(&sleeper, 0, round, 0);
             EVENTUALLY(sleeps(sleeper.pid, &hall->bell[0], IPC_NOTIFY_ASLEEP_));
             kill_child(&c);
@@ -1842,22 +1842,22 @@ static void waiter_killed_at_any_instruction_holds_nobody_up(void **state)
     kill_waiters(IPC_NOTIFY_SEMAPHORE);
 }
 
-/* ------------------------------------------------------------------ deaths, told to who watches */
+/* ------------------------------------------------------------------ deaths and their watchers */
 
 enum { STORE = 1, POST, DIE, DIE_SOON, STORE_AND_DIE, BEQUEATH, END };
 #define WHEN 200 /* the word with the time of death */
 
 static void holds_the_pipe(const struct child *up)
 {
-    struct pollfd p = {up->from, 0, 0}; /* tells of the end, and takes nothing */
+    struct pollfd p = {up->from, 0, 0}; /* reports the end, reads nothing */
 
-    (void)prctl(PR_SET_PDEATHSIG, 0); /* is to outlive its parent, but not the test */
+    (void)prctl(PR_SET_PDEATHSIG, 0); /* must outlive its parent, but not the test */
     while (poll(&p, 1, -1) < 0)
         ;
     _exit(0);
 }
 
-/* A member of the segment that does as it is told, and dies when its parent sleeps. */
+/* A member of the segment that obeys orders; one of them is to die once its parent sleeps. */
 static void puppet(struct child *up, void *arg)
 {
     struct ipc_shm own, *seg = arg != NULL ? (struct ipc_shm *)arg : &own;
@@ -1908,8 +1908,8 @@ static double since_death(const struct room *r)
     return ms_since((int64_t)get(&r->word[WHEN]));
 }
 
-/* Whether the waits under test come by what the test wants to see: without inotify or pidfd they
- * have no DOZING flag. */
+/* A sleeper must learn of the death of the process that it watches. The puppet waits for the DOZING
+ * flag, which waits do not have without inotify or pidfd. */
 static void expect_deaths_told(struct ipc_shm *seg, struct room *r, void *inherit, const char *what)
 {
     double took, worst[3] = {0, 0, 0};
@@ -1925,7 +1925,7 @@ static void expect_deaths_told(struct ipc_shm *seg, struct room *r, void *inheri
             c = spawn(puppet, inherit);
             ipc_notify_watch(&n, hear(&c));
             tell(&c, how == 0 ? DIE_SOON : how == 1 ? DIE : STORE_AND_DIE);
-            if (how == 2) { /* it stored, without a post: that wins, and the death comes after */
+            if (how == 2) { /* it stored, without a post: the data comes first, then the death */
                 IS(ipc_wait(&n, ipc_in_ms(LONG_MS), get(&r->word[0]) != had), 0);
                 took = since_death(r);
                 was_killed(&c);
@@ -1937,7 +1937,7 @@ static void expect_deaths_told(struct ipc_shm *seg, struct room *r, void *inheri
             }
             MUST(took < LATE_MS);
             worst[how] = larger(worst[how], took);
-            IS(ipc_wait(&n, ipc_in_ms(12), 0), -ETIMEDOUT); /* told once */
+            IS(ipc_wait(&n, ipc_in_ms(12), 0), -ETIMEDOUT); /* reported once */
         }
     print_message("note: %s: deaths told within %.2f ms, %.2f long asleep, %.2f with data\n", what,
                   worst[0], worst[1], worst[2]);
@@ -1961,7 +1961,8 @@ static void death_is_told_once_in_a_nameless_segment(void **state)
     ipc_shm_close(&shm);
 }
 
-/* A creator posts to who opened its segment, and dies: its descriptor is not like the others'. */
+/* A creator posts to a process that opened its segment, and dies. Its descriptor differs from those
+ * of members that opened it. */
 static void creates_and_dies(struct child *up, void *arg)
 {
     const int *socket = (const int *)arg;
@@ -2027,7 +2028,8 @@ static void creator_wakes_and_its_death_is_told(void **state)
     IS(bad, 0);
 }
 
-/* A post to one who sleeps in poll, from the creator and from who opened it, named or not. */
+/* Sleeps in poll, for posts from the segment's creator and from members that opened it; the segment
+ * has a name or none. */
 static void waits_long(struct child *up, void *arg)
 {
     struct ipc_shm own, *seg = arg != NULL ? (struct ipc_shm *)arg : &own;
@@ -2036,7 +2038,7 @@ static void waits_long(struct child *up, void *arg)
     uint64_t i;
 
     attach_drowsy(&n, &r->bell[0], ipc_shm_peer(seg));
-    ipc_notify_watch(&n, ipc_shm_peer(seg)->id); /* itself: there is always somebody to watch */
+    ipc_notify_watch(&n, ipc_shm_peer(seg)->id); /* watches itself, so as to watch somebody */
     tell(up, 0);
     for (i = 1; i <= 20; i++) {
         IS(ipc_wait(&n, ipc_in_ms(LONG_MS), get(&r->word[0]) >= i), 0);
@@ -2046,7 +2048,7 @@ static void waits_long(struct child *up, void *arg)
     ipc_shm_close(seg);
 }
 
-/* Posts to c, by the poster if there is one. Each post must wake c within `most` ms. Returns the
+/* Posts to c, through `poster` if there is one. Each post must wake c within `most` ms. Returns the
  * longest time to a wake. */
 static double wake_long_sleeper(struct child *c, uint32_t flag, struct ipc_notify *n,
                                 const struct child *poster, double most)
@@ -2110,7 +2112,7 @@ static void post_wakes_who_is_long_asleep(void **state)
         }
 }
 
-/* One who cannot stir comes when somebody already sleeps in poll. */
+/* A poster that cannot stir sleepers comes when one already sleeps in poll. */
 static void poster_without_a_peer_wakes_who_is_long_asleep(void **state)
 {
     struct ipc_notify n;
@@ -2151,14 +2153,14 @@ static void successor_is_awaited_after_a_death(void **state)
         tell(&c, i % 2 ? DIE : DIE_SOON);
         IS(ipc_wait(&n, ipc_in_ms(LONG_MS), 0), -EOWNERDEAD);
         was_killed(&c);
-        ipc_notify_watch(&n, id); /* told: not again */
+        ipc_notify_watch(&n, id); /* already reported: not again */
         IS(ipc_wait(&n, ipc_in_ms(15), 0), -ETIMEDOUT);
     }
     ipc_notify_detach(&n);
     ipc_shm_close(&shm);
 }
 
-/* Waits that are too short to look into it one by one. */
+/* Waits that are each too short to ask about deaths. */
 static void death_is_told_to_short_waits_too(void **state)
 {
     static const int64_t ms[] = {1, 2, 4, 6, 9};
@@ -2406,7 +2408,7 @@ static void idle_waits_cost_little(void **state)
 
 /* ------------------------------------------------------------------ rings */
 
-/* The two ends in two processes, under this name in the segment. */
+/* Receives n messages that count from `from`. */
 static void expect_messages(struct msgs_consumer *in, uint64_t from, uint64_t n)
 {
     struct message m = {0};
@@ -2424,7 +2426,7 @@ struct streaming {
     uint32_t pauses;
 };
 
-/* Sends 1 to n in all the ways there are. */
+/* Sends 1 to n in every way there is. */
 static void sends_all(struct child *up, void *arg)
 {
     const struct streaming *how = (const struct streaming *)arg;
@@ -2512,7 +2514,7 @@ static void receive_all(const struct streaming *how)
     }
     IS(msgs_recv(&in, m, IPC_NOW), -ETIMEDOUT);
     tell(&c, 0);
-    IS(msgs_recv(&in, m, ipc_in_ms(LONG_MS)), -EPIPE); /* told once */
+    IS(msgs_recv(&in, m, ipc_in_ms(LONG_MS)), -EPIPE); /* reported once */
     IS(msgs_recv(&in, m, ipc_in_ms(20)), -ETIMEDOUT);
     finish(&c);
     msgs_consumer_detach(&in);
@@ -2582,7 +2584,7 @@ static void full_and_empty_rings_time_out(void **state)
     }
 }
 
-/* What the other end's process does: sends or receives `n`, and then leaves or dies. */
+/* What the process at the other end does: sends or receives `n`, then detaches or dies. */
 struct ending {
     uint64_t n;
     int producer, dies, when_asleep;
@@ -2648,7 +2650,7 @@ static void end_of_the_producer_is_told_once_each_time(void **state)
         else
             IS(msgs_consumer_wait(&in, ipc_in_ms(5)), -ETIMEDOUT);
         tell(&c, 0);
-        if (!how.when_asleep) /* ends before we look again, but for a full ring */
+        if (!how.when_asleep) /* ends before we look again, unless the ring is full */
             EVENTUALLY(how.n > 4 || !ipc_shm_alive(&shm, in.raw.ring->end[0]));
         expect_messages(&in, 1, how.n);
         then = ipc_clock();
@@ -2695,7 +2697,7 @@ static void end_of_the_consumer_is_told_once_each_time(void **state)
     ipc_shm_close(&shm);
 }
 
-/* It comes, sends and goes while the consumer is busy elsewhere. */
+/* The producer attaches, sends and goes while the consumer is busy elsewhere. */
 static void producer_that_came_and_went_unseen_is_told(void **state)
 {
     unsigned dies, bad = 0;
@@ -2730,7 +2732,7 @@ static void producer_that_came_and_went_unseen_is_told(void **state)
     IS(bad, 0);
 }
 
-/* Its last message is found with its death, which is told after that. */
+/* Its last message is found together with its death; the death is reported after the message. */
 static void dies_behind_its_message(struct child *up, void *arg)
 {
     struct msgs_producer out;
@@ -2741,7 +2743,7 @@ static void dies_behind_its_message(struct child *up, void *arg)
     IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
     IS(msgs_producer_create(&out, &seg, "ring", 4), 0);
     EVENTUALLY(sleeps(up->pid, out.data.at, IPC_NOTIFY_DOZING_));
-    IS(msgs_push(&out, &m), 0); /* and no post: as one killed before it */
+    IS(msgs_push(&out, &m), 0); /* no post, as if killed before it */
     (void)kill(getpid(), SIGKILL);
 }
 
@@ -2782,7 +2784,7 @@ static void successor_that_attaches_while_we_sleep_is_watched(void **state)
     IS(msgs_recv(&in, &m, ipc_in_ms(20)), -EPIPE);
     for (i = 0; i < 3; i++) {
         struct child c = spawn(dies_behind_its_message, NULL);
-        /* DOZING can only be there when somebody is watched: so the sleep below noticed it. */
+        /* DOZING is set only while somebody is watched: the sleep below noticed the successor. */
         IS(msgs_recv(&in, &m, IPC_FOREVER), 0);
         IS(msgs_recv(&in, &m, ipc_in_ms(LONG_MS)), -EOWNERDEAD);
         was_killed(&c);
@@ -2791,7 +2793,7 @@ static void successor_that_attaches_while_we_sleep_is_watched(void **state)
     ipc_shm_close(&shm);
 }
 
-/* As a program that was built without ipc_notify.h: it never touches a bell. */
+/* Like a program built without ipc_notify.h, it never touches a bell. */
 static void uses_the_plain_ring(struct child *up, void *arg)
 {
     struct ipc_spsc_producer out;
@@ -2874,8 +2876,8 @@ static void plain_peer_that_wakes_nobody_is_looked_at(void **state)
     IS(bad, 0);
 }
 
-/* The sleeper comes first, and whoever comes then wakes nobody: it is found within a second, and
- * watched from then on. */
+/* The sleeper comes first, and this process wakes nobody when it attaches: the sleeper finds it
+ * within a second, and watches it from then on. */
 static void comes_after_the_sleeper(struct child *up, void *arg)
 {
     struct ipc_spsc_producer out;
@@ -2918,8 +2920,8 @@ static void sleeper_that_came_first_finds_and_watches_who_comes(void **state)
     ipc_shm_close(&shm);
 }
 
-/* In a ring without a peer, where nobody can be watched: one end sleeps for ever in a child, and
- * the other one pushes, or pops, and posts nothing. */
+/* A ring without an ipc_peer, so nobody can be watched: one end sleeps without a deadline in a
+ * child; the other pushes or pops, and posts nothing. */
 struct plain {
     void *mem;
     int sends;
@@ -2967,7 +2969,7 @@ static struct message letter;
             MUST((PUSH) >= 0);                                                                     \
     }
 
-/* On the bell that it tells of. */
+/* Waits until c sleeps on the bell that it names. */
 static void expect_asleep(struct child *c)
 {
     const struct ipc_notify_shared *bell = (const struct ipc_notify_shared *)(uintptr_t)hear(c);
@@ -3093,7 +3095,7 @@ static void sleeper_of_every_ring_looks_once_a_second(void **state)
     (void)munmap(mem, 2 * RINGS * RING_SIZE);
 }
 
-/* A sleeper that others of its segment stir more often than once a second looks all the same. */
+/* A sleeper that others of its segment stir more often than once a second still looks. */
 static int stirred[2]; /* a pipe */
 
 static int watches_the_pipe(void *arg, uint64_t id, int fds[2])
@@ -3118,7 +3120,7 @@ static void *stirs_often(void *arg)
     return arg;
 }
 
-/* A holder without an ipc_peer may live or not: nothing is told of it. */
+/* A holder without an ipc_peer may be alive or dead: its death is never reported. */
 static void holder_without_a_peer_is_not_told_dead(void **state)
 {
     struct ipc_shm_object o;
@@ -3160,7 +3162,7 @@ static void sleeper_that_is_stirred_often_looks_once_a_second(void **state)
     MUST(pthread_create(&t, NULL, stirs_often, NULL) == 0);
     deadline = ipc_in_ms(10000);
     IS(ipc_wait(&n, deadline, ++looks == 3), 0); /* two before it sleeps */
-    MUST(ipc_left_(deadline) > 0);               /* else that was the last look */
+    MUST(ipc_left_(deadline) > 0);               /* or that was the last look */
     all[0] = &n;
     IS(ipc_any_init(&any, all, 1), 0);
     looks = 0;
@@ -3294,7 +3296,7 @@ static void any_is_fair(void **state)
         attach_many(n, NULL, room);
         IS(ipc_any_init(&any, all_of_many, n), 0);
         memset(waits, 1, sizeof waits);
-        for (k = 0; k < 2 * n; k++) { /* number 0 has always something */
+        for (k = 0; k < 2 * n; k++) { /* number 0 always has something */
             IS(ipc_wait_any(&any, IPC_NOW, i, i == 0 || waits[i]), 0);
             waits[i] = 0;
         }
@@ -3350,7 +3352,7 @@ static void any_tells_whose_peer_died(void **state)
     MUST(worst < LATE_MS);
 }
 
-/* Data that comes with the death wins, and the death is told by the next wait. */
+/* Data that comes with the death is reported first; the next wait reports the death. */
 static void any_tells_a_death_after_the_data(void **state)
 {
     struct ipc_any any;
@@ -3388,7 +3390,7 @@ static void any_tells_a_death_after_the_data(void **state)
 
 static const struct {
     long call;
-    uint32_t uses; /* what is not in use without it */
+    uint32_t uses; /* what cannot be used without it */
     const char *called;
 } calls[] = {
     {SYS_membarrier, IPC_USES_MEMBARRIER, "membarrier"},
@@ -3403,7 +3405,7 @@ static const struct {
 #define CALLS (sizeof calls / sizeof *calls)
 enum { NO_MEMBARRIER, NO_WAITV, NO_FUTEX, NO_EVENTFD, NO_SIGNALFD, NO_PIDFD };
 
-/* From now on these calls, a bit for each, fail in this process and its children. */
+/* From now on these calls (one bit each) fail in this process and its children. */
 static int deny(uint32_t which, int with)
 {
     struct sock_filter f[2 * CALLS + 2];
@@ -3432,11 +3434,11 @@ static int deny(uint32_t which, int with)
 struct lacking {
     uint32_t which;
     int with;
-    int late;     /* after attach */
-    int one_side; /* the partner has them all */
+    int late;     /* denied after attach */
+    int one_side; /* the partner has all calls */
 };
 
-/* Answers on bell 1 what comes on bell 0; bells 0 to 2 of the hall are posted. */
+/* Answers posts on bell 0 by bell 1, then posts bell 2, then dies. */
 static void partner(struct child *up, void *arg)
 {
     const struct lacking *how = (const struct lacking *)arg;
@@ -3466,7 +3468,7 @@ static void partner(struct child *up, void *arg)
     (void)kill(getpid(), SIGKILL);
 }
 
-/* Everything once, in a process of one thread that lacks some calls. */
+/* Uses everything once, in a process of one thread that lacks some calls. */
 static void works_without(struct child *up, void *arg)
 {
     const struct lacking *how = (const struct lacking *)arg;
@@ -3482,7 +3484,7 @@ static void works_without(struct child *up, void *arg)
     block_real_time_signals();
     IS(ipc_notify_init(&r->bell[3], BELL, IPC_NOTIFY_EVENTFD), 0);
     IS(ipc_notify_init(&r->bell[4], BELL, IPC_NOTIFY_SIGNAL), 0);
-    /* The partner does not inherit the filter when it is there before it. */
+    /* A partner that is started before the filter does not inherit it. */
     c = spawn(partner, how->one_side ? NULL : arg);
     if (!how->late && deny(how->which, how->with) != 0)
         _exit(UNABLE);
@@ -3593,7 +3595,7 @@ static void missing_calls_are_replaced(void **state)
     {
         struct child c = spawn(works_without, &none);
 
-        hall = make_room(&shm, name); /* it waits for it */
+        hall = make_room(&shm, name); /* the child waits for it */
         death = (double)hear(&c);
         full = (uint32_t)hear(&c);
         SKIP_IF(result(&c) == UNABLE, "may not install a seccomp filter");
@@ -3609,14 +3611,14 @@ static void missing_calls_are_replaced(void **state)
                 uint32_t lost = 0;
                 size_t i;
 
-                if ((bits >> NO_FUTEX & 1) != 0) { /* on one side: see the next test */
+                if ((bits >> NO_FUTEX & 1) != 0) { /* on one side only: see the next test */
                     how.which |= 1u << NO_WAITV;
                     how.one_side = 0;
                 }
                 IS(try_without(how, &uses, &death), 0);
                 for (i = 0; i < CALLS; i++)
                     lost |= how.which >> i & 1 ? calls[i].uses : 0;
-                if (how.late) /* made before, or not asked since */
+                if (how.late) /* the others were made before, or are not asked again */
                     lost &= IPC_USES_FUTEX | IPC_USES_PIDFD | IPC_USES_WATCH;
                 if (how.late && how.which == 1u << NO_PIDFD)
                     lost &= ~IPC_USES_PIDFD;
@@ -3633,7 +3635,7 @@ static void missing_calls_are_replaced(void **state)
                   full, worst);
 }
 
-/* A post by one whose sandbox has no futexes, to one who sleeps on one. */
+/* A process whose sandbox has no futexes posts to one that sleeps on a futex. */
 static void posts_without_futexes(struct child *up, void *arg)
 {
     struct room *r = another_map();
@@ -3678,7 +3680,7 @@ struct meeting {
     int kind; /* of sleep: 0 for ipc_wait, 1 for event loops */
 };
 
-/* Posts on a notifier that knows of nobody yet, at the moment at which the other prepares. */
+/* Posts on a notifier that has seen no sleeper yet, at the moment when the other prepares. */
 static void meets(struct child *up, void *arg)
 {
     const struct meeting *how = (const struct meeting *)arg;
@@ -3697,12 +3699,12 @@ static void meets(struct child *up, void *arg)
         dawdle(chance() % 24);
         ck_pr_store_64(&r->word[0], i);
         IS(ipc_notify_post(&n), 0);
-        n.quiet = 0; /* each round is one for itself */
+        n.quiet = 0; /* rounds are independent */
         put(&r->word[128], i);
     }
 }
 
-/* Looks between prepare and sleep: whoever has not seen the data then must not sleep. */
+/* Looks between prepare and sleep. If it does not see the data there, the post must wake it. */
 static void prepares(struct child *up, void *arg)
 {
     const struct meeting *how = (const struct meeting *)arg;
@@ -3765,7 +3767,7 @@ static void prepare_and_post_cannot_miss_each_other(void **state)
 
         memset(room, 0, sizeof *room);
         (void)alarm(2 *
-                    HANG_S); /* the child has one of its own; it needs both processors at once */
+                    HANG_S); /* the child has its own alarm, and it needs both processors at once */
         c = spawn(prepares, &how);
         IS(waitid(P_PID, (id_t)c.pid, &end, WEXITED | WNOWAIT), 0);
         seen = hear(&c);
@@ -3838,7 +3840,7 @@ static void no_wake_is_missed(void **state)
     size_t i;
 
     (void)state;
-    (void)alarm(HANG_S + (unsigned)(waits / 10000)); /* for the long one */
+    (void)alarm(HANG_S + (unsigned)(waits / 10000)); /* for the long test */
     for (i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct stress how = cases[i];
         int64_t then = ipc_clock();
@@ -3863,7 +3865,7 @@ static void no_wake_is_missed(void **state)
 
 #define SCRIBBLES_MS 700
 
-/* Writes what it likes over the first `arg` bytes. */
+/* Scribbles over the first *arg bytes. */
 static void scribbles(struct child *up, void *arg)
 {
     struct room *r = another_map();
@@ -3927,7 +3929,7 @@ static void hostile_memory_crashes_nobody_and_deadlines_hold(void **state)
 
     (void)state;
     for (kind = 0; kind < 3; kind++) {
-        /* The semaphore's own memory is glibc's, which trusts it. */
+        /* The semaphore itself belongs to glibc, which trusts it. */
         uint64_t bytes = kind == IPC_NOTIFY_SEMAPHORE ? 16 : 64, waits;
         struct child c[2], s;
         double late = 0;
@@ -3955,7 +3957,7 @@ static void hostile_memory_crashes_nobody_and_deadlines_hold(void **state)
     }
 }
 
-/* Any word at rest, which nobody else changes. */
+/* Any value of the word, which nobody else changes. */
 static void any_word_is_survived(void **state)
 {
     struct ipc_peer me = own_peer(NULL);
@@ -3984,10 +3986,10 @@ static void any_word_is_survived(void **state)
     ipc_notify_detach(&n);
 }
 
-/* A peer that writes all the time, and at the worst moments: here in the condition, which is
- * evaluated between prepare and wait, and between two looks at the holder of the other end. So each
- * sleep is refused or not even begun. A call that does not look at the clock ends after TOO_MANY
- * looks, which take longer than the deadline leaves. */
+/* A peer writes all the time, and at the worst moments: here in the condition, which is evaluated
+ * between prepare and wait, and between two looks at the holder of the other end. So each sleep is
+ * refused or not even begun. A call that does not look at the clock ends after TOO_MANY looks, long
+ * past its deadline. */
 #define TOO_MANY 100000u
 
 static unsigned flips;
@@ -4041,7 +4043,7 @@ static void word_that_changes_before_each_sleep_stretches_no_deadline(void **sta
         }
 }
 
-/* The waiting of all typed rings, with a look of our own. */
+/* All typed rings wait in the same way; here with a look of our own. */
 static int flip_holder(void *handle, void *argument)
 {
     struct msgs_consumer *c = (struct msgs_consumer *)handle;
@@ -4078,7 +4080,7 @@ static void holder_that_changes_with_each_look_stretches_no_deadline(void **stat
     msgs_consumer_detach(&in);
 }
 
-/* Each post meets a sleeper that wants to be stirred, and then one more element is free. */
+/* Each post meets a sleeper that must be stirred; then one more element is free. */
 static void frees_one(void *arg)
 {
     struct chars_producer *p = (struct chars_producer *)arg;
@@ -4176,7 +4178,7 @@ static void is_another_member(struct child *up, void *arg)
     unsigned i, n, me = 0;
 
     (void)arg;
-    IS(who_is_there(&shm, them, 1), 2); /* by this call */
+    IS(who_is_there(&shm, them, 1), 2); /* this call finds it */
     for (n = 2, i = 0; i < n; i++) {
         MUST(them[i].here);
         me += them[i].me != 0;
@@ -4217,13 +4219,13 @@ static void who_lists_parent_and_child_after_fork(void **state)
         } else {
             tell(&c, 0);
             finish(&c);
-            IS(who_is_there(&shm, them, 0), 0); /* one that left is none */
+            IS(who_is_there(&shm, them, 0), 0); /* one that left is no member */
         }
         IS(who_is_there(&shm, them, 1), 1);
         IS(ipc_shm_who(&shm, IPC_SHM_MEMBERS, &one), -ENOENT);
         IS(ipc_shm_who(&shm, UINT_MAX, &one), -ENOENT);
         IS(ipc_shm_who(&shm, 63, &one), -ENOENT);
-        /* Its entry with an id that belongs elsewhere, as a hostile peer may write it. */
+        /* Its entry has an id that belongs elsewhere, as a hostile peer may write. */
         ck_pr_store_64(&shm.base->member[63].id, 64 * 5 + 3);
         IS(ipc_shm_who(&shm, 63, &one), -ENOENT);
         ck_pr_store_64(&shm.base->member[63].id, 0);
@@ -4258,7 +4260,7 @@ static void watch_makes_descriptors_that_tell(void **state)
     p[0].events = p[1].events = POLLIN;
     IS(poll(p, 2, 0), 0);
     MUST(me->alive(me->arg, id));
-    /* Its post stirs; ours is our own affair. */
+    /* A post by the other member stirs us. */
     ck_pr_store_32(&hall->bell[0].word, IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ASLEEP_);
     tell(&c, POST);
     IS(hear(&c), 0);
@@ -4282,7 +4284,7 @@ static void watch_makes_descriptors_that_tell(void **state)
     MUST(me->watch(me->arg, id, fds) < 0);
 }
 
-/* ------------------------------------------------------------------ who fences */
+/* ------------------------------------------------------------------ which side fences */
 
 static uint32_t fence_bits(void)
 {
@@ -4310,14 +4312,14 @@ static void fence_turns_to_the_posters_and_back(void **state)
         IS(fence_bits(), IPC_NOTIFY_TURNED_);
         MUST((key & IPC_NOTIFY_ASLEEP_) != 0);
         IS(ipc_notify_prepare(&n), key);
-        IS(ipc_notify_post(&m), 0); /* takes the flag off */
+        IS(ipc_notify_post(&m), 0); /* clears the flag */
         IS(room->bell[0].word & IPC_NOTIFY_SLEEPERS_, 0);
         MUST(room->bell[0].word != count);
         IS(ipc_notify_wait(&n, key, ipc_in_ms(LONG_MS)), 0);
         for (i = 1; i < IPC_NOTIFY_QUIET_; i++)
             IS(ipc_notify_post(&m), 0);
         IS(fence_bits(), IPC_NOTIFY_TURNED_); /* not yet */
-        if (round == 1) {                     /* a sleeper in between: it starts again */
+        if (round == 1) {                     /* a sleeper in between: the count restarts */
             (void)ipc_notify_prepare(&n);
             for (i = 0; i < IPC_NOTIFY_QUIET_; i++)
                 IS(ipc_notify_post(&m), 0);
@@ -4328,7 +4330,7 @@ static void fence_turns_to_the_posters_and_back(void **state)
         IS(fence_bits(), 0);
         IS(room->bell[0].word / IPC_NOTIFY_COUNT_, count + 1);
     }
-    /* TURNING alone: whoever comes calls membarrier, too, and turns it. */
+    /* TURNING alone: the next waiter calls membarrier too, and turns the word. */
     ck_pr_store_32(&room->bell[0].word, IPC_NOTIFY_TURNING_);
     (void)ipc_notify_prepare(&m);
     IS(fence_bits(), IPC_NOTIFY_TURNED_);
@@ -4450,7 +4452,7 @@ static int run_all(const char *filter)
         TEST(fence_turns_to_the_posters_and_back),
         TEST(process_without_membarrier_fixes_the_fence),
     };
-    /* Those that take long: every instruction, every missing call. */
+    /* Tests that take long: every instruction, every missing call. */
     static const struct CMUnitTest thorough[] = {
         TEST(sleeper_is_woken_by_one_without_futexes),
         TEST(one_post_wakes_all_processes_and_threads),
@@ -4493,7 +4495,7 @@ int main(int argc, char **argv)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         rc = run_all(argc > 1 ? argv[1] : NULL);
         (void)fflush(NULL);
-        _exit(rc != 0); /* 256 failures are not none */
+        _exit(rc != 0); /* 256 failures must not become 0 */
     }
     runner = pid;
     (void)signal(SIGTERM, stop_all);

@@ -1,14 +1,13 @@
 /*
- * Progress where many are at an end: a handle that holds nothing gets a message if there is one
- * that nobody holds, and room if there is room, whatever the other handles hold, for as long as
- * they like.
+ * Progress with many at an end: whatever the other handles hold, and for however long, a handle
+ * that holds nothing gets a message if there is one that nobody holds, and room if there is room.
  *
- * Random calls of several handles, of which some hold slots for long, hand back what they hold, or
- * die with it. After each call the ring is looked at by a handle that holds nothing: it must get
- * exactly the messages that nobody holds, and then push into every slot that nobody holds. The
- * memory is put back as it was after each such look, so looks change nothing.
+ * Several handles make random calls. Some hold slots for long, hand back what they hold, or die
+ * with it. After each call a handle that holds nothing looks at the ring: it must get exactly the
+ * messages that nobody holds, and must then be able to push into every slot that nobody holds. The
+ * memory is restored after each look, so looks change nothing.
  *
- * IPC_PROGRESS_STEPS says how many calls (200,000).
+ * IPC_PROGRESS_STEPS is the number of calls (200,000 by default).
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -23,13 +22,13 @@
 enum { HANDLES = 4, LARGEST = 16, BATCH = 6, STEPS_OF_A_RING = 400, IDS = 1 << 16 };
 enum { NOBODY = 0, SENT = 1, GONE = 2, HELD = 16 }; /* HELD + consumer */
 
-/* A handle with what it holds. */
+/* A handle and what it holds. */
 struct party {
     int attached;
     struct ipc_peer me;
     struct ipc_mpmc_producer p;
     struct ipc_mpmc_consumer c;
-    uint64_t message; /* of a consumer: what it has peeked */
+    uint64_t message; /* what a consumer has peeked */
 };
 
 static struct {
@@ -39,12 +38,12 @@ static struct {
     unsigned char *mem;
     struct party producer[HANDLES], consumer[HANDLES];
     unsigned producers, consumers;
-    uint64_t ids; /* of parties so far */
+    uint64_t ids; /* given to parties so far */
     uint64_t sent;
-    unsigned char where[IDS]; /* of each message */
+    unsigned char where[IDS]; /* each message is: NOBODY to HELD + consumer */
 } now;
 
-static unsigned char dead[IDS]; /* of each party's id */
+static unsigned char dead[IDS]; /* by party id */
 
 static int lives(void *arg, uint64_t id)
 {
@@ -118,7 +117,7 @@ static void produce(struct party *who)
         now.where[now.sent++] = SENT;
 }
 
-/* A consumer has got that message. */
+/* A consumer has got this message. */
 static void got(uint64_t message, int then)
 {
     assert_true(message < now.sent);
@@ -180,8 +179,8 @@ static void consume(struct party *who)
 
 /* ------------------------------------------------------------------ looking */
 
-/* Slots in somebody's hands. One producer claims nothing that others could see; one consumer that
- * is to see it again leaves what it peeked where it is. */
+/* Slots that handles hold. A single producer's claim is not visible to others; a single consumer
+ * that would see its message again leaves what it peeked in its slot. */
 static unsigned held(void)
 {
     unsigned i, n = 0;
@@ -195,8 +194,8 @@ static unsigned held(void)
     return n;
 }
 
-/* A handle of that end that holds nothing: a copy of one that is there, or a new one. 0: none can
- * be had. */
+/* Gives a handle of that end that holds nothing: a copy of an attached one, or a new one. Returns 0
+ * if there can be none. */
 static int borrow(struct party *to, const struct party *all, unsigned count, int producer)
 {
     const struct party *one = &all[chance(count)];
@@ -225,7 +224,7 @@ static void look(void)
     if (borrow(&consumer, now.consumer, now.consumers, 0)) {
         unsigned char seen[IDS / 64] = {0};
 
-        (void)ipc_mpmc_consumer_recover(&consumer.c, 0); /* as who looks long enough does */
+        (void)ipc_mpmc_consumer_recover(&consumer.c, 0); /* as a call does after enough looks */
         for (; (rc = ipc_mpmc_pop(&consumer.c, &m, 8)) == 0; left--) {
             assert_true(m < now.sent);
             assert_int_equal(now.where[m], SENT);

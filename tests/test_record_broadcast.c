@@ -1,7 +1,7 @@
 /*
- * Broadcasts of records: random calls against a queue, what a lapped reader is told, edges, readers
- * that come, leave and die, successors of writers, hostile memory, and processes. What is in a
- * record follows from its number and length: so each can be checked wherever it comes out.
+ * Broadcasts of records: random calls against a queue, what a lapped reader learns, edges, readers
+ * that come, leave and die, successors of writers, hostile memory, and processes. The content of a
+ * record follows from its number and length, so that any record can be checked on arrival.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -13,7 +13,7 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
-#define LONG_MS 10000 /* never reached by what works */
+#define LONG_MS 10000 /* longer than any working call takes */
 #define HANG_S 120
 #include "chance.h"
 #include "records.h"
@@ -24,7 +24,7 @@ static struct ipc_shm shm;
 
 enum { LONGEST = 1 << 13, READERS = 3 };
 
-/* The length follows from the number, too: nothing but numbers has to be remembered. */
+/* The length follows from the number too, so that tests need only remember numbers. */
 static size_t length_of(uint64_t number, size_t most)
 {
     uint64_t x = number * UINT64_C(0x9e3779b97f4a7c15);
@@ -39,7 +39,7 @@ static void check(const void *at, uint64_t number, size_t n, size_t most)
     is_filled(at, number, n);
 }
 
-/* All positions begin at `from`. */
+/* Makes an empty broadcast whose positions begin at `from`. */
 static void start(unsigned char *mem, size_t size, uint64_t capacity, unsigned how, uint64_t from)
 {
     struct ipc_record_broadcast_shared *s = (struct ipc_record_broadcast_shared *)(void *)mem;
@@ -100,7 +100,7 @@ struct reader {
     int there;
 };
 
-/* One random call of a reader. Of `sent` records all have been sent. */
+/* One random call of a reader, after `sent` records have been sent. */
 static void drain(struct reader *r, uint64_t sent, size_t most)
 {
     static unsigned char buffer[LONGEST * 2];
@@ -204,8 +204,8 @@ static void every_reader_sees_all_or_knows_what_it_missed(void **state)
 
 /* ------------------------------------------------------------------ lapped */
 
-/* The oldest whole record is next; behind a second loss in a row, a newer one. What was overwritten
- * is not handed out, wherever the reader was when that happened. */
+/* The oldest whole record is next; after a second loss in a row, a newer one. A record that was
+ * overwritten is not handed out, wherever the reader was at that moment. */
 static void a_lapped_reader_goes_on_at_the_oldest_whole_record(void **state)
 {
     enum { SMALL = 1024 };
@@ -263,7 +263,7 @@ static void edges_have_names(void **state)
     struct ipc_record_broadcast_producer p, q;
     struct ipc_record_broadcast_consumer c;
     struct ipc_peer nobody = peer(0), me = peer(7);
-    volatile size_t huge = SIZE_MAX; /* that the compiler does not see */
+    volatile size_t huge = SIZE_MAX; /* volatile: hidden from the compiler's warnings */
 
     (void)state;
     IS(ipc_record_broadcast_footprint(32), 0);
@@ -325,7 +325,7 @@ static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
         IS(ipc_record_broadcast_pop(&c[0], x, sizeof x), -EAGAIN);
         for (i = 0; i < 200 && ipc_record_broadcast_push(&p, x, 8) != 0; i++)
             ;
-        MUST(k ? i < 200 : i == 200); /* the dead are out, after some refusals */
+        MUST(k ? i < 200 : i == 200); /* after some refusals the dead are dropped */
         if (!k)
             IS(ipc_record_broadcast_pop(&c[1], x, sizeof x), 8);
         ipc_record_broadcast_consumer_detach(&c[1]);
@@ -334,12 +334,12 @@ static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
     ipc_record_broadcast_consumer_detach(&c[0]);
     for (i = 0; i < IPC_BROADCAST_SEATS; i++)
         IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, i == 3 ? &killed : &living), 0);
-    IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, &living), 0); /* the dead one's */
+    IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, &living), 0); /* dead one's seat */
     IS(ipc_record_broadcast_consumer_attach(&c[3], mem, size, &living), -EUSERS);
     unguard(mem, size);
 }
 
-/* A writer that ends in the middle of a record, wherever. */
+/* A writer ends while it writes a record, at any position. */
 static void a_half_written_record_was_never_there(void **state)
 {
     size_t size = ipc_record_broadcast_footprint(256), at, n;
@@ -448,8 +448,8 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
 
 enum { CAPACITY = 1 << 12, MOST = CAPACITY / 2 - 8 };
 
-/* Reads from wherever it begins until record `last`, and says what it missed, and how many it got.
- * Each begins with its number, so that a reader knows where it is. */
+/* A reader reads from where it begins until record `last`, and reports how many records it missed
+ * and got. Each record begins with its number, so that the reader knows where it is. */
 struct flow {
     unsigned how;
     uint64_t n;
@@ -509,7 +509,7 @@ static void send_record(struct tape_producer *out, uint64_t number)
     IS(tape_send(out, buffer, n, IPC_FOREVER), 0);
 }
 
-/* Every reader gets all, or knows what it missed; one that is killed holds up nobody. */
+/* Every reader gets all records, or knows what it missed; a killed reader holds up nobody. */
 static void every_process_gets_all_or_knows_what_it_missed(void **state)
 {
     struct flow how;
@@ -547,7 +547,7 @@ static void every_process_gets_all_or_knows_what_it_missed(void **state)
     }
 }
 
-/* The next number is where the last life of the writer left off: a reader of its own tells it. */
+/* The writer goes on where its predecessor stopped, which it learns with a reader of its own. */
 static void writes_until_killed(struct child *up, void *arg)
 {
     struct tape_producer out;
@@ -560,7 +560,7 @@ static void writes_until_killed(struct child *up, void *arg)
         send_record(&out, x);
 }
 
-/* A call said rc, where record `next` should come. Returns which should come then. */
+/* A call returned rc where record `next` should come. Returns which record should come next. */
 static uint64_t followed_by(const struct tape_consumer *in, const unsigned char *buffer, int64_t rc,
                             uint64_t next, uint64_t *missed)
 {
@@ -605,7 +605,7 @@ static void a_writer_that_is_killed_is_followed_by_another(void **state)
                 next = followed_by(&in, buffer, rc, next, &missed);
             }
             kill_child(&c);
-            for (;;) { /* all that it sent is there, and nothing else */
+            for (;;) { /* all that the writer sent is there, and nothing else */
                 int64_t rc = tape_pop(&in, buffer, sizeof buffer);
 
                 if (rc == -EAGAIN)

@@ -1,7 +1,7 @@
 /*
  * Records: random calls against a queue, exact fits at every offset, edges, several producers,
- * successors, hostile memory, and processes that wait, end, and are killed at random. What is in a
- * record follows from a number and its length: so each can be checked wherever it comes out.
+ * successors, hostile memory, and processes that wait, end, and are killed at random. The content
+ * of a record follows from its number and length, so that any record can be checked on arrival.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -13,7 +13,7 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
-#define LONG_MS 10000 /* never reached by what works */
+#define LONG_MS 10000 /* longer than any working call takes */
 #define HANG_S 120
 #include "chance.h"
 #include "records.h"
@@ -34,7 +34,7 @@ static uint64_t *head_of(unsigned char *mem, unsigned producers, unsigned i)
 enum { PRODUCERS = 3, PENDING = 4096 };
 
 static struct {
-    uint64_t first, next; /* numbers: sent, and not yet received */
+    uint64_t first, next; /* numbers of the records sent and not yet received */
     size_t n[PENDING];
 } queue[PRODUCERS];
 
@@ -93,8 +93,8 @@ static void feed(struct ipc_record_producer *p, unsigned i)
     }
 }
 
-/* A record came out: it is the next of one of the producers, which its number and length tell; of
- * a short one, the producer is that of the lane. */
+/* A record came out. It must be the next one of its producer, which its number and length tell, or
+ * the lane if it is short. */
 static void received(const struct ipc_record_consumer *c, const void *at, size_t n, unsigned i)
 {
     (void)c;
@@ -160,7 +160,7 @@ static void every_call(uint64_t capacity, unsigned producers, uint64_t from)
                 feed(&p[k], k);
         for (k = (unsigned)chance(3 * producers + 1); k > 0; k--)
             drain(&c);
-        if (i % 100 == 99) { /* who comes next goes on */
+        if (i % 100 == 99) { /* successors go on */
             k = (unsigned)chance(producers);
             ipc_record_producer_detach(&p[k]);
             ipc_record_consumer_detach(&c);
@@ -186,8 +186,8 @@ static void what_goes_in_comes_out_in_its_order(void **state)
                 every_call(capacity, producers, from[k]);
 }
 
-/* Every length at every offset, into an empty ring: it fits, also where that ends exactly at the
- * end of the memory, or its word alone does. */
+/* Every length at every offset fits into an empty ring, also if the record or just its word ends
+ * exactly at the end of the memory. */
 static void the_longest_record_fits_at_every_offset(void **state)
 {
     enum { CAPACITY = 256, MOST = CAPACITY / 2 - 8 };
@@ -214,7 +214,7 @@ static void the_longest_record_fits_at_every_offset(void **state)
                 is_filled(buffer, k, n);
                 IS(ipc_record_pop(&c, buffer, sizeof buffer), -EAGAIN);
             }
-            /* Full is full, and all of it comes out again. */
+            /* A full ring refuses more, and gives back all that it took. */
             for (k = 0; ipc_record_push(&p, buffer, n) == 0; k++)
                 was = (size_t)ipc_record_was_size(&p);
             MUST(k > 0 && was <= CAPACITY - 8);
@@ -228,7 +228,7 @@ static void the_longest_record_fits_at_every_offset(void **state)
     unguard(mem, size);
 }
 
-/* A claim that goes to the beginning of the memory stays there, however little of it is sent. */
+/* A claim that wraps to the beginning of the memory stays there, however little is committed. */
 static void claims_stay_where_they_are(void **state)
 {
     size_t size = ipc_record_footprint(256, 1), n;
@@ -293,7 +293,7 @@ static void a_claim_that_is_refused_drops_the_one_before(void **state)
         IS(ipc_record_broadcast_pop(&reader, buffer, sizeof buffer), 24);
     }
     MUST(ipc_record_claim(&p, 16) != NULL);
-    MUST(ipc_record_claim(&p, 120) == NULL); /* there is no room for that */
+    MUST(ipc_record_claim(&p, 120) == NULL); /* no room for that */
     IS(ipc_record_commit(&p, 16), -EINVAL);
     MUST(ipc_record_broadcast_claim(&writer, 16) != NULL);
     MUST(ipc_record_broadcast_claim(&writer, 120) == NULL);
@@ -354,7 +354,7 @@ static void edges_have_names(void **state)
     struct ipc_record_producer p, q, third;
     struct ipc_record_consumer c, d;
     struct ipc_peer me;
-    volatile size_t huge = SIZE_MAX; /* that the compiler does not see */
+    volatile size_t huge = SIZE_MAX; /* volatile: hidden from the compiler's warnings */
     size_t n;
 
     (void)state;
@@ -394,14 +394,14 @@ static void edges_have_names(void **state)
     IS(ipc_record_push(&p, x, 24), -EAGAIN); /* 2 * 32 and the word after */
     IS(ipc_record_push(&p, x, 16), 0);
     IS(ipc_record_push(&p, x, 0), -EAGAIN);
-    IS(ipc_record_push(&q, x, 24), 0); /* who has a lane of its own */
+    IS(ipc_record_push(&q, x, 24), 0); /* q has a lane of its own */
     ipc_record_producer_detach(&p);
     ipc_record_producer_detach(&p);
     IS(ipc_record_push(&p, x, 8), -EINVAL);
     IS(ipc_record_producer_attach(&third, mem, size, &me), 0); /* behind what is there */
     IS(ipc_record_push(&third, x, 0), -EAGAIN);
     IS(ipc_record_pop(&c, x, sizeof x), 24);
-    IS(ipc_record_pop(&c, x, sizeof x), 24); /* after an eighth it is the other's turn */
+    IS(ipc_record_pop(&c, x, sizeof x), 24); /* after an eighth it is the other lane's turn */
     IS(ipc_record_pop(&c, x, sizeof x), 16);
     IS(ipc_record_pop(&c, x, sizeof x), -EAGAIN);
     ipc_record_consumer_detach(&c);
@@ -447,8 +447,8 @@ static void a_new_consumer_sees_little_again(void **state)
     unguard(mem, size);
 }
 
-/* A producer that ends in the middle, wherever: the one behind it goes on there, and the record was
- * never sent. */
+/* A producer ends while it writes a record, at any position: its successor goes on there, and the
+ * record was never sent. */
 static void a_half_written_record_was_never_there(void **state)
 {
     size_t size = ipc_record_footprint(256, 1), at, n, m;
@@ -549,7 +549,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
 
 /* ------------------------------------------------------------------ processes */
 
-/* What a process sends: its name, and a number of its own, and then as much as follows from it. */
+/* What a process sends: its name, a number, and content whose length follows from the number. */
 struct line {
     uint32_t who, n;
     uint64_t number;
@@ -580,7 +580,7 @@ static void write_line(unsigned char *buffer, uint32_t who, uint64_t number, siz
     fill(buffer + sizeof l, number, n - sizeof l);
 }
 
-/* Returns whose line it is, with its number. */
+/* Returns the name of the sender, and its number. */
 static uint32_t read_line(const unsigned char *buffer, size_t n, uint64_t *number)
 {
     struct line l;
@@ -652,7 +652,7 @@ static void flows_are_received_whole(void **state)
         for (; left > 0; left--) {
             got = logs_recv(&in, buffer, sizeof buffer, ipc_in_ms(LONG_MS));
             if (got == -EPIPE && how.producers == 1 && next[0] == 0) {
-                left++; /* it came and left before we looked */
+                left++; /* the producer came and left before we looked */
                 continue;
             }
             MUST(got > 0);
@@ -672,7 +672,7 @@ static void flows_are_received_whole(void **state)
 
 enum { WRITERS = 3 };
 
-/* Each life of a writer counts from 0, and has a name of its own. */
+/* Each new writer counts from 0, and has a name of its own. */
 static void writes_until_killed(struct child *up, void *arg)
 {
     static unsigned char buffer[LONGEST];
@@ -706,8 +706,8 @@ static void writes_until_killed(struct child *up, void *arg)
     }
 }
 
-/* Kills producers at random. Whoever is left goes on; of each life a first part comes, in its order
- * and whole, and the rest never. */
+/* Kills producers at random. The others go on; of each killed writer's records a first part comes,
+ * whole and in order, and the rest never. */
 static void the_killed_cost_the_others_nothing(void **state)
 {
     enum { LIVES = 300 };
@@ -723,7 +723,7 @@ static void the_killed_cost_the_others_nothing(void **state)
     (void)state;
     memset(next, 0, sizeof next);
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(logs_producer_create(&first, &shm, "logs", 4096, WRITERS), 0); /* it is there from now on */
+    IS(logs_producer_create(&first, &shm, "logs", 4096, WRITERS), 0); /* the ring exists now */
     logs_producer_detach(&first);
     IS(logs_consumer_open(&in, &shm, "logs"), 0);
     for (k = 0; k < WRITERS; k++) {
@@ -743,7 +743,7 @@ static void the_killed_cost_the_others_nothing(void **state)
         }
         k = (unsigned)chance(WRITERS);
         if (stopped == WRITERS && chance(2)) {
-            stop_child(&c[k]); /* it holds its lane, the others have theirs */
+            stop_child(&c[k]); /* it keeps its lane; the others have theirs */
             stopped = k;
             continue;
         }

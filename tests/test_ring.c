@@ -1,4 +1,4 @@
-/* ipc_ring.h on plain memory: what it promises, at its edges and under hostile memory. */
+/* SPSC rings of ipc_ring.h on plain memory: their contract, their edges, hostile memory. */
 #define _GNU_SOURCE
 #include "chance.h"
 #include "ipc_ring.h"
@@ -19,7 +19,7 @@
 static const uint64_t starts[] = {0, UINT32_MAX - 2, UINT64_C(1) << 63, (UINT64_C(1) << 63) - 3};
 enum { STARTS = sizeof starts / sizeof starts[0] };
 
-/* Shared with the children of the test. */
+/* Memory shared with the test's children. */
 static void *shared(size_t size)
 {
     void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -28,7 +28,7 @@ static void *shared(size_t size)
     return mem;
 }
 
-/* A ring whose positions begin at `start`, in memory that was not clean. */
+/* A ring whose positions begin at `start`, in memory that was not zeroed. */
 static void *ring(size_t bytes, uint64_t capacity, uint64_t start)
 {
     size_t size = ipc_spsc_footprint(bytes, capacity);
@@ -54,7 +54,7 @@ static void both(void *mem, size_t bytes, uint64_t capacity, struct ipc_spsc_pro
     assert_int_equal(ipc_spsc_consumer_attach(c, mem, size, bytes, NULL), 0);
 }
 
-/* Message number n of some size: every byte depends on n and on where it stands. */
+/* Makes message number n: every byte depends on n and on its place. */
 static void fill(unsigned char *m, size_t bytes, uint64_t n)
 {
     size_t i;
@@ -177,7 +177,7 @@ static void attach_names_what_does_not_match(void **state)
         if (strstr(me.why, wrong[i].why) == NULL)
             fail_msg("'%s' does not say '%s'", me.why, wrong[i].why);
         assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, 16, NULL), wrong[i].rc);
-        /* A handle that was refused answers with the refusal. */
+        /* Calls on a refused handle return the reason of the refusal. */
         assert_int_equal(ipc_spsc_push(&p, message, 16), -EMSGSIZE);
         assert_int_equal(ipc_spsc_producer_error(&p), wrong[i].rc);
         assert_null(ipc_spsc_claim(&p));
@@ -230,15 +230,15 @@ static void an_end_has_one_holder_until_it_is_proven_dead(void **state)
     assert_int_equal(ipc_spsc_consumer_attach(&d, mem, size, 8, &b), -EBUSY);
     assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, NULL), -EBUSY);
     assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, &a),
-                     -EBUSY); /* twice by one, too */
+                     -EBUSY); /* also twice by one process */
 
     others_alive = 0;
     assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, NULL),
-                     -EBUSY); /* who knows of no death */
+                     -EBUSY); /* without ipc_peer no death is known */
     assert_int_equal(ipc_spsc_producer_attach(&q, mem, size, 8, &b), 0);
     assert_int_equal(ipc_spsc_consumer_peer(&c), 8);
     ipc_spsc_producer_detach(
-        &p); /* not dead at all, but it lost its end: leaves the new holder be */
+        &p); /* it is alive but has lost its end: the new holder keeps the end */
     assert_int_equal(ipc_spsc_consumer_peer(&c), 8);
     ipc_spsc_producer_detach(&q);
     assert_int_equal(ipc_spsc_consumer_peer(&c), 0);
@@ -252,7 +252,7 @@ static void an_end_has_one_holder_until_it_is_proven_dead(void **state)
     ring_free(mem, 8, 4);
 }
 
-/* Where all others are said to be dead: a holder that has no ipc_peer may well be alive. */
+/* The peer reports all others dead, but a holder without an ipc_peer may be alive. */
 static void a_holder_without_a_peer_is_never_replaced(void **state)
 {
     int others_alive = 0;
@@ -293,7 +293,7 @@ static void a_holder_without_a_peer_is_never_replaced(void **state)
     assert_int_equal(ipc_broadcast_producer_attach(&writer, mem, size, 8, &me), 0);
     for (i = 0; i < 4; i++)
         assert_int_equal(ipc_broadcast_push(&writer, &m, 8), 0);
-    for (i = 0; i < 3 * IPC_BROADCAST_ASK_EVERY_; i++) /* nor is its seat taken from the gate */
+    for (i = 0; i < 3 * IPC_BROADCAST_ASK_EVERY_; i++) /* nor is its seat dropped from the gate */
         assert_int_equal(ipc_broadcast_push(&writer, &m, 8), -EAGAIN);
     assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, IPC_MPMC_ONE_CONSUMER), 0);
     assert_int_equal(ipc_mpmc_consumer_attach(&one, mem, size, 8, NULL, IPC_MPMC_ONE_CONSUMER), 0);
@@ -368,7 +368,7 @@ static void every_size_and_capacity_keeps_every_byte(void **state)
     print_message("note: %u combinations of size, capacity and position\n", combinations);
 }
 
-/* Every call in random order, attaching again included, against a count of what is inside. */
+/* Every call in random order, attaching again included, against a count of the messages inside. */
 static void any_order_of_calls_agrees_with_a_queue(void **state)
 {
     static const size_t sizes[] = {1, 8, 24, 56, 120};
@@ -389,7 +389,7 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
         size = ipc_spsc_footprint(bytes, capacity);
         both(mem, bytes, capacity, &p, &c);
         for (step = 0; step < 2000; step++, calls++) {
-            /* Unpublished positions may make the ring look fuller, never emptier. */
+            /* With unpublished positions the ring may look fuller than it is, never emptier. */
             int full = sent - seen == capacity;
             uint64_t n, i;
             int64_t did;
@@ -465,7 +465,7 @@ static void any_order_of_calls_agrees_with_a_queue(void **state)
                 assert_int_equal(ipc_spsc_producer_attach(&p, mem, size, bytes, NULL), 0);
                 break;
             default:
-                ipc_spsc_consumer_detach(&c); /* publishes: nothing is seen again */
+                ipc_spsc_consumer_detach(&c); /* publishes: no message is seen again */
                 assert_int_equal(ipc_spsc_consumer_attach(&c, mem, size, bytes, NULL), 0);
             }
         }
@@ -568,10 +568,9 @@ static void a_new_consumer_sees_again_at_most_what_was_agreed(void **state)
     }
 }
 
-/* Two processes, killed at random moments and started again, while messages carry their position.
- */
+/* Two processes are killed at random moments and started again; messages carry their position. */
 struct arena {
-    uint64_t produced, consumed; /* of the children: how far they know to be */
+    uint64_t produced, consumed; /* by the children, as far as they know */
     uint64_t wrong;
     int dead[4096]; /* by id, set once the parent has waited for it */
 };
@@ -623,7 +622,7 @@ static void consume_for_ever(void *mem, size_t size, struct ipc_peer *me, struct
             (void)sched_yield();
             continue;
         }
-        /* The one before may have been killed with one message in its hands, not counted yet. */
+        /* Its predecessor may have been killed with one message taken but not counted yet. */
         if (first ? m.word[0] + replay < expect || m.word[0] > expect + 1 : m.word[0] != expect)
             ck_pr_store_64(&a->wrong, 1 + m.word[0]);
         for (i = 0; i < 15; i++)
@@ -682,7 +681,7 @@ static void killed_and_started_again_nothing_is_lost(void **state)
             i = (int)chance(2);
             assert_int_equal(kill(pid[i], SIGKILL), 0);
             assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
-            assert_true(WIFSIGNALED(status)); /* it had not given up by itself */
+            assert_true(WIFSIGNALED(status)); /* it did not exit by itself */
             ck_pr_store_int(&a->dead[id[i]], 1);
             id[i] = next;
             pid[i] = start(i, id[i], mem, size, a, replays[k]);
@@ -758,7 +757,7 @@ static void processes_at_other_addresses_stream(void **state)
 }
 
 #ifdef IPC_RING_LONG_
-/* In each of the ways that a producer tries, wherever the caller's message is. */
+/* By each way of copying that a producer tries, wherever the caller's message lies. */
 static void long_messages_are_copied_exactly(void **state)
 {
     static unsigned char from[IPC_RING_LONG_ + 512], to[sizeof from], want[sizeof from];
@@ -890,8 +889,8 @@ static void a_corrupt_sequence_stops_the_consumer_for_good(void **state)
     }
 }
 
-/* A peer scribbles over everything between any two calls. Nothing to assert but that it ends, and
- * that memory beside the ring (canaries; AddressSanitizer sees the handles) is not touched. */
+/* A peer scribbles over everything between any two calls. The calls must return, and memory beside
+ * the ring (canaries; AddressSanitizer sees the handles) must stay untouched. */
 static void scribbling_gives_no_access_outside(void **state)
 {
     static const size_t sizes[] = {1, 8, 56, 120};

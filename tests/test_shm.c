@@ -12,7 +12,7 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
-#define LONG_MS 60000 /* never reached by what works */
+#define LONG_MS 60000 /* longer than any working call takes */
 #define HANG_S 300
 #include "harness.h"
 
@@ -26,7 +26,7 @@
 #define HEADER sizeof(struct ipc_shm_header_)
 #define TYPE 7u
 
-/* AddressSanitizer has mlock do nothing and succeed. */
+/* Under AddressSanitizer mlock does nothing and succeeds. */
 #if defined(__SANITIZE_ADDRESS__)
 #define MLOCK_IS_A_DUMMY 1
 #elif defined(__has_feature)
@@ -60,7 +60,7 @@ static void done_(int rc, const struct ipc_shm *seg, const char *what, int line)
 }
 #define DONE(call, seg) done_(call, seg, #call, __LINE__)
 
-/* A refusal has its errno, and a sentence with `word` in it. */
+/* A refusal returns `expected`, and its reason contains `word`. */
 static void refused_(int rc, int expected, const struct ipc_shm *seg, const char *word,
                      const char *what, int line)
 {
@@ -97,7 +97,7 @@ static struct stat stat_of(const char *segment)
     return st;
 }
 
-/* The raw header of a segment, as a peer that does not keep to the rules sees it. */
+/* The raw header of a segment, as a peer that breaks the rules sees it. */
 static struct ipc_shm_header_ *map_header(const char *segment)
 {
     int fd = open(path_of(segment), O_RDWR | O_CLOEXEC);
@@ -119,7 +119,7 @@ static void holds_still(struct child *up, void *arg)
     wait_for_death();
 }
 
-/* The same numbers in each run. */
+/* Random numbers, the same in each run. */
 static uint64_t chance(void)
 {
     static uint64_t x = 0x9e3779b97f4a7c15u;
@@ -186,7 +186,7 @@ static int all_zero(const void *mem, size_t n)
     return 1;
 }
 
-/* Creates the segment of *size bytes with the object "word", tells its id, and waits. */
+/* Creates the segment of *size bytes with the object "word", reports its id, and waits. */
 static void creator(struct child *up, void *size)
 {
     struct ipc_shm seg;
@@ -198,7 +198,7 @@ static void creator(struct child *up, void *size)
     ipc_shm_close(&seg);
 }
 
-/* Opens the segment, tells its id, closes it when told and tells that, and waits. */
+/* Opens the segment, reports its id, closes the segment on order, reports that, and waits. */
 static void opener(struct child *up, void *arg)
 {
     struct ipc_shm seg;
@@ -212,7 +212,7 @@ static void opener(struct child *up, void *arg)
     wait_for_death();
 }
 
-/* What a creator leaves that was killed. */
+/* Leaves what a killed creator leaves. */
 static void leave_remains(size_t size)
 {
     struct child c = spawn(creator, &size);
@@ -428,7 +428,8 @@ static int has_ended(pid_t pid)
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
 }
 
-/* 1 when it ended by itself and well; else kills it. For what needs microseconds, or hangs. */
+/* Returns 1 if the child ended by itself with status 0; else kills it. For children that need
+ * microseconds, or hang. */
 static int ends_soon(struct child *c)
 {
     int64_t until = ipc_in_ms(SOON_MS);
@@ -499,7 +500,7 @@ static void open_and_find_wait_for_who_comes_later(void **state)
     ipc_shm_close(&seg);
 }
 
-/* ------------------------------------------------------------------ whose, and who may */
+/* ------------------------------------------------------------------ owners and modes */
 
 static void mode_is_as_asked_whatever_the_umask(void **state)
 {
@@ -561,7 +562,7 @@ static void segment_of_another_owner_is_refused_unless_asked_for(void **state)
     ipc_shm_close(&made);
 }
 
-/* Refused by every call that would open it, at once, and removed by unlink alone. */
+/* Every call that would open the segment refuses it at once, and only unlink removes it. */
 static void expect_refusal(int expected, const char *word)
 {
     struct ipc_shm seg;
@@ -667,7 +668,7 @@ static void segment_of_another_layout_is_refused_and_why_says_which(void **state
     print_message("%zu changed fields, 3 changed sizes\n", i);
 }
 
-/* ------------------------------------------------------------------ what the system has not got */
+/* ------------------------------------------------------------------ what the system lacks */
 
 static void fills_a_small_dev_shm(struct child *up, void *arg)
 {
@@ -769,7 +770,7 @@ static void options_for_pages_leave_a_usable_segment(void **state)
         }
 }
 
-/* All descriptors are taken but for `spare` of them. */
+/* All descriptors but `spare` are in use. */
 static void has_few_descriptors(struct child *up, void *arg)
 {
     struct rlimit limit = {64, 64};
@@ -843,7 +844,7 @@ static void segment_of_a_creator_that_closed_is_taken_over(void **state)
     MUST(seg.created == 2);
     expect_word(&seg, "word", "remains");
     ipc_shm_close(&seg);
-    DONE(ipc_shm_create(&seg, name, size), &seg); /* and by the same process */
+    DONE(ipc_shm_create(&seg, name, size), &seg); /* again, by the same process */
     MUST(seg.created == 2);
     ipc_shm_close(&seg);
 }
@@ -858,7 +859,7 @@ static void remains_are_discarded_when_fresh_or_of_another_size(void **state)
         {4096, 4096, IPC_SHM_FRESH, 1},
         {4096, 8192, 0, 1},
         {8192, 4096, 0, 1},
-        {4096, 100, 0, 2}, /* one page in both cases */
+        {4096, 100, 0, 2}, /* one page both times */
         {100, 4096, 0, 2},
         {4097, 4096, 0, 1},
     };
@@ -896,7 +897,7 @@ static void remains_in_use_are_not_discarded(void **state)
     (void)hear(&user);
     REFUSED(ipc_shm_create_with(&seg, name, 4096, &fresh), -EEXIST, &seg, "in use");
     REFUSED(ipc_shm_create(&seg, name, 8192), -EEXIST, &seg, "another size");
-    DONE(ipc_shm_open(&again, name, IPC_NOW), &again); /* it is not lost either */
+    DONE(ipc_shm_open(&again, name, IPC_NOW), &again); /* it was not lost */
     expect_word(&again, "word", "remains");
     ipc_shm_close(&again);
     DONE(ipc_shm_create(&seg, name, 4096), &seg);
@@ -904,7 +905,7 @@ static void remains_in_use_are_not_discarded(void **state)
     ipc_shm_close(&seg);
     REFUSED(ipc_shm_create_with(&seg, name, 4096, &fresh), -EEXIST, &seg, "in use");
     tell(&user, 0);
-    (void)hear(&user); /* closed, and lives */
+    (void)hear(&user); /* has closed it, and lives */
     DONE(ipc_shm_create_with(&seg, name, 4096, &fresh), &seg);
     MUST(seg.created == 1);
     ipc_shm_close(&seg);
@@ -956,10 +957,10 @@ static void racer(struct child *up, void *arg)
     MUST(read(r->gate[0], &c, 1) == 0);
     r->act(&seg, i, &a);
     MUST(write(up->to, &a, sizeof a) == (ssize_t)sizeof a);
-    (void)hear(up); /* stays alive: a winner that is gone would be succeeded */
+    (void)hear(up); /* stays alive: a dead winner would be replaced */
 }
 
-/* Has them all start at once; they live on until race_ends. */
+/* Starts all racers at once; they live until race_ends. */
 static void race_starts(struct race *r, act *prepare, act *action)
 {
     r->prepare = prepare;
@@ -985,7 +986,7 @@ static void race_ends(struct race *r)
         finish(&r->child[i]);
 }
 
-/* How many answered so; created: -1 for any. */
+/* How many racers gave this answer; created: -1 for any. */
 static unsigned answers(const struct race *r, int rc, int created)
 {
     unsigned i, n = 0;
@@ -995,7 +996,7 @@ static unsigned answers(const struct race *r, int rc, int created)
     return n;
 }
 
-static unsigned race_flags; /* of the creators */
+static unsigned race_flags; /* the creators' flags */
 
 static void act_create(struct ipc_shm *seg, unsigned i, struct answer *a)
 {
@@ -1024,7 +1025,7 @@ static void act_open_or_create(struct ipc_shm *seg, unsigned i, struct answer *a
     a->a = a->rc == 0 ? (uint64_t)st.st_ino : 0;
 }
 
-/* Of the creators one gets it, `created` so; the others -EEXIST. */
+/* One creator gets the segment, with this `created`; the others get -EEXIST. */
 static void race_for_creation(int remains, unsigned flags, int created)
 {
     unsigned k, wrong = 0;
@@ -1085,8 +1086,8 @@ static void open_or_create_gives_all_the_same_segment(void **state)
 
 /* ------------------------------------------------------------------ killed at every system call */
 
-/* Runs f to its n-th stop before or after a system call and leaves it there. 1, or 0 when it ended
- * or told something before, or -1 when we may not trace. */
+/* Runs f to its n-th stop before or after a system call and leaves it there. Returns 1; 0 if f
+ * ended or reported something before that; -1 if tracing is not permitted. */
 static int run_to(struct child *c, body *f, unsigned n)
 {
     unsigned i = 0;
@@ -1160,7 +1161,7 @@ static void traced_opener(struct child *up, void *arg)
     ipc_shm_close(&seg);
 }
 
-/* What is under the name, if anything, is whole. */
+/* There is no segment of that name, or a whole one. */
 static void expect_whole_or_absent(void)
 {
     struct ipc_shm seg;
@@ -1176,7 +1177,7 @@ static void expect_whole_or_absent(void)
     ipc_shm_close(&seg);
 }
 
-/* The next makes what the killed one made, unless that had finished. */
+/* The next process can make the object that the killed one was making, unless that was finished. */
 static void expect_object_can_be_made(struct ipc_shm *seg)
 {
     struct ipc_shm_object o;
@@ -1278,7 +1279,7 @@ static void traced_racer(struct child *up, void *arg)
     be_traced();
     rc = ipc_shm_create_with(&seg, name, 4096, &how);
     tell(up, (uint64_t)-rc);
-    (void)hear(up); /* a creator that is gone would be succeeded */
+    (void)hear(up); /* a dead creator would be replaced */
 }
 
 static uint64_t runs_on(const struct child *c)
@@ -1287,8 +1288,8 @@ static uint64_t runs_on(const struct child *c)
     return hear(c);
 }
 
-/* One goes to its n-th system call, the other to its m-th, and then they finish one after the
- * other: exactly one may get the name, and the other hears -EEXIST. */
+/* One creator runs to its n-th system call, the other to its m-th, and then they finish one after
+ * the other: exactly one may get the name, and the other gets -EEXIST. */
 static void interleave_two_creators(int remains, unsigned flags)
 {
     unsigned n, m, pairs = 0, wrong = 0;
@@ -1378,10 +1379,10 @@ static void tries_open_or_create(struct child *up, void *arg)
 
     (void)up;
     (void)arg;
-    MUST(rc == 0 || rc == -EEXIST || rc == -EBUSY); /* it need not succeed, but come back */
+    MUST(rc == 0 || rc == -EEXIST || rc == -EBUSY); /* need not succeed, but must return */
 }
 
-/* With another stopped at any of its system calls, the bystander's call comes back. */
+/* While another process is stopped at any of its system calls, the bystander's call returns. */
 static void stop_at_every_system_call(body *f, int remains)
 {
     struct child c, bystander;
@@ -1458,7 +1459,7 @@ static void member_is_alive_until_it_closes_or_dies(void **state)
     ipc_shm_close(&seg);
 }
 
-/* Opens the segment and forks one that keeps descriptor and mapping, but calls nothing. */
+/* Opens the segment and forks a child that keeps descriptor and mapping, but calls nothing. */
 static void opener_with_heir(struct child *up, void *arg)
 {
     struct ipc_shm seg;
@@ -1507,7 +1508,7 @@ static void heir_does_not_keep_a_dead_member_alive(void **state)
     keep_in_mind(0, c.pid);
     MUST(lock_of(&seg, id) != F_UNLCK && !ipc_shm_alive(&seg, id));
     tell(&c, 0);
-    MUST(hear(&c) == 1); /* the heir held all of it until here */
+    MUST(hear(&c) == 1); /* the heir kept all of it until here */
     tell(&c, 0);
     (void)close(c.to);
     (void)close(c.from);
@@ -1516,7 +1517,7 @@ static void heir_does_not_keep_a_dead_member_alive(void **state)
     ipc_shm_close(&seg);
 }
 
-/* Opens, finds, forks; the leaf becomes a member of its own and sees this one die. */
+/* Opens, finds, forks; the leaf becomes a member itself and sees this process die. */
 static void middle(struct child *up, void *arg)
 {
     struct ipc_shm_object o;
@@ -1633,11 +1634,11 @@ static void pid_with_another_start_time_is_another_process(void **state)
     id = hear(&c);
     m = &seg.base->member[id % IPC_SHM_MEMBERS];
     MUST(ipc_shm_alive(&seg, id) && m->pid == (uint32_t)c.pid);
-    m->start++; /* as if the pid had come round while a relative holds the lock */
+    m->start++; /* as if the pid were reused while a relative holds the lock */
     MUST(lock_of(&seg, id) != F_UNLCK && !ipc_shm_alive(&seg, id));
     m->start--;
     MUST(ipc_shm_alive(&seg, id));
-    m->pid_ns++; /* of a namespace where we cannot look: no proof */
+    m->pid_ns++; /* in a namespace that we cannot see: no proof */
     m->start++;
     MUST(ipc_shm_alive(&seg, id));
     kill_child(&c);
@@ -1774,7 +1775,7 @@ static void member_in_another_pid_namespace_is_alive_until_killed(void **state)
     id = hear(&c);
     MUST(ipc_shm_alive(&seg, id));
     MUST(seg.base->member[id % IPC_SHM_MEMBERS].pid == 1);
-    kill_child(&c); /* takes the namespace along */
+    kill_child(&c); /* ends the namespace too */
     EVENTUALLY(!ipc_shm_alive(&seg, id));
     ipc_shm_close(&seg);
 }
@@ -1813,7 +1814,7 @@ static void member_may_have_a_pid_that_proc_does_not_know(void **state)
     ipc_shm_close(&seg);
 }
 
-/* Tells twice whether a member of the same namespace lives, which it does. */
+/* Reports twice whether a member of the same namespace lives, which it does. */
 static void watches_wanted_pid(struct child *up, void *arg)
 {
     struct ipc_shm seg;
@@ -1832,7 +1833,7 @@ static void watches_wanted_pid(struct child *up, void *arg)
     kill_child(&c);
 }
 
-/* The outer /proc speaks of a stranger with that pid; his death proves nothing. */
+/* The outer /proc shows a stranger with that pid, whose death proves nothing. */
 static void death_of_a_stranger_with_the_same_pid_outside_is_no_proof(void **state)
 {
     body *f = watches_wanted_pid;
@@ -2028,7 +2029,7 @@ static void object_of_a_stopped_maker_is_busy_and_of_a_killed_one_made_again(voi
 
     (void)state;
     DONE(ipc_shm_create(&seg, name, 8192), &seg);
-    for (i = 0; i < 3; i++) { /* killed again and again */
+    for (i = 0; i < 3; i++) { /* killed three times */
         c = spawn(makes_and_never_publishes, NULL);
         (void)hear(&c);
         stop_child(&c);
@@ -2170,7 +2171,7 @@ static void corrupt_directory_is_refused(void **state)
     print_message("%zu places\n", i);
 }
 
-/* Memory is handed out behind the directory and before the end, or not at all. */
+/* Memory is handed out between the directory and the end, or not at all. */
 static void corrupt_counter_hands_out_nothing_outside(void **state)
 {
     static const uint64_t bad[] = {0,
@@ -2209,7 +2210,7 @@ static void corrupt_counter_hands_out_nothing_outside(void **state)
     MUST(wrong == 0);
 }
 
-/* A number of the kind that breaks things. */
+/* A number that is likely to break things. */
 static uint64_t nasty(void)
 {
     uint64_t r = chance();
@@ -2320,7 +2321,7 @@ static void garbage_in_the_segment_crashes_nobody(void **state)
             memset(h->entry, 0, sizeof h->entry);
         if (chance() % 8 == 0)
             h->used = HEADER, h->creator = id[0];
-        h->magic = IPC_SHM_MAGIC; /* or the open above would see nothing of it */
+        h->magic = IPC_SHM_MAGIC; /* or the open above would see nothing of the rest */
     }
     for (i = 0; i < HANDLES; i++)
         ipc_shm_close(&seg[i]);
@@ -2401,13 +2402,13 @@ static void nameless_segment_is_sealed_and_can_be_passed_on(void **state)
     MUST(open_fds() == fds);
 }
 
-/* One side of a sealed segment, each side of another user. */
+/* One side of a sealed segment; the sides belong to different users. */
 struct side {
     uid_t uid;
     int socket, sends;
 };
 
-/* Meets the other side in the segment, tells its own id, hears the other's, and outlives it. */
+/* Meets the other side in the segment, exchanges ids with it, and outlives it. */
 static void outlives_another_user(struct child *up, void *arg)
 {
     const struct side *side = (const struct side *)arg;
@@ -2614,7 +2615,7 @@ static void ring_of_another_type_or_capacity_is_refused_with_both_numbers(void *
             "64 there, 128 here");
     MUST(small_ring_push(&again, &message) < 0);
     DONE(small_ring_producer_create(&again, &seg, "ring", 64),
-         &seg); /* the refused one holds no end */
+         &seg); /* the refused handle holds no end */
     REFUSED(small_ring_producer_create(&out, &seg, "odd", 63), -EINVAL, &seg, "'odd'");
     REFUSED(small_ring_producer_create(&out, &seg, "large", 1 << 20), -ENOSPC, &seg, "no room");
     put(&seg, "no ring", "word");
@@ -2633,7 +2634,7 @@ static void produces(struct child *up, void *arg)
     DONE(small_ring_producer_create(&out, &seg, "ring", 256), &seg);
     for (message.x = 1; message.x <= n; message.x++)
         MUST(small_ring_push(&out, &message) == 0);
-    small_ring_claim(&out)->x = 12345; /* and dies before the commit */
+    small_ring_claim(&out)->x = 12345; /* dies before the commit */
     tell(up, seg.peer.id);
     wait_for_death();
 }

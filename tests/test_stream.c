@@ -1,7 +1,7 @@
 /*
  * Streams: every size and position against a counter, edges, two mappings, hostile memory, and
  * processes that wait, end, and are killed at random. The element at position x is x, cut to its
- * size: so each can be checked wherever it comes out.
+ * size, so that any element can be checked on arrival.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -13,7 +13,7 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
-#define LONG_MS 10000 /* never reached by what works */
+#define LONG_MS 10000 /* longer than any working call takes */
 #define HANG_S 120
 #include "chance.h"
 #include "harness.h"
@@ -50,7 +50,7 @@ static void check(const void *at, size_t bytes, uint64_t x, size_t n)
     MUST(memcmp(at, good, n * bytes) == 0);
 }
 
-/* One random call of the producer, which sent what lies before `tail`. Returns how many went in. */
+/* One random call of the producer, which has sent all before `tail`. Returns how many went in. */
 static uint64_t feed(struct ipc_stream_producer *p, size_t bytes, uint64_t tail, uint64_t room,
                      uint64_t capacity)
 {
@@ -142,7 +142,7 @@ static void every_call(size_t bytes, uint64_t capacity, uint64_t from)
     size_t size = ipc_stream_footprint(bytes, capacity), room = (size + 8191) & ~(size_t)4095;
     unsigned char *map = (unsigned char *)mmap(NULL, room + 8192, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    /* So that the last element is the last before the guard, where alignment allows. */
+    /* The last element ends at the guard, where alignment allows. */
     unsigned char *mem = map + 4096 + ((room - size) & ~(size_t)63) % 4096;
     struct ipc_stream_shared *shared = (struct ipc_stream_shared *)(void *)mem;
     struct ipc_stream_producer p;
@@ -163,7 +163,7 @@ static void every_call(size_t bytes, uint64_t capacity, uint64_t from)
         IS(ipc_stream_consumer_was_size(&c), tail - head);
         head += drain(&c, bytes, head, tail - head, capacity);
         IS(ipc_stream_producer_was_size(&p), tail - head);
-        if (i % 50 == 49) { /* who comes next goes on */
+        if (i % 50 == 49) { /* successors go on */
             ipc_stream_producer_detach(&p);
             ipc_stream_consumer_detach(&c);
             IS(ipc_stream_producer_attach(&p, mem, size, bytes, NULL), 0);
@@ -188,8 +188,8 @@ static void what_goes_in_comes_out_at_every_size_and_position(void **state)
                 every_call(sizes[i], capacity, from[k]);
 }
 
-/* Another process sees the stream at another address, which need not lie on its page as the first
- * one does: a copy of the memory is as good. */
+/* Another process sees the stream at another address, whose offset in its page may differ. A copy
+ * of the memory stands for that here. */
 static void elements_lie_where_they_were_put_at_any_address(void **state)
 {
     size_t size = words_footprint(64), i;
@@ -321,7 +321,8 @@ static void rows_of_any_length_lie_anywhere_in_a_segment(void **state)
     ipc_shm_close(&shm);
 }
 
-/* What is no whole page is mapped once, and rows end where the memory does. */
+/* Elements that do not fill whole pages are mapped once; claim and peek then end where the memory
+ * does. */
 static void small_streams_are_mapped_once(void **state)
 {
     struct wides_producer out;
@@ -448,7 +449,7 @@ static void flows_are_received_whole(void **state)
     }
 }
 
-/* Elements say their position, so a successor knows where to go on. */
+/* Elements carry their position, so that a successor knows where to go on. */
 static void pushes_until_killed(struct child *up, void *arg)
 {
     static uint64_t buffer[BUFFER];
@@ -497,7 +498,7 @@ static void successors_go_on_behind_the_killed(void **state)
 
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
-    IS(words_producer_create(&out, &shm, "words", 512), 0); /* it is there from now on */
+    IS(words_producer_create(&out, &shm, "words", 512), 0); /* the stream exists from now on */
     words_producer_detach(&out);
     p = spawn(pushes_until_killed, NULL);
     c = spawn(pops_until_killed, NULL);
@@ -560,7 +561,7 @@ static void waits_end_with_a_reason(void **state)
         IS(words_consumer_wait(&in, 17, IPC_FOREVER), -EMSGSIZE);
         tell(&c, 0);
         IS(words_consumer_wait(&in, 4, IPC_FOREVER), dies ? -EOWNERDEAD : -EPIPE);
-        IS(words_pop_n(&in, x, 16), 3); /* what it sent is there all the same */
+        IS(words_pop_n(&in, x, 16), 3); /* what the dead producer sent is still there */
         check(x, 8, 0, 3);
         IS(words_recv(&in, x, 1, ipc_in_ms(10)), -ETIMEDOUT);
         (void)reap(&c);

@@ -1,7 +1,7 @@
 /*
- * Rings with many at an end, asleep: the calls that wait, what wakes them, and what becomes of them
- * when others are stopped or killed. Puppets are processes that do one call after the other, as
- * they are told.
+ * Rings with many at an end: the calls that sleep, what wakes them, and what happens to them when
+ * other processes are stopped or killed. Puppets are processes that make one call after the other,
+ * on order.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -13,11 +13,11 @@
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
-#define LONG_MS 10000 /* never reached by what works */
+#define LONG_MS 10000 /* longer than any working call takes */
 #define HANG_S 120
 #include "harness.h"
 
-#define LATE_MS 2000 /* what a busy machine may add to a time of the contract */
+#define LATE_MS 2000 /* how far a busy machine may exceed a time of the contract */
 
 struct job {
     uint64_t from, n;
@@ -121,7 +121,7 @@ static uint64_t has_done(const struct child *c, enum order what, uint64_t n)
     return hear(c);
 }
 
-/* Tells it to, and waits until it sleeps; deeply: for so long that it waits for events, too. */
+/* Gives a puppet an order and waits until it sleeps; deeply: until it waits for events, too. */
 static void goes_to_sleep(const struct child *c, enum order what, uint64_t n, int deeply)
 {
     struct ipc_shm_object o;
@@ -164,7 +164,7 @@ static void a_ring_of_no_kind_leaves_nothing_behind(void **state)
     (void)state;
     IS(ipc_shm_create(&shm, name, 1 << 20), 0);
     IS(jobs_create(&shm, "ring", 4, IPC_MPMC_ONE_CONSUMER * 2), -EINVAL);
-    IS(logs_create(&shm, "ring", 4, IPC_MPMC_ONE_PRODUCER), -EINVAL); /* it has one consumer, too */
+    IS(logs_create(&shm, "ring", 4, IPC_MPMC_ONE_PRODUCER), -EINVAL); /* logs has one consumer */
     IS(jobs_create(&shm, "ring", 4, IPC_MPMC_AT_LEAST_ONCE), 0);
     IS(jobs_create(&shm, "ring", 4, IPC_MPMC_ONE_CONSUMER * 2), -EINVAL);
     ipc_shm_close(&shm);
@@ -296,7 +296,7 @@ static void every_message_is_received_once_by_one_of_those_who_sleep(void **stat
     }
 }
 
-/* What a killed consumer had comes to one that sleeps, without a message or call of anyone else. */
+/* A sleeping consumer gets what a killed consumer held, without a message or call of another. */
 static void what_the_dead_had_comes_to_who_sleeps(void **state)
 {
     int deeply;
@@ -322,7 +322,7 @@ static void what_the_dead_had_comes_to_who_sleeps(void **state)
     }
 }
 
-/* The slot that a killed process held is room for one that sleeps. */
+/* A sleeping producer gets the slot that a killed process held. */
 static void room_of_the_dead_comes_to_who_sleeps(void **state)
 {
     int deeply, claimed;
@@ -354,7 +354,7 @@ static void room_of_the_dead_comes_to_who_sleeps(void **state)
         }
 }
 
-/* Those who poll find the same without help, in a number of calls that the capacity says. */
+/* Processes that poll find the same without help, within a number of calls set by the capacity. */
 static void those_who_poll_find_what_the_dead_have_left(void **state)
 {
     struct jobs_producer out;
@@ -387,7 +387,7 @@ static void those_who_poll_find_what_the_dead_have_left(void **state)
     ipc_shm_close(&shm);
 }
 
-/* A post wakes all: one of them may be stopped. */
+/* A post wakes all sleepers, as one of them may be stopped. */
 static void stopped_sleeper_keeps_no_message_from_the_others(void **state)
 {
     struct child a, b, c;
@@ -411,7 +411,7 @@ static void stopped_sleeper_keeps_no_message_from_the_others(void **state)
     ipc_shm_close(&shm);
 }
 
-/* Who leaves, or gives a slot back, wakes those who can use it. */
+/* A process that detaches, or gives a slot back, wakes those that can use it. */
 static void what_is_given_back_wakes_who_sleeps(void **state)
 {
     struct child a, b;
@@ -494,7 +494,7 @@ static struct books *open_books(struct ipc_shm *seg)
     return (struct books *)o.mem;
 }
 
-/* Goes on where a killed predecessor was. */
+/* Goes on where its killed predecessor stopped. */
 static void sends_the_rest(struct child *up, void *arg)
 {
     uint64_t from = *(const uint64_t *)arg, *sent;
@@ -579,7 +579,7 @@ static void kill_at_random(unsigned *kills, unsigned *again)
                 k < PRODUCERS ? spawn(sends_the_rest, &number[k]) : spawn(works_until_told, NULL);
         }
     }
-    /* Before the end, which would overtake what someone who was just killed still has. */
+    /* Before the end mark, which would overtake what a process just killed still holds. */
     for (i = 0; i < PRODUCERS; i++)
         for (k = 1; k <= KILLED_JOBS; k++) {
             EVENTUALLY(ck_pr_load_64(&books->done[i][k]) > 0);
@@ -593,7 +593,8 @@ static void kill_at_random(unsigned *kills, unsigned *again)
     IS(ipc_shm_unlink(name), 0);
 }
 
-/* Every job is done at least once, whoever is killed at whatever moment, and nobody sleeps on. */
+/* Whichever process is killed, at any moment: every job is done at least once, and no process
+ * sleeps for ever. */
 static void workers_killed_at_random_leave_no_job_undone(void **state)
 {
     const char *seconds = getenv("IPC_SOAK_SECONDS");
@@ -609,7 +610,7 @@ static void workers_killed_at_random_leave_no_job_undone(void **state)
                   rounds * PRODUCERS * KILLED_JOBS);
 }
 
-/* ------------------------------------------------------------------ where one is all at an end */
+/* ------------------------------------------------------------------ a single handle at an end */
 
 struct ending {
     int dies;

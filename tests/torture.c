@@ -1,12 +1,13 @@
 /*
- * Every ring of ipc_ring.h at every instruction: a child runs one operation step by step and, after
- * n instructions for each n, is stopped or killed, while the others go on for some laps.
+ * Every ring of ipc_ring.h, stopped at every instruction: a child runs one operation step by step
+ * and is stopped or killed after n instructions, for each n, while the others go on for some laps.
  *
  *     gcc -O1 -g -I. tests/torture.c -o torture && ./torture [stride [ring, or how its name
  * begins]]
  *
- * Says how many points it tried. Ends with 0 when everyone always went on, no message was lost,
- * doubled, torn or out of order but as the contract says, and who was stopped went on correctly.
+ * Prints how many points it tried. Ends with 0 if the others always went on, no message was lost,
+ * doubled, torn or out of order except as the contract permits, and a stopped child went on
+ * correctly.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -17,9 +18,9 @@
 
 enum { CAPACITY = 16, LAPS = 3, BATCH = 5, IDS = 512, SIZE = 1 << 16 };
 enum { BYTES = 512, LANES = 3 }; /* of records: fewer than CAPACITY of them go in */
-#define OF_CHILD 1000000u        /* the ids of what the child sends, from here on */
+#define OF_CHILD 1000000u        /* the ids of the child's messages begin here */
 
-/* Who sent it, and which; what it carries is made of both. */
+/* Its sender and its number; the payload is made of both. */
 struct message {
     uint64_t id;
     uint64_t body[6];
@@ -37,7 +38,7 @@ IPC_RECORDS(records_of_three)
 IPC_RECORD_BROADCAST(records_lossless)
 IPC_RECORD_BROADCAST(records_lossy)
 
-/* Of a stream, one element at a time. */
+/* A stream is used one element at a time. */
 #define stream_push(p, m) stream_push_all(p, m, 1)
 #define stream_claim(p) stream_claim(p, 1)
 #define stream_commit(p) stream_commit(p, 1)
@@ -65,7 +66,7 @@ static void check(const struct message *m)
         errx(1, "torn: message %llu", (unsigned long long)m->id);
 }
 
-/* As a record a message ends early: how long it is follows from its id. */
+/* As a record, a message is cut short: its length follows from its id. */
 static size_t length_of(uint64_t id)
 {
     return sizeof id + (size_t)(id * 5 % (sizeof(struct message) - sizeof id + 1));
@@ -84,10 +85,10 @@ static const struct ipc_record *records_of(const struct message *m, size_t n)
     return some;
 }
 
-/* What comes out of a ring of records, by pop or pop_n to here, or by peek. */
+/* Where pop and pop_n of records put messages. */
 static unsigned char buffer[BATCH * sizeof(struct message)];
 
-/* From a record of n bytes; what has not the length of its id is torn. */
+/* The message in a record of n bytes. If its length does not match its id, it is torn. */
 static struct message message_of(const void *at, size_t n)
 {
     struct message m;
@@ -158,13 +159,13 @@ union consumer {
     struct records_lossy_consumer records_lossy;
 };
 
-/* Of broadcasts, whose consumers all see every message, in place of one_consumer: the producer
- * waits for who is stopped, or does not. */
+/* Values of one_consumer for broadcasts, where every consumer sees every message: the producer
+ * waits for a stopped consumer (EACH) or does not (EACH_LOSSY). */
 enum { EACH = 2, EACH_LOSSY = 3 };
 
 struct kind {
     const char *name;
-    unsigned producers; /* for how many there is a place; 0: for any number */
+    unsigned producers; /* how many may attach; 0: any number */
     int one_consumer;
     int (*init)(void *mem, unsigned how);
     int (*produce)(union producer *, void *mem, struct ipc_peer *);
@@ -214,7 +215,7 @@ struct kind {
          return popped_n(K##_pop_n(&c->K, buffer, sizeof buffer, some, n), m))                     \
     CALL(const struct message *K##_peek_(union consumer *c), size_t n = 0;                         \
          return peeked(K##_peek(&c->K, &n), &n))
-/* INIT, RECOVER and MISSED: where some are not as the others. */
+/* INIT, RECOVER and MISSED differ between kinds. */
 #define KIND(K, MESSAGES, PRODUCERS, ONE_CONSUMER, INIT, RECOVER, MISSED)                          \
     CALL(int K##_init_(void *mem, unsigned how), (void)how; return INIT)                           \
     CALL(int K##_produce_(union producer *p, void *mem, struct ipc_peer *me),                      \
@@ -289,7 +290,7 @@ static struct {
     const struct kind *k;
     enum op op;
     enum how how;
-    unsigned fill;  /* messages in the ring before */
+    unsigned fill;  /* messages in the ring before the operation */
     unsigned again; /* IPC_MPMC_AT_LEAST_ONCE; a lossy reader is not lapped */
     unsigned n;     /* instructions before the stop or kill */
 } now;
@@ -301,14 +302,14 @@ static int produces(enum op op)
 
 /* Shared with the child. */
 static struct shared {
-    uint64_t sent, taken; /* what the child knows to have sent and taken */
-    uint64_t id[BATCH];   /* of those taken */
-    uint64_t held;        /* it has one in hand, not released yet */
+    uint64_t sent, taken; /* how many messages the child knows it sent and took */
+    uint64_t id[BATCH];   /* of the messages taken */
+    uint64_t held;        /* it holds a message that it has not released yet */
     uint64_t through;
-    uint64_t all; /* that we had sent when the child has read the rest */
+    uint64_t all; /* how many we had sent before the child reads the rest */
 } * out;
 
-static uint64_t joined; /* the message that the child begins with, as a reader of a broadcast */
+static uint64_t joined; /* the first message of a child that reads a broadcast */
 
 static void take(const struct message *m)
 {
@@ -319,13 +320,13 @@ static void take(const struct message *m)
     ck_pr_store_64(&out->taken, out->taken + 1);
 }
 
-/* Takes its end. */
+/* The child attaches to its end. */
 static int join(union producer *p, union consumer *c, struct ipc_peer *me)
 {
     return produces(now.op) ? now.k->produce(p, mem, me) : now.k->consume(c, mem, me);
 }
 
-/* What a lossy reader has not read yet comes whole, or is counted. */
+/* Each message that a lossy reader has not read yet comes whole, or is counted as missed. */
 static void read_the_rest(union consumer *c)
 {
     uint64_t next = joined + out->taken + now.k->missed(c), missed = now.k->missed(c);
@@ -347,14 +348,14 @@ static void read_the_rest(union consumer *c)
         errx(1, "read to %llu of %llu", (unsigned long long)next, (unsigned long long)out->all);
 }
 
-/* Is the child, once through, a lossy reader of whom we know where it began? */
+/* Is the child a lossy reader that reads on after its operation, from a position we know? */
 static int reads_on(void)
 {
     return now.k->one_consumer == EACH_LOSSY &&
            (now.op == POP || now.op == POP_N || now.op == PEEK);
 }
 
-/* In the child, which stops before and after it. */
+/* Runs in the child, which stops before and after the operation. */
 static void operate(void)
 {
     const struct kind *k = now.k;
@@ -409,7 +410,7 @@ static void operate(void)
         seen = k->peek(&c);
         if (seen == NULL)
             break;
-        if (k->one_consumer == EACH_LOSSY) { /* nothing is known of it before */
+        if (k->one_consumer == EACH_LOSSY) { /* not valid until release says so */
             m[0] = *seen;
             if (k->release(&c) == 0)
                 take(m);
@@ -443,10 +444,10 @@ static void operate(void)
 static struct {
     union producer p[LANES];
     union consumer c;
-    unsigned producing, turn; /* how many we are, whose turn it is */
+    unsigned producing, turn; /* how many of our producers are attached, whose turn it is */
     int consuming;
     uint64_t sent;
-    uint8_t seen[IDS], seen_child[BATCH], by[IDS]; /* by which producer */
+    uint8_t seen[IDS], seen_child[BATCH], by[IDS]; /* by: which producer sent it */
     uint64_t last[LANES], last_child;
     int again; /* a message may come twice, and late */
 } we;
@@ -473,7 +474,7 @@ static void receive(const struct message *m)
     *last = id > *last ? id : *last;
 }
 
-/* Of those we have, in turn. */
+/* Our attached producers take turns. */
 static union producer *one_of_us(void)
 {
     return &we.p[we.turn++ % we.producing];
@@ -508,7 +509,7 @@ static void receive_one(void)
         errx(1, "pop: %s", strerror(-rc));
 }
 
-/* Sends and receives for some laps; nobody may hold that up. */
+/* Sends and receives for some laps; nothing may hold that up. */
 static void laps(void)
 {
     uint64_t from = we.sent, until = from + LAPS * CAPACITY;
@@ -524,7 +525,7 @@ static void laps(void)
         errx(1, "held up after %llu messages", (unsigned long long)(we.sent - from));
 }
 
-/* In runs of three, as far as there is room. */
+/* Sends in runs of three while there is room. */
 static void send_some(unsigned messages)
 {
     while (messages > 0) {
@@ -549,7 +550,7 @@ static void drain(void)
         receive_one();
 }
 
-/* Those of our ends that are not. */
+/* Attaches those of our ends that are not attached. */
 static void attach_us(void)
 {
     struct ipc_peer me = peer();
@@ -585,7 +586,8 @@ static int two_ways(void)
     return now.k->producers == 0 || now.k->one_consumer == 0 || reads_on();
 }
 
-/* As many as the killed one may have had in hand, where nobody gets them again. */
+/* How many messages may be missing: those that a killed child may have held, where they are not
+ * handed out again, and those that a lossy reader counted as missed. */
 static unsigned may_be_missing(void)
 {
     if (now.k->one_consumer == EACH_LOSSY)
@@ -597,13 +599,13 @@ static unsigned may_be_missing(void)
     return now.op == POP || (!produces(now.op) && two_ways() && !now.again);
 }
 
-/* How many a lossy reader may have missed that a killed writer did not get to tell us of. */
+/* How many messages a lossy reader may have missed that a killed writer did not get to report. */
 static unsigned unknown(void)
 {
     return now.how == KILL && produces(now.op) ? BATCH - (unsigned)out->sent : 0;
 }
 
-/* All that was sent is there, once, but for what the contract leaves to who was killed. */
+/* Every message sent came once, except where the contract permits a killed process otherwise. */
 static void account(void)
 {
     unsigned i, missing = 0;
@@ -613,7 +615,7 @@ static void account(void)
 
         if (id >= we.sent)
             fail("the child took message", (int64_t)id);
-        /* What it had in hand, or a replay of SPSC, comes again. */
+        /* A message that it held, or that SPSC replays, comes again. */
         if (we.seen[id] && !now.k->one_consumer && (now.how == STOP || (!out->held && !we.again)))
             fail("twice: message", (int64_t)id);
         if (now.k->one_consumer < EACH)
@@ -633,16 +635,16 @@ static void account(void)
     }
 }
 
-/* Only one may be at the end that the child takes. */
+/* May only one handle be at the child's end? */
 static int sole(void)
 {
     return produces(now.op) ? now.k->producers == 1 : now.k->one_consumer == 1;
 }
 
-/* A ring in its second lap, and a child that is about to operate on it. */
+/* Makes a ring in its second lap and a child that is about to operate on it. */
 static void begin(void)
 {
-    /* A reader sees what is sent after it has come. */
+    /* A reader sees what is sent after it has attached. */
     int late = !produces(now.op) && now.k->one_consumer >= EACH;
 
     memset(out, 0, sizeof *out);
@@ -669,7 +671,7 @@ static void begin(void)
         send_some(now.fill);
 }
 
-/* While the child is stopped or dead. */
+/* What the others do while the child is stopped or dead. */
 static void go_on(void)
 {
     if (now.how == STOP && !produces(now.op) && now.k->one_consumer == EACH) {
@@ -689,7 +691,7 @@ static void go_on(void)
     }
 }
 
-/* The one that was stopped. */
+/* Lets a stopped child finish. */
 static void let_finish(int through)
 {
     while (!through)
@@ -700,7 +702,7 @@ static void let_finish(int through)
     (void)resume(PTRACE_CONT, NULL);
 }
 
-/* Returns 1 when the operation was through before n instructions. */
+/* Returns 1 if the operation ended within n instructions. */
 static int point(void)
 {
     int through = 0;
@@ -718,7 +720,7 @@ static int point(void)
         attach_us();
         laps();
     }
-    /* What the dead hold goes in the next laps; then all is there. */
+    /* The next laps free what the dead hold; then every message must be there. */
     laps();
     drain();
     account();
@@ -728,7 +730,7 @@ static int point(void)
 
 static unsigned points; /* so far */
 
-/* One operation, before and after every so many of its instructions. */
+/* Tries one operation at every stride-th of its instructions. */
 static void torture(unsigned stride)
 {
     static const unsigned fills[] = {0, 3, CAPACITY};

@@ -1,6 +1,6 @@
 /*
- * What torture.c and torture_call.c share: a child whose operation runs step by step, is stopped or
- * killed.
+ * What torture.c and torture_call.c share: a child whose operation runs step by step and is stopped
+ * or killed.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -20,7 +20,7 @@
 static unsigned char *mem; /* shared with the child */
 static pid_t child;
 
-/* Of the program: says what went wrong at which point, and ends. */
+/* Defined by the program: prints what went wrong at which point, and exits. */
 static void fail(const char *what, int64_t number);
 
 static int alive(void *arg, uint64_t id)
@@ -47,15 +47,15 @@ static void share(size_t size)
         err(1, "mmap");
 }
 
-/* In the child: from here on it is run by its parent, and stops. */
+/* Called by the child: it stops, and from here on its parent runs it. */
 static void be_tortured(void)
 {
     (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
     (void)raise(SIGSTOP);
 }
 
-/* Until it stops; does something meanwhile, if given. Returns 1 when it stopped by itself, before
- * or after the operation, and 0 after an instruction. */
+/* Waits until the child stops; calls `meanwhile`, if given, as it waits. Returns 1 if the child
+ * stopped itself, before or after the operation, and 0 after an instruction. */
 static int wait_for_child(void (*meanwhile)(void))
 {
     int status;
@@ -68,7 +68,7 @@ static int wait_for_child(void (*meanwhile)(void))
     return WSTOPSIG(status) == SIGSTOP;
 }
 
-/* Lets it go on, for an instruction or to its next stop. Returns as above. */
+/* Lets the child go on, for an instruction or to its next stop. Returns as above. */
 static int resume(int request, void (*meanwhile)(void))
 {
     if (ptrace(request, child, NULL, NULL) != 0)
@@ -76,7 +76,7 @@ static int resume(int request, void (*meanwhile)(void))
     return wait_for_child(meanwhile);
 }
 
-/* A child that is about to operate. */
+/* Makes a child that is about to operate. */
 static void begin_child(void (*operate)(void))
 {
     child = fork();

@@ -1,12 +1,13 @@
 /*
- * Calls at every instruction: a child runs one operation of a caller or a server step by step and,
- * after n instructions for each n, is stopped or killed, while others call and serve on.
+ * Calls, stopped at every instruction: a child runs one operation of a caller or a server step by
+ * step and is stopped or killed after n instructions, for each n, while others go on calling and
+ * serving.
  *
  *     gcc -O1 -g -I. tests/torture_call.c -o torture_call && ./torture_call [stride]
  *
- * Says how many points it tried. Ends with 0 when the others always went on, but for the one call
- * that the child had taken, every reply was that to its request, no request was taken twice, who
- * was stopped went on correctly, and every slot could be used after who was killed.
+ * Prints how many points it tried. Ends with 0 if all of this held: the others always went on,
+ * except for the one call that the child had taken; every reply answered its request; no request
+ * was taken twice; a stopped child went on correctly; every slot was usable after a kill.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -44,7 +45,7 @@ static uint64_t answer_to(const struct query *q)
 
 /* ------------------------------------------------------------------ what the child does */
 
-/* Callers, then servers. LATER: the parent's server has taken the request before. */
+/* Operations of callers, then of servers. LATER: the parent's server took the request first. */
 enum op {
     CALL,
     COLLECT,
@@ -85,7 +86,7 @@ static int serves(void)
 
 /* Shared with the child. */
 static struct shared {
-    uint64_t took; /* id of the request that it had taken as a server */
+    uint64_t took; /* id of the request that the child took as a server */
     uint64_t through;
 } * out;
 
@@ -100,8 +101,8 @@ static void collect_mine(struct sums_client *c, const struct query *q)
         _exit(5);
 }
 
-/* In the child, which stops before and after it, and once more where the parent has a part in what
- * goes before. */
+/* Runs in the child, which stops before and after the operation, and once before that, for the
+ * parent to do its part. */
 static void operate(void)
 {
     struct ipc_peer me = peer();
@@ -184,8 +185,8 @@ static struct {
     struct sums_server s;
     union sums_slot *held; /* the child's request */
     uint64_t next;
-    unsigned lost;                         /* calls that the child has cost us */
-    uint8_t taken[2], mine[2 * CALLS + 8]; /* how often, of the child's requests and ours */
+    unsigned lost;                         /* calls that the child cost us */
+    uint8_t taken[2], mine[2 * CALLS + 8]; /* how often each request was taken: child's, ours */
 } we;
 
 static void answer(union sums_slot *slot)
@@ -219,7 +220,7 @@ static void serve(void)
         answer(slot);
 }
 
-/* Until it is through, or the child has it for good. */
+/* Waits until the call has ended, or the child has taken it for good. */
 static void finish(uint64_t id)
 {
     struct query q = make(id);
@@ -228,7 +229,7 @@ static void finish(uint64_t id)
     int rc = -EAGAIN;
 
     for (tries = 0; tries < 50 && rc == -EAGAIN; tries++) {
-        we.c.raw.vain = 0; /* asks whether the server is dead */
+        we.c.raw.vain = 0; /* so that collect asks whether the server is dead */
         rc = sums_collect(&we.c, &sum);
         serve();
     }
@@ -255,7 +256,7 @@ static void calls(unsigned n)
     }
 }
 
-/* A child that is about to operate. */
+/* Makes a child that is about to operate. */
 static void begin(void)
 {
     struct ipc_peer me = peer();
@@ -266,7 +267,7 @@ static void begin(void)
         sums_server_attach(&we.s, mem, SIZE, &me) != 0)
         errx(1, "attach: %s", me.why);
     calls(3);
-    if (serves()) { /* something to take */
+    if (serves()) { /* a request to take */
         struct query q = make(we.next);
 
         if (sums_ask(&we.c, &q) != 0)
@@ -280,7 +281,7 @@ static void begin(void)
     (void)resume(PTRACE_CONT, NULL);
 }
 
-/* Nobody else is left: all slots are there, for four callers. */
+/* Nobody else is left: all slots are free, for SLOTS callers. */
 static void account(void)
 {
     struct ipc_peer me = peer();
@@ -297,7 +298,7 @@ static void account(void)
     }
 }
 
-/* Returns 1 when the operation was through before n instructions. */
+/* Returns 1 if the operation ended within n instructions. */
 static int point(void)
 {
     int through = 0, stopped;
@@ -307,7 +308,7 @@ static int point(void)
     for (i = 0; i < now.n && !through; i++) {
         through = resume(PTRACE_SINGLESTEP, NULL);
         if (now.op == CALL || now.op == MOVE_LATER)
-            serve(); /* or it would wait for ever */
+            serve(); /* or the child would wait for ever */
     }
     if (now.kill)
         bury();

@@ -1,7 +1,8 @@
 /*
  * The weakened twins of both stand-ins for ck_pr.h, chosen when the program starts, so that one
- * serves them all: TWIN of the environment is the number of a line of the header under test, whose
- * fences are left out, or LOAD, STORE, ACQUIRE or RELEASE, and every fence of that name is.
+ * program serves them all. The environment variable TWIN is the number of a line of the header
+ * under test, whose fences are left out, or LOAD, STORE, ACQUIRE or RELEASE, to leave out every
+ * fence of that name.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -23,7 +24,7 @@ __attribute__((constructor)) static void twin_choose_(void)
     twin_name_ = *twin;
 }
 
-/* Is it there, on this line of the header? */
+/* Is this fence kept, on this line of the header? */
 #define TWIN_HAS(name) (twin_name_ != *#name && __LINE__ != twin_line_)
 
 #endif /* TWIN_H */

@@ -1,4 +1,4 @@
-/* Calls everything in the headers included before it, so that every warning has its chance. */
+/* Calls every function of the headers included before it, so that every warning shows. */
 
 #ifdef IPC_RING_H
 struct use_tick {

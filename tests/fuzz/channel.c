@@ -1,8 +1,8 @@
 /*
  * A peer of ipc_channel.h that does whatever the input says: bytes in any split over pipes and
  * sockets, packets, datagrams; either side of auto:'s handshake, with and without descriptors; a
- * log's content; and any words in the memory of a ring. Where what must come out follows from what
- * went in, it is compared. See `make fuzz`.
+ * log's content; and any words in the memory of a ring. Output that follows from the input is
+ * compared with it. See `make fuzz`.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -23,7 +23,7 @@ static char name[90], uri[150];
 static struct ipc_channel ch;
 static struct ipc_channel_options how;
 static unsigned char sent[ROOM], got[ROOM];
-static size_t end, at; /* of sent; of what was received of it */
+static size_t end, at; /* end of `sent`; how much of it was received */
 static int closed;     /* nothing more is sent */
 
 static void open_as(const char *scheme, const char *rest, unsigned role)
@@ -57,7 +57,7 @@ static int64_t receive(size_t size)
     return rc;
 }
 
-/* Some bytes that may be messages, to `to`, which has room for ROOM. */
+/* Writes some bytes that may be messages to `to`, which has room for ROOM bytes. */
 static size_t piece(unsigned char *to, size_t head, size_t room)
 {
     unsigned what = byte() % 8;
@@ -76,7 +76,7 @@ static size_t piece(unsigned char *to, size_t head, size_t room)
         n = (size_t)word(MAX);
         ipc_channel_put_header_(to, n);
         return IPC_CHANNEL_HEADER_;
-    default: /* a message, small or large; and with a bit wrong, or cut short */
+    default: /* a message, small or large, or with a bit flipped, or cut short */
         n = what < 7 ? byte() : number(MAX + 2);
         memset(to + head, (int)n, n);
         ipc_channel_put_header_(to, n);
@@ -95,7 +95,7 @@ static size_t piece(unsigned char *to, size_t head, size_t room)
 
 /* ------------------------------------------------------------------ streams of bytes */
 
-/* The next call of recv must say what follows from what was sent. 0: the channel was left. */
+/* The next recv must return what follows from what was sent. Returns 0 if the channel was left. */
 static int compare(size_t size)
 {
     struct ipc_channel_facts facts;
@@ -171,7 +171,7 @@ static void packets(int fd, int sequence)
 
 /* ------------------------------------------------------------------ rings */
 
-/* Both ends say anything but what is out of bounds. */
+/* Calls at both ends may return anything within bounds. */
 static void use(struct ipc_channel *c, unsigned times)
 {
     while (times-- > 0) {
@@ -216,7 +216,7 @@ static void ring(void)
     if (other.kind != NULL)
         ipc_channel_close(&other);
     ipc_channel_close(&ch);
-    (void)ipc_shm_unlink(name); /* what is scribbled over is no ring of a channel any more */
+    (void)ipc_shm_unlink(name); /* after scribbling it is no longer a channel's ring */
 }
 
 /* ------------------------------------------------------------------ auto: */
@@ -247,7 +247,7 @@ static void say(int fd, const void *bytes, size_t n, int with)
     (void)sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* Takes in what was said, and maps the memory that came with it. */
+/* Receives a message, and maps the memory that came with it. */
 static void listen_to(int fd, void **mem, size_t *size)
 {
     union control control;
@@ -277,7 +277,7 @@ static void listen_to(int fd, void **mem, size_t *size)
     }
 }
 
-/* Something with a descriptor. */
+/* Sends something with a descriptor. */
 static void give(int fd)
 {
     static const uint64_t hello[2] = {IPC_SHM_MAGIC, 4096};
@@ -290,7 +290,7 @@ static void give(int fd)
     (void)close(with);
 }
 
-/* ... or with what a listener would hand over, parts of it left out. */
+/* Sends what a listener would hand over, with parts left out. */
 static void give_ring(int fd, struct ipc_channel *liar)
 {
     unsigned parts = byte();
@@ -349,7 +349,7 @@ static void handshake(int listener)
             sent[byte() % sizeof hello] ^= (unsigned char)(1 << byte() % 8);
             say(fd, sent, byte() % (sizeof hello + 1), -1);
             break;
-        case 3: /* what messages look like, and other bytes */
+        case 3: /* bytes that look like messages, and others */
             say(fd, sent, piece(sent, IPC_CHANNEL_HEADER_, ROOM), -1);
             break;
         case 4:
@@ -399,7 +399,7 @@ static void log_(void)
         MUST(end - at >= 16 + (size_t)rc && memcmp(got, sent + at + 16, (size_t)rc) == 0);
         at += 16 + (size_t)rc;
     }
-    /* It stops at what is no record, and nowhere else. */
+    /* The reader stops at bytes that are no record, and nowhere else. */
     if (end - at >= 16) {
         uint32_t n = ipc_channel_get_(sent + at);
 
@@ -411,12 +411,12 @@ static void log_(void)
             MUST(ipc_channel_get_(sent + at + 8) != hash >> 32 ||
                  ipc_channel_get_(sent + at + 12) != (uint32_t)hash);
             want =
-                end - at - 16 > n ? -EBADMSG : -ETIMEDOUT; /* the last one may be being written */
+                end - at - 16 > n ? -EBADMSG : -ETIMEDOUT; /* the last record may be half written */
         }
     }
     MUST(rc == want);
     ipc_channel_close(&ch);
-    /* A writer cuts off what may be one unfinished record, or nothing. */
+    /* A writer cuts off nothing, or what may be one unfinished record. */
     rc = ipc_channel_open_with(&ch, uri, IPC_SEND | IPC_LISTEN, IPC_NOW, &how);
     MUST(fstat(fd, &st) == 0 && (size_t)st.st_size == (rc == 0 ? at : end));
     MUST(rc == 0 || rc == -EBADMSG || rc == -EPROTO);
@@ -440,8 +440,7 @@ static int lowest(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* With FUZZ_SEEDS=folder it makes the seeds there, and does nothing else: of each kind something
- * that works. */
+/* With FUZZ_SEEDS=folder it only makes the seeds there: one working example of each kind. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static const unsigned char kinds[KINDS][40] = {

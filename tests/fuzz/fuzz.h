@@ -1,5 +1,5 @@
 /*
- * What fuzzers share: an input is read as numbers, and what must hold ends the process, so that
+ * What fuzzers share: an input is read as numbers, and a failed check ends the process, so that
  * libFuzzer keeps the input.
  *
  * SPDX-License-Identifier: BSD-2-Clause
@@ -35,7 +35,7 @@ static inline unsigned number(unsigned below)
     return (high << 8 | byte()) % below;
 }
 
-/* Up to most bytes as they stand. */
+/* Copies up to `most` bytes of the input unchanged. */
 static inline size_t raw(unsigned char *to, size_t most)
 {
     size_t n = left < most ? left : most;
@@ -46,7 +46,7 @@ static inline size_t raw(unsigned char *to, size_t most)
     return n;
 }
 
-/* One of the words that go wrong, or any. */
+/* A word that is likely to break things, or any word. */
 static inline uint64_t word(uint64_t was)
 {
     static const uint64_t odd[] = {0,
@@ -74,7 +74,7 @@ static inline uint64_t word(uint64_t was)
     return how % 16 < 8 ? any : was ^ any;
 }
 
-/* Scribbles over one word of memory that others have, too. */
+/* Scribbles over one word of shared memory. */
 static inline void scribble(void *mem, size_t size)
 {
     uint64_t *at;
@@ -85,7 +85,7 @@ static inline void scribble(void *mem, size_t size)
     }
 }
 
-/* A seed: what the n bytes at `bytes` do. */
+/* Writes a seed of the n bytes at `bytes`, named for what they do. */
 static inline void seed(const char *folder, const char *what, const void *bytes, size_t n)
 {
     char path[300];

@@ -1,7 +1,7 @@
 /*
- * Rings of every kind whose memory somebody scribbles over between any two calls: nothing outside
- * of it is read or written, and every call returns. Whoever is named there may be alive or dead.
- * See `make fuzz`.
+ * Rings of every kind, with memory that somebody scribbles over between any two calls: nothing
+ * outside it is read or written, and every call returns. Processes named there may be alive or
+ * dead. See `make fuzz`.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -16,9 +16,9 @@
 enum { SPSC, MPMC, CAST, RECORDS, RECORD_CAST, STREAM, CALL, KINDS };
 enum { BYTES = 24, SOME = 20, REPLY = 8 };
 
-static void *mem; /* no byte more than the ring has */
+static void *mem; /* ends where the ring does */
 static size_t size;
-static unsigned how; /* as of init */
+static unsigned how; /* as given to init */
 static unsigned char x[4096];
 
 static int odd_are_alive(void *arg, uint64_t id)
@@ -42,7 +42,7 @@ static void read_all(const void *from, size_t n)
     memcpy(x, from, n);
 }
 
-/* Of messages of one size. */
+/* Rings with messages of one size. */
 #define FIXED(kind, ...)                                                                           \
     static void kind(void)                                                                         \
     {                                                                                              \
@@ -101,7 +101,7 @@ FIXED(spsc, BYTES, &me)
 FIXED(mpmc, BYTES, &me, how)
 FIXED(broadcast, BYTES, &me)
 
-/* Of messages of any size. */
+/* Rings with messages of any size. */
 #define SIZED(kind)                                                                                \
     static void kind(void)                                                                         \
     {                                                                                              \
@@ -257,7 +257,7 @@ static void call(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 
-/* With FUZZ_SEEDS=folder it makes the seeds there, and does nothing else. */
+/* With FUZZ_SEEDS=folder it only makes the seeds there. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static const unsigned char some[] = {0, 9, 1, 5, 2, 3, 1, 3,  4,  9,

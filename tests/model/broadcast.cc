@@ -7,9 +7,9 @@
  *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/broadcast.cc -o broadcast
  *     ./broadcast [scenario, or how its name begins [iterations]]
  *
- * The message at position x is x, twice. Lossless it is in an rl::var for each slot, so that Relacy
- * sees who writes what another reads; lossy in the shadow, where old and new words mix. Otherwise
- * as spsc.cc.
+ * The message at position x is x, twice. Lossless, it is in an rl::var for each slot, so that
+ * Relacy sees data races; lossy, it is in the shadow, where old and new words mix. Otherwise as
+ * spsc.cc.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -18,12 +18,12 @@
 
 enum { LARGEST = 4, STRIDE = 32, BYTES = 16 };
 
-/* Of the scenario that runs. */
+/* The scenario that runs. */
 static struct {
     unsigned capacity, how;
     int all;
-    bool rejoin; /* the last reader, after each message */
-    bool dies;   /* the first reader, or the writer: with a message in its hands */
+    bool rejoin; /* the last reader detaches and attaches again after each message */
+    bool dies;   /* the first reader, or the writer, is killed while it holds a message */
 } now;
 
 static struct __attribute__((aligned(64))) {
@@ -96,7 +96,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
         RL_ASSERT(c.s.head <= now.all);
     }
 
-    /* Reads one, or learns of a loss. Returns false when it waited in vain. */
+    /* Reads one message, or learns of a loss. Returns false if there was none. */
     bool take(struct ipc_broadcast_consumer &c, bool &lapped)
     {
         uint64_t m[2], x = c.s.head, missed = c.missed, skip = c.skip;
@@ -117,7 +117,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
             RL_ASSERT(m[0] == x && m[1] == x);
         else if (rc == -EOVERFLOW)
             RL_ASSERT(c.missed - missed == c.s.head - x && c.s.head > x && c.s.head <= now.all);
-        else /* what it was told to go on with is there, as it is well behind the writer */
+        else /* after -EOVERFLOW the next message is there: it is well behind the writer */
             RL_ASSERT(rc == -EAGAIN && !lapped);
         lapped = rc == -EOVERFLOW && now.capacity - skip >= 3;
         return rc != -EAGAIN;
@@ -133,7 +133,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     }
 };
 
-/* One writer, two readers. The first may be killed in the middle, with a message peeked. */
+/* One writer, two readers. The first reader may be killed midway, with a message peeked. */
 struct readers : cast<readers> {
     void thread(unsigned index)
     {
@@ -165,7 +165,7 @@ struct readers : cast<readers> {
                     ipc_broadcast_consumer_detach(&c);
                     this->consume(c, 1 + index);
                     lapped = false;
-                    /* What it has read was sent before. */
+                    /* What it has read had been sent. */
                     RL_ASSERT(c.s.head + (now.how == IPC_BROADCAST_LOSSY) >= x);
                 }
             }
@@ -174,8 +174,7 @@ struct readers : cast<readers> {
     }
 };
 
-/* Two writers: the second takes over from the first, which has left, or was killed while it wrote.
- */
+/* Two writers: the second takes over from the first, which detached, or was killed as it wrote. */
 struct writers : cast<writers> {
     void thread(unsigned index)
     {

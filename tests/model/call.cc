@@ -6,8 +6,8 @@
  *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/call.cc -o call
  *     ./call [scenario, or how its name begins [iterations]]
  *
- * Every reply is that to its caller's request, every request is taken by one server at most, nobody
- * touches a message while it is another's, and a caller never waits for servers that are gone.
+ * Every reply answers its caller's request, at most one server takes each request, no thread
+ * touches a message while another owns it, and no caller waits for ever once its servers are gone.
  * Threads may be killed before any of their steps. Otherwise as spsc.cc.
  *
  * SPDX-License-Identifier: BSD-2-Clause
@@ -20,9 +20,9 @@ enum { SLOTS = 4, STRIDE = 192, REQUESTS = 64, ANSWER = 1000 };
 enum role { NOBODY, CALLER, SERVER };
 enum {
     MORTAL = 1,
-    GIVES_UP = 2, /* callers: after a look or two, mostly */
-    REJOINS = 4,  /* after each call or request; servers before the answer to some */
-    ASKS = 8      /* callers: the kernel, at each look */
+    GIVES_UP = 2, /* callers: give up after at most three looks */
+    REJOINS = 4,  /* after each call or request; servers at times before they answer */
+    ASKS = 8      /* callers: ask the kernel at each look whether the server is dead */
 };
 
 struct scenario {
@@ -42,7 +42,7 @@ static struct __attribute__((aligned(64))) {
     unsigned char bytes[sizeof(struct ipc_call_shared) + SLOTS * STRIDE];
 } memory;
 
-/* Of the threads. */
+/* The threads' results. */
 static struct {
     bool ended[THREADS]; /* not killed */
     int taken[REQUESTS];
@@ -89,7 +89,7 @@ struct scene : rl::test_suite<scene, THREADS> {
         }
     }
 
-    /* One call, through or given up. Returns what ended it. */
+    /* One call, completed or given up. Returns what ended it. */
     int one(struct ipc_call_client *c, int request, unsigned how)
     {
         int rc, looks, most = (how & GIVES_UP) != 0 ? (int)rl::rand(4) : 12;
@@ -117,7 +117,7 @@ struct scene : rl::test_suite<scene, THREADS> {
         return rc;
     }
 
-    /* There may be fewer slots than callers, or servers may have them. */
+    /* Returns false if no slot is free: there may be fewer than callers, or servers hold them. */
     static bool attach(struct ipc_call_client *c, struct ipc_peer *me)
     {
         int rc, tries;
@@ -144,7 +144,7 @@ struct scene : rl::test_suite<scene, THREADS> {
         for (n = 1; n <= rounds; n++) {
             rc = one(c, (int)index * 16 + n, how);
             RL_ASSERT(ipc_call_client_error(c) == 0);
-            if (rc == -ETIMEDOUT && n < rounds) /* the last call stays, for after() */
+            if (rc == -ETIMEDOUT && n < rounds) /* the last call is left for after() */
                 ipc_call_cancel(c);
             if ((how & REJOINS) != 0) {
                 ipc_call_client_detach(c);
@@ -184,7 +184,7 @@ struct scene : rl::test_suite<scene, THREADS> {
         ipc_call_server_detach(&s);
     }
 
-    /* Who still waits is told, and then all slots serve new callers. */
+    /* Callers that still wait learn how their call ended; then new callers can use all slots. */
     void after()
     {
         struct ipc_call_client c[SLOTS];

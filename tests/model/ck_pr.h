@@ -1,29 +1,31 @@
 /*
  * Stands in for Concurrency Kit's ck_pr.h when it comes first on the include path (-Itests/model),
  * so that the Relacy model checker runs the real ipc_ring.h and ipc_notify.h, compiled as C++,
- * under the C11 memory model: it picks the interleaving, and which of the values that a load may
- * see it sees. With -Itests/weak before it, a machine whose stores come out of order takes the
+ * under the C11 memory model: it picks the interleaving, and the value that each load returns, of
+ * those it may. With -Itests/weak before it, a machine whose stores come out of order takes the
  * place of Relacy: see tests/weak/relacy/relacy.hpp.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * The shared memory is shadowed by one rl::atomic for each 8 bytes. Every access is relaxed; the
- * fences are those of C11, where a load fence is an acquire and a store fence a release; those that
- * keep a load behind something are of sequential consistency. Until model_begin the accesses are
- * plain ones, for what a test does before its threads run. After it the memory itself has the
- * newest of the values, for what looks as a kernel does.
+ * fences are those of C11: a load fence is an acquire, a store fence a release, and a fence that
+ * keeps a load behind something is sequentially consistent. Until model_begin, while a test
+ * prepares its threads, accesses are plain. After it the memory itself has the newest values, for
+ * code that reads it as a kernel does.
  *
- * What it cannot see: writes to the ring that are not by ck_pr_*, that is ipc_spsc_init and the
- * payload (the test has an rl::var for each slot, which Relacy watches for data races). A C11 fence
- * is stronger than a CK fence that orders only loads or only stores, so a load fence that ought to
- * hold back a store goes unnoticed. A store changes its word at once, though a load may be given
- * the value before it: one that arrives when another thread has already stored there is never seen
- * (tests/weak sees it). Relacy keeps the last three values of a word: nothing older is ever seen. A
- * compare-and-swap fails only by the newest value. Fences of sequential consistency order more than
- * those of C11: each happens before the next. It does not do what C11 allows and no machine does, a
- * value out of thin air.
+ * What it cannot see:
+ *   - Writes to the ring without ck_pr_*: ipc_spsc_init and the payload. For the payload the test
+ *     has an rl::var for each slot, which Relacy watches for data races.
+ *   - A load fence that ought to hold back a store: a C11 fence is stronger than a CK fence, which
+ *     orders only loads or only stores.
+ *   - A store that arrives after another thread has stored to the same word: a store changes its
+ *     word at once, though a load may return the value before it. tests/weak sees this.
+ *   - Values older than the last three of a word, which are all that Relacy keeps.
+ *   - A compare-and-swap that fails by an old value.
+ *   - C11's weaker order of sequentially consistent fences: here each happens before the next.
+ *   - Values out of thin air, which C11 allows and no machine produces.
  *
- * The weakened twins of twin.h must be caught, but not for the lines of ipc_spsc_init and
+ * The weakened twins of twin.h must be caught, except for the lines of ipc_spsc_init and
  * ipc_spsc_check_, which have nothing to order here.
  */
 #ifndef CK_PR_H
@@ -39,7 +41,7 @@
 #include <string.h>
 #include <relacy/relacy.hpp>
 
-/* Relacy's own. ipc_notify.h means those of libc. */
+/* Relacy defines its own. ipc_notify.h needs libc's. */
 #undef errno
 #define errno (*__errno_location())
 #undef sem_t
@@ -62,7 +64,7 @@ static struct {
     void (*step)(); /* if not NULL: called before each access and fence */
 } model_;
 
-/* From here on [memory, memory + 8 * words) is what shadow says, beginning with what is there. */
+/* From here on the shadow stands for [memory, memory + 8 * words); it begins with a copy of it. */
 static inline void model_begin(void *memory, rl::atomic<uint64_t> *shadow, size_t words)
 {
     for (size_t i = 0; i < words; i++)
@@ -87,7 +89,7 @@ static inline rl::atomic<uint64_t> &model_word_(const void *at, rl::debug_info_p
 {
     size_t offset = (size_t)(static_cast<const unsigned char *>(at) - model_.memory);
 
-    if (offset / 8 >= model_.words) /* below the memory it has wrapped */
+    if (offset / 8 >= model_.words) /* has wrapped if `at` is below the memory */
         rl::ctx().fail_test("access outside the memory", rl::test_result_user_assert_failed, info);
     return model_.shadow[offset / 8];
 }
@@ -113,7 +115,7 @@ static inline void model_store_(uint64_t *at, uint64_t value, rl::debug_info_par
     *at = value;
 }
 
-/* Of the half of a shadow as of the whole: the other half is as it was, or nothing is stored. */
+/* Works on half a shadow word too: the other half must be unchanged, or nothing is stored. */
 template <typename T> static inline bool model_cas_(T *at, T from, T to, rl::debug_info_param info)
 {
     size_t offset = (uintptr_t)at % 8;
@@ -176,7 +178,7 @@ static inline void model_fence_(bool there, rl::memory_order order, rl::debug_in
 #define ck_pr_fence_store_load() model_fence_(TWIN_HAS(FULL), rl::mo_seq_cst, $)
 #define ck_pr_fence_atomic_load() model_fence_(TWIN_HAS(FULL), rl::mo_seq_cst, $)
 
-/* A prefetch is no access, a pause no step, and there is no compiler to hold back. */
+/* A prefetch is no access, a pause is no step, and there is no compiler to restrain. */
 #define ck_pr_rfo(at) ((void)(at))
 #define ck_pr_stall() ((void)0)
 #define ck_pr_barrier() ((void)0)

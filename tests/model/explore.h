@@ -1,6 +1,6 @@
 /*
- * Runs the scenarios of a model that the command line asks for: [scenario, or how its name begins
- * [iterations [the first of them, on the machine of tests/weak]]].
+ * Runs the scenarios of a model that the command line selects: [scenario, or how its name begins
+ * [iterations [first iteration, for tests/weak only]]].
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -14,9 +14,9 @@
 
 static struct {
     const char *only;
-    unsigned long iterations; /* of each, or 0 */
+    unsigned long iterations; /* of each scenario, or 0 */
     const char *first;        /* iteration, or empty */
-    unsigned long done;       /* of all */
+    unsigned long done;       /* iterations of all scenarios */
 } explore_;
 
 static inline void explore_begin(int argc, char **argv)
@@ -31,7 +31,7 @@ static inline bool explore_wants(const char *name)
     return strncmp(name, explore_.only, strlen(explore_.only)) == 0;
 }
 
-/* `iterations` if the command line does not say how many. */
+/* Runs `iterations` of them, unless the command line says how many. */
 template <typename scene> static void explore(const char *what, unsigned long iterations)
 {
     rl::test_params params;

@@ -1,5 +1,5 @@
 /*
- * Four threads of a model, of which some may be killed before any of their steps.
+ * Four threads of a model; some may be killed before any of their steps.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -13,11 +13,11 @@ enum { THREADS = 4 };
 struct killed {
 };
 
-/* These are fibers of one thread: what is not an rl:: is seen at once. */
+/* The threads are fibers of one thread: each sees at once what is not an rl:: variable. */
 static struct {
     bool may_die[THREADS];
     unsigned steps[THREADS], kill_at[THREADS];
-    rl::atomic<uint64_t> *dead; /* of each: 1 */
+    rl::atomic<uint64_t> *dead; /* for each thread: 1 once it is dead */
 } mortal_;
 
 static void mortal_step()
@@ -28,7 +28,8 @@ static void mortal_step()
         throw killed();
 }
 
-/* Before the threads run; each may be killed before one of its first so many steps. */
+/* Call before the threads run. Each may be killed before one of its first steps, which are counted
+ * below. */
 template <typename scenario>
 static void mortal_begin(const scenario *now, unsigned flag, rl::atomic<uint64_t> *dead,
                          unsigned steps)
@@ -43,14 +44,14 @@ static void mortal_begin(const scenario *now, unsigned flag, rl::atomic<uint64_t
     model_.step = mortal_step;
 }
 
-/* After they have. */
+/* Call after the threads have run. */
 static void mortal_end()
 {
     model_.step = NULL;
 }
 
-/* For struct ipc_peer, of thread i as 10 + i: the kernel's word, which orders all that the dead one
- * did before it. */
+/* For struct ipc_peer; thread i has id 10 + i. The kernel's proof of death comes after all that the
+ * dead thread did. */
 static int lives(void *arg, uint64_t id)
 {
     (void)arg;

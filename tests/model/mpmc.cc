@@ -9,9 +9,9 @@
  * TWIN=4995 ./mpmc two leaves out the fence on that line of ipc_ring.h. -Itests/weak before the
  * other -I makes the machine whose stores come out of order.
  *
- * Every message comes at most once, whole, and in its producer's order; those of who was not killed
- * come exactly once. Threads may be killed before any of their steps, and be passed over at any.
- * Otherwise as spsc.cc.
+ * Every message comes at most once, whole, and in its producer's order; those of threads that were
+ * not killed come exactly once. Threads may be killed before any of their steps, and passed over at
+ * any. Otherwise as spsc.cc.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -27,10 +27,10 @@ struct message {
 enum role { NOBODY, PUSHER, BATCHER, CLAIMER, CANCELLER, POPPER, DRAINER, PEEKER, QUITTER };
 enum {
     MORTAL = 1,
-    REJOINS = 2, /* quitters rejoin, and do not release what is new to all */
-    STAYS = 4,   /* one consumer: it takes what is left when the other threads have ended */
-    RECOVERS = 8, /* producers: after each message */
-    TRUSTS = 16   /* one that stays: the count alone says whether to look again, recovering does not */
+    REJOINS = 2,  /* quitters rejoin, and do not release a message that no thread has seen */
+    STAYS = 4,    /* one consumer: takes the remaining messages after the other threads ended */
+    RECOVERS = 8, /* producers: recover after each message */
+    TRUSTS = 16   /* one that stays: the count alone says whether to look; recovering does not */
 };
 
 struct scenario {
@@ -51,11 +51,11 @@ static struct __attribute__((aligned(64))) {
     unsigned char bytes[sizeof(struct ipc_mpmc_shared) + LARGEST * STRIDE];
 } memory;
 
-/* Of the threads. */
+/* The threads' results. */
 static struct {
-    int sent[THREADS], trying[THREADS]; /* messages that got through, and that may have */
+    int sent[THREADS], trying[THREADS]; /* messages that were sent, and that may have been */
     int seen[THREADS][MOST + 1];
-    int lost; /* that may have died with a consumer */
+    int lost; /* messages that may have died with a consumer */
     struct ipc_mpmc_consumer stayed;
 } all;
 
@@ -74,7 +74,7 @@ struct scene : rl::test_suite<scene, THREADS> {
         return now->how & (IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER);
     }
 
-    /* Only zero-copy: an rl::var for each slot sees races. */
+    /* Do all threads work in place? Then an rl::var for each slot finds data races. */
     static bool plain()
     {
         for (unsigned i = 0; i < THREADS; i++)
@@ -158,7 +158,7 @@ struct scene : rl::test_suite<scene, THREADS> {
 
                 rc = -EAGAIN;
                 if (slot != NULL && now->thread[index].role == CANCELLER && tries++ % 2 == 0) {
-                    ipc_mpmc_cancel(&p); /* every other one */
+                    ipc_mpmc_cancel(&p); /* every other claim */
                 } else if (slot != NULL) {
                     if (bare)
                         payload[index_of(slot)]($) = (int)m->id;
@@ -189,7 +189,7 @@ struct scene : rl::test_suite<scene, THREADS> {
             }
         }
         all.trying[index] = all.sent[index];
-        ipc_mpmc_producer_detach(&p); /* what is claimed still is cancelled */
+        ipc_mpmc_producer_detach(&p); /* cancels an open claim */
     }
 
     void see(uint64_t id, int *last)
@@ -262,8 +262,8 @@ struct scene : rl::test_suite<scene, THREADS> {
         return true;
     }
 
-    /* What is left is taken by the consumer that stays, or by one more. One that stays must find
-     * what was handed out again, though it has looked for that before. */
+    /* The consumer that stays, or a new one, takes the remaining messages. One that stays must also
+     * find those that were put back after it last looked for them. */
     void after()
     {
         struct ipc_peer me = {30, lives, NULL, NULL, NULL, ""};
@@ -282,7 +282,7 @@ struct scene : rl::test_suite<scene, THREADS> {
             (void)ipc_mpmc_consumer_recover(&c, 0);
         for (int i = 0; i < 64; i++)
             (void)take(c, last, plain() ? PEEKER : POPPER);
-        /* Nobody is left: there is room. */
+        /* Nobody else is left: there is room. */
         RL_ASSERT(ipc_mpmc_producer_attach(&p, &memory, size(), sizeof m, &me, ends()) == 0);
         for (uint64_t i = 0; i < 2 * now->capacity; i++) {
             RL_ASSERT(ipc_mpmc_push(&p, &m, sizeof m) == 0);
@@ -437,7 +437,7 @@ static const struct scenario scenarios[] = {
      {{CLAIMER, 5}, {PEEKER, 3}, {PEEKER, 3}}},
 };
 
-/* May a look come upon an old word, as runs are skipped? */
+/* Are runs skipped, so that a look may find an old word? */
 static bool skips()
 {
     for (unsigned i = 0; i < THREADS; i++)

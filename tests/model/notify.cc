@@ -5,20 +5,20 @@
  *     g++ -std=c++14 -O1 -w -Itests/model -I. tests/model/notify.cc -o notify
  *     ./notify [scenario, or how its name begins [iterations]]
  *
- * Waiters wait without a deadline: whoever sleeps when nobody is left to wake him fails the test.
+ * Waiters have no deadline: a thread that sleeps when nobody is left to wake it fails the test.
  * Otherwise as spsc.cc.
  *
  * The model's kernel: futex calls see the newest value of the word, and are fences; membarrier
  * interrupts the other threads one by one, each between any two of its steps, with a fence. A
- * thread may be killed before any of its steps. Besides picking at each step whose is the next, as
- * Relacy does, the scheduler forgets one thread for a long while at some point: the rare orders are
- * of that kind.
+ * thread may be killed before any of its steps. Relacy picks the next thread at each step; in
+ * addition, the scheduler here once leaves one thread out for a long while, as rare interleavings
+ * are of that kind.
  *
- * What it cannot see besides what ck_pr.h says: anything of kinds other than IPC_NOTIFY_FUTEX, of
- * deadlines, signals and watching a peer, ARMED among it.
+ * What it cannot see, besides what ck_pr.h lists: kinds other than IPC_NOTIFY_FUTEX, deadlines,
+ * signals, and watching a peer, which includes ARMED.
  *
- * Weakened twins, which must be caught: those of twin.h by line, TWIN=MEMBARRIER, which makes that
- * call do nothing, those of notify.twins.
+ * Weakened twins, which must be caught: those of twin.h by line; TWIN=MEMBARRIER, which makes that
+ * call do nothing; and those of notify.twins.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -43,15 +43,15 @@ enum { THREADS = 4, POSTS = 4, BELLS = 2, LONG = 32 };
 enum role {
     NOBODY,
     POSTER, /* stores and posts */
-    POSTER_ONE /* the same with ipc_notify_post_one */,
+    POSTER_ONE /* the same, with ipc_notify_post_one */,
     WAITER, /* waits for each message of all posters */
     TAKER,  /* the same, but each message is for one of the takers */
-    PINGER, /* sends to the other, and waits for his answer */
+    PINGER, /* sends to the ponger, and waits for its answer */
     PONGER
 };
 enum {
-    QUIET = 1,  /* each of its posts is the one after many that found nobody */
-    BARE = 2,   /* has no membarrier, and attaches when the others are running */
+    QUIET = 1,  /* each of its posts follows many that found no sleeper */
+    BARE = 2,   /* has no membarrier, and attaches while the others run */
     MORTAL = 4, /* may be killed */
     LAST = 8    /* waits for the last message only */
 };
@@ -59,7 +59,7 @@ enum {
 struct scenario {
     const char *name;
     unsigned long iterations;
-    uint32_t word; /* to begin with */
+    uint32_t word; /* its initial value */
     struct {
         enum role role;
         int rounds; /* messages to send, or to wait for */
@@ -69,12 +69,12 @@ struct scenario {
 
 static const struct scenario *now;
 
-/* A notifier of this kind uses only the first eight of its bytes, so that these may overlap, for
- * the shadow to be small. Static for its alignment. */
+/* A notifier of this kind uses only its first eight bytes. So notifiers overlap here, which keeps
+ * the shadow small. Static for its alignment. */
 static struct __attribute__((aligned(64))) {
     uint64_t bell[BELLS];
-    uint64_t stored[THREADS]; /* messages by each poster */
-    uint64_t taken[THREADS];  /* of these */
+    uint64_t stored[THREADS]; /* messages of each poster */
+    uint64_t taken[THREADS];  /* how many of them were taken */
     unsigned char room[IPC_NOTIFY_SIZE];
 } memory;
 
@@ -88,7 +88,7 @@ static struct {
     enum state state[THREADS];
     const void *asleep_on[THREADS];
     unsigned steps_of[THREADS];
-    unsigned steps; /* of all */
+    unsigned steps; /* of all threads */
     unsigned forgotten, forget_at, forget_for;
     unsigned kill_at;
 } kernel;
@@ -104,7 +104,7 @@ static bool model_others(enum state most)
     return false;
 }
 
-/* The scheduler forgets the thread for so many steps of the others, if someone can make them. */
+/* The scheduler leaves this thread out for `steps` steps of the others, if another can run. */
 static void model_forget(unsigned steps)
 {
     unsigned then = kernel.steps + steps;
@@ -126,14 +126,14 @@ static void model_step()
         model_forget(kernel.forget_for);
 }
 
-/* The thread is interrupted where it is, between two of its steps, for a fence. */
+/* Interrupts a thread between two of its steps, for a fence. */
 static void model_interrupt(unsigned index)
 {
     typedef rl::thread_info<THREADS> info;
     rl::context &c = rl::ctx();
     info *all = static_cast<rl::aligned<info> *>(static_cast<info *>(c.threadx_));
 
-    /* They are one array. */
+    /* The thread_infos are one array. */
     all = static_cast<rl::aligned<info> *>(all) + ((int)index - (int)rl::thread_index());
     all->atomic_thread_fence_seq_cst(c.seq_cst_fence_order_);
 }
@@ -154,7 +154,7 @@ static void model_interrupt_all(bool bare)
     rl::atomic_thread_fence(rl::mo_seq_cst, $);
 }
 
-/* Those who could not register are spared. */
+/* Threads that could not register are left out. */
 static long model_membarrier()
 {
     if ((now->thread[rl::thread_index()].how & BARE) != 0)
@@ -164,7 +164,7 @@ static long model_membarrier()
     return 0;
 }
 
-/* So long that no processor has a store left that others do not see. */
+/* Sleeps for so long that every processor's stores have become visible. */
 static int model_nanosleep(const struct timespec *time, struct timespec *left)
 {
     (void)time;
@@ -226,7 +226,7 @@ static long model_syscall(long number, ...)
         value = va_arg(list, uint32_t);
     va_end(list);
     if (model_.shadow == NULL)
-        return 0; /* all of them are there */
+        return 0; /* all of these calls exist */
     model_step();
     if (number == SYS_membarrier)
         rc = model_membarrier();
@@ -247,7 +247,7 @@ static long model_syscall(long number, ...)
 struct scene : rl::test_suite<scene, THREADS> {
     rl::atomic<uint64_t> shadow[WORDS];
     rl::var<int> payload[THREADS][POSTS + 1];
-    struct ipc_notify bell[BELLS]; /* to be copied */
+    struct ipc_notify bell[BELLS]; /* threads copy these */
 
     static void attach(struct ipc_notify *bell, int i)
     {
@@ -322,7 +322,7 @@ struct scene : rl::test_suite<scene, THREADS> {
             RL_ASSERT(ipc_notify_post(bell) == 0);
     }
 
-    /* Has it sent so much? */
+    /* Has thread `index` stored i messages? */
     bool has(unsigned index, int i)
     {
         if ((int)ck_pr_load_64(&memory.stored[index]) < i)
@@ -332,14 +332,14 @@ struct scene : rl::test_suite<scene, THREADS> {
         return true;
     }
 
-    /* Who may be killed cannot be counted on. */
+    /* Is this a poster that sends all its messages? One that may be killed is not. */
     static bool counts(unsigned index)
     {
         return (now->thread[index].role == POSTER || now->thread[index].role == POSTER_ONE) &&
                (now->thread[index].how & MORTAL) == 0;
     }
 
-    /* So many messages, of all together? */
+    /* Are there n messages, of all posters together? */
     bool there(int n)
     {
         int stored[THREADS] = {}, all = 0;
@@ -356,7 +356,7 @@ struct scene : rl::test_suite<scene, THREADS> {
         return true;
     }
 
-    /* One that nobody has taken? */
+    /* Takes a message that nobody has taken, if there is one. */
     bool take()
     {
         for (unsigned i = 0; i < THREADS; i++) {

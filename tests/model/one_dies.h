@@ -1,5 +1,5 @@
 /*
- * The kernel's proof that one thread of a model is dead, which orders all that it did before it.
+ * The kernel's proof that one thread of a model is dead. It comes after all that the thread did.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

@@ -7,9 +7,9 @@
  *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/record_broadcast.cc -o record_broadcast
  *     ./record_broadcast [scenario, or how its name begins [iterations]]
  *
- * Record x says x in its words, but for the second, which looks like the end. Lossless those are in
- * rl::vars, so that Relacy sees who writes what another reads; lossy in the shadow, where old and
- * new words mix. Otherwise as spsc.cc.
+ * Each word of record x is x, except the second, which looks like the end. Lossless, the words are
+ * in rl::vars, so that Relacy sees data races; lossy, they are in the shadow, where old and new
+ * words mix. Otherwise as spsc.cc.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -25,11 +25,11 @@ static size_t length_of(uint64_t x)
     return some[x % 5];
 }
 
-/* Of the scenario that runs. */
+/* The scenario that runs. */
 static struct {
     unsigned how;
-    bool rejoin; /* the last reader, after each record */
-    bool dies;   /* the first reader, or the writer: with a record in its hands */
+    bool rejoin; /* the last reader detaches and attaches again after each record */
+    bool dies;   /* the first reader, or the writer, is killed while it holds a record */
 } now;
 
 static struct __attribute__((aligned(64))) {
@@ -40,8 +40,8 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     rl::atomic<uint64_t> shadow[sizeof memory / 8], dead;
     rl::var<int> word[WORDS];
     uint64_t sent;      /* by all writers */
-    uint64_t committed; /* of these, lossless */
-    uint64_t written;   /* where they were then */
+    uint64_t committed; /* lossless: how many of these are committed */
+    uint64_t written;   /* the position behind them */
 
     static size_t size()
     {
@@ -103,7 +103,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
         }
     }
 
-    /* x: the next it will read */
+    /* x: the next record that it will read */
     void consume(struct ipc_record_broadcast_consumer &c, uint64_t id, uint64_t &x)
     {
         struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, ""};
@@ -118,7 +118,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
             x = c.r.head == written && committed == ALL ? ALL : ~UINT64_C(0);
     }
 
-    /* Reads one, or learns of a loss. Returns false when it waited in vain. */
+    /* Reads one record, or learns of a loss. Returns false if there was none. */
     bool take(struct ipc_record_broadcast_consumer &c, uint64_t &x)
     {
         uint64_t m[3], missed = c.missed;
@@ -163,7 +163,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     }
 };
 
-/* One writer, two readers. The first may be killed in the middle, with a record peeked. */
+/* One writer, two readers. The first reader may be killed midway, with a record peeked. */
 struct readers : cast<readers> {
     void thread(unsigned index)
     {
@@ -199,8 +199,7 @@ struct readers : cast<readers> {
     }
 };
 
-/* Two writers: the second takes over from the first, which has left, or was killed while it wrote.
- */
+/* Two writers: the second takes over from the first, which detached, or was killed as it wrote. */
 struct writers : cast<writers> {
     void thread(unsigned index)
     {

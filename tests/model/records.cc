@@ -4,8 +4,8 @@
  *     g++ -std=c++14 -O1 -w -Itests/model -I. tests/model/records.cc -o records
  *     ./records [scenario, or how its name begins [iterations]]
  *
- * Of each lane record k has lengths[k] bytes, and says k in each word of them. Threads of one end
- * take turns where there is one place for them. Otherwise as spsc.cc.
+ * In each lane record k has lengths[k] bytes, and each of its words is k. Threads at one end take
+ * turns if only one may attach. Otherwise as spsc.cc.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -17,7 +17,7 @@ enum { CAPACITY = 64, LANES = 2, WORDS = CAPACITY / 8 };
 static const size_t lengths[] = {24, 8, 0, 16, 24, 24, 8, 24};
 enum { ALL = sizeof lengths / sizeof *lengths };
 
-/* Of the scenario that runs. */
+/* The scenario that runs. */
 static struct {
     unsigned lanes, producers;
     bool rejoin; /* after each record */
@@ -33,7 +33,7 @@ static struct ipc_record_shared *const ring = (struct ipc_record_shared *)(void 
 template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
     rl::atomic<uint64_t> shadow[sizeof memory / 8];
     rl::var<int> word[LANES][WORDS];
-    unsigned sent[LANES], received[LANES]; /* by whoever holds the end */
+    unsigned sent[LANES], received[LANES]; /* by the holders of the end */
 
     static size_t size()
     {
@@ -76,7 +76,7 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
                 size_t n = lengths[sent[lane]];
                 unsigned at;
 
-                /* claimed longer than it is sent, at times */
+                /* some are claimed longer than they are committed */
                 if (ipc_record_claim(&p, sent[lane] % 2 ? n : 24) == NULL) {
                     RL_ASSERT(p.error == 0);
                     rl::yield(1, $);

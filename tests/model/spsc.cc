@@ -4,10 +4,10 @@
  *     g++ -std=c++14 -O1 -w -Itests/model -I. tests/model/spsc.cc -o spsc
  *     ./spsc [scenario, or how its name begins [iterations]]
  *
- * Runs each scenario in many interleavings, chosen at random from a fixed seed, and ends with 0
- * when every message came once and in order and no slot was read or written without order.
- * Otherwise prints what Relacy found, with the history that led there, and ends with 1; each
- * twin of ck_pr.h must. -w is for Relacy, which is older than the warnings of today.
+ * Runs each scenario in many interleavings, chosen at random from a fixed seed. Ends with 0 if
+ * every message came once and in order, and no access to a slot was a data race. Otherwise prints
+ * what Relacy found, with the history that led there, and ends with 1, as it must with each twin of
+ * ck_pr.h. -w is for Relacy, which is older than today's warnings.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -15,13 +15,13 @@
 #include "ipc_ring.h"
 
 enum { LARGEST = 8, STRIDE = 16 };
-#define DEFAULT (~UINT64_C(0)) /* replay as it is after the attach */
+#define DEFAULT (~UINT64_C(0)) /* replay as attach sets it */
 
-/* Of the scenario that runs. Not template arguments: Relacy takes long to compile. */
+/* The scenario that runs. Not template arguments: Relacy takes long to compile. */
 static struct {
     int capacity, count;
     uint64_t replay; /* or DEFAULT */
-    bool producer;   /* which end is inherited */
+    bool producer;   /* the end that is inherited is the producer's */
 } now;
 
 /* Static for its alignment; every iteration begins with a fresh ring in it. */
@@ -30,8 +30,8 @@ static struct __attribute__((aligned(64))) {
 } memory;
 
 /*
- * A ring with its shadow. The message itself is in an rl::var for each slot, read and written
- * between the calls that hand out the slot and give it back.
+ * A ring with its shadow. The messages are in an rl::var for each slot, which is read and written
+ * between the call that hands out the slot and the one that gives it back.
  */
 template <typename scenario, int threads> struct ring : rl::test_suite<scenario, threads> {
     rl::atomic<uint64_t> shadow[sizeof memory / 8];
@@ -57,7 +57,7 @@ template <typename scenario, int threads> struct ring : rl::test_suite<scenario,
         return payload[(offset - sizeof(struct ipc_spsc_shared)) / STRIDE];
     }
 
-    /* Waits while another holds the end. */
+    /* Waits while another thread holds the end. */
     void produce(struct ipc_spsc_producer &p, struct ipc_peer *me = NULL)
     {
         int rc;
@@ -107,7 +107,7 @@ template <typename scenario, int threads> struct ring : rl::test_suite<scenario,
     }
 };
 
-/* One producer, one consumer. At the end nothing more may be there. */
+/* One producer, one consumer. At the end the ring must be empty. */
 struct stream : ring<stream, 2> {
     void thread(unsigned index)
     {
@@ -135,8 +135,8 @@ struct stream : ring<stream, 2> {
     }
 };
 
-/* As stream, but each end is given back and taken again by the same thread, after every message of
- * the producer and every second of the consumer. */
+/* As stream, but each end is detached and attached again by the same thread: the producer after
+ * every message, the consumer after every second one. */
 struct again : ring<again, 2> {
     void thread(unsigned index)
     {
@@ -160,7 +160,7 @@ struct again : ring<again, 2> {
     }
 };
 
-/* Proof of death for those who are killed and go on as another in the same thread. */
+/* Proof of death for a process that is killed and whose successor runs in the same thread. */
 static int nobody_lives(void *arg, uint64_t id)
 {
     (void)arg;
@@ -168,7 +168,7 @@ static int nobody_lives(void *arg, uint64_t id)
     return 0;
 }
 
-/* Each end is killed in the middle, the producer with a message half written, the consumer with one
+/* Each end is killed midway, the producer with a message half written, the consumer with one
  * peeked; a successor goes on. It sees at most `replay` messages again, and the message peeked. */
 struct killed : ring<killed, 2> {
     void thread(unsigned index)
@@ -202,7 +202,7 @@ struct killed : ring<killed, 2> {
     }
 };
 
-/* Two threads for one end: the second attaches when the first has detached, which it learns from
+/* Two threads for one end: the second attaches once the first has detached, which it learns from
  * the ring alone. */
 struct next_producer : ring<next_producer, 3> {
     void thread(unsigned index)
@@ -246,8 +246,8 @@ struct next_consumer : ring<next_consumer, 3> {
     }
 };
 
-/* The second takes the end from the first, which was killed. The proof is the kernel's, which
- * orders all that the dead one did before it: here an acquire of what its thread released. */
+/* The second takes the end from the first, which was killed. The kernel's proof of death comes
+ * after all that the dead process did: here it is an acquire of what its thread released. */
 static rl::atomic<uint64_t> *death;
 
 static int not_yet_dead(void *arg, uint64_t id)
@@ -284,7 +284,7 @@ struct heir : ring<heir, 3> {
             return;
         }
         if (index == 1)
-            while (dead.load(rl::mo_relaxed, $) == 0) /* or it could be first */
+            while (dead.load(rl::mo_relaxed, $) == 0) /* or this thread could be first */
                 rl::yield(1, $);
         if (now.producer) {
             this->produce(p, &me);

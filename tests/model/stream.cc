@@ -6,7 +6,7 @@
  *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/stream.cc -o stream
  *     ./stream [scenario, or how its name begins [iterations]]
  *
- * The element at position x is x. Threads of one end take turns, and learn where they are from the
+ * The element at position x is x. Threads at one end take turns, and learn their position from the
  * stream alone. Otherwise as spsc.cc.
  *
  * SPDX-License-Identifier: BSD-2-Clause
@@ -16,11 +16,11 @@
 
 enum { LARGEST = 4, ALL = 7 };
 
-/* Of the scenario that runs. */
+/* The scenario that runs. */
 static struct {
     uint64_t capacity;
     unsigned producers, consumers;
-    bool rejoin; /* after each piece */
+    bool rejoin; /* detach and attach again after each piece */
 } now;
 
 static struct __attribute__((aligned(64))) {

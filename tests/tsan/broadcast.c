@@ -4,8 +4,8 @@
  *     gcc -O1 -g -fsanitize=thread -Itests/tsan -I. tests/tsan/broadcast.c -o broadcast -lpthread
  *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./broadcast
  *
- * One writer and three readers, of which one comes and goes. Lossless by copies and in place; lossy
- * by copies alone: in place its readers may look at what is being overwritten, and drop it.
+ * One writer and three readers, one of which comes and goes. Lossless: by copies and in place.
+ * Lossy: only by copies, as readers in place may look at what is being overwritten, and drop it.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

@@ -4,8 +4,8 @@
  *     gcc -O1 -g -w -fsanitize=thread -Itests/tsan -I. tests/tsan/call.c -o call -lpthread
  *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./call
  *
- * Three callers, two of which give up now and then, and two servers, polling and then asleep. Ends
- * with 0 when every reply was that to its request. -w is for gcc, which says that TSan does not
+ * Three callers, two of which give up now and then, and two servers; first polling, then sleeping.
+ * Ends with 0 if every reply answered its request. -w is for gcc, which warns that TSan does not
  * model fences.
  *
  * SPDX-License-Identifier: BSD-2-Clause

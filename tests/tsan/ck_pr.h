@@ -4,27 +4,27 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * Every access is a relaxed atomic of the compiler: TSan then knows that it is no data race, and
- * lets it order nothing. Order comes from the fences alone, which TSan does not model; they are
- * rebuilt from its acquire and release calls on a key, one for each pair of address and value:
+ * Every access is a relaxed atomic of the compiler: to TSan it is no data race and orders nothing.
+ * Only the fences order, but TSan does not model fences. They are rebuilt from its acquire and
+ * release calls on a key, one for each pair of address and value:
  *
- *   - A store that a release fence has armed publishes, under the key of what it stores, what the
- *     thread had done when it reached the fence. Later work is not covered: the clock of that
- *     moment is kept by a TSan fiber, which is a thread to TSan and costs no stack.
+ *   - A store that a release fence has armed publishes, under the key of what it stores, all that
+ *     the thread had done before the fence, and nothing later. A TSan fiber keeps the clock of that
+ *     moment; to TSan it is a thread, and it costs no stack.
  *   - A load notes the key of what it found. The next acquire fence acquires all noted keys.
  *
  * Stricter than C11: a release fence arms exactly one store, the next. In ipc_ring.h that is always
- * the next line, so a fence that is missing is not made good by an earlier one.
+ * the next line, so an earlier fence cannot stand in for a missing one.
  *
  * What it cannot see: orders that are wrong without a data race, such as a stale value (that is
  * tests/model); the difference between a store fence and a release fence, or a load fence and an
  * acquire fence; reordering by the compiler or the machine, as TSan runs what this machine does.
- * Keys are hashed: two that collide add order, and may hide a race once in some ten thousand. A
+ * Keys are hashed: two that collide add order, and may hide one race in some ten thousand. A
  * successful compare-and-swap does not pass on what the value it replaced had published (C11's
- * release sequences): that could only be a false alarm.
+ * release sequences): that could only raise a false alarm.
  *
- * The weakened twins of twin.h must be caught, but not for lines where the fence keeps values in
- * order and no data race follows: the first fence of ipc_spsc_init, one that follows taking an end.
+ * The weakened twins of twin.h must be caught, except for lines whose fence keeps values in order
+ * and prevents no data race: the first fence of ipc_spsc_init, one that follows taking an end.
  */
 #ifndef CK_PR_H
 #define CK_PR_H
@@ -51,15 +51,15 @@ static void *(*volatile tsan_memcpy_)(void *, const void *, size_t) = memcpy;
 #define TSAN_KEYS_ 65536u
 static uint64_t tsan_key_[TSAN_KEYS_];
 
-/* Loads since the last acquire fence; the oldest are forgotten, which could only be a false alarm.
+/* Loads since the last acquire fence. The oldest are forgotten, which can only raise a false alarm.
  */
-#define TSAN_SEEN_ 256u /* more than a gate of broadcasts looks at */
+#define TSAN_SEEN_ 256u /* more than a broadcast's gate loads */
 
 static __thread struct {
     void *seen[TSAN_SEEN_];
     unsigned first, count;
     void *fiber;   /* its clock is that of the last release fence */
-    uint64_t then; /* carries it there; only its address is used */
+    uint64_t then; /* carries the clock there; only its address is used */
     int armed;
 } tsan_me_;
 
@@ -86,7 +86,7 @@ CK_CC_INLINE static void tsan_loaded_(const volatile void *at, uint64_t value)
     tsan_me_.seen[(tsan_me_.first + tsan_me_.count++) % TSAN_SEEN_] = key;
 }
 
-/* Before the value can be seen, or its reader could come too early for the key. */
+/* Call before the value can be seen, or a reader could come before the key is published. */
 CK_CC_INLINE static void tsan_storing_(const volatile void *at, uint64_t value)
 {
     void *me;
@@ -128,7 +128,7 @@ CK_CC_INLINE static void tsan_fence_release_(int there)
 #define ck_pr_fence_memory()                                                                       \
     (tsan_fence_acquire_(TWIN_HAS(FULL)), tsan_fence_release_(TWIN_HAS(FULL)))
 
-/* For the machine alone: what they order is no race, and they are not to make good a missing fence
+/* For the machine alone: what they order is no race, and they must not stand in for a missing fence
  * of those above. */
 #define ck_pr_fence_store_load() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define ck_pr_fence_atomic_load() __atomic_thread_fence(__ATOMIC_SEQ_CST)
@@ -158,7 +158,7 @@ CK_CC_INLINE static void tsan_fence_release_(int there)
         tsan_loaded_(at, from);                                                                    \
         return done;                                                                               \
     }
-/* What it stores is known only afterwards: by compare-and-swap. */
+/* By compare-and-swap, as the value that a fetch-and-add stores is known only afterwards. */
 #define TSAN_FAA_(name, type)                                                                      \
     CK_CC_INLINE static type ck_pr_faa_##name(type *at, type more)                                 \
     {                                                                                              \

@@ -4,9 +4,9 @@
  *     gcc -O1 -g -w -fsanitize=thread -Itests/tsan -I. tests/tsan/many.c -o many -lpthread
  *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./many
  *
- * Two producers and two consumers, with copies and batches, and then without copies. Not both at
- * once: a pop may look at a slot that has just been claimed, and drops what it saw; TSan would call
- * the claimant's plain stores a race with that. -w is for gcc, which says that TSan does not model
+ * Two producers and two consumers, first with copies and batches, then in place. Not both at once:
+ * a pop may look at a slot that has just been claimed, and drops what it saw; TSan would call that
+ * a race with the producer's plain stores. -w is for gcc, which warns that TSan does not model
  * fences.
  *
  * SPDX-License-Identifier: BSD-2-Clause

@@ -37,7 +37,7 @@ struct race {
     void *mem;
     size_t size;
     uint64_t count;
-    unsigned turn; /* which of two threads of one end this is */
+    unsigned turn; /* which of the two threads at an end this is */
 };
 
 static void fail(const struct race *r, const char *what, long long got, long long expected)
@@ -69,7 +69,7 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
             fail((r), #call, rc, 0);                                                               \
     } while (0)
 
-/* Not there yet: lets the other run. */
+/* Not ready yet: lets the other thread run. */
 #define WAIT(r, rc)                                                                                \
     do {                                                                                           \
         if ((rc) != -EAGAIN)                                                                       \
@@ -78,9 +78,9 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
     } while (0)
 
 /*
- * Both ends for one type, by copies, in place and by batches. `_in_place` producers come back with
- * a new handle whenever the ring was full: then what is free is known from the attach alone.
- * `_turns` are two threads that take turns at one end, TURN messages each.
+ * Both ends for one type, by copies, in place and by batches. `_in_place` producers attach a new
+ * handle whenever the ring was full, which then knows only from the attach what is free. `_turns`
+ * are two threads that take turns at one end, TURN messages each.
  */
 #define ENDS(T)                                                                                    \
     static void *T##_push_copies(void *arg)                                                        \
@@ -199,8 +199,8 @@ ENDS(m8)
 ENDS(m56)
 ENDS(m120)
 
-/* Two threads that take turns at the same end. Nothing but the ring tells one that the other has
- * left; whose turn it is follows from the position alone. */
+/* Two threads take turns at the same end. Each learns only from the ring that the other has left;
+ * whose turn it is follows from the position alone. */
 static void *push_turns(void *arg)
 {
     const struct race *r = arg;
@@ -229,8 +229,8 @@ static void *push_turns(void *arg)
     return NULL;
 }
 
-/* Looks rarely, so that it finds runs that both producers wrote. It then reads the sequence number
- * of the last message alone, and the fences must cover those before it. */
+/* Looks rarely, so that it finds runs that both producers wrote. It then reads only the sequence
+ * number of the last message, and the fences must cover the messages before it. */
 static void *pop_late(void *arg)
 {
     const struct race *r = arg;
@@ -279,8 +279,8 @@ static void *pop_turns(void *arg)
     return NULL;
 }
 
-/* Streams, whose ends are given back after each piece where there are two of that end; copies and
- * pieces in place by turns. */
+/* Streams, alternately by copies and in place. If two threads share an end, each detaches after
+ * each piece. */
 static void *push_words(void *arg)
 {
     const struct race *r = arg;
@@ -350,11 +350,11 @@ static void *pop_words(void *arg)
 
 typedef void *(*end_t)(void *);
 
-static const char *only = ""; /* cases whose names begin so */
+static const char *only = ""; /* runs only cases whose names begin like this */
 static unsigned cases;
 
-/* Runs producers and consumers, one or two of each, on a fresh ring. It is initialised when they
- * are already running and trying to attach. */
+/* Runs producers and consumers, one or two of each, on a fresh ring, which is initialised while
+ * they already run and try to attach. */
 static void run(const char *what, size_t bytes, uint64_t capacity, uint64_t count, end_t producer,
                 int producers, end_t consumer, int consumers)
 {

@@ -5,8 +5,8 @@
  *         -lpthread
  *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./record_broadcast
  *
- * One writer and three readers, of which one comes and goes. Lossless by copies and in place; lossy
- * by copies alone: in place its readers may look at what is being overwritten, and drop it.
+ * One writer and three readers, one of which comes and goes. Lossless: by copies and in place.
+ * Lossy: only by copies, as readers in place may look at what is being overwritten, and drop it.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -23,7 +23,7 @@ static struct {
     unsigned char ring[sizeof(struct ipc_record_broadcast_shared) + LARGEST];
 } memory __attribute__((aligned(64)));
 static unsigned how, in_place;
-static uint64_t sent; /* no order comes of it */
+static uint64_t sent; /* orders nothing */
 static pthread_barrier_t begin;
 
 static void check(int ok, const char *what)
@@ -34,7 +34,7 @@ static void check(int ok, const char *what)
     }
 }
 
-/* Record x has so many words, each of which says which it is. */
+/* How many words record x has; each word is made of x. */
 static size_t words(uint64_t x, size_t most)
 {
     return (size_t)(x % (most < MOST ? most : MOST)) + 1;
@@ -81,7 +81,7 @@ static void *writes(void *arg)
     return NULL;
 }
 
-/* The next record into copy[], if there is one. Returns its length, or as pop. */
+/* Takes the next record into copy[], if there is one. Returns its length, or as pop. */
 static int64_t take(struct news_consumer *c, uint64_t *copy)
 {
     const void *at;
@@ -100,7 +100,7 @@ static int64_t take(struct news_consumer *c, uint64_t *copy)
 static void *reads(void *who)
 {
     struct news_consumer c;
-    uint64_t x = 0; /* is next, or a later one */
+    uint64_t x = 0; /* the next record, or a later one */
     int joined = 0, rc;
 
     check(news_consumer_attach(&c, &memory, sizeof memory, NULL) == 0, "consume");
@@ -133,7 +133,7 @@ static void *reads(void *who)
         x++;
         if (who != NULL && x % 8 == 0) {
             news_consumer_detach(&c);
-            /* Each time that we looked the writer has made another mark: once more. */
+            /* The writer made another mark at each of our looks: try again. */
             while ((rc = news_consumer_attach(&c, &memory, sizeof memory, NULL)) == -EAGAIN &&
                    how == IPC_BROADCAST_LOSSY)
                 (void)sched_yield();

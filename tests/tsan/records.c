@@ -4,8 +4,8 @@
  *     gcc -O1 -g -w -fsanitize=thread -Itests/tsan -I. tests/tsan/records.c -o records -lpthread
  *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./records
  *
- * Producers and consumers come and go, by copies and in place. Who has a lane goes on numbering
- * where the one before has stopped, so what the ends order between them is checked too.
+ * Producers and consumers come and go, by copies and in place. The holder of a lane goes on with
+ * its predecessor's numbers, so the order between successive holders is checked too.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -23,8 +23,8 @@ static struct {
                        LANES * (sizeof(struct ipc_record_lane_) + LARGEST)];
 } memory __attribute__((aligned(64)));
 static unsigned lanes, producers, in_place;
-static uint64_t sent[LANES], received[LANES]; /* by whoever has the end */
-static uint64_t all;                          /* received; no order comes of it */
+static uint64_t sent[LANES], received[LANES]; /* by the holders of the end */
+static uint64_t all;                          /* received; orders nothing */
 
 static void check(int ok, const char *what)
 {
@@ -34,13 +34,13 @@ static void check(int ok, const char *what)
     }
 }
 
-/* Record x of a lane has so many words, */
+/* How many words record x of a lane has. */
 static size_t words(uint64_t x, size_t most)
 {
     return (size_t)(x % (most < MOST ? most : MOST)) + 1;
 }
 
-/* each of which says which it is. */
+/* Word i of record x. */
 static uint64_t word(unsigned lane, uint64_t x, size_t i)
 {
     return x << 16 | lane << 8 | i;
@@ -143,7 +143,7 @@ int main(void)
         uintptr_t n;
 
         lanes = i & 1 ? LANES : 1;
-        producers = i & 1 ? LANES : 2; /* which take turns */
+        producers = i & 1 ? LANES : 2; /* the 2 take turns at one lane */
         in_place = i & 2;
         all = 0;
         memset(sent, 0, sizeof sent);

@@ -4,9 +4,9 @@
  *     gcc -O1 -g -w -fsanitize=thread -Itests/tsan -I. tests/tsan/sleep.c -o sleep -lpthread
  *     TSAN_OPTIONS="halt_on_error=1 exitcode=66" ./sleep [messages of one case]
  *
- * Ends with 0 when every message came once, in order and whole, nobody slept for good, and TSan saw
- * no data race. TSan knows nothing of futexes: that one thread wakes the other orders nothing. -w
- * is for gcc, which says that TSan does not model fences.
+ * Ends with 0 if every message came once, in order and whole, no thread slept for ever, and TSan
+ * saw no data race. TSan does not know futexes: to it a wake orders nothing. -w is for gcc, which
+ * warns that TSan does not model fences.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

@@ -1,8 +1,8 @@
 /*
- * Is the machine of relacy/relacy.hpp the one that it says? Small programs with outcomes that a
- * multi-copy atomic machine allows or forbids, whose release fences keep earlier loads and stores
- * before later stores, and whose acquire fences keep earlier loads before later loads and stores.
- * What is forbidden must never be seen, and what is allowed must be.
+ * Does relacy/relacy.hpp simulate the machine that it describes? Small programs with outcomes that
+ * this machine allows or forbids. It is multi-copy atomic; its release fences keep earlier loads
+ * and stores before later stores, and its acquire fences keep earlier loads before later loads and
+ * stores. A forbidden outcome must never be seen, and an allowed one must be.
  *
  *     g++ -std=c++14 -O2 -w -Itests/weak -Itests/model tests/weak/litmus.cc -o litmus
  *     ./litmus [program, or how its name begins [iterations]]
@@ -16,8 +16,8 @@ enum { X, Y };
 
 enum what { END, STORE, LOAD, CAS, ADD, RELEASE, ACQUIRE, FULL };
 
-/* CAS: from `value` to `to`. A thread goes no further where a CAS fails, or where a LOAD finds
- * other than `value`, unless that is ANY. */
+/* CAS: from `value` to `to`. A thread stops where a CAS fails, or where a LOAD finds anything but
+ * `value`, unless that is ANY. */
 enum { ANY = -1 };
 struct operation {
     enum what what;
@@ -36,7 +36,7 @@ static unsigned long seen;
 
 struct scene : rl::test_suite<scene, THREADS> {
     rl::atomic<uint64_t> word[WORDS];
-    int loaded[THREADS][OPERATIONS]; /* by each operation */
+    int loaded[THREADS][OPERATIONS]; /* result of each operation */
     int ended[THREADS];              /* after its last operation */
 
     void before()

@@ -36,16 +36,16 @@
  * Full fences (store_load, atomic_load, memory) are both, and order later loads behind the CPU's
  * own stores.
  *
- * An acquire load is the kernel's word on a death: it sees the newest value, and later loads see
- * all that was visible then. A release store makes all stores before it visible.
+ * An acquire load stands for the kernel's proof of a death: it sees the newest value, and later
+ * loads see all that was visible then. A release store makes all stores before it visible.
  *
- * An rl::var is a word of memory as an atomic is: a wrong order shows as a wrong value. To read one
- * that was not written yet fails.
+ * An rl::var is a word of memory like an atomic: a wrong order shows as a wrong value. Reading one
+ * that was never written fails.
  *
  * Each iteration draws its habits from its seed: how often threads are switched, which threads run
- * most, how soon stores become visible, which addresses are slow, how often loads are early. Where
- * a thread yields or polls, time passes: a store becomes visible more likely. From step LATE on
- * every store becomes visible soon, so that only a wait without end is a livelock.
+ * most, how soon stores become visible, which addresses are slow, how often loads are early. When
+ * a thread yields or polls, time passes: stores are more likely to become visible. From step LATE
+ * on every store becomes visible soon, so that only an endless wait is a livelock.
  *
  * Weaker than Concurrency Kit on AArch64: its acquire and release fences are full ones there (dmb
  * ish). Here they order what their names promise, as the fences of RISC-V do.
@@ -149,7 +149,7 @@ struct cell {
 struct pending {
     cell *at;
     uint64_t value;
-    uint32_t epoch; /* release fences before it */
+    uint32_t epoch; /* number of release fences before it */
     bool swap;      /* of a compare-and-swap */
 };
 
@@ -157,7 +157,7 @@ struct cpu {
     pending store[DEPTH]; /* the oldest first */
     unsigned stores;
     uint32_t epoch;
-    uint32_t floor; /* loads return nothing that was replaced before */
+    uint32_t floor; /* loads return no value that was replaced before this time */
     uint32_t read;  /* the latest time of what loads returned */
     uint32_t wrote; /* the latest time at which a store became visible */
     const cell *polled;
@@ -176,7 +176,7 @@ static struct machine {
     unsigned threads, me;
     uint32_t now, cells;
     uint64_t random;
-    bool running; /* the threads; not before() and after() */
+    bool running; /* the threads run, not before() or after() */
 
     /* The iteration's habits. Chances are of 1024. */
     unsigned visible, visible_by_yield, swap_stays, early, switches, slow;
@@ -195,8 +195,8 @@ static struct machine {
 
     unsigned long iteration;
     test_result_e result;
-    bool again;   /* this iteration, as it has failed */
-    bool history; /* is printed */
+    bool again;   /* run this iteration again, as it failed */
+    bool history; /* print the history */
 } m;
 
 enum { ALL_ENDED = 1, FAILED = 2 };
@@ -257,8 +257,8 @@ static void tell(const char *what, const cell *at, uint64_t value, debug_info_pa
 
 static void make_visible(unsigned who, unsigned i);
 
-/* A store may not come between the load and the store of another CPU's compare-and-swap: the one
- * that is pending becomes visible first. */
+/* No store may come between the load and the store of another CPU's compare-and-swap: the pending
+ * compare-and-swap becomes visible first. */
 static void unlock(cell *at)
 {
     cpu *c = &m.of[at->locked];
@@ -295,7 +295,7 @@ static void make_visible(unsigned who, unsigned i)
                (unsigned long long)store.value);
 }
 
-/* Is there nothing that store i of the CPU must wait for? */
+/* May store i of the CPU become visible, with nothing left that must come before it? */
 static bool may_become_visible(const cpu *c, unsigned i)
 {
     if (c->store[i].epoch != c->store[0].epoch)
@@ -311,7 +311,7 @@ static bool is_slow(const cell *at)
     return mix(m.salt + at->index) % 1024 < m.slow;
 }
 
-/* One store of some CPU, if there is one. */
+/* Makes one store of some CPU visible, if there is one. */
 static void let_one_store_out(bool also_slow)
 {
     unsigned who = random_below(m.threads), i;
@@ -327,7 +327,7 @@ static void let_one_store_out(bool also_slow)
         make_visible(who, i);
 }
 
-/* Those of the CPU that are older than the epoch, and those to that address. */
+/* Makes visible the CPU's stores that are older than the epoch, and those to that address. */
 static void let_out(unsigned who, uint32_t epoch, const cell *at)
 {
     cpu *c = &m.of[who];
@@ -379,7 +379,7 @@ static __attribute__((noinline)) void go_to(unsigned next)
     }
 }
 
-/* Of those that have not ended, by their weights. */
+/* Chooses a thread that has not ended, by the threads' weights. */
 static unsigned some_thread(bool not_me)
 {
     unsigned sum = 0, i;
@@ -404,7 +404,7 @@ static void draw_weights()
         m.weight[i] = one_of({1, 1, 4, 16, 64});
 }
 
-/* Before each operation. */
+/* Called before each operation. */
 static void step(debug_info_param info)
 {
     if (++m.steps > m.last_step)
@@ -499,7 +499,7 @@ static void has_read(cell *at, uint32_t time)
          info);
 }
 
-/* The value to load, of those that the CPU may see. */
+/* Chooses the value to load, of those that the CPU may see. */
 static uint64_t choose(cell *at, debug_info_param info)
 {
     cpu *c = &m.of[m.me];
@@ -683,7 +683,7 @@ static void begin_iteration(unsigned long iteration)
         memset(&c, 0, sizeof c);
 }
 
-/* The start of a thread is behind all that was before, and what comes after is behind its end. */
+/* A thread starts after all that was done before; what comes later is after its end. */
 static void threads_begin()
 {
     for (cpu &c : m.of)
