@@ -54,6 +54,9 @@ IPC_INLINE int ipc_waiting_any_more_(struct ipc_waiting_any_ *a, struct ipc_any 
     g.all = any->all;
     g.count = any->count;
     g.kept = &any->kept;
+    if (any->count != 0 &&
+        ipc_waiting_spin_(&a->w, any->all[0]->spin / any->count, any->all[0]->yield))
+        return 1;
     return ipc_waiting_step_(&a->w, &g, a->keys, &a->which);
 }
 

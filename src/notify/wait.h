@@ -377,12 +377,14 @@ IPC_INLINE struct ipc_waiting_ ipc_waiting_until_(int64_t deadline)
     return w;
 }
 
-/* Awake, after a look in vain: spins or yields, by the policy. 0 when the policy is used up. Sets
- * rc when the deadline has passed. */
+/* Awake, after a look in vain: spins or yields, by the policy. 0 when the policy is used up, or the
+ * waiter has slept. Sets rc when the deadline has passed. */
 IPC_INLINE int ipc_waiting_spin_(struct ipc_waiting_ *w, unsigned spin, unsigned yield)
 {
-    unsigned look = w->looks++;
+    unsigned look = w->looks;
 
+    if (w->rc != 0 || w->prepared || w->slept)
+        return 0;
     /* Without looks to spin, the sleep learns that the deadline has passed, without a clock here.
      */
     if (w->deadline <= IPC_NOW || (look % 32 == 31 && ipc_left_(w->deadline) == 0)) {
@@ -395,10 +397,12 @@ IPC_INLINE int ipc_waiting_spin_(struct ipc_waiting_ *w, unsigned spin, unsigned
         (void)sched_yield();
     else
         return 0;
+    w->looks = look + 1;
     return 1;
 }
 
-/* After a look in vain: one step, to the next state. 1 to look again, 0 at the end. */
+/* After a look in vain that ipc_waiting_spin_ did not answer: one step, to the next state. 1 to look
+ * again, 0 at the end. */
 IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify_group_ *g,
                                  uint32_t *keys, unsigned *which)
 {
@@ -414,7 +418,7 @@ IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify
                ipc_notify_is_time_to_ask_(&g->kept->asked_at) &&
                ipc_group_check_deaths_(g, which)) {
         w->rc = -EOWNERDEAD;
-    } else if (w->slept || !ipc_waiting_spin_(w, g->all[0]->spin / g->count, g->all[0]->yield)) {
+    } else {
         for (i = 0; i < g->count; i++)
             keys[i] = ipc_notify_prepare(g->all[i]);
         w->prepared = 1;
@@ -425,11 +429,14 @@ IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify
 /* A look at the condition was in vain. 1 to look again, 0 at the end. */
 IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
 {
-    struct ipc_notify_group_ g = ipc_group_of_one_(&n);
+    struct ipc_notify_group_ g;
     unsigned which;
 
     if (n->at == NULL && w->rc == 0)
         w->rc = -EINVAL;
+    if (ipc_waiting_spin_(w, n->spin, n->yield))
+        return 1;
+    g = ipc_group_of_one_(&n);
     return ipc_waiting_step_(w, &g, &w->key, &which);
 }
 
