@@ -224,7 +224,7 @@ struct ipc_channel {
     struct ipc_record_producer *quick_out; /* send needs only a push here; NULL: the long way */
     struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
-    void *own;                             /* the mechanism's own state: see its room */
+    void *state;                            /* the mechanism's own state: see its room */
     struct ipc_channel_ring_ *ring;        /* messages go through this ring; NULL: they do not */
     size_t max;                            /* bytes of the largest message */
     struct ipc_channel_options how;
@@ -303,8 +303,8 @@ struct ipc_channel_facts {
  */
 struct ipc_channel_kind_ {
     const char *scheme;
-    unsigned is;      /* IPC_CHANNEL_* below */
-    size_t own;       /* bytes of ipc_channel's own, all zeros when open or accept is called */
+    unsigned flags;   /* IPC_CHANNEL_* below */
+    size_t state_size; /* bytes of ipc_channel's own, all zeros when open or accept is called */
     int domain, type; /* of a socket, else 0 */
     int (*open)(struct ipc_channel *, int64_t deadline);
     void (*close)(struct ipc_channel *); /* what is its own; in, out and ring are left after it */
@@ -325,7 +325,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_OFFSET_ 8u    /* receiving can begin at an offset */
 #define IPC_CHANNEL_DEPTH_ 16u    /* its size is counted in messages */
 #define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
-#define IPC_CHANNEL_BARE_ 64u     /* has no descriptors, and waits for peers in send and recv */
+#define IPC_CHANNEL_NO_FD_ 64u     /* has no descriptors, and waits for peers in send and recv */
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
@@ -1206,7 +1206,7 @@ IPC_INLINE int ipc_channel_make_pipe_(struct ipc_channel *ch, int *in, int *out)
 
 IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->own;
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->state;
     int rc = 0;
 
     (void)deadline;
@@ -1221,7 +1221,7 @@ IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
 
 IPC_INLINE void ipc_channel_pipe_close_(struct ipc_channel *ch)
 {
-    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->own;
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->state;
 
     ipc_channel_close_fd_(&own->child_in);
     ipc_channel_close_fd_(&own->child_out);
@@ -1230,7 +1230,7 @@ IPC_INLINE void ipc_channel_pipe_close_(struct ipc_channel *ch)
 /* The first use: keeps this process's ends and closes the others. */
 IPC_INLINE void ipc_channel_pipe_choose_ends_(struct ipc_channel *ch)
 {
-    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->own;
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->state;
     int in = ch->in, out = ch->out;
 
     if (ch->pid != getpid()) {
@@ -1381,7 +1381,7 @@ struct ipc_channel_socket_ {
 
 IPC_INLINE struct ipc_channel_socket_ *ipc_channel_get_socket_(const struct ipc_channel *ch)
 {
-    return (struct ipc_channel_socket_ *)ch->own;
+    return (struct ipc_channel_socket_ *)ch->state;
 }
 
 /* Is this channel over a Unix socket? Else it is over IPv4 or IPv6. */
@@ -2567,7 +2567,7 @@ IPC_INLINE size_t ipc_channel_sysv_max_(const struct msqid_ds *is)
 
 IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->own;
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
     struct msqid_ds is;
     struct stat st;
     key_t key;
@@ -2614,7 +2614,7 @@ IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what,
 IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
-    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->own;
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
     int rc;
 
@@ -2629,7 +2629,7 @@ IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *messag
 IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
-    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->own;
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
     size_t room = size < ch->max ? size : ch->max;
     long type;
     ssize_t n;
@@ -2666,7 +2666,7 @@ IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
     "sysv",
-    IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_SELECT_ | IPC_CHANNEL_BARE_,
+    IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_SELECT_ | IPC_CHANNEL_NO_FD_,
     sizeof(struct ipc_channel_sysv_),
     0,
     0,
@@ -2719,7 +2719,7 @@ struct ipc_channel_log_ {
 
 IPC_INLINE struct ipc_channel_log_ *ipc_channel_get_log_(const struct ipc_channel *ch)
 {
-    return (struct ipc_channel_log_ *)ch->own;
+    return (struct ipc_channel_log_ *)ch->state;
 }
 
 /* ------------------------------------------------------------------ records */
@@ -3165,7 +3165,7 @@ IPC_INLINE int ipc_channel_signal_refuse_gone_(struct ipc_channel *ch)
  * never comes to stand for another process. */
 IPC_INLINE int ipc_channel_signal_check_(struct ipc_channel *ch, int number)
 {
-    struct ipc_channel_signal_ *own = (struct ipc_channel_signal_ *)ch->own;
+    struct ipc_channel_signal_ *own = (struct ipc_channel_signal_ *)ch->state;
     uint64_t bit = UINT64_C(1) << (ch->priority & 63);
 
     if ((own->blocked & bit) == 0 && !ipc_notify_blocks_(ch->peer.pid, number)) {
@@ -3376,7 +3376,7 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
 /* The kind of a ring's bell for data: auto: needs one with a descriptor for event loops. */
 IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 {
-    return (ch->kind->is & IPC_CHANNEL_BELL_FD_) != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
+    return (ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
 }
 
 /* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. A sender
@@ -3583,7 +3583,7 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
     return 1;
 }
 
-/* As ipc_notify_until_, on a semaphore. The bell is one of a channel's ring. */
+/* As ipc_notify_wait_until_, on a semaphore. The bell is one of a channel's ring. */
 IPC_INLINE int ipc_channel_sem_until_(struct ipc_notify *bell, int64_t deadline,
                                       ipc_notify_look_ *look, void *handle, void *argument)
 {
@@ -3600,7 +3600,7 @@ IPC_INLINE int ipc_channel_sem_until_(struct ipc_notify *bell, int64_t deadline,
 IPC_INLINE int ipc_channel_bell_until_(struct ipc_notify *bell, int64_t deadline,
                                        ipc_notify_look_ *look, void *handle, void *argument)
 {
-    return ipc_notify_until_(bell, deadline, look, handle, argument);
+    return ipc_notify_wait_until_(bell, deadline, look, handle, argument);
 }
 
 /* A message that is sent or received as soon as that is possible: what a look tries. */
@@ -3619,7 +3619,7 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    int rc = ipc_notify_until_left_(
+    int rc = ipc_notify_wait_with_peer_(
         bell, holder, seen, deadline,
         t->ch->ring->sem >= 0 ? ipc_channel_sem_until_ : ipc_channel_bell_until_, look, t, NULL);
 
@@ -3914,7 +3914,7 @@ IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     "ring",
-    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_BARE_,
+    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_NO_FD_,
     0, /* own: ipc_channel's ring */
     0,
     0,
@@ -3982,7 +3982,7 @@ IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
 /* Takes our side's place, and makes an id of it. */
 IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
 {
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
     struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
@@ -4140,7 +4140,7 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
 /* Attaches to the segment. */
 IPC_INLINE int ipc_channel_shm_map_(struct ipc_channel *ch, key_t key, int64_t deadline)
 {
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct shmid_ds is;
     int id = ipc_channel_shm_find_(ch, key, deadline, &is);
     void *mem;
@@ -4160,7 +4160,7 @@ IPC_INLINE int ipc_channel_shm_map_(struct ipc_channel *ch, key_t key, int64_t d
 /* Attaches our ends of the rings, and waits until the listener has made them. */
 IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int64_t deadline)
 {
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct ipc_shm_object ring[2];
     int i, rc;
 
@@ -4183,7 +4183,7 @@ IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int
 
 IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     int listener = (ch->role & IPC_LISTEN) != 0, rc;
     const char *why;
     key_t key;
@@ -4213,7 +4213,7 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
 /* Leaves the rings before the place: until then the other side must not think us dead. */
 IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
 {
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
     int sem = ch->ring != NULL ? ch->ring->sem : -1;
 
@@ -4247,7 +4247,7 @@ IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     "sysvshm",
-    IPC_CHANNEL_BARE_,
+    IPC_CHANNEL_NO_FD_,
     sizeof(struct ipc_channel_shm_),
     0,
     0,
@@ -4332,7 +4332,7 @@ struct ipc_channel_hello_ {
 
 IPC_INLINE struct ipc_channel_auto_ *ipc_channel_get_auto_(const struct ipc_channel *ch)
 {
-    return (struct ipc_channel_auto_ *)ch->own;
+    return (struct ipc_channel_auto_ *)ch->state;
 }
 
 /* Is the next call still to agree with the other side, or to meet one? */
@@ -4805,17 +4805,17 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch)
 {
     if (ch->kind != NULL) {
-        if (ch->own != NULL && ch->kind->close != NULL)
+        if (ch->state != NULL && ch->kind->close != NULL)
             ch->kind->close(ch);
         ipc_channel_leave_peer_(ch);
         ipc_channel_ring_leave_(ch);
-        free(ch->own);
+        free(ch->state);
         free(ch->rx.data);
         free(ch->tx.data);
         free(ch->address);
     }
     ch->kind = NULL;
-    ch->own = NULL;
+    ch->state = NULL;
     ch->rx.data = ch->tx.data = NULL;
     ch->address = NULL;
 }
@@ -4849,16 +4849,16 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
 /* Allocates the mechanism's own state. */
 IPC_INLINE int ipc_channel_allocate_own_(struct ipc_channel *ch)
 {
-    if (ch->kind->own != 0)
-        ch->own = calloc(1, ch->kind->own);
-    return ch->own != NULL || ch->kind->own == 0 ? 0 : -ENOMEM;
+    if (ch->kind->state_size != 0)
+        ch->state = calloc(1, ch->kind->state_size);
+    return ch->state != NULL || ch->kind->state_size == 0 ? 0 : -ENOMEM;
 }
 
 /* What the options ask for that the mechanism does not have, or NULL. */
 IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
 {
     const struct ipc_channel_options *how = &ch->how;
-    unsigned is = ch->kind->is;
+    unsigned is = ch->kind->flags;
 
     if ((is & IPC_CHANNEL_ONE_WAY_) != 0 && (ch->role & IPC_BOTH) == IPC_BOTH)
         return "one direction only: open two";
@@ -4987,7 +4987,7 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
     if ((ch->role & role) == 0)
         return ipc_channel_refuse_(ch, -EINVAL, "%s: not opened to %s", ch->kind->scheme,
                                    role == IPC_SEND ? "send" : "receive");
-    if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->is & IPC_CHANNEL_BARE_) != 0)
+    if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
     if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
         return ipc_channel_refuse_(ch, -EPIPE, "%s: the other side is gone", ch->kind->scheme);
@@ -5071,7 +5071,7 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
     if (ch->kind == NULL)
         return -EINVAL;
     ipc_channel_prepare_(ch);
-    if ((ch->kind->is & IPC_CHANNEL_BARE_) != 0)
+    if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return -EOPNOTSUPP;
     if (ch->kind->descriptor != NULL)
         fd = ch->kind->descriptor(ch);

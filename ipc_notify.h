@@ -327,7 +327,7 @@ struct ipc_notify {
     int target_fd;         /* a pidfd of target */
     int number;            /* the signal for target */
     uint64_t watched;      /* id of the peer that is watched; 0: none */
-    uint64_t told;         /* id of the peer whose death was reported */
+    uint64_t reported;         /* id of the peer whose death was reported */
     int death_fd;          /* fds[1] of struct ipc_peer's watch: readable when `watched` dies */
     int watches_anyone;    /* ipc_notify_watch_anyone was called */
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
@@ -582,7 +582,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  *   change                    by which process, how
  *   -----------------------   --------------------------------------------------------------------
  *   ASLEEP: 0 -> 1            a waiter, before its last look at the condition and its sleep: CAS,
- *                             atomic-load fence, and membarrier unless the word is TURNED
+ *                             atomic-load fence, and membarrier unless the word is FENCED
  *   ARMED: 0 -> 1             the same, before an event loop polls
  *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
  *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
@@ -595,11 +595,11 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  *                             the kernel wake one. If none sleeps on the futex, it goes on as above
  *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
  *                             has not changed since: CAS
- *   TURNING: 0 -> 1           a waiter, in the CAS of ASLEEP or ARMED, where the word is neither
- *                             TURNING nor TURNED. Or, with FIXED, a process without membarrier
- *   TURNING -> TURNED         a waiter, after its membarrier, if the word has not changed since its
+ *   FENCING: 0 -> 1           a waiter, in the CAS of ASLEEP or ARMED, where the word is neither
+ *                             FENCING nor FENCED. Or, with FIXED, a process without membarrier
+ *   FENCING -> FENCED         a waiter, after its membarrier, if the word has not changed since its
  *                             CAS of ASLEEP or ARMED: CAS
- *   TURNING, TURNED -> 0,     a poster, after 64 posts in a row that found no sleeper, where FIXED
+ *   FENCING, FENCED -> 0,     a poster, after 64 posts in a row that found no sleeper, where FIXED
  *   count + 1                 is not set: CAS
  *   FIXED: 0 -> 1             a process that cannot call membarrier, as it attaches or waits: CAS.
  *                             It stays for good
@@ -612,19 +612,19 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  * between each needs a full fence, or the waiter could miss the data and the poster the flag. The
  * fence of a post would cost more than all the rest of it. So there are two modes:
  *
- *       posters do not fence    -- waiter sets its flag -->        TURNING: posters fence,
+ *       posters do not fence    -- waiter sets its flag -->        FENCING: posters fence,
  *       waiters call membarrier                                    waiters call membarrier
  *            ^                                                          | same waiter, after
  *            |                                                          v membarrier: CAS
- *            '------ poster, after 64 posts that found no --------- TURNED: posters fence,
+ *            '------ poster, after 64 posts that found no --------- FENCED: posters fence,
  *                    sleeper: CAS, count + 1                        waiters call nothing
  *
- * TURNED must not be set before a membarrier: until then a poster may be under way that did not see
- * TURNING, and does not fence. Nor may it outlive the turn that it belongs to; turning back counts,
+ * FENCED must not be set before a membarrier: until then a poster may be under way that did not see
+ * FENCING, and does not fence. Nor may it outlive the turn that it belongs to; turning back counts,
  * so that the CAS of a waiter from before it fails.
  *
  * A process without membarrier sets FIXED, and naps for a millisecond before its first sleep: posts
- * that began unfenced are over then. It never sets TURNED, as others may still have to fence.
+ * that began unfenced are over then. It never sets FENCED, as others may still have to fence.
  *
  * A hostile peer that rewrites the word all the time makes a CAS fail for ever. After a thousand
  * tries each loop gives up; the peer could undo what we store as well.
@@ -659,14 +659,14 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTI
 #define IPC_NOTIFY_DOZING_ 2u   /* a waiter sleeps in poll; struct ipc_peer's stir wakes it */
 #define IPC_NOTIFY_ARMED_ 4u    /* a waiter sleeps in an event loop, on the notifier's descriptor */
 #define IPC_NOTIFY_WAKING_ 8u   /* a poster is about to wake them, or was killed then */
-#define IPC_NOTIFY_TURNING_ 16u /* posters fence, waiters call membarrier */
-#define IPC_NOTIFY_TURNED_ 32u  /* posters fence, waiters need not */
+#define IPC_NOTIFY_FENCING_ 16u /* posters fence, waiters call membarrier */
+#define IPC_NOTIFY_FENCED_ 32u  /* posters fence, waiters need not */
 #define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: a process has no membarrier */
 #define IPC_NOTIFY_DEAF_ 128u   /* a process cannot stir: do not rely on it */
 #define IPC_NOTIFY_COUNT_ 256u  /* the count starts here */
 #define IPC_NOTIFY_SLEEPERS_                                                                       \
     (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
-#define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_TURNING_ | IPC_NOTIFY_TURNED_)
+#define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FENCED_)
 #define IPC_NOTIFY_HEED_ (IPC_NOTIFY_SLEEPERS_ | IPC_NOTIFY_FENCE_) /* a post has more to do */
 
 #define IPC_NOTIFY_QUIET_ 64u                /* posts that found no sleeper, to turn back after */
@@ -807,7 +807,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) == 0)
         n->uses |= IPC_USES_MEMBARRIER;
     else
-        ipc_notify_set_flags_(n, IPC_NOTIFY_TURNING_ | IPC_NOTIFY_FIXED_); /* have posts fenced */
+        ipc_notify_set_flags_(n, IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FIXED_); /* have posts fenced */
     return 0;
 }
 
@@ -843,7 +843,7 @@ IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)
 
 IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
 {
-    id = id == n->told || n->peer.alive == NULL ? 0 : id;
+    id = id == n->reported || n->peer.alive == NULL ? 0 : id;
     if (id != n->watched && n->death_fd >= 0) {
         (void)close(n->death_fd);
         n->death_fd = -1;
@@ -1019,7 +1019,7 @@ IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
     if ((w & IPC_NOTIFY_SLEEPERS_) == 0) {
         if (++n->quiet < IPC_NOTIFY_QUIET_ || (w & IPC_NOTIFY_FIXED_) != 0)
             return 0;
-        /* The count moves on, so that no waiter sets TURNED for a turn that is over. */
+        /* The count moves on, so that no waiter sets FENCED for a turn that is over. */
         n->quiet = 0;
         (void)ck_pr_cas_32(word, w, (w & ~IPC_NOTIFY_FENCE_) + IPC_NOTIFY_COUNT_);
         return 0;
@@ -1086,8 +1086,8 @@ IPC_INLINE uint32_t ipc_notify_announce_(struct ipc_notify *n, uint32_t flag)
         w = ck_pr_load_32(word);
         mine = w | flag;
         if ((w & IPC_NOTIFY_FENCE_) == 0)
-            mine |= IPC_NOTIFY_TURNING_;
-        /* Not TURNED: others still have to fence the posters. */
+            mine |= IPC_NOTIFY_FENCING_;
+        /* Not FENCED: others still have to fence the posters. */
         if ((n->uses & IPC_USES_MEMBARRIER) == 0)
             mine |= IPC_NOTIFY_FIXED_;
         if (ck_pr_cas_32(word, w, mine)) /* also where nothing changes: the fence needs it */
@@ -1096,16 +1096,16 @@ IPC_INLINE uint32_t ipc_notify_announce_(struct ipc_notify *n, uint32_t flag)
     /* Without it our next look at the condition could come before the flag. Partner: the fence in
      * ipc_notify_wake_. */
     ck_pr_fence_atomic_load();
-    if ((mine & IPC_NOTIFY_TURNED_) != 0 || (n->uses & IPC_USES_MEMBARRIER) == 0)
+    if ((mine & IPC_NOTIFY_FENCED_) != 0 || (n->uses & IPC_USES_MEMBARRIER) == 0)
         return mine;
-    /* Without it a poster that has not seen TURNING, and so does not fence, could miss the flag
+    /* Without it a poster that has not seen FENCING, and so does not fence, could miss the flag
      * while we miss its data. Partner: the barrier in ipc_notify_heeds_. */
     if (ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) != 0) {
         n->uses &= ~IPC_USES_MEMBARRIER; /* denied to this process since it attached */
         return ipc_notify_announce_(n, flag);
     }
-    /* Only if nothing has happened since: TURNED must not outlive the turn that it belongs to. */
-    w = (mine & ~IPC_NOTIFY_TURNING_) | IPC_NOTIFY_TURNED_;
+    /* Only if nothing has happened since: FENCED must not outlive the turn that it belongs to. */
+    w = (mine & ~IPC_NOTIFY_FENCING_) | IPC_NOTIFY_FENCED_;
     return ck_pr_cas_32(word, mine, w) ? w : mine;
 }
 
@@ -1285,7 +1285,7 @@ IPC_INLINE int ipc_notify_dead_(struct ipc_notify *n)
 
     if (id == 0 || n->peer.alive(n->peer.arg, id) != 0)
         return 0;
-    n->told = id;
+    n->reported = id;
     ipc_notify_watch(n, 0);
     return 1;
 }
@@ -1639,7 +1639,7 @@ IPC_INLINE int ipc_waiting_spin_(struct ipc_waiting_ *w, unsigned spin, unsigned
     return 1;
 }
 
-/* After a look in vain that ipc_waiting_spin_ did not answer: one step, to the next state. 1 to look
+/* After a look in vain, where ipc_waiting_spin_ returned 0: one step, to the next state. 1 to look
  * again, 0 at the end. */
 IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify_group_ *g,
                                  uint32_t *keys, unsigned *which)
@@ -1682,8 +1682,8 @@ IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
 IPC_INLINE int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ipc_notify *n, int ok)
 {
     if (ok && w->rc == -EOWNERDEAD) {
-        n->watched = n->told;
-        n->told = 0;
+        n->watched = n->reported;
+        n->reported = 0;
     }
     return ok ? 0 : w->rc;
 }
@@ -1709,7 +1709,7 @@ IPC_INLINE int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ipc_notify 
 typedef int ipc_notify_look_(void *handle, void *argument);
 
 /* Waits until a look says 1 or an errno. 0, or that, or as ipc_wait. */
-IPC_FORCE_INLINE int ipc_notify_until_(struct ipc_notify *n, int64_t deadline,
+IPC_FORCE_INLINE int ipc_notify_wait_until_(struct ipc_notify *n, int64_t deadline,
                                        ipc_notify_look_ *look, void *handle, void *argument)
 {
     int state = 0, rc = ipc_wait(n, deadline, (state = look(handle, argument)) != 0);
@@ -1717,7 +1717,7 @@ IPC_FORCE_INLINE int ipc_notify_until_(struct ipc_notify *n, int64_t deadline,
     return rc != 0 ? rc : state < 0 ? state : 0;
 }
 
-/* A wait of one kind: as ipc_notify_until_. */
+/* A wait of one kind: as ipc_notify_wait_until_. */
 typedef int ipc_notify_wait_(struct ipc_notify *n, int64_t deadline, ipc_notify_look_ *look,
                              void *handle, void *argument);
 
@@ -1741,13 +1741,14 @@ IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
 /*
  * Waits for one end of a ring that may have one process at the other. *holder is the id of that
  * process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait with
- * -EOWNERDEAD, and its leaving with -EPIPE, each once. *seen, of the handle, is the process last
- * seen there, 0 once its end was reported. Attach and detach of the other end post this end's bell.
- * Otherwise as `wait`.
+ * -EOWNERDEAD, and its leaving with -EPIPE, each once. *peer_seen, of the handle, is the process
+ * last seen there, 0 once its end was reported. Attach and detach of the other end post this end's
+ * bell. Otherwise as `wait`.
  */
-IPC_FORCE_INLINE int ipc_notify_until_left_(struct ipc_notify *n, uint64_t *holder, uint64_t *seen,
-                                            int64_t deadline, ipc_notify_wait_ *wait,
-                                            ipc_notify_look_ *look, void *handle, void *argument)
+IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *holder,
+                                                uint64_t *peer_seen, int64_t deadline,
+                                                ipc_notify_wait_ *wait, ipc_notify_look_ *look,
+                                                void *handle, void *argument)
 {
     struct ipc_notify_watched_ w = {look, handle, argument, holder, 0, 0};
     int rc = 0;
@@ -1757,15 +1758,15 @@ IPC_FORCE_INLINE int ipc_notify_until_left_(struct ipc_notify *n, uint64_t *hold
         w.state = look(handle, argument);
         if (w.state != 0)
             break;
-        if (w.now == 0 && *seen != 0) {
-            *seen = 0;
+        if (w.now == 0 && *peer_seen != 0) {
+            *peer_seen = 0;
             return -EPIPE;
         }
-        *seen = w.now != n->told ? w.now : 0;
+        *peer_seen = w.now != n->reported ? w.now : 0;
         ipc_notify_watch(n, w.now != ~UINT64_C(0) ? w.now : 0);
         rc = wait(n, deadline, ipc_notify_look_or_change_, &w, NULL);
         if (rc == -EOWNERDEAD)
-            *seen = 0;
+            *peer_seen = 0;
         if (rc == 0 && w.state == 0 && ipc_left_(deadline) == 0)
             rc = -ETIMEDOUT; /* a hostile peer may change the holder all the time */
     } while (rc == 0 && w.state == 0);

@@ -4147,10 +4147,10 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
  *       |                      |                       |                  |      |
  *       |                      | passed over           | pop        release      | passed over
  *       |                      v                       v                  v      v
- *       '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
- *                    k comes back, or is dead              c comes back, or is dead
+ *       '-- ... <-- (L,LATE_WRITER,k) ----------> (L+1,FREE) <------ (L+1,LATE_READER,c)
+ *                        k comes back, or is dead              c comes back, or is dead
  *
- * Each lap that goes by stamps HELD and KEPT with its number, which is then their L.
+ * Each lap that goes by stamps a late holder's word with its number, which is then its L.
  *
  * Every transition is a compare-and-swap on the exact word seen, but for those marked "store". So a
  * claim and the claimant's name become visible in one step, and nobody commits into another lap.
@@ -4159,20 +4159,23 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
  *   L,FREE            L,WRITING,k      producer k; acquire after it
  *   L,FREE            L,FULL           the only producer (SPMC): release before it; store
  *   L,WRITING,k       L,FULL           k; release before it
- *   L,WRITING,k       L,HELD,k         any consumer, or a producer of the next lap: passed over
- *   L,READING,c       L+1,KEPT,c       a producer of the next lap: passed over
- *   L,HELD or KEPT    L+1, the same    a producer of lap L+1, which moves on after this stamp only
+ *   L,WRITING,k       L,LATE_WRITER,k  any consumer, or a producer of the next lap: passed over
+ *   L,READING,c       L+1,LATE_        a producer of the next lap: passed over
+ *                     READER,c
+ *   L,LATE_...        L+1, the same    a producer of lap L+1, which moves on after this stamp only
  *   L,FULL or AGAIN   L+1,FREE         a consumer that has copied the message: release before it;
  *                                      store where it is the only one (MPSC)
  *   L,FULL or AGAIN   L,READING,c      consumer c, that peeks or takes a run; acquire after it
- *   L,READING or KEPT L+1,FREE         its consumer, at release; release before it
- *   L,WRITING or HELD L+1,FREE         its producer, at cancel or when its commit has failed;
- *                                      release before it
- *   L,READING or KEPT L,AGAIN          its consumer, at detach; release before it
+ *   L,READING or      L+1,FREE         its consumer, at release; release before it
+ *     LATE_READER
+ *   L,WRITING or      L+1,FREE         its producer, at cancel or when its commit has failed;
+ *     LATE_WRITER                      release before it
+ *   L,READING or      L,AGAIN          its consumer, at detach; release before it
+ *     LATE_READER
  *   a dead holder's   L+1,FREE         anyone: release before it
  *                     L,AGAIN          ... where a single message of a dead consumer is handed out
  *                                      again
- *                     L,HELD,me        ... where it was a run, which its finder then frees as its
+ *                     L,LATE_WRITER,f  ... where it was a run, which its finder f then frees as its
  *                                      own
  *
  * A run is up to 16 slots that one claim or take covers, by the word of the first. Until its holder
@@ -4188,10 +4191,10 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
  *   L,WRITING          DONE             BLOCKED
  *   L,FULL or AGAIN    DONE             READY
  *   L,READING          DONE             DONE
- *   L,HELD or KEPT     DONE             DONE
+ *   L,LATE_...         DONE             DONE
  *   L-1,WRITING        BLOCKED          IMPOSSIBLE
  *   L-1,READING        BLOCKED          NOT_YET
- *   L-1,HELD or KEPT   SKIPPED          NOT_YET
+ *   L-1,LATE_...       SKIPPED          NOT_YET
  *   L-1,FULL           NOT_YET          IMPOSSIBLE
  *   L-1,AGAIN          NOT_YET          READY
  *   L-1,FREE           IMPOSSIBLE       IMPOSSIBLE
@@ -4202,12 +4205,12 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
  * on the word before any producer moves on, so the slot becomes FREE for the lap after the last
  * stamp. A producer k that is stopped between claim and commit:
  *
- *   (0,WRITING,k)    k has claimed, and is stopped
- *   (0,HELD,k)       a consumer that found messages behind k's slot has passed it over
- *   (1,HELD,k)       a producer of lap 1 came by, left its stamp, and moved on; in lap 2 the same
- *   (2,HELD,k)
- *   (3,FREE)         k goes on: its swap from (0,WRITING,k) fails, so nothing enters a wrong lap. It
- *                    claims another slot, copies the message there, and frees this one
+ *   (0,WRITING,k)       k has claimed, and is stopped
+ *   (0,LATE_WRITER,k)   a consumer that found messages behind k's slot has passed it over
+ *   (1,LATE_WRITER,k)   a producer of lap 1 came by, left its stamp, and moved on
+ *   (2,LATE_WRITER,k)   in lap 2 the same
+ *   (3,FREE)            k goes on: its swap from (0,WRITING,k) fails, so nothing enters a wrong lap.
+ *                       It claims another slot, copies the message there, and frees this one
  *
  * A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
  */
@@ -4252,13 +4255,13 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 
 /* The word, from its top bit: lap (41 bits), name (16: generation, seat), run length minus one (4),
  * state (3). The table at the top of this file has all transitions. */
-#define IPC_MPMC_FREE_ 0u    /* nobody has claimed it in this lap */
-#define IPC_MPMC_WRITING_ 1u /* claimed by the producer named, as the first of a run */
-#define IPC_MPMC_FULL_ 2u    /* a message is there */
-#define IPC_MPMC_READING_ 3u /* taken by the consumer named; a run was copied before that */
-#define IPC_MPMC_HELD_ 4u    /* its producer was passed over: the slot is not part of this lap */
-#define IPC_MPMC_KEPT_ 5u    /* its consumer was passed over: the slot is not part of this lap */
-#define IPC_MPMC_AGAIN_ 6u   /* a message is there that a consumer had before */
+#define IPC_MPMC_FREE_ 0u        /* nobody has claimed it in this lap */
+#define IPC_MPMC_WRITING_ 1u     /* claimed by the producer named, as the first of a run */
+#define IPC_MPMC_FULL_ 2u        /* a message is there */
+#define IPC_MPMC_READING_ 3u     /* taken by the consumer named; a run was copied before that */
+#define IPC_MPMC_LATE_WRITER_ 4u /* its producer was passed over: the slot is not in this lap */
+#define IPC_MPMC_LATE_READER_ 5u /* its consumer was passed over: the slot is not in this lap */
+#define IPC_MPMC_AGAIN_ 6u       /* a message is there that a consumer had before */
 #define IPC_MPMC_STATE_ UINT64_C(7)
 #define IPC_MPMC_RUN_ UINT64_C(8)
 #define IPC_MPMC_RUN_MAX_ 16u
@@ -4275,8 +4278,8 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 /* How often a call begins again, when another was first at its slot each time. Each time another
  * call has got through, or memory is hostile. */
 #define IPC_MPMC_TRIES_ 64u
-/* A producer asks the kernel whether a holder is dead at every such meeting with a HELD or KEPT
- * slot: asking takes as long as some hundred messages. A handle that finds nothing to do asks
+/* At every such meeting with a late holder's slot, a producer asks the kernel whether the holder is
+ * dead: asking takes as long as some hundred messages. A handle that finds nothing to do asks
  * sooner: ipc_mpmc_found_nothing_. */
 #define IPC_MPMC_ASK_AFTER_ 4096u
 
@@ -4312,7 +4315,7 @@ struct ipc_mpmc {
     uint64_t next;          /* position to try; private, as the hint of this end is not */
     uint64_t published;     /* what we last stored as a hint */
     uint64_t ready;         /* positions below are known to be READY for this end */
-    uint64_t me;            /* our generation and seat, where they stand in a word */
+    uint64_t name;          /* our generation and seat, where they stand in a word */
     uint64_t held_word;     /* the word of the slot that we hold */
     uint64_t held_position; /* its position */
     int claimed;            /* 1: we hold a slot */
@@ -4327,7 +4330,7 @@ struct ipc_mpmc {
     int idle;             /* the last look found nothing */
     uint64_t misses;      /* calls that found nothing, since the last recovery */
     unsigned pauses;      /* ck_pr_stall()s before the next look */
-    unsigned holders_met; /* HELD and KEPT slots that we came by */
+    unsigned holders_met; /* slots of late holders that we came by */
     unsigned contended;   /* hints to publish at once, since others were first */
     int error;            /* sticks */
 };
@@ -4338,7 +4341,7 @@ struct ipc_mpmc_producer {
 
 struct ipc_mpmc_consumer {
     struct ipc_mpmc m;
-    uint64_t again; /* ring->again when we looked for it */
+    uint64_t again_seen; /* ring->again when we looked for it */
 };
 
 /* The word that says FREE in the lap of a position. */
@@ -4386,8 +4389,8 @@ ipc_mpmc_judge_for_producer_(const struct ipc_mpmc *m, uint64_t position, uint64
     case IPC_MPMC_WRITING_:
     case IPC_MPMC_READING_:
         return IPC_MPMC_BLOCKED_;
-    case IPC_MPMC_HELD_:
-    case IPC_MPMC_KEPT_:
+    case IPC_MPMC_LATE_WRITER_:
+    case IPC_MPMC_LATE_READER_:
         return IPC_MPMC_SKIPPED_;
     case IPC_MPMC_FREE_:
         return IPC_MPMC_IMPOSSIBLE_;
@@ -4417,8 +4420,8 @@ ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64
     case IPC_MPMC_AGAIN_:
         return IPC_MPMC_READY_;
     case IPC_MPMC_READING_:
-    case IPC_MPMC_HELD_:
-    case IPC_MPMC_KEPT_:
+    case IPC_MPMC_LATE_WRITER_:
+    case IPC_MPMC_LATE_READER_:
         return IPC_MPMC_NOT_YET_;
     default:
         return IPC_MPMC_IMPOSSIBLE_;
@@ -4527,7 +4530,7 @@ IPC_INLINE int ipc_mpmc_free_dead_holder_(struct ipc_mpmc *m, uint64_t position,
 {
     uint64_t *at = ipc_mpmc_word_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
     unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_length_(word);
-    int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_KEPT_;
+    int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_LATE_READER_;
     uint64_t *count = read ? &m->ring->lost : &m->ring->aborted;
 
     if (read && run == 1 && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0) {
@@ -4536,7 +4539,7 @@ IPC_INLINE int ipc_mpmc_free_dead_holder_(struct ipc_mpmc *m, uint64_t position,
     } else if (run == 1) {
         then = lap + IPC_MPMC_LAP_;
     } else {
-        then = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_HELD_;
+        then = lap + m->name + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_LATE_WRITER_;
     }
     /* Without it the next holder could write while the dead one, as the kernel orders it, still
      * reads or writes. Partners: the fences after a claim and a take. */
@@ -4547,7 +4550,7 @@ IPC_INLINE int ipc_mpmc_free_dead_holder_(struct ipc_mpmc *m, uint64_t position,
      * consumer would look for the message any more. Partner: in ipc_mpmc_find_message_. */
     ck_pr_fence_release();
     (void)ck_pr_faa_64(count, run);
-    if (ipc_mpmc_state_(then) == IPC_MPMC_HELD_)
+    if (ipc_mpmc_state_(then) == IPC_MPMC_LATE_WRITER_)
         ipc_mpmc_free_own_(m, position, run, stride);
     return 1;
 }
@@ -4597,10 +4600,10 @@ IPC_INLINE int ipc_mpmc_look_again_(struct ipc_mpmc *m, uint64_t word,
 IPC_INLINE void ipc_mpmc_pass_over_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
                                     size_t stride)
 {
-    uint64_t to = word + (IPC_MPMC_HELD_ - IPC_MPMC_WRITING_);
+    uint64_t to = word + (IPC_MPMC_LATE_WRITER_ - IPC_MPMC_WRITING_);
 
     if (ipc_mpmc_state_(word) == IPC_MPMC_READING_)
-        to = word + IPC_MPMC_LAP_ + (IPC_MPMC_KEPT_ - IPC_MPMC_READING_);
+        to = word + IPC_MPMC_LAP_ + (IPC_MPMC_LATE_READER_ - IPC_MPMC_READING_);
     if (ipc_mpmc_is_holder_dead_(m, word))
         (void)ipc_mpmc_free_dead_holder_(m, position, word, stride);
     else
@@ -4670,7 +4673,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
                                   ipc_mpmc_free_word_(m, p + run))
                 run++;
             if (ck_pr_cas_64(at, word,
-                             lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_)) {
+                             lap + m->name + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_)) {
                 /* Without it we could write while the consumer of the lap before still reads.
                  * Partners: the release fences before a slot becomes FREE. */
                 ck_pr_fence_acquire();
@@ -4724,7 +4727,7 @@ IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run
      * Partner: the load fence in ipc_mpmc_take_run_. */
     ck_pr_fence_release();
     if (ck_pr_cas_64(ipc_mpmc_word_(m, p, stride),
-                     lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
+                     lap + m->name + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
                      lap + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_))
         return 0;
     ipc_mpmc_free_own_(m, p, run, stride);
@@ -4818,14 +4821,14 @@ IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint
     if (CK_CC_LIKELY(ck_pr_load_64(at) == lap)) {
         *claimed = lap;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
-            *claimed += m->me + IPC_MPMC_WRITING_;
+            *claimed += m->name + IPC_MPMC_WRITING_;
         if ((how & IPC_MPMC_ONE_PRODUCER) != 0 || CK_CC_LIKELY(ck_pr_cas_64(at, lap, *claimed))) {
             ck_pr_fence_acquire(); /* as in ipc_mpmc_claim_run_ */
             return 0;
         }
     }
     rc = ipc_mpmc_claim_run_(m, stride, 1);
-    *claimed = ipc_mpmc_free_word_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+    *claimed = ipc_mpmc_free_word_(m, m->next) + m->name + IPC_MPMC_WRITING_;
     return rc < 0 ? ipc_mpmc_found_nothing_(m, rc) : 0;
 }
 
@@ -4945,7 +4948,7 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 
         if (rc < 0)
             return rc;
-        word = ipc_mpmc_free_word_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+        word = ipc_mpmc_free_word_(m, m->next) + m->name + IPC_MPMC_WRITING_;
         from = m->held_position;
         to = m->next++;
         for (i = 0; i < stride - sizeof word; i += sizeof word)
@@ -5022,13 +5025,13 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
      * count. Partners: in ipc_mpmc_free_dead_holder_ and ipc_mpmc_consumer_detach. */
     ck_pr_fence_load();
     /* A process may have been killed before it could count: so look also after each recovery. */
-    for (i = 0; (again != h->again || m->misses == 0) && i <= m->mask; i++) {
+    for (i = 0; (again != h->again_seen || m->misses == 0) && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
         if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
             return 0;
     }
-    h->again = again;
+    h->again_seen = again;
     return rc;
 }
 
@@ -5068,7 +5071,7 @@ IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t 
         taken = word;
         /* The only consumer leaves it FULL until release, if its successor is to get it again. */
         if ((how & IPC_MPMC_ONE_CONSUMER) == 0 || (m->how & IPC_MPMC_AT_LEAST_ONCE) == 0) {
-            taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->me + IPC_MPMC_READING_;
+            taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->name + IPC_MPMC_READING_;
             if (!ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, taken))
                 continue;
             ipc_mpmc_advance_(m, position);
@@ -5143,7 +5146,7 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
             ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
         ipc_ring_get_words_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
     }
-    taken = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
+    taken = lap + m->name + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
     if (!ck_pr_cas_64(at, word, taken))
         return 0;
     m->next = p + run;
@@ -5250,7 +5253,7 @@ IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
                                 IPC_MPMC_SEATS);
     m->seat = &m->ring->seat[i];
     m->id = id;
-    m->me =
+    m->name =
         (i + (ck_pr_faa_64(&m->seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
     /* Without it the seat could be older than a word with our name. Partner: in
      * ipc_mpmc_is_holder_dead_. */
@@ -5333,7 +5336,7 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
 {
     int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
 
-    c->again = 0; /* so that we look for what was handed out again before we attached */
+    c->again_seen = 0; /* so that we look for what was handed out again before we attached */
     return rc;
 }
 
@@ -5438,7 +5441,7 @@ IPC_INLINE int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64
 IPC_INLINE int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64_t id)
 {
     if (c->m.ring != NULL)
-        c->again = ck_pr_load_64(&c->m.ring->again) - 1; /* the next look is at all slots */
+        c->again_seen = ck_pr_load_64(&c->m.ring->again) - 1; /* the next look is at all slots */
     return ipc_mpmc_recover_(&c->m, id);
 }
 
@@ -6357,7 +6360,7 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
  */
 #define IPC_RING_HANDLE_NOTIFY1_(NAME, K, END, ATTACH_BELLS, ...)                                  \
         struct ipc_notify data, space;                                                             \
-        uint64_t other;                                                                            \
+        uint64_t peer_seen;                                                                        \
         uint64_t woken_for;
 #define IPC_RING_HANDLE_NOTIFY2_(NAME, K, END, ATTACH_BELLS, ...)                                  \
     IPC_INLINE int NAME##_##END##_attach_bells_(struct NAME##_##END *h, struct ipc_peer *me)       \
@@ -6402,13 +6405,13 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
         return ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                         \
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_look_(void *handle, void *argument);                             \
-    IPC_INLINE int NAME##_##END##_until_(struct NAME##_##END *h, void *argument, int64_t deadline) \
+    IPC_INLINE int NAME##_##END##_wait_until_(struct NAME##_##END *h, void *argument, int64_t deadline)\
     {                                                                                              \
         if (h->H.ring == NULL)                                                                     \
             return h->H.error;                                                                     \
-        return ipc_notify_until_left_(&h->IPC_RING_OURS_##END, &h->H.ring->end[IPC_RING_OTHER_##END],\
-                                      &h->other, deadline, ipc_notify_until_, NAME##_##END##_look_, h,\
-                                      argument);                                                   \
+        return ipc_notify_wait_with_peer_(                                                         \
+            &h->IPC_RING_OURS_##END, &h->H.ring->end[IPC_RING_OTHER_##END], &h->peer_seen, deadline,\
+            ipc_notify_wait_until_, NAME##_##END##_look_, h, argument);                            \
     }
 #define IPC_RING_END_(NAME, K, END, H, ANYONE, FIRST, ...)                                         \
     IPC_RING_HANDLE_(NAME, K, END, IPC_RING_ATTACH_BELLS_(K, END, H, ANYONE), __VA_ARGS__)         \
@@ -6428,7 +6431,7 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
         return h->H.error = rc;                                                                    \
     }                                                                                              \
     h->IPC_RING_OURS_##END.looks_each_second = 1;                                                  \
-    h->other = ck_pr_load_64(&h->H.ring->end[IPC_RING_OTHER_##END]);                               \
+    h->peer_seen = ck_pr_load_64(&h->H.ring->end[IPC_RING_OTHER_##END]);                           \
     h->woken_for = ck_pr_load_64(&h->H.ring->head);                                                \
     (void)ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                              \
     if (ANYONE) {                                                                                  \
@@ -6606,14 +6609,14 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
     IPC_INLINE int NAME##_##END##_wait(struct NAME##_##END *h, int64_t deadline)                   \
     {                                                                                              \
         MESSAGE *none = NULL;                                                                      \
-        return NAME##_##END##_until_(h, &none, deadline);                                          \
+        return NAME##_##END##_wait_until_(h, &none, deadline);                                     \
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_##CALL(struct NAME##_##END *h, MESSAGE *message, int64_t deadline) \
     {                                                                                              \
         int rc = NAME##_##TRY(h, message);                                                         \
         if (CK_CC_UNLIKELY(rc == -EAGAIN)) {                                                       \
             MESSAGE *later = message;                                                              \
-            rc = NAME##_##END##_until_(h, &later, deadline);                                       \
+            rc = NAME##_##END##_wait_until_(h, &later, deadline);                                  \
         }                                                                                          \
         if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(h->H.ring->IPC_RING_THEIR_BELL_##END)))    \
             (void)ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                      \
@@ -6648,7 +6651,7 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
     }                                                                                              \
     IPC_INLINE int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)               \
     {                                                                                              \
-        return NAME##_consumer_until_(c, NULL, deadline);                                          \
+        return NAME##_consumer_wait_until_(c, NULL, deadline);                                     \
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_recv(struct NAME##_consumer *c, TYPE *message, int64_t deadline)   \
     {                                                                                              \
@@ -6832,7 +6835,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE int NAME##_producer_wait(struct NAME##_producer *h, size_t n, int64_t deadline)     \
     {                                                                                              \
-        return NAME##_producer_until_(h, &n, deadline);                                            \
+        return NAME##_producer_wait_until_(h, &n, deadline);                                       \
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_send(struct NAME##_producer *p, const void *data, size_t n,        \
                                    int64_t deadline)                                               \
@@ -6858,7 +6861,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)               \
     {                                                                                              \
-        return NAME##_consumer_until_(c, NULL, deadline);                                          \
+        return NAME##_consumer_wait_until_(c, NULL, deadline);                                     \
     }                                                                                              \
     IPC_INLINE int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size, int64_t deadline)\
     {                                                                                              \
@@ -6926,7 +6929,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_wait(struct NAME##_##END *h, size_t n, int64_t deadline)         \
     {                                                                                              \
-        return NAME##_##END##_until_(h, &n, deadline);                                             \
+        return NAME##_##END##_wait_until_(h, &n, deadline);                                        \
     }
 #define IPC_STREAM_END_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)                    \
     IPC_INLINE int64_t NAME##_##PUSH##_n(struct NAME##_##END *h, FROM *elements, size_t n)         \
@@ -7142,7 +7145,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     {                                                                                              \
         if (c->raw.ring == NULL)                                                                   \
             return c->raw.error;                                                                   \
-        return ipc_notify_until_(NAME##_client_bell(c), deadline, NAME##_client_look_, c, argument);\
+        return ipc_notify_wait_until_(NAME##_client_bell(c), deadline, NAME##_client_look_, c, argument);\
     }                                                                                              \
     IPC_INLINE int NAME##_client_wait(struct NAME##_client *c, int64_t deadline)                   \
     {                                                                                              \
@@ -7221,7 +7224,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
             return 0;                                                                              \
         if (s->raw.ring == NULL)                                                                   \
             return s->raw.error;                                                                   \
-        return ipc_notify_until_(&s->data, deadline, NAME##_server_look_, s, slot);                \
+        return ipc_notify_wait_until_(&s->data, deadline, NAME##_server_look_, s, slot);           \
     }
 
 #define IPC_CALL_NOTIFY1_(NAME, REQUEST, REPLY)                                                    \

@@ -1423,7 +1423,7 @@ static int plain(void)
     int fd;
 
     if (NAMED("pipe"))
-        return fcntl(((struct ipc_channel_pipe_ *)ch.own)->child_out, F_DUPFD_CLOEXEC, 0);
+        return fcntl(((struct ipc_channel_pipe_ *)ch.state)->child_out, F_DUPFD_CLOEXEC, 0);
     IS(ipc_channel_open(&other, uri, IPC_SEND, ipc_in_ms(LONG_MS)), 0);
     fd = dup(other.out);
     ipc_channel_close(&other);

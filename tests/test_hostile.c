@@ -227,7 +227,7 @@ static void fill_with_holders(unsigned char *mem, size_t size, uint64_t slots, i
     for (i = 0; i < slots; i++) {
         uint64_t *at = (uint64_t *)(void *)(mem + sizeof(struct ipc_mpmc_shared) + i * 64 + 56);
 
-        *at = p.m.me + (full ? IPC_MPMC_WRITING_ : IPC_MPMC_READING_);
+        *at = p.m.name + (full ? IPC_MPMC_WRITING_ : IPC_MPMC_READING_);
         if (i == slots - 1)
             *at = full ? IPC_MPMC_FULL_ : IPC_MPMC_LAP_;
     }

@@ -3729,7 +3729,7 @@ static void prepares(struct child *up, void *arg)
 
         /* As after attach. */
         ck_pr_store_32(&room->bell[0].word,
-                       start | (start & IPC_NOTIFY_FIXED_ ? IPC_NOTIFY_TURNING_ : 0));
+                       start | (start & IPC_NOTIFY_FIXED_ ? IPC_NOTIFY_FENCING_ : 0));
         put(&room->word[64], i);
         dawdle(chance() % 24);
         key = ipc_notify_prepare(&n);
@@ -4055,8 +4055,8 @@ static int flip_holder(void *handle, void *argument)
 
 static int msgs_flipped(struct msgs_consumer *c, int64_t deadline)
 {
-    return ipc_notify_until_left_(&c->data, &c->raw.ring->end[0], &c->other, deadline,
-                                  ipc_notify_until_, flip_holder, c, NULL);
+    return ipc_notify_wait_with_peer_(&c->data, &c->raw.ring->end[0], &c->peer_seen, deadline,
+                                  ipc_notify_wait_until_, flip_holder, c, NULL);
 }
 
 static void holder_that_changes_with_each_look_stretches_no_deadline(void **state)
@@ -4309,7 +4309,7 @@ static void fence_turns_to_the_posters_and_back(void **state)
 
         key = ipc_notify_prepare(&n);
         IS(key, room->bell[0].word);
-        IS(fence_bits(), IPC_NOTIFY_TURNED_);
+        IS(fence_bits(), IPC_NOTIFY_FENCED_);
         MUST((key & IPC_NOTIFY_ASLEEP_) != 0);
         IS(ipc_notify_prepare(&n), key);
         IS(ipc_notify_post(&m), 0); /* clears the flag */
@@ -4318,22 +4318,22 @@ static void fence_turns_to_the_posters_and_back(void **state)
         IS(ipc_notify_wait(&n, key, ipc_in_ms(LONG_MS)), 0);
         for (i = 1; i < IPC_NOTIFY_QUIET_; i++)
             IS(ipc_notify_post(&m), 0);
-        IS(fence_bits(), IPC_NOTIFY_TURNED_); /* not yet */
+        IS(fence_bits(), IPC_NOTIFY_FENCED_); /* not yet */
         if (round == 1) {                     /* a sleeper in between: the count restarts */
             (void)ipc_notify_prepare(&n);
             for (i = 0; i < IPC_NOTIFY_QUIET_; i++)
                 IS(ipc_notify_post(&m), 0);
-            IS(fence_bits(), IPC_NOTIFY_TURNED_);
+            IS(fence_bits(), IPC_NOTIFY_FENCED_);
         }
         count = room->bell[0].word / IPC_NOTIFY_COUNT_;
         IS(ipc_notify_post(&m), 0);
         IS(fence_bits(), 0);
         IS(room->bell[0].word / IPC_NOTIFY_COUNT_, count + 1);
     }
-    /* TURNING alone: the next waiter calls membarrier too, and turns the word. */
-    ck_pr_store_32(&room->bell[0].word, IPC_NOTIFY_TURNING_);
+    /* FENCING alone: the next waiter calls membarrier too, and turns the word. */
+    ck_pr_store_32(&room->bell[0].word, IPC_NOTIFY_FENCING_);
     (void)ipc_notify_prepare(&m);
-    IS(fence_bits(), IPC_NOTIFY_TURNED_);
+    IS(fence_bits(), IPC_NOTIFY_FENCED_);
     ipc_notify_detach(&n);
     ipc_notify_detach(&m);
 }

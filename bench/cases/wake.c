@@ -485,7 +485,7 @@ POSTS(store_alone, 0, (void)0)
 POSTS(store_fence, 0, ck_pr_fence_store_load())
 POSTS(post_asymmetric, 0, bench_check(ipc_notify_post(&bell[1]) == 0, "post"))
 /* What a post costs where membarrier is missing. */
-POSTS(post_fenced, IPC_NOTIFY_TURNED_ | IPC_NOTIFY_FIXED_,
+POSTS(post_fenced, IPC_NOTIFY_FENCED_ | IPC_NOTIFY_FIXED_,
       bench_check(ipc_notify_post(&bell[1]) == 0, "post"))
 
 /* ------------------------------------------------------------------ a sleeper's processor time */

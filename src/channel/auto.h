@@ -66,7 +66,7 @@ struct ipc_channel_hello_ {
 
 IPC_INLINE struct ipc_channel_auto_ *ipc_channel_get_auto_(const struct ipc_channel *ch)
 {
-    return (struct ipc_channel_auto_ *)ch->own;
+    return (struct ipc_channel_auto_ *)ch->state;
 }
 
 /* Is the next call still to agree with the other side, or to meet one? */

@@ -66,7 +66,7 @@ struct ipc_channel {
     struct ipc_record_producer *quick_out; /* send needs only a push here; NULL: the long way */
     struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
-    void *own;                             /* the mechanism's own state: see its room */
+    void *state;                            /* the mechanism's own state: see its room */
     struct ipc_channel_ring_ *ring;        /* messages go through this ring; NULL: they do not */
     size_t max;                            /* bytes of the largest message */
     struct ipc_channel_options how;
@@ -145,8 +145,8 @@ struct ipc_channel_facts {
  */
 struct ipc_channel_kind_ {
     const char *scheme;
-    unsigned is;      /* IPC_CHANNEL_* below */
-    size_t own;       /* bytes of ipc_channel's own, all zeros when open or accept is called */
+    unsigned flags;   /* IPC_CHANNEL_* below */
+    size_t state_size; /* bytes of ipc_channel's own, all zeros when open or accept is called */
     int domain, type; /* of a socket, else 0 */
     int (*open)(struct ipc_channel *, int64_t deadline);
     void (*close)(struct ipc_channel *); /* what is its own; in, out and ring are left after it */
@@ -167,7 +167,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_OFFSET_ 8u    /* receiving can begin at an offset */
 #define IPC_CHANNEL_DEPTH_ 16u    /* its size is counted in messages */
 #define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
-#define IPC_CHANNEL_BARE_ 64u     /* has no descriptors, and waits for peers in send and recv */
+#define IPC_CHANNEL_NO_FD_ 64u     /* has no descriptors, and waits for peers in send and recv */
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */

@@ -24,7 +24,7 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
     if ((ch->role & role) == 0)
         return ipc_channel_refuse_(ch, -EINVAL, "%s: not opened to %s", ch->kind->scheme,
                                    role == IPC_SEND ? "send" : "receive");
-    if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->is & IPC_CHANNEL_BARE_) != 0)
+    if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
     if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
         return ipc_channel_refuse_(ch, -EPIPE, "%s: the other side is gone", ch->kind->scheme);
@@ -108,7 +108,7 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
     if (ch->kind == NULL)
         return -EINVAL;
     ipc_channel_prepare_(ch);
-    if ((ch->kind->is & IPC_CHANNEL_BARE_) != 0)
+    if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return -EOPNOTSUPP;
     if (ch->kind->descriptor != NULL)
         fd = ch->kind->descriptor(ch);

@@ -33,7 +33,7 @@ struct ipc_channel_log_ {
 
 IPC_INLINE struct ipc_channel_log_ *ipc_channel_get_log_(const struct ipc_channel *ch)
 {
-    return (struct ipc_channel_log_ *)ch->own;
+    return (struct ipc_channel_log_ *)ch->state;
 }
 
 /* ------------------------------------------------------------------ records */

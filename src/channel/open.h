@@ -41,17 +41,17 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch)
 {
     if (ch->kind != NULL) {
-        if (ch->own != NULL && ch->kind->close != NULL)
+        if (ch->state != NULL && ch->kind->close != NULL)
             ch->kind->close(ch);
         ipc_channel_leave_peer_(ch);
         ipc_channel_ring_leave_(ch);
-        free(ch->own);
+        free(ch->state);
         free(ch->rx.data);
         free(ch->tx.data);
         free(ch->address);
     }
     ch->kind = NULL;
-    ch->own = NULL;
+    ch->state = NULL;
     ch->rx.data = ch->tx.data = NULL;
     ch->address = NULL;
 }
@@ -85,16 +85,16 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
 /* Allocates the mechanism's own state. */
 IPC_INLINE int ipc_channel_allocate_own_(struct ipc_channel *ch)
 {
-    if (ch->kind->own != 0)
-        ch->own = calloc(1, ch->kind->own);
-    return ch->own != NULL || ch->kind->own == 0 ? 0 : -ENOMEM;
+    if (ch->kind->state_size != 0)
+        ch->state = calloc(1, ch->kind->state_size);
+    return ch->state != NULL || ch->kind->state_size == 0 ? 0 : -ENOMEM;
 }
 
 /* What the options ask for that the mechanism does not have, or NULL. */
 IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
 {
     const struct ipc_channel_options *how = &ch->how;
-    unsigned is = ch->kind->is;
+    unsigned is = ch->kind->flags;
 
     if ((is & IPC_CHANNEL_ONE_WAY_) != 0 && (ch->role & IPC_BOTH) == IPC_BOTH)
         return "one direction only: open two";

@@ -41,7 +41,7 @@ IPC_INLINE int ipc_channel_make_pipe_(struct ipc_channel *ch, int *in, int *out)
 
 IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->own;
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->state;
     int rc = 0;
 
     (void)deadline;
@@ -56,7 +56,7 @@ IPC_INLINE int ipc_channel_pipe_open_(struct ipc_channel *ch, int64_t deadline)
 
 IPC_INLINE void ipc_channel_pipe_close_(struct ipc_channel *ch)
 {
-    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->own;
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->state;
 
     ipc_channel_close_fd_(&own->child_in);
     ipc_channel_close_fd_(&own->child_out);
@@ -65,7 +65,7 @@ IPC_INLINE void ipc_channel_pipe_close_(struct ipc_channel *ch)
 /* The first use: keeps this process's ends and closes the others. */
 IPC_INLINE void ipc_channel_pipe_choose_ends_(struct ipc_channel *ch)
 {
-    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->own;
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->state;
     int in = ch->in, out = ch->out;
 
     if (ch->pid != getpid()) {

@@ -110,7 +110,7 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
 /* The kind of a ring's bell for data: auto: needs one with a descriptor for event loops. */
 IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 {
-    return (ch->kind->is & IPC_CHANNEL_BELL_FD_) != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
+    return (ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
 }
 
 /* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. A sender
@@ -317,7 +317,7 @@ IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_not
     return 1;
 }
 
-/* As ipc_notify_until_, on a semaphore. The bell is one of a channel's ring. */
+/* As ipc_notify_wait_until_, on a semaphore. The bell is one of a channel's ring. */
 IPC_INLINE int ipc_channel_sem_until_(struct ipc_notify *bell, int64_t deadline,
                                       ipc_notify_look_ *look, void *handle, void *argument)
 {
@@ -334,7 +334,7 @@ IPC_INLINE int ipc_channel_sem_until_(struct ipc_notify *bell, int64_t deadline,
 IPC_INLINE int ipc_channel_bell_until_(struct ipc_notify *bell, int64_t deadline,
                                        ipc_notify_look_ *look, void *handle, void *argument)
 {
-    return ipc_notify_until_(bell, deadline, look, handle, argument);
+    return ipc_notify_wait_until_(bell, deadline, look, handle, argument);
 }
 
 /* A message that is sent or received as soon as that is possible: what a look tries. */
@@ -353,7 +353,7 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    int rc = ipc_notify_until_left_(
+    int rc = ipc_notify_wait_with_peer_(
         bell, holder, seen, deadline,
         t->ch->ring->sem >= 0 ? ipc_channel_sem_until_ : ipc_channel_bell_until_, look, t, NULL);
 
@@ -648,7 +648,7 @@ IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     "ring",
-    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_BARE_,
+    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_NO_FD_,
     0, /* own: ipc_channel's ring */
     0,
     0,

@@ -91,7 +91,7 @@ IPC_INLINE int ipc_channel_signal_refuse_gone_(struct ipc_channel *ch)
  * never comes to stand for another process. */
 IPC_INLINE int ipc_channel_signal_check_(struct ipc_channel *ch, int number)
 {
-    struct ipc_channel_signal_ *own = (struct ipc_channel_signal_ *)ch->own;
+    struct ipc_channel_signal_ *own = (struct ipc_channel_signal_ *)ch->state;
     uint64_t bit = UINT64_C(1) << (ch->priority & 63);
 
     if ((own->blocked & bit) == 0 && !ipc_notify_blocks_(ch->peer.pid, number)) {

@@ -37,7 +37,7 @@ struct ipc_channel_socket_ {
 
 IPC_INLINE struct ipc_channel_socket_ *ipc_channel_get_socket_(const struct ipc_channel *ch)
 {
-    return (struct ipc_channel_socket_ *)ch->own;
+    return (struct ipc_channel_socket_ *)ch->state;
 }
 
 /* Is this channel over a Unix socket? Else it is over IPv4 or IPv6. */

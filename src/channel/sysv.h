@@ -70,7 +70,7 @@ IPC_INLINE size_t ipc_channel_sysv_max_(const struct msqid_ds *is)
 
 IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->own;
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
     struct msqid_ds is;
     struct stat st;
     key_t key;
@@ -117,7 +117,7 @@ IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what,
 IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
-    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->own;
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
     int rc;
 
@@ -132,7 +132,7 @@ IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *messag
 IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline)
 {
-    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->own;
+    const struct ipc_channel_sysv_ *own = (const struct ipc_channel_sysv_ *)ch->state;
     size_t room = size < ch->max ? size : ch->max;
     long type;
     ssize_t n;
@@ -169,7 +169,7 @@ IPC_INLINE int ipc_channel_sysv_unlink_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
     "sysv",
-    IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_SELECT_ | IPC_CHANNEL_BARE_,
+    IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_SELECT_ | IPC_CHANNEL_NO_FD_,
     sizeof(struct ipc_channel_sysv_),
     0,
     0,

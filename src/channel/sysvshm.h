@@ -49,7 +49,7 @@ IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
 /* Takes our side's place, and makes an id of it. */
 IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
 {
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
     struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
@@ -207,7 +207,7 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
 /* Attaches to the segment. */
 IPC_INLINE int ipc_channel_shm_map_(struct ipc_channel *ch, key_t key, int64_t deadline)
 {
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct shmid_ds is;
     int id = ipc_channel_shm_find_(ch, key, deadline, &is);
     void *mem;
@@ -227,7 +227,7 @@ IPC_INLINE int ipc_channel_shm_map_(struct ipc_channel *ch, key_t key, int64_t d
 /* Attaches our ends of the rings, and waits until the listener has made them. */
 IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int64_t deadline)
 {
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct ipc_shm_object ring[2];
     int i, rc;
 
@@ -250,7 +250,7 @@ IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int
 
 IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
 {
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     int listener = (ch->role & IPC_LISTEN) != 0, rc;
     const char *why;
     key_t key;
@@ -280,7 +280,7 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
 /* Leaves the rings before the place: until then the other side must not think us dead. */
 IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
 {
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->own;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
     int sem = ch->ring != NULL ? ch->ring->sem : -1;
 
@@ -314,7 +314,7 @@ IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     "sysvshm",
-    IPC_CHANNEL_BARE_,
+    IPC_CHANNEL_NO_FD_,
     sizeof(struct ipc_channel_shm_),
     0,
     0,

@@ -4,7 +4,7 @@
  *   change                    by which process, how
  *   -----------------------   --------------------------------------------------------------------
  *   ASLEEP: 0 -> 1            a waiter, before its last look at the condition and its sleep: CAS,
- *                             atomic-load fence, and membarrier unless the word is TURNED
+ *                             atomic-load fence, and membarrier unless the word is FENCED
  *   ARMED: 0 -> 1             the same, before an event loop polls
  *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
  *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
@@ -17,11 +17,11 @@
  *                             the kernel wake one. If none sleeps on the futex, it goes on as above
  *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
  *                             has not changed since: CAS
- *   TURNING: 0 -> 1           a waiter, in the CAS of ASLEEP or ARMED, where the word is neither
- *                             TURNING nor TURNED. Or, with FIXED, a process without membarrier
- *   TURNING -> TURNED         a waiter, after its membarrier, if the word has not changed since its
+ *   FENCING: 0 -> 1           a waiter, in the CAS of ASLEEP or ARMED, where the word is neither
+ *                             FENCING nor FENCED. Or, with FIXED, a process without membarrier
+ *   FENCING -> FENCED         a waiter, after its membarrier, if the word has not changed since its
  *                             CAS of ASLEEP or ARMED: CAS
- *   TURNING, TURNED -> 0,     a poster, after 64 posts in a row that found no sleeper, where FIXED
+ *   FENCING, FENCED -> 0,     a poster, after 64 posts in a row that found no sleeper, where FIXED
  *   count + 1                 is not set: CAS
  *   FIXED: 0 -> 1             a process that cannot call membarrier, as it attaches or waits: CAS.
  *                             It stays for good
@@ -34,19 +34,19 @@
  * between each needs a full fence, or the waiter could miss the data and the poster the flag. The
  * fence of a post would cost more than all the rest of it. So there are two modes:
  *
- *       posters do not fence    -- waiter sets its flag -->        TURNING: posters fence,
+ *       posters do not fence    -- waiter sets its flag -->        FENCING: posters fence,
  *       waiters call membarrier                                    waiters call membarrier
  *            ^                                                          | same waiter, after
  *            |                                                          v membarrier: CAS
- *            '------ poster, after 64 posts that found no --------- TURNED: posters fence,
+ *            '------ poster, after 64 posts that found no --------- FENCED: posters fence,
  *                    sleeper: CAS, count + 1                        waiters call nothing
  *
- * TURNED must not be set before a membarrier: until then a poster may be under way that did not see
- * TURNING, and does not fence. Nor may it outlive the turn that it belongs to; turning back counts,
+ * FENCED must not be set before a membarrier: until then a poster may be under way that did not see
+ * FENCING, and does not fence. Nor may it outlive the turn that it belongs to; turning back counts,
  * so that the CAS of a waiter from before it fails.
  *
  * A process without membarrier sets FIXED, and naps for a millisecond before its first sleep: posts
- * that began unfenced are over then. It never sets TURNED, as others may still have to fence.
+ * that began unfenced are over then. It never sets FENCED, as others may still have to fence.
  *
  * A hostile peer that rewrites the word all the time makes a CAS fail for ever. After a thousand
  * tries each loop gives up; the peer could undo what we store as well.
@@ -83,14 +83,14 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTI
 #define IPC_NOTIFY_DOZING_ 2u   /* a waiter sleeps in poll; struct ipc_peer's stir wakes it */
 #define IPC_NOTIFY_ARMED_ 4u    /* a waiter sleeps in an event loop, on the notifier's descriptor */
 #define IPC_NOTIFY_WAKING_ 8u   /* a poster is about to wake them, or was killed then */
-#define IPC_NOTIFY_TURNING_ 16u /* posters fence, waiters call membarrier */
-#define IPC_NOTIFY_TURNED_ 32u  /* posters fence, waiters need not */
+#define IPC_NOTIFY_FENCING_ 16u /* posters fence, waiters call membarrier */
+#define IPC_NOTIFY_FENCED_ 32u  /* posters fence, waiters need not */
 #define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: a process has no membarrier */
 #define IPC_NOTIFY_DEAF_ 128u   /* a process cannot stir: do not rely on it */
 #define IPC_NOTIFY_COUNT_ 256u  /* the count starts here */
 #define IPC_NOTIFY_SLEEPERS_                                                                       \
     (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
-#define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_TURNING_ | IPC_NOTIFY_TURNED_)
+#define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FENCED_)
 #define IPC_NOTIFY_HEED_ (IPC_NOTIFY_SLEEPERS_ | IPC_NOTIFY_FENCE_) /* a post has more to do */
 
 #define IPC_NOTIFY_QUIET_ 64u                /* posts that found no sleeper, to turn back after */
@@ -231,7 +231,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) == 0)
         n->uses |= IPC_USES_MEMBARRIER;
     else
-        ipc_notify_set_flags_(n, IPC_NOTIFY_TURNING_ | IPC_NOTIFY_FIXED_); /* have posts fenced */
+        ipc_notify_set_flags_(n, IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FIXED_); /* have posts fenced */
     return 0;
 }
 
@@ -267,7 +267,7 @@ IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)
 
 IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
 {
-    id = id == n->told || n->peer.alive == NULL ? 0 : id;
+    id = id == n->reported || n->peer.alive == NULL ? 0 : id;
     if (id != n->watched && n->death_fd >= 0) {
         (void)close(n->death_fd);
         n->death_fd = -1;

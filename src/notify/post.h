@@ -151,7 +151,7 @@ IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
     if ((w & IPC_NOTIFY_SLEEPERS_) == 0) {
         if (++n->quiet < IPC_NOTIFY_QUIET_ || (w & IPC_NOTIFY_FIXED_) != 0)
             return 0;
-        /* The count moves on, so that no waiter sets TURNED for a turn that is over. */
+        /* The count moves on, so that no waiter sets FENCED for a turn that is over. */
         n->quiet = 0;
         (void)ck_pr_cas_32(word, w, (w & ~IPC_NOTIFY_FENCE_) + IPC_NOTIFY_COUNT_);
         return 0;

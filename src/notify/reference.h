@@ -62,7 +62,7 @@ struct ipc_notify {
     int target_fd;         /* a pidfd of target */
     int number;            /* the signal for target */
     uint64_t watched;      /* id of the peer that is watched; 0: none */
-    uint64_t told;         /* id of the peer whose death was reported */
+    uint64_t reported;         /* id of the peer whose death was reported */
     int death_fd;          /* fds[1] of struct ipc_peer's watch: readable when `watched` dies */
     int watches_anyone;    /* ipc_notify_watch_anyone was called */
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */

@@ -19,8 +19,8 @@ IPC_INLINE uint32_t ipc_notify_announce_(struct ipc_notify *n, uint32_t flag)
         w = ck_pr_load_32(word);
         mine = w | flag;
         if ((w & IPC_NOTIFY_FENCE_) == 0)
-            mine |= IPC_NOTIFY_TURNING_;
-        /* Not TURNED: others still have to fence the posters. */
+            mine |= IPC_NOTIFY_FENCING_;
+        /* Not FENCED: others still have to fence the posters. */
         if ((n->uses & IPC_USES_MEMBARRIER) == 0)
             mine |= IPC_NOTIFY_FIXED_;
         if (ck_pr_cas_32(word, w, mine)) /* also where nothing changes: the fence needs it */
@@ -29,16 +29,16 @@ IPC_INLINE uint32_t ipc_notify_announce_(struct ipc_notify *n, uint32_t flag)
     /* Without it our next look at the condition could come before the flag. Partner: the fence in
      * ipc_notify_wake_. */
     ck_pr_fence_atomic_load();
-    if ((mine & IPC_NOTIFY_TURNED_) != 0 || (n->uses & IPC_USES_MEMBARRIER) == 0)
+    if ((mine & IPC_NOTIFY_FENCED_) != 0 || (n->uses & IPC_USES_MEMBARRIER) == 0)
         return mine;
-    /* Without it a poster that has not seen TURNING, and so does not fence, could miss the flag
+    /* Without it a poster that has not seen FENCING, and so does not fence, could miss the flag
      * while we miss its data. Partner: the barrier in ipc_notify_heeds_. */
     if (ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) != 0) {
         n->uses &= ~IPC_USES_MEMBARRIER; /* denied to this process since it attached */
         return ipc_notify_announce_(n, flag);
     }
-    /* Only if nothing has happened since: TURNED must not outlive the turn that it belongs to. */
-    w = (mine & ~IPC_NOTIFY_TURNING_) | IPC_NOTIFY_TURNED_;
+    /* Only if nothing has happened since: FENCED must not outlive the turn that it belongs to. */
+    w = (mine & ~IPC_NOTIFY_FENCING_) | IPC_NOTIFY_FENCED_;
     return ck_pr_cas_32(word, mine, w) ? w : mine;
 }
 

@@ -8,7 +8,7 @@
 typedef int ipc_notify_look_(void *handle, void *argument);
 
 /* Waits until a look says 1 or an errno. 0, or that, or as ipc_wait. */
-IPC_FORCE_INLINE int ipc_notify_until_(struct ipc_notify *n, int64_t deadline,
+IPC_FORCE_INLINE int ipc_notify_wait_until_(struct ipc_notify *n, int64_t deadline,
                                        ipc_notify_look_ *look, void *handle, void *argument)
 {
     int state = 0, rc = ipc_wait(n, deadline, (state = look(handle, argument)) != 0);
@@ -16,7 +16,7 @@ IPC_FORCE_INLINE int ipc_notify_until_(struct ipc_notify *n, int64_t deadline,
     return rc != 0 ? rc : state < 0 ? state : 0;
 }
 
-/* A wait of one kind: as ipc_notify_until_. */
+/* A wait of one kind: as ipc_notify_wait_until_. */
 typedef int ipc_notify_wait_(struct ipc_notify *n, int64_t deadline, ipc_notify_look_ *look,
                              void *handle, void *argument);
 
@@ -40,13 +40,14 @@ IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
 /*
  * Waits for one end of a ring that may have one process at the other. *holder is the id of that
  * process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait with
- * -EOWNERDEAD, and its leaving with -EPIPE, each once. *seen, of the handle, is the process last
- * seen there, 0 once its end was reported. Attach and detach of the other end post this end's bell.
- * Otherwise as `wait`.
+ * -EOWNERDEAD, and its leaving with -EPIPE, each once. *peer_seen, of the handle, is the process
+ * last seen there, 0 once its end was reported. Attach and detach of the other end post this end's
+ * bell. Otherwise as `wait`.
  */
-IPC_FORCE_INLINE int ipc_notify_until_left_(struct ipc_notify *n, uint64_t *holder, uint64_t *seen,
-                                            int64_t deadline, ipc_notify_wait_ *wait,
-                                            ipc_notify_look_ *look, void *handle, void *argument)
+IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *holder,
+                                                uint64_t *peer_seen, int64_t deadline,
+                                                ipc_notify_wait_ *wait, ipc_notify_look_ *look,
+                                                void *handle, void *argument)
 {
     struct ipc_notify_watched_ w = {look, handle, argument, holder, 0, 0};
     int rc = 0;
@@ -56,15 +57,15 @@ IPC_FORCE_INLINE int ipc_notify_until_left_(struct ipc_notify *n, uint64_t *hold
         w.state = look(handle, argument);
         if (w.state != 0)
             break;
-        if (w.now == 0 && *seen != 0) {
-            *seen = 0;
+        if (w.now == 0 && *peer_seen != 0) {
+            *peer_seen = 0;
             return -EPIPE;
         }
-        *seen = w.now != n->told ? w.now : 0;
+        *peer_seen = w.now != n->reported ? w.now : 0;
         ipc_notify_watch(n, w.now != ~UINT64_C(0) ? w.now : 0);
         rc = wait(n, deadline, ipc_notify_look_or_change_, &w, NULL);
         if (rc == -EOWNERDEAD)
-            *seen = 0;
+            *peer_seen = 0;
         if (rc == 0 && w.state == 0 && ipc_left_(deadline) == 0)
             rc = -ETIMEDOUT; /* a hostile peer may change the holder all the time */
     } while (rc == 0 && w.state == 0);

@@ -47,7 +47,7 @@ IPC_INLINE int ipc_notify_dead_(struct ipc_notify *n)
 
     if (id == 0 || n->peer.alive(n->peer.arg, id) != 0)
         return 0;
-    n->told = id;
+    n->reported = id;
     ipc_notify_watch(n, 0);
     return 1;
 }
@@ -401,7 +401,7 @@ IPC_INLINE int ipc_waiting_spin_(struct ipc_waiting_ *w, unsigned spin, unsigned
     return 1;
 }
 
-/* After a look in vain that ipc_waiting_spin_ did not answer: one step, to the next state. 1 to look
+/* After a look in vain, where ipc_waiting_spin_ returned 0: one step, to the next state. 1 to look
  * again, 0 at the end. */
 IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify_group_ *g,
                                  uint32_t *keys, unsigned *which)
@@ -444,8 +444,8 @@ IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
 IPC_INLINE int ipc_waiting_end_(const struct ipc_waiting_ *w, struct ipc_notify *n, int ok)
 {
     if (ok && w->rc == -EOWNERDEAD) {
-        n->watched = n->told;
-        n->told = 0;
+        n->watched = n->reported;
+        n->reported = 0;
     }
     return ok ? 0 : w->rc;
 }

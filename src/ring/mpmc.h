@@ -26,7 +26,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
                                   ipc_mpmc_free_word_(m, p + run))
                 run++;
             if (ck_pr_cas_64(at, word,
-                             lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_)) {
+                             lap + m->name + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_)) {
                 /* Without it we could write while the consumer of the lap before still reads.
                  * Partners: the release fences before a slot becomes FREE. */
                 ck_pr_fence_acquire();
@@ -80,7 +80,7 @@ IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run
      * Partner: the load fence in ipc_mpmc_take_run_. */
     ck_pr_fence_release();
     if (ck_pr_cas_64(ipc_mpmc_word_(m, p, stride),
-                     lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
+                     lap + m->name + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
                      lap + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_))
         return 0;
     ipc_mpmc_free_own_(m, p, run, stride);
@@ -174,14 +174,14 @@ IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint
     if (CK_CC_LIKELY(ck_pr_load_64(at) == lap)) {
         *claimed = lap;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
-            *claimed += m->me + IPC_MPMC_WRITING_;
+            *claimed += m->name + IPC_MPMC_WRITING_;
         if ((how & IPC_MPMC_ONE_PRODUCER) != 0 || CK_CC_LIKELY(ck_pr_cas_64(at, lap, *claimed))) {
             ck_pr_fence_acquire(); /* as in ipc_mpmc_claim_run_ */
             return 0;
         }
     }
     rc = ipc_mpmc_claim_run_(m, stride, 1);
-    *claimed = ipc_mpmc_free_word_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+    *claimed = ipc_mpmc_free_word_(m, m->next) + m->name + IPC_MPMC_WRITING_;
     return rc < 0 ? ipc_mpmc_found_nothing_(m, rc) : 0;
 }
 
@@ -301,7 +301,7 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
 
         if (rc < 0)
             return rc;
-        word = ipc_mpmc_free_word_(m, m->next) + m->me + IPC_MPMC_WRITING_;
+        word = ipc_mpmc_free_word_(m, m->next) + m->name + IPC_MPMC_WRITING_;
         from = m->held_position;
         to = m->next++;
         for (i = 0; i < stride - sizeof word; i += sizeof word)
@@ -378,13 +378,13 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
      * count. Partners: in ipc_mpmc_free_dead_holder_ and ipc_mpmc_consumer_detach. */
     ck_pr_fence_load();
     /* A process may have been killed before it could count: so look also after each recovery. */
-    for (i = 0; (again != h->again || m->misses == 0) && i <= m->mask; i++) {
+    for (i = 0; (again != h->again_seen || m->misses == 0) && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
         *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
         if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
             return 0;
     }
-    h->again = again;
+    h->again_seen = again;
     return rc;
 }
 
@@ -424,7 +424,7 @@ IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t 
         taken = word;
         /* The only consumer leaves it FULL until release, if its successor is to get it again. */
         if ((how & IPC_MPMC_ONE_CONSUMER) == 0 || (m->how & IPC_MPMC_AT_LEAST_ONCE) == 0) {
-            taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->me + IPC_MPMC_READING_;
+            taken = (word & ~(IPC_MPMC_LAP_ - 1)) + m->name + IPC_MPMC_READING_;
             if (!ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, taken))
                 continue;
             ipc_mpmc_advance_(m, position);
@@ -499,7 +499,7 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
             ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
         ipc_ring_get_words_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
     }
-    taken = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
+    taken = lap + m->name + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
     if (!ck_pr_cas_64(at, word, taken))
         return 0;
     m->next = p + run;
@@ -606,7 +606,7 @@ IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
                                 IPC_MPMC_SEATS);
     m->seat = &m->ring->seat[i];
     m->id = id;
-    m->me =
+    m->name =
         (i + (ck_pr_faa_64(&m->seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
     /* Without it the seat could be older than a word with our name. Partner: in
      * ipc_mpmc_is_holder_dead_. */
@@ -689,7 +689,7 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
 {
     int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
 
-    c->again = 0; /* so that we look for what was handed out again before we attached */
+    c->again_seen = 0; /* so that we look for what was handed out again before we attached */
     return rc;
 }
 
@@ -794,7 +794,7 @@ IPC_INLINE int64_t ipc_mpmc_producer_recover(struct ipc_mpmc_producer *p, uint64
 IPC_INLINE int64_t ipc_mpmc_consumer_recover(struct ipc_mpmc_consumer *c, uint64_t id)
 {
     if (c->m.ring != NULL)
-        c->again = ck_pr_load_64(&c->m.ring->again) - 1; /* the next look is at all slots */
+        c->again_seen = ck_pr_load_64(&c->m.ring->again) - 1; /* the next look is at all slots */
     return ipc_mpmc_recover_(&c->m, id);
 }
 

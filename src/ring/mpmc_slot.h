@@ -9,10 +9,10 @@
  *       |                      |                       |                  |      |
  *       |                      | passed over           | pop        release      | passed over
  *       |                      v                       v                  v      v
- *       '------ ... <--- (L,HELD,k) ----------> (L+1,FREE) <--------- (L+1,KEPT,c)
- *                    k comes back, or is dead              c comes back, or is dead
+ *       '-- ... <-- (L,LATE_WRITER,k) ----------> (L+1,FREE) <------ (L+1,LATE_READER,c)
+ *                        k comes back, or is dead              c comes back, or is dead
  *
- * Each lap that goes by stamps HELD and KEPT with its number, which is then their L.
+ * Each lap that goes by stamps a late holder's word with its number, which is then its L.
  *
  * Every transition is a compare-and-swap on the exact word seen, but for those marked "store". So a
  * claim and the claimant's name become visible in one step, and nobody commits into another lap.
@@ -21,20 +21,23 @@
  *   L,FREE            L,WRITING,k      producer k; acquire after it
  *   L,FREE            L,FULL           the only producer (SPMC): release before it; store
  *   L,WRITING,k       L,FULL           k; release before it
- *   L,WRITING,k       L,HELD,k         any consumer, or a producer of the next lap: passed over
- *   L,READING,c       L+1,KEPT,c       a producer of the next lap: passed over
- *   L,HELD or KEPT    L+1, the same    a producer of lap L+1, which moves on after this stamp only
+ *   L,WRITING,k       L,LATE_WRITER,k  any consumer, or a producer of the next lap: passed over
+ *   L,READING,c       L+1,LATE_        a producer of the next lap: passed over
+ *                     READER,c
+ *   L,LATE_...        L+1, the same    a producer of lap L+1, which moves on after this stamp only
  *   L,FULL or AGAIN   L+1,FREE         a consumer that has copied the message: release before it;
  *                                      store where it is the only one (MPSC)
  *   L,FULL or AGAIN   L,READING,c      consumer c, that peeks or takes a run; acquire after it
- *   L,READING or KEPT L+1,FREE         its consumer, at release; release before it
- *   L,WRITING or HELD L+1,FREE         its producer, at cancel or when its commit has failed;
- *                                      release before it
- *   L,READING or KEPT L,AGAIN          its consumer, at detach; release before it
+ *   L,READING or      L+1,FREE         its consumer, at release; release before it
+ *     LATE_READER
+ *   L,WRITING or      L+1,FREE         its producer, at cancel or when its commit has failed;
+ *     LATE_WRITER                      release before it
+ *   L,READING or      L,AGAIN          its consumer, at detach; release before it
+ *     LATE_READER
  *   a dead holder's   L+1,FREE         anyone: release before it
  *                     L,AGAIN          ... where a single message of a dead consumer is handed out
  *                                      again
- *                     L,HELD,me        ... where it was a run, which its finder then frees as its
+ *                     L,LATE_WRITER,f  ... where it was a run, which its finder f then frees as its
  *                                      own
  *
  * A run is up to 16 slots that one claim or take covers, by the word of the first. Until its holder
@@ -50,10 +53,10 @@
  *   L,WRITING          DONE             BLOCKED
  *   L,FULL or AGAIN    DONE             READY
  *   L,READING          DONE             DONE
- *   L,HELD or KEPT     DONE             DONE
+ *   L,LATE_...         DONE             DONE
  *   L-1,WRITING        BLOCKED          IMPOSSIBLE
  *   L-1,READING        BLOCKED          NOT_YET
- *   L-1,HELD or KEPT   SKIPPED          NOT_YET
+ *   L-1,LATE_...       SKIPPED          NOT_YET
  *   L-1,FULL           NOT_YET          IMPOSSIBLE
  *   L-1,AGAIN          NOT_YET          READY
  *   L-1,FREE           IMPOSSIBLE       IMPOSSIBLE
@@ -64,12 +67,12 @@
  * on the word before any producer moves on, so the slot becomes FREE for the lap after the last
  * stamp. A producer k that is stopped between claim and commit:
  *
- *   (0,WRITING,k)    k has claimed, and is stopped
- *   (0,HELD,k)       a consumer that found messages behind k's slot has passed it over
- *   (1,HELD,k)       a producer of lap 1 came by, left its stamp, and moved on; in lap 2 the same
- *   (2,HELD,k)
- *   (3,FREE)         k goes on: its swap from (0,WRITING,k) fails, so nothing enters a wrong lap. It
- *                    claims another slot, copies the message there, and frees this one
+ *   (0,WRITING,k)       k has claimed, and is stopped
+ *   (0,LATE_WRITER,k)   a consumer that found messages behind k's slot has passed it over
+ *   (1,LATE_WRITER,k)   a producer of lap 1 came by, left its stamp, and moved on
+ *   (2,LATE_WRITER,k)   in lap 2 the same
+ *   (3,FREE)            k goes on: its swap from (0,WRITING,k) fails, so nothing enters a wrong lap.
+ *                       It claims another slot, copies the message there, and frees this one
  *
  * A slot's turn by its own sequence: D. Vyukov, "Bounded MPMC queue", 2010.
  */
@@ -116,13 +119,13 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 
 /* The word, from its top bit: lap (41 bits), name (16: generation, seat), run length minus one (4),
  * state (3). The table at the top of this file has all transitions. */
-#define IPC_MPMC_FREE_ 0u    /* nobody has claimed it in this lap */
-#define IPC_MPMC_WRITING_ 1u /* claimed by the producer named, as the first of a run */
-#define IPC_MPMC_FULL_ 2u    /* a message is there */
-#define IPC_MPMC_READING_ 3u /* taken by the consumer named; a run was copied before that */
-#define IPC_MPMC_HELD_ 4u    /* its producer was passed over: the slot is not part of this lap */
-#define IPC_MPMC_KEPT_ 5u    /* its consumer was passed over: the slot is not part of this lap */
-#define IPC_MPMC_AGAIN_ 6u   /* a message is there that a consumer had before */
+#define IPC_MPMC_FREE_ 0u        /* nobody has claimed it in this lap */
+#define IPC_MPMC_WRITING_ 1u     /* claimed by the producer named, as the first of a run */
+#define IPC_MPMC_FULL_ 2u        /* a message is there */
+#define IPC_MPMC_READING_ 3u     /* taken by the consumer named; a run was copied before that */
+#define IPC_MPMC_LATE_WRITER_ 4u /* its producer was passed over: the slot is not in this lap */
+#define IPC_MPMC_LATE_READER_ 5u /* its consumer was passed over: the slot is not in this lap */
+#define IPC_MPMC_AGAIN_ 6u       /* a message is there that a consumer had before */
 #define IPC_MPMC_STATE_ UINT64_C(7)
 #define IPC_MPMC_RUN_ UINT64_C(8)
 #define IPC_MPMC_RUN_MAX_ 16u
@@ -139,8 +142,8 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPM
 /* How often a call begins again, when another was first at its slot each time. Each time another
  * call has got through, or memory is hostile. */
 #define IPC_MPMC_TRIES_ 64u
-/* A producer asks the kernel whether a holder is dead at every such meeting with a HELD or KEPT
- * slot: asking takes as long as some hundred messages. A handle that finds nothing to do asks
+/* At every such meeting with a late holder's slot, a producer asks the kernel whether the holder is
+ * dead: asking takes as long as some hundred messages. A handle that finds nothing to do asks
  * sooner: ipc_mpmc_found_nothing_. */
 #define IPC_MPMC_ASK_AFTER_ 4096u
 
@@ -176,7 +179,7 @@ struct ipc_mpmc {
     uint64_t next;          /* position to try; private, as the hint of this end is not */
     uint64_t published;     /* what we last stored as a hint */
     uint64_t ready;         /* positions below are known to be READY for this end */
-    uint64_t me;            /* our generation and seat, where they stand in a word */
+    uint64_t name;          /* our generation and seat, where they stand in a word */
     uint64_t held_word;     /* the word of the slot that we hold */
     uint64_t held_position; /* its position */
     int claimed;            /* 1: we hold a slot */
@@ -191,7 +194,7 @@ struct ipc_mpmc {
     int idle;             /* the last look found nothing */
     uint64_t misses;      /* calls that found nothing, since the last recovery */
     unsigned pauses;      /* ck_pr_stall()s before the next look */
-    unsigned holders_met; /* HELD and KEPT slots that we came by */
+    unsigned holders_met; /* slots of late holders that we came by */
     unsigned contended;   /* hints to publish at once, since others were first */
     int error;            /* sticks */
 };
@@ -202,7 +205,7 @@ struct ipc_mpmc_producer {
 
 struct ipc_mpmc_consumer {
     struct ipc_mpmc m;
-    uint64_t again; /* ring->again when we looked for it */
+    uint64_t again_seen; /* ring->again when we looked for it */
 };
 
 /* The word that says FREE in the lap of a position. */
@@ -250,8 +253,8 @@ ipc_mpmc_judge_for_producer_(const struct ipc_mpmc *m, uint64_t position, uint64
     case IPC_MPMC_WRITING_:
     case IPC_MPMC_READING_:
         return IPC_MPMC_BLOCKED_;
-    case IPC_MPMC_HELD_:
-    case IPC_MPMC_KEPT_:
+    case IPC_MPMC_LATE_WRITER_:
+    case IPC_MPMC_LATE_READER_:
         return IPC_MPMC_SKIPPED_;
     case IPC_MPMC_FREE_:
         return IPC_MPMC_IMPOSSIBLE_;
@@ -281,8 +284,8 @@ ipc_mpmc_judge_for_consumer_(const struct ipc_mpmc *m, uint64_t position, uint64
     case IPC_MPMC_AGAIN_:
         return IPC_MPMC_READY_;
     case IPC_MPMC_READING_:
-    case IPC_MPMC_HELD_:
-    case IPC_MPMC_KEPT_:
+    case IPC_MPMC_LATE_WRITER_:
+    case IPC_MPMC_LATE_READER_:
         return IPC_MPMC_NOT_YET_;
     default:
         return IPC_MPMC_IMPOSSIBLE_;
@@ -391,7 +394,7 @@ IPC_INLINE int ipc_mpmc_free_dead_holder_(struct ipc_mpmc *m, uint64_t position,
 {
     uint64_t *at = ipc_mpmc_word_(m, position, stride), lap = word & ~(IPC_MPMC_LAP_ - 1), then;
     unsigned state = ipc_mpmc_state_(word), run = ipc_mpmc_run_length_(word);
-    int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_KEPT_;
+    int read = state == IPC_MPMC_READING_ || state == IPC_MPMC_LATE_READER_;
     uint64_t *count = read ? &m->ring->lost : &m->ring->aborted;
 
     if (read && run == 1 && (m->how & IPC_MPMC_AT_LEAST_ONCE) != 0) {
@@ -400,7 +403,7 @@ IPC_INLINE int ipc_mpmc_free_dead_holder_(struct ipc_mpmc *m, uint64_t position,
     } else if (run == 1) {
         then = lap + IPC_MPMC_LAP_;
     } else {
-        then = lap + m->me + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_HELD_;
+        then = lap + m->name + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_LATE_WRITER_;
     }
     /* Without it the next holder could write while the dead one, as the kernel orders it, still
      * reads or writes. Partners: the fences after a claim and a take. */
@@ -411,7 +414,7 @@ IPC_INLINE int ipc_mpmc_free_dead_holder_(struct ipc_mpmc *m, uint64_t position,
      * consumer would look for the message any more. Partner: in ipc_mpmc_find_message_. */
     ck_pr_fence_release();
     (void)ck_pr_faa_64(count, run);
-    if (ipc_mpmc_state_(then) == IPC_MPMC_HELD_)
+    if (ipc_mpmc_state_(then) == IPC_MPMC_LATE_WRITER_)
         ipc_mpmc_free_own_(m, position, run, stride);
     return 1;
 }
@@ -461,10 +464,10 @@ IPC_INLINE int ipc_mpmc_look_again_(struct ipc_mpmc *m, uint64_t word,
 IPC_INLINE void ipc_mpmc_pass_over_(struct ipc_mpmc *m, uint64_t position, uint64_t word,
                                     size_t stride)
 {
-    uint64_t to = word + (IPC_MPMC_HELD_ - IPC_MPMC_WRITING_);
+    uint64_t to = word + (IPC_MPMC_LATE_WRITER_ - IPC_MPMC_WRITING_);
 
     if (ipc_mpmc_state_(word) == IPC_MPMC_READING_)
-        to = word + IPC_MPMC_LAP_ + (IPC_MPMC_KEPT_ - IPC_MPMC_READING_);
+        to = word + IPC_MPMC_LAP_ + (IPC_MPMC_LATE_READER_ - IPC_MPMC_READING_);
     if (ipc_mpmc_is_holder_dead_(m, word))
         (void)ipc_mpmc_free_dead_holder_(m, position, word, stride);
     else

@@ -43,7 +43,7 @@ struct NAME_END {
     struct ipc_K_END raw;
 #ifdef IPC_NOTIFY_H
     struct ipc_notify data, space;
-    uint64_t other; /* the process last seen at the other end; 0 once its end was reported */
+    uint64_t peer_seen; /* the process last seen at the other end; 0 once its end was reported */
     uint64_t woken_for; /* the position that the other end was last woken for */
 #endif
 };
@@ -95,13 +95,13 @@ IPC_INLINE int NAME_END_post(struct NAME_END *h)
 }
 /* Of the kind. */
 IPC_INLINE int NAME_END_look_(void *handle, void *argument);
-IPC_INLINE int NAME_END_until_(struct NAME_END *h, void *argument, int64_t deadline)
+IPC_INLINE int NAME_END_wait_until_(struct NAME_END *h, void *argument, int64_t deadline)
 {
     if (h->H.ring == NULL)
         return h->H.error;
-    return ipc_notify_until_left_(&h->IPC_RING_OURS_END, &h->H.ring->end[IPC_RING_OTHER_END],
-                                  &h->other, deadline, ipc_notify_until_, NAME_END_look_, h,
-                                  argument);
+    return ipc_notify_wait_with_peer_(
+        &h->IPC_RING_OURS_END, &h->H.ring->end[IPC_RING_OTHER_END], &h->peer_seen, deadline,
+        ipc_notify_wait_until_, NAME_END_look_, h, argument);
 }
 #endif
 IPC_TEMPLATE_END
@@ -116,7 +116,7 @@ if (rc != 0) {
     return h->H.error = rc;
 }
 h->IPC_RING_OURS_END.looks_each_second = 1;
-h->other = ck_pr_load_64(&h->H.ring->end[IPC_RING_OTHER_END]);
+h->peer_seen = ck_pr_load_64(&h->H.ring->end[IPC_RING_OTHER_END]);
 h->woken_for = ck_pr_load_64(&h->H.ring->head);
 (void)ipc_notify_post(&h->IPC_RING_THEIRS_END); /* a sleeper there is to watch this process now */
 if (ANYONE) {

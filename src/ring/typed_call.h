@@ -128,7 +128,7 @@ IPC_INLINE int NAME_client_until_(struct NAME_client *c, void *argument, int64_t
 {
     if (c->raw.ring == NULL)
         return c->raw.error;
-    return ipc_notify_until_(NAME_client_bell(c), deadline, NAME_client_look_, c, argument);
+    return ipc_notify_wait_until_(NAME_client_bell(c), deadline, NAME_client_look_, c, argument);
 }
 IPC_INLINE int NAME_client_wait(struct NAME_client *c, int64_t deadline)
 {
@@ -213,7 +213,7 @@ IPC_FORCE_INLINE int NAME_serve(struct NAME_server *s, union NAME_slot **slot, i
         return 0;
     if (s->raw.ring == NULL)
         return s->raw.error;
-    return ipc_notify_until_(&s->data, deadline, NAME_server_look_, s, slot);
+    return ipc_notify_wait_until_(&s->data, deadline, NAME_server_look_, s, slot);
 }
 IPC_TEMPLATE_END
 

@@ -86,7 +86,7 @@ IPC_INLINE int NAME_producer_look_(void *handle, void *argument)
 }
 IPC_INLINE int NAME_producer_wait(struct NAME_producer *h, size_t n, int64_t deadline)
 {
-    return NAME_producer_until_(h, &n, deadline);
+    return NAME_producer_wait_until_(h, &n, deadline);
 }
 IPC_FORCE_INLINE int NAME_send(struct NAME_producer *p, const void *data, size_t n,
                                int64_t deadline)
@@ -114,7 +114,7 @@ IPC_INLINE int NAME_consumer_look_(void *handle, void *argument)
 }
 IPC_INLINE int NAME_consumer_wait(struct NAME_consumer *c, int64_t deadline)
 {
-    return NAME_consumer_until_(c, NULL, deadline);
+    return NAME_consumer_wait_until_(c, NULL, deadline);
 }
 IPC_INLINE int64_t NAME_recv(struct NAME_consumer *c, void *to, size_t size, int64_t deadline)
 {

@@ -66,7 +66,7 @@ IPC_INLINE int NAME_END_wait(struct NAME_END *h, int64_t deadline)
 {
     MESSAGE *none = NULL;
 
-    return NAME_END_until_(h, &none, deadline);
+    return NAME_END_wait_until_(h, &none, deadline);
 }
 IPC_FORCE_INLINE int NAME_CALL(struct NAME_END *h, MESSAGE *message, int64_t deadline)
 {
@@ -75,7 +75,7 @@ IPC_FORCE_INLINE int NAME_CALL(struct NAME_END *h, MESSAGE *message, int64_t dea
     if (CK_CC_UNLIKELY(rc == -EAGAIN)) {
         MESSAGE *later = message;
 
-        rc = NAME_END_until_(h, &later, deadline);
+        rc = NAME_END_wait_until_(h, &later, deadline);
     }
     if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(h->H.ring->IPC_RING_THEIR_BELL_END)))
         (void)ipc_notify_post(&h->IPC_RING_THEIRS_END);
@@ -112,7 +112,7 @@ IPC_INLINE int NAME_consumer_look_(void *handle, void *argument)
 }
 IPC_INLINE int NAME_consumer_wait(struct NAME_consumer *c, int64_t deadline)
 {
-    return NAME_consumer_until_(c, NULL, deadline);
+    return NAME_consumer_wait_until_(c, NULL, deadline);
 }
 IPC_FORCE_INLINE int NAME_recv(struct NAME_consumer *c, TYPE *message, int64_t deadline)
 {

@@ -46,7 +46,7 @@ IPC_INLINE int NAME_END_look_(void *handle, void *argument)
 }
 IPC_INLINE int NAME_END_wait(struct NAME_END *h, size_t n, int64_t deadline)
 {
-    return NAME_END_until_(h, &n, deadline);
+    return NAME_END_wait_until_(h, &n, deadline);
 }
 #endif
 IPC_TEMPLATE_END

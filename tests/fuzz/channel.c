@@ -484,7 +484,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     switch (byte() % KINDS) {
     case PIPE:
         open_as("pipe", "", IPC_RECV);
-        stream(fcntl(((struct ipc_channel_pipe_ *)ch.own)->child_out, F_DUPFD_CLOEXEC, 0));
+        stream(fcntl(((struct ipc_channel_pipe_ *)ch.state)->child_out, F_DUPFD_CLOEXEC, 0));
         break;
     case UNIX:
         open_as("unix", "@", IPC_RECV | IPC_LISTEN);

@@ -376,7 +376,7 @@ struct scene : rl::test_suite<scene, THREADS> {
     }
 };
 
-static const uint32_t turned = IPC_NOTIFY_TURNED_, highest = ~(IPC_NOTIFY_COUNT_ - 1);
+static const uint32_t turned = IPC_NOTIFY_FENCED_, highest = ~(IPC_NOTIFY_COUNT_ - 1);
 
 static const struct scenario scenarios[] = {
     {"one to one", 400000, 0, {{POSTER, 2}, {WAITER, 2}}},
