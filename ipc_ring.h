@@ -243,6 +243,7 @@
  *       handed out again within 10 ms by sleepers (a second, if it left its descriptors to
  *       children).
  *     - producer_wait claims the slot, and consumer_wait takes the message, as claim and peek do.
+ *       Then push and send use that slot, and pop and recv return that message.
  *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
  *       nothing sleeps on.
  *     - In ipc_wait_any, or behind ipc_notify_arm, look by NAME_recv(&in, &message, IPC_NOW):
@@ -1015,7 +1016,7 @@ struct ipc_spsc_producer {
     uint64_t bytes;
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    int error; /* sticks */
+    int error; /* sticks; then tail == limit */
     struct ipc_ring_copier_ copier;
 };
 
@@ -1032,7 +1033,7 @@ struct ipc_spsc_consumer {
     uint64_t id;
     int idle;        /* the last look found nothing */
     unsigned pauses; /* ck_pr_stall()s before the next look */
-    int error;       /* sticks */
+    int error;       /* sticks; then head == ready */
 };
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
@@ -1148,23 +1149,30 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     return 0;
 }
 
-/* Publishes the consumer's position. */
-IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
+/* Publishes a position: the consumer is done with all messages below it. */
+IPC_INLINE void ipc_spsc_publish_up_to_(struct ipc_spsc_consumer *c, uint64_t head)
 {
     /* Without it the producer could overwrite a message that is still being read. Partners: the
      * acquire fences in ipc_spsc_producer_attach, ipc_spsc_find_room_ and
      * ipc_broadcast_find_slowest_reader_.
      */
     ck_pr_fence_release();
-    ck_pr_store_64(c->at, c->head);
-    c->published = c->head;
+    ck_pr_store_64(c->at, head);
+    c->published = head;
+}
+
+IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
+{
+    ipc_spsc_publish_up_to_(c, c->head);
 }
 
 /*
  * Sets how many messages that were popped or released the successor of a killed consumer may see
- * again: at most n. With 0 each message is handed out once, at the cost of one more store for each.
- * What the killed consumer had peeked and not released is handed out again in any case. A value
- * that would let the ring run full unpublished is brought down to half the capacity.
+ * again: at most n, among them the one that it had in its hand (ipc_spsc_pop). With 0 each message
+ * is handed out once, and the one in the hand of a killed consumer is lost with it; that costs one
+ * more store for each. What the killed consumer had peeked and not released is handed out again in
+ * any case. A value that would let the ring run full unpublished is brought down to half the
+ * capacity.
  */
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
@@ -1310,7 +1318,7 @@ IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const voi
  */
 IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, size_t bytes)
 {
-    return bytes == p->bytes ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
+    return bytes == p->bytes || p->error != 0 ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
 }
 
 /* Copies up to n messages in, from an array. Each is visible to the consumer as soon as it is
@@ -1319,7 +1327,7 @@ IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, s
 IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
-    return bytes == p->bytes ? ipc_spsc_push_n_(p, messages, n, bytes) : -EMSGSIZE;
+    return bytes == p->bytes || p->error != 0 ? ipc_spsc_push_n_(p, messages, n, bytes) : -EMSGSIZE;
 }
 
 /*
@@ -1370,8 +1378,8 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
     return ck_pr_load_64(ipc_ring_sequence_(slot, stride)) == position + 1;
 }
 
-/* The slot at head is not full: publishes the position, and checks that the slot's sequence is of
- * the lap before, or 0. Returns -EAGAIN, or -EBADMSG. */
+/* The slot at head is not full: checks that its sequence is of the lap before, or 0. Returns
+ * -EAGAIN, or -EBADMSG. */
 IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t sequence = ck_pr_load_64(
@@ -1383,8 +1391,6 @@ IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
         return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;
-    if (c->published != c->head)
-        ipc_spsc_publish_(c);
     return -EAGAIN;
 }
 
@@ -1433,20 +1439,31 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
     return 0;
 }
 
+/* As ipc_spsc_look_ahead_. Where the ring is empty, publishes what was taken: the producer may wait
+ * for that. */
+IPC_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
+{
+    int rc = ipc_spsc_look_ahead_(c, stride);
+
+    if (rc == -EAGAIN && c->at != NULL && c->published != c->head)
+        ipc_spsc_publish_(c);
+    return rc;
+}
+
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes))
-                                               : 0;
+    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_(c, ipc_ring_stride_(bytes)) : 0;
 }
 
-/* Moves on behind the message at head. Returns 1 if that published the position. */
-IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c)
+/* Moves on behind the message at head. The last `in_hand` messages are not published: the caller is
+ * not done with them. Returns 1 if that published a position. */
+IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c, unsigned in_hand)
 {
     c->head++;
     if (c->head - c->published <= c->replay)
         return 0;
-    ipc_spsc_publish_(c);
+    ipc_spsc_publish_up_to_(c, c->head - in_hand);
     return 1;
 }
 
@@ -1459,7 +1476,7 @@ IPC_FORCE_INLINE int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message, 
         return rc;
     ipc_ring_get_(message, ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes)),
                   bytes, c->ready - c->head == 1);
-    *published = ipc_spsc_advance_(c);
+    *published = ipc_spsc_advance_(c, c->replay > 0);
     return 0;
 }
 
@@ -1477,13 +1494,22 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_spsc_pop_(c, m + i * bytes, bytes)) == 0; i++)
-        ;
+    /* The caller is done with all before these n, and publishes none of these, if that can be. */
+    if (n <= c->replay && c->head + n - c->published > c->replay)
+        ipc_spsc_publish_(c);
+    for (i = 0; i < n && rc == 0; i += rc == 0) {
+        if (i > 0 && c->head == c->ready)
+            rc = ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes));
+        if (rc == 0)
+            rc = ipc_spsc_pop_(c, m + i * bytes, bytes);
+    }
     return i > 0 ? (int64_t)i : rc;
 }
 
 /*
- * Copies the oldest message out. Wait-free; while messages stream in without a pause it may hold
+ * Copies the oldest message out. It is in the caller's hand until the next call: if the consumer is
+ * killed before that, its successor sees the message again, unless ipc_spsc_replay forbids it. (A
+ * message that was peeked is in hand until its release.) Wait-free; while messages stream in without a pause it may hold
  * back for up to 31 ck_pr_stall()s (about a microsecond) to let the producer get ahead.
  * A producer that is stopped or dead lets the ring run empty: what it committed is all there.
  *
@@ -1494,15 +1520,17 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
  */
 IPC_INLINE int ipc_spsc_pop(struct ipc_spsc_consumer *c, void *message, size_t bytes)
 {
-    return bytes == c->bytes ? ipc_spsc_pop_(c, message, bytes) : -EMSGSIZE;
+    return bytes == c->bytes || c->error != 0 ? ipc_spsc_pop_(c, message, bytes) : -EMSGSIZE;
 }
 
 /* Copies up to n messages out, into an array. Wait-free for a given n. Returns how many came (less
- * than n: the ring is empty), 0 for n = 0, or the errors of ipc_spsc_pop when none did. */
+ * than n: the ring is empty), 0 for n = 0, or the errors of ipc_spsc_pop when none did. If the
+ * consumer is killed before the next call, its successor sees all of them again where ipc_spsc_replay
+ * allows for n or more, else only the last ones. */
 IPC_INLINE int64_t ipc_spsc_pop_n(struct ipc_spsc_consumer *c, void *messages, size_t bytes,
                                   size_t n)
 {
-    return bytes == c->bytes ? ipc_spsc_pop_n_(c, messages, n, bytes) : -EMSGSIZE;
+    return bytes == c->bytes || c->error != 0 ? ipc_spsc_pop_n_(c, messages, n, bytes) : -EMSGSIZE;
 }
 
 IPC_FORCE_INLINE const void *ipc_spsc_peek_(struct ipc_spsc_consumer *c, size_t bytes)
@@ -1517,7 +1545,7 @@ IPC_FORCE_INLINE int ipc_spsc_release_(struct ipc_spsc_consumer *c, size_t bytes
     (void)bytes; /* other rings need it */
     if (c->head == c->ready)
         return -EINVAL;
-    (void)ipc_spsc_advance_(c);
+    (void)ipc_spsc_advance_(c, 0);
     return 0;
 }
 
@@ -3438,7 +3466,7 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
     if (h->how == IPC_BROADCAST_LOSSY)
         return ipc_broadcast_revalidate_(
             h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride), stride);
-    (void)ipc_spsc_advance_(&h->s);
+    (void)ipc_spsc_advance_(&h->s, 0);
     return 0;
 }
 
@@ -4303,6 +4331,14 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
     return state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ? 1 : ipc_mpmc_run_length_(word);
 }
 
+/* What dead processes have cost since init, as far as it was found; too much by what a process had
+ * counted that was killed while it freed a run of a dead one. */
+struct ipc_mpmc_losses {
+    uint64_t aborted; /* messages that were claimed and never committed */
+    uint64_t lost;    /* messages that died with the consumer that had peeked them */
+    uint64_t again;   /* messages that were handed out again */
+};
+
 /* ------------------------------------------------------------------ handles */
 
 /* What both ends have. Private to their thread; no field is for the caller. */
@@ -4806,8 +4842,8 @@ IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
     return rc;
 }
 
-/* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. The
- * only producer has no rival: its slot stays FREE until the message is there. */
+/* Claims a position for one message, mostly the next. 0, the errors of ipc_mpmc_claim_run_, or
+ * -EBUSY: the handle has a claimed slot. The only producer has no rival: its slot stays FREE until the message is there. */
 IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
                                          uint64_t *claimed)
 {
@@ -4848,6 +4884,51 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_one_(struct ipc_mpmc *m, uint64_t p, uint64
     return 0;
 }
 
+/* Sends the claimed slot. As ipc_mpmc_commit. */
+IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
+{
+    size_t stride = ipc_ring_line_stride_(bytes);
+    struct ipc_mpmc *m = &h->m;
+    uint64_t from, to, word;
+    unsigned tries = 0;
+    size_t i;
+
+    if (m->claimed == 0)
+        return -EINVAL;
+    while (CK_CC_UNLIKELY(ipc_mpmc_commit_one_(m, m->held_position, m->held_word, stride) != 0)) {
+        /* Passed over: the message moves to the position that is next now. */
+        int rc = tries++ < IPC_MPMC_TRIES_ ? ipc_mpmc_claim_run_(m, stride, 1) : -EAGAIN;
+
+        if (rc < 0)
+            return rc;
+        word = ipc_mpmc_free_word_(m, m->next) + m->name + IPC_MPMC_WRITING_;
+        from = m->held_position;
+        to = m->next++;
+        for (i = 0; i < stride - sizeof word; i += sizeof word)
+            ck_pr_store_64(
+                (uint64_t *)(void *)(ipc_mpmc_slot_(m, to, stride) + i),
+                ck_pr_load_64((const uint64_t *)(void *)(ipc_mpmc_slot_(m, from, stride) + i)));
+        ipc_mpmc_free_own_(m, from, 1, stride);
+        m->held_position = to;
+        m->held_word = word;
+    }
+    if (ipc_mpmc_state_(m->held_word) == IPC_MPMC_FREE_)
+        m->next++;
+    ipc_mpmc_publish_hint_(m, &m->ring->tail);
+    m->claimed = 0;
+    return 0;
+}
+
+/* Sends a message in the slot that is claimed. 0, or the errors of ipc_mpmc_commit. */
+IPC_INLINE int ipc_mpmc_push_claimed_(struct ipc_mpmc_producer *h, const void *message,
+                                      size_t bytes)
+{
+    size_t stride = ipc_ring_line_stride_(bytes);
+
+    ipc_ring_put_words_(ipc_mpmc_slot_(&h->m, h->m.held_position, stride), message, bytes);
+    return ipc_mpmc_commit_(h, bytes);
+}
+
 IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *message, size_t bytes,
                                     uint32_t how)
 {
@@ -4860,7 +4941,7 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
         int rc = ipc_mpmc_claim_one_(m, stride, how, &claimed);
 
         if (CK_CC_UNLIKELY(rc != 0))
-            return rc;
+            return rc == -EBUSY ? ipc_mpmc_push_claimed_(h, message, bytes) : rc;
         p = m->next;
         m->next = p + 1;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
@@ -4885,8 +4966,13 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
     const unsigned char *from = (const unsigned char *)messages;
     unsigned tries = 0;
 
-    if (CK_CC_UNLIKELY((m->error | m->claimed) != 0))
-        return m->error != 0 ? m->error : -EBUSY;
+    if (CK_CC_UNLIKELY((m->error | m->claimed) != 0) && n > 0) {
+        int rc = m->error != 0 ? m->error : ipc_mpmc_push_claimed_(h, messages, bytes);
+
+        if (rc != 0)
+            return rc;
+        done = 1;
+    }
     while (done < n) {
         unsigned want = n - done < IPC_MPMC_RUN_MAX_ ? (unsigned)(n - done) : IPC_MPMC_RUN_MAX_, i;
         uint64_t p;
@@ -4930,40 +5016,6 @@ IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes
         }
     }
     return ipc_mpmc_slot_(m, m->held_position, stride);
-}
-
-IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
-{
-    size_t stride = ipc_ring_line_stride_(bytes);
-    struct ipc_mpmc *m = &h->m;
-    uint64_t from, to, word;
-    unsigned tries = 0;
-    size_t i;
-
-    if (m->claimed == 0)
-        return -EINVAL;
-    while (CK_CC_UNLIKELY(ipc_mpmc_commit_one_(m, m->held_position, m->held_word, stride) != 0)) {
-        /* Passed over: the message moves to the position that is next now. */
-        int rc = tries++ < IPC_MPMC_TRIES_ ? ipc_mpmc_claim_run_(m, stride, 1) : -EAGAIN;
-
-        if (rc < 0)
-            return rc;
-        word = ipc_mpmc_free_word_(m, m->next) + m->name + IPC_MPMC_WRITING_;
-        from = m->held_position;
-        to = m->next++;
-        for (i = 0; i < stride - sizeof word; i += sizeof word)
-            ck_pr_store_64(
-                (uint64_t *)(void *)(ipc_mpmc_slot_(m, to, stride) + i),
-                ck_pr_load_64((const uint64_t *)(void *)(ipc_mpmc_slot_(m, from, stride) + i)));
-        ipc_mpmc_free_own_(m, from, 1, stride);
-        m->held_position = to;
-        m->held_word = word;
-    }
-    if (ipc_mpmc_state_(m->held_word) == IPC_MPMC_FREE_)
-        m->next++;
-    ipc_mpmc_publish_hint_(m, &m->ring->tail);
-    m->claimed = 0;
-    return 0;
 }
 
 /* ------------------------------------------------------------------ the consumers' path */
@@ -5093,12 +5145,12 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
     size_t stride = ipc_ring_line_stride_(bytes);
     unsigned tries;
 
-    if (CK_CC_UNLIKELY(m->claimed != 0)) { /* takes the message that was peeked */
+    if (CK_CC_UNLIKELY((m->error | m->claimed) != 0)) {
+        if (m->error != 0)
+            return m->error;
         memcpy(message, ipc_mpmc_slot_(m, m->held_position, stride), bytes);
         return ipc_mpmc_release_(h, bytes);
     }
-    if (CK_CC_UNLIKELY(m->error != 0))
-        return m->error;
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
         uint64_t p = m->next, word, free, *at = ipc_mpmc_word_(m, p, stride);
 
@@ -5341,7 +5393,8 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
 }
 
 /*
- * Copies one message in. Lock-free: only calls that get through hold up others. Consumers and
+ * Copies one message in; if a slot is claimed, into that one. Lock-free: only calls that get
+ * through hold up others. Consumers and
  * producers that are slow, stopped or dead are passed over. The ring is full when the next slot
  * that no process holds has a message: consumers take that one first, so a slot behind it that was
  * cancelled, or passed over, is of use again once they have.
@@ -5349,15 +5402,13 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
  *   0
  *   -EAGAIN    the ring is full, or other producers were first for laps on end
  *   -EMSGSIZE  bytes is not the ring's message size
- *   -EBUSY     a slot is claimed: commit or cancel it first
  *   -EBADMSG   the shared memory is corrupt; sticks
  *   -EINVAL    the handle is not attached; where attach refused, the error is what attach returned
  */
 IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, size_t bytes)
 {
-    return p->m.error != 0       ? p->m.error
-           : bytes == p->m.bytes ? ipc_mpmc_push_(p, message, bytes, p->m.how)
-                                 : -EMSGSIZE;
+    return bytes == p->m.bytes || p->m.error != 0 ? ipc_mpmc_push_(p, message, bytes, p->m.how)
+                                                  : -EMSGSIZE;
 }
 
 /* Copies up to n messages in, from an array. Up to 16 at a time become visible at once. Returns how
@@ -5365,9 +5416,8 @@ IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, s
 IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
-    return p->m.error != 0       ? p->m.error
-           : bytes == p->m.bytes ? ipc_mpmc_push_n_(p, messages, n, bytes)
-                                 : -EMSGSIZE;
+    return bytes == p->m.bytes || p->m.error != 0 ? ipc_mpmc_push_n_(p, messages, n, bytes)
+                                                  : -EMSGSIZE;
 }
 
 /* Push without a copy: returns the slot to write to, 64-byte aligned, and the same one until commit
@@ -5400,9 +5450,8 @@ IPC_INLINE int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
  */
 IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t bytes)
 {
-    return c->m.error != 0       ? c->m.error
-           : bytes == c->m.bytes ? ipc_mpmc_pop_(c, message, bytes, c->m.how)
-                                 : -EMSGSIZE;
+    return bytes == c->m.bytes || c->m.error != 0 ? ipc_mpmc_pop_(c, message, bytes, c->m.how)
+                                                  : -EMSGSIZE;
 }
 
 /* Copies up to n messages out; those that were pushed together are taken by one compare-and-swap. A
@@ -5411,9 +5460,9 @@ IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t b
 IPC_INLINE int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages, size_t bytes,
                                   size_t n)
 {
-    return c->m.error != 0       ? c->m.error
-           : bytes == c->m.bytes ? ipc_mpmc_pop_n_(c, messages, n, bytes, c->m.how)
-                                 : -EMSGSIZE;
+    return bytes == c->m.bytes || c->m.error != 0
+               ? ipc_mpmc_pop_n_(c, messages, n, bytes, c->m.how)
+               : -EMSGSIZE;
 }
 
 /* Takes the oldest message without a copy. It is the caller's until release, and until then peek
@@ -5503,14 +5552,6 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
 {
     return c->m.error;
 }
-
-/* What dead processes have cost since init, as far as it was found; too much by what a process had
- * counted that was killed while it freed a run of a dead one. */
-struct ipc_mpmc_losses {
-    uint64_t aborted; /* messages that were claimed and never committed */
-    uint64_t lost;    /* messages that died with the consumer that had peeked them */
-    uint64_t again;   /* messages that were handed out again */
-};
 
 IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
 {

@@ -195,7 +195,15 @@ static void full_and_empty_rings_time_out(void **state)
     IS(ipc_left_(deadline), 0);
     IS(jobs_recv(&in, &j, IPC_FOREVER), 0);
     IS(jobs_producer_wait(&out, IPC_FOREVER), 0);
-    IS(jobs_send(&out, &j, IPC_NOW), -EBUSY); /* one is claimed */
+    IS(jobs_send(&out, &j, IPC_NOW), 0); /* in the slot that was claimed */
+    IS(jobs_send(&out, &j, IPC_NOW), -ETIMEDOUT);
+    IS(jobs_recv(&in, &j, IPC_FOREVER), 0);
+    IS(jobs_producer_wait(&out, IPC_FOREVER), 0);
+    IS(jobs_push_n(&out, &j, 1), 1);
+    IS(jobs_recv(&in, &j, IPC_FOREVER), 0);
+    IS(jobs_producer_wait(&out, IPC_FOREVER), 0);
+    IS(jobs_push(&out, &j), 0);
+    IS(jobs_producer_wait(&out, IPC_NOW), -ETIMEDOUT);
     jobs_producer_detach(&out);
     jobs_consumer_detach(&in);
     IS(jobs_send(&out, &j, IPC_FOREVER), -EINVAL);

@@ -599,7 +599,7 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
     if (h->how == IPC_BROADCAST_LOSSY)
         return ipc_broadcast_revalidate_(
             h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride), stride);
-    (void)ipc_spsc_advance_(&h->s);
+    (void)ipc_spsc_advance_(&h->s, 0);
     return 0;
 }
 

@@ -159,8 +159,8 @@ IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
     return rc;
 }
 
-/* Claims a position for one message, mostly the next. 0, or the errors of ipc_mpmc_claim_run_. The
- * only producer has no rival: its slot stays FREE until the message is there. */
+/* Claims a position for one message, mostly the next. 0, the errors of ipc_mpmc_claim_run_, or
+ * -EBUSY: the handle has a claimed slot. The only producer has no rival: its slot stays FREE until the message is there. */
 IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
                                          uint64_t *claimed)
 {
@@ -201,6 +201,51 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_one_(struct ipc_mpmc *m, uint64_t p, uint64
     return 0;
 }
 
+/* Sends the claimed slot. As ipc_mpmc_commit. */
+IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
+{
+    size_t stride = ipc_ring_line_stride_(bytes);
+    struct ipc_mpmc *m = &h->m;
+    uint64_t from, to, word;
+    unsigned tries = 0;
+    size_t i;
+
+    if (m->claimed == 0)
+        return -EINVAL;
+    while (CK_CC_UNLIKELY(ipc_mpmc_commit_one_(m, m->held_position, m->held_word, stride) != 0)) {
+        /* Passed over: the message moves to the position that is next now. */
+        int rc = tries++ < IPC_MPMC_TRIES_ ? ipc_mpmc_claim_run_(m, stride, 1) : -EAGAIN;
+
+        if (rc < 0)
+            return rc;
+        word = ipc_mpmc_free_word_(m, m->next) + m->name + IPC_MPMC_WRITING_;
+        from = m->held_position;
+        to = m->next++;
+        for (i = 0; i < stride - sizeof word; i += sizeof word)
+            ck_pr_store_64(
+                (uint64_t *)(void *)(ipc_mpmc_slot_(m, to, stride) + i),
+                ck_pr_load_64((const uint64_t *)(void *)(ipc_mpmc_slot_(m, from, stride) + i)));
+        ipc_mpmc_free_own_(m, from, 1, stride);
+        m->held_position = to;
+        m->held_word = word;
+    }
+    if (ipc_mpmc_state_(m->held_word) == IPC_MPMC_FREE_)
+        m->next++;
+    ipc_mpmc_publish_hint_(m, &m->ring->tail);
+    m->claimed = 0;
+    return 0;
+}
+
+/* Sends a message in the slot that is claimed. 0, or the errors of ipc_mpmc_commit. */
+IPC_INLINE int ipc_mpmc_push_claimed_(struct ipc_mpmc_producer *h, const void *message,
+                                      size_t bytes)
+{
+    size_t stride = ipc_ring_line_stride_(bytes);
+
+    ipc_ring_put_words_(ipc_mpmc_slot_(&h->m, h->m.held_position, stride), message, bytes);
+    return ipc_mpmc_commit_(h, bytes);
+}
+
 IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *message, size_t bytes,
                                     uint32_t how)
 {
@@ -213,7 +258,7 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
         int rc = ipc_mpmc_claim_one_(m, stride, how, &claimed);
 
         if (CK_CC_UNLIKELY(rc != 0))
-            return rc;
+            return rc == -EBUSY ? ipc_mpmc_push_claimed_(h, message, bytes) : rc;
         p = m->next;
         m->next = p + 1;
         if ((how & IPC_MPMC_ONE_PRODUCER) == 0)
@@ -238,8 +283,13 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
     const unsigned char *from = (const unsigned char *)messages;
     unsigned tries = 0;
 
-    if (CK_CC_UNLIKELY((m->error | m->claimed) != 0))
-        return m->error != 0 ? m->error : -EBUSY;
+    if (CK_CC_UNLIKELY((m->error | m->claimed) != 0) && n > 0) {
+        int rc = m->error != 0 ? m->error : ipc_mpmc_push_claimed_(h, messages, bytes);
+
+        if (rc != 0)
+            return rc;
+        done = 1;
+    }
     while (done < n) {
         unsigned want = n - done < IPC_MPMC_RUN_MAX_ ? (unsigned)(n - done) : IPC_MPMC_RUN_MAX_, i;
         uint64_t p;
@@ -283,40 +333,6 @@ IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes
         }
     }
     return ipc_mpmc_slot_(m, m->held_position, stride);
-}
-
-IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
-{
-    size_t stride = ipc_ring_line_stride_(bytes);
-    struct ipc_mpmc *m = &h->m;
-    uint64_t from, to, word;
-    unsigned tries = 0;
-    size_t i;
-
-    if (m->claimed == 0)
-        return -EINVAL;
-    while (CK_CC_UNLIKELY(ipc_mpmc_commit_one_(m, m->held_position, m->held_word, stride) != 0)) {
-        /* Passed over: the message moves to the position that is next now. */
-        int rc = tries++ < IPC_MPMC_TRIES_ ? ipc_mpmc_claim_run_(m, stride, 1) : -EAGAIN;
-
-        if (rc < 0)
-            return rc;
-        word = ipc_mpmc_free_word_(m, m->next) + m->name + IPC_MPMC_WRITING_;
-        from = m->held_position;
-        to = m->next++;
-        for (i = 0; i < stride - sizeof word; i += sizeof word)
-            ck_pr_store_64(
-                (uint64_t *)(void *)(ipc_mpmc_slot_(m, to, stride) + i),
-                ck_pr_load_64((const uint64_t *)(void *)(ipc_mpmc_slot_(m, from, stride) + i)));
-        ipc_mpmc_free_own_(m, from, 1, stride);
-        m->held_position = to;
-        m->held_word = word;
-    }
-    if (ipc_mpmc_state_(m->held_word) == IPC_MPMC_FREE_)
-        m->next++;
-    ipc_mpmc_publish_hint_(m, &m->ring->tail);
-    m->claimed = 0;
-    return 0;
 }
 
 /* ------------------------------------------------------------------ the consumers' path */
@@ -446,12 +462,12 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
     size_t stride = ipc_ring_line_stride_(bytes);
     unsigned tries;
 
-    if (CK_CC_UNLIKELY(m->claimed != 0)) { /* takes the message that was peeked */
+    if (CK_CC_UNLIKELY((m->error | m->claimed) != 0)) {
+        if (m->error != 0)
+            return m->error;
         memcpy(message, ipc_mpmc_slot_(m, m->held_position, stride), bytes);
         return ipc_mpmc_release_(h, bytes);
     }
-    if (CK_CC_UNLIKELY(m->error != 0))
-        return m->error;
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
         uint64_t p = m->next, word, free, *at = ipc_mpmc_word_(m, p, stride);
 
@@ -694,7 +710,8 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
 }
 
 /*
- * Copies one message in. Lock-free: only calls that get through hold up others. Consumers and
+ * Copies one message in; if a slot is claimed, into that one. Lock-free: only calls that get
+ * through hold up others. Consumers and
  * producers that are slow, stopped or dead are passed over. The ring is full when the next slot
  * that no process holds has a message: consumers take that one first, so a slot behind it that was
  * cancelled, or passed over, is of use again once they have.
@@ -702,15 +719,13 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
  *   0
  *   -EAGAIN    the ring is full, or other producers were first for laps on end
  *   -EMSGSIZE  bytes is not the ring's message size
- *   -EBUSY     a slot is claimed: commit or cancel it first
  *   -EBADMSG   the shared memory is corrupt; sticks
  *   -EINVAL    the handle is not attached; where attach refused, the error is what attach returned
  */
 IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, size_t bytes)
 {
-    return p->m.error != 0       ? p->m.error
-           : bytes == p->m.bytes ? ipc_mpmc_push_(p, message, bytes, p->m.how)
-                                 : -EMSGSIZE;
+    return bytes == p->m.bytes || p->m.error != 0 ? ipc_mpmc_push_(p, message, bytes, p->m.how)
+                                                  : -EMSGSIZE;
 }
 
 /* Copies up to n messages in, from an array. Up to 16 at a time become visible at once. Returns how
@@ -718,9 +733,8 @@ IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, s
 IPC_INLINE int64_t ipc_mpmc_push_n(struct ipc_mpmc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
-    return p->m.error != 0       ? p->m.error
-           : bytes == p->m.bytes ? ipc_mpmc_push_n_(p, messages, n, bytes)
-                                 : -EMSGSIZE;
+    return bytes == p->m.bytes || p->m.error != 0 ? ipc_mpmc_push_n_(p, messages, n, bytes)
+                                                  : -EMSGSIZE;
 }
 
 /* Push without a copy: returns the slot to write to, 64-byte aligned, and the same one until commit
@@ -753,9 +767,8 @@ IPC_INLINE int ipc_mpmc_commit(struct ipc_mpmc_producer *p)
  */
 IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t bytes)
 {
-    return c->m.error != 0       ? c->m.error
-           : bytes == c->m.bytes ? ipc_mpmc_pop_(c, message, bytes, c->m.how)
-                                 : -EMSGSIZE;
+    return bytes == c->m.bytes || c->m.error != 0 ? ipc_mpmc_pop_(c, message, bytes, c->m.how)
+                                                  : -EMSGSIZE;
 }
 
 /* Copies up to n messages out; those that were pushed together are taken by one compare-and-swap. A
@@ -764,9 +777,9 @@ IPC_INLINE int ipc_mpmc_pop(struct ipc_mpmc_consumer *c, void *message, size_t b
 IPC_INLINE int64_t ipc_mpmc_pop_n(struct ipc_mpmc_consumer *c, void *messages, size_t bytes,
                                   size_t n)
 {
-    return c->m.error != 0       ? c->m.error
-           : bytes == c->m.bytes ? ipc_mpmc_pop_n_(c, messages, n, bytes, c->m.how)
-                                 : -EMSGSIZE;
+    return bytes == c->m.bytes || c->m.error != 0
+               ? ipc_mpmc_pop_n_(c, messages, n, bytes, c->m.how)
+               : -EMSGSIZE;
 }
 
 /* Takes the oldest message without a copy. It is the caller's until release, and until then peek
@@ -856,14 +869,6 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
 {
     return c->m.error;
 }
-
-/* What dead processes have cost since init, as far as it was found; too much by what a process had
- * counted that was killed while it freed a run of a dead one. */
-struct ipc_mpmc_losses {
-    uint64_t aborted; /* messages that were claimed and never committed */
-    uint64_t lost;    /* messages that died with the consumer that had peeked them */
-    uint64_t again;   /* messages that were handed out again */
-};
 
 IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
 {

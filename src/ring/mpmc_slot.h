@@ -167,6 +167,14 @@ IPC_FORCE_INLINE unsigned ipc_mpmc_positions_of_(uint64_t word)
     return state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ ? 1 : ipc_mpmc_run_length_(word);
 }
 
+/* What dead processes have cost since init, as far as it was found; too much by what a process had
+ * counted that was killed while it freed a run of a dead one. */
+struct ipc_mpmc_losses {
+    uint64_t aborted; /* messages that were claimed and never committed */
+    uint64_t lost;    /* messages that died with the consumer that had peeked them */
+    uint64_t again;   /* messages that were handed out again */
+};
+
 /* ------------------------------------------------------------------ handles */
 
 /* What both ends have. Private to their thread; no field is for the caller. */

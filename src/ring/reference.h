@@ -87,6 +87,7 @@
  *       handed out again within 10 ms by sleepers (a second, if it left its descriptors to
  *       children).
  *     - producer_wait claims the slot, and consumer_wait takes the message, as claim and peek do.
+ *       Then push and send use that slot, and pop and recv return that message.
  *     - A post wakes all sleepers at that end, as one of them may be stopped. A sleeper that finds
  *       nothing sleeps on.
  *     - In ipc_wait_any, or behind ipc_notify_arm, look by NAME_recv(&in, &message, IPC_NOW):

@@ -106,7 +106,7 @@ struct ipc_spsc_producer {
     uint64_t bytes;
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    int error; /* sticks */
+    int error; /* sticks; then tail == limit */
     struct ipc_ring_copier_ copier;
 };
 
@@ -123,7 +123,7 @@ struct ipc_spsc_consumer {
     uint64_t id;
     int idle;        /* the last look found nothing */
     unsigned pauses; /* ck_pr_stall()s before the next look */
-    int error;       /* sticks */
+    int error;       /* sticks; then head == ready */
 };
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
@@ -239,23 +239,30 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     return 0;
 }
 
-/* Publishes the consumer's position. */
-IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
+/* Publishes a position: the consumer is done with all messages below it. */
+IPC_INLINE void ipc_spsc_publish_up_to_(struct ipc_spsc_consumer *c, uint64_t head)
 {
     /* Without it the producer could overwrite a message that is still being read. Partners: the
      * acquire fences in ipc_spsc_producer_attach, ipc_spsc_find_room_ and
      * ipc_broadcast_find_slowest_reader_.
      */
     ck_pr_fence_release();
-    ck_pr_store_64(c->at, c->head);
-    c->published = c->head;
+    ck_pr_store_64(c->at, head);
+    c->published = head;
+}
+
+IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
+{
+    ipc_spsc_publish_up_to_(c, c->head);
 }
 
 /*
  * Sets how many messages that were popped or released the successor of a killed consumer may see
- * again: at most n. With 0 each message is handed out once, at the cost of one more store for each.
- * What the killed consumer had peeked and not released is handed out again in any case. A value
- * that would let the ring run full unpublished is brought down to half the capacity.
+ * again: at most n, among them the one that it had in its hand (ipc_spsc_pop). With 0 each message
+ * is handed out once, and the one in the hand of a killed consumer is lost with it; that costs one
+ * more store for each. What the killed consumer had peeked and not released is handed out again in
+ * any case. A value that would let the ring run full unpublished is brought down to half the
+ * capacity.
  */
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
@@ -401,7 +408,7 @@ IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const voi
  */
 IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, size_t bytes)
 {
-    return bytes == p->bytes ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
+    return bytes == p->bytes || p->error != 0 ? ipc_spsc_push_(p, message, bytes) : -EMSGSIZE;
 }
 
 /* Copies up to n messages in, from an array. Each is visible to the consumer as soon as it is
@@ -410,7 +417,7 @@ IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, s
 IPC_INLINE int64_t ipc_spsc_push_n(struct ipc_spsc_producer *p, const void *messages, size_t bytes,
                                    size_t n)
 {
-    return bytes == p->bytes ? ipc_spsc_push_n_(p, messages, n, bytes) : -EMSGSIZE;
+    return bytes == p->bytes || p->error != 0 ? ipc_spsc_push_n_(p, messages, n, bytes) : -EMSGSIZE;
 }
 
 /*
@@ -461,8 +468,8 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
     return ck_pr_load_64(ipc_ring_sequence_(slot, stride)) == position + 1;
 }
 
-/* The slot at head is not full: publishes the position, and checks that the slot's sequence is of
- * the lap before, or 0. Returns -EAGAIN, or -EBADMSG. */
+/* The slot at head is not full: checks that its sequence is of the lap before, or 0. Returns
+ * -EAGAIN, or -EBADMSG. */
 IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
 {
     uint64_t sequence = ck_pr_load_64(
@@ -474,8 +481,6 @@ IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
         return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;
-    if (c->published != c->head)
-        ipc_spsc_publish_(c);
     return -EAGAIN;
 }
 
@@ -524,20 +529,31 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
     return 0;
 }
 
+/* As ipc_spsc_look_ahead_. Where the ring is empty, publishes what was taken: the producer may wait
+ * for that. */
+IPC_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
+{
+    int rc = ipc_spsc_look_ahead_(c, stride);
+
+    if (rc == -EAGAIN && c->at != NULL && c->published != c->head)
+        ipc_spsc_publish_(c);
+    return rc;
+}
+
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes))
-                                               : 0;
+    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_(c, ipc_ring_stride_(bytes)) : 0;
 }
 
-/* Moves on behind the message at head. Returns 1 if that published the position. */
-IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c)
+/* Moves on behind the message at head. The last `in_hand` messages are not published: the caller is
+ * not done with them. Returns 1 if that published a position. */
+IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c, unsigned in_hand)
 {
     c->head++;
     if (c->head - c->published <= c->replay)
         return 0;
-    ipc_spsc_publish_(c);
+    ipc_spsc_publish_up_to_(c, c->head - in_hand);
     return 1;
 }
 
@@ -550,7 +566,7 @@ IPC_FORCE_INLINE int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message, 
         return rc;
     ipc_ring_get_(message, ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes)),
                   bytes, c->ready - c->head == 1);
-    *published = ipc_spsc_advance_(c);
+    *published = ipc_spsc_advance_(c, c->replay > 0);
     return 0;
 }
 
@@ -568,13 +584,22 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
     size_t i;
     int rc = 0;
 
-    for (i = 0; i < n && (rc = ipc_spsc_pop_(c, m + i * bytes, bytes)) == 0; i++)
-        ;
+    /* The caller is done with all before these n, and publishes none of these, if that can be. */
+    if (n <= c->replay && c->head + n - c->published > c->replay)
+        ipc_spsc_publish_(c);
+    for (i = 0; i < n && rc == 0; i += rc == 0) {
+        if (i > 0 && c->head == c->ready)
+            rc = ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes));
+        if (rc == 0)
+            rc = ipc_spsc_pop_(c, m + i * bytes, bytes);
+    }
     return i > 0 ? (int64_t)i : rc;
 }
 
 /*
- * Copies the oldest message out. Wait-free; while messages stream in without a pause it may hold
+ * Copies the oldest message out. It is in the caller's hand until the next call: if the consumer is
+ * killed before that, its successor sees the message again, unless ipc_spsc_replay forbids it. (A
+ * message that was peeked is in hand until its release.) Wait-free; while messages stream in without a pause it may hold
  * back for up to 31 ck_pr_stall()s (about a microsecond) to let the producer get ahead.
  * A producer that is stopped or dead lets the ring run empty: what it committed is all there.
  *
@@ -585,15 +610,17 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
  */
 IPC_INLINE int ipc_spsc_pop(struct ipc_spsc_consumer *c, void *message, size_t bytes)
 {
-    return bytes == c->bytes ? ipc_spsc_pop_(c, message, bytes) : -EMSGSIZE;
+    return bytes == c->bytes || c->error != 0 ? ipc_spsc_pop_(c, message, bytes) : -EMSGSIZE;
 }
 
 /* Copies up to n messages out, into an array. Wait-free for a given n. Returns how many came (less
- * than n: the ring is empty), 0 for n = 0, or the errors of ipc_spsc_pop when none did. */
+ * than n: the ring is empty), 0 for n = 0, or the errors of ipc_spsc_pop when none did. If the
+ * consumer is killed before the next call, its successor sees all of them again where ipc_spsc_replay
+ * allows for n or more, else only the last ones. */
 IPC_INLINE int64_t ipc_spsc_pop_n(struct ipc_spsc_consumer *c, void *messages, size_t bytes,
                                   size_t n)
 {
-    return bytes == c->bytes ? ipc_spsc_pop_n_(c, messages, n, bytes) : -EMSGSIZE;
+    return bytes == c->bytes || c->error != 0 ? ipc_spsc_pop_n_(c, messages, n, bytes) : -EMSGSIZE;
 }
 
 IPC_FORCE_INLINE const void *ipc_spsc_peek_(struct ipc_spsc_consumer *c, size_t bytes)
@@ -608,7 +635,7 @@ IPC_FORCE_INLINE int ipc_spsc_release_(struct ipc_spsc_consumer *c, size_t bytes
     (void)bytes; /* other rings need it */
     if (c->head == c->ready)
         return -EINVAL;
-    (void)ipc_spsc_advance_(c);
+    (void)ipc_spsc_advance_(c, 0);
     return 0;
 }
 
