@@ -368,7 +368,7 @@ struct ipc_channel_kind_ {
  *   -ETIMEDOUT      the other side was not there until the deadline
  *   -EINTR          a signal handler ran while it waited
  *   -EINVAL         uri is NULL or names no mechanism; role is none; the address is none; max is
- *                   above 2^31 - 1; signal: the priority is none, the process is another one, or
+ *                   above 2^31 - 1; the deadline is no absolute time (IPC_NOW); signal: the priority is none, the process is another one, or
  *                   the receiver does not block the signal
  *   -EOPNOTSUPP     the mechanism cannot do what role and options ask for
  *   -EACCES         what is there belongs to another user, or permits more than options.mode; the
@@ -399,7 +399,7 @@ IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigne
  *   -EINTR       a signal handler ran while it waited
  *   -EOPNOTSUPP  the listener is not unix:, unix-seq:, tcp: or auto:, or was opened without
  *                IPC_LISTEN
- *   -EINVAL      the listener is not open
+ *   -EINVAL      the listener is not open, or the deadline is no absolute time
  */
 IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
                                   int64_t deadline);
@@ -419,7 +419,8 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
  *   -ENOSPC        file: the disk is full; nothing was sent
  *   -EFBIG         file: RLIMIT_FSIZE is met; nothing was sent
  *   -EBADMSG       ring:, sysvshm:, auto: the shared memory is corrupt
- *   -EINVAL        the channel is not open, or not to send; signal:, mq: the priority is none
+ *   -EINVAL        the channel is not open, or not to send; signal:, mq: the priority is none; it
+ *                  would have to wait, and the deadline is no absolute time
  *   what ipc_channel_open_with says, while the next peer is waited for
  */
 IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
@@ -439,7 +440,8 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *                middle of a message
  *   -EBADMSG     what came is no message. A stream's sender was left; a datagram, or a message of
  *                sysv:, of more than `max` bytes was dropped; a log stays where it is
- *   -EINVAL      the channel is not open, or not to receive
+ *   -EINVAL      the channel is not open, or not to receive; or it would have to wait, and the
+ *                deadline is no absolute time
  *   what ipc_channel_open_with says, while the next peer is waited for
  */
 IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
@@ -451,7 +453,7 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
  *   0           nothing is left to send
  *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
  *   -EPIPE      the other side is gone
- *   -EINVAL     the channel is not open
+ *   -EINVAL     the channel is not open, or the deadline is no absolute time
  */
 IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
 
@@ -538,6 +540,14 @@ IPC_INLINE int ipc_channel_refuse_size_(struct ipc_channel *ch, size_t n, size_t
 {
     ch->next = n;
     return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
+}
+
+/* Keeps a sentence about a deadline that is none. */
+IPC_INLINE int ipc_channel_refuse_deadline_(struct ipc_channel *ch, int64_t deadline)
+{
+    return ipc_channel_refuse_(ch, -EINVAL,
+                               "%lld ns is no deadline, which is an absolute time: use ipc_in_ms",
+                               (long long)deadline);
 }
 
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
@@ -4903,6 +4913,8 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
     struct sigaction now;
 
     ch->role = role;
+    if (rc == 0 && !ipc_is_deadline_(deadline))
+        rc = ipc_channel_refuse_deadline_(ch, deadline);
     if (rc == 0)
         rc = ipc_channel_check_request_(ch);
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
@@ -4930,6 +4942,8 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
     const char *address = listener->address != NULL ? listener->address : "";
     int rc = ipc_channel_clear_(ch, listener->kind, address, &listener->how);
 
+    if (rc == 0 && !ipc_is_deadline_(deadline))
+        rc = ipc_channel_refuse_deadline_(ch, deadline);
     if (rc == 0 && listener->kind->accept == NULL)
         rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                  listener->kind->scheme);
@@ -4983,6 +4997,8 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
+    if (!ipc_is_deadline_(deadline))
+        return ipc_channel_refuse_deadline_(ch, deadline);
     ipc_channel_prepare_(ch);
     if ((ch->role & role) == 0)
         return ipc_channel_refuse_(ch, -EINVAL, "%s: not opened to %s", ch->kind->scheme,
@@ -5059,6 +5075,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
 {
     if (ch->kind == NULL)
         return -EINVAL;
+    if (!ipc_is_deadline_(deadline))
+        return ipc_channel_refuse_deadline_(ch, deadline);
     return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 

@@ -233,11 +233,19 @@ struct ipc_peer {
 
 /*
  * A deadline is an absolute time of CLOCK_MONOTONIC in nanoseconds, as an int64_t. One deadline can
- * serve several calls in a row. A deadline that has passed, 0 and negative values mean: do not
- * wait.
+ * serve several calls in a row. One that has passed means: do not wait. A number that cannot be
+ * such a time, but is a span by mistake, is refused with -EINVAL by a call that would have to wait:
+ * negative numbers, and all below a second but IPC_NOW. The fix is ipc_in_ms.
  */
 #define IPC_NOW INT64_C(0)    /* do not wait */
 #define IPC_FOREVER INT64_MAX /* wait without limit */
+
+#define IPC_DEADLINE_FIRST_ INT64_C(1000000000) /* in the first second nobody waits */
+
+IPC_INLINE int ipc_is_deadline_(int64_t deadline)
+{
+    return deadline == IPC_NOW || deadline >= IPC_DEADLINE_FIRST_;
+}
 
 /* The time now, in nanoseconds of CLOCK_MONOTONIC. Wait-free; any thread, also a signal handler. */
 IPC_INLINE int64_t ipc_clock(void)
@@ -464,7 +472,8 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
  *   -EINTR       a signal handler ran, and the condition did not hold after that
  *   -EOWNERDEAD  the peer that is watched is dead, and the condition did not hold after that;
  *                reported once
- *   -EINVAL      the handle is not attached, and the condition does not hold
+ *   -EINVAL      the condition does not hold, and the handle is not attached, or the deadline is no
+ *                absolute time (IPC_NOW)
  *
  *
  *     int ipc_wait_any(struct ipc_any *any, int64_t deadline, i, condition);
@@ -507,7 +516,7 @@ IPC_INLINE uint32_t ipc_notify_prepare(struct ipc_notify *n);
  *   -ETIMEDOUT   the deadline has passed, whether or not there was a post
  *   -EINTR       a signal handler ran
  *   -EOWNERDEAD  the peer that is watched is dead; reported once
- *   -EINVAL      the handle is not attached
+ *   -EINVAL      the handle is not attached, or the deadline is no absolute time (IPC_NOW)
  */
 IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline);
 
@@ -1566,8 +1575,8 @@ IPC_INLINE int ipc_group_wait_(const struct ipc_notify_group_ *g, uint32_t *keys
 {
     int rc;
 
-    if (deadline <= IPC_NOW)
-        return -ETIMEDOUT;
+    if (deadline < IPC_DEADLINE_FIRST_)
+        return deadline == IPC_NOW ? -ETIMEDOUT : -EINVAL;
     rc = ipc_group_sleep_in_stages_(g, keys, deadline, which);
     /* The clock is asked after each sleep. A peer that changes the word before each, or wakes us
      * without end, could otherwise keep us past the deadline. */
@@ -1625,8 +1634,8 @@ IPC_INLINE int ipc_waiting_spin_(struct ipc_waiting_ *w, unsigned spin, unsigned
         return 0;
     /* Without looks to spin, the sleep learns that the deadline has passed, without a clock here.
      */
-    if (w->deadline <= IPC_NOW || (look % 32 == 31 && ipc_left_(w->deadline) == 0)) {
-        w->rc = -ETIMEDOUT;
+    if (w->deadline < IPC_DEADLINE_FIRST_ || (look % 32 == 31 && ipc_left_(w->deadline) == 0)) {
+        w->rc = ipc_is_deadline_(w->deadline) ? -ETIMEDOUT : -EINVAL;
         return 1;
     }
     if (look < spin)

@@ -196,11 +196,19 @@ struct ipc_peer {
 
 /*
  * A deadline is an absolute time of CLOCK_MONOTONIC in nanoseconds, as an int64_t. One deadline can
- * serve several calls in a row. A deadline that has passed, 0 and negative values mean: do not
- * wait.
+ * serve several calls in a row. One that has passed means: do not wait. A number that cannot be
+ * such a time, but is a span by mistake, is refused with -EINVAL by a call that would have to wait:
+ * negative numbers, and all below a second but IPC_NOW. The fix is ipc_in_ms.
  */
 #define IPC_NOW INT64_C(0)    /* do not wait */
 #define IPC_FOREVER INT64_MAX /* wait without limit */
+
+#define IPC_DEADLINE_FIRST_ INT64_C(1000000000) /* in the first second nobody waits */
+
+IPC_INLINE int ipc_is_deadline_(int64_t deadline)
+{
+    return deadline == IPC_NOW || deadline >= IPC_DEADLINE_FIRST_;
+}
 
 /* The time now, in nanoseconds of CLOCK_MONOTONIC. Wait-free; any thread, also a signal handler. */
 IPC_INLINE int64_t ipc_clock(void)
@@ -345,7 +353,8 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  *   0
  *   -ENOENT     there is none, and the deadline is IPC_NOW
  *   -ETIMEDOUT  there was none until the deadline
- *   -EINVAL     name is NULL or empty, has a slash, or is . or ..
+ *   -EINVAL     name is NULL or empty, has a slash, or is . or ..; the deadline is no absolute time
+ *               (IPC_NOW)
  *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode
  *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
  *   ipc_shm_create, at once
@@ -419,6 +428,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  *
  *   0
  *   -ETIMEDOUT  nothing came until the deadline
+ *   -EINVAL     the deadline is no absolute time (IPC_NOW)
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     what came is no segment, or one of another version, byte order or layout
  *   -EACCES     it is not sealed, and belongs to another user or permits more than 0600; or it is
@@ -1315,6 +1325,13 @@ IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size
     return ipc_shm_create_with(seg, name, size, &how);
 }
 
+IPC_INLINE int ipc_shm_refuse_deadline_(struct ipc_shm *seg, int64_t deadline)
+{
+    return ipc_shm_refuse(seg, -EINVAL,
+                          "%lld ns is no deadline, which is an absolute time: use ipc_in_ms",
+                          (long long)deadline);
+}
+
 /* Waits for a millisecond, or until the deadline if that is sooner. 0 when the deadline has passed.
  */
 IPC_INLINE int ipc_shm_wait_(int64_t deadline)
@@ -1339,6 +1356,8 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
     ipc_shm_clear_(seg, how);
     if (name == NULL)
         return ipc_shm_refuse(seg, -EINVAL, "no name");
+    if (!ipc_is_deadline_(deadline))
+        return ipc_shm_refuse_deadline_(seg, deadline);
     rc = ipc_shm_path_(seg, path, sizeof path, name);
     if (rc != 0)
         return rc;
@@ -1504,6 +1523,8 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
     int fd, rc, seals;
 
     ipc_shm_clear_(seg, &how);
+    if (!ipc_is_deadline_(deadline))
+        return ipc_shm_refuse_deadline_(seg, deadline);
     do {
         rc = ipc_shm_poll_(socket, deadline);
         if (rc != 0)

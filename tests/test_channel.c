@@ -1164,6 +1164,24 @@ static void has_little_of_everything(struct child *up, void *arg)
     refused_for("mq", "two", -ENOSPC, "queues_max");
 }
 
+static void a_deadline_that_is_no_time_is_refused(void **state)
+{
+    struct ipc_channel ch, client;
+    char uri[128], byte;
+
+    (void)state;
+    (void)snprintf(uri, sizeof uri, "unix:@%s", prefix);
+    IS(ipc_channel_open(&ch, uri, IPC_BOTH | IPC_LISTEN, 1000), -EINVAL);
+    MUST(strstr(ipc_channel_why(&ch), "ipc_in_ms") != NULL);
+    IS(ipc_channel_open(&ch, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW), 0);
+    IS(ipc_channel_recv(&ch, &byte, 1, -1), -EINVAL);
+    IS(ipc_channel_send(&ch, &byte, 1, 1000), -EINVAL);
+    IS(ipc_channel_flush(&ch, 1000), -EINVAL);
+    IS(ipc_channel_accept(&ch, &client, 1000), -EINVAL);
+    MUST(strstr(ipc_channel_why(&client), "ipc_in_ms") != NULL);
+    ipc_channel_close(&ch);
+}
+
 static void limits_are_told(void **state)
 {
     int rc;
@@ -3167,6 +3185,7 @@ int main(int argc, char **argv)
         TEST(strangers_are_refused),
         TEST(refused_stranger_is_left_at_once),
         TEST(limits_are_told),
+        TEST(a_deadline_that_is_no_time_is_refused),
         TEST(deadlines_hold_in_a_flood),
         TEST(client_does_not_meet_itself),
         TEST(interruptions_lose_nothing),

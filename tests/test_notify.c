@@ -411,9 +411,11 @@ static void condition_that_holds_is_evaluated_once(void **state)
                 IS(i, 0);
                 looks = 0;
                 if (deadlines[d] <= IPC_NOW + 1000) {
-                    IS(ipc_wait(&n, deadlines[d], (looks++, 0)), -ETIMEDOUT);
-                    IS(ipc_wait_any(&any, deadlines[d], i, (looks++, 0)), -ETIMEDOUT);
-                    IS(ipc_notify_wait(&n, ipc_notify_prepare(&n), deadlines[d]), -ETIMEDOUT);
+                    int end = deadlines[d] == IPC_NOW ? -ETIMEDOUT : -EINVAL;
+
+                    IS(ipc_wait(&n, deadlines[d], (looks++, 0)), end);
+                    IS(ipc_wait_any(&any, deadlines[d], i, (looks++, 0)), end);
+                    IS(ipc_notify_wait(&n, ipc_notify_prepare(&n), deadlines[d]), end);
                     MUST(looks >= 2);
                 }
                 ipc_any_close(&any);
@@ -421,9 +423,8 @@ static void condition_that_holds_is_evaluated_once(void **state)
             }
 }
 
-/* A deadline before the clock's beginning is in the past, and must not be taken for a kernel
- * without futexes. */
-static void earliest_deadline_of_all_is_in_the_past(void **state)
+/* A span in place of a time is refused, and must not be taken for a kernel without futexes. */
+static void a_deadline_that_is_no_time_is_refused(void **state)
 {
     struct ipc_peer me = own_peer(NULL);
     struct ipc_notify n;
@@ -433,8 +434,10 @@ static void earliest_deadline_of_all_is_in_the_past(void **state)
     attach_drowsy(&n, &room->bell[0], &me);
     ipc_notify_watch(&n, 5);
     uses = ipc_notify_uses(&n);
-    IS(ipc_notify_wait(&n, ipc_notify_prepare(&n), INT64_MIN), -ETIMEDOUT);
-    IS(ipc_notify_wait(&n, ipc_notify_prepare(&n), -5), -ETIMEDOUT);
+    IS(ipc_notify_wait(&n, ipc_notify_prepare(&n), INT64_MIN), -EINVAL);
+    IS(ipc_notify_wait(&n, ipc_notify_prepare(&n), -5), -EINVAL);
+    IS(ipc_notify_wait(&n, ipc_notify_prepare(&n), 999999999), -EINVAL);
+    IS(ipc_notify_wait(&n, ipc_notify_prepare(&n), 1000000000), -ETIMEDOUT);
     IS(ipc_notify_uses(&n), uses);
     ipc_notify_detach(&n);
 }
@@ -2555,7 +2558,8 @@ static void full_and_empty_rings_time_out(void **state)
         IS(msgs_producer_create(&out, &shm, "ring", capacities[i]), 0);
         IS(msgs_consumer_open(&in, &shm, "ring"), 0);
         IS(msgs_recv(&in, &m, IPC_NOW), -ETIMEDOUT);
-        IS(msgs_recv(&in, &m, -1), -ETIMEDOUT);
+        IS(msgs_recv(&in, &m, -1), -EINVAL);
+        IS(msgs_recv(&in, &m, 1000), -EINVAL); /* meant as a span */
         IS(msgs_consumer_wait(&in, IPC_NOW), -ETIMEDOUT);
         for (k = 0; k < capacities[i]; k++) {
             m.x = k;
@@ -4390,7 +4394,7 @@ static int run_all(const char *filter)
         TEST(zeroed_memory_is_a_futex_notifier),
         TEST(descriptor_is_for_kinds_that_have_one),
         TEST(condition_that_holds_is_evaluated_once),
-        TEST(earliest_deadline_of_all_is_in_the_past),
+        TEST(a_deadline_that_is_no_time_is_refused),
         TEST(deadline_passes_while_asleep),
         TEST(data_wins_over_the_deadline),
         TEST(handler_ends_the_wait),

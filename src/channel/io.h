@@ -20,6 +20,8 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
+    if (!ipc_is_deadline_(deadline))
+        return ipc_channel_refuse_deadline_(ch, deadline);
     ipc_channel_prepare_(ch);
     if ((ch->role & role) == 0)
         return ipc_channel_refuse_(ch, -EINVAL, "%s: not opened to %s", ch->kind->scheme,
@@ -96,6 +98,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
 {
     if (ch->kind == NULL)
         return -EINVAL;
+    if (!ipc_is_deadline_(deadline))
+        return ipc_channel_refuse_deadline_(ch, deadline);
     return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 

@@ -139,6 +139,8 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
     struct sigaction now;
 
     ch->role = role;
+    if (rc == 0 && !ipc_is_deadline_(deadline))
+        rc = ipc_channel_refuse_deadline_(ch, deadline);
     if (rc == 0)
         rc = ipc_channel_check_request_(ch);
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
@@ -166,6 +168,8 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
     const char *address = listener->address != NULL ? listener->address : "";
     int rc = ipc_channel_clear_(ch, listener->kind, address, &listener->how);
 
+    if (rc == 0 && !ipc_is_deadline_(deadline))
+        rc = ipc_channel_refuse_deadline_(ch, deadline);
     if (rc == 0 && listener->kind->accept == NULL)
         rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                  listener->kind->scheme);

@@ -30,7 +30,7 @@
  *   -ETIMEDOUT      the other side was not there until the deadline
  *   -EINTR          a signal handler ran while it waited
  *   -EINVAL         uri is NULL or names no mechanism; role is none; the address is none; max is
- *                   above 2^31 - 1; signal: the priority is none, the process is another one, or
+ *                   above 2^31 - 1; the deadline is no absolute time (IPC_NOW); signal: the priority is none, the process is another one, or
  *                   the receiver does not block the signal
  *   -EOPNOTSUPP     the mechanism cannot do what role and options ask for
  *   -EACCES         what is there belongs to another user, or permits more than options.mode; the
@@ -61,7 +61,7 @@ IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigne
  *   -EINTR       a signal handler ran while it waited
  *   -EOPNOTSUPP  the listener is not unix:, unix-seq:, tcp: or auto:, or was opened without
  *                IPC_LISTEN
- *   -EINVAL      the listener is not open
+ *   -EINVAL      the listener is not open, or the deadline is no absolute time
  */
 IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
                                   int64_t deadline);
@@ -81,7 +81,8 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
  *   -ENOSPC        file: the disk is full; nothing was sent
  *   -EFBIG         file: RLIMIT_FSIZE is met; nothing was sent
  *   -EBADMSG       ring:, sysvshm:, auto: the shared memory is corrupt
- *   -EINVAL        the channel is not open, or not to send; signal:, mq: the priority is none
+ *   -EINVAL        the channel is not open, or not to send; signal:, mq: the priority is none; it
+ *                  would have to wait, and the deadline is no absolute time
  *   what ipc_channel_open_with says, while the next peer is waited for
  */
 IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
@@ -101,7 +102,8 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *                middle of a message
  *   -EBADMSG     what came is no message. A stream's sender was left; a datagram, or a message of
  *                sysv:, of more than `max` bytes was dropped; a log stays where it is
- *   -EINVAL      the channel is not open, or not to receive
+ *   -EINVAL      the channel is not open, or not to receive; or it would have to wait, and the
+ *                deadline is no absolute time
  *   what ipc_channel_open_with says, while the next peer is waited for
  */
 IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
@@ -113,7 +115,7 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
  *   0           nothing is left to send
  *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
  *   -EPIPE      the other side is gone
- *   -EINVAL     the channel is not open
+ *   -EINVAL     the channel is not open, or the deadline is no absolute time
  */
 IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
 

@@ -34,6 +34,14 @@ IPC_INLINE int ipc_channel_refuse_size_(struct ipc_channel *ch, size_t n, size_t
     return ipc_channel_refuse_(ch, -EMSGSIZE, "a message of %zu bytes for %zu", n, size);
 }
 
+/* Keeps a sentence about a deadline that is none. */
+IPC_INLINE int ipc_channel_refuse_deadline_(struct ipc_channel *ch, int64_t deadline)
+{
+    return ipc_channel_refuse_(ch, -EINVAL,
+                               "%lld ns is no deadline, which is an absolute time: use ipc_in_ms",
+                               (long long)deadline);
+}
+
 IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch)
 {
     return ch->why;

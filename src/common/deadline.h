@@ -6,11 +6,19 @@
 
 /*
  * A deadline is an absolute time of CLOCK_MONOTONIC in nanoseconds, as an int64_t. One deadline can
- * serve several calls in a row. A deadline that has passed, 0 and negative values mean: do not
- * wait.
+ * serve several calls in a row. One that has passed means: do not wait. A number that cannot be
+ * such a time, but is a span by mistake, is refused with -EINVAL by a call that would have to wait:
+ * negative numbers, and all below a second but IPC_NOW. The fix is ipc_in_ms.
  */
 #define IPC_NOW INT64_C(0)    /* do not wait */
 #define IPC_FOREVER INT64_MAX /* wait without limit */
+
+#define IPC_DEADLINE_FIRST_ INT64_C(1000000000) /* in the first second nobody waits */
+
+IPC_INLINE int ipc_is_deadline_(int64_t deadline)
+{
+    return deadline == IPC_NOW || deadline >= IPC_DEADLINE_FIRST_;
+}
 
 /* The time now, in nanoseconds of CLOCK_MONOTONIC. Wait-free; any thread, also a signal handler. */
 IPC_INLINE int64_t ipc_clock(void)

@@ -199,7 +199,8 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
  *   -EINTR       a signal handler ran, and the condition did not hold after that
  *   -EOWNERDEAD  the peer that is watched is dead, and the condition did not hold after that;
  *                reported once
- *   -EINVAL      the handle is not attached, and the condition does not hold
+ *   -EINVAL      the condition does not hold, and the handle is not attached, or the deadline is no
+ *                absolute time (IPC_NOW)
  *
  *
  *     int ipc_wait_any(struct ipc_any *any, int64_t deadline, i, condition);
@@ -242,7 +243,7 @@ IPC_INLINE uint32_t ipc_notify_prepare(struct ipc_notify *n);
  *   -ETIMEDOUT   the deadline has passed, whether or not there was a post
  *   -EINTR       a signal handler ran
  *   -EOWNERDEAD  the peer that is watched is dead; reported once
- *   -EINVAL      the handle is not attached
+ *   -EINVAL      the handle is not attached, or the deadline is no absolute time (IPC_NOW)
  */
 IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline);
 

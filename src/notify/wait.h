@@ -328,8 +328,8 @@ IPC_INLINE int ipc_group_wait_(const struct ipc_notify_group_ *g, uint32_t *keys
 {
     int rc;
 
-    if (deadline <= IPC_NOW)
-        return -ETIMEDOUT;
+    if (deadline < IPC_DEADLINE_FIRST_)
+        return deadline == IPC_NOW ? -ETIMEDOUT : -EINVAL;
     rc = ipc_group_sleep_in_stages_(g, keys, deadline, which);
     /* The clock is asked after each sleep. A peer that changes the word before each, or wakes us
      * without end, could otherwise keep us past the deadline. */
@@ -387,8 +387,8 @@ IPC_INLINE int ipc_waiting_spin_(struct ipc_waiting_ *w, unsigned spin, unsigned
         return 0;
     /* Without looks to spin, the sleep learns that the deadline has passed, without a clock here.
      */
-    if (w->deadline <= IPC_NOW || (look % 32 == 31 && ipc_left_(w->deadline) == 0)) {
-        w->rc = -ETIMEDOUT;
+    if (w->deadline < IPC_DEADLINE_FIRST_ || (look % 32 == 31 && ipc_left_(w->deadline) == 0)) {
+        w->rc = ipc_is_deadline_(w->deadline) ? -ETIMEDOUT : -EINVAL;
         return 1;
     }
     if (look < spin)

@@ -363,6 +363,13 @@ IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size
     return ipc_shm_create_with(seg, name, size, &how);
 }
 
+IPC_INLINE int ipc_shm_refuse_deadline_(struct ipc_shm *seg, int64_t deadline)
+{
+    return ipc_shm_refuse(seg, -EINVAL,
+                          "%lld ns is no deadline, which is an absolute time: use ipc_in_ms",
+                          (long long)deadline);
+}
+
 /* Waits for a millisecond, or until the deadline if that is sooner. 0 when the deadline has passed.
  */
 IPC_INLINE int ipc_shm_wait_(int64_t deadline)
@@ -387,6 +394,8 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
     ipc_shm_clear_(seg, how);
     if (name == NULL)
         return ipc_shm_refuse(seg, -EINVAL, "no name");
+    if (!ipc_is_deadline_(deadline))
+        return ipc_shm_refuse_deadline_(seg, deadline);
     rc = ipc_shm_path_(seg, path, sizeof path, name);
     if (rc != 0)
         return rc;

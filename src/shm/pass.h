@@ -111,6 +111,8 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
     int fd, rc, seals;
 
     ipc_shm_clear_(seg, &how);
+    if (!ipc_is_deadline_(deadline))
+        return ipc_shm_refuse_deadline_(seg, deadline);
     do {
         rc = ipc_shm_poll_(socket, deadline);
         if (rc != 0)

@@ -117,7 +117,8 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  *   0
  *   -ENOENT     there is none, and the deadline is IPC_NOW
  *   -ETIMEDOUT  there was none until the deadline
- *   -EINVAL     name is NULL or empty, has a slash, or is . or ..
+ *   -EINVAL     name is NULL or empty, has a slash, or is . or ..; the deadline is no absolute time
+ *               (IPC_NOW)
  *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode
  *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
  *   ipc_shm_create, at once
@@ -191,6 +192,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  *
  *   0
  *   -ETIMEDOUT  nothing came until the deadline
+ *   -EINVAL     the deadline is no absolute time (IPC_NOW)
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     what came is no segment, or one of another version, byte order or layout
  *   -EACCES     it is not sealed, and belongs to another user or permits more than 0600; or it is
