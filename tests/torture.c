@@ -4,9 +4,9 @@
  *
  *     gcc -O1 -g -I. tests/torture.c -o torture && ./torture [stride [start of a ring's name]]
  *
- * Prints how many points it tried. Exits with 0 if the others always continued, no message was lost,
- * duplicated, torn or out of order except as the contract permits, and a stopped child continued
- * correctly.
+ * Prints how many points it tried. Exits with 0 if the others always continued, no message was
+ * lost, duplicated, torn or out of order except as the contract permits, and a stopped child
+ * continued correctly.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
