@@ -1,13 +1,12 @@
 /*
- * Every ring of ipc_ring.h, stopped at every instruction: a child runs one operation step by step
- * and is stopped or killed after n instructions, for each n, while the others go on for some laps.
+ * Stops every ring of ipc_ring.h at every instruction: a child runs one operation step by step and
+ * is stopped or killed after n instructions, for each n, while the others continue for some laps.
  *
- *     gcc -O1 -g -I. tests/torture.c -o torture && ./torture [stride [ring, or how its name
- * begins]]
+ *     gcc -O1 -g -I. tests/torture.c -o torture && ./torture [stride [start of a ring's name]]
  *
- * Prints how many points it tried. Ends with 0 if the others always went on, no message was lost,
- * doubled, torn or out of order except as the contract permits, and a stopped child went on
- * correctly.
+ * Prints how many points it tried. Exits with 0 if the others always continued, no message was
+ * lost, duplicated, torn or out of order except as the contract permits, and a stopped child
+ * continued correctly.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -315,7 +314,7 @@ static void take(const struct message *m)
 {
     check(m);
     if (now.k->one_consumer >= EACH && m->id != joined + out->taken)
-        errx(1, "the child took message %llu", (unsigned long long)m->id);
+        errx(1, "wrong message taken by the child: %llu", (unsigned long long)m->id);
     ck_pr_store_64(&out->id[out->taken], m->id);
     ck_pr_store_64(&out->taken, out->taken + 1);
 }
@@ -339,13 +338,14 @@ static void read_the_rest(union consumer *c)
         if (rc == -EOVERFLOW)
             continue;
         if (rc != 0 || m.id != next)
-            errx(1, "after it pop: %s, message %llu for %llu", strerror(-rc),
+            errx(1, "later pop of the child: %s, message %llu, not %llu", strerror(-rc),
                  (unsigned long long)m.id, (unsigned long long)next);
         check(&m);
         next++;
     }
     if (next != out->all)
-        errx(1, "read to %llu of %llu", (unsigned long long)next, (unsigned long long)out->all);
+        errx(1, "the child read %llu of %llu messages", (unsigned long long)next,
+             (unsigned long long)out->all);
 }
 
 /* Is the child a lossy reader that reads on after its operation, from a position we know? */
@@ -460,15 +460,15 @@ static void receive(const struct message *m)
     if (id >= OF_CHILD) {
         id -= OF_CHILD;
         if (id >= BATCH || we.seen_child[id]++ != 0 || id < we.last_child)
-            errx(1, "message %llu of the child doubled or out of order", (unsigned long long)id);
+            errx(1, "message %llu of the child duplicated or out of order", (unsigned long long)id);
         we.last_child = id;
         return;
     }
     if (id >= we.sent)
-        errx(1, "message %llu of %llu", (unsigned long long)id, (unsigned long long)we.sent);
+        errx(1, "message %llu, of %llu sent", (unsigned long long)id, (unsigned long long)we.sent);
     last = &we.last[we.by[id]];
     if (!we.again && (we.seen[id] != 0 || id < *last))
-        errx(1, "message %llu doubled or out of order: after %llu", (unsigned long long)id,
+        errx(1, "message %llu duplicated or out of order, after %llu", (unsigned long long)id,
              (unsigned long long)*last);
     we.seen[id] = 1;
     *last = id > *last ? id : *last;
@@ -522,7 +522,7 @@ static void laps(void)
             receive_one();
     }
     if (we.sent < until)
-        errx(1, "held up after %llu messages", (unsigned long long)(we.sent - from));
+        errx(1, "no progress after %llu messages", (unsigned long long)(we.sent - from));
 }
 
 /* Sends in runs of three while there is room. */
@@ -576,7 +576,7 @@ static void detach_us(void)
 
 static void fail(const char *what, int64_t number)
 {
-    errx(1, "%s %s, %s after %u: %s %lld", now.k->name, op_names[now.op],
+    errx(1, "%s, %s, %s after %u instructions: %s %lld", now.k->name, op_names[now.op],
          now.how == KILL ? "killed" : "stopped", now.n, what, (long long)number);
 }
 
@@ -614,10 +614,10 @@ static void account(void)
         uint64_t id = ck_pr_load_64(&out->id[i]);
 
         if (id >= we.sent)
-            fail("the child took message", (int64_t)id);
+            fail("the child took a message that was not sent:", (int64_t)id);
         /* A message that it held, or that SPSC replays, comes again. */
         if (we.seen[id] && !now.k->one_consumer && (now.how == STOP || (!out->held && !we.again)))
-            fail("twice: message", (int64_t)id);
+            fail("received twice: message", (int64_t)id);
         if (now.k->one_consumer < EACH)
             we.seen[id] = 1;
     }
@@ -629,9 +629,9 @@ static void account(void)
         fail("missing messages:", missing);
     for (i = 0; i < BATCH; i++) {
         if (i < out->sent && !we.seen_child[i] && now.k->one_consumer != EACH_LOSSY)
-            fail("missing of the child: message", i);
+            fail("missing: message of the child", i);
         if (i >= out->sent && we.seen_child[i] && now.how == STOP)
-            fail("not sent, but there: message of the child", i);
+            fail("received but not sent: message of the child", i);
     }
 }
 
@@ -697,7 +697,7 @@ static void let_finish(int through)
     while (!through)
         through = resume(PTRACE_CONT, NULL);
     if (!out->through)
-        fail("stopped elsewhere, having sent", (int64_t)out->sent);
+        fail("the child stopped before its end; messages sent:", (int64_t)out->sent);
     out->all = we.sent;
     (void)resume(PTRACE_CONT, NULL);
 }
@@ -757,7 +757,7 @@ int main(int argc, char **argv)
     unsigned k, op;
 
     if (stride == 0)
-        errx(1, "usage: torture [every so many instructions [ring, or how its name begins]]");
+        errx(1, "usage: torture [stride, in instructions [start of a ring's name]]");
     share(SIZE + 4096);
     out = (struct shared *)(void *)(mem + SIZE);
     for (k = 0; k < sizeof kinds / sizeof *kinds; k++)
@@ -767,7 +767,7 @@ int main(int argc, char **argv)
                 now.op = (enum op)op;
                 torture(stride);
             }
-    printf("note: %u points of stopping or killing, %s\n", points,
-           stride == 1 ? "every instruction" : "a part of the instructions");
+    printf("note: stopped or killed at %u points, %s\n", points,
+           stride == 1 ? "at every instruction" : "at some of the instructions");
     return 0;
 }
