@@ -3445,7 +3445,7 @@ IPC_INLINE int ipc_channel_attach_shared_(struct ipc_channel *ch, const struct i
     if (rc != 0)
         return rc;
     r->one_sender = (how & IPC_MPMC_ONE_PRODUCER) != 0;
-    r->writer = r->one_sender ? ck_pr_load_64(&s->end[0]) : 0;
+    r->writer = r->one_sender ? ipc_notify_first_seen_(data, &s->end[0]) : 0;
     /* Any process that dies may have held a slot, which this one must then free. */
     ipc_notify_watch_anyone(sends ? space : data);
     (void)ipc_notify_post(sends ? space : data); /* to attach may have freed a dead one's slots */
@@ -3465,7 +3465,7 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         (rc = ipc_record_producer_attach(&r->out, out->mem, out->size, me)) == 0 &&
         (rc = ipc_channel_attach_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
                                         r->out.ring->space_bell)) == 0) {
-        r->reader = ck_pr_load_64(&r->out.ring->end[1]);
+        r->reader = ipc_notify_first_seen_(&r->out_space, &r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
@@ -3474,7 +3474,8 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
                                         r->in.ring->space_bell)) == 0) {
         ch->max = (size_t)(r->in.mask + 1) / 2 - 8;
         r->one_sender = r->in.producers == 1;
-        r->writer = r->one_sender ? ck_pr_load_64(&r->in.ring->end[0]) : 0;
+        r->writer =
+            r->one_sender ? ipc_notify_first_seen_(&r->data, &r->in.ring->end[0]) : 0;
     }
     if (rc != 0) { /* the next try must not find our ends taken */
         ipc_record_producer_detach(&r->out);

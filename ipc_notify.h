@@ -1747,6 +1747,20 @@ IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
     return w->state != 0 || ck_pr_load_64(w->holder) != w->now;
 }
 
+/* At attach: the process at the other end, for ipc_notify_wait_with_peer_'s *peer_seen. A death that
+ * is older than this handle is not reported: the process that died has no more to do with it than
+ * one that never came. */
+IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t *holder)
+{
+    uint64_t id = ck_pr_load_64(holder);
+
+    if (id == 0 || id == ~UINT64_C(0) || n->peer.alive == NULL ||
+        n->peer.alive(n->peer.arg, id) != 0)
+        return id;
+    n->reported = id;
+    return 0;
+}
+
 /*
  * Waits for one end of a ring that may have one process at the other. *holder is the id of that
  * process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait with

@@ -227,6 +227,7 @@
  *                      before.
  *         -EPIPE       the other end was detached. These two are reported once for each process
  *                      that was seen at the other end; after that a call waits for its successor.
+ *                      Deaths from before this handle was attached are not reported.
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
  *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.
@@ -6472,7 +6473,8 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
         return h->H.error = rc;                                                                    \
     }                                                                                              \
     h->IPC_RING_OURS_##END.looks_each_second = 1;                                                  \
-    h->peer_seen = ck_pr_load_64(&h->H.ring->end[IPC_RING_OTHER_##END]);                           \
+    h->peer_seen =                                                                                 \
+        ipc_notify_first_seen_(&h->IPC_RING_OURS_##END, &h->H.ring->end[IPC_RING_OTHER_##END]);    \
     h->woken_for = ck_pr_load_64(&h->H.ring->head);                                                \
     (void)ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                              \
     if (ANYONE) {                                                                                  \

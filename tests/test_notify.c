@@ -2772,6 +2772,69 @@ static void death_behind_the_last_message_is_told(void **state)
     ipc_shm_close(&shm);
 }
 
+/* Holds both ends of a ring, and is killed. */
+static void dies_at_both_ends(struct child *up, void *arg)
+{
+    struct msgs_producer out;
+    struct msgs_consumer in;
+    struct message m = {9};
+
+    (void)up;
+    (void)arg;
+    IS(ipc_shm_open(&shm, name, ipc_in_ms(LONG_MS)), 0);
+    IS(msgs_producer_create(&out, &shm, "ring", 4), 0);
+    IS(msgs_consumer_open(&in, &shm, "ring"), 0);
+    while (msgs_push(&out, &m) == 0)
+        ;
+    (void)kill(getpid(), SIGKILL);
+}
+
+/* Two programs are killed and started again, one after the other: neither is told of a death that
+ * is older than itself. */
+static void deaths_from_before_attach_are_not_told(void **state)
+{
+    int consumer_first, i;
+
+    (void)state;
+    for (consumer_first = 0; consumer_first < 2; consumer_first++) {
+        struct msgs_producer out;
+        struct msgs_consumer in;
+        struct message m = {5};
+        struct child c;
+
+        IS(ipc_shm_create(&shm, name, 64 << 10), 0);
+        c = spawn(dies_at_both_ends, NULL);
+        was_killed(&c);
+        if (consumer_first) {
+            IS(msgs_consumer_open(&in, &shm, "ring"), 0);
+            for (i = 0; i < 4; i++)
+                IS(msgs_recv(&in, &m, IPC_NOW), 0);
+            IS(msgs_recv(&in, &m, ipc_in_ms(30)), -ETIMEDOUT);
+            IS(msgs_producer_create(&out, &shm, "ring", 4), 0);
+        } else {
+            IS(msgs_producer_create(&out, &shm, "ring", 4), 0);
+            IS(msgs_send(&out, &m, ipc_in_ms(30)), -ETIMEDOUT); /* full */
+            IS(msgs_consumer_open(&in, &shm, "ring"), 0);
+            for (i = 0; i < 4; i++)
+                IS(msgs_recv(&in, &m, IPC_NOW), 0);
+        }
+        m.x = 7;
+        IS(msgs_send(&out, &m, IPC_NOW), 0);
+        IS(msgs_recv(&in, &m, ipc_in_ms(LONG_MS)), 0);
+        IS(m.x, 7);
+        /* What happens from now on is told. */
+        IS(msgs_recv(&in, &m, IPC_NOW), -ETIMEDOUT);
+        msgs_producer_detach(&out);
+        IS(msgs_recv(&in, &m, ipc_in_ms(LONG_MS)), -EPIPE);
+        c = spawn(dies_behind_its_message, NULL);
+        IS(msgs_recv(&in, &m, IPC_FOREVER), 0);
+        IS(msgs_recv(&in, &m, ipc_in_ms(LONG_MS)), -EOWNERDEAD);
+        was_killed(&c);
+        msgs_consumer_detach(&in);
+        ipc_shm_close(&shm);
+    }
+}
+
 /* Attaches to a ring whose consumer sleeps already, sends nothing, and is killed later. */
 static void successor_that_attaches_while_we_sleep_is_watched(void **state)
 {
@@ -4434,6 +4497,7 @@ static int run_all(const char *filter)
         TEST(end_of_the_consumer_is_told_once_each_time),
         TEST(producer_that_came_and_went_unseen_is_told),
         TEST(death_behind_the_last_message_is_told),
+        TEST(deaths_from_before_attach_are_not_told),
         TEST(successor_that_attaches_while_we_sleep_is_watched),
         TEST(sleeper_that_came_first_finds_and_watches_who_comes),
         TEST(sleeper_of_every_ring_looks_once_a_second),

@@ -116,7 +116,8 @@ if (rc != 0) {
     return h->H.error = rc;
 }
 h->IPC_RING_OURS_END.looks_each_second = 1;
-h->peer_seen = ck_pr_load_64(&h->H.ring->end[IPC_RING_OTHER_END]);
+h->peer_seen =
+    ipc_notify_first_seen_(&h->IPC_RING_OURS_END, &h->H.ring->end[IPC_RING_OTHER_END]);
 h->woken_for = ck_pr_load_64(&h->H.ring->head);
 (void)ipc_notify_post(&h->IPC_RING_THEIRS_END); /* a sleeper there is to watch this process now */
 if (ANYONE) {
