@@ -210,8 +210,9 @@ struct ipc_peer {
     /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
      */
     uint64_t id;
-    /* Is the process `id` alive? 0 only with proof of its death, or of its leaving; 1 in case of
-     * doubt. Must not block. NULL: no process is ever proven dead. */
+    /* Is the process `id` alive? 1, also in case of doubt; 0 only with proof of its death; -1 only
+     * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
+     * process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
     /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
      * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
@@ -470,8 +471,8 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
  *   0            the condition holds; it was evaluated to true once, and last
  *   -ETIMEDOUT   the deadline has passed, and the condition did not hold after that
  *   -EINTR       a signal handler ran, and the condition did not hold after that
- *   -EOWNERDEAD  the peer that is watched is dead, and the condition did not hold after that;
- *                reported once
+ *   -EOWNERDEAD  the peer that is watched is dead, or has left, and the condition did not hold after
+ *                that; reported once
  *   -EINVAL      the condition does not hold, and the handle is not attached, or the deadline is no
  *                absolute time (IPC_NOW)
  *
@@ -515,7 +516,7 @@ IPC_INLINE uint32_t ipc_notify_prepare(struct ipc_notify *n);
  *   0            posted, or woken for nothing: look at the condition, and prepare again
  *   -ETIMEDOUT   the deadline has passed, whether or not there was a post
  *   -EINTR       a signal handler ran
- *   -EOWNERDEAD  the peer that is watched is dead; reported once
+ *   -EOWNERDEAD  the peer that is watched is dead, or has left; reported once
  *   -EINVAL      the handle is not attached, or the deadline is no absolute time (IPC_NOW)
  */
 IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline);
@@ -1292,7 +1293,7 @@ IPC_INLINE int ipc_notify_dead_(struct ipc_notify *n)
 {
     uint64_t id = n->watched;
 
-    if (id == 0 || n->peer.alive(n->peer.arg, id) != 0)
+    if (id == 0 || n->peer.alive(n->peer.arg, id) > 0)
         return 0;
     n->reported = id;
     ipc_notify_watch(n, 0);
@@ -1755,7 +1756,7 @@ IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t 
     uint64_t id = ck_pr_load_64(holder);
 
     if (id == 0 || id == ~UINT64_C(0) || n->peer.alive == NULL ||
-        n->peer.alive(n->peer.arg, id) != 0)
+        n->peer.alive(n->peer.arg, id) > 0)
         return id;
     n->reported = id;
     return 0;
@@ -1764,7 +1765,7 @@ IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t 
 /*
  * Waits for one end of a ring that may have one process at the other. *holder is the id of that
  * process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait with
- * -EOWNERDEAD, and its leaving with -EPIPE, each once. *peer_seen, of the handle, is the process
+ * -EOWNERDEAD, and its detach, or its leaving the memory, with -EPIPE, each once. *peer_seen, of the handle, is the process
  * last seen there, 0 once its end was reported. Attach and detach of the other end post this end's
  * bell. Otherwise as `wait`.
  */
@@ -1788,8 +1789,10 @@ IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *
         *peer_seen = w.now != n->reported ? w.now : 0;
         ipc_notify_watch(n, w.now != ~UINT64_C(0) ? w.now : 0);
         rc = wait(n, deadline, ipc_notify_look_or_change_, &w, NULL);
-        if (rc == -EOWNERDEAD)
+        if (rc == -EOWNERDEAD) {
             *peer_seen = 0;
+            rc = n->peer.alive(n->peer.arg, n->reported) < 0 ? -EPIPE : rc;
+        }
         if (rc == 0 && w.state == 0 && ipc_left_(deadline) == 0)
             rc = -ETIMEDOUT; /* a hostile peer may change the holder all the time */
     } while (rc == 0 && w.state == 0);

@@ -225,7 +225,8 @@
  *         -EINTR       a signal handler ran while the call slept
  *         -EOWNERDEAD  the process at the other end was killed. All that it sent was received
  *                      before.
- *         -EPIPE       the other end was detached. These two are reported once for each process
+ *         -EPIPE       the other end was detached, or its process has closed the segment. (A
+ *                      process that ends without either counts as killed.) These two are reported once for each process
  *                      that was seen at the other end; after that a call waits for its successor.
  *                      Deaths from before this handle was attached are not reported.
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
@@ -361,8 +362,9 @@ struct ipc_peer {
     /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
      */
     uint64_t id;
-    /* Is the process `id` alive? 0 only with proof of its death, or of its leaving; 1 in case of
-     * doubt. Must not block. NULL: no process is ever proven dead. */
+    /* Is the process `id` alive? 1, also in case of doubt; 0 only with proof of its death; -1 only
+     * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
+     * process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
     /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
      * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
@@ -545,11 +547,11 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
-/* Is the process of that id, which is not 0, proven dead? A process without an ipc_peer never is.
+/* Is the process of that id, which is not 0, proven dead, or to have left? A process without an ipc_peer never is.
  */
 IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
 {
-    return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) == 0;
+    return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) <= 0;
 }
 
 /* The id under which a process holds an end. */

@@ -173,8 +173,9 @@ struct ipc_peer {
     /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
      */
     uint64_t id;
-    /* Is the process `id` alive? 0 only with proof of its death, or of its leaving; 1 in case of
-     * doubt. Must not block. NULL: no process is ever proven dead. */
+    /* Is the process `id` alive? 1, also in case of doubt; 0 only with proof of its death; -1 only
+     * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
+     * process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
     /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
      * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
@@ -376,8 +377,10 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
                                       const struct ipc_shm_options *how);
 
 /*
- * Leaves the segment and unmaps it. The memory of its objects must not be touched any more. The
- * name and the objects stay for the other processes and for later ones. Does nothing when the
+ * Leaves the segment and unmaps it. The memory of its objects must not be touched any more, so
+ * detach the rings first; a ring that is still attached ends for its peers as if it was detached
+ * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
+ * call counts as killed. The name and the objects stay for the other processes and for later ones. Does nothing when the
  * handle was refused, or is closed already. In a child that inherited the handle by fork, and has
  * not used it, the parent stays a member.
  */
@@ -545,7 +548,7 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 /* ------------------------------------------------------------------ layout */
 
 #define IPC_SHM_MAGIC UINT64_C(0x316d68735f637069) /* "ipc_shm1" */
-#define IPC_SHM_LAYOUT 1u
+#define IPC_SHM_LAYOUT 2u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
@@ -556,7 +559,8 @@ struct ipc_shm_member_ {
     uint64_t pid_ns;    /* inode of the PID namespace in which pid counts */
     uint32_t pid;       /* of the process */
     uint32_t candidate; /* 1: has it open to take it over or to replace it, not to use it */
-    unsigned char pad[32];
+    uint64_t left;      /* the id that closed its handle in this place last */
+    unsigned char pad[24];
 };
 
 /* See objects.h. */
@@ -644,7 +648,8 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  *   candidate: new values
  *   id: 0 -> a new one      the same: a store. It is a member now
  *   candidate: 1 -> 0       the same, when it takes the segment over: see open.h
- *   id: its own -> 0        the same, when it closes the segment; then it gives the lock back
+ *   left: -> its own id     the same, when it closes the segment: a store, then a store fence
+ *   id: its own -> 0        the same, after that; then it gives the lock back
  *   locked -> lock free     the kernel, when the member dies. id stays
  *
  * An id is a generation, new for each process that joins, and the entry's index. Ids are never used
@@ -905,8 +910,15 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid())
-        ck_pr_store_64(&seg->base->member[seg->peer.id % IPC_SHM_MEMBERS].id, 0);
+    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid()) {
+        struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
+
+        ck_pr_store_64(&m->left, seg->peer.id);
+        /* Without it our id could be gone before the mark says why. Partner: in
+         * ipc_shm_peer_alive_. */
+        ck_pr_fence_store();
+        ck_pr_store_64(&m->id, 0);
+    }
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
     if (seg->fd >= 0)
@@ -1582,10 +1594,17 @@ IPC_INLINE int ipc_shm_alive(struct ipc_shm *seg, uint64_t id)
     return ipc_shm_become_member_(seg) != 0 || ipc_shm_member_is_alive_(seg, id);
 }
 
-/* struct ipc_peer's alive. */
+/* struct ipc_peer's alive. The mark of a member that left stays until another leaves from its
+ * place. */
 IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
 {
-    return ipc_shm_alive((struct ipc_shm *)arg, id);
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+
+    if (ipc_shm_alive(seg, id))
+        return 1;
+    /* Without it the mark could be older than the proof. Partner: in ipc_shm_close. */
+    ck_pr_fence_load();
+    return ck_pr_load_64(&seg->base->member[id % IPC_SHM_MEMBERS].left) == id ? -1 : 0;
 }
 
 /* Opens a pidfd of the member's process, which becomes readable when that process dies. -1 when it

@@ -2835,6 +2835,46 @@ static void deaths_from_before_attach_are_not_told(void **state)
     }
 }
 
+/* Closes its segment, and does not detach before. */
+static void closes_without_detach(struct child *up, void *arg)
+{
+    struct msgs_producer out;
+    struct message m = {9};
+    struct ipc_shm seg;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(msgs_producer_create(&out, &seg, "ring", 4), 0);
+    IS(msgs_send(&out, &m, IPC_NOW), 0);
+    EVENTUALLY(sleeps(up->pid, out.data.at, IPC_NOTIFY_DOZING_));
+    ipc_shm_close(&seg);
+}
+
+static void closing_a_segment_counts_as_detaching(void **state)
+{
+    struct msgs_producer out;
+    struct msgs_consumer in;
+    struct message m = {0};
+    struct child c;
+    int i;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 64 << 10), 0);
+    IS(msgs_create(&shm, "ring", 4), 0);
+    IS(msgs_consumer_open(&in, &shm, "ring"), 0);
+    for (i = 0; i < 3; i++) {
+        c = spawn(closes_without_detach, NULL);
+        IS(msgs_recv(&in, &m, ipc_in_ms(LONG_MS)), 0);
+        IS(m.x, 9);
+        IS(msgs_recv(&in, &m, ipc_in_ms(LONG_MS)), -EPIPE);
+        IS(result(&c), 0);
+    }
+    IS(msgs_producer_create(&out, &shm, "ring", 4), 0); /* the end is free */
+    msgs_producer_detach(&out);
+    msgs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
 /* Attaches to a ring whose consumer sleeps already, sends nothing, and is killed later. */
 static void successor_that_attaches_while_we_sleep_is_watched(void **state)
 {
@@ -4497,6 +4537,7 @@ static int run_all(const char *filter)
         TEST(end_of_the_consumer_is_told_once_each_time),
         TEST(producer_that_came_and_went_unseen_is_told),
         TEST(death_behind_the_last_message_is_told),
+        TEST(closing_a_segment_counts_as_detaching),
         TEST(deaths_from_before_attach_are_not_told),
         TEST(successor_that_attaches_while_we_sleep_is_watched),
         TEST(sleeper_that_came_first_finds_and_watches_who_comes),

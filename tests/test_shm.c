@@ -633,7 +633,7 @@ static void segment_of_another_layout_is_refused_and_why_says_which(void **state
     } changes[] = {
         {FIELD(magic), 0, "magic is 0000000000000000"},
         {FIELD(magic), 0x1122334455667788, "magic is 1122334455667788"},
-        {FIELD(abi), 2, "ABI 2 there, 1 here"},
+        {FIELD(abi), 3, "ABI 3 there, 2 here"},
         {FIELD(order), IPC_SHM_SWAPPED, "byte order"},
         {FIELD(order), 0, "not a segment"},
         {FIELD(line), 128, "128-byte lines"},

@@ -18,8 +18,9 @@ struct ipc_peer {
     /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
      */
     uint64_t id;
-    /* Is the process `id` alive? 0 only with proof of its death, or of its leaving; 1 in case of
-     * doubt. Must not block. NULL: no process is ever proven dead. */
+    /* Is the process `id` alive? 1, also in case of doubt; 0 only with proof of its death; -1 only
+     * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
+     * process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
     /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
      * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its

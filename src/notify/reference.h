@@ -197,8 +197,8 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
  *   0            the condition holds; it was evaluated to true once, and last
  *   -ETIMEDOUT   the deadline has passed, and the condition did not hold after that
  *   -EINTR       a signal handler ran, and the condition did not hold after that
- *   -EOWNERDEAD  the peer that is watched is dead, and the condition did not hold after that;
- *                reported once
+ *   -EOWNERDEAD  the peer that is watched is dead, or has left, and the condition did not hold after
+ *                that; reported once
  *   -EINVAL      the condition does not hold, and the handle is not attached, or the deadline is no
  *                absolute time (IPC_NOW)
  *
@@ -242,7 +242,7 @@ IPC_INLINE uint32_t ipc_notify_prepare(struct ipc_notify *n);
  *   0            posted, or woken for nothing: look at the condition, and prepare again
  *   -ETIMEDOUT   the deadline has passed, whether or not there was a post
  *   -EINTR       a signal handler ran
- *   -EOWNERDEAD  the peer that is watched is dead; reported once
+ *   -EOWNERDEAD  the peer that is watched is dead, or has left; reported once
  *   -EINVAL      the handle is not attached, or the deadline is no absolute time (IPC_NOW)
  */
 IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadline);

@@ -45,7 +45,7 @@ IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t 
     uint64_t id = ck_pr_load_64(holder);
 
     if (id == 0 || id == ~UINT64_C(0) || n->peer.alive == NULL ||
-        n->peer.alive(n->peer.arg, id) != 0)
+        n->peer.alive(n->peer.arg, id) > 0)
         return id;
     n->reported = id;
     return 0;
@@ -54,7 +54,7 @@ IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t 
 /*
  * Waits for one end of a ring that may have one process at the other. *holder is the id of that
  * process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait with
- * -EOWNERDEAD, and its leaving with -EPIPE, each once. *peer_seen, of the handle, is the process
+ * -EOWNERDEAD, and its detach, or its leaving the memory, with -EPIPE, each once. *peer_seen, of the handle, is the process
  * last seen there, 0 once its end was reported. Attach and detach of the other end post this end's
  * bell. Otherwise as `wait`.
  */
@@ -78,8 +78,10 @@ IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *
         *peer_seen = w.now != n->reported ? w.now : 0;
         ipc_notify_watch(n, w.now != ~UINT64_C(0) ? w.now : 0);
         rc = wait(n, deadline, ipc_notify_look_or_change_, &w, NULL);
-        if (rc == -EOWNERDEAD)
+        if (rc == -EOWNERDEAD) {
             *peer_seen = 0;
+            rc = n->peer.alive(n->peer.arg, n->reported) < 0 ? -EPIPE : rc;
+        }
         if (rc == 0 && w.state == 0 && ipc_left_(deadline) == 0)
             rc = -ETIMEDOUT; /* a hostile peer may change the holder all the time */
     } while (rc == 0 && w.state == 0);

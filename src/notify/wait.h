@@ -45,7 +45,7 @@ IPC_INLINE int ipc_notify_dead_(struct ipc_notify *n)
 {
     uint64_t id = n->watched;
 
-    if (id == 0 || n->peer.alive(n->peer.arg, id) != 0)
+    if (id == 0 || n->peer.alive(n->peer.arg, id) > 0)
         return 0;
     n->reported = id;
     ipc_notify_watch(n, 0);

@@ -167,11 +167,11 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
-/* Is the process of that id, which is not 0, proven dead? A process without an ipc_peer never is.
+/* Is the process of that id, which is not 0, proven dead, or to have left? A process without an ipc_peer never is.
  */
 IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
 {
-    return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) == 0;
+    return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) <= 0;
 }
 
 /* The id under which a process holds an end. */

@@ -15,7 +15,8 @@
  *   candidate: new values
  *   id: 0 -> a new one      the same: a store. It is a member now
  *   candidate: 1 -> 0       the same, when it takes the segment over: see open.h
- *   id: its own -> 0        the same, when it closes the segment; then it gives the lock back
+ *   left: -> its own id     the same, when it closes the segment: a store, then a store fence
+ *   id: its own -> 0        the same, after that; then it gives the lock back
  *   locked -> lock free     the kernel, when the member dies. id stays
  *
  * An id is a generation, new for each process that joins, and the entry's index. Ids are never used

@@ -15,7 +15,7 @@
 /* ------------------------------------------------------------------ layout */
 
 #define IPC_SHM_MAGIC UINT64_C(0x316d68735f637069) /* "ipc_shm1" */
-#define IPC_SHM_LAYOUT 1u
+#define IPC_SHM_LAYOUT 2u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
@@ -26,7 +26,8 @@ struct ipc_shm_member_ {
     uint64_t pid_ns;    /* inode of the PID namespace in which pid counts */
     uint32_t pid;       /* of the process */
     uint32_t candidate; /* 1: has it open to take it over or to replace it, not to use it */
-    unsigned char pad[32];
+    uint64_t left;      /* the id that closed its handle in this place last */
+    unsigned char pad[24];
 };
 
 /* See objects.h. */

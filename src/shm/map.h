@@ -71,8 +71,15 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid())
-        ck_pr_store_64(&seg->base->member[seg->peer.id % IPC_SHM_MEMBERS].id, 0);
+    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid()) {
+        struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
+
+        ck_pr_store_64(&m->left, seg->peer.id);
+        /* Without it our id could be gone before the mark says why. Partner: in
+         * ipc_shm_peer_alive_. */
+        ck_pr_fence_store();
+        ck_pr_store_64(&m->id, 0);
+    }
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
     if (seg->fd >= 0)

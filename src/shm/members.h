@@ -11,10 +11,17 @@ IPC_INLINE int ipc_shm_alive(struct ipc_shm *seg, uint64_t id)
     return ipc_shm_become_member_(seg) != 0 || ipc_shm_member_is_alive_(seg, id);
 }
 
-/* struct ipc_peer's alive. */
+/* struct ipc_peer's alive. The mark of a member that left stays until another leaves from its
+ * place. */
 IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
 {
-    return ipc_shm_alive((struct ipc_shm *)arg, id);
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+
+    if (ipc_shm_alive(seg, id))
+        return 1;
+    /* Without it the mark could be older than the proof. Partner: in ipc_shm_close. */
+    ck_pr_fence_load();
+    return ck_pr_load_64(&seg->base->member[id % IPC_SHM_MEMBERS].left) == id ? -1 : 0;
 }
 
 /* Opens a pidfd of the member's process, which becomes readable when that process dies. -1 when it

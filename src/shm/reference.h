@@ -140,8 +140,10 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
                                       const struct ipc_shm_options *how);
 
 /*
- * Leaves the segment and unmaps it. The memory of its objects must not be touched any more. The
- * name and the objects stay for the other processes and for later ones. Does nothing when the
+ * Leaves the segment and unmaps it. The memory of its objects must not be touched any more, so
+ * detach the rings first; a ring that is still attached ends for its peers as if it was detached
+ * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
+ * call counts as killed. The name and the objects stay for the other processes and for later ones. Does nothing when the
  * handle was refused, or is closed already. In a child that inherited the handle by fork, and has
  * not used it, the parent stays a member.
  */
