@@ -314,6 +314,11 @@
 #define _DEFAULT_SOURCE 1
 #endif
 
+#if defined(__has_include)
+#if !__has_include(<ck_pr.h>)
+#error "Concurrency Kit is missing: install libck-dev (Debian, Ubuntu) or concurrencykit (Arch)"
+#endif
+#endif
 #include <ck_cc.h>
 #include <ck_md.h>
 #include <ck_pr.h>
@@ -422,6 +427,13 @@ struct ipc_ring_shared_ {
 };
 
 #define IPC_RING_ASSERT_(name, condition) typedef char ipc_ring_assert_##name[(condition) ? 1 : -1];
+
+/* May messages of that type be copied byte by byte? In C all may. */
+#ifdef __cplusplus
+#define IPC_RING_IS_COPYABLE_(TYPE) __is_trivially_copyable(TYPE)
+#else
+#define IPC_RING_IS_COPYABLE_(TYPE) 1
+#endif
 
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
  * consumer holds back at most. Measured flat around these values (bench/). */
@@ -585,7 +597,10 @@ IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t i
             return 0;
         }
     }
-    return ipc_ring_refuse_(me, -EBUSY, "this end of the ring is taken; peer", holder, id);
+    return ipc_ring_refuse_(me, -EBUSY,
+                            holder == id ? "this process has taken this end of the ring; peer"
+                                         : "this end of the ring is taken; peer",
+                            holder, id);
 }
 
 /* Frees an end that `id` holds. If another process was told that we are dead and took it, it stays
@@ -6531,6 +6546,21 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
     return 0;
 }
 
+/* Puts the ring's name before the sentence about a refusal, and behind it what to do. Returns rc. */
+IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
+{
+    const char *remedy = "";
+    char what[112];
+
+    (void)snprintf(what, sizeof what, "%.111s", me->why);
+    if (rc == -EPROTO)
+        remedy = ": build its programs with the same type and headers, or use another name";
+    if (rc == -EBUSY)
+        remedy = ": detach there, or end that process, first";
+    (void)snprintf(me->why, sizeof me->why, "ring '%.60s': %s%s", name, what, remedy);
+    return rc;
+}
+
 /* Makes the ring if it is not there. A wrong `how` is refused before it is begun, as what is begun
  * must come to an end. SIZED: `how` says what memory it takes. */
 #define IPC_RING_CREATE_(NAME, K, KIND, BYTES, HOW, ENDS, SIZED)                                   \
@@ -6554,9 +6584,11 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
         if (rc != -EEXIST)                                                                         \
             return rc;                                                                             \
         rc = ipc_shm_find(seg, name, KIND, &object);                                               \
-        return rc != 0 ? rc                                                                        \
-                       : ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size, footprint, BYTES,\
-                                        capacity, -1 HOW(+1 + (int64_t)(how | (ENDS))));           \
+        if (rc != 0)                                                                               \
+            return rc;                                                                             \
+        rc = ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size, footprint, BYTES, capacity,\
+                            -1 HOW(+1 + (int64_t)(how | (ENDS))));                                 \
+        return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);                       \
     }
 
 /* open attaches to it, and then does MAP; create makes it first. Where another process is making
@@ -6572,7 +6604,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
         }                                                                                          \
         rc = NAME##_##END##_attach(h, object.mem, object.size, ipc_shm_peer(seg));                 \
         MAP;                                                                                       \
-        return rc;                                                                                 \
+        return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);                       \
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_create(struct NAME##_##END *h, struct ipc_shm *seg, const char *name,\
                                    uint64_t capacity HOW(, unsigned how))                          \
@@ -6600,6 +6632,7 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
 /* CANCELLED is done after a cancel. */
 #define IPC_RING_SLOTS_(NAME, TYPE, K, CANCELLED, ...)                                             \
     IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
+    IPC_RING_ASSERT_(NAME##_is_trivially_copyable, IPC_RING_IS_COPYABLE_(TYPE))                    \
     IPC_INLINE int NAME##_push(struct NAME##_producer *p, const TYPE *message)                     \
     {                                                                                              \
         return ipc_##K##_push_(&p->raw, message, __VA_ARGS__);                                     \
@@ -7061,6 +7094,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         TYPE *at[2];                                                                               \
         size_t n[2];                                                                               \
     };                                                                                             \
+    IPC_RING_ASSERT_(NAME##_is_trivially_copyable, IPC_RING_IS_COPYABLE_(TYPE))                    \
     IPC_RING_MEMORY_(NAME, stream, IPC_STREAM_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))\
     IPC_RING_END_(NAME, stream, producer, raw.s, 0, (void)0, sizeof(TYPE), me)                     \
     IPC_RING_END_(NAME, stream, consumer, raw.s, 0, (void)0, sizeof(TYPE), me)                     \
@@ -7282,6 +7316,8 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_RING_ASSERT_(NAME##_alignment,                                                             \
                      __alignof__(REQUEST) <= IPC_RING_LINE && __alignof__(REPLY) <= IPC_RING_LINE) \
     IPC_RING_ASSERT_(NAME##_reply, sizeof(REPLY) <= UINT32_MAX)                                    \
+    IPC_RING_ASSERT_(NAME##_is_trivially_copyable,                                                 \
+                     IPC_RING_IS_COPYABLE_(REQUEST) && IPC_RING_IS_COPYABLE_(REPLY))               \
     union NAME##_slot {                                                                            \
         REQUEST request;                                                                           \
         REPLY reply;                                                                               \

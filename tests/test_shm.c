@@ -1886,6 +1886,7 @@ static void objects_are_found_and_listed(void **state)
     MUST((char *)found.mem - (char *)made.base == (char *)o.mem - (char *)opened.base);
     REFUSED(ipc_shm_make(&made, "b", 2, 200, &o), -EEXIST, &made, "'b'");
     REFUSED(ipc_shm_find(&made, "b", 0x1234, &o), -EPROTO, &made, "00000002 there, 00001234 here");
+    REFUSED(ipc_shm_find(&made, "b", IPC_SPSC_TYPE, &o), -EPROTO, &made, "there, spsc here");
     REFUSED(ipc_shm_find(&made, "c", 2, &o), -ENOENT, &made, "'c'");
     ipc_shm_close(&opened);
     ipc_shm_close(&made);
@@ -2598,9 +2599,11 @@ static void ring_of_another_type_or_capacity_is_refused_with_both_numbers(void *
     REFUSED(small_ring_consumer_open(&in, &seg, "ring"), -ENOENT, &seg, "'ring'");
     MUST(small_ring_pop(&in, &message) == -ENOENT);
     DONE(small_ring_producer_create(&out, &seg, "ring", 64), &seg);
-    REFUSED(big_ring_consumer_open(&wrong_in, &seg, "ring"), -EPROTO, &seg, "8 there, 40 here");
+    REFUSED(big_ring_consumer_open(&wrong_in, &seg, "ring"), -EPROTO, &seg,
+            "ring 'ring': message size differs; bytes: 8 there, 40 here: build its programs with the "
+            "same type and headers, or use another name");
     REFUSED(big_ring_producer_create(&wrong_out, &seg, "ring", 64), -EPROTO, &seg,
-            "8 there, 40 here");
+            "ring 'ring': message size differs; bytes: 8 there, 40 here: build");
     MUST(big_ring_push(&wrong_out, &large) == -EPROTO);
     MUST(big_ring_push_n(&wrong_out, &large, 1) == -EPROTO);
     MUST(big_ring_claim(&wrong_out) == NULL && big_ring_commit(&wrong_out) == -EINVAL);
@@ -2608,7 +2611,10 @@ static void ring_of_another_type_or_capacity_is_refused_with_both_numbers(void *
     MUST(big_ring_release(&wrong_in) == -EINVAL);
     big_ring_producer_detach(&wrong_out);
     big_ring_consumer_detach(&wrong_in);
-    REFUSED(small_ring_producer_create(&again, &seg, "ring", 64), -EBUSY, &seg, "taken");
+    REFUSED(small_ring_producer_create(&again, &seg, "ring", 64), -EBUSY, &seg,
+            "ring 'ring': this process has taken this end of the ring");
+    REFUSED(small_ring_producer_open(&again, &seg, "ring"), -EBUSY, &seg,
+            "detach there, or end that process, first");
     MUST(small_ring_push(&again, &message) == -EBUSY);
     small_ring_producer_detach(&out);
     MUST(small_ring_push(&out, &message) == -EINVAL);

@@ -6,6 +6,11 @@
 #define _DEFAULT_SOURCE 1
 #endif
 
+#if defined(__has_include)
+#if !__has_include(<ck_pr.h>)
+#error "Concurrency Kit is missing: install libck-dev (Debian, Ubuntu) or concurrencykit (Arch)"
+#endif
+#endif
 #include <ck_cc.h>
 #include <ck_md.h>
 #include <ck_pr.h>

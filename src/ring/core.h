@@ -43,6 +43,13 @@ struct ipc_ring_shared_ {
 
 #define IPC_RING_ASSERT_(name, condition) typedef char ipc_ring_assert_##name[(condition) ? 1 : -1];
 
+/* May messages of that type be copied byte by byte? In C all may. */
+#ifdef __cplusplus
+#define IPC_RING_IS_COPYABLE_(TYPE) __is_trivially_copyable(TYPE)
+#else
+#define IPC_RING_IS_COPYABLE_(TYPE) 1
+#endif
+
 /* How far the producer prefetches and the consumer looks ahead, and for how many pauses the
  * consumer holds back at most. Measured flat around these values (bench/). */
 #define IPC_RING_PREFETCH_ 1024u /* bytes */
@@ -205,7 +212,10 @@ IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t i
             return 0;
         }
     }
-    return ipc_ring_refuse_(me, -EBUSY, "this end of the ring is taken; peer", holder, id);
+    return ipc_ring_refuse_(me, -EBUSY,
+                            holder == id ? "this process has taken this end of the ring; peer"
+                                         : "this end of the ring is taken; peer",
+                            holder, id);
 }
 
 /* Frees an end that `id` holds. If another process was told that we are dead and took it, it stays

@@ -175,6 +175,21 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
     return 0;
 }
 
+/* Puts the ring's name before the sentence about a refusal, and behind it what to do. Returns rc. */
+IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
+{
+    const char *remedy = "";
+    char what[112];
+
+    (void)snprintf(what, sizeof what, "%.111s", me->why);
+    if (rc == -EPROTO)
+        remedy = ": build its programs with the same type and headers, or use another name";
+    if (rc == -EBUSY)
+        remedy = ": detach there, or end that process, first";
+    (void)snprintf(me->why, sizeof me->why, "ring '%.60s': %s%s", name, what, remedy);
+    return rc;
+}
+
 /* Makes the ring if it is not there. A wrong `how` is refused before it is begun, as what is begun
  * must come to an end. SIZED: `how` says what memory it takes. */
 IPC_TEMPLATE(IPC_RING_CREATE_, NAME, K, KIND, BYTES, HOW, ENDS, SIZED)
@@ -199,9 +214,11 @@ IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
     if (rc != -EEXIST)
         return rc;
     rc = ipc_shm_find(seg, name, KIND, &object);
-    return rc != 0 ? rc
-                   : ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size, footprint, BYTES,
-                                    capacity, -1 HOW(+1 + (int64_t)(how | (ENDS))));
+    if (rc != 0)
+        return rc;
+    rc = ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size, footprint, BYTES, capacity,
+                        -1 HOW(+1 + (int64_t)(how | (ENDS))));
+    return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);
 }
 IPC_TEMPLATE_END
 
@@ -219,7 +236,7 @@ IPC_INLINE int NAME_END_open(struct NAME_END *h, struct ipc_shm *seg, const char
     }
     rc = NAME_END_attach(h, object.mem, object.size, ipc_shm_peer(seg));
     MAP;
-    return rc;
+    return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);
 }
 IPC_INLINE int NAME_END_create(struct NAME_END *h, struct ipc_shm *seg, const char *name,
                                uint64_t capacity HOW(, unsigned how))

@@ -221,6 +221,8 @@ IPC_TEMPLATE(IPC_CALL, NAME, REQUEST, REPLY)
 IPC_RING_ASSERT_(NAME_alignment,
                  __alignof__(REQUEST) <= IPC_RING_LINE && __alignof__(REPLY) <= IPC_RING_LINE)
 IPC_RING_ASSERT_(NAME_reply, sizeof(REPLY) <= UINT32_MAX)
+IPC_RING_ASSERT_(NAME_is_trivially_copyable,
+                 IPC_RING_IS_COPYABLE_(REQUEST) && IPC_RING_IS_COPYABLE_(REPLY))
 union NAME_slot {
     REQUEST request;
     REPLY reply;

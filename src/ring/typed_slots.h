@@ -9,6 +9,7 @@
 /* CANCELLED is done after a cancel. */
 IPC_TEMPLATE(IPC_RING_SLOTS_, NAME, TYPE, K, CANCELLED, ...)
 IPC_RING_ASSERT_(NAME_alignment, __alignof__(TYPE) <= IPC_RING_LINE)
+IPC_RING_ASSERT_(NAME_is_trivially_copyable, IPC_RING_IS_COPYABLE_(TYPE))
 IPC_INLINE int NAME_push(struct NAME_producer *p, const TYPE *message)
 {
     return ipc_K_push_(&p->raw, message, __VA_ARGS__);

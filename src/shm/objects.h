@@ -192,6 +192,33 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
     return 0;
 }
 
+/* A type as the four letters that it is made of, or as a number. */
+IPC_INLINE const char *ipc_shm_type_name_(char *text, size_t size, uint32_t type)
+{
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        text[i] = (char)(type >> 8 * i & 0x7f);
+        if (text[i] < 'a' || text[i] > 'z')
+            break;
+    }
+    text[i] = '\0';
+    if (i < 4)
+        (void)snprintf(text, size, "%08x", type);
+    return text;
+}
+
+IPC_INLINE int ipc_shm_refuse_type_(struct ipc_shm *seg, const char *name, uint32_t there,
+                                    uint32_t here)
+{
+    char text[2][16];
+
+    return ipc_shm_refuse(seg, -EPROTO,
+                          "object '%s' has type %s there, %s here: give one of them another name",
+                          name, ipc_shm_type_name_(text[0], sizeof text[0], there),
+                          ipc_shm_type_name_(text[1], sizeof text[1], here));
+}
+
 IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type,
                             struct ipc_shm_object *o)
 {
@@ -210,10 +237,7 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
                 return rc;
             if (rc != 0 || strcmp(o->name, name) != 0)
                 continue;
-            if (o->type != type)
-                return ipc_shm_refuse(seg, -EPROTO, "object '%s' has type %08x there, %08x here",
-                                      name, o->type, type);
-            return 0;
+            return o->type == type ? 0 : ipc_shm_refuse_type_(seg, name, o->type, type);
         }
     } while (ipc_shm_wait_(seg->deadline));
     return ipc_shm_refuse(seg, seg->deadline == IPC_NOW ? -ENOENT : -ETIMEDOUT,
