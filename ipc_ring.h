@@ -213,6 +213,13 @@
  *       server: as the calls whose names begin with ipc_call_. union NAME_slot has `request` and
  *       `reply` in the same place.
  *
+ * Asking, for monitoring: what was so at some moment during the call. Wait-free
+ *   uint64_t NAME_END_was_size(const struct NAME_END *)
+ *       How many messages, or elements, were in the ring: SPSC, streams; MPMC, MPSC and SPMC: about,
+ *       up to 16 less or more for each handle.
+ *   struct ipc_mpmc_losses NAME_END_losses(const struct NAME_END *)
+ *       MPMC, MPSC, SPMC: what killed processes have cost.
+ *
  * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
  * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes
  * nobody: a sleeper therefore looks again once a second, and at its deadline. Deadlines are
@@ -4698,6 +4705,66 @@ IPC_FORCE_INLINE void ipc_mpmc_publish_hint_(struct ipc_mpmc *m, uint64_t *hint)
     }
 }
 
+/* ------------------------------------------------------------------ looking ahead */
+
+IPC_FORCE_INLINE void ipc_mpmc_prefetch_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
+{
+    size_t i;
+
+    for (i = 0; i < stride; i += IPC_RING_LINE)
+        ck_pr_rfo(ipc_mpmc_slot_(m, position, stride) + i);
+}
+
+/* How many slots from that position on are in the state that this end waits for, at least; 0: that
+ * one is not. */
+IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64_t position,
+                                                size_t stride, uint64_t state)
+{
+    uint64_t word = ck_pr_load_64(ipc_mpmc_word_(m, position, stride));
+
+    return (word & ~IPC_MPMC_RUN_MASK_) == ipc_mpmc_free_word_(m, position) + state
+               ? ipc_mpmc_run_length_(word)
+               : 0;
+}
+
+/* The known run is used up: looks how far the slots from m->next on are in the state that this end
+ * waits for, as ipc_spsc_look_ahead_ does, and asks for their lines with write intent. It does not
+ * ask for lines beyond: the other end works on those, or will before we get there. */
+IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t state)
+{
+    uint64_t ahead = m->mask + 1 < IPC_RING_AHEAD_ ? m->mask + 1 : IPC_RING_AHEAD_, i;
+    unsigned run = ipc_mpmc_count_ready_(m, m->next, stride, state);
+
+    if (m->idle) {
+        m->idle = 0; /* likely a lone message or run: touch no other line */
+        ahead = run + (run == 0);
+    } else if (!ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state)) {
+        /* Close behind the other end: let it get ahead before we touch its lines. */
+        for (i = 0; i < m->pauses; i++)
+            ck_pr_stall();
+        while (ahead > run && !ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state))
+            ahead /= 2;
+        ahead = ahead > run ? ahead : run + (run == 0);
+        if (ahead == 1)
+            m->pauses /= 2;
+        else if (m->pauses < IPC_RING_PAUSES_)
+            m->pauses = 2 * m->pauses + 1;
+    }
+    m->ready = m->next + ahead;
+    for (i = 0; i < ahead && i < IPC_MPMC_PREFETCH_; i++)
+        ipc_mpmc_prefetch_(m, m->next + i, stride);
+}
+
+/* Before an operation at position p: looks ahead if p is not known to be ready, else prefetches. */
+IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t stride,
+                                        uint64_t state)
+{
+    if (CK_CC_UNLIKELY((int64_t)(p - m->ready) >= 0))
+        ipc_mpmc_look_ahead_(m, stride, state);
+    else if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_PREFETCH_)
+        ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
+}
+
 #endif
 
 /* >>mpmc  src/ring/mpmc.h */
@@ -4763,87 +4830,31 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
     return -EAGAIN;
 }
 
-/* Commits the run that was claimed. 0, or -ESTALE: it was passed over, and is free again. */
-IPC_INLINE int ipc_mpmc_commit_run_(struct ipc_mpmc *m, uint64_t p, unsigned run, size_t stride)
+/* Ends our hold of a run at p, by the state that we have had it in: the word of slot p + i becomes
+ * its FREE word plus `to` less i times `step`. 0, or -ESTALE: the run was passed over, and is free
+ * again. */
+IPC_FORCE_INLINE int ipc_mpmc_end_run_(struct ipc_mpmc *m, uint64_t p, unsigned run, size_t stride,
+                                       uint64_t state, uint64_t to, uint64_t step)
 {
     uint64_t lap = ipc_mpmc_free_word_(m, p);
     unsigned i;
 
     /* Without it the payload could be older than a FULL further on in the run, to which a hint may
-     * send a consumer. Partner: the load fence in ipc_mpmc_pop_. */
+     * send a consumer; or a producer could write while we read. Partners: the load fence in
+     * ipc_mpmc_pop_, the acquire fence in ipc_mpmc_claim_run_. */
     ck_pr_fence_release();
-    for (i = 1; i < run; i++) /* nobody looks at these before the first is FULL */
-        ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride), ipc_mpmc_free_word_(m, p + i) +
-                                                             (run - 1 - i) * IPC_MPMC_RUN_ +
-                                                             IPC_MPMC_FULL_);
-    /* Without it, where stores come out of order, FULL of the first slot could be seen before FULL
-     * of the others. The run's consumer could then free those, and our FULL arrive after that.
-     * Partner: the load fence in ipc_mpmc_take_run_. */
+    for (i = 1; i < run; i++) /* nobody looks at these before the first has changed */
+        ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride),
+                       ipc_mpmc_free_word_(m, p + i) + to - i * step);
+    /* Without it, where stores come out of order, the first slot's word could be seen before the
+     * others'. The next holder of the run could be done with those before ours arrive. Partners:
+     * the load fence in ipc_mpmc_take_run_, and ipc_mpmc_move_on_. */
     ck_pr_fence_release();
     if (ck_pr_cas_64(ipc_mpmc_word_(m, p, stride),
-                     lap + m->name + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_WRITING_,
-                     lap + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_))
+                     lap + m->name + (run - 1) * IPC_MPMC_RUN_ + state, lap + to))
         return 0;
     ipc_mpmc_free_own_(m, p, run, stride);
     return -ESTALE;
-}
-
-IPC_FORCE_INLINE void ipc_mpmc_prefetch_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
-{
-    size_t i;
-
-    for (i = 0; i < stride; i += IPC_RING_LINE)
-        ck_pr_rfo(ipc_mpmc_slot_(m, position, stride) + i);
-}
-
-/* How many slots from that position on are in the state that this end waits for, at least; 0: that
- * one is not. */
-IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64_t position,
-                                                size_t stride, uint64_t state)
-{
-    uint64_t word = ck_pr_load_64(ipc_mpmc_word_(m, position, stride));
-
-    return (word & ~IPC_MPMC_RUN_MASK_) == ipc_mpmc_free_word_(m, position) + state
-               ? ipc_mpmc_run_length_(word)
-               : 0;
-}
-
-/* The known run is used up: looks how far the slots from m->next on are in the state that this end
- * waits for, as ipc_spsc_look_ahead_ does, and asks for their lines with write intent. It does not
- * ask for lines beyond: the other end works on those, or will before we get there. */
-IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t state)
-{
-    uint64_t ahead = m->mask + 1 < IPC_RING_AHEAD_ ? m->mask + 1 : IPC_RING_AHEAD_, i;
-    unsigned run = ipc_mpmc_count_ready_(m, m->next, stride, state);
-
-    if (m->idle) {
-        m->idle = 0; /* likely a lone message or run: touch no other line */
-        ahead = run + (run == 0);
-    } else if (!ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state)) {
-        /* Close behind the other end: let it get ahead before we touch its lines. */
-        for (i = 0; i < m->pauses; i++)
-            ck_pr_stall();
-        while (ahead > run && !ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state))
-            ahead /= 2;
-        ahead = ahead > run ? ahead : run + (run == 0);
-        if (ahead == 1)
-            m->pauses /= 2;
-        else if (m->pauses < IPC_RING_PAUSES_)
-            m->pauses = 2 * m->pauses + 1;
-    }
-    m->ready = m->next + ahead;
-    for (i = 0; i < ahead && i < IPC_MPMC_PREFETCH_; i++)
-        ipc_mpmc_prefetch_(m, m->next + i, stride);
-}
-
-/* Before an operation at position p: looks ahead if p is not known to be ready, else prefetches. */
-IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t stride,
-                                        uint64_t state)
-{
-    if (CK_CC_UNLIKELY((int64_t)(p - m->ready) >= 0))
-        ipc_mpmc_look_ahead_(m, stride, state);
-    else if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_PREFETCH_)
-        ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
 }
 
 /* There is nothing to do at this end. Now and then, for a small part of the time that such calls
@@ -5009,7 +5020,9 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
                 ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
             ipc_ring_put_words_(ipc_mpmc_slot_(m, p + i, stride), from + (done + i) * bytes, bytes);
         }
-        if (ipc_mpmc_commit_run_(m, p, (unsigned)run, stride) == 0)
+        if (ipc_mpmc_end_run_(m, p, (unsigned)run, stride, IPC_MPMC_WRITING_,
+                              ((unsigned)run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_FULL_,
+                              IPC_MPMC_RUN_) == 0)
             done += (unsigned)run;
         else if (++tries == IPC_MPMC_TRIES_)
             break;
@@ -5147,7 +5160,7 @@ IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t 
             ipc_mpmc_advance_(m, position);
         }
         /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_commit_one_ and
-         * ipc_mpmc_commit_run_. */
+         * ipc_mpmc_end_run_. */
         ck_pr_fence_acquire();
         m->held_word = taken;
         m->held_position = position;
@@ -5183,7 +5196,7 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
             at = ipc_mpmc_word_(m, p, stride);
         }
         /* Without it the payload could be older than FULL. Partners: in ipc_mpmc_commit_one_ and
-         * ipc_mpmc_commit_run_. */
+         * ipc_mpmc_end_run_. */
         ck_pr_fence_load();
         ipc_ring_get_words_(message, ipc_mpmc_slot_(m, p, stride), bytes);
         /* Without it a producer could write while we read. Partner: in ipc_mpmc_claim_run_. */
@@ -5206,8 +5219,8 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
                                        uint64_t word, unsigned run)
 {
     size_t stride = ipc_ring_line_stride_(bytes);
-    uint64_t p = m->next, lap = ipc_mpmc_free_word_(m, p), *at = ipc_mpmc_word_(m, p, stride),
-             taken;
+    uint64_t p = m->next, taken = ipc_mpmc_free_word_(m, p) + m->name +
+                                  (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
     unsigned i;
 
     ck_pr_fence_load(); /* as in ipc_mpmc_pop_ */
@@ -5216,20 +5229,11 @@ IPC_INLINE unsigned ipc_mpmc_take_run_(struct ipc_mpmc *m, unsigned char *to, si
             ipc_mpmc_prefetch_(m, p + i + IPC_MPMC_PREFETCH_, stride);
         ipc_ring_get_words_(to + i * bytes, ipc_mpmc_slot_(m, p + i, stride), bytes);
     }
-    taken = lap + m->name + (run - 1) * IPC_MPMC_RUN_ + IPC_MPMC_READING_;
-    if (!ck_pr_cas_64(at, word, taken))
+    if (!ck_pr_cas_64(ipc_mpmc_word_(m, p, stride), word, taken))
         return 0;
     m->next = p + run;
     ipc_mpmc_publish_hint_(m, &m->ring->head);
-    ck_pr_fence_release(); /* as in ipc_mpmc_pop_; no twin either */
-    for (i = 1; i < run; i++)
-        ck_pr_store_64(ipc_mpmc_word_(m, p + i, stride),
-                       ipc_mpmc_free_word_(m, p + i) + IPC_MPMC_LAP_);
-    /* Without it, where stores come out of order, FREE of the first slot could be seen before FREE
-     * of the others, and the next consumer would find those FULL. Partner: in ipc_mpmc_move_on_. */
-    ck_pr_fence_release();
-    if (!ck_pr_cas_64(at, taken, lap + IPC_MPMC_LAP_))
-        ipc_mpmc_free_own_(m, p, run, stride);
+    (void)ipc_mpmc_end_run_(m, p, run, stride, IPC_MPMC_READING_, IPC_MPMC_LAP_, 0);
     return run;
 }
 
@@ -5569,6 +5573,46 @@ IPC_INLINE int ipc_mpmc_producer_error(const struct ipc_mpmc_producer *p)
 IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
 {
     return c->m.error;
+}
+
+/* About how many messages were there, or claimed to be, at some moment during the call: by the
+ * hints, which lag by up to 16 for each other handle. 0 for a handle that was refused. Wait-free,
+ * and touches lines that others write: for monitoring, not for each message. */
+IPC_INLINE uint64_t ipc_mpmc_was_size_(const struct ipc_mpmc *m, uint64_t tail, uint64_t head)
+{
+    int64_t size = (int64_t)(tail - head);
+
+    if (size < 0)
+        return 0;
+    return (uint64_t)size < m->mask + 1 ? (uint64_t)size : m->mask + 1;
+}
+
+/* The further of a hint and the position that a handle at that end has come to. */
+IPC_INLINE uint64_t ipc_mpmc_further_(const struct ipc_mpmc *m, const uint64_t *hint)
+{
+    uint64_t there = ck_pr_load_64(hint);
+
+    return (int64_t)(there - m->next) > 0 ? there : m->next;
+}
+
+IPC_INLINE uint64_t ipc_mpmc_producer_was_size(const struct ipc_mpmc_producer *p)
+{
+    const struct ipc_mpmc *m = &p->m;
+
+    if (m->ring == NULL)
+        return 0;
+    return ipc_mpmc_was_size_(m, ipc_mpmc_further_(m, &m->ring->tail),
+                              ck_pr_load_64(&m->ring->head));
+}
+
+IPC_INLINE uint64_t ipc_mpmc_consumer_was_size(const struct ipc_mpmc_consumer *c)
+{
+    const struct ipc_mpmc *m = &c->m;
+
+    if (m->ring == NULL)
+        return 0;
+    return ipc_mpmc_was_size_(m, ck_pr_load_64(&m->ring->tail),
+                              ipc_mpmc_further_(m, &m->ring->head));
 }
 
 IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
@@ -6793,6 +6837,7 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     IPC_RING_END_(NAME, mpmc, consumer, raw.m, 1, (void)0, sizeof(TYPE), me, ENDS)                 \
     IPC_RING_SLOTS_(NAME, TYPE, mpmc, IPC_MPMC_CANCELLED_(p), sizeof(TYPE), ENDS)                  \
     IPC_RING_SAYS_(NAME, mpmc, const, struct ipc_mpmc_losses, losses)                              \
+    IPC_RING_SAYS_(NAME, mpmc, const, uint64_t, was_size)                                          \
     IPC_INLINE int64_t NAME##_producer_recover(struct NAME##_producer *p, uint64_t id)             \
     {                                                                                              \
         return ipc_mpmc_producer_recover(&p->raw, id);                                             \

@@ -170,6 +170,34 @@ static void a_ring_of_no_kind_leaves_nothing_behind(void **state)
     ipc_shm_close(&shm);
 }
 
+static void was_size_is_right_to_sixteen_for_each_handle(void **state)
+{
+    struct jobs_producer out = {0};
+    struct jobs_consumer in = {0};
+    struct job j = job(1);
+    uint64_t n, size;
+
+    (void)state;
+    IS(jobs_producer_was_size(&out), 0); /* not attached */
+    IS(jobs_consumer_was_size(&in), 0);
+    make_ring(256, IPC_MPMC_AT_MOST_ONCE);
+    IS(jobs_producer_open(&out, &shm, "ring"), 0);
+    IS(jobs_consumer_open(&in, &shm, "ring"), 0);
+    for (n = 1; n <= 1000; n++) {
+        IS(jobs_push(&out, &j), 0);
+        if (n > 100)
+            IS(jobs_pop(&in, &j), 0);
+        size = n < 100 ? n : 100;
+        MUST(jobs_producer_was_size(&out) >= size && jobs_producer_was_size(&out) <= size + 16);
+        MUST(jobs_consumer_was_size(&in) + 16 >= size && jobs_consumer_was_size(&in) <= size);
+    }
+    while (jobs_push(&out, &j) == 0)
+        ;
+    IS(jobs_producer_was_size(&out), 256);
+    jobs_producer_detach(&out);
+    jobs_consumer_detach(&in);
+}
+
 static void full_and_empty_rings_time_out(void **state)
 {
     struct jobs_producer out;
@@ -710,6 +738,7 @@ int main(int argc, char **argv)
         TEST(a_ring_that_is_there_is_made_only_as_it_is),
         TEST(a_ring_of_no_kind_leaves_nothing_behind),
         TEST(full_and_empty_rings_time_out),
+        TEST(was_size_is_right_to_sixteen_for_each_handle),
         TEST(every_message_is_received_once_by_one_of_those_who_sleep),
         TEST(what_the_dead_had_comes_to_who_sleeps),
         TEST(room_of_the_dead_comes_to_who_sleeps),

@@ -516,4 +516,64 @@ IPC_FORCE_INLINE void ipc_mpmc_publish_hint_(struct ipc_mpmc *m, uint64_t *hint)
     }
 }
 
+/* ------------------------------------------------------------------ looking ahead */
+
+IPC_FORCE_INLINE void ipc_mpmc_prefetch_(const struct ipc_mpmc *m, uint64_t position, size_t stride)
+{
+    size_t i;
+
+    for (i = 0; i < stride; i += IPC_RING_LINE)
+        ck_pr_rfo(ipc_mpmc_slot_(m, position, stride) + i);
+}
+
+/* How many slots from that position on are in the state that this end waits for, at least; 0: that
+ * one is not. */
+IPC_FORCE_INLINE unsigned ipc_mpmc_count_ready_(const struct ipc_mpmc *m, uint64_t position,
+                                                size_t stride, uint64_t state)
+{
+    uint64_t word = ck_pr_load_64(ipc_mpmc_word_(m, position, stride));
+
+    return (word & ~IPC_MPMC_RUN_MASK_) == ipc_mpmc_free_word_(m, position) + state
+               ? ipc_mpmc_run_length_(word)
+               : 0;
+}
+
+/* The known run is used up: looks how far the slots from m->next on are in the state that this end
+ * waits for, as ipc_spsc_look_ahead_ does, and asks for their lines with write intent. It does not
+ * ask for lines beyond: the other end works on those, or will before we get there. */
+IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t state)
+{
+    uint64_t ahead = m->mask + 1 < IPC_RING_AHEAD_ ? m->mask + 1 : IPC_RING_AHEAD_, i;
+    unsigned run = ipc_mpmc_count_ready_(m, m->next, stride, state);
+
+    if (m->idle) {
+        m->idle = 0; /* likely a lone message or run: touch no other line */
+        ahead = run + (run == 0);
+    } else if (!ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state)) {
+        /* Close behind the other end: let it get ahead before we touch its lines. */
+        for (i = 0; i < m->pauses; i++)
+            ck_pr_stall();
+        while (ahead > run && !ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state))
+            ahead /= 2;
+        ahead = ahead > run ? ahead : run + (run == 0);
+        if (ahead == 1)
+            m->pauses /= 2;
+        else if (m->pauses < IPC_RING_PAUSES_)
+            m->pauses = 2 * m->pauses + 1;
+    }
+    m->ready = m->next + ahead;
+    for (i = 0; i < ahead && i < IPC_MPMC_PREFETCH_; i++)
+        ipc_mpmc_prefetch_(m, m->next + i, stride);
+}
+
+/* Before an operation at position p: looks ahead if p is not known to be ready, else prefetches. */
+IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t stride,
+                                        uint64_t state)
+{
+    if (CK_CC_UNLIKELY((int64_t)(p - m->ready) >= 0))
+        ipc_mpmc_look_ahead_(m, stride, state);
+    else if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_PREFETCH_)
+        ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
+}
+
 #endif

@@ -57,6 +57,13 @@
  *       server: as the calls whose names begin with ipc_call_. union NAME_slot has `request` and
  *       `reply` in the same place.
  *
+ * Asking, for monitoring: what was so at some moment during the call. Wait-free
+ *   uint64_t NAME_END_was_size(const struct NAME_END *)
+ *       How many messages, or elements, were in the ring: SPSC, streams; MPMC, MPSC and SPMC: about,
+ *       up to 16 less or more for each handle.
+ *   struct ipc_mpmc_losses NAME_END_losses(const struct NAME_END *)
+ *       MPMC, MPSC, SPMC: what killed processes have cost.
+ *
  * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
  * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes
  * nobody: a sleeper therefore looks again once a second, and at its deadline. Deadlines are

@@ -172,6 +172,7 @@ IPC_RING_END_(NAME, mpmc, producer, raw.m, 1, (void)0, sizeof(TYPE), me, ENDS)
 IPC_RING_END_(NAME, mpmc, consumer, raw.m, 1, (void)0, sizeof(TYPE), me, ENDS)
 IPC_RING_SLOTS_(NAME, TYPE, mpmc, IPC_MPMC_CANCELLED_(p), sizeof(TYPE), ENDS)
 IPC_RING_SAYS_(NAME, mpmc, const, struct ipc_mpmc_losses, losses)
+IPC_RING_SAYS_(NAME, mpmc, const, uint64_t, was_size)
 IPC_INLINE int64_t NAME_producer_recover(struct NAME_producer *p, uint64_t id)
 {
     return ipc_mpmc_producer_recover(&p->raw, id);
