@@ -1174,21 +1174,25 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     return 0;
 }
 
-/* Publishes a position: the consumer is done with all messages below it. */
-IPC_INLINE void ipc_spsc_publish_up_to_(struct ipc_spsc_consumer *c, uint64_t head)
+/* Publishes the consumer's position: it is done with all messages below. If the last one is still in
+ * the caller's hand, and may be seen again, up to that one. */
+IPC_FORCE_INLINE void ipc_spsc_publish_taken_(struct ipc_spsc_consumer *c, int in_hand)
 {
+    uint64_t head;
+
     /* Without it the producer could overwrite a message that is still being read. Partners: the
      * acquire fences in ipc_spsc_producer_attach, ipc_spsc_find_room_ and
      * ipc_broadcast_find_slowest_reader_.
      */
     ck_pr_fence_release();
+    head = c->head - (in_hand && c->replay > 0);
     ck_pr_store_64(c->at, head);
     c->published = head;
 }
 
 IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 {
-    ipc_spsc_publish_up_to_(c, c->head);
+    ipc_spsc_publish_taken_(c, 0);
 }
 
 /*
@@ -1403,9 +1407,10 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
     return ck_pr_load_64(ipc_ring_sequence_(slot, stride)) == position + 1;
 }
 
-/* The slot at head is not full: checks that its sequence is of the lap before, or 0. Returns
- * -EAGAIN, or -EBADMSG. */
-IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
+/* The slot at head is not full: publishes the position, unless the messages before it are in the
+ * caller's hand, and checks that the slot's sequence is of the lap before, or 0. Returns -EAGAIN, or
+ * -EBADMSG. */
+IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
 {
     uint64_t sequence = ck_pr_load_64(
         ipc_ring_sequence_(ipc_ring_slot_(c->slots, c->mask, c->head, stride), stride));
@@ -1416,12 +1421,14 @@ IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride)
         return -EAGAIN;
     if (sequence != 0 && sequence != c->head - c->mask && sequence != c->head + 1)
         return c->error = -EBADMSG;
+    if (!in_hand && c->published != c->head)
+        ipc_spsc_publish_(c);
     return -EAGAIN;
 }
 
 /* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
- * -EAGAIN, or -EBADMSG. */
-IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
+ * -EAGAIN, or -EBADMSG. in_hand: as ipc_spsc_found_empty_. */
+IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
 {
     uint64_t ahead = 1;
     unsigned i;
@@ -1429,7 +1436,7 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
     if (c->error != 0)
         return c->error;
     if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
-        return ipc_spsc_found_empty_(c, stride);
+        return ipc_spsc_found_empty_(c, stride, in_hand);
     if (c->idle || stride > IPC_RING_SINGLE_) {
         c->idle = 0; /* likely a lone message, or a long one: touch no other line */
     } else {
@@ -1439,7 +1446,7 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
             for (i = 0; i < c->pauses; i++)
                 ck_pr_stall();
             if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
-                return ipc_spsc_found_empty_(c, stride);
+                return ipc_spsc_found_empty_(c, stride, in_hand);
             for (ahead /= 2; ahead > 1; ahead /= 2)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
@@ -1464,32 +1471,31 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride)
     return 0;
 }
 
-/* As ipc_spsc_look_ahead_. Where the ring is empty, publishes what was taken: the producer may wait
- * for that. */
-IPC_INLINE int ipc_spsc_look_(struct ipc_spsc_consumer *c, size_t stride)
-{
-    int rc = ipc_spsc_look_ahead_(c, stride);
-
-    if (rc == -EAGAIN && c->at != NULL && c->published != c->head)
-        ipc_spsc_publish_(c);
-    return rc;
-}
-
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    return CK_CC_UNLIKELY(c->head == c->ready) ? ipc_spsc_look_(c, ipc_ring_stride_(bytes)) : 0;
+    return CK_CC_UNLIKELY(c->head == c->ready)
+               ? ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes), 0)
+               : 0;
 }
 
-/* Moves on behind the message at head. The last `in_hand` messages are not published: the caller is
- * not done with them. Returns 1 if that published a position. */
-IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c, unsigned in_hand)
+/* Moves on behind the message at head. Returns 1 if that published a position, as
+ * ipc_spsc_publish_taken_ does. */
+IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c, int in_hand)
 {
     c->head++;
-    if (c->head - c->published <= c->replay)
+    if (CK_CC_LIKELY(c->head - c->published <= c->replay))
         return 0;
-    ipc_spsc_publish_up_to_(c, c->head - in_hand);
+    ipc_spsc_publish_taken_(c, in_hand);
     return 1;
+}
+
+/* Copies out the message at head, which is known to be there. As ipc_spsc_advance_. */
+IPC_FORCE_INLINE int ipc_spsc_get_(struct ipc_spsc_consumer *c, void *message, size_t bytes)
+{
+    ipc_ring_get_(message, ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes)),
+                  bytes, c->ready - c->head == 1);
+    return ipc_spsc_advance_(c, 1);
 }
 
 IPC_FORCE_INLINE int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message, size_t bytes,
@@ -1499,9 +1505,7 @@ IPC_FORCE_INLINE int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message, 
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    ipc_ring_get_(message, ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes)),
-                  bytes, c->ready - c->head == 1);
-    *published = ipc_spsc_advance_(c, c->replay > 0);
+    *published = ipc_spsc_get_(c, message, bytes);
     return 0;
 }
 
@@ -1516,17 +1520,18 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
                                          size_t bytes)
 {
     unsigned char *m = (unsigned char *)messages;
-    size_t i;
+    size_t stride = ipc_ring_stride_(bytes), i;
     int rc = 0;
 
     /* The caller is done with all before these n, and publishes none of these, if that can be. */
     if (n <= c->replay && c->head + n - c->published > c->replay)
         ipc_spsc_publish_(c);
-    for (i = 0; i < n && rc == 0; i += rc == 0) {
-        if (i > 0 && c->head == c->ready)
-            rc = ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes));
-        if (rc == 0)
-            rc = ipc_spsc_pop_(c, m + i * bytes, bytes);
+    for (i = 0; i < n; i++) {
+        if (CK_CC_UNLIKELY(c->head == c->ready))
+            rc = ipc_spsc_look_ahead_(c, stride, i > 0);
+        if (CK_CC_UNLIKELY(rc != 0))
+            break;
+        (void)ipc_spsc_get_(c, m + i * bytes, bytes);
     }
     return i > 0 ? (int64_t)i : rc;
 }
@@ -3412,7 +3417,7 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
         h->loss_pending = 0;
         return -EOVERFLOW;
     }
-    rc = ipc_spsc_look_ahead_(c, stride);
+    rc = ipc_spsc_look_ahead_(c, stride, 0);
     if (CK_CC_UNLIKELY(rc == -EAGAIN) && c->at == NULL && c->error == 0)
         rc = ipc_broadcast_check_lapped_(
             h, ck_pr_load_64(
