@@ -285,7 +285,8 @@
  *       Waits for a request of any client, and takes it. 0; -ETIMEDOUT, -EINTR; -EINVAL: not
  *       attached, or what attach said. Clients that come, leave or are killed do not end it.
  *     struct ipc_notify *NAME_client_bell(struct NAME_client *)
- *       Goes with the slot: ask for it again after each ask.
+ *       The bell of the reply after ask; of a slot, where ask says -EAGAIN. Ask for it again after
+ *       each ask.
  */
 
 /* >>version  src/common/version.h */
@@ -398,7 +399,7 @@ struct ipc_peer {
 
 /* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
  * It is not the release's version, and goes up with any change to what is in memory. */
-#define IPC_RING_LAYOUT 2u
+#define IPC_RING_LAYOUT 3u
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
@@ -5586,6 +5587,9 @@ struct ipc_call_shared {
     struct ipc_ring_shared_ is; /* bytes: of a request; how: bytes of a reply; capacity: slots */
     uint64_t used;              /* no slot from here on has ever had a caller; it only grows */
     uint64_t changes;           /* servers that attached, and that detached; each adds one */
+    /* Callers that wait for a slot sleep on it. Its word is in the line of `used`, which a server
+     * reads at each take, so that each answer can look at it. */
+    unsigned char slot_bell[64];
     unsigned char pad[48];
     unsigned char server_bell[64]; /* servers sleep on it; as in struct ipc_spsc_shared */
     struct ipc_ring_seat_ seat[IPC_CALL_SERVERS];
@@ -5595,11 +5599,12 @@ struct ipc_call_shared {
 struct ipc_call_slot_ {
     uint64_t caller; /* its holder, as in core.h */
     unsigned char pad[56];
-    unsigned char bell[64]; /* the caller sleeps on it */
+    unsigned char bell[64]; /* the caller sleeps on it until the reply is there */
 };
 
-IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 128)
-IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 192 + 16 * IPC_CALL_SERVERS)
+IPC_RING_ASSERT_(call_slot_bell, offsetof(struct ipc_call_shared, slot_bell) == 80)
+IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 192)
+IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 256 + 16 * IPC_CALL_SERVERS)
 IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 
 /* The word, from its top bit: number of the call (23 bits, may wrap), name of the server (38:
@@ -5615,6 +5620,8 @@ IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 #define IPC_CALL_NUMBER_ (UINT64_C(1) << 41)
 #define IPC_CALL_NUMBERS_ (~(IPC_CALL_NUMBER_ - 1))
 #define IPC_CALL_NAMES_ (~(IPC_CALL_NUMBERS_ | IPC_CALL_STATE_))
+
+#define IPC_CALL_SLOTS_EACH_ 2u /* slots for each caller: one, and one of a call that it gave up */
 
 /* Looks without a reply between two questions to the kernel about deaths: a question takes as long
  * as some hundred looks. */
@@ -5644,9 +5651,9 @@ IPC_INLINE struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
 /* The slots for that many callers: a power of two, or 0. */
 IPC_INLINE uint64_t ipc_call_slots_(uint64_t callers)
 {
-    uint64_t slots = callers > 0;
+    uint64_t slots = callers > 0 ? IPC_CALL_SLOTS_EACH_ : 0;
 
-    while (slots < callers && slots != 0)
+    while (slots / IPC_CALL_SLOTS_EACH_ < callers && slots != 0)
         slots *= 2;
     return slots;
 }
@@ -5664,9 +5671,11 @@ IPC_INLINE size_t ipc_call_footprint(size_t request, size_t reply, uint64_t call
 
 /*
  * Makes a place for calls in mem[0..size), with requests of `request` bytes, replies of `reply`
- * bytes, and slots for that many callers at a time, rounded up to a power of two. A server that is
- * stopped keeps the slots of the calls that it has taken, also when their callers gave up and moved
- * to other slots: have one to spare for each such call. Otherwise as ipc_spsc_init.
+ * bytes, for that many callers at a time, rounded up to a power of two. There are two slots for
+ * each caller, as a server that is stopped keeps the slot of a call that it has taken, also when the
+ * caller gives the call up and moves to another slot. So that many callers always have a slot, if
+ * stopped servers keep no more calls than that. A caller beyond them is not refused while a slot is
+ * free. Otherwise as ipc_spsc_init.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init, by ipc_call_footprint
@@ -5745,20 +5754,24 @@ IPC_INLINE int ipc_call_is_server_gone_(const struct ipc_call_client *c, uint64_
 {
     const struct ipc_ring_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
     uint64_t id, generation;
+    int gone;
 
     /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. The
      * seat may be newer than the word, as in ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
-    if ((uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS)) {
-        /* Another server has the seat now, and has seen that the one before is dead. Without it we
-         * could write while that dead server still reads or writes. Partner: in
-         * ipc_call_server_attach. */
+    gone = (uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS);
+    if (!gone)
+        gone = id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
+    /* If another generation has the seat, that server has seen that the one before is dead: without
+     * it we could write to the slot while the dead one still reads or writes. Partner: in
+     * ipc_call_server_attach. If the seat is free, its server has stored LEFT before: without it
+     * our compare-and-swap could come before that store, which would then end a later call. Partner:
+     * in ipc_ring_leave_end_. If the server is dead, the partner is the kernel. */
+    if (gone)
         ck_pr_fence_acquire();
-        return 1;
-    }
-    return id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
+    return gone;
 }
 
 /* What ipc_call_find_servers_ finds in the seats. */
@@ -5815,37 +5828,57 @@ IPC_INLINE int ipc_call_own_slot_(struct ipc_call_client *c, unsigned char *slot
     return 0;
 }
 
-/* Takes a slot that is free; or a dead caller's, if it may `ask` the kernel. 0 or -EUSERS. */
+/* Takes this slot if it is free, or a dead caller's if it may `ask` the kernel, and no server has
+ * it. 1 or 0. */
+IPC_INLINE int ipc_call_try_slot_(struct ipc_call_client *c, unsigned char *slot, int ask)
+{
+    uint64_t *caller = ipc_call_caller_(slot), holder, word;
+    uint64_t *at = ipc_ring_sequence_(slot, ipc_call_client_stride_(c));
+    unsigned tries, state;
+
+    for (tries = 0; tries < 4; tries++) {
+        holder = ck_pr_load_64(caller);
+        if (holder != 0 &&
+            (!ask || holder == c->id || !ipc_ring_is_dead_(c->alive, c->arg, holder)))
+            return 0;
+        word = ck_pr_load_64(at);
+        state = ipc_call_state_(word);
+        if ((state == IPC_CALL_TAKEN_ || state == IPC_CALL_GIVEN_) &&
+            (!ask || !ipc_call_is_server_gone_(c, word)))
+            return 0;
+        if (!ck_pr_cas_64(caller, holder, c->id))
+            return 0; /* another caller has it now */
+        /* Without it the slot's word could be older than what its last caller saw there, and hide
+         * that a server has it. Partner: in ipc_ring_leave_end_. */
+        ck_pr_fence_acquire();
+        if (ipc_call_own_slot_(c, slot, ask))
+            return 1;
+        ipc_ring_leave_end_(caller, c->id);
+        /* A server had it all the same. It may give it back between our two looks, and wake callers
+         * that then still find it ours: so look again. Without it this look could be older than our
+         * leave, and miss what they miss. Partner: the fences of ipc_notify_post. */
+        ck_pr_fence_memory(); /* no twin */
+    }
+    return 0;
+}
+
+/* Takes any slot, as ipc_call_try_slot_. 0 or -EUSERS. */
 IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
 {
     size_t stride = ipc_call_client_stride_(c);
     uint64_t i, tries;
 
-    for (i = 0; i < c->count; i++) {
-        unsigned char *slot = c->slots + i * stride;
-        uint64_t *caller = ipc_call_caller_(slot), holder = ck_pr_load_64(caller);
+    for (i = 0; i < c->count && !ipc_call_try_slot_(c, c->slots + i * stride, ask); i++)
+        ;
+    if (i == c->count)
+        return -EUSERS;
+    for (tries = 0; tries <= c->count; tries++) { /* it fails when others have made it grow */
+        uint64_t used = ck_pr_load_64(&c->ring->used);
 
-        if (holder != 0 &&
-            (!ask || holder == c->id || !ipc_ring_is_dead_(c->alive, c->arg, holder)))
-            continue;
-        if (!ck_pr_cas_64(caller, holder, c->id))
-            continue;
-        /* Without it the slot's word could be older than what its last caller saw there, and hide
-         * that a server has it. Partner: in ipc_ring_leave_end_. */
-        ck_pr_fence_acquire();
-        if (!ipc_call_own_slot_(c, slot, ask)) {
-            ipc_ring_leave_end_(caller, c->id);
-            continue;
-        }
-        for (tries = 0; tries <= c->count; tries++) { /* it fails when others have made it grow */
-            uint64_t used = ck_pr_load_64(&c->ring->used);
-
-            if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
-                break;
-        }
-        return 0;
+        if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
+            break;
     }
-    return -EUSERS;
+    return 0;
 }
 
 /* ------------------------------------------------------------------ calls: attach */
@@ -5949,8 +5982,9 @@ IPC_FORCE_INLINE int ipc_call_may_ask_(struct ipc_call_client *c)
     return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
 }
 
-/* Makes our slot ours to write again; if a server still has it, moves to another. 0, or the errors
- * of ipc_call_ask. */
+/* Makes our slot ours to write again; if a server still has it, moves to another, and leaves ours:
+ * that server may have given it back since, so callers that wait for a slot are to be woken. 0, or
+ * the errors of ipc_call_ask. */
 IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
 {
     unsigned char *was = c->slot;
@@ -5967,13 +6001,17 @@ IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
     return 0;
 }
 
+/* Must claim regain the slot first, or refuse? */
+IPC_FORCE_INLINE int ipc_call_must_regain_(const struct ipc_call_client *c)
+{
+    return c->error != 0 || c->doing == IPC_CALL_WAITING_ || c->doing == IPC_CALL_ABANDONED_;
+}
+
 IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
 {
     int rc;
 
-    if (CK_CC_UNLIKELY(c->error != 0 || c->doing == IPC_CALL_WAITING_ ||
-                       c->doing == IPC_CALL_ABANDONED_) &&
-        (rc = ipc_call_regain_slot_(c)) != 0)
+    if (CK_CC_UNLIKELY(ipc_call_must_regain_(c)) && (rc = ipc_call_regain_slot_(c)) != 0)
         return rc;
     c->doing = IPC_CALL_CLAIMED_;
     return 0;
@@ -6240,22 +6278,26 @@ IPC_FORCE_INLINE int ipc_call_end_taken_(struct ipc_call_server *s, unsigned cha
     return given ? -ECANCELED : 0;
 }
 
-/* The slot of a message, or NULL if the ring has none there. */
-IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(const struct ipc_call_server *s,
-                                                  const void *message, size_t stride)
+/* Is this the message of a slot? */
+IPC_FORCE_INLINE int ipc_call_has_(const struct ipc_call_server *s, const void *message,
+                                   size_t stride)
 {
     size_t offset = (size_t)((uintptr_t)message - (uintptr_t)ipc_call_message_(s->slots));
+    size_t index = offset / stride;
 
-    return offset % stride == 0 && offset / stride < s->count ? s->slots + offset : NULL;
+    return index < s->count && index * stride == offset;
+}
+
+IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(void *message)
+{
+    return (unsigned char *)message - sizeof(struct ipc_call_slot_);
 }
 
 IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, size_t stride)
 {
-    unsigned char *slot = ipc_call_slot_of_(s, message, stride);
-
-    if (CK_CC_UNLIKELY(slot == NULL))
+    if (CK_CC_UNLIKELY(!ipc_call_has_(s, message, stride)))
         return -EINVAL;
-    return ipc_call_end_taken_(s, slot, stride, IPC_CALL_ANSWERED_);
+    return ipc_call_end_taken_(s, ipc_call_slot_of_(message), stride, IPC_CALL_ANSWERED_);
 }
 
 /*
@@ -6287,9 +6329,12 @@ IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
  */
 IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const void *message)
 {
-    unsigned char *slot = ipc_call_slot_of_(s, message, ipc_call_server_stride_(s));
+    const unsigned char *slot =
+        (const unsigned char *)message - sizeof(struct ipc_call_slot_);
 
-    return slot != NULL ? ck_pr_load_64(ipc_call_caller_(slot)) : 0;
+    return ipc_call_has_(s, message, ipc_call_server_stride_(s))
+               ? ck_pr_load_64(&((const struct ipc_call_slot_ *)(const void *)slot)->caller)
+               : 0;
 }
 
 /* Detaches. Calls that were taken and not answered end with -EPIPE. Wait-free. */
@@ -7032,16 +7077,30 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 #ifndef IPC_SRC_RING_TYPED_CALL_H
 #define IPC_SRC_RING_TYPED_CALL_H 1
 
-/* The bells of calls. In a handle `data` is the servers' bell and `space` a caller's. A caller points
- * its own at its slot's; a server has one for those of all callers, and points it at the one to ring.
- * A server knows what kernel calls it lacks only after it has attached to each. */
+/* The bells of calls. In a handle `data` is the servers' bell, and `space` is pointed at that of a
+ * slot, or at the one of all callers that wait for a slot: a caller's at the one that it sleeps on,
+ * or posts; a server's at the one that it posts.
+ *
+ * Who waits       for                    is posted by
+ * a server        a request              a caller that has sent one
+ * a caller        its reply, or that     a server that answers, that detaches
+ *                 there will be none
+ * a caller        a slot                 a server that answers, as it may not have seen that the
+ *                                        call was given up; a server that detaches; a caller that
+ *                                        moves to another slot, that detaches
+ *
+ * Nobody posts for a process that is killed: callers watch for the death of anyone. */
 #define IPC_CALL_BELL_(slot) (((struct ipc_call_slot_ *)(void *)(slot))->bell)
 
 #define IPC_CALL_CLIENT_BELLS_()                                                                   \
     int rc = ipc_notify_attach_both_(&h->data, h->raw.ring->server_bell, &h->space,                \
                                      IPC_CALL_BELL_(h->raw.slot), IPC_NOTIFY_FUTEX, me);           \
+    if (rc == 0)                                                                                   \
+        rc = ipc_notify_move_(&h->space, h->raw.ring->slot_bell, me);                              \
     if (rc != 0) {                                                                                 \
         ipc_call_client_detach(&h->raw);                                                           \
+        ipc_notify_detach(&h->data);                                                               \
+        ipc_notify_detach(&h->space);                                                              \
         return h->raw.error = rc;                                                                  \
     }                                                                                              \
     h->space.looks_each_second = 1;                                                                \
@@ -7051,10 +7110,10 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 #define IPC_CALL_SERVER_BELLS_()                                                                   \
     size_t stride = ipc_call_server_stride_(&h->raw);                                              \
     size_t i;                                                                                      \
-    int rc = ipc_notify_attach_bell_(&h->data, h->raw.ring->server_bell, IPC_NOTIFY_FUTEX, me);    \
+    int rc = ipc_notify_attach_both_(&h->data, h->raw.ring->server_bell, &h->space,                \
+                                     h->raw.ring->slot_bell, IPC_NOTIFY_FUTEX, me);                \
     for (i = 0; i < h->raw.count && rc == 0; i++)                                                  \
-        rc = ipc_notify_attach_bell_(&h->space, IPC_CALL_BELL_(h->raw.slots + i * stride),         \
-                                     IPC_NOTIFY_FUTEX, me);                                        \
+        rc = ipc_notify_move_(&h->space, IPC_CALL_BELL_(h->raw.slots + i * stride), me);           \
     if (rc != 0) {                                                                                 \
         ipc_call_server_detach(&h->raw);                                                           \
         ipc_notify_detach(&h->data);                                                               \
@@ -7064,31 +7123,51 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     h->data.looks_each_second = 1;                                                                 \
     return 0;
 
-/* Wakes the caller of a slot, if it sleeps. */
-#define IPC_CALL_WAKE_(s, slot)                                                                    \
-    if (CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(slot)))) {                                 \
-        s->space.at = (struct ipc_notify_shared *)(void *)IPC_CALL_BELL_(slot);                    \
-        (void)ipc_notify_post(&s->space);                                                          \
-    }
+/* Posts a bell by the handle `space`. */
+#define IPC_CALL_POST_(H, BELL)                                                                    \
+    H->space.at = (struct ipc_notify_shared *)(void *)(BELL);                                      \
+    (void)ipc_notify_post(&H->space);
 
 /* ------------------------------------------------------------------ a caller */
 
 #define IPC_CALL_CLIENT_NOTIFY1_(NAME, REQUEST, REPLY)                                             \
+        if (c->raw.slot != was) {                                                                  \
+            IPC_CALL_POST_(c, c->raw.ring->slot_bell)                                              \
+        }
+#define IPC_CALL_CLIENT_NOTIFY2_(NAME, REQUEST, REPLY)                                             \
         if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(c->raw.ring->server_bell)))                \
             (void)ipc_notify_post(&c->data);
-#define IPC_CALL_CLIENT_NOTIFY2_(NAME, REQUEST, REPLY)                                             \
+#define IPC_CALL_CLIENT_NOTIFY3_(NAME, REQUEST, REPLY)                                             \
+        if (ring != NULL) {                                                                        \
+            IPC_CALL_POST_(c, ring->slot_bell)                                                     \
+        }                                                                                          \
         ipc_notify_detach(&c->data);                                                               \
         ipc_notify_detach(&c->space);
 #define IPC_CALL_CLIENT_(NAME, REQUEST, REPLY)                                                     \
+    IPC_INLINE int NAME##_regain_slot_(struct NAME##_client *c)                                    \
+    {                                                                                              \
+        const unsigned char *was = c->raw.slot;                                                    \
+        int rc = ipc_call_regain_slot_(&c->raw);                                                   \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_CLIENT_NOTIFY1_(NAME, REQUEST, REPLY))                          \
+        (void)was;                                                                                 \
+        return rc;                                                                                 \
+    }                                                                                              \
+    IPC_FORCE_INLINE int NAME##_claim_(struct NAME##_client *c)                                    \
+    {                                                                                              \
+        int rc;                                                                                    \
+        if (CK_CC_UNLIKELY(ipc_call_must_regain_(&c->raw)) && (rc = NAME##_regain_slot_(c)) != 0)  \
+            return rc;                                                                             \
+        return ipc_call_claim_(&c->raw);                                                           \
+    }                                                                                              \
     IPC_INLINE int NAME##_claim(struct NAME##_client *c, REQUEST **request)                        \
     {                                                                                              \
-        int rc = ipc_call_claim_(&c->raw);                                                         \
+        int rc = NAME##_claim_(c);                                                                 \
         *request = rc == 0 ? (REQUEST *)(void *)ipc_call_message_(c->raw.slot) : NULL;             \
         return rc;                                                                                 \
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_asked_(struct NAME##_client *c, int rc)                            \
     {                                                                                              \
-    IPC_RING_WITH_NOTIFY_(IPC_CALL_CLIENT_NOTIFY1_(NAME, REQUEST, REPLY))                          \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_CLIENT_NOTIFY2_(NAME, REQUEST, REPLY))                          \
         (void)c;                                                                                   \
         return rc;                                                                                 \
     }                                                                                              \
@@ -7099,6 +7178,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_ask(struct NAME##_client *c, const REQUEST *request)               \
     {                                                                                              \
+        int rc = NAME##_claim_(c);                                                                 \
+        if (CK_CC_UNLIKELY(rc != 0))                                                               \
+            return rc;                                                                             \
         return NAME##_asked_(c, ipc_call_ask_(&c->raw, request, sizeof(REQUEST),                   \
                                             ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY))));    \
     }                                                                                              \
@@ -7121,15 +7203,21 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE void NAME##_client_detach(struct NAME##_client *c)                                  \
     {                                                                                              \
+        struct ipc_call_shared *ring = c->raw.ring;                                                \
         ipc_call_client_detach(&c->raw);                                                           \
-    IPC_RING_WITH_NOTIFY_(IPC_CALL_CLIENT_NOTIFY2_(NAME, REQUEST, REPLY))                          \
+        (void)ring;                                                                                \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_CLIENT_NOTIFY3_(NAME, REQUEST, REPLY))                          \
     }
 
 #define IPC_CALL_CLIENT_SLEEP_(NAME, REQUEST, REPLY)                                               \
     IPC_INLINE struct ipc_notify *NAME##_client_bell(struct NAME##_client *c)                      \
     {                                                                                              \
-        if (c->raw.ring != NULL)                                                                   \
-            c->space.at = (struct ipc_notify_shared *)(void *)IPC_CALL_BELL_(c->raw.slot);         \
+        unsigned char *bell;                                                                       \
+        if (c->raw.ring != NULL) {                                                                 \
+            bell = c->raw.doing != IPC_CALL_ABANDONED_ ? IPC_CALL_BELL_(c->raw.slot)               \
+                                                       : c->raw.ring->slot_bell;                   \
+            c->space.at = (struct ipc_notify_shared *)(void *)bell;                                \
+        }                                                                                          \
         return &c->space;                                                                          \
     }                                                                                              \
     IPC_INLINE int NAME##_client_look_(void *handle, void *argument)                               \
@@ -7138,7 +7226,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         int rc;                                                                                    \
         if (ipc_notify_anyone_died(&c->space))                                                     \
             c->raw.vain = 0;                                                                       \
-        rc = argument != NULL ? ipc_call_claim_(&c->raw) : NAME##_poll(c);                         \
+        rc = argument != NULL ? NAME##_claim_(c) : NAME##_poll(c);                                 \
         return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
     }                                                                                              \
     IPC_INLINE int NAME##_client_until_(struct NAME##_client *c, void *argument, int64_t deadline) \
@@ -7171,16 +7259,24 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 /* ------------------------------------------------------------------ a server */
 
 #define IPC_CALL_SERVER_NOTIFY1_(NAME, REQUEST, REPLY)                                             \
-        if (rc != -EINVAL) {                                                                       \
-            IPC_CALL_WAKE_(s, (unsigned char *)slot - sizeof(struct ipc_call_slot_))               \
-        }
+    IPC_RING_NOINLINE_ int NAME##_wake_(struct NAME##_server *s, struct ipc_call_shared *ring,     \
+                                      unsigned char *slot, int rc)                                 \
+    {                                                                                              \
+        IPC_CALL_POST_(s, IPC_CALL_BELL_(slot))                                                    \
+        IPC_CALL_POST_(s, ring->slot_bell)                                                         \
+        return rc;                                                                                 \
+    }
 #define IPC_CALL_SERVER_NOTIFY2_(NAME, REQUEST, REPLY)                                             \
+        unsigned char *at = ipc_call_slot_of_(slot);                                               \
+        if (rc != -EINVAL && CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(at)) |                \
+                                            ipc_notify_heeds_(s->raw.ring->slot_bell)))            \
+            return NAME##_wake_(s, s->raw.ring, at, rc);
+#define IPC_CALL_SERVER_NOTIFY3_(NAME, REQUEST, REPLY)                                             \
         struct ipc_call_server was = s->raw;                                                       \
         size_t i;
-#define IPC_CALL_SERVER_NOTIFY3_(NAME, REQUEST, REPLY)                                             \
-        for (i = 0; i < was.count; i++) {                                                          \
-            IPC_CALL_WAKE_(s, was.slots + i * ipc_call_server_stride_(&was))                       \
-        }                                                                                          \
+#define IPC_CALL_SERVER_NOTIFY4_(NAME, REQUEST, REPLY)                                             \
+        for (i = 0; i < was.count; i++)                                                            \
+            (void)NAME##_wake_(s, was.ring, was.slots + i * ipc_call_server_stride_(&was), 0);     \
         ipc_notify_detach(&s->data);                                                               \
         ipc_notify_detach(&s->space);
 #define IPC_CALL_SERVER_(NAME, REQUEST, REPLY)                                                     \
@@ -7189,10 +7285,11 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         return (union NAME##_slot *)(void *)ipc_call_take_(                                        \
             &s->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));                            \
     }                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY1_(NAME, REQUEST, REPLY))                          \
     IPC_FORCE_INLINE int NAME##_answer(struct NAME##_server *s, union NAME##_slot *slot)           \
     {                                                                                              \
         int rc = ipc_call_answer_(&s->raw, slot, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));\
-    IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY1_(NAME, REQUEST, REPLY))                          \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY2_(NAME, REQUEST, REPLY))                          \
         return rc;                                                                                 \
     }                                                                                              \
     IPC_INLINE uint64_t NAME##_server_peer(const struct NAME##_server *s, const union NAME##_slot *slot)\
@@ -7201,9 +7298,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE void NAME##_server_detach(struct NAME##_server *s)                                  \
     {                                                                                              \
-    IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY2_(NAME, REQUEST, REPLY))                          \
-        ipc_call_server_detach(&s->raw);                                                           \
     IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY3_(NAME, REQUEST, REPLY))                          \
+        ipc_call_server_detach(&s->raw);                                                           \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY4_(NAME, REQUEST, REPLY))                          \
     }
 
 #define IPC_CALL_SERVER_SLEEP_(NAME)                                                               \

@@ -129,5 +129,6 @@
  *       Waits for a request of any client, and takes it. 0; -ETIMEDOUT, -EINTR; -EINVAL: not
  *       attached, or what attach said. Clients that come, leave or are killed do not end it.
  *     struct ipc_notify *NAME_client_bell(struct NAME_client *)
- *       Goes with the slot: ask for it again after each ask.
+ *       The bell of the reply after ask; of a slot, where ask says -EAGAIN. Ask for it again after
+ *       each ask.
  */
