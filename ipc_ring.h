@@ -1579,12 +1579,13 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
-#define IPC_STREAM_PAUSES_ 127u /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
-#define IPC_STREAM_RETRY_PAUSES_                                                                   \
-    15u                             /* with so many pauses a consumer tries again to hold back,    \
-                                     */
-#define IPC_STREAM_RETRY_AFTER_ 64u /* after so many looks that found a single block each */
-#define IPC_STREAM_EMPTY_LOOKS_ 8u  /* in a row, after which a consumer stops holding back */
+
+/* How a consumer that takes what is there holds back, in ipc_stream_hold_back_. Measured with blocks
+ * of 1 KB. */
+#define IPC_STREAM_PAUSES_ 127u          /* ck_pr_stall()s at most */
+#define IPC_STREAM_FIRST_PAUSES_ 15u     /* in a try */
+#define IPC_STREAM_TRY_AFTER_ 64u        /* looks after a try in vain, which double with each */
+#define IPC_STREAM_TRY_AFTER_MOST_ 8192u /* up to this */
 
 /* The elements begin on a page of the process that makes the stream, so that they can be mapped
  * twice in a row. That page's distance from the beginning of the stream is the same for all
@@ -1655,12 +1656,9 @@ struct ipc_stream {
     uint64_t bytes;
     int twice;            /* data is mapped twice in a row */
     int error;            /* sticks */
-    uint64_t *ours;       /* where we publish our position */
-    uint64_t *theirs;     /* where the other end publishes its position */
-    uint64_t ahead;       /* end - *theirs: the capacity for the producer, 0 for the consumer */
-    unsigned pauses;      /* ck_pr_stall()s before the next look */
-    unsigned empty_looks; /* looks in a row that found too little */
-    unsigned retry_after; /* looks until holding back is tried again */
+    uint64_t *ours;   /* where we publish our position */
+    uint64_t *theirs; /* where the other end publishes its position */
+    uint64_t ahead;   /* end - *theirs: the capacity for the producer, 0 for the consumer */
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
@@ -1674,6 +1672,9 @@ struct ipc_stream_producer {
 
 struct ipc_stream_consumer {
     struct ipc_stream s;
+    unsigned pauses;    /* ck_pr_stall()s to hold back for; 0: it does not pay */
+    unsigned try_in;    /* looks until it is tried again */
+    unsigned try_after; /* ... and after the next try in vain */
 };
 
 /* Elements that may wrap: two pieces, of which the second often has 0 elements. */
@@ -1717,7 +1718,6 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
     s->mask = capacity - 1;
     s->bytes = bytes;
     s->twice = s->error = 0;
-    s->pauses = s->empty_looks = s->retry_after = 0;
     s->ours = end == 0 ? &r->tail : &r->head;
     s->theirs = end == 0 ? &r->head : &r->tail;
     s->ahead = end == 0 ? capacity : 0;
@@ -1739,17 +1739,11 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 
 /* ------------------------------------------------------------------ streams: the path */
 
-/* Fewer than n elements are known to be ours: looks at the other end's position. A consumer that is
- * close behind a busy producer lets it get ahead first, by up to a quarter of the stream: if both
- * work on neighbouring lines, each waits for the other. */
-IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
+/* Too few elements are known to be ours: looks at the other end's position. */
+IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s)
 {
-    unsigned i;
-
     if (s->error != 0)
         return;
-    for (i = 0; i < s->pauses; i++)
-        ck_pr_stall();
     s->end = ck_pr_load_64(s->theirs) + s->ahead;
     /* Without it elements could be written before they were read, or read before they were written.
      * Partner: in ipc_stream_publish_. */
@@ -1758,31 +1752,13 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
         s->error = -EBADMSG;
         s->end = s->at;
     }
-    if (s->ahead != 0)
-        return; /* the producer */
-    if (s->end - s->at < n) {
-        if (++s->empty_looks > IPC_STREAM_EMPTY_LOOKS_)
-            s->pauses = 0; /* the producer is not busy: be there when it writes */
-        return;
-    }
-    s->empty_looks = 0;
-    if (s->end - s->at < 2 * n) {
-        /* Nothing more came while we paused: so pause less, and try longer pauses at times. */
-        s->retry_after =
-            s->pauses == 0 && s->retry_after > 0 ? s->retry_after - 1 : IPC_STREAM_RETRY_AFTER_;
-        s->pauses = s->retry_after == 0 ? IPC_STREAM_RETRY_PAUSES_ : s->pauses / 2;
-    } else if (s->end - s->at > (s->mask + 1) / 4) {
-        s->pauses /= 2;
-    } else if (s->pauses < IPC_STREAM_PAUSES_) {
-        s->pauses = 2 * s->pauses + 1;
-    }
 }
 
 /* How many elements are ours; looks for more if these are fewer than n. */
 IPC_FORCE_INLINE uint64_t ipc_stream_available_(struct ipc_stream *s, uint64_t n)
 {
     if (CK_CC_UNLIKELY(s->end - s->at < n))
-        ipc_stream_find_more_(s, n);
+        ipc_stream_find_more_(s);
     return s->end - s->at;
 }
 
@@ -1897,13 +1873,57 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
     return count;
 }
 
+/*
+ * A consumer that takes what is there has fewer than it wants: looks for more. If it is close
+ * behind a busy producer, it lets that get ahead first, by up to a quarter of the stream: if both work on
+ * neighbouring lines, each waits for the other. It holds back only while that brings elements.
+ * Where the producer is not busy, it soon stops, and tries again ever more rarely.
+ */
+IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
+{
+    struct ipc_stream *s = &c->s;
+    uint64_t end;
+    unsigned i;
+
+    ipc_stream_find_more_(s);
+    if (s->end == s->at || s->end - s->at > (s->mask + 1) / 4)
+        return;
+    if (c->pauses == 0) {
+        if (c->try_in > 0) {
+            c->try_in--;
+            return;
+        }
+        c->pauses = IPC_STREAM_FIRST_PAUSES_;
+    }
+    for (i = 0; i < c->pauses; i++)
+        ck_pr_stall();
+    end = s->end;
+    ipc_stream_find_more_(s);
+    if (s->end == end) {
+        c->pauses = 0;
+        c->try_in = c->try_after;
+        if (c->try_after < IPC_STREAM_TRY_AFTER_MOST_)
+            c->try_after *= 2;
+        return;
+    }
+    c->try_after = IPC_STREAM_TRY_AFTER_;
+    if (c->pauses < IPC_STREAM_PAUSES_)
+        c->pauses = 2 * c->pauses + 1;
+}
+
 IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to, size_t bytes,
                                          size_t n, int some)
 {
     unsigned char *t = (unsigned char *)to;
-    int64_t count = ipc_stream_count_(&c->s, n, some);
     struct ipc_stream_regions r;
+    int64_t count;
 
+    if (some && CK_CC_UNLIKELY(c->s.end - c->s.at < n)) {
+        ipc_stream_hold_back_(c);
+        if (c->s.end != c->s.at && c->s.end - c->s.at < n)
+            n = (size_t)(c->s.end - c->s.at);
+    }
+    count = ipc_stream_count_(&c->s, n, some);
     if (count <= 0)
         return count;
     r = ipc_stream_regions_(&c->s, (uint64_t)count, bytes);
@@ -1935,6 +1955,8 @@ IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *m
 IPC_INLINE int ipc_stream_consumer_attach(struct ipc_stream_consumer *c, void *mem, size_t size,
                                           size_t bytes, struct ipc_peer *me)
 {
+    c->pauses = 0;
+    c->try_in = c->try_after = IPC_STREAM_TRY_AFTER_;
     return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
 }
 
@@ -1976,13 +1998,16 @@ IPC_INLINE int ipc_stream_push_all(struct ipc_stream_producer *p, const void *fr
     return rc < 0 ? (int)rc : 0;
 }
 
-/* Copies up to n elements out. Otherwise as ipc_stream_push_n; -EAGAIN: the stream is empty. */
+/* Copies up to n elements out. Otherwise as ipc_stream_push_n; -EAGAIN: the stream is empty. If
+ * there are fewer than n, it may hold back for up to 127 ck_pr_stall()s (3 microseconds) to let a
+ * busy producer get ahead. A real-time callback takes ipc_stream_pop_all, which never does. */
 IPC_INLINE int64_t ipc_stream_pop_n(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     return bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 1) : -EMSGSIZE;
 }
 
-/* Copies n elements out, or none, as ipc_stream_push_all; -EAGAIN: there are fewer than n yet. */
+/* Copies n elements out, or none, as ipc_stream_push_all; -EAGAIN: there are fewer than n yet. Like
+ * all calls of a stream but pop_n it never holds back: for real-time threads. */
 IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     int64_t rc =

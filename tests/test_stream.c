@@ -9,6 +9,20 @@
 #define _GNU_SOURCE 1
 #endif
 
+#include <ck_pr.h>
+#include <stddef.h>
+
+/* What a consumer does while it holds back: counts, and lets another end work. */
+static unsigned stalls;
+static void (*while_stalled)(void);
+static inline void stall(void)
+{
+    stalls++;
+    if (while_stalled != NULL)
+        while_stalled();
+}
+#define ck_pr_stall() stall()
+
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 #include "ipc_shm.h"
@@ -345,6 +359,100 @@ static void small_streams_are_mapped_once(void **state)
     ipc_shm_close(&shm);
 }
 
+/* ------------------------------------------------------------------ holding back */
+
+enum { BLOCK = 64, STEADY = 20000 };
+
+static struct {
+    void *mem;
+    struct words_producer out;
+    struct words_consumer in;
+} one;
+
+static void begin_flow(uint64_t capacity, unsigned blocks)
+{
+    size_t size = words_footprint(capacity);
+    static uint64_t x[BLOCK];
+
+    one.mem = aligned_alloc(64, (size + 63) & ~(size_t)63);
+    MUST(one.mem != NULL);
+    IS(words_init(one.mem, size, capacity), 0);
+    IS(words_producer_attach(&one.out, one.mem, size, NULL), 0);
+    IS(words_consumer_attach(&one.in, one.mem, size, NULL), 0);
+    while (blocks-- > 0)
+        IS(words_push_all(&one.out, x, BLOCK), 0);
+    stalls = 0;
+}
+
+/* In the steady state of audio, with some blocks in the stream, nothing waits for the producer. */
+static void steady_streams_are_never_held_back(void **state)
+{
+    struct words_regions r;
+    uint64_t x[BLOCK] = {0};
+    unsigned blocks, i;
+
+    (void)state;
+    for (blocks = 1; blocks <= 24; blocks++) {
+        begin_flow(4096, blocks - 1);
+        for (i = 0; i < STEADY; i++) {
+            IS(words_push_all(&one.out, x, BLOCK), 0);
+            switch (i % 4) {
+            case 0:
+                IS(words_pop_all(&one.in, x, BLOCK), 0);
+                break;
+            case 1:
+                MUST(words_peek(&one.in, BLOCK) != NULL);
+                IS(words_release(&one.in, BLOCK), 0);
+                break;
+            case 2:
+                IS(words_data(&one.in, &r), blocks * BLOCK);
+                IS(words_release(&one.in, BLOCK), 0);
+                break;
+            default:
+                IS(words_consumer_wait(&one.in, BLOCK, IPC_NOW), 0);
+                IS(words_consumer_was_size(&one.in), blocks * BLOCK);
+                IS(words_pop_all(&one.in, x, BLOCK), 0);
+            }
+        }
+        IS(stalls, 0);
+        for (i = 0; i < STEADY; i++) { /* a call that may hold back sees that it does not pay */
+            IS(words_push_all(&one.out, x, BLOCK), 0);
+            IS(words_pop_n(&one.in, x, BLOCK), BLOCK);
+        }
+        MUST(stalls <= 16 * IPC_STREAM_FIRST_PAUSES_);
+        free(one.mem);
+    }
+}
+
+static void pushes_a_block(void)
+{
+    static uint64_t x[BLOCK];
+
+    while_stalled = NULL;
+    (void)words_push_all(&one.out, x, BLOCK);
+}
+
+/* A producer that pushes while pop_n holds back is let ahead, for longer and longer. */
+static void busy_producer_is_let_ahead(void **state)
+{
+    uint64_t x[BLOCK];
+    unsigned i, most = 0;
+
+    (void)state;
+    begin_flow(16384, 1);
+    for (i = 0; i < 1000; i++) {
+        while_stalled = pushes_a_block;
+        stalls = 0;
+        IS(words_pop_n(&one.in, x, BLOCK), BLOCK);
+        most = stalls > most ? stalls : most;
+        if (while_stalled != NULL)
+            pushes_a_block();
+    }
+    while_stalled = NULL;
+    IS(most, IPC_STREAM_PAUSES_);
+    free(one.mem);
+}
+
 /* ------------------------------------------------------------------ hostile memory */
 
 static void scribbling_hangs_and_crashes_nobody(void **state)
@@ -580,6 +688,8 @@ int main(int argc, char **argv)
         TEST(edges_have_names),
         TEST(rows_of_any_length_lie_anywhere_in_a_segment),
         TEST(small_streams_are_mapped_once),
+        TEST(steady_streams_are_never_held_back),
+        TEST(busy_producer_is_let_ahead),
         TEST(scribbling_hangs_and_crashes_nobody),
         TEST(flows_are_received_whole),
         TEST(successors_go_on_behind_the_killed),
