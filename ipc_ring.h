@@ -61,6 +61,7 @@
  *     IPC_STREAM(audio, float)                          // any count in, any count out
  *     audio_push_n(&out, samples, 441);                 // in the producer
  *     audio_pop_all(&in, block, 256);                   // in the consumer: all, or -EAGAIN
+ *                                                       // either wakes the other end, if it sleeps
  *
  *     IPC_CALL(adder, struct add, int64_t)              // many callers, one or many servers
  *     adder_init(mem, size, 16);                        // callers
@@ -232,7 +233,8 @@
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.
  *   int NAME_END_post(struct NAME_END *)
  *       Wakes the other end: after push, push_n and commit, or pop, pop_n and release, once for
- *       many. That of a consumer first publishes what was taken. 0, or as ipc_notify_post.
+ *       many. That of a consumer first publishes what was taken. 0, or as ipc_notify_post. Streams
+ *       and calls need none.
  *   struct ipc_notify *NAME_END_bell(struct NAME_END *)
  *       What this end sleeps on: for ipc_wait, ipc_wait_any, ipc_notify_policy.
  *
@@ -265,11 +267,13 @@
  *       int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
  *       int NAME_consumer_wait(struct NAME_consumer *, size_t n, int64_t deadline)
  *     - send puts all n in, in pieces as there is room. It returns n, or how many went in before
- *       what ended it, which the next call reports; or what producer_wait says where none did. A
- *       consumer that takes elements without recv must call post now and then, or a sleeping send
- *       stays asleep.
+ *       what ended it, which the next call reports; or what producer_wait says where none did.
  *     - recv takes up to n as soon as there is one, and returns how many, or what consumer_wait
  *       says.
+ *     - Whatever moves elements wakes the other end, if it sleeps: push_n, push_all and commit,
+ *       pop_n, pop_all and release. That costs one load where nobody sleeps, so that one end may
+ *       be a real-time callback that only polls, and the other may sleep in send or recv. While
+ *       the other sleeps it costs a system call or two; none of them ever waits.
  *     - The waits are for room for n elements, or for n elements. -EMSGSIZE: n is more than the
  *       capacity. -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by
  *       pop_n.
@@ -1580,8 +1584,8 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
 
-/* How a consumer that takes what is there holds back, in ipc_stream_hold_back_. Measured with blocks
- * of 1 KB. */
+/* How a consumer that takes what is there holds back, in ipc_stream_hold_back_. Measured with
+ * blocks of 1 KB. */
 #define IPC_STREAM_PAUSES_ 127u          /* ck_pr_stall()s at most */
 #define IPC_STREAM_FIRST_PAUSES_ 15u     /* in a try */
 #define IPC_STREAM_TRY_AFTER_ 64u        /* looks after a try in vain, which double with each */
@@ -1875,9 +1879,9 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
 
 /*
  * A consumer that takes what is there has fewer than it wants: looks for more. If it is close
- * behind a busy producer, it lets that get ahead first, by up to a quarter of the stream: if both work on
- * neighbouring lines, each waits for the other. It holds back only while that brings elements.
- * Where the producer is not busy, it soon stops, and tries again ever more rarely.
+ * behind a busy producer, it lets that get ahead first, by up to a quarter of the stream: if both
+ * work on neighbouring lines, each waits for the other. It holds back only while that brings
+ * elements. Where the producer is not busy, it soon stops, and tries again ever more rarely.
  */
 IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
 {
@@ -6992,7 +6996,12 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 #ifndef IPC_SRC_RING_TYPED_STREAM_H
 #define IPC_SRC_RING_TYPED_STREAM_H 1
 
+/* Whatever moves elements wakes the other end, if it sleeps: the end that moves them may only poll,
+ * and neither sleep nor post. One load where nobody sleeps. */
 #define IPC_STREAM_END_NOTIFY1_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)            \
+        if (CK_CC_LIKELY(rc > 0) && CK_CC_UNLIKELY(ipc_notify_heeds_(h->IPC_RING_THEIRS_##END.at)))\
+            (void)NAME##_##END##_post(h);
+#define IPC_STREAM_END_NOTIFY2_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)            \
     IPC_INLINE int NAME##_##END##_look_(void *handle, void *argument)                              \
     {                                                                                              \
         return ipc_stream_ready_(&((struct NAME##_##END *)handle)->raw.s, *(size_t *)argument);    \
@@ -7002,13 +7011,19 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         return NAME##_##END##_wait_until_(h, &n, deadline);                                        \
     }
 #define IPC_STREAM_END_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)                    \
+    IPC_FORCE_INLINE int64_t NAME##_##END##_moved_(struct NAME##_##END *h, int64_t rc)             \
+    {                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_STREAM_END_NOTIFY1_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT))\
+        (void)h;                                                                                   \
+        return rc;                                                                                 \
+    }                                                                                              \
     IPC_INLINE int64_t NAME##_##PUSH##_n(struct NAME##_##END *h, FROM *elements, size_t n)         \
     {                                                                                              \
-        return ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 1);                        \
+        return NAME##_##END##_moved_(h, ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 1));\
     }                                                                                              \
     IPC_INLINE int NAME##_##PUSH##_all(struct NAME##_##END *h, FROM *elements, size_t n)           \
     {                                                                                              \
-        int64_t rc = ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 0);                  \
+        int64_t rc = NAME##_##END##_moved_(h, ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 0));\
         return rc < 0 ? (int)rc : 0;                                                               \
     }                                                                                              \
     IPC_INLINE SLOT *NAME##_##CLAIM(struct NAME##_##END *h, size_t n)                              \
@@ -7027,13 +7042,15 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                               \
     {                                                                                              \
-        return ipc_stream_##COMMIT(&h->raw, n);                                                    \
+        int rc = ipc_stream_##COMMIT(&h->raw, n);                                                  \
+        (void)NAME##_##END##_moved_(h, rc == 0);                                                   \
+        return rc;                                                                                 \
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_twice(const struct NAME##_##END *h)                              \
     {                                                                                              \
         return h->raw.s.twice;                                                                     \
     }                                                                                              \
-    IPC_RING_WITH_NOTIFY_(IPC_STREAM_END_NOTIFY1_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT))
+    IPC_RING_WITH_NOTIFY_(IPC_STREAM_END_NOTIFY2_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT))
 
 #define IPC_STREAM_SLEEP_(NAME, TYPE)                                                              \
     IPC_INLINE int64_t NAME##_send(struct NAME##_producer *p, const TYPE *from, size_t n, int64_t deadline)\
@@ -7042,10 +7059,8 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         int64_t rc;                                                                                \
         while (done < n) {                                                                         \
             rc = NAME##_push_n(p, from + done, n - done);                                          \
-            if (rc > 0) {                                                                          \
+            if (rc > 0)                                                                            \
                 done += (size_t)rc;                                                                \
-                (void)ipc_notify_post(&p->data);                                                   \
-            }                                                                                      \
             half = (size_t)p->raw.s.mask / 2 + 1;                                                  \
             if (rc == -EAGAIN)                                                                     \
                 rc = NAME##_producer_wait(p, n - done < half ? n - done : half, deadline);         \
@@ -7063,8 +7078,6 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
             rc = NAME##_consumer_wait(c, 1, deadline);                                             \
             rc = rc != 0 ? rc : NAME##_pop_n(c, to, n);                                            \
         }                                                                                          \
-        if (rc > 0)                                                                                \
-            (void)ipc_notify_post(&c->space);                                                      \
         return rc;                                                                                 \
     }
 

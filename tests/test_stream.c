@@ -11,6 +11,11 @@
 
 #include <ck_pr.h>
 #include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static unsigned kernel_calls; /* that ipc_notify.h made in this process */
+#define syscall(...) (kernel_calls++, syscall(__VA_ARGS__))
 
 /* What a consumer does while it holds back: counts, and lets another end work. */
 static unsigned stalls;
@@ -632,6 +637,103 @@ static void successors_go_on_behind_the_killed(void **state)
     ipc_shm_close(&shm);
 }
 
+/* What an end does that only polls. */
+enum poller { POPS_ALL, POPS_SOME, RELEASES, PUSHES_ALL, PUSHES_SOME, COMMITS, POLLERS };
+
+static void sleeps_at_the_other_end(struct child *up, void *arg)
+{
+    static uint64_t x[64];
+    struct words_producer out;
+    struct words_consumer in;
+    struct ipc_shm seg;
+
+    (void)up;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    if (*(const int *)arg < PUSHES_ALL) {
+        IS(words_producer_open(&out, &seg, "words"), 0);
+        ipc_notify_policy(words_producer_bell(&out), 0, 0);
+        IS(words_send(&out, x, 64, ipc_in_ms(LONG_MS)), 64);
+        words_producer_detach(&out);
+    } else {
+        IS(words_consumer_open(&in, &seg, "words"), 0);
+        ipc_notify_policy(words_consumer_bell(&in), 0, 0);
+        IS(words_recv(&in, x, 64, ipc_in_ms(LONG_MS)), 32);
+        words_consumer_detach(&in);
+    }
+    ipc_shm_close(&seg);
+}
+
+/* Moves half a stream of 64. */
+static void polls(enum poller how, struct words_producer *out, struct words_consumer *in)
+{
+    uint64_t x[64] = {0};
+
+    switch (how) {
+    case POPS_ALL:
+        IS(words_pop_all(in, x, 32), 0);
+        break;
+    case POPS_SOME:
+        IS(words_pop_n(in, x, 32), 32);
+        break;
+    case RELEASES:
+        MUST(words_peek(in, 32) != NULL);
+        IS(words_release(in, 32), 0);
+        break;
+    case PUSHES_ALL:
+        IS(words_push_all(out, x, 32), 0);
+        break;
+    case PUSHES_SOME:
+        IS(words_push_n(out, x, 32), 32);
+        break;
+    default:
+        MUST(words_claim(out, 32) != NULL);
+        IS(words_commit(out, 32), 0);
+    }
+}
+
+/* A callback that only polls wakes the end that sleeps, and makes no system call if none sleeps. */
+static void end_that_polls_wakes_the_one_that_sleeps(void **state)
+{
+    int how, asleep, i;
+
+    (void)state;
+    for (how = 0; how < POLLERS; how++)
+        for (asleep = 0; asleep < 2; asleep++) {
+            static const uint64_t x[64];
+            struct words_producer out, *p = how < PUSHES_ALL ? NULL : &out;
+            struct words_consumer in;
+            const uint32_t *bell;
+            struct child c;
+            uint32_t before;
+
+            IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+            IS(words_producer_create(&out, &shm, "words", 64), 0);
+            if (p == NULL) { /* full, and the other end sends */
+                IS(words_push_all(&out, x, 64), 0);
+                words_producer_detach(&out);
+                IS(words_consumer_open(&in, &shm, "words"), 0);
+                bell = (const uint32_t *)(const void *)in.raw.s.ring->space_bell;
+            } else {
+                bell = (const uint32_t *)(const void *)out.raw.s.ring->data_bell;
+            }
+            if (asleep) {
+                c = spawn(sleeps_at_the_other_end, &how);
+                EVENTUALLY((ck_pr_load_32(bell) & IPC_NOTIFY_ASLEEP_) != 0 && rests(c.pid));
+            }
+            before = ck_pr_load_32(bell) / IPC_NOTIFY_COUNT_;
+            kernel_calls = 0;
+            for (i = 0; i < 2 && (p == NULL || asleep == 0 || i == 0); i++)
+                polls((enum poller)how, p, &in);
+            MUST((ck_pr_load_32(bell) / IPC_NOTIFY_COUNT_ != before) == asleep);
+            MUST((kernel_calls > 0) == asleep);
+            if (asleep)
+                finish(&c);
+            p == NULL ? words_consumer_detach(&in) : words_producer_detach(&out);
+            ipc_shm_close(&shm);
+            IS(ipc_shm_unlink(name), 0);
+        }
+}
+
 static void ends_when_told(struct child *up, void *arg)
 {
     struct words_producer out;
@@ -694,6 +796,7 @@ int main(int argc, char **argv)
         TEST(flows_are_received_whole),
         TEST(successors_go_on_behind_the_killed),
         TEST(waits_end_with_a_reason),
+        TEST(end_that_polls_wakes_the_one_that_sleeps),
     };
 
     set_up(argc, argv);

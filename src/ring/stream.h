@@ -21,8 +21,8 @@
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
 
-/* How a consumer that takes what is there holds back, in ipc_stream_hold_back_. Measured with blocks
- * of 1 KB. */
+/* How a consumer that takes what is there holds back, in ipc_stream_hold_back_. Measured with
+ * blocks of 1 KB. */
 #define IPC_STREAM_PAUSES_ 127u          /* ck_pr_stall()s at most */
 #define IPC_STREAM_FIRST_PAUSES_ 15u     /* in a try */
 #define IPC_STREAM_TRY_AFTER_ 64u        /* looks after a try in vain, which double with each */
@@ -316,9 +316,9 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
 
 /*
  * A consumer that takes what is there has fewer than it wants: looks for more. If it is close
- * behind a busy producer, it lets that get ahead first, by up to a quarter of the stream: if both work on
- * neighbouring lines, each waits for the other. It holds back only while that brings elements.
- * Where the producer is not busy, it soon stops, and tries again ever more rarely.
+ * behind a busy producer, it lets that get ahead first, by up to a quarter of the stream: if both
+ * work on neighbouring lines, each waits for the other. It holds back only while that brings
+ * elements. Where the producer is not busy, it soon stops, and tries again ever more rarely.
  */
 IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
 {
