@@ -272,8 +272,9 @@
  *       says.
  *     - Whatever moves elements wakes the other end, if it sleeps: push_n, push_all and commit,
  *       pop_n, pop_all and release. That costs one load where nobody sleeps, so that one end may
- *       be a real-time callback that only polls, and the other may sleep in send or recv. While
- *       the other sleeps it costs a system call or two; none of them ever waits.
+ *       be a real-time callback that only polls, and the other may sleep in send or recv. The
+ *       call that gives the sleeper all that it waits for makes a system call or two; none ever
+ *       waits.
  *     - The waits are for room for n elements, or for n elements. -EMSGSIZE: n is more than the
  *       capacity. -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by
  *       pop_n.
@@ -1572,8 +1573,10 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
  *   tail   t      t' > t   the producer, when all below t' is written: release fence, store
  *   head   h      h' > h   the consumer, when it is done with all below h': release fence, store
  *
- * Both by ipc_stream_publish_. Each end keeps its own position and the last that it saw of the
- * other end, and looks at the other's word again only when it has too few elements: acquire fence
+ *   wants  any      any      its end, before it waits and after: plain; see ipc_stream_want_
+ *
+ * tail and head by ipc_stream_publish_. Each end keeps its own position and the last that it saw of
+ * the other end, and looks at the other's word again only when it has too few elements: acquire fence
  * after the load (ipc_stream_find_more_). 0 <= tail - head <= capacity; else the memory is corrupt.
  */
 #ifndef IPC_SRC_RING_STREAM_H
@@ -1608,15 +1611,20 @@ struct ipc_stream_shared {
     unsigned char pad1[48];
     /* The positions of both ends, in elements. */
     uint64_t tail;
-    unsigned char pad2[120];
+    unsigned char pad2[56];
+    uint64_t producer_wants; /* where head has to be before the producer is to be woken */
+    unsigned char pad3[56];
     uint64_t head;
-    unsigned char pad3[120];
+    unsigned char pad4[56];
+    uint64_t consumer_wants; /* where tail has to be before the consumer is to be woken */
+    unsigned char pad5[56];
     unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
     unsigned char space_bell[64];
     /* up to a page, and then capacity elements */
 };
 
 IPC_RING_ASSERT_(stream_tail, offsetof(struct ipc_stream_shared, tail) == 128)
+IPC_RING_ASSERT_(stream_head, offsetof(struct ipc_stream_shared, head) == 256)
 IPC_RING_ASSERT_(stream_bells, offsetof(struct ipc_stream_shared, data_bell) == 384)
 IPC_RING_ASSERT_(stream_size, sizeof(struct ipc_stream_shared) == 512)
 
@@ -1663,6 +1671,7 @@ struct ipc_stream {
     uint64_t *ours;   /* where we publish our position */
     uint64_t *theirs; /* where the other end publishes its position */
     uint64_t ahead;   /* end - *theirs: the capacity for the producer, 0 for the consumer */
+    uint64_t *wants, *their_wants;
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
@@ -1701,6 +1710,26 @@ IPC_INLINE void ipc_stream_twice_(struct ipc_stream *s, void *data, void (*unmap
     s->unmap = unmap;
 }
 
+/* This end is to be woken once n elements are its own, and not for each that comes before. 0: for
+ * whatever comes, as where it waits for something else. */
+IPC_FORCE_INLINE void ipc_stream_want_(struct ipc_stream *s, uint64_t n)
+{
+    ck_pr_store_64(s->wants, s->at + n - s->ahead);
+    /* Without it the flag of our sleep could be seen before the wish. Partner: in
+     * ipc_stream_is_wanted_. */
+    ck_pr_fence_release(); /* no twin */
+}
+
+/* The other end may sleep, and we have published our position: is it to be woken? */
+IPC_INLINE int ipc_stream_is_wanted_(const struct ipc_stream *s)
+{
+    /* Without it we could see an old wish, while the other end misses our position in its last look
+     * before it sleeps. Partners: in ipc_stream_want_, and the fence in ipc_notify_announce_ before
+     * that look. */
+    ck_pr_fence_memory(); /* no twin */
+    return (int64_t)(s->at - ck_pr_load_64(s->their_wants)) >= 0;
+}
+
 /* Attaches to one end: 0 the producer's, 1 the consumer's. */
 IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, size_t bytes,
                                   struct ipc_peer *me, int end)
@@ -1725,10 +1754,13 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
     s->ours = end == 0 ? &r->tail : &r->head;
     s->theirs = end == 0 ? &r->head : &r->tail;
     s->ahead = end == 0 ? capacity : 0;
+    s->wants = end == 0 ? &r->producer_wants : &r->consumer_wants;
+    s->their_wants = end == 0 ? &r->consumer_wants : &r->producer_wants;
     s->ring = r;
     s->holder = &r->end[end];
     s->id = id;
     s->at = s->end = ck_pr_load_64(s->ours);
+    ipc_stream_want_(s, 0); /* a predecessor may have been killed while it waited */
     return 0;
 }
 
@@ -6996,10 +7028,12 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 #ifndef IPC_SRC_RING_TYPED_STREAM_H
 #define IPC_SRC_RING_TYPED_STREAM_H 1
 
-/* Whatever moves elements wakes the other end, if it sleeps: the end that moves them may only poll,
- * and neither sleep nor post. One load where nobody sleeps. */
+/* Whatever moves elements wakes the other end, if it sleeps, and once it has as many as it waits
+ * for: the end that moves them may only poll, and neither sleep nor post. One load where nobody
+ * sleeps. */
 #define IPC_STREAM_END_NOTIFY1_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)            \
-        if (CK_CC_LIKELY(rc > 0) && CK_CC_UNLIKELY(ipc_notify_heeds_(h->IPC_RING_THEIRS_##END.at)))\
+        if (CK_CC_LIKELY(rc > 0) && CK_CC_UNLIKELY(ipc_notify_heeds_(h->IPC_RING_THEIRS_##END.at)) &&\
+            ipc_stream_is_wanted_(&h->raw.s))                                                      \
             (void)NAME##_##END##_post(h);
 #define IPC_STREAM_END_NOTIFY2_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)            \
     IPC_INLINE int NAME##_##END##_look_(void *handle, void *argument)                              \
@@ -7008,7 +7042,13 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_wait(struct NAME##_##END *h, size_t n, int64_t deadline)         \
     {                                                                                              \
-        return NAME##_##END##_wait_until_(h, &n, deadline);                                        \
+        int rc;                                                                                    \
+        if (h->raw.s.ring == NULL)                                                                 \
+            return h->raw.s.error;                                                                 \
+        ipc_stream_want_(&h->raw.s, n);                                                            \
+        rc = NAME##_##END##_wait_until_(h, &n, deadline);                                          \
+        ipc_stream_want_(&h->raw.s, 0);                                                            \
+        return rc;                                                                                 \
     }
 #define IPC_STREAM_END_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)                    \
     IPC_FORCE_INLINE int64_t NAME##_##END##_moved_(struct NAME##_##END *h, int64_t rc)             \

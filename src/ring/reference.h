@@ -115,8 +115,9 @@
  *       says.
  *     - Whatever moves elements wakes the other end, if it sleeps: push_n, push_all and commit,
  *       pop_n, pop_all and release. That costs one load where nobody sleeps, so that one end may
- *       be a real-time callback that only polls, and the other may sleep in send or recv. While
- *       the other sleeps it costs a system call or two; none of them ever waits.
+ *       be a real-time callback that only polls, and the other may sleep in send or recv. The
+ *       call that gives the sleeper all that it waits for makes a system call or two; none ever
+ *       waits.
  *     - The waits are for room for n elements, or for n elements. -EMSGSIZE: n is more than the
  *       capacity. -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by
  *       pop_n.

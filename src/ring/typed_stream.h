@@ -5,13 +5,15 @@
 #include "stream.h"
 #include "typed.h"
 
-/* Whatever moves elements wakes the other end, if it sleeps: the end that moves them may only poll,
- * and neither sleep nor post. One load where nobody sleeps. */
+/* Whatever moves elements wakes the other end, if it sleeps, and once it has as many as it waits
+ * for: the end that moves them may only poll, and neither sleep nor post. One load where nobody
+ * sleeps. */
 IPC_TEMPLATE(IPC_STREAM_END_, NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)
 IPC_FORCE_INLINE int64_t NAME_END_moved_(struct NAME_END *h, int64_t rc)
 {
 #ifdef IPC_NOTIFY_H
-    if (CK_CC_LIKELY(rc > 0) && CK_CC_UNLIKELY(ipc_notify_heeds_(h->IPC_RING_THEIRS_END.at)))
+    if (CK_CC_LIKELY(rc > 0) && CK_CC_UNLIKELY(ipc_notify_heeds_(h->IPC_RING_THEIRS_END.at)) &&
+        ipc_stream_is_wanted_(&h->raw.s))
         (void)NAME_END_post(h);
 #endif
     (void)h;
@@ -60,7 +62,14 @@ IPC_INLINE int NAME_END_look_(void *handle, void *argument)
 }
 IPC_INLINE int NAME_END_wait(struct NAME_END *h, size_t n, int64_t deadline)
 {
-    return NAME_END_wait_until_(h, &n, deadline);
+    int rc;
+
+    if (h->raw.s.ring == NULL)
+        return h->raw.s.error;
+    ipc_stream_want_(&h->raw.s, n);
+    rc = NAME_END_wait_until_(h, &n, deadline);
+    ipc_stream_want_(&h->raw.s, 0);
+    return rc;
 }
 #endif
 IPC_TEMPLATE_END
