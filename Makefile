@@ -43,7 +43,7 @@ PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-l
     $(call lib,iceoryx,-liceoryx_posh -liceoryx_hoofs -liceoryx_platform) \
     $(call lib,nng,-lnng) $(call lib,boost moodycamel readerwriter tbb iceoryx,-lstdc++)
 
-EXAMPLES = ipc_cat greet sum rpc todo collect locks web
+EXAMPLES = ipc_cat greet sum rpc todo collect locks web audio_decoder audio_player
 
 all: build/ipc_bench $(EXAMPLES:%=build/%)
 
@@ -122,6 +122,8 @@ soak: | build
 	IPC_SOAK_SECONDS=600 build/test_mpmc 'processes*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_progress.c -o build/test_progress -lcmocka
 	IPC_PROGRESS_STEPS=100000000 build/test_progress
+	$(CC) -O1 -g $(WARN) -I. tests/test_progress_call.c -o build/test_progress_call -lcmocka
+	IPC_PROGRESS_STEPS=100000000 build/test_progress_call
 	$(CC) -O1 -g $(WARN) -I. tests/test_workers.c -o build/test_workers -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_workers 'workers*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka

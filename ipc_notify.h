@@ -791,6 +791,17 @@ IPC_INLINE void ipc_notify_set_flags_(struct ipc_notify *n, uint32_t flags)
     }
 }
 
+/* Tells the waiters of the notifier that the handle points at what this process lacks. */
+IPC_INLINE void ipc_notify_set_lacks_(struct ipc_notify *n)
+{
+    uint32_t flags = n->peer.stir == NULL ? IPC_NOTIFY_DEAF_ : 0;
+
+    if ((n->uses & IPC_USES_MEMBARRIER) == 0)
+        flags |= IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FIXED_; /* have posts fenced */
+    if (flags != 0)
+        ipc_notify_set_flags_(n, flags);
+}
+
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
                                  const struct ipc_peer *me)
 {
@@ -812,8 +823,6 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         n->peer.stir = me->stir;
         n->peer.arg = me->arg;
     }
-    if (n->peer.stir == NULL)
-        ipc_notify_set_flags_(n, IPC_NOTIFY_DEAF_);
     if (ipc_notify_futex_(&s->word, IPC_NOTIFY_FUTEX_WAKE_, 0, NULL) >= 0)
         n->uses |= IPC_USES_FUTEX;
     if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* for no futexes: the call is there */
@@ -821,8 +830,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
     if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0 &&
         ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) == 0)
         n->uses |= IPC_USES_MEMBARRIER;
-    else
-        ipc_notify_set_flags_(n, IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FIXED_); /* have posts fenced */
+    ipc_notify_set_lacks_(n);
     return 0;
 }
 
@@ -1804,6 +1812,16 @@ IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *
     return rc != 0 ? rc : w.state < 0 ? w.state : 0;
 }
 
+/* A bell of a ring is of another kind. -EPROTO; me->why says so. */
+IPC_INLINE int ipc_notify_refuse_bell_(const void *bell, unsigned kind, struct ipc_peer *me)
+{
+    if (me != NULL)
+        (void)snprintf(me->why, sizeof me->why,
+                       "ring whose bell is of another kind; kind: %u there, %u here",
+                       (unsigned)((const struct ipc_notify_shared *)bell)->kind, kind);
+    return -EPROTO;
+}
+
 /* Attaches to a bell of a ring, which is of that kind whatever the ring's memory says. The errors
  * of ipc_notify_attach; me->why says what -EPROTO means. */
 IPC_INLINE int ipc_notify_attach_bell_(struct ipc_notify *n, void *bell, unsigned kind,
@@ -1811,11 +1829,18 @@ IPC_INLINE int ipc_notify_attach_bell_(struct ipc_notify *n, void *bell, unsigne
 {
     int rc = ipc_notify_attach(n, bell, IPC_NOTIFY_SIZE, kind, me);
 
-    if (rc == -EPROTO && me != NULL)
-        (void)snprintf(me->why, sizeof me->why,
-                       "ring whose bell is of another kind; kind: %u there, %u here",
-                       (unsigned)((const struct ipc_notify_shared *)bell)->kind, kind);
-    return rc;
+    return rc == -EPROTO ? ipc_notify_refuse_bell_(bell, kind, me) : rc;
+}
+
+/* Points an attached handle at another bell of the same ring, as attaching to it would, but without
+ * a system call. 0; -EPROTO as of ipc_notify_attach_bell_. */
+IPC_INLINE int ipc_notify_move_(struct ipc_notify *n, void *bell, struct ipc_peer *me)
+{
+    n->at = (struct ipc_notify_shared *)bell;
+    if (ck_pr_load_32(&n->at->kind) != n->kind)
+        return ipc_notify_refuse_bell_(bell, n->kind, me);
+    ipc_notify_set_lacks_(n);
+    return 0;
 }
 
 /* Attaches to both bells of a ring, or to none. */

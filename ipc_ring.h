@@ -61,6 +61,7 @@
  *     IPC_STREAM(audio, float)                          // any count in, any count out
  *     audio_push_n(&out, samples, 441);                 // in the producer
  *     audio_pop_all(&in, block, 256);                   // in the consumer: all, or -EAGAIN
+ *                                                       // either wakes the other end, if it sleeps
  *
  *     IPC_CALL(adder, struct add, int64_t)              // many callers, one or many servers
  *     adder_init(mem, size, 16);                        // callers
@@ -241,7 +242,8 @@
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.
  *   int NAME_END_post(struct NAME_END *)
  *       Wakes the other end: after push, push_n and commit, or pop, pop_n and release, once for
- *       many. That of a consumer first publishes what was taken. 0, or as ipc_notify_post.
+ *       many. That of a consumer first publishes what was taken. 0, or as ipc_notify_post. Streams
+ *       and calls need none.
  *   struct ipc_notify *NAME_END_bell(struct NAME_END *)
  *       What this end sleeps on: for ipc_wait, ipc_wait_any, ipc_notify_policy.
  *
@@ -275,11 +277,14 @@
  *       int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
  *       int NAME_consumer_wait(struct NAME_consumer *, size_t n, int64_t deadline)
  *     - send puts all n in, in pieces as there is room. It returns n, or how many went in before
- *       what ended it, which the next call reports; or what producer_wait says where none did. A
- *       consumer that takes elements without recv must call post now and then, or a sleeping send
- *       stays asleep.
+ *       what ended it, which the next call reports; or what producer_wait says where none did.
  *     - recv takes up to n as soon as there is one, and returns how many, or what consumer_wait
  *       says.
+ *     - Whatever moves elements wakes the other end, if it sleeps: push_n, push_all and commit,
+ *       pop_n, pop_all and release. That costs one load where nobody sleeps, so that one end may
+ *       be a real-time callback that only polls, and the other may sleep in send or recv. The
+ *       call that gives the sleeper all that it waits for makes a system call or two; none ever
+ *       waits.
  *     - The waits are for room for n elements, or for n elements. -EMSGSIZE: n is more than the
  *       capacity. -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by
  *       pop_n.
@@ -295,7 +300,8 @@
  *       Waits for a request of any client, and takes it. 0; -ETIMEDOUT, -EINTR; -EINVAL: not
  *       attached, or what attach said. Clients that come, leave or are killed do not end it.
  *     struct ipc_notify *NAME_client_bell(struct NAME_client *)
- *       Goes with the slot: ask for it again after each ask.
+ *       The bell of the reply after ask; of a slot, where ask says -EAGAIN. Ask for it again after
+ *       each ask.
  */
 
 /* >>version  src/common/version.h */
@@ -414,7 +420,7 @@ struct ipc_peer {
 
 /* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
  * It is not the release's version, and goes up with any change to what is in memory. */
-#define IPC_RING_LAYOUT 2u
+#define IPC_RING_LAYOUT 3u
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
@@ -1625,8 +1631,10 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
  *   tail   t      t' > t   the producer, when all below t' is written: release fence, store
  *   head   h      h' > h   the consumer, when it is done with all below h': release fence, store
  *
- * Both by ipc_stream_publish_. Each end keeps its own position and the last that it saw of the
- * other end, and looks at the other's word again only when it has too few elements: acquire fence
+ *   wants  any      any      its end, before it waits and after: plain; see ipc_stream_want_
+ *
+ * tail and head by ipc_stream_publish_. Each end keeps its own position and the last that it saw of
+ * the other end, and looks at the other's word again only when it has too few elements: acquire fence
  * after the load (ipc_stream_find_more_). 0 <= tail - head <= capacity; else the memory is corrupt.
  */
 #ifndef IPC_SRC_RING_STREAM_H
@@ -1636,12 +1644,13 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
 
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
-#define IPC_STREAM_PAUSES_ 127u /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
-#define IPC_STREAM_RETRY_PAUSES_                                                                   \
-    15u                             /* with so many pauses a consumer tries again to hold back,    \
-                                     */
-#define IPC_STREAM_RETRY_AFTER_ 64u /* after so many looks that found a single block each */
-#define IPC_STREAM_EMPTY_LOOKS_ 8u  /* in a row, after which a consumer stops holding back */
+
+/* How a consumer that takes what is there holds back, in ipc_stream_hold_back_. Measured with
+ * blocks of 1 KB. */
+#define IPC_STREAM_PAUSES_ 127u          /* ck_pr_stall()s at most */
+#define IPC_STREAM_FIRST_PAUSES_ 15u     /* in a try */
+#define IPC_STREAM_TRY_AFTER_ 64u        /* looks after a try in vain, which double with each */
+#define IPC_STREAM_TRY_AFTER_MOST_ 8192u /* up to this */
 
 /* The elements begin on a page of the process that makes the stream, so that they can be mapped
  * twice in a row. That page's distance from the beginning of the stream is the same for all
@@ -1660,15 +1669,20 @@ struct ipc_stream_shared {
     unsigned char pad1[48];
     /* The positions of both ends, in elements. */
     uint64_t tail;
-    unsigned char pad2[120];
+    unsigned char pad2[56];
+    uint64_t producer_wants; /* where head has to be before the producer is to be woken */
+    unsigned char pad3[56];
     uint64_t head;
-    unsigned char pad3[120];
+    unsigned char pad4[56];
+    uint64_t consumer_wants; /* where tail has to be before the consumer is to be woken */
+    unsigned char pad5[56];
     unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
     unsigned char space_bell[64];
     /* up to a page, and then capacity elements */
 };
 
 IPC_RING_ASSERT_(stream_tail, offsetof(struct ipc_stream_shared, tail) == 128)
+IPC_RING_ASSERT_(stream_head, offsetof(struct ipc_stream_shared, head) == 256)
 IPC_RING_ASSERT_(stream_bells, offsetof(struct ipc_stream_shared, data_bell) == 384)
 IPC_RING_ASSERT_(stream_size, sizeof(struct ipc_stream_shared) == 512)
 
@@ -1712,12 +1726,10 @@ struct ipc_stream {
     uint64_t bytes;
     int twice;            /* data is mapped twice in a row */
     int error;            /* sticks */
-    uint64_t *ours;       /* where we publish our position */
-    uint64_t *theirs;     /* where the other end publishes its position */
-    uint64_t ahead;       /* end - *theirs: the capacity for the producer, 0 for the consumer */
-    unsigned pauses;      /* ck_pr_stall()s before the next look */
-    unsigned empty_looks; /* looks in a row that found too little */
-    unsigned retry_after; /* looks until holding back is tried again */
+    uint64_t *ours;   /* where we publish our position */
+    uint64_t *theirs; /* where the other end publishes its position */
+    uint64_t ahead;   /* end - *theirs: the capacity for the producer, 0 for the consumer */
+    uint64_t *wants, *their_wants;
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
@@ -1731,6 +1743,9 @@ struct ipc_stream_producer {
 
 struct ipc_stream_consumer {
     struct ipc_stream s;
+    unsigned pauses;    /* ck_pr_stall()s to hold back for; 0: it does not pay */
+    unsigned try_in;    /* looks until it is tried again */
+    unsigned try_after; /* ... and after the next try in vain */
 };
 
 /* Elements that may wrap: two pieces, of which the second often has 0 elements. */
@@ -1751,6 +1766,26 @@ IPC_INLINE void ipc_stream_twice_(struct ipc_stream *s, void *data, void (*unmap
     s->data = (unsigned char *)data;
     s->twice = 1;
     s->unmap = unmap;
+}
+
+/* This end is to be woken once n elements are its own, and not for each that comes before. 0: for
+ * whatever comes, as where it waits for something else. */
+IPC_FORCE_INLINE void ipc_stream_want_(struct ipc_stream *s, uint64_t n)
+{
+    ck_pr_store_64(s->wants, s->at + n - s->ahead);
+    /* Without it the flag of our sleep could be seen before the wish. Partner: in
+     * ipc_stream_is_wanted_. */
+    ck_pr_fence_release(); /* no twin */
+}
+
+/* The other end may sleep, and we have published our position: is it to be woken? */
+IPC_INLINE int ipc_stream_is_wanted_(const struct ipc_stream *s)
+{
+    /* Without it we could see an old wish, while the other end misses our position in its last look
+     * before it sleeps. Partners: in ipc_stream_want_, and the fence in ipc_notify_announce_ before
+     * that look. */
+    ck_pr_fence_memory(); /* no twin */
+    return (int64_t)(s->at - ck_pr_load_64(s->their_wants)) >= 0;
 }
 
 /* Attaches to one end: 0 the producer's, 1 the consumer's. */
@@ -1774,14 +1809,16 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
     s->mask = capacity - 1;
     s->bytes = bytes;
     s->twice = s->error = 0;
-    s->pauses = s->empty_looks = s->retry_after = 0;
     s->ours = end == 0 ? &r->tail : &r->head;
     s->theirs = end == 0 ? &r->head : &r->tail;
     s->ahead = end == 0 ? capacity : 0;
+    s->wants = end == 0 ? &r->producer_wants : &r->consumer_wants;
+    s->their_wants = end == 0 ? &r->consumer_wants : &r->producer_wants;
     s->ring = r;
     s->holder = &r->end[end];
     s->id = id;
     s->at = s->end = ck_pr_load_64(s->ours);
+    ipc_stream_want_(s, 0); /* a predecessor may have been killed while it waited */
     return 0;
 }
 
@@ -1796,17 +1833,11 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 
 /* ------------------------------------------------------------------ streams: the path */
 
-/* Fewer than n elements are known to be ours: looks at the other end's position. A consumer that is
- * close behind a busy producer lets it get ahead first, by up to a quarter of the stream: if both
- * work on neighbouring lines, each waits for the other. */
-IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
+/* Too few elements are known to be ours: looks at the other end's position. */
+IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s)
 {
-    unsigned i;
-
     if (s->error != 0)
         return;
-    for (i = 0; i < s->pauses; i++)
-        ck_pr_stall();
     s->end = ck_pr_load_64(s->theirs) + s->ahead;
     /* Without it elements could be written before they were read, or read before they were written.
      * Partner: in ipc_stream_publish_. */
@@ -1815,31 +1846,13 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
         s->error = -EBADMSG;
         s->end = s->at;
     }
-    if (s->ahead != 0)
-        return; /* the producer */
-    if (s->end - s->at < n) {
-        if (++s->empty_looks > IPC_STREAM_EMPTY_LOOKS_)
-            s->pauses = 0; /* the producer is not busy: be there when it writes */
-        return;
-    }
-    s->empty_looks = 0;
-    if (s->end - s->at < 2 * n) {
-        /* Nothing more came while we paused: so pause less, and try longer pauses at times. */
-        s->retry_after =
-            s->pauses == 0 && s->retry_after > 0 ? s->retry_after - 1 : IPC_STREAM_RETRY_AFTER_;
-        s->pauses = s->retry_after == 0 ? IPC_STREAM_RETRY_PAUSES_ : s->pauses / 2;
-    } else if (s->end - s->at > (s->mask + 1) / 4) {
-        s->pauses /= 2;
-    } else if (s->pauses < IPC_STREAM_PAUSES_) {
-        s->pauses = 2 * s->pauses + 1;
-    }
 }
 
 /* How many elements are ours; looks for more if these are fewer than n. */
 IPC_FORCE_INLINE uint64_t ipc_stream_available_(struct ipc_stream *s, uint64_t n)
 {
     if (CK_CC_UNLIKELY(s->end - s->at < n))
-        ipc_stream_find_more_(s, n);
+        ipc_stream_find_more_(s);
     return s->end - s->at;
 }
 
@@ -1954,13 +1967,57 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
     return count;
 }
 
+/*
+ * A consumer that takes what is there has fewer than it wants: looks for more. If it is close
+ * behind a busy producer, it lets that get ahead first, by up to a quarter of the stream: if both
+ * work on neighbouring lines, each waits for the other. It holds back only while that brings
+ * elements. Where the producer is not busy, it soon stops, and tries again ever more rarely.
+ */
+IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
+{
+    struct ipc_stream *s = &c->s;
+    uint64_t end;
+    unsigned i;
+
+    ipc_stream_find_more_(s);
+    if (s->end == s->at || s->end - s->at > (s->mask + 1) / 4)
+        return;
+    if (c->pauses == 0) {
+        if (c->try_in > 0) {
+            c->try_in--;
+            return;
+        }
+        c->pauses = IPC_STREAM_FIRST_PAUSES_;
+    }
+    for (i = 0; i < c->pauses; i++)
+        ck_pr_stall();
+    end = s->end;
+    ipc_stream_find_more_(s);
+    if (s->end == end) {
+        c->pauses = 0;
+        c->try_in = c->try_after;
+        if (c->try_after < IPC_STREAM_TRY_AFTER_MOST_)
+            c->try_after *= 2;
+        return;
+    }
+    c->try_after = IPC_STREAM_TRY_AFTER_;
+    if (c->pauses < IPC_STREAM_PAUSES_)
+        c->pauses = 2 * c->pauses + 1;
+}
+
 IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to, size_t bytes,
                                          size_t n, int some)
 {
     unsigned char *t = (unsigned char *)to;
-    int64_t count = ipc_stream_count_(&c->s, n, some);
     struct ipc_stream_regions r;
+    int64_t count;
 
+    if (some && CK_CC_UNLIKELY(c->s.end - c->s.at < n)) {
+        ipc_stream_hold_back_(c);
+        if (c->s.end != c->s.at && c->s.end - c->s.at < n)
+            n = (size_t)(c->s.end - c->s.at);
+    }
+    count = ipc_stream_count_(&c->s, n, some);
     if (count <= 0)
         return count;
     r = ipc_stream_regions_(&c->s, (uint64_t)count, bytes);
@@ -1992,6 +2049,8 @@ IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *m
 IPC_INLINE int ipc_stream_consumer_attach(struct ipc_stream_consumer *c, void *mem, size_t size,
                                           size_t bytes, struct ipc_peer *me)
 {
+    c->pauses = 0;
+    c->try_in = c->try_after = IPC_STREAM_TRY_AFTER_;
     return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
 }
 
@@ -2033,13 +2092,16 @@ IPC_INLINE int ipc_stream_push_all(struct ipc_stream_producer *p, const void *fr
     return rc < 0 ? (int)rc : 0;
 }
 
-/* Copies up to n elements out. Otherwise as ipc_stream_push_n; -EAGAIN: the stream is empty. */
+/* Copies up to n elements out. Otherwise as ipc_stream_push_n; -EAGAIN: the stream is empty. If
+ * there are fewer than n, it may hold back for up to 127 ck_pr_stall()s (3 microseconds) to let a
+ * busy producer get ahead. A real-time callback takes ipc_stream_pop_all, which never does. */
 IPC_INLINE int64_t ipc_stream_pop_n(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     return bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 1) : -EMSGSIZE;
 }
 
-/* Copies n elements out, or none, as ipc_stream_push_all; -EAGAIN: there are fewer than n yet. */
+/* Copies n elements out, or none, as ipc_stream_push_all; -EAGAIN: there are fewer than n yet. Like
+ * all calls of a stream but pop_n it never holds back: for real-time threads. */
 IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     int64_t rc =
@@ -5694,6 +5756,9 @@ struct ipc_call_shared {
     struct ipc_ring_shared_ is; /* bytes: of a request; how: bytes of a reply; capacity: slots */
     uint64_t used;              /* no slot from here on has ever had a caller; it only grows */
     uint64_t changes;           /* servers that attached, and that detached; each adds one */
+    /* Callers that wait for a slot sleep on it. Its word is in the line of `used`, which a server
+     * reads at each take, so that each answer can look at it. */
+    unsigned char slot_bell[64];
     unsigned char pad[48];
     unsigned char server_bell[64]; /* servers sleep on it; as in struct ipc_spsc_shared */
     struct ipc_ring_seat_ seat[IPC_CALL_SERVERS];
@@ -5703,11 +5768,12 @@ struct ipc_call_shared {
 struct ipc_call_slot_ {
     uint64_t caller; /* its holder, as in core.h */
     unsigned char pad[56];
-    unsigned char bell[64]; /* the caller sleeps on it */
+    unsigned char bell[64]; /* the caller sleeps on it until the reply is there */
 };
 
-IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 128)
-IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 192 + 16 * IPC_CALL_SERVERS)
+IPC_RING_ASSERT_(call_slot_bell, offsetof(struct ipc_call_shared, slot_bell) == 80)
+IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 192)
+IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 256 + 16 * IPC_CALL_SERVERS)
 IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 
 /* The word, from its top bit: number of the call (23 bits, may wrap), name of the server (38:
@@ -5723,6 +5789,8 @@ IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 #define IPC_CALL_NUMBER_ (UINT64_C(1) << 41)
 #define IPC_CALL_NUMBERS_ (~(IPC_CALL_NUMBER_ - 1))
 #define IPC_CALL_NAMES_ (~(IPC_CALL_NUMBERS_ | IPC_CALL_STATE_))
+
+#define IPC_CALL_SLOTS_EACH_ 2u /* slots for each caller: one, and one of a call that it gave up */
 
 /* Looks without a reply between two questions to the kernel about deaths: a question takes as long
  * as some hundred looks. */
@@ -5752,9 +5820,9 @@ IPC_INLINE struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
 /* The slots for that many callers: a power of two, or 0. */
 IPC_INLINE uint64_t ipc_call_slots_(uint64_t callers)
 {
-    uint64_t slots = callers > 0;
+    uint64_t slots = callers > 0 ? IPC_CALL_SLOTS_EACH_ : 0;
 
-    while (slots < callers && slots != 0)
+    while (slots / IPC_CALL_SLOTS_EACH_ < callers && slots != 0)
         slots *= 2;
     return slots;
 }
@@ -5772,9 +5840,11 @@ IPC_INLINE size_t ipc_call_footprint(size_t request, size_t reply, uint64_t call
 
 /*
  * Makes a place for calls in mem[0..size), with requests of `request` bytes, replies of `reply`
- * bytes, and slots for that many callers at a time, rounded up to a power of two. A server that is
- * stopped keeps the slots of the calls that it has taken, also when their callers gave up and moved
- * to other slots: have one to spare for each such call. Otherwise as ipc_spsc_init.
+ * bytes, for that many callers at a time, rounded up to a power of two. There are two slots for
+ * each caller, as a server that is stopped keeps the slot of a call that it has taken, also when the
+ * caller gives the call up and moves to another slot. So that many callers always have a slot, if
+ * stopped servers keep no more calls than that. A caller beyond them is not refused while a slot is
+ * free. Otherwise as ipc_spsc_init.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init, by ipc_call_footprint
@@ -5853,20 +5923,24 @@ IPC_INLINE int ipc_call_is_server_gone_(const struct ipc_call_client *c, uint64_
 {
     const struct ipc_ring_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
     uint64_t id, generation;
+    int gone;
 
     /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. The
      * seat may be newer than the word, as in ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
-    if ((uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS)) {
-        /* Another server has the seat now, and has seen that the one before is dead. Without it we
-         * could write while that dead server still reads or writes. Partner: in
-         * ipc_call_server_attach. */
+    gone = (uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS);
+    if (!gone)
+        gone = id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
+    /* If another generation has the seat, that server has seen that the one before is dead: without
+     * it we could write to the slot while the dead one still reads or writes. Partner: in
+     * ipc_call_server_attach. If the seat is free, its server has stored LEFT before: without it
+     * our compare-and-swap could come before that store, which would then end a later call. Partner:
+     * in ipc_ring_leave_end_. If the server is dead, the partner is the kernel. */
+    if (gone)
         ck_pr_fence_acquire();
-        return 1;
-    }
-    return id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
+    return gone;
 }
 
 /* What ipc_call_find_servers_ finds in the seats. */
@@ -5923,37 +5997,57 @@ IPC_INLINE int ipc_call_own_slot_(struct ipc_call_client *c, unsigned char *slot
     return 0;
 }
 
-/* Takes a slot that is free; or a dead caller's, if it may `ask` the kernel. 0 or -EUSERS. */
+/* Takes this slot if it is free, or a dead caller's if it may `ask` the kernel, and no server has
+ * it. 1 or 0. */
+IPC_INLINE int ipc_call_try_slot_(struct ipc_call_client *c, unsigned char *slot, int ask)
+{
+    uint64_t *caller = ipc_call_caller_(slot), holder, word;
+    uint64_t *at = ipc_ring_sequence_(slot, ipc_call_client_stride_(c));
+    unsigned tries, state;
+
+    for (tries = 0; tries < 4; tries++) {
+        holder = ck_pr_load_64(caller);
+        if (holder != 0 &&
+            (!ask || holder == c->id || !ipc_ring_is_dead_(c->alive, c->arg, holder)))
+            return 0;
+        word = ck_pr_load_64(at);
+        state = ipc_call_state_(word);
+        if ((state == IPC_CALL_TAKEN_ || state == IPC_CALL_GIVEN_) &&
+            (!ask || !ipc_call_is_server_gone_(c, word)))
+            return 0;
+        if (!ck_pr_cas_64(caller, holder, c->id))
+            return 0; /* another caller has it now */
+        /* Without it the slot's word could be older than what its last caller saw there, and hide
+         * that a server has it. Partner: in ipc_ring_leave_end_. */
+        ck_pr_fence_acquire();
+        if (ipc_call_own_slot_(c, slot, ask))
+            return 1;
+        ipc_ring_leave_end_(caller, c->id);
+        /* A server had it all the same. It may give it back between our two looks, and wake callers
+         * that then still find it ours: so look again. Without it this look could be older than our
+         * leave, and miss what they miss. Partner: the fences of ipc_notify_post. */
+        ck_pr_fence_memory(); /* no twin */
+    }
+    return 0;
+}
+
+/* Takes any slot, as ipc_call_try_slot_. 0 or -EUSERS. */
 IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
 {
     size_t stride = ipc_call_client_stride_(c);
     uint64_t i, tries;
 
-    for (i = 0; i < c->count; i++) {
-        unsigned char *slot = c->slots + i * stride;
-        uint64_t *caller = ipc_call_caller_(slot), holder = ck_pr_load_64(caller);
+    for (i = 0; i < c->count && !ipc_call_try_slot_(c, c->slots + i * stride, ask); i++)
+        ;
+    if (i == c->count)
+        return -EUSERS;
+    for (tries = 0; tries <= c->count; tries++) { /* it fails when others have made it grow */
+        uint64_t used = ck_pr_load_64(&c->ring->used);
 
-        if (holder != 0 &&
-            (!ask || holder == c->id || !ipc_ring_is_dead_(c->alive, c->arg, holder)))
-            continue;
-        if (!ck_pr_cas_64(caller, holder, c->id))
-            continue;
-        /* Without it the slot's word could be older than what its last caller saw there, and hide
-         * that a server has it. Partner: in ipc_ring_leave_end_. */
-        ck_pr_fence_acquire();
-        if (!ipc_call_own_slot_(c, slot, ask)) {
-            ipc_ring_leave_end_(caller, c->id);
-            continue;
-        }
-        for (tries = 0; tries <= c->count; tries++) { /* it fails when others have made it grow */
-            uint64_t used = ck_pr_load_64(&c->ring->used);
-
-            if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
-                break;
-        }
-        return 0;
+        if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
+            break;
     }
-    return -EUSERS;
+    return 0;
 }
 
 /* ------------------------------------------------------------------ calls: attach */
@@ -6057,8 +6151,9 @@ IPC_FORCE_INLINE int ipc_call_may_ask_(struct ipc_call_client *c)
     return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
 }
 
-/* Makes our slot ours to write again; if a server still has it, moves to another. 0, or the errors
- * of ipc_call_ask. */
+/* Makes our slot ours to write again; if a server still has it, moves to another, and leaves ours:
+ * that server may have given it back since, so callers that wait for a slot are to be woken. 0, or
+ * the errors of ipc_call_ask. */
 IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
 {
     unsigned char *was = c->slot;
@@ -6075,13 +6170,17 @@ IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
     return 0;
 }
 
+/* Must claim regain the slot first, or refuse? */
+IPC_FORCE_INLINE int ipc_call_must_regain_(const struct ipc_call_client *c)
+{
+    return c->error != 0 || c->doing == IPC_CALL_WAITING_ || c->doing == IPC_CALL_ABANDONED_;
+}
+
 IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
 {
     int rc;
 
-    if (CK_CC_UNLIKELY(c->error != 0 || c->doing == IPC_CALL_WAITING_ ||
-                       c->doing == IPC_CALL_ABANDONED_) &&
-        (rc = ipc_call_regain_slot_(c)) != 0)
+    if (CK_CC_UNLIKELY(ipc_call_must_regain_(c)) && (rc = ipc_call_regain_slot_(c)) != 0)
         return rc;
     c->doing = IPC_CALL_CLAIMED_;
     return 0;
@@ -6348,22 +6447,26 @@ IPC_FORCE_INLINE int ipc_call_end_taken_(struct ipc_call_server *s, unsigned cha
     return given ? -ECANCELED : 0;
 }
 
-/* The slot of a message, or NULL if the ring has none there. */
-IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(const struct ipc_call_server *s,
-                                                  const void *message, size_t stride)
+/* Is this the message of a slot? */
+IPC_FORCE_INLINE int ipc_call_has_(const struct ipc_call_server *s, const void *message,
+                                   size_t stride)
 {
     size_t offset = (size_t)((uintptr_t)message - (uintptr_t)ipc_call_message_(s->slots));
+    size_t index = offset / stride;
 
-    return offset % stride == 0 && offset / stride < s->count ? s->slots + offset : NULL;
+    return index < s->count && index * stride == offset;
+}
+
+IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(void *message)
+{
+    return (unsigned char *)message - sizeof(struct ipc_call_slot_);
 }
 
 IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, size_t stride)
 {
-    unsigned char *slot = ipc_call_slot_of_(s, message, stride);
-
-    if (CK_CC_UNLIKELY(slot == NULL))
+    if (CK_CC_UNLIKELY(!ipc_call_has_(s, message, stride)))
         return -EINVAL;
-    return ipc_call_end_taken_(s, slot, stride, IPC_CALL_ANSWERED_);
+    return ipc_call_end_taken_(s, ipc_call_slot_of_(message), stride, IPC_CALL_ANSWERED_);
 }
 
 /*
@@ -6395,9 +6498,12 @@ IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
  */
 IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const void *message)
 {
-    unsigned char *slot = ipc_call_slot_of_(s, message, ipc_call_server_stride_(s));
+    const unsigned char *slot =
+        (const unsigned char *)message - sizeof(struct ipc_call_slot_);
 
-    return slot != NULL ? ck_pr_load_64(ipc_call_caller_(slot)) : 0;
+    return ipc_call_has_(s, message, ipc_call_server_stride_(s))
+               ? ck_pr_load_64(&((const struct ipc_call_slot_ *)(const void *)slot)->caller)
+               : 0;
 }
 
 /* Detaches. Calls that were taken and not answered end with -EPIPE. Wait-free. */
@@ -7050,23 +7156,42 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 #ifndef IPC_SRC_RING_TYPED_STREAM_H
 #define IPC_SRC_RING_TYPED_STREAM_H 1
 
+/* Whatever moves elements wakes the other end, if it sleeps, and once it has as many as it waits
+ * for: the end that moves them may only poll, and neither sleep nor post. One load where nobody
+ * sleeps. */
 #define IPC_STREAM_END_NOTIFY1_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)            \
+        if (CK_CC_LIKELY(rc > 0) && CK_CC_UNLIKELY(ipc_notify_heeds_(h->IPC_RING_THEIRS_##END.at)) &&\
+            ipc_stream_is_wanted_(&h->raw.s))                                                      \
+            (void)NAME##_##END##_post(h);
+#define IPC_STREAM_END_NOTIFY2_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)            \
     IPC_INLINE int NAME##_##END##_look_(void *handle, void *argument)                              \
     {                                                                                              \
         return ipc_stream_ready_(&((struct NAME##_##END *)handle)->raw.s, *(size_t *)argument);    \
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_wait(struct NAME##_##END *h, size_t n, int64_t deadline)         \
     {                                                                                              \
-        return NAME##_##END##_wait_until_(h, &n, deadline);                                        \
+        int rc;                                                                                    \
+        if (h->raw.s.ring == NULL)                                                                 \
+            return h->raw.s.error;                                                                 \
+        ipc_stream_want_(&h->raw.s, n);                                                            \
+        rc = NAME##_##END##_wait_until_(h, &n, deadline);                                          \
+        ipc_stream_want_(&h->raw.s, 0);                                                            \
+        return rc;                                                                                 \
     }
 #define IPC_STREAM_END_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)                    \
+    IPC_FORCE_INLINE int64_t NAME##_##END##_moved_(struct NAME##_##END *h, int64_t rc)             \
+    {                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_STREAM_END_NOTIFY1_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT))\
+        (void)h;                                                                                   \
+        return rc;                                                                                 \
+    }                                                                                              \
     IPC_INLINE int64_t NAME##_##PUSH##_n(struct NAME##_##END *h, FROM *elements, size_t n)         \
     {                                                                                              \
-        return ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 1);                        \
+        return NAME##_##END##_moved_(h, ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 1));\
     }                                                                                              \
     IPC_INLINE int NAME##_##PUSH##_all(struct NAME##_##END *h, FROM *elements, size_t n)           \
     {                                                                                              \
-        int64_t rc = ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 0);                  \
+        int64_t rc = NAME##_##END##_moved_(h, ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 0));\
         return rc < 0 ? (int)rc : 0;                                                               \
     }                                                                                              \
     IPC_INLINE SLOT *NAME##_##CLAIM(struct NAME##_##END *h, size_t n)                              \
@@ -7085,13 +7210,15 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                               \
     {                                                                                              \
-        return ipc_stream_##COMMIT(&h->raw, n);                                                    \
+        int rc = ipc_stream_##COMMIT(&h->raw, n);                                                  \
+        (void)NAME##_##END##_moved_(h, rc == 0);                                                   \
+        return rc;                                                                                 \
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_twice(const struct NAME##_##END *h)                              \
     {                                                                                              \
         return h->raw.s.twice;                                                                     \
     }                                                                                              \
-    IPC_RING_WITH_NOTIFY_(IPC_STREAM_END_NOTIFY1_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT))
+    IPC_RING_WITH_NOTIFY_(IPC_STREAM_END_NOTIFY2_(NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT))
 
 #define IPC_STREAM_SLEEP_(NAME, TYPE)                                                              \
     IPC_INLINE int64_t NAME##_send(struct NAME##_producer *p, const TYPE *from, size_t n, int64_t deadline)\
@@ -7100,10 +7227,8 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         int64_t rc;                                                                                \
         while (done < n) {                                                                         \
             rc = NAME##_push_n(p, from + done, n - done);                                          \
-            if (rc > 0) {                                                                          \
+            if (rc > 0)                                                                            \
                 done += (size_t)rc;                                                                \
-                (void)ipc_notify_post(&p->data);                                                   \
-            }                                                                                      \
             half = (size_t)p->raw.s.mask / 2 + 1;                                                  \
             if (rc == -EAGAIN)                                                                     \
                 rc = NAME##_producer_wait(p, n - done < half ? n - done : half, deadline);         \
@@ -7121,8 +7246,6 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
             rc = NAME##_consumer_wait(c, 1, deadline);                                             \
             rc = rc != 0 ? rc : NAME##_pop_n(c, to, n);                                            \
         }                                                                                          \
-        if (rc > 0)                                                                                \
-            (void)ipc_notify_post(&c->space);                                                      \
         return rc;                                                                                 \
     }
 
@@ -7161,16 +7284,30 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 #ifndef IPC_SRC_RING_TYPED_CALL_H
 #define IPC_SRC_RING_TYPED_CALL_H 1
 
-/* The bells of calls. In a handle `data` is the servers' bell and `space` a caller's. A caller points
- * its own at its slot's; a server has one for those of all callers, and points it at the one to ring.
- * A server knows what kernel calls it lacks only after it has attached to each. */
+/* The bells of calls. In a handle `data` is the servers' bell, and `space` is pointed at that of a
+ * slot, or at the one of all callers that wait for a slot: a caller's at the one that it sleeps on,
+ * or posts; a server's at the one that it posts.
+ *
+ * Who waits       for                    is posted by
+ * a server        a request              a caller that has sent one
+ * a caller        its reply, or that     a server that answers, that detaches
+ *                 there will be none
+ * a caller        a slot                 a server that answers, as it may not have seen that the
+ *                                        call was given up; a server that detaches; a caller that
+ *                                        moves to another slot, that detaches
+ *
+ * Nobody posts for a process that is killed: callers watch for the death of anyone. */
 #define IPC_CALL_BELL_(slot) (((struct ipc_call_slot_ *)(void *)(slot))->bell)
 
 #define IPC_CALL_CLIENT_BELLS_()                                                                   \
     int rc = ipc_notify_attach_both_(&h->data, h->raw.ring->server_bell, &h->space,                \
                                      IPC_CALL_BELL_(h->raw.slot), IPC_NOTIFY_FUTEX, me);           \
+    if (rc == 0)                                                                                   \
+        rc = ipc_notify_move_(&h->space, h->raw.ring->slot_bell, me);                              \
     if (rc != 0) {                                                                                 \
         ipc_call_client_detach(&h->raw);                                                           \
+        ipc_notify_detach(&h->data);                                                               \
+        ipc_notify_detach(&h->space);                                                              \
         return h->raw.error = rc;                                                                  \
     }                                                                                              \
     h->space.looks_each_second = 1;                                                                \
@@ -7180,10 +7317,10 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 #define IPC_CALL_SERVER_BELLS_()                                                                   \
     size_t stride = ipc_call_server_stride_(&h->raw);                                              \
     size_t i;                                                                                      \
-    int rc = ipc_notify_attach_bell_(&h->data, h->raw.ring->server_bell, IPC_NOTIFY_FUTEX, me);    \
+    int rc = ipc_notify_attach_both_(&h->data, h->raw.ring->server_bell, &h->space,                \
+                                     h->raw.ring->slot_bell, IPC_NOTIFY_FUTEX, me);                \
     for (i = 0; i < h->raw.count && rc == 0; i++)                                                  \
-        rc = ipc_notify_attach_bell_(&h->space, IPC_CALL_BELL_(h->raw.slots + i * stride),         \
-                                     IPC_NOTIFY_FUTEX, me);                                        \
+        rc = ipc_notify_move_(&h->space, IPC_CALL_BELL_(h->raw.slots + i * stride), me);           \
     if (rc != 0) {                                                                                 \
         ipc_call_server_detach(&h->raw);                                                           \
         ipc_notify_detach(&h->data);                                                               \
@@ -7193,31 +7330,51 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     h->data.looks_each_second = 1;                                                                 \
     return 0;
 
-/* Wakes the caller of a slot, if it sleeps. */
-#define IPC_CALL_WAKE_(s, slot)                                                                    \
-    if (CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(slot)))) {                                 \
-        s->space.at = (struct ipc_notify_shared *)(void *)IPC_CALL_BELL_(slot);                    \
-        (void)ipc_notify_post(&s->space);                                                          \
-    }
+/* Posts a bell by the handle `space`. */
+#define IPC_CALL_POST_(H, BELL)                                                                    \
+    H->space.at = (struct ipc_notify_shared *)(void *)(BELL);                                      \
+    (void)ipc_notify_post(&H->space);
 
 /* ------------------------------------------------------------------ a caller */
 
 #define IPC_CALL_CLIENT_NOTIFY1_(NAME, REQUEST, REPLY)                                             \
+        if (c->raw.slot != was) {                                                                  \
+            IPC_CALL_POST_(c, c->raw.ring->slot_bell)                                              \
+        }
+#define IPC_CALL_CLIENT_NOTIFY2_(NAME, REQUEST, REPLY)                                             \
         if (rc == 0 && CK_CC_UNLIKELY(ipc_notify_heeds_(c->raw.ring->server_bell)))                \
             (void)ipc_notify_post(&c->data);
-#define IPC_CALL_CLIENT_NOTIFY2_(NAME, REQUEST, REPLY)                                             \
+#define IPC_CALL_CLIENT_NOTIFY3_(NAME, REQUEST, REPLY)                                             \
+        if (ring != NULL) {                                                                        \
+            IPC_CALL_POST_(c, ring->slot_bell)                                                     \
+        }                                                                                          \
         ipc_notify_detach(&c->data);                                                               \
         ipc_notify_detach(&c->space);
 #define IPC_CALL_CLIENT_(NAME, REQUEST, REPLY)                                                     \
+    IPC_INLINE int NAME##_regain_slot_(struct NAME##_client *c)                                    \
+    {                                                                                              \
+        const unsigned char *was = c->raw.slot;                                                    \
+        int rc = ipc_call_regain_slot_(&c->raw);                                                   \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_CLIENT_NOTIFY1_(NAME, REQUEST, REPLY))                          \
+        (void)was;                                                                                 \
+        return rc;                                                                                 \
+    }                                                                                              \
+    IPC_FORCE_INLINE int NAME##_claim_(struct NAME##_client *c)                                    \
+    {                                                                                              \
+        int rc;                                                                                    \
+        if (CK_CC_UNLIKELY(ipc_call_must_regain_(&c->raw)) && (rc = NAME##_regain_slot_(c)) != 0)  \
+            return rc;                                                                             \
+        return ipc_call_claim_(&c->raw);                                                           \
+    }                                                                                              \
     IPC_INLINE int NAME##_claim(struct NAME##_client *c, REQUEST **request)                        \
     {                                                                                              \
-        int rc = ipc_call_claim_(&c->raw);                                                         \
+        int rc = NAME##_claim_(c);                                                                 \
         *request = rc == 0 ? (REQUEST *)(void *)ipc_call_message_(c->raw.slot) : NULL;             \
         return rc;                                                                                 \
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_asked_(struct NAME##_client *c, int rc)                            \
     {                                                                                              \
-    IPC_RING_WITH_NOTIFY_(IPC_CALL_CLIENT_NOTIFY1_(NAME, REQUEST, REPLY))                          \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_CLIENT_NOTIFY2_(NAME, REQUEST, REPLY))                          \
         (void)c;                                                                                   \
         return rc;                                                                                 \
     }                                                                                              \
@@ -7228,6 +7385,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_FORCE_INLINE int NAME##_ask(struct NAME##_client *c, const REQUEST *request)               \
     {                                                                                              \
+        int rc = NAME##_claim_(c);                                                                 \
+        if (CK_CC_UNLIKELY(rc != 0))                                                               \
+            return rc;                                                                             \
         return NAME##_asked_(c, ipc_call_ask_(&c->raw, request, sizeof(REQUEST),                   \
                                             ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY))));    \
     }                                                                                              \
@@ -7250,15 +7410,21 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE void NAME##_client_detach(struct NAME##_client *c)                                  \
     {                                                                                              \
+        struct ipc_call_shared *ring = c->raw.ring;                                                \
         ipc_call_client_detach(&c->raw);                                                           \
-    IPC_RING_WITH_NOTIFY_(IPC_CALL_CLIENT_NOTIFY2_(NAME, REQUEST, REPLY))                          \
+        (void)ring;                                                                                \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_CLIENT_NOTIFY3_(NAME, REQUEST, REPLY))                          \
     }
 
 #define IPC_CALL_CLIENT_SLEEP_(NAME, REQUEST, REPLY)                                               \
     IPC_INLINE struct ipc_notify *NAME##_client_bell(struct NAME##_client *c)                      \
     {                                                                                              \
-        if (c->raw.ring != NULL)                                                                   \
-            c->space.at = (struct ipc_notify_shared *)(void *)IPC_CALL_BELL_(c->raw.slot);         \
+        unsigned char *bell;                                                                       \
+        if (c->raw.ring != NULL) {                                                                 \
+            bell = c->raw.doing != IPC_CALL_ABANDONED_ ? IPC_CALL_BELL_(c->raw.slot)               \
+                                                       : c->raw.ring->slot_bell;                   \
+            c->space.at = (struct ipc_notify_shared *)(void *)bell;                                \
+        }                                                                                          \
         return &c->space;                                                                          \
     }                                                                                              \
     IPC_INLINE int NAME##_client_look_(void *handle, void *argument)                               \
@@ -7267,7 +7433,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         int rc;                                                                                    \
         if (ipc_notify_anyone_died(&c->space))                                                     \
             c->raw.vain = 0;                                                                       \
-        rc = argument != NULL ? ipc_call_claim_(&c->raw) : NAME##_poll(c);                         \
+        rc = argument != NULL ? NAME##_claim_(c) : NAME##_poll(c);                                 \
         return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;                                               \
     }                                                                                              \
     IPC_INLINE int NAME##_client_until_(struct NAME##_client *c, void *argument, int64_t deadline) \
@@ -7300,16 +7466,24 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 /* ------------------------------------------------------------------ a server */
 
 #define IPC_CALL_SERVER_NOTIFY1_(NAME, REQUEST, REPLY)                                             \
-        if (rc != -EINVAL) {                                                                       \
-            IPC_CALL_WAKE_(s, (unsigned char *)slot - sizeof(struct ipc_call_slot_))               \
-        }
+    IPC_RING_NOINLINE_ int NAME##_wake_(struct NAME##_server *s, struct ipc_call_shared *ring,     \
+                                      unsigned char *slot, int rc)                                 \
+    {                                                                                              \
+        IPC_CALL_POST_(s, IPC_CALL_BELL_(slot))                                                    \
+        IPC_CALL_POST_(s, ring->slot_bell)                                                         \
+        return rc;                                                                                 \
+    }
 #define IPC_CALL_SERVER_NOTIFY2_(NAME, REQUEST, REPLY)                                             \
+        unsigned char *at = ipc_call_slot_of_(slot);                                               \
+        if (rc != -EINVAL && CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(at)) |                \
+                                            ipc_notify_heeds_(s->raw.ring->slot_bell)))            \
+            return NAME##_wake_(s, s->raw.ring, at, rc);
+#define IPC_CALL_SERVER_NOTIFY3_(NAME, REQUEST, REPLY)                                             \
         struct ipc_call_server was = s->raw;                                                       \
         size_t i;
-#define IPC_CALL_SERVER_NOTIFY3_(NAME, REQUEST, REPLY)                                             \
-        for (i = 0; i < was.count; i++) {                                                          \
-            IPC_CALL_WAKE_(s, was.slots + i * ipc_call_server_stride_(&was))                       \
-        }                                                                                          \
+#define IPC_CALL_SERVER_NOTIFY4_(NAME, REQUEST, REPLY)                                             \
+        for (i = 0; i < was.count; i++)                                                            \
+            (void)NAME##_wake_(s, was.ring, was.slots + i * ipc_call_server_stride_(&was), 0);     \
         ipc_notify_detach(&s->data);                                                               \
         ipc_notify_detach(&s->space);
 #define IPC_CALL_SERVER_(NAME, REQUEST, REPLY)                                                     \
@@ -7318,10 +7492,11 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         return (union NAME##_slot *)(void *)ipc_call_take_(                                        \
             &s->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));                            \
     }                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY1_(NAME, REQUEST, REPLY))                          \
     IPC_FORCE_INLINE int NAME##_answer(struct NAME##_server *s, union NAME##_slot *slot)           \
     {                                                                                              \
         int rc = ipc_call_answer_(&s->raw, slot, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));\
-    IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY1_(NAME, REQUEST, REPLY))                          \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY2_(NAME, REQUEST, REPLY))                          \
         return rc;                                                                                 \
     }                                                                                              \
     IPC_INLINE uint64_t NAME##_server_peer(const struct NAME##_server *s, const union NAME##_slot *slot)\
@@ -7330,9 +7505,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }                                                                                              \
     IPC_INLINE void NAME##_server_detach(struct NAME##_server *s)                                  \
     {                                                                                              \
-    IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY2_(NAME, REQUEST, REPLY))                          \
-        ipc_call_server_detach(&s->raw);                                                           \
     IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY3_(NAME, REQUEST, REPLY))                          \
+        ipc_call_server_detach(&s->raw);                                                           \
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_SERVER_NOTIFY4_(NAME, REQUEST, REPLY))                          \
     }
 
 #define IPC_CALL_SERVER_SLEEP_(NAME)                                                               \

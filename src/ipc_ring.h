@@ -55,6 +55,7 @@
  *     IPC_STREAM(audio, float)                          // any count in, any count out
  *     audio_push_n(&out, samples, 441);                 // in the producer
  *     audio_pop_all(&in, block, 256);                   // in the consumer: all, or -EAGAIN
+ *                                                       // either wakes the other end, if it sleeps
  *
  *     IPC_CALL(adder, struct add, int64_t)              // many callers, one or many servers
  *     adder_init(mem, size, 16);                        // callers

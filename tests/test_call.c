@@ -9,6 +9,12 @@
 #define _GNU_SOURCE 1
 #endif
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static unsigned kernel_calls; /* that ipc_notify.h made in this process */
+#define syscall(...) (kernel_calls++, syscall(__VA_ARGS__))
+
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 #include "ipc_shm.h"
@@ -89,8 +95,8 @@ static void impossible_places_are_refused(void **state)
     IS(ipc_call_footprint(SIZE_MAX - 4, 8, 4), 0);
     IS(ipc_call_footprint(8, 8, UINT64_MAX), 0);
     IS(ipc_call_footprint(8, 8, UINT64_C(1) << 63), 0);
-    IS(ipc_call_footprint(56, 8, 3), sizeof(struct ipc_call_shared) + 4 * 192);
-    IS(ipc_call_footprint(8, 57, 4), sizeof(struct ipc_call_shared) + 4 * 256);
+    IS(ipc_call_footprint(56, 8, 3), sizeof(struct ipc_call_shared) + 8 * 192);
+    IS(ipc_call_footprint(8, 57, 4), sizeof(struct ipc_call_shared) + 8 * 256);
     IS(ipc_call_init(mem + 8, size - 8, 8, 8, 4), -EINVAL);
     IS(ipc_call_init(mem, size, 8, 8, 0), -EINVAL);
     IS(ipc_call_init(mem, 1000, 8, 8, 4), -ENOSPC);
@@ -126,7 +132,7 @@ static void calls_out_of_turn_are_refused(void **state)
 {
     size_t size = adder_footprint(1);
     void *mem = room(size), *message;
-    struct ipc_call_client c, other;
+    struct ipc_call_client c, second, other;
     struct ipc_call_server s;
     struct add x = add(3, 5);
     int64_t sum = 0;
@@ -134,6 +140,7 @@ static void calls_out_of_turn_are_refused(void **state)
     (void)state;
     IS(adder_init(mem, size, 1), 0);
     IS(ipc_call_client_attach(&c, mem, size, 16, 8, NULL), 0);
+    IS(ipc_call_client_attach(&second, mem, size, 16, 8, NULL), 0); /* in the slot to spare */
     IS(ipc_call_client_attach(&other, mem, size, 16, 8, NULL), -EUSERS);
     IS(ipc_call_server_attach(&s, mem, size, 16, 8, NULL), 0);
     IS(ipc_call_commit(&c), -EINVAL);
@@ -152,7 +159,8 @@ static void calls_out_of_turn_are_refused(void **state)
     MUST(ipc_call_take(&s) == NULL);
     MUST(ipc_call_server_peer(&s, message) == ~UINT64_C(0)); /* the caller has no ipc_peer */
     IS(ipc_call_answer(&s, (char *)message + 1), -EINVAL);
-    IS(ipc_call_answer(&s, (char *)message + 192), -EINVAL);
+    IS(ipc_call_answer(&s, (char *)message + 192), -EINVAL); /* that slot has no request */
+    IS(ipc_call_answer(&s, (char *)message + 2 * 192), -EINVAL);
     IS(ipc_call_answer(&s, (char *)message - 192), -EINVAL);
     IS(ipc_call_poll(&c), -EAGAIN);
     *(int64_t *)message = 8;
@@ -297,22 +305,80 @@ static void seats_and_slots_are_limited(void **state)
 {
     size_t size = adder_footprint(3);
     void *mem = room(size);
-    struct ipc_call_client c[5];
+    struct ipc_call_client c[9];
     struct ipc_call_server s[IPC_CALL_SERVERS + 1];
     unsigned i;
 
     (void)state;
     IS(adder_init(mem, size, 3), 0);
-    for (i = 0; i < 5; i++)
-        IS(ipc_call_client_attach(&c[i], mem, size, 16, 8, NULL), i < 4 ? 0 : -EUSERS);
+    for (i = 0; i < 9; i++) /* 3 are rounded up to 4, with two slots each */
+        IS(ipc_call_client_attach(&c[i], mem, size, 16, 8, NULL), i < 8 ? 0 : -EUSERS);
     ipc_call_client_detach(&c[2]);
-    IS(ipc_call_client_attach(&c[4], mem, size, 16, 8, NULL), 0);
+    IS(ipc_call_client_attach(&c[8], mem, size, 16, 8, NULL), 0);
     for (i = 0; i <= IPC_CALL_SERVERS; i++)
         IS(ipc_call_server_attach(&s[i], mem, size, 16, 8, NULL),
            i < IPC_CALL_SERVERS ? 0 : -EUSERS);
     ipc_call_server_detach(&s[9]);
     IS(ipc_call_server_attach(&s[i - 1], mem, size, 16, 8, NULL), 0);
     (void)munmap(mem, size);
+}
+
+/* A place for 16 callers serves 16, also when a stopped server keeps a call of each. */
+static void stopped_server_takes_no_callers_place(void **state)
+{
+    enum { MANY = 16 };
+    size_t size = adder_footprint(MANY);
+    void *mem = room(size);
+    struct adder_client c[MANY];
+    struct adder_server stopped, s;
+    struct add x = add(1, 1);
+    int64_t sum = 0;
+    unsigned i;
+
+    (void)state;
+    IS(adder_init(mem, size, MANY), 0);
+    IS(adder_server_attach(&stopped, mem, size, NULL), 0);
+    for (i = 0; i < MANY; i++) {
+        IS(adder_client_attach(&c[i], mem, size, NULL), 0);
+        IS(adder_ask(&c[i], &x), 0);
+        MUST(adder_take(&stopped) != NULL);
+    }
+    for (i = 0; i < MANY; i++)
+        adder_cancel(&c[i]);
+    IS(adder_server_attach(&s, mem, size, NULL), 0);
+    for (i = 0; i < MANY; i++) {
+        x.a = i;
+        IS(adder_ask(&c[i], &x), 0);
+    }
+    IS(answer_all(&s), MANY);
+    for (i = 0; i < MANY; i++) {
+        IS(adder_collect(&c[i], &sum), 0);
+        IS(sum, i + 1);
+    }
+    (void)munmap(mem, size);
+}
+
+/* A server asks once what the kernel can do, and not for the bell of each slot. */
+static void attaching_costs_no_system_call_for_each_slot(void **state)
+{
+    static const uint64_t callers[2] = {1, 4096};
+    unsigned calls[2], i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        size_t size = adder_footprint(callers[i]);
+        void *mem = room(size);
+        struct adder_server s;
+
+        IS(adder_init(mem, size, callers[i]), 0);
+        kernel_calls = 0;
+        IS(adder_server_attach(&s, mem, size, NULL), 0);
+        calls[i] = kernel_calls;
+        adder_server_detach(&s);
+        (void)munmap(mem, size);
+    }
+    IS(calls[1], calls[0]);
+    MUST(calls[0] > 0);
 }
 
 /* No caller is served twice before all others were served. */
@@ -353,7 +419,7 @@ static int ask_dead(void *arg, uint64_t id)
 /* How processes that poll learn of deaths; an ipc_peer here says which processes are dead. */
 static void those_who_poll_are_told(void **state)
 {
-    size_t size = adder_footprint(2);
+    size_t size = adder_footprint(1); /* two slots */
     void *mem = room(size);
     uint64_t dead = 0;
     struct ipc_peer p[6];
@@ -376,7 +442,7 @@ static void those_who_poll_are_told(void **state)
         for (i = 0; (rc = call) == -EAGAIN && i < 2 * (int)IPC_CALL_ASK_AFTER_; i++)               \
             ;                                                                                      \
     while (0)
-    IS(adder_init(mem, size, 2), 0);
+    IS(adder_init(mem, size, 1), 0);
     IS(adder_client_attach(&c, mem, size, &p[0]), 0);
     IS(adder_ask(&c, &x), 0);
     SOON(adder_collect(&c, &sum));
@@ -653,17 +719,17 @@ static struct ipc_call_shared *shared_part(void)
     return (struct ipc_call_shared *)o.mem;
 }
 
-/* The word of a bell: that of the caller in slot i, or the servers' if i is negative. */
+/* The word of a bell: that of the caller in slot i, or one of these. */
+enum { SERVERS_BELL = -1, SLOT_BELL = -2 };
+
 static uint32_t bell(int i)
 {
-    unsigned char *p = (unsigned char *)shared_part();
-    const struct ipc_notify_shared *b =
-        (const struct ipc_notify_shared *)(void *)(p + (i < 0 ? offsetof(struct ipc_call_shared,
-                                                                         server_bell)
-                                                              : sizeof(struct ipc_call_shared) +
-                                                                    (unsigned)i * 192 + 64));
+    struct ipc_call_shared *r = shared_part();
+    unsigned char *slots = (unsigned char *)(r + 1);
 
-    return ck_pr_load_32(&b->word);
+    return ck_pr_load_32((const uint32_t *)(void *)(i == SERVERS_BELL ? r->server_bell
+                                                    : i == SLOT_BELL  ? r->slot_bell
+                                                                      : slots + i * 192 + 64));
 }
 
 /* How often sleepers on the bell were woken. A sleeper also looks by itself once a second. */
@@ -709,7 +775,7 @@ static void end_of_round(void)
 
 static void calls_that_nobody_serves_time_out(void **state)
 {
-    struct adder_client c;
+    struct adder_client c, other;
     struct adder_server s;
     union adder_slot *slot;
     struct add x = add(3, 5);
@@ -737,6 +803,7 @@ static void calls_that_nobody_serves_time_out(void **state)
     IS(adder_client_wait(&c, IPC_FOREVER), 0);
     IS(*adder_peek(&c), 8);
     /* The server holds its slot, and there is no other. */
+    IS(adder_client_open(&other, &shm, "adder"), 0);
     IS(adder_ask(&c, &x), 0);
     IS(adder_serve(&s, &slot, IPC_NOW), 0);
     IS(adder_client_wait(&c, ipc_in_ms(10)), -ETIMEDOUT);
@@ -744,6 +811,7 @@ static void calls_that_nobody_serves_time_out(void **state)
     deadline = ipc_in_ms(30);
     IS(adder_call(&c, &x, &sum, deadline), -ETIMEDOUT);
     IS(ipc_left_(deadline), 0);
+    IS(adder_ask(&c, &x), -EAGAIN);
     IS(adder_answer(&s, slot), -ECANCELED);
     IS(adder_call(&c, &x, &sum, IPC_NOW), -ETIMEDOUT);
     adder_client_detach(&c);
@@ -946,38 +1014,114 @@ static void stopped_server_costs_the_call_that_it_has(void **state)
     ipc_shm_close(&shm);
 }
 
-/* A caller that waits for a slot gets the one that a server gives back, and a dead server's. */
-static void slot_that_is_let_go_wakes_its_caller(void **state)
+/* What makes a slot free for a caller that waits for one. */
+enum slot_giver {
+    SERVER_ANSWERS, /* what the caller gave up */
+    SERVER_LEAVES,
+    SERVER_DIES,
+    CALLER_LEAVES,
+    CALLER_DIES,
+    CALLER_HAD_LEFT, /* and the server answers its call */
+    MISSED_CANCEL,   /* the same, of a server that does not see that the call was given up */
+    SLOT_GIVERS
+};
+
+static uint64_t *word_of_slot(unsigned i)
 {
-    int deeply, dies;
+    return (uint64_t *)(void *)((unsigned char *)(shared_part() + 1) + i * 192 + 184);
+}
+
+/* c sleeps: both slots are taken, its own by the server. Makes one free. */
+static void gives_a_slot(enum slot_giver how, const struct child *c, const struct child *s,
+                         const struct child *other)
+{
+    uint32_t before = wakes(SLOT_BELL);
+
+    switch (how) {
+    case SERVER_ANSWERS:
+        IS(has_done(s, ANSWER, 0), -ECANCELED);
+        break;
+    case SERVER_LEAVES:
+        IS(has_done(s, DETACH, 0), 0);
+        break;
+    case SERVER_DIES:
+        kill_child(s);
+        return; /* no process is there that could wake c */
+    case CALLER_LEAVES:
+        IS(has_done(other, DETACH, 0), 0);
+        break;
+    case CALLER_DIES:
+        kill_child(other);
+        return;
+    default:
+        IS(has_done(other, ASK, 7), 0);
+        IS(has_done(s, SERVE, 0), 7);
+        IS(has_done(other, DETACH, 0), 0);
+        MUST(wakes(SLOT_BELL) != before); /* in vain */
+        EVENTUALLY((bell(SLOT_BELL) & IPC_NOTIFY_ASLEEP_) != 0 && rests(c->pid));
+        before = wakes(SLOT_BELL);
+        if (how == MISSED_CANCEL)
+            *word_of_slot(1) -= IPC_CALL_GIVEN_ - IPC_CALL_TAKEN_;
+        IS(has_done(s, ANSWER, 0), how == MISSED_CANCEL ? 8 : -ECANCELED);
+    }
+    MUST(wakes(SLOT_BELL) != before);
+}
+
+static void slot_that_becomes_free_wakes_who_waits_for_one(void **state)
+{
+    int deeply, how;
 
     (void)state;
     for (deeply = 0; deeply < 2; deeply++)
-        for (dies = 0; dies < 2; dies++) {
-            struct child c, s, next;
-            uint32_t before;
+        for (how = 0; how < SLOT_GIVERS; how++) {
+            struct child c, s, other, next;
             int64_t then;
 
             make_adder(1);
             s = new_puppet(1);
             c = new_puppet(0);
+            other = new_puppet(0);
             goes_to_sleep(&c, CALL, 1, 0, 0);
             IS(has_done(&s, SERVE, 0), 1);
             is_interrupted(&c);
-            goes_to_sleep(&c, CALL, 5, 0, deeply);
             next = new_puppet(1);
-            IS(has_done(&next, SERVE_ALL, 0), 0);
+            goes_to_sleep(&c, CALL, 5, SLOT_BELL, deeply);
             then = ipc_clock();
-            before = wakes(0);
-            if (dies) {
-                kill_child(&s);
-            } else {
-                IS(has_done(&s, ANSWER, 0), -ECANCELED);
-                MUST(wakes(0) != before);
-            }
+            gives_a_slot((enum slot_giver)how, &c, &s, &other);
+            order(&next, SERVE_ALL, 0);
             hears_soon(&c, 6, then);
             end_of_round();
         }
+}
+
+/* A caller that moves to another slot leaves one, which its server may just have given back. */
+static void moving_to_another_slot_wakes_who_waits_for_one(void **state)
+{
+    struct ipc_call_client quiet; /* wakes nobody */
+    struct ipc_shm_object o;
+    struct child c, s, other;
+    uint32_t before;
+
+    (void)state;
+    make_adder(2);
+    IS(ipc_shm_find(&shm, "adder", IPC_CALL_TYPE, &o), 0);
+    s = new_puppet(1);
+    c = new_puppet(0);
+    other = new_puppet(0);
+    IS(ipc_call_client_attach(&quiet, o.mem, o.size, 16, 8, NULL), 0);
+    (void)new_puppet(0);
+    goes_to_sleep(&c, CALL, 1, 0, 0);
+    IS(has_done(&s, SERVE, 0), 1);
+    is_interrupted(&c);
+    goes_to_sleep(&other, CALL, 2, 1, 0);
+    IS(has_done(&s, SERVE, 0), 2);
+    is_interrupted(&other);
+    goes_to_sleep(&c, CALL, 3, SLOT_BELL, 1);
+    before = wakes(SLOT_BELL);
+    ipc_call_client_detach(&quiet);
+    IS(has_done(&other, ASK, 4), 0);
+    MUST(wakes(SLOT_BELL) != before);
+    ipc_shm_close(&shm);
 }
 
 static void reply_wakes_its_caller_and_no_other(void **state)
@@ -1003,7 +1147,7 @@ static void reply_wakes_its_caller_and_no_other(void **state)
     IS(has_done(&s, ANSWER, 0), 3);
     IS(hear(&b), 3);
     /* A request wakes a server. */
-    goes_to_sleep(&s, SERVE, 0, -1, 0);
+    goes_to_sleep(&s, SERVE, 0, SERVERS_BELL, 0);
     order(&a, CALL, 7);
     IS(hear(&s), 7);
     IS(has_done(&s, ANSWER, 0), 8);
@@ -1142,6 +1286,8 @@ int main(int argc, char **argv)
         TEST(late_reply_is_never_that_of_the_next_call),
         TEST(requests_and_replies_have_any_size),
         TEST(seats_and_slots_are_limited),
+        TEST(stopped_server_takes_no_callers_place),
+        TEST(attaching_costs_no_system_call_for_each_slot),
         TEST(servers_take_callers_in_turn),
         TEST(those_who_poll_are_told),
         TEST(scribbling_hangs_and_crashes_nobody),
@@ -1152,7 +1298,8 @@ int main(int argc, char **argv)
         TEST(leaving_of_a_server_is_told_to_who_sleeps),
         TEST(death_of_one_of_two_servers_costs_what_it_had),
         TEST(stopped_server_costs_the_call_that_it_has),
-        TEST(slot_that_is_let_go_wakes_its_caller),
+        TEST(slot_that_becomes_free_wakes_who_waits_for_one),
+        TEST(moving_to_another_slot_wakes_who_waits_for_one),
         TEST(reply_wakes_its_caller_and_no_other),
         TEST(dead_callers_hold_nobody_up),
         TEST(whoever_is_killed_at_random_the_others_go_on),

@@ -9,6 +9,25 @@
 #define _GNU_SOURCE 1
 #endif
 
+#include <ck_pr.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static unsigned kernel_calls; /* that ipc_notify.h made in this process */
+#define syscall(...) (kernel_calls++, syscall(__VA_ARGS__))
+
+/* What a consumer does while it holds back: counts, and lets another end work. */
+static unsigned stalls;
+static void (*while_stalled)(void);
+static inline void stall(void)
+{
+    stalls++;
+    if (while_stalled != NULL)
+        while_stalled();
+}
+#define ck_pr_stall() stall()
+
 #include "ipc_notify.h"
 #include "ipc_ring.h"
 #include "ipc_shm.h"
@@ -345,6 +364,100 @@ static void small_streams_are_mapped_once(void **state)
     ipc_shm_close(&shm);
 }
 
+/* ------------------------------------------------------------------ holding back */
+
+enum { BLOCK = 64, STEADY = 20000 };
+
+static struct {
+    void *mem;
+    struct words_producer out;
+    struct words_consumer in;
+} one;
+
+static void begin_flow(uint64_t capacity, unsigned blocks)
+{
+    size_t size = words_footprint(capacity);
+    static uint64_t x[BLOCK];
+
+    one.mem = aligned_alloc(64, (size + 63) & ~(size_t)63);
+    MUST(one.mem != NULL);
+    IS(words_init(one.mem, size, capacity), 0);
+    IS(words_producer_attach(&one.out, one.mem, size, NULL), 0);
+    IS(words_consumer_attach(&one.in, one.mem, size, NULL), 0);
+    while (blocks-- > 0)
+        IS(words_push_all(&one.out, x, BLOCK), 0);
+    stalls = 0;
+}
+
+/* In the steady state of audio, with some blocks in the stream, nothing waits for the producer. */
+static void steady_streams_are_never_held_back(void **state)
+{
+    struct words_regions r;
+    uint64_t x[BLOCK] = {0};
+    unsigned blocks, i;
+
+    (void)state;
+    for (blocks = 1; blocks <= 24; blocks++) {
+        begin_flow(4096, blocks - 1);
+        for (i = 0; i < STEADY; i++) {
+            IS(words_push_all(&one.out, x, BLOCK), 0);
+            switch (i % 4) {
+            case 0:
+                IS(words_pop_all(&one.in, x, BLOCK), 0);
+                break;
+            case 1:
+                MUST(words_peek(&one.in, BLOCK) != NULL);
+                IS(words_release(&one.in, BLOCK), 0);
+                break;
+            case 2:
+                IS(words_data(&one.in, &r), blocks * BLOCK);
+                IS(words_release(&one.in, BLOCK), 0);
+                break;
+            default:
+                IS(words_consumer_wait(&one.in, BLOCK, IPC_NOW), 0);
+                IS(words_consumer_was_size(&one.in), blocks * BLOCK);
+                IS(words_pop_all(&one.in, x, BLOCK), 0);
+            }
+        }
+        IS(stalls, 0);
+        for (i = 0; i < STEADY; i++) { /* a call that may hold back sees that it does not pay */
+            IS(words_push_all(&one.out, x, BLOCK), 0);
+            IS(words_pop_n(&one.in, x, BLOCK), BLOCK);
+        }
+        MUST(stalls <= 16 * IPC_STREAM_FIRST_PAUSES_);
+        free(one.mem);
+    }
+}
+
+static void pushes_a_block(void)
+{
+    static uint64_t x[BLOCK];
+
+    while_stalled = NULL;
+    (void)words_push_all(&one.out, x, BLOCK);
+}
+
+/* A producer that pushes while pop_n holds back is let ahead, for longer and longer. */
+static void busy_producer_is_let_ahead(void **state)
+{
+    uint64_t x[BLOCK];
+    unsigned i, most = 0;
+
+    (void)state;
+    begin_flow(16384, 1);
+    for (i = 0; i < 1000; i++) {
+        while_stalled = pushes_a_block;
+        stalls = 0;
+        IS(words_pop_n(&one.in, x, BLOCK), BLOCK);
+        most = stalls > most ? stalls : most;
+        if (while_stalled != NULL)
+            pushes_a_block();
+    }
+    while_stalled = NULL;
+    IS(most, IPC_STREAM_PAUSES_);
+    free(one.mem);
+}
+
 /* ------------------------------------------------------------------ hostile memory */
 
 static void scribbling_hangs_and_crashes_nobody(void **state)
@@ -524,6 +637,132 @@ static void successors_go_on_behind_the_killed(void **state)
     ipc_shm_close(&shm);
 }
 
+/* What an end does that only polls. */
+enum poller { POPS_ALL, POPS_SOME, RELEASES, PUSHES_ALL, PUSHES_SOME, COMMITS, POLLERS };
+
+static void sleeps_at_the_other_end(struct child *up, void *arg)
+{
+    static uint64_t x[64];
+    struct words_producer out;
+    struct words_consumer in;
+    struct ipc_shm seg;
+
+    (void)up;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    if (*(const int *)arg < PUSHES_ALL) {
+        IS(words_producer_open(&out, &seg, "words"), 0);
+        ipc_notify_policy(words_producer_bell(&out), 0, 0);
+        IS(words_send(&out, x, 63, ipc_in_ms(LONG_MS)), 63);
+        words_producer_detach(&out);
+    } else {
+        IS(words_consumer_open(&in, &seg, "words"), 0);
+        ipc_notify_policy(words_consumer_bell(&in), 0, 0);
+        IS(words_recv(&in, x, 64, ipc_in_ms(LONG_MS)), 32);
+        words_consumer_detach(&in);
+    }
+    ipc_shm_close(&seg);
+}
+
+/* Moves half a stream of 64. */
+static void polls(enum poller how, struct words_producer *out, struct words_consumer *in)
+{
+    uint64_t x[64] = {0};
+
+    switch (how) {
+    case POPS_ALL:
+        IS(words_pop_all(in, x, 32), 0);
+        break;
+    case POPS_SOME:
+        IS(words_pop_n(in, x, 32), 32);
+        break;
+    case RELEASES:
+        MUST(words_peek(in, 32) != NULL);
+        IS(words_release(in, 32), 0);
+        break;
+    case PUSHES_ALL:
+        IS(words_push_all(out, x, 32), 0);
+        break;
+    case PUSHES_SOME:
+        IS(words_push_n(out, x, 32), 32);
+        break;
+    default:
+        MUST(words_claim(out, 32) != NULL);
+        IS(words_commit(out, 32), 0);
+    }
+}
+
+/* What an end waited for when it was killed does not keep its successor from being woken. */
+static void wish_of_the_killed_is_forgotten(void **state)
+{
+    static const uint64_t x[16];
+    size_t size = words_footprint(16);
+    void *mem = aligned_alloc(64, size);
+    struct words_producer out, next;
+    struct words_consumer in;
+
+    (void)state;
+    MUST(mem != NULL);
+    IS(words_init(mem, size, 16), 0);
+    IS(words_producer_attach(&out, mem, size, NULL), 0);
+    IS(words_consumer_attach(&in, mem, size, NULL), 0);
+    IS(words_push_all(&out, x, 16), 0);
+    MUST(ipc_stream_is_wanted_(&in.raw.s));
+    ipc_stream_want_(&out.raw.s, 8);
+    MUST(!ipc_stream_is_wanted_(&in.raw.s));
+    out.raw.s.ring->end[0] = 0;
+    IS(words_producer_attach(&next, mem, size, NULL), 0);
+    MUST(ipc_stream_is_wanted_(&in.raw.s));
+    free(mem);
+}
+
+/* A callback that only polls wakes the end that sleeps, and makes no system call if none sleeps. */
+static void end_that_polls_wakes_the_one_that_sleeps(void **state)
+{
+    int how, asleep;
+
+    (void)state;
+    for (how = 0; how < POLLERS; how++)
+        for (asleep = 0; asleep < 2; asleep++) {
+            static const uint64_t x[64];
+            uint64_t y[64];
+            struct words_producer out, *p = how < PUSHES_ALL ? NULL : &out;
+            struct words_consumer in;
+            const uint32_t *bell;
+            struct child c;
+            uint32_t before;
+
+            IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+            IS(words_producer_create(&out, &shm, "words", 64), 0);
+            if (p == NULL) { /* full, and the other end sends */
+                IS(words_push_all(&out, x, 64), 0);
+                words_producer_detach(&out);
+                IS(words_consumer_open(&in, &shm, "words"), 0);
+                bell = (const uint32_t *)(const void *)in.raw.s.ring->space_bell;
+            } else {
+                bell = (const uint32_t *)(const void *)out.raw.s.ring->data_bell;
+            }
+            if (asleep) {
+                c = spawn(sleeps_at_the_other_end, &how);
+                EVENTUALLY((ck_pr_load_32(bell) & IPC_NOTIFY_ASLEEP_) != 0 && rests(c.pid));
+            }
+            before = ck_pr_load_32(bell) / IPC_NOTIFY_COUNT_;
+            kernel_calls = 0;
+            if (p == NULL) { /* one wake, for half a stream */
+                IS(words_pop_n(&in, y, 31), 31);
+                IS(ck_pr_load_32(bell) / IPC_NOTIFY_COUNT_, before);
+                IS(kernel_calls, 0);
+            }
+            polls((enum poller)how, p, &in);
+            MUST((ck_pr_load_32(bell) / IPC_NOTIFY_COUNT_ != before) == asleep);
+            MUST((kernel_calls > 0) == asleep);
+            if (asleep)
+                finish(&c);
+            p == NULL ? words_consumer_detach(&in) : words_producer_detach(&out);
+            ipc_shm_close(&shm);
+            IS(ipc_shm_unlink(name), 0);
+        }
+}
+
 static void ends_when_told(struct child *up, void *arg)
 {
     struct words_producer out;
@@ -580,10 +819,14 @@ int main(int argc, char **argv)
         TEST(edges_have_names),
         TEST(rows_of_any_length_lie_anywhere_in_a_segment),
         TEST(small_streams_are_mapped_once),
+        TEST(steady_streams_are_never_held_back),
+        TEST(busy_producer_is_let_ahead),
         TEST(scribbling_hangs_and_crashes_nobody),
         TEST(flows_are_received_whole),
         TEST(successors_go_on_behind_the_killed),
         TEST(waits_end_with_a_reason),
+        TEST(wish_of_the_killed_is_forgotten),
+        TEST(end_that_polls_wakes_the_one_that_sleeps),
     };
 
     set_up(argc, argv);

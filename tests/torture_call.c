@@ -263,7 +263,8 @@ static void begin(void)
 
     memset(out, 0, sizeof *out);
     memset(&we, 0, sizeof we);
-    if (sums_init(mem, SIZE, SLOTS) != 0 || sums_client_attach(&we.c, mem, SIZE, &me) != 0 ||
+    if (sums_init(mem, SIZE, SLOTS / IPC_CALL_SLOTS_EACH_) != 0 ||
+        sums_client_attach(&we.c, mem, SIZE, &me) != 0 ||
         sums_server_attach(&we.s, mem, SIZE, &me) != 0)
         errx(1, "attach: %s", me.why);
     calls(3);

@@ -200,6 +200,17 @@ IPC_INLINE void ipc_notify_set_flags_(struct ipc_notify *n, uint32_t flags)
     }
 }
 
+/* Tells the waiters of the notifier that the handle points at what this process lacks. */
+IPC_INLINE void ipc_notify_set_lacks_(struct ipc_notify *n)
+{
+    uint32_t flags = n->peer.stir == NULL ? IPC_NOTIFY_DEAF_ : 0;
+
+    if ((n->uses & IPC_USES_MEMBARRIER) == 0)
+        flags |= IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FIXED_; /* have posts fenced */
+    if (flags != 0)
+        ipc_notify_set_flags_(n, flags);
+}
+
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
                                  const struct ipc_peer *me)
 {
@@ -221,8 +232,6 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         n->peer.stir = me->stir;
         n->peer.arg = me->arg;
     }
-    if (n->peer.stir == NULL)
-        ipc_notify_set_flags_(n, IPC_NOTIFY_DEAF_);
     if (ipc_notify_futex_(&s->word, IPC_NOTIFY_FUTEX_WAKE_, 0, NULL) >= 0)
         n->uses |= IPC_USES_FUTEX;
     if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* for no futexes: the call is there */
@@ -230,8 +239,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
     if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0 &&
         ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) == 0)
         n->uses |= IPC_USES_MEMBARRIER;
-    else
-        ipc_notify_set_flags_(n, IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FIXED_); /* have posts fenced */
+    ipc_notify_set_lacks_(n);
     return 0;
 }
 

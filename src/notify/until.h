@@ -88,6 +88,16 @@ IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *
     return rc != 0 ? rc : w.state < 0 ? w.state : 0;
 }
 
+/* A bell of a ring is of another kind. -EPROTO; me->why says so. */
+IPC_INLINE int ipc_notify_refuse_bell_(const void *bell, unsigned kind, struct ipc_peer *me)
+{
+    if (me != NULL)
+        (void)snprintf(me->why, sizeof me->why,
+                       "ring whose bell is of another kind; kind: %u there, %u here",
+                       (unsigned)((const struct ipc_notify_shared *)bell)->kind, kind);
+    return -EPROTO;
+}
+
 /* Attaches to a bell of a ring, which is of that kind whatever the ring's memory says. The errors
  * of ipc_notify_attach; me->why says what -EPROTO means. */
 IPC_INLINE int ipc_notify_attach_bell_(struct ipc_notify *n, void *bell, unsigned kind,
@@ -95,11 +105,18 @@ IPC_INLINE int ipc_notify_attach_bell_(struct ipc_notify *n, void *bell, unsigne
 {
     int rc = ipc_notify_attach(n, bell, IPC_NOTIFY_SIZE, kind, me);
 
-    if (rc == -EPROTO && me != NULL)
-        (void)snprintf(me->why, sizeof me->why,
-                       "ring whose bell is of another kind; kind: %u there, %u here",
-                       (unsigned)((const struct ipc_notify_shared *)bell)->kind, kind);
-    return rc;
+    return rc == -EPROTO ? ipc_notify_refuse_bell_(bell, kind, me) : rc;
+}
+
+/* Points an attached handle at another bell of the same ring, as attaching to it would, but without
+ * a system call. 0; -EPROTO as of ipc_notify_attach_bell_. */
+IPC_INLINE int ipc_notify_move_(struct ipc_notify *n, void *bell, struct ipc_peer *me)
+{
+    n->at = (struct ipc_notify_shared *)bell;
+    if (ck_pr_load_32(&n->at->kind) != n->kind)
+        return ipc_notify_refuse_bell_(bell, n->kind, me);
+    ipc_notify_set_lacks_(n);
+    return 0;
 }
 
 /* Attaches to both bells of a ring, or to none. */

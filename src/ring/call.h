@@ -48,6 +48,9 @@ struct ipc_call_shared {
     struct ipc_ring_shared_ is; /* bytes: of a request; how: bytes of a reply; capacity: slots */
     uint64_t used;              /* no slot from here on has ever had a caller; it only grows */
     uint64_t changes;           /* servers that attached, and that detached; each adds one */
+    /* Callers that wait for a slot sleep on it. Its word is in the line of `used`, which a server
+     * reads at each take, so that each answer can look at it. */
+    unsigned char slot_bell[64];
     unsigned char pad[48];
     unsigned char server_bell[64]; /* servers sleep on it; as in struct ipc_spsc_shared */
     struct ipc_ring_seat_ seat[IPC_CALL_SERVERS];
@@ -57,11 +60,12 @@ struct ipc_call_shared {
 struct ipc_call_slot_ {
     uint64_t caller; /* its holder, as in core.h */
     unsigned char pad[56];
-    unsigned char bell[64]; /* the caller sleeps on it */
+    unsigned char bell[64]; /* the caller sleeps on it until the reply is there */
 };
 
-IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 128)
-IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 192 + 16 * IPC_CALL_SERVERS)
+IPC_RING_ASSERT_(call_slot_bell, offsetof(struct ipc_call_shared, slot_bell) == 80)
+IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 192)
+IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 256 + 16 * IPC_CALL_SERVERS)
 IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 
 /* The word, from its top bit: number of the call (23 bits, may wrap), name of the server (38:
@@ -77,6 +81,8 @@ IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 #define IPC_CALL_NUMBER_ (UINT64_C(1) << 41)
 #define IPC_CALL_NUMBERS_ (~(IPC_CALL_NUMBER_ - 1))
 #define IPC_CALL_NAMES_ (~(IPC_CALL_NUMBERS_ | IPC_CALL_STATE_))
+
+#define IPC_CALL_SLOTS_EACH_ 2u /* slots for each caller: one, and one of a call that it gave up */
 
 /* Looks without a reply between two questions to the kernel about deaths: a question takes as long
  * as some hundred looks. */
@@ -106,9 +112,9 @@ IPC_INLINE struct ipc_ring_kind_ ipc_call_kind_(size_t request, size_t reply)
 /* The slots for that many callers: a power of two, or 0. */
 IPC_INLINE uint64_t ipc_call_slots_(uint64_t callers)
 {
-    uint64_t slots = callers > 0;
+    uint64_t slots = callers > 0 ? IPC_CALL_SLOTS_EACH_ : 0;
 
-    while (slots < callers && slots != 0)
+    while (slots / IPC_CALL_SLOTS_EACH_ < callers && slots != 0)
         slots *= 2;
     return slots;
 }
@@ -126,9 +132,11 @@ IPC_INLINE size_t ipc_call_footprint(size_t request, size_t reply, uint64_t call
 
 /*
  * Makes a place for calls in mem[0..size), with requests of `request` bytes, replies of `reply`
- * bytes, and slots for that many callers at a time, rounded up to a power of two. A server that is
- * stopped keeps the slots of the calls that it has taken, also when their callers gave up and moved
- * to other slots: have one to spare for each such call. Otherwise as ipc_spsc_init.
+ * bytes, for that many callers at a time, rounded up to a power of two. There are two slots for
+ * each caller, as a server that is stopped keeps the slot of a call that it has taken, also when the
+ * caller gives the call up and moves to another slot. So that many callers always have a slot, if
+ * stopped servers keep no more calls than that. A caller beyond them is not refused while a slot is
+ * free. Otherwise as ipc_spsc_init.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init, by ipc_call_footprint
@@ -207,20 +215,24 @@ IPC_INLINE int ipc_call_is_server_gone_(const struct ipc_call_client *c, uint64_
 {
     const struct ipc_ring_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
     uint64_t id, generation;
+    int gone;
 
     /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. The
      * seat may be newer than the word, as in ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
     id = ck_pr_load_64(&seat->id);
-    if ((uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS)) {
-        /* Another server has the seat now, and has seen that the one before is dead. Without it we
-         * could write while that dead server still reads or writes. Partner: in
-         * ipc_call_server_attach. */
+    gone = (uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS);
+    if (!gone)
+        gone = id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
+    /* If another generation has the seat, that server has seen that the one before is dead: without
+     * it we could write to the slot while the dead one still reads or writes. Partner: in
+     * ipc_call_server_attach. If the seat is free, its server has stored LEFT before: without it
+     * our compare-and-swap could come before that store, which would then end a later call. Partner:
+     * in ipc_ring_leave_end_. If the server is dead, the partner is the kernel. */
+    if (gone)
         ck_pr_fence_acquire();
-        return 1;
-    }
-    return id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
+    return gone;
 }
 
 /* What ipc_call_find_servers_ finds in the seats. */
@@ -277,37 +289,57 @@ IPC_INLINE int ipc_call_own_slot_(struct ipc_call_client *c, unsigned char *slot
     return 0;
 }
 
-/* Takes a slot that is free; or a dead caller's, if it may `ask` the kernel. 0 or -EUSERS. */
+/* Takes this slot if it is free, or a dead caller's if it may `ask` the kernel, and no server has
+ * it. 1 or 0. */
+IPC_INLINE int ipc_call_try_slot_(struct ipc_call_client *c, unsigned char *slot, int ask)
+{
+    uint64_t *caller = ipc_call_caller_(slot), holder, word;
+    uint64_t *at = ipc_ring_sequence_(slot, ipc_call_client_stride_(c));
+    unsigned tries, state;
+
+    for (tries = 0; tries < 4; tries++) {
+        holder = ck_pr_load_64(caller);
+        if (holder != 0 &&
+            (!ask || holder == c->id || !ipc_ring_is_dead_(c->alive, c->arg, holder)))
+            return 0;
+        word = ck_pr_load_64(at);
+        state = ipc_call_state_(word);
+        if ((state == IPC_CALL_TAKEN_ || state == IPC_CALL_GIVEN_) &&
+            (!ask || !ipc_call_is_server_gone_(c, word)))
+            return 0;
+        if (!ck_pr_cas_64(caller, holder, c->id))
+            return 0; /* another caller has it now */
+        /* Without it the slot's word could be older than what its last caller saw there, and hide
+         * that a server has it. Partner: in ipc_ring_leave_end_. */
+        ck_pr_fence_acquire();
+        if (ipc_call_own_slot_(c, slot, ask))
+            return 1;
+        ipc_ring_leave_end_(caller, c->id);
+        /* A server had it all the same. It may give it back between our two looks, and wake callers
+         * that then still find it ours: so look again. Without it this look could be older than our
+         * leave, and miss what they miss. Partner: the fences of ipc_notify_post. */
+        ck_pr_fence_memory(); /* no twin */
+    }
+    return 0;
+}
+
+/* Takes any slot, as ipc_call_try_slot_. 0 or -EUSERS. */
 IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
 {
     size_t stride = ipc_call_client_stride_(c);
     uint64_t i, tries;
 
-    for (i = 0; i < c->count; i++) {
-        unsigned char *slot = c->slots + i * stride;
-        uint64_t *caller = ipc_call_caller_(slot), holder = ck_pr_load_64(caller);
+    for (i = 0; i < c->count && !ipc_call_try_slot_(c, c->slots + i * stride, ask); i++)
+        ;
+    if (i == c->count)
+        return -EUSERS;
+    for (tries = 0; tries <= c->count; tries++) { /* it fails when others have made it grow */
+        uint64_t used = ck_pr_load_64(&c->ring->used);
 
-        if (holder != 0 &&
-            (!ask || holder == c->id || !ipc_ring_is_dead_(c->alive, c->arg, holder)))
-            continue;
-        if (!ck_pr_cas_64(caller, holder, c->id))
-            continue;
-        /* Without it the slot's word could be older than what its last caller saw there, and hide
-         * that a server has it. Partner: in ipc_ring_leave_end_. */
-        ck_pr_fence_acquire();
-        if (!ipc_call_own_slot_(c, slot, ask)) {
-            ipc_ring_leave_end_(caller, c->id);
-            continue;
-        }
-        for (tries = 0; tries <= c->count; tries++) { /* it fails when others have made it grow */
-            uint64_t used = ck_pr_load_64(&c->ring->used);
-
-            if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
-                break;
-        }
-        return 0;
+        if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
+            break;
     }
-    return -EUSERS;
+    return 0;
 }
 
 /* ------------------------------------------------------------------ calls: attach */
@@ -411,8 +443,9 @@ IPC_FORCE_INLINE int ipc_call_may_ask_(struct ipc_call_client *c)
     return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
 }
 
-/* Makes our slot ours to write again; if a server still has it, moves to another. 0, or the errors
- * of ipc_call_ask. */
+/* Makes our slot ours to write again; if a server still has it, moves to another, and leaves ours:
+ * that server may have given it back since, so callers that wait for a slot are to be woken. 0, or
+ * the errors of ipc_call_ask. */
 IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
 {
     unsigned char *was = c->slot;
@@ -429,13 +462,17 @@ IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
     return 0;
 }
 
+/* Must claim regain the slot first, or refuse? */
+IPC_FORCE_INLINE int ipc_call_must_regain_(const struct ipc_call_client *c)
+{
+    return c->error != 0 || c->doing == IPC_CALL_WAITING_ || c->doing == IPC_CALL_ABANDONED_;
+}
+
 IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
 {
     int rc;
 
-    if (CK_CC_UNLIKELY(c->error != 0 || c->doing == IPC_CALL_WAITING_ ||
-                       c->doing == IPC_CALL_ABANDONED_) &&
-        (rc = ipc_call_regain_slot_(c)) != 0)
+    if (CK_CC_UNLIKELY(ipc_call_must_regain_(c)) && (rc = ipc_call_regain_slot_(c)) != 0)
         return rc;
     c->doing = IPC_CALL_CLAIMED_;
     return 0;
@@ -702,22 +739,26 @@ IPC_FORCE_INLINE int ipc_call_end_taken_(struct ipc_call_server *s, unsigned cha
     return given ? -ECANCELED : 0;
 }
 
-/* The slot of a message, or NULL if the ring has none there. */
-IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(const struct ipc_call_server *s,
-                                                  const void *message, size_t stride)
+/* Is this the message of a slot? */
+IPC_FORCE_INLINE int ipc_call_has_(const struct ipc_call_server *s, const void *message,
+                                   size_t stride)
 {
     size_t offset = (size_t)((uintptr_t)message - (uintptr_t)ipc_call_message_(s->slots));
+    size_t index = offset / stride;
 
-    return offset % stride == 0 && offset / stride < s->count ? s->slots + offset : NULL;
+    return index < s->count && index * stride == offset;
+}
+
+IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(void *message)
+{
+    return (unsigned char *)message - sizeof(struct ipc_call_slot_);
 }
 
 IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, size_t stride)
 {
-    unsigned char *slot = ipc_call_slot_of_(s, message, stride);
-
-    if (CK_CC_UNLIKELY(slot == NULL))
+    if (CK_CC_UNLIKELY(!ipc_call_has_(s, message, stride)))
         return -EINVAL;
-    return ipc_call_end_taken_(s, slot, stride, IPC_CALL_ANSWERED_);
+    return ipc_call_end_taken_(s, ipc_call_slot_of_(message), stride, IPC_CALL_ANSWERED_);
 }
 
 /*
@@ -749,9 +790,12 @@ IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
  */
 IPC_INLINE uint64_t ipc_call_server_peer(const struct ipc_call_server *s, const void *message)
 {
-    unsigned char *slot = ipc_call_slot_of_(s, message, ipc_call_server_stride_(s));
+    const unsigned char *slot =
+        (const unsigned char *)message - sizeof(struct ipc_call_slot_);
 
-    return slot != NULL ? ck_pr_load_64(ipc_call_caller_(slot)) : 0;
+    return ipc_call_has_(s, message, ipc_call_server_stride_(s))
+               ? ck_pr_load_64(&((const struct ipc_call_slot_ *)(const void *)slot)->caller)
+               : 0;
 }
 
 /* Detaches. Calls that were taken and not answered end with -EPIPE. Wait-free. */

@@ -85,7 +85,8 @@
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.
  *   int NAME_END_post(struct NAME_END *)
  *       Wakes the other end: after push, push_n and commit, or pop, pop_n and release, once for
- *       many. That of a consumer first publishes what was taken. 0, or as ipc_notify_post.
+ *       many. That of a consumer first publishes what was taken. 0, or as ipc_notify_post. Streams
+ *       and calls need none.
  *   struct ipc_notify *NAME_END_bell(struct NAME_END *)
  *       What this end sleeps on: for ipc_wait, ipc_wait_any, ipc_notify_policy.
  *
@@ -119,11 +120,14 @@
  *       int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
  *       int NAME_consumer_wait(struct NAME_consumer *, size_t n, int64_t deadline)
  *     - send puts all n in, in pieces as there is room. It returns n, or how many went in before
- *       what ended it, which the next call reports; or what producer_wait says where none did. A
- *       consumer that takes elements without recv must call post now and then, or a sleeping send
- *       stays asleep.
+ *       what ended it, which the next call reports; or what producer_wait says where none did.
  *     - recv takes up to n as soon as there is one, and returns how many, or what consumer_wait
  *       says.
+ *     - Whatever moves elements wakes the other end, if it sleeps: push_n, push_all and commit,
+ *       pop_n, pop_all and release. That costs one load where nobody sleeps, so that one end may
+ *       be a real-time callback that only polls, and the other may sleep in send or recv. The
+ *       call that gives the sleeper all that it waits for makes a system call or two; none ever
+ *       waits.
  *     - The waits are for room for n elements, or for n elements. -EMSGSIZE: n is more than the
  *       capacity. -EPIPE and -EOWNERDEAD: there are fewer, and there will be no more; take them by
  *       pop_n.
@@ -139,5 +143,6 @@
  *       Waits for a request of any client, and takes it. 0; -ETIMEDOUT, -EINTR; -EINVAL: not
  *       attached, or what attach said. Clients that come, leave or are killed do not end it.
  *     struct ipc_notify *NAME_client_bell(struct NAME_client *)
- *       Goes with the slot: ask for it again after each ask.
+ *       The bell of the reply after ask; of a slot, where ask says -EAGAIN. Ask for it again after
+ *       each ask.
  */

@@ -7,8 +7,10 @@
  *   tail   t      t' > t   the producer, when all below t' is written: release fence, store
  *   head   h      h' > h   the consumer, when it is done with all below h': release fence, store
  *
- * Both by ipc_stream_publish_. Each end keeps its own position and the last that it saw of the
- * other end, and looks at the other's word again only when it has too few elements: acquire fence
+ *   wants  any      any      its end, before it waits and after: plain; see ipc_stream_want_
+ *
+ * tail and head by ipc_stream_publish_. Each end keeps its own position and the last that it saw of
+ * the other end, and looks at the other's word again only when it has too few elements: acquire fence
  * after the load (ipc_stream_find_more_). 0 <= tail - head <= capacity; else the memory is corrupt.
  */
 #ifndef IPC_SRC_RING_STREAM_H
@@ -20,12 +22,13 @@
 
 #define IPC_STREAM_TYPE 0x6d727473u                   /* "strm" */
 #define IPC_STREAM_MAGIC UINT64_C(0x316d7274735f6369) /* "ic_strm1" */
-#define IPC_STREAM_PAUSES_ 127u /* as IPC_RING_PAUSES_, measured with blocks of 1 KB */
-#define IPC_STREAM_RETRY_PAUSES_                                                                   \
-    15u                             /* with so many pauses a consumer tries again to hold back,    \
-                                     */
-#define IPC_STREAM_RETRY_AFTER_ 64u /* after so many looks that found a single block each */
-#define IPC_STREAM_EMPTY_LOOKS_ 8u  /* in a row, after which a consumer stops holding back */
+
+/* How a consumer that takes what is there holds back, in ipc_stream_hold_back_. Measured with
+ * blocks of 1 KB. */
+#define IPC_STREAM_PAUSES_ 127u          /* ck_pr_stall()s at most */
+#define IPC_STREAM_FIRST_PAUSES_ 15u     /* in a try */
+#define IPC_STREAM_TRY_AFTER_ 64u        /* looks after a try in vain, which double with each */
+#define IPC_STREAM_TRY_AFTER_MOST_ 8192u /* up to this */
 
 /* The elements begin on a page of the process that makes the stream, so that they can be mapped
  * twice in a row. That page's distance from the beginning of the stream is the same for all
@@ -44,15 +47,20 @@ struct ipc_stream_shared {
     unsigned char pad1[48];
     /* The positions of both ends, in elements. */
     uint64_t tail;
-    unsigned char pad2[120];
+    unsigned char pad2[56];
+    uint64_t producer_wants; /* where head has to be before the producer is to be woken */
+    unsigned char pad3[56];
     uint64_t head;
-    unsigned char pad3[120];
+    unsigned char pad4[56];
+    uint64_t consumer_wants; /* where tail has to be before the consumer is to be woken */
+    unsigned char pad5[56];
     unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
     unsigned char space_bell[64];
     /* up to a page, and then capacity elements */
 };
 
 IPC_RING_ASSERT_(stream_tail, offsetof(struct ipc_stream_shared, tail) == 128)
+IPC_RING_ASSERT_(stream_head, offsetof(struct ipc_stream_shared, head) == 256)
 IPC_RING_ASSERT_(stream_bells, offsetof(struct ipc_stream_shared, data_bell) == 384)
 IPC_RING_ASSERT_(stream_size, sizeof(struct ipc_stream_shared) == 512)
 
@@ -96,12 +104,10 @@ struct ipc_stream {
     uint64_t bytes;
     int twice;            /* data is mapped twice in a row */
     int error;            /* sticks */
-    uint64_t *ours;       /* where we publish our position */
-    uint64_t *theirs;     /* where the other end publishes its position */
-    uint64_t ahead;       /* end - *theirs: the capacity for the producer, 0 for the consumer */
-    unsigned pauses;      /* ck_pr_stall()s before the next look */
-    unsigned empty_looks; /* looks in a row that found too little */
-    unsigned retry_after; /* looks until holding back is tried again */
+    uint64_t *ours;   /* where we publish our position */
+    uint64_t *theirs; /* where the other end publishes its position */
+    uint64_t ahead;   /* end - *theirs: the capacity for the producer, 0 for the consumer */
+    uint64_t *wants, *their_wants;
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
@@ -115,6 +121,9 @@ struct ipc_stream_producer {
 
 struct ipc_stream_consumer {
     struct ipc_stream s;
+    unsigned pauses;    /* ck_pr_stall()s to hold back for; 0: it does not pay */
+    unsigned try_in;    /* looks until it is tried again */
+    unsigned try_after; /* ... and after the next try in vain */
 };
 
 /* Elements that may wrap: two pieces, of which the second often has 0 elements. */
@@ -135,6 +144,26 @@ IPC_INLINE void ipc_stream_twice_(struct ipc_stream *s, void *data, void (*unmap
     s->data = (unsigned char *)data;
     s->twice = 1;
     s->unmap = unmap;
+}
+
+/* This end is to be woken once n elements are its own, and not for each that comes before. 0: for
+ * whatever comes, as where it waits for something else. */
+IPC_FORCE_INLINE void ipc_stream_want_(struct ipc_stream *s, uint64_t n)
+{
+    ck_pr_store_64(s->wants, s->at + n - s->ahead);
+    /* Without it the flag of our sleep could be seen before the wish. Partner: in
+     * ipc_stream_is_wanted_. */
+    ck_pr_fence_release(); /* no twin */
+}
+
+/* The other end may sleep, and we have published our position: is it to be woken? */
+IPC_INLINE int ipc_stream_is_wanted_(const struct ipc_stream *s)
+{
+    /* Without it we could see an old wish, while the other end misses our position in its last look
+     * before it sleeps. Partners: in ipc_stream_want_, and the fence in ipc_notify_announce_ before
+     * that look. */
+    ck_pr_fence_memory(); /* no twin */
+    return (int64_t)(s->at - ck_pr_load_64(s->their_wants)) >= 0;
 }
 
 /* Attaches to one end: 0 the producer's, 1 the consumer's. */
@@ -158,14 +187,16 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
     s->mask = capacity - 1;
     s->bytes = bytes;
     s->twice = s->error = 0;
-    s->pauses = s->empty_looks = s->retry_after = 0;
     s->ours = end == 0 ? &r->tail : &r->head;
     s->theirs = end == 0 ? &r->head : &r->tail;
     s->ahead = end == 0 ? capacity : 0;
+    s->wants = end == 0 ? &r->producer_wants : &r->consumer_wants;
+    s->their_wants = end == 0 ? &r->consumer_wants : &r->producer_wants;
     s->ring = r;
     s->holder = &r->end[end];
     s->id = id;
     s->at = s->end = ck_pr_load_64(s->ours);
+    ipc_stream_want_(s, 0); /* a predecessor may have been killed while it waited */
     return 0;
 }
 
@@ -180,17 +211,11 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 
 /* ------------------------------------------------------------------ streams: the path */
 
-/* Fewer than n elements are known to be ours: looks at the other end's position. A consumer that is
- * close behind a busy producer lets it get ahead first, by up to a quarter of the stream: if both
- * work on neighbouring lines, each waits for the other. */
-IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
+/* Too few elements are known to be ours: looks at the other end's position. */
+IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s)
 {
-    unsigned i;
-
     if (s->error != 0)
         return;
-    for (i = 0; i < s->pauses; i++)
-        ck_pr_stall();
     s->end = ck_pr_load_64(s->theirs) + s->ahead;
     /* Without it elements could be written before they were read, or read before they were written.
      * Partner: in ipc_stream_publish_. */
@@ -199,31 +224,13 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s, uint64_t n)
         s->error = -EBADMSG;
         s->end = s->at;
     }
-    if (s->ahead != 0)
-        return; /* the producer */
-    if (s->end - s->at < n) {
-        if (++s->empty_looks > IPC_STREAM_EMPTY_LOOKS_)
-            s->pauses = 0; /* the producer is not busy: be there when it writes */
-        return;
-    }
-    s->empty_looks = 0;
-    if (s->end - s->at < 2 * n) {
-        /* Nothing more came while we paused: so pause less, and try longer pauses at times. */
-        s->retry_after =
-            s->pauses == 0 && s->retry_after > 0 ? s->retry_after - 1 : IPC_STREAM_RETRY_AFTER_;
-        s->pauses = s->retry_after == 0 ? IPC_STREAM_RETRY_PAUSES_ : s->pauses / 2;
-    } else if (s->end - s->at > (s->mask + 1) / 4) {
-        s->pauses /= 2;
-    } else if (s->pauses < IPC_STREAM_PAUSES_) {
-        s->pauses = 2 * s->pauses + 1;
-    }
 }
 
 /* How many elements are ours; looks for more if these are fewer than n. */
 IPC_FORCE_INLINE uint64_t ipc_stream_available_(struct ipc_stream *s, uint64_t n)
 {
     if (CK_CC_UNLIKELY(s->end - s->at < n))
-        ipc_stream_find_more_(s, n);
+        ipc_stream_find_more_(s);
     return s->end - s->at;
 }
 
@@ -338,13 +345,57 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
     return count;
 }
 
+/*
+ * A consumer that takes what is there has fewer than it wants: looks for more. If it is close
+ * behind a busy producer, it lets that get ahead first, by up to a quarter of the stream: if both
+ * work on neighbouring lines, each waits for the other. It holds back only while that brings
+ * elements. Where the producer is not busy, it soon stops, and tries again ever more rarely.
+ */
+IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
+{
+    struct ipc_stream *s = &c->s;
+    uint64_t end;
+    unsigned i;
+
+    ipc_stream_find_more_(s);
+    if (s->end == s->at || s->end - s->at > (s->mask + 1) / 4)
+        return;
+    if (c->pauses == 0) {
+        if (c->try_in > 0) {
+            c->try_in--;
+            return;
+        }
+        c->pauses = IPC_STREAM_FIRST_PAUSES_;
+    }
+    for (i = 0; i < c->pauses; i++)
+        ck_pr_stall();
+    end = s->end;
+    ipc_stream_find_more_(s);
+    if (s->end == end) {
+        c->pauses = 0;
+        c->try_in = c->try_after;
+        if (c->try_after < IPC_STREAM_TRY_AFTER_MOST_)
+            c->try_after *= 2;
+        return;
+    }
+    c->try_after = IPC_STREAM_TRY_AFTER_;
+    if (c->pauses < IPC_STREAM_PAUSES_)
+        c->pauses = 2 * c->pauses + 1;
+}
+
 IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to, size_t bytes,
                                          size_t n, int some)
 {
     unsigned char *t = (unsigned char *)to;
-    int64_t count = ipc_stream_count_(&c->s, n, some);
     struct ipc_stream_regions r;
+    int64_t count;
 
+    if (some && CK_CC_UNLIKELY(c->s.end - c->s.at < n)) {
+        ipc_stream_hold_back_(c);
+        if (c->s.end != c->s.at && c->s.end - c->s.at < n)
+            n = (size_t)(c->s.end - c->s.at);
+    }
+    count = ipc_stream_count_(&c->s, n, some);
     if (count <= 0)
         return count;
     r = ipc_stream_regions_(&c->s, (uint64_t)count, bytes);
@@ -376,6 +427,8 @@ IPC_INLINE int ipc_stream_producer_attach(struct ipc_stream_producer *p, void *m
 IPC_INLINE int ipc_stream_consumer_attach(struct ipc_stream_consumer *c, void *mem, size_t size,
                                           size_t bytes, struct ipc_peer *me)
 {
+    c->pauses = 0;
+    c->try_in = c->try_after = IPC_STREAM_TRY_AFTER_;
     return ipc_stream_attach_(&c->s, mem, size, bytes, me, 1);
 }
 
@@ -417,13 +470,16 @@ IPC_INLINE int ipc_stream_push_all(struct ipc_stream_producer *p, const void *fr
     return rc < 0 ? (int)rc : 0;
 }
 
-/* Copies up to n elements out. Otherwise as ipc_stream_push_n; -EAGAIN: the stream is empty. */
+/* Copies up to n elements out. Otherwise as ipc_stream_push_n; -EAGAIN: the stream is empty. If
+ * there are fewer than n, it may hold back for up to 127 ck_pr_stall()s (3 microseconds) to let a
+ * busy producer get ahead. A real-time callback takes ipc_stream_pop_all, which never does. */
 IPC_INLINE int64_t ipc_stream_pop_n(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     return bytes == c->s.bytes || c->s.error != 0 ? ipc_stream_pop_(c, to, bytes, n, 1) : -EMSGSIZE;
 }
 
-/* Copies n elements out, or none, as ipc_stream_push_all; -EAGAIN: there are fewer than n yet. */
+/* Copies n elements out, or none, as ipc_stream_push_all; -EAGAIN: there are fewer than n yet. Like
+ * all calls of a stream but pop_n it never holds back: for real-time threads. */
 IPC_INLINE int ipc_stream_pop_all(struct ipc_stream_consumer *c, void *to, size_t bytes, size_t n)
 {
     int64_t rc =

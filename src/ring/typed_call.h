@@ -5,17 +5,31 @@
 #include "call.h"
 #include "typed.h"
 
-/* The bells of calls. In a handle `data` is the servers' bell and `space` a caller's. A caller points
- * its own at its slot's; a server has one for those of all callers, and points it at the one to ring.
- * A server knows what kernel calls it lacks only after it has attached to each. */
+/* The bells of calls. In a handle `data` is the servers' bell, and `space` is pointed at that of a
+ * slot, or at the one of all callers that wait for a slot: a caller's at the one that it sleeps on,
+ * or posts; a server's at the one that it posts.
+ *
+ * Who waits       for                    is posted by
+ * a server        a request              a caller that has sent one
+ * a caller        its reply, or that     a server that answers, that detaches
+ *                 there will be none
+ * a caller        a slot                 a server that answers, as it may not have seen that the
+ *                                        call was given up; a server that detaches; a caller that
+ *                                        moves to another slot, that detaches
+ *
+ * Nobody posts for a process that is killed: callers watch for the death of anyone. */
 #define IPC_CALL_BELL_(slot) (((struct ipc_call_slot_ *)(void *)(slot))->bell)
 
 IPC_TEMPLATE(IPC_CALL_CLIENT_BELLS_)
 int rc = ipc_notify_attach_both_(&h->data, h->raw.ring->server_bell, &h->space,
                                  IPC_CALL_BELL_(h->raw.slot), IPC_NOTIFY_FUTEX, me);
 
+if (rc == 0)
+    rc = ipc_notify_move_(&h->space, h->raw.ring->slot_bell, me);
 if (rc != 0) {
     ipc_call_client_detach(&h->raw);
+    ipc_notify_detach(&h->data);
+    ipc_notify_detach(&h->space);
     return h->raw.error = rc;
 }
 h->space.looks_each_second = 1;
@@ -26,11 +40,12 @@ IPC_TEMPLATE_END
 IPC_TEMPLATE(IPC_CALL_SERVER_BELLS_)
 size_t stride = ipc_call_server_stride_(&h->raw);
 size_t i;
-int rc = ipc_notify_attach_bell_(&h->data, h->raw.ring->server_bell, IPC_NOTIFY_FUTEX, me);
+int rc = ipc_notify_attach_both_(&h->data, h->raw.ring->server_bell, &h->space,
+                                 h->raw.ring->slot_bell, IPC_NOTIFY_FUTEX, me);
 
+/* What the kernel lacks is asked once, not for each slot. */
 for (i = 0; i < h->raw.count && rc == 0; i++)
-    rc = ipc_notify_attach_bell_(&h->space, IPC_CALL_BELL_(h->raw.slots + i * stride),
-                                 IPC_NOTIFY_FUTEX, me);
+    rc = ipc_notify_move_(&h->space, IPC_CALL_BELL_(h->raw.slots + i * stride), me);
 if (rc != 0) {
     ipc_call_server_detach(&h->raw);
     ipc_notify_detach(&h->data);
@@ -41,20 +56,41 @@ h->data.looks_each_second = 1;
 return 0;
 IPC_TEMPLATE_END
 
-/* Wakes the caller of a slot, if it sleeps. */
-IPC_TEMPLATE(IPC_CALL_WAKE_, s, slot)
-if (CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(slot)))) {
-    s->space.at = (struct ipc_notify_shared *)(void *)IPC_CALL_BELL_(slot);
-    (void)ipc_notify_post(&s->space);
-}
+/* Posts a bell by the handle `space`. */
+IPC_TEMPLATE(IPC_CALL_POST_, H, BELL)
+H->space.at = (struct ipc_notify_shared *)(void *)(BELL);
+(void)ipc_notify_post(&H->space);
 IPC_TEMPLATE_END
+
 
 /* ------------------------------------------------------------------ a caller */
 
 IPC_TEMPLATE(IPC_CALL_CLIENT_, NAME, REQUEST, REPLY)
+/* As ipc_call_regain_slot_. */
+IPC_INLINE int NAME_regain_slot_(struct NAME_client *c)
+{
+    const unsigned char *was = c->raw.slot;
+    int rc = ipc_call_regain_slot_(&c->raw);
+
+#ifdef IPC_NOTIFY_H
+    if (c->raw.slot != was) {
+        IPC_CALL_POST_(c, c->raw.ring->slot_bell)
+    }
+#endif
+    (void)was;
+    return rc;
+}
+IPC_FORCE_INLINE int NAME_claim_(struct NAME_client *c)
+{
+    int rc;
+
+    if (CK_CC_UNLIKELY(ipc_call_must_regain_(&c->raw)) && (rc = NAME_regain_slot_(c)) != 0)
+        return rc;
+    return ipc_call_claim_(&c->raw);
+}
 IPC_INLINE int NAME_claim(struct NAME_client *c, REQUEST **request)
 {
-    int rc = ipc_call_claim_(&c->raw);
+    int rc = NAME_claim_(c);
 
     *request = rc == 0 ? (REQUEST *)(void *)ipc_call_message_(c->raw.slot) : NULL;
     return rc;
@@ -76,6 +112,10 @@ IPC_INLINE int NAME_commit(struct NAME_client *c)
 }
 IPC_FORCE_INLINE int NAME_ask(struct NAME_client *c, const REQUEST *request)
 {
+    int rc = NAME_claim_(c);
+
+    if (CK_CC_UNLIKELY(rc != 0))
+        return rc;
     return NAME_asked_(c, ipc_call_ask_(&c->raw, request, sizeof(REQUEST),
                                         ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY))));
 }
@@ -98,8 +138,14 @@ IPC_INLINE void NAME_cancel(struct NAME_client *c)
 }
 IPC_INLINE void NAME_client_detach(struct NAME_client *c)
 {
+    struct ipc_call_shared *ring = c->raw.ring;
+
     ipc_call_client_detach(&c->raw);
+    (void)ring;
 #ifdef IPC_NOTIFY_H
+    if (ring != NULL) {
+        IPC_CALL_POST_(c, ring->slot_bell)
+    }
     ipc_notify_detach(&c->data);
     ipc_notify_detach(&c->space);
 #endif
@@ -109,8 +155,13 @@ IPC_TEMPLATE_END
 IPC_TEMPLATE(IPC_CALL_CLIENT_SLEEP_, NAME, REQUEST, REPLY)
 IPC_INLINE struct ipc_notify *NAME_client_bell(struct NAME_client *c)
 {
-    if (c->raw.ring != NULL)
-        c->space.at = (struct ipc_notify_shared *)(void *)IPC_CALL_BELL_(c->raw.slot);
+    unsigned char *bell;
+
+    if (c->raw.ring != NULL) {
+        bell = c->raw.doing != IPC_CALL_ABANDONED_ ? IPC_CALL_BELL_(c->raw.slot)
+                                                   : c->raw.ring->slot_bell;
+        c->space.at = (struct ipc_notify_shared *)(void *)bell;
+    }
     return &c->space;
 }
 /* Is a slot claimed, or has the call been answered? argument: NULL for the second. */
@@ -121,7 +172,7 @@ IPC_INLINE int NAME_client_look_(void *handle, void *argument)
 
     if (ipc_notify_anyone_died(&c->space))
         c->raw.vain = 0; /* asks the kernel */
-    rc = argument != NULL ? ipc_call_claim_(&c->raw) : NAME_poll(c);
+    rc = argument != NULL ? NAME_claim_(c) : NAME_poll(c);
     return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;
 }
 IPC_INLINE int NAME_client_until_(struct NAME_client *c, void *argument, int64_t deadline)
@@ -161,14 +212,26 @@ IPC_FORCE_INLINE union NAME_slot *NAME_take(struct NAME_server *s)
     return (union NAME_slot *)(void *)ipc_call_take_(
         &s->raw, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));
 }
+#ifdef IPC_NOTIFY_H
+/* The server has let go of the slot: wakes its caller, and callers that wait for one. Gives rc. */
+IPC_RING_NOINLINE_ int NAME_wake_(struct NAME_server *s, struct ipc_call_shared *ring,
+                                  unsigned char *slot, int rc)
+{
+    IPC_CALL_POST_(s, IPC_CALL_BELL_(slot))
+    IPC_CALL_POST_(s, ring->slot_bell)
+    return rc;
+}
+#endif
 IPC_FORCE_INLINE int NAME_answer(struct NAME_server *s, union NAME_slot *slot)
 {
     int rc = ipc_call_answer_(&s->raw, slot, ipc_call_stride_(sizeof(REQUEST), sizeof(REPLY)));
 
 #ifdef IPC_NOTIFY_H
-    if (rc != -EINVAL) {
-        IPC_CALL_WAKE_(s, (unsigned char *)slot - sizeof(struct ipc_call_slot_))
-    }
+    unsigned char *at = ipc_call_slot_of_(slot);
+
+    if (rc != -EINVAL && CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(at)) |
+                                        ipc_notify_heeds_(s->raw.ring->slot_bell)))
+        return NAME_wake_(s, s->raw.ring, at, rc);
 #endif
     return rc;
 }
@@ -185,9 +248,8 @@ IPC_INLINE void NAME_server_detach(struct NAME_server *s)
 
     ipc_call_server_detach(&s->raw);
 #ifdef IPC_NOTIFY_H
-    for (i = 0; i < was.count; i++) {
-        IPC_CALL_WAKE_(s, was.slots + i * ipc_call_server_stride_(&was))
-    }
+    for (i = 0; i < was.count; i++)
+        (void)NAME_wake_(s, was.ring, was.slots + i * ipc_call_server_stride_(&was), 0);
     ipc_notify_detach(&s->data);
     ipc_notify_detach(&s->space);
 #endif

@@ -5,14 +5,27 @@
 #include "stream.h"
 #include "typed.h"
 
+/* Whatever moves elements wakes the other end, if it sleeps, and once it has as many as it waits
+ * for: the end that moves them may only poll, and neither sleep nor post. One load where nobody
+ * sleeps. */
 IPC_TEMPLATE(IPC_STREAM_END_, NAME, TYPE, END, PUSH, FROM, CLAIM, SLOT, ROOM, COMMIT)
+IPC_FORCE_INLINE int64_t NAME_END_moved_(struct NAME_END *h, int64_t rc)
+{
+#ifdef IPC_NOTIFY_H
+    if (CK_CC_LIKELY(rc > 0) && CK_CC_UNLIKELY(ipc_notify_heeds_(h->IPC_RING_THEIRS_END.at)) &&
+        ipc_stream_is_wanted_(&h->raw.s))
+        (void)NAME_END_post(h);
+#endif
+    (void)h;
+    return rc;
+}
 IPC_INLINE int64_t NAME_PUSH_n(struct NAME_END *h, FROM *elements, size_t n)
 {
-    return ipc_stream_PUSH_(&h->raw, elements, sizeof(TYPE), n, 1);
+    return NAME_END_moved_(h, ipc_stream_PUSH_(&h->raw, elements, sizeof(TYPE), n, 1));
 }
 IPC_INLINE int NAME_PUSH_all(struct NAME_END *h, FROM *elements, size_t n)
 {
-    int64_t rc = ipc_stream_PUSH_(&h->raw, elements, sizeof(TYPE), n, 0);
+    int64_t rc = NAME_END_moved_(h, ipc_stream_PUSH_(&h->raw, elements, sizeof(TYPE), n, 0));
 
     return rc < 0 ? (int)rc : 0;
 }
@@ -33,7 +46,10 @@ IPC_INLINE size_t NAME_ROOM(struct NAME_END *h, struct NAME_regions *r)
 }
 IPC_INLINE int NAME_COMMIT(struct NAME_END *h, size_t n)
 {
-    return ipc_stream_COMMIT(&h->raw, n);
+    int rc = ipc_stream_COMMIT(&h->raw, n);
+
+    (void)NAME_END_moved_(h, rc == 0);
+    return rc;
 }
 IPC_INLINE int NAME_END_twice(const struct NAME_END *h)
 {
@@ -46,7 +62,14 @@ IPC_INLINE int NAME_END_look_(void *handle, void *argument)
 }
 IPC_INLINE int NAME_END_wait(struct NAME_END *h, size_t n, int64_t deadline)
 {
-    return NAME_END_wait_until_(h, &n, deadline);
+    int rc;
+
+    if (h->raw.s.ring == NULL)
+        return h->raw.s.error;
+    ipc_stream_want_(&h->raw.s, n);
+    rc = NAME_END_wait_until_(h, &n, deadline);
+    ipc_stream_want_(&h->raw.s, 0);
+    return rc;
 }
 #endif
 IPC_TEMPLATE_END
@@ -59,10 +82,8 @@ IPC_INLINE int64_t NAME_send(struct NAME_producer *p, const TYPE *from, size_t n
 
     while (done < n) {
         rc = NAME_push_n(p, from + done, n - done);
-        if (rc > 0) {
+        if (rc > 0)
             done += (size_t)rc;
-            (void)ipc_notify_post(&p->data);
-        }
         /* Not for each element that is read: half the stream is worth waking up for. */
         half = (size_t)p->raw.s.mask / 2 + 1;
         if (rc == -EAGAIN)
@@ -83,8 +104,6 @@ IPC_INLINE int64_t NAME_recv(struct NAME_consumer *c, TYPE *to, size_t n, int64_
         rc = NAME_consumer_wait(c, 1, deadline);
         rc = rc != 0 ? rc : NAME_pop_n(c, to, n);
     }
-    if (rc > 0)
-        (void)ipc_notify_post(&c->space);
     return rc;
 }
 IPC_TEMPLATE_END

@@ -1,8 +1,8 @@
 /*
  * Calls under the Relacy model checker, with the ck_pr.h of this directory, and with an ipc_ring.h
- * with few seats (tests/order makes it):
+ * with few seats, and no slots to spare (tests/order makes it):
  *
- *     sed 's/\(IPC_CALL_SERVERS\) 64u/\1 4u/' ipc_ring.h
+ *     sed 's/\(IPC_CALL_SERVERS\) 64u/\1 4u/; s/\(IPC_CALL_SLOTS_EACH_\) 2u/\1 1u/' ipc_ring.h
  *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/call.cc -o call
  *     ./call [scenario, or how its name begins [iterations]]
  *

@@ -104,7 +104,7 @@ int main(void)
         uintptr_t i;
 
         through = 0;
-        check(sums_init(&memory, sizeof memory, SLOTS) == 0, "init");
+        check(sums_init(&memory, sizeof memory, SLOTS / IPC_CALL_SLOTS_EACH_) == 0, "init");
         for (i = 0; i < CALLERS + SERVERS; i++)
             check(pthread_create(&t[i], NULL, i < CALLERS ? ask : serve, (void *)i) == 0, "thread");
         for (i = 0; i < CALLERS + SERVERS; i++)
