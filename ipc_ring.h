@@ -2899,9 +2899,11 @@ IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IP
 /* In a sequence of a lossy broadcast: the message of that position is being written. */
 #define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
-/* Refusals in a row before the writer asks the kernel whether the readers in its way are dead, and
- * before it asks again. A question takes as long as hundreds of messages. */
-#define IPC_BROADCAST_ASK_FIRST_ 64u
+/* When a lossless writer is refused for the first time at a position, it asks the kernel whether the
+ * readers in its way are dead. If it is refused again and again there, it asks again after so many
+ * refusals, and then each time after so many more: a question takes as long as hundreds of
+ * messages. */
+#define IPC_BROADCAST_ASK_AGAIN_ 64u
 #define IPC_BROADCAST_ASK_EVERY_ 1024u
 
 IPC_INLINE struct ipc_ring_kind_ ipc_broadcast_kind_(size_t bytes)
@@ -2951,7 +2953,8 @@ struct ipc_broadcast_readers_ {
     struct ipc_broadcast_shared *ring;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
-    unsigned refused; /* how often in a row a reader was a whole capacity behind */
+    uint64_t asked;   /* the furthest end of a message for which it looked at the readers */
+    unsigned refused; /* how often it was refused since */
 };
 
 /* Private to their thread; no field is for the caller. */
@@ -3004,14 +3007,15 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
     return 0;
 }
 
-IPC_INLINE struct ipc_broadcast_readers_ ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r,
-                                                                     const struct ipc_peer *me)
+IPC_INLINE struct ipc_broadcast_readers_
+ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r, const struct ipc_peer *me, uint64_t tail)
 {
     struct ipc_broadcast_readers_ readers;
 
     readers.ring = r;
     readers.alive = me != NULL ? me->alive : NULL;
     readers.arg = me != NULL ? me->arg : NULL;
+    readers.asked = tail;
     readers.refused = 0;
     return readers;
 }
@@ -3042,11 +3046,11 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     p->id = id;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_broadcast_list_readers_(r, me);
     ipc_ring_copier_begin_(&p->copier, capacity * bytes);
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    h->readers = ipc_broadcast_list_readers_(r, me, p->tail);
     /* Without it a reader could see that we overwrite a message before it sees what the last writer
      * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
@@ -3136,6 +3140,17 @@ IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
+/* Is the writer to ask the kernel about readers that leave no room for a message that ends at `end`?
+ * Yes, if it has not looked so far yet: a reader that did not hold it up before may do so now. */
+IPC_INLINE int ipc_broadcast_is_to_ask_(struct ipc_broadcast_readers_ *g, uint64_t end)
+{
+    if ((int64_t)(end - g->asked) <= 0)
+        return g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_AGAIN_;
+    g->asked = end;
+    g->refused = 0;
+    return 1;
+}
+
 /* A lossless writer has reached its limit, and needs `need` positions behind its tail: looks how
  * far the slowest reader is, and frees the seats of dead ones. Sets the limit and returns 0, or
  * -EAGAIN.
@@ -3146,7 +3161,7 @@ IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ 
     struct ipc_broadcast_shared *r = g->ring;
     uint64_t most = 0; /* how far the slowest reader is behind */
     unsigned i, blocked = 0;
-    int ask = g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_FIRST_;
+    int ask = ipc_broadcast_is_to_ask_(g, tail + need);
 
     /* Without it a reader could begin at this head, and find slots that are older. Partner: the
      * load fence in ipc_broadcast_consumer_attach. */
@@ -3182,7 +3197,7 @@ IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ 
 /* Lets the next look for the slowest reader ask the kernel. */
 IPC_INLINE void ipc_broadcast_ask_(struct ipc_broadcast_readers_ *g)
 {
-    g->refused = IPC_BROADCAST_ASK_FIRST_;
+    g->refused = IPC_BROADCAST_ASK_AGAIN_;
 }
 
 /* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
@@ -3268,10 +3283,12 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
 }
 
 /*
- * Copies one message in, for all readers. Wait-free, but for questions to the kernel: a lossless
- * writer asks after 64 refusals in a row, and then every 1024, whether the readers in its way are
- * dead. Lossless: a reader that is slow or stopped lets the ring run full; so does a dead one,
- * until the kernel was asked. Lossy: readers cost nothing.
+ * Copies one message in, for all readers. Wait-free, but for questions to the kernel: before a
+ * lossless writer is refused for the first time at a position, it asks whether the readers in its
+ * way are dead, with a few system calls for each; and again after 64 more refusals there, and then
+ * every 1024. Lossless: a reader that is slow or stopped lets the ring run full. A reader that died
+ * before that is not waited for; one that dies while the writer is refused is waited for until the
+ * writer asks again. Lossy: readers cost nothing.
  *
  *   0
  *   -EAGAIN    lossless: a reader is a whole capacity behind
@@ -3728,7 +3745,6 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     p->ring = &r->c.s;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_broadcast_list_readers_(&r->c, me);
     rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
     p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
     end = p->tail + capacity - 8;
@@ -3746,6 +3762,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                 h->mark.oldest));
     }
     p->limit = how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
+    h->readers = ipc_broadcast_list_readers_(&r->c, me, p->tail);
     return 0;
 }
 
