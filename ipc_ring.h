@@ -398,7 +398,7 @@ struct ipc_peer {
 
 /* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
  * It is not the release's version, and goes up with any change to what is in memory. */
-#define IPC_RING_LAYOUT 2u
+#define IPC_RING_LAYOUT 3u
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
@@ -2854,15 +2854,33 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
  *   ring head      t                  t' > t         lossy: the writer, after each message; store
  *                                                    lossless: the writer, before it looks at the
  *                                                    seats; store fence, store, store-load fence
- *   a seat's id    see core.h                        its reader; and the writer, that frees a dead
- *                                                    reader's seat; compare-and-swap
- *   a seat's head  anything           the ring head  a reader that attaches; release fence, store,
+ *   a seat's id    0                  id             a reader that attaches; compare-and-swap
+ *                  id                 0              its reader, or who finds that dead: the writer,
+ *                                                    or a reader that finds no free seat; release
+ *                                                    fence or acquire fence, compare-and-swap
+ *   a seat's head  anything           NOWHERE        a reader that attaches; release fence, store
+ *                  NOWHERE            JOINING        the same, after `reader`; store fence, store,
  *                                                    store-load fence after it
+ *                  JOINING            h              the same, at the tail h that it found
+ *                  JOINING            tail           the writer, when it looks at the seats. Both
+ *                                                    by compare-and-swap
  *                  h                  h' > h         its reader, when it is done with all below h';
  *                                                    release fence, store
+ *   a seat's       another's id, 0    id             a reader that attaches, after NOWHERE; store
+ *   reader
+ *                  id                 0              its reader, before it frees the seat; release
+ *                                                    fence, compare-and-swap
  *
- * Lossless: the two store-load fences let either the writer see the new seat, or the reader the
- * writer's new head: so nothing from the position where a reader begins is overwritten.
+ * Lossless: a seat's head is its holder's only if `reader` is the holder. If it is not, or the head
+ * is NOWHERE, the writer does not heed the seat. (Where the writer sees `reader` change before it
+ * sees NOWHERE, it takes an older position for the reader's, and may be refused until it does: no
+ * fence is needed for that.) When a reader is JOINING, the two store-load fences
+ * let either the writer see that, or the reader the writer's new head. A writer that sees it lets
+ * the reader begin at the tail. If the reader finds the tail first, no writer has looked since the
+ * ring head from which the reader searched, so that nothing from that head on was overwritten.
+ * Either way the reader begins at a tail, nothing from there on is overwritten, and the writer has
+ * room for a whole capacity before it waits for that reader, even if that is stopped before it
+ * knows where it begins.
  */
 #ifndef IPC_SRC_RING_BROADCAST_H
 #define IPC_SRC_RING_BROADCAST_H 1
@@ -2879,9 +2897,13 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 
 /* The position of a reader of a lossless broadcast, on a line of its own. */
 struct ipc_broadcast_seat_ {
-    uint64_t head; /* all below it has been read by the seat's holder, or its last one */
-    unsigned char pad[56];
+    uint64_t head;   /* `reader` has read all below it; or one of these: */
+    uint64_t reader; /* the id of the process whose position that is, or was */
+    unsigned char pad[48];
 };
+
+#define IPC_BROADCAST_NOWHERE_ (~UINT64_C(1)) /* `reader` may be the seat's last holder */
+#define IPC_BROADCAST_JOINING_ (~UINT64_C(0)) /* it has no position yet */
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_broadcast_shared {
@@ -2970,6 +2992,7 @@ struct ipc_broadcast_consumer {
     /* Lossless: a consumer that publishes its position in its seat. Lossy: `at` is NULL, and it
      * publishes nothing. */
     struct ipc_spsc_consumer s;
+    struct ipc_broadcast_shared *ring;
     uint64_t *seat;   /* ring->id[...], our own; or NULL */
     uint64_t missed;  /* messages, so far */
     uint64_t skip;    /* how many more messages it leaves out if it is lapped again */
@@ -3057,29 +3080,83 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     return 0;
 }
 
-/* Takes a seat for a reader, that begins at ring->s.head or behind it. 0, or -EUSERS. */
-IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
-                                          uint64_t id, unsigned *seat)
+/* Frees the seats of all dead readers; if `only` is not 0, those of that one. Returns how many. */
+IPC_INLINE int64_t ipc_broadcast_free_dead_readers_(struct ipc_broadcast_shared *r,
+                                                    int (*alive)(void *, uint64_t), void *arg,
+                                                    uint64_t only)
 {
-    *seat = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, me, id);
-    if (*seat == IPC_BROADCAST_SEATS)
+    int64_t freed = 0;
+    unsigned i;
+
+    for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
+        uint64_t id = ck_pr_load_64(&r->id[i]);
+
+        if (id == 0 || (only != 0 && id != only) || !ipc_ring_is_dead_(alive, arg, id))
+            continue;
+        /* Without it the writer could see the seat's next holder, and overwrite what the dead one,
+         * as the kernel orders it, still reads. Partner: the acquire fence in
+         * ipc_broadcast_find_slowest_reader_. */
+        ck_pr_fence_release();
+        freed += ck_pr_cas_64(&r->id[i], id, 0);
+    }
+    return freed;
+}
+
+/* Takes a seat for a reader, which the writer sees from now on. 0, or -EUSERS. */
+IPC_INLINE int ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
+                                        uint64_t id, unsigned *seat)
+{
+    unsigned n = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, NULL, id);
+
+    if (n == IPC_BROADCAST_SEATS && me != NULL &&
+        ipc_broadcast_free_dead_readers_(r, me->alive, me->arg, 0) > 0)
+        n = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, NULL, id);
+    if (n == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
+    *seat = n;
     /* Without it the writer could take this position as the word of the seat's last holder, which
      * still reads behind it. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_release();
-    ck_pr_store_64(&r->seat[*seat].head, ck_pr_load_64(&r->s.head));
+    ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_NOWHERE_);
+    ck_pr_store_64(&r->seat[n].reader, id);
+    /* Without it the writer could let us begin, and at its next look not heed us. Partner: the fence
+     * in ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_JOINING_);
     /* Without it the writer could miss our seat, and we the head that it stored before: then what
      * we begin with is overwritten. Partner: the fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_store_load();
     return 0;
 }
 
+/* A reader that is joining has found the tail: begins there, or where the writer has let it begin
+ * meanwhile. Returns that position. */
+IPC_INLINE uint64_t ipc_broadcast_begin_at_(uint64_t *at, uint64_t tail)
+{
+    return ck_pr_cas_64(at, IPC_BROADCAST_JOINING_, tail) ? tail : ck_pr_load_64(at);
+}
+
+/* Frees the seat of `id`, whose word of the holder is *end. Does nothing if another process was
+ * told that we are dead and took it. */
+IPC_INLINE void ipc_broadcast_leave_seat_(struct ipc_broadcast_shared *r, uint64_t *end,
+                                          uint64_t id)
+{
+    /* Without it the writer could overwrite what we still read. Partner: the acquire fence in
+     * ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_release();
+    /* Before the seat is free, as its next holder may be a handle of the same process. */
+    (void)ck_pr_cas_64(&r->seat[end - r->id].reader, id, 0);
+    ipc_ring_leave_end_(end, id);
+}
+
 /*
  * Attaches a reader. It sees every message that is sent afterwards, and those that are being sent
  * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
- * broadcast has 64 seats for readers. A lossy one has any number of readers, and they write
- * nothing. Lock-free. `me`, and what a refused handle does: as for ipc_spsc_producer_attach.
+ * broadcast has 64 seats for readers, and the writer has room for a whole capacity before it waits
+ * for one that has just joined, also if that is stopped in here. A lossy one has any number of
+ * readers, and they write nothing. Lock-free. `me`, and what a refused handle does: as for
+ * ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -3098,7 +3175,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     if (rc != 0)
         return rc;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_attach_seat_(r, me, id, &seat);
+        rc = ipc_broadcast_take_seat_(r, me, id, &seat);
         if (rc != 0)
             return c->error = rc;
         h->seat = &r->id[seat];
@@ -3110,15 +3187,16 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     c->bytes = bytes;
     c->ring = &r->s;
     c->id = id;
+    h->ring = r;
     h->how = how;
     head += ipc_spsc_count_full_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
+    if (c->at != NULL)
+        head = ipc_broadcast_begin_at_(c->at, head);
     /* Without it the slots from here on could be older than the head that sent us here, and look
      * corrupt. Partners: the store fences in ipc_broadcast_find_slowest_reader_ and ipc_spsc_send_.
      */
     ck_pr_fence_load();
     ipc_spsc_begin_at_(c, head);
-    if (c->at != NULL)
-        ipc_spsc_publish_(c);
     return 0;
 }
 
@@ -3134,7 +3212,7 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
     if (c->seat != NULL)
-        ipc_ring_leave_end_(c->seat, c->s.id);
+        ipc_broadcast_leave_seat_(c->ring, c->seat, c->s.id);
     (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }
 
@@ -3149,6 +3227,23 @@ IPC_INLINE int ipc_broadcast_is_to_ask_(struct ipc_broadcast_readers_ *g, uint64
     g->asked = end;
     g->refused = 0;
     return 1;
+}
+
+/* How far the holder of a seat is behind the tail. If it is joining it begins there. 0 also for a
+ * seat that the writer does not heed, and for a free one; otherwise *id is set to its holder. */
+IPC_INLINE uint64_t ipc_broadcast_measure_reader_(struct ipc_broadcast_shared *r, unsigned i,
+                                                  uint64_t tail, uint64_t *id)
+{
+    struct ipc_broadcast_seat_ *seat = &r->seat[i];
+    uint64_t head;
+
+    *id = ck_pr_load_64(&r->id[i]);
+    if (*id == 0 || ck_pr_load_64(&seat->reader) != *id)
+        return 0;
+    head = ck_pr_load_64(&seat->head);
+    if (head == IPC_BROADCAST_JOINING_)
+        head = ipc_broadcast_begin_at_(&seat->head, tail);
+    return head == IPC_BROADCAST_NOWHERE_ ? 0 : tail - head;
 }
 
 /* A lossless writer has reached its limit, and needs `need` positions behind its tail: looks how
@@ -3168,26 +3263,24 @@ IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ 
     ck_pr_fence_store();
     ck_pr_store_64(&r->s.head, tail);
     /* Without it we could miss the seat of a reader that attaches, and it could miss this head.
-     * Partner: the fence in ipc_broadcast_attach_seat_. */
+     * Partner: the fence in ipc_broadcast_take_seat_. */
     ck_pr_fence_store_load();
     for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t id = ck_pr_load_64(&r->id[i]), behind;
+        uint64_t id, behind = ipc_broadcast_measure_reader_(r, i, tail, &id);
 
-        if (id == 0)
-            continue;
-        behind = tail - ck_pr_load_64(&r->seat[i].head);
         if (behind <= mask + 1 - need)
             most = behind > most ? behind : most;
         else if (!ask || !ipc_ring_is_dead_(g->alive, g->arg, id) ||
                  !ck_pr_cas_64(&r->id[i], id, 0))
-            blocked = 1; /* also if it is further behind: it is about to publish where it begins */
+            blocked = 1;
     }
     if (blocked) {
         g->refused++;
         return -EAGAIN;
     }
     /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
-     * ipc_record_publish_, ipc_ring_leave_end_; the kernel, if the reader was killed. */
+     * ipc_record_publish_, ipc_broadcast_leave_seat_, ipc_broadcast_take_seat_, or, if the reader
+     * was killed, ipc_broadcast_free_dead_readers_ and the kernel. */
     ck_pr_fence_acquire();
     g->refused = 0;
     *limit = tail - most + mask + 1;
@@ -3766,6 +3859,36 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     return 0;
 }
 
+/* Takes a seat for a lossless reader, and finds where it begins, as broadcast.h says. 0, -EUSERS, or
+ * -EBADMSG. */
+IPC_INLINE int ipc_record_broadcast_join_(struct ipc_record_broadcast_consumer *h,
+                                          struct ipc_peer *me)
+{
+    struct ipc_broadcast_shared *r = &h->ring->c;
+    struct ipc_record_consumer *c = &h->r;
+    unsigned seat = 0;
+    int rc = ipc_broadcast_take_seat_(r, me, c->id, &seat);
+
+    if (rc != 0)
+        return rc;
+    h->seat = &r->id[seat];
+    c->to = &r->seat[seat].head;
+    c->head = ck_pr_load_64(&r->s.head);
+    /* Without it the records from here on could be older than the head. Partner: the store fence in
+     * ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_load();
+    rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
+    if (!ck_pr_cas_64(c->to, IPC_BROADCAST_JOINING_, c->head)) {
+        /* The writer lets us begin at its tail, and may have overwritten what we walked over. */
+        c->head = ck_pr_load_64(c->to);
+        /* As the one before. */
+        ck_pr_fence_load();
+        rc = c->head % 8 != 0 ? -EBADMSG : 0;
+    }
+    c->published = c->head;
+    return rc;
+}
+
 /*
  * Attaches a reader; as ipc_broadcast_consumer_attach, with the same errors, and -EBADMSG: the
  * shared memory is corrupt. If a fast writer laps a reader of a lossy broadcast while it looks for
@@ -3779,7 +3902,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
-    unsigned how = 0, seat, tries;
+    unsigned how = 0, tries;
     int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
 
     (void)ipc_record_broadcast_consumer_disable_(h, rc);
@@ -3794,17 +3917,9 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = how;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_attach_seat_(&r->c, me, id, &seat);
-        if (rc != 0)
+        rc = ipc_record_broadcast_join_(h, me);
+        if (h->seat == NULL)
             return ipc_record_broadcast_consumer_disable_(h, rc);
-        h->seat = &r->c.id[seat];
-        c->to = &r->c.seat[seat].head;
-        c->head = ck_pr_load_64(&r->c.s.head);
-        /* As in ipc_broadcast_consumer_attach. */
-        ck_pr_fence_load();
-        rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
-        ipc_record_publish_(c);
-        c->post_due = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
             rc = ipc_record_broadcast_read_mark_(r, &mark, &h->marks);
@@ -3827,7 +3942,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
-        ipc_ring_leave_end_(h->seat, id);
+        ipc_broadcast_leave_seat_(&r->c, h->seat, id);
     return ipc_record_broadcast_consumer_disable_(
         h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
                             c->head, h->marks));
@@ -3845,7 +3960,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
-        ipc_ring_leave_end_(c->seat, c->r.id);
+        ipc_broadcast_leave_seat_(&c->ring->c, c->seat, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 

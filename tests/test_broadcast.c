@@ -18,6 +18,7 @@
 #define HANG_S 120
 #include "chance.h"
 #include "harness.h"
+#include "steps.h"
 
 struct news {
     uint64_t x, body[5], same;
@@ -791,6 +792,140 @@ static void the_kernel_is_asked_once_for_each_position(void **state)
     (void)munmap(mem, size);
 }
 
+/* ------------------------------------------------------------------ joining, step by step */
+
+enum { JOINED = 8, DEAD = 99 }; /* the capacity; the id of a process that is dead */
+
+static struct {
+    struct news_producer out;
+    unsigned char *mem;
+    size_t size;
+    uint64_t *sent; /* shared with the child */
+} steps;
+
+static int lives(void *arg, uint64_t id)
+{
+    (void)arg;
+    return id != DEAD;
+}
+
+static struct ipc_peer named(uint64_t id)
+{
+    struct ipc_peer me = {id, lives, NULL, NULL, NULL, ""};
+
+    return me;
+}
+
+static void send_in_steps(uint64_t n)
+{
+    for (; n > 0; n--) {
+        struct news m = make(*steps.sent);
+
+        IS(news_push(&steps.out, &m), 0);
+        ++*steps.sent;
+    }
+}
+
+/* A broadcast in which `ahead` messages were sent since the writer looked at its readers. Each seat
+ * had a reader that left, or died, `behind` messages ago. */
+static void begin_joining(uint64_t ahead, uint64_t behind, uint64_t id)
+{
+    struct ipc_peer last = named(id), me = named(1);
+    struct news_consumer c[IPC_BROADCAST_SEATS];
+    unsigned i;
+
+    IS(news_init(steps.mem, steps.size, JOINED, IPC_BROADCAST_LOSSLESS), 0);
+    IS(news_producer_attach(&steps.out, steps.mem, steps.size, &me), 0);
+    *steps.sent = 0;
+    send_in_steps(3 * JOINED + ahead - behind);
+    for (i = 0; i < IPC_BROADCAST_SEATS; i++)
+        IS(news_consumer_attach(&c[i], steps.mem, steps.size, &last), 0);
+    send_in_steps(behind);
+    for (i = 0; i < IPC_BROADCAST_SEATS && id != DEAD; i++)
+        news_consumer_detach(&c[i]);
+}
+
+/* Joins in steps, and then reads all that was sent from there on. */
+static void joins_in_steps(void)
+{
+    struct ipc_peer me = named(2);
+    struct news_consumer in;
+    struct news n;
+    uint64_t x, least = *steps.sent;
+
+    IS(news_consumer_attach(&in, steps.mem, steps.size, &me), 0);
+    (void)raise(SIGSTOP);
+    x = in.raw.s.head;
+    MUST(x >= least && x <= *steps.sent);
+    while (news_pop(&in, &n) == 0)
+        check(&n, x++);
+    IS(x, *steps.sent);
+}
+
+/* Wherever the reader is stopped as it joins, the writer has room for a whole capacity. What the
+ * writer does here is undone. */
+static void there_is_room(void)
+{
+    static unsigned char was[1 << 14];
+    struct news_producer out = steps.out;
+    uint64_t sent = *steps.sent;
+
+    MUST(steps.size <= sizeof was);
+    memcpy(was, steps.mem, steps.size);
+    send_in_steps(JOINED);
+    memcpy(steps.mem, was, steps.size);
+    steps.out = out;
+    *steps.sent = sent;
+}
+
+/* Stopped once, after so many instructions, while the writer goes on for as long as it has room. */
+static void stop_a_joining_reader(uint64_t instructions)
+{
+    pid_t child = begin_steps(joins_in_steps);
+    struct news m;
+    unsigned i;
+
+    while (instructions-- > 0 && step(child))
+        ;
+    send_in_steps(JOINED);
+    for (i = 0; i < 3 * JOINED; i++, ++*steps.sent) {
+        m = make(*steps.sent);
+        if (news_push(&steps.out, &m) != 0)
+            break;
+    }
+    end_steps(child);
+}
+
+static void a_reader_that_joins_leaves_room_for_a_capacity(void **state)
+{
+    uint64_t ahead, i, id;
+
+    (void)state;
+    steps.size = news_footprint(JOINED);
+    steps.mem = (unsigned char *)mmap(NULL, steps.size + 4096, PROT_READ | PROT_WRITE,
+                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    MUST((void *)steps.mem != MAP_FAILED);
+    steps.sent = (uint64_t *)(void *)(steps.mem + ((steps.size + 63) & ~(size_t)63));
+    for (ahead = 1; ahead <= JOINED; ahead += 3)
+        for (id = DEAD - 1; id <= DEAD; id++) {
+            uint64_t instructions = 0;
+            pid_t child;
+
+            begin_joining(ahead, ahead, id);
+            child = begin_steps(joins_in_steps);
+            do
+                there_is_room();
+            while (step(child) && ++instructions);
+            there_is_room();
+            end_steps(child);
+            for (i = 0; i < 4; i++) {
+                begin_joining(ahead, ahead, id);
+                stop_a_joining_reader(chance(instructions));
+            }
+        }
+    (void)munmap(steps.mem, steps.size + 4096);
+}
+
 static void joins_and_dies(struct child *up, void *arg)
 {
     struct news_consumer in;
@@ -945,6 +1080,7 @@ int main(int argc, char **argv)
         TEST(the_dead_open_the_gate_and_the_stopped_do_not),
         TEST(a_dead_reader_refuses_no_message),
         TEST(the_kernel_is_asked_once_for_each_position),
+        TEST(a_reader_that_joins_leaves_room_for_a_capacity),
         TEST(seats_of_the_dead_are_taken),
         TEST(kills_at_random_cost_the_others_nothing),
     };

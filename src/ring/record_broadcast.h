@@ -244,6 +244,36 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     return 0;
 }
 
+/* Takes a seat for a lossless reader, and finds where it begins, as broadcast.h says. 0, -EUSERS, or
+ * -EBADMSG. */
+IPC_INLINE int ipc_record_broadcast_join_(struct ipc_record_broadcast_consumer *h,
+                                          struct ipc_peer *me)
+{
+    struct ipc_broadcast_shared *r = &h->ring->c;
+    struct ipc_record_consumer *c = &h->r;
+    unsigned seat = 0;
+    int rc = ipc_broadcast_take_seat_(r, me, c->id, &seat);
+
+    if (rc != 0)
+        return rc;
+    h->seat = &r->id[seat];
+    c->to = &r->seat[seat].head;
+    c->head = ck_pr_load_64(&r->s.head);
+    /* Without it the records from here on could be older than the head. Partner: the store fence in
+     * ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_load();
+    rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
+    if (!ck_pr_cas_64(c->to, IPC_BROADCAST_JOINING_, c->head)) {
+        /* The writer lets us begin at its tail, and may have overwritten what we walked over. */
+        c->head = ck_pr_load_64(c->to);
+        /* As the one before. */
+        ck_pr_fence_load();
+        rc = c->head % 8 != 0 ? -EBADMSG : 0;
+    }
+    c->published = c->head;
+    return rc;
+}
+
 /*
  * Attaches a reader; as ipc_broadcast_consumer_attach, with the same errors, and -EBADMSG: the
  * shared memory is corrupt. If a fast writer laps a reader of a lossy broadcast while it looks for
@@ -257,7 +287,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
-    unsigned how = 0, seat, tries;
+    unsigned how = 0, tries;
     int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
 
     (void)ipc_record_broadcast_consumer_disable_(h, rc);
@@ -272,17 +302,9 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = how;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_attach_seat_(&r->c, me, id, &seat);
-        if (rc != 0)
+        rc = ipc_record_broadcast_join_(h, me);
+        if (h->seat == NULL)
             return ipc_record_broadcast_consumer_disable_(h, rc);
-        h->seat = &r->c.id[seat];
-        c->to = &r->c.seat[seat].head;
-        c->head = ck_pr_load_64(&r->c.s.head);
-        /* As in ipc_broadcast_consumer_attach. */
-        ck_pr_fence_load();
-        rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
-        ipc_record_publish_(c);
-        c->post_due = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
             rc = ipc_record_broadcast_read_mark_(r, &mark, &h->marks);
@@ -305,7 +327,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
-        ipc_ring_leave_end_(h->seat, id);
+        ipc_broadcast_leave_seat_(&r->c, h->seat, id);
     return ipc_record_broadcast_consumer_disable_(
         h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
                             c->head, h->marks));
@@ -323,7 +345,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
-        ipc_ring_leave_end_(c->seat, c->r.id);
+        ipc_broadcast_leave_seat_(&c->ring->c, c->seat, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 

@@ -138,7 +138,7 @@ struct readers : cast<readers> {
     void thread(unsigned index)
     {
         struct ipc_broadcast_producer p;
-        struct ipc_broadcast_consumer c;
+        struct ipc_broadcast_consumer c, other;
 
         if (index == 0) {
             this->produce(p, 1000);
@@ -151,6 +151,7 @@ struct readers : cast<readers> {
             this->read(c, now.all / 2);
             if ((at = ipc_broadcast_peek(&c)) != NULL)
                 RL_ASSERT((int)this->slot(at)($) == (int)c.s.head);
+            this->consume(other, MORTAL); /* so that the last reader needs a dead one's seat */
             this->dead.store(1, rl::mo_release, $);
         } else {
             bool lapped = false;
@@ -161,7 +162,11 @@ struct readers : cast<readers> {
                     rl::yield(1, $);
                 if (now.rejoin) {
                     uint64_t x = c.s.head;
+                    const void *at;
 
+                    /* It leaves as it reads a message. */
+                    if (now.how == IPC_BROADCAST_LOSSLESS && (at = ipc_broadcast_peek(&c)) != NULL)
+                        RL_ASSERT((int)this->slot(at)($) == (int)x);
                     ipc_broadcast_consumer_detach(&c);
                     this->consume(c, 1 + index);
                     lapped = false;
