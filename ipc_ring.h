@@ -205,6 +205,9 @@
  *       -EAGAIN: there is no room, or no message. As the calls of the kind above these macros,
  *       whose names begin with ipc_spsc_, ipc_mpmc_, ipc_broadcast_, ipc_record_,
  *       ipc_record_broadcast_ and ipc_stream_; a message of known size is copied by its size.
+ *   Broadcasts: NAME_missed at a consumer. At a producer NAME_was_slowest says how far which reader
+ *       is behind, NAME_was_readers how many there are, and NAME_producer_recover frees the seats
+ *       of the dead: as ipc_broadcast_was_slowest and the like.
  *   Streams: push_n and pop_n move some, push_all and pop_all all or none; room and data give the
  *       two pieces. In a segment the elements are mapped twice in a row where capacity *
  *       sizeof(TYPE) is a multiple of the page and the kernel permits it; NAME_END_twice says so,
@@ -253,6 +256,8 @@
  *     - send and producer_wait end with room or at the deadline, whoever comes or goes. A consumer
  *       of the segment that is killed no longer counts within 10 ms. A lossy producer never waits.
  *     - recv and consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
+ *     - A writer that begins when there are three readers: ipc_wait(NAME_producer_bell(&out),
+ *       deadline, NAME_was_readers(&out) >= 3). Lossless only.
  *   Records
  *       int NAME_send(struct NAME_producer *, const void *data, size_t n, int64_t deadline)
  *       int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)
@@ -2855,9 +2860,10 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
  *                                                    lossless: the writer, before it looks at the
  *                                                    seats; store fence, store, store-load fence
  *   a seat's id    0                  id             a reader that attaches; compare-and-swap
- *                  id                 0              its reader, or who finds that dead: the writer,
- *                                                    or a reader that finds no free seat; release
- *                                                    fence or acquire fence, compare-and-swap
+ *                  id                 0              its reader, after a release fence; or, if that
+ *                                                    is dead, the writer, before an acquire fence,
+ *                                                    or a reader that finds no free seat, after a
+ *                                                    release fence; compare-and-swap
  *   a seat's head  anything           NOWHERE        a reader that attaches; release fence, store
  *                  NOWHERE            JOINING        the same, after `reader`; store fence, store,
  *                                                    store-load fence after it
@@ -2902,6 +2908,7 @@ struct ipc_broadcast_seat_ {
     unsigned char pad[48];
 };
 
+/* Above all positions. */
 #define IPC_BROADCAST_NOWHERE_ (~UINT64_C(1)) /* `reader` may be the seat's last holder */
 #define IPC_BROADCAST_JOINING_ (~UINT64_C(0)) /* it has no position yet */
 
@@ -2921,9 +2928,9 @@ IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IP
 /* In a sequence of a lossy broadcast: the message of that position is being written. */
 #define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
-/* When a lossless writer is refused for the first time at a position, it asks the kernel whether the
- * readers in its way are dead. If it is refused again and again there, it asks again after so many
- * refusals, and then each time after so many more: a question takes as long as hundreds of
+/* When a lossless writer is refused for the first time at a position, it asks the kernel whether
+ * the readers in its way are dead. If it is refused there again and again, it asks again after
+ * ASK_AGAIN refusals, and then after every ASK_EVERY: a question takes as long as hundreds of
  * messages. */
 #define IPC_BROADCAST_ASK_AGAIN_ 64u
 #define IPC_BROADCAST_ASK_EVERY_ 1024u
@@ -3031,7 +3038,8 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
 }
 
 IPC_INLINE struct ipc_broadcast_readers_
-ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r, const struct ipc_peer *me, uint64_t tail)
+ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r, const struct ipc_peer *me,
+                            uint64_t tail)
 {
     struct ipc_broadcast_readers_ readers;
 
@@ -3108,9 +3116,10 @@ IPC_INLINE int ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct i
 {
     unsigned n = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, NULL, id);
 
-    if (n == IPC_BROADCAST_SEATS && me != NULL &&
-        ipc_broadcast_free_dead_readers_(r, me->alive, me->arg, 0) > 0)
+    if (n == IPC_BROADCAST_SEATS && me != NULL) {
+        (void)ipc_broadcast_free_dead_readers_(r, me->alive, me->arg, 0); /* or others do */
         n = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, NULL, id);
+    }
     if (n == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
@@ -3120,8 +3129,8 @@ IPC_INLINE int ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct i
     ck_pr_fence_release();
     ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_NOWHERE_);
     ck_pr_store_64(&r->seat[n].reader, id);
-    /* Without it the writer could let us begin, and at its next look not heed us. Partner: the fence
-     * in ipc_broadcast_find_slowest_reader_. */
+    /* Without it the writer could let us begin, and at its next look not heed us. Partner: the
+     * store-load fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_store();
     ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_JOINING_);
     /* Without it the writer could miss our seat, and we the head that it stored before: then what
@@ -3218,8 +3227,9 @@ IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
-/* Is the writer to ask the kernel about readers that leave no room for a message that ends at `end`?
- * Yes, if it has not looked so far yet: a reader that did not hold it up before may do so now. */
+/* Is the writer to ask the kernel about readers that leave no room for a message that ends at
+ * `end`? Yes, if it has not looked so far yet: a reader that did not hold it up before may do so
+ * now. */
 IPC_INLINE int ipc_broadcast_is_to_ask_(struct ipc_broadcast_readers_ *g, uint64_t end)
 {
     if ((int64_t)(end - g->asked) <= 0)
@@ -3229,21 +3239,15 @@ IPC_INLINE int ipc_broadcast_is_to_ask_(struct ipc_broadcast_readers_ *g, uint64
     return 1;
 }
 
-/* How far the holder of a seat is behind the tail. If it is joining it begins there. 0 also for a
- * seat that the writer does not heed, and for a free one; otherwise *id is set to its holder. */
-IPC_INLINE uint64_t ipc_broadcast_measure_reader_(struct ipc_broadcast_shared *r, unsigned i,
-                                                  uint64_t tail, uint64_t *id)
+/* The position of a seat's holder, whose id *id is set to; JOINING; or NOWHERE: the seat is free,
+ * or not to be heeded. */
+IPC_INLINE uint64_t ipc_broadcast_find_position_(const struct ipc_broadcast_shared *r, unsigned i,
+                                                 uint64_t *id)
 {
-    struct ipc_broadcast_seat_ *seat = &r->seat[i];
-    uint64_t head;
-
     *id = ck_pr_load_64(&r->id[i]);
-    if (*id == 0 || ck_pr_load_64(&seat->reader) != *id)
-        return 0;
-    head = ck_pr_load_64(&seat->head);
-    if (head == IPC_BROADCAST_JOINING_)
-        head = ipc_broadcast_begin_at_(&seat->head, tail);
-    return head == IPC_BROADCAST_NOWHERE_ ? 0 : tail - head;
+    if (*id == 0 || ck_pr_load_64(&r->seat[i].reader) != *id)
+        return IPC_BROADCAST_NOWHERE_;
+    return ck_pr_load_64(&r->seat[i].head);
 }
 
 /* A lossless writer has reached its limit, and needs `need` positions behind its tail: looks how
@@ -3266,8 +3270,13 @@ IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ 
      * Partner: the fence in ipc_broadcast_take_seat_. */
     ck_pr_fence_store_load();
     for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t id, behind = ipc_broadcast_measure_reader_(r, i, tail, &id);
+        uint64_t id, behind, head = ipc_broadcast_find_position_(r, i, &id);
 
+        if (head == IPC_BROADCAST_NOWHERE_)
+            continue;
+        if (head == IPC_BROADCAST_JOINING_)
+            head = ipc_broadcast_begin_at_(&r->seat[i].head, tail);
+        behind = tail - head;
         if (behind <= mask + 1 - need)
             most = behind > most ? behind : most;
         else if (!ask || !ipc_ring_is_dead_(g->alive, g->arg, id) ||
@@ -3423,6 +3432,79 @@ IPC_INLINE void ipc_broadcast_cancel(struct ipc_broadcast_producer *p)
 IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer *p)
 {
     return p->s.error;
+}
+
+/* ------------------------------------------------------------------ broadcast: watching readers */
+
+/* As ipc_broadcast_was_readers. */
+IPC_INLINE unsigned ipc_broadcast_count_readers_(const struct ipc_broadcast_readers_ *g)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; g->ring != NULL && i < IPC_BROADCAST_SEATS; i++) {
+        uint64_t id;
+
+        n += ipc_broadcast_find_position_(g->ring, i, &id) < IPC_BROADCAST_NOWHERE_;
+    }
+    return n;
+}
+
+/* How far the slowest reader is behind the tail, at most `most`, and its id. */
+IPC_INLINE uint64_t ipc_broadcast_find_most_behind_(const struct ipc_broadcast_readers_ *g,
+                                                    uint64_t tail, uint64_t most, uint64_t *id)
+{
+    uint64_t behind = 0;
+    unsigned i;
+
+    *id = 0;
+    for (i = 0; g->ring != NULL && i < IPC_BROADCAST_SEATS; i++) {
+        uint64_t holder, head = ipc_broadcast_find_position_(g->ring, i, &holder);
+
+        if (head >= IPC_BROADCAST_NOWHERE_ || tail - head <= behind)
+            continue;
+        behind = tail - head < most ? tail - head : most;
+        *id = holder;
+    }
+    return behind;
+}
+
+/*
+ * How many messages the slowest reader of a lossless broadcast had still to read, at some moment
+ * during the call; and in *id which process it is, for struct ipc_peer's alive (~0: one without an
+ * ipc_peer). That is too many by those that it read and has not published yet, at most an eighth
+ * of the capacity. 0, and *id 0: every reader had read all, or there was none. A reader that died
+ * counts until its seat is freed. Lossy: always 0. Wait-free; looks at 64 seats: for monitoring,
+ * not for each message.
+ */
+IPC_INLINE uint64_t ipc_broadcast_was_slowest(const struct ipc_broadcast_producer *p, uint64_t *id)
+{
+    return ipc_broadcast_find_most_behind_(&p->readers, p->s.tail, p->s.mask + 1, id);
+}
+
+/*
+ * How many readers were attached to a lossless broadcast, at some moment during the call: each gets
+ * every message sent from now on, until it detaches. One that is in attach does not count yet. One
+ * that died counts until its seat is freed: see ipc_broadcast_producer_recover. A process with
+ * several handles counts as several. Lossy: always 0, as its readers write nothing. Wait-free.
+ *
+ * With ipc_notify.h a reader's attach posts the writer's bell, so that a writer can wait for its
+ * readers before it begins:
+ *
+ *     rc = ipc_wait(NAME_producer_bell(&p), deadline, NAME_was_readers(&p) >= 3);
+ */
+IPC_INLINE unsigned ipc_broadcast_was_readers(const struct ipc_broadcast_producer *p)
+{
+    return ipc_broadcast_count_readers_(&p->readers);
+}
+
+/* Frees the seats of the dead process `id`; for id 0, those of all dead processes. Push does that
+ * only for those in its way. Returns how many. Takes a few system calls for each reader of that id,
+ * or for each reader; wait-free. */
+IPC_INLINE int64_t ipc_broadcast_producer_recover(struct ipc_broadcast_producer *p, uint64_t id)
+{
+    struct ipc_broadcast_readers_ *g = &p->readers;
+
+    return g->ring != NULL ? ipc_broadcast_free_dead_readers_(g->ring, g->alive, g->arg, id) : 0;
 }
 
 /* ------------------------------------------------------------------ broadcast: reading */
@@ -3859,8 +3941,8 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     return 0;
 }
 
-/* Takes a seat for a lossless reader, and finds where it begins, as broadcast.h says. 0, -EUSERS, or
- * -EBADMSG. */
+/* Takes a seat for a lossless reader, and finds where it begins, as broadcast.h says. 0, -EUSERS,
+ * or -EBADMSG. */
 IPC_INLINE int ipc_record_broadcast_join_(struct ipc_record_broadcast_consumer *h,
                                           struct ipc_peer *me)
 {
@@ -4091,6 +4173,29 @@ IPC_INLINE size_t ipc_record_broadcast_most(const struct ipc_record_broadcast_pr
 IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broadcast_producer *p)
 {
     return p->r.error;
+}
+
+/* How many bytes of records, with the words before them, the slowest reader had still to read, and
+ * in *id which process it is; as ipc_broadcast_was_slowest. */
+IPC_INLINE uint64_t ipc_record_broadcast_was_slowest(const struct ipc_record_broadcast_producer *p,
+                                                     uint64_t *id)
+{
+    return ipc_broadcast_find_most_behind_(&p->readers, p->r.tail, p->r.mask + 1, id);
+}
+
+/* As ipc_broadcast_was_readers. */
+IPC_INLINE unsigned ipc_record_broadcast_was_readers(const struct ipc_record_broadcast_producer *p)
+{
+    return ipc_broadcast_count_readers_(&p->readers);
+}
+
+/* As ipc_broadcast_producer_recover. */
+IPC_INLINE int64_t ipc_record_broadcast_producer_recover(struct ipc_record_broadcast_producer *p,
+                                                uint64_t id)
+{
+    struct ipc_broadcast_readers_ *g = &p->readers;
+
+    return g->ring != NULL ? ipc_broadcast_free_dead_readers_(g->ring, g->alive, g->arg, id) : 0;
 }
 
 /* A lossy reader sees that the writer has made a new mark. 0: the record at head is whole all the
@@ -6583,6 +6688,21 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
         return ipc_##K##_consumer_##WHAT(&c->raw);                                                 \
     }
 
+/* What the writer of a broadcast can say of its readers. */
+#define IPC_RING_READERS_(NAME, K)                                                                 \
+    IPC_INLINE uint64_t NAME##_was_slowest(const struct NAME##_producer *p, uint64_t *id)          \
+    {                                                                                              \
+        return ipc_##K##_was_slowest(&p->raw, id);                                                 \
+    }                                                                                              \
+    IPC_INLINE unsigned NAME##_was_readers(const struct NAME##_producer *p)                        \
+    {                                                                                              \
+        return ipc_##K##_was_readers(&p->raw);                                                     \
+    }                                                                                              \
+    IPC_INLINE int64_t NAME##_producer_recover(struct NAME##_producer *p, uint64_t id)             \
+    {                                                                                              \
+        return ipc_##K##_producer_recover(&p->raw, id);                                            \
+    }
+
 /* ------------------------------------------------------------------ memory and segments */
 
 /* Of slots and elements; `...`: sizes. KIND is the type under which a segment lists it, ENDS what
@@ -6879,6 +6999,7 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     {                                                                                              \
         return ipc_broadcast_missed(&c->raw);                                                      \
     }                                                                                              \
+    IPC_RING_READERS_(NAME, broadcast)                                                             \
     IPC_RING_WITH_NOTIFY_(IPC_BROADCAST_NOTIFY1_(NAME, TYPE))                                      \
     IPC_RING_WITH_SHM_(IPC_BROADCAST_SHM2_(NAME, TYPE))
 
@@ -7044,6 +7165,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     {                                                                                              \
         return ipc_record_broadcast_missed(&c->raw);                                               \
     }                                                                                              \
+    IPC_RING_READERS_(NAME, record_broadcast)                                                      \
     IPC_RING_WITH_NOTIFY_(IPC_RECORD_BROADCAST_NOTIFY1_(NAME))                                     \
     IPC_RING_WITH_SHM_(IPC_RECORD_BROADCAST_SHM2_(NAME))
 

@@ -792,6 +792,79 @@ static void the_kernel_is_asked_once_for_each_position(void **state)
     (void)munmap(mem, size);
 }
 
+/* ------------------------------------------------------------------ watching readers */
+
+static void joins_and_waits(struct child *up, void *arg)
+{
+    struct news_consumer in;
+    struct ipc_shm seg;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    (void)hear(up);
+    IS(news_consumer_open(&in, &seg, "news"), 0);
+    tell(up, ipc_shm_peer(&seg)->id);
+    (void)hear(up);
+}
+
+static void a_writer_waits_for_its_readers_and_knows_the_slowest(void **state)
+{
+    struct news_producer out;
+    struct child c[3];
+    uint64_t id[3], slowest, x;
+    struct news_consumer in;
+    unsigned k;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(news_producer_create(&out, &shm, "news", 64, IPC_BROADCAST_LOSSLESS), 0);
+    ipc_notify_policy(news_producer_bell(&out), 0, 0); /* asleep when they join */
+    IS(news_was_readers(&out), 0);
+    IS(news_was_slowest(&out, &slowest), 0);
+    IS(slowest, 0);
+    for (k = 0; k < 3; k++)
+        c[k] = spawn(joins_and_waits, NULL);
+    for (k = 0; k < 3; k++)
+        tell(&c[k], 0);
+    IS(ipc_wait(news_producer_bell(&out), ipc_in_ms(LONG_MS), news_was_readers(&out) >= 3), 0);
+    for (k = 0; k < 3; k++)
+        id[k] = hear(&c[k]);
+    for (x = 0; x < 5; x++) {
+        struct news n = make(x);
+
+        IS(news_push(&out, &n), 0);
+    }
+    IS(news_was_slowest(&out, &slowest), 5);
+    MUST(slowest == id[0] || slowest == id[1] || slowest == id[2]);
+    IS(news_consumer_open(&in, &shm, "news"), 0);
+    IS(news_was_readers(&out), 4);
+    for (k = 0; k < 2; k++)
+        kill_child(&c[k]);
+    IS(news_was_readers(&out), 4); /* nobody has asked */
+    IS(news_producer_recover(&out, id[2]), 0);
+    IS(news_producer_recover(&out, id[1]), 1);
+    IS(news_producer_recover(&out, id[1]), 0);
+    IS(news_was_readers(&out), 3);
+    IS(news_producer_recover(&out, 0), 1);
+    IS(news_was_readers(&out), 2);
+    IS(news_was_slowest(&out, &slowest), 5);
+    IS(slowest, id[2]);
+    kill_child(&c[2]);
+    IS(news_producer_recover(&out, 0), 1);
+    IS(news_was_slowest(&out, &slowest), 0);
+    for (; x < 10; x++) {
+        struct news n = make(x);
+
+        IS(news_push(&out, &n), 0);
+    }
+    IS(news_was_slowest(&out, &slowest), 5);
+    IS(slowest, ipc_shm_peer(&shm)->id);
+    news_producer_detach(&out);
+    IS(news_was_readers(&out), 0);
+    IS(news_producer_recover(&out, 0), 0);
+    ipc_shm_close(&shm);
+}
+
 /* ------------------------------------------------------------------ joining, step by step */
 
 enum { JOINED = 8, DEAD = 99 }; /* the capacity; the id of a process that is dead */
@@ -1080,6 +1153,7 @@ int main(int argc, char **argv)
         TEST(the_dead_open_the_gate_and_the_stopped_do_not),
         TEST(a_dead_reader_refuses_no_message),
         TEST(the_kernel_is_asked_once_for_each_position),
+        TEST(a_writer_waits_for_its_readers_and_knows_the_slowest),
         TEST(a_reader_that_joins_leaves_room_for_a_capacity),
         TEST(seats_of_the_dead_are_taken),
         TEST(kills_at_random_cost_the_others_nothing),

@@ -308,6 +308,7 @@ static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
     struct ipc_peer living = peer(6), killed = peer(gone);
     struct ipc_record_broadcast_consumer c[IPC_BROADCAST_SEATS + 1];
     struct ipc_record_broadcast_producer p;
+    uint64_t slowest;
     unsigned i, k;
 
     (void)state;
@@ -321,9 +322,14 @@ static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
         for (i = 0; ipc_record_broadcast_push(&p, x, 8) == 0; i++)
             ;
         MUST(i >= 14 && i <= 15);
+        IS(ipc_record_broadcast_was_readers(&p), k ? 1 : 2); /* when it was refused, it asked */
+        MUST(ipc_record_broadcast_was_slowest(&p, &slowest) >= 16 * i);
+        MUST(ipc_record_broadcast_was_slowest(&p, &slowest) < 16 * i + 32); /* a SKIP is between */
         for (; i > 0; i--)
             IS(ipc_record_broadcast_pop(&c[0], x, sizeof x), 8);
         IS(ipc_record_broadcast_pop(&c[0], x, sizeof x), -EAGAIN);
+        IS(ipc_record_broadcast_was_slowest(&p, &slowest) > 0, !k);
+        IS(slowest, k ? 0 : 6);
         for (i = 0; i < 200 && ipc_record_broadcast_push(&p, x, 8) != 0; i++)
             ;
         MUST(k ? i == 0 : i == 200); /* a dead reader refuses nothing */
@@ -337,6 +343,12 @@ static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
         IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, i == 3 ? &killed : &living), 0);
     IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, &living), 0); /* dead one's seat */
     IS(ipc_record_broadcast_consumer_attach(&c[3], mem, size, &living), -EUSERS);
+    IS(ipc_record_broadcast_was_readers(&p), IPC_BROADCAST_SEATS);
+    ipc_record_broadcast_consumer_detach(&c[0]);
+    IS(ipc_record_broadcast_consumer_attach(&c[0], mem, size, &killed), 0);
+    IS(ipc_record_broadcast_producer_recover(&p, 6), 0);
+    IS(ipc_record_broadcast_producer_recover(&p, 0), 1);
+    IS(ipc_record_broadcast_was_readers(&p), IPC_BROADCAST_SEATS - 1);
     unguard(mem, size);
 }
 

@@ -244,8 +244,8 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     return 0;
 }
 
-/* Takes a seat for a lossless reader, and finds where it begins, as broadcast.h says. 0, -EUSERS, or
- * -EBADMSG. */
+/* Takes a seat for a lossless reader, and finds where it begins, as broadcast.h says. 0, -EUSERS,
+ * or -EBADMSG. */
 IPC_INLINE int ipc_record_broadcast_join_(struct ipc_record_broadcast_consumer *h,
                                           struct ipc_peer *me)
 {
@@ -476,6 +476,29 @@ IPC_INLINE size_t ipc_record_broadcast_most(const struct ipc_record_broadcast_pr
 IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broadcast_producer *p)
 {
     return p->r.error;
+}
+
+/* How many bytes of records, with the words before them, the slowest reader had still to read, and
+ * in *id which process it is; as ipc_broadcast_was_slowest. */
+IPC_INLINE uint64_t ipc_record_broadcast_was_slowest(const struct ipc_record_broadcast_producer *p,
+                                                     uint64_t *id)
+{
+    return ipc_broadcast_find_most_behind_(&p->readers, p->r.tail, p->r.mask + 1, id);
+}
+
+/* As ipc_broadcast_was_readers. */
+IPC_INLINE unsigned ipc_record_broadcast_was_readers(const struct ipc_record_broadcast_producer *p)
+{
+    return ipc_broadcast_count_readers_(&p->readers);
+}
+
+/* As ipc_broadcast_producer_recover. */
+IPC_INLINE int64_t ipc_record_broadcast_producer_recover(struct ipc_record_broadcast_producer *p,
+                                                uint64_t id)
+{
+    struct ipc_broadcast_readers_ *g = &p->readers;
+
+    return g->ring != NULL ? ipc_broadcast_free_dead_readers_(g->ring, g->alive, g->arg, id) : 0;
 }
 
 /* A lossy reader sees that the writer has made a new mark. 0: the record at head is whole all the
