@@ -756,10 +756,11 @@ static int lives_and_counts(void *arg, uint64_t id)
     return 1;
 }
 
-/* A live reader that is slow costs a question for each position at which it holds up the writer, and
- * later ones at intervals; how often the writer tries does not matter otherwise. */
+/* A live reader that is slow costs a question for each position at which it holds up the writer,
+ * and later ones at intervals. */
 static void the_kernel_is_asked_once_for_each_position(void **state)
 {
+    enum { EVERY = IPC_BROADCAST_ASK_EVERY_ };
     size_t size = news_footprint(8);
     unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -778,9 +779,8 @@ static void the_kernel_is_asked_once_for_each_position(void **state)
         questions = 0;
         while (news_push(&out, &n) != 0) {
             IS(questions, 1);
-            for (tries = 1; tries <= 3 * IPC_BROADCAST_ASK_EVERY_; tries++) {
-                IS(questions, 1 + (tries + IPC_BROADCAST_ASK_EVERY_ - IPC_BROADCAST_ASK_AGAIN_ - 1) /
-                                      IPC_BROADCAST_ASK_EVERY_);
+            for (tries = 1; tries <= 3 * EVERY; tries++) {
+                IS(questions, 1 + (tries - 1 + EVERY - IPC_BROADCAST_ASK_AGAIN_) / EVERY);
                 IS(news_push(&out, &n), -EAGAIN);
             }
             IS(news_pop(&in, &n), 0);

@@ -5,8 +5,8 @@
  *
  * A writer and several readers make random calls. Some readers hold a message for long, leave, die,
  * or are stopped as they join. After each call each reader that holds nothing reads all that is
- * there, and the writer pushes until it is refused: then a reader must be in its way. The memory and
- * the handles are restored after each look, so looks change nothing.
+ * there, and the writer pushes until it is refused: then a reader must be in its way. The memory
+ * and the handles are restored after each look, so looks change nothing.
  *
  * IPC_PROGRESS_STEPS is the number of calls (1,000,000 by default).
  *
@@ -20,7 +20,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-enum { READERS = 5, BATCH = 4, STEPS_OF_A_RING = 1000, IDS = 1 << 14, LONGEST = 24, SPACE = 1 << 14 };
+enum { READERS = 5, BATCH = 4, LONGEST = 24, STEPS_OF_A_RING = 1000 };
+enum { IDS = 1 << 14, SPACE = 1 << 14 };
 
 enum state { AWAY, READS, HOLDS, STOPPED /* as it joins */ };
 
@@ -86,10 +87,10 @@ static void attach_writer(void)
 
     now.writer = me.id;
     now.claimed = 0;
-    assert_int_equal(now.records
-                         ? ipc_record_broadcast_producer_attach(&are.records, now.mem, now.size, &me)
-                         : ipc_broadcast_producer_attach(&are.slots, now.mem, now.size, 8, &me),
-                     0);
+    assert_int_equal(
+        now.records ? ipc_record_broadcast_producer_attach(&are.records, now.mem, now.size, &me)
+                    : ipc_broadcast_producer_attach(&are.slots, now.mem, now.size, 8, &me),
+        0);
 }
 
 static int push(uint64_t x)
@@ -154,8 +155,8 @@ static int peek(struct reader *r)
     return got(r, m, m != NULL ? (int64_t)n : -EAGAIN);
 }
 
-/* The position from which on a reader holds up the writer. One that reads had read all when the tail
- * was `all`. */
+/* The position from which on a reader holds up the writer. One that READS had read all when the
+ * tail was `all`. */
 static uint64_t position(const struct reader *r, uint64_t all)
 {
     uint64_t head = shared()->seat[r->seat].head;
@@ -339,7 +340,7 @@ static void begin(int records, uint64_t capacity)
     now.size = records ? ipc_record_broadcast_footprint(capacity)
                        : ipc_broadcast_footprint(8, capacity);
     assert_true(now.size <= sizeof was);
-    now.mem = (unsigned char *)aligned_alloc(64, now.size);
+    now.mem = (unsigned char *)aligned_alloc(64, (now.size + 63) / 64 * 64);
     assert_non_null(now.mem);
     assert_int_equal(records ? ipc_record_broadcast_init(now.mem, now.size, capacity, 0)
                              : ipc_broadcast_init(now.mem, now.size, 8, capacity, 0),

@@ -410,8 +410,9 @@ IPC_INLINE uint64_t ipc_broadcast_find_position_(const struct ipc_broadcast_shar
  * far the slowest reader is, and frees the seats of dead ones. Sets the limit and returns 0, or
  * -EAGAIN.
  */
-IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail,
-                                                  uint64_t mask, uint64_t need, uint64_t *limit)
+IPC_RING_NOINLINE_ int
+ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail, uint64_t mask,
+                                   uint64_t need, uint64_t *limit)
 {
     struct ipc_broadcast_shared *r = g->ring;
     uint64_t most = 0; /* how far the slowest reader is behind */
