@@ -2877,16 +2877,17 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
  *                  id                 0              its reader, before it frees the seat; release
  *                                                    fence, compare-and-swap
  *
- * Lossless: a seat's head is its holder's only if `reader` is the holder. If it is not, or the head
- * is NOWHERE, the writer does not heed the seat. (Where the writer sees `reader` change before it
- * sees NOWHERE, it takes an older position for the reader's, and may be refused until it does: no
- * fence is needed for that.) When a reader is JOINING, the two store-load fences
- * let either the writer see that, or the reader the writer's new head. A writer that sees it lets
- * the reader begin at the tail. If the reader finds the tail first, no writer has looked since the
- * ring head from which the reader searched, so that nothing from that head on was overwritten.
- * Either way the reader begins at a tail, nothing from there on is overwritten, and the writer has
- * room for a whole capacity before it waits for that reader, even if that is stopped before it
- * knows where it begins.
+ * Lossless: a seat's head is its holder's only if `reader` is the holder. If it is not, or if the
+ * head is NOWHERE, the writer ignores the seat. (If it sees `reader` before NOWHERE, it takes an
+ * older position for that of the reader, and may be refused until it sees NOWHERE. That needs no
+ * fence.)
+ *
+ * When a reader is JOINING, the two store-load fences let either the writer see that, or the reader
+ * the writer's new head. A writer that sees it lets the reader begin at the tail. If the reader
+ * finds the tail first, no writer has looked since the ring head from which the reader searched, so
+ * nothing from that head on was overwritten. Either way the reader begins at a tail, nothing from
+ * there on is overwritten, and the writer has room for a whole capacity before it waits for that
+ * reader, even if the reader is stopped before it knows where it begins.
  */
 #ifndef IPC_SRC_RING_BROADCAST_H
 #define IPC_SRC_RING_BROADCAST_H 1
@@ -3129,7 +3130,7 @@ IPC_INLINE int ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct i
     ck_pr_fence_release();
     ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_NOWHERE_);
     ck_pr_store_64(&r->seat[n].reader, id);
-    /* Without it the writer could let us begin, and at its next look not heed us. Partner: the
+    /* Without it the writer could let us begin, and ignore us at its next look. Partner: the
      * store-load fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_store();
     ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_JOINING_);
@@ -3240,7 +3241,7 @@ IPC_INLINE int ipc_broadcast_is_to_ask_(struct ipc_broadcast_readers_ *g, uint64
 }
 
 /* The position of a seat's holder, whose id *id is set to; JOINING; or NOWHERE: the seat is free,
- * or not to be heeded. */
+ * or the writer ignores it. */
 IPC_INLINE uint64_t ipc_broadcast_find_position_(const struct ipc_broadcast_shared *r, unsigned i,
                                                  uint64_t *id)
 {
