@@ -206,6 +206,9 @@
  *       -EAGAIN: there is no room, or no message. As the calls of the kind above these macros,
  *       whose names begin with ipc_spsc_, ipc_mpmc_, ipc_broadcast_, ipc_record_,
  *       ipc_record_broadcast_ and ipc_stream_; a message of known size is copied by its size.
+ *   Broadcasts: NAME_missed at a consumer. At a producer NAME_was_slowest says how far which reader
+ *       is behind, NAME_was_readers how many there are, and NAME_producer_recover frees the seats
+ *       of the dead: as ipc_broadcast_was_slowest and the like.
  *   Streams: push_n and pop_n move some, push_all and pop_all all or none; room and data give the
  *       two pieces. In a segment the elements are mapped twice in a row where capacity *
  *       sizeof(TYPE) is a multiple of the page and the kernel permits it; NAME_END_twice says so,
@@ -265,6 +268,8 @@
  *     - send and producer_wait end with room or at the deadline, whoever comes or goes. A consumer
  *       of the segment that is killed no longer counts within 10 ms. A lossy producer never waits.
  *     - recv and consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
+ *     - A writer that begins when there are three readers: ipc_wait(NAME_producer_bell(&out),
+ *       deadline, NAME_was_readers(&out) >= 3). Lossless only.
  *   Records
  *       int NAME_send(struct NAME_producer *, const void *data, size_t n, int64_t deadline)
  *       int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)
@@ -1497,11 +1502,12 @@ IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c, int in_hand)
 }
 
 /* Copies out the message at head, which is known to be there. As ipc_spsc_advance_. */
-IPC_FORCE_INLINE int ipc_spsc_get_(struct ipc_spsc_consumer *c, void *message, size_t bytes)
+IPC_FORCE_INLINE int ipc_spsc_get_(struct ipc_spsc_consumer *c, void *message, size_t bytes,
+                                   int in_hand)
 {
     ipc_ring_get_(message, ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes)),
                   bytes, c->ready - c->head == 1);
-    return ipc_spsc_advance_(c, 1);
+    return ipc_spsc_advance_(c, in_hand);
 }
 
 IPC_FORCE_INLINE int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message, size_t bytes,
@@ -1511,7 +1517,7 @@ IPC_FORCE_INLINE int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message, 
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    *published = ipc_spsc_get_(c, message, bytes);
+    *published = ipc_spsc_get_(c, message, bytes, 1);
     return 0;
 }
 
@@ -1537,7 +1543,7 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
             rc = ipc_spsc_look_ahead_(c, stride, i > 0);
         if (CK_CC_UNLIKELY(rc != 0))
             break;
-        (void)ipc_spsc_get_(c, m + i * bytes, bytes);
+        (void)ipc_spsc_get_(c, m + i * bytes, bytes, 1);
     }
     return i > 0 ? (int64_t)i : rc;
 }
@@ -2974,15 +2980,35 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
  *   ring head      t                  t' > t         lossy: the writer, after each message; store
  *                                                    lossless: the writer, before it looks at the
  *                                                    seats; store fence, store, store-load fence
- *   a seat's id    see core.h                        its reader; and the writer, that frees a dead
- *                                                    reader's seat; compare-and-swap
- *   a seat's head  anything           the ring head  a reader that attaches; release fence, store,
+ *   a seat's id    0                  id             a reader that attaches; compare-and-swap
+ *                  id                 0              its reader, after a release fence; or, if that
+ *                                                    is dead, the writer, before an acquire fence,
+ *                                                    or a reader that finds no free seat, after a
+ *                                                    release fence; compare-and-swap
+ *   a seat's head  anything           NOWHERE        a reader that attaches; release fence, store
+ *                  NOWHERE            JOINING        the same, after `reader`; store fence, store,
  *                                                    store-load fence after it
+ *                  JOINING            h              the same, at the tail h that it found
+ *                  JOINING            tail           the writer, when it looks at the seats. Both
+ *                                                    by compare-and-swap
  *                  h                  h' > h         its reader, when it is done with all below h';
  *                                                    release fence, store
+ *   a seat's       another's id, 0    id             a reader that attaches, after NOWHERE; store
+ *   reader
+ *                  id                 0              its reader, before it frees the seat; release
+ *                                                    fence, compare-and-swap
  *
- * Lossless: the two store-load fences let either the writer see the new seat, or the reader the
- * writer's new head: so nothing from the position where a reader begins is overwritten.
+ * Lossless: a seat's head is its holder's only if `reader` is the holder. If it is not, or if the
+ * head is NOWHERE, the writer ignores the seat. (If it sees `reader` before NOWHERE, it takes an
+ * older position for that of the reader, and may be refused until it sees NOWHERE. That needs no
+ * fence.)
+ *
+ * When a reader is JOINING, the two store-load fences let either the writer see that, or the reader
+ * the writer's new head. A writer that sees it lets the reader begin at the tail. If the reader
+ * finds the tail first, no writer has looked since the ring head from which the reader searched, so
+ * nothing from that head on was overwritten. Either way the reader begins at a tail, nothing from
+ * there on is overwritten, and the writer has room for a whole capacity before it waits for that
+ * reader, even if the reader is stopped before it knows where it begins.
  */
 #ifndef IPC_SRC_RING_BROADCAST_H
 #define IPC_SRC_RING_BROADCAST_H 1
@@ -2999,9 +3025,14 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 
 /* The position of a reader of a lossless broadcast, on a line of its own. */
 struct ipc_broadcast_seat_ {
-    uint64_t head; /* all below it has been read by the seat's holder, or its last one */
-    unsigned char pad[56];
+    uint64_t head;   /* `reader` has read all below it; or one of these: */
+    uint64_t reader; /* the id of the process whose position that is, or was */
+    unsigned char pad[48];
 };
+
+/* Above all positions. */
+#define IPC_BROADCAST_NOWHERE_ (~UINT64_C(1)) /* `reader` may be the seat's last holder */
+#define IPC_BROADCAST_JOINING_ (~UINT64_C(0)) /* it has no position yet */
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_broadcast_shared {
@@ -3019,9 +3050,11 @@ IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IP
 /* In a sequence of a lossy broadcast: the message of that position is being written. */
 #define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
-/* Refusals in a row before the writer asks the kernel whether the readers in its way are dead, and
- * before it asks again. A question takes as long as hundreds of messages. */
-#define IPC_BROADCAST_ASK_FIRST_ 64u
+/* When a lossless writer is refused for the first time at a position, it asks the kernel whether
+ * the readers in its way are dead. If it is refused there again and again, it asks again after
+ * ASK_AGAIN refusals, and then after every ASK_EVERY: a question takes as long as hundreds of
+ * messages. */
+#define IPC_BROADCAST_ASK_AGAIN_ 64u
 #define IPC_BROADCAST_ASK_EVERY_ 1024u
 
 IPC_INLINE struct ipc_ring_kind_ ipc_broadcast_kind_(size_t bytes)
@@ -3071,7 +3104,8 @@ struct ipc_broadcast_readers_ {
     struct ipc_broadcast_shared *ring;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
-    unsigned refused; /* how often in a row a reader was a whole capacity behind */
+    uint64_t asked;   /* the furthest end of a message for which it looked at the readers */
+    unsigned refused; /* how often it was refused since */
 };
 
 /* Private to their thread; no field is for the caller. */
@@ -3087,6 +3121,7 @@ struct ipc_broadcast_consumer {
     /* Lossless: a consumer that publishes its position in its seat. Lossy: `at` is NULL, and it
      * publishes nothing. */
     struct ipc_spsc_consumer s;
+    struct ipc_broadcast_shared *ring;
     uint64_t *seat;   /* ring->id[...], our own; or NULL */
     uint64_t missed;  /* messages, so far */
     uint64_t skip;    /* how many more messages it leaves out if it is lapped again */
@@ -3124,14 +3159,16 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
     return 0;
 }
 
-IPC_INLINE struct ipc_broadcast_readers_ ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r,
-                                                                     const struct ipc_peer *me)
+IPC_INLINE struct ipc_broadcast_readers_
+ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r, const struct ipc_peer *me,
+                            uint64_t tail)
 {
     struct ipc_broadcast_readers_ readers;
 
     readers.ring = r;
     readers.alive = me != NULL ? me->alive : NULL;
     readers.arg = me != NULL ? me->arg : NULL;
+    readers.asked = tail;
     readers.refused = 0;
     return readers;
 }
@@ -3162,40 +3199,95 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     p->id = id;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_broadcast_list_readers_(r, me);
     ipc_ring_copier_begin_(&p->copier, capacity * bytes);
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    h->readers = ipc_broadcast_list_readers_(r, me, p->tail);
     /* Without it a reader could see that we overwrite a message before it sees what the last writer
      * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
     return 0;
 }
 
-/* Takes a seat for a reader, that begins at ring->s.head or behind it. 0, or -EUSERS. */
-IPC_INLINE int ipc_broadcast_attach_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
-                                          uint64_t id, unsigned *seat)
+/* Frees the seats of all dead readers; if `only` is not 0, those of that one. Returns how many. */
+IPC_INLINE int64_t ipc_broadcast_free_dead_readers_(struct ipc_broadcast_shared *r,
+                                                    int (*alive)(void *, uint64_t), void *arg,
+                                                    uint64_t only)
 {
-    *seat = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, me, id);
-    if (*seat == IPC_BROADCAST_SEATS)
+    int64_t freed = 0;
+    unsigned i;
+
+    for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
+        uint64_t id = ck_pr_load_64(&r->id[i]);
+
+        if (id == 0 || (only != 0 && id != only) || !ipc_ring_is_dead_(alive, arg, id))
+            continue;
+        /* Without it the writer could see the seat's next holder, and overwrite what the dead one,
+         * as the kernel orders it, still reads. Partner: the acquire fence in
+         * ipc_broadcast_find_slowest_reader_. */
+        ck_pr_fence_release();
+        freed += ck_pr_cas_64(&r->id[i], id, 0);
+    }
+    return freed;
+}
+
+/* Takes a seat for a reader, which the writer sees from now on. 0, or -EUSERS. */
+IPC_INLINE int ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
+                                        uint64_t id, unsigned *seat)
+{
+    unsigned n = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, NULL, id);
+
+    if (n == IPC_BROADCAST_SEATS && me != NULL) {
+        (void)ipc_broadcast_free_dead_readers_(r, me->alive, me->arg, 0); /* or others do */
+        n = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, NULL, id);
+    }
+    if (n == IPC_BROADCAST_SEATS)
         return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
                                 IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
+    *seat = n;
     /* Without it the writer could take this position as the word of the seat's last holder, which
      * still reads behind it. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_release();
-    ck_pr_store_64(&r->seat[*seat].head, ck_pr_load_64(&r->s.head));
+    ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_NOWHERE_);
+    ck_pr_store_64(&r->seat[n].reader, id);
+    /* Without it the writer could let us begin, and ignore us at its next look. Partner: the
+     * store-load fence in ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_JOINING_);
     /* Without it the writer could miss our seat, and we the head that it stored before: then what
      * we begin with is overwritten. Partner: the fence in ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_store_load();
     return 0;
 }
 
+/* A reader that is joining has found the tail: begins there, or where the writer has let it begin
+ * meanwhile. Returns that position. */
+IPC_INLINE uint64_t ipc_broadcast_begin_at_(uint64_t *at, uint64_t tail)
+{
+    return ck_pr_cas_64(at, IPC_BROADCAST_JOINING_, tail) ? tail : ck_pr_load_64(at);
+}
+
+/* Frees the seat of `id`, whose word of the holder is *end. Does nothing if another process was
+ * told that we are dead and took it. */
+IPC_INLINE void ipc_broadcast_leave_seat_(struct ipc_broadcast_shared *r, uint64_t *end,
+                                          uint64_t id)
+{
+    /* Without it the writer could overwrite what we still read. Partner: the acquire fence in
+     * ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_release();
+    /* Before the seat is free, as its next holder may be a handle of the same process. */
+    (void)ck_pr_cas_64(&r->seat[end - r->id].reader, id, 0);
+    ipc_ring_leave_end_(end, id);
+}
+
 /*
  * Attaches a reader. It sees every message that is sent afterwards, and those that are being sent
  * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
- * broadcast has 64 seats for readers. A lossy one has any number of readers, and they write
- * nothing. Lock-free. `me`, and what a refused handle does: as for ipc_spsc_producer_attach.
+ * broadcast has 64 seats for readers, and the writer has room for a whole capacity before it waits
+ * for one that has just joined, also if that is stopped in here. A lossy one has any number of
+ * readers, and they write nothing. Lock-free. `me`, and what a refused handle does: as for
+ * ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -3214,7 +3306,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     if (rc != 0)
         return rc;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_attach_seat_(r, me, id, &seat);
+        rc = ipc_broadcast_take_seat_(r, me, id, &seat);
         if (rc != 0)
             return c->error = rc;
         h->seat = &r->id[seat];
@@ -3226,15 +3318,16 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     c->bytes = bytes;
     c->ring = &r->s;
     c->id = id;
+    h->ring = r;
     h->how = how;
     head += ipc_spsc_count_full_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
+    if (c->at != NULL)
+        head = ipc_broadcast_begin_at_(c->at, head);
     /* Without it the slots from here on could be older than the head that sent us here, and look
      * corrupt. Partners: the store fences in ipc_broadcast_find_slowest_reader_ and ipc_spsc_send_.
      */
     ck_pr_fence_load();
     ipc_spsc_begin_at_(c, head);
-    if (c->at != NULL)
-        ipc_spsc_publish_(c);
     return 0;
 }
 
@@ -3250,49 +3343,76 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
     if (c->seat != NULL)
-        ipc_ring_leave_end_(c->seat, c->s.id);
+        ipc_broadcast_leave_seat_(c->ring, c->seat, c->s.id);
     (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
+/* Is the writer to ask the kernel about readers that leave no room for a message that ends at
+ * `end`? Yes, if it has not looked so far yet: a reader that did not hold it up before may do so
+ * now. */
+IPC_INLINE int ipc_broadcast_is_to_ask_(struct ipc_broadcast_readers_ *g, uint64_t end)
+{
+    if ((int64_t)(end - g->asked) <= 0)
+        return g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_AGAIN_;
+    g->asked = end;
+    g->refused = 0;
+    return 1;
+}
+
+/* The position of a seat's holder, whose id *id is set to; JOINING; or NOWHERE: the seat is free,
+ * or the writer ignores it. */
+IPC_INLINE uint64_t ipc_broadcast_find_position_(const struct ipc_broadcast_shared *r, unsigned i,
+                                                 uint64_t *id)
+{
+    *id = ck_pr_load_64(&r->id[i]);
+    if (*id == 0 || ck_pr_load_64(&r->seat[i].reader) != *id)
+        return IPC_BROADCAST_NOWHERE_;
+    return ck_pr_load_64(&r->seat[i].head);
+}
+
 /* A lossless writer has reached its limit, and needs `need` positions behind its tail: looks how
  * far the slowest reader is, and frees the seats of dead ones. Sets the limit and returns 0, or
  * -EAGAIN.
  */
-IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail,
-                                                  uint64_t mask, uint64_t need, uint64_t *limit)
+IPC_RING_NOINLINE_ int
+ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail, uint64_t mask,
+                                   uint64_t need, uint64_t *limit)
 {
     struct ipc_broadcast_shared *r = g->ring;
     uint64_t most = 0; /* how far the slowest reader is behind */
     unsigned i, blocked = 0;
-    int ask = g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_FIRST_;
+    int ask = ipc_broadcast_is_to_ask_(g, tail + need);
 
     /* Without it a reader could begin at this head, and find slots that are older. Partner: the
      * load fence in ipc_broadcast_consumer_attach. */
     ck_pr_fence_store();
     ck_pr_store_64(&r->s.head, tail);
     /* Without it we could miss the seat of a reader that attaches, and it could miss this head.
-     * Partner: the fence in ipc_broadcast_attach_seat_. */
+     * Partner: the fence in ipc_broadcast_take_seat_. */
     ck_pr_fence_store_load();
     for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t id = ck_pr_load_64(&r->id[i]), behind;
+        uint64_t id, behind, head = ipc_broadcast_find_position_(r, i, &id);
 
-        if (id == 0)
+        if (head == IPC_BROADCAST_NOWHERE_)
             continue;
-        behind = tail - ck_pr_load_64(&r->seat[i].head);
+        if (head == IPC_BROADCAST_JOINING_)
+            head = ipc_broadcast_begin_at_(&r->seat[i].head, tail);
+        behind = tail - head;
         if (behind <= mask + 1 - need)
             most = behind > most ? behind : most;
         else if (!ask || !ipc_ring_is_dead_(g->alive, g->arg, id) ||
                  !ck_pr_cas_64(&r->id[i], id, 0))
-            blocked = 1; /* also if it is further behind: it is about to publish where it begins */
+            blocked = 1;
     }
     if (blocked) {
         g->refused++;
         return -EAGAIN;
     }
     /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
-     * ipc_record_publish_, ipc_ring_leave_end_; the kernel, if the reader was killed. */
+     * ipc_record_publish_, ipc_broadcast_leave_seat_, ipc_broadcast_take_seat_, or, if the reader
+     * was killed, ipc_broadcast_free_dead_readers_ and the kernel. */
     ck_pr_fence_acquire();
     g->refused = 0;
     *limit = tail - most + mask + 1;
@@ -3302,7 +3422,7 @@ IPC_INLINE int ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ 
 /* Lets the next look for the slowest reader ask the kernel. */
 IPC_INLINE void ipc_broadcast_ask_(struct ipc_broadcast_readers_ *g)
 {
-    g->refused = IPC_BROADCAST_ASK_FIRST_;
+    g->refused = IPC_BROADCAST_ASK_AGAIN_;
 }
 
 /* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
@@ -3388,10 +3508,12 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
 }
 
 /*
- * Copies one message in, for all readers. Wait-free, but for questions to the kernel: a lossless
- * writer asks after 64 refusals in a row, and then every 1024, whether the readers in its way are
- * dead. Lossless: a reader that is slow or stopped lets the ring run full; so does a dead one,
- * until the kernel was asked. Lossy: readers cost nothing.
+ * Copies one message in, for all readers. Wait-free, but for questions to the kernel: before a
+ * lossless writer is refused for the first time at a position, it asks whether the readers in its
+ * way are dead, with a few system calls for each; and again after 64 more refusals there, and then
+ * every 1024. Lossless: a reader that is slow or stopped lets the ring run full. A reader that died
+ * before that is not waited for; one that dies while the writer is refused is waited for until the
+ * writer asks again. Lossy: readers cost nothing.
  *
  *   0
  *   -EAGAIN    lossless: a reader is a whole capacity behind
@@ -3433,6 +3555,79 @@ IPC_INLINE void ipc_broadcast_cancel(struct ipc_broadcast_producer *p)
 IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer *p)
 {
     return p->s.error;
+}
+
+/* ------------------------------------------------------------------ broadcast: watching readers */
+
+/* As ipc_broadcast_was_readers. */
+IPC_INLINE unsigned ipc_broadcast_count_readers_(const struct ipc_broadcast_readers_ *g)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; g->ring != NULL && i < IPC_BROADCAST_SEATS; i++) {
+        uint64_t id;
+
+        n += ipc_broadcast_find_position_(g->ring, i, &id) < IPC_BROADCAST_NOWHERE_;
+    }
+    return n;
+}
+
+/* How far the slowest reader is behind the tail, at most `most`, and its id. */
+IPC_INLINE uint64_t ipc_broadcast_find_most_behind_(const struct ipc_broadcast_readers_ *g,
+                                                    uint64_t tail, uint64_t most, uint64_t *id)
+{
+    uint64_t behind = 0;
+    unsigned i;
+
+    *id = 0;
+    for (i = 0; g->ring != NULL && i < IPC_BROADCAST_SEATS; i++) {
+        uint64_t holder, head = ipc_broadcast_find_position_(g->ring, i, &holder);
+
+        if (head >= IPC_BROADCAST_NOWHERE_ || tail - head <= behind)
+            continue;
+        behind = tail - head < most ? tail - head : most;
+        *id = holder;
+    }
+    return behind;
+}
+
+/*
+ * How many messages the slowest reader of a lossless broadcast had still to read, at some moment
+ * during the call; and in *id which process it is, for struct ipc_peer's alive (~0: one without an
+ * ipc_peer). That is too many by those that it read and has not published yet, at most an eighth
+ * of the capacity. 0, and *id 0: every reader had read all, or there was none. A reader that died
+ * counts until its seat is freed. Lossy: always 0. Wait-free; looks at 64 seats: for monitoring,
+ * not for each message.
+ */
+IPC_INLINE uint64_t ipc_broadcast_was_slowest(const struct ipc_broadcast_producer *p, uint64_t *id)
+{
+    return ipc_broadcast_find_most_behind_(&p->readers, p->s.tail, p->s.mask + 1, id);
+}
+
+/*
+ * How many readers were attached to a lossless broadcast, at some moment during the call: each gets
+ * every message sent from now on, until it detaches. One that is in attach does not count yet. One
+ * that died counts until its seat is freed: see ipc_broadcast_producer_recover. A process with
+ * several handles counts as several. Lossy: always 0, as its readers write nothing. Wait-free.
+ *
+ * With ipc_notify.h a reader's attach posts the writer's bell, so that a writer can wait for its
+ * readers before it begins:
+ *
+ *     rc = ipc_wait(NAME_producer_bell(&p), deadline, NAME_was_readers(&p) >= 3);
+ */
+IPC_INLINE unsigned ipc_broadcast_was_readers(const struct ipc_broadcast_producer *p)
+{
+    return ipc_broadcast_count_readers_(&p->readers);
+}
+
+/* Frees the seats of the dead process `id`; for id 0, those of all dead processes. Push does that
+ * only for those in its way. Returns how many. Takes a few system calls for each reader of that id,
+ * or for each reader; wait-free. */
+IPC_INLINE int64_t ipc_broadcast_producer_recover(struct ipc_broadcast_producer *p, uint64_t id)
+{
+    struct ipc_broadcast_readers_ *g = &p->readers;
+
+    return g->ring != NULL ? ipc_broadcast_free_dead_readers_(g->ring, g->alive, g->arg, id) : 0;
 }
 
 /* ------------------------------------------------------------------ broadcast: reading */
@@ -3511,11 +3706,13 @@ IPC_FORCE_INLINE int ipc_broadcast_take_(struct ipc_broadcast_consumer *h, void 
     unsigned char *slot;
     int rc;
 
-    if (h->how == IPC_BROADCAST_LOSSLESS)
-        return ipc_spsc_take_(&h->s, message, bytes, published);
     rc = ipc_broadcast_data_(h, bytes);
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
+    if (h->how == IPC_BROADCAST_LOSSLESS) {
+        *published = ipc_spsc_get_(&h->s, message, bytes, 0); /* a reader has no successor */
+        return 0;
+    }
     slot = ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride);
     ipc_ring_get_words_(message, slot, bytes);
     return ipc_broadcast_revalidate_(h, slot, stride);
@@ -3848,7 +4045,6 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     p->ring = &r->c.s;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_broadcast_list_readers_(&r->c, me);
     rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
     p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
     end = p->tail + capacity - 8;
@@ -3866,7 +4062,38 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                 h->mark.oldest));
     }
     p->limit = how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
+    h->readers = ipc_broadcast_list_readers_(&r->c, me, p->tail);
     return 0;
+}
+
+/* Takes a seat for a lossless reader, and finds where it begins, as broadcast.h says. 0, -EUSERS,
+ * or -EBADMSG. */
+IPC_INLINE int ipc_record_broadcast_join_(struct ipc_record_broadcast_consumer *h,
+                                          struct ipc_peer *me)
+{
+    struct ipc_broadcast_shared *r = &h->ring->c;
+    struct ipc_record_consumer *c = &h->r;
+    unsigned seat = 0;
+    int rc = ipc_broadcast_take_seat_(r, me, c->id, &seat);
+
+    if (rc != 0)
+        return rc;
+    h->seat = &r->id[seat];
+    c->to = &r->seat[seat].head;
+    c->head = ck_pr_load_64(&r->s.head);
+    /* Without it the records from here on could be older than the head. Partner: the store fence in
+     * ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_load();
+    rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
+    if (!ck_pr_cas_64(c->to, IPC_BROADCAST_JOINING_, c->head)) {
+        /* The writer lets us begin at its tail, and may have overwritten what we walked over. */
+        c->head = ck_pr_load_64(c->to);
+        /* As the one before. */
+        ck_pr_fence_load();
+        rc = c->head % 8 != 0 ? -EBADMSG : 0;
+    }
+    c->published = c->head;
+    return rc;
 }
 
 /*
@@ -3882,7 +4109,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
-    unsigned how = 0, seat, tries;
+    unsigned how = 0, tries;
     int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
 
     (void)ipc_record_broadcast_consumer_disable_(h, rc);
@@ -3897,17 +4124,9 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = how;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_attach_seat_(&r->c, me, id, &seat);
-        if (rc != 0)
+        rc = ipc_record_broadcast_join_(h, me);
+        if (h->seat == NULL)
             return ipc_record_broadcast_consumer_disable_(h, rc);
-        h->seat = &r->c.id[seat];
-        c->to = &r->c.seat[seat].head;
-        c->head = ck_pr_load_64(&r->c.s.head);
-        /* As in ipc_broadcast_consumer_attach. */
-        ck_pr_fence_load();
-        rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
-        ipc_record_publish_(c);
-        c->post_due = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
             rc = ipc_record_broadcast_read_mark_(r, &mark, &h->marks);
@@ -3930,7 +4149,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
-        ipc_ring_leave_end_(h->seat, id);
+        ipc_broadcast_leave_seat_(&r->c, h->seat, id);
     return ipc_record_broadcast_consumer_disable_(
         h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
                             c->head, h->marks));
@@ -3948,7 +4167,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
-        ipc_ring_leave_end_(c->seat, c->r.id);
+        ipc_broadcast_leave_seat_(&c->ring->c, c->seat, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 
@@ -4079,6 +4298,29 @@ IPC_INLINE size_t ipc_record_broadcast_most(const struct ipc_record_broadcast_pr
 IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broadcast_producer *p)
 {
     return p->r.error;
+}
+
+/* How many bytes of records, with the words before them, the slowest reader had still to read, and
+ * in *id which process it is; as ipc_broadcast_was_slowest. */
+IPC_INLINE uint64_t ipc_record_broadcast_was_slowest(const struct ipc_record_broadcast_producer *p,
+                                                     uint64_t *id)
+{
+    return ipc_broadcast_find_most_behind_(&p->readers, p->r.tail, p->r.mask + 1, id);
+}
+
+/* As ipc_broadcast_was_readers. */
+IPC_INLINE unsigned ipc_record_broadcast_was_readers(const struct ipc_record_broadcast_producer *p)
+{
+    return ipc_broadcast_count_readers_(&p->readers);
+}
+
+/* As ipc_broadcast_producer_recover. */
+IPC_INLINE int64_t ipc_record_broadcast_producer_recover(struct ipc_record_broadcast_producer *p,
+                                                uint64_t id)
+{
+    struct ipc_broadcast_readers_ *g = &p->readers;
+
+    return g->ring != NULL ? ipc_broadcast_free_dead_readers_(g->ring, g->alive, g->arg, id) : 0;
 }
 
 /* A lossy reader sees that the writer has made a new mark. 0: the record at head is whole all the
@@ -6666,6 +6908,21 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
         return ipc_##K##_consumer_##WHAT(&c->raw);                                                 \
     }
 
+/* What the writer of a broadcast can say of its readers. */
+#define IPC_RING_READERS_(NAME, K)                                                                 \
+    IPC_INLINE uint64_t NAME##_was_slowest(const struct NAME##_producer *p, uint64_t *id)          \
+    {                                                                                              \
+        return ipc_##K##_was_slowest(&p->raw, id);                                                 \
+    }                                                                                              \
+    IPC_INLINE unsigned NAME##_was_readers(const struct NAME##_producer *p)                        \
+    {                                                                                              \
+        return ipc_##K##_was_readers(&p->raw);                                                     \
+    }                                                                                              \
+    IPC_INLINE int64_t NAME##_producer_recover(struct NAME##_producer *p, uint64_t id)             \
+    {                                                                                              \
+        return ipc_##K##_producer_recover(&p->raw, id);                                            \
+    }
+
 /* ------------------------------------------------------------------ memory and segments */
 
 /* Of slots and elements; `...`: sizes. KIND is the type under which a segment lists it, ENDS what
@@ -6981,6 +7238,7 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     {                                                                                              \
         return ipc_broadcast_missed(&c->raw);                                                      \
     }                                                                                              \
+    IPC_RING_READERS_(NAME, broadcast)                                                             \
     IPC_RING_WITH_NOTIFY_(IPC_BROADCAST_NOTIFY1_(NAME, TYPE))                                      \
     IPC_RING_WITH_SHM_(IPC_BROADCAST_SHM2_(NAME, TYPE))
 
@@ -7146,6 +7404,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     {                                                                                              \
         return ipc_record_broadcast_missed(&c->raw);                                               \
     }                                                                                              \
+    IPC_RING_READERS_(NAME, record_broadcast)                                                      \
     IPC_RING_WITH_NOTIFY_(IPC_RECORD_BROADCAST_NOTIFY1_(NAME))                                     \
     IPC_RING_WITH_SHM_(IPC_RECORD_BROADCAST_SHM2_(NAME))
 

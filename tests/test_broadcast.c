@@ -18,6 +18,7 @@
 #define HANG_S 120
 #include "chance.h"
 #include "harness.h"
+#include "steps.h"
 
 struct news {
     uint64_t x, body[5], same;
@@ -672,7 +673,7 @@ static void the_dead_open_the_gate_and_the_stopped_do_not(void **state)
     IS(news_send(&out, &n, ipc_in_ms(20)), -ETIMEDOUT);
     kill_child(&dies);
     for (tries = 0; news_push(&out, &n) == -EAGAIN; tries++) /* a writer that polls */
-        MUST(tries <= IPC_BROADCAST_ASK_FIRST_ + IPC_BROADCAST_ASK_EVERY_);
+        MUST(tries <= IPC_BROADCAST_ASK_EVERY_);
 
     stops = spawn(joins_and_reads_one, NULL);
     (void)hear(&stops);
@@ -712,6 +713,290 @@ static void the_dead_open_the_gate_and_the_stopped_do_not(void **state)
     }
     was_killed(&dies);
     ipc_shm_close(&shm);
+}
+
+/* A reader that is dead before the writer gets there is not waited for, not even once. */
+static void a_dead_reader_refuses_no_message(void **state)
+{
+    struct news_producer out;
+    struct child c;
+    uint64_t x = 0, until;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(news_producer_create(&out, &shm, "news", 8, IPC_BROADCAST_LOSSLESS), 0);
+    for (until = 4; until <= 100; until += 12) { /* at several positions of the ring */
+        c = spawn(joins_and_reads_one, NULL);
+        (void)hear(&c);
+        for (; x < until; x++) {
+            struct news n = make(x);
+
+            if (x == until - 8)
+                kill_child(&c);
+            IS(news_push(&out, &n), 0);
+        }
+        if (until < 8)
+            kill_child(&c);
+        for (; x < until + 20; x++) {
+            struct news n = make(x);
+
+            IS(news_push(&out, &n), 0);
+        }
+        until = x;
+    }
+    ipc_shm_close(&shm);
+}
+
+static unsigned questions;
+
+static int lives_and_counts(void *arg, uint64_t id)
+{
+    (void)arg, (void)id;
+    questions++;
+    return 1;
+}
+
+/* A live reader that is slow costs a question for each position at which it holds up the writer,
+ * and later ones at intervals. */
+static void the_kernel_is_asked_once_for_each_position(void **state)
+{
+    enum { EVERY = IPC_BROADCAST_ASK_EVERY_ };
+    size_t size = news_footprint(8);
+    unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct ipc_peer me = {7, lives_and_counts, NULL, NULL, NULL, ""};
+    struct news_producer out;
+    struct news_consumer in;
+    struct news n;
+    uint64_t x, tries;
+
+    (void)state;
+    IS(news_init(mem, size, 8, IPC_BROADCAST_LOSSLESS), 0);
+    IS(news_producer_attach(&out, mem, size, &me), 0);
+    IS(news_consumer_attach(&in, mem, size, &me), 0);
+    for (x = 0; x < 100; x++) {
+        n = make(x);
+        questions = 0;
+        while (news_push(&out, &n) != 0) {
+            IS(questions, 1);
+            for (tries = 1; tries <= 3 * EVERY; tries++) {
+                IS(questions, 1 + (tries - 1 + EVERY - IPC_BROADCAST_ASK_AGAIN_) / EVERY);
+                IS(news_push(&out, &n), -EAGAIN);
+            }
+            IS(news_pop(&in, &n), 0);
+            IS(news_pop(&in, &n), 0); /* the second publishes */
+            n = make(x);
+        }
+        MUST(questions == (x < 8 || x % 2 == 1 ? 0 : 4));
+    }
+    (void)munmap(mem, size);
+}
+
+/* ------------------------------------------------------------------ watching readers */
+
+static void joins_and_waits(struct child *up, void *arg)
+{
+    struct news_consumer in;
+    struct ipc_shm seg;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    (void)hear(up);
+    IS(news_consumer_open(&in, &seg, "news"), 0);
+    tell(up, ipc_shm_peer(&seg)->id);
+    (void)hear(up);
+}
+
+static void a_writer_waits_for_its_readers_and_knows_the_slowest(void **state)
+{
+    struct news_producer out;
+    struct child c[3];
+    uint64_t id[3], slowest, x;
+    struct news_consumer in;
+    unsigned k;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(news_producer_create(&out, &shm, "news", 64, IPC_BROADCAST_LOSSLESS), 0);
+    ipc_notify_policy(news_producer_bell(&out), 0, 0); /* asleep when they join */
+    IS(news_was_readers(&out), 0);
+    IS(news_was_slowest(&out, &slowest), 0);
+    IS(slowest, 0);
+    for (k = 0; k < 3; k++)
+        c[k] = spawn(joins_and_waits, NULL);
+    for (k = 0; k < 3; k++)
+        tell(&c[k], 0);
+    IS(ipc_wait(news_producer_bell(&out), ipc_in_ms(LONG_MS), news_was_readers(&out) >= 3), 0);
+    for (k = 0; k < 3; k++)
+        id[k] = hear(&c[k]);
+    for (x = 0; x < 5; x++) {
+        struct news n = make(x);
+
+        IS(news_push(&out, &n), 0);
+    }
+    IS(news_was_slowest(&out, &slowest), 5);
+    MUST(slowest == id[0] || slowest == id[1] || slowest == id[2]);
+    IS(news_consumer_open(&in, &shm, "news"), 0);
+    IS(news_was_readers(&out), 4);
+    for (k = 0; k < 2; k++)
+        kill_child(&c[k]);
+    IS(news_was_readers(&out), 4); /* nobody has asked */
+    IS(news_producer_recover(&out, id[2]), 0);
+    IS(news_producer_recover(&out, id[1]), 1);
+    IS(news_producer_recover(&out, id[1]), 0);
+    IS(news_was_readers(&out), 3);
+    IS(news_producer_recover(&out, 0), 1);
+    IS(news_was_readers(&out), 2);
+    IS(news_was_slowest(&out, &slowest), 5);
+    IS(slowest, id[2]);
+    kill_child(&c[2]);
+    IS(news_producer_recover(&out, 0), 1);
+    IS(news_was_slowest(&out, &slowest), 0);
+    for (; x < 10; x++) {
+        struct news n = make(x);
+
+        IS(news_push(&out, &n), 0);
+    }
+    IS(news_was_slowest(&out, &slowest), 5);
+    IS(slowest, ipc_shm_peer(&shm)->id);
+    news_producer_detach(&out);
+    IS(news_was_readers(&out), 0);
+    IS(news_producer_recover(&out, 0), 0);
+    ipc_shm_close(&shm);
+}
+
+/* ------------------------------------------------------------------ joining, step by step */
+
+enum { JOINED = 8, DEAD = 99 }; /* the capacity; the id of a process that is dead */
+
+static struct {
+    struct news_producer out;
+    unsigned char *mem;
+    size_t size;
+    uint64_t *sent; /* shared with the child */
+} steps;
+
+static int lives(void *arg, uint64_t id)
+{
+    (void)arg;
+    return id != DEAD;
+}
+
+static struct ipc_peer named(uint64_t id)
+{
+    struct ipc_peer me = {id, lives, NULL, NULL, NULL, ""};
+
+    return me;
+}
+
+static void send_in_steps(uint64_t n)
+{
+    for (; n > 0; n--) {
+        struct news m = make(*steps.sent);
+
+        IS(news_push(&steps.out, &m), 0);
+        ++*steps.sent;
+    }
+}
+
+/* A broadcast in which `ahead` messages were sent since the writer looked at its readers. Each seat
+ * had a reader that left, or died, `behind` messages ago. */
+static void begin_joining(uint64_t ahead, uint64_t behind, uint64_t id)
+{
+    struct ipc_peer last = named(id), me = named(1);
+    struct news_consumer c[IPC_BROADCAST_SEATS];
+    unsigned i;
+
+    IS(news_init(steps.mem, steps.size, JOINED, IPC_BROADCAST_LOSSLESS), 0);
+    IS(news_producer_attach(&steps.out, steps.mem, steps.size, &me), 0);
+    *steps.sent = 0;
+    send_in_steps(3 * JOINED + ahead - behind);
+    for (i = 0; i < IPC_BROADCAST_SEATS; i++)
+        IS(news_consumer_attach(&c[i], steps.mem, steps.size, &last), 0);
+    send_in_steps(behind);
+    for (i = 0; i < IPC_BROADCAST_SEATS && id != DEAD; i++)
+        news_consumer_detach(&c[i]);
+}
+
+/* Joins in steps, and then reads all that was sent from there on. */
+static void joins_in_steps(void)
+{
+    struct ipc_peer me = named(2);
+    struct news_consumer in;
+    struct news n;
+    uint64_t x, least = *steps.sent;
+
+    IS(news_consumer_attach(&in, steps.mem, steps.size, &me), 0);
+    (void)raise(SIGSTOP);
+    x = in.raw.s.head;
+    MUST(x >= least && x <= *steps.sent);
+    while (news_pop(&in, &n) == 0)
+        check(&n, x++);
+    IS(x, *steps.sent);
+}
+
+/* Wherever the reader is stopped as it joins, the writer has room for a whole capacity. What the
+ * writer does here is undone. */
+static void there_is_room(void)
+{
+    static unsigned char was[1 << 14];
+    struct news_producer out = steps.out;
+    uint64_t sent = *steps.sent;
+
+    MUST(steps.size <= sizeof was);
+    memcpy(was, steps.mem, steps.size);
+    send_in_steps(JOINED);
+    memcpy(steps.mem, was, steps.size);
+    steps.out = out;
+    *steps.sent = sent;
+}
+
+/* Stopped once, after so many instructions, while the writer goes on for as long as it has room. */
+static void stop_a_joining_reader(uint64_t instructions)
+{
+    pid_t child = begin_steps(joins_in_steps);
+    struct news m;
+    unsigned i;
+
+    while (instructions-- > 0 && step(child))
+        ;
+    send_in_steps(JOINED);
+    for (i = 0; i < 3 * JOINED; i++, ++*steps.sent) {
+        m = make(*steps.sent);
+        if (news_push(&steps.out, &m) != 0)
+            break;
+    }
+    end_steps(child);
+}
+
+static void a_reader_that_joins_leaves_room_for_a_capacity(void **state)
+{
+    uint64_t ahead, i, id;
+
+    (void)state;
+    steps.size = news_footprint(JOINED);
+    steps.mem = (unsigned char *)mmap(NULL, steps.size + 4096, PROT_READ | PROT_WRITE,
+                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    MUST((void *)steps.mem != MAP_FAILED);
+    steps.sent = (uint64_t *)(void *)(steps.mem + ((steps.size + 63) & ~(size_t)63));
+    for (ahead = 1; ahead <= JOINED; ahead += 3)
+        for (id = DEAD - 1; id <= DEAD; id++) {
+            uint64_t instructions = 0;
+            pid_t child;
+
+            begin_joining(ahead, ahead, id);
+            child = begin_steps(joins_in_steps);
+            do
+                there_is_room();
+            while (step(child) && ++instructions);
+            there_is_room();
+            end_steps(child);
+            for (i = 0; i < 4; i++) {
+                begin_joining(ahead, ahead, id);
+                stop_a_joining_reader(chance(instructions));
+            }
+        }
+    (void)munmap(steps.mem, steps.size + 4096);
 }
 
 static void joins_and_dies(struct child *up, void *arg)
@@ -866,6 +1151,10 @@ int main(int argc, char **argv)
         TEST(flows_reach_every_reader),
         TEST(readers_come_and_go_at_any_time),
         TEST(the_dead_open_the_gate_and_the_stopped_do_not),
+        TEST(a_dead_reader_refuses_no_message),
+        TEST(the_kernel_is_asked_once_for_each_position),
+        TEST(a_writer_waits_for_its_readers_and_knows_the_slowest),
+        TEST(a_reader_that_joins_leaves_room_for_a_capacity),
         TEST(seats_of_the_dead_are_taken),
         TEST(kills_at_random_cost_the_others_nothing),
     };

@@ -17,6 +17,7 @@
 #define HANG_S 120
 #include "chance.h"
 #include "records.h"
+#include "steps.h"
 
 IPC_RECORD_BROADCAST(tape)
 
@@ -307,6 +308,7 @@ static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
     struct ipc_peer living = peer(6), killed = peer(gone);
     struct ipc_record_broadcast_consumer c[IPC_BROADCAST_SEATS + 1];
     struct ipc_record_broadcast_producer p;
+    uint64_t slowest;
     unsigned i, k;
 
     (void)state;
@@ -320,12 +322,17 @@ static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
         for (i = 0; ipc_record_broadcast_push(&p, x, 8) == 0; i++)
             ;
         MUST(i >= 14 && i <= 15);
+        IS(ipc_record_broadcast_was_readers(&p), k ? 1 : 2); /* when it was refused, it asked */
+        MUST(ipc_record_broadcast_was_slowest(&p, &slowest) >= 16 * i);
+        MUST(ipc_record_broadcast_was_slowest(&p, &slowest) < 16 * i + 32); /* a SKIP is between */
         for (; i > 0; i--)
             IS(ipc_record_broadcast_pop(&c[0], x, sizeof x), 8);
         IS(ipc_record_broadcast_pop(&c[0], x, sizeof x), -EAGAIN);
+        IS(ipc_record_broadcast_was_slowest(&p, &slowest) > 0, !k);
+        IS(slowest, k ? 0 : 6);
         for (i = 0; i < 200 && ipc_record_broadcast_push(&p, x, 8) != 0; i++)
             ;
-        MUST(k ? i < 200 : i == 200); /* after some refusals the dead are dropped */
+        MUST(k ? i == 0 : i == 200); /* a dead reader refuses nothing */
         if (!k)
             IS(ipc_record_broadcast_pop(&c[1], x, sizeof x), 8);
         ipc_record_broadcast_consumer_detach(&c[1]);
@@ -336,7 +343,124 @@ static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
         IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, i == 3 ? &killed : &living), 0);
     IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, &living), 0); /* dead one's seat */
     IS(ipc_record_broadcast_consumer_attach(&c[3], mem, size, &living), -EUSERS);
+    IS(ipc_record_broadcast_was_readers(&p), IPC_BROADCAST_SEATS);
+    ipc_record_broadcast_consumer_detach(&c[0]);
+    IS(ipc_record_broadcast_consumer_attach(&c[0], mem, size, &killed), 0);
+    IS(ipc_record_broadcast_producer_recover(&p, 6), 0);
+    IS(ipc_record_broadcast_producer_recover(&p, 0), 1);
+    IS(ipc_record_broadcast_was_readers(&p), IPC_BROADCAST_SEATS - 1);
     unguard(mem, size);
+}
+
+/* ------------------------------------------------------------------ joining, step by step */
+
+enum { JOINED = 256, ROOM = 15 }; /* the capacity; how many records of 8 bytes it has room for */
+
+static struct {
+    struct ipc_record_broadcast_producer p;
+    unsigned char *mem;
+    size_t size;
+    uint64_t *sent; /* shared with the child */
+} steps;
+
+static void send_in_steps(uint64_t n)
+{
+    for (; n > 0; n--, ++*steps.sent)
+        IS(ipc_record_broadcast_push(&steps.p, steps.sent, 8), 0);
+}
+
+/* Each seat had a reader of that id, which left, or died, `behind` records ago. */
+static void begin_joining(uint64_t behind, uint64_t id)
+{
+    struct ipc_record_broadcast_consumer c[IPC_BROADCAST_SEATS];
+    struct ipc_peer last = peer(id), me = peer(1);
+    unsigned i;
+
+    start(steps.mem, steps.size, JOINED, IPC_BROADCAST_LOSSLESS, 0);
+    IS(ipc_record_broadcast_producer_attach(&steps.p, steps.mem, steps.size, &me), 0);
+    *steps.sent = 0;
+    send_in_steps(3 * ROOM);
+    for (i = 0; i < IPC_BROADCAST_SEATS; i++)
+        IS(ipc_record_broadcast_consumer_attach(&c[i], steps.mem, steps.size, &last), 0);
+    send_in_steps(behind);
+    for (i = 0; i < IPC_BROADCAST_SEATS && id != gone; i++)
+        ipc_record_broadcast_consumer_detach(&c[i]);
+}
+
+/* Joins in steps, and then reads all that was sent from there on. */
+static void joins_in_steps(void)
+{
+    struct ipc_record_broadcast_consumer c;
+    struct ipc_peer me = peer(2);
+    uint64_t x, least = *steps.sent, next = UINT64_MAX;
+
+    IS(ipc_record_broadcast_consumer_attach(&c, steps.mem, steps.size, &me), 0);
+    (void)raise(SIGSTOP);
+    for (; ipc_record_broadcast_pop(&c, &x, 8) == 8; next = x + 1)
+        MUST(x == next || (next == UINT64_MAX && x >= least));
+    MUST(next == *steps.sent || (next == UINT64_MAX && *steps.sent == c.r.head / 16));
+    IS(ipc_record_broadcast_consumer_error(&c), 0);
+}
+
+/* What the writer does here is undone. */
+static void there_is_room(void)
+{
+    static unsigned char was[1 << 14];
+    struct ipc_record_broadcast_producer p = steps.p;
+    uint64_t sent = *steps.sent;
+
+    MUST(steps.size <= sizeof was);
+    memcpy(was, steps.mem, steps.size);
+    send_in_steps(ROOM);
+    memcpy(steps.mem, was, steps.size);
+    steps.p = p;
+    *steps.sent = sent;
+}
+
+/* Stopped once, after so many instructions, while the writer goes on for as long as it has room. */
+static void stop_a_joining_reader(uint64_t instructions)
+{
+    pid_t child = begin_steps(joins_in_steps);
+    unsigned i;
+
+    while (instructions-- > 0 && step(child))
+        ;
+    send_in_steps(ROOM);
+    for (i = 0; i < 3 * ROOM; i++, ++*steps.sent)
+        if (ipc_record_broadcast_push(&steps.p, steps.sent, 8) != 0)
+            break;
+    end_steps(child);
+}
+
+/* Wherever a reader is stopped as it joins, the writer has room for a whole capacity. */
+static void a_reader_that_joins_leaves_room_for_a_capacity(void **state)
+{
+    uint64_t behind, i, id;
+
+    (void)state;
+    steps.size = ipc_record_broadcast_footprint(JOINED);
+    steps.mem = (unsigned char *)mmap(NULL, steps.size + 64, PROT_READ | PROT_WRITE,
+                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    MUST((void *)steps.mem != MAP_FAILED);
+    steps.sent = (uint64_t *)(void *)(steps.mem + steps.size);
+    for (behind = 0; behind <= ROOM; behind += 5)
+        for (id = gone - 1; id <= gone; id++) {
+            uint64_t instructions = 0;
+            pid_t child;
+
+            begin_joining(behind, id);
+            child = begin_steps(joins_in_steps);
+            do
+                there_is_room();
+            while (step(child) && ++instructions);
+            there_is_room();
+            end_steps(child);
+            for (i = 0; i < 4; i++) {
+                begin_joining(behind, id);
+                stop_a_joining_reader(chance(instructions));
+            }
+        }
+    (void)munmap(steps.mem, steps.size + 64);
 }
 
 /* A writer ends while it writes a record, at any position. */
@@ -631,6 +755,7 @@ int main(int argc, char **argv)
         TEST(a_lapped_reader_goes_on_at_the_oldest_whole_record),
         TEST(edges_have_names),
         TEST(the_slowest_reader_that_lives_holds_up_the_writer),
+        TEST(a_reader_that_joins_leaves_room_for_a_capacity),
         TEST(a_half_written_record_was_never_there),
         TEST(scribbling_hangs_and_crashes_nobody),
         TEST(every_process_gets_all_or_knows_what_it_missed),

@@ -239,13 +239,15 @@ KIND(mpmc, SLOTS, 0, 0, mpmc_init(mem, SIZE, CAPACITY, how), mpmc_producer_recov
 KIND(mpsc, SLOTS, 0, 1, mpsc_init(mem, SIZE, CAPACITY, how), mpsc_producer_recover(&p->mpsc, 0), 0)
 KIND(spmc, SLOTS, 1, 0, spmc_init(mem, SIZE, CAPACITY, how), spmc_producer_recover(&p->spmc, 0), 0)
 KIND(stream, SLOTS, 1, 1, stream_init(mem, SIZE, CAPACITY), 0, 0)
-KIND(lossless, SLOTS, 1, EACH, lossless_init(mem, SIZE, CAPACITY, IPC_BROADCAST_LOSSLESS), 0, 0)
+KIND(lossless, SLOTS, 1, EACH, lossless_init(mem, SIZE, CAPACITY, IPC_BROADCAST_LOSSLESS),
+     lossless_producer_recover(&p->lossless, 0), 0)
 KIND(lossy, SLOTS, 1, EACH_LOSSY, lossy_init(mem, SIZE, CAPACITY, IPC_BROADCAST_LOSSY), 0,
      lossy_missed(&c->lossy))
 KIND(records, RECORDS, 1, 1, records_init(mem, SIZE, BYTES, 1), 0, 0)
 KIND(records_of_three, RECORDS, LANES, 1, records_of_three_init(mem, SIZE, BYTES, LANES), 0, 0)
 KIND(records_lossless, RECORDS, 1, EACH,
-     records_lossless_init(mem, SIZE, BYTES, IPC_BROADCAST_LOSSLESS), 0, 0)
+     records_lossless_init(mem, SIZE, BYTES, IPC_BROADCAST_LOSSLESS),
+     records_lossless_producer_recover(&p->records_lossless, 0), 0)
 KIND(records_lossy, RECORDS, 1, EACH_LOSSY,
      records_lossy_init(mem, SIZE, BYTES, IPC_BROADCAST_LOSSY), 0,
      records_lossy_missed(&c->records_lossy))

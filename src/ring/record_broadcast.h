@@ -223,7 +223,6 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     p->ring = &r->c.s;
     h->ring = r;
     h->how = how;
-    h->readers = ipc_broadcast_list_readers_(&r->c, me);
     rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
     p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
     end = p->tail + capacity - 8;
@@ -241,7 +240,38 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                 h->mark.oldest));
     }
     p->limit = how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
+    h->readers = ipc_broadcast_list_readers_(&r->c, me, p->tail);
     return 0;
+}
+
+/* Takes a seat for a lossless reader, and finds where it begins, as broadcast.h says. 0, -EUSERS,
+ * or -EBADMSG. */
+IPC_INLINE int ipc_record_broadcast_join_(struct ipc_record_broadcast_consumer *h,
+                                          struct ipc_peer *me)
+{
+    struct ipc_broadcast_shared *r = &h->ring->c;
+    struct ipc_record_consumer *c = &h->r;
+    unsigned seat = 0;
+    int rc = ipc_broadcast_take_seat_(r, me, c->id, &seat);
+
+    if (rc != 0)
+        return rc;
+    h->seat = &r->id[seat];
+    c->to = &r->seat[seat].head;
+    c->head = ck_pr_load_64(&r->s.head);
+    /* Without it the records from here on could be older than the head. Partner: the store fence in
+     * ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_load();
+    rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
+    if (!ck_pr_cas_64(c->to, IPC_BROADCAST_JOINING_, c->head)) {
+        /* The writer lets us begin at its tail, and may have overwritten what we walked over. */
+        c->head = ck_pr_load_64(c->to);
+        /* As the one before. */
+        ck_pr_fence_load();
+        rc = c->head % 8 != 0 ? -EBADMSG : 0;
+    }
+    c->published = c->head;
+    return rc;
 }
 
 /*
@@ -257,7 +287,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
-    unsigned how = 0, seat, tries;
+    unsigned how = 0, tries;
     int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
 
     (void)ipc_record_broadcast_consumer_disable_(h, rc);
@@ -272,17 +302,9 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = how;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_attach_seat_(&r->c, me, id, &seat);
-        if (rc != 0)
+        rc = ipc_record_broadcast_join_(h, me);
+        if (h->seat == NULL)
             return ipc_record_broadcast_consumer_disable_(h, rc);
-        h->seat = &r->c.id[seat];
-        c->to = &r->c.seat[seat].head;
-        c->head = ck_pr_load_64(&r->c.s.head);
-        /* As in ipc_broadcast_consumer_attach. */
-        ck_pr_fence_load();
-        rc = ipc_record_walk_to_end_(c->data, c->mask, &c->head, &h->next);
-        ipc_record_publish_(c);
-        c->post_due = 0;
     } else {
         for (tries = 0; tries < IPC_RECORD_BROADCAST_TRIES_; tries++) {
             rc = ipc_record_broadcast_read_mark_(r, &mark, &h->marks);
@@ -305,7 +327,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
-        ipc_ring_leave_end_(h->seat, id);
+        ipc_broadcast_leave_seat_(&r->c, h->seat, id);
     return ipc_record_broadcast_consumer_disable_(
         h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
                             c->head, h->marks));
@@ -323,7 +345,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
-        ipc_ring_leave_end_(c->seat, c->r.id);
+        ipc_broadcast_leave_seat_(&c->ring->c, c->seat, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 
@@ -454,6 +476,29 @@ IPC_INLINE size_t ipc_record_broadcast_most(const struct ipc_record_broadcast_pr
 IPC_INLINE int ipc_record_broadcast_producer_error(const struct ipc_record_broadcast_producer *p)
 {
     return p->r.error;
+}
+
+/* How many bytes of records, with the words before them, the slowest reader had still to read, and
+ * in *id which process it is; as ipc_broadcast_was_slowest. */
+IPC_INLINE uint64_t ipc_record_broadcast_was_slowest(const struct ipc_record_broadcast_producer *p,
+                                                     uint64_t *id)
+{
+    return ipc_broadcast_find_most_behind_(&p->readers, p->r.tail, p->r.mask + 1, id);
+}
+
+/* As ipc_broadcast_was_readers. */
+IPC_INLINE unsigned ipc_record_broadcast_was_readers(const struct ipc_record_broadcast_producer *p)
+{
+    return ipc_broadcast_count_readers_(&p->readers);
+}
+
+/* As ipc_broadcast_producer_recover. */
+IPC_INLINE int64_t ipc_record_broadcast_producer_recover(struct ipc_record_broadcast_producer *p,
+                                                uint64_t id)
+{
+    struct ipc_broadcast_readers_ *g = &p->readers;
+
+    return g->ring != NULL ? ipc_broadcast_free_dead_readers_(g->ring, g->alive, g->arg, id) : 0;
 }
 
 /* A lossy reader sees that the writer has made a new mark. 0: the record at head is whole all the

@@ -49,6 +49,9 @@
  *       -EAGAIN: there is no room, or no message. As the calls of the kind above these macros,
  *       whose names begin with ipc_spsc_, ipc_mpmc_, ipc_broadcast_, ipc_record_,
  *       ipc_record_broadcast_ and ipc_stream_; a message of known size is copied by its size.
+ *   Broadcasts: NAME_missed at a consumer. At a producer NAME_was_slowest says how far which reader
+ *       is behind, NAME_was_readers how many there are, and NAME_producer_recover frees the seats
+ *       of the dead: as ipc_broadcast_was_slowest and the like.
  *   Streams: push_n and pop_n move some, push_all and pop_all all or none; room and data give the
  *       two pieces. In a segment the elements are mapped twice in a row where capacity *
  *       sizeof(TYPE) is a multiple of the page and the kernel permits it; NAME_END_twice says so,
@@ -108,6 +111,8 @@
  *     - send and producer_wait end with room or at the deadline, whoever comes or goes. A consumer
  *       of the segment that is killed no longer counts within 10 ms. A lossy producer never waits.
  *     - recv and consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
+ *     - A writer that begins when there are three readers: ipc_wait(NAME_producer_bell(&out),
+ *       deadline, NAME_was_readers(&out) >= 3). Lossless only.
  *   Records
  *       int NAME_send(struct NAME_producer *, const void *data, size_t n, int64_t deadline)
  *       int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)

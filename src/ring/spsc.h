@@ -556,11 +556,12 @@ IPC_FORCE_INLINE int ipc_spsc_advance_(struct ipc_spsc_consumer *c, int in_hand)
 }
 
 /* Copies out the message at head, which is known to be there. As ipc_spsc_advance_. */
-IPC_FORCE_INLINE int ipc_spsc_get_(struct ipc_spsc_consumer *c, void *message, size_t bytes)
+IPC_FORCE_INLINE int ipc_spsc_get_(struct ipc_spsc_consumer *c, void *message, size_t bytes,
+                                   int in_hand)
 {
     ipc_ring_get_(message, ipc_ring_slot_(c->slots, c->mask, c->head, ipc_ring_stride_(bytes)),
                   bytes, c->ready - c->head == 1);
-    return ipc_spsc_advance_(c, 1);
+    return ipc_spsc_advance_(c, in_hand);
 }
 
 IPC_FORCE_INLINE int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message, size_t bytes,
@@ -570,7 +571,7 @@ IPC_FORCE_INLINE int ipc_spsc_take_(struct ipc_spsc_consumer *c, void *message, 
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
-    *published = ipc_spsc_get_(c, message, bytes);
+    *published = ipc_spsc_get_(c, message, bytes, 1);
     return 0;
 }
 
@@ -596,7 +597,7 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
             rc = ipc_spsc_look_ahead_(c, stride, i > 0);
         if (CK_CC_UNLIKELY(rc != 0))
             break;
-        (void)ipc_spsc_get_(c, m + i * bytes, bytes);
+        (void)ipc_spsc_get_(c, m + i * bytes, bytes, 1);
     }
     return i > 0 ? (int64_t)i : rc;
 }

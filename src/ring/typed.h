@@ -139,6 +139,22 @@ IPC_INLINE TYPE NAME_consumer_WHAT(CONST struct NAME_consumer *c)
 }
 IPC_TEMPLATE_END
 
+/* What the writer of a broadcast can say of its readers. */
+IPC_TEMPLATE(IPC_RING_READERS_, NAME, K)
+IPC_INLINE uint64_t NAME_was_slowest(const struct NAME_producer *p, uint64_t *id)
+{
+    return ipc_K_was_slowest(&p->raw, id);
+}
+IPC_INLINE unsigned NAME_was_readers(const struct NAME_producer *p)
+{
+    return ipc_K_was_readers(&p->raw);
+}
+IPC_INLINE int64_t NAME_producer_recover(struct NAME_producer *p, uint64_t id)
+{
+    return ipc_K_producer_recover(&p->raw, id);
+}
+IPC_TEMPLATE_END
+
 /* ------------------------------------------------------------------ memory and segments */
 
 /* Of slots and elements; `...`: sizes. KIND is the type under which a segment lists it, ENDS what

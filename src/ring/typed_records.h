@@ -161,6 +161,7 @@ IPC_INLINE uint64_t NAME_missed(const struct NAME_consumer *c)
 {
     return ipc_record_broadcast_missed(&c->raw);
 }
+IPC_RING_READERS_(NAME, record_broadcast)
 #ifdef IPC_NOTIFY_H
 IPC_RECORD_SLEEP_(
     NAME, record_broadcast, raw.r,

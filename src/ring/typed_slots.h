@@ -207,6 +207,7 @@ IPC_INLINE uint64_t NAME_missed(const struct NAME_consumer *c)
 {
     return ipc_broadcast_missed(&c->raw);
 }
+IPC_RING_READERS_(NAME, broadcast)
 #ifdef IPC_NOTIFY_H
 IPC_RING_SEND_(NAME, TYPE, raw.s, ipc_broadcast_room_(&h->raw),
                (ipc_broadcast_ask_(&h->raw.readers), 0))

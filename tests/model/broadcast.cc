@@ -2,7 +2,7 @@
  * Broadcasts under the Relacy model checker, with the ck_pr.h of this directory, and an ipc_ring.h
  * with few seats that asks at once whether someone is dead (tests/order makes it):
  *
- *     sed 's/\(IPC_BROADCAST_SEATS\) 64u/\1 2u/; s/\(IPC_BROADCAST_ASK_FIRST_\) 64u/\1 0u/
+ *     sed 's/\(IPC_BROADCAST_SEATS\) 64u/\1 2u/; s/\(IPC_BROADCAST_ASK_AGAIN_\) 64u/\1 0u/
  *         s/\(IPC_BROADCAST_ASK_EVERY_\) 1024u/\1 1u/' ipc_ring.h
  *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/broadcast.cc -o broadcast
  *     ./broadcast [scenario, or how its name begins [iterations]]
@@ -138,7 +138,7 @@ struct readers : cast<readers> {
     void thread(unsigned index)
     {
         struct ipc_broadcast_producer p;
-        struct ipc_broadcast_consumer c;
+        struct ipc_broadcast_consumer c, other;
 
         if (index == 0) {
             this->produce(p, 1000);
@@ -151,6 +151,7 @@ struct readers : cast<readers> {
             this->read(c, now.all / 2);
             if ((at = ipc_broadcast_peek(&c)) != NULL)
                 RL_ASSERT((int)this->slot(at)($) == (int)c.s.head);
+            this->consume(other, MORTAL); /* so that the last reader needs a dead one's seat */
             this->dead.store(1, rl::mo_release, $);
         } else {
             bool lapped = false;
@@ -161,7 +162,11 @@ struct readers : cast<readers> {
                     rl::yield(1, $);
                 if (now.rejoin) {
                     uint64_t x = c.s.head;
+                    const void *at;
 
+                    /* It leaves as it reads a message. */
+                    if (now.how == IPC_BROADCAST_LOSSLESS && (at = ipc_broadcast_peek(&c)) != NULL)
+                        RL_ASSERT((int)this->slot(at)($) == (int)x);
                     ipc_broadcast_consumer_detach(&c);
                     this->consume(c, 1 + index);
                     lapped = false;

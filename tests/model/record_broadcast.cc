@@ -2,7 +2,7 @@
  * Broadcasts of records under the Relacy model checker, with the ck_pr.h of this directory, and an
  * ipc_ring.h with few seats that asks at once whether someone is dead (tests/order makes it):
  *
- *     sed 's/\(IPC_BROADCAST_SEATS\) 64u/\1 2u/; s/\(IPC_BROADCAST_ASK_FIRST_\) 64u/\1 0u/
+ *     sed 's/\(IPC_BROADCAST_SEATS\) 64u/\1 2u/; s/\(IPC_BROADCAST_ASK_AGAIN_\) 64u/\1 0u/
  *         s/\(IPC_BROADCAST_ASK_EVERY_\) 1024u/\1 1u/' ipc_ring.h
  *     g++ -std=c++14 -O1 -w -Itests/model -Iwhere-that-is tests/model/record_broadcast.cc -o record_broadcast
  *     ./record_broadcast [scenario, or how its name begins [iterations]]

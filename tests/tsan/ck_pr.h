@@ -13,8 +13,9 @@
  *     moment; to TSan it is a thread, and it costs no stack.
  *   - A load notes the key of what it found. The next acquire fence acquires all noted keys.
  *
- * Stricter than C11: a release fence arms exactly one store, the next. In ipc_ring.h that is always
- * the next line, so an earlier fence cannot stand in for a missing one.
+ * Stricter than C11: a release fence arms exactly one store, the next, and later ones to the same
+ * word, which publish no more than that. In ipc_ring.h that is always the next line, so an earlier
+ * fence cannot stand in for a missing one.
  *
  * What it cannot see: orders that are wrong without a data race, such as a stale value (that is
  * tests/model); the difference between a store fence and a release fence, or a load fence and an
@@ -61,6 +62,7 @@ static __thread struct {
     void *fiber;   /* its clock is that of the last release fence */
     uint64_t then; /* carries the clock there; only its address is used */
     int armed;
+    const volatile void *published; /* the word of the store that the last release fence armed */
 } tsan_me_;
 
 CK_CC_INLINE static void *tsan_key_of_(const volatile void *at, uint64_t value)
@@ -91,9 +93,10 @@ CK_CC_INLINE static void tsan_storing_(const volatile void *at, uint64_t value)
 {
     void *me;
 
-    if (!tsan_me_.armed)
+    if (!tsan_me_.armed && at != tsan_me_.published)
         return;
     tsan_me_.armed = 0;
+    tsan_me_.published = at;
     me = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(tsan_me_.fiber, __tsan_switch_to_fiber_no_sync);
     __tsan_acquire(&tsan_me_.then);

@@ -45,8 +45,8 @@ static int send(struct news_producer *p, uint64_t x)
     size_t n = words(x, news_most(p) / 8), i;
     uint64_t copy[MOST], *at = in_place ? (uint64_t *)news_claim(p, n * 8) : copy;
 
-    for (i = 0; i < n && at != NULL; i++)
-        at[i] = x << 8 | i;
+    for (i = 0; i < n && at != NULL; i++) /* a reader that joins may look at it, and drop that */
+        __atomic_store_n(&at[i], x << 8 | i, __ATOMIC_RELAXED);
     if (in_place)
         return at != NULL ? news_commit(p, n * 8) : -EAGAIN;
     return news_push(p, copy, n * 8);
