@@ -134,6 +134,8 @@ torture: | build
 	build/torture_call
 	$(CC) -O1 -g $(WARN) -I. tests/torture_two.c -o build/torture_two
 	build/torture_two
+	$(CC) -O1 -g $(WARN) -I. tests/torture_call_two.c -o build/torture_call_two
+	build/torture_call_two
 
 FUZZ = channel ring
 FUZZ_SECONDS = 300
