@@ -8,7 +8,7 @@
 #   make deps check   install what is missing, run all tests
 #   make test         what to run after each change: a part of the tests, under two minutes
 #   make soak         the long tests: ten million waits, kills at random for three times ten minutes
-#   make torture      every ring stopped and killed at every single instruction (an hour)
+#   make torture      every ring stopped and killed at every single instruction, and two at once (hours)
 #   make fuzz         hostile peers of channels and rings, guided by coverage, FUZZ_SECONDS each (300)
 #   make headers      the four headers, of src/: run it after each change there, and commit both
 #   make              the benchmark and the examples, in build/
@@ -136,6 +136,10 @@ torture: | build
 	build/torture
 	$(CC) -O1 -g $(WARN) -I. tests/torture_call.c -o build/torture_call
 	build/torture_call
+	$(CC) -O1 -g $(WARN) -I. tests/torture_two.c -o build/torture_two
+	build/torture_two
+	$(CC) -O1 -g $(WARN) -I. tests/torture_call_two.c -o build/torture_call_two
+	build/torture_call_two
 
 FUZZ = channel ring
 FUZZ_SECONDS = 300

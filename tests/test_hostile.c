@@ -1,8 +1,9 @@
 /*
- * A hostile peer at its worst: just before each compare-and-swap and each fetch-and-add it changes
- * the word in question, as another core may at any time. Every call of every ring must return all
- * the same, before its deadline if it has one; its result does not matter. An alarm ends a call
- * that does not return, and fails the test.
+ * A hostile peer at its worst: just before each compare-and-swap and each fetch-and-add, or before
+ * each load, it changes the word in question, as another core may at any time. Every call of every
+ * ring must return all the same, before its deadline if it has one; its result does not matter. An
+ * alarm ends a call that does not return, and fails the test. So does a signal for memory beyond
+ * the ring, which has pages around it that nobody may touch.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 static void meddle(void *at, uint64_t from, uint64_t to);
+static void meddle_with_load(const void *at);
 
 static inline int plain_cas_64(uint64_t *at, uint64_t from, uint64_t to)
 {
@@ -20,9 +22,30 @@ static inline int plain_cas_32(uint32_t *at, uint32_t from, uint32_t to)
 {
     return __sync_bool_compare_and_swap(at, from, to);
 }
+static inline uint64_t plain_faa_64(uint64_t *at, uint64_t more)
+{
+    return __sync_fetch_and_add(at, more);
+}
+static inline uint64_t hostile_load_64(const uint64_t *at)
+{
+    meddle_with_load(at);
+    return ck_pr_load_64(at);
+}
+static inline uint32_t hostile_load_32(const uint32_t *at)
+{
+    meddle_with_load(at);
+    return ck_pr_load_32(at);
+}
 #define ck_pr_cas_64(at, from, to) (meddle((at), (from), (to)), plain_cas_64((at), (from), (to)))
 #define ck_pr_cas_32(at, from, to) (meddle((at), (from), (to)), plain_cas_32((at), (from), (to)))
 
+#define ck_pr_faa_64(at, more) (meddle((at), 0, 0), plain_faa_64((at), (more)))
+#undef ck_pr_load_64
+#undef ck_pr_load_32
+#define ck_pr_load_64(at) hostile_load_64(at)
+#define ck_pr_load_32(at) hostile_load_32(at)
+
+#include "chance.h"
 #include "ipc_shm.h"
 #include "ipc_notify.h"
 #include "ipc_ring.h"
@@ -55,13 +78,19 @@ enum meddling {
     RENAMED, /* the same state with another holder */
     LATER,   /* a lap later: stamped, or passed over */
     OTHER,   /* any bit flipped */
-    MEDDLINGS
+    MEDDLINGS,
+    LOADS = MEDDLINGS, /* before each load, some change */
+    SOME_LOADS,        /* before few loads, so that a call gets further */
+    ALL_MEDDLINGS
 };
 
 static struct {
     enum meddling how;
     unsigned char *from, *to; /* the memory that it changes */
     uint64_t acts;
+    unsigned char *mapped; /* from and to with the pages around them */
+    size_t size;
+    unsigned maps; /* so far */
 } peer;
 
 static void meddle(void *at, uint64_t from, uint64_t to)
@@ -90,6 +119,36 @@ static void meddle(void *at, uint64_t from, uint64_t to)
     }
 }
 
+static void meddle_with_load(const void *at)
+{
+    uint64_t *word = (uint64_t *)((uintptr_t)at & ~(uintptr_t)7);
+
+    if (peer.how < LOADS || (unsigned char *)word < peer.from || (unsigned char *)word >= peer.to)
+        return;
+    if (peer.how == SOME_LOADS && chance(16) != 0)
+        return;
+    peer.acts++;
+    switch (chance(6)) {
+    case 0:
+        *word ^= UINT64_C(1) << chance(64);
+        break;
+    case 1:
+        *word += (chance(2) ? 1 : UINT64_MAX) * (UINT64_C(1) << chance(8));
+        break;
+    case 2:
+        *word += (chance(2) ? 1 : UINT64_MAX) * IPC_MPMC_LAP_;
+        break;
+    case 3:
+        *word = chance(2) ? 0 : UINT64_MAX;
+        break;
+    case 4:
+        *word = chance(4096);
+        break;
+    default:
+        break;
+    }
+}
+
 /* Half of the processes that it names are alive. */
 static int odd_live(void *arg, uint64_t id)
 {
@@ -100,23 +159,30 @@ static int odd_live(void *arg, uint64_t id)
 static struct ipc_peer me = {7, odd_live, NULL, NULL, NULL, ""};
 static struct ipc_peer you = {9, odd_live, NULL, NULL, NULL, ""};
 
+enum { GUARD = 1 << 16 };
+
+/* Memory that touches a page that nobody may touch: the one before it and the one behind it in
+ * turns. */
 static void *memory(size_t size)
 {
-    void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    size_t whole = (size + GUARD - 1) / GUARD * GUARD;
+    void *mem = mmap(NULL, whole + 2 * GUARD, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     assert_ptr_not_equal(mem, MAP_FAILED);
+    peer.mapped = (unsigned char *)mem;
+    peer.size = whole + 2 * GUARD;
+    assert_int_equal(mprotect(peer.mapped + GUARD, whole, PROT_READ | PROT_WRITE), 0);
     peer.how = NOTHING;
-    peer.from = (unsigned char *)mem;
+    peer.from = peer.mapped + GUARD + (peer.maps++ % 2 != 0 ? whole - size : 0);
     peer.to = peer.from + size;
-    return mem;
+    return peer.from;
 }
 
 static sigjmp_buf out;
 
-static void hangs(int signal)
+static void caught(int signal)
 {
-    (void)signal;
-    siglongjmp(out, 1);
+    siglongjmp(out, signal);
 }
 
 static void begin(enum meddling how)
@@ -129,12 +195,24 @@ static void end(void)
 {
     (void)alarm(0);
     peer.how = NOTHING;
-    (void)munmap(peer.from, (size_t)(peer.to - peer.from));
+    (void)munmap(peer.mapped, peer.size);
+}
+
+static unsigned script_step, script_from; /* of the calls below */
+
+static void must_not_come_here(int signal)
+{
+    fail_msg("%s; meddling %d, from step %u on, at step %u",
+             signal == SIGALRM ? "a call has not returned" : "memory beyond the ring is touched",
+             (int)peer.how, script_from, script_step);
 }
 
 #define MUST_RETURN                                                                                \
-    if (sigsetjmp(out, 1) != 0)                                                                    \
-    fail_msg("a call has not returned after %d s; meddling %d", HANG_S, (int)peer.how)
+    do {                                                                                           \
+        int signal_ = sigsetjmp(out, 1);                                                           \
+        if (signal_ != 0)                                                                          \
+            must_not_come_here(signal_);                                                           \
+    } while (0)
 
 /* ------------------------------------------------------------------ many at an end */
 
@@ -352,15 +430,273 @@ static void calls_return(void **state)
         }
 }
 
+/* ------------------------------------------------------------------ every call, in a row */
+
+IPC_STREAM(stream, struct message)
+IPC_RECORD_BROADCAST(record_cast)
+#define spsc_init(mem, size, slots, how) ((void)(how), spsc_init(mem, size, slots))
+#define stream_init(mem, size, slots, how) ((void)(how), stream_init(mem, size, slots))
+
+/* The peer begins to meddle before step script_from, and goes on to the end of the script. */
+#define STEP(CALL)                                                                                 \
+    do {                                                                                           \
+        if (script_step++ == script_from)                                                          \
+            begin(how);                                                                            \
+        (void)(CALL);                                                                              \
+    } while (0)
+#define SOON ipc_in_ms(1)
+
+/* Runs the script with every kind of meddling, from each of its steps on. */
+static void run_scripts(void (*script)(enum meddling, unsigned), unsigned option)
+{
+    unsigned how, tries;
+
+    (void)signal(SIGSEGV, caught); /* cmocka has its own while a test runs */
+    (void)signal(SIGBUS, caught);
+    MUST_RETURN;
+    for (how = 1; how < ALL_MEDDLINGS; how++)
+        for (tries = 0; tries < (how < LOADS ? 1 : 3); tries++)
+            for (script_from = 0; script_from == 0 || script_from < script_step; script_from++) {
+                script_step = 0;
+                script((enum meddling)how, option);
+                end();
+            }
+}
+
+/* What all kinds of slots have in common. MORE: the calls that only this kind has. */
+#define SLOT_SCRIPT(NAME, MORE)                                                                    \
+    static void NAME##_script(enum meddling how, unsigned option)                                  \
+    {                                                                                              \
+        size_t size = NAME##_footprint(SLOTS);                                                     \
+        void *mem = memory(size);                                                                  \
+        struct NAME##_producer p;                                                                  \
+        struct NAME##_consumer c;                                                                  \
+        struct message m[2 * MANY];                                                                \
+                                                                                                   \
+        memset(m, 0, sizeof m);                                                                    \
+        assert_int_equal(NAME##_init(mem, size, SLOTS, option), 0);                                \
+        STEP(NAME##_producer_attach(&p, mem, size, &me));                                          \
+        STEP(NAME##_consumer_attach(&c, mem, size, &you));                                         \
+        STEP(NAME##_push(&p, m));                                                                  \
+        STEP(NAME##_push_n(&p, m, 2 * MANY));                                                      \
+        STEP(NAME##_pop(&c, m));                                                                   \
+        STEP(NAME##_pop_n(&c, m, 2 * MANY));                                                       \
+        STEP(NAME##_claim(&p));                                                                    \
+        STEP(NAME##_commit(&p));                                                                   \
+        STEP(NAME##_claim(&p));                                                                    \
+        STEP((NAME##_cancel(&p), 0));                                                              \
+        STEP(NAME##_peek(&c));                                                                     \
+        STEP(NAME##_release(&c));                                                                  \
+        STEP(NAME##_send(&p, m, SOON));                                                            \
+        STEP(NAME##_recv(&c, m, SOON));                                                            \
+        STEP(NAME##_recv(&c, m, SOON));                                                            \
+        STEP(NAME##_consumer_wait(&c, SOON));                                                      \
+        if (script_step <= script_from) /* full */                                                 \
+            (void)(NAME##_push_n(&p, m, 2 * MANY) + NAME##_push_n(&p, m, 2 * MANY));               \
+        STEP(NAME##_producer_wait(&p, SOON));                                                      \
+        STEP(NAME##_send(&p, m, SOON));                                                            \
+        MORE;                                                                                      \
+        STEP(NAME##_producer_post(&p));                                                            \
+        STEP(NAME##_consumer_post(&c));                                                            \
+        STEP(NAME##_producer_error(&p));                                                           \
+        STEP(NAME##_consumer_error(&c));                                                           \
+        STEP(NAME##_peek(&c)); /* detach gives it back */                                          \
+        STEP(NAME##_claim(&p));                                                                    \
+        STEP((NAME##_consumer_detach(&c), 0));                                                     \
+        STEP((NAME##_producer_detach(&p), 0));                                                     \
+        STEP(NAME##_producer_attach(&p, mem, size, &you));                                         \
+        STEP(NAME##_consumer_attach(&c, mem, size, &me));                                          \
+        STEP(NAME##_pop_n(&c, m, MANY));                                                           \
+        STEP(NAME##_push_n(&p, m, MANY));                                                          \
+        NAME##_consumer_detach(&c);                                                                \
+        NAME##_producer_detach(&p);                                                                \
+    }
+#define MANY_MORE(NAME)                                                                            \
+    STEP((NAME##_producer_recover(&p, 0)));                                                        \
+    STEP((NAME##_consumer_recover(&c, 9)));                                                        \
+    STEP((NAME##_producer_losses(&p), 0));                                                         \
+    STEP((NAME##_consumer_losses(&c), 0))
+SLOT_SCRIPT(spsc, STEP((spsc_replay(&c, 8), 0)); STEP(spsc_producer_was_size(&p));
+            STEP(spsc_consumer_was_size(&c)); STEP(spsc_producer_peer(&p));
+            STEP(spsc_consumer_peer(&c)))
+SLOT_SCRIPT(mpmc, MANY_MORE(mpmc))
+SLOT_SCRIPT(mpsc, MANY_MORE(mpsc))
+SLOT_SCRIPT(spmc, MANY_MORE(spmc))
+SLOT_SCRIPT(cast, STEP(cast_missed(&c)))
+
+static void stream_script(enum meddling how, unsigned option)
+{
+    size_t size = stream_footprint(SLOTS);
+    void *mem = memory(size);
+    struct stream_producer p;
+    struct stream_consumer c;
+    struct stream_regions r;
+    struct message m[2 * MANY];
+
+    memset(m, 0, sizeof m);
+    assert_int_equal(stream_init(mem, size, SLOTS, option), 0);
+    STEP(stream_producer_attach(&p, mem, size, &me));
+    STEP(stream_consumer_attach(&c, mem, size, &you));
+    STEP(stream_push_n(&p, m, 2 * MANY));
+    STEP(stream_push_all(&p, m, MANY));
+    STEP(stream_pop_n(&c, m, MANY));
+    STEP(stream_pop_all(&c, m, 3));
+    STEP(stream_claim(&p, 3));
+    STEP(stream_commit(&p, 3));
+    STEP(stream_room(&p, &r));
+    STEP(stream_commit(&p, 1));
+    STEP(stream_peek(&c, 3));
+    STEP(stream_release(&c, 3));
+    STEP(stream_data(&c, &r));
+    STEP(stream_release(&c, 1));
+    STEP(stream_send(&p, m, 2 * MANY, SOON));
+    STEP(stream_send(&p, m, 2 * MANY, SOON));
+    STEP(stream_producer_wait(&p, MANY, SOON));
+    STEP(stream_recv(&c, m, 2 * MANY, SOON));
+    STEP(stream_recv(&c, m, 2 * MANY, SOON));
+    STEP(stream_consumer_wait(&c, MANY, SOON));
+    STEP(stream_producer_was_size(&p));
+    STEP(stream_consumer_was_size(&c));
+    STEP(stream_producer_post(&p));
+    STEP(stream_consumer_post(&c));
+    STEP((stream_consumer_detach(&c), 0));
+    STEP((stream_producer_detach(&p), 0));
+    STEP(stream_producer_attach(&p, mem, size, &you));
+    STEP(stream_consumer_attach(&c, mem, size, &me));
+    STEP(stream_pop_n(&c, m, MANY));
+    stream_consumer_detach(&c);
+    stream_producer_detach(&p);
+}
+
+/* MORE: the calls that only this kind has. FOOTPRINT: of 1 KiB, made that way. */
+#define RECORD_SCRIPT(NAME, FOOTPRINT, MORE)                                                       \
+    static void NAME##_script(enum meddling how, unsigned option)                                  \
+    {                                                                                              \
+        size_t size = FOOTPRINT, n = 0;                                                            \
+        void *mem = memory(size);                                                                  \
+        struct NAME##_producer p;                                                                  \
+        struct NAME##_consumer c;                                                                  \
+        unsigned char to[1024];                                                                    \
+        struct ipc_record some[4];                                                                 \
+                                                                                                   \
+        memset(to, 0, sizeof to);                                                                  \
+        assert_int_equal(NAME##_init(mem, size, 1024, option), 0);                                 \
+        STEP(NAME##_producer_attach(&p, mem, size, &me));                                          \
+        STEP(NAME##_consumer_attach(&c, mem, size, &you));                                         \
+        for (n = 0; n < 4; n++) {                                                                  \
+            some[n].at = to;                                                                       \
+            some[n].n = 9 * n;                                                                     \
+        }                                                                                          \
+        STEP(NAME##_push(&p, to, 100));                                                            \
+        STEP(NAME##_push_n(&p, some, 4));                                                          \
+        STEP(NAME##_pop(&c, to, sizeof to));                                                       \
+        STEP(NAME##_pop_n(&c, to, sizeof to, some, 4));                                            \
+        STEP(NAME##_claim(&p, 200));                                                               \
+        STEP(NAME##_commit(&p, 150));                                                              \
+        STEP(NAME##_claim(&p, 20));                                                                \
+        STEP((NAME##_cancel(&p), 0));                                                              \
+        STEP(NAME##_peek(&c, &n));                                                                 \
+        STEP(NAME##_release(&c));                                                                  \
+        STEP(NAME##_send(&p, to, 300, SOON));                                                      \
+        STEP(NAME##_recv(&c, to, sizeof to, SOON));                                                \
+        STEP(NAME##_recv(&c, to, sizeof to, SOON));                                                \
+        STEP(NAME##_consumer_wait(&c, SOON));                                                      \
+        STEP(NAME##_send(&p, to, 400, SOON));                                                      \
+        STEP(NAME##_send(&p, to, 400, SOON));                                                      \
+        STEP(NAME##_send(&p, to, 400, SOON));                                                      \
+        STEP(NAME##_producer_wait(&p, 400, SOON));                                                 \
+        MORE;                                                                                      \
+        STEP(NAME##_most(&p));                                                                     \
+        STEP(NAME##_producer_post(&p));                                                            \
+        STEP(NAME##_consumer_post(&c));                                                            \
+        STEP(NAME##_peek(&c, &n));                                                                 \
+        STEP((NAME##_consumer_detach(&c), 0));                                                     \
+        STEP((NAME##_producer_detach(&p), 0));                                                     \
+        STEP(NAME##_producer_attach(&p, mem, size, &you));                                         \
+        STEP(NAME##_consumer_attach(&c, mem, size, &me));                                          \
+        STEP(NAME##_pop(&c, to, sizeof to));                                                       \
+        STEP(NAME##_push(&p, to, 50));                                                             \
+        NAME##_consumer_detach(&c);                                                                \
+        NAME##_producer_detach(&p);                                                                \
+    }
+RECORD_SCRIPT(records, records_footprint(1024, option), STEP((records_replay(&c, 64), 0));
+              STEP(records_producer_peer(&p)); STEP(records_consumer_peer(&c)))
+RECORD_SCRIPT(record_cast, record_cast_footprint(1024), STEP(record_cast_missed(&c)))
+
+static void call_script(enum meddling how, unsigned option)
+{
+    size_t size = call_footprint(4);
+    void *mem = memory(size);
+    struct call_client c;
+    struct call_server s;
+    union call_slot *slot = NULL;
+    struct message m, *request;
+
+    (void)option;
+    memset(&m, 0, sizeof m);
+    assert_int_equal(call_init(mem, size, 4), 0);
+    STEP(call_client_attach(&c, mem, size, &me));
+    STEP(call_server_attach(&s, mem, size, &you));
+    STEP(call_ask(&c, &m));
+    STEP(slot = call_take(&s));
+    STEP(slot != NULL ? call_server_peer(&s, slot) : 0);
+    STEP(slot != NULL ? call_answer(&s, slot) : 0);
+    STEP(call_poll(&c));
+    STEP(call_peek(&c));
+    STEP(call_collect(&c, &m));
+    STEP(call_claim(&c, &request));
+    STEP(call_commit(&c));
+    STEP(call_client_wait(&c, SOON));
+    STEP((slot = NULL, call_serve(&s, &slot, SOON)));
+    STEP((call_cancel(&c), 0));
+    STEP(call_ask(&c, &m));
+    STEP(slot != NULL ? call_answer(&s, slot) : 0);
+    STEP(call_call(&c, &m, &m, SOON));
+    STEP((slot = NULL, call_serve(&s, &slot, SOON)));
+    STEP((call_server_detach(&s), 0));
+    STEP(call_collect(&c, &m));
+    STEP((call_client_detach(&c), 0));
+    STEP(call_server_attach(&s, mem, size, &me));
+    STEP(call_client_attach(&c, mem, size, &you));
+    STEP(call_call(&c, &m, &m, SOON));
+    call_client_detach(&c);
+    call_server_detach(&s);
+}
+
+#define EVERY_CALL(NAME, SCRIPT, OPTION)                                                           \
+    static void every_call_of_##NAME(void **state)                                                 \
+    {                                                                                              \
+        (void)state;                                                                               \
+        run_scripts(SCRIPT##_script, OPTION);                                                      \
+    }
+EVERY_CALL(spsc, spsc, 0)
+EVERY_CALL(mpmc, mpmc, IPC_MPMC_AT_LEAST_ONCE)
+EVERY_CALL(mpsc, mpsc, IPC_MPMC_AT_LEAST_ONCE)
+EVERY_CALL(spmc, spmc, IPC_MPMC_AT_MOST_ONCE)
+EVERY_CALL(lossless, cast, IPC_BROADCAST_LOSSLESS)
+EVERY_CALL(lossy, cast, IPC_BROADCAST_LOSSY)
+EVERY_CALL(streams, stream, 0)
+EVERY_CALL(records, records, 1)
+EVERY_CALL(lanes, records, 4)
+EVERY_CALL(records_lossless, record_cast, IPC_BROADCAST_LOSSLESS)
+EVERY_CALL(records_lossy, record_cast, IPC_BROADCAST_LOSSY)
+EVERY_CALL(calls, call, 0)
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mpmc_calls_return), cmocka_unit_test(mpsc_calls_return),
         cmocka_unit_test(spmc_calls_return), cmocka_unit_test(a_ring_of_holders_keeps_no_call),
         cmocka_unit_test(attaching_returns), cmocka_unit_test(calls_return),
+        cmocka_unit_test(every_call_of_spsc), cmocka_unit_test(every_call_of_mpmc),
+        cmocka_unit_test(every_call_of_mpsc), cmocka_unit_test(every_call_of_spmc),
+        cmocka_unit_test(every_call_of_lossless), cmocka_unit_test(every_call_of_lossy),
+        cmocka_unit_test(every_call_of_streams), cmocka_unit_test(every_call_of_records),
+        cmocka_unit_test(every_call_of_lanes), cmocka_unit_test(every_call_of_records_lossless),
+        cmocka_unit_test(every_call_of_records_lossy), cmocka_unit_test(every_call_of_calls),
     };
 
-    (void)signal(SIGALRM, hangs);
+    (void)signal(SIGALRM, caught);
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);

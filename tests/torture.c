@@ -1,268 +1,31 @@
 /*
- * Stops every ring of ipc_ring.h at every instruction: a child runs one operation step by step and
- * is stopped or killed after n instructions, for each n, while the others continue for some laps.
+ * Every ring of ipc_ring.h, stopped at every instruction: a child runs one operation step by step
+ * and is stopped or killed after n instructions, for each n, while the others go on for some laps.
  *
- *     gcc -O1 -g -I. tests/torture.c -o torture && ./torture [stride [start of a ring's name]]
+ *     gcc -O1 -g -I. tests/torture.c -o torture && ./torture [stride [ring, or how its name
+ * begins]]
  *
- * Prints how many points it tried. Exits with 0 if the others always continued, no message was
- * lost, duplicated, torn or out of order except as the contract permits, and a stopped child
- * continued correctly.
+ * Prints how many points it tried. Ends with 0 if the others always went on, no message was lost,
+ * doubled, torn or out of order except as the contract permits, and a stopped child went on
+ * correctly.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-#include "torture.h"
+#include "torture_kinds.h"
+#include <stdarg.h>
 
-enum { CAPACITY = 16, LAPS = 3, BATCH = 5, IDS = 512, SIZE = 1 << 16 };
-enum { BYTES = 512, LANES = 3 }; /* of records: fewer than CAPACITY of them go in */
-#define OF_CHILD 1000000u        /* the ids of the child's messages begin here */
+enum { LAPS = 3, IDS = 512 };
 
-/* Its sender and its number; the payload is made of both. */
-struct message {
-    uint64_t id;
-    uint64_t body[6];
-};
-
-IPC_SPSC(spsc, struct message)
-IPC_MPMC(mpmc, struct message)
-IPC_MPSC(mpsc, struct message)
-IPC_SPMC(spmc, struct message)
-IPC_STREAM(stream, struct message)
-IPC_BROADCAST(lossless, struct message)
-IPC_BROADCAST(lossy, struct message)
-IPC_RECORDS(records)
-IPC_RECORDS(records_of_three)
-IPC_RECORD_BROADCAST(records_lossless)
-IPC_RECORD_BROADCAST(records_lossy)
-
-/* A stream is used one element at a time. */
-#define stream_push(p, m) stream_push_all(p, m, 1)
-#define stream_claim(p) stream_claim(p, 1)
-#define stream_commit(p) stream_commit(p, 1)
-#define stream_cancel(p) ((void)(p))
-#define stream_pop(c, m) stream_pop_all(c, m, 1)
-#define stream_peek(c) stream_peek(c, 1)
-#define stream_release(c) stream_release(c, 1)
-
-static struct message make(uint64_t id)
+static void wrong(const char *format, ...)
 {
-    struct message m;
-    unsigned i;
+    va_list more;
 
-    m.id = id;
-    for (i = 0; i < 6; i++)
-        m.body[i] = id * 0x9e3779b97f4a7c15u + i;
-    return m;
+    va_start(more, format);
+    verrx(1, format, more);
 }
-
-static void check(const struct message *m)
-{
-    struct message good = make(m->id);
-
-    if (memcmp(m, &good, sizeof good) != 0)
-        errx(1, "torn: message %llu", (unsigned long long)m->id);
-}
-
-/* As a record, a message is cut short: its length follows from its id. */
-static size_t length_of(uint64_t id)
-{
-    return sizeof id + (size_t)(id * 5 % (sizeof(struct message) - sizeof id + 1));
-}
-
-static struct ipc_record some[BATCH];
-
-static const struct ipc_record *records_of(const struct message *m, size_t n)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++) {
-        some[i].at = &m[i];
-        some[i].n = length_of(m[i].id);
-    }
-    return some;
-}
-
-/* Where pop and pop_n of records put messages. */
-static unsigned char buffer[BATCH * sizeof(struct message)];
-
-/* The message in a record of n bytes. If its length does not match its id, it is torn. */
-static struct message message_of(const void *at, size_t n)
-{
-    struct message m;
-
-    if (n < sizeof m.id || n > sizeof m)
-        errx(1, "a record of %zu bytes", n);
-    memcpy(&m.id, at, sizeof m.id);
-    m = make(m.id);
-    memcpy(&m, at, n);
-    if (n != length_of(m.id))
-        m.body[5]++;
-    return m;
-}
-
-static int popped(int64_t n, struct message *m)
-{
-    if (n < 0)
-        return (int)n;
-    *m = message_of(buffer, (size_t)n);
-    return 0;
-}
-
-static int64_t popped_n(int64_t n, struct message *m)
-{
-    int64_t i;
-
-    for (i = 0; i < n; i++)
-        m[i] = message_of(some[i].at, some[i].n);
-    return n;
-}
-
-static const struct message *peeked(const void *at, const size_t *n)
-{
-    static struct message m;
-
-    if (at == NULL)
-        return NULL;
-    m = message_of(at, *n);
-    return &m;
-}
-
-/* ------------------------------------------------------------------ one way to call them all */
-
-union producer {
-    struct spsc_producer spsc;
-    struct mpmc_producer mpmc;
-    struct mpsc_producer mpsc;
-    struct spmc_producer spmc;
-    struct stream_producer stream;
-    struct lossless_producer lossless;
-    struct lossy_producer lossy;
-    struct records_producer records;
-    struct records_of_three_producer records_of_three;
-    struct records_lossless_producer records_lossless;
-    struct records_lossy_producer records_lossy;
-};
-union consumer {
-    struct spsc_consumer spsc;
-    struct mpmc_consumer mpmc;
-    struct mpsc_consumer mpsc;
-    struct spmc_consumer spmc;
-    struct stream_consumer stream;
-    struct lossless_consumer lossless;
-    struct lossy_consumer lossy;
-    struct records_consumer records;
-    struct records_of_three_consumer records_of_three;
-    struct records_lossless_consumer records_lossless;
-    struct records_lossy_consumer records_lossy;
-};
-
-/* Values of one_consumer for broadcasts, where every consumer sees every message: the producer
- * waits for a stopped consumer (EACH) or does not (EACH_LOSSY). */
-enum { EACH = 2, EACH_LOSSY = 3 };
-
-struct kind {
-    const char *name;
-    unsigned producers; /* how many may attach; 0: any number */
-    int one_consumer;
-    int (*init)(void *mem, unsigned how);
-    int (*produce)(union producer *, void *mem, struct ipc_peer *);
-    int (*consume)(union consumer *, void *mem, struct ipc_peer *);
-    int (*push)(union producer *, const struct message *);
-    int64_t (*push_n)(union producer *, const struct message *, size_t);
-    struct message *(*claim)(union producer *);
-    int (*commit)(union producer *);
-    void (*cancel)(union producer *);
-    int64_t (*recover)(union producer *);
-    void (*producer_detach)(union producer *);
-    int (*pop)(union consumer *, struct message *);
-    int64_t (*pop_n)(union consumer *, struct message *, size_t);
-    const struct message *(*peek)(union consumer *);
-    int (*release)(union consumer *);
-    void (*consumer_detach)(union consumer *);
-    uint64_t (*missed)(const union consumer *);
-};
-
-#define CALL(HEAD, BODY)                                                                           \
-    static HEAD                                                                                    \
-    {                                                                                              \
-        BODY;                                                                                      \
-    }
-/* Messages of one size. */
-#define SLOTS(K)                                                                                   \
-    CALL(int K##_push_(union producer *p, const struct message *m), return K##_push(&p->K, m))     \
-    CALL(int64_t K##_push_n_(union producer *p, const struct message *m, size_t n),                \
-         return K##_push_n(&p->K, m, n))                                                           \
-    CALL(struct message *K##_claim_(union producer *p), return K##_claim(&p->K))                   \
-    CALL(int K##_commit_(union producer *p), return K##_commit(&p->K))                             \
-    CALL(int K##_pop_(union consumer *c, struct message *m), return K##_pop(&c->K, m))             \
-    CALL(int64_t K##_pop_n_(union consumer *c, struct message *m, size_t n),                       \
-         return K##_pop_n(&c->K, m, n))                                                            \
-    CALL(const struct message *K##_peek_(union consumer *c), return K##_peek(&c->K))
-#define RECORDS(K)                                                                                 \
-    CALL(int K##_push_(union producer *p, const struct message *m),                                \
-         return K##_push(&p->K, m, length_of(m->id)))                                              \
-    CALL(int64_t K##_push_n_(union producer *p, const struct message *m, size_t n),                \
-         return K##_push_n(&p->K, records_of(m, n), n))                                            \
-    CALL(struct message *K##_claim_(union producer *p),                                            \
-         return (struct message *)K##_claim(&p->K, sizeof(struct message)))                        \
-    CALL(int K##_commit_(union producer *p), return K##_commit(&p->K, length_of(OF_CHILD)))        \
-    CALL(int K##_pop_(union consumer *c, struct message *m),                                       \
-         return popped(K##_pop(&c->K, buffer, sizeof *m), m))                                      \
-    CALL(int64_t K##_pop_n_(union consumer *c, struct message *m, size_t n),                       \
-         return popped_n(K##_pop_n(&c->K, buffer, sizeof buffer, some, n), m))                     \
-    CALL(const struct message *K##_peek_(union consumer *c), size_t n = 0;                         \
-         return peeked(K##_peek(&c->K, &n), &n))
-/* INIT, RECOVER and MISSED differ between kinds. */
-#define KIND(K, MESSAGES, PRODUCERS, ONE_CONSUMER, INIT, RECOVER, MISSED)                          \
-    CALL(int K##_init_(void *mem, unsigned how), (void)how; return INIT)                           \
-    CALL(int K##_produce_(union producer *p, void *mem, struct ipc_peer *me),                      \
-         return K##_producer_attach(&p->K, mem, SIZE, me))                                         \
-    CALL(int K##_consume_(union consumer *c, void *mem, struct ipc_peer *me),                      \
-         return K##_consumer_attach(&c->K, mem, SIZE, me))                                         \
-    MESSAGES(K)                                                                                    \
-    CALL(void K##_cancel_(union producer *p), K##_cancel(&p->K))                                   \
-    CALL(int64_t K##_recover_(union producer *p), (void)p; return RECOVER)                         \
-    CALL(void K##_producer_detach_(union producer *p), K##_producer_detach(&p->K))                 \
-    CALL(int K##_release_(union consumer *c), return K##_release(&c->K))                           \
-    CALL(void K##_consumer_detach_(union consumer *c), K##_consumer_detach(&c->K))                 \
-    CALL(uint64_t K##_missed_(const union consumer *c), (void)c; return MISSED)                    \
-    static const struct kind K##_kind = {                                                          \
-        #K,           PRODUCERS,    ONE_CONSUMER,         K##_init_,  K##_produce_,                \
-        K##_consume_, K##_push_,    K##_push_n_,          K##_claim_, K##_commit_,                 \
-        K##_cancel_,  K##_recover_, K##_producer_detach_, K##_pop_,   K##_pop_n_,                  \
-        K##_peek_,    K##_release_, K##_consumer_detach_, K##_missed_};
-
-KIND(spsc, SLOTS, 1, 1, spsc_init(mem, SIZE, CAPACITY), 0, 0)
-KIND(mpmc, SLOTS, 0, 0, mpmc_init(mem, SIZE, CAPACITY, how), mpmc_producer_recover(&p->mpmc, 0), 0)
-KIND(mpsc, SLOTS, 0, 1, mpsc_init(mem, SIZE, CAPACITY, how), mpsc_producer_recover(&p->mpsc, 0), 0)
-KIND(spmc, SLOTS, 1, 0, spmc_init(mem, SIZE, CAPACITY, how), spmc_producer_recover(&p->spmc, 0), 0)
-KIND(stream, SLOTS, 1, 1, stream_init(mem, SIZE, CAPACITY), 0, 0)
-KIND(lossless, SLOTS, 1, EACH, lossless_init(mem, SIZE, CAPACITY, IPC_BROADCAST_LOSSLESS),
-     lossless_producer_recover(&p->lossless, 0), 0)
-KIND(lossy, SLOTS, 1, EACH_LOSSY, lossy_init(mem, SIZE, CAPACITY, IPC_BROADCAST_LOSSY), 0,
-     lossy_missed(&c->lossy))
-KIND(records, RECORDS, 1, 1, records_init(mem, SIZE, BYTES, 1), 0, 0)
-KIND(records_of_three, RECORDS, LANES, 1, records_of_three_init(mem, SIZE, BYTES, LANES), 0, 0)
-KIND(records_lossless, RECORDS, 1, EACH,
-     records_lossless_init(mem, SIZE, BYTES, IPC_BROADCAST_LOSSLESS),
-     records_lossless_producer_recover(&p->records_lossless, 0), 0)
-KIND(records_lossy, RECORDS, 1, EACH_LOSSY,
-     records_lossy_init(mem, SIZE, BYTES, IPC_BROADCAST_LOSSY), 0,
-     records_lossy_missed(&c->records_lossy))
-
-static const struct kind *const kinds[] = {&spsc_kind,
-                                           &mpmc_kind,
-                                           &mpsc_kind,
-                                           &spmc_kind,
-                                           &stream_kind,
-                                           &lossless_kind,
-                                           &lossy_kind,
-                                           &records_kind,
-                                           &records_of_three_kind,
-                                           &records_lossless_kind,
-                                           &records_lossy_kind};
 
 /* ------------------------------------------------------------------ what the child does */
 
@@ -316,7 +79,7 @@ static void take(const struct message *m)
 {
     check(m);
     if (now.k->one_consumer >= EACH && m->id != joined + out->taken)
-        errx(1, "wrong message taken by the child: %llu", (unsigned long long)m->id);
+        errx(1, "the child took message %llu", (unsigned long long)m->id);
     ck_pr_store_64(&out->id[out->taken], m->id);
     ck_pr_store_64(&out->taken, out->taken + 1);
 }
@@ -340,14 +103,13 @@ static void read_the_rest(union consumer *c)
         if (rc == -EOVERFLOW)
             continue;
         if (rc != 0 || m.id != next)
-            errx(1, "later pop of the child: %s, message %llu, not %llu", strerror(-rc),
+            errx(1, "after it pop: %s, message %llu for %llu", strerror(-rc),
                  (unsigned long long)m.id, (unsigned long long)next);
         check(&m);
         next++;
     }
     if (next != out->all)
-        errx(1, "the child read %llu of %llu messages", (unsigned long long)next,
-             (unsigned long long)out->all);
+        errx(1, "read to %llu of %llu", (unsigned long long)next, (unsigned long long)out->all);
 }
 
 /* Is the child a lossy reader that reads on after its operation, from a position we know? */
@@ -389,7 +151,7 @@ static void operate(void)
             break;
         *slot = m[0];
         if (now.op == COMMIT)
-            ck_pr_store_64(&out->sent, k->commit(&p) == 0);
+            ck_pr_store_64(&out->sent, k->commit(&p, OF_CHILD) == 0);
         else
             k->cancel(&p);
         break;
@@ -462,15 +224,15 @@ static void receive(const struct message *m)
     if (id >= OF_CHILD) {
         id -= OF_CHILD;
         if (id >= BATCH || we.seen_child[id]++ != 0 || id < we.last_child)
-            errx(1, "message %llu of the child duplicated or out of order", (unsigned long long)id);
+            errx(1, "message %llu of the child doubled or out of order", (unsigned long long)id);
         we.last_child = id;
         return;
     }
     if (id >= we.sent)
-        errx(1, "message %llu, of %llu sent", (unsigned long long)id, (unsigned long long)we.sent);
+        errx(1, "message %llu of %llu", (unsigned long long)id, (unsigned long long)we.sent);
     last = &we.last[we.by[id]];
     if (!we.again && (we.seen[id] != 0 || id < *last))
-        errx(1, "message %llu duplicated or out of order, after %llu", (unsigned long long)id,
+        errx(1, "message %llu doubled or out of order: after %llu", (unsigned long long)id,
              (unsigned long long)*last);
     we.seen[id] = 1;
     *last = id > *last ? id : *last;
@@ -524,7 +286,7 @@ static void laps(void)
             receive_one();
     }
     if (we.sent < until)
-        errx(1, "no progress after %llu messages", (unsigned long long)(we.sent - from));
+        errx(1, "held up after %llu messages", (unsigned long long)(we.sent - from));
 }
 
 /* Sends in runs of three while there is room. */
@@ -578,7 +340,7 @@ static void detach_us(void)
 
 static void fail(const char *what, int64_t number)
 {
-    errx(1, "%s, %s, %s after %u instructions: %s %lld", now.k->name, op_names[now.op],
+    errx(1, "%s %s, %s after %u: %s %lld", now.k->name, op_names[now.op],
          now.how == KILL ? "killed" : "stopped", now.n, what, (long long)number);
 }
 
@@ -616,10 +378,10 @@ static void account(void)
         uint64_t id = ck_pr_load_64(&out->id[i]);
 
         if (id >= we.sent)
-            fail("the child took a message that was not sent:", (int64_t)id);
+            fail("the child took message", (int64_t)id);
         /* A message that it held, or that SPSC replays, comes again. */
         if (we.seen[id] && !now.k->one_consumer && (now.how == STOP || (!out->held && !we.again)))
-            fail("received twice: message", (int64_t)id);
+            fail("twice: message", (int64_t)id);
         if (now.k->one_consumer < EACH)
             we.seen[id] = 1;
     }
@@ -631,9 +393,9 @@ static void account(void)
         fail("missing messages:", missing);
     for (i = 0; i < BATCH; i++) {
         if (i < out->sent && !we.seen_child[i] && now.k->one_consumer != EACH_LOSSY)
-            fail("missing: message of the child", i);
+            fail("missing of the child: message", i);
         if (i >= out->sent && we.seen_child[i] && now.how == STOP)
-            fail("received but not sent: message of the child", i);
+            fail("not sent, but there: message of the child", i);
     }
 }
 
@@ -699,7 +461,7 @@ static void let_finish(int through)
     while (!through)
         through = resume(PTRACE_CONT, NULL);
     if (!out->through)
-        fail("the child stopped before its end; messages sent:", (int64_t)out->sent);
+        fail("stopped elsewhere, having sent", (int64_t)out->sent);
     out->all = we.sent;
     (void)resume(PTRACE_CONT, NULL);
 }
@@ -759,8 +521,9 @@ int main(int argc, char **argv)
     unsigned k, op;
 
     if (stride == 0)
-        errx(1, "usage: torture [stride, in instructions [start of a ring's name]]");
+        errx(1, "usage: torture [every so many instructions [ring, or how its name begins]]");
     share(SIZE + 4096);
+    stay_here();
     out = (struct shared *)(void *)(mem + SIZE);
     for (k = 0; k < sizeof kinds / sizeof *kinds; k++)
         if (strncmp(kinds[k]->name, only, strlen(only)) == 0)
@@ -769,7 +532,7 @@ int main(int argc, char **argv)
                 now.op = (enum op)op;
                 torture(stride);
             }
-    printf("note: stopped or killed at %u points, %s\n", points,
-           stride == 1 ? "at every instruction" : "at some of the instructions");
+    printf("note: %u points of stopping or killing, %s\n", points,
+           stride == 1 ? "every instruction" : "a part of the instructions");
     return 0;
 }

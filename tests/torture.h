@@ -9,6 +9,7 @@
 
 #include "ipc_ring.h"
 #include <err.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -45,6 +46,17 @@ static void share(size_t size)
                                 0);
     if ((void *)mem == MAP_FAILED)
         err(1, "mmap");
+}
+
+/* Keeps this process and its children on one processor, as they run in turns. */
+static inline void stay_here(void)
+{
+    cpu_set_t here;
+    int cpu = sched_getcpu();
+
+    CPU_ZERO(&here);
+    CPU_SET(cpu < 0 ? 0 : (unsigned)cpu, &here);
+    (void)sched_setaffinity(0, sizeof here, &here);
 }
 
 /* Called by the child: it stops, and from here on its parent runs it. */

@@ -14,6 +14,7 @@
 
 #include "fuzz.h"
 
+#include <dirent.h>
 #include <sys/mman.h>
 
 enum { MAX = 20000, ROOM = 1 << 17 };
@@ -440,6 +441,22 @@ static int lowest(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Removes what fuzzers have left that were killed. */
+static void remove_remains(void)
+{
+    DIR *folder = opendir("/dev/shm");
+    const struct dirent *entry;
+    long pid;
+
+    if (folder == NULL)
+        return;
+    while ((entry = readdir(folder)) != NULL)
+        if (sscanf(entry->d_name, "ipc-fuzz-%ld", &pid) == 1 && pid > 0 &&
+            kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    (void)closedir(folder);
+}
+
 /* With FUZZ_SEEDS=folder it only makes the seeds there: one working example of each kind. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -457,6 +474,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     unsigned i;
 
     (void)argc, (void)argv;
+    remove_remains();
     if (given != NULL && *given != '\0')
         (void)snprintf(name, sizeof name, "%.60s-fuzz", given);
     else

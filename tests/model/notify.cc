@@ -126,6 +126,21 @@ static void model_step()
         model_forget(kernel.forget_for);
 }
 
+#ifdef WEAK_RELACY_HPP
+static void model_interrupt(unsigned index)
+{
+    rl::enter_kernel(index);
+}
+
+static uint32_t model_newest(const uint32_t *word)
+{
+    uint64_t now = model_word_(word, $).newest();
+    uint32_t value;
+
+    memcpy(&value, reinterpret_cast<unsigned char *>(&now) + (uintptr_t)word % 8, sizeof value);
+    return value;
+}
+#else
 /* Interrupts a thread between two of its steps, for a fence. */
 static void model_interrupt(unsigned index)
 {
@@ -138,11 +153,27 @@ static void model_interrupt(unsigned index)
     all->atomic_thread_fence_seq_cst(c.seq_cst_fence_order_);
 }
 
+static uint32_t model_newest(const uint32_t *word)
+{
+    return *word;
+}
+#endif
+
+/* The calling thread enters or leaves the kernel. */
+static void model_cross()
+{
+#ifdef WEAK_RELACY_HPP
+    rl::enter_kernel(rl::thread_index());
+#else
+    rl::atomic_thread_fence(rl::mo_seq_cst, $);
+#endif
+}
+
 static void model_interrupt_all(bool bare)
 {
     unsigned first = rl::rand(THREADS);
 
-    rl::atomic_thread_fence(rl::mo_seq_cst, $);
+    model_cross();
     for (unsigned i = 0; i < THREADS; i++) {
         unsigned to = (first + i) % THREADS;
 
@@ -151,7 +182,7 @@ static void model_interrupt_all(bool bare)
         rl::ctx().sched();
         model_interrupt(to);
     }
-    rl::atomic_thread_fence(rl::mo_seq_cst, $);
+    model_cross();
 }
 
 /* Threads that could not register are left out. */
@@ -178,10 +209,9 @@ static long model_futex_wait(const uint32_t *word, uint32_t value)
 {
     unsigned me = rl::thread_index();
 
-    rl::atomic_thread_fence(rl::mo_seq_cst, $);
-    if (*word != value) {
+    model_cross();
+    if (model_newest(word) != value)
         return -EAGAIN;
-    }
     kernel.state[me] = SLEEPS;
     kernel.asleep_on[me] = word;
     while (kernel.state[me] == SLEEPS) {
@@ -189,7 +219,7 @@ static long model_futex_wait(const uint32_t *word, uint32_t value)
             rl::ctx().fail_test("asleep, and nobody is left", rl::test_result_deadlock, $);
         rl::ctx().sched();
     }
-    rl::atomic_thread_fence(rl::mo_seq_cst, $);
+    model_cross();
     return 0;
 }
 
@@ -198,7 +228,7 @@ static long model_futex_wake(const uint32_t *word, uint32_t most)
     unsigned first = rl::rand(THREADS);
     long woken = 0;
 
-    rl::atomic_thread_fence(rl::mo_seq_cst, $);
+    model_cross();
     for (unsigned i = 0; i < THREADS && woken < most; i++) {
         unsigned who = (first + i) % THREADS;
 

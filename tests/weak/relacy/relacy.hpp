@@ -39,6 +39,9 @@
  * An acquire load stands for the kernel's proof of a death: it sees the newest value, and later
  * loads see all that was visible then. A release store makes all stores before it visible.
  *
+ * The kernel (enter_kernel): a CPU that is in it, or is interrupted by it, has made all its stores
+ * visible, and its later loads come after that moment.
+ *
  * An rl::var is a word of memory like an atomic: a wrong order shows as a wrong value. Reading one
  * that was never written fails.
  *
@@ -101,12 +104,14 @@ enum test_result_e {
     test_result_success,
     test_result_user_assert_failed,
     test_result_livelock,
+    test_result_deadlock,
 };
 
 static inline const char *test_result_str(test_result_e r)
 {
     return r == test_result_success    ? "SUCCESS"
            : r == test_result_livelock ? "LIVELOCK"
+           : r == test_result_deadlock ? "DEADLOCK"
                                        : "USER ASSERT FAILED";
 }
 
@@ -646,6 +651,34 @@ static void fence(memory_order order, debug_info_param info)
         c->floor = c->read > c->floor ? c->read : c->floor;
 }
 
+/* The CPU is in the kernel, or is interrupted by it: all that it has stored is visible then, and its
+ * later loads come after this moment. */
+static void enter_kernel(unsigned who)
+{
+    cpu *c = &m.of[who];
+
+    let_out(who, ++c->epoch, NULL);
+    c->floor = c->read = m.now;
+}
+
+/* What a word says in this moment. */
+static uint64_t newest_of(cell *at)
+{
+    if (at->locked != NOBODY)
+        unlock(at);
+    has_read(at, newest_time(at));
+    return newest(at);
+}
+
+/* The scheduler chooses another thread. */
+static void schedule()
+{
+    if (m.running && chance(m.visible))
+        let_one_store_out(false);
+    if (m.running)
+        go_to(some_thread(true));
+}
+
 static void let_time_pass(debug_info_param info)
 {
     if (m.running) {
@@ -771,6 +804,11 @@ template <typename T> class atomic
         return true;
     }
 
+    T newest()
+    {
+        return static_cast<T>(weak::newest_of(&cell_));
+    }
+
     T fetch_add(T more, memory_order, debug_info_param info)
     {
         T seen = static_cast<T>(weak::before_swap(&cell_, info));
@@ -817,6 +855,12 @@ static inline void atomic_thread_fence(memory_order order, debug_info_param info
     weak::fence(order, info);
 }
 
+/* Of thread `index`'s CPU; only here, not in Relacy. */
+static inline void enter_kernel(unsigned index)
+{
+    weak::enter_kernel(index);
+}
+
 static inline void yield(unsigned, debug_info_param info)
 {
     weak::let_time_pass(info);
@@ -833,6 +877,11 @@ static inline unsigned thread_index()
 }
 
 struct context {
+    void sched()
+    {
+        weak::schedule();
+    }
+
     [[noreturn]] void fail_test(const char *what, test_result_e result, debug_info_param info)
     {
         weak::fail(what, result, info);
