@@ -481,6 +481,9 @@ IPC_FORCE_INLINE size_t ipc_ring_line_stride_(size_t bytes)
 struct ipc_ring_seat_ {
     uint64_t id;         /* the holder's ipc_peer id, 0: free. See the table above */
     uint64_t generation; /* how many handles have taken the seat; each adds one */
+    uint64_t named;      /* the id of the process that the current generation was issued to. The seat
+                            may have a new holder that is stopped before it issues its own */
+    uint64_t unused;
 };
 
 /* What all rings of one kind have in common. */
@@ -661,6 +664,24 @@ IPC_INLINE unsigned ipc_ring_take_seat_(struct ipc_ring_seat_ *seats, unsigned n
             break;
     }
     return i;
+}
+
+/* Issues the next generation of a seat to its new holder. */
+IPC_INLINE uint64_t ipc_ring_next_generation_(struct ipc_ring_seat_ *seat, uint64_t id)
+{
+    uint64_t generation = ck_pr_faa_64(&seat->generation, 1) + 1;
+
+    ck_pr_store_64(&seat->named, id);
+    return generation;
+}
+
+/* Is the process dead, or has it left, that a word names by the current generation of a seat? */
+IPC_INLINE int ipc_ring_is_named_dead_(int (*alive)(void *, uint64_t), void *arg,
+                                       const struct ipc_ring_seat_ *seat)
+{
+    if (ck_pr_load_64(&seat->id) == 0)
+        return alive != NULL;
+    return ipc_ring_is_dead_(alive, arg, ck_pr_load_64(&seat->named));
 }
 
 IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,
@@ -4613,7 +4634,7 @@ struct ipc_mpmc_shared {
 
 IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
 IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
-IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPMC_SEATS)
+IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 32 * IPC_MPMC_SEATS)
 
 /* The word, from its top bit: lap (41 bits), name (16: generation, seat), run length minus one (4),
  * state (3). The table at the top of this file has all transitions. */
@@ -4857,17 +4878,16 @@ IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, ui
 IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
 {
     const struct ipc_ring_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
-    uint64_t id, generation;
+    uint64_t generation;
 
     /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. The seat
-     * may be newer than the word: then it says that the named process has left, or we find its
-     * successor alive and take that for the holder. */
+     * may be newer than the word: then it says that the named process has left, or, for a moment,
+     * that a successor is the one that the word names. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
-    id = ck_pr_load_64(&seat->id);
     if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_MPMC_SEATS % 256)
         return 1; /* another process has the seat now */
-    return id == 0 ? m->alive != NULL : ipc_ring_is_dead_(m->alive, m->arg, id);
+    return ipc_ring_is_named_dead_(m->alive, m->arg, seat);
 }
 
 /* Frees a slot or run that we hold, for the lap after the last that was stamped on it. Gives up
@@ -5636,8 +5656,7 @@ IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
                                 IPC_MPMC_SEATS);
     m->seat = &m->ring->seat[i];
     m->id = id;
-    m->name =
-        (i + (ck_pr_faa_64(&m->seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
+    m->name = (i + ipc_ring_next_generation_(m->seat, id) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
     /* Without it the seat could be older than a word with our name. Partner: in
      * ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_store();
@@ -6015,7 +6034,7 @@ struct ipc_call_slot_ {
 
 IPC_RING_ASSERT_(call_slot_bell, offsetof(struct ipc_call_shared, slot_bell) == 80)
 IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 192)
-IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 256 + 16 * IPC_CALL_SERVERS)
+IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 256 + 32 * IPC_CALL_SERVERS)
 IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 
 /* The word, from its top bit: number of the call (23 bits, may wrap), name of the server (38:
@@ -6164,17 +6183,15 @@ IPC_FORCE_INLINE size_t ipc_call_server_stride_(const struct ipc_call_server *s)
 IPC_INLINE int ipc_call_is_server_gone_(const struct ipc_call_client *c, uint64_t word)
 {
     const struct ipc_ring_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
-    uint64_t id, generation;
+    uint64_t generation;
     int gone;
 
     /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. The
      * seat may be newer than the word, as in ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
-    id = ck_pr_load_64(&seat->id);
-    gone = (uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS);
-    if (!gone)
-        gone = id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
+    gone = (uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS) ||
+           ipc_ring_is_named_dead_(c->alive, c->arg, seat);
     /* If another generation has the seat, that server has seen that the one before is dead: without
      * it we could write to the slot while the dead one still reads or writes. Partner: in
      * ipc_call_server_attach. If the seat is free, its server has stored LEFT before: without it
@@ -6370,7 +6387,7 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
     /* Without it the new generation could be seen before the dead server's last reads and writes.
      * Partner: in ipc_call_is_server_gone_. */
     ck_pr_fence_release();
-    s->me = (uint32_t)(ck_pr_faa_64(&r->seat[i].generation, 1) + 1);
+    s->me = (uint32_t)ipc_ring_next_generation_(&r->seat[i], s->id);
     s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
     s->request = request;
     s->reply = reply;

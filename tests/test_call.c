@@ -106,7 +106,7 @@ static void impossible_places_are_refused(void **state)
     MUST(strstr(me.why, "16 there, 8 here") != NULL);
     IS(ipc_call_server_attach(&s, mem, size, 16, 16, &me), -EPROTO);
     IS(ipc_call_client_attach(&c, mem, 1024, 8, 16, &me), -EINVAL);
-    IS(ipc_call_client_attach(&c, mem, 1800, 8, 16, &me), -EPROTO);
+    IS(ipc_call_client_attach(&c, mem, 2400, 8, 16, &me), -EPROTO);
     IS(ipc_call_claim(&c, &message), -EPROTO); /* no crash */
     MUST(message == NULL);
     IS(ipc_call_ask(&c, &size, 8), -EPROTO);

@@ -130,6 +130,39 @@ static void single_ends_and_seats_are_limited(void **state)
     (void)munmap(wide, many);
 }
 
+static int nine_lives(void *arg, uint64_t id)
+{
+    (void)arg;
+    return id == 9;
+}
+
+/* A process has taken a dead holder's seat, and is stopped before it has a name of its own. What the
+ * dead one had is free for the others all the same. */
+static void a_stopped_successor_keeps_nothing_of_the_dead(void **state)
+{
+    size_t size = mpmc_footprint(4);
+    struct ipc_mpmc_shared *ring = (struct ipc_mpmc_shared *)shared(size);
+    struct ipc_peer dead = {7, nine_lives, NULL, NULL, NULL, ""};
+    struct ipc_peer live = {9, nine_lives, NULL, NULL, NULL, ""};
+    struct mpmc_producer p;
+    struct mpmc_consumer holder, c;
+    struct message m = make(0, 1);
+    unsigned seat;
+
+    (void)state;
+    assert_int_equal(mpmc_init(ring, size, 4, IPC_MPMC_AT_LEAST_ONCE), 0);
+    assert_int_equal(mpmc_producer_attach(&p, ring, size, &live), 0);
+    assert_int_equal(mpmc_consumer_attach(&c, ring, size, &live), 0);
+    assert_int_equal(mpmc_consumer_attach(&holder, ring, size, &dead), 0);
+    assert_int_equal(mpmc_push(&p, &m), 0);
+    assert_non_null(mpmc_peek(&holder));
+    seat = (unsigned)(holder.raw.m.seat - ring->seat);
+    assert_true(ck_pr_cas_64(&ring->seat[seat].id, 7, 9)); /* and no further */
+    assert_int_equal(mpmc_consumer_recover(&c, 0), 1);
+    assert_int_equal(mpmc_pop(&c, &m), 0);
+    (void)munmap(ring, size);
+}
+
 /* ------------------------------------------------------------------ against a queue */
 
 /* Random calls by two handles of each end in one thread, in rings of every small size and at
@@ -623,6 +656,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(impossible_rings_are_refused),
         cmocka_unit_test(single_ends_and_seats_are_limited),
+        cmocka_unit_test(a_stopped_successor_keeps_nothing_of_the_dead),
         cmocka_unit_test(random_calls_are_those_of_a_queue),
         cmocka_unit_test(holders_in_a_row_are_passed_over_in_one_call),
         cmocka_unit_test(one_consumer_keeps_the_order_when_it_leaves),

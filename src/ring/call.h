@@ -65,7 +65,7 @@ struct ipc_call_slot_ {
 
 IPC_RING_ASSERT_(call_slot_bell, offsetof(struct ipc_call_shared, slot_bell) == 80)
 IPC_RING_ASSERT_(call_bell, offsetof(struct ipc_call_shared, server_bell) == 192)
-IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 256 + 16 * IPC_CALL_SERVERS)
+IPC_RING_ASSERT_(call_size, sizeof(struct ipc_call_shared) == 256 + 32 * IPC_CALL_SERVERS)
 IPC_RING_ASSERT_(call_slot, sizeof(struct ipc_call_slot_) == 128)
 
 /* The word, from its top bit: number of the call (23 bits, may wrap), name of the server (38:
@@ -214,17 +214,15 @@ IPC_FORCE_INLINE size_t ipc_call_server_stride_(const struct ipc_call_server *s)
 IPC_INLINE int ipc_call_is_server_gone_(const struct ipc_call_client *c, uint64_t word)
 {
     const struct ipc_ring_seat_ *seat = &c->ring->seat[word / IPC_CALL_NAME_ % IPC_CALL_SERVERS];
-    uint64_t id, generation;
+    uint64_t generation;
     int gone;
 
     /* Without it the seat could be older than the word. Partner: in ipc_call_server_attach. The
      * seat may be newer than the word, as in ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
-    id = ck_pr_load_64(&seat->id);
-    gone = (uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS);
-    if (!gone)
-        gone = id == 0 ? c->alive != NULL : ipc_ring_is_dead_(c->alive, c->arg, id);
+    gone = (uint32_t)generation != (uint32_t)(word / IPC_CALL_NAME_ / IPC_CALL_SERVERS) ||
+           ipc_ring_is_named_dead_(c->alive, c->arg, seat);
     /* If another generation has the seat, that server has seen that the one before is dead: without
      * it we could write to the slot while the dead one still reads or writes. Partner: in
      * ipc_call_server_attach. If the seat is free, its server has stored LEFT before: without it
@@ -420,7 +418,7 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
     /* Without it the new generation could be seen before the dead server's last reads and writes.
      * Partner: in ipc_call_is_server_gone_. */
     ck_pr_fence_release();
-    s->me = (uint32_t)(ck_pr_faa_64(&r->seat[i].generation, 1) + 1);
+    s->me = (uint32_t)ipc_ring_next_generation_(&r->seat[i], s->id);
     s->me = (s->me * IPC_CALL_SERVERS + i) * IPC_CALL_NAME_;
     s->request = request;
     s->reply = reply;

@@ -78,6 +78,9 @@ IPC_FORCE_INLINE size_t ipc_ring_line_stride_(size_t bytes)
 struct ipc_ring_seat_ {
     uint64_t id;         /* the holder's ipc_peer id, 0: free. See the table above */
     uint64_t generation; /* how many handles have taken the seat; each adds one */
+    uint64_t named;      /* the id of the process that the current generation was issued to. The seat
+                            may have a new holder that is stopped before it issues its own */
+    uint64_t unused;
 };
 
 /* What all rings of one kind have in common. */
@@ -258,6 +261,24 @@ IPC_INLINE unsigned ipc_ring_take_seat_(struct ipc_ring_seat_ *seats, unsigned n
             break;
     }
     return i;
+}
+
+/* Issues the next generation of a seat to its new holder. */
+IPC_INLINE uint64_t ipc_ring_next_generation_(struct ipc_ring_seat_ *seat, uint64_t id)
+{
+    uint64_t generation = ck_pr_faa_64(&seat->generation, 1) + 1;
+
+    ck_pr_store_64(&seat->named, id);
+    return generation;
+}
+
+/* Is the process dead, or has it left, that a word names by the current generation of a seat? */
+IPC_INLINE int ipc_ring_is_named_dead_(int (*alive)(void *, uint64_t), void *arg,
+                                       const struct ipc_ring_seat_ *seat)
+{
+    if (ck_pr_load_64(&seat->id) == 0)
+        return alive != NULL;
+    return ipc_ring_is_dead_(alive, arg, ck_pr_load_64(&seat->named));
 }
 
 IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,

@@ -559,8 +559,7 @@ IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
                                 IPC_MPMC_SEATS);
     m->seat = &m->ring->seat[i];
     m->id = id;
-    m->name =
-        (i + (ck_pr_faa_64(&m->seat->generation, 1) + 1) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
+    m->name = (i + ipc_ring_next_generation_(m->seat, id) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
     /* Without it the seat could be older than a word with our name. Partner: in
      * ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_store();

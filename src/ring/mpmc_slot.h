@@ -115,7 +115,7 @@ struct ipc_mpmc_shared {
 
 IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
 IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
-IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 16 * IPC_MPMC_SEATS)
+IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 32 * IPC_MPMC_SEATS)
 
 /* The word, from its top bit: lap (41 bits), name (16: generation, seat), run length minus one (4),
  * state (3). The table at the top of this file has all transitions. */
@@ -359,17 +359,16 @@ IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, ui
 IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
 {
     const struct ipc_ring_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
-    uint64_t id, generation;
+    uint64_t generation;
 
     /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. The seat
-     * may be newer than the word: then it says that the named process has left, or we find its
-     * successor alive and take that for the holder. */
+     * may be newer than the word: then it says that the named process has left, or, for a moment,
+     * that a successor is the one that the word names. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
-    id = ck_pr_load_64(&seat->id);
     if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_MPMC_SEATS % 256)
         return 1; /* another process has the seat now */
-    return id == 0 ? m->alive != NULL : ipc_ring_is_dead_(m->alive, m->arg, id);
+    return ipc_ring_is_named_dead_(m->alive, m->arg, seat);
 }
 
 /* Frees a slot or run that we hold, for the lap after the last that was stamped on it. Gives up
