@@ -2075,6 +2075,12 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
  *
  * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
  * the tail; it never sees what an earlier lap left there.
+ *
+ * The consumer publishes its position for many records at once, but a lane from which all was taken
+ * has room for the longest record at any time. That record takes half of the memory. Where the tail
+ * is in the second half it goes to the beginning, and what is left behind the tail is skipped: then
+ * it fits if the published position is in the second half, too. So the consumer publishes when it
+ * comes into the second half, and otherwise after `replay` bytes, an eighth of the memory at most.
  */
 #ifndef IPC_SRC_RING_RECORD_H
 #define IPC_SRC_RING_RECORD_H 1
@@ -2181,6 +2187,7 @@ struct ipc_record_consumer {
     uint64_t mask;
     uint64_t head;      /* next position to read */
     uint64_t published; /* what the lane's head says */
+    uint64_t due;       /* when a call returns with head behind it, head is published */
     uint64_t replay;    /* head - published never exceeds it when a call returns */
     uint64_t at;        /* of the next record, if it was found: head, or where memory begins */
     uint64_t peeked;    /* how far it ends behind head; 0: it was not found yet */
@@ -2376,6 +2383,18 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
 }
 
+/* What was published is said to be so. It is due again after `replay` bytes, and behind the middle of
+ * the memory: see the top. */
+IPC_INLINE void ipc_record_note_published_(struct ipc_record_consumer *c, uint64_t position)
+{
+    uint64_t half = (c->mask + 1) / 2, offset = position & c->mask, most = c->replay;
+
+    if (offset <= half && half - offset < most)
+        most = half - offset;
+    c->published = position;
+    c->due = position + most;
+}
+
 /* Goes to a lane, from another in which all that was read is published. */
 IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
 {
@@ -2385,7 +2404,8 @@ IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned l
     c->lane = lane;
     c->to = ipc_record_head_(r, c->producers, lane);
     c->data = ipc_record_data_(r, c->producers, lane, c->mask);
-    c->head = c->published = c->run_start = c->heads[lane];
+    c->head = c->run_start = c->heads[lane];
+    ipc_record_note_published_(c, c->head);
 }
 
 /*
@@ -2426,6 +2446,12 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     return 0;
 }
 
+/* Is it time to publish the position? */
+IPC_FORCE_INLINE int ipc_record_is_due_(const struct ipc_record_consumer *c)
+{
+    return (int64_t)(c->due - c->head) < 0;
+}
+
 /* Publishes the consumer's position in its lane. */
 IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 {
@@ -2434,7 +2460,7 @@ IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
      * ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_release();
     ck_pr_store_64(c->to, c->head);
-    c->published = c->head;
+    ipc_record_note_published_(c, c->head);
     c->post_due = 1;
 }
 
@@ -2447,7 +2473,8 @@ IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
 IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
-    if (c->head - c->published > c->replay)
+    ipc_record_note_published_(c, c->published);
+    if (ipc_record_is_due_(c))
         ipc_record_publish_(c);
 }
 
@@ -2561,7 +2588,7 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
  * dead lets the lane run full. Other producers do not matter.
  *
  *   0
- *   -EAGAIN    there is no room for it
+ *   -EAGAIN    there is no room for it; never where the consumer has taken all before it
  *   -EMSGSIZE  n is more than half the capacity less 8
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
@@ -2737,7 +2764,7 @@ IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
 {
     c->head += c->peeked;
     c->peeked = 0;
-    if (CK_CC_LIKELY(c->head - c->published <= c->replay))
+    if (CK_CC_LIKELY(!ipc_record_is_due_(c)))
         return 0;
     ipc_record_publish_(c);
     if (c->producers > 1)

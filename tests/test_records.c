@@ -228,6 +228,51 @@ static void the_longest_record_fits_at_every_offset(void **state)
     unguard(mem, size);
 }
 
+/* As a consumer that is rung for each record, and takes it without another look. */
+static void a_drained_lane_has_room_for_the_longest(void **state)
+{
+    static unsigned char buffer[LONGEST];
+    uint64_t capacity, i;
+    unsigned lanes, lane;
+
+    (void)state;
+    for (capacity = 64; capacity <= 8192; capacity *= 2)
+        for (lanes = 1; lanes <= PRODUCERS; lanes += 2) {
+            size_t size = ipc_record_footprint(capacity, lanes), most = (size_t)capacity / 2 - 8;
+            size_t wide = ipc_record_broadcast_footprint(capacity);
+            unsigned char *mem = guarded(size), *cast = guarded(wide);
+            struct ipc_record_producer p[PRODUCERS];
+            struct ipc_record_consumer c;
+            struct ipc_record_broadcast_producer writer;
+            struct ipc_record_broadcast_consumer reader;
+
+            IS(ipc_record_init(mem, size, capacity, lanes), 0);
+            IS(ipc_record_broadcast_init(cast, wide, capacity, IPC_BROADCAST_LOSSLESS), 0);
+            for (lane = 0; lane < lanes; lane++)
+                IS(ipc_record_producer_attach(&p[lane], mem, size, NULL), 0);
+            IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
+            IS(ipc_record_broadcast_producer_attach(&writer, cast, wide, NULL), 0);
+            IS(ipc_record_broadcast_consumer_attach(&reader, cast, wide, NULL), 0);
+            for (i = 0; i < 4000; i++) {
+                size_t n = (size_t)chance(chance(5) == 0 ? most + 1 : most / 8 + 1);
+
+                lane = (unsigned)chance(lanes);
+                if (chance(8) == 0)
+                    n = most;
+                fill(buffer, i, n);
+                IS(ipc_record_push(&p[lane], buffer, n), 0);
+                IS(ipc_record_pop(&c, buffer, sizeof buffer), n);
+                is_filled(buffer, i, n);
+                IS(ipc_record_broadcast_push(&writer, buffer, n), 0);
+                IS(ipc_record_broadcast_pop(&reader, buffer, sizeof buffer), n);
+                if (chance(100) == 0)
+                    ipc_record_replay(&c, chance(capacity));
+            }
+            unguard(mem, size);
+            unguard(cast, wide);
+        }
+}
+
 /* A claim that wraps to the beginning of the memory stays there, however little is committed. */
 static void claims_stay_where_they_are(void **state)
 {
@@ -827,6 +872,7 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         TEST(what_goes_in_comes_out_in_its_order),
         TEST(the_longest_record_fits_at_every_offset),
+        TEST(a_drained_lane_has_room_for_the_longest),
         TEST(claims_stay_where_they_are),
         TEST(a_claim_that_is_refused_drops_the_one_before),
         TEST(batches_are_whole_records),
