@@ -1,9 +1,9 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_ring.h
  * src/ring/reference.h src/common/version.h src/common/prelude.h src/common/peer.h
- * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record.h
- * src/ring/broadcast.h src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h
- * src/ring/call.h src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h
- * src/ring/typed_stream.h src/ring/typed_call.h */
+ * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record_lane.h
+ * src/ring/record.h src/ring/broadcast.h src/ring/record_broadcast.h src/ring/mpmc_slot.h
+ * src/ring/mpmc.h src/ring/call.h src/ring/typed.h src/ring/typed_slots.h
+ * src/ring/typed_records.h src/ring/typed_stream.h src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
  *
@@ -398,7 +398,7 @@ struct ipc_peer {
 
 /* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
  * It is not the release's version, and goes up with any change to what is in memory. */
-#define IPC_RING_LAYOUT 2u
+#define IPC_RING_LAYOUT 3u
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
@@ -2056,7 +2056,7 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 
 #endif
 
-/* >>record  src/ring/record.h */
+/* >>record_lane  src/ring/record_lane.h */
 /*
  * Records: messages of any length, for one consumer, from producers that have a lane each.
  *
@@ -2065,13 +2065,16 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
  *
  *     [ 5 | hello... ][ 2 | hi...... ][ 0 ]                         0: not there yet
  *
- *   word at          from       to            made by the lane's producer
+ *   word             from       to            made by the lane's producer
  *   the next record  anything   0             store, before the record in front of it is there
  *   the tail         0          length, IS    store fence, store: the record is there
  *   the tail         0          SKIP          the same, where the record is at the beginning of the
  *                                             memory; its own word was stored there before
  *   lane's head      h          h' > h        the consumer, when it is done with all below h':
  *                                             release fence, store (ipc_record_publish_)
+ *   terms            n          n+1           the producer that took the lane: term[n % 23], store
+ *                                             fence, store
+ *   term[n % 23]     from       from | LEFT   that producer, before it gives the lane back
  *
  * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
  * the tail; it never sees what an earlier lap left there.
@@ -2082,8 +2085,8 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
  * it fits if the published position is in the second half, too. So the consumer publishes when it
  * comes into the second half, and otherwise after `replay` bytes, an eighth of the memory at most.
  */
-#ifndef IPC_SRC_RING_RECORD_H
-#define IPC_SRC_RING_RECORD_H 1
+#ifndef IPC_SRC_RING_RECORD_LANE_H
+#define IPC_SRC_RING_RECORD_LANE_H 1
 
 /* ------------------------------------------------------------------ records: layout */
 
@@ -2091,11 +2094,21 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
+#define IPC_RECORD_TERMS_ 23u   /* that are remembered in each lane */
 
-/* One for each producer, if there may be several. */
+/* A producer's time in a lane. */
+struct ipc_record_term_ {
+    uint64_t id;   /* the process, ~0 for one without an ipc_peer */
+    uint64_t from; /* the position where its records begin; and IPC_RECORD_LEFT_ */
+};
+
+#define IPC_RECORD_LEFT_ UINT64_C(1) /* it has detached, so was not killed */
+
+/* One for each producer. */
 struct ipc_record_lane_ {
-    uint64_t producer; /* its holder, as in core.h */
-    unsigned char pad1[120];
+    uint64_t producer; /* its holder, as in core.h, if there may be several */
+    uint64_t terms;    /* how many there have been */
+    struct ipc_record_term_ term[IPC_RECORD_TERMS_]; /* the n-th one at n % IPC_RECORD_TERMS_ */
     /* Every byte below this position has been read. Written by the consumer alone. */
     uint64_t head;
     unsigned char pad2[120];
@@ -2104,12 +2117,14 @@ struct ipc_record_lane_ {
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_record_shared {
     /* bytes: 1; capacity: bytes for each producer; how: producers. If that is more than one, end[0]
-     * and head stay 0. */
+     * and head stay 0; else they are used in the place of those of the lane. */
     struct ipc_spsc_shared s;
-    /* if there are several producers a lane for each, and then capacity bytes for each */
+    /* a lane for each producer, and then capacity bytes for each */
 };
 
-IPC_RING_ASSERT_(record_lane, sizeof(struct ipc_record_lane_) == 256)
+IPC_RING_ASSERT_(record_lane, offsetof(struct ipc_record_lane_, head) ==
+                                  16 + IPC_RECORD_TERMS_ * sizeof(struct ipc_record_term_))
+IPC_RING_ASSERT_(record_lane_size, sizeof(struct ipc_record_lane_) == 512)
 
 /* The word before each record: what it is, and above that its length. 0: there is none yet. */
 #define IPC_RECORD_IS_ UINT64_C(1)   /* a record, which begins behind the word */
@@ -2122,8 +2137,7 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
 
     kind.name = "not a ring of records; magic";
     kind.magic = IPC_RECORD_MAGIC;
-    kind.header = sizeof(struct ipc_record_shared) +
-                  (producers > 1 ? producers : 0) * sizeof(struct ipc_record_lane_);
+    kind.header = sizeof(struct ipc_record_shared) + producers * sizeof(struct ipc_record_lane_);
     kind.stride = producers;
     return kind;
 }
@@ -2132,34 +2146,6 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
 IPC_INLINE int ipc_record_is_valid_how_(unsigned producers)
 {
     return producers - 1 < IPC_RECORD_PRODUCERS;
-}
-
-/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
- * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
- * the address space. */
-IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
-{
-    struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
-
-    return capacity >= 64 && ipc_record_is_valid_how_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
-                                                          : 0;
-}
-
-/*
- * Makes an empty ring of records, as ipc_spsc_init. A record takes 8 bytes and its length, rounded
- * up to a multiple of 8; the longest has half the capacity, less 8.
- *
- *   0
- *   -EINVAL  mem is NULL or not 64-byte aligned, or ipc_record_footprint(capacity, producers) is 0
- *   -ENOSPC  size is less than that
- */
-IPC_INLINE int ipc_record_init(void *mem, size_t size, uint64_t capacity, unsigned producers)
-{
-    struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
-
-    if (ipc_record_footprint(capacity, producers) == 0)
-        return -EINVAL;
-    return ipc_ring_init_(mem, size, &kind, 1, capacity, producers);
 }
 
 /* ------------------------------------------------------------------ records: handles */
@@ -2175,6 +2161,8 @@ struct ipc_record_producer {
     uint64_t claimed; /* its length + 1; 0: nothing is claimed */
     uint64_t *head;   /* the consumer's published position in our lane */
     uint64_t *holder; /* of our lane */
+    uint64_t *from;   /* of our term in it */
+    uint64_t begun;   /* what that says while we hold the lane */
     struct ipc_spsc_shared *ring;
     uint64_t id;
     unsigned how; /* producers */
@@ -2221,7 +2209,7 @@ IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int r
     return c->error = rc;
 }
 
-/* ------------------------------------------------------------------ records: attach */
+/* ------------------------------------------------------------------ records: words */
 
 IPC_FORCE_INLINE uint64_t *ipc_record_word_(unsigned char *data, uint64_t mask, uint64_t position)
 {
@@ -2280,6 +2268,202 @@ IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_
     return 1;
 }
 
+/* Steps over all records from *position on, and counts them in *count. 0, or -EBADMSG: they do not
+ * end within the capacity. */
+IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                       uint64_t *count)
+{
+    uint64_t end = *position + mask + 1 - 8;
+    int rc;
+
+    if (*position % 8 != 0)
+        return -EBADMSG;
+    while ((rc = ipc_record_step_over_(data, mask, position, end - *position)) > 0)
+        ++*count;
+    return rc;
+}
+
+/* ------------------------------------------------------------------ records: lanes */
+
+IPC_INLINE struct ipc_record_lane_ *ipc_record_lane_(struct ipc_record_shared *r, unsigned lane)
+{
+    return (struct ipc_record_lane_ *)(void *)(r + 1) + lane;
+}
+
+/* The holder of a lane. */
+IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
+                                        unsigned lane)
+{
+    return producers == 1 ? &r->s.end[0] : &ipc_record_lane_(r, lane)->producer;
+}
+
+IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
+                                      unsigned lane)
+{
+    return producers == 1 ? &r->s.head : &ipc_record_lane_(r, lane)->head;
+}
+
+/* The bytes of a lane. */
+IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
+                                           unsigned lane, uint64_t mask)
+{
+    return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
+}
+
+/* ------------------------------------------------------------------ records: the consumer's lane */
+
+/* What was published is said to be so. It is due again after `replay` bytes, and behind the middle of
+ * the memory: see the top. */
+IPC_INLINE void ipc_record_note_published_(struct ipc_record_consumer *c, uint64_t position)
+{
+    uint64_t half = (c->mask + 1) / 2, offset = position & c->mask, most = c->replay;
+
+    if (offset <= half && half - offset < most)
+        most = half - offset;
+    c->published = position;
+    c->due = position + most;
+}
+
+/* Is it time to publish the position? */
+IPC_FORCE_INLINE int ipc_record_is_due_(const struct ipc_record_consumer *c)
+{
+    return (int64_t)(c->due - c->head) < 0;
+}
+
+/* Publishes the consumer's position in its lane. */
+IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
+{
+    /* Without it the producer could overwrite a record that is still being read. Partners: the
+     * acquire fences in ipc_record_producer_attach, ipc_record_find_room_ and
+     * ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(c->to, c->head);
+    ipc_record_note_published_(c, c->head);
+    c->post_due = 1;
+}
+
+/* Goes to a lane, from another in which all that was read is published. */
+IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+
+    c->heads[c->lane] = c->head;
+    c->lane = lane;
+    c->to = ipc_record_head_(r, c->producers, lane);
+    c->data = ipc_record_data_(r, c->producers, lane, c->mask);
+    c->head = c->run_start = c->heads[lane];
+    ipc_record_note_published_(c, c->head);
+}
+
+/* ------------------------------------------------------------------ records: taking a lane */
+
+/* How well a lane suits a producer: the lower, the better. See ipc_record_producer_attach. */
+enum ipc_record_suits_ {
+    IPC_RECORD_OURS_,    /* it has records of our own process */
+    IPC_RECORD_LEFT_BEHIND_, /* it has records of a process that has ended, or may have */
+    IPC_RECORD_DRAINED_, /* it has none */
+    IPC_RECORD_AWAY_,    /* it has records of a process that lives, and may come back */
+    IPC_RECORD_TAKEN_
+};
+
+IPC_INLINE enum ipc_record_suits_ ipc_record_suits_(struct ipc_record_shared *r, unsigned producers,
+                                                    unsigned lane, uint64_t mask,
+                                                    const struct ipc_peer *me)
+{
+    struct ipc_record_lane_ *l = ipc_record_lane_(r, lane);
+    uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, producers, lane)), terms, last;
+    uint64_t head = ck_pr_load_64(ipc_record_head_(r, producers, lane)) & ~UINT64_C(7);
+
+    if (!ipc_ring_may_replace_(me, holder))
+        return IPC_RECORD_TAKEN_;
+    if (ck_pr_load_64(ipc_record_word_(ipc_record_data_(r, producers, lane, mask), mask, head)) == 0)
+        return IPC_RECORD_DRAINED_;
+    terms = ck_pr_load_64(&l->terms);
+    last = terms == 0 ? 0 : ck_pr_load_64(&l->term[(terms - 1) % IPC_RECORD_TERMS_].id);
+    if (holder != 0)
+        return IPC_RECORD_LEFT_BEHIND_;
+    if (last == ipc_ring_id_of_(me))
+        return IPC_RECORD_OURS_;
+    return last == IPC_RING_ANYONE_ || me == NULL || me->alive == NULL ||
+                   ipc_ring_is_dead_(me->alive, me->arg, last)
+               ? IPC_RECORD_LEFT_BEHIND_
+               : IPC_RECORD_AWAY_;
+}
+
+/* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. */
+IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
+                                          uint64_t mask, struct ipc_peer *me)
+{
+    unsigned suits, lane;
+
+    for (suits = IPC_RECORD_OURS_; suits < IPC_RECORD_TAKEN_; suits++)
+        for (lane = 0; lane < producers; lane++)
+            if ((unsigned)ipc_record_suits_(r, producers, lane, mask, me) <= suits &&
+                ipc_ring_take_end_(ipc_record_holder_(r, producers, lane), me,
+                                   ipc_ring_id_of_(me)) == 0)
+                return lane;
+    (void)ipc_ring_refuse_(me, -EBUSY, "every lane of records is taken; lanes", producers,
+                           producers);
+    return producers;
+}
+
+/* The holder of a lane notes that its records begin at that position. Returns where it notes that
+ * it has left. */
+IPC_INLINE uint64_t *ipc_record_begin_term_(struct ipc_record_lane_ *l, uint64_t id,
+                                            uint64_t position)
+{
+    uint64_t terms = ck_pr_load_64(&l->terms);
+    struct ipc_record_term_ *t = &l->term[terms % IPC_RECORD_TERMS_];
+
+    /* Without it a consumer could read this term in the place of an old one, and then an old count
+     * by which that is still remembered. Partner: the second load fence in ipc_record_read_term_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(&t->id, id);
+    ck_pr_store_64(&t->from, position);
+    /* Without it the term could be counted before it is there. Partner: the first load fence in
+     * ipc_record_read_term_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(&l->terms, terms + 1);
+    return &t->from;
+}
+
+#endif
+
+/* >>record  src/ring/record.h */
+/* Records: making a ring, attaching to it, producing and consuming. Their words are in record_lane.h. */
+#ifndef IPC_SRC_RING_RECORD_H
+#define IPC_SRC_RING_RECORD_H 1
+
+/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
+ * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
+ * the address space. */
+IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
+{
+    struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
+
+    return capacity >= 64 && ipc_record_is_valid_how_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
+                                                          : 0;
+}
+
+/*
+ * Makes an empty ring of records, as ipc_spsc_init. A record takes 8 bytes and its length, rounded
+ * up to a multiple of 8; the longest has half the capacity, less 8.
+ *
+ *   0
+ *   -EINVAL  mem is NULL or not 64-byte aligned, or ipc_record_footprint(capacity, producers) is 0
+ *   -ENOSPC  size is less than that
+ */
+IPC_INLINE int ipc_record_init(void *mem, size_t size, uint64_t capacity, unsigned producers)
+{
+    struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
+
+    if (ipc_record_footprint(capacity, producers) == 0)
+        return -EINVAL;
+    return ipc_ring_init_(mem, size, &kind, 1, capacity, producers);
+}
+
+/* ------------------------------------------------------------------ records: attach */
+
 IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, uint64_t *capacity,
                                  unsigned *producers)
 {
@@ -2297,50 +2481,25 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
     return 0;
 }
 
-/* Steps over all records from *position on, and counts them in *count. 0, or -EBADMSG: they do not
- * end within the capacity. */
-IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                       uint64_t *count)
-{
-    uint64_t end = *position + mask + 1 - 8;
-    int rc;
-
-    if (*position % 8 != 0)
-        return -EBADMSG;
-    while ((rc = ipc_record_step_over_(data, mask, position, end - *position)) > 0)
-        ++*count;
-    return rc;
-}
-
-/* The holder of a lane. */
-IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
-                                        unsigned lane)
-{
-    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
-
-    return producers == 1 ? &r->s.end[0] : &lanes[lane].producer;
-}
-
-IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
-                                      unsigned lane)
-{
-    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
-
-    return producers == 1 ? &r->s.head : &lanes[lane].head;
-}
-
-/* The bytes of a lane. */
-IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
-                                           unsigned lane, uint64_t mask)
-{
-    return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
-}
-
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
- * its own, with the whole capacity. The producer takes a free lane; or else that of a producer that
- * is proven dead, and goes on behind the last record that one committed. `me`, and what a refused
- * handle does: as for ipc_spsc_producer_attach. Lock-free; not for the path of a message.
+ * its own, with the whole capacity. `me`, and what a refused handle does: as for
+ * ipc_spsc_producer_attach. Lock-free; asks the kernel which holders of lanes are dead; not for the
+ * path of a message.
+ *
+ * The producer goes on behind what its predecessor in the lane has committed. So that its records do
+ * not overtake their own predecessors, it takes of the lanes that have no living holder
+ *
+ *   1. one in which there are records left of its own process;
+ *   2. else one in which there are records left of a process that is dead, or has left the segment:
+ *      a producer that is started again, however often, has its records in order;
+ *   3. else one from which all was taken;
+ *   4. else one in which there are records of a process that lives: when that comes back, it has to
+ *      take another.
+ *
+ * Where several lanes fit it takes the first. So if several producers have ended, and there are
+ * records of each left, a new one may overtake those of all but one. Where `me` is NULL, or has no
+ * alive, any lane with records counts as left by a process that has ended.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -2358,8 +2517,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_ring_take_any_end_(ipc_record_holder_(r, producers, 0),
-                                  sizeof(struct ipc_record_lane_), producers, me, id);
+    lane = ipc_record_take_lane_(r, producers, capacity - 1, me);
     if (lane == producers)
         return p->error = -EBUSY; /* me->why is written */
     p->mask = capacity - 1;
@@ -2376,36 +2534,14 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
     p->limit = p->tail + capacity;
-    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0)
+    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0) {
+        p->begun = p->tail;
+        p->from = ipc_record_begin_term_(ipc_record_lane_(r, lane), id, p->begun);
         return 0;
+    }
     ipc_ring_leave_end_(p->holder, id);
     return ipc_record_producer_disable_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
-}
-
-/* What was published is said to be so. It is due again after `replay` bytes, and behind the middle of
- * the memory: see the top. */
-IPC_INLINE void ipc_record_note_published_(struct ipc_record_consumer *c, uint64_t position)
-{
-    uint64_t half = (c->mask + 1) / 2, offset = position & c->mask, most = c->replay;
-
-    if (offset <= half && half - offset < most)
-        most = half - offset;
-    c->published = position;
-    c->due = position + most;
-}
-
-/* Goes to a lane, from another in which all that was read is published. */
-IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
-{
-    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
-
-    c->heads[c->lane] = c->head;
-    c->lane = lane;
-    c->to = ipc_record_head_(r, c->producers, lane);
-    c->data = ipc_record_data_(r, c->producers, lane, c->mask);
-    c->head = c->run_start = c->heads[lane];
-    ipc_record_note_published_(c, c->head);
 }
 
 /*
@@ -2446,24 +2582,6 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     return 0;
 }
 
-/* Is it time to publish the position? */
-IPC_FORCE_INLINE int ipc_record_is_due_(const struct ipc_record_consumer *c)
-{
-    return (int64_t)(c->due - c->head) < 0;
-}
-
-/* Publishes the consumer's position in its lane. */
-IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
-{
-    /* Without it the producer could overwrite a record that is still being read. Partners: the
-     * acquire fences in ipc_record_producer_attach, ipc_record_find_room_ and
-     * ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_release();
-    ck_pr_store_64(c->to, c->head);
-    ipc_record_note_published_(c, c->head);
-    c->post_due = 1;
-}
-
 /*
  * Sets how many bytes of records that were popped or released the successor of a killed consumer
  * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
@@ -2493,8 +2611,10 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
-    if (p->ring != NULL)
+    if (p->ring != NULL) {
+        (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
         ipc_ring_leave_end_(p->holder, p->id);
+    }
     (void)ipc_record_producer_disable_(p, -EINVAL);
 }
 

@@ -155,6 +155,7 @@
 #include "ring/copy.h"
 #include "ring/spsc.h"
 #include "ring/stream.h"
+#include "ring/record_lane.h"
 #include "ring/record.h"
 #include "ring/broadcast.h"
 #include "ring/record_broadcast.h"

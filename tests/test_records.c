@@ -526,6 +526,70 @@ static void a_half_written_record_was_never_there(void **state)
     unguard(mem, size);
 }
 
+/* A process's records, numbered from *next on; the ring says who sends them. */
+static void push_numbers(struct ipc_record_producer *p, uint64_t *next, unsigned n)
+{
+    for (; n > 0; n--, ++*next)
+        IS(ipc_record_push(p, next, 8), 0);
+}
+
+static void pop_numbers(struct ipc_record_consumer *c, uint64_t *next, uint64_t until)
+{
+    uint64_t number;
+
+    for (; *next < until; ++*next) {
+        IS(ipc_record_pop(c, &number, 8), 8);
+        IS(number, *next);
+    }
+}
+
+/* Which lane a producer takes whose predecessors left records, or left none. */
+static void a_new_producer_goes_on_behind_its_own_records(void **state)
+{
+    enum { LANES = 4 };
+    size_t size = ipc_record_footprint(1024, LANES);
+    unsigned char *mem = guarded(size);
+    struct ipc_record_producer p, q;
+    struct ipc_record_consumer c;
+    struct ipc_peer first = peer(7), second = peer(8), successor = peer(9), nobody = peer(gone);
+    uint64_t sent = 0, received = 0, x = 0;
+
+    (void)state;
+    IS(ipc_record_init(mem, size, 1024, LANES), 0);
+    IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
+    IS(ipc_record_producer_attach(&q, mem, size, &second), 0);
+    IS(ipc_record_producer_attach(&p, mem, size, &first), 0);
+    MUST(p.head == head_of(mem, LANES, 1));
+    push_numbers(&p, &sent, 3);
+    IS(ipc_record_push(&q, &x, 4), 0);
+    ipc_record_producer_detach(&q); /* its lane has a record, and it lives */
+    ipc_record_producer_detach(&p);
+    IS(ipc_record_producer_attach(&p, mem, size, &first), 0);
+    MUST(p.head == head_of(mem, LANES, 1)); /* its own, not a fresh one, and not the other's */
+    push_numbers(&p, &sent, 3);
+    ipc_record_producer_detach(&p);
+    IS(ipc_record_producer_attach(&p, mem, size, &successor), 0);
+    MUST(p.head == head_of(mem, LANES, 2)); /* both may come back */
+    ipc_record_producer_detach(&p);
+    gone = 7; /* the first has ended: the successor goes on behind it */
+    IS(ipc_record_producer_attach(&p, mem, size, &successor), 0);
+    MUST(p.head == head_of(mem, LANES, 1));
+    push_numbers(&p, &sent, 3);
+    gone = 9; /* and is killed itself, as is the next one */
+    nobody.id = 10;
+    IS(ipc_record_producer_attach(&p, mem, size, &nobody), 0);
+    MUST(p.head == head_of(mem, LANES, 1));
+    push_numbers(&p, &sent, 3);
+    gone = 5;
+    IS(ipc_record_pop(&c, &x, 8), 4);
+    pop_numbers(&c, &received, sent);
+    IS(ipc_record_pop(&c, &x, 8), -EAGAIN);
+    ipc_record_producer_detach(&p);
+    IS(ipc_record_producer_attach(&p, mem, size, &successor), 0);
+    MUST(p.head == head_of(mem, LANES, 0)); /* all are drained */
+    unguard(mem, size);
+}
+
 /* ------------------------------------------------------------------ hostile memory */
 
 static void scribbling_hangs_and_crashes_nobody(void **state)
@@ -806,6 +870,62 @@ static void the_killed_cost_the_others_nothing(void **state)
     ipc_shm_close(&shm);
 }
 
+/* Sends five numbers, and ends as it is told. */
+static void sends_a_few(struct child *up, void *arg)
+{
+    struct logs_producer out;
+    struct ipc_shm seg;
+    uint64_t next = hear(up), i;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_producer_open(&out, &seg, "logs"), 0);
+    for (i = 0; i < 5; i++, next++)
+        IS(logs_send(&out, &next, sizeof next, IPC_FOREVER), 0);
+    tell(up, next);
+    if (hear(up) == 0)
+        logs_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+/* One producer is started again and again, after it ended in any way. A second one sends besides. */
+static void a_restarted_producer_overtakes_nothing(void **state)
+{
+    enum { LIVES = 60, LANES = 4 };
+    struct logs_producer steady;
+    struct logs_consumer in;
+    uint64_t sent = 0, next = 0, x, steady_sent = 0, steady_next = 0;
+    unsigned i, k;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(logs_producer_create(&steady, &shm, "logs", 16384, LANES), 0);
+    IS(logs_consumer_open(&in, &shm, "logs"), 0);
+    for (i = 0; i < LIVES; i++) {
+        struct child c = spawn(sends_a_few, NULL);
+
+        tell(&c, sent);
+        sent = hear(&c);
+        if (chance(2)) {
+            kill_child(&c);
+        } else {
+            tell(&c, chance(2));
+            finish(&c);
+        }
+        x = steady_sent++ | UINT64_C(1) << 32;
+        IS(logs_push(&steady, &x, sizeof x), 0);
+        for (k = (unsigned)chance(8); k > 0 && logs_pop(&in, &x, sizeof x) > 0; k--)
+            IS(x, x >> 32 != 0 ? (steady_next++ | UINT64_C(1) << 32) : next++);
+    }
+    while (logs_pop(&in, &x, sizeof x) > 0)
+        IS(x, x >> 32 != 0 ? (steady_next++ | UINT64_C(1) << 32) : next++);
+    IS(next, sent);
+    IS(steady_next, steady_sent);
+    logs_consumer_detach(&in);
+    logs_producer_detach(&steady);
+    ipc_shm_close(&shm);
+}
+
 static void ends_when_told(struct child *up, void *arg)
 {
     struct logs_producer out;
@@ -879,9 +999,11 @@ int main(int argc, char **argv)
         TEST(edges_have_names),
         TEST(a_new_consumer_sees_little_again),
         TEST(a_half_written_record_was_never_there),
+        TEST(a_new_producer_goes_on_behind_its_own_records),
         TEST(scribbling_hangs_and_crashes_nobody),
         TEST(flows_are_received_whole),
         TEST(the_killed_cost_the_others_nothing),
+        TEST(a_restarted_producer_overtakes_nothing),
         TEST(waits_end_with_a_reason),
     };
 

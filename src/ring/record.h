@@ -1,81 +1,8 @@
-/*
- * Records: messages of any length, for one consumer, from producers that have a lane each.
- *
- * The consumer polls the word before each record: its length, and that it is there. A record that
- * does not fit before the end of the memory goes to its beginning, and a word says so.
- *
- *     [ 5 | hello... ][ 2 | hi...... ][ 0 ]                         0: not there yet
- *
- *   word at          from       to            made by the lane's producer
- *   the next record  anything   0             store, before the record in front of it is there
- *   the tail         0          length, IS    store fence, store: the record is there
- *   the tail         0          SKIP          the same, where the record is at the beginning of the
- *                                             memory; its own word was stored there before
- *   lane's head      h          h' > h        the consumer, when it is done with all below h':
- *                                             release fence, store (ipc_record_publish_)
- *
- * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
- * the tail; it never sees what an earlier lap left there.
- *
- * The consumer publishes its position for many records at once, but a lane from which all was taken
- * has room for the longest record at any time. That record takes half of the memory. Where the tail
- * is in the second half it goes to the beginning, and what is left behind the tail is skipped: then
- * it fits if the published position is in the second half, too. So the consumer publishes when it
- * comes into the second half, and otherwise after `replay` bytes, an eighth of the memory at most.
- */
+/* Records: making a ring, attaching to it, producing and consuming. Their words are in record_lane.h. */
 #ifndef IPC_SRC_RING_RECORD_H
 #define IPC_SRC_RING_RECORD_H 1
 
-#include "spsc.h"
-
-/* ------------------------------------------------------------------ records: layout */
-
-#define IPC_RECORD_TYPE 0x64636572u                   /* "recd" */
-#define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
-#define IPC_RECORD_PRODUCERS 64u
-#define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
-
-/* One for each producer, if there may be several. */
-struct ipc_record_lane_ {
-    uint64_t producer; /* its holder, as in core.h */
-    unsigned char pad1[120];
-    /* Every byte below this position has been read. Written by the consumer alone. */
-    uint64_t head;
-    unsigned char pad2[120];
-};
-
-/* The shared part. Private to this file; tests and tools may look. */
-struct ipc_record_shared {
-    /* bytes: 1; capacity: bytes for each producer; how: producers. If that is more than one, end[0]
-     * and head stay 0. */
-    struct ipc_spsc_shared s;
-    /* if there are several producers a lane for each, and then capacity bytes for each */
-};
-
-IPC_RING_ASSERT_(record_lane, sizeof(struct ipc_record_lane_) == 256)
-
-/* The word before each record: what it is, and above that its length. 0: there is none yet. */
-#define IPC_RECORD_IS_ UINT64_C(1)   /* a record, which begins behind the word */
-#define IPC_RECORD_SKIP_ UINT64_C(2) /* the next one is where the memory begins */
-#define IPC_RECORD_LENGTH_ 2         /* bits below the length */
-
-IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
-{
-    struct ipc_ring_kind_ kind;
-
-    kind.name = "not a ring of records; magic";
-    kind.magic = IPC_RECORD_MAGIC;
-    kind.header = sizeof(struct ipc_record_shared) +
-                  (producers > 1 ? producers : 0) * sizeof(struct ipc_record_lane_);
-    kind.stride = producers;
-    return kind;
-}
-
-/* Can a ring be made for so many producers? */
-IPC_INLINE int ipc_record_is_valid_how_(unsigned producers)
-{
-    return producers - 1 < IPC_RECORD_PRODUCERS;
-}
+#include "record_lane.h"
 
 /* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
  * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
@@ -105,123 +32,7 @@ IPC_INLINE int ipc_record_init(void *mem, size_t size, uint64_t capacity, unsign
     return ipc_ring_init_(mem, size, &kind, 1, capacity, producers);
 }
 
-/* ------------------------------------------------------------------ records: handles */
-
-/* Private to their thread; no field is for the caller. */
-struct ipc_record_producer {
-    unsigned char *data; /* of our lane */
-    uint64_t mask;
-    uint64_t tail;    /* next position to write; the word there is 0 */
-    uint64_t limit;   /* positions below are known to be free */
-    uint64_t most;    /* the longest record */
-    uint64_t at;      /* where the record goes that was claimed */
-    uint64_t claimed; /* its length + 1; 0: nothing is claimed */
-    uint64_t *head;   /* the consumer's published position in our lane */
-    uint64_t *holder; /* of our lane */
-    struct ipc_spsc_shared *ring;
-    uint64_t id;
-    unsigned how; /* producers */
-    int error;    /* sticks */
-    struct ipc_ring_copier_ copier;
-};
-
-struct ipc_record_consumer {
-    unsigned char *data; /* of the lane that we are reading */
-    uint64_t mask;
-    uint64_t head;      /* next position to read */
-    uint64_t published; /* what the lane's head says */
-    uint64_t due;       /* when a call returns with head behind it, head is published */
-    uint64_t replay;    /* head - published never exceeds it when a call returns */
-    uint64_t at;        /* of the next record, if it was found: head, or where memory begins */
-    uint64_t peeked;    /* how far it ends behind head; 0: it was not found yet */
-    uint64_t run_start; /* where head was when this lane was last found empty */
-    uint64_t *to;       /* where it is published: the lane's head; of broadcasts, NULL: nowhere */
-    unsigned lane;      /* that we are reading */
-    unsigned producers;
-    unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
-    int post_due;      /* published, and nobody was woken for it */
-    struct ipc_spsc_shared *ring;
-    uint64_t id;
-    int error;                            /* sticks */
-    uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
-};
-
-/* A record, for calls that move several at a time. */
-struct ipc_record {
-    const void *at;
-    size_t n; /* bytes */
-};
-
-IPC_INLINE int ipc_record_producer_disable_(struct ipc_record_producer *p, int rc)
-{
-    memset(p, 0, sizeof *p);
-    return p->error = rc;
-}
-
-IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int rc)
-{
-    memset(c, 0, sizeof *c);
-    return c->error = rc;
-}
-
 /* ------------------------------------------------------------------ records: attach */
-
-IPC_FORCE_INLINE uint64_t *ipc_record_word_(unsigned char *data, uint64_t mask, uint64_t position)
-{
-    return (uint64_t *)(void *)(data + (size_t)(position & mask));
-}
-
-/* What a record of n bytes takes, with the word before it. */
-IPC_FORCE_INLINE uint64_t ipc_record_bytes_(uint64_t n)
-{
-    return (n + 15) & ~UINT64_C(7);
-}
-
-/* How many bytes there are from a position until the memory ends. */
-IPC_FORCE_INLINE uint64_t ipc_record_bytes_to_end_(uint64_t mask, uint64_t position)
-{
-    return mask + 1 - (position & mask);
-}
-
-/* How many bytes there are from a position, whose word is not 0, to the end of its record. Sets *at
- * to where that begins, behind a SKIP, and *word to its word. Returns 0 if the word is corrupt.
- * Whatever the memory says, the record ends within the memory. */
-IPC_FORCE_INLINE uint64_t ipc_record_measure_(unsigned char *data, uint64_t mask, uint64_t position,
-                                              uint64_t *word, uint64_t *at)
-{
-    uint64_t row = ipc_record_bytes_to_end_(mask, position), n;
-
-    *at = position;
-    if (CK_CC_UNLIKELY(*word == IPC_RECORD_SKIP_)) {
-        *at += row;
-        row = mask + 1;
-        *word = ck_pr_load_64(ipc_record_word_(data, mask, *at));
-    }
-    n = *word >> IPC_RECORD_LENGTH_;
-    if (CK_CC_UNLIKELY((*word & 3) != IPC_RECORD_IS_ || n >= row || ipc_record_bytes_(n) > row))
-        return 0;
-    return *at - position + ipc_record_bytes_(n);
-}
-
-/* Steps over the record at *position, which may take up to `left` bytes. 1; 0: there is none yet;
- * or -EBADMSG. */
-IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                     uint64_t left)
-{
-    uint64_t word = ck_pr_load_64(ipc_record_word_(data, mask, *position)), at, span;
-
-    if (word == 0)
-        return 0;
-    /* Without it, for a reader that joins, what follows could be older than this word, and so could
-     * the mark that says that the word is none. Partners: the store fence in ipc_record_send_, the
-     * second one in ipc_record_broadcast_forget_oldest_. */
-    ck_pr_fence_load();
-    span = ipc_record_measure_(data, mask, *position, &word, &at);
-    if (span == 0 || span > left)
-        return -EBADMSG;
-    *position += span;
-    return 1;
-}
 
 IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, uint64_t *capacity,
                                  unsigned *producers)
@@ -240,50 +51,25 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
     return 0;
 }
 
-/* Steps over all records from *position on, and counts them in *count. 0, or -EBADMSG: they do not
- * end within the capacity. */
-IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                       uint64_t *count)
-{
-    uint64_t end = *position + mask + 1 - 8;
-    int rc;
-
-    if (*position % 8 != 0)
-        return -EBADMSG;
-    while ((rc = ipc_record_step_over_(data, mask, position, end - *position)) > 0)
-        ++*count;
-    return rc;
-}
-
-/* The holder of a lane. */
-IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
-                                        unsigned lane)
-{
-    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
-
-    return producers == 1 ? &r->s.end[0] : &lanes[lane].producer;
-}
-
-IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
-                                      unsigned lane)
-{
-    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
-
-    return producers == 1 ? &r->s.head : &lanes[lane].head;
-}
-
-/* The bytes of a lane. */
-IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
-                                           unsigned lane, uint64_t mask)
-{
-    return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
-}
-
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
- * its own, with the whole capacity. The producer takes a free lane; or else that of a producer that
- * is proven dead, and goes on behind the last record that one committed. `me`, and what a refused
- * handle does: as for ipc_spsc_producer_attach. Lock-free; not for the path of a message.
+ * its own, with the whole capacity. `me`, and what a refused handle does: as for
+ * ipc_spsc_producer_attach. Lock-free; asks the kernel which holders of lanes are dead; not for the
+ * path of a message.
+ *
+ * The producer goes on behind what its predecessor in the lane has committed. So that its records do
+ * not overtake their own predecessors, it takes of the lanes that have no living holder
+ *
+ *   1. one in which there are records left of its own process;
+ *   2. else one in which there are records left of a process that is dead, or has left the segment:
+ *      a producer that is started again, however often, has its records in order;
+ *   3. else one from which all was taken;
+ *   4. else one in which there are records of a process that lives: when that comes back, it has to
+ *      take another.
+ *
+ * Where several lanes fit it takes the first. So if several producers have ended, and there are
+ * records of each left, a new one may overtake those of all but one. Where `me` is NULL, or has no
+ * alive, any lane with records counts as left by a process that has ended.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -301,8 +87,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_ring_take_any_end_(ipc_record_holder_(r, producers, 0),
-                                  sizeof(struct ipc_record_lane_), producers, me, id);
+    lane = ipc_record_take_lane_(r, producers, capacity - 1, me);
     if (lane == producers)
         return p->error = -EBUSY; /* me->why is written */
     p->mask = capacity - 1;
@@ -319,36 +104,14 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
     p->limit = p->tail + capacity;
-    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0)
+    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0) {
+        p->begun = p->tail;
+        p->from = ipc_record_begin_term_(ipc_record_lane_(r, lane), id, p->begun);
         return 0;
+    }
     ipc_ring_leave_end_(p->holder, id);
     return ipc_record_producer_disable_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
-}
-
-/* What was published is said to be so. It is due again after `replay` bytes, and behind the middle of
- * the memory: see the top. */
-IPC_INLINE void ipc_record_note_published_(struct ipc_record_consumer *c, uint64_t position)
-{
-    uint64_t half = (c->mask + 1) / 2, offset = position & c->mask, most = c->replay;
-
-    if (offset <= half && half - offset < most)
-        most = half - offset;
-    c->published = position;
-    c->due = position + most;
-}
-
-/* Goes to a lane, from another in which all that was read is published. */
-IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
-{
-    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
-
-    c->heads[c->lane] = c->head;
-    c->lane = lane;
-    c->to = ipc_record_head_(r, c->producers, lane);
-    c->data = ipc_record_data_(r, c->producers, lane, c->mask);
-    c->head = c->run_start = c->heads[lane];
-    ipc_record_note_published_(c, c->head);
 }
 
 /*
@@ -389,24 +152,6 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     return 0;
 }
 
-/* Is it time to publish the position? */
-IPC_FORCE_INLINE int ipc_record_is_due_(const struct ipc_record_consumer *c)
-{
-    return (int64_t)(c->due - c->head) < 0;
-}
-
-/* Publishes the consumer's position in its lane. */
-IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
-{
-    /* Without it the producer could overwrite a record that is still being read. Partners: the
-     * acquire fences in ipc_record_producer_attach, ipc_record_find_room_ and
-     * ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_release();
-    ck_pr_store_64(c->to, c->head);
-    ipc_record_note_published_(c, c->head);
-    c->post_due = 1;
-}
-
 /*
  * Sets how many bytes of records that were popped or released the successor of a killed consumer
  * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
@@ -436,8 +181,10 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
-    if (p->ring != NULL)
+    if (p->ring != NULL) {
+        (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
         ipc_ring_leave_end_(p->holder, p->id);
+    }
     (void)ipc_record_producer_disable_(p, -EINVAL);
 }
 
