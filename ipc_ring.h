@@ -1,8 +1,8 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_ring.h
  * src/ring/reference.h src/common/version.h src/common/prelude.h src/common/peer.h
  * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record_lane.h
- * src/ring/record.h src/ring/broadcast.h src/ring/record_broadcast.h src/ring/mpmc_slot.h
- * src/ring/mpmc.h src/ring/call.h src/ring/typed.h src/ring/typed_slots.h
+ * src/ring/record_source.h src/ring/record.h src/ring/broadcast.h src/ring/record_broadcast.h
+ * src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h src/ring/typed.h src/ring/typed_slots.h
  * src/ring/typed_records.h src/ring/typed_stream.h src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
@@ -258,7 +258,18 @@
  *       int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)
  *       int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
  *     - producer_wait: until there is room for n bytes. -EMSGSIZE: there never will be.
- *     - Where there are several producers, recv waits on, whoever comes or goes.
+ *     - Where there are several producers, recv waits on, whoever comes or goes. After
+ *       NAME_watch_producers it also ends when one has ended, see below.
+ *       int NAME_source(const struct NAME_consumer *, struct ipc_record_sender *from)
+ *     - Which process the last record is from, and in which lane: as ipc_record_source.
+ *       int NAME_ended(struct NAME_consumer *)
+ *     - Whether a producer has ended, all of whose records were taken: as ipc_record_ended.
+ *       void NAME_watch_producers(struct NAME_consumer *)
+ *     - From now on recv and consumer_wait that find no record say -EPIPE or -EOWNERDEAD for each
+ *       producer once, as ended does; source says which it was. A death is noticed within 10 ms (a
+ *       second, if the dead process left its descriptors to children). A consumer that always
+ *       finds a record has to call ended itself. Nothing changes where the ring is for one
+ *       producer.
  *   Streams
  *       int64_t NAME_send(struct NAME_producer *, const TYPE *, size_t n, int64_t deadline)
  *       int64_t NAME_recv(struct NAME_consumer *, TYPE *, size_t n, int64_t deadline)
@@ -2124,7 +2135,7 @@ struct ipc_record_shared {
 
 IPC_RING_ASSERT_(record_lane, offsetof(struct ipc_record_lane_, head) ==
                                   16 + IPC_RECORD_TERMS_ * sizeof(struct ipc_record_term_))
-IPC_RING_ASSERT_(record_lane_size, sizeof(struct ipc_record_lane_) == 512)
+IPC_RING_ASSERT_(record_lane_size, sizeof(struct ipc_record_lane_) % IPC_RING_LINE == 0)
 
 /* The word before each record: what it is, and above that its length. 0: there is none yet. */
 #define IPC_RECORD_IS_ UINT64_C(1)   /* a record, which begins behind the word */
@@ -2149,6 +2160,12 @@ IPC_INLINE int ipc_record_is_valid_how_(unsigned producers)
 }
 
 /* ------------------------------------------------------------------ records: handles */
+
+/* From which producer a record is, or which producer has ended: ipc_record_source. */
+struct ipc_record_sender {
+    uint64_t id;   /* the process, as in struct ipc_peer; ~0 for one without; 0: not known any more */
+    unsigned lane; /* from 0 on */
+};
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_record_producer {
@@ -2184,12 +2201,25 @@ struct ipc_record_consumer {
     unsigned lane;      /* that we are reading */
     unsigned producers;
     unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
-    int post_due;      /* published, and nobody was woken for it */
+    int quick;       /* no error and no flags: a record at head is the next one */
+    unsigned flags;  /* IPC_RECORD_TURN_ to IPC_RECORD_WATCHES_ */
+    int post_due;    /* published, and nobody was woken for it */
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    int error;                            /* sticks */
-    uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
+    int error;                      /* sticks */
+    int (*alive)(void *, uint64_t); /* of struct ipc_peer */
+    void *arg;
+    int ask;                        /* the kernel, which producers are dead */
+    struct ipc_record_sender ended; /* flag IPC_RECORD_TOLD_: the producer whose end was reported */
+    uint64_t heads[IPC_RECORD_PRODUCERS];    /* of the other lanes; each published */
+    uint64_t reported[IPC_RECORD_PRODUCERS]; /* the first term of each lane whose end was not */
+    uint64_t dead[IPC_RECORD_PRODUCERS];     /* a holder of each lane that was found dead, or 0 */
 };
+
+/* Flags of a consumer: what is to be done before it looks for a record. */
+#define IPC_RECORD_TURN_ 1u    /* it is the turn of another lane */
+#define IPC_RECORD_TOLD_ 2u    /* the last thing that the consumer was told is `ended` */
+#define IPC_RECORD_WATCHES_ 4u /* nothing: waits end when a producer has ended */
 
 /* A record, for calls that move several at a time. */
 struct ipc_record {
@@ -2203,10 +2233,23 @@ IPC_INLINE int ipc_record_producer_disable_(struct ipc_record_producer *p, int r
     return p->error = rc;
 }
 
+/* From now on each call returns this error. */
+IPC_INLINE int ipc_record_fail_(struct ipc_record_consumer *c, int rc)
+{
+    c->quick = 0;
+    return c->error = rc;
+}
+
 IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
-    return c->error = rc;
+    return ipc_record_fail_(c, rc);
+}
+
+IPC_INLINE void ipc_record_raise_(struct ipc_record_consumer *c, unsigned flag)
+{
+    c->flags |= flag;
+    c->quick = 0;
 }
 
 /* ------------------------------------------------------------------ records: words */
@@ -2285,7 +2328,7 @@ IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint6
 
 /* ------------------------------------------------------------------ records: lanes */
 
-IPC_INLINE struct ipc_record_lane_ *ipc_record_lane_(struct ipc_record_shared *r, unsigned lane)
+IPC_INLINE struct ipc_record_lane_ *ipc_record_lane_at_(struct ipc_record_shared *r, unsigned lane)
 {
     return (struct ipc_record_lane_ *)(void *)(r + 1) + lane;
 }
@@ -2294,13 +2337,13 @@ IPC_INLINE struct ipc_record_lane_ *ipc_record_lane_(struct ipc_record_shared *r
 IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
                                         unsigned lane)
 {
-    return producers == 1 ? &r->s.end[0] : &ipc_record_lane_(r, lane)->producer;
+    return producers == 1 ? &r->s.end[0] : &ipc_record_lane_at_(r, lane)->producer;
 }
 
 IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
                                       unsigned lane)
 {
-    return producers == 1 ? &r->s.head : &ipc_record_lane_(r, lane)->head;
+    return producers == 1 ? &r->s.head : &ipc_record_lane_at_(r, lane)->head;
 }
 
 /* The bytes of a lane. */
@@ -2370,7 +2413,7 @@ IPC_INLINE enum ipc_record_suits_ ipc_record_suits_(struct ipc_record_shared *r,
                                                     unsigned lane, uint64_t mask,
                                                     const struct ipc_peer *me)
 {
-    struct ipc_record_lane_ *l = ipc_record_lane_(r, lane);
+    struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
     uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, producers, lane)), terms, last;
     uint64_t head = ck_pr_load_64(ipc_record_head_(r, producers, lane)) & ~UINT64_C(7);
 
@@ -2425,6 +2468,236 @@ IPC_INLINE uint64_t *ipc_record_begin_term_(struct ipc_record_lane_ *l, uint64_t
     ck_pr_fence_store();
     ck_pr_store_64(&l->terms, terms + 1);
     return &t->from;
+}
+
+#endif
+
+/* >>record_source  src/ring/record_source.h */
+/*
+ * Records: from which producer a record is, and which producers have ended.
+ *
+ * Each lane remembers its last terms, and where the records of each begin: see record_lane.h. A
+ * record is of the last term that begins at or before it. A term has ended when there is a next one,
+ * or when the lane has another holder, or none, or one that is dead. All that was sent in it has been
+ * taken when the consumer is where the next one begins, or else at a word 0.
+ *
+ * A term's place is used again 23 terms later. A consumer believes what it read there when
+ * afterwards fewer than 23 terms have been counted since: a producer that overwrites it has seen
+ * the count that says so.
+ */
+#ifndef IPC_SRC_RING_RECORD_SOURCE_H
+#define IPC_SRC_RING_RECORD_SOURCE_H 1
+
+#define IPC_RECORD_NOWHERE_ UINT64_MAX /* at, where no record was found yet */
+
+/* ------------------------------------------------------------------ records: terms */
+
+/* How many terms there have been in a lane; those may be read now. */
+IPC_INLINE uint64_t ipc_record_count_terms_(struct ipc_record_lane_ *l)
+{
+    uint64_t terms = ck_pr_load_64(&l->terms);
+
+    /* Without it a term could be older than its count. Partner: the store fence in
+     * ipc_record_begin_term_. */
+    ck_pr_fence_load();
+    return terms;
+}
+
+/* Reads the n-th term of a lane. Returns 0 if that is not remembered any more. */
+IPC_INLINE int ipc_record_read_term_(struct ipc_record_lane_ *l, uint64_t n,
+                                     struct ipc_record_term_ *t)
+{
+    t->id = ck_pr_load_64(&l->term[n % IPC_RECORD_TERMS_].id);
+    t->from = ck_pr_load_64(&l->term[n % IPC_RECORD_TERMS_].from);
+    /* Without it the term could be a later one in the same place, and the count be older. Partner:
+     * the release fence in ipc_record_begin_term_. */
+    ck_pr_fence_load();
+    return ck_pr_load_64(&l->terms) - n < IPC_RECORD_TERMS_;
+}
+
+/* Does a term begin at or before a position? */
+IPC_INLINE int ipc_record_began_(const struct ipc_record_term_ *t, uint64_t position)
+{
+    return (int64_t)(position - (t->from & ~UINT64_C(7))) >= 0;
+}
+
+/* Finds the term in which the record at that position was sent. Returns its number, and sets *id to
+ * its process; or returns the oldest that is remembered, and sets *id to 0. */
+IPC_INLINE uint64_t ipc_record_find_term_(struct ipc_record_lane_ *l, uint64_t position,
+                                          uint64_t *id)
+{
+    uint64_t terms = ipc_record_count_terms_(l), n;
+    struct ipc_record_term_ t;
+
+    for (n = terms; n > 0 && terms - n < IPC_RECORD_TERMS_ - 1; n--) {
+        if (!ipc_record_read_term_(l, n - 1, &t))
+            break;
+        if (ipc_record_began_(&t, position)) {
+            *id = t.id;
+            return n - 1;
+        }
+    }
+    *id = 0;
+    return n;
+}
+
+/* ------------------------------------------------------------------ records: sources */
+
+/* Where the consumer is in a lane. */
+IPC_INLINE uint64_t ipc_record_position_(const struct ipc_record_consumer *c, unsigned lane)
+{
+    return lane == c->lane ? c->head : c->heads[lane];
+}
+
+/* The word there: 0, if there is no record. */
+IPC_INLINE uint64_t ipc_record_next_word_(const struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+
+    return ck_pr_load_64(ipc_record_word_(ipc_record_data_(r, c->producers, lane, c->mask), c->mask,
+                                          ipc_record_position_(c, lane)));
+}
+
+/*
+ * Says from which producer the record is that pop, pop_n (the last one) or peek has given; or, when
+ * the last thing that the consumer was told is that a producer has ended, which one that was. The id
+ * is for struct ipc_peer's alive; processes without an ipc_peer all have ~0. Producers have the lane
+ * for as long as they are attached, so the lane tells those apart that are attached at a time. A
+ * lane remembers its last 22 producers: the id of a record of an earlier one is 0. Wait-free.
+ *
+ *   0
+ *   -EINVAL  no record was given yet, or the consumer is not attached; *from is zeros
+ */
+IPC_INLINE int ipc_record_source(const struct ipc_record_consumer *c,
+                                 struct ipc_record_sender *from)
+{
+    memset(from, 0, sizeof *from);
+    if (c->ring == NULL || (c->at == IPC_RECORD_NOWHERE_ && (c->flags & IPC_RECORD_TOLD_) == 0))
+        return -EINVAL;
+    if ((c->flags & IPC_RECORD_TOLD_) != 0) {
+        *from = c->ended;
+        return 0;
+    }
+    from->lane = c->lane;
+    (void)ipc_record_find_term_(
+        ipc_record_lane_at_((struct ipc_record_shared *)(void *)c->ring, c->lane), c->at, &from->id);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ records: producers that ended */
+
+/* The first term in a lane whose end a new consumer reports: that of the next record, or else that
+ * of the producer which is attached now. */
+IPC_INLINE uint64_t ipc_record_first_to_report_(const struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
+    uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane)), terms, id;
+    struct ipc_record_term_ t;
+
+    if (ck_pr_load_64(ipc_record_word_(ipc_record_data_(r, c->producers, lane, c->mask), c->mask,
+                                       c->heads[lane])) != 0) {
+        /* Without it the terms could be counted before that of this record had begun: its
+         * predecessor's end would be reported again. Partner: the store fence in ipc_record_send_. */
+        ck_pr_fence_load();
+        return ipc_record_find_term_(l, c->heads[lane], &id);
+    }
+    terms = ipc_record_count_terms_(l);
+    return terms > 0 && holder != 0 && !ipc_ring_is_dead_(c->alive, c->arg, holder) &&
+                   ipc_record_read_term_(l, terms - 1, &t) && t.id == holder
+               ? terms - 1
+               : terms;
+}
+
+/* Has the holder of a lane, whose term `t` is the last one, ended with nothing left to take? Reads
+ * the term again, as a holder notes that it leaves. ask: the kernel, whether it is dead. */
+IPC_INLINE int ipc_record_last_ended_(struct ipc_record_consumer *c, unsigned lane, uint64_t n,
+                                      struct ipc_record_term_ *t, int ask)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
+    uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
+
+    if (ask && holder == t->id && holder != c->dead[lane] &&
+        ipc_ring_is_dead_(c->alive, c->arg, holder))
+        c->dead[lane] = holder;
+    if (holder == t->id && holder != c->dead[lane])
+        return 0;
+    /* Without it the look for a record, or at the term, could be older than the end, and miss the
+     * last record. Partner: ipc_ring_leave_end_; the kernel, if the producer was killed. */
+    ck_pr_fence_load();
+    return ipc_record_next_word_(c, lane) == 0 && ipc_record_read_term_(l, n, t) &&
+           ck_pr_load_64(&l->terms) == n + 1;
+}
+
+/* Looks whether the next producer of a lane has ended, and all was taken that it sent. As
+ * ipc_record_ended. */
+IPC_INLINE int ipc_record_find_end_(struct ipc_record_consumer *c, unsigned lane, int ask)
+{
+    struct ipc_record_lane_ *l =
+        ipc_record_lane_at_((struct ipc_record_shared *)(void *)c->ring, lane);
+    uint64_t terms = ipc_record_count_terms_(l), n = c->reported[lane];
+    struct ipc_record_term_ t, next;
+
+    if (terms == n)
+        return 0;
+    if (terms - n >= IPC_RECORD_TERMS_) /* the ends of those before are not known any more */
+        c->reported[lane] = n = terms - IPC_RECORD_TERMS_ + 1;
+    if (!ipc_record_read_term_(l, n, &t))
+        return 0;
+    if (terms - n > 1) {
+        if (!ipc_record_read_term_(l, n + 1, &next) ||
+            !ipc_record_began_(&next, ipc_record_position_(c, lane)))
+            return 0;
+    } else if (!ipc_record_last_ended_(c, lane, n, &t, ask)) {
+        return 0;
+    }
+    c->reported[lane] = n + 1;
+    c->ended.id = t.id;
+    c->ended.lane = lane;
+    ipc_record_raise_(c, IPC_RECORD_TOLD_);
+    return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
+}
+
+/* Looks at all lanes, as ipc_record_find_end_. */
+IPC_INLINE int ipc_record_find_any_end_(struct ipc_record_consumer *c, int ask)
+{
+    unsigned lane;
+    int rc = 0;
+
+    for (lane = 0; lane < c->producers && rc == 0; lane++)
+        rc = ipc_record_find_end_(c, lane, ask);
+    return rc;
+}
+
+/* The same, while a wait looks for a record and finds none; died: any process may have died. */
+IPC_INLINE int ipc_record_watched_ended_(struct ipc_record_consumer *c, int died)
+{
+    int rc;
+
+    if ((c->flags & IPC_RECORD_WATCHES_) == 0)
+        return 0;
+    c->ask |= died;
+    rc = ipc_record_find_any_end_(c, c->ask);
+    c->ask &= rc != 0; /* the others are still to be asked for */
+    return rc;
+}
+
+/*
+ * Has a producer ended, all of whose records were taken? Each is reported once, if it was attached
+ * when the consumer attached, or later, or left records for it; ipc_record_source then says which it
+ * was. Of more than 22 that came and went in one lane between two calls the last 22 are reported.
+ * Lock-free; asks the kernel for each producer that is attached, so it is not for the path of a
+ * message.
+ *
+ *   0
+ *   -EPIPE       a producer has detached
+ *   -EOWNERDEAD  a producer was killed, or ended without detaching
+ *   or the error of a handle that was refused, detached, or found the shared memory corrupt
+ */
+IPC_INLINE int ipc_record_ended(struct ipc_record_consumer *c)
+{
+    return c->ring == NULL || c->error != 0 ? c->error : ipc_record_find_any_end_(c, 1);
 }
 
 #endif
@@ -2536,7 +2809,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->limit = p->tail + capacity;
     if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0) {
         p->begun = p->tail;
-        p->from = ipc_record_begin_term_(ipc_record_lane_(r, lane), id, p->begun);
+        p->from = ipc_record_begin_term_(ipc_record_lane_at_(r, lane), id, p->begun);
         return 0;
     }
     ipc_ring_leave_end_(p->holder, id);
@@ -2563,22 +2836,27 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     (void)ipc_record_consumer_disable_(c, rc);
     if (rc != 0)
         return rc;
-    for (i = 0; i < producers; i++) {
-        c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
-        if (c->heads[i] % 8 != 0) {
-            ipc_ring_leave_end_(&r->s.end[1], id);
-            return ipc_record_consumer_disable_(
-                c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position",
-                                    c->heads[i], i));
-        }
-    }
     c->mask = capacity - 1;
     c->replay = capacity / 8;
     c->producers = producers;
     c->ring = &r->s;
     c->id = id;
+    c->at = IPC_RECORD_NOWHERE_;
+    c->alive = me != NULL ? me->alive : NULL;
+    c->arg = me != NULL ? me->arg : NULL;
+    for (i = 0; i < producers; i++) {
+        uint64_t head = c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
+
+        if (head % 8 != 0) {
+            ipc_ring_leave_end_(&r->s.end[1], id);
+            return ipc_record_consumer_disable_(
+                c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", head, i));
+        }
+        c->reported[i] = ipc_record_first_to_report_(c, i);
+    }
     c->head = c->heads[0];
     ipc_record_go_to_lane_(c, 0);
+    c->quick = 1;
     return 0;
 }
 
@@ -2842,14 +3120,29 @@ IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
 
+/* What is to be done before the consumer looks for a record. 0, or an error as of ipc_record_pop. */
+IPC_INLINE int ipc_record_prepare_(struct ipc_record_consumer *c)
+{
+    unsigned flags = c->flags;
+
+    if (c->error != 0)
+        return c->error;
+    c->flags &= ~(IPC_RECORD_TURN_ | IPC_RECORD_TOLD_);
+    c->quick = 1;
+    if ((flags & IPC_RECORD_TURN_) != 0)
+        (void)ipc_record_find_lane_(c);
+    return 0;
+}
+
 /* Is there a record to read? 0, with its length; or the errors of ipc_record_pop, which do not
  * stick yet. */
 IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
 {
     uint64_t word;
+    int rc;
 
-    if (CK_CC_UNLIKELY(c->error != 0))
-        return c->error;
+    if (CK_CC_UNLIKELY(!c->quick) && (rc = ipc_record_prepare_(c)) != 0)
+        return rc;
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
     if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
         return -EAGAIN;
@@ -2874,7 +3167,7 @@ IPC_FORCE_INLINE int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
     int rc = ipc_record_find_(c, n);
 
     if (CK_CC_UNLIKELY(rc == -EBADMSG))
-        c->error = rc;
+        (void)ipc_record_fail_(c, rc);
     return rc;
 }
 
@@ -2888,7 +3181,7 @@ IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
         return 0;
     ipc_record_publish_(c);
     if (c->producers > 1)
-        (void)ipc_record_find_lane_(c);
+        ipc_record_raise_(c, IPC_RECORD_TURN_);
     return 1;
 }
 
@@ -3954,6 +4247,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
         }
     }
     c->run_start = c->head;
+    c->quick = 1;
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
@@ -4118,7 +4412,7 @@ IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_co
     int rc = ipc_record_broadcast_read_mark_(h->ring, &mark, &h->marks);
 
     if (rc != 0)
-        return rc == -EBADMSG ? c->error = rc : rc;
+        return rc == -EBADMSG ? ipc_record_fail_(c, rc) : rc;
     if ((int64_t)(c->head - mark.oldest) >= 0)
         return 0;
     c->head = c->run_start = h->lapped ? mark.tail : mark.oldest;
@@ -4161,7 +4455,7 @@ IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_cons
             return lapped;
         h->lapped = 0;
     }
-    return rc == -EBADMSG ? h->r.error = rc : rc;
+    return rc == -EBADMSG ? ipc_record_fail_(&h->r, rc) : rc;
 }
 
 /* A lossy reader moves on behind the record at head. */
@@ -6969,8 +7263,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     c->post_due = 0;
 }
 
-/* ASK is done before a producer looks for room. */
-#define IPC_RECORD_SLEEP_(NAME, K, H, ASK)                                                         \
+/* ASK is done before a producer looks for room. ENDED is what else may end the wait of a consumer `c`
+ * that finds no record. */
+#define IPC_RECORD_SLEEP_(NAME, K, H, ASK, ENDED)                                                  \
     IPC_INLINE int NAME##_producer_look_(void *handle, void *argument)                             \
     {                                                                                              \
         struct NAME##_producer *h = (struct NAME##_producer *)handle;                              \
@@ -7002,6 +7297,8 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         size_t n;                                                                                  \
         int rc = ipc_##K##_look_(&c->raw, &n);                                                     \
         (void)argument;                                                                            \
+        if (rc == -EAGAIN && (rc = ENDED) == 0)                                                    \
+            rc = -EAGAIN;                                                                          \
         if (rc != -EAGAIN)                                                                         \
             return rc == 0 ? 1 : rc;                                                               \
         return c->H.post_due ? NAME##_consumer_post(c) : 0;                                        \
@@ -7026,7 +7323,16 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }
 
 #define IPC_RECORDS_NOTIFY1_(NAME)                                                                 \
-    IPC_RECORD_SLEEP_(NAME, record, raw, 0)
+    IPC_RECORD_SLEEP_(NAME, record, raw, 0,                                                        \
+                      ipc_record_watched_ended_(&c->raw, ipc_notify_anyone_died(&c->data)))        \
+    IPC_INLINE void NAME##_watch_producers(struct NAME##_consumer *c)                              \
+    {                                                                                              \
+        if (c->raw.producers > 1) {                                                                \
+            ipc_record_raise_(&c->raw, IPC_RECORD_WATCHES_);                                       \
+            c->raw.ask = 1;                                                                        \
+            ipc_notify_watch_anyone(&c->data);                                                     \
+        }                                                                                          \
+    }
 #define IPC_RECORDS_SHM2_(NAME)                                                                    \
     IPC_RING_OPEN_(NAME, producer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )                          \
     IPC_RING_OPEN_(NAME, consumer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )
@@ -7040,13 +7346,21 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     {                                                                                              \
         ipc_record_replay(&c->raw, n);                                                             \
     }                                                                                              \
+    IPC_INLINE int NAME##_source(const struct NAME##_consumer *c, struct ipc_record_sender *from)  \
+    {                                                                                              \
+        return ipc_record_source(&c->raw, from);                                                   \
+    }                                                                                              \
+    IPC_INLINE int NAME##_ended(struct NAME##_consumer *c)                                         \
+    {                                                                                              \
+        return ipc_record_ended(&c->raw);                                                          \
+    }                                                                                              \
     IPC_RING_WITH_NOTIFY_(IPC_RECORDS_NOTIFY1_(NAME))                                              \
     IPC_RING_WITH_SHM_(IPC_RECORDS_SHM2_(NAME))
 
 #define IPC_RECORD_BROADCAST_NOTIFY1_(NAME)                                                        \
     IPC_RECORD_SLEEP_(                                                                             \
         NAME, record_broadcast, raw.r,                                                             \
-        (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0))
+        (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0), 0)
 #define IPC_RECORD_BROADCAST_SHM2_(NAME)                                                           \
     IPC_RING_OPEN_(NAME, producer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )              \
     IPC_RING_OPEN_(NAME, consumer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )

@@ -156,6 +156,7 @@
 #include "ring/spsc.h"
 #include "ring/stream.h"
 #include "ring/record_lane.h"
+#include "ring/record_source.h"
 #include "ring/record.h"
 #include "ring/broadcast.h"
 #include "ring/record_broadcast.h"

@@ -590,6 +590,109 @@ static void a_new_producer_goes_on_behind_its_own_records(void **state)
     unguard(mem, size);
 }
 
+/* ------------------------------------------------------------------ sources */
+
+/* The next record is of this process, in this lane. */
+static void comes_from(struct ipc_record_consumer *c, uint64_t id, unsigned lane)
+{
+    struct ipc_record_sender from = {1, 99};
+    uint64_t x;
+
+    IS(ipc_record_pop(c, &x, sizeof x), 8);
+    IS(ipc_record_source(c, &from), 0);
+    IS(from.id, id);
+    IS(from.lane, lane);
+}
+
+/* The next thing that is told is the end of this process, in this lane. */
+static void has_ended(struct ipc_record_consumer *c, int how, uint64_t id, unsigned lane)
+{
+    struct ipc_record_sender from = {1, 99};
+
+    IS(ipc_record_ended(c), how);
+    IS(ipc_record_source(c, &from), 0);
+    IS(from.id, id);
+    IS(from.lane, lane);
+}
+
+static void sources_and_ends_are_told(void **state)
+{
+    size_t size = ipc_record_footprint(4096, 2), n;
+    unsigned char *mem = guarded(size);
+    struct ipc_record_producer p, q;
+    struct ipc_record_consumer c;
+    struct ipc_record_sender from;
+    struct ipc_peer a = peer(11), b = peer(12), d = peer(13), e = peer(14), me = peer(20);
+    uint64_t x = 0, i;
+
+    (void)state;
+    IS(ipc_record_init(mem, size, 4096, 2), 0);
+    IS(ipc_record_consumer_attach(&c, mem, size, &me), 0);
+    IS(ipc_record_source(&c, &from), -EINVAL);
+    IS(ipc_record_ended(&c), 0);
+    IS(ipc_record_producer_attach(&p, mem, size, &a), 0);
+    IS(ipc_record_producer_attach(&q, mem, size, &b), 0);
+    IS(ipc_record_ended(&c), 0);
+    push_numbers(&p, &x, 2);
+    push_numbers(&q, &x, 1);
+    ipc_record_producer_detach(&p); /* a successor goes on in its lane, and is killed in a claim */
+    gone = 11;
+    IS(ipc_record_producer_attach(&p, mem, size, &d), 0);
+    push_numbers(&p, &x, 1);
+    MUST(ipc_record_claim(&p, 8) != NULL);
+    gone = 13;
+    IS(ipc_record_ended(&c), 0); /* there are records left of all that have ended */
+    comes_from(&c, 11, 0);
+    comes_from(&c, 11, 0);
+    has_ended(&c, -EPIPE, 11, 0);
+    IS(ipc_record_ended(&c), 0);
+    comes_from(&c, 13, 0);
+    IS(ipc_record_source(&c, &from), 0);
+    has_ended(&c, -EOWNERDEAD, 13, 0);
+    IS(ipc_record_ended(&c), 0);
+    MUST(ipc_record_peek(&c, &n) != NULL);
+    IS(ipc_record_source(&c, &from), 0);
+    IS(from.id, 12);
+    ipc_record_producer_detach(&q);
+    IS(ipc_record_ended(&c), 0);
+    IS(ipc_record_release(&c), 0);
+    has_ended(&c, -EPIPE, 12, 1);
+    IS(ipc_record_producer_attach(&p, mem, size, &e), 0); /* it sends nothing */
+    IS(ipc_record_ended(&c), 0);
+    ipc_record_producer_detach(&p);
+    has_ended(&c, -EPIPE, 14, 0);
+    IS(ipc_record_ended(&c), 0);
+    /* A new consumer is told of what happens from now on, and of those that left records. */
+    IS(ipc_record_producer_attach(&p, mem, size, &a), 0);
+    push_numbers(&p, &x, 1);
+    ipc_record_producer_detach(&p);
+    ipc_record_consumer_detach(&c);
+    IS(ipc_record_consumer_attach(&c, mem, size, &me), 0);
+    IS(ipc_record_ended(&c), 0);
+    comes_from(&c, 11, 0);
+    has_ended(&c, -EPIPE, 11, 0);
+    ipc_record_consumer_detach(&c);
+    IS(ipc_record_consumer_attach(&c, mem, size, &me), 0);
+    IS(ipc_record_ended(&c), 0);
+    /* Only so many are remembered. */
+    gone = 5;
+    for (i = 0; i < 30; i++) {
+        a.id = 100 + i;
+        gone = 99 + i;
+        IS(ipc_record_producer_attach(&p, mem, size, &a), 0);
+        MUST(p.head == head_of(mem, 2, 0));
+        push_numbers(&p, &x, 1);
+        ipc_record_producer_detach(&p);
+    }
+    for (i = 0; i < 30; i++)
+        comes_from(&c, i < 8 ? 0 : 100 + i, 0);
+    for (i = 8; i < 30; i++)
+        has_ended(&c, -EPIPE, 100 + i, 0);
+    IS(ipc_record_ended(&c), 0);
+    gone = 5;
+    unguard(mem, size);
+}
+
 /* ------------------------------------------------------------------ hostile memory */
 
 static void scribbling_hangs_and_crashes_nobody(void **state)
@@ -604,6 +707,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
     for (i = 0; i < 50000; i++) {
         struct ipc_record_producer p[LANES];
         struct ipc_record_consumer c;
+        struct ipc_record_sender from;
         uint64_t *word = (uint64_t *)(void *)(mem + size - CAPACITY * LANES);
         uint64_t evil = chance(4) == 0 ? chance(2048) : chance(UINT64_MAX);
 
@@ -624,7 +728,15 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
                 (void)ipc_record_pop(&c, x, sizeof x);
             else if (ipc_record_peek(&c, &n) != NULL)
                 (void)ipc_record_release(&c);
-            switch (chance(5)) {
+            (void)ipc_record_source(&c, &from);
+            (void)ipc_record_ended(&c);
+            switch (chance(7)) {
+            case 5:
+                ipc_record_lane_at_(s, (unsigned)chance(LANES))->terms = evil;
+                break;
+            case 6:
+                ipc_record_lane_at_(s, (unsigned)chance(LANES))->term[chance(4)].from += evil;
+                break;
             case 0:
                 word[chance(CAPACITY * LANES / 8)] = evil;
                 break;
@@ -926,6 +1038,83 @@ static void a_restarted_producer_overtakes_nothing(void **state)
     ipc_shm_close(&shm);
 }
 
+/* Says who it is, sends up to as many records as it is told, and ends: in the middle of the last
+ * one, without closing, or properly. */
+static void sends_its_id(struct child *up, void *arg)
+{
+    struct logs_producer out;
+    struct ipc_shm seg;
+    uint64_t n = hear(up), i, x[2];
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_producer_open(&out, &seg, "logs"), 0);
+    x[0] = ipc_shm_peer(&seg)->id;
+    tell(up, x[0]);
+    for (i = 0; i < n / 3; i++) {
+        x[1] = i;
+        IS(logs_send(&out, x, sizeof x, IPC_FOREVER), 0);
+    }
+    if (n % 3 == 0)
+        logs_producer_detach(&out);
+    if (n % 3 == 1)
+        (void)logs_claim(&out, 8);
+    if (n % 3 != 0)
+        (void)kill(getpid(), SIGKILL);
+    ipc_shm_close(&seg);
+}
+
+/* The consumer sleeps, and is told of each producer's end once, after its last record. */
+static void the_end_of_each_producer_is_told_once(void **state)
+{
+    enum { LIVES = 48, LANES = 4 };
+    static uint64_t id[LIVES], asked[LIVES], got[LIVES];
+    struct child c[LIVES];
+    struct logs_producer first;
+    struct logs_consumer in;
+    struct ipc_record_sender from;
+    uint64_t x[2];
+    unsigned born = 0, ended = 0, told[LIVES] = {0}, k;
+
+    (void)state;
+    memset(got, 0, sizeof got);
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(logs_producer_create(&first, &shm, "logs", 1024, LANES), 0);
+    logs_producer_detach(&first);
+    IS(logs_consumer_open(&in, &shm, "logs"), 0);
+    IS(logs_recv(&in, x, sizeof x, ipc_in_ms(1)), -ETIMEDOUT);
+    logs_watch_producers(&in);
+    while (ended < LIVES) {
+        int64_t n;
+
+        for (; born < LIVES && born - ended < LANES; born++) {
+            asked[born] = chance(300);
+            c[born] = spawn(sends_its_id, NULL);
+            tell(&c[born], asked[born]);
+            id[born] = hear(&c[born]);
+        }
+        n = logs_recv(&in, x, sizeof x, ipc_in_ms(LONG_MS));
+        IS(logs_source(&in, &from), 0);
+        for (k = 0; k < born && id[k] != from.id; k++)
+            ;
+        MUST(k < born && from.lane < LANES && told[k] == 0);
+        if (n > 0) {
+            IS(x[0], id[k]);
+            IS(x[1], got[k]++);
+            continue;
+        }
+        IS(n, asked[k] % 3 == 0 ? -EPIPE : -EOWNERDEAD);
+        IS(got[k], asked[k] / 3);
+        told[k] = 1;
+        ended++;
+        (void)reap(&c[k]);
+    }
+    IS(logs_recv(&in, x, sizeof x, ipc_in_ms(20)), -ETIMEDOUT);
+    IS(logs_ended(&in), 0);
+    logs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
 static void ends_when_told(struct child *up, void *arg)
 {
     struct logs_producer out;
@@ -1000,10 +1189,12 @@ int main(int argc, char **argv)
         TEST(a_new_consumer_sees_little_again),
         TEST(a_half_written_record_was_never_there),
         TEST(a_new_producer_goes_on_behind_its_own_records),
+        TEST(sources_and_ends_are_told),
         TEST(scribbling_hangs_and_crashes_nobody),
         TEST(flows_are_received_whole),
         TEST(the_killed_cost_the_others_nothing),
         TEST(a_restarted_producer_overtakes_nothing),
+        TEST(the_end_of_each_producer_is_told_once),
         TEST(waits_end_with_a_reason),
     };
 

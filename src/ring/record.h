@@ -2,7 +2,7 @@
 #ifndef IPC_SRC_RING_RECORD_H
 #define IPC_SRC_RING_RECORD_H 1
 
-#include "record_lane.h"
+#include "record_source.h"
 
 /* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
  * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
@@ -106,7 +106,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->limit = p->tail + capacity;
     if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0) {
         p->begun = p->tail;
-        p->from = ipc_record_begin_term_(ipc_record_lane_(r, lane), id, p->begun);
+        p->from = ipc_record_begin_term_(ipc_record_lane_at_(r, lane), id, p->begun);
         return 0;
     }
     ipc_ring_leave_end_(p->holder, id);
@@ -133,22 +133,27 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     (void)ipc_record_consumer_disable_(c, rc);
     if (rc != 0)
         return rc;
-    for (i = 0; i < producers; i++) {
-        c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
-        if (c->heads[i] % 8 != 0) {
-            ipc_ring_leave_end_(&r->s.end[1], id);
-            return ipc_record_consumer_disable_(
-                c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position",
-                                    c->heads[i], i));
-        }
-    }
     c->mask = capacity - 1;
     c->replay = capacity / 8;
     c->producers = producers;
     c->ring = &r->s;
     c->id = id;
+    c->at = IPC_RECORD_NOWHERE_;
+    c->alive = me != NULL ? me->alive : NULL;
+    c->arg = me != NULL ? me->arg : NULL;
+    for (i = 0; i < producers; i++) {
+        uint64_t head = c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
+
+        if (head % 8 != 0) {
+            ipc_ring_leave_end_(&r->s.end[1], id);
+            return ipc_record_consumer_disable_(
+                c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", head, i));
+        }
+        c->reported[i] = ipc_record_first_to_report_(c, i);
+    }
     c->head = c->heads[0];
     ipc_record_go_to_lane_(c, 0);
+    c->quick = 1;
     return 0;
 }
 
@@ -412,14 +417,29 @@ IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
 
+/* What is to be done before the consumer looks for a record. 0, or an error as of ipc_record_pop. */
+IPC_INLINE int ipc_record_prepare_(struct ipc_record_consumer *c)
+{
+    unsigned flags = c->flags;
+
+    if (c->error != 0)
+        return c->error;
+    c->flags &= ~(IPC_RECORD_TURN_ | IPC_RECORD_TOLD_);
+    c->quick = 1;
+    if ((flags & IPC_RECORD_TURN_) != 0)
+        (void)ipc_record_find_lane_(c);
+    return 0;
+}
+
 /* Is there a record to read? 0, with its length; or the errors of ipc_record_pop, which do not
  * stick yet. */
 IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
 {
     uint64_t word;
+    int rc;
 
-    if (CK_CC_UNLIKELY(c->error != 0))
-        return c->error;
+    if (CK_CC_UNLIKELY(!c->quick) && (rc = ipc_record_prepare_(c)) != 0)
+        return rc;
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
     if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
         return -EAGAIN;
@@ -444,7 +464,7 @@ IPC_FORCE_INLINE int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
     int rc = ipc_record_find_(c, n);
 
     if (CK_CC_UNLIKELY(rc == -EBADMSG))
-        c->error = rc;
+        (void)ipc_record_fail_(c, rc);
     return rc;
 }
 
@@ -458,7 +478,7 @@ IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
         return 0;
     ipc_record_publish_(c);
     if (c->producers > 1)
-        (void)ipc_record_find_lane_(c);
+        ipc_record_raise_(c, IPC_RECORD_TURN_);
     return 1;
 }
 

@@ -67,7 +67,7 @@ struct ipc_record_shared {
 
 IPC_RING_ASSERT_(record_lane, offsetof(struct ipc_record_lane_, head) ==
                                   16 + IPC_RECORD_TERMS_ * sizeof(struct ipc_record_term_))
-IPC_RING_ASSERT_(record_lane_size, sizeof(struct ipc_record_lane_) == 512)
+IPC_RING_ASSERT_(record_lane_size, sizeof(struct ipc_record_lane_) % IPC_RING_LINE == 0)
 
 /* The word before each record: what it is, and above that its length. 0: there is none yet. */
 #define IPC_RECORD_IS_ UINT64_C(1)   /* a record, which begins behind the word */
@@ -92,6 +92,12 @@ IPC_INLINE int ipc_record_is_valid_how_(unsigned producers)
 }
 
 /* ------------------------------------------------------------------ records: handles */
+
+/* From which producer a record is, or which producer has ended: ipc_record_source. */
+struct ipc_record_sender {
+    uint64_t id;   /* the process, as in struct ipc_peer; ~0 for one without; 0: not known any more */
+    unsigned lane; /* from 0 on */
+};
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_record_producer {
@@ -127,12 +133,25 @@ struct ipc_record_consumer {
     unsigned lane;      /* that we are reading */
     unsigned producers;
     unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
-    int post_due;      /* published, and nobody was woken for it */
+    int quick;       /* no error and no flags: a record at head is the next one */
+    unsigned flags;  /* IPC_RECORD_TURN_ to IPC_RECORD_WATCHES_ */
+    int post_due;    /* published, and nobody was woken for it */
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    int error;                            /* sticks */
-    uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
+    int error;                      /* sticks */
+    int (*alive)(void *, uint64_t); /* of struct ipc_peer */
+    void *arg;
+    int ask;                        /* the kernel, which producers are dead */
+    struct ipc_record_sender ended; /* flag IPC_RECORD_TOLD_: the producer whose end was reported */
+    uint64_t heads[IPC_RECORD_PRODUCERS];    /* of the other lanes; each published */
+    uint64_t reported[IPC_RECORD_PRODUCERS]; /* the first term of each lane whose end was not */
+    uint64_t dead[IPC_RECORD_PRODUCERS];     /* a holder of each lane that was found dead, or 0 */
 };
+
+/* Flags of a consumer: what is to be done before it looks for a record. */
+#define IPC_RECORD_TURN_ 1u    /* it is the turn of another lane */
+#define IPC_RECORD_TOLD_ 2u    /* the last thing that the consumer was told is `ended` */
+#define IPC_RECORD_WATCHES_ 4u /* nothing: waits end when a producer has ended */
 
 /* A record, for calls that move several at a time. */
 struct ipc_record {
@@ -146,10 +165,23 @@ IPC_INLINE int ipc_record_producer_disable_(struct ipc_record_producer *p, int r
     return p->error = rc;
 }
 
+/* From now on each call returns this error. */
+IPC_INLINE int ipc_record_fail_(struct ipc_record_consumer *c, int rc)
+{
+    c->quick = 0;
+    return c->error = rc;
+}
+
 IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
-    return c->error = rc;
+    return ipc_record_fail_(c, rc);
+}
+
+IPC_INLINE void ipc_record_raise_(struct ipc_record_consumer *c, unsigned flag)
+{
+    c->flags |= flag;
+    c->quick = 0;
 }
 
 /* ------------------------------------------------------------------ records: words */
@@ -228,7 +260,7 @@ IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint6
 
 /* ------------------------------------------------------------------ records: lanes */
 
-IPC_INLINE struct ipc_record_lane_ *ipc_record_lane_(struct ipc_record_shared *r, unsigned lane)
+IPC_INLINE struct ipc_record_lane_ *ipc_record_lane_at_(struct ipc_record_shared *r, unsigned lane)
 {
     return (struct ipc_record_lane_ *)(void *)(r + 1) + lane;
 }
@@ -237,13 +269,13 @@ IPC_INLINE struct ipc_record_lane_ *ipc_record_lane_(struct ipc_record_shared *r
 IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
                                         unsigned lane)
 {
-    return producers == 1 ? &r->s.end[0] : &ipc_record_lane_(r, lane)->producer;
+    return producers == 1 ? &r->s.end[0] : &ipc_record_lane_at_(r, lane)->producer;
 }
 
 IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
                                       unsigned lane)
 {
-    return producers == 1 ? &r->s.head : &ipc_record_lane_(r, lane)->head;
+    return producers == 1 ? &r->s.head : &ipc_record_lane_at_(r, lane)->head;
 }
 
 /* The bytes of a lane. */
@@ -313,7 +345,7 @@ IPC_INLINE enum ipc_record_suits_ ipc_record_suits_(struct ipc_record_shared *r,
                                                     unsigned lane, uint64_t mask,
                                                     const struct ipc_peer *me)
 {
-    struct ipc_record_lane_ *l = ipc_record_lane_(r, lane);
+    struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
     uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, producers, lane)), terms, last;
     uint64_t head = ck_pr_load_64(ipc_record_head_(r, producers, lane)) & ~UINT64_C(7);
 

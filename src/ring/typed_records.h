@@ -72,8 +72,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     c->post_due = 0;
 }
 
-/* ASK is done before a producer looks for room. */
-IPC_TEMPLATE(IPC_RECORD_SLEEP_, NAME, K, H, ASK)
+/* ASK is done before a producer looks for room. ENDED is what else may end the wait of a consumer `c`
+ * that finds no record. */
+IPC_TEMPLATE(IPC_RECORD_SLEEP_, NAME, K, H, ASK, ENDED)
 IPC_INLINE int NAME_producer_look_(void *handle, void *argument)
 {
     struct NAME_producer *h = (struct NAME_producer *)handle;
@@ -108,6 +109,8 @@ IPC_INLINE int NAME_consumer_look_(void *handle, void *argument)
     int rc = ipc_K_look_(&c->raw, &n);
 
     (void)argument;
+    if (rc == -EAGAIN && (rc = ENDED) == 0)
+        rc = -EAGAIN;
     if (rc != -EAGAIN)
         return rc == 0 ? 1 : rc;
     return c->H.post_due ? NAME_consumer_post(c) : 0;
@@ -143,8 +146,25 @@ IPC_INLINE void NAME_replay(struct NAME_consumer *c, uint64_t n)
 {
     ipc_record_replay(&c->raw, n);
 }
+IPC_INLINE int NAME_source(const struct NAME_consumer *c, struct ipc_record_sender *from)
+{
+    return ipc_record_source(&c->raw, from);
+}
+IPC_INLINE int NAME_ended(struct NAME_consumer *c)
+{
+    return ipc_record_ended(&c->raw);
+}
 #ifdef IPC_NOTIFY_H
-IPC_RECORD_SLEEP_(NAME, record, raw, 0)
+IPC_RECORD_SLEEP_(NAME, record, raw, 0,
+                  ipc_record_watched_ended_(&c->raw, ipc_notify_anyone_died(&c->data)))
+IPC_INLINE void NAME_watch_producers(struct NAME_consumer *c)
+{
+    if (c->raw.producers > 1) {
+        ipc_record_raise_(&c->raw, IPC_RECORD_WATCHES_);
+        c->raw.ask = 1;
+        ipc_notify_watch_anyone(&c->data);
+    }
+}
 #endif
 #ifdef IPC_SHM_H
 IPC_RING_OPEN_(NAME, producer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )
@@ -164,7 +184,7 @@ IPC_INLINE uint64_t NAME_missed(const struct NAME_consumer *c)
 #ifdef IPC_NOTIFY_H
 IPC_RECORD_SLEEP_(
     NAME, record_broadcast, raw.r,
-    (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0))
+    (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0), 0)
 #endif
 #ifdef IPC_SHM_H
 IPC_RING_OPEN_(NAME, producer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )
