@@ -1,9 +1,10 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_ring.h
  * src/ring/reference.h src/common/version.h src/common/prelude.h src/common/peer.h
  * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record_lane.h
- * src/ring/record_source.h src/ring/record.h src/ring/broadcast.h src/ring/record_broadcast.h
- * src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h src/ring/typed.h src/ring/typed_slots.h
- * src/ring/typed_records.h src/ring/typed_stream.h src/ring/typed_call.h */
+ * src/ring/record_source.h src/ring/record_merge.h src/ring/record.h src/ring/broadcast.h
+ * src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h
+ * src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h src/ring/typed_stream.h
+ * src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
  *
@@ -261,9 +262,14 @@
  *     - Where there are several producers, recv waits on, whoever comes or goes. After
  *       NAME_watch_producers it also ends when one has ended, see below.
  *       int NAME_source(const struct NAME_consumer *, struct ipc_record_sender *from)
- *     - Which process the last record is from, and in which lane: as ipc_record_source.
+ *     - Which process the last record is from, in which lane, and whether it is late: as
+ *       ipc_record_source.
  *       int NAME_ended(struct NAME_consumer *)
  *     - Whether a producer has ended, all of whose records were taken: as ipc_record_ended.
+ *       void NAME_merge(struct NAME_consumer *, int64_t patience)
+ *     - From now on records come in the order of the number that each begins with, of whichever
+ *       producer. The consumer waits for a producer that sends nothing for `patience` nanoseconds,
+ *       and for none that was killed: as ipc_record_merge, with ipc_clock.
  *       void NAME_watch_producers(struct NAME_consumer *)
  *     - From now on recv and consumer_wait that find no record say -EPIPE or -EOWNERDEAD for each
  *       producer once, as ended does; source says which it was. A death is noticed within 10 ms (a
@@ -2163,8 +2169,9 @@ IPC_INLINE int ipc_record_is_valid_how_(unsigned producers)
 
 /* From which producer a record is, or which producer has ended: ipc_record_source. */
 struct ipc_record_sender {
-    uint64_t id;   /* the process, as in struct ipc_peer; ~0 for one without; 0: not known any more */
+    uint64_t id;   /* the process, as in struct ipc_peer; ~0: without one; 0: not known any more */
     unsigned lane; /* from 0 on */
+    int late;      /* a record with a higher number came before: ipc_record_merge */
 };
 
 /* Private to their thread; no field is for the caller. */
@@ -2187,6 +2194,20 @@ struct ipc_record_producer {
     struct ipc_ring_copier_ copier;
 };
 
+/* Of a consumer that merges: see record_merge.h. */
+struct ipc_record_merge_ {
+    int64_t (*clock)(void);
+    int64_t patience; /* nanoseconds */
+    int64_t ripe_at;  /* when the hold ends; 0: there is none */
+    int64_t asked_at; /* for dead producers */
+    uint64_t latest;  /* the highest number that was handed out */
+    int late;         /* the record that was found has a lower one */
+    uint64_t known;   /* a bit for each lane: the number of its next record is known */
+    uint64_t number[IPC_RECORD_PRODUCERS];
+    uint64_t seen[IPC_RECORD_PRODUCERS]; /* where each lane ended when the hold began */
+    uint64_t ripe[IPC_RECORD_PRODUCERS]; /* records below have been held for long enough */
+};
+
 struct ipc_record_consumer {
     unsigned char *data; /* of the lane that we are reading */
     uint64_t mask;
@@ -2202,7 +2223,7 @@ struct ipc_record_consumer {
     unsigned producers;
     unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
     int quick;       /* no error and no flags: a record at head is the next one */
-    unsigned flags;  /* IPC_RECORD_TURN_ to IPC_RECORD_WATCHES_ */
+    unsigned flags;  /* IPC_RECORD_TURN_ to IPC_RECORD_MERGES_ */
     int post_due;    /* published, and nobody was woken for it */
     struct ipc_spsc_shared *ring;
     uint64_t id;
@@ -2214,12 +2235,14 @@ struct ipc_record_consumer {
     uint64_t heads[IPC_RECORD_PRODUCERS];    /* of the other lanes; each published */
     uint64_t reported[IPC_RECORD_PRODUCERS]; /* the first term of each lane whose end was not */
     uint64_t dead[IPC_RECORD_PRODUCERS];     /* a holder of each lane that was found dead, or 0 */
+    struct ipc_record_merge_ merge;
 };
 
 /* Flags of a consumer: what is to be done before it looks for a record. */
 #define IPC_RECORD_TURN_ 1u    /* it is the turn of another lane */
 #define IPC_RECORD_TOLD_ 2u    /* the last thing that the consumer was told is `ended` */
 #define IPC_RECORD_WATCHES_ 4u /* nothing: waits end when a producer has ended */
+#define IPC_RECORD_MERGES_ 8u  /* the lane is the one with the lowest number: record_merge.h */
 
 /* A record, for calls that move several at a time. */
 struct ipc_record {
@@ -2353,10 +2376,10 @@ IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned
     return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
 }
 
-/* ------------------------------------------------------------------ records: the consumer's lane */
+/* ------------------------------------------------------------------ records: publishing */
 
-/* What was published is said to be so. It is due again after `replay` bytes, and behind the middle of
- * the memory: see the top. */
+/* Notes that `position` is published, and when to publish again: after `replay` bytes, and behind
+ * the middle of the memory, see the top. */
 IPC_INLINE void ipc_record_note_published_(struct ipc_record_consumer *c, uint64_t position)
 {
     uint64_t half = (c->mask + 1) / 2, offset = position & c->mask, most = c->replay;
@@ -2416,10 +2439,12 @@ IPC_INLINE enum ipc_record_suits_ ipc_record_suits_(struct ipc_record_shared *r,
     struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
     uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, producers, lane)), terms, last;
     uint64_t head = ck_pr_load_64(ipc_record_head_(r, producers, lane)) & ~UINT64_C(7);
+    unsigned char *data;
 
     if (!ipc_ring_may_replace_(me, holder))
         return IPC_RECORD_TAKEN_;
-    if (ck_pr_load_64(ipc_record_word_(ipc_record_data_(r, producers, lane, mask), mask, head)) == 0)
+    data = ipc_record_data_(r, producers, lane, mask);
+    if (ck_pr_load_64(ipc_record_word_(data, mask, head)) == 0)
         return IPC_RECORD_DRAINED_;
     terms = ck_pr_load_64(&l->terms);
     last = terms == 0 ? 0 : ck_pr_load_64(&l->term[(terms - 1) % IPC_RECORD_TERMS_].id);
@@ -2459,12 +2484,12 @@ IPC_INLINE uint64_t *ipc_record_begin_term_(struct ipc_record_lane_ *l, uint64_t
     struct ipc_record_term_ *t = &l->term[terms % IPC_RECORD_TERMS_];
 
     /* Without it a consumer could read this term in the place of an old one, and then an old count
-     * by which that is still remembered. Partner: the second load fence in ipc_record_read_term_. */
+     * by which that is still remembered. Partner: the load fence in ipc_record_read_term_. */
     ck_pr_fence_release();
     ck_pr_store_64(&t->id, id);
     ck_pr_store_64(&t->from, position);
-    /* Without it the term could be counted before it is there. Partner: the first load fence in
-     * ipc_record_read_term_. */
+    /* Without it the term could be counted before it is there. Partner:
+     * ipc_record_count_terms_. */
     ck_pr_fence_store();
     ck_pr_store_64(&l->terms, terms + 1);
     return &t->from;
@@ -2477,9 +2502,9 @@ IPC_INLINE uint64_t *ipc_record_begin_term_(struct ipc_record_lane_ *l, uint64_t
  * Records: from which producer a record is, and which producers have ended.
  *
  * Each lane remembers its last terms, and where the records of each begin: see record_lane.h. A
- * record is of the last term that begins at or before it. A term has ended when there is a next one,
- * or when the lane has another holder, or none, or one that is dead. All that was sent in it has been
- * taken when the consumer is where the next one begins, or else at a word 0.
+ * record is of the last term that begins at or before it. A term has ended when there is a next
+ * one, or when the lane has another holder, or none, or one that is dead. All that was sent in it
+ * has been taken when the consumer is where the next one begins, or else at a word 0.
  *
  * A term's place is used again 23 terms later. A consumer believes what it read there when
  * afterwards fewer than 23 terms have been counted since: a producer that overwrites it has seen
@@ -2560,9 +2585,9 @@ IPC_INLINE uint64_t ipc_record_next_word_(const struct ipc_record_consumer *c, u
 
 /*
  * Says from which producer the record is that pop, pop_n (the last one) or peek has given; or, when
- * the last thing that the consumer was told is that a producer has ended, which one that was. The id
- * is for struct ipc_peer's alive; processes without an ipc_peer all have ~0. Producers have the lane
- * for as long as they are attached, so the lane tells those apart that are attached at a time. A
+ * the last thing that the consumer was told is that a producer has ended, which one that was. The
+ * id is for struct ipc_peer's alive; processes without an ipc_peer all have ~0. A producer has its
+ * lane for as long as it is attached, so the lane tells those apart that are attached at a time. A
  * lane remembers its last 22 producers: the id of a record of an earlier one is 0. Wait-free.
  *
  *   0
@@ -2571,6 +2596,8 @@ IPC_INLINE uint64_t ipc_record_next_word_(const struct ipc_record_consumer *c, u
 IPC_INLINE int ipc_record_source(const struct ipc_record_consumer *c,
                                  struct ipc_record_sender *from)
 {
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+
     memset(from, 0, sizeof *from);
     if (c->ring == NULL || (c->at == IPC_RECORD_NOWHERE_ && (c->flags & IPC_RECORD_TOLD_) == 0))
         return -EINVAL;
@@ -2579,12 +2606,12 @@ IPC_INLINE int ipc_record_source(const struct ipc_record_consumer *c,
         return 0;
     }
     from->lane = c->lane;
-    (void)ipc_record_find_term_(
-        ipc_record_lane_at_((struct ipc_record_shared *)(void *)c->ring, c->lane), c->at, &from->id);
+    from->late = c->merge.late;
+    (void)ipc_record_find_term_(ipc_record_lane_at_(r, c->lane), c->at, &from->id);
     return 0;
 }
 
-/* ------------------------------------------------------------------ records: producers that ended */
+/* ------------------------------------------------------------------ records: ended producers */
 
 /* The first term in a lane whose end a new consumer reports: that of the next record, or else that
  * of the producer which is attached now. */
@@ -2597,8 +2624,8 @@ IPC_INLINE uint64_t ipc_record_first_to_report_(const struct ipc_record_consumer
 
     if (ck_pr_load_64(ipc_record_word_(ipc_record_data_(r, c->producers, lane, c->mask), c->mask,
                                        c->heads[lane])) != 0) {
-        /* Without it the terms could be counted before that of this record had begun: its
-         * predecessor's end would be reported again. Partner: the store fence in ipc_record_send_. */
+        /* Without it the terms could be counted before that of this record had begun: the end of
+         * the one before would be reported again. Partner: the store fence in ipc_record_send_. */
         ck_pr_fence_load();
         return ipc_record_find_term_(l, c->heads[lane], &id);
     }
@@ -2609,6 +2636,19 @@ IPC_INLINE uint64_t ipc_record_first_to_report_(const struct ipc_record_consumer
                : terms;
 }
 
+/* Asks the kernel whether the holder of a lane is dead, unless that is known. Returns 1 if that is
+ * new. */
+IPC_INLINE int ipc_record_find_dead_(struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
+
+    if (holder == 0 || holder == c->dead[lane] || !ipc_ring_is_dead_(c->alive, c->arg, holder))
+        return 0;
+    c->dead[lane] = holder;
+    return 1;
+}
+
 /* Has the holder of a lane, whose term `t` is the last one, ended with nothing left to take? Reads
  * the term again, as a holder notes that it leaves. ask: the kernel, whether it is dead. */
 IPC_INLINE int ipc_record_last_ended_(struct ipc_record_consumer *c, unsigned lane, uint64_t n,
@@ -2616,11 +2656,11 @@ IPC_INLINE int ipc_record_last_ended_(struct ipc_record_consumer *c, unsigned la
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
     struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
-    uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
+    uint64_t holder;
 
-    if (ask && holder == t->id && holder != c->dead[lane] &&
-        ipc_ring_is_dead_(c->alive, c->arg, holder))
-        c->dead[lane] = holder;
+    if (ask)
+        (void)ipc_record_find_dead_(c, lane);
+    holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
     if (holder == t->id && holder != c->dead[lane])
         return 0;
     /* Without it the look for a record, or at the term, could be older than the end, and miss the
@@ -2670,14 +2710,13 @@ IPC_INLINE int ipc_record_find_any_end_(struct ipc_record_consumer *c, int ask)
     return rc;
 }
 
-/* The same, while a wait looks for a record and finds none; died: any process may have died. */
-IPC_INLINE int ipc_record_watched_ended_(struct ipc_record_consumer *c, int died)
+/* The same, while a wait looks for a record and finds none. */
+IPC_INLINE int ipc_record_watched_ended_(struct ipc_record_consumer *c)
 {
     int rc;
 
     if ((c->flags & IPC_RECORD_WATCHES_) == 0)
         return 0;
-    c->ask |= died;
     rc = ipc_record_find_any_end_(c, c->ask);
     c->ask &= rc != 0; /* the others are still to be asked for */
     return rc;
@@ -2685,8 +2724,8 @@ IPC_INLINE int ipc_record_watched_ended_(struct ipc_record_consumer *c, int died
 
 /*
  * Has a producer ended, all of whose records were taken? Each is reported once, if it was attached
- * when the consumer attached, or later, or left records for it; ipc_record_source then says which it
- * was. Of more than 22 that came and went in one lane between two calls the last 22 are reported.
+ * when the consumer attached, or later, or left records for it; ipc_record_source says which it is.
+ * Of more than 22 that came and went in one lane between two calls the last 22 are reported.
  * Lock-free; asks the kernel for each producer that is attached, so it is not for the path of a
  * message.
  *
@@ -2702,8 +2741,239 @@ IPC_INLINE int ipc_record_ended(struct ipc_record_consumer *c)
 
 #endif
 
+/* >>record_merge  src/ring/record_merge.h */
+/*
+ * Records: merging, in the order of a number that producers put at the beginning of each record.
+ *
+ * The consumer hands out the record with the lowest number of those that are next in their lanes.
+ * None with a lower one can come where each lane has a record, as the numbers of a producer never
+ * go down. A lane is silent when it has none, but a producer that is not known to be dead: then the
+ * consumer may have to wait.
+ *
+ *   state     becomes   when
+ *   -------   -------   ------------------------------------------------------------------------
+ *   no hold   hold      a lane is silent, and no lane's next record is ripe: notes in `seen` where
+ *                       each lane ends, and the time
+ *   hold      no hold   `patience` has passed since: all that was seen is ripe
+ *   any       any       no lane is silent, or a record is ripe: the lowest one is handed out
+ *
+ * So a record waits for two times `patience` at most: once for a hold that had begun before it
+ * came. One that is sent later than a higher number became visible is not late if it comes within
+ * `patience`.
+ */
+#ifndef IPC_SRC_RING_RECORD_MERGE_H
+#define IPC_SRC_RING_RECORD_MERGE_H 1
+
+#define IPC_RECORD_ASK_EVERY_ 1000000 /* nanoseconds between questions to the kernel, in a hold */
+
+/* Reads the number of a lane's next record. 1; 0: there is no record; or -EBADMSG. */
+IPC_INLINE int ipc_record_read_number_(struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    struct ipc_record_merge_ *m = &c->merge;
+    uint64_t word, at = 0;
+    unsigned char *data;
+
+    if ((m->known >> lane & 1) != 0)
+        return 1;
+    word = ipc_record_next_word_(c, lane);
+    if (word == 0)
+        return 0;
+    /* Without it the number could be read before the record is there. Partner: the store fence in
+     * ipc_record_send_. */
+    ck_pr_fence_load();
+    data = ipc_record_data_(r, c->producers, lane, c->mask);
+    if (ipc_record_measure_(data, c->mask, ipc_record_position_(c, lane), &word, &at) == 0)
+        return -EBADMSG;
+    m->number[lane] = 0;
+    if (word >> IPC_RECORD_LENGTH_ >= sizeof m->number[lane])
+        m->number[lane] = ck_pr_load_64(ipc_record_word_(data, c->mask, at + 8));
+    m->known |= UINT64_C(1) << lane;
+    return 1;
+}
+
+/* As ipc_record_read_number_; -EAGAIN: there is no record, but a producer that is not known to be
+ * dead. */
+IPC_INLINE int ipc_record_look_at_lane_(struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    int rc = ipc_record_read_number_(c, lane);
+    uint64_t holder;
+
+    if (rc != 0)
+        return rc;
+    holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
+    if (holder != 0 && holder != c->dead[lane])
+        return -EAGAIN;
+    /* Without it the lane could have been looked at before its last record came and its producer
+     * ended. Partner: ipc_ring_leave_end_; the kernel, if the producer was killed. */
+    ck_pr_fence_load();
+    return ipc_record_read_number_(c, lane);
+}
+
+/* What the consumer sees in all lanes. */
+struct ipc_record_sight_ {
+    unsigned lane; /* that has the lowest number; or `producers`: there is no record */
+    int silent;    /* a lane is */
+    int ripe;      /* a record is */
+};
+
+/* 0, or -EBADMSG. */
+IPC_INLINE int ipc_record_look_at_lanes_(struct ipc_record_consumer *c, struct ipc_record_sight_ *s)
+{
+    struct ipc_record_merge_ *m = &c->merge;
+    unsigned i;
+
+    s->lane = c->producers;
+    s->silent = s->ripe = 0;
+    for (i = 0; i < c->producers; i++) {
+        int rc = ipc_record_look_at_lane_(c, i);
+
+        if (rc == -EBADMSG)
+            return rc;
+        s->silent |= rc == -EAGAIN;
+        if (rc != 1)
+            continue;
+        s->ripe |= (int64_t)(m->ripe[i] - ipc_record_position_(c, i)) > 0;
+        if (s->lane == c->producers || m->number[i] < m->number[s->lane])
+            s->lane = i;
+    }
+    return 0;
+}
+
+/* Begins a hold: notes where each lane ends. 0, or -EBADMSG. */
+IPC_INLINE int ipc_record_begin_hold_(struct ipc_record_consumer *c, int64_t now)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    struct ipc_record_merge_ *m = &c->merge;
+    uint64_t count = 0;
+    unsigned i;
+    int rc = 0;
+
+    for (i = 0; i < c->producers && rc == 0; i++) {
+        uint64_t position = ipc_record_position_(c, i);
+
+        if ((int64_t)(m->seen[i] - position) < 0)
+            m->seen[i] = position;
+        rc = ipc_record_walk_to_end_(ipc_record_data_(r, c->producers, i, c->mask), c->mask,
+                                     &m->seen[i], &count);
+    }
+    m->ripe_at = m->patience < INT64_MAX - now ? now + m->patience : INT64_MAX;
+    return rc;
+}
+
+/* A lane is silent, and nothing is ripe. 1: look again; 0: wait; or -EBADMSG. */
+IPC_INLINE int ipc_record_hold_(struct ipc_record_consumer *c)
+{
+    struct ipc_record_merge_ *m = &c->merge;
+    int64_t now = m->clock();
+    int again = 0;
+    unsigned i;
+
+    if (now - m->asked_at >= IPC_RECORD_ASK_EVERY_) {
+        m->asked_at = now;
+        for (i = 0; i < c->producers; i++)
+            again |= ipc_record_find_dead_(c, i);
+    }
+    if (m->ripe_at == 0)
+        return again ? 1 : ipc_record_begin_hold_(c, now);
+    if (now < m->ripe_at)
+        return again;
+    memcpy(m->ripe, m->seen, sizeof m->ripe);
+    m->ripe_at = 0;
+    return 1;
+}
+
+/* Goes to the lane whose record is to be handed out. 0, -EAGAIN or -EBADMSG. */
+IPC_INLINE int ipc_record_choose_lane_(struct ipc_record_consumer *c)
+{
+    struct ipc_record_merge_ *m = &c->merge;
+    struct ipc_record_sight_ s;
+    int rc;
+
+    if (c->peeked != 0)
+        return 0; /* it was found before, and not released */
+    m->known &= ~(UINT64_C(1) << c->lane);
+    for (;;) { /* three times at most: a death, the end of a hold, the next hold */
+        if ((rc = ipc_record_look_at_lanes_(c, &s)) != 0)
+            return rc;
+        if (s.lane == c->producers) {
+            m->ripe_at = 0;
+            return -EAGAIN;
+        }
+        if (m->patience == 0 || !s.silent || s.ripe)
+            break;
+        if ((rc = ipc_record_hold_(c)) <= 0)
+            return rc < 0 ? rc : -EAGAIN;
+    }
+    if (s.lane != c->lane)
+        ipc_record_go_to_lane_(c, s.lane);
+    m->late = m->number[s.lane] < m->latest;
+    if (!m->late)
+        m->latest = m->number[s.lane];
+    return 0;
+}
+
+/*
+ * From now on the records of all lanes are handed out in the order of their numbers: of the first 8
+ * bytes of each, a uint64_t of the machine's byte order, which producers put there: a time, or a
+ * count that they share. A record that is shorter has the number 0. The numbers of each producer
+ * must not go down. The cost is the consumer's: it looks at all lanes for each record, and
+ * publishes each record (as with ipc_record_replay of 0).
+ *
+ * patience: for how many nanoseconds, from 0 on, the consumer waits for a lane that has a producer,
+ * but no record. Meanwhile pop says -EAGAIN and peek NULL, and recv and consumer_wait sleep. A
+ * record that comes within that time after one with a higher number is handed out before that.
+ * Records are held back for two times `patience` at most, and not at all while each lane has one.
+ * With 0, or when a producer was stopped for longer between number and push, a record may come
+ * after one with a higher number: ipc_record_source says that it is late. With INT64_MAX none is
+ * ever late, and a stopped producer stops the consumer.
+ *
+ * A producer that is dead, or has left, is not waited for, nor is one that has not attached yet:
+ * its first records may be late. In a hold the kernel is asked for dead ones, once a millisecond.
+ *
+ * clock: returns the time in nanoseconds, and never goes back; ipc_clock, where another header has
+ * it. It may be NULL where patience is 0. Wait-free; to be called right after attach, or later, and
+ * again to change patience.
+ */
+IPC_INLINE void ipc_record_merge(struct ipc_record_consumer *c, int64_t patience,
+                                 int64_t (*clock)(void))
+{
+    unsigned i;
+
+    if (c->ring == NULL)
+        return;
+    c->merge.patience = patience > 0 && clock != NULL ? patience : 0;
+    c->merge.clock = clock;
+    c->merge.ripe_at = 0;
+    if ((c->flags & IPC_RECORD_MERGES_) != 0)
+        return;
+    c->replay = 0;
+    ipc_record_publish_(c);
+    for (i = 0; i < c->producers; i++)
+        c->merge.seen[i] = c->merge.ripe[i] = ipc_record_position_(c, i);
+    ipc_record_raise_(c, IPC_RECORD_MERGES_);
+}
+
+/* When a wait until `deadline` has to look again: at the end of a hold. */
+IPC_INLINE int64_t ipc_record_look_again_at_(const struct ipc_record_consumer *c, int64_t deadline)
+{
+    return c->merge.ripe_at != 0 && c->merge.ripe_at < deadline ? c->merge.ripe_at : deadline;
+}
+
+/* A wait looks; died: any process may have died. */
+IPC_INLINE void ipc_record_note_death_(struct ipc_record_consumer *c, int died)
+{
+    if (died) {
+        c->ask = 1;
+        c->merge.asked_at = 0;
+    }
+}
+
+#endif
+
 /* >>record  src/ring/record.h */
-/* Records: making a ring, attaching to it, producing and consuming. Their words are in record_lane.h. */
+/* Records: making a ring, attaching to it, producing and consuming. Words: see record_lane.h. */
 #ifndef IPC_SRC_RING_RECORD_H
 #define IPC_SRC_RING_RECORD_H 1
 
@@ -2714,8 +2984,9 @@ IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
 
-    return capacity >= 64 && ipc_record_is_valid_how_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
-                                                          : 0;
+    if (capacity < 64 || !ipc_record_is_valid_how_(producers))
+        return 0;
+    return ipc_ring_footprint_(&kind, 1, capacity);
 }
 
 /*
@@ -2760,8 +3031,8 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
  * ipc_spsc_producer_attach. Lock-free; asks the kernel which holders of lanes are dead; not for the
  * path of a message.
  *
- * The producer goes on behind what its predecessor in the lane has committed. So that its records do
- * not overtake their own predecessors, it takes of the lanes that have no living holder
+ * The producer goes on behind what its predecessor in the lane has committed. So that its records
+ * do not overtake what it sent before, it takes of the lanes that have no living holder
  *
  *   1. one in which there are records left of its own process;
  *   2. else one in which there are records left of a process that is dead, or has left the segment:
@@ -2864,10 +3135,13 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
  * Sets how many bytes of records that were popped or released the successor of a killed consumer
  * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
  * multiple of 8. With 0 each record is handed out once, at the cost of one more store for each. A
- * value above an eighth of the capacity is brought down to that.
+ * value above an eighth of the capacity is brought down to that, and any value to 0 where the
+ * consumer merges.
  */
 IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
+    if ((c->flags & IPC_RECORD_MERGES_) != 0)
+        n = 0;
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
     ipc_record_note_published_(c, c->published);
     if (ipc_record_is_due_(c))
@@ -3120,7 +3394,7 @@ IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
 
-/* What is to be done before the consumer looks for a record. 0, or an error as of ipc_record_pop. */
+/* Does what is to be done before the consumer looks for a record. 0, or as ipc_record_pop. */
 IPC_INLINE int ipc_record_prepare_(struct ipc_record_consumer *c)
 {
     unsigned flags = c->flags;
@@ -3128,6 +3402,8 @@ IPC_INLINE int ipc_record_prepare_(struct ipc_record_consumer *c)
     if (c->error != 0)
         return c->error;
     c->flags &= ~(IPC_RECORD_TURN_ | IPC_RECORD_TOLD_);
+    if ((flags & IPC_RECORD_MERGES_) != 0)
+        return ipc_record_choose_lane_(c);
     c->quick = 1;
     if ((flags & IPC_RECORD_TURN_) != 0)
         (void)ipc_record_find_lane_(c);
@@ -3204,11 +3480,12 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
 /*
  * Copies a producer's oldest record out. Producers take turns: one after the other, each for as
  * long as it has records, and for an eighth of the capacity at most. There is no order between
- * producers. Wait-free; holds back at times, as ipc_spsc_pop, for up to 127 ck_pr_stall()s. A
- * producer that is stopped or dead costs nothing: what it committed is all there.
+ * producers, unless the consumer merges (ipc_record_merge). Wait-free; holds back at times, as
+ * ipc_spsc_pop, for up to 127 ck_pr_stall()s. A producer that is stopped or dead costs nothing:
+ * what it committed is all there.
  *
  *   >= 0       the record's length in bytes
- *   -EAGAIN    there is none
+ *   -EAGAIN    there is none; or one that merging holds back
  *   -EMSGSIZE  it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
@@ -7263,9 +7540,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     c->post_due = 0;
 }
 
-/* ASK is done before a producer looks for room. ENDED is what else may end the wait of a consumer `c`
- * that finds no record. */
-#define IPC_RECORD_SLEEP_(NAME, K, H, ASK, ENDED)                                                  \
+/* ASK is done before a producer looks for room. FIRST is done before a consumer `c` looks for a
+ * record, and ENDED is what else may end its wait if it finds none. */
+#define IPC_RECORD_SLEEP_(NAME, K, H, ASK, FIRST, ENDED)                                           \
     IPC_INLINE int NAME##_producer_look_(void *handle, void *argument)                             \
     {                                                                                              \
         struct NAME##_producer *h = (struct NAME##_producer *)handle;                              \
@@ -7294,18 +7571,35 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_INLINE int NAME##_consumer_look_(void *handle, void *argument)                             \
     {                                                                                              \
         struct NAME##_consumer *c = (struct NAME##_consumer *)handle;                              \
+        int64_t until = *(const int64_t *)argument;                                                \
         size_t n;                                                                                  \
-        int rc = ipc_##K##_look_(&c->raw, &n);                                                     \
-        (void)argument;                                                                            \
+        int rc;                                                                                    \
+        (void)(FIRST);                                                                             \
+        rc = ipc_##K##_look_(&c->raw, &n);                                                         \
         if (rc == -EAGAIN && (rc = ENDED) == 0)                                                    \
             rc = -EAGAIN;                                                                          \
+        if (rc == 0 || (rc == -EAGAIN && ipc_record_look_again_at_(&c->H, until) < until))         \
+            return 1;                                                                              \
         if (rc != -EAGAIN)                                                                         \
-            return rc == 0 ? 1 : rc;                                                               \
+            return rc;                                                                             \
         return c->H.post_due ? NAME##_consumer_post(c) : 0;                                        \
     }                                                                                              \
     IPC_INLINE int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)               \
     {                                                                                              \
-        return NAME##_consumer_wait_until_(c, NULL, deadline);                                     \
+        int64_t until;                                                                             \
+        size_t n;                                                                                  \
+        int rc;                                                                                    \
+        for (;;) {                                                                                 \
+            until = ipc_record_look_again_at_(&c->H, deadline);                                    \
+            rc = NAME##_consumer_wait_until_(c, &until, until);                                    \
+            if (CK_CC_LIKELY(c->H.merge.patience == 0) || (rc != 0 && rc != -ETIMEDOUT))           \
+                return rc;                                                                         \
+            rc = ipc_##K##_look_(&c->raw, &n);                                                     \
+            if (rc != -EAGAIN)                                                                     \
+                return rc;                                                                         \
+            if (ipc_left_(deadline) == 0)                                                          \
+                return -ETIMEDOUT;                                                                 \
+        }                                                                                          \
     }                                                                                              \
     IPC_INLINE int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size, int64_t deadline)\
     {                                                                                              \
@@ -7324,7 +7618,14 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 
 #define IPC_RECORDS_NOTIFY1_(NAME)                                                                 \
     IPC_RECORD_SLEEP_(NAME, record, raw, 0,                                                        \
-                      ipc_record_watched_ended_(&c->raw, ipc_notify_anyone_died(&c->data)))        \
+                      ipc_record_note_death_(&c->raw, ipc_notify_anyone_died(&c->data)),           \
+                      ipc_record_watched_ended_(&c->raw))                                          \
+    IPC_INLINE void NAME##_merge(struct NAME##_consumer *c, int64_t patience)                      \
+    {                                                                                              \
+        ipc_record_merge(&c->raw, patience, ipc_clock);                                            \
+        if (c->raw.producers > 1)                                                                  \
+            ipc_notify_watch_anyone(&c->data);                                                     \
+    }                                                                                              \
     IPC_INLINE void NAME##_watch_producers(struct NAME##_consumer *c)                              \
     {                                                                                              \
         if (c->raw.producers > 1) {                                                                \
@@ -7360,7 +7661,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 #define IPC_RECORD_BROADCAST_NOTIFY1_(NAME)                                                        \
     IPC_RECORD_SLEEP_(                                                                             \
         NAME, record_broadcast, raw.r,                                                             \
-        (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0), 0)
+        (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0), 0, 0)
 #define IPC_RECORD_BROADCAST_SHM2_(NAME)                                                           \
     IPC_RING_OPEN_(NAME, producer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )              \
     IPC_RING_OPEN_(NAME, consumer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )

@@ -157,6 +157,7 @@
 #include "ring/stream.h"
 #include "ring/record_lane.h"
 #include "ring/record_source.h"
+#include "ring/record_merge.h"
 #include "ring/record.h"
 #include "ring/broadcast.h"
 #include "ring/record_broadcast.h"

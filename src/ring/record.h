@@ -1,8 +1,8 @@
-/* Records: making a ring, attaching to it, producing and consuming. Their words are in record_lane.h. */
+/* Records: making a ring, attaching to it, producing and consuming. Words: see record_lane.h. */
 #ifndef IPC_SRC_RING_RECORD_H
 #define IPC_SRC_RING_RECORD_H 1
 
-#include "record_source.h"
+#include "record_merge.h"
 
 /* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
  * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
@@ -11,8 +11,9 @@ IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
 
-    return capacity >= 64 && ipc_record_is_valid_how_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
-                                                          : 0;
+    if (capacity < 64 || !ipc_record_is_valid_how_(producers))
+        return 0;
+    return ipc_ring_footprint_(&kind, 1, capacity);
 }
 
 /*
@@ -57,8 +58,8 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
  * ipc_spsc_producer_attach. Lock-free; asks the kernel which holders of lanes are dead; not for the
  * path of a message.
  *
- * The producer goes on behind what its predecessor in the lane has committed. So that its records do
- * not overtake their own predecessors, it takes of the lanes that have no living holder
+ * The producer goes on behind what its predecessor in the lane has committed. So that its records
+ * do not overtake what it sent before, it takes of the lanes that have no living holder
  *
  *   1. one in which there are records left of its own process;
  *   2. else one in which there are records left of a process that is dead, or has left the segment:
@@ -161,10 +162,13 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
  * Sets how many bytes of records that were popped or released the successor of a killed consumer
  * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
  * multiple of 8. With 0 each record is handed out once, at the cost of one more store for each. A
- * value above an eighth of the capacity is brought down to that.
+ * value above an eighth of the capacity is brought down to that, and any value to 0 where the
+ * consumer merges.
  */
 IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
+    if ((c->flags & IPC_RECORD_MERGES_) != 0)
+        n = 0;
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
     ipc_record_note_published_(c, c->published);
     if (ipc_record_is_due_(c))
@@ -417,7 +421,7 @@ IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
 
-/* What is to be done before the consumer looks for a record. 0, or an error as of ipc_record_pop. */
+/* Does what is to be done before the consumer looks for a record. 0, or as ipc_record_pop. */
 IPC_INLINE int ipc_record_prepare_(struct ipc_record_consumer *c)
 {
     unsigned flags = c->flags;
@@ -425,6 +429,8 @@ IPC_INLINE int ipc_record_prepare_(struct ipc_record_consumer *c)
     if (c->error != 0)
         return c->error;
     c->flags &= ~(IPC_RECORD_TURN_ | IPC_RECORD_TOLD_);
+    if ((flags & IPC_RECORD_MERGES_) != 0)
+        return ipc_record_choose_lane_(c);
     c->quick = 1;
     if ((flags & IPC_RECORD_TURN_) != 0)
         (void)ipc_record_find_lane_(c);
@@ -501,11 +507,12 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
 /*
  * Copies a producer's oldest record out. Producers take turns: one after the other, each for as
  * long as it has records, and for an eighth of the capacity at most. There is no order between
- * producers. Wait-free; holds back at times, as ipc_spsc_pop, for up to 127 ck_pr_stall()s. A
- * producer that is stopped or dead costs nothing: what it committed is all there.
+ * producers, unless the consumer merges (ipc_record_merge). Wait-free; holds back at times, as
+ * ipc_spsc_pop, for up to 127 ck_pr_stall()s. A producer that is stopped or dead costs nothing:
+ * what it committed is all there.
  *
  *   >= 0       the record's length in bytes
- *   -EAGAIN    there is none
+ *   -EAGAIN    there is none; or one that merging holds back
  *   -EMSGSIZE  it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG   the shared memory is corrupt; sticks
  */

@@ -95,8 +95,9 @@ IPC_INLINE int ipc_record_is_valid_how_(unsigned producers)
 
 /* From which producer a record is, or which producer has ended: ipc_record_source. */
 struct ipc_record_sender {
-    uint64_t id;   /* the process, as in struct ipc_peer; ~0 for one without; 0: not known any more */
+    uint64_t id;   /* the process, as in struct ipc_peer; ~0: without one; 0: not known any more */
     unsigned lane; /* from 0 on */
+    int late;      /* a record with a higher number came before: ipc_record_merge */
 };
 
 /* Private to their thread; no field is for the caller. */
@@ -119,6 +120,20 @@ struct ipc_record_producer {
     struct ipc_ring_copier_ copier;
 };
 
+/* Of a consumer that merges: see record_merge.h. */
+struct ipc_record_merge_ {
+    int64_t (*clock)(void);
+    int64_t patience; /* nanoseconds */
+    int64_t ripe_at;  /* when the hold ends; 0: there is none */
+    int64_t asked_at; /* for dead producers */
+    uint64_t latest;  /* the highest number that was handed out */
+    int late;         /* the record that was found has a lower one */
+    uint64_t known;   /* a bit for each lane: the number of its next record is known */
+    uint64_t number[IPC_RECORD_PRODUCERS];
+    uint64_t seen[IPC_RECORD_PRODUCERS]; /* where each lane ended when the hold began */
+    uint64_t ripe[IPC_RECORD_PRODUCERS]; /* records below have been held for long enough */
+};
+
 struct ipc_record_consumer {
     unsigned char *data; /* of the lane that we are reading */
     uint64_t mask;
@@ -134,7 +149,7 @@ struct ipc_record_consumer {
     unsigned producers;
     unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
     int quick;       /* no error and no flags: a record at head is the next one */
-    unsigned flags;  /* IPC_RECORD_TURN_ to IPC_RECORD_WATCHES_ */
+    unsigned flags;  /* IPC_RECORD_TURN_ to IPC_RECORD_MERGES_ */
     int post_due;    /* published, and nobody was woken for it */
     struct ipc_spsc_shared *ring;
     uint64_t id;
@@ -146,12 +161,14 @@ struct ipc_record_consumer {
     uint64_t heads[IPC_RECORD_PRODUCERS];    /* of the other lanes; each published */
     uint64_t reported[IPC_RECORD_PRODUCERS]; /* the first term of each lane whose end was not */
     uint64_t dead[IPC_RECORD_PRODUCERS];     /* a holder of each lane that was found dead, or 0 */
+    struct ipc_record_merge_ merge;
 };
 
 /* Flags of a consumer: what is to be done before it looks for a record. */
 #define IPC_RECORD_TURN_ 1u    /* it is the turn of another lane */
 #define IPC_RECORD_TOLD_ 2u    /* the last thing that the consumer was told is `ended` */
 #define IPC_RECORD_WATCHES_ 4u /* nothing: waits end when a producer has ended */
+#define IPC_RECORD_MERGES_ 8u  /* the lane is the one with the lowest number: record_merge.h */
 
 /* A record, for calls that move several at a time. */
 struct ipc_record {
@@ -285,10 +302,10 @@ IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned
     return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
 }
 
-/* ------------------------------------------------------------------ records: the consumer's lane */
+/* ------------------------------------------------------------------ records: publishing */
 
-/* What was published is said to be so. It is due again after `replay` bytes, and behind the middle of
- * the memory: see the top. */
+/* Notes that `position` is published, and when to publish again: after `replay` bytes, and behind
+ * the middle of the memory, see the top. */
 IPC_INLINE void ipc_record_note_published_(struct ipc_record_consumer *c, uint64_t position)
 {
     uint64_t half = (c->mask + 1) / 2, offset = position & c->mask, most = c->replay;
@@ -348,10 +365,12 @@ IPC_INLINE enum ipc_record_suits_ ipc_record_suits_(struct ipc_record_shared *r,
     struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
     uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, producers, lane)), terms, last;
     uint64_t head = ck_pr_load_64(ipc_record_head_(r, producers, lane)) & ~UINT64_C(7);
+    unsigned char *data;
 
     if (!ipc_ring_may_replace_(me, holder))
         return IPC_RECORD_TAKEN_;
-    if (ck_pr_load_64(ipc_record_word_(ipc_record_data_(r, producers, lane, mask), mask, head)) == 0)
+    data = ipc_record_data_(r, producers, lane, mask);
+    if (ck_pr_load_64(ipc_record_word_(data, mask, head)) == 0)
         return IPC_RECORD_DRAINED_;
     terms = ck_pr_load_64(&l->terms);
     last = terms == 0 ? 0 : ck_pr_load_64(&l->term[(terms - 1) % IPC_RECORD_TERMS_].id);
@@ -391,12 +410,12 @@ IPC_INLINE uint64_t *ipc_record_begin_term_(struct ipc_record_lane_ *l, uint64_t
     struct ipc_record_term_ *t = &l->term[terms % IPC_RECORD_TERMS_];
 
     /* Without it a consumer could read this term in the place of an old one, and then an old count
-     * by which that is still remembered. Partner: the second load fence in ipc_record_read_term_. */
+     * by which that is still remembered. Partner: the load fence in ipc_record_read_term_. */
     ck_pr_fence_release();
     ck_pr_store_64(&t->id, id);
     ck_pr_store_64(&t->from, position);
-    /* Without it the term could be counted before it is there. Partner: the first load fence in
-     * ipc_record_read_term_. */
+    /* Without it the term could be counted before it is there. Partner:
+     * ipc_record_count_terms_. */
     ck_pr_fence_store();
     ck_pr_store_64(&l->terms, terms + 1);
     return &t->from;

@@ -2,9 +2,9 @@
  * Records: from which producer a record is, and which producers have ended.
  *
  * Each lane remembers its last terms, and where the records of each begin: see record_lane.h. A
- * record is of the last term that begins at or before it. A term has ended when there is a next one,
- * or when the lane has another holder, or none, or one that is dead. All that was sent in it has been
- * taken when the consumer is where the next one begins, or else at a word 0.
+ * record is of the last term that begins at or before it. A term has ended when there is a next
+ * one, or when the lane has another holder, or none, or one that is dead. All that was sent in it
+ * has been taken when the consumer is where the next one begins, or else at a word 0.
  *
  * A term's place is used again 23 terms later. A consumer believes what it read there when
  * afterwards fewer than 23 terms have been counted since: a producer that overwrites it has seen
@@ -87,9 +87,9 @@ IPC_INLINE uint64_t ipc_record_next_word_(const struct ipc_record_consumer *c, u
 
 /*
  * Says from which producer the record is that pop, pop_n (the last one) or peek has given; or, when
- * the last thing that the consumer was told is that a producer has ended, which one that was. The id
- * is for struct ipc_peer's alive; processes without an ipc_peer all have ~0. Producers have the lane
- * for as long as they are attached, so the lane tells those apart that are attached at a time. A
+ * the last thing that the consumer was told is that a producer has ended, which one that was. The
+ * id is for struct ipc_peer's alive; processes without an ipc_peer all have ~0. A producer has its
+ * lane for as long as it is attached, so the lane tells those apart that are attached at a time. A
  * lane remembers its last 22 producers: the id of a record of an earlier one is 0. Wait-free.
  *
  *   0
@@ -98,6 +98,8 @@ IPC_INLINE uint64_t ipc_record_next_word_(const struct ipc_record_consumer *c, u
 IPC_INLINE int ipc_record_source(const struct ipc_record_consumer *c,
                                  struct ipc_record_sender *from)
 {
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+
     memset(from, 0, sizeof *from);
     if (c->ring == NULL || (c->at == IPC_RECORD_NOWHERE_ && (c->flags & IPC_RECORD_TOLD_) == 0))
         return -EINVAL;
@@ -106,12 +108,12 @@ IPC_INLINE int ipc_record_source(const struct ipc_record_consumer *c,
         return 0;
     }
     from->lane = c->lane;
-    (void)ipc_record_find_term_(
-        ipc_record_lane_at_((struct ipc_record_shared *)(void *)c->ring, c->lane), c->at, &from->id);
+    from->late = c->merge.late;
+    (void)ipc_record_find_term_(ipc_record_lane_at_(r, c->lane), c->at, &from->id);
     return 0;
 }
 
-/* ------------------------------------------------------------------ records: producers that ended */
+/* ------------------------------------------------------------------ records: ended producers */
 
 /* The first term in a lane whose end a new consumer reports: that of the next record, or else that
  * of the producer which is attached now. */
@@ -124,8 +126,8 @@ IPC_INLINE uint64_t ipc_record_first_to_report_(const struct ipc_record_consumer
 
     if (ck_pr_load_64(ipc_record_word_(ipc_record_data_(r, c->producers, lane, c->mask), c->mask,
                                        c->heads[lane])) != 0) {
-        /* Without it the terms could be counted before that of this record had begun: its
-         * predecessor's end would be reported again. Partner: the store fence in ipc_record_send_. */
+        /* Without it the terms could be counted before that of this record had begun: the end of
+         * the one before would be reported again. Partner: the store fence in ipc_record_send_. */
         ck_pr_fence_load();
         return ipc_record_find_term_(l, c->heads[lane], &id);
     }
@@ -136,6 +138,19 @@ IPC_INLINE uint64_t ipc_record_first_to_report_(const struct ipc_record_consumer
                : terms;
 }
 
+/* Asks the kernel whether the holder of a lane is dead, unless that is known. Returns 1 if that is
+ * new. */
+IPC_INLINE int ipc_record_find_dead_(struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
+
+    if (holder == 0 || holder == c->dead[lane] || !ipc_ring_is_dead_(c->alive, c->arg, holder))
+        return 0;
+    c->dead[lane] = holder;
+    return 1;
+}
+
 /* Has the holder of a lane, whose term `t` is the last one, ended with nothing left to take? Reads
  * the term again, as a holder notes that it leaves. ask: the kernel, whether it is dead. */
 IPC_INLINE int ipc_record_last_ended_(struct ipc_record_consumer *c, unsigned lane, uint64_t n,
@@ -143,11 +158,11 @@ IPC_INLINE int ipc_record_last_ended_(struct ipc_record_consumer *c, unsigned la
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
     struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
-    uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
+    uint64_t holder;
 
-    if (ask && holder == t->id && holder != c->dead[lane] &&
-        ipc_ring_is_dead_(c->alive, c->arg, holder))
-        c->dead[lane] = holder;
+    if (ask)
+        (void)ipc_record_find_dead_(c, lane);
+    holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
     if (holder == t->id && holder != c->dead[lane])
         return 0;
     /* Without it the look for a record, or at the term, could be older than the end, and miss the
@@ -197,14 +212,13 @@ IPC_INLINE int ipc_record_find_any_end_(struct ipc_record_consumer *c, int ask)
     return rc;
 }
 
-/* The same, while a wait looks for a record and finds none; died: any process may have died. */
-IPC_INLINE int ipc_record_watched_ended_(struct ipc_record_consumer *c, int died)
+/* The same, while a wait looks for a record and finds none. */
+IPC_INLINE int ipc_record_watched_ended_(struct ipc_record_consumer *c)
 {
     int rc;
 
     if ((c->flags & IPC_RECORD_WATCHES_) == 0)
         return 0;
-    c->ask |= died;
     rc = ipc_record_find_any_end_(c, c->ask);
     c->ask &= rc != 0; /* the others are still to be asked for */
     return rc;
@@ -212,8 +226,8 @@ IPC_INLINE int ipc_record_watched_ended_(struct ipc_record_consumer *c, int died
 
 /*
  * Has a producer ended, all of whose records were taken? Each is reported once, if it was attached
- * when the consumer attached, or later, or left records for it; ipc_record_source then says which it
- * was. Of more than 22 that came and went in one lane between two calls the last 22 are reported.
+ * when the consumer attached, or later, or left records for it; ipc_record_source says which it is.
+ * Of more than 22 that came and went in one lane between two calls the last 22 are reported.
  * Lock-free; asks the kernel for each producer that is attached, so it is not for the path of a
  * message.
  *

@@ -72,9 +72,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     c->post_due = 0;
 }
 
-/* ASK is done before a producer looks for room. ENDED is what else may end the wait of a consumer `c`
- * that finds no record. */
-IPC_TEMPLATE(IPC_RECORD_SLEEP_, NAME, K, H, ASK, ENDED)
+/* ASK is done before a producer looks for room. FIRST is done before a consumer `c` looks for a
+ * record, and ENDED is what else may end its wait if it finds none. */
+IPC_TEMPLATE(IPC_RECORD_SLEEP_, NAME, K, H, ASK, FIRST, ENDED)
 IPC_INLINE int NAME_producer_look_(void *handle, void *argument)
 {
     struct NAME_producer *h = (struct NAME_producer *)handle;
@@ -105,19 +105,37 @@ IPC_FORCE_INLINE int NAME_send(struct NAME_producer *p, const void *data, size_t
 IPC_INLINE int NAME_consumer_look_(void *handle, void *argument)
 {
     struct NAME_consumer *c = (struct NAME_consumer *)handle;
+    int64_t until = *(const int64_t *)argument;
     size_t n;
-    int rc = ipc_K_look_(&c->raw, &n);
+    int rc;
 
-    (void)argument;
+    (void)(FIRST);
+    rc = ipc_K_look_(&c->raw, &n);
     if (rc == -EAGAIN && (rc = ENDED) == 0)
         rc = -EAGAIN;
+    if (rc == 0 || (rc == -EAGAIN && ipc_record_look_again_at_(&c->H, until) < until))
+        return 1;
     if (rc != -EAGAIN)
-        return rc == 0 ? 1 : rc;
+        return rc;
     return c->H.post_due ? NAME_consumer_post(c) : 0;
 }
 IPC_INLINE int NAME_consumer_wait(struct NAME_consumer *c, int64_t deadline)
 {
-    return NAME_consumer_wait_until_(c, NULL, deadline);
+    int64_t until;
+    size_t n;
+    int rc;
+
+    for (;;) {
+        until = ipc_record_look_again_at_(&c->H, deadline);
+        rc = NAME_consumer_wait_until_(c, &until, until);
+        if (CK_CC_LIKELY(c->H.merge.patience == 0) || (rc != 0 && rc != -ETIMEDOUT))
+            return rc;
+        rc = ipc_K_look_(&c->raw, &n);
+        if (rc != -EAGAIN)
+            return rc;
+        if (ipc_left_(deadline) == 0)
+            return -ETIMEDOUT;
+    }
 }
 IPC_INLINE int64_t NAME_recv(struct NAME_consumer *c, void *to, size_t size, int64_t deadline)
 {
@@ -156,7 +174,14 @@ IPC_INLINE int NAME_ended(struct NAME_consumer *c)
 }
 #ifdef IPC_NOTIFY_H
 IPC_RECORD_SLEEP_(NAME, record, raw, 0,
-                  ipc_record_watched_ended_(&c->raw, ipc_notify_anyone_died(&c->data)))
+                  ipc_record_note_death_(&c->raw, ipc_notify_anyone_died(&c->data)),
+                  ipc_record_watched_ended_(&c->raw))
+IPC_INLINE void NAME_merge(struct NAME_consumer *c, int64_t patience)
+{
+    ipc_record_merge(&c->raw, patience, ipc_clock);
+    if (c->raw.producers > 1)
+        ipc_notify_watch_anyone(&c->data);
+}
 IPC_INLINE void NAME_watch_producers(struct NAME_consumer *c)
 {
     if (c->raw.producers > 1) {
@@ -184,7 +209,7 @@ IPC_INLINE uint64_t NAME_missed(const struct NAME_consumer *c)
 #ifdef IPC_NOTIFY_H
 IPC_RECORD_SLEEP_(
     NAME, record_broadcast, raw.r,
-    (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0), 0)
+    (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0), 0, 0)
 #endif
 #ifdef IPC_SHM_H
 IPC_RING_OPEN_(NAME, producer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )
