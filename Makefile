@@ -122,6 +122,8 @@ soak: | build
 	IPC_SOAK_SECONDS=600 build/test_mpmc 'processes*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_progress.c -o build/test_progress -lcmocka
 	IPC_PROGRESS_STEPS=100000000 build/test_progress
+	$(CC) -O1 -g $(WARN) -I. tests/test_record_progress.c -o build/test_record_progress -lcmocka
+	IPC_PROGRESS_STEPS=100000000 build/test_record_progress
 	$(CC) -O1 -g $(WARN) -I. tests/test_workers.c -o build/test_workers -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_workers 'workers*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka
