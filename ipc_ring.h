@@ -2092,6 +2092,7 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
  *   terms            n          n+1           the producer that took the lane: term[n % 23], store
  *                                             fence, store
  *   term[n % 23]     from       from | LEFT   that producer, before it gives the lane back
+ *   tail             any        the tail      the same
  *
  * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
  * the tail; it never sees what an earlier lap left there.
@@ -2125,10 +2126,13 @@ struct ipc_record_term_ {
 struct ipc_record_lane_ {
     uint64_t producer; /* its holder, as in core.h, if there may be several */
     uint64_t terms;    /* how many there have been */
+    uint64_t tail;     /* where the producer was that has left last */
+    uint64_t pad1;
     struct ipc_record_term_ term[IPC_RECORD_TERMS_]; /* the n-th one at n % IPC_RECORD_TERMS_ */
+    unsigned char pad2[480 - IPC_RECORD_TERMS_ * 16];
     /* Every byte below this position has been read. Written by the consumer alone. */
     uint64_t head;
-    unsigned char pad2[120];
+    unsigned char pad3[120];
 };
 
 /* The shared part. Private to this file; tests and tools may look. */
@@ -2139,9 +2143,8 @@ struct ipc_record_shared {
     /* a lane for each producer, and then capacity bytes for each */
 };
 
-IPC_RING_ASSERT_(record_lane, offsetof(struct ipc_record_lane_, head) ==
-                                  16 + IPC_RECORD_TERMS_ * sizeof(struct ipc_record_term_))
-IPC_RING_ASSERT_(record_lane_size, sizeof(struct ipc_record_lane_) % IPC_RING_LINE == 0)
+IPC_RING_ASSERT_(record_lane, offsetof(struct ipc_record_lane_, head) == 512)
+IPC_RING_ASSERT_(record_lane_size, sizeof(struct ipc_record_lane_) == 640)
 
 /* The word before each record: what it is, and above that its length. 0: there is none yet. */
 #define IPC_RECORD_IS_ UINT64_C(1)   /* a record, which begins behind the word */
@@ -2185,6 +2188,7 @@ struct ipc_record_producer {
     uint64_t claimed; /* its length + 1; 0: nothing is claimed */
     uint64_t *head;   /* the consumer's published position in our lane */
     uint64_t *holder; /* of our lane */
+    struct ipc_record_lane_ *lane;
     uint64_t *from;   /* of our term in it */
     uint64_t begun;   /* what that says while we hold the lane */
     struct ipc_spsc_shared *ring;
@@ -2426,30 +2430,30 @@ IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned l
 /* How well a lane suits a producer: the lower, the better. See ipc_record_producer_attach. */
 enum ipc_record_suits_ {
     IPC_RECORD_OURS_,    /* it has records of our own process */
-    IPC_RECORD_LEFT_BEHIND_, /* it has records of a process that has ended, or may have */
+    IPC_RECORD_LEFT_BEHIND_, /* it may have records of a process that has ended, or may have */
     IPC_RECORD_DRAINED_, /* it has none */
     IPC_RECORD_AWAY_,    /* it has records of a process that lives, and may come back */
     IPC_RECORD_TAKEN_
 };
 
 IPC_INLINE enum ipc_record_suits_ ipc_record_suits_(struct ipc_record_shared *r, unsigned producers,
-                                                    unsigned lane, uint64_t mask,
-                                                    const struct ipc_peer *me)
+                                                    unsigned lane, const struct ipc_peer *me)
 {
     struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
     uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, producers, lane)), terms, last;
-    uint64_t head = ck_pr_load_64(ipc_record_head_(r, producers, lane)) & ~UINT64_C(7);
-    unsigned char *data;
 
     if (!ipc_ring_may_replace_(me, holder))
         return IPC_RECORD_TAKEN_;
-    data = ipc_record_data_(r, producers, lane, mask);
-    if (ck_pr_load_64(ipc_record_word_(data, mask, head)) == 0)
-        return IPC_RECORD_DRAINED_;
-    terms = ck_pr_load_64(&l->terms);
-    last = terms == 0 ? 0 : ck_pr_load_64(&l->term[(terms - 1) % IPC_RECORD_TERMS_].id);
     if (holder != 0)
         return IPC_RECORD_LEFT_BEHIND_;
+    /* Without it `tail` could be older than what the last holder left: the new producer might
+     * overtake that one, which no model looks for. Partner: ipc_ring_leave_end_. */
+    ck_pr_fence_acquire(); /* no twin */
+    terms = ck_pr_load_64(&l->terms);
+    if (terms == 0 ||
+        ck_pr_load_64(&l->tail) == ck_pr_load_64(ipc_record_head_(r, producers, lane)))
+        return IPC_RECORD_DRAINED_;
+    last = ck_pr_load_64(&l->term[(terms - 1) % IPC_RECORD_TERMS_].id);
     if (last == ipc_ring_id_of_(me))
         return IPC_RECORD_OURS_;
     return last == IPC_RING_ANYONE_ || me == NULL || me->alive == NULL ||
@@ -2460,13 +2464,13 @@ IPC_INLINE enum ipc_record_suits_ ipc_record_suits_(struct ipc_record_shared *r,
 
 /* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. */
 IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
-                                          uint64_t mask, struct ipc_peer *me)
+                                          struct ipc_peer *me)
 {
     unsigned suits, lane;
 
     for (suits = IPC_RECORD_OURS_; suits < IPC_RECORD_TAKEN_; suits++)
         for (lane = 0; lane < producers; lane++)
-            if ((unsigned)ipc_record_suits_(r, producers, lane, mask, me) <= suits &&
+            if ((unsigned)ipc_record_suits_(r, producers, lane, me) <= suits &&
                 ipc_ring_take_end_(ipc_record_holder_(r, producers, lane), me,
                                    ipc_ring_id_of_(me)) == 0)
                 return lane;
@@ -3035,8 +3039,8 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
  * do not overtake what it sent before, it takes of the lanes that have no living holder
  *
  *   1. one in which there are records left of its own process;
- *   2. else one in which there are records left of a process that is dead, or has left the segment:
- *      a producer that is started again, however often, has its records in order;
+ *   2. else that of a producer that was killed, or one in which there are records left of a process
+ *      that has ended: a producer that is started again, however often, has its records in order;
  *   3. else one from which all was taken;
  *   4. else one in which there are records of a process that lives: when that comes back, it has to
  *      take another.
@@ -3061,7 +3065,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_record_take_lane_(r, producers, capacity - 1, me);
+    lane = ipc_record_take_lane_(r, producers, me);
     if (lane == producers)
         return p->error = -EBUSY; /* me->why is written */
     p->mask = capacity - 1;
@@ -3080,7 +3084,8 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->limit = p->tail + capacity;
     if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0) {
         p->begun = p->tail;
-        p->from = ipc_record_begin_term_(ipc_record_lane_at_(r, lane), id, p->begun);
+        p->lane = ipc_record_lane_at_(r, lane);
+        p->from = ipc_record_begin_term_(p->lane, id, p->begun);
         return 0;
     }
     ipc_ring_leave_end_(p->holder, id);
@@ -3165,6 +3170,7 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL) {
         (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
+        ck_pr_store_64(&p->lane->tail, p->tail);
         ipc_ring_leave_end_(p->holder, p->id);
     }
     (void)ipc_record_producer_disable_(p, -EINVAL);

@@ -3,8 +3,9 @@
  * committed record is had by a consumer, a producer has room if its lane has, and a lane from which
  * all was taken has room for the longest record.
  *
- * Several producers, more than there are lanes, make random calls. Some hold claims for long, leave,
- * come back, or are killed; the consumer holds what it peeked, leaves, comes back, or is killed.
+ * Several producers, more than there are lanes, make random calls. Some hold claims for long,
+ * leave, come back, or are killed; the consumer holds what it peeked, leaves, comes back, or is
+ * killed.
  * After each call the test looks: it takes all that is there, tries whether there is room, attaches
  * another producer, and asks which have ended. The memory is restored after each look, so looks
  * change nothing.
@@ -284,7 +285,7 @@ static void consume(void)
 
 /* ------------------------------------------------------------------ looking */
 
-/* Has a producer room for n bytes when its lane has, but for an eighth that is not published yet? */
+/* Has a producer room for n bytes when its lane has, but for an eighth that is not published? */
 static void look_for_room(const struct party *who)
 {
     struct ipc_record_producer p = who->p;
@@ -305,8 +306,8 @@ static void look_for_room(const struct party *who)
         assert_int_equal(rc, 0);
 }
 
-/* All records are there, in their order, and no others. Returns the consumer that has taken them, and
- * has not looked again since. */
+/* All records are there, in their order, and no others. Returns the consumer that has taken them,
+ * and has not looked again since. */
 static struct ipc_record_consumer look_for_records(void)
 {
     static unsigned char was[1 << 13];

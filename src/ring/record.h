@@ -62,8 +62,8 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
  * do not overtake what it sent before, it takes of the lanes that have no living holder
  *
  *   1. one in which there are records left of its own process;
- *   2. else one in which there are records left of a process that is dead, or has left the segment:
- *      a producer that is started again, however often, has its records in order;
+ *   2. else that of a producer that was killed, or one in which there are records left of a process
+ *      that has ended: a producer that is started again, however often, has its records in order;
  *   3. else one from which all was taken;
  *   4. else one in which there are records of a process that lives: when that comes back, it has to
  *      take another.
@@ -88,7 +88,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_record_take_lane_(r, producers, capacity - 1, me);
+    lane = ipc_record_take_lane_(r, producers, me);
     if (lane == producers)
         return p->error = -EBUSY; /* me->why is written */
     p->mask = capacity - 1;
@@ -107,7 +107,8 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->limit = p->tail + capacity;
     if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0) {
         p->begun = p->tail;
-        p->from = ipc_record_begin_term_(ipc_record_lane_at_(r, lane), id, p->begun);
+        p->lane = ipc_record_lane_at_(r, lane);
+        p->from = ipc_record_begin_term_(p->lane, id, p->begun);
         return 0;
     }
     ipc_ring_leave_end_(p->holder, id);
@@ -192,6 +193,7 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
     if (p->ring != NULL) {
         (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
+        ck_pr_store_64(&p->lane->tail, p->tail);
         ipc_ring_leave_end_(p->holder, p->id);
     }
     (void)ipc_record_producer_disable_(p, -EINVAL);
