@@ -101,8 +101,9 @@
  *     messages that a reader missed are counted exactly, and a message that was overwritten while
  *     it was read is not handed out.
  *   - Each producer of records has memory of its own. What it does, or leaves undone when it is
- *     stopped or killed, costs the others nothing; there is no order between producers. A producer
- *     that takes the place of a killed one goes on behind its last record.
+ *     stopped or killed, costs the others nothing. There is no order between producers, unless the
+ *     consumer merges by a number that records begin with (_merge). A producer that is started
+ *     again, after it left or was killed, goes on behind its last record.
  *   - With many at an end, a process that is stopped in the middle of a call costs the others its
  *     slot until it goes on; then its call succeeds all the same. A process that finds a dead
  *     one's slot in its way frees it.
@@ -131,7 +132,8 @@
  *   - A reader that is slower than the writer of a lossy broadcast misses messages for ever. Until
  *     it has caught up it begins further ahead each time, by half a capacity at most.
  *   - Records of several producers take the capacity for each of them, used or not, and are in
- *     order for each producer only. Fix: IPC_MPSC, if they have one size and their order matters.
+ *     order for each producer only. Fix: IPC_MPSC, if they have one size and their order matters;
+ *     or _merge, which costs the consumer a look at all lanes for each record.
  *   - A lossless broadcast has 64 seats for readers. Without struct ipc_peer a killed reader keeps
  *     its seat, and the writer waiting.
  *   - On a mapped file that another process truncates, access is SIGBUS. Fix: sealed memory
@@ -269,7 +271,8 @@
  *       void NAME_merge(struct NAME_consumer *, int64_t patience)
  *     - From now on records come in the order of the number that each begins with, of whichever
  *       producer. The consumer waits for a producer that sends nothing for `patience` nanoseconds,
- *       and for none that was killed: as ipc_record_merge, with ipc_clock.
+ *       and for none that was killed: as ipc_record_merge, with ipc_clock. ipc_wait_any and
+ *       ipc_notify_arm do not know of that time: look again after `patience`.
  *       void NAME_watch_producers(struct NAME_consumer *)
  *     - From now on recv and consumer_wait that find no record say -EPIPE or -EOWNERDEAD for each
  *       producer once, as ended does; source says which it was. A death is noticed within 10 ms (a
@@ -2193,8 +2196,7 @@ struct ipc_record_producer {
     uint64_t begun;   /* what that says while we hold the lane */
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    unsigned how; /* producers */
-    int error;    /* sticks */
+    int error; /* sticks */
     struct ipc_ring_copier_ copier;
 };
 
@@ -3075,7 +3077,6 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->holder = ipc_record_holder_(r, producers, lane);
     p->ring = &r->s;
     p->id = id;
-    p->how = producers;
     ipc_ring_copier_begin_(&p->copier, capacity);
     p->tail = ck_pr_load_64(p->head);
     /* Without it records could be written that head does not free yet. Partner:

@@ -98,7 +98,6 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->holder = ipc_record_holder_(r, producers, lane);
     p->ring = &r->s;
     p->id = id;
-    p->how = producers;
     ipc_ring_copier_begin_(&p->copier, capacity);
     p->tail = ck_pr_load_64(p->head);
     /* Without it records could be written that head does not free yet. Partner:

@@ -119,8 +119,7 @@ struct ipc_record_producer {
     uint64_t begun;   /* what that says while we hold the lane */
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    unsigned how; /* producers */
-    int error;    /* sticks */
+    int error; /* sticks */
     struct ipc_ring_copier_ copier;
 };
 

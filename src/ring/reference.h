@@ -112,7 +112,8 @@
  *       void NAME_merge(struct NAME_consumer *, int64_t patience)
  *     - From now on records come in the order of the number that each begins with, of whichever
  *       producer. The consumer waits for a producer that sends nothing for `patience` nanoseconds,
- *       and for none that was killed: as ipc_record_merge, with ipc_clock.
+ *       and for none that was killed: as ipc_record_merge, with ipc_clock. ipc_wait_any and
+ *       ipc_notify_arm do not know of that time: look again after `patience`.
  *       void NAME_watch_producers(struct NAME_consumer *)
  *     - From now on recv and consumer_wait that find no record say -EPIPE or -EOWNERDEAD for each
  *       producer once, as ended does; source says which it was. A death is noticed within 10 ms (a
