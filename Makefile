@@ -126,6 +126,8 @@ soak: | build
 	IPC_PROGRESS_STEPS=100000000 build/test_progress_call
 	$(CC) -O1 -g $(WARN) -I. tests/test_progress_broadcast.c -o build/test_progress_broadcast -lcmocka
 	IPC_PROGRESS_STEPS=100000000 build/test_progress_broadcast
+	$(CC) -O1 -g $(WARN) -I. tests/test_progress_records.c -o build/test_progress_records -lcmocka
+	IPC_PROGRESS_STEPS=100000000 build/test_progress_records
 	$(CC) -O1 -g $(WARN) -I. tests/test_workers.c -o build/test_workers -lcmocka
 	IPC_SOAK_SECONDS=600 build/test_workers 'workers*'
 	$(CC) -O1 -g $(WARN) -I. tests/test_call.c -o build/test_call -lcmocka

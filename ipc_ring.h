@@ -1,9 +1,10 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_ring.h
  * src/ring/reference.h src/common/version.h src/common/prelude.h src/common/peer.h
- * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record.h
- * src/ring/broadcast.h src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h
- * src/ring/call.h src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h
- * src/ring/typed_stream.h src/ring/typed_call.h */
+ * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record_lane.h
+ * src/ring/record_source.h src/ring/record_merge.h src/ring/record.h src/ring/broadcast.h
+ * src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h
+ * src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h src/ring/typed_stream.h
+ * src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
  *
@@ -101,8 +102,9 @@
  *     messages that a reader missed are counted exactly, and a message that was overwritten while
  *     it was read is not handed out.
  *   - Each producer of records has memory of its own. What it does, or leaves undone when it is
- *     stopped or killed, costs the others nothing; there is no order between producers. A producer
- *     that takes the place of a killed one goes on behind its last record.
+ *     stopped or killed, costs the others nothing. There is no order between producers, unless the
+ *     consumer merges by a number that records begin with (_merge). A producer that is started
+ *     again, after it left or was killed, goes on behind its last record.
  *   - With many at an end, a process that is stopped in the middle of a call costs the others its
  *     slot until it goes on; then its call succeeds all the same. A process that finds a dead
  *     one's slot in its way frees it.
@@ -131,7 +133,8 @@
  *   - A reader that is slower than the writer of a lossy broadcast misses messages for ever. Until
  *     it has caught up it begins further ahead each time, by half a capacity at most.
  *   - Records of several producers take the capacity for each of them, used or not, and are in
- *     order for each producer only. Fix: IPC_MPSC, if they have one size and their order matters.
+ *     order for each producer only. Fix: IPC_MPSC, if they have one size and their order matters;
+ *     or _merge, which costs the consumer a look at all lanes for each record.
  *   - A lossless broadcast has 64 seats for readers. Without struct ipc_peer a killed reader keeps
  *     its seat, and the writer waiting.
  *   - On a mapped file that another process truncates, access is SIGBUS. Fix: sealed memory
@@ -275,7 +278,24 @@
  *       int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)
  *       int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
  *     - producer_wait: until there is room for n bytes. -EMSGSIZE: there never will be.
- *     - Where there are several producers, recv waits on, whoever comes or goes.
+ *     - Where there are several producers, recv waits on, whoever comes or goes. After
+ *       NAME_watch_producers it also ends when one has ended, see below.
+ *       int NAME_source(const struct NAME_consumer *, struct ipc_record_sender *from)
+ *     - Which process the last record is from, in which lane, and whether it is late: as
+ *       ipc_record_source.
+ *       int NAME_ended(struct NAME_consumer *)
+ *     - Whether a producer has ended, all of whose records were taken: as ipc_record_ended.
+ *       void NAME_merge(struct NAME_consumer *, int64_t patience)
+ *     - From now on records come in the order of the number that each begins with, of whichever
+ *       producer. The consumer waits for a producer that sends nothing for `patience` nanoseconds,
+ *       and for none that was killed: as ipc_record_merge, with ipc_clock. ipc_wait_any and
+ *       ipc_notify_arm do not know of that time: look again after `patience`.
+ *       void NAME_watch_producers(struct NAME_consumer *)
+ *     - From now on recv and consumer_wait that find no record say -EPIPE or -EOWNERDEAD for each
+ *       producer once, as ended does; source says which it was. A death is noticed within 10 ms (a
+ *       second, if the dead process left its descriptors to children). A consumer that always
+ *       finds a record has to call ended itself. Nothing changes where the ring is for one
+ *       producer.
  *   Streams
  *       int64_t NAME_send(struct NAME_producer *, const TYPE *, size_t n, int64_t deadline)
  *       int64_t NAME_recv(struct NAME_consumer *, TYPE *, size_t n, int64_t deadline)
@@ -2203,7 +2223,7 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 
 #endif
 
-/* >>record  src/ring/record.h */
+/* >>record_lane  src/ring/record_lane.h */
 /*
  * Records: messages of any length, for one consumer, from producers that have a lane each.
  *
@@ -2212,19 +2232,29 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
  *
  *     [ 5 | hello... ][ 2 | hi...... ][ 0 ]                         0: not there yet
  *
- *   word at          from       to            made by the lane's producer
+ *   word             from       to            made by the lane's producer
  *   the next record  anything   0             store, before the record in front of it is there
  *   the tail         0          length, IS    store fence, store: the record is there
  *   the tail         0          SKIP          the same, where the record is at the beginning of the
  *                                             memory; its own word was stored there before
  *   lane's head      h          h' > h        the consumer, when it is done with all below h':
  *                                             release fence, store (ipc_record_publish_)
+ *   terms            n          n+1           the producer that took the lane: term[n % 23], store
+ *                                             fence, store
+ *   term[n % 23]     from       from | LEFT   that producer, before it gives the lane back
+ *   tail             any        the tail      the same
  *
  * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
  * the tail; it never sees what an earlier lap left there.
+ *
+ * The consumer publishes its position for many records at once, but a lane from which all was taken
+ * has room for the longest record at any time. That record takes half of the memory. Where the tail
+ * is in the second half it goes to the beginning, and what is left behind the tail is skipped: then
+ * it fits if the published position is in the second half, too. So the consumer publishes when it
+ * comes into the second half, and otherwise after `replay` bytes, an eighth of the memory at most.
  */
-#ifndef IPC_SRC_RING_RECORD_H
-#define IPC_SRC_RING_RECORD_H 1
+#ifndef IPC_SRC_RING_RECORD_LANE_H
+#define IPC_SRC_RING_RECORD_LANE_H 1
 
 /* ------------------------------------------------------------------ records: layout */
 
@@ -2232,25 +2262,39 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
+#define IPC_RECORD_TERMS_ 23u   /* that are remembered in each lane */
 
-/* One for each producer, if there may be several. */
+/* A producer's time in a lane. */
+struct ipc_record_term_ {
+    uint64_t id;   /* the process, ~0 for one without an ipc_peer */
+    uint64_t from; /* the position where its records begin; and IPC_RECORD_LEFT_ */
+};
+
+#define IPC_RECORD_LEFT_ UINT64_C(1) /* it has detached, so was not killed */
+
+/* One for each producer. */
 struct ipc_record_lane_ {
-    uint64_t producer; /* its holder, as in core.h */
-    unsigned char pad1[120];
+    uint64_t producer; /* its holder, as in core.h, if there may be several */
+    uint64_t terms;    /* how many there have been */
+    uint64_t tail;     /* where the producer was that has left last */
+    uint64_t pad1;
+    struct ipc_record_term_ term[IPC_RECORD_TERMS_]; /* the n-th one at n % IPC_RECORD_TERMS_ */
+    unsigned char pad2[480 - IPC_RECORD_TERMS_ * 16];
     /* Every byte below this position has been read. Written by the consumer alone. */
     uint64_t head;
-    unsigned char pad2[120];
+    unsigned char pad3[120];
 };
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_record_shared {
     /* bytes: 1; capacity: bytes for each producer; how: producers. If that is more than one, end[0]
-     * and head stay 0. */
+     * and head stay 0; else they are used in the place of those of the lane. */
     struct ipc_spsc_shared s;
-    /* if there are several producers a lane for each, and then capacity bytes for each */
+    /* a lane for each producer, and then capacity bytes for each */
 };
 
-IPC_RING_ASSERT_(record_lane, sizeof(struct ipc_record_lane_) == 256)
+IPC_RING_ASSERT_(record_lane, offsetof(struct ipc_record_lane_, head) == 512)
+IPC_RING_ASSERT_(record_lane_size, sizeof(struct ipc_record_lane_) == 640)
 
 /* The word before each record: what it is, and above that its length. 0: there is none yet. */
 #define IPC_RECORD_IS_ UINT64_C(1)   /* a record, which begins behind the word */
@@ -2263,8 +2307,7 @@ IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
 
     kind.name = "not a ring of records; magic";
     kind.magic = IPC_RECORD_MAGIC;
-    kind.header = sizeof(struct ipc_record_shared) +
-                  (producers > 1 ? producers : 0) * sizeof(struct ipc_record_lane_);
+    kind.header = sizeof(struct ipc_record_shared) + producers * sizeof(struct ipc_record_lane_);
     kind.stride = producers;
     return kind;
 }
@@ -2275,35 +2318,14 @@ IPC_INLINE int ipc_record_is_valid_how_(unsigned producers)
     return producers - 1 < IPC_RECORD_PRODUCERS;
 }
 
-/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
- * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
- * the address space. */
-IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
-{
-    struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
-
-    return capacity >= 64 && ipc_record_is_valid_how_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
-                                                          : 0;
-}
-
-/*
- * Makes an empty ring of records, as ipc_spsc_init. A record takes 8 bytes and its length, rounded
- * up to a multiple of 8; the longest has half the capacity, less 8.
- *
- *   0
- *   -EINVAL  mem is NULL or not 64-byte aligned, or ipc_record_footprint(capacity, producers) is 0
- *   -ENOSPC  size is less than that
- */
-IPC_INLINE int ipc_record_init(void *mem, size_t size, uint64_t capacity, unsigned producers)
-{
-    struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
-
-    if (ipc_record_footprint(capacity, producers) == 0)
-        return -EINVAL;
-    return ipc_ring_init_(mem, size, &kind, 1, capacity, producers);
-}
-
 /* ------------------------------------------------------------------ records: handles */
+
+/* From which producer a record is, or which producer has ended: ipc_record_source. */
+struct ipc_record_sender {
+    uint64_t id;   /* the process, as in struct ipc_peer; ~0: without one; 0: not known any more */
+    unsigned lane; /* from 0 on */
+    int late;      /* a record with a higher number came before: ipc_record_merge */
+};
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_record_producer {
@@ -2316,11 +2338,27 @@ struct ipc_record_producer {
     uint64_t claimed; /* its length + 1; 0: nothing is claimed */
     uint64_t *head;   /* the consumer's published position in our lane */
     uint64_t *holder; /* of our lane */
+    struct ipc_record_lane_ *lane;
+    uint64_t *from;   /* of our term in it */
+    uint64_t begun;   /* what that says while we hold the lane */
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    unsigned how; /* producers */
-    int error;    /* sticks */
+    int error; /* sticks */
     struct ipc_ring_copier_ copier;
+};
+
+/* Of a consumer that merges: see record_merge.h. */
+struct ipc_record_merge_ {
+    int64_t (*clock)(void);
+    int64_t patience; /* nanoseconds */
+    int64_t ripe_at;  /* when the hold ends; 0: there is none */
+    int64_t asked_at; /* for dead producers */
+    uint64_t latest;  /* the highest number that was handed out */
+    int late;         /* the record that was found has a lower one */
+    uint64_t known;   /* a bit for each lane: the number of its next record is known */
+    uint64_t number[IPC_RECORD_PRODUCERS];
+    uint64_t seen[IPC_RECORD_PRODUCERS]; /* where each lane ended when the hold began */
+    uint64_t ripe[IPC_RECORD_PRODUCERS]; /* records below have been held for long enough */
 };
 
 struct ipc_record_consumer {
@@ -2328,6 +2366,7 @@ struct ipc_record_consumer {
     uint64_t mask;
     uint64_t head;      /* next position to read */
     uint64_t published; /* what the lane's head says */
+    uint64_t due;       /* when a call returns with head behind it, head is published */
     uint64_t replay;    /* head - published never exceeds it when a call returns */
     uint64_t at;        /* of the next record, if it was found: head, or where memory begins */
     uint64_t peeked;    /* how far it ends behind head; 0: it was not found yet */
@@ -2336,12 +2375,27 @@ struct ipc_record_consumer {
     unsigned lane;      /* that we are reading */
     unsigned producers;
     unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
-    int post_due;      /* published, and nobody was woken for it */
+    int quick;       /* no error and no flags: a record at head is the next one */
+    unsigned flags;  /* IPC_RECORD_TURN_ to IPC_RECORD_MERGES_ */
+    int post_due;    /* published, and nobody was woken for it */
     struct ipc_spsc_shared *ring;
     uint64_t id;
-    int error;                            /* sticks */
-    uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
+    int error;                      /* sticks */
+    int (*alive)(void *, uint64_t); /* of struct ipc_peer */
+    void *arg;
+    int ask;                        /* the kernel, which producers are dead */
+    struct ipc_record_sender ended; /* flag IPC_RECORD_TOLD_: the producer whose end was reported */
+    uint64_t heads[IPC_RECORD_PRODUCERS];    /* of the other lanes; each published */
+    uint64_t reported[IPC_RECORD_PRODUCERS]; /* the first term of each lane whose end was not */
+    uint64_t dead[IPC_RECORD_PRODUCERS];     /* a holder of each lane that was found dead, or 0 */
+    struct ipc_record_merge_ merge;
 };
+
+/* Flags of a consumer: what is to be done before it looks for a record. */
+#define IPC_RECORD_TURN_ 1u    /* it is the turn of another lane */
+#define IPC_RECORD_TOLD_ 2u    /* the last thing that the consumer was told is `ended` */
+#define IPC_RECORD_WATCHES_ 4u /* nothing: waits end when a producer has ended */
+#define IPC_RECORD_MERGES_ 8u  /* the lane is the one with the lowest number: record_merge.h */
 
 /* A record, for calls that move several at a time. */
 struct ipc_record {
@@ -2355,13 +2409,26 @@ IPC_INLINE int ipc_record_producer_disable_(struct ipc_record_producer *p, int r
     return p->error = rc;
 }
 
-IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int rc)
+/* From now on each call returns this error. */
+IPC_INLINE int ipc_record_fail_(struct ipc_record_consumer *c, int rc)
 {
-    memset(c, 0, sizeof *c);
+    c->quick = 0;
     return c->error = rc;
 }
 
-/* ------------------------------------------------------------------ records: attach */
+IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int rc)
+{
+    memset(c, 0, sizeof *c);
+    return ipc_record_fail_(c, rc);
+}
+
+IPC_INLINE void ipc_record_raise_(struct ipc_record_consumer *c, unsigned flag)
+{
+    c->flags |= flag;
+    c->quick = 0;
+}
+
+/* ------------------------------------------------------------------ records: words */
 
 IPC_FORCE_INLINE uint64_t *ipc_record_word_(unsigned char *data, uint64_t mask, uint64_t position)
 {
@@ -2420,6 +2487,680 @@ IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_
     return 1;
 }
 
+/* Steps over all records from *position on, and counts them in *count. 0, or -EBADMSG: they do not
+ * end within the capacity. */
+IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
+                                       uint64_t *count)
+{
+    uint64_t end = *position + mask + 1 - 8;
+    int rc;
+
+    if (*position % 8 != 0)
+        return -EBADMSG;
+    while ((rc = ipc_record_step_over_(data, mask, position, end - *position)) > 0)
+        ++*count;
+    return rc;
+}
+
+/* ------------------------------------------------------------------ records: lanes */
+
+IPC_INLINE struct ipc_record_lane_ *ipc_record_lane_at_(struct ipc_record_shared *r, unsigned lane)
+{
+    return (struct ipc_record_lane_ *)(void *)(r + 1) + lane;
+}
+
+/* The holder of a lane. */
+IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
+                                        unsigned lane)
+{
+    return producers == 1 ? &r->s.end[0] : &ipc_record_lane_at_(r, lane)->producer;
+}
+
+IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
+                                      unsigned lane)
+{
+    return producers == 1 ? &r->s.head : &ipc_record_lane_at_(r, lane)->head;
+}
+
+/* The bytes of a lane. */
+IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
+                                           unsigned lane, uint64_t mask)
+{
+    return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
+}
+
+/* ------------------------------------------------------------------ records: publishing */
+
+/* Notes that `position` is published, and when to publish again: after `replay` bytes, and behind
+ * the middle of the memory, see the top. */
+IPC_INLINE void ipc_record_note_published_(struct ipc_record_consumer *c, uint64_t position)
+{
+    uint64_t half = (c->mask + 1) / 2, offset = position & c->mask, most = c->replay;
+
+    if (offset <= half && half - offset < most)
+        most = half - offset;
+    c->published = position;
+    c->due = position + most;
+}
+
+/* Is it time to publish the position? */
+IPC_FORCE_INLINE int ipc_record_is_due_(const struct ipc_record_consumer *c)
+{
+    return (int64_t)(c->due - c->head) < 0;
+}
+
+/* Publishes the consumer's position in its lane. */
+IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
+{
+    /* Without it the producer could overwrite a record that is still being read. Partners: the
+     * acquire fences in ipc_record_producer_attach, ipc_record_find_room_ and
+     * ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(c->to, c->head);
+    ipc_record_note_published_(c, c->head);
+    c->post_due = 1;
+}
+
+/* Goes to a lane, from another in which all that was read is published. */
+IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+
+    c->heads[c->lane] = c->head;
+    c->lane = lane;
+    c->to = ipc_record_head_(r, c->producers, lane);
+    c->data = ipc_record_data_(r, c->producers, lane, c->mask);
+    c->head = c->run_start = c->heads[lane];
+    ipc_record_note_published_(c, c->head);
+}
+
+/* ------------------------------------------------------------------ records: taking a lane */
+
+/* How well a lane suits a producer: the lower, the better. See ipc_record_producer_attach. */
+enum ipc_record_suits_ {
+    IPC_RECORD_OURS_,    /* it has records of our own process */
+    IPC_RECORD_LEFT_BEHIND_, /* it may have records of a process that has ended, or may have */
+    IPC_RECORD_DRAINED_, /* it has none */
+    IPC_RECORD_AWAY_,    /* it has records of a process that lives, and may come back */
+    IPC_RECORD_TAKEN_
+};
+
+IPC_INLINE enum ipc_record_suits_ ipc_record_suits_(struct ipc_record_shared *r, unsigned producers,
+                                                    unsigned lane, const struct ipc_peer *me)
+{
+    struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
+    uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, producers, lane)), terms, last;
+
+    if (!ipc_ring_may_replace_(me, holder))
+        return IPC_RECORD_TAKEN_;
+    if (holder != 0)
+        return IPC_RECORD_LEFT_BEHIND_;
+    /* Without it `tail` could be older than what the last holder left: the new producer might
+     * overtake that one, which no model looks for. Partner: ipc_ring_leave_end_. */
+    ck_pr_fence_acquire(); /* no twin */
+    terms = ck_pr_load_64(&l->terms);
+    if (terms == 0 ||
+        ck_pr_load_64(&l->tail) == ck_pr_load_64(ipc_record_head_(r, producers, lane)))
+        return IPC_RECORD_DRAINED_;
+    last = ck_pr_load_64(&l->term[(terms - 1) % IPC_RECORD_TERMS_].id);
+    if (last == ipc_ring_id_of_(me))
+        return IPC_RECORD_OURS_;
+    return last == IPC_RING_ANYONE_ || me == NULL || me->alive == NULL ||
+                   ipc_ring_is_dead_(me->alive, me->arg, last)
+               ? IPC_RECORD_LEFT_BEHIND_
+               : IPC_RECORD_AWAY_;
+}
+
+/* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. */
+IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
+                                          struct ipc_peer *me)
+{
+    unsigned suits, lane;
+
+    for (suits = IPC_RECORD_OURS_; suits < IPC_RECORD_TAKEN_; suits++)
+        for (lane = 0; lane < producers; lane++)
+            if ((unsigned)ipc_record_suits_(r, producers, lane, me) <= suits &&
+                ipc_ring_take_end_(ipc_record_holder_(r, producers, lane), me,
+                                   ipc_ring_id_of_(me)) == 0)
+                return lane;
+    (void)ipc_ring_refuse_(me, -EBUSY, "every lane of records is taken; lanes", producers,
+                           producers);
+    return producers;
+}
+
+/* The holder of a lane notes that its records begin at that position. Returns where it notes that
+ * it has left. */
+IPC_INLINE uint64_t *ipc_record_begin_term_(struct ipc_record_lane_ *l, uint64_t id,
+                                            uint64_t position)
+{
+    uint64_t terms = ck_pr_load_64(&l->terms);
+    struct ipc_record_term_ *t = &l->term[terms % IPC_RECORD_TERMS_];
+
+    /* Without it a consumer could read this term in the place of an old one, and then an old count
+     * by which that is still remembered. Partner: the load fence in ipc_record_read_term_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(&t->id, id);
+    ck_pr_store_64(&t->from, position);
+    /* Without it the term could be counted before it is there. Partner:
+     * ipc_record_count_terms_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(&l->terms, terms + 1);
+    return &t->from;
+}
+
+#endif
+
+/* >>record_source  src/ring/record_source.h */
+/*
+ * Records: from which producer a record is, and which producers have ended.
+ *
+ * Each lane remembers its last terms, and where the records of each begin: see record_lane.h. A
+ * record is of the last term that begins at or before it. A term has ended when there is a next
+ * one, or when the lane has another holder, or none, or one that is dead. All that was sent in it
+ * has been taken when the consumer is where the next one begins, or else at a word 0.
+ *
+ * A term's place is used again 23 terms later. A consumer believes what it read there when
+ * afterwards fewer than 23 terms have been counted since: a producer that overwrites it has seen
+ * the count that says so.
+ */
+#ifndef IPC_SRC_RING_RECORD_SOURCE_H
+#define IPC_SRC_RING_RECORD_SOURCE_H 1
+
+#define IPC_RECORD_NOWHERE_ UINT64_MAX /* at, where no record was found yet */
+
+/* ------------------------------------------------------------------ records: terms */
+
+/* How many terms there have been in a lane; those may be read now. */
+IPC_INLINE uint64_t ipc_record_count_terms_(struct ipc_record_lane_ *l)
+{
+    uint64_t terms = ck_pr_load_64(&l->terms);
+
+    /* Without it a term could be older than its count. Partner: the store fence in
+     * ipc_record_begin_term_. */
+    ck_pr_fence_load();
+    return terms;
+}
+
+/* Reads the n-th term of a lane. Returns 0 if that is not remembered any more. */
+IPC_INLINE int ipc_record_read_term_(struct ipc_record_lane_ *l, uint64_t n,
+                                     struct ipc_record_term_ *t)
+{
+    t->id = ck_pr_load_64(&l->term[n % IPC_RECORD_TERMS_].id);
+    t->from = ck_pr_load_64(&l->term[n % IPC_RECORD_TERMS_].from);
+    /* Without it the term could be a later one in the same place, and the count be older. Partner:
+     * the release fence in ipc_record_begin_term_. */
+    ck_pr_fence_load();
+    return ck_pr_load_64(&l->terms) - n < IPC_RECORD_TERMS_;
+}
+
+/* Does a term begin at or before a position? */
+IPC_INLINE int ipc_record_began_(const struct ipc_record_term_ *t, uint64_t position)
+{
+    return (int64_t)(position - (t->from & ~UINT64_C(7))) >= 0;
+}
+
+/* Finds the term in which the record at that position was sent. Returns its number, and sets *id to
+ * its process; or returns the oldest that is remembered, and sets *id to 0. */
+IPC_INLINE uint64_t ipc_record_find_term_(struct ipc_record_lane_ *l, uint64_t position,
+                                          uint64_t *id)
+{
+    uint64_t terms = ipc_record_count_terms_(l), n;
+    struct ipc_record_term_ t;
+
+    for (n = terms; n > 0 && terms - n < IPC_RECORD_TERMS_ - 1; n--) {
+        if (!ipc_record_read_term_(l, n - 1, &t))
+            break;
+        if (ipc_record_began_(&t, position)) {
+            *id = t.id;
+            return n - 1;
+        }
+    }
+    *id = 0;
+    return n;
+}
+
+/* ------------------------------------------------------------------ records: sources */
+
+/* Where the consumer is in a lane. */
+IPC_INLINE uint64_t ipc_record_position_(const struct ipc_record_consumer *c, unsigned lane)
+{
+    return lane == c->lane ? c->head : c->heads[lane];
+}
+
+/* The word there: 0, if there is no record. */
+IPC_INLINE uint64_t ipc_record_next_word_(const struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+
+    return ck_pr_load_64(ipc_record_word_(ipc_record_data_(r, c->producers, lane, c->mask), c->mask,
+                                          ipc_record_position_(c, lane)));
+}
+
+/*
+ * Says from which producer the record is that pop, pop_n (the last one) or peek has given; or, when
+ * the last thing that the consumer was told is that a producer has ended, which one that was. The
+ * id is for struct ipc_peer's alive; processes without an ipc_peer all have ~0. A producer has its
+ * lane for as long as it is attached, so the lane tells those apart that are attached at a time. A
+ * lane remembers its last 22 producers: the id of a record of an earlier one is 0. Wait-free.
+ *
+ *   0
+ *   -EINVAL  no record was given yet, or the consumer is not attached; *from is zeros
+ */
+IPC_INLINE int ipc_record_source(const struct ipc_record_consumer *c,
+                                 struct ipc_record_sender *from)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+
+    memset(from, 0, sizeof *from);
+    if (c->ring == NULL || (c->at == IPC_RECORD_NOWHERE_ && (c->flags & IPC_RECORD_TOLD_) == 0))
+        return -EINVAL;
+    if ((c->flags & IPC_RECORD_TOLD_) != 0) {
+        *from = c->ended;
+        return 0;
+    }
+    from->lane = c->lane;
+    from->late = c->merge.late;
+    (void)ipc_record_find_term_(ipc_record_lane_at_(r, c->lane), c->at, &from->id);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ records: ended producers */
+
+/* The first term in a lane whose end a new consumer reports: that of the next record, or else that
+ * of the producer which is attached now. */
+IPC_INLINE uint64_t ipc_record_first_to_report_(const struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
+    uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane)), terms, id;
+    struct ipc_record_term_ t;
+
+    if (ck_pr_load_64(ipc_record_word_(ipc_record_data_(r, c->producers, lane, c->mask), c->mask,
+                                       c->heads[lane])) != 0) {
+        /* Without it the terms could be counted before that of this record had begun: the end of
+         * the one before would be reported again. Partner: the store fence in ipc_record_send_. */
+        ck_pr_fence_load();
+        return ipc_record_find_term_(l, c->heads[lane], &id);
+    }
+    terms = ipc_record_count_terms_(l);
+    return terms > 0 && holder != 0 && !ipc_ring_is_dead_(c->alive, c->arg, holder) &&
+                   ipc_record_read_term_(l, terms - 1, &t) && t.id == holder
+               ? terms - 1
+               : terms;
+}
+
+/* Asks the kernel whether the holder of a lane is dead, unless that is known. Returns 1 if that is
+ * new. */
+IPC_INLINE int ipc_record_find_dead_(struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    uint64_t holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
+
+    if (holder == 0 || holder == c->dead[lane] || !ipc_ring_is_dead_(c->alive, c->arg, holder))
+        return 0;
+    c->dead[lane] = holder;
+    return 1;
+}
+
+/* Has the holder of a lane, whose term `t` is the last one, ended with nothing left to take? Reads
+ * the term again, as a holder notes that it leaves. ask: the kernel, whether it is dead. */
+IPC_INLINE int ipc_record_last_ended_(struct ipc_record_consumer *c, unsigned lane, uint64_t n,
+                                      struct ipc_record_term_ *t, int ask)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    struct ipc_record_lane_ *l = ipc_record_lane_at_(r, lane);
+    uint64_t holder;
+
+    if (ask)
+        (void)ipc_record_find_dead_(c, lane);
+    holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
+    if (holder == t->id && holder != c->dead[lane])
+        return 0;
+    /* Without it the look for a record, or at the term, could be older than the end, and miss the
+     * last record. Partner: ipc_ring_leave_end_; the kernel, if the producer was killed. */
+    ck_pr_fence_load();
+    return ipc_record_next_word_(c, lane) == 0 && ipc_record_read_term_(l, n, t) &&
+           ck_pr_load_64(&l->terms) == n + 1;
+}
+
+/* Looks whether the next producer of a lane has ended, and all was taken that it sent. As
+ * ipc_record_ended. */
+IPC_INLINE int ipc_record_find_end_(struct ipc_record_consumer *c, unsigned lane, int ask)
+{
+    struct ipc_record_lane_ *l =
+        ipc_record_lane_at_((struct ipc_record_shared *)(void *)c->ring, lane);
+    uint64_t terms = ipc_record_count_terms_(l), n = c->reported[lane];
+    struct ipc_record_term_ t, next;
+
+    if (terms == n)
+        return 0;
+    if (terms - n >= IPC_RECORD_TERMS_) /* the ends of those before are not known any more */
+        c->reported[lane] = n = terms - IPC_RECORD_TERMS_ + 1;
+    if (!ipc_record_read_term_(l, n, &t))
+        return 0;
+    if (terms - n > 1) {
+        if (!ipc_record_read_term_(l, n + 1, &next) ||
+            !ipc_record_began_(&next, ipc_record_position_(c, lane)))
+            return 0;
+    } else if (!ipc_record_last_ended_(c, lane, n, &t, ask)) {
+        return 0;
+    }
+    c->reported[lane] = n + 1;
+    c->ended.id = t.id;
+    c->ended.lane = lane;
+    ipc_record_raise_(c, IPC_RECORD_TOLD_);
+    return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
+}
+
+/* Looks at all lanes, as ipc_record_find_end_. */
+IPC_INLINE int ipc_record_find_any_end_(struct ipc_record_consumer *c, int ask)
+{
+    unsigned lane;
+    int rc = 0;
+
+    for (lane = 0; lane < c->producers && rc == 0; lane++)
+        rc = ipc_record_find_end_(c, lane, ask);
+    return rc;
+}
+
+/* The same, while a wait looks for a record and finds none. */
+IPC_INLINE int ipc_record_watched_ended_(struct ipc_record_consumer *c)
+{
+    int rc;
+
+    if ((c->flags & IPC_RECORD_WATCHES_) == 0)
+        return 0;
+    rc = ipc_record_find_any_end_(c, c->ask);
+    c->ask &= rc != 0; /* the others are still to be asked for */
+    return rc;
+}
+
+/*
+ * Has a producer ended, all of whose records were taken? Each is reported once, if it was attached
+ * when the consumer attached, or later, or left records for it; ipc_record_source says which it is.
+ * Of more than 22 that came and went in one lane between two calls the last 22 are reported.
+ * Lock-free; asks the kernel for each producer that is attached, so it is not for the path of a
+ * message.
+ *
+ *   0
+ *   -EPIPE       a producer has detached
+ *   -EOWNERDEAD  a producer was killed, or ended without detaching
+ *   or the error of a handle that was refused, detached, or found the shared memory corrupt
+ */
+IPC_INLINE int ipc_record_ended(struct ipc_record_consumer *c)
+{
+    return c->ring == NULL || c->error != 0 ? c->error : ipc_record_find_any_end_(c, 1);
+}
+
+#endif
+
+/* >>record_merge  src/ring/record_merge.h */
+/*
+ * Records: merging, in the order of a number that producers put at the beginning of each record.
+ *
+ * The consumer hands out the record with the lowest number of those that are next in their lanes.
+ * None with a lower one can come where each lane has a record, as the numbers of a producer never
+ * go down. A lane is silent when it has none, but a producer that is not known to be dead: then the
+ * consumer may have to wait.
+ *
+ *   state     becomes   when
+ *   -------   -------   ------------------------------------------------------------------------
+ *   no hold   hold      a lane is silent, and no lane's next record is ripe: notes in `seen` where
+ *                       each lane ends, and the time
+ *   hold      no hold   `patience` has passed since: all that was seen is ripe
+ *   any       any       no lane is silent, or a record is ripe: the lowest one is handed out
+ *
+ * So a record waits for two times `patience` at most: once for a hold that had begun before it
+ * came. One that is sent later than a higher number became visible is not late if it comes within
+ * `patience`.
+ */
+#ifndef IPC_SRC_RING_RECORD_MERGE_H
+#define IPC_SRC_RING_RECORD_MERGE_H 1
+
+#define IPC_RECORD_ASK_EVERY_ 1000000 /* nanoseconds between questions to the kernel, in a hold */
+
+/* Reads the number of a lane's next record. 1; 0: there is no record; or -EBADMSG. */
+IPC_INLINE int ipc_record_read_number_(struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    struct ipc_record_merge_ *m = &c->merge;
+    uint64_t word, at = 0;
+    unsigned char *data;
+
+    if ((m->known >> lane & 1) != 0)
+        return 1;
+    word = ipc_record_next_word_(c, lane);
+    if (word == 0)
+        return 0;
+    /* Without it the number could be read before the record is there. Partner: the store fence in
+     * ipc_record_send_. */
+    ck_pr_fence_load();
+    data = ipc_record_data_(r, c->producers, lane, c->mask);
+    if (ipc_record_measure_(data, c->mask, ipc_record_position_(c, lane), &word, &at) == 0)
+        return -EBADMSG;
+    m->number[lane] = 0;
+    if (word >> IPC_RECORD_LENGTH_ >= sizeof m->number[lane])
+        m->number[lane] = ck_pr_load_64(ipc_record_word_(data, c->mask, at + 8));
+    m->known |= UINT64_C(1) << lane;
+    return 1;
+}
+
+/* As ipc_record_read_number_; -EAGAIN: there is no record, but a producer that is not known to be
+ * dead. */
+IPC_INLINE int ipc_record_look_at_lane_(struct ipc_record_consumer *c, unsigned lane)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    int rc = ipc_record_read_number_(c, lane);
+    uint64_t holder;
+
+    if (rc != 0)
+        return rc;
+    holder = ck_pr_load_64(ipc_record_holder_(r, c->producers, lane));
+    if (holder != 0 && holder != c->dead[lane])
+        return -EAGAIN;
+    /* Without it the lane could have been looked at before its last record came and its producer
+     * ended. Partner: ipc_ring_leave_end_; the kernel, if the producer was killed. */
+    ck_pr_fence_load();
+    return ipc_record_read_number_(c, lane);
+}
+
+/* What the consumer sees in all lanes. */
+struct ipc_record_sight_ {
+    unsigned lane; /* that has the lowest number; or `producers`: there is no record */
+    int silent;    /* a lane is */
+    int ripe;      /* a record is */
+};
+
+/* 0, or -EBADMSG. */
+IPC_INLINE int ipc_record_look_at_lanes_(struct ipc_record_consumer *c, struct ipc_record_sight_ *s)
+{
+    struct ipc_record_merge_ *m = &c->merge;
+    unsigned i;
+
+    s->lane = c->producers;
+    s->silent = s->ripe = 0;
+    for (i = 0; i < c->producers; i++) {
+        int rc = ipc_record_look_at_lane_(c, i);
+
+        if (rc == -EBADMSG)
+            return rc;
+        s->silent |= rc == -EAGAIN;
+        if (rc != 1)
+            continue;
+        s->ripe |= (int64_t)(m->ripe[i] - ipc_record_position_(c, i)) > 0;
+        if (s->lane == c->producers || m->number[i] < m->number[s->lane])
+            s->lane = i;
+    }
+    return 0;
+}
+
+/* Begins a hold: notes where each lane ends. 0, or -EBADMSG. */
+IPC_INLINE int ipc_record_begin_hold_(struct ipc_record_consumer *c, int64_t now)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    struct ipc_record_merge_ *m = &c->merge;
+    uint64_t count = 0;
+    unsigned i;
+    int rc = 0;
+
+    for (i = 0; i < c->producers && rc == 0; i++) {
+        uint64_t position = ipc_record_position_(c, i);
+
+        if ((int64_t)(m->seen[i] - position) < 0)
+            m->seen[i] = position;
+        rc = ipc_record_walk_to_end_(ipc_record_data_(r, c->producers, i, c->mask), c->mask,
+                                     &m->seen[i], &count);
+    }
+    m->ripe_at = m->patience < INT64_MAX - now ? now + m->patience : INT64_MAX;
+    return rc;
+}
+
+/* A lane is silent, and nothing is ripe. 1: look again; 0: wait; or -EBADMSG. */
+IPC_INLINE int ipc_record_hold_(struct ipc_record_consumer *c)
+{
+    struct ipc_record_merge_ *m = &c->merge;
+    int64_t now = m->clock();
+    int again = 0;
+    unsigned i;
+
+    if (now - m->asked_at >= IPC_RECORD_ASK_EVERY_) {
+        m->asked_at = now;
+        for (i = 0; i < c->producers; i++)
+            again |= ipc_record_find_dead_(c, i);
+    }
+    if (m->ripe_at == 0)
+        return again ? 1 : ipc_record_begin_hold_(c, now);
+    if (now < m->ripe_at)
+        return again;
+    memcpy(m->ripe, m->seen, sizeof m->ripe);
+    m->ripe_at = 0;
+    return 1;
+}
+
+/* Goes to the lane whose record is to be handed out. 0, -EAGAIN or -EBADMSG. */
+IPC_INLINE int ipc_record_choose_lane_(struct ipc_record_consumer *c)
+{
+    struct ipc_record_merge_ *m = &c->merge;
+    struct ipc_record_sight_ s;
+    int rc;
+
+    if (c->peeked != 0)
+        return 0; /* it was found before, and not released */
+    m->known &= ~(UINT64_C(1) << c->lane);
+    for (;;) { /* three times at most: a death, the end of a hold, the next hold */
+        if ((rc = ipc_record_look_at_lanes_(c, &s)) != 0)
+            return rc;
+        if (s.lane == c->producers) {
+            m->ripe_at = 0;
+            return -EAGAIN;
+        }
+        if (m->patience == 0 || !s.silent || s.ripe)
+            break;
+        if ((rc = ipc_record_hold_(c)) <= 0)
+            return rc < 0 ? rc : -EAGAIN;
+    }
+    if (s.lane != c->lane)
+        ipc_record_go_to_lane_(c, s.lane);
+    m->late = m->number[s.lane] < m->latest;
+    if (!m->late)
+        m->latest = m->number[s.lane];
+    return 0;
+}
+
+/*
+ * From now on the records of all lanes are handed out in the order of their numbers: of the first 8
+ * bytes of each, a uint64_t of the machine's byte order, which producers put there: a time, or a
+ * count that they share. A record that is shorter has the number 0. The numbers of each producer
+ * must not go down. The cost is the consumer's: it looks at all lanes for each record, and
+ * publishes each record (as with ipc_record_replay of 0).
+ *
+ * patience: for how many nanoseconds, from 0 on, the consumer waits for a lane that has a producer,
+ * but no record. Meanwhile pop says -EAGAIN and peek NULL, and recv and consumer_wait sleep. A
+ * record that comes within that time after one with a higher number is handed out before that.
+ * Records are held back for two times `patience` at most, and not at all while each lane has one.
+ * With 0, or when a producer was stopped for longer between number and push, a record may come
+ * after one with a higher number: ipc_record_source says that it is late. With INT64_MAX none is
+ * ever late, and a stopped producer stops the consumer.
+ *
+ * A producer that is dead, or has left, is not waited for, nor is one that has not attached yet:
+ * its first records may be late. In a hold the kernel is asked for dead ones, once a millisecond.
+ *
+ * clock: returns the time in nanoseconds, and never goes back; ipc_clock, where another header has
+ * it. It may be NULL where patience is 0. Wait-free; to be called right after attach, or later, and
+ * again to change patience.
+ */
+IPC_INLINE void ipc_record_merge(struct ipc_record_consumer *c, int64_t patience,
+                                 int64_t (*clock)(void))
+{
+    unsigned i;
+
+    if (c->ring == NULL)
+        return;
+    c->merge.patience = patience > 0 && clock != NULL ? patience : 0;
+    c->merge.clock = clock;
+    c->merge.ripe_at = 0;
+    if ((c->flags & IPC_RECORD_MERGES_) != 0)
+        return;
+    c->replay = 0;
+    ipc_record_publish_(c);
+    for (i = 0; i < c->producers; i++)
+        c->merge.seen[i] = c->merge.ripe[i] = ipc_record_position_(c, i);
+    ipc_record_raise_(c, IPC_RECORD_MERGES_);
+}
+
+/* When a wait until `deadline` has to look again: at the end of a hold. */
+IPC_INLINE int64_t ipc_record_look_again_at_(const struct ipc_record_consumer *c, int64_t deadline)
+{
+    return c->merge.ripe_at != 0 && c->merge.ripe_at < deadline ? c->merge.ripe_at : deadline;
+}
+
+/* A wait looks; died: any process may have died. */
+IPC_INLINE void ipc_record_note_death_(struct ipc_record_consumer *c, int died)
+{
+    if (died) {
+        c->ask = 1;
+        c->merge.asked_at = 0;
+    }
+}
+
+#endif
+
+/* >>record  src/ring/record.h */
+/* Records: making a ring, attaching to it, producing and consuming. Words: see record_lane.h. */
+#ifndef IPC_SRC_RING_RECORD_H
+#define IPC_SRC_RING_RECORD_H 1
+
+/* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
+ * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
+ * the address space. */
+IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
+{
+    struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
+
+    if (capacity < 64 || !ipc_record_is_valid_how_(producers))
+        return 0;
+    return ipc_ring_footprint_(&kind, 1, capacity);
+}
+
+/*
+ * Makes an empty ring of records, as ipc_spsc_init. A record takes 8 bytes and its length, rounded
+ * up to a multiple of 8; the longest has half the capacity, less 8.
+ *
+ *   0
+ *   -EINVAL  mem is NULL or not 64-byte aligned, or ipc_record_footprint(capacity, producers) is 0
+ *   -ENOSPC  size is less than that
+ */
+IPC_INLINE int ipc_record_init(void *mem, size_t size, uint64_t capacity, unsigned producers)
+{
+    struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
+
+    if (ipc_record_footprint(capacity, producers) == 0)
+        return -EINVAL;
+    return ipc_ring_init_(mem, size, &kind, 1, capacity, producers);
+}
+
+/* ------------------------------------------------------------------ records: attach */
+
 IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, uint64_t *capacity,
                                  unsigned *producers)
 {
@@ -2437,50 +3178,25 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
     return 0;
 }
 
-/* Steps over all records from *position on, and counts them in *count. 0, or -EBADMSG: they do not
- * end within the capacity. */
-IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                       uint64_t *count)
-{
-    uint64_t end = *position + mask + 1 - 8;
-    int rc;
-
-    if (*position % 8 != 0)
-        return -EBADMSG;
-    while ((rc = ipc_record_step_over_(data, mask, position, end - *position)) > 0)
-        ++*count;
-    return rc;
-}
-
-/* The holder of a lane. */
-IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
-                                        unsigned lane)
-{
-    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
-
-    return producers == 1 ? &r->s.end[0] : &lanes[lane].producer;
-}
-
-IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
-                                      unsigned lane)
-{
-    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
-
-    return producers == 1 ? &r->s.head : &lanes[lane].head;
-}
-
-/* The bytes of a lane. */
-IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
-                                           unsigned lane, uint64_t mask)
-{
-    return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
-}
-
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
- * its own, with the whole capacity. The producer takes a free lane; or else that of a producer that
- * is proven dead, and goes on behind the last record that one committed. `me`, and what a refused
- * handle does: as for ipc_spsc_producer_attach. Lock-free; not for the path of a message.
+ * its own, with the whole capacity. `me`, and what a refused handle does: as for
+ * ipc_spsc_producer_attach. Lock-free; asks the kernel which holders of lanes are dead; not for the
+ * path of a message.
+ *
+ * The producer goes on behind what its predecessor in the lane has committed. So that its records
+ * do not overtake what it sent before, it takes of the lanes that have no living holder
+ *
+ *   1. one in which there are records left of its own process;
+ *   2. else that of a producer that was killed, or one in which there are records left of a process
+ *      that has ended: a producer that is started again, however often, has its records in order;
+ *   3. else one from which all was taken;
+ *   4. else one in which there are records of a process that lives: when that comes back, it has to
+ *      take another.
+ *
+ * Where several lanes fit it takes the first. So if several producers have ended, and there are
+ * records of each left, a new one may overtake those of all but one. Where `me` is NULL, or has no
+ * alive, any lane with records counts as left by a process that has ended.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -2498,8 +3214,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_ring_take_any_end_(ipc_record_holder_(r, producers, 0),
-                                  sizeof(struct ipc_record_lane_), producers, me, id);
+    lane = ipc_record_take_lane_(r, producers, me);
     if (lane == producers)
         return p->error = -EBUSY; /* me->why is written */
     p->mask = capacity - 1;
@@ -2509,30 +3224,21 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->holder = ipc_record_holder_(r, producers, lane);
     p->ring = &r->s;
     p->id = id;
-    p->how = producers;
     ipc_ring_copier_begin_(&p->copier, capacity);
     p->tail = ck_pr_load_64(p->head);
     /* Without it records could be written that head does not free yet. Partner:
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
     p->limit = p->tail + capacity;
-    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0)
+    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0) {
+        p->begun = p->tail;
+        p->lane = ipc_record_lane_at_(r, lane);
+        p->from = ipc_record_begin_term_(p->lane, id, p->begun);
         return 0;
+    }
     ipc_ring_leave_end_(p->holder, id);
     return ipc_record_producer_disable_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
-}
-
-/* Goes to a lane, from another in which all that was read is published. */
-IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
-{
-    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
-
-    c->heads[c->lane] = c->head;
-    c->lane = lane;
-    c->to = ipc_record_head_(r, c->producers, lane);
-    c->data = ipc_record_data_(r, c->producers, lane, c->mask);
-    c->head = c->published = c->run_start = c->heads[lane];
 }
 
 /*
@@ -2554,47 +3260,44 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     (void)ipc_record_consumer_disable_(c, rc);
     if (rc != 0)
         return rc;
-    for (i = 0; i < producers; i++) {
-        c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
-        if (c->heads[i] % 8 != 0) {
-            ipc_ring_leave_end_(&r->s.end[1], id);
-            return ipc_record_consumer_disable_(
-                c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position",
-                                    c->heads[i], i));
-        }
-    }
     c->mask = capacity - 1;
     c->replay = capacity / 8;
     c->producers = producers;
     c->ring = &r->s;
     c->id = id;
+    c->at = IPC_RECORD_NOWHERE_;
+    c->alive = me != NULL ? me->alive : NULL;
+    c->arg = me != NULL ? me->arg : NULL;
+    for (i = 0; i < producers; i++) {
+        uint64_t head = c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
+
+        if (head % 8 != 0) {
+            ipc_ring_leave_end_(&r->s.end[1], id);
+            return ipc_record_consumer_disable_(
+                c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", head, i));
+        }
+        c->reported[i] = ipc_record_first_to_report_(c, i);
+    }
     c->head = c->heads[0];
     ipc_record_go_to_lane_(c, 0);
+    c->quick = 1;
     return 0;
-}
-
-/* Publishes the consumer's position in its lane. */
-IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
-{
-    /* Without it the producer could overwrite a record that is still being read. Partners: the
-     * acquire fences in ipc_record_producer_attach, ipc_record_find_room_ and
-     * ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_release();
-    ck_pr_store_64(c->to, c->head);
-    c->published = c->head;
-    c->post_due = 1;
 }
 
 /*
  * Sets how many bytes of records that were popped or released the successor of a killed consumer
  * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
  * multiple of 8. With 0 each record is handed out once, at the cost of one more store for each. A
- * value above an eighth of the capacity is brought down to that.
+ * value above an eighth of the capacity is brought down to that, and any value to 0 where the
+ * consumer merges.
  */
 IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
+    if ((c->flags & IPC_RECORD_MERGES_) != 0)
+        n = 0;
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
-    if (c->head - c->published > c->replay)
+    ipc_record_note_published_(c, c->published);
+    if (ipc_record_is_due_(c))
         ipc_record_publish_(c);
 }
 
@@ -2613,8 +3316,11 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
-    if (p->ring != NULL)
+    if (p->ring != NULL) {
+        (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
+        ck_pr_store_64(&p->lane->tail, p->tail);
         ipc_ring_leave_end_(p->holder, p->id);
+    }
     (void)ipc_record_producer_disable_(p, -EINVAL);
 }
 
@@ -2708,7 +3414,7 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
  * dead lets the lane run full. Other producers do not matter.
  *
  *   0
- *   -EAGAIN    there is no room for it
+ *   -EAGAIN    there is no room for it; never where the consumer has taken all before it
  *   -EMSGSIZE  n is more than half the capacity less 8
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
@@ -2842,14 +3548,31 @@ IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
 
+/* Does what is to be done before the consumer looks for a record. 0, or as ipc_record_pop. */
+IPC_INLINE int ipc_record_prepare_(struct ipc_record_consumer *c)
+{
+    unsigned flags = c->flags;
+
+    if (c->error != 0)
+        return c->error;
+    c->flags &= ~(IPC_RECORD_TURN_ | IPC_RECORD_TOLD_);
+    if ((flags & IPC_RECORD_MERGES_) != 0)
+        return ipc_record_choose_lane_(c);
+    c->quick = 1;
+    if ((flags & IPC_RECORD_TURN_) != 0)
+        (void)ipc_record_find_lane_(c);
+    return 0;
+}
+
 /* Is there a record to read? 0, with its length; or the errors of ipc_record_pop, which do not
  * stick yet. */
 IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
 {
     uint64_t word;
+    int rc;
 
-    if (CK_CC_UNLIKELY(c->error != 0))
-        return c->error;
+    if (CK_CC_UNLIKELY(!c->quick) && (rc = ipc_record_prepare_(c)) != 0)
+        return rc;
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
     if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
         return -EAGAIN;
@@ -2874,7 +3597,7 @@ IPC_FORCE_INLINE int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
     int rc = ipc_record_find_(c, n);
 
     if (CK_CC_UNLIKELY(rc == -EBADMSG))
-        c->error = rc;
+        (void)ipc_record_fail_(c, rc);
     return rc;
 }
 
@@ -2884,11 +3607,11 @@ IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
 {
     c->head += c->peeked;
     c->peeked = 0;
-    if (CK_CC_LIKELY(c->head - c->published <= c->replay))
+    if (CK_CC_LIKELY(!ipc_record_is_due_(c)))
         return 0;
     ipc_record_publish_(c);
     if (c->producers > 1)
-        (void)ipc_record_find_lane_(c);
+        ipc_record_raise_(c, IPC_RECORD_TURN_);
     return 1;
 }
 
@@ -2911,11 +3634,12 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
 /*
  * Copies a producer's oldest record out. Producers take turns: one after the other, each for as
  * long as it has records, and for an eighth of the capacity at most. There is no order between
- * producers. Wait-free; holds back at times, as ipc_spsc_pop, for up to 127 ck_pr_stall()s. A
- * producer that is stopped or dead costs nothing: what it committed is all there.
+ * producers, unless the consumer merges (ipc_record_merge). Wait-free; holds back at times, as
+ * ipc_spsc_pop, for up to 127 ck_pr_stall()s. A producer that is stopped or dead costs nothing:
+ * what it committed is all there.
  *
  *   >= 0       the record's length in bytes
- *   -EAGAIN    there is none
+ *   -EAGAIN    there is none; or one that merging holds back
  *   -EMSGSIZE  it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
@@ -4167,6 +4891,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
         }
     }
     c->run_start = c->head;
+    c->quick = 1;
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
@@ -4354,7 +5079,7 @@ IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_co
     int rc = ipc_record_broadcast_read_mark_(h->ring, &mark, &h->marks);
 
     if (rc != 0)
-        return rc == -EBADMSG ? c->error = rc : rc;
+        return rc == -EBADMSG ? ipc_record_fail_(c, rc) : rc;
     if ((int64_t)(c->head - mark.oldest) >= 0)
         return 0;
     c->head = c->run_start = h->lapped ? mark.tail : mark.oldest;
@@ -4397,7 +5122,7 @@ IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_cons
             return lapped;
         h->lapped = 0;
     }
-    return rc == -EBADMSG ? h->r.error = rc : rc;
+    return rc == -EBADMSG ? ipc_record_fail_(&h->r, rc) : rc;
 }
 
 /* A lossy reader moves on behind the record at head. */
@@ -7331,8 +8056,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     c->post_due = 0;
 }
 
-/* ASK is done before a producer looks for room. */
-#define IPC_RECORD_SLEEP_(NAME, K, H, ASK)                                                         \
+/* ASK is done before a producer looks for room. FIRST is done before a consumer `c` looks for a
+ * record, and ENDED is what else may end its wait if it finds none. */
+#define IPC_RECORD_SLEEP_(NAME, K, H, ASK, FIRST, ENDED)                                           \
     IPC_INLINE int NAME##_producer_look_(void *handle, void *argument)                             \
     {                                                                                              \
         struct NAME##_producer *h = (struct NAME##_producer *)handle;                              \
@@ -7361,16 +8087,35 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_INLINE int NAME##_consumer_look_(void *handle, void *argument)                             \
     {                                                                                              \
         struct NAME##_consumer *c = (struct NAME##_consumer *)handle;                              \
+        int64_t until = *(const int64_t *)argument;                                                \
         size_t n;                                                                                  \
-        int rc = ipc_##K##_look_(&c->raw, &n);                                                     \
-        (void)argument;                                                                            \
+        int rc;                                                                                    \
+        (void)(FIRST);                                                                             \
+        rc = ipc_##K##_look_(&c->raw, &n);                                                         \
+        if (rc == -EAGAIN && (rc = ENDED) == 0)                                                    \
+            rc = -EAGAIN;                                                                          \
+        if (rc == 0 || (rc == -EAGAIN && ipc_record_look_again_at_(&c->H, until) < until))         \
+            return 1;                                                                              \
         if (rc != -EAGAIN)                                                                         \
-            return rc == 0 ? 1 : rc;                                                               \
+            return rc;                                                                             \
         return c->H.post_due ? NAME##_consumer_post(c) : 0;                                        \
     }                                                                                              \
     IPC_INLINE int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)               \
     {                                                                                              \
-        return NAME##_consumer_wait_until_(c, NULL, deadline);                                     \
+        int64_t until;                                                                             \
+        size_t n;                                                                                  \
+        int rc;                                                                                    \
+        for (;;) {                                                                                 \
+            until = ipc_record_look_again_at_(&c->H, deadline);                                    \
+            rc = NAME##_consumer_wait_until_(c, &until, until);                                    \
+            if (CK_CC_LIKELY(c->H.merge.patience == 0) || (rc != 0 && rc != -ETIMEDOUT))           \
+                return rc;                                                                         \
+            rc = ipc_##K##_look_(&c->raw, &n);                                                     \
+            if (rc != -EAGAIN)                                                                     \
+                return rc;                                                                         \
+            if (ipc_left_(deadline) == 0)                                                          \
+                return -ETIMEDOUT;                                                                 \
+        }                                                                                          \
     }                                                                                              \
     IPC_INLINE int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size, int64_t deadline)\
     {                                                                                              \
@@ -7388,7 +8133,23 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }
 
 #define IPC_RECORDS_NOTIFY1_(NAME)                                                                 \
-    IPC_RECORD_SLEEP_(NAME, record, raw, 0)
+    IPC_RECORD_SLEEP_(NAME, record, raw, 0,                                                        \
+                      ipc_record_note_death_(&c->raw, ipc_notify_anyone_died(&c->data)),           \
+                      ipc_record_watched_ended_(&c->raw))                                          \
+    IPC_INLINE void NAME##_merge(struct NAME##_consumer *c, int64_t patience)                      \
+    {                                                                                              \
+        ipc_record_merge(&c->raw, patience, ipc_clock);                                            \
+        if (c->raw.producers > 1)                                                                  \
+            ipc_notify_watch_anyone(&c->data);                                                     \
+    }                                                                                              \
+    IPC_INLINE void NAME##_watch_producers(struct NAME##_consumer *c)                              \
+    {                                                                                              \
+        if (c->raw.producers > 1) {                                                                \
+            ipc_record_raise_(&c->raw, IPC_RECORD_WATCHES_);                                       \
+            c->raw.ask = 1;                                                                        \
+            ipc_notify_watch_anyone(&c->data);                                                     \
+        }                                                                                          \
+    }
 #define IPC_RECORDS_SHM2_(NAME)                                                                    \
     IPC_RING_OPEN_(NAME, producer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )                          \
     IPC_RING_OPEN_(NAME, consumer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )
@@ -7402,13 +8163,21 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     {                                                                                              \
         ipc_record_replay(&c->raw, n);                                                             \
     }                                                                                              \
+    IPC_INLINE int NAME##_source(const struct NAME##_consumer *c, struct ipc_record_sender *from)  \
+    {                                                                                              \
+        return ipc_record_source(&c->raw, from);                                                   \
+    }                                                                                              \
+    IPC_INLINE int NAME##_ended(struct NAME##_consumer *c)                                         \
+    {                                                                                              \
+        return ipc_record_ended(&c->raw);                                                          \
+    }                                                                                              \
     IPC_RING_WITH_NOTIFY_(IPC_RECORDS_NOTIFY1_(NAME))                                              \
     IPC_RING_WITH_SHM_(IPC_RECORDS_SHM2_(NAME))
 
 #define IPC_RECORD_BROADCAST_NOTIFY1_(NAME)                                                        \
     IPC_RECORD_SLEEP_(                                                                             \
         NAME, record_broadcast, raw.r,                                                             \
-        (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0))
+        (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0), 0, 0)
 #define IPC_RECORD_BROADCAST_SHM2_(NAME)                                                           \
     IPC_RING_OPEN_(NAME, producer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )              \
     IPC_RING_OPEN_(NAME, consumer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )

@@ -95,8 +95,9 @@
  *     messages that a reader missed are counted exactly, and a message that was overwritten while
  *     it was read is not handed out.
  *   - Each producer of records has memory of its own. What it does, or leaves undone when it is
- *     stopped or killed, costs the others nothing; there is no order between producers. A producer
- *     that takes the place of a killed one goes on behind its last record.
+ *     stopped or killed, costs the others nothing. There is no order between producers, unless the
+ *     consumer merges by a number that records begin with (_merge). A producer that is started
+ *     again, after it left or was killed, goes on behind its last record.
  *   - With many at an end, a process that is stopped in the middle of a call costs the others its
  *     slot until it goes on; then its call succeeds all the same. A process that finds a dead
  *     one's slot in its way frees it.
@@ -125,7 +126,8 @@
  *   - A reader that is slower than the writer of a lossy broadcast misses messages for ever. Until
  *     it has caught up it begins further ahead each time, by half a capacity at most.
  *   - Records of several producers take the capacity for each of them, used or not, and are in
- *     order for each producer only. Fix: IPC_MPSC, if they have one size and their order matters.
+ *     order for each producer only. Fix: IPC_MPSC, if they have one size and their order matters;
+ *     or _merge, which costs the consumer a look at all lanes for each record.
  *   - A lossless broadcast has 64 seats for readers. Without struct ipc_peer a killed reader keeps
  *     its seat, and the writer waiting.
  *   - On a mapped file that another process truncates, access is SIGBUS. Fix: sealed memory
@@ -156,6 +158,9 @@
 #include "ring/copy.h"
 #include "ring/spsc.h"
 #include "ring/stream.h"
+#include "ring/record_lane.h"
+#include "ring/record_source.h"
+#include "ring/record_merge.h"
 #include "ring/record.h"
 #include "ring/broadcast.h"
 #include "ring/record_broadcast.h"

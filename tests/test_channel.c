@@ -1401,6 +1401,51 @@ static void interruptions_lose_nothing(void **state)
     MUST(alarms > 0);
 }
 
+/* Sends a message each time it is told to. */
+static void sends_when_told(struct child *up, void *arg)
+{
+    uint64_t i = 0;
+
+    (void)arg;
+    open_as(listens(IPC_SEND));
+    for (;;) {
+        fill(scratch, i++, 8);
+        IS(ipc_channel_send(&ch, scratch, 8, ipc_in_ms(LONG_MS)), 0);
+        tell(up, i);
+        (void)hear(up);
+    }
+}
+
+/* The descriptor is asked for only after a recv has found nothing. */
+static void a_descriptor_that_comes_late_is_readable(void **state)
+{
+    (void)state;
+    EACH_ROW(0)
+    {
+        struct pollfd p = {-1, POLLIN, 0};
+        struct child c;
+
+        if (NAMED("sysv") || NAMED("ring") || NAMED("sysvshm"))
+            continue;
+        if (!(row->is & SENDER))
+            open_as(listens(IPC_RECV));
+        c = spawn(sends_when_told, NULL);
+        if (row->is & SENDER)
+            open_as(listens(IPC_RECV));
+        IS(check_next(0, ipc_channel_recv(&ch, scratch, 8, ipc_in_ms(LONG_MS))), 1);
+        IS(hear(&c), 1);
+        IS(ipc_channel_recv(&ch, scratch, 8, IPC_NOW), -ETIMEDOUT);
+        p.fd = ipc_channel_fd(&ch);
+        MUST(p.fd >= 0);
+        tell(&c, 0);
+        IS(hear(&c), 2);
+        IS(poll(&p, 1, LONG_MS), 1);
+        IS(check_next(1, ipc_channel_recv(&ch, scratch, 8, ipc_in_ms(LONG_MS))), 2);
+        kill_child(&c);
+        over();
+    }
+}
+
 static void in_an_event_loop_every_message_is_found(void **state)
 {
     (void)state;
@@ -3190,6 +3235,7 @@ int main(int argc, char **argv)
         TEST(client_does_not_meet_itself),
         TEST(interruptions_lose_nothing),
         TEST(in_an_event_loop_every_message_is_found),
+        TEST(a_descriptor_that_comes_late_is_readable),
         TEST(any_split_of_the_stream_is_put_together),
         TEST(garbage_is_refused_and_its_sender_left),
         TEST(what_is_longer_than_agreed_is_dropped),

@@ -228,6 +228,51 @@ static void the_longest_record_fits_at_every_offset(void **state)
     unguard(mem, size);
 }
 
+/* As a consumer that is rung for each record, and takes it without another look. */
+static void a_drained_lane_has_room_for_the_longest(void **state)
+{
+    static unsigned char buffer[LONGEST];
+    uint64_t capacity, i;
+    unsigned lanes, lane;
+
+    (void)state;
+    for (capacity = 64; capacity <= 8192; capacity *= 2)
+        for (lanes = 1; lanes <= PRODUCERS; lanes += 2) {
+            size_t size = ipc_record_footprint(capacity, lanes), most = (size_t)capacity / 2 - 8;
+            size_t wide = ipc_record_broadcast_footprint(capacity);
+            unsigned char *mem = guarded(size), *cast = guarded(wide);
+            struct ipc_record_producer p[PRODUCERS];
+            struct ipc_record_consumer c;
+            struct ipc_record_broadcast_producer writer;
+            struct ipc_record_broadcast_consumer reader;
+
+            IS(ipc_record_init(mem, size, capacity, lanes), 0);
+            IS(ipc_record_broadcast_init(cast, wide, capacity, IPC_BROADCAST_LOSSLESS), 0);
+            for (lane = 0; lane < lanes; lane++)
+                IS(ipc_record_producer_attach(&p[lane], mem, size, NULL), 0);
+            IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
+            IS(ipc_record_broadcast_producer_attach(&writer, cast, wide, NULL), 0);
+            IS(ipc_record_broadcast_consumer_attach(&reader, cast, wide, NULL), 0);
+            for (i = 0; i < 4000; i++) {
+                size_t n = (size_t)chance(chance(5) == 0 ? most + 1 : most / 8 + 1);
+
+                lane = (unsigned)chance(lanes);
+                if (chance(8) == 0)
+                    n = most;
+                fill(buffer, i, n);
+                IS(ipc_record_push(&p[lane], buffer, n), 0);
+                IS(ipc_record_pop(&c, buffer, sizeof buffer), n);
+                is_filled(buffer, i, n);
+                IS(ipc_record_broadcast_push(&writer, buffer, n), 0);
+                IS(ipc_record_broadcast_pop(&reader, buffer, sizeof buffer), n);
+                if (chance(100) == 0)
+                    ipc_record_replay(&c, chance(capacity));
+            }
+            unguard(mem, size);
+            unguard(cast, wide);
+        }
+}
+
 /* A claim that wraps to the beginning of the memory stays there, however little is committed. */
 static void claims_stay_where_they_are(void **state)
 {
@@ -481,6 +526,295 @@ static void a_half_written_record_was_never_there(void **state)
     unguard(mem, size);
 }
 
+/* A process's records, numbered from *next on; the ring says who sends them. */
+static void push_numbers(struct ipc_record_producer *p, uint64_t *next, unsigned n)
+{
+    for (; n > 0; n--, ++*next)
+        IS(ipc_record_push(p, next, 8), 0);
+}
+
+static void pop_numbers(struct ipc_record_consumer *c, uint64_t *next, uint64_t until)
+{
+    uint64_t number;
+
+    for (; *next < until; ++*next) {
+        IS(ipc_record_pop(c, &number, 8), 8);
+        IS(number, *next);
+    }
+}
+
+/* Which lane a producer takes whose predecessors left records, or left none. */
+static void a_new_producer_goes_on_behind_its_own_records(void **state)
+{
+    enum { LANES = 4 };
+    size_t size = ipc_record_footprint(1024, LANES);
+    unsigned char *mem = guarded(size);
+    struct ipc_record_producer p, q;
+    struct ipc_record_consumer c;
+    struct ipc_peer first = peer(7), second = peer(8), successor = peer(9), nobody = peer(gone);
+    uint64_t sent = 0, received = 0, x = 0;
+
+    (void)state;
+    IS(ipc_record_init(mem, size, 1024, LANES), 0);
+    IS(ipc_record_consumer_attach(&c, mem, size, NULL), 0);
+    IS(ipc_record_producer_attach(&q, mem, size, &second), 0);
+    IS(ipc_record_producer_attach(&p, mem, size, &first), 0);
+    MUST(p.head == head_of(mem, LANES, 1));
+    push_numbers(&p, &sent, 3);
+    IS(ipc_record_push(&q, &x, 4), 0);
+    ipc_record_producer_detach(&q); /* its lane has a record, and it lives */
+    ipc_record_producer_detach(&p);
+    IS(ipc_record_producer_attach(&p, mem, size, &first), 0);
+    MUST(p.head == head_of(mem, LANES, 1)); /* its own, not a fresh one, and not the other's */
+    push_numbers(&p, &sent, 3);
+    ipc_record_producer_detach(&p);
+    IS(ipc_record_producer_attach(&p, mem, size, &successor), 0);
+    MUST(p.head == head_of(mem, LANES, 2)); /* both may come back */
+    ipc_record_producer_detach(&p);
+    gone = 7; /* the first has ended: the successor goes on behind it */
+    IS(ipc_record_producer_attach(&p, mem, size, &successor), 0);
+    MUST(p.head == head_of(mem, LANES, 1));
+    push_numbers(&p, &sent, 3);
+    gone = 9; /* and is killed itself, as is the next one */
+    nobody.id = 10;
+    IS(ipc_record_producer_attach(&p, mem, size, &nobody), 0);
+    MUST(p.head == head_of(mem, LANES, 1));
+    push_numbers(&p, &sent, 3);
+    gone = 5;
+    IS(ipc_record_pop(&c, &x, 8), 4);
+    pop_numbers(&c, &received, sent);
+    IS(ipc_record_pop(&c, &x, 8), -EAGAIN);
+    ipc_record_producer_detach(&p);
+    IS(ipc_record_producer_attach(&p, mem, size, &successor), 0);
+    MUST(p.head == head_of(mem, LANES, 0)); /* all are drained */
+    unguard(mem, size);
+}
+
+/* ------------------------------------------------------------------ sources */
+
+/* The next record is of this process, in this lane. */
+static void comes_from(struct ipc_record_consumer *c, uint64_t id, unsigned lane)
+{
+    struct ipc_record_sender from = {1, 99, 0};
+    uint64_t x;
+
+    IS(ipc_record_pop(c, &x, sizeof x), 8);
+    IS(ipc_record_source(c, &from), 0);
+    IS(from.id, id);
+    IS(from.lane, lane);
+}
+
+/* The next thing that is told is the end of this process, in this lane. */
+static void has_ended(struct ipc_record_consumer *c, int how, uint64_t id, unsigned lane)
+{
+    struct ipc_record_sender from = {1, 99, 0};
+
+    IS(ipc_record_ended(c), how);
+    IS(ipc_record_source(c, &from), 0);
+    IS(from.id, id);
+    IS(from.lane, lane);
+}
+
+static void sources_and_ends_are_told(void **state)
+{
+    size_t size = ipc_record_footprint(4096, 2), n;
+    unsigned char *mem = guarded(size);
+    struct ipc_record_producer p, q;
+    struct ipc_record_consumer c;
+    struct ipc_record_sender from;
+    struct ipc_peer a = peer(11), b = peer(12), d = peer(13), e = peer(14), me = peer(20);
+    uint64_t x = 0, i;
+
+    (void)state;
+    IS(ipc_record_init(mem, size, 4096, 2), 0);
+    IS(ipc_record_consumer_attach(&c, mem, size, &me), 0);
+    IS(ipc_record_source(&c, &from), -EINVAL);
+    IS(ipc_record_ended(&c), 0);
+    IS(ipc_record_producer_attach(&p, mem, size, &a), 0);
+    IS(ipc_record_producer_attach(&q, mem, size, &b), 0);
+    IS(ipc_record_ended(&c), 0);
+    push_numbers(&p, &x, 2);
+    push_numbers(&q, &x, 1);
+    ipc_record_producer_detach(&p); /* a successor goes on in its lane, and is killed in a claim */
+    gone = 11;
+    IS(ipc_record_producer_attach(&p, mem, size, &d), 0);
+    push_numbers(&p, &x, 1);
+    MUST(ipc_record_claim(&p, 8) != NULL);
+    gone = 13;
+    IS(ipc_record_ended(&c), 0); /* there are records left of all that have ended */
+    comes_from(&c, 11, 0);
+    comes_from(&c, 11, 0);
+    has_ended(&c, -EPIPE, 11, 0);
+    IS(ipc_record_ended(&c), 0);
+    comes_from(&c, 13, 0);
+    IS(ipc_record_source(&c, &from), 0);
+    has_ended(&c, -EOWNERDEAD, 13, 0);
+    IS(ipc_record_ended(&c), 0);
+    MUST(ipc_record_peek(&c, &n) != NULL);
+    IS(ipc_record_source(&c, &from), 0);
+    IS(from.id, 12);
+    ipc_record_producer_detach(&q);
+    IS(ipc_record_ended(&c), 0);
+    IS(ipc_record_release(&c), 0);
+    has_ended(&c, -EPIPE, 12, 1);
+    IS(ipc_record_producer_attach(&p, mem, size, &e), 0); /* it sends nothing */
+    IS(ipc_record_ended(&c), 0);
+    ipc_record_producer_detach(&p);
+    has_ended(&c, -EPIPE, 14, 0);
+    IS(ipc_record_ended(&c), 0);
+    /* A new consumer is told of what happens from now on, and of those that left records. */
+    IS(ipc_record_producer_attach(&p, mem, size, &a), 0);
+    push_numbers(&p, &x, 1);
+    ipc_record_producer_detach(&p);
+    ipc_record_consumer_detach(&c);
+    IS(ipc_record_consumer_attach(&c, mem, size, &me), 0);
+    IS(ipc_record_ended(&c), 0);
+    comes_from(&c, 11, 0);
+    has_ended(&c, -EPIPE, 11, 0);
+    ipc_record_consumer_detach(&c);
+    IS(ipc_record_consumer_attach(&c, mem, size, &me), 0);
+    IS(ipc_record_ended(&c), 0);
+    /* Only so many are remembered. */
+    gone = 5;
+    for (i = 0; i < 30; i++) {
+        a.id = 100 + i;
+        gone = 99 + i;
+        IS(ipc_record_producer_attach(&p, mem, size, &a), 0);
+        MUST(p.head == head_of(mem, 2, 0));
+        push_numbers(&p, &x, 1);
+        ipc_record_producer_detach(&p);
+    }
+    for (i = 0; i < 30; i++)
+        comes_from(&c, i < 8 ? 0 : 100 + i, 0);
+    for (i = 8; i < 30; i++)
+        has_ended(&c, -EPIPE, 100 + i, 0);
+    IS(ipc_record_ended(&c), 0);
+    gone = 5;
+    unguard(mem, size);
+}
+
+/* ------------------------------------------------------------------ merging */
+
+static int64_t time_now; /* of a clock that the test moves */
+
+static int64_t test_clock(void)
+{
+    return time_now;
+}
+
+/* A record of 8 bytes or more that begins with a number. */
+static void push_number(struct ipc_record_producer *p, uint64_t number)
+{
+    unsigned char x[40] = {0};
+
+    memcpy(x, &number, 8);
+    IS(ipc_record_push(p, x, 8 + (size_t)number % 32), 0);
+}
+
+/* The next record has this number; is it late? */
+static void merges(struct ipc_record_consumer *c, uint64_t number, int late)
+{
+    struct ipc_record_sender from;
+    unsigned char x[40];
+    uint64_t got;
+
+    IS(ipc_record_pop(c, x, sizeof x), 8 + number % 32);
+    memcpy(&got, x, 8);
+    IS(got, number);
+    IS(ipc_record_source(c, &from), 0);
+    IS(from.late, late);
+}
+
+static void held_back(struct ipc_record_consumer *c)
+{
+    unsigned char x[40];
+    size_t n;
+
+    IS(ipc_record_pop(c, x, sizeof x), -EAGAIN);
+    MUST(ipc_record_peek(c, &n) == NULL);
+}
+
+static void merging_waits_for_silent_lanes(void **state)
+{
+    size_t size = ipc_record_footprint(1024, 4), n;
+    unsigned char *mem = guarded(size), x[40];
+    struct ipc_record_producer p, q, third;
+    struct ipc_record_consumer c;
+    struct ipc_peer a = peer(11), b = peer(12), d = peer(13), me = peer(20);
+
+    (void)state;
+    time_now = INT64_C(1) << 40;
+    IS(ipc_record_init(mem, size, 1024, 4), 0);
+    IS(ipc_record_consumer_attach(&c, mem, size, &me), 0);
+    IS(ipc_record_producer_attach(&p, mem, size, &a), 0);
+    IS(ipc_record_producer_attach(&q, mem, size, &b), 0);
+    ipc_record_merge(&c, 100, test_clock);
+    held_back(&c);
+    push_number(&p, 10);
+    push_number(&p, 20);
+    held_back(&c); /* q could send a lower one: the hold begins */
+    push_number(&q, 15);
+    merges(&c, 10, 0); /* each lane has a record */
+    merges(&c, 15, 0);
+    held_back(&c);
+    time_now += 99;
+    held_back(&c);
+    push_number(&q, 18); /* in time */
+    merges(&c, 18, 0);
+    time_now += 1;
+    merges(&c, 20, 0); /* it has waited for long enough, since the first hold */
+    push_number(&q, 19); /* too late: also what is late waits for others */
+    held_back(&c);
+    time_now += 100;
+    IS(ipc_record_pop(&c, x, 1), -EMSGSIZE);
+    MUST(ipc_record_peek(&c, &n) != NULL && ipc_record_peek(&c, &n) != NULL && n == 8 + 19);
+    merges(&c, 19, 1);
+    push_number(&p, 30); /* all that is seen when a hold begins is ripe together */
+    push_number(&p, 31);
+    push_number(&p, 32);
+    held_back(&c);
+    push_number(&p, 33);
+    time_now += 100;
+    merges(&c, 30, 0);
+    merges(&c, 31, 0);
+    merges(&c, 32, 0);
+    held_back(&c);
+    time_now += 99;
+    held_back(&c);
+    ipc_record_producer_detach(&q); /* none is waited for that has left */
+    merges(&c, 33, 0);
+    push_number(&p, 34);
+    merges(&c, 34, 0);
+    IS(ipc_record_producer_attach(&q, mem, size, &b), 0);
+    push_number(&p, 35);
+    held_back(&c);
+    gone = 12; /* nor one that is dead: the kernel is asked once a millisecond */
+    time_now += 1000000;
+    merges(&c, 35, 0);
+    push_number(&p, 36);
+    merges(&c, 36, 0);
+    IS(ipc_record_producer_attach(&third, mem, size, &d), 0);
+    gone = 5;
+    ipc_record_merge(&c, INT64_MAX, test_clock);
+    push_number(&p, 37);
+    held_back(&c);
+    time_now += INT64_C(1) << 60;
+    held_back(&c);
+    IS(ipc_record_push(&third, x, 7), 0); /* shorter than a number: 0 */
+    IS(ipc_record_pop(&c, x, sizeof x), 7);
+    ipc_record_merge(&c, 0, NULL);
+    merges(&c, 37, 0);
+    push_number(&third, 38);
+    merges(&c, 38, 0);
+    push_number(&p, 12);
+    merges(&c, 12, 1);
+    ipc_record_replay(&c, 512); /* each record is published at once all the same */
+    push_number(&p, 39);
+    merges(&c, 39, 0);
+    IS(ipc_record_was_size(&p), 0);
+    unguard(mem, size);
+}
+
 /* ------------------------------------------------------------------ hostile memory */
 
 static void scribbling_hangs_and_crashes_nobody(void **state)
@@ -495,6 +829,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
     for (i = 0; i < 50000; i++) {
         struct ipc_record_producer p[LANES];
         struct ipc_record_consumer c;
+        struct ipc_record_sender from;
         uint64_t *word = (uint64_t *)(void *)(mem + size - CAPACITY * LANES);
         uint64_t evil = chance(4) == 0 ? chance(2048) : chance(UINT64_MAX);
 
@@ -515,7 +850,18 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
                 (void)ipc_record_pop(&c, x, sizeof x);
             else if (ipc_record_peek(&c, &n) != NULL)
                 (void)ipc_record_release(&c);
-            switch (chance(5)) {
+            if (chance(50) == 0)
+                ipc_record_merge(&c, (int64_t)chance(3), test_clock);
+            time_now += (int64_t)chance(2);
+            (void)ipc_record_source(&c, &from);
+            (void)ipc_record_ended(&c);
+            switch (chance(7)) {
+            case 5:
+                ipc_record_lane_at_(s, (unsigned)chance(LANES))->terms = evil;
+                break;
+            case 6:
+                ipc_record_lane_at_(s, (unsigned)chance(LANES))->term[chance(4)].from += evil;
+                break;
             case 0:
                 word[chance(CAPACITY * LANES / 8)] = evil;
                 break;
@@ -761,6 +1107,275 @@ static void the_killed_cost_the_others_nothing(void **state)
     ipc_shm_close(&shm);
 }
 
+/* Sends five numbers, and ends as it is told. */
+static void sends_a_few(struct child *up, void *arg)
+{
+    struct logs_producer out;
+    struct ipc_shm seg;
+    uint64_t next = hear(up), i;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_producer_open(&out, &seg, "logs"), 0);
+    for (i = 0; i < 5; i++, next++)
+        IS(logs_send(&out, &next, sizeof next, IPC_FOREVER), 0);
+    tell(up, next);
+    if (hear(up) == 0)
+        logs_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+/* One producer is started again and again, after it ended in any way. Another sends besides. */
+static void a_restarted_producer_overtakes_nothing(void **state)
+{
+    enum { LIVES = 60, LANES = 4 };
+    struct logs_producer steady;
+    struct logs_consumer in;
+    uint64_t sent = 0, next = 0, x, steady_sent = 0, steady_next = 0;
+    unsigned i, k;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(logs_producer_create(&steady, &shm, "logs", 16384, LANES), 0);
+    IS(logs_consumer_open(&in, &shm, "logs"), 0);
+    for (i = 0; i < LIVES; i++) {
+        struct child c = spawn(sends_a_few, NULL);
+
+        tell(&c, sent);
+        sent = hear(&c);
+        if (chance(2)) {
+            kill_child(&c);
+        } else {
+            tell(&c, chance(2));
+            finish(&c);
+        }
+        x = steady_sent++ | UINT64_C(1) << 32;
+        IS(logs_push(&steady, &x, sizeof x), 0);
+        for (k = (unsigned)chance(8); k > 0 && logs_pop(&in, &x, sizeof x) > 0; k--)
+            IS(x, x >> 32 != 0 ? (steady_next++ | UINT64_C(1) << 32) : next++);
+    }
+    while (logs_pop(&in, &x, sizeof x) > 0)
+        IS(x, x >> 32 != 0 ? (steady_next++ | UINT64_C(1) << 32) : next++);
+    IS(next, sent);
+    IS(steady_next, steady_sent);
+    logs_consumer_detach(&in);
+    logs_producer_detach(&steady);
+    ipc_shm_close(&shm);
+}
+
+/* Says who it is, sends up to as many records as it is told, and ends: in the middle of the last
+ * one, without closing, or properly. */
+static void sends_its_id(struct child *up, void *arg)
+{
+    struct logs_producer out;
+    struct ipc_shm seg;
+    uint64_t n = hear(up), i, x[2];
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_producer_open(&out, &seg, "logs"), 0);
+    x[0] = ipc_shm_peer(&seg)->id;
+    tell(up, x[0]);
+    for (i = 0; i < n / 3; i++) {
+        x[1] = i;
+        IS(logs_send(&out, x, sizeof x, IPC_FOREVER), 0);
+    }
+    if (n % 3 == 0)
+        logs_producer_detach(&out);
+    if (n % 3 == 1)
+        (void)logs_claim(&out, 8);
+    if (n % 3 != 0)
+        (void)kill(getpid(), SIGKILL);
+    ipc_shm_close(&seg);
+}
+
+/* Sends its id each time that it is told to. */
+static void sends_its_id_when_told(struct child *up, void *arg)
+{
+    struct logs_producer out;
+    struct ipc_shm seg;
+    uint64_t x[2] = {0, 0};
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_producer_open(&out, &seg, "logs"), 0);
+    x[0] = ipc_shm_peer(&seg)->id;
+    tell(up, 0);
+    for (;;) {
+        (void)hear(up);
+        IS(logs_send(&out, x, sizeof x, IPC_FOREVER), 0);
+    }
+}
+
+/* The consumer sleeps, and is told of each producer's end once, after its last record. */
+static void the_end_of_each_producer_is_told_once(void **state)
+{
+    enum { LIVES = 48, LANES = 4 };
+    static uint64_t id[LIVES], asked[LIVES], got[LIVES];
+    struct child c[LIVES];
+    struct logs_producer first;
+    struct logs_consumer in;
+    struct ipc_record_sender from;
+    uint64_t x[2];
+    unsigned born = 0, ended = 0, told[LIVES] = {0}, k;
+
+    (void)state;
+    memset(got, 0, sizeof got);
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(logs_producer_create(&first, &shm, "logs", 1024, LANES), 0);
+    logs_producer_detach(&first);
+    IS(logs_consumer_open(&in, &shm, "logs"), 0);
+    IS(logs_recv(&in, x, sizeof x, ipc_in_ms(1)), -ETIMEDOUT);
+    logs_watch_producers(&in);
+    while (ended < LIVES) {
+        int64_t n;
+
+        for (; born < LIVES && born - ended < LANES; born++) {
+            asked[born] = chance(300);
+            c[born] = spawn(sends_its_id, NULL);
+            tell(&c[born], asked[born]);
+            id[born] = hear(&c[born]);
+        }
+        n = logs_recv(&in, x, sizeof x, ipc_in_ms(LONG_MS));
+        IS(logs_source(&in, &from), 0);
+        for (k = 0; k < born && id[k] != from.id; k++)
+            ;
+        MUST(k < born && from.lane < LANES && told[k] == 0);
+        if (n > 0) {
+            IS(x[0], id[k]);
+            IS(x[1], got[k]++);
+            continue;
+        }
+        IS(n, asked[k] % 3 == 0 ? -EPIPE : -EOWNERDEAD);
+        IS(got[k], asked[k] / 3);
+        told[k] = 1;
+        ended++;
+        (void)reap(&c[k]);
+    }
+    IS(logs_recv(&in, x, sizeof x, ipc_in_ms(20)), -ETIMEDOUT);
+    IS(logs_ended(&in), 0);
+    logs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
+enum { MERGED = 8, EACH_MERGED = 4000 };
+
+/* Takes numbers from a counter that all share, and sends each after a while. */
+static void sends_numbers(struct child *up, void *arg)
+{
+    uint64_t *counter = (uint64_t *)arg, x[4], i;
+    struct logs_producer out;
+    struct ipc_shm seg;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_producer_open(&out, &seg, "logs"), 0);
+    seed += ipc_shm_peer(&seg)->id;
+    tell(up, 0);
+    (void)hear(up);
+    for (i = 0; i < EACH_MERGED; i++) {
+        x[0] = ck_pr_faa_64(counter, 1);
+        if (chance(20) == 0)
+            (void)sched_yield();
+        IS(logs_send(&out, x, 8 * (1 + (size_t)chance(4)), IPC_FOREVER), 0);
+    }
+    logs_producer_detach(&out);
+    ipc_shm_close(&seg);
+}
+
+/* Producers that run in any order, of which some are stopped for a while. */
+static void merged_records_are_in_order(void **state)
+{
+    struct logs_producer first;
+    struct logs_consumer in;
+    struct child c[MERGED];
+    uint64_t x[4], next, *counter;
+    struct ipc_record_sender from;
+    unsigned k, stopped = MERGED;
+
+    (void)state;
+    counter = (uint64_t *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                               0);
+    MUST((void *)counter != MAP_FAILED);
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(logs_producer_create(&first, &shm, "logs", 1024, MERGED), 0);
+    logs_producer_detach(&first);
+    IS(logs_consumer_open(&in, &shm, "logs"), 0);
+    logs_merge(&in, IPC_FOREVER);
+    for (k = 0; k < MERGED; k++) {
+        c[k] = spawn(sends_numbers, counter);
+        (void)hear(&c[k]);
+    }
+    for (k = 0; k < MERGED; k++)
+        tell(&c[k], 0);
+    for (next = 0; next < MERGED * EACH_MERGED; next++) {
+        int64_t n = logs_recv(&in, x, sizeof x, ipc_in_ms(stopped < MERGED ? 1 : LONG_MS));
+
+        if (stopped < MERGED && (n < 0 || chance(100) == 0)) {
+            signal_child(&c[stopped], SIGCONT);
+            stopped = MERGED;
+        } else if (next % 1000 == 999) {
+            signal_child(&c[stopped = (unsigned)chance(MERGED)], SIGSTOP);
+        }
+        if (n < 0) {
+            IS(n, -ETIMEDOUT);
+            next--;
+            continue;
+        }
+        IS(x[0], next);
+        IS(logs_source(&in, &from), 0);
+        IS(from.late, 0);
+    }
+    for (k = 0; k < MERGED; k++) {
+        signal_child(&c[k], SIGCONT);
+        finish(&c[k]);
+    }
+    logs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+    MUST(munmap(counter, 4096) == 0);
+}
+
+/* One producer is silent: what others send comes all the same, once the consumer's patience is
+ * over, or at once when the silent one is killed. */
+static void a_silent_producer_holds_up_for_a_while(void **state)
+{
+    uint64_t i, x[2];
+    struct logs_producer out;
+    struct logs_consumer in;
+    struct ipc_record_sender from;
+    struct child c;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(logs_producer_create(&out, &shm, "logs", 4096, 2), 0);
+    IS(logs_consumer_open(&in, &shm, "logs"), 0);
+    logs_merge(&in, 2000000);
+    c = spawn(sends_its_id, NULL);
+    tell(&c, 5);
+    x[0] = hear(&c); /* its id; it is about to send one record, and to be killed */
+    IS(logs_recv(&in, x, sizeof x, ipc_in_ms(LONG_MS)), 16);
+    (void)reap(&c);
+    c = spawn(sends_its_id_when_told, NULL);
+    (void)hear(&c);
+    for (i = 0; i < 20; i++) {
+        x[0] = UINT64_MAX - 20 + i;
+        IS(logs_push(&out, x, 8), 0);
+        IS(logs_recv(&in, x, sizeof x, ipc_in_ms(LONG_MS)), 8);
+        IS(x[0], UINT64_MAX - 20 + i);
+    }
+    tell(&c, 0); /* it comes late */
+    IS(logs_recv(&in, x, sizeof x, ipc_in_ms(LONG_MS)), 16);
+    IS(logs_source(&in, &from), 0);
+    IS(from.late, 1);
+    logs_merge(&in, IPC_FOREVER);
+    x[0] = UINT64_MAX;
+    IS(logs_push(&out, x, 8), 0);
+    IS(logs_recv(&in, x, sizeof x, ipc_in_ms(10)), -ETIMEDOUT);
+    kill_child(&c);
+    IS(logs_recv(&in, x, sizeof x, ipc_in_ms(LONG_MS)), 8);
+    logs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
 static void ends_when_told(struct child *up, void *arg)
 {
     struct logs_producer out;
@@ -827,15 +1442,23 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         TEST(what_goes_in_comes_out_in_its_order),
         TEST(the_longest_record_fits_at_every_offset),
+        TEST(a_drained_lane_has_room_for_the_longest),
         TEST(claims_stay_where_they_are),
         TEST(a_claim_that_is_refused_drops_the_one_before),
         TEST(batches_are_whole_records),
         TEST(edges_have_names),
         TEST(a_new_consumer_sees_little_again),
         TEST(a_half_written_record_was_never_there),
+        TEST(a_new_producer_goes_on_behind_its_own_records),
+        TEST(sources_and_ends_are_told),
+        TEST(merging_waits_for_silent_lanes),
         TEST(scribbling_hangs_and_crashes_nobody),
         TEST(flows_are_received_whole),
         TEST(the_killed_cost_the_others_nothing),
+        TEST(a_restarted_producer_overtakes_nothing),
+        TEST(the_end_of_each_producer_is_told_once),
+        TEST(merged_records_are_in_order),
+        TEST(a_silent_producer_holds_up_for_a_while),
         TEST(waits_end_with_a_reason),
     };
 

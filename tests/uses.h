@@ -171,6 +171,7 @@ int64_t use_records(void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_producer p;
     struct ipc_record_consumer c;
+    struct ipc_record_sender from = {0, 0, 0};
     struct use_lines_producer lp;
     struct use_lines_consumer lc;
     struct ipc_record some[2];
@@ -189,6 +190,8 @@ int64_t use_records(void *mem, size_t size, struct ipc_peer *me)
     n += ipc_record_pop(&c, text, 3) + ipc_record_pop_n(&c, text, sizeof text, some, 2);
     n += ipc_record_peek(&c, &length) != NULL ? ipc_record_release(&c) : 0;
     ipc_record_replay(&c, 0);
+    ipc_record_merge(&c, 1, NULL);
+    n += ipc_record_source(&c, &from) + ipc_record_ended(&c);
     n += ipc_record_producer_error(&p) + ipc_record_consumer_error(&c);
     n += (int64_t)(ipc_record_producer_peer(&p) + ipc_record_consumer_peer(&c));
     n += (int64_t)ipc_record_was_size(&p);
@@ -456,10 +459,14 @@ int64_t use_records_sleep(struct use_lines_producer *p, struct use_lines_consume
 int64_t use_records_sleep(struct use_lines_producer *p, struct use_lines_consumer *c)
 {
     char text[4] = "";
+    struct ipc_record_sender from = {0, 0, 0};
     int64_t rc = use_lines_send(p, text, 4, IPC_NOW) + use_lines_recv(c, text, 4, IPC_FOREVER);
 
     rc += use_lines_producer_wait(p, 4, IPC_NOW) + use_lines_consumer_wait(c, IPC_NOW);
     rc += use_lines_producer_post(p) + use_lines_consumer_post(c);
+    use_lines_watch_producers(c);
+    use_lines_merge(c, 1000);
+    rc += use_lines_ended(c) + use_lines_source(c, &from);
     ipc_notify_policy(use_lines_producer_bell(p), 0, 0);
     ipc_notify_policy(use_lines_consumer_bell(c), 0, 0);
     return rc;

@@ -470,11 +470,19 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return ch->in; /* this side only sends */
     memset(&e, 0, sizeof e);
     e.events = EPOLLIN;
-    if (own->polls < 0 && (own->polls = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
-        (epoll_ctl(own->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
-         epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
+    if (own->polls >= 0)
+        return own->polls;
+    own->polls = epoll_create1(EPOLL_CLOEXEC);
+    if (own->polls >= 0 && (epoll_ctl(own->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
+                            epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
         ipc_channel_close_fd_(&own->polls);
-    return own->polls >= 0 ? own->polls : -errno;
+    if (own->polls < 0)
+        return -errno;
+    /* The last recv found nothing, and did not arm the bell, as nobody would have polled for it. So
+     * the descriptor is readable at first, and the recv that finds nothing then arms it. */
+    ipc_notify_arm(&ch->ring->data);
+    (void)ipc_notify_post(&ch->ring->data);
+    return own->polls;
 }
 
 IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,

@@ -1,75 +1,8 @@
-/*
- * Records: messages of any length, for one consumer, from producers that have a lane each.
- *
- * The consumer polls the word before each record: its length, and that it is there. A record that
- * does not fit before the end of the memory goes to its beginning, and a word says so.
- *
- *     [ 5 | hello... ][ 2 | hi...... ][ 0 ]                         0: not there yet
- *
- *   word at          from       to            made by the lane's producer
- *   the next record  anything   0             store, before the record in front of it is there
- *   the tail         0          length, IS    store fence, store: the record is there
- *   the tail         0          SKIP          the same, where the record is at the beginning of the
- *                                             memory; its own word was stored there before
- *   lane's head      h          h' > h        the consumer, when it is done with all below h':
- *                                             release fence, store (ipc_record_publish_)
- *
- * So a consumer, or a new producer, may walk from the published head over records to the word 0 at
- * the tail; it never sees what an earlier lap left there.
- */
+/* Records: making a ring, attaching to it, producing and consuming. Words: see record_lane.h. */
 #ifndef IPC_SRC_RING_RECORD_H
 #define IPC_SRC_RING_RECORD_H 1
 
-#include "spsc.h"
-
-/* ------------------------------------------------------------------ records: layout */
-
-#define IPC_RECORD_TYPE 0x64636572u                   /* "recd" */
-#define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
-#define IPC_RECORD_PRODUCERS 64u
-#define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
-
-/* One for each producer, if there may be several. */
-struct ipc_record_lane_ {
-    uint64_t producer; /* its holder, as in core.h */
-    unsigned char pad1[120];
-    /* Every byte below this position has been read. Written by the consumer alone. */
-    uint64_t head;
-    unsigned char pad2[120];
-};
-
-/* The shared part. Private to this file; tests and tools may look. */
-struct ipc_record_shared {
-    /* bytes: 1; capacity: bytes for each producer; how: producers. If that is more than one, end[0]
-     * and head stay 0. */
-    struct ipc_spsc_shared s;
-    /* if there are several producers a lane for each, and then capacity bytes for each */
-};
-
-IPC_RING_ASSERT_(record_lane, sizeof(struct ipc_record_lane_) == 256)
-
-/* The word before each record: what it is, and above that its length. 0: there is none yet. */
-#define IPC_RECORD_IS_ UINT64_C(1)   /* a record, which begins behind the word */
-#define IPC_RECORD_SKIP_ UINT64_C(2) /* the next one is where the memory begins */
-#define IPC_RECORD_LENGTH_ 2         /* bits below the length */
-
-IPC_INLINE struct ipc_ring_kind_ ipc_record_kind_(unsigned producers)
-{
-    struct ipc_ring_kind_ kind;
-
-    kind.name = "not a ring of records; magic";
-    kind.magic = IPC_RECORD_MAGIC;
-    kind.header = sizeof(struct ipc_record_shared) +
-                  (producers > 1 ? producers : 0) * sizeof(struct ipc_record_lane_);
-    kind.stride = producers;
-    return kind;
-}
-
-/* Can a ring be made for so many producers? */
-IPC_INLINE int ipc_record_is_valid_how_(unsigned producers)
-{
-    return producers - 1 < IPC_RECORD_PRODUCERS;
-}
+#include "record_merge.h"
 
 /* The bytes of a ring of records with `capacity` bytes for each of so many producers; or 0 if
  * capacity is not a power of two from 64 on, producers is not 1 to 64, or their product is beyond
@@ -78,8 +11,9 @@ IPC_INLINE size_t ipc_record_footprint(uint64_t capacity, unsigned producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(producers);
 
-    return capacity >= 64 && ipc_record_is_valid_how_(producers) ? ipc_ring_footprint_(&kind, 1, capacity)
-                                                          : 0;
+    if (capacity < 64 || !ipc_record_is_valid_how_(producers))
+        return 0;
+    return ipc_ring_footprint_(&kind, 1, capacity);
 }
 
 /*
@@ -99,122 +33,7 @@ IPC_INLINE int ipc_record_init(void *mem, size_t size, uint64_t capacity, unsign
     return ipc_ring_init_(mem, size, &kind, 1, capacity, producers);
 }
 
-/* ------------------------------------------------------------------ records: handles */
-
-/* Private to their thread; no field is for the caller. */
-struct ipc_record_producer {
-    unsigned char *data; /* of our lane */
-    uint64_t mask;
-    uint64_t tail;    /* next position to write; the word there is 0 */
-    uint64_t limit;   /* positions below are known to be free */
-    uint64_t most;    /* the longest record */
-    uint64_t at;      /* where the record goes that was claimed */
-    uint64_t claimed; /* its length + 1; 0: nothing is claimed */
-    uint64_t *head;   /* the consumer's published position in our lane */
-    uint64_t *holder; /* of our lane */
-    struct ipc_spsc_shared *ring;
-    uint64_t id;
-    unsigned how; /* producers */
-    int error;    /* sticks */
-    struct ipc_ring_copier_ copier;
-};
-
-struct ipc_record_consumer {
-    unsigned char *data; /* of the lane that we are reading */
-    uint64_t mask;
-    uint64_t head;      /* next position to read */
-    uint64_t published; /* what the lane's head says */
-    uint64_t replay;    /* head - published never exceeds it when a call returns */
-    uint64_t at;        /* of the next record, if it was found: head, or where memory begins */
-    uint64_t peeked;    /* how far it ends behind head; 0: it was not found yet */
-    uint64_t run_start; /* where head was when this lane was last found empty */
-    uint64_t *to;       /* where it is published: the lane's head; of broadcasts, NULL: nowhere */
-    unsigned lane;      /* that we are reading */
-    unsigned producers;
-    unsigned pauses; /* ck_pr_stall()s before an empty lane is looked at again */
-    int post_due;      /* published, and nobody was woken for it */
-    struct ipc_spsc_shared *ring;
-    uint64_t id;
-    int error;                            /* sticks */
-    uint64_t heads[IPC_RECORD_PRODUCERS]; /* of the other lanes; each published */
-};
-
-/* A record, for calls that move several at a time. */
-struct ipc_record {
-    const void *at;
-    size_t n; /* bytes */
-};
-
-IPC_INLINE int ipc_record_producer_disable_(struct ipc_record_producer *p, int rc)
-{
-    memset(p, 0, sizeof *p);
-    return p->error = rc;
-}
-
-IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int rc)
-{
-    memset(c, 0, sizeof *c);
-    return c->error = rc;
-}
-
 /* ------------------------------------------------------------------ records: attach */
-
-IPC_FORCE_INLINE uint64_t *ipc_record_word_(unsigned char *data, uint64_t mask, uint64_t position)
-{
-    return (uint64_t *)(void *)(data + (size_t)(position & mask));
-}
-
-/* What a record of n bytes takes, with the word before it. */
-IPC_FORCE_INLINE uint64_t ipc_record_bytes_(uint64_t n)
-{
-    return (n + 15) & ~UINT64_C(7);
-}
-
-/* How many bytes there are from a position until the memory ends. */
-IPC_FORCE_INLINE uint64_t ipc_record_bytes_to_end_(uint64_t mask, uint64_t position)
-{
-    return mask + 1 - (position & mask);
-}
-
-/* How many bytes there are from a position, whose word is not 0, to the end of its record. Sets *at
- * to where that begins, behind a SKIP, and *word to its word. Returns 0 if the word is corrupt.
- * Whatever the memory says, the record ends within the memory. */
-IPC_FORCE_INLINE uint64_t ipc_record_measure_(unsigned char *data, uint64_t mask, uint64_t position,
-                                              uint64_t *word, uint64_t *at)
-{
-    uint64_t row = ipc_record_bytes_to_end_(mask, position), n;
-
-    *at = position;
-    if (CK_CC_UNLIKELY(*word == IPC_RECORD_SKIP_)) {
-        *at += row;
-        row = mask + 1;
-        *word = ck_pr_load_64(ipc_record_word_(data, mask, *at));
-    }
-    n = *word >> IPC_RECORD_LENGTH_;
-    if (CK_CC_UNLIKELY((*word & 3) != IPC_RECORD_IS_ || n >= row || ipc_record_bytes_(n) > row))
-        return 0;
-    return *at - position + ipc_record_bytes_(n);
-}
-
-/* Steps over the record at *position, which may take up to `left` bytes. 1; 0: there is none yet;
- * or -EBADMSG. */
-IPC_INLINE int ipc_record_step_over_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                     uint64_t left)
-{
-    uint64_t word = ck_pr_load_64(ipc_record_word_(data, mask, *position)), at, span;
-
-    if (word == 0)
-        return 0;
-    /* Without it, for a reader that joins, what follows could be older than this word, and so could
-     * the mark that says that the word is none. Partners: the store fence in ipc_record_send_, the
-     * second one in ipc_record_broadcast_forget_oldest_. */
-    ck_pr_fence_load();
-    span = ipc_record_measure_(data, mask, *position, &word, &at);
-    if (span == 0 || span > left)
-        return -EBADMSG;
-    *position += span;
-    return 1;
-}
 
 IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, uint64_t *capacity,
                                  unsigned *producers)
@@ -233,50 +52,25 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
     return 0;
 }
 
-/* Steps over all records from *position on, and counts them in *count. 0, or -EBADMSG: they do not
- * end within the capacity. */
-IPC_INLINE int ipc_record_walk_to_end_(unsigned char *data, uint64_t mask, uint64_t *position,
-                                       uint64_t *count)
-{
-    uint64_t end = *position + mask + 1 - 8;
-    int rc;
-
-    if (*position % 8 != 0)
-        return -EBADMSG;
-    while ((rc = ipc_record_step_over_(data, mask, position, end - *position)) > 0)
-        ++*count;
-    return rc;
-}
-
-/* The holder of a lane. */
-IPC_INLINE uint64_t *ipc_record_holder_(struct ipc_record_shared *r, unsigned producers,
-                                        unsigned lane)
-{
-    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
-
-    return producers == 1 ? &r->s.end[0] : &lanes[lane].producer;
-}
-
-IPC_INLINE uint64_t *ipc_record_head_(struct ipc_record_shared *r, unsigned producers,
-                                      unsigned lane)
-{
-    struct ipc_record_lane_ *lanes = (struct ipc_record_lane_ *)(void *)(r + 1);
-
-    return producers == 1 ? &r->s.head : &lanes[lane].head;
-}
-
-/* The bytes of a lane. */
-IPC_INLINE unsigned char *ipc_record_data_(struct ipc_record_shared *r, unsigned producers,
-                                           unsigned lane, uint64_t mask)
-{
-    return (unsigned char *)r + ipc_record_kind_(producers).header + lane * (size_t)(mask + 1);
-}
-
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
- * its own, with the whole capacity. The producer takes a free lane; or else that of a producer that
- * is proven dead, and goes on behind the last record that one committed. `me`, and what a refused
- * handle does: as for ipc_spsc_producer_attach. Lock-free; not for the path of a message.
+ * its own, with the whole capacity. `me`, and what a refused handle does: as for
+ * ipc_spsc_producer_attach. Lock-free; asks the kernel which holders of lanes are dead; not for the
+ * path of a message.
+ *
+ * The producer goes on behind what its predecessor in the lane has committed. So that its records
+ * do not overtake what it sent before, it takes of the lanes that have no living holder
+ *
+ *   1. one in which there are records left of its own process;
+ *   2. else that of a producer that was killed, or one in which there are records left of a process
+ *      that has ended: a producer that is started again, however often, has its records in order;
+ *   3. else one from which all was taken;
+ *   4. else one in which there are records of a process that lives: when that comes back, it has to
+ *      take another.
+ *
+ * Where several lanes fit it takes the first. So if several producers have ended, and there are
+ * records of each left, a new one may overtake those of all but one. Where `me` is NULL, or has no
+ * alive, any lane with records counts as left by a process that has ended.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
@@ -294,8 +88,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     (void)ipc_record_producer_disable_(p, rc);
     if (rc != 0)
         return rc;
-    lane = ipc_ring_take_any_end_(ipc_record_holder_(r, producers, 0),
-                                  sizeof(struct ipc_record_lane_), producers, me, id);
+    lane = ipc_record_take_lane_(r, producers, me);
     if (lane == producers)
         return p->error = -EBUSY; /* me->why is written */
     p->mask = capacity - 1;
@@ -305,30 +98,21 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->holder = ipc_record_holder_(r, producers, lane);
     p->ring = &r->s;
     p->id = id;
-    p->how = producers;
     ipc_ring_copier_begin_(&p->copier, capacity);
     p->tail = ck_pr_load_64(p->head);
     /* Without it records could be written that head does not free yet. Partner:
      * ipc_record_publish_. */
     ck_pr_fence_acquire();
     p->limit = p->tail + capacity;
-    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0)
+    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0) {
+        p->begun = p->tail;
+        p->lane = ipc_record_lane_at_(r, lane);
+        p->from = ipc_record_begin_term_(p->lane, id, p->begun);
         return 0;
+    }
     ipc_ring_leave_end_(p->holder, id);
     return ipc_record_producer_disable_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
-}
-
-/* Goes to a lane, from another in which all that was read is published. */
-IPC_INLINE void ipc_record_go_to_lane_(struct ipc_record_consumer *c, unsigned lane)
-{
-    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
-
-    c->heads[c->lane] = c->head;
-    c->lane = lane;
-    c->to = ipc_record_head_(r, c->producers, lane);
-    c->data = ipc_record_data_(r, c->producers, lane, c->mask);
-    c->head = c->published = c->run_start = c->heads[lane];
 }
 
 /*
@@ -350,47 +134,44 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     (void)ipc_record_consumer_disable_(c, rc);
     if (rc != 0)
         return rc;
-    for (i = 0; i < producers; i++) {
-        c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
-        if (c->heads[i] % 8 != 0) {
-            ipc_ring_leave_end_(&r->s.end[1], id);
-            return ipc_record_consumer_disable_(
-                c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position",
-                                    c->heads[i], i));
-        }
-    }
     c->mask = capacity - 1;
     c->replay = capacity / 8;
     c->producers = producers;
     c->ring = &r->s;
     c->id = id;
+    c->at = IPC_RECORD_NOWHERE_;
+    c->alive = me != NULL ? me->alive : NULL;
+    c->arg = me != NULL ? me->arg : NULL;
+    for (i = 0; i < producers; i++) {
+        uint64_t head = c->heads[i] = ck_pr_load_64(ipc_record_head_(r, producers, i));
+
+        if (head % 8 != 0) {
+            ipc_ring_leave_end_(&r->s.end[1], id);
+            return ipc_record_consumer_disable_(
+                c, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", head, i));
+        }
+        c->reported[i] = ipc_record_first_to_report_(c, i);
+    }
     c->head = c->heads[0];
     ipc_record_go_to_lane_(c, 0);
+    c->quick = 1;
     return 0;
-}
-
-/* Publishes the consumer's position in its lane. */
-IPC_INLINE void ipc_record_publish_(struct ipc_record_consumer *c)
-{
-    /* Without it the producer could overwrite a record that is still being read. Partners: the
-     * acquire fences in ipc_record_producer_attach, ipc_record_find_room_ and
-     * ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_release();
-    ck_pr_store_64(c->to, c->head);
-    c->published = c->head;
-    c->post_due = 1;
 }
 
 /*
  * Sets how many bytes of records that were popped or released the successor of a killed consumer
  * may see again: at most n. A record counts with 8 bytes more than its length, rounded up to a
  * multiple of 8. With 0 each record is handed out once, at the cost of one more store for each. A
- * value above an eighth of the capacity is brought down to that.
+ * value above an eighth of the capacity is brought down to that, and any value to 0 where the
+ * consumer merges.
  */
 IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
 {
+    if ((c->flags & IPC_RECORD_MERGES_) != 0)
+        n = 0;
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
-    if (c->head - c->published > c->replay)
+    ipc_record_note_published_(c, c->published);
+    if (ipc_record_is_due_(c))
         ipc_record_publish_(c);
 }
 
@@ -409,8 +190,11 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
-    if (p->ring != NULL)
+    if (p->ring != NULL) {
+        (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
+        ck_pr_store_64(&p->lane->tail, p->tail);
         ipc_ring_leave_end_(p->holder, p->id);
+    }
     (void)ipc_record_producer_disable_(p, -EINVAL);
 }
 
@@ -504,7 +288,7 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
  * dead lets the lane run full. Other producers do not matter.
  *
  *   0
- *   -EAGAIN    there is no room for it
+ *   -EAGAIN    there is no room for it; never where the consumer has taken all before it
  *   -EMSGSIZE  n is more than half the capacity less 8
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
@@ -638,14 +422,31 @@ IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
 
+/* Does what is to be done before the consumer looks for a record. 0, or as ipc_record_pop. */
+IPC_INLINE int ipc_record_prepare_(struct ipc_record_consumer *c)
+{
+    unsigned flags = c->flags;
+
+    if (c->error != 0)
+        return c->error;
+    c->flags &= ~(IPC_RECORD_TURN_ | IPC_RECORD_TOLD_);
+    if ((flags & IPC_RECORD_MERGES_) != 0)
+        return ipc_record_choose_lane_(c);
+    c->quick = 1;
+    if ((flags & IPC_RECORD_TURN_) != 0)
+        (void)ipc_record_find_lane_(c);
+    return 0;
+}
+
 /* Is there a record to read? 0, with its length; or the errors of ipc_record_pop, which do not
  * stick yet. */
 IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
 {
     uint64_t word;
+    int rc;
 
-    if (CK_CC_UNLIKELY(c->error != 0))
-        return c->error;
+    if (CK_CC_UNLIKELY(!c->quick) && (rc = ipc_record_prepare_(c)) != 0)
+        return rc;
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
     if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
         return -EAGAIN;
@@ -670,7 +471,7 @@ IPC_FORCE_INLINE int ipc_record_look_(struct ipc_record_consumer *c, size_t *n)
     int rc = ipc_record_find_(c, n);
 
     if (CK_CC_UNLIKELY(rc == -EBADMSG))
-        c->error = rc;
+        (void)ipc_record_fail_(c, rc);
     return rc;
 }
 
@@ -680,11 +481,11 @@ IPC_FORCE_INLINE int ipc_record_release_(struct ipc_record_consumer *c)
 {
     c->head += c->peeked;
     c->peeked = 0;
-    if (CK_CC_LIKELY(c->head - c->published <= c->replay))
+    if (CK_CC_LIKELY(!ipc_record_is_due_(c)))
         return 0;
     ipc_record_publish_(c);
     if (c->producers > 1)
-        (void)ipc_record_find_lane_(c);
+        ipc_record_raise_(c, IPC_RECORD_TURN_);
     return 1;
 }
 
@@ -707,11 +508,12 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
 /*
  * Copies a producer's oldest record out. Producers take turns: one after the other, each for as
  * long as it has records, and for an eighth of the capacity at most. There is no order between
- * producers. Wait-free; holds back at times, as ipc_spsc_pop, for up to 127 ck_pr_stall()s. A
- * producer that is stopped or dead costs nothing: what it committed is all there.
+ * producers, unless the consumer merges (ipc_record_merge). Wait-free; holds back at times, as
+ * ipc_spsc_pop, for up to 127 ck_pr_stall()s. A producer that is stopped or dead costs nothing:
+ * what it committed is all there.
  *
  *   >= 0       the record's length in bytes
- *   -EAGAIN    there is none
+ *   -EAGAIN    there is none; or one that merging holds back
  *   -EMSGSIZE  it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG   the shared memory is corrupt; sticks
  */

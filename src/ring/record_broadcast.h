@@ -324,6 +324,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
         }
     }
     c->run_start = c->head;
+    c->quick = 1;
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
@@ -511,7 +512,7 @@ IPC_INLINE int ipc_record_broadcast_check_lapped_(struct ipc_record_broadcast_co
     int rc = ipc_record_broadcast_read_mark_(h->ring, &mark, &h->marks);
 
     if (rc != 0)
-        return rc == -EBADMSG ? c->error = rc : rc;
+        return rc == -EBADMSG ? ipc_record_fail_(c, rc) : rc;
     if ((int64_t)(c->head - mark.oldest) >= 0)
         return 0;
     c->head = c->run_start = h->lapped ? mark.tail : mark.oldest;
@@ -554,7 +555,7 @@ IPC_FORCE_INLINE int ipc_record_broadcast_look_(struct ipc_record_broadcast_cons
             return lapped;
         h->lapped = 0;
     }
-    return rc == -EBADMSG ? h->r.error = rc : rc;
+    return rc == -EBADMSG ? ipc_record_fail_(&h->r, rc) : rc;
 }
 
 /* A lossy reader moves on behind the record at head. */

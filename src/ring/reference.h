@@ -118,7 +118,24 @@
  *       int64_t NAME_recv(struct NAME_consumer *, void *to, size_t size, int64_t deadline)
  *       int NAME_producer_wait(struct NAME_producer *, size_t n, int64_t deadline)
  *     - producer_wait: until there is room for n bytes. -EMSGSIZE: there never will be.
- *     - Where there are several producers, recv waits on, whoever comes or goes.
+ *     - Where there are several producers, recv waits on, whoever comes or goes. After
+ *       NAME_watch_producers it also ends when one has ended, see below.
+ *       int NAME_source(const struct NAME_consumer *, struct ipc_record_sender *from)
+ *     - Which process the last record is from, in which lane, and whether it is late: as
+ *       ipc_record_source.
+ *       int NAME_ended(struct NAME_consumer *)
+ *     - Whether a producer has ended, all of whose records were taken: as ipc_record_ended.
+ *       void NAME_merge(struct NAME_consumer *, int64_t patience)
+ *     - From now on records come in the order of the number that each begins with, of whichever
+ *       producer. The consumer waits for a producer that sends nothing for `patience` nanoseconds,
+ *       and for none that was killed: as ipc_record_merge, with ipc_clock. ipc_wait_any and
+ *       ipc_notify_arm do not know of that time: look again after `patience`.
+ *       void NAME_watch_producers(struct NAME_consumer *)
+ *     - From now on recv and consumer_wait that find no record say -EPIPE or -EOWNERDEAD for each
+ *       producer once, as ended does; source says which it was. A death is noticed within 10 ms (a
+ *       second, if the dead process left its descriptors to children). A consumer that always
+ *       finds a record has to call ended itself. Nothing changes where the ring is for one
+ *       producer.
  *   Streams
  *       int64_t NAME_send(struct NAME_producer *, const TYPE *, size_t n, int64_t deadline)
  *       int64_t NAME_recv(struct NAME_consumer *, TYPE *, size_t n, int64_t deadline)

@@ -72,8 +72,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     c->post_due = 0;
 }
 
-/* ASK is done before a producer looks for room. */
-IPC_TEMPLATE(IPC_RECORD_SLEEP_, NAME, K, H, ASK)
+/* ASK is done before a producer looks for room. FIRST is done before a consumer `c` looks for a
+ * record, and ENDED is what else may end its wait if it finds none. */
+IPC_TEMPLATE(IPC_RECORD_SLEEP_, NAME, K, H, ASK, FIRST, ENDED)
 IPC_INLINE int NAME_producer_look_(void *handle, void *argument)
 {
     struct NAME_producer *h = (struct NAME_producer *)handle;
@@ -104,17 +105,37 @@ IPC_FORCE_INLINE int NAME_send(struct NAME_producer *p, const void *data, size_t
 IPC_INLINE int NAME_consumer_look_(void *handle, void *argument)
 {
     struct NAME_consumer *c = (struct NAME_consumer *)handle;
+    int64_t until = *(const int64_t *)argument;
     size_t n;
-    int rc = ipc_K_look_(&c->raw, &n);
+    int rc;
 
-    (void)argument;
+    (void)(FIRST);
+    rc = ipc_K_look_(&c->raw, &n);
+    if (rc == -EAGAIN && (rc = ENDED) == 0)
+        rc = -EAGAIN;
+    if (rc == 0 || (rc == -EAGAIN && ipc_record_look_again_at_(&c->H, until) < until))
+        return 1;
     if (rc != -EAGAIN)
-        return rc == 0 ? 1 : rc;
+        return rc;
     return c->H.post_due ? NAME_consumer_post(c) : 0;
 }
 IPC_INLINE int NAME_consumer_wait(struct NAME_consumer *c, int64_t deadline)
 {
-    return NAME_consumer_wait_until_(c, NULL, deadline);
+    int64_t until;
+    size_t n;
+    int rc;
+
+    for (;;) {
+        until = ipc_record_look_again_at_(&c->H, deadline);
+        rc = NAME_consumer_wait_until_(c, &until, until);
+        if (CK_CC_LIKELY(c->H.merge.patience == 0) || (rc != 0 && rc != -ETIMEDOUT))
+            return rc;
+        rc = ipc_K_look_(&c->raw, &n);
+        if (rc != -EAGAIN)
+            return rc;
+        if (ipc_left_(deadline) == 0)
+            return -ETIMEDOUT;
+    }
 }
 IPC_INLINE int64_t NAME_recv(struct NAME_consumer *c, void *to, size_t size, int64_t deadline)
 {
@@ -143,8 +164,32 @@ IPC_INLINE void NAME_replay(struct NAME_consumer *c, uint64_t n)
 {
     ipc_record_replay(&c->raw, n);
 }
+IPC_INLINE int NAME_source(const struct NAME_consumer *c, struct ipc_record_sender *from)
+{
+    return ipc_record_source(&c->raw, from);
+}
+IPC_INLINE int NAME_ended(struct NAME_consumer *c)
+{
+    return ipc_record_ended(&c->raw);
+}
 #ifdef IPC_NOTIFY_H
-IPC_RECORD_SLEEP_(NAME, record, raw, 0)
+IPC_RECORD_SLEEP_(NAME, record, raw, 0,
+                  ipc_record_note_death_(&c->raw, ipc_notify_anyone_died(&c->data)),
+                  ipc_record_watched_ended_(&c->raw))
+IPC_INLINE void NAME_merge(struct NAME_consumer *c, int64_t patience)
+{
+    ipc_record_merge(&c->raw, patience, ipc_clock);
+    if (c->raw.producers > 1)
+        ipc_notify_watch_anyone(&c->data);
+}
+IPC_INLINE void NAME_watch_producers(struct NAME_consumer *c)
+{
+    if (c->raw.producers > 1) {
+        ipc_record_raise_(&c->raw, IPC_RECORD_WATCHES_);
+        c->raw.ask = 1;
+        ipc_notify_watch_anyone(&c->data);
+    }
+}
 #endif
 #ifdef IPC_SHM_H
 IPC_RING_OPEN_(NAME, producer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )
@@ -165,7 +210,7 @@ IPC_RING_READERS_(NAME, record_broadcast)
 #ifdef IPC_NOTIFY_H
 IPC_RECORD_SLEEP_(
     NAME, record_broadcast, raw.r,
-    (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0))
+    (ipc_notify_anyone_died(&h->space) ? ipc_broadcast_ask_(&h->raw.readers) : (void)0), 0, 0)
 #endif
 #ifdef IPC_SHM_H
 IPC_RING_OPEN_(NAME, producer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )

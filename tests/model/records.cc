@@ -5,7 +5,10 @@
  *     ./records [scenario, or how its name begins [iterations]]
  *
  * In each lane record k has lengths[k] bytes, and each of its words is k. Threads at one end take
- * turns if only one may attach. Otherwise as spsc.cc.
+ * turns if only one may attach. Each producer that attaches has an id of its own: the consumer must
+ * be told whose each record is, and that a producer has ended after its last record and once.
+ * tests/order has lanes remember three terms instead of 23. A consumer that merges must have the
+ * records of all in the order of their numbers. Otherwise as spsc.cc.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -15,12 +18,13 @@
 enum { CAPACITY = 64, LANES = 2, WORDS = CAPACITY / 8 };
 
 static const size_t lengths[] = {24, 8, 0, 16, 24, 24, 8, 24};
-enum { ALL = sizeof lengths / sizeof *lengths };
+enum { ALL = sizeof lengths / sizeof *lengths, NUMBERED = 2, IDS = 1000 };
 
 /* The scenario that runs. */
 static struct {
     unsigned lanes, producers;
     bool rejoin; /* after each record */
+    bool merge;  /* records have 16 bytes, and begin with numbers */
 } now;
 
 static struct __attribute__((aligned(64))) {
@@ -34,6 +38,11 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
     rl::atomic<uint64_t> shadow[sizeof memory / 8];
     rl::var<int> word[LANES][WORDS];
     unsigned sent[LANES], received[LANES]; /* by the holders of the end */
+    unsigned ids;                          /* given to producers so far */
+    uint64_t numbers;                      /* given to records so far */
+    unsigned of[LANES][ALL];               /* by which producer each record was sent */
+    int left[IDS];                         /* of each producer: records that are not received yet */
+    bool told[IDS];                        /* its end */
 
     static size_t size()
     {
@@ -46,6 +55,10 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
         memset(&memory, 0xa5, sizeof memory);
         memset(sent, 0, sizeof sent);
         memset(received, 0, sizeof received);
+        memset(left, 0, sizeof left);
+        memset(told, 0, sizeof told);
+        ids = 0;
+        numbers = 0;
         RL_ASSERT(ipc_record_init(&memory, size(), CAPACITY, now.lanes) == 0);
         model_begin(&memory, shadow, size() / 8);
     }
@@ -64,7 +77,9 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
         struct ipc_record_producer p;
 
         while (!over(sent)) {
-            int rc = ipc_record_producer_attach(&p, &memory, size(), NULL);
+            unsigned id = ids < IDS - 1 ? ++ids : ids;
+            struct ipc_peer me = {id, lives, NULL, NULL, NULL, ""};
+            int rc = ipc_record_producer_attach(&p, &memory, size(), &me);
 
             if (rc != 0) {
                 RL_ASSERT(rc == -EBUSY);
@@ -87,12 +102,38 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
                 at = (unsigned)(p.at % CAPACITY) / 8 + 1;
                 for (unsigned i = 0; i < n / 8; i++)
                     word[lane][at + i]($) = (int)sent[lane];
-                sent[lane]++;
+                of[lane][sent[lane]++] = id;
+                left[id]++;
                 RL_ASSERT(ipc_record_commit(&p, n) == 0);
                 if (turns || now.rejoin)
                     break;
             }
             ipc_record_producer_detach(&p);
+        }
+    }
+
+    static int lives(void *, uint64_t)
+    {
+        return 1;
+    }
+
+    /* The consumer has been told whose a record is, or who has ended. */
+    void check_source(struct ipc_record_consumer *c, unsigned lane, unsigned id)
+    {
+        struct ipc_record_sender from;
+
+        RL_ASSERT(ipc_record_source(c, &from) == 0 && from.lane == lane);
+        RL_ASSERT(from.id == id || (from.id == 0 && IPC_RECORD_TERMS_ < ALL));
+    }
+
+    void look_for_ends(struct ipc_record_consumer *c)
+    {
+        int rc;
+
+        while ((rc = ipc_record_ended(c)) != 0) {
+            RL_ASSERT(rc == -EPIPE && c->ended.id - 1 < ids);
+            RL_ASSERT(left[c->ended.id] == 0 && !told[c->ended.id]);
+            told[c->ended.id] = true;
         }
     }
 
@@ -114,12 +155,16 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
 
                 if (ipc_record_peek(&c, &n) == NULL) {
                     RL_ASSERT(c.error == 0);
+                    look_for_ends(&c);
                     rl::yield(1, $);
                     break;
                 }
                 lane = c.lane;
+                RL_ASSERT(received[lane] < ALL);
+                check_source(&c, lane, of[lane][received[lane]]);
+                left[of[lane][received[lane]]]--;
                 at = (unsigned)(c.at % CAPACITY) / 8 + 1;
-                RL_ASSERT(received[lane] < ALL && n == lengths[received[lane]]);
+                RL_ASSERT(n == lengths[received[lane]]);
                 for (unsigned i = 0; i < n / 8; i++)
                     RL_ASSERT((int)word[lane][at + i]($) == (int)received[lane]);
                 received[lane]++;
@@ -131,20 +176,80 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
         }
     }
 
+    /* Waits until a word is not 0. */
+    static void wait_for(uint64_t *word)
+    {
+        while (ck_pr_load_64(word) == 0)
+            rl::yield(1, $);
+        ck_pr_fence_acquire();
+    }
+
+    /* Each record has the next number of all. */
+    void produce_numbers(unsigned id)
+    {
+        struct ipc_peer me = {id, lives, NULL, NULL, NULL, ""};
+        struct ipc_record_producer p;
+        uint64_t *at;
+
+        RL_ASSERT(ipc_record_producer_attach(&p, &memory, size(), &me) == 0);
+        wait_for((uint64_t *)(void *)ring->s.space_bell);
+        for (unsigned i = 0; i < NUMBERED; i++) {
+            while ((at = (uint64_t *)ipc_record_claim(&p, 16)) == NULL)
+                rl::yield(1, $);
+            ck_pr_store_64(at, numbers++);
+            RL_ASSERT(ipc_record_commit(&p, 16) == 0);
+        }
+        ipc_record_producer_detach(&p);
+    }
+
+    void consume_numbers()
+    {
+        struct ipc_record_consumer c;
+        struct ipc_record_sender from;
+        uint64_t *at;
+        size_t n;
+
+        RL_ASSERT(ipc_record_consumer_attach(&c, &memory, size(), NULL) == 0);
+        ipc_record_merge(&c, INT64_MAX, no_time);
+        for (unsigned i = 0; i < LANES; i++)
+            wait_for(ipc_record_holder_(ring, LANES, i));
+        ck_pr_store_64((uint64_t *)(void *)ring->s.space_bell, 1);
+        for (uint64_t next = 0; next < LANES * NUMBERED; next++) {
+            while ((at = (uint64_t *)ipc_record_peek(&c, &n)) == NULL) {
+                RL_ASSERT(c.error == 0);
+                rl::yield(1, $);
+            }
+            RL_ASSERT(n == 16 && ck_pr_load_64(at) == next);
+            RL_ASSERT(ipc_record_source(&c, &from) == 0 && from.late == 0 && from.id - 1 < LANES);
+            RL_ASSERT(ipc_record_release(&c) == 0);
+        }
+        ipc_record_consumer_detach(&c);
+    }
+
+    static int64_t no_time()
+    {
+        return 0;
+    }
+
     void thread(unsigned index)
     {
-        index < now.producers ? produce() : consume();
+        if (now.merge)
+            index < now.producers ? produce_numbers(index + 1) : consume_numbers();
+        else
+            index < now.producers ? produce() : consume();
     }
 };
 
 template <int threads>
-static void run(const char *name, unsigned lanes, unsigned producers, bool rejoin)
+static void run(const char *name, unsigned lanes, unsigned producers, bool rejoin,
+                bool merge = false)
 {
     if (!explore_wants(name))
         return;
     now.lanes = lanes;
     now.producers = producers;
     now.rejoin = rejoin;
+    now.merge = merge;
     explore<scene<threads>>(name, 100000);
 }
 
@@ -157,5 +262,6 @@ int main(int argc, char **argv)
     run<3>("two producers, rejoining", 2, 2, true);
     run<3>("one place for two producers", 1, 2, false);
     run<3>("two consumers", 1, 1, true);
+    run<3>("merged", 2, 2, false, true);
     return explore_end();
 }
