@@ -936,7 +936,8 @@ static void creates_with_huge_pages(struct child *up, void *options)
 /* Whatever the kernel's setting for memfds is. */
 static void huge_pages_of_a_named_segment_are_as_dev_shm_is_mounted(void **state)
 {
-    static char with[] = "size=16m,huge=advise", without[] = "size=16m,huge=never", usual[] = "size=16m";
+    static char with[] = "size=16m,huge=advise", without[] = "size=16m,huge=never";
+    static char usual[] = "size=16m";
     char *options[] = {with, without, usual};
     int64_t expected[] = {0, -EOPNOTSUPP, -EOPNOTSUPP}, rc;
     char policy[128];
@@ -1885,7 +1886,7 @@ static void asks_in_threads(struct child *up, void *seg)
     for (i = 0; i < THREADS; i++)
         MUST(pthread_join(thread[i], NULL) == 0);
     for (i = 0; i < THREADS; i++)
-        MUST(a[i].id != 0 && a[i].id == a[0].id && a[i].id == ipc_shm_peer((struct ipc_shm *)seg)->id);
+        MUST(a[i].id != 0 && a[i].id == ipc_shm_peer((struct ipc_shm *)seg)->id);
     for (i = 0; i < IPC_SHM_MEMBERS; i++)
         mine += ipc_shm_who((struct ipc_shm *)seg, i, &who) == 0 && who.alive &&
                 who.pid == getpid();
@@ -3018,6 +3019,33 @@ static void a_lease_on_what_is_sent_holds_up_no_receiver(void **state)
     REFUSED(receive_trick(&seg, LEASE, &plain), -EACCES, &seg, "lease");
 }
 
+static void holds_a_lease_on_the_name(struct child *up, void *arg)
+{
+    int fd;
+
+    (void)arg;
+    become_user(65533, 65533);
+    make_file(name, "squatter", 8);
+    fd = open(path_of(name), O_RDONLY | O_CLOEXEC);
+    (void)signal(SIGIO, SIG_IGN);
+    MUST(fd >= 0 && fcntl(fd, F_SETLEASE, F_RDLCK) == 0);
+    tell(up, 0);
+    (void)hear(up);
+}
+
+static void a_lease_on_the_name_is_named_as_such(void **state)
+{
+    struct child c;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    c = spawn(holds_a_lease_on_the_name, NULL);
+    (void)hear(&c);
+    expect_refusal(-EACCES, "lease");
+    tell(&c, 0);
+    finish(&c);
+}
+
 static int64_t bytes_of(const struct ipc_shm *seg)
 {
     struct stat st;
@@ -3342,6 +3370,7 @@ int main(int argc, char **argv)
         TEST(what_is_no_segment_is_not_received),
         TEST(silence_and_a_closed_peer_are_told_apart),
         TEST(a_lease_on_what_is_sent_holds_up_no_receiver),
+        TEST(a_lease_on_the_name_is_named_as_such),
         TEST(empty_memory_of_a_stranger_is_not_faulted_in),
         TEST(huge_pages_of_the_pool_stay_with_one_user),
         TEST(ring_of_another_type_or_capacity_is_refused_with_both_numbers),
