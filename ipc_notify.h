@@ -32,7 +32,8 @@
  * again and again, at least once, and always once more after the sleep has ended for another
  * reason: data wins. Typed rings of ipc_ring.h have calls made of this: ticks_send, ticks_recv.
  *
- * In a loop of epoll, poll or io_uring:
+ * In a loop of epoll, poll or io_uring a ring's bell has a descriptor, too: see ipc_notify_fd. A
+ * notifier of its own, which wakes that loop alone, needs no segment:
  *
  *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD); // once; then attach, with the same kind
  *     int fd = ipc_notify_fd(&bell);                // add to the loop; ipc_notify_send_fd gives it
@@ -194,6 +195,22 @@
 #error "include the ipc_*.h before any header of libc, or compile with -D_GNU_SOURCE"
 #endif
 
+/* Moves a descriptor that is 0, 1 or 2 to the first free number from 3 on. A program that was
+ * started with one of these closed still prints to it. Returns the descriptor; -1 with errno where
+ * fd is -1, or no number is free. */
+IPC_INLINE int ipc_move_fd_(int fd)
+{
+    int moved, saved;
+
+    if (fd < 0 || fd > 2)
+        return fd;
+    moved = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    saved = errno;
+    (void)close(fd);
+    errno = saved;
+    return moved;
+}
+
 #endif
 
 /* >>peer  src/common/peer.h */
@@ -310,7 +327,7 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 
 /* What this process uses: ipc_notify_uses. What is missing is replaced by the next best. */
 #define IPC_USES_FUTEX 1u      /* else naps of a millisecond */
-#define IPC_USES_MEMBARRIER 2u /* else a full fence in each post */
+#define IPC_USES_MEMBARRIER 2u /* else a full fence in each post. Known after the first sleep */
 #define IPC_USES_WAITV 4u      /* else poll, or naps, for ipc_wait_any */
 #define IPC_USES_WATCH 8u      /* deaths are reported by descriptors, else asked for every 8 ms */
 #define IPC_USES_EVENTFD 16u   /* else a pipe */
@@ -341,10 +358,11 @@ struct ipc_notify {
     int target_fd;         /* a pidfd of target */
     int number;            /* the signal for target */
     uint64_t watched;      /* id of the peer that is watched; 0: none */
-    uint64_t reported;         /* id of the peer whose death was reported */
+    uint64_t reported;     /* id of the peer whose death was reported */
     int death_fd;          /* fds[1] of struct ipc_peer's watch: readable when `watched` dies */
     int watches_anyone;    /* ipc_notify_watch_anyone was called */
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
+    int asks;              /* the next look in vain asks for deaths: an event loop was woken */
     int napped;            /* has slept without membarrier */
     int looks_each_second; /* a program that posts nothing may be at the other end of the ring */
     struct ipc_notify_kept_ kept;
@@ -382,7 +400,8 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind);
  * Attaches to the notifier in mem[0..size), to post and to wait. `kind` is the one that it was made
  * with; the program has to know it, as the memory is only compared with it. `me` says which other
  * processes are alive, and is copied: with ipc_shm.h it is ipc_shm_peer(&seg), and seg must stay
- * open; NULL where no death is of interest. Registers the process for membarrier. Lock-free.
+ * open; NULL where no death is of interest. Registers the process for membarrier, which interrupts
+ * no other process. Lock-free.
  *
  *   0
  *   -EINVAL  as of ipc_notify_init
@@ -392,7 +411,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
                                  const struct ipc_peer *me);
 
 /* Closes the descriptors that the handle has opened. Other processes sleep on, and the shared part
- * stays. Does nothing when the handle is not attached. */
+ * stays; it must still be there. Does nothing when the handle is not attached. */
 IPC_INLINE void ipc_notify_detach(struct ipc_notify *n);
 
 /*
@@ -475,9 +494,11 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
  *
  *   0            the condition holds; it was evaluated to true once, and last
  *   -ETIMEDOUT   the deadline has passed, and the condition did not hold after that
- *   -EINTR       a signal handler ran, and the condition did not hold after that
- *   -EOWNERDEAD  the peer that is watched is dead, or has left, and the condition did not hold after
- *                that; reported once
+ *   -EINTR       a signal handler ran during the sleep, and the condition did not hold after that.
+ *                One that runs between the last look and the sleep does not end it. A handler that
+ *                sets a flag calls ipc_notify_post(n) then, and the condition asks for the flag
+ *   -EOWNERDEAD  the peer that is watched is dead, or has left, and the condition did not hold
+ *                after that; reported once
  *   -EINVAL      the condition does not hold, and the handle is not attached, or the deadline is no
  *                absolute time (IPC_NOW)
  *
@@ -532,13 +553,27 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  * The descriptor to add to an event loop, for reading; made by the first call. ipc_notify_detach
  * closes it. For IPC_NOTIFY_EVENTFD it is what posters write to: give it to them by fork or
  * ipc_notify_send_fd, and use one notifier for each loop, as the first loop to drain it takes all.
- * For IPC_NOTIFY_SIGNAL it is the signalfd of ipc_notify_listen.
+ * For IPC_NOTIFY_SIGNAL it is the signalfd of ipc_notify_listen. For the other kinds, so for the
+ * bell of a typed ring, it is that of struct ipc_peer's watch: it becomes readable, too, for posts
+ * to others in the same segment, and when a member dies. Let the loop look once a second as well,
+ * as for ipc_wait: see the caveats. Drain, arm, then look until nothing is there, then poll:
+ *
+ *     for (;;) {
+ *         ipc_notify_drain(ticks_consumer_bell(&in));
+ *         ipc_notify_arm(ticks_consumer_bell(&in));
+ *         while ((rc = ticks_recv(&in, &t, IPC_NOW)) == 0)
+ *             trade(&t);
+ *         if (rc != -ETIMEDOUT)              // -EOWNERDEAD, -EPIPE: the producer has gone
+ *             break;
+ *         epoll_wait(loop, events, 16, 1000);
+ *     }
  *
  *   >= 0     the descriptor
- *   -EINVAL  the handle is not attached, or its kind has no descriptor
+ *   -EINVAL  the handle is not attached; or, where the kind has no descriptor, it was attached
+ *            without a struct ipc_peer that has watch and stir
  *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
  *            sigtimedwait
- *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe
+ *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_peer's watch says
  */
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n);
 
@@ -558,7 +593,9 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number);
  * polling. The next post makes the descriptor readable. Lock-free. */
 IPC_INLINE void ipc_notify_arm(struct ipc_notify *n);
 
-/* Reads the descriptor empty; otherwise it stays readable. Wait-free. */
+/* Reads the descriptor empty; otherwise it stays readable. Where it is that of struct ipc_peer's
+ * watch, and there was no post, the next wait with this handle asks for deaths, also one with
+ * IPC_NOW: a death is reported within a second, if the loop looks that often. Wait-free. */
 IPC_INLINE void ipc_notify_drain(struct ipc_notify *n);
 
 /*
@@ -592,7 +629,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
 
 /* >>layout  src/notify/layout.h */
 /*
- * The notifier's word: a count in its upper 24 bits, and flags.
+ * The notifier's word: a count in its upper 25 bits, and flags.
  *
  *   change                    by which process, how
  *   -----------------------   --------------------------------------------------------------------
@@ -601,7 +638,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  *   ARMED: 0 -> 1             the same, before an event loop polls
  *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
  *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
- *                             too
+ *                             too. Or as ARMED, where the kind has no descriptor of its own
  *   all three -> 0,           a poster that finds one of them, or WAKING: CAS. Before that it has
  *   WAKING -> 1, count + 1    stored its data, and fenced: by a store-load fence, or by a waiter's
  *                             membarrier. After it, it calls the kernel for each flag found, and
@@ -618,7 +655,6 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  *   count + 1                 is not set: CAS
  *   FIXED: 0 -> 1             a process that cannot call membarrier, as it attaches or waits: CAS.
  *                             It stays for good
- *   DEAF: 0 -> 1              a process that has no `stir`, as it attaches: CAS. It stays for good
  *
  * WAKING says that a poster may have been killed between taking the flags off and calling the
  * kernel. A later poster that finds it calls the kernel in its place.
@@ -641,6 +677,10 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  * A process without membarrier sets FIXED, and naps for a millisecond before its first sleep: posts
  * that began unfenced are over then. It never sets FENCED, as others may still have to fence.
  *
+ * A poster that has no `stir` wakes nobody from poll. Such handles are counted in `deaf`, by
+ * fetch-and-add at attach and detach, and while there are any no waiter begins to doze. One that is
+ * killed stays counted: waiters then do what they do without a `watch`.
+ *
  * A hostile peer that rewrites the word all the time makes a CAS fail for ever. After a thousand
  * tries each loop gives up; the peer could undo what we store as well.
  */
@@ -658,7 +698,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
 struct ipc_notify_shared {
     uint32_t word;   /* see the top */
     uint32_t kind;   /* constant after init; attach compares it, and nothing else reads it */
-    uint64_t unused; /* zero */
+    uint64_t deaf;   /* handles of processes that cannot stir: do not rely on it */
     union {
         sem_t sem;
         unsigned char room[40];
@@ -677,8 +717,7 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTI
 #define IPC_NOTIFY_FENCING_ 16u /* posters fence, waiters call membarrier */
 #define IPC_NOTIFY_FENCED_ 32u  /* posters fence, waiters need not */
 #define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: a process has no membarrier */
-#define IPC_NOTIFY_DEAF_ 128u   /* a process cannot stir: do not rely on it */
-#define IPC_NOTIFY_COUNT_ 256u  /* the count starts here */
+#define IPC_NOTIFY_COUNT_ 128u  /* the count starts here */
 #define IPC_NOTIFY_SLEEPERS_                                                                       \
     (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
 #define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FENCED_)
@@ -791,15 +830,14 @@ IPC_INLINE void ipc_notify_set_flags_(struct ipc_notify *n, uint32_t flags)
     }
 }
 
-/* Tells the waiters of the notifier that the handle points at what this process lacks. */
+/* Tells the waiters of the notifier that the handle points at what this process lacks. A handle that
+ * is pointed at several in turn stays counted as deaf at all but the last. */
 IPC_INLINE void ipc_notify_set_lacks_(struct ipc_notify *n)
 {
-    uint32_t flags = n->peer.stir == NULL ? IPC_NOTIFY_DEAF_ : 0;
-
+    if (n->peer.stir == NULL)
+        (void)ck_pr_faa_64(&n->at->deaf, 1);
     if ((n->uses & IPC_USES_MEMBARRIER) == 0)
-        flags |= IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FIXED_; /* have posts fenced */
-    if (flags != 0)
-        ipc_notify_set_flags_(n, flags);
+        ipc_notify_set_flags_(n, IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FIXED_); /* have posts fenced */
 }
 
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
@@ -827,8 +865,10 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         n->uses |= IPC_USES_FUTEX;
     if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* for no futexes: the call is there */
         n->uses |= IPC_USES_WAITV;
-    if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0 &&
-        ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) == 0)
+    /* Not a try of the other command, which would interrupt all that have attached to any notifier.
+     * Linux has both or none; what a sandbox denies, the first sleep finds out. The kernel asks
+     * only for processors of this process, and only the first time. */
+    if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0)
         n->uses |= IPC_USES_MEMBARRIER;
     ipc_notify_set_lacks_(n);
     return 0;
@@ -841,6 +881,8 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 
     if (n->at == NULL)
         return;
+    if (n->peer.stir == NULL && ck_pr_load_64(&n->at->deaf) > 0)
+        (void)ck_pr_faa_64(&n->at->deaf, UINT64_MAX);
     if (n->post_fd == n->fd)
         n->post_fd = -1;
     for (i = 0; i < sizeof fds / sizeof fds[0]; i++) {
@@ -848,6 +890,7 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
             (void)close(*fds[i]);
         *fds[i] = -1;
     }
+    n->asks = 0;
     n->at = NULL;
 }
 
@@ -951,7 +994,7 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number)
     if (pid <= 0 || number < SIGRTMIN || number > SIGRTMAX)
         return -EINVAL;
 #ifdef SYS_pidfd_open
-    n->target_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    n->target_fd = ipc_move_fd_((int)syscall(SYS_pidfd_open, pid, 0));
 #endif
     rc = ipc_notify_check_target_(pid, number); /* after the pidfd: checks the process behind it */
     if (rc == 0) {
@@ -1278,7 +1321,7 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
  *                         or a second has passed and the waiter watches for no death
  *   on futex   in poll    4 ms have passed, the waiter watches for a death, it has descriptors that
  *                         report deaths and posts, and the word has not changed: CAS, sets DOZING
- *   on futex   awake      4 ms have passed, but it has no such descriptors, or a process is DEAF:
+ *   on futex   awake      4 ms have passed, but it has no such descriptors, or a handle is deaf:
  *                         the waiter asks for deaths. Its next sleeps on the futex last 8 ms
  *   in poll    awake      the word has changed, or a signal handler ran, or a peer that is watched
  *                         is dead, or any member may be, or a second has passed
@@ -1481,7 +1524,7 @@ IPC_INLINE nfds_t ipc_group_open_(const struct ipc_notify_group_ *g, struct poll
         g->kept->fd = fds[0];
         n->death_fd = fds[1];
         n->uses = watched ? n->uses | IPC_USES_WATCH : n->uses & ~IPC_USES_WATCH;
-        if (!watched || (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DEAF_) != 0)
+        if (!watched || ck_pr_load_64(&n->at->deaf) != 0)
             return 0;
         if (n->death_fd >= 0)
             p[count++].fd = n->death_fd;
@@ -1687,6 +1730,21 @@ IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify
     return 1;
 }
 
+/* After a look in vain, in an event loop that was woken by no post: asks for deaths. 1: there
+ * was one, and the condition is to be looked at once more. */
+__attribute__((noinline, unused)) static int ipc_waiting_ask_(struct ipc_waiting_ *w,
+                                                              struct ipc_notify *n)
+{
+    struct ipc_notify_group_ g = ipc_group_of_one_(&n);
+    unsigned which;
+
+    n->asks = 0;
+    if (w->rc != 0)
+        return 0; /* that was the last look */
+    w->rc = ipc_group_check_deaths_(&g, &which);
+    return w->rc != 0;
+}
+
 /* A look at the condition was in vain. 1 to look again, 0 at the end. */
 IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
 {
@@ -1695,6 +1753,8 @@ IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
 
     if (n->at == NULL && w->rc == 0)
         w->rc = -EINVAL;
+    if (CK_CC_UNLIKELY(n->asks) && ipc_waiting_ask_(w, n))
+        return 1;
     if (ipc_waiting_spin_(w, n->spin, n->yield))
         return 1;
     g = ipc_group_of_one_(&n);
@@ -1761,9 +1821,9 @@ IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
     return w->state != 0 || ck_pr_load_64(w->holder) != w->now;
 }
 
-/* At attach: the process at the other end, for ipc_notify_wait_with_peer_'s *peer_seen. A death that
- * is older than this handle is not reported: the process that died has no more to do with it than
- * one that never came. */
+/* At attach: the process at the other end, for ipc_notify_wait_with_peer_'s *peer_seen. A death
+ * that is older than this handle is not reported: the process that died has no more to do with it
+ * than one that never came. */
 IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t *holder)
 {
     uint64_t id = ck_pr_load_64(holder);
@@ -1778,9 +1838,9 @@ IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t 
 /*
  * Waits for one end of a ring that may have one process at the other. *holder is the id of that
  * process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait with
- * -EOWNERDEAD, and its detach, or its leaving the memory, with -EPIPE, each once. *peer_seen, of the handle, is the process
- * last seen there, 0 once its end was reported. Attach and detach of the other end post this end's
- * bell. Otherwise as `wait`.
+ * -EOWNERDEAD, and its detach, or its leaving the memory, with -EPIPE, each once. *peer_seen, of
+ * the handle, is the process last seen there, 0 once its end was reported. Attach and detach of the
+ * other end post this end's bell. Otherwise as `wait`.
  */
 IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *holder,
                                                 uint64_t *peer_seen, int64_t deadline,
@@ -1882,25 +1942,46 @@ IPC_INLINE void ipc_notify_leave_both_(struct ipc_notify *data, struct ipc_notif
 
 /* ------------------------------------------------------------------ waiting in an event loop */
 
+/* Is its descriptor that of struct ipc_peer's watch, as its kind has none? */
+IPC_INLINE int ipc_notify_loops_by_watch_(const struct ipc_notify *n)
+{
+    return n->kind != IPC_NOTIFY_EVENTFD && n->kind != IPC_NOTIFY_SIGNAL;
+}
+
+/* The descriptor that each stir makes readable, and each death. */
+IPC_INLINE int ipc_notify_watch_fd_(struct ipc_notify *n)
+{
+    int fds[2] = {-1, -1}, rc;
+
+    if (n->peer.watch == NULL || n->peer.stir == NULL)
+        return -EINVAL;
+    fds[0] = n->kept.fd;
+    rc = n->peer.watch(n->peer.arg, 0, fds);
+    n->kept.fd = fds[0];
+    return rc != 0 ? rc : fds[0];
+}
+
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
 {
     int fds[2];
 
-    if (n->at == NULL || (n->kind != IPC_NOTIFY_EVENTFD && n->kind != IPC_NOTIFY_SIGNAL))
+    if (n->at == NULL)
         return -EINVAL;
+    if (ipc_notify_loops_by_watch_(n))
+        return ipc_notify_watch_fd_(n);
     if (n->fd >= 0)
         return n->fd;
     if (n->kind == IPC_NOTIFY_SIGNAL)
         return -ENOENT;
-    n->fd = n->post_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    n->fd = n->post_fd = ipc_move_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (n->fd >= 0) {
         n->uses |= IPC_USES_EVENTFD;
         return n->fd;
     }
     if (errno == EMFILE || errno == ENFILE || pipe(fds) != 0)
         return -errno;
-    n->fd = fds[0];
-    n->post_fd = fds[1];
+    n->fd = ipc_move_fd_(fds[0]);
+    n->post_fd = ipc_move_fd_(fds[1]);
     (void)fcntl(n->fd, F_SETFD, FD_CLOEXEC);
     (void)fcntl(n->post_fd, F_SETFD, FD_CLOEXEC);
     (void)fcntl(n->fd, F_SETFL, O_NONBLOCK);
@@ -1917,7 +1998,7 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
         return -EINVAL;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, number);
-    n->fd = signalfd(n->fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    n->fd = ipc_move_fd_(signalfd(n->fd, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (n->fd < 0 && errno != ENOSYS && errno != EPERM)
         return -errno;
     return 0;
@@ -1926,7 +2007,8 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
 IPC_INLINE void ipc_notify_arm(struct ipc_notify *n)
 {
     if (n->at != NULL)
-        (void)ipc_notify_announce_(n, IPC_NOTIFY_ARMED_);
+        (void)ipc_notify_announce_(n, ipc_notify_loops_by_watch_(n) ? IPC_NOTIFY_DOZING_
+                                                                    : IPC_NOTIFY_ARMED_);
 }
 
 IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
@@ -1935,6 +2017,12 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
 
     if (n->at == NULL)
         return;
+    if (ipc_notify_loops_by_watch_(n)) {
+        (void)ipc_notify_empty_(n->kept.fd);
+        /* Where no post has come it may be a death, or the loop's own time-out. */
+        n->asks = (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DOZING_) != 0;
+        return;
+    }
     if ((n->uses & IPC_USES_EVENTFD) == 0)
         ipc_notify_empty_(n->fd);
     else if (read(n->fd, &value, sizeof value) < 0)
@@ -2037,8 +2125,8 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
         (void)close(n->fd);
     if (n->post_fd >= 0 && n->post_fd != n->fd)
         (void)close(n->post_fd);
-    n->fd = fds[0];
-    n->post_fd = count == 2 ? fds[1] : fds[0];
+    n->fd = ipc_move_fd_(fds[0]);
+    n->post_fd = count == 2 ? ipc_move_fd_(fds[1]) : n->fd;
     n->uses = count == 2 ? n->uses & ~IPC_USES_EVENTFD : n->uses | IPC_USES_EVENTFD;
     return 0;
 }

@@ -157,6 +157,22 @@
 #error "include the ipc_*.h before any header of libc, or compile with -D_GNU_SOURCE"
 #endif
 
+/* Moves a descriptor that is 0, 1 or 2 to the first free number from 3 on. A program that was
+ * started with one of these closed still prints to it. Returns the descriptor; -1 with errno where
+ * fd is -1, or no number is free. */
+IPC_INLINE int ipc_move_fd_(int fd)
+{
+    int moved, saved;
+
+    if (fd < 0 || fd > 2)
+        return fd;
+    moved = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    saved = errno;
+    (void)close(fd);
+    errno = saved;
+    return moved;
+}
+
 #endif
 
 /* >>peer  src/common/peer.h */
@@ -254,8 +270,9 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *   - A handle belongs to one process. Its threads may share it, but for the calls that create,
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
  *     at its next call; where that fails the call returns, besides its own errors:
- *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM, and
- *     what open says for /proc/self/fd, such as -EMFILE and -EACCES.
+ *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM,
+ *     -EBADF (others have closed the handle's descriptor), and what open says for /proc/self/fd,
+ *     such as -EMFILE and -EACCES. Its threads may make that call at once.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
  *     or killed at any instruction holds up none of them longer than that.
  */
@@ -279,11 +296,12 @@ struct ipc_shm_options {
     uid_t owner;    /* open: the user that must own it; (uid_t)-1: the caller's */
     gid_t group;    /* create: its group; (gid_t)-1: the caller's */
     unsigned flags; /* IPC_SHM_* above */
+    size_t largest; /* receive: the most bytes that the segment may have; 0: any number */
 };
 /* What the calls without options use: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
 #define IPC_SHM_DEFAULTS                                                                           \
     {                                                                                              \
-        0600, (uid_t)-1, (gid_t)-1, 0                                                              \
+        0600, (uid_t)-1, (gid_t)-1, 0, 0                                                           \
     }
 
 struct ipc_shm_header_;
@@ -294,13 +312,16 @@ struct ipc_shm {
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
     size_t size;                  /* of the mapping, in bytes */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
-    pid_t pid;                    /* the process whose id peer.id is */
+    pid_t pid;                    /* the process whose id peer.id is. Stored last: see map.h */
+    pid_t joining;                /* the process that is about to get one; 0: none */
     uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
+    uint64_t device, inode;       /* of the segment's file */
     unsigned flags;               /* of the options */
     int fd;      /* its description holds the member's lock. May be polled; not to be closed */
     int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
-    int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size */
+    int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
+                    Those of /dev/shm are granted by its mount option `huge` */
 };
 
 /* An object in a segment. */
@@ -338,30 +359,36 @@ struct ipc_shm_member {
  *   -ENAMETOOLONG  the name has more than 255 bytes
  *   -ENOSPC        /dev/shm, or memory, has not that many bytes
  *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
- *   -EACCES        what has the name belongs to another user, or permits more than how->mode
+ *   -EACCES        what has the name belongs to another user, or permits more than how->mode, or
+ *                  its owner holds a file lease on it
+ *   -EPERM         the remains are to be discarded, but are another user's. They stay as they are
  *   -EPROTO        what has the name is no segment, or one of another version, byte order or
  *                  layout. ipc_shm_unlink removes it
  *   -ELOOP         what has the name is a symbolic link
  *   -EISDIR        what has the name is a directory
  *   -EUSERS        64 processes have it open
  *   -ENOSYS        /proc is not mounted
- *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM
+ *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM (mmap
+ *   also where the process locks all that it maps, and RLIMIT_MEMLOCK forbids so much)
  */
 IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size);
 IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
                                    const struct ipc_shm_options *how);
 
 /*
- * Opens the segment `name`. Where there is none, waits for one until the deadline, and looks once a
- * millisecond. ipc_shm_find with this handle waits until the same deadline. On an error seg is
- * closed. ipc_shm_open uses IPC_SHM_DEFAULTS.
+ * Opens the segment `name`. Where there is none, waits for one until the deadline: looks once a
+ * millisecond at first, and once in 16 ms after a tenth of a second. ipc_shm_find with this handle
+ * waits until the same deadline. On an error seg is closed. ipc_shm_open uses IPC_SHM_DEFAULTS.
  *
  *   0
  *   -ENOENT     there is none, and the deadline is IPC_NOW
  *   -ETIMEDOUT  there was none until the deadline
+ *   -EINTR      a signal handler ran while it waited. One that runs between a look and the nap
+ *               after it does not end the wait: give a deadline, and ask what the handler has set
  *   -EINVAL     name is NULL or empty, has a slash, or is . or ..; the deadline is no absolute time
  *               (IPC_NOW)
- *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode
+ *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or its
+ *               owner holds a file lease on it
  *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
  *   ipc_shm_create, at once
  */
@@ -385,9 +412,9 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * Leaves the segment and unmaps it. The memory of its objects must not be touched any more, so
  * detach the rings first; a ring that is still attached ends for its peers as if it was detached
  * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
- * call counts as killed. The name and the objects stay for the other processes and for later ones. Does nothing when the
- * handle was refused, or is closed already. In a child that inherited the handle by fork, and has
- * not used it, the parent stays a member.
+ * call counts as killed. The name and the objects stay for the other processes and for later ones.
+ * Does nothing when the handle was refused, or is closed already. In a child that inherited the
+ * handle by fork, and has not used it, the parent stays a member.
  */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
 
@@ -418,13 +445,18 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
 /*
  * Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). A
  * sealed segment can then be used by the process at the other end, whichever user that process runs
- * as; a named one by this user alone. Blocks as the socket does.
+ * as; a named one, and one in huge pages of the pool, by this user alone: huge pages that a process
+ * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. Blocks as the
+ * socket does.
  *
  *   0
+ *   -EPERM   the segment is in huge pages of the pool, and the socket was not connected by a
+ *            process of this user (SO_PEERCRED)
+ *   -EBADF   the segment is not open, or its descriptor was closed by others
  *   -EPIPE   the other end is closed; there is no SIGPIPE
  *   -EAGAIN  the socket does not block, and its buffer is full
  *   -EIO     the socket took a part of the message
- *   and what sendmsg says, such as -ENOTCONN and -EBADF (the segment is not open)
+ *   and what sendmsg says, such as -ENOTCONN
  */
 IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
 
@@ -432,20 +464,29 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  * Opens the segment that the peer sends over a connected Unix socket by ipc_shm_send. Waits for it
  * until the deadline; ipc_shm_find with this handle waits until the same deadline. A sealed segment
  * is accepted from any user, as its size cannot change any more. Any other has to pass the checks
- * of ipc_shm_open. On an error seg is closed.
+ * of ipc_shm_open. Whatever the sender holds on the memory, the deadline is kept. Memory of another
+ * user is neither faulted in nor locked before its first touch, whatever how->flags say: the sender
+ * may have left it empty, and this process would pay for it. State the size that the program
+ * expects by how->largest. ipc_shm_recv uses IPC_SHM_DEFAULTS. On an error seg is closed.
  *
  *   0
  *   -ETIMEDOUT  nothing came until the deadline
+ *   -EINTR      a signal handler ran while it waited
+ *   -EMSGSIZE   it is larger than how->largest
  *   -EINVAL     the deadline is no absolute time (IPC_NOW)
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     what came is no segment, or one of another version, byte order or layout
- *   -EACCES     it is not sealed, and belongs to another user or permits more than 0600; or it is
- *               sealed memory that ipc_shm_create did not make, whose mode keeps this user out
+ *   -EACCES     it is not sealed, and belongs to another user than how->owner or permits more than
+ *               how->mode; or it is sealed memory that ipc_shm_create did not make, whose mode
+ *               keeps this user out; or its owner holds a file lease on it; or it is in huge pages
+ *               of the pool, and another user's
  *   -EUSERS     64 processes have it open
  *   -ENOSYS     /proc is not mounted
  *   and what poll, recvmsg, open and mmap say, such as -ECONNRESET, -EMFILE and -ENOMEM
  */
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline);
+IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadline,
+                                 const struct ipc_shm_options *how);
 
 /* ------------------------------------------------------------------ members */
 
@@ -503,11 +544,12 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
 
 /*
  * Finds an object by name. Where there is none, waits for it until the deadline of the open,
- * looking once a millisecond; in a segment that this handle created it does not wait.
+ * looking as ipc_shm_open does; in a segment that this handle created it does not wait.
  *
  *   0
  *   -ENOENT        there is none, and the deadline is IPC_NOW
  *   -ETIMEDOUT     there was none until the deadline
+ *   -EINTR         a signal handler ran while it waited, as of ipc_shm_open
  *   -EPROTO        it has another type
  *   -EBADMSG       the directory is corrupt
  *   -EINVAL        the name is empty, or the segment is not open
@@ -543,12 +585,14 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 #define IPC_SRC_SHM_LAYOUT_H 1
 
 #include <limits.h>
+#include <mntent.h>
 #include <stdarg.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 
 /* ------------------------------------------------------------------ layout */
 
@@ -663,7 +707,8 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  *
  * A member is dead when one of these holds, and is alive otherwise:
  *   1. its entry has another id: it has left, or another process has the entry's lock;
- *   2. its entry's lock is free;
+ *   2. its entry's lock is free. That is asked by our descriptor, so it proves nothing where others
+ *      have closed that, and its number is of another file;
  *   3. its pid counts in our namespace, and the process with that pid is gone, or has started at
  *      another time. This is for a process whose child still has its descriptor, and so its lock.
  */
@@ -765,6 +810,15 @@ IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
     return rc == 0 ? 0 : -errno;
 }
 
+/* Is our descriptor still that of the segment? A program may have closed it, and opened another. */
+IPC_INLINE int ipc_shm_has_its_file_(const struct ipc_shm *seg)
+{
+    struct stat st;
+
+    return fstat(seg->fd, &st) == 0 && (uint64_t)st.st_dev == seg->device &&
+           (uint64_t)st.st_ino == seg->inode;
+}
+
 /* Is the member alive? 0 only with a proof of its death, see the top. */
 IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 {
@@ -778,7 +832,7 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
     if (id == seg->peer.id)
         return 1;
     if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % IPC_SHM_MEMBERS), &type) == 0 &&
-        type == F_UNLCK)
+        type == F_UNLCK && ipc_shm_has_its_file_(seg))
         return 0; /* proof 2 */
     /* Without it pid and the rest could be older than the id. Partner: the second store fence in
      * ipc_shm_join_. */
@@ -833,9 +887,12 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         /* Without it our id could be seen beside the predecessor's pid. Partner: the first load
          * fence in ipc_shm_member_is_alive_. */
         ck_pr_fence_store();
-        seg->pid = getpid();
         seg->peer.id = (generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) + i;
         ck_pr_store_64(&m->id, seg->peer.id);
+        /* Without it another thread could go on with our parent's id. Partner: the load fence in
+         * ipc_shm_become_member_. */
+        ck_pr_fence_store();
+        ck_pr_store_int(&seg->pid, getpid());
         return 0;
     }
     return ipc_shm_refuse(seg, -EUSERS, "all %u members' places are taken", IPC_SHM_MEMBERS);
@@ -857,10 +914,34 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 #define MADV_HUGEPAGE 14
 #endif
 
+/* Does the tmpfs that the file is in, such as /dev/shm, grant huge pages? Its option `huge` says
+ * so. -1: the file is in no tmpfs that is mounted, but a memfd. */
+IPC_INLINE int ipc_shm_mount_grants_huge_pages_(uint64_t device)
+{
+    char line[4096];
+    const char *option;
+    struct mntent m;
+    struct stat st;
+    FILE *mounts = setmntent("/proc/self/mounts", "re");
+    int grants = -1; /* of the last one: those before it may be hidden behind it */
+
+    while (mounts != NULL && getmntent_r(mounts, &m, line, (int)sizeof line) != NULL) {
+        if (strcmp(m.mnt_type, "tmpfs") != 0 || stat(m.mnt_dir, &st) != 0 ||
+            (uint64_t)st.st_dev != device)
+            continue;
+        option = hasmntopt(&m, "huge");
+        grants = option != NULL && strncmp(option, "huge=never", 10) != 0;
+    }
+    if (mounts != NULL)
+        (void)endmntent(mounts);
+    return grants;
+}
+
 /* Asks for huge pages under the mapping. 0 when they are granted, else why not. */
 IPC_INLINE int ipc_shm_ask_for_huge_pages_(struct ipc_shm *seg)
 {
     char policy[128];
+    int mount = ipc_shm_mount_grants_huge_pages_(seg->device);
     ssize_t n = -1;
     int fd = open("/sys/kernel/mm/transparent_hugepage/shmem_enabled", O_RDONLY | O_CLOEXEC);
 
@@ -871,7 +952,10 @@ IPC_INLINE int ipc_shm_ask_for_huge_pages_(struct ipc_shm *seg)
     if (n <= 0)
         return -EOPNOTSUPP;
     policy[n] = '\0';
-    if (strstr(policy, "[never]") != NULL || strstr(policy, "[deny]") != NULL)
+    /* `never` and the rest are about memfds; these two about every tmpfs as well. */
+    if (strstr(policy, "[deny]") != NULL ||
+        (strstr(policy, "[force]") == NULL &&
+         (mount >= 0 ? mount == 0 : strstr(policy, "[never]") != NULL)))
         return -EOPNOTSUPP;
     return madvise(seg->base, seg->size, MADV_HUGEPAGE) == 0 ? 0 : -errno;
 }
@@ -879,12 +963,21 @@ IPC_INLINE int ipc_shm_ask_for_huge_pages_(struct ipc_shm *seg)
 /* Maps the file. Where `at` is not NULL, maps it there, over what was there. */
 IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
 {
+    struct stat st;
     void *base = mmap(at, seg->size, PROT_READ | PROT_WRITE,
                       MAP_SHARED | (at != NULL ? MAP_FIXED : 0), seg->fd, 0);
 
+    if (base == MAP_FAILED && errno == EAGAIN)
+        return ipc_shm_refuse(seg, -ENOMEM, "cannot map %zu bytes: more than RLIMIT_MEMLOCK, and "
+                              "the process locks all that it maps (mlockall)", seg->size);
     if (base == MAP_FAILED)
         return ipc_shm_refuse(seg, -errno, "cannot map %zu bytes: %s", seg->size, strerror(errno));
     seg->base = (struct ipc_shm_header_ *)base;
+    if (fstat(seg->fd, &st) != 0)
+        return ipc_shm_refuse(seg, -errno, "cannot ask for the segment's file: %s",
+                              strerror(errno));
+    seg->device = (uint64_t)st.st_dev;
+    seg->inode = (uint64_t)st.st_ino;
     if ((seg->flags & IPC_SHM_HUGE) != 0 && seg->huge_rc != 0)
         seg->huge_rc = ipc_shm_ask_for_huge_pages_(seg);
     return 0;
@@ -926,7 +1019,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
     }
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
-    if (seg->fd >= 0)
+    if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))
         (void)close(seg->fd);
     seg->base = NULL;
     seg->fd = -1;
@@ -948,32 +1041,69 @@ IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
     int own;
 
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    own = open(path, O_RDWR | O_CLOEXEC);
+    /* O_NONBLOCK, as a file lease, which the file's owner may hold, would keep us waiting. */
+    own = ipc_move_fd_(open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    if (own < 0 && errno == EAGAIN)
+        return ipc_shm_refuse(seg, -EACCES, "its owner holds a file lease on the segment");
     return own >= 0 ? own
                     : ipc_shm_refuse(seg, -errno, "cannot reopen %s: %s", path, strerror(errno));
 }
 
-/* Where the handle came by fork, makes this process a member of its own, with the same addresses.
- */
-IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
+/* Makes this process, which has inherited the handle by fork, a member of its own, with the same
+ * addresses. */
+IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 {
-    int fd;
+    int parents = seg->fd, own;
 
-    if (seg->base == NULL)
-        return -EINVAL; /* ipc_shm_why says what was refused */
-    if (seg->pid == getpid())
-        return 0;
-    fd = ipc_shm_reopen_(seg, seg->fd);
-    if (fd < 0)
-        return fd;
-    (void)close(seg->fd);
-    seg->fd = fd;
+    if (!ipc_shm_has_its_file_(seg))
+        return ipc_shm_refuse(seg, -EBADF, "others have closed the segment's descriptor");
+    own = ipc_shm_reopen_(seg, parents);
+    if (own < 0)
+        return own;
+    seg->fd = own;
+    (void)close(parents);
     seg->peer.id = 0;
     /* Without it the mapping would keep the parent's description, and with it the parent's lock. */
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
     ipc_shm_prefault_(seg);
     return ipc_shm_join_(seg, 0);
+}
+
+/* Sleeps for so many nanoseconds, less than a second. 0, or -EINTR when a signal handler ran. */
+IPC_INLINE int ipc_shm_nap_(int64_t ns)
+{
+    struct timespec nap = {0, 0};
+
+    nap.tv_nsec = (long)ns;
+    return nanosleep(&nap, NULL) == 0 ? 0 : -EINTR;
+}
+
+/* Where the handle came by fork, makes this process a member of its own: the first thread that
+ * calls does it, and others wait for that thread. */
+IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
+{
+    int me = (int)getpid(), joining, rc = 0;
+
+    if (seg->base == NULL)
+        return -EINVAL; /* ipc_shm_why says what was refused */
+    while (rc == 0 && ck_pr_load_int(&seg->pid) != me) {
+        joining = ck_pr_load_int(&seg->joining); /* of our parent: it forked meanwhile */
+        if (joining == me || !ck_pr_cas_int(&seg->joining, joining, me)) {
+            (void)ipc_shm_nap_(100000);
+            continue;
+        }
+        /* Without it the pid could be older than the CAS. Partner: the fence below. */
+        ck_pr_fence_atomic_load();
+        if (ck_pr_load_int(&seg->pid) != me)
+            rc = ipc_shm_rejoin_(seg);
+        /* Without it the next thread could find no one joining, and not yet our pid. */
+        ck_pr_fence_store();
+        ck_pr_store_int(&seg->joining, 0);
+    }
+    /* Without it the id could be older than the pid. Partner: the store fence in ipc_shm_join_. */
+    ck_pr_fence_load();
+    return rc;
 }
 
 #endif
@@ -997,8 +1127,9 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
  *   dead,            id + CONDEMNED   candidate id, where the size differs, or IPC_SHM_FRESH is
  *   or dead +                         given, or the flag is set already: CAS, full fence
  *   CONDEMNED
- *   id + CONDEMNED   dead             the same candidate, where it finds a live member: a store.
- *                                     The segment stays; the candidate's create is -EEXIST
+ *   id + CONDEMNED   dead             the same candidate, where it finds a live member, or may not
+ *                                     unlink: a store. The segment stays; the candidate's create
+ *                                     is refused
  *   id + CONDEMNED   (unlinked)       the same candidate, where it finds no live member
  *
  * `dead` is the id of a member that is dead, or has closed the segment (identity.h). Each process
@@ -1026,6 +1157,9 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 #endif
 #define IPC_SHM_SEALS_ (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define IPC_SHM_DIR_ "/dev/shm/"
+#define IPC_SHM_NAP_ INT64_C(1000000)       /* ns between two looks for what is not there yet */
+#define IPC_SHM_LONG_NAP_ INT64_C(16000000) /* ns, after a tenth of a second */
+#define IPC_SHM_PART_ ((size_t)2 << 20) /* bytes to allocate at once: a huge page */
 
 /* Checks a segment's name, and makes the path of its file. 0, -EINVAL or -ENAMETOOLONG. */
 IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const char *name)
@@ -1043,6 +1177,25 @@ IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const
     return 0;
 }
 
+/* Allocates the file. 0, or what posix_fallocate says. In parts: a signal ends the call, and before
+ * Linux 6.6 the kernel then takes back what that call had allocated, so signals that come again and
+ * again would have one call for all begin anew for ever. */
+IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
+{
+    size_t at = 0, part;
+    int rc = 0;
+
+    while (rc == 0 && at < size) {
+        part = size - at < IPC_SHM_PART_ ? size - at : IPC_SHM_PART_;
+        rc = posix_fallocate(fd, (off_t)at, (off_t)part);
+        if (rc == 0)
+            at += part;
+        else if (rc == EINTR)
+            rc = 0;
+    }
+    return rc;
+}
+
 /* Makes a nameless file of `size` bytes, allocated and mapped. */
 IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t size,
                                  const struct ipc_shm_options *how, int hugetlb)
@@ -1057,9 +1210,9 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
 
     seg->size = size;
     if (name != NULL)
-        seg->fd = open(IPC_SHM_DIR_, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        seg->fd = ipc_move_fd_(open(IPC_SHM_DIR_, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     else /* MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB */
-        seg->fd = (int)syscall(SYS_memfd_create, "ipc_shm", hugetlb ? 7u : 3u);
+        seg->fd = ipc_move_fd_((int)syscall(SYS_memfd_create, "ipc_shm", hugetlb ? 7u : 3u));
     if (seg->fd < 0)
         return ipc_shm_refuse(seg, -errno, "cannot make a file in %s: %s",
                               name != NULL ? IPC_SHM_DIR_ : "memory", strerror(errno));
@@ -1081,9 +1234,7 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     if (seg->huge_rc ==
         0) /* by faults: fallocate does not know that the mapping wants huge pages */
         (void)madvise(seg->base, seg->size, MADV_POPULATE_WRITE);
-    do
-        rc = posix_fallocate(seg->fd, 0, (off_t)size);
-    while (rc == EINTR);
+    rc = ipc_shm_fill_(seg->fd, size);
     if (rc != 0)
         return ipc_shm_refuse(
             seg, -rc, "no space for %zu bytes in %s (%llu free): %s", size,
@@ -1191,7 +1342,8 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
     if (!S_ISREG(st->st_mode))
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: not a regular file");
     if (st->st_uid != owner)
-        return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld",
+        return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld: that user, or "
+                              "root, can ipc_shm_unlink it; or take another name",
                               (long)st->st_uid, (long)owner);
     if ((st->st_mode & 0777 & ~how->mode) != 0)
         return ipc_shm_refuse(seg, -EACCES, "segment has mode %03o, at most %03o was asked for",
@@ -1208,12 +1360,19 @@ IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const c
     int rc;
 
     ipc_shm_clear_(seg, how);
-    /* O_NONBLOCK, as the open of a FIFO would wait for its other end. */
-    seg->fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    /* O_NONBLOCK, as the open of a FIFO would wait for its other end, and that of a file on which
+     * its owner holds a lease for the owner. */
+    seg->fd = ipc_move_fd_(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     if (seg->fd < 0 && errno == ENOENT)
         return ipc_shm_refuse(seg, -ENOENT, "no segment '%s'", name);
     if (seg->fd < 0 && errno == ELOOP)
         return ipc_shm_refuse(seg, -ELOOP, "segment '%s' is a symbolic link", name);
+    if (seg->fd < 0 && errno == EAGAIN)
+        return ipc_shm_refuse(seg, -EACCES, "the owner of '%s' holds a file lease on it", name);
+    if (seg->fd < 0 && errno == EACCES && lstat(path, &st) == 0)
+        return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: "
+                              "that user, or root, can ipc_shm_unlink it; or take another name",
+                              name, (long)st.st_uid, (unsigned)st.st_mode & 0777);
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
     rc = ipc_shm_check_owner_(seg, &st, how);
@@ -1258,6 +1417,7 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
     struct ipc_shm_header_ *h = seg->base;
     uint64_t creator = ck_pr_load_64(&h->creator);
     struct stat ours, named;
+    int rc;
     /* Is it as large as a new one of that size would be? */
     int fits = seg->size >= sizeof *h + size && seg->size - sizeof *h - size < 4096;
     int fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
@@ -1280,9 +1440,13 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
                               name, fits ? "" : " with another size");
     }
     if (fstat(seg->fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_dev == named.st_dev &&
-        ours.st_ino == named.st_ino && unlink(path) != 0)
-        return ipc_shm_refuse(seg, -errno, "cannot remove what is left of segment '%s': %s", name,
-                              strerror(errno));
+        ours.st_ino == named.st_ino && unlink(path) != 0 && errno != ENOENT) {
+        rc = -errno;
+        ck_pr_store_64(&h->creator, creator & ~IPC_SHM_CONDEMNED_);
+        return ipc_shm_refuse(seg, rc, "cannot replace segment '%s'%s, which belongs to user %ld: "
+                              "%s", name, fits ? "" : ", of another size", (long)ours.st_uid,
+                              strerror(-rc));
+    }
     return -EAGAIN;
 }
 
@@ -1302,7 +1466,7 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
                                    const struct ipc_shm_options *how)
 {
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
-    int rc, tries;
+    int rc, again, tries;
 
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
@@ -1316,20 +1480,20 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
         rc = ipc_shm_open_once_(seg, path, name, how, 1);
         if (rc == 0) {
             rc = ipc_shm_take_over_(seg, path, name, size, how);
-            if (rc == 0)
-                return 0;
-            ipc_shm_close(seg);
+            again = -EAGAIN;
         } else if (rc == -ENOENT) {
             rc = ipc_shm_build_(seg, name, size, how);
             if (rc != 0)
                 return rc;
             rc = ipc_shm_link_(seg, path);
-            if (rc == 0)
-                return 0;
-            ipc_shm_close(seg);
-            rc = rc == -EEXIST ? -EAGAIN : rc;
+            again = -EEXIST;
+        } else {
+            return rc;
         }
-        if (rc != -EAGAIN)
+        if (rc == 0)
+            return 0;
+        ipc_shm_close(seg);
+        if (rc != again)
             return rc;
     }
     return ipc_shm_refuse(seg, -EEXIST, "segment '%s' changes hands all the time", name);
@@ -1349,26 +1513,25 @@ IPC_INLINE int ipc_shm_refuse_deadline_(struct ipc_shm *seg, int64_t deadline)
                           (long long)deadline);
 }
 
-/* Waits for a millisecond, or until the deadline if that is sooner. 0 when the deadline has passed.
- */
-IPC_INLINE int ipc_shm_wait_(int64_t deadline)
+/* Waits between two looks: *nap nanoseconds, or until the deadline if that is sooner. *nap begins
+ * as IPC_SHM_NAP_, and grows by an eighth each time, so that a long wait costs little. 0 to look
+ * again, -ETIMEDOUT when the deadline has passed, -EINTR when a signal handler ran. */
+IPC_INLINE int ipc_shm_wait_(int64_t deadline, int64_t *nap)
 {
-    struct timespec nap = {0, 1000000};
-    int64_t left = ipc_left_(deadline);
+    int64_t left = ipc_left_(deadline), ns = *nap;
 
     if (left == 0)
-        return 0;
-    if (left < nap.tv_nsec)
-        nap.tv_nsec = (long)left;
-    (void)nanosleep(&nap, NULL);
-    return 1;
+        return -ETIMEDOUT;
+    *nap = ns + ns / 8 < IPC_SHM_LONG_NAP_ ? ns + ns / 8 : IPC_SHM_LONG_NAP_;
+    return ipc_shm_nap_(left < ns ? left : ns);
 }
 
 IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
                                  const struct ipc_shm_options *how)
 {
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
-    int rc;
+    int64_t nap = IPC_SHM_NAP_;
+    int rc, waited = 0;
 
     ipc_shm_clear_(seg, how);
     if (name == NULL)
@@ -1380,7 +1543,9 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
         return rc;
     do
         rc = ipc_shm_open_once_(seg, path, name, how, 0);
-    while (rc == -ENOENT && ipc_shm_wait_(deadline));
+    while (rc == -ENOENT && (waited = ipc_shm_wait_(deadline, &nap)) == 0);
+    if (rc == -ENOENT && waited == -EINTR)
+        return ipc_shm_refuse(seg, -EINTR, "no segment '%s' until a signal came", name);
     if (rc == -ENOENT && deadline != IPC_NOW)
         return ipc_shm_refuse(seg, -ETIMEDOUT,
                               "no segment '%s' until the deadline: is the program "
@@ -1408,8 +1573,9 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
         rc = ipc_shm_open_with(seg, name, IPC_NOW, how);
         if (rc == -ENOENT)
             rc = ipc_shm_create_with(seg, name, size, how);
-        /* Another process has created it since, or is replacing it and may be stopped. */
-    } while (rc == -EEXIST && --tries > 0 && ipc_shm_wait_(IPC_FOREVER));
+        if (rc == -EEXIST) /* since created by another process, or is replaced by a stopped one */
+            (void)ipc_shm_nap_(IPC_SHM_NAP_);
+    } while (rc == -EEXIST && --tries > 0);
     if (rc == -EEXIST)
         rc = ipc_shm_refuse(seg, -EBUSY, "segment '%s' is being replaced", name);
     return rc;
@@ -1447,6 +1613,28 @@ union ipc_shm_control_ {
     char room[CMSG_SPACE(sizeof(int))];
 };
 
+/* Is it in huge pages of the pool (MFD_HUGETLB)? Whoever has its descriptor can give pages back,
+ * sealed or not, and then there may be none for the next touch. */
+IPC_INLINE int ipc_shm_is_of_pool_(int fd)
+{
+    struct statfs fs;
+
+    return fstatfs(fd, &fs) == 0 && (uint32_t)fs.f_type == 0x958458f6u; /* HUGETLBFS_MAGIC */
+}
+
+/* Did a process of this user connect the other end of the Unix socket? */
+IPC_INLINE int ipc_shm_peer_is_same_user_(int socket)
+{
+    struct { /* ucred, whose declaration needs _GNU_SOURCE */
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+    } peer;
+    socklen_t size = sizeof peer;
+
+    return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
+}
+
 IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
@@ -1456,6 +1644,12 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     struct cmsghdr *c;
     ssize_t n;
 
+    if (seg->base == NULL || !ipc_shm_has_its_file_(seg))
+        return ipc_shm_refuse(seg, -EBADF, "cannot send the segment: not open, or others have "
+                              "closed its descriptor");
+    if (ipc_shm_is_of_pool_(seg->fd) && !ipc_shm_peer_is_same_user_(socket))
+        return ipc_shm_refuse(seg, -EPERM, "cannot send the segment: another user could take its "
+                              "huge pages back");
     hello.size = seg->size;
     memset(&control, 0, sizeof control);
     memset(&message, 0, sizeof message);
@@ -1479,7 +1673,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     return 0;
 }
 
-/* Waits until the socket has something to read. 0, -ETIMEDOUT or what poll says. */
+/* Waits until the socket has something to read. 0, -ETIMEDOUT or what poll says, such as -EINTR. */
 IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
 {
     struct pollfd p;
@@ -1493,9 +1687,9 @@ IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
         n = poll(&p, 1, left < 1000000000 ? (int)((left + 999999) / 1000000) : 1000);
         if (n > 0)
             return 0;
-        if (n < 0 && errno != EINTR)
+        if (n < 0)
             return -errno;
-        if (n == 0 && left == 0)
+        if (left == 0)
             return -ETIMEDOUT;
     }
 }
@@ -1528,20 +1722,16 @@ IPC_INLINE int ipc_shm_take_descriptor_(struct msghdr *message)
     return kept;
 }
 
-IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
+/* Waits for a message of ipc_shm_send, and takes its descriptor. Returns that, or a refusal. */
+IPC_INLINE int ipc_shm_take_message_(struct ipc_shm *seg, int socket, int64_t deadline)
 {
-    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
     struct ipc_shm_hello_ hello;
     union ipc_shm_control_ control;
     struct iovec io;
     struct msghdr message;
-    struct stat st;
     ssize_t n;
-    int fd, rc, seals;
+    int fd, rc;
 
-    ipc_shm_clear_(seg, &how);
-    if (!ipc_is_deadline_(deadline))
-        return ipc_shm_refuse_deadline_(seg, deadline);
     do {
         rc = ipc_shm_poll_(socket, deadline);
         if (rc != 0)
@@ -1560,19 +1750,52 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
     fd = ipc_shm_take_descriptor_(&message);
     if (n == 0 && fd < 0)
         return ipc_shm_refuse(seg, -EPIPE, "the peer closed the socket");
-    if (fd < 0 || n != (ssize_t)sizeof hello || hello.magic != IPC_SHM_MAGIC) {
-        if (fd >= 0)
-            (void)close(fd);
-        return ipc_shm_refuse(seg, -EPROTO, "what came is no segment of ipc_shm.h");
-    }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    if (fd >= 0 && n == (ssize_t)sizeof hello && hello.magic == IPC_SHM_MAGIC)
+        return fd;
+    if (fd >= 0)
         (void)close(fd);
+    return ipc_shm_refuse(seg, -EPROTO, "what came is no segment of ipc_shm.h");
+}
+
+/* May the memory behind fd be used? Of a stranger's, takes the options off that would fault it in:
+ * the stranger may have left it empty, and we would pay for it. */
+IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
+                                       const struct ipc_shm_options *how)
+{
+    int seals = fcntl(fd, F_GET_SEALS), rc = 0; /* first: others file systems may keep us waiting */
+    struct stat st;
+
+    if (seals < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         return ipc_shm_refuse(seg, -EPROTO, "what came is no memory");
-    }
-    seals = fcntl(fd, F_GET_SEALS);
-    rc = seals >= 0 && (seals & IPC_SHM_SEALS_) == IPC_SHM_SEALS_
-             ? 0
-             : ipc_shm_check_owner_(seg, &st, &how);
+    if ((seals & IPC_SHM_SEALS_) != IPC_SHM_SEALS_)
+        rc = ipc_shm_check_owner_(seg, &st, how);
+    if (rc != 0)
+        return rc;
+    if (how->largest != 0 && (uint64_t)st.st_size > how->largest)
+        return ipc_shm_refuse(seg, -EMSGSIZE, "segment of %lld bytes, at most %zu were asked for",
+                              (long long)st.st_size, how->largest);
+    if (st.st_uid == geteuid())
+        return 0;
+    if (ipc_shm_is_of_pool_(fd))
+        return ipc_shm_refuse(seg, -EACCES, "segment in huge pages of user %ld, who can take them "
+                              "back", (long)st.st_uid);
+    seg->flags = (seg->flags | IPC_SHM_NO_PREFAULT) & ~(IPC_SHM_MLOCK | IPC_SHM_HUGE);
+    return 0;
+}
+
+IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadline,
+                                 const struct ipc_shm_options *how)
+{
+    struct stat st;
+    int fd, rc;
+
+    ipc_shm_clear_(seg, how);
+    if (!ipc_is_deadline_(deadline))
+        return ipc_shm_refuse_deadline_(seg, deadline);
+    fd = ipc_shm_take_message_(seg, socket, deadline);
+    if (fd < 0)
+        return fd;
+    rc = ipc_shm_check_received_(seg, fd, how);
     seg->fd = rc != 0 ? rc : ipc_shm_reopen_(seg, fd);
     (void)close(fd);
     if (seg->fd < 0)
@@ -1583,6 +1806,13 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
     ipc_shm_prefault_(seg);
     seg->deadline = deadline;
     return 0;
+}
+
+IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
+{
+    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+
+    return ipc_shm_recv_with(seg, socket, deadline, &how);
 }
 
 #endif
@@ -1623,7 +1853,7 @@ IPC_INLINE int ipc_shm_open_pidfd_(struct ipc_shm *seg, uint64_t id)
 
     if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
         return -1;
-    fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    fd = ipc_move_fd_((int)syscall(SYS_pidfd_open, (pid_t)pid, 0));
     /* The pidfd is of this member's process, if the member is alive after the open. */
     if (fd >= 0 && !ipc_shm_member_is_alive_(seg, id)) {
         (void)close(fd);
@@ -1645,12 +1875,14 @@ IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
     char path[32];
     int rc = ipc_shm_become_member_(seg);
 
+    if (rc == 0 && !ipc_shm_has_its_file_(seg))
+        rc = -EBADF; /* closed by others */
     if (rc != 0)
         return rc;
     if (id != 0 && fds[1] < 0)
         fds[1] = ipc_shm_open_pidfd_(seg, id);
     if (fds[0] < 0)
-        fds[0] = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        fds[0] = ipc_move_fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     if (fds[0] < 0)
         return -errno;
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", seg->fd);
@@ -1809,6 +2041,8 @@ IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t 
 #endif
     if (bytes == 0 || bytes > SIZE_MAX / 4 || (bytes | (size_t)offset) % (size_t)getpagesize() != 0)
         return NULL;
+    if (!ipc_shm_has_its_file_(seg))
+        return NULL;
     at = (unsigned char *)mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if ((void *)at == MAP_FAILED)
         return NULL;
@@ -1929,13 +2163,14 @@ IPC_INLINE int ipc_shm_refuse_type_(struct ipc_shm *seg, const char *name, uint3
 IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type,
                             struct ipc_shm_object *o)
 {
+    int64_t nap = IPC_SHM_NAP_;
     uint64_t hash;
     unsigned i;
     int rc = ipc_shm_object_name_(seg, name, &hash);
 
     if (rc != 0 || seg->base == NULL)
         return rc != 0 ? rc : -EINVAL;
-    do {
+    for (;;) {
         for (i = 0; i < IPC_SHM_OBJECTS; i++) {
             if ((ck_pr_load_64(&seg->base->entry[i].state) & IPC_SHM_HASH_) != hash)
                 continue;
@@ -1946,9 +2181,13 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
                 continue;
             return o->type == type ? 0 : ipc_shm_refuse_type_(seg, name, o->type, type);
         }
-    } while (ipc_shm_wait_(seg->deadline));
-    return ipc_shm_refuse(seg, seg->deadline == IPC_NOW ? -ENOENT : -ETIMEDOUT,
-                          "no object '%s' in the segment", name);
+        rc = ipc_shm_wait_(seg->deadline, &nap);
+        if (rc != 0)
+            break;
+    }
+    return ipc_shm_refuse(seg, seg->deadline == IPC_NOW ? -ENOENT : rc,
+                          "no object '%s' in the segment%s", name,
+                          rc == -EINTR ? " until a signal came" : "");
 }
 
 #endif

@@ -28,7 +28,8 @@
  * again and again, at least once, and always once more after the sleep has ended for another
  * reason: data wins. Typed rings of ipc_ring.h have calls made of this: ticks_send, ticks_recv.
  *
- * In a loop of epoll, poll or io_uring:
+ * In a loop of epoll, poll or io_uring a ring's bell has a descriptor, too: see ipc_notify_fd. A
+ * notifier of its own, which wakes that loop alone, needs no segment:
  *
  *     ipc_notify_init(mem, 64, IPC_NOTIFY_EVENTFD); // once; then attach, with the same kind
  *     int fd = ipc_notify_fd(&bell);                // add to the loop; ipc_notify_send_fd gives it

@@ -224,7 +224,7 @@ static void check_one(uint64_t i, size_t n, int64_t got)
 
     is_(got, (int64_t)n, uri, __FILE__, __LINE__);
     fill(want, i, n);
-    MUST(memcmp(scratch, want, n) == 0);
+    must_(memcmp(scratch, want, n) == 0, uri, "another message", __FILE__, __LINE__);
 }
 
 static void recv_one(uint64_t i, size_t n)
@@ -1429,6 +1429,8 @@ static void a_descriptor_that_comes_late_is_readable(void **state)
             continue;
         if (!(row->is & SENDER))
             open_as(listens(IPC_RECV));
+        while (NAMED("signal") && ipc_channel_recv(&ch, scratch, 8, IPC_NOW) >= 0)
+            ; /* what other tests have left pending */
         c = spawn(sends_when_told, NULL);
         if (row->is & SENDER)
             open_as(listens(IPC_RECV));

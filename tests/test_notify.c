@@ -1294,7 +1294,7 @@ static void garbage_for_a_target_signals_nobody(void **state)
 /* Names it in the word behind the kind, where older versions had the process to signal. */
 static void name_a_process(struct ipc_notify_shared *bell, pid_t pid, int number)
 {
-    bell->unused = (uint64_t)(uint32_t)pid << 32 | (uint32_t)number;
+    bell->deaf = (uint64_t)(uint32_t)pid << 32 | (uint32_t)number;
 }
 
 /* The memory says another kind, names this process, and holds no semaphore. Calls use the handle's
@@ -2132,6 +2132,141 @@ static void poster_without_a_peer_wakes_who_is_long_asleep(void **state)
     ipc_notify_detach(&n);
     ipc_shm_close(&shm);
     print_message("note: woken by one without a peer within %.2f ms\n", worst);
+}
+
+/* It degrades sleepers while it is there, and not for good. */
+static void poster_without_a_peer_that_leaves_is_forgotten(void **state)
+{
+    struct ipc_notify n, twice;
+    struct child c;
+
+    (void)state;
+    hall = make_room(&shm, name);
+    attach(&n, &hall->bell[0], NULL);
+    attach(&twice, &hall->bell[0], NULL);
+    IS(hall->bell[0].deaf, 2);
+    c = spawn(waits_long, NULL);
+    (void)hear(&c);
+    ipc_notify_detach(&n);
+    ipc_notify_detach(&n);
+    ipc_notify_detach(&twice);
+    IS(hall->bell[0].deaf, 0);
+    EVENTUALLY(sleeps(c.pid, &hall->bell[0], IPC_NOTIFY_DOZING_));
+    kill_child(&c);
+    ipc_shm_close(&shm);
+}
+
+#define RINGED 50u
+
+/* As the reference of ipc_notify_fd shows. */
+static void loops_over_a_ring(struct child *up, void *arg)
+{
+    struct epoll_event event;
+    struct msgs_consumer in;
+    struct message m;
+    struct ipc_shm seg;
+    uint64_t got = 0;
+    unsigned vain = 0;
+    int loop = epoll_create1(EPOLL_CLOEXEC), rc;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(msgs_consumer_open(&in, &seg, "ring"), 0);
+    memset(&event, 0, sizeof event);
+    event.events = EPOLLIN;
+    IS(epoll_ctl(loop, EPOLL_CTL_ADD, ipc_notify_fd(msgs_consumer_bell(&in)), &event), 0);
+    tell(up, 0);
+    for (;;) {
+        ipc_notify_drain(msgs_consumer_bell(&in));
+        ipc_notify_arm(msgs_consumer_bell(&in));
+        while ((rc = msgs_recv(&in, &m, IPC_NOW)) == 0)
+            IS(m.x, ++got);
+        if (rc != -ETIMEDOUT)
+            break;
+        rc = epoll_wait(loop, &event, 1, got < RINGED ? LONG_MS : 1000);
+        MUST(rc == 1 || (rc == 0 && got == RINGED && vain++ < LONG_MS / 1000));
+    }
+    IS(rc, -EOWNERDEAD);
+    IS(got, RINGED);
+    msgs_consumer_detach(&in);
+    ipc_shm_close(&seg);
+}
+
+static void sends_to_a_loop(struct child *up, void *loop)
+{
+    struct msgs_producer out;
+    struct ipc_shm seg;
+    struct message m;
+
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(msgs_producer_open(&out, &seg, "ring"), 0);
+    for (m.x = 1; m.x <= RINGED; m.x++) {
+        if (m.x % 2 != 0) /* otherwise wherever it is */
+            EVENTUALLY(sleeps(*(const pid_t *)loop, out.data.at, IPC_NOTIFY_DOZING_));
+        IS(msgs_send(&out, &m, ipc_in_ms(LONG_MS)), 0);
+    }
+    tell(up, 0);
+    wait_for_death();
+}
+
+static void typed_ring_works_in_an_event_loop(void **state)
+{
+    struct child c, producer;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 16), 0);
+    IS(msgs_create(&shm, "ring", 16), 0);
+    c = spawn(loops_over_a_ring, NULL);
+    (void)hear(&c);
+    producer = spawn(sends_to_a_loop, &c.pid);
+    (void)hear(&producer);
+    kill_child(&producer);
+    finish(&c);
+    ipc_shm_close(&shm);
+}
+
+static void has_no_standard_files(struct child *up, void *arg)
+{
+    struct ipc_notify n, m;
+    struct ipc_shm seg;
+    int pair[2], i;
+    sigset_t set;
+
+    (void)up;
+    (void)arg;
+    IS(ipc_shm_create(&seg, NULL, 4096), 0);
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    for (i = 0; i < 3; i++)
+        (void)close(i);
+    make_bell(0, IPC_NOTIFY_FUTEX);
+    attach(&n, &room->bell[0], ipc_shm_peer(&seg));
+    MUST(ipc_notify_fd(&n) > 2);
+    ipc_notify_detach(&n);
+    make_bell(0, IPC_NOTIFY_EVENTFD);
+    attach(&n, &room->bell[0], NULL);
+    attach(&m, &room->bell[0], NULL);
+    MUST(ipc_notify_fd(&n) > 2);
+    IS(ipc_notify_send_fd(&n, pair[0]), 0);
+    IS(ipc_notify_recv_fd(&m, pair[1], IPC_NOW), 0);
+    MUST(ipc_notify_fd(&m) > 2);
+    IS(ipc_notify_post(&m), 0);
+    ipc_notify_detach(&n);
+    ipc_notify_detach(&m);
+    make_bell(0, IPC_NOTIFY_SIGNAL);
+    attach(&n, &room->bell[0], NULL);
+    MUST(sigemptyset(&set) == 0 && sigaddset(&set, SIGRTMIN) == 0);
+    MUST(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    IS(ipc_notify_listen(&n, SIGRTMIN), 0);
+    IS(ipc_notify_target(&n, getpid(), SIGRTMIN), 0);
+    for (i = 0; i < 3; i++)
+        MUST(fcntl(i, F_GETFD) == -1);
+}
+
+/* To those a program prints that knows nothing of it. */
+static void descriptors_are_none_of_the_first_three(void **state)
+{
+    (void)state;
+    IS(run(has_no_standard_files, NULL), 0);
 }
 
 static void successor_is_awaited_after_a_death(void **state)
@@ -3830,7 +3965,7 @@ static void prepares(struct child *up, void *arg)
         attach(&n, &room->bell[0], NULL);
     }
     (void)hear(&c);
-    start = room->bell[0].word & (IPC_NOTIFY_FIXED_ | IPC_NOTIFY_DEAF_);
+    start = room->bell[0].word & IPC_NOTIFY_FIXED_;
     for (i = 1; i <= how->rounds; i++) {
         uint32_t key;
 
@@ -4483,6 +4618,48 @@ static void process_without_membarrier_fixes_the_fence(void **state)
     ipc_notify_detach(&n);
 }
 
+/* membarrier interrupts each processor on which a process runs that has attached to any notifier:
+ * here it is denied, so that an attach that calls it learns of that. */
+static void attaches_without_interrupting(struct child *up, void *arg)
+{
+    struct sock_filter f[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPC_NOTIFY_REGISTER_, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof f / sizeof *f, f};
+    struct ipc_notify n;
+
+    (void)up;
+    (void)arg;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(UNABLE);
+    attach_drowsy(&n, &room->bell[0], NULL);
+    MUST((ipc_notify_uses(&n) & IPC_USES_MEMBARRIER) != 0);
+    IS(fence_bits(), 0);
+    (void)ipc_notify_prepare(&n); /* and this one learns that there is none */
+    IS(ipc_notify_uses(&n) & IPC_USES_MEMBARRIER, 0);
+    MUST((fence_bits() & IPC_NOTIFY_FIXED_) != 0);
+}
+
+static void attaching_interrupts_no_other_process(void **state)
+{
+    struct ipc_notify n;
+    int rc;
+
+    (void)state;
+    attach(&n, &room->bell[0], NULL);
+    SKIP_IF((ipc_notify_uses(&n) & IPC_USES_MEMBARRIER) == 0, "no membarrier here");
+    rc = run(attaches_without_interrupting, NULL);
+    SKIP_IF(rc == UNABLE, "may not install a seccomp filter");
+    IS(rc, 0);
+    ipc_notify_detach(&n);
+}
+
 /* ------------------------------------------------------------------ all of them */
 
 #undef TEST
@@ -4523,6 +4700,9 @@ static int run_all(const char *filter)
         TEST(creator_wakes_and_its_death_is_told),
         TEST(post_wakes_who_is_long_asleep),
         TEST(poster_without_a_peer_wakes_who_is_long_asleep),
+        TEST(poster_without_a_peer_that_leaves_is_forgotten),
+        TEST(typed_ring_works_in_an_event_loop),
+        TEST(descriptors_are_none_of_the_first_three),
         TEST(successor_is_awaited_after_a_death),
         TEST(death_is_told_to_short_waits_too),
         TEST(stopped_peer_is_not_dead),
@@ -4560,6 +4740,7 @@ static int run_all(const char *filter)
         TEST(watch_makes_descriptors_that_tell),
         TEST(fence_turns_to_the_posters_and_back),
         TEST(process_without_membarrier_fixes_the_fence),
+        TEST(attaching_interrupts_no_other_process),
     };
     /* Tests that take long: every instruction, every missing call. */
     static const struct CMUnitTest thorough[] = {

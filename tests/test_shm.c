@@ -9,6 +9,9 @@
 #define _GNU_SOURCE 1
 #endif
 
+/* See fallocate_of_an_old_kernel. */
+#define posix_fallocate fallocate_of_an_old_kernel
+
 #include "ipc_ring.h"
 #include "ipc_shm.h"
 
@@ -17,6 +20,7 @@
 #include "harness.h"
 
 #include <grp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 
@@ -435,7 +439,7 @@ static int ends_soon(struct child *c)
 {
     int64_t until = ipc_in_ms(SOON_MS);
 
-    while (!has_ended(c->pid) && ipc_shm_wait_(until))
+    while (!has_ended(c->pid) && a_moment(until))
         ;
     if (has_ended(c->pid))
         return result(c) == 0;
@@ -501,6 +505,65 @@ static void open_and_find_wait_for_who_comes_later(void **state)
     ipc_shm_close(&seg);
 }
 
+static void takes_a_signal(int number)
+{
+    (void)number;
+}
+
+/* Waits for what never comes: 0 a segment, 1 an object, 2 a segment over a socket. */
+static void waits_for_ever(struct child *up, void *arg)
+{
+    struct sigaction handle;
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    int pair[2], what = *(const int *)arg;
+
+    memset(&handle, 0, sizeof handle);
+    handle.sa_handler = takes_a_signal;
+    handle.sa_flags = SA_RESTART; /* naps and poll are not restarted all the same */
+    MUST(sigaction(SIGUSR1, &handle, NULL) == 0);
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    if (what == 1)
+        DONE(ipc_shm_open(&seg, name, IPC_FOREVER), &seg);
+    tell(up, 0);
+    if (what == 0)
+        REFUSED(ipc_shm_open(&seg, "ipc-test-never", IPC_FOREVER), -EINTR, &seg, "signal");
+    else if (what == 1)
+        REFUSED(ipc_shm_find(&seg, "never", TYPE, &o), -EINTR, &seg, "signal");
+    else
+        REFUSED(ipc_shm_recv(&seg, pair[0], IPC_FOREVER), -EINTR, &seg, "no segment came");
+}
+
+static void a_signal_ends_each_wait(void **state)
+{
+    struct ipc_shm seg;
+    struct child c;
+    int what;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    for (what = 0; what < 3; what++) {
+        c = spawn(waits_for_ever, &what);
+        (void)hear(&c);
+        /* Again and again, as one between a look and the nap after it ends nothing. */
+        EVENTUALLY((has_ended(c.pid) || (signal_child(&c, SIGUSR1), 0)));
+        finish(&c);
+    }
+    ipc_shm_close(&seg);
+}
+
+static void a_long_wait_looks_less_often(void **state)
+{
+    int64_t nap = IPC_SHM_NAP_;
+    int i;
+
+    (void)state;
+    for (i = 0; i < 30; i++)
+        IS(ipc_shm_wait_(IPC_FOREVER, &nap), 0);
+    IS(nap, IPC_SHM_LONG_NAP_);
+    IS(ipc_shm_wait_(IPC_NOW, &nap), -ETIMEDOUT);
+}
+
 /* ------------------------------------------------------------------ owners and modes */
 
 static void mode_is_as_asked_whatever_the_umask(void **state)
@@ -544,6 +607,73 @@ static void segment_open_to_more_people_than_asked_is_refused(void **state)
     REFUSED(ipc_shm_create(&seg, name, 64), -EACCES, &seg, "640");
 }
 
+/* For good: the process is another user afterwards. */
+static void become_user(uid_t uid, gid_t group)
+{
+    MUST(setgroups(1, &group) == 0 && setgid(uid) == 0 && setuid(uid) == 0);
+}
+
+static void meets_what_it_may_not_open(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    become_user(65534, 65534);
+    REFUSED(ipc_shm_create(&seg, name, 64), -EACCES, &seg, "user 1");
+    MUST(strstr(ipc_shm_why(&seg), "ipc_shm_unlink") != NULL);
+}
+
+static struct ipc_shm_options for_group(void)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+
+    how.mode = 0660;
+    how.group = 4400;
+    how.owner = 4401;
+    return how;
+}
+
+static void creates_for_its_group(struct child *up, void *arg)
+{
+    struct ipc_shm_options how = for_group();
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    become_user(4401, 4400);
+    DONE(ipc_shm_create_with(&seg, name, 4096, &how), &seg);
+    put(&seg, "word", "stays");
+    ipc_shm_close(&seg);
+}
+
+static void creates_another_size(struct child *up, void *arg)
+{
+    struct ipc_shm_options how = for_group();
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    become_user(4402, 4400);
+    REFUSED(ipc_shm_create_with(&seg, name, 1 << 16, &how), -EPERM, &seg, "user 4401");
+    DONE(ipc_shm_open_with(&seg, name, IPC_NOW, &how), &seg);
+    expect_word(&seg, "word", "stays");
+    ipc_shm_close(&seg);
+}
+
+/* /dev/shm is sticky: a member of the group may use the segment, and not unlink it. */
+static void what_may_not_be_replaced_stays_as_it_was(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    SKIP_IF(stat(IPC_SHM_DIR_, &st) != 0 || (st.st_mode & 01000) == 0, "/dev/shm is not sticky");
+    MUST(run(creates_for_its_group, NULL) == 0);
+    MUST(run(creates_another_size, NULL) == 0);
+    MUST(run(creates_another_size, NULL) == 0);
+}
+
 static void segment_of_another_owner_is_refused_unless_asked_for(void **state)
 {
     struct ipc_shm_options how = plain;
@@ -557,6 +687,8 @@ static void segment_of_another_owner_is_refused_unless_asked_for(void **state)
     MUST(chown(path_of(name), 1, (gid_t)-1) == 0);
     REFUSED(ipc_shm_open(&seg, name, IPC_FOREVER), -EACCES, &seg, "user 1");
     REFUSED(ipc_shm_create(&seg, name, 64), -EACCES, &seg, "user 1");
+    MUST(strstr(ipc_shm_why(&seg), "ipc_shm_unlink") != NULL);
+    MUST(run(meets_what_it_may_not_open, NULL) == 0);
     how.owner = 1;
     DONE(ipc_shm_open_with(&seg, name, IPC_NOW, &how), &seg);
     ipc_shm_close(&seg);
@@ -721,6 +853,112 @@ static void file_size_limit_is_an_error_and_no_signal(void **state)
 {
     (void)state;
     MUST(run(limits_file_size, NULL) == 0);
+}
+
+static int old_kernel; /* bytes that one call can allocate before the next signal; 0: any number */
+
+/* Until Linux 6.6 a signal ends posix_fallocate, and what the call had allocated is given back. */
+int fallocate_of_an_old_kernel(int fd, off_t at, off_t size)
+{
+    static int calls;
+
+    if (old_kernel != 0 && size > old_kernel) {
+        MUST(calls++ < 1000);
+        return EINTR;
+    }
+    return fallocate(fd, 0, at, size) == 0 ? 0 : errno;
+}
+
+static void creates_in_a_storm_of_signals(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    old_kernel = 2 << 20;
+    DONE(ipc_shm_create(&seg, name, (15 << 20) + 1), &seg);
+    MUST((size_t)stat_of(name).st_blocks * 512 >= seg.size);
+    memset((char *)seg.base + HEADER, 1, seg.size - HEADER);
+    ipc_shm_close(&seg);
+}
+
+static void signals_again_and_again_do_not_keep_create(void **state)
+{
+    (void)state;
+    MUST(run(creates_in_a_storm_of_signals, NULL) == 0);
+}
+
+static void locks_all_that_it_maps(struct child *up, void *arg)
+{
+    struct rlimit limit = {4 << 20, 4 << 20};
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    become_user(65534, 65534);
+    DONE(ipc_shm_create(&seg, name, 64 << 20), &seg);
+    ipc_shm_close(&seg);
+    MUST(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+    if (mlockall(MCL_FUTURE) != 0)
+        _exit(UNABLE);
+    REFUSED(ipc_shm_create(&seg, name, 64 << 20), -ENOMEM, &seg, "RLIMIT_MEMLOCK");
+    REFUSED(ipc_shm_open(&seg, name, IPC_NOW), -ENOMEM, &seg, "RLIMIT_MEMLOCK");
+}
+
+static void memory_that_may_not_be_mapped_is_named_as_such(void **state)
+{
+    int status;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs a second user");
+    SKIP_IF(MLOCK_IS_A_DUMMY, "mlockall does nothing here");
+    status = run(locks_all_that_it_maps, NULL);
+    SKIP_IF(status == UNABLE, "may not call mlockall");
+    MUST(status == 0);
+}
+
+/* Creates in a /dev/shm with these options, and reports huge_rc. */
+static void creates_with_huge_pages(struct child *up, void *options)
+{
+    struct ipc_shm_options how = with_flags(IPC_SHM_HUGE);
+    struct ipc_shm seg;
+
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", "/dev/shm", "tmpfs", 0, (const char *)options) != 0) {
+        tell(up, UNABLE);
+        return;
+    }
+    DONE(ipc_shm_create_with(&seg, name, 3 << 20, &how), &seg);
+    tell(up, (uint64_t)(int64_t)seg.huge_rc);
+    ipc_shm_close(&seg);
+}
+
+/* Whatever the kernel's setting for memfds is. */
+static void huge_pages_of_a_named_segment_are_as_dev_shm_is_mounted(void **state)
+{
+    static char with[] = "size=16m,huge=advise", without[] = "size=16m,huge=never";
+    static char usual[] = "size=16m";
+    char *options[] = {with, without, usual};
+    int64_t expected[] = {0, -EOPNOTSUPP, -EOPNOTSUPP}, rc;
+    char policy[128];
+    unsigned i;
+    ssize_t n;
+    int fd = open("/sys/kernel/mm/transparent_hugepage/shmem_enabled", O_RDONLY | O_CLOEXEC);
+
+    (void)state;
+    n = fd >= 0 ? read(fd, policy, sizeof policy - 1) : -1;
+    (void)close(fd);
+    policy[n > 0 ? n : 0] = '\0';
+    SKIP_IF(n <= 0 || strstr(policy, "[deny]") != NULL || strstr(policy, "[force]") != NULL,
+            "shared memory has no huge pages here, or nothing else");
+    for (i = 0; i < 3; i++) {
+        struct child c = spawn(creates_with_huge_pages, options[i]);
+
+        rc = (int64_t)hear(&c);
+        finish(&c);
+        SKIP_IF(rc == UNABLE, "may not mount a tmpfs with huge pages");
+        IS(rc, expected[i]);
+    }
 }
 
 static void may_not_lock(struct child *up, void *arg)
@@ -1602,6 +1840,141 @@ static void child_that_closes_an_inherited_handle_leaves_the_parent_alone(void *
     expect_word(&watch, "word", "mine");
     ipc_shm_close(&watch);
     ipc_shm_close(&seg);
+}
+
+static int memfd(size_t size, mode_t mode, int seals)
+{
+    int fd = (int)syscall(SYS_memfd_create, "test", 3u);
+
+    MUST(fd >= 0 && ftruncate(fd, (off_t)size) == 0 && fchmod(fd, mode) == 0);
+    MUST(seals == 0 || fcntl(fd, F_ADD_SEALS, seals) == 0);
+    return fd;
+}
+
+#define THREADS 8u
+
+struct asks {
+    struct ipc_shm *seg;
+    pthread_barrier_t *start;
+    uint64_t id;
+};
+
+static void *asks_who_it_is(void *arg)
+{
+    struct asks *a = (struct asks *)arg;
+
+    (void)pthread_barrier_wait(a->start);
+    a->id = ipc_shm_peer(a->seg)->id;
+    return NULL;
+}
+
+static void asks_in_threads(struct child *up, void *seg)
+{
+    struct ipc_shm_member who;
+    struct asks a[THREADS];
+    pthread_barrier_t start;
+    pthread_t thread[THREADS];
+    unsigned i, mine = 0;
+
+    (void)up;
+    MUST(pthread_barrier_init(&start, NULL, THREADS) == 0);
+    for (i = 0; i < THREADS; i++) {
+        a[i].seg = (struct ipc_shm *)seg;
+        a[i].start = &start;
+        MUST(pthread_create(&thread[i], NULL, asks_who_it_is, &a[i]) == 0);
+    }
+    for (i = 0; i < THREADS; i++)
+        MUST(pthread_join(thread[i], NULL) == 0);
+    for (i = 0; i < THREADS; i++)
+        MUST(a[i].id != 0 && a[i].id == ipc_shm_peer((struct ipc_shm *)seg)->id);
+    for (i = 0; i < IPC_SHM_MEMBERS; i++)
+        mine += ipc_shm_who((struct ipc_shm *)seg, i, &who) == 0 && who.alive &&
+                who.pid == getpid();
+    IS(mine, 1);
+}
+
+static void threads_of_a_forked_child_become_one_member(void **state)
+{
+    struct ipc_shm seg;
+    unsigned i;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    for (i = 0; i < REPEATS; i++)
+        MUST(run(asks_in_threads, &seg) == 0);
+    ipc_shm_close(&seg);
+}
+
+/* ------------------------------------------------------------------ descriptors */
+
+static void has_no_standard_files(struct child *up, void *arg)
+{
+    struct ipc_shm named, sealed, seg;
+    int pair[2], fds[2] = {-1, -1}, i;
+
+    (void)up;
+    (void)arg;
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    for (i = 0; i < 3; i++)
+        (void)close(i);
+    MUST(ipc_shm_create(&named, name, 4096) == 0 && named.fd > 2);
+    MUST(ipc_shm_open(&seg, name, IPC_NOW) == 0 && seg.fd > 2);
+    MUST(ipc_shm_peer(&named)->watch(&named, seg.peer.id, fds) == 0);
+    MUST(fds[0] > 2 && (fds[1] > 2 || fds[1] < 0));
+    ipc_shm_close(&seg);
+    MUST(ipc_shm_create(&sealed, NULL, 4096) == 0 && sealed.fd > 2);
+    MUST(ipc_shm_send(&sealed, pair[0]) == 0);
+    MUST(ipc_shm_recv(&seg, pair[1], IPC_NOW) == 0 && seg.fd > 2);
+    for (i = 0; i < 3; i++)
+        MUST(fcntl(i, F_GETFD) == -1);
+}
+
+/* To those a program prints that knows nothing of it. */
+static void descriptors_are_none_of_the_first_three(void **state)
+{
+    (void)state;
+    MUST(run(has_no_standard_files, NULL) == 0);
+}
+
+/* Calls what opens the descriptor anew, when it is no more the segment's. */
+static void goes_on_with_what_others_closed(struct child *up, void *seg)
+{
+    (void)up;
+    REFUSED(ipc_shm_peer((struct ipc_shm *)seg)->watch(seg, 0, (int[2]){-1, -1}), -EBADF,
+            (struct ipc_shm *)seg, "closed");
+}
+
+static void a_descriptor_that_others_closed_kills_nobody(void **state)
+{
+    struct ipc_shm seg;
+    struct child c;
+    uint64_t id;
+    int i, pair[2], fds[2] = {-1, -1}, log;
+
+    (void)state;
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    for (i = 0; i < 2; i++) {
+        DONE(ipc_shm_create(&seg, name, 4096), &seg);
+        c = spawn(opener, NULL);
+        id = hear(&c);
+        MUST(ipc_shm_alive(&seg, id));
+        (void)close(seg.fd);
+        MUST(ipc_shm_alive(&seg, id));
+        log = i == 0 ? memfd(4096, 0600, 0) : dup(pair[0]);
+        MUST(log == seg.fd); /* the first free number */
+        MUST(ipc_shm_alive(&seg, id));
+        REFUSED(ipc_shm_send(&seg, pair[0]), -EBADF, &seg, "closed");
+        IS(ipc_shm_peer(&seg)->watch(&seg, id, fds), -EBADF);
+        MUST(ipc_shm_map_twice(&seg, (char *)seg.base + HEADER, 4096) == NULL);
+        MUST(run(goes_on_with_what_others_closed, &seg) == 0);
+        kill_child(&c);
+        MUST(!ipc_shm_alive(&seg, id)); /* its process is gone */
+        ipc_shm_close(&seg);
+        MUST(fcntl(log, F_GETFD) >= 0); /* not ours to close */
+        (void)close(log);
+    }
+    (void)close(pair[0]);
+    (void)close(pair[1]);
 }
 
 static void stray_open_and_close_of_the_file_loses_no_membership(void **state)
@@ -2487,15 +2860,6 @@ static void named_segment_can_be_passed_on(void **state)
     ipc_shm_close(&seg);
 }
 
-static int memfd(size_t size, mode_t mode, int seals)
-{
-    int fd = (int)syscall(SYS_memfd_create, "test", 3u);
-
-    MUST(fd >= 0 && ftruncate(fd, (off_t)size) == 0 && fchmod(fd, mode) == 0);
-    MUST(seals == 0 || fcntl(fd, F_ADD_SEALS, seals) == 0);
-    return fd;
-}
-
 static void what_is_no_segment_is_not_received(void **state)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, HEADER + 4096}, bad = {1, 2};
@@ -2580,6 +2944,181 @@ static void silence_and_a_closed_peer_are_told_apart(void **state)
     }
     REFUSED(ipc_shm_send(&good, -1), -EBADF, &good, "cannot send");
     ipc_shm_close(&good);
+}
+
+enum trick { LEASE, SPARSE, POOL };
+
+/* Another user, who sends sealed memory, and then waits. */
+struct stranger {
+    int socket;
+    enum trick trick;
+};
+
+static void sends_a_trick(struct child *up, void *arg)
+{
+    const struct stranger *s = (const struct stranger *)arg;
+    struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 64 << 20};
+    struct ipc_shm made;
+    char path[40];
+    int fd, only;
+
+    become_user(65533, 65533);
+    /* MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB */
+    fd = (int)syscall(SYS_memfd_create, "trick", s->trick == POOL ? 7u : 3u);
+    if (fd < 0) {
+        tell(up, UNABLE);
+        return;
+    }
+    MUST(fchmod(fd, 0666) == 0 && ftruncate(fd, 64 << 20) == 0);
+    DONE(ipc_shm_create(&made, NULL, (64 << 20) - HEADER), &made);
+    made.base->member[made.peer.id % IPC_SHM_MEMBERS].id = 0;
+    MUST(s->trick == POOL || pwrite(fd, made.base, HEADER, 0) == (ssize_t)HEADER);
+    ipc_shm_close(&made);
+    MUST(fcntl(fd, F_ADD_SEALS, IPC_SHM_SEALS_) == 0);
+    if (s->trick == LEASE) {
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        only = open(path, O_RDONLY | O_CLOEXEC);
+        (void)close(fd);
+        (void)signal(SIGIO, SIG_IGN);
+        MUST(only >= 0 && fcntl(only, F_SETLEASE, F_RDLCK) == 0);
+        fd = only;
+    }
+    send_raw(s->socket, &hello, sizeof hello, &fd, 1);
+    tell(up, 0);
+    (void)hear(up);
+}
+
+/* Receives what the stranger sends. */
+static int receive_trick(struct ipc_shm *seg, enum trick trick, const struct ipc_shm_options *how)
+{
+    struct stranger s;
+    struct child c;
+    int pair[2], rc = UNABLE;
+
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    s.socket = pair[0];
+    s.trick = trick;
+    c = spawn(sends_a_trick, &s);
+    if (hear(&c) == 0) {
+        rc = ipc_shm_recv_with(seg, pair[1], ipc_in_ms(100), how);
+        tell(&c, 0);
+    }
+    finish(&c);
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    return rc;
+}
+
+/* A lease keeps others who open the file waiting for 45 seconds. */
+static void a_lease_on_what_is_sent_holds_up_no_receiver(void **state)
+{
+    struct ipc_shm seg;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    REFUSED(receive_trick(&seg, LEASE, &plain), -EACCES, &seg, "lease");
+}
+
+static void holds_a_lease_on_the_name(struct child *up, void *arg)
+{
+    int fd;
+
+    (void)arg;
+    become_user(65533, 65533);
+    make_file(name, "squatter", 8);
+    fd = open(path_of(name), O_RDONLY | O_CLOEXEC);
+    (void)signal(SIGIO, SIG_IGN);
+    MUST(fd >= 0 && fcntl(fd, F_SETLEASE, F_RDLCK) == 0);
+    tell(up, 0);
+    (void)hear(up);
+}
+
+static void a_lease_on_the_name_is_named_as_such(void **state)
+{
+    struct child c;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    c = spawn(holds_a_lease_on_the_name, NULL);
+    (void)hear(&c);
+    expect_refusal(-EACCES, "lease");
+    tell(&c, 0);
+    finish(&c);
+}
+
+static int64_t bytes_of(const struct ipc_shm *seg)
+{
+    struct stat st;
+
+    MUST(fstat(seg->fd, &st) == 0);
+    return (int64_t)st.st_blocks * 512;
+}
+
+static void joins(struct child *up, void *seg)
+{
+    (void)up;
+    MUST(ipc_shm_peer((struct ipc_shm *)seg)->id != 0);
+}
+
+static void empty_memory_of_a_stranger_is_not_faulted_in(void **state)
+{
+    static const unsigned flags[] = {0, IPC_SHM_MLOCK, IPC_SHM_HUGE, IPC_SHM_MLOCK | IPC_SHM_HUGE};
+    struct ipc_shm_options how = plain;
+    struct ipc_shm seg;
+    unsigned i;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    for (i = 0; i < sizeof flags / sizeof *flags; i++) {
+        how.flags = flags[i];
+        DONE(receive_trick(&seg, SPARSE, &how), &seg);
+        MUST(seg.lock_rc < 0 && seg.huge_rc < 0);
+        MUST(bytes_of(&seg) < 1 << 20);
+        MUST(run(joins, &seg) == 0);
+        MUST(bytes_of(&seg) < 1 << 20);
+        ipc_shm_close(&seg);
+    }
+    how.largest = (64 << 20) - 1;
+    REFUSED(receive_trick(&seg, SPARSE, &how), -EMSGSIZE, &seg, "67108863");
+    how.largest = 64 << 20;
+    DONE(receive_trick(&seg, SPARSE, &how), &seg);
+    ipc_shm_close(&seg);
+}
+
+static void sends_huge_pages(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+    struct stat st;
+    int pair[2];
+
+    (void)up;
+    (void)arg;
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0); /* as root */
+    become_user(65533, 65533);
+    DONE(ipc_shm_create(&seg, NULL, 4096), &seg);
+    DONE(ipc_shm_send(&seg, pair[0]), &seg);
+    (void)close(seg.fd);
+    seg.fd = (int)syscall(SYS_memfd_create, "pool", 7u);
+    MUST(fstat(seg.fd, &st) == 0);
+    seg.device = st.st_dev;
+    seg.inode = st.st_ino;
+    REFUSED(ipc_shm_send(&seg, pair[0]), -EPERM, &seg, "huge pages");
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    DONE(ipc_shm_send(&seg, pair[0]), &seg);
+}
+
+/* Who has a descriptor can give the pages back, and take them for good: then access is SIGBUS. */
+static void huge_pages_of_the_pool_stay_with_one_user(void **state)
+{
+    struct ipc_shm seg;
+    int rc;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    rc = receive_trick(&seg, POOL, &plain);
+    SKIP_IF(rc == UNABLE, "no huge pages here");
+    REFUSED(rc, -EACCES, &seg, "huge pages");
+    MUST(run(sends_huge_pages, NULL) == 0);
 }
 
 /* ------------------------------------------------------------------ typed rings in segments */
@@ -2762,15 +3301,21 @@ int main(int argc, char **argv)
         TEST(absent_segment_is_refused_at_the_deadline),
         TEST(a_deadline_that_is_no_time_is_refused),
         TEST(open_and_find_wait_for_who_comes_later),
+        TEST(a_signal_ends_each_wait),
+        TEST(a_long_wait_looks_less_often),
         TEST(mode_is_as_asked_whatever_the_umask),
         TEST(segment_open_to_more_people_than_asked_is_refused),
         TEST(segment_of_another_owner_is_refused_unless_asked_for),
+        TEST(what_may_not_be_replaced_stays_as_it_was),
         TEST(symbolic_links_fifos_and_directories_are_refused),
         TEST(files_that_are_no_segments_are_refused),
         TEST(segment_of_another_layout_is_refused_and_why_says_which),
         TEST(full_dev_shm_is_an_error_and_no_signal),
         TEST(file_size_limit_is_an_error_and_no_signal),
         TEST(memory_that_may_not_be_locked_is_usable_all_the_same),
+        TEST(signals_again_and_again_do_not_keep_create),
+        TEST(memory_that_may_not_be_mapped_is_named_as_such),
+        TEST(huge_pages_of_a_named_segment_are_as_dev_shm_is_mounted),
         TEST(options_for_pages_leave_a_usable_segment),
         TEST(exhausted_descriptors_are_named_as_such),
         TEST(remains_of_a_killed_creator_are_taken_over),
@@ -2796,6 +3341,9 @@ int main(int argc, char **argv)
         TEST(heir_does_not_keep_a_dead_member_alive),
         TEST(child_that_inherits_a_handle_becomes_a_member_of_its_own),
         TEST(child_that_closes_an_inherited_handle_leaves_the_parent_alone),
+        TEST(threads_of_a_forked_child_become_one_member),
+        TEST(descriptors_are_none_of_the_first_three),
+        TEST(a_descriptor_that_others_closed_kills_nobody),
         TEST(stray_open_and_close_of_the_file_loses_no_membership),
         TEST(pid_with_another_start_time_is_another_process),
         TEST(there_is_room_for_64_members),
@@ -2821,6 +3369,10 @@ int main(int argc, char **argv)
         TEST(named_segment_can_be_passed_on),
         TEST(what_is_no_segment_is_not_received),
         TEST(silence_and_a_closed_peer_are_told_apart),
+        TEST(a_lease_on_what_is_sent_holds_up_no_receiver),
+        TEST(a_lease_on_the_name_is_named_as_such),
+        TEST(empty_memory_of_a_stranger_is_not_faulted_in),
+        TEST(huge_pages_of_the_pool_stay_with_one_user),
         TEST(ring_of_another_type_or_capacity_is_refused_with_both_numbers),
         TEST(dead_producer_is_succeeded_behind_its_last_message),
         TEST(dead_consumer_is_succeeded_without_loss),

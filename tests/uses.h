@@ -374,6 +374,7 @@ int use_shm(int fd)
     rc += ipc_shm_open(&seg, "use", IPC_NOW) + ipc_shm_open_with(&seg, "use", ipc_in_ms(1), &how);
     rc += ipc_shm_open_or_create(&seg, "use", 1, NULL);
     rc += ipc_shm_send(&seg, fd) + ipc_shm_recv(&seg, fd, IPC_FOREVER);
+    rc += ipc_shm_recv_with(&seg, fd, IPC_FOREVER, &how);
     rc += ipc_shm_make(&seg, "o", 1, 1, &o) + ipc_shm_publish(&seg, &o);
     rc += ipc_shm_find(&seg, "o", 1, &o) + ipc_shm_list(&seg, 0, &o);
     rc += ipc_shm_alive(&seg, ipc_shm_peer(&seg)->id) + ipc_shm_who(&seg, 0, &who);

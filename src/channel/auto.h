@@ -211,7 +211,7 @@ IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadlin
     size_t max = ch->max;
     int rc = ipc_shm_recv(&ch->ring->seg, ch->in, deadline);
 
-    if (rc == -ETIMEDOUT || rc == -EPIPE)
+    if (rc == -ETIMEDOUT || rc == -EINTR || rc == -EPIPE)
         return rc;
     ch->ring->seg.deadline = IPC_NOW; /* the listener has made all of it */
     own->unable = rc != 0 || ipc_channel_ring_attach_(ch, 0) != 0;

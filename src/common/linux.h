@@ -21,4 +21,20 @@
 #error "include the ipc_*.h before any header of libc, or compile with -D_GNU_SOURCE"
 #endif
 
+/* Moves a descriptor that is 0, 1 or 2 to the first free number from 3 on. A program that was
+ * started with one of these closed still prints to it. Returns the descriptor; -1 with errno where
+ * fd is -1, or no number is free. */
+IPC_INLINE int ipc_move_fd_(int fd)
+{
+    int moved, saved;
+
+    if (fd < 0 || fd > 2)
+        return fd;
+    moved = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    saved = errno;
+    (void)close(fd);
+    errno = saved;
+    return moved;
+}
+
 #endif

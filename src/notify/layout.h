@@ -1,5 +1,5 @@
 /*
- * The notifier's word: a count in its upper 24 bits, and flags.
+ * The notifier's word: a count in its upper 25 bits, and flags.
  *
  *   change                    by which process, how
  *   -----------------------   --------------------------------------------------------------------
@@ -8,7 +8,7 @@
  *   ARMED: 0 -> 1             the same, before an event loop polls
  *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
  *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
- *                             too
+ *                             too. Or as ARMED, where the kind has no descriptor of its own
  *   all three -> 0,           a poster that finds one of them, or WAKING: CAS. Before that it has
  *   WAKING -> 1, count + 1    stored its data, and fenced: by a store-load fence, or by a waiter's
  *                             membarrier. After it, it calls the kernel for each flag found, and
@@ -25,7 +25,6 @@
  *   count + 1                 is not set: CAS
  *   FIXED: 0 -> 1             a process that cannot call membarrier, as it attaches or waits: CAS.
  *                             It stays for good
- *   DEAF: 0 -> 1              a process that has no `stir`, as it attaches: CAS. It stays for good
  *
  * WAKING says that a poster may have been killed between taking the flags off and calling the
  * kernel. A later poster that finds it calls the kernel in its place.
@@ -48,6 +47,10 @@
  * A process without membarrier sets FIXED, and naps for a millisecond before its first sleep: posts
  * that began unfenced are over then. It never sets FENCED, as others may still have to fence.
  *
+ * A poster that has no `stir` wakes nobody from poll. Such handles are counted in `deaf`, by
+ * fetch-and-add at attach and detach, and while there are any no waiter begins to doze. One that is
+ * killed stays counted: waiters then do what they do without a `watch`.
+ *
  * A hostile peer that rewrites the word all the time makes a CAS fail for ever. After a thousand
  * tries each loop gives up; the peer could undo what we store as well.
  */
@@ -67,7 +70,7 @@
 struct ipc_notify_shared {
     uint32_t word;   /* see the top */
     uint32_t kind;   /* constant after init; attach compares it, and nothing else reads it */
-    uint64_t unused; /* zero */
+    uint64_t deaf;   /* handles of processes that cannot stir: do not rely on it */
     union {
         sem_t sem;
         unsigned char room[40];
@@ -86,8 +89,7 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTI
 #define IPC_NOTIFY_FENCING_ 16u /* posters fence, waiters call membarrier */
 #define IPC_NOTIFY_FENCED_ 32u  /* posters fence, waiters need not */
 #define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: a process has no membarrier */
-#define IPC_NOTIFY_DEAF_ 128u   /* a process cannot stir: do not rely on it */
-#define IPC_NOTIFY_COUNT_ 256u  /* the count starts here */
+#define IPC_NOTIFY_COUNT_ 128u  /* the count starts here */
 #define IPC_NOTIFY_SLEEPERS_                                                                       \
     (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
 #define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FENCED_)
@@ -200,15 +202,14 @@ IPC_INLINE void ipc_notify_set_flags_(struct ipc_notify *n, uint32_t flags)
     }
 }
 
-/* Tells the waiters of the notifier that the handle points at what this process lacks. */
+/* Tells the waiters of the notifier that the handle points at what this process lacks. A handle that
+ * is pointed at several in turn stays counted as deaf at all but the last. */
 IPC_INLINE void ipc_notify_set_lacks_(struct ipc_notify *n)
 {
-    uint32_t flags = n->peer.stir == NULL ? IPC_NOTIFY_DEAF_ : 0;
-
+    if (n->peer.stir == NULL)
+        (void)ck_pr_faa_64(&n->at->deaf, 1);
     if ((n->uses & IPC_USES_MEMBARRIER) == 0)
-        flags |= IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FIXED_; /* have posts fenced */
-    if (flags != 0)
-        ipc_notify_set_flags_(n, flags);
+        ipc_notify_set_flags_(n, IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FIXED_); /* have posts fenced */
 }
 
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
@@ -236,8 +237,10 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         n->uses |= IPC_USES_FUTEX;
     if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* for no futexes: the call is there */
         n->uses |= IPC_USES_WAITV;
-    if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0 &&
-        ipc_notify_membarrier_(IPC_NOTIFY_BARRIER_) == 0)
+    /* Not a try of the other command, which would interrupt all that have attached to any notifier.
+     * Linux has both or none; what a sandbox denies, the first sleep finds out. The kernel asks
+     * only for processors of this process, and only the first time. */
+    if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0)
         n->uses |= IPC_USES_MEMBARRIER;
     ipc_notify_set_lacks_(n);
     return 0;
@@ -250,6 +253,8 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 
     if (n->at == NULL)
         return;
+    if (n->peer.stir == NULL && ck_pr_load_64(&n->at->deaf) > 0)
+        (void)ck_pr_faa_64(&n->at->deaf, UINT64_MAX);
     if (n->post_fd == n->fd)
         n->post_fd = -1;
     for (i = 0; i < sizeof fds / sizeof fds[0]; i++) {
@@ -257,6 +262,7 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
             (void)close(*fds[i]);
         *fds[i] = -1;
     }
+    n->asks = 0;
     n->at = NULL;
 }
 

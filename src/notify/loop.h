@@ -6,25 +6,46 @@
 
 /* ------------------------------------------------------------------ waiting in an event loop */
 
+/* Is its descriptor that of struct ipc_peer's watch, as its kind has none? */
+IPC_INLINE int ipc_notify_loops_by_watch_(const struct ipc_notify *n)
+{
+    return n->kind != IPC_NOTIFY_EVENTFD && n->kind != IPC_NOTIFY_SIGNAL;
+}
+
+/* The descriptor that each stir makes readable, and each death. */
+IPC_INLINE int ipc_notify_watch_fd_(struct ipc_notify *n)
+{
+    int fds[2] = {-1, -1}, rc;
+
+    if (n->peer.watch == NULL || n->peer.stir == NULL)
+        return -EINVAL;
+    fds[0] = n->kept.fd;
+    rc = n->peer.watch(n->peer.arg, 0, fds);
+    n->kept.fd = fds[0];
+    return rc != 0 ? rc : fds[0];
+}
+
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
 {
     int fds[2];
 
-    if (n->at == NULL || (n->kind != IPC_NOTIFY_EVENTFD && n->kind != IPC_NOTIFY_SIGNAL))
+    if (n->at == NULL)
         return -EINVAL;
+    if (ipc_notify_loops_by_watch_(n))
+        return ipc_notify_watch_fd_(n);
     if (n->fd >= 0)
         return n->fd;
     if (n->kind == IPC_NOTIFY_SIGNAL)
         return -ENOENT;
-    n->fd = n->post_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    n->fd = n->post_fd = ipc_move_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (n->fd >= 0) {
         n->uses |= IPC_USES_EVENTFD;
         return n->fd;
     }
     if (errno == EMFILE || errno == ENFILE || pipe(fds) != 0)
         return -errno;
-    n->fd = fds[0];
-    n->post_fd = fds[1];
+    n->fd = ipc_move_fd_(fds[0]);
+    n->post_fd = ipc_move_fd_(fds[1]);
     (void)fcntl(n->fd, F_SETFD, FD_CLOEXEC);
     (void)fcntl(n->post_fd, F_SETFD, FD_CLOEXEC);
     (void)fcntl(n->fd, F_SETFL, O_NONBLOCK);
@@ -41,7 +62,7 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
         return -EINVAL;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, number);
-    n->fd = signalfd(n->fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    n->fd = ipc_move_fd_(signalfd(n->fd, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (n->fd < 0 && errno != ENOSYS && errno != EPERM)
         return -errno;
     return 0;
@@ -50,7 +71,8 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
 IPC_INLINE void ipc_notify_arm(struct ipc_notify *n)
 {
     if (n->at != NULL)
-        (void)ipc_notify_announce_(n, IPC_NOTIFY_ARMED_);
+        (void)ipc_notify_announce_(n, ipc_notify_loops_by_watch_(n) ? IPC_NOTIFY_DOZING_
+                                                                    : IPC_NOTIFY_ARMED_);
 }
 
 IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
@@ -59,6 +81,12 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
 
     if (n->at == NULL)
         return;
+    if (ipc_notify_loops_by_watch_(n)) {
+        (void)ipc_notify_empty_(n->kept.fd);
+        /* Where no post has come it may be a death, or the loop's own time-out. */
+        n->asks = (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DOZING_) != 0;
+        return;
+    }
     if ((n->uses & IPC_USES_EVENTFD) == 0)
         ipc_notify_empty_(n->fd);
     else if (read(n->fd, &value, sizeof value) < 0)
@@ -161,8 +189,8 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
         (void)close(n->fd);
     if (n->post_fd >= 0 && n->post_fd != n->fd)
         (void)close(n->post_fd);
-    n->fd = fds[0];
-    n->post_fd = count == 2 ? fds[1] : fds[0];
+    n->fd = ipc_move_fd_(fds[0]);
+    n->post_fd = count == 2 ? ipc_move_fd_(fds[1]) : n->fd;
     n->uses = count == 2 ? n->uses & ~IPC_USES_EVENTFD : n->uses | IPC_USES_EVENTFD;
     return 0;
 }

@@ -60,7 +60,7 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number)
     if (pid <= 0 || number < SIGRTMIN || number > SIGRTMAX)
         return -EINVAL;
 #ifdef SYS_pidfd_open
-    n->target_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    n->target_fd = ipc_move_fd_((int)syscall(SYS_pidfd_open, pid, 0));
 #endif
     rc = ipc_notify_check_target_(pid, number); /* after the pidfd: checks the process behind it */
     if (rc == 0) {

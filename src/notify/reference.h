@@ -31,7 +31,7 @@
 
 /* What this process uses: ipc_notify_uses. What is missing is replaced by the next best. */
 #define IPC_USES_FUTEX 1u      /* else naps of a millisecond */
-#define IPC_USES_MEMBARRIER 2u /* else a full fence in each post */
+#define IPC_USES_MEMBARRIER 2u /* else a full fence in each post. Known after the first sleep */
 #define IPC_USES_WAITV 4u      /* else poll, or naps, for ipc_wait_any */
 #define IPC_USES_WATCH 8u      /* deaths are reported by descriptors, else asked for every 8 ms */
 #define IPC_USES_EVENTFD 16u   /* else a pipe */
@@ -62,10 +62,11 @@ struct ipc_notify {
     int target_fd;         /* a pidfd of target */
     int number;            /* the signal for target */
     uint64_t watched;      /* id of the peer that is watched; 0: none */
-    uint64_t reported;         /* id of the peer whose death was reported */
+    uint64_t reported;     /* id of the peer whose death was reported */
     int death_fd;          /* fds[1] of struct ipc_peer's watch: readable when `watched` dies */
     int watches_anyone;    /* ipc_notify_watch_anyone was called */
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
+    int asks;              /* the next look in vain asks for deaths: an event loop was woken */
     int napped;            /* has slept without membarrier */
     int looks_each_second; /* a program that posts nothing may be at the other end of the ring */
     struct ipc_notify_kept_ kept;
@@ -103,7 +104,8 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind);
  * Attaches to the notifier in mem[0..size), to post and to wait. `kind` is the one that it was made
  * with; the program has to know it, as the memory is only compared with it. `me` says which other
  * processes are alive, and is copied: with ipc_shm.h it is ipc_shm_peer(&seg), and seg must stay
- * open; NULL where no death is of interest. Registers the process for membarrier. Lock-free.
+ * open; NULL where no death is of interest. Registers the process for membarrier, which interrupts
+ * no other process. Lock-free.
  *
  *   0
  *   -EINVAL  as of ipc_notify_init
@@ -113,7 +115,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
                                  const struct ipc_peer *me);
 
 /* Closes the descriptors that the handle has opened. Other processes sleep on, and the shared part
- * stays. Does nothing when the handle is not attached. */
+ * stays; it must still be there. Does nothing when the handle is not attached. */
 IPC_INLINE void ipc_notify_detach(struct ipc_notify *n);
 
 /*
@@ -196,9 +198,11 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
  *
  *   0            the condition holds; it was evaluated to true once, and last
  *   -ETIMEDOUT   the deadline has passed, and the condition did not hold after that
- *   -EINTR       a signal handler ran, and the condition did not hold after that
- *   -EOWNERDEAD  the peer that is watched is dead, or has left, and the condition did not hold after
- *                that; reported once
+ *   -EINTR       a signal handler ran during the sleep, and the condition did not hold after that.
+ *                One that runs between the last look and the sleep does not end it. A handler that
+ *                sets a flag calls ipc_notify_post(n) then, and the condition asks for the flag
+ *   -EOWNERDEAD  the peer that is watched is dead, or has left, and the condition did not hold
+ *                after that; reported once
  *   -EINVAL      the condition does not hold, and the handle is not attached, or the deadline is no
  *                absolute time (IPC_NOW)
  *
@@ -253,13 +257,27 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  * The descriptor to add to an event loop, for reading; made by the first call. ipc_notify_detach
  * closes it. For IPC_NOTIFY_EVENTFD it is what posters write to: give it to them by fork or
  * ipc_notify_send_fd, and use one notifier for each loop, as the first loop to drain it takes all.
- * For IPC_NOTIFY_SIGNAL it is the signalfd of ipc_notify_listen.
+ * For IPC_NOTIFY_SIGNAL it is the signalfd of ipc_notify_listen. For the other kinds, so for the
+ * bell of a typed ring, it is that of struct ipc_peer's watch: it becomes readable, too, for posts
+ * to others in the same segment, and when a member dies. Let the loop look once a second as well,
+ * as for ipc_wait: see the caveats. Drain, arm, then look until nothing is there, then poll:
+ *
+ *     for (;;) {
+ *         ipc_notify_drain(ticks_consumer_bell(&in));
+ *         ipc_notify_arm(ticks_consumer_bell(&in));
+ *         while ((rc = ticks_recv(&in, &t, IPC_NOW)) == 0)
+ *             trade(&t);
+ *         if (rc != -ETIMEDOUT)              // -EOWNERDEAD, -EPIPE: the producer has gone
+ *             break;
+ *         epoll_wait(loop, events, 16, 1000);
+ *     }
  *
  *   >= 0     the descriptor
- *   -EINVAL  the handle is not attached, or its kind has no descriptor
+ *   -EINVAL  the handle is not attached; or, where the kind has no descriptor, it was attached
+ *            without a struct ipc_peer that has watch and stir
  *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
  *            sigtimedwait
- *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe
+ *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_peer's watch says
  */
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n);
 
@@ -279,7 +297,9 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number);
  * polling. The next post makes the descriptor readable. Lock-free. */
 IPC_INLINE void ipc_notify_arm(struct ipc_notify *n);
 
-/* Reads the descriptor empty; otherwise it stays readable. Wait-free. */
+/* Reads the descriptor empty; otherwise it stays readable. Where it is that of struct ipc_peer's
+ * watch, and there was no post, the next wait with this handle asks for deaths, also one with
+ * IPC_NOW: a death is reported within a second, if the loop looks that often. Wait-free. */
 IPC_INLINE void ipc_notify_drain(struct ipc_notify *n);
 
 /*

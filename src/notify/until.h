@@ -37,9 +37,9 @@ IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
     return w->state != 0 || ck_pr_load_64(w->holder) != w->now;
 }
 
-/* At attach: the process at the other end, for ipc_notify_wait_with_peer_'s *peer_seen. A death that
- * is older than this handle is not reported: the process that died has no more to do with it than
- * one that never came. */
+/* At attach: the process at the other end, for ipc_notify_wait_with_peer_'s *peer_seen. A death
+ * that is older than this handle is not reported: the process that died has no more to do with it
+ * than one that never came. */
 IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t *holder)
 {
     uint64_t id = ck_pr_load_64(holder);
@@ -54,9 +54,9 @@ IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t 
 /*
  * Waits for one end of a ring that may have one process at the other. *holder is the id of that
  * process, 0 for none, ~0 for one of which no death can be proven. Its death ends the wait with
- * -EOWNERDEAD, and its detach, or its leaving the memory, with -EPIPE, each once. *peer_seen, of the handle, is the process
- * last seen there, 0 once its end was reported. Attach and detach of the other end post this end's
- * bell. Otherwise as `wait`.
+ * -EOWNERDEAD, and its detach, or its leaving the memory, with -EPIPE, each once. *peer_seen, of
+ * the handle, is the process last seen there, 0 once its end was reported. Attach and detach of the
+ * other end post this end's bell. Otherwise as `wait`.
  */
 IPC_FORCE_INLINE int ipc_notify_wait_with_peer_(struct ipc_notify *n, uint64_t *holder,
                                                 uint64_t *peer_seen, int64_t deadline,

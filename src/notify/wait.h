@@ -15,7 +15,7 @@
  *                         or a second has passed and the waiter watches for no death
  *   on futex   in poll    4 ms have passed, the waiter watches for a death, it has descriptors that
  *                         report deaths and posts, and the word has not changed: CAS, sets DOZING
- *   on futex   awake      4 ms have passed, but it has no such descriptors, or a process is DEAF:
+ *   on futex   awake      4 ms have passed, but it has no such descriptors, or a handle is deaf:
  *                         the waiter asks for deaths. Its next sleeps on the futex last 8 ms
  *   in poll    awake      the word has changed, or a signal handler ran, or a peer that is watched
  *                         is dead, or any member may be, or a second has passed
@@ -220,7 +220,7 @@ IPC_INLINE nfds_t ipc_group_open_(const struct ipc_notify_group_ *g, struct poll
         g->kept->fd = fds[0];
         n->death_fd = fds[1];
         n->uses = watched ? n->uses | IPC_USES_WATCH : n->uses & ~IPC_USES_WATCH;
-        if (!watched || (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DEAF_) != 0)
+        if (!watched || ck_pr_load_64(&n->at->deaf) != 0)
             return 0;
         if (n->death_fd >= 0)
             p[count++].fd = n->death_fd;
@@ -426,6 +426,21 @@ IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify
     return 1;
 }
 
+/* After a look in vain, in an event loop that was woken by no post: asks for deaths. 1: there
+ * was one, and the condition is to be looked at once more. */
+__attribute__((noinline, unused)) static int ipc_waiting_ask_(struct ipc_waiting_ *w,
+                                                              struct ipc_notify *n)
+{
+    struct ipc_notify_group_ g = ipc_group_of_one_(&n);
+    unsigned which;
+
+    n->asks = 0;
+    if (w->rc != 0)
+        return 0; /* that was the last look */
+    w->rc = ipc_group_check_deaths_(&g, &which);
+    return w->rc != 0;
+}
+
 /* A look at the condition was in vain. 1 to look again, 0 at the end. */
 IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
 {
@@ -434,6 +449,8 @@ IPC_INLINE int ipc_waiting_more_(struct ipc_waiting_ *w, struct ipc_notify *n)
 
     if (n->at == NULL && w->rc == 0)
         w->rc = -EINVAL;
+    if (CK_CC_UNLIKELY(n->asks) && ipc_waiting_ask_(w, n))
+        return 1;
     if (ipc_waiting_spin_(w, n->spin, n->yield))
         return 1;
     g = ipc_group_of_one_(&n);

@@ -25,7 +25,8 @@
  *
  * A member is dead when one of these holds, and is alive otherwise:
  *   1. its entry has another id: it has left, or another process has the entry's lock;
- *   2. its entry's lock is free;
+ *   2. its entry's lock is free. That is asked by our descriptor, so it proves nothing where others
+ *      have closed that, and its number is of another file;
  *   3. its pid counts in our namespace, and the process with that pid is gone, or has started at
  *      another time. This is for a process whose child still has its descriptor, and so its lock.
  */
@@ -129,6 +130,15 @@ IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
     return rc == 0 ? 0 : -errno;
 }
 
+/* Is our descriptor still that of the segment? A program may have closed it, and opened another. */
+IPC_INLINE int ipc_shm_has_its_file_(const struct ipc_shm *seg)
+{
+    struct stat st;
+
+    return fstat(seg->fd, &st) == 0 && (uint64_t)st.st_dev == seg->device &&
+           (uint64_t)st.st_ino == seg->inode;
+}
+
 /* Is the member alive? 0 only with a proof of its death, see the top. */
 IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 {
@@ -142,7 +152,7 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
     if (id == seg->peer.id)
         return 1;
     if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % IPC_SHM_MEMBERS), &type) == 0 &&
-        type == F_UNLCK)
+        type == F_UNLCK && ipc_shm_has_its_file_(seg))
         return 0; /* proof 2 */
     /* Without it pid and the rest could be older than the id. Partner: the second store fence in
      * ipc_shm_join_. */
@@ -197,9 +207,12 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         /* Without it our id could be seen beside the predecessor's pid. Partner: the first load
          * fence in ipc_shm_member_is_alive_. */
         ck_pr_fence_store();
-        seg->pid = getpid();
         seg->peer.id = (generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) + i;
         ck_pr_store_64(&m->id, seg->peer.id);
+        /* Without it another thread could go on with our parent's id. Partner: the load fence in
+         * ipc_shm_become_member_. */
+        ck_pr_fence_store();
+        ck_pr_store_int(&seg->pid, getpid());
         return 0;
     }
     return ipc_shm_refuse(seg, -EUSERS, "all %u members' places are taken", IPC_SHM_MEMBERS);

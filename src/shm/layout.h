@@ -5,12 +5,14 @@
 #include "reference.h"
 
 #include <limits.h>
+#include <mntent.h>
 #include <stdarg.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 
 /* ------------------------------------------------------------------ layout */
 

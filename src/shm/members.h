@@ -35,7 +35,7 @@ IPC_INLINE int ipc_shm_open_pidfd_(struct ipc_shm *seg, uint64_t id)
 
     if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
         return -1;
-    fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    fd = ipc_move_fd_((int)syscall(SYS_pidfd_open, (pid_t)pid, 0));
     /* The pidfd is of this member's process, if the member is alive after the open. */
     if (fd >= 0 && !ipc_shm_member_is_alive_(seg, id)) {
         (void)close(fd);
@@ -57,12 +57,14 @@ IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
     char path[32];
     int rc = ipc_shm_become_member_(seg);
 
+    if (rc == 0 && !ipc_shm_has_its_file_(seg))
+        rc = -EBADF; /* closed by others */
     if (rc != 0)
         return rc;
     if (id != 0 && fds[1] < 0)
         fds[1] = ipc_shm_open_pidfd_(seg, id);
     if (fds[0] < 0)
-        fds[0] = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+        fds[0] = ipc_move_fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     if (fds[0] < 0)
         return -errno;
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", seg->fd);

@@ -102,6 +102,8 @@ IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t 
 #endif
     if (bytes == 0 || bytes > SIZE_MAX / 4 || (bytes | (size_t)offset) % (size_t)getpagesize() != 0)
         return NULL;
+    if (!ipc_shm_has_its_file_(seg))
+        return NULL;
     at = (unsigned char *)mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if ((void *)at == MAP_FAILED)
         return NULL;
@@ -222,13 +224,14 @@ IPC_INLINE int ipc_shm_refuse_type_(struct ipc_shm *seg, const char *name, uint3
 IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type,
                             struct ipc_shm_object *o)
 {
+    int64_t nap = IPC_SHM_NAP_;
     uint64_t hash;
     unsigned i;
     int rc = ipc_shm_object_name_(seg, name, &hash);
 
     if (rc != 0 || seg->base == NULL)
         return rc != 0 ? rc : -EINVAL;
-    do {
+    for (;;) {
         for (i = 0; i < IPC_SHM_OBJECTS; i++) {
             if ((ck_pr_load_64(&seg->base->entry[i].state) & IPC_SHM_HASH_) != hash)
                 continue;
@@ -239,9 +242,13 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
                 continue;
             return o->type == type ? 0 : ipc_shm_refuse_type_(seg, name, o->type, type);
         }
-    } while (ipc_shm_wait_(seg->deadline));
-    return ipc_shm_refuse(seg, seg->deadline == IPC_NOW ? -ENOENT : -ETIMEDOUT,
-                          "no object '%s' in the segment", name);
+        rc = ipc_shm_wait_(seg->deadline, &nap);
+        if (rc != 0)
+            break;
+    }
+    return ipc_shm_refuse(seg, seg->deadline == IPC_NOW ? -ENOENT : rc,
+                          "no object '%s' in the segment%s", name,
+                          rc == -EINTR ? " until a signal came" : "");
 }
 
 #endif

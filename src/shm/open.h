@@ -16,8 +16,9 @@
  *   dead,            id + CONDEMNED   candidate id, where the size differs, or IPC_SHM_FRESH is
  *   or dead +                         given, or the flag is set already: CAS, full fence
  *   CONDEMNED
- *   id + CONDEMNED   dead             the same candidate, where it finds a live member: a store.
- *                                     The segment stays; the candidate's create is -EEXIST
+ *   id + CONDEMNED   dead             the same candidate, where it finds a live member, or may not
+ *                                     unlink: a store. The segment stays; the candidate's create
+ *                                     is refused
  *   id + CONDEMNED   (unlinked)       the same candidate, where it finds no live member
  *
  * `dead` is the id of a member that is dead, or has closed the segment (identity.h). Each process
@@ -47,6 +48,9 @@
 #endif
 #define IPC_SHM_SEALS_ (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define IPC_SHM_DIR_ "/dev/shm/"
+#define IPC_SHM_NAP_ INT64_C(1000000)       /* ns between two looks for what is not there yet */
+#define IPC_SHM_LONG_NAP_ INT64_C(16000000) /* ns, after a tenth of a second */
+#define IPC_SHM_PART_ ((size_t)2 << 20) /* bytes to allocate at once: a huge page */
 
 /* Checks a segment's name, and makes the path of its file. 0, -EINVAL or -ENAMETOOLONG. */
 IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const char *name)
@@ -64,6 +68,25 @@ IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const
     return 0;
 }
 
+/* Allocates the file. 0, or what posix_fallocate says. In parts: a signal ends the call, and before
+ * Linux 6.6 the kernel then takes back what that call had allocated, so signals that come again and
+ * again would have one call for all begin anew for ever. */
+IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
+{
+    size_t at = 0, part;
+    int rc = 0;
+
+    while (rc == 0 && at < size) {
+        part = size - at < IPC_SHM_PART_ ? size - at : IPC_SHM_PART_;
+        rc = posix_fallocate(fd, (off_t)at, (off_t)part);
+        if (rc == 0)
+            at += part;
+        else if (rc == EINTR)
+            rc = 0;
+    }
+    return rc;
+}
+
 /* Makes a nameless file of `size` bytes, allocated and mapped. */
 IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t size,
                                  const struct ipc_shm_options *how, int hugetlb)
@@ -78,9 +101,9 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
 
     seg->size = size;
     if (name != NULL)
-        seg->fd = open(IPC_SHM_DIR_, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        seg->fd = ipc_move_fd_(open(IPC_SHM_DIR_, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     else /* MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB */
-        seg->fd = (int)syscall(SYS_memfd_create, "ipc_shm", hugetlb ? 7u : 3u);
+        seg->fd = ipc_move_fd_((int)syscall(SYS_memfd_create, "ipc_shm", hugetlb ? 7u : 3u));
     if (seg->fd < 0)
         return ipc_shm_refuse(seg, -errno, "cannot make a file in %s: %s",
                               name != NULL ? IPC_SHM_DIR_ : "memory", strerror(errno));
@@ -102,9 +125,7 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     if (seg->huge_rc ==
         0) /* by faults: fallocate does not know that the mapping wants huge pages */
         (void)madvise(seg->base, seg->size, MADV_POPULATE_WRITE);
-    do
-        rc = posix_fallocate(seg->fd, 0, (off_t)size);
-    while (rc == EINTR);
+    rc = ipc_shm_fill_(seg->fd, size);
     if (rc != 0)
         return ipc_shm_refuse(
             seg, -rc, "no space for %zu bytes in %s (%llu free): %s", size,
@@ -212,7 +233,8 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
     if (!S_ISREG(st->st_mode))
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: not a regular file");
     if (st->st_uid != owner)
-        return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld",
+        return ipc_shm_refuse(seg, -EACCES, "segment belongs to user %ld, not %ld: that user, or "
+                              "root, can ipc_shm_unlink it; or take another name",
                               (long)st->st_uid, (long)owner);
     if ((st->st_mode & 0777 & ~how->mode) != 0)
         return ipc_shm_refuse(seg, -EACCES, "segment has mode %03o, at most %03o was asked for",
@@ -229,12 +251,19 @@ IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const c
     int rc;
 
     ipc_shm_clear_(seg, how);
-    /* O_NONBLOCK, as the open of a FIFO would wait for its other end. */
-    seg->fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    /* O_NONBLOCK, as the open of a FIFO would wait for its other end, and that of a file on which
+     * its owner holds a lease for the owner. */
+    seg->fd = ipc_move_fd_(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     if (seg->fd < 0 && errno == ENOENT)
         return ipc_shm_refuse(seg, -ENOENT, "no segment '%s'", name);
     if (seg->fd < 0 && errno == ELOOP)
         return ipc_shm_refuse(seg, -ELOOP, "segment '%s' is a symbolic link", name);
+    if (seg->fd < 0 && errno == EAGAIN)
+        return ipc_shm_refuse(seg, -EACCES, "the owner of '%s' holds a file lease on it", name);
+    if (seg->fd < 0 && errno == EACCES && lstat(path, &st) == 0)
+        return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: "
+                              "that user, or root, can ipc_shm_unlink it; or take another name",
+                              name, (long)st.st_uid, (unsigned)st.st_mode & 0777);
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
     rc = ipc_shm_check_owner_(seg, &st, how);
@@ -279,6 +308,7 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
     struct ipc_shm_header_ *h = seg->base;
     uint64_t creator = ck_pr_load_64(&h->creator);
     struct stat ours, named;
+    int rc;
     /* Is it as large as a new one of that size would be? */
     int fits = seg->size >= sizeof *h + size && seg->size - sizeof *h - size < 4096;
     int fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
@@ -301,9 +331,13 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
                               name, fits ? "" : " with another size");
     }
     if (fstat(seg->fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_dev == named.st_dev &&
-        ours.st_ino == named.st_ino && unlink(path) != 0)
-        return ipc_shm_refuse(seg, -errno, "cannot remove what is left of segment '%s': %s", name,
-                              strerror(errno));
+        ours.st_ino == named.st_ino && unlink(path) != 0 && errno != ENOENT) {
+        rc = -errno;
+        ck_pr_store_64(&h->creator, creator & ~IPC_SHM_CONDEMNED_);
+        return ipc_shm_refuse(seg, rc, "cannot replace segment '%s'%s, which belongs to user %ld: "
+                              "%s", name, fits ? "" : ", of another size", (long)ours.st_uid,
+                              strerror(-rc));
+    }
     return -EAGAIN;
 }
 
@@ -323,7 +357,7 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
                                    const struct ipc_shm_options *how)
 {
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
-    int rc, tries;
+    int rc, again, tries;
 
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
@@ -337,20 +371,20 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
         rc = ipc_shm_open_once_(seg, path, name, how, 1);
         if (rc == 0) {
             rc = ipc_shm_take_over_(seg, path, name, size, how);
-            if (rc == 0)
-                return 0;
-            ipc_shm_close(seg);
+            again = -EAGAIN;
         } else if (rc == -ENOENT) {
             rc = ipc_shm_build_(seg, name, size, how);
             if (rc != 0)
                 return rc;
             rc = ipc_shm_link_(seg, path);
-            if (rc == 0)
-                return 0;
-            ipc_shm_close(seg);
-            rc = rc == -EEXIST ? -EAGAIN : rc;
+            again = -EEXIST;
+        } else {
+            return rc;
         }
-        if (rc != -EAGAIN)
+        if (rc == 0)
+            return 0;
+        ipc_shm_close(seg);
+        if (rc != again)
             return rc;
     }
     return ipc_shm_refuse(seg, -EEXIST, "segment '%s' changes hands all the time", name);
@@ -370,26 +404,25 @@ IPC_INLINE int ipc_shm_refuse_deadline_(struct ipc_shm *seg, int64_t deadline)
                           (long long)deadline);
 }
 
-/* Waits for a millisecond, or until the deadline if that is sooner. 0 when the deadline has passed.
- */
-IPC_INLINE int ipc_shm_wait_(int64_t deadline)
+/* Waits between two looks: *nap nanoseconds, or until the deadline if that is sooner. *nap begins
+ * as IPC_SHM_NAP_, and grows by an eighth each time, so that a long wait costs little. 0 to look
+ * again, -ETIMEDOUT when the deadline has passed, -EINTR when a signal handler ran. */
+IPC_INLINE int ipc_shm_wait_(int64_t deadline, int64_t *nap)
 {
-    struct timespec nap = {0, 1000000};
-    int64_t left = ipc_left_(deadline);
+    int64_t left = ipc_left_(deadline), ns = *nap;
 
     if (left == 0)
-        return 0;
-    if (left < nap.tv_nsec)
-        nap.tv_nsec = (long)left;
-    (void)nanosleep(&nap, NULL);
-    return 1;
+        return -ETIMEDOUT;
+    *nap = ns + ns / 8 < IPC_SHM_LONG_NAP_ ? ns + ns / 8 : IPC_SHM_LONG_NAP_;
+    return ipc_shm_nap_(left < ns ? left : ns);
 }
 
 IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
                                  const struct ipc_shm_options *how)
 {
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
-    int rc;
+    int64_t nap = IPC_SHM_NAP_;
+    int rc, waited = 0;
 
     ipc_shm_clear_(seg, how);
     if (name == NULL)
@@ -401,7 +434,9 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
         return rc;
     do
         rc = ipc_shm_open_once_(seg, path, name, how, 0);
-    while (rc == -ENOENT && ipc_shm_wait_(deadline));
+    while (rc == -ENOENT && (waited = ipc_shm_wait_(deadline, &nap)) == 0);
+    if (rc == -ENOENT && waited == -EINTR)
+        return ipc_shm_refuse(seg, -EINTR, "no segment '%s' until a signal came", name);
     if (rc == -ENOENT && deadline != IPC_NOW)
         return ipc_shm_refuse(seg, -ETIMEDOUT,
                               "no segment '%s' until the deadline: is the program "
@@ -429,8 +464,9 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
         rc = ipc_shm_open_with(seg, name, IPC_NOW, how);
         if (rc == -ENOENT)
             rc = ipc_shm_create_with(seg, name, size, how);
-        /* Another process has created it since, or is replacing it and may be stopped. */
-    } while (rc == -EEXIST && --tries > 0 && ipc_shm_wait_(IPC_FOREVER));
+        if (rc == -EEXIST) /* since created by another process, or is replaced by a stopped one */
+            (void)ipc_shm_nap_(IPC_SHM_NAP_);
+    } while (rc == -EEXIST && --tries > 0);
     if (rc == -EEXIST)
         rc = ipc_shm_refuse(seg, -EBUSY, "segment '%s' is being replaced", name);
     return rc;

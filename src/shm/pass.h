@@ -18,6 +18,28 @@ union ipc_shm_control_ {
     char room[CMSG_SPACE(sizeof(int))];
 };
 
+/* Is it in huge pages of the pool (MFD_HUGETLB)? Whoever has its descriptor can give pages back,
+ * sealed or not, and then there may be none for the next touch. */
+IPC_INLINE int ipc_shm_is_of_pool_(int fd)
+{
+    struct statfs fs;
+
+    return fstatfs(fd, &fs) == 0 && (uint32_t)fs.f_type == 0x958458f6u; /* HUGETLBFS_MAGIC */
+}
+
+/* Did a process of this user connect the other end of the Unix socket? */
+IPC_INLINE int ipc_shm_peer_is_same_user_(int socket)
+{
+    struct { /* ucred, whose declaration needs _GNU_SOURCE */
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+    } peer;
+    socklen_t size = sizeof peer;
+
+    return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
+}
+
 IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
@@ -27,6 +49,12 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     struct cmsghdr *c;
     ssize_t n;
 
+    if (seg->base == NULL || !ipc_shm_has_its_file_(seg))
+        return ipc_shm_refuse(seg, -EBADF, "cannot send the segment: not open, or others have "
+                              "closed its descriptor");
+    if (ipc_shm_is_of_pool_(seg->fd) && !ipc_shm_peer_is_same_user_(socket))
+        return ipc_shm_refuse(seg, -EPERM, "cannot send the segment: another user could take its "
+                              "huge pages back");
     hello.size = seg->size;
     memset(&control, 0, sizeof control);
     memset(&message, 0, sizeof message);
@@ -50,7 +78,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     return 0;
 }
 
-/* Waits until the socket has something to read. 0, -ETIMEDOUT or what poll says. */
+/* Waits until the socket has something to read. 0, -ETIMEDOUT or what poll says, such as -EINTR. */
 IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
 {
     struct pollfd p;
@@ -64,9 +92,9 @@ IPC_INLINE int ipc_shm_poll_(int socket, int64_t deadline)
         n = poll(&p, 1, left < 1000000000 ? (int)((left + 999999) / 1000000) : 1000);
         if (n > 0)
             return 0;
-        if (n < 0 && errno != EINTR)
+        if (n < 0)
             return -errno;
-        if (n == 0 && left == 0)
+        if (left == 0)
             return -ETIMEDOUT;
     }
 }
@@ -99,20 +127,16 @@ IPC_INLINE int ipc_shm_take_descriptor_(struct msghdr *message)
     return kept;
 }
 
-IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
+/* Waits for a message of ipc_shm_send, and takes its descriptor. Returns that, or a refusal. */
+IPC_INLINE int ipc_shm_take_message_(struct ipc_shm *seg, int socket, int64_t deadline)
 {
-    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
     struct ipc_shm_hello_ hello;
     union ipc_shm_control_ control;
     struct iovec io;
     struct msghdr message;
-    struct stat st;
     ssize_t n;
-    int fd, rc, seals;
+    int fd, rc;
 
-    ipc_shm_clear_(seg, &how);
-    if (!ipc_is_deadline_(deadline))
-        return ipc_shm_refuse_deadline_(seg, deadline);
     do {
         rc = ipc_shm_poll_(socket, deadline);
         if (rc != 0)
@@ -131,19 +155,52 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
     fd = ipc_shm_take_descriptor_(&message);
     if (n == 0 && fd < 0)
         return ipc_shm_refuse(seg, -EPIPE, "the peer closed the socket");
-    if (fd < 0 || n != (ssize_t)sizeof hello || hello.magic != IPC_SHM_MAGIC) {
-        if (fd >= 0)
-            (void)close(fd);
-        return ipc_shm_refuse(seg, -EPROTO, "what came is no segment of ipc_shm.h");
-    }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    if (fd >= 0 && n == (ssize_t)sizeof hello && hello.magic == IPC_SHM_MAGIC)
+        return fd;
+    if (fd >= 0)
         (void)close(fd);
+    return ipc_shm_refuse(seg, -EPROTO, "what came is no segment of ipc_shm.h");
+}
+
+/* May the memory behind fd be used? Of a stranger's, takes the options off that would fault it in:
+ * the stranger may have left it empty, and we would pay for it. */
+IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
+                                       const struct ipc_shm_options *how)
+{
+    int seals = fcntl(fd, F_GET_SEALS), rc = 0; /* first: others file systems may keep us waiting */
+    struct stat st;
+
+    if (seals < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         return ipc_shm_refuse(seg, -EPROTO, "what came is no memory");
-    }
-    seals = fcntl(fd, F_GET_SEALS);
-    rc = seals >= 0 && (seals & IPC_SHM_SEALS_) == IPC_SHM_SEALS_
-             ? 0
-             : ipc_shm_check_owner_(seg, &st, &how);
+    if ((seals & IPC_SHM_SEALS_) != IPC_SHM_SEALS_)
+        rc = ipc_shm_check_owner_(seg, &st, how);
+    if (rc != 0)
+        return rc;
+    if (how->largest != 0 && (uint64_t)st.st_size > how->largest)
+        return ipc_shm_refuse(seg, -EMSGSIZE, "segment of %lld bytes, at most %zu were asked for",
+                              (long long)st.st_size, how->largest);
+    if (st.st_uid == geteuid())
+        return 0;
+    if (ipc_shm_is_of_pool_(fd))
+        return ipc_shm_refuse(seg, -EACCES, "segment in huge pages of user %ld, who can take them "
+                              "back", (long)st.st_uid);
+    seg->flags = (seg->flags | IPC_SHM_NO_PREFAULT) & ~(IPC_SHM_MLOCK | IPC_SHM_HUGE);
+    return 0;
+}
+
+IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadline,
+                                 const struct ipc_shm_options *how)
+{
+    struct stat st;
+    int fd, rc;
+
+    ipc_shm_clear_(seg, how);
+    if (!ipc_is_deadline_(deadline))
+        return ipc_shm_refuse_deadline_(seg, deadline);
+    fd = ipc_shm_take_message_(seg, socket, deadline);
+    if (fd < 0)
+        return fd;
+    rc = ipc_shm_check_received_(seg, fd, how);
     seg->fd = rc != 0 ? rc : ipc_shm_reopen_(seg, fd);
     (void)close(fd);
     if (seg->fd < 0)
@@ -154,6 +211,13 @@ IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
     ipc_shm_prefault_(seg);
     seg->deadline = deadline;
     return 0;
+}
+
+IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline)
+{
+    static const struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+
+    return ipc_shm_recv_with(seg, socket, deadline, &how);
 }
 
 #endif

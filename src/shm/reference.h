@@ -12,8 +12,9 @@
  *   - A handle belongs to one process. Its threads may share it, but for the calls that create,
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
  *     at its next call; where that fails the call returns, besides its own errors:
- *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM, and
- *     what open says for /proc/self/fd, such as -EMFILE and -EACCES.
+ *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM,
+ *     -EBADF (others have closed the handle's descriptor), and what open says for /proc/self/fd,
+ *     such as -EMFILE and -EACCES. Its threads may make that call at once.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
  *     or killed at any instruction holds up none of them longer than that.
  */
@@ -37,11 +38,12 @@ struct ipc_shm_options {
     uid_t owner;    /* open: the user that must own it; (uid_t)-1: the caller's */
     gid_t group;    /* create: its group; (gid_t)-1: the caller's */
     unsigned flags; /* IPC_SHM_* above */
+    size_t largest; /* receive: the most bytes that the segment may have; 0: any number */
 };
 /* What the calls without options use: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
 #define IPC_SHM_DEFAULTS                                                                           \
     {                                                                                              \
-        0600, (uid_t)-1, (gid_t)-1, 0                                                              \
+        0600, (uid_t)-1, (gid_t)-1, 0, 0                                                           \
     }
 
 struct ipc_shm_header_;
@@ -52,13 +54,16 @@ struct ipc_shm {
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
     size_t size;                  /* of the mapping, in bytes */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
-    pid_t pid;                    /* the process whose id peer.id is */
+    pid_t pid;                    /* the process whose id peer.id is. Stored last: see map.h */
+    pid_t joining;                /* the process that is about to get one; 0: none */
     uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
+    uint64_t device, inode;       /* of the segment's file */
     unsigned flags;               /* of the options */
     int fd;      /* its description holds the member's lock. May be polled; not to be closed */
     int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
-    int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size */
+    int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
+                    Those of /dev/shm are granted by its mount option `huge` */
 };
 
 /* An object in a segment. */
@@ -96,30 +101,36 @@ struct ipc_shm_member {
  *   -ENAMETOOLONG  the name has more than 255 bytes
  *   -ENOSPC        /dev/shm, or memory, has not that many bytes
  *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
- *   -EACCES        what has the name belongs to another user, or permits more than how->mode
+ *   -EACCES        what has the name belongs to another user, or permits more than how->mode, or
+ *                  its owner holds a file lease on it
+ *   -EPERM         the remains are to be discarded, but are another user's. They stay as they are
  *   -EPROTO        what has the name is no segment, or one of another version, byte order or
  *                  layout. ipc_shm_unlink removes it
  *   -ELOOP         what has the name is a symbolic link
  *   -EISDIR        what has the name is a directory
  *   -EUSERS        64 processes have it open
  *   -ENOSYS        /proc is not mounted
- *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM
+ *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM (mmap
+ *   also where the process locks all that it maps, and RLIMIT_MEMLOCK forbids so much)
  */
 IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size);
 IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
                                    const struct ipc_shm_options *how);
 
 /*
- * Opens the segment `name`. Where there is none, waits for one until the deadline, and looks once a
- * millisecond. ipc_shm_find with this handle waits until the same deadline. On an error seg is
- * closed. ipc_shm_open uses IPC_SHM_DEFAULTS.
+ * Opens the segment `name`. Where there is none, waits for one until the deadline: looks once a
+ * millisecond at first, and once in 16 ms after a tenth of a second. ipc_shm_find with this handle
+ * waits until the same deadline. On an error seg is closed. ipc_shm_open uses IPC_SHM_DEFAULTS.
  *
  *   0
  *   -ENOENT     there is none, and the deadline is IPC_NOW
  *   -ETIMEDOUT  there was none until the deadline
+ *   -EINTR      a signal handler ran while it waited. One that runs between a look and the nap
+ *               after it does not end the wait: give a deadline, and ask what the handler has set
  *   -EINVAL     name is NULL or empty, has a slash, or is . or ..; the deadline is no absolute time
  *               (IPC_NOW)
- *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode
+ *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or its
+ *               owner holds a file lease on it
  *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
  *   ipc_shm_create, at once
  */
@@ -143,9 +154,9 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * Leaves the segment and unmaps it. The memory of its objects must not be touched any more, so
  * detach the rings first; a ring that is still attached ends for its peers as if it was detached
  * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
- * call counts as killed. The name and the objects stay for the other processes and for later ones. Does nothing when the
- * handle was refused, or is closed already. In a child that inherited the handle by fork, and has
- * not used it, the parent stays a member.
+ * call counts as killed. The name and the objects stay for the other processes and for later ones.
+ * Does nothing when the handle was refused, or is closed already. In a child that inherited the
+ * handle by fork, and has not used it, the parent stays a member.
  */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
 
@@ -176,13 +187,18 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
 /*
  * Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). A
  * sealed segment can then be used by the process at the other end, whichever user that process runs
- * as; a named one by this user alone. Blocks as the socket does.
+ * as; a named one, and one in huge pages of the pool, by this user alone: huge pages that a process
+ * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. Blocks as the
+ * socket does.
  *
  *   0
+ *   -EPERM   the segment is in huge pages of the pool, and the socket was not connected by a
+ *            process of this user (SO_PEERCRED)
+ *   -EBADF   the segment is not open, or its descriptor was closed by others
  *   -EPIPE   the other end is closed; there is no SIGPIPE
  *   -EAGAIN  the socket does not block, and its buffer is full
  *   -EIO     the socket took a part of the message
- *   and what sendmsg says, such as -ENOTCONN and -EBADF (the segment is not open)
+ *   and what sendmsg says, such as -ENOTCONN
  */
 IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
 
@@ -190,20 +206,29 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  * Opens the segment that the peer sends over a connected Unix socket by ipc_shm_send. Waits for it
  * until the deadline; ipc_shm_find with this handle waits until the same deadline. A sealed segment
  * is accepted from any user, as its size cannot change any more. Any other has to pass the checks
- * of ipc_shm_open. On an error seg is closed.
+ * of ipc_shm_open. Whatever the sender holds on the memory, the deadline is kept. Memory of another
+ * user is neither faulted in nor locked before its first touch, whatever how->flags say: the sender
+ * may have left it empty, and this process would pay for it. State the size that the program
+ * expects by how->largest. ipc_shm_recv uses IPC_SHM_DEFAULTS. On an error seg is closed.
  *
  *   0
  *   -ETIMEDOUT  nothing came until the deadline
+ *   -EINTR      a signal handler ran while it waited
+ *   -EMSGSIZE   it is larger than how->largest
  *   -EINVAL     the deadline is no absolute time (IPC_NOW)
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     what came is no segment, or one of another version, byte order or layout
- *   -EACCES     it is not sealed, and belongs to another user or permits more than 0600; or it is
- *               sealed memory that ipc_shm_create did not make, whose mode keeps this user out
+ *   -EACCES     it is not sealed, and belongs to another user than how->owner or permits more than
+ *               how->mode; or it is sealed memory that ipc_shm_create did not make, whose mode
+ *               keeps this user out; or its owner holds a file lease on it; or it is in huge pages
+ *               of the pool, and another user's
  *   -EUSERS     64 processes have it open
  *   -ENOSYS     /proc is not mounted
  *   and what poll, recvmsg, open and mmap say, such as -ECONNRESET, -EMFILE and -ENOMEM
  */
 IPC_INLINE int ipc_shm_recv(struct ipc_shm *seg, int socket, int64_t deadline);
+IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadline,
+                                 const struct ipc_shm_options *how);
 
 /* ------------------------------------------------------------------ members */
 
@@ -261,11 +286,12 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
 
 /*
  * Finds an object by name. Where there is none, waits for it until the deadline of the open,
- * looking once a millisecond; in a segment that this handle created it does not wait.
+ * looking as ipc_shm_open does; in a segment that this handle created it does not wait.
  *
  *   0
  *   -ENOENT        there is none, and the deadline is IPC_NOW
  *   -ETIMEDOUT     there was none until the deadline
+ *   -EINTR         a signal handler ran while it waited, as of ipc_shm_open
  *   -EPROTO        it has another type
  *   -EBADMSG       the directory is corrupt
  *   -EINVAL        the name is empty, or the segment is not open

@@ -69,10 +69,12 @@ struct scenario {
 
 static const struct scenario *now;
 
-/* A notifier of this kind uses only its first eight bytes. So notifiers overlap here, which keeps
+/* A notifier of this kind uses only its first sixteen bytes. So notifiers overlap here, which keeps
  * the shadow small. Static for its alignment. */
 static struct __attribute__((aligned(64))) {
-    uint64_t bell[BELLS];
+    struct {
+        uint64_t word, deaf;
+    } bell[BELLS];
     uint64_t stored[THREADS]; /* messages of each poster */
     uint64_t taken[THREADS];  /* how many of them were taken */
     unsigned char room[IPC_NOTIFY_SIZE];
