@@ -3795,10 +3795,12 @@ IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IP
 /* In a sequence of a lossy broadcast: the message of that position is being written. */
 #define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
-/* When a lossless writer is refused for the first time at a position, it asks the kernel whether
- * the readers in its way are dead. If it is refused there again and again, it asks again after
- * ASK_AGAIN refusals, and then after every ASK_EVERY: a question takes as long as hundreds of
- * messages. */
+/* When a lossless writer is refused, it asks the kernel whether the readers in its way are dead:
+ * at the first refusal, unless it has asked within the last ASK_APART positions, or 64 times the
+ * capacity; then after ASK_AGAIN refusals in a row, and after every ASK_EVERY. A question takes as
+ * long as hundreds of messages, and a writer that is faster than its readers is refused all the
+ * time. */
+#define IPC_BROADCAST_ASK_APART_ 65536u
 #define IPC_BROADCAST_ASK_AGAIN_ 64u
 #define IPC_BROADCAST_ASK_EVERY_ 1024u
 
@@ -3849,8 +3851,8 @@ struct ipc_broadcast_readers_ {
     struct ipc_broadcast_shared *ring;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
-    uint64_t asked;   /* the furthest end of a message for which it looked at the readers */
-    unsigned refused; /* how often it was refused since */
+    uint64_t ask_from; /* a first refusal asks the kernel from this position on */
+    unsigned refused;  /* how often in a row a reader left no room */
 };
 
 /* Private to their thread; no field is for the caller. */
@@ -3913,7 +3915,7 @@ ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r, const struct ipc_pee
     readers.ring = r;
     readers.alive = me != NULL ? me->alive : NULL;
     readers.arg = me != NULL ? me->arg : NULL;
-    readers.asked = tail;
+    readers.ask_from = tail;
     readers.refused = 0;
     return readers;
 }
@@ -4094,16 +4096,13 @@ IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
-/* Is the writer to ask the kernel about readers that leave no room for a message that ends at
- * `end`? Yes, if it has not looked so far yet: a reader that did not hold it up before may do so
- * now. */
-IPC_INLINE int ipc_broadcast_is_to_ask_(struct ipc_broadcast_readers_ *g, uint64_t end)
+/* Is the writer to ask the kernel about readers that leave no room at this tail? If so, it may find
+ * them alive, and then need not ask so soon again. */
+IPC_INLINE int ipc_broadcast_is_to_ask_(const struct ipc_broadcast_readers_ *g, uint64_t tail)
 {
-    if ((int64_t)(end - g->asked) <= 0)
-        return g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_AGAIN_;
-    g->asked = end;
-    g->refused = 0;
-    return 1;
+    if (g->refused == 0)
+        return (int64_t)(tail - g->ask_from) >= 0;
+    return g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_AGAIN_;
 }
 
 /* The position of a seat's holder, whose id *id is set to; JOINING; or NOWHERE: the seat is free,
@@ -4128,7 +4127,7 @@ ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t ta
     struct ipc_broadcast_shared *r = g->ring;
     uint64_t most = 0; /* how far the slowest reader is behind */
     unsigned i, blocked = 0;
-    int ask = ipc_broadcast_is_to_ask_(g, tail + need);
+    int ask = ipc_broadcast_is_to_ask_(g, tail);
 
     /* Without it a reader could begin at this head, and find slots that are older. Partner: the
      * load fence in ipc_broadcast_consumer_attach. */
@@ -4153,6 +4152,9 @@ ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t ta
     }
     if (blocked) {
         g->refused++;
+        if (ask)
+            g->ask_from = tail + (mask < IPC_BROADCAST_ASK_APART_ / 64 ? IPC_BROADCAST_ASK_APART_
+                                                                       : 64 * (mask + 1));
         return -EAGAIN;
     }
     /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
@@ -4253,12 +4255,12 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
 }
 
 /*
- * Copies one message in, for all readers. Wait-free, but for questions to the kernel: before a
- * lossless writer is refused for the first time at a position, it asks whether the readers in its
- * way are dead, with a few system calls for each; and again after 64 more refusals there, and then
- * every 1024. Lossless: a reader that is slow or stopped lets the ring run full. A reader that died
- * before that is not waited for; one that dies while the writer is refused is waited for until the
- * writer asks again. Lossy: readers cost nothing.
+ * Copies one message in, for all readers. Wait-free, but for questions to the kernel. A lossless
+ * writer that is refused asks whether the readers in its way are dead, with a few system calls for
+ * each: at the first refusal, unless it has asked within the last 65,536 messages, or 64 times the
+ * capacity; after 64 refusals in a row, and then every 1024. Lossless: a reader that is slow or
+ * stopped lets the ring run full. A dead one is waited for until the writer asks. Lossy: readers
+ * cost nothing.
  *
  *   0
  *   -EAGAIN    lossless: a reader is a whole capacity behind
