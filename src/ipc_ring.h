@@ -85,10 +85,12 @@
  *     slow, stopped or killed, at any instruction, costs its own next message and nothing else.
  *   - A killed producer's half-written message was never there. A killed consumer's successor sees
  *     again at most the messages that were taken since it last published its position: _replay
- *     says how many that may be, 0 for none. With many at an end, a process that is killed between
- *     claim and commit loses what it had claimed. If it is killed between peek and release, its
- *     message is lost, or handed out again, as the ring was made; both are counted (_losses). A
- *     message that is handed out again comes out of order, and may come a second time.
+ *     says how many that may be. With one producer and one consumer the message that pop returned
+ *     last is among them; where _replay is 0, none is, and that message is lost with the consumer.
+ *     With many at an end, a process that is killed between claim and commit loses what it had
+ *     claimed. If it is killed between peek and release, its message is lost, or handed out again,
+ *     as the ring was made; both are counted (_losses). A message that is handed out again comes
+ *     out of order, and may come a second time.
  *   - Every reader that was attached when a message was broadcast pops it once. In a lossless
  *     broadcast the slowest reader that is not proven dead holds up the writer, once it is a whole
  *     capacity behind; a reader may detach at any time. In a lossy one readers hold up nobody; the
