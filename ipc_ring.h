@@ -2613,9 +2613,10 @@ IPC_INLINE enum ipc_record_suits_ ipc_record_suits_(struct ipc_record_shared *r,
                : IPC_RECORD_AWAY_;
 }
 
-/* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. */
-IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
-                                          struct ipc_peer *me)
+/* Takes the lane that suits best, of those that are free or whose holders are dead. Returns its
+ * number, or `producers`: each was taken when it was looked at. */
+IPC_INLINE unsigned ipc_record_take_best_lane_(struct ipc_record_shared *r, unsigned producers,
+                                               struct ipc_peer *me)
 {
     unsigned suits, lane;
 
@@ -2625,6 +2626,36 @@ IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned 
                 ipc_ring_take_end_(ipc_record_holder_(r, producers, lane), me,
                                    ipc_ring_id_of_(me)) == 0)
                 return lane;
+    return producers;
+}
+
+/* Changes when a lane gets another holder, but for a coincidence. */
+IPC_INLINE uint64_t ipc_record_sum_of_holders_(struct ipc_record_shared *r, unsigned producers)
+{
+    uint64_t sum = 0;
+    unsigned lane;
+
+    for (lane = 0; lane < producers; lane++)
+        sum = sum * 31 + ck_pr_load_64(ipc_record_holder_(r, producers, lane));
+    return sum;
+}
+
+/* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. Looks
+ * again, eight times at most, where holders have changed: a lane may have become free behind us
+ * when another took the one before us. */
+IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
+                                          struct ipc_peer *me)
+{
+    unsigned tries = 0, lane;
+    uint64_t sum;
+
+    do {
+        sum = ipc_record_sum_of_holders_(r, producers);
+        lane = ipc_record_take_best_lane_(r, producers, me);
+    } while (lane == producers && ++tries < 8 &&
+             sum != ipc_record_sum_of_holders_(r, producers));
+    if (lane < producers)
+        return lane;
     (void)ipc_ring_refuse_(me, -EBUSY, "every lane of records is taken; lanes", producers,
                            producers);
     return producers;
@@ -3799,11 +3830,11 @@ IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IP
 #define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
 /* When a lossless writer is refused, it asks the kernel whether the readers in its way are dead:
- * at the first refusal, unless it has asked within the last ASK_APART positions, or 64 times the
- * capacity; then after ASK_AGAIN refusals in a row, and after every ASK_EVERY. A question takes as
+ * at the first refusal, unless it has asked within the last ASK_APART positions, or 1,024 times
+ * the capacity; then after ASK_AGAIN refusals in a row, and after every ASK_EVERY. A question takes as
  * long as hundreds of messages, and a writer that is faster than its readers is refused all the
  * time. */
-#define IPC_BROADCAST_ASK_APART_ 65536u
+#define IPC_BROADCAST_ASK_APART_ 1048576u
 #define IPC_BROADCAST_ASK_AGAIN_ 64u
 #define IPC_BROADCAST_ASK_EVERY_ 1024u
 
@@ -4156,8 +4187,8 @@ ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t ta
     if (blocked) {
         g->refused++;
         if (ask)
-            g->ask_from = tail + (mask < IPC_BROADCAST_ASK_APART_ / 64 ? IPC_BROADCAST_ASK_APART_
-                                                                       : 64 * (mask + 1));
+            g->ask_from = tail + (mask < IPC_BROADCAST_ASK_APART_ / 1024 ? IPC_BROADCAST_ASK_APART_
+                                                                         : 1024 * (mask + 1));
         return -EAGAIN;
     }
     /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
@@ -4260,7 +4291,7 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
 /*
  * Copies one message in, for all readers. Wait-free, but for questions to the kernel. A lossless
  * writer that is refused asks whether the readers in its way are dead, with a few system calls for
- * each: at the first refusal, unless it has asked within the last 65,536 messages, or 64 times the
+ * each: at the first refusal, unless it has asked within the last 2^20 messages, or 1,024 times the
  * capacity; after 64 refusals in a row, and then every 1024. Lossless: a reader that is slow or
  * stopped lets the ring run full. A dead one is waited for until the writer asks. Lossy: readers
  * cost nothing.

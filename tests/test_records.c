@@ -492,6 +492,52 @@ static void a_new_consumer_sees_little_again(void **state)
     unguard(mem, size);
 }
 
+/* While a producer looks for a lane, the only free one is taken, and the holder of one that it has
+ * looked at already is killed. */
+struct swap {
+    struct ipc_record_shared *ring;
+    int seven; /* looks at process 7, until it is killed */
+};
+
+static int swaps_lanes(void *arg, uint64_t id)
+{
+    struct swap *s = (struct swap *)arg;
+
+    if (id != 7)
+        return 1;
+    if (s->seven <= 0)
+        return 0;
+    if (--s->seven == 0)
+        ck_pr_store_64(ipc_record_holder_(s->ring, 2, 1), 8);
+    return 1;
+}
+
+static void a_lane_that_becomes_free_behind_us_is_found(void **state)
+{
+    size_t size = ipc_record_footprint(256, 2);
+    struct swap s = {(struct ipc_record_shared *)mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+                     0};
+    struct ipc_peer seven = {7, swaps_lanes, NULL, NULL, &s, ""};
+    struct ipc_peer six = {6, swaps_lanes, NULL, NULL, &s, ""};
+    struct ipc_peer nine = {9, swaps_lanes, NULL, NULL, &s, ""};
+    struct ipc_record_producer a, b, c;
+    int looks;
+
+    (void)state;
+    for (looks = 1; looks <= 8; looks++) {
+        IS(ipc_record_init(s.ring, size, 256, 2), 0);
+        s.seven = 1000;
+        IS(ipc_record_producer_attach(&a, s.ring, size, &seven), 0);
+        IS(ipc_record_producer_attach(&b, s.ring, size, &six), 0);
+        IS(ipc_record_push(&b, "x", 1), 0); /* a lane that suits nobody else */
+        ipc_record_producer_detach(&b);
+        s.seven = looks;
+        IS(ipc_record_producer_attach(&c, s.ring, size, &nine), 0);
+    }
+    (void)munmap(s.ring, size);
+}
+
 /* A producer ends while it writes a record, at any position: its successor goes on there, and the
  * record was never sent. */
 static void a_half_written_record_was_never_there(void **state)
@@ -1450,6 +1496,7 @@ int main(int argc, char **argv)
         TEST(a_new_consumer_sees_little_again),
         TEST(a_half_written_record_was_never_there),
         TEST(a_new_producer_goes_on_behind_its_own_records),
+        TEST(a_lane_that_becomes_free_behind_us_is_found),
         TEST(sources_and_ends_are_told),
         TEST(merging_waits_for_silent_lanes),
         TEST(scribbling_hangs_and_crashes_nobody),

@@ -86,11 +86,11 @@ IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IP
 #define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
 /* When a lossless writer is refused, it asks the kernel whether the readers in its way are dead:
- * at the first refusal, unless it has asked within the last ASK_APART positions, or 64 times the
- * capacity; then after ASK_AGAIN refusals in a row, and after every ASK_EVERY. A question takes as
+ * at the first refusal, unless it has asked within the last ASK_APART positions, or 1,024 times
+ * the capacity; then after ASK_AGAIN refusals in a row, and after every ASK_EVERY. A question takes as
  * long as hundreds of messages, and a writer that is faster than its readers is refused all the
  * time. */
-#define IPC_BROADCAST_ASK_APART_ 65536u
+#define IPC_BROADCAST_ASK_APART_ 1048576u
 #define IPC_BROADCAST_ASK_AGAIN_ 64u
 #define IPC_BROADCAST_ASK_EVERY_ 1024u
 
@@ -443,8 +443,8 @@ ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t ta
     if (blocked) {
         g->refused++;
         if (ask)
-            g->ask_from = tail + (mask < IPC_BROADCAST_ASK_APART_ / 64 ? IPC_BROADCAST_ASK_APART_
-                                                                       : 64 * (mask + 1));
+            g->ask_from = tail + (mask < IPC_BROADCAST_ASK_APART_ / 1024 ? IPC_BROADCAST_ASK_APART_
+                                                                         : 1024 * (mask + 1));
         return -EAGAIN;
     }
     /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
@@ -547,7 +547,7 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
 /*
  * Copies one message in, for all readers. Wait-free, but for questions to the kernel. A lossless
  * writer that is refused asks whether the readers in its way are dead, with a few system calls for
- * each: at the first refusal, unless it has asked within the last 65,536 messages, or 64 times the
+ * each: at the first refusal, unless it has asked within the last 2^20 messages, or 1,024 times the
  * capacity; after 64 refusals in a row, and then every 1024. Lossless: a reader that is slow or
  * stopped lets the ring run full. A dead one is waited for until the writer asks. Lossy: readers
  * cost nothing.

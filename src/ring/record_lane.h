@@ -387,9 +387,10 @@ IPC_INLINE enum ipc_record_suits_ ipc_record_suits_(struct ipc_record_shared *r,
                : IPC_RECORD_AWAY_;
 }
 
-/* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. */
-IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
-                                          struct ipc_peer *me)
+/* Takes the lane that suits best, of those that are free or whose holders are dead. Returns its
+ * number, or `producers`: each was taken when it was looked at. */
+IPC_INLINE unsigned ipc_record_take_best_lane_(struct ipc_record_shared *r, unsigned producers,
+                                               struct ipc_peer *me)
 {
     unsigned suits, lane;
 
@@ -399,6 +400,36 @@ IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned 
                 ipc_ring_take_end_(ipc_record_holder_(r, producers, lane), me,
                                    ipc_ring_id_of_(me)) == 0)
                 return lane;
+    return producers;
+}
+
+/* Changes when a lane gets another holder, but for a coincidence. */
+IPC_INLINE uint64_t ipc_record_sum_of_holders_(struct ipc_record_shared *r, unsigned producers)
+{
+    uint64_t sum = 0;
+    unsigned lane;
+
+    for (lane = 0; lane < producers; lane++)
+        sum = sum * 31 + ck_pr_load_64(ipc_record_holder_(r, producers, lane));
+    return sum;
+}
+
+/* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. Looks
+ * again, eight times at most, where holders have changed: a lane may have become free behind us
+ * when another took the one before us. */
+IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
+                                          struct ipc_peer *me)
+{
+    unsigned tries = 0, lane;
+    uint64_t sum;
+
+    do {
+        sum = ipc_record_sum_of_holders_(r, producers);
+        lane = ipc_record_take_best_lane_(r, producers, me);
+    } while (lane == producers && ++tries < 8 &&
+             sum != ipc_record_sum_of_holders_(r, producers));
+    if (lane < producers)
+        return lane;
     (void)ipc_ring_refuse_(me, -EBUSY, "every lane of records is taken; lanes", producers,
                            producers);
     return producers;
