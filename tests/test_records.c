@@ -1254,6 +1254,45 @@ static void sends_its_id_when_told(struct child *up, void *arg)
 }
 
 /* The consumer sleeps, and is told of each producer's end once, after its last record. */
+/* Is killed once the consumer sleeps, or is about to. */
+static void dies_beside_a_sleeper(struct child *up, void *arg)
+{
+    struct logs_producer out;
+    struct ipc_shm seg;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(logs_producer_open(&out, &seg, "logs"), 0);
+    tell(up, 1);
+    while ((ck_pr_load_32(&out.data.at->word) & (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_)) == 0)
+        (void)sched_yield();
+    (void)kill(getpid(), SIGKILL);
+}
+
+static void a_sleeping_consumer_is_told_of_an_end(void **state)
+{
+    struct logs_producer first;
+    struct logs_consumer in;
+    uint64_t x;
+    int i;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    IS(logs_producer_create(&first, &shm, "logs", 1024, 4), 0);
+    IS(logs_consumer_open(&in, &shm, "logs"), 0);
+    logs_watch_producers(&in);
+    for (i = 0; i < 5; i++) {
+        struct child c = spawn(dies_beside_a_sleeper, NULL);
+
+        IS(hear(&c), 1);
+        IS(logs_recv(&in, &x, sizeof x, ipc_in_ms(LONG_MS)), -EOWNERDEAD);
+        was_killed(&c);
+    }
+    logs_producer_detach(&first);
+    logs_consumer_detach(&in);
+    ipc_shm_close(&shm);
+}
+
 static void the_end_of_each_producer_is_told_once(void **state)
 {
     enum { LIVES = 48, LANES = 4 };
@@ -1504,6 +1543,7 @@ int main(int argc, char **argv)
         TEST(the_killed_cost_the_others_nothing),
         TEST(a_restarted_producer_overtakes_nothing),
         TEST(the_end_of_each_producer_is_told_once),
+        TEST(a_sleeping_consumer_is_told_of_an_end),
         TEST(merged_records_are_in_order),
         TEST(a_silent_producer_holds_up_for_a_while),
         TEST(waits_end_with_a_reason),
