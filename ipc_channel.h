@@ -368,8 +368,9 @@ struct ipc_channel_kind_ {
  *   -ETIMEDOUT      the other side was not there until the deadline
  *   -EINTR          a signal handler ran while it waited
  *   -EINVAL         uri is NULL or names no mechanism; role is none; the address is none; max is
- *                   above 2^31 - 1; the deadline is no absolute time (IPC_NOW); signal: the priority is none, the process is another one, or
- *                   the receiver does not block the signal
+ *                   above 2^31 - 1; the deadline is no absolute time (IPC_NOW); signal: the
+ *                   priority is none, the process is another one, or the receiver does not block
+ *                   the signal
  *   -EOPNOTSUPP     the mechanism cannot do what role and options ask for
  *   -EACCES         what is there belongs to another user, or permits more than options.mode; the
  *                   process at the other end is not permitted; or the kernel denies it

@@ -242,9 +242,10 @@
  *         -EOWNERDEAD  the process at the other end was killed. All that it sent was received
  *                      before.
  *         -EPIPE       the other end was detached, or its process has closed the segment. (A
- *                      process that ends without either counts as killed.) These two are reported once for each process
- *                      that was seen at the other end; after that a call waits for its successor.
- *                      Deaths from before this handle was attached are not reported.
+ *                      process that ends without either counts as killed.) These two are
+ *                      reported once for each process that was seen at the other end; after that a
+ *                      call waits for its successor. Deaths from before this handle was attached
+ *                      are not reported.
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
  *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.
@@ -436,8 +437,10 @@ struct ipc_peer {
  *   a dead id id     the process `id`, at attach: the same; the kernel says that the holder is dead
  *   id        0      the holder, at detach: compare-and-swap, release before it
  *
- * Seats of MPMC rings and of servers have a generation besides, and fences of their own for it: see
- * mpmc.h and call.h.
+ * Seats of MPMC rings and of servers have a generation besides, which their words name, and the id
+ * that it was issued to. Both are changed at attach by the process that has just taken the seat:
+ * fetch-and-add, then a store. It may be stopped before either: the words of the dead holder then
+ * still name that one. For the fences see mpmc.h and call.h.
  *
  * A compare-and-swap on the exact id seen lets only one succeed of two processes that saw the same
  * dead holder. It also makes a detach harmless if another process took the end in the meantime.
@@ -503,9 +506,8 @@ IPC_FORCE_INLINE size_t ipc_ring_line_stride_(size_t bytes)
 struct ipc_ring_seat_ {
     uint64_t id;         /* the holder's ipc_peer id, 0: free. See the table above */
     uint64_t generation; /* how many handles have taken the seat; each adds one */
-    uint64_t named;      /* the id of the process that the current generation was issued to. The seat
-                            may have a new holder that is stopped before it issues its own */
-    uint64_t unused;
+    uint64_t named;      /* the id that the current generation was issued to */
+    uint64_t unused;     /* a power of two is easier to multiply by */
 };
 
 /* What all rings of one kind have in common. */
@@ -602,8 +604,8 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
-/* Is the process of that id, which is not 0, proven dead, or to have left? A process without an ipc_peer never is.
- */
+/* Is the process of that id, which is not 0, proven to be dead, or to have left? One without an
+ * ipc_peer never is. */
 IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
 {
     return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) <= 0;
@@ -1228,8 +1230,8 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     return 0;
 }
 
-/* Publishes the consumer's position: it is done with all messages below. If the last one is still in
- * the caller's hand, and may be seen again, up to that one. */
+/* Publishes the consumer's position: it is done with all messages below. If the last one is still
+ * in the caller's hand, and may be seen again, publishes the position of that one. */
 IPC_FORCE_INLINE void ipc_spsc_publish_taken_(struct ipc_spsc_consumer *c, int in_hand)
 {
     uint64_t head;
@@ -1462,8 +1464,8 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
 }
 
 /* The slot at head is not full: publishes the position, unless the messages before it are in the
- * caller's hand, and checks that the slot's sequence is of the lap before, or 0. Returns -EAGAIN, or
- * -EBADMSG. */
+ * caller's hand, and checks that the slot's sequence is of the lap before, or 0. Returns -EAGAIN,
+ * or -EBADMSG. */
 IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
 {
     uint64_t sequence = ck_pr_load_64(
@@ -1594,9 +1596,10 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
 /*
  * Copies the oldest message out. It is in the caller's hand until the next call: if the consumer is
  * killed before that, its successor sees the message again, unless ipc_spsc_replay forbids it. (A
- * message that was peeked is in hand until its release.) Wait-free; while messages stream in without a pause it may hold
- * back for up to 31 ck_pr_stall()s (about a microsecond) to let the producer get ahead.
- * A producer that is stopped or dead lets the ring run empty: what it committed is all there.
+ * message that was peeked is in hand until its release.) Wait-free; while messages stream in
+ * without a pause it may hold back for up to 31 ck_pr_stall()s (about a microsecond) to let the
+ * producer get ahead. A producer that is stopped or dead lets the ring run empty: what it committed
+ * is all there.
  *
  *   0
  *   -EAGAIN    the ring is empty
@@ -1610,8 +1613,8 @@ IPC_INLINE int ipc_spsc_pop(struct ipc_spsc_consumer *c, void *message, size_t b
 
 /* Copies up to n messages out, into an array. Wait-free for a given n. Returns how many came (less
  * than n: the ring is empty), 0 for n = 0, or the errors of ipc_spsc_pop when none did. If the
- * consumer is killed before the next call, its successor sees all of them again where ipc_spsc_replay
- * allows for n or more, else only the last ones. */
+ * consumer is killed before the next call, its successor sees all of them again where
+ * ipc_spsc_replay allows for n or more, else only the last ones. */
 IPC_INLINE int64_t ipc_spsc_pop_n(struct ipc_spsc_consumer *c, void *messages, size_t bytes,
                                   size_t n)
 {
@@ -1683,8 +1686,9 @@ IPC_INLINE uint64_t ipc_spsc_consumer_was_size(const struct ipc_spsc_consumer *c
  *   wants  any      any      its end, before it waits and after: plain; see ipc_stream_want_
  *
  * tail and head by ipc_stream_publish_. Each end keeps its own position and the last that it saw of
- * the other end, and looks at the other's word again only when it has too few elements: acquire fence
- * after the load (ipc_stream_find_more_). 0 <= tail - head <= capacity; else the memory is corrupt.
+ * the other end, and looks at the other's word again only when it has too few elements: acquire
+ * fence after the load (ipc_stream_find_more_). 0 <= tail - head <= capacity; else the memory is
+ * corrupt.
  */
 #ifndef IPC_SRC_RING_STREAM_H
 #define IPC_SRC_RING_STREAM_H 1
@@ -3669,8 +3673,8 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
  * long as it has records, and for an eighth of the capacity at most. There is no order between
  * producers, unless the consumer merges (ipc_record_merge). Wait-free; holds back at times, as
  * ipc_spsc_pop, for up to 127 ck_pr_stall()s. A producer that is stopped or dead costs nothing:
- * what it committed is all there. A consumer that is killed before the next call may lose the record
- * with it, as its position may be published already; with peek and release it loses none.
+ * what it committed is all there. A consumer that is killed before the next call may take the
+ * record with it, as its position may be published already; with peek and release none is lost.
  *
  *   >= 0       the record's length in bytes
  *   -EAGAIN    there is none; or one that merging holds back
@@ -3831,8 +3835,8 @@ IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IP
 
 /* When a lossless writer is refused, it asks the kernel whether the readers in its way are dead:
  * at the first refusal, unless it has asked within the last ASK_APART positions, or 1,024 times
- * the capacity; then after ASK_AGAIN refusals in a row, and after every ASK_EVERY. A question takes as
- * long as hundreds of messages, and a writer that is faster than its readers is refused all the
+ * the capacity; then after ASK_AGAIN refusals in a row, and after every ASK_EVERY. A question takes
+ * as long as hundreds of messages, and a writer that is faster than its readers is refused all the
  * time. */
 #define IPC_BROADCAST_ASK_APART_ 1048576u
 #define IPC_BROADCAST_ASK_AGAIN_ 64u
@@ -5615,7 +5619,8 @@ IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, ui
     enum ipc_mpmc_verdict_ verdict;
 
     if ((int64_t)(search->ready_at - p) > 0 &&
-        ipc_mpmc_judge_(m, search->ready_at, ck_pr_load_64(ipc_mpmc_word_(m, search->ready_at, stride)),
+        ipc_mpmc_judge_(m, search->ready_at,
+                        ck_pr_load_64(ipc_mpmc_word_(m, search->ready_at, stride)),
                         producer) == IPC_MPMC_READY_)
         return 1;
     for (p += ipc_mpmc_positions_of_(word); (int64_t)(end - p) > 0;
@@ -5962,7 +5967,8 @@ IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
 }
 
 /* Claims a position for one message, mostly the next. 0, the errors of ipc_mpmc_claim_run_, or
- * -EBUSY: the handle has a claimed slot. The only producer has no rival: its slot stays FREE until the message is there. */
+ * -EBUSY: the handle has a claimed slot. The only producer has no rival: its slot stays FREE until
+ * the message is there. */
 IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
                                          uint64_t *claimed)
 {

@@ -87,8 +87,8 @@ IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IP
 
 /* When a lossless writer is refused, it asks the kernel whether the readers in its way are dead:
  * at the first refusal, unless it has asked within the last ASK_APART positions, or 1,024 times
- * the capacity; then after ASK_AGAIN refusals in a row, and after every ASK_EVERY. A question takes as
- * long as hundreds of messages, and a writer that is faster than its readers is refused all the
+ * the capacity; then after ASK_AGAIN refusals in a row, and after every ASK_EVERY. A question takes
+ * as long as hundreds of messages, and a writer that is faster than its readers is refused all the
  * time. */
 #define IPC_BROADCAST_ASK_APART_ 1048576u
 #define IPC_BROADCAST_ASK_AGAIN_ 64u

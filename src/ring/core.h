@@ -9,8 +9,10 @@
  *   a dead id id     the process `id`, at attach: the same; the kernel says that the holder is dead
  *   id        0      the holder, at detach: compare-and-swap, release before it
  *
- * Seats of MPMC rings and of servers have a generation besides, and fences of their own for it: see
- * mpmc.h and call.h.
+ * Seats of MPMC rings and of servers have a generation besides, which their words name, and the id
+ * that it was issued to. Both are changed at attach by the process that has just taken the seat:
+ * fetch-and-add, then a store. It may be stopped before either: the words of the dead holder then
+ * still name that one. For the fences see mpmc.h and call.h.
  *
  * A compare-and-swap on the exact id seen lets only one succeed of two processes that saw the same
  * dead holder. It also makes a detach harmless if another process took the end in the meantime.
@@ -78,9 +80,8 @@ IPC_FORCE_INLINE size_t ipc_ring_line_stride_(size_t bytes)
 struct ipc_ring_seat_ {
     uint64_t id;         /* the holder's ipc_peer id, 0: free. See the table above */
     uint64_t generation; /* how many handles have taken the seat; each adds one */
-    uint64_t named;      /* the id of the process that the current generation was issued to. The seat
-                            may have a new holder that is stopped before it issues its own */
-    uint64_t unused;
+    uint64_t named;      /* the id that the current generation was issued to */
+    uint64_t unused;     /* a power of two is easier to multiply by */
 };
 
 /* What all rings of one kind have in common. */
@@ -177,8 +178,8 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
-/* Is the process of that id, which is not 0, proven dead, or to have left? A process without an ipc_peer never is.
- */
+/* Is the process of that id, which is not 0, proven to be dead, or to have left? One without an
+ * ipc_peer never is. */
 IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
 {
     return id != IPC_RING_ANYONE_ && alive != NULL && alive(arg, id) <= 0;

@@ -104,7 +104,8 @@ IPC_INLINE int ipc_mpmc_found_nothing_(struct ipc_mpmc *m, int rc)
 }
 
 /* Claims a position for one message, mostly the next. 0, the errors of ipc_mpmc_claim_run_, or
- * -EBUSY: the handle has a claimed slot. The only producer has no rival: its slot stays FREE until the message is there. */
+ * -EBUSY: the handle has a claimed slot. The only producer has no rival: its slot stays FREE until
+ * the message is there. */
 IPC_FORCE_INLINE int ipc_mpmc_claim_one_(struct ipc_mpmc *m, size_t stride, uint32_t how,
                                          uint64_t *claimed)
 {

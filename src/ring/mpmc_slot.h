@@ -335,7 +335,8 @@ IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, ui
     enum ipc_mpmc_verdict_ verdict;
 
     if ((int64_t)(search->ready_at - p) > 0 &&
-        ipc_mpmc_judge_(m, search->ready_at, ck_pr_load_64(ipc_mpmc_word_(m, search->ready_at, stride)),
+        ipc_mpmc_judge_(m, search->ready_at,
+                        ck_pr_load_64(ipc_mpmc_word_(m, search->ready_at, stride)),
                         producer) == IPC_MPMC_READY_)
         return 1;
     for (p += ipc_mpmc_positions_of_(word); (int64_t)(end - p) > 0;

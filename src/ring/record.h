@@ -510,8 +510,8 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
  * long as it has records, and for an eighth of the capacity at most. There is no order between
  * producers, unless the consumer merges (ipc_record_merge). Wait-free; holds back at times, as
  * ipc_spsc_pop, for up to 127 ck_pr_stall()s. A producer that is stopped or dead costs nothing:
- * what it committed is all there. A consumer that is killed before the next call may lose the record
- * with it, as its position may be published already; with peek and release it loses none.
+ * what it committed is all there. A consumer that is killed before the next call may take the
+ * record with it, as its position may be published already; with peek and release none is lost.
  *
  *   >= 0       the record's length in bytes
  *   -EAGAIN    there is none; or one that merging holds back

@@ -80,9 +80,10 @@
  *         -EOWNERDEAD  the process at the other end was killed. All that it sent was received
  *                      before.
  *         -EPIPE       the other end was detached, or its process has closed the segment. (A
- *                      process that ends without either counts as killed.) These two are reported once for each process
- *                      that was seen at the other end; after that a call waits for its successor.
- *                      Deaths from before this handle was attached are not reported.
+ *                      process that ends without either counts as killed.) These two are
+ *                      reported once for each process that was seen at the other end; after that a
+ *                      call waits for its successor. Deaths from before this handle was attached
+ *                      are not reported.
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
  *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.

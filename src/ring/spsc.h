@@ -239,8 +239,8 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     return 0;
 }
 
-/* Publishes the consumer's position: it is done with all messages below. If the last one is still in
- * the caller's hand, and may be seen again, up to that one. */
+/* Publishes the consumer's position: it is done with all messages below. If the last one is still
+ * in the caller's hand, and may be seen again, publishes the position of that one. */
 IPC_FORCE_INLINE void ipc_spsc_publish_taken_(struct ipc_spsc_consumer *c, int in_hand)
 {
     uint64_t head;
@@ -473,8 +473,8 @@ IPC_FORCE_INLINE int ipc_spsc_is_full_(const struct ipc_spsc_consumer *c, uint64
 }
 
 /* The slot at head is not full: publishes the position, unless the messages before it are in the
- * caller's hand, and checks that the slot's sequence is of the lap before, or 0. Returns -EAGAIN, or
- * -EBADMSG. */
+ * caller's hand, and checks that the slot's sequence is of the lap before, or 0. Returns -EAGAIN,
+ * or -EBADMSG. */
 IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
 {
     uint64_t sequence = ck_pr_load_64(
@@ -605,9 +605,10 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
 /*
  * Copies the oldest message out. It is in the caller's hand until the next call: if the consumer is
  * killed before that, its successor sees the message again, unless ipc_spsc_replay forbids it. (A
- * message that was peeked is in hand until its release.) Wait-free; while messages stream in without a pause it may hold
- * back for up to 31 ck_pr_stall()s (about a microsecond) to let the producer get ahead.
- * A producer that is stopped or dead lets the ring run empty: what it committed is all there.
+ * message that was peeked is in hand until its release.) Wait-free; while messages stream in
+ * without a pause it may hold back for up to 31 ck_pr_stall()s (about a microsecond) to let the
+ * producer get ahead. A producer that is stopped or dead lets the ring run empty: what it committed
+ * is all there.
  *
  *   0
  *   -EAGAIN    the ring is empty
@@ -621,8 +622,8 @@ IPC_INLINE int ipc_spsc_pop(struct ipc_spsc_consumer *c, void *message, size_t b
 
 /* Copies up to n messages out, into an array. Wait-free for a given n. Returns how many came (less
  * than n: the ring is empty), 0 for n = 0, or the errors of ipc_spsc_pop when none did. If the
- * consumer is killed before the next call, its successor sees all of them again where ipc_spsc_replay
- * allows for n or more, else only the last ones. */
+ * consumer is killed before the next call, its successor sees all of them again where
+ * ipc_spsc_replay allows for n or more, else only the last ones. */
 IPC_INLINE int64_t ipc_spsc_pop_n(struct ipc_spsc_consumer *c, void *messages, size_t bytes,
                                   size_t n)
 {

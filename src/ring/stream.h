@@ -10,8 +10,9 @@
  *   wants  any      any      its end, before it waits and after: plain; see ipc_stream_want_
  *
  * tail and head by ipc_stream_publish_. Each end keeps its own position and the last that it saw of
- * the other end, and looks at the other's word again only when it has too few elements: acquire fence
- * after the load (ipc_stream_find_more_). 0 <= tail - head <= capacity; else the memory is corrupt.
+ * the other end, and looks at the other's word again only when it has too few elements: acquire
+ * fence after the load (ipc_stream_find_more_). 0 <= tail - head <= capacity; else the memory is
+ * corrupt.
  */
 #ifndef IPC_SRC_RING_STREAM_H
 #define IPC_SRC_RING_STREAM_H 1
