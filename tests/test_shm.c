@@ -1899,7 +1899,8 @@ static void threads_of_a_forked_child_become_one_member(void **state)
     unsigned i;
 
     (void)state;
-    DONE(ipc_shm_create(&seg, name, 4096), &seg);
+    /* So large that the first thread is still faulting it in when the others ask. */
+    DONE(ipc_shm_create(&seg, name, (size_t)32 << 20), &seg);
     for (i = 0; i < REPEATS; i++)
         MUST(run(asks_in_threads, &seg) == 0);
     ipc_shm_close(&seg);
