@@ -755,8 +755,7 @@ IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
     256u /* bytes; up to here the compiler's copy, or some words, are fastest                      \
           */
 
-/* A function that is called, not inlined, so that code for long messages does not slow down short
- * ones. */
+/* A function that is called, not inlined, so that rare work does not slow down what calls it. */
 #define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
 
 #ifdef __x86_64__
@@ -3562,7 +3561,7 @@ IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
  * records came in a row until here, the consumer is close behind the producer, and lets it get
  * ahead before it looks again: if both work on one line, each waits for the other. Returns a word,
  * or 0. */
-IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
+IPC_RING_NOINLINE_ uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 {
     uint64_t word, run = c->head - c->run_start;
     unsigned i;
@@ -3586,7 +3585,7 @@ IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 }
 
 /* Does what is to be done before the consumer looks for a record. 0, or as ipc_record_pop. */
-IPC_INLINE int ipc_record_prepare_(struct ipc_record_consumer *c)
+IPC_RING_NOINLINE_ int ipc_record_prepare_(struct ipc_record_consumer *c)
 {
     unsigned flags = c->flags;
 
@@ -3681,7 +3680,7 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
  *   -EMSGSIZE  it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
-IPC_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_t size)
+IPC_FORCE_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_t size)
 {
     int published;
 
@@ -8072,7 +8071,7 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     {                                                                                              \
         return ipc_##K##_most(&p->raw);                                                            \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_pop(struct NAME##_consumer *c, void *to, size_t size)                \
+    IPC_FORCE_INLINE int64_t NAME##_pop(struct NAME##_consumer *c, void *to, size_t size)          \
     {                                                                                              \
         return ipc_##K##_pop(&c->raw, to, size);                                                   \
     }                                                                                              \

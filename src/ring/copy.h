@@ -32,8 +32,7 @@ IPC_INLINE void ipc_ring_copier_begin_(struct ipc_ring_copier_ *c, uint64_t lap)
     256u /* bytes; up to here the compiler's copy, or some words, are fastest                      \
           */
 
-/* A function that is called, not inlined, so that code for long messages does not slow down short
- * ones. */
+/* A function that is called, not inlined, so that rare work does not slow down what calls it. */
 #define IPC_RING_NOINLINE_ CK_CC_UNUSED __attribute__((noinline)) static
 
 #ifdef __x86_64__

@@ -399,7 +399,7 @@ IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
  * records came in a row until here, the consumer is close behind the producer, and lets it get
  * ahead before it looks again: if both work on one line, each waits for the other. Returns a word,
  * or 0. */
-IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
+IPC_RING_NOINLINE_ uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 {
     uint64_t word, run = c->head - c->run_start;
     unsigned i;
@@ -423,7 +423,7 @@ IPC_INLINE uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 }
 
 /* Does what is to be done before the consumer looks for a record. 0, or as ipc_record_pop. */
-IPC_INLINE int ipc_record_prepare_(struct ipc_record_consumer *c)
+IPC_RING_NOINLINE_ int ipc_record_prepare_(struct ipc_record_consumer *c)
 {
     unsigned flags = c->flags;
 
@@ -518,7 +518,7 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
  *   -EMSGSIZE  it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG   the shared memory is corrupt; sticks
  */
-IPC_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_t size)
+IPC_FORCE_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_t size)
 {
     int published;
 

@@ -45,7 +45,7 @@ IPC_INLINE size_t NAME_most(const struct NAME_producer *p)
 {
     return ipc_K_most(&p->raw);
 }
-IPC_INLINE int64_t NAME_pop(struct NAME_consumer *c, void *to, size_t size)
+IPC_FORCE_INLINE int64_t NAME_pop(struct NAME_consumer *c, void *to, size_t size)
 {
     return ipc_K_pop(&c->raw, to, size);
 }
