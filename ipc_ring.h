@@ -173,6 +173,10 @@
  *   IPC_STREAM(NAME, TYPE)           elements of TYPE without messages, one producer, one consumer
  *   IPC_CALL(NAME, REQUEST, REPLY)   a request and its reply; clients and servers
  *
+ * Where the last argument is a type, a number may follow: IPC_SPSC(ticks, struct tick, 2). It is the
+ * version of the type, an int, 0 where none is given. Raise it when the fields change: a program
+ * built with another version is refused (-EPROTO), also where the size of the type is the same.
+ *
  * Every kind has the same verbs. END is `producer` or `consumer`, for calls `client` or `server`;
  * both are types of their own, so that the wrong end does not compile. `how` stands only where a
  * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
@@ -188,8 +192,9 @@
  *       Makes an empty ring in mem[0..size). As ipc_spsc_init.
  *   int NAME_END_attach(struct NAME_END *, void *mem, size_t size, struct ipc_peer *me)
  *       Attaches to an end. `me` says who this process is and which others are dead; it may be
- *       NULL. As ipc_spsc_producer_attach. With ipc_notify.h also -EPROTO: a bell of the ring is of
- *       another kind than IPC_NOTIFY_FUTEX, which no ring makes.
+ *       NULL. As ipc_spsc_producer_attach. Also -EPROTO: the ring is for another version of the
+ *       type; or, with ipc_notify.h, a bell of the ring is of another kind than IPC_NOTIFY_FUTEX,
+ *       which no ring makes.
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
@@ -198,7 +203,8 @@
  * In a segment (with ipc_shm.h, in either order, before the macro is used)
  *   int NAME_create(struct ipc_shm *, const char *name, capacity [, how])
  *       Makes the ring if it is not there. The errors of ipc_shm_make and NAME_init; and -EPROTO
- *       where something else has that name: another kind, capacity, message size or `how`.
+ *       where something else has that name: another kind, capacity, message size, version of the
+ *       type or `how`.
  *   int NAME_END_open(struct NAME_END *, struct ipc_shm *, const char *name)
  *       Attaches to an end of the ring. Waits until the ring is there, as ipc_shm_find does. The
  *       errors of both.
@@ -450,7 +456,7 @@ struct ipc_peer {
 
 /* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
  * It is not the release's version, and goes up with any change to what is in memory. */
-#define IPC_RING_LAYOUT 3u
+#define IPC_RING_LAYOUT 4u
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
@@ -466,8 +472,13 @@ struct ipc_ring_shared_ {
     uint32_t how;
     uint64_t bytes;    /* of one message */
     uint64_t capacity; /* slots */
-    unsigned char pad[24];
+    uint32_t version;  /* of the message type */
+    uint32_t unused;
+    uint64_t next_version; /* before init: IPC_RING_NEXT_ + what version is to be, else 0 */
+    unsigned char pad[8];
 };
+
+#define IPC_RING_NEXT_ (UINT64_C(0x76657273) << 32) /* "vers" */
 
 #define IPC_RING_ASSERT_(name, condition) typedef char ipc_ring_assert_##name[(condition) ? 1 : -1];
 
@@ -537,13 +548,16 @@ IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind
 {
     struct ipc_ring_shared_ *r = (struct ipc_ring_shared_ *)mem;
     size_t footprint = ipc_ring_footprint_(kind, bytes, capacity);
+    uint64_t next;
 
     if (footprint == 0 || !ipc_ring_aligned_(mem))
         return -EINVAL;
     if (size < footprint)
         return -ENOSPC;
+    next = r->next_version;
     ck_pr_store_64(&r->magic, 0); /* first: a process that dies in here leaves no ring */
     memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
+    r->version = next >> 32 == IPC_RING_NEXT_ >> 32 ? (uint32_t)next : 0;
     r->abi = IPC_RING_LAYOUT;
     r->order = IPC_RING_ORDER;
     r->line = IPC_RING_LINE;
@@ -7581,6 +7595,13 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
 #define IPC_RING_IF_IPC_SHM_H(...)
 #define IPC_RING_IF_IPC_NOTIFY_H(...)
 
+/* The arguments of a macro that end with a type, and perhaps its version: NAME_version_ is 0 without
+ * one. Programs whose versions differ are refused each other's rings. */
+#define IPC_RING_TYPE_OF_(...) IPC_RING_FIRST_(__VA_ARGS__, 0)
+#define IPC_RING_VERSION_OF_(...) IPC_RING_SECOND_(__VA_ARGS__, 0, 0)
+#define IPC_RING_FIRST_(first, ...) first
+#define IPC_RING_SECOND_(first, second, ...) second
+
 /* HOW of a kind that is made in more than one way, and of one that is not. */
 #define IPC_RING_HOW_(...) __VA_ARGS__
 #define IPC_RING_PLAIN_(...)
@@ -7593,34 +7614,69 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
 #define IPC_RING_OTHER_producer 1
 #define IPC_RING_OTHER_consumer 0
 
+/* ------------------------------------------------------------------ versions of a type */
+
+/* Says for init which version of the type a ring of `footprint` bytes is about to be made for. Where
+ * init will refuse that memory, it stays as it is. */
+IPC_INLINE void ipc_ring_say_version_(void *mem, size_t size, size_t footprint, int version)
+{
+    struct ipc_ring_shared_ *r = (struct ipc_ring_shared_ *)mem;
+
+    if (footprint == 0 || size < footprint || !ipc_ring_aligned_(mem))
+        return;
+    ck_pr_store_64(&r->magic, 0); /* what was there is no ring of that version */
+    r->next_version = IPC_RING_NEXT_ + (uint32_t)version;
+}
+
+/* 0, or -EPROTO: the ring is for another version of the type. It is left to attach to refuse what is
+ * no ring. */
+IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version,
+                                       struct ipc_peer *me)
+{
+    const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
+    uint32_t there, here = (uint32_t)version;
+
+    if (!ipc_ring_aligned_(mem) || size < sizeof *r || ck_pr_load_64(&r->magic) == 0)
+        return 0;
+    /* Without it the version could be older than the magic. Partner: in ipc_ring_init_. */
+    ck_pr_fence_load();
+    there = ck_pr_load_32(&r->version);
+    if (ck_pr_load_32(&r->abi) != IPC_RING_LAYOUT || there == here)
+        return 0;
+    return ipc_ring_refuse_(me, -EPROTO, "message type of another version", there, here);
+}
+
 /* ------------------------------------------------------------------ an end */
 
 /* A handle of an end. ATTACH_BELLS is what a program that sleeps does where attach was not refused.
  */
-#define IPC_RING_HANDLE_NOTIFY1_(NAME, K, END, ATTACH_BELLS, ...)                                  \
+#define IPC_RING_HANDLE_NOTIFY1_(NAME, K, END, H, ATTACH_BELLS, ...)                               \
         struct ipc_notify data, space;                                                             \
         uint64_t peer_seen;                                                                        \
         uint64_t woken_for;
-#define IPC_RING_HANDLE_NOTIFY2_(NAME, K, END, ATTACH_BELLS, ...)                                  \
+#define IPC_RING_HANDLE_NOTIFY2_(NAME, K, END, H, ATTACH_BELLS, ...)                               \
     IPC_INLINE int NAME##_##END##_attach_bells_(struct NAME##_##END *h, struct ipc_peer *me)       \
     {                                                                                              \
         ATTACH_BELLS;                                                                              \
     }
-#define IPC_RING_HANDLE_NOTIFY3_(NAME, K, END, ATTACH_BELLS, ...)                                  \
+#define IPC_RING_HANDLE_NOTIFY3_(NAME, K, END, H, ATTACH_BELLS, ...)                               \
         if (rc == 0)                                                                               \
             rc = NAME##_##END##_attach_bells_(h, me);
-#define IPC_RING_HANDLE_(NAME, K, END, ATTACH_BELLS, ...)                                          \
+#define IPC_RING_HANDLE_(NAME, K, END, H, ATTACH_BELLS, ...)                                       \
     struct NAME##_##END {                                                                          \
         struct ipc_##K##_##END raw;                                                                \
-    IPC_RING_WITH_NOTIFY_(IPC_RING_HANDLE_NOTIFY1_(NAME, K, END, ATTACH_BELLS, __VA_ARGS__))       \
+    IPC_RING_WITH_NOTIFY_(IPC_RING_HANDLE_NOTIFY1_(NAME, K, END, H, ATTACH_BELLS, __VA_ARGS__))    \
     };                                                                                             \
-    IPC_RING_WITH_NOTIFY_(IPC_RING_HANDLE_NOTIFY2_(NAME, K, END, ATTACH_BELLS, __VA_ARGS__))       \
+    IPC_RING_WITH_NOTIFY_(IPC_RING_HANDLE_NOTIFY2_(NAME, K, END, H, ATTACH_BELLS, __VA_ARGS__))    \
     IPC_INLINE int NAME##_##END##_attach(struct NAME##_##END *h, void *mem, size_t size, struct ipc_peer *me)\
     {                                                                                              \
         int rc;                                                                                    \
         memset(h, 0, sizeof *h);                                                                   \
+        rc = ipc_ring_check_version_(mem, size, NAME##_version_, me);                              \
+        if (rc != 0)                                                                               \
+            return h->H.error = rc;                                                                \
         rc = ipc_##K##_##END##_attach(&h->raw, mem, size, __VA_ARGS__);                            \
-    IPC_RING_WITH_NOTIFY_(IPC_RING_HANDLE_NOTIFY3_(NAME, K, END, ATTACH_BELLS, __VA_ARGS__))       \
+    IPC_RING_WITH_NOTIFY_(IPC_RING_HANDLE_NOTIFY3_(NAME, K, END, H, ATTACH_BELLS, __VA_ARGS__))    \
         return rc;                                                                                 \
     }                                                                                              \
     IPC_INLINE int NAME##_##END##_error(const struct NAME##_##END *h)                              \
@@ -7653,7 +7709,7 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
             ipc_notify_wait_until_, NAME##_##END##_look_, h, argument);                            \
     }
 #define IPC_RING_END_(NAME, K, END, H, ANYONE, FIRST, ...)                                         \
-    IPC_RING_HANDLE_(NAME, K, END, IPC_RING_ATTACH_BELLS_(K, END, H, ANYONE), __VA_ARGS__)         \
+    IPC_RING_HANDLE_(NAME, K, END, H, IPC_RING_ATTACH_BELLS_(K, END, H, ANYONE), __VA_ARGS__)      \
     IPC_INLINE void NAME##_##END##_detach(struct NAME##_##END *h)                                  \
     {                                                                                              \
         ipc_##K##_##END##_detach(&h->raw);                                                         \
@@ -7719,6 +7775,7 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
     }                                                                                              \
     IPC_INLINE int NAME##_init(void *mem, size_t size, uint64_t capacity HOW(, unsigned how))      \
     {                                                                                              \
+        ipc_ring_say_version_(mem, size, NAME##_footprint(capacity), NAME##_version_);             \
         return ipc_##K##_init(mem, size, __VA_ARGS__, capacity HOW(, how | (ENDS)));               \
     }                                                                                              \
     IPC_RING_WITH_SHM_(IPC_RING_MEMORY_SHM1_(NAME, K, KIND, BYTES, HOW, ENDS, __VA_ARGS__))
@@ -7781,8 +7838,10 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         rc = ipc_shm_find(seg, name, KIND, &object);                                               \
         if (rc != 0)                                                                               \
             return rc;                                                                             \
-        rc = ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size, footprint, BYTES, capacity,\
-                            -1 HOW(+1 + (int64_t)(how | (ENDS))));                                 \
+        rc = ipc_ring_check_version_(object.mem, object.size, NAME##_version_, ipc_shm_peer(seg)); \
+        if (rc == 0)                                                                               \
+            rc = ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size, footprint, BYTES, capacity,\
+                                -1 HOW(+1 + (int64_t)(how | (ENDS))));                             \
         return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);                       \
     }
 
@@ -7940,13 +7999,17 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
         return rc;                                                                                 \
     }
 
-#define IPC_SPSC_NOTIFY1_(NAME, TYPE)                                                              \
+#define IPC_SPSC(NAME, ...)                                                                        \
+    IPC_SPSC_OF_(NAME, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
+
+#define IPC_SPSC_OF_NOTIFY1_(NAME, TYPE, VERSION)                                                  \
     IPC_RING_SEND_(NAME, TYPE, raw, ipc_spsc_room_(&h->raw), 0)                                    \
     IPC_SPSC_RECV_(NAME, TYPE, spsc, raw)
-#define IPC_SPSC_SHM2_(NAME, TYPE)                                                                 \
+#define IPC_SPSC_OF_SHM2_(NAME, TYPE, VERSION)                                                     \
     IPC_RING_OPEN_(NAME, producer, raw, IPC_SPSC_TYPE, IPC_RING_PLAIN_, )                          \
     IPC_RING_OPEN_(NAME, consumer, raw, IPC_SPSC_TYPE, IPC_RING_PLAIN_, )
-#define IPC_SPSC(NAME, TYPE)                                                                       \
+#define IPC_SPSC_OF_(NAME, TYPE, VERSION)                                                          \
+    enum { NAME##_version_ = (VERSION) };                                                          \
     IPC_RING_MEMORY_(NAME, spsc, IPC_SPSC_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))    \
     IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)0, sizeof(TYPE), me)                         \
     IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->woken_for), sizeof(TYPE), me)\
@@ -7957,14 +8020,16 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
     {                                                                                              \
         ipc_spsc_replay(&c->raw, n);                                                               \
     }                                                                                              \
-    IPC_RING_WITH_NOTIFY_(IPC_SPSC_NOTIFY1_(NAME, TYPE))                                           \
-    IPC_RING_WITH_SHM_(IPC_SPSC_SHM2_(NAME, TYPE))
+    IPC_RING_WITH_NOTIFY_(IPC_SPSC_OF_NOTIFY1_(NAME, TYPE, VERSION))                               \
+    IPC_RING_WITH_SHM_(IPC_SPSC_OF_SHM2_(NAME, TYPE, VERSION))
 
 /* ------------------------------------------------------------------ many at an end */
 
-#define IPC_MPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, 0u)
-#define IPC_MPSC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_CONSUMER)
-#define IPC_SPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_PRODUCER)
+#define IPC_MPMC(NAME, ...) IPC_MPMC_OF_(NAME, 0u, __VA_ARGS__)
+#define IPC_MPSC(NAME, ...) IPC_MPMC_OF_(NAME, IPC_MPMC_ONE_CONSUMER, __VA_ARGS__)
+#define IPC_SPMC(NAME, ...) IPC_MPMC_OF_(NAME, IPC_MPMC_ONE_PRODUCER, __VA_ARGS__)
+#define IPC_MPMC_OF_(NAME, ENDS, ...)                                                              \
+    IPC_MPMC_ENDS_(NAME, ENDS, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
 
 /* What claim or peek returned, as an errno. */
 IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
@@ -7974,15 +8039,16 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     return m->error != 0 ? m->error : -EAGAIN;
 }
 
-#define IPC_MPMC_OF_NOTIFY1_(NAME, TYPE, ENDS)                                                     \
+#define IPC_MPMC_ENDS_NOTIFY1_(NAME, ENDS, TYPE, VERSION)                                          \
     IPC_RING_SEND_(NAME, TYPE, raw.m, ipc_mpmc_found_(&h->raw.m, NAME##_claim(h)),                 \
                    NAME##_producer_recover(h, 0) > 0)                                              \
     IPC_RING_SLEEP_(NAME, consumer, raw.m, recv, pop, TYPE, ipc_mpmc_found_(&h->raw.m, NAME##_peek(h)),\
                     NAME##_consumer_recover(h, 0) > 0)
-#define IPC_MPMC_OF_SHM2_(NAME, TYPE, ENDS)                                                        \
+#define IPC_MPMC_ENDS_SHM2_(NAME, ENDS, TYPE, VERSION)                                             \
     IPC_RING_OPEN_(NAME, producer, raw.m, IPC_MPMC_TYPE, IPC_RING_HOW_, )                          \
     IPC_RING_OPEN_(NAME, consumer, raw.m, IPC_MPMC_TYPE, IPC_RING_HOW_, )
-#define IPC_MPMC_OF_(NAME, TYPE, ENDS)                                                             \
+#define IPC_MPMC_ENDS_(NAME, ENDS, TYPE, VERSION)                                                  \
+    enum { NAME##_version_ = (VERSION) };                                                          \
     IPC_RING_MEMORY_(NAME, mpmc, IPC_MPMC_TYPE, sizeof(TYPE), IPC_RING_HOW_, ENDS, sizeof(TYPE))   \
     IPC_RING_END_(NAME, mpmc, producer, raw.m, 1, (void)0, sizeof(TYPE), me, ENDS)                 \
     IPC_RING_END_(NAME, mpmc, consumer, raw.m, 1, (void)0, sizeof(TYPE), me, ENDS)                 \
@@ -7997,21 +8063,25 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     {                                                                                              \
         return ipc_mpmc_consumer_recover(&c->raw, id);                                             \
     }                                                                                              \
-    IPC_RING_WITH_NOTIFY_(IPC_MPMC_OF_NOTIFY1_(NAME, TYPE, ENDS))                                  \
-    IPC_RING_WITH_SHM_(IPC_MPMC_OF_SHM2_(NAME, TYPE, ENDS))
+    IPC_RING_WITH_NOTIFY_(IPC_MPMC_ENDS_NOTIFY1_(NAME, ENDS, TYPE, VERSION))                       \
+    IPC_RING_WITH_SHM_(IPC_MPMC_ENDS_SHM2_(NAME, ENDS, TYPE, VERSION))
 /* Others may wait for what was given back. */
 #define IPC_MPMC_CANCELLED_(p) IPC_RING_WITH_NOTIFY_(ipc_notify_post_both_(&p->data, &p->space))
 
 /* ------------------------------------------------------------------ every reader sees all */
 
-#define IPC_BROADCAST_NOTIFY1_(NAME, TYPE)                                                         \
+#define IPC_BROADCAST(NAME, ...)                                                                   \
+    IPC_BROADCAST_OF_(NAME, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
+
+#define IPC_BROADCAST_OF_NOTIFY1_(NAME, TYPE, VERSION)                                             \
     IPC_RING_SEND_(NAME, TYPE, raw.s, ipc_broadcast_room_(&h->raw),                                \
                    (ipc_broadcast_ask_(&h->raw.readers), 0))                                       \
     IPC_SPSC_RECV_(NAME, TYPE, broadcast, raw.s)
-#define IPC_BROADCAST_SHM2_(NAME, TYPE)                                                            \
+#define IPC_BROADCAST_OF_SHM2_(NAME, TYPE, VERSION)                                                \
     IPC_RING_OPEN_(NAME, producer, raw.s, IPC_BROADCAST_TYPE, IPC_RING_HOW_, )                     \
     IPC_RING_OPEN_(NAME, consumer, raw.s, IPC_BROADCAST_TYPE, IPC_RING_HOW_, )
-#define IPC_BROADCAST(NAME, TYPE)                                                                  \
+#define IPC_BROADCAST_OF_(NAME, TYPE, VERSION)                                                     \
+    enum { NAME##_version_ = (VERSION) };                                                          \
     IPC_RING_MEMORY_(NAME, broadcast, IPC_BROADCAST_TYPE, sizeof(TYPE), IPC_RING_HOW_, 0u, sizeof(TYPE))\
     IPC_RING_END_(NAME, broadcast, producer, raw.s, 1, (void)0, sizeof(TYPE), me)                  \
     IPC_RING_END_(NAME, broadcast, consumer, raw.s, 0, ipc_spsc_tell_(&h->raw.s, &h->woken_for),   \
@@ -8022,8 +8092,8 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
         return ipc_broadcast_missed(&c->raw);                                                      \
     }                                                                                              \
     IPC_RING_READERS_(NAME, broadcast)                                                             \
-    IPC_RING_WITH_NOTIFY_(IPC_BROADCAST_NOTIFY1_(NAME, TYPE))                                      \
-    IPC_RING_WITH_SHM_(IPC_BROADCAST_SHM2_(NAME, TYPE))
+    IPC_RING_WITH_NOTIFY_(IPC_BROADCAST_OF_NOTIFY1_(NAME, TYPE, VERSION))                          \
+    IPC_RING_WITH_SHM_(IPC_BROADCAST_OF_SHM2_(NAME, TYPE, VERSION))
 
 #endif
 
@@ -8042,6 +8112,7 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     }                                                                                              \
     IPC_INLINE int NAME##_init(void *mem, size_t size, uint64_t capacity, unsigned how)            \
     {                                                                                              \
+        ipc_ring_say_version_(mem, size, NAME##_footprint(capacity SIZED(, how)), NAME##_version_);\
         return ipc_##K##_init(mem, size, capacity, how);                                           \
     }                                                                                              \
     IPC_RING_WITH_SHM_(IPC_RECORD_MEMORY_SHM1_(NAME, K, KIND, SIZED))
@@ -8195,6 +8266,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_RING_OPEN_(NAME, producer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )                          \
     IPC_RING_OPEN_(NAME, consumer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )
 #define IPC_RECORDS(NAME)                                                                          \
+    enum { NAME##_version_ = 0 };                                                                  \
     IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE, IPC_RING_HOW_)                               \
     IPC_RING_END_(NAME, record, producer, raw, 0, (void)0, me)                                     \
     IPC_RING_END_(NAME, record, consumer, raw, 0, ipc_record_tell_(&h->raw), me)                   \
@@ -8223,6 +8295,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_RING_OPEN_(NAME, producer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )              \
     IPC_RING_OPEN_(NAME, consumer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )
 #define IPC_RECORD_BROADCAST(NAME)                                                                 \
+    enum { NAME##_version_ = 0 };                                                                  \
     IPC_RECORD_MEMORY_(NAME, record_broadcast, IPC_RECORD_BROADCAST_TYPE, IPC_RING_PLAIN_)         \
     IPC_RING_END_(NAME, record_broadcast, producer, raw.r, 1, (void)0, me)                         \
     IPC_RING_END_(NAME, record_broadcast, consumer, raw.r, 0, ipc_record_tell_(&h->raw.r), me)     \
@@ -8343,12 +8416,16 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
             ipc_stream_twice_(&h->raw.s, twice, ipc_shm_unmap_twice);                              \
     }
 
-#define IPC_STREAM_NOTIFY1_(NAME, TYPE)                                                            \
+#define IPC_STREAM(NAME, ...)                                                                      \
+    IPC_STREAM_OF_(NAME, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
+
+#define IPC_STREAM_OF_NOTIFY1_(NAME, TYPE, VERSION)                                                \
     IPC_STREAM_SLEEP_(NAME, TYPE)
-#define IPC_STREAM_SHM2_(NAME, TYPE)                                                               \
+#define IPC_STREAM_OF_SHM2_(NAME, TYPE, VERSION)                                                   \
     IPC_RING_OPEN_(NAME, producer, raw.s, IPC_STREAM_TYPE, IPC_RING_PLAIN_, IPC_STREAM_MAP_(h))    \
     IPC_RING_OPEN_(NAME, consumer, raw.s, IPC_STREAM_TYPE, IPC_RING_PLAIN_, IPC_STREAM_MAP_(h))
-#define IPC_STREAM(NAME, TYPE)                                                                     \
+#define IPC_STREAM_OF_(NAME, TYPE, VERSION)                                                        \
+    enum { NAME##_version_ = (VERSION) };                                                          \
     struct NAME##_regions {                                                                        \
         TYPE *at[2];                                                                               \
         size_t n[2];                                                                               \
@@ -8360,8 +8437,8 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_STREAM_END_(NAME, TYPE, producer, push, const TYPE, claim, TYPE, room, commit)             \
     IPC_STREAM_END_(NAME, TYPE, consumer, pop, TYPE, peek, const TYPE, data, release)              \
     IPC_RING_SAYS_(NAME, stream, , uint64_t, was_size)                                             \
-    IPC_RING_WITH_NOTIFY_(IPC_STREAM_NOTIFY1_(NAME, TYPE))                                         \
-    IPC_RING_WITH_SHM_(IPC_STREAM_SHM2_(NAME, TYPE))
+    IPC_RING_WITH_NOTIFY_(IPC_STREAM_OF_NOTIFY1_(NAME, TYPE, VERSION))                             \
+    IPC_RING_WITH_SHM_(IPC_STREAM_OF_SHM2_(NAME, TYPE, VERSION))
 
 #endif
 
@@ -8617,13 +8694,17 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         return ipc_notify_wait_until_(&s->data, deadline, NAME##_server_look_, s, slot);           \
     }
 
-#define IPC_CALL_NOTIFY1_(NAME, REQUEST, REPLY)                                                    \
+#define IPC_CALL(NAME, REQUEST, ...)                                                               \
+    IPC_CALL_OF_(NAME, REQUEST, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
+
+#define IPC_CALL_OF_NOTIFY1_(NAME, REQUEST, REPLY, VERSION)                                        \
     IPC_CALL_CLIENT_SLEEP_(NAME, REQUEST, REPLY)                                                   \
     IPC_CALL_SERVER_SLEEP_(NAME)
-#define IPC_CALL_SHM2_(NAME, REQUEST, REPLY)                                                       \
+#define IPC_CALL_OF_SHM2_(NAME, REQUEST, REPLY, VERSION)                                           \
     IPC_RING_OPEN_(NAME, client, raw, IPC_CALL_TYPE, IPC_RING_PLAIN_, )                            \
     IPC_RING_OPEN_(NAME, server, raw, IPC_CALL_TYPE, IPC_RING_PLAIN_, )
-#define IPC_CALL(NAME, REQUEST, REPLY)                                                             \
+#define IPC_CALL_OF_(NAME, REQUEST, REPLY, VERSION)                                                \
+    enum { NAME##_version_ = (VERSION) };                                                          \
     IPC_RING_ASSERT_(NAME##_alignment,                                                             \
                      __alignof__(REQUEST) <= IPC_RING_LINE && __alignof__(REPLY) <= IPC_RING_LINE) \
     IPC_RING_ASSERT_(NAME##_reply, sizeof(REPLY) <= UINT32_MAX)                                    \
@@ -8635,12 +8716,12 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     };                                                                                             \
     IPC_RING_MEMORY_(NAME, call, IPC_CALL_TYPE, sizeof(REQUEST), IPC_RING_PLAIN_, 0, sizeof(REQUEST),\
                      sizeof(REPLY))                                                                \
-    IPC_RING_HANDLE_(NAME, call, client, IPC_CALL_CLIENT_BELLS_(), sizeof(REQUEST), sizeof(REPLY), me)\
-    IPC_RING_HANDLE_(NAME, call, server, IPC_CALL_SERVER_BELLS_(), sizeof(REQUEST), sizeof(REPLY), me)\
+    IPC_RING_HANDLE_(NAME, call, client, raw, IPC_CALL_CLIENT_BELLS_(), sizeof(REQUEST), sizeof(REPLY), me)\
+    IPC_RING_HANDLE_(NAME, call, server, raw, IPC_CALL_SERVER_BELLS_(), sizeof(REQUEST), sizeof(REPLY), me)\
     IPC_CALL_CLIENT_(NAME, REQUEST, REPLY)                                                         \
     IPC_CALL_SERVER_(NAME, REQUEST, REPLY)                                                         \
-    IPC_RING_WITH_NOTIFY_(IPC_CALL_NOTIFY1_(NAME, REQUEST, REPLY))                                 \
-    IPC_RING_WITH_SHM_(IPC_CALL_SHM2_(NAME, REQUEST, REPLY))
+    IPC_RING_WITH_NOTIFY_(IPC_CALL_OF_NOTIFY1_(NAME, REQUEST, REPLY, VERSION))                     \
+    IPC_RING_WITH_SHM_(IPC_CALL_OF_SHM2_(NAME, REQUEST, REPLY, VERSION))
 
 #endif
 

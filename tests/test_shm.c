@@ -50,6 +50,17 @@ struct big {
 };
 IPC_SPSC(small_ring, struct small)
 IPC_SPSC(big_ring, struct big)
+IPC_SPSC(small_ring_2, struct small, 2)
+IPC_SPSC(small_ring_3, struct small, 3)
+IPC_MPMC(workers_2, struct small, 2)
+IPC_MPMC(workers_3, struct small, 3)
+IPC_BROADCAST(feed, struct small)
+IPC_BROADCAST(feed_3, struct small, 3)
+IPC_STREAM(samples_2, float, 2)
+IPC_STREAM(samples_3, float, 3)
+IPC_CALL(adder_2, struct small, int, 2)
+IPC_CALL(adder, struct small, int)
+IPC_RECORDS(lines)
 
 static char other[200]; /* name of a second segment, beside this test's */
 
@@ -3130,6 +3141,85 @@ static void huge_pages_of_the_pool_stay_with_one_user(void **state)
 
 /* ------------------------------------------------------------------ typed rings in segments */
 
+/* A ring of each kind is made for one version of its type. Neither end is for another. */
+#define EXPECT_VERSIONS(OURS, OTHER, FIRST, SECOND, HOW, there, here)                              \
+    do {                                                                                           \
+        struct OURS##_##FIRST first;                                                               \
+        struct OURS##_##SECOND second;                                                             \
+        struct OTHER##_##FIRST other_first;                                                        \
+        struct OTHER##_##SECOND other_second;                                                      \
+                                                                                                   \
+        DONE(OURS##_##FIRST##_create(&first, &seg, #OURS, 64 HOW), &seg);                          \
+        DONE(OURS##_create(&seg, #OURS, 64 HOW), &seg);                                            \
+        DONE(OURS##_##SECOND##_open(&second, &seg, #OURS), &seg);                                  \
+        REFUSED(OTHER##_create(&seg, #OURS, 64 HOW), -EPROTO, &seg,                                \
+                "ring '" #OURS "': message type of another version: " there " there, " here        \
+                " here: build");                                                                   \
+        REFUSED(OTHER##_##FIRST##_create(&other_first, &seg, #OURS, 64 HOW), -EPROTO, &seg,        \
+                "of another version: " there " there, " here " here");                             \
+        REFUSED(OTHER##_##SECOND##_open(&other_second, &seg, #OURS), -EPROTO, &seg,                \
+                "of another version: " there " there, " here " here");                             \
+        IS(OTHER##_##FIRST##_error(&other_first), -EPROTO);                                        \
+        IS(OTHER##_##SECOND##_error(&other_second), -EPROTO);                                      \
+        OURS##_##FIRST##_detach(&first);                                                           \
+        OURS##_##SECOND##_detach(&second);                                                         \
+    } while (0)
+#define NOTHING
+#define AND_HOW(how) , how
+
+static void ring_of_another_version_of_the_type_is_refused(void **state)
+{
+    struct small_ring_2_producer out;
+    struct small_ring_2_consumer in;
+    struct small_ring_3_producer other;
+    struct small_ring_consumer without;
+    struct small_ring_producer none;
+    struct small message = {1};
+    struct lines_producer line;
+    struct ipc_shm seg;
+    struct ipc_peer me;
+    void *mem;
+    size_t size = small_ring_footprint(64);
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 256 << 10), &seg);
+    EXPECT_VERSIONS(small_ring_2, small_ring_3, producer, consumer, NOTHING, "2", "3");
+    EXPECT_VERSIONS(workers_3, workers_2, producer, consumer, AND_HOW(IPC_MPMC_AT_MOST_ONCE), "3",
+                    "2");
+    EXPECT_VERSIONS(feed, feed_3, producer, consumer, AND_HOW(IPC_BROADCAST_LOSSY), "0", "3");
+    EXPECT_VERSIONS(samples_2, samples_3, producer, consumer, NOTHING, "2", "3");
+    EXPECT_VERSIONS(adder_2, adder, client, server, NOTHING, "2", "0");
+    ipc_shm_close(&seg);
+
+    /* In memory of one's own, where there was anything before. */
+    memset(&me, 0, sizeof me);
+    me.id = 7;
+    mem = aligned_alloc(64, size);
+    MUST(mem != NULL);
+    memset(mem, 0x5a, size);
+    MUST(small_ring_2_init(mem, size, 64) == 0);
+    MUST(small_ring_3_producer_attach(&other, mem, size, &me) == -EPROTO);
+    MUST(strstr(me.why, "another version: 2 there, 3 here") != NULL);
+    MUST(small_ring_consumer_attach(&without, mem, size, &me) == -EPROTO);
+    MUST(small_ring_3_push(&other, &message) == -EPROTO);
+    MUST(small_ring_2_producer_attach(&out, mem, size, &me) == 0);
+    MUST(small_ring_2_consumer_attach(&in, mem, size, &me) == 0);
+    MUST(small_ring_2_push(&out, &message) == 0 && small_ring_2_pop(&in, &message) == 0);
+    MUST(small_ring_3_init(mem, size - 1, 64) == -ENOSPC);
+    MUST(small_ring_3_init(mem, size, 63) == -EINVAL);
+    MUST(small_ring_2_push(&out, &message) == 0);
+    small_ring_2_consumer_detach(&in);
+    MUST(small_ring_2_consumer_attach(&in, mem, size, &me) == 0);
+    MUST(small_ring_3_init(mem, size, 64) == 0);
+    MUST(small_ring_3_producer_attach(&other, mem, size, &me) == 0);
+    MUST(ipc_spsc_init(mem, size, sizeof(struct small), 64) == 0);
+    MUST(small_ring_producer_attach(&none, mem, size, &me) == 0);
+    memset(mem, 0x5a, size);
+    MUST(lines_init(mem, size, 256, 1) == 0);
+    MUST(lines_producer_attach(&line, mem, size, &me) == 0);
+    free(mem);
+}
+
 static void ring_of_another_type_or_capacity_is_refused_with_both_numbers(void **state)
 {
     struct big_ring_producer wrong_out;
@@ -3381,6 +3471,7 @@ int main(int argc, char **argv)
         TEST(empty_memory_of_a_stranger_is_not_faulted_in),
         TEST(huge_pages_of_the_pool_stay_with_one_user),
         TEST(ring_of_another_type_or_capacity_is_refused_with_both_numbers),
+        TEST(ring_of_another_version_of_the_type_is_refused),
         TEST(dead_producer_is_succeeded_behind_its_last_message),
         TEST(dead_consumer_is_succeeded_without_loss),
     };

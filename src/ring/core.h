@@ -24,7 +24,7 @@
 
 /* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
  * It is not the release's version, and goes up with any change to what is in memory. */
-#define IPC_RING_LAYOUT 3u
+#define IPC_RING_LAYOUT 4u
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
@@ -40,8 +40,13 @@ struct ipc_ring_shared_ {
     uint32_t how;
     uint64_t bytes;    /* of one message */
     uint64_t capacity; /* slots */
-    unsigned char pad[24];
+    uint32_t version;  /* of the message type */
+    uint32_t unused;
+    uint64_t next_version; /* before init: IPC_RING_NEXT_ + what version is to be, else 0 */
+    unsigned char pad[8];
 };
+
+#define IPC_RING_NEXT_ (UINT64_C(0x76657273) << 32) /* "vers" */
 
 #define IPC_RING_ASSERT_(name, condition) typedef char ipc_ring_assert_##name[(condition) ? 1 : -1];
 
@@ -111,13 +116,16 @@ IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind
 {
     struct ipc_ring_shared_ *r = (struct ipc_ring_shared_ *)mem;
     size_t footprint = ipc_ring_footprint_(kind, bytes, capacity);
+    uint64_t next;
 
     if (footprint == 0 || !ipc_ring_aligned_(mem))
         return -EINVAL;
     if (size < footprint)
         return -ENOSPC;
+    next = r->next_version;
     ck_pr_store_64(&r->magic, 0); /* first: a process that dies in here leaves no ring */
     memset((unsigned char *)mem + sizeof r->magic, 0, footprint - sizeof r->magic);
+    r->version = next >> 32 == IPC_RING_NEXT_ >> 32 ? (uint32_t)next : 0;
     r->abi = IPC_RING_LAYOUT;
     r->order = IPC_RING_ORDER;
     r->line = IPC_RING_LINE;

@@ -11,6 +11,10 @@
  *   IPC_STREAM(NAME, TYPE)           elements of TYPE without messages, one producer, one consumer
  *   IPC_CALL(NAME, REQUEST, REPLY)   a request and its reply; clients and servers
  *
+ * Where the last argument is a type, a number may follow: IPC_SPSC(ticks, struct tick, 2). It is the
+ * version of the type, an int, 0 where none is given. Raise it when the fields change: a program
+ * built with another version is refused (-EPROTO), also where the size of the type is the same.
+ *
  * Every kind has the same verbs. END is `producer` or `consumer`, for calls `client` or `server`;
  * both are types of their own, so that the wrong end does not compile. `how` stands only where a
  * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
@@ -26,8 +30,9 @@
  *       Makes an empty ring in mem[0..size). As ipc_spsc_init.
  *   int NAME_END_attach(struct NAME_END *, void *mem, size_t size, struct ipc_peer *me)
  *       Attaches to an end. `me` says who this process is and which others are dead; it may be
- *       NULL. As ipc_spsc_producer_attach. With ipc_notify.h also -EPROTO: a bell of the ring is of
- *       another kind than IPC_NOTIFY_FUTEX, which no ring makes.
+ *       NULL. As ipc_spsc_producer_attach. Also -EPROTO: the ring is for another version of the
+ *       type; or, with ipc_notify.h, a bell of the ring is of another kind than IPC_NOTIFY_FUTEX,
+ *       which no ring makes.
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
@@ -36,7 +41,8 @@
  * In a segment (with ipc_shm.h, in either order, before the macro is used)
  *   int NAME_create(struct ipc_shm *, const char *name, capacity [, how])
  *       Makes the ring if it is not there. The errors of ipc_shm_make and NAME_init; and -EPROTO
- *       where something else has that name: another kind, capacity, message size or `how`.
+ *       where something else has that name: another kind, capacity, message size, version of the
+ *       type or `how`.
  *   int NAME_END_open(struct NAME_END *, struct ipc_shm *, const char *name)
  *       Attaches to an end of the ring. Waits until the ring is there, as ipc_shm_find does. The
  *       errors of both.

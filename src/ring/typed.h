@@ -22,6 +22,13 @@
 #define IPC_RING_IF_IPC_SHM_H(...)
 #define IPC_RING_IF_IPC_NOTIFY_H(...)
 
+/* The arguments of a macro that end with a type, and perhaps its version: NAME_version_ is 0 without
+ * one. Programs whose versions differ are refused each other's rings. */
+#define IPC_RING_TYPE_OF_(...) IPC_RING_FIRST_(__VA_ARGS__, 0)
+#define IPC_RING_VERSION_OF_(...) IPC_RING_SECOND_(__VA_ARGS__, 0, 0)
+#define IPC_RING_FIRST_(first, ...) first
+#define IPC_RING_SECOND_(first, second, ...) second
+
 /* HOW of a kind that is made in more than one way, and of one that is not. */
 #define IPC_RING_HOW_(...) __VA_ARGS__
 #define IPC_RING_PLAIN_(...)
@@ -34,11 +41,43 @@
 #define IPC_RING_OTHER_producer 1
 #define IPC_RING_OTHER_consumer 0
 
+/* ------------------------------------------------------------------ versions of a type */
+
+/* Says for init which version of the type a ring of `footprint` bytes is about to be made for. Where
+ * init will refuse that memory, it stays as it is. */
+IPC_INLINE void ipc_ring_say_version_(void *mem, size_t size, size_t footprint, int version)
+{
+    struct ipc_ring_shared_ *r = (struct ipc_ring_shared_ *)mem;
+
+    if (footprint == 0 || size < footprint || !ipc_ring_aligned_(mem))
+        return;
+    ck_pr_store_64(&r->magic, 0); /* what was there is no ring of that version */
+    r->next_version = IPC_RING_NEXT_ + (uint32_t)version;
+}
+
+/* 0, or -EPROTO: the ring is for another version of the type. It is left to attach to refuse what is
+ * no ring. */
+IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version,
+                                       struct ipc_peer *me)
+{
+    const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
+    uint32_t there, here = (uint32_t)version;
+
+    if (!ipc_ring_aligned_(mem) || size < sizeof *r || ck_pr_load_64(&r->magic) == 0)
+        return 0;
+    /* Without it the version could be older than the magic. Partner: in ipc_ring_init_. */
+    ck_pr_fence_load();
+    there = ck_pr_load_32(&r->version);
+    if (ck_pr_load_32(&r->abi) != IPC_RING_LAYOUT || there == here)
+        return 0;
+    return ipc_ring_refuse_(me, -EPROTO, "message type of another version", there, here);
+}
+
 /* ------------------------------------------------------------------ an end */
 
 /* A handle of an end. ATTACH_BELLS is what a program that sleeps does where attach was not refused.
  */
-IPC_TEMPLATE(IPC_RING_HANDLE_, NAME, K, END, ATTACH_BELLS, ...)
+IPC_TEMPLATE(IPC_RING_HANDLE_, NAME, K, END, H, ATTACH_BELLS, ...)
 struct NAME_END {
     struct ipc_K_END raw;
 #ifdef IPC_NOTIFY_H
@@ -58,6 +97,9 @@ IPC_INLINE int NAME_END_attach(struct NAME_END *h, void *mem, size_t size, struc
     int rc;
 
     memset(h, 0, sizeof *h);
+    rc = ipc_ring_check_version_(mem, size, NAME_version_, me);
+    if (rc != 0)
+        return h->H.error = rc;
     rc = ipc_K_END_attach(&h->raw, mem, size, __VA_ARGS__);
 #ifdef IPC_NOTIFY_H
     if (rc == 0)
@@ -75,7 +117,7 @@ IPC_TEMPLATE_END
  * of others than the process at the other end matters to it. FIRST: what it does before it posts.
  */
 IPC_TEMPLATE(IPC_RING_END_, NAME, K, END, H, ANYONE, FIRST, ...)
-IPC_RING_HANDLE_(NAME, K, END, IPC_RING_ATTACH_BELLS_(K, END, H, ANYONE), __VA_ARGS__)
+IPC_RING_HANDLE_(NAME, K, END, H, IPC_RING_ATTACH_BELLS_(K, END, H, ANYONE), __VA_ARGS__)
 IPC_INLINE void NAME_END_detach(struct NAME_END *h)
 {
     ipc_K_END_detach(&h->raw);
@@ -166,6 +208,7 @@ IPC_INLINE size_t NAME_footprint(uint64_t capacity)
 }
 IPC_INLINE int NAME_init(void *mem, size_t size, uint64_t capacity HOW(, unsigned how))
 {
+    ipc_ring_say_version_(mem, size, NAME_footprint(capacity), NAME_version_);
     return ipc_K_init(mem, size, __VA_ARGS__, capacity HOW(, how | (ENDS)));
 }
 #ifdef IPC_SHM_H
@@ -232,8 +275,10 @@ IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
     rc = ipc_shm_find(seg, name, KIND, &object);
     if (rc != 0)
         return rc;
-    rc = ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size, footprint, BYTES, capacity,
-                        -1 HOW(+1 + (int64_t)(how | (ENDS))));
+    rc = ipc_ring_check_version_(object.mem, object.size, NAME_version_, ipc_shm_peer(seg));
+    if (rc == 0)
+        rc = ipc_ring_same_(ipc_shm_peer(seg), object.mem, object.size, footprint, BYTES, capacity,
+                            -1 HOW(+1 + (int64_t)(how | (ENDS))));
     return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);
 }
 IPC_TEMPLATE_END

@@ -279,7 +279,11 @@ IPC_FORCE_INLINE int NAME_serve(struct NAME_server *s, union NAME_slot **slot, i
 }
 IPC_TEMPLATE_END
 
-IPC_TEMPLATE(IPC_CALL, NAME, REQUEST, REPLY)
+#define IPC_CALL(NAME, REQUEST, ...)                                                               \
+    IPC_CALL_OF_(NAME, REQUEST, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
+
+IPC_TEMPLATE(IPC_CALL_OF_, NAME, REQUEST, REPLY, VERSION)
+enum { NAME_version_ = (VERSION) };
 IPC_RING_ASSERT_(NAME_alignment,
                  __alignof__(REQUEST) <= IPC_RING_LINE && __alignof__(REPLY) <= IPC_RING_LINE)
 IPC_RING_ASSERT_(NAME_reply, sizeof(REPLY) <= UINT32_MAX)
@@ -291,8 +295,8 @@ union NAME_slot {
 };
 IPC_RING_MEMORY_(NAME, call, IPC_CALL_TYPE, sizeof(REQUEST), IPC_RING_PLAIN_, 0, sizeof(REQUEST),
                  sizeof(REPLY))
-IPC_RING_HANDLE_(NAME, call, client, IPC_CALL_CLIENT_BELLS_(), sizeof(REQUEST), sizeof(REPLY), me)
-IPC_RING_HANDLE_(NAME, call, server, IPC_CALL_SERVER_BELLS_(), sizeof(REQUEST), sizeof(REPLY), me)
+IPC_RING_HANDLE_(NAME, call, client, raw, IPC_CALL_CLIENT_BELLS_(), sizeof(REQUEST), sizeof(REPLY), me)
+IPC_RING_HANDLE_(NAME, call, server, raw, IPC_CALL_SERVER_BELLS_(), sizeof(REQUEST), sizeof(REPLY), me)
 IPC_CALL_CLIENT_(NAME, REQUEST, REPLY)
 IPC_CALL_SERVER_(NAME, REQUEST, REPLY)
 #ifdef IPC_NOTIFY_H

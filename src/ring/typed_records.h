@@ -13,6 +13,7 @@ IPC_INLINE size_t NAME_footprint(uint64_t capacity SIZED(, unsigned how))
 }
 IPC_INLINE int NAME_init(void *mem, size_t size, uint64_t capacity, unsigned how)
 {
+    ipc_ring_say_version_(mem, size, NAME_footprint(capacity SIZED(, how)), NAME_version_);
     return ipc_K_init(mem, size, capacity, how);
 }
 #ifdef IPC_SHM_H
@@ -155,6 +156,7 @@ IPC_INLINE int64_t NAME_recv(struct NAME_consumer *c, void *to, size_t size, int
 IPC_TEMPLATE_END
 
 IPC_TEMPLATE(IPC_RECORDS, NAME)
+enum { NAME_version_ = 0 };
 IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE, IPC_RING_HOW_)
 IPC_RING_END_(NAME, record, producer, raw, 0, (void)0, me)
 IPC_RING_END_(NAME, record, consumer, raw, 0, ipc_record_tell_(&h->raw), me)
@@ -198,6 +200,7 @@ IPC_RING_OPEN_(NAME, consumer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )
 IPC_TEMPLATE_END
 
 IPC_TEMPLATE(IPC_RECORD_BROADCAST, NAME)
+enum { NAME_version_ = 0 };
 IPC_RECORD_MEMORY_(NAME, record_broadcast, IPC_RECORD_BROADCAST_TYPE, IPC_RING_PLAIN_)
 IPC_RING_END_(NAME, record_broadcast, producer, raw.r, 1, (void)0, me)
 IPC_RING_END_(NAME, record_broadcast, consumer, raw.r, 0, ipc_record_tell_(&h->raw.r), me)

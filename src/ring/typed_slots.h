@@ -131,7 +131,11 @@ IPC_FORCE_INLINE int NAME_recv(struct NAME_consumer *c, TYPE *message, int64_t d
 }
 IPC_TEMPLATE_END
 
-IPC_TEMPLATE(IPC_SPSC, NAME, TYPE)
+#define IPC_SPSC(NAME, ...)                                                                        \
+    IPC_SPSC_OF_(NAME, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
+
+IPC_TEMPLATE(IPC_SPSC_OF_, NAME, TYPE, VERSION)
+enum { NAME_version_ = (VERSION) };
 IPC_RING_MEMORY_(NAME, spsc, IPC_SPSC_TYPE, sizeof(TYPE), IPC_RING_PLAIN_, 0, sizeof(TYPE))
 IPC_RING_END_(NAME, spsc, producer, raw, 0, (void)0, sizeof(TYPE), me)
 IPC_RING_END_(NAME, spsc, consumer, raw, 0, ipc_spsc_tell_(&h->raw, &h->woken_for), sizeof(TYPE), me)
@@ -154,9 +158,11 @@ IPC_TEMPLATE_END
 
 /* ------------------------------------------------------------------ many at an end */
 
-#define IPC_MPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, 0u)
-#define IPC_MPSC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_CONSUMER)
-#define IPC_SPMC(NAME, TYPE) IPC_MPMC_OF_(NAME, TYPE, IPC_MPMC_ONE_PRODUCER)
+#define IPC_MPMC(NAME, ...) IPC_MPMC_OF_(NAME, 0u, __VA_ARGS__)
+#define IPC_MPSC(NAME, ...) IPC_MPMC_OF_(NAME, IPC_MPMC_ONE_CONSUMER, __VA_ARGS__)
+#define IPC_SPMC(NAME, ...) IPC_MPMC_OF_(NAME, IPC_MPMC_ONE_PRODUCER, __VA_ARGS__)
+#define IPC_MPMC_OF_(NAME, ENDS, ...)                                                              \
+    IPC_MPMC_ENDS_(NAME, ENDS, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
 
 /* What claim or peek returned, as an errno. */
 IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
@@ -166,7 +172,8 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     return m->error != 0 ? m->error : -EAGAIN;
 }
 
-IPC_TEMPLATE(IPC_MPMC_OF_, NAME, TYPE, ENDS)
+IPC_TEMPLATE(IPC_MPMC_ENDS_, NAME, ENDS, TYPE, VERSION)
+enum { NAME_version_ = (VERSION) };
 IPC_RING_MEMORY_(NAME, mpmc, IPC_MPMC_TYPE, sizeof(TYPE), IPC_RING_HOW_, ENDS, sizeof(TYPE))
 IPC_RING_END_(NAME, mpmc, producer, raw.m, 1, (void)0, sizeof(TYPE), me, ENDS)
 IPC_RING_END_(NAME, mpmc, consumer, raw.m, 1, (void)0, sizeof(TYPE), me, ENDS)
@@ -197,7 +204,11 @@ IPC_TEMPLATE_END
 
 /* ------------------------------------------------------------------ every reader sees all */
 
-IPC_TEMPLATE(IPC_BROADCAST, NAME, TYPE)
+#define IPC_BROADCAST(NAME, ...)                                                                   \
+    IPC_BROADCAST_OF_(NAME, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
+
+IPC_TEMPLATE(IPC_BROADCAST_OF_, NAME, TYPE, VERSION)
+enum { NAME_version_ = (VERSION) };
 IPC_RING_MEMORY_(NAME, broadcast, IPC_BROADCAST_TYPE, sizeof(TYPE), IPC_RING_HOW_, 0u, sizeof(TYPE))
 IPC_RING_END_(NAME, broadcast, producer, raw.s, 1, (void)0, sizeof(TYPE), me)
 IPC_RING_END_(NAME, broadcast, consumer, raw.s, 0, ipc_spsc_tell_(&h->raw.s, &h->woken_for),

@@ -118,7 +118,11 @@ if (rc == 0) {
 }
 IPC_TEMPLATE_END
 
-IPC_TEMPLATE(IPC_STREAM, NAME, TYPE)
+#define IPC_STREAM(NAME, ...)                                                                      \
+    IPC_STREAM_OF_(NAME, IPC_RING_TYPE_OF_(__VA_ARGS__), IPC_RING_VERSION_OF_(__VA_ARGS__))
+
+IPC_TEMPLATE(IPC_STREAM_OF_, NAME, TYPE, VERSION)
+enum { NAME_version_ = (VERSION) };
 struct NAME_regions {
     TYPE *at[2];
     size_t n[2];
