@@ -3899,28 +3899,38 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     return ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
 }
 
-/* A segment of ring: has the magic of ipc_shm.h, and its first object is one of our rings; it has
- * no object if its listener was killed before it made one. */
+/* A segment of ring: has the magic of ipc_shm.h, and its objects are our rings; it has no object if
+ * its listener was killed before it made one. */
 IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
-    size_t at = offsetof(struct ipc_shm_header_, entry) + offsetof(struct ipc_shm_entry_, name);
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX], object[IPC_SHM_NAME_MAX + 1];
+    size_t at = sizeof(struct ipc_shm_header_) + IPC_SHM_MEMBERS * sizeof(struct ipc_shm_member_);
+    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    struct ipc_shm_entry_ entry[IPC_SHM_OBJECTS];
+    struct ipc_shm_header_ h;
     struct ipc_shm unused;
     int rc = ipc_shm_path_(&unused, path, sizeof path, ch->address);
-    uint64_t magic = 0;
     int64_t n;
+    size_t i;
 
     if (rc != 0)
         return rc;
-    n = ipc_channel_read_at_(path, &magic, sizeof magic, 0);
+    memset(&h, 0, sizeof h);
+    n = ipc_channel_read_at_(path, &h, sizeof h, 0);
     if (n >= 0)
-        n = ipc_channel_read_at_(path, object, sizeof object, at);
+        n = ipc_channel_read_at_(path, entry, sizeof entry, at);
     if (n < 0)
         return (int)n;
-    if (magic != IPC_SHM_MAGIC || n < (int64_t)sizeof object ||
-        (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
-         strcmp(object, "shared") != 0))
+    if (h.magic != IPC_SHM_MAGIC || h.members != IPC_SHM_MEMBERS ||
+        h.objects != IPC_SHM_OBJECTS || n < (int64_t)sizeof entry)
         return -EPROTO;
+    for (i = 0; i < IPC_SHM_OBJECTS; i++) {
+        char *object = entry[i].name;
+
+        object[IPC_SHM_NAME_MAX] = '\0';
+        if (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
+            strcmp(object, "shared") != 0)
+            return -EPROTO;
+    }
     return ipc_channel_remove_(path, S_IFREG);
 }
 
