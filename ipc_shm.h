@@ -412,7 +412,8 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
 /*
  * Opens the segment `name`, or creates it where there is none: for processes any of which may come
  * first. seg->created says which. A segment that exists may have another size, and room for other
- * numbers of members and objects. `how` may be NULL: IPC_SHM_DEFAULTS. Blocks for a tenth of a second at most, besides what ipc_shm_create does.
+ * numbers of members and objects. `how` may be NULL: IPC_SHM_DEFAULTS. Blocks for a tenth of a
+ * second at most, besides what ipc_shm_create does.
  *
  *   0
  *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
@@ -636,8 +637,8 @@ struct ipc_shm_entry_ {
     unsigned char pad[36];
 };
 
-/* The beginning of the file. Behind it are the members' entries, those of the objects, and, from the
- * next page on, the objects' memory. */
+/* The beginning of the file. Behind it are the members' entries, those of the objects, and from the
+ * next page on the objects' memory. */
 struct ipc_shm_header_ {
     /* Constant once others can open the segment. magic is stored last. */
     uint64_t magic;
@@ -2027,8 +2028,8 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  * READY is the end. Offset, size, type and name of an entry are written by the member whose id its
  * state has. Entries are searched in a row, from the one that the name's hash gives (other bits of
  * it) up to one that is FREE, and never become FREE again: so two makers of one name meet at the
- * same entry, and it is found after a few looks unless nearly all entries are used. Ids are never used twice, so a maker that has lost its entry to
- * another cannot publish it: its CAS fails.
+ * same entry, and it is found after a few looks unless nearly all entries are used. Ids are never
+ * used twice, so a maker that has lost its entry to another cannot publish it: its CAS fails.
  */
 #ifndef IPC_SRC_SHM_OBJECTS_H
 #define IPC_SRC_SHM_OBJECTS_H 1
@@ -2066,8 +2067,8 @@ IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, uint32_t i, struct ipc_s
     ck_pr_fence_load();
     offset = ck_pr_load_64(&e->offset);
     size = ck_pr_load_64(&e->size);
-    if (offset < ipc_shm_head_(seg->members, seg->objects) || offset % IPC_SHM_LINE != 0 || offset > seg->size ||
-        size > seg->size - offset)
+    if (offset < ipc_shm_head_(seg->members, seg->objects) || offset % IPC_SHM_LINE != 0 ||
+        offset > seg->size || size > seg->size - offset)
         return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
     o->mem = (unsigned char *)seg->base + offset;
     o->size = (size_t)size;

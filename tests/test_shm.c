@@ -2483,7 +2483,8 @@ static void names_with_the_same_hash_are_told_apart(void **state)
         (void)snprintf(n[i].name, sizeof n[i].name, "%llx", (unsigned long long)chance());
         MUST(ipc_shm_object_name_(&seg, n[i].name, &n[i].hash, &n[i].first) == 0);
         for (k = 0; k < i; k++)
-            if (n[k].hash == n[i].hash && n[k].first == n[i].first && strcmp(n[k].name, n[i].name) != 0)
+            if (n[k].hash == n[i].hash && n[k].first == n[i].first &&
+                strcmp(n[k].name, n[i].name) != 0)
                 a = n[k].name, b = n[i].name;
     }
     MUST(a != NULL);

@@ -42,8 +42,8 @@ struct ipc_shm_entry_ {
     unsigned char pad[36];
 };
 
-/* The beginning of the file. Behind it are the members' entries, those of the objects, and, from the
- * next page on, the objects' memory. */
+/* The beginning of the file. Behind it are the members' entries, those of the objects, and from the
+ * next page on the objects' memory. */
 struct ipc_shm_header_ {
     /* Constant once others can open the segment. magic is stored last. */
     uint64_t magic;

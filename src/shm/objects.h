@@ -16,8 +16,8 @@
  * READY is the end. Offset, size, type and name of an entry are written by the member whose id its
  * state has. Entries are searched in a row, from the one that the name's hash gives (other bits of
  * it) up to one that is FREE, and never become FREE again: so two makers of one name meet at the
- * same entry, and it is found after a few looks unless nearly all entries are used. Ids are never used twice, so a maker that has lost its entry to
- * another cannot publish it: its CAS fails.
+ * same entry, and it is found after a few looks unless nearly all entries are used. Ids are never
+ * used twice, so a maker that has lost its entry to another cannot publish it: its CAS fails.
  */
 #ifndef IPC_SRC_SHM_OBJECTS_H
 #define IPC_SRC_SHM_OBJECTS_H 1
@@ -57,8 +57,8 @@ IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, uint32_t i, struct ipc_s
     ck_pr_fence_load();
     offset = ck_pr_load_64(&e->offset);
     size = ck_pr_load_64(&e->size);
-    if (offset < ipc_shm_head_(seg->members, seg->objects) || offset % IPC_SHM_LINE != 0 || offset > seg->size ||
-        size > seg->size - offset)
+    if (offset < ipc_shm_head_(seg->members, seg->objects) || offset % IPC_SHM_LINE != 0 ||
+        offset > seg->size || size > seg->size - offset)
         return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
     o->mem = (unsigned char *)seg->base + offset;
     o->size = (size_t)size;

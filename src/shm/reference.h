@@ -151,7 +151,8 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
 /*
  * Opens the segment `name`, or creates it where there is none: for processes any of which may come
  * first. seg->created says which. A segment that exists may have another size, and room for other
- * numbers of members and objects. `how` may be NULL: IPC_SHM_DEFAULTS. Blocks for a tenth of a second at most, besides what ipc_shm_create does.
+ * numbers of members and objects. `how` may be NULL: IPC_SHM_DEFAULTS. Blocks for a tenth of a
+ * second at most, besides what ipc_shm_create does.
  *
  *   0
  *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
