@@ -72,7 +72,8 @@ IPC_INLINE int ipc_channel_is_shared_(const struct ipc_channel *ch)
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
     if (ipc_channel_is_shared_(ch))
-        return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max));
+        return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max),
+                                  IPC_MPMC_AT_LEAST_ONCE);
     return ipc_record_footprint(ipc_channel_lane_(ch->max),
                                 ch->how.senders != 0 ? ch->how.senders : 1);
 }
