@@ -180,9 +180,9 @@
  * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
  * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY, for records the number of producers (1
  * to 64). Add IPC_MPMC_HANDLES(n) or IPC_BROADCAST_READERS(n) where more handles, or readers, are
- * to be attached at a time than 256, or 64: up to 65,536. `capacity` is in messages, elements, bytes
- * of each producer's records, or callers; a power of two but for callers, which are rounded up to
- * one. Calls return 0 or a count, or a negative errno.
+ * to be attached at a time than 256, or 64: up to 65,536. `capacity` is in messages, elements,
+ * bytes of each producer's records, or callers; a power of two but for callers, which are rounded
+ * up to one. Calls return 0 or a count, or a negative errno.
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
@@ -448,8 +448,8 @@ struct ipc_peer {
  * A compare-and-swap on the exact id seen lets only one succeed of two processes that saw the same
  * dead holder. It also makes a detach harmless if another process took the end in the meantime.
  *
- * A process that looks for one of many lanes, seats or slots, and finds none, looks again if one has
- * got another holder since: one that it had passed may be free (ipc_ring_is_to_scan_again_).
+ * A process that looks for one of many lanes, seats or slots, and finds none, looks again if one
+ * has got another holder since: one that it passed may be free (ipc_ring_is_to_scan_again_).
  */
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1
@@ -696,9 +696,9 @@ struct ipc_ring_scans_ {
     unsigned tries;
 };
 
-/* A scan of `count` holders, `step` bytes from each other, has found none to replace. Is it to begin
- * again? After the first one, and then, eight times at most, if a holder has changed since. The sum
- * changes when one does, but for a coincidence. */
+/* A scan of `count` holders, `step` bytes from each other, has found none to replace. Is it to
+ * begin again? After the first one, and then, eight times at most, if a holder has changed since.
+ * The sum changes when one does, but for a coincidence. */
 IPC_INLINE int ipc_ring_is_to_scan_again_(struct ipc_ring_scans_ *scans, const uint64_t *holders,
                                           size_t step, uint64_t count)
 {
@@ -2323,8 +2323,8 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 
 #define IPC_RECORD_TYPE 0x64636572u                   /* "recd" */
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
-/* The most producers. A consumer keeps its position in each lane in its own handle, whose arrays have
- * this size, and looks at all lanes where it finds nothing. */
+/* The most producers. A consumer keeps its position in each lane in its own handle, whose arrays
+ * have this size, and looks at all lanes where it finds nothing. */
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 #define IPC_RECORD_TERMS_ 23u   /* that are remembered in each lane */
@@ -3845,9 +3845,9 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
  * When a reader is JOINING, the two store-load fences let either the writer see that, and that the
  * seat is used, or the reader the writer's new head. A writer that sees it lets the reader begin at
  * the tail. If the reader finds the tail first, no writer has looked since the ring head from which
- * the reader searched, so nothing from that head on was overwritten. Either way the reader begins at
- * a tail, nothing from there on is overwritten, and the writer has room for a whole capacity before
- * it waits for that reader, even if the reader is stopped before it knows where it begins.
+ * the reader searched, so nothing from that head on was overwritten. Either way the reader begins
+ * at a tail, nothing from there on is overwritten, and the writer has room for a whole capacity
+ * before it waits for that reader, even if the reader is stopped before it knows where it begins.
  */
 #ifndef IPC_SRC_RING_BROADCAST_SEAT_H
 #define IPC_SRC_RING_BROADCAST_SEAT_H 1
@@ -5578,8 +5578,8 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512)
  * state (3). The table at the top of this file has all transitions. The lap may wrap: two are only
  * told apart if they are less than 2^32 laps from each other. So a handle that was not used for
  * longer may take what is ahead for what is behind it, and goes to the hint. One that was stopped
- * for longer in the middle of a call may, with a chance of one in 2^33, take a word for the one that
- * it saw. */
+ * for longer in the middle of a call may, with a chance of one in 2^33, take a word for the one
+ * that it saw. */
 #define IPC_MPMC_FREE_ 0u        /* nobody has claimed it in this lap */
 #define IPC_MPMC_WRITING_ 1u     /* claimed by the producer named, as the first of a run */
 #define IPC_MPMC_FULL_ 2u        /* a message is there */
@@ -6999,8 +6999,8 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_consumer_losses(const struct ipc_mpmc
 
 #define IPC_CALL_TYPE 0x6c6c6163u                   /* "call" */
 #define IPC_CALL_MAGIC UINT64_C(0x316c6c61635f6369) /* "ic_call1" */
-/* The most servers at a time. It is fixed: the cost of a request grows with the servers that look for
- * it. Callers are as many as asked for. */
+/* The most servers at a time. It is fixed: all of them look for each request. Callers are as many as
+ * asked for. */
 #define IPC_CALL_SERVERS 64u
 
 /* The shared part. Private to this file; tests and tools may look. */

@@ -42,8 +42,8 @@
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
  *     its open file description held, or says that its process is gone (pid and start time).
  *   - A segment has room for 64 members and 64 objects, or for as many as its creator's options
- *     say, up to 65,536 each. It never grows, and what an object took is not taken back. So a client
- *     that comes and goes, with rings of its own, has a segment of its own, which is cheap.
+ *     say, up to 65,536 each. It never grows, and what an object took is not taken back. So a
+ *     client that comes and goes, with rings of its own, has a segment of its own, which is cheap.
  *   - Every refusal has an errno of its own and a sentence: ipc_shm_why.
  *
  * Caveats

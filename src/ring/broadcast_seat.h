@@ -35,9 +35,9 @@
  * When a reader is JOINING, the two store-load fences let either the writer see that, and that the
  * seat is used, or the reader the writer's new head. A writer that sees it lets the reader begin at
  * the tail. If the reader finds the tail first, no writer has looked since the ring head from which
- * the reader searched, so nothing from that head on was overwritten. Either way the reader begins at
- * a tail, nothing from there on is overwritten, and the writer has room for a whole capacity before
- * it waits for that reader, even if the reader is stopped before it knows where it begins.
+ * the reader searched, so nothing from that head on was overwritten. Either way the reader begins
+ * at a tail, nothing from there on is overwritten, and the writer has room for a whole capacity
+ * before it waits for that reader, even if the reader is stopped before it knows where it begins.
  */
 #ifndef IPC_SRC_RING_BROADCAST_SEAT_H
 #define IPC_SRC_RING_BROADCAST_SEAT_H 1

@@ -41,8 +41,8 @@
 
 #define IPC_CALL_TYPE 0x6c6c6163u                   /* "call" */
 #define IPC_CALL_MAGIC UINT64_C(0x316c6c61635f6369) /* "ic_call1" */
-/* The most servers at a time. It is fixed: the cost of a request grows with the servers that look for
- * it. Callers are as many as asked for. */
+/* The most servers at a time. It is fixed: all of them look for each request. Callers are as many as
+ * asked for. */
 #define IPC_CALL_SERVERS 64u
 
 /* The shared part. Private to this file; tests and tools may look. */

@@ -17,8 +17,8 @@
  * A compare-and-swap on the exact id seen lets only one succeed of two processes that saw the same
  * dead holder. It also makes a detach harmless if another process took the end in the meantime.
  *
- * A process that looks for one of many lanes, seats or slots, and finds none, looks again if one has
- * got another holder since: one that it had passed may be free (ipc_ring_is_to_scan_again_).
+ * A process that looks for one of many lanes, seats or slots, and finds none, looks again if one
+ * has got another holder since: one that it passed may be free (ipc_ring_is_to_scan_again_).
  */
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1
@@ -267,9 +267,9 @@ struct ipc_ring_scans_ {
     unsigned tries;
 };
 
-/* A scan of `count` holders, `step` bytes from each other, has found none to replace. Is it to begin
- * again? After the first one, and then, eight times at most, if a holder has changed since. The sum
- * changes when one does, but for a coincidence. */
+/* A scan of `count` holders, `step` bytes from each other, has found none to replace. Is it to
+ * begin again? After the first one, and then, eight times at most, if a holder has changed since.
+ * The sum changes when one does, but for a coincidence. */
 IPC_INLINE int ipc_ring_is_to_scan_again_(struct ipc_ring_scans_ *scans, const uint64_t *holders,
                                           size_t step, uint64_t count)
 {

@@ -123,8 +123,8 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512)
  * state (3). The table at the top of this file has all transitions. The lap may wrap: two are only
  * told apart if they are less than 2^32 laps from each other. So a handle that was not used for
  * longer may take what is ahead for what is behind it, and goes to the hint. One that was stopped
- * for longer in the middle of a call may, with a chance of one in 2^33, take a word for the one that
- * it saw. */
+ * for longer in the middle of a call may, with a chance of one in 2^33, take a word for the one
+ * that it saw. */
 #define IPC_MPMC_FREE_ 0u        /* nobody has claimed it in this lap */
 #define IPC_MPMC_WRITING_ 1u     /* claimed by the producer named, as the first of a run */
 #define IPC_MPMC_FULL_ 2u        /* a message is there */

@@ -36,8 +36,8 @@
 
 #define IPC_RECORD_TYPE 0x64636572u                   /* "recd" */
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
-/* The most producers. A consumer keeps its position in each lane in its own handle, whose arrays have
- * this size, and looks at all lanes where it finds nothing. */
+/* The most producers. A consumer keeps its position in each lane in its own handle, whose arrays
+ * have this size, and looks at all lanes where it finds nothing. */
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 #define IPC_RECORD_TERMS_ 23u   /* that are remembered in each lane */
