@@ -3122,7 +3122,7 @@ static void scribbled_length_is_told(void **state)
     open_shared(&ch, IPC_SEND | IPC_LISTEN, 0, 100);
     open_shared(&other, IPC_RECV, 0, 0);
     send_one(0, 100);
-    slot = (unsigned char *)(ch.ring->put.m.ring + 1);
+    slot = ch.ring->put.m.slots;
     memcpy(slot, &length, sizeof length);
     IS(ipc_channel_recv(&other, scratch, 1 << 20, IPC_NOW), -EBADMSG);
     IS(ipc_channel_recv(&other, scratch, 1 << 20, IPC_NOW), -EBADMSG);

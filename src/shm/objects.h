@@ -161,6 +161,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     if (passed == seg->objects || tries == 1000)
         return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s': %u are there", name,
                               seg->objects);
+    e = ipc_shm_entry_at_(seg, i);
     rc = ipc_shm_take_memory_(seg, size, &offset);
     if (rc != 0) {
         /* The next maker of this name goes on with this entry. */
