@@ -133,7 +133,7 @@ int64_t use_broadcast(void *mem, size_t size, struct ipc_peer *me)
     memset(t, 0, sizeof t);
     memset(&odd, 0, sizeof odd);
     n += ipc_broadcast_init(mem, size, 8, 4, IPC_BROADCAST_LOSSY) +
-         (int64_t)ipc_broadcast_footprint(8, 4, 0);
+         (int64_t)ipc_broadcast_footprint(8, 4, IPC_BROADCAST_READERS(100));
     n += ipc_broadcast_producer_attach(&p, mem, size, 8, me) +
          ipc_broadcast_consumer_attach(&c, mem, size, 8, me);
     n += ipc_broadcast_push(&p, &n, 8) + ipc_broadcast_push_n(&p, &n, 8, 1);
@@ -295,7 +295,7 @@ int64_t use_many(void *mem, size_t size, struct ipc_peer *me)
     n += (int64_t)(ipc_mpmc_producer_losses(&p).lost + ipc_mpmc_consumer_losses(&c).again);
     ipc_mpmc_producer_detach(&p);
     ipc_mpmc_consumer_detach(&c);
-    n += use_jobs_init(mem, use_jobs_footprint(4, 0), 4, IPC_MPMC_AT_MOST_ONCE);
+    n += use_jobs_init(mem, use_jobs_footprint(4, IPC_MPMC_HANDLES(1000)), 4, IPC_MPMC_AT_MOST_ONCE);
     n +=
         use_jobs_producer_attach(&jp, mem, size, me) + use_jobs_consumer_attach(&jc, mem, size, me);
     n += use_jobs_push(&jp, t) + use_jobs_push_n(&jp, t, 2);

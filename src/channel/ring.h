@@ -610,6 +610,8 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
                                    "ring: several receivers: one direction only: open two");
     seg = &ch->ring->seg;
     how.mode = ch->how.mode;
+    /* As many as there can be handles of the ring, or lanes and their receivers. */
+    how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
     rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
                   : ipc_shm_open_with(seg, ch->address, deadline, &how);
@@ -627,7 +629,6 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
  * its listener was killed before it made one. */
 IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
-    size_t at = sizeof(struct ipc_shm_header_) + IPC_SHM_MEMBERS * sizeof(struct ipc_shm_member_);
     char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
     struct ipc_shm_entry_ entry[IPC_SHM_OBJECTS];
     struct ipc_shm_header_ h;
@@ -640,13 +641,14 @@ IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
         return rc;
     memset(&h, 0, sizeof h);
     n = ipc_channel_read_at_(path, &h, sizeof h, 0);
-    if (n >= 0)
-        n = ipc_channel_read_at_(path, entry, sizeof entry, at);
-    if (n < 0)
-        return (int)n;
-    if (h.magic != IPC_SHM_MAGIC || h.members != IPC_SHM_MEMBERS ||
-        h.objects != IPC_SHM_OBJECTS || n < (int64_t)sizeof entry)
+    if (n >= 0 && (h.magic != IPC_SHM_MAGIC || h.members > IPC_SHM_MEMBERS_MAX ||
+                   h.objects != IPC_SHM_OBJECTS))
         return -EPROTO;
+    if (n >= 0)
+        n = ipc_channel_read_at_(path, entry, sizeof entry,
+                                 sizeof h + h.members * sizeof(struct ipc_shm_member_));
+    if (n < (int64_t)sizeof entry)
+        return n < 0 ? (int)n : -EPROTO;
     for (i = 0; i < IPC_SHM_OBJECTS; i++) {
         char *object = entry[i].name;
 
