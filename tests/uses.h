@@ -295,7 +295,8 @@ int64_t use_many(void *mem, size_t size, struct ipc_peer *me)
     n += (int64_t)(ipc_mpmc_producer_losses(&p).lost + ipc_mpmc_consumer_losses(&c).again);
     ipc_mpmc_producer_detach(&p);
     ipc_mpmc_consumer_detach(&c);
-    n += use_jobs_init(mem, use_jobs_footprint(4, IPC_MPMC_HANDLES(1000)), 4, IPC_MPMC_AT_MOST_ONCE);
+    n += use_jobs_init(mem, use_jobs_footprint(4, IPC_MPMC_HANDLES(1000)), 4,
+                       IPC_MPMC_AT_MOST_ONCE | IPC_MPMC_HANDLES(1000));
     n +=
         use_jobs_producer_attach(&jp, mem, size, me) + use_jobs_consumer_attach(&jc, mem, size, me);
     n += use_jobs_push(&jp, t) + use_jobs_push_n(&jp, t, 2);
