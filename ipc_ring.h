@@ -2,9 +2,9 @@
  * src/ring/reference.h src/common/version.h src/common/prelude.h src/common/peer.h
  * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record_lane.h
  * src/ring/record_source.h src/ring/record_merge.h src/ring/record.h src/ring/broadcast.h
- * src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h src/ring/call.h
- * src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h src/ring/typed_stream.h
- * src/ring/typed_call.h */
+ * src/ring/broadcast_seat.h src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h
+ * src/ring/call.h src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h
+ * src/ring/typed_stream.h src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
  *
@@ -125,7 +125,8 @@
  *     while the first lives; struct ipc_peer below proves its death. Fix for two producers:
  *     IPC_MPSC, at a third to a half of the speed, or two rings.
  *   - With many at an end, a thread that ends in a live process without detaching keeps what it
- *     held, and its seat (there are 256). Without struct ipc_peer so does a killed process.
+ *     held, and its seat (there are 256, or IPC_MPMC_HANDLES). Without struct ipc_peer so does a
+ *     killed process.
  *   - Polling burns a core. Fix: ipc_notify.h, below.
  *   - The capacity is fixed. A push into a full ring is refused; nothing is overwritten. Fix:
  *     retry, drop or widen: that policy is yours. Or IPC_BROADCAST_LOSSY, also for a single
@@ -137,8 +138,9 @@
  *   - Records of several producers take the capacity for each of them, used or not, and are in
  *     order for each producer only. Fix: IPC_MPSC, if they have one size and their order matters;
  *     or _merge, which costs the consumer a look at all lanes for each record.
- *   - A lossless broadcast has 64 seats for readers. Without struct ipc_peer a killed reader keeps
- *     its seat, and the writer waiting.
+ *   - A lossless broadcast has 64 seats for readers, or IPC_BROADCAST_READERS. Without struct
+ *     ipc_peer a killed reader keeps its seat, and the writer waiting.
+ *   - Nothing grows: a ring has as many seats, lanes and slots as it was made with.
  *   - On a mapped file that another process truncates, access is SIGBUS. Fix: sealed memory
  *     (ipc_shm.h).
  *
@@ -181,12 +183,13 @@
  * both are types of their own, so that the wrong end does not compile. `how` stands only where a
  * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
  * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY, for records the number of producers (1
- * to 64). `capacity` is in messages, elements, bytes of each producer's records, or callers; a
- * power of two but for callers, which are rounded up to one. Calls return 0 or a count, or a
- * negative errno.
+ * to 64). Add IPC_MPMC_HANDLES(n) or IPC_BROADCAST_READERS(n) where more handles, or readers, are
+ * to be attached at a time than 256, or 64: up to 65,536. `capacity` is in messages, elements,
+ * bytes of each producer's records, or callers; a power of two but for callers, which are rounded
+ * up to one. Calls return 0 or a count, or a negative errno.
  *
  * Memory of one's own
- *   size_t NAME_footprint(capacity [, how: only IPC_RECORDS])
+ *   size_t NAME_footprint(capacity [, how])
  *       The bytes that it takes; 0 where that is no ring.
  *   int NAME_init(void *mem, size_t size, capacity [, how])
  *       Makes an empty ring in mem[0..size). As ipc_spsc_init.
@@ -450,6 +453,9 @@ struct ipc_peer {
  *
  * A compare-and-swap on the exact id seen lets only one succeed of two processes that saw the same
  * dead holder. It also makes a detach harmless if another process took the end in the meantime.
+ *
+ * A process that looks for one of many lanes, seats or slots, and finds none, looks again if one
+ * has got another holder since: one that it passed may be free (ipc_ring_is_to_scan_again_).
  */
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1
@@ -520,6 +526,23 @@ struct ipc_ring_seat_ {
     uint64_t named;      /* the id that the current generation was issued to */
     uint64_t unused;     /* a power of two is easier to multiply by */
 };
+
+/* In `how` of a kind that has seats, above the lowest byte: how many, where that is another number
+ * than usual. IPC_BROADCAST_READERS and IPC_MPMC_HANDLES are made of this. A number that is out of
+ * range stays so. */
+#define IPC_RING_SEATS_MAX 65536u
+#define IPC_RING_HOW_MANY_(n, usual)                                                               \
+    ((unsigned)(n)-1u < IPC_RING_SEATS_MAX ? ((unsigned)(n) ^ (usual)) << 8 : ~0xffu)
+
+IPC_INLINE unsigned ipc_ring_seats_of_(unsigned how, unsigned usual)
+{
+    return how >> 8 ^ usual;
+}
+
+IPC_INLINE int ipc_ring_are_seats_valid_(unsigned seats)
+{
+    return seats - 1 < IPC_RING_SEATS_MAX;
+}
 
 /* What all rings of one kind have in common. */
 struct ipc_ring_kind_ {
@@ -618,6 +641,16 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
+/* The same, once `how` says what else is in the memory: is there room for that? 0 or -EPROTO. */
+IPC_INLINE int ipc_ring_check_size_(struct ipc_peer *me, size_t size, size_t footprint,
+                                    uint64_t how)
+{
+    if (footprint == 0 || footprint > size)
+        return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; how and bytes", how,
+                                size);
+    return 0;
+}
+
 /* Is the process of that id, which is not 0, proven to be dead, or to have left? One without an
  * ipc_peer never is. */
 IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
@@ -671,21 +704,27 @@ IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
     (void)ck_pr_cas_64(end, id, 0);
 }
 
-/* Takes one of n ends, which are `step` bytes from each other: a free one, else one whose holder is
- * dead. Returns its index, or n. */
-IPC_INLINE unsigned ipc_ring_take_any_end_(uint64_t *ends, size_t step, unsigned n,
-                                           struct ipc_peer *me, uint64_t id)
+/* The scans of one process for a holder that it may replace. Begins as zeros. */
+struct ipc_ring_scans_ {
+    uint64_t sum;
+    unsigned tries;
+};
+
+/* A scan of `count` holders, `step` bytes from each other, has found none to replace. Is it to
+ * begin again? After the first one, and then, eight times at most, if a holder has changed since.
+ * The sum changes when one does, but for a coincidence. */
+IPC_INLINE int ipc_ring_is_to_scan_again_(struct ipc_ring_scans_ *scans, const uint64_t *holders,
+                                          size_t step, uint64_t count)
 {
-    unsigned i, dead;
+    uint64_t sum = 0, i;
+    int changed;
 
-    for (dead = 0; dead < 2; dead++)
-        for (i = 0; i < n; i++) {
-            uint64_t *end = (uint64_t *)(void *)((unsigned char *)ends + i * step);
-
-            if ((dead || ck_pr_load_64(end) == 0) && ipc_ring_take_end_(end, me, id) == 0)
-                return i;
-        }
-    return n;
+    for (i = 0; i < count; i++)
+        sum = sum * 31 + ck_pr_load_64((const uint64_t *)(const void *)((const unsigned char *)
+                                                                            holders + i * step));
+    changed = scans->tries == 0 || sum != scans->sum;
+    scans->sum = sum;
+    return changed && scans->tries++ < 8;
 }
 
 /* Takes the first of n seats that is free or whose holder, to which *holder is set, is dead.
@@ -694,14 +733,32 @@ IPC_INLINE unsigned ipc_ring_take_any_end_(uint64_t *ends, size_t step, unsigned
 IPC_INLINE unsigned ipc_ring_take_seat_(struct ipc_ring_seat_ *seats, unsigned n,
                                         struct ipc_peer *me, uint64_t id, uint64_t *holder)
 {
+    struct ipc_ring_scans_ scans = {0, 0};
     unsigned i;
 
-    for (i = 0; i < n; i++) {
-        *holder = ck_pr_load_64(&seats[i].id);
-        if (ipc_ring_may_replace_(me, *holder) && ck_pr_cas_64(&seats[i].id, *holder, id))
+    *holder = 0;
+    do
+        for (i = 0; i < n; i++) {
+            *holder = ck_pr_load_64(&seats[i].id);
+            if (ipc_ring_may_replace_(me, *holder) && ck_pr_cas_64(&seats[i].id, *holder, id))
+                return i;
+        }
+    while (ipc_ring_is_to_scan_again_(&scans, &seats[0].id, sizeof seats[0], n));
+    return n;
+}
+
+/* Raises a count that only grows, and to no more than `most`, to n at least. It fails when others
+ * have made it grow. */
+IPC_INLINE void ipc_ring_raise_(uint64_t *count, uint64_t n, uint64_t most)
+{
+    uint64_t tries;
+
+    for (tries = 0; tries <= most; tries++) {
+        uint64_t there = ck_pr_load_64(count);
+
+        if (there >= n || ck_pr_cas_64(count, there, n))
             break;
     }
-    return i;
 }
 
 /* Issues the next generation of a seat to its new holder. */
@@ -2279,6 +2336,8 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 
 #define IPC_RECORD_TYPE 0x64636572u                   /* "recd" */
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
+/* The most producers. A consumer keeps its position in each lane in its own handle, whose arrays
+ * have this size, and looks at all lanes where it finds nothing. */
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 #define IPC_RECORD_TERMS_ 23u   /* that are remembered in each lane */
@@ -2646,31 +2705,18 @@ IPC_INLINE unsigned ipc_record_take_best_lane_(struct ipc_record_shared *r, unsi
     return producers;
 }
 
-/* Changes when a lane gets another holder, but for a coincidence. */
-IPC_INLINE uint64_t ipc_record_sum_of_holders_(struct ipc_record_shared *r, unsigned producers)
-{
-    uint64_t sum = 0;
-    unsigned lane;
-
-    for (lane = 0; lane < producers; lane++)
-        sum = sum * 31 + ck_pr_load_64(ipc_record_holder_(r, producers, lane));
-    return sum;
-}
-
-/* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. Looks
- * again, eight times at most, where holders have changed: a lane may have become free behind us
- * when another took the one before us. */
+/* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. */
 IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
                                           struct ipc_peer *me)
 {
-    unsigned tries = 0, lane;
-    uint64_t sum;
+    struct ipc_ring_scans_ scans = {0, 0};
+    unsigned lane;
 
-    do {
-        sum = ipc_record_sum_of_holders_(r, producers);
+    do
         lane = ipc_record_take_best_lane_(r, producers, me);
-    } while (lane == producers && ++tries < 8 &&
-             sum != ipc_record_sum_of_holders_(r, producers));
+    while (lane == producers &&
+           ipc_ring_is_to_scan_again_(&scans, ipc_record_holder_(r, producers, 0),
+                                      sizeof(struct ipc_record_lane_), producers));
     if (lane < producers)
         return lane;
     (void)ipc_ring_refuse_(me, -EBUSY, "every lane of records is taken; lanes", producers,
@@ -3215,17 +3261,12 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
                                  unsigned *producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(1);
-    size_t footprint;
     int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
 
     if (rc != 0)
         return rc;
     *producers = ck_pr_load_32(&((const struct ipc_record_shared *)mem)->s.is.how);
-    footprint = ipc_record_footprint(*capacity, *producers);
-    if (footprint == 0 || footprint > size)
-        return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; producers and bytes",
-                                *producers, size);
-    return 0;
+    return ipc_ring_check_size_(me, size, ipc_record_footprint(*capacity, *producers), *producers);
 }
 
 /*
@@ -3764,8 +3805,7 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 /*
  * Broadcasts: slots that every reader sees.
  *
- * Lossless: the writer waits for the slowest reader that is not proven dead. Each reader has a seat
- * with its position; the writer looks at all of them once a lap.
+ * Lossless: the writer waits for the slowest reader that is not proven dead: broadcast_seat.h.
  * Lossy: the writer never waits. It marks a slot's sequence before it overwrites the slot, and a
  * reader looks at the sequence again after its copy (a seqlock for each slot).
  *
@@ -3775,7 +3815,23 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
  *                  p+1-capacity or 0  p+1            lossless: the writer; store fence, store
  *   ring head      t                  t' > t         lossy: the writer, after each message; store
  *                                                    lossless: the writer, before it looks at the
+ *                                                    seats: broadcast_seat.h
+ */
+#ifndef IPC_SRC_RING_BROADCAST_H
+#define IPC_SRC_RING_BROADCAST_H 1
+
+/* >>broadcast_seat  src/ring/broadcast_seat.h */
+/*
+ * Broadcasts: the seats of their readers, and the writer that waits for the slowest.
+ *
+ * Each reader of a lossless broadcast has a seat with its position: the first one that is free. The
+ * writer looks once a lap at those that have ever had a reader, however many there are.
+ *
+ *   word           from               to             made by
+ *   ring head      t                  t' > t         the writer, before it looks at the
  *                                                    seats; store fence, store, store-load fence
+ *   seats_used     n                  n' > n         a reader that is about to take seat n'-1;
+ *                                                    compare-and-swap
  *   a seat's id    0                  id             a reader that attaches; compare-and-swap
  *                  id                 0              its reader, after a release fence; or, if that
  *                                                    is dead, the writer, before an acquire fence,
@@ -3799,25 +3855,27 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
  * older position for that of the reader, and may be refused until it sees NOWHERE. That needs no
  * fence.)
  *
- * When a reader is JOINING, the two store-load fences let either the writer see that, or the reader
- * the writer's new head. A writer that sees it lets the reader begin at the tail. If the reader
- * finds the tail first, no writer has looked since the ring head from which the reader searched, so
- * nothing from that head on was overwritten. Either way the reader begins at a tail, nothing from
- * there on is overwritten, and the writer has room for a whole capacity before it waits for that
- * reader, even if the reader is stopped before it knows where it begins.
+ * When a reader is JOINING, the two store-load fences let either the writer see that, and that the
+ * seat is used, or the reader the writer's new head. A writer that sees it lets the reader begin at
+ * the tail. If the reader finds the tail first, no writer has looked since the ring head from which
+ * the reader searched, so nothing from that head on was overwritten. Either way the reader begins
+ * at a tail, nothing from there on is overwritten, and the writer has room for a whole capacity
+ * before it waits for that reader, even if the reader is stopped before it knows where it begins.
  */
-#ifndef IPC_SRC_RING_BROADCAST_H
-#define IPC_SRC_RING_BROADCAST_H 1
+#ifndef IPC_SRC_RING_BROADCAST_SEAT_H
+#define IPC_SRC_RING_BROADCAST_SEAT_H 1
 
 /* ------------------------------------------------------------------ broadcast: layout */
 
 #define IPC_BROADCAST_TYPE 0x74736163u                   /* "cast" */
 #define IPC_BROADCAST_MAGIC UINT64_C(0x31747361635f6369) /* "ic_cast1" */
-#define IPC_BROADCAST_SEATS 64u
+#define IPC_BROADCAST_SEATS 64u /* if nothing is said */
 
 /* How a broadcast is made: ipc_broadcast_init. */
 #define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
+/* To be added to these: with n seats for readers, 1 to 65,536. Each takes 72 bytes. */
+#define IPC_BROADCAST_READERS(n) IPC_RING_HOW_MANY_(n, IPC_BROADCAST_SEATS)
 
 /* The position of a reader of a lossless broadcast, on a line of its own. */
 struct ipc_broadcast_seat_ {
@@ -3835,16 +3893,21 @@ struct ipc_broadcast_shared {
     /* As of a ring with one end: end[0] is the writer's, end[1] is 0, and `head` is a position of
      * the writer, at most a lap behind its tail. */
     struct ipc_spsc_shared s;
-    uint64_t id[IPC_BROADCAST_SEATS]; /* the holder of each seat, as in core.h */
-    struct ipc_broadcast_seat_ seat[IPC_BROADCAST_SEATS];
-    /* capacity slots of ipc_ring_stride_(bytes) each */
+    uint64_t seats_used; /* no seat from here on has ever had a reader */
+    unsigned char pad[56];
+    /* the seats: struct ipc_broadcast_seats_. Then capacity slots of ipc_ring_stride_(bytes) */
 };
 
-IPC_RING_ASSERT_(cast_id, offsetof(struct ipc_broadcast_shared, id) == 384)
-IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IPC_BROADCAST_SEATS)
+IPC_RING_ASSERT_(cast_seats_used, offsetof(struct ipc_broadcast_shared, seats_used) == 384)
+IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 448)
 
-/* In a sequence of a lossy broadcast: the message of that position is being written. */
-#define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
+/* Where the seats of readers are. */
+struct ipc_broadcast_seats_ {
+    struct ipc_broadcast_shared *ring;
+    uint64_t *id;                     /* the holder of each seat, as in core.h; in whole lines */
+    struct ipc_broadcast_seat_ *seat; /* behind them */
+    unsigned count;
+};
 
 /* When a lossless writer is refused, it asks the kernel whether the readers in its way are dead:
  * at the first refusal, unless it has asked within the last ASK_APART positions, or 1,024 times
@@ -3855,32 +3918,320 @@ IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IP
 #define IPC_BROADCAST_ASK_AGAIN_ 64u
 #define IPC_BROADCAST_ASK_EVERY_ 1024u
 
-IPC_INLINE struct ipc_ring_kind_ ipc_broadcast_kind_(size_t bytes)
+/* ------------------------------------------------------------------ broadcast: the table */
+
+IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
+{
+    return (how & 255) <= IPC_BROADCAST_LOSSY &&
+           ipc_ring_are_seats_valid_(ipc_ring_seats_of_(how, IPC_BROADCAST_SEATS));
+}
+
+/* The words of the ids, in whole lines. */
+IPC_INLINE size_t ipc_broadcast_ids_(unsigned seats)
+{
+    return ((size_t)seats + 7) & ~(size_t)7;
+}
+
+/* What the seats take. */
+IPC_INLINE size_t ipc_broadcast_seat_bytes_(unsigned how)
+{
+    unsigned seats = ipc_ring_seats_of_(how, IPC_BROADCAST_SEATS);
+
+    return ipc_broadcast_ids_(seats) * sizeof(uint64_t) +
+           seats * sizeof(struct ipc_broadcast_seat_);
+}
+
+/* The seats behind a header. */
+IPC_INLINE struct ipc_broadcast_seats_ ipc_broadcast_seats_at_(void *mem, size_t header,
+                                                               unsigned how)
+{
+    struct ipc_broadcast_seats_ seats;
+
+    seats.ring = (struct ipc_broadcast_shared *)mem;
+    seats.count = ipc_ring_seats_of_(how, IPC_BROADCAST_SEATS);
+    seats.id = (uint64_t *)(void *)((unsigned char *)mem + header);
+    seats.seat =
+        (struct ipc_broadcast_seat_ *)(void *)(seats.id + ipc_broadcast_ids_(seats.count));
+    return seats;
+}
+
+/* ------------------------------------------------------------------ broadcast: taking a seat */
+
+/* What a lossless writer knows of its readers. */
+struct ipc_broadcast_readers_ {
+    struct ipc_broadcast_seats_ seats;
+    int (*alive)(void *, uint64_t); /* of struct ipc_peer */
+    void *arg;
+    uint64_t ask_from; /* a first refusal asks the kernel from this position on */
+    unsigned refused;  /* how often in a row a reader left no room */
+};
+
+IPC_INLINE struct ipc_broadcast_readers_
+ipc_broadcast_list_readers_(const struct ipc_broadcast_seats_ *seats, const struct ipc_peer *me,
+                            uint64_t tail)
+{
+    struct ipc_broadcast_readers_ readers;
+
+    readers.seats = *seats;
+    readers.alive = me != NULL ? me->alive : NULL;
+    readers.arg = me != NULL ? me->arg : NULL;
+    readers.ask_from = tail;
+    readers.refused = 0;
+    return readers;
+}
+
+/* Frees the seats of all dead readers; if `only` is not 0, those of that one. Returns how many. */
+IPC_INLINE int64_t ipc_broadcast_free_dead_readers_(const struct ipc_broadcast_seats_ *s,
+                                                    int (*alive)(void *, uint64_t), void *arg,
+                                                    uint64_t only)
+{
+    int64_t freed = 0;
+    unsigned i;
+
+    for (i = 0; i < s->count; i++) {
+        uint64_t id = ck_pr_load_64(&s->id[i]);
+
+        if (id == 0 || (only != 0 && id != only) || !ipc_ring_is_dead_(alive, arg, id))
+            continue;
+        /* Without it the writer could see the seat's next holder, and overwrite what the dead one,
+         * as the kernel orders it, still reads. Partner: the acquire fence in
+         * ipc_broadcast_find_slowest_reader_. */
+        ck_pr_fence_release();
+        freed += ck_pr_cas_64(&s->id[i], id, 0);
+    }
+    return freed;
+}
+
+/* Takes the first seat that is free. Where there is none, frees those of the dead. Returns its
+ * index, or s->count. */
+IPC_INLINE unsigned ipc_broadcast_find_seat_(const struct ipc_broadcast_seats_ *s,
+                                             const struct ipc_peer *me, uint64_t id)
+{
+    struct ipc_ring_scans_ scans = {0, 0};
+    unsigned i;
+
+    do {
+        for (i = 0; i < s->count; i++) {
+            if (ck_pr_load_64(&s->id[i]) != 0)
+                continue;
+            /* Before the seat has a holder: a writer that looks at fewer would not find it when
+             * this process is killed. */
+            ipc_ring_raise_(&s->ring->seats_used, i + UINT64_C(1), s->count);
+            if (ipc_ring_take_end_(&s->id[i], NULL, id) == 0)
+                return i;
+        }
+        if (me != NULL)
+            (void)ipc_broadcast_free_dead_readers_(s, me->alive, me->arg, 0); /* or others do */
+    } while (ipc_ring_is_to_scan_again_(&scans, s->id, sizeof s->id[0], s->count));
+    return s->count;
+}
+
+/* Takes a seat for a reader, which the writer sees from now on. 0, or -EUSERS. */
+IPC_INLINE int ipc_broadcast_take_seat_(const struct ipc_broadcast_seats_ *s, struct ipc_peer *me,
+                                        uint64_t id, unsigned *seat)
+{
+    unsigned n = ipc_broadcast_find_seat_(s, me, id);
+
+    if (n == s->count)
+        return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats", s->count,
+                                s->count);
+    *seat = n;
+    /* Without it the writer could take this position as the word of the seat's last holder, which
+     * still reads behind it. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(&s->seat[n].head, IPC_BROADCAST_NOWHERE_);
+    ck_pr_store_64(&s->seat[n].reader, id);
+    /* Without it the writer could let us begin, and ignore us at its next look. Partner: the
+     * store-load fence in ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(&s->seat[n].head, IPC_BROADCAST_JOINING_);
+    /* Without it the writer could miss our seat, or that it is used, and we the head that it stored
+     * before: then what we begin with is overwritten. Partner: the fence in
+     * ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_store_load();
+    return 0;
+}
+
+/* A reader that is joining has found the tail: begins there, or where the writer has let it begin
+ * meanwhile. Returns that position. */
+IPC_INLINE uint64_t ipc_broadcast_begin_at_(uint64_t *at, uint64_t tail)
+{
+    return ck_pr_cas_64(at, IPC_BROADCAST_JOINING_, tail) ? tail : ck_pr_load_64(at);
+}
+
+/* Frees the seat of `id`, whose word of the holder is *end, and whose head is *at. Does nothing if
+ * another process was told that we are dead and took it. */
+IPC_INLINE void ipc_broadcast_leave_seat_(uint64_t *end, uint64_t *at, uint64_t id)
+{
+    /* Without it the writer could overwrite what we still read. Partner: the acquire fence in
+     * ipc_broadcast_find_slowest_reader_. */
+    ck_pr_fence_release();
+    /* Before the seat is free, as its next holder may be a handle of the same process. */
+    (void)ck_pr_cas_64(&((struct ipc_broadcast_seat_ *)(void *)at)->reader, id, 0);
+    ipc_ring_leave_end_(end, id);
+}
+
+/* ------------------------------------------------------------------ broadcast: slowest reader */
+
+/* Is the writer to ask the kernel about readers that leave no room at this tail? If so, it may find
+ * them alive, and then need not ask so soon again. */
+IPC_INLINE int ipc_broadcast_is_to_ask_(const struct ipc_broadcast_readers_ *g, uint64_t tail)
+{
+    if (g->refused == 0)
+        return (int64_t)(tail - g->ask_from) >= 0;
+    return g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_AGAIN_;
+}
+
+/* The position of a seat's holder, whose id *id is set to; JOINING; or NOWHERE: the seat is free,
+ * or the writer ignores it. */
+IPC_INLINE uint64_t ipc_broadcast_find_position_(const struct ipc_broadcast_seats_ *s, unsigned i,
+                                                 uint64_t *id)
+{
+    *id = ck_pr_load_64(&s->id[i]);
+    if (*id == 0 || ck_pr_load_64(&s->seat[i].reader) != *id)
+        return IPC_BROADCAST_NOWHERE_;
+    return ck_pr_load_64(&s->seat[i].head);
+}
+
+/* How many seats are to be looked at. */
+IPC_INLINE unsigned ipc_broadcast_seats_used_(const struct ipc_broadcast_seats_ *s)
+{
+    uint64_t used = ck_pr_load_64(&s->ring->seats_used);
+
+    return used < s->count ? (unsigned)used : s->count;
+}
+
+/* A lossless writer has reached its limit, and needs `need` positions behind its tail: looks how
+ * far the slowest reader is, and frees the seats of dead ones. Sets the limit and returns 0, or
+ * -EAGAIN.
+ */
+IPC_RING_NOINLINE_ int
+ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail, uint64_t mask,
+                                   uint64_t need, uint64_t *limit)
+{
+    const struct ipc_broadcast_seats_ *s = &g->seats;
+    uint64_t most = 0; /* how far the slowest reader is behind */
+    unsigned i, used, blocked = 0;
+    int ask = ipc_broadcast_is_to_ask_(g, tail);
+
+    /* Without it a reader could begin at this head, and find slots that are older. Partner: the
+     * load fence in ipc_broadcast_consumer_attach. */
+    ck_pr_fence_store();
+    ck_pr_store_64(&s->ring->s.head, tail);
+    /* Without it we could miss the seat of a reader that attaches, and it could miss this head.
+     * Partner: the fence in ipc_broadcast_take_seat_. */
+    ck_pr_fence_store_load();
+    used = ipc_broadcast_seats_used_(s);
+    for (i = 0; i < used; i++) {
+        uint64_t id, behind, head = ipc_broadcast_find_position_(s, i, &id);
+
+        if (head == IPC_BROADCAST_NOWHERE_)
+            continue;
+        if (head == IPC_BROADCAST_JOINING_)
+            head = ipc_broadcast_begin_at_(&s->seat[i].head, tail);
+        behind = tail - head;
+        if (behind <= mask + 1 - need)
+            most = behind > most ? behind : most;
+        else if (!ask || !ipc_ring_is_dead_(g->alive, g->arg, id) ||
+                 !ck_pr_cas_64(&s->id[i], id, 0))
+            blocked = 1;
+    }
+    if (blocked) {
+        g->refused++;
+        if (ask)
+            g->ask_from = tail + (mask < IPC_BROADCAST_ASK_APART_ / 1024 ? IPC_BROADCAST_ASK_APART_
+                                                                         : 1024 * (mask + 1));
+        return -EAGAIN;
+    }
+    /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
+     * ipc_record_publish_, ipc_broadcast_leave_seat_, ipc_broadcast_take_seat_, or, if the reader
+     * was killed, ipc_broadcast_free_dead_readers_ and the kernel. */
+    ck_pr_fence_acquire();
+    g->refused = 0;
+    *limit = tail - most + mask + 1;
+    return 0;
+}
+
+/* Lets the next look for the slowest reader ask the kernel. */
+IPC_INLINE void ipc_broadcast_ask_(struct ipc_broadcast_readers_ *g)
+{
+    g->refused = IPC_BROADCAST_ASK_AGAIN_;
+}
+
+/* As ipc_broadcast_was_readers. */
+IPC_INLINE unsigned ipc_broadcast_count_readers_(const struct ipc_broadcast_readers_ *g)
+{
+    unsigned i, n = 0, used = g->seats.ring != NULL ? ipc_broadcast_seats_used_(&g->seats) : 0;
+
+    for (i = 0; i < used; i++) {
+        uint64_t id;
+
+        n += ipc_broadcast_find_position_(&g->seats, i, &id) < IPC_BROADCAST_NOWHERE_;
+    }
+    return n;
+}
+
+/* How far the slowest reader is behind the tail, at most `most`, and its id. */
+IPC_INLINE uint64_t ipc_broadcast_find_most_behind_(const struct ipc_broadcast_readers_ *g,
+                                                    uint64_t tail, uint64_t most, uint64_t *id)
+{
+    unsigned i, used = g->seats.ring != NULL ? ipc_broadcast_seats_used_(&g->seats) : 0;
+    uint64_t behind = 0;
+
+    *id = 0;
+    for (i = 0; i < used; i++) {
+        uint64_t holder, head = ipc_broadcast_find_position_(&g->seats, i, &holder);
+
+        if (head >= IPC_BROADCAST_NOWHERE_ || tail - head <= behind)
+            continue;
+        behind = tail - head < most ? tail - head : most;
+        *id = holder;
+    }
+    return behind;
+}
+
+/* Frees the seats of dead readers for a writer, as ipc_broadcast_producer_recover. */
+IPC_INLINE int64_t ipc_broadcast_recover_(const struct ipc_broadcast_readers_ *g, uint64_t id)
+{
+    return g->seats.ring != NULL
+               ? ipc_broadcast_free_dead_readers_(&g->seats, g->alive, g->arg, id)
+               : 0;
+}
+
+#endif
+
+/* ------------------------------------------------------------------ broadcast: making one */
+
+/* In a sequence of a lossy broadcast: the message of that position is being written. */
+#define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
+
+IPC_INLINE struct ipc_ring_kind_ ipc_broadcast_kind_(size_t bytes, unsigned how)
 {
     struct ipc_ring_kind_ kind;
 
     kind.name = "not a broadcast; magic";
     kind.magic = IPC_BROADCAST_MAGIC;
-    kind.header = sizeof(struct ipc_broadcast_shared);
+    kind.header = sizeof(struct ipc_broadcast_shared) + ipc_broadcast_seat_bytes_(how);
     kind.stride = ipc_ring_stride_(bytes);
     return kind;
 }
 
-/* The bytes of a broadcast, or 0, as ipc_spsc_footprint. */
-IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity)
+/* The bytes of a broadcast that is made as `how` says, or 0, as ipc_spsc_footprint; 0 also for any
+ * other `how` than ipc_broadcast_init takes. */
+IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity, unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
+    struct ipc_ring_kind_ kind;
 
+    if (!ipc_broadcast_is_valid_how_(how))
+        return 0;
+    kind = ipc_broadcast_kind_(bytes, how);
     return ipc_ring_footprint_(&kind, bytes, capacity);
-}
-
-IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
-{
-    return how <= IPC_BROADCAST_LOSSY;
 }
 
 /*
  * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY.
+ * Add IPC_BROADCAST_READERS(n) where a lossless one is to have seats for another number of readers
+ * than 64. They cost the writer nothing until there are so many readers.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
@@ -3888,7 +4239,7 @@ IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
 IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t capacity,
                                   unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, how);
 
     if (!ipc_broadcast_is_valid_how_(how))
         return -EINVAL;
@@ -3896,15 +4247,6 @@ IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t
 }
 
 /* ------------------------------------------------------------------ broadcast: handles */
-
-/* What a lossless writer knows of its readers. */
-struct ipc_broadcast_readers_ {
-    struct ipc_broadcast_shared *ring;
-    int (*alive)(void *, uint64_t); /* of struct ipc_peer */
-    void *arg;
-    uint64_t ask_from; /* a first refusal asks the kernel from this position on */
-    unsigned refused;  /* how often in a row a reader left no room */
-};
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_broadcast_producer {
@@ -3920,7 +4262,7 @@ struct ipc_broadcast_consumer {
      * publishes nothing. */
     struct ipc_spsc_consumer s;
     struct ipc_broadcast_shared *ring;
-    uint64_t *seat;   /* ring->id[...], our own; or NULL */
+    uint64_t *seat;   /* the id of our seat, whose head `at` is; or NULL */
     uint64_t missed;  /* messages, so far */
     uint64_t skip;    /* how many more messages it leaves out if it is lapped again */
     int loss_pending; /* a loss was found after messages that a call returned: the next reports it
@@ -3942,33 +4284,26 @@ IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c,
 
 /* ------------------------------------------------------------------ broadcast: attach */
 
+/* Checks the memory. *how is LOSSLESS or LOSSY then, and *slots where the slots begin. */
 IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
-                                    uint64_t *capacity, unsigned *how)
+                                    uint64_t *capacity, unsigned *how,
+                                    struct ipc_broadcast_seats_ *seats, unsigned char **slots)
 {
-    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, IPC_BROADCAST_READERS(1));
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, capacity);
+    unsigned there;
 
     if (rc != 0)
         return rc;
-    *how = ck_pr_load_32(&((const struct ipc_broadcast_shared *)mem)->s.is.how);
-    if (!ipc_broadcast_is_valid_how_(*how))
-        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
+    there = ck_pr_load_32(&((const struct ipc_broadcast_shared *)mem)->s.is.how);
+    if (!ipc_broadcast_is_valid_how_(there))
+        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", there,
                                 IPC_BROADCAST_LOSSY);
-    return 0;
-}
-
-IPC_INLINE struct ipc_broadcast_readers_
-ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r, const struct ipc_peer *me,
-                            uint64_t tail)
-{
-    struct ipc_broadcast_readers_ readers;
-
-    readers.ring = r;
-    readers.alive = me != NULL ? me->alive : NULL;
-    readers.arg = me != NULL ? me->arg : NULL;
-    readers.ask_from = tail;
-    readers.refused = 0;
-    return readers;
+    kind = ipc_broadcast_kind_(bytes, there);
+    *how = there & 255;
+    *seats = ipc_broadcast_seats_at_(mem, sizeof(struct ipc_broadcast_shared), there);
+    *slots = (unsigned char *)mem + kind.header;
+    return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, bytes, *capacity), there);
 }
 
 /*
@@ -3982,15 +4317,17 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
     uint64_t capacity, tail, id = ipc_ring_id_of_(me);
+    struct ipc_broadcast_seats_ seats;
+    unsigned char *slots = NULL;
     unsigned how = 0;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
+    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how, &seats, &slots);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[0], me, id);
     (void)ipc_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    p->slots = (unsigned char *)mem + sizeof *r;
+    p->slots = slots;
     p->mask = capacity - 1;
     p->bytes = bytes;
     p->ring = &r->s;
@@ -4001,95 +4338,24 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
-    h->readers = ipc_broadcast_list_readers_(r, me, p->tail);
+    h->readers = ipc_broadcast_list_readers_(&seats, me, p->tail);
     /* Without it a reader could see that we overwrite a message before it sees what the last writer
      * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
     return 0;
 }
 
-/* Frees the seats of all dead readers; if `only` is not 0, those of that one. Returns how many. */
-IPC_INLINE int64_t ipc_broadcast_free_dead_readers_(struct ipc_broadcast_shared *r,
-                                                    int (*alive)(void *, uint64_t), void *arg,
-                                                    uint64_t only)
-{
-    int64_t freed = 0;
-    unsigned i;
-
-    for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t id = ck_pr_load_64(&r->id[i]);
-
-        if (id == 0 || (only != 0 && id != only) || !ipc_ring_is_dead_(alive, arg, id))
-            continue;
-        /* Without it the writer could see the seat's next holder, and overwrite what the dead one,
-         * as the kernel orders it, still reads. Partner: the acquire fence in
-         * ipc_broadcast_find_slowest_reader_. */
-        ck_pr_fence_release();
-        freed += ck_pr_cas_64(&r->id[i], id, 0);
-    }
-    return freed;
-}
-
-/* Takes a seat for a reader, which the writer sees from now on. 0, or -EUSERS. */
-IPC_INLINE int ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
-                                        uint64_t id, unsigned *seat)
-{
-    unsigned n = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, NULL, id);
-
-    if (n == IPC_BROADCAST_SEATS && me != NULL) {
-        (void)ipc_broadcast_free_dead_readers_(r, me->alive, me->arg, 0); /* or others do */
-        n = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, NULL, id);
-    }
-    if (n == IPC_BROADCAST_SEATS)
-        return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
-                                IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
-    *seat = n;
-    /* Without it the writer could take this position as the word of the seat's last holder, which
-     * still reads behind it. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_release();
-    ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_NOWHERE_);
-    ck_pr_store_64(&r->seat[n].reader, id);
-    /* Without it the writer could let us begin, and ignore us at its next look. Partner: the
-     * store-load fence in ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_store();
-    ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_JOINING_);
-    /* Without it the writer could miss our seat, and we the head that it stored before: then what
-     * we begin with is overwritten. Partner: the fence in ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_store_load();
-    return 0;
-}
-
-/* A reader that is joining has found the tail: begins there, or where the writer has let it begin
- * meanwhile. Returns that position. */
-IPC_INLINE uint64_t ipc_broadcast_begin_at_(uint64_t *at, uint64_t tail)
-{
-    return ck_pr_cas_64(at, IPC_BROADCAST_JOINING_, tail) ? tail : ck_pr_load_64(at);
-}
-
-/* Frees the seat of `id`, whose word of the holder is *end. Does nothing if another process was
- * told that we are dead and took it. */
-IPC_INLINE void ipc_broadcast_leave_seat_(struct ipc_broadcast_shared *r, uint64_t *end,
-                                          uint64_t id)
-{
-    /* Without it the writer could overwrite what we still read. Partner: the acquire fence in
-     * ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_release();
-    /* Before the seat is free, as its next holder may be a handle of the same process. */
-    (void)ck_pr_cas_64(&r->seat[end - r->id].reader, id, 0);
-    ipc_ring_leave_end_(end, id);
-}
-
 /*
  * Attaches a reader. It sees every message that is sent afterwards, and those that are being sent
  * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
- * broadcast has 64 seats for readers, and the writer has room for a whole capacity before it waits
- * for one that has just joined, also if that is stopped in here. A lossy one has any number of
- * readers, and they write nothing. Lock-free. `me`, and what a refused handle does: as for
- * ipc_spsc_producer_attach.
+ * broadcast has 64 seats for readers, or as many as it was made with, and the writer has room for a
+ * whole capacity before it waits for one that has just joined, also if that is stopped in here. A
+ * lossy one has any number of readers, and they write nothing. Lock-free. `me`, and what a refused
+ * handle does: as for ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
- *   -EUSERS  lossless: 64 readers are attached that are not proven dead
+ *   -EUSERS  lossless: as many readers are attached as it has seats, and are not proven dead
  */
 IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, void *mem,
                                              size_t size, size_t bytes, struct ipc_peer *me)
@@ -4097,21 +4363,23 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t capacity, head, id = ipc_ring_id_of_(me);
+    struct ipc_broadcast_seats_ seats;
+    unsigned char *slots = NULL;
     unsigned how = 0, seat;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
+    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how, &seats, &slots);
 
     (void)ipc_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_take_seat_(r, me, id, &seat);
+        rc = ipc_broadcast_take_seat_(&seats, me, id, &seat);
         if (rc != 0)
             return c->error = rc;
-        h->seat = &r->id[seat];
-        c->at = &r->seat[seat].head;
+        h->seat = &seats.id[seat];
+        c->at = &seats.seat[seat].head;
     }
     head = ck_pr_load_64(&r->s.head);
-    c->slots = (unsigned char *)mem + sizeof *r;
+    c->slots = slots;
     c->mask = capacity - 1;
     c->bytes = bytes;
     c->ring = &r->s;
@@ -4141,87 +4409,11 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
     if (c->seat != NULL)
-        ipc_broadcast_leave_seat_(c->ring, c->seat, c->s.id);
+        ipc_broadcast_leave_seat_(c->seat, c->s.at, c->s.id);
     (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ broadcast: writing */
-
-/* Is the writer to ask the kernel about readers that leave no room at this tail? If so, it may find
- * them alive, and then need not ask so soon again. */
-IPC_INLINE int ipc_broadcast_is_to_ask_(const struct ipc_broadcast_readers_ *g, uint64_t tail)
-{
-    if (g->refused == 0)
-        return (int64_t)(tail - g->ask_from) >= 0;
-    return g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_AGAIN_;
-}
-
-/* The position of a seat's holder, whose id *id is set to; JOINING; or NOWHERE: the seat is free,
- * or the writer ignores it. */
-IPC_INLINE uint64_t ipc_broadcast_find_position_(const struct ipc_broadcast_shared *r, unsigned i,
-                                                 uint64_t *id)
-{
-    *id = ck_pr_load_64(&r->id[i]);
-    if (*id == 0 || ck_pr_load_64(&r->seat[i].reader) != *id)
-        return IPC_BROADCAST_NOWHERE_;
-    return ck_pr_load_64(&r->seat[i].head);
-}
-
-/* A lossless writer has reached its limit, and needs `need` positions behind its tail: looks how
- * far the slowest reader is, and frees the seats of dead ones. Sets the limit and returns 0, or
- * -EAGAIN.
- */
-IPC_RING_NOINLINE_ int
-ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail, uint64_t mask,
-                                   uint64_t need, uint64_t *limit)
-{
-    struct ipc_broadcast_shared *r = g->ring;
-    uint64_t most = 0; /* how far the slowest reader is behind */
-    unsigned i, blocked = 0;
-    int ask = ipc_broadcast_is_to_ask_(g, tail);
-
-    /* Without it a reader could begin at this head, and find slots that are older. Partner: the
-     * load fence in ipc_broadcast_consumer_attach. */
-    ck_pr_fence_store();
-    ck_pr_store_64(&r->s.head, tail);
-    /* Without it we could miss the seat of a reader that attaches, and it could miss this head.
-     * Partner: the fence in ipc_broadcast_take_seat_. */
-    ck_pr_fence_store_load();
-    for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t id, behind, head = ipc_broadcast_find_position_(r, i, &id);
-
-        if (head == IPC_BROADCAST_NOWHERE_)
-            continue;
-        if (head == IPC_BROADCAST_JOINING_)
-            head = ipc_broadcast_begin_at_(&r->seat[i].head, tail);
-        behind = tail - head;
-        if (behind <= mask + 1 - need)
-            most = behind > most ? behind : most;
-        else if (!ask || !ipc_ring_is_dead_(g->alive, g->arg, id) ||
-                 !ck_pr_cas_64(&r->id[i], id, 0))
-            blocked = 1;
-    }
-    if (blocked) {
-        g->refused++;
-        if (ask)
-            g->ask_from = tail + (mask < IPC_BROADCAST_ASK_APART_ / 1024 ? IPC_BROADCAST_ASK_APART_
-                                                                         : 1024 * (mask + 1));
-        return -EAGAIN;
-    }
-    /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
-     * ipc_record_publish_, ipc_broadcast_leave_seat_, ipc_broadcast_take_seat_, or, if the reader
-     * was killed, ipc_broadcast_free_dead_readers_ and the kernel. */
-    ck_pr_fence_acquire();
-    g->refused = 0;
-    *limit = tail - most + mask + 1;
-    return 0;
-}
-
-/* Lets the next look for the slowest reader ask the kernel. */
-IPC_INLINE void ipc_broadcast_ask_(struct ipc_broadcast_readers_ *g)
-{
-    g->refused = IPC_BROADCAST_ASK_AGAIN_;
-}
 
 /* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
 IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
@@ -4357,45 +4549,13 @@ IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer 
 
 /* ------------------------------------------------------------------ broadcast: watching readers */
 
-/* As ipc_broadcast_was_readers. */
-IPC_INLINE unsigned ipc_broadcast_count_readers_(const struct ipc_broadcast_readers_ *g)
-{
-    unsigned i, n = 0;
-
-    for (i = 0; g->ring != NULL && i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t id;
-
-        n += ipc_broadcast_find_position_(g->ring, i, &id) < IPC_BROADCAST_NOWHERE_;
-    }
-    return n;
-}
-
-/* How far the slowest reader is behind the tail, at most `most`, and its id. */
-IPC_INLINE uint64_t ipc_broadcast_find_most_behind_(const struct ipc_broadcast_readers_ *g,
-                                                    uint64_t tail, uint64_t most, uint64_t *id)
-{
-    uint64_t behind = 0;
-    unsigned i;
-
-    *id = 0;
-    for (i = 0; g->ring != NULL && i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t holder, head = ipc_broadcast_find_position_(g->ring, i, &holder);
-
-        if (head >= IPC_BROADCAST_NOWHERE_ || tail - head <= behind)
-            continue;
-        behind = tail - head < most ? tail - head : most;
-        *id = holder;
-    }
-    return behind;
-}
-
 /*
  * How many messages the slowest reader of a lossless broadcast had still to read, at some moment
  * during the call; and in *id which process it is, for struct ipc_peer's alive (~0: one without an
  * ipc_peer). That is too many by those that it read and has not published yet, at most an eighth
  * of the capacity. 0, and *id 0: every reader had read all, or there was none. A reader that died
- * counts until its seat is freed. Lossy: always 0. Wait-free; looks at 64 seats: for monitoring,
- * not for each message.
+ * counts until its seat is freed. Lossy: always 0. Wait-free; looks at all seats that have ever had
+ * a reader: for monitoring, not for each message.
  */
 IPC_INLINE uint64_t ipc_broadcast_was_slowest(const struct ipc_broadcast_producer *p, uint64_t *id)
 {
@@ -4423,9 +4583,7 @@ IPC_INLINE unsigned ipc_broadcast_was_readers(const struct ipc_broadcast_produce
  * or for each reader; wait-free. */
 IPC_INLINE int64_t ipc_broadcast_producer_recover(struct ipc_broadcast_producer *p, uint64_t id)
 {
-    struct ipc_broadcast_readers_ *g = &p->readers;
-
-    return g->ring != NULL ? ipc_broadcast_free_dead_readers_(g->ring, g->alive, g->arg, id) : 0;
+    return ipc_broadcast_recover_(&p->readers, id);
 }
 
 /* ------------------------------------------------------------------ broadcast: reading */
@@ -4671,7 +4829,7 @@ struct ipc_record_broadcast_shared {
         mark[2];    /* written by the writer alone: the other one, and then */
     uint64_t marks; /* that one counts which: marks % 2 */
     unsigned char pad[56];
-    /* capacity bytes */
+    /* the readers' seats, and capacity bytes */
 };
 
 IPC_RING_ASSERT_(record_broadcast_marks, offsetof(struct ipc_record_broadcast_shared, marks) ==
@@ -4679,36 +4837,39 @@ IPC_RING_ASSERT_(record_broadcast_marks, offsetof(struct ipc_record_broadcast_sh
 IPC_RING_ASSERT_(record_broadcast_size, sizeof(struct ipc_record_broadcast_shared) ==
                                             sizeof(struct ipc_broadcast_shared) + 128)
 
-IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(void)
+IPC_INLINE int ipc_record_broadcast_is_valid_how_(unsigned how)
+{
+    return ipc_broadcast_is_valid_how_(how);
+}
+
+IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(unsigned how)
 {
     struct ipc_ring_kind_ kind;
 
     kind.name = "not a broadcast of records; magic";
     kind.magic = IPC_RECORD_BROADCAST_MAGIC;
-    kind.header = sizeof(struct ipc_record_broadcast_shared);
+    kind.header = sizeof(struct ipc_record_broadcast_shared) + ipc_broadcast_seat_bytes_(how);
     kind.stride = 1;
     return kind;
 }
 
-/* The bytes of a broadcast of records in `capacity` bytes; or 0 if that is not a power of two from
- * 64 on, or beyond the address space. */
-IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity)
+/* The bytes of a broadcast of records in `capacity` bytes, made as `how` says; or 0 if capacity is
+ * not a power of two from 64 on, or beyond the address space, or `how` is no such thing. */
+IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity, unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
+    struct ipc_ring_kind_ kind;
 
-    return capacity >= 64 ? ipc_ring_footprint_(&kind, 1, capacity) : 0;
-}
-
-IPC_INLINE int ipc_record_broadcast_is_valid_how_(unsigned how)
-{
-    return ipc_broadcast_is_valid_how_(how);
+    if (capacity < 64 || !ipc_record_broadcast_is_valid_how_(how))
+        return 0;
+    kind = ipc_record_broadcast_kind_(how);
+    return ipc_ring_footprint_(&kind, 1, capacity);
 }
 
 /* Makes an empty broadcast of records, as ipc_record_init, with the same errors. how: as for
  * ipc_broadcast_init. */
 IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capacity, unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
+    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_(how);
 
     if (capacity < 64 || !ipc_record_broadcast_is_valid_how_(how))
         return -EINVAL;
@@ -4734,7 +4895,7 @@ struct ipc_record_broadcast_producer {
 
 struct ipc_record_broadcast_consumer {
     struct ipc_record_consumer r; /* lossy: `to` is NULL, and it publishes nothing */
-    uint64_t *seat;               /* ring->c.id[...], our own; or NULL */
+    uint64_t *seat;               /* the id of our seat, whose head r.to is; or NULL */
     uint64_t next;                /* lossy: the number of the record at head */
     uint64_t marks;               /* lossy: under this mark the record at head was whole */
     uint64_t missed;              /* records, so far */
@@ -4758,19 +4919,27 @@ IPC_INLINE int ipc_record_broadcast_consumer_disable_(struct ipc_record_broadcas
     return c->r.error = rc;
 }
 
+/* As ipc_broadcast_check_; *data is where the records begin. */
 IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me,
-                                           uint64_t *capacity, unsigned *how)
+                                           uint64_t *capacity, unsigned *how,
+                                           struct ipc_broadcast_seats_ *seats,
+                                           unsigned char **data)
 {
-    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
+    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_(IPC_BROADCAST_READERS(1));
     int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
+    unsigned there;
 
     if (rc != 0)
         return rc;
-    *how = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
-    if (!ipc_record_broadcast_is_valid_how_(*how) || *capacity < 64)
-        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
+    there = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
+    if (!ipc_record_broadcast_is_valid_how_(there) || *capacity < 64)
+        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", there,
                                 IPC_BROADCAST_LOSSY);
-    return 0;
+    kind = ipc_record_broadcast_kind_(there);
+    *how = there & 255;
+    *seats = ipc_broadcast_seats_at_(mem, sizeof(struct ipc_record_broadcast_shared), there);
+    *data = (unsigned char *)mem + kind.header;
+    return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, 1, *capacity), there);
 }
 
 /* Reads the last mark whole. 0; -EAGAIN: the writer made another each time we looked; or -EBADMSG.
@@ -4828,15 +4997,17 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
     uint64_t capacity = 0, end, id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
+    struct ipc_broadcast_seats_ seats;
+    unsigned char *data = NULL;
     unsigned how = 0;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how, &seats, &data);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
     (void)ipc_record_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    p->data = (unsigned char *)(r + 1);
+    p->data = data;
     p->mask = capacity - 1;
     p->most = capacity / 2 - 8;
     p->id = id;
@@ -4860,25 +5031,25 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                 h->mark.oldest));
     }
     p->limit = how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
-    h->readers = ipc_broadcast_list_readers_(&r->c, me, p->tail);
+    h->readers = ipc_broadcast_list_readers_(&seats, me, p->tail);
     return 0;
 }
 
 /* Takes a seat for a lossless reader, and finds where it begins, as broadcast.h says. 0, -EUSERS,
  * or -EBADMSG. */
 IPC_INLINE int ipc_record_broadcast_join_(struct ipc_record_broadcast_consumer *h,
+                                          const struct ipc_broadcast_seats_ *s,
                                           struct ipc_peer *me)
 {
-    struct ipc_broadcast_shared *r = &h->ring->c;
     struct ipc_record_consumer *c = &h->r;
     unsigned seat = 0;
-    int rc = ipc_broadcast_take_seat_(r, me, c->id, &seat);
+    int rc = ipc_broadcast_take_seat_(s, me, c->id, &seat);
 
     if (rc != 0)
         return rc;
-    h->seat = &r->id[seat];
-    c->to = &r->seat[seat].head;
-    c->head = ck_pr_load_64(&r->s.head);
+    h->seat = &s->id[seat];
+    c->to = &s->seat[seat].head;
+    c->head = ck_pr_load_64(&s->ring->s.head);
     /* Without it the records from here on could be older than the head. Partner: the store fence in
      * ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_load();
@@ -4907,13 +5078,15 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
+    struct ipc_broadcast_seats_ seats;
+    unsigned char *data = NULL;
     unsigned how = 0, tries;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how, &seats, &data);
 
     (void)ipc_record_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    c->data = (unsigned char *)(r + 1);
+    c->data = data;
     c->mask = capacity - 1;
     c->replay = capacity / 8;
     c->producers = 1;
@@ -4922,7 +5095,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = how;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_record_broadcast_join_(h, me);
+        rc = ipc_record_broadcast_join_(h, &seats, me);
         if (h->seat == NULL)
             return ipc_record_broadcast_consumer_disable_(h, rc);
     } else {
@@ -4948,7 +5121,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
-        ipc_broadcast_leave_seat_(&r->c, h->seat, id);
+        ipc_broadcast_leave_seat_(h->seat, c->to, id);
     return ipc_record_broadcast_consumer_disable_(
         h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
                             c->head, h->marks));
@@ -4966,7 +5139,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
-        ipc_broadcast_leave_seat_(&c->ring->c, c->seat, c->r.id);
+        ipc_broadcast_leave_seat_(c->seat, c->r.to, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 
@@ -5117,9 +5290,7 @@ IPC_INLINE unsigned ipc_record_broadcast_was_readers(const struct ipc_record_bro
 IPC_INLINE int64_t ipc_record_broadcast_producer_recover(struct ipc_record_broadcast_producer *p,
                                                 uint64_t id)
 {
-    struct ipc_broadcast_readers_ *g = &p->readers;
-
-    return g->ring != NULL ? ipc_broadcast_free_dead_readers_(g->ring, g->alive, g->arg, id) : 0;
+    return ipc_broadcast_recover_(&p->readers, id);
 }
 
 /* A lossy reader sees that the writer has made a new mark. 0: the record at head is whole all the
@@ -5382,13 +5553,16 @@ IPC_INLINE int ipc_record_broadcast_consumer_error(const struct ipc_record_broad
 
 #define IPC_MPMC_TYPE 0x636d706du                   /* "mpmc" */
 #define IPC_MPMC_MAGIC UINT64_C(0x31636d706d5f6369) /* "ic_mpmc1" */
-#define IPC_MPMC_SEATS 256u
+#define IPC_MPMC_SEATS 256u /* if nothing is said */
 
 /* How a ring is made: ipc_mpmc_init. */
 #define IPC_MPMC_AT_MOST_ONCE 0u  /* what a killed consumer held is lost, and counted */
 #define IPC_MPMC_AT_LEAST_ONCE 1u /* what a killed consumer held is handed out again */
 #define IPC_MPMC_ONE_PRODUCER 2u  /* at a time: SPMC */
 #define IPC_MPMC_ONE_CONSUMER 4u  /* at a time: MPSC */
+/* To be added to these: for n attached handles, of both ends together, 1 to 65,536. Each takes 32
+ * bytes. */
+#define IPC_MPMC_HANDLES(n) IPC_RING_HOW_MANY_(n, IPC_MPMC_SEATS)
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_mpmc_shared {
@@ -5406,16 +5580,19 @@ struct ipc_mpmc_shared {
     unsigned char pad3[120];
     unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
     unsigned char space_bell[64];
-    struct ipc_ring_seat_ seat[IPC_MPMC_SEATS];
-    /* capacity slots of ipc_ring_line_stride_(bytes) each */
+    /* the seats, in whole lines; then capacity slots of ipc_ring_line_stride_(bytes) each */
 };
 
 IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
 IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
-IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 32 * IPC_MPMC_SEATS)
+IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512)
 
-/* The word, from its top bit: lap (41 bits), name (16: generation, seat), run length minus one (4),
- * state (3). The table at the top of this file has all transitions. */
+/* The word, from its top bit: lap (33 bits), name (24: generation, seat), run length minus one (4),
+ * state (3). The table at the top of this file has all transitions. The lap may wrap: two are only
+ * told apart if they are less than 2^32 laps from each other. So a handle that was not used for
+ * longer may take what is ahead for what is behind it, and goes to the hint. One that was stopped
+ * for longer in the middle of a call may, with a chance of one in 2^33, take a word for the one
+ * that it saw. */
 #define IPC_MPMC_FREE_ 0u        /* nobody has claimed it in this lap */
 #define IPC_MPMC_WRITING_ 1u     /* claimed by the producer named, as the first of a run */
 #define IPC_MPMC_FULL_ 2u        /* a message is there */
@@ -5428,7 +5605,7 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 32 * IPC_MPM
 #define IPC_MPMC_RUN_MAX_ 16u
 #define IPC_MPMC_RUN_MASK_ (IPC_MPMC_RUN_ * (IPC_MPMC_RUN_MAX_ - 1))
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
-#define IPC_MPMC_LAP_ (UINT64_C(1) << 23)
+#define IPC_MPMC_LAP_ (UINT64_C(1) << 31)
 
 #define IPC_MPMC_LOOKS_ 128u   /* looks at a holder in the way, before it is passed over */
 #define IPC_MPMC_PREFETCH_ 16u /* how many slots ahead lines are asked for */
@@ -5490,7 +5667,7 @@ struct ipc_mpmc {
     int claimed;            /* 1: we hold a slot */
     uint64_t bytes;
     struct ipc_mpmc_shared *ring;
-    struct ipc_ring_seat_ *seat;
+    struct ipc_ring_seat_ *seat; /* ours */
     uint64_t *end; /* ring->end[...], if this end is for one process at a time; or NULL */
     uint64_t id;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
@@ -5502,6 +5679,8 @@ struct ipc_mpmc {
     unsigned holders_met; /* slots of late holders that we came by */
     unsigned contended;   /* hints to publish at once, since others were first */
     int error;            /* sticks */
+    struct ipc_ring_seat_ *seats;
+    unsigned seats_count;
 };
 
 struct ipc_mpmc_producer {
@@ -5517,6 +5696,14 @@ struct ipc_mpmc_consumer {
 IPC_FORCE_INLINE uint64_t ipc_mpmc_free_word_(const struct ipc_mpmc *m, uint64_t position)
 {
     return (position >> m->shift) * IPC_MPMC_LAP_;
+}
+
+/* The position of that word, which is of the same slot as position p: near p, as laps may wrap. */
+IPC_INLINE uint64_t ipc_mpmc_position_of_(const struct ipc_mpmc *m, uint64_t p, uint64_t word)
+{
+    int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - ipc_mpmc_free_word_(m, p));
+
+    return p + ((uint64_t)(ahead / (int64_t)IPC_MPMC_LAP_) << m->shift);
 }
 
 IPC_FORCE_INLINE unsigned char *ipc_mpmc_slot_(const struct ipc_mpmc *m, uint64_t position,
@@ -5653,10 +5840,18 @@ IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, ui
 
 /* ------------------------------------------------------------------ slow holders, dead holders */
 
+/* The seat that a word names. A word that is corrupt may name any. */
+IPC_INLINE struct ipc_ring_seat_ *ipc_mpmc_seat_of_(const struct ipc_mpmc *m, uint64_t word)
+{
+    uint64_t seat = word / IPC_MPMC_NAME_ % IPC_RING_SEATS_MAX;
+
+    return &m->seats[seat < m->seats_count ? seat : 0];
+}
+
 /* Is the process named in this word dead? The word was read before the call. */
 IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
 {
-    const struct ipc_ring_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
+    const struct ipc_ring_seat_ *seat = ipc_mpmc_seat_of_(m, word);
     uint64_t generation;
 
     /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. The seat
@@ -5664,7 +5859,7 @@ IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
      * that a successor is the one that the word names. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
-    if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_MPMC_SEATS % 256)
+    if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_RING_SEATS_MAX % 256)
         return 1; /* another process has the seat now */
     return ipc_ring_is_named_dead_(m->alive, m->arg, seat);
 }
@@ -5737,8 +5932,7 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
         unsigned state = ipc_mpmc_state_(word);
 
         if (state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ || state >= IPC_MPMC_AGAIN_ ||
-            (id != 0 &&
-             ck_pr_load_64(&m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS].id) != id) ||
+            (id != 0 && ck_pr_load_64(&ipc_mpmc_seat_of_(m, word)->id) != id) ||
             !ipc_mpmc_is_holder_dead_(m, word))
             continue;
         found += ipc_mpmc_free_dead_holder_(m, i, word, stride);
@@ -5756,10 +5950,10 @@ IPC_INLINE int ipc_mpmc_look_again_(struct ipc_mpmc *m, uint64_t word,
         m->blocker = word;
         m->looks = search->passed > 0 ? IPC_MPMC_LOOKS_ : 0;
     }
-    if (search->passed == 2 * IPC_MPMC_SEATS)
+    if (search->passed == 2 * m->seats_count)
         search->looks_left = 0;
     if (m->looks == IPC_MPMC_LOOKS_)
-        return search->passed++ < 2 * IPC_MPMC_SEATS;
+        return search->passed++ < 2 * m->seats_count;
     m->looks++;
     ck_pr_stall();
     return 0;
@@ -5779,21 +5973,28 @@ IPC_INLINE void ipc_mpmc_pass_over_(struct ipc_mpmc *m, uint64_t position, uint6
         (void)ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, to);
 }
 
+/* Moves m->next to the hint, if that is further. */
+IPC_INLINE void ipc_mpmc_go_to_hint_(struct ipc_mpmc *m, const uint64_t *hint)
+{
+    uint64_t there = ck_pr_load_64(hint);
+
+    if ((int64_t)(there - m->next) > 0)
+        m->next = there;
+}
+
 /* Others were first at position p, as its word says: moves m->next on. If the word is laps ahead,
  * producers have left this slot behind in the lap before that one, and consumers are at most one
  * lap behind the producers. The first time in a call, the hint may be further still. */
 IPC_INLINE void ipc_mpmc_move_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word,
                                   const uint64_t *hint, int *asked)
 {
-    uint64_t laps = (word - ipc_mpmc_free_word_(m, p)) / IPC_MPMC_LAP_, there;
+    uint64_t laps = (word - ipc_mpmc_free_word_(m, p)) / IPC_MPMC_LAP_;
 
     m->next = p + (laps > 2 ? (laps - 2) << m->shift : 0) + ipc_mpmc_positions_of_(word);
     if (!*asked) {
         *asked = 1;
         m->contended = 64;
-        there = ck_pr_load_64(hint);
-        if ((int64_t)(there - m->next) > 0)
-            m->next = there;
+        ipc_mpmc_go_to_hint_(m, hint);
     }
     /* Without it the slots that we come to could be older than the word or hint that sent us there,
      * and look corrupt. Partners: the release fences before a hint is stored and before a slot is
@@ -5933,6 +6134,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
             if (impossible++ == IPC_MPMC_IMPOSSIBLE_LOOKS_)
                 return m->error = -EBADMSG;
             ck_pr_stall();
+            ipc_mpmc_go_to_hint_(m, &m->ring->tail);
         }
     }
     return -EAGAIN;
@@ -6188,6 +6390,7 @@ IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *
             if (impossible++ == IPC_MPMC_IMPOSSIBLE_LOOKS_)
                 return m->error = -EBADMSG;
             ck_pr_stall();
+            ipc_mpmc_go_to_hint_(m, &m->ring->head);
             break;
         default:
             ipc_mpmc_move_on_(m, p, *word, &m->ring->head, &asked);
@@ -6206,7 +6409,7 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     uint64_t again, i;
     int rc = ipc_mpmc_find_next_(m, stride, word);
 
-    *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
+    *position = ipc_mpmc_position_of_(m, m->next, *word);
     if (rc == 0)
         return 0;
     if (rc != -EAGAIN || m->error != 0) /* m->error may be -EAGAIN: attach was refused */
@@ -6219,7 +6422,7 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     /* A process may have been killed before it could count: so look also after each recovery. */
     for (i = 0; (again != h->again_seen || m->misses == 0) && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
-        *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
+        *position = ipc_mpmc_position_of_(m, (m->next & ~m->mask) + i, *word);
         if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
             return 0;
     }
@@ -6383,42 +6586,50 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
 
 /* ------------------------------------------------------------------ many at an end: attach */
 
-IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
-{
-    struct ipc_ring_kind_ kind;
-
-    kind.name = "not an MPMC ring; magic";
-    kind.magic = IPC_MPMC_MAGIC;
-    kind.header = sizeof(struct ipc_mpmc_shared);
-    kind.stride = ipc_ring_line_stride_(bytes);
-    return kind;
-}
-
-/* The bytes of a ring, or 0, as ipc_spsc_footprint. */
-IPC_INLINE size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity)
-{
-    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
-
-    return ipc_ring_footprint_(&kind, bytes, capacity);
-}
-
 IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)
 {
     unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
 
-    return how <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends;
+    return (how & 255) <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends &&
+           ipc_ring_are_seats_valid_(ipc_ring_seats_of_(how, IPC_MPMC_SEATS));
+}
+
+IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes, unsigned how)
+{
+    size_t seats = ((size_t)ipc_ring_seats_of_(how, IPC_MPMC_SEATS) + 1) & ~(size_t)1;
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not an MPMC ring; magic";
+    kind.magic = IPC_MPMC_MAGIC;
+    kind.header = sizeof(struct ipc_mpmc_shared) + seats * sizeof(struct ipc_ring_seat_);
+    kind.stride = ipc_ring_line_stride_(bytes);
+    return kind;
+}
+
+/* The bytes of a ring that is made as `how` says, or 0, as ipc_spsc_footprint; 0 also for any other
+ * `how` than ipc_mpmc_init takes. */
+IPC_INLINE size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity, unsigned how)
+{
+    struct ipc_ring_kind_ kind;
+
+    if (!ipc_mpmc_is_valid_how_(how))
+        return 0;
+    kind = ipc_mpmc_kind_(bytes, how);
+    return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
 /*
  * Makes an empty ring, as ipc_spsc_init. how: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE. Add
- * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER, not both, if that end is for one at a time.
+ * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER, not both, if that end is for one at a time; and
+ * IPC_MPMC_HANDLES(n) where another number of handles than 256, of both ends together, is to be
+ * attached at a time. Only attach takes longer for them.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
  */
 IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capacity, unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes, how);
 
     if (!ipc_mpmc_is_valid_how_(how))
         return -EINVAL;
@@ -6429,14 +6640,14 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
     uint64_t id = ipc_ring_id_of_(me), holder;
-    unsigned i = ipc_ring_take_seat_(m->ring->seat, IPC_MPMC_SEATS, me, id, &holder);
+    unsigned i = ipc_ring_take_seat_(m->seats, m->seats_count, me, id, &holder);
 
-    if (i == IPC_MPMC_SEATS)
-        return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", IPC_MPMC_SEATS,
-                                IPC_MPMC_SEATS);
-    m->seat = &m->ring->seat[i];
+    if (i == m->seats_count)
+        return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", i, i);
+    m->seat = &m->seats[i];
     m->id = id;
-    m->name = (i + ipc_ring_next_generation_(m->seat, id) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
+    m->name =
+        (i + ipc_ring_next_generation_(m->seat, id) % 256 * IPC_RING_SEATS_MAX) * IPC_MPMC_NAME_;
     /* Without it the seat could be older than a word with our name. Partner: in
      * ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_store();
@@ -6450,17 +6661,27 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
                                 struct ipc_peer *me, unsigned how, int end)
 {
     struct ipc_mpmc_shared *r = (struct ipc_mpmc_shared *)mem;
-    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes, IPC_MPMC_HANDLES(1));
     uint64_t capacity;
+    unsigned there = 0;
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     memset(m, 0, sizeof *m);
-    if (rc == 0 && ((m->how = ck_pr_load_32(&r->is.how)) & ~1u) != (how & ~1u))
-        rc = ipc_ring_refuse_(me, -EPROTO, "ring with other ends; kind", m->how, how);
+    if (rc == 0)
+        there = ck_pr_load_32(&r->is.how);
+    if (rc == 0 && (!ipc_mpmc_is_valid_how_(there) || (there & 254) != (how & 254)))
+        rc = ipc_ring_refuse_(me, -EPROTO, "ring with other ends; kind", there & 255, how & 255);
+    if (rc == 0) {
+        kind = ipc_mpmc_kind_(bytes, there);
+        rc = ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, bytes, capacity), there);
+    }
     if (rc != 0)
         return m->error = rc;
     m->ring = r;
-    m->slots = (unsigned char *)mem + sizeof *r;
+    m->how = there & 255;
+    m->seats = (struct ipc_ring_seat_ *)(void *)(r + 1);
+    m->seats_count = ipc_ring_seats_of_(there, IPC_MPMC_SEATS);
+    m->slots = (unsigned char *)mem + kind.header;
     m->mask = capacity - 1;
     for (m->shift = 0; capacity >> m->shift > 1; m->shift++)
         ;
@@ -6503,7 +6724,8 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO
  *            as of ipc_spsc_producer_attach; -EPROTO also when the ring's ends are of another kind
- *   -EUSERS  all IPC_MPMC_SEATS seats are taken
+ *   -EUSERS  as many handles are attached as the ring was made for (256, if nothing was said) that
+ *            are not proven dead
  *   -EBUSY   the ring is for one producer at a time, and that one is not proven dead
  */
 IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, size_t size,
@@ -6790,6 +7012,8 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_consumer_losses(const struct ipc_mpmc
 
 #define IPC_CALL_TYPE 0x6c6c6163u                   /* "call" */
 #define IPC_CALL_MAGIC UINT64_C(0x316c6c61635f6369) /* "ic_call1" */
+/* The most servers at a time. It is fixed: all of them look for each request. Callers are as many as
+ * asked for. */
 #define IPC_CALL_SERVERS 64u
 
 /* The shared part. Private to this file; tests and tools may look. */
@@ -7074,19 +7298,17 @@ IPC_INLINE int ipc_call_try_slot_(struct ipc_call_client *c, unsigned char *slot
 IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
 {
     size_t stride = ipc_call_client_stride_(c);
-    uint64_t i, tries;
+    struct ipc_ring_scans_ scans = {0, 0};
+    uint64_t i;
 
-    for (i = 0; i < c->count && !ipc_call_try_slot_(c, c->slots + i * stride, ask); i++)
-        ;
-    if (i == c->count)
-        return -EUSERS;
-    for (tries = 0; tries <= c->count; tries++) { /* it fails when others have made it grow */
-        uint64_t used = ck_pr_load_64(&c->ring->used);
-
-        if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
-            break;
-    }
-    return 0;
+    do
+        for (i = 0; i < c->count; i++)
+            if (ipc_call_try_slot_(c, c->slots + i * stride, ask)) {
+                ipc_ring_raise_(&c->ring->used, i + 1, c->count);
+                return 0;
+            }
+    while (ipc_ring_is_to_scan_again_(&scans, ipc_call_caller_(c->slots), stride, c->count));
+    return -EUSERS;
 }
 
 /* ------------------------------------------------------------------ calls: attach */
@@ -7767,15 +7989,15 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
 /* Of slots and elements; `...`: sizes. KIND is the type under which a segment lists it, ENDS what
  * `how` says of the ends. */
 #define IPC_RING_MEMORY_SHM1_(NAME, K, KIND, BYTES, HOW, ENDS, ...)                                \
-    IPC_RING_CREATE_(NAME, K, KIND, BYTES, HOW, ENDS, IPC_RING_PLAIN_)
+    IPC_RING_CREATE_(NAME, K, KIND, BYTES, HOW, ENDS)
 #define IPC_RING_MEMORY_(NAME, K, KIND, BYTES, HOW, ENDS, ...)                                     \
-    IPC_INLINE size_t NAME##_footprint(uint64_t capacity)                                          \
+    IPC_INLINE size_t NAME##_footprint(uint64_t capacity HOW(, unsigned how))                      \
     {                                                                                              \
-        return ipc_##K##_footprint(__VA_ARGS__, capacity);                                         \
+        return ipc_##K##_footprint(__VA_ARGS__, capacity HOW(, how | (ENDS)));                     \
     }                                                                                              \
     IPC_INLINE int NAME##_init(void *mem, size_t size, uint64_t capacity HOW(, unsigned how))      \
     {                                                                                              \
-        ipc_ring_say_version_(mem, size, NAME##_footprint(capacity), NAME##_version_);             \
+        ipc_ring_say_version_(mem, size, NAME##_footprint(capacity HOW(, how)), NAME##_version_);  \
         return ipc_##K##_init(mem, size, __VA_ARGS__, capacity HOW(, how | (ENDS)));               \
     }                                                                                              \
     IPC_RING_WITH_SHM_(IPC_RING_MEMORY_SHM1_(NAME, K, KIND, BYTES, HOW, ENDS, __VA_ARGS__))
@@ -7789,12 +8011,12 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
 
     if (size != footprint && there != bytes)
         return ipc_ring_refuse_(me, -EPROTO, "message size differs; bytes", there, bytes);
-    if (size != footprint)
-        return ipc_ring_refuse_(me, -EPROTO, "capacity, or kind, differs; slots",
-                                ck_pr_load_64(&r->capacity), capacity);
+    there = ck_pr_load_64(&r->capacity);
+    if (size != footprint && (how < 0 || there != capacity))
+        return ipc_ring_refuse_(me, -EPROTO, "capacity, or kind, differs; slots", there, capacity);
     if (how >= 0 && (there = ck_pr_load_32(&r->how)) != (uint64_t)how)
-        return ipc_ring_refuse_(me, -EPROTO, "ring made for another use; how", there,
-                                (uint64_t)how);
+        return ipc_ring_refuse_(me, -EPROTO, "ring made for another use, or another number of "
+                                "handles; how", there, (uint64_t)how);
     return 0;
 }
 
@@ -7814,13 +8036,13 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
 }
 
 /* Makes the ring if it is not there. A wrong `how` is refused before it is begun, as what is begun
- * must come to an end. SIZED: `how` says what memory it takes. */
-#define IPC_RING_CREATE_(NAME, K, KIND, BYTES, HOW, ENDS, SIZED)                                   \
+ * must come to an end. */
+#define IPC_RING_CREATE_(NAME, K, KIND, BYTES, HOW, ENDS)                                          \
     IPC_INLINE int NAME##_create(struct ipc_shm *seg, const char *name,                            \
                                uint64_t capacity HOW(, unsigned how))                              \
     {                                                                                              \
         struct ipc_shm_object object;                                                              \
-        size_t footprint = NAME##_footprint(capacity SIZED(, how));                                \
+        size_t footprint = NAME##_footprint(capacity HOW(, how));                                  \
         int rc;                                                                                    \
         HOW(if (!ipc_##K##_is_valid_how_(how | (ENDS))) return ipc_shm_refuse(                     \
                 seg, -EINVAL, "'%s' of a kind not known here: %u", name, how);)                    \
@@ -8102,20 +8324,19 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
 #ifndef IPC_SRC_RING_TYPED_RECORDS_H
 #define IPC_SRC_RING_TYPED_RECORDS_H 1
 
-/* SIZED: `how` says what memory it takes. */
-#define IPC_RECORD_MEMORY_SHM1_(NAME, K, KIND, SIZED)                                              \
-    IPC_RING_CREATE_(NAME, K, KIND, 1, IPC_RING_HOW_, 0u, SIZED)
-#define IPC_RECORD_MEMORY_(NAME, K, KIND, SIZED)                                                   \
-    IPC_INLINE size_t NAME##_footprint(uint64_t capacity SIZED(, unsigned how))                    \
+#define IPC_RECORD_MEMORY_SHM1_(NAME, K, KIND)                                                     \
+    IPC_RING_CREATE_(NAME, K, KIND, 1, IPC_RING_HOW_, 0u)
+#define IPC_RECORD_MEMORY_(NAME, K, KIND)                                                          \
+    IPC_INLINE size_t NAME##_footprint(uint64_t capacity, unsigned how)                            \
     {                                                                                              \
-        return ipc_##K##_footprint(capacity SIZED(, how));                                         \
+        return ipc_##K##_footprint(capacity, how);                                                 \
     }                                                                                              \
     IPC_INLINE int NAME##_init(void *mem, size_t size, uint64_t capacity, unsigned how)            \
     {                                                                                              \
-        ipc_ring_say_version_(mem, size, NAME##_footprint(capacity SIZED(, how)), NAME##_version_);\
+        ipc_ring_say_version_(mem, size, NAME##_footprint(capacity, how), NAME##_version_);        \
         return ipc_##K##_init(mem, size, capacity, how);                                           \
     }                                                                                              \
-    IPC_RING_WITH_SHM_(IPC_RECORD_MEMORY_SHM1_(NAME, K, KIND, SIZED))
+    IPC_RING_WITH_SHM_(IPC_RECORD_MEMORY_SHM1_(NAME, K, KIND))
 
 #define IPC_RECORD_CALLS_(NAME, K)                                                                 \
     IPC_INLINE int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)              \
@@ -8267,7 +8488,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_RING_OPEN_(NAME, consumer, raw, IPC_RECORD_TYPE, IPC_RING_HOW_, )
 #define IPC_RECORDS(NAME)                                                                          \
     enum { NAME##_version_ = 0 };                                                                  \
-    IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE, IPC_RING_HOW_)                               \
+    IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE)                                              \
     IPC_RING_END_(NAME, record, producer, raw, 0, (void)0, me)                                     \
     IPC_RING_END_(NAME, record, consumer, raw, 0, ipc_record_tell_(&h->raw), me)                   \
     IPC_RECORD_CALLS_(NAME, record)                                                                \
@@ -8296,7 +8517,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_RING_OPEN_(NAME, consumer, raw.r, IPC_RECORD_BROADCAST_TYPE, IPC_RING_HOW_, )
 #define IPC_RECORD_BROADCAST(NAME)                                                                 \
     enum { NAME##_version_ = 0 };                                                                  \
-    IPC_RECORD_MEMORY_(NAME, record_broadcast, IPC_RECORD_BROADCAST_TYPE, IPC_RING_PLAIN_)         \
+    IPC_RECORD_MEMORY_(NAME, record_broadcast, IPC_RECORD_BROADCAST_TYPE)                          \
     IPC_RING_END_(NAME, record_broadcast, producer, raw.r, 1, (void)0, me)                         \
     IPC_RING_END_(NAME, record_broadcast, consumer, raw.r, 0, ipc_record_tell_(&h->raw.r), me)     \
     IPC_RECORD_CALLS_(NAME, record_broadcast)                                                      \

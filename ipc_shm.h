@@ -45,6 +45,9 @@
  *     says at attach, and then kept in the handle.
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
  *     its open file description held, or says that its process is gone (pid and start time).
+ *   - A segment has room for 64 members and 64 objects, or for as many as its creator's options
+ *     say, up to 65,536 each. It never grows, and what an object took is not taken back. So a
+ *     client that comes and goes, with rings of its own, has a segment of its own, which is cheap.
  *   - Every refusal has an errno of its own and a sentence: ipc_shm_why.
  *
  * Caveats
@@ -66,7 +69,7 @@
  * How it works
  *   The file is one page of constants and counters, members, objects, then the objects' memory:
  *
- *       | header | 64 members | 64 objects | memory, handed out from the front, never taken back |
+ *       | header | members | objects | memory, handed out from the front, never taken back |
  *
  *   The rules for the words in it stand once each, with a table of what may change them, at the top
  *   of their part of this file:
@@ -270,7 +273,7 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *   - A handle belongs to one process. Its threads may share it, but for the calls that create,
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
  *     at its next call; where that fails the call returns, besides its own errors:
- *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM,
+ *     -EUSERS (all places are taken), -ENOSYS (/proc is not mounted), -ENOMEM,
  *     -EBADF (others have closed the handle's descriptor), and what open says for /proc/self/fd,
  *     such as -EMFILE and -EACCES. Its threads may make that call at once.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
@@ -279,10 +282,12 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 
 /* ------------------------------------------------------------------ limits */
 
-#define IPC_SHM_LINE 64u     /* bytes to which objects are aligned */
-#define IPC_SHM_MEMBERS 64u  /* processes that have one segment open, at most */
-#define IPC_SHM_OBJECTS 64u  /* objects in one segment, at most */
-#define IPC_SHM_NAME_MAX 63u /* bytes of an object's name, without the final NUL */
+#define IPC_SHM_LINE 64u           /* bytes to which objects are aligned */
+#define IPC_SHM_MEMBERS 64u        /* members that a segment has places for, if nothing is said */
+#define IPC_SHM_OBJECTS 64u        /* objects, the same */
+#define IPC_SHM_MEMBERS_MAX 65536u /* and at most, by the options */
+#define IPC_SHM_OBJECTS_MAX 65536u
+#define IPC_SHM_NAME_MAX 63u       /* bytes of an object's name, without the final NUL */
 
 /* ------------------------------------------------------------------ options and handles */
 
@@ -297,20 +302,27 @@ struct ipc_shm_options {
     gid_t group;    /* create: its group; (gid_t)-1: the caller's */
     unsigned flags; /* IPC_SHM_* above */
     size_t largest; /* receive: the most bytes that the segment may have; 0: any number */
+    /* create: how many processes can have the segment open at a time (1 to IPC_SHM_MEMBERS_MAX,
+     * rounded up to a power of two), and how many objects it can hold (1 to IPC_SHM_OBJECTS_MAX).
+     * 0: IPC_SHM_MEMBERS, IPC_SHM_OBJECTS. They stay as they were created. A member takes 64 bytes,
+     * an object 128, besides the size asked for. */
+    unsigned members, objects;
 };
 /* What the calls without options use: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
 #define IPC_SHM_DEFAULTS                                                                           \
     {                                                                                              \
-        0600, (uid_t)-1, (gid_t)-1, 0, 0                                                           \
+        0600, (uid_t)-1, (gid_t)-1, 0, 0, 0, 0                                                     \
     }
 
 struct ipc_shm_header_;
 
-/* An open segment. The caller may read `size`, `fd`, `created`, `lock_rc` and `huge_rc`. */
+/* An open segment. The caller may read `size`, `members`, `objects`, `fd`, `created`, `lock_rc` and
+ * `huge_rc`. */
 struct ipc_shm {
     struct ipc_peer peer;         /* by ipc_shm_peer */
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
     size_t size;                  /* of the mapping, in bytes */
+    unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
     pid_t pid;                    /* the process whose id peer.id is. Stored last: see map.h */
     pid_t joining;                /* the process that is about to get one; 0: none */
@@ -355,7 +367,8 @@ struct ipc_shm_member {
  *   0
  *   -EEXIST        a live process created it, or the remains are to be discarded while others have
  *                  them open, or the name changed hands 100 times meanwhile
- *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..
+ *   -EINVAL        size is 0, or members or objects of the options are out of range, or the name is
+ *                  empty, has a slash, or is . or ..
  *   -ENAMETOOLONG  the name has more than 255 bytes
  *   -ENOSPC        /dev/shm, or memory, has not that many bytes
  *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
@@ -366,7 +379,7 @@ struct ipc_shm_member {
  *                  layout. ipc_shm_unlink removes it
  *   -ELOOP         what has the name is a symbolic link
  *   -EISDIR        what has the name is a directory
- *   -EUSERS        64 processes have it open
+ *   -EUSERS        as many processes have it open as it has places for (64, or as it was created)
  *   -ENOSYS        /proc is not mounted
  *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM (mmap
  *   also where the process locks all that it maps, and RLIMIT_MEMLOCK forbids so much)
@@ -398,8 +411,9 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
 
 /*
  * Opens the segment `name`, or creates it where there is none: for processes any of which may come
- * first. seg->created says which. A segment that exists may have another size. `how` may be NULL:
- * IPC_SHM_DEFAULTS. Blocks for a tenth of a second at most, besides what ipc_shm_create does.
+ * first. seg->created says which. A segment that exists may have another size, and room for other
+ * numbers of members and objects. `how` may be NULL: IPC_SHM_DEFAULTS. Blocks for a tenth of a
+ * second at most, besides what ipc_shm_create does.
  *
  *   0
  *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
@@ -480,7 +494,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  *               how->mode; or it is sealed memory that ipc_shm_create did not make, whose mode
  *               keeps this user out; or its owner holds a file lease on it; or it is in huge pages
  *               of the pool, and another user's
- *   -EUSERS     64 processes have it open
+ *   -EUSERS     as many processes have it open as it has places for
  *   -ENOSYS     /proc is not mounted
  *   and what poll, recvmsg, open and mmap say, such as -ECONNRESET, -EMFILE and -ENOMEM
  */
@@ -504,7 +518,7 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
 IPC_INLINE int ipc_shm_alive(struct ipc_shm *seg, uint64_t id);
 
 /*
- * Which process has place i of the segment (0 <= i < IPC_SHM_MEMBERS), for tools that list them. A
+ * Which process has place i of the segment (0 <= i < seg->members), for tools that list them. A
  * member joins when it opens the segment, or first uses a handle that it inherited by fork; it
  * leaves when it closes the segment or dies. Wait-free.
  *
@@ -528,7 +542,8 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  *   -EINVAL        the name is empty, or size is 0, or the segment is not open
  *   -ENAMETOOLONG  the name has more than 63 bytes
  *   -ENOSPC        the segment has not that many bytes left: the name keeps its place, and a
- *                  smaller object of that name may take it; or the segment has 64 objects
+ *                  smaller object of that name may take it; or the segment has as many objects
+ *                  as it was created for
  *   -EBADMSG       the directory is corrupt
  */
 IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
@@ -559,8 +574,8 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
                             struct ipc_shm_object *o);
 
 /*
- * The object in entry i of the directory (0 <= i < IPC_SHM_OBJECTS), for tools that list them.
- * Wait-free.
+ * The object in entry i of the directory (0 <= i < seg->objects), for tools that list them. They
+ * are in no order, with entries between them that are free. Wait-free.
  *
  *   0
  *   -ENOENT   there is none, or i is out of range, or the segment is not open
@@ -597,7 +612,7 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 /* ------------------------------------------------------------------ layout */
 
 #define IPC_SHM_MAGIC UINT64_C(0x316d68735f637069) /* "ipc_shm1" */
-#define IPC_SHM_LAYOUT 2u
+#define IPC_SHM_LAYOUT 3u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
@@ -622,15 +637,16 @@ struct ipc_shm_entry_ {
     unsigned char pad[36];
 };
 
-/* The beginning of the file. Behind it is the objects' memory. */
+/* The beginning of the file. Behind it are the members' entries, those of the objects, and from the
+ * next page on the objects' memory. */
 struct ipc_shm_header_ {
     /* Constant once others can open the segment. magic is stored last. */
     uint64_t magic;
     uint32_t abi;
     uint32_t order;
     uint32_t line;
-    uint32_t members;
-    uint32_t objects;
+    uint32_t members; /* entries: a power of two */
+    uint32_t objects; /* entries */
     uint32_t pad0;
     uint64_t size; /* of the file */
     unsigned char pad1[24];
@@ -639,18 +655,44 @@ struct ipc_shm_header_ {
     uint64_t generation; /* of the last id */
     uint64_t creator;    /* see open.h */
     unsigned char pad2[4096 - 64 - 24];
-    struct ipc_shm_member_ member[IPC_SHM_MEMBERS];
-    struct ipc_shm_entry_ entry[IPC_SHM_OBJECTS];
 };
 
 #define IPC_SHM_ASSERT_(name, condition) typedef char ipc_shm_assert_##name[(condition) ? 1 : -1];
 IPC_SHM_ASSERT_(member, sizeof(struct ipc_shm_member_) == 64)
 IPC_SHM_ASSERT_(entry, sizeof(struct ipc_shm_entry_) == 128)
-IPC_SHM_ASSERT_(header, sizeof(struct ipc_shm_header_) == 16384)
+IPC_SHM_ASSERT_(header, sizeof(struct ipc_shm_header_) == 4096)
 IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
 
-/* The bits of an id: a generation times IPC_SHM_MEMBERS, plus the index of the member's entry. */
-#define IPC_SHM_ID_ ((UINT64_C(1) << 40) - 1)
+/* The bytes before the objects' memory. */
+IPC_INLINE size_t ipc_shm_head_(uint32_t members, uint32_t objects)
+{
+    return (sizeof(struct ipc_shm_header_) + members * sizeof(struct ipc_shm_member_) +
+            objects * sizeof(struct ipc_shm_entry_) + 4095) & ~(size_t)4095;
+}
+
+/* Can a segment have so many entries? */
+IPC_INLINE int ipc_shm_are_numbers_valid_(uint32_t members, uint32_t objects)
+{
+    return members - 1 < IPC_SHM_MEMBERS_MAX && (members & (members - 1)) == 0 &&
+           objects - 1 < IPC_SHM_OBJECTS_MAX;
+}
+
+/* The entry of the member with that id. Whatever the id is, it is one of the segment's. */
+IPC_INLINE struct ipc_shm_member_ *ipc_shm_member_of_(const struct ipc_shm *seg, uint64_t id)
+{
+    return (struct ipc_shm_member_ *)(void *)(seg->base + 1) + id % seg->members;
+}
+
+IPC_INLINE struct ipc_shm_entry_ *ipc_shm_entry_at_(const struct ipc_shm *seg, uint32_t i)
+{
+    struct ipc_shm_member_ *members = (struct ipc_shm_member_ *)(void *)(seg->base + 1);
+
+    return (struct ipc_shm_entry_ *)(void *)(members + seg->members) + i;
+}
+
+/* The bits of an id: a generation times the number of members' entries, plus the index of the
+ * member's. Where there are 65,536 entries that leaves 2^32 generations, else more. */
+#define IPC_SHM_ID_ ((UINT64_C(1) << 48) - 1)
 /* In `creator`, beside an id. */
 #define IPC_SHM_CONDEMNED_ (UINT64_C(1) << 63)
 
@@ -658,7 +700,7 @@ IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
 #define IPC_SHM_FREE_ UINT64_C(0)
 #define IPC_SHM_MAKING_ (UINT64_C(1) << 62)
 #define IPC_SHM_READY_ (UINT64_C(2) << 62)
-#define IPC_SHM_HASH_ (((UINT64_C(1) << 22) - 1) << 40)
+#define IPC_SHM_HASH_ (((UINT64_C(1) << 14) - 1) << 48)
 
 /* ------------------------------------------------------------------ refusals */
 
@@ -822,7 +864,7 @@ IPC_INLINE int ipc_shm_has_its_file_(const struct ipc_shm *seg)
 /* Is the member alive? 0 only with a proof of its death, see the top. */
 IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 {
-    const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
+    const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, id);
     uint64_t then, ns;
     uint32_t pid;
     short type = F_WRLCK;
@@ -831,7 +873,7 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
         return 0; /* proof 1 */
     if (id == seg->peer.id)
         return 1;
-    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % IPC_SHM_MEMBERS), &type) == 0 &&
+    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % seg->members), &type) == 0 &&
         type == F_UNLCK && ipc_shm_has_its_file_(seg))
         return 0; /* proof 2 */
     /* Without it pid and the rest could be older than the id. Partner: the second store fence in
@@ -850,20 +892,23 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 }
 
 /* Makes this process a member, or a candidate. seg->fd is a file description of our own, and
- * seg->base is mapped. */
+ * seg->base is mapped. Looks first for an entry without an id, as each question about a lock takes
+ * a system call, which is the longer the more locks there are; then for that of a dead member. */
 IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 {
     uint64_t start = 0, generation;
-    unsigned i;
+    unsigned i, look;
     int rc = ipc_shm_read_start_("/proc/self/stat", &start);
 
     if (rc != 0)
         return ipc_shm_refuse(seg, rc == -ENOENT ? -ENOSYS : rc, "cannot read /proc/self/stat: %s",
                               rc == -ENOENT ? "is /proc mounted?" : strerror(-rc));
-    for (i = 0; i < IPC_SHM_MEMBERS; i++) {
-        struct ipc_shm_member_ *m = &seg->base->member[i];
+    for (look = 0; look < 2 * seg->members; look++) {
+        struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i = look % seg->members);
         short type = F_WRLCK;
 
+        if (look < seg->members && ck_pr_load_64(&m->id) != 0)
+            continue;
         rc = ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &type);
         if (rc == -EAGAIN || rc == -EACCES)
             continue;
@@ -872,7 +917,7 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
                                   strerror(-rc));
         do /* not 0, which is the id of no member */
             generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
-        while ((generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) == 0);
+        while ((generation * seg->members & IPC_SHM_ID_) == 0);
         ck_pr_store_64(&m->id, 0);
         /* Without it the dead predecessor's id could be seen beside our pid. Partner: the second
          * load fence in ipc_shm_member_is_alive_. */
@@ -887,7 +932,7 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         /* Without it our id could be seen beside the predecessor's pid. Partner: the first load
          * fence in ipc_shm_member_is_alive_. */
         ck_pr_fence_store();
-        seg->peer.id = (generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) + i;
+        seg->peer.id = (generation * seg->members & IPC_SHM_ID_) + i;
         ck_pr_store_64(&m->id, seg->peer.id);
         /* Without it another thread could go on with our parent's id. Partner: the load fence in
          * ipc_shm_become_member_. */
@@ -895,7 +940,8 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         ck_pr_store_int(&seg->pid, getpid());
         return 0;
     }
-    return ipc_shm_refuse(seg, -EUSERS, "all %u members' places are taken", IPC_SHM_MEMBERS);
+    return ipc_shm_refuse(seg, -EUSERS, "all %u members' places are taken: create the segment with "
+                          "more, or one for each client", seg->members);
 }
 
 #endif
@@ -1009,7 +1055,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     /* A handle that came by fork is the parent's membership: only unmap. */
     if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid()) {
-        struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
+        struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, seg->peer.id);
 
         ck_pr_store_64(&m->left, seg->peer.id);
         /* Without it our id could be gone before the mark says why. Partner: in
@@ -1255,15 +1301,29 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     return 0;
 }
 
+/* How many members and objects a segment is to be created for. */
+IPC_INLINE void ipc_shm_numbers_(const struct ipc_shm_options *how, unsigned *members,
+                                 unsigned *objects)
+{
+    unsigned n = how->members != 0 ? how->members : IPC_SHM_MEMBERS;
+
+    for (*members = 1; *members < n; *members *= 2)
+        ;
+    *objects = how->objects != 0 ? how->objects : IPC_SHM_OBJECTS;
+}
+
 /* Builds a whole new segment, under no name yet, with this process as member and creator. */
 IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size,
                               const struct ipc_shm_options *how)
 {
     struct ipc_shm_header_ *h;
-    size_t huge = (size_t)2 << 20, all = sizeof *h + ((size + 4095) & ~(size_t)4095);
+    size_t huge = (size_t)2 << 20, all;
+    unsigned members, objects;
     int rc = -1;
 
     ipc_shm_clear_(seg, how);
+    ipc_shm_numbers_(how, &members, &objects);
+    all = ipc_shm_head_(members, objects) + ((size + 4095) & ~(size_t)4095);
     if (name == NULL && (how->flags & IPC_SHM_HUGE) != 0 && all <= SIZE_MAX / 2) {
         /* From the pool of huge pages, where there is one that has enough. */
         seg->huge_rc = 0;
@@ -1282,10 +1342,10 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     h->abi = IPC_SHM_LAYOUT;
     h->order = IPC_SHM_ORDER;
     h->line = IPC_SHM_LINE;
-    h->members = IPC_SHM_MEMBERS;
-    h->objects = IPC_SHM_OBJECTS;
+    h->members = seg->members = members;
+    h->objects = seg->objects = objects;
     h->size = seg->size;
-    h->used = sizeof *h;
+    h->used = ipc_shm_head_(members, objects);
     rc = ipc_shm_join_(seg, 0);
     if (rc != 0)
         return ipc_shm_close_refused_(seg, rc);
@@ -1301,6 +1361,7 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
 {
     const struct ipc_shm_header_ *h;
     uint64_t magic, there;
+    uint32_t line;
     int rc;
 
     if (st->st_size < (off_t)sizeof *h || (uint64_t)st->st_size > SIZE_MAX)
@@ -1320,13 +1381,15 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     if ((there = ck_pr_load_32(&h->abi)) != IPC_SHM_LAYOUT)
         return ipc_shm_refuse(seg, -EPROTO, "segment of another version: ABI %llu there, %u here",
                               (unsigned long long)there, IPC_SHM_LAYOUT);
-    if (ck_pr_load_32(&h->line) != IPC_SHM_LINE || ck_pr_load_32(&h->members) != IPC_SHM_MEMBERS ||
-        ck_pr_load_32(&h->objects) != IPC_SHM_OBJECTS)
+    line = ck_pr_load_32(&h->line);
+    seg->members = ck_pr_load_32(&h->members);
+    seg->objects = ck_pr_load_32(&h->objects);
+    if (line != IPC_SHM_LINE || !ipc_shm_are_numbers_valid_(seg->members, seg->objects) ||
+        ipc_shm_head_(seg->members, seg->objects) > seg->size)
         return ipc_shm_refuse(seg, -EPROTO,
                               "segment of another layout: %u-byte lines, %u members, "
                               "%u objects there",
-                              ck_pr_load_32(&h->line), ck_pr_load_32(&h->members),
-                              ck_pr_load_32(&h->objects));
+                              line, seg->members, seg->objects);
     if ((there = ck_pr_load_64(&h->size)) != seg->size)
         return ipc_shm_refuse(seg, -EPROTO, "segment of %llu bytes was resized to %zu",
                               (unsigned long long)there, seg->size);
@@ -1394,8 +1457,8 @@ IPC_INLINE int ipc_shm_others_live_(const struct ipc_shm *seg)
 {
     unsigned i;
 
-    for (i = 0; i < IPC_SHM_MEMBERS; i++) {
-        const struct ipc_shm_member_ *m = &seg->base->member[i];
+    for (i = 0; i < seg->members; i++) {
+        const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
         uint64_t id = ck_pr_load_64(&m->id);
 
         /* Without it `candidate` could be older than the id. Partner: the second store fence in
@@ -1416,11 +1479,16 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
 {
     struct ipc_shm_header_ *h = seg->base;
     uint64_t creator = ck_pr_load_64(&h->creator);
+    size_t head = ipc_shm_head_(seg->members, seg->objects);
+    unsigned members, objects;
     struct stat ours, named;
-    int rc;
-    /* Is it as large as a new one of that size would be? */
-    int fits = seg->size >= sizeof *h + size && seg->size - sizeof *h - size < 4096;
-    int fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
+    int rc, fits, fresh;
+
+    ipc_shm_numbers_(how, &members, &objects);
+    /* Is it what a new one would be? */
+    fits = seg->size >= head + size && seg->size - head - size < 4096 &&
+           seg->members == members && seg->objects == objects;
+    fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
 
     if (ipc_shm_member_is_alive_(seg, creator & IPC_SHM_ID_))
         return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives", name);
@@ -1428,7 +1496,7 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
                       fresh ? seg->peer.id | IPC_SHM_CONDEMNED_ : seg->peer.id))
         return -EAGAIN;
     if (!fresh) {
-        ck_pr_store_32(&h->member[seg->peer.id % IPC_SHM_MEMBERS].candidate, 0);
+        ck_pr_store_32(&ipc_shm_member_of_(seg, seg->peer.id)->candidate, 0);
         seg->created = 2;
         return 0;
     }
@@ -1471,6 +1539,9 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
         return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes", size);
+    if (how->members > IPC_SHM_MEMBERS_MAX || how->objects > IPC_SHM_OBJECTS_MAX)
+        return ipc_shm_refuse(seg, -EINVAL, "segment for %u members, %u objects: at most %u, %u",
+                              how->members, how->objects, IPC_SHM_MEMBERS_MAX, IPC_SHM_OBJECTS_MAX);
     if (name == NULL)
         return ipc_shm_build_(seg, name, size, how);
     rc = ipc_shm_path_(seg, path, sizeof path, name);
@@ -1839,7 +1910,7 @@ IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
         return 1;
     /* Without it the mark could be older than the proof. Partner: in ipc_shm_close. */
     ck_pr_fence_load();
-    return ck_pr_load_64(&seg->base->member[id % IPC_SHM_MEMBERS].left) == id ? -1 : 0;
+    return ck_pr_load_64(&ipc_shm_member_of_(seg, id)->left) == id ? -1 : 0;
 }
 
 /* Opens a pidfd of the member's process, which becomes readable when that process dies. -1 when it
@@ -1848,7 +1919,7 @@ IPC_INLINE int ipc_shm_open_pidfd_(struct ipc_shm *seg, uint64_t id)
 {
     int fd = -1;
 #ifdef SYS_pidfd_open
-    const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
+    const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, id);
     uint32_t pid = ck_pr_load_32(&m->pid);
 
     if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
@@ -1917,9 +1988,9 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
     if (ipc_shm_become_member_(seg) != 0)
         return -EINVAL;
     memset(who, 0, sizeof *who);
-    if (i >= IPC_SHM_MEMBERS)
+    if (i >= seg->members)
         return -ENOENT;
-    m = &seg->base->member[i];
+    m = ipc_shm_member_of_(seg, i);
     who->id = ck_pr_load_64(&m->id);
     /* Without this fence and the next, pid and namespace could be of another member than the id.
      * Partners: the store fences in ipc_shm_join_. */
@@ -1927,7 +1998,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
     pid = ck_pr_load_32(&m->pid);
     who->pid_ns = ck_pr_load_64(&m->pid_ns);
     ck_pr_fence_load();
-    if (who->id == 0 || who->id % IPC_SHM_MEMBERS != i || ck_pr_load_64(&m->id) != who->id)
+    if (who->id == 0 || who->id % seg->members != i || ck_pr_load_64(&m->id) != who->id)
         return -ENOENT;
     who->pid = pid <= INT_MAX ? (pid_t)pid : 0;
     who->alive = ipc_shm_member_is_alive_(seg, who->id);
@@ -1943,7 +2014,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  * Named objects in a segment.
  *
  * Each has an entry of the directory. The entry's state says all about it: a kind, a hash of the
- * name (22 bits) and the maker's id (40 bits).
+ * name (14 bits) and the maker's id (48 bits).
  *
  *   from                to                by which process, how
  *   -----------------   ---------------   ------------------------------------------------------
@@ -1955,17 +2026,20 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  *   or MAKING(hash,0)                     kernel says that the maker is dead: CAS
  *
  * READY is the end. Offset, size, type and name of an entry are written by the member whose id its
- * state has. Entries are searched from the first, and never become FREE again, so two makers of one
- * name meet at the same entry. Ids are never used twice, so a maker that has lost its entry to
- * another cannot publish it: its CAS fails.
+ * state has. Entries are searched in a row, from the one that the name's hash gives (other bits of
+ * it) up to one that is FREE, and never become FREE again: so two makers of one name meet at the
+ * same entry, and it is found after a few looks unless nearly all entries are used. Ids are never
+ * used twice, so a maker that has lost its entry to another cannot publish it: its CAS fails.
  */
 #ifndef IPC_SRC_SHM_OBJECTS_H
 #define IPC_SRC_SHM_OBJECTS_H 1
 
 /* ------------------------------------------------------------------ objects */
 
-/* Checks an object's name, and hashes it. 0, -EINVAL or -ENAMETOOLONG. */
-IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint64_t *hash)
+/* Checks an object's name, and hashes it; *first is the entry to begin at. 0, -EINVAL or
+ * -ENAMETOOLONG. */
+IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint64_t *hash,
+                                    uint32_t *first)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a: G. Fowler, L. C. Noll, K.-P. Vo, 1991 */
     size_t i;
@@ -1973,6 +2047,7 @@ IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint6
     for (i = 0; name[i] != '\0'; i++)
         h = (h ^ (unsigned char)name[i]) * 1099511628211u;
     *hash = h & IPC_SHM_HASH_;
+    *first = (uint32_t)(h ^ h >> 32) % (seg->base != NULL ? seg->objects : 1);
     if (i == 0 || i > IPC_SHM_NAME_MAX)
         return ipc_shm_refuse(seg, i == 0 ? -EINVAL : -ENAMETOOLONG,
                               "object name of %zu bytes: 1 to %u", i, IPC_SHM_NAME_MAX);
@@ -1981,9 +2056,9 @@ IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint6
 
 /* Reads entry i into *o. 0, -ENOENT unless it is READY, -EBADMSG when it points out of the segment.
  */
-IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
+IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, uint32_t i, struct ipc_shm_object *o)
 {
-    const struct ipc_shm_entry_ *e = &seg->base->entry[i];
+    const struct ipc_shm_entry_ *e = ipc_shm_entry_at_(seg, i);
     uint64_t offset, size;
 
     if ((ck_pr_load_64(&e->state) & IPC_SHM_READY_) == 0)
@@ -1992,8 +2067,8 @@ IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, unsigned i, struct ipc_s
     ck_pr_fence_load();
     offset = ck_pr_load_64(&e->offset);
     size = ck_pr_load_64(&e->size);
-    if (offset < sizeof *seg->base || offset % IPC_SHM_LINE != 0 || offset > seg->size ||
-        size > seg->size - offset)
+    if (offset < ipc_shm_head_(seg->members, seg->objects) || offset % IPC_SHM_LINE != 0 ||
+        offset > seg->size || size > seg->size - offset)
         return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
     o->mem = (unsigned char *)seg->base + offset;
     o->size = (size_t)size;
@@ -2006,7 +2081,7 @@ IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, unsigned i, struct ipc_s
 
 IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
 {
-    return seg->base != NULL && i < IPC_SHM_OBJECTS ? ipc_shm_read_entry_(seg, i, o) : -ENOENT;
+    return seg->base != NULL && i < seg->objects ? ipc_shm_read_entry_(seg, i, o) : -ENOENT;
 }
 
 /* Takes `size` bytes from the front of what is left. Lock-free: each CAS that fails is another
@@ -2018,7 +2093,7 @@ IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *
 
     for (tries = 0; tries < 1000; tries++) {
         used = ck_pr_load_64(&seg->base->used);
-        if (used < sizeof *seg->base || used > seg->size)
+        if (used < ipc_shm_head_(seg->members, seg->objects) || used > seg->size)
             break;
         *offset = (used + IPC_SHM_LINE - 1) & ~(uint64_t)(IPC_SHM_LINE - 1);
         if (*offset > seg->size || size > seg->size - *offset)
@@ -2063,8 +2138,8 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
 {
     struct ipc_shm_entry_ *e;
     uint64_t hash, state, offset = 0;
-    unsigned i = 0, looks = 0;
-    int rc = ipc_shm_object_name_(seg, name, &hash);
+    uint32_t first, i = 0, passed = 0, tries = 0;
+    int rc = ipc_shm_object_name_(seg, name, &hash, &first);
 
     rc = rc != 0 ? rc : ipc_shm_become_member_(seg);
     if (rc != 0)
@@ -2072,27 +2147,31 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     if (size == 0)
         return ipc_shm_refuse(seg, -EINVAL, "object '%s' of 0 bytes or an impossible geometry",
                               name);
-    while (i < IPC_SHM_OBJECTS && looks++ < 100 * IPC_SHM_OBJECTS) {
-        e = &seg->base->entry[i];
+    while (passed < seg->objects && tries < 1000) {
+        i = (first + passed) % seg->objects;
+        e = ipc_shm_entry_at_(seg, i);
         state = ck_pr_load_64(&e->state);
         if (state != IPC_SHM_FREE_ && (state & IPC_SHM_HASH_) != hash) {
-            i++;
+            passed++;
         } else if ((state & IPC_SHM_READY_) != 0) {
             rc = ipc_shm_read_entry_(seg, i, o);
             if (rc != 0)
                 return rc;
             if (strcmp(o->name, name) == 0)
                 return ipc_shm_refuse(seg, -EEXIST, "object '%s' exists", name);
-            i++;
+            passed++;
         } else if (state != IPC_SHM_FREE_ && ipc_shm_member_is_alive_(seg, state & IPC_SHM_ID_)) {
             return ipc_shm_refuse(seg, -EBUSY, "object '%s' is being made by another", name);
         } else if (ck_pr_cas_64(&e->state, state, IPC_SHM_MAKING_ | hash | seg->peer.id)) {
             break;
-        } /* else another member was quicker: look at the entry again */
+        } else {
+            tries++; /* another member was quicker: look at the entry again */
+        }
     }
-    if (i == IPC_SHM_OBJECTS || looks > 100 * IPC_SHM_OBJECTS)
+    if (passed == seg->objects || tries == 1000)
         return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s': %u are there", name,
-                              IPC_SHM_OBJECTS);
+                              seg->objects);
+    e = ipc_shm_entry_at_(seg, i);
     rc = ipc_shm_take_memory_(seg, size, &offset);
     if (rc != 0) {
         /* The next maker of this name goes on with this entry. */
@@ -2121,7 +2200,7 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
 
     if (seg->base == NULL)
         return -EINVAL;
-    e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
+    e = ipc_shm_entry_at_(seg, o->index % seg->objects);
     state = ck_pr_load_64(&e->state);
     /* Without it the object could be found before it is filled in. Partner: the fence in
      * ipc_shm_read_entry_. */
@@ -2164,15 +2243,19 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
                             struct ipc_shm_object *o)
 {
     int64_t nap = IPC_SHM_NAP_;
-    uint64_t hash;
-    unsigned i;
-    int rc = ipc_shm_object_name_(seg, name, &hash);
+    uint64_t hash, state;
+    uint32_t first, i, passed;
+    int rc = ipc_shm_object_name_(seg, name, &hash, &first);
 
     if (rc != 0 || seg->base == NULL)
         return rc != 0 ? rc : -EINVAL;
     for (;;) {
-        for (i = 0; i < IPC_SHM_OBJECTS; i++) {
-            if ((ck_pr_load_64(&seg->base->entry[i].state) & IPC_SHM_HASH_) != hash)
+        for (passed = 0; passed < seg->objects; passed++) {
+            i = (first + passed) % seg->objects;
+            state = ck_pr_load_64(&ipc_shm_entry_at_(seg, i)->state);
+            if (state == IPC_SHM_FREE_)
+                break;
+            if ((state & IPC_SHM_HASH_) != hash)
                 continue;
             rc = ipc_shm_read_entry_(seg, i, o);
             if (rc == -EBADMSG)

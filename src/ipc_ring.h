@@ -118,7 +118,8 @@
  *     while the first lives; struct ipc_peer below proves its death. Fix for two producers:
  *     IPC_MPSC, at a third to a half of the speed, or two rings.
  *   - With many at an end, a thread that ends in a live process without detaching keeps what it
- *     held, and its seat (there are 256). Without struct ipc_peer so does a killed process.
+ *     held, and its seat (there are 256, or IPC_MPMC_HANDLES). Without struct ipc_peer so does a
+ *     killed process.
  *   - Polling burns a core. Fix: ipc_notify.h, below.
  *   - The capacity is fixed. A push into a full ring is refused; nothing is overwritten. Fix:
  *     retry, drop or widen: that policy is yours. Or IPC_BROADCAST_LOSSY, also for a single
@@ -130,8 +131,9 @@
  *   - Records of several producers take the capacity for each of them, used or not, and are in
  *     order for each producer only. Fix: IPC_MPSC, if they have one size and their order matters;
  *     or _merge, which costs the consumer a look at all lanes for each record.
- *   - A lossless broadcast has 64 seats for readers. Without struct ipc_peer a killed reader keeps
- *     its seat, and the writer waiting.
+ *   - A lossless broadcast has 64 seats for readers, or IPC_BROADCAST_READERS. Without struct
+ *     ipc_peer a killed reader keeps its seat, and the writer waiting.
+ *   - Nothing grows: a ring has as many seats, lanes and slots as it was made with.
  *   - On a mapped file that another process truncates, access is SIGBUS. Fix: sealed memory
  *     (ipc_shm.h).
  *

@@ -41,6 +41,9 @@
  *     says at attach, and then kept in the handle.
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
  *     its open file description held, or says that its process is gone (pid and start time).
+ *   - A segment has room for 64 members and 64 objects, or for as many as its creator's options
+ *     say, up to 65,536 each. It never grows, and what an object took is not taken back. So a
+ *     client that comes and goes, with rings of its own, has a segment of its own, which is cheap.
  *   - Every refusal has an errno of its own and a sentence: ipc_shm_why.
  *
  * Caveats
@@ -62,7 +65,7 @@
  * How it works
  *   The file is one page of constants and counters, members, objects, then the objects' memory:
  *
- *       | header | 64 members | 64 objects | memory, handed out from the front, never taken back |
+ *       | header | members | objects | memory, handed out from the front, never taken back |
  *
  *   The rules for the words in it stand once each, with a table of what may change them, at the top
  *   of their part of this file:

@@ -216,7 +216,7 @@ static void come_or_go(struct reader *r)
 /* A broadcast with guards on both sides, whose positions begin at `from`. */
 static void every_call(size_t bytes, uint64_t capacity, uint64_t from, int lossy)
 {
-    size_t size = ipc_broadcast_footprint(bytes, capacity), room = (size + 8191) & ~(size_t)4095;
+    size_t size = ipc_broadcast_footprint(bytes, capacity, 0), room = (size + 8191) & ~(size_t)4095;
     unsigned char *map = (unsigned char *)mmap(NULL, room + 8192, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     unsigned i;
@@ -294,7 +294,7 @@ static void long_messages_reach_every_reader(void **state)
     (void)state;
     for (how = 0; how < 2; how++)
         for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-            size_t size = ipc_broadcast_footprint(sizes[i], 2);
+            size_t size = ipc_broadcast_footprint(sizes[i], 2, 0);
             void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
             unsigned char *m = (unsigned char *)malloc(2 * sizes[i]), *got = m + sizes[i];
             struct ipc_broadcast_producer p;
@@ -321,7 +321,7 @@ static void long_messages_reach_every_reader(void **state)
 
 static void edges_have_names(void **state)
 {
-    size_t size = news_footprint(4);
+    size_t size = news_footprint(4, 0);
     unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct news_producer out;
@@ -331,9 +331,9 @@ static void edges_have_names(void **state)
     unsigned i, how;
 
     (void)state;
-    IS(news_footprint(3), 0);
-    IS(ipc_broadcast_footprint(0, 4), 0);
-    IS(ipc_broadcast_footprint(8, UINT64_C(1) << 60), 0);
+    IS(news_footprint(3, 0), 0);
+    IS(ipc_broadcast_footprint(0, 4, 0), 0);
+    IS(ipc_broadcast_footprint(8, UINT64_C(1) << 60, 0), 0);
     IS(news_producer_attach(&out, mem, size, NULL), -EAGAIN);
     IS(news_consumer_attach(&in[0], mem, size, NULL), -EAGAIN);
     IS(news_push(&out, &n), -EAGAIN);
@@ -374,10 +374,148 @@ static void edges_have_names(void **state)
     (void)munmap(mem, size);
 }
 
+static void there_are_seats_for_as_many_readers_as_asked_for(void **state)
+{
+    static const unsigned bad[] = {IPC_BROADCAST_READERS(0), IPC_BROADCAST_READERS(65537),
+                                   IPC_BROADCAST_READERS(-1), IPC_BROADCAST_READERS(1u << 24 | 64)};
+    static const unsigned counts[] = {1, 2, 8, 9, 63, 64, 65, 1000};
+    static struct news_consumer in[1001];
+    struct ipc_broadcast_shared *s;
+    struct news_producer out;
+    struct news n = make(0);
+    unsigned char *mem;
+    unsigned i, k, x, how;
+    uint64_t id;
+    size_t size;
+
+    (void)state;
+    IS(news_footprint(4, IPC_BROADCAST_READERS(IPC_BROADCAST_SEATS)), news_footprint(4, 0));
+    IS(news_footprint(4, IPC_BROADCAST_READERS(65536)) - news_footprint(4, 0), 72 * (65536 - 64));
+    for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+        IS(news_footprint(4, bad[i] | IPC_BROADCAST_LOSSY), 0);
+        IS(news_init(in, sizeof in, 4, bad[i]), -EINVAL);
+    }
+    for (k = 0; k < sizeof counts / sizeof *counts; k++) {
+        how = IPC_BROADCAST_LOSSLESS | IPC_BROADCAST_READERS(counts[k]);
+        size = news_footprint(4, how);
+        mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                                    -1, 0);
+        s = (struct ipc_broadcast_shared *)(void *)mem;
+        IS(news_init(mem, size - 1, 4, how), -ENOSPC);
+        IS(news_init(mem, size, 4, how), 0);
+        IS(news_producer_attach(&out, mem, size - 1, NULL), -EPROTO);
+        IS(news_producer_attach(&out, mem, size, NULL), 0);
+        for (i = 0; i < counts[k]; i++)
+            IS(news_consumer_attach(&in[i], mem, size, NULL), 0);
+        IS(news_consumer_attach(&in[i], mem, size, NULL), -EUSERS);
+        IS(news_was_readers(&out), counts[k]);
+        for (x = 0; x < 4; x++) {
+            n = make(x);
+            IS(news_push(&out, &n), 0);
+        }
+        for (x = 0; x < 4; x++) /* each of them holds up the writer */
+            for (i = 0; i < counts[k]; i++) {
+                if (x == 0)
+                    IS(news_push(&out, &n), -EAGAIN);
+                IS(news_pop(&in[i], &n), 0);
+                check(&n, x);
+            }
+        IS(news_push(&out, &n), 0);
+        IS(news_was_slowest(&out, &id), 1);
+        /* Only the seats that have had readers are looked at. */
+        IS(s->seats_used, counts[k]);
+        s->s.is.how ^= 0x800000u; /* a table beyond the memory */
+        IS(news_consumer_attach(&in[i], mem, size, NULL), -EPROTO);
+        (void)munmap(mem, size);
+    }
+}
+
+/* The writer looks at the seats that have ever had a reader, and believes no other number. */
+static void seats_without_readers_cost_the_writer_nothing(void **state)
+{
+    unsigned how = IPC_BROADCAST_READERS(65536), i;
+    size_t size = news_footprint(4, how);
+    unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct ipc_broadcast_shared *s = (struct ipc_broadcast_shared *)(void *)mem;
+    struct ipc_broadcast_seats_ seats;
+    struct news_consumer in[4];
+    struct news_producer out;
+    struct news n = make(0);
+
+    (void)state;
+    IS(news_init(mem, size, 4, how), 0);
+    IS(news_producer_attach(&out, mem, size, NULL), 0);
+    IS(s->seats_used, 0);
+    for (i = 0; i < 4; i++)
+        IS(news_consumer_attach(&in[i], mem, size, NULL), 0);
+    for (i = 1; i < 4; i++)
+        news_consumer_detach(&in[i]);
+    IS(news_consumer_attach(&in[1], mem, size, NULL), 0);
+    IS(s->seats_used, 4);
+    IS(news_was_readers(&out), 2);
+    /* What stands in a seat beyond would hold up the writer. */
+    seats = ipc_broadcast_seats_at_(mem, sizeof *s, how);
+    seats.id[65535] = seats.seat[65535].reader = 7;
+    seats.seat[65535].head = 0;
+    for (i = 0; i < 12; i++) {
+        IS(news_push(&out, &n), 0);
+        IS(news_pop(&in[0], &n), 0);
+        IS(news_pop(&in[1], &n), 0);
+    }
+    s->seats_used = UINT64_MAX; /* corrupt: it looks at all there are, and no further */
+    IS(news_was_readers(&out), 3);
+    for (i = 0; i < 5 && news_push(&out, &n) == 0; i++) {
+        IS(news_pop(&in[0], &n), 0);
+        IS(news_pop(&in[1], &n), 0);
+    }
+    MUST(i < 5);
+    (void)munmap(mem, size);
+}
+
+struct leaver {
+    struct news_consumer in;
+    unsigned asked, at;
+};
+
+static int leaves_when_asked(void *arg, uint64_t id)
+{
+    struct leaver *l = (struct leaver *)arg;
+
+    (void)id;
+    if (++l->asked == l->at)
+        news_consumer_detach(&l->in);
+    return 1;
+}
+
+/* While a reader looks for a seat, the holder of one that it has passed detaches. */
+static void a_seat_that_becomes_free_behind_us_is_found(void **state)
+{
+    unsigned how = IPC_BROADCAST_READERS(4), i;
+    size_t size = news_footprint(4, how);
+    void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct leaver l;
+    struct ipc_peer other = {7, leaves_when_asked, NULL, NULL, &l, ""};
+    struct ipc_peer me = {9, leaves_when_asked, NULL, NULL, &l, ""};
+    struct news_consumer in[3], c;
+
+    (void)state;
+    for (l.at = 1; l.at <= 9; l.at++) {
+        IS(news_init(mem, size, 4, how), 0);
+        IS(news_consumer_attach(&l.in, mem, size, NULL), 0);
+        for (i = 0; i < 3; i++)
+            IS(news_consumer_attach(&in[i], mem, size, &other), 0);
+        l.asked = 0;
+        /* It is asked about the three that name their process, after one scan or two. */
+        IS(news_consumer_attach(&c, mem, size, &me), l.at <= 6 ? 0 : -EUSERS);
+    }
+    (void)munmap(mem, size);
+}
+
 /* A batch that ends at a loss returns how many came; the next call reports the loss. */
 static void a_loss_in_a_batch_is_told_by_the_next_call(void **state)
 {
-    size_t size = news_footprint(4);
+    size_t size = news_footprint(4, 0);
     unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct news_producer out;
@@ -393,7 +531,7 @@ static void a_loss_in_a_batch_is_told_by_the_next_call(void **state)
         n[x] = make(x);
     IS(news_push_n(&out, n, 4), 4);
     /* As if the writer lapped the reader between its first message and its second. */
-    *(uint64_t *)(void *)(mem + sizeof(struct ipc_broadcast_shared) + 2 * 64 - 8) = 2 + 4;
+    *(uint64_t *)(void *)(out.raw.s.slots + 2 * 64 - 8) = 2 + 4;
     IS(news_pop_n(&in, n, 4), 1);
     check(n, 0);
     IS(news_missed(&in), 1);
@@ -430,13 +568,14 @@ static void a_broadcast_is_found_by_name_and_kind(void **state)
 
 static void scribbling_hangs_and_crashes_nobody(void **state)
 {
-    size_t size = news_footprint(16);
+    size_t size = news_footprint(16, 0);
     unsigned char *map = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct ipc_broadcast_shared *s = (struct ipc_broadcast_shared *)(void *)map;
     struct news_producer out;
     struct news_consumer in[2];
     struct news n = make(0);
+    struct ipc_broadcast_seats_ seats = ipc_broadcast_seats_at_(map, sizeof *s, 0);
     unsigned i, k, bad = 0;
 
     (void)state;
@@ -454,10 +593,10 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
                 at = &s->s.head;
                 break;
             case 1:
-                at = &s->seat[0].head;
+                at = &seats.seat[0].head;
                 break;
             case 2:
-                at = &s->id[chance(3)];
+                at = &seats.id[chance(3)];
                 break;
             case 3: /* a sequence */
                 at = (uint64_t *)(void *)(map + size - 8 - 64 * chance(16));
@@ -479,7 +618,8 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
         bad += news_consumer_error(&in[0]) != 0;
         MUST(news_consumer_error(&in[0]) == 0 || news_pop(&in[0], &n) == -EBADMSG);
         s->s.is.capacity = evil;
-        MUST(news_footprint(evil) != 0 || news_producer_attach(&out, map, size, NULL) == -EPROTO);
+        MUST(news_footprint(evil, 0) != 0 ||
+             news_producer_attach(&out, map, size, NULL) == -EPROTO);
     }
     MUST(bad > 1000);
     (void)munmap(map, size);
@@ -761,7 +901,7 @@ static int lives_and_counts(void *arg, uint64_t id)
 static void the_kernel_is_asked_at_intervals(void **state)
 {
     enum { EVERY = IPC_BROADCAST_ASK_EVERY_ };
-    size_t size = news_footprint(8);
+    size_t size = news_footprint(8, 0);
     unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct ipc_peer me = {7, lives_and_counts, NULL, NULL, NULL, ""};
@@ -974,7 +1114,7 @@ static void a_reader_that_joins_leaves_room_for_a_capacity(void **state)
     uint64_t ahead, i, id;
 
     (void)state;
-    steps.size = news_footprint(JOINED);
+    steps.size = news_footprint(JOINED, 0);
     steps.mem = (unsigned char *)mmap(NULL, steps.size + 4096, PROT_READ | PROT_WRITE,
                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST((void *)steps.mem != MAP_FAILED);
@@ -1010,6 +1150,62 @@ static void joins_and_dies(struct child *up, void *arg)
     for (i = 0; i < 32; i++)
         IS(news_consumer_open(&in, &seg, "news"), 0);
     (void)kill(getpid(), SIGKILL);
+}
+
+enum { CROWD = 100, SAID = 20 };
+
+/* Reads all that is said, from the beginning. */
+static void is_one_of_a_crowd(struct child *up, void *arg)
+{
+    struct news_consumer in;
+    struct ipc_shm seg;
+    struct news n;
+    unsigned x;
+
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS)), 0);
+    IS(news_consumer_open(&in, &seg, "news"), 0);
+    tell(up, 1);
+    for (x = 0; x < SAID; x++) {
+        IS(news_recv(&in, &n, ipc_in_ms(6 * LONG_MS)), 0);
+        check(&n, x);
+    }
+    news_consumer_detach(&in);
+    ipc_shm_close(&seg);
+}
+
+static void a_hundred_processes_read_one_broadcast(void **state)
+{
+    struct ipc_shm_options options = IPC_SHM_DEFAULTS;
+    static struct child crowd[CROWD];
+    struct news_producer out;
+    unsigned i, x, how;
+    struct news n;
+
+    (void)state;
+    options.members = CROWD + 1;
+    for (how = 0; how < 2; how++) {
+        IS(ipc_shm_create_with(&shm, name, 1 << 20, &options), 0);
+        IS(news_producer_create(&out, &shm, "news", 32, how | IPC_BROADCAST_READERS(CROWD)), 0);
+        for (i = 0; i < CROWD; i++)
+            crowd[i] = spawn(is_one_of_a_crowd, NULL);
+        for (i = 0; i < CROWD; i++)
+            IS(hear(&crowd[i]), 1);
+        IS(news_was_readers(&out), how == IPC_BROADCAST_LOSSY ? 0 : CROWD);
+        for (x = 0; x < SAID; x++) {
+            n = make(x);
+            IS(news_send(&out, &n, ipc_in_ms(LONG_MS)), 0);
+        }
+        for (i = 0; i < CROWD; i++)
+            finish(&crowd[i]);
+        /* Another number of readers is another broadcast. */
+        IS(news_create(&shm, "news", 32, how), -EPROTO);
+        MUST(strstr(ipc_shm_why(&shm), "number of handles") != NULL);
+        IS(news_create(&shm, "news", 32, how | IPC_BROADCAST_READERS(CROWD)), 0);
+        news_producer_detach(&out);
+        ipc_shm_close(&shm);
+        IS(ipc_shm_unlink(name), 0);
+    }
 }
 
 static void seats_of_the_dead_are_taken(void **state)
@@ -1145,6 +1341,9 @@ int main(int argc, char **argv)
         TEST(what_a_lapped_reader_missed_is_told_exactly),
         TEST(long_messages_reach_every_reader),
         TEST(edges_have_names),
+        TEST(there_are_seats_for_as_many_readers_as_asked_for),
+        TEST(seats_without_readers_cost_the_writer_nothing),
+        TEST(a_seat_that_becomes_free_behind_us_is_found),
         TEST(a_loss_in_a_batch_is_told_by_the_next_call),
         TEST(a_broadcast_is_found_by_name_and_kind),
         TEST(scribbling_hangs_and_crashes_nobody),
@@ -1156,6 +1355,7 @@ int main(int argc, char **argv)
         TEST(a_writer_waits_for_its_readers_and_knows_the_slowest),
         TEST(a_reader_that_joins_leaves_room_for_a_capacity),
         TEST(seats_of_the_dead_are_taken),
+        TEST(a_hundred_processes_read_one_broadcast),
         TEST(kills_at_random_cost_the_others_nothing),
     };
 

@@ -323,6 +323,54 @@ static void seats_and_slots_are_limited(void **state)
     (void)munmap(mem, size);
 }
 
+/* While a process looks for a seat, or a slot, the holder of one that it has passed detaches. */
+struct leaver {
+    struct ipc_call_server s;
+    struct ipc_call_client c;
+    unsigned asked, at;
+};
+
+static int leaves_when_asked(void *arg, uint64_t id)
+{
+    struct leaver *l = (struct leaver *)arg;
+
+    (void)id;
+    if (++l->asked == l->at) {
+        ipc_call_server_detach(&l->s);
+        ipc_call_client_detach(&l->c);
+    }
+    return 1;
+}
+
+static void what_becomes_free_behind_us_is_found(void **state)
+{
+    size_t size = adder_footprint(2);
+    void *mem = room(size);
+    struct leaver l;
+    struct ipc_peer other = {7, leaves_when_asked, NULL, NULL, &l, ""};
+    struct ipc_peer me = {9, leaves_when_asked, NULL, NULL, &l, ""};
+    struct ipc_call_server s[IPC_CALL_SERVERS];
+    struct ipc_call_client c[4];
+    unsigned i, call, others;
+
+    (void)state;
+    for (call = 0; call < 2; call++) /* a server, a client */
+        for (others = call ? 3 : IPC_CALL_SERVERS - 1, l.at = 1; l.at <= 3 * others; l.at++) {
+            IS(adder_init(mem, size, 2), 0);
+            IS(ipc_call_server_attach(&l.s, mem, size, 16, 8, NULL), 0);
+            IS(ipc_call_client_attach(&l.c, mem, size, 16, 8, NULL), 0);
+            for (i = 0; call == 0 && i < others; i++)
+                IS(ipc_call_server_attach(&s[i], mem, size, 16, 8, &other), 0);
+            for (i = 0; call == 1 && i < others; i++)
+                IS(ipc_call_client_attach(&c[i], mem, size, 16, 8, &other), 0);
+            l.asked = 0;
+            IS(call ? ipc_call_client_attach(&c[3], mem, size, 16, 8, &me)
+                    : ipc_call_server_attach(&s[others], mem, size, 16, 8, &me),
+               l.at <= 2 * others ? 0 : -EUSERS);
+        }
+    (void)munmap(mem, size);
+}
+
 /* A place for 16 callers serves 16, also when a stopped server keeps a call of each. */
 static void stopped_server_takes_no_callers_place(void **state)
 {
@@ -1286,6 +1334,7 @@ int main(int argc, char **argv)
         TEST(late_reply_is_never_that_of_the_next_call),
         TEST(requests_and_replies_have_any_size),
         TEST(seats_and_slots_are_limited),
+        TEST(what_becomes_free_behind_us_is_found),
         TEST(stopped_server_takes_no_callers_place),
         TEST(attaching_costs_no_system_call_for_each_slot),
         TEST(servers_take_callers_in_turn),

@@ -3122,12 +3122,36 @@ static void scribbled_length_is_told(void **state)
     open_shared(&ch, IPC_SEND | IPC_LISTEN, 0, 100);
     open_shared(&other, IPC_RECV, 0, 0);
     send_one(0, 100);
-    slot = (unsigned char *)(ch.ring->put.m.ring + 1);
+    slot = ch.ring->put.m.slots;
     memcpy(slot, &length, sizeof length);
     IS(ipc_channel_recv(&other, scratch, 1 << 20, IPC_NOW), -EBADMSG);
     IS(ipc_channel_recv(&other, scratch, 1 << 20, IPC_NOW), -EBADMSG);
     ipc_channel_close(&other);
     over();
+}
+
+/* More processes than a segment has places for if nothing is said: each handle is a member. */
+static void a_shared_ring_has_places_for_all_its_receivers(void **state)
+{
+    enum { MANY = 100 };
+    static struct ipc_channel in[MANY];
+    char path[170];
+    int i;
+
+    (void)state;
+    choose(row_of("ring"));
+    open_shared(&ch, IPC_SEND | IPC_LISTEN, 0, 100);
+    for (i = 0; i < MANY; i++)
+        open_shared(&in[i], IPC_RECV, 0, 0);
+    for (i = 0; i < MANY; i++) {
+        send_one((uint64_t)i, 100);
+        IS(ipc_channel_recv(&in[i], scratch, 1 << 20, ipc_in_ms(LONG_MS)), 100);
+    }
+    for (i = 0; i < MANY; i++)
+        ipc_channel_close(&in[i]);
+    ipc_channel_close(&ch);
+    (void)snprintf(path, sizeof path, "/dev/shm/%s", name);
+    goes(uri, path);
 }
 
 static void sharing_is_refused_where_there_is_none(void **state)
@@ -3271,6 +3295,7 @@ int main(int argc, char **argv)
         TEST(killed_receiver_of_a_ring_costs_no_message),
         TEST(full_ring_that_is_shared_holds_up_until_the_deadline),
         TEST(scribbled_length_is_told),
+        TEST(a_shared_ring_has_places_for_all_its_receivers),
         TEST(sharing_is_refused_where_there_is_none),
     };
     sigset_t set;

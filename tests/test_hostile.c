@@ -228,7 +228,7 @@ static void must_not_come_here(int signal)
         for (how = 1; how < MEDDLINGS; how++)                                                      \
             for (full = 0; full < 2; full++)                                                       \
                 for (call = 0; call < 12; call++) {                                                \
-                    size_t size = NAME##_footprint(SLOTS);                                         \
+                    size_t size = NAME##_footprint(SLOTS, 0);                                      \
                     void *mem = memory(size);                                                      \
                     struct NAME##_producer p;                                                      \
                     struct NAME##_consumer c;                                                      \
@@ -303,7 +303,7 @@ static void fill_with_holders(unsigned char *mem, size_t size, uint64_t slots, i
     assert_int_equal(ipc_mpmc_producer_attach(&p, mem, size, 8, &you, 0), 0);
     assert_int_equal(ipc_mpmc_consumer_attach(&c, mem, size, 8, &you, 0), 0);
     for (i = 0; i < slots; i++) {
-        uint64_t *at = (uint64_t *)(void *)(mem + sizeof(struct ipc_mpmc_shared) + i * 64 + 56);
+        uint64_t *at = (uint64_t *)(void *)(p.m.slots + i * 64 + 56);
 
         *at = p.m.name + (full ? IPC_MPMC_WRITING_ : IPC_MPMC_READING_);
         if (i == slots - 1)
@@ -321,7 +321,7 @@ static void fill_with_holders(unsigned char *mem, size_t size, uint64_t slots, i
 static void a_ring_of_holders_keeps_no_call(void **state)
 {
     const uint64_t slots = 1 << 17;
-    const size_t size = ipc_mpmc_footprint(8, slots);
+    const size_t size = ipc_mpmc_footprint(8, slots, 0);
     unsigned char *const mem = (unsigned char *)memory(size);
 
     (void)state;
@@ -435,6 +435,7 @@ static void calls_return(void **state)
 IPC_STREAM(stream, struct message)
 IPC_RECORD_BROADCAST(record_cast)
 #define spsc_init(mem, size, slots, how) ((void)(how), spsc_init(mem, size, slots))
+#define spsc_footprint(slots, how) ((void)(how), spsc_footprint(slots))
 #define stream_init(mem, size, slots, how) ((void)(how), stream_init(mem, size, slots))
 
 /* The peer begins to meddle before step script_from, and goes on to the end of the script. */
@@ -467,7 +468,7 @@ static void run_scripts(void (*script)(enum meddling, unsigned), unsigned option
 #define SLOT_SCRIPT(NAME, MORE)                                                                    \
     static void NAME##_script(enum meddling how, unsigned option)                                  \
     {                                                                                              \
-        size_t size = NAME##_footprint(SLOTS);                                                     \
+        size_t size = NAME##_footprint(SLOTS, option);                                             \
         void *mem = memory(size);                                                                  \
         struct NAME##_producer p;                                                                  \
         struct NAME##_consumer c;                                                                  \
@@ -621,7 +622,7 @@ static void stream_script(enum meddling how, unsigned option)
     }
 RECORD_SCRIPT(records, records_footprint(1024, option), STEP((records_replay(&c, 64), 0));
               STEP(records_producer_peer(&p)); STEP(records_consumer_peer(&c)))
-RECORD_SCRIPT(record_cast, record_cast_footprint(1024), STEP(record_cast_missed(&c)))
+RECORD_SCRIPT(record_cast, record_cast_footprint(1024, 0), STEP(record_cast_missed(&c)))
 
 static void call_script(enum meddling how, unsigned option)
 {

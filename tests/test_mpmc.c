@@ -64,13 +64,13 @@ static void impossible_rings_are_refused(void **state)
 
     (void)state;
     memset(mem, 0, size);
-    assert_int_equal(ipc_mpmc_footprint(0, 4), 0);
-    assert_int_equal(ipc_mpmc_footprint(8, 3), 0);
-    assert_int_equal(ipc_mpmc_footprint(8, 0), 0);
-    assert_int_equal(ipc_mpmc_footprint(SIZE_MAX - 4, 4), 0);
-    assert_int_equal(ipc_mpmc_footprint(8, UINT64_C(1) << 63), 0);
-    assert_int_equal(ipc_mpmc_footprint(56, 4), sizeof(struct ipc_mpmc_shared) + 4 * 64);
-    assert_int_equal(ipc_mpmc_footprint(57, 4), sizeof(struct ipc_mpmc_shared) + 4 * 128);
+    assert_int_equal(ipc_mpmc_footprint(0, 4, 0), 0);
+    assert_int_equal(ipc_mpmc_footprint(8, 3, 0), 0);
+    assert_int_equal(ipc_mpmc_footprint(8, 0, 0), 0);
+    assert_int_equal(ipc_mpmc_footprint(SIZE_MAX - 4, 4, 0), 0);
+    assert_int_equal(ipc_mpmc_footprint(8, UINT64_C(1) << 63, 0), 0);
+    assert_int_equal(ipc_mpmc_footprint(56, 4, 0), 512 + 256 * 32 + 4 * 64);
+    assert_int_equal(ipc_mpmc_footprint(57, 4, 0), 512 + 256 * 32 + 4 * 128);
     assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, 8), -EINVAL);
     assert_int_equal(ipc_mpmc_init(mem, size, 8, 4, 6), -EINVAL);
     assert_int_equal(ipc_mpmc_init(mem + 8, size - 8, 8, 4, 0), -EINVAL);
@@ -106,7 +106,7 @@ static int all_live(void *arg, uint64_t id)
 
 static void single_ends_and_seats_are_limited(void **state)
 {
-    size_t size = mpsc_footprint(4), many = mpmc_footprint(4);
+    size_t size = mpsc_footprint(4, 0), many = mpmc_footprint(4, 0);
     void *mem = shared(size), *wide = shared(many);
     struct ipc_peer me = {7, all_live, NULL, NULL, NULL, ""};
     struct ipc_peer other = {8, all_live, NULL, NULL, NULL, ""};
@@ -140,14 +140,13 @@ static int nine_lives(void *arg, uint64_t id)
  * dead one had is free for the others all the same. */
 static void a_stopped_successor_keeps_nothing_of_the_dead(void **state)
 {
-    size_t size = mpmc_footprint(4);
+    size_t size = mpmc_footprint(4, 0);
     struct ipc_mpmc_shared *ring = (struct ipc_mpmc_shared *)shared(size);
     struct ipc_peer dead = {7, nine_lives, NULL, NULL, NULL, ""};
     struct ipc_peer live = {9, nine_lives, NULL, NULL, NULL, ""};
     struct mpmc_producer p;
     struct mpmc_consumer holder, c;
     struct message m = make(0, 1);
-    unsigned seat;
 
     (void)state;
     assert_int_equal(mpmc_init(ring, size, 4, IPC_MPMC_AT_LEAST_ONCE), 0);
@@ -156,10 +155,148 @@ static void a_stopped_successor_keeps_nothing_of_the_dead(void **state)
     assert_int_equal(mpmc_consumer_attach(&holder, ring, size, &dead), 0);
     assert_int_equal(mpmc_push(&p, &m), 0);
     assert_non_null(mpmc_peek(&holder));
-    seat = (unsigned)(holder.raw.m.seat - ring->seat);
-    assert_true(ck_pr_cas_64(&ring->seat[seat].id, 7, 9)); /* and no further */
+    assert_true(ck_pr_cas_64(&holder.raw.m.seat->id, 7, 9)); /* and no further */
     assert_int_equal(mpmc_consumer_recover(&c, 0), 1);
     assert_int_equal(mpmc_pop(&c, &m), 0);
+    (void)munmap(ring, size);
+}
+
+static void there_are_seats_for_as_many_handles_as_asked_for(void **state)
+{
+    static const unsigned bad[] = {IPC_MPMC_HANDLES(0), IPC_MPMC_HANDLES(65537),
+                                   IPC_MPMC_HANDLES(-1), IPC_MPMC_HANDLES(1u << 24 | 64)};
+    static const unsigned counts[] = {1, 2, 3, 255, 256, 257, 1000};
+    static struct mpmc_producer p[1001];
+    struct ipc_peer live = {9, all_live, NULL, NULL, NULL, ""};
+    struct ipc_peer dead = {7, all_live, NULL, NULL, NULL, ""}; /* later on */
+    struct ipc_peer next = {9, nine_lives, NULL, NULL, NULL, ""};
+    struct mpmc_consumer c;
+    struct message m;
+    unsigned i, k, n;
+
+    (void)state;
+    assert_int_equal(mpmc_footprint(4, IPC_MPMC_HANDLES(IPC_MPMC_SEATS)), mpmc_footprint(4, 0));
+    assert_int_equal(mpmc_footprint(4, IPC_MPMC_HANDLES(65536)) - mpmc_footprint(4, 0),
+                     32 * (65536 - IPC_MPMC_SEATS));
+    for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(mpmc_footprint(4, bad[i]), 0);
+        assert_int_equal(mpmc_init(p, sizeof p, 4, bad[i]), -EINVAL);
+    }
+    for (k = 0; k < sizeof counts / sizeof *counts; k++) {
+        unsigned how = IPC_MPMC_AT_LEAST_ONCE | IPC_MPMC_HANDLES(counts[k]);
+        size_t size = mpmc_footprint(2048, how);
+        struct ipc_mpmc_shared *ring = (struct ipc_mpmc_shared *)shared(size);
+
+        n = counts[k];
+        assert_int_equal(mpmc_init(ring, size - 1, 2048, how), -ENOSPC);
+        assert_int_equal(mpmc_init(ring, size, 2048, how), 0);
+        assert_int_equal(mpmc_producer_attach(&p[0], ring, size - 1, &live), -EPROTO);
+        for (i = 0; i < n; i++)
+            assert_int_equal(
+                mpmc_producer_attach(&p[i], ring, size, i % 3 == 1 ? &dead : &live), 0);
+        for (i = 0; i < n; i++) {
+            assert_int_equal(p[i].raw.m.seat - p[0].raw.m.seat, i);
+            m = make(0, i);
+            if (i % 3 == 1)
+                assert_non_null(mpmc_claim(&p[i])); /* and is killed */
+            else
+                assert_int_equal(mpmc_push(&p[i], &m), 0);
+        }
+        /* Of the one who lives nothing is free, but the seats of the dead are. */
+        assert_int_equal(mpmc_consumer_attach(&c, ring, size, &next), n > 1 ? 0 : -EUSERS);
+        for (i = 0; n > 1 && i < n; i += 1 + (i % 3 == 0)) {
+            assert_int_equal(mpmc_pop(&c, &m), 0);
+            check(&m);
+            assert_int_equal(m.n, i);
+        }
+        assert_int_equal(mpmc_pop(&c, &m), n > 1 ? -EAGAIN : -EUSERS);
+        assert_int_equal(mpmc_consumer_losses(&c).aborted, n > 1 ? (n + 1) / 3 : 0);
+        ring->is.how = (uint32_t)(how ^ 0x800000u); /* a table beyond the memory */
+        assert_int_equal(mpmc_producer_attach(&p[n], ring, size, &live), -EPROTO);
+        (void)munmap(ring, size);
+    }
+}
+
+/* While a process looks for a seat, the holder of one that it has passed detaches. */
+struct leaver {
+    struct mpmc_producer p;
+    unsigned asked, at;
+};
+
+static int leaves_when_asked(void *arg, uint64_t id)
+{
+    struct leaver *l = (struct leaver *)arg;
+
+    (void)id;
+    if (++l->asked == l->at)
+        mpmc_producer_detach(&l->p);
+    return 1;
+}
+
+static void a_seat_that_becomes_free_behind_us_is_found(void **state)
+{
+    unsigned how = IPC_MPMC_HANDLES(4), i;
+    size_t size = mpmc_footprint(4, how);
+    void *ring = shared(size);
+    struct leaver l;
+    struct ipc_peer other = {7, leaves_when_asked, NULL, NULL, &l, ""};
+    struct ipc_peer me = {9, leaves_when_asked, NULL, NULL, &l, ""};
+    struct mpmc_producer p[3], q;
+
+    (void)state;
+    for (l.at = 1; l.at <= 9; l.at++) {
+        l.asked = 0;
+        assert_int_equal(mpmc_init(ring, size, 4, how), 0);
+        assert_int_equal(mpmc_producer_attach(&l.p, ring, size, NULL), 0);
+        for (i = 0; i < 3; i++)
+            assert_int_equal(mpmc_producer_attach(&p[i], ring, size, &other), 0);
+        /* It is asked about the three that name their process, in one scan or two. */
+        l.asked = 0;
+        assert_int_equal(mpmc_producer_attach(&q, ring, size, &me), l.at <= 6 ? 0 : -EUSERS);
+    }
+    (void)munmap(ring, size);
+}
+
+/* A handle is not used while others go round the ring, more often than a word can count. */
+static void a_handle_that_was_idle_for_many_laps_goes_on(void **state)
+{
+    static const uint64_t laps[] = {0,
+                                    1,
+                                    1000,
+                                    UINT32_MAX,
+                                    UINT64_C(1) << 32,
+                                    (UINT64_C(1) << 32) + 1,
+                                    UINT64_C(3) << 31,
+                                    UINT64_C(1) << 33,
+                                    (UINT64_C(1) << 33) + 1,
+                                    (UINT64_C(1) << 40) + 12345};
+    size_t size = mpmc_footprint(4, 0), k;
+    struct ipc_mpmc_shared *ring = (struct ipc_mpmc_shared *)shared(size);
+    struct mpmc_producer old, young;
+    struct mpmc_consumer idle, fresh;
+    struct message m;
+    unsigned i, first;
+
+    (void)state;
+    for (k = 0; k < sizeof laps / sizeof *laps; k++)
+        for (first = 0; first < 2; first++) {
+            assert_int_equal(mpmc_init(ring, size, 4, 0), 0);
+            assert_int_equal(mpmc_producer_attach(&old, ring, size, NULL), 0);
+            assert_int_equal(mpmc_consumer_attach(&idle, ring, size, NULL), 0);
+            for (i = 0; i < 4; i++)
+                *ipc_mpmc_word_(&old.raw.m, i, 64) = laps[k] * IPC_MPMC_LAP_;
+            ring->tail = ring->head = laps[k] * 4;
+            assert_int_equal(mpmc_producer_attach(&young, ring, size, NULL), 0);
+            assert_int_equal(mpmc_consumer_attach(&fresh, ring, size, NULL), 0);
+            for (i = 0; i < 100; i++) {
+                m = make(0, i);
+                assert_int_equal(mpmc_push((i + first) % 2 ? &old : &young, &m), 0);
+                assert_int_equal(mpmc_pop((i + first) % 3 ? &idle : &fresh, &m), 0);
+                check(&m);
+                assert_int_equal(m.n, i);
+                assert_int_equal(mpmc_pop((i + first) % 2 ? &idle : &fresh, &m), -EAGAIN);
+            }
+        }
     (void)munmap(ring, size);
 }
 
@@ -173,7 +310,7 @@ static void random_calls_are_those_of_a_queue(void **state)
 
     (void)state;
     for (capacity = 1; capacity <= 32; capacity *= 2) {
-        size_t size = mpmc_footprint(capacity);
+        size_t size = mpmc_footprint(capacity, 0);
         void *mem = shared(size);
         struct mpmc_producer p[2];
         struct mpmc_consumer c[2];
@@ -276,7 +413,7 @@ static void random_calls_are_those_of_a_queue(void **state)
 static void holders_in_a_row_are_passed_over_in_one_call(void **state)
 {
     enum { HOLDERS = 200, SLOTS_ = 256 };
-    size_t size = mpmc_footprint(SLOTS_);
+    size_t size = mpmc_footprint(SLOTS_, 0);
     void *mem = shared(size);
     struct mpmc_producer *p = (struct mpmc_producer *)calloc(HOLDERS + 1, sizeof *p);
     struct mpmc_consumer *c = (struct mpmc_consumer *)calloc(HOLDERS + 1, sizeof *c);
@@ -317,7 +454,7 @@ static void holders_in_a_row_are_passed_over_in_one_call(void **state)
 /* A single consumer that detaches while it holds a message puts it back in its place. */
 static void one_consumer_keeps_the_order_when_it_leaves(void **state)
 {
-    size_t size = mpsc_footprint(64), how;
+    size_t size = mpsc_footprint(64, 0), how;
     void *mem = shared(size);
 
     (void)state;
@@ -359,7 +496,7 @@ static int seven_is_dead(void *arg, uint64_t id)
 static void what_a_killed_consumer_held_is_lost_or_seen_again(void **state)
 {
     static const unsigned ends[] = {0, IPC_MPMC_ONE_CONSUMER, IPC_MPMC_ONE_PRODUCER};
-    size_t size = ipc_mpmc_footprint(8, 8);
+    size_t size = ipc_mpmc_footprint(8, 8, 0);
     void *mem = shared(size);
     struct ipc_peer dies = {7, all_live, NULL, NULL, NULL, ""};
     struct ipc_peer next = {8, seven_is_dead, NULL, NULL, NULL, ""};
@@ -397,7 +534,7 @@ static void what_a_killed_consumer_held_is_lost_or_seen_again(void **state)
 /* A handle that attaches late, or has not looked for many laps, finds its place in one call. */
 static void latecomers_find_their_place_at_once(void **state)
 {
-    size_t size = mpmc_footprint(16);
+    size_t size = mpmc_footprint(16, 0);
     void *mem = shared(size);
     struct mpmc_producer p, early, late;
     struct mpmc_consumer c, idle, behind;
@@ -438,7 +575,8 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
     (void)state;
     for (round = 0; round < 400; round++) {
         uint64_t capacity = UINT64_C(1) << chance(6);
-        size_t size = mpmc_footprint(capacity);
+        size_t size = mpmc_footprint(capacity, 0);
+        size_t header = ipc_mpmc_kind_(sizeof(struct message), 0).header;
         uint64_t *mem = (uint64_t *)shared(size);
         struct mpmc_producer p;
         struct mpmc_consumer c;
@@ -452,8 +590,8 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
             size_t at = 8 + chance(size / 8 - 8);
             uint64_t word = mem[at];
 
-            if (at >= 64 && at < sizeof(struct ipc_mpmc_shared) / 8 && chance(8) != 0)
-                at = sizeof(struct ipc_mpmc_shared) / 8 + chance(capacity) * 8 + 7;
+            if (at >= 64 && at < header / 8 && chance(8) != 0)
+                at = header / 8 + chance(capacity) * 8 + 7;
             mem[at] = chance(3) == 0   ? chance(UINT64_MAX)
                       : chance(2) == 0 ? word ^ UINT64_C(1) << chance(64)
                                        : word + chance(5) * IPC_MPMC_LAP_ - 2 * IPC_MPMC_LAP_;
@@ -577,7 +715,7 @@ static pid_t start(void *mem, size_t size, int sends, unsigned who)
 /* Until the time `until`, or until there have been ALL senders. */
 static void kill_at_random(time_t until)
 {
-    size_t size = mpmc_footprint(SLOTS);
+    size_t size = mpmc_footprint(SLOTS, 0);
     void *mem = shared(size);
     struct ipc_peer me = {(uint64_t)getpid(), by_pid, NULL, NULL, NULL, ""};
     struct mpmc_consumer c;
@@ -657,6 +795,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(impossible_rings_are_refused),
         cmocka_unit_test(single_ends_and_seats_are_limited),
         cmocka_unit_test(a_stopped_successor_keeps_nothing_of_the_dead),
+        cmocka_unit_test(there_are_seats_for_as_many_handles_as_asked_for),
+        cmocka_unit_test(a_seat_that_becomes_free_behind_us_is_found),
+        cmocka_unit_test(a_handle_that_was_idle_for_many_laps_goes_on),
         cmocka_unit_test(random_calls_are_those_of_a_queue),
         cmocka_unit_test(holders_in_a_row_are_passed_over_in_one_call),
         cmocka_unit_test(one_consumer_keeps_the_order_when_it_leaves),

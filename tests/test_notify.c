@@ -4468,9 +4468,9 @@ static void who_lists_parent_and_child_after_fork(void **state)
         IS(ipc_shm_who(&shm, UINT_MAX, &one), -ENOENT);
         IS(ipc_shm_who(&shm, 63, &one), -ENOENT);
         /* Its entry has an id that belongs elsewhere, as a hostile peer may write. */
-        ck_pr_store_64(&shm.base->member[63].id, 64 * 5 + 3);
+        ck_pr_store_64(&ipc_shm_member_of_(&shm, 63)->id, 64 * 5 + 3);
         IS(ipc_shm_who(&shm, 63, &one), -ENOENT);
-        ck_pr_store_64(&shm.base->member[63].id, 0);
+        ck_pr_store_64(&ipc_shm_member_of_(&shm, 63)->id, 0);
         ipc_shm_close(&shm);
         IS(ipc_shm_unlink(name), 0);
     }

@@ -271,7 +271,7 @@ static void ring(unsigned how, unsigned ends, uint64_t capacity)
     now.sent = 0;
     now.producers = (ends & IPC_MPMC_ONE_PRODUCER) != 0 ? 1 : HANDLES;
     now.consumers = (ends & IPC_MPMC_ONE_CONSUMER) != 0 ? 1 : HANDLES;
-    now.size = ipc_mpmc_footprint(8, capacity);
+    now.size = ipc_mpmc_footprint(8, capacity, 0);
     now.mem = (unsigned char *)aligned_alloc(64, now.size);
     assert_non_null(now.mem);
     assert_int_equal(ipc_mpmc_init(now.mem, now.size, 8, capacity, how | ends), 0);

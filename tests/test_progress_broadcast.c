@@ -71,9 +71,9 @@ static size_t length_of(uint64_t x)
     return now.records ? (size_t)(8 * (1 + x % (LONGEST / 8))) : 8;
 }
 
-static struct ipc_broadcast_shared *shared(void)
+static const struct ipc_broadcast_seats_ *seats(void)
 {
-    return (struct ipc_broadcast_shared *)(void *)now.mem;
+    return now.records ? &are.records.readers.seats : &are.slots.readers.seats;
 }
 
 static uint64_t tail(void)
@@ -159,7 +159,7 @@ static int peek(struct reader *r)
  * tail was `all`. */
 static uint64_t position(const struct reader *r, uint64_t all)
 {
-    uint64_t head = shared()->seat[r->seat].head;
+    uint64_t head = seats()->seat[r->seat].head;
 
     if (r->state == READS)
         return all;
@@ -229,11 +229,11 @@ static void begin_to_join(struct reader *r)
     r->me = newcomer();
     r->joined = tail();
     r->state = STOPPED;
-    assert_int_equal(ipc_broadcast_take_seat_(shared(), &r->me, r->me.id, &r->seat), 0);
+    assert_int_equal(ipc_broadcast_take_seat_(seats(), &r->me, r->me.id, &r->seat), 0);
     if (chance(3) == 0) { /* earlier than that */
-        shared()->seat[r->seat].head = IPC_BROADCAST_NOWHERE_;
+        seats()->seat[r->seat].head = IPC_BROADCAST_NOWHERE_;
         if (chance(2))
-            shared()->seat[r->seat].reader = r->me.id + 1;
+            seats()->seat[r->seat].reader = r->me.id + 1;
     }
 }
 
@@ -337,8 +337,8 @@ static void begin(int records, uint64_t capacity)
     now.records = records;
     now.capacity = capacity;
     now.ids = now.sent = 0;
-    now.size = records ? ipc_record_broadcast_footprint(capacity)
-                       : ipc_broadcast_footprint(8, capacity);
+    now.size = records ? ipc_record_broadcast_footprint(capacity, 0)
+                       : ipc_broadcast_footprint(8, capacity, 0);
     assert_true(now.size <= sizeof was);
     now.mem = (unsigned char *)aligned_alloc(64, (now.size + 63) / 64 * 64);
     assert_non_null(now.mem);

@@ -148,7 +148,7 @@ static void drain(struct reader *r, uint64_t sent, size_t most)
 
 static void every_call(uint64_t capacity, unsigned how, uint64_t from, uint64_t haste)
 {
-    size_t size = ipc_record_broadcast_footprint(capacity), most;
+    size_t size = ipc_record_broadcast_footprint(capacity, 0), most;
     unsigned char *mem = guarded(size);
     struct ipc_record_broadcast_producer p;
     struct reader r[READERS];
@@ -210,7 +210,7 @@ static void every_reader_sees_all_or_knows_what_it_missed(void **state)
 static void a_lapped_reader_goes_on_at_the_oldest_whole_record(void **state)
 {
     enum { SMALL = 1024 };
-    size_t size = ipc_record_broadcast_footprint(SMALL), n;
+    size_t size = ipc_record_broadcast_footprint(SMALL, 0), n;
     unsigned char *mem = guarded(size), x[64];
     struct ipc_record_broadcast_producer p;
     struct ipc_record_broadcast_consumer c;
@@ -259,7 +259,7 @@ static void a_lapped_reader_goes_on_at_the_oldest_whole_record(void **state)
 
 static void edges_have_names(void **state)
 {
-    size_t size = ipc_record_broadcast_footprint(64), n;
+    size_t size = ipc_record_broadcast_footprint(64, 0), n;
     unsigned char *mem = guarded(size), x[32] = {0};
     struct ipc_record_broadcast_producer p, q;
     struct ipc_record_broadcast_consumer c;
@@ -267,9 +267,9 @@ static void edges_have_names(void **state)
     volatile size_t huge = SIZE_MAX; /* volatile: hidden from the compiler's warnings */
 
     (void)state;
-    IS(ipc_record_broadcast_footprint(32), 0);
-    IS(ipc_record_broadcast_footprint(65), 0);
-    IS(ipc_record_broadcast_footprint(UINT64_C(1) << 63), 0);
+    IS(ipc_record_broadcast_footprint(32, 0), 0);
+    IS(ipc_record_broadcast_footprint(65, 0), 0);
+    IS(ipc_record_broadcast_footprint(UINT64_C(1) << 63, 0), 0);
     IS(ipc_record_broadcast_producer_attach(&p, mem, size, NULL), -EAGAIN);
     IS(ipc_record_broadcast_push(&p, x, 8), -EAGAIN);
     IS(ipc_record_broadcast_init(mem, size, 64, 2), -EINVAL);
@@ -303,7 +303,7 @@ static void edges_have_names(void **state)
 
 static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
 {
-    size_t size = ipc_record_broadcast_footprint(256);
+    size_t size = ipc_record_broadcast_footprint(256, 0);
     unsigned char *mem = guarded(size), x[120] = {0};
     struct ipc_peer living = peer(6), killed = peer(gone);
     struct ipc_record_broadcast_consumer c[IPC_BROADCAST_SEATS + 1];
@@ -349,6 +349,39 @@ static void the_slowest_reader_that_lives_holds_up_the_writer(void **state)
     IS(ipc_record_broadcast_producer_recover(&p, 6), 0);
     IS(ipc_record_broadcast_producer_recover(&p, 0), 1);
     IS(ipc_record_broadcast_was_readers(&p), IPC_BROADCAST_SEATS - 1);
+    unguard(mem, size);
+}
+
+static void there_are_seats_for_as_many_readers_as_asked_for(void **state)
+{
+    enum { MANY = 200 };
+    unsigned how = IPC_BROADCAST_LOSSLESS | IPC_BROADCAST_READERS(MANY), i, n;
+    size_t size = ipc_record_broadcast_footprint(256, how);
+    unsigned char *mem = guarded(size), x[120];
+    static struct ipc_record_broadcast_consumer c[MANY + 1];
+    struct ipc_record_broadcast_producer p;
+
+    (void)state;
+    IS(ipc_record_broadcast_footprint(256, IPC_BROADCAST_READERS(65537)), 0);
+    IS(ipc_record_broadcast_init(mem, size, 256, IPC_BROADCAST_READERS(0)), -EINVAL);
+    IS(ipc_record_broadcast_init(mem, size - 1, 256, how), -ENOSPC);
+    IS(ipc_record_broadcast_init(mem, size, 256, how), 0);
+    IS(ipc_record_broadcast_producer_attach(&p, mem, size - 1, NULL), -EPROTO);
+    IS(ipc_record_broadcast_producer_attach(&p, mem, size, NULL), 0);
+    for (i = 0; i < MANY; i++)
+        IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, NULL), 0);
+    IS(ipc_record_broadcast_consumer_attach(&c[i], mem, size, NULL), -EUSERS);
+    IS(ipc_record_broadcast_was_readers(&p), MANY);
+    for (n = 0; n < 120; n++) {
+        memset(x, (int)n, sizeof x);
+        IS(ipc_record_broadcast_push(&p, x, n), 0);
+        for (i = 0; i < MANY; i++) {
+            IS(ipc_record_broadcast_pop(&c[i], x, sizeof x), n);
+            MUST(n == 0 || (x[0] == n && x[n - 1] == n));
+        }
+    }
+    IS(ipc_record_broadcast_push(&p, x, 120), 0);
+    IS(ipc_record_broadcast_push(&p, x, 120), -EAGAIN);
     unguard(mem, size);
 }
 
@@ -438,7 +471,7 @@ static void a_reader_that_joins_leaves_room_for_a_capacity(void **state)
     uint64_t behind, i, id;
 
     (void)state;
-    steps.size = ipc_record_broadcast_footprint(JOINED);
+    steps.size = ipc_record_broadcast_footprint(JOINED, 0);
     steps.mem = (unsigned char *)mmap(NULL, steps.size + 64, PROT_READ | PROT_WRITE,
                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST((void *)steps.mem != MAP_FAILED);
@@ -466,7 +499,7 @@ static void a_reader_that_joins_leaves_room_for_a_capacity(void **state)
 /* A writer ends while it writes a record, at any position. */
 static void a_half_written_record_was_never_there(void **state)
 {
-    size_t size = ipc_record_broadcast_footprint(256), at, n;
+    size_t size = ipc_record_broadcast_footprint(256, 0), at, n;
     unsigned char *mem = guarded(size), x[120];
     unsigned how;
 
@@ -510,7 +543,7 @@ static void a_half_written_record_was_never_there(void **state)
 static void scribbling_hangs_and_crashes_nobody(void **state)
 {
     enum { CAPACITY = 256 };
-    size_t size = ipc_record_broadcast_footprint(CAPACITY), n;
+    size_t size = ipc_record_broadcast_footprint(CAPACITY, 0), n;
     unsigned char *mem = guarded(size), x[256] = {0};
     struct ipc_record_broadcast_shared *s = (struct ipc_record_broadcast_shared *)(void *)mem;
     unsigned i, k, bad = 0, refused = 0;
@@ -542,7 +575,8 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
                 break;
             case 2:
                 s->c.s.head += chance(2) ? evil : 8;
-                s->c.seat[chance(2)].head += chance(2) ? evil : 8;
+                ipc_broadcast_seats_at_(s, sizeof *s, 0).seat[chance(2)].head +=
+                    chance(2) ? evil : 8;
                 break;
             case 3:
                 marks[chance(9)] += chance(2) ? evil : 8;
@@ -755,6 +789,7 @@ int main(int argc, char **argv)
         TEST(a_lapped_reader_goes_on_at_the_oldest_whole_record),
         TEST(edges_have_names),
         TEST(the_slowest_reader_that_lives_holds_up_the_writer),
+        TEST(there_are_seats_for_as_many_readers_as_asked_for),
         TEST(a_reader_that_joins_leaves_room_for_a_capacity),
         TEST(a_half_written_record_was_never_there),
         TEST(scribbling_hangs_and_crashes_nobody),

@@ -239,7 +239,7 @@ static void a_drained_lane_has_room_for_the_longest(void **state)
     for (capacity = 64; capacity <= 8192; capacity *= 2)
         for (lanes = 1; lanes <= PRODUCERS; lanes += 2) {
             size_t size = ipc_record_footprint(capacity, lanes), most = (size_t)capacity / 2 - 8;
-            size_t wide = ipc_record_broadcast_footprint(capacity);
+            size_t wide = ipc_record_broadcast_footprint(capacity, 0);
             unsigned char *mem = guarded(size), *cast = guarded(wide);
             struct ipc_record_producer p[PRODUCERS];
             struct ipc_record_consumer c;
@@ -312,7 +312,7 @@ static void claims_stay_where_they_are(void **state)
 
 static void a_claim_that_is_refused_drops_the_one_before(void **state)
 {
-    size_t size = ipc_record_footprint(256, 1), cast = ipc_record_broadcast_footprint(256), n;
+    size_t size = ipc_record_footprint(256, 1), cast = ipc_record_broadcast_footprint(256, 0), n;
     unsigned char *mem = guarded(size), *wide = guarded(cast), buffer[256];
     struct ipc_record_producer p;
     struct ipc_record_consumer c;

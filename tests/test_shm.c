@@ -27,7 +27,7 @@
 #define RACERS 8u
 #define REPEATS 30u
 #define SOON_MS 10000
-#define HEADER sizeof(struct ipc_shm_header_)
+#define HEADER ((size_t)16384) /* bytes before the objects' memory */
 #define TYPE 7u
 
 /* Under AddressSanitizer mlock does nothing and succeeds. */
@@ -739,7 +739,7 @@ static void symbolic_links_fifos_and_directories_are_refused(void **state)
 
 static void files_that_are_no_segments_are_refused(void **state)
 {
-    static const size_t sizes[] = {0, 1, 8, 4096, HEADER - 1, HEADER, HEADER + 1, 1 << 20};
+    static const size_t sizes[] = {0, 1, 8, 4095, 4096, HEADER - 1, HEADER, HEADER + 1, 1 << 20};
     uint64_t x = 88172645463325252u;
     unsigned char *bytes = (unsigned char *)malloc(1 << 20);
     char word[40];
@@ -757,7 +757,7 @@ static void files_that_are_no_segments_are_refused(void **state)
             }
             make_file(name, bytes, sizes[i]);
             (void)snprintf(word, sizeof word, "file of %zu bytes", sizes[i]);
-            expect_refusal(-EPROTO, sizes[i] < HEADER ? word : "magic");
+            expect_refusal(-EPROTO, sizes[i] < sizeof(struct ipc_shm_header_) ? word : "magic");
             MUST(ipc_shm_unlink(name) == 0);
         }
     free(bytes);
@@ -776,17 +776,22 @@ static void segment_of_another_layout_is_refused_and_why_says_which(void **state
     } changes[] = {
         {FIELD(magic), 0, "magic is 0000000000000000"},
         {FIELD(magic), 0x1122334455667788, "magic is 1122334455667788"},
-        {FIELD(abi), 3, "ABI 3 there, 2 here"},
+        {FIELD(abi), 2, "ABI 2 there, 3 here"},
         {FIELD(order), IPC_SHM_SWAPPED, "byte order"},
         {FIELD(order), 0, "not a segment"},
         {FIELD(line), 128, "128-byte lines"},
         {FIELD(members), 63, "63 members"},
         {FIELD(members), 0, "0 members"},
-        {FIELD(objects), 65, "65 objects"},
+        {FIELD(members), 131072, "131072 members"},
+        {FIELD(members), 256, "256 members"}, /* so many do not fit into the file */
+        {FIELD(objects), 0, "0 objects"},
+        {FIELD(objects), 65537, "65537 objects"},
+        {FIELD(objects), 97, "97 objects"},
         {FIELD(size), HEADER + 8192, "24576 bytes was resized to 20480"},
         {FIELD(size), 0, "0 bytes was resized to 20480"},
     };
-    struct ipc_shm_header_ *h, saved;
+    struct ipc_shm_header_ *h;
+    static char saved[16384];
     struct ipc_shm seg;
     size_t i;
 
@@ -795,10 +800,10 @@ static void segment_of_another_layout_is_refused_and_why_says_which(void **state
     ipc_shm_close(&seg);
     for (i = 0; i < sizeof changes / sizeof *changes; i++) {
         h = map_header(name);
-        memcpy(&saved, h, HEADER);
+        memcpy(saved, h, HEADER);
         memcpy((char *)h + changes[i].at, &changes[i].value, changes[i].bytes);
         expect_refusal(-EPROTO, changes[i].word);
-        memcpy(h, &saved, HEADER);
+        memcpy(h, saved, HEADER);
         (void)munmap(h, HEADER);
         DONE(ipc_shm_open(&seg, name, IPC_NOW), &seg);
         ipc_shm_close(&seg);
@@ -2024,7 +2029,7 @@ static void pid_with_another_start_time_is_another_process(void **state)
     DONE(ipc_shm_create(&seg, name, 64), &seg);
     c = spawn(opener, NULL);
     id = hear(&c);
-    m = &seg.base->member[id % IPC_SHM_MEMBERS];
+    m = ipc_shm_member_of_(&seg, id);
     MUST(ipc_shm_alive(&seg, id) && m->pid == (uint32_t)c.pid);
     m->start++; /* as if the pid were reused while a relative holds the lock */
     MUST(lock_of(&seg, id) != F_UNLCK && !ipc_shm_alive(&seg, id));
@@ -2166,7 +2171,7 @@ static void member_in_another_pid_namespace_is_alive_until_killed(void **state)
     c = spawn(in_namespace, &f);
     id = hear(&c);
     MUST(ipc_shm_alive(&seg, id));
-    MUST(seg.base->member[id % IPC_SHM_MEMBERS].pid == 1);
+    MUST(ipc_shm_member_of_(&seg, id)->pid == 1);
     kill_child(&c); /* ends the namespace too */
     EVENTUALLY(!ipc_shm_alive(&seg, id));
     ipc_shm_close(&seg);
@@ -2262,14 +2267,14 @@ static void objects_are_found_and_listed(void **state)
     DONE(ipc_shm_open(&opened, name, IPC_NOW), &opened);
     DONE(ipc_shm_make(&made, "a", 1, 100, &o), &made);
     REFUSED(ipc_shm_find(&opened, "a", 1, &found), -ENOENT, &opened, "'a'"); /* unpublished */
-    MUST(ipc_shm_list(&opened, 0, &found) == -ENOENT);
+    MUST(ipc_shm_list(&opened, o.index, &found) == -ENOENT);
     DONE(ipc_shm_publish(&made, &o), &made);
     DONE(ipc_shm_make(&opened, "b", 2, 200, &o), &opened);
     DONE(ipc_shm_publish(&opened, &o), &opened);
     for (i = 0; i < IPC_SHM_OBJECTS + 2; i++)
         if (ipc_shm_list(&opened, i, &found) == 0) {
-            MUST(found.index == i && found.size == (i + 1) * 100 && found.type == i + 1);
-            MUST(found.name[0] == (char)('a' + i) && found.name[1] == '\0');
+            MUST(found.index == i && found.size == found.type * 100);
+            MUST(found.name[0] == (char)('a' + found.type - 1) && found.name[1] == '\0');
             n++;
         }
     MUST(n == 2);
@@ -2325,6 +2330,135 @@ static void object_that_does_not_fit_is_refused_and_a_smaller_one_works(void **s
     ipc_shm_close(&seg);
 }
 
+/* What create_with makes has room for so many. */
+static void made_for(struct ipc_shm *seg, unsigned members, unsigned objects)
+{
+    struct ipc_shm_options how = plain;
+
+    how.members = members;
+    how.objects = objects;
+    DONE(ipc_shm_create_with(seg, name, 1 << 20, &how), seg);
+}
+
+static void there_is_room_for_as_many_as_asked_for(void **state)
+{
+    enum { MEMBERS = 100, PLACES = 128, OBJECTS = 300 };
+    static struct ipc_shm seg[PLACES], no;
+    struct ipc_shm_member who;
+    struct ipc_shm_object o;
+    char object[16];
+    unsigned i, seen = 0;
+
+    (void)state;
+    made_for(&seg[0], MEMBERS, OBJECTS);
+    for (i = 1; i < PLACES; i++)
+        DONE(ipc_shm_open(&seg[i], name, IPC_NOW), &seg[i]);
+    REFUSED(ipc_shm_open(&no, name, IPC_NOW), -EUSERS, &no, "128");
+    for (i = 0; i < PLACES; i++) {
+        MUST(seg[i].members == PLACES && seg[i].objects == OBJECTS);
+        MUST(ipc_shm_who(&seg[0], i, &who) == 0 && who.id == seg[i].peer.id && who.alive);
+        MUST(ipc_shm_alive(&seg[PLACES - 1], seg[i].peer.id));
+    }
+    MUST(ipc_shm_who(&seg[0], PLACES, &who) == -ENOENT);
+    ipc_shm_close(&seg[100]);
+    MUST(ipc_shm_who(&seg[0], 100, &who) == -ENOENT);
+    DONE(ipc_shm_open(&seg[100], name, IPC_NOW), &seg[100]);
+    MUST(ipc_shm_who(&seg[0], 100, &who) == 0 && who.id == seg[100].peer.id);
+    for (i = 0; i < OBJECTS; i++) {
+        (void)snprintf(object, sizeof object, "object %u", i);
+        put(&seg[i % PLACES], object, object);
+    }
+    REFUSED(ipc_shm_make(&seg[0], "one more", TYPE, 1, &o), -ENOSPC, &seg[0], "300");
+    REFUSED(ipc_shm_find(&seg[0], "one more", TYPE, &o), -ENOENT, &seg[0], "one more");
+    for (i = 0; i < OBJECTS; i++) {
+        (void)snprintf(object, sizeof object, "object %u", i);
+        expect_word(&seg[(i + 1) % PLACES], object, object);
+        seen += ipc_shm_list(&seg[0], i, &o) == 0;
+    }
+    MUST(seen == OBJECTS && ipc_shm_list(&seg[0], OBJECTS, &o) == -ENOENT);
+    for (i = 0; i < PLACES; i++)
+        ipc_shm_close(&seg[i]);
+}
+
+static void a_dead_members_place_is_taken_when_no_other_is_left(void **state)
+{
+    struct ipc_shm seg, next, no;
+    struct child c;
+    uint64_t id;
+
+    (void)state;
+    made_for(&seg, 2, 1);
+    c = spawn(opener, NULL);
+    id = hear(&c);
+    REFUSED(ipc_shm_open(&no, name, IPC_NOW), -EUSERS, &no, "2");
+    kill_child(&c);
+    DONE(ipc_shm_open(&next, name, IPC_NOW), &next);
+    MUST(next.peer.id != id && next.peer.id % 2 == id % 2 && !ipc_shm_alive(&seg, id));
+    ipc_shm_close(&next);
+    ipc_shm_close(&seg);
+}
+
+static void remains_with_other_tables_are_discarded(void **state)
+{
+    static const struct {
+        unsigned members, objects;
+        int created;
+    } cases[] = {{0, 0, 1},  {64, 64, 2}, {33, 0, 2}, {65, 0, 1},        {128, 64, 2},
+                 {0, 65, 1}, {0, 65, 2},  {1, 1, 1},  {65536, 65536, 1}, {40000, 65536, 2}};
+    struct ipc_shm_options how = plain;
+    struct ipc_shm seg;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+        made_for(&seg, cases[i].members, cases[i].objects);
+        MUST(seg.created == cases[i].created);
+        if (seg.created == 1)
+            put(&seg, "word", "stays");
+        else
+            expect_word(&seg, "word", "stays");
+        ipc_shm_close(&seg);
+    }
+    how.members = 65537;
+    REFUSED(ipc_shm_create_with(&seg, name, 1 << 20, &how), -EINVAL, &seg, "65537 members");
+    how.members = 0;
+    how.objects = 65537;
+    REFUSED(ipc_shm_create_with(&seg, name, 1 << 20, &how), -EINVAL, &seg, "65537 objects");
+}
+
+/* The entry of a name is near the one at which a search begins, whatever the names are. */
+static void many_objects_are_found_after_few_looks(void **state)
+{
+    static const char *const names[] = {"%u", "ring%u", "%05u", "feed/%u/asks", "%x"};
+    enum { N = 10000 };
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    char object[32];
+    uint32_t first;
+    uint64_t hash, looks;
+    unsigned i, k;
+
+    (void)state;
+    for (k = 0; k < sizeof names / sizeof *names; k++) {
+        made_for(&seg, 0, 16384);
+        for (looks = 0, i = 0; i < N; i++) {
+            (void)snprintf(object, sizeof object, names[k], i);
+            DONE(ipc_shm_make(&seg, object, TYPE, 8, &o), &seg);
+            DONE(ipc_shm_publish(&seg, &o), &seg);
+            MUST(ipc_shm_object_name_(&seg, object, &hash, &first) == 0);
+            looks += 1 + (o.index - first) % 16384;
+        }
+        for (i = 0; i < N; i++) {
+            (void)snprintf(object, sizeof object, names[k], i);
+            DONE(ipc_shm_find(&seg, object, TYPE, &o), &seg);
+        }
+        print_message("%s: %.2f looks each\n", names[k], (double)looks / N);
+        MUST(looks < 3 * N);
+        ipc_shm_close(&seg);
+        MUST(ipc_shm_unlink(name) == 0);
+    }
+}
+
 static void there_is_room_for_64_objects(void **state)
 {
     struct ipc_shm_object o;
@@ -2352,6 +2486,7 @@ static void names_with_the_same_hash_are_told_apart(void **state)
     enum { N = 16384 };
     static struct {
         uint64_t hash;
+        uint32_t first;
         char name[24];
     } n[N];
     const char *a = NULL, *b = NULL;
@@ -2363,9 +2498,10 @@ static void names_with_the_same_hash_are_told_apart(void **state)
     DONE(ipc_shm_create(&seg, name, 4096), &seg);
     for (i = 0; i < N && a == NULL; i++) {
         (void)snprintf(n[i].name, sizeof n[i].name, "%llx", (unsigned long long)chance());
-        MUST(ipc_shm_object_name_(&seg, n[i].name, &n[i].hash) == 0);
+        MUST(ipc_shm_object_name_(&seg, n[i].name, &n[i].hash, &n[i].first) == 0);
         for (k = 0; k < i; k++)
-            if (n[k].hash == n[i].hash && strcmp(n[k].name, n[i].name) != 0)
+            if (n[k].hash == n[i].hash && n[k].first == n[i].first &&
+                strcmp(n[k].name, n[i].name) != 0)
                 a = n[k].name, b = n[i].name;
     }
     MUST(a != NULL);
@@ -2392,7 +2528,7 @@ static void publish_works_once_and_for_the_maker_alone(void **state)
     REFUSED(ipc_shm_publish(&second, &o), -EINVAL, &second, "'x'");
     DONE(ipc_shm_publish(&seg, &o), &seg);
     REFUSED(ipc_shm_publish(&seg, &o), -EINVAL, &seg, "'x'");
-    o.index = 12;
+    o.index++;
     REFUSED(ipc_shm_publish(&seg, &o), -EINVAL, &seg, "'x'");
     o.index = UINT32_MAX;
     REFUSED(ipc_shm_publish(&seg, &o), -EINVAL, &seg, "'x'");
@@ -2468,7 +2604,8 @@ static void of_many_makers_of_one_name_exactly_one_wins(void **state)
         for (i = 0; r.answer[i].rc != 0; i++)
             ;
         MUST(((unsigned char *)o.mem)[0] == i + 1 && ((unsigned char *)o.mem)[63] == i + 1);
-        MUST(ipc_shm_list(&seg, 1, &o) == -ENOENT);
+        for (i = 0; i < seg.objects; i++)
+            MUST((ipc_shm_list(&seg, i, &o) == 0) == (i == o.index));
         race_ends(&r);
         ipc_shm_close(&seg);
         MUST(ipc_shm_unlink(name) == 0);
@@ -2542,6 +2679,8 @@ static void corrupt_directory_is_refused(void **state)
         {UINT64_MAX - 63, 0},
         {UINT64_C(1) << 63, UINT64_C(1) << 63},
     };
+    struct ipc_shm_entry_ *e;
+    uint32_t x;
     struct ipc_shm_object o;
     struct ipc_shm seg;
     size_t i;
@@ -2549,17 +2688,19 @@ static void corrupt_directory_is_refused(void **state)
     (void)state;
     DONE(ipc_shm_create(&seg, name, 4096), &seg);
     put(&seg, "x", "fine");
+    DONE(ipc_shm_find(&seg, "x", TYPE, &o), &seg);
+    e = ipc_shm_entry_at_(&seg, x = o.index);
     for (i = 0; i < sizeof bad / sizeof *bad; i++) {
-        seg.base->entry[0].offset = bad[i].offset;
-        seg.base->entry[0].size = bad[i].size;
+        e->offset = bad[i].offset;
+        e->size = bad[i].size;
         REFUSED(ipc_shm_find(&seg, "x", TYPE, &o), -EBADMSG, &seg, "corrupt");
-        REFUSED(ipc_shm_list(&seg, 0, &o), -EBADMSG, &seg, "corrupt");
+        REFUSED(ipc_shm_list(&seg, x, &o), -EBADMSG, &seg, "corrupt");
         REFUSED(ipc_shm_make(&seg, "x", TYPE, 64, &o), -EBADMSG, &seg, "corrupt");
     }
-    seg.base->entry[0].offset = HEADER;
-    seg.base->entry[0].size = 4096;
-    memset(seg.base->entry[0].name, 'x', sizeof seg.base->entry[0].name); /* no NUL */
-    MUST(ipc_shm_list(&seg, 0, &o) == 0 && strlen(o.name) == 63);
+    e->offset = HEADER;
+    e->size = 4096;
+    memset(e->name, 'x', sizeof e->name); /* no NUL */
+    MUST(ipc_shm_list(&seg, x, &o) == 0 && strlen(o.name) == 63);
     ipc_shm_close(&seg);
     print_message("%zu places\n", i);
 }
@@ -2596,7 +2737,7 @@ static void corrupt_counter_hands_out_nothing_outside(void **state)
                         seg.base->magic != IPC_SHM_MAGIC ? " and wiped the header" : "");
             wrong++;
         }
-        memset(&seg.base->entry, 0, sizeof seg.base->entry);
+        memset(ipc_shm_entry_at_(&seg, 0), 0, IPC_SHM_OBJECTS * sizeof(struct ipc_shm_entry_));
     }
     ipc_shm_close(&seg);
     print_message("%zu values\n", i);
@@ -2628,10 +2769,11 @@ static uint64_t nasty(void)
     }
 }
 
-static void spoil(struct ipc_shm_header_ *h, uint64_t hash, const uint64_t *id)
+static void spoil(struct ipc_shm *seg, uint64_t hash, uint32_t first, const uint64_t *id)
 {
-    struct ipc_shm_member_ *m = &h->member[chance() % 8];
-    struct ipc_shm_entry_ *e = &h->entry[chance() % 8];
+    struct ipc_shm_header_ *h = seg->base;
+    struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, chance() % 8);
+    struct ipc_shm_entry_ *e = ipc_shm_entry_at_(seg, (first + chance() % 8) % seg->objects);
 
     switch (chance() % 8) {
     case 0:
@@ -2671,6 +2813,7 @@ static void garbage_in_the_segment_crashes_nobody(void **state)
     struct ipc_shm_header_ *h;
     struct ipc_shm_object o;
     uint64_t hash, id[HANDLES];
+    uint32_t first;
     size_t end;
 
     (void)state;
@@ -2681,7 +2824,7 @@ static void garbage_in_the_segment_crashes_nobody(void **state)
         id[i] = seg[i].peer.id;
     h = seg[0].base;
     end = seg[0].size;
-    MUST(ipc_shm_object_name_(&seg[0], "x", &hash) == 0);
+    MUST(ipc_shm_object_name_(&seg[0], "x", &hash, &first) == 0);
 #define INSIDE(object, s)                                                                          \
     ((char *)(object).mem >= (char *)(s).base && (object).size <= end &&                           \
      (size_t)((char *)(object).mem - (char *)(s).base) <= end - (object).size)
@@ -2689,9 +2832,9 @@ static void garbage_in_the_segment_crashes_nobody(void **state)
         struct ipc_shm *s = &seg[chance() % HANDLES];
 
         for (i = 0; i < 1 + chance() % 4; i++)
-            spoil(h, hash, id);
+            spoil(&seg[0], hash, first, id);
         for (i = 0; i < 8; i++)
-            if (ipc_shm_list(s, i, &o) == 0)
+            if (ipc_shm_list(s, (first + i) % s->objects, &o) == 0)
                 MUST(INSIDE(o, *s));
         if (ipc_shm_find(s, "x", TYPE, &o) == 0) {
             MUST(INSIDE(o, *s));
@@ -2703,7 +2846,7 @@ static void garbage_in_the_segment_crashes_nobody(void **state)
             (void)ipc_shm_publish(s, &o);
         }
         for (i = 0; i < 8; i++)
-            alive += ipc_shm_alive(s, h->member[i].id) != 0;
+            alive += ipc_shm_alive(s, ipc_shm_member_of_(s, i)->id) != 0;
         (void)ipc_shm_alive(s, nasty());
         MUST(ipc_shm_peer(s)->id == s->peer.id);
         if (rounds % 16 == 0 && ipc_shm_open(&extra, name, IPC_NOW) == 0) {
@@ -2711,7 +2854,7 @@ static void garbage_in_the_segment_crashes_nobody(void **state)
             ipc_shm_close(&extra);
         }
         if (chance() % 8 == 0)
-            memset(h->entry, 0, sizeof h->entry);
+            memset(ipc_shm_entry_at_(s, 0), 0, IPC_SHM_OBJECTS * sizeof(struct ipc_shm_entry_));
         if (chance() % 8 == 0)
             h->used = HEADER, h->creator = id[0];
         h->magic = IPC_SHM_MAGIC; /* or the open above would see nothing of the rest */
@@ -2989,7 +3132,7 @@ static void sends_a_trick(struct child *up, void *arg)
     }
     MUST(fchmod(fd, 0666) == 0 && ftruncate(fd, 64 << 20) == 0);
     DONE(ipc_shm_create(&made, NULL, (64 << 20) - HEADER), &made);
-    made.base->member[made.peer.id % IPC_SHM_MEMBERS].id = 0;
+    ipc_shm_member_of_(&made, made.peer.id)->id = 0;
     MUST(s->trick == POOL || pwrite(fd, made.base, HEADER, 0) == (ssize_t)HEADER);
     ipc_shm_close(&made);
     MUST(fcntl(fd, F_ADD_SEALS, IPC_SHM_SEALS_) == 0);
@@ -3452,6 +3595,10 @@ int main(int argc, char **argv)
         TEST(object_names_have_1_to_63_bytes),
         TEST(object_that_does_not_fit_is_refused_and_a_smaller_one_works),
         TEST(there_is_room_for_64_objects),
+        TEST(there_is_room_for_as_many_as_asked_for),
+        TEST(a_dead_members_place_is_taken_when_no_other_is_left),
+        TEST(remains_with_other_tables_are_discarded),
+        TEST(many_objects_are_found_after_few_looks),
         TEST(names_with_the_same_hash_are_told_apart),
         TEST(publish_works_once_and_for_the_maker_alone),
         TEST(object_of_a_stopped_maker_is_busy_and_of_a_killed_one_made_again),

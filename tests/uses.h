@@ -133,7 +133,7 @@ int64_t use_broadcast(void *mem, size_t size, struct ipc_peer *me)
     memset(t, 0, sizeof t);
     memset(&odd, 0, sizeof odd);
     n += ipc_broadcast_init(mem, size, 8, 4, IPC_BROADCAST_LOSSY) +
-         (int64_t)ipc_broadcast_footprint(8, 4);
+         (int64_t)ipc_broadcast_footprint(8, 4, IPC_BROADCAST_READERS(100));
     n += ipc_broadcast_producer_attach(&p, mem, size, 8, me) +
          ipc_broadcast_consumer_attach(&c, mem, size, 8, me);
     n += ipc_broadcast_push(&p, &n, 8) + ipc_broadcast_push_n(&p, &n, 8, 1);
@@ -145,7 +145,7 @@ int64_t use_broadcast(void *mem, size_t size, struct ipc_peer *me)
     n += (int64_t)ipc_broadcast_missed(&c);
     ipc_broadcast_producer_detach(&p);
     ipc_broadcast_consumer_detach(&c);
-    n += use_news_init(mem, use_news_footprint(4), 4, IPC_BROADCAST_LOSSLESS);
+    n += use_news_init(mem, use_news_footprint(4, 0), 4, IPC_BROADCAST_LOSSLESS);
     n +=
         use_news_producer_attach(&np, mem, size, me) + use_news_consumer_attach(&nc, mem, size, me);
     n += use_news_push(&np, t) + use_news_push_n(&np, t, 2);
@@ -230,7 +230,7 @@ int64_t use_record_broadcast(void *mem, size_t size, struct ipc_peer *me)
     some[0].at = some[1].at = text;
     some[0].n = some[1].n = 3;
     n += ipc_record_broadcast_init(mem, size, 64, IPC_BROADCAST_LOSSY);
-    n += (int64_t)ipc_record_broadcast_footprint(64);
+    n += (int64_t)ipc_record_broadcast_footprint(64, 0);
     n += ipc_record_broadcast_producer_attach(&p, mem, size, me) +
          ipc_record_broadcast_consumer_attach(&c, mem, size, me);
     n += ipc_record_broadcast_push(&p, text, 3) + ipc_record_broadcast_push_n(&p, some, 2);
@@ -244,7 +244,7 @@ int64_t use_record_broadcast(void *mem, size_t size, struct ipc_peer *me)
     n += (int64_t)ipc_record_broadcast_missed(&c);
     ipc_record_broadcast_producer_detach(&p);
     ipc_record_broadcast_consumer_detach(&c);
-    n += use_reports_init(mem, use_reports_footprint(64), 64, IPC_BROADCAST_LOSSLESS);
+    n += use_reports_init(mem, use_reports_footprint(64, 0), 64, IPC_BROADCAST_LOSSLESS);
     n += use_reports_producer_attach(&rp, mem, size, me) +
          use_reports_consumer_attach(&rc, mem, size, me);
     n += use_reports_push(&rp, text, 3) + use_reports_push_n(&rp, some, 2);
@@ -295,7 +295,8 @@ int64_t use_many(void *mem, size_t size, struct ipc_peer *me)
     n += (int64_t)(ipc_mpmc_producer_losses(&p).lost + ipc_mpmc_consumer_losses(&c).again);
     ipc_mpmc_producer_detach(&p);
     ipc_mpmc_consumer_detach(&c);
-    n += use_jobs_init(mem, use_jobs_footprint(4), 4, IPC_MPMC_AT_MOST_ONCE);
+    n += use_jobs_init(mem, use_jobs_footprint(4, IPC_MPMC_HANDLES(1000)), 4,
+                       IPC_MPMC_AT_MOST_ONCE | IPC_MPMC_HANDLES(1000));
     n +=
         use_jobs_producer_attach(&jp, mem, size, me) + use_jobs_consumer_attach(&jc, mem, size, me);
     n += use_jobs_push(&jp, t) + use_jobs_push_n(&jp, t, 2);

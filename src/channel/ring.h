@@ -72,7 +72,8 @@ IPC_INLINE int ipc_channel_is_shared_(const struct ipc_channel *ch)
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
     if (ipc_channel_is_shared_(ch))
-        return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max));
+        return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max),
+                                  IPC_MPMC_AT_LEAST_ONCE);
     return ipc_record_footprint(ipc_channel_lane_(ch->max),
                                 ch->how.senders != 0 ? ch->how.senders : 1);
 }
@@ -609,6 +610,8 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
                                    "ring: several receivers: one direction only: open two");
     seg = &ch->ring->seg;
     how.mode = ch->how.mode;
+    /* As many as there can be handles of the ring, or lanes and their receivers. */
+    how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
     rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
                   : ipc_shm_open_with(seg, ch->address, deadline, &how);
@@ -622,28 +625,38 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     return ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
 }
 
-/* A segment of ring: has the magic of ipc_shm.h, and its first object is one of our rings; it has
- * no object if its listener was killed before it made one. */
+/* A segment of ring: has the magic of ipc_shm.h, and its objects are our rings; it has no object if
+ * its listener was killed before it made one. */
 IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
-    size_t at = offsetof(struct ipc_shm_header_, entry) + offsetof(struct ipc_shm_entry_, name);
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX], object[IPC_SHM_NAME_MAX + 1];
+    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    struct ipc_shm_entry_ entry[IPC_SHM_OBJECTS];
+    struct ipc_shm_header_ h;
     struct ipc_shm unused;
     int rc = ipc_shm_path_(&unused, path, sizeof path, ch->address);
-    uint64_t magic = 0;
     int64_t n;
+    size_t i;
 
     if (rc != 0)
         return rc;
-    n = ipc_channel_read_at_(path, &magic, sizeof magic, 0);
-    if (n >= 0)
-        n = ipc_channel_read_at_(path, object, sizeof object, at);
-    if (n < 0)
-        return (int)n;
-    if (magic != IPC_SHM_MAGIC || n < (int64_t)sizeof object ||
-        (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
-         strcmp(object, "shared") != 0))
+    memset(&h, 0, sizeof h);
+    n = ipc_channel_read_at_(path, &h, sizeof h, 0);
+    if (n >= 0 && (h.magic != IPC_SHM_MAGIC || h.members > IPC_SHM_MEMBERS_MAX ||
+                   h.objects != IPC_SHM_OBJECTS))
         return -EPROTO;
+    if (n >= 0)
+        n = ipc_channel_read_at_(path, entry, sizeof entry,
+                                 sizeof h + h.members * sizeof(struct ipc_shm_member_));
+    if (n < (int64_t)sizeof entry)
+        return n < 0 ? (int)n : -EPROTO;
+    for (i = 0; i < IPC_SHM_OBJECTS; i++) {
+        char *object = entry[i].name;
+
+        object[IPC_SHM_NAME_MAX] = '\0';
+        if (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
+            strcmp(object, "shared") != 0)
+            return -EPROTO;
+    }
     return ipc_channel_remove_(path, S_IFREG);
 }
 

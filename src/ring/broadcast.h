@@ -1,8 +1,7 @@
 /*
  * Broadcasts: slots that every reader sees.
  *
- * Lossless: the writer waits for the slowest reader that is not proven dead. Each reader has a seat
- * with its position; the writer looks at all of them once a lap.
+ * Lossless: the writer waits for the slowest reader that is not proven dead: broadcast_seat.h.
  * Lossy: the writer never waits. It marks a slot's sequence before it overwrites the slot, and a
  * reader looks at the sequence again after its copy (a seqlock for each slot).
  *
@@ -12,114 +11,45 @@
  *                  p+1-capacity or 0  p+1            lossless: the writer; store fence, store
  *   ring head      t                  t' > t         lossy: the writer, after each message; store
  *                                                    lossless: the writer, before it looks at the
- *                                                    seats; store fence, store, store-load fence
- *   a seat's id    0                  id             a reader that attaches; compare-and-swap
- *                  id                 0              its reader, after a release fence; or, if that
- *                                                    is dead, the writer, before an acquire fence,
- *                                                    or a reader that finds no free seat, after a
- *                                                    release fence; compare-and-swap
- *   a seat's head  anything           NOWHERE        a reader that attaches; release fence, store
- *                  NOWHERE            JOINING        the same, after `reader`; store fence, store,
- *                                                    store-load fence after it
- *                  JOINING            h              the same, at the tail h that it found
- *                  JOINING            tail           the writer, when it looks at the seats. Both
- *                                                    by compare-and-swap
- *                  h                  h' > h         its reader, when it is done with all below h';
- *                                                    release fence, store
- *   a seat's       another's id, 0    id             a reader that attaches, after NOWHERE; store
- *   reader
- *                  id                 0              its reader, before it frees the seat; release
- *                                                    fence, compare-and-swap
- *
- * Lossless: a seat's head is its holder's only if `reader` is the holder. If it is not, or if the
- * head is NOWHERE, the writer ignores the seat. (If it sees `reader` before NOWHERE, it takes an
- * older position for that of the reader, and may be refused until it sees NOWHERE. That needs no
- * fence.)
- *
- * When a reader is JOINING, the two store-load fences let either the writer see that, or the reader
- * the writer's new head. A writer that sees it lets the reader begin at the tail. If the reader
- * finds the tail first, no writer has looked since the ring head from which the reader searched, so
- * nothing from that head on was overwritten. Either way the reader begins at a tail, nothing from
- * there on is overwritten, and the writer has room for a whole capacity before it waits for that
- * reader, even if the reader is stopped before it knows where it begins.
+ *                                                    seats: broadcast_seat.h
  */
 #ifndef IPC_SRC_RING_BROADCAST_H
 #define IPC_SRC_RING_BROADCAST_H 1
 
-#include "spsc.h"
+#include "broadcast_seat.h"
 
-/* ------------------------------------------------------------------ broadcast: layout */
-
-#define IPC_BROADCAST_TYPE 0x74736163u                   /* "cast" */
-#define IPC_BROADCAST_MAGIC UINT64_C(0x31747361635f6369) /* "ic_cast1" */
-#define IPC_BROADCAST_SEATS 64u
-
-/* How a broadcast is made: ipc_broadcast_init. */
-#define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
-#define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
-
-/* The position of a reader of a lossless broadcast, on a line of its own. */
-struct ipc_broadcast_seat_ {
-    uint64_t head;   /* `reader` has read all below it; or one of these: */
-    uint64_t reader; /* the id of the process whose position that is, or was */
-    unsigned char pad[48];
-};
-
-/* Above all positions. */
-#define IPC_BROADCAST_NOWHERE_ (~UINT64_C(1)) /* `reader` may be the seat's last holder */
-#define IPC_BROADCAST_JOINING_ (~UINT64_C(0)) /* it has no position yet */
-
-/* The shared part. Private to this file; tests and tools may look. */
-struct ipc_broadcast_shared {
-    /* As of a ring with one end: end[0] is the writer's, end[1] is 0, and `head` is a position of
-     * the writer, at most a lap behind its tail. */
-    struct ipc_spsc_shared s;
-    uint64_t id[IPC_BROADCAST_SEATS]; /* the holder of each seat, as in core.h */
-    struct ipc_broadcast_seat_ seat[IPC_BROADCAST_SEATS];
-    /* capacity slots of ipc_ring_stride_(bytes) each */
-};
-
-IPC_RING_ASSERT_(cast_id, offsetof(struct ipc_broadcast_shared, id) == 384)
-IPC_RING_ASSERT_(cast_size, sizeof(struct ipc_broadcast_shared) == 384 + 72 * IPC_BROADCAST_SEATS)
+/* ------------------------------------------------------------------ broadcast: making one */
 
 /* In a sequence of a lossy broadcast: the message of that position is being written. */
 #define IPC_BROADCAST_BUSY_ (UINT64_C(1) << 63)
 
-/* When a lossless writer is refused, it asks the kernel whether the readers in its way are dead:
- * at the first refusal, unless it has asked within the last ASK_APART positions, or 1,024 times
- * the capacity; then after ASK_AGAIN refusals in a row, and after every ASK_EVERY. A question takes
- * as long as hundreds of messages, and a writer that is faster than its readers is refused all the
- * time. */
-#define IPC_BROADCAST_ASK_APART_ 1048576u
-#define IPC_BROADCAST_ASK_AGAIN_ 64u
-#define IPC_BROADCAST_ASK_EVERY_ 1024u
-
-IPC_INLINE struct ipc_ring_kind_ ipc_broadcast_kind_(size_t bytes)
+IPC_INLINE struct ipc_ring_kind_ ipc_broadcast_kind_(size_t bytes, unsigned how)
 {
     struct ipc_ring_kind_ kind;
 
     kind.name = "not a broadcast; magic";
     kind.magic = IPC_BROADCAST_MAGIC;
-    kind.header = sizeof(struct ipc_broadcast_shared);
+    kind.header = sizeof(struct ipc_broadcast_shared) + ipc_broadcast_seat_bytes_(how);
     kind.stride = ipc_ring_stride_(bytes);
     return kind;
 }
 
-/* The bytes of a broadcast, or 0, as ipc_spsc_footprint. */
-IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity)
+/* The bytes of a broadcast that is made as `how` says, or 0, as ipc_spsc_footprint; 0 also for any
+ * other `how` than ipc_broadcast_init takes. */
+IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity, unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
+    struct ipc_ring_kind_ kind;
 
+    if (!ipc_broadcast_is_valid_how_(how))
+        return 0;
+    kind = ipc_broadcast_kind_(bytes, how);
     return ipc_ring_footprint_(&kind, bytes, capacity);
-}
-
-IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
-{
-    return how <= IPC_BROADCAST_LOSSY;
 }
 
 /*
  * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY.
+ * Add IPC_BROADCAST_READERS(n) where a lossless one is to have seats for another number of readers
+ * than 64. They cost the writer nothing until there are so many readers.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
@@ -127,7 +57,7 @@ IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
 IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t capacity,
                                   unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, how);
 
     if (!ipc_broadcast_is_valid_how_(how))
         return -EINVAL;
@@ -135,15 +65,6 @@ IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t
 }
 
 /* ------------------------------------------------------------------ broadcast: handles */
-
-/* What a lossless writer knows of its readers. */
-struct ipc_broadcast_readers_ {
-    struct ipc_broadcast_shared *ring;
-    int (*alive)(void *, uint64_t); /* of struct ipc_peer */
-    void *arg;
-    uint64_t ask_from; /* a first refusal asks the kernel from this position on */
-    unsigned refused;  /* how often in a row a reader left no room */
-};
 
 /* Private to their thread; no field is for the caller. */
 struct ipc_broadcast_producer {
@@ -159,7 +80,7 @@ struct ipc_broadcast_consumer {
      * publishes nothing. */
     struct ipc_spsc_consumer s;
     struct ipc_broadcast_shared *ring;
-    uint64_t *seat;   /* ring->id[...], our own; or NULL */
+    uint64_t *seat;   /* the id of our seat, whose head `at` is; or NULL */
     uint64_t missed;  /* messages, so far */
     uint64_t skip;    /* how many more messages it leaves out if it is lapped again */
     int loss_pending; /* a loss was found after messages that a call returned: the next reports it
@@ -181,33 +102,26 @@ IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c,
 
 /* ------------------------------------------------------------------ broadcast: attach */
 
+/* Checks the memory. *how is LOSSLESS or LOSSY then, and *slots where the slots begin. */
 IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
-                                    uint64_t *capacity, unsigned *how)
+                                    uint64_t *capacity, unsigned *how,
+                                    struct ipc_broadcast_seats_ *seats, unsigned char **slots)
 {
-    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, IPC_BROADCAST_READERS(1));
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, capacity);
+    unsigned there;
 
     if (rc != 0)
         return rc;
-    *how = ck_pr_load_32(&((const struct ipc_broadcast_shared *)mem)->s.is.how);
-    if (!ipc_broadcast_is_valid_how_(*how))
-        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
+    there = ck_pr_load_32(&((const struct ipc_broadcast_shared *)mem)->s.is.how);
+    if (!ipc_broadcast_is_valid_how_(there))
+        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", there,
                                 IPC_BROADCAST_LOSSY);
-    return 0;
-}
-
-IPC_INLINE struct ipc_broadcast_readers_
-ipc_broadcast_list_readers_(struct ipc_broadcast_shared *r, const struct ipc_peer *me,
-                            uint64_t tail)
-{
-    struct ipc_broadcast_readers_ readers;
-
-    readers.ring = r;
-    readers.alive = me != NULL ? me->alive : NULL;
-    readers.arg = me != NULL ? me->arg : NULL;
-    readers.ask_from = tail;
-    readers.refused = 0;
-    return readers;
+    kind = ipc_broadcast_kind_(bytes, there);
+    *how = there & 255;
+    *seats = ipc_broadcast_seats_at_(mem, sizeof(struct ipc_broadcast_shared), there);
+    *slots = (unsigned char *)mem + kind.header;
+    return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, bytes, *capacity), there);
 }
 
 /*
@@ -221,15 +135,17 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
     uint64_t capacity, tail, id = ipc_ring_id_of_(me);
+    struct ipc_broadcast_seats_ seats;
+    unsigned char *slots = NULL;
     unsigned how = 0;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
+    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how, &seats, &slots);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[0], me, id);
     (void)ipc_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    p->slots = (unsigned char *)mem + sizeof *r;
+    p->slots = slots;
     p->mask = capacity - 1;
     p->bytes = bytes;
     p->ring = &r->s;
@@ -240,95 +156,24 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
     p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
-    h->readers = ipc_broadcast_list_readers_(r, me, p->tail);
+    h->readers = ipc_broadcast_list_readers_(&seats, me, p->tail);
     /* Without it a reader could see that we overwrite a message before it sees what the last writer
      * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
     return 0;
 }
 
-/* Frees the seats of all dead readers; if `only` is not 0, those of that one. Returns how many. */
-IPC_INLINE int64_t ipc_broadcast_free_dead_readers_(struct ipc_broadcast_shared *r,
-                                                    int (*alive)(void *, uint64_t), void *arg,
-                                                    uint64_t only)
-{
-    int64_t freed = 0;
-    unsigned i;
-
-    for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t id = ck_pr_load_64(&r->id[i]);
-
-        if (id == 0 || (only != 0 && id != only) || !ipc_ring_is_dead_(alive, arg, id))
-            continue;
-        /* Without it the writer could see the seat's next holder, and overwrite what the dead one,
-         * as the kernel orders it, still reads. Partner: the acquire fence in
-         * ipc_broadcast_find_slowest_reader_. */
-        ck_pr_fence_release();
-        freed += ck_pr_cas_64(&r->id[i], id, 0);
-    }
-    return freed;
-}
-
-/* Takes a seat for a reader, which the writer sees from now on. 0, or -EUSERS. */
-IPC_INLINE int ipc_broadcast_take_seat_(struct ipc_broadcast_shared *r, struct ipc_peer *me,
-                                        uint64_t id, unsigned *seat)
-{
-    unsigned n = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, NULL, id);
-
-    if (n == IPC_BROADCAST_SEATS && me != NULL) {
-        (void)ipc_broadcast_free_dead_readers_(r, me->alive, me->arg, 0); /* or others do */
-        n = ipc_ring_take_any_end_(r->id, sizeof r->id[0], IPC_BROADCAST_SEATS, NULL, id);
-    }
-    if (n == IPC_BROADCAST_SEATS)
-        return ipc_ring_refuse_(me, -EUSERS, "every reader's seat is taken; seats",
-                                IPC_BROADCAST_SEATS, IPC_BROADCAST_SEATS);
-    *seat = n;
-    /* Without it the writer could take this position as the word of the seat's last holder, which
-     * still reads behind it. Partner: the acquire fence in ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_release();
-    ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_NOWHERE_);
-    ck_pr_store_64(&r->seat[n].reader, id);
-    /* Without it the writer could let us begin, and ignore us at its next look. Partner: the
-     * store-load fence in ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_store();
-    ck_pr_store_64(&r->seat[n].head, IPC_BROADCAST_JOINING_);
-    /* Without it the writer could miss our seat, and we the head that it stored before: then what
-     * we begin with is overwritten. Partner: the fence in ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_store_load();
-    return 0;
-}
-
-/* A reader that is joining has found the tail: begins there, or where the writer has let it begin
- * meanwhile. Returns that position. */
-IPC_INLINE uint64_t ipc_broadcast_begin_at_(uint64_t *at, uint64_t tail)
-{
-    return ck_pr_cas_64(at, IPC_BROADCAST_JOINING_, tail) ? tail : ck_pr_load_64(at);
-}
-
-/* Frees the seat of `id`, whose word of the holder is *end. Does nothing if another process was
- * told that we are dead and took it. */
-IPC_INLINE void ipc_broadcast_leave_seat_(struct ipc_broadcast_shared *r, uint64_t *end,
-                                          uint64_t id)
-{
-    /* Without it the writer could overwrite what we still read. Partner: the acquire fence in
-     * ipc_broadcast_find_slowest_reader_. */
-    ck_pr_fence_release();
-    /* Before the seat is free, as its next holder may be a handle of the same process. */
-    (void)ck_pr_cas_64(&r->seat[end - r->id].reader, id, 0);
-    ipc_ring_leave_end_(end, id);
-}
-
 /*
  * Attaches a reader. It sees every message that is sent afterwards, and those that are being sent
  * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
- * broadcast has 64 seats for readers, and the writer has room for a whole capacity before it waits
- * for one that has just joined, also if that is stopped in here. A lossy one has any number of
- * readers, and they write nothing. Lock-free. `me`, and what a refused handle does: as for
- * ipc_spsc_producer_attach.
+ * broadcast has 64 seats for readers, or as many as it was made with, and the writer has room for a
+ * whole capacity before it waits for one that has just joined, also if that is stopped in here. A
+ * lossy one has any number of readers, and they write nothing. Lock-free. `me`, and what a refused
+ * handle does: as for ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
- *   -EUSERS  lossless: 64 readers are attached that are not proven dead
+ *   -EUSERS  lossless: as many readers are attached as it has seats, and are not proven dead
  */
 IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, void *mem,
                                              size_t size, size_t bytes, struct ipc_peer *me)
@@ -336,21 +181,23 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t capacity, head, id = ipc_ring_id_of_(me);
+    struct ipc_broadcast_seats_ seats;
+    unsigned char *slots = NULL;
     unsigned how = 0, seat;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
+    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how, &seats, &slots);
 
     (void)ipc_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_take_seat_(r, me, id, &seat);
+        rc = ipc_broadcast_take_seat_(&seats, me, id, &seat);
         if (rc != 0)
             return c->error = rc;
-        h->seat = &r->id[seat];
-        c->at = &r->seat[seat].head;
+        h->seat = &seats.id[seat];
+        c->at = &seats.seat[seat].head;
     }
     head = ck_pr_load_64(&r->s.head);
-    c->slots = (unsigned char *)mem + sizeof *r;
+    c->slots = slots;
     c->mask = capacity - 1;
     c->bytes = bytes;
     c->ring = &r->s;
@@ -380,87 +227,11 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
     if (c->seat != NULL)
-        ipc_broadcast_leave_seat_(c->ring, c->seat, c->s.id);
+        ipc_broadcast_leave_seat_(c->seat, c->s.at, c->s.id);
     (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ broadcast: writing */
-
-/* Is the writer to ask the kernel about readers that leave no room at this tail? If so, it may find
- * them alive, and then need not ask so soon again. */
-IPC_INLINE int ipc_broadcast_is_to_ask_(const struct ipc_broadcast_readers_ *g, uint64_t tail)
-{
-    if (g->refused == 0)
-        return (int64_t)(tail - g->ask_from) >= 0;
-    return g->refused % IPC_BROADCAST_ASK_EVERY_ == IPC_BROADCAST_ASK_AGAIN_;
-}
-
-/* The position of a seat's holder, whose id *id is set to; JOINING; or NOWHERE: the seat is free,
- * or the writer ignores it. */
-IPC_INLINE uint64_t ipc_broadcast_find_position_(const struct ipc_broadcast_shared *r, unsigned i,
-                                                 uint64_t *id)
-{
-    *id = ck_pr_load_64(&r->id[i]);
-    if (*id == 0 || ck_pr_load_64(&r->seat[i].reader) != *id)
-        return IPC_BROADCAST_NOWHERE_;
-    return ck_pr_load_64(&r->seat[i].head);
-}
-
-/* A lossless writer has reached its limit, and needs `need` positions behind its tail: looks how
- * far the slowest reader is, and frees the seats of dead ones. Sets the limit and returns 0, or
- * -EAGAIN.
- */
-IPC_RING_NOINLINE_ int
-ipc_broadcast_find_slowest_reader_(struct ipc_broadcast_readers_ *g, uint64_t tail, uint64_t mask,
-                                   uint64_t need, uint64_t *limit)
-{
-    struct ipc_broadcast_shared *r = g->ring;
-    uint64_t most = 0; /* how far the slowest reader is behind */
-    unsigned i, blocked = 0;
-    int ask = ipc_broadcast_is_to_ask_(g, tail);
-
-    /* Without it a reader could begin at this head, and find slots that are older. Partner: the
-     * load fence in ipc_broadcast_consumer_attach. */
-    ck_pr_fence_store();
-    ck_pr_store_64(&r->s.head, tail);
-    /* Without it we could miss the seat of a reader that attaches, and it could miss this head.
-     * Partner: the fence in ipc_broadcast_take_seat_. */
-    ck_pr_fence_store_load();
-    for (i = 0; i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t id, behind, head = ipc_broadcast_find_position_(r, i, &id);
-
-        if (head == IPC_BROADCAST_NOWHERE_)
-            continue;
-        if (head == IPC_BROADCAST_JOINING_)
-            head = ipc_broadcast_begin_at_(&r->seat[i].head, tail);
-        behind = tail - head;
-        if (behind <= mask + 1 - need)
-            most = behind > most ? behind : most;
-        else if (!ask || !ipc_ring_is_dead_(g->alive, g->arg, id) ||
-                 !ck_pr_cas_64(&r->id[i], id, 0))
-            blocked = 1;
-    }
-    if (blocked) {
-        g->refused++;
-        if (ask)
-            g->ask_from = tail + (mask < IPC_BROADCAST_ASK_APART_ / 1024 ? IPC_BROADCAST_ASK_APART_
-                                                                         : 1024 * (mask + 1));
-        return -EAGAIN;
-    }
-    /* Without it a slot could be written that a reader still reads. Partners: ipc_spsc_publish_,
-     * ipc_record_publish_, ipc_broadcast_leave_seat_, ipc_broadcast_take_seat_, or, if the reader
-     * was killed, ipc_broadcast_free_dead_readers_ and the kernel. */
-    ck_pr_fence_acquire();
-    g->refused = 0;
-    *limit = tail - most + mask + 1;
-    return 0;
-}
-
-/* Lets the next look for the slowest reader ask the kernel. */
-IPC_INLINE void ipc_broadcast_ask_(struct ipc_broadcast_readers_ *g)
-{
-    g->refused = IPC_BROADCAST_ASK_AGAIN_;
-}
 
 /* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
 IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
@@ -596,45 +367,13 @@ IPC_INLINE int ipc_broadcast_producer_error(const struct ipc_broadcast_producer 
 
 /* ------------------------------------------------------------------ broadcast: watching readers */
 
-/* As ipc_broadcast_was_readers. */
-IPC_INLINE unsigned ipc_broadcast_count_readers_(const struct ipc_broadcast_readers_ *g)
-{
-    unsigned i, n = 0;
-
-    for (i = 0; g->ring != NULL && i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t id;
-
-        n += ipc_broadcast_find_position_(g->ring, i, &id) < IPC_BROADCAST_NOWHERE_;
-    }
-    return n;
-}
-
-/* How far the slowest reader is behind the tail, at most `most`, and its id. */
-IPC_INLINE uint64_t ipc_broadcast_find_most_behind_(const struct ipc_broadcast_readers_ *g,
-                                                    uint64_t tail, uint64_t most, uint64_t *id)
-{
-    uint64_t behind = 0;
-    unsigned i;
-
-    *id = 0;
-    for (i = 0; g->ring != NULL && i < IPC_BROADCAST_SEATS; i++) {
-        uint64_t holder, head = ipc_broadcast_find_position_(g->ring, i, &holder);
-
-        if (head >= IPC_BROADCAST_NOWHERE_ || tail - head <= behind)
-            continue;
-        behind = tail - head < most ? tail - head : most;
-        *id = holder;
-    }
-    return behind;
-}
-
 /*
  * How many messages the slowest reader of a lossless broadcast had still to read, at some moment
  * during the call; and in *id which process it is, for struct ipc_peer's alive (~0: one without an
  * ipc_peer). That is too many by those that it read and has not published yet, at most an eighth
  * of the capacity. 0, and *id 0: every reader had read all, or there was none. A reader that died
- * counts until its seat is freed. Lossy: always 0. Wait-free; looks at 64 seats: for monitoring,
- * not for each message.
+ * counts until its seat is freed. Lossy: always 0. Wait-free; looks at all seats that have ever had
+ * a reader: for monitoring, not for each message.
  */
 IPC_INLINE uint64_t ipc_broadcast_was_slowest(const struct ipc_broadcast_producer *p, uint64_t *id)
 {
@@ -662,9 +401,7 @@ IPC_INLINE unsigned ipc_broadcast_was_readers(const struct ipc_broadcast_produce
  * or for each reader; wait-free. */
 IPC_INLINE int64_t ipc_broadcast_producer_recover(struct ipc_broadcast_producer *p, uint64_t id)
 {
-    struct ipc_broadcast_readers_ *g = &p->readers;
-
-    return g->ring != NULL ? ipc_broadcast_free_dead_readers_(g->ring, g->alive, g->arg, id) : 0;
+    return ipc_broadcast_recover_(&p->readers, id);
 }
 
 /* ------------------------------------------------------------------ broadcast: reading */

@@ -41,6 +41,8 @@
 
 #define IPC_CALL_TYPE 0x6c6c6163u                   /* "call" */
 #define IPC_CALL_MAGIC UINT64_C(0x316c6c61635f6369) /* "ic_call1" */
+/* The most servers at a time. It is fixed: all of them look for each request. Callers are as many as
+ * asked for. */
 #define IPC_CALL_SERVERS 64u
 
 /* The shared part. Private to this file; tests and tools may look. */
@@ -325,19 +327,17 @@ IPC_INLINE int ipc_call_try_slot_(struct ipc_call_client *c, unsigned char *slot
 IPC_INLINE int ipc_call_take_slot_(struct ipc_call_client *c, int ask)
 {
     size_t stride = ipc_call_client_stride_(c);
-    uint64_t i, tries;
+    struct ipc_ring_scans_ scans = {0, 0};
+    uint64_t i;
 
-    for (i = 0; i < c->count && !ipc_call_try_slot_(c, c->slots + i * stride, ask); i++)
-        ;
-    if (i == c->count)
-        return -EUSERS;
-    for (tries = 0; tries <= c->count; tries++) { /* it fails when others have made it grow */
-        uint64_t used = ck_pr_load_64(&c->ring->used);
-
-        if (used > i || ck_pr_cas_64(&c->ring->used, used, i + 1))
-            break;
-    }
-    return 0;
+    do
+        for (i = 0; i < c->count; i++)
+            if (ipc_call_try_slot_(c, c->slots + i * stride, ask)) {
+                ipc_ring_raise_(&c->ring->used, i + 1, c->count);
+                return 0;
+            }
+    while (ipc_ring_is_to_scan_again_(&scans, ipc_call_caller_(c->slots), stride, c->count));
+    return -EUSERS;
 }
 
 /* ------------------------------------------------------------------ calls: attach */

@@ -16,6 +16,9 @@
  *
  * A compare-and-swap on the exact id seen lets only one succeed of two processes that saw the same
  * dead holder. It also makes a detach harmless if another process took the end in the meantime.
+ *
+ * A process that looks for one of many lanes, seats or slots, and finds none, looks again if one
+ * has got another holder since: one that it passed may be free (ipc_ring_is_to_scan_again_).
  */
 #ifndef IPC_SRC_RING_CORE_H
 #define IPC_SRC_RING_CORE_H 1
@@ -88,6 +91,23 @@ struct ipc_ring_seat_ {
     uint64_t named;      /* the id that the current generation was issued to */
     uint64_t unused;     /* a power of two is easier to multiply by */
 };
+
+/* In `how` of a kind that has seats, above the lowest byte: how many, where that is another number
+ * than usual. IPC_BROADCAST_READERS and IPC_MPMC_HANDLES are made of this. A number that is out of
+ * range stays so. */
+#define IPC_RING_SEATS_MAX 65536u
+#define IPC_RING_HOW_MANY_(n, usual)                                                               \
+    ((unsigned)(n)-1u < IPC_RING_SEATS_MAX ? ((unsigned)(n) ^ (usual)) << 8 : ~0xffu)
+
+IPC_INLINE unsigned ipc_ring_seats_of_(unsigned how, unsigned usual)
+{
+    return how >> 8 ^ usual;
+}
+
+IPC_INLINE int ipc_ring_are_seats_valid_(unsigned seats)
+{
+    return seats - 1 < IPC_RING_SEATS_MAX;
+}
 
 /* What all rings of one kind have in common. */
 struct ipc_ring_kind_ {
@@ -186,6 +206,16 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
+/* The same, once `how` says what else is in the memory: is there room for that? 0 or -EPROTO. */
+IPC_INLINE int ipc_ring_check_size_(struct ipc_peer *me, size_t size, size_t footprint,
+                                    uint64_t how)
+{
+    if (footprint == 0 || footprint > size)
+        return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; how and bytes", how,
+                                size);
+    return 0;
+}
+
 /* Is the process of that id, which is not 0, proven to be dead, or to have left? One without an
  * ipc_peer never is. */
 IPC_INLINE int ipc_ring_is_dead_(int (*alive)(void *, uint64_t), void *arg, uint64_t id)
@@ -239,21 +269,27 @@ IPC_INLINE void ipc_ring_leave_end_(uint64_t *end, uint64_t id)
     (void)ck_pr_cas_64(end, id, 0);
 }
 
-/* Takes one of n ends, which are `step` bytes from each other: a free one, else one whose holder is
- * dead. Returns its index, or n. */
-IPC_INLINE unsigned ipc_ring_take_any_end_(uint64_t *ends, size_t step, unsigned n,
-                                           struct ipc_peer *me, uint64_t id)
+/* The scans of one process for a holder that it may replace. Begins as zeros. */
+struct ipc_ring_scans_ {
+    uint64_t sum;
+    unsigned tries;
+};
+
+/* A scan of `count` holders, `step` bytes from each other, has found none to replace. Is it to
+ * begin again? After the first one, and then, eight times at most, if a holder has changed since.
+ * The sum changes when one does, but for a coincidence. */
+IPC_INLINE int ipc_ring_is_to_scan_again_(struct ipc_ring_scans_ *scans, const uint64_t *holders,
+                                          size_t step, uint64_t count)
 {
-    unsigned i, dead;
+    uint64_t sum = 0, i;
+    int changed;
 
-    for (dead = 0; dead < 2; dead++)
-        for (i = 0; i < n; i++) {
-            uint64_t *end = (uint64_t *)(void *)((unsigned char *)ends + i * step);
-
-            if ((dead || ck_pr_load_64(end) == 0) && ipc_ring_take_end_(end, me, id) == 0)
-                return i;
-        }
-    return n;
+    for (i = 0; i < count; i++)
+        sum = sum * 31 + ck_pr_load_64((const uint64_t *)(const void *)((const unsigned char *)
+                                                                            holders + i * step));
+    changed = scans->tries == 0 || sum != scans->sum;
+    scans->sum = sum;
+    return changed && scans->tries++ < 8;
 }
 
 /* Takes the first of n seats that is free or whose holder, to which *holder is set, is dead.
@@ -262,14 +298,32 @@ IPC_INLINE unsigned ipc_ring_take_any_end_(uint64_t *ends, size_t step, unsigned
 IPC_INLINE unsigned ipc_ring_take_seat_(struct ipc_ring_seat_ *seats, unsigned n,
                                         struct ipc_peer *me, uint64_t id, uint64_t *holder)
 {
+    struct ipc_ring_scans_ scans = {0, 0};
     unsigned i;
 
-    for (i = 0; i < n; i++) {
-        *holder = ck_pr_load_64(&seats[i].id);
-        if (ipc_ring_may_replace_(me, *holder) && ck_pr_cas_64(&seats[i].id, *holder, id))
+    *holder = 0;
+    do
+        for (i = 0; i < n; i++) {
+            *holder = ck_pr_load_64(&seats[i].id);
+            if (ipc_ring_may_replace_(me, *holder) && ck_pr_cas_64(&seats[i].id, *holder, id))
+                return i;
+        }
+    while (ipc_ring_is_to_scan_again_(&scans, &seats[0].id, sizeof seats[0], n));
+    return n;
+}
+
+/* Raises a count that only grows, and to no more than `most`, to n at least. It fails when others
+ * have made it grow. */
+IPC_INLINE void ipc_ring_raise_(uint64_t *count, uint64_t n, uint64_t most)
+{
+    uint64_t tries;
+
+    for (tries = 0; tries <= most; tries++) {
+        uint64_t there = ck_pr_load_64(count);
+
+        if (there >= n || ck_pr_cas_64(count, there, n))
             break;
     }
-    return i;
 }
 
 /* Issues the next generation of a seat to its new holder. */

@@ -57,6 +57,7 @@ IPC_INLINE int ipc_mpmc_claim_run_(struct ipc_mpmc *m, size_t stride, unsigned n
             if (impossible++ == IPC_MPMC_IMPOSSIBLE_LOOKS_)
                 return m->error = -EBADMSG;
             ck_pr_stall();
+            ipc_mpmc_go_to_hint_(m, &m->ring->tail);
         }
     }
     return -EAGAIN;
@@ -312,6 +313,7 @@ IPC_INLINE int ipc_mpmc_find_next_(struct ipc_mpmc *m, size_t stride, uint64_t *
             if (impossible++ == IPC_MPMC_IMPOSSIBLE_LOOKS_)
                 return m->error = -EBADMSG;
             ck_pr_stall();
+            ipc_mpmc_go_to_hint_(m, &m->ring->head);
             break;
         default:
             ipc_mpmc_move_on_(m, p, *word, &m->ring->head, &asked);
@@ -330,7 +332,7 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     uint64_t again, i;
     int rc = ipc_mpmc_find_next_(m, stride, word);
 
-    *position = (*word / IPC_MPMC_LAP_ << m->shift) + (m->next & m->mask);
+    *position = ipc_mpmc_position_of_(m, m->next, *word);
     if (rc == 0)
         return 0;
     if (rc != -EAGAIN || m->error != 0) /* m->error may be -EAGAIN: attach was refused */
@@ -343,7 +345,7 @@ IPC_INLINE int ipc_mpmc_find_message_(struct ipc_mpmc_consumer *h, size_t stride
     /* A process may have been killed before it could count: so look also after each recovery. */
     for (i = 0; (again != h->again_seen || m->misses == 0) && i <= m->mask; i++) {
         *word = ck_pr_load_64(ipc_mpmc_word_(m, i, stride));
-        *position = (*word / IPC_MPMC_LAP_ << m->shift) + i;
+        *position = ipc_mpmc_position_of_(m, (m->next & ~m->mask) + i, *word);
         if (ipc_mpmc_state_(*word) == IPC_MPMC_AGAIN_)
             return 0;
     }
@@ -507,42 +509,50 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
 
 /* ------------------------------------------------------------------ many at an end: attach */
 
-IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes)
-{
-    struct ipc_ring_kind_ kind;
-
-    kind.name = "not an MPMC ring; magic";
-    kind.magic = IPC_MPMC_MAGIC;
-    kind.header = sizeof(struct ipc_mpmc_shared);
-    kind.stride = ipc_ring_line_stride_(bytes);
-    return kind;
-}
-
-/* The bytes of a ring, or 0, as ipc_spsc_footprint. */
-IPC_INLINE size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity)
-{
-    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
-
-    return ipc_ring_footprint_(&kind, bytes, capacity);
-}
-
 IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)
 {
     unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
 
-    return how <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends;
+    return (how & 255) <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends &&
+           ipc_ring_are_seats_valid_(ipc_ring_seats_of_(how, IPC_MPMC_SEATS));
+}
+
+IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes, unsigned how)
+{
+    size_t seats = ((size_t)ipc_ring_seats_of_(how, IPC_MPMC_SEATS) + 1) & ~(size_t)1;
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not an MPMC ring; magic";
+    kind.magic = IPC_MPMC_MAGIC;
+    kind.header = sizeof(struct ipc_mpmc_shared) + seats * sizeof(struct ipc_ring_seat_);
+    kind.stride = ipc_ring_line_stride_(bytes);
+    return kind;
+}
+
+/* The bytes of a ring that is made as `how` says, or 0, as ipc_spsc_footprint; 0 also for any other
+ * `how` than ipc_mpmc_init takes. */
+IPC_INLINE size_t ipc_mpmc_footprint(size_t bytes, uint64_t capacity, unsigned how)
+{
+    struct ipc_ring_kind_ kind;
+
+    if (!ipc_mpmc_is_valid_how_(how))
+        return 0;
+    kind = ipc_mpmc_kind_(bytes, how);
+    return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
 /*
  * Makes an empty ring, as ipc_spsc_init. how: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE. Add
- * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER, not both, if that end is for one at a time.
+ * IPC_MPMC_ONE_PRODUCER or IPC_MPMC_ONE_CONSUMER, not both, if that end is for one at a time; and
+ * IPC_MPMC_HANDLES(n) where another number of handles than 256, of both ends together, is to be
+ * attached at a time. Only attach takes longer for them.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
  */
 IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capacity, unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes, how);
 
     if (!ipc_mpmc_is_valid_how_(how))
         return -EINVAL;
@@ -553,14 +563,14 @@ IPC_INLINE int ipc_mpmc_init(void *mem, size_t size, size_t bytes, uint64_t capa
 IPC_INLINE int ipc_mpmc_take_seat_(struct ipc_mpmc *m, struct ipc_peer *me)
 {
     uint64_t id = ipc_ring_id_of_(me), holder;
-    unsigned i = ipc_ring_take_seat_(m->ring->seat, IPC_MPMC_SEATS, me, id, &holder);
+    unsigned i = ipc_ring_take_seat_(m->seats, m->seats_count, me, id, &holder);
 
-    if (i == IPC_MPMC_SEATS)
-        return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", IPC_MPMC_SEATS,
-                                IPC_MPMC_SEATS);
-    m->seat = &m->ring->seat[i];
+    if (i == m->seats_count)
+        return ipc_ring_refuse_(me, -EUSERS, "all seats of the ring are taken; of", i, i);
+    m->seat = &m->seats[i];
     m->id = id;
-    m->name = (i + ipc_ring_next_generation_(m->seat, id) % 256 * IPC_MPMC_SEATS) * IPC_MPMC_NAME_;
+    m->name =
+        (i + ipc_ring_next_generation_(m->seat, id) % 256 * IPC_RING_SEATS_MAX) * IPC_MPMC_NAME_;
     /* Without it the seat could be older than a word with our name. Partner: in
      * ipc_mpmc_is_holder_dead_. */
     ck_pr_fence_store();
@@ -574,17 +584,27 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
                                 struct ipc_peer *me, unsigned how, int end)
 {
     struct ipc_mpmc_shared *r = (struct ipc_mpmc_shared *)mem;
-    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes);
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_(bytes, IPC_MPMC_HANDLES(1));
     uint64_t capacity;
+    unsigned there = 0;
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     memset(m, 0, sizeof *m);
-    if (rc == 0 && ((m->how = ck_pr_load_32(&r->is.how)) & ~1u) != (how & ~1u))
-        rc = ipc_ring_refuse_(me, -EPROTO, "ring with other ends; kind", m->how, how);
+    if (rc == 0)
+        there = ck_pr_load_32(&r->is.how);
+    if (rc == 0 && (!ipc_mpmc_is_valid_how_(there) || (there & 254) != (how & 254)))
+        rc = ipc_ring_refuse_(me, -EPROTO, "ring with other ends; kind", there & 255, how & 255);
+    if (rc == 0) {
+        kind = ipc_mpmc_kind_(bytes, there);
+        rc = ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, bytes, capacity), there);
+    }
     if (rc != 0)
         return m->error = rc;
     m->ring = r;
-    m->slots = (unsigned char *)mem + sizeof *r;
+    m->how = there & 255;
+    m->seats = (struct ipc_ring_seat_ *)(void *)(r + 1);
+    m->seats_count = ipc_ring_seats_of_(there, IPC_MPMC_SEATS);
+    m->slots = (unsigned char *)mem + kind.header;
     m->mask = capacity - 1;
     for (m->shift = 0; capacity >> m->shift > 1; m->shift++)
         ;
@@ -627,7 +647,8 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO
  *            as of ipc_spsc_producer_attach; -EPROTO also when the ring's ends are of another kind
- *   -EUSERS  all IPC_MPMC_SEATS seats are taken
+ *   -EUSERS  as many handles are attached as the ring was made for (256, if nothing was said) that
+ *            are not proven dead
  *   -EBUSY   the ring is for one producer at a time, and that one is not proven dead
  */
 IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, size_t size,

@@ -85,13 +85,16 @@
 
 #define IPC_MPMC_TYPE 0x636d706du                   /* "mpmc" */
 #define IPC_MPMC_MAGIC UINT64_C(0x31636d706d5f6369) /* "ic_mpmc1" */
-#define IPC_MPMC_SEATS 256u
+#define IPC_MPMC_SEATS 256u /* if nothing is said */
 
 /* How a ring is made: ipc_mpmc_init. */
 #define IPC_MPMC_AT_MOST_ONCE 0u  /* what a killed consumer held is lost, and counted */
 #define IPC_MPMC_AT_LEAST_ONCE 1u /* what a killed consumer held is handed out again */
 #define IPC_MPMC_ONE_PRODUCER 2u  /* at a time: SPMC */
 #define IPC_MPMC_ONE_CONSUMER 4u  /* at a time: MPSC */
+/* To be added to these: for n attached handles, of both ends together, 1 to 65,536. Each takes 32
+ * bytes. */
+#define IPC_MPMC_HANDLES(n) IPC_RING_HOW_MANY_(n, IPC_MPMC_SEATS)
 
 /* The shared part. Private to this file; tests and tools may look. */
 struct ipc_mpmc_shared {
@@ -109,16 +112,19 @@ struct ipc_mpmc_shared {
     unsigned char pad3[120];
     unsigned char data_bell[64]; /* as in struct ipc_spsc_shared */
     unsigned char space_bell[64];
-    struct ipc_ring_seat_ seat[IPC_MPMC_SEATS];
-    /* capacity slots of ipc_ring_line_stride_(bytes) each */
+    /* the seats, in whole lines; then capacity slots of ipc_ring_line_stride_(bytes) each */
 };
 
 IPC_RING_ASSERT_(mpmc_tail, offsetof(struct ipc_mpmc_shared, tail) == 128)
 IPC_RING_ASSERT_(mpmc_bells, offsetof(struct ipc_mpmc_shared, data_bell) == 384)
-IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 32 * IPC_MPMC_SEATS)
+IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512)
 
-/* The word, from its top bit: lap (41 bits), name (16: generation, seat), run length minus one (4),
- * state (3). The table at the top of this file has all transitions. */
+/* The word, from its top bit: lap (33 bits), name (24: generation, seat), run length minus one (4),
+ * state (3). The table at the top of this file has all transitions. The lap may wrap: two are only
+ * told apart if they are less than 2^32 laps from each other. So a handle that was not used for
+ * longer may take what is ahead for what is behind it, and goes to the hint. One that was stopped
+ * for longer in the middle of a call may, with a chance of one in 2^33, take a word for the one
+ * that it saw. */
 #define IPC_MPMC_FREE_ 0u        /* nobody has claimed it in this lap */
 #define IPC_MPMC_WRITING_ 1u     /* claimed by the producer named, as the first of a run */
 #define IPC_MPMC_FULL_ 2u        /* a message is there */
@@ -131,7 +137,7 @@ IPC_RING_ASSERT_(mpmc_size, sizeof(struct ipc_mpmc_shared) == 512 + 32 * IPC_MPM
 #define IPC_MPMC_RUN_MAX_ 16u
 #define IPC_MPMC_RUN_MASK_ (IPC_MPMC_RUN_ * (IPC_MPMC_RUN_MAX_ - 1))
 #define IPC_MPMC_NAME_ (UINT64_C(1) << 7)
-#define IPC_MPMC_LAP_ (UINT64_C(1) << 23)
+#define IPC_MPMC_LAP_ (UINT64_C(1) << 31)
 
 #define IPC_MPMC_LOOKS_ 128u   /* looks at a holder in the way, before it is passed over */
 #define IPC_MPMC_PREFETCH_ 16u /* how many slots ahead lines are asked for */
@@ -193,7 +199,7 @@ struct ipc_mpmc {
     int claimed;            /* 1: we hold a slot */
     uint64_t bytes;
     struct ipc_mpmc_shared *ring;
-    struct ipc_ring_seat_ *seat;
+    struct ipc_ring_seat_ *seat; /* ours */
     uint64_t *end; /* ring->end[...], if this end is for one process at a time; or NULL */
     uint64_t id;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
@@ -205,6 +211,8 @@ struct ipc_mpmc {
     unsigned holders_met; /* slots of late holders that we came by */
     unsigned contended;   /* hints to publish at once, since others were first */
     int error;            /* sticks */
+    struct ipc_ring_seat_ *seats;
+    unsigned seats_count;
 };
 
 struct ipc_mpmc_producer {
@@ -220,6 +228,14 @@ struct ipc_mpmc_consumer {
 IPC_FORCE_INLINE uint64_t ipc_mpmc_free_word_(const struct ipc_mpmc *m, uint64_t position)
 {
     return (position >> m->shift) * IPC_MPMC_LAP_;
+}
+
+/* The position of that word, which is of the same slot as position p: near p, as laps may wrap. */
+IPC_INLINE uint64_t ipc_mpmc_position_of_(const struct ipc_mpmc *m, uint64_t p, uint64_t word)
+{
+    int64_t ahead = (int64_t)((word & ~(IPC_MPMC_LAP_ - 1)) - ipc_mpmc_free_word_(m, p));
+
+    return p + ((uint64_t)(ahead / (int64_t)IPC_MPMC_LAP_) << m->shift);
 }
 
 IPC_FORCE_INLINE unsigned char *ipc_mpmc_slot_(const struct ipc_mpmc *m, uint64_t position,
@@ -356,10 +372,18 @@ IPC_INLINE int ipc_mpmc_is_work_behind_(const struct ipc_mpmc *m, uint64_t p, ui
 
 /* ------------------------------------------------------------------ slow holders, dead holders */
 
+/* The seat that a word names. A word that is corrupt may name any. */
+IPC_INLINE struct ipc_ring_seat_ *ipc_mpmc_seat_of_(const struct ipc_mpmc *m, uint64_t word)
+{
+    uint64_t seat = word / IPC_MPMC_NAME_ % IPC_RING_SEATS_MAX;
+
+    return &m->seats[seat < m->seats_count ? seat : 0];
+}
+
 /* Is the process named in this word dead? The word was read before the call. */
 IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
 {
-    const struct ipc_ring_seat_ *seat = &m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS];
+    const struct ipc_ring_seat_ *seat = ipc_mpmc_seat_of_(m, word);
     uint64_t generation;
 
     /* Without it the seat could be older than the word. Partner: in ipc_mpmc_take_seat_. The seat
@@ -367,7 +391,7 @@ IPC_INLINE int ipc_mpmc_is_holder_dead_(struct ipc_mpmc *m, uint64_t word)
      * that a successor is the one that the word names. */
     ck_pr_fence_load();
     generation = ck_pr_load_64(&seat->generation);
-    if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_MPMC_SEATS % 256)
+    if (generation % 256 != word / IPC_MPMC_NAME_ / IPC_RING_SEATS_MAX % 256)
         return 1; /* another process has the seat now */
     return ipc_ring_is_named_dead_(m->alive, m->arg, seat);
 }
@@ -440,8 +464,7 @@ IPC_INLINE int64_t ipc_mpmc_recover_(struct ipc_mpmc *m, uint64_t id)
         unsigned state = ipc_mpmc_state_(word);
 
         if (state == IPC_MPMC_FREE_ || state == IPC_MPMC_FULL_ || state >= IPC_MPMC_AGAIN_ ||
-            (id != 0 &&
-             ck_pr_load_64(&m->ring->seat[word / IPC_MPMC_NAME_ % IPC_MPMC_SEATS].id) != id) ||
+            (id != 0 && ck_pr_load_64(&ipc_mpmc_seat_of_(m, word)->id) != id) ||
             !ipc_mpmc_is_holder_dead_(m, word))
             continue;
         found += ipc_mpmc_free_dead_holder_(m, i, word, stride);
@@ -459,10 +482,10 @@ IPC_INLINE int ipc_mpmc_look_again_(struct ipc_mpmc *m, uint64_t word,
         m->blocker = word;
         m->looks = search->passed > 0 ? IPC_MPMC_LOOKS_ : 0;
     }
-    if (search->passed == 2 * IPC_MPMC_SEATS)
+    if (search->passed == 2 * m->seats_count)
         search->looks_left = 0;
     if (m->looks == IPC_MPMC_LOOKS_)
-        return search->passed++ < 2 * IPC_MPMC_SEATS;
+        return search->passed++ < 2 * m->seats_count;
     m->looks++;
     ck_pr_stall();
     return 0;
@@ -482,21 +505,28 @@ IPC_INLINE void ipc_mpmc_pass_over_(struct ipc_mpmc *m, uint64_t position, uint6
         (void)ck_pr_cas_64(ipc_mpmc_word_(m, position, stride), word, to);
 }
 
+/* Moves m->next to the hint, if that is further. */
+IPC_INLINE void ipc_mpmc_go_to_hint_(struct ipc_mpmc *m, const uint64_t *hint)
+{
+    uint64_t there = ck_pr_load_64(hint);
+
+    if ((int64_t)(there - m->next) > 0)
+        m->next = there;
+}
+
 /* Others were first at position p, as its word says: moves m->next on. If the word is laps ahead,
  * producers have left this slot behind in the lap before that one, and consumers are at most one
  * lap behind the producers. The first time in a call, the hint may be further still. */
 IPC_INLINE void ipc_mpmc_move_on_(struct ipc_mpmc *m, uint64_t p, uint64_t word,
                                   const uint64_t *hint, int *asked)
 {
-    uint64_t laps = (word - ipc_mpmc_free_word_(m, p)) / IPC_MPMC_LAP_, there;
+    uint64_t laps = (word - ipc_mpmc_free_word_(m, p)) / IPC_MPMC_LAP_;
 
     m->next = p + (laps > 2 ? (laps - 2) << m->shift : 0) + ipc_mpmc_positions_of_(word);
     if (!*asked) {
         *asked = 1;
         m->contended = 64;
-        there = ck_pr_load_64(hint);
-        if ((int64_t)(there - m->next) > 0)
-            m->next = there;
+        ipc_mpmc_go_to_hint_(m, hint);
     }
     /* Without it the slots that we come to could be older than the word or hint that sent us there,
      * and look corrupt. Partners: the release fences before a hint is stored and before a slot is

@@ -39,17 +39,12 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
                                  unsigned *producers)
 {
     struct ipc_ring_kind_ kind = ipc_record_kind_(1);
-    size_t footprint;
     int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
 
     if (rc != 0)
         return rc;
     *producers = ck_pr_load_32(&((const struct ipc_record_shared *)mem)->s.is.how);
-    footprint = ipc_record_footprint(*capacity, *producers);
-    if (footprint == 0 || footprint > size)
-        return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; producers and bytes",
-                                *producers, size);
-    return 0;
+    return ipc_ring_check_size_(me, size, ipc_record_footprint(*capacity, *producers), *producers);
 }
 
 /*

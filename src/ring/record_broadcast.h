@@ -51,7 +51,7 @@ struct ipc_record_broadcast_shared {
         mark[2];    /* written by the writer alone: the other one, and then */
     uint64_t marks; /* that one counts which: marks % 2 */
     unsigned char pad[56];
-    /* capacity bytes */
+    /* the readers' seats, and capacity bytes */
 };
 
 IPC_RING_ASSERT_(record_broadcast_marks, offsetof(struct ipc_record_broadcast_shared, marks) ==
@@ -59,36 +59,39 @@ IPC_RING_ASSERT_(record_broadcast_marks, offsetof(struct ipc_record_broadcast_sh
 IPC_RING_ASSERT_(record_broadcast_size, sizeof(struct ipc_record_broadcast_shared) ==
                                             sizeof(struct ipc_broadcast_shared) + 128)
 
-IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(void)
+IPC_INLINE int ipc_record_broadcast_is_valid_how_(unsigned how)
+{
+    return ipc_broadcast_is_valid_how_(how);
+}
+
+IPC_INLINE struct ipc_ring_kind_ ipc_record_broadcast_kind_(unsigned how)
 {
     struct ipc_ring_kind_ kind;
 
     kind.name = "not a broadcast of records; magic";
     kind.magic = IPC_RECORD_BROADCAST_MAGIC;
-    kind.header = sizeof(struct ipc_record_broadcast_shared);
+    kind.header = sizeof(struct ipc_record_broadcast_shared) + ipc_broadcast_seat_bytes_(how);
     kind.stride = 1;
     return kind;
 }
 
-/* The bytes of a broadcast of records in `capacity` bytes; or 0 if that is not a power of two from
- * 64 on, or beyond the address space. */
-IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity)
+/* The bytes of a broadcast of records in `capacity` bytes, made as `how` says; or 0 if capacity is
+ * not a power of two from 64 on, or beyond the address space, or `how` is no such thing. */
+IPC_INLINE size_t ipc_record_broadcast_footprint(uint64_t capacity, unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
+    struct ipc_ring_kind_ kind;
 
-    return capacity >= 64 ? ipc_ring_footprint_(&kind, 1, capacity) : 0;
-}
-
-IPC_INLINE int ipc_record_broadcast_is_valid_how_(unsigned how)
-{
-    return ipc_broadcast_is_valid_how_(how);
+    if (capacity < 64 || !ipc_record_broadcast_is_valid_how_(how))
+        return 0;
+    kind = ipc_record_broadcast_kind_(how);
+    return ipc_ring_footprint_(&kind, 1, capacity);
 }
 
 /* Makes an empty broadcast of records, as ipc_record_init, with the same errors. how: as for
  * ipc_broadcast_init. */
 IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capacity, unsigned how)
 {
-    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
+    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_(how);
 
     if (capacity < 64 || !ipc_record_broadcast_is_valid_how_(how))
         return -EINVAL;
@@ -114,7 +117,7 @@ struct ipc_record_broadcast_producer {
 
 struct ipc_record_broadcast_consumer {
     struct ipc_record_consumer r; /* lossy: `to` is NULL, and it publishes nothing */
-    uint64_t *seat;               /* ring->c.id[...], our own; or NULL */
+    uint64_t *seat;               /* the id of our seat, whose head r.to is; or NULL */
     uint64_t next;                /* lossy: the number of the record at head */
     uint64_t marks;               /* lossy: under this mark the record at head was whole */
     uint64_t missed;              /* records, so far */
@@ -138,19 +141,27 @@ IPC_INLINE int ipc_record_broadcast_consumer_disable_(struct ipc_record_broadcas
     return c->r.error = rc;
 }
 
+/* As ipc_broadcast_check_; *data is where the records begin. */
 IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me,
-                                           uint64_t *capacity, unsigned *how)
+                                           uint64_t *capacity, unsigned *how,
+                                           struct ipc_broadcast_seats_ *seats,
+                                           unsigned char **data)
 {
-    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
+    struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_(IPC_BROADCAST_READERS(1));
     int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
+    unsigned there;
 
     if (rc != 0)
         return rc;
-    *how = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
-    if (!ipc_record_broadcast_is_valid_how_(*how) || *capacity < 64)
-        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
+    there = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
+    if (!ipc_record_broadcast_is_valid_how_(there) || *capacity < 64)
+        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", there,
                                 IPC_BROADCAST_LOSSY);
-    return 0;
+    kind = ipc_record_broadcast_kind_(there);
+    *how = there & 255;
+    *seats = ipc_broadcast_seats_at_(mem, sizeof(struct ipc_record_broadcast_shared), there);
+    *data = (unsigned char *)mem + kind.header;
+    return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, 1, *capacity), there);
 }
 
 /* Reads the last mark whole. 0; -EAGAIN: the writer made another each time we looked; or -EBADMSG.
@@ -208,15 +219,17 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
     uint64_t capacity = 0, end, id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
+    struct ipc_broadcast_seats_ seats;
+    unsigned char *data = NULL;
     unsigned how = 0;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how, &seats, &data);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
     (void)ipc_record_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    p->data = (unsigned char *)(r + 1);
+    p->data = data;
     p->mask = capacity - 1;
     p->most = capacity / 2 - 8;
     p->id = id;
@@ -240,25 +253,25 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                 h->mark.oldest));
     }
     p->limit = how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
-    h->readers = ipc_broadcast_list_readers_(&r->c, me, p->tail);
+    h->readers = ipc_broadcast_list_readers_(&seats, me, p->tail);
     return 0;
 }
 
 /* Takes a seat for a lossless reader, and finds where it begins, as broadcast.h says. 0, -EUSERS,
  * or -EBADMSG. */
 IPC_INLINE int ipc_record_broadcast_join_(struct ipc_record_broadcast_consumer *h,
+                                          const struct ipc_broadcast_seats_ *s,
                                           struct ipc_peer *me)
 {
-    struct ipc_broadcast_shared *r = &h->ring->c;
     struct ipc_record_consumer *c = &h->r;
     unsigned seat = 0;
-    int rc = ipc_broadcast_take_seat_(r, me, c->id, &seat);
+    int rc = ipc_broadcast_take_seat_(s, me, c->id, &seat);
 
     if (rc != 0)
         return rc;
-    h->seat = &r->id[seat];
-    c->to = &r->seat[seat].head;
-    c->head = ck_pr_load_64(&r->s.head);
+    h->seat = &s->id[seat];
+    c->to = &s->seat[seat].head;
+    c->head = ck_pr_load_64(&s->ring->s.head);
     /* Without it the records from here on could be older than the head. Partner: the store fence in
      * ipc_broadcast_find_slowest_reader_. */
     ck_pr_fence_load();
@@ -287,13 +300,15 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     uint64_t capacity = 0, id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
+    struct ipc_broadcast_seats_ seats;
+    unsigned char *data = NULL;
     unsigned how = 0, tries;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how, &seats, &data);
 
     (void)ipc_record_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    c->data = (unsigned char *)(r + 1);
+    c->data = data;
     c->mask = capacity - 1;
     c->replay = capacity / 8;
     c->producers = 1;
@@ -302,7 +317,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = how;
     if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_record_broadcast_join_(h, me);
+        rc = ipc_record_broadcast_join_(h, &seats, me);
         if (h->seat == NULL)
             return ipc_record_broadcast_consumer_disable_(h, rc);
     } else {
@@ -328,7 +343,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     if (rc == 0)
         return 0;
     if (h->seat != NULL)
-        ipc_broadcast_leave_seat_(&r->c, h->seat, id);
+        ipc_broadcast_leave_seat_(h->seat, c->to, id);
     return ipc_record_broadcast_consumer_disable_(
         h, ipc_ring_refuse_(me, rc, "broadcast of records is corrupt, or too fast; position",
                             c->head, h->marks));
@@ -346,7 +361,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
     if (c->seat != NULL)
-        ipc_broadcast_leave_seat_(&c->ring->c, c->seat, c->r.id);
+        ipc_broadcast_leave_seat_(c->seat, c->r.to, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
 
@@ -497,9 +512,7 @@ IPC_INLINE unsigned ipc_record_broadcast_was_readers(const struct ipc_record_bro
 IPC_INLINE int64_t ipc_record_broadcast_producer_recover(struct ipc_record_broadcast_producer *p,
                                                 uint64_t id)
 {
-    struct ipc_broadcast_readers_ *g = &p->readers;
-
-    return g->ring != NULL ? ipc_broadcast_free_dead_readers_(g->ring, g->alive, g->arg, id) : 0;
+    return ipc_broadcast_recover_(&p->readers, id);
 }
 
 /* A lossy reader sees that the writer has made a new mark. 0: the record at head is whole all the

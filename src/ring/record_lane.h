@@ -36,6 +36,8 @@
 
 #define IPC_RECORD_TYPE 0x64636572u                   /* "recd" */
 #define IPC_RECORD_MAGIC UINT64_C(0x31646365725f6369) /* "ic_recd1" */
+/* The most producers. A consumer keeps its position in each lane in its own handle, whose arrays
+ * have this size, and looks at all lanes where it finds nothing. */
 #define IPC_RECORD_PRODUCERS 64u
 #define IPC_RECORD_PAUSES_ 127u /* as IPC_RING_PAUSES_ */
 #define IPC_RECORD_TERMS_ 23u   /* that are remembered in each lane */
@@ -403,31 +405,18 @@ IPC_INLINE unsigned ipc_record_take_best_lane_(struct ipc_record_shared *r, unsi
     return producers;
 }
 
-/* Changes when a lane gets another holder, but for a coincidence. */
-IPC_INLINE uint64_t ipc_record_sum_of_holders_(struct ipc_record_shared *r, unsigned producers)
-{
-    uint64_t sum = 0;
-    unsigned lane;
-
-    for (lane = 0; lane < producers; lane++)
-        sum = sum * 31 + ck_pr_load_64(ipc_record_holder_(r, producers, lane));
-    return sum;
-}
-
-/* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. Looks
- * again, eight times at most, where holders have changed: a lane may have become free behind us
- * when another took the one before us. */
+/* Takes the lane that suits best. Returns its number, or `producers`: every one is taken. */
 IPC_INLINE unsigned ipc_record_take_lane_(struct ipc_record_shared *r, unsigned producers,
                                           struct ipc_peer *me)
 {
-    unsigned tries = 0, lane;
-    uint64_t sum;
+    struct ipc_ring_scans_ scans = {0, 0};
+    unsigned lane;
 
-    do {
-        sum = ipc_record_sum_of_holders_(r, producers);
+    do
         lane = ipc_record_take_best_lane_(r, producers, me);
-    } while (lane == producers && ++tries < 8 &&
-             sum != ipc_record_sum_of_holders_(r, producers));
+    while (lane == producers &&
+           ipc_ring_is_to_scan_again_(&scans, ipc_record_holder_(r, producers, 0),
+                                      sizeof(struct ipc_record_lane_), producers));
     if (lane < producers)
         return lane;
     (void)ipc_ring_refuse_(me, -EBUSY, "every lane of records is taken; lanes", producers,

@@ -19,12 +19,13 @@
  * both are types of their own, so that the wrong end does not compile. `how` stands only where a
  * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
  * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY, for records the number of producers (1
- * to 64). `capacity` is in messages, elements, bytes of each producer's records, or callers; a
- * power of two but for callers, which are rounded up to one. Calls return 0 or a count, or a
- * negative errno.
+ * to 64). Add IPC_MPMC_HANDLES(n) or IPC_BROADCAST_READERS(n) where more handles, or readers, are
+ * to be attached at a time than 256, or 64: up to 65,536. `capacity` is in messages, elements,
+ * bytes of each producer's records, or callers; a power of two but for callers, which are rounded
+ * up to one. Calls return 0 or a count, or a negative errno.
  *
  * Memory of one's own
- *   size_t NAME_footprint(capacity [, how: only IPC_RECORDS])
+ *   size_t NAME_footprint(capacity [, how])
  *       The bytes that it takes; 0 where that is no ring.
  *   int NAME_init(void *mem, size_t size, capacity [, how])
  *       Makes an empty ring in mem[0..size). As ipc_spsc_init.

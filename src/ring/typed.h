@@ -202,17 +202,17 @@ IPC_TEMPLATE_END
 /* Of slots and elements; `...`: sizes. KIND is the type under which a segment lists it, ENDS what
  * `how` says of the ends. */
 IPC_TEMPLATE(IPC_RING_MEMORY_, NAME, K, KIND, BYTES, HOW, ENDS, ...)
-IPC_INLINE size_t NAME_footprint(uint64_t capacity)
+IPC_INLINE size_t NAME_footprint(uint64_t capacity HOW(, unsigned how))
 {
-    return ipc_K_footprint(__VA_ARGS__, capacity);
+    return ipc_K_footprint(__VA_ARGS__, capacity HOW(, how | (ENDS)));
 }
 IPC_INLINE int NAME_init(void *mem, size_t size, uint64_t capacity HOW(, unsigned how))
 {
-    ipc_ring_say_version_(mem, size, NAME_footprint(capacity), NAME_version_);
+    ipc_ring_say_version_(mem, size, NAME_footprint(capacity HOW(, how)), NAME_version_);
     return ipc_K_init(mem, size, __VA_ARGS__, capacity HOW(, how | (ENDS)));
 }
 #ifdef IPC_SHM_H
-IPC_RING_CREATE_(NAME, K, KIND, BYTES, HOW, ENDS, IPC_RING_PLAIN_)
+IPC_RING_CREATE_(NAME, K, KIND, BYTES, HOW, ENDS)
 #endif
 IPC_TEMPLATE_END
 
@@ -225,12 +225,12 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
 
     if (size != footprint && there != bytes)
         return ipc_ring_refuse_(me, -EPROTO, "message size differs; bytes", there, bytes);
-    if (size != footprint)
-        return ipc_ring_refuse_(me, -EPROTO, "capacity, or kind, differs; slots",
-                                ck_pr_load_64(&r->capacity), capacity);
+    there = ck_pr_load_64(&r->capacity);
+    if (size != footprint && (how < 0 || there != capacity))
+        return ipc_ring_refuse_(me, -EPROTO, "capacity, or kind, differs; slots", there, capacity);
     if (how >= 0 && (there = ck_pr_load_32(&r->how)) != (uint64_t)how)
-        return ipc_ring_refuse_(me, -EPROTO, "ring made for another use; how", there,
-                                (uint64_t)how);
+        return ipc_ring_refuse_(me, -EPROTO, "ring made for another use, or another number of "
+                                "handles; how", there, (uint64_t)how);
     return 0;
 }
 
@@ -250,13 +250,13 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
 }
 
 /* Makes the ring if it is not there. A wrong `how` is refused before it is begun, as what is begun
- * must come to an end. SIZED: `how` says what memory it takes. */
-IPC_TEMPLATE(IPC_RING_CREATE_, NAME, K, KIND, BYTES, HOW, ENDS, SIZED)
+ * must come to an end. */
+IPC_TEMPLATE(IPC_RING_CREATE_, NAME, K, KIND, BYTES, HOW, ENDS)
 IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
                            uint64_t capacity HOW(, unsigned how))
 {
     struct ipc_shm_object object;
-    size_t footprint = NAME_footprint(capacity SIZED(, how));
+    size_t footprint = NAME_footprint(capacity HOW(, how));
     int rc;
 
     HOW(if (!ipc_K_is_valid_how_(how | (ENDS))) return ipc_shm_refuse(

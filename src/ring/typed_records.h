@@ -5,19 +5,18 @@
 #include "record_broadcast.h"
 #include "typed.h"
 
-/* SIZED: `how` says what memory it takes. */
-IPC_TEMPLATE(IPC_RECORD_MEMORY_, NAME, K, KIND, SIZED)
-IPC_INLINE size_t NAME_footprint(uint64_t capacity SIZED(, unsigned how))
+IPC_TEMPLATE(IPC_RECORD_MEMORY_, NAME, K, KIND)
+IPC_INLINE size_t NAME_footprint(uint64_t capacity, unsigned how)
 {
-    return ipc_K_footprint(capacity SIZED(, how));
+    return ipc_K_footprint(capacity, how);
 }
 IPC_INLINE int NAME_init(void *mem, size_t size, uint64_t capacity, unsigned how)
 {
-    ipc_ring_say_version_(mem, size, NAME_footprint(capacity SIZED(, how)), NAME_version_);
+    ipc_ring_say_version_(mem, size, NAME_footprint(capacity, how), NAME_version_);
     return ipc_K_init(mem, size, capacity, how);
 }
 #ifdef IPC_SHM_H
-IPC_RING_CREATE_(NAME, K, KIND, 1, IPC_RING_HOW_, 0u, SIZED)
+IPC_RING_CREATE_(NAME, K, KIND, 1, IPC_RING_HOW_, 0u)
 #endif
 IPC_TEMPLATE_END
 
@@ -157,7 +156,7 @@ IPC_TEMPLATE_END
 
 IPC_TEMPLATE(IPC_RECORDS, NAME)
 enum { NAME_version_ = 0 };
-IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE, IPC_RING_HOW_)
+IPC_RECORD_MEMORY_(NAME, record, IPC_RECORD_TYPE)
 IPC_RING_END_(NAME, record, producer, raw, 0, (void)0, me)
 IPC_RING_END_(NAME, record, consumer, raw, 0, ipc_record_tell_(&h->raw), me)
 IPC_RECORD_CALLS_(NAME, record)
@@ -201,7 +200,7 @@ IPC_TEMPLATE_END
 
 IPC_TEMPLATE(IPC_RECORD_BROADCAST, NAME)
 enum { NAME_version_ = 0 };
-IPC_RECORD_MEMORY_(NAME, record_broadcast, IPC_RECORD_BROADCAST_TYPE, IPC_RING_PLAIN_)
+IPC_RECORD_MEMORY_(NAME, record_broadcast, IPC_RECORD_BROADCAST_TYPE)
 IPC_RING_END_(NAME, record_broadcast, producer, raw.r, 1, (void)0, me)
 IPC_RING_END_(NAME, record_broadcast, consumer, raw.r, 0, ipc_record_tell_(&h->raw.r), me)
 IPC_RECORD_CALLS_(NAME, record_broadcast)

@@ -142,7 +142,7 @@ IPC_INLINE int ipc_shm_has_its_file_(const struct ipc_shm *seg)
 /* Is the member alive? 0 only with a proof of its death, see the top. */
 IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 {
-    const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
+    const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, id);
     uint64_t then, ns;
     uint32_t pid;
     short type = F_WRLCK;
@@ -151,7 +151,7 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
         return 0; /* proof 1 */
     if (id == seg->peer.id)
         return 1;
-    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % IPC_SHM_MEMBERS), &type) == 0 &&
+    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % seg->members), &type) == 0 &&
         type == F_UNLCK && ipc_shm_has_its_file_(seg))
         return 0; /* proof 2 */
     /* Without it pid and the rest could be older than the id. Partner: the second store fence in
@@ -170,20 +170,23 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 }
 
 /* Makes this process a member, or a candidate. seg->fd is a file description of our own, and
- * seg->base is mapped. */
+ * seg->base is mapped. Looks first for an entry without an id, as each question about a lock takes
+ * a system call, which is the longer the more locks there are; then for that of a dead member. */
 IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 {
     uint64_t start = 0, generation;
-    unsigned i;
+    unsigned i, look;
     int rc = ipc_shm_read_start_("/proc/self/stat", &start);
 
     if (rc != 0)
         return ipc_shm_refuse(seg, rc == -ENOENT ? -ENOSYS : rc, "cannot read /proc/self/stat: %s",
                               rc == -ENOENT ? "is /proc mounted?" : strerror(-rc));
-    for (i = 0; i < IPC_SHM_MEMBERS; i++) {
-        struct ipc_shm_member_ *m = &seg->base->member[i];
+    for (look = 0; look < 2 * seg->members; look++) {
+        struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i = look % seg->members);
         short type = F_WRLCK;
 
+        if (look < seg->members && ck_pr_load_64(&m->id) != 0)
+            continue;
         rc = ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &type);
         if (rc == -EAGAIN || rc == -EACCES)
             continue;
@@ -192,7 +195,7 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
                                   strerror(-rc));
         do /* not 0, which is the id of no member */
             generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
-        while ((generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) == 0);
+        while ((generation * seg->members & IPC_SHM_ID_) == 0);
         ck_pr_store_64(&m->id, 0);
         /* Without it the dead predecessor's id could be seen beside our pid. Partner: the second
          * load fence in ipc_shm_member_is_alive_. */
@@ -207,7 +210,7 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         /* Without it our id could be seen beside the predecessor's pid. Partner: the first load
          * fence in ipc_shm_member_is_alive_. */
         ck_pr_fence_store();
-        seg->peer.id = (generation * IPC_SHM_MEMBERS & IPC_SHM_ID_) + i;
+        seg->peer.id = (generation * seg->members & IPC_SHM_ID_) + i;
         ck_pr_store_64(&m->id, seg->peer.id);
         /* Without it another thread could go on with our parent's id. Partner: the load fence in
          * ipc_shm_become_member_. */
@@ -215,7 +218,8 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
         ck_pr_store_int(&seg->pid, getpid());
         return 0;
     }
-    return ipc_shm_refuse(seg, -EUSERS, "all %u members' places are taken", IPC_SHM_MEMBERS);
+    return ipc_shm_refuse(seg, -EUSERS, "all %u members' places are taken: create the segment with "
+                          "more, or one for each client", seg->members);
 }
 
 #endif

@@ -17,7 +17,7 @@
 /* ------------------------------------------------------------------ layout */
 
 #define IPC_SHM_MAGIC UINT64_C(0x316d68735f637069) /* "ipc_shm1" */
-#define IPC_SHM_LAYOUT 2u
+#define IPC_SHM_LAYOUT 3u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
@@ -42,15 +42,16 @@ struct ipc_shm_entry_ {
     unsigned char pad[36];
 };
 
-/* The beginning of the file. Behind it is the objects' memory. */
+/* The beginning of the file. Behind it are the members' entries, those of the objects, and from the
+ * next page on the objects' memory. */
 struct ipc_shm_header_ {
     /* Constant once others can open the segment. magic is stored last. */
     uint64_t magic;
     uint32_t abi;
     uint32_t order;
     uint32_t line;
-    uint32_t members;
-    uint32_t objects;
+    uint32_t members; /* entries: a power of two */
+    uint32_t objects; /* entries */
     uint32_t pad0;
     uint64_t size; /* of the file */
     unsigned char pad1[24];
@@ -59,18 +60,44 @@ struct ipc_shm_header_ {
     uint64_t generation; /* of the last id */
     uint64_t creator;    /* see open.h */
     unsigned char pad2[4096 - 64 - 24];
-    struct ipc_shm_member_ member[IPC_SHM_MEMBERS];
-    struct ipc_shm_entry_ entry[IPC_SHM_OBJECTS];
 };
 
 #define IPC_SHM_ASSERT_(name, condition) typedef char ipc_shm_assert_##name[(condition) ? 1 : -1];
 IPC_SHM_ASSERT_(member, sizeof(struct ipc_shm_member_) == 64)
 IPC_SHM_ASSERT_(entry, sizeof(struct ipc_shm_entry_) == 128)
-IPC_SHM_ASSERT_(header, sizeof(struct ipc_shm_header_) == 16384)
+IPC_SHM_ASSERT_(header, sizeof(struct ipc_shm_header_) == 4096)
 IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
 
-/* The bits of an id: a generation times IPC_SHM_MEMBERS, plus the index of the member's entry. */
-#define IPC_SHM_ID_ ((UINT64_C(1) << 40) - 1)
+/* The bytes before the objects' memory. */
+IPC_INLINE size_t ipc_shm_head_(uint32_t members, uint32_t objects)
+{
+    return (sizeof(struct ipc_shm_header_) + members * sizeof(struct ipc_shm_member_) +
+            objects * sizeof(struct ipc_shm_entry_) + 4095) & ~(size_t)4095;
+}
+
+/* Can a segment have so many entries? */
+IPC_INLINE int ipc_shm_are_numbers_valid_(uint32_t members, uint32_t objects)
+{
+    return members - 1 < IPC_SHM_MEMBERS_MAX && (members & (members - 1)) == 0 &&
+           objects - 1 < IPC_SHM_OBJECTS_MAX;
+}
+
+/* The entry of the member with that id. Whatever the id is, it is one of the segment's. */
+IPC_INLINE struct ipc_shm_member_ *ipc_shm_member_of_(const struct ipc_shm *seg, uint64_t id)
+{
+    return (struct ipc_shm_member_ *)(void *)(seg->base + 1) + id % seg->members;
+}
+
+IPC_INLINE struct ipc_shm_entry_ *ipc_shm_entry_at_(const struct ipc_shm *seg, uint32_t i)
+{
+    struct ipc_shm_member_ *members = (struct ipc_shm_member_ *)(void *)(seg->base + 1);
+
+    return (struct ipc_shm_entry_ *)(void *)(members + seg->members) + i;
+}
+
+/* The bits of an id: a generation times the number of members' entries, plus the index of the
+ * member's. Where there are 65,536 entries that leaves 2^32 generations, else more. */
+#define IPC_SHM_ID_ ((UINT64_C(1) << 48) - 1)
 /* In `creator`, beside an id. */
 #define IPC_SHM_CONDEMNED_ (UINT64_C(1) << 63)
 
@@ -78,7 +105,7 @@ IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
 #define IPC_SHM_FREE_ UINT64_C(0)
 #define IPC_SHM_MAKING_ (UINT64_C(1) << 62)
 #define IPC_SHM_READY_ (UINT64_C(2) << 62)
-#define IPC_SHM_HASH_ (((UINT64_C(1) << 22) - 1) << 40)
+#define IPC_SHM_HASH_ (((UINT64_C(1) << 14) - 1) << 48)
 
 /* ------------------------------------------------------------------ refusals */
 

@@ -108,7 +108,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     /* A handle that came by fork is the parent's membership: only unmap. */
     if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid()) {
-        struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
+        struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, seg->peer.id);
 
         ck_pr_store_64(&m->left, seg->peer.id);
         /* Without it our id could be gone before the mark says why. Partner: in

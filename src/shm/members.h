@@ -21,7 +21,7 @@ IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
         return 1;
     /* Without it the mark could be older than the proof. Partner: in ipc_shm_close. */
     ck_pr_fence_load();
-    return ck_pr_load_64(&seg->base->member[id % IPC_SHM_MEMBERS].left) == id ? -1 : 0;
+    return ck_pr_load_64(&ipc_shm_member_of_(seg, id)->left) == id ? -1 : 0;
 }
 
 /* Opens a pidfd of the member's process, which becomes readable when that process dies. -1 when it
@@ -30,7 +30,7 @@ IPC_INLINE int ipc_shm_open_pidfd_(struct ipc_shm *seg, uint64_t id)
 {
     int fd = -1;
 #ifdef SYS_pidfd_open
-    const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
+    const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, id);
     uint32_t pid = ck_pr_load_32(&m->pid);
 
     if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
@@ -99,9 +99,9 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
     if (ipc_shm_become_member_(seg) != 0)
         return -EINVAL;
     memset(who, 0, sizeof *who);
-    if (i >= IPC_SHM_MEMBERS)
+    if (i >= seg->members)
         return -ENOENT;
-    m = &seg->base->member[i];
+    m = ipc_shm_member_of_(seg, i);
     who->id = ck_pr_load_64(&m->id);
     /* Without this fence and the next, pid and namespace could be of another member than the id.
      * Partners: the store fences in ipc_shm_join_. */
@@ -109,7 +109,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
     pid = ck_pr_load_32(&m->pid);
     who->pid_ns = ck_pr_load_64(&m->pid_ns);
     ck_pr_fence_load();
-    if (who->id == 0 || who->id % IPC_SHM_MEMBERS != i || ck_pr_load_64(&m->id) != who->id)
+    if (who->id == 0 || who->id % seg->members != i || ck_pr_load_64(&m->id) != who->id)
         return -ENOENT;
     who->pid = pid <= INT_MAX ? (pid_t)pid : 0;
     who->alive = ipc_shm_member_is_alive_(seg, who->id);

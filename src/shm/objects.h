@@ -2,7 +2,7 @@
  * Named objects in a segment.
  *
  * Each has an entry of the directory. The entry's state says all about it: a kind, a hash of the
- * name (22 bits) and the maker's id (40 bits).
+ * name (14 bits) and the maker's id (48 bits).
  *
  *   from                to                by which process, how
  *   -----------------   ---------------   ------------------------------------------------------
@@ -14,9 +14,10 @@
  *   or MAKING(hash,0)                     kernel says that the maker is dead: CAS
  *
  * READY is the end. Offset, size, type and name of an entry are written by the member whose id its
- * state has. Entries are searched from the first, and never become FREE again, so two makers of one
- * name meet at the same entry. Ids are never used twice, so a maker that has lost its entry to
- * another cannot publish it: its CAS fails.
+ * state has. Entries are searched in a row, from the one that the name's hash gives (other bits of
+ * it) up to one that is FREE, and never become FREE again: so two makers of one name meet at the
+ * same entry, and it is found after a few looks unless nearly all entries are used. Ids are never
+ * used twice, so a maker that has lost its entry to another cannot publish it: its CAS fails.
  */
 #ifndef IPC_SRC_SHM_OBJECTS_H
 #define IPC_SRC_SHM_OBJECTS_H 1
@@ -25,8 +26,10 @@
 
 /* ------------------------------------------------------------------ objects */
 
-/* Checks an object's name, and hashes it. 0, -EINVAL or -ENAMETOOLONG. */
-IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint64_t *hash)
+/* Checks an object's name, and hashes it; *first is the entry to begin at. 0, -EINVAL or
+ * -ENAMETOOLONG. */
+IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint64_t *hash,
+                                    uint32_t *first)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a: G. Fowler, L. C. Noll, K.-P. Vo, 1991 */
     size_t i;
@@ -34,6 +37,7 @@ IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint6
     for (i = 0; name[i] != '\0'; i++)
         h = (h ^ (unsigned char)name[i]) * 1099511628211u;
     *hash = h & IPC_SHM_HASH_;
+    *first = (uint32_t)(h ^ h >> 32) % (seg->base != NULL ? seg->objects : 1);
     if (i == 0 || i > IPC_SHM_NAME_MAX)
         return ipc_shm_refuse(seg, i == 0 ? -EINVAL : -ENAMETOOLONG,
                               "object name of %zu bytes: 1 to %u", i, IPC_SHM_NAME_MAX);
@@ -42,9 +46,9 @@ IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint6
 
 /* Reads entry i into *o. 0, -ENOENT unless it is READY, -EBADMSG when it points out of the segment.
  */
-IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
+IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, uint32_t i, struct ipc_shm_object *o)
 {
-    const struct ipc_shm_entry_ *e = &seg->base->entry[i];
+    const struct ipc_shm_entry_ *e = ipc_shm_entry_at_(seg, i);
     uint64_t offset, size;
 
     if ((ck_pr_load_64(&e->state) & IPC_SHM_READY_) == 0)
@@ -53,8 +57,8 @@ IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, unsigned i, struct ipc_s
     ck_pr_fence_load();
     offset = ck_pr_load_64(&e->offset);
     size = ck_pr_load_64(&e->size);
-    if (offset < sizeof *seg->base || offset % IPC_SHM_LINE != 0 || offset > seg->size ||
-        size > seg->size - offset)
+    if (offset < ipc_shm_head_(seg->members, seg->objects) || offset % IPC_SHM_LINE != 0 ||
+        offset > seg->size || size > seg->size - offset)
         return ipc_shm_refuse(seg, -EBADMSG, "the segment's directory is corrupt");
     o->mem = (unsigned char *)seg->base + offset;
     o->size = (size_t)size;
@@ -67,7 +71,7 @@ IPC_INLINE int ipc_shm_read_entry_(struct ipc_shm *seg, unsigned i, struct ipc_s
 
 IPC_INLINE int ipc_shm_list(struct ipc_shm *seg, unsigned i, struct ipc_shm_object *o)
 {
-    return seg->base != NULL && i < IPC_SHM_OBJECTS ? ipc_shm_read_entry_(seg, i, o) : -ENOENT;
+    return seg->base != NULL && i < seg->objects ? ipc_shm_read_entry_(seg, i, o) : -ENOENT;
 }
 
 /* Takes `size` bytes from the front of what is left. Lock-free: each CAS that fails is another
@@ -79,7 +83,7 @@ IPC_INLINE int ipc_shm_take_memory_(struct ipc_shm *seg, size_t size, uint64_t *
 
     for (tries = 0; tries < 1000; tries++) {
         used = ck_pr_load_64(&seg->base->used);
-        if (used < sizeof *seg->base || used > seg->size)
+        if (used < ipc_shm_head_(seg->members, seg->objects) || used > seg->size)
             break;
         *offset = (used + IPC_SHM_LINE - 1) & ~(uint64_t)(IPC_SHM_LINE - 1);
         if (*offset > seg->size || size > seg->size - *offset)
@@ -124,8 +128,8 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
 {
     struct ipc_shm_entry_ *e;
     uint64_t hash, state, offset = 0;
-    unsigned i = 0, looks = 0;
-    int rc = ipc_shm_object_name_(seg, name, &hash);
+    uint32_t first, i = 0, passed = 0, tries = 0;
+    int rc = ipc_shm_object_name_(seg, name, &hash, &first);
 
     rc = rc != 0 ? rc : ipc_shm_become_member_(seg);
     if (rc != 0)
@@ -133,27 +137,31 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     if (size == 0)
         return ipc_shm_refuse(seg, -EINVAL, "object '%s' of 0 bytes or an impossible geometry",
                               name);
-    while (i < IPC_SHM_OBJECTS && looks++ < 100 * IPC_SHM_OBJECTS) {
-        e = &seg->base->entry[i];
+    while (passed < seg->objects && tries < 1000) {
+        i = (first + passed) % seg->objects;
+        e = ipc_shm_entry_at_(seg, i);
         state = ck_pr_load_64(&e->state);
         if (state != IPC_SHM_FREE_ && (state & IPC_SHM_HASH_) != hash) {
-            i++;
+            passed++;
         } else if ((state & IPC_SHM_READY_) != 0) {
             rc = ipc_shm_read_entry_(seg, i, o);
             if (rc != 0)
                 return rc;
             if (strcmp(o->name, name) == 0)
                 return ipc_shm_refuse(seg, -EEXIST, "object '%s' exists", name);
-            i++;
+            passed++;
         } else if (state != IPC_SHM_FREE_ && ipc_shm_member_is_alive_(seg, state & IPC_SHM_ID_)) {
             return ipc_shm_refuse(seg, -EBUSY, "object '%s' is being made by another", name);
         } else if (ck_pr_cas_64(&e->state, state, IPC_SHM_MAKING_ | hash | seg->peer.id)) {
             break;
-        } /* else another member was quicker: look at the entry again */
+        } else {
+            tries++; /* another member was quicker: look at the entry again */
+        }
     }
-    if (i == IPC_SHM_OBJECTS || looks > 100 * IPC_SHM_OBJECTS)
+    if (passed == seg->objects || tries == 1000)
         return ipc_shm_refuse(seg, -ENOSPC, "no room for object '%s': %u are there", name,
-                              IPC_SHM_OBJECTS);
+                              seg->objects);
+    e = ipc_shm_entry_at_(seg, i);
     rc = ipc_shm_take_memory_(seg, size, &offset);
     if (rc != 0) {
         /* The next maker of this name goes on with this entry. */
@@ -182,7 +190,7 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
 
     if (seg->base == NULL)
         return -EINVAL;
-    e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
+    e = ipc_shm_entry_at_(seg, o->index % seg->objects);
     state = ck_pr_load_64(&e->state);
     /* Without it the object could be found before it is filled in. Partner: the fence in
      * ipc_shm_read_entry_. */
@@ -225,15 +233,19 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
                             struct ipc_shm_object *o)
 {
     int64_t nap = IPC_SHM_NAP_;
-    uint64_t hash;
-    unsigned i;
-    int rc = ipc_shm_object_name_(seg, name, &hash);
+    uint64_t hash, state;
+    uint32_t first, i, passed;
+    int rc = ipc_shm_object_name_(seg, name, &hash, &first);
 
     if (rc != 0 || seg->base == NULL)
         return rc != 0 ? rc : -EINVAL;
     for (;;) {
-        for (i = 0; i < IPC_SHM_OBJECTS; i++) {
-            if ((ck_pr_load_64(&seg->base->entry[i].state) & IPC_SHM_HASH_) != hash)
+        for (passed = 0; passed < seg->objects; passed++) {
+            i = (first + passed) % seg->objects;
+            state = ck_pr_load_64(&ipc_shm_entry_at_(seg, i)->state);
+            if (state == IPC_SHM_FREE_)
+                break;
+            if ((state & IPC_SHM_HASH_) != hash)
                 continue;
             rc = ipc_shm_read_entry_(seg, i, o);
             if (rc == -EBADMSG)

@@ -146,15 +146,29 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     return 0;
 }
 
+/* How many members and objects a segment is to be created for. */
+IPC_INLINE void ipc_shm_numbers_(const struct ipc_shm_options *how, unsigned *members,
+                                 unsigned *objects)
+{
+    unsigned n = how->members != 0 ? how->members : IPC_SHM_MEMBERS;
+
+    for (*members = 1; *members < n; *members *= 2)
+        ;
+    *objects = how->objects != 0 ? how->objects : IPC_SHM_OBJECTS;
+}
+
 /* Builds a whole new segment, under no name yet, with this process as member and creator. */
 IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size,
                               const struct ipc_shm_options *how)
 {
     struct ipc_shm_header_ *h;
-    size_t huge = (size_t)2 << 20, all = sizeof *h + ((size + 4095) & ~(size_t)4095);
+    size_t huge = (size_t)2 << 20, all;
+    unsigned members, objects;
     int rc = -1;
 
     ipc_shm_clear_(seg, how);
+    ipc_shm_numbers_(how, &members, &objects);
+    all = ipc_shm_head_(members, objects) + ((size + 4095) & ~(size_t)4095);
     if (name == NULL && (how->flags & IPC_SHM_HUGE) != 0 && all <= SIZE_MAX / 2) {
         /* From the pool of huge pages, where there is one that has enough. */
         seg->huge_rc = 0;
@@ -173,10 +187,10 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     h->abi = IPC_SHM_LAYOUT;
     h->order = IPC_SHM_ORDER;
     h->line = IPC_SHM_LINE;
-    h->members = IPC_SHM_MEMBERS;
-    h->objects = IPC_SHM_OBJECTS;
+    h->members = seg->members = members;
+    h->objects = seg->objects = objects;
     h->size = seg->size;
-    h->used = sizeof *h;
+    h->used = ipc_shm_head_(members, objects);
     rc = ipc_shm_join_(seg, 0);
     if (rc != 0)
         return ipc_shm_close_refused_(seg, rc);
@@ -192,6 +206,7 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
 {
     const struct ipc_shm_header_ *h;
     uint64_t magic, there;
+    uint32_t line;
     int rc;
 
     if (st->st_size < (off_t)sizeof *h || (uint64_t)st->st_size > SIZE_MAX)
@@ -211,13 +226,15 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     if ((there = ck_pr_load_32(&h->abi)) != IPC_SHM_LAYOUT)
         return ipc_shm_refuse(seg, -EPROTO, "segment of another version: ABI %llu there, %u here",
                               (unsigned long long)there, IPC_SHM_LAYOUT);
-    if (ck_pr_load_32(&h->line) != IPC_SHM_LINE || ck_pr_load_32(&h->members) != IPC_SHM_MEMBERS ||
-        ck_pr_load_32(&h->objects) != IPC_SHM_OBJECTS)
+    line = ck_pr_load_32(&h->line);
+    seg->members = ck_pr_load_32(&h->members);
+    seg->objects = ck_pr_load_32(&h->objects);
+    if (line != IPC_SHM_LINE || !ipc_shm_are_numbers_valid_(seg->members, seg->objects) ||
+        ipc_shm_head_(seg->members, seg->objects) > seg->size)
         return ipc_shm_refuse(seg, -EPROTO,
                               "segment of another layout: %u-byte lines, %u members, "
                               "%u objects there",
-                              ck_pr_load_32(&h->line), ck_pr_load_32(&h->members),
-                              ck_pr_load_32(&h->objects));
+                              line, seg->members, seg->objects);
     if ((there = ck_pr_load_64(&h->size)) != seg->size)
         return ipc_shm_refuse(seg, -EPROTO, "segment of %llu bytes was resized to %zu",
                               (unsigned long long)there, seg->size);
@@ -285,8 +302,8 @@ IPC_INLINE int ipc_shm_others_live_(const struct ipc_shm *seg)
 {
     unsigned i;
 
-    for (i = 0; i < IPC_SHM_MEMBERS; i++) {
-        const struct ipc_shm_member_ *m = &seg->base->member[i];
+    for (i = 0; i < seg->members; i++) {
+        const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
         uint64_t id = ck_pr_load_64(&m->id);
 
         /* Without it `candidate` could be older than the id. Partner: the second store fence in
@@ -307,11 +324,16 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
 {
     struct ipc_shm_header_ *h = seg->base;
     uint64_t creator = ck_pr_load_64(&h->creator);
+    size_t head = ipc_shm_head_(seg->members, seg->objects);
+    unsigned members, objects;
     struct stat ours, named;
-    int rc;
-    /* Is it as large as a new one of that size would be? */
-    int fits = seg->size >= sizeof *h + size && seg->size - sizeof *h - size < 4096;
-    int fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
+    int rc, fits, fresh;
+
+    ipc_shm_numbers_(how, &members, &objects);
+    /* Is it what a new one would be? */
+    fits = seg->size >= head + size && seg->size - head - size < 4096 &&
+           seg->members == members && seg->objects == objects;
+    fresh = !fits || (how->flags & IPC_SHM_FRESH) != 0 || (creator & IPC_SHM_CONDEMNED_) != 0;
 
     if (ipc_shm_member_is_alive_(seg, creator & IPC_SHM_ID_))
         return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives", name);
@@ -319,7 +341,7 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
                       fresh ? seg->peer.id | IPC_SHM_CONDEMNED_ : seg->peer.id))
         return -EAGAIN;
     if (!fresh) {
-        ck_pr_store_32(&h->member[seg->peer.id % IPC_SHM_MEMBERS].candidate, 0);
+        ck_pr_store_32(&ipc_shm_member_of_(seg, seg->peer.id)->candidate, 0);
         seg->created = 2;
         return 0;
     }
@@ -362,6 +384,9 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
         return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes", size);
+    if (how->members > IPC_SHM_MEMBERS_MAX || how->objects > IPC_SHM_OBJECTS_MAX)
+        return ipc_shm_refuse(seg, -EINVAL, "segment for %u members, %u objects: at most %u, %u",
+                              how->members, how->objects, IPC_SHM_MEMBERS_MAX, IPC_SHM_OBJECTS_MAX);
     if (name == NULL)
         return ipc_shm_build_(seg, name, size, how);
     rc = ipc_shm_path_(seg, path, sizeof path, name);

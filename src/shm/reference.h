@@ -12,7 +12,7 @@
  *   - A handle belongs to one process. Its threads may share it, but for the calls that create,
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
  *     at its next call; where that fails the call returns, besides its own errors:
- *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM,
+ *     -EUSERS (all places are taken), -ENOSYS (/proc is not mounted), -ENOMEM,
  *     -EBADF (others have closed the handle's descriptor), and what open says for /proc/self/fd,
  *     such as -EMFILE and -EACCES. Its threads may make that call at once.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
@@ -21,10 +21,12 @@
 
 /* ------------------------------------------------------------------ limits */
 
-#define IPC_SHM_LINE 64u     /* bytes to which objects are aligned */
-#define IPC_SHM_MEMBERS 64u  /* processes that have one segment open, at most */
-#define IPC_SHM_OBJECTS 64u  /* objects in one segment, at most */
-#define IPC_SHM_NAME_MAX 63u /* bytes of an object's name, without the final NUL */
+#define IPC_SHM_LINE 64u           /* bytes to which objects are aligned */
+#define IPC_SHM_MEMBERS 64u        /* members that a segment has places for, if nothing is said */
+#define IPC_SHM_OBJECTS 64u        /* objects, the same */
+#define IPC_SHM_MEMBERS_MAX 65536u /* and at most, by the options */
+#define IPC_SHM_OBJECTS_MAX 65536u
+#define IPC_SHM_NAME_MAX 63u       /* bytes of an object's name, without the final NUL */
 
 /* ------------------------------------------------------------------ options and handles */
 
@@ -39,20 +41,27 @@ struct ipc_shm_options {
     gid_t group;    /* create: its group; (gid_t)-1: the caller's */
     unsigned flags; /* IPC_SHM_* above */
     size_t largest; /* receive: the most bytes that the segment may have; 0: any number */
+    /* create: how many processes can have the segment open at a time (1 to IPC_SHM_MEMBERS_MAX,
+     * rounded up to a power of two), and how many objects it can hold (1 to IPC_SHM_OBJECTS_MAX).
+     * 0: IPC_SHM_MEMBERS, IPC_SHM_OBJECTS. They stay as they were created. A member takes 64 bytes,
+     * an object 128, besides the size asked for. */
+    unsigned members, objects;
 };
 /* What the calls without options use: struct ipc_shm_options o = IPC_SHM_DEFAULTS; */
 #define IPC_SHM_DEFAULTS                                                                           \
     {                                                                                              \
-        0600, (uid_t)-1, (gid_t)-1, 0, 0                                                           \
+        0600, (uid_t)-1, (gid_t)-1, 0, 0, 0, 0                                                     \
     }
 
 struct ipc_shm_header_;
 
-/* An open segment. The caller may read `size`, `fd`, `created`, `lock_rc` and `huge_rc`. */
+/* An open segment. The caller may read `size`, `members`, `objects`, `fd`, `created`, `lock_rc` and
+ * `huge_rc`. */
 struct ipc_shm {
     struct ipc_peer peer;         /* by ipc_shm_peer */
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
     size_t size;                  /* of the mapping, in bytes */
+    unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
     pid_t pid;                    /* the process whose id peer.id is. Stored last: see map.h */
     pid_t joining;                /* the process that is about to get one; 0: none */
@@ -97,7 +106,8 @@ struct ipc_shm_member {
  *   0
  *   -EEXIST        a live process created it, or the remains are to be discarded while others have
  *                  them open, or the name changed hands 100 times meanwhile
- *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..
+ *   -EINVAL        size is 0, or members or objects of the options are out of range, or the name is
+ *                  empty, has a slash, or is . or ..
  *   -ENAMETOOLONG  the name has more than 255 bytes
  *   -ENOSPC        /dev/shm, or memory, has not that many bytes
  *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
@@ -108,7 +118,7 @@ struct ipc_shm_member {
  *                  layout. ipc_shm_unlink removes it
  *   -ELOOP         what has the name is a symbolic link
  *   -EISDIR        what has the name is a directory
- *   -EUSERS        64 processes have it open
+ *   -EUSERS        as many processes have it open as it has places for (64, or as it was created)
  *   -ENOSYS        /proc is not mounted
  *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM (mmap
  *   also where the process locks all that it maps, and RLIMIT_MEMLOCK forbids so much)
@@ -140,8 +150,9 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
 
 /*
  * Opens the segment `name`, or creates it where there is none: for processes any of which may come
- * first. seg->created says which. A segment that exists may have another size. `how` may be NULL:
- * IPC_SHM_DEFAULTS. Blocks for a tenth of a second at most, besides what ipc_shm_create does.
+ * first. seg->created says which. A segment that exists may have another size, and room for other
+ * numbers of members and objects. `how` may be NULL: IPC_SHM_DEFAULTS. Blocks for a tenth of a
+ * second at most, besides what ipc_shm_create does.
  *
  *   0
  *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
@@ -222,7 +233,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  *               how->mode; or it is sealed memory that ipc_shm_create did not make, whose mode
  *               keeps this user out; or its owner holds a file lease on it; or it is in huge pages
  *               of the pool, and another user's
- *   -EUSERS     64 processes have it open
+ *   -EUSERS     as many processes have it open as it has places for
  *   -ENOSYS     /proc is not mounted
  *   and what poll, recvmsg, open and mmap say, such as -ECONNRESET, -EMFILE and -ENOMEM
  */
@@ -246,7 +257,7 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
 IPC_INLINE int ipc_shm_alive(struct ipc_shm *seg, uint64_t id);
 
 /*
- * Which process has place i of the segment (0 <= i < IPC_SHM_MEMBERS), for tools that list them. A
+ * Which process has place i of the segment (0 <= i < seg->members), for tools that list them. A
  * member joins when it opens the segment, or first uses a handle that it inherited by fork; it
  * leaves when it closes the segment or dies. Wait-free.
  *
@@ -270,7 +281,8 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  *   -EINVAL        the name is empty, or size is 0, or the segment is not open
  *   -ENAMETOOLONG  the name has more than 63 bytes
  *   -ENOSPC        the segment has not that many bytes left: the name keeps its place, and a
- *                  smaller object of that name may take it; or the segment has 64 objects
+ *                  smaller object of that name may take it; or the segment has as many objects
+ *                  as it was created for
  *   -EBADMSG       the directory is corrupt
  */
 IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
@@ -301,8 +313,8 @@ IPC_INLINE int ipc_shm_find(struct ipc_shm *seg, const char *name, uint32_t type
                             struct ipc_shm_object *o);
 
 /*
- * The object in entry i of the directory (0 <= i < IPC_SHM_OBJECTS), for tools that list them.
- * Wait-free.
+ * The object in entry i of the directory (0 <= i < seg->objects), for tools that list them. They
+ * are in no order, with entries between them that are free. Wait-free.
  *
  *   0
  *   -ENOENT   there is none, or i is out of range, or the segment is not open

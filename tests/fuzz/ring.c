@@ -299,13 +299,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
         spsc();
         break;
     case MPMC:
-        room(ipc_mpmc_footprint(BYTES, capacity));
+        room(ipc_mpmc_footprint(BYTES, capacity, 0));
         how %= 6;
         MUST(ipc_mpmc_init(mem, size, BYTES, capacity, how) == 0);
         mpmc();
         break;
     case CAST:
-        room(ipc_broadcast_footprint(BYTES, capacity));
+        room(ipc_broadcast_footprint(BYTES, capacity, 0));
         MUST(ipc_broadcast_init(mem, size, BYTES, capacity, how % 2) == 0);
         broadcast();
         break;
@@ -315,7 +315,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
         record();
         break;
     case RECORD_CAST:
-        room(ipc_record_broadcast_footprint(64 * capacity));
+        room(ipc_record_broadcast_footprint(64 * capacity, 0));
         MUST(ipc_record_broadcast_init(mem, size, 64 * capacity, how % 2) == 0);
         record_broadcast();
         break;

@@ -27,7 +27,9 @@ static struct {
 } now;
 
 static struct __attribute__((aligned(64))) {
-    unsigned char bytes[sizeof(struct ipc_broadcast_shared) + LARGEST * STRIDE];
+    unsigned char bytes[sizeof(struct ipc_broadcast_shared) +
+                        64 * ((IPC_BROADCAST_SEATS + 7) / 8 + IPC_BROADCAST_SEATS) +
+                        LARGEST * STRIDE];
 } memory;
 
 template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
@@ -36,7 +38,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
 
     static size_t size()
     {
-        return ipc_broadcast_footprint(BYTES, now.capacity);
+        return ipc_broadcast_footprint(BYTES, now.capacity, 0);
     }
 
     void before()
@@ -53,7 +55,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     {
         size_t offset = (size_t)(static_cast<const unsigned char *>(at) - memory.bytes);
 
-        return payload[(offset - sizeof(struct ipc_broadcast_shared)) / STRIDE];
+        return payload[(offset - ipc_broadcast_kind_(BYTES, 0).header) / STRIDE];
     }
 
     void produce(struct ipc_broadcast_producer &p, uint64_t id)

@@ -48,7 +48,7 @@ struct scenario {
 static const struct scenario *now;
 
 static struct __attribute__((aligned(64))) {
-    unsigned char bytes[sizeof(struct ipc_mpmc_shared) + LARGEST * STRIDE];
+    unsigned char bytes[sizeof(struct ipc_mpmc_shared) + 32 * IPC_MPMC_SEATS + LARGEST * STRIDE];
 } memory;
 
 /* The threads' results. */
@@ -66,7 +66,7 @@ struct scene : rl::test_suite<scene, THREADS> {
 
     static size_t size()
     {
-        return ipc_mpmc_footprint(sizeof(struct message), now->capacity);
+        return ipc_mpmc_footprint(sizeof(struct message), now->capacity, 0);
     }
 
     static unsigned ends()
@@ -95,7 +95,7 @@ struct scene : rl::test_suite<scene, THREADS> {
     static unsigned index_of(const void *at)
     {
         return (unsigned)((static_cast<const unsigned char *>(at) - memory.bytes -
-                           sizeof(struct ipc_mpmc_shared)) /
+                           ipc_mpmc_kind_(sizeof(struct message), 0).header) /
                           STRIDE);
     }
 

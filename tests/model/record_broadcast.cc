@@ -33,7 +33,8 @@ static struct {
 } now;
 
 static struct __attribute__((aligned(64))) {
-    unsigned char bytes[sizeof(struct ipc_record_broadcast_shared) + CAPACITY];
+    unsigned char bytes[sizeof(struct ipc_record_broadcast_shared) +
+                        64 * ((IPC_BROADCAST_SEATS + 7) / 8 + IPC_BROADCAST_SEATS) + CAPACITY];
 } memory;
 
 template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
@@ -45,7 +46,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
 
     static size_t size()
     {
-        return ipc_record_broadcast_footprint(CAPACITY);
+        return ipc_record_broadcast_footprint(CAPACITY, 0);
     }
 
     void before()
@@ -63,7 +64,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     {
         size_t offset = (size_t)(static_cast<const unsigned char *>(at) - memory.bytes);
 
-        return word + (offset - sizeof(struct ipc_record_broadcast_shared)) / 8;
+        return word + (offset - ipc_record_broadcast_kind_(0).header) / 8;
     }
 
     void produce(struct ipc_record_broadcast_producer &p, uint64_t id)

@@ -23,7 +23,7 @@ IPC_BROADCAST(news, struct message)
 enum { ALL = 30000, LARGEST = 64 };
 
 static struct {
-    unsigned char ring[sizeof(struct ipc_broadcast_shared) + LARGEST * 32];
+    unsigned char ring[sizeof(struct ipc_broadcast_shared) + 72 * IPC_BROADCAST_SEATS + LARGEST * 32];
 } memory __attribute__((aligned(64)));
 static unsigned how, in_place;
 

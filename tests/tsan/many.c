@@ -25,7 +25,7 @@ IPC_MPMC(jobs, struct message)
 enum { EACH = 20000, CAPACITY = 8 };
 
 static struct {
-    unsigned char ring[sizeof(struct ipc_mpmc_shared) + CAPACITY * 64];
+    unsigned char ring[sizeof(struct ipc_mpmc_shared) + 32 * IPC_MPMC_SEATS + CAPACITY * 64];
 } memory __attribute__((aligned(64)));
 static int copies;
 static uint64_t taken;

@@ -20,7 +20,8 @@ IPC_RECORD_BROADCAST(news)
 enum { ALL = 10000, MOST = 15, LARGEST = 1024 };
 
 static struct {
-    unsigned char ring[sizeof(struct ipc_record_broadcast_shared) + LARGEST];
+    unsigned char ring[sizeof(struct ipc_record_broadcast_shared) + 72 * IPC_BROADCAST_SEATS +
+                       LARGEST];
 } memory __attribute__((aligned(64)));
 static unsigned how, in_place;
 static uint64_t sent; /* orders nothing */
