@@ -401,12 +401,18 @@
  * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
  * uses the ring or notifier. `arg` must stay valid until they are detached.
  *
+ * A process that may only read the memory, as it is mapped without write access, says so by the id
+ * IPC_PEER_READ_ONLY. Rings and notifiers then store nothing: it can attach as a reader of a lossy
+ * broadcast and to notifiers, to sleep, and is refused with -EROFS otherwise.
+ *
  * NULL in place of the pointer: no process is ever proven dead. An end of a ring then stays taken
  * until its holder detaches.
  */
+#define IPC_PEER_READ_ONLY (~UINT64_C(1)) /* the id of a process that may only read the memory */
+
 struct ipc_peer {
     /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
-     */
+     * Or IPC_PEER_READ_ONLY, in any number of processes. */
     uint64_t id;
     /* Is the process `id` alive? 1, also in case of doubt; 0 only with proof of its death; -1 only
      * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
@@ -450,7 +456,7 @@ struct ipc_peer {
 
 /* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
  * It is not the release's version, and goes up with any change to what is in memory. */
-#define IPC_RING_LAYOUT 3u
+#define IPC_RING_LAYOUT 4u
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
@@ -567,9 +573,23 @@ IPC_INLINE int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what, u
     return rc;
 }
 
-/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
-IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
-                               size_t bytes, struct ipc_peer *me, uint64_t *capacity)
+/* May this process only read the memory? */
+IPC_INLINE int ipc_ring_is_read_only_(const struct ipc_peer *me)
+{
+    return me != NULL && me->id == IPC_PEER_READ_ONLY;
+}
+
+/* -EROFS; me->why says that an end which writes cannot be had. */
+IPC_INLINE int ipc_ring_refuse_read_only_(struct ipc_peer *me)
+{
+    (void)snprintf(me->why, sizeof me->why, "the memory may only be read here, and only readers of "
+                   "lossy broadcasts write nothing");
+    return -EROFS;
+}
+
+/* As ipc_ring_check_, for an end that may do without write access. */
+IPC_INLINE int ipc_ring_check_reader_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                      size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {
     const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
     uint64_t magic, there;
@@ -602,6 +622,15 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
         return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; slots and bytes",
                                 *capacity, size);
     return 0;
+}
+
+/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
+IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                               size_t bytes, struct ipc_peer *me, uint64_t *capacity)
+{
+    int rc = ipc_ring_check_reader_(mem, size, kind, bytes, me, capacity);
+
+    return rc == 0 && ipc_ring_is_read_only_(me) ? ipc_ring_refuse_read_only_(me) : rc;
 }
 
 /* Is the process of that id, which is not 0, proven to be dead, or to have left? One without an
@@ -3805,6 +3834,11 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 /* How a broadcast is made: ipc_broadcast_init. */
 #define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
+/* With LOSSY, for sleepers (ipc_notify.h): each send, and each post, wakes readers that may only read
+ * the memory. Without it they look once a millisecond. */
+#define IPC_BROADCAST_WAKES_READ_ONLY 2u
+/* In the word of the bell: IPC_NOTIFY_UNASKED_. */
+#define IPC_BROADCAST_UNASKED_ 128u
 
 /* The position of a reader of a lossless broadcast, on a line of its own. */
 struct ipc_broadcast_seat_ {
@@ -3863,11 +3897,28 @@ IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity)
 
 IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
 {
-    return how <= IPC_BROADCAST_LOSSY;
+    return how <= IPC_BROADCAST_LOSSY ||
+           how == (IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY);
+}
+
+/* Initialises what begins with a broadcast's header, as ipc_ring_init_. */
+IPC_INLINE int ipc_broadcast_init_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                   size_t bytes, uint64_t capacity, unsigned how)
+{
+    int rc = ipc_broadcast_is_valid_how_(how)
+                 ? ipc_ring_init_(mem, size, kind, bytes, capacity, how)
+                 : -EINVAL;
+
+    /* It was 0, and a reader that has just attached may have set other bits. */
+    if (rc == 0 && (how & IPC_BROADCAST_WAKES_READ_ONLY) != 0)
+        (void)ck_pr_faa_32((uint32_t *)(void *)((struct ipc_broadcast_shared *)mem)->s.data_bell,
+                           IPC_BROADCAST_UNASKED_);
+    return rc;
 }
 
 /*
- * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY.
+ * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS, IPC_BROADCAST_LOSSY, or
+ * IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
@@ -3877,9 +3928,7 @@ IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t
 {
     struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
 
-    if (!ipc_broadcast_is_valid_how_(how))
-        return -EINVAL;
-    return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
+    return ipc_broadcast_init_(mem, size, &kind, bytes, capacity, how);
 }
 
 /* ------------------------------------------------------------------ broadcast: handles */
@@ -3929,11 +3978,13 @@ IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c,
 
 /* ------------------------------------------------------------------ broadcast: attach */
 
-IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
+/* Checks what begins with a broadcast's header, as ipc_ring_check_. *how: LOSSLESS or LOSSY. A process
+ * that may only read can attach to an end that `reads`, if the broadcast is lossy. */
+IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                    size_t bytes, struct ipc_peer *me, int reads,
                                     uint64_t *capacity, unsigned *how)
 {
-    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
-    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, capacity);
+    int rc = ipc_ring_check_reader_(mem, size, kind, bytes, me, capacity);
 
     if (rc != 0)
         return rc;
@@ -3941,6 +3992,9 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
     if (!ipc_broadcast_is_valid_how_(*how))
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
+    *how &= IPC_BROADCAST_LOSSY;
+    if (ipc_ring_is_read_only_(me) && (!reads || *how != IPC_BROADCAST_LOSSY))
+        return ipc_ring_refuse_read_only_(me);
     return 0;
 }
 
@@ -3969,8 +4023,9 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
     uint64_t capacity, tail, id = ipc_ring_id_of_(me);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
     unsigned how = 0;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
+    int rc = ipc_broadcast_check_(mem, size, &kind, bytes, me, 0, &capacity, &how);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[0], me, id);
@@ -4071,12 +4126,14 @@ IPC_INLINE void ipc_broadcast_leave_seat_(struct ipc_broadcast_shared *r, uint64
  * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
  * broadcast has 64 seats for readers, and the writer has room for a whole capacity before it waits
  * for one that has just joined, also if that is stopped in here. A lossy one has any number of
- * readers, and they write nothing. Lock-free. `me`, and what a refused handle does: as for
+ * readers, and they write nothing: memory without write access, and a `me` whose id is
+ * IPC_PEER_READ_ONLY, do. Lock-free. `me`, and what a refused handle does: as for
  * ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
  *   -EUSERS  lossless: 64 readers are attached that are not proven dead
+ *   -EROFS   lossless: me->id is IPC_PEER_READ_ONLY
  */
 IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, void *mem,
                                              size_t size, size_t bytes, struct ipc_peer *me)
@@ -4084,8 +4141,9 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t capacity, head, id = ipc_ring_id_of_(me);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
     unsigned how = 0, seat;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
+    int rc = ipc_broadcast_check_(mem, size, &kind, bytes, me, 1, &capacity, &how);
 
     (void)ipc_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
@@ -4697,9 +4755,7 @@ IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capaci
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
 
-    if (capacity < 64 || !ipc_record_broadcast_is_valid_how_(how))
-        return -EINVAL;
-    return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
+    return capacity >= 64 ? ipc_broadcast_init_(mem, size, &kind, 1, capacity, how) : -EINVAL;
 }
 
 /* Private to their thread; no field is for the caller. */
@@ -4745,19 +4801,16 @@ IPC_INLINE int ipc_record_broadcast_consumer_disable_(struct ipc_record_broadcas
     return c->r.error = rc;
 }
 
-IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me,
+/* As ipc_broadcast_check_. */
+IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me, int reads,
                                            uint64_t *capacity, unsigned *how)
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
-    int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
+    int rc = ipc_broadcast_check_(mem, size, &kind, 1, me, reads, capacity, how);
 
-    if (rc != 0)
-        return rc;
-    *how = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
-    if (!ipc_record_broadcast_is_valid_how_(*how) || *capacity < 64)
-        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
-                                IPC_BROADCAST_LOSSY);
-    return 0;
+    if (rc == 0 && *capacity < 64)
+        return ipc_ring_refuse_(me, -EPROTO, "broadcast of too few bytes", *capacity, 64);
+    return rc;
 }
 
 /* Reads the last mark whole. 0; -EAGAIN: the writer made another each time we looked; or -EBADMSG.
@@ -4816,7 +4869,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     uint64_t capacity = 0, end, id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
     unsigned how = 0;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, 0, &capacity, &how);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
@@ -4895,7 +4948,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
     unsigned how = 0, tries;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, 1, &capacity, &how);
 
     (void)ipc_record_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
@@ -7693,6 +7746,8 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
     }
 
 /* What the writer of a broadcast can say of its readers. */
+#define IPC_RING_READERS_NOTIFY1_(NAME, K)                                                         \
+    IPC_RING_ASSERT_(NAME##_unasked, IPC_BROADCAST_UNASKED_ == IPC_NOTIFY_UNASKED_)
 #define IPC_RING_READERS_(NAME, K)                                                                 \
     IPC_INLINE uint64_t NAME##_was_slowest(const struct NAME##_producer *p, uint64_t *id)          \
     {                                                                                              \
@@ -7705,7 +7760,8 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
     IPC_INLINE int64_t NAME##_producer_recover(struct NAME##_producer *p, uint64_t id)             \
     {                                                                                              \
         return ipc_##K##_producer_recover(&p->raw, id);                                            \
-    }
+    }                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_RING_READERS_NOTIFY1_(NAME, K))
 
 /* ------------------------------------------------------------------ memory and segments */
 
@@ -7921,7 +7977,9 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
         (void)argument;                                                                            \
         if (rc != -EAGAIN)                                                                         \
             return rc == 0 ? 1 : rc;                                                               \
-        return c->woken_for != c->H.published ? NAME##_consumer_post(c) : 0;                       \
+        if (c->woken_for != c->H.published)                                                        \
+            (void)NAME##_consumer_post(c);                                                         \
+        return 0;                                                                                  \
     }                                                                                              \
     IPC_INLINE int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)               \
     {                                                                                              \
@@ -8140,7 +8198,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
             return 1;                                                                              \
         if (rc != -EAGAIN)                                                                         \
             return rc;                                                                             \
-        return c->H.post_due ? NAME##_consumer_post(c) : 0;                                        \
+        if (c->H.post_due)                                                                         \
+            (void)NAME##_consumer_post(c);                                                         \
+        return 0;                                                                                  \
     }                                                                                              \
     IPC_INLINE int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)               \
     {                                                                                              \

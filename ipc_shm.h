@@ -187,12 +187,18 @@ IPC_INLINE int ipc_move_fd_(int fd)
  * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
  * uses the ring or notifier. `arg` must stay valid until they are detached.
  *
+ * A process that may only read the memory, as it is mapped without write access, says so by the id
+ * IPC_PEER_READ_ONLY. Rings and notifiers then store nothing: it can attach as a reader of a lossy
+ * broadcast and to notifiers, to sleep, and is refused with -EROFS otherwise.
+ *
  * NULL in place of the pointer: no process is ever proven dead. An end of a ring then stays taken
  * until its holder detaches.
  */
+#define IPC_PEER_READ_ONLY (~UINT64_C(1)) /* the id of a process that may only read the memory */
+
 struct ipc_peer {
     /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
-     */
+     * Or IPC_PEER_READ_ONLY, in any number of processes. */
     uint64_t id;
     /* Is the process `id` alive? 1, also in case of doubt; 0 only with proof of its death; -1 only
      * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
@@ -271,8 +277,9 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
  *     at its next call; where that fails the call returns, besides its own errors:
  *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM,
- *     -EBADF (others have closed the handle's descriptor), and what open says for /proc/self/fd,
- *     such as -EMFILE and -EACCES. Its threads may make that call at once.
+ *     -EBADF (others have closed the handle's descriptor), -EROFS (IPC_SHM_SEAL_WRITES), and what
+ *     open says for /proc/self/fd, such as -EMFILE and -EACCES. Its threads may make that call at
+ *     once. A handle that is open read-only serves the child as it is.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
  *     or killed at any instruction holds up none of them longer than that.
  */
@@ -290,6 +297,10 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 #define IPC_SHM_MLOCK 2u       /* keep the pages in memory; see lock_rc */
 #define IPC_SHM_HUGE 4u        /* use huge pages; see huge_rc */
 #define IPC_SHM_FRESH 8u       /* create: discard what a dead creator left, do not take it over */
+/* open, receive: map it without write access, and be no member. See ipc_shm_open */
+#define IPC_SHM_READ_ONLY 16u
+/* create, without a name: no other process can ever write it. See ipc_shm_create */
+#define IPC_SHM_SEAL_WRITES 32u
 
 struct ipc_shm_options {
     mode_t mode;    /* create: a named segment's permissions. open: the most it may permit */
@@ -306,7 +317,7 @@ struct ipc_shm_options {
 
 struct ipc_shm_header_;
 
-/* An open segment. The caller may read `size`, `fd`, `created`, `lock_rc` and `huge_rc`. */
+/* An open segment. The caller may read `size`, `flags`, `fd`, `created`, `lock_rc` and `huge_rc`. */
 struct ipc_shm {
     struct ipc_peer peer;         /* by ipc_shm_peer */
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
@@ -316,7 +327,7 @@ struct ipc_shm {
     pid_t joining;                /* the process that is about to get one; 0: none */
     uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
     uint64_t device, inode;       /* of the segment's file */
-    unsigned flags;               /* of the options */
+    unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
     int fd;      /* its description holds the member's lock. May be polled; not to be closed */
     int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
@@ -352,10 +363,18 @@ struct ipc_shm_member {
  * contract above; seg->created says which. Blocks only for the kernel, while it allocates the pages
  * and faults them in. On an error seg is closed. ipc_shm_create uses IPC_SHM_DEFAULTS.
  *
+ * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel
+ * refuses each later mapping for writing, of any user, root among them (F_SEAL_FUTURE_WRITE). Who
+ * is sent the segment opens it read-only. A child that inherits the handle by fork can become no
+ * member, as that needs a mapping of its own: its calls are -EROFS. The memory is still mapped
+ * there for writing, so the child must leave it alone; it may receive the segment instead.
+ *
  *   0
  *   -EEXIST        a live process created it, or the remains are to be discarded while others have
  *                  them open, or the name changed hands 100 times meanwhile
- *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..
+ *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..; IPC_SHM_READ_ONLY is
+ *                  given, or IPC_SHM_SEAL_WRITES with a name
+ *   -EOPNOTSUPP    IPC_SHM_SEAL_WRITES: the kernel is older than Linux 5.1
  *   -ENAMETOOLONG  the name has more than 255 bytes
  *   -ENOSPC        /dev/shm, or memory, has not that many bytes
  *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
@@ -380,6 +399,13 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  * millisecond at first, and once in 16 ms after a tenth of a second. ipc_shm_find with this handle
  * waits until the same deadline. On an error seg is closed. ipc_shm_open uses IPC_SHM_DEFAULTS.
  *
+ * With IPC_SHM_READ_ONLY the memory is mapped without write access, and permission to read the file
+ * is enough: how->owner says whose segment it is, how->mode (0644, say) what that may permit at
+ * most. The process is no member: it takes none of the places, holds no lock, and is not seen by
+ * ipc_shm_who. So it does not keep a dead creator's segment from being replaced: then open again.
+ * It finds and lists objects, asks which members are alive, and attaches as a reader to lossy
+ * broadcasts. Calls that would write are -EROFS. A store of the program itself is SIGSEGV.
+ *
  *   0
  *   -ENOENT     there is none, and the deadline is IPC_NOW
  *   -ETIMEDOUT  there was none until the deadline
@@ -387,8 +413,8 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  *               after it does not end the wait: give a deadline, and ask what the handler has set
  *   -EINVAL     name is NULL or empty, has a slash, or is . or ..; the deadline is no absolute time
  *               (IPC_NOW)
- *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or its
- *               owner holds a file lease on it
+ *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or may
+ *               only be read by this user, or its owner holds a file lease on it
  *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
  *   ipc_shm_create, at once
  */
@@ -399,7 +425,8 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
 /*
  * Opens the segment `name`, or creates it where there is none: for processes any of which may come
  * first. seg->created says which. A segment that exists may have another size. `how` may be NULL:
- * IPC_SHM_DEFAULTS. Blocks for a tenth of a second at most, besides what ipc_shm_create does.
+ * IPC_SHM_DEFAULTS. Blocks for a tenth of a second at most, besides what ipc_shm_create does. Not
+ * with IPC_SHM_READ_ONLY, which is -EINVAL.
  *
  *   0
  *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
@@ -446,8 +473,8 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
  * Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). A
  * sealed segment can then be used by the process at the other end, whichever user that process runs
  * as; a named one, and one in huge pages of the pool, by this user alone: huge pages that a process
- * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. Blocks as the
- * socket does.
+ * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. What is sent of
+ * a segment with IPC_SHM_SEAL_WRITES is a descriptor for reading only. Blocks as the socket does.
  *
  *   0
  *   -EPERM   the segment is in huge pages of the pool, and the socket was not connected by a
@@ -456,7 +483,8 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
  *   -EPIPE   the other end is closed; there is no SIGPIPE
  *   -EAGAIN  the socket does not block, and its buffer is full
  *   -EIO     the socket took a part of the message
- *   and what sendmsg says, such as -ENOTCONN
+ *   and what sendmsg says, such as -ENOTCONN; of a segment with IPC_SHM_SEAL_WRITES also what open
+ *   says, such as -EMFILE
  */
 IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
 
@@ -468,6 +496,9 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  * user is neither faulted in nor locked before its first touch, whatever how->flags say: the sender
  * may have left it empty, and this process would pay for it. State the size that the program
  * expects by how->largest. ipc_shm_recv uses IPC_SHM_DEFAULTS. On an error seg is closed.
+ *
+ * With IPC_SHM_READ_ONLY, or where the segment was made with IPC_SHM_SEAL_WRITES, opens it read-only,
+ * as ipc_shm_open does: seg->flags has IPC_SHM_READ_ONLY then.
  *
  *   0
  *   -ETIMEDOUT  nothing came until the deadline
@@ -494,7 +525,7 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
  * Which process this is in the segment, and which others are alive: for attaching to a ring or a
  * notifier in it. seg must stay where it is, and open, as long as these are used. After fork the
  * child's first call makes it a member of its own; where that fails, the result's id is 0 and
- * ipc_shm_why says why. Never NULL. Lock-free.
+ * ipc_shm_why says why. Read-only, its id is IPC_PEER_READ_ONLY. Never NULL. Lock-free.
  */
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
 
@@ -530,6 +561,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  *   -ENOSPC        the segment has not that many bytes left: the name keeps its place, and a
  *                  smaller object of that name may take it; or the segment has 64 objects
  *   -EBADMSG       the directory is corrupt
+ *   -EROFS         the segment is open read-only
  */
 IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
                             struct ipc_shm_object *o);
@@ -539,6 +571,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
  *
  *   0
  *   -EINVAL  this handle is not making it
+ *   -EROFS   the segment is open read-only
  */
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o);
 
@@ -960,11 +993,34 @@ IPC_INLINE int ipc_shm_ask_for_huge_pages_(struct ipc_shm *seg)
     return madvise(seg->base, seg->size, MADV_HUGEPAGE) == 0 ? 0 : -errno;
 }
 
+/* Is the handle's memory mapped without write access? */
+IPC_INLINE int ipc_shm_is_read_only_(const struct ipc_shm *seg)
+{
+    return (seg->flags & IPC_SHM_READ_ONLY) != 0;
+}
+
+/* 0 where the handle may write, else -EROFS. */
+IPC_INLINE int ipc_shm_check_writable_(struct ipc_shm *seg)
+{
+    if (!ipc_shm_is_read_only_(seg))
+        return 0;
+    return ipc_shm_refuse(seg, -EROFS, "the segment is open read-only: open it without "
+                          "IPC_SHM_READ_ONLY, or let the process make this that may write");
+}
+
+/* Makes a read-only handle know whose pids it sees: a child that inherited it may be in another PID
+ * namespace. All else of it serves a child as it is. */
+IPC_INLINE void ipc_shm_become_reader_(struct ipc_shm *seg)
+{
+    ck_pr_store_64(&seg->pid_ns, ipc_shm_proc_is_ours_() ? ipc_shm_pid_ns_() : 0);
+    seg->peer.id = IPC_PEER_READ_ONLY;
+}
+
 /* Maps the file. Where `at` is not NULL, maps it there, over what was there. */
 IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
 {
     struct stat st;
-    void *base = mmap(at, seg->size, PROT_READ | PROT_WRITE,
+    void *base = mmap(at, seg->size, PROT_READ | (ipc_shm_is_read_only_(seg) ? 0 : PROT_WRITE),
                       MAP_SHARED | (at != NULL ? MAP_FIXED : 0), seg->fd, 0);
 
     if (base == MAP_FAILED && errno == EAGAIN)
@@ -1008,7 +1064,8 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid()) {
+    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid() &&
+        !ipc_shm_is_read_only_(seg)) {
         struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
 
         ck_pr_store_64(&m->left, seg->peer.id);
@@ -1033,16 +1090,16 @@ IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
     return rc;
 }
 
-/* Opens a new file description of the file behind fd. All locks of one description have one holder,
- * so each member needs its own. Returns its descriptor. */
-IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
+/* Opens a new file description of the file behind fd, for O_RDWR or O_RDONLY. All locks of one
+ * description have one holder, so each member needs its own. Returns its descriptor. */
+IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
 {
     char path[32];
     int own;
 
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     /* O_NONBLOCK, as a file lease, which the file's owner may hold, would keep us waiting. */
-    own = ipc_move_fd_(open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    own = ipc_move_fd_(open(path, access | O_CLOEXEC | O_NONBLOCK));
     if (own < 0 && errno == EAGAIN)
         return ipc_shm_refuse(seg, -EACCES, "its owner holds a file lease on the segment");
     return own >= 0 ? own
@@ -1055,9 +1112,14 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 {
     int parents = seg->fd, own;
 
+    if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0) {
+        seg->peer.id = 0;
+        return ipc_shm_refuse(seg, -EROFS, "after fork only the process that created it may use a "
+                              "segment that is sealed against writing: receive it here");
+    }
     if (!ipc_shm_has_its_file_(seg))
         return ipc_shm_refuse(seg, -EBADF, "others have closed the segment's descriptor");
-    own = ipc_shm_reopen_(seg, parents);
+    own = ipc_shm_reopen_(seg, parents, O_RDWR);
     if (own < 0)
         return own;
     seg->fd = own;
@@ -1087,6 +1149,10 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 
     if (seg->base == NULL)
         return -EINVAL; /* ipc_shm_why says what was refused */
+    if (ipc_shm_is_read_only_(seg)) {
+        ipc_shm_become_reader_(seg);
+        return 0;
+    }
     while (rc == 0 && ck_pr_load_int(&seg->pid) != me) {
         joining = ck_pr_load_int(&seg->joining); /* of our parent: it forked meanwhile */
         if (joining == me || !ck_pr_cas_int(&seg->joining, joining, me)) {
@@ -1155,6 +1221,9 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 #define F_SEAL_SHRINK 2
 #define F_SEAL_GROW 4
 #endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 16
+#endif
 #define IPC_SHM_SEALS_ (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define IPC_SHM_DIR_ "/dev/shm/"
 #define IPC_SHM_NAP_ INT64_C(1000000)       /* ns between two looks for what is not there yet */
@@ -1194,6 +1263,30 @@ IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
             rc = 0;
     }
     return rc;
+}
+
+/* Seals the memory, which is mapped already. */
+IPC_INLINE int ipc_shm_seal_(struct ipc_shm *seg)
+{
+    int against_writes = (seg->flags & IPC_SHM_SEAL_WRITES) != 0;
+    /* inotify, by which ipc_shm_watch_ learns of others, does not report what is done by the
+     * descriptor that memfd_create made. */
+    int own = ipc_shm_reopen_(seg, seg->fd, O_RDWR);
+
+    if (own < 0)
+        return own;
+    (void)close(seg->fd);
+    seg->fd = own;
+    if (fcntl(own, F_ADD_SEALS, IPC_SHM_SEALS_ | (against_writes ? F_SEAL_FUTURE_WRITE : 0)) != 0) {
+        if (errno == EINVAL && against_writes)
+            return ipc_shm_refuse(seg, -EOPNOTSUPP, "this kernel cannot seal memory against "
+                                  "writing: Linux 5.1 can");
+        return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
+    }
+    /* Who opens the file for writing can lock the members' bytes. */
+    if (against_writes && fchmod(own, 0444) != 0)
+        return ipc_shm_refuse(seg, -errno, "cannot set mode 444: %s", strerror(errno));
+    return 0;
 }
 
 /* Makes a nameless file of `size` bytes, allocated and mapped. */
@@ -1243,16 +1336,7 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
             strerror(rc));
     if (name != NULL)
         return 0;
-    if (fcntl(seg->fd, F_ADD_SEALS, IPC_SHM_SEALS_) != 0)
-        return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
-    /* inotify, by which ipc_shm_watch_ learns of others, does not report what is done by the
-     * descriptor that memfd_create made. */
-    rc = ipc_shm_reopen_(seg, seg->fd);
-    if (rc < 0)
-        return rc;
-    (void)close(seg->fd);
-    seg->fd = rc;
-    return 0;
+    return ipc_shm_seal_(seg);
 }
 
 /* Builds a whole new segment, under no name yet, with this process as member and creator. */
@@ -1296,7 +1380,8 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     return 0;
 }
 
-/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it. */
+/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it, unless
+ * it is to be read only. */
 IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
 {
     const struct ipc_shm_header_ *h;
@@ -1307,6 +1392,7 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: a file of %lld bytes",
                               (long long)st->st_size);
     seg->size = (size_t)st->st_size;
+    seg->flags &= ~IPC_SHM_SEAL_WRITES; /* of a creator alone */
     rc = ipc_shm_map_(seg, NULL);
     if (rc != 0)
         return rc;
@@ -1330,7 +1416,10 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     if ((there = ck_pr_load_64(&h->size)) != seg->size)
         return ipc_shm_refuse(seg, -EPROTO, "segment of %llu bytes was resized to %zu",
                               (unsigned long long)there, seg->size);
-    return ipc_shm_join_(seg, candidate);
+    if (!ipc_shm_is_read_only_(seg))
+        return ipc_shm_join_(seg, candidate);
+    ipc_shm_become_reader_(seg);
+    return 0;
 }
 
 /* Checks the file's owner and mode against the options. 0, -EPROTO or -EACCES. */
@@ -1351,28 +1440,40 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
     return 0;
 }
 
+/* Refuses a file that this process may not open. */
+IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, const char *name)
+{
+    int reads = faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+    struct stat st;
+
+    if (lstat(path, &st) != 0)
+        return ipc_shm_refuse(seg, -EACCES, "cannot open segment '%s'", name);
+    return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: %s",
+                          name, (long)st.st_uid, (unsigned)st.st_mode & 0777,
+                          reads ? "open it with IPC_SHM_READ_ONLY"
+                                : "that user, or root, can ipc_shm_unlink it; or take another name");
+}
+
 /* Opens the segment of that name, if there is one: as a candidate where `replace` is set, as a
  * member otherwise. For a member a CONDEMNED segment counts as none. */
 IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const char *name,
                                   const struct ipc_shm_options *how, int replace)
 {
+    int access = (how->flags & IPC_SHM_READ_ONLY) != 0 ? O_RDONLY : O_RDWR, rc;
     struct stat st;
-    int rc;
 
     ipc_shm_clear_(seg, how);
     /* O_NONBLOCK, as the open of a FIFO would wait for its other end, and that of a file on which
      * its owner holds a lease for the owner. */
-    seg->fd = ipc_move_fd_(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+    seg->fd = ipc_move_fd_(open(path, access | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     if (seg->fd < 0 && errno == ENOENT)
         return ipc_shm_refuse(seg, -ENOENT, "no segment '%s'", name);
     if (seg->fd < 0 && errno == ELOOP)
         return ipc_shm_refuse(seg, -ELOOP, "segment '%s' is a symbolic link", name);
     if (seg->fd < 0 && errno == EAGAIN)
         return ipc_shm_refuse(seg, -EACCES, "the owner of '%s' holds a file lease on it", name);
-    if (seg->fd < 0 && errno == EACCES && lstat(path, &st) == 0)
-        return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: "
-                              "that user, or root, can ipc_shm_unlink it; or take another name",
-                              name, (long)st.st_uid, (unsigned)st.st_mode & 0777);
+    if (seg->fd < 0 && errno == EACCES)
+        return ipc_shm_refuse_access_(seg, path, name);
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
     rc = ipc_shm_check_owner_(seg, &st, how);
@@ -1471,6 +1572,10 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
         return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes", size);
+    if (ipc_shm_is_read_only_(seg) || (name != NULL && (how->flags & IPC_SHM_SEAL_WRITES) != 0))
+        return ipc_shm_refuse(seg, -EINVAL, ipc_shm_is_read_only_(seg)
+                              ? "cannot create a segment read-only: open it"
+                              : "a segment with a name cannot be sealed against writing");
     if (name == NULL)
         return ipc_shm_build_(seg, name, size, how);
     rc = ipc_shm_path_(seg, path, sizeof path, name);
@@ -1569,6 +1674,8 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
     int rc, tries = 100;
 
     how = how != NULL ? how : &defaults;
+    if ((how->flags & IPC_SHM_READ_ONLY) != 0)
+        return ipc_shm_create_with(seg, name, size, how); /* which refuses it */
     do {
         rc = ipc_shm_open_with(seg, name, IPC_NOW, how);
         if (rc == -ENOENT)
@@ -1635,7 +1742,8 @@ IPC_INLINE int ipc_shm_peer_is_same_user_(int socket)
     return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
 }
 
-IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
+/* Sends the descriptor fd as that of the segment. */
+IPC_INLINE int ipc_shm_send_descriptor_(struct ipc_shm *seg, int socket, int fd)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
     union ipc_shm_control_ control;
@@ -1644,12 +1752,6 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     struct cmsghdr *c;
     ssize_t n;
 
-    if (seg->base == NULL || !ipc_shm_has_its_file_(seg))
-        return ipc_shm_refuse(seg, -EBADF, "cannot send the segment: not open, or others have "
-                              "closed its descriptor");
-    if (ipc_shm_is_of_pool_(seg->fd) && !ipc_shm_peer_is_same_user_(socket))
-        return ipc_shm_refuse(seg, -EPERM, "cannot send the segment: another user could take its "
-                              "huge pages back");
     hello.size = seg->size;
     memset(&control, 0, sizeof control);
     memset(&message, 0, sizeof message);
@@ -1663,7 +1765,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &seg->fd, sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(int));
     do
         n = sendmsg(socket, &message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
@@ -1671,6 +1773,27 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
         return ipc_shm_refuse(seg, n < 0 ? -errno : -EIO, "cannot send the segment: %s",
                               n < 0 ? strerror(errno) : "cut short");
     return 0;
+}
+
+IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
+{
+    int fd, rc;
+
+    if (seg->base == NULL || !ipc_shm_has_its_file_(seg))
+        return ipc_shm_refuse(seg, -EBADF, "cannot send the segment: not open, or others have "
+                              "closed its descriptor");
+    if (ipc_shm_is_of_pool_(seg->fd) && !ipc_shm_peer_is_same_user_(socket))
+        return ipc_shm_refuse(seg, -EPERM, "cannot send the segment: another user could take its "
+                              "huge pages back");
+    if ((seg->flags & IPC_SHM_SEAL_WRITES) == 0)
+        return ipc_shm_send_descriptor_(seg, socket, seg->fd);
+    /* Our own description has our lock, which its receiver could give back: we would seem dead. */
+    fd = ipc_shm_reopen_(seg, seg->fd, O_RDONLY);
+    if (fd < 0)
+        return fd;
+    rc = ipc_shm_send_descriptor_(seg, socket, fd);
+    (void)close(fd);
+    return rc;
 }
 
 /* Waits until the socket has something to read. 0, -ETIMEDOUT or what poll says, such as -EINTR. */
@@ -1757,8 +1880,9 @@ IPC_INLINE int ipc_shm_take_message_(struct ipc_shm *seg, int socket, int64_t de
     return ipc_shm_refuse(seg, -EPROTO, "what came is no segment of ipc_shm.h");
 }
 
-/* May the memory behind fd be used? Of a stranger's, takes the options off that would fault it in:
- * the stranger may have left it empty, and we would pay for it. */
+/* May the memory behind fd be used? Where it is sealed against writing, makes the handle a read-only
+ * one. Of a stranger's, takes the options off that would fault it in: the stranger may have left it
+ * empty, and we would pay for it. */
 IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
                                        const struct ipc_shm_options *how)
 {
@@ -1771,6 +1895,8 @@ IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
         rc = ipc_shm_check_owner_(seg, &st, how);
     if (rc != 0)
         return rc;
+    if ((seals & F_SEAL_FUTURE_WRITE) != 0)
+        seg->flags |= IPC_SHM_READ_ONLY;
     if (how->largest != 0 && (uint64_t)st.st_size > how->largest)
         return ipc_shm_refuse(seg, -EMSGSIZE, "segment of %lld bytes, at most %zu were asked for",
                               (long long)st.st_size, how->largest);
@@ -1796,7 +1922,9 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
     if (fd < 0)
         return fd;
     rc = ipc_shm_check_received_(seg, fd, how);
-    seg->fd = rc != 0 ? rc : ipc_shm_reopen_(seg, fd);
+    if (rc == 0)
+        rc = ipc_shm_reopen_(seg, fd, ipc_shm_is_read_only_(seg) ? O_RDONLY : O_RDWR);
+    seg->fd = rc;
     (void)close(fd);
     if (seg->fd < 0)
         return seg->fd;
@@ -2034,6 +2162,7 @@ IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t 
 {
     off_t offset = (off_t)((const unsigned char *)mem - (const unsigned char *)seg->base);
     int flags = MAP_SHARED | MAP_FIXED;
+    int access = PROT_READ | (ipc_shm_is_read_only_(seg) ? 0 : PROT_WRITE);
     unsigned char *at;
 
 #ifdef MAP_POPULATE
@@ -2046,8 +2175,8 @@ IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t 
     at = (unsigned char *)mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if ((void *)at == MAP_FAILED)
         return NULL;
-    if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags, seg->fd, offset) != MAP_FAILED &&
-        mmap(at + bytes, bytes, PROT_READ | PROT_WRITE, flags, seg->fd, offset) != MAP_FAILED)
+    if (mmap(at, bytes, access, flags, seg->fd, offset) != MAP_FAILED &&
+        mmap(at + bytes, bytes, access, flags, seg->fd, offset) != MAP_FAILED)
         return at;
     (void)munmap(at, 2 * bytes);
     return NULL;
@@ -2067,6 +2196,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     int rc = ipc_shm_object_name_(seg, name, &hash);
 
     rc = rc != 0 ? rc : ipc_shm_become_member_(seg);
+    rc = rc != 0 ? rc : ipc_shm_check_writable_(seg);
     if (rc != 0)
         return rc;
     if (size == 0)
@@ -2121,6 +2251,8 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
 
     if (seg->base == NULL)
         return -EINVAL;
+    if (ipc_shm_check_writable_(seg) != 0)
+        return -EROFS;
     e = &seg->base->entry[o->index % IPC_SHM_OBJECTS];
     state = ck_pr_load_64(&e->state);
     /* Without it the object could be found before it is filled in. Partner: the fence in

@@ -57,6 +57,11 @@
 /* How a broadcast is made: ipc_broadcast_init. */
 #define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
+/* With LOSSY, for sleepers (ipc_notify.h): each send, and each post, wakes readers that may only read
+ * the memory. Without it they look once a millisecond. */
+#define IPC_BROADCAST_WAKES_READ_ONLY 2u
+/* In the word of the bell: IPC_NOTIFY_UNASKED_. */
+#define IPC_BROADCAST_UNASKED_ 128u
 
 /* The position of a reader of a lossless broadcast, on a line of its own. */
 struct ipc_broadcast_seat_ {
@@ -115,11 +120,28 @@ IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity)
 
 IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
 {
-    return how <= IPC_BROADCAST_LOSSY;
+    return how <= IPC_BROADCAST_LOSSY ||
+           how == (IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY);
+}
+
+/* Initialises what begins with a broadcast's header, as ipc_ring_init_. */
+IPC_INLINE int ipc_broadcast_init_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                   size_t bytes, uint64_t capacity, unsigned how)
+{
+    int rc = ipc_broadcast_is_valid_how_(how)
+                 ? ipc_ring_init_(mem, size, kind, bytes, capacity, how)
+                 : -EINVAL;
+
+    /* It was 0, and a reader that has just attached may have set other bits. */
+    if (rc == 0 && (how & IPC_BROADCAST_WAKES_READ_ONLY) != 0)
+        (void)ck_pr_faa_32((uint32_t *)(void *)((struct ipc_broadcast_shared *)mem)->s.data_bell,
+                           IPC_BROADCAST_UNASKED_);
+    return rc;
 }
 
 /*
- * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY.
+ * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS, IPC_BROADCAST_LOSSY, or
+ * IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
@@ -129,9 +151,7 @@ IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t
 {
     struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
 
-    if (!ipc_broadcast_is_valid_how_(how))
-        return -EINVAL;
-    return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
+    return ipc_broadcast_init_(mem, size, &kind, bytes, capacity, how);
 }
 
 /* ------------------------------------------------------------------ broadcast: handles */
@@ -181,11 +201,13 @@ IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c,
 
 /* ------------------------------------------------------------------ broadcast: attach */
 
-IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
+/* Checks what begins with a broadcast's header, as ipc_ring_check_. *how: LOSSLESS or LOSSY. A process
+ * that may only read can attach to an end that `reads`, if the broadcast is lossy. */
+IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                    size_t bytes, struct ipc_peer *me, int reads,
                                     uint64_t *capacity, unsigned *how)
 {
-    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
-    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, capacity);
+    int rc = ipc_ring_check_reader_(mem, size, kind, bytes, me, capacity);
 
     if (rc != 0)
         return rc;
@@ -193,6 +215,9 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
     if (!ipc_broadcast_is_valid_how_(*how))
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
                                 IPC_BROADCAST_LOSSY);
+    *how &= IPC_BROADCAST_LOSSY;
+    if (ipc_ring_is_read_only_(me) && (!reads || *how != IPC_BROADCAST_LOSSY))
+        return ipc_ring_refuse_read_only_(me);
     return 0;
 }
 
@@ -221,8 +246,9 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
     uint64_t capacity, tail, id = ipc_ring_id_of_(me);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
     unsigned how = 0;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
+    int rc = ipc_broadcast_check_(mem, size, &kind, bytes, me, 0, &capacity, &how);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[0], me, id);
@@ -323,12 +349,14 @@ IPC_INLINE void ipc_broadcast_leave_seat_(struct ipc_broadcast_shared *r, uint64
  * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
  * broadcast has 64 seats for readers, and the writer has room for a whole capacity before it waits
  * for one that has just joined, also if that is stopped in here. A lossy one has any number of
- * readers, and they write nothing. Lock-free. `me`, and what a refused handle does: as for
+ * readers, and they write nothing: memory without write access, and a `me` whose id is
+ * IPC_PEER_READ_ONLY, do. Lock-free. `me`, and what a refused handle does: as for
  * ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
  *   -EUSERS  lossless: 64 readers are attached that are not proven dead
+ *   -EROFS   lossless: me->id is IPC_PEER_READ_ONLY
  */
 IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, void *mem,
                                              size_t size, size_t bytes, struct ipc_peer *me)
@@ -336,8 +364,9 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
     uint64_t capacity, head, id = ipc_ring_id_of_(me);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes);
     unsigned how = 0, seat;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how);
+    int rc = ipc_broadcast_check_(mem, size, &kind, bytes, me, 1, &capacity, &how);
 
     (void)ipc_broadcast_consumer_disable_(h, rc);
     if (rc != 0)

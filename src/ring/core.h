@@ -24,7 +24,7 @@
 
 /* The version of the layout of every kind of ring: two builds that differ in it refuse each other.
  * It is not the release's version, and goes up with any change to what is in memory. */
-#define IPC_RING_LAYOUT 3u
+#define IPC_RING_LAYOUT 4u
 
 #define IPC_RING_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_RING_SWAPPED 0x04030201u /* stored by a machine of the other byte order */
@@ -141,9 +141,23 @@ IPC_INLINE int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what, u
     return rc;
 }
 
-/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
-IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
-                               size_t bytes, struct ipc_peer *me, uint64_t *capacity)
+/* May this process only read the memory? */
+IPC_INLINE int ipc_ring_is_read_only_(const struct ipc_peer *me)
+{
+    return me != NULL && me->id == IPC_PEER_READ_ONLY;
+}
+
+/* -EROFS; me->why says that an end which writes cannot be had. */
+IPC_INLINE int ipc_ring_refuse_read_only_(struct ipc_peer *me)
+{
+    (void)snprintf(me->why, sizeof me->why, "the memory may only be read here, and only readers of "
+                   "lossy broadcasts write nothing");
+    return -EROFS;
+}
+
+/* As ipc_ring_check_, for an end that may do without write access. */
+IPC_INLINE int ipc_ring_check_reader_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                      size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {
     const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
     uint64_t magic, there;
@@ -176,6 +190,15 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
         return ipc_ring_refuse_(me, -EPROTO, "ring does not fit its memory; slots and bytes",
                                 *capacity, size);
     return 0;
+}
+
+/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
+IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                               size_t bytes, struct ipc_peer *me, uint64_t *capacity)
+{
+    int rc = ipc_ring_check_reader_(mem, size, kind, bytes, me, capacity);
+
+    return rc == 0 && ipc_ring_is_read_only_(me) ? ipc_ring_refuse_read_only_(me) : rc;
 }
 
 /* Is the process of that id, which is not 0, proven to be dead, or to have left? One without an

@@ -90,9 +90,7 @@ IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capaci
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
 
-    if (capacity < 64 || !ipc_record_broadcast_is_valid_how_(how))
-        return -EINVAL;
-    return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
+    return capacity >= 64 ? ipc_broadcast_init_(mem, size, &kind, 1, capacity, how) : -EINVAL;
 }
 
 /* Private to their thread; no field is for the caller. */
@@ -138,19 +136,16 @@ IPC_INLINE int ipc_record_broadcast_consumer_disable_(struct ipc_record_broadcas
     return c->r.error = rc;
 }
 
-IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me,
+/* As ipc_broadcast_check_. */
+IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me, int reads,
                                            uint64_t *capacity, unsigned *how)
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_();
-    int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
+    int rc = ipc_broadcast_check_(mem, size, &kind, 1, me, reads, capacity, how);
 
-    if (rc != 0)
-        return rc;
-    *how = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
-    if (!ipc_record_broadcast_is_valid_how_(*how) || *capacity < 64)
-        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", *how,
-                                IPC_BROADCAST_LOSSY);
-    return 0;
+    if (rc == 0 && *capacity < 64)
+        return ipc_ring_refuse_(me, -EPROTO, "broadcast of too few bytes", *capacity, 64);
+    return rc;
 }
 
 /* Reads the last mark whole. 0; -EAGAIN: the writer made another each time we looked; or -EBADMSG.
@@ -209,7 +204,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     uint64_t capacity = 0, end, id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
     unsigned how = 0;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, 0, &capacity, &how);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
@@ -288,7 +283,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
     unsigned how = 0, tries;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how);
+    int rc = ipc_record_broadcast_check_(mem, size, me, 1, &capacity, &how);
 
     (void)ipc_record_broadcast_consumer_disable_(h, rc);
     if (rc != 0)

@@ -59,11 +59,34 @@ IPC_INLINE int ipc_shm_ask_for_huge_pages_(struct ipc_shm *seg)
     return madvise(seg->base, seg->size, MADV_HUGEPAGE) == 0 ? 0 : -errno;
 }
 
+/* Is the handle's memory mapped without write access? */
+IPC_INLINE int ipc_shm_is_read_only_(const struct ipc_shm *seg)
+{
+    return (seg->flags & IPC_SHM_READ_ONLY) != 0;
+}
+
+/* 0 where the handle may write, else -EROFS. */
+IPC_INLINE int ipc_shm_check_writable_(struct ipc_shm *seg)
+{
+    if (!ipc_shm_is_read_only_(seg))
+        return 0;
+    return ipc_shm_refuse(seg, -EROFS, "the segment is open read-only: open it without "
+                          "IPC_SHM_READ_ONLY, or let the process make this that may write");
+}
+
+/* Makes a read-only handle know whose pids it sees: a child that inherited it may be in another PID
+ * namespace. All else of it serves a child as it is. */
+IPC_INLINE void ipc_shm_become_reader_(struct ipc_shm *seg)
+{
+    ck_pr_store_64(&seg->pid_ns, ipc_shm_proc_is_ours_() ? ipc_shm_pid_ns_() : 0);
+    seg->peer.id = IPC_PEER_READ_ONLY;
+}
+
 /* Maps the file. Where `at` is not NULL, maps it there, over what was there. */
 IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
 {
     struct stat st;
-    void *base = mmap(at, seg->size, PROT_READ | PROT_WRITE,
+    void *base = mmap(at, seg->size, PROT_READ | (ipc_shm_is_read_only_(seg) ? 0 : PROT_WRITE),
                       MAP_SHARED | (at != NULL ? MAP_FIXED : 0), seg->fd, 0);
 
     if (base == MAP_FAILED && errno == EAGAIN)
@@ -107,7 +130,8 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid()) {
+    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid() &&
+        !ipc_shm_is_read_only_(seg)) {
         struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
 
         ck_pr_store_64(&m->left, seg->peer.id);
@@ -132,16 +156,16 @@ IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
     return rc;
 }
 
-/* Opens a new file description of the file behind fd. All locks of one description have one holder,
- * so each member needs its own. Returns its descriptor. */
-IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
+/* Opens a new file description of the file behind fd, for O_RDWR or O_RDONLY. All locks of one
+ * description have one holder, so each member needs its own. Returns its descriptor. */
+IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
 {
     char path[32];
     int own;
 
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     /* O_NONBLOCK, as a file lease, which the file's owner may hold, would keep us waiting. */
-    own = ipc_move_fd_(open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    own = ipc_move_fd_(open(path, access | O_CLOEXEC | O_NONBLOCK));
     if (own < 0 && errno == EAGAIN)
         return ipc_shm_refuse(seg, -EACCES, "its owner holds a file lease on the segment");
     return own >= 0 ? own
@@ -154,9 +178,14 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 {
     int parents = seg->fd, own;
 
+    if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0) {
+        seg->peer.id = 0;
+        return ipc_shm_refuse(seg, -EROFS, "after fork only the process that created it may use a "
+                              "segment that is sealed against writing: receive it here");
+    }
     if (!ipc_shm_has_its_file_(seg))
         return ipc_shm_refuse(seg, -EBADF, "others have closed the segment's descriptor");
-    own = ipc_shm_reopen_(seg, parents);
+    own = ipc_shm_reopen_(seg, parents, O_RDWR);
     if (own < 0)
         return own;
     seg->fd = own;
@@ -186,6 +215,10 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 
     if (seg->base == NULL)
         return -EINVAL; /* ipc_shm_why says what was refused */
+    if (ipc_shm_is_read_only_(seg)) {
+        ipc_shm_become_reader_(seg);
+        return 0;
+    }
     while (rc == 0 && ck_pr_load_int(&seg->pid) != me) {
         joining = ck_pr_load_int(&seg->joining); /* of our parent: it forked meanwhile */
         if (joining == me || !ck_pr_cas_int(&seg->joining, joining, me)) {

@@ -46,6 +46,9 @@
 #define F_SEAL_SHRINK 2
 #define F_SEAL_GROW 4
 #endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 16
+#endif
 #define IPC_SHM_SEALS_ (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define IPC_SHM_DIR_ "/dev/shm/"
 #define IPC_SHM_NAP_ INT64_C(1000000)       /* ns between two looks for what is not there yet */
@@ -85,6 +88,30 @@ IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
             rc = 0;
     }
     return rc;
+}
+
+/* Seals the memory, which is mapped already. */
+IPC_INLINE int ipc_shm_seal_(struct ipc_shm *seg)
+{
+    int against_writes = (seg->flags & IPC_SHM_SEAL_WRITES) != 0;
+    /* inotify, by which ipc_shm_watch_ learns of others, does not report what is done by the
+     * descriptor that memfd_create made. */
+    int own = ipc_shm_reopen_(seg, seg->fd, O_RDWR);
+
+    if (own < 0)
+        return own;
+    (void)close(seg->fd);
+    seg->fd = own;
+    if (fcntl(own, F_ADD_SEALS, IPC_SHM_SEALS_ | (against_writes ? F_SEAL_FUTURE_WRITE : 0)) != 0) {
+        if (errno == EINVAL && against_writes)
+            return ipc_shm_refuse(seg, -EOPNOTSUPP, "this kernel cannot seal memory against "
+                                  "writing: Linux 5.1 can");
+        return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
+    }
+    /* Who opens the file for writing can lock the members' bytes. */
+    if (against_writes && fchmod(own, 0444) != 0)
+        return ipc_shm_refuse(seg, -errno, "cannot set mode 444: %s", strerror(errno));
+    return 0;
 }
 
 /* Makes a nameless file of `size` bytes, allocated and mapped. */
@@ -134,16 +161,7 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
             strerror(rc));
     if (name != NULL)
         return 0;
-    if (fcntl(seg->fd, F_ADD_SEALS, IPC_SHM_SEALS_) != 0)
-        return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
-    /* inotify, by which ipc_shm_watch_ learns of others, does not report what is done by the
-     * descriptor that memfd_create made. */
-    rc = ipc_shm_reopen_(seg, seg->fd);
-    if (rc < 0)
-        return rc;
-    (void)close(seg->fd);
-    seg->fd = rc;
-    return 0;
+    return ipc_shm_seal_(seg);
 }
 
 /* Builds a whole new segment, under no name yet, with this process as member and creator. */
@@ -187,7 +205,8 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     return 0;
 }
 
-/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it. */
+/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it, unless
+ * it is to be read only. */
 IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
 {
     const struct ipc_shm_header_ *h;
@@ -198,6 +217,7 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: a file of %lld bytes",
                               (long long)st->st_size);
     seg->size = (size_t)st->st_size;
+    seg->flags &= ~IPC_SHM_SEAL_WRITES; /* of a creator alone */
     rc = ipc_shm_map_(seg, NULL);
     if (rc != 0)
         return rc;
@@ -221,7 +241,10 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     if ((there = ck_pr_load_64(&h->size)) != seg->size)
         return ipc_shm_refuse(seg, -EPROTO, "segment of %llu bytes was resized to %zu",
                               (unsigned long long)there, seg->size);
-    return ipc_shm_join_(seg, candidate);
+    if (!ipc_shm_is_read_only_(seg))
+        return ipc_shm_join_(seg, candidate);
+    ipc_shm_become_reader_(seg);
+    return 0;
 }
 
 /* Checks the file's owner and mode against the options. 0, -EPROTO or -EACCES. */
@@ -242,28 +265,40 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
     return 0;
 }
 
+/* Refuses a file that this process may not open. */
+IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, const char *name)
+{
+    int reads = faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+    struct stat st;
+
+    if (lstat(path, &st) != 0)
+        return ipc_shm_refuse(seg, -EACCES, "cannot open segment '%s'", name);
+    return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: %s",
+                          name, (long)st.st_uid, (unsigned)st.st_mode & 0777,
+                          reads ? "open it with IPC_SHM_READ_ONLY"
+                                : "that user, or root, can ipc_shm_unlink it; or take another name");
+}
+
 /* Opens the segment of that name, if there is one: as a candidate where `replace` is set, as a
  * member otherwise. For a member a CONDEMNED segment counts as none. */
 IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const char *name,
                                   const struct ipc_shm_options *how, int replace)
 {
+    int access = (how->flags & IPC_SHM_READ_ONLY) != 0 ? O_RDONLY : O_RDWR, rc;
     struct stat st;
-    int rc;
 
     ipc_shm_clear_(seg, how);
     /* O_NONBLOCK, as the open of a FIFO would wait for its other end, and that of a file on which
      * its owner holds a lease for the owner. */
-    seg->fd = ipc_move_fd_(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+    seg->fd = ipc_move_fd_(open(path, access | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     if (seg->fd < 0 && errno == ENOENT)
         return ipc_shm_refuse(seg, -ENOENT, "no segment '%s'", name);
     if (seg->fd < 0 && errno == ELOOP)
         return ipc_shm_refuse(seg, -ELOOP, "segment '%s' is a symbolic link", name);
     if (seg->fd < 0 && errno == EAGAIN)
         return ipc_shm_refuse(seg, -EACCES, "the owner of '%s' holds a file lease on it", name);
-    if (seg->fd < 0 && errno == EACCES && lstat(path, &st) == 0)
-        return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: "
-                              "that user, or root, can ipc_shm_unlink it; or take another name",
-                              name, (long)st.st_uid, (unsigned)st.st_mode & 0777);
+    if (seg->fd < 0 && errno == EACCES)
+        return ipc_shm_refuse_access_(seg, path, name);
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
     rc = ipc_shm_check_owner_(seg, &st, how);
@@ -362,6 +397,10 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     ipc_shm_clear_(seg, how);
     if (size == 0 || size > SIZE_MAX / 2)
         return ipc_shm_refuse(seg, size == 0 ? -EINVAL : -EFBIG, "segment of %zu bytes", size);
+    if (ipc_shm_is_read_only_(seg) || (name != NULL && (how->flags & IPC_SHM_SEAL_WRITES) != 0))
+        return ipc_shm_refuse(seg, -EINVAL, ipc_shm_is_read_only_(seg)
+                              ? "cannot create a segment read-only: open it"
+                              : "a segment with a name cannot be sealed against writing");
     if (name == NULL)
         return ipc_shm_build_(seg, name, size, how);
     rc = ipc_shm_path_(seg, path, sizeof path, name);
@@ -460,6 +499,8 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
     int rc, tries = 100;
 
     how = how != NULL ? how : &defaults;
+    if ((how->flags & IPC_SHM_READ_ONLY) != 0)
+        return ipc_shm_create_with(seg, name, size, how); /* which refuses it */
     do {
         rc = ipc_shm_open_with(seg, name, IPC_NOW, how);
         if (rc == -ENOENT)

@@ -13,8 +13,9 @@
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
  *     at its next call; where that fails the call returns, besides its own errors:
  *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM,
- *     -EBADF (others have closed the handle's descriptor), and what open says for /proc/self/fd,
- *     such as -EMFILE and -EACCES. Its threads may make that call at once.
+ *     -EBADF (others have closed the handle's descriptor), -EROFS (IPC_SHM_SEAL_WRITES), and what
+ *     open says for /proc/self/fd, such as -EMFILE and -EACCES. Its threads may make that call at
+ *     once. A handle that is open read-only serves the child as it is.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
  *     or killed at any instruction holds up none of them longer than that.
  */
@@ -32,6 +33,10 @@
 #define IPC_SHM_MLOCK 2u       /* keep the pages in memory; see lock_rc */
 #define IPC_SHM_HUGE 4u        /* use huge pages; see huge_rc */
 #define IPC_SHM_FRESH 8u       /* create: discard what a dead creator left, do not take it over */
+/* open, receive: map it without write access, and be no member. See ipc_shm_open */
+#define IPC_SHM_READ_ONLY 16u
+/* create, without a name: no other process can ever write it. See ipc_shm_create */
+#define IPC_SHM_SEAL_WRITES 32u
 
 struct ipc_shm_options {
     mode_t mode;    /* create: a named segment's permissions. open: the most it may permit */
@@ -48,7 +53,7 @@ struct ipc_shm_options {
 
 struct ipc_shm_header_;
 
-/* An open segment. The caller may read `size`, `fd`, `created`, `lock_rc` and `huge_rc`. */
+/* An open segment. The caller may read `size`, `flags`, `fd`, `created`, `lock_rc` and `huge_rc`. */
 struct ipc_shm {
     struct ipc_peer peer;         /* by ipc_shm_peer */
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
@@ -58,7 +63,7 @@ struct ipc_shm {
     pid_t joining;                /* the process that is about to get one; 0: none */
     uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
     uint64_t device, inode;       /* of the segment's file */
-    unsigned flags;               /* of the options */
+    unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
     int fd;      /* its description holds the member's lock. May be polled; not to be closed */
     int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
@@ -94,10 +99,18 @@ struct ipc_shm_member {
  * contract above; seg->created says which. Blocks only for the kernel, while it allocates the pages
  * and faults them in. On an error seg is closed. ipc_shm_create uses IPC_SHM_DEFAULTS.
  *
+ * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel
+ * refuses each later mapping for writing, of any user, root among them (F_SEAL_FUTURE_WRITE). Who
+ * is sent the segment opens it read-only. A child that inherits the handle by fork can become no
+ * member, as that needs a mapping of its own: its calls are -EROFS. The memory is still mapped
+ * there for writing, so the child must leave it alone; it may receive the segment instead.
+ *
  *   0
  *   -EEXIST        a live process created it, or the remains are to be discarded while others have
  *                  them open, or the name changed hands 100 times meanwhile
- *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..
+ *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..; IPC_SHM_READ_ONLY is
+ *                  given, or IPC_SHM_SEAL_WRITES with a name
+ *   -EOPNOTSUPP    IPC_SHM_SEAL_WRITES: the kernel is older than Linux 5.1
  *   -ENAMETOOLONG  the name has more than 255 bytes
  *   -ENOSPC        /dev/shm, or memory, has not that many bytes
  *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
@@ -122,6 +135,13 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  * millisecond at first, and once in 16 ms after a tenth of a second. ipc_shm_find with this handle
  * waits until the same deadline. On an error seg is closed. ipc_shm_open uses IPC_SHM_DEFAULTS.
  *
+ * With IPC_SHM_READ_ONLY the memory is mapped without write access, and permission to read the file
+ * is enough: how->owner says whose segment it is, how->mode (0644, say) what that may permit at
+ * most. The process is no member: it takes none of the places, holds no lock, and is not seen by
+ * ipc_shm_who. So it does not keep a dead creator's segment from being replaced: then open again.
+ * It finds and lists objects, asks which members are alive, and attaches as a reader to lossy
+ * broadcasts. Calls that would write are -EROFS. A store of the program itself is SIGSEGV.
+ *
  *   0
  *   -ENOENT     there is none, and the deadline is IPC_NOW
  *   -ETIMEDOUT  there was none until the deadline
@@ -129,8 +149,8 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  *               after it does not end the wait: give a deadline, and ask what the handler has set
  *   -EINVAL     name is NULL or empty, has a slash, or is . or ..; the deadline is no absolute time
  *               (IPC_NOW)
- *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or its
- *               owner holds a file lease on it
+ *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or may
+ *               only be read by this user, or its owner holds a file lease on it
  *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
  *   ipc_shm_create, at once
  */
@@ -141,7 +161,8 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
 /*
  * Opens the segment `name`, or creates it where there is none: for processes any of which may come
  * first. seg->created says which. A segment that exists may have another size. `how` may be NULL:
- * IPC_SHM_DEFAULTS. Blocks for a tenth of a second at most, besides what ipc_shm_create does.
+ * IPC_SHM_DEFAULTS. Blocks for a tenth of a second at most, besides what ipc_shm_create does. Not
+ * with IPC_SHM_READ_ONLY, which is -EINVAL.
  *
  *   0
  *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
@@ -188,8 +209,8 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
  * Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). A
  * sealed segment can then be used by the process at the other end, whichever user that process runs
  * as; a named one, and one in huge pages of the pool, by this user alone: huge pages that a process
- * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. Blocks as the
- * socket does.
+ * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. What is sent of
+ * a segment with IPC_SHM_SEAL_WRITES is a descriptor for reading only. Blocks as the socket does.
  *
  *   0
  *   -EPERM   the segment is in huge pages of the pool, and the socket was not connected by a
@@ -198,7 +219,8 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
  *   -EPIPE   the other end is closed; there is no SIGPIPE
  *   -EAGAIN  the socket does not block, and its buffer is full
  *   -EIO     the socket took a part of the message
- *   and what sendmsg says, such as -ENOTCONN
+ *   and what sendmsg says, such as -ENOTCONN; of a segment with IPC_SHM_SEAL_WRITES also what open
+ *   says, such as -EMFILE
  */
 IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
 
@@ -210,6 +232,9 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  * user is neither faulted in nor locked before its first touch, whatever how->flags say: the sender
  * may have left it empty, and this process would pay for it. State the size that the program
  * expects by how->largest. ipc_shm_recv uses IPC_SHM_DEFAULTS. On an error seg is closed.
+ *
+ * With IPC_SHM_READ_ONLY, or where the segment was made with IPC_SHM_SEAL_WRITES, opens it read-only,
+ * as ipc_shm_open does: seg->flags has IPC_SHM_READ_ONLY then.
  *
  *   0
  *   -ETIMEDOUT  nothing came until the deadline
@@ -236,7 +261,7 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
  * Which process this is in the segment, and which others are alive: for attaching to a ring or a
  * notifier in it. seg must stay where it is, and open, as long as these are used. After fork the
  * child's first call makes it a member of its own; where that fails, the result's id is 0 and
- * ipc_shm_why says why. Never NULL. Lock-free.
+ * ipc_shm_why says why. Read-only, its id is IPC_PEER_READ_ONLY. Never NULL. Lock-free.
  */
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
 
@@ -272,6 +297,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  *   -ENOSPC        the segment has not that many bytes left: the name keeps its place, and a
  *                  smaller object of that name may take it; or the segment has 64 objects
  *   -EBADMSG       the directory is corrupt
+ *   -EROFS         the segment is open read-only
  */
 IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
                             struct ipc_shm_object *o);
@@ -281,6 +307,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
  *
  *   0
  *   -EINVAL  this handle is not making it
+ *   -EROFS   the segment is open read-only
  */
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o);
 
