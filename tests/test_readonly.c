@@ -381,6 +381,158 @@ static void what_cannot_be_read_only_is_refused(void **state)
     MUST(names(0) == 0);
 }
 
+/* ------------------------------------------------------------------ monitors */
+
+/* What a monitor sees of the ring of that name. */
+static struct ipc_ring_status inspect(struct ipc_shm *seg, const char *ring, uint32_t type)
+{
+    struct ipc_ring_status s;
+    struct ipc_shm_object o;
+
+    must_do(ipc_shm_find(seg, ring, type, &o), seg);
+    IS(ipc_ring_inspect(o.mem, o.size, &s), 0);
+    return s;
+}
+
+static void expect_status(const struct ipc_ring_status *s, const char *kind, uint64_t capacity,
+                          uint64_t sent, uint64_t size)
+{
+    MUST(strcmp(s->kind, kind) == 0);
+    IS(s->capacity, capacity);
+    IS(s->sent, sent);
+    IS(s->size, size);
+}
+
+static void monitors_see_what_is_in_each_ring(void **state)
+{
+    struct ipc_ring_status s;
+    struct mpmc_producer mp;
+    struct mpmc_consumer mc;
+    struct records_producer lp;
+    struct records_consumer lc;
+    struct spsc_producer sp;
+    struct spsc_consumer sc;
+    struct stream_producer ap;
+    struct stream_consumer ac;
+    struct tape_producer rp;
+    struct tape_consumer rc;
+    struct ticks_producer tp;
+    struct ticks_consumer tc[2];
+    struct ipc_shm_options how = to_read(1, geteuid());
+    struct ipc_shm reads;
+    struct writer w;
+    struct tick t = tick(1), got;
+    char text[16];
+    uint64_t n = 0;
+    unsigned i;
+
+    (void)state;
+    must_do(ipc_shm_create(&w.seg, name, 1 << 20), &w.seg);
+    make_all(&w, IPC_BROADCAST_LOSSY);
+    must_do(ipc_shm_open_with(&reads, name, IPC_NOW, &how), &reads);
+    must_do(spsc_producer_open(&sp, &w.seg, "spsc"), &w.seg);
+    must_do(spsc_consumer_open(&sc, &w.seg, "spsc"), &w.seg);
+    spsc_replay(&sc, 0);
+    must_do(mpmc_producer_open(&mp, &w.seg, "mpmc"), &w.seg);
+    must_do(mpmc_consumer_open(&mc, &w.seg, "mpmc"), &w.seg);
+    must_do(records_producer_open(&lp, &w.seg, "records"), &w.seg);
+    must_do(records_consumer_open(&lc, &w.seg, "records"), &w.seg);
+    records_replay(&lc, 0);
+    must_do(stream_producer_open(&ap, &w.seg, "stream"), &w.seg);
+    must_do(stream_consumer_open(&ac, &w.seg, "stream"), &w.seg);
+    must_do(tape_producer_open(&rp, &w.seg, "lossless tape"), &w.seg);
+    must_do(tape_consumer_open(&rc, &w.seg, "lossless tape"), &w.seg);
+    must_do(ticks_producer_open(&tp, &w.seg, "lossless"), &w.seg);
+    for (i = 0; i < 2; i++)
+        must_do(ticks_consumer_open(&tc[i], &w.seg, "lossless"), &w.seg);
+    for (i = 0; i < 3; i++) {
+        IS(spsc_push(&sp, &t), 0);
+        IS(mpmc_push(&mp, &t), 0);
+        IS(records_push(&lp, "record", 6), 0);
+        IS(stream_push_n(&ap, &n, 1), 1);
+        IS(tape_push(&rp, "record", 6), 0);
+        IS(ticks_push(&tp, &t), 0);
+        send_number(&w, i);
+    }
+    IS(spsc_pop(&sc, &got), 0);
+    IS(mpmc_pop(&mc, &got), 0);
+    IS(records_pop(&lc, text, sizeof text), 6);
+    IS(stream_pop_n(&ac, &n, 1), 1);
+    s = inspect(&reads, "spsc", IPC_SPSC_TYPE);
+    expect_status(&s, "SPSC", SLOTS, 3, 2);
+    MUST(s.bytes == sizeof t && s.producer == w.seg.peer.id && s.consumer == w.seg.peer.id);
+    MUST(ipc_shm_alive(&reads, s.producer));
+    s = inspect(&reads, "mpmc", IPC_MPMC_TYPE);
+    MUST(strcmp(s.kind, "MPMC") == 0 && s.capacity == SLOTS && s.size <= 3 && s.sent <= 3);
+    s = inspect(&reads, "records", IPC_RECORD_TYPE);
+    expect_status(&s, "records", 1024, 48, 32);
+    s = inspect(&reads, "stream", IPC_STREAM_TYPE);
+    expect_status(&s, "stream", 512, 3, 2);
+    s = inspect(&reads, "lossless", IPC_BROADCAST_TYPE);
+    expect_status(&s, "broadcast", SLOTS, 3, 3);
+    MUST(s.readers == 2 && s.slowest == w.seg.peer.id && s.how == IPC_BROADCAST_LOSSLESS);
+    s = inspect(&reads, "lossless tape", IPC_RECORD_BROADCAST_TYPE);
+    expect_status(&s, "record broadcast", 1024, 48, 48);
+    IS(s.readers, 1);
+    for (i = 0; i < 100; i++)
+        send_number(&w, i);
+    s = inspect(&reads, "ticks", IPC_BROADCAST_TYPE);
+    expect_status(&s, "broadcast", SLOTS, 103, 0);
+    s = inspect(&reads, "tape", IPC_RECORD_BROADCAST_TYPE);
+    expect_status(&s, "record broadcast", 1024, 103 * 16, 0);
+    s = inspect(&reads, "call", IPC_CALL_TYPE);
+    expect_status(&s, "calls", 8, 0, 0);
+    IS(s.how, sizeof(uint64_t));
+    ipc_shm_close(&reads);
+    ipc_shm_close(&w.seg);
+}
+
+/* Corrupt rings lead a monitor nowhere: under AddressSanitizer each access outside shows. */
+static void a_monitor_believes_no_ring(void **state)
+{
+    static const struct {
+        const char *ring;
+        uint32_t type;
+    } rings[] = {{"ticks", IPC_BROADCAST_TYPE}, {"tape", IPC_RECORD_BROADCAST_TYPE},
+                 {"lossless", IPC_BROADCAST_TYPE}, {"lossless tape", IPC_RECORD_BROADCAST_TYPE},
+                 {"spsc", IPC_SPSC_TYPE}, {"mpmc", IPC_MPMC_TYPE}, {"records", IPC_RECORD_TYPE},
+                 {"stream", IPC_STREAM_TYPE}, {"call", IPC_CALL_TYPE}};
+    static const uint64_t values[] = {0, 1, 7, 8, ~UINT64_C(0), UINT64_C(1) << 63, 4096, 3};
+    struct ipc_ring_status s;
+    struct ipc_shm_object o;
+    struct writer w;
+    unsigned i, v;
+    size_t at;
+
+    (void)state;
+    must_do(ipc_shm_create(&w.seg, name, 1 << 20), &w.seg);
+    make_all(&w, IPC_BROADCAST_LOSSY);
+    for (at = 0; at < 20; at++)
+        send_number(&w, at);
+    for (i = 0; i < sizeof rings / sizeof *rings; i++) {
+        unsigned char *copy;
+
+        must_do(ipc_shm_find(&w.seg, rings[i].ring, rings[i].type, &o), &w.seg);
+        copy = (unsigned char *)aligned_alloc(64, o.size);
+        MUST(copy != NULL);
+        for (at = 8; at + 8 <= o.size; at += 8)
+            for (v = 0; v < sizeof values / sizeof *values; v++) {
+                if (at > 512 && at % 520 != 0 && at < o.size - 512)
+                    continue;
+                memcpy(copy, o.mem, o.size);
+                memcpy(copy + at, &values[v], 8);
+                (void)ipc_ring_inspect(copy, o.size, &s);
+            }
+        IS(ipc_ring_inspect(copy, 32, &s), -EINVAL);
+        memset(copy, 0, 8);
+        IS(ipc_ring_inspect(copy, o.size, &s), -EAGAIN);
+        memset(copy, 7, 8);
+        IS(ipc_ring_inspect(copy, o.size, &s), -EPROTO);
+        free(copy);
+    }
+    ipc_shm_close(&w.seg);
+}
+
 /* ------------------------------------------------------------------ sealed against writing */
 
 static void cannot_be_written(struct ipc_shm *seg)
@@ -672,6 +824,8 @@ int main(int argc, char **argv)
         TEST(a_reader_that_writes_is_killed_and_nothing_changes),
         TEST(readers_take_no_place),
         TEST(what_cannot_be_read_only_is_refused),
+        TEST(monitors_see_what_is_in_each_ring),
+        TEST(a_monitor_believes_no_ring),
         TEST(sealed_segment_can_never_be_written_by_its_receiver),
         TEST(a_post_wakes_unasked_only_by_option),
         TEST(readers_sleep_until_they_are_woken),

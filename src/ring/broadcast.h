@@ -124,19 +124,26 @@ IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
            how == (IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY);
 }
 
-/* Initialises what begins with a broadcast's header, as ipc_ring_init_. */
+/* Makes what begins with a broadcast's header, as ipc_ring_init_. */
 IPC_INLINE int ipc_broadcast_init_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
                                    size_t bytes, uint64_t capacity, unsigned how)
 {
-    int rc = ipc_broadcast_is_valid_how_(how)
-                 ? ipc_ring_init_(mem, size, kind, bytes, capacity, how)
-                 : -EINVAL;
+    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    struct ipc_ring_kind_ unfinished = *kind;
+    int rc;
 
-    /* It was 0, and a reader that has just attached may have set other bits. */
-    if (rc == 0 && (how & IPC_BROADCAST_WAKES_READ_ONLY) != 0)
-        (void)ck_pr_faa_32((uint32_t *)(void *)((struct ipc_broadcast_shared *)mem)->s.data_bell,
-                           IPC_BROADCAST_UNASKED_);
-    return rc;
+    unfinished.magic = 0;
+    rc = ipc_broadcast_is_valid_how_(how)
+             ? ipc_ring_init_(mem, size, &unfinished, bytes, capacity, how)
+             : -EINVAL;
+    if (rc != 0)
+        return rc;
+    if ((how & IPC_BROADCAST_WAKES_READ_ONLY) != 0)
+        *(uint32_t *)(void *)r->data_bell = IPC_BROADCAST_UNASKED_;
+    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_reader_. */
+    ck_pr_fence_store(); /* no twin */
+    ck_pr_store_64(&r->is.magic, kind->magic);
+    return 0;
 }
 
 /*

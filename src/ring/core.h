@@ -124,7 +124,7 @@ IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind
     r->how = how;
     r->bytes = bytes;
     r->capacity = capacity;
-    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_. */
+    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_reader_. */
     ck_pr_fence_store();
     ck_pr_store_64(&r->magic, kind->magic);
     return 0;
