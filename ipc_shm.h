@@ -1,14 +1,14 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_shm.h
  * src/common/version.h src/common/prelude.h src/common/linux.h src/common/peer.h
- * src/common/deadline.h src/shm/reference.h src/shm/layout.h src/shm/identity.h src/shm/map.h
- * src/shm/open.h src/shm/pass.h src/shm/members.h src/shm/objects.h */
+ * src/common/deadline.h src/shm/reference.h src/shm/layout.h src/shm/identity.h src/shm/file.h
+ * src/shm/map.h src/shm/open.h src/shm/pass.h src/shm/members.h src/shm/objects.h */
 /*
  * ipc_shm.h - shared memory segments that are whole or absent, and know who is attached and alive.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME") or handed over as a
- * descriptor (memfd, sealed). In it is a small directory of named objects, so that one segment
+ * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME"), or handed over as a
+ * descriptor (memfd, sealed), or is a file that is found by its path and survives a restart. In it is a small directory of named objects, so that one segment
  * carries several rings, and a table of members, whose deaths the kernel proves. Needs Linux 3.17
  * with /proc, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23. The reference of
  * all calls follows this manual.
@@ -41,6 +41,12 @@
  *   - A sealed segment can be opened by each process that its descriptor is handed to, whichever
  *     user that process runs as; it may hand the descriptor on. No other process can open it, but
  *     for one that may trace a holder, and so read the holder's memory anyway.
+ *   - A process that may only read opens it with IPC_SHM_READ_ONLY: its mapping has no write access,
+ *     and it takes no place among the members. So a reader that nobody wants to trust can follow a
+ *     lossy broadcast, and a monitor can look, also as another user. A segment that is created with
+ *     IPC_SHM_SEAL_WRITES can never be written by a process that it is sent to.
+ *   - A name with a slash is the path of a file. It is created, opened, refused and taken over as any
+ *     other segment. After a restart of the machine nothing torn is taken for whole: ipc_shm_sync.
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
@@ -51,6 +57,9 @@
  *   - A process that may write a named segment may also truncate it, and then access is SIGBUS.
  *     Fix: share named segments within one user only, and give other users a sealed one (name NULL)
  *     by descriptor.
+ *   - The owner of a named segment may also truncate it under those who only read it. Fix: the same.
+ *   - On a disk that fails, access to a segment in a file is SIGBUS; on a file system that copies on
+ *     write (btrfs) also on a full one. Fix there: a file with the attribute C (chattr +C).
  *   - Names outlive processes. Fix: ipc_shm_unlink when the work is done; after a crash the next
  *     ipc_shm_create takes over.
  *   - systemd deletes a user's segments at the last logout (RemoveIPC=yes in logind.conf). Fix: a
@@ -72,6 +81,7 @@
  *   of their part of this file:
  *
  *       >>open      building a segment, opening it, taking over a dead creator's
+ *       >>file      segments in files, and which of them are whole after a restart
  *       >>identity  members, their ids, and the proofs of their deaths
  *       >>objects   the directory of named objects
  */
@@ -301,6 +311,8 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 #define IPC_SHM_READ_ONLY 16u
 /* create, without a name: no other process can ever write it. See ipc_shm_create */
 #define IPC_SHM_SEAL_WRITES 32u
+/* create, open, receive: take a segment in a file also if it may be torn. See ipc_shm_sync */
+#define IPC_SHM_TORN 64u
 
 struct ipc_shm_options {
     mode_t mode;    /* create: a named segment's permissions. open: the most it may permit */
@@ -358,7 +370,10 @@ struct ipc_shm_member {
 
 /*
  * Creates a segment with room for `size` bytes of objects (1 to SIZE_MAX / 2): named `name`
- * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. Where the
+ * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. A name with a
+ * slash ("./feed", "/var/lib/feed/ticks") is the path of a file that the memory is mapped from, which
+ * survives a restart of the machine: see ipc_shm_sync. "/feed", which is how shm_open spells a name,
+ * is refused. Where the
  * name exists, and its creator is dead or has closed the segment, takes the segment over, see the
  * contract above; seg->created says which. Blocks only for the kernel, while it allocates the pages
  * and faults them in. On an error seg is closed. ipc_shm_create uses IPC_SHM_DEFAULTS.
@@ -372,11 +387,14 @@ struct ipc_shm_member {
  *   0
  *   -EEXIST        a live process created it, or the remains are to be discarded while others have
  *                  them open, or the name changed hands 100 times meanwhile
- *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..; IPC_SHM_READ_ONLY is
- *                  given, or IPC_SHM_SEAL_WRITES with a name
+ *   -EINVAL        size is 0, or the name is empty, ends with a slash, begins with its only slash, or
+ *                  is . or ..; IPC_SHM_READ_ONLY is given, or IPC_SHM_SEAL_WRITES with a name
+ *   -EUCLEAN       the file may be torn, see ipc_shm_sync
+ *   -ENOENT        the directory of the file is not there
+ *   -EIO           the file could not be written to the disk
  *   -EOPNOTSUPP    IPC_SHM_SEAL_WRITES: the kernel is older than Linux 5.1
- *   -ENAMETOOLONG  the name has more than 255 bytes
- *   -ENOSPC        /dev/shm, or memory, has not that many bytes
+ *   -ENAMETOOLONG  the name has more than 255 bytes, or the path 4095
+ *   -ENOSPC        /dev/shm, memory, or the disk has not that many bytes
  *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
  *   -EACCES        what has the name belongs to another user, or permits more than how->mode, or
  *                  its owner holds a file lease on it
@@ -387,7 +405,8 @@ struct ipc_shm_member {
  *   -EISDIR        what has the name is a directory
  *   -EUSERS        64 processes have it open
  *   -ENOSYS        /proc is not mounted
- *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM (mmap
+ *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM, -EOPNOTSUPP (the
+ *   file system has no O_TMPFILE) and -ENOMEM (mmap
  *   also where the process locks all that it maps, and RLIMIT_MEMLOCK forbids so much)
  */
 IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size);
@@ -411,8 +430,8 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  *   -ETIMEDOUT  there was none until the deadline
  *   -EINTR      a signal handler ran while it waited. One that runs between a look and the nap
  *               after it does not end the wait: give a deadline, and ask what the handler has set
- *   -EINVAL     name is NULL or empty, has a slash, or is . or ..; the deadline is no absolute time
- *               (IPC_NOW)
+ *   -EINVAL     name is NULL, or as of ipc_shm_create; the deadline is no absolute time (IPC_NOW)
+ *   -EUCLEAN    the file may be torn, see ipc_shm_sync
  *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or may
  *               only be read by this user, or its owner holds a file lease on it
  *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
@@ -441,18 +460,43 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
  * call counts as killed. The name and the objects stay for the other processes and for later ones.
  * Does nothing when the handle was refused, or is closed already. In a child that inherited the
- * handle by fork, and has not used it, the parent stays a member.
+ * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file, and
+ * this is its last member, blocks until all is on the disk.
  */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
 
 /*
- * Frees the name, whatever it stands for, also what -EPROTO refuses. A process that has the segment
- * open keeps it. Needs no handle.
+ * For a segment in a file: returns once all that any process has stored there before is on the disk.
+ * Blocks for the disk: some milliseconds, and what it takes to write the pages that have changed. In
+ * memory it does nothing. Who calls it need not wait for other processes, and they need not stop.
+ *
+ * What a file promises after the machine has stopped, or the power has failed: nothing torn is taken
+ * for whole. If all members had closed the segment, it is there as they left it, and goes on. If not,
+ * the kernel may have written its pages in any order, whatever was synced: create, open and receive
+ * refuse it with -EUCLEAN. So they do with a copy of the file, as nobody knows what happened while it
+ * was made. Then IPC_SHM_FRESH makes a new one; or IPC_SHM_TORN takes it as it is. That is safe if the
+ * machine was shut down in good order, as the kernel writes all pages then, or if nobody had the
+ * segment open while it was copied. Otherwise a ring may hand out a message that is torn, or twice,
+ * or -EBADMSG, but leads nowhere outside its memory; what was stored before ipc_shm_sync, and not
+ * changed since, is there. A process that is killed while the machine goes on costs nothing of that:
+ * its memory is the kernel's.
+ *
+ *   0
+ *   -EINVAL  the segment is not open
+ *   -EROFS   it is open read-only
+ *   -EIO     the disk has failed; and what msync says
+ */
+IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg);
+
+/*
+ * Frees the name, whatever it stands for, also what -EPROTO refuses; of a path only a segment. A
+ * process that has the segment open keeps it. Needs no handle.
  *
  *   0
  *   -ENOENT            nothing has that name
- *   -EINVAL            name is NULL or empty, has a slash, or is . or ..
- *   -ENAMETOOLONG      the name has more than 255 bytes
+ *   -EINVAL            name is NULL, or as of ipc_shm_create
+ *   -ENAMETOOLONG      the name has more than 255 bytes, or the path 4095
+ *   -EPROTO            the path is that of a file that is no segment
  *   -EACCES, -EPERM    what has the name belongs to another user
  *   -EISDIR            what has the name is a directory
  */
@@ -507,6 +551,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  *   -EINVAL     the deadline is no absolute time (IPC_NOW)
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     what came is no segment, or one of another version, byte order or layout
+ *   -EUCLEAN    it is in a file that may be torn, see ipc_shm_sync
  *   -EACCES     it is not sealed, and belongs to another user than how->owner or permits more than
  *               how->mode; or it is sealed memory that ipc_shm_create did not make, whose mode
  *               keeps this user out; or its owner holds a file lease on it; or it is in huge pages
@@ -630,7 +675,7 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 /* ------------------------------------------------------------------ layout */
 
 #define IPC_SHM_MAGIC UINT64_C(0x316d68735f637069) /* "ipc_shm1" */
-#define IPC_SHM_LAYOUT 2u
+#define IPC_SHM_LAYOUT 3u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
@@ -671,7 +716,12 @@ struct ipc_shm_header_ {
     uint64_t used;       /* bytes of the file that are handed out */
     uint64_t generation; /* of the last id */
     uint64_t creator;    /* see open.h */
-    unsigned char pad2[4096 - 64 - 24];
+    unsigned char pad2[40];
+    /* Of a segment in a file: see file.h. */
+    uint64_t epoch; /* odd: in use */
+    uint64_t boot;  /* in which it was used last */
+    uint64_t inode; /* of the file; 0: it is in memory */
+    unsigned char pad3[4096 - 128 - 24];
     struct ipc_shm_member_ member[IPC_SHM_MEMBERS];
     struct ipc_shm_entry_ entry[IPC_SHM_OBJECTS];
 };
@@ -681,6 +731,7 @@ IPC_SHM_ASSERT_(member, sizeof(struct ipc_shm_member_) == 64)
 IPC_SHM_ASSERT_(entry, sizeof(struct ipc_shm_entry_) == 128)
 IPC_SHM_ASSERT_(header, sizeof(struct ipc_shm_header_) == 16384)
 IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
+IPC_SHM_ASSERT_(file, offsetof(struct ipc_shm_header_, epoch) == 128)
 
 /* The bits of an id: a generation times IPC_SHM_MEMBERS, plus the index of the member's entry. */
 #define IPC_SHM_ID_ ((UINT64_C(1) << 40) - 1)
@@ -933,6 +984,181 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 
 #endif
 
+/* >>file  src/shm/file.h */
+/*
+ * Segments in a mapped file: what survives a restart of the machine.
+ *
+ * While a segment is in use, the kernel writes its pages to the disk when it likes, in any order. If
+ * the power fails, each part of the file may be of another moment. The file says so itself: `epoch`
+ * is odd from before the first store of a member until all is on the disk after the last one left.
+ *
+ *   epoch    from   to            by which process, how
+ *   ------   ----   -----------   -----------------------------------------------------------------
+ *            0      1             its creator, before the file has a name: a store
+ *            any    a higher odd  each process that opens it, once it is a member: full fence, CAS,
+ *                                 and then it waits until that is on the disk
+ *            odd    the next      a member that leaves and has found no other since it read the
+ *                                 odd one: once all is on the disk, CAS
+ *   boot     any    this boot's   a process that opens it, before its CAS of epoch: a store
+ *   inode    any    the file's    the same
+ *
+ * An opener joins, fences, and changes the epoch. A member that leaves reads the epoch, fences, and
+ * looks for members. So either it sees the opener, or its CAS fails, or the opener's comes after it:
+ * the epoch is never even while there is a member.
+ *
+ * A segment may be torn if its epoch is odd and of another boot. It may be torn, too, if its inode is
+ * that of another file, whose copy it is: nobody knows when each part was copied. Locks end with a
+ * boot, and are not copied, so members of before are dead by proof 2 of identity.h. In the same boot
+ * and file an odd epoch is as good as an even one: a process that is killed leaves all that it has
+ * stored.
+ */
+#ifndef IPC_SRC_SHM_FILE_H
+#define IPC_SRC_SHM_FILE_H 1
+
+/* ------------------------------------------------------------------ mapped files */
+
+/* Does the name stand for a file? */
+IPC_INLINE int ipc_shm_is_path_(const char *name)
+{
+    return strchr(name, '/') != NULL;
+}
+
+/* Is the segment in a file, of a disk perhaps? A hostile peer may say so of memory: then it costs
+ * us some system calls. */
+IPC_INLINE int ipc_shm_is_in_file_(const struct ipc_shm *seg)
+{
+    return ck_pr_load_64(&seg->base->inode) != 0;
+}
+
+/* Which boot this is, as a number other than 0. */
+IPC_INLINE uint64_t ipc_shm_boot_(void)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    char id[64];
+    ssize_t n = -1, i;
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        n = read(fd, id, sizeof id);
+        (void)close(fd);
+    }
+    for (i = 0; i < n; i++)
+        h = (h ^ (unsigned char)id[i]) * 1099511628211u;
+    return h != 0 ? h : 1;
+}
+
+/* In the handle's flags: it has made the epoch odd, or found a member that had. */
+#define IPC_SHM_USES_FILE_ (1u << 31)
+
+/* Waits until what was stored so far in the first `bytes` bytes is on the disk. 0 or a negative
+ * errno. */
+IPC_INLINE int ipc_shm_write_out_(const struct ipc_shm *seg, size_t bytes)
+{
+    return msync(seg->base, bytes, MS_SYNC) == 0 ? 0 : -errno;
+}
+
+/* May what is in the file be of different moments? */
+IPC_INLINE int ipc_shm_is_torn_(const struct ipc_shm *seg, uint64_t epoch)
+{
+    return ck_pr_load_64(&seg->base->inode) != seg->inode ||
+           (epoch % 2 != 0 && ck_pr_load_64(&seg->base->boot) != ipc_shm_boot_());
+}
+
+/* Refuses a segment that may be torn, unless the options say to take it all the same. */
+IPC_INLINE int ipc_shm_check_torn_(struct ipc_shm *seg)
+{
+    if (!ipc_shm_is_in_file_(seg) || (seg->flags & IPC_SHM_TORN) != 0 ||
+        !ipc_shm_is_torn_(seg, ck_pr_load_64(&seg->base->epoch)))
+        return 0;
+    return ipc_shm_refuse(seg, -EUCLEAN, "the segment may be torn, as its file is a copy, or the "
+                          "machine stopped while it was in use: create it with IPC_SHM_FRESH, or "
+                          "take it as it is with IPC_SHM_TORN");
+}
+
+/* A new segment in a file: all of it is on the disk before it gets its name. */
+IPC_INLINE int ipc_shm_found_file_(struct ipc_shm *seg)
+{
+    int rc;
+
+    seg->base->boot = ipc_shm_boot_();
+    seg->base->epoch = 1;
+    seg->base->inode = seg->inode;
+    seg->flags |= IPC_SHM_USES_FILE_;
+    rc = ipc_shm_write_out_(seg, seg->size);
+    if (rc == 0 && fsync(seg->fd) != 0)
+        rc = -errno;
+    return rc == 0 ? 0 : ipc_shm_refuse(seg, rc, "cannot write the segment to the disk: %s",
+                                        strerror(-rc));
+}
+
+/* This process has become a member. If the segment is in a file, nothing may be stored there before
+ * the disk says that it is in use. */
+IPC_INLINE int ipc_shm_begin_use_(struct ipc_shm *seg)
+{
+    struct ipc_shm_header_ *h = seg->base;
+    uint64_t epoch;
+    int tries, rc;
+
+    if (!ipc_shm_is_in_file_(seg))
+        return 0;
+    for (tries = 0; tries < 1000; tries++) {
+        epoch = ck_pr_load_64(&h->epoch);
+        rc = ipc_shm_check_torn_(seg);
+        if (rc != 0)
+            return rc;
+        ck_pr_store_64(&h->boot, ipc_shm_boot_());
+        ck_pr_store_64(&h->inode, seg->inode);
+        /* Without it a member that leaves could miss us, and its epoch be ours. It also keeps the
+         * boot before the epoch. Partner: in ipc_shm_end_use_. */
+        ck_pr_fence_memory();
+        if (!ck_pr_cas_64(&h->epoch, epoch, (epoch + 2) | 1))
+            continue;
+        seg->flags |= IPC_SHM_USES_FILE_;
+        rc = ipc_shm_write_out_(seg, sizeof *h);
+        return rc == 0 ? 0 : ipc_shm_refuse(seg, rc, "cannot write the segment to the disk: %s",
+                                            strerror(-rc));
+    }
+    return ipc_shm_refuse(seg, -EBADMSG, "the segment's epoch changes all the time");
+}
+
+/* This process is about to leave a segment in a file. If it is the last member, has all written to
+ * the disk, and then says there that it is whole. */
+IPC_INLINE void ipc_shm_end_use_(const struct ipc_shm *seg)
+{
+    struct ipc_shm_header_ *h = seg->base;
+    uint64_t epoch = ck_pr_load_64(&h->epoch);
+    unsigned i;
+
+    if ((seg->flags & IPC_SHM_USES_FILE_) == 0)
+        return;
+    /* Without it the members could be older than the epoch. Partner: in ipc_shm_begin_use_. */
+    ck_pr_fence_load();
+    for (i = 0; i < IPC_SHM_MEMBERS; i++) {
+        uint64_t id = ck_pr_load_64(&h->member[i].id);
+
+        if (id != 0 && id != seg->peer.id && ipc_shm_member_is_alive_(seg, id))
+            return;
+    }
+    if (epoch % 2 != 0 && ipc_shm_write_out_(seg, seg->size) == 0 &&
+        ck_pr_cas_64(&h->epoch, epoch, epoch + 1))
+        (void)ipc_shm_write_out_(seg, sizeof *h);
+}
+
+IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg)
+{
+    int rc;
+
+    if (seg->base == NULL)
+        return -EINVAL;
+    if ((seg->flags & IPC_SHM_READ_ONLY) != 0)
+        return ipc_shm_refuse(seg, -EROFS, "the segment is open read-only: its writers sync it");
+    rc = ipc_shm_write_out_(seg, seg->size);
+    return rc == 0 ? 0 : ipc_shm_refuse(seg, rc, "cannot write the segment to the disk: %s",
+                                        strerror(-rc));
+}
+
+#endif
+
 /* >>map  src/shm/map.h */
 /* Mapping a segment, and giving it back. */
 #ifndef IPC_SRC_SHM_MAP_H
@@ -942,6 +1168,9 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 #ifndef MADV_HUGEPAGE
 #define MADV_HUGEPAGE 14
@@ -1039,13 +1268,16 @@ IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
     return 0;
 }
 
-/* Faults the pages in, as the options say. The file is allocated, so there is space for them. */
+/* Faults the pages in, as the options say. The file is allocated, so there is space for them. Those
+ * of a file on a disk only to read: otherwise all would have to be written to the disk. */
 IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
 {
+    int how = ipc_shm_is_read_only_(seg) || ipc_shm_is_in_file_(seg) ? MADV_POPULATE_READ
+                                                                     : MADV_POPULATE_WRITE;
     size_t i;
 
     if ((seg->flags & IPC_SHM_NO_PREFAULT) == 0 &&
-        madvise(seg->base, seg->size, MADV_POPULATE_WRITE) != 0) /* Linux before 5.14 */
+        madvise(seg->base, seg->size, how) != 0) /* Linux before 5.14 */
         for (i = 0; i < seg->size; i += 4096)
             (void)ck_pr_load_8((uint8_t *)seg->base + i);
     if ((seg->flags & IPC_SHM_MLOCK) != 0)
@@ -1068,6 +1300,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         !ipc_shm_is_read_only_(seg)) {
         struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
 
+        ipc_shm_end_use_(seg);
         ck_pr_store_64(&m->left, seg->peer.id);
         /* Without it our id could be gone before the mark says why. Partner: in
          * ipc_shm_peer_alive_. */
@@ -1110,7 +1343,7 @@ IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
  * addresses. */
 IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 {
-    int parents = seg->fd, own;
+    int parents = seg->fd, own, rc;
 
     if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0) {
         seg->peer.id = 0;
@@ -1129,7 +1362,8 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
     ipc_shm_prefault_(seg);
-    return ipc_shm_join_(seg, 0);
+    rc = ipc_shm_join_(seg, 0);
+    return rc == 0 ? ipc_shm_begin_use_(seg) : rc;
 }
 
 /* Sleeps for so many nanoseconds, less than a second. 0, or -EINTR when a signal handler ran. */
@@ -1230,20 +1464,36 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 #define IPC_SHM_LONG_NAP_ INT64_C(16000000) /* ns, after a tenth of a second */
 #define IPC_SHM_PART_ ((size_t)2 << 20) /* bytes to allocate at once: a huge page */
 
-/* Checks a segment's name, and makes the path of its file. 0, -EINVAL or -ENAMETOOLONG. */
-IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const char *name)
+/* Checks a segment's name, and makes the path of its file, in path[0..PATH_MAX). 0, -EINVAL or
+ * -ENAMETOOLONG. */
+IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, const char *name)
 {
-    if (*name == '\0' || strchr(name, '/') != NULL || strcmp(name, ".") == 0 ||
-        strcmp(name, "..") == 0)
-        return ipc_shm_refuse(seg, -EINVAL,
-                              "segment name '%.64s': must not be empty, hold a slash, "
-                              "or be . or ..",
+    int is_path = ipc_shm_is_path_(name);
+    const char *last = is_path ? strrchr(name, '/') + 1 : name;
+
+    if (*last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
+        return ipc_shm_refuse(seg, -EINVAL, "segment name '%.64s': must not be empty, end with a "
+                              "slash, or be . or ..",
                               name);
-    if (strlen(name) > NAME_MAX)
+    if (last == name + 1)
+        return ipc_shm_refuse(seg, -EINVAL, "segment name '%.64s': leave the slash out, which "
+                              "shm_open wants; in the path of a file there is another",
+                              name);
+    if (strlen(last) > NAME_MAX || strlen(name) >= PATH_MAX)
         return ipc_shm_refuse(seg, -ENAMETOOLONG, "segment name of %zu bytes: at most %d",
-                              strlen(name), NAME_MAX);
-    (void)snprintf(path, size, IPC_SHM_DIR_ "%s", name);
+                              strlen(name), strlen(last) > NAME_MAX ? NAME_MAX : PATH_MAX - 1);
+    *path = '\0';
+    if (!is_path)
+        memcpy(path, IPC_SHM_DIR_, sizeof IPC_SHM_DIR_);
+    memcpy(path + strlen(path), name, strlen(name) + 1);
     return 0;
+}
+
+/* Cuts a path behind its last slash: what is left is the directory. */
+IPC_INLINE const char *ipc_shm_directory_(char *path)
+{
+    strrchr(path, '/')[1] = '\0';
+    return path;
 }
 
 /* Allocates the file. 0, or what posix_fallocate says. In parts: a signal ends the call, and before
@@ -1297,18 +1547,23 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
      * that may trace a holder, can open it. A stricter mode would deny a receiver that runs as
      * another user an open file description of its own, and with it its lock. */
     mode_t mode = name != NULL ? how->mode : 0666;
+    char path[PATH_MAX] = "memory";
+    const char *where = path;
     struct rlimit limit;
     struct statvfs fs;
     int rc;
 
     seg->size = size;
+    if (name != NULL && (rc = ipc_shm_path_(seg, path, name)) != 0)
+        return rc;
     if (name != NULL)
-        seg->fd = ipc_move_fd_(open(IPC_SHM_DIR_, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+        seg->fd = ipc_move_fd_(open(where = ipc_shm_directory_(path),
+                                    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     else /* MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB */
         seg->fd = ipc_move_fd_((int)syscall(SYS_memfd_create, "ipc_shm", hugetlb ? 7u : 3u));
     if (seg->fd < 0)
-        return ipc_shm_refuse(seg, -errno, "cannot make a file in %s: %s",
-                              name != NULL ? IPC_SHM_DIR_ : "memory", strerror(errno));
+        return ipc_shm_refuse(seg, -errno, "cannot make a file in %.160s: %s", where,
+                              strerror(errno));
     if (how->group != (gid_t)-1 && fchown(seg->fd, (uid_t)-1, how->group) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot give the segment to group %ld: %s",
                               (long)how->group, strerror(errno));
@@ -1330,8 +1585,7 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     rc = ipc_shm_fill_(seg->fd, size);
     if (rc != 0)
         return ipc_shm_refuse(
-            seg, -rc, "no space for %zu bytes in %s (%llu free): %s", size,
-            name != NULL ? IPC_SHM_DIR_ : "memory",
+            seg, -rc, "no space for %zu bytes in %.128s (%llu free): %s", size, where,
             fstatvfs(seg->fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * fs.f_frsize : 0,
             strerror(rc));
     if (name != NULL)
@@ -1376,6 +1630,9 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     h->creator = seg->peer.id;
     /* No fence: see the top. */
     h->magic = IPC_SHM_MAGIC;
+    rc = name != NULL && ipc_shm_is_path_(name) ? ipc_shm_found_file_(seg) : 0;
+    if (rc != 0)
+        return ipc_shm_close_refused_(seg, rc);
     seg->created = 1;
     return 0;
 }
@@ -1416,10 +1673,17 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     if ((there = ck_pr_load_64(&h->size)) != seg->size)
         return ipc_shm_refuse(seg, -EPROTO, "segment of %llu bytes was resized to %zu",
                               (unsigned long long)there, seg->size);
-    if (!ipc_shm_is_read_only_(seg))
-        return ipc_shm_join_(seg, candidate);
-    ipc_shm_become_reader_(seg);
-    return 0;
+    if (candidate) /* ipc_shm_take_over_ begins to use it, if it is not discarded */
+        return ipc_shm_join_(seg, 1);
+    rc = ipc_shm_check_torn_(seg);
+    if (rc != 0)
+        return rc;
+    if (ipc_shm_is_read_only_(seg)) {
+        ipc_shm_become_reader_(seg);
+        return 0;
+    }
+    rc = ipc_shm_join_(seg, 0);
+    return rc == 0 ? ipc_shm_begin_use_(seg) : rc;
 }
 
 /* Checks the file's owner and mode against the options. 0, -EPROTO or -EACCES. */
@@ -1525,6 +1789,9 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
 
     if (ipc_shm_member_is_alive_(seg, creator & IPC_SHM_ID_))
         return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives", name);
+    rc = fresh ? 0 : ipc_shm_begin_use_(seg);
+    if (rc != 0)
+        return rc;
     if (!ck_pr_cas_64(&h->creator, creator,
                       fresh ? seg->peer.id | IPC_SHM_CONDEMNED_ : seg->peer.id))
         return -EAGAIN;
@@ -1566,7 +1833,7 @@ IPC_INLINE int ipc_shm_link_(struct ipc_shm *seg, const char *path)
 IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
                                    const struct ipc_shm_options *how)
 {
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    char path[PATH_MAX];
     int rc, again, tries;
 
     ipc_shm_clear_(seg, how);
@@ -1578,7 +1845,7 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
                               : "a segment with a name cannot be sealed against writing");
     if (name == NULL)
         return ipc_shm_build_(seg, name, size, how);
-    rc = ipc_shm_path_(seg, path, sizeof path, name);
+    rc = ipc_shm_path_(seg, path, name);
     if (rc != 0)
         return rc;
     for (tries = 0; tries < 100; tries++) {
@@ -1634,7 +1901,7 @@ IPC_INLINE int ipc_shm_wait_(int64_t deadline, int64_t *nap)
 IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
                                  const struct ipc_shm_options *how)
 {
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    char path[PATH_MAX];
     int64_t nap = IPC_SHM_NAP_;
     int rc, waited = 0;
 
@@ -1643,7 +1910,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
         return ipc_shm_refuse(seg, -EINVAL, "no name");
     if (!ipc_is_deadline_(deadline))
         return ipc_shm_refuse_deadline_(seg, deadline);
-    rc = ipc_shm_path_(seg, path, sizeof path, name);
+    rc = ipc_shm_path_(seg, path, name);
     if (rc != 0)
         return rc;
     do
@@ -1688,12 +1955,32 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
     return rc;
 }
 
+/* Is the file a segment? Others are none of ours to remove. 0, -EPROTO, or what open says. */
+IPC_INLINE int ipc_shm_check_made_(const char *path)
+{
+    int fd = ipc_move_fd_(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)), rc;
+    uint64_t magic = 0;
+    struct stat st;
+
+    if (fd < 0)
+        return -errno;
+    rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                 pread(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic &&
+                 magic == IPC_SHM_MAGIC
+             ? 0
+             : -EPROTO;
+    (void)close(fd);
+    return rc;
+}
+
 IPC_INLINE int ipc_shm_unlink(const char *name)
 {
     struct ipc_shm unused;
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
-    int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, sizeof path, name);
+    char path[PATH_MAX];
+    int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, name);
 
+    if (rc == 0 && ipc_shm_is_path_(name))
+        rc = ipc_shm_check_made_(path);
     if (rc == 0 && unlink(path) != 0)
         rc = -errno;
     return rc;

@@ -382,6 +382,7 @@ int use_shm(int fd)
     rc += ipc_shm_alive(&seg, ipc_shm_peer(&seg)->id) + ipc_shm_who(&seg, 0, &who);
     rc += ipc_shm_refuse(&seg, -1, "%s", ipc_shm_why(&seg));
     ipc_shm_close(&seg);
+    rc += ipc_shm_sync(&seg);
     return rc + ipc_shm_unlink("use");
 }
 #endif

@@ -596,12 +596,21 @@ IPC_INLINE int ipc_channel_segment_error_(int rc)
     return rc == -ENOENT ? -ETIMEDOUT : rc;
 }
 
+/* A ring is in memory: a path is the name of a segment in a file. 0 or -EINVAL. */
+IPC_INLINE int ipc_channel_ring_check_name_(struct ipc_channel *ch)
+{
+    return !ipc_shm_is_path_(ch->address)
+               ? 0
+               : ipc_channel_refuse_(ch, -EINVAL, "ring: '%s' must not hold a slash", ch->address);
+}
+
 IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch);
+    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_check_name_(ch);
     struct ipc_shm *seg;
 
+    rc = rc != 0 ? rc : ipc_channel_ring_new_(ch);
     if (rc != 0)
         return rc;
     if (ipc_channel_is_shared_(ch) && (ch->role & IPC_BOTH) == IPC_BOTH)
@@ -627,12 +636,13 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
 IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
     size_t at = offsetof(struct ipc_shm_header_, entry) + offsetof(struct ipc_shm_entry_, name);
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX], object[IPC_SHM_NAME_MAX + 1];
+    char path[PATH_MAX], object[IPC_SHM_NAME_MAX + 1];
     struct ipc_shm unused;
-    int rc = ipc_shm_path_(&unused, path, sizeof path, ch->address);
+    int rc = ipc_channel_ring_check_name_(ch);
     uint64_t magic = 0;
     int64_t n;
 
+    rc = rc != 0 ? rc : ipc_shm_path_(&unused, path, ch->address);
     if (rc != 0)
         return rc;
     n = ipc_channel_read_at_(path, &magic, sizeof magic, 0);

@@ -17,7 +17,7 @@
 /* ------------------------------------------------------------------ layout */
 
 #define IPC_SHM_MAGIC UINT64_C(0x316d68735f637069) /* "ipc_shm1" */
-#define IPC_SHM_LAYOUT 2u
+#define IPC_SHM_LAYOUT 3u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
@@ -58,7 +58,12 @@ struct ipc_shm_header_ {
     uint64_t used;       /* bytes of the file that are handed out */
     uint64_t generation; /* of the last id */
     uint64_t creator;    /* see open.h */
-    unsigned char pad2[4096 - 64 - 24];
+    unsigned char pad2[40];
+    /* Of a segment in a file: see file.h. */
+    uint64_t epoch; /* odd: in use */
+    uint64_t boot;  /* in which it was used last */
+    uint64_t inode; /* of the file; 0: it is in memory */
+    unsigned char pad3[4096 - 128 - 24];
     struct ipc_shm_member_ member[IPC_SHM_MEMBERS];
     struct ipc_shm_entry_ entry[IPC_SHM_OBJECTS];
 };
@@ -68,6 +73,7 @@ IPC_SHM_ASSERT_(member, sizeof(struct ipc_shm_member_) == 64)
 IPC_SHM_ASSERT_(entry, sizeof(struct ipc_shm_entry_) == 128)
 IPC_SHM_ASSERT_(header, sizeof(struct ipc_shm_header_) == 16384)
 IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
+IPC_SHM_ASSERT_(file, offsetof(struct ipc_shm_header_, epoch) == 128)
 
 /* The bits of an id: a generation times IPC_SHM_MEMBERS, plus the index of the member's entry. */
 #define IPC_SHM_ID_ ((UINT64_C(1) << 40) - 1)

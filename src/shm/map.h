@@ -2,12 +2,15 @@
 #ifndef IPC_SRC_SHM_MAP_H
 #define IPC_SRC_SHM_MAP_H 1
 
-#include "identity.h"
+#include "file.h"
 
 /* ------------------------------------------------------------------ mapping */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 #ifndef MADV_HUGEPAGE
 #define MADV_HUGEPAGE 14
@@ -105,13 +108,16 @@ IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
     return 0;
 }
 
-/* Faults the pages in, as the options say. The file is allocated, so there is space for them. */
+/* Faults the pages in, as the options say. The file is allocated, so there is space for them. Those
+ * of a file on a disk only to read: otherwise all would have to be written to the disk. */
 IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
 {
+    int how = ipc_shm_is_read_only_(seg) || ipc_shm_is_in_file_(seg) ? MADV_POPULATE_READ
+                                                                     : MADV_POPULATE_WRITE;
     size_t i;
 
     if ((seg->flags & IPC_SHM_NO_PREFAULT) == 0 &&
-        madvise(seg->base, seg->size, MADV_POPULATE_WRITE) != 0) /* Linux before 5.14 */
+        madvise(seg->base, seg->size, how) != 0) /* Linux before 5.14 */
         for (i = 0; i < seg->size; i += 4096)
             (void)ck_pr_load_8((uint8_t *)seg->base + i);
     if ((seg->flags & IPC_SHM_MLOCK) != 0)
@@ -134,6 +140,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         !ipc_shm_is_read_only_(seg)) {
         struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
 
+        ipc_shm_end_use_(seg);
         ck_pr_store_64(&m->left, seg->peer.id);
         /* Without it our id could be gone before the mark says why. Partner: in
          * ipc_shm_peer_alive_. */
@@ -176,7 +183,7 @@ IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
  * addresses. */
 IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 {
-    int parents = seg->fd, own;
+    int parents = seg->fd, own, rc;
 
     if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0) {
         seg->peer.id = 0;
@@ -195,7 +202,8 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
     ipc_shm_prefault_(seg);
-    return ipc_shm_join_(seg, 0);
+    rc = ipc_shm_join_(seg, 0);
+    return rc == 0 ? ipc_shm_begin_use_(seg) : rc;
 }
 
 /* Sleeps for so many nanoseconds, less than a second. 0, or -EINTR when a signal handler ran. */

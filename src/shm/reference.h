@@ -37,6 +37,8 @@
 #define IPC_SHM_READ_ONLY 16u
 /* create, without a name: no other process can ever write it. See ipc_shm_create */
 #define IPC_SHM_SEAL_WRITES 32u
+/* create, open, receive: take a segment in a file also if it may be torn. See ipc_shm_sync */
+#define IPC_SHM_TORN 64u
 
 struct ipc_shm_options {
     mode_t mode;    /* create: a named segment's permissions. open: the most it may permit */
@@ -94,7 +96,10 @@ struct ipc_shm_member {
 
 /*
  * Creates a segment with room for `size` bytes of objects (1 to SIZE_MAX / 2): named `name`
- * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. Where the
+ * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. A name with a
+ * slash ("./feed", "/var/lib/feed/ticks") is the path of a file that the memory is mapped from, which
+ * survives a restart of the machine: see ipc_shm_sync. "/feed", which is how shm_open spells a name,
+ * is refused. Where the
  * name exists, and its creator is dead or has closed the segment, takes the segment over, see the
  * contract above; seg->created says which. Blocks only for the kernel, while it allocates the pages
  * and faults them in. On an error seg is closed. ipc_shm_create uses IPC_SHM_DEFAULTS.
@@ -108,11 +113,14 @@ struct ipc_shm_member {
  *   0
  *   -EEXIST        a live process created it, or the remains are to be discarded while others have
  *                  them open, or the name changed hands 100 times meanwhile
- *   -EINVAL        size is 0, or the name is empty, has a slash, or is . or ..; IPC_SHM_READ_ONLY is
- *                  given, or IPC_SHM_SEAL_WRITES with a name
+ *   -EINVAL        size is 0, or the name is empty, ends with a slash, begins with its only slash, or
+ *                  is . or ..; IPC_SHM_READ_ONLY is given, or IPC_SHM_SEAL_WRITES with a name
+ *   -EUCLEAN       the file may be torn, see ipc_shm_sync
+ *   -ENOENT        the directory of the file is not there
+ *   -EIO           the file could not be written to the disk
  *   -EOPNOTSUPP    IPC_SHM_SEAL_WRITES: the kernel is older than Linux 5.1
- *   -ENAMETOOLONG  the name has more than 255 bytes
- *   -ENOSPC        /dev/shm, or memory, has not that many bytes
+ *   -ENAMETOOLONG  the name has more than 255 bytes, or the path 4095
+ *   -ENOSPC        /dev/shm, memory, or the disk has not that many bytes
  *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
  *   -EACCES        what has the name belongs to another user, or permits more than how->mode, or
  *                  its owner holds a file lease on it
@@ -123,7 +131,8 @@ struct ipc_shm_member {
  *   -EISDIR        what has the name is a directory
  *   -EUSERS        64 processes have it open
  *   -ENOSYS        /proc is not mounted
- *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM (mmap
+ *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM, -EOPNOTSUPP (the
+ *   file system has no O_TMPFILE) and -ENOMEM (mmap
  *   also where the process locks all that it maps, and RLIMIT_MEMLOCK forbids so much)
  */
 IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size);
@@ -147,8 +156,8 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  *   -ETIMEDOUT  there was none until the deadline
  *   -EINTR      a signal handler ran while it waited. One that runs between a look and the nap
  *               after it does not end the wait: give a deadline, and ask what the handler has set
- *   -EINVAL     name is NULL or empty, has a slash, or is . or ..; the deadline is no absolute time
- *               (IPC_NOW)
+ *   -EINVAL     name is NULL, or as of ipc_shm_create; the deadline is no absolute time (IPC_NOW)
+ *   -EUCLEAN    the file may be torn, see ipc_shm_sync
  *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or may
  *               only be read by this user, or its owner holds a file lease on it
  *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
@@ -177,18 +186,43 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
  * call counts as killed. The name and the objects stay for the other processes and for later ones.
  * Does nothing when the handle was refused, or is closed already. In a child that inherited the
- * handle by fork, and has not used it, the parent stays a member.
+ * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file, and
+ * this is its last member, blocks until all is on the disk.
  */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
 
 /*
- * Frees the name, whatever it stands for, also what -EPROTO refuses. A process that has the segment
- * open keeps it. Needs no handle.
+ * For a segment in a file: returns once all that any process has stored there before is on the disk.
+ * Blocks for the disk: some milliseconds, and what it takes to write the pages that have changed. In
+ * memory it does nothing. Who calls it need not wait for other processes, and they need not stop.
+ *
+ * What a file promises after the machine has stopped, or the power has failed: nothing torn is taken
+ * for whole. If all members had closed the segment, it is there as they left it, and goes on. If not,
+ * the kernel may have written its pages in any order, whatever was synced: create, open and receive
+ * refuse it with -EUCLEAN. So they do with a copy of the file, as nobody knows what happened while it
+ * was made. Then IPC_SHM_FRESH makes a new one; or IPC_SHM_TORN takes it as it is. That is safe if the
+ * machine was shut down in good order, as the kernel writes all pages then, or if nobody had the
+ * segment open while it was copied. Otherwise a ring may hand out a message that is torn, or twice,
+ * or -EBADMSG, but leads nowhere outside its memory; what was stored before ipc_shm_sync, and not
+ * changed since, is there. A process that is killed while the machine goes on costs nothing of that:
+ * its memory is the kernel's.
+ *
+ *   0
+ *   -EINVAL  the segment is not open
+ *   -EROFS   it is open read-only
+ *   -EIO     the disk has failed; and what msync says
+ */
+IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg);
+
+/*
+ * Frees the name, whatever it stands for, also what -EPROTO refuses; of a path only a segment. A
+ * process that has the segment open keeps it. Needs no handle.
  *
  *   0
  *   -ENOENT            nothing has that name
- *   -EINVAL            name is NULL or empty, has a slash, or is . or ..
- *   -ENAMETOOLONG      the name has more than 255 bytes
+ *   -EINVAL            name is NULL, or as of ipc_shm_create
+ *   -ENAMETOOLONG      the name has more than 255 bytes, or the path 4095
+ *   -EPROTO            the path is that of a file that is no segment
  *   -EACCES, -EPERM    what has the name belongs to another user
  *   -EISDIR            what has the name is a directory
  */
@@ -243,6 +277,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  *   -EINVAL     the deadline is no absolute time (IPC_NOW)
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     what came is no segment, or one of another version, byte order or layout
+ *   -EUCLEAN    it is in a file that may be torn, see ipc_shm_sync
  *   -EACCES     it is not sealed, and belongs to another user than how->owner or permits more than
  *               how->mode; or it is sealed memory that ipc_shm_create did not make, whose mode
  *               keeps this user out; or its owner holds a file lease on it; or it is in huge pages
