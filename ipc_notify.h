@@ -79,6 +79,9 @@
  *     installed with SA_RESTART does not end that sleep either (ipc_wait_any: also with a
  *     deadline). Fix: watch the peer, or give a deadline. With the bell of a typed ring a wait
  *     looks at its condition once a second in any case.
+ *   - A waiter that may only read the memory cannot ask to be woken, and looks once a millisecond,
+ *     which costs 0.5 to 2 % of a core. Fix: ipc_notify_wake_unasked, at a system call for each
+ *     post. It cannot wait in an event loop.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
  *     must be in one PID namespace, and each poster names the process itself: ipc_notify_target.
  *   - Some wakes come up to a second late, as each waiter looks by itself then: those of a poster
@@ -592,7 +595,8 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  *   >= 0     the descriptor
  *   -EINVAL  the handle is not attached; or, where the kind has no descriptor, it was attached
  *            without a struct ipc_peer that has watch and stir
- *   -EROFS   this process may only read the memory: let the loop look at intervals, or a thread wait
+ *   -EROFS   this process may only read the memory: let the loop look at intervals, or a thread
+ *            wait
  *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
  *            sigtimedwait
  *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_peer's watch says
@@ -661,10 +665,11 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
  *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
  *                             too. Or as ARMED, where the kind has no descriptor of its own
- *   all three -> 0,           a poster that finds one of them, WAKING or UNASKED: CAS. Before that it has
- *   WAKING -> 1, count + 1    stored its data, and fenced: by a store-load fence, or by a waiter's
- *                             membarrier. After it, it calls the kernel for each flag found, and
- *                             for all three where it found WAKING
+ *   all three -> 0,           a poster that finds one of them, WAKING or UNASKED: CAS. Before it,
+ *   WAKING -> 1, count + 1    it has stored its data, and fenced: by a store-load fence, or by a
+ *                             waiter's membarrier. After it, it calls the kernel for each flag
+ *                             found, for all three where it found WAKING, and for the futex where
+ *                             it found UNASKED
  *   count + 1                 ipc_notify_post_one, where it finds ASLEEP alone: CAS. Then it has
  *                             the kernel wake one. If none sleeps on the futex, it goes on as above
  *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
@@ -1250,8 +1255,8 @@ IPC_INLINE int ipc_notify_nap_(int64_t until)
 }
 
 /* Is this the first sleep of this handle without membarrier? Posts that were under way when it
- * attached may not have been fenced. That is over after a nap. Or may it only read, and posts do not
- * wake unasked? */
+ * attached may not have been fenced. That is over after a nap. Or may it only read, and posts do
+ * not wake unasked? */
 IPC_INLINE int ipc_notify_has_to_nap_(struct ipc_notify *n)
 {
     if (n->read_only)
@@ -1392,8 +1397,8 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
  * the futex by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's stir.
  * From each sleep the waiter comes back to look at its condition.
  *
- * A waiter that may only read sets no flag, and so is never in poll. It sleeps on the futex for 8 ms
- * at a time, or naps for 1 ms, and asks for deaths every 8 ms where a descriptor has reported
+ * A waiter that may only read sets no flag, and so is never in poll. It sleeps on the futex for 8
+ * ms at a time, or naps for 1 ms, and asks for deaths every 8 ms where a descriptor has reported
  * something.
  *
  * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
@@ -1616,8 +1621,8 @@ IPC_INLINE nfds_t ipc_group_open_(const struct ipc_notify_group_ *g, struct poll
     return count;
 }
 
-/* Has a descriptor reported what may be a death, just now or some looks ago? 1 also where they would
- * not report it: they have just been opened, or one is missing. */
+/* Has a descriptor reported what may be a death, just now or some looks ago? 1 also where they
+ * would not report it: they have just been opened, or one is missing. */
 IPC_INLINE int ipc_group_was_told_(const struct ipc_notify_group_ *g)
 {
     struct pollfd p[1 + IPC_NOTIFY_MANY];

@@ -176,10 +176,10 @@
  * Every kind has the same verbs. END is `producer` or `consumer`, for calls `client` or `server`;
  * both are types of their own, so that the wrong end does not compile. `how` stands only where a
  * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
- * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY, for records the number of producers (1
- * to 64). `capacity` is in messages, elements, bytes of each producer's records, or callers; a
- * power of two but for callers, which are rounded up to one. Calls return 0 or a count, or a
- * negative errno.
+ * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY (with IPC_BROADCAST_WAKES_READ_ONLY,
+ * too, see below), for records the number of producers (1 to 64). `capacity` is in messages,
+ * elements, bytes of each producer's records, or callers; a power of two but for callers, which are
+ * rounded up to one. Calls return 0 or a count, or a negative errno.
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how: only IPC_RECORDS])
@@ -189,7 +189,8 @@
  *   int NAME_END_attach(struct NAME_END *, void *mem, size_t size, struct ipc_peer *me)
  *       Attaches to an end. `me` says who this process is and which others are dead; it may be
  *       NULL. As ipc_spsc_producer_attach. With ipc_notify.h also -EPROTO: a bell of the ring is of
- *       another kind than IPC_NOTIFY_FUTEX, which no ring makes.
+ *       another kind than IPC_NOTIFY_FUTEX, which no ring makes. -EROFS: the memory may only be
+ *       read here, see broadcasts below.
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
@@ -228,6 +229,10 @@
  *       up to 16 less or more for each handle.
  *   struct ipc_mpmc_losses NAME_END_losses(const struct NAME_END *)
  *       MPMC, MPSC, SPMC: what killed processes have cost.
+ *
+ *   int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *)
+ *       What the ring in an object is and how full, for a process that takes no end of it, and may
+ *       only read. Of any kind.
  *
  * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
  * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes
@@ -274,6 +279,14 @@
  *     - send and producer_wait end with room or at the deadline, whoever comes or goes. A consumer
  *       of the segment that is killed no longer counts within 10 ms. A lossy producer never waits.
  *     - recv and consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
+ *     - Readers of a lossy one store nothing in the memory, and may have it without write access:
+ *       in a segment that is open with IPC_SHM_READ_ONLY, or with a `me` whose id is
+ *       IPC_PEER_READ_ONLY. Any other end is -EROFS there. Such readers cannot ask to be woken.
+ *       They look once a millisecond; or sleep until a send or post, if the broadcast was made with
+ *       IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY. Then each send and each post costs a
+ *       system call, also while nobody sleeps: push many, then post once. They learn of the
+ *       writer's end as others do, have no descriptor for an event loop, and watch for a death at
+ *       the cost of a look every 8 ms.
  *     - A writer that begins when there are three readers: ipc_wait(NAME_producer_bell(&out),
  *       deadline, NAME_was_readers(&out) >= 3). Lossless only.
  *   Records
@@ -624,7 +637,8 @@ IPC_INLINE int ipc_ring_check_reader_(void *mem, size_t size, const struct ipc_r
     return 0;
 }
 
-/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
+/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why.
+ * -EROFS where me->id is IPC_PEER_READ_ONLY. */
 IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
                                size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {
@@ -1193,6 +1207,7 @@ IPC_INLINE int ipc_spsc_consumer_disable_(struct ipc_spsc_consumer *c, int rc)
  *   -EAGAIN  the ring is not initialised yet
  *   -EPROTO  the ring has another message size, version, byte order or layout; me->why names it
  *   -EBUSY   a producer that is not proven dead is attached
+ *   -EROFS   me->id is IPC_PEER_READ_ONLY
  */
 IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, size_t size,
                                         size_t bytes, struct ipc_peer *me)
@@ -3834,8 +3849,8 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 /* How a broadcast is made: ipc_broadcast_init. */
 #define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
-/* With LOSSY, for sleepers (ipc_notify.h): each send, and each post, wakes readers that may only read
- * the memory. Without it they look once a millisecond. */
+/* With LOSSY, for sleepers (ipc_notify.h): each send, and each post, wakes readers that may only
+ * read the memory. Without it they look once a millisecond. */
 #define IPC_BROADCAST_WAKES_READ_ONLY 2u
 /* In the word of the bell: IPC_NOTIFY_UNASKED_. */
 #define IPC_BROADCAST_UNASKED_ 128u
@@ -3985,8 +4000,8 @@ IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c,
 
 /* ------------------------------------------------------------------ broadcast: attach */
 
-/* Checks what begins with a broadcast's header, as ipc_ring_check_. *how: LOSSLESS or LOSSY. A process
- * that may only read can attach to an end that `reads`, if the broadcast is lossy. */
+/* Checks what begins with a broadcast's header, as ipc_ring_check_. *how: LOSSLESS or LOSSY. A
+ * process that may only read can attach to an end that `reads`, if the broadcast is lossy. */
 IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
                                     size_t bytes, struct ipc_peer *me, int reads,
                                     uint64_t *capacity, unsigned *how)
@@ -7633,7 +7648,7 @@ struct ipc_ring_status {
                               or "calls" */
     uint64_t bytes;        /* of one message, or request; 1 of records */
     uint64_t capacity;     /* messages; of records, for each producer; of calls: slots */
-    uint32_t how;          /* as the ring was made; of a stream its own, of calls bytes of a reply */
+    uint32_t how;          /* as it was made; of a stream its own; of calls bytes of a reply */
     uint64_t sent;         /* messages since the ring was made; MPMC: about. 0 of calls */
     uint64_t size;         /* of these, how many the consumer, or the slowest reader, has not
                               published as taken. Lossy: 0. 0 of calls */
@@ -7725,7 +7740,8 @@ IPC_INLINE int ipc_monitor_broadcast_(void *mem, size_t size, struct ipc_ring_st
     s->kind = "broadcast";
     s->producer = ck_pr_load_64(&r->s.end[0]);
     s->sent = ck_pr_load_64(&r->s.head);
-    s->sent += ipc_spsc_count_full_((unsigned char *)(r + 1), s->capacity - 1, s->sent, kind.stride);
+    s->sent +=
+        ipc_spsc_count_full_((unsigned char *)(r + 1), s->capacity - 1, s->sent, kind.stride);
     if (how == IPC_BROADCAST_LOSSLESS)
         ipc_monitor_readers_(r, s);
     return 0;
@@ -7787,12 +7803,12 @@ IPC_INLINE int ipc_monitor_calls_(void *mem, size_t size, struct ipc_ring_status
 }
 
 /*
- * Says what the ring in mem[0..size) is, and how full, without attaching to it: for a monitor, which
- * may have the memory without write access. Stores nothing there. Each number was so at some moment
- * during the call; while processes use the ring they may be of different moments. Not for the path
- * of a message: it touches lines that others write, and walks over all records that are there.
- * Wait-free for a given capacity. Any process, any thread; peers that are stopped or killed do not
- * matter. In a segment, ipc_shm_list gives mem and size of each object.
+ * Says what the ring in mem[0..size) is, and how full, without attaching to it: for a monitor,
+ * which may have the memory without write access. Stores nothing there. Each number was so at some
+ * moment during the call; while processes use the ring they may be of different moments. Not for
+ * the path of a message: it touches lines that others write, and walks over all records that are
+ * there. Wait-free for a given capacity. Any process, any thread; peers that are stopped or killed
+ * do not matter. In a segment, ipc_shm_list gives mem and size of each object.
  *
  *   0
  *   -EINVAL  mem is not 64-byte aligned, or too small for any ring

@@ -7,11 +7,11 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME"), or handed over as a
- * descriptor (memfd, sealed), or is a file that is found by its path and survives a restart. In it is a small directory of named objects, so that one segment
- * carries several rings, and a table of members, whose deaths the kernel proves. Needs Linux 3.17
- * with /proc, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23. The reference of
- * all calls follows this manual.
+ * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME"), or handed over as
+ * a descriptor (memfd, sealed), or is a file that is found by its path and survives a restart. In
+ * it is a small directory of named objects, so that one segment carries several rings, and a table
+ * of members, whose deaths the kernel proves. Needs Linux 3.17 with /proc, Concurrency Kit
+ * (libck-dev) and libc; C99 to C23, C++11 to C++23. The reference of all calls follows this manual.
  *
  *     #include "ipc_shm.h"
  *
@@ -41,12 +41,13 @@
  *   - A sealed segment can be opened by each process that its descriptor is handed to, whichever
  *     user that process runs as; it may hand the descriptor on. No other process can open it, but
  *     for one that may trace a holder, and so read the holder's memory anyway.
- *   - A process that may only read opens it with IPC_SHM_READ_ONLY: its mapping has no write access,
- *     and it takes no place among the members. So a reader that nobody wants to trust can follow a
- *     lossy broadcast, and a monitor can look, also as another user. A segment that is created with
- *     IPC_SHM_SEAL_WRITES can never be written by a process that it is sent to.
- *   - A name with a slash is the path of a file. It is created, opened, refused and taken over as any
- *     other segment. After a restart of the machine nothing torn is taken for whole: ipc_shm_sync.
+ *   - A process that may only read opens it with IPC_SHM_READ_ONLY: its mapping has no write
+ *     access, and it takes no place among the members. So a reader that nobody wants to trust can
+ *     follow a lossy broadcast, and a monitor can look, also as another user. A segment that is
+ *     created with IPC_SHM_SEAL_WRITES can never be written by a process that it is sent to.
+ *   - A name with a slash is the path of a file. It is created, opened, refused and taken over as
+ *     any other segment. After a restart of the machine nothing torn is taken for whole:
+ *     ipc_shm_sync.
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
@@ -57,9 +58,10 @@
  *   - A process that may write a named segment may also truncate it, and then access is SIGBUS.
  *     Fix: share named segments within one user only, and give other users a sealed one (name NULL)
  *     by descriptor.
- *   - The owner of a named segment may also truncate it under those who only read it. Fix: the same.
- *   - On a disk that fails, access to a segment in a file is SIGBUS; on a file system that copies on
- *     write (btrfs) also on a full one. Fix there: a file with the attribute C (chattr +C).
+ *   - The owner of a named segment may also truncate it under those who only read it. Fix: the
+ *     same.
+ *   - On a disk that fails, access to a segment in a file is SIGBUS; on a file system that copies
+ *     on write (btrfs) also on a full one. Fix there: a file with the attribute C (chattr +C).
  *   - Names outlive processes. Fix: ipc_shm_unlink when the work is done; after a crash the next
  *     ipc_shm_create takes over.
  *   - systemd deletes a user's segments at the last logout (RemoveIPC=yes in logind.conf). Fix: a
@@ -329,7 +331,7 @@ struct ipc_shm_options {
 
 struct ipc_shm_header_;
 
-/* An open segment. The caller may read `size`, `flags`, `fd`, `created`, `lock_rc` and `huge_rc`. */
+/* An open segment. The caller may read size, flags, fd, created, lock_rc and huge_rc. */
 struct ipc_shm {
     struct ipc_peer peer;         /* by ipc_shm_peer */
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
@@ -371,12 +373,12 @@ struct ipc_shm_member {
 /*
  * Creates a segment with room for `size` bytes of objects (1 to SIZE_MAX / 2): named `name`
  * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. A name with a
- * slash ("./feed", "/var/lib/feed/ticks") is the path of a file that the memory is mapped from, which
- * survives a restart of the machine: see ipc_shm_sync. "/feed", which is how shm_open spells a name,
- * is refused. Where the
- * name exists, and its creator is dead or has closed the segment, takes the segment over, see the
- * contract above; seg->created says which. Blocks only for the kernel, while it allocates the pages
- * and faults them in. On an error seg is closed. ipc_shm_create uses IPC_SHM_DEFAULTS.
+ * slash ("./feed", "/var/lib/feed/ticks") is the path of a file that the memory is mapped from,
+ * which survives a restart of the machine: see ipc_shm_sync. "/feed", which is how shm_open spells
+ * a name, is refused. Where the name exists, and its creator is dead or has closed the segment,
+ * takes the segment over, see the contract above; seg->created says which. Blocks only for the
+ * kernel, while it allocates the pages and faults them in. On an error seg is closed.
+ * ipc_shm_create uses IPC_SHM_DEFAULTS.
  *
  * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel
  * refuses each later mapping for writing, of any user, root among them (F_SEAL_FUTURE_WRITE). Who
@@ -387,8 +389,8 @@ struct ipc_shm_member {
  *   0
  *   -EEXIST        a live process created it, or the remains are to be discarded while others have
  *                  them open, or the name changed hands 100 times meanwhile
- *   -EINVAL        size is 0, or the name is empty, ends with a slash, begins with its only slash, or
- *                  is . or ..; IPC_SHM_READ_ONLY is given, or IPC_SHM_SEAL_WRITES with a name
+ *   -EINVAL        size is 0, or the name is empty, ends with a slash, begins with its only slash,
+ *                  or is . or ..; IPC_SHM_READ_ONLY is given, or IPC_SHM_SEAL_WRITES with a name
  *   -EUCLEAN       the file may be torn, see ipc_shm_sync
  *   -ENOENT        the directory of the file is not there
  *   -EIO           the file could not be written to the disk
@@ -460,26 +462,27 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
  * call counts as killed. The name and the objects stay for the other processes and for later ones.
  * Does nothing when the handle was refused, or is closed already. In a child that inherited the
- * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file, and
- * this is its last member, blocks until all is on the disk.
+ * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file,
+ * and this is its last member, blocks until all is on the disk.
  */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
 
 /*
- * For a segment in a file: returns once all that any process has stored there before is on the disk.
- * Blocks for the disk: some milliseconds, and what it takes to write the pages that have changed. In
- * memory it does nothing. Who calls it need not wait for other processes, and they need not stop.
+ * For a segment in a file: returns once all that any process has stored there before is on the
+ * disk. Blocks for the disk: some milliseconds, and what it takes to write the pages that have
+ * changed. In memory it does nothing. Who calls it need not wait for other processes, and they need
+ * not stop.
  *
- * What a file promises after the machine has stopped, or the power has failed: nothing torn is taken
- * for whole. If all members had closed the segment, it is there as they left it, and goes on. If not,
- * the kernel may have written its pages in any order, whatever was synced: create, open and receive
- * refuse it with -EUCLEAN. So they do with a copy of the file, as nobody knows what happened while it
- * was made. Then IPC_SHM_FRESH makes a new one; or IPC_SHM_TORN takes it as it is. That is safe if the
- * machine was shut down in good order, as the kernel writes all pages then, or if nobody had the
- * segment open while it was copied. Otherwise a ring may hand out a message that is torn, or twice,
- * or -EBADMSG, but leads nowhere outside its memory; what was stored before ipc_shm_sync, and not
- * changed since, is there. A process that is killed while the machine goes on costs nothing of that:
- * its memory is the kernel's.
+ * What a file promises after the machine has stopped, or the power has failed: nothing torn is
+ * taken for whole. If all members had closed the segment, it is there as they left it, and goes on.
+ * If not, the kernel may have written its pages in any order, whatever was synced: create, open and
+ * receive refuse it with -EUCLEAN. So they do with a copy of the file, as nobody knows what
+ * happened while it was made. Then IPC_SHM_FRESH makes a new one; or IPC_SHM_TORN takes it as it
+ * is. That is safe if the machine was shut down in good order, as the kernel writes all pages then,
+ * or if nobody had the segment open while it was copied. Otherwise a ring may hand out a message
+ * that is torn, or twice, or -EBADMSG, but leads nowhere outside its memory; what was stored before
+ * ipc_shm_sync, and not changed since, is there. A process that is killed while the machine goes on
+ * costs nothing of that: its memory is the kernel's.
  *
  *   0
  *   -EINVAL  the segment is not open
@@ -517,8 +520,9 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
  * Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). A
  * sealed segment can then be used by the process at the other end, whichever user that process runs
  * as; a named one, and one in huge pages of the pool, by this user alone: huge pages that a process
- * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. What is sent of
- * a segment with IPC_SHM_SEAL_WRITES is a descriptor for reading only. Blocks as the socket does.
+ * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. What is sent
+ * of a segment with IPC_SHM_SEAL_WRITES is a descriptor for reading only. Blocks as the socket
+ * does.
  *
  *   0
  *   -EPERM   the segment is in huge pages of the pool, and the socket was not connected by a
@@ -541,8 +545,8 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  * may have left it empty, and this process would pay for it. State the size that the program
  * expects by how->largest. ipc_shm_recv uses IPC_SHM_DEFAULTS. On an error seg is closed.
  *
- * With IPC_SHM_READ_ONLY, or where the segment was made with IPC_SHM_SEAL_WRITES, opens it read-only,
- * as ipc_shm_open does: seg->flags has IPC_SHM_READ_ONLY then.
+ * With IPC_SHM_READ_ONLY, or where the segment was made with IPC_SHM_SEAL_WRITES, opens it
+ * read-only, as ipc_shm_open does: seg->flags has IPC_SHM_READ_ONLY then.
  *
  *   0
  *   -ETIMEDOUT  nothing came until the deadline
@@ -988,9 +992,10 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 /*
  * Segments in a mapped file: what survives a restart of the machine.
  *
- * While a segment is in use, the kernel writes its pages to the disk when it likes, in any order. If
- * the power fails, each part of the file may be of another moment. The file says so itself: `epoch`
- * is odd from before the first store of a member until all is on the disk after the last one left.
+ * While a segment is in use, the kernel writes its pages to the disk when it likes, in any order.
+ * If the power fails, each part of the file may be of another moment. The file says so itself:
+ * `epoch` is odd from before the first store of a member until all is on the disk after the last
+ * one left.
  *
  *   epoch    from   to            by which process, how
  *   ------   ----   -----------   -----------------------------------------------------------------
@@ -1003,14 +1008,14 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
  *   inode    any    the file's    the same
  *
  * An opener joins, fences, and changes the epoch. A member that leaves reads the epoch, fences, and
- * looks for members. So either it sees the opener, or its CAS fails, or the opener's comes after it:
- * the epoch is never even while there is a member.
+ * looks for members. So either it sees the opener, or its CAS fails, or the opener's comes after
+ * it: the epoch is never even while there is a member.
  *
- * A segment may be torn if its epoch is odd and of another boot. It may be torn, too, if its inode is
- * that of another file, whose copy it is: nobody knows when each part was copied. Locks end with a
- * boot, and are not copied, so members of before are dead by proof 2 of identity.h. In the same boot
- * and file an odd epoch is as good as an even one: a process that is killed leaves all that it has
- * stored.
+ * A segment may be torn if its epoch is odd and of another boot. It may be torn, too, if its inode
+ * is that of another file, whose copy it is: nobody knows when each part was copied. Locks end with
+ * a boot, and are not copied, so members of before are dead by proof 2 of identity.h. In the same
+ * boot and file an odd epoch is as good as an even one: a process that is killed leaves all that it
+ * has stored.
  */
 #ifndef IPC_SRC_SHM_FILE_H
 #define IPC_SRC_SHM_FILE_H 1
@@ -1637,8 +1642,8 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     return 0;
 }
 
-/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it, unless
- * it is to be read only. */
+/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it,
+ * unless it is to be read only. */
 IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
 {
     const struct ipc_shm_header_ *h;
@@ -1715,7 +1720,8 @@ IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, con
     return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: %s",
                           name, (long)st.st_uid, (unsigned)st.st_mode & 0777,
                           reads ? "open it with IPC_SHM_READ_ONLY"
-                                : "that user, or root, can ipc_shm_unlink it; or take another name");
+                                : "that user, or root, can ipc_shm_unlink it; or take another "
+                                  "name");
 }
 
 /* Opens the segment of that name, if there is one: as a candidate where `replace` is set, as a
@@ -2167,9 +2173,9 @@ IPC_INLINE int ipc_shm_take_message_(struct ipc_shm *seg, int socket, int64_t de
     return ipc_shm_refuse(seg, -EPROTO, "what came is no segment of ipc_shm.h");
 }
 
-/* May the memory behind fd be used? Where it is sealed against writing, makes the handle a read-only
- * one. Of a stranger's, takes the options off that would fault it in: the stranger may have left it
- * empty, and we would pay for it. */
+/* May the memory behind fd be used? Where it is sealed against writing, makes the handle a
+ * read-only one. Of a stranger's, takes the options off that would fault it in: the stranger may
+ * have left it empty, and we would pay for it. */
 IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
                                        const struct ipc_shm_options *how)
 {

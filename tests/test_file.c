@@ -1,6 +1,6 @@
 /*
- * Tests of segments in files: what survives a restart, what is refused, and what is on the disk when
- * the power fails. Real processes and files, in a folder of their own in TMPDIR.
+ * Tests of segments in files: what survives a restart, what is refused, and what is on the disk
+ * when the power fails. Real processes and files, in a folder of their own in TMPDIR.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

@@ -1,7 +1,7 @@
 /*
- * Tests of memory that may only be read: named segments of another user, sealed ones that nobody can
- * write, readers of lossy broadcasts and monitors there, and their sleep. Real processes; users are
- * made by setuid where the test is root.
+ * Tests of memory that may only be read: named segments of another user, sealed ones that nobody
+ * can write, readers of lossy broadcasts and monitors there, and their sleep. Real processes; users
+ * are made by setuid where the test is root.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -47,8 +47,8 @@ static struct {
     unsigned wakes, waits, timeouts;
 } calls;
 
-/* The headers' system calls without a wrapper in libc; notes those of futex. As libc's, it takes six
- * arguments, also where there are fewer. */
+/* The headers' system calls without a wrapper in libc; notes those of futex. As libc's, it takes
+ * six arguments, also where there are fewer. */
 __attribute__((no_sanitize("address"))) static long counted_syscall(long number, ...)
 {
     va_list list;

@@ -9,10 +9,11 @@
  *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
  *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
  *                             too. Or as ARMED, where the kind has no descriptor of its own
- *   all three -> 0,           a poster that finds one of them, WAKING or UNASKED: CAS. Before that it has
- *   WAKING -> 1, count + 1    stored its data, and fenced: by a store-load fence, or by a waiter's
- *                             membarrier. After it, it calls the kernel for each flag found, and
- *                             for all three where it found WAKING
+ *   all three -> 0,           a poster that finds one of them, WAKING or UNASKED: CAS. Before it,
+ *   WAKING -> 1, count + 1    it has stored its data, and fenced: by a store-load fence, or by a
+ *                             waiter's membarrier. After it, it calls the kernel for each flag
+ *                             found, for all three where it found WAKING, and for the futex where
+ *                             it found UNASKED
  *   count + 1                 ipc_notify_post_one, where it finds ASLEEP alone: CAS. Then it has
  *                             the kernel wake one. If none sleeps on the futex, it goes on as above
  *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word

@@ -290,7 +290,8 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  *   >= 0     the descriptor
  *   -EINVAL  the handle is not attached; or, where the kind has no descriptor, it was attached
  *            without a struct ipc_peer that has watch and stir
- *   -EROFS   this process may only read the memory: let the loop look at intervals, or a thread wait
+ *   -EROFS   this process may only read the memory: let the loop look at intervals, or a thread
+ *            wait
  *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
  *            sigtimedwait
  *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_peer's watch says

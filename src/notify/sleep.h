@@ -66,8 +66,8 @@ IPC_INLINE int ipc_notify_nap_(int64_t until)
 }
 
 /* Is this the first sleep of this handle without membarrier? Posts that were under way when it
- * attached may not have been fenced. That is over after a nap. Or may it only read, and posts do not
- * wake unasked? */
+ * attached may not have been fenced. That is over after a nap. Or may it only read, and posts do
+ * not wake unasked? */
 IPC_INLINE int ipc_notify_has_to_nap_(struct ipc_notify *n)
 {
     if (n->read_only)

@@ -25,8 +25,8 @@
  * the futex by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's stir.
  * From each sleep the waiter comes back to look at its condition.
  *
- * A waiter that may only read sets no flag, and so is never in poll. It sleeps on the futex for 8 ms
- * at a time, or naps for 1 ms, and asks for deaths every 8 ms where a descriptor has reported
+ * A waiter that may only read sets no flag, and so is never in poll. It sleeps on the futex for 8
+ * ms at a time, or naps for 1 ms, and asks for deaths every 8 ms where a descriptor has reported
  * something.
  *
  * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
@@ -251,8 +251,8 @@ IPC_INLINE nfds_t ipc_group_open_(const struct ipc_notify_group_ *g, struct poll
     return count;
 }
 
-/* Has a descriptor reported what may be a death, just now or some looks ago? 1 also where they would
- * not report it: they have just been opened, or one is missing. */
+/* Has a descriptor reported what may be a death, just now or some looks ago? 1 also where they
+ * would not report it: they have just been opened, or one is missing. */
 IPC_INLINE int ipc_group_was_told_(const struct ipc_notify_group_ *g)
 {
     struct pollfd p[1 + IPC_NOTIFY_MANY];

@@ -57,8 +57,8 @@
 /* How a broadcast is made: ipc_broadcast_init. */
 #define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
-/* With LOSSY, for sleepers (ipc_notify.h): each send, and each post, wakes readers that may only read
- * the memory. Without it they look once a millisecond. */
+/* With LOSSY, for sleepers (ipc_notify.h): each send, and each post, wakes readers that may only
+ * read the memory. Without it they look once a millisecond. */
 #define IPC_BROADCAST_WAKES_READ_ONLY 2u
 /* In the word of the bell: IPC_NOTIFY_UNASKED_. */
 #define IPC_BROADCAST_UNASKED_ 128u
@@ -208,8 +208,8 @@ IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c,
 
 /* ------------------------------------------------------------------ broadcast: attach */
 
-/* Checks what begins with a broadcast's header, as ipc_ring_check_. *how: LOSSLESS or LOSSY. A process
- * that may only read can attach to an end that `reads`, if the broadcast is lossy. */
+/* Checks what begins with a broadcast's header, as ipc_ring_check_. *how: LOSSLESS or LOSSY. A
+ * process that may only read can attach to an end that `reads`, if the broadcast is lossy. */
 IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
                                     size_t bytes, struct ipc_peer *me, int reads,
                                     uint64_t *capacity, unsigned *how)

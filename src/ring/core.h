@@ -192,7 +192,8 @@ IPC_INLINE int ipc_ring_check_reader_(void *mem, size_t size, const struct ipc_r
     return 0;
 }
 
-/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
+/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why.
+ * -EROFS where me->id is IPC_PEER_READ_ONLY. */
 IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
                                size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {

@@ -16,7 +16,7 @@ struct ipc_ring_status {
                               or "calls" */
     uint64_t bytes;        /* of one message, or request; 1 of records */
     uint64_t capacity;     /* messages; of records, for each producer; of calls: slots */
-    uint32_t how;          /* as the ring was made; of a stream its own, of calls bytes of a reply */
+    uint32_t how;          /* as it was made; of a stream its own; of calls bytes of a reply */
     uint64_t sent;         /* messages since the ring was made; MPMC: about. 0 of calls */
     uint64_t size;         /* of these, how many the consumer, or the slowest reader, has not
                               published as taken. Lossy: 0. 0 of calls */
@@ -108,7 +108,8 @@ IPC_INLINE int ipc_monitor_broadcast_(void *mem, size_t size, struct ipc_ring_st
     s->kind = "broadcast";
     s->producer = ck_pr_load_64(&r->s.end[0]);
     s->sent = ck_pr_load_64(&r->s.head);
-    s->sent += ipc_spsc_count_full_((unsigned char *)(r + 1), s->capacity - 1, s->sent, kind.stride);
+    s->sent +=
+        ipc_spsc_count_full_((unsigned char *)(r + 1), s->capacity - 1, s->sent, kind.stride);
     if (how == IPC_BROADCAST_LOSSLESS)
         ipc_monitor_readers_(r, s);
     return 0;
@@ -170,12 +171,12 @@ IPC_INLINE int ipc_monitor_calls_(void *mem, size_t size, struct ipc_ring_status
 }
 
 /*
- * Says what the ring in mem[0..size) is, and how full, without attaching to it: for a monitor, which
- * may have the memory without write access. Stores nothing there. Each number was so at some moment
- * during the call; while processes use the ring they may be of different moments. Not for the path
- * of a message: it touches lines that others write, and walks over all records that are there.
- * Wait-free for a given capacity. Any process, any thread; peers that are stopped or killed do not
- * matter. In a segment, ipc_shm_list gives mem and size of each object.
+ * Says what the ring in mem[0..size) is, and how full, without attaching to it: for a monitor,
+ * which may have the memory without write access. Stores nothing there. Each number was so at some
+ * moment during the call; while processes use the ring they may be of different moments. Not for
+ * the path of a message: it touches lines that others write, and walks over all records that are
+ * there. Wait-free for a given capacity. Any process, any thread; peers that are stopped or killed
+ * do not matter. In a segment, ipc_shm_list gives mem and size of each object.
  *
  *   0
  *   -EINVAL  mem is not 64-byte aligned, or too small for any ring

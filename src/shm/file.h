@@ -1,9 +1,10 @@
 /*
  * Segments in a mapped file: what survives a restart of the machine.
  *
- * While a segment is in use, the kernel writes its pages to the disk when it likes, in any order. If
- * the power fails, each part of the file may be of another moment. The file says so itself: `epoch`
- * is odd from before the first store of a member until all is on the disk after the last one left.
+ * While a segment is in use, the kernel writes its pages to the disk when it likes, in any order.
+ * If the power fails, each part of the file may be of another moment. The file says so itself:
+ * `epoch` is odd from before the first store of a member until all is on the disk after the last
+ * one left.
  *
  *   epoch    from   to            by which process, how
  *   ------   ----   -----------   -----------------------------------------------------------------
@@ -16,14 +17,14 @@
  *   inode    any    the file's    the same
  *
  * An opener joins, fences, and changes the epoch. A member that leaves reads the epoch, fences, and
- * looks for members. So either it sees the opener, or its CAS fails, or the opener's comes after it:
- * the epoch is never even while there is a member.
+ * looks for members. So either it sees the opener, or its CAS fails, or the opener's comes after
+ * it: the epoch is never even while there is a member.
  *
- * A segment may be torn if its epoch is odd and of another boot. It may be torn, too, if its inode is
- * that of another file, whose copy it is: nobody knows when each part was copied. Locks end with a
- * boot, and are not copied, so members of before are dead by proof 2 of identity.h. In the same boot
- * and file an odd epoch is as good as an even one: a process that is killed leaves all that it has
- * stored.
+ * A segment may be torn if its epoch is odd and of another boot. It may be torn, too, if its inode
+ * is that of another file, whose copy it is: nobody knows when each part was copied. Locks end with
+ * a boot, and are not copied, so members of before are dead by proof 2 of identity.h. In the same
+ * boot and file an odd epoch is as good as an even one: a process that is killed leaves all that it
+ * has stored.
  */
 #ifndef IPC_SRC_SHM_FILE_H
 #define IPC_SRC_SHM_FILE_H 1

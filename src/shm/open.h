@@ -228,8 +228,8 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     return 0;
 }
 
-/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it, unless
- * it is to be read only. */
+/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it,
+ * unless it is to be read only. */
 IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
 {
     const struct ipc_shm_header_ *h;
@@ -306,7 +306,8 @@ IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, con
     return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: %s",
                           name, (long)st.st_uid, (unsigned)st.st_mode & 0777,
                           reads ? "open it with IPC_SHM_READ_ONLY"
-                                : "that user, or root, can ipc_shm_unlink it; or take another name");
+                                : "that user, or root, can ipc_shm_unlink it; or take another "
+                                  "name");
 }
 
 /* Opens the segment of that name, if there is one: as a candidate where `replace` is set, as a

@@ -178,9 +178,9 @@ IPC_INLINE int ipc_shm_take_message_(struct ipc_shm *seg, int socket, int64_t de
     return ipc_shm_refuse(seg, -EPROTO, "what came is no segment of ipc_shm.h");
 }
 
-/* May the memory behind fd be used? Where it is sealed against writing, makes the handle a read-only
- * one. Of a stranger's, takes the options off that would fault it in: the stranger may have left it
- * empty, and we would pay for it. */
+/* May the memory behind fd be used? Where it is sealed against writing, makes the handle a
+ * read-only one. Of a stranger's, takes the options off that would fault it in: the stranger may
+ * have left it empty, and we would pay for it. */
 IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
                                        const struct ipc_shm_options *how)
 {

@@ -55,7 +55,7 @@ struct ipc_shm_options {
 
 struct ipc_shm_header_;
 
-/* An open segment. The caller may read `size`, `flags`, `fd`, `created`, `lock_rc` and `huge_rc`. */
+/* An open segment. The caller may read size, flags, fd, created, lock_rc and huge_rc. */
 struct ipc_shm {
     struct ipc_peer peer;         /* by ipc_shm_peer */
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
@@ -97,12 +97,12 @@ struct ipc_shm_member {
 /*
  * Creates a segment with room for `size` bytes of objects (1 to SIZE_MAX / 2): named `name`
  * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. A name with a
- * slash ("./feed", "/var/lib/feed/ticks") is the path of a file that the memory is mapped from, which
- * survives a restart of the machine: see ipc_shm_sync. "/feed", which is how shm_open spells a name,
- * is refused. Where the
- * name exists, and its creator is dead or has closed the segment, takes the segment over, see the
- * contract above; seg->created says which. Blocks only for the kernel, while it allocates the pages
- * and faults them in. On an error seg is closed. ipc_shm_create uses IPC_SHM_DEFAULTS.
+ * slash ("./feed", "/var/lib/feed/ticks") is the path of a file that the memory is mapped from,
+ * which survives a restart of the machine: see ipc_shm_sync. "/feed", which is how shm_open spells
+ * a name, is refused. Where the name exists, and its creator is dead or has closed the segment,
+ * takes the segment over, see the contract above; seg->created says which. Blocks only for the
+ * kernel, while it allocates the pages and faults them in. On an error seg is closed.
+ * ipc_shm_create uses IPC_SHM_DEFAULTS.
  *
  * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel
  * refuses each later mapping for writing, of any user, root among them (F_SEAL_FUTURE_WRITE). Who
@@ -113,8 +113,8 @@ struct ipc_shm_member {
  *   0
  *   -EEXIST        a live process created it, or the remains are to be discarded while others have
  *                  them open, or the name changed hands 100 times meanwhile
- *   -EINVAL        size is 0, or the name is empty, ends with a slash, begins with its only slash, or
- *                  is . or ..; IPC_SHM_READ_ONLY is given, or IPC_SHM_SEAL_WRITES with a name
+ *   -EINVAL        size is 0, or the name is empty, ends with a slash, begins with its only slash,
+ *                  or is . or ..; IPC_SHM_READ_ONLY is given, or IPC_SHM_SEAL_WRITES with a name
  *   -EUCLEAN       the file may be torn, see ipc_shm_sync
  *   -ENOENT        the directory of the file is not there
  *   -EIO           the file could not be written to the disk
@@ -186,26 +186,27 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
  * call counts as killed. The name and the objects stay for the other processes and for later ones.
  * Does nothing when the handle was refused, or is closed already. In a child that inherited the
- * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file, and
- * this is its last member, blocks until all is on the disk.
+ * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file,
+ * and this is its last member, blocks until all is on the disk.
  */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
 
 /*
- * For a segment in a file: returns once all that any process has stored there before is on the disk.
- * Blocks for the disk: some milliseconds, and what it takes to write the pages that have changed. In
- * memory it does nothing. Who calls it need not wait for other processes, and they need not stop.
+ * For a segment in a file: returns once all that any process has stored there before is on the
+ * disk. Blocks for the disk: some milliseconds, and what it takes to write the pages that have
+ * changed. In memory it does nothing. Who calls it need not wait for other processes, and they need
+ * not stop.
  *
- * What a file promises after the machine has stopped, or the power has failed: nothing torn is taken
- * for whole. If all members had closed the segment, it is there as they left it, and goes on. If not,
- * the kernel may have written its pages in any order, whatever was synced: create, open and receive
- * refuse it with -EUCLEAN. So they do with a copy of the file, as nobody knows what happened while it
- * was made. Then IPC_SHM_FRESH makes a new one; or IPC_SHM_TORN takes it as it is. That is safe if the
- * machine was shut down in good order, as the kernel writes all pages then, or if nobody had the
- * segment open while it was copied. Otherwise a ring may hand out a message that is torn, or twice,
- * or -EBADMSG, but leads nowhere outside its memory; what was stored before ipc_shm_sync, and not
- * changed since, is there. A process that is killed while the machine goes on costs nothing of that:
- * its memory is the kernel's.
+ * What a file promises after the machine has stopped, or the power has failed: nothing torn is
+ * taken for whole. If all members had closed the segment, it is there as they left it, and goes on.
+ * If not, the kernel may have written its pages in any order, whatever was synced: create, open and
+ * receive refuse it with -EUCLEAN. So they do with a copy of the file, as nobody knows what
+ * happened while it was made. Then IPC_SHM_FRESH makes a new one; or IPC_SHM_TORN takes it as it
+ * is. That is safe if the machine was shut down in good order, as the kernel writes all pages then,
+ * or if nobody had the segment open while it was copied. Otherwise a ring may hand out a message
+ * that is torn, or twice, or -EBADMSG, but leads nowhere outside its memory; what was stored before
+ * ipc_shm_sync, and not changed since, is there. A process that is killed while the machine goes on
+ * costs nothing of that: its memory is the kernel's.
  *
  *   0
  *   -EINVAL  the segment is not open
@@ -243,8 +244,9 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
  * Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). A
  * sealed segment can then be used by the process at the other end, whichever user that process runs
  * as; a named one, and one in huge pages of the pool, by this user alone: huge pages that a process
- * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. What is sent of
- * a segment with IPC_SHM_SEAL_WRITES is a descriptor for reading only. Blocks as the socket does.
+ * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. What is sent
+ * of a segment with IPC_SHM_SEAL_WRITES is a descriptor for reading only. Blocks as the socket
+ * does.
  *
  *   0
  *   -EPERM   the segment is in huge pages of the pool, and the socket was not connected by a
@@ -267,8 +269,8 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  * may have left it empty, and this process would pay for it. State the size that the program
  * expects by how->largest. ipc_shm_recv uses IPC_SHM_DEFAULTS. On an error seg is closed.
  *
- * With IPC_SHM_READ_ONLY, or where the segment was made with IPC_SHM_SEAL_WRITES, opens it read-only,
- * as ipc_shm_open does: seg->flags has IPC_SHM_READ_ONLY then.
+ * With IPC_SHM_READ_ONLY, or where the segment was made with IPC_SHM_SEAL_WRITES, opens it
+ * read-only, as ipc_shm_open does: seg->flags has IPC_SHM_READ_ONLY then.
  *
  *   0
  *   -ETIMEDOUT  nothing came until the deadline

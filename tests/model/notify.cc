@@ -445,10 +445,10 @@ static const struct scenario scenarios[] = {
      0,
      {{POSTER_ONE, 3, MORTAL}, {POSTER, 1}, {WAITER, 1}, {WAITER, 1}}},
     {"killed waiter", 400000, 0, {{POSTER, 3, QUIET}, {WAITER, 3, MORTAL}, {WAITER, 3}}},
-    {"reader", 400000, unasked, {{POSTER, 3, QUIET}, {WAITER, 3, READS}}},
-    {"reader, post one", 400000, unasked, {{POSTER_ONE, 2}, {WAITER, 2, READS}, {WAITER, 2}}},
+    {"reader", 100000, unasked, {{POSTER, 3, QUIET}, {WAITER, 3, READS}}},
+    {"reader, post one", 100000, unasked, {{POSTER_ONE, 2}, {WAITER, 2, READS}, {WAITER, 2}}},
     {"reader, two posters",
-     400000,
+     100000,
      unasked | highest,
      {{POSTER, 2}, {POSTER, 1, MORTAL}, {WAITER, 2, READS}, {WAITER, 2}}},
 };
