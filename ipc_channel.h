@@ -3874,12 +3874,21 @@ IPC_INLINE int ipc_channel_segment_error_(int rc)
     return rc == -ENOENT ? -ETIMEDOUT : rc;
 }
 
+/* A ring is in memory: a path is the name of a segment in a file. 0 or -EINVAL. */
+IPC_INLINE int ipc_channel_ring_check_name_(struct ipc_channel *ch)
+{
+    return !ipc_shm_is_path_(ch->address)
+               ? 0
+               : ipc_channel_refuse_(ch, -EINVAL, "ring: '%s' must not hold a slash", ch->address);
+}
+
 IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_shm_options how = IPC_SHM_DEFAULTS;
-    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_new_(ch);
+    int listener = (ch->role & IPC_LISTEN) != 0, rc = ipc_channel_ring_check_name_(ch);
     struct ipc_shm *seg;
 
+    rc = rc != 0 ? rc : ipc_channel_ring_new_(ch);
     if (rc != 0)
         return rc;
     if (ipc_channel_is_shared_(ch) && (ch->role & IPC_BOTH) == IPC_BOTH)
@@ -3906,14 +3915,15 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
  * its listener was killed before it made one. */
 IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 {
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    char path[PATH_MAX];
     struct ipc_shm_entry_ entry[IPC_SHM_OBJECTS];
     struct ipc_shm_header_ h;
     struct ipc_shm unused;
-    int rc = ipc_shm_path_(&unused, path, sizeof path, ch->address);
+    int rc = ipc_channel_ring_check_name_(ch);
     int64_t n;
     size_t i;
 
+    rc = rc != 0 ? rc : ipc_shm_path_(&unused, path, ch->address);
     if (rc != 0)
         return rc;
     memset(&h, 0, sizeof h);

@@ -79,6 +79,9 @@
  *     installed with SA_RESTART does not end that sleep either (ipc_wait_any: also with a
  *     deadline). Fix: watch the peer, or give a deadline. With the bell of a typed ring a wait
  *     looks at its condition once a second in any case.
+ *   - A waiter that may only read the memory cannot ask to be woken, and looks once a millisecond,
+ *     which costs 0.5 to 2 % of a core. Fix: ipc_notify_wake_unasked, at a system call for each
+ *     post. It cannot wait in an event loop.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
  *     must be in one PID namespace, and each poster names the process itself: ipc_notify_target.
  *   - Some wakes come up to a second late, as each waiter looks by itself then: those of a poster
@@ -225,12 +228,18 @@ IPC_INLINE int ipc_move_fd_(int fd)
  * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
  * uses the ring or notifier. `arg` must stay valid until they are detached.
  *
+ * A process that may only read the memory, as it is mapped without write access, says so by the id
+ * IPC_PEER_READ_ONLY. Rings and notifiers then store nothing: it can attach as a reader of a lossy
+ * broadcast and to notifiers, to sleep, and is refused with -EROFS otherwise.
+ *
  * NULL in place of the pointer: no process is ever proven dead. An end of a ring then stays taken
  * until its holder detaches.
  */
+#define IPC_PEER_READ_ONLY (~UINT64_C(1)) /* the id of a process that may only read the memory */
+
 struct ipc_peer {
     /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
-     */
+     * Or IPC_PEER_READ_ONLY, in any number of processes. */
     uint64_t id;
     /* Is the process `id` alive? 1, also in case of doubt; 0 only with proof of its death; -1 only
      * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
@@ -364,6 +373,7 @@ struct ipc_notify {
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
     int asks;              /* the next look in vain asks for deaths: an event loop was woken */
     int napped;            /* has slept without membarrier */
+    int read_only;         /* the memory may not be written: see layout.h */
     int looks_each_second; /* a program that posts nothing may be at the other end of the ring */
     struct ipc_notify_kept_ kept;
     struct { /* of struct ipc_peer */
@@ -406,6 +416,7 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind);
  *   0
  *   -EINVAL  as of ipc_notify_init
  *   -EPROTO  the memory says another kind, or is no notifier
+ *   -EROFS   IPC_NOTIFY_SEMAPHORE: this process may only read the memory (IPC_PEER_READ_ONLY)
  */
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
                                  const struct ipc_peer *me);
@@ -454,6 +465,7 @@ IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n);
  *
  *   0
  *   -EINVAL  the handle is not attached
+ *   -EROFS   this process may only read the memory, and there is a waiter to wake
  *   -ESRCH   IPC_NOTIFY_SIGNAL: this handle names no process (ipc_notify_target), or the process is
  *            gone
  *   -EPERM   IPC_NOTIFY_SIGNAL: the process is another user's, or does not block the signal
@@ -466,6 +478,18 @@ IPC_FORCE_INLINE int ipc_notify_post(struct ipc_notify *n);
 /* Wakes at least one of the waiters that sleep in ipc_wait; semaphores and descriptors wake all.
  * For waiters that all wait for the same thing. Otherwise as ipc_notify_post. */
 IPC_FORCE_INLINE int ipc_notify_post_one(struct ipc_notify *n);
+
+/*
+ * From now on each post, of any handle of this notifier, also wakes waiters that may only read the
+ * memory (IPC_PEER_READ_ONLY) and so cannot ask to be woken. Costs each post a system call and two
+ * compare-and-swaps, whether or not there are such waiters. Without it these look once a
+ * millisecond. It cannot be taken back. Lock-free.
+ *
+ *   0
+ *   -EINVAL  the handle is not attached, or is of IPC_NOTIFY_SEMAPHORE, to which they cannot attach
+ *   -EROFS   this process may only read the memory
+ */
+IPC_INLINE int ipc_notify_wake_unasked(struct ipc_notify *n);
 
 /*
  * IPC_NOTIFY_SIGNAL: from now on posts of this handle send the real-time signal `number` to the
@@ -571,6 +595,8 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  *   >= 0     the descriptor
  *   -EINVAL  the handle is not attached; or, where the kind has no descriptor, it was attached
  *            without a struct ipc_peer that has watch and stir
+ *   -EROFS   this process may only read the memory: let the loop look at intervals, or a thread
+ *            wait
  *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
  *            sigtimedwait
  *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_peer's watch says
@@ -629,7 +655,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
 
 /* >>layout  src/notify/layout.h */
 /*
- * The notifier's word: a count in its upper 25 bits, and flags.
+ * The notifier's word: a count in its upper 24 bits, and flags.
  *
  *   change                    by which process, how
  *   -----------------------   --------------------------------------------------------------------
@@ -639,10 +665,11 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
  *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
  *                             too. Or as ARMED, where the kind has no descriptor of its own
- *   all three -> 0,           a poster that finds one of them, or WAKING: CAS. Before that it has
- *   WAKING -> 1, count + 1    stored its data, and fenced: by a store-load fence, or by a waiter's
- *                             membarrier. After it, it calls the kernel for each flag found, and
- *                             for all three where it found WAKING
+ *   all three -> 0,           a poster that finds one of them, WAKING or UNASKED: CAS. Before it,
+ *   WAKING -> 1, count + 1    it has stored its data, and fenced: by a store-load fence, or by a
+ *                             waiter's membarrier. After it, it calls the kernel for each flag
+ *                             found, for all three where it found WAKING, and for the futex where
+ *                             it found UNASKED
  *   count + 1                 ipc_notify_post_one, where it finds ASLEEP alone: CAS. Then it has
  *                             the kernel wake one. If none sleeps on the futex, it goes on as above
  *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
@@ -655,6 +682,8 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  *   count + 1                 is not set: CAS
  *   FIXED: 0 -> 1             a process that cannot call membarrier, as it attaches or waits: CAS.
  *                             It stays for good
+ *   UNASKED: 0 -> 1           the process that makes the notifier, or ipc_notify_wake_unasked. It
+ *                             stays for good
  *
  * WAKING says that a poster may have been killed between taking the flags off and calling the
  * kernel. A later poster that finds it calls the kernel in its place.
@@ -673,6 +702,12 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  * FENCED must not be set before a membarrier: until then a poster may be under way that did not see
  * FENCING, and does not fence. Nor may it outlive the turn that it belongs to; turning back counts,
  * so that the CAS of a waiter from before it fails.
+ *
+ * A waiter that may only read the memory (IPC_PEER_READ_ONLY) sets no flag. If the word is UNASKED,
+ * each post changes the word and wakes, as if ASLEEP was set. Then such a waiter loads the word,
+ * looks, and sleeps on the futex with what it loaded: what was stored before the word changed, its
+ * look has found, and after that the kernel does not let it sleep. If the word is not UNASKED, it
+ * naps for a millisecond between two looks.
  *
  * A process without membarrier sets FIXED, and naps for a millisecond before its first sleep: posts
  * that began unfenced are over then. It never sets FENCED, as others may still have to fence.
@@ -717,11 +752,13 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTI
 #define IPC_NOTIFY_FENCING_ 16u /* posters fence, waiters call membarrier */
 #define IPC_NOTIFY_FENCED_ 32u  /* posters fence, waiters need not */
 #define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: a process has no membarrier */
-#define IPC_NOTIFY_COUNT_ 128u  /* the count starts here */
+#define IPC_NOTIFY_UNASKED_ 128u /* posts wake all on the futex: those who may only read, too */
+#define IPC_NOTIFY_COUNT_ 256u  /* the count starts here */
 #define IPC_NOTIFY_SLEEPERS_                                                                       \
     (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
 #define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FENCED_)
-#define IPC_NOTIFY_HEED_ (IPC_NOTIFY_SLEEPERS_ | IPC_NOTIFY_FENCE_) /* a post has more to do */
+#define IPC_NOTIFY_WAKES_ (IPC_NOTIFY_SLEEPERS_ | IPC_NOTIFY_UNASKED_) /* a post calls the kernel */
+#define IPC_NOTIFY_HEED_ (IPC_NOTIFY_WAKES_ | IPC_NOTIFY_FENCE_) /* a post has more to do */
 
 #define IPC_NOTIFY_QUIET_ 64u                /* posts that found no sleeper, to turn back after */
 #define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
@@ -834,6 +871,8 @@ IPC_INLINE void ipc_notify_set_flags_(struct ipc_notify *n, uint32_t flags)
  * is pointed at several in turn stays counted as deaf at all but the last. */
 IPC_INLINE void ipc_notify_set_lacks_(struct ipc_notify *n)
 {
+    if (n->read_only)
+        return;
     if (n->peer.stir == NULL)
         (void)ck_pr_faa_64(&n->at->deaf, 1);
     if ((n->uses & IPC_USES_MEMBARRIER) == 0)
@@ -860,6 +899,11 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         n->peer.watch = me->watch;
         n->peer.stir = me->stir;
         n->peer.arg = me->arg;
+        n->read_only = n->looks_each_second = me->id == IPC_PEER_READ_ONLY;
+    }
+    if (n->read_only && kind == IPC_NOTIFY_SEMAPHORE) {
+        n->at = NULL;
+        return -EROFS;
     }
     if (ipc_notify_futex_(&s->word, IPC_NOTIFY_FUTEX_WAKE_, 0, NULL) >= 0)
         n->uses |= IPC_USES_FUTEX;
@@ -881,7 +925,7 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 
     if (n->at == NULL)
         return;
-    if (n->peer.stir == NULL && ck_pr_load_64(&n->at->deaf) > 0)
+    if (n->peer.stir == NULL && !n->read_only && ck_pr_load_64(&n->at->deaf) > 0)
         (void)ck_pr_faa_64(&n->at->deaf, UINT64_MAX);
     if (n->post_fd == n->fd)
         n->post_fd = -1;
@@ -898,6 +942,16 @@ IPC_INLINE void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned 
 {
     n->spin = spin;
     n->yield = yield;
+}
+
+IPC_INLINE int ipc_notify_wake_unasked(struct ipc_notify *n)
+{
+    if (n->at == NULL || n->kind == IPC_NOTIFY_SEMAPHORE)
+        return -EINVAL;
+    if (n->read_only)
+        return -EROFS;
+    ipc_notify_set_flags_(n, IPC_NOTIFY_UNASKED_);
+    return 0;
 }
 
 IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)
@@ -1056,7 +1110,7 @@ IPC_INLINE int ipc_notify_call_kernel_(struct ipc_notify *n, uint32_t w)
 {
     const uint32_t *word = &n->at->word;
 
-    if ((w & (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_WAKING_)) != 0) {
+    if ((w & (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_WAKING_ | IPC_NOTIFY_UNASKED_)) != 0) {
         if (n->kind == IPC_NOTIFY_SEMAPHORE)
             ipc_notify_give_token_(n);
         else
@@ -1078,11 +1132,13 @@ IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
     unsigned tries;
     int rc, saved;
 
+    if (n->read_only)
+        return -EROFS;
     /* Without it a waiter that has just set its flag could miss what was stored before this post,
      * and this post its flag. Partner: the fence in ipc_notify_announce_. */
     ck_pr_fence_store_load();
     w = ck_pr_load_32(word);
-    if ((w & IPC_NOTIFY_SLEEPERS_) == 0) {
+    if ((w & IPC_NOTIFY_WAKES_) == 0) {
         if (++n->quiet < IPC_NOTIFY_QUIET_ || (w & IPC_NOTIFY_FIXED_) != 0)
             return 0;
         /* The count moves on, so that no waiter sets FENCED for a turn that is over. */
@@ -1093,9 +1149,9 @@ IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
     n->quiet = 0;
     saved = errno; /* in a signal handler it is that of the code that was interrupted */
     for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++, w = ck_pr_load_32(word)) {
-        if ((w & IPC_NOTIFY_SLEEPERS_) == 0)
+        if ((w & IPC_NOTIFY_WAKES_) == 0)
             return 0; /* another poster wakes them, and they will see what we stored */
-        if (!all && (w & IPC_NOTIFY_SLEEPERS_) == IPC_NOTIFY_ASLEEP_ &&
+        if (!all && (w & IPC_NOTIFY_WAKES_) == IPC_NOTIFY_ASLEEP_ &&
             n->kind != IPC_NOTIFY_SEMAPHORE) {
             if (!ck_pr_cas_32(word, w, w + IPC_NOTIFY_COUNT_))
                 continue;
@@ -1148,6 +1204,13 @@ IPC_INLINE uint32_t ipc_notify_announce_(struct ipc_notify *n, uint32_t flag)
     uint32_t *word = &n->at->word, w, mine = 0;
     unsigned tries;
 
+    if (n->read_only) {
+        w = ck_pr_load_32(word);
+        /* Without it our next look at the condition could be older than the word, and miss the data
+         * of a post that has changed the word before. Partner: the fence in ipc_notify_wake_. */
+        ck_pr_fence_load();
+        return w;
+    }
     for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
         w = ck_pr_load_32(word);
         mine = w | flag;
@@ -1192,9 +1255,12 @@ IPC_INLINE int ipc_notify_nap_(int64_t until)
 }
 
 /* Is this the first sleep of this handle without membarrier? Posts that were under way when it
- * attached may not have been fenced. That is over after a nap. */
+ * attached may not have been fenced. That is over after a nap. Or may it only read, and posts do
+ * not wake unasked? */
 IPC_INLINE int ipc_notify_has_to_nap_(struct ipc_notify *n)
 {
+    if (n->read_only)
+        return (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_UNASKED_) == 0;
     if ((n->uses & IPC_USES_MEMBARRIER) != 0 || n->napped)
         return 0;
     n->napped = 1;
@@ -1331,6 +1397,10 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
  * the futex by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's stir.
  * From each sleep the waiter comes back to look at its condition.
  *
+ * A waiter that may only read sets no flag, and so is never in poll. It sleeps on the futex for 8
+ * ms at a time, or naps for 1 ms, and asks for deaths every 8 ms where a descriptor has reported
+ * something.
+ *
  * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
  * could wake, or that cannot stir. Only a waiter that watches for no death, has no deadline and
  * waits for no ring sleeps for longer.
@@ -1411,11 +1481,27 @@ IPC_INLINE int ipc_group_dead_(const struct ipc_notify_group_ *g, unsigned *whic
     return 0;
 }
 
-/* Notes that any member may have died, and asks for those that are watched. -EOWNERDEAD or 0. */
+/* May one of them only read? Such a waiter cannot doze, as it cannot say so in the word. */
+IPC_INLINE int ipc_group_is_read_only_(const struct ipc_notify_group_ *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        if (g->all[i]->read_only)
+            return 1;
+    return 0;
+}
+
+IPC_INLINE int ipc_group_was_told_(const struct ipc_notify_group_ *g);
+
+/* Notes that any member may have died, and asks for those that are watched. -EOWNERDEAD or 0. A
+ * waiter that may only read comes here every 8 ms, and asks only where it was told of something. */
 IPC_INLINE int ipc_group_check_deaths_(const struct ipc_notify_group_ *g, unsigned *which)
 {
     unsigned i;
 
+    if (ipc_group_is_read_only_(g) && !ipc_group_was_told_(g))
+        return 0;
     for (i = 0; i < g->count; i++)
         g->all[i]->anyone_died |= g->all[i]->watches_anyone;
     return ipc_group_dead_(g, which) ? -EOWNERDEAD : 0;
@@ -1535,6 +1621,38 @@ IPC_INLINE nfds_t ipc_group_open_(const struct ipc_notify_group_ *g, struct poll
     return count;
 }
 
+/* Has a descriptor reported what may be a death, just now or some looks ago? 1 also where they
+ * would not report it: they have just been opened, or one is missing. */
+IPC_INLINE int ipc_group_was_told_(const struct ipc_notify_group_ *g)
+{
+    struct pollfd p[1 + IPC_NOTIFY_MANY];
+    int missing = g->kept->fd < 0;
+    nfds_t count = 1, k;
+    unsigned i;
+
+    g->kept->asked_at = ipc_clock();
+    for (i = 0; i < g->count; i++) {
+        missing |= g->all[i]->watched != 0 && g->all[i]->death_fd < 0;
+        if (g->all[i]->death_fd >= 0)
+            p[count++].fd = g->all[i]->death_fd;
+    }
+    if (missing) {
+        (void)ipc_group_open_(g, p);
+        return 1;
+    }
+    p[0].fd = g->kept->fd;
+    for (k = 0; k < count; k++)
+        p[k].events = POLLIN;
+    if (ipc_notify_poll_(p, count, 0) > 0) {
+        (void)ipc_notify_empty_(g->kept->fd);
+        g->kept->brief = 3;
+    }
+    if (g->kept->brief == 0)
+        return 0;
+    g->kept->brief--;
+    return 1;
+}
+
 /* In poll. As ipc_group_wait_. */
 IPC_INLINE int ipc_group_doze_(const struct ipc_notify_group_ *g, uint32_t *keys, struct pollfd *p,
                                nfds_t count, int64_t deadline, unsigned *which)
@@ -1584,7 +1702,7 @@ IPC_INLINE int ipc_group_sleep_long_(const struct ipc_notify_group_ *g, uint32_t
 {
     struct pollfd p[1 + IPC_NOTIFY_MANY];
     int first = g->kept->fd < 0;
-    nfds_t count = ipc_group_open_(g, p);
+    nfds_t count = ipc_group_is_read_only_(g) ? 0 : ipc_group_open_(g, p);
 
     g->kept->must_ask = count == 0;
     /* Descriptors do not report what came before they were opened. */
@@ -1598,6 +1716,8 @@ IPC_INLINE int64_t ipc_group_futex_time_(const struct ipc_notify_group_ *g)
 {
     if (!ipc_group_watches_(g))
         return IPC_NOTIFY_LONG_;
+    if (g->kept->must_ask && g->kept->brief > 0)
+        return IPC_NOTIFY_NAP_;
     return g->kept->must_ask ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_;
 }
 
@@ -1965,8 +2085,8 @@ IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
 {
     int fds[2];
 
-    if (n->at == NULL)
-        return -EINVAL;
+    if (n->at == NULL || n->read_only)
+        return n->at == NULL ? -EINVAL : -EROFS;
     if (ipc_notify_loops_by_watch_(n))
         return ipc_notify_watch_fd_(n);
     if (n->fd >= 0)
@@ -2006,7 +2126,7 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
 
 IPC_INLINE void ipc_notify_arm(struct ipc_notify *n)
 {
-    if (n->at != NULL)
+    if (n->at != NULL && !n->read_only)
         (void)ipc_notify_announce_(n, ipc_notify_loops_by_watch_(n) ? IPC_NOTIFY_DOZING_
                                                                     : IPC_NOTIFY_ARMED_);
 }

@@ -3,8 +3,8 @@
  * src/ring/core.h src/ring/copy.h src/ring/spsc.h src/ring/stream.h src/ring/record_lane.h
  * src/ring/record_source.h src/ring/record_merge.h src/ring/record.h src/ring/broadcast.h
  * src/ring/broadcast_seat.h src/ring/record_broadcast.h src/ring/mpmc_slot.h src/ring/mpmc.h
- * src/ring/call.h src/ring/typed.h src/ring/typed_slots.h src/ring/typed_records.h
- * src/ring/typed_stream.h src/ring/typed_call.h */
+ * src/ring/call.h src/ring/monitor.h src/ring/typed.h src/ring/typed_slots.h
+ * src/ring/typed_records.h src/ring/typed_stream.h src/ring/typed_call.h */
 /*
  * ipc_ring.h - lock-free rings on any block of shared memory.
  *
@@ -182,11 +182,12 @@
  * Every kind has the same verbs. END is `producer` or `consumer`, for calls `client` or `server`;
  * both are types of their own, so that the wrong end does not compile. `how` stands only where a
  * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
- * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY, for records the number of producers (1
- * to 64). Add IPC_MPMC_HANDLES(n) or IPC_BROADCAST_READERS(n) where more handles, or readers, are
- * to be attached at a time than 256, or 64: up to 65,536. `capacity` is in messages, elements,
- * bytes of each producer's records, or callers; a power of two but for callers, which are rounded
- * up to one. Calls return 0 or a count, or a negative errno.
+ * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY (with IPC_BROADCAST_WAKES_READ_ONLY,
+ * too, see below), for records the number of producers (1 to 64). Add IPC_MPMC_HANDLES(n) or
+ * IPC_BROADCAST_READERS(n) where more handles, or readers, are to be attached at a time than 256, or
+ * 64: up to 65,536. `capacity` is in messages, elements, bytes of each producer's records, or
+ * callers; a power of two but for callers, which are rounded up to one. Calls return 0 or a count,
+ * or a negative errno.
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
@@ -197,7 +198,7 @@
  *       Attaches to an end. `me` says who this process is and which others are dead; it may be
  *       NULL. As ipc_spsc_producer_attach. Also -EPROTO: the ring is for another version of the
  *       type; or, with ipc_notify.h, a bell of the ring is of another kind than IPC_NOTIFY_FUTEX,
- *       which no ring makes.
+ *       which no ring makes. -EROFS: the memory may only be read here, see broadcasts below.
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
@@ -237,6 +238,10 @@
  *       up to 16 less or more for each handle.
  *   struct ipc_mpmc_losses NAME_END_losses(const struct NAME_END *)
  *       MPMC, MPSC, SPMC: what killed processes have cost.
+ *
+ *   int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *)
+ *       What the ring in an object is and how full, for a process that takes no end of it, and may
+ *       only read. Of any kind.
  *
  * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
  * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes
@@ -283,6 +288,14 @@
  *     - send and producer_wait end with room or at the deadline, whoever comes or goes. A consumer
  *       of the segment that is killed no longer counts within 10 ms. A lossy producer never waits.
  *     - recv and consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
+ *     - Readers of a lossy one store nothing in the memory, and may have it without write access:
+ *       in a segment that is open with IPC_SHM_READ_ONLY, or with a `me` whose id is
+ *       IPC_PEER_READ_ONLY. Any other end is -EROFS there. Such readers cannot ask to be woken.
+ *       They look once a millisecond; or sleep until a send or post, if the broadcast was made with
+ *       IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY. Then each send and each post costs a
+ *       system call, also while nobody sleeps: push many, then post once. They learn of the
+ *       writer's end as others do, have no descriptor for an event loop, and watch for a death at
+ *       the cost of a look every 8 ms.
  *     - A writer that begins when there are three readers: ipc_wait(NAME_producer_bell(&out),
  *       deadline, NAME_was_readers(&out) >= 3). Lossless only.
  *   Records
@@ -410,12 +423,18 @@
  * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
  * uses the ring or notifier. `arg` must stay valid until they are detached.
  *
+ * A process that may only read the memory, as it is mapped without write access, says so by the id
+ * IPC_PEER_READ_ONLY. Rings and notifiers then store nothing: it can attach as a reader of a lossy
+ * broadcast and to notifiers, to sleep, and is refused with -EROFS otherwise.
+ *
  * NULL in place of the pointer: no process is ever proven dead. An end of a ring then stays taken
  * until its holder detaches.
  */
+#define IPC_PEER_READ_ONLY (~UINT64_C(1)) /* the id of a process that may only read the memory */
+
 struct ipc_peer {
     /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
-     */
+     * Or IPC_PEER_READ_ONLY, in any number of processes. */
     uint64_t id;
     /* Is the process `id` alive? 1, also in case of doubt; 0 only with proof of its death; -1 only
      * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
@@ -587,7 +606,7 @@ IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind
     r->how = how;
     r->bytes = bytes;
     r->capacity = capacity;
-    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_. */
+    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_reader_. */
     ck_pr_fence_store();
     ck_pr_store_64(&r->magic, kind->magic);
     return 0;
@@ -604,9 +623,23 @@ IPC_INLINE int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what, u
     return rc;
 }
 
-/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
-IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
-                               size_t bytes, struct ipc_peer *me, uint64_t *capacity)
+/* May this process only read the memory? */
+IPC_INLINE int ipc_ring_is_read_only_(const struct ipc_peer *me)
+{
+    return me != NULL && me->id == IPC_PEER_READ_ONLY;
+}
+
+/* -EROFS; me->why says that an end which writes cannot be had. */
+IPC_INLINE int ipc_ring_refuse_read_only_(struct ipc_peer *me)
+{
+    (void)snprintf(me->why, sizeof me->why, "the memory may only be read here, and only readers of "
+                   "lossy broadcasts write nothing");
+    return -EROFS;
+}
+
+/* As ipc_ring_check_, for an end that may do without write access. */
+IPC_INLINE int ipc_ring_check_reader_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                      size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {
     const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
     uint64_t magic, there;
@@ -641,7 +674,17 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
-/* The same, once `how` says what else is in the memory: is there room for that? 0 or -EPROTO. */
+/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why.
+ * -EROFS where me->id is IPC_PEER_READ_ONLY. */
+IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                               size_t bytes, struct ipc_peer *me, uint64_t *capacity)
+{
+    int rc = ipc_ring_check_reader_(mem, size, kind, bytes, me, capacity);
+
+    return rc == 0 && ipc_ring_is_read_only_(me) ? ipc_ring_refuse_read_only_(me) : rc;
+}
+
+/* Once `how` says what else is in the memory: is there room for that? 0 or -EPROTO. */
 IPC_INLINE int ipc_ring_check_size_(struct ipc_peer *me, size_t size, size_t footprint,
                                     uint64_t how)
 {
@@ -1234,6 +1277,7 @@ IPC_INLINE int ipc_spsc_consumer_disable_(struct ipc_spsc_consumer *c, int rc)
  *   -EAGAIN  the ring is not initialised yet
  *   -EPROTO  the ring has another message size, version, byte order or layout; me->why names it
  *   -EBUSY   a producer that is not proven dead is attached
+ *   -EROFS   me->id is IPC_PEER_READ_ONLY
  */
 IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, size_t size,
                                         size_t bytes, struct ipc_peer *me)
@@ -3874,6 +3918,11 @@ IPC_INLINE int ipc_record_consumer_error(const struct ipc_record_consumer *c)
 /* How a broadcast is made: ipc_broadcast_init. */
 #define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
+/* With LOSSY, for sleepers (ipc_notify.h): each send, and each post, wakes readers that may only
+ * read the memory. Without it they look once a millisecond. */
+#define IPC_BROADCAST_WAKES_READ_ONLY 2u
+/* In the word of the bell: IPC_NOTIFY_UNASKED_. */
+#define IPC_BROADCAST_UNASKED_ 128u
 /* To be added to these: with n seats for readers, 1 to 65,536. Each takes 72 bytes. */
 #define IPC_BROADCAST_READERS(n) IPC_RING_HOW_MANY_(n, IPC_BROADCAST_SEATS)
 
@@ -3922,7 +3971,8 @@ struct ipc_broadcast_seats_ {
 
 IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
 {
-    return (how & 255) <= IPC_BROADCAST_LOSSY &&
+    return ((how & 255) <= IPC_BROADCAST_LOSSY ||
+            (how & 255) == (IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY)) &&
            ipc_ring_are_seats_valid_(ipc_ring_seats_of_(how, IPC_BROADCAST_SEATS));
 }
 
@@ -4228,10 +4278,33 @@ IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity, unsig
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
+/* Makes what begins with a broadcast's header, as ipc_ring_init_. */
+IPC_INLINE int ipc_broadcast_init_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                   size_t bytes, uint64_t capacity, unsigned how)
+{
+    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    struct ipc_ring_kind_ unfinished = *kind;
+    int rc;
+
+    unfinished.magic = 0;
+    rc = ipc_broadcast_is_valid_how_(how)
+             ? ipc_ring_init_(mem, size, &unfinished, bytes, capacity, how)
+             : -EINVAL;
+    if (rc != 0)
+        return rc;
+    if ((how & IPC_BROADCAST_WAKES_READ_ONLY) != 0)
+        *(uint32_t *)(void *)r->data_bell = IPC_BROADCAST_UNASKED_;
+    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_reader_. */
+    ck_pr_fence_store(); /* no twin */
+    ck_pr_store_64(&r->is.magic, kind->magic);
+    return 0;
+}
+
 /*
- * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY.
- * Add IPC_BROADCAST_READERS(n) where a lossless one is to have seats for another number of readers
- * than 64. They cost the writer nothing until there are so many readers.
+ * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS, IPC_BROADCAST_LOSSY, or
+ * IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY. Add IPC_BROADCAST_READERS(n) where a lossless
+ * one is to have seats for another number of readers than 64. They cost the writer nothing until
+ * there are so many readers.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
@@ -4241,9 +4314,7 @@ IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t
 {
     struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, how);
 
-    if (!ipc_broadcast_is_valid_how_(how))
-        return -EINVAL;
-    return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
+    return ipc_broadcast_init_(mem, size, &kind, bytes, capacity, how);
 }
 
 /* ------------------------------------------------------------------ broadcast: handles */
@@ -4284,13 +4355,21 @@ IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c,
 
 /* ------------------------------------------------------------------ broadcast: attach */
 
-/* Checks the memory. *how is LOSSLESS or LOSSY then, and *slots where the slots begin. */
-IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
-                                    uint64_t *capacity, unsigned *how,
-                                    struct ipc_broadcast_seats_ *seats, unsigned char **slots)
+/* What is in the memory of a broadcast. */
+struct ipc_broadcast_parts_ {
+    uint64_t capacity;
+    unsigned how; /* LOSSLESS or LOSSY */
+    struct ipc_broadcast_seats_ seats;
+    unsigned char *slots; /* or records */
+};
+
+/* Checks what begins with a broadcast's header, as ipc_ring_check_; the seats are behind `header`
+ * bytes. A process that may only read can attach to an end that `reads`, if the broadcast is lossy. */
+IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, struct ipc_ring_kind_ kind,
+                                    size_t header, size_t bytes, struct ipc_peer *me, int reads,
+                                    struct ipc_broadcast_parts_ *parts)
 {
-    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, IPC_BROADCAST_READERS(1));
-    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, capacity);
+    int rc = ipc_ring_check_reader_(mem, size, &kind, bytes, me, &parts->capacity);
     unsigned there;
 
     if (rc != 0)
@@ -4299,11 +4378,13 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
     if (!ipc_broadcast_is_valid_how_(there))
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", there,
                                 IPC_BROADCAST_LOSSY);
-    kind = ipc_broadcast_kind_(bytes, there);
-    *how = there & 255;
-    *seats = ipc_broadcast_seats_at_(mem, sizeof(struct ipc_broadcast_shared), there);
-    *slots = (unsigned char *)mem + kind.header;
-    return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, bytes, *capacity), there);
+    parts->how = there & IPC_BROADCAST_LOSSY;
+    if (ipc_ring_is_read_only_(me) && (!reads || parts->how != IPC_BROADCAST_LOSSY))
+        return ipc_ring_refuse_read_only_(me);
+    kind.header = header + ipc_broadcast_seat_bytes_(there);
+    parts->seats = ipc_broadcast_seats_at_(mem, header, there);
+    parts->slots = (unsigned char *)mem + kind.header;
+    return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, bytes, parts->capacity), there);
 }
 
 /*
@@ -4316,29 +4397,28 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
-    uint64_t capacity, tail, id = ipc_ring_id_of_(me);
-    struct ipc_broadcast_seats_ seats;
-    unsigned char *slots = NULL;
-    unsigned how = 0;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how, &seats, &slots);
+    uint64_t tail, id = ipc_ring_id_of_(me);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, IPC_BROADCAST_READERS(1));
+    struct ipc_broadcast_parts_ parts;
+    int rc = ipc_broadcast_check_(mem, size, kind, sizeof *r, bytes, me, 0, &parts);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[0], me, id);
     (void)ipc_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    p->slots = slots;
-    p->mask = capacity - 1;
+    p->slots = parts.slots;
+    p->mask = parts.capacity - 1;
     p->bytes = bytes;
     p->ring = &r->s;
     p->id = id;
     h->ring = r;
-    h->how = how;
-    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
+    h->how = parts.how;
+    ipc_ring_copier_begin_(&p->copier, parts.capacity * bytes);
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
-    p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
-    h->readers = ipc_broadcast_list_readers_(&seats, me, p->tail);
+    p->limit = parts.how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
     /* Without it a reader could see that we overwrite a message before it sees what the last writer
      * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
@@ -4350,42 +4430,44 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
  * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
  * broadcast has 64 seats for readers, or as many as it was made with, and the writer has room for a
  * whole capacity before it waits for one that has just joined, also if that is stopped in here. A
- * lossy one has any number of readers, and they write nothing. Lock-free. `me`, and what a refused
- * handle does: as for ipc_spsc_producer_attach.
+ * lossy one has any number of readers, and they write nothing: memory without write access, and a
+ * `me` whose id is IPC_PEER_READ_ONLY, do. Lock-free. `me`, and what a refused handle does: as for
+ * ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
  *   -EUSERS  lossless: as many readers are attached as it has seats, and are not proven dead
+ *   -EROFS   lossless: me->id is IPC_PEER_READ_ONLY
  */
 IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, void *mem,
                                              size_t size, size_t bytes, struct ipc_peer *me)
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
-    uint64_t capacity, head, id = ipc_ring_id_of_(me);
-    struct ipc_broadcast_seats_ seats;
-    unsigned char *slots = NULL;
-    unsigned how = 0, seat;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how, &seats, &slots);
+    uint64_t head, id = ipc_ring_id_of_(me);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, IPC_BROADCAST_READERS(1));
+    struct ipc_broadcast_parts_ parts;
+    unsigned seat;
+    int rc = ipc_broadcast_check_(mem, size, kind, sizeof *r, bytes, me, 1, &parts);
 
     (void)ipc_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_take_seat_(&seats, me, id, &seat);
+    if (parts.how == IPC_BROADCAST_LOSSLESS) {
+        rc = ipc_broadcast_take_seat_(&parts.seats, me, id, &seat);
         if (rc != 0)
             return c->error = rc;
-        h->seat = &seats.id[seat];
-        c->at = &seats.seat[seat].head;
+        h->seat = &parts.seats.id[seat];
+        c->at = &parts.seats.seat[seat].head;
     }
     head = ck_pr_load_64(&r->s.head);
-    c->slots = slots;
-    c->mask = capacity - 1;
+    c->slots = parts.slots;
+    c->mask = parts.capacity - 1;
     c->bytes = bytes;
     c->ring = &r->s;
     c->id = id;
     h->ring = r;
-    h->how = how;
+    h->how = parts.how;
     head += ipc_spsc_count_full_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
     if (c->at != NULL)
         head = ipc_broadcast_begin_at_(c->at, head);
@@ -4871,9 +4953,7 @@ IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capaci
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_(how);
 
-    if (capacity < 64 || !ipc_record_broadcast_is_valid_how_(how))
-        return -EINVAL;
-    return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
+    return capacity >= 64 ? ipc_broadcast_init_(mem, size, &kind, 1, capacity, how) : -EINVAL;
 }
 
 /* Private to their thread; no field is for the caller. */
@@ -4919,27 +4999,17 @@ IPC_INLINE int ipc_record_broadcast_consumer_disable_(struct ipc_record_broadcas
     return c->r.error = rc;
 }
 
-/* As ipc_broadcast_check_; *data is where the records begin. */
-IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me,
-                                           uint64_t *capacity, unsigned *how,
-                                           struct ipc_broadcast_seats_ *seats,
-                                           unsigned char **data)
+/* As ipc_broadcast_check_. */
+IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me, int reads,
+                                           struct ipc_broadcast_parts_ *parts)
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_(IPC_BROADCAST_READERS(1));
-    int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
-    unsigned there;
+    int rc = ipc_broadcast_check_(mem, size, kind, sizeof(struct ipc_record_broadcast_shared), 1, me,
+                                  reads, parts);
 
-    if (rc != 0)
-        return rc;
-    there = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
-    if (!ipc_record_broadcast_is_valid_how_(there) || *capacity < 64)
-        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", there,
-                                IPC_BROADCAST_LOSSY);
-    kind = ipc_record_broadcast_kind_(there);
-    *how = there & 255;
-    *seats = ipc_broadcast_seats_at_(mem, sizeof(struct ipc_record_broadcast_shared), there);
-    *data = (unsigned char *)mem + kind.header;
-    return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, 1, *capacity), there);
+    if (rc == 0 && parts->capacity < 64)
+        return ipc_ring_refuse_(me, -EPROTO, "broadcast of too few bytes", parts->capacity, 64);
+    return rc;
 }
 
 /* Reads the last mark whole. 0; -EAGAIN: the writer made another each time we looked; or -EBADMSG.
@@ -4995,28 +5065,26 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t capacity = 0, end, id = ipc_ring_id_of_(me);
+    uint64_t end, id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
-    struct ipc_broadcast_seats_ seats;
-    unsigned char *data = NULL;
-    unsigned how = 0;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how, &seats, &data);
+    struct ipc_broadcast_parts_ parts;
+    int rc = ipc_record_broadcast_check_(mem, size, me, 0, &parts);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
     (void)ipc_record_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    p->data = data;
-    p->mask = capacity - 1;
-    p->most = capacity / 2 - 8;
+    p->data = parts.slots;
+    p->mask = parts.capacity - 1;
+    p->most = parts.capacity / 2 - 8;
     p->id = id;
     p->ring = &r->c.s;
     h->ring = r;
-    h->how = how;
+    h->how = parts.how;
     rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
-    p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
-    end = p->tail + capacity - 8;
+    p->tail = parts.how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
+    end = p->tail + parts.capacity - 8;
     h->mark.next = h->mark.first;
     rc = rc != 0 || p->tail % 8 != 0 ? -EBADMSG : 1;
     while (rc > 0) {
@@ -5030,8 +5098,8 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
                                 h->mark.oldest));
     }
-    p->limit = how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
-    h->readers = ipc_broadcast_list_readers_(&seats, me, p->tail);
+    p->limit = parts.how == IPC_BROADCAST_LOSSY ? h->mark.oldest + parts.capacity : p->tail;
+    h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
     return 0;
 }
 
@@ -5075,27 +5143,26 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t capacity = 0, id = ipc_ring_id_of_(me);
+    uint64_t id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
-    struct ipc_broadcast_seats_ seats;
-    unsigned char *data = NULL;
-    unsigned how = 0, tries;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how, &seats, &data);
+    struct ipc_broadcast_parts_ parts;
+    unsigned tries;
+    int rc = ipc_record_broadcast_check_(mem, size, me, 1, &parts);
 
     (void)ipc_record_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    c->data = data;
-    c->mask = capacity - 1;
-    c->replay = capacity / 8;
+    c->data = parts.slots;
+    c->mask = parts.capacity - 1;
+    c->replay = parts.capacity / 8;
     c->producers = 1;
     c->ring = &r->c.s;
     c->id = id;
     h->ring = r;
-    h->how = how;
-    if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_record_broadcast_join_(h, &seats, me);
+    h->how = parts.how;
+    if (parts.how == IPC_BROADCAST_LOSSLESS) {
+        rc = ipc_record_broadcast_join_(h, &parts.seats, me);
         if (h->seat == NULL)
             return ipc_record_broadcast_consumer_disable_(h, rc);
     } else {
@@ -7794,6 +7861,223 @@ IPC_INLINE int ipc_call_server_error(const struct ipc_call_server *s)
 
 #endif
 
+/* >>monitor  src/ring/monitor.h */
+/* Monitoring: what a ring is, and how full, for a process that takes no end of it. */
+#ifndef IPC_SRC_RING_MONITOR_H
+#define IPC_SRC_RING_MONITOR_H 1
+
+/* ------------------------------------------------------------------ monitoring */
+
+/* What ipc_ring_inspect found. Messages are the elements of a stream; of records and broadcasts of
+ * records they are bytes, with the word before each record. */
+struct ipc_ring_status {
+    const char *kind;      /* "SPSC", "MPMC", "broadcast", "records", "record broadcast", "stream"
+                              or "calls" */
+    uint64_t bytes;        /* of one message, or request; 1 of records */
+    uint64_t capacity;     /* messages; of records, for each producer; of calls: slots */
+    uint32_t how;          /* as it was made; of a stream its own; of calls bytes of a reply */
+    uint64_t sent;         /* messages since the ring was made; MPMC: about. 0 of calls */
+    uint64_t size;         /* of these, how many the consumer, or the slowest reader, has not
+                              published as taken. Lossy: 0. 0 of calls */
+    uint64_t producer;     /* the id of the process that holds an end that only one can hold, for */
+    uint64_t consumer;     /* struct ipc_peer's alive; ~0: one without an ipc_peer; 0: none */
+    unsigned readers;      /* of a lossless broadcast, as ipc_broadcast_was_readers */
+    uint64_t slowest;      /* which of them is furthest behind, as ipc_broadcast_was_slowest */
+};
+
+/* How many positions are from head to tail: 0 to `most`, whatever the memory says. */
+IPC_INLINE uint64_t ipc_monitor_between_(uint64_t head, uint64_t tail, uint64_t most)
+{
+    int64_t size = (int64_t)(tail - head);
+
+    return size < 0 ? 0 : (uint64_t)size < most ? (uint64_t)size : most;
+}
+
+IPC_INLINE int ipc_monitor_spsc_(void *mem, size_t size, struct ipc_ring_status *s)
+{
+    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_spsc_kind_((size_t)s->bytes);
+    int rc = ipc_ring_check_reader_(mem, size, &kind, (size_t)s->bytes, NULL, &s->capacity);
+
+    if (rc != 0)
+        return rc;
+    s->kind = "SPSC";
+    s->producer = ck_pr_load_64(&r->end[0]);
+    s->consumer = ck_pr_load_64(&r->end[1]);
+    s->sent = ck_pr_load_64(&r->head);
+    s->size = ipc_spsc_count_full_((unsigned char *)(r + 1), s->capacity - 1, s->sent, kind.stride);
+    s->sent += s->size;
+    return 0;
+}
+
+IPC_INLINE int ipc_monitor_mpmc_(void *mem, size_t size, struct ipc_ring_status *s)
+{
+    struct ipc_mpmc_shared *r = (struct ipc_mpmc_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_mpmc_kind_((size_t)s->bytes, IPC_MPMC_HANDLES(1));
+    int rc = ipc_ring_check_reader_(mem, size, &kind, (size_t)s->bytes, NULL, &s->capacity);
+
+    if (rc != 0)
+        return rc;
+    s->kind = "MPMC";
+    s->producer = ck_pr_load_64(&r->end[0]);
+    s->consumer = ck_pr_load_64(&r->end[1]);
+    s->sent = ck_pr_load_64(&r->tail);
+    s->size = ipc_monitor_between_(ck_pr_load_64(&r->head), s->sent, s->capacity);
+    return 0;
+}
+
+IPC_INLINE int ipc_monitor_stream_(void *mem, size_t size, struct ipc_ring_status *s)
+{
+    struct ipc_stream_shared *r = (struct ipc_stream_shared *)mem;
+    struct ipc_ring_kind_ kind = ipc_stream_kind_((size_t)s->bytes);
+    int rc = ipc_ring_check_reader_(mem, size, &kind, (size_t)s->bytes, NULL, &s->capacity);
+
+    if (rc != 0)
+        return rc;
+    s->kind = "stream";
+    s->producer = ck_pr_load_64(&r->end[0]);
+    s->consumer = ck_pr_load_64(&r->end[1]);
+    s->size = ck_pr_load_64(&r->head);
+    /* Without it the tail could be older than the head, and the size below 0. Partner: the release
+     * fence of a producer, and that of the consumer which has seen its elements. */
+    ck_pr_fence_load(); /* no twin */
+    s->sent = ck_pr_load_64(&r->tail);
+    s->size = ipc_monitor_between_(s->size, s->sent, s->capacity);
+    return 0;
+}
+
+/* What the readers of a lossless broadcast have before them, whose tail is s->sent. */
+IPC_INLINE void ipc_monitor_readers_(const struct ipc_broadcast_seats_ *seats,
+                                     struct ipc_ring_status *s)
+{
+    struct ipc_broadcast_readers_ readers = ipc_broadcast_list_readers_(seats, NULL, s->sent);
+
+    s->readers = ipc_broadcast_count_readers_(&readers);
+    s->size = ipc_broadcast_find_most_behind_(&readers, s->sent, s->capacity, &s->slowest);
+}
+
+IPC_INLINE int ipc_monitor_broadcast_(void *mem, size_t size, struct ipc_ring_status *s)
+{
+    struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
+    struct ipc_ring_kind_ kind =
+        ipc_broadcast_kind_((size_t)s->bytes, IPC_BROADCAST_READERS(1));
+    struct ipc_broadcast_parts_ parts;
+    int rc = ipc_broadcast_check_(mem, size, kind, sizeof *r, (size_t)s->bytes, NULL, 1, &parts);
+
+    if (rc != 0)
+        return rc;
+    s->kind = "broadcast";
+    s->capacity = parts.capacity;
+    s->producer = ck_pr_load_64(&r->s.end[0]);
+    s->sent = ck_pr_load_64(&r->s.head);
+    s->sent += ipc_spsc_count_full_(parts.slots, s->capacity - 1, s->sent, kind.stride);
+    if (parts.how == IPC_BROADCAST_LOSSLESS)
+        ipc_monitor_readers_(&parts.seats, s);
+    return 0;
+}
+
+IPC_INLINE int ipc_monitor_record_broadcast_(void *mem, size_t size, struct ipc_ring_status *s)
+{
+    struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
+    struct ipc_record_broadcast_mark_ mark;
+    struct ipc_broadcast_parts_ parts;
+    uint64_t marks, count = 0;
+    int rc = ipc_record_broadcast_check_(mem, size, NULL, 1, &parts);
+
+    mark.tail = 0;
+    if (rc == 0 && parts.how == IPC_BROADCAST_LOSSY)
+        rc = ipc_record_broadcast_read_mark_(r, &mark, &marks);
+    if (rc != 0)
+        return rc;
+    s->kind = "record broadcast";
+    s->capacity = parts.capacity;
+    s->producer = ck_pr_load_64(&r->c.s.end[0]);
+    s->sent = parts.how == IPC_BROADCAST_LOSSY ? mark.tail : ck_pr_load_64(&r->c.s.head);
+    /* What is not whole was overwritten meanwhile: the walk ends there. */
+    (void)ipc_record_walk_to_end_(parts.slots, s->capacity - 1, &s->sent, &count);
+    if (parts.how == IPC_BROADCAST_LOSSLESS)
+        ipc_monitor_readers_(&parts.seats, s);
+    return 0;
+}
+
+IPC_INLINE int ipc_monitor_records_(void *mem, size_t size, struct ipc_ring_status *s)
+{
+    struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
+    uint64_t count = 0;
+    unsigned producers = 0, i;
+    int rc = ipc_record_check_(mem, size, NULL, &s->capacity, &producers);
+
+    if (rc != 0)
+        return rc;
+    s->kind = "records";
+    s->producer = producers == 1 ? ck_pr_load_64(&r->s.end[0]) : 0;
+    s->consumer = ck_pr_load_64(&r->s.end[1]);
+    for (i = 0; i < producers; i++) {
+        uint64_t head = ck_pr_load_64(ipc_record_head_(r, producers, i)), tail = head;
+
+        /* Without it the records could be older than the head. Partner: the fence in
+         * ipc_record_publish_. */
+        ck_pr_fence_load(); /* no twin */
+        (void)ipc_record_walk_to_end_(ipc_record_data_(r, producers, i, s->capacity - 1),
+                                      s->capacity - 1, &tail, &count);
+        s->size += tail - head;
+        s->sent += tail;
+    }
+    return 0;
+}
+
+IPC_INLINE int ipc_monitor_calls_(void *mem, size_t size, struct ipc_ring_status *s)
+{
+    s->kind = "calls";
+    return ipc_call_check_(mem, size, (size_t)s->bytes, s->how, NULL, &s->capacity);
+}
+
+/*
+ * Says what the ring in mem[0..size) is, and how full, without attaching to it: for a monitor,
+ * which may have the memory without write access. Stores nothing there. Each number was so at some
+ * moment during the call; while processes use the ring they may be of different moments. Not for
+ * the path of a message: it touches lines that others write, and walks over all records that are
+ * there. Wait-free for a given capacity. Any process, any thread; peers that are stopped or killed
+ * do not matter. In a segment, ipc_shm_list gives mem and size of each object.
+ *
+ *   0
+ *   -EINVAL  mem is not 64-byte aligned, or too small for any ring
+ *   -EAGAIN  the ring is not initialised yet; or a writer made marks too fast to be read
+ *   -EPROTO  it is no ring, or one of another version, byte order or layout
+ *   -EBADMSG it is corrupt
+ */
+IPC_INLINE int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *s)
+{
+    const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
+
+    memset(s, 0, sizeof *s);
+    if (!ipc_ring_aligned_(mem) || size < sizeof *r)
+        return -EINVAL;
+    s->bytes = ck_pr_load_64(&r->bytes);
+    s->how = ck_pr_load_32(&r->how);
+    switch (ck_pr_load_64(&r->magic)) {
+    case IPC_SPSC_MAGIC:
+        return ipc_monitor_spsc_(mem, size, s);
+    case IPC_MPMC_MAGIC:
+        return ipc_monitor_mpmc_(mem, size, s);
+    case IPC_BROADCAST_MAGIC:
+        return ipc_monitor_broadcast_(mem, size, s);
+    case IPC_RECORD_BROADCAST_MAGIC:
+        return ipc_monitor_record_broadcast_(mem, size, s);
+    case IPC_RECORD_MAGIC:
+        return ipc_monitor_records_(mem, size, s);
+    case IPC_STREAM_MAGIC:
+        return ipc_monitor_stream_(mem, size, s);
+    case IPC_CALL_MAGIC:
+        return ipc_monitor_calls_(mem, size, s);
+    case 0:
+        return -EAGAIN;
+    }
+    return -EPROTO;
+}
+
+#endif
+
 /* >>typed  src/ring/typed.h */
 /* Rings of a type: what the macros of all kinds have in common. */
 #ifndef IPC_SRC_RING_TYPED_H
@@ -7970,6 +8254,8 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
     }
 
 /* What the writer of a broadcast can say of its readers. */
+#define IPC_RING_READERS_NOTIFY1_(NAME, K)                                                         \
+    IPC_RING_ASSERT_(NAME##_unasked, IPC_BROADCAST_UNASKED_ == IPC_NOTIFY_UNASKED_)
 #define IPC_RING_READERS_(NAME, K)                                                                 \
     IPC_INLINE uint64_t NAME##_was_slowest(const struct NAME##_producer *p, uint64_t *id)          \
     {                                                                                              \
@@ -7982,7 +8268,8 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
     IPC_INLINE int64_t NAME##_producer_recover(struct NAME##_producer *p, uint64_t id)             \
     {                                                                                              \
         return ipc_##K##_producer_recover(&p->raw, id);                                            \
-    }
+    }                                                                                              \
+    IPC_RING_WITH_NOTIFY_(IPC_RING_READERS_NOTIFY1_(NAME, K))
 
 /* ------------------------------------------------------------------ memory and segments */
 
@@ -8201,7 +8488,9 @@ IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
         (void)argument;                                                                            \
         if (rc != -EAGAIN)                                                                         \
             return rc == 0 ? 1 : rc;                                                               \
-        return c->woken_for != c->H.published ? NAME##_consumer_post(c) : 0;                       \
+        if (c->woken_for != c->H.published)                                                        \
+            (void)NAME##_consumer_post(c);                                                         \
+        return 0;                                                                                  \
     }                                                                                              \
     IPC_INLINE int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)               \
     {                                                                                              \
@@ -8431,7 +8720,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
             return 1;                                                                              \
         if (rc != -EAGAIN)                                                                         \
             return rc;                                                                             \
-        return c->H.post_due ? NAME##_consumer_post(c) : 0;                                        \
+        if (c->H.post_due)                                                                         \
+            (void)NAME##_consumer_post(c);                                                         \
+        return 0;                                                                                  \
     }                                                                                              \
     IPC_INLINE int NAME##_consumer_wait(struct NAME##_consumer *c, int64_t deadline)               \
     {                                                                                              \

@@ -1,17 +1,17 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_shm.h
  * src/common/version.h src/common/prelude.h src/common/linux.h src/common/peer.h
- * src/common/deadline.h src/shm/reference.h src/shm/layout.h src/shm/identity.h src/shm/map.h
- * src/shm/open.h src/shm/pass.h src/shm/members.h src/shm/objects.h */
+ * src/common/deadline.h src/shm/reference.h src/shm/layout.h src/shm/identity.h src/shm/file.h
+ * src/shm/map.h src/shm/open.h src/shm/pass.h src/shm/members.h src/shm/objects.h */
 /*
  * ipc_shm.h - shared memory segments that are whole or absent, and know who is attached and alive.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME") or handed over as a
- * descriptor (memfd, sealed). In it is a small directory of named objects, so that one segment
- * carries several rings, and a table of members, whose deaths the kernel proves. Needs Linux 3.17
- * with /proc, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23. The reference of
- * all calls follows this manual.
+ * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME"), or handed over as
+ * a descriptor (memfd, sealed), or is a file that is found by its path and survives a restart. In
+ * it is a small directory of named objects, so that one segment carries several rings, and a table
+ * of members, whose deaths the kernel proves. Needs Linux 3.17 with /proc, Concurrency Kit
+ * (libck-dev) and libc; C99 to C23, C++11 to C++23. The reference of all calls follows this manual.
  *
  *     #include "ipc_shm.h"
  *
@@ -41,6 +41,13 @@
  *   - A sealed segment can be opened by each process that its descriptor is handed to, whichever
  *     user that process runs as; it may hand the descriptor on. No other process can open it, but
  *     for one that may trace a holder, and so read the holder's memory anyway.
+ *   - A process that may only read opens it with IPC_SHM_READ_ONLY: its mapping has no write
+ *     access, and it takes no place among the members. So a reader that nobody wants to trust can
+ *     follow a lossy broadcast, and a monitor can look, also as another user. A segment that is
+ *     created with IPC_SHM_SEAL_WRITES can never be written by a process that it is sent to.
+ *   - A name with a slash is the path of a file. It is created, opened, refused and taken over as
+ *     any other segment. After a restart of the machine nothing torn is taken for whole:
+ *     ipc_shm_sync.
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
@@ -54,6 +61,10 @@
  *   - A process that may write a named segment may also truncate it, and then access is SIGBUS.
  *     Fix: share named segments within one user only, and give other users a sealed one (name NULL)
  *     by descriptor.
+ *   - The owner of a named segment may also truncate it under those who only read it. Fix: the
+ *     same.
+ *   - On a disk that fails, access to a segment in a file is SIGBUS; on a file system that copies
+ *     on write (btrfs) also on a full one. Fix there: a file with the attribute C (chattr +C).
  *   - Names outlive processes. Fix: ipc_shm_unlink when the work is done; after a crash the next
  *     ipc_shm_create takes over.
  *   - systemd deletes a user's segments at the last logout (RemoveIPC=yes in logind.conf). Fix: a
@@ -75,6 +86,7 @@
  *   of their part of this file:
  *
  *       >>open      building a segment, opening it, taking over a dead creator's
+ *       >>file      segments in files, and which of them are whole after a restart
  *       >>identity  members, their ids, and the proofs of their deaths
  *       >>objects   the directory of named objects
  */
@@ -190,12 +202,18 @@ IPC_INLINE int ipc_move_fd_(int fd)
  * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
  * uses the ring or notifier. `arg` must stay valid until they are detached.
  *
+ * A process that may only read the memory, as it is mapped without write access, says so by the id
+ * IPC_PEER_READ_ONLY. Rings and notifiers then store nothing: it can attach as a reader of a lossy
+ * broadcast and to notifiers, to sleep, and is refused with -EROFS otherwise.
+ *
  * NULL in place of the pointer: no process is ever proven dead. An end of a ring then stays taken
  * until its holder detaches.
  */
+#define IPC_PEER_READ_ONLY (~UINT64_C(1)) /* the id of a process that may only read the memory */
+
 struct ipc_peer {
     /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
-     */
+     * Or IPC_PEER_READ_ONLY, in any number of processes. */
     uint64_t id;
     /* Is the process `id` alive? 1, also in case of doubt; 0 only with proof of its death; -1 only
      * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
@@ -274,8 +292,9 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
  *     at its next call; where that fails the call returns, besides its own errors:
  *     -EUSERS (all places are taken), -ENOSYS (/proc is not mounted), -ENOMEM,
- *     -EBADF (others have closed the handle's descriptor), and what open says for /proc/self/fd,
- *     such as -EMFILE and -EACCES. Its threads may make that call at once.
+ *     -EBADF (others have closed the handle's descriptor), -EROFS (IPC_SHM_SEAL_WRITES), and what
+ *     open says for /proc/self/fd, such as -EMFILE and -EACCES. Its threads may make that call at
+ *     once. A handle that is open read-only serves the child as it is.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
  *     or killed at any instruction holds up none of them longer than that.
  */
@@ -295,6 +314,12 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 #define IPC_SHM_MLOCK 2u       /* keep the pages in memory; see lock_rc */
 #define IPC_SHM_HUGE 4u        /* use huge pages; see huge_rc */
 #define IPC_SHM_FRESH 8u       /* create: discard what a dead creator left, do not take it over */
+/* open, receive: map it without write access, and be no member. See ipc_shm_open */
+#define IPC_SHM_READ_ONLY 16u
+/* create, without a name: no other process can ever write it. See ipc_shm_create */
+#define IPC_SHM_SEAL_WRITES 32u
+/* create, open, receive: take a segment in a file also if it may be torn. See ipc_shm_sync */
+#define IPC_SHM_TORN 64u
 
 struct ipc_shm_options {
     mode_t mode;    /* create: a named segment's permissions. open: the most it may permit */
@@ -316,8 +341,8 @@ struct ipc_shm_options {
 
 struct ipc_shm_header_;
 
-/* An open segment. The caller may read `size`, `members`, `objects`, `fd`, `created`, `lock_rc` and
- * `huge_rc`. */
+/* An open segment. The caller may read `size`, `members`, `objects`, `flags`, `fd`, `created`,
+ * `lock_rc` and `huge_rc`. */
 struct ipc_shm {
     struct ipc_peer peer;         /* by ipc_shm_peer */
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
@@ -328,7 +353,7 @@ struct ipc_shm {
     pid_t joining;                /* the process that is about to get one; 0: none */
     uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
     uint64_t device, inode;       /* of the segment's file */
-    unsigned flags;               /* of the options */
+    unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
     int fd;      /* its description holds the member's lock. May be polled; not to be closed */
     int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
@@ -359,18 +384,32 @@ struct ipc_shm_member {
 
 /*
  * Creates a segment with room for `size` bytes of objects (1 to SIZE_MAX / 2): named `name`
- * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. Where the
- * name exists, and its creator is dead or has closed the segment, takes the segment over, see the
- * contract above; seg->created says which. Blocks only for the kernel, while it allocates the pages
- * and faults them in. On an error seg is closed. ipc_shm_create uses IPC_SHM_DEFAULTS.
+ * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. A name with a
+ * slash ("./feed", "/var/lib/feed/ticks") is the path of a file that the memory is mapped from,
+ * which survives a restart of the machine: see ipc_shm_sync. "/feed", which is how shm_open spells
+ * a name, is refused. Where the name exists, and its creator is dead or has closed the segment,
+ * takes the segment over, see the contract above; seg->created says which. Blocks only for the
+ * kernel, while it allocates the pages and faults them in. On an error seg is closed.
+ * ipc_shm_create uses IPC_SHM_DEFAULTS.
+ *
+ * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel
+ * refuses each later mapping for writing, of any user, root among them (F_SEAL_FUTURE_WRITE). Who
+ * is sent the segment opens it read-only. A child that inherits the handle by fork can become no
+ * member, as that needs a mapping of its own: its calls are -EROFS. The memory is still mapped
+ * there for writing, so the child must leave it alone; it may receive the segment instead.
  *
  *   0
  *   -EEXIST        a live process created it, or the remains are to be discarded while others have
  *                  them open, or the name changed hands 100 times meanwhile
  *   -EINVAL        size is 0, or members or objects of the options are out of range, or the name is
- *                  empty, has a slash, or is . or ..
- *   -ENAMETOOLONG  the name has more than 255 bytes
- *   -ENOSPC        /dev/shm, or memory, has not that many bytes
+ *                  empty, ends with a slash, begins with its only slash, or is . or ..;
+ *                  IPC_SHM_READ_ONLY is given, or IPC_SHM_SEAL_WRITES with a name
+ *   -EUCLEAN       the file may be torn, see ipc_shm_sync
+ *   -ENOENT        the directory of the file is not there
+ *   -EIO           the file could not be written to the disk
+ *   -EOPNOTSUPP    IPC_SHM_SEAL_WRITES: the kernel is older than Linux 5.1
+ *   -ENAMETOOLONG  the name has more than 255 bytes, or the path 4095
+ *   -ENOSPC        /dev/shm, memory, or the disk has not that many bytes
  *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
  *   -EACCES        what has the name belongs to another user, or permits more than how->mode, or
  *                  its owner holds a file lease on it
@@ -381,7 +420,8 @@ struct ipc_shm_member {
  *   -EISDIR        what has the name is a directory
  *   -EUSERS        as many processes have it open as it has places for (64, or as it was created)
  *   -ENOSYS        /proc is not mounted
- *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM (mmap
+ *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM, -EOPNOTSUPP (the
+ *   file system has no O_TMPFILE) and -ENOMEM (mmap
  *   also where the process locks all that it maps, and RLIMIT_MEMLOCK forbids so much)
  */
 IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size);
@@ -393,15 +433,22 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  * millisecond at first, and once in 16 ms after a tenth of a second. ipc_shm_find with this handle
  * waits until the same deadline. On an error seg is closed. ipc_shm_open uses IPC_SHM_DEFAULTS.
  *
+ * With IPC_SHM_READ_ONLY the memory is mapped without write access, and permission to read the file
+ * is enough: how->owner says whose segment it is, how->mode (0644, say) what that may permit at
+ * most. The process is no member: it takes none of the places, holds no lock, and is not seen by
+ * ipc_shm_who. So it does not keep a dead creator's segment from being replaced: then open again.
+ * It finds and lists objects, asks which members are alive, and attaches as a reader to lossy
+ * broadcasts. Calls that would write are -EROFS. A store of the program itself is SIGSEGV.
+ *
  *   0
  *   -ENOENT     there is none, and the deadline is IPC_NOW
  *   -ETIMEDOUT  there was none until the deadline
  *   -EINTR      a signal handler ran while it waited. One that runs between a look and the nap
  *               after it does not end the wait: give a deadline, and ask what the handler has set
- *   -EINVAL     name is NULL or empty, has a slash, or is . or ..; the deadline is no absolute time
- *               (IPC_NOW)
- *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or its
- *               owner holds a file lease on it
+ *   -EINVAL     name is NULL, or as of ipc_shm_create; the deadline is no absolute time (IPC_NOW)
+ *   -EUCLEAN    the file may be torn, see ipc_shm_sync
+ *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or may
+ *               only be read by this user, or its owner holds a file lease on it
  *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
  *   ipc_shm_create, at once
  */
@@ -413,7 +460,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
  * Opens the segment `name`, or creates it where there is none: for processes any of which may come
  * first. seg->created says which. A segment that exists may have another size, and room for other
  * numbers of members and objects. `how` may be NULL: IPC_SHM_DEFAULTS. Blocks for a tenth of a
- * second at most, besides what ipc_shm_create does.
+ * second at most, besides what ipc_shm_create does. Not with IPC_SHM_READ_ONLY, which is -EINVAL.
  *
  *   0
  *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
@@ -428,18 +475,44 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
  * call counts as killed. The name and the objects stay for the other processes and for later ones.
  * Does nothing when the handle was refused, or is closed already. In a child that inherited the
- * handle by fork, and has not used it, the parent stays a member.
+ * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file,
+ * and this is its last member, blocks until all is on the disk.
  */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
 
 /*
- * Frees the name, whatever it stands for, also what -EPROTO refuses. A process that has the segment
- * open keeps it. Needs no handle.
+ * For a segment in a file: returns once all that any process has stored there before is on the
+ * disk. Blocks for the disk: some milliseconds, and what it takes to write the pages that have
+ * changed. In memory it does nothing. Who calls it need not wait for other processes, and they need
+ * not stop.
+ *
+ * What a file promises after the machine has stopped, or the power has failed: nothing torn is
+ * taken for whole. If all members had closed the segment, it is there as they left it, and goes on.
+ * If not, the kernel may have written its pages in any order, whatever was synced: create, open and
+ * receive refuse it with -EUCLEAN. So they do with a copy of the file, as nobody knows what
+ * happened while it was made. Then IPC_SHM_FRESH makes a new one; or IPC_SHM_TORN takes it as it
+ * is. That is safe if the machine was shut down in good order, as the kernel writes all pages then,
+ * or if nobody had the segment open while it was copied. Otherwise a ring may hand out a message
+ * that is torn, or twice, or -EBADMSG, but leads nowhere outside its memory; what was stored before
+ * ipc_shm_sync, and not changed since, is there. A process that is killed while the machine goes on
+ * costs nothing of that: its memory is the kernel's.
+ *
+ *   0
+ *   -EINVAL  the segment is not open
+ *   -EROFS   it is open read-only
+ *   -EIO     the disk has failed; and what msync says
+ */
+IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg);
+
+/*
+ * Frees the name, whatever it stands for, also what -EPROTO refuses; of a path only a segment. A
+ * process that has the segment open keeps it. Needs no handle.
  *
  *   0
  *   -ENOENT            nothing has that name
- *   -EINVAL            name is NULL or empty, has a slash, or is . or ..
- *   -ENAMETOOLONG      the name has more than 255 bytes
+ *   -EINVAL            name is NULL, or as of ipc_shm_create
+ *   -ENAMETOOLONG      the name has more than 255 bytes, or the path 4095
+ *   -EPROTO            the path is that of a file that is no segment
  *   -EACCES, -EPERM    what has the name belongs to another user
  *   -EISDIR            what has the name is a directory
  */
@@ -460,8 +533,9 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
  * Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). A
  * sealed segment can then be used by the process at the other end, whichever user that process runs
  * as; a named one, and one in huge pages of the pool, by this user alone: huge pages that a process
- * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. Blocks as the
- * socket does.
+ * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. What is sent
+ * of a segment with IPC_SHM_SEAL_WRITES is a descriptor for reading only. Blocks as the socket
+ * does.
  *
  *   0
  *   -EPERM   the segment is in huge pages of the pool, and the socket was not connected by a
@@ -470,7 +544,8 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
  *   -EPIPE   the other end is closed; there is no SIGPIPE
  *   -EAGAIN  the socket does not block, and its buffer is full
  *   -EIO     the socket took a part of the message
- *   and what sendmsg says, such as -ENOTCONN
+ *   and what sendmsg says, such as -ENOTCONN; of a segment with IPC_SHM_SEAL_WRITES also what open
+ *   says, such as -EMFILE
  */
 IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
 
@@ -483,6 +558,9 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  * may have left it empty, and this process would pay for it. State the size that the program
  * expects by how->largest. ipc_shm_recv uses IPC_SHM_DEFAULTS. On an error seg is closed.
  *
+ * With IPC_SHM_READ_ONLY, or where the segment was made with IPC_SHM_SEAL_WRITES, opens it
+ * read-only, as ipc_shm_open does: seg->flags has IPC_SHM_READ_ONLY then.
+ *
  *   0
  *   -ETIMEDOUT  nothing came until the deadline
  *   -EINTR      a signal handler ran while it waited
@@ -490,6 +568,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  *   -EINVAL     the deadline is no absolute time (IPC_NOW)
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     what came is no segment, or one of another version, byte order or layout
+ *   -EUCLEAN    it is in a file that may be torn, see ipc_shm_sync
  *   -EACCES     it is not sealed, and belongs to another user than how->owner or permits more than
  *               how->mode; or it is sealed memory that ipc_shm_create did not make, whose mode
  *               keeps this user out; or its owner holds a file lease on it; or it is in huge pages
@@ -508,7 +587,7 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
  * Which process this is in the segment, and which others are alive: for attaching to a ring or a
  * notifier in it. seg must stay where it is, and open, as long as these are used. After fork the
  * child's first call makes it a member of its own; where that fails, the result's id is 0 and
- * ipc_shm_why says why. Never NULL. Lock-free.
+ * ipc_shm_why says why. Read-only, its id is IPC_PEER_READ_ONLY. Never NULL. Lock-free.
  */
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
 
@@ -545,6 +624,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  *                  smaller object of that name may take it; or the segment has as many objects
  *                  as it was created for
  *   -EBADMSG       the directory is corrupt
+ *   -EROFS         the segment is open read-only
  */
 IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
                             struct ipc_shm_object *o);
@@ -554,6 +634,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
  *
  *   0
  *   -EINVAL  this handle is not making it
+ *   -EROFS   the segment is open read-only
  */
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o);
 
@@ -654,7 +735,12 @@ struct ipc_shm_header_ {
     uint64_t used;       /* bytes of the file that are handed out */
     uint64_t generation; /* of the last id */
     uint64_t creator;    /* see open.h */
-    unsigned char pad2[4096 - 64 - 24];
+    unsigned char pad2[40];
+    /* Of a segment in a file: see file.h. */
+    uint64_t epoch; /* odd: in use */
+    uint64_t boot;  /* in which it was used last */
+    uint64_t inode; /* of the file; 0: it is in memory */
+    unsigned char pad3[4096 - 128 - 24];
 };
 
 #define IPC_SHM_ASSERT_(name, condition) typedef char ipc_shm_assert_##name[(condition) ? 1 : -1];
@@ -662,6 +748,7 @@ IPC_SHM_ASSERT_(member, sizeof(struct ipc_shm_member_) == 64)
 IPC_SHM_ASSERT_(entry, sizeof(struct ipc_shm_entry_) == 128)
 IPC_SHM_ASSERT_(header, sizeof(struct ipc_shm_header_) == 4096)
 IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
+IPC_SHM_ASSERT_(file, offsetof(struct ipc_shm_header_, epoch) == 128)
 
 /* The bytes before the objects' memory. */
 IPC_INLINE size_t ipc_shm_head_(uint32_t members, uint32_t objects)
@@ -946,6 +1033,182 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 
 #endif
 
+/* >>file  src/shm/file.h */
+/*
+ * Segments in a mapped file: what survives a restart of the machine.
+ *
+ * While a segment is in use, the kernel writes its pages to the disk when it likes, in any order.
+ * If the power fails, each part of the file may be of another moment. The file says so itself:
+ * `epoch` is odd from before the first store of a member until all is on the disk after the last
+ * one left.
+ *
+ *   epoch    from   to            by which process, how
+ *   ------   ----   -----------   -----------------------------------------------------------------
+ *            0      1             its creator, before the file has a name: a store
+ *            any    a higher odd  each process that opens it, once it is a member: full fence, CAS,
+ *                                 and then it waits until that is on the disk
+ *            odd    the next      a member that leaves and has found no other since it read the
+ *                                 odd one: once all is on the disk, CAS
+ *   boot     any    this boot's   a process that opens it, before its CAS of epoch: a store
+ *   inode    any    the file's    the same
+ *
+ * An opener joins, fences, and changes the epoch. A member that leaves reads the epoch, fences, and
+ * looks for members. So either it sees the opener, or its CAS fails, or the opener's comes after
+ * it: the epoch is never even while there is a member.
+ *
+ * A segment may be torn if its epoch is odd and of another boot. It may be torn, too, if its inode
+ * is that of another file, whose copy it is: nobody knows when each part was copied. Locks end with
+ * a boot, and are not copied, so members of before are dead by proof 2 of identity.h. In the same
+ * boot and file an odd epoch is as good as an even one: a process that is killed leaves all that it
+ * has stored.
+ */
+#ifndef IPC_SRC_SHM_FILE_H
+#define IPC_SRC_SHM_FILE_H 1
+
+/* ------------------------------------------------------------------ mapped files */
+
+/* Does the name stand for a file? */
+IPC_INLINE int ipc_shm_is_path_(const char *name)
+{
+    return strchr(name, '/') != NULL;
+}
+
+/* Is the segment in a file, of a disk perhaps? A hostile peer may say so of memory: then it costs
+ * us some system calls. */
+IPC_INLINE int ipc_shm_is_in_file_(const struct ipc_shm *seg)
+{
+    return ck_pr_load_64(&seg->base->inode) != 0;
+}
+
+/* Which boot this is, as a number other than 0. */
+IPC_INLINE uint64_t ipc_shm_boot_(void)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    char id[64];
+    ssize_t n = -1, i;
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        n = read(fd, id, sizeof id);
+        (void)close(fd);
+    }
+    for (i = 0; i < n; i++)
+        h = (h ^ (unsigned char)id[i]) * 1099511628211u;
+    return h != 0 ? h : 1;
+}
+
+/* In the handle's flags: it has made the epoch odd, or found a member that had. */
+#define IPC_SHM_USES_FILE_ (1u << 31)
+
+/* Waits until what was stored so far in the first `bytes` bytes is on the disk. 0 or a negative
+ * errno. */
+IPC_INLINE int ipc_shm_write_out_(const struct ipc_shm *seg, size_t bytes)
+{
+    return msync(seg->base, bytes, MS_SYNC) == 0 ? 0 : -errno;
+}
+
+/* May what is in the file be of different moments? */
+IPC_INLINE int ipc_shm_is_torn_(const struct ipc_shm *seg, uint64_t epoch)
+{
+    return ck_pr_load_64(&seg->base->inode) != seg->inode ||
+           (epoch % 2 != 0 && ck_pr_load_64(&seg->base->boot) != ipc_shm_boot_());
+}
+
+/* Refuses a segment that may be torn, unless the options say to take it all the same. */
+IPC_INLINE int ipc_shm_check_torn_(struct ipc_shm *seg)
+{
+    if (!ipc_shm_is_in_file_(seg) || (seg->flags & IPC_SHM_TORN) != 0 ||
+        !ipc_shm_is_torn_(seg, ck_pr_load_64(&seg->base->epoch)))
+        return 0;
+    return ipc_shm_refuse(seg, -EUCLEAN, "the segment may be torn, as its file is a copy, or the "
+                          "machine stopped while it was in use: create it with IPC_SHM_FRESH, or "
+                          "take it as it is with IPC_SHM_TORN");
+}
+
+/* A new segment in a file: all of it is on the disk before it gets its name. */
+IPC_INLINE int ipc_shm_found_file_(struct ipc_shm *seg)
+{
+    int rc;
+
+    seg->base->boot = ipc_shm_boot_();
+    seg->base->epoch = 1;
+    seg->base->inode = seg->inode;
+    seg->flags |= IPC_SHM_USES_FILE_;
+    rc = ipc_shm_write_out_(seg, seg->size);
+    if (rc == 0 && fsync(seg->fd) != 0)
+        rc = -errno;
+    return rc == 0 ? 0 : ipc_shm_refuse(seg, rc, "cannot write the segment to the disk: %s",
+                                        strerror(-rc));
+}
+
+/* This process has become a member. If the segment is in a file, nothing may be stored there before
+ * the disk says that it is in use. */
+IPC_INLINE int ipc_shm_begin_use_(struct ipc_shm *seg)
+{
+    struct ipc_shm_header_ *h = seg->base;
+    uint64_t epoch;
+    int tries, rc;
+
+    if (!ipc_shm_is_in_file_(seg))
+        return 0;
+    for (tries = 0; tries < 1000; tries++) {
+        epoch = ck_pr_load_64(&h->epoch);
+        rc = ipc_shm_check_torn_(seg);
+        if (rc != 0)
+            return rc;
+        ck_pr_store_64(&h->boot, ipc_shm_boot_());
+        ck_pr_store_64(&h->inode, seg->inode);
+        /* Without it a member that leaves could miss us, and its epoch be ours. It also keeps the
+         * boot before the epoch. Partner: in ipc_shm_end_use_. */
+        ck_pr_fence_memory();
+        if (!ck_pr_cas_64(&h->epoch, epoch, (epoch + 2) | 1))
+            continue;
+        seg->flags |= IPC_SHM_USES_FILE_;
+        rc = ipc_shm_write_out_(seg, sizeof *h);
+        return rc == 0 ? 0 : ipc_shm_refuse(seg, rc, "cannot write the segment to the disk: %s",
+                                            strerror(-rc));
+    }
+    return ipc_shm_refuse(seg, -EBADMSG, "the segment's epoch changes all the time");
+}
+
+/* This process is about to leave a segment in a file. If it is the last member, has all written to
+ * the disk, and then says there that it is whole. */
+IPC_INLINE void ipc_shm_end_use_(const struct ipc_shm *seg)
+{
+    struct ipc_shm_header_ *h = seg->base;
+    uint64_t epoch = ck_pr_load_64(&h->epoch);
+    unsigned i;
+
+    if ((seg->flags & IPC_SHM_USES_FILE_) == 0)
+        return;
+    /* Without it the members could be older than the epoch. Partner: in ipc_shm_begin_use_. */
+    ck_pr_fence_load();
+    for (i = 0; i < seg->members; i++) {
+        uint64_t id = ck_pr_load_64(&ipc_shm_member_of_(seg, i)->id);
+
+        if (id != 0 && id != seg->peer.id && ipc_shm_member_is_alive_(seg, id))
+            return;
+    }
+    if (epoch % 2 != 0 && ipc_shm_write_out_(seg, seg->size) == 0 &&
+        ck_pr_cas_64(&h->epoch, epoch, epoch + 1))
+        (void)ipc_shm_write_out_(seg, sizeof *h);
+}
+
+IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg)
+{
+    int rc;
+
+    if (seg->base == NULL)
+        return -EINVAL;
+    if ((seg->flags & IPC_SHM_READ_ONLY) != 0)
+        return ipc_shm_refuse(seg, -EROFS, "the segment is open read-only: its writers sync it");
+    rc = ipc_shm_write_out_(seg, seg->size);
+    return rc == 0 ? 0 : ipc_shm_refuse(seg, rc, "cannot write the segment to the disk: %s",
+                                        strerror(-rc));
+}
+
+#endif
+
 /* >>map  src/shm/map.h */
 /* Mapping a segment, and giving it back. */
 #ifndef IPC_SRC_SHM_MAP_H
@@ -955,6 +1218,9 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 #ifndef MADV_HUGEPAGE
 #define MADV_HUGEPAGE 14
@@ -1006,11 +1272,34 @@ IPC_INLINE int ipc_shm_ask_for_huge_pages_(struct ipc_shm *seg)
     return madvise(seg->base, seg->size, MADV_HUGEPAGE) == 0 ? 0 : -errno;
 }
 
+/* Is the handle's memory mapped without write access? */
+IPC_INLINE int ipc_shm_is_read_only_(const struct ipc_shm *seg)
+{
+    return (seg->flags & IPC_SHM_READ_ONLY) != 0;
+}
+
+/* 0 where the handle may write, else -EROFS. */
+IPC_INLINE int ipc_shm_check_writable_(struct ipc_shm *seg)
+{
+    if (!ipc_shm_is_read_only_(seg))
+        return 0;
+    return ipc_shm_refuse(seg, -EROFS, "the segment is open read-only: open it without "
+                          "IPC_SHM_READ_ONLY, or let the process make this that may write");
+}
+
+/* Makes a read-only handle know whose pids it sees: a child that inherited it may be in another PID
+ * namespace. All else of it serves a child as it is. */
+IPC_INLINE void ipc_shm_become_reader_(struct ipc_shm *seg)
+{
+    ck_pr_store_64(&seg->pid_ns, ipc_shm_proc_is_ours_() ? ipc_shm_pid_ns_() : 0);
+    seg->peer.id = IPC_PEER_READ_ONLY;
+}
+
 /* Maps the file. Where `at` is not NULL, maps it there, over what was there. */
 IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
 {
     struct stat st;
-    void *base = mmap(at, seg->size, PROT_READ | PROT_WRITE,
+    void *base = mmap(at, seg->size, PROT_READ | (ipc_shm_is_read_only_(seg) ? 0 : PROT_WRITE),
                       MAP_SHARED | (at != NULL ? MAP_FIXED : 0), seg->fd, 0);
 
     if (base == MAP_FAILED && errno == EAGAIN)
@@ -1029,13 +1318,16 @@ IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
     return 0;
 }
 
-/* Faults the pages in, as the options say. The file is allocated, so there is space for them. */
+/* Faults the pages in, as the options say. The file is allocated, so there is space for them. Those
+ * of a file on a disk only to read: otherwise all would have to be written to the disk. */
 IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
 {
+    int how = ipc_shm_is_read_only_(seg) || ipc_shm_is_in_file_(seg) ? MADV_POPULATE_READ
+                                                                     : MADV_POPULATE_WRITE;
     size_t i;
 
     if ((seg->flags & IPC_SHM_NO_PREFAULT) == 0 &&
-        madvise(seg->base, seg->size, MADV_POPULATE_WRITE) != 0) /* Linux before 5.14 */
+        madvise(seg->base, seg->size, how) != 0) /* Linux before 5.14 */
         for (i = 0; i < seg->size; i += 4096)
             (void)ck_pr_load_8((uint8_t *)seg->base + i);
     if ((seg->flags & IPC_SHM_MLOCK) != 0)
@@ -1054,9 +1346,11 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid()) {
+    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid() &&
+        !ipc_shm_is_read_only_(seg)) {
         struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, seg->peer.id);
 
+        ipc_shm_end_use_(seg);
         ck_pr_store_64(&m->left, seg->peer.id);
         /* Without it our id could be gone before the mark says why. Partner: in
          * ipc_shm_peer_alive_. */
@@ -1079,16 +1373,16 @@ IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
     return rc;
 }
 
-/* Opens a new file description of the file behind fd. All locks of one description have one holder,
- * so each member needs its own. Returns its descriptor. */
-IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
+/* Opens a new file description of the file behind fd, for O_RDWR or O_RDONLY. All locks of one
+ * description have one holder, so each member needs its own. Returns its descriptor. */
+IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
 {
     char path[32];
     int own;
 
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     /* O_NONBLOCK, as a file lease, which the file's owner may hold, would keep us waiting. */
-    own = ipc_move_fd_(open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    own = ipc_move_fd_(open(path, access | O_CLOEXEC | O_NONBLOCK));
     if (own < 0 && errno == EAGAIN)
         return ipc_shm_refuse(seg, -EACCES, "its owner holds a file lease on the segment");
     return own >= 0 ? own
@@ -1099,11 +1393,16 @@ IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
  * addresses. */
 IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 {
-    int parents = seg->fd, own;
+    int parents = seg->fd, own, rc;
 
+    if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0) {
+        seg->peer.id = 0;
+        return ipc_shm_refuse(seg, -EROFS, "after fork only the process that created it may use a "
+                              "segment that is sealed against writing: receive it here");
+    }
     if (!ipc_shm_has_its_file_(seg))
         return ipc_shm_refuse(seg, -EBADF, "others have closed the segment's descriptor");
-    own = ipc_shm_reopen_(seg, parents);
+    own = ipc_shm_reopen_(seg, parents, O_RDWR);
     if (own < 0)
         return own;
     seg->fd = own;
@@ -1113,7 +1412,8 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
     ipc_shm_prefault_(seg);
-    return ipc_shm_join_(seg, 0);
+    rc = ipc_shm_join_(seg, 0);
+    return rc == 0 ? ipc_shm_begin_use_(seg) : rc;
 }
 
 /* Sleeps for so many nanoseconds, less than a second. 0, or -EINTR when a signal handler ran. */
@@ -1133,6 +1433,10 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 
     if (seg->base == NULL)
         return -EINVAL; /* ipc_shm_why says what was refused */
+    if (ipc_shm_is_read_only_(seg)) {
+        ipc_shm_become_reader_(seg);
+        return 0;
+    }
     while (rc == 0 && ck_pr_load_int(&seg->pid) != me) {
         joining = ck_pr_load_int(&seg->joining); /* of our parent: it forked meanwhile */
         if (joining == me || !ck_pr_cas_int(&seg->joining, joining, me)) {
@@ -1201,26 +1505,45 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 #define F_SEAL_SHRINK 2
 #define F_SEAL_GROW 4
 #endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 16
+#endif
 #define IPC_SHM_SEALS_ (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define IPC_SHM_DIR_ "/dev/shm/"
 #define IPC_SHM_NAP_ INT64_C(1000000)       /* ns between two looks for what is not there yet */
 #define IPC_SHM_LONG_NAP_ INT64_C(16000000) /* ns, after a tenth of a second */
 #define IPC_SHM_PART_ ((size_t)2 << 20) /* bytes to allocate at once: a huge page */
 
-/* Checks a segment's name, and makes the path of its file. 0, -EINVAL or -ENAMETOOLONG. */
-IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const char *name)
+/* Checks a segment's name, and makes the path of its file, in path[0..PATH_MAX). 0, -EINVAL or
+ * -ENAMETOOLONG. */
+IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, const char *name)
 {
-    if (*name == '\0' || strchr(name, '/') != NULL || strcmp(name, ".") == 0 ||
-        strcmp(name, "..") == 0)
-        return ipc_shm_refuse(seg, -EINVAL,
-                              "segment name '%.64s': must not be empty, hold a slash, "
-                              "or be . or ..",
+    int is_path = ipc_shm_is_path_(name);
+    const char *last = is_path ? strrchr(name, '/') + 1 : name;
+
+    if (*last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
+        return ipc_shm_refuse(seg, -EINVAL, "segment name '%.64s': must not be empty, end with a "
+                              "slash, or be . or ..",
                               name);
-    if (strlen(name) > NAME_MAX)
+    if (last == name + 1)
+        return ipc_shm_refuse(seg, -EINVAL, "segment name '%.64s': leave the slash out, which "
+                              "shm_open wants; in the path of a file there is another",
+                              name);
+    if (strlen(last) > NAME_MAX || strlen(name) >= PATH_MAX)
         return ipc_shm_refuse(seg, -ENAMETOOLONG, "segment name of %zu bytes: at most %d",
-                              strlen(name), NAME_MAX);
-    (void)snprintf(path, size, IPC_SHM_DIR_ "%s", name);
+                              strlen(name), strlen(last) > NAME_MAX ? NAME_MAX : PATH_MAX - 1);
+    *path = '\0';
+    if (!is_path)
+        memcpy(path, IPC_SHM_DIR_, sizeof IPC_SHM_DIR_);
+    memcpy(path + strlen(path), name, strlen(name) + 1);
     return 0;
+}
+
+/* Cuts a path behind its last slash: what is left is the directory. */
+IPC_INLINE const char *ipc_shm_directory_(char *path)
+{
+    strrchr(path, '/')[1] = '\0';
+    return path;
 }
 
 /* Allocates the file. 0, or what posix_fallocate says. In parts: a signal ends the call, and before
@@ -1242,6 +1565,30 @@ IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
     return rc;
 }
 
+/* Seals the memory, which is mapped already. */
+IPC_INLINE int ipc_shm_seal_(struct ipc_shm *seg)
+{
+    int against_writes = (seg->flags & IPC_SHM_SEAL_WRITES) != 0;
+    /* inotify, by which ipc_shm_watch_ learns of others, does not report what is done by the
+     * descriptor that memfd_create made. */
+    int own = ipc_shm_reopen_(seg, seg->fd, O_RDWR);
+
+    if (own < 0)
+        return own;
+    (void)close(seg->fd);
+    seg->fd = own;
+    if (fcntl(own, F_ADD_SEALS, IPC_SHM_SEALS_ | (against_writes ? F_SEAL_FUTURE_WRITE : 0)) != 0) {
+        if (errno == EINVAL && against_writes)
+            return ipc_shm_refuse(seg, -EOPNOTSUPP, "this kernel cannot seal memory against "
+                                  "writing: Linux 5.1 can");
+        return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
+    }
+    /* Who opens the file for writing can lock the members' bytes. */
+    if (against_writes && fchmod(own, 0444) != 0)
+        return ipc_shm_refuse(seg, -errno, "cannot set mode 444: %s", strerror(errno));
+    return 0;
+}
+
 /* Makes a nameless file of `size` bytes, allocated and mapped. */
 IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t size,
                                  const struct ipc_shm_options *how, int hugetlb)
@@ -1250,18 +1597,23 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
      * that may trace a holder, can open it. A stricter mode would deny a receiver that runs as
      * another user an open file description of its own, and with it its lock. */
     mode_t mode = name != NULL ? how->mode : 0666;
+    char path[PATH_MAX] = "memory";
+    const char *where = path;
     struct rlimit limit;
     struct statvfs fs;
     int rc;
 
     seg->size = size;
+    if (name != NULL && (rc = ipc_shm_path_(seg, path, name)) != 0)
+        return rc;
     if (name != NULL)
-        seg->fd = ipc_move_fd_(open(IPC_SHM_DIR_, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+        seg->fd = ipc_move_fd_(open(where = ipc_shm_directory_(path),
+                                    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     else /* MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB */
         seg->fd = ipc_move_fd_((int)syscall(SYS_memfd_create, "ipc_shm", hugetlb ? 7u : 3u));
     if (seg->fd < 0)
-        return ipc_shm_refuse(seg, -errno, "cannot make a file in %s: %s",
-                              name != NULL ? IPC_SHM_DIR_ : "memory", strerror(errno));
+        return ipc_shm_refuse(seg, -errno, "cannot make a file in %.160s: %s", where,
+                              strerror(errno));
     if (how->group != (gid_t)-1 && fchown(seg->fd, (uid_t)-1, how->group) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot give the segment to group %ld: %s",
                               (long)how->group, strerror(errno));
@@ -1283,22 +1635,12 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     rc = ipc_shm_fill_(seg->fd, size);
     if (rc != 0)
         return ipc_shm_refuse(
-            seg, -rc, "no space for %zu bytes in %s (%llu free): %s", size,
-            name != NULL ? IPC_SHM_DIR_ : "memory",
+            seg, -rc, "no space for %zu bytes in %.128s (%llu free): %s", size, where,
             fstatvfs(seg->fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * fs.f_frsize : 0,
             strerror(rc));
     if (name != NULL)
         return 0;
-    if (fcntl(seg->fd, F_ADD_SEALS, IPC_SHM_SEALS_) != 0)
-        return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
-    /* inotify, by which ipc_shm_watch_ learns of others, does not report what is done by the
-     * descriptor that memfd_create made. */
-    rc = ipc_shm_reopen_(seg, seg->fd);
-    if (rc < 0)
-        return rc;
-    (void)close(seg->fd);
-    seg->fd = rc;
-    return 0;
+    return ipc_shm_seal_(seg);
 }
 
 /* How many members and objects a segment is to be created for. */
@@ -1352,11 +1694,15 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     h->creator = seg->peer.id;
     /* No fence: see the top. */
     h->magic = IPC_SHM_MAGIC;
+    rc = name != NULL && ipc_shm_is_path_(name) ? ipc_shm_found_file_(seg) : 0;
+    if (rc != 0)
+        return ipc_shm_close_refused_(seg, rc);
     seg->created = 1;
     return 0;
 }
 
-/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it. */
+/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it,
+ * unless it is to be read only. */
 IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
 {
     const struct ipc_shm_header_ *h;
@@ -1368,6 +1714,7 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: a file of %lld bytes",
                               (long long)st->st_size);
     seg->size = (size_t)st->st_size;
+    seg->flags &= ~IPC_SHM_SEAL_WRITES; /* of a creator alone */
     rc = ipc_shm_map_(seg, NULL);
     if (rc != 0)
         return rc;
@@ -1393,7 +1740,17 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     if ((there = ck_pr_load_64(&h->size)) != seg->size)
         return ipc_shm_refuse(seg, -EPROTO, "segment of %llu bytes was resized to %zu",
                               (unsigned long long)there, seg->size);
-    return ipc_shm_join_(seg, candidate);
+    if (candidate) /* ipc_shm_take_over_ begins to use it, if it is not discarded */
+        return ipc_shm_join_(seg, 1);
+    rc = ipc_shm_check_torn_(seg);
+    if (rc != 0)
+        return rc;
+    if (ipc_shm_is_read_only_(seg)) {
+        ipc_shm_become_reader_(seg);
+        return 0;
+    }
+    rc = ipc_shm_join_(seg, 0);
+    return rc == 0 ? ipc_shm_begin_use_(seg) : rc;
 }
 
 /* Checks the file's owner and mode against the options. 0, -EPROTO or -EACCES. */
@@ -1414,28 +1771,41 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
     return 0;
 }
 
+/* Refuses a file that this process may not open. */
+IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, const char *name)
+{
+    int reads = faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+    struct stat st;
+
+    if (lstat(path, &st) != 0)
+        return ipc_shm_refuse(seg, -EACCES, "cannot open segment '%s'", name);
+    return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: %s",
+                          name, (long)st.st_uid, (unsigned)st.st_mode & 0777,
+                          reads ? "open it with IPC_SHM_READ_ONLY"
+                                : "that user, or root, can ipc_shm_unlink it; or take another "
+                                  "name");
+}
+
 /* Opens the segment of that name, if there is one: as a candidate where `replace` is set, as a
  * member otherwise. For a member a CONDEMNED segment counts as none. */
 IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const char *name,
                                   const struct ipc_shm_options *how, int replace)
 {
+    int access = (how->flags & IPC_SHM_READ_ONLY) != 0 ? O_RDONLY : O_RDWR, rc;
     struct stat st;
-    int rc;
 
     ipc_shm_clear_(seg, how);
     /* O_NONBLOCK, as the open of a FIFO would wait for its other end, and that of a file on which
      * its owner holds a lease for the owner. */
-    seg->fd = ipc_move_fd_(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+    seg->fd = ipc_move_fd_(open(path, access | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     if (seg->fd < 0 && errno == ENOENT)
         return ipc_shm_refuse(seg, -ENOENT, "no segment '%s'", name);
     if (seg->fd < 0 && errno == ELOOP)
         return ipc_shm_refuse(seg, -ELOOP, "segment '%s' is a symbolic link", name);
     if (seg->fd < 0 && errno == EAGAIN)
         return ipc_shm_refuse(seg, -EACCES, "the owner of '%s' holds a file lease on it", name);
-    if (seg->fd < 0 && errno == EACCES && lstat(path, &st) == 0)
-        return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: "
-                              "that user, or root, can ipc_shm_unlink it; or take another name",
-                              name, (long)st.st_uid, (unsigned)st.st_mode & 0777);
+    if (seg->fd < 0 && errno == EACCES)
+        return ipc_shm_refuse_access_(seg, path, name);
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
     rc = ipc_shm_check_owner_(seg, &st, how);
@@ -1492,6 +1862,9 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
 
     if (ipc_shm_member_is_alive_(seg, creator & IPC_SHM_ID_))
         return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives", name);
+    rc = fresh ? 0 : ipc_shm_begin_use_(seg);
+    if (rc != 0)
+        return rc;
     if (!ck_pr_cas_64(&h->creator, creator,
                       fresh ? seg->peer.id | IPC_SHM_CONDEMNED_ : seg->peer.id))
         return -EAGAIN;
@@ -1533,7 +1906,7 @@ IPC_INLINE int ipc_shm_link_(struct ipc_shm *seg, const char *path)
 IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
                                    const struct ipc_shm_options *how)
 {
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    char path[PATH_MAX];
     int rc, again, tries;
 
     ipc_shm_clear_(seg, how);
@@ -1542,9 +1915,13 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     if (how->members > IPC_SHM_MEMBERS_MAX || how->objects > IPC_SHM_OBJECTS_MAX)
         return ipc_shm_refuse(seg, -EINVAL, "segment for %u members, %u objects: at most %u, %u",
                               how->members, how->objects, IPC_SHM_MEMBERS_MAX, IPC_SHM_OBJECTS_MAX);
+    if (ipc_shm_is_read_only_(seg) || (name != NULL && (how->flags & IPC_SHM_SEAL_WRITES) != 0))
+        return ipc_shm_refuse(seg, -EINVAL, ipc_shm_is_read_only_(seg)
+                              ? "cannot create a segment read-only: open it"
+                              : "a segment with a name cannot be sealed against writing");
     if (name == NULL)
         return ipc_shm_build_(seg, name, size, how);
-    rc = ipc_shm_path_(seg, path, sizeof path, name);
+    rc = ipc_shm_path_(seg, path, name);
     if (rc != 0)
         return rc;
     for (tries = 0; tries < 100; tries++) {
@@ -1600,7 +1977,7 @@ IPC_INLINE int ipc_shm_wait_(int64_t deadline, int64_t *nap)
 IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
                                  const struct ipc_shm_options *how)
 {
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    char path[PATH_MAX];
     int64_t nap = IPC_SHM_NAP_;
     int rc, waited = 0;
 
@@ -1609,7 +1986,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
         return ipc_shm_refuse(seg, -EINVAL, "no name");
     if (!ipc_is_deadline_(deadline))
         return ipc_shm_refuse_deadline_(seg, deadline);
-    rc = ipc_shm_path_(seg, path, sizeof path, name);
+    rc = ipc_shm_path_(seg, path, name);
     if (rc != 0)
         return rc;
     do
@@ -1640,6 +2017,8 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
     int rc, tries = 100;
 
     how = how != NULL ? how : &defaults;
+    if ((how->flags & IPC_SHM_READ_ONLY) != 0)
+        return ipc_shm_create_with(seg, name, size, how); /* which refuses it */
     do {
         rc = ipc_shm_open_with(seg, name, IPC_NOW, how);
         if (rc == -ENOENT)
@@ -1652,12 +2031,32 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
     return rc;
 }
 
+/* Is the file a segment? Others are none of ours to remove. 0, -EPROTO, or what open says. */
+IPC_INLINE int ipc_shm_check_made_(const char *path)
+{
+    int fd = ipc_move_fd_(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)), rc;
+    uint64_t magic = 0;
+    struct stat st;
+
+    if (fd < 0)
+        return -errno;
+    rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                 pread(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic &&
+                 magic == IPC_SHM_MAGIC
+             ? 0
+             : -EPROTO;
+    (void)close(fd);
+    return rc;
+}
+
 IPC_INLINE int ipc_shm_unlink(const char *name)
 {
     struct ipc_shm unused;
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
-    int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, sizeof path, name);
+    char path[PATH_MAX];
+    int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, name);
 
+    if (rc == 0 && ipc_shm_is_path_(name))
+        rc = ipc_shm_check_made_(path);
     if (rc == 0 && unlink(path) != 0)
         rc = -errno;
     return rc;
@@ -1706,7 +2105,8 @@ IPC_INLINE int ipc_shm_peer_is_same_user_(int socket)
     return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
 }
 
-IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
+/* Sends the descriptor fd as that of the segment. */
+IPC_INLINE int ipc_shm_send_descriptor_(struct ipc_shm *seg, int socket, int fd)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
     union ipc_shm_control_ control;
@@ -1715,12 +2115,6 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     struct cmsghdr *c;
     ssize_t n;
 
-    if (seg->base == NULL || !ipc_shm_has_its_file_(seg))
-        return ipc_shm_refuse(seg, -EBADF, "cannot send the segment: not open, or others have "
-                              "closed its descriptor");
-    if (ipc_shm_is_of_pool_(seg->fd) && !ipc_shm_peer_is_same_user_(socket))
-        return ipc_shm_refuse(seg, -EPERM, "cannot send the segment: another user could take its "
-                              "huge pages back");
     hello.size = seg->size;
     memset(&control, 0, sizeof control);
     memset(&message, 0, sizeof message);
@@ -1734,7 +2128,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &seg->fd, sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(int));
     do
         n = sendmsg(socket, &message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
@@ -1742,6 +2136,27 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
         return ipc_shm_refuse(seg, n < 0 ? -errno : -EIO, "cannot send the segment: %s",
                               n < 0 ? strerror(errno) : "cut short");
     return 0;
+}
+
+IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
+{
+    int fd, rc;
+
+    if (seg->base == NULL || !ipc_shm_has_its_file_(seg))
+        return ipc_shm_refuse(seg, -EBADF, "cannot send the segment: not open, or others have "
+                              "closed its descriptor");
+    if (ipc_shm_is_of_pool_(seg->fd) && !ipc_shm_peer_is_same_user_(socket))
+        return ipc_shm_refuse(seg, -EPERM, "cannot send the segment: another user could take its "
+                              "huge pages back");
+    if ((seg->flags & IPC_SHM_SEAL_WRITES) == 0)
+        return ipc_shm_send_descriptor_(seg, socket, seg->fd);
+    /* Our own description has our lock, which its receiver could give back: we would seem dead. */
+    fd = ipc_shm_reopen_(seg, seg->fd, O_RDONLY);
+    if (fd < 0)
+        return fd;
+    rc = ipc_shm_send_descriptor_(seg, socket, fd);
+    (void)close(fd);
+    return rc;
 }
 
 /* Waits until the socket has something to read. 0, -ETIMEDOUT or what poll says, such as -EINTR. */
@@ -1828,8 +2243,9 @@ IPC_INLINE int ipc_shm_take_message_(struct ipc_shm *seg, int socket, int64_t de
     return ipc_shm_refuse(seg, -EPROTO, "what came is no segment of ipc_shm.h");
 }
 
-/* May the memory behind fd be used? Of a stranger's, takes the options off that would fault it in:
- * the stranger may have left it empty, and we would pay for it. */
+/* May the memory behind fd be used? Where it is sealed against writing, makes the handle a
+ * read-only one. Of a stranger's, takes the options off that would fault it in: the stranger may
+ * have left it empty, and we would pay for it. */
 IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
                                        const struct ipc_shm_options *how)
 {
@@ -1842,6 +2258,8 @@ IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
         rc = ipc_shm_check_owner_(seg, &st, how);
     if (rc != 0)
         return rc;
+    if ((seals & F_SEAL_FUTURE_WRITE) != 0)
+        seg->flags |= IPC_SHM_READ_ONLY;
     if (how->largest != 0 && (uint64_t)st.st_size > how->largest)
         return ipc_shm_refuse(seg, -EMSGSIZE, "segment of %lld bytes, at most %zu were asked for",
                               (long long)st.st_size, how->largest);
@@ -1867,7 +2285,9 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
     if (fd < 0)
         return fd;
     rc = ipc_shm_check_received_(seg, fd, how);
-    seg->fd = rc != 0 ? rc : ipc_shm_reopen_(seg, fd);
+    if (rc == 0)
+        rc = ipc_shm_reopen_(seg, fd, ipc_shm_is_read_only_(seg) ? O_RDONLY : O_RDWR);
+    seg->fd = rc;
     (void)close(fd);
     if (seg->fd < 0)
         return seg->fd;
@@ -2109,6 +2529,7 @@ IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t 
 {
     off_t offset = (off_t)((const unsigned char *)mem - (const unsigned char *)seg->base);
     int flags = MAP_SHARED | MAP_FIXED;
+    int access = PROT_READ | (ipc_shm_is_read_only_(seg) ? 0 : PROT_WRITE);
     unsigned char *at;
 
 #ifdef MAP_POPULATE
@@ -2121,8 +2542,8 @@ IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t 
     at = (unsigned char *)mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if ((void *)at == MAP_FAILED)
         return NULL;
-    if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags, seg->fd, offset) != MAP_FAILED &&
-        mmap(at + bytes, bytes, PROT_READ | PROT_WRITE, flags, seg->fd, offset) != MAP_FAILED)
+    if (mmap(at, bytes, access, flags, seg->fd, offset) != MAP_FAILED &&
+        mmap(at + bytes, bytes, access, flags, seg->fd, offset) != MAP_FAILED)
         return at;
     (void)munmap(at, 2 * bytes);
     return NULL;
@@ -2142,6 +2563,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     int rc = ipc_shm_object_name_(seg, name, &hash, &first);
 
     rc = rc != 0 ? rc : ipc_shm_become_member_(seg);
+    rc = rc != 0 ? rc : ipc_shm_check_writable_(seg);
     if (rc != 0)
         return rc;
     if (size == 0)
@@ -2200,6 +2622,8 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
 
     if (seg->base == NULL)
         return -EINVAL;
+    if (ipc_shm_check_writable_(seg) != 0)
+        return -EROFS;
     e = ipc_shm_entry_at_(seg, o->index % seg->objects);
     state = ck_pr_load_64(&e->state);
     /* Without it the object could be found before it is filled in. Partner: the fence in

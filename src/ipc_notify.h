@@ -75,6 +75,9 @@
  *     installed with SA_RESTART does not end that sleep either (ipc_wait_any: also with a
  *     deadline). Fix: watch the peer, or give a deadline. With the bell of a typed ring a wait
  *     looks at its condition once a second in any case.
+ *   - A waiter that may only read the memory cannot ask to be woken, and looks once a millisecond,
+ *     which costs 0.5 to 2 % of a core. Fix: ipc_notify_wake_unasked, at a system call for each
+ *     post. It cannot wait in an event loop.
  *   - IPC_NOTIFY_SIGNAL: the signal must be blocked in all threads, as for signalfd. Both processes
  *     must be in one PID namespace, and each poster names the process itself: ipc_notify_target.
  *   - Some wakes come up to a second late, as each waiter looks by itself then: those of a poster

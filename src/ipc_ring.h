@@ -171,6 +171,7 @@
 #include "ring/mpmc_slot.h"
 #include "ring/mpmc.h"
 #include "ring/call.h"
+#include "ring/monitor.h"
 #include "ring/typed.h"
 #include "ring/typed_slots.h"
 #include "ring/typed_records.h"

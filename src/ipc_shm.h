@@ -3,11 +3,11 @@
  *
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME") or handed over as a
- * descriptor (memfd, sealed). In it is a small directory of named objects, so that one segment
- * carries several rings, and a table of members, whose deaths the kernel proves. Needs Linux 3.17
- * with /proc, Concurrency Kit (libck-dev) and libc; C99 to C23, C++11 to C++23. The reference of
- * all calls follows this manual.
+ * A segment is found by name (POSIX shared memory: what shm_open calls "/NAME"), or handed over as
+ * a descriptor (memfd, sealed), or is a file that is found by its path and survives a restart. In
+ * it is a small directory of named objects, so that one segment carries several rings, and a table
+ * of members, whose deaths the kernel proves. Needs Linux 3.17 with /proc, Concurrency Kit
+ * (libck-dev) and libc; C99 to C23, C++11 to C++23. The reference of all calls follows this manual.
  *
  *     #include "ipc_shm.h"
  *
@@ -37,6 +37,13 @@
  *   - A sealed segment can be opened by each process that its descriptor is handed to, whichever
  *     user that process runs as; it may hand the descriptor on. No other process can open it, but
  *     for one that may trace a holder, and so read the holder's memory anyway.
+ *   - A process that may only read opens it with IPC_SHM_READ_ONLY: its mapping has no write
+ *     access, and it takes no place among the members. So a reader that nobody wants to trust can
+ *     follow a lossy broadcast, and a monitor can look, also as another user. A segment that is
+ *     created with IPC_SHM_SEAL_WRITES can never be written by a process that it is sent to.
+ *   - A name with a slash is the path of a file. It is created, opened, refused and taken over as
+ *     any other segment. After a restart of the machine nothing torn is taken for whole:
+ *     ipc_shm_sync.
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
@@ -50,6 +57,10 @@
  *   - A process that may write a named segment may also truncate it, and then access is SIGBUS.
  *     Fix: share named segments within one user only, and give other users a sealed one (name NULL)
  *     by descriptor.
+ *   - The owner of a named segment may also truncate it under those who only read it. Fix: the
+ *     same.
+ *   - On a disk that fails, access to a segment in a file is SIGBUS; on a file system that copies
+ *     on write (btrfs) also on a full one. Fix there: a file with the attribute C (chattr +C).
  *   - Names outlive processes. Fix: ipc_shm_unlink when the work is done; after a crash the next
  *     ipc_shm_create takes over.
  *   - systemd deletes a user's segments at the last logout (RemoveIPC=yes in logind.conf). Fix: a
@@ -71,6 +82,7 @@
  *   of their part of this file:
  *
  *       >>open      building a segment, opening it, taking over a dead creator's
+ *       >>file      segments in files, and which of them are whole after a restart
  *       >>identity  members, their ids, and the proofs of their deaths
  *       >>objects   the directory of named objects
  */
@@ -85,6 +97,7 @@
 #include "shm/reference.h"
 #include "shm/layout.h"
 #include "shm/identity.h"
+#include "shm/file.h"
 #include "shm/map.h"
 #include "shm/open.h"
 #include "shm/pass.h"

@@ -326,6 +326,7 @@ int64_t use_call(void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_call_client c;
     struct ipc_call_server s;
+    struct ipc_ring_status status;
     struct use_calls_client uc;
     struct use_calls_server us;
     union use_calls_slot *slot;
@@ -334,6 +335,7 @@ int64_t use_call(void *mem, size_t size, struct ipc_peer *me)
     void *message;
     int64_t n = 0;
 
+    n += ipc_ring_inspect(mem, size, &status) + (int64_t)status.sent;
     n += (int64_t)ipc_call_footprint(8, 8, 3) + ipc_call_init(mem, size, 8, 8, 3);
     n += ipc_call_client_attach(&c, mem, size, 8, 8, me);
     n += ipc_call_server_attach(&s, mem, size, 8, 8, me);
@@ -381,6 +383,7 @@ int use_shm(int fd)
     rc += ipc_shm_alive(&seg, ipc_shm_peer(&seg)->id) + ipc_shm_who(&seg, 0, &who);
     rc += ipc_shm_refuse(&seg, -1, "%s", ipc_shm_why(&seg));
     ipc_shm_close(&seg);
+    rc += ipc_shm_sync(&seg);
     return rc + ipc_shm_unlink("use");
 }
 #endif
@@ -400,6 +403,7 @@ int use_notify(void *mem, struct ipc_peer *me, int socket)
     ipc_notify_policy(&n, 1, 1);
     ipc_notify_watch(&n, 1);
     ipc_notify_watch_anyone(&n);
+    (void)ipc_notify_wake_unasked(&n);
     rc += ipc_notify_anyone_died(&n);
     rc += ipc_notify_wait(&n, ipc_notify_prepare(&n), ipc_in_ms(1));
     rc += ipc_wait(&n, IPC_NOW, rc == 0);

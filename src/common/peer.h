@@ -11,12 +11,18 @@
  * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
  * uses the ring or notifier. `arg` must stay valid until they are detached.
  *
+ * A process that may only read the memory, as it is mapped without write access, says so by the id
+ * IPC_PEER_READ_ONLY. Rings and notifiers then store nothing: it can attach as a reader of a lossy
+ * broadcast and to notifiers, to sleep, and is refused with -EROFS otherwise.
+ *
  * NULL in place of the pointer: no process is ever proven dead. An end of a ring then stays taken
  * until its holder detaches.
  */
+#define IPC_PEER_READ_ONLY (~UINT64_C(1)) /* the id of a process that may only read the memory */
+
 struct ipc_peer {
     /* The id of this process: neither 0 nor ~0, and never used by another process of that memory.
-     */
+     * Or IPC_PEER_READ_ONLY, in any number of processes. */
     uint64_t id;
     /* Is the process `id` alive? 1, also in case of doubt; 0 only with proof of its death; -1 only
      * with proof that it left the memory in good order, without detaching. Must not block. NULL: no

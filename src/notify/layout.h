@@ -1,5 +1,5 @@
 /*
- * The notifier's word: a count in its upper 25 bits, and flags.
+ * The notifier's word: a count in its upper 24 bits, and flags.
  *
  *   change                    by which process, how
  *   -----------------------   --------------------------------------------------------------------
@@ -9,10 +9,11 @@
  *   DOZING: 0 -> 1            a waiter that has set ASLEEP, as it moves from the futex to poll, if
  *                             the word has not changed since: CAS. The fences of ASLEEP serve it,
  *                             too. Or as ARMED, where the kind has no descriptor of its own
- *   all three -> 0,           a poster that finds one of them, or WAKING: CAS. Before that it has
- *   WAKING -> 1, count + 1    stored its data, and fenced: by a store-load fence, or by a waiter's
- *                             membarrier. After it, it calls the kernel for each flag found, and
- *                             for all three where it found WAKING
+ *   all three -> 0,           a poster that finds one of them, WAKING or UNASKED: CAS. Before it,
+ *   WAKING -> 1, count + 1    it has stored its data, and fenced: by a store-load fence, or by a
+ *                             waiter's membarrier. After it, it calls the kernel for each flag
+ *                             found, for all three where it found WAKING, and for the futex where
+ *                             it found UNASKED
  *   count + 1                 ipc_notify_post_one, where it finds ASLEEP alone: CAS. Then it has
  *                             the kernel wake one. If none sleeps on the futex, it goes on as above
  *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
@@ -25,6 +26,8 @@
  *   count + 1                 is not set: CAS
  *   FIXED: 0 -> 1             a process that cannot call membarrier, as it attaches or waits: CAS.
  *                             It stays for good
+ *   UNASKED: 0 -> 1           the process that makes the notifier, or ipc_notify_wake_unasked. It
+ *                             stays for good
  *
  * WAKING says that a poster may have been killed between taking the flags off and calling the
  * kernel. A later poster that finds it calls the kernel in its place.
@@ -43,6 +46,12 @@
  * FENCED must not be set before a membarrier: until then a poster may be under way that did not see
  * FENCING, and does not fence. Nor may it outlive the turn that it belongs to; turning back counts,
  * so that the CAS of a waiter from before it fails.
+ *
+ * A waiter that may only read the memory (IPC_PEER_READ_ONLY) sets no flag. If the word is UNASKED,
+ * each post changes the word and wakes, as if ASLEEP was set. Then such a waiter loads the word,
+ * looks, and sleeps on the futex with what it loaded: what was stored before the word changed, its
+ * look has found, and after that the kernel does not let it sleep. If the word is not UNASKED, it
+ * naps for a millisecond between two looks.
  *
  * A process without membarrier sets FIXED, and naps for a millisecond before its first sleep: posts
  * that began unfenced are over then. It never sets FENCED, as others may still have to fence.
@@ -89,11 +98,13 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTI
 #define IPC_NOTIFY_FENCING_ 16u /* posters fence, waiters call membarrier */
 #define IPC_NOTIFY_FENCED_ 32u  /* posters fence, waiters need not */
 #define IPC_NOTIFY_FIXED_ 64u   /* posters fence for good: a process has no membarrier */
-#define IPC_NOTIFY_COUNT_ 128u  /* the count starts here */
+#define IPC_NOTIFY_UNASKED_ 128u /* posts wake all on the futex: those who may only read, too */
+#define IPC_NOTIFY_COUNT_ 256u  /* the count starts here */
 #define IPC_NOTIFY_SLEEPERS_                                                                       \
     (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ARMED_ | IPC_NOTIFY_WAKING_)
 #define IPC_NOTIFY_FENCE_ (IPC_NOTIFY_FENCING_ | IPC_NOTIFY_FENCED_)
-#define IPC_NOTIFY_HEED_ (IPC_NOTIFY_SLEEPERS_ | IPC_NOTIFY_FENCE_) /* a post has more to do */
+#define IPC_NOTIFY_WAKES_ (IPC_NOTIFY_SLEEPERS_ | IPC_NOTIFY_UNASKED_) /* a post calls the kernel */
+#define IPC_NOTIFY_HEED_ (IPC_NOTIFY_WAKES_ | IPC_NOTIFY_FENCE_) /* a post has more to do */
 
 #define IPC_NOTIFY_QUIET_ 64u                /* posts that found no sleeper, to turn back after */
 #define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
@@ -206,6 +217,8 @@ IPC_INLINE void ipc_notify_set_flags_(struct ipc_notify *n, uint32_t flags)
  * is pointed at several in turn stays counted as deaf at all but the last. */
 IPC_INLINE void ipc_notify_set_lacks_(struct ipc_notify *n)
 {
+    if (n->read_only)
+        return;
     if (n->peer.stir == NULL)
         (void)ck_pr_faa_64(&n->at->deaf, 1);
     if ((n->uses & IPC_USES_MEMBARRIER) == 0)
@@ -232,6 +245,11 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         n->peer.watch = me->watch;
         n->peer.stir = me->stir;
         n->peer.arg = me->arg;
+        n->read_only = n->looks_each_second = me->id == IPC_PEER_READ_ONLY;
+    }
+    if (n->read_only && kind == IPC_NOTIFY_SEMAPHORE) {
+        n->at = NULL;
+        return -EROFS;
     }
     if (ipc_notify_futex_(&s->word, IPC_NOTIFY_FUTEX_WAKE_, 0, NULL) >= 0)
         n->uses |= IPC_USES_FUTEX;
@@ -253,7 +271,7 @@ IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 
     if (n->at == NULL)
         return;
-    if (n->peer.stir == NULL && ck_pr_load_64(&n->at->deaf) > 0)
+    if (n->peer.stir == NULL && !n->read_only && ck_pr_load_64(&n->at->deaf) > 0)
         (void)ck_pr_faa_64(&n->at->deaf, UINT64_MAX);
     if (n->post_fd == n->fd)
         n->post_fd = -1;
@@ -270,6 +288,16 @@ IPC_INLINE void ipc_notify_policy(struct ipc_notify *n, unsigned spin, unsigned 
 {
     n->spin = spin;
     n->yield = yield;
+}
+
+IPC_INLINE int ipc_notify_wake_unasked(struct ipc_notify *n)
+{
+    if (n->at == NULL || n->kind == IPC_NOTIFY_SEMAPHORE)
+        return -EINVAL;
+    if (n->read_only)
+        return -EROFS;
+    ipc_notify_set_flags_(n, IPC_NOTIFY_UNASKED_);
+    return 0;
 }
 
 IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)

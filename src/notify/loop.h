@@ -29,8 +29,8 @@ IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
 {
     int fds[2];
 
-    if (n->at == NULL)
-        return -EINVAL;
+    if (n->at == NULL || n->read_only)
+        return n->at == NULL ? -EINVAL : -EROFS;
     if (ipc_notify_loops_by_watch_(n))
         return ipc_notify_watch_fd_(n);
     if (n->fd >= 0)
@@ -70,7 +70,7 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number)
 
 IPC_INLINE void ipc_notify_arm(struct ipc_notify *n)
 {
-    if (n->at != NULL)
+    if (n->at != NULL && !n->read_only)
         (void)ipc_notify_announce_(n, ipc_notify_loops_by_watch_(n) ? IPC_NOTIFY_DOZING_
                                                                     : IPC_NOTIFY_ARMED_);
 }

@@ -122,7 +122,7 @@ IPC_INLINE int ipc_notify_call_kernel_(struct ipc_notify *n, uint32_t w)
 {
     const uint32_t *word = &n->at->word;
 
-    if ((w & (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_WAKING_)) != 0) {
+    if ((w & (IPC_NOTIFY_ASLEEP_ | IPC_NOTIFY_WAKING_ | IPC_NOTIFY_UNASKED_)) != 0) {
         if (n->kind == IPC_NOTIFY_SEMAPHORE)
             ipc_notify_give_token_(n);
         else
@@ -144,11 +144,13 @@ IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
     unsigned tries;
     int rc, saved;
 
+    if (n->read_only)
+        return -EROFS;
     /* Without it a waiter that has just set its flag could miss what was stored before this post,
      * and this post its flag. Partner: the fence in ipc_notify_announce_. */
     ck_pr_fence_store_load();
     w = ck_pr_load_32(word);
-    if ((w & IPC_NOTIFY_SLEEPERS_) == 0) {
+    if ((w & IPC_NOTIFY_WAKES_) == 0) {
         if (++n->quiet < IPC_NOTIFY_QUIET_ || (w & IPC_NOTIFY_FIXED_) != 0)
             return 0;
         /* The count moves on, so that no waiter sets FENCED for a turn that is over. */
@@ -159,9 +161,9 @@ IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
     n->quiet = 0;
     saved = errno; /* in a signal handler it is that of the code that was interrupted */
     for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++, w = ck_pr_load_32(word)) {
-        if ((w & IPC_NOTIFY_SLEEPERS_) == 0)
+        if ((w & IPC_NOTIFY_WAKES_) == 0)
             return 0; /* another poster wakes them, and they will see what we stored */
-        if (!all && (w & IPC_NOTIFY_SLEEPERS_) == IPC_NOTIFY_ASLEEP_ &&
+        if (!all && (w & IPC_NOTIFY_WAKES_) == IPC_NOTIFY_ASLEEP_ &&
             n->kind != IPC_NOTIFY_SEMAPHORE) {
             if (!ck_pr_cas_32(word, w, w + IPC_NOTIFY_COUNT_))
                 continue;

@@ -68,6 +68,7 @@ struct ipc_notify {
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
     int asks;              /* the next look in vain asks for deaths: an event loop was woken */
     int napped;            /* has slept without membarrier */
+    int read_only;         /* the memory may not be written: see layout.h */
     int looks_each_second; /* a program that posts nothing may be at the other end of the ring */
     struct ipc_notify_kept_ kept;
     struct { /* of struct ipc_peer */
@@ -110,6 +111,7 @@ IPC_INLINE int ipc_notify_init(void *mem, size_t size, unsigned kind);
  *   0
  *   -EINVAL  as of ipc_notify_init
  *   -EPROTO  the memory says another kind, or is no notifier
+ *   -EROFS   IPC_NOTIFY_SEMAPHORE: this process may only read the memory (IPC_PEER_READ_ONLY)
  */
 IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, unsigned kind,
                                  const struct ipc_peer *me);
@@ -158,6 +160,7 @@ IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n);
  *
  *   0
  *   -EINVAL  the handle is not attached
+ *   -EROFS   this process may only read the memory, and there is a waiter to wake
  *   -ESRCH   IPC_NOTIFY_SIGNAL: this handle names no process (ipc_notify_target), or the process is
  *            gone
  *   -EPERM   IPC_NOTIFY_SIGNAL: the process is another user's, or does not block the signal
@@ -170,6 +173,18 @@ IPC_FORCE_INLINE int ipc_notify_post(struct ipc_notify *n);
 /* Wakes at least one of the waiters that sleep in ipc_wait; semaphores and descriptors wake all.
  * For waiters that all wait for the same thing. Otherwise as ipc_notify_post. */
 IPC_FORCE_INLINE int ipc_notify_post_one(struct ipc_notify *n);
+
+/*
+ * From now on each post, of any handle of this notifier, also wakes waiters that may only read the
+ * memory (IPC_PEER_READ_ONLY) and so cannot ask to be woken. Costs each post a system call and two
+ * compare-and-swaps, whether or not there are such waiters. Without it these look once a
+ * millisecond. It cannot be taken back. Lock-free.
+ *
+ *   0
+ *   -EINVAL  the handle is not attached, or is of IPC_NOTIFY_SEMAPHORE, to which they cannot attach
+ *   -EROFS   this process may only read the memory
+ */
+IPC_INLINE int ipc_notify_wake_unasked(struct ipc_notify *n);
 
 /*
  * IPC_NOTIFY_SIGNAL: from now on posts of this handle send the real-time signal `number` to the
@@ -275,6 +290,8 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  *   >= 0     the descriptor
  *   -EINVAL  the handle is not attached; or, where the kind has no descriptor, it was attached
  *            without a struct ipc_peer that has watch and stir
+ *   -EROFS   this process may only read the memory: let the loop look at intervals, or a thread
+ *            wait
  *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
  *            sigtimedwait
  *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_peer's watch says

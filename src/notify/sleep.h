@@ -15,6 +15,13 @@ IPC_INLINE uint32_t ipc_notify_announce_(struct ipc_notify *n, uint32_t flag)
     uint32_t *word = &n->at->word, w, mine = 0;
     unsigned tries;
 
+    if (n->read_only) {
+        w = ck_pr_load_32(word);
+        /* Without it our next look at the condition could be older than the word, and miss the data
+         * of a post that has changed the word before. Partner: the fence in ipc_notify_wake_. */
+        ck_pr_fence_load();
+        return w;
+    }
     for (tries = 0; tries < IPC_NOTIFY_TRIES_; tries++) {
         w = ck_pr_load_32(word);
         mine = w | flag;
@@ -59,9 +66,12 @@ IPC_INLINE int ipc_notify_nap_(int64_t until)
 }
 
 /* Is this the first sleep of this handle without membarrier? Posts that were under way when it
- * attached may not have been fenced. That is over after a nap. */
+ * attached may not have been fenced. That is over after a nap. Or may it only read, and posts do
+ * not wake unasked? */
 IPC_INLINE int ipc_notify_has_to_nap_(struct ipc_notify *n)
 {
+    if (n->read_only)
+        return (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_UNASKED_) == 0;
     if ((n->uses & IPC_USES_MEMBARRIER) != 0 || n->napped)
         return 0;
     n->napped = 1;

@@ -25,6 +25,10 @@
  * the futex by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's stir.
  * From each sleep the waiter comes back to look at its condition.
  *
+ * A waiter that may only read sets no flag, and so is never in poll. It sleeps on the futex for 8
+ * ms at a time, or naps for 1 ms, and asks for deaths every 8 ms where a descriptor has reported
+ * something.
+ *
  * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
  * could wake, or that cannot stir. Only a waiter that watches for no death, has no deadline and
  * waits for no ring sleeps for longer.
@@ -107,11 +111,27 @@ IPC_INLINE int ipc_group_dead_(const struct ipc_notify_group_ *g, unsigned *whic
     return 0;
 }
 
-/* Notes that any member may have died, and asks for those that are watched. -EOWNERDEAD or 0. */
+/* May one of them only read? Such a waiter cannot doze, as it cannot say so in the word. */
+IPC_INLINE int ipc_group_is_read_only_(const struct ipc_notify_group_ *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        if (g->all[i]->read_only)
+            return 1;
+    return 0;
+}
+
+IPC_INLINE int ipc_group_was_told_(const struct ipc_notify_group_ *g);
+
+/* Notes that any member may have died, and asks for those that are watched. -EOWNERDEAD or 0. A
+ * waiter that may only read comes here every 8 ms, and asks only where it was told of something. */
 IPC_INLINE int ipc_group_check_deaths_(const struct ipc_notify_group_ *g, unsigned *which)
 {
     unsigned i;
 
+    if (ipc_group_is_read_only_(g) && !ipc_group_was_told_(g))
+        return 0;
     for (i = 0; i < g->count; i++)
         g->all[i]->anyone_died |= g->all[i]->watches_anyone;
     return ipc_group_dead_(g, which) ? -EOWNERDEAD : 0;
@@ -231,6 +251,38 @@ IPC_INLINE nfds_t ipc_group_open_(const struct ipc_notify_group_ *g, struct poll
     return count;
 }
 
+/* Has a descriptor reported what may be a death, just now or some looks ago? 1 also where they
+ * would not report it: they have just been opened, or one is missing. */
+IPC_INLINE int ipc_group_was_told_(const struct ipc_notify_group_ *g)
+{
+    struct pollfd p[1 + IPC_NOTIFY_MANY];
+    int missing = g->kept->fd < 0;
+    nfds_t count = 1, k;
+    unsigned i;
+
+    g->kept->asked_at = ipc_clock();
+    for (i = 0; i < g->count; i++) {
+        missing |= g->all[i]->watched != 0 && g->all[i]->death_fd < 0;
+        if (g->all[i]->death_fd >= 0)
+            p[count++].fd = g->all[i]->death_fd;
+    }
+    if (missing) {
+        (void)ipc_group_open_(g, p);
+        return 1;
+    }
+    p[0].fd = g->kept->fd;
+    for (k = 0; k < count; k++)
+        p[k].events = POLLIN;
+    if (ipc_notify_poll_(p, count, 0) > 0) {
+        (void)ipc_notify_empty_(g->kept->fd);
+        g->kept->brief = 3;
+    }
+    if (g->kept->brief == 0)
+        return 0;
+    g->kept->brief--;
+    return 1;
+}
+
 /* In poll. As ipc_group_wait_. */
 IPC_INLINE int ipc_group_doze_(const struct ipc_notify_group_ *g, uint32_t *keys, struct pollfd *p,
                                nfds_t count, int64_t deadline, unsigned *which)
@@ -280,7 +332,7 @@ IPC_INLINE int ipc_group_sleep_long_(const struct ipc_notify_group_ *g, uint32_t
 {
     struct pollfd p[1 + IPC_NOTIFY_MANY];
     int first = g->kept->fd < 0;
-    nfds_t count = ipc_group_open_(g, p);
+    nfds_t count = ipc_group_is_read_only_(g) ? 0 : ipc_group_open_(g, p);
 
     g->kept->must_ask = count == 0;
     /* Descriptors do not report what came before they were opened. */
@@ -294,6 +346,8 @@ IPC_INLINE int64_t ipc_group_futex_time_(const struct ipc_notify_group_ *g)
 {
     if (!ipc_group_watches_(g))
         return IPC_NOTIFY_LONG_;
+    if (g->kept->must_ask && g->kept->brief > 0)
+        return IPC_NOTIFY_NAP_;
     return g->kept->must_ask ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_;
 }
 

@@ -46,10 +46,33 @@ IPC_INLINE size_t ipc_broadcast_footprint(size_t bytes, uint64_t capacity, unsig
     return ipc_ring_footprint_(&kind, bytes, capacity);
 }
 
+/* Makes what begins with a broadcast's header, as ipc_ring_init_. */
+IPC_INLINE int ipc_broadcast_init_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                   size_t bytes, uint64_t capacity, unsigned how)
+{
+    struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
+    struct ipc_ring_kind_ unfinished = *kind;
+    int rc;
+
+    unfinished.magic = 0;
+    rc = ipc_broadcast_is_valid_how_(how)
+             ? ipc_ring_init_(mem, size, &unfinished, bytes, capacity, how)
+             : -EINVAL;
+    if (rc != 0)
+        return rc;
+    if ((how & IPC_BROADCAST_WAKES_READ_ONLY) != 0)
+        *(uint32_t *)(void *)r->data_bell = IPC_BROADCAST_UNASKED_;
+    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_reader_. */
+    ck_pr_fence_store(); /* no twin */
+    ck_pr_store_64(&r->is.magic, kind->magic);
+    return 0;
+}
+
 /*
- * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY.
- * Add IPC_BROADCAST_READERS(n) where a lossless one is to have seats for another number of readers
- * than 64. They cost the writer nothing until there are so many readers.
+ * Makes an empty broadcast, as ipc_spsc_init. how: IPC_BROADCAST_LOSSLESS, IPC_BROADCAST_LOSSY, or
+ * IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY. Add IPC_BROADCAST_READERS(n) where a lossless
+ * one is to have seats for another number of readers than 64. They cost the writer nothing until
+ * there are so many readers.
  *
  *   0
  *   -EINVAL, -ENOSPC  as of ipc_spsc_init; -EINVAL also for any other `how`
@@ -59,9 +82,7 @@ IPC_INLINE int ipc_broadcast_init(void *mem, size_t size, size_t bytes, uint64_t
 {
     struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, how);
 
-    if (!ipc_broadcast_is_valid_how_(how))
-        return -EINVAL;
-    return ipc_ring_init_(mem, size, &kind, bytes, capacity, how);
+    return ipc_broadcast_init_(mem, size, &kind, bytes, capacity, how);
 }
 
 /* ------------------------------------------------------------------ broadcast: handles */
@@ -102,13 +123,21 @@ IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c,
 
 /* ------------------------------------------------------------------ broadcast: attach */
 
-/* Checks the memory. *how is LOSSLESS or LOSSY then, and *slots where the slots begin. */
-IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct ipc_peer *me,
-                                    uint64_t *capacity, unsigned *how,
-                                    struct ipc_broadcast_seats_ *seats, unsigned char **slots)
+/* What is in the memory of a broadcast. */
+struct ipc_broadcast_parts_ {
+    uint64_t capacity;
+    unsigned how; /* LOSSLESS or LOSSY */
+    struct ipc_broadcast_seats_ seats;
+    unsigned char *slots; /* or records */
+};
+
+/* Checks what begins with a broadcast's header, as ipc_ring_check_; the seats are behind `header`
+ * bytes. A process that may only read can attach to an end that `reads`, if the broadcast is lossy. */
+IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, struct ipc_ring_kind_ kind,
+                                    size_t header, size_t bytes, struct ipc_peer *me, int reads,
+                                    struct ipc_broadcast_parts_ *parts)
 {
-    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, IPC_BROADCAST_READERS(1));
-    int rc = ipc_ring_check_(mem, size, &kind, bytes, me, capacity);
+    int rc = ipc_ring_check_reader_(mem, size, &kind, bytes, me, &parts->capacity);
     unsigned there;
 
     if (rc != 0)
@@ -117,11 +146,13 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, size_t bytes, struct
     if (!ipc_broadcast_is_valid_how_(there))
         return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", there,
                                 IPC_BROADCAST_LOSSY);
-    kind = ipc_broadcast_kind_(bytes, there);
-    *how = there & 255;
-    *seats = ipc_broadcast_seats_at_(mem, sizeof(struct ipc_broadcast_shared), there);
-    *slots = (unsigned char *)mem + kind.header;
-    return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, bytes, *capacity), there);
+    parts->how = there & IPC_BROADCAST_LOSSY;
+    if (ipc_ring_is_read_only_(me) && (!reads || parts->how != IPC_BROADCAST_LOSSY))
+        return ipc_ring_refuse_read_only_(me);
+    kind.header = header + ipc_broadcast_seat_bytes_(there);
+    parts->seats = ipc_broadcast_seats_at_(mem, header, there);
+    parts->slots = (unsigned char *)mem + kind.header;
+    return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, bytes, parts->capacity), there);
 }
 
 /*
@@ -134,29 +165,28 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
-    uint64_t capacity, tail, id = ipc_ring_id_of_(me);
-    struct ipc_broadcast_seats_ seats;
-    unsigned char *slots = NULL;
-    unsigned how = 0;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how, &seats, &slots);
+    uint64_t tail, id = ipc_ring_id_of_(me);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, IPC_BROADCAST_READERS(1));
+    struct ipc_broadcast_parts_ parts;
+    int rc = ipc_broadcast_check_(mem, size, kind, sizeof *r, bytes, me, 0, &parts);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->s.end[0], me, id);
     (void)ipc_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    p->slots = slots;
-    p->mask = capacity - 1;
+    p->slots = parts.slots;
+    p->mask = parts.capacity - 1;
     p->bytes = bytes;
     p->ring = &r->s;
     p->id = id;
     h->ring = r;
-    h->how = how;
-    ipc_ring_copier_begin_(&p->copier, capacity * bytes);
+    h->how = parts.how;
+    ipc_ring_copier_begin_(&p->copier, parts.capacity * bytes);
     tail = ck_pr_load_64(&r->s.head);
     p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
-    p->limit = how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
-    h->readers = ipc_broadcast_list_readers_(&seats, me, p->tail);
+    p->limit = parts.how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
     /* Without it a reader could see that we overwrite a message before it sees what the last writer
      * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
     ck_pr_fence_release();
@@ -168,42 +198,44 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
  * meanwhile. In a lossy broadcast it may see, or miss, the last message before. A lossless
  * broadcast has 64 seats for readers, or as many as it was made with, and the writer has room for a
  * whole capacity before it waits for one that has just joined, also if that is stopped in here. A
- * lossy one has any number of readers, and they write nothing. Lock-free. `me`, and what a refused
- * handle does: as for ipc_spsc_producer_attach.
+ * lossy one has any number of readers, and they write nothing: memory without write access, and a
+ * `me` whose id is IPC_PEER_READ_ONLY, do. Lock-free. `me`, and what a refused handle does: as for
+ * ipc_spsc_producer_attach.
  *
  *   0
  *   -EINVAL, -EAGAIN, -EPROTO  as of ipc_spsc_producer_attach
  *   -EUSERS  lossless: as many readers are attached as it has seats, and are not proven dead
+ *   -EROFS   lossless: me->id is IPC_PEER_READ_ONLY
  */
 IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, void *mem,
                                              size_t size, size_t bytes, struct ipc_peer *me)
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_consumer *c = &h->s;
-    uint64_t capacity, head, id = ipc_ring_id_of_(me);
-    struct ipc_broadcast_seats_ seats;
-    unsigned char *slots = NULL;
-    unsigned how = 0, seat;
-    int rc = ipc_broadcast_check_(mem, size, bytes, me, &capacity, &how, &seats, &slots);
+    uint64_t head, id = ipc_ring_id_of_(me);
+    struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, IPC_BROADCAST_READERS(1));
+    struct ipc_broadcast_parts_ parts;
+    unsigned seat;
+    int rc = ipc_broadcast_check_(mem, size, kind, sizeof *r, bytes, me, 1, &parts);
 
     (void)ipc_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_broadcast_take_seat_(&seats, me, id, &seat);
+    if (parts.how == IPC_BROADCAST_LOSSLESS) {
+        rc = ipc_broadcast_take_seat_(&parts.seats, me, id, &seat);
         if (rc != 0)
             return c->error = rc;
-        h->seat = &seats.id[seat];
-        c->at = &seats.seat[seat].head;
+        h->seat = &parts.seats.id[seat];
+        c->at = &parts.seats.seat[seat].head;
     }
     head = ck_pr_load_64(&r->s.head);
-    c->slots = slots;
-    c->mask = capacity - 1;
+    c->slots = parts.slots;
+    c->mask = parts.capacity - 1;
     c->bytes = bytes;
     c->ring = &r->s;
     c->id = id;
     h->ring = r;
-    h->how = how;
+    h->how = parts.how;
     head += ipc_spsc_count_full_(c->slots, c->mask, head, ipc_ring_stride_(bytes));
     if (c->at != NULL)
         head = ipc_broadcast_begin_at_(c->at, head);

@@ -53,6 +53,11 @@
 /* How a broadcast is made: ipc_broadcast_init. */
 #define IPC_BROADCAST_LOSSLESS 0u /* the writer waits for the slowest reader */
 #define IPC_BROADCAST_LOSSY 1u    /* the writer overwrites what a slow reader has not read */
+/* With LOSSY, for sleepers (ipc_notify.h): each send, and each post, wakes readers that may only
+ * read the memory. Without it they look once a millisecond. */
+#define IPC_BROADCAST_WAKES_READ_ONLY 2u
+/* In the word of the bell: IPC_NOTIFY_UNASKED_. */
+#define IPC_BROADCAST_UNASKED_ 128u
 /* To be added to these: with n seats for readers, 1 to 65,536. Each takes 72 bytes. */
 #define IPC_BROADCAST_READERS(n) IPC_RING_HOW_MANY_(n, IPC_BROADCAST_SEATS)
 
@@ -101,7 +106,8 @@ struct ipc_broadcast_seats_ {
 
 IPC_INLINE int ipc_broadcast_is_valid_how_(unsigned how)
 {
-    return (how & 255) <= IPC_BROADCAST_LOSSY &&
+    return ((how & 255) <= IPC_BROADCAST_LOSSY ||
+            (how & 255) == (IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY)) &&
            ipc_ring_are_seats_valid_(ipc_ring_seats_of_(how, IPC_BROADCAST_SEATS));
 }
 

@@ -152,7 +152,7 @@ IPC_INLINE int ipc_ring_init_(void *mem, size_t size, const struct ipc_ring_kind
     r->how = how;
     r->bytes = bytes;
     r->capacity = capacity;
-    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_. */
+    /* Without it an attach could see the magic before the ring. Partner: ipc_ring_check_reader_. */
     ck_pr_fence_store();
     ck_pr_store_64(&r->magic, kind->magic);
     return 0;
@@ -169,9 +169,23 @@ IPC_INLINE int ipc_ring_refuse_(struct ipc_peer *me, int rc, const char *what, u
     return rc;
 }
 
-/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why. */
-IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
-                               size_t bytes, struct ipc_peer *me, uint64_t *capacity)
+/* May this process only read the memory? */
+IPC_INLINE int ipc_ring_is_read_only_(const struct ipc_peer *me)
+{
+    return me != NULL && me->id == IPC_PEER_READ_ONLY;
+}
+
+/* -EROFS; me->why says that an end which writes cannot be had. */
+IPC_INLINE int ipc_ring_refuse_read_only_(struct ipc_peer *me)
+{
+    (void)snprintf(me->why, sizeof me->why, "the memory may only be read here, and only readers of "
+                   "lossy broadcasts write nothing");
+    return -EROFS;
+}
+
+/* As ipc_ring_check_, for an end that may do without write access. */
+IPC_INLINE int ipc_ring_check_reader_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                                      size_t bytes, struct ipc_peer *me, uint64_t *capacity)
 {
     const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
     uint64_t magic, there;
@@ -206,7 +220,17 @@ IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kin
     return 0;
 }
 
-/* The same, once `how` says what else is in the memory: is there room for that? 0 or -EPROTO. */
+/* Reads the geometry once and checks it against the caller's. Writes what differs to me->why.
+ * -EROFS where me->id is IPC_PEER_READ_ONLY. */
+IPC_INLINE int ipc_ring_check_(void *mem, size_t size, const struct ipc_ring_kind_ *kind,
+                               size_t bytes, struct ipc_peer *me, uint64_t *capacity)
+{
+    int rc = ipc_ring_check_reader_(mem, size, kind, bytes, me, capacity);
+
+    return rc == 0 && ipc_ring_is_read_only_(me) ? ipc_ring_refuse_read_only_(me) : rc;
+}
+
+/* Once `how` says what else is in the memory: is there room for that? 0 or -EPROTO. */
 IPC_INLINE int ipc_ring_check_size_(struct ipc_peer *me, size_t size, size_t footprint,
                                     uint64_t how)
 {

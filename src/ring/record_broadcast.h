@@ -93,9 +93,7 @@ IPC_INLINE int ipc_record_broadcast_init(void *mem, size_t size, uint64_t capaci
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_(how);
 
-    if (capacity < 64 || !ipc_record_broadcast_is_valid_how_(how))
-        return -EINVAL;
-    return ipc_ring_init_(mem, size, &kind, 1, capacity, how);
+    return capacity >= 64 ? ipc_broadcast_init_(mem, size, &kind, 1, capacity, how) : -EINVAL;
 }
 
 /* Private to their thread; no field is for the caller. */
@@ -141,27 +139,17 @@ IPC_INLINE int ipc_record_broadcast_consumer_disable_(struct ipc_record_broadcas
     return c->r.error = rc;
 }
 
-/* As ipc_broadcast_check_; *data is where the records begin. */
-IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me,
-                                           uint64_t *capacity, unsigned *how,
-                                           struct ipc_broadcast_seats_ *seats,
-                                           unsigned char **data)
+/* As ipc_broadcast_check_. */
+IPC_INLINE int ipc_record_broadcast_check_(void *mem, size_t size, struct ipc_peer *me, int reads,
+                                           struct ipc_broadcast_parts_ *parts)
 {
     struct ipc_ring_kind_ kind = ipc_record_broadcast_kind_(IPC_BROADCAST_READERS(1));
-    int rc = ipc_ring_check_(mem, size, &kind, 1, me, capacity);
-    unsigned there;
+    int rc = ipc_broadcast_check_(mem, size, kind, sizeof(struct ipc_record_broadcast_shared), 1, me,
+                                  reads, parts);
 
-    if (rc != 0)
-        return rc;
-    there = ck_pr_load_32(&((const struct ipc_record_broadcast_shared *)mem)->c.s.is.how);
-    if (!ipc_record_broadcast_is_valid_how_(there) || *capacity < 64)
-        return ipc_ring_refuse_(me, -EPROTO, "broadcast of a kind not known here", there,
-                                IPC_BROADCAST_LOSSY);
-    kind = ipc_record_broadcast_kind_(there);
-    *how = there & 255;
-    *seats = ipc_broadcast_seats_at_(mem, sizeof(struct ipc_record_broadcast_shared), there);
-    *data = (unsigned char *)mem + kind.header;
-    return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, 1, *capacity), there);
+    if (rc == 0 && parts->capacity < 64)
+        return ipc_ring_refuse_(me, -EPROTO, "broadcast of too few bytes", parts->capacity, 64);
+    return rc;
 }
 
 /* Reads the last mark whole. 0; -EAGAIN: the writer made another each time we looked; or -EBADMSG.
@@ -217,28 +205,26 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t capacity = 0, end, id = ipc_ring_id_of_(me);
+    uint64_t end, id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
-    struct ipc_broadcast_seats_ seats;
-    unsigned char *data = NULL;
-    unsigned how = 0;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how, &seats, &data);
+    struct ipc_broadcast_parts_ parts;
+    int rc = ipc_record_broadcast_check_(mem, size, me, 0, &parts);
 
     if (rc == 0)
         rc = ipc_ring_take_end_(&r->c.s.end[0], me, id);
     (void)ipc_record_broadcast_producer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    p->data = data;
-    p->mask = capacity - 1;
-    p->most = capacity / 2 - 8;
+    p->data = parts.slots;
+    p->mask = parts.capacity - 1;
+    p->most = parts.capacity / 2 - 8;
     p->id = id;
     p->ring = &r->c.s;
     h->ring = r;
-    h->how = how;
+    h->how = parts.how;
     rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
-    p->tail = how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
-    end = p->tail + capacity - 8;
+    p->tail = parts.how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
+    end = p->tail + parts.capacity - 8;
     h->mark.next = h->mark.first;
     rc = rc != 0 || p->tail % 8 != 0 ? -EBADMSG : 1;
     while (rc > 0) {
@@ -252,8 +238,8 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
                                 h->mark.oldest));
     }
-    p->limit = how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
-    h->readers = ipc_broadcast_list_readers_(&seats, me, p->tail);
+    p->limit = parts.how == IPC_BROADCAST_LOSSY ? h->mark.oldest + parts.capacity : p->tail;
+    h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
     return 0;
 }
 
@@ -297,27 +283,26 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t capacity = 0, id = ipc_ring_id_of_(me);
+    uint64_t id = ipc_ring_id_of_(me);
     struct ipc_record_consumer *c = &h->r;
     struct ipc_record_broadcast_mark_ mark;
-    struct ipc_broadcast_seats_ seats;
-    unsigned char *data = NULL;
-    unsigned how = 0, tries;
-    int rc = ipc_record_broadcast_check_(mem, size, me, &capacity, &how, &seats, &data);
+    struct ipc_broadcast_parts_ parts;
+    unsigned tries;
+    int rc = ipc_record_broadcast_check_(mem, size, me, 1, &parts);
 
     (void)ipc_record_broadcast_consumer_disable_(h, rc);
     if (rc != 0)
         return rc;
-    c->data = data;
-    c->mask = capacity - 1;
-    c->replay = capacity / 8;
+    c->data = parts.slots;
+    c->mask = parts.capacity - 1;
+    c->replay = parts.capacity / 8;
     c->producers = 1;
     c->ring = &r->c.s;
     c->id = id;
     h->ring = r;
-    h->how = how;
-    if (how == IPC_BROADCAST_LOSSLESS) {
-        rc = ipc_record_broadcast_join_(h, &seats, me);
+    h->how = parts.how;
+    if (parts.how == IPC_BROADCAST_LOSSLESS) {
+        rc = ipc_record_broadcast_join_(h, &parts.seats, me);
         if (h->seat == NULL)
             return ipc_record_broadcast_consumer_disable_(h, rc);
     } else {

@@ -18,11 +18,12 @@
  * Every kind has the same verbs. END is `producer` or `consumer`, for calls `client` or `server`;
  * both are types of their own, so that the wrong end does not compile. `how` stands only where a
  * kind can be made in more than one way: IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE, for
- * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY, for records the number of producers (1
- * to 64). Add IPC_MPMC_HANDLES(n) or IPC_BROADCAST_READERS(n) where more handles, or readers, are
- * to be attached at a time than 256, or 64: up to 65,536. `capacity` is in messages, elements,
- * bytes of each producer's records, or callers; a power of two but for callers, which are rounded
- * up to one. Calls return 0 or a count, or a negative errno.
+ * broadcasts IPC_BROADCAST_LOSSLESS or IPC_BROADCAST_LOSSY (with IPC_BROADCAST_WAKES_READ_ONLY,
+ * too, see below), for records the number of producers (1 to 64). Add IPC_MPMC_HANDLES(n) or
+ * IPC_BROADCAST_READERS(n) where more handles, or readers, are to be attached at a time than 256, or
+ * 64: up to 65,536. `capacity` is in messages, elements, bytes of each producer's records, or
+ * callers; a power of two but for callers, which are rounded up to one. Calls return 0 or a count,
+ * or a negative errno.
  *
  * Memory of one's own
  *   size_t NAME_footprint(capacity [, how])
@@ -33,7 +34,7 @@
  *       Attaches to an end. `me` says who this process is and which others are dead; it may be
  *       NULL. As ipc_spsc_producer_attach. Also -EPROTO: the ring is for another version of the
  *       type; or, with ipc_notify.h, a bell of the ring is of another kind than IPC_NOTIFY_FUTEX,
- *       which no ring makes.
+ *       which no ring makes. -EROFS: the memory may only be read here, see broadcasts below.
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
@@ -73,6 +74,10 @@
  *       up to 16 less or more for each handle.
  *   struct ipc_mpmc_losses NAME_END_losses(const struct NAME_END *)
  *       MPMC, MPSC, SPMC: what killed processes have cost.
+ *
+ *   int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *)
+ *       What the ring in an object is and how full, for a process that takes no end of it, and may
+ *       only read. Of any kind.
  *
  * Sleeping (with ipc_notify.h). A call looks a little before it sleeps, as ipc_notify_policy of the
  * end's bell says. A program that was built without ipc_notify.h may be at the other end, but wakes
@@ -119,6 +124,14 @@
  *     - send and producer_wait end with room or at the deadline, whoever comes or goes. A consumer
  *       of the segment that is killed no longer counts within 10 ms. A lossy producer never waits.
  *     - recv and consumer_wait of a lossy one also end with -EOVERFLOW, as pop.
+ *     - Readers of a lossy one store nothing in the memory, and may have it without write access:
+ *       in a segment that is open with IPC_SHM_READ_ONLY, or with a `me` whose id is
+ *       IPC_PEER_READ_ONLY. Any other end is -EROFS there. Such readers cannot ask to be woken.
+ *       They look once a millisecond; or sleep until a send or post, if the broadcast was made with
+ *       IPC_BROADCAST_LOSSY | IPC_BROADCAST_WAKES_READ_ONLY. Then each send and each post costs a
+ *       system call, also while nobody sleeps: push many, then post once. They learn of the
+ *       writer's end as others do, have no descriptor for an event loop, and watch for a death at
+ *       the cost of a look every 8 ms.
  *     - A writer that begins when there are three readers: ipc_wait(NAME_producer_bell(&out),
  *       deadline, NAME_was_readers(&out) >= 3). Lossless only.
  *   Records

@@ -173,6 +173,7 @@ IPC_INLINE int ipc_spsc_consumer_disable_(struct ipc_spsc_consumer *c, int rc)
  *   -EAGAIN  the ring is not initialised yet
  *   -EPROTO  the ring has another message size, version, byte order or layout; me->why names it
  *   -EBUSY   a producer that is not proven dead is attached
+ *   -EROFS   me->id is IPC_PEER_READ_ONLY
  */
 IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, size_t size,
                                         size_t bytes, struct ipc_peer *me)

@@ -195,6 +195,9 @@ IPC_INLINE int64_t NAME_producer_recover(struct NAME_producer *p, uint64_t id)
 {
     return ipc_K_producer_recover(&p->raw, id);
 }
+#ifdef IPC_NOTIFY_H
+IPC_RING_ASSERT_(NAME_unasked, IPC_BROADCAST_UNASKED_ == IPC_NOTIFY_UNASKED_)
+#endif
 IPC_TEMPLATE_END
 
 /* ------------------------------------------------------------------ memory and segments */

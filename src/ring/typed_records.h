@@ -117,7 +117,9 @@ IPC_INLINE int NAME_consumer_look_(void *handle, void *argument)
         return 1;
     if (rc != -EAGAIN)
         return rc;
-    return c->H.post_due ? NAME_consumer_post(c) : 0;
+    if (c->H.post_due)
+        (void)NAME_consumer_post(c);
+    return 0;
 }
 IPC_INLINE int NAME_consumer_wait(struct NAME_consumer *c, int64_t deadline)
 {

@@ -109,7 +109,9 @@ IPC_INLINE int NAME_consumer_look_(void *handle, void *argument)
     (void)argument;
     if (rc != -EAGAIN)
         return rc == 0 ? 1 : rc;
-    return c->woken_for != c->H.published ? NAME_consumer_post(c) : 0;
+    if (c->woken_for != c->H.published)
+        (void)NAME_consumer_post(c);
+    return 0;
 }
 IPC_INLINE int NAME_consumer_wait(struct NAME_consumer *c, int64_t deadline)
 {

@@ -59,7 +59,12 @@ struct ipc_shm_header_ {
     uint64_t used;       /* bytes of the file that are handed out */
     uint64_t generation; /* of the last id */
     uint64_t creator;    /* see open.h */
-    unsigned char pad2[4096 - 64 - 24];
+    unsigned char pad2[40];
+    /* Of a segment in a file: see file.h. */
+    uint64_t epoch; /* odd: in use */
+    uint64_t boot;  /* in which it was used last */
+    uint64_t inode; /* of the file; 0: it is in memory */
+    unsigned char pad3[4096 - 128 - 24];
 };
 
 #define IPC_SHM_ASSERT_(name, condition) typedef char ipc_shm_assert_##name[(condition) ? 1 : -1];
@@ -67,6 +72,7 @@ IPC_SHM_ASSERT_(member, sizeof(struct ipc_shm_member_) == 64)
 IPC_SHM_ASSERT_(entry, sizeof(struct ipc_shm_entry_) == 128)
 IPC_SHM_ASSERT_(header, sizeof(struct ipc_shm_header_) == 4096)
 IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
+IPC_SHM_ASSERT_(file, offsetof(struct ipc_shm_header_, epoch) == 128)
 
 /* The bytes before the objects' memory. */
 IPC_INLINE size_t ipc_shm_head_(uint32_t members, uint32_t objects)

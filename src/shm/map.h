@@ -2,12 +2,15 @@
 #ifndef IPC_SRC_SHM_MAP_H
 #define IPC_SRC_SHM_MAP_H 1
 
-#include "identity.h"
+#include "file.h"
 
 /* ------------------------------------------------------------------ mapping */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 #ifndef MADV_HUGEPAGE
 #define MADV_HUGEPAGE 14
@@ -59,11 +62,34 @@ IPC_INLINE int ipc_shm_ask_for_huge_pages_(struct ipc_shm *seg)
     return madvise(seg->base, seg->size, MADV_HUGEPAGE) == 0 ? 0 : -errno;
 }
 
+/* Is the handle's memory mapped without write access? */
+IPC_INLINE int ipc_shm_is_read_only_(const struct ipc_shm *seg)
+{
+    return (seg->flags & IPC_SHM_READ_ONLY) != 0;
+}
+
+/* 0 where the handle may write, else -EROFS. */
+IPC_INLINE int ipc_shm_check_writable_(struct ipc_shm *seg)
+{
+    if (!ipc_shm_is_read_only_(seg))
+        return 0;
+    return ipc_shm_refuse(seg, -EROFS, "the segment is open read-only: open it without "
+                          "IPC_SHM_READ_ONLY, or let the process make this that may write");
+}
+
+/* Makes a read-only handle know whose pids it sees: a child that inherited it may be in another PID
+ * namespace. All else of it serves a child as it is. */
+IPC_INLINE void ipc_shm_become_reader_(struct ipc_shm *seg)
+{
+    ck_pr_store_64(&seg->pid_ns, ipc_shm_proc_is_ours_() ? ipc_shm_pid_ns_() : 0);
+    seg->peer.id = IPC_PEER_READ_ONLY;
+}
+
 /* Maps the file. Where `at` is not NULL, maps it there, over what was there. */
 IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
 {
     struct stat st;
-    void *base = mmap(at, seg->size, PROT_READ | PROT_WRITE,
+    void *base = mmap(at, seg->size, PROT_READ | (ipc_shm_is_read_only_(seg) ? 0 : PROT_WRITE),
                       MAP_SHARED | (at != NULL ? MAP_FIXED : 0), seg->fd, 0);
 
     if (base == MAP_FAILED && errno == EAGAIN)
@@ -82,13 +108,16 @@ IPC_INLINE int ipc_shm_map_(struct ipc_shm *seg, void *at)
     return 0;
 }
 
-/* Faults the pages in, as the options say. The file is allocated, so there is space for them. */
+/* Faults the pages in, as the options say. The file is allocated, so there is space for them. Those
+ * of a file on a disk only to read: otherwise all would have to be written to the disk. */
 IPC_INLINE void ipc_shm_prefault_(struct ipc_shm *seg)
 {
+    int how = ipc_shm_is_read_only_(seg) || ipc_shm_is_in_file_(seg) ? MADV_POPULATE_READ
+                                                                     : MADV_POPULATE_WRITE;
     size_t i;
 
     if ((seg->flags & IPC_SHM_NO_PREFAULT) == 0 &&
-        madvise(seg->base, seg->size, MADV_POPULATE_WRITE) != 0) /* Linux before 5.14 */
+        madvise(seg->base, seg->size, how) != 0) /* Linux before 5.14 */
         for (i = 0; i < seg->size; i += 4096)
             (void)ck_pr_load_8((uint8_t *)seg->base + i);
     if ((seg->flags & IPC_SHM_MLOCK) != 0)
@@ -107,9 +136,11 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid()) {
+    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid() &&
+        !ipc_shm_is_read_only_(seg)) {
         struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, seg->peer.id);
 
+        ipc_shm_end_use_(seg);
         ck_pr_store_64(&m->left, seg->peer.id);
         /* Without it our id could be gone before the mark says why. Partner: in
          * ipc_shm_peer_alive_. */
@@ -132,16 +163,16 @@ IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
     return rc;
 }
 
-/* Opens a new file description of the file behind fd. All locks of one description have one holder,
- * so each member needs its own. Returns its descriptor. */
-IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
+/* Opens a new file description of the file behind fd, for O_RDWR or O_RDONLY. All locks of one
+ * description have one holder, so each member needs its own. Returns its descriptor. */
+IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
 {
     char path[32];
     int own;
 
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     /* O_NONBLOCK, as a file lease, which the file's owner may hold, would keep us waiting. */
-    own = ipc_move_fd_(open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    own = ipc_move_fd_(open(path, access | O_CLOEXEC | O_NONBLOCK));
     if (own < 0 && errno == EAGAIN)
         return ipc_shm_refuse(seg, -EACCES, "its owner holds a file lease on the segment");
     return own >= 0 ? own
@@ -152,11 +183,16 @@ IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
  * addresses. */
 IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 {
-    int parents = seg->fd, own;
+    int parents = seg->fd, own, rc;
 
+    if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0) {
+        seg->peer.id = 0;
+        return ipc_shm_refuse(seg, -EROFS, "after fork only the process that created it may use a "
+                              "segment that is sealed against writing: receive it here");
+    }
     if (!ipc_shm_has_its_file_(seg))
         return ipc_shm_refuse(seg, -EBADF, "others have closed the segment's descriptor");
-    own = ipc_shm_reopen_(seg, parents);
+    own = ipc_shm_reopen_(seg, parents, O_RDWR);
     if (own < 0)
         return own;
     seg->fd = own;
@@ -166,7 +202,8 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
     ipc_shm_prefault_(seg);
-    return ipc_shm_join_(seg, 0);
+    rc = ipc_shm_join_(seg, 0);
+    return rc == 0 ? ipc_shm_begin_use_(seg) : rc;
 }
 
 /* Sleeps for so many nanoseconds, less than a second. 0, or -EINTR when a signal handler ran. */
@@ -186,6 +223,10 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 
     if (seg->base == NULL)
         return -EINVAL; /* ipc_shm_why says what was refused */
+    if (ipc_shm_is_read_only_(seg)) {
+        ipc_shm_become_reader_(seg);
+        return 0;
+    }
     while (rc == 0 && ck_pr_load_int(&seg->pid) != me) {
         joining = ck_pr_load_int(&seg->joining); /* of our parent: it forked meanwhile */
         if (joining == me || !ck_pr_cas_int(&seg->joining, joining, me)) {

@@ -99,6 +99,7 @@ IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t 
 {
     off_t offset = (off_t)((const unsigned char *)mem - (const unsigned char *)seg->base);
     int flags = MAP_SHARED | MAP_FIXED;
+    int access = PROT_READ | (ipc_shm_is_read_only_(seg) ? 0 : PROT_WRITE);
     unsigned char *at;
 
 #ifdef MAP_POPULATE
@@ -111,8 +112,8 @@ IPC_INLINE void *ipc_shm_map_twice(struct ipc_shm *seg, const void *mem, size_t 
     at = (unsigned char *)mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if ((void *)at == MAP_FAILED)
         return NULL;
-    if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags, seg->fd, offset) != MAP_FAILED &&
-        mmap(at + bytes, bytes, PROT_READ | PROT_WRITE, flags, seg->fd, offset) != MAP_FAILED)
+    if (mmap(at, bytes, access, flags, seg->fd, offset) != MAP_FAILED &&
+        mmap(at + bytes, bytes, access, flags, seg->fd, offset) != MAP_FAILED)
         return at;
     (void)munmap(at, 2 * bytes);
     return NULL;
@@ -132,6 +133,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
     int rc = ipc_shm_object_name_(seg, name, &hash, &first);
 
     rc = rc != 0 ? rc : ipc_shm_become_member_(seg);
+    rc = rc != 0 ? rc : ipc_shm_check_writable_(seg);
     if (rc != 0)
         return rc;
     if (size == 0)
@@ -190,6 +192,8 @@ IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object 
 
     if (seg->base == NULL)
         return -EINVAL;
+    if (ipc_shm_check_writable_(seg) != 0)
+        return -EROFS;
     e = ipc_shm_entry_at_(seg, o->index % seg->objects);
     state = ck_pr_load_64(&e->state);
     /* Without it the object could be found before it is filled in. Partner: the fence in

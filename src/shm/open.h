@@ -46,26 +46,45 @@
 #define F_SEAL_SHRINK 2
 #define F_SEAL_GROW 4
 #endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 16
+#endif
 #define IPC_SHM_SEALS_ (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 #define IPC_SHM_DIR_ "/dev/shm/"
 #define IPC_SHM_NAP_ INT64_C(1000000)       /* ns between two looks for what is not there yet */
 #define IPC_SHM_LONG_NAP_ INT64_C(16000000) /* ns, after a tenth of a second */
 #define IPC_SHM_PART_ ((size_t)2 << 20) /* bytes to allocate at once: a huge page */
 
-/* Checks a segment's name, and makes the path of its file. 0, -EINVAL or -ENAMETOOLONG. */
-IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, size_t size, const char *name)
+/* Checks a segment's name, and makes the path of its file, in path[0..PATH_MAX). 0, -EINVAL or
+ * -ENAMETOOLONG. */
+IPC_INLINE int ipc_shm_path_(struct ipc_shm *seg, char *path, const char *name)
 {
-    if (*name == '\0' || strchr(name, '/') != NULL || strcmp(name, ".") == 0 ||
-        strcmp(name, "..") == 0)
-        return ipc_shm_refuse(seg, -EINVAL,
-                              "segment name '%.64s': must not be empty, hold a slash, "
-                              "or be . or ..",
+    int is_path = ipc_shm_is_path_(name);
+    const char *last = is_path ? strrchr(name, '/') + 1 : name;
+
+    if (*last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
+        return ipc_shm_refuse(seg, -EINVAL, "segment name '%.64s': must not be empty, end with a "
+                              "slash, or be . or ..",
                               name);
-    if (strlen(name) > NAME_MAX)
+    if (last == name + 1)
+        return ipc_shm_refuse(seg, -EINVAL, "segment name '%.64s': leave the slash out, which "
+                              "shm_open wants; in the path of a file there is another",
+                              name);
+    if (strlen(last) > NAME_MAX || strlen(name) >= PATH_MAX)
         return ipc_shm_refuse(seg, -ENAMETOOLONG, "segment name of %zu bytes: at most %d",
-                              strlen(name), NAME_MAX);
-    (void)snprintf(path, size, IPC_SHM_DIR_ "%s", name);
+                              strlen(name), strlen(last) > NAME_MAX ? NAME_MAX : PATH_MAX - 1);
+    *path = '\0';
+    if (!is_path)
+        memcpy(path, IPC_SHM_DIR_, sizeof IPC_SHM_DIR_);
+    memcpy(path + strlen(path), name, strlen(name) + 1);
     return 0;
+}
+
+/* Cuts a path behind its last slash: what is left is the directory. */
+IPC_INLINE const char *ipc_shm_directory_(char *path)
+{
+    strrchr(path, '/')[1] = '\0';
+    return path;
 }
 
 /* Allocates the file. 0, or what posix_fallocate says. In parts: a signal ends the call, and before
@@ -87,6 +106,30 @@ IPC_INLINE int ipc_shm_fill_(int fd, size_t size)
     return rc;
 }
 
+/* Seals the memory, which is mapped already. */
+IPC_INLINE int ipc_shm_seal_(struct ipc_shm *seg)
+{
+    int against_writes = (seg->flags & IPC_SHM_SEAL_WRITES) != 0;
+    /* inotify, by which ipc_shm_watch_ learns of others, does not report what is done by the
+     * descriptor that memfd_create made. */
+    int own = ipc_shm_reopen_(seg, seg->fd, O_RDWR);
+
+    if (own < 0)
+        return own;
+    (void)close(seg->fd);
+    seg->fd = own;
+    if (fcntl(own, F_ADD_SEALS, IPC_SHM_SEALS_ | (against_writes ? F_SEAL_FUTURE_WRITE : 0)) != 0) {
+        if (errno == EINVAL && against_writes)
+            return ipc_shm_refuse(seg, -EOPNOTSUPP, "this kernel cannot seal memory against "
+                                  "writing: Linux 5.1 can");
+        return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
+    }
+    /* Who opens the file for writing can lock the members' bytes. */
+    if (against_writes && fchmod(own, 0444) != 0)
+        return ipc_shm_refuse(seg, -errno, "cannot set mode 444: %s", strerror(errno));
+    return 0;
+}
+
 /* Makes a nameless file of `size` bytes, allocated and mapped. */
 IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t size,
                                  const struct ipc_shm_options *how, int hugetlb)
@@ -95,18 +138,23 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
      * that may trace a holder, can open it. A stricter mode would deny a receiver that runs as
      * another user an open file description of its own, and with it its lock. */
     mode_t mode = name != NULL ? how->mode : 0666;
+    char path[PATH_MAX] = "memory";
+    const char *where = path;
     struct rlimit limit;
     struct statvfs fs;
     int rc;
 
     seg->size = size;
+    if (name != NULL && (rc = ipc_shm_path_(seg, path, name)) != 0)
+        return rc;
     if (name != NULL)
-        seg->fd = ipc_move_fd_(open(IPC_SHM_DIR_, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+        seg->fd = ipc_move_fd_(open(where = ipc_shm_directory_(path),
+                                    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     else /* MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB */
         seg->fd = ipc_move_fd_((int)syscall(SYS_memfd_create, "ipc_shm", hugetlb ? 7u : 3u));
     if (seg->fd < 0)
-        return ipc_shm_refuse(seg, -errno, "cannot make a file in %s: %s",
-                              name != NULL ? IPC_SHM_DIR_ : "memory", strerror(errno));
+        return ipc_shm_refuse(seg, -errno, "cannot make a file in %.160s: %s", where,
+                              strerror(errno));
     if (how->group != (gid_t)-1 && fchown(seg->fd, (uid_t)-1, how->group) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot give the segment to group %ld: %s",
                               (long)how->group, strerror(errno));
@@ -128,22 +176,12 @@ IPC_INLINE int ipc_shm_allocate_(struct ipc_shm *seg, const char *name, size_t s
     rc = ipc_shm_fill_(seg->fd, size);
     if (rc != 0)
         return ipc_shm_refuse(
-            seg, -rc, "no space for %zu bytes in %s (%llu free): %s", size,
-            name != NULL ? IPC_SHM_DIR_ : "memory",
+            seg, -rc, "no space for %zu bytes in %.128s (%llu free): %s", size, where,
             fstatvfs(seg->fd, &fs) == 0 ? (unsigned long long)fs.f_bavail * fs.f_frsize : 0,
             strerror(rc));
     if (name != NULL)
         return 0;
-    if (fcntl(seg->fd, F_ADD_SEALS, IPC_SHM_SEALS_) != 0)
-        return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
-    /* inotify, by which ipc_shm_watch_ learns of others, does not report what is done by the
-     * descriptor that memfd_create made. */
-    rc = ipc_shm_reopen_(seg, seg->fd);
-    if (rc < 0)
-        return rc;
-    (void)close(seg->fd);
-    seg->fd = rc;
-    return 0;
+    return ipc_shm_seal_(seg);
 }
 
 /* How many members and objects a segment is to be created for. */
@@ -197,11 +235,15 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     h->creator = seg->peer.id;
     /* No fence: see the top. */
     h->magic = IPC_SHM_MAGIC;
+    rc = name != NULL && ipc_shm_is_path_(name) ? ipc_shm_found_file_(seg) : 0;
+    if (rc != 0)
+        return ipc_shm_close_refused_(seg, rc);
     seg->created = 1;
     return 0;
 }
 
-/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it. */
+/* Maps and checks the segment behind seg->fd, whose owner and mode are checked, and joins it,
+ * unless it is to be read only. */
 IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int candidate)
 {
     const struct ipc_shm_header_ *h;
@@ -213,6 +255,7 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
         return ipc_shm_refuse(seg, -EPROTO, "not a segment of ipc_shm.h: a file of %lld bytes",
                               (long long)st->st_size);
     seg->size = (size_t)st->st_size;
+    seg->flags &= ~IPC_SHM_SEAL_WRITES; /* of a creator alone */
     rc = ipc_shm_map_(seg, NULL);
     if (rc != 0)
         return rc;
@@ -238,7 +281,17 @@ IPC_INLINE int ipc_shm_attach_(struct ipc_shm *seg, const struct stat *st, int c
     if ((there = ck_pr_load_64(&h->size)) != seg->size)
         return ipc_shm_refuse(seg, -EPROTO, "segment of %llu bytes was resized to %zu",
                               (unsigned long long)there, seg->size);
-    return ipc_shm_join_(seg, candidate);
+    if (candidate) /* ipc_shm_take_over_ begins to use it, if it is not discarded */
+        return ipc_shm_join_(seg, 1);
+    rc = ipc_shm_check_torn_(seg);
+    if (rc != 0)
+        return rc;
+    if (ipc_shm_is_read_only_(seg)) {
+        ipc_shm_become_reader_(seg);
+        return 0;
+    }
+    rc = ipc_shm_join_(seg, 0);
+    return rc == 0 ? ipc_shm_begin_use_(seg) : rc;
 }
 
 /* Checks the file's owner and mode against the options. 0, -EPROTO or -EACCES. */
@@ -259,28 +312,41 @@ IPC_INLINE int ipc_shm_check_owner_(struct ipc_shm *seg, const struct stat *st,
     return 0;
 }
 
+/* Refuses a file that this process may not open. */
+IPC_INLINE int ipc_shm_refuse_access_(struct ipc_shm *seg, const char *path, const char *name)
+{
+    int reads = faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+    struct stat st;
+
+    if (lstat(path, &st) != 0)
+        return ipc_shm_refuse(seg, -EACCES, "cannot open segment '%s'", name);
+    return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: %s",
+                          name, (long)st.st_uid, (unsigned)st.st_mode & 0777,
+                          reads ? "open it with IPC_SHM_READ_ONLY"
+                                : "that user, or root, can ipc_shm_unlink it; or take another "
+                                  "name");
+}
+
 /* Opens the segment of that name, if there is one: as a candidate where `replace` is set, as a
  * member otherwise. For a member a CONDEMNED segment counts as none. */
 IPC_INLINE int ipc_shm_open_once_(struct ipc_shm *seg, const char *path, const char *name,
                                   const struct ipc_shm_options *how, int replace)
 {
+    int access = (how->flags & IPC_SHM_READ_ONLY) != 0 ? O_RDONLY : O_RDWR, rc;
     struct stat st;
-    int rc;
 
     ipc_shm_clear_(seg, how);
     /* O_NONBLOCK, as the open of a FIFO would wait for its other end, and that of a file on which
      * its owner holds a lease for the owner. */
-    seg->fd = ipc_move_fd_(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+    seg->fd = ipc_move_fd_(open(path, access | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     if (seg->fd < 0 && errno == ENOENT)
         return ipc_shm_refuse(seg, -ENOENT, "no segment '%s'", name);
     if (seg->fd < 0 && errno == ELOOP)
         return ipc_shm_refuse(seg, -ELOOP, "segment '%s' is a symbolic link", name);
     if (seg->fd < 0 && errno == EAGAIN)
         return ipc_shm_refuse(seg, -EACCES, "the owner of '%s' holds a file lease on it", name);
-    if (seg->fd < 0 && errno == EACCES && lstat(path, &st) == 0)
-        return ipc_shm_refuse(seg, -EACCES, "segment '%s' belongs to user %ld and has mode %03o: "
-                              "that user, or root, can ipc_shm_unlink it; or take another name",
-                              name, (long)st.st_uid, (unsigned)st.st_mode & 0777);
+    if (seg->fd < 0 && errno == EACCES)
+        return ipc_shm_refuse_access_(seg, path, name);
     if (seg->fd < 0 || fstat(seg->fd, &st) != 0)
         return ipc_shm_refuse(seg, -errno, "cannot open segment '%s': %s", name, strerror(errno));
     rc = ipc_shm_check_owner_(seg, &st, how);
@@ -337,6 +403,9 @@ IPC_INLINE int ipc_shm_take_over_(struct ipc_shm *seg, const char *path, const c
 
     if (ipc_shm_member_is_alive_(seg, creator & IPC_SHM_ID_))
         return ipc_shm_refuse(seg, -EEXIST, "segment '%s' exists and its creator lives", name);
+    rc = fresh ? 0 : ipc_shm_begin_use_(seg);
+    if (rc != 0)
+        return rc;
     if (!ck_pr_cas_64(&h->creator, creator,
                       fresh ? seg->peer.id | IPC_SHM_CONDEMNED_ : seg->peer.id))
         return -EAGAIN;
@@ -378,7 +447,7 @@ IPC_INLINE int ipc_shm_link_(struct ipc_shm *seg, const char *path)
 IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t size,
                                    const struct ipc_shm_options *how)
 {
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    char path[PATH_MAX];
     int rc, again, tries;
 
     ipc_shm_clear_(seg, how);
@@ -387,9 +456,13 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
     if (how->members > IPC_SHM_MEMBERS_MAX || how->objects > IPC_SHM_OBJECTS_MAX)
         return ipc_shm_refuse(seg, -EINVAL, "segment for %u members, %u objects: at most %u, %u",
                               how->members, how->objects, IPC_SHM_MEMBERS_MAX, IPC_SHM_OBJECTS_MAX);
+    if (ipc_shm_is_read_only_(seg) || (name != NULL && (how->flags & IPC_SHM_SEAL_WRITES) != 0))
+        return ipc_shm_refuse(seg, -EINVAL, ipc_shm_is_read_only_(seg)
+                              ? "cannot create a segment read-only: open it"
+                              : "a segment with a name cannot be sealed against writing");
     if (name == NULL)
         return ipc_shm_build_(seg, name, size, how);
-    rc = ipc_shm_path_(seg, path, sizeof path, name);
+    rc = ipc_shm_path_(seg, path, name);
     if (rc != 0)
         return rc;
     for (tries = 0; tries < 100; tries++) {
@@ -445,7 +518,7 @@ IPC_INLINE int ipc_shm_wait_(int64_t deadline, int64_t *nap)
 IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t deadline,
                                  const struct ipc_shm_options *how)
 {
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
+    char path[PATH_MAX];
     int64_t nap = IPC_SHM_NAP_;
     int rc, waited = 0;
 
@@ -454,7 +527,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
         return ipc_shm_refuse(seg, -EINVAL, "no name");
     if (!ipc_is_deadline_(deadline))
         return ipc_shm_refuse_deadline_(seg, deadline);
-    rc = ipc_shm_path_(seg, path, sizeof path, name);
+    rc = ipc_shm_path_(seg, path, name);
     if (rc != 0)
         return rc;
     do
@@ -485,6 +558,8 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
     int rc, tries = 100;
 
     how = how != NULL ? how : &defaults;
+    if ((how->flags & IPC_SHM_READ_ONLY) != 0)
+        return ipc_shm_create_with(seg, name, size, how); /* which refuses it */
     do {
         rc = ipc_shm_open_with(seg, name, IPC_NOW, how);
         if (rc == -ENOENT)
@@ -497,12 +572,32 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
     return rc;
 }
 
+/* Is the file a segment? Others are none of ours to remove. 0, -EPROTO, or what open says. */
+IPC_INLINE int ipc_shm_check_made_(const char *path)
+{
+    int fd = ipc_move_fd_(open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)), rc;
+    uint64_t magic = 0;
+    struct stat st;
+
+    if (fd < 0)
+        return -errno;
+    rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                 pread(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic &&
+                 magic == IPC_SHM_MAGIC
+             ? 0
+             : -EPROTO;
+    (void)close(fd);
+    return rc;
+}
+
 IPC_INLINE int ipc_shm_unlink(const char *name)
 {
     struct ipc_shm unused;
-    char path[sizeof IPC_SHM_DIR_ + NAME_MAX];
-    int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, sizeof path, name);
+    char path[PATH_MAX];
+    int rc = name == NULL ? -EINVAL : ipc_shm_path_(&unused, path, name);
 
+    if (rc == 0 && ipc_shm_is_path_(name))
+        rc = ipc_shm_check_made_(path);
     if (rc == 0 && unlink(path) != 0)
         rc = -errno;
     return rc;

@@ -40,7 +40,8 @@ IPC_INLINE int ipc_shm_peer_is_same_user_(int socket)
     return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
 }
 
-IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
+/* Sends the descriptor fd as that of the segment. */
+IPC_INLINE int ipc_shm_send_descriptor_(struct ipc_shm *seg, int socket, int fd)
 {
     struct ipc_shm_hello_ hello = {IPC_SHM_MAGIC, 0};
     union ipc_shm_control_ control;
@@ -49,12 +50,6 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     struct cmsghdr *c;
     ssize_t n;
 
-    if (seg->base == NULL || !ipc_shm_has_its_file_(seg))
-        return ipc_shm_refuse(seg, -EBADF, "cannot send the segment: not open, or others have "
-                              "closed its descriptor");
-    if (ipc_shm_is_of_pool_(seg->fd) && !ipc_shm_peer_is_same_user_(socket))
-        return ipc_shm_refuse(seg, -EPERM, "cannot send the segment: another user could take its "
-                              "huge pages back");
     hello.size = seg->size;
     memset(&control, 0, sizeof control);
     memset(&message, 0, sizeof message);
@@ -68,7 +63,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &seg->fd, sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(int));
     do
         n = sendmsg(socket, &message, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
@@ -76,6 +71,27 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
         return ipc_shm_refuse(seg, n < 0 ? -errno : -EIO, "cannot send the segment: %s",
                               n < 0 ? strerror(errno) : "cut short");
     return 0;
+}
+
+IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket)
+{
+    int fd, rc;
+
+    if (seg->base == NULL || !ipc_shm_has_its_file_(seg))
+        return ipc_shm_refuse(seg, -EBADF, "cannot send the segment: not open, or others have "
+                              "closed its descriptor");
+    if (ipc_shm_is_of_pool_(seg->fd) && !ipc_shm_peer_is_same_user_(socket))
+        return ipc_shm_refuse(seg, -EPERM, "cannot send the segment: another user could take its "
+                              "huge pages back");
+    if ((seg->flags & IPC_SHM_SEAL_WRITES) == 0)
+        return ipc_shm_send_descriptor_(seg, socket, seg->fd);
+    /* Our own description has our lock, which its receiver could give back: we would seem dead. */
+    fd = ipc_shm_reopen_(seg, seg->fd, O_RDONLY);
+    if (fd < 0)
+        return fd;
+    rc = ipc_shm_send_descriptor_(seg, socket, fd);
+    (void)close(fd);
+    return rc;
 }
 
 /* Waits until the socket has something to read. 0, -ETIMEDOUT or what poll says, such as -EINTR. */
@@ -162,8 +178,9 @@ IPC_INLINE int ipc_shm_take_message_(struct ipc_shm *seg, int socket, int64_t de
     return ipc_shm_refuse(seg, -EPROTO, "what came is no segment of ipc_shm.h");
 }
 
-/* May the memory behind fd be used? Of a stranger's, takes the options off that would fault it in:
- * the stranger may have left it empty, and we would pay for it. */
+/* May the memory behind fd be used? Where it is sealed against writing, makes the handle a
+ * read-only one. Of a stranger's, takes the options off that would fault it in: the stranger may
+ * have left it empty, and we would pay for it. */
 IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
                                        const struct ipc_shm_options *how)
 {
@@ -176,6 +193,8 @@ IPC_INLINE int ipc_shm_check_received_(struct ipc_shm *seg, int fd,
         rc = ipc_shm_check_owner_(seg, &st, how);
     if (rc != 0)
         return rc;
+    if ((seals & F_SEAL_FUTURE_WRITE) != 0)
+        seg->flags |= IPC_SHM_READ_ONLY;
     if (how->largest != 0 && (uint64_t)st.st_size > how->largest)
         return ipc_shm_refuse(seg, -EMSGSIZE, "segment of %lld bytes, at most %zu were asked for",
                               (long long)st.st_size, how->largest);
@@ -201,7 +220,9 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
     if (fd < 0)
         return fd;
     rc = ipc_shm_check_received_(seg, fd, how);
-    seg->fd = rc != 0 ? rc : ipc_shm_reopen_(seg, fd);
+    if (rc == 0)
+        rc = ipc_shm_reopen_(seg, fd, ipc_shm_is_read_only_(seg) ? O_RDONLY : O_RDWR);
+    seg->fd = rc;
     (void)close(fd);
     if (seg->fd < 0)
         return seg->fd;

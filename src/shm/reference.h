@@ -13,8 +13,9 @@
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
  *     at its next call; where that fails the call returns, besides its own errors:
  *     -EUSERS (all places are taken), -ENOSYS (/proc is not mounted), -ENOMEM,
- *     -EBADF (others have closed the handle's descriptor), and what open says for /proc/self/fd,
- *     such as -EMFILE and -EACCES. Its threads may make that call at once.
+ *     -EBADF (others have closed the handle's descriptor), -EROFS (IPC_SHM_SEAL_WRITES), and what
+ *     open says for /proc/self/fd, such as -EMFILE and -EACCES. Its threads may make that call at
+ *     once. A handle that is open read-only serves the child as it is.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
  *     or killed at any instruction holds up none of them longer than that.
  */
@@ -34,6 +35,12 @@
 #define IPC_SHM_MLOCK 2u       /* keep the pages in memory; see lock_rc */
 #define IPC_SHM_HUGE 4u        /* use huge pages; see huge_rc */
 #define IPC_SHM_FRESH 8u       /* create: discard what a dead creator left, do not take it over */
+/* open, receive: map it without write access, and be no member. See ipc_shm_open */
+#define IPC_SHM_READ_ONLY 16u
+/* create, without a name: no other process can ever write it. See ipc_shm_create */
+#define IPC_SHM_SEAL_WRITES 32u
+/* create, open, receive: take a segment in a file also if it may be torn. See ipc_shm_sync */
+#define IPC_SHM_TORN 64u
 
 struct ipc_shm_options {
     mode_t mode;    /* create: a named segment's permissions. open: the most it may permit */
@@ -55,8 +62,8 @@ struct ipc_shm_options {
 
 struct ipc_shm_header_;
 
-/* An open segment. The caller may read `size`, `members`, `objects`, `fd`, `created`, `lock_rc` and
- * `huge_rc`. */
+/* An open segment. The caller may read `size`, `members`, `objects`, `flags`, `fd`, `created`,
+ * `lock_rc` and `huge_rc`. */
 struct ipc_shm {
     struct ipc_peer peer;         /* by ipc_shm_peer */
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
@@ -67,7 +74,7 @@ struct ipc_shm {
     pid_t joining;                /* the process that is about to get one; 0: none */
     uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
     uint64_t device, inode;       /* of the segment's file */
-    unsigned flags;               /* of the options */
+    unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
     int fd;      /* its description holds the member's lock. May be polled; not to be closed */
     int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
@@ -98,18 +105,32 @@ struct ipc_shm_member {
 
 /*
  * Creates a segment with room for `size` bytes of objects (1 to SIZE_MAX / 2): named `name`
- * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. Where the
- * name exists, and its creator is dead or has closed the segment, takes the segment over, see the
- * contract above; seg->created says which. Blocks only for the kernel, while it allocates the pages
- * and faults them in. On an error seg is closed. ipc_shm_create uses IPC_SHM_DEFAULTS.
+ * ("feed", 1 to 255 bytes without a slash), or nameless and sealed when name is NULL. A name with a
+ * slash ("./feed", "/var/lib/feed/ticks") is the path of a file that the memory is mapped from,
+ * which survives a restart of the machine: see ipc_shm_sync. "/feed", which is how shm_open spells
+ * a name, is refused. Where the name exists, and its creator is dead or has closed the segment,
+ * takes the segment over, see the contract above; seg->created says which. Blocks only for the
+ * kernel, while it allocates the pages and faults them in. On an error seg is closed.
+ * ipc_shm_create uses IPC_SHM_DEFAULTS.
+ *
+ * With IPC_SHM_SEAL_WRITES, for a nameless segment, only this handle can ever write: the kernel
+ * refuses each later mapping for writing, of any user, root among them (F_SEAL_FUTURE_WRITE). Who
+ * is sent the segment opens it read-only. A child that inherits the handle by fork can become no
+ * member, as that needs a mapping of its own: its calls are -EROFS. The memory is still mapped
+ * there for writing, so the child must leave it alone; it may receive the segment instead.
  *
  *   0
  *   -EEXIST        a live process created it, or the remains are to be discarded while others have
  *                  them open, or the name changed hands 100 times meanwhile
  *   -EINVAL        size is 0, or members or objects of the options are out of range, or the name is
- *                  empty, has a slash, or is . or ..
- *   -ENAMETOOLONG  the name has more than 255 bytes
- *   -ENOSPC        /dev/shm, or memory, has not that many bytes
+ *                  empty, ends with a slash, begins with its only slash, or is . or ..;
+ *                  IPC_SHM_READ_ONLY is given, or IPC_SHM_SEAL_WRITES with a name
+ *   -EUCLEAN       the file may be torn, see ipc_shm_sync
+ *   -ENOENT        the directory of the file is not there
+ *   -EIO           the file could not be written to the disk
+ *   -EOPNOTSUPP    IPC_SHM_SEAL_WRITES: the kernel is older than Linux 5.1
+ *   -ENAMETOOLONG  the name has more than 255 bytes, or the path 4095
+ *   -ENOSPC        /dev/shm, memory, or the disk has not that many bytes
  *   -EFBIG         no file can have that size, or RLIMIT_FSIZE forbids it
  *   -EACCES        what has the name belongs to another user, or permits more than how->mode, or
  *                  its owner holds a file lease on it
@@ -120,7 +141,8 @@ struct ipc_shm_member {
  *   -EISDIR        what has the name is a directory
  *   -EUSERS        as many processes have it open as it has places for (64, or as it was created)
  *   -ENOSYS        /proc is not mounted
- *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM and -ENOMEM (mmap
+ *   and what open, fchown, fchmod, mmap and linkat say, such as -EMFILE, -EPERM, -EOPNOTSUPP (the
+ *   file system has no O_TMPFILE) and -ENOMEM (mmap
  *   also where the process locks all that it maps, and RLIMIT_MEMLOCK forbids so much)
  */
 IPC_INLINE int ipc_shm_create(struct ipc_shm *seg, const char *name, size_t size);
@@ -132,15 +154,22 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  * millisecond at first, and once in 16 ms after a tenth of a second. ipc_shm_find with this handle
  * waits until the same deadline. On an error seg is closed. ipc_shm_open uses IPC_SHM_DEFAULTS.
  *
+ * With IPC_SHM_READ_ONLY the memory is mapped without write access, and permission to read the file
+ * is enough: how->owner says whose segment it is, how->mode (0644, say) what that may permit at
+ * most. The process is no member: it takes none of the places, holds no lock, and is not seen by
+ * ipc_shm_who. So it does not keep a dead creator's segment from being replaced: then open again.
+ * It finds and lists objects, asks which members are alive, and attaches as a reader to lossy
+ * broadcasts. Calls that would write are -EROFS. A store of the program itself is SIGSEGV.
+ *
  *   0
  *   -ENOENT     there is none, and the deadline is IPC_NOW
  *   -ETIMEDOUT  there was none until the deadline
  *   -EINTR      a signal handler ran while it waited. One that runs between a look and the nap
  *               after it does not end the wait: give a deadline, and ask what the handler has set
- *   -EINVAL     name is NULL or empty, has a slash, or is . or ..; the deadline is no absolute time
- *               (IPC_NOW)
- *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or its
- *               owner holds a file lease on it
+ *   -EINVAL     name is NULL, or as of ipc_shm_create; the deadline is no absolute time (IPC_NOW)
+ *   -EUCLEAN    the file may be torn, see ipc_shm_sync
+ *   -EACCES     it belongs to another user than how->owner, or permits more than how->mode, or may
+ *               only be read by this user, or its owner holds a file lease on it
  *   -ENAMETOOLONG, -EPROTO, -ELOOP, -EISDIR, -EUSERS, -ENOSYS, and what open and mmap say: as of
  *   ipc_shm_create, at once
  */
@@ -152,7 +181,7 @@ IPC_INLINE int ipc_shm_open_with(struct ipc_shm *seg, const char *name, int64_t 
  * Opens the segment `name`, or creates it where there is none: for processes any of which may come
  * first. seg->created says which. A segment that exists may have another size, and room for other
  * numbers of members and objects. `how` may be NULL: IPC_SHM_DEFAULTS. Blocks for a tenth of a
- * second at most, besides what ipc_shm_create does.
+ * second at most, besides what ipc_shm_create does. Not with IPC_SHM_READ_ONLY, which is -EINVAL.
  *
  *   0
  *   -EBUSY  another process, which may be stopped, has been replacing it for a tenth of a second
@@ -167,18 +196,44 @@ IPC_INLINE int ipc_shm_open_or_create(struct ipc_shm *seg, const char *name, siz
  * (-EPIPE), but what its consumer took last may be seen again. A process that ends without this
  * call counts as killed. The name and the objects stay for the other processes and for later ones.
  * Does nothing when the handle was refused, or is closed already. In a child that inherited the
- * handle by fork, and has not used it, the parent stays a member.
+ * handle by fork, and has not used it, the parent stays a member. Where the segment is in a file,
+ * and this is its last member, blocks until all is on the disk.
  */
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg);
 
 /*
- * Frees the name, whatever it stands for, also what -EPROTO refuses. A process that has the segment
- * open keeps it. Needs no handle.
+ * For a segment in a file: returns once all that any process has stored there before is on the
+ * disk. Blocks for the disk: some milliseconds, and what it takes to write the pages that have
+ * changed. In memory it does nothing. Who calls it need not wait for other processes, and they need
+ * not stop.
+ *
+ * What a file promises after the machine has stopped, or the power has failed: nothing torn is
+ * taken for whole. If all members had closed the segment, it is there as they left it, and goes on.
+ * If not, the kernel may have written its pages in any order, whatever was synced: create, open and
+ * receive refuse it with -EUCLEAN. So they do with a copy of the file, as nobody knows what
+ * happened while it was made. Then IPC_SHM_FRESH makes a new one; or IPC_SHM_TORN takes it as it
+ * is. That is safe if the machine was shut down in good order, as the kernel writes all pages then,
+ * or if nobody had the segment open while it was copied. Otherwise a ring may hand out a message
+ * that is torn, or twice, or -EBADMSG, but leads nowhere outside its memory; what was stored before
+ * ipc_shm_sync, and not changed since, is there. A process that is killed while the machine goes on
+ * costs nothing of that: its memory is the kernel's.
+ *
+ *   0
+ *   -EINVAL  the segment is not open
+ *   -EROFS   it is open read-only
+ *   -EIO     the disk has failed; and what msync says
+ */
+IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg);
+
+/*
+ * Frees the name, whatever it stands for, also what -EPROTO refuses; of a path only a segment. A
+ * process that has the segment open keeps it. Needs no handle.
  *
  *   0
  *   -ENOENT            nothing has that name
- *   -EINVAL            name is NULL or empty, has a slash, or is . or ..
- *   -ENAMETOOLONG      the name has more than 255 bytes
+ *   -EINVAL            name is NULL, or as of ipc_shm_create
+ *   -ENAMETOOLONG      the name has more than 255 bytes, or the path 4095
+ *   -EPROTO            the path is that of a file that is no segment
  *   -EACCES, -EPERM    what has the name belongs to another user
  *   -EISDIR            what has the name is a directory
  */
@@ -199,8 +254,9 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
  * Sends the segment's descriptor over a connected Unix socket (stream, datagram or seqpacket). A
  * sealed segment can then be used by the process at the other end, whichever user that process runs
  * as; a named one, and one in huge pages of the pool, by this user alone: huge pages that a process
- * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. Blocks as the
- * socket does.
+ * gives back (FALLOC_FL_PUNCH_HOLE) can be gone for good, and then access is SIGBUS. What is sent
+ * of a segment with IPC_SHM_SEAL_WRITES is a descriptor for reading only. Blocks as the socket
+ * does.
  *
  *   0
  *   -EPERM   the segment is in huge pages of the pool, and the socket was not connected by a
@@ -209,7 +265,8 @@ __attribute__((format(printf, 3, 4), unused)) static int ipc_shm_refuse(struct i
  *   -EPIPE   the other end is closed; there is no SIGPIPE
  *   -EAGAIN  the socket does not block, and its buffer is full
  *   -EIO     the socket took a part of the message
- *   and what sendmsg says, such as -ENOTCONN
+ *   and what sendmsg says, such as -ENOTCONN; of a segment with IPC_SHM_SEAL_WRITES also what open
+ *   says, such as -EMFILE
  */
 IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
 
@@ -222,6 +279,9 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  * may have left it empty, and this process would pay for it. State the size that the program
  * expects by how->largest. ipc_shm_recv uses IPC_SHM_DEFAULTS. On an error seg is closed.
  *
+ * With IPC_SHM_READ_ONLY, or where the segment was made with IPC_SHM_SEAL_WRITES, opens it
+ * read-only, as ipc_shm_open does: seg->flags has IPC_SHM_READ_ONLY then.
+ *
  *   0
  *   -ETIMEDOUT  nothing came until the deadline
  *   -EINTR      a signal handler ran while it waited
@@ -229,6 +289,7 @@ IPC_INLINE int ipc_shm_send(struct ipc_shm *seg, int socket);
  *   -EINVAL     the deadline is no absolute time (IPC_NOW)
  *   -EPIPE      the peer closed the socket
  *   -EPROTO     what came is no segment, or one of another version, byte order or layout
+ *   -EUCLEAN    it is in a file that may be torn, see ipc_shm_sync
  *   -EACCES     it is not sealed, and belongs to another user than how->owner or permits more than
  *               how->mode; or it is sealed memory that ipc_shm_create did not make, whose mode
  *               keeps this user out; or its owner holds a file lease on it; or it is in huge pages
@@ -247,7 +308,7 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
  * Which process this is in the segment, and which others are alive: for attaching to a ring or a
  * notifier in it. seg must stay where it is, and open, as long as these are used. After fork the
  * child's first call makes it a member of its own; where that fails, the result's id is 0 and
- * ipc_shm_why says why. Never NULL. Lock-free.
+ * ipc_shm_why says why. Read-only, its id is IPC_PEER_READ_ONLY. Never NULL. Lock-free.
  */
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
 
@@ -284,6 +345,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
  *                  smaller object of that name may take it; or the segment has as many objects
  *                  as it was created for
  *   -EBADMSG       the directory is corrupt
+ *   -EROFS         the segment is open read-only
  */
 IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type, size_t size,
                             struct ipc_shm_object *o);
@@ -293,6 +355,7 @@ IPC_INLINE int ipc_shm_make(struct ipc_shm *seg, const char *name, uint32_t type
  *
  *   0
  *   -EINVAL  this handle is not making it
+ *   -EROFS   the segment is open read-only
  */
 IPC_INLINE int ipc_shm_publish(struct ipc_shm *seg, const struct ipc_shm_object *o);
 

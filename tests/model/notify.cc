@@ -53,7 +53,8 @@ enum {
     QUIET = 1,  /* each of its posts follows many that found no sleeper */
     BARE = 2,   /* has no membarrier, and attaches while the others run */
     MORTAL = 4, /* may be killed */
-    LAST = 8    /* waits for the last message only */
+    LAST = 8,   /* waits for the last message only */
+    READS = 16  /* may only read the memory */
 };
 
 struct scenario {
@@ -323,6 +324,7 @@ struct scene : rl::test_suite<scene, THREADS> {
             bell[i] = this->bell[i];
             if ((now->thread[index].how & BARE) != 0)
                 attach(&bell[i], i);
+            bell[i].read_only = (now->thread[index].how & READS) != 0;
         }
         for (int i = 1; i <= now->thread[index].rounds; i++) {
             if (role == POSTER || role == POSTER_ONE || role == PINGER)
@@ -408,7 +410,8 @@ struct scene : rl::test_suite<scene, THREADS> {
     }
 };
 
-static const uint32_t turned = IPC_NOTIFY_FENCED_, highest = ~(IPC_NOTIFY_COUNT_ - 1);
+static const uint32_t turned = IPC_NOTIFY_FENCED_, highest = ~(IPC_NOTIFY_COUNT_ - 1),
+                      unasked = IPC_NOTIFY_UNASKED_;
 
 static const struct scenario scenarios[] = {
     {"one to one", 400000, 0, {{POSTER, 2}, {WAITER, 2}}},
@@ -442,6 +445,12 @@ static const struct scenario scenarios[] = {
      0,
      {{POSTER_ONE, 3, MORTAL}, {POSTER, 1}, {WAITER, 1}, {WAITER, 1}}},
     {"killed waiter", 400000, 0, {{POSTER, 3, QUIET}, {WAITER, 3, MORTAL}, {WAITER, 3}}},
+    {"reader", 100000, unasked, {{POSTER, 3, QUIET}, {WAITER, 3, READS}}},
+    {"reader, post one", 100000, unasked, {{POSTER_ONE, 2}, {WAITER, 2, READS}, {WAITER, 2}}},
+    {"reader, two posters",
+     100000,
+     unasked | highest,
+     {{POSTER, 2}, {POSTER, 1, MORTAL}, {WAITER, 2, READS}, {WAITER, 2}}},
 };
 
 int main(int argc, char **argv)
