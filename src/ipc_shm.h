@@ -40,7 +40,8 @@
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
- *     its open file description held, or says that its process is gone (pid and start time).
+ *     its address space held. That is the same in each PID and time namespace, and to an emulator;
+ *     children of the dead process change nothing.
  *   - Every refusal has an errno of its own and a sentence: ipc_shm_why.
  *
  * Caveats

@@ -17,19 +17,20 @@
 /* ------------------------------------------------------------------ layout */
 
 #define IPC_SHM_MAGIC UINT64_C(0x316d68735f637069) /* "ipc_shm1" */
-#define IPC_SHM_LAYOUT 2u
+#define IPC_SHM_LAYOUT 3u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
 /* Which process may change which field when: see identity.h. */
 struct ipc_shm_member_ {
     uint64_t id;        /* 0: of no member */
-    uint64_t start;     /* when the process started, in clock ticks since boot */
+    int64_t gone_at;    /* when it was found gone, and a child may go on: see identity.h; 0: not yet */
     uint64_t pid_ns;    /* inode of the PID namespace in which pid counts */
     uint32_t pid;       /* of the process */
     uint32_t candidate; /* 1: has it open to take it over or to replace it, not to use it */
     uint64_t left;      /* the id that closed its handle in this place last */
-    unsigned char pad[24];
+    uint32_t forked;    /* 1: it has forked, and has made no call with a ring since */
+    unsigned char pad[20];
 };
 
 /* See objects.h. */

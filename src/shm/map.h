@@ -104,10 +104,23 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
     seg->lock_rc = seg->huge_rc = -EOPNOTSUPP;
 }
 
+/* Unmaps what is this process's own. What the lock of life lived in was not inherited by fork. */
+IPC_INLINE void ipc_shm_unmap_own_(struct ipc_shm *seg)
+{
+    if (seg->life != NULL && ipc_shm_is_ours_(seg))
+        (void)munmap(seg->life, seg->life_size);
+    if (seg->mark != NULL)
+        (void)munmap(seg->mark, (size_t)getpagesize());
+    seg->life = NULL;
+    seg->mark = NULL;
+}
+
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
+    int ours = ipc_shm_is_ours_(seg);
+
     /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid()) {
+    if (seg->base != NULL && seg->peer.id != 0 && ours) {
         struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
 
         ck_pr_store_64(&m->left, seg->peer.id);
@@ -116,6 +129,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         ck_pr_fence_store();
         ck_pr_store_64(&m->id, 0);
     }
+    ipc_shm_unmap_own_(seg);
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
     if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))
@@ -132,28 +146,14 @@ IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
     return rc;
 }
 
-/* Opens a new file description of the file behind fd. All locks of one description have one holder,
- * so each member needs its own. Returns its descriptor. */
-IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd)
-{
-    char path[32];
-    int own;
-
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    /* O_NONBLOCK, as a file lease, which the file's owner may hold, would keep us waiting. */
-    own = ipc_move_fd_(open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK));
-    if (own < 0 && errno == EAGAIN)
-        return ipc_shm_refuse(seg, -EACCES, "its owner holds a file lease on the segment");
-    return own >= 0 ? own
-                    : ipc_shm_refuse(seg, -errno, "cannot reopen %s: %s", path, strerror(errno));
-}
-
 /* Makes this process, which has inherited the handle by fork, a member of its own, with the same
  * addresses. */
 IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 {
     int parents = seg->fd, own;
 
+    seg->peer.id = 0; /* whatever fails below: never the parent's */
+    seg->life = NULL; /* not inherited */
     if (!ipc_shm_has_its_file_(seg))
         return ipc_shm_refuse(seg, -EBADF, "others have closed the segment's descriptor");
     own = ipc_shm_reopen_(seg, parents);
@@ -161,7 +161,6 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
         return own;
     seg->fd = own;
     (void)close(parents);
-    seg->peer.id = 0;
     /* Without it the mapping would keep the parent's description, and with it the parent's lock. */
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
@@ -182,25 +181,27 @@ IPC_INLINE int ipc_shm_nap_(int64_t ns)
  * calls does it, and others wait for that thread. */
 IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 {
-    int me = (int)getpid(), joining, rc = 0;
+    uint64_t me = (uint64_t)getpid(), joining;
+    int rc = 0;
 
     if (seg->base == NULL)
         return -EINVAL; /* ipc_shm_why says what was refused */
-    while (rc == 0 && ck_pr_load_int(&seg->pid) != me) {
-        joining = ck_pr_load_int(&seg->joining); /* of our parent: it forked meanwhile */
-        if (joining == me || !ck_pr_cas_int(&seg->joining, joining, me)) {
+    while (rc == 0 && ck_pr_load_64(&seg->mark[0]) != me) {
+        joining = ck_pr_load_64(&seg->mark[1]); /* of our parent, where the mark is not wiped */
+        if (joining == me || !ck_pr_cas_64(&seg->mark[1], joining, me)) {
             (void)ipc_shm_nap_(100000);
             continue;
         }
-        /* Without it the pid could be older than the CAS. Partner: the fence below. */
+        /* Without it the mark could be older than the CAS. Partner: the fence below. */
         ck_pr_fence_atomic_load();
-        if (ck_pr_load_int(&seg->pid) != me)
+        if (ck_pr_load_64(&seg->mark[0]) != me)
             rc = ipc_shm_rejoin_(seg);
-        /* Without it the next thread could find no one joining, and not yet our pid. */
+        /* Without it the next thread could find no one joining, and not yet our mark. */
         ck_pr_fence_store();
-        ck_pr_store_int(&seg->joining, 0);
+        ck_pr_store_64(&seg->mark[1], 0);
     }
-    /* Without it the id could be older than the pid. Partner: the store fence in ipc_shm_join_. */
+    /* Without it the id could be older than the mark. Partner: the store fence in
+     * ipc_shm_enter_. */
     ck_pr_fence_load();
     return rc;
 }

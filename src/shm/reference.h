@@ -54,9 +54,10 @@ struct ipc_shm {
     struct ipc_shm_header_ *base; /* of the mapping; NULL: not open */
     size_t size;                  /* of the mapping, in bytes */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
-    pid_t pid;                    /* the process whose id peer.id is. Stored last: see map.h */
-    pid_t joining;                /* the process that is about to get one; 0: none */
-    uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
+    uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
+    void *life;                   /* a page in which the lock of life lives: identity.h */
+    size_t life_size;             /* of that, in bytes */
+    uint64_t pid_ns;              /* inode of our PID namespace; 0: not known */
     uint64_t device, inode;       /* of the segment's file */
     unsigned flags;               /* of the options */
     int fd;      /* its description holds the member's lock. May be polled; not to be closed */
