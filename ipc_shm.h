@@ -270,12 +270,44 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *     has a sentence about it, but after -EINVAL for a handle that is not open.
  *   - A handle belongs to one process. Its threads may share it, but for the calls that create,
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
- *     at its next call; where that fails the call returns, besides its own errors:
+ *     at its next call, see below; where that fails the call returns, besides its own errors:
  *     -EUSERS (64 processes have the segment open), -ENOSYS (/proc is not mounted), -ENOMEM,
  *     -EBADF (others have closed the handle's descriptor), and what open says for /proc/self/fd,
  *     such as -EMFILE and -EACCES. Its threads may make that call at once.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
  *     or killed at any instruction holds up none of them longer than that.
+ */
+
+/*
+ * Fork, exec, and whose process it is
+ *
+ *   A member is one process: one address space. It lives as long as that, whatever happens to its
+ *   descriptors, its user or its namespaces, and is dead to all others, wherever they run, as soon
+ *   as the kernel has taken that down: on any exit, kill or exec.
+ *
+ *   after the fork               what happens
+ *   --------------------------   ------------------------------------------------------------------
+ *   the child calls nothing,     nothing. The parent's death is told as if there were no child
+ *   or executes a program
+ *   the child makes a call       it becomes a member of its own, once for all its threads, and may
+ *   with the segment's handle    attach to rings. The parent stays what it was. Where the child
+ *                                cannot become one, its id is 0: never its parent's
+ *   the child closes the handle  the parent stays a member
+ *   the child goes on with       ipc_shm_hand_over before the fork. The child has the parent's id
+ *   the parent's rings, as       then, and all ends of rings that the parent held: no peer is told
+ *   after daemon()               of a death, no end is free for others, also after a second fork
+ *                                (daemon() within daemon()). The parent's next call with the
+ *                                segment is -ECHILD; it may exit at any time
+ *
+ *   A handle of a ring does not know of the fork. Without ipc_shm_hand_over it is the parent's: a
+ *   child must not use it after its parent's death, as an end whose holder is dead is given to the
+ *   next that asks. With ipc_shm_hand_over it is the child's, and the parent must not use it.
+ *
+ *   To become a member a child opens /proc/self/fd anew: in a named segment it does so before it
+ *   drops its privileges, or changes its root. A child that was handed the segment need not.
+ *
+ *   An emulator (qemu-user) may copy to the child what fork does not copy on Linux. There the death
+ *   of a process is told when its children have gone, too.
  */
 
 /* ------------------------------------------------------------------ limits */
@@ -316,6 +348,7 @@ struct ipc_shm {
     uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
     void *life;                   /* a page in which the lock of life lives: identity.h */
     size_t life_size;             /* of that, in bytes */
+    int handed;                   /* 1: by ipc_shm_hand_over */
     uint64_t pid_ns;              /* inode of our PID namespace; 0: not known */
     uint64_t device, inode;       /* of the segment's file */
     unsigned flags;               /* of the options */
@@ -500,6 +533,20 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
  */
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
 
+/*
+ * To be called before a fork whose child is to go on in the place of this process, as before
+ * daemon(): with its id, and all ends of rings that are attached by it. This process then counts as
+ * alive as long as itself or any child lives that has inherited the handle; from the child's next
+ * call with the segment on, such as ipc_shm_peer, as long as that child lives. Of several children
+ * the first that makes that call goes on, and others become members of their own. Lock-free.
+ *
+ *   0
+ *   -EINVAL  the segment is not open
+ *   -ECHILD  it was handed over before. So say all calls of this process with it from now on that
+ *            need its id, but ipc_shm_close, which leaves it to the child
+ */
+IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg);
+
 /* 1 while the member `id` may be alive, 0 when it has left or the kernel says that it is dead; a
  * member that is stopped is alive. A few system calls, some 10 microseconds: not for the path of a
  * message. Wait-free. */
@@ -606,12 +653,12 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 /* Which process may change which field when: see identity.h. */
 struct ipc_shm_member_ {
     uint64_t id;        /* 0: of no member */
-    int64_t gone_at;    /* when it was found gone, and a child may go on: see identity.h; 0: not yet */
+    uint64_t unused;
     uint64_t pid_ns;    /* inode of the PID namespace in which pid counts */
     uint32_t pid;       /* of the process */
     uint32_t candidate; /* 1: has it open to take it over or to replace it, not to use it */
     uint64_t left;      /* the id that closed its handle in this place last */
-    uint32_t forked;    /* 1: it has forked, and has made no call with a ring since */
+    uint32_t family;    /* not 0: it counts as alive as long as its family: HANDED_, ADOPTED_ */
     unsigned char pad[20];
 };
 
@@ -654,6 +701,10 @@ IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
 
 /* The bits of an id: a generation times IPC_SHM_MEMBERS, plus the index of the member's entry. */
 #define IPC_SHM_ID_ ((UINT64_C(1) << 40) - 1)
+/* `family`: the process goes, and a child that it is about to fork, or has forked, goes on with its
+ * id; and, that child has made a call, but has no lock of life of its own. */
+#define IPC_SHM_HANDED_ 1u
+#define IPC_SHM_ADOPTED_ 2u
 /* In `creator`, beside an id. */
 #define IPC_SHM_CONDEMNED_ (UINT64_C(1) << 63)
 
@@ -695,7 +746,7 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  *                            both inherited by fork                    that inherited its handle and
  *                            has made no call with it
  *   IPC_SHM_MEMBERS + i,     a mapping of one page which fork does     the member's own address space
- *   of life                  not copy (MADV_DONTFORK), nothing else    lives
+ *   of life (shared)         not copy (MADV_DONTFORK), nothing else    lives
  *
  * So the lock of life says about one process what no number can: it is released on any death, but
  * not by a child, and it means the same in each PID and time namespace, and to an emulator. Other
@@ -704,13 +755,16 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  *   entry                    by which process, how
  *   ----------------------   ---------------------------------------------------------------------
  *   both locks free          a process that joins: F_OFD_SETLK, that of the family first. From here
- *   -> locked                on, it alone stores to the entry, but for gone_at
+ *   -> locked                on, it alone stores to the entry, or a child that adopts the id
  *   id: any -> 0             the same: a store, then a store fence. The old id is of a member that
  *                            is dead, or has closed the segment
  *   pid, pid_ns, candidate,  the same: stores, then a store fence
- *   forked, gone_at: new
+ *   family: new
  *   id: 0 -> a new one       the same: a store. It is a member now
  *   candidate: 1 -> 0        the same, when it takes the segment over: see open.h
+ *   family: 0 -> HANDED      the same, when it hands the segment over to a child: a store
+ *   family: HANDED -> 0      the child, at its first call, once it has a lock of life on the byte,
+ *   or ADOPTED               too: CAS; or where it cannot have that. It keeps the id
  *   left: -> its own id      the same, when it closes the segment: a store, then a store fence
  *   id: its own -> 0         the same, after that; then it gives the locks back
  *   locked -> both free      the kernel, when the member dies, and its family. id stays
@@ -721,8 +775,9 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  *
  * A member is dead when one of these holds, and is alive otherwise:
  *   1. its entry has another id: it has left, or another process has the entry's locks;
- *   2. its entry's lock of life is free. That is asked by our descriptor, so it proves nothing where
- *      others have closed that, and its number is of another file;
+ *   2. its entry's lock of life is free, and so is that of the family, where `family` is not 0. That
+ *      is asked by our descriptor, so it proves nothing where others have closed that, and its
+ *      number is of another file;
  *   3. where they have: no process has its pid, which counts in our PID namespace.
  *
  * An emulator may not know MADV_DONTFORK. Then the lock of life is one of the family, too: a death
@@ -802,8 +857,15 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 
     if (id == 0 || ck_pr_load_64(&m->id) != id)
         return 0; /* proof 1 */
+    if (id == seg->peer.id)
+        return 1;
     if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, IPC_SHM_MEMBERS + i, &type) == 0 &&
-        type == F_UNLCK && ipc_shm_has_its_file_(seg))
+        type == F_UNLCK && ck_pr_load_32(&m->family) != 0) {
+        type = F_WRLCK;
+        if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, i, &type) != 0)
+            return 1;
+    }
+    if (type == F_UNLCK && ipc_shm_has_its_file_(seg))
         return 0; /* proof 2 */
     return ipc_shm_has_its_file_(seg) || !ipc_shm_is_pid_free_(seg, m); /* 0: proof 3 */
 }
@@ -872,6 +934,17 @@ IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
     return 0;
 }
 
+/* Locks the byte of life of entry i, if nobody has it. Shared, so that a child may have it, too,
+ * before its parent goes. */
+IPC_INLINE int ipc_shm_lock_life_(int life, unsigned i)
+{
+    short type = F_WRLCK;
+    int rc = ipc_shm_lock_(life, F_OFD_SETLK, IPC_SHM_MEMBERS + i, &type);
+
+    type = F_RDLCK;
+    return rc != 0 ? rc : ipc_shm_lock_(life, F_OFD_SETLK, IPC_SHM_MEMBERS + i, &type);
+}
+
 /* Locks both bytes of an entry that nobody has. Returns its index, or a refusal. */
 IPC_INLINE int ipc_shm_lock_entry_(struct ipc_shm *seg, int life)
 {
@@ -887,7 +960,7 @@ IPC_INLINE int ipc_shm_lock_entry_(struct ipc_shm *seg, int life)
         if (rc != 0)
             return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
                                   strerror(-rc));
-        if (ipc_shm_lock_(life, F_OFD_SETLK, IPC_SHM_MEMBERS + i, &type) == 0)
+        if (ipc_shm_lock_life_(life, i) == 0)
             return (int)i;
         (void)ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &none);
     }
@@ -909,6 +982,7 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
     ck_pr_fence_store();
     ck_pr_store_32(&m->pid, (uint32_t)getpid());
     ck_pr_store_32(&m->candidate, (uint32_t)candidate);
+    ck_pr_store_32(&m->family, 0);
     seg->pid_ns = ipc_shm_pid_ns_();
     ck_pr_store_64(&m->pid_ns, seg->pid_ns);
     /* Without it our id could be seen beside the predecessor's pid. Partner: the first load fence
@@ -920,6 +994,41 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
      * ipc_shm_become_member_. */
     ck_pr_fence_store();
     ck_pr_store_64(seg->mark, (uint64_t)getpid());
+}
+
+/* This process was forked by a member that hands its id over: goes on with that. 1; 0: another child
+ * has, or nothing was handed over. What it cannot have of its own, such as /proc after it has
+ * dropped its privileges, it does without: the lock of the family is then its life. */
+IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
+{
+    unsigned i = (unsigned)(seg->peer.id % IPC_SHM_MEMBERS);
+    struct ipc_shm_member_ *m = &seg->base->member[i];
+    short type = F_RDLCK;
+    int life, has = 0;
+
+    seg->life = NULL; /* not inherited */
+    if (!seg->handed || ck_pr_load_64(&m->id) != seg->peer.id)
+        return 0;
+    life = ipc_shm_reopen_(seg, seg->fd);
+    if (life >= 0) {
+        has = ipc_shm_map_life_(seg, life) == 0 &&
+              ipc_shm_lock_(life, F_OFD_SETLK, IPC_SHM_MEMBERS + i, &type) == 0;
+        (void)close(life);
+    }
+    if (!ck_pr_cas_32(&m->family, IPC_SHM_HANDED_, has ? 0 : IPC_SHM_ADOPTED_)) {
+        if (seg->life != NULL)
+            (void)munmap(seg->life, seg->life_size);
+        seg->life = NULL;
+        return 0;
+    }
+    seg->handed = 0;
+    seg->pid_ns = ipc_shm_pid_ns_();
+    ck_pr_store_32(&m->pid, (uint32_t)getpid());
+    ck_pr_store_64(&m->pid_ns, seg->pid_ns);
+    /* As in ipc_shm_enter_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(seg->mark, (uint64_t)getpid());
+    return 1;
 }
 
 /* Makes this process a member, or a candidate. seg->fd is a file description of our own, and
@@ -1069,8 +1178,9 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     int ours = ipc_shm_is_ours_(seg);
 
-    /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && ours) {
+    /* A handle that came by fork is the parent's membership, and one that was handed over a child's:
+     * only unmap. */
+    if (seg->base != NULL && seg->peer.id != 0 && ours && !seg->handed) {
         struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
 
         ck_pr_store_64(&m->left, seg->peer.id);
@@ -1103,6 +1213,7 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
     int parents = seg->fd, own;
 
     seg->peer.id = 0; /* whatever fails below: never the parent's */
+    seg->handed = 0;
     seg->life = NULL; /* not inherited */
     if (!ipc_shm_has_its_file_(seg))
         return ipc_shm_refuse(seg, -EBADF, "others have closed the segment's descriptor");
@@ -1144,12 +1255,14 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
         }
         /* Without it the mark could be older than the CAS. Partner: the fence below. */
         ck_pr_fence_atomic_load();
-        if (ck_pr_load_64(&seg->mark[0]) != me)
+        if (ck_pr_load_64(&seg->mark[0]) != me && !ipc_shm_adopt_(seg))
             rc = ipc_shm_rejoin_(seg);
         /* Without it the next thread could find no one joining, and not yet our mark. */
         ck_pr_fence_store();
         ck_pr_store_64(&seg->mark[1], 0);
     }
+    if (rc == 0 && seg->handed)
+        return ipc_shm_refuse(seg, -ECHILD, "this process has handed the segment over to a child");
     /* Without it the id could be older than the mark. Partner: the store fence in
      * ipc_shm_enter_. */
     ck_pr_fence_load();
@@ -1932,6 +2045,18 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
     seg->peer.stir = ipc_shm_stir_;
     seg->peer.arg = seg;
     return &seg->peer;
+}
+
+IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
+{
+    int rc = ipc_shm_become_member_(seg);
+
+    if (rc != 0)
+        return rc;
+    /* No fence: fork orders it. */
+    ck_pr_store_32(&seg->base->member[seg->peer.id % IPC_SHM_MEMBERS].family, IPC_SHM_HANDED_);
+    seg->handed = 1;
+    return 0;
 }
 
 IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_member *who)

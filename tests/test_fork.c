@@ -346,6 +346,164 @@ static void process_that_has_executed_another_program_is_gone(void **state)
     ipc_shm_close(&seg);
 }
 
+/* ------------------------------------------------------------------ who goes on after a fork */
+
+/* How a feed goes into the background: how often it forks; does it call with the segment's handle
+ * then; as another user. */
+struct background {
+    int forks, calls, other_user;
+};
+
+enum { PUSH, WHO, HAVE_CHILD };
+
+/* What the feed in the background does, as it is told. */
+static void obeys(struct child *up, struct ipc_shm *seg, struct ticks_producer *out)
+{
+    struct tick t = {0};
+
+    for (;;)
+        switch (hear(up)) {
+        case PUSH:
+            t.n++;
+            IS(ticks_send(out, &t, ipc_in_ms(LONG_MS)), 0);
+            break;
+        case WHO:
+            tell(up, ipc_shm_peer(seg)->id);
+            break;
+        default:
+            tell(up, (uint64_t)idle_child());
+        }
+}
+
+/* The classic order: makes everything, then forks and exits. */
+static void goes_into_background(struct child *up, void *arg)
+{
+    const struct background *how = (const struct background *)arg;
+    struct ticks_producer out;
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    int i;
+
+    make(&seg);
+    IS(ticks_producer_open(&out, &seg, "ticks"), 0);
+    IS(ipc_shm_hand_over(&seg), 0);
+    tell(up, seg.peer.id);
+    for (i = 0; i < how->forks; i++) {
+        pid_t child = fork();
+
+        MUST(child >= 0);
+        if (child > 0 && i == 0) {
+            IS(ipc_shm_make(&seg, "more", 1, 64, &o), -ECHILD);
+            MUST(strstr(ipc_shm_why(&seg), "handed") != NULL);
+            IS(ipc_shm_hand_over(&seg), -ECHILD);
+            ipc_shm_close(&seg);
+        }
+        if (child > 0)
+            _exit(0);
+    }
+    become_child();
+    (void)prctl(PR_SET_PDEATHSIG, 0);
+    if (how->other_user)
+        MUST(setgroups(0, NULL) == 0 && setresgid(4401, 4401, 4401) == 0 &&
+             setresuid(4401, 4401, 4401) == 0);
+    tell(up, (uint64_t)getpid());
+    obeys(up, &seg, &out);
+}
+
+static uint64_t asks(const struct child *c, uint64_t what)
+{
+    tell(c, what);
+    return hear(c);
+}
+
+static void is_a_daemon(const struct background *how)
+{
+    struct background copy = *how;
+    struct ticks_producer second;
+    struct ticks_consumer in;
+    struct ipc_shm seg, again;
+    struct child c = spawn(goes_into_background, &copy);
+    uint64_t id = hear(&c), n;
+    pid_t feed = (pid_t)hear(&c), idle = 0;
+    struct tick t;
+    int status;
+
+    MUST(waitpid(c.pid, &status, 0) == c.pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    join(&seg);
+    IS(ticks_consumer_open(&in, &seg, "ticks"), 0);
+    for (n = 1; n <= 3; n++) {
+        if (how->calls)
+            MUST(asks(&c, WHO) == id);
+        IS(ticks_recv(&in, &t, ipc_in_ms(20)), -ETIMEDOUT); /* and no death */
+        MUST(ipc_shm_alive(&seg, id));
+        IS(ticks_producer_open(&second, &seg, "ticks"), -EBUSY);
+        IS(ipc_shm_create(&again, name, 1 << 20), -EEXIST);
+        tell(&c, PUSH);
+        IS(ticks_recv(&in, &t, ipc_in_ms(LONG_MS)), 0);
+        IS(t.n, n);
+    }
+    MUST(feed > 1 && kill(feed, SIGSTOP) == 0 && ipc_shm_alive(&seg, id));
+    MUST(kill(feed, SIGCONT) == 0);
+    if (how->calls && !how->other_user)
+        idle = (pid_t)asks(&c, HAVE_CHILD);
+    MUST(kill(feed, SIGKILL) == 0);
+    IS(ticks_recv(&in, &t, ipc_in_ms(LONG_MS)), -EOWNERDEAD);
+    IS(ticks_producer_open(&second, &seg, "ticks"), 0);
+    if (idle > 1)
+        (void)kill(idle, SIGKILL);
+    forget(&c);
+    ticks_producer_detach(&second);
+    ticks_consumer_detach(&in);
+    ipc_shm_close(&seg);
+    IS(ipc_shm_unlink(name), 0);
+}
+
+static void daemon_goes_on_with_what_its_parent_had(void **state)
+{
+    struct background how = {1, 0, 0};
+
+    (void)state;
+    for (how.forks = 1; how.forks <= 2; how.forks++)
+        for (how.calls = 0; how.calls < 2; how.calls++)
+            is_a_daemon(&how);
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    how.forks = 1;
+    how.other_user = 1;
+    for (how.calls = 0; how.calls < 2; how.calls++)
+        is_a_daemon(&how);
+}
+
+static void tells_its_id(struct child *up, void *arg)
+{
+    tell(up, ipc_shm_peer((struct ipc_shm *)arg)->id);
+    (void)hear(up);
+}
+
+static void only_the_first_child_that_calls_goes_on(void **state)
+{
+    struct ipc_shm seg, watch;
+    struct child a, b;
+    uint64_t id, others;
+
+    (void)state;
+    make(&seg);
+    join(&watch);
+    id = seg.peer.id;
+    IS(ipc_shm_hand_over(&seg), 0);
+    a = spawn(tells_its_id, &seg);
+    IS(hear(&a), (int64_t)id);
+    b = spawn(tells_its_id, &seg);
+    others = hear(&b);
+    MUST(others != id && others != 0);
+    ipc_shm_close(&seg);
+    MUST(ipc_shm_alive(&watch, id) && ipc_shm_alive(&watch, others));
+    kill_child(&a); /* the other child still lives, and has nothing of it */
+    EVENTUALLY(!ipc_shm_alive(&watch, id));
+    MUST(ipc_shm_alive(&watch, others));
+    kill_child(&b);
+    ipc_shm_close(&watch);
+}
+
 /* ------------------------------------------------------------------ main */
 
 int main(int argc, char **argv)
@@ -356,6 +514,8 @@ int main(int argc, char **argv)
         TEST(nested_process_1_is_not_its_parent),
         TEST(child_that_drops_its_privileges_is_not_its_parent),
         TEST(process_that_has_executed_another_program_is_gone),
+        TEST(daemon_goes_on_with_what_its_parent_had),
+        TEST(only_the_first_child_that_calls_goes_on),
     };
 
     set_up(argc, argv);

@@ -2630,7 +2630,7 @@ static void spoil(struct ipc_shm_header_ *h, uint64_t hash, const uint64_t *id)
         m->pid = (uint32_t)nasty();
         break;
     case 4:
-        m->gone_at = (int64_t)nasty();
+        m->family = (uint32_t)nasty();
         m->pid_ns = chance() % 2 ? ipc_shm_pid_ns_() : nasty();
         break;
     case 5:

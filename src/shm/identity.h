@@ -10,7 +10,7 @@
  *                            both inherited by fork                    that inherited its handle and
  *                            has made no call with it
  *   IPC_SHM_MEMBERS + i,     a mapping of one page which fork does     the member's own address space
- *   of life                  not copy (MADV_DONTFORK), nothing else    lives
+ *   of life (shared)         not copy (MADV_DONTFORK), nothing else    lives
  *
  * So the lock of life says about one process what no number can: it is released on any death, but
  * not by a child, and it means the same in each PID and time namespace, and to an emulator. Other
@@ -19,13 +19,16 @@
  *   entry                    by which process, how
  *   ----------------------   ---------------------------------------------------------------------
  *   both locks free          a process that joins: F_OFD_SETLK, that of the family first. From here
- *   -> locked                on, it alone stores to the entry, but for gone_at
+ *   -> locked                on, it alone stores to the entry, or a child that adopts the id
  *   id: any -> 0             the same: a store, then a store fence. The old id is of a member that
  *                            is dead, or has closed the segment
  *   pid, pid_ns, candidate,  the same: stores, then a store fence
- *   forked, gone_at: new
+ *   family: new
  *   id: 0 -> a new one       the same: a store. It is a member now
  *   candidate: 1 -> 0        the same, when it takes the segment over: see open.h
+ *   family: 0 -> HANDED      the same, when it hands the segment over to a child: a store
+ *   family: HANDED -> 0      the child, at its first call, once it has a lock of life on the byte,
+ *   or ADOPTED               too: CAS; or where it cannot have that. It keeps the id
  *   left: -> its own id      the same, when it closes the segment: a store, then a store fence
  *   id: its own -> 0         the same, after that; then it gives the locks back
  *   locked -> both free      the kernel, when the member dies, and its family. id stays
@@ -36,8 +39,9 @@
  *
  * A member is dead when one of these holds, and is alive otherwise:
  *   1. its entry has another id: it has left, or another process has the entry's locks;
- *   2. its entry's lock of life is free. That is asked by our descriptor, so it proves nothing where
- *      others have closed that, and its number is of another file;
+ *   2. its entry's lock of life is free, and so is that of the family, where `family` is not 0. That
+ *      is asked by our descriptor, so it proves nothing where others have closed that, and its
+ *      number is of another file;
  *   3. where they have: no process has its pid, which counts in our PID namespace.
  *
  * An emulator may not know MADV_DONTFORK. Then the lock of life is one of the family, too: a death
@@ -119,8 +123,15 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 
     if (id == 0 || ck_pr_load_64(&m->id) != id)
         return 0; /* proof 1 */
+    if (id == seg->peer.id)
+        return 1;
     if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, IPC_SHM_MEMBERS + i, &type) == 0 &&
-        type == F_UNLCK && ipc_shm_has_its_file_(seg))
+        type == F_UNLCK && ck_pr_load_32(&m->family) != 0) {
+        type = F_WRLCK;
+        if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, i, &type) != 0)
+            return 1;
+    }
+    if (type == F_UNLCK && ipc_shm_has_its_file_(seg))
         return 0; /* proof 2 */
     return ipc_shm_has_its_file_(seg) || !ipc_shm_is_pid_free_(seg, m); /* 0: proof 3 */
 }
@@ -189,6 +200,17 @@ IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
     return 0;
 }
 
+/* Locks the byte of life of entry i, if nobody has it. Shared, so that a child may have it, too,
+ * before its parent goes. */
+IPC_INLINE int ipc_shm_lock_life_(int life, unsigned i)
+{
+    short type = F_WRLCK;
+    int rc = ipc_shm_lock_(life, F_OFD_SETLK, IPC_SHM_MEMBERS + i, &type);
+
+    type = F_RDLCK;
+    return rc != 0 ? rc : ipc_shm_lock_(life, F_OFD_SETLK, IPC_SHM_MEMBERS + i, &type);
+}
+
 /* Locks both bytes of an entry that nobody has. Returns its index, or a refusal. */
 IPC_INLINE int ipc_shm_lock_entry_(struct ipc_shm *seg, int life)
 {
@@ -204,7 +226,7 @@ IPC_INLINE int ipc_shm_lock_entry_(struct ipc_shm *seg, int life)
         if (rc != 0)
             return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
                                   strerror(-rc));
-        if (ipc_shm_lock_(life, F_OFD_SETLK, IPC_SHM_MEMBERS + i, &type) == 0)
+        if (ipc_shm_lock_life_(life, i) == 0)
             return (int)i;
         (void)ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &none);
     }
@@ -226,6 +248,7 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
     ck_pr_fence_store();
     ck_pr_store_32(&m->pid, (uint32_t)getpid());
     ck_pr_store_32(&m->candidate, (uint32_t)candidate);
+    ck_pr_store_32(&m->family, 0);
     seg->pid_ns = ipc_shm_pid_ns_();
     ck_pr_store_64(&m->pid_ns, seg->pid_ns);
     /* Without it our id could be seen beside the predecessor's pid. Partner: the first load fence
@@ -237,6 +260,41 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
      * ipc_shm_become_member_. */
     ck_pr_fence_store();
     ck_pr_store_64(seg->mark, (uint64_t)getpid());
+}
+
+/* This process was forked by a member that hands its id over: goes on with that. 1; 0: another child
+ * has, or nothing was handed over. What it cannot have of its own, such as /proc after it has
+ * dropped its privileges, it does without: the lock of the family is then its life. */
+IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
+{
+    unsigned i = (unsigned)(seg->peer.id % IPC_SHM_MEMBERS);
+    struct ipc_shm_member_ *m = &seg->base->member[i];
+    short type = F_RDLCK;
+    int life, has = 0;
+
+    seg->life = NULL; /* not inherited */
+    if (!seg->handed || ck_pr_load_64(&m->id) != seg->peer.id)
+        return 0;
+    life = ipc_shm_reopen_(seg, seg->fd);
+    if (life >= 0) {
+        has = ipc_shm_map_life_(seg, life) == 0 &&
+              ipc_shm_lock_(life, F_OFD_SETLK, IPC_SHM_MEMBERS + i, &type) == 0;
+        (void)close(life);
+    }
+    if (!ck_pr_cas_32(&m->family, IPC_SHM_HANDED_, has ? 0 : IPC_SHM_ADOPTED_)) {
+        if (seg->life != NULL)
+            (void)munmap(seg->life, seg->life_size);
+        seg->life = NULL;
+        return 0;
+    }
+    seg->handed = 0;
+    seg->pid_ns = ipc_shm_pid_ns_();
+    ck_pr_store_32(&m->pid, (uint32_t)getpid());
+    ck_pr_store_64(&m->pid_ns, seg->pid_ns);
+    /* As in ipc_shm_enter_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(seg->mark, (uint64_t)getpid());
+    return 1;
 }
 
 /* Makes this process a member, or a candidate. seg->fd is a file description of our own, and

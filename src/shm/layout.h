@@ -24,12 +24,12 @@
 /* Which process may change which field when: see identity.h. */
 struct ipc_shm_member_ {
     uint64_t id;        /* 0: of no member */
-    int64_t gone_at;    /* when it was found gone, and a child may go on: see identity.h; 0: not yet */
+    uint64_t unused;
     uint64_t pid_ns;    /* inode of the PID namespace in which pid counts */
     uint32_t pid;       /* of the process */
     uint32_t candidate; /* 1: has it open to take it over or to replace it, not to use it */
     uint64_t left;      /* the id that closed its handle in this place last */
-    uint32_t forked;    /* 1: it has forked, and has made no call with a ring since */
+    uint32_t family;    /* not 0: it counts as alive as long as its family: HANDED_, ADOPTED_ */
     unsigned char pad[20];
 };
 
@@ -72,6 +72,10 @@ IPC_SHM_ASSERT_(counters, offsetof(struct ipc_shm_header_, used) == 64)
 
 /* The bits of an id: a generation times IPC_SHM_MEMBERS, plus the index of the member's entry. */
 #define IPC_SHM_ID_ ((UINT64_C(1) << 40) - 1)
+/* `family`: the process goes, and a child that it is about to fork, or has forked, goes on with its
+ * id; and, that child has made a call, but has no lock of life of its own. */
+#define IPC_SHM_HANDED_ 1u
+#define IPC_SHM_ADOPTED_ 2u
 /* In `creator`, beside an id. */
 #define IPC_SHM_CONDEMNED_ (UINT64_C(1) << 63)
 

@@ -119,8 +119,9 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
     int ours = ipc_shm_is_ours_(seg);
 
-    /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && ours) {
+    /* A handle that came by fork is the parent's membership, and one that was handed over a child's:
+     * only unmap. */
+    if (seg->base != NULL && seg->peer.id != 0 && ours && !seg->handed) {
         struct ipc_shm_member_ *m = &seg->base->member[seg->peer.id % IPC_SHM_MEMBERS];
 
         ck_pr_store_64(&m->left, seg->peer.id);
@@ -153,6 +154,7 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
     int parents = seg->fd, own;
 
     seg->peer.id = 0; /* whatever fails below: never the parent's */
+    seg->handed = 0;
     seg->life = NULL; /* not inherited */
     if (!ipc_shm_has_its_file_(seg))
         return ipc_shm_refuse(seg, -EBADF, "others have closed the segment's descriptor");
@@ -194,12 +196,14 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
         }
         /* Without it the mark could be older than the CAS. Partner: the fence below. */
         ck_pr_fence_atomic_load();
-        if (ck_pr_load_64(&seg->mark[0]) != me)
+        if (ck_pr_load_64(&seg->mark[0]) != me && !ipc_shm_adopt_(seg))
             rc = ipc_shm_rejoin_(seg);
         /* Without it the next thread could find no one joining, and not yet our mark. */
         ck_pr_fence_store();
         ck_pr_store_64(&seg->mark[1], 0);
     }
+    if (rc == 0 && seg->handed)
+        return ipc_shm_refuse(seg, -ECHILD, "this process has handed the segment over to a child");
     /* Without it the id could be older than the mark. Partner: the store fence in
      * ipc_shm_enter_. */
     ck_pr_fence_load();

@@ -66,6 +66,18 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
     return &seg->peer;
 }
 
+IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
+{
+    int rc = ipc_shm_become_member_(seg);
+
+    if (rc != 0)
+        return rc;
+    /* No fence: fork orders it. */
+    ck_pr_store_32(&seg->base->member[seg->peer.id % IPC_SHM_MEMBERS].family, IPC_SHM_HANDED_);
+    seg->handed = 1;
+    return 0;
+}
+
 IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_member *who)
 {
     const struct ipc_shm_member_ *m;
