@@ -425,7 +425,7 @@ static void is_a_daemon(const struct background *how)
     struct child c = spawn(goes_into_background, &copy);
     uint64_t id = hear(&c), n;
     pid_t feed = (pid_t)hear(&c), idle = 0;
-    struct tick t;
+    struct tick t = {0};
     int status;
 
     MUST(waitpid(c.pid, &status, 0) == c.pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
