@@ -51,7 +51,8 @@
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
- *     its open file description held, or says that its process is gone (pid and start time).
+ *     its address space held. That is the same in each PID and time namespace, and to an emulator;
+ *     children of the dead process change nothing.
  *   - A segment has room for 64 members and 64 objects, or for as many as its creator's options
  *     say, up to 65,536 each. It never grows, and what an object took is not taken back. So a
  *     client that comes and goes, with rings of its own, has a segment of its own, which is cheap.
@@ -290,13 +291,45 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *     has a sentence about it, but after -EINVAL for a handle that is not open.
  *   - A handle belongs to one process. Its threads may share it, but for the calls that create,
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
- *     at its next call; where that fails the call returns, besides its own errors:
+ *     at its next call, see below; where that fails the call returns, besides its own errors:
  *     -EUSERS (all places are taken), -ENOSYS (/proc is not mounted), -ENOMEM,
  *     -EBADF (others have closed the handle's descriptor), -EROFS (IPC_SHM_SEAL_WRITES), and what
  *     open says for /proc/self/fd, such as -EMFILE and -EACCES. Its threads may make that call at
  *     once. A handle that is open read-only serves the child as it is.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
  *     or killed at any instruction holds up none of them longer than that.
+ */
+
+/*
+ * Fork, exec, and whose process it is
+ *
+ *   A member is one process: one address space. It lives as long as that, whatever happens to its
+ *   descriptors, its user or its namespaces, and is dead to all others, wherever they run, as soon
+ *   as the kernel has taken that down: on any exit, kill or exec.
+ *
+ *   after the fork               what happens
+ *   --------------------------   ------------------------------------------------------------------
+ *   the child calls nothing,     nothing. The parent's death is told as if there were no child
+ *   or executes a program
+ *   the child makes a call       it becomes a member of its own, once for all its threads, and may
+ *   with the segment's handle    attach to rings. The parent stays what it was. Where the child
+ *                                cannot become one, its id is 0: never its parent's
+ *   the child closes the handle  the parent stays a member
+ *   the child goes on with       ipc_shm_hand_over before the fork. The child has the parent's id
+ *   the parent's rings, as       then, and all ends of rings that the parent held: no peer is told
+ *   after daemon()               of a death, no end is free for others, also after a second fork
+ *                                (daemon() within daemon()). The parent's next call with the
+ *                                segment is -ECHILD; it may exit at any time
+ *
+ *   A handle of a ring does not know of the fork. Without ipc_shm_hand_over it is the parent's: a
+ *   child must not use it after its parent's death, as an end whose holder is dead is given to the
+ *   next that asks. With ipc_shm_hand_over it is the child's, and the parent must not use it.
+ *
+ *   To become a member a child opens /proc/self/fd anew: in a named segment it does so before it
+ *   drops its privileges, or changes its root. A child that was handed the segment need not.
+ *
+ *   An emulator (qemu-user) may copy to the child what fork does not copy on Linux. There the death
+ *   of a process is told when its children have gone, too.
  */
 
 /* ------------------------------------------------------------------ limits */
@@ -349,9 +382,11 @@ struct ipc_shm {
     size_t size;                  /* of the mapping, in bytes */
     unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
-    pid_t pid;                    /* the process whose id peer.id is. Stored last: see map.h */
-    pid_t joining;                /* the process that is about to get one; 0: none */
-    uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
+    uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
+    void *life;                   /* a page in which the lock of life lives: identity.h */
+    size_t life_size;             /* of that, in bytes */
+    int handed;                   /* 1: by ipc_shm_hand_over */
+    uint64_t pid_ns;              /* inode of our PID namespace; 0: not known */
     uint64_t device, inode;       /* of the segment's file */
     unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
     int fd;      /* its description holds the member's lock. May be polled; not to be closed */
@@ -591,6 +626,20 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
  */
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
 
+/*
+ * To be called before a fork whose child is to go on in the place of this process, as before
+ * daemon(): with its id, and all ends of rings that are attached by it. This process then counts as
+ * alive as long as itself or any child lives that has inherited the handle; from the child's next
+ * call with the segment on, such as ipc_shm_peer, as long as that child lives. Of several children
+ * the first that makes that call goes on, and others become members of their own. Lock-free.
+ *
+ *   0
+ *   -EINVAL  the segment is not open
+ *   -ECHILD  it was handed over before. So say all calls of this process with it from now on that
+ *            need its id, but ipc_shm_close, which leaves it to the child
+ */
+IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg);
+
 /* 1 while the member `id` may be alive, 0 when it has left or the kernel says that it is dead; a
  * member that is stopped is alive. A few system calls, some 10 microseconds: not for the path of a
  * message. Wait-free. */
@@ -700,12 +749,13 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 /* Which process may change which field when: see identity.h. */
 struct ipc_shm_member_ {
     uint64_t id;        /* 0: of no member */
-    uint64_t start;     /* when the process started, in clock ticks since boot */
+    uint64_t unused;
     uint64_t pid_ns;    /* inode of the PID namespace in which pid counts */
     uint32_t pid;       /* of the process */
     uint32_t candidate; /* 1: has it open to take it over or to replace it, not to use it */
     uint64_t left;      /* the id that closed its handle in this place last */
-    unsigned char pad[24];
+    uint32_t family;    /* not 0: it counts as alive as long as its family: HANDED_, ADOPTED_ */
+    unsigned char pad[20];
 };
 
 /* See objects.h. */
@@ -780,6 +830,10 @@ IPC_INLINE struct ipc_shm_entry_ *ipc_shm_entry_at_(const struct ipc_shm *seg, u
 /* The bits of an id: a generation times the number of members' entries, plus the index of the
  * member's. Where there are 65,536 entries that leaves 2^32 generations, else more. */
 #define IPC_SHM_ID_ ((UINT64_C(1) << 48) - 1)
+/* `family`: the process goes, and a child that it is about to fork, or has forked, goes on with its
+ * id; and, that child has made a call, but has no lock of life of its own. */
+#define IPC_SHM_HANDED_ 1u
+#define IPC_SHM_ADOPTED_ 2u
 /* In `creator`, beside an id. */
 #define IPC_SHM_CONDEMNED_ (UINT64_C(1) << 63)
 
@@ -812,75 +866,56 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
 /*
  * Which process a member is, and whether it is dead.
  *
- * The entry of member i belongs to the process that has the write lock on byte i of the segment's
- * file. It is an open file description lock: the kernel releases it when the last descriptor of
- * that description is closed, so on any death, also in another PID namespace, and not before.
+ * Two locks of the segment's file prove that the member of entry i lives. Both are open file
+ * description locks: the kernel releases one when nothing refers to its description any more.
  *
- *   entry                   by which process, how
- *   ---------------------   ----------------------------------------------------------------------
- *   lock free -> locked     a process that joins: F_OFD_SETLK. From here on, it alone stores to the
- *                           entry
- *   id: any -> 0            the same: a store, then a store fence. The old id is of a member that
- *                           is dead, or has closed the segment
- *   pid, start, pid_ns,     the same: stores, then a store fence
- *   candidate: new values
- *   id: 0 -> a new one      the same: a store. It is a member now
- *   candidate: 1 -> 0       the same, when it takes the segment over: see open.h
- *   left: -> its own id     the same, when it closes the segment: a store, then a store fence
- *   id: its own -> 0        the same, after that; then it gives the lock back
- *   locked -> lock free     the kernel, when the member dies. id stays
+ *   lock on byte             referred to by                            held while
+ *   ----------------------   ---------------------------------------   ----------------------------
+ *   i, of the family         the handle's descriptor and its mapping,  the member lives, or a child
+ *                            both inherited by fork                    that inherited its handle and
+ *                            has made no call with it
+ *   members + i, of life     a mapping of one page which fork does     the member's own address space
+ *   (shared)                 not copy (MADV_DONTFORK), nothing else    lives
+ *
+ * So the lock of life says about one process what no number can: it is released on any death, but
+ * not by a child, and it means the same in each PID and time namespace, and to an emulator. Other
+ * descriptors of the file that the process closes do not release it, as they would a classic lock.
+ *
+ *   entry                    by which process, how
+ *   ----------------------   ---------------------------------------------------------------------
+ *   both locks free          a process that joins: F_OFD_SETLK, that of the family first. From here
+ *   -> locked                on, it alone stores to the entry, or a child that adopts the id
+ *   id: any -> 0             the same: a store, then a store fence. The old id is of a member that
+ *                            is dead, or has closed the segment
+ *   pid, pid_ns, candidate,  the same: stores, then a store fence
+ *   family: new
+ *   id: 0 -> a new one       the same: a store. It is a member now
+ *   candidate: 1 -> 0        the same, when it takes the segment over: see open.h
+ *   family: 0 -> HANDED      the same, when it hands the segment over to a child: a store
+ *   family: HANDED -> 0      the child, at its first call, once it has a lock of life on the byte,
+ *   or ADOPTED               too: CAS; or where it cannot have that. It keeps the id
+ *   left: -> its own id      the same, when it closes the segment: a store, then a store fence
+ *   id: its own -> 0         the same, after that; then it gives the locks back
+ *   locked -> both free      the kernel, when the member dies, and its family. id stays
  *
  * An id is a generation, new for each process that joins, and the entry's index. Ids are never used
  * twice, so a word in shared memory that has one can be compared and swapped without fear of a
  * successor.
  *
  * A member is dead when one of these holds, and is alive otherwise:
- *   1. its entry has another id: it has left, or another process has the entry's lock;
- *   2. its entry's lock is free. That is asked by our descriptor, so it proves nothing where others
- *      have closed that, and its number is of another file;
- *   3. its pid counts in our namespace, and the process with that pid is gone, or has started at
- *      another time. This is for a process whose child still has its descriptor, and so its lock.
+ *   1. its entry has another id: it has left, or another process has the entry's locks;
+ *   2. its entry's lock of life is free, and so is that of the family, where `family` is not 0. That
+ *      is asked by our descriptor, so it proves nothing where others have closed that, and its
+ *      number is of another file;
+ *   3. where they have: no process has its pid, which counts in our PID namespace.
+ *
+ * An emulator may not know MADV_DONTFORK. Then the lock of life is one of the family, too: a death
+ * is found only when the children are gone, and no living process is taken for dead.
  */
 #ifndef IPC_SRC_SHM_IDENTITY_H
 #define IPC_SRC_SHM_IDENTITY_H 1
 
 /* ------------------------------------------------------------------ proofs of life and death */
-
-/* Reads when a process started, in clock ticks since boot, from its /proc/.../stat. 0, -ESRCH when
- * the process is a zombie, or the negative errno of open. */
-IPC_INLINE int ipc_shm_read_start_(const char *path, uint64_t *start)
-{
-    char text[1024], *p;
-    ssize_t n;
-    int fd, why, field, state = 0;
-    long threads = 0;
-
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    n = read(fd, text, sizeof text - 1);
-    why = n < 0 ? -errno : -ESRCH; /* the process died between open and read */
-    (void)close(fd);
-    if (n <= 0)
-        return why;
-    text[n] = '\0';
-    p = strrchr(text, ')'); /* the process's name may hold blanks and parentheses, too */
-    if (p == NULL)
-        return -EPROTO;
-    for (field = 2; field < 22; field++) {
-        p = strchr(p, ' ');
-        if (p == NULL)
-            return -EPROTO;
-        p++;
-        if (field + 1 == 3)
-            state = *p;
-        else if (field + 1 == 20)
-            threads = strtol(p, NULL, 10);
-    }
-    *start = strtoull(p, NULL, 10);
-    /* The first thread may be a zombie while others run on: the process lives. */
-    return (state == 'Z' || state == 'X') && threads <= 1 ? -ESRCH : 0;
-}
 
 /* The inode of this process's PID namespace, 0 when it is not known. */
 IPC_INLINE uint64_t ipc_shm_pid_ns_(void)
@@ -890,31 +925,12 @@ IPC_INLINE uint64_t ipc_shm_pid_ns_(void)
     return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
-/* Is the process with this pid in our namespace gone, or another than the one that started then? */
-IPC_INLINE int ipc_shm_process_is_gone_(pid_t pid, uint64_t then)
+/* Did this process get the handle's id itself? Else the handle came by fork. The kernel has wiped
+ * the mark in a child, so that two processes with the same pid, in two namespaces, differ. Kernels
+ * before 4.14, and some emulators, do not wipe it: there the pids differ, or nothing does. */
+IPC_INLINE int ipc_shm_is_ours_(const struct ipc_shm *seg)
 {
-    char path[32];
-    uint64_t start = 0;
-    int rc;
-
-    if (kill(pid, 0) != 0 && errno == ESRCH)
-        return 1;
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    rc = ipc_shm_read_start_(path, &start);
-    return rc == -ESRCH || (rc == 0 && start != then);
-}
-
-/* Is /proc that of our PID namespace? After unshare it may still be that of another, where our pids
- * are those of strangers. */
-IPC_INLINE int ipc_shm_proc_is_ours_(void)
-{
-    char self[16];
-    ssize_t n = readlink("/proc/self", self, sizeof self - 1);
-
-    self[n > 0 ? n : 0] = '\0';
-    if (strtol(self, NULL, 10) != (long)getpid())
-        return 0;
-    return 1;
+    return seg->mark != NULL && ck_pr_load_64(seg->mark) == (uint64_t)getpid();
 }
 
 #ifndef F_OFD_GETLK
@@ -922,9 +938,9 @@ IPC_INLINE int ipc_shm_proc_is_ours_(void)
 #define F_OFD_SETLK 37
 #endif
 
-/* Takes the lock on a member's byte (F_OFD_SETLK), or asks whether another has it (F_OFD_GETLK).
- * Not a classic lock, which goes when the process closes any descriptor of the file. */
-IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
+/* Takes the lock on a byte (F_OFD_SETLK), or asks whether another description has it
+ * (F_OFD_GETLK). */
+IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned byte, short *type)
 {
     struct flock lock;
     int rc;
@@ -932,7 +948,7 @@ IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned member, short *type)
     memset(&lock, 0, sizeof lock);
     lock.l_type = *type;
     lock.l_whence = SEEK_SET;
-    lock.l_start = (off_t)member;
+    lock.l_start = (off_t)byte;
     lock.l_len = 1;
     rc = fcntl(fd, how, &lock);
     *type = lock.l_type;
@@ -948,87 +964,231 @@ IPC_INLINE int ipc_shm_has_its_file_(const struct ipc_shm *seg)
            (uint64_t)st.st_ino == seg->inode;
 }
 
+/* Is there no process with the member's pid any more, where that counts in our namespace? */
+IPC_INLINE int ipc_shm_is_pid_free_(const struct ipc_shm *seg, const struct ipc_shm_member_ *m)
+{
+    uint32_t pid;
+
+    /* Without it the pid could be older than the id. Partner: the second store fence in
+     * ipc_shm_enter_. */
+    ck_pr_fence_load();
+    pid = ck_pr_load_32(&m->pid);
+    return seg->pid_ns != 0 && ck_pr_load_64(&m->pid_ns) == seg->pid_ns && pid != 0 &&
+           pid <= INT_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
 /* Is the member alive? 0 only with a proof of its death, see the top. */
 IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 {
+    unsigned i = (unsigned)(id % seg->members);
     const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, id);
-    uint64_t then, ns;
-    uint32_t pid;
     short type = F_WRLCK;
 
     if (id == 0 || ck_pr_load_64(&m->id) != id)
         return 0; /* proof 1 */
     if (id == seg->peer.id)
         return 1;
-    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, (unsigned)(id % seg->members), &type) == 0 &&
-        type == F_UNLCK && ipc_shm_has_its_file_(seg))
+    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, seg->members + i, &type) == 0 && type == F_UNLCK &&
+        ck_pr_load_32(&m->family) != 0) {
+        type = F_WRLCK;
+        if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, i, &type) != 0)
+            return 1;
+    }
+    if (type == F_UNLCK && ipc_shm_has_its_file_(seg))
         return 0; /* proof 2 */
-    /* Without it pid and the rest could be older than the id. Partner: the second store fence in
-     * ipc_shm_join_. */
-    ck_pr_fence_load();
-    pid = ck_pr_load_32(&m->pid);
-    then = ck_pr_load_64(&m->start);
-    ns = ck_pr_load_64(&m->pid_ns);
-    /* Without it these could be of a successor. Partner: the first store fence in ipc_shm_join_. */
-    ck_pr_fence_load();
-    if (ck_pr_load_64(&m->id) != id)
-        return 0; /* proof 1 */
-    if (ns == 0 || ns != seg->pid_ns || pid == 0 || pid > INT_MAX)
-        return 1;                                       /* its pid means nothing in our namespace */
-    return !ipc_shm_process_is_gone_((pid_t)pid, then); /* proof 3 */
+    return ipc_shm_has_its_file_(seg) || !ipc_shm_is_pid_free_(seg, m); /* 0: proof 3 */
 }
 
-/* Makes this process a member, or a candidate. seg->fd is a file description of our own, and
- * seg->base is mapped. Looks first for an entry without an id, as each question about a lock takes
- * a system call, which is the longer the more locks there are; then for that of a dead member. */
-IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
+/* ------------------------------------------------------------------ joining */
+
+/* Opens a new file description of the file behind fd, for O_RDWR or O_RDONLY. All locks of one
+ * description have one holder, so each member needs its own. Returns its descriptor. */
+IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
 {
-    uint64_t start = 0, generation;
-    unsigned i, look;
-    int rc = ipc_shm_read_start_("/proc/self/stat", &start);
+    char path[32];
+    int own;
 
-    if (rc != 0)
-        return ipc_shm_refuse(seg, rc == -ENOENT ? -ENOSYS : rc, "cannot read /proc/self/stat: %s",
-                              rc == -ENOENT ? "is /proc mounted?" : strerror(-rc));
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    /* O_NONBLOCK, as a file lease, which the file's owner may hold, would keep us waiting. */
+    own = ipc_move_fd_(open(path, access | O_CLOEXEC | O_NONBLOCK));
+    if (own >= 0)
+        return own;
+    if (errno == EAGAIN)
+        return ipc_shm_refuse(seg, -EACCES, "its owner holds a file lease on the segment");
+    if (errno == ENOENT)
+        return ipc_shm_refuse(seg, -ENOSYS, "cannot reopen %s: is /proc mounted?", path);
+    return ipc_shm_refuse(seg, -errno, "cannot reopen %s: %s", path, strerror(errno));
+}
+
+#ifndef MADV_DONTFORK
+#define MADV_DONTFORK 10
+#endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+/* Maps what the lock of life is to live in: a page of the description `fd`. */
+IPC_INLINE int ipc_shm_map_life_(struct ipc_shm *seg, int fd)
+{
+    size_t huge = (size_t)2 << 20;
+    void *life;
+
+    seg->life_size = (size_t)getpagesize();
+    life = mmap(NULL, seg->life_size, PROT_NONE, MAP_SHARED, fd, 0);
+    if (life == MAP_FAILED && seg->size % huge == 0) { /* it may be in huge pages of the pool */
+        seg->life_size = huge;
+        life = mmap(NULL, seg->life_size, PROT_NONE, MAP_SHARED, fd, 0);
+    }
+    if (life == MAP_FAILED)
+        return ipc_shm_refuse(seg, -errno, "cannot map a page: %s", strerror(errno));
+    (void)madvise(life, seg->life_size, MADV_DONTFORK);
+    seg->life = life;
+    return 0;
+}
+
+/* Makes the page whose first word is this process's mark, and whose second says which process is
+ * about to join. */
+IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
+{
+    size_t size = (size_t)getpagesize();
+    void *mark;
+
+    if (seg->mark != NULL)
+        return 0; /* inherited */
+    mark = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mark == MAP_FAILED)
+        return ipc_shm_refuse(seg, -ENOMEM, "cannot map a page: %s", strerror(errno));
+    (void)madvise(mark, size, MADV_WIPEONFORK);
+    seg->mark = (uint64_t *)mark;
+    return 0;
+}
+
+/* Locks the byte of life of entry i, if nobody has it. Shared, so that a child may have it, too,
+ * before its parent goes. */
+IPC_INLINE int ipc_shm_lock_life_(int life, unsigned byte)
+{
+    short type = F_WRLCK;
+    int rc = ipc_shm_lock_(life, F_OFD_SETLK, byte, &type);
+
+    type = F_RDLCK;
+    return rc != 0 ? rc : ipc_shm_lock_(life, F_OFD_SETLK, byte, &type);
+}
+
+/* Locks both bytes of an entry that nobody has. Looks first for one without an id, as each question
+ * about a lock takes a system call, which is the longer the more locks there are; then for that of a
+ * dead member. Returns its index, or a refusal. */
+IPC_INLINE int ipc_shm_lock_entry_(struct ipc_shm *seg, int life)
+{
+    short none = F_UNLCK;
+    unsigned look;
+
     for (look = 0; look < 2 * seg->members; look++) {
-        struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i = look % seg->members);
+        unsigned i = look % seg->members;
         short type = F_WRLCK;
+        int rc = -EAGAIN;
 
-        if (look < seg->members && ck_pr_load_64(&m->id) != 0)
-            continue;
-        rc = ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &type);
+        if (look >= seg->members || ck_pr_load_64(&ipc_shm_member_of_(seg, i)->id) == 0)
+            rc = ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &type);
         if (rc == -EAGAIN || rc == -EACCES)
             continue;
         if (rc != 0)
             return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
                                   strerror(-rc));
-        do /* not 0, which is the id of no member */
-            generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
-        while ((generation * seg->members & IPC_SHM_ID_) == 0);
-        ck_pr_store_64(&m->id, 0);
-        /* Without it the dead predecessor's id could be seen beside our pid. Partner: the second
-         * load fence in ipc_shm_member_is_alive_. */
-        ck_pr_fence_store();
-        ck_pr_store_32(&m->pid, (uint32_t)getpid());
-        ck_pr_store_32(&m->candidate, (uint32_t)candidate);
-        ck_pr_store_64(&m->start, start);
-        seg->pid_ns = ipc_shm_pid_ns_();
-        ck_pr_store_64(&m->pid_ns, seg->pid_ns);
-        if (!ipc_shm_proc_is_ours_())
-            seg->pid_ns = 0;
-        /* Without it our id could be seen beside the predecessor's pid. Partner: the first load
-         * fence in ipc_shm_member_is_alive_. */
-        ck_pr_fence_store();
-        seg->peer.id = (generation * seg->members & IPC_SHM_ID_) + i;
-        ck_pr_store_64(&m->id, seg->peer.id);
-        /* Without it another thread could go on with our parent's id. Partner: the load fence in
-         * ipc_shm_become_member_. */
-        ck_pr_fence_store();
-        ck_pr_store_int(&seg->pid, getpid());
-        return 0;
+        if (ipc_shm_lock_life_(life, seg->members + i) == 0)
+            return (int)i;
+        (void)ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &none);
     }
     return ipc_shm_refuse(seg, -EUSERS, "all %u members' places are taken: create the segment with "
                           "more, or one for each client", seg->members);
+}
+
+/* Makes the process that has locked entry i a member, or a candidate. */
+IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
+{
+    struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
+    uint64_t generation;
+
+    do /* not 0, which is the id of no member */
+        generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
+    while ((generation * seg->members & IPC_SHM_ID_) == 0);
+    ck_pr_store_64(&m->id, 0);
+    /* Without it the dead predecessor's id could be seen beside our pid. Partner: the second load
+     * fence in ipc_shm_who. */
+    ck_pr_fence_store();
+    ck_pr_store_32(&m->pid, (uint32_t)getpid());
+    ck_pr_store_32(&m->candidate, (uint32_t)candidate);
+    ck_pr_store_32(&m->family, 0);
+    seg->pid_ns = ipc_shm_pid_ns_();
+    ck_pr_store_64(&m->pid_ns, seg->pid_ns);
+    /* Without it our id could be seen beside the predecessor's pid. Partner: the first load fence
+     * in ipc_shm_who. */
+    ck_pr_fence_store();
+    seg->peer.id = (generation * seg->members & IPC_SHM_ID_) + i;
+    ck_pr_store_64(&m->id, seg->peer.id);
+    /* Without it another thread could go on with our parent's id. Partner: the load fence in
+     * ipc_shm_become_member_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(seg->mark, (uint64_t)getpid());
+}
+
+/* This process was forked by a member that hands its id over: goes on with that. 1; 0: another child
+ * has, or nothing was handed over. What it cannot have of its own, such as /proc after it has
+ * dropped its privileges, it does without: the lock of the family is then its life. */
+IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
+{
+    unsigned i = (unsigned)(seg->peer.id % seg->members);
+    struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
+    short type = F_RDLCK;
+    int life, has = 0;
+
+    seg->life = NULL; /* not inherited */
+    if (!seg->handed || ck_pr_load_64(&m->id) != seg->peer.id)
+        return 0;
+    life = ipc_shm_reopen_(seg, seg->fd, O_RDWR);
+    if (life >= 0) {
+        has = ipc_shm_map_life_(seg, life) == 0 &&
+              ipc_shm_lock_(life, F_OFD_SETLK, seg->members + i, &type) == 0;
+        (void)close(life);
+    }
+    if (!ck_pr_cas_32(&m->family, IPC_SHM_HANDED_, has ? 0 : IPC_SHM_ADOPTED_)) {
+        if (seg->life != NULL)
+            (void)munmap(seg->life, seg->life_size);
+        seg->life = NULL;
+        return 0;
+    }
+    seg->handed = 0;
+    seg->pid_ns = ipc_shm_pid_ns_();
+    ck_pr_store_32(&m->pid, (uint32_t)getpid());
+    ck_pr_store_64(&m->pid_ns, seg->pid_ns);
+    /* As in ipc_shm_enter_. */
+    ck_pr_fence_store();
+    ck_pr_store_64(seg->mark, (uint64_t)getpid());
+    return 1;
+}
+
+/* Makes this process a member, or a candidate. seg->fd is a file description of our own, and
+ * seg->base is mapped. */
+IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
+{
+    int life, rc = ipc_shm_map_mark_(seg), i = -1;
+
+    if (rc != 0)
+        return rc;
+    life = ipc_shm_reopen_(seg, seg->fd, O_RDWR);
+    if (life < 0)
+        return life;
+    rc = ipc_shm_map_life_(seg, life);
+    if (rc == 0)
+        i = rc = ipc_shm_lock_entry_(seg, life);
+    (void)close(life); /* the mapping keeps the description */
+    if (i >= 0) {
+        ipc_shm_enter_(seg, (unsigned)i, candidate);
+        return 0;
+    }
+    if (seg->life != NULL)
+        (void)munmap(seg->life, seg->life_size);
+    seg->life = NULL;
+    return rc;
 }
 
 #endif
@@ -1291,7 +1451,7 @@ IPC_INLINE int ipc_shm_check_writable_(struct ipc_shm *seg)
  * namespace. All else of it serves a child as it is. */
 IPC_INLINE void ipc_shm_become_reader_(struct ipc_shm *seg)
 {
-    ck_pr_store_64(&seg->pid_ns, ipc_shm_proc_is_ours_() ? ipc_shm_pid_ns_() : 0);
+    ck_pr_store_64(&seg->pid_ns, ipc_shm_pid_ns_());
     seg->peer.id = IPC_PEER_READ_ONLY;
 }
 
@@ -1343,11 +1503,24 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
     seg->lock_rc = seg->huge_rc = -EOPNOTSUPP;
 }
 
+/* Unmaps what is this process's own. What the lock of life lived in was not inherited by fork. */
+IPC_INLINE void ipc_shm_unmap_own_(struct ipc_shm *seg)
+{
+    if (seg->life != NULL && ipc_shm_is_ours_(seg))
+        (void)munmap(seg->life, seg->life_size);
+    if (seg->mark != NULL)
+        (void)munmap(seg->mark, (size_t)getpagesize());
+    seg->life = NULL;
+    seg->mark = NULL;
+}
+
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
-    /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid() &&
-        !ipc_shm_is_read_only_(seg)) {
+    int ours = ipc_shm_is_ours_(seg);
+
+    /* A handle that came by fork is the parent's membership, and one that was handed over a child's:
+     * only unmap. */
+    if (seg->base != NULL && seg->peer.id != 0 && ours && !seg->handed) {
         struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, seg->peer.id);
 
         ipc_shm_end_use_(seg);
@@ -1357,6 +1530,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         ck_pr_fence_store();
         ck_pr_store_64(&m->id, 0);
     }
+    ipc_shm_unmap_own_(seg);
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
     if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))
@@ -1373,33 +1547,18 @@ IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
     return rc;
 }
 
-/* Opens a new file description of the file behind fd, for O_RDWR or O_RDONLY. All locks of one
- * description have one holder, so each member needs its own. Returns its descriptor. */
-IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
-{
-    char path[32];
-    int own;
-
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    /* O_NONBLOCK, as a file lease, which the file's owner may hold, would keep us waiting. */
-    own = ipc_move_fd_(open(path, access | O_CLOEXEC | O_NONBLOCK));
-    if (own < 0 && errno == EAGAIN)
-        return ipc_shm_refuse(seg, -EACCES, "its owner holds a file lease on the segment");
-    return own >= 0 ? own
-                    : ipc_shm_refuse(seg, -errno, "cannot reopen %s: %s", path, strerror(errno));
-}
-
 /* Makes this process, which has inherited the handle by fork, a member of its own, with the same
  * addresses. */
 IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 {
     int parents = seg->fd, own, rc;
 
-    if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0) {
-        seg->peer.id = 0;
+    seg->peer.id = 0; /* whatever fails below: never the parent's */
+    seg->handed = 0;
+    seg->life = NULL; /* not inherited */
+    if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0)
         return ipc_shm_refuse(seg, -EROFS, "after fork only the process that created it may use a "
                               "segment that is sealed against writing: receive it here");
-    }
     if (!ipc_shm_has_its_file_(seg))
         return ipc_shm_refuse(seg, -EBADF, "others have closed the segment's descriptor");
     own = ipc_shm_reopen_(seg, parents, O_RDWR);
@@ -1407,7 +1566,6 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
         return own;
     seg->fd = own;
     (void)close(parents);
-    seg->peer.id = 0;
     /* Without it the mapping would keep the parent's description, and with it the parent's lock. */
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
@@ -1429,7 +1587,8 @@ IPC_INLINE int ipc_shm_nap_(int64_t ns)
  * calls does it, and others wait for that thread. */
 IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 {
-    int me = (int)getpid(), joining, rc = 0;
+    uint64_t me = (uint64_t)getpid(), joining;
+    int rc = 0;
 
     if (seg->base == NULL)
         return -EINVAL; /* ipc_shm_why says what was refused */
@@ -1437,21 +1596,24 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
         ipc_shm_become_reader_(seg);
         return 0;
     }
-    while (rc == 0 && ck_pr_load_int(&seg->pid) != me) {
-        joining = ck_pr_load_int(&seg->joining); /* of our parent: it forked meanwhile */
-        if (joining == me || !ck_pr_cas_int(&seg->joining, joining, me)) {
+    while (rc == 0 && ck_pr_load_64(&seg->mark[0]) != me) {
+        joining = ck_pr_load_64(&seg->mark[1]); /* of our parent, where the mark is not wiped */
+        if (joining == me || !ck_pr_cas_64(&seg->mark[1], joining, me)) {
             (void)ipc_shm_nap_(100000);
             continue;
         }
-        /* Without it the pid could be older than the CAS. Partner: the fence below. */
+        /* Without it the mark could be older than the CAS. Partner: the fence below. */
         ck_pr_fence_atomic_load();
-        if (ck_pr_load_int(&seg->pid) != me)
+        if (ck_pr_load_64(&seg->mark[0]) != me && !ipc_shm_adopt_(seg))
             rc = ipc_shm_rejoin_(seg);
-        /* Without it the next thread could find no one joining, and not yet our pid. */
+        /* Without it the next thread could find no one joining, and not yet our mark. */
         ck_pr_fence_store();
-        ck_pr_store_int(&seg->joining, 0);
+        ck_pr_store_64(&seg->mark[1], 0);
     }
-    /* Without it the id could be older than the pid. Partner: the store fence in ipc_shm_join_. */
+    if (rc == 0 && seg->handed)
+        return ipc_shm_refuse(seg, -ECHILD, "this process has handed the segment over to a child");
+    /* Without it the id could be older than the mark. Partner: the store fence in
+     * ipc_shm_enter_. */
     ck_pr_fence_load();
     return rc;
 }
@@ -2333,33 +2495,9 @@ IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
     return ck_pr_load_64(&ipc_shm_member_of_(seg, id)->left) == id ? -1 : 0;
 }
 
-/* Opens a pidfd of the member's process, which becomes readable when that process dies. -1 when it
- * cannot be had. */
-IPC_INLINE int ipc_shm_open_pidfd_(struct ipc_shm *seg, uint64_t id)
-{
-    int fd = -1;
-#ifdef SYS_pidfd_open
-    const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, id);
-    uint32_t pid = ck_pr_load_32(&m->pid);
-
-    if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
-        return -1;
-    fd = ipc_move_fd_((int)syscall(SYS_pidfd_open, (pid_t)pid, 0));
-    /* The pidfd is of this member's process, if the member is alive after the open. */
-    if (fd >= 0 && !ipc_shm_member_is_alive_(seg, id)) {
-        (void)close(fd);
-        return -1;
-    }
-#else
-    (void)seg, (void)id;
-#endif
-    return fd;
-}
-
-/* struct ipc_peer's watch. inotify reports when a process closes its descriptor of the segment,
- * which a death does, also in another PID namespace; and when a process reads from the descriptor,
- * which only ipc_shm_stir_ does. The death of a process whose children still have its descriptor is
- * reported by its pidfd alone. */
+/* struct ipc_peer's watch. inotify reports when a file description of the segment is closed, as that
+ * of a lock of life is by the death of its process, whatever its children have and in whichever
+ * namespace; and when a process reads from the descriptor, which only ipc_shm_stir_ does. */
 IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
 {
     struct ipc_shm *seg = (struct ipc_shm *)arg;
@@ -2370,8 +2508,7 @@ IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
         rc = -EBADF; /* closed by others */
     if (rc != 0)
         return rc;
-    if (id != 0 && fds[1] < 0)
-        fds[1] = ipc_shm_open_pidfd_(seg, id);
+    (void)id; /* the death of each member is reported */
     if (fds[0] < 0)
         fds[0] = ipc_move_fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     if (fds[0] < 0)
@@ -2400,6 +2537,18 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
     return &seg->peer;
 }
 
+IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
+{
+    int rc = ipc_shm_become_member_(seg);
+
+    if (rc != 0)
+        return rc;
+    /* No fence: fork orders it. */
+    ck_pr_store_32(&ipc_shm_member_of_(seg, seg->peer.id)->family, IPC_SHM_HANDED_);
+    seg->handed = 1;
+    return 0;
+}
+
 IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_member *who)
 {
     const struct ipc_shm_member_ *m;
@@ -2413,7 +2562,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
     m = ipc_shm_member_of_(seg, i);
     who->id = ck_pr_load_64(&m->id);
     /* Without this fence and the next, pid and namespace could be of another member than the id.
-     * Partners: the store fences in ipc_shm_join_. */
+     * Partners: the store fences in ipc_shm_enter_. */
     ck_pr_fence_load();
     pid = ck_pr_load_32(&m->pid);
     who->pid_ns = ck_pr_load_64(&m->pid_ns);

@@ -62,7 +62,8 @@
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
  *   - One thread at a time uses a handle. After fork one of the two processes may go on using it;
- *     over pipe: both do, each its end.
+ *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent, as the
+ *     other side knows that process: open these in the child, after daemon().
  *
  * Caveats
  *   - Where it can, recv takes in several messages at once, so the descriptor for event loops

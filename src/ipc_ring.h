@@ -111,7 +111,8 @@
  *     What a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside the
  *     ring and no endless loop. -EBADMSG sticks to the handle.
  *   - A handle belongs to one thread of one process at a time. After fork one of the two processes
- *     may go on using a handle, not both.
+ *     may go on using a handle, not both: the parent; or the child, where it holds its end with an
+ *     id that goes on in the child (ipc_shm_hand_over), or without an ipc_peer.
  *
  * Caveats
  *   - A ring for one producer and one consumer takes no more. A second one is refused with -EBUSY

@@ -47,7 +47,8 @@
  *   - Nothing read from a segment is trusted: sizes and offsets are checked against what the kernel
  *     says at attach, and then kept in the handle.
  *   - Time is never taken for death. A member is dead when the kernel has released the lock that
- *     its open file description held, or says that its process is gone (pid and start time).
+ *     its address space held. That is the same in each PID and time namespace, and to an emulator;
+ *     children of the dead process change nothing.
  *   - A segment has room for 64 members and 64 objects, or for as many as its creator's options
  *     say, up to 65,536 each. It never grows, and what an object took is not taken back. So a
  *     client that comes and goes, with rings of its own, has a segment of its own, which is cheap.

@@ -260,7 +260,8 @@ static void what_was_in_use_is_refused_after_a_restart(void **state)
         ipc_shm_close(&seg);
         IS(header_of(path).epoch % 2, 0);
         must_do(open_file(&seg, path, 0), &seg);
-        seg.pid = 0; /* it closes nothing, as if it was killed */
+        MUST(munmap(seg.life, seg.life_size) == 0);
+        seg.mark[0] = 0; /* it closes nothing, as if it was killed */
         ipc_shm_close(&seg);
         restart_machine();
         is_torn(ipc_shm_open(&seg, path, IPC_FOREVER), &seg);

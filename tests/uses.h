@@ -380,7 +380,8 @@ int use_shm(int fd)
     rc += ipc_shm_recv_with(&seg, fd, IPC_FOREVER, &how);
     rc += ipc_shm_make(&seg, "o", 1, 1, &o) + ipc_shm_publish(&seg, &o);
     rc += ipc_shm_find(&seg, "o", 1, &o) + ipc_shm_list(&seg, 0, &o);
-    rc += ipc_shm_alive(&seg, ipc_shm_peer(&seg)->id) + ipc_shm_who(&seg, 0, &who);
+    rc += ipc_shm_hand_over(&seg) + ipc_shm_alive(&seg, ipc_shm_peer(&seg)->id);
+    rc += ipc_shm_who(&seg, 0, &who);
     rc += ipc_shm_refuse(&seg, -1, "%s", ipc_shm_why(&seg));
     ipc_shm_close(&seg);
     rc += ipc_shm_sync(&seg);

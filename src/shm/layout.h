@@ -24,12 +24,13 @@
 /* Which process may change which field when: see identity.h. */
 struct ipc_shm_member_ {
     uint64_t id;        /* 0: of no member */
-    uint64_t start;     /* when the process started, in clock ticks since boot */
+    uint64_t unused;
     uint64_t pid_ns;    /* inode of the PID namespace in which pid counts */
     uint32_t pid;       /* of the process */
     uint32_t candidate; /* 1: has it open to take it over or to replace it, not to use it */
     uint64_t left;      /* the id that closed its handle in this place last */
-    unsigned char pad[24];
+    uint32_t family;    /* not 0: it counts as alive as long as its family: HANDED_, ADOPTED_ */
+    unsigned char pad[20];
 };
 
 /* See objects.h. */
@@ -104,6 +105,10 @@ IPC_INLINE struct ipc_shm_entry_ *ipc_shm_entry_at_(const struct ipc_shm *seg, u
 /* The bits of an id: a generation times the number of members' entries, plus the index of the
  * member's. Where there are 65,536 entries that leaves 2^32 generations, else more. */
 #define IPC_SHM_ID_ ((UINT64_C(1) << 48) - 1)
+/* `family`: the process goes, and a child that it is about to fork, or has forked, goes on with its
+ * id; and, that child has made a call, but has no lock of life of its own. */
+#define IPC_SHM_HANDED_ 1u
+#define IPC_SHM_ADOPTED_ 2u
 /* In `creator`, beside an id. */
 #define IPC_SHM_CONDEMNED_ (UINT64_C(1) << 63)
 

@@ -81,7 +81,7 @@ IPC_INLINE int ipc_shm_check_writable_(struct ipc_shm *seg)
  * namespace. All else of it serves a child as it is. */
 IPC_INLINE void ipc_shm_become_reader_(struct ipc_shm *seg)
 {
-    ck_pr_store_64(&seg->pid_ns, ipc_shm_proc_is_ours_() ? ipc_shm_pid_ns_() : 0);
+    ck_pr_store_64(&seg->pid_ns, ipc_shm_pid_ns_());
     seg->peer.id = IPC_PEER_READ_ONLY;
 }
 
@@ -133,11 +133,24 @@ IPC_INLINE void ipc_shm_clear_(struct ipc_shm *seg, const struct ipc_shm_options
     seg->lock_rc = seg->huge_rc = -EOPNOTSUPP;
 }
 
+/* Unmaps what is this process's own. What the lock of life lived in was not inherited by fork. */
+IPC_INLINE void ipc_shm_unmap_own_(struct ipc_shm *seg)
+{
+    if (seg->life != NULL && ipc_shm_is_ours_(seg))
+        (void)munmap(seg->life, seg->life_size);
+    if (seg->mark != NULL)
+        (void)munmap(seg->mark, (size_t)getpagesize());
+    seg->life = NULL;
+    seg->mark = NULL;
+}
+
 IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 {
-    /* A handle that came by fork is the parent's membership: only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && seg->pid == getpid() &&
-        !ipc_shm_is_read_only_(seg)) {
+    int ours = ipc_shm_is_ours_(seg);
+
+    /* A handle that came by fork is the parent's membership, and one that was handed over a child's:
+     * only unmap. */
+    if (seg->base != NULL && seg->peer.id != 0 && ours && !seg->handed) {
         struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, seg->peer.id);
 
         ipc_shm_end_use_(seg);
@@ -147,6 +160,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         ck_pr_fence_store();
         ck_pr_store_64(&m->id, 0);
     }
+    ipc_shm_unmap_own_(seg);
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
     if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))
@@ -163,33 +177,18 @@ IPC_INLINE int ipc_shm_close_refused_(struct ipc_shm *seg, int rc)
     return rc;
 }
 
-/* Opens a new file description of the file behind fd, for O_RDWR or O_RDONLY. All locks of one
- * description have one holder, so each member needs its own. Returns its descriptor. */
-IPC_INLINE int ipc_shm_reopen_(struct ipc_shm *seg, int fd, int access)
-{
-    char path[32];
-    int own;
-
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    /* O_NONBLOCK, as a file lease, which the file's owner may hold, would keep us waiting. */
-    own = ipc_move_fd_(open(path, access | O_CLOEXEC | O_NONBLOCK));
-    if (own < 0 && errno == EAGAIN)
-        return ipc_shm_refuse(seg, -EACCES, "its owner holds a file lease on the segment");
-    return own >= 0 ? own
-                    : ipc_shm_refuse(seg, -errno, "cannot reopen %s: %s", path, strerror(errno));
-}
-
 /* Makes this process, which has inherited the handle by fork, a member of its own, with the same
  * addresses. */
 IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
 {
     int parents = seg->fd, own, rc;
 
-    if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0) {
-        seg->peer.id = 0;
+    seg->peer.id = 0; /* whatever fails below: never the parent's */
+    seg->handed = 0;
+    seg->life = NULL; /* not inherited */
+    if ((seg->flags & IPC_SHM_SEAL_WRITES) != 0)
         return ipc_shm_refuse(seg, -EROFS, "after fork only the process that created it may use a "
                               "segment that is sealed against writing: receive it here");
-    }
     if (!ipc_shm_has_its_file_(seg))
         return ipc_shm_refuse(seg, -EBADF, "others have closed the segment's descriptor");
     own = ipc_shm_reopen_(seg, parents, O_RDWR);
@@ -197,7 +196,6 @@ IPC_INLINE int ipc_shm_rejoin_(struct ipc_shm *seg)
         return own;
     seg->fd = own;
     (void)close(parents);
-    seg->peer.id = 0;
     /* Without it the mapping would keep the parent's description, and with it the parent's lock. */
     if (ipc_shm_map_(seg, seg->base) != 0)
         return -ENOMEM;
@@ -219,7 +217,8 @@ IPC_INLINE int ipc_shm_nap_(int64_t ns)
  * calls does it, and others wait for that thread. */
 IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
 {
-    int me = (int)getpid(), joining, rc = 0;
+    uint64_t me = (uint64_t)getpid(), joining;
+    int rc = 0;
 
     if (seg->base == NULL)
         return -EINVAL; /* ipc_shm_why says what was refused */
@@ -227,21 +226,24 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
         ipc_shm_become_reader_(seg);
         return 0;
     }
-    while (rc == 0 && ck_pr_load_int(&seg->pid) != me) {
-        joining = ck_pr_load_int(&seg->joining); /* of our parent: it forked meanwhile */
-        if (joining == me || !ck_pr_cas_int(&seg->joining, joining, me)) {
+    while (rc == 0 && ck_pr_load_64(&seg->mark[0]) != me) {
+        joining = ck_pr_load_64(&seg->mark[1]); /* of our parent, where the mark is not wiped */
+        if (joining == me || !ck_pr_cas_64(&seg->mark[1], joining, me)) {
             (void)ipc_shm_nap_(100000);
             continue;
         }
-        /* Without it the pid could be older than the CAS. Partner: the fence below. */
+        /* Without it the mark could be older than the CAS. Partner: the fence below. */
         ck_pr_fence_atomic_load();
-        if (ck_pr_load_int(&seg->pid) != me)
+        if (ck_pr_load_64(&seg->mark[0]) != me && !ipc_shm_adopt_(seg))
             rc = ipc_shm_rejoin_(seg);
-        /* Without it the next thread could find no one joining, and not yet our pid. */
+        /* Without it the next thread could find no one joining, and not yet our mark. */
         ck_pr_fence_store();
-        ck_pr_store_int(&seg->joining, 0);
+        ck_pr_store_64(&seg->mark[1], 0);
     }
-    /* Without it the id could be older than the pid. Partner: the store fence in ipc_shm_join_. */
+    if (rc == 0 && seg->handed)
+        return ipc_shm_refuse(seg, -ECHILD, "this process has handed the segment over to a child");
+    /* Without it the id could be older than the mark. Partner: the store fence in
+     * ipc_shm_enter_. */
     ck_pr_fence_load();
     return rc;
 }

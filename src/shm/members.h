@@ -24,33 +24,9 @@ IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
     return ck_pr_load_64(&ipc_shm_member_of_(seg, id)->left) == id ? -1 : 0;
 }
 
-/* Opens a pidfd of the member's process, which becomes readable when that process dies. -1 when it
- * cannot be had. */
-IPC_INLINE int ipc_shm_open_pidfd_(struct ipc_shm *seg, uint64_t id)
-{
-    int fd = -1;
-#ifdef SYS_pidfd_open
-    const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, id);
-    uint32_t pid = ck_pr_load_32(&m->pid);
-
-    if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
-        return -1;
-    fd = ipc_move_fd_((int)syscall(SYS_pidfd_open, (pid_t)pid, 0));
-    /* The pidfd is of this member's process, if the member is alive after the open. */
-    if (fd >= 0 && !ipc_shm_member_is_alive_(seg, id)) {
-        (void)close(fd);
-        return -1;
-    }
-#else
-    (void)seg, (void)id;
-#endif
-    return fd;
-}
-
-/* struct ipc_peer's watch. inotify reports when a process closes its descriptor of the segment,
- * which a death does, also in another PID namespace; and when a process reads from the descriptor,
- * which only ipc_shm_stir_ does. The death of a process whose children still have its descriptor is
- * reported by its pidfd alone. */
+/* struct ipc_peer's watch. inotify reports when a file description of the segment is closed, as that
+ * of a lock of life is by the death of its process, whatever its children have and in whichever
+ * namespace; and when a process reads from the descriptor, which only ipc_shm_stir_ does. */
 IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
 {
     struct ipc_shm *seg = (struct ipc_shm *)arg;
@@ -61,8 +37,7 @@ IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
         rc = -EBADF; /* closed by others */
     if (rc != 0)
         return rc;
-    if (id != 0 && fds[1] < 0)
-        fds[1] = ipc_shm_open_pidfd_(seg, id);
+    (void)id; /* the death of each member is reported */
     if (fds[0] < 0)
         fds[0] = ipc_move_fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     if (fds[0] < 0)
@@ -91,6 +66,18 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
     return &seg->peer;
 }
 
+IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
+{
+    int rc = ipc_shm_become_member_(seg);
+
+    if (rc != 0)
+        return rc;
+    /* No fence: fork orders it. */
+    ck_pr_store_32(&ipc_shm_member_of_(seg, seg->peer.id)->family, IPC_SHM_HANDED_);
+    seg->handed = 1;
+    return 0;
+}
+
 IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_member *who)
 {
     const struct ipc_shm_member_ *m;
@@ -104,7 +91,7 @@ IPC_INLINE int ipc_shm_who(struct ipc_shm *seg, unsigned i, struct ipc_shm_membe
     m = ipc_shm_member_of_(seg, i);
     who->id = ck_pr_load_64(&m->id);
     /* Without this fence and the next, pid and namespace could be of another member than the id.
-     * Partners: the store fences in ipc_shm_join_. */
+     * Partners: the store fences in ipc_shm_enter_. */
     ck_pr_fence_load();
     pid = ck_pr_load_32(&m->pid);
     who->pid_ns = ck_pr_load_64(&m->pid_ns);

@@ -11,13 +11,45 @@
  *     has a sentence about it, but after -EINVAL for a handle that is not open.
  *   - A handle belongs to one process. Its threads may share it, but for the calls that create,
  *     open, receive and close. A child that inherits a handle by fork becomes a member of its own
- *     at its next call; where that fails the call returns, besides its own errors:
+ *     at its next call, see below; where that fails the call returns, besides its own errors:
  *     -EUSERS (all places are taken), -ENOSYS (/proc is not mounted), -ENOMEM,
  *     -EBADF (others have closed the handle's descriptor), -EROFS (IPC_SHM_SEAL_WRITES), and what
  *     open says for /proc/self/fd, such as -EMFILE and -EACCES. Its threads may make that call at
  *     once. A handle that is open read-only serves the child as it is.
  *   - None waits for another process, but for those that take a deadline. A peer that is stopped
  *     or killed at any instruction holds up none of them longer than that.
+ */
+
+/*
+ * Fork, exec, and whose process it is
+ *
+ *   A member is one process: one address space. It lives as long as that, whatever happens to its
+ *   descriptors, its user or its namespaces, and is dead to all others, wherever they run, as soon
+ *   as the kernel has taken that down: on any exit, kill or exec.
+ *
+ *   after the fork               what happens
+ *   --------------------------   ------------------------------------------------------------------
+ *   the child calls nothing,     nothing. The parent's death is told as if there were no child
+ *   or executes a program
+ *   the child makes a call       it becomes a member of its own, once for all its threads, and may
+ *   with the segment's handle    attach to rings. The parent stays what it was. Where the child
+ *                                cannot become one, its id is 0: never its parent's
+ *   the child closes the handle  the parent stays a member
+ *   the child goes on with       ipc_shm_hand_over before the fork. The child has the parent's id
+ *   the parent's rings, as       then, and all ends of rings that the parent held: no peer is told
+ *   after daemon()               of a death, no end is free for others, also after a second fork
+ *                                (daemon() within daemon()). The parent's next call with the
+ *                                segment is -ECHILD; it may exit at any time
+ *
+ *   A handle of a ring does not know of the fork. Without ipc_shm_hand_over it is the parent's: a
+ *   child must not use it after its parent's death, as an end whose holder is dead is given to the
+ *   next that asks. With ipc_shm_hand_over it is the child's, and the parent must not use it.
+ *
+ *   To become a member a child opens /proc/self/fd anew: in a named segment it does so before it
+ *   drops its privileges, or changes its root. A child that was handed the segment need not.
+ *
+ *   An emulator (qemu-user) may copy to the child what fork does not copy on Linux. There the death
+ *   of a process is told when its children have gone, too.
  */
 
 /* ------------------------------------------------------------------ limits */
@@ -70,9 +102,11 @@ struct ipc_shm {
     size_t size;                  /* of the mapping, in bytes */
     unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
-    pid_t pid;                    /* the process whose id peer.id is. Stored last: see map.h */
-    pid_t joining;                /* the process that is about to get one; 0: none */
-    uint64_t pid_ns;              /* inode of our PID namespace; 0: pids cannot be judged here */
+    uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
+    void *life;                   /* a page in which the lock of life lives: identity.h */
+    size_t life_size;             /* of that, in bytes */
+    int handed;                   /* 1: by ipc_shm_hand_over */
+    uint64_t pid_ns;              /* inode of our PID namespace; 0: not known */
     uint64_t device, inode;       /* of the segment's file */
     unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
     int fd;      /* its description holds the member's lock. May be polled; not to be closed */
@@ -311,6 +345,20 @@ IPC_INLINE int ipc_shm_recv_with(struct ipc_shm *seg, int socket, int64_t deadli
  * ipc_shm_why says why. Read-only, its id is IPC_PEER_READ_ONLY. Never NULL. Lock-free.
  */
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
+
+/*
+ * To be called before a fork whose child is to go on in the place of this process, as before
+ * daemon(): with its id, and all ends of rings that are attached by it. This process then counts as
+ * alive as long as itself or any child lives that has inherited the handle; from the child's next
+ * call with the segment on, such as ipc_shm_peer, as long as that child lives. Of several children
+ * the first that makes that call goes on, and others become members of their own. Lock-free.
+ *
+ *   0
+ *   -EINVAL  the segment is not open
+ *   -ECHILD  it was handed over before. So say all calls of this process with it from now on that
+ *            need its id, but ipc_shm_close, which leaves it to the child
+ */
+IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg);
 
 /* 1 while the member `id` may be alive, 0 when it has left or the kernel says that it is dead; a
  * member that is stopped is alive. A few system calls, some 10 microseconds: not for the path of a

@@ -1,0 +1,523 @@
+/*
+ * Tests of whose process it is: who counts as alive after a fork, an exec, in other namespaces and
+ * as another user, and which of parent and child goes on with what both have.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include "ipc_shm.h"
+#include "ipc_notify.h"
+#include "ipc_ring.h"
+
+#define LONG_MS 60000 /* longer than any working call takes */
+#define HANG_S 300
+#include "harness.h"
+
+#include <grp.h>
+#include <sched.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
+struct tick {
+    uint64_t n;
+};
+IPC_SPSC(ticks, struct tick)
+
+static void make(struct ipc_shm *seg)
+{
+    MUST(ipc_shm_create(seg, name, 1 << 20) == 0);
+    MUST(ticks_create(seg, "ticks", 64) == 0);
+}
+
+static void join(struct ipc_shm *seg)
+{
+    MUST(ipc_shm_open(seg, name, ipc_in_ms(LONG_MS)) == 0);
+}
+
+/* A child that keeps what it has inherited, and calls nothing, until it is killed. */
+static pid_t idle_child(void)
+{
+    pid_t pid = fork();
+
+    MUST(pid >= 0);
+    if (pid == 0) {
+        become_child(); /* it dies with its parent's thread: not before */
+        (void)prctl(PR_SET_PDEATHSIG, 0);
+        wait_for_death();
+    }
+    return pid;
+}
+
+/* ------------------------------------------------------------------ namespaces, users, exec */
+
+/* What runs in a namespace of its own: f, as the first process there where it is one of pids. */
+struct inside {
+    int what; /* CLONE_NEWPID, CLONE_NEWTIME */
+    body *f;
+};
+
+static void goes_inside(struct child *up, void *arg)
+{
+    const struct inside *in = (const struct inside *)arg;
+    static const char offsets[] = "monotonic 86400 0\nboottime 86400 0\n";
+    int fd, status;
+    pid_t first;
+
+    if (unshare(in->what) != 0)
+        _exit(UNABLE);
+    if (in->what == CLONE_NEWTIME) {
+        fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, offsets, strlen(offsets)) < 0)
+            _exit(UNABLE);
+        (void)close(fd);
+    }
+    first = fork();
+    MUST(first >= 0);
+    if (first == 0) {
+        become_child();
+        in->f(up, NULL);
+        _exit(0);
+    }
+    MUST(waitpid(first, &status, 0) == first);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+}
+
+static void does_nothing(struct child *up, void *arg)
+{
+    (void)up;
+    (void)arg;
+}
+
+static int can_go_inside(int what)
+{
+    struct inside in = {what, does_nothing};
+
+    return run(goes_inside, &in) == 0;
+}
+
+/* Opens the segment, takes the producer's end, and lives. */
+static void holds_the_end(struct child *up, void *arg)
+{
+    struct ticks_producer out;
+    struct ipc_shm seg;
+
+    (void)arg;
+    join(&seg);
+    IS(ticks_producer_open(&out, &seg, "ticks"), 0);
+    tell(up, ipc_shm_peer(&seg)->id);
+    (void)hear(up);
+    wait_for_death();
+}
+
+/* The producer of which the process above it is to say whether it lives. */
+static uint64_t asked_for;
+
+static void says_whether_it_lives(struct child *up, void *arg)
+{
+    struct ticks_producer second;
+    struct ipc_shm seg;
+    int i;
+
+    (void)arg;
+    join(&seg);
+    for (i = 0; i < 3; i++) { /* alive, stopped, killed */
+        tell(up, (uint64_t)ipc_shm_alive(&seg, asked_for));
+        (void)hear(up);
+        if (i < 2)
+            IS(ticks_producer_open(&second, &seg, "ticks"), -EBUSY);
+    }
+    EVENTUALLY(!ipc_shm_alive(&seg, asked_for));
+    IS(ticks_producer_open(&second, &seg, "ticks"), 0);
+}
+
+/* The process that holds the end in one namespace is judged in another: alive, stopped, killed. */
+static void is_judged_rightly(int holder_in, int judge_in)
+{
+    struct inside holder = {holder_in, holds_the_end}, judge = {judge_in, says_whether_it_lives};
+    struct ipc_shm seg;
+    struct child h, j;
+    struct ipc_shm_member who;
+    pid_t pid;
+
+    make(&seg);
+    h = holder_in != 0 ? spawn(goes_inside, &holder) : spawn(holds_the_end, NULL);
+    asked_for = hear(&h);
+    IS(ipc_shm_who(&seg, (unsigned)(asked_for % IPC_SHM_MEMBERS), &who), 0);
+    pid = who.pid; /* the same number here: time namespaces have no pids of their own */
+    j = judge_in != 0 ? spawn(goes_inside, &judge) : spawn(says_whether_it_lives, NULL);
+    IS(hear(&j), 1);
+    MUST(pid > 1 && kill(pid, SIGSTOP) == 0);
+    tell(&j, 0);
+    IS(hear(&j), 1);
+    tell(&j, 0);
+    (void)hear(&j);
+    MUST(kill(pid, SIGKILL) == 0);
+    tell(&j, 0);
+    finish(&j);
+    (void)reap(&h);
+    ipc_shm_close(&seg);
+    IS(ipc_shm_unlink(name), 0);
+}
+
+static void time_namespaces_kill_nobody(void **state)
+{
+    (void)state;
+    is_judged_rightly(0, 0);
+    SKIP_IF(!can_go_inside(CLONE_NEWTIME), "may not make a time namespace");
+    is_judged_rightly(0, CLONE_NEWTIME);
+    is_judged_rightly(CLONE_NEWTIME, 0);
+}
+
+/* A producer that has forked, made a call, and is killed, while its child lives and does nothing. */
+static void has_an_idle_child(struct child *up, void *arg)
+{
+    struct ticks_producer out;
+    struct tick t = {1};
+    struct ipc_shm seg;
+    pid_t idle;
+
+    (void)arg;
+    join(&seg);
+    IS(ticks_producer_open(&out, &seg, "ticks"), 0);
+    idle = idle_child();
+    IS(ticks_push(&out, &t), 0);
+    tell(up, (uint64_t)idle);
+    (void)hear(up);
+    (void)raise(SIGKILL);
+}
+
+/* The first process in a PID namespace, whose own child is the producer. */
+static void keeps_the_producer(struct child *up, void *arg)
+{
+    pid_t producer = fork();
+
+    MUST(producer >= 0);
+    if (producer == 0) {
+        become_child();
+        has_an_idle_child(up, arg);
+    }
+    MUST(waitpid(producer, NULL, 0) == producer);
+    wait_for_death(); /* and with it goes the idle child */
+}
+
+static void death_of_who_has_an_idle_child_is_told(void **state)
+{
+    struct inside in = {CLONE_NEWPID, keeps_the_producer};
+    struct ticks_consumer c;
+    struct ipc_shm seg;
+    struct child feed;
+    struct tick t;
+    int64_t since;
+    int nested;
+    pid_t idle;
+
+    (void)state;
+    for (nested = 0; nested < 2; nested++) {
+        SKIP_IF(nested && !can_go_inside(CLONE_NEWPID), "may not make a PID namespace");
+        make(&seg);
+        feed = nested ? spawn(goes_inside, &in) : spawn(has_an_idle_child, NULL);
+        idle = (pid_t)hear(&feed);
+        IS(ticks_consumer_open(&c, &seg, "ticks"), 0);
+        IS(ticks_recv(&c, &t, ipc_in_ms(LONG_MS)), 0);
+        IS(ticks_recv(&c, &t, ipc_in_ms(20)), -ETIMEDOUT);
+        since = ipc_clock();
+        tell(&feed, 0);
+        IS(ticks_recv(&c, &t, ipc_in_ms(LONG_MS)), -EOWNERDEAD);
+        print_message("note: told within %.1f ms\n", (double)(ipc_clock() - since) / 1e6);
+        if (nested)
+            signal_child(&feed, SIGKILL); /* the keeper outside; the first one inside follows */
+        else
+            MUST(idle > 1 && kill(idle, SIGKILL) == 0);
+        (void)reap(&feed);
+        ticks_consumer_detach(&c);
+        ipc_shm_close(&seg);
+        IS(ipc_shm_unlink(name), 0);
+    }
+}
+
+/* The first process of a PID namespace makes another one, whose first process is 1, too. */
+static void has_a_child_with_its_pid(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+    uint64_t id;
+    pid_t child;
+    int status;
+
+    (void)arg;
+    IS(getpid(), 1);
+    join(&seg);
+    id = ipc_shm_peer(&seg)->id;
+    MUST(unshare(CLONE_NEWPID) == 0);
+    child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        become_child();
+        IS(getpid(), 1);
+        MUST(ipc_shm_peer(&seg)->id != id && ipc_shm_peer(&seg)->id != 0);
+        MUST(ipc_shm_alive(&seg, id));
+        ipc_shm_close(&seg);
+        _exit(0);
+    }
+    MUST(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    tell(up, id);
+    (void)hear(up);
+}
+
+static void nested_process_1_is_not_its_parent(void **state)
+{
+    struct inside in = {CLONE_NEWPID, has_a_child_with_its_pid};
+    struct ipc_shm seg;
+    struct child c;
+    uint64_t id;
+
+    (void)state;
+    SKIP_IF(!can_go_inside(CLONE_NEWPID), "may not make a PID namespace");
+    make(&seg);
+    c = spawn(goes_inside, &in);
+    id = hear(&c);
+    MUST(ipc_shm_alive(&seg, id));
+    tell(&c, 0);
+    finish(&c);
+    EVENTUALLY(!ipc_shm_alive(&seg, id));
+    ipc_shm_close(&seg);
+}
+
+static void uses_it_as_another_user(struct child *up, void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+    struct ipc_shm_object o;
+    struct ticks_producer out;
+    uint64_t parents = seg->peer.id;
+
+    (void)up;
+    MUST(setgroups(0, NULL) == 0 && setresgid(4401, 4401, 4401) == 0 &&
+         setresuid(4401, 4401, 4401) == 0);
+    IS(ipc_shm_peer(seg)->id, 0);
+    MUST(strstr(ipc_shm_why(seg), "Permission denied") != NULL);
+    MUST(ipc_shm_alive(seg, parents));
+    IS(ipc_shm_find(seg, "ticks", IPC_SPSC_TYPE, &o), 0);
+    IS(ticks_producer_attach(&out, o.mem, o.size, ipc_shm_peer(seg)), -EINVAL);
+    ipc_shm_close(seg);
+}
+
+static void child_that_drops_its_privileges_is_not_its_parent(void **state)
+{
+    struct ipc_shm seg;
+
+    (void)state;
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    make(&seg);
+    IS(run(uses_it_as_another_user, &seg), 0);
+    MUST(ipc_shm_alive(&seg, seg.peer.id));
+    ipc_shm_close(&seg);
+}
+
+static void becomes_another_program(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)arg;
+    join(&seg);
+    tell(up, ipc_shm_peer(&seg)->id);
+    (void)hear(up);
+    (void)execlp("sleep", "sleep", "300", (char *)NULL);
+    _exit(1);
+}
+
+static void process_that_has_executed_another_program_is_gone(void **state)
+{
+    struct ipc_shm seg;
+    struct child c;
+    uint64_t id;
+
+    (void)state;
+    make(&seg);
+    c = spawn(becomes_another_program, NULL);
+    id = hear(&c);
+    MUST(ipc_shm_alive(&seg, id));
+    tell(&c, 0);
+    EVENTUALLY(!ipc_shm_alive(&seg, id));
+    kill_child(&c);
+    ipc_shm_close(&seg);
+}
+
+/* ------------------------------------------------------------------ who goes on after a fork */
+
+/* How a feed goes into the background: how often it forks; does it call with the segment's handle
+ * then; as another user. */
+struct background {
+    int forks, calls, other_user;
+};
+
+enum { PUSH, WHO, HAVE_CHILD };
+
+/* What the feed in the background does, as it is told. */
+static void obeys(struct child *up, struct ipc_shm *seg, struct ticks_producer *out)
+{
+    struct tick t = {0};
+
+    for (;;)
+        switch (hear(up)) {
+        case PUSH:
+            t.n++;
+            IS(ticks_send(out, &t, ipc_in_ms(LONG_MS)), 0);
+            break;
+        case WHO:
+            tell(up, ipc_shm_peer(seg)->id);
+            break;
+        default:
+            tell(up, (uint64_t)idle_child());
+        }
+}
+
+/* The classic order: makes everything, then forks and exits. */
+static void goes_into_background(struct child *up, void *arg)
+{
+    const struct background *how = (const struct background *)arg;
+    struct ticks_producer out;
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    int i;
+
+    make(&seg);
+    IS(ticks_producer_open(&out, &seg, "ticks"), 0);
+    IS(ipc_shm_hand_over(&seg), 0);
+    tell(up, seg.peer.id);
+    for (i = 0; i < how->forks; i++) {
+        pid_t child = fork();
+
+        MUST(child >= 0);
+        if (child > 0 && i == 0) {
+            IS(ipc_shm_make(&seg, "more", 1, 64, &o), -ECHILD);
+            MUST(strstr(ipc_shm_why(&seg), "handed") != NULL);
+            IS(ipc_shm_hand_over(&seg), -ECHILD);
+            ipc_shm_close(&seg);
+        }
+        if (child > 0)
+            _exit(0);
+    }
+    become_child();
+    (void)prctl(PR_SET_PDEATHSIG, 0);
+    if (how->other_user)
+        MUST(setgroups(0, NULL) == 0 && setresgid(4401, 4401, 4401) == 0 &&
+             setresuid(4401, 4401, 4401) == 0);
+    tell(up, (uint64_t)getpid());
+    obeys(up, &seg, &out);
+}
+
+static uint64_t asks(const struct child *c, uint64_t what)
+{
+    tell(c, what);
+    return hear(c);
+}
+
+static void is_a_daemon(const struct background *how)
+{
+    struct background copy = *how;
+    struct ticks_producer second;
+    struct ticks_consumer in;
+    struct ipc_shm seg, again;
+    struct child c = spawn(goes_into_background, &copy);
+    uint64_t id = hear(&c), n;
+    pid_t feed = (pid_t)hear(&c), idle = 0;
+    struct tick t = {0};
+    int status;
+
+    MUST(waitpid(c.pid, &status, 0) == c.pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    join(&seg);
+    IS(ticks_consumer_open(&in, &seg, "ticks"), 0);
+    for (n = 1; n <= 3; n++) {
+        if (how->calls)
+            MUST(asks(&c, WHO) == id);
+        IS(ticks_recv(&in, &t, ipc_in_ms(20)), -ETIMEDOUT); /* and no death */
+        MUST(ipc_shm_alive(&seg, id));
+        IS(ticks_producer_open(&second, &seg, "ticks"), -EBUSY);
+        IS(ipc_shm_create(&again, name, 1 << 20), -EEXIST);
+        tell(&c, PUSH);
+        IS(ticks_recv(&in, &t, ipc_in_ms(LONG_MS)), 0);
+        IS(t.n, n);
+    }
+    MUST(feed > 1 && kill(feed, SIGSTOP) == 0 && ipc_shm_alive(&seg, id));
+    MUST(kill(feed, SIGCONT) == 0);
+    if (how->calls && !how->other_user)
+        idle = (pid_t)asks(&c, HAVE_CHILD);
+    MUST(kill(feed, SIGKILL) == 0);
+    IS(ticks_recv(&in, &t, ipc_in_ms(LONG_MS)), -EOWNERDEAD);
+    IS(ticks_producer_open(&second, &seg, "ticks"), 0);
+    if (idle > 1)
+        (void)kill(idle, SIGKILL);
+    forget(&c);
+    ticks_producer_detach(&second);
+    ticks_consumer_detach(&in);
+    ipc_shm_close(&seg);
+    IS(ipc_shm_unlink(name), 0);
+}
+
+static void daemon_goes_on_with_what_its_parent_had(void **state)
+{
+    struct background how = {1, 0, 0};
+
+    (void)state;
+    for (how.forks = 1; how.forks <= 2; how.forks++)
+        for (how.calls = 0; how.calls < 2; how.calls++)
+            is_a_daemon(&how);
+    SKIP_IF(geteuid() != 0, "needs root, to be two users");
+    how.forks = 1;
+    how.other_user = 1;
+    for (how.calls = 0; how.calls < 2; how.calls++)
+        is_a_daemon(&how);
+}
+
+static void tells_its_id(struct child *up, void *arg)
+{
+    tell(up, ipc_shm_peer((struct ipc_shm *)arg)->id);
+    (void)hear(up);
+}
+
+static void only_the_first_child_that_calls_goes_on(void **state)
+{
+    struct ipc_shm seg, watch;
+    struct child a, b;
+    uint64_t id, others;
+
+    (void)state;
+    make(&seg);
+    join(&watch);
+    id = seg.peer.id;
+    IS(ipc_shm_hand_over(&seg), 0);
+    a = spawn(tells_its_id, &seg);
+    IS(hear(&a), (int64_t)id);
+    b = spawn(tells_its_id, &seg);
+    others = hear(&b);
+    MUST(others != id && others != 0);
+    ipc_shm_close(&seg);
+    MUST(ipc_shm_alive(&watch, id) && ipc_shm_alive(&watch, others));
+    kill_child(&a); /* the other child still lives, and has nothing of it */
+    EVENTUALLY(!ipc_shm_alive(&watch, id));
+    MUST(ipc_shm_alive(&watch, others));
+    kill_child(&b);
+    ipc_shm_close(&watch);
+}
+
+/* ------------------------------------------------------------------ main */
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(time_namespaces_kill_nobody),
+        TEST(death_of_who_has_an_idle_child_is_told),
+        TEST(nested_process_1_is_not_its_parent),
+        TEST(child_that_drops_its_privileges_is_not_its_parent),
+        TEST(process_that_has_executed_another_program_is_gone),
+        TEST(daemon_goes_on_with_what_its_parent_had),
+        TEST(only_the_first_child_that_calls_goes_on),
+    };
+
+    set_up(argc, argv);
+    return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
+}
