@@ -519,7 +519,7 @@ struct ipc_ring_shared_ {
  * consumer holds back at most. Measured flat around these values (bench/). */
 #define IPC_RING_PREFETCH_ 1024u /* bytes */
 #define IPC_RING_AHEAD_ 64u      /* slots */
-#define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s */
+#define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s, as everywhere in handles */
 #define IPC_RING_SINGLE_ 2048u   /* bytes: behind a longer message it does not look ahead */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
@@ -821,6 +821,23 @@ IPC_INLINE int ipc_ring_is_named_dead_(int (*alive)(void *, uint64_t), void *arg
     if (ck_pr_load_64(&seat->id) == 0)
         return alive != NULL;
     return ipc_ring_is_dead_(alive, arg, ck_pr_load_64(&seat->named));
+}
+
+/* An end that is close behind the other lets that get ahead before it looks again: if both work on
+ * one line, each waits for the other. It holds back the longer, up to `most` pauses, the more often
+ * that brought several messages at once. */
+IPC_FORCE_INLINE void ipc_ring_hold_back_(unsigned pauses)
+{
+    for (; pauses > 0; pauses--)
+        ck_pr_stall();
+}
+
+IPC_FORCE_INLINE void ipc_ring_adapt_pauses_(unsigned *pauses, int pays, unsigned most)
+{
+    if (!pays)
+        *pauses /= 2;
+    else if (*pauses < most)
+        *pauses = 2 * *pauses + 1;
 }
 
 IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,
@@ -1613,20 +1630,14 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, 
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
-            /* Close behind the producer: let it get ahead before we touch its lines. */
-            for (i = 0; i < c->pauses; i++)
-                ck_pr_stall();
+            ipc_ring_hold_back_(c->pauses);
             if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
                 return ipc_spsc_found_empty_(c, stride, in_hand);
             for (ahead /= 2; ahead > 1; ahead /= 2)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
             ahead += ahead == 0;
-            /* Holding back pays as long as a look then finds several messages. */
-            if (ahead == 1)
-                c->pauses /= 2;
-            else if (c->pauses < IPC_RING_PAUSES_)
-                c->pauses = 2 * c->pauses + 1;
+            ipc_ring_adapt_pauses_(&c->pauses, ahead != 1, IPC_RING_PAUSES_);
         }
     }
     /* Without it the payload could be read before the sequence that vouches for it. The slots
@@ -2137,15 +2148,13 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
 
 /*
  * A consumer that takes what is there has fewer than it wants: looks for more. If it is close
- * behind a busy producer, it lets that get ahead first, by up to a quarter of the stream: if both
- * work on neighbouring lines, each waits for the other. It holds back only while that brings
- * elements. Where the producer is not busy, it soon stops, and tries again ever more rarely.
+ * behind a busy producer, it holds back first, for up to a quarter of the stream, and only while that
+ * brings elements. Where the producer is not busy, it soon stops, and tries again ever more rarely.
  */
 IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
 {
     struct ipc_stream *s = &c->s;
     uint64_t end;
-    unsigned i;
 
     ipc_stream_find_more_(s);
     if (s->end == s->at || s->end - s->at > (s->mask + 1) / 4)
@@ -2157,8 +2166,7 @@ IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
         }
         c->pauses = IPC_STREAM_FIRST_PAUSES_;
     }
-    for (i = 0; i < c->pauses; i++)
-        ck_pr_stall();
+    ipc_ring_hold_back_(c->pauses);
     end = s->end;
     ipc_stream_find_more_(s);
     if (s->end == end) {
@@ -2169,8 +2177,7 @@ IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
         return;
     }
     c->try_after = IPC_STREAM_TRY_AFTER_;
-    if (c->pauses < IPC_STREAM_PAUSES_)
-        c->pauses = 2 * c->pauses + 1;
+    ipc_ring_adapt_pauses_(&c->pauses, 1, IPC_STREAM_PAUSES_);
 }
 
 IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to, size_t bytes,
@@ -3658,13 +3665,11 @@ IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
 }
 
 /* There is no record at head yet: publishes the position, and looks at the other lanes. If several
- * records came in a row until here, the consumer is close behind the producer, and lets it get
- * ahead before it looks again: if both work on one line, each waits for the other. Returns a word,
- * or 0. */
+ * records came in a row until here, the consumer is close behind the producer, and holds back.
+ * Returns a word, or 0. */
 IPC_RING_NOINLINE_ uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 {
     uint64_t word, run = c->head - c->run_start;
-    unsigned i;
 
     if (c->head != c->published && c->to != NULL)
         ipc_record_publish_(c);
@@ -3675,12 +3680,8 @@ IPC_RING_NOINLINE_ uint64_t ipc_record_found_empty_(struct ipc_record_consumer *
         c->pauses = 0;
         return 0;
     }
-    if (run < 4 * IPC_RING_LINE)
-        c->pauses /= 2;
-    else if (c->pauses < IPC_RECORD_PAUSES_)
-        c->pauses = 2 * c->pauses + 1;
-    for (i = 0; i < c->pauses; i++)
-        ck_pr_stall();
+    ipc_ring_adapt_pauses_(&c->pauses, run >= 4 * IPC_RING_LINE, IPC_RECORD_PAUSES_);
+    ipc_ring_hold_back_(c->pauses);
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
 
@@ -3761,7 +3762,7 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
         return rc;
     if (CK_CC_UNLIKELY(n > size))
         return -EMSGSIZE;
-    if (CK_CC_LIKELY(n > 0)) /* `to` may be NULL then */
+    if (size > 0 && CK_CC_LIKELY(n > 0)) /* `to` may be NULL where either is 0 */
         ipc_ring_get_(to, ipc_record_payload_(c), n, 1);
     *published = ipc_record_release_(c);
     return (int64_t)n;
@@ -6116,16 +6117,11 @@ IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t
         m->idle = 0; /* likely a lone message or run: touch no other line */
         ahead = run + (run == 0);
     } else if (!ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state)) {
-        /* Close behind the other end: let it get ahead before we touch its lines. */
-        for (i = 0; i < m->pauses; i++)
-            ck_pr_stall();
+        ipc_ring_hold_back_(m->pauses);
         while (ahead > run && !ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state))
             ahead /= 2;
         ahead = ahead > run ? ahead : run + (run == 0);
-        if (ahead == 1)
-            m->pauses /= 2;
-        else if (m->pauses < IPC_RING_PAUSES_)
-            m->pauses = 2 * m->pauses + 1;
+        ipc_ring_adapt_pauses_(&m->pauses, ahead != 1, IPC_RING_PAUSES_);
     }
     m->ready = m->next + ahead;
     for (i = 0; i < ahead && i < IPC_MPMC_PREFETCH_; i++)

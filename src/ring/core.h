@@ -64,7 +64,7 @@ struct ipc_ring_shared_ {
  * consumer holds back at most. Measured flat around these values (bench/). */
 #define IPC_RING_PREFETCH_ 1024u /* bytes */
 #define IPC_RING_AHEAD_ 64u      /* slots */
-#define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s */
+#define IPC_RING_PAUSES_ 31u     /* ck_pr_stall()s, as everywhere in handles */
 #define IPC_RING_SINGLE_ 2048u   /* bytes: behind a longer message it does not look ahead */
 
 /* Slots up to a line never straddle one; longer ones are whole lines. Aligns any message to its
@@ -366,6 +366,23 @@ IPC_INLINE int ipc_ring_is_named_dead_(int (*alive)(void *, uint64_t), void *arg
     if (ck_pr_load_64(&seat->id) == 0)
         return alive != NULL;
     return ipc_ring_is_dead_(alive, arg, ck_pr_load_64(&seat->named));
+}
+
+/* An end that is close behind the other lets that get ahead before it looks again: if both work on
+ * one line, each waits for the other. It holds back the longer, up to `most` pauses, the more often
+ * that brought several messages at once. */
+IPC_FORCE_INLINE void ipc_ring_hold_back_(unsigned pauses)
+{
+    for (; pauses > 0; pauses--)
+        ck_pr_stall();
+}
+
+IPC_FORCE_INLINE void ipc_ring_adapt_pauses_(unsigned *pauses, int pays, unsigned most)
+{
+    if (!pays)
+        *pauses /= 2;
+    else if (*pauses < most)
+        *pauses = 2 * *pauses + 1;
 }
 
 IPC_FORCE_INLINE unsigned char *ipc_ring_slot_(unsigned char *slots, uint64_t mask,

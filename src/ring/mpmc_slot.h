@@ -580,16 +580,11 @@ IPC_INLINE void ipc_mpmc_look_ahead_(struct ipc_mpmc *m, size_t stride, uint64_t
         m->idle = 0; /* likely a lone message or run: touch no other line */
         ahead = run + (run == 0);
     } else if (!ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state)) {
-        /* Close behind the other end: let it get ahead before we touch its lines. */
-        for (i = 0; i < m->pauses; i++)
-            ck_pr_stall();
+        ipc_ring_hold_back_(m->pauses);
         while (ahead > run && !ipc_mpmc_count_ready_(m, m->next + ahead - 1, stride, state))
             ahead /= 2;
         ahead = ahead > run ? ahead : run + (run == 0);
-        if (ahead == 1)
-            m->pauses /= 2;
-        else if (m->pauses < IPC_RING_PAUSES_)
-            m->pauses = 2 * m->pauses + 1;
+        ipc_ring_adapt_pauses_(&m->pauses, ahead != 1, IPC_RING_PAUSES_);
     }
     m->ready = m->next + ahead;
     for (i = 0; i < ahead && i < IPC_MPMC_PREFETCH_; i++)

@@ -391,13 +391,11 @@ IPC_INLINE uint64_t ipc_record_find_lane_(struct ipc_record_consumer *c)
 }
 
 /* There is no record at head yet: publishes the position, and looks at the other lanes. If several
- * records came in a row until here, the consumer is close behind the producer, and lets it get
- * ahead before it looks again: if both work on one line, each waits for the other. Returns a word,
- * or 0. */
+ * records came in a row until here, the consumer is close behind the producer, and holds back.
+ * Returns a word, or 0. */
 IPC_RING_NOINLINE_ uint64_t ipc_record_found_empty_(struct ipc_record_consumer *c)
 {
     uint64_t word, run = c->head - c->run_start;
-    unsigned i;
 
     if (c->head != c->published && c->to != NULL)
         ipc_record_publish_(c);
@@ -408,12 +406,8 @@ IPC_RING_NOINLINE_ uint64_t ipc_record_found_empty_(struct ipc_record_consumer *
         c->pauses = 0;
         return 0;
     }
-    if (run < 4 * IPC_RING_LINE)
-        c->pauses /= 2;
-    else if (c->pauses < IPC_RECORD_PAUSES_)
-        c->pauses = 2 * c->pauses + 1;
-    for (i = 0; i < c->pauses; i++)
-        ck_pr_stall();
+    ipc_ring_adapt_pauses_(&c->pauses, run >= 4 * IPC_RING_LINE, IPC_RECORD_PAUSES_);
+    ipc_ring_hold_back_(c->pauses);
     return ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
 }
 
@@ -494,7 +488,7 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
         return rc;
     if (CK_CC_UNLIKELY(n > size))
         return -EMSGSIZE;
-    if (CK_CC_LIKELY(n > 0)) /* `to` may be NULL then */
+    if (size > 0 && CK_CC_LIKELY(n > 0)) /* `to` may be NULL where either is 0 */
         ipc_ring_get_(to, ipc_record_payload_(c), n, 1);
     *published = ipc_record_release_(c);
     return (int64_t)n;

@@ -508,20 +508,14 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, 
     } else {
         ahead = c->mask + 1 < IPC_RING_AHEAD_ ? c->mask + 1 : IPC_RING_AHEAD_;
         if (!ipc_spsc_is_full_(c, c->head + ahead - 1, stride)) {
-            /* Close behind the producer: let it get ahead before we touch its lines. */
-            for (i = 0; i < c->pauses; i++)
-                ck_pr_stall();
+            ipc_ring_hold_back_(c->pauses);
             if (c->pauses > 0 && !ipc_spsc_is_full_(c, c->head, stride))
                 return ipc_spsc_found_empty_(c, stride, in_hand);
             for (ahead /= 2; ahead > 1; ahead /= 2)
                 if (ipc_spsc_is_full_(c, c->head + ahead - 1, stride))
                     break;
             ahead += ahead == 0;
-            /* Holding back pays as long as a look then finds several messages. */
-            if (ahead == 1)
-                c->pauses /= 2;
-            else if (c->pauses < IPC_RING_PAUSES_)
-                c->pauses = 2 * c->pauses + 1;
+            ipc_ring_adapt_pauses_(&c->pauses, ahead != 1, IPC_RING_PAUSES_);
         }
     }
     /* Without it the payload could be read before the sequence that vouches for it. The slots

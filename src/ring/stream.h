@@ -348,15 +348,13 @@ IPC_FORCE_INLINE int64_t ipc_stream_push_(struct ipc_stream_producer *p, const v
 
 /*
  * A consumer that takes what is there has fewer than it wants: looks for more. If it is close
- * behind a busy producer, it lets that get ahead first, by up to a quarter of the stream: if both
- * work on neighbouring lines, each waits for the other. It holds back only while that brings
- * elements. Where the producer is not busy, it soon stops, and tries again ever more rarely.
+ * behind a busy producer, it holds back first, for up to a quarter of the stream, and only while that
+ * brings elements. Where the producer is not busy, it soon stops, and tries again ever more rarely.
  */
 IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
 {
     struct ipc_stream *s = &c->s;
     uint64_t end;
-    unsigned i;
 
     ipc_stream_find_more_(s);
     if (s->end == s->at || s->end - s->at > (s->mask + 1) / 4)
@@ -368,8 +366,7 @@ IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
         }
         c->pauses = IPC_STREAM_FIRST_PAUSES_;
     }
-    for (i = 0; i < c->pauses; i++)
-        ck_pr_stall();
+    ipc_ring_hold_back_(c->pauses);
     end = s->end;
     ipc_stream_find_more_(s);
     if (s->end == end) {
@@ -380,8 +377,7 @@ IPC_INLINE void ipc_stream_hold_back_(struct ipc_stream_consumer *c)
         return;
     }
     c->try_after = IPC_STREAM_TRY_AFTER_;
-    if (c->pauses < IPC_STREAM_PAUSES_)
-        c->pauses = 2 * c->pauses + 1;
+    ipc_ring_adapt_pauses_(&c->pauses, 1, IPC_STREAM_PAUSES_);
 }
 
 IPC_FORCE_INLINE int64_t ipc_stream_pop_(struct ipc_stream_consumer *c, void *to, size_t bytes,
