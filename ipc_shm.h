@@ -1,7 +1,7 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_shm.h
  * src/common/version.h src/common/prelude.h src/common/linux.h src/common/peer.h
- * src/common/deadline.h src/shm/reference.h src/shm/layout.h src/shm/identity.h src/shm/map.h
- * src/shm/open.h src/shm/pass.h src/shm/members.h src/shm/objects.h */
+ * src/common/deadline.h src/shm/reference.h src/shm/layout.h src/shm/identity.h src/shm/watch.h
+ * src/shm/map.h src/shm/open.h src/shm/pass.h src/shm/members.h src/shm/objects.h */
 /*
  * ipc_shm.h - shared memory segments that are whole or absent, and know who is attached and alive.
  *
@@ -73,6 +73,7 @@
  *
  *       >>open      building a segment, opening it, taking over a dead creator's
  *       >>identity  members, their ids, and the proofs of their deaths
+ *       >>watch     how a process that sleeps learns of deaths
  *       >>objects   the directory of named objects
  */
 #ifndef IPC_SHM_H
@@ -185,7 +186,7 @@ IPC_INLINE int ipc_move_fd_(int fd)
  * members of a segment; a program that has its memory from elsewhere may fill in its own. Attaching
  * functions of rings and notifiers take a pointer to it. Rings use id and alive, notifiers alive,
  * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
- * uses the ring or notifier. `arg` must stay valid until they are detached.
+ * uses the ring or notifier. `arg` and `watch` must stay valid until they are detached.
  *
  * NULL in place of the pointer: no process is ever proven dead. An end of a ring then stays taken
  * until its holder detaches.
@@ -198,16 +199,45 @@ struct ipc_peer {
      * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
      * process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
-    /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
-     * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
-     * caller closes them. 0 when fds[0] is there, whether or not fds[1] is, else a negative errno.
-     * Called again with the same fds, also with another id. NULL: there are no such descriptors. */
-    int (*watch)(void *arg, uint64_t id, int fds[2]);
-    /* Makes fds[0] of all others that called `watch` readable. Must not block. NULL: cannot. */
+    /* How sleepers learn of deaths, and of stirs. NULL: they ask every 8 ms. */
+    struct ipc_watch *watch;
+    /* Makes the descriptors of all others that have opened `watch` readable. Must not block. NULL:
+     * cannot. */
     void (*stir)(void *arg);
-    void *arg;     /* passed to the functions above */
+    void *arg;     /* passed to the functions above, and to those of `watch` */
     char why[256]; /* out: what the last refusal was, as a sentence */
 };
+
+/*
+ * What all threads of a process sleep by that use one `arg`: one descriptor, which one of them
+ * polls for all. The functions are called by any of them at any time, and must not block.
+ */
+struct ipc_watch {
+    /* Returns the descriptor, and opens it if need be. From now on it becomes readable when another
+     * process calls `stir` or leaves, and, where id is not 0, when the process `id` dies. Else a
+     * negative errno. In a process that has not called it yet, as after fork, it opens another
+     * descriptor, makes `turn` and `followers` 0 and changes `news`; then it stores `pid`. */
+    int (*open)(void *arg, uint64_t id);
+    /* Takes what the descriptor reports, so that it is readable no more. IPC_WATCH_*. */
+    int (*take)(void *arg);
+    /* Opens a descriptor for one event loop, which becomes readable when another process calls
+     * `stir` or leaves. Its caller closes it. Else a negative errno. */
+    int (*loop)(void *arg);
+    /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
+     * processes. */
+    int pid;            /* the process whose threads the next two are about */
+    uint32_t turn;      /* how many threads are in poll, and a count above that */
+    uint32_t followers; /* threads that rely on those in poll */
+    uint32_t news;      /* moves on when a process may have died */
+    uint64_t unproven;  /* a process may have died, but there is no proof: when to ask next, or 0 */
+    uint64_t pause;     /* and how long after the last time that is, in nanoseconds */
+    uint64_t known;     /* the process that an attach found alive last, ... */
+    uint64_t known_at;  /* ... at that time of ipc_clock */
+};
+
+#define IPC_WATCH_STIRRED 0 /* nothing but stirs, if anything */
+#define IPC_WATCH_MAYBE 1   /* a process may have left: there is proof in a moment, or never */
+#define IPC_WATCH_LEFT 2    /* a process that is watched has left: there is proof */
 
 #endif
 
@@ -282,6 +312,7 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
 #define IPC_SHM_LINE 64u     /* bytes to which objects are aligned */
 #define IPC_SHM_MEMBERS 64u  /* processes that have one segment open, at most */
 #define IPC_SHM_OBJECTS 64u  /* objects in one segment, at most */
+#define IPC_SHM_PIDFDS 64u   /* members that one handle watches by pidfds, at most; see watch.h */
 #define IPC_SHM_NAME_MAX 63u /* bytes of an object's name, without the final NUL */
 
 /* ------------------------------------------------------------------ options and handles */
@@ -322,6 +353,13 @@ struct ipc_shm {
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
     int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
                     Those of /dev/shm are granted by its mount option `huge` */
+    struct ipc_watch watch; /* from here on: see watch.h */
+    int watching;
+    int epoll, inotify; /* of the process watch.pid, if that is not 0 */
+    struct {
+        uint64_t id;
+        int fd;
+    } pidfd[IPC_SHM_PIDFDS];
 };
 
 /* An object in a segment. */
@@ -900,6 +938,280 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 
 #endif
 
+/* >>watch  src/shm/watch.h */
+/*
+ * Watching: word of stirs, and of the deaths of members.
+ *
+ * A handle has one descriptor for all threads of a process that sleep by it. It is an epoll set of:
+ *
+ *   inotify   of the segment's file. It reports when a process closes its descriptor of the
+ *             segment, which a death does, also in another PID namespace; and when a process reads
+ *             from it, which only ipc_shm_stir_ does. A close is reported a moment before the
+ *             kernel releases the lock that proves a death
+ *   pidfds    of members that are watched, IPC_SHM_PIDFDS at most. Only its pidfd reports the death
+ *             of a process whose children still have its descriptor. A pidfd that has reported is
+ *             closed. The death of such a process without a pidfd is found within a second
+ *
+ * The descriptors are opened by the first thread that sleeps long. They belong to the process whose
+ * pid the watch has: a child that inherits them by fork closes its copies, as both would take what
+ * is reported from each other, and opens its own. A program may close all descriptors that it does
+ * not know, so none is used or closed before epoll_ctl has said that it is still in the set.
+ *
+ * The handle's `watching` is the pid of the process of which a thread changes this, else 0. A
+ * thread that finds it taken waits, but no longer than 10 ms: a thread that was cancelled meanwhile
+ * holds it for good. The other then sleeps without descriptors, and asks.
+ */
+#ifndef IPC_SRC_SHM_WATCH_H
+#define IPC_SRC_SHM_WATCH_H 1
+
+#include <sys/epoll.h>
+
+/* ------------------------------------------------------------------ descriptors */
+
+/* Takes the right to change the descriptors. 0, or -EBUSY. */
+IPC_INLINE int ipc_shm_lock_watch_(struct ipc_shm *seg, int me)
+{
+    static const struct timespec nap = {0, 100000};
+    int tries, other;
+
+    for (tries = 0; tries < 100; tries++) {
+        other = ck_pr_load_int(&seg->watching); /* of our parent: it forked meanwhile */
+        if (other != me && ck_pr_cas_int(&seg->watching, other, me)) {
+            /* Without it what the last holder has stored could be missed. Partner: the fence in
+             * ipc_shm_unlock_watch_. */
+            ck_pr_fence_atomic_load();
+            return 0;
+        }
+        (void)nanosleep(&nap, NULL);
+    }
+    return -EBUSY;
+}
+
+IPC_INLINE void ipc_shm_unlock_watch_(struct ipc_shm *seg)
+{
+    /* Without it the next holder could miss what we have stored. Partner: the fence in
+     * ipc_shm_lock_watch_. */
+    ck_pr_fence_release();
+    ck_pr_store_int(&seg->watching, 0);
+}
+
+/* Adds a descriptor to the set, or (EPOLL_CTL_MOD) asks whether it still is there: that changes
+ * nothing for others that have the set. */
+IPC_INLINE int ipc_shm_epoll_(const struct ipc_shm *seg, int how, int fd, uint32_t number)
+{
+    struct epoll_event e;
+
+    memset(&e, 0, sizeof e);
+    e.events = EPOLLIN;
+    e.data.u32 = number;
+    return epoll_ctl(seg->epoll, how, fd, &e);
+}
+
+/* Closes this process's descriptors, except those that others have closed. */
+IPC_INLINE void ipc_shm_close_watch_(struct ipc_shm *seg)
+{
+    unsigned i;
+
+    if (seg->watch.pid == 0 ||
+        ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify, IPC_SHM_PIDFDS) != 0)
+        return;
+    for (i = 0; i < IPC_SHM_PIDFDS; i++)
+        if (seg->pidfd[i].id != 0 && ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->pidfd[i].fd, i) == 0)
+            (void)close(seg->pidfd[i].fd);
+    (void)close(seg->inotify);
+    (void)close(seg->epoll);
+}
+
+/* Opens an inotify that reports what processes do with the segment's file. It, or -errno. */
+IPC_INLINE int ipc_shm_open_inotify_(const struct ipc_shm *seg)
+{
+    char path[32];
+    int why, fd = ipc_move_fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+
+    if (fd < 0)
+        return -errno;
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", seg->fd);
+    if (inotify_add_watch(fd, path, IN_ACCESS | IN_CLOSE_WRITE) >= 0)
+        return fd;
+    why = -errno;
+    (void)close(fd);
+    return why;
+}
+
+/* Opens the set. 0, or -errno. */
+IPC_INLINE int ipc_shm_open_watch_(struct ipc_shm *seg)
+{
+    int rc = ipc_shm_open_inotify_(seg);
+
+    memset(seg->pidfd, 0, sizeof seg->pidfd);
+    if (rc < 0)
+        return rc;
+    seg->inotify = rc;
+    seg->epoll = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
+    if (seg->epoll >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD, seg->inotify, IPC_SHM_PIDFDS) == 0)
+        return 0;
+    rc = -errno;
+    (void)close(seg->inotify);
+    if (seg->epoll >= 0)
+        (void)close(seg->epoll);
+    return rc;
+}
+
+/* Makes sure that the set is this process's, and there. 0, or -errno. */
+IPC_INLINE int ipc_shm_renew_watch_(struct ipc_shm *seg, int me)
+{
+    struct ipc_watch *w = &seg->watch;
+    int came_by_fork = w->pid != me, rc;
+
+    if (!came_by_fork && ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify, IPC_SHM_PIDFDS) == 0)
+        return 0;
+    if (came_by_fork) {
+        ipc_shm_close_watch_(seg);
+        w->pid = 0;
+    }
+    rc = ipc_shm_open_watch_(seg);
+    if (rc != 0)
+        return rc;
+    if (came_by_fork) {
+        ck_pr_store_32(&w->turn, 0);
+        ck_pr_store_32(&w->followers, 0);
+    }
+    ck_pr_inc_32(&w->news);          /* what came before the set was opened is not reported */
+    ck_pr_store_64(&w->unproven, 1); /* nor has what was shortly before to be proven yet */
+    ck_pr_store_64(&w->pause, 0);
+    /* Without it another thread could rely on our parent's threads. Partner: the load fence in
+     * ipc_watch_is_ours_. */
+    ck_pr_fence_release();
+    ck_pr_store_int(&w->pid, me);
+    return 0;
+}
+
+/* Opens a pidfd of the member's process, which becomes readable when that process dies. -1 when it
+ * cannot be had. */
+IPC_INLINE int ipc_shm_open_pidfd_(const struct ipc_shm *seg, uint64_t id)
+{
+    int fd = -1;
+#ifdef SYS_pidfd_open
+    const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
+    uint32_t pid = ck_pr_load_32(&m->pid);
+
+    if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
+        return -1;
+    fd = ipc_move_fd_((int)syscall(SYS_pidfd_open, (pid_t)pid, 0));
+    /* The pidfd is of this member's process, if the member is alive after the open. */
+    if (fd >= 0 && !ipc_shm_member_is_alive_(seg, id)) {
+        (void)close(fd);
+        return -1;
+    }
+#else
+    (void)seg, (void)id;
+#endif
+    return fd;
+}
+
+/* Adds a pidfd of the member to the set, unless it is there. Where it cannot be had, inotify has to
+ * do. */
+IPC_INLINE void ipc_shm_add_pidfd_(struct ipc_shm *seg, uint64_t id)
+{
+    unsigned i, at = IPC_SHM_PIDFDS;
+    int fd;
+
+    for (i = 0; i < IPC_SHM_PIDFDS && seg->pidfd[i].id != id; i++)
+        if (seg->pidfd[i].id == 0 && at == IPC_SHM_PIDFDS)
+            at = i;
+    if (i < IPC_SHM_PIDFDS || at == IPC_SHM_PIDFDS || id == seg->peer.id)
+        return;
+    fd = ipc_shm_open_pidfd_(seg, id);
+    if (fd < 0)
+        return;
+    seg->pidfd[at].id = id;
+    seg->pidfd[at].fd = fd;
+    if (ipc_shm_epoll_(seg, EPOLL_CTL_ADD, fd, at) != 0) {
+        (void)close(fd);
+        seg->pidfd[at].id = 0;
+    }
+}
+
+/* ------------------------------------------------------------------ struct ipc_watch */
+
+/* struct ipc_watch's open, in a process that is a member. */
+IPC_INLINE int ipc_shm_watch_member_(struct ipc_shm *seg, uint64_t id)
+{
+    int me = seg->pid, rc;
+
+    if (!ipc_shm_has_its_file_(seg))
+        return -EBADF; /* closed by others */
+    rc = ipc_shm_lock_watch_(seg, me);
+    if (rc != 0)
+        return rc;
+    rc = ipc_shm_renew_watch_(seg, me);
+    if (rc == 0 && id != 0)
+        ipc_shm_add_pidfd_(seg, id);
+    if (rc == 0)
+        rc = seg->epoll;
+    ipc_shm_unlock_watch_(seg);
+    return rc;
+}
+
+/* Reads what inotify reports. 1: a process has closed its descriptor, or events were lost; 0: stirs
+ * only; -1: nothing. */
+IPC_INLINE int ipc_shm_read_inotify_(const struct ipc_shm *seg)
+{
+    union {
+        struct inotify_event event;
+        char bytes[4096];
+    } room;
+    struct inotify_event e;
+    ssize_t got, at;
+    int closed = -1;
+
+    got = read(seg->inotify, room.bytes, sizeof room.bytes);
+    for (at = 0; got - at >= (ssize_t)sizeof e; at += (ssize_t)(sizeof e + e.len)) {
+        memcpy(&e, room.bytes + at, sizeof e);
+        closed = closed > 0 || (e.mask & ~(uint32_t)IN_ACCESS) != 0;
+    }
+    return closed;
+}
+
+/* struct ipc_watch's take. */
+IPC_INLINE int ipc_shm_take_(void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+    struct epoll_event e[8];
+    int i, n, said = IPC_WATCH_STIRRED, closed;
+
+    if (ipc_shm_lock_watch_(seg, seg->pid) != 0)
+        return IPC_WATCH_MAYBE;
+    closed = ipc_shm_read_inotify_(seg);
+    if (closed > 0)
+        said = IPC_WATCH_MAYBE;
+    n = closed < 0 ? epoll_wait(seg->epoll, e, 8, 0) : 0; /* else the next poll tells the rest */
+    for (i = 0; i < n; i++) {
+        uint32_t at = e[i].data.u32;
+
+        if (at >= IPC_SHM_PIDFDS || seg->pidfd[at].id == 0 ||
+            ipc_shm_epoll_(seg, EPOLL_CTL_DEL, seg->pidfd[at].fd, at) != 0)
+            continue;
+        (void)close(seg->pidfd[at].fd);
+        seg->pidfd[at].id = 0;
+        said = IPC_WATCH_LEFT;
+    }
+    ipc_shm_unlock_watch_(seg);
+    return said;
+}
+
+/* struct ipc_peer's stir. */
+IPC_INLINE void ipc_shm_stir_(void *arg)
+{
+    const struct ipc_shm *seg = (const struct ipc_shm *)arg;
+    char byte;
+
+    if (pread(seg->fd, &byte, 1, 0) < 0)
+        return; /* each sleeper looks again within a second by itself */
+}
+
+#endif
+
 /* >>map  src/shm/map.h */
 /* Mapping a segment, and giving it back. */
 #ifndef IPC_SRC_SHM_MAP_H
@@ -1017,6 +1329,8 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         ck_pr_fence_store();
         ck_pr_store_64(&m->id, 0);
     }
+    ipc_shm_close_watch_(seg);
+    seg->watch.pid = 0;
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
     if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))
@@ -1842,68 +2156,34 @@ IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
     return ck_pr_load_64(&seg->base->member[id % IPC_SHM_MEMBERS].left) == id ? -1 : 0;
 }
 
-/* Opens a pidfd of the member's process, which becomes readable when that process dies. -1 when it
- * cannot be had. */
-IPC_INLINE int ipc_shm_open_pidfd_(struct ipc_shm *seg, uint64_t id)
-{
-    int fd = -1;
-#ifdef SYS_pidfd_open
-    const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
-    uint32_t pid = ck_pr_load_32(&m->pid);
-
-    if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
-        return -1;
-    fd = ipc_move_fd_((int)syscall(SYS_pidfd_open, (pid_t)pid, 0));
-    /* The pidfd is of this member's process, if the member is alive after the open. */
-    if (fd >= 0 && !ipc_shm_member_is_alive_(seg, id)) {
-        (void)close(fd);
-        return -1;
-    }
-#else
-    (void)seg, (void)id;
-#endif
-    return fd;
-}
-
-/* struct ipc_peer's watch. inotify reports when a process closes its descriptor of the segment,
- * which a death does, also in another PID namespace; and when a process reads from the descriptor,
- * which only ipc_shm_stir_ does. The death of a process whose children still have its descriptor is
- * reported by its pidfd alone. */
-IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
+/* struct ipc_watch's open: see watch.h. */
+IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id)
 {
     struct ipc_shm *seg = (struct ipc_shm *)arg;
-    char path[32];
+    int rc = ipc_shm_become_member_(seg);
+
+    return rc != 0 ? rc : ipc_shm_watch_member_(seg, id);
+}
+
+/* struct ipc_watch's loop. */
+IPC_INLINE int ipc_shm_loop_(void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
     int rc = ipc_shm_become_member_(seg);
 
     if (rc == 0 && !ipc_shm_has_its_file_(seg))
         rc = -EBADF; /* closed by others */
-    if (rc != 0)
-        return rc;
-    if (id != 0 && fds[1] < 0)
-        fds[1] = ipc_shm_open_pidfd_(seg, id);
-    if (fds[0] < 0)
-        fds[0] = ipc_move_fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-    if (fds[0] < 0)
-        return -errno;
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", seg->fd);
-    return inotify_add_watch(fds[0], path, IN_ACCESS | IN_CLOSE_WRITE) >= 0 ? 0 : -errno;
-}
-
-/* struct ipc_peer's stir. */
-IPC_INLINE void ipc_shm_stir_(void *arg)
-{
-    const struct ipc_shm *seg = (const struct ipc_shm *)arg;
-    char byte;
-
-    if (pread(seg->fd, &byte, 1, 0) < 0)
-        return; /* each sleeper looks again within a second by itself */
+    return rc != 0 ? rc : ipc_shm_open_inotify_(seg);
 }
 
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
     (void)ipc_shm_become_member_(seg);
     seg->peer.alive = ipc_shm_peer_alive_;
-    seg->peer.watch = ipc_shm_watch_;
+    seg->watch.open = ipc_shm_watch_;
+    seg->watch.take = ipc_shm_take_;
+    seg->watch.loop = ipc_shm_loop_;
+    seg->peer.watch = &seg->watch;
     seg->peer.stir = ipc_shm_stir_;
     seg->peer.arg = seg;
     return &seg->peer;

@@ -69,6 +69,7 @@
  *
  *       >>open      building a segment, opening it, taking over a dead creator's
  *       >>identity  members, their ids, and the proofs of their deaths
+ *       >>watch     how a process that sleeps learns of deaths
  *       >>objects   the directory of named objects
  */
 #ifndef IPC_SHM_H
@@ -82,6 +83,7 @@
 #include "shm/reference.h"
 #include "shm/layout.h"
 #include "shm/identity.h"
+#include "shm/watch.h"
 #include "shm/map.h"
 #include "shm/open.h"
 #include "shm/pass.h"

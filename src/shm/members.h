@@ -24,68 +24,34 @@ IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
     return ck_pr_load_64(&seg->base->member[id % IPC_SHM_MEMBERS].left) == id ? -1 : 0;
 }
 
-/* Opens a pidfd of the member's process, which becomes readable when that process dies. -1 when it
- * cannot be had. */
-IPC_INLINE int ipc_shm_open_pidfd_(struct ipc_shm *seg, uint64_t id)
-{
-    int fd = -1;
-#ifdef SYS_pidfd_open
-    const struct ipc_shm_member_ *m = &seg->base->member[id % IPC_SHM_MEMBERS];
-    uint32_t pid = ck_pr_load_32(&m->pid);
-
-    if (pid == 0 || pid > INT_MAX || seg->pid_ns == 0 || ck_pr_load_64(&m->pid_ns) != seg->pid_ns)
-        return -1;
-    fd = ipc_move_fd_((int)syscall(SYS_pidfd_open, (pid_t)pid, 0));
-    /* The pidfd is of this member's process, if the member is alive after the open. */
-    if (fd >= 0 && !ipc_shm_member_is_alive_(seg, id)) {
-        (void)close(fd);
-        return -1;
-    }
-#else
-    (void)seg, (void)id;
-#endif
-    return fd;
-}
-
-/* struct ipc_peer's watch. inotify reports when a process closes its descriptor of the segment,
- * which a death does, also in another PID namespace; and when a process reads from the descriptor,
- * which only ipc_shm_stir_ does. The death of a process whose children still have its descriptor is
- * reported by its pidfd alone. */
-IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
+/* struct ipc_watch's open: see watch.h. */
+IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id)
 {
     struct ipc_shm *seg = (struct ipc_shm *)arg;
-    char path[32];
+    int rc = ipc_shm_become_member_(seg);
+
+    return rc != 0 ? rc : ipc_shm_watch_member_(seg, id);
+}
+
+/* struct ipc_watch's loop. */
+IPC_INLINE int ipc_shm_loop_(void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
     int rc = ipc_shm_become_member_(seg);
 
     if (rc == 0 && !ipc_shm_has_its_file_(seg))
         rc = -EBADF; /* closed by others */
-    if (rc != 0)
-        return rc;
-    if (id != 0 && fds[1] < 0)
-        fds[1] = ipc_shm_open_pidfd_(seg, id);
-    if (fds[0] < 0)
-        fds[0] = ipc_move_fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-    if (fds[0] < 0)
-        return -errno;
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", seg->fd);
-    return inotify_add_watch(fds[0], path, IN_ACCESS | IN_CLOSE_WRITE) >= 0 ? 0 : -errno;
-}
-
-/* struct ipc_peer's stir. */
-IPC_INLINE void ipc_shm_stir_(void *arg)
-{
-    const struct ipc_shm *seg = (const struct ipc_shm *)arg;
-    char byte;
-
-    if (pread(seg->fd, &byte, 1, 0) < 0)
-        return; /* each sleeper looks again within a second by itself */
+    return rc != 0 ? rc : ipc_shm_open_inotify_(seg);
 }
 
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
     (void)ipc_shm_become_member_(seg);
     seg->peer.alive = ipc_shm_peer_alive_;
-    seg->peer.watch = ipc_shm_watch_;
+    seg->watch.open = ipc_shm_watch_;
+    seg->watch.take = ipc_shm_take_;
+    seg->watch.loop = ipc_shm_loop_;
+    seg->peer.watch = &seg->watch;
     seg->peer.stir = ipc_shm_stir_;
     seg->peer.arg = seg;
     return &seg->peer;

@@ -24,6 +24,7 @@
 #define IPC_SHM_LINE 64u     /* bytes to which objects are aligned */
 #define IPC_SHM_MEMBERS 64u  /* processes that have one segment open, at most */
 #define IPC_SHM_OBJECTS 64u  /* objects in one segment, at most */
+#define IPC_SHM_PIDFDS 64u   /* members that one handle watches by pidfds, at most; see watch.h */
 #define IPC_SHM_NAME_MAX 63u /* bytes of an object's name, without the final NUL */
 
 /* ------------------------------------------------------------------ options and handles */
@@ -64,6 +65,13 @@ struct ipc_shm {
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
     int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
                     Those of /dev/shm are granted by its mount option `huge` */
+    struct ipc_watch watch; /* from here on: see watch.h */
+    int watching;
+    int epoll, inotify; /* of the process watch.pid, if that is not 0 */
+    struct {
+        uint64_t id;
+        int fd;
+    } pidfd[IPC_SHM_PIDFDS];
 };
 
 /* An object in a segment. */
