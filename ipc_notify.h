@@ -260,8 +260,10 @@ struct ipc_watch {
     /* Returns the descriptor, and opens it if need be. From now on it becomes readable when another
      * process calls `stir` or leaves, and, where id is not 0, when the process `id` dies. Else a
      * negative errno. In a process that has not called it yet, as after fork, it opens another
-     * descriptor, makes `turn` and `followers` 0 and changes `news`; then it stores `pid`. */
+     * descriptor, makes `turn` and `followers` 0 and changes `news`, before `ours` says 1. */
     int (*open)(void *arg, uint64_t id);
+    /* Has this process opened the descriptor? 0 in a child that has only inherited it. */
+    int (*ours)(void *arg);
     /* Takes what the descriptor reports, so that it is readable no more. IPC_WATCH_*. */
     int (*take)(void *arg);
     /* Opens a descriptor for one event loop, which becomes readable when another process calls
@@ -269,7 +271,6 @@ struct ipc_watch {
     int (*loop)(void *arg);
     /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
      * processes. */
-    int pid;            /* the process whose threads the next two are about */
     uint32_t turn;      /* how many threads are in poll, and a count above that */
     uint32_t followers; /* threads that rely on those in poll */
     uint32_t news;      /* moves on when a process may have died */
@@ -1421,18 +1422,6 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
 
 /* ------------------------------------------------------------------ the watch's words */
 
-/* Are the watch's words about this process? In a child that has not opened it they are those of its
- * parent. */
-IPC_INLINE int ipc_watch_is_ours_(const struct ipc_watch *w)
-{
-    int ours = ck_pr_load_int(&w->pid) == (int)getpid();
-
-    /* Without it the words could be older than the pid. Partner: the fence in struct ipc_watch's
-     * open, before it stores the pid. */
-    ck_pr_fence_load();
-    return ours;
-}
-
 IPC_INLINE void ipc_watch_wake_(struct ipc_watch *w, uint32_t count)
 {
     /* Without it we could miss a follower that misses our change of turn. Partner: the fence in
@@ -1527,7 +1516,7 @@ IPC_INLINE int ipc_watches_are_polled_(const struct ipc_watches_ *s)
 
     for (i = 0; i < s->count; i++)
         if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLLERS_) == 0 ||
-            !ipc_watch_is_ours_(s->of[i]))
+            !s->of[i]->ours(s->arg[i]))
             return 0;
     return 1;
 }

@@ -216,8 +216,10 @@ struct ipc_watch {
     /* Returns the descriptor, and opens it if need be. From now on it becomes readable when another
      * process calls `stir` or leaves, and, where id is not 0, when the process `id` dies. Else a
      * negative errno. In a process that has not called it yet, as after fork, it opens another
-     * descriptor, makes `turn` and `followers` 0 and changes `news`; then it stores `pid`. */
+     * descriptor, makes `turn` and `followers` 0 and changes `news`, before `ours` says 1. */
     int (*open)(void *arg, uint64_t id);
+    /* Has this process opened the descriptor? 0 in a child that has only inherited it. */
+    int (*ours)(void *arg);
     /* Takes what the descriptor reports, so that it is readable no more. IPC_WATCH_*. */
     int (*take)(void *arg);
     /* Opens a descriptor for one event loop, which becomes readable when another process calls
@@ -225,7 +227,6 @@ struct ipc_watch {
     int (*loop)(void *arg);
     /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
      * processes. */
-    int pid;            /* the process whose threads the next two are about */
     uint32_t turn;      /* how many threads are in poll, and a count above that */
     uint32_t followers; /* threads that rely on those in poll */
     uint32_t news;      /* moves on when a process may have died */
@@ -354,8 +355,8 @@ struct ipc_shm {
     int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
                     Those of /dev/shm are granted by its mount option `huge` */
     struct ipc_watch watch; /* from here on: see watch.h */
-    int watching;
-    int epoll, inotify; /* of the process watch.pid, if that is not 0 */
+    uint64_t watcher, watching;
+    int epoll, inotify; /* if watcher is not 0 */
     struct {
         uint64_t id;
         int fd;
@@ -952,13 +953,13 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
  *             of a process whose children still have its descriptor. A pidfd that has reported is
  *             closed. The death of such a process without a pidfd is found within a second
  *
- * The descriptors are opened by the first thread that sleeps long. They belong to the process whose
- * pid the watch has: a child that inherits them by fork closes its copies, as both would take what
- * is reported from each other, and opens its own. A program may close all descriptors that it does
+ * The descriptors are opened by the first thread that sleeps long. They belong to the member whose
+ * id `watcher` is, 0 for none. A child that inherits them by fork closes its copies, as both would
+ * take what is reported from each other, and opens its own. A program may close all descriptors that it does
  * not know, so none is used or closed before epoll_ctl has said that it is still in the set.
  *
- * The handle's `watching` is the pid of the process of which a thread changes this, else 0. A
- * thread that finds it taken waits, but no longer than 10 ms: a thread that was cancelled meanwhile
+ * The handle's `watching` is the id of the member of which a thread changes this, else 0. A thread
+ * that finds it taken waits, but no longer than 10 ms: a thread that was cancelled meanwhile
  * holds it for good. The other then sleeps without descriptors, and asks.
  */
 #ifndef IPC_SRC_SHM_WATCH_H
@@ -969,14 +970,15 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
 /* ------------------------------------------------------------------ descriptors */
 
 /* Takes the right to change the descriptors. 0, or -EBUSY. */
-IPC_INLINE int ipc_shm_lock_watch_(struct ipc_shm *seg, int me)
+IPC_INLINE int ipc_shm_lock_watch_(struct ipc_shm *seg)
 {
     static const struct timespec nap = {0, 100000};
-    int tries, other;
+    uint64_t me = seg->peer.id, other;
+    int tries;
 
     for (tries = 0; tries < 100; tries++) {
-        other = ck_pr_load_int(&seg->watching); /* of our parent: it forked meanwhile */
-        if (other != me && ck_pr_cas_int(&seg->watching, other, me)) {
+        other = ck_pr_load_64(&seg->watching); /* of our parent: it forked meanwhile */
+        if (other != me && ck_pr_cas_64(&seg->watching, other, me)) {
             /* Without it what the last holder has stored could be missed. Partner: the fence in
              * ipc_shm_unlock_watch_. */
             ck_pr_fence_atomic_load();
@@ -992,7 +994,7 @@ IPC_INLINE void ipc_shm_unlock_watch_(struct ipc_shm *seg)
     /* Without it the next holder could miss what we have stored. Partner: the fence in
      * ipc_shm_lock_watch_. */
     ck_pr_fence_release();
-    ck_pr_store_int(&seg->watching, 0);
+    ck_pr_store_64(&seg->watching, 0);
 }
 
 /* Adds a descriptor to the set, or (EPOLL_CTL_MOD) asks whether it still is there: that changes
@@ -1012,8 +1014,7 @@ IPC_INLINE void ipc_shm_close_watch_(struct ipc_shm *seg)
 {
     unsigned i;
 
-    if (seg->watch.pid == 0 ||
-        ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify, IPC_SHM_PIDFDS) != 0)
+    if (seg->watcher == 0 || ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify, IPC_SHM_PIDFDS) != 0)
         return;
     for (i = 0; i < IPC_SHM_PIDFDS; i++)
         if (seg->pidfd[i].id != 0 && ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->pidfd[i].fd, i) == 0)
@@ -1058,16 +1059,16 @@ IPC_INLINE int ipc_shm_open_watch_(struct ipc_shm *seg)
 }
 
 /* Makes sure that the set is this process's, and there. 0, or -errno. */
-IPC_INLINE int ipc_shm_renew_watch_(struct ipc_shm *seg, int me)
+IPC_INLINE int ipc_shm_renew_watch_(struct ipc_shm *seg)
 {
     struct ipc_watch *w = &seg->watch;
-    int came_by_fork = w->pid != me, rc;
+    int came_by_fork = seg->watcher != seg->peer.id, rc;
 
     if (!came_by_fork && ipc_shm_epoll_(seg, EPOLL_CTL_MOD, seg->inotify, IPC_SHM_PIDFDS) == 0)
         return 0;
     if (came_by_fork) {
         ipc_shm_close_watch_(seg);
-        w->pid = 0;
+        seg->watcher = 0;
     }
     rc = ipc_shm_open_watch_(seg);
     if (rc != 0)
@@ -1076,13 +1077,13 @@ IPC_INLINE int ipc_shm_renew_watch_(struct ipc_shm *seg, int me)
         ck_pr_store_32(&w->turn, 0);
         ck_pr_store_32(&w->followers, 0);
     }
-    ck_pr_inc_32(&w->news);          /* what came before the set was opened is not reported */
-    ck_pr_store_64(&w->unproven, 1); /* nor has what was shortly before to be proven yet */
-    ck_pr_store_64(&w->pause, 0);
+    ck_pr_inc_32(&w->news);             /* what came before the set was opened is not reported */
+    ck_pr_store_64(&w->pause, 1000000); /* nor is what came just before proven yet */
+    ck_pr_store_64(&w->unproven, (uint64_t)ipc_clock() + 1000000);
     /* Without it another thread could rely on our parent's threads. Partner: the load fence in
-     * ipc_watch_is_ours_. */
+     * ipc_shm_watch_is_ours_. */
     ck_pr_fence_release();
-    ck_pr_store_int(&w->pid, me);
+    ck_pr_store_64(&seg->watcher, seg->peer.id);
     return 0;
 }
 
@@ -1137,20 +1138,32 @@ IPC_INLINE void ipc_shm_add_pidfd_(struct ipc_shm *seg, uint64_t id)
 /* struct ipc_watch's open, in a process that is a member. */
 IPC_INLINE int ipc_shm_watch_member_(struct ipc_shm *seg, uint64_t id)
 {
-    int me = seg->pid, rc;
+    int rc;
 
     if (!ipc_shm_has_its_file_(seg))
         return -EBADF; /* closed by others */
-    rc = ipc_shm_lock_watch_(seg, me);
+    rc = ipc_shm_lock_watch_(seg);
     if (rc != 0)
         return rc;
-    rc = ipc_shm_renew_watch_(seg, me);
+    rc = ipc_shm_renew_watch_(seg);
     if (rc == 0 && id != 0)
         ipc_shm_add_pidfd_(seg, id);
     if (rc == 0)
         rc = seg->epoll;
     ipc_shm_unlock_watch_(seg);
     return rc;
+}
+
+/* struct ipc_watch's ours. */
+IPC_INLINE int ipc_shm_watch_is_ours_(void *arg)
+{
+    const struct ipc_shm *seg = (const struct ipc_shm *)arg;
+    int ours =
+        ck_pr_load_int(&seg->pid) == (int)getpid() && ck_pr_load_64(&seg->watcher) == seg->peer.id;
+
+    /* Without it the watch's words could be older. Partner: the fence in ipc_shm_renew_watch_. */
+    ck_pr_fence_load();
+    return ours;
 }
 
 /* Reads what inotify reports. 1: a process has closed its descriptor, or events were lost; 0: stirs
@@ -1180,7 +1193,7 @@ IPC_INLINE int ipc_shm_take_(void *arg)
     struct epoll_event e[8];
     int i, n, said = IPC_WATCH_STIRRED, closed;
 
-    if (ipc_shm_lock_watch_(seg, seg->pid) != 0)
+    if (ipc_shm_lock_watch_(seg) != 0)
         return IPC_WATCH_MAYBE;
     closed = ipc_shm_read_inotify_(seg);
     if (closed > 0)
@@ -1330,7 +1343,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         ck_pr_store_64(&m->id, 0);
     }
     ipc_shm_close_watch_(seg);
-    seg->watch.pid = 0;
+    seg->watcher = 0;
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
     if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))
@@ -2181,6 +2194,7 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
     (void)ipc_shm_become_member_(seg);
     seg->peer.alive = ipc_shm_peer_alive_;
     seg->watch.open = ipc_shm_watch_;
+    seg->watch.ours = ipc_shm_watch_is_ours_;
     seg->watch.take = ipc_shm_take_;
     seg->watch.loop = ipc_shm_loop_;
     seg->peer.watch = &seg->watch;

@@ -3345,8 +3345,13 @@ static struct ipc_watch pipe_watch;
 static int watches_the_pipe(void *arg, uint64_t id)
 {
     (void)arg, (void)id;
-    pipe_watch.pid = getpid();
     return stirred[0];
+}
+
+static int is_ours(void *arg)
+{
+    (void)arg;
+    return 1;
 }
 
 static int takes_from_the_pipe(void *arg)
@@ -3409,6 +3414,7 @@ static void sleeper_that_is_stirred_often_looks_once_a_second(void **state)
     (void)state;
     MUST(pipe2(stirred, O_NONBLOCK | O_CLOEXEC) == 0);
     pipe_watch.open = watches_the_pipe;
+    pipe_watch.ours = is_ours;
     pipe_watch.take = takes_from_the_pipe;
     me.watch = &pipe_watch;
     me.stir = stirs_nobody;

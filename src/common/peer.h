@@ -39,8 +39,10 @@ struct ipc_watch {
     /* Returns the descriptor, and opens it if need be. From now on it becomes readable when another
      * process calls `stir` or leaves, and, where id is not 0, when the process `id` dies. Else a
      * negative errno. In a process that has not called it yet, as after fork, it opens another
-     * descriptor, makes `turn` and `followers` 0 and changes `news`; then it stores `pid`. */
+     * descriptor, makes `turn` and `followers` 0 and changes `news`, before `ours` says 1. */
     int (*open)(void *arg, uint64_t id);
+    /* Has this process opened the descriptor? 0 in a child that has only inherited it. */
+    int (*ours)(void *arg);
     /* Takes what the descriptor reports, so that it is readable no more. IPC_WATCH_*. */
     int (*take)(void *arg);
     /* Opens a descriptor for one event loop, which becomes readable when another process calls
@@ -48,7 +50,6 @@ struct ipc_watch {
     int (*loop)(void *arg);
     /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
      * processes. */
-    int pid;            /* the process whose threads the next two are about */
     uint32_t turn;      /* how many threads are in poll, and a count above that */
     uint32_t followers; /* threads that rely on those in poll */
     uint32_t news;      /* moves on when a process may have died */

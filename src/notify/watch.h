@@ -44,18 +44,6 @@
 
 /* ------------------------------------------------------------------ the watch's words */
 
-/* Are the watch's words about this process? In a child that has not opened it they are those of its
- * parent. */
-IPC_INLINE int ipc_watch_is_ours_(const struct ipc_watch *w)
-{
-    int ours = ck_pr_load_int(&w->pid) == (int)getpid();
-
-    /* Without it the words could be older than the pid. Partner: the fence in struct ipc_watch's
-     * open, before it stores the pid. */
-    ck_pr_fence_load();
-    return ours;
-}
-
 IPC_INLINE void ipc_watch_wake_(struct ipc_watch *w, uint32_t count)
 {
     /* Without it we could miss a follower that misses our change of turn. Partner: the fence in
@@ -150,7 +138,7 @@ IPC_INLINE int ipc_watches_are_polled_(const struct ipc_watches_ *s)
 
     for (i = 0; i < s->count; i++)
         if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLLERS_) == 0 ||
-            !ipc_watch_is_ours_(s->of[i]))
+            !s->of[i]->ours(s->arg[i]))
             return 0;
     return 1;
 }

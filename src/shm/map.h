@@ -117,7 +117,7 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         ck_pr_store_64(&m->id, 0);
     }
     ipc_shm_close_watch_(seg);
-    seg->watch.pid = 0;
+    seg->watcher = 0;
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
     if (seg->fd >= 0 && (seg->base == NULL || ipc_shm_has_its_file_(seg)))

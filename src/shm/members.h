@@ -49,6 +49,7 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
     (void)ipc_shm_become_member_(seg);
     seg->peer.alive = ipc_shm_peer_alive_;
     seg->watch.open = ipc_shm_watch_;
+    seg->watch.ours = ipc_shm_watch_is_ours_;
     seg->watch.take = ipc_shm_take_;
     seg->watch.loop = ipc_shm_loop_;
     seg->peer.watch = &seg->watch;

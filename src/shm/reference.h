@@ -66,8 +66,8 @@ struct ipc_shm {
     int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
                     Those of /dev/shm are granted by its mount option `huge` */
     struct ipc_watch watch; /* from here on: see watch.h */
-    int watching;
-    int epoll, inotify; /* of the process watch.pid, if that is not 0 */
+    uint64_t watcher, watching;
+    int epoll, inotify; /* if watcher is not 0 */
     struct {
         uint64_t id;
         int fd;
