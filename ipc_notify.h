@@ -271,6 +271,7 @@ struct ipc_watch {
     int (*loop)(void *arg);
     /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
      * processes. */
+    int fd;             /* what open returned last */
     uint32_t turn;      /* how many threads are in poll, and a count above that */
     uint32_t followers; /* threads that rely on those in poll */
     uint32_t news;      /* moves on when a process may have died */
@@ -376,6 +377,7 @@ struct ipc_notify_shared;
 
 /* What a waiter keeps from one sleep to the next. */
 struct ipc_notify_kept_ {
+    int is_brisk;     /* it was posted to soon after it had begun to poll */
     int must_ask;     /* no descriptor of struct ipc_watch: ask whether the watched are alive */
     int64_t asked_at; /* when it was asked last, in a series of short sleeps */
 };
@@ -764,6 +766,8 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTI
 #define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
 #define IPC_NOTIFY_SLICE_ INT64_C(8000000)   /* ns between asking whether a peer is alive */
 #define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
+#define IPC_NOTIFY_BRISK_ INT64_C(64000000)  /* ns on the futex before poll, of a brisk waiter */
+#define IPC_NOTIFY_FEW_ 16u                  /* notifiers of a brisk waiter, at most */
 #define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns, the longest sleep between two looks */
 #define IPC_NOTIFY_TRIES_ 1000u              /* of a compare-and-swap, some 0.1 ms */
 
@@ -1521,15 +1525,19 @@ IPC_INLINE int ipc_watches_are_polled_(const struct ipc_watches_ *s)
     return 1;
 }
 
-/* Opens all, and fills in p. 0, or a negative errno. */
-IPC_INLINE int ipc_watches_open_(const struct ipc_watches_ *s, struct pollfd *p)
+/* Opens all, and fills in p. Where `again` is 1 those that are open are opened again, so that one
+ * that others have closed is replaced. 0, or a negative errno. */
+IPC_INLINE int ipc_watches_open_(const struct ipc_watches_ *s, struct pollfd *p, int again)
 {
     unsigned i;
 
     for (i = 0; i < s->count; i++) {
-        p[i].fd = s->of[i]->open(s->arg[i], 0);
+        struct ipc_watch *w = s->of[i];
+
+        p[i].fd = again || !w->ours(s->arg[i]) ? w->open(s->arg[i], 0) : ck_pr_load_int(&w->fd);
         if (p[i].fd < 0)
             return p[i].fd;
+        ck_pr_store_int(&w->fd, p[i].fd);
         p[i].events = POLLIN;
         p[i].revents = 0;
     }
@@ -1637,7 +1645,9 @@ IPC_INLINE int ipc_notify_has_news_(const struct ipc_notify *n)
  *                         futex_waitv, on its bells and on the turns of these: see watch.h
  *   on futex   follows,   4 ms have passed, the waiter watches for a death, and its watches open.
  *              in poll    It follows if it can. Else it polls, if the word has not changed: CAS,
- *                         sets DOZING
+ *                         sets DOZING. It does so after 64 ms only, in which it asks its watches
+ *                         for news every 8 ms, if the post that ended its last sleep there came as
+ *                         soon
  *   on futex   awake      4 ms have passed, but a watch is missing, or does not open, or a handle
  *                         is deaf and none polls: the waiter asks for deaths. Its next sleeps on
  *                         the futex last 8 ms
@@ -1647,9 +1657,11 @@ IPC_INLINE int ipc_notify_has_news_(const struct ipc_notify *n)
  *   in poll               is dead, or any member may be, or the deadline is over, or a second has
  *                         passed
  *
- * A short sleep so costs a futex, and a long one has no timer every 8 ms. A post ends the sleep on
- * the futex, and of a thread that follows, by the kernel's futex_wake, or by a token, and that in
- * poll by struct ipc_peer's stir. From each sleep the waiter comes back to look at its condition.
+ * A short sleep so costs a futex, and a long one has no timer every 8 ms. A waiter that is posted
+ * to more often than every 64 ms stays on the futex, where it is woken alone; unless it waits on so
+ * many that futex_waitv costs more than a stir. A post ends the sleep on the futex, and of a thread
+ * that follows, by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's
+ * stir. From each sleep the waiter comes back to look at its condition.
  *
  * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
  * could wake, or that cannot stir. Only a waiter that watches for no death, has no deadline and
@@ -1758,7 +1770,8 @@ IPC_INLINE int ipc_group_hear_(const struct ipc_notify_group_ *g, unsigned *whic
     return rc;
 }
 
-/* In a series of short sleeps: asks for deaths. -EOWNERDEAD or 0. */
+/* In a series of short sleeps: asks for deaths. -EOWNERDEAD, 1 when any member may have died, or 0.
+ */
 __attribute__((noinline, unused)) static int ipc_group_ask_(const struct ipc_notify_group_ *g,
                                                             unsigned *which)
 {
@@ -1767,13 +1780,13 @@ __attribute__((noinline, unused)) static int ipc_group_ask_(const struct ipc_not
     int rc = ipc_watches_find_(&s, g) ? 0 : -ENOSYS;
 
     if (rc == 0 && !ipc_watches_are_polled_(&s)) {
-        rc = ipc_watches_open_(&s, p);
+        rc = ipc_watches_open_(&s, p, 0);
         rc = rc != 0 ? rc : ipc_watches_poll_(&s, p, IPC_NOW);
     }
     if (rc == 0)
         rc = ipc_group_hear_(g, which);
     if (rc == -EOWNERDEAD || rc >= 0)
-        return rc < 0 ? rc : 0;
+        return rc;
     return ipc_group_check_deaths_(g, which);
 }
 
@@ -1954,7 +1967,7 @@ IPC_INLINE int ipc_group_follow_or_doze_(const struct ipc_notify_group_ *g,
     }
     if (rc != -EAGAIN)
         return rc;
-    rc = ipc_watches_open_(s, p);
+    rc = ipc_watches_open_(s, p, 1);
     if (rc == 0 && !polls) {
         ipc_watches_enter_poll_(s);
         polls = 1;
@@ -1971,7 +1984,7 @@ __attribute__((noinline, unused)) static int
 ipc_group_sleep_long_(const struct ipc_notify_group_ *g, struct ipc_watches_ *s, uint32_t *keys,
                       int64_t deadline, unsigned *which)
 {
-    int64_t until = ipc_clock() + IPC_NOTIFY_LONG_; /* however often others stir us */
+    int64_t began = ipc_clock(), until = began + IPC_NOTIFY_LONG_; /* however often stirred */
     unsigned i;
     int rc, dead;
 
@@ -1981,6 +1994,9 @@ ipc_group_sleep_long_(const struct ipc_notify_group_ *g, struct ipc_watches_ *s,
     for (i = 0; i < g->count; i++)
         g->all[i]->uses = g->kept->must_ask ? g->all[i]->uses & ~IPC_USES_WATCH
                                             : g->all[i]->uses | IPC_USES_WATCH;
+    if (rc == 0)
+        g->kept->is_brisk =
+            g->count <= IPC_NOTIFY_FEW_ && ipc_clock() - began < IPC_NOTIFY_BRISK_;
     if (rc == 0 || rc == -EOWNERDEAD || (rc == -ETIMEDOUT && until == deadline))
         return rc;
     dead = ipc_group_check_deaths_(g, which);
@@ -1995,13 +2011,54 @@ IPC_INLINE int64_t ipc_group_futex_time_(const struct ipc_notify_group_ *g)
     return g->kept->must_ask ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_;
 }
 
+/* The futex of a brisk waiter: it wakes it alone, while a stir would wake all processes that have
+ * the segment. Asks for deaths every 8 ms. -EAGAIN: none came in 64 ms; it is brisk no more. */
+IPC_INLINE int ipc_group_sleep_briskly_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                        int64_t deadline, unsigned *which)
+{
+    int64_t now = ipc_clock(), end = now + IPC_NOTIFY_BRISK_, until;
+    int rc;
+
+    for (; now < end; now = ipc_clock()) {
+        until = now + IPC_NOTIFY_SLICE_;
+        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
+        if (rc != -ETIMEDOUT || deadline <= until)
+            return rc;
+        rc = ipc_group_ask_(g, which);
+        if (rc != 0 || ipc_group_changed_(g, keys))
+            return rc < 0 ? rc : 0;
+    }
+    g->kept->is_brisk = 0;
+    return -EAGAIN;
+}
+
+/* The part of a sleep that is on the futex. As ipc_group_wait_; -EAGAIN when it has been long. */
+IPC_INLINE int ipc_group_sleep_short_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                      int64_t deadline, unsigned *which)
+{
+    int64_t until;
+    int rc;
+
+    if (g->kept->is_brisk && !g->kept->must_ask && ipc_group_watches_(g)) {
+        rc = ipc_group_sleep_briskly_(g, keys, deadline, which);
+    } else {
+        until = ipc_clock() + ipc_group_futex_time_(g);
+        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
+        if (rc == -ETIMEDOUT && deadline > until)
+            return -EAGAIN;
+    }
+    if (rc == -ETIMEDOUT && ipc_group_watches_(g) &&
+        ipc_notify_is_time_to_ask_(&g->kept->asked_at) && ipc_group_ask_(g, which) < 0)
+        return -EOWNERDEAD;
+    return rc;
+}
+
 /* As ipc_group_wait_, but asks no clock after a wake. */
 IPC_INLINE int ipc_group_sleep_in_stages_(const struct ipc_notify_group_ *g, uint32_t *keys,
                                           int64_t deadline, unsigned *which)
 {
     int watches = ipc_group_watches_(g), can_sleep = ipc_group_can_sleep_(g), rc, found;
     struct ipc_watches_ s;
-    int64_t until;
 
     if (deadline == IPC_FOREVER && ipc_group_may_sleep_on_(g))
         return ipc_group_sleep_(g, keys, deadline); /* a timer costs as much as half a wake */
@@ -2009,12 +2066,8 @@ IPC_INLINE int ipc_group_sleep_in_stages_(const struct ipc_notify_group_ *g, uin
     if (watches && found && ipc_group_can_follow_(g, &s))
         return ipc_group_sleep_long_(g, &s, keys, deadline, which);
     if (can_sleep || g->kept->must_ask) {
-        until = ipc_clock() + ipc_group_futex_time_(g);
-        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
-        if (rc == -ETIMEDOUT && deadline <= until && watches &&
-            ipc_notify_is_time_to_ask_(&g->kept->asked_at) && ipc_group_ask_(g, which))
-            return -EOWNERDEAD;
-        if (rc != -ETIMEDOUT || deadline <= until)
+        rc = ipc_group_sleep_short_(g, keys, deadline, which);
+        if (rc != -EAGAIN)
             return rc;
         if (!watches && can_sleep)
             return 0; /* and the condition is looked at */
@@ -2121,7 +2174,7 @@ IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify
         w->slept = 1;
     } else if (w->slept && ipc_group_watches_(g) &&
                ipc_notify_is_time_to_ask_(&g->kept->asked_at) &&
-               ipc_group_ask_(g, which)) {
+               ipc_group_ask_(g, which) < 0) {
         w->rc = -EOWNERDEAD;
     } else {
         for (i = 0; i < g->count; i++)

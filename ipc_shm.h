@@ -227,6 +227,7 @@ struct ipc_watch {
     int (*loop)(void *arg);
     /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
      * processes. */
+    int fd;             /* what open returned last */
     uint32_t turn;      /* how many threads are in poll, and a count above that */
     uint32_t followers; /* threads that rely on those in poll */
     uint32_t news;      /* moves on when a process may have died */
@@ -955,8 +956,9 @@ IPC_INLINE int ipc_shm_join_(struct ipc_shm *seg, int candidate)
  *
  * The descriptors are opened by the first thread that sleeps long. They belong to the member whose
  * id `watcher` is, 0 for none. A child that inherits them by fork closes its copies, as both would
- * take what is reported from each other, and opens its own. A program may close all descriptors that it does
- * not know, so none is used or closed before epoll_ctl has said that it is still in the set.
+ * take what is reported from each other, and opens its own. A program may close all descriptors
+ * that it does not know, so none is used for long, or closed, before epoll_ctl has said that it is
+ * still in the set.
  *
  * The handle's `watching` is the id of the member of which a thread changes this, else 0. A thread
  * that finds it taken waits, but no longer than 10 ms: a thread that was cancelled meanwhile

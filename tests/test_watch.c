@@ -17,6 +17,8 @@
 #define HANG_S 240
 #include "harness.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/inotify.h>
 
@@ -171,29 +173,35 @@ static void skip_if_none_follows(void)
     SKIP_IF(!can, "no futex_waitv here");
 }
 
+/* How often the process or thread of this /proc/.../status has gone to sleep. */
+static long switches_in(const char *path)
+{
+    char text[4096], *at;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got;
+
+    MUST(fd >= 0);
+    got = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    text[got > 0 ? got : 0] = '\0';
+    at = strstr(text, "\nvoluntary_ctxt_switches:");
+    MUST(at != NULL);
+    return strtol(at + 25, NULL, 10);
+}
+
 /* How often the sleepers but one have gone to sleep, less those times that were due to a look at
  * their condition. */
 static long switches_but_of(const struct sleeper *one)
 {
-    char path[64], text[4096], *at;
+    char path[64];
     long sum = 0;
     unsigned i;
 
     for (i = 0; i < SLEEPERS; i++) {
-        ssize_t got;
-        int fd;
-
         if (&sleepers[i] == one)
             continue;
         (void)snprintf(path, sizeof path, "/proc/self/task/%d/status", sleepers[i].tid);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        MUST(fd >= 0);
-        got = read(fd, text, sizeof text - 1);
-        (void)close(fd);
-        text[got > 0 ? got : 0] = '\0';
-        at = strstr(text, "\nvoluntary_ctxt_switches:");
-        MUST(at != NULL);
-        sum += strtol(at + 25, NULL, 10) - (long)ck_pr_load_uint(&sleepers[i].looks);
+        sum += switches_in(path) - (long)ck_pr_load_uint(&sleepers[i].looks);
     }
     return sum;
 }
@@ -258,6 +266,72 @@ static struct sleeper *poller(unsigned count)
         if ((ck_pr_load_32(&room->bell[i].word) & IPC_NOTIFY_DOZING_) != 0)
             return &sleepers[i];
     return NULL;
+}
+
+/* Another process, which sleeps in poll, and counts how often it looks. */
+static void sleeps_in_poll(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+    struct room *r = find_room(&seg);
+    struct ipc_notify n;
+
+    (void)arg;
+    attach_drowsy(&n, &r->bell[1], ipc_shm_peer(&seg));
+    ipc_notify_watch(&n, hear(up));
+    (void)ipc_wait(&n, IPC_FOREVER, (put(&r->word[1], get(&r->word[1]) + 1), 0));
+}
+
+static long switches_of(pid_t pid)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
+    return switches_in(path);
+}
+
+/* As count_wakes, of the other process. */
+static long count_wakes_of(const struct child *other, const struct child *c)
+{
+    struct sleeper *s = &sleepers[0];
+    long woken = switches_of(other->pid) - (long)get(&room->word[1]);
+    unsigned i;
+
+    for (i = 0; i < 20; i++) {
+        uint64_t before = get(&s->got);
+
+        (void)usleep(10000);
+        tell(c, 0);
+        (void)hear(c);
+        EVENTUALLY(get(&s->got) != before);
+    }
+    return switches_of(other->pid) - (long)get(&room->word[1]) - woken;
+}
+
+/* Messages that come often wake no other process. */
+static void brisk_sleeper_stirs_no_other_process(void **state)
+{
+    struct child c, other;
+    unsigned tries = 0;
+    uint64_t id;
+    long woken;
+
+    (void)state;
+    room = make_room(&shm);
+    c = spawn(poster, NULL);
+    id = hear(&c);
+    other = spawn(sleeps_in_poll, NULL);
+    tell(&other, id);
+    EVENTUALLY((ck_pr_load_32(&room->bell[1].word) & IPC_NOTIFY_DOZING_) != 0 && rests(other.pid));
+    begin(1, id, 1);
+    do
+        woken = count_wakes_of(&other, &c);
+    while (woken > 5 && ++tries < 10);
+    print_message("note: 20 messages to one process wake the other %ld times\n", woken);
+    MUST(woken <= 5);
+    kill_child(&other);
+    kill_child(&c);
+    end(1);
+    ipc_shm_close(&shm);
 }
 
 /* Is the thread in futex_waitv? */
@@ -501,14 +575,57 @@ static void without_inotify_a_sleeper_asks(void **state)
     ipc_shm_close(&shm);
 }
 
+/* Attaches again and again where the calls of the first attach are deadly. */
+static void attaches_many_times(struct child *up, void *arg)
+{
+    struct sock_filter f[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_futex, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 449, 0, 1), /* futex_waitv */
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof f / sizeof *f, f};
+    static struct msgs_consumer in[8];
+    struct ipc_shm seg;
+    char ring[16];
+    unsigned i;
+
+    (void)up;
+    (void)arg;
+    IS(ipc_shm_open(&seg, name, IPC_NOW), 0);
+    for (i = 0; i < 8; i++) {
+        if (i == 1 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+                       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0))
+            _exit(UNABLE);
+        (void)snprintf(ring, sizeof ring, "ring%u", i);
+        IS(msgs_consumer_create(&in[i], &seg, ring, 8), 0);
+    }
+}
+
+static void attaching_to_many_rings_asks_the_kernel_once(void **state)
+{
+    int rc;
+
+    (void)state;
+    IS(ipc_shm_create(&shm, name, 1 << 20), 0);
+    rc = run(attaches_many_times, NULL);
+    SKIP_IF(rc == UNABLE, "may not install a seccomp filter");
+    IS(rc, 0);
+    ipc_shm_close(&shm);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         TEST(message_wakes_its_sleeper_alone),
+        TEST(brisk_sleeper_stirs_no_other_process),
         TEST(one_that_stops_polling_leaves_it_to_another),
         TEST(many_rings_of_a_segment_take_three_descriptors),
         TEST(child_takes_nothing_from_its_parent),
         TEST(without_inotify_a_sleeper_asks),
+        TEST(attaching_to_many_rings_asks_the_kernel_once),
     };
 
     set_up(argc, argv);

@@ -99,6 +99,8 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTI
 #define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
 #define IPC_NOTIFY_SLICE_ INT64_C(8000000)   /* ns between asking whether a peer is alive */
 #define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
+#define IPC_NOTIFY_BRISK_ INT64_C(64000000)  /* ns on the futex before poll, of a brisk waiter */
+#define IPC_NOTIFY_FEW_ 16u                  /* notifiers of a brisk waiter, at most */
 #define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns, the longest sleep between two looks */
 #define IPC_NOTIFY_TRIES_ 1000u              /* of a compare-and-swap, some 0.1 ms */
 

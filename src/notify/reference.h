@@ -43,6 +43,7 @@ struct ipc_notify_shared;
 
 /* What a waiter keeps from one sleep to the next. */
 struct ipc_notify_kept_ {
+    int is_brisk;     /* it was posted to soon after it had begun to poll */
     int must_ask;     /* no descriptor of struct ipc_watch: ask whether the watched are alive */
     int64_t asked_at; /* when it was asked last, in a series of short sleeps */
 };

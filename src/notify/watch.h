@@ -143,15 +143,19 @@ IPC_INLINE int ipc_watches_are_polled_(const struct ipc_watches_ *s)
     return 1;
 }
 
-/* Opens all, and fills in p. 0, or a negative errno. */
-IPC_INLINE int ipc_watches_open_(const struct ipc_watches_ *s, struct pollfd *p)
+/* Opens all, and fills in p. Where `again` is 1 those that are open are opened again, so that one
+ * that others have closed is replaced. 0, or a negative errno. */
+IPC_INLINE int ipc_watches_open_(const struct ipc_watches_ *s, struct pollfd *p, int again)
 {
     unsigned i;
 
     for (i = 0; i < s->count; i++) {
-        p[i].fd = s->of[i]->open(s->arg[i], 0);
+        struct ipc_watch *w = s->of[i];
+
+        p[i].fd = again || !w->ours(s->arg[i]) ? w->open(s->arg[i], 0) : ck_pr_load_int(&w->fd);
         if (p[i].fd < 0)
             return p[i].fd;
+        ck_pr_store_int(&w->fd, p[i].fd);
         p[i].events = POLLIN;
         p[i].revents = 0;
     }
