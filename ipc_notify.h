@@ -271,7 +271,7 @@ struct ipc_watch {
     int (*loop)(void *arg);
     /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
      * processes. */
-    int fd;             /* what open returned last */
+    uint64_t fd;        /* what open returned last */
     uint32_t turn;      /* how many threads are in poll, and a count above that */
     uint32_t followers; /* threads that rely on those in poll */
     uint32_t news;      /* moves on when a process may have died */
@@ -1393,7 +1393,7 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
  *
  *   word        change             by which thread, how
  *   ---------   ----------------   ---------------------------------------------------------------
- *   turn        + 1                one that goes to poll: fetch-and-add
+ *   turn        + 1                one that goes to poll: CAS
  *               - 1, count + 1     the same, as it comes back. If none is left in poll, and others
  *                                  follow, it wakes one of these by futex, which goes to poll
  *               count + 1          one in poll that has found that a process may have died, after
@@ -1426,6 +1426,17 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
 
 /* ------------------------------------------------------------------ the watch's words */
 
+/* Adds to a word, and returns what it was. A CAS that fails is another thread's that succeeded. */
+IPC_INLINE uint32_t ipc_watch_add_(uint32_t *word, uint32_t more)
+{
+    uint32_t was;
+
+    do
+        was = ck_pr_load_32(word);
+    while (!ck_pr_cas_32(word, was, was + more));
+    return was;
+}
+
 IPC_INLINE void ipc_watch_wake_(struct ipc_watch *w, uint32_t count)
 {
     /* Without it we could miss a follower that misses our change of turn. Partner: the fence in
@@ -1438,11 +1449,11 @@ IPC_INLINE void ipc_watch_wake_(struct ipc_watch *w, uint32_t count)
 /* A process may have died: all threads that watch are to ask. */
 IPC_INLINE void ipc_watch_tell_(struct ipc_watch *w)
 {
-    ck_pr_inc_32(&w->news);
+    (void)ipc_watch_add_(&w->news, 1);
     /* Without it a thread could see the turn, and not the news. Partner: the load
      * fence in ipc_group_follow_. */
-    ck_pr_fence_atomic();
-    (void)ck_pr_faa_32(&w->turn, IPC_WATCH_COUNT_);
+    ck_pr_fence_release();
+    (void)ipc_watch_add_(&w->turn, IPC_WATCH_COUNT_);
     ipc_watch_wake_(w, INT32_MAX);
 }
 
@@ -1534,10 +1545,10 @@ IPC_INLINE int ipc_watches_open_(const struct ipc_watches_ *s, struct pollfd *p,
     for (i = 0; i < s->count; i++) {
         struct ipc_watch *w = s->of[i];
 
-        p[i].fd = again || !w->ours(s->arg[i]) ? w->open(s->arg[i], 0) : ck_pr_load_int(&w->fd);
+        p[i].fd = again || !w->ours(s->arg[i]) ? w->open(s->arg[i], 0) : (int)ck_pr_load_64(&w->fd);
         if (p[i].fd < 0)
             return p[i].fd;
-        ck_pr_store_int(&w->fd, p[i].fd);
+        ck_pr_store_64(&w->fd, (uint64_t)p[i].fd);
         p[i].events = POLLIN;
         p[i].revents = 0;
     }
@@ -1549,7 +1560,7 @@ IPC_INLINE void ipc_watches_enter_poll_(const struct ipc_watches_ *s)
     unsigned i;
 
     for (i = 0; i < s->count; i++)
-        (void)ck_pr_faa_32(&s->of[i]->turn, IPC_WATCH_POLL_);
+        (void)ipc_watch_add_(&s->of[i]->turn, IPC_WATCH_POLL_);
 }
 
 IPC_INLINE void ipc_watches_leave_poll_(const struct ipc_watches_ *s)
@@ -1558,7 +1569,7 @@ IPC_INLINE void ipc_watches_leave_poll_(const struct ipc_watches_ *s)
 
     for (i = 0; i < s->count; i++) {
         struct ipc_watch *w = s->of[i];
-        uint32_t before = ck_pr_faa_32(&w->turn, IPC_WATCH_COUNT_ - IPC_WATCH_POLL_);
+        uint32_t before = ipc_watch_add_(&w->turn, IPC_WATCH_COUNT_ - IPC_WATCH_POLL_);
 
         if ((before & IPC_WATCH_POLLERS_) == IPC_WATCH_POLL_)
             ipc_watch_wake_(w, 1);
@@ -1607,7 +1618,7 @@ IPC_INLINE void ipc_watches_follow_(const struct ipc_watches_ *s, int begins)
     unsigned i;
 
     for (i = 0; i < s->count; i++)
-        (void)ck_pr_faa_32(&s->of[i]->followers, begins ? 1 : UINT32_MAX);
+        (void)ipc_watch_add_(&s->of[i]->followers, begins ? 1 : UINT32_MAX);
     /* Without it we could miss a change of turn of a thread that misses us, or the last one of them
      * could miss that nobody polls. Partner: the fence in ipc_watch_wake_. */
     ck_pr_fence_atomic_load();

@@ -227,7 +227,7 @@ struct ipc_watch {
     int (*loop)(void *arg);
     /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
      * processes. */
-    int fd;             /* what open returned last */
+    uint64_t fd;        /* what open returned last */
     uint32_t turn;      /* how many threads are in poll, and a count above that */
     uint32_t followers; /* threads that rely on those in poll */
     uint32_t news;      /* moves on when a process may have died */
