@@ -272,8 +272,8 @@ struct ipc_watch {
     /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
      * processes. */
     uint64_t fd;        /* what open returned last */
-    uint32_t turn;      /* how many threads are in poll, and a count above that */
-    uint32_t followers; /* threads that rely on those in poll */
+    uint32_t turn;      /* is a thread in poll? And a count above that */
+    uint32_t followers; /* threads that rely on the one in poll */
     uint32_t news;      /* moves on when a process may have died */
     uint64_t unproven;  /* a process may have died, but there is no proof: when to ask next, or 0 */
     uint64_t pause;     /* and how long after the last time that is, in nanoseconds */
@@ -1393,9 +1393,10 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
  *
  *   word        change             by which thread, how
  *   ---------   ----------------   ---------------------------------------------------------------
- *   turn        + 1                one that goes to poll: CAS
- *               - 1, count + 1     the same, as it comes back. If none is left in poll, and others
- *                                  follow, it wakes one of these by futex, which goes to poll
+ *   turn        POLL: 0 -> 1       one that goes to poll: CAS. Only it may call `take`, as poll
+ *                                  does not return for what another thread has taken
+ *               POLL: 1 -> 0,      the same, as it comes back. If others follow, it wakes one of
+ *               count + 1          them by futex, which goes to poll
  *               count + 1          one in poll that has found that a process may have died, after
  *                                  news + 1. Then it wakes all that follow
  *   followers   + 1, - 1           one that follows, around its sleep. If it finds that none is in
@@ -1413,16 +1414,16 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
  * Each notifier keeps the `news` at which it asked last, and asks again only when it has moved on,
  * or when it watches another process.
  *
- * One that waits on notifiers of several watches polls for all, or follows all. A thread that
- * leaves poll by a longjmp, or is cancelled, stays counted: followers then learn of deaths within a
- * second, as each looks by itself so often.
+ * One that waits on notifiers of several watches polls for all, or follows all. Where it can do
+ * neither, it sleeps on the futex, and asks for news every 8 ms. A thread that leaves poll by a
+ * longjmp, or is cancelled, stays counted: others then learn of deaths within a second, as each
+ * looks by itself so often.
  */
 #ifndef IPC_SRC_NOTIFY_WATCH_H
 #define IPC_SRC_NOTIFY_WATCH_H 1
 
-#define IPC_WATCH_POLL_ 1u       /* one thread in poll */
-#define IPC_WATCH_POLLERS_ 4095u /* the bits of turn that count these */
-#define IPC_WATCH_COUNT_ 4096u   /* the count above them starts here */
+#define IPC_WATCH_POLL_ 1u  /* a thread is in poll */
+#define IPC_WATCH_COUNT_ 2u /* the count above that starts here */
 
 /* ------------------------------------------------------------------ the watch's words */
 
@@ -1530,8 +1531,7 @@ IPC_INLINE int ipc_watches_are_polled_(const struct ipc_watches_ *s)
     unsigned i;
 
     for (i = 0; i < s->count; i++)
-        if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLLERS_) == 0 ||
-            !s->of[i]->ours(s->arg[i]))
+        if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLL_) == 0 || !s->of[i]->ours(s->arg[i]))
             return 0;
     return 1;
 }
@@ -1555,25 +1555,33 @@ IPC_INLINE int ipc_watches_open_(const struct ipc_watches_ *s, struct pollfd *p,
     return 0;
 }
 
-IPC_INLINE void ipc_watches_enter_poll_(const struct ipc_watches_ *s)
+/* Leaves poll for the first `count` of them. */
+IPC_INLINE void ipc_watches_leave_poll_(const struct ipc_watches_ *s, unsigned count)
 {
     unsigned i;
 
-    for (i = 0; i < s->count; i++)
-        (void)ipc_watch_add_(&s->of[i]->turn, IPC_WATCH_POLL_);
+    for (i = 0; i < count; i++) {
+        (void)ipc_watch_add_(&s->of[i]->turn, IPC_WATCH_COUNT_ - IPC_WATCH_POLL_);
+        ipc_watch_wake_(s->of[i], 1);
+    }
 }
 
-IPC_INLINE void ipc_watches_leave_poll_(const struct ipc_watches_ *s)
+/* Makes this thread the one that polls: for all of them, or for none where another does. */
+IPC_INLINE int ipc_watches_enter_poll_(const struct ipc_watches_ *s)
 {
+    uint32_t turn;
     unsigned i;
 
     for (i = 0; i < s->count; i++) {
-        struct ipc_watch *w = s->of[i];
-        uint32_t before = ipc_watch_add_(&w->turn, IPC_WATCH_COUNT_ - IPC_WATCH_POLL_);
-
-        if ((before & IPC_WATCH_POLLERS_) == IPC_WATCH_POLL_)
-            ipc_watch_wake_(w, 1);
+        do {
+            turn = ck_pr_load_32(&s->of[i]->turn);
+            if ((turn & IPC_WATCH_POLL_) != 0) {
+                ipc_watches_leave_poll_(s, i);
+                return 0;
+            }
+        } while (!ck_pr_cas_32(&s->of[i]->turn, turn, turn + IPC_WATCH_POLL_));
     }
+    return 1;
 }
 
 /* Polls all until then, and takes what they report. 0, -EINTR, or -EBADF: others have closed one.
@@ -1605,7 +1613,7 @@ IPC_INLINE int ipc_watches_list_(const struct ipc_watches_ *s,
     for (i = 0; i < s->count; i++) {
         uint32_t turn = ck_pr_load_32(&s->of[i]->turn);
 
-        if ((turn & IPC_WATCH_POLLERS_) == 0)
+        if ((turn & IPC_WATCH_POLL_) == 0)
             return 0;
         futex[i] = ipc_notify_futex_of_(&s->of[i]->turn, turn);
     }
@@ -1623,7 +1631,7 @@ IPC_INLINE void ipc_watches_follow_(const struct ipc_watches_ *s, int begins)
      * could miss that nobody polls. Partner: the fence in ipc_watch_wake_. */
     ck_pr_fence_atomic_load();
     for (i = 0; i < s->count && !begins; i++)
-        if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLLERS_) == 0)
+        if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLL_) == 0)
             ipc_watch_wake_(s->of[i], 1);
 }
 
@@ -1662,6 +1670,8 @@ IPC_INLINE int ipc_notify_has_news_(const struct ipc_notify *n)
  *   on futex   awake      4 ms have passed, but a watch is missing, or does not open, or a handle
  *                         is deaf and none polls: the waiter asks for deaths. Its next sleeps on
  *                         the futex last 8 ms
+ *   on futex   on futex   4 ms have passed, and it can neither follow nor poll, see watch.h: for 64
+ *                         ms, in which it asks for news every 8 ms
  *   follows    in poll    the thread in poll has left it, and this one is woken for that, or finds
  *                         it out
  *   follows,   awake      the word has changed, or a signal handler ran, or a peer that is watched
@@ -1792,7 +1802,10 @@ __attribute__((noinline, unused)) static int ipc_group_ask_(const struct ipc_not
 
     if (rc == 0 && !ipc_watches_are_polled_(&s)) {
         rc = ipc_watches_open_(&s, p, 0);
-        rc = rc != 0 ? rc : ipc_watches_poll_(&s, p, IPC_NOW);
+        if (rc == 0 && ipc_watches_enter_poll_(&s)) {
+            rc = ipc_watches_poll_(&s, p, IPC_NOW);
+            ipc_watches_leave_poll_(&s, s.count);
+        }
     }
     if (rc == 0)
         rc = ipc_group_hear_(g, which);
@@ -1959,34 +1972,73 @@ IPC_INLINE int ipc_group_doze_(const struct ipc_notify_group_ *g, const struct i
     return rc;
 }
 
-/* Follows, or else polls. As ipc_group_doze_. */
+/* The futex of a brisk waiter: it wakes it alone, while a stir would wake all processes that have
+ * the segment. Asks for deaths every 8 ms. -EAGAIN: none came in 64 ms; it is brisk no more. */
+IPC_INLINE int ipc_group_sleep_briskly_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                        int64_t deadline, unsigned *which)
+{
+    int64_t now = ipc_clock(), end = now + IPC_NOTIFY_BRISK_, until;
+    int rc;
+
+    for (; now < end; now = ipc_clock()) {
+        until = now + IPC_NOTIFY_SLICE_;
+        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
+        if (rc != -ETIMEDOUT || deadline <= until)
+            return rc;
+        rc = ipc_group_ask_(g, which);
+        if (rc != 0 || ipc_group_changed_(g, keys))
+            return rc < 0 ? rc : 0;
+    }
+    g->kept->is_brisk = 0;
+    return -EAGAIN;
+}
+
+/* Follows, or else goes to poll: 1. Or as ipc_group_doze_; -EAGAIN when it can do neither. */
+IPC_INLINE int ipc_group_follow_or_enter_(const struct ipc_notify_group_ *g,
+                                          const struct ipc_watches_ *s, const uint32_t *keys,
+                                          struct pollfd *p, int64_t until, unsigned *which)
+{
+    int rc, polls = 0, tries;
+
+    for (tries = 0; tries < 16 && !polls; tries++) {
+        int follows = ipc_group_can_follow_(g, s);
+
+        if (follows) {
+            ipc_watches_follow_(s, 1);
+            rc = ipc_group_follow_(g, s, keys, until, which);
+            if (rc == -EAGAIN) /* before it follows no more, or it would wake another */
+                polls = ipc_watches_enter_poll_(s);
+            ipc_watches_follow_(s, 0);
+            if (rc != -EAGAIN)
+                return rc;
+        } else {
+            rc = ipc_watches_open_(s, p, 1);
+            if (rc != 0)
+                return rc;
+            polls = ipc_watches_enter_poll_(s);
+        }
+    }
+    return polls ? 1 : -EAGAIN;
+}
+
+/* Follows, or polls, or sleeps as a brisk waiter. As ipc_group_doze_. */
 IPC_INLINE int ipc_group_follow_or_doze_(const struct ipc_notify_group_ *g,
                                          const struct ipc_watches_ *s, uint32_t *keys,
                                          int64_t until, unsigned *which)
 {
     struct pollfd p[IPC_NOTIFY_MANY];
-    int rc = -EAGAIN, polls = 0;
+    int rc = ipc_group_follow_or_enter_(g, s, keys, p, until, which);
 
-    if (ipc_group_can_follow_(g, s)) {
-        ipc_watches_follow_(s, 1);
-        rc = ipc_group_follow_(g, s, keys, until, which);
-        if (rc == -EAGAIN) {
-            ipc_watches_enter_poll_(s); /* before it follows no more, or it would wake another */
-            polls = 1;
-        }
-        ipc_watches_follow_(s, 0);
+    if (rc == -EAGAIN) {
+        rc = ipc_group_sleep_briskly_(g, keys, until, which);
+        return rc == -EAGAIN ? 0 : rc;
     }
-    if (rc != -EAGAIN)
+    if (rc != 1)
         return rc;
-    rc = ipc_watches_open_(s, p, 1);
-    if (rc == 0 && !polls) {
-        ipc_watches_enter_poll_(s);
-        polls = 1;
-    }
+    rc = ipc_watches_open_(s, p, 0);
     if (rc == 0)
         rc = ipc_group_doze_(g, s, keys, p, until, which);
-    if (polls)
-        ipc_watches_leave_poll_(s);
+    ipc_watches_leave_poll_(s, s->count);
     return rc;
 }
 
@@ -2020,27 +2072,6 @@ IPC_INLINE int64_t ipc_group_futex_time_(const struct ipc_notify_group_ *g)
     if (!ipc_group_watches_(g))
         return IPC_NOTIFY_LONG_;
     return g->kept->must_ask ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_;
-}
-
-/* The futex of a brisk waiter: it wakes it alone, while a stir would wake all processes that have
- * the segment. Asks for deaths every 8 ms. -EAGAIN: none came in 64 ms; it is brisk no more. */
-IPC_INLINE int ipc_group_sleep_briskly_(const struct ipc_notify_group_ *g, const uint32_t *keys,
-                                        int64_t deadline, unsigned *which)
-{
-    int64_t now = ipc_clock(), end = now + IPC_NOTIFY_BRISK_, until;
-    int rc;
-
-    for (; now < end; now = ipc_clock()) {
-        until = now + IPC_NOTIFY_SLICE_;
-        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
-        if (rc != -ETIMEDOUT || deadline <= until)
-            return rc;
-        rc = ipc_group_ask_(g, which);
-        if (rc != 0 || ipc_group_changed_(g, keys))
-            return rc < 0 ? rc : 0;
-    }
-    g->kept->is_brisk = 0;
-    return -EAGAIN;
 }
 
 /* The part of a sleep that is on the futex. As ipc_group_wait_; -EAGAIN when it has been long. */

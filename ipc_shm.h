@@ -228,8 +228,8 @@ struct ipc_watch {
     /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
      * processes. */
     uint64_t fd;        /* what open returned last */
-    uint32_t turn;      /* how many threads are in poll, and a count above that */
-    uint32_t followers; /* threads that rely on those in poll */
+    uint32_t turn;      /* is a thread in poll? And a count above that */
+    uint32_t followers; /* threads that rely on the one in poll */
     uint32_t news;      /* moves on when a process may have died */
     uint64_t unproven;  /* a process may have died, but there is no proof: when to ask next, or 0 */
     uint64_t pause;     /* and how long after the last time that is, in nanoseconds */

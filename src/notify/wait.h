@@ -24,6 +24,8 @@
  *   on futex   awake      4 ms have passed, but a watch is missing, or does not open, or a handle
  *                         is deaf and none polls: the waiter asks for deaths. Its next sleeps on
  *                         the futex last 8 ms
+ *   on futex   on futex   4 ms have passed, and it can neither follow nor poll, see watch.h: for 64
+ *                         ms, in which it asks for news every 8 ms
  *   follows    in poll    the thread in poll has left it, and this one is woken for that, or finds
  *                         it out
  *   follows,   awake      the word has changed, or a signal handler ran, or a peer that is watched
@@ -156,7 +158,10 @@ __attribute__((noinline, unused)) static int ipc_group_ask_(const struct ipc_not
 
     if (rc == 0 && !ipc_watches_are_polled_(&s)) {
         rc = ipc_watches_open_(&s, p, 0);
-        rc = rc != 0 ? rc : ipc_watches_poll_(&s, p, IPC_NOW);
+        if (rc == 0 && ipc_watches_enter_poll_(&s)) {
+            rc = ipc_watches_poll_(&s, p, IPC_NOW);
+            ipc_watches_leave_poll_(&s, s.count);
+        }
     }
     if (rc == 0)
         rc = ipc_group_hear_(g, which);
@@ -323,34 +328,73 @@ IPC_INLINE int ipc_group_doze_(const struct ipc_notify_group_ *g, const struct i
     return rc;
 }
 
-/* Follows, or else polls. As ipc_group_doze_. */
+/* The futex of a brisk waiter: it wakes it alone, while a stir would wake all processes that have
+ * the segment. Asks for deaths every 8 ms. -EAGAIN: none came in 64 ms; it is brisk no more. */
+IPC_INLINE int ipc_group_sleep_briskly_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                        int64_t deadline, unsigned *which)
+{
+    int64_t now = ipc_clock(), end = now + IPC_NOTIFY_BRISK_, until;
+    int rc;
+
+    for (; now < end; now = ipc_clock()) {
+        until = now + IPC_NOTIFY_SLICE_;
+        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
+        if (rc != -ETIMEDOUT || deadline <= until)
+            return rc;
+        rc = ipc_group_ask_(g, which);
+        if (rc != 0 || ipc_group_changed_(g, keys))
+            return rc < 0 ? rc : 0;
+    }
+    g->kept->is_brisk = 0;
+    return -EAGAIN;
+}
+
+/* Follows, or else goes to poll: 1. Or as ipc_group_doze_; -EAGAIN when it can do neither. */
+IPC_INLINE int ipc_group_follow_or_enter_(const struct ipc_notify_group_ *g,
+                                          const struct ipc_watches_ *s, const uint32_t *keys,
+                                          struct pollfd *p, int64_t until, unsigned *which)
+{
+    int rc, polls = 0, tries;
+
+    for (tries = 0; tries < 16 && !polls; tries++) {
+        int follows = ipc_group_can_follow_(g, s);
+
+        if (follows) {
+            ipc_watches_follow_(s, 1);
+            rc = ipc_group_follow_(g, s, keys, until, which);
+            if (rc == -EAGAIN) /* before it follows no more, or it would wake another */
+                polls = ipc_watches_enter_poll_(s);
+            ipc_watches_follow_(s, 0);
+            if (rc != -EAGAIN)
+                return rc;
+        } else {
+            rc = ipc_watches_open_(s, p, 1);
+            if (rc != 0)
+                return rc;
+            polls = ipc_watches_enter_poll_(s);
+        }
+    }
+    return polls ? 1 : -EAGAIN;
+}
+
+/* Follows, or polls, or sleeps as a brisk waiter. As ipc_group_doze_. */
 IPC_INLINE int ipc_group_follow_or_doze_(const struct ipc_notify_group_ *g,
                                          const struct ipc_watches_ *s, uint32_t *keys,
                                          int64_t until, unsigned *which)
 {
     struct pollfd p[IPC_NOTIFY_MANY];
-    int rc = -EAGAIN, polls = 0;
+    int rc = ipc_group_follow_or_enter_(g, s, keys, p, until, which);
 
-    if (ipc_group_can_follow_(g, s)) {
-        ipc_watches_follow_(s, 1);
-        rc = ipc_group_follow_(g, s, keys, until, which);
-        if (rc == -EAGAIN) {
-            ipc_watches_enter_poll_(s); /* before it follows no more, or it would wake another */
-            polls = 1;
-        }
-        ipc_watches_follow_(s, 0);
+    if (rc == -EAGAIN) {
+        rc = ipc_group_sleep_briskly_(g, keys, until, which);
+        return rc == -EAGAIN ? 0 : rc;
     }
-    if (rc != -EAGAIN)
+    if (rc != 1)
         return rc;
-    rc = ipc_watches_open_(s, p, 1);
-    if (rc == 0 && !polls) {
-        ipc_watches_enter_poll_(s);
-        polls = 1;
-    }
+    rc = ipc_watches_open_(s, p, 0);
     if (rc == 0)
         rc = ipc_group_doze_(g, s, keys, p, until, which);
-    if (polls)
-        ipc_watches_leave_poll_(s);
+    ipc_watches_leave_poll_(s, s->count);
     return rc;
 }
 
@@ -384,27 +428,6 @@ IPC_INLINE int64_t ipc_group_futex_time_(const struct ipc_notify_group_ *g)
     if (!ipc_group_watches_(g))
         return IPC_NOTIFY_LONG_;
     return g->kept->must_ask ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_;
-}
-
-/* The futex of a brisk waiter: it wakes it alone, while a stir would wake all processes that have
- * the segment. Asks for deaths every 8 ms. -EAGAIN: none came in 64 ms; it is brisk no more. */
-IPC_INLINE int ipc_group_sleep_briskly_(const struct ipc_notify_group_ *g, const uint32_t *keys,
-                                        int64_t deadline, unsigned *which)
-{
-    int64_t now = ipc_clock(), end = now + IPC_NOTIFY_BRISK_, until;
-    int rc;
-
-    for (; now < end; now = ipc_clock()) {
-        until = now + IPC_NOTIFY_SLICE_;
-        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
-        if (rc != -ETIMEDOUT || deadline <= until)
-            return rc;
-        rc = ipc_group_ask_(g, which);
-        if (rc != 0 || ipc_group_changed_(g, keys))
-            return rc < 0 ? rc : 0;
-    }
-    g->kept->is_brisk = 0;
-    return -EAGAIN;
 }
 
 /* The part of a sleep that is on the futex. As ipc_group_wait_; -EAGAIN when it has been long. */

@@ -9,9 +9,10 @@
  *
  *   word        change             by which thread, how
  *   ---------   ----------------   ---------------------------------------------------------------
- *   turn        + 1                one that goes to poll: CAS
- *               - 1, count + 1     the same, as it comes back. If none is left in poll, and others
- *                                  follow, it wakes one of these by futex, which goes to poll
+ *   turn        POLL: 0 -> 1       one that goes to poll: CAS. Only it may call `take`, as poll
+ *                                  does not return for what another thread has taken
+ *               POLL: 1 -> 0,      the same, as it comes back. If others follow, it wakes one of
+ *               count + 1          them by futex, which goes to poll
  *               count + 1          one in poll that has found that a process may have died, after
  *                                  news + 1. Then it wakes all that follow
  *   followers   + 1, - 1           one that follows, around its sleep. If it finds that none is in
@@ -29,18 +30,18 @@
  * Each notifier keeps the `news` at which it asked last, and asks again only when it has moved on,
  * or when it watches another process.
  *
- * One that waits on notifiers of several watches polls for all, or follows all. A thread that
- * leaves poll by a longjmp, or is cancelled, stays counted: followers then learn of deaths within a
- * second, as each looks by itself so often.
+ * One that waits on notifiers of several watches polls for all, or follows all. Where it can do
+ * neither, it sleeps on the futex, and asks for news every 8 ms. A thread that leaves poll by a
+ * longjmp, or is cancelled, stays counted: others then learn of deaths within a second, as each
+ * looks by itself so often.
  */
 #ifndef IPC_SRC_NOTIFY_WATCH_H
 #define IPC_SRC_NOTIFY_WATCH_H 1
 
 #include "sleep.h"
 
-#define IPC_WATCH_POLL_ 1u       /* one thread in poll */
-#define IPC_WATCH_POLLERS_ 4095u /* the bits of turn that count these */
-#define IPC_WATCH_COUNT_ 4096u   /* the count above them starts here */
+#define IPC_WATCH_POLL_ 1u  /* a thread is in poll */
+#define IPC_WATCH_COUNT_ 2u /* the count above that starts here */
 
 /* ------------------------------------------------------------------ the watch's words */
 
@@ -148,8 +149,7 @@ IPC_INLINE int ipc_watches_are_polled_(const struct ipc_watches_ *s)
     unsigned i;
 
     for (i = 0; i < s->count; i++)
-        if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLLERS_) == 0 ||
-            !s->of[i]->ours(s->arg[i]))
+        if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLL_) == 0 || !s->of[i]->ours(s->arg[i]))
             return 0;
     return 1;
 }
@@ -173,25 +173,33 @@ IPC_INLINE int ipc_watches_open_(const struct ipc_watches_ *s, struct pollfd *p,
     return 0;
 }
 
-IPC_INLINE void ipc_watches_enter_poll_(const struct ipc_watches_ *s)
+/* Leaves poll for the first `count` of them. */
+IPC_INLINE void ipc_watches_leave_poll_(const struct ipc_watches_ *s, unsigned count)
 {
     unsigned i;
 
-    for (i = 0; i < s->count; i++)
-        (void)ipc_watch_add_(&s->of[i]->turn, IPC_WATCH_POLL_);
+    for (i = 0; i < count; i++) {
+        (void)ipc_watch_add_(&s->of[i]->turn, IPC_WATCH_COUNT_ - IPC_WATCH_POLL_);
+        ipc_watch_wake_(s->of[i], 1);
+    }
 }
 
-IPC_INLINE void ipc_watches_leave_poll_(const struct ipc_watches_ *s)
+/* Makes this thread the one that polls: for all of them, or for none where another does. */
+IPC_INLINE int ipc_watches_enter_poll_(const struct ipc_watches_ *s)
 {
+    uint32_t turn;
     unsigned i;
 
     for (i = 0; i < s->count; i++) {
-        struct ipc_watch *w = s->of[i];
-        uint32_t before = ipc_watch_add_(&w->turn, IPC_WATCH_COUNT_ - IPC_WATCH_POLL_);
-
-        if ((before & IPC_WATCH_POLLERS_) == IPC_WATCH_POLL_)
-            ipc_watch_wake_(w, 1);
+        do {
+            turn = ck_pr_load_32(&s->of[i]->turn);
+            if ((turn & IPC_WATCH_POLL_) != 0) {
+                ipc_watches_leave_poll_(s, i);
+                return 0;
+            }
+        } while (!ck_pr_cas_32(&s->of[i]->turn, turn, turn + IPC_WATCH_POLL_));
     }
+    return 1;
 }
 
 /* Polls all until then, and takes what they report. 0, -EINTR, or -EBADF: others have closed one.
@@ -223,7 +231,7 @@ IPC_INLINE int ipc_watches_list_(const struct ipc_watches_ *s,
     for (i = 0; i < s->count; i++) {
         uint32_t turn = ck_pr_load_32(&s->of[i]->turn);
 
-        if ((turn & IPC_WATCH_POLLERS_) == 0)
+        if ((turn & IPC_WATCH_POLL_) == 0)
             return 0;
         futex[i] = ipc_notify_futex_of_(&s->of[i]->turn, turn);
     }
@@ -241,7 +249,7 @@ IPC_INLINE void ipc_watches_follow_(const struct ipc_watches_ *s, int begins)
      * could miss that nobody polls. Partner: the fence in ipc_watch_wake_. */
     ck_pr_fence_atomic_load();
     for (i = 0; i < s->count && !begins; i++)
-        if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLLERS_) == 0)
+        if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLL_) == 0)
             ipc_watch_wake_(s->of[i], 1);
 }
 
