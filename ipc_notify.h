@@ -1,7 +1,8 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_notify.h
  * src/common/version.h src/common/prelude.h src/common/linux.h src/common/peer.h
  * src/common/deadline.h src/notify/reference.h src/notify/layout.h src/notify/post.h
- * src/notify/sleep.h src/notify/wait.h src/notify/until.h src/notify/loop.h src/notify/any.h */
+ * src/notify/sleep.h src/notify/watch.h src/notify/wait.h src/notify/until.h src/notify/loop.h
+ * src/notify/any.h */
 /*
  * ipc_notify.h - sleeping until another process has done something, and waking the sleepers.
  *
@@ -72,6 +73,10 @@
  *   - Before it sleeps ipc_wait looks 1000 times, some 10 to 50 microseconds, and keeps a thread of
  *     lower priority from running on that core. Fix: ipc_notify_policy(&bell, 0, 0), in a real-time
  *     thread that waits for one of lower priority on the same core.
+ *   - A long sleep that watches for a death uses one inotify instance and one epoll, two
+ *     descriptors for a segment's handle and process, however many wait. Where the user has no inotify instance left (fs.inotify.max_user_instances, often 128),
+ *     peers are asked for every 8 ms instead, which costs 0.05 to 1 % of a core: ipc_notify_uses
+ *     lacks IPC_USES_WATCH. Fix: raise that limit.
  *   - Without ipc_shm.h, deaths come from your own struct ipc_peer: where it has no `watch`, its
  *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core. Fix: a `watch`.
  *   - IPC_FOREVER without a peer to watch is for ever: if a poster was killed before it could wake,
@@ -109,7 +114,8 @@
  *   file:
  *
  *       >>layout    the word: what sets and clears each flag, and why no wake is missed
- *       >>wait      the states of a waiter: awake, prepared, on the futex, in poll
+ *       >>watch     threads that sleep long: one polls for deaths, the others follow it
+ *       >>wait      the states of a waiter: awake, prepared, on the futex, following, in poll
  *
  *   Event counts: D. P. Reed, R. K. Kanodia, "Synchronization with Eventcounts and Sequencers",
  *   1979. Futexes: U. Drepper, "Futexes Are Tricky", 2011. The fence for one side only:
@@ -226,7 +232,7 @@ IPC_INLINE int ipc_move_fd_(int fd)
  * members of a segment; a program that has its memory from elsewhere may fill in its own. Attaching
  * functions of rings and notifiers take a pointer to it. Rings use id and alive, notifiers alive,
  * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
- * uses the ring or notifier. `arg` must stay valid until they are detached.
+ * uses the ring or notifier. `arg` and `watch` must stay valid until they are detached.
  *
  * A process that may only read the memory, as it is mapped without write access, says so by the id
  * IPC_PEER_READ_ONLY. Rings and notifiers then store nothing: it can attach as a reader of a lossy
@@ -245,16 +251,47 @@ struct ipc_peer {
      * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
      * process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
-    /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
-     * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
-     * caller closes them. 0 when fds[0] is there, whether or not fds[1] is, else a negative errno.
-     * Called again with the same fds, also with another id. NULL: there are no such descriptors. */
-    int (*watch)(void *arg, uint64_t id, int fds[2]);
-    /* Makes fds[0] of all others that called `watch` readable. Must not block. NULL: cannot. */
+    /* How sleepers learn of deaths, and of stirs. NULL: they ask every 8 ms. */
+    struct ipc_watch *watch;
+    /* Makes the descriptors of all others that have opened `watch` readable. Must not block. NULL:
+     * cannot. */
     void (*stir)(void *arg);
-    void *arg;     /* passed to the functions above */
+    void *arg;     /* passed to the functions above, and to those of `watch` */
     char why[256]; /* out: what the last refusal was, as a sentence */
 };
+
+/*
+ * What all threads of a process sleep by that use one `arg`: one descriptor, which one of them
+ * polls for all. The functions are called by any of them at any time, and must not block.
+ */
+struct ipc_watch {
+    /* Returns the descriptor, and opens it if need be. From now on it becomes readable when another
+     * process calls `stir` or leaves, and, where id is not 0, when the process `id` dies. Else a
+     * negative errno. In a process that has not called it yet, as after fork, it opens another
+     * descriptor, makes `turn` and `followers` 0 and changes `news`, before `ours` says 1. */
+    int (*open)(void *arg, uint64_t id);
+    /* Has this process opened the descriptor? 0 in a child that has only inherited it. */
+    int (*ours)(void *arg);
+    /* Takes what the descriptor reports, so that it is readable no more. IPC_WATCH_*. */
+    int (*take)(void *arg);
+    /* Opens a descriptor for one event loop, which becomes readable when another process calls
+     * `stir` or leaves. Its caller closes it. Else a negative errno. */
+    int (*loop)(void *arg);
+    /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
+     * processes. */
+    uint64_t fd;        /* what open returned last */
+    uint32_t turn;      /* is a thread in poll? And a count above that */
+    uint32_t followers; /* threads that rely on the one in poll */
+    uint32_t news;      /* moves on when a process may have died */
+    uint64_t unproven;  /* a process may have died, but there is no proof: when to ask next, or 0 */
+    uint64_t pause;     /* and how long after the last time that is, in nanoseconds */
+    uint64_t known;     /* the process that an attach found alive last, ... */
+    uint64_t known_at;  /* ... at that time of ipc_clock */
+};
+
+#define IPC_WATCH_STIRRED 0 /* nothing but stirs, if anything */
+#define IPC_WATCH_MAYBE 1   /* a process may have left: there is proof in a moment, or never */
+#define IPC_WATCH_LEFT 2    /* a process that is watched has left: there is proof */
 
 #endif
 
@@ -348,9 +385,8 @@ struct ipc_notify_shared;
 
 /* What a waiter keeps from one sleep to the next. */
 struct ipc_notify_kept_ {
-    int fd;           /* fds[0] of struct ipc_peer's watch; -1: not open */
-    int must_ask;     /* no such descriptors: ask whether the watched are alive */
-    unsigned brief;   /* polls to keep short: a descriptor reported what is not yet proven */
+    int is_brisk;     /* it was posted to soon after it had begun to poll */
+    int must_ask;     /* no descriptor of struct ipc_watch: ask whether the watched are alive */
     int64_t asked_at; /* when it was asked last, in a series of short sleeps */
 };
 
@@ -368,7 +404,9 @@ struct ipc_notify {
     int number;            /* the signal for target */
     uint64_t watched;      /* id of the peer that is watched; 0: none */
     uint64_t reported;     /* id of the peer whose death was reported */
-    int death_fd;          /* fds[1] of struct ipc_peer's watch: readable when `watched` dies */
+    int asks_anew;         /* `watched` is another than at the last question */
+    uint32_t heard;        /* struct ipc_watch's news at that */
+    int loop_fd;           /* of struct ipc_watch's loop; -1: not open */
     int watches_anyone;    /* ipc_notify_watch_anyone was called */
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
     int asks;              /* the next look in vain asks for deaths: an event loop was woken */
@@ -378,7 +416,7 @@ struct ipc_notify {
     struct ipc_notify_kept_ kept;
     struct { /* of struct ipc_peer */
         int (*alive)(void *, uint64_t);
-        int (*watch)(void *, uint64_t, int[2]);
+        struct ipc_watch *watch;
         void (*stir)(void *);
         void *arg;
     } peer;
@@ -548,7 +586,7 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
  */
 IPC_INLINE int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all, unsigned count);
 
-/* Closes the descriptor that it has opened, not the notifiers. Twice does nothing. */
+/* Ends the use of `any`, which holds no descriptors, not that of the notifiers. */
 IPC_INLINE void ipc_any_close(struct ipc_any *any);
 
 /* ------------------------------------------------------------------ waiting, piece by piece */
@@ -578,7 +616,7 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  * closes it. For IPC_NOTIFY_EVENTFD it is what posters write to: give it to them by fork or
  * ipc_notify_send_fd, and use one notifier for each loop, as the first loop to drain it takes all.
  * For IPC_NOTIFY_SIGNAL it is the signalfd of ipc_notify_listen. For the other kinds, so for the
- * bell of a typed ring, it is that of struct ipc_peer's watch: it becomes readable, too, for posts
+ * bell of a typed ring, it is one of struct ipc_watch's loop: it becomes readable, too, for posts
  * to others in the same segment, and when a member dies. Let the loop look once a second as well,
  * as for ipc_wait: see the caveats. Drain, arm, then look until nothing is there, then poll:
  *
@@ -599,7 +637,7 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  *            wait
  *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
  *            sigtimedwait
- *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_peer's watch says
+ *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_watch's loop says
  */
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n);
 
@@ -619,8 +657,8 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number);
  * polling. The next post makes the descriptor readable. Lock-free. */
 IPC_INLINE void ipc_notify_arm(struct ipc_notify *n);
 
-/* Reads the descriptor empty; otherwise it stays readable. Where it is that of struct ipc_peer's
- * watch, and there was no post, the next wait with this handle asks for deaths, also one with
+/* Reads the descriptor empty; otherwise it stays readable. Where it is one of struct ipc_watch's
+ * loop, and there was no post, the next wait with this handle asks for deaths, also one with
  * IPC_NOW: a death is reported within a second, if the loop looks that often. Wait-free. */
 IPC_INLINE void ipc_notify_drain(struct ipc_notify *n);
 
@@ -672,8 +710,8 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
  *                             it found UNASKED
  *   count + 1                 ipc_notify_post_one, where it finds ASLEEP alone: CAS. Then it has
  *                             the kernel wake one. If none sleeps on the futex, it goes on as above
- *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
- *                             has not changed since: CAS
+ *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the count
+ *                             has not changed since: CAS. Flags of waiters that came meanwhile stay
  *   FENCING: 0 -> 1           a waiter, in the CAS of ASLEEP or ARMED, where the word is neither
  *                             FENCING nor FENCED. Or, with FIXED, a process without membarrier
  *   FENCING -> FENCED         a waiter, after its membarrier, if the word has not changed since its
@@ -764,6 +802,8 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTI
 #define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
 #define IPC_NOTIFY_SLICE_ INT64_C(8000000)   /* ns between asking whether a peer is alive */
 #define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
+#define IPC_NOTIFY_BRISK_ INT64_C(64000000)  /* ns on the futex before poll, of a brisk waiter */
+#define IPC_NOTIFY_FEW_ 16u                  /* notifiers of a brisk waiter, at most */
 #define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns, the longest sleep between two looks */
 #define IPC_NOTIFY_TRIES_ 1000u              /* of a compare-and-swap, some 0.1 ms */
 
@@ -804,6 +844,19 @@ struct ipc_notify_futex_of_many_ {
     uint64_t value, address;
     uint32_t flags, reserved;
 };
+
+/* Of a word that may be shared with other processes, as it is expected to be. */
+IPC_INLINE struct ipc_notify_futex_of_many_ ipc_notify_futex_of_(const uint32_t *word,
+                                                                 uint32_t value)
+{
+    struct ipc_notify_futex_of_many_ futex;
+
+    futex.value = value;
+    futex.address = (uint64_t)(uintptr_t)word;
+    futex.flags = 2; /* FUTEX2_SIZE_U32, not private */
+    futex.reserved = 0;
+    return futex;
+}
 
 IPC_INLINE int ipc_notify_waitv_(struct ipc_notify_futex_of_many_ *all, unsigned n,
                                  const struct timespec *until)
@@ -854,6 +907,30 @@ IPC_INLINE int ipc_notify_has_one_processor_(void)
     return count == 1;
 }
 
+/* What ipc_notify_probe_ has found, and above that the pid of the process that has asked. */
+__attribute__((unused)) static uint64_t ipc_notify_probed_;
+
+/* Asks the kernel what this process may use, and registers it for membarrier: once, and again in a
+ * child, which may be in another sandbox. What is denied later, the first sleep finds out. */
+IPC_INLINE uint32_t ipc_notify_probe_(void)
+{
+    uint64_t probed = ck_pr_load_64(&ipc_notify_probed_);
+    uint32_t pid = (uint32_t)getpid(), word = 0, uses = 0;
+
+    if (probed >> 32 == pid)
+        return (uint32_t)probed;
+    if (ipc_notify_futex_(&word, IPC_NOTIFY_FUTEX_WAKE_, 1, NULL) >= 0)
+        uses |= IPC_USES_FUTEX;
+    if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* for no futexes: the call is there */
+        uses |= IPC_USES_WAITV;
+    /* Not a try of the other command, which would interrupt all that have attached to any notifier.
+     * Linux has both or none. The kernel asks only for processors of this process. */
+    if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0)
+        uses |= IPC_USES_MEMBARRIER;
+    ck_pr_store_64(&ipc_notify_probed_, (uint64_t)pid << 32 | uses);
+    return uses;
+}
+
 /* Adds flags to the word, whatever else happens to it. */
 IPC_INLINE void ipc_notify_set_flags_(struct ipc_notify *n, uint32_t flags)
 {
@@ -885,7 +962,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
     memset(n, 0, sizeof *n);
-    n->fd = n->post_fd = n->target_fd = n->death_fd = n->kept.fd = -1;
+    n->fd = n->post_fd = n->target_fd = n->loop_fd = -1;
     n->yield = ipc_notify_has_one_processor_() ? 50 : 0;
     n->spin = n->yield != 0 ? 50 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
@@ -905,22 +982,14 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         n->at = NULL;
         return -EROFS;
     }
-    if (ipc_notify_futex_(&s->word, IPC_NOTIFY_FUTEX_WAKE_, 0, NULL) >= 0)
-        n->uses |= IPC_USES_FUTEX;
-    if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* for no futexes: the call is there */
-        n->uses |= IPC_USES_WAITV;
-    /* Not a try of the other command, which would interrupt all that have attached to any notifier.
-     * Linux has both or none; what a sandbox denies, the first sleep finds out. The kernel asks
-     * only for processors of this process, and only the first time. */
-    if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0)
-        n->uses |= IPC_USES_MEMBARRIER;
+    n->uses = ipc_notify_probe_();
     ipc_notify_set_lacks_(n);
     return 0;
 }
 
 IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 {
-    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->death_fd, &n->kept.fd};
+    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->loop_fd};
     size_t i;
 
     if (n->at == NULL)
@@ -964,17 +1033,14 @@ IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)
 IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
 {
     id = id == n->reported || n->peer.alive == NULL ? 0 : id;
-    if (id != n->watched && n->death_fd >= 0) {
-        (void)close(n->death_fd);
-        n->death_fd = -1;
-    }
+    n->asks_anew |= id != n->watched;
     n->watched = id;
 }
 
 IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n)
 {
     if (n->peer.alive != NULL)
-        n->watches_anyone = 1;
+        n->watches_anyone = n->asks_anew = 1;
 }
 
 IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n)
@@ -1165,9 +1231,14 @@ IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
             break;
     }
     rc = ipc_notify_call_kernel_(n, w);
-    /* It fails when a waiter has set a flag since: that one may be asleep, and needs the next post.
-     */
-    (void)ck_pr_cas_32(word, mine, mine & ~IPC_NOTIFY_WAKING_);
+    /* A waiter that has set a flag since may be asleep, and needs the next post: its flag stays.
+     * WAKING must not, or each post to a waiter that is so quick would stir the whole segment. */
+    for (tries = 0; tries < 4; tries++) {
+        w = ck_pr_load_32(word);
+        if ((w & ~(IPC_NOTIFY_COUNT_ - 1)) != (mine & ~(IPC_NOTIFY_COUNT_ - 1)) ||
+            ck_pr_cas_32(word, w, w & ~IPC_NOTIFY_WAKING_))
+            break; /* or another poster has set it anew */
+    }
     errno = saved;
     return rc;
 }
@@ -1358,13 +1429,281 @@ IPC_INLINE int ipc_notify_empty_(int fd)
     return tries;
 }
 
-/* poll for `left` nanoseconds, rounded down to milliseconds. What poll says, or a negative errno.
- */
+/* poll for `left` nanoseconds, where a long has 64 bits, else rounded up to milliseconds. What poll
+ * says, or a negative errno. */
 IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
 {
-    int rc = poll(p, count, (int)(left / 1000000));
+#ifdef __LP64__
+    struct timespec t = ipc_notify_time_(left);
+    /* Not by libc, where it is a point at which a thread may be cancelled. */
+    long rc = syscall(SYS_ppoll, p, count, &t, NULL, (size_t)8);
+#else
+    int rc = poll(p, count, (int)(left / 1000000 + (left % 1000000 != 0)));
+#endif
 
-    return rc >= 0 ? rc : -errno;
+    return rc >= 0 ? (int)rc : -errno;
+}
+
+#endif
+
+/* >>watch  src/notify/watch.h */
+/*
+ * Threads that sleep long and watch for deaths: which of them polls, and which follow.
+ *
+ * Deaths are reported by descriptors, so a thread must be in poll to learn of them. A thread in
+ * poll is woken by struct ipc_peer's stir, which wakes all processes of the segment. A thread on a
+ * futex is woken alone. So of the threads of a process that share a struct ipc_watch one polls, and
+ * the others follow: they sleep on their bells and on `turn`, by futex_waitv. The watch's words,
+ * which no other process sees:
+ *
+ *   word        change             by which thread, how
+ *   ---------   ----------------   ---------------------------------------------------------------
+ *   turn        POLL: 0 -> 1       one that goes to poll: CAS. Only it may call `take`, as poll
+ *                                  does not return for what another thread has taken
+ *               POLL: 1 -> 0,      the same, as it comes back. If others follow, it wakes one of
+ *               count + 1          them by futex, which goes to poll
+ *               count + 1          one in poll that has found that a process may have died, after
+ *                                  news + 1. Then it wakes all that follow
+ *   followers   + 1, - 1           one that follows, around its sleep. If it finds that none is in
+ *                                  poll, it wakes another: it may have been woken for that, and by
+ *                                  its bell at the same time
+ *   news        + 1                one in poll, see above; also struct ipc_watch's open
+ *   unproven,   any time           one in poll, when it has found that a process may have died. The
+ *   pause                          proof may come a moment later, so threads ask again after 1,
+ *                                  2, 4 and 8 ms; also struct ipc_watch's open
+ *
+ * A follower announces itself, and then loads `turn`; a thread that comes back from poll changes
+ * `turn`, and then loads `followers`. Both are atomic, with a full fence between. So either the one
+ * sees that none is in poll, or the other that somebody follows; the kernel compares `turn` again.
+ *
+ * Each notifier keeps the `news` at which it asked last, and asks again only when it has moved on,
+ * or when it watches another process.
+ *
+ * One that waits on notifiers of several watches polls for all, or follows all. Where it can do
+ * neither, it sleeps on the futex, and asks for news every 8 ms. A thread that leaves poll by a
+ * longjmp, or is cancelled, stays counted: others then learn of deaths within a second, as each
+ * looks by itself so often.
+ */
+#ifndef IPC_SRC_NOTIFY_WATCH_H
+#define IPC_SRC_NOTIFY_WATCH_H 1
+
+#define IPC_WATCH_POLL_ 1u  /* a thread is in poll */
+#define IPC_WATCH_COUNT_ 2u /* the count above that starts here */
+
+/* ------------------------------------------------------------------ the watch's words */
+
+/* Adds to a word, and returns what it was. A CAS that fails is another thread's that succeeded. */
+IPC_INLINE uint32_t ipc_watch_add_(uint32_t *word, uint32_t more)
+{
+    uint32_t was;
+
+    do
+        was = ck_pr_load_32(word);
+    while (!ck_pr_cas_32(word, was, was + more));
+    return was;
+}
+
+IPC_INLINE void ipc_watch_wake_(struct ipc_watch *w, uint32_t count)
+{
+    /* Without it we could miss a follower that misses our change of turn. Partner: the fence in
+     * ipc_watches_follow_. */
+    ck_pr_fence_atomic_load();
+    if (ck_pr_load_32(&w->followers) != 0)
+        (void)ipc_notify_futex_(&w->turn, IPC_NOTIFY_FUTEX_WAKE_, count, NULL);
+}
+
+/* A process may have died: all threads that watch are to ask. */
+IPC_INLINE void ipc_watch_tell_(struct ipc_watch *w)
+{
+    (void)ipc_watch_add_(&w->news, 1);
+    /* Without it a thread could see the turn, and not the news. Partner: the load
+     * fence in ipc_group_follow_. */
+    ck_pr_fence_release();
+    (void)ipc_watch_add_(&w->turn, IPC_WATCH_COUNT_);
+    ipc_watch_wake_(w, INT32_MAX);
+}
+
+/* The earlier of the time `until` and that at which to ask again. */
+IPC_INLINE int64_t ipc_watch_poll_until_(const struct ipc_watch *w, int64_t until)
+{
+    uint64_t ask = ck_pr_load_64(&w->unproven);
+
+    return ask != 0 && ask < (uint64_t)until ? (int64_t)ask : until;
+}
+
+/* After a poll: takes what the descriptor reports, if it is readable, and tells the threads. */
+IPC_INLINE void ipc_watch_take_(struct ipc_watch *w, void *arg, int readable)
+{
+    int said = readable ? w->take(arg) : IPC_WATCH_STIRRED;
+    uint64_t ask = ck_pr_load_64(&w->unproven), pause, now = 0;
+
+    if (said == IPC_WATCH_MAYBE || ask != 0)
+        now = (uint64_t)ipc_clock();
+    if (said == IPC_WATCH_MAYBE) {
+        pause = IPC_NOTIFY_NAP_;
+    } else if (ask != 0 && now >= ask) {
+        pause = 2 * ck_pr_load_64(&w->pause);
+    } else {
+        if (said == IPC_WATCH_LEFT)
+            ipc_watch_tell_(w);
+        return;
+    }
+    ck_pr_store_64(&w->pause, pause);
+    ck_pr_store_64(&w->unproven, pause != 0 && pause <= 8 * IPC_NOTIFY_NAP_ ? now + pause : 0);
+    ipc_watch_tell_(w);
+}
+
+/* ------------------------------------------------------------------ the watches of a group */
+
+/* The notifiers that one waiter waits on together: one, or those of an ipc_any. */
+struct ipc_notify_group_ {
+    struct ipc_notify *const *all;
+    unsigned count;
+    struct ipc_notify_kept_ *kept;
+};
+
+/* Their watches, each once, and what to pass to its functions. */
+struct ipc_watches_ {
+    unsigned count;
+    struct ipc_watch *of[IPC_NOTIFY_MANY];
+    void *arg[IPC_NOTIFY_MANY];
+};
+
+/* 0 when a notifier has none. */
+IPC_INLINE int ipc_watches_find_(struct ipc_watches_ *s, const struct ipc_notify_group_ *g)
+{
+    unsigned i, k;
+
+    s->count = 0;
+    for (i = 0; i < g->count; i++) {
+        struct ipc_watch *w = g->all[i]->peer.watch;
+
+        if (w == NULL)
+            return 0;
+        for (k = s->count; k > 0 && s->of[k - 1] != w; k--)
+            ;
+        if (k > 0)
+            continue;
+        s->of[s->count] = w;
+        s->arg[s->count++] = g->all[i]->peer.arg;
+    }
+    return 1;
+}
+
+/* Does another thread poll for each of them? */
+IPC_INLINE int ipc_watches_are_polled_(const struct ipc_watches_ *s)
+{
+    unsigned i;
+
+    for (i = 0; i < s->count; i++)
+        if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLL_) == 0 || !s->of[i]->ours(s->arg[i]))
+            return 0;
+    return 1;
+}
+
+/* Opens all, and fills in p. Where `again` is 1 those that are open are opened again, so that one
+ * that others have closed is replaced. 0, or a negative errno. */
+IPC_INLINE int ipc_watches_open_(const struct ipc_watches_ *s, struct pollfd *p, int again)
+{
+    unsigned i;
+
+    for (i = 0; i < s->count; i++) {
+        struct ipc_watch *w = s->of[i];
+
+        p[i].fd = again || !w->ours(s->arg[i]) ? w->open(s->arg[i], 0) : (int)ck_pr_load_64(&w->fd);
+        if (p[i].fd < 0)
+            return p[i].fd;
+        ck_pr_store_64(&w->fd, (uint64_t)p[i].fd);
+        p[i].events = POLLIN;
+        p[i].revents = 0;
+    }
+    return 0;
+}
+
+/* Leaves poll for the first `count` of them. */
+IPC_INLINE void ipc_watches_leave_poll_(const struct ipc_watches_ *s, unsigned count)
+{
+    unsigned i;
+
+    for (i = 0; i < count; i++) {
+        (void)ipc_watch_add_(&s->of[i]->turn, IPC_WATCH_COUNT_ - IPC_WATCH_POLL_);
+        ipc_watch_wake_(s->of[i], 1);
+    }
+}
+
+/* Makes this thread the one that polls: for all of them, or for none where another does. */
+IPC_INLINE int ipc_watches_enter_poll_(const struct ipc_watches_ *s)
+{
+    uint32_t turn;
+    unsigned i;
+
+    for (i = 0; i < s->count; i++) {
+        do {
+            turn = ck_pr_load_32(&s->of[i]->turn);
+            if ((turn & IPC_WATCH_POLL_) != 0) {
+                ipc_watches_leave_poll_(s, i);
+                return 0;
+            }
+        } while (!ck_pr_cas_32(&s->of[i]->turn, turn, turn + IPC_WATCH_POLL_));
+    }
+    return 1;
+}
+
+/* Polls all until then, and takes what they report. 0, -EINTR, or -EBADF: others have closed one.
+ */
+IPC_INLINE int ipc_watches_poll_(const struct ipc_watches_ *s, struct pollfd *p, int64_t until)
+{
+    unsigned i;
+    int rc;
+
+    for (i = 0; i < s->count; i++)
+        until = ipc_watch_poll_until_(s->of[i], until);
+    rc = ipc_notify_poll_(p, s->count, ipc_left_(until));
+    if (rc < 0)
+        return rc;
+    for (i = 0; i < s->count; i++) {
+        if ((p[i].revents & POLLNVAL) != 0)
+            return -EBADF;
+        ipc_watch_take_(s->of[i], s->arg[i], p[i].revents != 0);
+    }
+    return 0;
+}
+
+/* What followers sleep on besides their bells. 0 where none polls for one of them. */
+IPC_INLINE int ipc_watches_list_(const struct ipc_watches_ *s,
+                                 struct ipc_notify_futex_of_many_ *futex)
+{
+    unsigned i;
+
+    for (i = 0; i < s->count; i++) {
+        uint32_t turn = ck_pr_load_32(&s->of[i]->turn);
+
+        if ((turn & IPC_WATCH_POLL_) == 0)
+            return 0;
+        futex[i] = ipc_notify_futex_of_(&s->of[i]->turn, turn);
+    }
+    return 1;
+}
+
+/* Begins, or ends, following. */
+IPC_INLINE void ipc_watches_follow_(const struct ipc_watches_ *s, int begins)
+{
+    unsigned i;
+
+    for (i = 0; i < s->count; i++)
+        (void)ipc_watch_add_(&s->of[i]->followers, begins ? 1 : UINT32_MAX);
+    /* Without it we could miss a change of turn of a thread that misses us, or the last one of them
+     * could miss that nobody polls. Partner: the fence in ipc_watch_wake_. */
+    ck_pr_fence_atomic_load();
+    for (i = 0; i < s->count && !begins; i++)
+        if ((ck_pr_load_32(&s->of[i]->turn) & IPC_WATCH_POLL_) == 0)
+            ipc_watch_wake_(s->of[i], 1);
+}
+
+/* Has the notifier to ask for deaths? */
+IPC_INLINE int ipc_notify_has_news_(const struct ipc_notify *n)
+{
+    return n->asks_anew || n->heard != ck_pr_load_32(&n->peer.watch->news);
 }
 
 #endif
@@ -1385,29 +1724,41 @@ IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
  *   prepared   on futex   the condition does not hold: futex_wait, futex_waitv, or the semaphore
  *   on futex   awake      the word has changed, or a signal handler ran, or the deadline is over,
  *                         or a second has passed and the waiter watches for no death
- *   on futex   in poll    4 ms have passed, the waiter watches for a death, it has descriptors that
- *                         report deaths and posts, and the word has not changed: CAS, sets DOZING
- *   on futex   awake      4 ms have passed, but it has no such descriptors, or a handle is deaf:
- *                         the waiter asks for deaths. Its next sleeps on the futex last 8 ms
- *   in poll    awake      the word has changed, or a signal handler ran, or a peer that is watched
- *                         is dead, or any member may be, or a second has passed
- *   in poll    on futex   less than 2 ms are left to the deadline
+ *   prepared   follows    the condition does not hold, the waiter watches for a death, and another
+ *                         thread of the process polls for each struct ipc_watch that it needs:
+ *                         futex_waitv, on its bells and on the turns of these: see watch.h
+ *   on futex   follows,   4 ms have passed, the waiter watches for a death, and its watches open.
+ *              in poll    It follows if it can. Else it polls, if the word has not changed: CAS,
+ *                         sets DOZING. It does so after 64 ms only, in which it asks its watches
+ *                         for news every 8 ms, if the post that ended its last sleep there came as
+ *                         soon
+ *   on futex   awake      4 ms have passed, but a watch is missing, or does not open, or a handle
+ *                         is deaf and none polls: the waiter asks for deaths. Its next sleeps on
+ *                         the futex last 8 ms
+ *   on futex   on futex   4 ms have passed, and it can neither follow nor poll, see watch.h: for 64
+ *                         ms, in which it asks for news every 8 ms
+ *   follows    in poll    the thread in poll has left it, and this one is woken for that, or finds
+ *                         it out
+ *   follows,   awake      the word has changed, or a signal handler ran, or a peer that is watched
+ *   in poll               is dead, or any member may be, or the deadline is over, or a second has
+ *                         passed
  *
- * A short sleep so costs a futex, and a long one has no timer every 8 ms. A post ends the sleep on
- * the futex by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's stir.
- * From each sleep the waiter comes back to look at its condition.
+ * A short sleep so costs a futex, and a long one has no timer every 8 ms. A waiter that is posted
+ * to more often than every 64 ms stays on the futex, where it is woken alone; unless it waits on so
+ * many that futex_waitv costs more than a stir. A post ends the sleep on the futex, and of a thread
+ * that follows, by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's
+ * stir. From each sleep the waiter comes back to look at its condition.
  *
- * A waiter that may only read sets no flag, and so is never in poll. It sleeps on the futex for 8
- * ms at a time, or naps for 1 ms, and asks for deaths every 8 ms where a descriptor has reported
- * something.
+ * A waiter that may only read sets no flag, and so neither polls nor follows. It sleeps on the futex
+ * for 8 ms at a time, or naps for 1 ms, and asks its watches for news every 8 ms.
  *
  * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
  * could wake, or that cannot stir. Only a waiter that watches for no death, has no deadline and
  * waits for no ring sleeps for longer.
  *
- * The waiter asks for deaths at the end of a long sleep, when a descriptor reports something and,
- * in a series of short sleeps, every 8 ms. A descriptor reports a moment before there is proof, so
- * the next three polls are short.
+ * The waiter asks whether a peer is alive when it begins to watch it, when a watch has news, at the
+ * end of a second, and where there is no watch. In a series of short sleeps it asks its watches for
+ * news every 8 ms.
  */
 #ifndef IPC_SRC_NOTIFY_WAIT_H
 #define IPC_SRC_NOTIFY_WAIT_H 1
@@ -1439,13 +1790,6 @@ IPC_INLINE int ipc_notify_is_time_to_ask_(int64_t *asked_at)
     return since < 4 * IPC_NOTIFY_SLICE_;
 }
 
-/* The notifiers that one waiter waits on together: one, or those of an ipc_any. */
-struct ipc_notify_group_ {
-    struct ipc_notify *const *all;
-    unsigned count;
-    struct ipc_notify_kept_ *kept;
-};
-
 /* Does it watch for any death? */
 IPC_INLINE int ipc_group_watches_(const struct ipc_notify_group_ *g)
 {
@@ -1453,17 +1797,6 @@ IPC_INLINE int ipc_group_watches_(const struct ipc_notify_group_ *g)
 
     for (i = 0; i < g->count; i++)
         if (g->all[i]->watched != 0 || g->all[i]->watches_anyone)
-            return 1;
-    return 0;
-}
-
-/* Does it watch for the death of any member? */
-IPC_INLINE int ipc_group_watches_anyone_(const struct ipc_notify_group_ *g)
-{
-    unsigned i;
-
-    for (i = 0; i < g->count; i++)
-        if (g->all[i]->watches_anyone)
             return 1;
     return 0;
 }
@@ -1481,7 +1814,7 @@ IPC_INLINE int ipc_group_dead_(const struct ipc_notify_group_ *g, unsigned *whic
     return 0;
 }
 
-/* May one of them only read? Such a waiter cannot doze, as it cannot say so in the word. */
+/* May one of them only read? Such a waiter cannot poll, as it cannot say so in the word. */
 IPC_INLINE int ipc_group_is_read_only_(const struct ipc_notify_group_ *g)
 {
     unsigned i;
@@ -1492,19 +1825,72 @@ IPC_INLINE int ipc_group_is_read_only_(const struct ipc_notify_group_ *g)
     return 0;
 }
 
-IPC_INLINE int ipc_group_was_told_(const struct ipc_notify_group_ *g);
-
-/* Notes that any member may have died, and asks for those that are watched. -EOWNERDEAD or 0. A
- * waiter that may only read comes here every 8 ms, and asks only where it was told of something. */
+/* Notes that any member may have died, and asks for those that are watched. -EOWNERDEAD or 0. */
 IPC_INLINE int ipc_group_check_deaths_(const struct ipc_notify_group_ *g, unsigned *which)
 {
     unsigned i;
 
-    if (ipc_group_is_read_only_(g) && !ipc_group_was_told_(g))
-        return 0;
     for (i = 0; i < g->count; i++)
         g->all[i]->anyone_died |= g->all[i]->watches_anyone;
     return ipc_group_dead_(g, which) ? -EOWNERDEAD : 0;
+}
+
+/* As ipc_group_check_deaths_, but only for the notifiers that have news, in a group whose watches
+ * are open. 1 when any member may have died; a negative errno of struct ipc_watch's open. */
+IPC_INLINE int ipc_group_hear_(const struct ipc_notify_group_ *g, unsigned *which)
+{
+    const struct ipc_notify *last = NULL;
+    uint32_t news = 0;
+    unsigned i;
+    int rc = 0, fd;
+
+    for (i = 0; i < g->count; i++) {
+        struct ipc_notify *n = g->all[i];
+
+        if (!ipc_notify_has_news_(n))
+            continue;
+        if (last == NULL || last->peer.arg != n->peer.arg || last->watched != n->watched) {
+            fd = n->peer.watch->open(n->peer.arg, n->watched);
+            if (fd < 0)
+                return fd;
+            news = ck_pr_load_32(&n->peer.watch->news);
+            /* Without it the answer could be older than the news. Partner: ipc_watch_tell_, whose
+             * caller has seen what it tells of. */
+            ck_pr_fence_load();
+            *which = i;
+            if (ipc_notify_dead_(n))
+                return -EOWNERDEAD;
+        }
+        last = n;
+        n->heard = news;
+        n->asks_anew = 0;
+        n->anyone_died |= n->watches_anyone;
+        rc |= n->watches_anyone;
+    }
+    return rc;
+}
+
+/* In a series of short sleeps: asks for deaths. -EOWNERDEAD, 1 when any member may have died, or 0.
+ */
+__attribute__((noinline, unused)) static int ipc_group_ask_(const struct ipc_notify_group_ *g,
+                                                            unsigned *which)
+{
+    struct pollfd p[IPC_NOTIFY_MANY];
+    struct ipc_watches_ s;
+    int rc = ipc_watches_find_(&s, g) ? 0 : -ENOSYS;
+
+    if (rc == 0 && !ipc_watches_are_polled_(&s)) {
+        rc = ipc_watches_open_(&s, p, 0);
+        if (rc == 0 && ipc_watches_enter_poll_(&s)) {
+            rc = ipc_watches_poll_(&s, p, IPC_NOW);
+            ipc_watches_leave_poll_(&s, s.count);
+        }
+    }
+    if (rc == 0)
+        rc = ipc_group_hear_(g, which);
+    if (rc == -EOWNERDEAD || rc >= 0)
+        return rc;
+    return ipc_group_check_deaths_(g, which);
 }
 
 /* ------------------------------------------------------------------ sleeping on a group */
@@ -1555,12 +1941,8 @@ IPC_INLINE int ipc_group_sleep_on_many_(const struct ipc_notify_group_ *g, const
     int rc;
 
     if (ipc_group_can_sleep_(g)) {
-        for (i = 0; i < g->count; i++) {
-            futex[i].value = keys[i];
-            futex[i].address = (uint64_t)(uintptr_t)&g->all[i]->at->word;
-            futex[i].flags = 2; /* FUTEX2_SIZE_U32, not private */
-            futex[i].reserved = 0;
-        }
+        for (i = 0; i < g->count; i++)
+            futex[i] = ipc_notify_futex_of_(&g->all[i]->at->word, keys[i]);
         rc = ipc_notify_waitv_(futex, g->count, until == IPC_FOREVER ? NULL : &t);
         if (rc >= 0 || rc == -EAGAIN)
             return 0;
@@ -1593,122 +1975,185 @@ IPC_INLINE int ipc_group_sleep_(const struct ipc_notify_group_ *g, const uint32_
                          : ipc_group_sleep_on_many_(g, keys, until);
 }
 
-/* Opens the descriptors that report posts and deaths, and fills in p. Returns how many there are; 0
- * where posters, or deaths, would not reach us by them. */
-IPC_INLINE nfds_t ipc_group_open_(const struct ipc_notify_group_ *g, struct pollfd *p)
+/* ------------------------------------------------------------------ long sleeps: see watch.h */
+
+/* May it follow: sleep on all by futex_waitv, beside what its watches have? */
+IPC_INLINE int ipc_group_can_follow_(const struct ipc_notify_group_ *g,
+                                     const struct ipc_watches_ *s)
 {
-    nfds_t count = 1, k;
     unsigned i;
 
     for (i = 0; i < g->count; i++) {
-        struct ipc_notify *n = g->all[i];
-        int fds[2], watched;
+        const struct ipc_notify *n = g->all[i];
 
-        fds[0] = g->kept->fd;
-        fds[1] = n->death_fd;
-        watched = n->peer.watch != NULL && n->peer.watch(n->peer.arg, n->watched, fds) == 0;
-        g->kept->fd = fds[0];
-        n->death_fd = fds[1];
-        n->uses = watched ? n->uses | IPC_USES_WATCH : n->uses & ~IPC_USES_WATCH;
-        if (!watched || ck_pr_load_64(&n->at->deaf) != 0)
+        if (n->kind == IPC_NOTIFY_SEMAPHORE || (n->uses & IPC_USES_WAITV) == 0 || n->read_only ||
+            ((n->uses & IPC_USES_MEMBARRIER) == 0 && !n->napped))
             return 0;
-        if (n->death_fd >= 0)
-            p[count++].fd = n->death_fd;
     }
-    p[0].fd = g->kept->fd;
-    for (k = 0; k < count; k++)
-        p[k].events = POLLIN;
-    return count;
+    return g->count + s->count <= IPC_NOTIFY_MANY && ipc_watches_are_polled_(s);
 }
 
-/* Has a descriptor reported what may be a death, just now or some looks ago? 1 also where they
- * would not report it: they have just been opened, or one is missing. */
-IPC_INLINE int ipc_group_was_told_(const struct ipc_notify_group_ *g)
+/* Sleeps on its bells, while others poll. 0 to look at the condition, -EAGAIN when none polls, or
+ * as ipc_group_doze_. */
+IPC_INLINE int ipc_group_follow_(const struct ipc_notify_group_ *g, const struct ipc_watches_ *s,
+                                 const uint32_t *keys, int64_t until, unsigned *which)
 {
-    struct pollfd p[1 + IPC_NOTIFY_MANY];
-    int missing = g->kept->fd < 0;
-    nfds_t count = 1, k;
+    struct ipc_notify_futex_of_many_ futex[IPC_NOTIFY_MANY];
+    struct timespec t = ipc_notify_time_(until);
     unsigned i;
+    int rc;
 
-    g->kept->asked_at = ipc_clock();
-    for (i = 0; i < g->count; i++) {
-        missing |= g->all[i]->watched != 0 && g->all[i]->death_fd < 0;
-        if (g->all[i]->death_fd >= 0)
-            p[count++].fd = g->all[i]->death_fd;
-    }
-    if (missing) {
-        (void)ipc_group_open_(g, p);
-        return 1;
-    }
-    p[0].fd = g->kept->fd;
-    for (k = 0; k < count; k++)
-        p[k].events = POLLIN;
-    if (ipc_notify_poll_(p, count, 0) > 0) {
-        (void)ipc_notify_empty_(g->kept->fd);
-        g->kept->brief = 3;
-    }
-    if (g->kept->brief == 0)
-        return 0;
-    g->kept->brief--;
-    return 1;
+    for (i = 0; i < g->count; i++)
+        futex[i] = ipc_notify_futex_of_(&g->all[i]->at->word, keys[i]);
+    do {
+        if (!ipc_watches_list_(s, futex + g->count))
+            return -EAGAIN;
+        /* Without it the news could be older than the turn. Partner: the fence in
+         * ipc_watch_tell_. */
+        ck_pr_fence_load();
+        rc = ipc_group_hear_(g, which);
+        if (rc != 0)
+            return rc > 0 ? 0 : rc;
+        rc = ipc_notify_waitv_(futex, g->count + s->count, &t);
+        if (rc == -EINTR || rc == -ETIMEDOUT)
+            return rc;
+        if (rc < 0 && rc != -EAGAIN) {
+            g->all[0]->uses &= ~IPC_USES_WAITV; /* denied to this process since it attached */
+            return -EAGAIN;
+        }
+    } while (!ipc_group_changed_(g, keys));
+    return 0;
 }
 
-/* In poll. As ipc_group_wait_. */
-IPC_INLINE int ipc_group_doze_(const struct ipc_notify_group_ *g, uint32_t *keys, struct pollfd *p,
-                               nfds_t count, int64_t deadline, unsigned *which)
+/* Polls until it is to look at the condition: 0. Or -EOWNERDEAD, -ETIMEDOUT, -EINTR, or another
+ * errno: it cannot learn of deaths, or of posts, by its watches. */
+IPC_INLINE int ipc_group_doze_(const struct ipc_notify_group_ *g, const struct ipc_watches_ *s,
+                               uint32_t *keys, struct pollfd *p, int64_t until, unsigned *which)
 {
-    int anyone = ipc_group_watches_anyone_(g), brief, rc;
-    int64_t until, left;
     unsigned i;
+    int rc = 0;
 
-    for (i = 0; i < g->count; i++) {
+    for (i = 0; i < g->count && rc == 0; i++)
+        if (ck_pr_load_64(&g->all[i]->at->deaf) != 0)
+            rc = -ENOSYS;
+    for (i = 0; i < g->count && rc == 0; i++) {
         if (!ck_pr_cas_32(&g->all[i]->at->word, keys[i], keys[i] | IPC_NOTIFY_DOZING_))
             return 0;
         keys[i] |= IPC_NOTIFY_DOZING_;
     }
-    until = ipc_clock() + IPC_NOTIFY_LONG_; /* however often others of the segment stir us */
-    for (;;) {
-        if (ipc_notify_empty_(g->kept->fd) > 0) /* before we ask for what it has reported */
-            g->kept->brief = 3;
-        if (ipc_group_dead_(g, which))
-            return -EOWNERDEAD;
-        if (ipc_group_changed_(g, keys))
+    while (rc == 0) {
+        rc = ipc_group_hear_(g, which);
+        if (rc > 0 || (rc == 0 && ipc_group_changed_(g, keys)))
             return 0;
-        left = ipc_left_(deadline < until ? deadline : until);
-        if (left < 2000000 && deadline > until)
-            return ipc_group_check_deaths_(g, which); /* and the condition is looked at */
-        if (left < 2000000)
-            return ipc_group_sleep_(g, keys, deadline); /* the rest, to the nanosecond */
-        left -= 1000000;
-        brief = g->kept->brief > 0;
-        if (brief) {
-            g->kept->brief--;
-            left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
-        }
-        rc = ipc_notify_poll_(p, count, left);
-        if (rc > 0)
-            g->kept->brief = 3;
-        if (rc < 0 || (anyone && brief)) {
-            int dead = ipc_group_check_deaths_(g, which);
-
-            return dead == 0 && rc == -EINTR ? rc : dead;
-        }
+        if (rc == 0)
+            rc = ipc_left_(until) == 0 ? -ETIMEDOUT : ipc_watches_poll_(s, p, until);
     }
+    return rc;
 }
 
-/* The part of a sleep that comes after those on the futex: in poll, if that can be. */
-IPC_INLINE int ipc_group_sleep_long_(const struct ipc_notify_group_ *g, uint32_t *keys,
-                                     int64_t deadline, unsigned *which)
+/* The futex of a brisk waiter: it wakes it alone, while a stir would wake all processes that have
+ * the segment. Asks for deaths every 8 ms. -EAGAIN: none came in 64 ms; it is brisk no more. */
+IPC_INLINE int ipc_group_sleep_briskly_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                        int64_t deadline, unsigned *which)
 {
-    struct pollfd p[1 + IPC_NOTIFY_MANY];
-    int first = g->kept->fd < 0;
-    nfds_t count = ipc_group_is_read_only_(g) ? 0 : ipc_group_open_(g, p);
+    int64_t now = ipc_clock(), end = now + IPC_NOTIFY_BRISK_, until;
+    int rc;
 
-    g->kept->must_ask = count == 0;
-    /* Descriptors do not report what came before they were opened. */
-    if (count == 0 || (first && ipc_group_watches_anyone_(g)))
-        return ipc_group_check_deaths_(g, which);
-    return ipc_group_doze_(g, keys, p, count, deadline, which);
+    for (; now < end; now = ipc_clock()) {
+        until = now + IPC_NOTIFY_SLICE_;
+        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
+        if (rc != -ETIMEDOUT || deadline <= until)
+            return rc;
+        rc = ipc_group_ask_(g, which);
+        if (rc != 0 || ipc_group_changed_(g, keys))
+            return rc < 0 ? rc : 0;
+    }
+    g->kept->is_brisk = 0;
+    return -EAGAIN;
+}
+
+/* Follows, or else goes to poll: 1. Or as ipc_group_doze_; -EAGAIN when it can do neither. */
+IPC_INLINE int ipc_group_follow_or_enter_(const struct ipc_notify_group_ *g,
+                                          const struct ipc_watches_ *s, const uint32_t *keys,
+                                          struct pollfd *p, int64_t until, unsigned *which)
+{
+    int rc, polls = 0, tries;
+
+    for (tries = 0; tries < 16 && !polls; tries++) {
+        int follows = ipc_group_can_follow_(g, s);
+
+        if (follows) {
+            ipc_watches_follow_(s, 1);
+            rc = ipc_group_follow_(g, s, keys, until, which);
+            if (rc == -EAGAIN) /* before it follows no more, or it would wake another */
+                polls = ipc_watches_enter_poll_(s);
+            ipc_watches_follow_(s, 0);
+            if (rc != -EAGAIN)
+                return rc;
+        } else {
+            rc = ipc_watches_open_(s, p, 1);
+            if (rc != 0)
+                return rc;
+            polls = ipc_watches_enter_poll_(s);
+        }
+    }
+    return polls ? 1 : -EAGAIN;
+}
+
+/* Follows, or polls, or sleeps as a brisk waiter. As ipc_group_doze_. */
+IPC_INLINE int ipc_group_follow_or_doze_(const struct ipc_notify_group_ *g,
+                                         const struct ipc_watches_ *s, uint32_t *keys,
+                                         int64_t until, unsigned *which)
+{
+    struct pollfd p[IPC_NOTIFY_MANY];
+    int rc = ipc_group_follow_or_enter_(g, s, keys, p, until, which);
+
+    if (rc == -EAGAIN) {
+        rc = ipc_group_sleep_briskly_(g, keys, until, which);
+        return rc == -EAGAIN ? 0 : rc;
+    }
+    if (rc != 1)
+        return rc;
+    rc = ipc_watches_open_(s, p, 0);
+    if (rc == 0)
+        rc = ipc_group_doze_(g, s, keys, p, until, which);
+    ipc_watches_leave_poll_(s, s->count);
+    return rc;
+}
+
+/* Follows, or polls; at the end of a second, or of its means, asks for deaths. */
+__attribute__((noinline, unused)) static int
+ipc_group_sleep_long_(const struct ipc_notify_group_ *g, struct ipc_watches_ *s, uint32_t *keys,
+                      int64_t deadline, unsigned *which)
+{
+    int64_t began = ipc_clock(), until = began + IPC_NOTIFY_LONG_; /* however often stirred */
+    unsigned i;
+    int rc, dead;
+
+    until = deadline < until ? deadline : until;
+    rc = ipc_group_follow_or_doze_(g, s, keys, until, which);
+    g->kept->must_ask = rc != 0 && rc != -EOWNERDEAD && rc != -ETIMEDOUT && rc != -EINTR;
+    for (i = 0; i < g->count; i++)
+        g->all[i]->uses = g->kept->must_ask ? g->all[i]->uses & ~IPC_USES_WATCH
+                                            : g->all[i]->uses | IPC_USES_WATCH;
+    if (rc == 0)
+        g->kept->is_brisk =
+            g->count <= IPC_NOTIFY_FEW_ && ipc_clock() - began < IPC_NOTIFY_BRISK_;
+    if (rc == 0 || rc == -EOWNERDEAD || (rc == -ETIMEDOUT && until == deadline))
+        return rc;
+    dead = ipc_group_check_deaths_(g, which);
+    return dead == 0 && rc == -EINTR ? rc : dead;
+}
+
+/* Is the proof of a death still to come, of which a watch has told? */
+IPC_INLINE int ipc_group_waits_for_proof_(const struct ipc_notify_group_ *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        if (g->all[i]->peer.watch != NULL && ck_pr_load_64(&g->all[i]->peer.watch->unproven) != 0)
+            return 1;
+    return 0;
 }
 
 /* How long it sleeps on the futex at most, in nanoseconds. */
@@ -1716,32 +2161,59 @@ IPC_INLINE int64_t ipc_group_futex_time_(const struct ipc_notify_group_ *g)
 {
     if (!ipc_group_watches_(g))
         return IPC_NOTIFY_LONG_;
-    if (g->kept->must_ask && g->kept->brief > 0)
-        return IPC_NOTIFY_NAP_;
+    if (ipc_group_is_read_only_(g))
+        return ipc_group_waits_for_proof_(g) ? IPC_NOTIFY_NAP_ : IPC_NOTIFY_SLICE_;
     return g->kept->must_ask ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_;
+}
+
+/* The part of a sleep that is on the futex. As ipc_group_wait_; -EAGAIN when it has been long. */
+IPC_INLINE int ipc_group_sleep_short_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                      int64_t deadline, unsigned *which)
+{
+    int64_t until;
+    int rc;
+
+    if (g->kept->is_brisk && !g->kept->must_ask && ipc_group_watches_(g)) {
+        rc = ipc_group_sleep_briskly_(g, keys, deadline, which);
+    } else {
+        until = ipc_clock() + ipc_group_futex_time_(g);
+        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
+        if (rc == -ETIMEDOUT && deadline > until)
+            return -EAGAIN;
+    }
+    if (rc == -ETIMEDOUT && ipc_group_watches_(g) &&
+        ipc_notify_is_time_to_ask_(&g->kept->asked_at) && ipc_group_ask_(g, which) < 0)
+        return -EOWNERDEAD;
+    return rc;
 }
 
 /* As ipc_group_wait_, but asks no clock after a wake. */
 IPC_INLINE int ipc_group_sleep_in_stages_(const struct ipc_notify_group_ *g, uint32_t *keys,
                                           int64_t deadline, unsigned *which)
 {
-    int watches = ipc_group_watches_(g), can_sleep = ipc_group_can_sleep_(g), rc;
-    int64_t until;
+    int watches = ipc_group_watches_(g), can_sleep = ipc_group_can_sleep_(g), rc, found;
+    struct ipc_watches_ s;
 
     if (deadline == IPC_FOREVER && ipc_group_may_sleep_on_(g))
         return ipc_group_sleep_(g, keys, deadline); /* a timer costs as much as half a wake */
+    found = ipc_watches_find_(&s, g);
+    if (watches && found && ipc_group_can_follow_(g, &s))
+        return ipc_group_sleep_long_(g, &s, keys, deadline, which);
     if (can_sleep || g->kept->must_ask) {
-        until = ipc_clock() + ipc_group_futex_time_(g);
-        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
-        if (rc == -ETIMEDOUT && deadline <= until && watches &&
-            ipc_notify_is_time_to_ask_(&g->kept->asked_at) && ipc_group_check_deaths_(g, which))
-            return -EOWNERDEAD;
-        if (rc != -ETIMEDOUT || deadline <= until)
+        rc = ipc_group_sleep_short_(g, keys, deadline, which);
+        if (rc != -EAGAIN)
             return rc;
         if (!watches && can_sleep)
             return 0; /* and the condition is looked at */
     }
-    return ipc_group_sleep_long_(g, keys, deadline, which);
+    if (ipc_group_is_read_only_(g)) {
+        rc = ipc_group_ask_(g, which);
+        return rc < 0 ? rc : 0;
+    }
+    if (found)
+        return ipc_group_sleep_long_(g, &s, keys, deadline, which);
+    g->kept->must_ask = 1;
+    return ipc_group_check_deaths_(g, which);
 }
 
 /* Sleeps, unless one of them was posted since the prepares that returned the keys. Changes these.
@@ -1840,7 +2312,7 @@ IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify
         w->slept = 1;
     } else if (w->slept && ipc_group_watches_(g) &&
                ipc_notify_is_time_to_ask_(&g->kept->asked_at) &&
-               ipc_group_check_deaths_(g, which)) {
+               ipc_group_ask_(g, which) < 0) {
         w->rc = -EOWNERDEAD;
     } else {
         for (i = 0; i < g->count; i++)
@@ -1943,14 +2415,23 @@ IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
 
 /* At attach: the process at the other end, for ipc_notify_wait_with_peer_'s *peer_seen. A death
  * that is older than this handle is not reported: the process that died has no more to do with it
- * than one that never came. */
+ * than one that never came. A process that attaches to many rings asks once in 0.1 ms. */
 IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t *holder)
 {
-    uint64_t id = ck_pr_load_64(holder);
+    uint64_t id = ck_pr_load_64(holder), now = (uint64_t)ipc_clock();
+    struct ipc_watch *w = n->peer.watch;
 
     if (id == 0 || id == ~UINT64_C(0) || n->peer.alive == NULL ||
-        n->peer.alive(n->peer.arg, id) > 0)
+        (w != NULL && ck_pr_load_64(&w->known) == id &&
+         now - ck_pr_load_64(&w->known_at) < 100000))
         return id;
+    if (n->peer.alive(n->peer.arg, id) > 0) {
+        if (w != NULL) {
+            ck_pr_store_64(&w->known, id);
+            ck_pr_store_64(&w->known_at, now);
+        }
+        return id;
+    }
     n->reported = id;
     return 0;
 }
@@ -2062,7 +2543,7 @@ IPC_INLINE void ipc_notify_leave_both_(struct ipc_notify *data, struct ipc_notif
 
 /* ------------------------------------------------------------------ waiting in an event loop */
 
-/* Is its descriptor that of struct ipc_peer's watch, as its kind has none? */
+/* Is its descriptor one of struct ipc_watch's loop, as its kind has none? */
 IPC_INLINE int ipc_notify_loops_by_watch_(const struct ipc_notify *n)
 {
     return n->kind != IPC_NOTIFY_EVENTFD && n->kind != IPC_NOTIFY_SIGNAL;
@@ -2071,14 +2552,14 @@ IPC_INLINE int ipc_notify_loops_by_watch_(const struct ipc_notify *n)
 /* The descriptor that each stir makes readable, and each death. */
 IPC_INLINE int ipc_notify_watch_fd_(struct ipc_notify *n)
 {
-    int fds[2] = {-1, -1}, rc;
+    int fd = n->loop_fd;
 
     if (n->peer.watch == NULL || n->peer.stir == NULL)
         return -EINVAL;
-    fds[0] = n->kept.fd;
-    rc = n->peer.watch(n->peer.arg, 0, fds);
-    n->kept.fd = fds[0];
-    return rc != 0 ? rc : fds[0];
+    if (fd < 0)
+        fd = n->peer.watch->loop(n->peer.arg);
+    n->loop_fd = fd < 0 ? -1 : fd;
+    return fd;
 }
 
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
@@ -2138,7 +2619,7 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
     if (n->at == NULL)
         return;
     if (ipc_notify_loops_by_watch_(n)) {
-        (void)ipc_notify_empty_(n->kept.fd);
+        (void)ipc_notify_empty_(n->loop_fd);
         /* Where no post has come it may be a death, or the loop's own time-out. */
         n->asks = (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DOZING_) != 0;
         return;
@@ -2221,7 +2702,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
     do {
         int64_t left = ipc_left_(deadline);
 
-        rc = ipc_notify_poll_(&p, 1, left < IPC_NOTIFY_LONG_ ? left + 999999 : IPC_NOTIFY_LONG_);
+        rc = ipc_notify_poll_(&p, 1, left < IPC_NOTIFY_LONG_ ? left : IPC_NOTIFY_LONG_);
         if (rc < 0 || (rc == 0 && left == 0))
             return rc < 0 ? rc : -ETIMEDOUT;
     } while (rc == 0);
@@ -2263,7 +2744,6 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
 IPC_INLINE int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all, unsigned count)
 {
     memset(any, 0, sizeof *any);
-    any->kept.fd = -1;
     if (count == 0 || count > IPC_NOTIFY_MANY)
         return -EINVAL;
     any->all = all;
@@ -2273,9 +2753,6 @@ IPC_INLINE int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all, 
 
 IPC_INLINE void ipc_any_close(struct ipc_any *any)
 {
-    if (any->kept.fd >= 0)
-        (void)close(any->kept.fd);
-    any->kept.fd = -1;
     any->count = 0;
 }
 

@@ -422,7 +422,7 @@
  * members of a segment; a program that has its memory from elsewhere may fill in its own. Attaching
  * functions of rings and notifiers take a pointer to it. Rings use id and alive, notifiers alive,
  * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
- * uses the ring or notifier. `arg` must stay valid until they are detached.
+ * uses the ring or notifier. `arg` and `watch` must stay valid until they are detached.
  *
  * A process that may only read the memory, as it is mapped without write access, says so by the id
  * IPC_PEER_READ_ONLY. Rings and notifiers then store nothing: it can attach as a reader of a lossy
@@ -441,16 +441,47 @@ struct ipc_peer {
      * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
      * process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
-    /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
-     * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
-     * caller closes them. 0 when fds[0] is there, whether or not fds[1] is, else a negative errno.
-     * Called again with the same fds, also with another id. NULL: there are no such descriptors. */
-    int (*watch)(void *arg, uint64_t id, int fds[2]);
-    /* Makes fds[0] of all others that called `watch` readable. Must not block. NULL: cannot. */
+    /* How sleepers learn of deaths, and of stirs. NULL: they ask every 8 ms. */
+    struct ipc_watch *watch;
+    /* Makes the descriptors of all others that have opened `watch` readable. Must not block. NULL:
+     * cannot. */
     void (*stir)(void *arg);
-    void *arg;     /* passed to the functions above */
+    void *arg;     /* passed to the functions above, and to those of `watch` */
     char why[256]; /* out: what the last refusal was, as a sentence */
 };
+
+/*
+ * What all threads of a process sleep by that use one `arg`: one descriptor, which one of them
+ * polls for all. The functions are called by any of them at any time, and must not block.
+ */
+struct ipc_watch {
+    /* Returns the descriptor, and opens it if need be. From now on it becomes readable when another
+     * process calls `stir` or leaves, and, where id is not 0, when the process `id` dies. Else a
+     * negative errno. In a process that has not called it yet, as after fork, it opens another
+     * descriptor, makes `turn` and `followers` 0 and changes `news`, before `ours` says 1. */
+    int (*open)(void *arg, uint64_t id);
+    /* Has this process opened the descriptor? 0 in a child that has only inherited it. */
+    int (*ours)(void *arg);
+    /* Takes what the descriptor reports, so that it is readable no more. IPC_WATCH_*. */
+    int (*take)(void *arg);
+    /* Opens a descriptor for one event loop, which becomes readable when another process calls
+     * `stir` or leaves. Its caller closes it. Else a negative errno. */
+    int (*loop)(void *arg);
+    /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
+     * processes. */
+    uint64_t fd;        /* what open returned last */
+    uint32_t turn;      /* is a thread in poll? And a count above that */
+    uint32_t followers; /* threads that rely on the one in poll */
+    uint32_t news;      /* moves on when a process may have died */
+    uint64_t unproven;  /* a process may have died, but there is no proof: when to ask next, or 0 */
+    uint64_t pause;     /* and how long after the last time that is, in nanoseconds */
+    uint64_t known;     /* the process that an attach found alive last, ... */
+    uint64_t known_at;  /* ... at that time of ipc_clock */
+};
+
+#define IPC_WATCH_STIRRED 0 /* nothing but stirs, if anything */
+#define IPC_WATCH_MAYBE 1   /* a process may have left: there is proof in a moment, or never */
+#define IPC_WATCH_LEFT 2    /* a process that is watched has left: there is proof */
 
 #endif
 

@@ -1,7 +1,8 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_shm.h
  * src/common/version.h src/common/prelude.h src/common/linux.h src/common/peer.h
  * src/common/deadline.h src/shm/reference.h src/shm/layout.h src/shm/identity.h src/shm/file.h
- * src/shm/map.h src/shm/open.h src/shm/pass.h src/shm/members.h src/shm/objects.h */
+ * src/shm/watch.h src/shm/map.h src/shm/open.h src/shm/pass.h src/shm/members.h
+ * src/shm/objects.h */
 /*
  * ipc_shm.h - shared memory segments that are whole or absent, and know who is attached and alive.
  *
@@ -89,6 +90,7 @@
  *       >>open      building a segment, opening it, taking over a dead creator's
  *       >>file      segments in files, and which of them are whole after a restart
  *       >>identity  members, their ids, and the proofs of their deaths
+ *       >>watch     how a process that sleeps learns of deaths
  *       >>objects   the directory of named objects
  */
 #ifndef IPC_SHM_H
@@ -201,7 +203,7 @@ IPC_INLINE int ipc_move_fd_(int fd)
  * members of a segment; a program that has its memory from elsewhere may fill in its own. Attaching
  * functions of rings and notifiers take a pointer to it. Rings use id and alive, notifiers alive,
  * watch and stir; they copy what they need, and pass `arg` to each function, from any thread that
- * uses the ring or notifier. `arg` must stay valid until they are detached.
+ * uses the ring or notifier. `arg` and `watch` must stay valid until they are detached.
  *
  * A process that may only read the memory, as it is mapped without write access, says so by the id
  * IPC_PEER_READ_ONLY. Rings and notifiers then store nothing: it can attach as a reader of a lossy
@@ -220,16 +222,47 @@ struct ipc_peer {
      * with proof that it left the memory in good order, without detaching. Must not block. NULL: no
      * process is ever proven dead. */
     int (*alive)(void *arg, uint64_t id);
-    /* Makes fds[0] readable from now on when another process calls `stir` or leaves, and, where id
-     * is not 0, fds[1] when the process `id` dies. Opens those that are -1, as far as it can; its
-     * caller closes them. 0 when fds[0] is there, whether or not fds[1] is, else a negative errno.
-     * Called again with the same fds, also with another id. NULL: there are no such descriptors. */
-    int (*watch)(void *arg, uint64_t id, int fds[2]);
-    /* Makes fds[0] of all others that called `watch` readable. Must not block. NULL: cannot. */
+    /* How sleepers learn of deaths, and of stirs. NULL: they ask every 8 ms. */
+    struct ipc_watch *watch;
+    /* Makes the descriptors of all others that have opened `watch` readable. Must not block. NULL:
+     * cannot. */
     void (*stir)(void *arg);
-    void *arg;     /* passed to the functions above */
+    void *arg;     /* passed to the functions above, and to those of `watch` */
     char why[256]; /* out: what the last refusal was, as a sentence */
 };
+
+/*
+ * What all threads of a process sleep by that use one `arg`: one descriptor, which one of them
+ * polls for all. The functions are called by any of them at any time, and must not block.
+ */
+struct ipc_watch {
+    /* Returns the descriptor, and opens it if need be. From now on it becomes readable when another
+     * process calls `stir` or leaves, and, where id is not 0, when the process `id` dies. Else a
+     * negative errno. In a process that has not called it yet, as after fork, it opens another
+     * descriptor, makes `turn` and `followers` 0 and changes `news`, before `ours` says 1. */
+    int (*open)(void *arg, uint64_t id);
+    /* Has this process opened the descriptor? 0 in a child that has only inherited it. */
+    int (*ours)(void *arg);
+    /* Takes what the descriptor reports, so that it is readable no more. IPC_WATCH_*. */
+    int (*take)(void *arg);
+    /* Opens a descriptor for one event loop, which becomes readable when another process calls
+     * `stir` or leaves. Its caller closes it. Else a negative errno. */
+    int (*loop)(void *arg);
+    /* Of notify/watch.h, and made 0 by the program that fills in the rest. Not shared with other
+     * processes. */
+    uint64_t fd;        /* what open returned last */
+    uint32_t turn;      /* is a thread in poll? And a count above that */
+    uint32_t followers; /* threads that rely on the one in poll */
+    uint32_t news;      /* moves on when a process may have died */
+    uint64_t unproven;  /* a process may have died, but there is no proof: when to ask next, or 0 */
+    uint64_t pause;     /* and how long after the last time that is, in nanoseconds */
+    uint64_t known;     /* the process that an attach found alive last, ... */
+    uint64_t known_at;  /* ... at that time of ipc_clock */
+};
+
+#define IPC_WATCH_STIRRED 0 /* nothing but stirs, if anything */
+#define IPC_WATCH_MAYBE 1   /* a process may have left: there is proof in a moment, or never */
+#define IPC_WATCH_LEFT 2    /* a process that is watched has left: there is proof */
 
 #endif
 
@@ -394,6 +427,9 @@ struct ipc_shm {
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
     int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
                     Those of /dev/shm are granted by its mount option `huge` */
+    struct ipc_watch watch; /* from here on: see watch.h */
+    uint64_t watcher, watching;
+    int epoll, inotify; /* if watcher is not 0 */
 };
 
 /* An object in a segment. */
@@ -1369,6 +1405,219 @@ IPC_INLINE int ipc_shm_sync(struct ipc_shm *seg)
 
 #endif
 
+/* >>watch  src/shm/watch.h */
+/*
+ * Watching: word of stirs, and of the deaths of members.
+ *
+ * A handle has one descriptor for all threads of a process that sleep by it: an inotify of the
+ * segment's file. It reports when a file description of the segment is closed, as that of a lock of
+ * life is by the death of its process, whatever its children have and in whichever namespace; and
+ * when a process reads from the file, which only ipc_shm_stir_ does. A close is reported a moment
+ * before the kernel releases the lock that proves a death.
+ *
+ * The descriptor is opened by the first thread that sleeps long. It belongs to the process whose
+ * number `watcher` is, 0 for none: the id of the member, or the pid of a reader. A child that
+ * inherits it by fork closes its copy, as both would take what is reported from each other, and
+ * opens its own. A program may close all descriptors that it does not know. So the inotify is in an
+ * epoll set, and none of the two is used for long, or closed, before epoll_ctl has said that they
+ * still belong together.
+ *
+ * The handle's `watching` is the number of the process of which a thread changes this, else 0. A thread
+ * that finds it taken waits, but no longer than 10 ms: a thread that was cancelled meanwhile
+ * holds it for good. The other then sleeps without descriptors, and asks.
+ */
+#ifndef IPC_SRC_SHM_WATCH_H
+#define IPC_SRC_SHM_WATCH_H 1
+
+#include <sys/epoll.h>
+
+/* ------------------------------------------------------------------ descriptors */
+
+/* What tells this process from its parent and its children. */
+IPC_INLINE uint64_t ipc_shm_watcher_(const struct ipc_shm *seg)
+{
+    return seg->peer.id != IPC_PEER_READ_ONLY ? seg->peer.id : (uint64_t)getpid();
+}
+
+/* Takes the right to change the descriptors. 0, or -EBUSY. */
+IPC_INLINE int ipc_shm_lock_watch_(struct ipc_shm *seg)
+{
+    static const struct timespec nap = {0, 100000};
+    uint64_t me = ipc_shm_watcher_(seg), other;
+    int tries;
+
+    for (tries = 0; tries < 100; tries++) {
+        other = ck_pr_load_64(&seg->watching); /* of our parent: it forked meanwhile */
+        if (other != me && ck_pr_cas_64(&seg->watching, other, me)) {
+            /* Without it what the last holder has stored could be missed. Partner: the fence in
+             * ipc_shm_unlock_watch_. */
+            ck_pr_fence_atomic_load();
+            return 0;
+        }
+        (void)nanosleep(&nap, NULL);
+    }
+    return -EBUSY;
+}
+
+IPC_INLINE void ipc_shm_unlock_watch_(struct ipc_shm *seg)
+{
+    /* Without it the next holder could miss what we have stored. Partner: the fence in
+     * ipc_shm_lock_watch_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(&seg->watching, 0);
+}
+
+/* Adds the inotify to the set, or (EPOLL_CTL_MOD) asks whether it still is there: that changes
+ * nothing for others that have the set. */
+IPC_INLINE int ipc_shm_epoll_(const struct ipc_shm *seg, int how)
+{
+    struct epoll_event e;
+
+    memset(&e, 0, sizeof e);
+    e.events = EPOLLIN;
+    return epoll_ctl(seg->epoll, how, seg->inotify, &e);
+}
+
+/* Closes this process's descriptors, except where others have closed one. */
+IPC_INLINE void ipc_shm_close_watch_(struct ipc_shm *seg)
+{
+    if (seg->watcher == 0 || ipc_shm_epoll_(seg, EPOLL_CTL_MOD) != 0)
+        return;
+    (void)close(seg->inotify);
+    (void)close(seg->epoll);
+}
+
+/* Opens an inotify that reports what processes do with the segment's file. It, or -errno. */
+IPC_INLINE int ipc_shm_open_inotify_(const struct ipc_shm *seg)
+{
+    char path[32];
+    int why, fd = ipc_move_fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+
+    if (fd < 0)
+        return -errno;
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", seg->fd);
+    if (inotify_add_watch(fd, path, IN_ACCESS | IN_CLOSE_WRITE) >= 0)
+        return fd;
+    why = -errno;
+    (void)close(fd);
+    return why;
+}
+
+/* Opens the set. 0, or -errno. */
+IPC_INLINE int ipc_shm_open_watch_(struct ipc_shm *seg)
+{
+    int rc = ipc_shm_open_inotify_(seg);
+
+    if (rc < 0)
+        return rc;
+    seg->inotify = rc;
+    seg->epoll = ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
+    if (seg->epoll >= 0 && ipc_shm_epoll_(seg, EPOLL_CTL_ADD) == 0)
+        return 0;
+    rc = -errno;
+    (void)close(seg->inotify);
+    if (seg->epoll >= 0)
+        (void)close(seg->epoll);
+    return rc;
+}
+
+/* Makes sure that the set is this process's, and there. 0, or -errno. */
+IPC_INLINE int ipc_shm_renew_watch_(struct ipc_shm *seg)
+{
+    struct ipc_watch *w = &seg->watch;
+    int came_by_fork = seg->watcher != ipc_shm_watcher_(seg), rc;
+
+    if (!came_by_fork && ipc_shm_epoll_(seg, EPOLL_CTL_MOD) == 0)
+        return 0;
+    if (came_by_fork) {
+        ipc_shm_close_watch_(seg);
+        seg->watcher = 0;
+    }
+    rc = ipc_shm_open_watch_(seg);
+    if (rc != 0)
+        return rc;
+    if (came_by_fork) {
+        ck_pr_store_32(&w->turn, 0);
+        ck_pr_store_32(&w->followers, 0);
+    }
+    ck_pr_inc_32(&w->news);             /* what came before the set was opened is not reported */
+    ck_pr_store_64(&w->pause, 1000000); /* nor is what came just before proven yet */
+    ck_pr_store_64(&w->unproven, (uint64_t)ipc_clock() + 1000000);
+    /* Without it another thread could rely on our parent's threads. Partner: the load fence in
+     * ipc_shm_watch_is_ours_. */
+    ck_pr_fence_release();
+    ck_pr_store_64(&seg->watcher, ipc_shm_watcher_(seg));
+    return 0;
+}
+
+/* ------------------------------------------------------------------ struct ipc_watch */
+
+/* The watch's descriptor, in a process that is a member, or a reader. */
+IPC_INLINE int ipc_shm_watch_fd_(struct ipc_shm *seg)
+{
+    int rc;
+
+    if (!ipc_shm_has_its_file_(seg))
+        return -EBADF; /* closed by others */
+    rc = ipc_shm_lock_watch_(seg);
+    if (rc != 0)
+        return rc;
+    rc = ipc_shm_renew_watch_(seg);
+    if (rc == 0)
+        rc = seg->epoll;
+    ipc_shm_unlock_watch_(seg);
+    return rc;
+}
+
+/* struct ipc_watch's ours. */
+IPC_INLINE int ipc_shm_watch_is_ours_(void *arg)
+{
+    const struct ipc_shm *seg = (const struct ipc_shm *)arg;
+    int ours = (seg->peer.id == IPC_PEER_READ_ONLY || ipc_shm_is_ours_(seg)) &&
+               ck_pr_load_64(&seg->watcher) == ipc_shm_watcher_(seg);
+
+    /* Without it the watch's words could be older. Partner: the fence in ipc_shm_renew_watch_. */
+    ck_pr_fence_load();
+    return ours;
+}
+
+/* struct ipc_watch's take. Others may have closed the inotify, and opened something else. */
+IPC_INLINE int ipc_shm_take_(void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+    union {
+        struct inotify_event event;
+        char bytes[4096];
+    } room;
+    struct inotify_event e;
+    ssize_t got, at;
+    int said = IPC_WATCH_STIRRED;
+
+    if (ipc_shm_lock_watch_(seg) != 0)
+        return IPC_WATCH_MAYBE;
+    got = ipc_shm_epoll_(seg, EPOLL_CTL_MOD) == 0 ? read(seg->inotify, room.bytes, sizeof room.bytes)
+                                                  : -1;
+    for (at = 0; got - at >= (ssize_t)sizeof e; at += (ssize_t)(sizeof e + e.len)) {
+        memcpy(&e, room.bytes + at, sizeof e);
+        if ((e.mask & ~(uint32_t)IN_ACCESS) != 0) /* closed, or events were lost */
+            said = IPC_WATCH_MAYBE;
+    }
+    ipc_shm_unlock_watch_(seg);
+    return said;
+}
+
+/* struct ipc_peer's stir. */
+IPC_INLINE void ipc_shm_stir_(void *arg)
+{
+    const struct ipc_shm *seg = (const struct ipc_shm *)arg;
+    char byte;
+
+    if (pread(seg->fd, &byte, 1, 0) < 0)
+        return; /* each sleeper looks again within a second by itself */
+}
+
+#endif
+
 /* >>map  src/shm/map.h */
 /* Mapping a segment, and giving it back. */
 #ifndef IPC_SRC_SHM_MAP_H
@@ -1530,6 +1779,8 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         ck_pr_fence_store();
         ck_pr_store_64(&m->id, 0);
     }
+    ipc_shm_close_watch_(seg);
+    seg->watcher = 0;
     ipc_shm_unmap_own_(seg);
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);
@@ -2495,43 +2746,36 @@ IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
     return ck_pr_load_64(&ipc_shm_member_of_(seg, id)->left) == id ? -1 : 0;
 }
 
-/* struct ipc_peer's watch. inotify reports when a file description of the segment is closed, as that
- * of a lock of life is by the death of its process, whatever its children have and in whichever
- * namespace; and when a process reads from the descriptor, which only ipc_shm_stir_ does. */
-IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
+/* struct ipc_watch's open: see watch.h. */
+IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id)
 {
     struct ipc_shm *seg = (struct ipc_shm *)arg;
-    char path[32];
+    int rc = ipc_shm_become_member_(seg);
+
+    (void)id; /* the death of each member is reported */
+    return rc != 0 ? rc : ipc_shm_watch_fd_(seg);
+}
+
+/* struct ipc_watch's loop. */
+IPC_INLINE int ipc_shm_loop_(void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
     int rc = ipc_shm_become_member_(seg);
 
     if (rc == 0 && !ipc_shm_has_its_file_(seg))
         rc = -EBADF; /* closed by others */
-    if (rc != 0)
-        return rc;
-    (void)id; /* the death of each member is reported */
-    if (fds[0] < 0)
-        fds[0] = ipc_move_fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-    if (fds[0] < 0)
-        return -errno;
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", seg->fd);
-    return inotify_add_watch(fds[0], path, IN_ACCESS | IN_CLOSE_WRITE) >= 0 ? 0 : -errno;
-}
-
-/* struct ipc_peer's stir. */
-IPC_INLINE void ipc_shm_stir_(void *arg)
-{
-    const struct ipc_shm *seg = (const struct ipc_shm *)arg;
-    char byte;
-
-    if (pread(seg->fd, &byte, 1, 0) < 0)
-        return; /* each sleeper looks again within a second by itself */
+    return rc != 0 ? rc : ipc_shm_open_inotify_(seg);
 }
 
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
     (void)ipc_shm_become_member_(seg);
     seg->peer.alive = ipc_shm_peer_alive_;
-    seg->peer.watch = ipc_shm_watch_;
+    seg->watch.open = ipc_shm_watch_;
+    seg->watch.ours = ipc_shm_watch_is_ours_;
+    seg->watch.take = ipc_shm_take_;
+    seg->watch.loop = ipc_shm_loop_;
+    seg->peer.watch = &seg->watch;
     seg->peer.stir = ipc_shm_stir_;
     seg->peer.arg = seg;
     return &seg->peer;

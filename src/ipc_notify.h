@@ -68,6 +68,10 @@
  *   - Before it sleeps ipc_wait looks 1000 times, some 10 to 50 microseconds, and keeps a thread of
  *     lower priority from running on that core. Fix: ipc_notify_policy(&bell, 0, 0), in a real-time
  *     thread that waits for one of lower priority on the same core.
+ *   - A long sleep that watches for a death uses one inotify instance and one epoll, two
+ *     descriptors for a segment's handle and process, however many wait. Where the user has no inotify instance left (fs.inotify.max_user_instances, often 128),
+ *     peers are asked for every 8 ms instead, which costs 0.05 to 1 % of a core: ipc_notify_uses
+ *     lacks IPC_USES_WATCH. Fix: raise that limit.
  *   - Without ipc_shm.h, deaths come from your own struct ipc_peer: where it has no `watch`, its
  *     `alive` is asked every 8 ms, which costs 0.05 to 1 % of a core. Fix: a `watch`.
  *   - IPC_FOREVER without a peer to watch is for ever: if a poster was killed before it could wake,
@@ -105,7 +109,8 @@
  *   file:
  *
  *       >>layout    the word: what sets and clears each flag, and why no wake is missed
- *       >>wait      the states of a waiter: awake, prepared, on the futex, in poll
+ *       >>watch     threads that sleep long: one polls for deaths, the others follow it
+ *       >>wait      the states of a waiter: awake, prepared, on the futex, following, in poll
  *
  *   Event counts: D. P. Reed, R. K. Kanodia, "Synchronization with Eventcounts and Sequencers",
  *   1979. Futexes: U. Drepper, "Futexes Are Tricky", 2011. The fence for one side only:
@@ -124,6 +129,7 @@
 #include "notify/layout.h"
 #include "notify/post.h"
 #include "notify/sleep.h"
+#include "notify/watch.h"
 #include "notify/wait.h"
 #include "notify/until.h"
 #include "notify/loop.h"

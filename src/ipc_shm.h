@@ -85,6 +85,7 @@
  *       >>open      building a segment, opening it, taking over a dead creator's
  *       >>file      segments in files, and which of them are whole after a restart
  *       >>identity  members, their ids, and the proofs of their deaths
+ *       >>watch     how a process that sleeps learns of deaths
  *       >>objects   the directory of named objects
  */
 #ifndef IPC_SHM_H
@@ -99,6 +100,7 @@
 #include "shm/layout.h"
 #include "shm/identity.h"
 #include "shm/file.h"
+#include "shm/watch.h"
 #include "shm/map.h"
 #include "shm/open.h"
 #include "shm/pass.h"

@@ -3340,12 +3340,28 @@ static void sleeper_of_every_ring_looks_once_a_second(void **state)
 /* A sleeper that others of its segment stir more often than once a second still looks. */
 static int stirred[2]; /* a pipe */
 
-static int watches_the_pipe(void *arg, uint64_t id, int fds[2])
+static struct ipc_watch pipe_watch;
+
+static int watches_the_pipe(void *arg, uint64_t id)
 {
     (void)arg, (void)id;
-    if (fds[0] < 0)
-        fds[0] = fcntl(stirred[0], F_DUPFD_CLOEXEC, 0);
-    return 0;
+    return stirred[0];
+}
+
+static int is_ours(void *arg)
+{
+    (void)arg;
+    return 1;
+}
+
+static int takes_from_the_pipe(void *arg)
+{
+    char bytes[64];
+
+    (void)arg;
+    while (read(stirred[0], bytes, sizeof bytes) > 0)
+        ;
+    return IPC_WATCH_STIRRED;
 }
 
 static void stirs_nobody(void *arg)
@@ -3397,7 +3413,10 @@ static void sleeper_that_is_stirred_often_looks_once_a_second(void **state)
 
     (void)state;
     MUST(pipe2(stirred, O_NONBLOCK | O_CLOEXEC) == 0);
-    me.watch = watches_the_pipe;
+    pipe_watch.open = watches_the_pipe;
+    pipe_watch.ours = is_ours;
+    pipe_watch.take = takes_from_the_pipe;
+    me.watch = &pipe_watch;
     me.stir = stirs_nobody;
     attach_drowsy(&n, &room->bell[0], &me);
     ipc_notify_watch(&n, 5);
@@ -4478,15 +4497,14 @@ static void who_lists_parent_and_child_after_fork(void **state)
     IS(ipc_shm_who(&closed, 0, &one), -EINVAL);
 }
 
-static void watch_makes_descriptors_that_tell(void **state)
+static void watch_is_one_descriptor_that_tells(void **state)
 {
     struct ipc_peer *me;
     struct child c;
-    int fds[2] = {-1, -1};
-    struct pollfd p[2];
-    char events[4096];
+    struct pollfd p;
     unsigned open;
     uint64_t id;
+    int loop;
 
     (void)state;
     hall = make_room(&shm, name);
@@ -4494,36 +4512,33 @@ static void watch_makes_descriptors_that_tell(void **state)
     c = spawn(puppet, NULL);
     id = hear(&c);
     open = open_fds();
-    IS(me->watch(me->arg, id, fds), 0);
-    IS(me->watch(me->arg, id, fds), 0); /* again: no more descriptors */
-    MUST(fds[0] >= 0 && open_fds() <= open + 2);
-    p[0].fd = fds[0];
-    p[1].fd = fds[1];
-    p[0].events = p[1].events = POLLIN;
-    IS(poll(p, 2, 0), 0);
+    p.fd = me->watch->open(me->arg, id);
+    p.events = POLLIN;
+    IS(me->watch->open(me->arg, id), p.fd); /* again: no more descriptors */
+    MUST(p.fd >= 0 && open_fds() == open + 2);
+    IS(poll(&p, 1, 0), 0);
     MUST(me->alive(me->arg, id));
     /* A post by the other member stirs us. */
     ck_pr_store_32(&hall->bell[0].word, IPC_NOTIFY_DOZING_ | IPC_NOTIFY_ASLEEP_);
     tell(&c, POST);
     IS(hear(&c), 0);
-    IS(poll(p, 1, LONG_MS), 1);
-    while (read(fds[0], events, sizeof events) > 0)
-        ;
-    IS(poll(p, 2, 0), 0);
+    IS(poll(&p, 1, LONG_MS), 1);
+    IS(me->watch->take(me->arg), IPC_WATCH_STIRRED);
+    IS(poll(&p, 1, 0), 0);
+    IS(me->watch->take(me->arg), IPC_WATCH_STIRRED); /* nothing */
+    loop = me->watch->loop(me->arg);
+    MUST(loop >= 0 && loop != p.fd);
     kill_child(&c);
-    IS(poll(p, 1, LONG_MS), 1);
-    if (fds[1] >= 0)
-        IS(poll(p + 1, 1, LONG_MS), 1);
+    IS(poll(&p, 1, LONG_MS), 1);
+    IS(me->watch->take(me->arg), IPC_WATCH_MAYBE);
     MUST(!me->alive(me->arg, id));
-    (void)close(fds[0]);
-    if (fds[1] >= 0)
-        (void)close(fds[1]);
-    fds[0] = fds[1] = -1;
-    IS(me->watch(me->arg, 0, fds), 0);
-    IS(fds[1], -1);
-    (void)close(fds[0]);
+    p.fd = loop;
+    IS(poll(&p, 1, LONG_MS), 1);
+    (void)close(loop);
+    open = open_fds();
     ipc_shm_close(&shm);
-    MUST(me->watch(me->arg, id, fds) < 0);
+    IS(open_fds(), open - 3); /* the segment, epoll and inotify */
+    MUST(me->watch->open(me->arg, id) < 0);
 }
 
 /* ------------------------------------------------------------------ which side fences */
@@ -4737,7 +4752,7 @@ static int run_all(const char *filter)
         TEST(room_that_comes_by_single_elements_stretches_no_deadline),
         TEST(copies_of_a_handle_work_after_fork),
         TEST(who_lists_parent_and_child_after_fork),
-        TEST(watch_makes_descriptors_that_tell),
+        TEST(watch_is_one_descriptor_that_tells),
         TEST(fence_turns_to_the_posters_and_back),
         TEST(process_without_membarrier_fixes_the_fence),
         TEST(attaching_interrupts_no_other_process),

@@ -1933,7 +1933,7 @@ static void threads_of_a_forked_child_become_one_member(void **state)
 static void has_no_standard_files(struct child *up, void *arg)
 {
     struct ipc_shm named, sealed, seg;
-    int pair[2], fds[2] = {-1, -1}, i;
+    int pair[2], i;
 
     (void)up;
     (void)arg;
@@ -1942,8 +1942,7 @@ static void has_no_standard_files(struct child *up, void *arg)
         (void)close(i);
     MUST(ipc_shm_create(&named, name, 4096) == 0 && named.fd > 2);
     MUST(ipc_shm_open(&seg, name, IPC_NOW) == 0 && seg.fd > 2);
-    MUST(ipc_shm_peer(&named)->watch(&named, seg.peer.id, fds) == 0);
-    MUST(fds[0] > 2 && (fds[1] > 2 || fds[1] < 0));
+    MUST(ipc_shm_peer(&named)->watch->open(&named, seg.peer.id) > 2 && named.inotify > 2);
     ipc_shm_close(&seg);
     MUST(ipc_shm_create(&sealed, NULL, 4096) == 0 && sealed.fd > 2);
     MUST(ipc_shm_send(&sealed, pair[0]) == 0);
@@ -1963,7 +1962,7 @@ static void descriptors_are_none_of_the_first_three(void **state)
 static void goes_on_with_what_others_closed(struct child *up, void *seg)
 {
     (void)up;
-    REFUSED(ipc_shm_peer((struct ipc_shm *)seg)->watch(seg, 0, (int[2]){-1, -1}), -EBADF,
+    REFUSED(ipc_shm_peer((struct ipc_shm *)seg)->watch->open(seg, 0), -EBADF,
             (struct ipc_shm *)seg, "closed");
 }
 
@@ -1972,7 +1971,7 @@ static void a_descriptor_that_others_closed_kills_nobody(void **state)
     struct ipc_shm seg;
     struct child c;
     uint64_t id;
-    int i, pair[2], fds[2] = {-1, -1}, log;
+    int i, pair[2], log;
 
     (void)state;
     MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
@@ -1987,7 +1986,7 @@ static void a_descriptor_that_others_closed_kills_nobody(void **state)
         MUST(log == seg.fd); /* the first free number */
         MUST(ipc_shm_alive(&seg, id));
         REFUSED(ipc_shm_send(&seg, pair[0]), -EBADF, &seg, "closed");
-        IS(ipc_shm_peer(&seg)->watch(&seg, id, fds), -EBADF);
+        IS(ipc_shm_peer(&seg)->watch->open(&seg, id), -EBADF);
         MUST(ipc_shm_map_twice(&seg, (char *)seg.base + HEADER, 4096) == NULL);
         MUST(run(goes_on_with_what_others_closed, &seg) == 0);
         kill_child(&c);
@@ -2948,8 +2947,7 @@ static void outlives_another_user(struct child *up, void *arg)
 {
     const struct side *side = (const struct side *)arg;
     struct ipc_shm seg;
-    struct pollfd told[2];
-    int fds[2] = {-1, -1};
+    struct pollfd told;
     uint64_t id;
 
     if (side->uid != geteuid())
@@ -2965,12 +2963,11 @@ static void outlives_another_user(struct child *up, void *arg)
     tell(up, seg.peer.id);
     id = hear(up);
     MUST(id % IPC_SHM_MEMBERS != seg.peer.id % IPC_SHM_MEMBERS && ipc_shm_alive(&seg, id));
-    IS(ipc_shm_peer(&seg)->watch(&seg, id, fds), 0);
+    told.fd = ipc_shm_peer(&seg)->watch->open(&seg, id);
+    told.events = POLLIN;
+    MUST(told.fd >= 0);
     tell(up, 0);
-    told[0].fd = fds[0];
-    told[1].fd = fds[1];
-    told[0].events = told[1].events = POLLIN;
-    MUST(poll(told, 2, LONG_MS) > 0);
+    MUST(poll(&told, 1, LONG_MS) > 0);
     EVENTUALLY(!ipc_shm_alive(&seg, id));
     ipc_shm_close(&seg);
 }

@@ -9,7 +9,6 @@
 IPC_INLINE int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all, unsigned count)
 {
     memset(any, 0, sizeof *any);
-    any->kept.fd = -1;
     if (count == 0 || count > IPC_NOTIFY_MANY)
         return -EINVAL;
     any->all = all;
@@ -19,9 +18,6 @@ IPC_INLINE int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all, 
 
 IPC_INLINE void ipc_any_close(struct ipc_any *any)
 {
-    if (any->kept.fd >= 0)
-        (void)close(any->kept.fd);
-    any->kept.fd = -1;
     any->count = 0;
 }
 

@@ -16,8 +16,8 @@
  *                             it found UNASKED
  *   count + 1                 ipc_notify_post_one, where it finds ASLEEP alone: CAS. Then it has
  *                             the kernel wake one. If none sleeps on the futex, it goes on as above
- *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the word
- *                             has not changed since: CAS
+ *   WAKING: 1 -> 0            the poster that set it, once it has called the kernel, if the count
+ *                             has not changed since: CAS. Flags of waiters that came meanwhile stay
  *   FENCING: 0 -> 1           a waiter, in the CAS of ASLEEP or ARMED, where the word is neither
  *                             FENCING nor FENCED. Or, with FIXED, a process without membarrier
  *   FENCING -> FENCED         a waiter, after its membarrier, if the word has not changed since its
@@ -110,6 +110,8 @@ typedef char ipc_notify_assert_size[sizeof(struct ipc_notify_shared) == IPC_NOTI
 #define IPC_NOTIFY_SHORT_ INT64_C(4000000)   /* ns on the futex before poll */
 #define IPC_NOTIFY_SLICE_ INT64_C(8000000)   /* ns between asking whether a peer is alive */
 #define IPC_NOTIFY_NAP_ INT64_C(1000000)     /* ns, where nothing better is to be had */
+#define IPC_NOTIFY_BRISK_ INT64_C(64000000)  /* ns on the futex before poll, of a brisk waiter */
+#define IPC_NOTIFY_FEW_ 16u                  /* notifiers of a brisk waiter, at most */
 #define IPC_NOTIFY_LONG_ INT64_C(1000000000) /* ns, the longest sleep between two looks */
 #define IPC_NOTIFY_TRIES_ 1000u              /* of a compare-and-swap, some 0.1 ms */
 
@@ -150,6 +152,19 @@ struct ipc_notify_futex_of_many_ {
     uint64_t value, address;
     uint32_t flags, reserved;
 };
+
+/* Of a word that may be shared with other processes, as it is expected to be. */
+IPC_INLINE struct ipc_notify_futex_of_many_ ipc_notify_futex_of_(const uint32_t *word,
+                                                                 uint32_t value)
+{
+    struct ipc_notify_futex_of_many_ futex;
+
+    futex.value = value;
+    futex.address = (uint64_t)(uintptr_t)word;
+    futex.flags = 2; /* FUTEX2_SIZE_U32, not private */
+    futex.reserved = 0;
+    return futex;
+}
 
 IPC_INLINE int ipc_notify_waitv_(struct ipc_notify_futex_of_many_ *all, unsigned n,
                                  const struct timespec *until)
@@ -200,6 +215,30 @@ IPC_INLINE int ipc_notify_has_one_processor_(void)
     return count == 1;
 }
 
+/* What ipc_notify_probe_ has found, and above that the pid of the process that has asked. */
+__attribute__((unused)) static uint64_t ipc_notify_probed_;
+
+/* Asks the kernel what this process may use, and registers it for membarrier: once, and again in a
+ * child, which may be in another sandbox. What is denied later, the first sleep finds out. */
+IPC_INLINE uint32_t ipc_notify_probe_(void)
+{
+    uint64_t probed = ck_pr_load_64(&ipc_notify_probed_);
+    uint32_t pid = (uint32_t)getpid(), word = 0, uses = 0;
+
+    if (probed >> 32 == pid)
+        return (uint32_t)probed;
+    if (ipc_notify_futex_(&word, IPC_NOTIFY_FUTEX_WAKE_, 1, NULL) >= 0)
+        uses |= IPC_USES_FUTEX;
+    if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* for no futexes: the call is there */
+        uses |= IPC_USES_WAITV;
+    /* Not a try of the other command, which would interrupt all that have attached to any notifier.
+     * Linux has both or none. The kernel asks only for processors of this process. */
+    if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0)
+        uses |= IPC_USES_MEMBARRIER;
+    ck_pr_store_64(&ipc_notify_probed_, (uint64_t)pid << 32 | uses);
+    return uses;
+}
+
 /* Adds flags to the word, whatever else happens to it. */
 IPC_INLINE void ipc_notify_set_flags_(struct ipc_notify *n, uint32_t flags)
 {
@@ -231,7 +270,7 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
     struct ipc_notify_shared *s = (struct ipc_notify_shared *)mem;
 
     memset(n, 0, sizeof *n);
-    n->fd = n->post_fd = n->target_fd = n->death_fd = n->kept.fd = -1;
+    n->fd = n->post_fd = n->target_fd = n->loop_fd = -1;
     n->yield = ipc_notify_has_one_processor_() ? 50 : 0;
     n->spin = n->yield != 0 ? 50 : 1000;
     if (mem == NULL || (uintptr_t)mem % 8 != 0 || size < sizeof *s || kind >= IPC_NOTIFY_KINDS_)
@@ -251,22 +290,14 @@ IPC_INLINE int ipc_notify_attach(struct ipc_notify *n, void *mem, size_t size, u
         n->at = NULL;
         return -EROFS;
     }
-    if (ipc_notify_futex_(&s->word, IPC_NOTIFY_FUTEX_WAKE_, 0, NULL) >= 0)
-        n->uses |= IPC_USES_FUTEX;
-    if (ipc_notify_waitv_(NULL, 0, NULL) == -EINVAL) /* for no futexes: the call is there */
-        n->uses |= IPC_USES_WAITV;
-    /* Not a try of the other command, which would interrupt all that have attached to any notifier.
-     * Linux has both or none; what a sandbox denies, the first sleep finds out. The kernel asks
-     * only for processors of this process, and only the first time. */
-    if (ipc_notify_membarrier_(IPC_NOTIFY_REGISTER_) == 0)
-        n->uses |= IPC_USES_MEMBARRIER;
+    n->uses = ipc_notify_probe_();
     ipc_notify_set_lacks_(n);
     return 0;
 }
 
 IPC_INLINE void ipc_notify_detach(struct ipc_notify *n)
 {
-    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->death_fd, &n->kept.fd};
+    int *const fds[] = {&n->fd, &n->post_fd, &n->target_fd, &n->loop_fd};
     size_t i;
 
     if (n->at == NULL)
@@ -310,17 +341,14 @@ IPC_INLINE uint32_t ipc_notify_uses(const struct ipc_notify *n)
 IPC_INLINE void ipc_notify_watch(struct ipc_notify *n, uint64_t id)
 {
     id = id == n->reported || n->peer.alive == NULL ? 0 : id;
-    if (id != n->watched && n->death_fd >= 0) {
-        (void)close(n->death_fd);
-        n->death_fd = -1;
-    }
+    n->asks_anew |= id != n->watched;
     n->watched = id;
 }
 
 IPC_INLINE void ipc_notify_watch_anyone(struct ipc_notify *n)
 {
     if (n->peer.alive != NULL)
-        n->watches_anyone = 1;
+        n->watches_anyone = n->asks_anew = 1;
 }
 
 IPC_INLINE int ipc_notify_anyone_died(struct ipc_notify *n)

@@ -6,7 +6,7 @@
 
 /* ------------------------------------------------------------------ waiting in an event loop */
 
-/* Is its descriptor that of struct ipc_peer's watch, as its kind has none? */
+/* Is its descriptor one of struct ipc_watch's loop, as its kind has none? */
 IPC_INLINE int ipc_notify_loops_by_watch_(const struct ipc_notify *n)
 {
     return n->kind != IPC_NOTIFY_EVENTFD && n->kind != IPC_NOTIFY_SIGNAL;
@@ -15,14 +15,14 @@ IPC_INLINE int ipc_notify_loops_by_watch_(const struct ipc_notify *n)
 /* The descriptor that each stir makes readable, and each death. */
 IPC_INLINE int ipc_notify_watch_fd_(struct ipc_notify *n)
 {
-    int fds[2] = {-1, -1}, rc;
+    int fd = n->loop_fd;
 
     if (n->peer.watch == NULL || n->peer.stir == NULL)
         return -EINVAL;
-    fds[0] = n->kept.fd;
-    rc = n->peer.watch(n->peer.arg, 0, fds);
-    n->kept.fd = fds[0];
-    return rc != 0 ? rc : fds[0];
+    if (fd < 0)
+        fd = n->peer.watch->loop(n->peer.arg);
+    n->loop_fd = fd < 0 ? -1 : fd;
+    return fd;
 }
 
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n)
@@ -82,7 +82,7 @@ IPC_INLINE void ipc_notify_drain(struct ipc_notify *n)
     if (n->at == NULL)
         return;
     if (ipc_notify_loops_by_watch_(n)) {
-        (void)ipc_notify_empty_(n->kept.fd);
+        (void)ipc_notify_empty_(n->loop_fd);
         /* Where no post has come it may be a death, or the loop's own time-out. */
         n->asks = (ck_pr_load_32(&n->at->word) & IPC_NOTIFY_DOZING_) != 0;
         return;
@@ -165,7 +165,7 @@ IPC_INLINE int ipc_notify_recv_fd(struct ipc_notify *n, int socket, int64_t dead
     do {
         int64_t left = ipc_left_(deadline);
 
-        rc = ipc_notify_poll_(&p, 1, left < IPC_NOTIFY_LONG_ ? left + 999999 : IPC_NOTIFY_LONG_);
+        rc = ipc_notify_poll_(&p, 1, left < IPC_NOTIFY_LONG_ ? left : IPC_NOTIFY_LONG_);
         if (rc < 0 || (rc == 0 && left == 0))
             return rc < 0 ? rc : -ETIMEDOUT;
     } while (rc == 0);

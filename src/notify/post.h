@@ -177,9 +177,14 @@ IPC_INLINE int ipc_notify_wake_(struct ipc_notify *n, int all)
             break;
     }
     rc = ipc_notify_call_kernel_(n, w);
-    /* It fails when a waiter has set a flag since: that one may be asleep, and needs the next post.
-     */
-    (void)ck_pr_cas_32(word, mine, mine & ~IPC_NOTIFY_WAKING_);
+    /* A waiter that has set a flag since may be asleep, and needs the next post: its flag stays.
+     * WAKING must not, or each post to a waiter that is so quick would stir the whole segment. */
+    for (tries = 0; tries < 4; tries++) {
+        w = ck_pr_load_32(word);
+        if ((w & ~(IPC_NOTIFY_COUNT_ - 1)) != (mine & ~(IPC_NOTIFY_COUNT_ - 1)) ||
+            ck_pr_cas_32(word, w, w & ~IPC_NOTIFY_WAKING_))
+            break; /* or another poster has set it anew */
+    }
     errno = saved;
     return rc;
 }

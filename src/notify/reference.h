@@ -43,9 +43,8 @@ struct ipc_notify_shared;
 
 /* What a waiter keeps from one sleep to the next. */
 struct ipc_notify_kept_ {
-    int fd;           /* fds[0] of struct ipc_peer's watch; -1: not open */
-    int must_ask;     /* no such descriptors: ask whether the watched are alive */
-    unsigned brief;   /* polls to keep short: a descriptor reported what is not yet proven */
+    int is_brisk;     /* it was posted to soon after it had begun to poll */
+    int must_ask;     /* no descriptor of struct ipc_watch: ask whether the watched are alive */
     int64_t asked_at; /* when it was asked last, in a series of short sleeps */
 };
 
@@ -63,7 +62,9 @@ struct ipc_notify {
     int number;            /* the signal for target */
     uint64_t watched;      /* id of the peer that is watched; 0: none */
     uint64_t reported;     /* id of the peer whose death was reported */
-    int death_fd;          /* fds[1] of struct ipc_peer's watch: readable when `watched` dies */
+    int asks_anew;         /* `watched` is another than at the last question */
+    uint32_t heard;        /* struct ipc_watch's news at that */
+    int loop_fd;           /* of struct ipc_watch's loop; -1: not open */
     int watches_anyone;    /* ipc_notify_watch_anyone was called */
     int anyone_died;       /* a member may have died since ipc_notify_anyone_died */
     int asks;              /* the next look in vain asks for deaths: an event loop was woken */
@@ -73,7 +74,7 @@ struct ipc_notify {
     struct ipc_notify_kept_ kept;
     struct { /* of struct ipc_peer */
         int (*alive)(void *, uint64_t);
-        int (*watch)(void *, uint64_t, int[2]);
+        struct ipc_watch *watch;
         void (*stir)(void *);
         void *arg;
     } peer;
@@ -243,7 +244,7 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
  */
 IPC_INLINE int ipc_any_init(struct ipc_any *any, struct ipc_notify *const *all, unsigned count);
 
-/* Closes the descriptor that it has opened, not the notifiers. Twice does nothing. */
+/* Ends the use of `any`, which holds no descriptors, not that of the notifiers. */
 IPC_INLINE void ipc_any_close(struct ipc_any *any);
 
 /* ------------------------------------------------------------------ waiting, piece by piece */
@@ -273,7 +274,7 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  * closes it. For IPC_NOTIFY_EVENTFD it is what posters write to: give it to them by fork or
  * ipc_notify_send_fd, and use one notifier for each loop, as the first loop to drain it takes all.
  * For IPC_NOTIFY_SIGNAL it is the signalfd of ipc_notify_listen. For the other kinds, so for the
- * bell of a typed ring, it is that of struct ipc_peer's watch: it becomes readable, too, for posts
+ * bell of a typed ring, it is one of struct ipc_watch's loop: it becomes readable, too, for posts
  * to others in the same segment, and when a member dies. Let the loop look once a second as well,
  * as for ipc_wait: see the caveats. Drain, arm, then look until nothing is there, then poll:
  *
@@ -294,7 +295,7 @@ IPC_INLINE int ipc_notify_wait(struct ipc_notify *n, uint32_t key, int64_t deadl
  *            wait
  *   -ENOENT  IPC_NOTIFY_SIGNAL: ipc_notify_listen was not called, or signalfd is missing: use
  *            sigtimedwait
- *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_peer's watch says
+ *   -EMFILE, -ENFILE, -ENOMEM  as of eventfd, and pipe; and what struct ipc_watch's loop says
  */
 IPC_INLINE int ipc_notify_fd(struct ipc_notify *n);
 
@@ -314,8 +315,8 @@ IPC_INLINE int ipc_notify_listen(struct ipc_notify *n, int number);
  * polling. The next post makes the descriptor readable. Lock-free. */
 IPC_INLINE void ipc_notify_arm(struct ipc_notify *n);
 
-/* Reads the descriptor empty; otherwise it stays readable. Where it is that of struct ipc_peer's
- * watch, and there was no post, the next wait with this handle asks for deaths, also one with
+/* Reads the descriptor empty; otherwise it stays readable. Where it is one of struct ipc_watch's
+ * loop, and there was no post, the next wait with this handle asks for deaths, also one with
  * IPC_NOW: a death is reported within a second, if the loop looks that often. Wait-free. */
 IPC_INLINE void ipc_notify_drain(struct ipc_notify *n);
 

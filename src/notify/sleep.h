@@ -169,13 +169,19 @@ IPC_INLINE int ipc_notify_empty_(int fd)
     return tries;
 }
 
-/* poll for `left` nanoseconds, rounded down to milliseconds. What poll says, or a negative errno.
- */
+/* poll for `left` nanoseconds, where a long has 64 bits, else rounded up to milliseconds. What poll
+ * says, or a negative errno. */
 IPC_INLINE int ipc_notify_poll_(struct pollfd *p, nfds_t count, int64_t left)
 {
-    int rc = poll(p, count, (int)(left / 1000000));
+#ifdef __LP64__
+    struct timespec t = ipc_notify_time_(left);
+    /* Not by libc, where it is a point at which a thread may be cancelled. */
+    long rc = syscall(SYS_ppoll, p, count, &t, NULL, (size_t)8);
+#else
+    int rc = poll(p, count, (int)(left / 1000000 + (left % 1000000 != 0)));
+#endif
 
-    return rc >= 0 ? rc : -errno;
+    return rc >= 0 ? (int)rc : -errno;
 }
 
 #endif

@@ -39,14 +39,23 @@ IPC_FORCE_INLINE int ipc_notify_look_or_change_(void *handle, void *argument)
 
 /* At attach: the process at the other end, for ipc_notify_wait_with_peer_'s *peer_seen. A death
  * that is older than this handle is not reported: the process that died has no more to do with it
- * than one that never came. */
+ * than one that never came. A process that attaches to many rings asks once in 0.1 ms. */
 IPC_INLINE uint64_t ipc_notify_first_seen_(struct ipc_notify *n, const uint64_t *holder)
 {
-    uint64_t id = ck_pr_load_64(holder);
+    uint64_t id = ck_pr_load_64(holder), now = (uint64_t)ipc_clock();
+    struct ipc_watch *w = n->peer.watch;
 
     if (id == 0 || id == ~UINT64_C(0) || n->peer.alive == NULL ||
-        n->peer.alive(n->peer.arg, id) > 0)
+        (w != NULL && ck_pr_load_64(&w->known) == id &&
+         now - ck_pr_load_64(&w->known_at) < 100000))
         return id;
+    if (n->peer.alive(n->peer.arg, id) > 0) {
+        if (w != NULL) {
+            ck_pr_store_64(&w->known, id);
+            ck_pr_store_64(&w->known_at, now);
+        }
+        return id;
+    }
     n->reported = id;
     return 0;
 }

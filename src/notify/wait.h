@@ -13,34 +13,46 @@
  *   prepared   on futex   the condition does not hold: futex_wait, futex_waitv, or the semaphore
  *   on futex   awake      the word has changed, or a signal handler ran, or the deadline is over,
  *                         or a second has passed and the waiter watches for no death
- *   on futex   in poll    4 ms have passed, the waiter watches for a death, it has descriptors that
- *                         report deaths and posts, and the word has not changed: CAS, sets DOZING
- *   on futex   awake      4 ms have passed, but it has no such descriptors, or a handle is deaf:
- *                         the waiter asks for deaths. Its next sleeps on the futex last 8 ms
- *   in poll    awake      the word has changed, or a signal handler ran, or a peer that is watched
- *                         is dead, or any member may be, or a second has passed
- *   in poll    on futex   less than 2 ms are left to the deadline
+ *   prepared   follows    the condition does not hold, the waiter watches for a death, and another
+ *                         thread of the process polls for each struct ipc_watch that it needs:
+ *                         futex_waitv, on its bells and on the turns of these: see watch.h
+ *   on futex   follows,   4 ms have passed, the waiter watches for a death, and its watches open.
+ *              in poll    It follows if it can. Else it polls, if the word has not changed: CAS,
+ *                         sets DOZING. It does so after 64 ms only, in which it asks its watches
+ *                         for news every 8 ms, if the post that ended its last sleep there came as
+ *                         soon
+ *   on futex   awake      4 ms have passed, but a watch is missing, or does not open, or a handle
+ *                         is deaf and none polls: the waiter asks for deaths. Its next sleeps on
+ *                         the futex last 8 ms
+ *   on futex   on futex   4 ms have passed, and it can neither follow nor poll, see watch.h: for 64
+ *                         ms, in which it asks for news every 8 ms
+ *   follows    in poll    the thread in poll has left it, and this one is woken for that, or finds
+ *                         it out
+ *   follows,   awake      the word has changed, or a signal handler ran, or a peer that is watched
+ *   in poll               is dead, or any member may be, or the deadline is over, or a second has
+ *                         passed
  *
- * A short sleep so costs a futex, and a long one has no timer every 8 ms. A post ends the sleep on
- * the futex by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's stir.
- * From each sleep the waiter comes back to look at its condition.
+ * A short sleep so costs a futex, and a long one has no timer every 8 ms. A waiter that is posted
+ * to more often than every 64 ms stays on the futex, where it is woken alone; unless it waits on so
+ * many that futex_waitv costs more than a stir. A post ends the sleep on the futex, and of a thread
+ * that follows, by the kernel's futex_wake, or by a token, and that in poll by struct ipc_peer's
+ * stir. From each sleep the waiter comes back to look at its condition.
  *
- * A waiter that may only read sets no flag, and so is never in poll. It sleeps on the futex for 8
- * ms at a time, or naps for 1 ms, and asks for deaths every 8 ms where a descriptor has reported
- * something.
+ * A waiter that may only read sets no flag, and so neither polls nor follows. It sleeps on the futex
+ * for 8 ms at a time, or naps for 1 ms, and asks its watches for news every 8 ms.
  *
  * A waiter looks once a second, at least, for what was stored by a poster that was killed before it
  * could wake, or that cannot stir. Only a waiter that watches for no death, has no deadline and
  * waits for no ring sleeps for longer.
  *
- * The waiter asks for deaths at the end of a long sleep, when a descriptor reports something and,
- * in a series of short sleeps, every 8 ms. A descriptor reports a moment before there is proof, so
- * the next three polls are short.
+ * The waiter asks whether a peer is alive when it begins to watch it, when a watch has news, at the
+ * end of a second, and where there is no watch. In a series of short sleeps it asks its watches for
+ * news every 8 ms.
  */
 #ifndef IPC_SRC_NOTIFY_WAIT_H
 #define IPC_SRC_NOTIFY_WAIT_H 1
 
-#include "sleep.h"
+#include "watch.h"
 
 /* ------------------------------------------------------------------ deaths */
 
@@ -69,13 +81,6 @@ IPC_INLINE int ipc_notify_is_time_to_ask_(int64_t *asked_at)
     return since < 4 * IPC_NOTIFY_SLICE_;
 }
 
-/* The notifiers that one waiter waits on together: one, or those of an ipc_any. */
-struct ipc_notify_group_ {
-    struct ipc_notify *const *all;
-    unsigned count;
-    struct ipc_notify_kept_ *kept;
-};
-
 /* Does it watch for any death? */
 IPC_INLINE int ipc_group_watches_(const struct ipc_notify_group_ *g)
 {
@@ -83,17 +88,6 @@ IPC_INLINE int ipc_group_watches_(const struct ipc_notify_group_ *g)
 
     for (i = 0; i < g->count; i++)
         if (g->all[i]->watched != 0 || g->all[i]->watches_anyone)
-            return 1;
-    return 0;
-}
-
-/* Does it watch for the death of any member? */
-IPC_INLINE int ipc_group_watches_anyone_(const struct ipc_notify_group_ *g)
-{
-    unsigned i;
-
-    for (i = 0; i < g->count; i++)
-        if (g->all[i]->watches_anyone)
             return 1;
     return 0;
 }
@@ -111,7 +105,7 @@ IPC_INLINE int ipc_group_dead_(const struct ipc_notify_group_ *g, unsigned *whic
     return 0;
 }
 
-/* May one of them only read? Such a waiter cannot doze, as it cannot say so in the word. */
+/* May one of them only read? Such a waiter cannot poll, as it cannot say so in the word. */
 IPC_INLINE int ipc_group_is_read_only_(const struct ipc_notify_group_ *g)
 {
     unsigned i;
@@ -122,19 +116,72 @@ IPC_INLINE int ipc_group_is_read_only_(const struct ipc_notify_group_ *g)
     return 0;
 }
 
-IPC_INLINE int ipc_group_was_told_(const struct ipc_notify_group_ *g);
-
-/* Notes that any member may have died, and asks for those that are watched. -EOWNERDEAD or 0. A
- * waiter that may only read comes here every 8 ms, and asks only where it was told of something. */
+/* Notes that any member may have died, and asks for those that are watched. -EOWNERDEAD or 0. */
 IPC_INLINE int ipc_group_check_deaths_(const struct ipc_notify_group_ *g, unsigned *which)
 {
     unsigned i;
 
-    if (ipc_group_is_read_only_(g) && !ipc_group_was_told_(g))
-        return 0;
     for (i = 0; i < g->count; i++)
         g->all[i]->anyone_died |= g->all[i]->watches_anyone;
     return ipc_group_dead_(g, which) ? -EOWNERDEAD : 0;
+}
+
+/* As ipc_group_check_deaths_, but only for the notifiers that have news, in a group whose watches
+ * are open. 1 when any member may have died; a negative errno of struct ipc_watch's open. */
+IPC_INLINE int ipc_group_hear_(const struct ipc_notify_group_ *g, unsigned *which)
+{
+    const struct ipc_notify *last = NULL;
+    uint32_t news = 0;
+    unsigned i;
+    int rc = 0, fd;
+
+    for (i = 0; i < g->count; i++) {
+        struct ipc_notify *n = g->all[i];
+
+        if (!ipc_notify_has_news_(n))
+            continue;
+        if (last == NULL || last->peer.arg != n->peer.arg || last->watched != n->watched) {
+            fd = n->peer.watch->open(n->peer.arg, n->watched);
+            if (fd < 0)
+                return fd;
+            news = ck_pr_load_32(&n->peer.watch->news);
+            /* Without it the answer could be older than the news. Partner: ipc_watch_tell_, whose
+             * caller has seen what it tells of. */
+            ck_pr_fence_load();
+            *which = i;
+            if (ipc_notify_dead_(n))
+                return -EOWNERDEAD;
+        }
+        last = n;
+        n->heard = news;
+        n->asks_anew = 0;
+        n->anyone_died |= n->watches_anyone;
+        rc |= n->watches_anyone;
+    }
+    return rc;
+}
+
+/* In a series of short sleeps: asks for deaths. -EOWNERDEAD, 1 when any member may have died, or 0.
+ */
+__attribute__((noinline, unused)) static int ipc_group_ask_(const struct ipc_notify_group_ *g,
+                                                            unsigned *which)
+{
+    struct pollfd p[IPC_NOTIFY_MANY];
+    struct ipc_watches_ s;
+    int rc = ipc_watches_find_(&s, g) ? 0 : -ENOSYS;
+
+    if (rc == 0 && !ipc_watches_are_polled_(&s)) {
+        rc = ipc_watches_open_(&s, p, 0);
+        if (rc == 0 && ipc_watches_enter_poll_(&s)) {
+            rc = ipc_watches_poll_(&s, p, IPC_NOW);
+            ipc_watches_leave_poll_(&s, s.count);
+        }
+    }
+    if (rc == 0)
+        rc = ipc_group_hear_(g, which);
+    if (rc == -EOWNERDEAD || rc >= 0)
+        return rc;
+    return ipc_group_check_deaths_(g, which);
 }
 
 /* ------------------------------------------------------------------ sleeping on a group */
@@ -185,12 +232,8 @@ IPC_INLINE int ipc_group_sleep_on_many_(const struct ipc_notify_group_ *g, const
     int rc;
 
     if (ipc_group_can_sleep_(g)) {
-        for (i = 0; i < g->count; i++) {
-            futex[i].value = keys[i];
-            futex[i].address = (uint64_t)(uintptr_t)&g->all[i]->at->word;
-            futex[i].flags = 2; /* FUTEX2_SIZE_U32, not private */
-            futex[i].reserved = 0;
-        }
+        for (i = 0; i < g->count; i++)
+            futex[i] = ipc_notify_futex_of_(&g->all[i]->at->word, keys[i]);
         rc = ipc_notify_waitv_(futex, g->count, until == IPC_FOREVER ? NULL : &t);
         if (rc >= 0 || rc == -EAGAIN)
             return 0;
@@ -223,122 +266,185 @@ IPC_INLINE int ipc_group_sleep_(const struct ipc_notify_group_ *g, const uint32_
                          : ipc_group_sleep_on_many_(g, keys, until);
 }
 
-/* Opens the descriptors that report posts and deaths, and fills in p. Returns how many there are; 0
- * where posters, or deaths, would not reach us by them. */
-IPC_INLINE nfds_t ipc_group_open_(const struct ipc_notify_group_ *g, struct pollfd *p)
+/* ------------------------------------------------------------------ long sleeps: see watch.h */
+
+/* May it follow: sleep on all by futex_waitv, beside what its watches have? */
+IPC_INLINE int ipc_group_can_follow_(const struct ipc_notify_group_ *g,
+                                     const struct ipc_watches_ *s)
 {
-    nfds_t count = 1, k;
     unsigned i;
 
     for (i = 0; i < g->count; i++) {
-        struct ipc_notify *n = g->all[i];
-        int fds[2], watched;
+        const struct ipc_notify *n = g->all[i];
 
-        fds[0] = g->kept->fd;
-        fds[1] = n->death_fd;
-        watched = n->peer.watch != NULL && n->peer.watch(n->peer.arg, n->watched, fds) == 0;
-        g->kept->fd = fds[0];
-        n->death_fd = fds[1];
-        n->uses = watched ? n->uses | IPC_USES_WATCH : n->uses & ~IPC_USES_WATCH;
-        if (!watched || ck_pr_load_64(&n->at->deaf) != 0)
+        if (n->kind == IPC_NOTIFY_SEMAPHORE || (n->uses & IPC_USES_WAITV) == 0 || n->read_only ||
+            ((n->uses & IPC_USES_MEMBARRIER) == 0 && !n->napped))
             return 0;
-        if (n->death_fd >= 0)
-            p[count++].fd = n->death_fd;
     }
-    p[0].fd = g->kept->fd;
-    for (k = 0; k < count; k++)
-        p[k].events = POLLIN;
-    return count;
+    return g->count + s->count <= IPC_NOTIFY_MANY && ipc_watches_are_polled_(s);
 }
 
-/* Has a descriptor reported what may be a death, just now or some looks ago? 1 also where they
- * would not report it: they have just been opened, or one is missing. */
-IPC_INLINE int ipc_group_was_told_(const struct ipc_notify_group_ *g)
+/* Sleeps on its bells, while others poll. 0 to look at the condition, -EAGAIN when none polls, or
+ * as ipc_group_doze_. */
+IPC_INLINE int ipc_group_follow_(const struct ipc_notify_group_ *g, const struct ipc_watches_ *s,
+                                 const uint32_t *keys, int64_t until, unsigned *which)
 {
-    struct pollfd p[1 + IPC_NOTIFY_MANY];
-    int missing = g->kept->fd < 0;
-    nfds_t count = 1, k;
+    struct ipc_notify_futex_of_many_ futex[IPC_NOTIFY_MANY];
+    struct timespec t = ipc_notify_time_(until);
     unsigned i;
+    int rc;
 
-    g->kept->asked_at = ipc_clock();
-    for (i = 0; i < g->count; i++) {
-        missing |= g->all[i]->watched != 0 && g->all[i]->death_fd < 0;
-        if (g->all[i]->death_fd >= 0)
-            p[count++].fd = g->all[i]->death_fd;
-    }
-    if (missing) {
-        (void)ipc_group_open_(g, p);
-        return 1;
-    }
-    p[0].fd = g->kept->fd;
-    for (k = 0; k < count; k++)
-        p[k].events = POLLIN;
-    if (ipc_notify_poll_(p, count, 0) > 0) {
-        (void)ipc_notify_empty_(g->kept->fd);
-        g->kept->brief = 3;
-    }
-    if (g->kept->brief == 0)
-        return 0;
-    g->kept->brief--;
-    return 1;
+    for (i = 0; i < g->count; i++)
+        futex[i] = ipc_notify_futex_of_(&g->all[i]->at->word, keys[i]);
+    do {
+        if (!ipc_watches_list_(s, futex + g->count))
+            return -EAGAIN;
+        /* Without it the news could be older than the turn. Partner: the fence in
+         * ipc_watch_tell_. */
+        ck_pr_fence_load();
+        rc = ipc_group_hear_(g, which);
+        if (rc != 0)
+            return rc > 0 ? 0 : rc;
+        rc = ipc_notify_waitv_(futex, g->count + s->count, &t);
+        if (rc == -EINTR || rc == -ETIMEDOUT)
+            return rc;
+        if (rc < 0 && rc != -EAGAIN) {
+            g->all[0]->uses &= ~IPC_USES_WAITV; /* denied to this process since it attached */
+            return -EAGAIN;
+        }
+    } while (!ipc_group_changed_(g, keys));
+    return 0;
 }
 
-/* In poll. As ipc_group_wait_. */
-IPC_INLINE int ipc_group_doze_(const struct ipc_notify_group_ *g, uint32_t *keys, struct pollfd *p,
-                               nfds_t count, int64_t deadline, unsigned *which)
+/* Polls until it is to look at the condition: 0. Or -EOWNERDEAD, -ETIMEDOUT, -EINTR, or another
+ * errno: it cannot learn of deaths, or of posts, by its watches. */
+IPC_INLINE int ipc_group_doze_(const struct ipc_notify_group_ *g, const struct ipc_watches_ *s,
+                               uint32_t *keys, struct pollfd *p, int64_t until, unsigned *which)
 {
-    int anyone = ipc_group_watches_anyone_(g), brief, rc;
-    int64_t until, left;
     unsigned i;
+    int rc = 0;
 
-    for (i = 0; i < g->count; i++) {
+    for (i = 0; i < g->count && rc == 0; i++)
+        if (ck_pr_load_64(&g->all[i]->at->deaf) != 0)
+            rc = -ENOSYS;
+    for (i = 0; i < g->count && rc == 0; i++) {
         if (!ck_pr_cas_32(&g->all[i]->at->word, keys[i], keys[i] | IPC_NOTIFY_DOZING_))
             return 0;
         keys[i] |= IPC_NOTIFY_DOZING_;
     }
-    until = ipc_clock() + IPC_NOTIFY_LONG_; /* however often others of the segment stir us */
-    for (;;) {
-        if (ipc_notify_empty_(g->kept->fd) > 0) /* before we ask for what it has reported */
-            g->kept->brief = 3;
-        if (ipc_group_dead_(g, which))
-            return -EOWNERDEAD;
-        if (ipc_group_changed_(g, keys))
+    while (rc == 0) {
+        rc = ipc_group_hear_(g, which);
+        if (rc > 0 || (rc == 0 && ipc_group_changed_(g, keys)))
             return 0;
-        left = ipc_left_(deadline < until ? deadline : until);
-        if (left < 2000000 && deadline > until)
-            return ipc_group_check_deaths_(g, which); /* and the condition is looked at */
-        if (left < 2000000)
-            return ipc_group_sleep_(g, keys, deadline); /* the rest, to the nanosecond */
-        left -= 1000000;
-        brief = g->kept->brief > 0;
-        if (brief) {
-            g->kept->brief--;
-            left = left < IPC_NOTIFY_NAP_ ? left : IPC_NOTIFY_NAP_;
-        }
-        rc = ipc_notify_poll_(p, count, left);
-        if (rc > 0)
-            g->kept->brief = 3;
-        if (rc < 0 || (anyone && brief)) {
-            int dead = ipc_group_check_deaths_(g, which);
-
-            return dead == 0 && rc == -EINTR ? rc : dead;
-        }
+        if (rc == 0)
+            rc = ipc_left_(until) == 0 ? -ETIMEDOUT : ipc_watches_poll_(s, p, until);
     }
+    return rc;
 }
 
-/* The part of a sleep that comes after those on the futex: in poll, if that can be. */
-IPC_INLINE int ipc_group_sleep_long_(const struct ipc_notify_group_ *g, uint32_t *keys,
-                                     int64_t deadline, unsigned *which)
+/* The futex of a brisk waiter: it wakes it alone, while a stir would wake all processes that have
+ * the segment. Asks for deaths every 8 ms. -EAGAIN: none came in 64 ms; it is brisk no more. */
+IPC_INLINE int ipc_group_sleep_briskly_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                        int64_t deadline, unsigned *which)
 {
-    struct pollfd p[1 + IPC_NOTIFY_MANY];
-    int first = g->kept->fd < 0;
-    nfds_t count = ipc_group_is_read_only_(g) ? 0 : ipc_group_open_(g, p);
+    int64_t now = ipc_clock(), end = now + IPC_NOTIFY_BRISK_, until;
+    int rc;
 
-    g->kept->must_ask = count == 0;
-    /* Descriptors do not report what came before they were opened. */
-    if (count == 0 || (first && ipc_group_watches_anyone_(g)))
-        return ipc_group_check_deaths_(g, which);
-    return ipc_group_doze_(g, keys, p, count, deadline, which);
+    for (; now < end; now = ipc_clock()) {
+        until = now + IPC_NOTIFY_SLICE_;
+        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
+        if (rc != -ETIMEDOUT || deadline <= until)
+            return rc;
+        rc = ipc_group_ask_(g, which);
+        if (rc != 0 || ipc_group_changed_(g, keys))
+            return rc < 0 ? rc : 0;
+    }
+    g->kept->is_brisk = 0;
+    return -EAGAIN;
+}
+
+/* Follows, or else goes to poll: 1. Or as ipc_group_doze_; -EAGAIN when it can do neither. */
+IPC_INLINE int ipc_group_follow_or_enter_(const struct ipc_notify_group_ *g,
+                                          const struct ipc_watches_ *s, const uint32_t *keys,
+                                          struct pollfd *p, int64_t until, unsigned *which)
+{
+    int rc, polls = 0, tries;
+
+    for (tries = 0; tries < 16 && !polls; tries++) {
+        int follows = ipc_group_can_follow_(g, s);
+
+        if (follows) {
+            ipc_watches_follow_(s, 1);
+            rc = ipc_group_follow_(g, s, keys, until, which);
+            if (rc == -EAGAIN) /* before it follows no more, or it would wake another */
+                polls = ipc_watches_enter_poll_(s);
+            ipc_watches_follow_(s, 0);
+            if (rc != -EAGAIN)
+                return rc;
+        } else {
+            rc = ipc_watches_open_(s, p, 1);
+            if (rc != 0)
+                return rc;
+            polls = ipc_watches_enter_poll_(s);
+        }
+    }
+    return polls ? 1 : -EAGAIN;
+}
+
+/* Follows, or polls, or sleeps as a brisk waiter. As ipc_group_doze_. */
+IPC_INLINE int ipc_group_follow_or_doze_(const struct ipc_notify_group_ *g,
+                                         const struct ipc_watches_ *s, uint32_t *keys,
+                                         int64_t until, unsigned *which)
+{
+    struct pollfd p[IPC_NOTIFY_MANY];
+    int rc = ipc_group_follow_or_enter_(g, s, keys, p, until, which);
+
+    if (rc == -EAGAIN) {
+        rc = ipc_group_sleep_briskly_(g, keys, until, which);
+        return rc == -EAGAIN ? 0 : rc;
+    }
+    if (rc != 1)
+        return rc;
+    rc = ipc_watches_open_(s, p, 0);
+    if (rc == 0)
+        rc = ipc_group_doze_(g, s, keys, p, until, which);
+    ipc_watches_leave_poll_(s, s->count);
+    return rc;
+}
+
+/* Follows, or polls; at the end of a second, or of its means, asks for deaths. */
+__attribute__((noinline, unused)) static int
+ipc_group_sleep_long_(const struct ipc_notify_group_ *g, struct ipc_watches_ *s, uint32_t *keys,
+                      int64_t deadline, unsigned *which)
+{
+    int64_t began = ipc_clock(), until = began + IPC_NOTIFY_LONG_; /* however often stirred */
+    unsigned i;
+    int rc, dead;
+
+    until = deadline < until ? deadline : until;
+    rc = ipc_group_follow_or_doze_(g, s, keys, until, which);
+    g->kept->must_ask = rc != 0 && rc != -EOWNERDEAD && rc != -ETIMEDOUT && rc != -EINTR;
+    for (i = 0; i < g->count; i++)
+        g->all[i]->uses = g->kept->must_ask ? g->all[i]->uses & ~IPC_USES_WATCH
+                                            : g->all[i]->uses | IPC_USES_WATCH;
+    if (rc == 0)
+        g->kept->is_brisk =
+            g->count <= IPC_NOTIFY_FEW_ && ipc_clock() - began < IPC_NOTIFY_BRISK_;
+    if (rc == 0 || rc == -EOWNERDEAD || (rc == -ETIMEDOUT && until == deadline))
+        return rc;
+    dead = ipc_group_check_deaths_(g, which);
+    return dead == 0 && rc == -EINTR ? rc : dead;
+}
+
+/* Is the proof of a death still to come, of which a watch has told? */
+IPC_INLINE int ipc_group_waits_for_proof_(const struct ipc_notify_group_ *g)
+{
+    unsigned i;
+
+    for (i = 0; i < g->count; i++)
+        if (g->all[i]->peer.watch != NULL && ck_pr_load_64(&g->all[i]->peer.watch->unproven) != 0)
+            return 1;
+    return 0;
 }
 
 /* How long it sleeps on the futex at most, in nanoseconds. */
@@ -346,32 +452,59 @@ IPC_INLINE int64_t ipc_group_futex_time_(const struct ipc_notify_group_ *g)
 {
     if (!ipc_group_watches_(g))
         return IPC_NOTIFY_LONG_;
-    if (g->kept->must_ask && g->kept->brief > 0)
-        return IPC_NOTIFY_NAP_;
+    if (ipc_group_is_read_only_(g))
+        return ipc_group_waits_for_proof_(g) ? IPC_NOTIFY_NAP_ : IPC_NOTIFY_SLICE_;
     return g->kept->must_ask ? IPC_NOTIFY_SLICE_ : IPC_NOTIFY_SHORT_;
+}
+
+/* The part of a sleep that is on the futex. As ipc_group_wait_; -EAGAIN when it has been long. */
+IPC_INLINE int ipc_group_sleep_short_(const struct ipc_notify_group_ *g, const uint32_t *keys,
+                                      int64_t deadline, unsigned *which)
+{
+    int64_t until;
+    int rc;
+
+    if (g->kept->is_brisk && !g->kept->must_ask && ipc_group_watches_(g)) {
+        rc = ipc_group_sleep_briskly_(g, keys, deadline, which);
+    } else {
+        until = ipc_clock() + ipc_group_futex_time_(g);
+        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
+        if (rc == -ETIMEDOUT && deadline > until)
+            return -EAGAIN;
+    }
+    if (rc == -ETIMEDOUT && ipc_group_watches_(g) &&
+        ipc_notify_is_time_to_ask_(&g->kept->asked_at) && ipc_group_ask_(g, which) < 0)
+        return -EOWNERDEAD;
+    return rc;
 }
 
 /* As ipc_group_wait_, but asks no clock after a wake. */
 IPC_INLINE int ipc_group_sleep_in_stages_(const struct ipc_notify_group_ *g, uint32_t *keys,
                                           int64_t deadline, unsigned *which)
 {
-    int watches = ipc_group_watches_(g), can_sleep = ipc_group_can_sleep_(g), rc;
-    int64_t until;
+    int watches = ipc_group_watches_(g), can_sleep = ipc_group_can_sleep_(g), rc, found;
+    struct ipc_watches_ s;
 
     if (deadline == IPC_FOREVER && ipc_group_may_sleep_on_(g))
         return ipc_group_sleep_(g, keys, deadline); /* a timer costs as much as half a wake */
+    found = ipc_watches_find_(&s, g);
+    if (watches && found && ipc_group_can_follow_(g, &s))
+        return ipc_group_sleep_long_(g, &s, keys, deadline, which);
     if (can_sleep || g->kept->must_ask) {
-        until = ipc_clock() + ipc_group_futex_time_(g);
-        rc = ipc_group_sleep_(g, keys, deadline < until ? deadline : until);
-        if (rc == -ETIMEDOUT && deadline <= until && watches &&
-            ipc_notify_is_time_to_ask_(&g->kept->asked_at) && ipc_group_check_deaths_(g, which))
-            return -EOWNERDEAD;
-        if (rc != -ETIMEDOUT || deadline <= until)
+        rc = ipc_group_sleep_short_(g, keys, deadline, which);
+        if (rc != -EAGAIN)
             return rc;
         if (!watches && can_sleep)
             return 0; /* and the condition is looked at */
     }
-    return ipc_group_sleep_long_(g, keys, deadline, which);
+    if (ipc_group_is_read_only_(g)) {
+        rc = ipc_group_ask_(g, which);
+        return rc < 0 ? rc : 0;
+    }
+    if (found)
+        return ipc_group_sleep_long_(g, &s, keys, deadline, which);
+    g->kept->must_ask = 1;
+    return ipc_group_check_deaths_(g, which);
 }
 
 /* Sleeps, unless one of them was posted since the prepares that returned the keys. Changes these.
@@ -470,7 +603,7 @@ IPC_INLINE int ipc_waiting_step_(struct ipc_waiting_ *w, const struct ipc_notify
         w->slept = 1;
     } else if (w->slept && ipc_group_watches_(g) &&
                ipc_notify_is_time_to_ask_(&g->kept->asked_at) &&
-               ipc_group_check_deaths_(g, which)) {
+               ipc_group_ask_(g, which) < 0) {
         w->rc = -EOWNERDEAD;
     } else {
         for (i = 0; i < g->count; i++)

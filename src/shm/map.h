@@ -3,6 +3,7 @@
 #define IPC_SRC_SHM_MAP_H 1
 
 #include "file.h"
+#include "watch.h"
 
 /* ------------------------------------------------------------------ mapping */
 
@@ -160,6 +161,8 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
         ck_pr_fence_store();
         ck_pr_store_64(&m->id, 0);
     }
+    ipc_shm_close_watch_(seg);
+    seg->watcher = 0;
     ipc_shm_unmap_own_(seg);
     if (seg->base != NULL)
         (void)munmap(seg->base, seg->size);

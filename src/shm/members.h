@@ -24,43 +24,36 @@ IPC_INLINE int ipc_shm_peer_alive_(void *arg, uint64_t id)
     return ck_pr_load_64(&ipc_shm_member_of_(seg, id)->left) == id ? -1 : 0;
 }
 
-/* struct ipc_peer's watch. inotify reports when a file description of the segment is closed, as that
- * of a lock of life is by the death of its process, whatever its children have and in whichever
- * namespace; and when a process reads from the descriptor, which only ipc_shm_stir_ does. */
-IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id, int fds[2])
+/* struct ipc_watch's open: see watch.h. */
+IPC_INLINE int ipc_shm_watch_(void *arg, uint64_t id)
 {
     struct ipc_shm *seg = (struct ipc_shm *)arg;
-    char path[32];
+    int rc = ipc_shm_become_member_(seg);
+
+    (void)id; /* the death of each member is reported */
+    return rc != 0 ? rc : ipc_shm_watch_fd_(seg);
+}
+
+/* struct ipc_watch's loop. */
+IPC_INLINE int ipc_shm_loop_(void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
     int rc = ipc_shm_become_member_(seg);
 
     if (rc == 0 && !ipc_shm_has_its_file_(seg))
         rc = -EBADF; /* closed by others */
-    if (rc != 0)
-        return rc;
-    (void)id; /* the death of each member is reported */
-    if (fds[0] < 0)
-        fds[0] = ipc_move_fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-    if (fds[0] < 0)
-        return -errno;
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", seg->fd);
-    return inotify_add_watch(fds[0], path, IN_ACCESS | IN_CLOSE_WRITE) >= 0 ? 0 : -errno;
-}
-
-/* struct ipc_peer's stir. */
-IPC_INLINE void ipc_shm_stir_(void *arg)
-{
-    const struct ipc_shm *seg = (const struct ipc_shm *)arg;
-    char byte;
-
-    if (pread(seg->fd, &byte, 1, 0) < 0)
-        return; /* each sleeper looks again within a second by itself */
+    return rc != 0 ? rc : ipc_shm_open_inotify_(seg);
 }
 
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
     (void)ipc_shm_become_member_(seg);
     seg->peer.alive = ipc_shm_peer_alive_;
-    seg->peer.watch = ipc_shm_watch_;
+    seg->watch.open = ipc_shm_watch_;
+    seg->watch.ours = ipc_shm_watch_is_ours_;
+    seg->watch.take = ipc_shm_take_;
+    seg->watch.loop = ipc_shm_loop_;
+    seg->peer.watch = &seg->watch;
     seg->peer.stir = ipc_shm_stir_;
     seg->peer.arg = seg;
     return &seg->peer;

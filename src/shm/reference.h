@@ -114,6 +114,9 @@ struct ipc_shm {
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
     int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
                     Those of /dev/shm are granted by its mount option `huge` */
+    struct ipc_watch watch; /* from here on: see watch.h */
+    uint64_t watcher, watching;
+    int epoll, inotify; /* if watcher is not 0 */
 };
 
 /* An object in a segment. */
