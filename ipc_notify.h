@@ -2192,6 +2192,7 @@ IPC_INLINE int ipc_group_sleep_in_stages_(const struct ipc_notify_group_ *g, uin
                                           int64_t deadline, unsigned *which)
 {
     int watches = ipc_group_watches_(g), can_sleep = ipc_group_can_sleep_(g), rc, found;
+    int reads = ipc_group_is_read_only_(g);
     struct ipc_watches_ s;
 
     if (deadline == IPC_FOREVER && ipc_group_may_sleep_on_(g))
@@ -2199,14 +2200,14 @@ IPC_INLINE int ipc_group_sleep_in_stages_(const struct ipc_notify_group_ *g, uin
     found = ipc_watches_find_(&s, g);
     if (watches && found && ipc_group_can_follow_(g, &s))
         return ipc_group_sleep_long_(g, &s, keys, deadline, which);
-    if (can_sleep || g->kept->must_ask) {
+    if (can_sleep || reads || g->kept->must_ask) {
         rc = ipc_group_sleep_short_(g, keys, deadline, which);
         if (rc != -EAGAIN)
             return rc;
         if (!watches && can_sleep)
             return 0; /* and the condition is looked at */
     }
-    if (ipc_group_is_read_only_(g)) {
+    if (reads) {
         rc = ipc_group_ask_(g, which);
         return rc < 0 ? rc : 0;
     }
