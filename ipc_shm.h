@@ -418,7 +418,8 @@ struct ipc_shm {
     uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
     void *life;                   /* a page in which the lock of life lives: identity.h */
     size_t life_size;             /* of that, in bytes */
-    int handed;                   /* 1: by ipc_shm_hand_over */
+    uint64_t handed;              /* the id that ipc_shm_hand_over has given away, ... */
+    uint32_t handed_family;       /* ... and what the entry's `family` was then: identity.h */
     uint64_t pid_ns;              /* inode of our PID namespace; 0: not known */
     uint64_t device, inode;       /* of the segment's file */
     unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
@@ -667,12 +668,16 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
  * daemon(): with its id, and all ends of rings that are attached by it. This process then counts as
  * alive as long as itself or any child lives that has inherited the handle; from the child's next
  * call with the segment on, such as ipc_shm_peer, as long as that child lives. Of several children
- * the first that makes that call goes on, and others become members of their own. Lock-free.
+ * the first that makes that call goes on, and others become members of their own. This process must
+ * not use, nor detach, its rings any more; where the fork fails, it has to close the segment, open it
+ * and attach anew. A child that closes descriptors which it does not know keeps what it was given,
+ * but then its death is told only when its own children are gone, too. Lock-free.
  *
  *   0
  *   -EINVAL  the segment is not open
+ *   -EROFS   it is open read-only: there is nothing to hand over, a child can use it as it is
  *   -ECHILD  it was handed over before. So say all calls of this process with it from now on that
- *            need its id, but ipc_shm_close, which leaves it to the child
+ *            need its id, which ipc_shm_peer gives as 0; ipc_shm_close leaves it to the child
  */
 IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg);
 
@@ -790,7 +795,7 @@ struct ipc_shm_member_ {
     uint32_t pid;       /* of the process */
     uint32_t candidate; /* 1: has it open to take it over or to replace it, not to use it */
     uint64_t left;      /* the id that closed its handle in this place last */
-    uint32_t family;    /* not 0: it counts as alive as long as its family: HANDED_, ADOPTED_ */
+    uint32_t family;    /* HANDED_ or ADOPTED_: it counts as alive as long as its family */
     unsigned char pad[20];
 };
 
@@ -866,10 +871,12 @@ IPC_INLINE struct ipc_shm_entry_ *ipc_shm_entry_at_(const struct ipc_shm *seg, u
 /* The bits of an id: a generation times the number of members' entries, plus the index of the
  * member's. Where there are 65,536 entries that leaves 2^32 generations, else more. */
 #define IPC_SHM_ID_ ((UINT64_C(1) << 48) - 1)
-/* `family`: the process goes, and a child that it is about to fork, or has forked, goes on with its
- * id; and, that child has made a call, but has no lock of life of its own. */
+/* `family`, below a count of how often it was handed over: the process goes, and a child that it is
+ * about to fork, or has forked, goes on with its id; and, that child has made a call, but has no lock
+ * of life of its own. */
 #define IPC_SHM_HANDED_ 1u
 #define IPC_SHM_ADOPTED_ 2u
+#define IPC_SHM_FAMILY_COUNT_ 4u
 /* In `creator`, beside an id. */
 #define IPC_SHM_CONDEMNED_ (UINT64_C(1) << 63)
 
@@ -911,7 +918,8 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  *                            both inherited by fork                    that inherited its handle and
  *                            has made no call with it
  *   members + i, of life     a mapping of one page which fork does     the member's own address space
- *   (shared)                 not copy (MADV_DONTFORK), nothing else    lives
+ *                            not copy (MADV_DONTFORK), nothing else    lives, and it has not handed
+ *                                                                      the segment over
  *
  * So the lock of life says about one process what no number can: it is released on any death, but
  * not by a child, and it means the same in each PID and time namespace, and to an emulator. Other
@@ -921,15 +929,17 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  *   ----------------------   ---------------------------------------------------------------------
  *   both locks free          a process that joins: F_OFD_SETLK, that of the family first. From here
  *   -> locked                on, it alone stores to the entry, or a child that adopts the id
- *   id: any -> 0             the same: a store, then a store fence. The old id is of a member that
- *                            is dead, or has closed the segment
+ *   id: dead -> 0            a process that joins, before it tries the locks, once it has a proof:
+ *                            CAS. It may be stopped with the locks: then they hide no death
+ *   id: 0 or dead -> 0       the one that has the locks: a store, then a store fence
  *   pid, pid_ns, candidate,  the same: stores, then a store fence
  *   family: new
  *   id: 0 -> a new one       the same: a store. It is a member now
  *   candidate: 1 -> 0        the same, when it takes the segment over: see open.h
- *   family: 0 -> HANDED      the same, when it hands the segment over to a child: a store
- *   family: HANDED -> 0      the child, at its first call, once it has a lock of life on the byte,
- *   or ADOPTED               too: CAS; or where it cannot have that. It keeps the id
+ *   family: n, none ->       the same, when it hands the segment over to a child: a store, then a
+ *   n + 1, HANDED            store fence; then it gives the lock of life back
+ *   family: n, HANDED ->     the child, at its first call, once it has the lock of life: CAS; or
+ *   n, none or ADOPTED       where it cannot have that. It keeps the id
  *   left: -> its own id      the same, when it closes the segment: a store, then a store fence
  *   id: its own -> 0         the same, after that; then it gives the locks back
  *   locked -> both free      the kernel, when the member dies, and its family. id stays
@@ -940,10 +950,14 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  *
  * A member is dead when one of these holds, and is alive otherwise:
  *   1. its entry has another id: it has left, or another process has the entry's locks;
- *   2. its entry's lock of life is free, and so is that of the family, where `family` is not 0. That
- *      is asked by our descriptor, so it proves nothing where others have closed that, and its
- *      number is of another file;
- *   3. where they have: no process has its pid, which counts in our PID namespace.
+ *   2. its entry's lock of life is free, and so is that of the family, where `family` says HANDED or
+ *      ADOPTED; and `family` is the same before and after. That is asked by our descriptor, so it
+ *      proves nothing where others have closed that, and its number is of another file;
+ *   3. where they have, and `family` says neither: no process has its pid, which counts in our PID
+ *      namespace.
+ *
+ * Only locks for writing count. Who may only read the segment can take others, on any byte: that
+ * keeps new members out, but neither makes the dead alive nor the living dead.
  *
  * An emulator may not know MADV_DONTFORK. Then the lock of life is one of the family, too: a death
  * is found only when the children are gone, and no living process is taken for dead.
@@ -1018,21 +1032,29 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 {
     unsigned i = (unsigned)(id % seg->members);
     const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, id);
-    short type = F_WRLCK;
+    short life = F_RDLCK, kin = F_RDLCK; /* conflicts with a lock for writing alone */
+    uint32_t family, goes_on;
 
     if (id == 0 || ck_pr_load_64(&m->id) != id)
         return 0; /* proof 1 */
     if (id == seg->peer.id)
         return 1;
-    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, seg->members + i, &type) == 0 && type == F_UNLCK &&
-        ck_pr_load_32(&m->family) != 0) {
-        type = F_WRLCK;
-        if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, i, &type) != 0)
+    family = ck_pr_load_32(&m->family);
+    goes_on = family & (IPC_SHM_HANDED_ | IPC_SHM_ADOPTED_);
+    /* Without it `family` could be younger than the locks, and what was handed over in between look
+     * dead. Partner: the store fence in ipc_shm_hand_over. */
+    ck_pr_fence_load();
+    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, seg->members + i, &life) == 0 && life == F_UNLCK) {
+        if (goes_on && (ipc_shm_lock_(seg->fd, F_OFD_GETLK, i, &kin) != 0 || kin != F_UNLCK))
             return 1;
+        /* Without it `family` could be older than the locks. Partner: the CAS in ipc_shm_adopt_. */
+        ck_pr_fence_load();
+        if (ck_pr_load_32(&m->family) != family)
+            return 1; /* it is handed over, or adopted, just now */
+        if (ipc_shm_has_its_file_(seg))
+            return 0; /* proof 2 */
     }
-    if (type == F_UNLCK && ipc_shm_has_its_file_(seg))
-        return 0; /* proof 2 */
-    return ipc_shm_has_its_file_(seg) || !ipc_shm_is_pid_free_(seg, m); /* 0: proof 3 */
+    return goes_on || ipc_shm_has_its_file_(seg) || !ipc_shm_is_pid_free_(seg, m); /* 0: proof 3 */
 }
 
 /* ------------------------------------------------------------------ joining */
@@ -1099,15 +1121,13 @@ IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
     return 0;
 }
 
-/* Locks the byte of life of entry i, if nobody has it. Shared, so that a child may have it, too,
- * before its parent goes. */
-IPC_INLINE int ipc_shm_lock_life_(int life, unsigned byte)
+/* Is the entry without an id, or can be made so, as its member is dead? */
+IPC_INLINE int ipc_shm_vacate_entry_(const struct ipc_shm *seg, unsigned i)
 {
-    short type = F_WRLCK;
-    int rc = ipc_shm_lock_(life, F_OFD_SETLK, byte, &type);
+    struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
+    uint64_t id = ck_pr_load_64(&m->id);
 
-    type = F_RDLCK;
-    return rc != 0 ? rc : ipc_shm_lock_(life, F_OFD_SETLK, byte, &type);
+    return id == 0 || (!ipc_shm_member_is_alive_(seg, id) && ck_pr_cas_64(&m->id, id, 0));
 }
 
 /* Locks both bytes of an entry that nobody has. Looks first for one without an id, as each question
@@ -1120,17 +1140,18 @@ IPC_INLINE int ipc_shm_lock_entry_(struct ipc_shm *seg, int life)
 
     for (look = 0; look < 2 * seg->members; look++) {
         unsigned i = look % seg->members;
-        short type = F_WRLCK;
+        short type = F_WRLCK, own = F_WRLCK;
         int rc = -EAGAIN;
 
-        if (look >= seg->members || ck_pr_load_64(&ipc_shm_member_of_(seg, i)->id) == 0)
+        if (ck_pr_load_64(&ipc_shm_member_of_(seg, i)->id) == 0 ||
+            (look >= seg->members && ipc_shm_vacate_entry_(seg, i)))
             rc = ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &type);
         if (rc == -EAGAIN || rc == -EACCES)
             continue;
         if (rc != 0)
             return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
                                   strerror(-rc));
-        if (ipc_shm_lock_life_(life, seg->members + i) == 0)
+        if (ipc_shm_lock_(life, F_OFD_SETLK, seg->members + i, &own) == 0)
             return (int)i;
         (void)ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &none);
     }
@@ -1143,10 +1164,12 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
 {
     struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
     uint64_t generation;
+    int tries = 0;
 
-    do /* not 0, which is the id of no member */
+    do /* not 0, which is the id of no member; a hostile writer may say so again and again */
         generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
-    while ((generation * seg->members & IPC_SHM_ID_) == 0);
+    while ((generation * seg->members & IPC_SHM_ID_) == 0 && ++tries < 8);
+    generation += tries == 8;
     ck_pr_store_64(&m->id, 0);
     /* Without it the dead predecessor's id could be seen beside our pid. Partner: the second load
      * fence in ipc_shm_who. */
@@ -1167,31 +1190,38 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
     ck_pr_store_64(seg->mark, (uint64_t)getpid());
 }
 
-/* This process was forked by a member that hands its id over: goes on with that. 1; 0: another child
- * has, or nothing was handed over. What it cannot have of its own, such as /proc after it has
+/* This process was forked by a member that has handed its id over: goes on with that. 1; 0: another
+ * child has, or nothing was handed over. What it cannot have of its own, such as /proc after it has
  * dropped its privileges, it does without: the lock of the family is then its life. */
 IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
 {
-    unsigned i = (unsigned)(seg->peer.id % seg->members);
+    unsigned i = (unsigned)(seg->handed % seg->members);
     struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
-    short type = F_RDLCK;
-    int life, has = 0;
+    uint32_t family = seg->handed_family;
+    int life = -1, has = 0;
+    short type = F_WRLCK;
 
     seg->life = NULL; /* not inherited */
-    if (!seg->handed || ck_pr_load_64(&m->id) != seg->peer.id)
+    if (seg->handed == 0 || ck_pr_load_64(&m->id) != seg->handed ||
+        ck_pr_load_32(&m->family) != family)
         return 0;
-    life = ipc_shm_reopen_(seg, seg->fd, O_RDWR);
+    if (ipc_shm_has_its_file_(seg))
+        life = ipc_shm_reopen_(seg, seg->fd, O_RDWR);
     if (life >= 0) {
         has = ipc_shm_map_life_(seg, life) == 0 &&
               ipc_shm_lock_(life, F_OFD_SETLK, seg->members + i, &type) == 0;
         (void)close(life);
     }
-    if (!ck_pr_cas_32(&m->family, IPC_SHM_HANDED_, has ? 0 : IPC_SHM_ADOPTED_)) {
-        if (seg->life != NULL)
+    if (!has && seg->life != NULL)
+        (void)munmap(seg->life, seg->life_size);
+    seg->life = has ? seg->life : NULL;
+    if (!ck_pr_cas_32(&m->family, family, family - IPC_SHM_HANDED_ + (has ? 0 : IPC_SHM_ADOPTED_))) {
+        if (has)
             (void)munmap(seg->life, seg->life_size);
         seg->life = NULL;
         return 0;
     }
+    seg->peer.id = seg->handed;
     seg->handed = 0;
     seg->pid_ns = ipc_shm_pid_ns_();
     ck_pr_store_32(&m->pid, (uint32_t)getpid());
@@ -1276,21 +1306,26 @@ IPC_INLINE int ipc_shm_is_in_file_(const struct ipc_shm *seg)
     return ck_pr_load_64(&seg->base->inode) != 0;
 }
 
-/* Which boot this is, as a number other than 0. */
-IPC_INLINE uint64_t ipc_shm_boot_(void)
+/* Finds which boot this is, as a number. 0, or a refusal: the kernel does not say. */
+IPC_INLINE int ipc_shm_boot_(struct ipc_shm *seg, uint64_t *boot)
 {
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    static const char path[] = "/proc/sys/kernel/random/boot_id";
     char id[64];
     ssize_t n = -1, i;
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd >= 0) {
         n = read(fd, id, sizeof id);
         (void)close(fd);
     }
+    if (n <= 0)
+        return ipc_shm_refuse(seg, fd >= 0 || errno == ENOENT ? -ENOSYS : -errno,
+                              "cannot read %s, by which a segment in a file is known to be of this "
+                              "boot: %s", path, fd >= 0 ? "it is empty" : strerror(errno));
+    *boot = 14695981039346656037u; /* FNV-1a */
     for (i = 0; i < n; i++)
-        h = (h ^ (unsigned char)id[i]) * 1099511628211u;
-    return h != 0 ? h : 1;
+        *boot = (*boot ^ (unsigned char)id[i]) * 1099511628211u;
+    return 0;
 }
 
 /* In the handle's flags: it has made the epoch odd, or found a member that had. */
@@ -1304,18 +1339,23 @@ IPC_INLINE int ipc_shm_write_out_(const struct ipc_shm *seg, size_t bytes)
 }
 
 /* May what is in the file be of different moments? */
-IPC_INLINE int ipc_shm_is_torn_(const struct ipc_shm *seg, uint64_t epoch)
+IPC_INLINE int ipc_shm_is_torn_(const struct ipc_shm *seg, uint64_t epoch, uint64_t boot)
 {
     return ck_pr_load_64(&seg->base->inode) != seg->inode ||
-           (epoch % 2 != 0 && ck_pr_load_64(&seg->base->boot) != ipc_shm_boot_());
+           (epoch % 2 != 0 && ck_pr_load_64(&seg->base->boot) != boot);
 }
 
 /* Refuses a segment that may be torn, unless the options say to take it all the same. */
 IPC_INLINE int ipc_shm_check_torn_(struct ipc_shm *seg)
 {
-    if (!ipc_shm_is_in_file_(seg) || (seg->flags & IPC_SHM_TORN) != 0 ||
-        !ipc_shm_is_torn_(seg, ck_pr_load_64(&seg->base->epoch)))
+    uint64_t boot = 0;
+    int rc;
+
+    if (!ipc_shm_is_in_file_(seg) || (seg->flags & IPC_SHM_TORN) != 0)
         return 0;
+    rc = ipc_shm_boot_(seg, &boot);
+    if (rc != 0 || !ipc_shm_is_torn_(seg, ck_pr_load_64(&seg->base->epoch), boot))
+        return rc;
     return ipc_shm_refuse(seg, -EUCLEAN, "the segment may be torn, as its file is a copy, or the "
                           "machine stopped while it was in use: create it with IPC_SHM_FRESH, or "
                           "take it as it is with IPC_SHM_TORN");
@@ -1324,9 +1364,10 @@ IPC_INLINE int ipc_shm_check_torn_(struct ipc_shm *seg)
 /* A new segment in a file: all of it is on the disk before it gets its name. */
 IPC_INLINE int ipc_shm_found_file_(struct ipc_shm *seg)
 {
-    int rc;
+    int rc = ipc_shm_boot_(seg, &seg->base->boot);
 
-    seg->base->boot = ipc_shm_boot_();
+    if (rc != 0)
+        return rc;
     seg->base->epoch = 1;
     seg->base->inode = seg->inode;
     seg->flags |= IPC_SHM_USES_FILE_;
@@ -1342,7 +1383,7 @@ IPC_INLINE int ipc_shm_found_file_(struct ipc_shm *seg)
 IPC_INLINE int ipc_shm_begin_use_(struct ipc_shm *seg)
 {
     struct ipc_shm_header_ *h = seg->base;
-    uint64_t epoch;
+    uint64_t epoch, boot = 0;
     int tries, rc;
 
     if (!ipc_shm_is_in_file_(seg))
@@ -1352,7 +1393,10 @@ IPC_INLINE int ipc_shm_begin_use_(struct ipc_shm *seg)
         rc = ipc_shm_check_torn_(seg);
         if (rc != 0)
             return rc;
-        ck_pr_store_64(&h->boot, ipc_shm_boot_());
+        rc = ipc_shm_boot_(seg, &boot);
+        if (rc != 0)
+            return rc;
+        ck_pr_store_64(&h->boot, boot);
         ck_pr_store_64(&h->inode, seg->inode);
         /* Without it a member that leaves could miss us, and its epoch be ours. It also keeps the
          * boot before the epoch. Partner: in ipc_shm_end_use_. */
@@ -1367,8 +1411,8 @@ IPC_INLINE int ipc_shm_begin_use_(struct ipc_shm *seg)
     return ipc_shm_refuse(seg, -EBADMSG, "the segment's epoch changes all the time");
 }
 
-/* This process is about to leave a segment in a file. If it is the last member, has all written to
- * the disk, and then says there that it is whole. */
+/* This process has left a segment in a file: its id is gone. If it was the last member, has all
+ * written to the disk, and then says there that it is whole. */
 IPC_INLINE void ipc_shm_end_use_(const struct ipc_shm *seg)
 {
     struct ipc_shm_header_ *h = seg->base;
@@ -1377,12 +1421,15 @@ IPC_INLINE void ipc_shm_end_use_(const struct ipc_shm *seg)
 
     if ((seg->flags & IPC_SHM_USES_FILE_) == 0)
         return;
-    /* Without it the members could be older than the epoch. Partner: in ipc_shm_begin_use_. */
-    ck_pr_fence_load();
+    /* Without it the members could be older than the epoch (partner: in ipc_shm_begin_use_); and of
+     * two that leave at once each could see the other's id, and neither be the last (partner: this
+     * one). */
+    ck_pr_fence_memory();
     for (i = 0; i < seg->members; i++) {
-        uint64_t id = ck_pr_load_64(&ipc_shm_member_of_(seg, i)->id);
+        const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
+        uint64_t id = ck_pr_load_64(&m->id);
 
-        if (id != 0 && id != seg->peer.id && ipc_shm_member_is_alive_(seg, id))
+        if (id != 0 && ck_pr_load_32(&m->candidate) == 0 && ipc_shm_member_is_alive_(seg, id))
             return;
     }
     if (epoch % 2 != 0 && ipc_shm_write_out_(seg, seg->size) == 0 &&
@@ -1769,15 +1816,15 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 
     /* A handle that came by fork is the parent's membership, and one that was handed over a child's:
      * only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && ours && !seg->handed) {
+    if (seg->base != NULL && seg->peer.id != 0 && ours) {
         struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, seg->peer.id);
 
-        ipc_shm_end_use_(seg);
         ck_pr_store_64(&m->left, seg->peer.id);
         /* Without it our id could be gone before the mark says why. Partner: in
          * ipc_shm_peer_alive_. */
         ck_pr_fence_store();
         ck_pr_store_64(&m->id, 0);
+        ipc_shm_end_use_(seg);
     }
     ipc_shm_close_watch_(seg);
     seg->watcher = 0;
@@ -1861,7 +1908,7 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
         ck_pr_fence_store();
         ck_pr_store_64(&seg->mark[1], 0);
     }
-    if (rc == 0 && seg->handed)
+    if (rc == 0 && seg->handed != 0)
         return ipc_shm_refuse(seg, -ECHILD, "this process has handed the segment over to a child");
     /* Without it the id could be older than the mark. Partner: the store fence in
      * ipc_shm_enter_. */
@@ -1996,9 +2043,6 @@ IPC_INLINE int ipc_shm_seal_(struct ipc_shm *seg)
                                   "writing: Linux 5.1 can");
         return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
     }
-    /* Who opens the file for writing can lock the members' bytes. */
-    if (against_writes && fchmod(own, 0444) != 0)
-        return ipc_shm_refuse(seg, -errno, "cannot set mode 444: %s", strerror(errno));
     return 0;
 }
 
@@ -2102,6 +2146,9 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     h->size = seg->size;
     h->used = ipc_shm_head_(members, objects);
     rc = ipc_shm_join_(seg, 0);
+    /* Who opens the file for writing can take the locks of members. This one has opened it. */
+    if (rc == 0 && (seg->flags & IPC_SHM_SEAL_WRITES) != 0 && fchmod(seg->fd, 0444) != 0)
+        rc = ipc_shm_refuse(seg, -errno, "cannot set mode 444: %s", strerror(errno));
     if (rc != 0)
         return ipc_shm_close_refused_(seg, rc);
     h->creator = seg->peer.id;
@@ -2784,12 +2831,23 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
 {
     int rc = ipc_shm_become_member_(seg);
+    uint32_t *family;
 
+    rc = rc != 0 ? rc : ipc_shm_check_writable_(seg);
     if (rc != 0)
         return rc;
-    /* No fence: fork orders it. */
-    ck_pr_store_32(&ipc_shm_member_of_(seg, seg->peer.id)->family, IPC_SHM_HANDED_);
-    seg->handed = 1;
+    family = &ipc_shm_member_of_(seg, seg->peer.id)->family;
+    seg->handed_family = (ck_pr_load_32(family) & ~(IPC_SHM_HANDED_ | IPC_SHM_ADOPTED_)) +
+                         IPC_SHM_FAMILY_COUNT_ + IPC_SHM_HANDED_;
+    ck_pr_store_32(family, seg->handed_family);
+    /* Without it another could see our lock of life free before it sees why. Partner: the first load
+     * fence in ipc_shm_member_is_alive_. */
+    ck_pr_fence_store();
+    if (seg->life != NULL)
+        (void)munmap(seg->life, seg->life_size);
+    seg->life = NULL;
+    seg->handed = seg->peer.id;
+    seg->peer.id = 0;
     return 0;
 }
 
@@ -2859,6 +2917,8 @@ IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint6
 
     for (i = 0; name[i] != '\0'; i++)
         h = (h ^ (unsigned char)name[i]) * 1099511628211u;
+    h ^= h >> 32; /* the last byte reaches only the lower half */
+    h *= 0x9e3779b97f4a7c15u;
     *hash = h & IPC_SHM_HASH_;
     *first = (uint32_t)(h ^ h >> 32) % (seg->base != NULL ? seg->objects : 1);
     if (i == 0 || i > IPC_SHM_NAME_MAX)

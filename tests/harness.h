@@ -291,6 +291,50 @@ static inline void be_traced(void)
     (void)raise(SIGSTOP);
 }
 
+/* Runs f to its n-th stop before or after a system call and leaves it there. Returns 1; 0 if f
+ * ended or reported something before that; -1 if tracing is not permitted. */
+static inline int run_to(struct child *c, body *f, unsigned n)
+{
+    unsigned i = 0;
+    int status, signal = 0;
+    struct pollfd answer;
+
+    *c = spawn(f, NULL);
+    answer.fd = c->from;
+    answer.events = POLLIN;
+    MUST(waitpid(c->pid, &status, WUNTRACED) == c->pid);
+    if (WIFEXITED(status)) {
+        forget(c);
+        MUST(WEXITSTATUS(status) == UNABLE);
+        return -1;
+    }
+    MUST(ptrace(PTRACE_SETOPTIONS, c->pid, NULL,
+                (void *)(long)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)) == 0);
+    while (i < n) {
+        MUST(ptrace(PTRACE_SYSCALL, c->pid, NULL, (void *)(long)signal) == 0);
+        MUST(waitpid(c->pid, &status, 0) == c->pid);
+        if (!WIFSTOPPED(status)) {
+            MUST(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+            forget(c);
+            return 0;
+        }
+        signal = 0;
+        if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+            i++;
+        else
+            signal = WSTOPSIG(status);
+        if (poll(&answer, 1, 0) == 1)
+            return 0;
+    }
+    return 1;
+}
+
+static inline uint64_t runs_on(const struct child *c)
+{
+    MUST(ptrace(PTRACE_DETACH, c->pid, NULL, NULL) == 0);
+    return hear(c);
+}
+
 /* Sends n descriptors and some bytes in ways that the library never does. */
 static inline void send_raw(int socket, const void *bytes, size_t size, const int *fds, size_t n)
 {

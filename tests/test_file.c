@@ -420,6 +420,98 @@ static void files_are_refused_by_the_rules_of_names(void **state)
         IS(rc, 0);
 }
 
+/* ------------------------------------------------------------------ the last one to leave */
+
+static void opens_and_leaves(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    must_do(open_file(&seg, path, 0), &seg);
+    be_traced();
+    ipc_shm_close(&seg);
+}
+
+static void refuses_to_replace(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+    int rc;
+
+    (void)up;
+    (void)arg;
+    be_traced();
+    rc = create_file(&seg, 0);
+    MUST(rc == -EEXIST || rc == 0); /* or it takes over what the other has left meanwhile */
+    if (rc == 0)
+        ipc_shm_close(&seg);
+}
+
+/* Another leaves while one is stopped at each of its system calls: whoever is the last says that the
+ * segment is whole. */
+static void last_to_leave_says_that_it_is_whole(void **state)
+{
+    static body *const others[] = {opens_and_leaves, refuses_to_replace};
+    unsigned i, n;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        int more = 1;
+
+        for (n = 1; more != 0; n++) {
+            struct ipc_shm seg;
+            struct child c;
+
+            must_do(ipc_shm_create(&seg, path, SIZE), &seg);
+            more = run_to(&c, others[i], n);
+            SKIP_IF(more < 0, "may not trace");
+            ipc_shm_close(&seg);
+            if (more != 0) {
+                MUST(ptrace(PTRACE_DETACH, c.pid, NULL, NULL) == 0);
+                IS(reap(&c), 0);
+            }
+            IS(header_of(path).epoch % 2, 0);
+            IS(ipc_shm_unlink(path), 0);
+        }
+        print_message("note: stopped at %u points\n", n - 2);
+        MUST(n > 8);
+    }
+}
+
+static void opens_without_descriptors(struct child *up, void *arg)
+{
+    struct ipc_shm_options how = with(IPC_SHM_READ_ONLY);
+    struct rlimit limit = {0, 0};
+    struct ipc_shm seg;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), rc;
+
+    (void)up;
+    (void)arg;
+    MUST(fd >= 0);
+    for (limit.rlim_cur = limit.rlim_max = 64; fd >= 0 && fd < 62;)
+        fd = dup(fd);
+    (void)close(fd);
+    MUST(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    while ((fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0 && fd < 62)
+        ;
+    if (fd == 62)
+        (void)close(fd); /* one for the segment, none to learn which boot this is */
+    (void)open("/dev/null", O_RDONLY | O_CLOEXEC);
+    rc = ipc_shm_open_with(&seg, path, IPC_NOW, &how);
+    IS(rc, -EMFILE);
+}
+
+static void segment_is_not_torn_where_descriptors_are_missing(void **state)
+{
+    struct ipc_shm seg;
+
+    (void)state;
+    must_do(ipc_shm_create(&seg, path, SIZE), &seg);
+    IS(run(opens_without_descriptors, NULL), 0);
+    ipc_shm_close(&seg);
+    IS(ipc_shm_unlink(path), 0);
+}
+
 /* ------------------------------------------------------------------ the power fails */
 
 /* Opens the file, moves some messages through the rings of it, and closes it, again and again. What
@@ -628,6 +720,8 @@ int main(int argc, char **argv)
         TEST(what_was_in_use_is_refused_after_a_restart),
         TEST(a_child_that_goes_on_keeps_the_file_in_use),
         TEST(files_are_refused_by_the_rules_of_names),
+        TEST(last_to_leave_says_that_it_is_whole),
+        TEST(segment_is_not_torn_where_descriptors_are_missing),
         TEST(after_a_power_cut_nothing_torn_is_taken_for_whole),
         TEST(copies_of_a_file_in_use_are_refused),
     };

@@ -382,12 +382,15 @@ static void goes_into_background(struct child *up, void *arg)
     struct ticks_producer out;
     struct ipc_shm_object o;
     struct ipc_shm seg;
+    uint64_t id;
     int i;
 
     make(&seg);
     IS(ticks_producer_open(&out, &seg, "ticks"), 0);
+    id = seg.peer.id;
     IS(ipc_shm_hand_over(&seg), 0);
-    tell(up, seg.peer.id);
+    IS(ipc_shm_peer(&seg)->id, 0);
+    tell(up, id);
     for (i = 0; i < how->forks; i++) {
         pid_t child = fork();
 
@@ -504,6 +507,228 @@ static void only_the_first_child_that_calls_goes_on(void **state)
     ipc_shm_close(&watch);
 }
 
+/* A daemon whose adoption of the segment waits for us. */
+static void adopts_when_told(struct child *up, void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+
+    (void)hear(up);
+    tell(up, ipc_shm_peer(seg)->id);
+    (void)hear(up);
+}
+
+static uint64_t judged;
+
+static void judges(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)arg;
+    join(&seg);
+    be_traced();
+    tell(up, (uint64_t)ipc_shm_alive(&seg, judged));
+    (void)hear(up);
+}
+
+/* While one asks whether it lives, and is stopped at each of its system calls, a daemon takes over
+ * what its parent had; or, late, the parent hands it over then, and exits. */
+static void goes_on_while_it_is_judged(int late)
+{
+    unsigned n;
+    int more;
+
+    for (n = 1;; n++) {
+        struct ipc_shm seg;
+        struct child c, judge;
+
+        make(&seg);
+        judged = seg.peer.id;
+        if (!late)
+            IS(ipc_shm_hand_over(&seg), 0);
+        more = run_to(&judge, judges, n);
+        SKIP_IF(more < 0, "may not trace");
+        if (more == 0)
+            kill_child(&judge);
+        if (late)
+            IS(ipc_shm_hand_over(&seg), 0);
+        c = spawn(adopts_when_told, &seg);
+        ipc_shm_close(&seg);
+        if (!late) {
+            tell(&c, 0);
+            MUST(hear(&c) == judged);
+        }
+        if (more != 0) {
+            MUST(runs_on(&judge) == 1);
+            tell(&judge, 0);
+            finish(&judge);
+        }
+        if (late) {
+            tell(&c, 0);
+            MUST(hear(&c) == judged);
+        }
+        tell(&c, 0);
+        finish(&c);
+        IS(ipc_shm_unlink(name), 0);
+        if (more == 0)
+            break;
+    }
+    print_message("note: stopped at %u points\n", n - 1);
+    MUST(n > 3);
+}
+
+static void daemon_that_is_just_going_on_is_alive(void **state)
+{
+    (void)state;
+    goes_on_while_it_is_judged(0);
+    goes_on_while_it_is_judged(1);
+}
+
+/* A daemon closes all descriptors that it does not know, and opens others. */
+static void closes_and_opens_descriptors(struct child *up, void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+    int log;
+
+    (void)close(seg->fd);
+    do
+        log = (int)syscall(SYS_memfd_create, "log", 1u);
+    while (log >= 0 && log < seg->fd);
+    IS(log, seg->fd);
+    tell(up, ipc_shm_peer(seg)->id);
+    (void)hear(up);
+}
+
+static void daemon_without_its_descriptor_is_alive(void **state)
+{
+    struct ipc_shm seg, watch;
+    struct child c;
+    uint64_t id;
+
+    (void)state;
+    make(&seg);
+    join(&watch);
+    id = seg.peer.id;
+    IS(ipc_shm_hand_over(&seg), 0);
+    c = spawn(closes_and_opens_descriptors, &seg);
+    MUST(hear(&c) == id);
+    ipc_shm_close(&seg);
+    MUST(ipc_shm_alive(&watch, id));
+    tell(&c, 0);
+    finish(&c);
+    EVENTUALLY(!ipc_shm_alive(&watch, id));
+    ipc_shm_close(&watch);
+}
+
+static void waits_without_a_call(struct child *up, void *arg)
+{
+    (void)arg;
+    (void)hear(up);
+}
+
+/* Who asks has lost its descriptor, and the process that joined has exited. */
+static void daemon_is_alive_to_who_has_no_descriptor(void **state)
+{
+    struct ipc_shm seg, watch;
+    struct child c;
+    uint64_t id;
+
+    (void)state;
+    make(&seg);
+    join(&watch);
+    id = seg.peer.id;
+    IS(ipc_shm_hand_over(&seg), 0);
+    c = spawn(waits_without_a_call, NULL);
+    /* As if the pid of who has exited was that of nobody. */
+    ck_pr_store_32(&ipc_shm_member_of_(&watch, id)->pid, (uint32_t)INT_MAX);
+    ipc_shm_close(&seg);
+    (void)close(watch.fd);
+    MUST(ipc_shm_alive(&watch, id));
+    tell(&c, 0);
+    finish(&c);
+    ipc_shm_close(&watch);
+}
+
+static void death_of_the_child_is_told_though_its_parent_lives(void **state)
+{
+    struct ipc_shm seg, watch;
+    struct child c;
+    uint64_t id;
+
+    (void)state;
+    make(&seg);
+    join(&watch);
+    id = seg.peer.id;
+    IS(ipc_shm_hand_over(&seg), 0);
+    c = spawn(tells_its_id, &seg);
+    MUST(hear(&c) == id);
+    MUST(ipc_shm_alive(&watch, id));
+    kill_child(&c);
+    MUST(!ipc_shm_alive(&watch, id));
+    IS(ipc_shm_peer(&seg)->id, 0);
+    ipc_shm_close(&seg);
+    ipc_shm_close(&watch);
+}
+
+static void reader_has_nothing_to_hand_over(void **state)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    struct ipc_shm seg, reader;
+
+    (void)state;
+    make(&seg);
+    how.flags = IPC_SHM_READ_ONLY;
+    IS(ipc_shm_open_with(&reader, name, IPC_NOW, &how), 0);
+    IS(ipc_shm_hand_over(&reader), -EROFS);
+    ipc_shm_close(&reader);
+    ipc_shm_close(&seg);
+}
+
+static void stops_while_it_joins(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)up;
+    (void)arg;
+    be_traced();
+    (void)ipc_shm_open(&seg, name, ipc_in_ms(LONG_MS));
+}
+
+/* All places were used once: the next process that joins takes that of a dead member, and is stopped
+ * at each of its system calls. */
+static void process_that_is_stopped_while_it_joins_hides_no_death(void **state)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    struct ipc_shm seg, dead;
+    struct child c, joiner;
+    uint64_t id;
+    unsigned n;
+    int more;
+
+    (void)state;
+    how.members = 2;
+    for (n = 1;; n++) {
+        IS(ipc_shm_create_with(&seg, name, 4096, &how), 0);
+        IS(ipc_shm_open(&dead, name, IPC_NOW), 0);
+        id = dead.peer.id;
+        ipc_shm_close(&dead);
+        c = spawn(becomes_another_program, NULL); /* it joins; then it is killed */
+        id = hear(&c);
+        kill_child(&c);
+        EVENTUALLY(!ipc_shm_alive(&seg, id));
+        more = run_to(&joiner, stops_while_it_joins, n);
+        SKIP_IF(more < 0, "may not trace");
+        MUST(!ipc_shm_alive(&seg, id));
+        if (more != 0)
+            kill_child(&joiner);
+        ipc_shm_close(&seg);
+        IS(ipc_shm_unlink(name), 0);
+        if (more == 0)
+            break;
+    }
+    print_message("note: stopped at %u points\n", n - 1);
+    MUST(n > 10);
+}
+
 /* ------------------------------------------------------------------ main */
 
 int main(int argc, char **argv)
@@ -516,6 +741,12 @@ int main(int argc, char **argv)
         TEST(process_that_has_executed_another_program_is_gone),
         TEST(daemon_goes_on_with_what_its_parent_had),
         TEST(only_the_first_child_that_calls_goes_on),
+        TEST(daemon_that_is_just_going_on_is_alive),
+        TEST(daemon_without_its_descriptor_is_alive),
+        TEST(daemon_is_alive_to_who_has_no_descriptor),
+        TEST(death_of_the_child_is_told_though_its_parent_lives),
+        TEST(reader_has_nothing_to_hand_over),
+        TEST(process_that_is_stopped_while_it_joins_hides_no_death),
     };
 
     set_up(argc, argv);

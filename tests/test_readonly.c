@@ -600,6 +600,94 @@ static void is_told_that_it_cannot_go_on(struct child *up, void *arg)
     ipc_shm_close(seg);
 }
 
+/* Whoever may make a segment may seal it. */
+static void seals_as_a_user(struct child *up, void *arg)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    struct ipc_shm seg;
+    int rc;
+
+    (void)up;
+    (void)arg;
+    if (geteuid() == 0)
+        become_user(WRITER);
+    how.flags = IPC_SHM_SEAL_WRITES;
+    rc = ipc_shm_create_with(&seg, NULL, 4096, &how);
+    if (rc == -EOPNOTSUPP)
+        _exit(UNABLE);
+    must_do(rc, &seg);
+    ipc_shm_close(&seg);
+}
+
+static void locks_all_that_it_may(struct child *up, void *arg)
+{
+    uid_t owner = *(const uid_t *)arg;
+    struct ipc_shm_options how = to_read(1, owner);
+    struct ipc_shm seg;
+    struct flock lock;
+    unsigned i;
+
+    if (geteuid() == 0)
+        become_user(READER);
+    must_do(ipc_shm_open_with(&seg, name, IPC_NOW, &how), &seg);
+    memset(&lock, 0, sizeof lock);
+    lock.l_type = F_RDLCK;
+    lock.l_len = 1;
+    tell(up, 0);
+    (void)hear(up); /* the member is dead */
+    for (i = 0; i < 2 * IPC_SHM_MEMBERS; i++) {
+        lock.l_start = (off_t)i;
+        (void)fcntl(seg.fd, F_OFD_SETLK, &lock);
+    }
+    tell(up, 0);
+    (void)hear(up);
+}
+
+static void is_a_member(struct child *up, void *arg)
+{
+    uid_t owner = *(const uid_t *)arg;
+    struct ipc_shm_options how = to_read(0, owner);
+    struct ipc_shm seg;
+
+    must_do(ipc_shm_open_with(&seg, name, IPC_NOW, &how), &seg);
+    tell(up, seg.peer.id);
+    (void)hear(up);
+}
+
+static void reader_that_locks_makes_no_dead_alive(void **state)
+{
+    uid_t owner = geteuid();
+    struct ipc_shm_options how = to_read(0, owner);
+    struct child member, reader;
+    struct ipc_shm seg;
+    uint64_t id;
+
+    (void)state;
+    must_do(ipc_shm_create_with(&seg, name, 4096, &how), &seg);
+    member = spawn(is_a_member, &owner);
+    id = hear(&member);
+    reader = spawn(locks_all_that_it_may, &owner);
+    (void)hear(&reader);
+    MUST(ipc_shm_alive(&seg, id));
+    kill_child(&member);
+    tell(&reader, 0);
+    (void)hear(&reader);
+    MUST(!ipc_shm_alive(&seg, id));
+    tell(&reader, 0);
+    finish(&reader);
+    ipc_shm_close(&seg);
+    IS(ipc_shm_unlink(name), 0);
+}
+
+static void every_user_can_seal(void **state)
+{
+    int rc = run(seals_as_a_user, NULL);
+
+    (void)state;
+    SKIP_IF(rc == UNABLE, "a kernel before 5.1");
+    IS(rc, 0);
+}
+
 static void sealed_segment_can_never_be_written_by_its_receiver(void **state)
 {
     static const uid_t uids[] = {WRITER, 0};
@@ -827,6 +915,8 @@ int main(int argc, char **argv)
         TEST(monitors_see_what_is_in_each_ring),
         TEST(a_monitor_believes_no_ring),
         TEST(sealed_segment_can_never_be_written_by_its_receiver),
+        TEST(every_user_can_seal),
+        TEST(reader_that_locks_makes_no_dead_alive),
         TEST(a_post_wakes_unasked_only_by_option),
         TEST(readers_sleep_until_they_are_woken),
         TEST(waits_of_readers_end_at_their_deadline),

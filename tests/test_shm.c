@@ -1341,44 +1341,6 @@ static void open_or_create_gives_all_the_same_segment(void **state)
 
 /* ------------------------------------------------------------------ killed at every system call */
 
-/* Runs f to its n-th stop before or after a system call and leaves it there. Returns 1; 0 if f
- * ended or reported something before that; -1 if tracing is not permitted. */
-static int run_to(struct child *c, body *f, unsigned n)
-{
-    unsigned i = 0;
-    int status, signal = 0;
-    struct pollfd answer;
-
-    *c = spawn(f, NULL);
-    answer.fd = c->from;
-    answer.events = POLLIN;
-    MUST(waitpid(c->pid, &status, WUNTRACED) == c->pid);
-    if (WIFEXITED(status)) {
-        forget(c);
-        MUST(WEXITSTATUS(status) == UNABLE);
-        return -1;
-    }
-    MUST(ptrace(PTRACE_SETOPTIONS, c->pid, NULL,
-                (void *)(long)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)) == 0);
-    while (i < n) {
-        MUST(ptrace(PTRACE_SYSCALL, c->pid, NULL, (void *)(long)signal) == 0);
-        MUST(waitpid(c->pid, &status, 0) == c->pid);
-        if (!WIFSTOPPED(status)) {
-            MUST(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-            forget(c);
-            return 0;
-        }
-        signal = 0;
-        if (WSTOPSIG(status) == (SIGTRAP | 0x80))
-            i++;
-        else
-            signal = WSTOPSIG(status);
-        if (poll(&answer, 1, 0) == 1)
-            return 0;
-    }
-    return 1;
-}
-
 static void traced_creator(struct child *up, void *arg)
 {
     struct ipc_shm seg;
@@ -1535,12 +1497,6 @@ static void traced_racer(struct child *up, void *arg)
     rc = ipc_shm_create_with(&seg, name, 4096, &how);
     tell(up, (uint64_t)-rc);
     (void)hear(up); /* a dead creator would be replaced */
-}
-
-static uint64_t runs_on(const struct child *c)
-{
-    MUST(ptrace(PTRACE_DETACH, c->pid, NULL, NULL) == 0);
-    return hear(c);
 }
 
 #ifdef __SANITIZE_ADDRESS__
@@ -2475,6 +2431,24 @@ static void there_is_room_for_64_objects(void **state)
     for (i = 0; i < IPC_SHM_OBJECTS; i++) {
         (void)snprintf(object, sizeof object, "object %u", i);
         expect_word(&seg, object, object);
+    }
+    ipc_shm_close(&seg);
+}
+
+/* As names are given: in a row, which differ in the last byte. */
+static void unfinished_object_holds_up_no_other_name(void **state)
+{
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+    char object[16];
+    unsigned i;
+
+    (void)state;
+    DONE(ipc_shm_create(&seg, name, 1 << 16), &seg);
+    for (i = 0; i < IPC_SHM_OBJECTS; i++) {
+        (void)snprintf(object, sizeof object, i < 50 ? "filler%u" : "lane%u", i);
+        DONE(ipc_shm_make(&seg, object, TYPE, 64, &o), &seg);
+        MUST(i == 50 || ipc_shm_publish(&seg, &o) == 0); /* 50: its maker is stopped here */
     }
     ipc_shm_close(&seg);
 }
@@ -3595,6 +3569,7 @@ int main(int argc, char **argv)
         TEST(a_dead_members_place_is_taken_when_no_other_is_left),
         TEST(remains_with_other_tables_are_discarded),
         TEST(many_objects_are_found_after_few_looks),
+        TEST(unfinished_object_holds_up_no_other_name),
         TEST(names_with_the_same_hash_are_told_apart),
         TEST(publish_works_once_and_for_the_maker_alone),
         TEST(object_of_a_stopped_maker_is_busy_and_of_a_killed_one_made_again),

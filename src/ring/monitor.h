@@ -17,6 +17,7 @@ struct ipc_ring_status {
     uint64_t bytes;        /* of one message, or request; 1 of records */
     uint64_t capacity;     /* messages; of records, for each producer; of calls: slots */
     uint32_t how;          /* as it was made; of a stream its own; of calls bytes of a reply */
+    uint32_t version;      /* of the message type, where one was given; else 0 */
     uint64_t sent;         /* messages since the ring was made; MPMC: about. 0 of calls */
     uint64_t size;         /* of these, how many the consumer, or the slowest reader, has not
                               published as taken. Lossy: 0. 0 of calls */
@@ -196,6 +197,7 @@ IPC_INLINE int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *
         return -EINVAL;
     s->bytes = ck_pr_load_64(&r->bytes);
     s->how = ck_pr_load_32(&r->how);
+    s->version = ck_pr_load_32(&r->version);
     switch (ck_pr_load_64(&r->magic)) {
     case IPC_SPSC_MAGIC:
         return ipc_monitor_spsc_(mem, size, s);

@@ -46,21 +46,26 @@ IPC_INLINE int ipc_shm_is_in_file_(const struct ipc_shm *seg)
     return ck_pr_load_64(&seg->base->inode) != 0;
 }
 
-/* Which boot this is, as a number other than 0. */
-IPC_INLINE uint64_t ipc_shm_boot_(void)
+/* Finds which boot this is, as a number. 0, or a refusal: the kernel does not say. */
+IPC_INLINE int ipc_shm_boot_(struct ipc_shm *seg, uint64_t *boot)
 {
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
+    static const char path[] = "/proc/sys/kernel/random/boot_id";
     char id[64];
     ssize_t n = -1, i;
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd >= 0) {
         n = read(fd, id, sizeof id);
         (void)close(fd);
     }
+    if (n <= 0)
+        return ipc_shm_refuse(seg, fd >= 0 || errno == ENOENT ? -ENOSYS : -errno,
+                              "cannot read %s, by which a segment in a file is known to be of this "
+                              "boot: %s", path, fd >= 0 ? "it is empty" : strerror(errno));
+    *boot = 14695981039346656037u; /* FNV-1a */
     for (i = 0; i < n; i++)
-        h = (h ^ (unsigned char)id[i]) * 1099511628211u;
-    return h != 0 ? h : 1;
+        *boot = (*boot ^ (unsigned char)id[i]) * 1099511628211u;
+    return 0;
 }
 
 /* In the handle's flags: it has made the epoch odd, or found a member that had. */
@@ -74,18 +79,23 @@ IPC_INLINE int ipc_shm_write_out_(const struct ipc_shm *seg, size_t bytes)
 }
 
 /* May what is in the file be of different moments? */
-IPC_INLINE int ipc_shm_is_torn_(const struct ipc_shm *seg, uint64_t epoch)
+IPC_INLINE int ipc_shm_is_torn_(const struct ipc_shm *seg, uint64_t epoch, uint64_t boot)
 {
     return ck_pr_load_64(&seg->base->inode) != seg->inode ||
-           (epoch % 2 != 0 && ck_pr_load_64(&seg->base->boot) != ipc_shm_boot_());
+           (epoch % 2 != 0 && ck_pr_load_64(&seg->base->boot) != boot);
 }
 
 /* Refuses a segment that may be torn, unless the options say to take it all the same. */
 IPC_INLINE int ipc_shm_check_torn_(struct ipc_shm *seg)
 {
-    if (!ipc_shm_is_in_file_(seg) || (seg->flags & IPC_SHM_TORN) != 0 ||
-        !ipc_shm_is_torn_(seg, ck_pr_load_64(&seg->base->epoch)))
+    uint64_t boot = 0;
+    int rc;
+
+    if (!ipc_shm_is_in_file_(seg) || (seg->flags & IPC_SHM_TORN) != 0)
         return 0;
+    rc = ipc_shm_boot_(seg, &boot);
+    if (rc != 0 || !ipc_shm_is_torn_(seg, ck_pr_load_64(&seg->base->epoch), boot))
+        return rc;
     return ipc_shm_refuse(seg, -EUCLEAN, "the segment may be torn, as its file is a copy, or the "
                           "machine stopped while it was in use: create it with IPC_SHM_FRESH, or "
                           "take it as it is with IPC_SHM_TORN");
@@ -94,9 +104,10 @@ IPC_INLINE int ipc_shm_check_torn_(struct ipc_shm *seg)
 /* A new segment in a file: all of it is on the disk before it gets its name. */
 IPC_INLINE int ipc_shm_found_file_(struct ipc_shm *seg)
 {
-    int rc;
+    int rc = ipc_shm_boot_(seg, &seg->base->boot);
 
-    seg->base->boot = ipc_shm_boot_();
+    if (rc != 0)
+        return rc;
     seg->base->epoch = 1;
     seg->base->inode = seg->inode;
     seg->flags |= IPC_SHM_USES_FILE_;
@@ -112,7 +123,7 @@ IPC_INLINE int ipc_shm_found_file_(struct ipc_shm *seg)
 IPC_INLINE int ipc_shm_begin_use_(struct ipc_shm *seg)
 {
     struct ipc_shm_header_ *h = seg->base;
-    uint64_t epoch;
+    uint64_t epoch, boot = 0;
     int tries, rc;
 
     if (!ipc_shm_is_in_file_(seg))
@@ -122,7 +133,10 @@ IPC_INLINE int ipc_shm_begin_use_(struct ipc_shm *seg)
         rc = ipc_shm_check_torn_(seg);
         if (rc != 0)
             return rc;
-        ck_pr_store_64(&h->boot, ipc_shm_boot_());
+        rc = ipc_shm_boot_(seg, &boot);
+        if (rc != 0)
+            return rc;
+        ck_pr_store_64(&h->boot, boot);
         ck_pr_store_64(&h->inode, seg->inode);
         /* Without it a member that leaves could miss us, and its epoch be ours. It also keeps the
          * boot before the epoch. Partner: in ipc_shm_end_use_. */
@@ -137,8 +151,8 @@ IPC_INLINE int ipc_shm_begin_use_(struct ipc_shm *seg)
     return ipc_shm_refuse(seg, -EBADMSG, "the segment's epoch changes all the time");
 }
 
-/* This process is about to leave a segment in a file. If it is the last member, has all written to
- * the disk, and then says there that it is whole. */
+/* This process has left a segment in a file: its id is gone. If it was the last member, has all
+ * written to the disk, and then says there that it is whole. */
 IPC_INLINE void ipc_shm_end_use_(const struct ipc_shm *seg)
 {
     struct ipc_shm_header_ *h = seg->base;
@@ -147,12 +161,15 @@ IPC_INLINE void ipc_shm_end_use_(const struct ipc_shm *seg)
 
     if ((seg->flags & IPC_SHM_USES_FILE_) == 0)
         return;
-    /* Without it the members could be older than the epoch. Partner: in ipc_shm_begin_use_. */
-    ck_pr_fence_load();
+    /* Without it the members could be older than the epoch (partner: in ipc_shm_begin_use_); and of
+     * two that leave at once each could see the other's id, and neither be the last (partner: this
+     * one). */
+    ck_pr_fence_memory();
     for (i = 0; i < seg->members; i++) {
-        uint64_t id = ck_pr_load_64(&ipc_shm_member_of_(seg, i)->id);
+        const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
+        uint64_t id = ck_pr_load_64(&m->id);
 
-        if (id != 0 && id != seg->peer.id && ipc_shm_member_is_alive_(seg, id))
+        if (id != 0 && ck_pr_load_32(&m->candidate) == 0 && ipc_shm_member_is_alive_(seg, id))
             return;
     }
     if (epoch % 2 != 0 && ipc_shm_write_out_(seg, seg->size) == 0 &&

@@ -10,7 +10,8 @@
  *                            both inherited by fork                    that inherited its handle and
  *                            has made no call with it
  *   members + i, of life     a mapping of one page which fork does     the member's own address space
- *   (shared)                 not copy (MADV_DONTFORK), nothing else    lives
+ *                            not copy (MADV_DONTFORK), nothing else    lives, and it has not handed
+ *                                                                      the segment over
  *
  * So the lock of life says about one process what no number can: it is released on any death, but
  * not by a child, and it means the same in each PID and time namespace, and to an emulator. Other
@@ -20,15 +21,17 @@
  *   ----------------------   ---------------------------------------------------------------------
  *   both locks free          a process that joins: F_OFD_SETLK, that of the family first. From here
  *   -> locked                on, it alone stores to the entry, or a child that adopts the id
- *   id: any -> 0             the same: a store, then a store fence. The old id is of a member that
- *                            is dead, or has closed the segment
+ *   id: dead -> 0            a process that joins, before it tries the locks, once it has a proof:
+ *                            CAS. It may be stopped with the locks: then they hide no death
+ *   id: 0 or dead -> 0       the one that has the locks: a store, then a store fence
  *   pid, pid_ns, candidate,  the same: stores, then a store fence
  *   family: new
  *   id: 0 -> a new one       the same: a store. It is a member now
  *   candidate: 1 -> 0        the same, when it takes the segment over: see open.h
- *   family: 0 -> HANDED      the same, when it hands the segment over to a child: a store
- *   family: HANDED -> 0      the child, at its first call, once it has a lock of life on the byte,
- *   or ADOPTED               too: CAS; or where it cannot have that. It keeps the id
+ *   family: n, none ->       the same, when it hands the segment over to a child: a store, then a
+ *   n + 1, HANDED            store fence; then it gives the lock of life back
+ *   family: n, HANDED ->     the child, at its first call, once it has the lock of life: CAS; or
+ *   n, none or ADOPTED       where it cannot have that. It keeps the id
  *   left: -> its own id      the same, when it closes the segment: a store, then a store fence
  *   id: its own -> 0         the same, after that; then it gives the locks back
  *   locked -> both free      the kernel, when the member dies, and its family. id stays
@@ -39,10 +42,14 @@
  *
  * A member is dead when one of these holds, and is alive otherwise:
  *   1. its entry has another id: it has left, or another process has the entry's locks;
- *   2. its entry's lock of life is free, and so is that of the family, where `family` is not 0. That
- *      is asked by our descriptor, so it proves nothing where others have closed that, and its
- *      number is of another file;
- *   3. where they have: no process has its pid, which counts in our PID namespace.
+ *   2. its entry's lock of life is free, and so is that of the family, where `family` says HANDED or
+ *      ADOPTED; and `family` is the same before and after. That is asked by our descriptor, so it
+ *      proves nothing where others have closed that, and its number is of another file;
+ *   3. where they have, and `family` says neither: no process has its pid, which counts in our PID
+ *      namespace.
+ *
+ * Only locks for writing count. Who may only read the segment can take others, on any byte: that
+ * keeps new members out, but neither makes the dead alive nor the living dead.
  *
  * An emulator may not know MADV_DONTFORK. Then the lock of life is one of the family, too: a death
  * is found only when the children are gone, and no living process is taken for dead.
@@ -119,21 +126,29 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
 {
     unsigned i = (unsigned)(id % seg->members);
     const struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, id);
-    short type = F_WRLCK;
+    short life = F_RDLCK, kin = F_RDLCK; /* conflicts with a lock for writing alone */
+    uint32_t family, goes_on;
 
     if (id == 0 || ck_pr_load_64(&m->id) != id)
         return 0; /* proof 1 */
     if (id == seg->peer.id)
         return 1;
-    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, seg->members + i, &type) == 0 && type == F_UNLCK &&
-        ck_pr_load_32(&m->family) != 0) {
-        type = F_WRLCK;
-        if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, i, &type) != 0)
+    family = ck_pr_load_32(&m->family);
+    goes_on = family & (IPC_SHM_HANDED_ | IPC_SHM_ADOPTED_);
+    /* Without it `family` could be younger than the locks, and what was handed over in between look
+     * dead. Partner: the store fence in ipc_shm_hand_over. */
+    ck_pr_fence_load();
+    if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, seg->members + i, &life) == 0 && life == F_UNLCK) {
+        if (goes_on && (ipc_shm_lock_(seg->fd, F_OFD_GETLK, i, &kin) != 0 || kin != F_UNLCK))
             return 1;
+        /* Without it `family` could be older than the locks. Partner: the CAS in ipc_shm_adopt_. */
+        ck_pr_fence_load();
+        if (ck_pr_load_32(&m->family) != family)
+            return 1; /* it is handed over, or adopted, just now */
+        if (ipc_shm_has_its_file_(seg))
+            return 0; /* proof 2 */
     }
-    if (type == F_UNLCK && ipc_shm_has_its_file_(seg))
-        return 0; /* proof 2 */
-    return ipc_shm_has_its_file_(seg) || !ipc_shm_is_pid_free_(seg, m); /* 0: proof 3 */
+    return goes_on || ipc_shm_has_its_file_(seg) || !ipc_shm_is_pid_free_(seg, m); /* 0: proof 3 */
 }
 
 /* ------------------------------------------------------------------ joining */
@@ -200,15 +215,13 @@ IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
     return 0;
 }
 
-/* Locks the byte of life of entry i, if nobody has it. Shared, so that a child may have it, too,
- * before its parent goes. */
-IPC_INLINE int ipc_shm_lock_life_(int life, unsigned byte)
+/* Is the entry without an id, or can be made so, as its member is dead? */
+IPC_INLINE int ipc_shm_vacate_entry_(const struct ipc_shm *seg, unsigned i)
 {
-    short type = F_WRLCK;
-    int rc = ipc_shm_lock_(life, F_OFD_SETLK, byte, &type);
+    struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
+    uint64_t id = ck_pr_load_64(&m->id);
 
-    type = F_RDLCK;
-    return rc != 0 ? rc : ipc_shm_lock_(life, F_OFD_SETLK, byte, &type);
+    return id == 0 || (!ipc_shm_member_is_alive_(seg, id) && ck_pr_cas_64(&m->id, id, 0));
 }
 
 /* Locks both bytes of an entry that nobody has. Looks first for one without an id, as each question
@@ -221,17 +234,18 @@ IPC_INLINE int ipc_shm_lock_entry_(struct ipc_shm *seg, int life)
 
     for (look = 0; look < 2 * seg->members; look++) {
         unsigned i = look % seg->members;
-        short type = F_WRLCK;
+        short type = F_WRLCK, own = F_WRLCK;
         int rc = -EAGAIN;
 
-        if (look >= seg->members || ck_pr_load_64(&ipc_shm_member_of_(seg, i)->id) == 0)
+        if (ck_pr_load_64(&ipc_shm_member_of_(seg, i)->id) == 0 ||
+            (look >= seg->members && ipc_shm_vacate_entry_(seg, i)))
             rc = ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &type);
         if (rc == -EAGAIN || rc == -EACCES)
             continue;
         if (rc != 0)
             return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
                                   strerror(-rc));
-        if (ipc_shm_lock_life_(life, seg->members + i) == 0)
+        if (ipc_shm_lock_(life, F_OFD_SETLK, seg->members + i, &own) == 0)
             return (int)i;
         (void)ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &none);
     }
@@ -244,10 +258,12 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
 {
     struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
     uint64_t generation;
+    int tries = 0;
 
-    do /* not 0, which is the id of no member */
+    do /* not 0, which is the id of no member; a hostile writer may say so again and again */
         generation = ck_pr_faa_64(&seg->base->generation, 1) + 1;
-    while ((generation * seg->members & IPC_SHM_ID_) == 0);
+    while ((generation * seg->members & IPC_SHM_ID_) == 0 && ++tries < 8);
+    generation += tries == 8;
     ck_pr_store_64(&m->id, 0);
     /* Without it the dead predecessor's id could be seen beside our pid. Partner: the second load
      * fence in ipc_shm_who. */
@@ -268,31 +284,38 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
     ck_pr_store_64(seg->mark, (uint64_t)getpid());
 }
 
-/* This process was forked by a member that hands its id over: goes on with that. 1; 0: another child
- * has, or nothing was handed over. What it cannot have of its own, such as /proc after it has
+/* This process was forked by a member that has handed its id over: goes on with that. 1; 0: another
+ * child has, or nothing was handed over. What it cannot have of its own, such as /proc after it has
  * dropped its privileges, it does without: the lock of the family is then its life. */
 IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
 {
-    unsigned i = (unsigned)(seg->peer.id % seg->members);
+    unsigned i = (unsigned)(seg->handed % seg->members);
     struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, i);
-    short type = F_RDLCK;
-    int life, has = 0;
+    uint32_t family = seg->handed_family;
+    int life = -1, has = 0;
+    short type = F_WRLCK;
 
     seg->life = NULL; /* not inherited */
-    if (!seg->handed || ck_pr_load_64(&m->id) != seg->peer.id)
+    if (seg->handed == 0 || ck_pr_load_64(&m->id) != seg->handed ||
+        ck_pr_load_32(&m->family) != family)
         return 0;
-    life = ipc_shm_reopen_(seg, seg->fd, O_RDWR);
+    if (ipc_shm_has_its_file_(seg))
+        life = ipc_shm_reopen_(seg, seg->fd, O_RDWR);
     if (life >= 0) {
         has = ipc_shm_map_life_(seg, life) == 0 &&
               ipc_shm_lock_(life, F_OFD_SETLK, seg->members + i, &type) == 0;
         (void)close(life);
     }
-    if (!ck_pr_cas_32(&m->family, IPC_SHM_HANDED_, has ? 0 : IPC_SHM_ADOPTED_)) {
-        if (seg->life != NULL)
+    if (!has && seg->life != NULL)
+        (void)munmap(seg->life, seg->life_size);
+    seg->life = has ? seg->life : NULL;
+    if (!ck_pr_cas_32(&m->family, family, family - IPC_SHM_HANDED_ + (has ? 0 : IPC_SHM_ADOPTED_))) {
+        if (has)
             (void)munmap(seg->life, seg->life_size);
         seg->life = NULL;
         return 0;
     }
+    seg->peer.id = seg->handed;
     seg->handed = 0;
     seg->pid_ns = ipc_shm_pid_ns_();
     ck_pr_store_32(&m->pid, (uint32_t)getpid());

@@ -29,7 +29,7 @@ struct ipc_shm_member_ {
     uint32_t pid;       /* of the process */
     uint32_t candidate; /* 1: has it open to take it over or to replace it, not to use it */
     uint64_t left;      /* the id that closed its handle in this place last */
-    uint32_t family;    /* not 0: it counts as alive as long as its family: HANDED_, ADOPTED_ */
+    uint32_t family;    /* HANDED_ or ADOPTED_: it counts as alive as long as its family */
     unsigned char pad[20];
 };
 
@@ -105,10 +105,12 @@ IPC_INLINE struct ipc_shm_entry_ *ipc_shm_entry_at_(const struct ipc_shm *seg, u
 /* The bits of an id: a generation times the number of members' entries, plus the index of the
  * member's. Where there are 65,536 entries that leaves 2^32 generations, else more. */
 #define IPC_SHM_ID_ ((UINT64_C(1) << 48) - 1)
-/* `family`: the process goes, and a child that it is about to fork, or has forked, goes on with its
- * id; and, that child has made a call, but has no lock of life of its own. */
+/* `family`, below a count of how often it was handed over: the process goes, and a child that it is
+ * about to fork, or has forked, goes on with its id; and, that child has made a call, but has no lock
+ * of life of its own. */
 #define IPC_SHM_HANDED_ 1u
 #define IPC_SHM_ADOPTED_ 2u
+#define IPC_SHM_FAMILY_COUNT_ 4u
 /* In `creator`, beside an id. */
 #define IPC_SHM_CONDEMNED_ (UINT64_C(1) << 63)
 

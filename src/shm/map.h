@@ -151,15 +151,15 @@ IPC_INLINE void ipc_shm_close(struct ipc_shm *seg)
 
     /* A handle that came by fork is the parent's membership, and one that was handed over a child's:
      * only unmap. */
-    if (seg->base != NULL && seg->peer.id != 0 && ours && !seg->handed) {
+    if (seg->base != NULL && seg->peer.id != 0 && ours) {
         struct ipc_shm_member_ *m = ipc_shm_member_of_(seg, seg->peer.id);
 
-        ipc_shm_end_use_(seg);
         ck_pr_store_64(&m->left, seg->peer.id);
         /* Without it our id could be gone before the mark says why. Partner: in
          * ipc_shm_peer_alive_. */
         ck_pr_fence_store();
         ck_pr_store_64(&m->id, 0);
+        ipc_shm_end_use_(seg);
     }
     ipc_shm_close_watch_(seg);
     seg->watcher = 0;
@@ -243,7 +243,7 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
         ck_pr_fence_store();
         ck_pr_store_64(&seg->mark[1], 0);
     }
-    if (rc == 0 && seg->handed)
+    if (rc == 0 && seg->handed != 0)
         return ipc_shm_refuse(seg, -ECHILD, "this process has handed the segment over to a child");
     /* Without it the id could be older than the mark. Partner: the store fence in
      * ipc_shm_enter_. */

@@ -62,12 +62,23 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
 {
     int rc = ipc_shm_become_member_(seg);
+    uint32_t *family;
 
+    rc = rc != 0 ? rc : ipc_shm_check_writable_(seg);
     if (rc != 0)
         return rc;
-    /* No fence: fork orders it. */
-    ck_pr_store_32(&ipc_shm_member_of_(seg, seg->peer.id)->family, IPC_SHM_HANDED_);
-    seg->handed = 1;
+    family = &ipc_shm_member_of_(seg, seg->peer.id)->family;
+    seg->handed_family = (ck_pr_load_32(family) & ~(IPC_SHM_HANDED_ | IPC_SHM_ADOPTED_)) +
+                         IPC_SHM_FAMILY_COUNT_ + IPC_SHM_HANDED_;
+    ck_pr_store_32(family, seg->handed_family);
+    /* Without it another could see our lock of life free before it sees why. Partner: the first load
+     * fence in ipc_shm_member_is_alive_. */
+    ck_pr_fence_store();
+    if (seg->life != NULL)
+        (void)munmap(seg->life, seg->life_size);
+    seg->life = NULL;
+    seg->handed = seg->peer.id;
+    seg->peer.id = 0;
     return 0;
 }
 

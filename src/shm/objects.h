@@ -36,6 +36,8 @@ IPC_INLINE int ipc_shm_object_name_(struct ipc_shm *seg, const char *name, uint6
 
     for (i = 0; name[i] != '\0'; i++)
         h = (h ^ (unsigned char)name[i]) * 1099511628211u;
+    h ^= h >> 32; /* the last byte reaches only the lower half */
+    h *= 0x9e3779b97f4a7c15u;
     *hash = h & IPC_SHM_HASH_;
     *first = (uint32_t)(h ^ h >> 32) % (seg->base != NULL ? seg->objects : 1);
     if (i == 0 || i > IPC_SHM_NAME_MAX)

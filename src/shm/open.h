@@ -124,9 +124,6 @@ IPC_INLINE int ipc_shm_seal_(struct ipc_shm *seg)
                                   "writing: Linux 5.1 can");
         return ipc_shm_refuse(seg, -errno, "cannot seal the memory: %s", strerror(errno));
     }
-    /* Who opens the file for writing can lock the members' bytes. */
-    if (against_writes && fchmod(own, 0444) != 0)
-        return ipc_shm_refuse(seg, -errno, "cannot set mode 444: %s", strerror(errno));
     return 0;
 }
 
@@ -230,6 +227,9 @@ IPC_INLINE int ipc_shm_build_(struct ipc_shm *seg, const char *name, size_t size
     h->size = seg->size;
     h->used = ipc_shm_head_(members, objects);
     rc = ipc_shm_join_(seg, 0);
+    /* Who opens the file for writing can take the locks of members. This one has opened it. */
+    if (rc == 0 && (seg->flags & IPC_SHM_SEAL_WRITES) != 0 && fchmod(seg->fd, 0444) != 0)
+        rc = ipc_shm_refuse(seg, -errno, "cannot set mode 444: %s", strerror(errno));
     if (rc != 0)
         return ipc_shm_close_refused_(seg, rc);
     h->creator = seg->peer.id;

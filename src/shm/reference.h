@@ -105,7 +105,8 @@ struct ipc_shm {
     uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
     void *life;                   /* a page in which the lock of life lives: identity.h */
     size_t life_size;             /* of that, in bytes */
-    int handed;                   /* 1: by ipc_shm_hand_over */
+    uint64_t handed;              /* the id that ipc_shm_hand_over has given away, ... */
+    uint32_t handed_family;       /* ... and what the entry's `family` was then: identity.h */
     uint64_t pid_ns;              /* inode of our PID namespace; 0: not known */
     uint64_t device, inode;       /* of the segment's file */
     unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
@@ -354,12 +355,16 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
  * daemon(): with its id, and all ends of rings that are attached by it. This process then counts as
  * alive as long as itself or any child lives that has inherited the handle; from the child's next
  * call with the segment on, such as ipc_shm_peer, as long as that child lives. Of several children
- * the first that makes that call goes on, and others become members of their own. Lock-free.
+ * the first that makes that call goes on, and others become members of their own. This process must
+ * not use, nor detach, its rings any more; where the fork fails, it has to close the segment, open it
+ * and attach anew. A child that closes descriptors which it does not know keeps what it was given,
+ * but then its death is told only when its own children are gone, too. Lock-free.
  *
  *   0
  *   -EINVAL  the segment is not open
+ *   -EROFS   it is open read-only: there is nothing to hand over, a child can use it as it is
  *   -ECHILD  it was handed over before. So say all calls of this process with it from now on that
- *            need its id, but ipc_shm_close, which leaves it to the child
+ *            need its id, which ipc_shm_peer gives as 0; ipc_shm_close leaves it to the child
  */
 IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg);
 
