@@ -3981,6 +3981,7 @@ static void prepares(struct child *up, void *arg)
         if (deny(how->deny_waiter, ENOSYS) != 0)
             _exit(UNABLE);
         ipc_notify_detach(&n);
+        ipc_notify_probed_ = 0; /* as in a process that was begun without it */
         attach(&n, &room->bell[0], NULL);
     }
     (void)hear(&c);

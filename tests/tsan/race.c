@@ -78,7 +78,8 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
     } while (0)
 
 /*
- * Both ends for one type, by copies, in place and by batches. `_in_place` producers attach a new
+ * Both ends for one type, by copies, in place and by batches. `_copies` attach without the typed
+ * calls, which look at the ring before. `_in_place` producers attach a new
  * handle whenever the ring was full, which then knows only from the attach what is free. `_turns`
  * are two threads that take turns at one end, TURN messages each.
  */
@@ -91,7 +92,7 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
         uint64_t i;                                                                                \
         int rc;                                                                                    \
                                                                                                    \
-        ATTACH(r, T##_producer_attach(&p, r->mem, r->size, NULL));                                         \
+        ATTACH(r, ipc_spsc_producer_attach(&p.raw, r->mem, r->size, sizeof m, NULL));              \
         for (i = 0; i < r->count; i++) {                                                           \
             fill(m.word, sizeof m / 8, i);                                                         \
             while ((rc = T##_push(&p, &m)) != 0)                                                   \
@@ -108,7 +109,7 @@ static void verify(const struct race *r, const uint64_t *word, size_t n, uint64_
         uint64_t i;                                                                                \
         int rc;                                                                                    \
                                                                                                    \
-        ATTACH(r, T##_consumer_attach(&c, r->mem, r->size, NULL));                                         \
+        ATTACH(r, ipc_spsc_consumer_attach(&c.raw, r->mem, r->size, sizeof m, NULL));              \
         for (i = 0; i < r->count; i++) {                                                           \
             while ((rc = T##_pop(&c, &m)) != 0)                                                    \
                 WAIT(r, rc);                                                                       \
