@@ -10,7 +10,9 @@
 
 #include "ipc_channel.h"
 
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 
 #define LONG_MS 20000 /* longer than any working call takes */
 #define HANG_S 120
@@ -560,6 +562,50 @@ static void zeros_behind_the_end_are_cut_off(void **state)
     IS(size_of(path), HEAD + 3 * RECORD + 101);
 }
 
+/* On a disk of 16 KiB that another file fills: there is no room for the head and the first record of
+ * a log, nor after it was cut. */
+static void begins_on_a_full_disk(struct child *up, void *arg)
+{
+    uint64_t number = 0;
+    int round, fd;
+
+    (void)up, (void)arg;
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", folder, "tmpfs", 0, "size=16k") != 0)
+        _exit(UNABLE);
+    open_out();
+    open_in(0, 0);
+    for (round = 0; round < 2; round++) {
+        char filler[220];
+
+        (void)snprintf(filler, sizeof filler, "%s/filler", folder);
+        if (round > 0)
+            IS(truncate(path, 0), 0);
+        fd = open(filler, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        while (write(fd, filler, 100) > 0)
+            ;
+        MUST(close(fd) == 0);
+        IS(ipc_channel_send(&out, &number, sizeof number, IPC_NOW), -ENOSPC);
+        IS(size_of(path), 0);
+        IS(unlink(filler), 0);
+        sends(number++, 1);
+        if (round > 0)
+            is_told();
+        receives(number - 1, 1);
+        gets_nothing();
+    }
+    close_both();
+}
+
+static void log_may_begin_on_a_full_disk(void **state)
+{
+    int rc = run(begins_on_a_full_disk, NULL);
+
+    (void)state;
+    SKIP_IF(rc == UNABLE, "no disk of our own, to fill");
+    IS(rc, 0);
+}
+
 /* Writers that are killed at any time, a log that is rotated at any time, and a follower. */
 struct shared {
     uint64_t sent, got, told, gaps; /* gaps: numbers may be missing */
@@ -573,7 +619,7 @@ static void sends_for_ever(struct child *up, void *arg)
     open_out();
     for (;;) {
         sends(ck_pr_load_64(&s->sent) + 1, 1);
-        ck_pr_store_64(&s->sent, s->sent + 1); /* killed before this, its successor sends it again */
+        ck_pr_store_64(&s->sent, s->sent + 1); /* killed here: it is sent again */
     }
 }
 
@@ -779,6 +825,7 @@ int main(int argc, char **argv)
         TEST(no_descriptor_is_better_than_one_that_spins),
         TEST(writer_may_die_at_any_byte_of_a_new_log),
         TEST(zeros_behind_the_end_are_cut_off),
+        TEST(log_may_begin_on_a_full_disk),
         TEST(kills_and_rotations_lose_nothing),
         TEST(sync_is_the_senders),
         TEST(logrotate_of_each_mode_is_survived),

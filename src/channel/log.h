@@ -386,25 +386,28 @@ IPC_INLINE uint64_t ipc_channel_log_draw_(void)
 IPC_INLINE int ipc_channel_log_append_(struct ipc_channel *ch, const void *message, size_t n)
 {
     struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
-    unsigned char head[IPC_CHANNEL_LOG_HEAD_ + IPC_CHANNEL_RECORD_];
-    size_t skip = own->id != 0 ? IPC_CHANNEL_LOG_HEAD_ : 0, whole = sizeof head - skip + n;
+    unsigned char all[IPC_CHANNEL_LOG_HEAD_ + IPC_CHANNEL_RECORD_ + IPC_CHANNEL_SMALL_];
+    unsigned char *record = all + IPC_CHANNEL_LOG_HEAD_;
+    size_t skip = own->id != 0 ? IPC_CHANNEL_LOG_HEAD_ : 0, head = sizeof all - IPC_CHANNEL_SMALL_;
+    size_t whole = head - skip + n;
     uint64_t id = own->id != 0 ? own->id : ipc_channel_log_draw_(), mark;
-    int rc = ipc_channel_log_check_limit_(ch, whole), mended;
+    int rc = ipc_channel_log_check_limit_(ch, whole), small = n <= IPC_CHANNEL_SMALL_, mended;
     struct iovec io[2];
     int64_t done, end;
 
     if (rc != 0)
         return rc;
-    ipc_channel_put_log_head_(head, id);
-    mark = ipc_channel_put_record_(head + IPC_CHANNEL_LOG_HEAD_, id,
-                                   own->id != 0 ? own->offset : IPC_CHANNEL_LOG_HEAD_,
+    ipc_channel_put_log_head_(all, id);
+    mark = ipc_channel_put_record_(record, id, own->id != 0 ? own->offset : IPC_CHANNEL_LOG_HEAD_,
                                    own->id != 0 ? own->mark : id, message, n);
-    io[0].iov_base = head + skip;
-    io[0].iov_len = sizeof head - skip;
+    if (small && n > 0)
+        memcpy(record + IPC_CHANNEL_RECORD_, message, n);
+    io[0].iov_base = all + skip;
+    io[0].iov_len = small ? whole : head - skip;
     io[1].iov_base = (void *)(uintptr_t)message;
     io[1].iov_len = n;
     do
-        done = writev(ch->in, io, 2);
+        done = small ? write(ch->in, io[0].iov_base, whole) : writev(ch->in, io, 2);
     while (done < 0 && errno == EINTR);
     if (done != (int64_t)whole) {
         if (done >= 0)
@@ -453,7 +456,8 @@ IPC_INLINE int64_t ipc_channel_log_take_(struct ipc_channel *ch, void *to, size_
 {
     if ((size_t)n > size)
         return ipc_channel_refuse_size_(ch, (size_t)n, size);
-    memcpy(to, ch->rx.data + ch->rx.begin + IPC_CHANNEL_RECORD_, (size_t)n);
+    if (n > 0)
+        memcpy(to, ch->rx.data + ch->rx.begin + IPC_CHANNEL_RECORD_, (size_t)n);
     ipc_channel_pass_record_(ch, n);
     ch->next = 0;
     return n;
