@@ -2818,13 +2818,12 @@ IPC_INLINE uint32_t ipc_channel_log_key_(uint64_t id, int64_t offset)
 IPC_INLINE int64_t ipc_channel_record_length_(const struct ipc_channel *ch, const unsigned char *at,
                                               int64_t offset)
 {
-    uint32_t key = ipc_channel_log_key_(ipc_channel_get_log_(ch)->id, offset);
-    unsigned char header[IPC_CHANNEL_HEADER_];
+    uint32_t n = ipc_channel_get_(at), key = ipc_channel_get_(at + 4) ^ n ^ IPC_CHANNEL_CHECK_;
 
-    memcpy(header, at, sizeof header);
-    header[6] = (unsigned char)(header[6] ^ key >> 8);
-    header[7] = (unsigned char)(header[7] ^ key);
-    return ipc_channel_get_length_(ch, header);
+    if (key >> 16 != 0 || n > ch->max) /* nearly all of what is no record */
+        return -EBADMSG;
+    return key == ipc_channel_log_key_(ipc_channel_get_log_(ch)->id, offset) ? (int64_t)n
+                                                                             : -EBADMSG;
 }
 
 /* Writes the head of a file. */
