@@ -38,7 +38,7 @@
  *     mq:NAME            a POSIX message queue: priorities                             >>mq
  *     sysv:KEY           a System V message queue: types, and receiving by type        >>sysv
  *     file:PATH          a log: one process appends, any number follow; survives       >>log
- *                        restarts
+ *                        restarts and rotation
  *     signal:PID         real-time signals with up to 8 bytes                          >>signal
  *
  * Contract
@@ -92,6 +92,8 @@
  *     not ask the kernel whether it was killed. Fix: now and then a call that may wait a moment.
  *   - A host that lowers RLIMIT_FSIZE below the size of its open log gets SIGXFSZ. Fix: lower the
  *     limit before open.
+ *   - logrotate's copytruncate loses what is written while it copies, and what a receiver had not
+ *     read. Fix: `create`, its default. The sender needs no postrotate script.
  *   - FIFOs, queues, logs and segments outlive their processes. Fix: ipc_channel_unlink when the
  *     work is done.
  *   - The kernel has limits: 10 messages of 8 KiB in a POSIX queue, 16 KiB in a System V queue,
@@ -114,9 +116,10 @@
  *   memory: after a large message it expects another of that length. Frames and the log's records
  *   are in network byte order, so that any machine can read them.
  *
- *   A record of the log also has a hash of its bytes. The sender holds an open file description
- *   lock on the log; a new sender cuts off what its predecessor had not finished. Receivers look
- *   for a whole record at the end, and sleep on inotify.
+ *   A record of the log also has a hash, of its bytes and of all that is before it: so a place in a
+ *   log names its file, and the end of a large log is found from behind. The sender holds an open
+ *   file description lock on the log; a new sender cuts off what its predecessor had not finished.
+ *   Sender and receivers notice that the file was rotated or cut. Receivers sleep on inotify.
  *
  *   A ring has a lane of records for each direction, "to" and "from" the listener. Where several
  *   processes receive, it is one ring of slots, MPMC or SPMC, each slot for the largest message.
@@ -147,6 +150,7 @@
 #include "channel/packet.h"
 #include "channel/mq.h"
 #include "channel/sysv.h"
+#include "channel/log_record.h"
 #include "channel/log.h"
 #include "channel/signal.h"
 #include "channel/ring.h"

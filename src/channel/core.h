@@ -42,6 +42,8 @@ struct ipc_channel_options {
     uint32_t priority;  /* the first value of ipc_channel's priority */
     int32_t select;     /* the first value of ipc_channel's select */
     int64_t offset;     /* file: where reading begins, from ipc_channel_info; -1: at the end */
+    uint64_t mark;      /* file: what is before offset, from ipc_channel_info; 0: not checked */
+    int sync;           /* file: 1: send returns when the message is on the disk */
 };
 
 struct ipc_channel_kind_;
@@ -133,6 +135,7 @@ struct ipc_channel_facts {
     size_t next;           /* bytes of the message that recv refused with -EMSGSIZE; else 0 */
     size_t pending;        /* bytes of a message that a deadline has cut off, still to go out */
     int64_t offset;        /* file: bytes before the next message; else 0 */
+    uint64_t mark;         /* file: names what is before offset; else 0 */
     pid_t pid;             /* the other side's process, where it is known; else 0 */
     uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */

@@ -106,8 +106,10 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no number of messages that may be under way; mq: has it";
     if ((is & IPC_CHANNEL_SENDERS_) == 0 && (how->senders != 0 || how->receivers != 0))
         return "no number of senders or receivers; ring: has them";
-    if ((is & IPC_CHANNEL_OFFSET_) == 0 && how->offset != 0)
+    if ((is & IPC_CHANNEL_OFFSET_) == 0 && (how->offset != 0 || how->mark != 0))
         return "nothing to resume; file: can";
+    if ((is & IPC_CHANNEL_OFFSET_) == 0 && how->sync)
+        return "no disk to wait for; file: has one";
     return NULL;
 }
 

@@ -40,7 +40,8 @@
  *   -EBUSY          file: the log has a writer; ring: the other end has its processes already
  *   -EUSERS         ring: 256 senders and receivers share it already
  *   -EPROTO         what is there is something else, or has another geometry
- *   -EBADMSG        file: the log is damaged in the middle; the sentence says where
+ *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
+ *                   the sentence says where
  *   -EMSGSIZE       options.max is more than the mechanism carries
  *   -ENAMETOOLONG   the address is too long
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown; -EAGAIN: the name server did not answer
@@ -80,6 +81,8 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
  *   -EDESTADDRREQ  unix-dgram:, udp: a listener has nobody to answer yet
  *   -EPERM         signal: the process does not block the signal of this priority
  *   -ENOSPC        file: the disk is full; nothing was sent
+ *   -EBUSY         file: other processes write to the log, and do not stop; nothing was sent. Or,
+ *                  with -EACCES, -EPROTO, ...: what is at the path now is refused, as by open
  *   -EFBIG         file: RLIMIT_FSIZE is met; nothing was sent
  *   -EBADMSG       ring:, sysvshm:, auto: the shared memory is corrupt
  *   -EINVAL        the channel is not open, or not to send; signal:, mq: the priority is none; it
@@ -101,6 +104,8 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *                removed
  *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
  *                middle of a message
+ *   -ESTALE      file: told once when the log goes on in another file, after all of the old one, or
+ *                was cut, or is not what options.mark names. The next call reads from the beginning
  *   -EBADMSG     what came is no message. A stream's sender was left; a datagram, or a message of
  *                sysv:, of more than `max` bytes was dropped; a log stays where it is
  *   -EINVAL      the channel is not open, or not to receive; or it would have to wait, and the
@@ -123,11 +128,11 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
 /*
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
  * reading, but for writing on a channel that only sends. It changes when the other side does: ask
- * again after -EPIPE, -EOWNERDEAD and -EBADMSG, and after the first message to a listener. It
- * belongs to the channel.
+ * again after -EPIPE, -EOWNERDEAD, -ESTALE and -EBADMSG, and after the first message to a
+ * listener. It belongs to the channel.
  *
  *   >= 0         the descriptor
- *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none
+ *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none; file: the kernel gives no inotify
  *   -ENOTCONN    nobody is there; a call of send or recv meets the next peer
  *   -EINVAL      the channel is not open
  */
@@ -149,7 +154,7 @@ IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
 /*
  * Removes what is at the URI and outlives its processes: a FIFO, a queue, a log, a segment, or a
  * socket's file. What the mechanism did not make stays: a FIFO and a socket's file are known by
- * their type, a log by its first record, a segment by its rings. An empty
+ * their type, a log by its head, a segment by its rings. An empty
  * file counts as a log, and a segment without objects as one whose rings are not made yet. A queue
  * has no such mark: any queue of that name or key is removed. Processes that have it open keep it,
  * but for sysv: and the semaphores of sysvshm:.

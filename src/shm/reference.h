@@ -134,7 +134,8 @@ struct ipc_shm_member {
     uint64_t id;
     uint64_t pid_ns; /* inode of the PID namespace in which pid counts; 0: not known */
     pid_t pid;
-    int alive; /* 0: proven dead; its place is free for the next */
+    int alive; /* 0: proven dead; its place is free for the next, once no child that has inherited
+                  the handle has it any more */
     int here;  /* 1: pid counts in our namespace, too */
     int me;    /* 1: this handle */
 };
@@ -197,7 +198,9 @@ IPC_INLINE int ipc_shm_create_with(struct ipc_shm *seg, const char *name, size_t
  * most. The process is no member: it takes none of the places, holds no lock, and is not seen by
  * ipc_shm_who. So it does not keep a dead creator's segment from being replaced: then open again.
  * It finds and lists objects, asks which members are alive, and attaches as a reader to lossy
- * broadcasts. Calls that would write are -EROFS. A store of the program itself is SIGSEGV.
+ * broadcasts. Calls that would write are -EROFS. A store of the program itself is SIGSEGV. It cannot
+ * disturb the members that are there, but by locks on the file it can keep others from joining, and
+ * by reading the file it wakes their sleepers for nothing.
  *
  *   0
  *   -ENOENT     there is none, and the deadline is IPC_NOW
