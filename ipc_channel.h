@@ -1,8 +1,9 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_channel.h
  * src/common/version.h src/channel/core.h src/channel/reference.h src/channel/wait.h
- * src/channel/frame.h src/channel/pipe.h src/channel/socket.h src/channel/packet.h
- * src/channel/mq.h src/channel/sysv.h src/channel/log.h src/channel/signal.h src/channel/ring.h
- * src/channel/sysvshm.h src/channel/auto.h src/channel/open.h src/channel/io.h */
+ * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
+ * src/channel/packet.h src/channel/mq.h src/channel/sysv.h src/channel/log.h
+ * src/channel/signal.h src/channel/ring.h src/channel/sysvshm.h src/channel/auto.h
+ * src/channel/open.h src/channel/io.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -135,8 +136,8 @@
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
  *   taken away if the write has raised it.
  *
- * The rooms: core (types, the states of a channel), reference (what a program calls), wait and
- * frame (what mechanisms share), one room for each mechanism or two, open (the table of
+ * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
+ * and address (what mechanisms share), one room for each mechanism or two, open (the table of
  * mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
@@ -382,7 +383,9 @@ struct ipc_channel_kind_ {
  *   -EBADMSG        file: the log is damaged in the middle; the sentence says where
  *   -EMSGSIZE       options.max is more than the mechanism carries
  *   -ENAMETOOLONG   the address is too long
- *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown; -EAGAIN: the name server did not answer
+ *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
+ *                  at which this host can listen; -EAGAIN: the name server did not answer
+ *   -ENETUNREACH   tcp:, udp: no network leads there
  *   -ESRCH          signal: no such process
  */
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
@@ -1355,35 +1358,34 @@ static const struct ipc_channel_kind_ ipc_channel_fifo_kind_ = {
 
 #endif
 
-/* >>socket  src/channel/socket.h */
+/* >>address  src/channel/address.h */
 /*
- * unix: and tcp:, streams; and what all sockets have in common: unix-seq:, unix-dgram: and udp: in
- * packet.h, and auto:.
+ * Where sockets are: the addresses of a URI, and listening at them.
  *
- *   unix:PATH, unix:@NAME   A Unix socket, in a file, or in the abstract namespace.
- *   tcp:HOST:PORT           IPv4 or IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000; a listener may say
- *                           tcp:*:9000, and port 0 for any free one.
+ * A name of tcp: or udp: may have several addresses, of IPv4 and of IPv6. A listener has a socket
+ * for each of them that this host has, all with one port; "*" is one socket for both families. A
+ * client tries one address after the other.
  *
- * The listener takes one client at a time, or several by ipc_channel_accept. The other side waits
- * for a listener. Both directions.
- *
- *   Access   unix: each process that the file's mode permits, and of those only processes of this
- *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
- *            tcp: each process that can reach the port.
- *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
- *            of a message. A listener then waits for the next client, a client for the next
- *            listener; a channel of ipc_channel_accept reports the loss again. Only deadlines
- *            notice a host that vanishes without a word.
- *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
- *            one that was killed.
+ * A Unix socket's file is of a listener that is gone if connecting to it is refused; a socket of
+ * another type asks, so that a listener that is there does not see it. Such a file is replaced. Of
+ * two processes that find the file one could remove the other's new one, so they lock PATH.lock,
+ * which is there for that moment only. The lock does not stop a program that removes the old file
+ * by itself and binds anew between our look and our unlink: its new file is lost then.
  */
-#ifndef IPC_SRC_CHANNEL_SOCKET_H
-#define IPC_SRC_CHANNEL_SOCKET_H 1
+#ifndef IPC_SRC_CHANNEL_ADDRESS_H
+#define IPC_SRC_CHANNEL_ADDRESS_H 1
 
 /* ------------------------------------------------------------------ sockets */
 
+#define IPC_CHANNEL_ADDRESSES_ 16u /* at which one channel listens */
+
 struct ipc_channel_socket_ {
-    int listener;                  /* the descriptor that clients are accepted from, or -1 */
+    int sockets[IPC_CHANNEL_ADDRESSES_]; /* a listener's: one for each address */
+    unsigned count;                      /* of sockets[] */
+    unsigned turn;                       /* of sockets[]: where to look first */
+    int listener; /* tells that something came to sockets[]: the only one, or an epoll descriptor of
+                     several; -1: datagrams come to `in`, or this side does not listen */
+    unsigned connects;             /* udp: how often this client has connected */
     int port;                      /* a listener's; else 0 */
     int has_file;                  /* this channel has made the socket's file */
     ino_t ino;                     /* of that file */
@@ -1412,10 +1414,11 @@ IPC_INLINE int ipc_channel_has_path_(const struct ipc_channel *ch)
 
 /* Where a URI leads to. */
 struct ipc_channel_addresses_ {
-    struct sockaddr_storage at[4];
-    socklen_t size[4];
-    unsigned count;
-    int dir; /* a descriptor that at[0] needs, or -1 */
+    struct addrinfo *first; /* the list of them */
+    int any;                /* "*": one of the list is enough */
+    int dir;                /* unix: a descriptor that the address needs, or -1 */
+    struct addrinfo one;    /* unix: the list, of this address */
+    struct sockaddr_un un;
 };
 
 /* Writes a path that is too long for an address as one by the descriptor of its folder. Returns its
@@ -1446,30 +1449,29 @@ IPC_INLINE int ipc_channel_shorten_path_(struct ipc_channel *ch, char *to, size_
 /* "PATH" or "@NAME". */
 IPC_INLINE int ipc_channel_resolve_path_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
-    struct sockaddr_un un;
-    size_t n = strlen(ch->address), room = sizeof un.sun_path, most;
+    size_t n = strlen(ch->address), room = sizeof a->un.sun_path, most;
     int abstract = ch->address[0] == '@', rc;
 
-    memset(&un, 0, sizeof un);
-    un.sun_family = AF_UNIX;
+    a->un.sun_family = AF_UNIX;
     most = abstract ? room - 1 : PATH_MAX - 1;
     if (n == 0 || n > most)
         return ipc_channel_refuse_(ch, n == 0 ? -EINVAL : -ENAMETOOLONG,
                                    "%s: address of %zu bytes: 1 to %zu", ch->kind->scheme, n, most);
     if (n < room) {
-        memcpy(un.sun_path, ch->address, n);
+        memcpy(a->un.sun_path, ch->address, n);
         if (abstract)
-            un.sun_path[0] = '\0';
+            a->un.sun_path[0] = '\0';
     } else {
-        rc = ipc_channel_shorten_path_(ch, un.sun_path, room, &a->dir);
+        rc = ipc_channel_shorten_path_(ch, a->un.sun_path, room, &a->dir);
         if (rc < 0)
             return rc;
         n = (size_t)rc;
     }
-    memcpy(&a->at[0], &un, sizeof un);
+    a->one.ai_family = AF_UNIX;
+    a->one.ai_addr = (struct sockaddr *)&a->un;
     /* The length of an abstract name says where it ends; a path ends with a NUL. */
-    a->size[0] = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (*un.sun_path != '\0'));
-    a->count = 1;
+    a->one.ai_addrlen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + !abstract);
+    a->first = &a->one;
     return 0;
 }
 
@@ -1483,39 +1485,55 @@ IPC_INLINE int ipc_channel_resolver_error_(int rc)
         return -EAGAIN;
     case EAI_MEMORY:
         return -ENOMEM;
+    case EAI_SERVICE:
+        return -EINVAL;
     default:
         return -EADDRNOTAVAIL;
     }
+}
+
+/* Is that a port: 1 to 65535, for a listener also 0, or the name of a service? getaddrinfo would
+ * take a number modulo 65536. */
+IPC_INLINE int ipc_channel_is_port_(const struct ipc_channel *ch, const char *port)
+{
+    size_t digits = strspn(port, "0123456789"), n = strlen(port);
+    unsigned long least = (ch->role & IPC_LISTEN) != 0 ? 0 : 1, number;
+
+    if (n == 0 || digits != n)
+        return n != 0 && digits == 0 && *port != '-' && *port != '+' && *port != ' ';
+    number = n <= 9 ? strtoul(port, NULL, 10) : ULONG_MAX;
+    return number >= least && number <= 65535;
 }
 
 /* "HOST:PORT", "[HOST]:PORT", to listen "*:PORT". */
 IPC_INLINE int ipc_channel_resolve_host_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
     const char *colon = strrchr(ch->address, ':'), *from = ch->address, *to = colon;
-    struct addrinfo hint, *all = NULL, *one;
+    struct addrinfo hint;
     char host[256];
     int rc;
 
     if (colon != NULL && *from == '[' && colon > from + 1 && colon[-1] == ']')
         from++, to--;
-    if (colon == NULL || to == from || (size_t)(to - from) >= sizeof host || colon[1] == '\0')
+    if (colon == NULL || to == from || (size_t)(to - from) >= sizeof host)
         return ipc_channel_refuse_(ch, -EINVAL, "%s:%s: not HOST:PORT", ch->kind->scheme,
                                    ch->address);
+    if (!ipc_channel_is_port_(ch, colon + 1))
+        return ipc_channel_refuse_(ch, -EINVAL, "%s:%s: '%s' is no port of %d to 65535",
+                                   ch->kind->scheme, ch->address, colon + 1,
+                                   (ch->role & IPC_LISTEN) == 0);
     memcpy(host, from, (size_t)(to - from));
     host[to - from] = '\0';
     memset(&hint, 0, sizeof hint);
     hint.ai_socktype = ch->kind->type;
     hint.ai_flags = (ch->role & IPC_LISTEN) != 0 ? AI_PASSIVE : 0;
-    rc = getaddrinfo(strcmp(host, "*") == 0 && hint.ai_flags != 0 ? NULL : host, colon + 1, &hint,
-                     &all);
-    if (rc != 0)
+    a->any = hint.ai_flags != 0 && strcmp(host, "*") == 0;
+    rc = getaddrinfo(a->any ? NULL : host, colon + 1, &hint, &a->first);
+    if (rc != 0) {
+        a->first = NULL;
         return ipc_channel_refuse_(ch, ipc_channel_resolver_error_(rc), "%s:%s: %s",
                                    ch->kind->scheme, ch->address, gai_strerror(rc));
-    for (one = all; one != NULL && a->count < 4; one = one->ai_next) {
-        memcpy(&a->at[a->count], one->ai_addr, one->ai_addrlen);
-        a->size[a->count++] = one->ai_addrlen;
     }
-    freeaddrinfo(all);
     return 0;
 }
 
@@ -1526,6 +1544,317 @@ IPC_INLINE int ipc_channel_resolve_(struct ipc_channel *ch, struct ipc_channel_a
     return ipc_channel_is_unix_(ch) ? ipc_channel_resolve_path_(ch, a)
                                     : ipc_channel_resolve_host_(ch, a);
 }
+
+IPC_INLINE void ipc_channel_free_addresses_(struct ipc_channel_addresses_ *a)
+{
+    if (a->first != NULL && a->first != &a->one)
+        freeaddrinfo(a->first);
+    a->first = NULL;
+    ipc_channel_close_fd_(&a->dir);
+}
+
+/* ------------------------------------------------------------------ files of Unix sockets */
+
+/* Is the file at the address the socket of a listener that is gone? */
+IPC_INLINE int ipc_channel_is_stale_(const struct ipc_channel *ch, const struct addrinfo *at)
+{
+    /* The kernel refuses to connect sockets of two types, but first looks for a process. */
+    int type = ch->kind->type == SOCK_DGRAM ? SOCK_STREAM : SOCK_DGRAM, probe, stale = 0;
+
+    if (ipc_channel_check_type_(ch->address, S_IFSOCK) != 0)
+        return 0;
+    probe = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe >= 0)
+        stale = connect(probe, at->ai_addr, at->ai_addrlen) != 0 && errno == ECONNREFUSED;
+    ipc_channel_close_fd_(&probe);
+    return stale;
+}
+
+/* Locks the file, which the process that has the lock removes. The descriptor, or a negative errno:
+ * -EADDRINUSE where another process has it until the deadline, as that one listens then. */
+IPC_INLINE int ipc_channel_lock_file_(const char *path, int64_t deadline)
+{
+    struct stat own, there;
+    int lock, rc;
+
+    for (;;) {
+        lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+        if (lock < 0)
+            return -errno;
+        rc =
+            fstat(lock, &own) == 0 && S_ISREG(own.st_mode) && own.st_uid == geteuid() ? 0 : -EACCES;
+        while (rc == 0 && flock(lock, LOCK_EX | LOCK_NB) != 0)
+            rc = errno == EWOULDBLOCK ? ipc_channel_nap_(deadline) : -errno;
+        if (rc == 0 && lstat(path, &there) == 0 && there.st_ino == own.st_ino &&
+            there.st_dev == own.st_dev)
+            return lock;
+        (void)close(lock);
+        if (rc != 0)
+            return rc == -ETIMEDOUT ? -EADDRINUSE : rc;
+    }
+}
+
+/* Binds the socket in place of the one of a listener that is gone. 0 or a negative errno. */
+IPC_INLINE int ipc_channel_replace_file_(const struct ipc_channel *ch, int fd,
+                                         const struct addrinfo *at, int64_t deadline)
+{
+    char path[PATH_MAX + 8];
+    int lock, rc = -EADDRINUSE;
+
+    (void)snprintf(path, sizeof path, "%s.lock", ch->address);
+    lock = ipc_channel_lock_file_(path, deadline);
+    if (lock < 0)
+        return lock;
+    if (ipc_channel_is_stale_(ch, at))
+        rc = unlink(ch->address) == 0 && bind(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : -errno;
+    (void)unlink(path);
+    (void)close(lock);
+    return rc;
+}
+
+/* Binds the socket to its address. 0 or a negative errno. */
+IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct addrinfo *at,
+                                 int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct stat st;
+    int rc, path = ipc_channel_has_path_(ch);
+
+    if (path)
+        (void)fchmod(fd, 0); /* until the mode is right */
+    rc = bind(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : -errno;
+    if (!path)
+        return rc;
+    if (rc == -EADDRINUSE && ipc_channel_is_stale_(ch, at))
+        rc = ipc_channel_replace_file_(ch, fd, at, deadline);
+    if (rc == 0 && (rc = ipc_channel_set_mode_(ch, S_IFSOCK, &st)) == 0) {
+        own->has_file = 1;
+        own->ino = st.st_ino;
+    }
+    return rc;
+}
+
+/* ------------------------------------------------------------------ listening */
+
+IPC_INLINE int ipc_channel_make_socket_(struct ipc_channel *ch, int family)
+{
+    int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    return fd >= 0 ? fd : ipc_channel_refuse_errno_(ch, "make a socket for");
+}
+
+/* From now on calls without MSG_DONTWAIT may block. */
+IPC_INLINE void ipc_channel_make_blocking_(int fd)
+{
+    (void)fcntl(fd, F_SETFL, 0);
+}
+
+/* Must each datagram say which process sent it? Only to a listener at an abstract name: a
+ * file's mode has decided already which processes may send. */
+IPC_INLINE int ipc_channel_wants_credentials_(const struct ipc_channel *ch)
+{
+    return ch->kind->type == SOCK_DGRAM && ipc_channel_is_unix_(ch) && !ipc_channel_has_path_(ch) &&
+           (ch->role & IPC_LISTEN) != 0;
+}
+
+IPC_INLINE int ipc_channel_get_port_(int fd)
+{
+    union {
+        struct sockaddr_storage any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } own;
+    socklen_t size = sizeof own;
+
+    memset(&own, 0, sizeof own);
+    if (getsockname(fd, (struct sockaddr *)&own.any, &size) != 0)
+        return 0;
+    if (own.any.ss_family == AF_INET)
+        return ntohs(own.v4.sin_port);
+    return own.any.ss_family == AF_INET6 ? ntohs(own.v6.sin6_port) : 0;
+}
+
+/* Makes `listener` tell that something came to one of several sockets. */
+IPC_INLINE int ipc_channel_gather_sockets_(struct ipc_channel *ch)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct epoll_event e;
+    unsigned i;
+
+    memset(&e, 0, sizeof e);
+    e.events = EPOLLIN;
+    own->listener = epoll_create1(EPOLL_CLOEXEC);
+    for (i = 0; i < own->count; i++)
+        if (own->listener < 0 || epoll_ctl(own->listener, EPOLL_CTL_ADD, own->sockets[i], &e) != 0)
+            return ipc_channel_refuse_errno_(ch, "wait at all addresses of");
+    return 0;
+}
+
+/* Does this error of a socket say that this host has no such address? */
+IPC_INLINE int ipc_channel_is_not_here_(int rc)
+{
+    return rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT;
+}
+
+/* Is the kernel to choose the port? */
+IPC_INLINE int ipc_channel_asks_any_port_(const struct ipc_channel *ch)
+{
+    const char *colon = strrchr(ch->address, ':');
+
+    return !ipc_channel_is_unix_(ch) && colon != NULL && strtoul(colon + 1, NULL, 10) == 0;
+}
+
+/* Makes the socket that listens at one address, or that datagrams come to. All have the first one's
+ * port. 0 or a negative errno. */
+IPC_INLINE int ipc_channel_listen_at_(struct ipc_channel *ch, struct addrinfo at, int any,
+                                      int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int fd = ipc_channel_make_socket_(ch, at.ai_family), one = 1, none = 0, rc;
+    uint16_t port = htons((uint16_t)own->port);
+    struct sockaddr_storage with_port;
+
+    if (fd < 0)
+        return fd;
+    if (own->count != 0) {
+        memcpy(&with_port, at.ai_addr, at.ai_addrlen);
+        memcpy((char *)&with_port + offsetof(struct sockaddr_in, sin_port), &port, sizeof port);
+        at.ai_addr = (struct sockaddr *)&with_port; /* IPv6 has the port at the same place */
+    }
+    if (!ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_STREAM)
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (any && at.ai_family == AF_INET6) /* also where net.ipv6.bindv6only says otherwise */
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &none, sizeof none);
+    if (ipc_channel_wants_credentials_(ch))
+        (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+    rc = ipc_channel_bind_(ch, fd, &at, deadline);
+    if (rc == 0 && ch->kind->type != SOCK_DGRAM && listen(fd, SOMAXCONN) != 0)
+        rc = -errno;
+    if (rc != 0) {
+        (void)close(fd);
+        return rc;
+    }
+    own->sockets[own->count++] = fd;
+    if (own->count == 1)
+        own->port = ipc_channel_get_port_(fd);
+    return 0;
+}
+
+/* Closes the sockets that listen. The one that is also `in` stays. */
+IPC_INLINE void ipc_channel_stop_listening_(struct ipc_channel *ch)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    unsigned i;
+
+    if (own->count > 1)
+        ipc_channel_close_fd_(&own->listener);
+    for (i = 0; i < own->count; i++)
+        if (own->sockets[i] != ch->in)
+            (void)close(own->sockets[i]);
+    own->count = 0;
+    own->listener = -1;
+}
+
+/* A name in /etc/hosts may have an address twice. */
+IPC_INLINE int ipc_channel_is_repeated_(const struct addrinfo *first, const struct addrinfo *at)
+{
+    for (; first != at; first = first->ai_next)
+        if (first->ai_addrlen == at->ai_addrlen &&
+            memcmp(first->ai_addr, at->ai_addr, at->ai_addrlen) == 0)
+            return 1;
+    return 0;
+}
+
+/* Listens at those of the addresses that this host has, of IPv6 or of all other families. */
+IPC_INLINE int ipc_channel_listen_at_family_(struct ipc_channel *ch,
+                                             const struct ipc_channel_addresses_ *a, int ipv6,
+                                             int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int rc, last = 0;
+    const struct addrinfo *at;
+
+    for (at = a->first; at != NULL; at = at->ai_next) {
+        if ((at->ai_family == AF_INET6) != ipv6 || ipc_channel_is_repeated_(a->first, at) ||
+            (a->any && own->count != 0))
+            continue;
+        rc = own->count < IPC_CHANNEL_ADDRESSES_ ? ipc_channel_listen_at_(ch, *at, a->any, deadline)
+                                                 : -E2BIG;
+        if (rc != 0 && !ipc_channel_is_not_here_(rc))
+            return rc;
+        last = rc != 0 ? rc : last;
+    }
+    return own->count != 0 ? 0 : last;
+}
+
+/* Listens at all addresses that this host has: IPv6 first, as "*" is then one socket for both
+ * families. A port that the kernel has chosen for the first address may be taken at another, so
+ * another port is tried. 0 or a negative errno. */
+IPC_INLINE int ipc_channel_listen_at_all_(struct ipc_channel *ch,
+                                          const struct ipc_channel_addresses_ *a, int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int rc, tries = 0;
+
+    do {
+        ipc_channel_stop_listening_(ch);
+        own->port = 0;
+        rc = ipc_channel_listen_at_family_(ch, a, 1, deadline);
+        if (rc == 0 || ipc_channel_is_not_here_(rc))
+            rc = ipc_channel_listen_at_family_(ch, a, 0, deadline);
+    } while (rc == -EADDRINUSE && own->port != 0 && ipc_channel_asks_any_port_(ch) && ++tries < 16);
+    return rc;
+}
+
+/* Opens a listener's sockets. 0 or a negative errno, with its sentence. */
+IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct ipc_channel_addresses_ a;
+    int rc = ipc_channel_resolve_(ch, &a);
+
+    if (rc == 0) {
+        rc = ipc_channel_listen_at_all_(ch, &a, deadline);
+        if (rc != 0)
+            (void)ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
+                                      ch->address, strerror(-rc),
+                                      rc == -EADDRINUSE ? ": another does" : "");
+    }
+    ipc_channel_free_addresses_(&a);
+    if (rc != 0)
+        return rc;
+    own->listener = own->sockets[0];
+    return own->count > 1 ? ipc_channel_gather_sockets_(ch) : 0;
+}
+
+#endif
+
+/* >>socket  src/channel/socket.h */
+/*
+ * unix: and tcp:, streams; and what all sockets have in common: unix-seq:, unix-dgram: and udp: in
+ * packet.h, and auto:.
+ *
+ *   unix:PATH, unix:@NAME   A Unix socket, in a file, or in the abstract namespace.
+ *   tcp:HOST:PORT           IPv4 or IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000; a listener may say
+ *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
+ *                           stands for all of its addresses.
+ *
+ * The listener takes one client at a time, or several by ipc_channel_accept. The other side waits
+ * for a listener. Both directions.
+ *
+ *   Access   unix: each process that the file's mode permits, and of those only processes of this
+ *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
+ *            tcp: each process that can reach the port.
+ *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
+ *            of a message. A listener then waits for the next client, a client for the next
+ *            listener; a channel of ipc_channel_accept reports the loss again. Only deadlines
+ *            notice a host that vanishes without a word.
+ *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
+ *            one that was killed. A client that waits looks again after an eighth of the time
+ *            that it has waited, 100 ms at most.
+ */
+#ifndef IPC_SRC_CHANNEL_SOCKET_H
+#define IPC_SRC_CHANNEL_SOCKET_H 1
 
 /* ------------------------------------------------------------------ the other side */
 
@@ -1582,28 +1911,10 @@ IPC_INLINE int ipc_channel_set_packet_max_(struct ipc_channel *ch, int fd)
     return 0;
 }
 
-/* Must each datagram say which process sent it? Only to a listener at an abstract name: a
- * file's mode has decided already which processes may send. */
-IPC_INLINE int ipc_channel_wants_credentials_(const struct ipc_channel *ch)
-{
-    return ch->kind->type == SOCK_DGRAM && ipc_channel_is_unix_(ch) && !ipc_channel_has_path_(ch) &&
-           (ch->role & IPC_LISTEN) != 0;
-}
-
-IPC_INLINE int ipc_channel_make_socket_(struct ipc_channel *ch, int family)
-{
-    int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    return fd >= 0 ? fd : ipc_channel_refuse_errno_(ch, "make a socket for");
-}
-
-/* From now on calls without MSG_DONTWAIT may block. */
-IPC_INLINE void ipc_channel_make_blocking_(int fd)
-{
-    (void)fcntl(fd, F_SETFL, 0);
-}
-
 /* ------------------------------------------------------------------ connecting */
+
+#define IPC_CHANNEL_TRY_NS_ INT64_C(250000000) /* for one of several addresses, at first */
+#define IPC_CHANNEL_NAP_NS_ INT64_C(1000000)
 
 /* Is the socket connected to itself? That happens where no process listens at a port and the kernel
  * has chosen the same port for this end, or the same name for a Unix socket. */
@@ -1632,8 +1943,7 @@ IPC_INLINE int ipc_channel_finish_connect_(int fd, int64_t deadline)
 
 /* Tries to connect to one address. -ECONNREFUSED: no process listens there, also where the socket
  * has connected to itself. */
-IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
-                                       const struct sockaddr_storage *at, socklen_t size,
+IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd, const struct addrinfo *at,
                                        int64_t deadline)
 {
     static const struct linger none = {1, 0};
@@ -1647,7 +1957,7 @@ IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
     if (ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_DGRAM && (ch->role & IPC_RECV) != 0 &&
         bind(fd, (struct sockaddr *)&own, sizeof own.sun_family) != 0)
         return -errno;
-    rc = connect(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
+    rc = connect(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : -errno;
     if (rc == -EINPROGRESS)
         rc = ipc_channel_finish_connect_(fd, deadline);
     for (tries = 0; rc == 0 && ipc_channel_is_own_peer_(fd); tries++) {
@@ -1658,63 +1968,112 @@ IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
         }
         /* A datagram socket waits for nobody: it takes another port at once. */
         if (connect(fd, &nobody, sizeof nobody) != 0 ||
-            connect(fd, (const struct sockaddr *)at, size) != 0)
+            connect(fd, at->ai_addr, at->ai_addrlen) != 0)
             rc = -errno;
     }
-    return rc;
-}
-
-/* Tries each address once. The connected descriptor, or a negative errno. */
-IPC_INLINE int ipc_channel_connect_once_(struct ipc_channel *ch,
-                                         const struct ipc_channel_addresses_ *a, int64_t deadline)
-{
-    int rc = -EADDRNOTAVAIL, fd;
-    unsigned i;
-
-    *ch->why = '\0';
-    for (i = 0; i < a->count; i++) {
-        fd = ipc_channel_make_socket_(ch, a->at[i].ss_family);
-        if (fd < 0)
-            return fd;
-        rc = ipc_channel_connect_to_(ch, fd, &a->at[i], a->size[i], deadline);
-        if (rc == 0)
-            return fd;
-        (void)close(fd);
-    }
-    if (*ch->why == '\0')
-        (void)ipc_channel_refuse_(ch, rc, "%s: cannot connect to '%s': %s", ch->kind->scheme,
-                                  ch->address, strerror(-rc));
     return rc;
 }
 
 /* May a listener come to the address, after this error of connect? */
 IPC_INLINE int ipc_channel_may_come_(int rc)
 {
-    return rc == -ENOENT || rc == -ECONNREFUSED || rc == -EAGAIN || rc == -ECONNRESET;
+    return rc == -ENOENT || rc == -ECONNREFUSED || rc == -EAGAIN || rc == -ECONNRESET ||
+           rc == -ETIMEDOUT || rc == -EHOSTUNREACH || rc == -EHOSTDOWN;
 }
 
-/* Connects, and waits for a listener until the deadline. */
-IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
+/* When a try to connect to one of several addresses gives way to the next one: after the time that
+ * was waited so far, so that a host that does not answer holds up none of the others, and one that
+ * answers slowly is reached in the end. */
+IPC_INLINE int64_t ipc_channel_limit_try_(int64_t began, int64_t deadline)
+{
+    int64_t now = ipc_clock(), most = now - began;
+
+    now += most > IPC_CHANNEL_TRY_NS_ ? most : IPC_CHANNEL_TRY_NS_;
+    return deadline < now ? deadline : now;
+}
+
+/* Tries each address once. The connected descriptor, or a negative errno: one after which a
+ * listener may come, if any address had such a one. */
+IPC_INLINE int ipc_channel_connect_once_(struct ipc_channel *ch,
+                                         const struct ipc_channel_addresses_ *a, int64_t began,
+                                         int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int rc = -EADDRNOTAVAIL, why = 0, fd;
+    const struct addrinfo *at = a->first;
+    unsigned n = 0, i;
+
+    for (; at != NULL; at = at->ai_next)
+        n++;
+    /* A connection of udp: is made whether a process is there or not. After a loss it is the turn
+     * of the next address. */
+    i = ch->kind->type == SOCK_DGRAM ? own->connects++ % n : 0;
+    for (at = a->first; i > 0; i--)
+        at = at->ai_next;
+    for (i = 0; i < n; i++, at = at->ai_next != NULL ? at->ai_next : a->first) {
+        fd = ipc_channel_make_socket_(ch, at->ai_family);
+        if (fd < 0 && fd != -EAFNOSUPPORT)
+            return fd;
+        rc = fd >= 0 ? ipc_channel_connect_to_(
+                           ch, fd, at, n > 1 ? ipc_channel_limit_try_(began, deadline) : deadline)
+                     : fd;
+        if (rc == 0)
+            return fd;
+        ipc_channel_close_fd_(&fd);
+        if (rc == -EINTR)
+            return rc;
+        if (why == 0 || ipc_channel_may_come_(rc))
+            why = rc;
+    }
+    return ipc_channel_refuse_(ch, why, "%s: cannot connect to '%s': %s", ch->kind->scheme,
+                               ch->address, strerror(-why));
+}
+
+/* Sleeps before the next try: an eighth of the time that was waited so far, 1 ms to 100 ms. Then
+ * many clients that wait long cost little, and one that waits shortly is hardly late. */
+IPC_INLINE int ipc_channel_nap_longer_(int64_t began, int64_t deadline)
+{
+    int64_t pause = (ipc_clock() - began) / 8, left = ipc_left_(deadline);
+    struct timespec t;
+
+    if (left == 0)
+        return -ETIMEDOUT;
+    pause = pause > IPC_CHANNEL_NAP_NS_ ? pause : IPC_CHANNEL_NAP_NS_;
+    pause = pause < 100 * IPC_CHANNEL_NAP_NS_ ? pause : 100 * IPC_CHANNEL_NAP_NS_;
+    t = ipc_notify_time_(left < pause ? left : pause);
+    return nanosleep(&t, NULL) == 0 ? 0 : -errno;
+}
+
+/* Connects, and waits for a listener until the deadline. The descriptor, or a negative errno. */
+IPC_INLINE int ipc_channel_reach_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_addresses_ a;
     int rc = ipc_channel_resolve_(ch, &a), fd = -1, nap = 0;
+    int64_t began = ipc_clock();
 
     while (rc == 0 && nap == 0) {
-        fd = ipc_channel_connect_once_(ch, &a, deadline);
+        fd = ipc_channel_connect_once_(ch, &a, began, deadline);
         if (fd >= 0 || !ipc_channel_may_come_(fd))
             break;
-        nap = ipc_channel_nap_(deadline);
+        nap = ipc_channel_nap_longer_(began, deadline);
     }
-    ipc_channel_close_fd_(&a.dir);
+    ipc_channel_free_addresses_(&a);
     if (rc != 0)
         return rc;
     if (nap == -ETIMEDOUT)
         return ipc_channel_refuse_(ch, nap,
-                                   "%s: nobody listened at '%s' until the deadline: is that "
+                                   "%s: nobody listened at '%s' until the deadline (%s): is that "
                                    "program running?",
-                                   ch->kind->scheme, ch->address);
-    if (nap != 0 || fd < 0)
-        return nap != 0 ? nap : fd;
+                                   ch->kind->scheme, ch->address, strerror(-fd));
+    return nap != 0 ? nap : fd;
+}
+
+IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
+{
+    int fd = ipc_channel_reach_(ch, deadline), rc;
+
+    if (fd < 0)
+        return fd;
     rc = ipc_channel_check_peer_(ch, fd);
     if (rc == 0)
         rc = ipc_channel_set_packet_max_(ch, fd);
@@ -1729,122 +2088,25 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
 
 /* ------------------------------------------------------------------ listening */
 
-/* Locks the socket's folder against other listeners. The descriptor, or a negative errno. */
-IPC_INLINE int ipc_channel_lock_folder_(struct ipc_channel *ch, int64_t deadline)
-{
-    const char *slash = strrchr(ch->address, '/');
-    char folder[PATH_MAX];
-    int lock, rc;
-
-    (void)snprintf(folder, sizeof folder, "%.*s",
-                   slash != NULL ? (int)(slash - ch->address) + 1 : 1,
-                   slash != NULL ? ch->address : ".");
-    lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lock < 0)
-        return -errno;
-    do
-        rc = flock(lock, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno;
-    while (rc == -EWOULDBLOCK && (rc = ipc_channel_nap_(deadline)) == 0);
-    if (rc == 0)
-        return lock;
-    (void)close(lock);
-    return rc;
-}
-
-/* Binds the socket to its address. A file of a listener that is gone is replaced; the folder is
- * locked meanwhile, as of two processes that find the file one could remove the other's new one. */
-IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct sockaddr_storage *at,
-                                 socklen_t size, int64_t deadline)
-{
-    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
-    struct stat st;
-    int lock, probe, rc;
-
-    if (!ipc_channel_has_path_(ch))
-        return bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-    lock = ipc_channel_lock_folder_(ch, deadline);
-    if (lock < 0)
-        return lock;
-    (void)fchmod(fd, 0); /* until the mode is right */
-    rc = bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-    if (rc == -EADDRINUSE && lstat(ch->address, &st) == 0 && S_ISSOCK(st.st_mode)) {
-        probe = socket(AF_UNIX, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (probe >= 0 && connect(probe, (const struct sockaddr *)at, size) != 0 &&
-            errno == ECONNREFUSED && unlink(ch->address) == 0)
-            rc = bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-        ipc_channel_close_fd_(&probe);
-    }
-    if (rc == 0 && (rc = ipc_channel_set_mode_(ch, S_IFSOCK, &st)) == 0) {
-        own->has_file = 1;
-        own->ino = st.st_ino;
-    }
-    (void)close(lock);
-    return rc;
-}
-
-/* Makes the socket that listens, or that datagrams come to. The descriptor, or a negative errno. */
-IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadline)
-{
-    struct ipc_channel_addresses_ a;
-    int rc = ipc_channel_resolve_(ch, &a), fd = -1, one = 1;
-
-    if (rc == 0)
-        fd = ipc_channel_make_socket_(ch, a.at[0].ss_family);
-    if (fd < 0) {
-        ipc_channel_close_fd_(&a.dir);
-        return rc != 0 ? rc : fd;
-    }
-    if (!ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_STREAM)
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (ipc_channel_wants_credentials_(ch))
-        (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
-    rc = ipc_channel_bind_(ch, fd, &a.at[0], a.size[0], deadline);
-    if (rc == 0 && ch->kind->type != SOCK_DGRAM && listen(fd, 64) != 0)
-        rc = -errno;
-    ipc_channel_close_fd_(&a.dir);
-    if (rc == 0)
-        return fd;
-    (void)close(fd);
-    return ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
-                               ch->address, strerror(-rc),
-                               rc == -EADDRINUSE ? ": another does" : "");
-}
-
-IPC_INLINE int ipc_channel_get_port_(int fd)
-{
-    union {
-        struct sockaddr_storage any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } own;
-    socklen_t size = sizeof own;
-
-    memset(&own, 0, sizeof own);
-    if (getsockname(fd, (struct sockaddr *)&own.any, &size) != 0)
-        return 0;
-    if (own.any.ss_family == AF_INET)
-        return ntohs(own.v4.sin_port);
-    return own.any.ss_family == AF_INET6 ? ntohs(own.v6.sin6_port) : 0;
-}
-
 IPC_INLINE int ipc_channel_listen_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
-    int fd = ipc_channel_make_listener_(ch, deadline);
+    int rc = ipc_channel_make_listener_(ch, deadline);
 
-    if (fd < 0)
-        return fd;
-    own->port = ipc_channel_get_port_(fd);
-    if (ch->kind->type != SOCK_DGRAM) {
-        own->listener = fd;
-    } else {
-        ipc_channel_make_blocking_(fd);
-        ch->in = ch->out = fd;
+    if (rc != 0)
+        return rc;
+    if (ch->kind->type == SOCK_DGRAM) {
+        ch->in = ch->out = own->sockets[0];
+        if (own->count == 1) {
+            own->listener = -1;
+            ipc_channel_make_blocking_(ch->in);
+        }
     }
-    return ipc_channel_set_packet_max_(ch, fd);
+    return ipc_channel_set_packet_max_(ch, own->sockets[0]);
 }
 
-/* Takes one client that waits. The descriptor, -1 where none waits, or another negative errno. */
+/* Takes one client that waits at a socket. The descriptor, -1 where none waits, or another error in
+ * errno. */
 IPC_INLINE int ipc_channel_accept_one_(int listener)
 {
     int fd;
@@ -1859,14 +2121,30 @@ IPC_INLINE int ipc_channel_accept_one_(int listener)
     return fd;
 }
 
+/* Takes one client that waits at one of the sockets, the next one first. As
+ * ipc_channel_accept_one_. */
+IPC_INLINE int ipc_channel_accept_any_(struct ipc_channel_socket_ *from)
+{
+    unsigned i;
+    int fd = -1;
+
+    errno = EAGAIN;
+    for (i = 0; i < from->count && fd < 0 && errno == EAGAIN; i++) {
+        fd = ipc_channel_accept_one_(from->sockets[from->turn]);
+        from->turn = (from->turn + 1) % from->count;
+    }
+    return fd;
+}
+
 /* Takes the next client that is permitted. The others are left at once, but they keep no call
  * beyond its deadline. */
-IPC_INLINE int ipc_channel_accept_next_(int listener, struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_accept_next_(struct ipc_channel_socket_ *from, struct ipc_channel *ch,
+                                        int64_t deadline)
 {
     int fd, rc;
 
     for (;;) {
-        fd = ipc_channel_accept_one_(listener);
+        fd = ipc_channel_accept_any_(from);
         if (fd >= 0) {
             ch->in = ch->out = fd;
             if (ipc_channel_check_peer_(ch, fd) == 0)
@@ -1877,7 +2155,7 @@ IPC_INLINE int ipc_channel_accept_next_(int listener, struct ipc_channel *ch, in
         } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO) {
             return ipc_channel_refuse_errno_(ch, "accept at");
         }
-        rc = ipc_channel_wait_(listener, POLLIN, deadline);
+        rc = ipc_channel_wait_(from->listener, POLLIN, deadline);
         if (rc != 0)
             return rc;
     }
@@ -1887,10 +2165,10 @@ IPC_INLINE int ipc_channel_accept_next_(int listener, struct ipc_channel *ch, in
 
 IPC_INLINE int ipc_channel_socket_meet_(struct ipc_channel *ch, int64_t deadline)
 {
-    int listener = ipc_channel_get_socket_(ch)->listener;
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
 
-    return listener >= 0 ? ipc_channel_accept_next_(listener, ch, deadline)
-                         : ipc_channel_connect_(ch, deadline);
+    return own->listener >= 0 ? ipc_channel_accept_next_(own, ch, deadline)
+                              : ipc_channel_connect_(ch, deadline);
 }
 
 IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline)
@@ -1909,10 +2187,10 @@ IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline
 IPC_INLINE int ipc_channel_socket_accept_(struct ipc_channel *listener, struct ipc_channel *ch,
                                           int64_t deadline)
 {
-    int from = ipc_channel_get_socket_(listener)->listener;
+    struct ipc_channel_socket_ *from = ipc_channel_get_socket_(listener);
 
     ipc_channel_get_socket_(ch)->listener = -1;
-    if (from < 0)
+    if (from->listener < 0)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                    ch->kind->scheme);
     return ipc_channel_accept_next_(from, ch, deadline);
@@ -1926,13 +2204,18 @@ IPC_INLINE void ipc_channel_socket_close_(struct ipc_channel *ch)
     if (own->has_file && ch->pid == getpid() && lstat(ch->address, &st) == 0 &&
         S_ISSOCK(st.st_mode) && st.st_ino == own->ino)
         (void)unlink(ch->address);
-    ipc_channel_close_fd_(&own->listener);
+    ipc_channel_stop_listening_(ch);
 }
 
-/* A listener's descriptor tells of clients while none is there. */
+/* A listener's descriptor tells of clients while none is there, and of datagrams that come to one
+ * of several addresses. */
 IPC_INLINE int ipc_channel_socket_descriptor_(struct ipc_channel *ch)
 {
-    return ch->in >= 0 ? ch->in : ipc_channel_get_socket_(ch)->listener;
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+
+    if (ch->in >= 0 && (ch->kind->type != SOCK_DGRAM || own->listener < 0))
+        return ch->in;
+    return own->listener;
 }
 
 IPC_INLINE void ipc_channel_socket_describe_(const struct ipc_channel *ch,
@@ -2165,19 +2448,47 @@ IPC_INLINE ssize_t ipc_channel_packet_read_(struct ipc_channel *ch, struct ipc_c
     return got;
 }
 
+/* A listener of datagrams with several addresses: waits until one has come, and makes its socket
+ * the one that is read, and answered from. Each socket has its turn. */
+IPC_INLINE int ipc_channel_choose_socket_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct pollfd p[IPC_CHANNEL_ADDRESSES_];
+    unsigned i;
+    int rc;
+
+    for (i = 0; i < own->count; i++) {
+        p[i].fd = own->sockets[(own->turn + i) % own->count];
+        p[i].events = POLLIN;
+    }
+    rc = ipc_channel_poll_(p, own->count, deadline);
+    for (i = 0; rc == 0 && p[i].revents == 0; i++)
+        ;
+    if (rc != 0)
+        return rc;
+    own->turn = (own->turn + i + 1) % own->count;
+    ch->in = ch->out = p[i].fd;
+    return 0;
+}
+
 /* Waits for a packet that is permitted, and reads it, as ipc_channel_packet_read_. A negative errno
  * is the call's refusal. */
 IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
                                             void *to, size_t size, int64_t deadline)
 {
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
     unsigned skips = 0;
     ssize_t got;
     int rc;
 
     for (;;) {
+        if (CK_CC_UNLIKELY(own->count > 1) && (rc = ipc_channel_choose_socket_(ch, deadline)) != 0)
+            return rc;
         got = ipc_channel_packet_read_(ch, p, to, size, flags);
         rc = got >= 0 ? 0 : -errno;
+        if (rc == -EAGAIN && own->count > 1)
+            continue;
         if (rc == -EAGAIN) {
             rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
             if (rc != 0)

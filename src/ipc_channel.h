@@ -130,8 +130,8 @@
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
  *   taken away if the write has raised it.
  *
- * The rooms: core (types, the states of a channel), reference (what a program calls), wait and
- * frame (what mechanisms share), one room for each mechanism or two, open (the table of
+ * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
+ * and address (what mechanisms share), one room for each mechanism or two, open (the table of
  * mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
@@ -143,6 +143,7 @@
 #include "channel/wait.h"
 #include "channel/frame.h"
 #include "channel/pipe.h"
+#include "channel/address.h"
 #include "channel/socket.h"
 #include "channel/packet.h"
 #include "channel/mq.h"

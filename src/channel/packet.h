@@ -177,19 +177,47 @@ IPC_INLINE ssize_t ipc_channel_packet_read_(struct ipc_channel *ch, struct ipc_c
     return got;
 }
 
+/* A listener of datagrams with several addresses: waits until one has come, and makes its socket
+ * the one that is read, and answered from. Each socket has its turn. */
+IPC_INLINE int ipc_channel_choose_socket_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct pollfd p[IPC_CHANNEL_ADDRESSES_];
+    unsigned i;
+    int rc;
+
+    for (i = 0; i < own->count; i++) {
+        p[i].fd = own->sockets[(own->turn + i) % own->count];
+        p[i].events = POLLIN;
+    }
+    rc = ipc_channel_poll_(p, own->count, deadline);
+    for (i = 0; rc == 0 && p[i].revents == 0; i++)
+        ;
+    if (rc != 0)
+        return rc;
+    own->turn = (own->turn + i + 1) % own->count;
+    ch->in = ch->out = p[i].fd;
+    return 0;
+}
+
 /* Waits for a packet that is permitted, and reads it, as ipc_channel_packet_read_. A negative errno
  * is the call's refusal. */
 IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
                                             void *to, size_t size, int64_t deadline)
 {
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
     unsigned skips = 0;
     ssize_t got;
     int rc;
 
     for (;;) {
+        if (CK_CC_UNLIKELY(own->count > 1) && (rc = ipc_channel_choose_socket_(ch, deadline)) != 0)
+            return rc;
         got = ipc_channel_packet_read_(ch, p, to, size, flags);
         rc = got >= 0 ? 0 : -errno;
+        if (rc == -EAGAIN && own->count > 1)
+            continue;
         if (rc == -EAGAIN) {
             rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
             if (rc != 0)

@@ -43,7 +43,9 @@
  *   -EBADMSG        file: the log is damaged in the middle; the sentence says where
  *   -EMSGSIZE       options.max is more than the mechanism carries
  *   -ENAMETOOLONG   the address is too long
- *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown; -EAGAIN: the name server did not answer
+ *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
+ *                  at which this host can listen; -EAGAIN: the name server did not answer
+ *   -ENETUNREACH   tcp:, udp: no network leads there
  *   -ESRCH          signal: no such process
  */
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,

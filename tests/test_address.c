@@ -1,0 +1,390 @@
+/*
+ * Addresses of channels: which clients reach which listener, what is at an address before and
+ * after, what open refuses, and what a channel does whose other side has gone and come again.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+#include "ipc_channel.h"
+
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+
+#define LONG_MS 10000 /* longer than any working call takes */
+#define HANG_S 120
+#include "harness.h"
+
+static struct ipc_channel ch;
+static char uri[300];
+static char scratch[400000];
+
+#define OPENS(ch, uri, role) opens_(ch, uri, role, __LINE__)
+
+static void opens_(struct ipc_channel *c, const char *at, unsigned role, int line)
+{
+    int rc = ipc_channel_open(c, at, role, (role & IPC_LISTEN) ? IPC_NOW : ipc_in_ms(LONG_MS));
+
+    must_(rc == 0, at, ipc_channel_why(c), __FILE__, line);
+}
+
+/* Makes a URI of this test with a fresh name: %s of the form. */
+__attribute__((format(printf, 1, 0))) static void choose(const char *form)
+{
+    next_name(NULL);
+    (void)snprintf(uri, sizeof uri, form, name);
+}
+
+/* ------------------------------------------------------------------ a network of our own */
+
+static void write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        _exit(UNABLE);
+    (void)close(fd);
+}
+
+static void set_loopback(int up)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq lo;
+
+    memset(&lo, 0, sizeof lo);
+    (void)strcpy(lo.ifr_name, "lo");
+    lo.ifr_flags = up ? IFF_UP : 0;
+    MUST(fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &lo) == 0);
+    (void)close(fd);
+}
+
+/* Moves this process to a network and names of its own. */
+static void move_away(int ipv6)
+{
+    char path[200];
+
+    if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        _exit(UNABLE);
+    if (!ipv6) {
+        write_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
+        write_file("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "1");
+    }
+    set_loopback(1);
+    (void)snprintf(path, sizeof path, "/dev/shm/%s", name);
+    write_file(path, "127.0.0.1 both three\n::1 both three\n127.0.0.2 three\n127.0.0.1 three\n");
+    if (mount(path, "/etc/hosts", NULL, MS_BIND, NULL) != 0)
+        _exit(UNABLE);
+}
+
+static void in_a_network_of_its_own(body *f, void *arg)
+{
+    int rc = run(f, arg);
+
+    SKIP_IF(rc == UNABLE, "needs root, for a network of its own");
+    IS(rc, 0);
+}
+
+/* ------------------------------------------------------------------ names and ports */
+
+/* Is the listener at `listen` reached by a client of that host, there and back? */
+static void reaches(const char *scheme, const char *listen, const char *host)
+{
+    struct ipc_channel client;
+    struct ipc_channel_facts facts;
+    char at[100];
+
+    (void)snprintf(at, sizeof at, "%s:%s:0", scheme, listen);
+    OPENS(&ch, at, IPC_BOTH | IPC_LISTEN);
+    IS(ipc_channel_info(&ch, &facts), 0);
+    (void)snprintf(at, sizeof at, "%s:%s:%d", scheme, host, facts.port);
+    OPENS(&client, at, IPC_BOTH);
+    is_(ipc_channel_send(&client, "ask", 3, ipc_in_ms(LONG_MS)), 0, at, __FILE__, __LINE__);
+    is_(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 3, at, __FILE__, __LINE__);
+    is_(ipc_channel_send(&ch, "yes!", 4, ipc_in_ms(LONG_MS)), 0, at, __FILE__, __LINE__);
+    is_(ipc_channel_recv(&client, scratch, 10, ipc_in_ms(LONG_MS)), 4, at, __FILE__, __LINE__);
+    IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT);
+    ipc_channel_close(&client);
+    ipc_channel_close(&ch);
+}
+
+static void listens_late(struct child *up, void *arg)
+{
+    char byte;
+
+    (void)hear(up);
+    OPENS(&ch, (const char *)arg, IPC_RECV | IPC_LISTEN);
+    IS(ipc_channel_recv(&ch, &byte, 1, ipc_in_ms(LONG_MS)), 1);
+}
+
+/* The client is there first, and is refused at each address in another way. */
+static void waits_for(const char *client_uri, const char *listener_uri)
+{
+    char listener[100];
+    struct child c;
+
+    (void)snprintf(listener, sizeof listener, "%s", listener_uri);
+    is_(ipc_channel_open(&ch, client_uri, IPC_SEND, ipc_in_ms(20)), -ETIMEDOUT, client_uri,
+        __FILE__, __LINE__);
+    c = spawn(listens_late, listener);
+    tell(&c, 0);
+    OPENS(&ch, client_uri, IPC_SEND);
+    IS(ipc_channel_send(&ch, "x", 1, ipc_in_ms(LONG_MS)), 0);
+    finish(&c);
+    ipc_channel_close(&ch);
+}
+
+static void meets_all(struct child *up, void *arg)
+{
+    static const char *const schemes[] = {"tcp", "udp"};
+    int ipv6 = *(int *)arg, i;
+
+    (void)up;
+    move_away(ipv6);
+    for (i = 0; i < 2; i++) {
+        reaches(schemes[i], "*", "127.0.0.1");
+        reaches(schemes[i], "both", "127.0.0.1");
+        reaches(schemes[i], "both", "both");
+        reaches(schemes[i], "three", "127.0.0.1");
+        reaches(schemes[i], "three", "127.0.0.2");
+        if (ipv6) {
+            reaches(schemes[i], "*", "[::1]");
+            reaches(schemes[i], "both", "[::1]");
+            reaches(schemes[i], "three", "[::1]");
+        }
+    }
+    waits_for("tcp:both:9001", "tcp:127.0.0.1:9001");
+    waits_for("tcp:both:9002", "tcp:both:9002");
+    waits_for("tcp:127.0.0.1:9003", "tcp:both:9003");
+    waits_for("tcp:three:9004", "tcp:127.0.0.2:9004");
+}
+
+static void all_addresses_of_a_name_are_used(void **state)
+{
+    int ipv6;
+
+    (void)state;
+    for (ipv6 = 0; ipv6 < 2; ipv6++) {
+        next_name(NULL);
+        in_a_network_of_its_own(meets_all, &ipv6);
+    }
+}
+
+/* Datagrams meet nobody at the name's first address: the next address has its turn. */
+static void tries_the_next(struct child *up, void *arg)
+{
+    struct ipc_channel client;
+    int64_t until;
+
+    (void)up, (void)arg;
+    move_away(1);
+    OPENS(&ch, "udp:127.0.0.2:9001", IPC_RECV | IPC_LISTEN);
+    OPENS(&client, "udp:three:9001", IPC_SEND);
+    until = ipc_in_ms(LONG_MS);
+    while (ipc_channel_recv(&ch, scratch, 10, IPC_NOW) < 0 && ipc_left_(until) > 0)
+        (void)ipc_channel_send(&client, "x", 1, IPC_NOW);
+    MUST(ipc_left_(until) > 0);
+    ipc_channel_close(&client);
+    ipc_channel_close(&ch);
+}
+
+static void datagrams_find_the_address_that_answers(void **state)
+{
+    (void)state;
+    in_a_network_of_its_own(tries_the_next, NULL);
+}
+
+static void ports_are_checked(void **state)
+{
+    static const char *const wrong[] = {"65536", "99999", "-1",         "+1", " 1",
+                                        "1x",    "",      "4294967297", "0x1"};
+    static const char *const schemes[] = {"tcp", "udp"};
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        for (k = 0; k < sizeof wrong / sizeof *wrong; k++) {
+            (void)snprintf(uri, sizeof uri, "%s:127.0.0.1:%s", schemes[i], wrong[k]);
+            is_(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -EINVAL, uri, __FILE__,
+                __LINE__);
+            MUST(strstr(ipc_channel_why(&ch), "65535") != NULL);
+            is_(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), -EINVAL, uri, __FILE__, __LINE__);
+        }
+        (void)snprintf(uri, sizeof uri, "%s:127.0.0.1:0", schemes[i]);
+        IS(ipc_channel_open(&ch, uri, IPC_SEND, IPC_NOW), -EINVAL);
+        OPENS(&ch, uri, IPC_RECV | IPC_LISTEN);
+        ipc_channel_close(&ch);
+    }
+}
+
+/* ------------------------------------------------------------------ many clients */
+
+/* A listener that is busy lets clients connect. */
+static void a_busy_listener_has_room_for_many_clients(void **state)
+{
+    static const char *const forms[] = {"unix:@%s", "unix-seq:@%s", "tcp:127.0.0.1:0"};
+    static struct ipc_channel client[100];
+    struct ipc_channel_facts facts;
+    size_t i, k;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        choose(forms[i]);
+        OPENS(&ch, uri, IPC_RECV | IPC_LISTEN);
+        IS(ipc_channel_info(&ch, &facts), 0);
+        if (i == 2)
+            (void)snprintf(uri, sizeof uri, "tcp:127.0.0.1:%d", facts.port);
+        for (k = 0; k < 100; k++)
+            is_(ipc_channel_open(&client[k], uri, IPC_SEND, ipc_in_ms(i == 2 ? 900 : 0)), 0,
+                ipc_channel_why(&client[k]), __FILE__, (int)k);
+        for (k = 0; k < 100; k++)
+            ipc_channel_close(&client[k]);
+        ipc_channel_close(&ch);
+    }
+}
+
+/* Clients that wait longer look less often. */
+static void who_waits_long_looks_less_often(void **state)
+{
+    struct rusage before, after;
+
+    (void)state;
+    choose("unix:@%s");
+    MUST(getrusage(RUSAGE_SELF, &before) == 0);
+    IS(ipc_channel_open(&ch, uri, IPC_SEND, ipc_in_ms(1000)), -ETIMEDOUT);
+    MUST(getrusage(RUSAGE_SELF, &after) == 0);
+    MUST(after.ru_nvcsw - before.ru_nvcsw < 200); /* sleeps: some 50, not a thousand */
+}
+
+/* ------------------------------------------------------------------ files of sockets */
+
+/* A listener is not disturbed by one that finds its address in use. */
+static void a_refused_listener_disturbs_nobody(void **state)
+{
+    static const char *const forms[] = {"unix:/dev/shm/%s", "unix-seq:/dev/shm/%s",
+                                        "auto:/dev/shm/%s", "unix-dgram:/dev/shm/%s"};
+    struct ipc_channel second;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        choose(forms[i]);
+        OPENS(&ch, uri, IPC_RECV | IPC_LISTEN);
+        IS(ipc_channel_open(&second, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), -EADDRINUSE);
+        if (i < 3)
+            is_(ipc_channel_accept(&ch, &second, IPC_NOW), -ETIMEDOUT, uri, __FILE__, __LINE__);
+        IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT);
+        ipc_channel_close(&ch);
+    }
+}
+
+/* Others may lock the folder. */
+static void a_locked_folder_keeps_no_listener_out(void **state)
+{
+    char folder[200];
+    int lock, i;
+
+    (void)state;
+    next_name(NULL);
+    (void)snprintf(folder, sizeof folder, "/dev/shm/%s", name);
+    MUST(mkdir(folder, 0700) == 0);
+    (void)snprintf(uri, sizeof uri, "unix:%s/socket", folder);
+    lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    MUST(lock >= 0 && flock(lock, LOCK_EX) == 0);
+    for (i = 0; i < 2; i++) { /* the second finds what the first has left */
+        OPENS(&ch, uri, IPC_RECV | IPC_LISTEN);
+        ipc_channel_get_socket_(&ch)->has_file = i;
+        ipc_channel_close(&ch);
+    }
+    (void)close(lock);
+    IS(rmdir(folder), 0); /* nothing else is left there */
+}
+
+static void listens_at_once(struct child *up, void *arg)
+{
+    int rc;
+
+    (void)arg;
+    (void)hear(up);
+    rc = ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW);
+    tell(up, (uint64_t)-rc);
+    (void)hear(up); /* the others have tried */
+}
+
+/* While a process replaces what is left, others do not; a lock that was left is no lock. */
+static void one_replaces_at_a_time(void **state)
+{
+    char path[220];
+    int lock;
+
+    (void)state;
+    choose("unix:/dev/shm/%s");
+    OPENS(&ch, uri, IPC_RECV | IPC_LISTEN);
+    ipc_channel_get_socket_(&ch)->has_file = 0;
+    ipc_channel_close(&ch);
+    (void)snprintf(path, sizeof path, "/dev/shm/%s.lock", name);
+    lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    MUST(lock >= 0 && flock(lock, LOCK_EX) == 0);
+    IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, ipc_in_ms(5)), -EADDRINUSE);
+    (void)close(lock);
+    OPENS(&ch, uri, IPC_RECV | IPC_LISTEN);
+    MUST(access(path, F_OK) != 0);
+    ipc_channel_close(&ch);
+}
+
+/* Of many that find what a killed listener has left one listens, and clients reach that one. */
+static void one_of_many_replaces_what_is_left(void **state)
+{
+    struct child c[8];
+    int round, i, winners;
+    char lock[320];
+
+    (void)state;
+    for (round = 0; round < 20; round++) {
+        choose("unix:/dev/shm/%s");
+        OPENS(&ch, uri, IPC_RECV | IPC_LISTEN);
+        ipc_channel_get_socket_(&ch)->has_file = 0;
+        ipc_channel_close(&ch);
+        for (i = 0; i < 8; i++)
+            c[i] = spawn(listens_at_once, NULL);
+        for (i = 0; i < 8; i++)
+            tell(&c[i], 0);
+        for (i = winners = 0; i < 8; i++) {
+            uint64_t rc = hear(&c[i]);
+
+            MUST(rc == 0 || rc == EADDRINUSE);
+            winners += rc == 0;
+        }
+        IS(winners, 1);
+        OPENS(&ch, uri, IPC_SEND);
+        ipc_channel_close(&ch);
+        for (i = 0; i < 8; i++) {
+            tell(&c[i], 0);
+            finish(&c[i]);
+        }
+        (void)snprintf(lock, sizeof lock, "%s.lock", strchr(uri, ':') + 1);
+        MUST(access(lock, F_OK) != 0);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(all_addresses_of_a_name_are_used),
+        TEST(datagrams_find_the_address_that_answers),
+        TEST(ports_are_checked),
+        TEST(a_busy_listener_has_room_for_many_clients),
+        TEST(who_waits_long_looks_less_often),
+        TEST(a_refused_listener_disturbs_nobody),
+        TEST(a_locked_folder_keeps_no_listener_out),
+        TEST(one_replaces_at_a_time),
+        TEST(one_of_many_replaces_what_is_left),
+    };
+
+    set_up(argc, argv);
+    return cmocka_run_group_tests_name("address", tests, NULL, NULL);
+}
