@@ -223,7 +223,8 @@ struct ipc_channel {
                           up to -n */
     uint32_t came;     /* priority or type of the message that was received last */
     /* Private. */
-    struct ipc_record_producer *quick_out; /* send needs only a push here; NULL: the long way */
+    struct ipc_record_producer *quick_out; /* where send needs only a push */
+    int32_t quick_sends;                   /* how many calls may do so; 0: the long way */
     struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
     void *state;                            /* the mechanism's own state: see its room */
@@ -254,7 +255,10 @@ struct ipc_channel {
  *     state       in, out      send                     recv
  *     NOBODY      -1           meets the next peer      meets the next peer
  *     THERE       descriptors  sends                    receives
- *     HALF_GONE   descriptors  -EPIPE                   what is left, then reports the loss
+ *     HALF_GONE   descriptors  -EPIPE while something   what is left, then reports the loss
+ *                              is left to receive; then
+ *                              a client meets the next
+ *                              listener
  *
  *     NOBODY    -> THERE       ipc_channel_meet_: kind->meet has found a peer
  *     NOBODY    -> NOBODY      ipc_channel_meet_: no peer can come (pipe:, a channel of
@@ -263,7 +267,8 @@ struct ipc_channel {
  *                              sent something before
  *     THERE     -> NOBODY      ipc_channel_lose_peer_: the end was read, garbage came, or a write
  *                              failed on a channel that only sends
- *     HALF_GONE -> NOBODY      ipc_channel_lose_peer_: the end was read
+ *     HALF_GONE -> NOBODY      ipc_channel_lose_peer_: the end was read; or
+ *                              ipc_channel_meet_successor_: a send, and nothing is left to receive
  *
  * A FIFO's receiver has opened its next end by then: it is THERE, and waits for a sender in recv.
  *
@@ -278,7 +283,8 @@ struct ipc_channel {
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
  *
- * auto: reports both as -EPIPE, leaves the ring and the socket, and is in NOBODY then.
+ * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
+ * whether the peer is gone: see IPC_CHANNEL_TRUST_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
@@ -1847,7 +1853,8 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
  *            tcp: each process that can reach the port.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
  *            of a message. A listener then waits for the next client, a client for the next
- *            listener; a channel of ipc_channel_accept reports the loss again. Only deadlines
+ *            listener; a channel of ipc_channel_accept reports the loss again. After -EPIPE a send
+ *            of a channel that receives, too, does so once all is received. Only deadlines
  *            notice a host that vanishes without a word.
  *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
  *            one that was killed. A client that waits looks again after an eighth of the time
@@ -2288,7 +2295,8 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
  *            abstract name each datagram tells its sender (SCM_CREDENTIALS), and those of other
  *            users than unix: permits are skipped. udp: each process that can reach the port.
  *   Loss     unix-seq: as unix:. A later send reports -EPIPE to the sender of datagrams, and an
- *            answer reports it to the listener. No recv of datagrams reports it.
+ *            answer reports it to the listener. The sender then goes on with the next listener,
+ *            of udp: at the name's next address; the kernel has dropped answers to unix-dgram:.
  *   Limits   Unix sockets carry some 200 KB in a message, and 10 of them on the way
  *            (net.core.wmem_max); udp: 65507 bytes.
  */
@@ -3978,7 +3986,7 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
-    ch->quick_out = NULL;
+    ch->quick_sends = 0;
     ch->quick_in = NULL;
 }
 
@@ -4040,7 +4048,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     ipc_channel_post_(r, &r->out_data);
-    ch->quick_out = r->sem < 0 ? &r->out : NULL;
+    ch->quick_out = &r->out;
+    ch->quick_sends = r->sem < 0 ? INT32_MAX : 0;
     return 0;
 }
 
@@ -4626,7 +4635,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
- *            it was killed or closed. Then as over unix:.
+ *            it was killed or closed. Then as over unix:. Into the ring of a process that was
+ *            killed go 256 messages at most before that is reported.
  *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
@@ -4662,7 +4672,16 @@ struct ipc_channel_auto_ {
     int64_t came_at; /* when the other side connected */
     int unable;      /* this side could not take the ring that was handed over */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
+    int32_t trust;   /* how many messages go into the ring before the socket is asked */
 };
+
+/*
+ * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
+ * both, for a system call. So a send asks it before the first message, then after one, two, four,
+ * ... messages, at last after each IPC_CHANNEL_TRUST_: as many at most go into the ring of a killed
+ * process, and no more than went to it before.
+ */
+#define IPC_CHANNEL_TRUST_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
@@ -4914,6 +4933,7 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
     ipc_channel_auto_leave_ring_(ch);
     own->step = IPC_CHANNEL_OFFER_;
     own->unable = 0;
+    own->trust = 0;
     ch->max = ch->how.max;
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
         rc = ipc_channel_socket_meet_(ch, deadline);
@@ -5009,6 +5029,35 @@ IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
     return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
 }
 
+/* Does the socket beside the ring say that the other side is gone? Nothing more comes over it. */
+IPC_INLINE int ipc_channel_auto_is_gone_(const struct ipc_channel *ch)
+{
+    char byte;
+    ssize_t rc = recv(ch->in, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+
+    return rc == 0 || (rc < 0 && errno == ECONNRESET);
+}
+
+/* Sends through the ring. The other side's end is -EPIPE. What it had sent before can still be
+ * received. */
+IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *message, size_t n,
+                                      int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int rc = -EPIPE;
+
+    if (!ipc_channel_auto_is_gone_(ch))
+        rc = ipc_channel_ring_send_(ch, message, n, deadline);
+    if (CK_CC_LIKELY(rc == 0)) {
+        ch->quick_sends = own->trust;
+        own->trust = own->trust < IPC_CHANNEL_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_TRUST_;
+    }
+    if (rc != -EPIPE && rc != -EOWNERDEAD)
+        return rc;
+    return (ch->role & IPC_RECV) == 0 ? ipc_channel_auto_end_(ch, rc)
+                                      : ipc_channel_stop_sending_(ch, -EPIPE);
+}
+
 IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
@@ -5022,13 +5071,8 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
             return ipc_channel_refuse_(ch, -EMSGSIZE, "auto: a message of %zu bytes: at most %zu",
                                        n, ch->max);
     }
-    if (CK_CC_UNLIKELY(ch->ring == NULL))
-        return ipc_channel_stream_send_(ch, message, n, deadline);
-    rc = ipc_channel_ring_send_(ch, message, n, deadline);
-    /* What the other side had sent before can still be received. */
-    if (CK_CC_UNLIKELY(rc == -EPIPE || rc == -EOWNERDEAD) && (ch->role & IPC_RECV) == 0)
-        return ipc_channel_auto_end_(ch, rc);
-    return rc == -EOWNERDEAD ? -EPIPE : rc;
+    return ch->ring == NULL ? ipc_channel_stream_send_(ch, message, n, deadline)
+                            : ipc_channel_auto_push_(ch, message, n, deadline);
 }
 
 /* The ring is empty. Arms its bell, so that ipc_channel_fd's descriptor tells of what comes from
@@ -5036,13 +5080,12 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
 IPC_INLINE int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    char byte;
     int gone;
     int64_t rc;
 
     ipc_notify_drain(&r->data);
     ipc_notify_arm(&r->data);
-    gone = recv(ch->in, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    gone = ipc_channel_auto_is_gone_(ch);
     rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
     return rc == -ETIMEDOUT && gone ? -EPIPE : rc;
 }
@@ -5355,19 +5398,48 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
     return ch->kind->meet(ch, deadline);
 }
 
+/* Is there something left to receive of a peer that can no longer be sent to? */
+IPC_INLINE int ipc_channel_has_rest_(struct ipc_channel *ch)
+{
+    size_t n;
+    char byte;
+    ssize_t rc;
+
+    if (ch->next != 0 || ch->rx.begin != ch->rx.end)
+        return 1;
+    if (ch->ring != NULL)
+        return ipc_record_look_(&ch->ring->in, &n) == 0;
+    rc = recv(ch->in, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+    return rc > 0 || (rc == 0 && ch->kind->type == SOCK_DGRAM); /* an empty datagram */
+}
+
+/* HALF_GONE, and the loss was reported: waits for the next listener, unless none can come, or
+ * something is left to receive. A listener does not: what it sends is an answer, and not for the
+ * next client. */
+IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadline)
+{
+    if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0 ||
+        (ch->role & IPC_LISTEN) != 0 || ipc_channel_has_rest_(ch))
+        return -EPIPE;
+    ipc_channel_leave_peer_(ch);
+    return ch->kind->meet(ch, deadline);
+}
+
 /* Sends over any mechanism. A ring in the middle of its messages does not come here. */
 __attribute__((noinline, unused)) static int
 ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
 {
-    int rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    int rc;
 
+    ch->quick_sends = 0;
+    rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    if (rc == 0 && (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0)
+        rc = ipc_channel_meet_successor_(ch, deadline);
     if (rc == 0 && n > ch->max)
         rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
                                  ch->kind->scheme, n, ch->max);
-    else if (rc == 0 && (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0)
-        rc = -EPIPE;
-    if (rc == 0)
-        rc = ch->kind->send(ch, message, n, deadline);
+    if (rc == 0) /* an empty message may be given as NULL, which memcpy must not get */
+        rc = ch->kind->send(ch, n != 0 ? message : "", n, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
@@ -5378,9 +5450,10 @@ __attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_ch
                                                                    size_t size, int64_t deadline)
 {
     int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+    char nothing;
 
     if (rc == 0)
-        rc = ch->kind->recv(ch, to, size, deadline);
+        rc = ch->kind->recv(ch, size != 0 ? to : &nothing, size, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
@@ -5394,8 +5467,8 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
     struct ipc_record_producer *out = ch->quick_out;
 
     /* A message that no process would read takes the long way, which reports that. */
-    if (CK_CC_UNLIKELY(out == NULL || ck_pr_load_64(&out->ring->end[1]) == 0 || n > ch->max ||
-                       ipc_record_push(out, message, n) != 0))
+    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 || ck_pr_load_64(&out->ring->end[1]) == 0 ||
+                       n > ch->max || ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
         ipc_channel_post_(ch->ring, &ch->ring->out_data);

@@ -371,6 +371,154 @@ static void one_of_many_replaces_what_is_left(void **state)
     }
 }
 
+/* ------------------------------------------------------------------ successors */
+
+struct meeting {
+    const char *form;
+    unsigned role; /* of the client */
+    int killed;    /* the first server is killed, else it closes */
+};
+
+static unsigned other_role(const struct meeting *m)
+{
+    return (m->role == IPC_BOTH ? IPC_BOTH : IPC_RECV) | IPC_LISTEN;
+}
+
+/* Receives one message and sends two, if it can. */
+static void serves_one(struct child *up, void *arg)
+{
+    const struct meeting *m = (const struct meeting *)arg;
+    struct ipc_channel_facts facts;
+    int i;
+
+    OPENS(&ch, uri, other_role(m));
+    IS(ipc_channel_info(&ch, &facts), 0);
+    tell(up, (uint64_t)facts.port);
+    IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 1);
+    for (i = 0; i < 2 && m->role == IPC_BOTH; i++)
+        IS(ipc_channel_send(&ch, "answer", 6, ipc_in_ms(LONG_MS)), 0);
+    tell(up, 0);
+    (void)hear(up);
+    ipc_channel_close(&ch);
+    tell(up, 0);
+    (void)hear(up);
+}
+
+/* Counts the messages until an empty one comes. */
+static void counts(struct child *up, void *arg)
+{
+    uint64_t n = 0;
+
+    OPENS(&ch, uri, other_role((const struct meeting *)arg));
+    tell(up, 0);
+    while (ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)) == 1)
+        n++;
+    tell(up, n);
+    (void)hear(up);
+}
+
+static void ends(struct child *c, int killed)
+{
+    if (killed) {
+        kill_child(c);
+        return;
+    }
+    tell(c, 0);
+    (void)hear(c);
+    tell(c, 0);
+    finish(c);
+}
+
+/* Is what a killed server has sent received after a send was refused? The kernel drops datagrams
+ * then. */
+static int keeps_rest(const struct meeting *m)
+{
+    return m->role == IPC_BOTH && m->killed && strncmp(uri, "unix-dgram", 10) != 0;
+}
+
+/* Sends 20 messages to a successor, and an empty one. What the first server sent is received before
+ * that; until then each send says that it is gone. */
+static void meets_successor(struct meeting *m)
+{
+    struct ipc_channel client;
+    struct child c, next;
+    uint64_t accepted = 0, told = 0, i;
+    int rc;
+
+    choose(m->form);
+    c = spawn(serves_one, m);
+    i = hear(&c);
+    if (i != 0)
+        (void)snprintf(uri, sizeof uri, "tcp:127.0.0.1:%d", (int)i);
+    OPENS(&client, uri, m->role);
+    IS(ipc_channel_send(&client, "x", 1, ipc_in_ms(LONG_MS)), 0);
+    for (i = 0; i < 2 && m->role == IPC_BOTH && !keeps_rest(m); i++)
+        IS(ipc_channel_recv(&client, scratch, 10, ipc_in_ms(LONG_MS)), 6);
+    (void)hear(&c);
+    ends(&c, m->killed);
+    if (strncmp(uri, "tcp", 3) == 0) { /* it accepts one message before it hears of the end */
+        IS(ipc_channel_send(&client, "x", 1, IPC_NOW), 0);
+        IS(ipc_channel_wait_(client.out, 0, ipc_in_ms(LONG_MS)), 0);
+    }
+    for (i = 0; i < 3 && keeps_rest(m); i++)
+        is_(ipc_channel_send(&client, "x", 1, IPC_NOW), -EPIPE, uri, __FILE__, __LINE__);
+    for (i = 0; i < 2 && keeps_rest(m); i++)
+        is_(ipc_channel_recv(&client, scratch, 10, IPC_NOW), 6, uri, __FILE__, __LINE__);
+    next = spawn(counts, m);
+    (void)hear(&next);
+    for (i = 0; i < 20; i++) {
+        rc = ipc_channel_send(&client, "x", 1, ipc_in_ms(LONG_MS));
+        must_(rc == 0 || rc == -EPIPE, uri, ipc_channel_why(&client), __FILE__, __LINE__);
+        accepted += rc == 0;
+        told += rc == -EPIPE;
+    }
+    is_(ipc_channel_send(&client, "", 0, ipc_in_ms(LONG_MS)), 0, uri, __FILE__, __LINE__);
+    is_((int64_t)told, keeps_rest(m) ? 0 : 1, uri, __FILE__, __LINE__);
+    is_((int64_t)hear(&next), (int64_t)accepted, uri, __FILE__, __LINE__);
+    tell(&next, 0);
+    finish(&next);
+    ipc_channel_close(&client);
+}
+
+static void a_loss_is_told_once_then_the_successor_is_met(void **state)
+{
+    static const char *const forms[] = {"unix:@%s",       "unix:/dev/shm/%s", "unix-seq:@%s",
+                                        "unix-dgram:@%s", "auto:%s",          "auto:/dev/shm/%s",
+                                        "tcp:127.0.0.1:0"};
+    struct meeting m;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof forms / sizeof *forms; i++)
+        for (m.killed = 0; m.killed < 2; m.killed++)
+            for (m.role = IPC_SEND; m.role <= IPC_BOTH; m.role += IPC_BOTH - IPC_SEND) {
+                m.form = forms[i];
+                meets_successor(&m);
+            }
+}
+
+/* Datagrams to nobody are told at the send after the next one. */
+static void udp_goes_on_after_it_met_nobody(void **state)
+{
+    struct ipc_channel client;
+    struct ipc_channel_facts facts;
+    int64_t until = ipc_in_ms(LONG_MS);
+
+    (void)state;
+    OPENS(&ch, "udp:127.0.0.1:0", IPC_BOTH | IPC_LISTEN);
+    IS(ipc_channel_info(&ch, &facts), 0);
+    ipc_channel_close(&ch);
+    (void)snprintf(uri, sizeof uri, "udp:127.0.0.1:%d", facts.port);
+    OPENS(&client, uri, IPC_BOTH);
+    while (ipc_channel_send(&client, "x", 1, IPC_NOW) != -EPIPE)
+        MUST(ipc_left_(until) > 0);
+    OPENS(&ch, uri, IPC_BOTH | IPC_LISTEN);
+    IS(ipc_channel_send(&client, "x", 1, IPC_NOW), 0);
+    IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 1);
+    ipc_channel_close(&client);
+    ipc_channel_close(&ch);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -383,6 +531,8 @@ int main(int argc, char **argv)
         TEST(a_locked_folder_keeps_no_listener_out),
         TEST(one_replaces_at_a_time),
         TEST(one_of_many_replaces_what_is_left),
+        TEST(a_loss_is_told_once_then_the_successor_is_met),
+        TEST(udp_goes_on_after_it_met_nobody),
     };
 
     set_up(argc, argv);

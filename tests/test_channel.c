@@ -2856,6 +2856,36 @@ static void what_is_no_channel_is_refused(void **state)
     IS(ipc_channel_open(&ch, "unix:/dev/shm/no/such", IPC_RECV | IPC_LISTEN, IPC_NOW), -ENOENT);
 }
 
+static void sends_nothing(struct child *up, void *arg)
+{
+    (void)arg;
+    open_as(listens(IPC_SEND));
+    IS(ipc_channel_send(&ch, NULL, 0, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_send(&ch, NULL, 0, ipc_in_ms(LONG_MS)), 0);
+    (void)hear(up);
+}
+
+/* Undefined behaviour of memcpy is seen with the sanitizer. */
+static void an_empty_message_may_be_null(void **state)
+{
+    (void)state;
+    EACH_ROW(0)
+    {
+        struct child c;
+
+        if (!(row->is & SENDER))
+            open_as(listens(IPC_RECV));
+        c = spawn(sends_nothing, NULL);
+        if (row->is & SENDER)
+            open_as(listens(IPC_RECV));
+        IS(ipc_channel_recv(&ch, NULL, 0, ipc_in_ms(LONG_MS)), 0);
+        IS(ipc_channel_recv(&ch, NULL, 0, ipc_in_ms(LONG_MS)), 0);
+        tell(&c, 0);
+        finish(&c);
+        over();
+    }
+}
+
 /* ------------------------------------------------------------------ rings in the middle of it */
 
 static void takes_two(struct child *up, void *arg)
@@ -3289,6 +3319,7 @@ int main(int argc, char **argv)
         TEST(unlink_removes_only_what_its_mechanism_made),
         TEST(unlink_removes_only_its_own_key),
         TEST(what_is_no_channel_is_refused),
+        TEST(an_empty_message_may_be_null),
         TEST(after_its_first_messages_a_ring_refuses_and_tells_as_before),
         TEST(receivers_share_the_messages_of_a_ring),
         TEST(several_send_to_several_over_a_ring),

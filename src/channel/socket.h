@@ -15,7 +15,8 @@
  *            tcp: each process that can reach the port.
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
  *            of a message. A listener then waits for the next client, a client for the next
- *            listener; a channel of ipc_channel_accept reports the loss again. Only deadlines
+ *            listener; a channel of ipc_channel_accept reports the loss again. After -EPIPE a send
+ *            of a channel that receives, too, does so once all is received. Only deadlines
  *            notice a host that vanishes without a word.
  *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
  *            one that was killed. A client that waits looks again after an eighth of the time
