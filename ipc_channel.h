@@ -3,7 +3,7 @@
  * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
  * src/channel/packet.h src/channel/mq.h src/channel/sysv.h src/channel/log.h
  * src/channel/signal.h src/channel/ring.h src/channel/sysvshm.h src/channel/auto.h
- * src/channel/open.h src/channel/io.h */
+ * src/channel/adopt.h src/channel/open.h src/channel/io.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -46,6 +46,7 @@
  *     file:PATH          a log: one process appends, any number follow; survives       >>log
  *                        restarts
  *     signal:PID         real-time signals with up to 8 bytes                          >>signal
+ *     fd:N               a socket or pipe that systemd or a parent handed over         >>adopt
  *
  * Contract
  *   - Exactly one side says IPC_LISTEN: the side that the other one finds. It makes the FIFO,
@@ -109,7 +110,7 @@
  *     Fix: mq:.
  *   - ring: and sysvshm: have no descriptor for event loops, as a descriptor that wakes must be
  *     handed over a socket. Fix: auto:.
- *   - tcp: notices a host that vanishes without a word by deadlines only.
+ *   - tcp: notices a host that vanishes without a word by deadlines only. Fix: options.keepalive.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
  *   - Signals of one number do not coalesce, but the queue of a user is short: `ulimit -i`. The
  *     receiver must block the signal in all threads before it opens the channel.
@@ -202,6 +203,8 @@ struct ipc_channel_options {
     uint32_t priority;  /* the first value of ipc_channel's priority */
     int32_t select;     /* the first value of ipc_channel's select */
     int64_t offset;     /* file: where reading begins, from ipc_channel_info; -1: at the end */
+    unsigned keepalive; /* tcp: seconds, 1 to 32767, after which a host that does not answer is
+                           gone; 0: never */
 };
 
 struct ipc_channel_kind_;
@@ -335,6 +338,8 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
 #define IPC_CHANNEL_NO_FD_ 64u     /* has no descriptors, and waits for peers in send and recv */
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
+#define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
+#define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */
@@ -385,9 +390,11 @@ struct ipc_channel_kind_ {
  *   -EADDRINUSE     another process listens there
  *   -EBUSY          file: the log has a writer; ring: the other end has its processes already
  *   -EUSERS         ring: 256 senders and receivers share it already
- *   -EPROTO         what is there is something else, or has another geometry
+ *   -EPROTO         what is there is something else, or has another geometry; auto: the roles do not
+ *                  fit, which the first call tells
+ *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged in the middle; the sentence says where
- *   -EMSGSIZE       options.max is more than the mechanism carries
+ *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries
  *   -ENAMETOOLONG   the address is too long
  *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
  *                  at which this host can listen; -EAGAIN: the name server did not answer
@@ -507,8 +514,8 @@ IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
  *   -EPROTO        something else is there, and stays: a file of another type, a symbolic link, a
  *                  file that is no log, a segment without our rings or of another version; if it
  *                  is to go: rm, ipcrm, ipc_shm_unlink
- *   -EOPNOTSUPP    the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, and unix: and auto:
- *                  without a file
+ *   -EOPNOTSUPP    the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, fd:, and unix: and
+ *                  auto: without a file
  *   -EINVAL        no such mechanism; no name, or none that the mechanism can have
  *   -ENAMETOOLONG  the name is too long
  *   -EACCES, -EPERM  it belongs to another user, or may not be read
@@ -662,6 +669,8 @@ IPC_INLINE const char *ipc_channel_loss_text_(int rc)
         return "the other side died in the middle of a message";
     case -EBADMSG:
         return "what came is no message of ipc_channel.h";
+    case -EPROTO:
+        return "the roles do not fit: what one side sends or waits for the other one does not";
     default:
         return strerror(-rc);
     }
@@ -854,6 +863,21 @@ IPC_INLINE int64_t ipc_channel_get_length_(const struct ipc_channel *ch, const u
                                                                                   : -EBADMSG;
 }
 
+/* Leaves the other side, as its frame begins with no header, or with one that is refused. */
+IPC_INLINE int ipc_channel_refuse_frame_(struct ipc_channel *ch, const unsigned char *from)
+{
+    uint32_t n = ipc_channel_get_(from);
+    int is_header = (ipc_channel_get_(from + 4) ^ n) == IPC_CHANNEL_CHECK_;
+    int rc = ipc_channel_lose_peer_(ch, -EBADMSG);
+
+    return !is_header
+               ? rc
+               : ipc_channel_refuse_(ch, rc,
+                                     "%s:%s: a message of %lu bytes came: options.max is "
+                                     "%zu here; the sender was left",
+                                     ch->kind->scheme, ch->address, (unsigned long)n, ch->max);
+}
+
 /* ------------------------------------------------------------------ system calls */
 
 /* Writes to a pipe, and raises no SIGPIPE. Where the kernel has no flag for that, the signal is
@@ -890,6 +914,14 @@ IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, con
     return rc;
 }
 
+/* Does this errno of a socket say that the connection is at its end? The last ones do so where the
+ * other host does not answer. */
+IPC_INLINE int ipc_channel_is_end_(int error)
+{
+    return error == ECONNRESET || error == ENOTCONN || error == ETIMEDOUT ||
+           error == EHOSTUNREACH || error == ENETUNREACH;
+}
+
 /* One system call that writes what there is room for. Bytes, or a negative errno: -EAGAIN where
  * there is no room, -EPIPE where the other side is gone. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, int n, int block)
@@ -910,7 +942,7 @@ IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, 
     }
     if (rc >= 0)
         return rc;
-    return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+    return ipc_channel_is_end_(errno) ? -EPIPE : -errno;
 }
 
 /* One system call that reads what is there. Bytes, 0 at the end, or a negative errno: -EAGAIN where
@@ -933,7 +965,7 @@ IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, i
     }
     if (rc >= 0)
         return rc;
-    return errno == ECONNRESET || errno == ENOTCONN ? 0 : -errno;
+    return ipc_channel_is_end_(errno) ? 0 : -errno;
 }
 
 /* ------------------------------------------------------------------ sending frames */
@@ -1153,7 +1185,7 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
         if (CK_CC_LIKELY(have >= IPC_CHANNEL_HEADER_)) {
             n = ipc_channel_get_length_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY(n < 0))
-                return ipc_channel_lose_peer_(ch, (int)n);
+                return ipc_channel_refuse_frame_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY((size_t)n > size))
                 return ipc_channel_refuse_size_(ch, (size_t)n, size);
             have -= IPC_CHANNEL_HEADER_;
@@ -1266,7 +1298,7 @@ IPC_INLINE void ipc_channel_pipe_choose_ends_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_pipe_kind_ = {
     "pipe",
-    0,
+    IPC_CHANNEL_OPEN_TO_ALL_,
     sizeof(struct ipc_channel_pipe_),
     0,
     0,
@@ -1854,8 +1886,8 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
  *            of a message. A listener then waits for the next client, a client for the next
  *            listener; a channel of ipc_channel_accept reports the loss again. After -EPIPE a send
- *            of a channel that receives, too, does so once all is received. Only deadlines
- *            notice a host that vanishes without a word.
+ *            of a channel that receives, too, does so once all is received. A host that
+ *            vanishes without a word is noticed by deadlines only, or with options.keepalive.
  *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
  *            one that was killed. A client that waits looks again after an eighth of the time
  *            that it has waited, 100 ms at most.
@@ -1870,6 +1902,20 @@ IPC_INLINE int ipc_channel_may_be_peer_(const struct ipc_channel *ch, uid_t uid,
 {
     return uid == geteuid() || uid == 0 || uid == ch->how.user ||
            (ch->how.group != 0 && gid == ch->how.group);
+}
+
+/* Asks a host that is silent for a third of the time whether it is there, and gives a connection up
+ * whose bytes or questions are not answered for all of the time. */
+IPC_INLINE void ipc_channel_keep_alive_(int fd, unsigned seconds)
+{
+    int one = 1, third = (int)(seconds + 2) / 3, count = 3;
+    unsigned ms = seconds * 1000;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &third, sizeof third);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &third, sizeof third);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    (void)setsockopt(fd, IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, &ms, sizeof ms);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 }
 
 /* Checks the process at the other end of a connected socket, and prepares the socket. */
@@ -1890,6 +1936,8 @@ IPC_INLINE int ipc_channel_check_peer_(struct ipc_channel *ch, int fd)
     }
     if (!ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_STREAM)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (ch->how.keepalive != 0)
+        ipc_channel_keep_alive_(fd, ch->how.keepalive);
     return 0;
 }
 
@@ -2258,7 +2306,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     "tcp",
-    0,
+    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_KEEPALIVE_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_STREAM,
@@ -2528,6 +2576,15 @@ IPC_INLINE int64_t ipc_channel_packet_length_(const struct ipc_channel *ch,
     return (int64_t)n;
 }
 
+/* Leaves the sender of a packet that is no message. */
+IPC_INLINE int ipc_channel_refuse_packet_(struct ipc_channel *ch,
+                                          const struct ipc_channel_packet_ *p, size_t got)
+{
+    return got < sizeof p->header
+               ? ipc_channel_lose_peer_(ch, -EBADMSG)
+               : ipc_channel_refuse_frame_(ch, p->direct ? p->header : ch->rx.data);
+}
+
 /* Keeps a message of n bytes that was too large for the caller's memory, at rx.data. */
 IPC_INLINE void ipc_channel_packet_keep_(struct ipc_channel *ch,
                                          const struct ipc_channel_packet_ *p, const void *to,
@@ -2558,7 +2615,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
         return got;
     n = ipc_channel_packet_length_(ch, &p, (size_t)got);
     if (n < 0)
-        return p.sequence ? ipc_channel_lose_peer_(ch, -EBADMSG)
+        return p.sequence ? ipc_channel_refuse_packet_(ch, &p, (size_t)got)
                           : ipc_channel_refuse_(ch, -EBADMSG,
                                                 "%s: a message of more than %zu bytes was dropped",
                                                 ch->kind->scheme, ch->max);
@@ -2618,7 +2675,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
     "udp",
-    0,
+    IPC_CHANNEL_OPEN_TO_ALL_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_DGRAM,
@@ -2837,7 +2894,8 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
  *
  *   Access   Each process that the queue's mode permits. The queue of a user other than this one,
  *            root and options.user is refused.
- *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed.
+ *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed,
+ *            once; then it is made or waited for anew.
  *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
  *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops.
  *            16 KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
@@ -2896,11 +2954,39 @@ IPC_INLINE size_t ipc_channel_sysv_max_(const struct msqid_ds *is)
     return is->msg_qbytes != 0 && is->msg_qbytes < max ? is->msg_qbytes : max;
 }
 
-IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
+/* Waits for the queue, or makes it, and checks whose it is. */
+IPC_INLINE int ipc_channel_sysv_attach_(struct ipc_channel *ch, key_t key, struct msqid_ds *is,
+                                        int64_t deadline)
 {
     struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
-    struct msqid_ds is;
+    int id = ipc_channel_sysv_find_(ch, key, deadline), rc;
     struct stat st;
+
+    if (id < 0)
+        return id;
+    if (msgctl(id, IPC_STAT, is) != 0)
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
+    memset(&st, 0, sizeof st);
+    st.st_uid = is->msg_perm.uid;
+    st.st_mode = is->msg_perm.mode;
+    rc = ipc_channel_check_owner_(ch, &st, 0);
+    own->queue = rc == 0 ? id : -1;
+    return rc;
+}
+
+/* The queue was removed, and that was reported: waits for the next one, or makes it. */
+IPC_INLINE int ipc_channel_sysv_again_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct msqid_ds is;
+    key_t key;
+    int rc = ipc_channel_read_key_(ch, &key);
+
+    return rc != 0 ? rc : ipc_channel_sysv_attach_(ch, key, &is, deadline);
+}
+
+IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct msqid_ds is;
     key_t key;
     int rc = ipc_channel_read_key_(ch, &key);
 
@@ -2911,15 +2997,7 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
                                    "sysv: both directions need a type for each: "
                                    "options.priority and options.select");
-    own->queue = ipc_channel_sysv_find_(ch, key, deadline);
-    if (own->queue < 0)
-        return own->queue;
-    if (msgctl(own->queue, IPC_STAT, &is) != 0)
-        return ipc_channel_refuse_errno_(ch, "read the mode of");
-    memset(&st, 0, sizeof st);
-    st.st_uid = is.msg_perm.uid;
-    st.st_mode = is.msg_perm.mode;
-    rc = ipc_channel_check_owner_(ch, &st, 0);
+    rc = ipc_channel_sysv_attach_(ch, key, &is, deadline);
     if (rc != 0)
         return rc;
     ch->max = ipc_channel_sysv_max_(&is);
@@ -2935,10 +3013,16 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
 /* What a failed call of the queue comes to: 0, to try again after a moment; or the refusal. */
 IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what, int64_t deadline)
 {
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
+    struct msqid_ds is;
+
     if (errno == EAGAIN || errno == ENOMSG)
         return ipc_channel_nap_(deadline);
-    if (errno == EIDRM)
+    /* Removed in the call, or before it. */
+    if (errno == EIDRM || (errno == EINVAL && msgctl(own->queue, IPC_STAT, &is) != 0)) {
+        own->queue = -1;
         return ipc_channel_refuse_(ch, -EPIPE, "sysv: queue %s was removed", ch->address);
+    }
     return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, what);
 }
 
@@ -2949,6 +3033,8 @@ IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *messag
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
     int rc;
 
+    if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
+        return rc;
     memcpy(ch->tx.data, &type, sizeof type);
     memcpy(ch->tx.data + sizeof type, message, n);
     while (msgsnd(own->queue, ch->tx.data, n, deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) != 0)
@@ -2966,6 +3052,8 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
     ssize_t n;
     int rc;
 
+    if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
+        return rc;
     /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. */
     while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select,
                        deadline == IPC_FOREVER ? 0 : IPC_NOWAIT)) < 0) {
@@ -3577,7 +3665,7 @@ IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, si
 
 static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
     "signal",
-    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_,
+    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_OPEN_TO_ALL_,
     sizeof(struct ipc_channel_signal_),
     0,
     0,
@@ -4648,8 +4736,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  * What the two sides say to each other on the socket before the first message. What is not the next
  * thing of these, or answers something that was not offered, ends the connection.
  *
- *     other       OFFER    version; ring: can it take a ring; max: its largest message
- *     listener    ANSWER   the lower version; ring: 1 a ring, 0 the socket; max: the smaller one
+ *     other       OFFER    version, roles; ring: can it take a ring; max: its largest message
+ *     listener    ANSWER   version, roles; ring: 1 a ring, 0 the socket; max: the smaller one
  *                 SEGMENT  if a ring: the segment (ipc_shm_send)
  *                 BELLs    if a ring: the descriptors of the bells (ipc_notify_send_fd)
  *     other       CHOICE   ring: 1 in the ring from now on, 0 it could not take the ring
@@ -4686,13 +4774,14 @@ struct ipc_channel_auto_ {
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
     uint64_t magic;
-    uint32_t version;
+    uint32_t version; /* in the lower half; above it the roles of the side that sends this */
     uint32_t ring;
     uint64_t max;
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
 #define IPC_CHANNEL_VERSION_ 1u
+#define IPC_CHANNEL_VERSION_BITS_ 16
 #define IPC_CHANNEL_HELLO_NS_                                                                      \
     INT64_C(100000000) /* for a client to make its offer, if others wait */
 
@@ -4722,13 +4811,24 @@ IPC_INLINE int ipc_channel_send_hello_(struct ipc_channel *ch, uint32_t ring)
 
     memset(&hello, 0, sizeof hello);
     hello.magic = IPC_CHANNEL_MAGIC_;
-    hello.version = IPC_CHANNEL_VERSION_;
+    hello.version = IPC_CHANNEL_VERSION_ | (ch->role & IPC_BOTH) << IPC_CHANNEL_VERSION_BITS_;
     hello.ring = ring;
     hello.max = ch->max;
     /* Nothing is on the way yet, so there is room, or the other side is at fault. */
     return send(ch->out, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof hello
                ? 0
                : -EPIPE;
+}
+
+/* Does the client send what the listener does not receive, or wait for what it does not send?
+ * 0 stands for roles that an older version does not tell. */
+IPC_INLINE int ipc_channel_is_misfit_(const struct ipc_channel *ch, unsigned other)
+{
+    int listens = ipc_channel_get_auto_(ch)->is_listener;
+    unsigned client = listens ? other : ch->role, listener = listens ? ch->role : other;
+
+    return other != 0 && (((client & IPC_SEND) != 0 && (listener & IPC_RECV) == 0) ||
+                          ((client & IPC_RECV) != 0 && (listener & IPC_SEND) == 0));
 }
 
 /* Waits for more bytes of an offer. A client makes it as soon as it has connected: one that does
@@ -4774,12 +4874,14 @@ IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, ui
     }
     memcpy(&hello, ch->rx.data, sizeof hello);
     ch->rx.end = 0;
-    if (hello.magic != IPC_CHANNEL_MAGIC_ || hello.version == 0 || hello.ring > most ||
+    if (hello.magic != IPC_CHANNEL_MAGIC_ || (uint16_t)hello.version == 0 || hello.ring > most ||
         hello.max == 0 || hello.max > UINT32_MAX / 2)
         return -EBADMSG;
     ch->max = hello.max < ch->max ? (size_t)hello.max : ch->max;
     *ring = hello.ring;
-    return 0;
+    return ipc_channel_is_misfit_(ch, hello.version >> IPC_CHANNEL_VERSION_BITS_ & IPC_BOTH)
+               ? -EPROTO
+               : 0;
 }
 
 /* Makes a sealed segment with our ends of the rings. */
@@ -4822,6 +4924,8 @@ IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadlin
 
     if (own->step == IPC_CHANNEL_OFFER_) {
         rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
+        if (rc == -EPROTO) /* the answer has our roles, so the client learns it, too */
+            (void)ipc_channel_send_hello_(ch, 0);
         if (rc != 0)
             return rc;
         ring = ring != 0 && ipc_channel_make_offer_(ch) == 0;
@@ -5168,6 +5272,201 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
 
 #endif
 
+/* >>adopt  src/channel/adopt.h */
+/*
+ * fd:N, a descriptor that this process has: from systemd (socket activation: from 3 on, LISTEN_FDS
+ * tells how many), from a parent, or from another program over a socket.
+ *
+ * The channel becomes what the descriptor is: one of unix:, unix-seq:, unix-dgram:, tcp: or udp:, or
+ * an end of a pipe:, also where it is a FIFO's. A socket that listens, or that datagrams come to, is
+ * opened with IPC_LISTEN; a connection without.
+ *
+ * The descriptor is the channel's from then on, also where open refuses the options. It is closed on
+ * exec; a socket that listens and a pipe do not block from now on, a connection does, which holds
+ * for other processes that share it. A socket's file stays at close.
+ *
+ *   Access   As the mechanism; a file's mode is whatever it is.
+ *   Loss     As the mechanism, but that no other peer can come to a connection.
+ */
+#ifndef IPC_SRC_CHANNEL_ADOPT_H
+#define IPC_SRC_CHANNEL_ADOPT_H 1
+
+/* ------------------------------------------------------------------ fd: */
+
+/* The mechanism of sockets of this family and type, or NULL. */
+IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_socket_kind_(int family, int type)
+{
+    static const struct ipc_channel_kind_ *const kinds[] = {
+        &ipc_channel_unix_kind_, &ipc_channel_unix_seq_kind_, &ipc_channel_unix_dgram_kind_,
+        &ipc_channel_tcp_kind_,  &ipc_channel_udp_kind_,
+    };
+    size_t i;
+
+    family = family == AF_INET6 ? AF_INET : family;
+    for (i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i]->domain == family && kinds[i]->type == type)
+            return kinds[i];
+    return NULL;
+}
+
+/* A Unix socket's own address as in a URI, in place of the number. Without a name it keeps that. */
+IPC_INLINE int ipc_channel_adopt_name_(struct ipc_channel *ch, const struct sockaddr_un *un,
+                                       socklen_t size)
+{
+    size_t at = offsetof(struct sockaddr_un, sun_path), n = size > at ? size - at : 0;
+    char *name;
+
+    if (n == 0 || un->sun_family != AF_UNIX)
+        return 0;
+    name = (char *)calloc(1, n + 1);
+    if (name == NULL)
+        return -ENOMEM;
+    memcpy(name, un->sun_path, n);
+    if (*name == '\0')
+        *name = '@';
+    free(ch->address);
+    ch->address = name;
+    return 0;
+}
+
+IPC_INLINE int ipc_channel_adopt_refuse_(struct ipc_channel *ch, int fd, const char *what)
+{
+    return ipc_channel_refuse_(ch, -EINVAL, "fd:%d: %s", fd, what);
+}
+
+/* Makes the channel one over a socket that listens, or that datagrams come to. */
+IPC_INLINE int ipc_channel_adopt_listener_(struct ipc_channel *ch, int fd)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int one = 1;
+
+    own->sockets[own->count++] = fd;
+    own->port = ipc_channel_get_port_(fd);
+    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    if (ch->kind->type != SOCK_DGRAM) {
+        own->listener = fd;
+    } else {
+        ipc_channel_make_blocking_(fd);
+        ch->in = ch->out = fd;
+    }
+    if (ipc_channel_wants_credentials_(ch))
+        (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+    return ipc_channel_set_packet_max_(ch, fd);
+}
+
+/* Makes the channel one over a socket that is connected. */
+IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
+{
+    int rc;
+
+    ch->in = ch->out = fd;
+    ch->flags |= IPC_CHANNEL_ACCEPTED_;
+    ipc_channel_make_blocking_(fd);
+    rc = ipc_channel_check_peer_(ch, fd);
+    return rc != 0 ? rc : ipc_channel_set_packet_max_(ch, fd);
+}
+
+IPC_INLINE int ipc_channel_adopt_socket_(struct ipc_channel *ch, int fd)
+{
+    const struct ipc_channel_kind_ *kind;
+    union {
+        struct sockaddr any;
+        struct sockaddr_un un;
+        struct sockaddr_storage room;
+    } own, peer;
+    socklen_t size = sizeof own, peer_size = sizeof peer, four = sizeof(int);
+    int type = 0, listens = 0, connected, role = (ch->role & IPC_LISTEN) != 0, rc;
+
+    memset(&own, 0, sizeof own);
+    if (getsockname(fd, &own.any, &size) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &four) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &four) != 0)
+        return ipc_channel_refuse_errno_(ch, "tell what is");
+    kind = ipc_channel_find_socket_kind_(own.any.sa_family, type);
+    if (kind == NULL)
+        return ipc_channel_refuse_(ch, -EPROTO, "fd:%d: no socket of unix:, tcp: or udp:", fd);
+    connected = getpeername(fd, &peer.any, &peer_size) == 0;
+    if (type == SOCK_DGRAM)
+        listens = !connected;
+    if (listens && !role)
+        return ipc_channel_adopt_refuse_(ch, fd, "it listens: IPC_LISTEN");
+    if (!listens && role)
+        return ipc_channel_adopt_refuse_(ch, fd, "it does not listen");
+    if (!listens && !connected)
+        return ipc_channel_adopt_refuse_(ch, fd, "it is not connected");
+    if (type == SOCK_DGRAM && (ch->role & (listens ? IPC_RECV : IPC_SEND)) == 0)
+        return ipc_channel_adopt_refuse_(ch, fd, "a listener receives, the other side sends");
+    rc = ipc_channel_adopt_name_(ch, &own.un, size);
+    if (rc != 0)
+        return rc;
+    ch->kind = kind;
+    return listens ? ipc_channel_adopt_listener_(ch, fd) : ipc_channel_adopt_connection_(ch, fd);
+}
+
+/* One end of a pipe or FIFO. */
+IPC_INLINE int ipc_channel_adopt_pipe_(struct ipc_channel *ch, int fd)
+{
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->state;
+    int flags = fcntl(fd, F_GETFL), reads = (flags & O_ACCMODE) == O_RDONLY;
+
+    if (flags < 0)
+        return ipc_channel_refuse_errno_(ch, "tell what is");
+    if (ch->role != (reads ? IPC_RECV : IPC_SEND))
+        return ipc_channel_adopt_refuse_(
+            ch, fd, reads ? "a pipe's reading end: IPC_RECV" : "a pipe's writing end: IPC_SEND");
+    own->child_in = own->child_out = -1;
+    ch->kind = &ipc_channel_pipe_kind_;
+    *(reads ? &ch->in : &ch->out) = fd;
+    (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    return 0;
+}
+
+IPC_INLINE int ipc_channel_adopt_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    size_t n = strspn(ch->address, "0123456789");
+    int fd = n != 0 && n <= 9 && ch->address[n] == '\0' ? atoi(ch->address) : -1, rc;
+    struct stat st;
+
+    (void)deadline;
+    ipc_channel_get_socket_(ch)->listener = -1;
+    ch->how.mode = 0; /* nothing is made */
+    if (fd < 0)
+        return ipc_channel_refuse_(ch, -EINVAL, "fd:%s: not a descriptor's number", ch->address);
+    if (fstat(fd, &st) != 0)
+        return ipc_channel_refuse_errno_(ch, "use descriptor");
+    if (S_ISFIFO(st.st_mode))
+        rc = ipc_channel_adopt_pipe_(ch, fd);
+    else if (S_ISSOCK(st.st_mode))
+        rc = ipc_channel_adopt_socket_(ch, fd);
+    else
+        rc = ipc_channel_refuse_(ch, -EPROTO, "fd:%d: no socket and no pipe", fd);
+    if (rc == 0)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return rc;
+}
+
+/* Only until open has found out what the descriptor is. */
+static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
+    "fd",
+    IPC_CHANNEL_KEEPALIVE_,
+    sizeof(struct ipc_channel_socket_), /* more than that of pipe: */
+    0,
+    0,
+    ipc_channel_adopt_open_,
+    NULL, /* close: nothing is open yet */
+    NULL, /* unlink: it has no name */
+    NULL, /* send */
+    NULL, /* recv */
+    NULL, /* meet */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
+
+#endif
+
 /* >>open  src/channel/open.h */
 /* The table of mechanisms; open, accept, close and unlink. */
 #ifndef IPC_SRC_CHANNEL_OPEN_H
@@ -5184,7 +5483,7 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
         &ipc_channel_pipe_kind_,     &ipc_channel_fifo_kind_,       &ipc_channel_unix_kind_,
         &ipc_channel_unix_seq_kind_, &ipc_channel_unix_dgram_kind_, &ipc_channel_tcp_kind_,
         &ipc_channel_udp_kind_,      &ipc_channel_mq_kind_,         &ipc_channel_sysv_kind_,
-        &ipc_channel_log_kind_,      &ipc_channel_signal_kind_,
+        &ipc_channel_log_kind_,      &ipc_channel_signal_kind_,     &ipc_channel_adopt_kind_,
     };
     size_t i, n = strcspn(uri, ":");
 
@@ -5231,12 +5530,12 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
         return ipc_channel_refuse_(
             ch, -EINVAL,
             "a URI begins with auto:, ring:, sysvshm:, pipe:, fifo:, unix:, unix-seq:, "
-            "unix-dgram:, tcp:, udp:, mq:, sysv:, file: or "
-            "signal:");
+            "unix-dgram:, tcp:, udp:, mq:, sysv:, file:, signal: or fd:");
     ch->kind = kind;
     if (how != NULL)
         ch->how = *how;
-    ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
+    if ((kind->flags & IPC_CHANNEL_OPEN_TO_ALL_) == 0)
+        ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
     ch->priority = ch->how.priority;
     ch->select = ch->how.select;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
@@ -5270,6 +5569,10 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no number of senders or receivers; ring: has them";
     if ((is & IPC_CHANNEL_OFFSET_) == 0 && how->offset != 0)
         return "nothing to resume; file: can";
+    if ((is & IPC_CHANNEL_KEEPALIVE_) == 0 && how->keepalive != 0)
+        return "no host that could vanish; tcp: has one";
+    if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
+        return "no users, groups or modes; unix: has them";
     return NULL;
 }
 
@@ -5285,6 +5588,9 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
                                    ch->role);
     if (ch->how.max > UINT32_MAX / 2)
         return ipc_channel_refuse_(ch, -EINVAL, "messages of %zu bytes", ch->how.max);
+    if (ch->how.keepalive > 32767)
+        return ipc_channel_refuse_(ch, -EINVAL, "keepalive of %u s: at most 32767",
+                                   ch->how.keepalive);
     missing = ipc_channel_find_missing_(ch);
     if (missing == NULL)
         return 0;
@@ -5311,6 +5617,13 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ipc_channel_allocate_own_(ch);
     if (rc == 0)
         rc = kind->open(ch, deadline);
+    if (rc == 0 && ch->kind != kind) /* fd: has become another one */
+        rc = ipc_channel_check_request_(ch);
+    if (rc == 0 && ch->how.max > ch->max)
+        rc = ipc_channel_refuse_(ch, -EMSGSIZE,
+                                 "%s:%s: messages of %zu bytes: what is there has "
+                                 "room for %zu",
+                                 ch->kind->scheme, ch->address, ch->how.max, ch->max);
     if (rc == 0)
         rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)

@@ -40,6 +40,7 @@
  *     file:PATH          a log: one process appends, any number follow; survives       >>log
  *                        restarts
  *     signal:PID         real-time signals with up to 8 bytes                          >>signal
+ *     fd:N               a socket or pipe that systemd or a parent handed over         >>adopt
  *
  * Contract
  *   - Exactly one side says IPC_LISTEN: the side that the other one finds. It makes the FIFO,
@@ -103,7 +104,7 @@
  *     Fix: mq:.
  *   - ring: and sysvshm: have no descriptor for event loops, as a descriptor that wakes must be
  *     handed over a socket. Fix: auto:.
- *   - tcp: notices a host that vanishes without a word by deadlines only.
+ *   - tcp: notices a host that vanishes without a word by deadlines only. Fix: options.keepalive.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
  *   - Signals of one number do not coalesce, but the queue of a user is short: `ulimit -i`. The
  *     receiver must block the signal in all threads before it opens the channel.
@@ -153,6 +154,7 @@
 #include "channel/ring.h"
 #include "channel/sysvshm.h"
 #include "channel/auto.h"
+#include "channel/adopt.h"
 #include "channel/open.h"
 #include "channel/io.h"
 

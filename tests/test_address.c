@@ -519,6 +519,306 @@ static void udp_goes_on_after_it_met_nobody(void **state)
     ipc_channel_close(&ch);
 }
 
+static void a_removed_queue_is_told_once(void **state)
+{
+    struct ipc_channel sender;
+
+    (void)state;
+    (void)snprintf(uri, sizeof uri, "sysv:%ld", 0x5e900000L + (long)(getpid() & 0xfffff));
+    OPENS(&ch, uri, IPC_RECV | IPC_LISTEN);
+    OPENS(&sender, uri, IPC_SEND);
+    IS(ipc_channel_unlink(uri), 0);
+    IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -EPIPE);
+    IS(ipc_channel_send(&sender, "x", 1, IPC_NOW), -EPIPE);
+    IS(ipc_channel_send(&sender, "x", 1, IPC_NOW), -ETIMEDOUT);
+    IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), -ETIMEDOUT); /* makes it anew */
+    IS(ipc_channel_send(&sender, "x", 1, IPC_NOW), 0);
+    IS(ipc_channel_recv(&ch, scratch, 10, IPC_NOW), 1);
+    ipc_channel_close(&sender);
+    ipc_channel_close(&ch);
+    IS(ipc_channel_unlink(uri), 0);
+}
+
+/* ------------------------------------------------------------------ what does not fit */
+
+static void refuses(const char *form, const struct ipc_channel_options *how, unsigned role, int why)
+{
+    int rc;
+
+    choose(form);
+    rc = ipc_channel_open_with(&ch, uri, role, IPC_NOW, how);
+    is_(rc, why, uri, __FILE__, __LINE__);
+    MUST(*ipc_channel_why(&ch) != '\0');
+}
+
+static void users_and_hosts_that_mean_nothing_are_refused(void **state)
+{
+    static const char *const open_to_all[] = {"tcp:127.0.0.1:0", "udp:127.0.0.1:0", "pipe:"};
+    struct ipc_channel_options how;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        memset(&how, 0, sizeof how);
+        how.user = 1234;
+        refuses(open_to_all[i], &how, IPC_RECV | IPC_LISTEN, -EOPNOTSUPP);
+        how.user = 0;
+        how.group = 1234;
+        refuses(open_to_all[i], &how, IPC_RECV | IPC_LISTEN, -EOPNOTSUPP);
+        how.group = 0;
+        how.mode = 0600;
+        refuses(open_to_all[i], &how, IPC_RECV | IPC_LISTEN, -EOPNOTSUPP);
+    }
+    memset(&how, 0, sizeof how);
+    how.keepalive = 5;
+    refuses("unix:@%s", &how, IPC_RECV | IPC_LISTEN, -EOPNOTSUPP);
+    refuses("udp:127.0.0.1:0", &how, IPC_RECV | IPC_LISTEN, -EOPNOTSUPP);
+    how.keepalive = 40000;
+    refuses("tcp:127.0.0.1:0", &how, IPC_RECV | IPC_LISTEN, -EINVAL);
+}
+
+/* A maximum above that of the ring which is there, and of a sender above that of the receiver. */
+static void larger_messages_than_fit_are_refused_with_both_sizes(void **state)
+{
+    static const char *const forms[] = {"unix:@%s", "unix-seq:@%s"};
+    struct ipc_channel_options how;
+    struct ipc_channel sender;
+    size_t i;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    how.max = 300000;
+    choose("ring:%s");
+    OPENS(&ch, uri, IPC_RECV | IPC_LISTEN);
+    IS(ipc_channel_open_with(&sender, uri, IPC_SEND, IPC_NOW, &how), -EMSGSIZE);
+    MUST(strstr(ipc_channel_why(&sender), "300000") != NULL);
+    OPENS(&sender, uri, IPC_SEND);
+    ipc_channel_close(&sender);
+    ipc_channel_close(&ch);
+    for (i = 0; i < 2; i++) {
+        choose(forms[i]);
+        how.max = 1000;
+        IS(ipc_channel_open_with(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW, &how), 0);
+        OPENS(&sender, uri, IPC_SEND);
+        IS(ipc_channel_send(&sender, scratch, 2000, ipc_in_ms(LONG_MS)), 0);
+        IS(ipc_channel_recv(&ch, scratch, sizeof scratch, ipc_in_ms(LONG_MS)), -EBADMSG);
+        MUST(strstr(ipc_channel_why(&ch), "2000 bytes") != NULL);
+        MUST(strstr(ipc_channel_why(&ch), "1000") != NULL);
+        ipc_channel_close(&sender);
+        ipc_channel_close(&ch);
+    }
+}
+
+static void calls_a_misfit(struct child *up, void *arg)
+{
+    unsigned role = *(unsigned *)arg, i;
+    int64_t rc;
+
+    (void)up;
+    OPENS(&ch, uri, role);
+    for (i = 0; i < 2; i++) {
+        rc = (role & IPC_RECV) != 0 && (i == 0 || role == IPC_RECV)
+                 ? ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS))
+                 : ipc_channel_send(&ch, "x", 1, ipc_in_ms(LONG_MS));
+        IS(rc, -EPROTO);
+        MUST(strstr(ipc_channel_why(&ch), "roles") != NULL);
+    }
+}
+
+/* auto: a client that waits for what the listener does not send is refused, and so is one that
+ * sends what it does not receive. The next client is served. */
+static void roles_that_do_not_fit_are_refused(void **state)
+{
+    static const unsigned roles[][3] = {{IPC_RECV, IPC_BOTH, IPC_SEND},
+                                        {IPC_RECV, IPC_RECV, IPC_SEND},
+                                        {IPC_SEND, IPC_SEND, IPC_RECV},
+                                        {IPC_SEND, IPC_BOTH, IPC_RECV}};
+    struct ipc_channel one;
+    struct child c;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        unsigned misfit = roles[i][1];
+        siginfo_t ended;
+
+        choose("auto:%s");
+        OPENS(&ch, uri, roles[i][0] | IPC_LISTEN);
+        c = spawn(calls_a_misfit, &misfit);
+        ended.si_pid = 0;
+        while (waitid(P_PID, (id_t)c.pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+               ended.si_pid == 0)
+            MUST((roles[i][0] == IPC_SEND
+                      ? ipc_channel_send(&ch, "x", 1, ipc_in_ms(10))
+                      : ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(10))) == -ETIMEDOUT);
+        finish(&c);
+        OPENS(&one, uri, roles[i][2]);
+        ipc_channel_close(&one);
+        ipc_channel_close(&ch);
+    }
+}
+
+/* ------------------------------------------------------------------ hosts that vanish */
+
+/* The network goes down, so neither side hears of the other. */
+static void loses_its_host(struct child *up, void *arg)
+{
+    struct ipc_channel_options how;
+    struct ipc_channel client;
+
+    (void)up, (void)arg;
+    move_away(1);
+    memset(&how, 0, sizeof how);
+    how.keepalive = 1;
+    IS(ipc_channel_open_with(&ch, "tcp:127.0.0.1:9001", IPC_BOTH | IPC_LISTEN, IPC_NOW, &how), 0);
+    IS(ipc_channel_open_with(&client, "tcp:127.0.0.1:9001", IPC_BOTH, ipc_in_ms(LONG_MS), &how), 0);
+    IS(ipc_channel_send(&client, "x", 1, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 1);
+    set_loopback(0);
+    IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+    IS(ipc_channel_recv(&client, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+}
+
+static void a_host_that_vanishes_is_told_if_asked_for(void **state)
+{
+    (void)state;
+    in_a_network_of_its_own(loses_its_host, NULL);
+}
+
+/* ------------------------------------------------------------------ descriptors handed over */
+
+static void set_address(struct sockaddr_storage *at, int family, socklen_t *size)
+{
+    struct sockaddr_un un;
+    struct sockaddr_in in;
+
+    memset(at, 0, sizeof *at);
+    memset(&un, 0, sizeof un);
+    memset(&in, 0, sizeof in);
+    un.sun_family = AF_UNIX;
+    (void)snprintf(un.sun_path, sizeof un.sun_path, "/dev/shm/%.80s", name);
+    in.sin_family = AF_INET;
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    *size = family == AF_UNIX ? sizeof un : sizeof in;
+    memcpy(at, family == AF_UNIX ? (void *)&un : (void *)&in, *size);
+}
+
+/* A server that somebody else has bound: echoes one message. */
+static void serves_what_it_was_given(struct child *up, void *arg)
+{
+    char at[20];
+
+    (void)snprintf(at, sizeof at, "fd:%d", *(int *)arg);
+    OPENS(&ch, at, IPC_BOTH | IPC_LISTEN);
+    tell(up, 0);
+    IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 5);
+    IS(ipc_channel_send(&ch, scratch, 5, ipc_in_ms(LONG_MS)), 0);
+    (void)hear(up);
+    ipc_channel_close(&ch);
+    MUST(fcntl(*(int *)arg, F_GETFD) < 0);
+}
+
+static void listeners_may_be_handed_over(void **state)
+{
+    static const struct {
+        const char *scheme;
+        int family, type;
+    } kinds[] = {{"unix", AF_UNIX, SOCK_STREAM},
+                 {"unix-seq", AF_UNIX, SOCK_SEQPACKET},
+                 {"unix-dgram", AF_UNIX, SOCK_DGRAM},
+                 {"tcp", AF_INET, SOCK_STREAM},
+                 {"udp", AF_INET, SOCK_DGRAM}};
+    struct sockaddr_storage at;
+    struct ipc_channel client;
+    struct child c;
+    socklen_t size;
+    size_t i;
+    int fd;
+
+    (void)state;
+    for (i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        next_name(NULL);
+        fd = socket(kinds[i].family, kinds[i].type, 0);
+        set_address(&at, kinds[i].family, &size);
+        MUST(fd >= 0 && bind(fd, (struct sockaddr *)&at, size) == 0);
+        MUST(kinds[i].type == SOCK_DGRAM || listen(fd, 5) == 0);
+        if (kinds[i].family == AF_UNIX)
+            (void)snprintf(uri, sizeof uri, "%s:/dev/shm/%s", kinds[i].scheme, name);
+        else
+            (void)snprintf(uri, sizeof uri, "%s:127.0.0.1:%d", kinds[i].scheme,
+                           ipc_channel_get_port_(fd));
+        c = spawn(serves_what_it_was_given, &fd);
+        (void)hear(&c);
+        OPENS(&client, uri, IPC_BOTH);
+        IS(ipc_channel_send(&client, "hello", 5, ipc_in_ms(LONG_MS)), 0);
+        IS(ipc_channel_recv(&client, scratch, 10, ipc_in_ms(LONG_MS)), 5);
+        ipc_channel_close(&client);
+        tell(&c, 0);
+        finish(&c);
+        if (kinds[i].family == AF_UNIX) /* the file is not the channel's */
+            MUST(unlink(strchr(uri, ':') + 1) == 0);
+        (void)close(fd);
+    }
+}
+
+static void adopt(struct ipc_channel *c, int fd, unsigned role, int want)
+{
+    (void)snprintf(uri, sizeof uri, "fd:%d", fd);
+    is_(ipc_channel_open(c, uri, role, IPC_NOW), want, uri, __FILE__, __LINE__);
+    MUST(want == 0 || *ipc_channel_why(c) != '\0');
+}
+
+static void connections_may_be_handed_over(void **state)
+{
+    static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
+    struct ipc_channel other;
+    int fds[2];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        if (i < 3)
+            MUST(socketpair(AF_UNIX, types[i], 0, fds) == 0);
+        else
+            MUST(pipe(fds) == 0);
+        adopt(&ch, fds[0], IPC_BOTH | IPC_LISTEN, -EINVAL);
+        adopt(&ch, fds[0], i < 3 ? IPC_BOTH : IPC_SEND, i < 3 ? 0 : -EINVAL);
+        if (i == 3)
+            adopt(&ch, fds[0], IPC_RECV, 0);
+        adopt(&other, fds[1], i < 3 ? IPC_BOTH : IPC_SEND, 0);
+        IS(ipc_channel_send(&other, "hello", 5, ipc_in_ms(LONG_MS)), 0);
+        IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), 5);
+        ipc_channel_close(&other);
+        if (i != 2) { /* no other peer can come */
+            IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+            IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+        }
+        ipc_channel_close(&ch);
+    }
+}
+
+static void descriptors_of_other_things_are_refused(void **state)
+{
+    static const char *const wrong[] = {"fd:", "fd:x", "fd:-1", "fd:1x", "fd:99999999999"};
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        is_(ipc_channel_open(&ch, wrong[i], IPC_RECV, IPC_NOW), -EINVAL, wrong[i], __FILE__,
+            __LINE__);
+    adopt(&ch, fd, IPC_RECV, -EPROTO);
+    (void)close(fd);
+    adopt(&ch, fd, IPC_RECV, -EBADF);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    adopt(&ch, fd, IPC_RECV, -EINVAL);
+    (void)close(fd);
+    fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        adopt(&ch, fd, IPC_RECV, -EPROTO);
+    (void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -533,6 +833,14 @@ int main(int argc, char **argv)
         TEST(one_of_many_replaces_what_is_left),
         TEST(a_loss_is_told_once_then_the_successor_is_met),
         TEST(udp_goes_on_after_it_met_nobody),
+        TEST(a_removed_queue_is_told_once),
+        TEST(users_and_hosts_that_mean_nothing_are_refused),
+        TEST(larger_messages_than_fit_are_refused_with_both_sizes),
+        TEST(roles_that_do_not_fit_are_refused),
+        TEST(a_host_that_vanishes_is_told_if_asked_for),
+        TEST(listeners_may_be_handed_over),
+        TEST(connections_may_be_handed_over),
+        TEST(descriptors_of_other_things_are_refused),
     };
 
     set_up(argc, argv);

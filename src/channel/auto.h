@@ -26,8 +26,8 @@
  * What the two sides say to each other on the socket before the first message. What is not the next
  * thing of these, or answers something that was not offered, ends the connection.
  *
- *     other       OFFER    version; ring: can it take a ring; max: its largest message
- *     listener    ANSWER   the lower version; ring: 1 a ring, 0 the socket; max: the smaller one
+ *     other       OFFER    version, roles; ring: can it take a ring; max: its largest message
+ *     listener    ANSWER   version, roles; ring: 1 a ring, 0 the socket; max: the smaller one
  *                 SEGMENT  if a ring: the segment (ipc_shm_send)
  *                 BELLs    if a ring: the descriptors of the bells (ipc_notify_send_fd)
  *     other       CHOICE   ring: 1 in the ring from now on, 0 it could not take the ring
@@ -64,13 +64,14 @@ struct ipc_channel_auto_ {
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
     uint64_t magic;
-    uint32_t version;
+    uint32_t version; /* in the lower half; above it the roles of the side that sends this */
     uint32_t ring;
     uint64_t max;
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
 #define IPC_CHANNEL_VERSION_ 1u
+#define IPC_CHANNEL_VERSION_BITS_ 16
 #define IPC_CHANNEL_HELLO_NS_                                                                      \
     INT64_C(100000000) /* for a client to make its offer, if others wait */
 
@@ -100,13 +101,24 @@ IPC_INLINE int ipc_channel_send_hello_(struct ipc_channel *ch, uint32_t ring)
 
     memset(&hello, 0, sizeof hello);
     hello.magic = IPC_CHANNEL_MAGIC_;
-    hello.version = IPC_CHANNEL_VERSION_;
+    hello.version = IPC_CHANNEL_VERSION_ | (ch->role & IPC_BOTH) << IPC_CHANNEL_VERSION_BITS_;
     hello.ring = ring;
     hello.max = ch->max;
     /* Nothing is on the way yet, so there is room, or the other side is at fault. */
     return send(ch->out, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof hello
                ? 0
                : -EPIPE;
+}
+
+/* Does the client send what the listener does not receive, or wait for what it does not send?
+ * 0 stands for roles that an older version does not tell. */
+IPC_INLINE int ipc_channel_is_misfit_(const struct ipc_channel *ch, unsigned other)
+{
+    int listens = ipc_channel_get_auto_(ch)->is_listener;
+    unsigned client = listens ? other : ch->role, listener = listens ? ch->role : other;
+
+    return other != 0 && (((client & IPC_SEND) != 0 && (listener & IPC_RECV) == 0) ||
+                          ((client & IPC_RECV) != 0 && (listener & IPC_SEND) == 0));
 }
 
 /* Waits for more bytes of an offer. A client makes it as soon as it has connected: one that does
@@ -152,12 +164,14 @@ IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, ui
     }
     memcpy(&hello, ch->rx.data, sizeof hello);
     ch->rx.end = 0;
-    if (hello.magic != IPC_CHANNEL_MAGIC_ || hello.version == 0 || hello.ring > most ||
+    if (hello.magic != IPC_CHANNEL_MAGIC_ || (uint16_t)hello.version == 0 || hello.ring > most ||
         hello.max == 0 || hello.max > UINT32_MAX / 2)
         return -EBADMSG;
     ch->max = hello.max < ch->max ? (size_t)hello.max : ch->max;
     *ring = hello.ring;
-    return 0;
+    return ipc_channel_is_misfit_(ch, hello.version >> IPC_CHANNEL_VERSION_BITS_ & IPC_BOTH)
+               ? -EPROTO
+               : 0;
 }
 
 /* Makes a sealed segment with our ends of the rings. */
@@ -200,6 +214,8 @@ IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadlin
 
     if (own->step == IPC_CHANNEL_OFFER_) {
         rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
+        if (rc == -EPROTO) /* the answer has our roles, so the client learns it, too */
+            (void)ipc_channel_send_hello_(ch, 0);
         if (rc != 0)
             return rc;
         ring = ring != 0 && ipc_channel_make_offer_(ch) == 0;

@@ -42,6 +42,8 @@ struct ipc_channel_options {
     uint32_t priority;  /* the first value of ipc_channel's priority */
     int32_t select;     /* the first value of ipc_channel's select */
     int64_t offset;     /* file: where reading begins, from ipc_channel_info; -1: at the end */
+    unsigned keepalive; /* tcp: seconds, 1 to 32767, after which a host that does not answer is
+                           gone; 0: never */
 };
 
 struct ipc_channel_kind_;
@@ -175,6 +177,8 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
 #define IPC_CHANNEL_NO_FD_ 64u     /* has no descriptors, and waits for peers in send and recv */
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
+#define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
+#define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */

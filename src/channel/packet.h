@@ -250,6 +250,15 @@ IPC_INLINE int64_t ipc_channel_packet_length_(const struct ipc_channel *ch,
     return (int64_t)n;
 }
 
+/* Leaves the sender of a packet that is no message. */
+IPC_INLINE int ipc_channel_refuse_packet_(struct ipc_channel *ch,
+                                          const struct ipc_channel_packet_ *p, size_t got)
+{
+    return got < sizeof p->header
+               ? ipc_channel_lose_peer_(ch, -EBADMSG)
+               : ipc_channel_refuse_frame_(ch, p->direct ? p->header : ch->rx.data);
+}
+
 /* Keeps a message of n bytes that was too large for the caller's memory, at rx.data. */
 IPC_INLINE void ipc_channel_packet_keep_(struct ipc_channel *ch,
                                          const struct ipc_channel_packet_ *p, const void *to,
@@ -280,7 +289,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
         return got;
     n = ipc_channel_packet_length_(ch, &p, (size_t)got);
     if (n < 0)
-        return p.sequence ? ipc_channel_lose_peer_(ch, -EBADMSG)
+        return p.sequence ? ipc_channel_refuse_packet_(ch, &p, (size_t)got)
                           : ipc_channel_refuse_(ch, -EBADMSG,
                                                 "%s: a message of more than %zu bytes was dropped",
                                                 ch->kind->scheme, ch->max);
@@ -340,7 +349,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
     "udp",
-    0,
+    IPC_CHANNEL_OPEN_TO_ALL_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_DGRAM,

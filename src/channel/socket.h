@@ -16,8 +16,8 @@
  *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
  *            of a message. A listener then waits for the next client, a client for the next
  *            listener; a channel of ipc_channel_accept reports the loss again. After -EPIPE a send
- *            of a channel that receives, too, does so once all is received. Only deadlines
- *            notice a host that vanishes without a word.
+ *            of a channel that receives, too, does so once all is received. A host that
+ *            vanishes without a word is noticed by deadlines only, or with options.keepalive.
  *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
  *            one that was killed. A client that waits looks again after an eighth of the time
  *            that it has waited, 100 ms at most.
@@ -34,6 +34,20 @@ IPC_INLINE int ipc_channel_may_be_peer_(const struct ipc_channel *ch, uid_t uid,
 {
     return uid == geteuid() || uid == 0 || uid == ch->how.user ||
            (ch->how.group != 0 && gid == ch->how.group);
+}
+
+/* Asks a host that is silent for a third of the time whether it is there, and gives a connection up
+ * whose bytes or questions are not answered for all of the time. */
+IPC_INLINE void ipc_channel_keep_alive_(int fd, unsigned seconds)
+{
+    int one = 1, third = (int)(seconds + 2) / 3, count = 3;
+    unsigned ms = seconds * 1000;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &third, sizeof third);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &third, sizeof third);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    (void)setsockopt(fd, IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, &ms, sizeof ms);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 }
 
 /* Checks the process at the other end of a connected socket, and prepares the socket. */
@@ -54,6 +68,8 @@ IPC_INLINE int ipc_channel_check_peer_(struct ipc_channel *ch, int fd)
     }
     if (!ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_STREAM)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (ch->how.keepalive != 0)
+        ipc_channel_keep_alive_(fd, ch->how.keepalive);
     return 0;
 }
 
@@ -422,7 +438,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     "tcp",
-    0,
+    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_KEEPALIVE_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_STREAM,
