@@ -2860,10 +2860,12 @@ static void sends_nothing(struct child *up, void *arg)
 {
     (void)arg;
     open_as(listens(IPC_SEND));
-    IS(ipc_channel_send(&ch, NULL, 0, ipc_in_ms(LONG_MS)), 0);
-    IS(ipc_channel_send(&ch, NULL, 0, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_send(&ch, no_memory, 0, ipc_in_ms(LONG_MS)), 0);
+    IS(ipc_channel_send(&ch, no_memory, 0, ipc_in_ms(LONG_MS)), 0);
     (void)hear(up);
 }
+
+static void *no_memory; /* NULL, which the compiler does not know */
 
 /* Undefined behaviour of memcpy is seen with the sanitizer. */
 static void an_empty_message_may_be_null(void **state)
@@ -2878,8 +2880,8 @@ static void an_empty_message_may_be_null(void **state)
         c = spawn(sends_nothing, NULL);
         if (row->is & SENDER)
             open_as(listens(IPC_RECV));
-        IS(ipc_channel_recv(&ch, NULL, 0, ipc_in_ms(LONG_MS)), 0);
-        IS(ipc_channel_recv(&ch, NULL, 0, ipc_in_ms(LONG_MS)), 0);
+        IS(ipc_channel_recv(&ch, no_memory, 0, ipc_in_ms(LONG_MS)), 0);
+        IS(ipc_channel_recv(&ch, no_memory, 0, ipc_in_ms(LONG_MS)), 0);
         tell(&c, 0);
         finish(&c);
         over();
