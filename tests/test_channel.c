@@ -2856,6 +2856,8 @@ static void what_is_no_channel_is_refused(void **state)
     IS(ipc_channel_open(&ch, "unix:/dev/shm/no/such", IPC_RECV | IPC_LISTEN, IPC_NOW), -ENOENT);
 }
 
+static void *volatile no_memory; /* NULL, which the compiler does not know */
+
 static void sends_nothing(struct child *up, void *arg)
 {
     (void)arg;
@@ -2864,8 +2866,6 @@ static void sends_nothing(struct child *up, void *arg)
     IS(ipc_channel_send(&ch, no_memory, 0, ipc_in_ms(LONG_MS)), 0);
     (void)hear(up);
 }
-
-static void *no_memory; /* NULL, which the compiler does not know */
 
 /* Undefined behaviour of memcpy is seen with the sanitizer. */
 static void an_empty_message_may_be_null(void **state)
