@@ -1,9 +1,9 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_channel.h
  * src/common/version.h src/channel/core.h src/channel/reference.h src/channel/wait.h
- * src/channel/frame.h src/channel/pipe.h src/channel/socket.h src/channel/packet.h
- * src/channel/mq.h src/channel/sysv.h src/channel/log_record.h src/channel/log.h
- * src/channel/signal.h src/channel/ring.h src/channel/sysvshm.h src/channel/auto.h
- * src/channel/open.h src/channel/io.h */
+ * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
+ * src/channel/packet.h src/channel/mq.h src/channel/sysv.h src/channel/log_record.h
+ * src/channel/log.h src/channel/signal.h src/channel/ring.h src/channel/sysvshm.h
+ * src/channel/auto.h src/channel/adopt.h src/channel/open.h src/channel/io.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -46,6 +46,7 @@
  *     file:PATH          a log: one process appends, any number follow; survives       >>log
  *                        restarts and rotation
  *     signal:PID         real-time signals with up to 8 bytes                          >>signal
+ *     fd:N               a socket or pipe that systemd or a parent handed over         >>adopt
  *
  * Contract
  *   - Exactly one side says IPC_LISTEN: the side that the other one finds. It makes the FIFO,
@@ -111,7 +112,7 @@
  *     Fix: mq:.
  *   - ring: and sysvshm: have no descriptor for event loops, as a descriptor that wakes must be
  *     handed over a socket. Fix: auto:.
- *   - tcp: notices a host that vanishes without a word by deadlines only.
+ *   - tcp: notices a host that vanishes without a word by deadlines only. Fix: options.keepalive.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
  *   - Signals of one number do not coalesce, but the queue of a user is short: `ulimit -i`. The
  *     receiver must block the signal in all threads before it opens the channel.
@@ -139,8 +140,8 @@
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
  *   taken away if the write has raised it.
  *
- * The rooms: core (types, the states of a channel), reference (what a program calls), wait and
- * frame (what mechanisms share), one room for each mechanism or two, open (the table of
+ * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
+ * and address (what mechanisms share), one room for each mechanism or two, open (the table of
  * mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
@@ -207,6 +208,8 @@ struct ipc_channel_options {
     int64_t offset;     /* file: where reading begins, from ipc_channel_info; -1: at the end */
     uint64_t mark;      /* file: what is before offset, from ipc_channel_info; 0: not checked */
     int sync;           /* file: 1: send returns when the message is on the disk */
+    unsigned keepalive; /* tcp: seconds, 1 to 32767, after which a host that does not answer is
+                           gone; 0: never */
 };
 
 struct ipc_channel_kind_;
@@ -228,7 +231,8 @@ struct ipc_channel {
                           up to -n */
     uint32_t came;     /* priority or type of the message that was received last */
     /* Private. */
-    struct ipc_record_producer *quick_out; /* send needs only a push here; NULL: the long way */
+    struct ipc_record_producer *quick_out; /* where send needs only a push */
+    int32_t quick_sends;                   /* how many calls may do so; 0: the long way */
     struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
     void *state;                            /* the mechanism's own state: see its room */
@@ -259,7 +263,10 @@ struct ipc_channel {
  *     state       in, out      send                     recv
  *     NOBODY      -1           meets the next peer      meets the next peer
  *     THERE       descriptors  sends                    receives
- *     HALF_GONE   descriptors  -EPIPE                   what is left, then reports the loss
+ *     HALF_GONE   descriptors  -EPIPE while something   what is left, then reports the loss
+ *                              is left to receive; then
+ *                              a client meets the next
+ *                              listener
  *
  *     NOBODY    -> THERE       ipc_channel_meet_: kind->meet has found a peer
  *     NOBODY    -> NOBODY      ipc_channel_meet_: no peer can come (pipe:, a channel of
@@ -268,7 +275,8 @@ struct ipc_channel {
  *                              sent something before
  *     THERE     -> NOBODY      ipc_channel_lose_peer_: the end was read, garbage came, or a write
  *                              failed on a channel that only sends
- *     HALF_GONE -> NOBODY      ipc_channel_lose_peer_: the end was read
+ *     HALF_GONE -> NOBODY      ipc_channel_lose_peer_: the end was read; or
+ *                              ipc_channel_meet_successor_: a send, and nothing is left to receive
  *
  * A FIFO's receiver has opened its next end by then: it is THERE, and waits for a sender in recv.
  *
@@ -283,7 +291,8 @@ struct ipc_channel {
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
  *
- * auto: reports both as -EPIPE, leaves the ring and the socket, and is in NOBODY then.
+ * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
+ * whether the peer is gone: see IPC_CHANNEL_TRUST_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
@@ -335,6 +344,8 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
 #define IPC_CHANNEL_NO_FD_ 64u     /* has no descriptors, and waits for peers in send and recv */
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
+#define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
+#define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */
@@ -385,12 +396,16 @@ struct ipc_channel_kind_ {
  *   -EADDRINUSE     another process listens there
  *   -EBUSY          file: the log has a writer; ring: the other end has its processes already
  *   -EUSERS         ring: 256 senders and receivers share it already
- *   -EPROTO         what is there is something else, or has another geometry
+ *   -EPROTO         what is there is something else, or has another geometry; auto: the roles do not
+ *                  fit, which the first call tells
+ *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
- *   -EMSGSIZE       options.max is more than the mechanism carries
+ *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries
  *   -ENAMETOOLONG   the address is too long
- *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown; -EAGAIN: the name server did not answer
+ *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
+ *                  at which this host can listen; -EAGAIN: the name server did not answer
+ *   -ENETUNREACH   tcp:, udp: no network leads there
  *   -ESRCH          signal: no such process
  */
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
@@ -510,8 +525,8 @@ IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
  *   -EPROTO        something else is there, and stays: a file of another type, a symbolic link, a
  *                  file that is no log, a segment without our rings or of another version; if it
  *                  is to go: rm, ipcrm, ipc_shm_unlink
- *   -EOPNOTSUPP    the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, and unix: and auto:
- *                  without a file
+ *   -EOPNOTSUPP    the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, fd:, and unix: and
+ *                  auto: without a file
  *   -EINVAL        no such mechanism; no name, or none that the mechanism can have
  *   -ENAMETOOLONG  the name is too long
  *   -EACCES, -EPERM  it belongs to another user, or may not be read
@@ -665,6 +680,8 @@ IPC_INLINE const char *ipc_channel_loss_text_(int rc)
         return "the other side died in the middle of a message";
     case -EBADMSG:
         return "what came is no message of ipc_channel.h";
+    case -EPROTO:
+        return "the roles do not fit: what one side sends or waits for the other one does not";
     default:
         return strerror(-rc);
     }
@@ -857,6 +874,21 @@ IPC_INLINE int64_t ipc_channel_get_length_(const struct ipc_channel *ch, const u
                                                                                   : -EBADMSG;
 }
 
+/* Leaves the other side, as its frame begins with no header, or with one that is refused. */
+IPC_INLINE int ipc_channel_refuse_frame_(struct ipc_channel *ch, const unsigned char *from)
+{
+    uint32_t n = ipc_channel_get_(from);
+    int is_header = (ipc_channel_get_(from + 4) ^ n) == IPC_CHANNEL_CHECK_;
+    int rc = ipc_channel_lose_peer_(ch, -EBADMSG);
+
+    return !is_header
+               ? rc
+               : ipc_channel_refuse_(ch, rc,
+                                     "%s:%s: a message of %lu bytes came: options.max is "
+                                     "%zu here; the sender was left",
+                                     ch->kind->scheme, ch->address, (unsigned long)n, ch->max);
+}
+
 /* ------------------------------------------------------------------ system calls */
 
 /* Writes to a pipe, and raises no SIGPIPE. Where the kernel has no flag for that, the signal is
@@ -893,6 +925,14 @@ IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, con
     return rc;
 }
 
+/* Does this errno of a socket say that the connection is at its end? The last ones do so where the
+ * other host does not answer. */
+IPC_INLINE int ipc_channel_is_end_(int error)
+{
+    return error == ECONNRESET || error == ENOTCONN || error == ETIMEDOUT ||
+           error == EHOSTUNREACH || error == ENETUNREACH;
+}
+
 /* One system call that writes what there is room for. Bytes, or a negative errno: -EAGAIN where
  * there is no room, -EPIPE where the other side is gone. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, int n, int block)
@@ -913,7 +953,7 @@ IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, 
     }
     if (rc >= 0)
         return rc;
-    return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+    return ipc_channel_is_end_(errno) ? -EPIPE : -errno;
 }
 
 /* One system call that reads what is there. Bytes, 0 at the end, or a negative errno: -EAGAIN where
@@ -936,7 +976,7 @@ IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, i
     }
     if (rc >= 0)
         return rc;
-    return errno == ECONNRESET || errno == ENOTCONN ? 0 : -errno;
+    return ipc_channel_is_end_(errno) ? 0 : -errno;
 }
 
 /* ------------------------------------------------------------------ sending frames */
@@ -1156,7 +1196,7 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
         if (CK_CC_LIKELY(have >= IPC_CHANNEL_HEADER_)) {
             n = ipc_channel_get_length_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY(n < 0))
-                return ipc_channel_lose_peer_(ch, (int)n);
+                return ipc_channel_refuse_frame_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY((size_t)n > size))
                 return ipc_channel_refuse_size_(ch, (size_t)n, size);
             have -= IPC_CHANNEL_HEADER_;
@@ -1269,7 +1309,7 @@ IPC_INLINE void ipc_channel_pipe_choose_ends_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_pipe_kind_ = {
     "pipe",
-    0,
+    IPC_CHANNEL_OPEN_TO_ALL_,
     sizeof(struct ipc_channel_pipe_),
     0,
     0,
@@ -1367,35 +1407,34 @@ static const struct ipc_channel_kind_ ipc_channel_fifo_kind_ = {
 
 #endif
 
-/* >>socket  src/channel/socket.h */
+/* >>address  src/channel/address.h */
 /*
- * unix: and tcp:, streams; and what all sockets have in common: unix-seq:, unix-dgram: and udp: in
- * packet.h, and auto:.
+ * Where sockets are: the addresses of a URI, and listening at them.
  *
- *   unix:PATH, unix:@NAME   A Unix socket, in a file, or in the abstract namespace.
- *   tcp:HOST:PORT           IPv4 or IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000; a listener may say
- *                           tcp:*:9000, and port 0 for any free one.
+ * A name of tcp: or udp: may have several addresses, of IPv4 and of IPv6. A listener has a socket
+ * for each of them that this host has, all with one port; "*" is one socket for both families. A
+ * client tries one address after the other.
  *
- * The listener takes one client at a time, or several by ipc_channel_accept. The other side waits
- * for a listener. Both directions.
- *
- *   Access   unix: each process that the file's mode permits, and of those only processes of this
- *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
- *            tcp: each process that can reach the port.
- *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
- *            of a message. A listener then waits for the next client, a client for the next
- *            listener; a channel of ipc_channel_accept reports the loss again. Only deadlines
- *            notice a host that vanishes without a word.
- *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
- *            one that was killed.
+ * A Unix socket's file is of a listener that is gone if connecting to it is refused; a socket of
+ * another type asks, so that a listener that is there does not see it. Such a file is replaced. Of
+ * two processes that find the file one could remove the other's new one, so they lock PATH.lock,
+ * which is there for that moment only. The lock does not stop a program that removes the old file
+ * by itself and binds anew between our look and our unlink: its new file is lost then.
  */
-#ifndef IPC_SRC_CHANNEL_SOCKET_H
-#define IPC_SRC_CHANNEL_SOCKET_H 1
+#ifndef IPC_SRC_CHANNEL_ADDRESS_H
+#define IPC_SRC_CHANNEL_ADDRESS_H 1
 
 /* ------------------------------------------------------------------ sockets */
 
+#define IPC_CHANNEL_ADDRESSES_ 16u /* at which one channel listens */
+
 struct ipc_channel_socket_ {
-    int listener;                  /* the descriptor that clients are accepted from, or -1 */
+    int sockets[IPC_CHANNEL_ADDRESSES_]; /* a listener's: one for each address */
+    unsigned count;                      /* of sockets[] */
+    unsigned turn;                       /* of sockets[]: where to look first */
+    int listener; /* tells that something came to sockets[]: the only one, or an epoll descriptor of
+                     several; -1: datagrams come to `in`, or this side does not listen */
+    unsigned connects;             /* udp: how often this client has connected */
     int port;                      /* a listener's; else 0 */
     int has_file;                  /* this channel has made the socket's file */
     ino_t ino;                     /* of that file */
@@ -1424,10 +1463,11 @@ IPC_INLINE int ipc_channel_has_path_(const struct ipc_channel *ch)
 
 /* Where a URI leads to. */
 struct ipc_channel_addresses_ {
-    struct sockaddr_storage at[4];
-    socklen_t size[4];
-    unsigned count;
-    int dir; /* a descriptor that at[0] needs, or -1 */
+    struct addrinfo *first; /* the list of them */
+    int any;                /* "*": one of the list is enough */
+    int dir;                /* unix: a descriptor that the address needs, or -1 */
+    struct addrinfo one;    /* unix: the list, of this address */
+    struct sockaddr_un un;
 };
 
 /* Writes a path that is too long for an address as one by the descriptor of its folder. Returns its
@@ -1458,30 +1498,29 @@ IPC_INLINE int ipc_channel_shorten_path_(struct ipc_channel *ch, char *to, size_
 /* "PATH" or "@NAME". */
 IPC_INLINE int ipc_channel_resolve_path_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
-    struct sockaddr_un un;
-    size_t n = strlen(ch->address), room = sizeof un.sun_path, most;
+    size_t n = strlen(ch->address), room = sizeof a->un.sun_path, most;
     int abstract = ch->address[0] == '@', rc;
 
-    memset(&un, 0, sizeof un);
-    un.sun_family = AF_UNIX;
+    a->un.sun_family = AF_UNIX;
     most = abstract ? room - 1 : PATH_MAX - 1;
     if (n == 0 || n > most)
         return ipc_channel_refuse_(ch, n == 0 ? -EINVAL : -ENAMETOOLONG,
                                    "%s: address of %zu bytes: 1 to %zu", ch->kind->scheme, n, most);
     if (n < room) {
-        memcpy(un.sun_path, ch->address, n);
+        memcpy(a->un.sun_path, ch->address, n);
         if (abstract)
-            un.sun_path[0] = '\0';
+            a->un.sun_path[0] = '\0';
     } else {
-        rc = ipc_channel_shorten_path_(ch, un.sun_path, room, &a->dir);
+        rc = ipc_channel_shorten_path_(ch, a->un.sun_path, room, &a->dir);
         if (rc < 0)
             return rc;
         n = (size_t)rc;
     }
-    memcpy(&a->at[0], &un, sizeof un);
+    a->one.ai_family = AF_UNIX;
+    a->one.ai_addr = (struct sockaddr *)&a->un;
     /* The length of an abstract name says where it ends; a path ends with a NUL. */
-    a->size[0] = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (*un.sun_path != '\0'));
-    a->count = 1;
+    a->one.ai_addrlen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + !abstract);
+    a->first = &a->one;
     return 0;
 }
 
@@ -1495,39 +1534,55 @@ IPC_INLINE int ipc_channel_resolver_error_(int rc)
         return -EAGAIN;
     case EAI_MEMORY:
         return -ENOMEM;
+    case EAI_SERVICE:
+        return -EINVAL;
     default:
         return -EADDRNOTAVAIL;
     }
+}
+
+/* Is that a port: 1 to 65535, for a listener also 0, or the name of a service? getaddrinfo would
+ * take a number modulo 65536. */
+IPC_INLINE int ipc_channel_is_port_(const struct ipc_channel *ch, const char *port)
+{
+    size_t digits = strspn(port, "0123456789"), n = strlen(port);
+    unsigned long least = (ch->role & IPC_LISTEN) != 0 ? 0 : 1, number;
+
+    if (n == 0 || digits != n)
+        return n != 0 && digits == 0 && *port != '-' && *port != '+' && *port != ' ';
+    number = n <= 9 ? strtoul(port, NULL, 10) : ULONG_MAX;
+    return number >= least && number <= 65535;
 }
 
 /* "HOST:PORT", "[HOST]:PORT", to listen "*:PORT". */
 IPC_INLINE int ipc_channel_resolve_host_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a)
 {
     const char *colon = strrchr(ch->address, ':'), *from = ch->address, *to = colon;
-    struct addrinfo hint, *all = NULL, *one;
+    struct addrinfo hint;
     char host[256];
     int rc;
 
     if (colon != NULL && *from == '[' && colon > from + 1 && colon[-1] == ']')
         from++, to--;
-    if (colon == NULL || to == from || (size_t)(to - from) >= sizeof host || colon[1] == '\0')
+    if (colon == NULL || to == from || (size_t)(to - from) >= sizeof host)
         return ipc_channel_refuse_(ch, -EINVAL, "%s:%s: not HOST:PORT", ch->kind->scheme,
                                    ch->address);
+    if (!ipc_channel_is_port_(ch, colon + 1))
+        return ipc_channel_refuse_(ch, -EINVAL, "%s:%s: '%s' is no port of %d to 65535",
+                                   ch->kind->scheme, ch->address, colon + 1,
+                                   (ch->role & IPC_LISTEN) == 0);
     memcpy(host, from, (size_t)(to - from));
     host[to - from] = '\0';
     memset(&hint, 0, sizeof hint);
     hint.ai_socktype = ch->kind->type;
     hint.ai_flags = (ch->role & IPC_LISTEN) != 0 ? AI_PASSIVE : 0;
-    rc = getaddrinfo(strcmp(host, "*") == 0 && hint.ai_flags != 0 ? NULL : host, colon + 1, &hint,
-                     &all);
-    if (rc != 0)
+    a->any = hint.ai_flags != 0 && strcmp(host, "*") == 0;
+    rc = getaddrinfo(a->any ? NULL : host, colon + 1, &hint, &a->first);
+    if (rc != 0) {
+        a->first = NULL;
         return ipc_channel_refuse_(ch, ipc_channel_resolver_error_(rc), "%s:%s: %s",
                                    ch->kind->scheme, ch->address, gai_strerror(rc));
-    for (one = all; one != NULL && a->count < 4; one = one->ai_next) {
-        memcpy(&a->at[a->count], one->ai_addr, one->ai_addrlen);
-        a->size[a->count++] = one->ai_addrlen;
     }
-    freeaddrinfo(all);
     return 0;
 }
 
@@ -1539,6 +1594,318 @@ IPC_INLINE int ipc_channel_resolve_(struct ipc_channel *ch, struct ipc_channel_a
                                     : ipc_channel_resolve_host_(ch, a);
 }
 
+IPC_INLINE void ipc_channel_free_addresses_(struct ipc_channel_addresses_ *a)
+{
+    if (a->first != NULL && a->first != &a->one)
+        freeaddrinfo(a->first);
+    a->first = NULL;
+    ipc_channel_close_fd_(&a->dir);
+}
+
+/* ------------------------------------------------------------------ files of Unix sockets */
+
+/* Is the file at the address the socket of a listener that is gone? */
+IPC_INLINE int ipc_channel_is_stale_(const struct ipc_channel *ch, const struct addrinfo *at)
+{
+    /* The kernel refuses to connect sockets of two types, but first looks for a process. */
+    int type = ch->kind->type == SOCK_DGRAM ? SOCK_STREAM : SOCK_DGRAM, probe, stale = 0;
+
+    if (ipc_channel_check_type_(ch->address, S_IFSOCK) != 0)
+        return 0;
+    probe = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe >= 0)
+        stale = connect(probe, at->ai_addr, at->ai_addrlen) != 0 && errno == ECONNREFUSED;
+    ipc_channel_close_fd_(&probe);
+    return stale;
+}
+
+/* Locks the file, which the process that has the lock removes. The descriptor, or a negative errno:
+ * -EADDRINUSE where another process has it until the deadline, as that one listens then. */
+IPC_INLINE int ipc_channel_lock_file_(const char *path, int64_t deadline)
+{
+    struct stat own, there;
+    int lock, rc;
+
+    for (;;) {
+        lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+        if (lock < 0)
+            return -errno;
+        rc =
+            fstat(lock, &own) == 0 && S_ISREG(own.st_mode) && own.st_uid == geteuid() ? 0 : -EACCES;
+        while (rc == 0 && flock(lock, LOCK_EX | LOCK_NB) != 0)
+            rc = errno == EWOULDBLOCK ? ipc_channel_nap_(deadline) : -errno;
+        if (rc == 0 && lstat(path, &there) == 0 && there.st_ino == own.st_ino &&
+            there.st_dev == own.st_dev)
+            return lock;
+        (void)close(lock);
+        if (rc != 0)
+            return rc == -ETIMEDOUT ? -EADDRINUSE : rc;
+    }
+}
+
+/* Binds the socket in place of the one of a listener that is gone. 0 or a negative errno. */
+IPC_INLINE int ipc_channel_replace_file_(const struct ipc_channel *ch, int fd,
+                                         const struct addrinfo *at, int64_t deadline)
+{
+    char path[PATH_MAX + 8];
+    int lock, rc = -EADDRINUSE;
+
+    (void)snprintf(path, sizeof path, "%s.lock", ch->address);
+    lock = ipc_channel_lock_file_(path, deadline);
+    if (lock < 0)
+        return lock;
+    if (ipc_channel_is_stale_(ch, at))
+        rc = unlink(ch->address) == 0 && bind(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : -errno;
+    (void)unlink(path);
+    (void)close(lock);
+    return rc;
+}
+
+/* Binds the socket to its address. 0 or a negative errno. */
+IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct addrinfo *at,
+                                 int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct stat st;
+    int rc, path = ipc_channel_has_path_(ch);
+
+    if (path)
+        (void)fchmod(fd, 0); /* until the mode is right */
+    rc = bind(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : -errno;
+    if (!path)
+        return rc;
+    if (rc == -EADDRINUSE && ipc_channel_is_stale_(ch, at))
+        rc = ipc_channel_replace_file_(ch, fd, at, deadline);
+    if (rc == 0 && (rc = ipc_channel_set_mode_(ch, S_IFSOCK, &st)) == 0) {
+        own->has_file = 1;
+        own->ino = st.st_ino;
+    }
+    return rc;
+}
+
+/* ------------------------------------------------------------------ listening */
+
+IPC_INLINE int ipc_channel_make_socket_(struct ipc_channel *ch, int family)
+{
+    int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    return fd >= 0 ? fd : ipc_channel_refuse_errno_(ch, "make a socket for");
+}
+
+/* From now on calls without MSG_DONTWAIT may block. */
+IPC_INLINE void ipc_channel_make_blocking_(int fd)
+{
+    (void)fcntl(fd, F_SETFL, 0);
+}
+
+/* Must each datagram say which process sent it? Only to a listener at an abstract name: a
+ * file's mode has decided already which processes may send. */
+IPC_INLINE int ipc_channel_wants_credentials_(const struct ipc_channel *ch)
+{
+    return ch->kind->type == SOCK_DGRAM && ipc_channel_is_unix_(ch) && !ipc_channel_has_path_(ch) &&
+           (ch->role & IPC_LISTEN) != 0;
+}
+
+IPC_INLINE int ipc_channel_get_port_(int fd)
+{
+    union {
+        struct sockaddr_storage any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } own;
+    socklen_t size = sizeof own;
+
+    memset(&own, 0, sizeof own);
+    if (getsockname(fd, (struct sockaddr *)&own.any, &size) != 0)
+        return 0;
+    if (own.any.ss_family == AF_INET)
+        return ntohs(own.v4.sin_port);
+    return own.any.ss_family == AF_INET6 ? ntohs(own.v6.sin6_port) : 0;
+}
+
+/* Makes `listener` tell that something came to one of several sockets. */
+IPC_INLINE int ipc_channel_gather_sockets_(struct ipc_channel *ch)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct epoll_event e;
+    unsigned i;
+
+    memset(&e, 0, sizeof e);
+    e.events = EPOLLIN;
+    own->listener = epoll_create1(EPOLL_CLOEXEC);
+    for (i = 0; i < own->count; i++)
+        if (own->listener < 0 || epoll_ctl(own->listener, EPOLL_CTL_ADD, own->sockets[i], &e) != 0)
+            return ipc_channel_refuse_errno_(ch, "wait at all addresses of");
+    return 0;
+}
+
+/* Does this error of a socket say that this host has no such address? */
+IPC_INLINE int ipc_channel_is_not_here_(int rc)
+{
+    return rc == -EADDRNOTAVAIL || rc == -EAFNOSUPPORT;
+}
+
+/* Is the kernel to choose the port? */
+IPC_INLINE int ipc_channel_asks_any_port_(const struct ipc_channel *ch)
+{
+    const char *colon = strrchr(ch->address, ':');
+
+    return !ipc_channel_is_unix_(ch) && colon != NULL && strtoul(colon + 1, NULL, 10) == 0;
+}
+
+/* Makes the socket that listens at one address, or that datagrams come to. All have the first one's
+ * port. 0 or a negative errno. */
+IPC_INLINE int ipc_channel_listen_at_(struct ipc_channel *ch, struct addrinfo at, int any,
+                                      int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int fd = ipc_channel_make_socket_(ch, at.ai_family), one = 1, none = 0, rc;
+    uint16_t port = htons((uint16_t)own->port);
+    struct sockaddr_storage with_port;
+
+    if (fd < 0)
+        return fd;
+    if (own->count != 0) {
+        memcpy(&with_port, at.ai_addr, at.ai_addrlen);
+        memcpy((char *)&with_port + offsetof(struct sockaddr_in, sin_port), &port, sizeof port);
+        at.ai_addr = (struct sockaddr *)&with_port; /* IPv6 has the port at the same place */
+    }
+    if (!ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_STREAM)
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (any && at.ai_family == AF_INET6) /* also where net.ipv6.bindv6only says otherwise */
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &none, sizeof none);
+    if (ipc_channel_wants_credentials_(ch))
+        (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+    rc = ipc_channel_bind_(ch, fd, &at, deadline);
+    if (rc == 0 && ch->kind->type != SOCK_DGRAM && listen(fd, SOMAXCONN) != 0)
+        rc = -errno;
+    if (rc != 0) {
+        (void)close(fd);
+        return rc;
+    }
+    own->sockets[own->count++] = fd;
+    if (own->count == 1)
+        own->port = ipc_channel_get_port_(fd);
+    return 0;
+}
+
+/* Closes the sockets that listen. The one that is also `in` stays. */
+IPC_INLINE void ipc_channel_stop_listening_(struct ipc_channel *ch)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    unsigned i;
+
+    if (own->count > 1)
+        ipc_channel_close_fd_(&own->listener);
+    for (i = 0; i < own->count; i++)
+        if (own->sockets[i] != ch->in)
+            (void)close(own->sockets[i]);
+    own->count = 0;
+    own->listener = -1;
+}
+
+/* A name in /etc/hosts may have an address twice. */
+IPC_INLINE int ipc_channel_is_repeated_(const struct addrinfo *first, const struct addrinfo *at)
+{
+    for (; first != at; first = first->ai_next)
+        if (first->ai_addrlen == at->ai_addrlen &&
+            memcmp(first->ai_addr, at->ai_addr, at->ai_addrlen) == 0)
+            return 1;
+    return 0;
+}
+
+/* Listens at those of the addresses that this host has, of IPv6 or of all other families. */
+IPC_INLINE int ipc_channel_listen_at_family_(struct ipc_channel *ch,
+                                             const struct ipc_channel_addresses_ *a, int ipv6,
+                                             int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int rc, last = 0;
+    const struct addrinfo *at;
+
+    for (at = a->first; at != NULL; at = at->ai_next) {
+        if ((at->ai_family == AF_INET6) != ipv6 || ipc_channel_is_repeated_(a->first, at) ||
+            (a->any && own->count != 0))
+            continue;
+        rc = own->count < IPC_CHANNEL_ADDRESSES_ ? ipc_channel_listen_at_(ch, *at, a->any, deadline)
+                                                 : -E2BIG;
+        if (rc != 0 && !ipc_channel_is_not_here_(rc))
+            return rc;
+        last = rc != 0 ? rc : last;
+    }
+    return own->count != 0 ? 0 : last;
+}
+
+/* Listens at all addresses that this host has: IPv6 first, as "*" is then one socket for both
+ * families. A port that the kernel has chosen for the first address may be taken at another, so
+ * another port is tried. 0 or a negative errno. */
+IPC_INLINE int ipc_channel_listen_at_all_(struct ipc_channel *ch,
+                                          const struct ipc_channel_addresses_ *a, int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int rc, tries = 0;
+
+    do {
+        ipc_channel_stop_listening_(ch);
+        own->port = 0;
+        rc = ipc_channel_listen_at_family_(ch, a, 1, deadline);
+        if (rc == 0 || ipc_channel_is_not_here_(rc))
+            rc = ipc_channel_listen_at_family_(ch, a, 0, deadline);
+    } while (rc == -EADDRINUSE && own->port != 0 && ipc_channel_asks_any_port_(ch) && ++tries < 16);
+    return rc;
+}
+
+/* Opens a listener's sockets. 0 or a negative errno, with its sentence. */
+IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct ipc_channel_addresses_ a;
+    int rc = ipc_channel_resolve_(ch, &a);
+
+    if (rc == 0) {
+        rc = ipc_channel_listen_at_all_(ch, &a, deadline);
+        if (rc != 0)
+            (void)ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
+                                      ch->address, strerror(-rc),
+                                      rc == -EADDRINUSE ? ": another does" : "");
+    }
+    ipc_channel_free_addresses_(&a);
+    if (rc != 0)
+        return rc;
+    own->listener = own->sockets[0];
+    return own->count > 1 ? ipc_channel_gather_sockets_(ch) : 0;
+}
+
+#endif
+
+/* >>socket  src/channel/socket.h */
+/*
+ * unix: and tcp:, streams; and what all sockets have in common: unix-seq:, unix-dgram: and udp: in
+ * packet.h, and auto:.
+ *
+ *   unix:PATH, unix:@NAME   A Unix socket, in a file, or in the abstract namespace.
+ *   tcp:HOST:PORT           IPv4 or IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000; a listener may say
+ *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
+ *                           stands for all of its addresses.
+ *
+ * The listener takes one client at a time, or several by ipc_channel_accept. The other side waits
+ * for a listener. Both directions.
+ *
+ *   Access   unix: each process that the file's mode permits, and of those only processes of this
+ *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
+ *            tcp: each process that can reach the port.
+ *   Loss     -EPIPE after all that the other side sent, or -EOWNERDEAD if that ends in the middle
+ *            of a message. A listener then waits for the next client, a client for the next
+ *            listener; a channel of ipc_channel_accept reports the loss again. After -EPIPE a send
+ *            of a channel that receives, too, does so once all is received. A host that
+ *            vanishes without a word is noticed by deadlines only, or with options.keepalive.
+ *   Limits   A listener's file goes with ipc_channel_close; the next listener replaces the file of
+ *            one that was killed. A client that waits looks again after an eighth of the time
+ *            that it has waited, 100 ms at most.
+ */
+#ifndef IPC_SRC_CHANNEL_SOCKET_H
+#define IPC_SRC_CHANNEL_SOCKET_H 1
+
 /* ------------------------------------------------------------------ the other side */
 
 /* May a process of this user and group be at the other end? */
@@ -1546,6 +1913,20 @@ IPC_INLINE int ipc_channel_may_be_peer_(const struct ipc_channel *ch, uid_t uid,
 {
     return uid == geteuid() || uid == 0 || uid == ch->how.user ||
            (ch->how.group != 0 && gid == ch->how.group);
+}
+
+/* Asks a host that is silent for a third of the time whether it is there, and gives a connection up
+ * whose bytes or questions are not answered for all of the time. */
+IPC_INLINE void ipc_channel_keep_alive_(int fd, unsigned seconds)
+{
+    int one = 1, third = (int)(seconds + 2) / 3, count = 3;
+    unsigned ms = seconds * 1000;
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &third, sizeof third);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &third, sizeof third);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    (void)setsockopt(fd, IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, &ms, sizeof ms);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 }
 
 /* Checks the process at the other end of a connected socket, and prepares the socket. */
@@ -1566,6 +1947,8 @@ IPC_INLINE int ipc_channel_check_peer_(struct ipc_channel *ch, int fd)
     }
     if (!ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_STREAM)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (ch->how.keepalive != 0)
+        ipc_channel_keep_alive_(fd, ch->how.keepalive);
     return 0;
 }
 
@@ -1594,28 +1977,10 @@ IPC_INLINE int ipc_channel_set_packet_max_(struct ipc_channel *ch, int fd)
     return 0;
 }
 
-/* Must each datagram say which process sent it? Only to a listener at an abstract name: a
- * file's mode has decided already which processes may send. */
-IPC_INLINE int ipc_channel_wants_credentials_(const struct ipc_channel *ch)
-{
-    return ch->kind->type == SOCK_DGRAM && ipc_channel_is_unix_(ch) && !ipc_channel_has_path_(ch) &&
-           (ch->role & IPC_LISTEN) != 0;
-}
-
-IPC_INLINE int ipc_channel_make_socket_(struct ipc_channel *ch, int family)
-{
-    int fd = socket(family, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    return fd >= 0 ? fd : ipc_channel_refuse_errno_(ch, "make a socket for");
-}
-
-/* From now on calls without MSG_DONTWAIT may block. */
-IPC_INLINE void ipc_channel_make_blocking_(int fd)
-{
-    (void)fcntl(fd, F_SETFL, 0);
-}
-
 /* ------------------------------------------------------------------ connecting */
+
+#define IPC_CHANNEL_TRY_NS_ INT64_C(250000000) /* for one of several addresses, at first */
+#define IPC_CHANNEL_NAP_NS_ INT64_C(1000000)
 
 /* Is the socket connected to itself? That happens where no process listens at a port and the kernel
  * has chosen the same port for this end, or the same name for a Unix socket. */
@@ -1644,8 +2009,7 @@ IPC_INLINE int ipc_channel_finish_connect_(int fd, int64_t deadline)
 
 /* Tries to connect to one address. -ECONNREFUSED: no process listens there, also where the socket
  * has connected to itself. */
-IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
-                                       const struct sockaddr_storage *at, socklen_t size,
+IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd, const struct addrinfo *at,
                                        int64_t deadline)
 {
     static const struct linger none = {1, 0};
@@ -1659,7 +2023,7 @@ IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
     if (ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_DGRAM && (ch->role & IPC_RECV) != 0 &&
         bind(fd, (struct sockaddr *)&own, sizeof own.sun_family) != 0)
         return -errno;
-    rc = connect(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
+    rc = connect(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : -errno;
     if (rc == -EINPROGRESS)
         rc = ipc_channel_finish_connect_(fd, deadline);
     for (tries = 0; rc == 0 && ipc_channel_is_own_peer_(fd); tries++) {
@@ -1670,63 +2034,112 @@ IPC_INLINE int ipc_channel_connect_to_(struct ipc_channel *ch, int fd,
         }
         /* A datagram socket waits for nobody: it takes another port at once. */
         if (connect(fd, &nobody, sizeof nobody) != 0 ||
-            connect(fd, (const struct sockaddr *)at, size) != 0)
+            connect(fd, at->ai_addr, at->ai_addrlen) != 0)
             rc = -errno;
     }
-    return rc;
-}
-
-/* Tries each address once. The connected descriptor, or a negative errno. */
-IPC_INLINE int ipc_channel_connect_once_(struct ipc_channel *ch,
-                                         const struct ipc_channel_addresses_ *a, int64_t deadline)
-{
-    int rc = -EADDRNOTAVAIL, fd;
-    unsigned i;
-
-    *ch->why = '\0';
-    for (i = 0; i < a->count; i++) {
-        fd = ipc_channel_make_socket_(ch, a->at[i].ss_family);
-        if (fd < 0)
-            return fd;
-        rc = ipc_channel_connect_to_(ch, fd, &a->at[i], a->size[i], deadline);
-        if (rc == 0)
-            return fd;
-        (void)close(fd);
-    }
-    if (*ch->why == '\0')
-        (void)ipc_channel_refuse_(ch, rc, "%s: cannot connect to '%s': %s", ch->kind->scheme,
-                                  ch->address, strerror(-rc));
     return rc;
 }
 
 /* May a listener come to the address, after this error of connect? */
 IPC_INLINE int ipc_channel_may_come_(int rc)
 {
-    return rc == -ENOENT || rc == -ECONNREFUSED || rc == -EAGAIN || rc == -ECONNRESET;
+    return rc == -ENOENT || rc == -ECONNREFUSED || rc == -EAGAIN || rc == -ECONNRESET ||
+           rc == -ETIMEDOUT || rc == -EHOSTUNREACH || rc == -EHOSTDOWN;
 }
 
-/* Connects, and waits for a listener until the deadline. */
-IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
+/* When a try to connect to one of several addresses gives way to the next one: after the time that
+ * was waited so far, so that a host that does not answer holds up none of the others, and one that
+ * answers slowly is reached in the end. */
+IPC_INLINE int64_t ipc_channel_limit_try_(int64_t began, int64_t deadline)
+{
+    int64_t now = ipc_clock(), most = now - began;
+
+    now += most > IPC_CHANNEL_TRY_NS_ ? most : IPC_CHANNEL_TRY_NS_;
+    return deadline < now ? deadline : now;
+}
+
+/* Tries each address once. The connected descriptor, or a negative errno: one after which a
+ * listener may come, if any address had such a one. */
+IPC_INLINE int ipc_channel_connect_once_(struct ipc_channel *ch,
+                                         const struct ipc_channel_addresses_ *a, int64_t began,
+                                         int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int rc = -EADDRNOTAVAIL, why = 0, fd;
+    const struct addrinfo *at = a->first;
+    unsigned n = 0, i;
+
+    for (; at != NULL; at = at->ai_next)
+        n++;
+    /* A connection of udp: is made whether a process is there or not. After a loss it is the turn
+     * of the next address. */
+    i = ch->kind->type == SOCK_DGRAM ? own->connects++ % n : 0;
+    for (at = a->first; i > 0; i--)
+        at = at->ai_next;
+    for (i = 0; i < n; i++, at = at->ai_next != NULL ? at->ai_next : a->first) {
+        fd = ipc_channel_make_socket_(ch, at->ai_family);
+        if (fd < 0 && fd != -EAFNOSUPPORT)
+            return fd;
+        rc = fd >= 0 ? ipc_channel_connect_to_(
+                           ch, fd, at, n > 1 ? ipc_channel_limit_try_(began, deadline) : deadline)
+                     : fd;
+        if (rc == 0)
+            return fd;
+        ipc_channel_close_fd_(&fd);
+        if (rc == -EINTR)
+            return rc;
+        if (why == 0 || ipc_channel_may_come_(rc))
+            why = rc;
+    }
+    return ipc_channel_refuse_(ch, why, "%s: cannot connect to '%s': %s", ch->kind->scheme,
+                               ch->address, strerror(-why));
+}
+
+/* Sleeps before the next try: an eighth of the time that was waited so far, 1 ms to 100 ms. Then
+ * many clients that wait long cost little, and one that waits shortly is hardly late. */
+IPC_INLINE int ipc_channel_nap_longer_(int64_t began, int64_t deadline)
+{
+    int64_t pause = (ipc_clock() - began) / 8, left = ipc_left_(deadline);
+    struct timespec t;
+
+    if (left == 0)
+        return -ETIMEDOUT;
+    pause = pause > IPC_CHANNEL_NAP_NS_ ? pause : IPC_CHANNEL_NAP_NS_;
+    pause = pause < 100 * IPC_CHANNEL_NAP_NS_ ? pause : 100 * IPC_CHANNEL_NAP_NS_;
+    t = ipc_notify_time_(left < pause ? left : pause);
+    return nanosleep(&t, NULL) == 0 ? 0 : -errno;
+}
+
+/* Connects, and waits for a listener until the deadline. The descriptor, or a negative errno. */
+IPC_INLINE int ipc_channel_reach_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_addresses_ a;
     int rc = ipc_channel_resolve_(ch, &a), fd = -1, nap = 0;
+    int64_t began = ipc_clock();
 
     while (rc == 0 && nap == 0) {
-        fd = ipc_channel_connect_once_(ch, &a, deadline);
+        fd = ipc_channel_connect_once_(ch, &a, began, deadline);
         if (fd >= 0 || !ipc_channel_may_come_(fd))
             break;
-        nap = ipc_channel_nap_(deadline);
+        nap = ipc_channel_nap_longer_(began, deadline);
     }
-    ipc_channel_close_fd_(&a.dir);
+    ipc_channel_free_addresses_(&a);
     if (rc != 0)
         return rc;
     if (nap == -ETIMEDOUT)
         return ipc_channel_refuse_(ch, nap,
-                                   "%s: nobody listened at '%s' until the deadline: is that "
+                                   "%s: nobody listened at '%s' until the deadline (%s): is that "
                                    "program running?",
-                                   ch->kind->scheme, ch->address);
-    if (nap != 0 || fd < 0)
-        return nap != 0 ? nap : fd;
+                                   ch->kind->scheme, ch->address, strerror(-fd));
+    return nap != 0 ? nap : fd;
+}
+
+IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
+{
+    int fd = ipc_channel_reach_(ch, deadline), rc;
+
+    if (fd < 0)
+        return fd;
     rc = ipc_channel_check_peer_(ch, fd);
     if (rc == 0)
         rc = ipc_channel_set_packet_max_(ch, fd);
@@ -1741,122 +2154,25 @@ IPC_INLINE int ipc_channel_connect_(struct ipc_channel *ch, int64_t deadline)
 
 /* ------------------------------------------------------------------ listening */
 
-/* Locks the socket's folder against other listeners. The descriptor, or a negative errno. */
-IPC_INLINE int ipc_channel_lock_folder_(struct ipc_channel *ch, int64_t deadline)
-{
-    const char *slash = strrchr(ch->address, '/');
-    char folder[PATH_MAX];
-    int lock, rc;
-
-    (void)snprintf(folder, sizeof folder, "%.*s",
-                   slash != NULL ? (int)(slash - ch->address) + 1 : 1,
-                   slash != NULL ? ch->address : ".");
-    lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lock < 0)
-        return -errno;
-    do
-        rc = flock(lock, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno;
-    while (rc == -EWOULDBLOCK && (rc = ipc_channel_nap_(deadline)) == 0);
-    if (rc == 0)
-        return lock;
-    (void)close(lock);
-    return rc;
-}
-
-/* Binds the socket to its address. A file of a listener that is gone is replaced; the folder is
- * locked meanwhile, as of two processes that find the file one could remove the other's new one. */
-IPC_INLINE int ipc_channel_bind_(struct ipc_channel *ch, int fd, const struct sockaddr_storage *at,
-                                 socklen_t size, int64_t deadline)
-{
-    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
-    struct stat st;
-    int lock, probe, rc;
-
-    if (!ipc_channel_has_path_(ch))
-        return bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-    lock = ipc_channel_lock_folder_(ch, deadline);
-    if (lock < 0)
-        return lock;
-    (void)fchmod(fd, 0); /* until the mode is right */
-    rc = bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-    if (rc == -EADDRINUSE && lstat(ch->address, &st) == 0 && S_ISSOCK(st.st_mode)) {
-        probe = socket(AF_UNIX, ch->kind->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (probe >= 0 && connect(probe, (const struct sockaddr *)at, size) != 0 &&
-            errno == ECONNREFUSED && unlink(ch->address) == 0)
-            rc = bind(fd, (const struct sockaddr *)at, size) == 0 ? 0 : -errno;
-        ipc_channel_close_fd_(&probe);
-    }
-    if (rc == 0 && (rc = ipc_channel_set_mode_(ch, S_IFSOCK, &st)) == 0) {
-        own->has_file = 1;
-        own->ino = st.st_ino;
-    }
-    (void)close(lock);
-    return rc;
-}
-
-/* Makes the socket that listens, or that datagrams come to. The descriptor, or a negative errno. */
-IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadline)
-{
-    struct ipc_channel_addresses_ a;
-    int rc = ipc_channel_resolve_(ch, &a), fd = -1, one = 1;
-
-    if (rc == 0)
-        fd = ipc_channel_make_socket_(ch, a.at[0].ss_family);
-    if (fd < 0) {
-        ipc_channel_close_fd_(&a.dir);
-        return rc != 0 ? rc : fd;
-    }
-    if (!ipc_channel_is_unix_(ch) && ch->kind->type == SOCK_STREAM)
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (ipc_channel_wants_credentials_(ch))
-        (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
-    rc = ipc_channel_bind_(ch, fd, &a.at[0], a.size[0], deadline);
-    if (rc == 0 && ch->kind->type != SOCK_DGRAM && listen(fd, 64) != 0)
-        rc = -errno;
-    ipc_channel_close_fd_(&a.dir);
-    if (rc == 0)
-        return fd;
-    (void)close(fd);
-    return ipc_channel_refuse_(ch, rc, "%s: cannot listen at '%s': %s%s", ch->kind->scheme,
-                               ch->address, strerror(-rc),
-                               rc == -EADDRINUSE ? ": another does" : "");
-}
-
-IPC_INLINE int ipc_channel_get_port_(int fd)
-{
-    union {
-        struct sockaddr_storage any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } own;
-    socklen_t size = sizeof own;
-
-    memset(&own, 0, sizeof own);
-    if (getsockname(fd, (struct sockaddr *)&own.any, &size) != 0)
-        return 0;
-    if (own.any.ss_family == AF_INET)
-        return ntohs(own.v4.sin_port);
-    return own.any.ss_family == AF_INET6 ? ntohs(own.v6.sin6_port) : 0;
-}
-
 IPC_INLINE int ipc_channel_listen_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
-    int fd = ipc_channel_make_listener_(ch, deadline);
+    int rc = ipc_channel_make_listener_(ch, deadline);
 
-    if (fd < 0)
-        return fd;
-    own->port = ipc_channel_get_port_(fd);
-    if (ch->kind->type != SOCK_DGRAM) {
-        own->listener = fd;
-    } else {
-        ipc_channel_make_blocking_(fd);
-        ch->in = ch->out = fd;
+    if (rc != 0)
+        return rc;
+    if (ch->kind->type == SOCK_DGRAM) {
+        ch->in = ch->out = own->sockets[0];
+        if (own->count == 1) {
+            own->listener = -1;
+            ipc_channel_make_blocking_(ch->in);
+        }
     }
-    return ipc_channel_set_packet_max_(ch, fd);
+    return ipc_channel_set_packet_max_(ch, own->sockets[0]);
 }
 
-/* Takes one client that waits. The descriptor, -1 where none waits, or another negative errno. */
+/* Takes one client that waits at a socket. The descriptor, -1 where none waits, or another error in
+ * errno. */
 IPC_INLINE int ipc_channel_accept_one_(int listener)
 {
     int fd;
@@ -1871,14 +2187,30 @@ IPC_INLINE int ipc_channel_accept_one_(int listener)
     return fd;
 }
 
+/* Takes one client that waits at one of the sockets, the next one first. As
+ * ipc_channel_accept_one_. */
+IPC_INLINE int ipc_channel_accept_any_(struct ipc_channel_socket_ *from)
+{
+    unsigned i;
+    int fd = -1;
+
+    errno = EAGAIN;
+    for (i = 0; i < from->count && fd < 0 && errno == EAGAIN; i++) {
+        fd = ipc_channel_accept_one_(from->sockets[from->turn]);
+        from->turn = (from->turn + 1) % from->count;
+    }
+    return fd;
+}
+
 /* Takes the next client that is permitted. The others are left at once, but they keep no call
  * beyond its deadline. */
-IPC_INLINE int ipc_channel_accept_next_(int listener, struct ipc_channel *ch, int64_t deadline)
+IPC_INLINE int ipc_channel_accept_next_(struct ipc_channel_socket_ *from, struct ipc_channel *ch,
+                                        int64_t deadline)
 {
     int fd, rc;
 
     for (;;) {
-        fd = ipc_channel_accept_one_(listener);
+        fd = ipc_channel_accept_any_(from);
         if (fd >= 0) {
             ch->in = ch->out = fd;
             if (ipc_channel_check_peer_(ch, fd) == 0)
@@ -1889,7 +2221,7 @@ IPC_INLINE int ipc_channel_accept_next_(int listener, struct ipc_channel *ch, in
         } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EPROTO) {
             return ipc_channel_refuse_errno_(ch, "accept at");
         }
-        rc = ipc_channel_wait_(listener, POLLIN, deadline);
+        rc = ipc_channel_wait_(from->listener, POLLIN, deadline);
         if (rc != 0)
             return rc;
     }
@@ -1899,10 +2231,10 @@ IPC_INLINE int ipc_channel_accept_next_(int listener, struct ipc_channel *ch, in
 
 IPC_INLINE int ipc_channel_socket_meet_(struct ipc_channel *ch, int64_t deadline)
 {
-    int listener = ipc_channel_get_socket_(ch)->listener;
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
 
-    return listener >= 0 ? ipc_channel_accept_next_(listener, ch, deadline)
-                         : ipc_channel_connect_(ch, deadline);
+    return own->listener >= 0 ? ipc_channel_accept_next_(own, ch, deadline)
+                              : ipc_channel_connect_(ch, deadline);
 }
 
 IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline)
@@ -1921,10 +2253,10 @@ IPC_INLINE int ipc_channel_socket_open_(struct ipc_channel *ch, int64_t deadline
 IPC_INLINE int ipc_channel_socket_accept_(struct ipc_channel *listener, struct ipc_channel *ch,
                                           int64_t deadline)
 {
-    int from = ipc_channel_get_socket_(listener)->listener;
+    struct ipc_channel_socket_ *from = ipc_channel_get_socket_(listener);
 
     ipc_channel_get_socket_(ch)->listener = -1;
-    if (from < 0)
+    if (from->listener < 0)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                    ch->kind->scheme);
     return ipc_channel_accept_next_(from, ch, deadline);
@@ -1938,13 +2270,18 @@ IPC_INLINE void ipc_channel_socket_close_(struct ipc_channel *ch)
     if (own->has_file && ch->pid == getpid() && lstat(ch->address, &st) == 0 &&
         S_ISSOCK(st.st_mode) && st.st_ino == own->ino)
         (void)unlink(ch->address);
-    ipc_channel_close_fd_(&own->listener);
+    ipc_channel_stop_listening_(ch);
 }
 
-/* A listener's descriptor tells of clients while none is there. */
+/* A listener's descriptor tells of clients while none is there, and of datagrams that come to one
+ * of several addresses. */
 IPC_INLINE int ipc_channel_socket_descriptor_(struct ipc_channel *ch)
 {
-    return ch->in >= 0 ? ch->in : ipc_channel_get_socket_(ch)->listener;
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+
+    if (ch->in >= 0 && (ch->kind->type != SOCK_DGRAM || own->listener < 0))
+        return ch->in;
+    return own->listener;
 }
 
 IPC_INLINE void ipc_channel_socket_describe_(const struct ipc_channel *ch,
@@ -1980,7 +2317,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     "tcp",
-    0,
+    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_KEEPALIVE_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_STREAM,
@@ -2017,7 +2354,8 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
  *            abstract name each datagram tells its sender (SCM_CREDENTIALS), and those of other
  *            users than unix: permits are skipped. udp: each process that can reach the port.
  *   Loss     unix-seq: as unix:. A later send reports -EPIPE to the sender of datagrams, and an
- *            answer reports it to the listener. No recv of datagrams reports it.
+ *            answer reports it to the listener. The sender then goes on with the next listener,
+ *            of udp: at the name's next address; the kernel has dropped answers to unix-dgram:.
  *   Limits   Unix sockets carry some 200 KB in a message, and 10 of them on the way
  *            (net.core.wmem_max); udp: 65507 bytes.
  */
@@ -2177,19 +2515,47 @@ IPC_INLINE ssize_t ipc_channel_packet_read_(struct ipc_channel *ch, struct ipc_c
     return got;
 }
 
+/* A listener of datagrams with several addresses: waits until one has come, and makes its socket
+ * the one that is read, and answered from. Each socket has its turn. */
+IPC_INLINE int ipc_channel_choose_socket_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct pollfd p[IPC_CHANNEL_ADDRESSES_];
+    unsigned i;
+    int rc;
+
+    for (i = 0; i < own->count; i++) {
+        p[i].fd = own->sockets[(own->turn + i) % own->count];
+        p[i].events = POLLIN;
+    }
+    rc = ipc_channel_poll_(p, own->count, deadline);
+    for (i = 0; rc == 0 && p[i].revents == 0; i++)
+        ;
+    if (rc != 0)
+        return rc;
+    own->turn = (own->turn + i + 1) % own->count;
+    ch->in = ch->out = p[i].fd;
+    return 0;
+}
+
 /* Waits for a packet that is permitted, and reads it, as ipc_channel_packet_read_. A negative errno
  * is the call's refusal. */
 IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
                                             void *to, size_t size, int64_t deadline)
 {
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
     unsigned skips = 0;
     ssize_t got;
     int rc;
 
     for (;;) {
+        if (CK_CC_UNLIKELY(own->count > 1) && (rc = ipc_channel_choose_socket_(ch, deadline)) != 0)
+            return rc;
         got = ipc_channel_packet_read_(ch, p, to, size, flags);
         rc = got >= 0 ? 0 : -errno;
+        if (rc == -EAGAIN && own->count > 1)
+            continue;
         if (rc == -EAGAIN) {
             rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
             if (rc != 0)
@@ -2219,6 +2585,15 @@ IPC_INLINE int64_t ipc_channel_packet_length_(const struct ipc_channel *ch,
         ipc_channel_get_length_(ch, p->direct ? p->header : ch->rx.data) != (int64_t)n)
         return -EBADMSG;
     return (int64_t)n;
+}
+
+/* Leaves the sender of a packet that is no message. */
+IPC_INLINE int ipc_channel_refuse_packet_(struct ipc_channel *ch,
+                                          const struct ipc_channel_packet_ *p, size_t got)
+{
+    return got < sizeof p->header
+               ? ipc_channel_lose_peer_(ch, -EBADMSG)
+               : ipc_channel_refuse_frame_(ch, p->direct ? p->header : ch->rx.data);
 }
 
 /* Keeps a message of n bytes that was too large for the caller's memory, at rx.data. */
@@ -2251,7 +2626,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
         return got;
     n = ipc_channel_packet_length_(ch, &p, (size_t)got);
     if (n < 0)
-        return p.sequence ? ipc_channel_lose_peer_(ch, -EBADMSG)
+        return p.sequence ? ipc_channel_refuse_packet_(ch, &p, (size_t)got)
                           : ipc_channel_refuse_(ch, -EBADMSG,
                                                 "%s: a message of more than %zu bytes was dropped",
                                                 ch->kind->scheme, ch->max);
@@ -2311,7 +2686,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
     "udp",
-    0,
+    IPC_CHANNEL_OPEN_TO_ALL_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_DGRAM,
@@ -2530,7 +2905,8 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
  *
  *   Access   Each process that the queue's mode permits. The queue of a user other than this one,
  *            root and options.user is refused.
- *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed.
+ *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed,
+ *            once; then it is made or waited for anew.
  *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
  *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops.
  *            16 KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
@@ -2589,11 +2965,39 @@ IPC_INLINE size_t ipc_channel_sysv_max_(const struct msqid_ds *is)
     return is->msg_qbytes != 0 && is->msg_qbytes < max ? is->msg_qbytes : max;
 }
 
-IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
+/* Waits for the queue, or makes it, and checks whose it is. */
+IPC_INLINE int ipc_channel_sysv_attach_(struct ipc_channel *ch, key_t key, struct msqid_ds *is,
+                                        int64_t deadline)
 {
     struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
-    struct msqid_ds is;
+    int id = ipc_channel_sysv_find_(ch, key, deadline), rc;
     struct stat st;
+
+    if (id < 0)
+        return id;
+    if (msgctl(id, IPC_STAT, is) != 0)
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
+    memset(&st, 0, sizeof st);
+    st.st_uid = is->msg_perm.uid;
+    st.st_mode = is->msg_perm.mode;
+    rc = ipc_channel_check_owner_(ch, &st, 0);
+    own->queue = rc == 0 ? id : -1;
+    return rc;
+}
+
+/* The queue was removed, and that was reported: waits for the next one, or makes it. */
+IPC_INLINE int ipc_channel_sysv_again_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct msqid_ds is;
+    key_t key;
+    int rc = ipc_channel_read_key_(ch, &key);
+
+    return rc != 0 ? rc : ipc_channel_sysv_attach_(ch, key, &is, deadline);
+}
+
+IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct msqid_ds is;
     key_t key;
     int rc = ipc_channel_read_key_(ch, &key);
 
@@ -2604,15 +3008,7 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
                                    "sysv: both directions need a type for each: "
                                    "options.priority and options.select");
-    own->queue = ipc_channel_sysv_find_(ch, key, deadline);
-    if (own->queue < 0)
-        return own->queue;
-    if (msgctl(own->queue, IPC_STAT, &is) != 0)
-        return ipc_channel_refuse_errno_(ch, "read the mode of");
-    memset(&st, 0, sizeof st);
-    st.st_uid = is.msg_perm.uid;
-    st.st_mode = is.msg_perm.mode;
-    rc = ipc_channel_check_owner_(ch, &st, 0);
+    rc = ipc_channel_sysv_attach_(ch, key, &is, deadline);
     if (rc != 0)
         return rc;
     ch->max = ipc_channel_sysv_max_(&is);
@@ -2628,10 +3024,16 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
 /* What a failed call of the queue comes to: 0, to try again after a moment; or the refusal. */
 IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what, int64_t deadline)
 {
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
+    struct msqid_ds is;
+
     if (errno == EAGAIN || errno == ENOMSG)
         return ipc_channel_nap_(deadline);
-    if (errno == EIDRM)
+    /* Removed in the call, or before it. */
+    if (errno == EIDRM || (errno == EINVAL && msgctl(own->queue, IPC_STAT, &is) != 0)) {
+        own->queue = -1;
         return ipc_channel_refuse_(ch, -EPIPE, "sysv: queue %s was removed", ch->address);
+    }
     return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, what);
 }
 
@@ -2642,6 +3044,8 @@ IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *messag
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
     int rc;
 
+    if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
+        return rc;
     memcpy(ch->tx.data, &type, sizeof type);
     memcpy(ch->tx.data + sizeof type, message, n);
     while (msgsnd(own->queue, ch->tx.data, n, deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) != 0)
@@ -2659,6 +3063,8 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
     ssize_t n;
     int rc;
 
+    if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
+        return rc;
     /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. */
     while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select,
                        deadline == IPC_FOREVER ? 0 : IPC_NOWAIT)) < 0) {
@@ -3884,7 +4290,7 @@ IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, si
 
 static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
     "signal",
-    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_,
+    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_OPEN_TO_ALL_,
     sizeof(struct ipc_channel_signal_),
     0,
     0,
@@ -4293,7 +4699,7 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
-    ch->quick_out = NULL;
+    ch->quick_sends = 0;
     ch->quick_in = NULL;
 }
 
@@ -4355,7 +4761,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     ipc_channel_post_(r, &r->out_data);
-    ch->quick_out = r->sem < 0 ? &r->out : NULL;
+    ch->quick_out = &r->out;
+    ch->quick_sends = r->sem < 0 ? INT32_MAX : 0;
     return 0;
 }
 
@@ -4941,7 +5348,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
- *            it was killed or closed. Then as over unix:.
+ *            it was killed or closed. Then as over unix:. Into the ring of a process that was
+ *            killed go 256 messages at most before that is reported.
  *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
@@ -4953,8 +5361,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  * What the two sides say to each other on the socket before the first message. What is not the next
  * thing of these, or answers something that was not offered, ends the connection.
  *
- *     other       OFFER    version; ring: can it take a ring; max: its largest message
- *     listener    ANSWER   the lower version; ring: 1 a ring, 0 the socket; max: the smaller one
+ *     other       OFFER    version, roles; ring: can it take a ring; max: its largest message
+ *     listener    ANSWER   version, roles; ring: 1 a ring, 0 the socket; max: the smaller one
  *                 SEGMENT  if a ring: the segment (ipc_shm_send)
  *                 BELLs    if a ring: the descriptors of the bells (ipc_notify_send_fd)
  *     other       CHOICE   ring: 1 in the ring from now on, 0 it could not take the ring
@@ -4977,18 +5385,28 @@ struct ipc_channel_auto_ {
     int64_t came_at; /* when the other side connected */
     int unable;      /* this side could not take the ring that was handed over */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
+    int32_t trust;   /* how many messages go into the ring before the socket is asked */
 };
+
+/*
+ * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
+ * both, for a system call. So a send asks it before the first message, then after one, two, four,
+ * ... messages, at last after each IPC_CHANNEL_TRUST_: as many at most go into the ring of a killed
+ * process, and no more than went to it before.
+ */
+#define IPC_CHANNEL_TRUST_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
     uint64_t magic;
-    uint32_t version;
+    uint32_t version; /* in the lower half; above it the roles of the side that sends this */
     uint32_t ring;
     uint64_t max;
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
 #define IPC_CHANNEL_VERSION_ 1u
+#define IPC_CHANNEL_VERSION_BITS_ 16
 #define IPC_CHANNEL_HELLO_NS_                                                                      \
     INT64_C(100000000) /* for a client to make its offer, if others wait */
 
@@ -5018,13 +5436,24 @@ IPC_INLINE int ipc_channel_send_hello_(struct ipc_channel *ch, uint32_t ring)
 
     memset(&hello, 0, sizeof hello);
     hello.magic = IPC_CHANNEL_MAGIC_;
-    hello.version = IPC_CHANNEL_VERSION_;
+    hello.version = IPC_CHANNEL_VERSION_ | (ch->role & IPC_BOTH) << IPC_CHANNEL_VERSION_BITS_;
     hello.ring = ring;
     hello.max = ch->max;
     /* Nothing is on the way yet, so there is room, or the other side is at fault. */
     return send(ch->out, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof hello
                ? 0
                : -EPIPE;
+}
+
+/* Does the client send what the listener does not receive, or wait for what it does not send?
+ * 0 stands for roles that an older version does not tell. */
+IPC_INLINE int ipc_channel_is_misfit_(const struct ipc_channel *ch, unsigned other)
+{
+    int listens = ipc_channel_get_auto_(ch)->is_listener;
+    unsigned client = listens ? other : ch->role, listener = listens ? ch->role : other;
+
+    return other != 0 && (((client & IPC_SEND) != 0 && (listener & IPC_RECV) == 0) ||
+                          ((client & IPC_RECV) != 0 && (listener & IPC_SEND) == 0));
 }
 
 /* Waits for more bytes of an offer. A client makes it as soon as it has connected: one that does
@@ -5070,12 +5499,14 @@ IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, ui
     }
     memcpy(&hello, ch->rx.data, sizeof hello);
     ch->rx.end = 0;
-    if (hello.magic != IPC_CHANNEL_MAGIC_ || hello.version == 0 || hello.ring > most ||
+    if (hello.magic != IPC_CHANNEL_MAGIC_ || (uint16_t)hello.version == 0 || hello.ring > most ||
         hello.max == 0 || hello.max > UINT32_MAX / 2)
         return -EBADMSG;
     ch->max = hello.max < ch->max ? (size_t)hello.max : ch->max;
     *ring = hello.ring;
-    return 0;
+    return ipc_channel_is_misfit_(ch, hello.version >> IPC_CHANNEL_VERSION_BITS_ & IPC_BOTH)
+               ? -EPROTO
+               : 0;
 }
 
 /* Makes a sealed segment with our ends of the rings. */
@@ -5118,6 +5549,8 @@ IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadlin
 
     if (own->step == IPC_CHANNEL_OFFER_) {
         rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
+        if (rc == -EPROTO) /* the answer has our roles, so the client learns it, too */
+            (void)ipc_channel_send_hello_(ch, 0);
         if (rc != 0)
             return rc;
         ring = ring != 0 && ipc_channel_make_offer_(ch) == 0;
@@ -5229,6 +5662,7 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
     ipc_channel_auto_leave_ring_(ch);
     own->step = IPC_CHANNEL_OFFER_;
     own->unable = 0;
+    own->trust = 0;
     ch->max = ch->how.max;
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
         rc = ipc_channel_socket_meet_(ch, deadline);
@@ -5324,6 +5758,35 @@ IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
     return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
 }
 
+/* Does the socket beside the ring say that the other side is gone? Nothing more comes over it. */
+IPC_INLINE int ipc_channel_auto_is_gone_(const struct ipc_channel *ch)
+{
+    char byte;
+    ssize_t rc = recv(ch->in, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+
+    return rc == 0 || (rc < 0 && errno == ECONNRESET);
+}
+
+/* Sends through the ring. The other side's end is -EPIPE. What it had sent before can still be
+ * received. */
+IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *message, size_t n,
+                                      int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int rc = -EPIPE;
+
+    if (!ipc_channel_auto_is_gone_(ch))
+        rc = ipc_channel_ring_send_(ch, message, n, deadline);
+    if (CK_CC_LIKELY(rc == 0)) {
+        ch->quick_sends = own->trust;
+        own->trust = own->trust < IPC_CHANNEL_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_TRUST_;
+    }
+    if (rc != -EPIPE && rc != -EOWNERDEAD)
+        return rc;
+    return (ch->role & IPC_RECV) == 0 ? ipc_channel_auto_end_(ch, rc)
+                                      : ipc_channel_stop_sending_(ch, -EPIPE);
+}
+
 IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
@@ -5337,13 +5800,8 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
             return ipc_channel_refuse_(ch, -EMSGSIZE, "auto: a message of %zu bytes: at most %zu",
                                        n, ch->max);
     }
-    if (CK_CC_UNLIKELY(ch->ring == NULL))
-        return ipc_channel_stream_send_(ch, message, n, deadline);
-    rc = ipc_channel_ring_send_(ch, message, n, deadline);
-    /* What the other side had sent before can still be received. */
-    if (CK_CC_UNLIKELY(rc == -EPIPE || rc == -EOWNERDEAD) && (ch->role & IPC_RECV) == 0)
-        return ipc_channel_auto_end_(ch, rc);
-    return rc == -EOWNERDEAD ? -EPIPE : rc;
+    return ch->ring == NULL ? ipc_channel_stream_send_(ch, message, n, deadline)
+                            : ipc_channel_auto_push_(ch, message, n, deadline);
 }
 
 /* The ring is empty. Arms its bell, so that ipc_channel_fd's descriptor tells of what comes from
@@ -5351,13 +5809,12 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
 IPC_INLINE int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    char byte;
     int gone;
     int64_t rc;
 
     ipc_notify_drain(&r->data);
     ipc_notify_arm(&r->data);
-    gone = recv(ch->in, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    gone = ipc_channel_auto_is_gone_(ch);
     rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
     return rc == -ETIMEDOUT && gone ? -EPIPE : rc;
 }
@@ -5440,6 +5897,201 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
 
 #endif
 
+/* >>adopt  src/channel/adopt.h */
+/*
+ * fd:N, a descriptor that this process has: from systemd (socket activation: from 3 on, LISTEN_FDS
+ * tells how many), from a parent, or from another program over a socket.
+ *
+ * The channel becomes what the descriptor is: one of unix:, unix-seq:, unix-dgram:, tcp: or udp:, or
+ * an end of a pipe:, also where it is a FIFO's. A socket that listens, or that datagrams come to, is
+ * opened with IPC_LISTEN; a connection without.
+ *
+ * The descriptor is the channel's from then on, also where open refuses the options. It is closed on
+ * exec; a socket that listens and a pipe do not block from now on, a connection does, which holds
+ * for other processes that share it. A socket's file stays at close.
+ *
+ *   Access   As the mechanism; a file's mode is whatever it is.
+ *   Loss     As the mechanism, but that no other peer can come to a connection.
+ */
+#ifndef IPC_SRC_CHANNEL_ADOPT_H
+#define IPC_SRC_CHANNEL_ADOPT_H 1
+
+/* ------------------------------------------------------------------ fd: */
+
+/* The mechanism of sockets of this family and type, or NULL. */
+IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_socket_kind_(int family, int type)
+{
+    static const struct ipc_channel_kind_ *const kinds[] = {
+        &ipc_channel_unix_kind_, &ipc_channel_unix_seq_kind_, &ipc_channel_unix_dgram_kind_,
+        &ipc_channel_tcp_kind_,  &ipc_channel_udp_kind_,
+    };
+    size_t i;
+
+    family = family == AF_INET6 ? AF_INET : family;
+    for (i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i]->domain == family && kinds[i]->type == type)
+            return kinds[i];
+    return NULL;
+}
+
+/* A Unix socket's own address as in a URI, in place of the number. Without a name it keeps that. */
+IPC_INLINE int ipc_channel_adopt_name_(struct ipc_channel *ch, const struct sockaddr_un *un,
+                                       socklen_t size)
+{
+    size_t at = offsetof(struct sockaddr_un, sun_path), n = size > at ? size - at : 0;
+    char *name;
+
+    if (n == 0 || un->sun_family != AF_UNIX)
+        return 0;
+    name = (char *)calloc(1, n + 1);
+    if (name == NULL)
+        return -ENOMEM;
+    memcpy(name, un->sun_path, n);
+    if (*name == '\0')
+        *name = '@';
+    free(ch->address);
+    ch->address = name;
+    return 0;
+}
+
+IPC_INLINE int ipc_channel_adopt_refuse_(struct ipc_channel *ch, int fd, const char *what)
+{
+    return ipc_channel_refuse_(ch, -EINVAL, "fd:%d: %s", fd, what);
+}
+
+/* Makes the channel one over a socket that listens, or that datagrams come to. */
+IPC_INLINE int ipc_channel_adopt_listener_(struct ipc_channel *ch, int fd)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    int one = 1;
+
+    own->sockets[own->count++] = fd;
+    own->port = ipc_channel_get_port_(fd);
+    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    if (ch->kind->type != SOCK_DGRAM) {
+        own->listener = fd;
+    } else {
+        ipc_channel_make_blocking_(fd);
+        ch->in = ch->out = fd;
+    }
+    if (ipc_channel_wants_credentials_(ch))
+        (void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+    return ipc_channel_set_packet_max_(ch, fd);
+}
+
+/* Makes the channel one over a socket that is connected. */
+IPC_INLINE int ipc_channel_adopt_connection_(struct ipc_channel *ch, int fd)
+{
+    int rc;
+
+    ch->in = ch->out = fd;
+    ch->flags |= IPC_CHANNEL_ACCEPTED_;
+    ipc_channel_make_blocking_(fd);
+    rc = ipc_channel_check_peer_(ch, fd);
+    return rc != 0 ? rc : ipc_channel_set_packet_max_(ch, fd);
+}
+
+IPC_INLINE int ipc_channel_adopt_socket_(struct ipc_channel *ch, int fd)
+{
+    const struct ipc_channel_kind_ *kind;
+    union {
+        struct sockaddr any;
+        struct sockaddr_un un;
+        struct sockaddr_storage room;
+    } own, peer;
+    socklen_t size = sizeof own, peer_size = sizeof peer, four = sizeof(int);
+    int type = 0, listens = 0, connected, role = (ch->role & IPC_LISTEN) != 0, rc;
+
+    memset(&own, 0, sizeof own);
+    if (getsockname(fd, &own.any, &size) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &four) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &four) != 0)
+        return ipc_channel_refuse_errno_(ch, "tell what is");
+    kind = ipc_channel_find_socket_kind_(own.any.sa_family, type);
+    if (kind == NULL)
+        return ipc_channel_refuse_(ch, -EPROTO, "fd:%d: no socket of unix:, tcp: or udp:", fd);
+    connected = getpeername(fd, &peer.any, &peer_size) == 0;
+    if (type == SOCK_DGRAM)
+        listens = !connected;
+    if (listens && !role)
+        return ipc_channel_adopt_refuse_(ch, fd, "it listens: IPC_LISTEN");
+    if (!listens && role)
+        return ipc_channel_adopt_refuse_(ch, fd, "it does not listen");
+    if (!listens && !connected)
+        return ipc_channel_adopt_refuse_(ch, fd, "it is not connected");
+    if (type == SOCK_DGRAM && (ch->role & (listens ? IPC_RECV : IPC_SEND)) == 0)
+        return ipc_channel_adopt_refuse_(ch, fd, "a listener receives, the other side sends");
+    rc = ipc_channel_adopt_name_(ch, &own.un, size);
+    if (rc != 0)
+        return rc;
+    ch->kind = kind;
+    return listens ? ipc_channel_adopt_listener_(ch, fd) : ipc_channel_adopt_connection_(ch, fd);
+}
+
+/* One end of a pipe or FIFO. */
+IPC_INLINE int ipc_channel_adopt_pipe_(struct ipc_channel *ch, int fd)
+{
+    struct ipc_channel_pipe_ *own = (struct ipc_channel_pipe_ *)ch->state;
+    int flags = fcntl(fd, F_GETFL), reads = (flags & O_ACCMODE) == O_RDONLY;
+
+    if (flags < 0)
+        return ipc_channel_refuse_errno_(ch, "tell what is");
+    if (ch->role != (reads ? IPC_RECV : IPC_SEND))
+        return ipc_channel_adopt_refuse_(
+            ch, fd, reads ? "a pipe's reading end: IPC_RECV" : "a pipe's writing end: IPC_SEND");
+    own->child_in = own->child_out = -1;
+    ch->kind = &ipc_channel_pipe_kind_;
+    *(reads ? &ch->in : &ch->out) = fd;
+    (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    return 0;
+}
+
+IPC_INLINE int ipc_channel_adopt_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    size_t n = strspn(ch->address, "0123456789");
+    int fd = n != 0 && n <= 9 && ch->address[n] == '\0' ? atoi(ch->address) : -1, rc;
+    struct stat st;
+
+    (void)deadline;
+    ipc_channel_get_socket_(ch)->listener = -1;
+    ch->how.mode = 0; /* nothing is made */
+    if (fd < 0)
+        return ipc_channel_refuse_(ch, -EINVAL, "fd:%s: not a descriptor's number", ch->address);
+    if (fstat(fd, &st) != 0)
+        return ipc_channel_refuse_errno_(ch, "use descriptor");
+    if (S_ISFIFO(st.st_mode))
+        rc = ipc_channel_adopt_pipe_(ch, fd);
+    else if (S_ISSOCK(st.st_mode))
+        rc = ipc_channel_adopt_socket_(ch, fd);
+    else
+        rc = ipc_channel_refuse_(ch, -EPROTO, "fd:%d: no socket and no pipe", fd);
+    if (rc == 0)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return rc;
+}
+
+/* Only until open has found out what the descriptor is. */
+static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
+    "fd",
+    IPC_CHANNEL_KEEPALIVE_,
+    sizeof(struct ipc_channel_socket_), /* more than that of pipe: */
+    0,
+    0,
+    ipc_channel_adopt_open_,
+    NULL, /* close: nothing is open yet */
+    NULL, /* unlink: it has no name */
+    NULL, /* send */
+    NULL, /* recv */
+    NULL, /* meet */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    NULL, /* describe */
+};
+
+#endif
+
 /* >>open  src/channel/open.h */
 /* The table of mechanisms; open, accept, close and unlink. */
 #ifndef IPC_SRC_CHANNEL_OPEN_H
@@ -5456,7 +6108,7 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
         &ipc_channel_pipe_kind_,     &ipc_channel_fifo_kind_,       &ipc_channel_unix_kind_,
         &ipc_channel_unix_seq_kind_, &ipc_channel_unix_dgram_kind_, &ipc_channel_tcp_kind_,
         &ipc_channel_udp_kind_,      &ipc_channel_mq_kind_,         &ipc_channel_sysv_kind_,
-        &ipc_channel_log_kind_,      &ipc_channel_signal_kind_,
+        &ipc_channel_log_kind_,      &ipc_channel_signal_kind_,     &ipc_channel_adopt_kind_,
     };
     size_t i, n = strcspn(uri, ":");
 
@@ -5503,12 +6155,12 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
         return ipc_channel_refuse_(
             ch, -EINVAL,
             "a URI begins with auto:, ring:, sysvshm:, pipe:, fifo:, unix:, unix-seq:, "
-            "unix-dgram:, tcp:, udp:, mq:, sysv:, file: or "
-            "signal:");
+            "unix-dgram:, tcp:, udp:, mq:, sysv:, file:, signal: or fd:");
     ch->kind = kind;
     if (how != NULL)
         ch->how = *how;
-    ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
+    if ((kind->flags & IPC_CHANNEL_OPEN_TO_ALL_) == 0)
+        ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
     ch->priority = ch->how.priority;
     ch->select = ch->how.select;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
@@ -5544,6 +6196,10 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "nothing to resume; file: can";
     if ((is & IPC_CHANNEL_OFFSET_) == 0 && how->sync)
         return "no disk to wait for; file: has one";
+    if ((is & IPC_CHANNEL_KEEPALIVE_) == 0 && how->keepalive != 0)
+        return "no host that could vanish; tcp: has one";
+    if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
+        return "no users, groups or modes; unix: has them";
     return NULL;
 }
 
@@ -5559,6 +6215,9 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
                                    ch->role);
     if (ch->how.max > UINT32_MAX / 2)
         return ipc_channel_refuse_(ch, -EINVAL, "messages of %zu bytes", ch->how.max);
+    if (ch->how.keepalive > 32767)
+        return ipc_channel_refuse_(ch, -EINVAL, "keepalive of %u s: at most 32767",
+                                   ch->how.keepalive);
     missing = ipc_channel_find_missing_(ch);
     if (missing == NULL)
         return 0;
@@ -5585,6 +6244,13 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ipc_channel_allocate_own_(ch);
     if (rc == 0)
         rc = kind->open(ch, deadline);
+    if (rc == 0 && ch->kind != kind) /* fd: has become another one */
+        rc = ipc_channel_check_request_(ch);
+    if (rc == 0 && ch->how.max > ch->max)
+        rc = ipc_channel_refuse_(ch, -EMSGSIZE,
+                                 "%s:%s: messages of %zu bytes: what is there has "
+                                 "room for %zu",
+                                 ch->kind->scheme, ch->address, ch->how.max, ch->max);
     if (rc == 0)
         rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
@@ -5672,19 +6338,48 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
     return ch->kind->meet(ch, deadline);
 }
 
+/* Is there something left to receive of a peer that can no longer be sent to? */
+IPC_INLINE int ipc_channel_has_rest_(struct ipc_channel *ch)
+{
+    size_t n;
+    char byte;
+    ssize_t rc;
+
+    if (ch->next != 0 || ch->rx.begin != ch->rx.end)
+        return 1;
+    if (ch->ring != NULL)
+        return ipc_record_look_(&ch->ring->in, &n) == 0;
+    rc = recv(ch->in, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+    return rc > 0 || (rc == 0 && ch->kind->type == SOCK_DGRAM); /* an empty datagram */
+}
+
+/* HALF_GONE, and the loss was reported: waits for the next listener, unless none can come, or
+ * something is left to receive. A listener does not: what it sends is an answer, and not for the
+ * next client. */
+IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadline)
+{
+    if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0 ||
+        (ch->role & IPC_LISTEN) != 0 || ipc_channel_has_rest_(ch))
+        return -EPIPE;
+    ipc_channel_leave_peer_(ch);
+    return ch->kind->meet(ch, deadline);
+}
+
 /* Sends over any mechanism. A ring in the middle of its messages does not come here. */
 __attribute__((noinline, unused)) static int
 ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
 {
-    int rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    int rc;
 
+    ch->quick_sends = 0;
+    rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    if (rc == 0 && (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0)
+        rc = ipc_channel_meet_successor_(ch, deadline);
     if (rc == 0 && n > ch->max)
         rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
                                  ch->kind->scheme, n, ch->max);
-    else if (rc == 0 && (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0)
-        rc = -EPIPE;
-    if (rc == 0)
-        rc = ch->kind->send(ch, message, n, deadline);
+    if (rc == 0) /* an empty message may be given as NULL, which memcpy must not get */
+        rc = ch->kind->send(ch, n != 0 ? message : "", n, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
@@ -5695,9 +6390,10 @@ __attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_ch
                                                                    size_t size, int64_t deadline)
 {
     int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+    char nothing;
 
     if (rc == 0)
-        rc = ch->kind->recv(ch, to, size, deadline);
+        rc = ch->kind->recv(ch, size != 0 ? to : &nothing, size, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
@@ -5711,8 +6407,8 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
     struct ipc_record_producer *out = ch->quick_out;
 
     /* A message that no process would read takes the long way, which reports that. */
-    if (CK_CC_UNLIKELY(out == NULL || ck_pr_load_64(&out->ring->end[1]) == 0 || n > ch->max ||
-                       ipc_record_push(out, message, n) != 0))
+    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 || ck_pr_load_64(&out->ring->end[1]) == 0 ||
+                       n > ch->max || ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
         ipc_channel_post_(ch->ring, &ch->ring->out_data);

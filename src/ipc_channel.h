@@ -40,6 +40,7 @@
  *     file:PATH          a log: one process appends, any number follow; survives       >>log
  *                        restarts and rotation
  *     signal:PID         real-time signals with up to 8 bytes                          >>signal
+ *     fd:N               a socket or pipe that systemd or a parent handed over         >>adopt
  *
  * Contract
  *   - Exactly one side says IPC_LISTEN: the side that the other one finds. It makes the FIFO,
@@ -105,7 +106,7 @@
  *     Fix: mq:.
  *   - ring: and sysvshm: have no descriptor for event loops, as a descriptor that wakes must be
  *     handed over a socket. Fix: auto:.
- *   - tcp: notices a host that vanishes without a word by deadlines only.
+ *   - tcp: notices a host that vanishes without a word by deadlines only. Fix: options.keepalive.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
  *   - Signals of one number do not coalesce, but the queue of a user is short: `ulimit -i`. The
  *     receiver must block the signal in all threads before it opens the channel.
@@ -133,8 +134,8 @@
  *   An older kernel has SIGPIPE blocked in this thread for the time of the write, and the signal
  *   taken away if the write has raised it.
  *
- * The rooms: core (types, the states of a channel), reference (what a program calls), wait and
- * frame (what mechanisms share), one room for each mechanism or two, open (the table of
+ * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
+ * and address (what mechanisms share), one room for each mechanism or two, open (the table of
  * mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
@@ -146,6 +147,7 @@
 #include "channel/wait.h"
 #include "channel/frame.h"
 #include "channel/pipe.h"
+#include "channel/address.h"
 #include "channel/socket.h"
 #include "channel/packet.h"
 #include "channel/mq.h"
@@ -156,6 +158,7 @@
 #include "channel/ring.h"
 #include "channel/sysvshm.h"
 #include "channel/auto.h"
+#include "channel/adopt.h"
 #include "channel/open.h"
 #include "channel/io.h"
 

@@ -10,7 +10,8 @@
  *
  *   Access   As over unix:.
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
- *            it was killed or closed. Then as over unix:.
+ *            it was killed or closed. Then as over unix:. Into the ring of a process that was
+ *            killed go 256 messages at most before that is reported.
  *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
@@ -25,8 +26,8 @@
  * What the two sides say to each other on the socket before the first message. What is not the next
  * thing of these, or answers something that was not offered, ends the connection.
  *
- *     other       OFFER    version; ring: can it take a ring; max: its largest message
- *     listener    ANSWER   the lower version; ring: 1 a ring, 0 the socket; max: the smaller one
+ *     other       OFFER    version, roles; ring: can it take a ring; max: its largest message
+ *     listener    ANSWER   version, roles; ring: 1 a ring, 0 the socket; max: the smaller one
  *                 SEGMENT  if a ring: the segment (ipc_shm_send)
  *                 BELLs    if a ring: the descriptors of the bells (ipc_notify_send_fd)
  *     other       CHOICE   ring: 1 in the ring from now on, 0 it could not take the ring
@@ -49,18 +50,28 @@ struct ipc_channel_auto_ {
     int64_t came_at; /* when the other side connected */
     int unable;      /* this side could not take the ring that was handed over */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
+    int32_t trust;   /* how many messages go into the ring before the socket is asked */
 };
+
+/*
+ * The end of a ring tells that a process has left it, but not that it was killed. The socket tells
+ * both, for a system call. So a send asks it before the first message, then after one, two, four,
+ * ... messages, at last after each IPC_CHANNEL_TRUST_: as many at most go into the ring of a killed
+ * process, and no more than went to it before.
+ */
+#define IPC_CHANNEL_TRUST_ 256
 
 /* Offer, answer and choice. */
 struct ipc_channel_hello_ {
     uint64_t magic;
-    uint32_t version;
+    uint32_t version; /* in the lower half; above it the roles of the side that sends this */
     uint32_t ring;
     uint64_t max;
 };
 
 #define IPC_CHANNEL_MAGIC_ UINT64_C(0x316f7475615f6369) /* "ic_auto1" */
 #define IPC_CHANNEL_VERSION_ 1u
+#define IPC_CHANNEL_VERSION_BITS_ 16
 #define IPC_CHANNEL_HELLO_NS_                                                                      \
     INT64_C(100000000) /* for a client to make its offer, if others wait */
 
@@ -90,13 +101,24 @@ IPC_INLINE int ipc_channel_send_hello_(struct ipc_channel *ch, uint32_t ring)
 
     memset(&hello, 0, sizeof hello);
     hello.magic = IPC_CHANNEL_MAGIC_;
-    hello.version = IPC_CHANNEL_VERSION_;
+    hello.version = IPC_CHANNEL_VERSION_ | (ch->role & IPC_BOTH) << IPC_CHANNEL_VERSION_BITS_;
     hello.ring = ring;
     hello.max = ch->max;
     /* Nothing is on the way yet, so there is room, or the other side is at fault. */
     return send(ch->out, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof hello
                ? 0
                : -EPIPE;
+}
+
+/* Does the client send what the listener does not receive, or wait for what it does not send?
+ * 0 stands for roles that an older version does not tell. */
+IPC_INLINE int ipc_channel_is_misfit_(const struct ipc_channel *ch, unsigned other)
+{
+    int listens = ipc_channel_get_auto_(ch)->is_listener;
+    unsigned client = listens ? other : ch->role, listener = listens ? ch->role : other;
+
+    return other != 0 && (((client & IPC_SEND) != 0 && (listener & IPC_RECV) == 0) ||
+                          ((client & IPC_RECV) != 0 && (listener & IPC_SEND) == 0));
 }
 
 /* Waits for more bytes of an offer. A client makes it as soon as it has connected: one that does
@@ -142,12 +164,14 @@ IPC_INLINE int ipc_channel_recv_hello_(struct ipc_channel *ch, uint32_t most, ui
     }
     memcpy(&hello, ch->rx.data, sizeof hello);
     ch->rx.end = 0;
-    if (hello.magic != IPC_CHANNEL_MAGIC_ || hello.version == 0 || hello.ring > most ||
+    if (hello.magic != IPC_CHANNEL_MAGIC_ || (uint16_t)hello.version == 0 || hello.ring > most ||
         hello.max == 0 || hello.max > UINT32_MAX / 2)
         return -EBADMSG;
     ch->max = hello.max < ch->max ? (size_t)hello.max : ch->max;
     *ring = hello.ring;
-    return 0;
+    return ipc_channel_is_misfit_(ch, hello.version >> IPC_CHANNEL_VERSION_BITS_ & IPC_BOTH)
+               ? -EPROTO
+               : 0;
 }
 
 /* Makes a sealed segment with our ends of the rings. */
@@ -190,6 +214,8 @@ IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadlin
 
     if (own->step == IPC_CHANNEL_OFFER_) {
         rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
+        if (rc == -EPROTO) /* the answer has our roles, so the client learns it, too */
+            (void)ipc_channel_send_hello_(ch, 0);
         if (rc != 0)
             return rc;
         ring = ring != 0 && ipc_channel_make_offer_(ch) == 0;
@@ -301,6 +327,7 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
     ipc_channel_auto_leave_ring_(ch);
     own->step = IPC_CHANNEL_OFFER_;
     own->unable = 0;
+    own->trust = 0;
     ch->max = ch->how.max;
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
         rc = ipc_channel_socket_meet_(ch, deadline);
@@ -396,6 +423,35 @@ IPC_INLINE int ipc_channel_auto_end_(struct ipc_channel *ch, int rc)
     return ipc_channel_lose_peer_(ch, rc == -EOWNERDEAD ? -EPIPE : rc);
 }
 
+/* Does the socket beside the ring say that the other side is gone? Nothing more comes over it. */
+IPC_INLINE int ipc_channel_auto_is_gone_(const struct ipc_channel *ch)
+{
+    char byte;
+    ssize_t rc = recv(ch->in, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+
+    return rc == 0 || (rc < 0 && errno == ECONNRESET);
+}
+
+/* Sends through the ring. The other side's end is -EPIPE. What it had sent before can still be
+ * received. */
+IPC_INLINE int ipc_channel_auto_push_(struct ipc_channel *ch, const void *message, size_t n,
+                                      int64_t deadline)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    int rc = -EPIPE;
+
+    if (!ipc_channel_auto_is_gone_(ch))
+        rc = ipc_channel_ring_send_(ch, message, n, deadline);
+    if (CK_CC_LIKELY(rc == 0)) {
+        ch->quick_sends = own->trust;
+        own->trust = own->trust < IPC_CHANNEL_TRUST_ / 2 ? own->trust * 2 + 1 : IPC_CHANNEL_TRUST_;
+    }
+    if (rc != -EPIPE && rc != -EOWNERDEAD)
+        return rc;
+    return (ch->role & IPC_RECV) == 0 ? ipc_channel_auto_end_(ch, rc)
+                                      : ipc_channel_stop_sending_(ch, -EPIPE);
+}
+
 IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
@@ -409,13 +465,8 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
             return ipc_channel_refuse_(ch, -EMSGSIZE, "auto: a message of %zu bytes: at most %zu",
                                        n, ch->max);
     }
-    if (CK_CC_UNLIKELY(ch->ring == NULL))
-        return ipc_channel_stream_send_(ch, message, n, deadline);
-    rc = ipc_channel_ring_send_(ch, message, n, deadline);
-    /* What the other side had sent before can still be received. */
-    if (CK_CC_UNLIKELY(rc == -EPIPE || rc == -EOWNERDEAD) && (ch->role & IPC_RECV) == 0)
-        return ipc_channel_auto_end_(ch, rc);
-    return rc == -EOWNERDEAD ? -EPIPE : rc;
+    return ch->ring == NULL ? ipc_channel_stream_send_(ch, message, n, deadline)
+                            : ipc_channel_auto_push_(ch, message, n, deadline);
 }
 
 /* The ring is empty. Arms its bell, so that ipc_channel_fd's descriptor tells of what comes from
@@ -423,13 +474,12 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
 IPC_INLINE int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
 {
     struct ipc_channel_ring_ *r = ch->ring;
-    char byte;
     int gone;
     int64_t rc;
 
     ipc_notify_drain(&r->data);
     ipc_notify_arm(&r->data);
-    gone = recv(ch->in, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    gone = ipc_channel_auto_is_gone_(ch);
     rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
     return rc == -ETIMEDOUT && gone ? -EPIPE : rc;
 }

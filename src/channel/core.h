@@ -44,6 +44,8 @@ struct ipc_channel_options {
     int64_t offset;     /* file: where reading begins, from ipc_channel_info; -1: at the end */
     uint64_t mark;      /* file: what is before offset, from ipc_channel_info; 0: not checked */
     int sync;           /* file: 1: send returns when the message is on the disk */
+    unsigned keepalive; /* tcp: seconds, 1 to 32767, after which a host that does not answer is
+                           gone; 0: never */
 };
 
 struct ipc_channel_kind_;
@@ -65,7 +67,8 @@ struct ipc_channel {
                           up to -n */
     uint32_t came;     /* priority or type of the message that was received last */
     /* Private. */
-    struct ipc_record_producer *quick_out; /* send needs only a push here; NULL: the long way */
+    struct ipc_record_producer *quick_out; /* where send needs only a push */
+    int32_t quick_sends;                   /* how many calls may do so; 0: the long way */
     struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
     void *state;                            /* the mechanism's own state: see its room */
@@ -96,7 +99,10 @@ struct ipc_channel {
  *     state       in, out      send                     recv
  *     NOBODY      -1           meets the next peer      meets the next peer
  *     THERE       descriptors  sends                    receives
- *     HALF_GONE   descriptors  -EPIPE                   what is left, then reports the loss
+ *     HALF_GONE   descriptors  -EPIPE while something   what is left, then reports the loss
+ *                              is left to receive; then
+ *                              a client meets the next
+ *                              listener
  *
  *     NOBODY    -> THERE       ipc_channel_meet_: kind->meet has found a peer
  *     NOBODY    -> NOBODY      ipc_channel_meet_: no peer can come (pipe:, a channel of
@@ -105,7 +111,8 @@ struct ipc_channel {
  *                              sent something before
  *     THERE     -> NOBODY      ipc_channel_lose_peer_: the end was read, garbage came, or a write
  *                              failed on a channel that only sends
- *     HALF_GONE -> NOBODY      ipc_channel_lose_peer_: the end was read
+ *     HALF_GONE -> NOBODY      ipc_channel_lose_peer_: the end was read; or
+ *                              ipc_channel_meet_successor_: a send, and nothing is left to receive
  *
  * A FIFO's receiver has opened its next end by then: it is THERE, and waits for a sender in recv.
  *
@@ -120,7 +127,8 @@ struct ipc_channel {
  *                   as long as k is the holder
  *     k     0       -EPIPE, seen = 0                                -EPIPE, seen = 0
  *
- * auto: reports both as -EPIPE, leaves the ring and the socket, and is in NOBODY then.
+ * auto: reports both as -EPIPE, and is as a channel over descriptors then. It asks the socket, too,
+ * whether the peer is gone: see IPC_CHANNEL_TRUST_.
  */
 #define IPC_CHANNEL_CANNOT_SEND_ 1u     /* HALF_GONE */
 #define IPC_CHANNEL_ACCEPTED_ 2u        /* made by ipc_channel_accept: no other peer can come */
@@ -172,6 +180,8 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
 #define IPC_CHANNEL_NO_FD_ 64u     /* has no descriptors, and waits for peers in send and recv */
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
+#define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
+#define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */

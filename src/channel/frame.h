@@ -46,6 +46,21 @@ IPC_INLINE int64_t ipc_channel_get_length_(const struct ipc_channel *ch, const u
                                                                                   : -EBADMSG;
 }
 
+/* Leaves the other side, as its frame begins with no header, or with one that is refused. */
+IPC_INLINE int ipc_channel_refuse_frame_(struct ipc_channel *ch, const unsigned char *from)
+{
+    uint32_t n = ipc_channel_get_(from);
+    int is_header = (ipc_channel_get_(from + 4) ^ n) == IPC_CHANNEL_CHECK_;
+    int rc = ipc_channel_lose_peer_(ch, -EBADMSG);
+
+    return !is_header
+               ? rc
+               : ipc_channel_refuse_(ch, rc,
+                                     "%s:%s: a message of %lu bytes came: options.max is "
+                                     "%zu here; the sender was left",
+                                     ch->kind->scheme, ch->address, (unsigned long)n, ch->max);
+}
+
 /* ------------------------------------------------------------------ system calls */
 
 /* Writes to a pipe, and raises no SIGPIPE. Where the kernel has no flag for that, the signal is
@@ -82,6 +97,14 @@ IPC_INLINE ssize_t ipc_channel_write_without_signal_(struct ipc_channel *ch, con
     return rc;
 }
 
+/* Does this errno of a socket say that the connection is at its end? The last ones do so where the
+ * other host does not answer. */
+IPC_INLINE int ipc_channel_is_end_(int error)
+{
+    return error == ECONNRESET || error == ENOTCONN || error == ETIMEDOUT ||
+           error == EHOSTUNREACH || error == ENETUNREACH;
+}
+
 /* One system call that writes what there is room for. Bytes, or a negative errno: -EAGAIN where
  * there is no room, -EPIPE where the other side is gone. With `block`, a socket waits. */
 IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, int n, int block)
@@ -102,7 +125,7 @@ IPC_INLINE int64_t ipc_channel_write_(struct ipc_channel *ch, struct iovec *io, 
     }
     if (rc >= 0)
         return rc;
-    return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
+    return ipc_channel_is_end_(errno) ? -EPIPE : -errno;
 }
 
 /* One system call that reads what is there. Bytes, 0 at the end, or a negative errno: -EAGAIN where
@@ -125,7 +148,7 @@ IPC_INLINE int64_t ipc_channel_read_(struct ipc_channel *ch, struct iovec *io, i
     }
     if (rc >= 0)
         return rc;
-    return errno == ECONNRESET || errno == ENOTCONN ? 0 : -errno;
+    return ipc_channel_is_end_(errno) ? 0 : -errno;
 }
 
 /* ------------------------------------------------------------------ sending frames */
@@ -345,7 +368,7 @@ IPC_INLINE int64_t ipc_channel_stream_recv_(struct ipc_channel *ch, void *to, si
         if (CK_CC_LIKELY(have >= IPC_CHANNEL_HEADER_)) {
             n = ipc_channel_get_length_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY(n < 0))
-                return ipc_channel_lose_peer_(ch, (int)n);
+                return ipc_channel_refuse_frame_(ch, rx->data + rx->begin);
             if (CK_CC_UNLIKELY((size_t)n > size))
                 return ipc_channel_refuse_size_(ch, (size_t)n, size);
             have -= IPC_CHANNEL_HEADER_;

@@ -33,19 +33,48 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
     return ch->kind->meet(ch, deadline);
 }
 
+/* Is there something left to receive of a peer that can no longer be sent to? */
+IPC_INLINE int ipc_channel_has_rest_(struct ipc_channel *ch)
+{
+    size_t n;
+    char byte;
+    ssize_t rc;
+
+    if (ch->next != 0 || ch->rx.begin != ch->rx.end)
+        return 1;
+    if (ch->ring != NULL)
+        return ipc_record_look_(&ch->ring->in, &n) == 0;
+    rc = recv(ch->in, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+    return rc > 0 || (rc == 0 && ch->kind->type == SOCK_DGRAM); /* an empty datagram */
+}
+
+/* HALF_GONE, and the loss was reported: waits for the next listener, unless none can come, or
+ * something is left to receive. A listener does not: what it sends is an answer, and not for the
+ * next client. */
+IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadline)
+{
+    if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0 ||
+        (ch->role & IPC_LISTEN) != 0 || ipc_channel_has_rest_(ch))
+        return -EPIPE;
+    ipc_channel_leave_peer_(ch);
+    return ch->kind->meet(ch, deadline);
+}
+
 /* Sends over any mechanism. A ring in the middle of its messages does not come here. */
 __attribute__((noinline, unused)) static int
 ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
 {
-    int rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    int rc;
 
+    ch->quick_sends = 0;
+    rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    if (rc == 0 && (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0)
+        rc = ipc_channel_meet_successor_(ch, deadline);
     if (rc == 0 && n > ch->max)
         rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
                                  ch->kind->scheme, n, ch->max);
-    else if (rc == 0 && (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0)
-        rc = -EPIPE;
-    if (rc == 0)
-        rc = ch->kind->send(ch, message, n, deadline);
+    if (rc == 0) /* an empty message may be given as NULL, which memcpy must not get */
+        rc = ch->kind->send(ch, n != 0 ? message : "", n, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
@@ -56,9 +85,10 @@ __attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_ch
                                                                    size_t size, int64_t deadline)
 {
     int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+    char nothing;
 
     if (rc == 0)
-        rc = ch->kind->recv(ch, to, size, deadline);
+        rc = ch->kind->recv(ch, size != 0 ? to : &nothing, size, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
@@ -72,8 +102,8 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
     struct ipc_record_producer *out = ch->quick_out;
 
     /* A message that no process would read takes the long way, which reports that. */
-    if (CK_CC_UNLIKELY(out == NULL || ck_pr_load_64(&out->ring->end[1]) == 0 || n > ch->max ||
-                       ipc_record_push(out, message, n) != 0))
+    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 || ck_pr_load_64(&out->ring->end[1]) == 0 ||
+                       n > ch->max || ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
         ipc_channel_post_(ch->ring, &ch->ring->out_data);

@@ -10,6 +10,7 @@
 #include "signal.h"
 #include "sysvshm.h"
 #include "auto.h"
+#include "adopt.h"
 
 /* ------------------------------------------------------------------ the table */
 
@@ -22,7 +23,7 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
         &ipc_channel_pipe_kind_,     &ipc_channel_fifo_kind_,       &ipc_channel_unix_kind_,
         &ipc_channel_unix_seq_kind_, &ipc_channel_unix_dgram_kind_, &ipc_channel_tcp_kind_,
         &ipc_channel_udp_kind_,      &ipc_channel_mq_kind_,         &ipc_channel_sysv_kind_,
-        &ipc_channel_log_kind_,      &ipc_channel_signal_kind_,
+        &ipc_channel_log_kind_,      &ipc_channel_signal_kind_,     &ipc_channel_adopt_kind_,
     };
     size_t i, n = strcspn(uri, ":");
 
@@ -69,12 +70,12 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
         return ipc_channel_refuse_(
             ch, -EINVAL,
             "a URI begins with auto:, ring:, sysvshm:, pipe:, fifo:, unix:, unix-seq:, "
-            "unix-dgram:, tcp:, udp:, mq:, sysv:, file: or "
-            "signal:");
+            "unix-dgram:, tcp:, udp:, mq:, sysv:, file:, signal: or fd:");
     ch->kind = kind;
     if (how != NULL)
         ch->how = *how;
-    ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
+    if ((kind->flags & IPC_CHANNEL_OPEN_TO_ALL_) == 0)
+        ch->how.mode = ch->how.mode != 0 ? ch->how.mode & 0777 : 0600;
     ch->priority = ch->how.priority;
     ch->select = ch->how.select;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_MAX_;
@@ -110,6 +111,10 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "nothing to resume; file: can";
     if ((is & IPC_CHANNEL_OFFSET_) == 0 && how->sync)
         return "no disk to wait for; file: has one";
+    if ((is & IPC_CHANNEL_KEEPALIVE_) == 0 && how->keepalive != 0)
+        return "no host that could vanish; tcp: has one";
+    if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
+        return "no users, groups or modes; unix: has them";
     return NULL;
 }
 
@@ -125,6 +130,9 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
                                    ch->role);
     if (ch->how.max > UINT32_MAX / 2)
         return ipc_channel_refuse_(ch, -EINVAL, "messages of %zu bytes", ch->how.max);
+    if (ch->how.keepalive > 32767)
+        return ipc_channel_refuse_(ch, -EINVAL, "keepalive of %u s: at most 32767",
+                                   ch->how.keepalive);
     missing = ipc_channel_find_missing_(ch);
     if (missing == NULL)
         return 0;
@@ -151,6 +159,13 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
         rc = ipc_channel_allocate_own_(ch);
     if (rc == 0)
         rc = kind->open(ch, deadline);
+    if (rc == 0 && ch->kind != kind) /* fd: has become another one */
+        rc = ipc_channel_check_request_(ch);
+    if (rc == 0 && ch->how.max > ch->max)
+        rc = ipc_channel_refuse_(ch, -EMSGSIZE,
+                                 "%s:%s: messages of %zu bytes: what is there has "
+                                 "room for %zu",
+                                 ch->kind->scheme, ch->address, ch->how.max, ch->max);
     if (rc == 0)
         rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)

@@ -15,7 +15,8 @@
  *            abstract name each datagram tells its sender (SCM_CREDENTIALS), and those of other
  *            users than unix: permits are skipped. udp: each process that can reach the port.
  *   Loss     unix-seq: as unix:. A later send reports -EPIPE to the sender of datagrams, and an
- *            answer reports it to the listener. No recv of datagrams reports it.
+ *            answer reports it to the listener. The sender then goes on with the next listener,
+ *            of udp: at the name's next address; the kernel has dropped answers to unix-dgram:.
  *   Limits   Unix sockets carry some 200 KB in a message, and 10 of them on the way
  *            (net.core.wmem_max); udp: 65507 bytes.
  */
@@ -177,19 +178,47 @@ IPC_INLINE ssize_t ipc_channel_packet_read_(struct ipc_channel *ch, struct ipc_c
     return got;
 }
 
+/* A listener of datagrams with several addresses: waits until one has come, and makes its socket
+ * the one that is read, and answered from. Each socket has its turn. */
+IPC_INLINE int ipc_channel_choose_socket_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
+    struct pollfd p[IPC_CHANNEL_ADDRESSES_];
+    unsigned i;
+    int rc;
+
+    for (i = 0; i < own->count; i++) {
+        p[i].fd = own->sockets[(own->turn + i) % own->count];
+        p[i].events = POLLIN;
+    }
+    rc = ipc_channel_poll_(p, own->count, deadline);
+    for (i = 0; rc == 0 && p[i].revents == 0; i++)
+        ;
+    if (rc != 0)
+        return rc;
+    own->turn = (own->turn + i + 1) % own->count;
+    ch->in = ch->out = p[i].fd;
+    return 0;
+}
+
 /* Waits for a packet that is permitted, and reads it, as ipc_channel_packet_read_. A negative errno
  * is the call's refusal. */
 IPC_INLINE int64_t ipc_channel_packet_next_(struct ipc_channel *ch, struct ipc_channel_packet_ *p,
                                             void *to, size_t size, int64_t deadline)
 {
+    const struct ipc_channel_socket_ *own = ipc_channel_get_socket_(ch);
     int flags = MSG_CMSG_CLOEXEC | MSG_TRUNC | (deadline == IPC_FOREVER ? 0 : MSG_DONTWAIT);
     unsigned skips = 0;
     ssize_t got;
     int rc;
 
     for (;;) {
+        if (CK_CC_UNLIKELY(own->count > 1) && (rc = ipc_channel_choose_socket_(ch, deadline)) != 0)
+            return rc;
         got = ipc_channel_packet_read_(ch, p, to, size, flags);
         rc = got >= 0 ? 0 : -errno;
+        if (rc == -EAGAIN && own->count > 1)
+            continue;
         if (rc == -EAGAIN) {
             rc = ipc_channel_wait_again_(ch->in, POLLIN, deadline);
             if (rc != 0)
@@ -219,6 +248,15 @@ IPC_INLINE int64_t ipc_channel_packet_length_(const struct ipc_channel *ch,
         ipc_channel_get_length_(ch, p->direct ? p->header : ch->rx.data) != (int64_t)n)
         return -EBADMSG;
     return (int64_t)n;
+}
+
+/* Leaves the sender of a packet that is no message. */
+IPC_INLINE int ipc_channel_refuse_packet_(struct ipc_channel *ch,
+                                          const struct ipc_channel_packet_ *p, size_t got)
+{
+    return got < sizeof p->header
+               ? ipc_channel_lose_peer_(ch, -EBADMSG)
+               : ipc_channel_refuse_frame_(ch, p->direct ? p->header : ch->rx.data);
 }
 
 /* Keeps a message of n bytes that was too large for the caller's memory, at rx.data. */
@@ -251,7 +289,7 @@ IPC_INLINE int64_t ipc_channel_packet_recv_(struct ipc_channel *ch, void *to, si
         return got;
     n = ipc_channel_packet_length_(ch, &p, (size_t)got);
     if (n < 0)
-        return p.sequence ? ipc_channel_lose_peer_(ch, -EBADMSG)
+        return p.sequence ? ipc_channel_refuse_packet_(ch, &p, (size_t)got)
                           : ipc_channel_refuse_(ch, -EBADMSG,
                                                 "%s: a message of more than %zu bytes was dropped",
                                                 ch->kind->scheme, ch->max);
@@ -311,7 +349,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
     "udp",
-    0,
+    IPC_CHANNEL_OPEN_TO_ALL_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_DGRAM,

@@ -80,7 +80,7 @@ IPC_INLINE void ipc_channel_pipe_choose_ends_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_pipe_kind_ = {
     "pipe",
-    0,
+    IPC_CHANNEL_OPEN_TO_ALL_,
     sizeof(struct ipc_channel_pipe_),
     0,
     0,

@@ -39,12 +39,16 @@
  *   -EADDRINUSE     another process listens there
  *   -EBUSY          file: the log has a writer; ring: the other end has its processes already
  *   -EUSERS         ring: 256 senders and receivers share it already
- *   -EPROTO         what is there is something else, or has another geometry
+ *   -EPROTO         what is there is something else, or has another geometry; auto: the roles do not
+ *                  fit, which the first call tells
+ *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
- *   -EMSGSIZE       options.max is more than the mechanism carries
+ *   -EMSGSIZE       options.max is more than the mechanism, or what is there, carries
  *   -ENAMETOOLONG   the address is too long
- *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown; -EAGAIN: the name server did not answer
+ *   -EADDRNOTAVAIL  tcp:, udp: the host is unknown, or has no address that is reached from here, or
+ *                  at which this host can listen; -EAGAIN: the name server did not answer
+ *   -ENETUNREACH   tcp:, udp: no network leads there
  *   -ESRCH          signal: no such process
  */
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
@@ -164,8 +168,8 @@ IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
  *   -EPROTO        something else is there, and stays: a file of another type, a symbolic link, a
  *                  file that is no log, a segment without our rings or of another version; if it
  *                  is to go: rm, ipcrm, ipc_shm_unlink
- *   -EOPNOTSUPP    the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, and unix: and auto:
- *                  without a file
+ *   -EOPNOTSUPP    the mechanism leaves nothing: pipe:, tcp:, udp:, signal:, fd:, and unix: and
+ *                  auto: without a file
  *   -EINVAL        no such mechanism; no name, or none that the mechanism can have
  *   -ENAMETOOLONG  the name is too long
  *   -EACCES, -EPERM  it belongs to another user, or may not be read

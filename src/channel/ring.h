@@ -389,7 +389,7 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
-    ch->quick_out = NULL;
+    ch->quick_sends = 0;
     ch->quick_in = NULL;
 }
 
@@ -451,7 +451,8 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     ipc_channel_post_(r, &r->out_data);
-    ch->quick_out = r->sem < 0 ? &r->out : NULL;
+    ch->quick_out = &r->out;
+    ch->quick_sends = r->sem < 0 ? INT32_MAX : 0;
     return 0;
 }
 

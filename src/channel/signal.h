@@ -172,7 +172,7 @@ IPC_INLINE int64_t ipc_channel_signal_recv_(struct ipc_channel *ch, void *to, si
 
 static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
     "signal",
-    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_,
+    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_PRIORITY_ | IPC_CHANNEL_OPEN_TO_ALL_,
     sizeof(struct ipc_channel_signal_),
     0,
     0,

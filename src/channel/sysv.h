@@ -7,7 +7,8 @@
  *
  *   Access   Each process that the queue's mode permits. The queue of a user other than this one,
  *            root and options.user is refused.
- *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed.
+ *   Loss     No call reports it. The queue keeps its messages. -EPIPE after the queue was removed,
+ *            once; then it is made or waited for anew.
  *   Limits   The kernel waits without a deadline only, so a call with a deadline that is neither
  *            IPC_NOW nor IPC_FOREVER looks once a millisecond. No descriptor for event loops.
  *            16 KiB in a queue (kernel.msgmax, kernel.msgmnb). A queue outlives its processes.
@@ -68,11 +69,39 @@ IPC_INLINE size_t ipc_channel_sysv_max_(const struct msqid_ds *is)
     return is->msg_qbytes != 0 && is->msg_qbytes < max ? is->msg_qbytes : max;
 }
 
-IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
+/* Waits for the queue, or makes it, and checks whose it is. */
+IPC_INLINE int ipc_channel_sysv_attach_(struct ipc_channel *ch, key_t key, struct msqid_ds *is,
+                                        int64_t deadline)
 {
     struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
-    struct msqid_ds is;
+    int id = ipc_channel_sysv_find_(ch, key, deadline), rc;
     struct stat st;
+
+    if (id < 0)
+        return id;
+    if (msgctl(id, IPC_STAT, is) != 0)
+        return ipc_channel_refuse_errno_(ch, "read the mode of");
+    memset(&st, 0, sizeof st);
+    st.st_uid = is->msg_perm.uid;
+    st.st_mode = is->msg_perm.mode;
+    rc = ipc_channel_check_owner_(ch, &st, 0);
+    own->queue = rc == 0 ? id : -1;
+    return rc;
+}
+
+/* The queue was removed, and that was reported: waits for the next one, or makes it. */
+IPC_INLINE int ipc_channel_sysv_again_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct msqid_ds is;
+    key_t key;
+    int rc = ipc_channel_read_key_(ch, &key);
+
+    return rc != 0 ? rc : ipc_channel_sysv_attach_(ch, key, &is, deadline);
+}
+
+IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct msqid_ds is;
     key_t key;
     int rc = ipc_channel_read_key_(ch, &key);
 
@@ -83,15 +112,7 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
                                    "sysv: both directions need a type for each: "
                                    "options.priority and options.select");
-    own->queue = ipc_channel_sysv_find_(ch, key, deadline);
-    if (own->queue < 0)
-        return own->queue;
-    if (msgctl(own->queue, IPC_STAT, &is) != 0)
-        return ipc_channel_refuse_errno_(ch, "read the mode of");
-    memset(&st, 0, sizeof st);
-    st.st_uid = is.msg_perm.uid;
-    st.st_mode = is.msg_perm.mode;
-    rc = ipc_channel_check_owner_(ch, &st, 0);
+    rc = ipc_channel_sysv_attach_(ch, key, &is, deadline);
     if (rc != 0)
         return rc;
     ch->max = ipc_channel_sysv_max_(&is);
@@ -107,10 +128,16 @@ IPC_INLINE int ipc_channel_sysv_open_(struct ipc_channel *ch, int64_t deadline)
 /* What a failed call of the queue comes to: 0, to try again after a moment; or the refusal. */
 IPC_INLINE int ipc_channel_sysv_retry_(struct ipc_channel *ch, const char *what, int64_t deadline)
 {
+    struct ipc_channel_sysv_ *own = (struct ipc_channel_sysv_ *)ch->state;
+    struct msqid_ds is;
+
     if (errno == EAGAIN || errno == ENOMSG)
         return ipc_channel_nap_(deadline);
-    if (errno == EIDRM)
+    /* Removed in the call, or before it. */
+    if (errno == EIDRM || (errno == EINVAL && msgctl(own->queue, IPC_STAT, &is) != 0)) {
+        own->queue = -1;
         return ipc_channel_refuse_(ch, -EPIPE, "sysv: queue %s was removed", ch->address);
+    }
     return errno == EINTR ? -EINTR : ipc_channel_refuse_errno_(ch, what);
 }
 
@@ -121,6 +148,8 @@ IPC_INLINE int ipc_channel_sysv_send_(struct ipc_channel *ch, const void *messag
     long type = ch->priority == 0 ? 1 : (long)ch->priority;
     int rc;
 
+    if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
+        return rc;
     memcpy(ch->tx.data, &type, sizeof type);
     memcpy(ch->tx.data + sizeof type, message, n);
     while (msgsnd(own->queue, ch->tx.data, n, deadline == IPC_FOREVER ? 0 : IPC_NOWAIT) != 0)
@@ -138,6 +167,8 @@ IPC_INLINE int64_t ipc_channel_sysv_recv_(struct ipc_channel *ch, void *to, size
     ssize_t n;
     int rc;
 
+    if (own->queue < 0 && (rc = ipc_channel_sysv_again_(ch, deadline)) != 0)
+        return rc;
     /* A larger message stays in the queue, for a larger buffer; but one above max is dropped. */
     while ((n = msgrcv(own->queue, ch->rx.data, room, ch->select,
                        deadline == IPC_FOREVER ? 0 : IPC_NOWAIT)) < 0) {

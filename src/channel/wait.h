@@ -143,6 +143,8 @@ IPC_INLINE const char *ipc_channel_loss_text_(int rc)
         return "the other side died in the middle of a message";
     case -EBADMSG:
         return "what came is no message of ipc_channel.h";
+    case -EPROTO:
+        return "the roles do not fit: what one side sends or waits for the other one does not";
     default:
         return strerror(-rc);
     }
