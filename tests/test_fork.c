@@ -482,6 +482,18 @@ static void tells_its_id(struct child *up, void *arg)
     (void)hear(up);
 }
 
+static void watches_anew(struct child *up, void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+    uint64_t id = ipc_shm_peer(seg)->id;
+
+    MUST(!seg->watch.ours(seg));
+    MUST(seg->watch.open(seg, 0) >= 0 && seg->watch.ours(seg));
+    IS(seg->watch.turn, 0);
+    tell(up, id);
+    (void)hear(up);
+}
+
 static void only_the_first_child_that_calls_goes_on(void **state)
 {
     struct ipc_shm seg, watch;
@@ -504,6 +516,30 @@ static void only_the_first_child_that_calls_goes_on(void **state)
     EVENTUALLY(!ipc_shm_alive(&watch, id));
     MUST(ipc_shm_alive(&watch, others));
     kill_child(&b);
+    ipc_shm_close(&watch);
+}
+
+/* A thread of the parent was in poll, and another changing what it watches by, as it forked. */
+static void daemon_relies_on_no_thread_of_its_parent(void **state)
+{
+    struct ipc_shm seg, watch;
+    struct child c;
+    uint64_t id;
+
+    (void)state;
+    make(&seg);
+    join(&watch);
+    id = seg.peer.id;
+    MUST(ipc_shm_peer(&seg)->watch->open(&seg, 0) >= 0);
+    seg.watch.turn = 1;
+    seg.watching = id;
+    IS(ipc_shm_hand_over(&seg), 0);
+    c = spawn(watches_anew, &seg);
+    MUST(hear(&c) == id);
+    tell(&c, 0);
+    finish(&c);
+    seg.watching = 0;
+    ipc_shm_close(&seg);
     ipc_shm_close(&watch);
 }
 
@@ -741,6 +777,7 @@ int main(int argc, char **argv)
         TEST(process_that_has_executed_another_program_is_gone),
         TEST(daemon_goes_on_with_what_its_parent_had),
         TEST(only_the_first_child_that_calls_goes_on),
+        TEST(daemon_relies_on_no_thread_of_its_parent),
         TEST(daemon_that_is_just_going_on_is_alive),
         TEST(daemon_without_its_descriptor_is_alive),
         TEST(daemon_is_alive_to_who_has_no_descriptor),

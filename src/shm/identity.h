@@ -317,6 +317,9 @@ IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
     }
     seg->peer.id = seg->handed;
     seg->handed = 0;
+    /* The parent's descriptors and threads are not ours, although the id is: see watch.h. */
+    seg->watcher = seg->watcher != 0 ? UINT64_MAX : 0;
+    seg->watching = 0;
     seg->pid_ns = ipc_shm_pid_ns_();
     ck_pr_store_32(&m->pid, (uint32_t)getpid());
     ck_pr_store_64(&m->pid_ns, seg->pid_ns);
