@@ -3173,9 +3173,8 @@ IPC_INLINE struct ipc_channel_log_ *ipc_channel_get_log_(const struct ipc_channe
 #define IPC_CHANNEL_RECORD_ IPC_CHANNEL_HEAD_MOST_ /* bytes before the message */
 #define IPC_CHANNEL_LOG_HEAD_ 16
 #define IPC_CHANNEL_LOG_MAGIC_ "ipc-log1"
-#define IPC_CHANNEL_LOOK_SENDER_ INT64_C(10000000)     /* ns between looks at the path */
-#define IPC_CHANNEL_LOOK_RECEIVER_ INT64_C(1000000000) /* ... beside those after events */
-#define IPC_CHANNEL_LOG_GRACE_ INT64_C(1000000000)     /* ns in which another may make the file */
+#define IPC_CHANNEL_LOOK_SENDER_ INT64_C(10000000) /* ns between looks at the path */
+#define IPC_CHANNEL_LOG_GRACE_ INT64_C(1000000000) /* ns in which another may make the file */
 #define IPC_CHANNEL_LOG_EVENTS_ ((uint32_t)(IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF))
 
 IPC_INLINE uint64_t ipc_channel_get_64_(const unsigned char *from)
