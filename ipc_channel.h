@@ -3,7 +3,8 @@
  * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
  * src/channel/packet.h src/channel/mq.h src/channel/sysv.h src/channel/log_record.h
  * src/channel/log.h src/channel/signal.h src/channel/ring.h src/channel/sysvshm.h
- * src/channel/auto.h src/channel/adopt.h src/channel/open.h src/channel/io.h */
+ * src/channel/auto.h src/channel/adopt.h src/channel/open.h src/channel/io.h
+ * src/channel/server.h src/channel/any.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -210,10 +211,13 @@ struct ipc_channel_options {
     int sync;           /* file: 1: send returns when the message is on the disk */
     unsigned keepalive; /* tcp: seconds, 1 to 32767, after which a host that does not answer is
                            gone; 0: never */
+    unsigned clients;   /* a listener serves so many at a time with one handle, 1 to 1000000 (ring:
+                           64): see ipc_channel_send_to; 0: one after the other */
 };
 
 struct ipc_channel_kind_;
 struct ipc_channel_ring_;
+struct ipc_channel_server_;
 
 /* Bytes that have come in, or that are to go out: [begin, end) of data. */
 struct ipc_channel_bytes_ {
@@ -230,6 +234,8 @@ struct ipc_channel {
     int32_t select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest type
                           up to -n */
     uint32_t came;     /* priority or type of the message that was received last */
+    uint64_t from;     /* a server: the client whom the last recv told of, by its message or by the
+                          loss that it reported; never 0 for a client, and never used again */
     /* Private. */
     struct ipc_record_producer *quick_out; /* where send needs only a push */
     int32_t quick_sends;                   /* how many calls may do so; 0: the long way */
@@ -237,6 +243,7 @@ struct ipc_channel {
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
     void *state;                            /* the mechanism's own state: see its room */
     struct ipc_channel_ring_ *ring;        /* messages go through this ring; NULL: they do not */
+    struct ipc_channel_server_ *server;    /* its clients; NULL: the channel is no server */
     size_t max;                            /* bytes of the largest message */
     struct ipc_channel_options how;
     unsigned role;
@@ -245,6 +252,7 @@ struct ipc_channel {
     pid_t pid;      /* the process that opened the channel */
     size_t next;    /* bytes of a message that was too large for the caller's buffer; else 0 */
     size_t last;    /* bytes of the message that was received last */
+    unsigned turn;  /* of channels[0]: where ipc_channel_wait_any begins */
     struct ipc_channel_bytes_ rx, tx;
     char *address; /* of the URI */
     struct {
@@ -305,13 +313,32 @@ struct ipc_channel_facts {
     const char *mechanism; /* the URI's, "unix", ...; auto: what it became, "ring" or "unix" */
     size_t max;            /* bytes of the largest message */
     size_t next;           /* bytes of the message that recv refused with -EMSGSIZE; else 0 */
-    size_t pending;        /* bytes of a message that a deadline has cut off, still to go out */
+    size_t pending;        /* bytes of messages that a deadline has cut off, still to go out */
     int64_t offset;        /* file: bytes before the next message; else 0 */
     uint64_t mark;         /* file: names what is before offset; else 0 */
     pid_t pid;             /* the other side's process, where it is known; else 0 */
     uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
+    unsigned clients;      /* a server: how many are there; else 0 */
+};
+
+/*
+ * What a mechanism does for a server: a listener with options.clients. `open` makes ch->server, of
+ * which the mechanism has its own definition, and the other functions are called only after that:
+ * ch->server is not NULL. The functions of a channel (send, recv, meet, ...) are never called with
+ * a server. Roles, deadlines and `max` were checked, and a message is not NULL.
+ */
+struct ipc_channel_serve_ {
+    int (*open)(struct ipc_channel *);   /* behind the mechanism's own open */
+    void (*close)(struct ipc_channel *); /* before the mechanism's own close; frees ch->server */
+    int64_t (*recv)(struct ipc_channel *, void *, size_t, int64_t deadline); /* sets ch->from */
+    int (*send_to)(struct ipc_channel *, uint64_t, const void *, size_t, int64_t deadline);
+    int (*drop)(struct ipc_channel *, uint64_t);
+    int (*flush)(struct ipc_channel *, int64_t deadline); /* NULL: nothing is ever left */
+    int (*descriptor)(struct ipc_channel *); /* -EOPNOTSUPP: there is none */
+    void (*describe)(const struct ipc_channel *, struct ipc_channel_facts *);
+    int (*is_ready)(struct ipc_channel *); /* as a mechanism's */
 };
 
 /*
@@ -334,6 +361,10 @@ struct ipc_channel_kind_ {
     int (*accept)(struct ipc_channel *listener, struct ipc_channel *, int64_t deadline);
     int (*descriptor)(struct ipc_channel *); /* for event loops; NULL: in, or out */
     void (*describe)(const struct ipc_channel *, struct ipc_channel_facts *); /* its own facts */
+    /* 1: recv with IPC_NOW may find something of which the descriptor has not told; 0: it would
+     * not, and the descriptor tells of what comes from now on. NULL: rx and next tell. */
+    int (*is_ready)(struct ipc_channel *);
+    const struct ipc_channel_serve_ *serve; /* NULL: no server of many clients */
 };
 
 #define IPC_CHANNEL_ONE_WAY_ 1u   /* a channel sends or receives, not both */
@@ -350,6 +381,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */
 #define IPC_CHANNEL_MAX_ ((size_t)1 << 20)   /* the largest message, unless asked for */
+#define IPC_CHANNEL_CLIENTS_ 1000000u        /* of a server */
 #define IPC_CHANNEL_GULP_ ((size_t)1 << 16)  /* bytes read at once */
 #define IPC_CHANNEL_SMALL_ ((size_t)4088)    /* sent in one piece with its header, by a copy */
 #define IPC_CHANNEL_LARGE_ ((size_t)1 << 14) /* read to where the caller wants it */
@@ -423,7 +455,7 @@ IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigne
  *   -ETIMEDOUT   no client came until the deadline
  *   -EINTR       a signal handler ran while it waited
  *   -EOPNOTSUPP  the listener is not unix:, unix-seq:, tcp: or auto:, or was opened without
- *                IPC_LISTEN
+ *                IPC_LISTEN; or it is a server, which takes them itself
  *   -EINVAL      the listener is not open, or the deadline is no absolute time
  */
 IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
@@ -449,6 +481,8 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
  *   -EINVAL        the channel is not open, or not to send; signal:, mq: the priority is none; it
  *                  would have to wait, and the deadline is no absolute time
  *   what ipc_channel_open_with says, while the next peer is waited for
+ *
+ * On a server it answers the client in `from`: ipc_channel_send_to.
  */
 IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline);
@@ -472,12 +506,60 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *   -EINVAL      the channel is not open, or not to receive; or it would have to wait, and the
  *                deadline is no absolute time
  *   what ipc_channel_open_with says, while the next peer is waited for
+ *
+ * A server gets the next message of any client, in turns, and `from` names the client. It takes new
+ * clients in meanwhile. The loss of a client is reported once (-EPIPE, -EOWNERDEAD, -EBADMSG, with
+ * `from`), after all that the client sent, and the server goes on. After -EMSGSIZE, which names the
+ * client, too, the others have their turns first. Of a client that never finishes to agree (auto:)
+ * nothing is reported. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a client waits and cannot be taken in;
+ * that is reported once, and tried again when a client leaves, or after 100 ms with the next call.
  */
 IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline);
 
 /*
- * Sends the rest of a message that a deadline has cut off.
+ * A server is a listener that was opened with options.clients, and IPC_RECV: unix:, unix-seq:, tcp:,
+ * auto:, ring:, and fd: where that is one of them. Its clients come and go by themselves, and need
+ * no options. Each has a number, which is never 0 and is given once.
+ *
+ * Sends a message to one of a server's clients. Until the deadline it waits for this client only: a
+ * server that must not be held up says IPC_NOW. Of a client that does not read, the rest of at most
+ * one message is kept, which goes out as the client reads: with recv, or ipc_channel_flush.
+ *
+ *   0
+ *   -EPIPE      there is no such client (any more)
+ *   -ETIMEDOUT  the client does not read what it was sent before; nothing was sent
+ *   -EINVAL     the channel is no server, or not to send; or the deadline is no absolute time
+ *   otherwise as ipc_channel_send
+ */
+IPC_INLINE int ipc_channel_send_to(struct ipc_channel *ch, uint64_t client, const void *message,
+                                   size_t n, int64_t deadline);
+
+/* Leaves one of a server's clients. The client is told as if the listener had closed. What it sent
+ * and what is still to go out to it is dropped; recv reports nothing of it. 0; -EPIPE: there is no
+ * such client (any more); -EINVAL: the channel is no server. */
+IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
+
+/*
+ * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
+ * loss, a client. They may be of any mechanisms, and servers. A channel where recv then says
+ * -ETIMEDOUT had only a part of a message: wait again. Where nobody is there it also looks for the
+ * next peer, ten times a second. What a deadline has cut off is not sent meanwhile, but by servers.
+ * Over repeated calls with the same channels[0] each channel has its turn.
+ *
+ *   >= 0         the index of the channel
+ *   -ETIMEDOUT   nothing came until the deadline
+ *   -EINTR       a signal handler ran while it waited
+ *   -EOPNOTSUPP  sysv: cannot be waited for together with others, and rings without a descriptor
+ *                (see ipc_channel_fd) only with such rings
+ *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the deadline
+ *                is no absolute time
+ */
+IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
+                                    int64_t deadline);
+
+/*
+ * Sends the rest of a message that a deadline has cut off; a server, of all of its clients.
  *
  *   0           nothing is left to send
  *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
@@ -490,7 +572,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
  * reading, but for writing on a channel that only sends. It changes when the other side does: ask
  * again after -EPIPE, -EOWNERDEAD, -ESTALE and -EBADMSG, and after the first message to a
- * listener. It belongs to the channel.
+ * listener. It belongs to the channel. That of a server stays the same, is polled for reading, and
+ * tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
  *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none; file: the kernel gives no inotify
@@ -1324,6 +1407,8 @@ static const struct ipc_channel_kind_ ipc_channel_pipe_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 /* ------------------------------------------------------------------ fifo: */
@@ -1403,6 +1488,8 @@ static const struct ipc_channel_kind_ ipc_channel_fifo_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -2313,6 +2400,8 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     ipc_channel_socket_accept_,
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
@@ -2332,6 +2421,8 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     ipc_channel_socket_accept_,
     ipc_channel_socket_descriptor_,
     ipc_channel_socket_describe_,
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -2663,6 +2754,8 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     ipc_channel_socket_accept_,
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
@@ -2682,6 +2775,8 @@ static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
     NULL, /* accept: there are no connections */
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
@@ -2701,6 +2796,8 @@ static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
     NULL, /* accept: there are no connections */
     ipc_channel_socket_descriptor_,
     ipc_channel_socket_describe_,
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -2891,6 +2988,8 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -3111,6 +3210,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -4112,6 +4213,8 @@ static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
     NULL, /* accept */
     ipc_channel_log_descriptor_,
     ipc_channel_log_describe_,
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -4304,6 +4407,8 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -4997,6 +5102,8 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -5330,6 +5437,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -5892,6 +6001,8 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     ipc_channel_auto_accept_,
     ipc_channel_auto_descriptor_,
     ipc_channel_auto_describe_,
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -6087,6 +6198,8 @@ static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -6126,6 +6239,8 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch)
 {
     if (ch->kind != NULL) {
+        if (ch->server != NULL)
+            ch->kind->serve->close(ch);
         if (ch->state != NULL && ch->kind->close != NULL)
             ch->kind->close(ch);
         ipc_channel_leave_peer_(ch);
@@ -6197,6 +6312,8 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no disk to wait for; file: has one";
     if ((is & IPC_CHANNEL_KEEPALIVE_) == 0 && how->keepalive != 0)
         return "no host that could vanish; tcp: has one";
+    if (ch->kind->serve == NULL && how->clients != 0)
+        return "no server of several clients; unix:, unix-seq:, tcp:, auto: and ring: have one";
     if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
         return "no users, groups or modes; unix: has them";
     return NULL;
@@ -6217,6 +6334,13 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
     if (ch->how.keepalive > 32767)
         return ipc_channel_refuse_(ch, -EINVAL, "keepalive of %u s: at most 32767",
                                    ch->how.keepalive);
+    if (ch->how.clients > IPC_CHANNEL_CLIENTS_)
+        return ipc_channel_refuse_(ch, -EINVAL, "%u clients: at most %u", ch->how.clients,
+                                   IPC_CHANNEL_CLIENTS_);
+    if (ch->how.clients != 0 && (ch->role & (IPC_LISTEN | IPC_RECV)) != (IPC_LISTEN | IPC_RECV))
+        return ipc_channel_refuse_(ch, -EINVAL,
+                                   "clients are for a listener that receives: IPC_LISTEN and "
+                                   "IPC_RECV or IPC_BOTH");
     missing = ipc_channel_find_missing_(ch);
     if (missing == NULL)
         return 0;
@@ -6251,7 +6375,7 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
                                  "room for %zu",
                                  ch->kind->scheme, ch->address, ch->how.max, ch->max);
     if (rc == 0)
-        rc = ipc_channel_allocate_buffers_(ch);
+        rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
         ipc_channel_close(ch);
     return rc;
@@ -6271,7 +6395,7 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
 
     if (rc == 0 && !ipc_is_deadline_(deadline))
         rc = ipc_channel_refuse_deadline_(ch, deadline);
-    if (rc == 0 && listener->kind->accept == NULL)
+    if (rc == 0 && (listener->kind->accept == NULL || listener->server != NULL))
         rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                  listener->kind->scheme);
     ch->role = listener->role & IPC_BOTH;
@@ -6319,8 +6443,8 @@ IPC_INLINE void ipc_channel_prepare_(struct ipc_channel *ch)
     ch->kind->prepare(ch);
 }
 
-/* Checks that the channel has this direction, and waits for a peer until the deadline. */
-IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+/* Checks that the channel is open and has this direction, and the deadline. */
+IPC_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
@@ -6330,6 +6454,12 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
     if ((ch->role & role) == 0)
         return ipc_channel_refuse_(ch, -EINVAL, "%s: not opened to %s", ch->kind->scheme,
                                    role == IPC_SEND ? "send" : "receive");
+    return 0;
+}
+
+/* Waits for a peer until the deadline, if none is there. */
+IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+{
     if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
     if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
@@ -6364,6 +6494,14 @@ IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadl
     return ch->kind->meet(ch, deadline);
 }
 
+IPC_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
+{
+    return n <= ch->max ? 0
+                        : ipc_channel_refuse_(ch, -EMSGSIZE,
+                                              "%s: a message of %zu bytes: at most %zu",
+                                              ch->kind->scheme, n, ch->max);
+}
+
 /* Sends over any mechanism. A ring in the middle of its messages does not come here. */
 __attribute__((noinline, unused)) static int
 ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
@@ -6371,12 +6509,15 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
     int rc;
 
     ch->quick_sends = 0;
-    rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    rc = ipc_channel_check_call_(ch, IPC_SEND, deadline);
+    if (rc == 0 && ch->server != NULL)
+        return ipc_channel_send_to(ch, ch->from, message, n, deadline);
+    if (rc == 0)
+        rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
     if (rc == 0 && (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0)
         rc = ipc_channel_meet_successor_(ch, deadline);
-    if (rc == 0 && n > ch->max)
-        rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
-                                 ch->kind->scheme, n, ch->max);
+    if (rc == 0)
+        rc = ipc_channel_check_size_(ch, n);
     if (rc == 0) /* an empty message may be given as NULL, which memcpy must not get */
         rc = ch->kind->send(ch, n != 0 ? message : "", n, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
@@ -6388,11 +6529,18 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
 __attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_channel *ch, void *to,
                                                                    size_t size, int64_t deadline)
 {
-    int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+    int64_t rc = ipc_channel_check_call_(ch, IPC_RECV, deadline);
     char nothing;
 
-    if (rc == 0)
-        rc = ch->kind->recv(ch, size != 0 ? to : &nothing, size, deadline);
+    to = size != 0 ? to : &nothing;
+    if (rc == 0 && ch->server != NULL) {
+        rc = ch->kind->serve->recv(ch, to, size, deadline);
+    } else {
+        if (rc == 0)
+            rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+        if (rc == 0)
+            rc = ch->kind->recv(ch, to, size, deadline);
+    }
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
@@ -6434,6 +6582,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
         return -EINVAL;
     if (!ipc_is_deadline_(deadline))
         return ipc_channel_refuse_deadline_(ch, deadline);
+    if (ch->server != NULL)
+        return ch->kind->serve->flush != NULL ? ch->kind->serve->flush(ch, deadline) : 0;
     return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 
@@ -6446,6 +6596,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
     if (ch->kind == NULL)
         return -EINVAL;
     ipc_channel_prepare_(ch);
+    if (ch->server != NULL)
+        return ch->kind->serve->descriptor(ch);
     if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return -EOPNOTSUPP;
     if (ch->kind->descriptor != NULL)
@@ -6471,7 +6623,186 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     info->gid = ch->peer.gid;
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);
+    if (ch->server != NULL)
+        ch->kind->serve->describe(ch, info);
     return 0;
+}
+
+#endif
+
+/* >>server  src/channel/server.h */
+/* Many clients with one handle: what a program calls, and the server of sockets. */
+#ifndef IPC_SRC_CHANNEL_SERVER_H
+#define IPC_SRC_CHANNEL_SERVER_H 1
+
+/* ------------------------------------------------------------------ what a program calls */
+
+/* Checks that the channel is a server. */
+IPC_INLINE int ipc_channel_check_server_(struct ipc_channel *ch)
+{
+    if (ch->kind == NULL)
+        return -EINVAL; /* ipc_channel_why has why */
+    return ch->server != NULL
+               ? 0
+               : ipc_channel_refuse_(ch, -EINVAL, "%s: no server: see options.clients",
+                                     ch->kind->scheme);
+}
+
+IPC_INLINE int ipc_channel_send_to(struct ipc_channel *ch, uint64_t client, const void *message,
+                                   size_t n, int64_t deadline)
+{
+    int rc = ipc_channel_check_server_(ch);
+
+    if (rc == 0)
+        rc = ipc_channel_check_call_(ch, IPC_SEND, deadline);
+    if (rc == 0)
+        rc = ipc_channel_check_size_(ch, n);
+    if (rc == 0)
+        rc = ch->kind->serve->send_to(ch, client, n != 0 ? message : "", n, deadline);
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        *ch->why = '\0';
+    return rc;
+}
+
+IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client)
+{
+    int rc = ipc_channel_check_server_(ch);
+
+    return rc != 0 ? rc : ch->kind->serve->drop(ch, client);
+}
+
+#endif
+
+/* >>any  src/channel/any.h */
+/* Waiting for several channels at once. */
+#ifndef IPC_SRC_CHANNEL_ANY_H
+#define IPC_SRC_CHANNEL_ANY_H 1
+
+/* ------------------------------------------------------------------ is there something to receive? */
+
+/* A ring without a descriptor: has it a message, or has its only sender left? */
+IPC_INLINE int ipc_channel_is_ring_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    size_t n;
+
+    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
+           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
+}
+
+/* Does the channel hold a message that was read and not handed out? Also what recv will refuse. */
+IPC_INLINE int ipc_channel_holds_message_(const struct ipc_channel *ch)
+{
+    size_t have = ch->rx.end - ch->rx.begin;
+    int64_t n;
+
+    if (ch->next != 0 || have < IPC_CHANNEL_HEADER_)
+        return ch->next != 0;
+    n = ipc_channel_get_length_(ch, ch->rx.data + ch->rx.begin);
+    return n < 0 || (size_t)n <= have - IPC_CHANNEL_HEADER_;
+}
+
+IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
+{
+    if (ch->server != NULL)
+        return ch->kind->serve->is_ready(ch);
+    return ch->kind->is_ready != NULL ? ch->kind->is_ready(ch) : ipc_channel_holds_message_(ch);
+}
+
+/* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on, or is -1:
+ * nobody is there. -EOPNOTSUPP: there is no descriptor. */
+IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
+{
+    int rc;
+
+    *fd = ipc_channel_fd(ch);
+    if (*fd == -ENOTCONN) {
+        rc = ipc_channel_meet_(ch, IPC_RECV, IPC_NOW);
+        if (rc == 0 || rc == -ETIMEDOUT)
+            *ch->why = '\0';
+        *fd = rc == 0 ? ipc_channel_fd(ch) : -1;
+        if (rc != 0)
+            return rc != -ETIMEDOUT;
+    }
+    return *fd >= 0 ? ipc_channel_is_ready_(ch) : *fd;
+}
+
+/* ------------------------------------------------------------------ rings without descriptors */
+
+IPC_INLINE int ipc_channel_wait_any_ring_(struct ipc_channel *const channels[], unsigned n,
+                                          unsigned begin, int64_t deadline)
+{
+    struct ipc_notify *bells[IPC_NOTIFY_MANY];
+    struct ipc_any any;
+    unsigned i, found;
+    int rc;
+
+    for (i = 0; i < n; i++) {
+        struct ipc_channel *ch = channels[i];
+
+        if (ch->ring == NULL || ch->ring->sem >= 0 || ch->ring->in.ring == NULL)
+            return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: cannot be waited for with others",
+                                       ch->kind->scheme);
+        bells[i] = &ch->ring->data;
+    }
+    (void)ipc_any_init(&any, bells, n);
+    any.next = begin;
+    rc = ipc_wait_any(&any, deadline, found, ipc_channel_is_ring_ready_(channels[found]));
+    ipc_any_close(&any);
+    return rc == 0 || rc == -EOWNERDEAD ? (int)found : rc;
+}
+
+/* ------------------------------------------------------------------ what a program calls */
+
+#define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
+
+IPC_INLINE int ipc_channel_wait_any_fd_(struct ipc_channel *const channels[], unsigned n,
+                                        unsigned begin, int64_t deadline)
+{
+    struct pollfd p[IPC_NOTIFY_MANY];
+    unsigned i, k;
+    int rc;
+
+    for (;;) {
+        int64_t until = ipc_in_ms(1000); /* some mechanisms look at times, in recv */
+
+        for (k = 0; k < n; k++) {
+            i = (begin + k) % n;
+            p[i].events = POLLIN;
+            rc = ipc_channel_look_at_(channels[i], &p[i].fd);
+            if (rc != 0)
+                return rc > 0 ? (int)i : rc;
+            if (p[i].fd < 0)
+                until = ipc_clock() + IPC_CHANNEL_MEET_NS_;
+        }
+        rc = ipc_channel_poll_(p, n, deadline < until ? deadline : until);
+        for (k = 0; rc == 0 && p[(begin + k) % n].revents == 0; k++)
+            ;
+        if (rc == 0)
+            return (int)((begin + k) % n);
+        if (rc != -ETIMEDOUT || ipc_left_(deadline) == 0)
+            return rc;
+    }
+}
+
+IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
+                                    int64_t deadline)
+{
+    unsigned i, rings = 0, begin;
+    int rc = n != 0 && n <= IPC_NOTIFY_MANY ? 0 : -EINVAL;
+
+    for (i = 0; rc == 0 && i < n; i++) {
+        rc = ipc_channel_check_call_(channels[i], IPC_RECV, deadline);
+        rings += rc == 0 && ipc_channel_fd(channels[i]) == -EOPNOTSUPP;
+    }
+    if (rc != 0)
+        return rc;
+    begin = channels[0]->turn % n;
+    rc = rings == n ? ipc_channel_wait_any_ring_(channels, n, begin, deadline)
+                    : ipc_channel_wait_any_fd_(channels, n, begin, deadline);
+    if (rc >= 0)
+        channels[0]->turn = (unsigned)rc + 1;
+    return rc;
 }
 
 #endif

@@ -558,6 +558,8 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     ipc_channel_auto_accept_,
     ipc_channel_auto_descriptor_,
     ipc_channel_auto_describe_,
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif

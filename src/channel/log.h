@@ -672,6 +672,8 @@ static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
     NULL, /* accept */
     ipc_channel_log_descriptor_,
     ipc_channel_log_describe_,
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif

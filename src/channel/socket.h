@@ -434,6 +434,8 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     ipc_channel_socket_accept_,
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
@@ -453,6 +455,8 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     ipc_channel_socket_accept_,
     ipc_channel_socket_descriptor_,
     ipc_channel_socket_describe_,
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
