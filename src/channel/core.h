@@ -52,7 +52,6 @@ struct ipc_channel_options {
 
 struct ipc_channel_kind_;
 struct ipc_channel_ring_;
-struct ipc_channel_server_;
 
 /* Bytes that have come in, or that are to go out: [begin, end) of data. */
 struct ipc_channel_bytes_ {
@@ -78,7 +77,7 @@ struct ipc_channel {
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
     void *state;                            /* the mechanism's own state: see its room */
     struct ipc_channel_ring_ *ring;        /* messages go through this ring; NULL: they do not */
-    struct ipc_channel_server_ *server;    /* its clients; NULL: the channel is no server */
+    void *server;                           /* its clients; NULL: the channel is no server */
     size_t max;                            /* bytes of the largest message */
     struct ipc_channel_options how;
     unsigned role;
@@ -159,9 +158,8 @@ struct ipc_channel_facts {
 };
 
 /*
- * What a mechanism does for a server: a listener with options.clients. `open` makes ch->server, of
- * which the mechanism has its own definition, and the other functions are called only after that:
- * ch->server is not NULL. The functions of a channel (send, recv, meet, ...) are never called with
+ * What a mechanism does for a server: a listener with options.clients. `open` makes ch->server, the
+ * mechanism's own state of it, and the other functions are called only where that is not NULL. The functions of a channel (send, recv, meet, ...) are never called with
  * a server. Roles, deadlines and `max` were checked, and a message is not NULL.
  */
 struct ipc_channel_serve_ {
