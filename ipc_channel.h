@@ -3,8 +3,9 @@
  * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
  * src/channel/packet.h src/channel/mq.h src/channel/sysv.h src/channel/log_record.h
  * src/channel/log.h src/channel/signal.h src/channel/ring.h src/channel/ring_poll.h
- * src/channel/sysvshm.h src/channel/auto.h src/channel/adopt.h src/channel/open.h
- * src/channel/io.h src/channel/server.h src/channel/any.h */
+ * src/channel/ring_talk.h src/channel/ring_server.h src/channel/sysvshm.h src/channel/auto.h
+ * src/channel/adopt.h src/channel/open.h src/channel/io.h src/channel/server.h
+ * src/channel/any.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -237,6 +238,8 @@ struct ipc_channel {
                           loss that it reported; never 0 for a client, and never used again */
     /* Private. */
     struct ipc_record_producer *quick_out; /* where send needs only a push */
+    const uint64_t *quick_holder;          /* as long as this word */
+    uint64_t quick_reader;                 /* names this process */
     int32_t quick_sends;                   /* how many calls may do so; 0: the long way */
     struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
@@ -4424,6 +4427,11 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
  *
  *   Access   Each process that the segment's mode permits. The segment of a user other than this
  *            one, root and options.user is refused.
+ *   Answers  In both directions, what a listener sends is for the client that the last message came
+ *            from. It is refused if that client is gone, and no later client ever reads it. A client
+ *            that comes later reads what was sent to it alone. If a client leaves and the next one
+ *            sends before the listener has taken all, it may receive from that one before it is told
+ *            of the loss; a server is not.
  *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
  *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
  *            the loss when the ring is full, or when the receiver has left. The next receiver goes
@@ -4460,6 +4468,14 @@ struct ipc_channel_ring_ {
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
     struct ipc_channel_polls_ polls;
+    int talks;               /* a listener in both directions: see ring_talk.h */
+    int has_asker;           /* talks: a message came since the last loss was reported */
+    uint64_t sender;         /* talks: which process sent when that was last looked at */
+    uint64_t addressed;      /* talks: the id of the last term of out */
+    uint64_t next_from;      /* talks: where the first answer to the next client begins */
+    int awaits;              /* a client: no term is for it yet */
+    struct ipc_shm_object answers; /* a client of a server: the rings of answers; else no memory */
+    int rejoins;                   /* the same: it was told of the loss, and begins anew */
 };
 
 /* Of ring_poll.h. */
@@ -4468,6 +4484,32 @@ IPC_INLINE int ipc_channel_ring_descriptor_(struct ipc_channel *ch);
 IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, size_t size,
                                             int64_t deadline);
 IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch);
+
+/* Of ring_talk.h. */
+IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener);
+IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r);
+IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id);
+IPC_INLINE void ipc_channel_end_talk_(struct ipc_channel *ch, uint64_t lost);
+IPC_INLINE int ipc_channel_has_answers_(struct ipc_channel_ring_ *r);
+IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r);
+
+/* Of ring_server.h. */
+#define IPC_CHANNEL_LANES_ IPC_RECORD_PRODUCERS /* the most clients of a server */
+IPC_INLINE size_t ipc_channel_answers_bytes_(const struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_make_answers_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_find_answers_(struct ipc_channel *ch);
+IPC_INLINE struct ipc_shm_object ipc_channel_own_answers_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_serve_ring_(struct ipc_channel *ch);
+IPC_INLINE void ipc_channel_ring_server_close_(struct ipc_channel *ch);
+IPC_INLINE int64_t ipc_channel_ring_server_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                 int64_t deadline);
+IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t client,
+                                                const void *message, size_t n, int64_t deadline);
+IPC_INLINE int ipc_channel_ring_server_drop_(struct ipc_channel *ch, uint64_t client);
+IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
+                                                  struct ipc_channel_facts *info);
+IPC_INLINE int ipc_channel_ring_server_is_ready_(struct ipc_channel *ch);
 
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
 
@@ -4497,25 +4539,34 @@ IPC_INLINE int ipc_channel_is_shared_(const struct ipc_channel *ch)
     return ch->how.receivers > 1;
 }
 
+/* How many lanes the ring to the listener has. */
+IPC_INLINE unsigned ipc_channel_lanes_(const struct ipc_channel *ch)
+{
+    unsigned n = ch->how.clients != 0 ? ch->how.clients : ch->how.senders;
+
+    return n != 0 ? n : 1;
+}
+
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
     if (ipc_channel_is_shared_(ch))
         return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max),
                                   IPC_MPMC_AT_LEAST_ONCE);
-    return ipc_record_footprint(ipc_channel_lane_(ch->max),
-                                ch->how.senders != 0 ? ch->how.senders : 1);
+    return ipc_record_footprint(ipc_channel_lane_(ch->max), ipc_channel_lanes_(ch));
 }
 
 /* Bytes of a segment for both directions. */
 IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
 {
+    if (ch->how.clients != 0)
+        return ipc_channel_ring_bytes_(ch) + ipc_channel_answers_bytes_(ch) + 3 * 4096;
     return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
 IPC_INLINE int ipc_channel_ring_init_(const struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
-    unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
+    unsigned senders = ipc_channel_lanes_(ch);
 
     if (!ipc_channel_is_shared_(ch))
         return ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
@@ -4607,21 +4658,26 @@ IPC_INLINE int ipc_channel_attach_shared_(struct ipc_channel *ch, const struct i
     return 0;
 }
 
-/* Attaches our ends of rings of records. The listener receives from *to. */
+/* Attaches our ends of rings of records. The listener receives from *to; a server only receives. */
 IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listener,
                                              const struct ipc_shm_object *to,
                                              const struct ipc_shm_object *from, struct ipc_peer *me)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     const struct ipc_shm_object *out = listener ? from : to, *in = listener ? to : from;
+    struct ipc_shm_object own;
     int rc = 0;
 
-    if ((ch->role & IPC_SEND) != 0 &&
+    if ((ch->role & IPC_SEND) != 0 && ch->how.clients == 0 &&
         (rc = ipc_record_producer_attach(&r->out, out->mem, out->size, me)) == 0 &&
         (rc = ipc_channel_attach_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
                                         r->out.ring->space_bell)) == 0) {
         r->reader = ipc_notify_first_seen_(&r->out_space, &r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
+    }
+    if (rc == 0 && !listener && r->answers.mem != NULL) {
+        own = ipc_channel_own_answers_(ch);
+        in = &own;
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
         (rc = ipc_record_consumer_attach(&r->in, in->mem, in->size, me)) == 0 &&
@@ -4632,6 +4688,8 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         r->writer =
             r->one_sender ? ipc_notify_first_seen_(&r->data, &r->in.ring->end[0]) : 0;
     }
+    if (rc == 0)
+        ipc_channel_begin_talk_(ch, listener);
     if (rc != 0) { /* the next try must not find our ends taken */
         ipc_record_producer_detach(&r->out);
         ipc_record_consumer_detach(&r->in);
@@ -4652,9 +4710,14 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
 
     if (shared)
         rc = ipc_channel_find_ring_(ch, "shared", listener, &to);
-    else if ((ch->role & in) != 0)
+    else if (ch->how.clients != 0) /* before "to", by which others find the segment's kind */
+        rc = ipc_channel_make_answers_(ch);
+    if (rc == 0 && !shared && (ch->role & in) != 0)
         rc = ipc_channel_find_ring_(ch, "to", listener, &to);
-    if (rc == 0 && !shared && (ch->role & (in ^ IPC_BOTH)) != 0)
+    if (rc == 0 && !listener && ch->role == IPC_BOTH)
+        rc = ipc_channel_find_answers_(ch);
+    if (rc == 0 && !shared && ch->how.clients == 0 && r->answers.mem == NULL &&
+        (ch->role & (in ^ IPC_BOTH)) != 0)
         rc = ipc_channel_find_ring_(ch, "from", listener, &from);
     if (rc == 0)
         rc = shared
@@ -4803,8 +4866,9 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     if (r == NULL)
         return;
     if (ch->pid == getpid()) {
-        ipc_record_producer_detach(&r->out);
+        /* In this order: the process that takes out's end next, then finds that of in free. */
         ipc_record_consumer_detach(&r->in);
+        ipc_record_producer_detach(&r->out);
         ipc_mpmc_producer_detach(&r->put);
         ipc_mpmc_consumer_detach(&r->take);
         ipc_channel_post_(r, &r->out_data); /* a process that sleeps there learns of it */
@@ -4850,9 +4914,13 @@ IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
 IPC_INLINE int ipc_channel_try_push_(void *handle, void *argument)
 {
     struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+    struct ipc_channel_ring_ *r = t->ch->ring;
 
     (void)argument;
-    t->rc = ipc_record_push(&t->ch->ring->out, t->from, t->n);
+    if (r->addressed != 0 && ck_pr_load_64(&r->out.ring->end[1]) != r->addressed)
+        t->rc = -EPIPE;
+    else
+        t->rc = ipc_record_push(&r->out, t->from, t->n);
     return t->rc != -EAGAIN;
 }
 
@@ -4861,8 +4929,19 @@ IPC_INLINE int ipc_channel_try_pop_(void *handle, void *argument)
     struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
 
     (void)argument;
-    t->rc = ipc_record_take_(&t->ch->ring->in, t->to, t->n, &t->published);
+    t->rc = ipc_channel_has_answers_(t->ch->ring);
+    if (t->rc > 0)
+        t->rc = ipc_record_take_(&t->ch->ring->in, t->to, t->n, &t->published);
+    else if (t->rc == 0)
+        t->rc = -EAGAIN;
     return t->rc != -EAGAIN;
+}
+
+/* The word that says which process is at the other end of what we send: a client of a server looks
+ * at the end of its answers, which the server leaves to drop it. */
+IPC_INLINE uint64_t *ipc_channel_reader_(struct ipc_channel_ring_ *r)
+{
+    return r->answers.mem != NULL ? &r->in.ring->end[0] : &r->out.ring->end[1];
 }
 
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -4870,21 +4949,42 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
-    uint64_t *holder = &r->out.ring->end[1], reader = ck_pr_load_64(holder);
+    uint64_t *holder = ipc_channel_reader_(r), reader = ck_pr_load_64(holder);
 
-    if (reader != r->reader && reader == 0) { /* reported once; later calls send for the next one */
+    ipc_channel_rejoin_(r);
+    if (r->talks)
+        t.rc = ipc_channel_address_asker_(r);
+    else if (reader != r->reader && reader == 0) { /* reported once; later calls send for the next */
         r->reader = 0;
-        return ipc_channel_report_ring_end_(ch, -EPIPE);
+        t.rc = -EPIPE;
     }
-    if (!ipc_channel_try_push_(&t, NULL))
+    if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, holder, &r->reader, deadline,
                                ipc_channel_try_push_);
+    r->rejoins = r->answers.mem != NULL && (t.rc == -EPIPE || t.rc == -EOWNERDEAD);
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     ipc_channel_post_(r, &r->out_data);
     ch->quick_out = &r->out;
+    ch->quick_holder = holder;
+    ch->quick_reader = reader != 0 ? reader : IPC_PEER_READ_ONLY; /* which is never there */
     ch->quick_sends = r->sem < 0 ? INT32_MAX : 0;
     return 0;
+}
+
+/* The sender is gone, and the next one may be there already: takes what is left, or says how it
+ * ended. */
+IPC_INLINE void ipc_channel_try_rest_(struct ipc_channel_try_ *t)
+{
+    struct ipc_channel_ring_ *r = t->ch->ring;
+
+    /* Without it the last message could be missed, as the look could be older than the end.
+     * Partner: ipc_ring_leave_end_; the kernel, if the sender was killed. */
+    ck_pr_fence_load();
+    if (ipc_channel_try_pop_(t, NULL))
+        return;
+    t->rc = ipc_channel_how_ended_(r, r->writer);
+    r->writer = 0;
 }
 
 IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -4892,13 +4992,18 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder = r->one_sender ? &r->in.ring->end[0] : &nobody;
+    uint64_t nobody = 0, *holder = r->one_sender ? &r->in.ring->end[0] : &nobody, seen = r->writer;
 
     if (!ipc_channel_try_pop_(&t, NULL)) {
         /* What was taken is published by now, and the other side may wait for that room. */
         r->in.post_due = 0;
         ipc_channel_post_(r, &r->space);
-        ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_pop_);
+        ipc_channel_rejoin_(r);
+        if (r->talks && r->writer > 1 && ck_pr_load_64(holder) != r->writer)
+            ipc_channel_try_rest_(&t);
+        else
+            ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,
+                                   ipc_channel_try_pop_);
     }
     if (r->in.post_due) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.post_due = 0;
@@ -4907,9 +5012,16 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     if (t.rc >= 0) {
         r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
         ch->next = 0;
+        if (r->talks)
+            ipc_channel_note_asker_(ch);
     }
-    ch->quick_in =
-        r->sem < 0 && (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE ? &r->in : NULL;
+    if (r->talks && (t.rc == -EPIPE || t.rc == -EOWNERDEAD))
+        ipc_channel_end_talk_(ch, seen);
+    r->rejoins |= r->answers.mem != NULL && (t.rc == -EPIPE || t.rc == -EOWNERDEAD);
+    ch->quick_in = r->sem < 0 && (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE &&
+                           !r->awaits
+                       ? &r->in
+                       : NULL;
     if (t.rc >= 0)
         return t.rc;
     if (t.rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
@@ -5049,6 +5161,13 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     if (ipc_channel_is_shared_(ch) && (ch->role & IPC_BOTH) == IPC_BOTH)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
                                    "ring: several receivers: one direction only: open two");
+    if (ch->how.clients > IPC_CHANNEL_LANES_ ||
+        (ch->how.clients != 0 && (ch->how.senders | ch->how.receivers) != 0))
+        return ipc_channel_refuse_(ch, -EINVAL,
+                                   "ring: %u clients, %u senders, %u receivers: up to %u clients, "
+                                   "which are the senders, too",
+                                   ch->how.clients, ch->how.senders, ch->how.receivers,
+                                   IPC_CHANNEL_LANES_);
     seg = &ch->ring->seg;
     how.mode = ch->how.mode;
     /* As many as there can be handles of the ring, or lanes and their receivers. */
@@ -5096,11 +5215,23 @@ IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 
         object[IPC_SHM_NAME_MAX] = '\0';
         if (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
-            strcmp(object, "shared") != 0)
+            strcmp(object, "shared") != 0 && strcmp(object, "answers") != 0)
             return -EPROTO;
     }
     return ipc_channel_remove_(path, S_IFREG);
 }
+
+static const struct ipc_channel_serve_ ipc_channel_ring_serve_ = {
+    ipc_channel_serve_ring_,
+    ipc_channel_ring_server_close_,
+    ipc_channel_ring_server_recv_,
+    ipc_channel_ring_server_send_to_,
+    ipc_channel_ring_server_drop_,
+    NULL, /* flush: nothing is left */
+    ipc_channel_ring_descriptor_,
+    ipc_channel_ring_server_describe_,
+    ipc_channel_ring_server_is_ready_,
+};
 
 static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     "ring",
@@ -5120,7 +5251,7 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     ipc_channel_ring_descriptor_,
     NULL, /* describe */
     ipc_channel_ring_is_ready_,
-    NULL, /* serve */
+    &ipc_channel_ring_serve_,
 };
 
 #endif
@@ -5290,6 +5421,624 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
                 ck_pr_load_64(&r->take.m.ring->end[0]) == 0);
     return ipc_record_look_(&r->in, &n) != -EAGAIN ||
            (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
+}
+
+#endif
+
+/* >>ring_talk  src/channel/ring_talk.h */
+/*
+ * Whom an answer over ring: and sysvshm: is for.
+ *
+ * A listener in both directions, with one client at a time, sends to the client that the last
+ * message came from. It says so by the terms of the lane of "from" (record_lane.h), of which a
+ * client finds the last one before it reads anything: so it reads no answer to another, whatever
+ * the moment at which either process left, was killed, or attached.
+ *
+ *   last term     becomes       by the listener, when
+ *   -----------   -----------   --------------------------------------------------------------------
+ *   any           0, from the   it attaches; or recv has reported the loss of the client: what is
+ *                 tail on       sent now is for the next one
+ *   0, from p on  k, from p on  it sends, and finds that k receives
+ *   k             0 or j, from  it sends, k does not receive any more, and no message of k is the
+ *                 the tail on   last one that came
+ *
+ *   client k      reads         once the last term has its id, or 0, from where that begins
+ *
+ * While the last message that came is one of k, and k does not receive any more, each send is
+ * refused: until recv reports the loss, or a message of the next client comes. The lane of "to" says
+ * which message is whose, as each client has a term there, and whether it waits for answers: ASKS.
+ */
+#ifndef IPC_SRC_CHANNEL_RING_TALK_H
+#define IPC_SRC_CHANNEL_RING_TALK_H 1
+
+/* Whether what the listener sends is for one client at a time, and this side has to know for which:
+ * in both directions, with one sender. The ends of auto: have never another process. */
+IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if ((ch->role & IPC_BOTH) != IPC_BOTH || r->in.producers != 1 ||
+        (ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0)
+        return;
+    r->talks = listener;
+    r->awaits = !listener;
+    r->next_from = r->out.tail;
+    if (listener)
+        ipc_record_next_term_(&r->out, 0, r->next_from);
+    else
+        ipc_record_ask_(&r->out);
+}
+
+/* The lane of "to". */
+IPC_INLINE struct ipc_record_lane_ *ipc_channel_to_lane_(const struct ipc_channel_ring_ *r)
+{
+    return ipc_record_lane_at_((struct ipc_record_shared *)(void *)r->in.ring, 0);
+}
+
+/* The client that the last message came from; 0: it waits for no answers, or its loss was reported.
+ * IPC_PEER_READ_ONLY, which never holds an end, stands for one of long ago. */
+IPC_INLINE uint64_t ipc_channel_find_asker_(struct ipc_channel_ring_ *r)
+{
+    struct ipc_record_lane_ *l = ipc_channel_to_lane_(r);
+    struct ipc_record_term_ t;
+    uint64_t id, n;
+
+    if (!r->has_asker)
+        return 0;
+    n = ipc_record_find_term_(l, r->in.at, &id);
+    if (id == 0 || !ipc_record_read_term_(l, n, &t))
+        return IPC_PEER_READ_ONLY;
+    return (t.from & IPC_RECORD_ASKS_) != 0 ? t.id : 0;
+}
+
+/* Begins the next term of what the listener sends. */
+IPC_INLINE void ipc_channel_address_(struct ipc_channel_ring_ *r, uint64_t id)
+{
+    if (r->addressed == id)
+        return;
+    if (r->addressed != 0)
+        r->next_from = r->out.tail;
+    r->addressed = id;
+    ipc_record_next_term_(&r->out, id, r->next_from);
+    ipc_channel_post_(r, &r->out_data); /* the client may sleep until it has a term */
+}
+
+/* The listener is about to send. 0, or -EPIPE: the client that it would answer is gone. */
+IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r)
+{
+    uint64_t reader = ck_pr_load_64(&r->out.ring->end[1]), asker = ipc_channel_find_asker_(r);
+
+    r->sender = ck_pr_load_64(&r->in.ring->end[0]);
+    if (asker != 0 && reader != asker)
+        return -EPIPE;
+    if (asker == 0 && r->reader != 0 && reader != r->reader) { /* reported once */
+        r->reader = 0;
+        return -EPIPE;
+    }
+    r->reader = reader;
+    ipc_channel_address_(r, reader);
+    return 0;
+}
+
+/* The listener has received. The next send goes the long way, if it may be for another client. */
+IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t id = 0;
+
+    if (!r->has_asker || ck_pr_load_64(&r->in.ring->end[0]) != r->sender)
+        ch->quick_sends = 0;
+    r->has_asker = 1;
+    if (r->writer <= 1) /* it came and sent since the last wait */
+        (void)ipc_record_find_term_(ipc_channel_to_lane_(r), r->in.at, &id);
+    r->writer = id != 0 ? id : r->writer;
+}
+
+/* How a client has ended that holds its end no more: -EPIPE or -EOWNERDEAD. */
+IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
+{
+    struct ipc_record_lane_ *l = ipc_channel_to_lane_(r);
+    uint64_t terms = ipc_record_count_terms_(l), n;
+    struct ipc_record_term_ t;
+
+    for (n = 1; n <= terms && n < IPC_RECORD_TERMS_; n++)
+        if (ipc_record_read_term_(l, terms - n, &t) && t.id == id)
+            return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
+    return -EPIPE;
+}
+
+/* recv has reported the loss of a client to the listener. What is sent from now on is for the next
+ * one, unless that has sent already. */
+IPC_INLINE void ipc_channel_end_talk_(struct ipc_channel *ch, uint64_t lost)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t asker = ipc_channel_find_asker_(r);
+
+    if (r->has_asker && asker != lost && asker != IPC_PEER_READ_ONLY)
+        return;
+    r->has_asker = 0;
+    r->reader = 0;
+    ch->quick_sends = 0;
+    ipc_channel_address_(r, 0);
+}
+
+/* May the client read? 1, 0 or -EBADMSG. */
+IPC_INLINE int ipc_channel_has_answers_(struct ipc_channel_ring_ *r)
+{
+    int rc = r->awaits ? ipc_record_go_to_answers_(&r->in, r->out.id) : 1;
+
+    r->awaits = rc == 0;
+    return rc;
+}
+
+/* A client of a server that was told of its loss begins anew: as one whom the server does not know.
+ */
+IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r)
+{
+    if (!r->rejoins)
+        return;
+    r->rejoins = 0;
+    r->awaits = 1;
+    ipc_record_next_term_(&r->out, r->out.id, r->out.tail | IPC_RECORD_ASKS_);
+}
+
+#endif
+
+/* >>ring_server  src/channel/ring_server.h */
+/*
+ * A server over ring: one ring of records to it, with a lane for each client, and a ring of answers
+ * for each lane, so that a client that does not read its answers costs the others nothing.
+ *
+ *     "answers"   as many rings of records as there are lanes, in a row; the server sends to all
+ *     "to"        a ring of records with the lanes; it is made last, and a client finds by it that
+ *                 "answers" is there, so that it talks to a server
+ *
+ * A client takes a lane, the one that suits best (record.h), then the receiving end of the ring of
+ * answers of the same number; it leaves them in the opposite order. So whoever has the lane finds
+ * that end free, or its holder dead, wherever others were stopped or killed. It reads nothing before
+ * the last term of its answers has its id: see ring_talk.h.
+ *
+ * What the server knows of a lane:
+ *
+ *   from          to            when
+ *   -----------   -----------   -----------------------------------------------------------------
+ *   nobody,       number n      a record is next that was sent in a term that the server does not
+ *   number m                    know, and the ends of all terms before it were reported: n is new,
+ *                               and the next term of the answers is for that client
+ *   number n      nobody        the term has ended and all that was sent in it was taken: reported
+ *   nobody        nobody        the same, of a term in which nothing was sent: reported with a new
+ *                               number
+ *   number n      dropped       ipc_channel_drop: the server leaves its end of the answers. What the
+ *                               client sends in this term is skipped; the client, once it has found
+ *                               the server's end free, begins a new term
+ *   dropped       nobody        the term has ended: not reported
+ *
+ * A number is a count, times 64, plus the lane: it is this handle's, and no shared memory changes
+ * it.
+ */
+#ifndef IPC_SRC_CHANNEL_RING_SERVER_H
+#define IPC_SRC_CHANNEL_RING_SERVER_H 1
+
+/* How many bytes a client sends before the others have their turns, and how many the successor of a
+ * killed server may see again. */
+#define IPC_CHANNEL_TURN_ 4096u
+
+struct ipc_channel_ring_client_ {
+    uint64_t number; /* 0: nobody */
+    uint64_t id;     /* its process */
+    uint64_t terms;  /* how many its lane has had, with its own */
+    int dropped;
+    struct ipc_record_producer out; /* its answers */
+    struct ipc_notify data, space;  /* bells of out: to post, to sleep on */
+};
+
+struct ipc_channel_ring_server_ {
+    uint64_t count; /* of the last number */
+    unsigned lanes;
+    struct ipc_channel_ring_client_ client[IPC_CHANNEL_LANES_];
+};
+
+IPC_INLINE struct ipc_channel_ring_server_ *ipc_channel_ring_server_of_(const struct ipc_channel *ch)
+{
+    return (struct ipc_channel_ring_server_ *)ch->server;
+}
+
+/* ------------------------------------------------------------------ the rings of answers */
+
+/* Bytes of one. */
+IPC_INLINE size_t ipc_channel_one_answers_(const struct ipc_channel *ch)
+{
+    return ipc_record_footprint(ipc_channel_lane_(ch->max), 1); /* whole lines */
+}
+
+IPC_INLINE size_t ipc_channel_answers_bytes_(const struct ipc_channel *ch)
+{
+    return (ch->role & IPC_SEND) != 0 ? ch->how.clients * ipc_channel_one_answers_(ch) : 0;
+}
+
+/* The server makes them, or finds those of its predecessor. */
+IPC_INLINE int ipc_channel_make_answers_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    size_t one = ipc_channel_one_answers_(ch);
+    unsigned i;
+    int rc;
+
+    if ((ch->role & IPC_SEND) == 0)
+        return 0;
+    rc = ipc_shm_make(&r->seg, "answers", IPC_RECORD_TYPE, ch->how.clients * one, &r->answers);
+    for (i = 0; i < ch->how.clients && rc == 0; i++)
+        rc = ipc_record_init((unsigned char *)r->answers.mem + i * one, one,
+                             ipc_channel_lane_(ch->max), 1);
+    if (rc == 0)
+        rc = ipc_shm_publish(&r->seg, &r->answers);
+    if (rc == -EEXIST)
+        rc = ipc_shm_find(&r->seg, "answers", IPC_RECORD_TYPE, &r->answers);
+    if (rc == 0 && r->answers.size != ch->how.clients * one)
+        rc = ipc_shm_refuse(&r->seg, -EPROTO, "a server of another number of clients is there");
+    return rc;
+}
+
+/* A client, which has found "to", looks whether the listener is a server. */
+IPC_INLINE int ipc_channel_find_answers_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    int64_t deadline = r->seg.deadline;
+    int rc;
+
+    r->seg.deadline = IPC_NOW;
+    rc = ipc_shm_find(&r->seg, "answers", IPC_RECORD_TYPE, &r->answers);
+    r->seg.deadline = deadline;
+    if (rc != 0)
+        r->answers.mem = NULL;
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* Those of the lane that the client has taken. */
+IPC_INLINE struct ipc_shm_object ipc_channel_own_answers_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_record_shared *to = (struct ipc_record_shared *)(void *)r->out.ring;
+    struct ipc_shm_object own = r->answers;
+    size_t lane = (size_t)(r->out.lane - ipc_record_lane_at_(to, 0)), lanes;
+
+    lanes = ck_pr_load_32(&to->s.is.how);
+    lanes = lanes <= lane || lanes > IPC_CHANNEL_LANES_ ? IPC_CHANNEL_LANES_ : lanes;
+    own.size = own.size / lanes & ~(size_t)63;
+    own.mem = (unsigned char *)own.mem + lane * own.size;
+    return own;
+}
+
+/* ------------------------------------------------------------------ opening and closing */
+
+/* Attaches to a lane's answers. */
+IPC_INLINE int ipc_channel_attach_answers_(struct ipc_channel *ch, unsigned lane)
+{
+    struct ipc_channel_ring_client_ *c = &ipc_channel_ring_server_of_(ch)->client[lane];
+    struct ipc_channel_ring_ *r = ch->ring;
+    size_t one = ipc_channel_one_answers_(ch);
+    struct ipc_peer *me = ipc_shm_peer(&r->seg);
+    int rc = ipc_record_producer_attach(&c->out, (unsigned char *)r->answers.mem + lane * one, one,
+                                        me);
+
+    if (rc == 0 && c->data.at == NULL)
+        rc = ipc_channel_attach_bells_(ch, me, &c->data, c->out.ring->data_bell, &c->space,
+                                       c->out.ring->space_bell);
+    if (rc == 0 && c->out.mask + 1 != ipc_channel_lane_(ch->max))
+        rc = ipc_shm_refuse(&r->seg, -EPROTO, "answers of another size are there");
+    return rc;
+}
+
+/* Behind the mechanism's open, which has attached the receiving end of "to". */
+IPC_INLINE int ipc_channel_serve_ring_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_channel_ring_server_ *own =
+        (struct ipc_channel_ring_server_ *)calloc(1, sizeof *own);
+    unsigned i;
+    int rc = 0;
+
+    ch->server = own;
+    if (own == NULL)
+        return ipc_channel_refuse_(ch, -ENOMEM, "no memory for %u clients", ch->how.clients);
+    own->lanes = r->in.producers;
+    if (own->lanes != ch->how.clients)
+        return ipc_channel_refuse_(ch, -EPROTO, "ring:%s: a server of %u clients is there",
+                                   ch->address, own->lanes);
+    for (i = 0; i < own->lanes && rc == 0 && (ch->role & IPC_SEND) != 0; i++)
+        rc = ipc_channel_attach_answers_(ch, i);
+    if (rc != 0)
+        return ipc_channel_refuse_(ch, rc, "ring:%s: %s", ch->address, ipc_shm_why(&r->seg));
+    ipc_record_replay(&r->in, IPC_CHANNEL_TURN_);
+    ipc_notify_watch_anyone(&r->data);
+    r->in.ask = 1;
+    return 0;
+}
+
+IPC_INLINE void ipc_channel_ring_server_close_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_server_ *own = ipc_channel_ring_server_of_(ch);
+    unsigned i;
+
+    for (i = 0; i < own->lanes; i++) {
+        struct ipc_channel_ring_client_ *c = &own->client[i];
+
+        if (ch->pid == getpid()) {
+            ipc_record_producer_detach(&c->out);
+            (void)ipc_notify_post(&c->data);
+        }
+        ipc_notify_detach(&c->data);
+        ipc_notify_detach(&c->space);
+    }
+    free(own);
+    ch->server = NULL;
+}
+
+/* ------------------------------------------------------------------ which client it is */
+
+IPC_INLINE uint64_t ipc_channel_next_number_(struct ipc_channel_ring_server_ *own, unsigned lane)
+{
+    return ++own->count * IPC_CHANNEL_LANES_ + lane;
+}
+
+/* An end was found: that of term number `reported - 1` of a lane. Reports it, and returns rc; 0: it
+ * is not to be reported, as the server has dropped the client. */
+IPC_INLINE int ipc_channel_tell_end_(struct ipc_channel *ch, int rc)
+{
+    struct ipc_channel_ring_server_ *own = ipc_channel_ring_server_of_(ch);
+    struct ipc_channel_ring_ *r = ch->ring;
+    unsigned lane = r->in.ended.lane;
+    struct ipc_channel_ring_client_ *c = &own->client[lane];
+    int known = c->number != 0 && c->terms == r->in.reported[lane], dropped = known && c->dropped;
+
+    if (!dropped)
+        ch->from = known ? c->number : ipc_channel_next_number_(own, lane);
+    if (known)
+        c->number = 0;
+    return dropped ? 0 : rc;
+}
+
+/* A record is next in a lane, of a term that the server does not know. 1: now it does; 0: look
+ * again; or the end of a client before it, or an error. */
+IPC_INLINE int ipc_channel_meet_client_(struct ipc_channel *ch, unsigned lane)
+{
+    struct ipc_channel_ring_server_ *own = ipc_channel_ring_server_of_(ch);
+    struct ipc_channel_ring_client_ *c = &own->client[lane];
+    struct ipc_record_consumer *in = &ch->ring->in;
+    struct ipc_record_lane_ *l =
+        ipc_record_lane_at_((struct ipc_record_shared *)(void *)in->ring, lane);
+    uint64_t id, n = ipc_record_find_term_(l, in->head, &id);
+    int rc = (int64_t)(n - in->reported[lane]) > 0 ? ipc_record_find_end_(in, lane, 0) : 0;
+
+    if (rc != 0)
+        return ipc_channel_tell_end_(ch, rc);
+    if (c->number != 0 && c->terms == n + 1)
+        return 1;
+    if (ch->ring->answers.mem != NULL && c->out.ring == NULL &&
+        (rc = ipc_channel_attach_answers_(ch, lane)) != 0)
+        return ipc_channel_refuse_(ch, rc, "ring:%s: %s", ch->address, ipc_shm_why(&ch->ring->seg));
+    c->number = ipc_channel_next_number_(own, lane);
+    c->id = id;
+    c->terms = n + 1;
+    c->dropped = 0;
+    if (c->out.ring != NULL) {
+        ipc_record_next_term_(&c->out, id, c->out.tail);
+        (void)ipc_notify_post(&c->data); /* the client may sleep until it has a term */
+    }
+    return 1;
+}
+
+/* Skips what a dropped client has sent. 0 or -EBADMSG. */
+IPC_INLINE int ipc_channel_skip_dropped_(struct ipc_record_consumer *in)
+{
+    uint64_t count = 0;
+    int rc = ipc_record_walk_to_end_(in->data, in->mask, &in->head, &count);
+
+    in->peeked = 0;
+    if (rc != 0)
+        return ipc_record_fail_(in, rc);
+    ipc_record_publish_(in);
+    ipc_record_raise_(in, IPC_RECORD_TURN_);
+    return 0;
+}
+
+/* Is the next record, in the lane that the consumer is at, one to be received? 1, with `from`; 0:
+ * look again; or as ipc_channel_meet_client_. */
+IPC_INLINE int ipc_channel_admit_(struct ipc_channel *ch)
+{
+    struct ipc_record_consumer *in = &ch->ring->in;
+    struct ipc_channel_ring_client_ *c = &ipc_channel_ring_server_of_(ch)->client[in->lane];
+    struct ipc_record_lane_ *l =
+        ipc_record_lane_at_((struct ipc_record_shared *)(void *)in->ring, in->lane);
+    int rc;
+
+    /* No term has begun since the record was seen: it is of the last one. */
+    if (CK_CC_UNLIKELY(c->number == 0 || ck_pr_load_64(&l->terms) != c->terms) &&
+        (rc = ipc_channel_meet_client_(ch, in->lane)) <= 0)
+        return rc;
+    if (CK_CC_UNLIKELY(c->dropped))
+        return ipc_channel_skip_dropped_(in);
+    ch->from = c->number;
+    return 1;
+}
+
+/* ------------------------------------------------------------------ receiving */
+
+/* Looks for the next record, or end: *n is the record's length. 1; -EAGAIN: there is none; the end
+ * of a client; or -EBADMSG. It is bounded, whatever the clients do. */
+IPC_INLINE int ipc_channel_find_next_(struct ipc_channel *ch, size_t *n)
+{
+    struct ipc_record_consumer *in = &ch->ring->in;
+    unsigned looks;
+    int rc = 0;
+
+    in->ask |= ipc_notify_anyone_died(&ch->ring->data);
+    for (looks = 0; rc == 0 && looks < 4 * IPC_CHANNEL_LANES_; looks++) {
+        rc = ipc_record_look_(in, n);
+        if (rc == 0) {
+            rc = ipc_channel_admit_(ch);
+        } else if (rc == -EAGAIN) {
+            rc = ipc_record_find_any_end_(in, in->ask);
+            in->ask &= rc != 0; /* the others are still to be asked for */
+            rc = rc != 0 ? ipc_channel_tell_end_(ch, rc) : -EAGAIN;
+        }
+    }
+    return rc != 0 ? rc : -EAGAIN;
+}
+
+IPC_INLINE int ipc_channel_try_serve_(void *handle, void *argument)
+{
+    struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+    struct ipc_record_consumer *in = &t->ch->ring->in;
+    size_t n = 0;
+
+    (void)argument;
+    t->rc = ipc_channel_find_next_(t->ch, &n);
+    if (t->rc == 1 && n > t->n) {
+        t->ch->next = n;
+        t->rc = -EMSGSIZE;
+        ipc_record_raise_(in, IPC_RECORD_TURN_); /* it stays, and the others have their turns */
+    } else if (t->rc == 1) {
+        memcpy(t->to, ipc_record_payload_(in), n);
+        (void)ipc_record_release_(in);
+        t->ch->next = 0;
+        t->rc = (int64_t)n;
+    }
+    return t->rc != -EAGAIN;
+}
+
+IPC_INLINE void ipc_channel_post_room_(struct ipc_channel_ring_ *r)
+{
+    if (r->in.post_due == 0)
+        return;
+    r->in.post_due = 0;
+    (void)ipc_notify_post(&r->space);
+}
+
+IPC_INLINE int64_t ipc_channel_ring_server_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                 int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
+    int rc = 0;
+
+    if (!ipc_channel_try_serve_(&t, NULL)) {
+        ipc_channel_post_room_(r); /* clients may sleep until there is room */
+        if (deadline == IPC_NOW && r->polls.set >= 0)
+            (void)ipc_channel_announce_poll_(ch);
+        rc = ipc_notify_wait_until_(&r->data, deadline, ipc_channel_try_serve_, &t, NULL);
+    }
+    ipc_channel_post_room_(r);
+    if (rc != 0)
+        return rc;
+    if (t.rc == -EMSGSIZE)
+        return ipc_channel_refuse_size_(ch, ch->next, size);
+    return t.rc < 0 ? ipc_channel_report_ring_end_(ch, (int)t.rc) : t.rc;
+}
+
+/* Has recv something to tell? */
+IPC_INLINE int ipc_channel_ring_server_is_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    unsigned lane;
+    size_t n;
+
+    if (r->polls.set >= 0 && ipc_channel_announce_poll_(ch))
+        return 1;
+    if (ipc_record_look_(&r->in, &n) != -EAGAIN)
+        return 1;
+    for (lane = 0; lane < r->in.producers; lane++) { /* one that has left is to be told of */
+        struct ipc_record_shared *to = (struct ipc_record_shared *)(void *)r->in.ring;
+
+        if (ck_pr_load_64(ipc_record_holder_(to, r->in.producers, lane)) == 0 &&
+            ck_pr_load_64(&ipc_record_lane_at_(to, lane)->terms) != r->in.reported[lane])
+            return 1;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------ answering */
+
+IPC_INLINE int ipc_channel_refuse_client_(struct ipc_channel *ch)
+{
+    return ipc_channel_refuse_(ch, -EPIPE, "ring:%s: that client is gone", ch->address);
+}
+
+/* The client of that number, or NULL. */
+IPC_INLINE struct ipc_channel_ring_client_ *ipc_channel_find_client_(const struct ipc_channel *ch,
+                                                                     uint64_t number)
+{
+    struct ipc_channel_ring_server_ *own = ipc_channel_ring_server_of_(ch);
+    struct ipc_channel_ring_client_ *c = &own->client[number % IPC_CHANNEL_LANES_];
+
+    return number != 0 && c->number == number && !c->dropped ? c : NULL;
+}
+
+/* An answer under way. */
+struct ipc_channel_answer_ {
+    struct ipc_channel_ring_client_ *client;
+    const void *message;
+    size_t n;
+};
+
+IPC_INLINE int ipc_channel_try_answer_(void *handle, void *argument)
+{
+    const struct ipc_channel_answer_ *a = (const struct ipc_channel_answer_ *)handle;
+    struct ipc_channel_ring_client_ *c = a->client;
+    int rc;
+
+    (void)argument;
+    /* What goes in after it has left, no other client reads: see ring_talk.h. */
+    if (c->out.ring == NULL || ck_pr_load_64(&c->out.ring->end[1]) != c->id)
+        return -EPIPE;
+    rc = ipc_record_push(&c->out, a->message, a->n);
+    return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;
+}
+
+IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t client,
+                                                const void *message, size_t n, int64_t deadline)
+{
+    struct ipc_channel_answer_ a = {ipc_channel_find_client_(ch, client), message, n};
+    int rc;
+
+    if (a.client == NULL)
+        return ipc_channel_refuse_client_(ch);
+    rc = ipc_channel_try_answer_(&a, NULL);
+    if (rc == 0) {
+        ipc_notify_watch(&a.client->space, a.client->id);
+        rc = ipc_notify_wait_until_(&a.client->space, deadline, ipc_channel_try_answer_, &a, NULL);
+    } else if (rc == 1) {
+        rc = 0;
+    }
+    if (rc == -EPIPE || rc == -EOWNERDEAD)
+        return ipc_channel_refuse_client_(ch);
+    if (rc == 0)
+        (void)ipc_notify_post(&a.client->data);
+    return rc == -EBADMSG ? ipc_channel_report_ring_end_(ch, rc) : rc;
+}
+
+IPC_INLINE int ipc_channel_ring_server_drop_(struct ipc_channel *ch, uint64_t client)
+{
+    struct ipc_channel_ring_client_ *c = ipc_channel_find_client_(ch, client);
+
+    if (c == NULL)
+        return ipc_channel_refuse_client_(ch);
+    c->dropped = 1;
+    ipc_record_producer_detach(&c->out);
+    (void)ipc_notify_post(&c->data);
+    return 0;
+}
+
+/* How many lanes have a client that is not known to have ended. */
+IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
+                                                  struct ipc_channel_facts *info)
+{
+    const struct ipc_record_consumer *in = &ch->ring->in;
+    struct ipc_record_shared *to = (struct ipc_record_shared *)(void *)in->ring;
+    unsigned lane;
+
+    for (lane = 0; lane < in->producers; lane++)
+        info->clients += ck_pr_load_64(ipc_record_holder_(to, in->producers, lane)) != 0;
 }
 
 #endif
@@ -6740,8 +7489,9 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
     struct ipc_record_producer *out = ch->quick_out;
 
     /* A message that no process would read takes the long way, which reports that. */
-    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 || ck_pr_load_64(&out->ring->end[1]) == 0 ||
-                       n > ch->max || ipc_record_push(out, message, n) != 0))
+    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 ||
+                       ck_pr_load_64(ch->quick_holder) != ch->quick_reader || n > ch->max ||
+                       ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
         ipc_channel_post_(ch->ring, &ch->ring->out_data);

@@ -157,6 +157,8 @@
 #include "channel/signal.h"
 #include "channel/ring.h"
 #include "channel/ring_poll.h"
+#include "channel/ring_talk.h"
+#include "channel/ring_server.h"
 #include "channel/sysvshm.h"
 #include "channel/auto.h"
 #include "channel/adopt.h"

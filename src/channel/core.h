@@ -72,6 +72,8 @@ struct ipc_channel {
                           loss that it reported; never 0 for a client, and never used again */
     /* Private. */
     struct ipc_record_producer *quick_out; /* where send needs only a push */
+    const uint64_t *quick_holder;          /* as long as this word */
+    uint64_t quick_reader;                 /* names this process */
     int32_t quick_sends;                   /* how many calls may do so; 0: the long way */
     struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */

@@ -126,8 +126,9 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
     struct ipc_record_producer *out = ch->quick_out;
 
     /* A message that no process would read takes the long way, which reports that. */
-    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 || ck_pr_load_64(&out->ring->end[1]) == 0 ||
-                       n > ch->max || ipc_record_push(out, message, n) != 0))
+    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 ||
+                       ck_pr_load_64(ch->quick_holder) != ch->quick_reader || n > ch->max ||
+                       ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
         ipc_channel_post_(ch->ring, &ch->ring->out_data);
