@@ -8142,6 +8142,13 @@ IPC_INLINE int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *
 #define IPC_RING_HOW_(...) __VA_ARGS__
 #define IPC_RING_PLAIN_(...)
 
+/* How the calls that move a message are declared. C leaves it to the compiler, which inlines a static
+ * function that is called once. A function of a class is not static, so ipc_ring.hpp says it. */
+#define IPC_RING_CALL_ IPC_INLINE
+
+/* A declaration ahead of its definition. In a class of ipc_ring.hpp it would be a second one. */
+#define IPC_RING_FORWARD_(...) __VA_ARGS__
+
 /* The bell that an end sleeps on, the one that it posts, and the index of the other end. */
 #define IPC_RING_OURS_producer space
 #define IPC_RING_OURS_consumer data
@@ -8235,7 +8242,7 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
         FIRST;                                                                                     \
         return ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                         \
     }                                                                                              \
-    IPC_INLINE int NAME##_##END##_look_(void *handle, void *argument);                             \
+    IPC_RING_FORWARD_(IPC_INLINE int NAME##_##END##_look_(void *handle, void *argument);)          \
     IPC_INLINE int NAME##_##END##_wait_until_(struct NAME##_##END *h, void *argument, int64_t deadline)\
     {                                                                                              \
         if (h->H.ring == NULL)                                                                     \
@@ -8426,19 +8433,19 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
 #define IPC_RING_SLOTS_(NAME, TYPE, K, CANCELLED, ...)                                             \
     IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
     IPC_RING_ASSERT_(NAME##_is_trivially_copyable, IPC_RING_IS_COPYABLE_(TYPE))                    \
-    IPC_INLINE int NAME##_push(struct NAME##_producer *p, const TYPE *message)                     \
+    IPC_RING_CALL_ int NAME##_push(struct NAME##_producer *p, const TYPE *message)                 \
     {                                                                                              \
         return ipc_##K##_push_(&p->raw, message, __VA_ARGS__);                                     \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages, size_t n)    \
+    IPC_RING_CALL_ int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages, size_t n)\
     {                                                                                              \
         return ipc_##K##_push_n_(&p->raw, messages, n, sizeof(TYPE));                              \
     }                                                                                              \
-    IPC_INLINE TYPE *NAME##_claim(struct NAME##_producer *p)                                       \
+    IPC_RING_CALL_ TYPE *NAME##_claim(struct NAME##_producer *p)                                   \
     {                                                                                              \
         return (TYPE *)ipc_##K##_claim_(&p->raw, __VA_ARGS__);                                     \
     }                                                                                              \
-    IPC_INLINE int NAME##_commit(struct NAME##_producer *p)                                        \
+    IPC_RING_CALL_ int NAME##_commit(struct NAME##_producer *p)                                    \
     {                                                                                              \
         return ipc_##K##_commit_(&p->raw, sizeof(TYPE));                                           \
     }                                                                                              \
@@ -8447,19 +8454,19 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         ipc_##K##_cancel(&p->raw);                                                                 \
         CANCELLED;                                                                                 \
     }                                                                                              \
-    IPC_INLINE int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                            \
+    IPC_RING_CALL_ int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                        \
     {                                                                                              \
         return ipc_##K##_pop_(&c->raw, message, __VA_ARGS__);                                      \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)           \
+    IPC_RING_CALL_ int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)       \
     {                                                                                              \
         return ipc_##K##_pop_n_(&c->raw, messages, n, __VA_ARGS__);                                \
     }                                                                                              \
-    IPC_INLINE const TYPE *NAME##_peek(struct NAME##_consumer *c)                                  \
+    IPC_RING_CALL_ const TYPE *NAME##_peek(struct NAME##_consumer *c)                              \
     {                                                                                              \
         return (const TYPE *)ipc_##K##_peek_(&c->raw, __VA_ARGS__);                                \
     }                                                                                              \
-    IPC_INLINE int NAME##_release(struct NAME##_consumer *c)                                       \
+    IPC_RING_CALL_ int NAME##_release(struct NAME##_consumer *c)                                   \
     {                                                                                              \
         return ipc_##K##_release_(&c->raw, sizeof(TYPE));                                          \
     }
@@ -8658,19 +8665,20 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     IPC_RING_WITH_SHM_(IPC_RECORD_MEMORY_SHM1_(NAME, K, KIND))
 
 #define IPC_RECORD_CALLS_(NAME, K)                                                                 \
-    IPC_INLINE int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)              \
+    IPC_RING_CALL_ int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)          \
     {                                                                                              \
         return ipc_##K##_push(&p->raw, data, n);                                                   \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_push_n(struct NAME##_producer *p, const struct ipc_record *records, size_t n)\
+    IPC_RING_CALL_ int64_t NAME##_push_n(struct NAME##_producer *p, const struct ipc_record *records,\
+                                       size_t n)                                                   \
     {                                                                                              \
         return ipc_##K##_push_n(&p->raw, records, n);                                              \
     }                                                                                              \
-    IPC_INLINE void *NAME##_claim(struct NAME##_producer *p, size_t n)                             \
+    IPC_RING_CALL_ void *NAME##_claim(struct NAME##_producer *p, size_t n)                         \
     {                                                                                              \
         return ipc_##K##_claim(&p->raw, n);                                                        \
     }                                                                                              \
-    IPC_INLINE int NAME##_commit(struct NAME##_producer *p, size_t n)                              \
+    IPC_RING_CALL_ int NAME##_commit(struct NAME##_producer *p, size_t n)                          \
     {                                                                                              \
         return ipc_##K##_commit(&p->raw, n);                                                       \
     }                                                                                              \
@@ -8686,16 +8694,16 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     {                                                                                              \
         return ipc_##K##_pop(&c->raw, to, size);                                                   \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_pop_n(struct NAME##_consumer *c, void *to, size_t size,              \
+    IPC_RING_CALL_ int64_t NAME##_pop_n(struct NAME##_consumer *c, void *to, size_t size,          \
                                   struct ipc_record *records, size_t n)                            \
     {                                                                                              \
         return ipc_##K##_pop_n(&c->raw, to, size, records, n);                                     \
     }                                                                                              \
-    IPC_INLINE const void *NAME##_peek(struct NAME##_consumer *c, size_t *n)                       \
+    IPC_RING_CALL_ const void *NAME##_peek(struct NAME##_consumer *c, size_t *n)                   \
     {                                                                                              \
         return ipc_##K##_peek(&c->raw, n);                                                         \
     }                                                                                              \
-    IPC_INLINE int NAME##_release(struct NAME##_consumer *c)                                       \
+    IPC_RING_CALL_ int NAME##_release(struct NAME##_consumer *c)                                   \
     {                                                                                              \
         return ipc_##K##_release(&c->raw);                                                         \
     }
@@ -8771,7 +8779,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
                 return -ETIMEDOUT;                                                                 \
         }                                                                                          \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size, int64_t deadline)\
+    IPC_RING_CALL_ int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size, int64_t deadline)\
     {                                                                                              \
         int published = 0;                                                                         \
         int64_t rc = ipc_##K##_take_(&c->raw, to, size, &published);                               \
@@ -8886,16 +8894,16 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         (void)h;                                                                                   \
         return rc;                                                                                 \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_##PUSH##_n(struct NAME##_##END *h, FROM *elements, size_t n)         \
+    IPC_RING_CALL_ int64_t NAME##_##PUSH##_n(struct NAME##_##END *h, FROM *elements, size_t n)     \
     {                                                                                              \
         return NAME##_##END##_moved_(h, ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 1));\
     }                                                                                              \
-    IPC_INLINE int NAME##_##PUSH##_all(struct NAME##_##END *h, FROM *elements, size_t n)           \
+    IPC_RING_CALL_ int NAME##_##PUSH##_all(struct NAME##_##END *h, FROM *elements, size_t n)       \
     {                                                                                              \
         int64_t rc = NAME##_##END##_moved_(h, ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 0));\
         return rc < 0 ? (int)rc : 0;                                                               \
     }                                                                                              \
-    IPC_INLINE SLOT *NAME##_##CLAIM(struct NAME##_##END *h, size_t n)                              \
+    IPC_RING_CALL_ SLOT *NAME##_##CLAIM(struct NAME##_##END *h, size_t n)                          \
     {                                                                                              \
         return (SLOT *)ipc_stream_row_(&h->raw.s, n, sizeof(TYPE));                                \
     }                                                                                              \
@@ -8909,7 +8917,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         }                                                                                          \
         return n;                                                                                  \
     }                                                                                              \
-    IPC_INLINE int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                               \
+    IPC_RING_CALL_ int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                           \
     {                                                                                              \
         int rc = ipc_stream_##COMMIT(&h->raw, n);                                                  \
         (void)NAME##_##END##_moved_(h, rc == 0);                                                   \

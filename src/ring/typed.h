@@ -33,6 +33,13 @@
 #define IPC_RING_HOW_(...) __VA_ARGS__
 #define IPC_RING_PLAIN_(...)
 
+/* How the calls that move a message are declared. C leaves it to the compiler, which inlines a static
+ * function that is called once. A function of a class is not static, so ipc_ring.hpp says it. */
+#define IPC_RING_CALL_ IPC_INLINE
+
+/* A declaration ahead of its definition. In a class of ipc_ring.hpp it would be a second one. */
+#define IPC_RING_FORWARD_(...) __VA_ARGS__
+
 /* The bell that an end sleeps on, the one that it posts, and the index of the other end. */
 #define IPC_RING_OURS_producer space
 #define IPC_RING_OURS_consumer data
@@ -136,7 +143,7 @@ IPC_INLINE int NAME_END_post(struct NAME_END *h)
     return ipc_notify_post(&h->IPC_RING_THEIRS_END);
 }
 /* Of the kind. */
-IPC_INLINE int NAME_END_look_(void *handle, void *argument);
+IPC_RING_FORWARD_(IPC_INLINE int NAME_END_look_(void *handle, void *argument);)
 IPC_INLINE int NAME_END_wait_until_(struct NAME_END *h, void *argument, int64_t deadline)
 {
     if (h->H.ring == NULL)
