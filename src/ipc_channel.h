@@ -63,8 +63,10 @@
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
  *   - One thread at a time uses a handle. After fork one of the two processes may go on using it;
- *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent, as the
- *     other side knows that process: open these in the child, after daemon().
+ *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent while it
+ *     lives, and then the child, as after daemon(): the other side may be told the parent's end
+ *     once. A child that calls while the parent lives is told -ECHILD after a second; it may open
+ *     the channel anew.
  *
  * Caveats
  *   - Where it can, recv takes in several messages at once, so the descriptor for event loops

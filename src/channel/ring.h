@@ -365,23 +365,22 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
 
 /* ------------------------------------------------------------------ leaving */
 
-/* Leaves the rings, if there are any. After fork, the child leaves the ends to its parent. */
+/* Leaves the rings, if there are any. After fork, a child leaves the ends to its parent, unless it
+ * goes on with them. */
 IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
 {
     struct ipc_channel_ring_ *r = ch->ring;
 
     if (r == NULL)
         return;
-    if (ch->pid == getpid()) {
-        ipc_record_producer_detach(&r->out);
-        ipc_record_consumer_detach(&r->in);
-        ipc_mpmc_producer_detach(&r->put);
-        ipc_mpmc_consumer_detach(&r->take);
-        ipc_channel_post_(r, &r->out_data); /* a process that sleeps there learns of it */
-        ipc_channel_post_(r, &r->out_space);
-        ipc_channel_post_(r, &r->data);
-        ipc_channel_post_(r, &r->space);
-    }
+    ipc_record_producer_detach(&r->out);
+    ipc_record_consumer_detach(&r->in);
+    ipc_mpmc_producer_detach(&r->put);
+    ipc_mpmc_consumer_detach(&r->take);
+    ipc_channel_post_(r, &r->out_data); /* a process that sleeps there learns of it */
+    ipc_channel_post_(r, &r->out_space);
+    ipc_channel_post_(r, &r->data);
+    ipc_channel_post_(r, &r->space);
     ipc_notify_detach(&r->data);
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
@@ -407,6 +406,9 @@ IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
         break;
     case -EBADMSG:
         what = "the shared memory is corrupt";
+        break;
+    case -ECHILD:
+        what = "after fork another process goes on with it: open it anew in this one";
         break;
     default:
         return rc;
@@ -439,8 +441,12 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
-    uint64_t *holder = &r->out.ring->end[1], reader = ck_pr_load_64(holder);
+    uint64_t *holder, reader;
 
+    if (r->out.ring == NULL) /* after fork this process may not go on */
+        return ipc_channel_report_ring_end_(ch, r->out.error);
+    holder = &r->out.ring->end[1];
+    reader = ck_pr_load_64(holder);
     if (reader != r->reader && reader == 0) { /* reported once; later calls send for the next one */
         r->reader = 0;
         return ipc_channel_report_ring_end_(ch, -EPIPE);
@@ -461,8 +467,11 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder = r->one_sender ? &r->in.ring->end[0] : &nobody;
+    uint64_t nobody = 0, *holder;
 
+    if (r->in.ring == NULL)
+        return ipc_channel_report_ring_end_(ch, r->in.error);
+    holder = r->one_sender ? &r->in.ring->end[0] : &nobody;
     if (!ipc_channel_try_pop_(&t, NULL)) {
         /* What was taken is published by now, and the other side may wait for that room. */
         r->in.post_due = 0;
@@ -557,7 +566,7 @@ IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *mess
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
     uint64_t nobody = 0;
 
-    if (r->put.m.ring == NULL)
+    if (r->put.m.ring == NULL && r->put.m.error == 0)
         return ipc_channel_ring_send_(ch, message, n, deadline);
     if (!ipc_channel_try_put_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, &nobody, &r->reader, deadline,
@@ -574,8 +583,10 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
     uint64_t nobody = 0, *holder;
 
-    if (r->take.m.ring == NULL)
+    if (r->take.m.ring == NULL && r->take.m.error == 0)
         return ipc_channel_ring_recv_(ch, to, size, deadline);
+    if (r->take.m.ring == NULL)
+        return ipc_channel_report_ring_end_(ch, r->take.m.error);
     holder = r->one_sender ? &r->take.m.ring->end[0] : &nobody;
     if (!ipc_channel_try_take_(&t, NULL))
         ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_take_);

@@ -104,6 +104,7 @@ IPC_INLINE int NAME_END_attach(struct NAME_END *h, void *mem, size_t size, struc
     int rc;
 
     memset(h, 0, sizeof *h);
+    ipc_ring_begin_self_(&h->H.self, NULL, NULL);
     rc = ipc_ring_check_version_(mem, size, NAME_version_, me);
     if (rc != 0)
         return h->H.error = rc;
@@ -303,6 +304,7 @@ IPC_INLINE int NAME_END_open(struct NAME_END *h, struct ipc_shm *seg, const char
 
     if (rc != 0) {
         memset(h, 0, sizeof *h);
+        ipc_ring_begin_self_(&h->H.self, NULL, NULL);
         return h->H.error = rc;
     }
     rc = NAME_END_attach(h, object.mem, object.size, ipc_shm_peer(seg));
@@ -314,10 +316,10 @@ IPC_INLINE int NAME_END_create(struct NAME_END *h, struct ipc_shm *seg, const ch
 {
     int made = NAME_create(seg, name, capacity HOW(, how)), rc = made;
 
+    memset(h, 0, sizeof *h);
+    ipc_ring_begin_self_(&h->H.self, NULL, NULL);
     if (made == 0 || made == -EBUSY)
         rc = NAME_END_open(h, seg, name);
-    else
-        memset(h, 0, sizeof *h);
     if (rc == 0 && made == -EBUSY) {
         rc = NAME_create(seg, name, capacity HOW(, how));
         if (rc != 0)
