@@ -4544,14 +4544,7 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     return 0;
 }
 
-/* ------------------------------------------------------------------ bells */
-
-/* Wakes the process that sleeps on the bell, if there is one. */
-IPC_INLINE void ipc_channel_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
-{
-    (void)r;
-    (void)ipc_notify_post(bell);
-}
+/* ------------------------------------------------------------------ waiting */
 
 /* A message that is sent or received as soon as that is possible: what a look tries. */
 struct ipc_channel_try_ {
@@ -4590,10 +4583,10 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
         ipc_record_consumer_detach(&r->in);
         ipc_mpmc_producer_detach(&r->put);
         ipc_mpmc_consumer_detach(&r->take);
-        ipc_channel_post_(r, &r->out_data); /* a process that sleeps there learns of it */
-        ipc_channel_post_(r, &r->out_space);
-        ipc_channel_post_(r, &r->data);
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->out_data); /* a process that sleeps there learns of it */
+        (void)ipc_notify_post(&r->out_space);
+        (void)ipc_notify_post(&r->data);
+        (void)ipc_notify_post(&r->space);
     }
     ipc_notify_detach(&r->data);
     ipc_notify_detach(&r->space);
@@ -4663,7 +4656,7 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
                                ipc_channel_try_push_);
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
-    ipc_channel_post_(r, &r->out_data);
+    (void)ipc_notify_post(&r->out_data);
     ch->quick_out = &r->out;
     ch->quick_sends = INT32_MAX;
     return 0;
@@ -4679,12 +4672,12 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     if (!ipc_channel_try_pop_(&t, NULL)) {
         /* What was taken is published by now, and the other side may wait for that room. */
         r->in.post_due = 0;
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->space);
         ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_pop_);
     }
     if (r->in.post_due) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.post_due = 0;
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->space);
     }
     if (t.rc >= 0) {
         r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
@@ -4707,7 +4700,7 @@ IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *mes
     unsigned char *slot;
 
     if (ipc_notify_anyone_died(&r->out_space) && ipc_mpmc_producer_recover(&r->put, 0) > 0)
-        ipc_channel_post_(r, &r->out_data);
+        (void)ipc_notify_post(&r->out_data);
     slot = (unsigned char *)ipc_mpmc_claim(&r->put);
     if (slot == NULL)
         return ipc_mpmc_producer_error(&r->put) != 0 ? ipc_mpmc_producer_error(&r->put) : -EAGAIN;
@@ -4726,8 +4719,8 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     uint64_t n;
 
     if (ipc_notify_anyone_died(&r->data) && ipc_mpmc_consumer_recover(&r->take, 0) > 0) {
-        ipc_channel_post_(r, &r->data);
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->data);
+        (void)ipc_notify_post(&r->space);
     }
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
@@ -4775,7 +4768,7 @@ IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *mess
         ipc_channel_try_until_(&t, &r->out_space, &nobody, &r->reader, deadline,
                                ipc_channel_try_put_);
     ipc_mpmc_cancel(&r->put); /* what was not sent */
-    ipc_channel_post_(r, t.rc == 0 ? &r->out_data : &r->out_space);
+    (void)ipc_notify_post(t.rc == 0 ? &r->out_data : &r->out_space);
     return t.rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, (int)t.rc);
 }
 
@@ -4796,7 +4789,7 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     if (t.rc < 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     r->writer |= r->one_sender && r->writer == 0;
-    ipc_channel_post_(r, &r->space);
+    (void)ipc_notify_post(&r->space);
     return t.rc;
 }
 
@@ -4911,16 +4904,16 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
  * For programs that have System V memory only. The listener makes the segment and two semaphores,
  * and the other side waits for them. One process on each side; both directions.
  *
- *     memory      a line with a count of ids; then the rings "to" and "from" the listener, each half
- *                 of the rest, with their bells
+ *     memory      a line with a count of ids; then the rings "to" and "from" the listener, with
+ *                 their bells, each half of the rest
  *     semaphores  0: the listener is there; 1: the other side is there; 1 while the process lives:
  *                 the kernel takes it back at the process's death (SEM_UNDO)
  *
  * A side sleeps on a bell, as over ring:. No descriptor reports that a semaphore has changed, so a
  * sleeper asks the kernel every 8 ms whether the other side is there.
  *
- *   Access   Each process that the segment's mode permits. The segment of a user other than this
- *            one, root and options.user is refused.
+ *   Access   Each process that the segment's mode permits. A segment, or semaphores, of a user
+ *            other than this one, root and options.user are refused.
  *   Loss     As over ring:. Once the semaphores were removed, as ipc_channel_unlink does, no death
  *            can be proven and no process can come: what is there is received, and each call that
  *            would wait is -EPIPE, within a second if it waits already.
@@ -5212,8 +5205,8 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
         why = *own->me.why != '\0' ? own->me.why : strerror(-rc);
         return ipc_channel_refuse_(ch, rc, "sysvshm:%s: %s", ch->address, why);
     }
-    ipc_channel_post_(ch->ring, &ch->ring->out_data); /* a sleeper there watches us from now on */
-    ipc_channel_post_(ch->ring, &ch->ring->space);
+    (void)ipc_notify_post(&ch->ring->out_data); /* a sleeper there watches us from now on */
+    (void)ipc_notify_post(&ch->ring->space);
     return 0;
 }
 
@@ -5300,7 +5293,8 @@ IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
         return rc < 0 ? rc : -EPROTO;
     /* Semaphores have no mark: two of them beside a segment of ours are ours. They are removed
      * first, as no later call would know them without the segment. */
-    sem = semget(key, IPC_CHANNEL_SHM_SEMS_ + 1, 0) < 0 ? semget(key, IPC_CHANNEL_SHM_SEMS_, 0) : -1;
+    sem = semget(key, IPC_CHANNEL_SHM_SEMS_ + 1, 0) < 0 ? semget(key, IPC_CHANNEL_SHM_SEMS_, 0)
+                                                        : -1;
     rc = sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : 0;
     return shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : rc;
 }
@@ -6402,7 +6396,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
                        n > ch->max || ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
-        ipc_channel_post_(ch->ring, &ch->ring->out_data);
+        (void)ipc_notify_post(&ch->ring->out_data);
     return 0;
 }
 
@@ -6416,7 +6410,7 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
     if (CK_CC_UNLIKELY(in == NULL || (rc = ipc_record_take_(in, to, size, &published)) < 0))
         return ipc_channel_recv_(ch, to, size, deadline);
     if (CK_CC_UNLIKELY(published))
-        ipc_channel_post_(ch->ring, &ch->ring->space);
+        (void)ipc_notify_post(&ch->ring->space);
     return rc;
 }
 

@@ -4,16 +4,16 @@
  * For programs that have System V memory only. The listener makes the segment and two semaphores,
  * and the other side waits for them. One process on each side; both directions.
  *
- *     memory      a line with a count of ids; then the rings "to" and "from" the listener, each half
- *                 of the rest, with their bells
+ *     memory      a line with a count of ids; then the rings "to" and "from" the listener, with
+ *                 their bells, each half of the rest
  *     semaphores  0: the listener is there; 1: the other side is there; 1 while the process lives:
  *                 the kernel takes it back at the process's death (SEM_UNDO)
  *
  * A side sleeps on a bell, as over ring:. No descriptor reports that a semaphore has changed, so a
  * sleeper asks the kernel every 8 ms whether the other side is there.
  *
- *   Access   Each process that the segment's mode permits. The segment of a user other than this
- *            one, root and options.user is refused.
+ *   Access   Each process that the segment's mode permits. A segment, or semaphores, of a user
+ *            other than this one, root and options.user are refused.
  *   Loss     As over ring:. Once the semaphores were removed, as ipc_channel_unlink does, no death
  *            can be proven and no process can come: what is there is received, and each call that
  *            would wait is -EPIPE, within a second if it waits already.
@@ -308,8 +308,8 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
         why = *own->me.why != '\0' ? own->me.why : strerror(-rc);
         return ipc_channel_refuse_(ch, rc, "sysvshm:%s: %s", ch->address, why);
     }
-    ipc_channel_post_(ch->ring, &ch->ring->out_data); /* a sleeper there watches us from now on */
-    ipc_channel_post_(ch->ring, &ch->ring->space);
+    (void)ipc_notify_post(&ch->ring->out_data); /* a sleeper there watches us from now on */
+    (void)ipc_notify_post(&ch->ring->space);
     return 0;
 }
 
@@ -396,7 +396,8 @@ IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
         return rc < 0 ? rc : -EPROTO;
     /* Semaphores have no mark: two of them beside a segment of ours are ours. They are removed
      * first, as no later call would know them without the segment. */
-    sem = semget(key, IPC_CHANNEL_SHM_SEMS_ + 1, 0) < 0 ? semget(key, IPC_CHANNEL_SHM_SEMS_, 0) : -1;
+    sem = semget(key, IPC_CHANNEL_SHM_SEMS_ + 1, 0) < 0 ? semget(key, IPC_CHANNEL_SHM_SEMS_, 0)
+                                                        : -1;
     rc = sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : 0;
     return shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : rc;
 }
