@@ -453,11 +453,11 @@ struct ipc_peer {
     void (*stir)(void *arg);
     void *arg;     /* passed to the functions above, and to those of `watch` */
     char why[256]; /* out: what the last refusal was, as a sentence */
-    /* How the end of a ring notices that it came by fork. A word that is `id` in the process that
-     * `id` is, and something else in a child that inherited it, as the kernel wipes it there. NULL:
-     * no end notices. Not NULL: this struct ipc_peer must stay where it is, as `arg`. */
+    /* How the end of a ring notices that it came by fork. A word that is all ones in the process
+     * that `id` is, and 0 in a child that inherited it, as the kernel wipes it there. NULL: no end
+     * notices. Not NULL: this struct ipc_peer must stay where it is, as `arg`. */
     const uint64_t *self;
-    /* Called where *self is not `id` any more, which held an end. May this process go on with it?
+    /* Called where *self is 0, for an end that `id` held. May this process go on with it?
      * 1: yes, as `id`, which is its own again. 0: yes, by the new `id` of this struct, as the
      * process that held it is dead; others may compete. -ECHILD: no. `leaves`: only to detach, so 0
      * is not needed. May wait for up to a second for the death of a parent that is about to exit. */
@@ -762,7 +762,7 @@ IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
 
 /*
  * Whose process a handle is. A child that inherits the handle by fork has no end by it: the parent
- * has, as long as it lives. At its first call the child finds that *now is not `was`, before it has
+ * has, as long as it lives. At its first call the child finds that *now is 0, before it has
  * stored anything, and ipc_ring_settle_ says which of the two goes on:
  *
  *   the parent                       the child's first call
@@ -773,8 +773,8 @@ IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
  *   lives; or another was quicker    -ECHILD, as each later call: the handle is as if detached
  */
 struct ipc_ring_self_ {
-    const uint64_t *now; /* struct ipc_peer's self; or a word that never changes */
-    uint64_t was;        /* what that said at attach */
+    const uint64_t *now; /* struct ipc_peer's self; or a word that is all ones for ever */
+    uint64_t was;        /* by which id the handle is attached */
     struct ipc_peer *me; /* NULL, where `now` never changes */
     /* Takes the end by the id of `me`, and finds the position anew: 0, or a negative errno. With
      * NULL makes the handle one that answers each call with -ECHILD. */
@@ -784,7 +784,7 @@ struct ipc_ring_self_ {
 IPC_INLINE void ipc_ring_begin_self_(struct ipc_ring_self_ *s, struct ipc_peer *me,
                                      int (*renew)(void *, struct ipc_peer *))
 {
-    static const uint64_t none = 0;
+    static const uint64_t none = UINT64_MAX;
 
     s->me = me != NULL && me->self != NULL ? me : NULL;
     s->now = s->me != NULL ? me->self : &none;
@@ -796,7 +796,7 @@ IPC_INLINE void ipc_ring_begin_self_(struct ipc_ring_self_ *s, struct ipc_peer *
  * alone, which changes in no call of its own: a plain load. */
 IPC_FORCE_INLINE int ipc_ring_is_forked_(const struct ipc_ring_self_ *s)
 {
-    return *s->now != s->was;
+    return *s->now == 0;
 }
 
 /* The handle of that `self` is forked. 1: this process goes on by the same id, and nothing has
@@ -811,6 +811,7 @@ CK_CC_UNUSED __attribute__((noinline)) static int ipc_ring_settle_(struct ipc_ri
     if (rc == 1)
         return 1;
     if (rc == 0 && renew(handle, me) == 0) {
+        self->now = me->self;
         self->was = me->id;
         return 0;
     }
@@ -3793,6 +3794,21 @@ IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint
     return 0;
 }
 
+/* As ipc_record_room_, where the producer has to look, or has forked. */
+IPC_RING_NOINLINE_ int ipc_record_room_again_(struct ipc_record_producer *p, uint64_t n,
+                                              uint64_t *at, uint64_t need)
+{
+    int rc;
+
+    if (p->error == 0 && ipc_ring_is_forked_(&p->self)) {
+        rc = ipc_ring_settle_(&p->self, p);
+        if (rc < 0 || ipc_record_place_(p, n, at, &need) != 0)
+            return p->error;
+    }
+    return ipc_record_find_room_(p, need);
+}
+
+/* Finds the place `at` for a record of n bytes. 0, or the errors of ipc_record_push. */
 IPC_FORCE_INLINE int ipc_record_room_(struct ipc_record_producer *p, uint64_t n, uint64_t *at)
 {
     uint64_t need;
@@ -3801,12 +3817,7 @@ IPC_FORCE_INLINE int ipc_record_room_(struct ipc_record_producer *p, uint64_t n,
     if (CK_CC_UNLIKELY(rc != 0) ||
         CK_CC_LIKELY(p->limit - p->tail >= need && !ipc_ring_is_forked_(&p->self)))
         return rc;
-    if (p->error == 0 && ipc_ring_is_forked_(&p->self)) {
-        rc = ipc_ring_settle_(&p->self, p);
-        if (rc < 0 || ipc_record_place_(p, n, at, &need) != 0)
-            return p->error;
-    }
-    return ipc_record_find_room_(p, need);
+    return ipc_record_room_again_(p, n, at, need);
 }
 
 /* Asks for the lines of a later record of that size, as ipc_spsc_next_slot_. */
@@ -4834,17 +4845,23 @@ IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
-/* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
-IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
+/* As ipc_broadcast_room_, where the writer has to look, or has forked. */
+IPC_RING_NOINLINE_ int ipc_broadcast_find_room_(struct ipc_broadcast_producer *h)
 {
-    if (CK_CC_LIKELY(h->s.tail != h->s.limit && !ipc_ring_is_forked_(&h->s.self)))
-        return 0;
     if (h->s.error == 0 && ipc_ring_is_forked_(&h->s.self) &&
         ipc_ring_settle_(&h->s.self, h) >= 0 && h->s.tail != h->s.limit)
         return 0;
     return h->s.error != 0 ? h->s.error
                            : ipc_broadcast_find_slowest_reader_(&h->readers, h->s.tail, h->s.mask,
                                                                 1, &h->s.limit);
+}
+
+/* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
+IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
+{
+    return CK_CC_LIKELY(h->s.tail != h->s.limit && !ipc_ring_is_forked_(&h->s.self))
+               ? 0
+               : ipc_broadcast_find_room_(h);
 }
 
 /* The slot to write next. In a lossy broadcast the message in it is not valid from here on. */

@@ -229,11 +229,11 @@ struct ipc_peer {
     void (*stir)(void *arg);
     void *arg;     /* passed to the functions above, and to those of `watch` */
     char why[256]; /* out: what the last refusal was, as a sentence */
-    /* How the end of a ring notices that it came by fork. A word that is `id` in the process that
-     * `id` is, and something else in a child that inherited it, as the kernel wipes it there. NULL:
-     * no end notices. Not NULL: this struct ipc_peer must stay where it is, as `arg`. */
+    /* How the end of a ring notices that it came by fork. A word that is all ones in the process
+     * that `id` is, and 0 in a child that inherited it, as the kernel wipes it there. NULL: no end
+     * notices. Not NULL: this struct ipc_peer must stay where it is, as `arg`. */
     const uint64_t *self;
-    /* Called where *self is not `id` any more, which held an end. May this process go on with it?
+    /* Called where *self is 0, for an end that `id` held. May this process go on with it?
      * 1: yes, as `id`, which is its own again. 0: yes, by the new `id` of this struct, as the
      * process that held it is dead; others may compete. -ECHILD: no. `leaves`: only to detach, so 0
      * is not needed. May wait for up to a second for the death of a parent that is about to exit. */
@@ -444,6 +444,7 @@ struct ipc_shm {
     unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
     uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
+    unsigned self;                /* the word of it by which the ends of rings notice a fork */
     void *life;                   /* a page in which the lock of life lives: identity.h */
     size_t life_size;             /* of that, in bytes */
     uint64_t handed;              /* the id that ipc_shm_hand_over has given away, ... */
@@ -990,9 +991,10 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  * Only locks for writing count. Who may only read the segment can take others, on any byte: that
  * keeps new members out, but neither makes the dead alive nor the living dead.
  *
- * The ends of rings notice a fork by a word of the page that fork wipes (MADV_WIPEONFORK): it is
- * the id of the process that this is, and 0 in a child that has made no call: struct ipc_peer's
- * self.
+ * The ends of rings notice a fork by a word of the page that fork wipes (MADV_WIPEONFORK), struct
+ * ipc_peer's self: all ones in the process that attached by it, or that has its id by
+ * ipc_shm_hand_over, and 0 in a child. A child that becomes a member of its own takes the next word,
+ * so what it inherited is not taken for what it has attached.
  *
  * An emulator may not know MADV_DONTFORK. Then the lock of life is one of the family, too: a death
  * is found only when the children are gone, and no living process is taken for dead.
@@ -1139,9 +1141,11 @@ IPC_INLINE int ipc_shm_map_life_(struct ipc_shm *seg, int fd)
     return 0;
 }
 
+#define IPC_SHM_SELF_ 8u /* the first word of the page below for the ends of rings */
+
 /* Makes the page that fork wipes. Its words are this process's mark; which process is about to
- * join; our id, by which the ends of rings notice a fork; and until when we wait for our parent's
- * death, see ipc_shm_inherit_. */
+ * join; until when we wait for our parent's death, see ipc_shm_inherit_; and those by which the ends
+ * of rings notice a fork. */
 IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
 {
     size_t size = (size_t)getpagesize();
@@ -1220,7 +1224,10 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
     ck_pr_fence_store();
     seg->peer.id = (generation * seg->members & IPC_SHM_ID_) + i;
     ck_pr_store_64(&m->id, seg->peer.id);
-    ck_pr_store_64(&seg->mark[2], seg->peer.id);
+    if (seg->self < (unsigned)getpagesize() / sizeof *seg->mark - 1)
+        seg->self += seg->self == 0 ? IPC_SHM_SELF_ : 1; /* else each call of a ring asks */
+    ck_pr_store_64(&seg->mark[seg->self], UINT64_MAX);
+    seg->peer.self = &seg->mark[seg->self];
     /* Without it another thread could go on with our parent's id. Partner: the load fence in
      * ipc_shm_become_member_. */
     ck_pr_fence_store();
@@ -1260,7 +1267,7 @@ IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
     }
     seg->peer.id = seg->handed;
     seg->handed = 0;
-    ck_pr_store_64(&seg->mark[2], seg->peer.id);
+    ck_pr_store_64(&seg->mark[seg->self], UINT64_MAX);
     /* The parent's descriptors and threads are not ours, although the id is: see watch.h. */
     seg->watcher = seg->watcher != 0 ? UINT64_MAX : 0;
     seg->watching = 0;
@@ -2871,10 +2878,10 @@ IPC_INLINE int ipc_shm_inherit_(void *arg, uint64_t id, int leaves)
         return -ECHILD;
     if (seg->peer.id == id)
         return 1;
-    if (ck_pr_load_64(&seg->mark[3]) == 0)
-        ck_pr_store_64(&seg->mark[3], (uint64_t)(ipc_clock() + IPC_SHM_PATIENCE_));
+    if (ck_pr_load_64(&seg->mark[2]) == 0)
+        ck_pr_store_64(&seg->mark[2], (uint64_t)(ipc_clock() + IPC_SHM_PATIENCE_));
     while (ipc_shm_member_is_alive_(seg, id)) {
-        if (ipc_left_((int64_t)ck_pr_load_64(&seg->mark[3])) == 0)
+        if (ipc_left_((int64_t)ck_pr_load_64(&seg->mark[2])) == 0)
             return ipc_shm_refuse(seg, -ECHILD, "the process that this one was forked from lives, "
                                   "and keeps its rings: attach anew, or it calls ipc_shm_hand_over "
                                   "before the fork");
@@ -2887,7 +2894,6 @@ IPC_INLINE int ipc_shm_inherit_(void *arg, uint64_t id, int leaves)
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
     (void)ipc_shm_become_member_(seg);
-    seg->peer.self = ipc_shm_is_read_only_(seg) || seg->mark == NULL ? NULL : &seg->mark[2];
     seg->peer.inherit = ipc_shm_inherit_;
     seg->peer.alive = ipc_shm_peer_alive_;
     seg->watch.open = ipc_shm_watch_;
@@ -2920,7 +2926,7 @@ IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
     seg->life = NULL;
     seg->handed = seg->peer.id;
     seg->peer.id = 0;
-    ck_pr_store_64(&seg->mark[2], 0);
+    ck_pr_store_64(&seg->mark[seg->self], 0);
     return 0;
 }
 

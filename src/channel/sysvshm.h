@@ -35,7 +35,7 @@ struct ipc_channel_shm_ {
     int removed;         /* they are gone: see Loss */
     int placed;          /* is our place taken? */
     struct ipc_peer me;  /* an id is a count, times 2, and the number of our place's semaphore */
-    uint64_t *self;      /* a page that fork wipes, which has the id; or NULL */
+    uint64_t *self;      /* a page that fork wipes; or NULL */
 };
 
 /* The line before the rings. */
@@ -79,7 +79,7 @@ IPC_INLINE void ipc_channel_sem_notice_forks_(struct ipc_channel_shm_ *own)
         return;
     }
     own->self = (uint64_t *)page;
-    *own->self = own->me.id;
+    *own->self = UINT64_MAX;
     own->me.self = own->self;
     own->me.inherit = ipc_channel_sem_inherit_;
 }

@@ -302,17 +302,23 @@ IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
-/* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
-IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
+/* As ipc_broadcast_room_, where the writer has to look, or has forked. */
+IPC_RING_NOINLINE_ int ipc_broadcast_find_room_(struct ipc_broadcast_producer *h)
 {
-    if (CK_CC_LIKELY(h->s.tail != h->s.limit && !ipc_ring_is_forked_(&h->s.self)))
-        return 0;
     if (h->s.error == 0 && ipc_ring_is_forked_(&h->s.self) &&
         ipc_ring_settle_(&h->s.self, h) >= 0 && h->s.tail != h->s.limit)
         return 0;
     return h->s.error != 0 ? h->s.error
                            : ipc_broadcast_find_slowest_reader_(&h->readers, h->s.tail, h->s.mask,
                                                                 1, &h->s.limit);
+}
+
+/* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
+IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
+{
+    return CK_CC_LIKELY(h->s.tail != h->s.limit && !ipc_ring_is_forked_(&h->s.self))
+               ? 0
+               : ipc_broadcast_find_room_(h);
 }
 
 /* The slot to write next. In a lossy broadcast the message in it is not valid from here on. */

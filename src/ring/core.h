@@ -262,7 +262,7 @@ IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
 
 /*
  * Whose process a handle is. A child that inherits the handle by fork has no end by it: the parent
- * has, as long as it lives. At its first call the child finds that *now is not `was`, before it has
+ * has, as long as it lives. At its first call the child finds that *now is 0, before it has
  * stored anything, and ipc_ring_settle_ says which of the two goes on:
  *
  *   the parent                       the child's first call
@@ -273,8 +273,8 @@ IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
  *   lives; or another was quicker    -ECHILD, as each later call: the handle is as if detached
  */
 struct ipc_ring_self_ {
-    const uint64_t *now; /* struct ipc_peer's self; or a word that never changes */
-    uint64_t was;        /* what that said at attach */
+    const uint64_t *now; /* struct ipc_peer's self; or a word that is all ones for ever */
+    uint64_t was;        /* by which id the handle is attached */
     struct ipc_peer *me; /* NULL, where `now` never changes */
     /* Takes the end by the id of `me`, and finds the position anew: 0, or a negative errno. With
      * NULL makes the handle one that answers each call with -ECHILD. */
@@ -284,7 +284,7 @@ struct ipc_ring_self_ {
 IPC_INLINE void ipc_ring_begin_self_(struct ipc_ring_self_ *s, struct ipc_peer *me,
                                      int (*renew)(void *, struct ipc_peer *))
 {
-    static const uint64_t none = 0;
+    static const uint64_t none = UINT64_MAX;
 
     s->me = me != NULL && me->self != NULL ? me : NULL;
     s->now = s->me != NULL ? me->self : &none;
@@ -296,7 +296,7 @@ IPC_INLINE void ipc_ring_begin_self_(struct ipc_ring_self_ *s, struct ipc_peer *
  * alone, which changes in no call of its own: a plain load. */
 IPC_FORCE_INLINE int ipc_ring_is_forked_(const struct ipc_ring_self_ *s)
 {
-    return *s->now != s->was;
+    return *s->now == 0;
 }
 
 /* The handle of that `self` is forked. 1: this process goes on by the same id, and nothing has
@@ -311,6 +311,7 @@ CK_CC_UNUSED __attribute__((noinline)) static int ipc_ring_settle_(struct ipc_ri
     if (rc == 1)
         return 1;
     if (rc == 0 && renew(handle, me) == 0) {
+        self->now = me->self;
         self->was = me->id;
         return 0;
     }

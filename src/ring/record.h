@@ -296,6 +296,21 @@ IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint
     return 0;
 }
 
+/* As ipc_record_room_, where the producer has to look, or has forked. */
+IPC_RING_NOINLINE_ int ipc_record_room_again_(struct ipc_record_producer *p, uint64_t n,
+                                              uint64_t *at, uint64_t need)
+{
+    int rc;
+
+    if (p->error == 0 && ipc_ring_is_forked_(&p->self)) {
+        rc = ipc_ring_settle_(&p->self, p);
+        if (rc < 0 || ipc_record_place_(p, n, at, &need) != 0)
+            return p->error;
+    }
+    return ipc_record_find_room_(p, need);
+}
+
+/* Finds the place `at` for a record of n bytes. 0, or the errors of ipc_record_push. */
 IPC_FORCE_INLINE int ipc_record_room_(struct ipc_record_producer *p, uint64_t n, uint64_t *at)
 {
     uint64_t need;
@@ -304,12 +319,7 @@ IPC_FORCE_INLINE int ipc_record_room_(struct ipc_record_producer *p, uint64_t n,
     if (CK_CC_UNLIKELY(rc != 0) ||
         CK_CC_LIKELY(p->limit - p->tail >= need && !ipc_ring_is_forked_(&p->self)))
         return rc;
-    if (p->error == 0 && ipc_ring_is_forked_(&p->self)) {
-        rc = ipc_ring_settle_(&p->self, p);
-        if (rc < 0 || ipc_record_place_(p, n, at, &need) != 0)
-            return p->error;
-    }
-    return ipc_record_find_room_(p, need);
+    return ipc_record_room_again_(p, n, at, need);
 }
 
 /* Asks for the lines of a later record of that size, as ipc_spsc_next_slot_. */

@@ -59,10 +59,10 @@ IPC_INLINE int ipc_shm_inherit_(void *arg, uint64_t id, int leaves)
         return -ECHILD;
     if (seg->peer.id == id)
         return 1;
-    if (ck_pr_load_64(&seg->mark[3]) == 0)
-        ck_pr_store_64(&seg->mark[3], (uint64_t)(ipc_clock() + IPC_SHM_PATIENCE_));
+    if (ck_pr_load_64(&seg->mark[2]) == 0)
+        ck_pr_store_64(&seg->mark[2], (uint64_t)(ipc_clock() + IPC_SHM_PATIENCE_));
     while (ipc_shm_member_is_alive_(seg, id)) {
-        if (ipc_left_((int64_t)ck_pr_load_64(&seg->mark[3])) == 0)
+        if (ipc_left_((int64_t)ck_pr_load_64(&seg->mark[2])) == 0)
             return ipc_shm_refuse(seg, -ECHILD, "the process that this one was forked from lives, "
                                   "and keeps its rings: attach anew, or it calls ipc_shm_hand_over "
                                   "before the fork");
@@ -75,7 +75,6 @@ IPC_INLINE int ipc_shm_inherit_(void *arg, uint64_t id, int leaves)
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
     (void)ipc_shm_become_member_(seg);
-    seg->peer.self = ipc_shm_is_read_only_(seg) || seg->mark == NULL ? NULL : &seg->mark[2];
     seg->peer.inherit = ipc_shm_inherit_;
     seg->peer.alive = ipc_shm_peer_alive_;
     seg->watch.open = ipc_shm_watch_;
@@ -108,7 +107,7 @@ IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
     seg->life = NULL;
     seg->handed = seg->peer.id;
     seg->peer.id = 0;
-    ck_pr_store_64(&seg->mark[2], 0);
+    ck_pr_store_64(&seg->mark[seg->self], 0);
     return 0;
 }
 

@@ -122,6 +122,7 @@ struct ipc_shm {
     unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
     uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
+    unsigned self;                /* the word of it by which the ends of rings notice a fork */
     void *life;                   /* a page in which the lock of life lives: identity.h */
     size_t life_size;             /* of that, in bytes */
     uint64_t handed;              /* the id that ipc_shm_hand_over has given away, ... */
