@@ -828,9 +828,7 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
     return c->m.error;
 }
 
-/* About how many messages were there, or claimed to be, at some moment during the call: by the
- * hints, which lag by up to 16 for each other handle. 0 for a handle that was refused. Wait-free,
- * and touches lines that others write: for monitoring, not for each message. */
+/* What is between the hints, the capacity at most. */
 IPC_INLINE uint64_t ipc_mpmc_was_size_(const struct ipc_mpmc *m, uint64_t tail, uint64_t head)
 {
     int64_t size = (int64_t)(tail - head);
@@ -848,6 +846,9 @@ IPC_INLINE uint64_t ipc_mpmc_further_(const struct ipc_mpmc *m, const uint64_t *
     return (int64_t)(there - m->next) > 0 ? there : m->next;
 }
 
+/* About how many messages were there, or claimed to be, at some moment during the call: by the
+ * hints, which lag by up to 16 for each other handle. 0 for a handle that was refused. Wait-free,
+ * and touches lines that others write: for monitoring, not for each message. */
 IPC_INLINE uint64_t ipc_mpmc_producer_was_size(const struct ipc_mpmc_producer *p)
 {
     const struct ipc_mpmc *m = &p->m;
@@ -880,7 +881,8 @@ IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
     return l;
 }
 
-/* Wait-free. */
+/* What killed processes have cost since the ring was made; zeros for a handle that was refused.
+ * Wait-free. */
 IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_losses_(&p->m);
