@@ -7500,7 +7500,7 @@ IPC_INLINE uint64_t ipc_mpmc_consumer_was_size(const struct ipc_mpmc_consumer *c
                               ipc_mpmc_further_(m, &m->ring->head));
 }
 
-/* Wait-free. */
+/* What killed processes have cost the ring; zeros for a handle that was refused. Wait-free. */
 IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_losses_(&p->m);
@@ -8842,9 +8842,12 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
                               size_t bytes, uint64_t capacity, int64_t how)
 {
     const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
-    uint64_t there = ck_pr_load_64(&r->bytes);
+    uint64_t there = ck_pr_load_32(&r->abi);
 
-    if (size != footprint && there != bytes)
+    if (there != IPC_RING_LAYOUT) /* what is compared below may mean something else there */
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, IPC_RING_LAYOUT);
+    there = ck_pr_load_64(&r->bytes);
+    if (there != bytes)
         return ipc_ring_refuse_(me, -EPROTO, "message size differs; bytes", there, bytes);
     there = ck_pr_load_64(&r->capacity);
     if (size != footprint && (how < 0 || there != capacity))

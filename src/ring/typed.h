@@ -232,9 +232,12 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
                               size_t bytes, uint64_t capacity, int64_t how)
 {
     const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
-    uint64_t there = ck_pr_load_64(&r->bytes);
+    uint64_t there = ck_pr_load_32(&r->abi);
 
-    if (size != footprint && there != bytes)
+    if (there != IPC_RING_LAYOUT) /* what is compared below may mean something else there */
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, IPC_RING_LAYOUT);
+    there = ck_pr_load_64(&r->bytes);
+    if (there != bytes)
         return ipc_ring_refuse_(me, -EPROTO, "message size differs; bytes", there, bytes);
     there = ck_pr_load_64(&r->capacity);
     if (size != footprint && (how < 0 || there != capacity))
