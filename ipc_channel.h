@@ -7132,6 +7132,7 @@ IPC_INLINE int ipc_channel_sockets_drop_(struct ipc_channel *ch, uint64_t client
 
     if (c == NULL)
         return ipc_channel_refuse_client_(ch, client);
+    (void)shutdown(c->ch.in, SHUT_RDWR); /* also if another process has the descriptor, after fork */
     ipc_channel_leave_client_(ch, c);
     return 0;
 }
