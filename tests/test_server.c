@@ -595,7 +595,7 @@ static void without_descriptors_the_listener_stays_and_says_so(void **state)
 
     (void)state;
     MUST(getrlimit(RLIMIT_NOFILE, &was) == 0);
-    EACH_ROW(0)
+    EACH_ROW(FRAMED)
     {
         struct child c[2];
         int fd;
