@@ -3,7 +3,8 @@
  * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
  * src/channel/packet.h src/channel/mq.h src/channel/sysv.h src/channel/log_record.h
  * src/channel/log.h src/channel/signal.h src/channel/ring.h src/channel/sysvshm.h
- * src/channel/auto.h src/channel/adopt.h src/channel/open.h src/channel/io.h */
+ * src/channel/auto.h src/channel/adopt.h src/channel/open.h src/channel/io.h
+ * src/channel/server.h src/channel/any.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -212,6 +213,8 @@ struct ipc_channel_options {
     int sync;           /* file: 1: send returns when the message is on the disk */
     unsigned keepalive; /* tcp: seconds, 1 to 32767, after which a host that does not answer is
                            gone; 0: never */
+    unsigned clients;   /* a listener serves so many at a time with one handle, 1 to 1000000 (ring:
+                           64): see ipc_channel_send_to; 0: one after the other */
 };
 
 struct ipc_channel_kind_;
@@ -232,6 +235,8 @@ struct ipc_channel {
     int32_t select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest type
                           up to -n */
     uint32_t came;     /* priority or type of the message that was received last */
+    uint64_t from;     /* a server: the client whom the last recv told of, by its message or by the
+                          loss that it reported; never 0 for a client, and never used again */
     /* Private. */
     struct ipc_record_producer *quick_out; /* where send needs only a push */
     int32_t quick_sends;                   /* how many calls may do so; 0: the long way */
@@ -239,14 +244,17 @@ struct ipc_channel {
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
     void *state;                            /* the mechanism's own state: see its room */
     struct ipc_channel_ring_ *ring;        /* messages go through this ring; NULL: they do not */
+    void *server;                           /* its clients; NULL: the channel is no server */
     size_t max;                            /* bytes of the largest message */
     struct ipc_channel_options how;
     unsigned role;
     unsigned flags; /* IPC_CHANNEL_* below */
     int in, out;    /* descriptors, the same one for sockets; -1: nobody is there */
     pid_t pid;      /* the process that opened the channel */
+    int polls;      /* a client of a server: the epoll descriptor that tells of it; else -1 */
     size_t next;    /* bytes of a message that was too large for the caller's buffer; else 0 */
     size_t last;    /* bytes of the message that was received last */
+    unsigned turn;  /* of channels[0]: where ipc_channel_wait_any begins */
     struct ipc_channel_bytes_ rx, tx;
     char *address; /* of the URI */
     struct {
@@ -307,13 +315,32 @@ struct ipc_channel_facts {
     const char *mechanism; /* the URI's, "unix", ...; auto: what it became, "ring" or "unix" */
     size_t max;            /* bytes of the largest message */
     size_t next;           /* bytes of the message that recv refused with -EMSGSIZE; else 0 */
-    size_t pending;        /* bytes of a message that a deadline has cut off, still to go out */
+    size_t pending;        /* bytes of messages that a deadline has cut off, still to go out */
     int64_t offset;        /* file: bytes before the next message; else 0 */
     uint64_t mark;         /* file: names what is before offset; else 0 */
     pid_t pid;             /* the other side's process, where it is known; else 0 */
     uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
+    unsigned clients;      /* a server: how many are there; else 0 */
+};
+
+/*
+ * What a mechanism does for a server: a listener with options.clients. `open` makes ch->server, the
+ * mechanism's own state of it, and the other functions are called only where that is not NULL.
+ * The functions of a channel (send, recv, meet, ...) are never called with a server. Roles,
+ * deadlines and `max` were checked, and a message is not NULL.
+ */
+struct ipc_channel_serve_ {
+    int (*open)(struct ipc_channel *);   /* behind the mechanism's own open */
+    void (*close)(struct ipc_channel *); /* before the mechanism's own close; frees ch->server */
+    int64_t (*recv)(struct ipc_channel *, void *, size_t, int64_t deadline); /* sets ch->from */
+    int (*send_to)(struct ipc_channel *, uint64_t, const void *, size_t, int64_t deadline);
+    int (*drop)(struct ipc_channel *, uint64_t);
+    int (*flush)(struct ipc_channel *, int64_t deadline); /* NULL: nothing is ever left */
+    int (*descriptor)(struct ipc_channel *); /* -EOPNOTSUPP: there is none */
+    void (*describe)(const struct ipc_channel *, struct ipc_channel_facts *);
+    int (*is_ready)(struct ipc_channel *); /* as a mechanism's */
 };
 
 /*
@@ -336,6 +363,10 @@ struct ipc_channel_kind_ {
     int (*accept)(struct ipc_channel *listener, struct ipc_channel *, int64_t deadline);
     int (*descriptor)(struct ipc_channel *); /* for event loops; NULL: in, or out */
     void (*describe)(const struct ipc_channel *, struct ipc_channel_facts *); /* its own facts */
+    /* 1: recv with IPC_NOW may find something of which the descriptor has not told; 0: it would
+     * not, and the descriptor tells of what comes from now on. NULL: rx and next tell. */
+    int (*is_ready)(struct ipc_channel *);
+    const struct ipc_channel_serve_ *serve; /* NULL: no server of many clients */
 };
 
 #define IPC_CHANNEL_ONE_WAY_ 1u   /* a channel sends or receives, not both */
@@ -352,6 +383,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */
 #define IPC_CHANNEL_MAX_ ((size_t)1 << 20)   /* the largest message, unless asked for */
+#define IPC_CHANNEL_CLIENTS_ 1000000u        /* of a server */
 #define IPC_CHANNEL_GULP_ ((size_t)1 << 16)  /* bytes read at once */
 #define IPC_CHANNEL_SMALL_ ((size_t)4088)    /* sent in one piece with its header, by a copy */
 #define IPC_CHANNEL_LARGE_ ((size_t)1 << 14) /* read to where the caller wants it */
@@ -425,7 +457,7 @@ IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigne
  *   -ETIMEDOUT   no client came until the deadline
  *   -EINTR       a signal handler ran while it waited
  *   -EOPNOTSUPP  the listener is not unix:, unix-seq:, tcp: or auto:, or was opened without
- *                IPC_LISTEN
+ *                IPC_LISTEN; or it is a server, which takes them itself
  *   -EINVAL      the listener is not open, or the deadline is no absolute time
  */
 IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
@@ -451,6 +483,8 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
  *   -EINVAL        the channel is not open, or not to send; signal:, mq: the priority is none; it
  *                  would have to wait, and the deadline is no absolute time
  *   what ipc_channel_open_with says, while the next peer is waited for
+ *
+ * On a server it answers the client in `from`: ipc_channel_send_to.
  */
 IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline);
@@ -474,12 +508,60 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *   -EINVAL      the channel is not open, or not to receive; or it would have to wait, and the
  *                deadline is no absolute time
  *   what ipc_channel_open_with says, while the next peer is waited for
+ *
+ * A server gets the next message of any client, in turns, and `from` names the client. It takes new
+ * clients in meanwhile. The loss of a client is reported once (-EPIPE, -EOWNERDEAD, -EBADMSG, with
+ * `from`), after all that the client sent, and the server goes on. After -EMSGSIZE, which names the
+ * client, too, the others have their turns first. Of a client that never finishes to agree (auto:)
+ * nothing is reported. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a client waits and cannot be taken in;
+ * that is reported once, and tried again when a client leaves, or after 100 ms with the next call.
  */
 IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline);
 
 /*
- * Sends the rest of a message that a deadline has cut off.
+ * A server is a listener that was opened with options.clients, and IPC_RECV: unix:, unix-seq:, tcp:,
+ * auto:, ring:, and fd: where that is one of them. Its clients come and go by themselves, and need
+ * no options. Each has a number, which is never 0 and is given once.
+ *
+ * Sends a message to one of a server's clients. Until the deadline it waits for this client only: a
+ * server that must not be held up says IPC_NOW. Of a client that does not read, the rest of at most
+ * one message is kept, which goes out as the client reads: with recv, or ipc_channel_flush.
+ *
+ *   0
+ *   -EPIPE      there is no such client (any more)
+ *   -ETIMEDOUT  the client does not read what it was sent before; nothing was sent
+ *   -EINVAL     the channel is no server, or not to send; or the deadline is no absolute time
+ *   otherwise as ipc_channel_send
+ */
+IPC_INLINE int ipc_channel_send_to(struct ipc_channel *ch, uint64_t client, const void *message,
+                                   size_t n, int64_t deadline);
+
+/* Leaves one of a server's clients. The client is told as if the listener had closed. What it sent
+ * and what is still to go out to it is dropped; recv reports nothing of it. 0; -EPIPE: there is no
+ * such client (any more); -EINVAL: the channel is no server. */
+IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
+
+/*
+ * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
+ * loss, a client. They may be of any mechanisms, and servers. A channel where recv then says
+ * -ETIMEDOUT had only a part of a message: wait again. Where nobody is there it also looks for the
+ * next peer, ten times a second. What a deadline has cut off is not sent meanwhile, but by servers.
+ * Over repeated calls with the same channels[0] each channel has its turn.
+ *
+ *   >= 0         the index of the channel
+ *   -ETIMEDOUT   nothing came until the deadline
+ *   -EINTR       a signal handler ran while it waited
+ *   -EOPNOTSUPP  sysv: cannot be waited for together with others, and rings without a descriptor
+ *                (see ipc_channel_fd) only with such rings
+ *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the deadline
+ *                is no absolute time
+ */
+IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
+                                    int64_t deadline);
+
+/*
+ * Sends the rest of a message that a deadline has cut off; a server, of all of its clients.
  *
  *   0           nothing is left to send
  *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
@@ -492,7 +574,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
  * reading, but for writing on a channel that only sends. It changes when the other side does: ask
  * again after -EPIPE, -EOWNERDEAD, -ESTALE and -EBADMSG, and after the first message to a
- * listener. It belongs to the channel.
+ * listener. It belongs to the channel. That of a server stays the same, is polled for reading, and
+ * tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
  *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none; file: the kernel gives no inotify
@@ -660,11 +743,20 @@ IPC_INLINE int ipc_channel_is_socket_(const struct ipc_channel *ch)
     return ch->kind->type != 0;
 }
 
+/* A descriptor of a server's client is about to be closed. Another process may have it, too: after
+ * fork, or as it was handed over. Then epoll would go on to tell of it. */
+IPC_INLINE void ipc_channel_unwatch_(const struct ipc_channel *ch, int fd)
+{
+    if (ch->polls >= 0 && fd >= 0)
+        (void)epoll_ctl(ch->polls, EPOLL_CTL_DEL, fd, NULL);
+}
+
 /* Leaves the other side. What was not received, or not sent yet, is dropped. */
 IPC_INLINE void ipc_channel_leave_peer_(struct ipc_channel *ch)
 {
     if (ch->in == ch->out)
         ch->out = -1;
+    ipc_channel_unwatch_(ch, ch->in);
     ipc_channel_close_fd_(&ch->in);
     ipc_channel_close_fd_(&ch->out);
     ch->rx.begin = ch->rx.end = ch->tx.begin = ch->tx.end = 0;
@@ -890,6 +982,18 @@ IPC_INLINE int ipc_channel_refuse_frame_(struct ipc_channel *ch, const unsigned 
                                      "%s:%s: a message of %lu bytes came: options.max is "
                                      "%zu here; the sender was left",
                                      ch->kind->scheme, ch->address, (unsigned long)n, ch->max);
+}
+
+/* Does the channel hold a message that was read and not handed out? Also what recv will refuse. */
+IPC_INLINE int ipc_channel_holds_message_(const struct ipc_channel *ch)
+{
+    size_t have = ch->rx.end - ch->rx.begin;
+    int64_t n;
+
+    if (ch->next != 0 || have < IPC_CHANNEL_HEADER_)
+        return ch->next != 0;
+    n = ipc_channel_get_length_(ch, ch->rx.data + ch->rx.begin);
+    return n < 0 || (size_t)n <= have - IPC_CHANNEL_HEADER_;
 }
 
 /* ------------------------------------------------------------------ system calls */
@@ -1327,6 +1431,8 @@ static const struct ipc_channel_kind_ ipc_channel_pipe_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 /* ------------------------------------------------------------------ fifo: */
@@ -1406,6 +1512,8 @@ static const struct ipc_channel_kind_ ipc_channel_fifo_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -2299,6 +2407,32 @@ IPC_INLINE int ipc_channel_socket_unlink_(struct ipc_channel *ch)
     return ipc_channel_has_path_(ch) ? ipc_channel_remove_(ch->address, S_IFSOCK) : -EOPNOTSUPP;
 }
 
+/* A server of sockets: see server.h. */
+IPC_INLINE int ipc_channel_sockets_open_(struct ipc_channel *ch);
+IPC_INLINE void ipc_channel_sockets_close_(struct ipc_channel *ch);
+IPC_INLINE int64_t ipc_channel_sockets_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                             int64_t deadline);
+IPC_INLINE int ipc_channel_sockets_send_to_(struct ipc_channel *ch, uint64_t client,
+                                            const void *message, size_t n, int64_t deadline);
+IPC_INLINE int ipc_channel_sockets_drop_(struct ipc_channel *ch, uint64_t client);
+IPC_INLINE int ipc_channel_sockets_flush_(struct ipc_channel *ch, int64_t deadline);
+IPC_INLINE int ipc_channel_sockets_descriptor_(struct ipc_channel *ch);
+IPC_INLINE void ipc_channel_sockets_describe_(const struct ipc_channel *ch,
+                                              struct ipc_channel_facts *info);
+IPC_INLINE int ipc_channel_sockets_is_ready_(struct ipc_channel *ch);
+
+static const struct ipc_channel_serve_ ipc_channel_sockets_serve_ = {
+    ipc_channel_sockets_open_,
+    ipc_channel_sockets_close_,
+    ipc_channel_sockets_recv_,
+    ipc_channel_sockets_send_to_,
+    ipc_channel_sockets_drop_,
+    ipc_channel_sockets_flush_,
+    ipc_channel_sockets_descriptor_,
+    ipc_channel_sockets_describe_,
+    ipc_channel_sockets_is_ready_,
+};
+
 static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     "unix",
     0,
@@ -2316,6 +2450,8 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     ipc_channel_socket_accept_,
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
+    NULL, /* is_ready */
+    &ipc_channel_sockets_serve_,
 };
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
@@ -2335,6 +2471,8 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     ipc_channel_socket_accept_,
     ipc_channel_socket_descriptor_,
     ipc_channel_socket_describe_,
+    NULL, /* is_ready */
+    &ipc_channel_sockets_serve_,
 };
 
 #endif
@@ -2666,6 +2804,8 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     ipc_channel_socket_accept_,
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
+    NULL, /* is_ready */
+    &ipc_channel_sockets_serve_,
 };
 
 static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
@@ -2685,6 +2825,8 @@ static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
     NULL, /* accept: there are no connections */
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
@@ -2704,6 +2846,8 @@ static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
     NULL, /* accept: there are no connections */
     ipc_channel_socket_descriptor_,
     ipc_channel_socket_describe_,
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -2894,6 +3038,8 @@ static const struct ipc_channel_kind_ ipc_channel_mq_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -3114,6 +3260,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysv_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -4078,6 +4226,15 @@ IPC_INLINE int ipc_channel_log_descriptor_(struct ipc_channel *ch)
     return changes >= 0 ? changes : -EOPNOTSUPP; /* a file is always readable for poll */
 }
 
+/* Has it read a record, or is it time to look? */
+IPC_INLINE int ipc_channel_log_is_ready_(struct ipc_channel *ch)
+{
+    const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+
+    return own->stale || own->unread || own->check || ipc_clock() >= own->look ||
+           ipc_channel_check_record_(ch) >= 0;
+}
+
 IPC_INLINE void ipc_channel_log_describe_(const struct ipc_channel *ch,
                                           struct ipc_channel_facts *info)
 {
@@ -4115,6 +4272,8 @@ static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
     NULL, /* accept */
     ipc_channel_log_descriptor_,
     ipc_channel_log_describe_,
+    ipc_channel_log_is_ready_,
+    NULL, /* serve */
 };
 
 #endif
@@ -4307,6 +4466,8 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -4907,6 +5068,8 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -5361,6 +5524,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
@@ -5455,6 +5620,8 @@ IPC_INLINE int ipc_channel_must_agree_(const struct ipc_channel *ch)
 IPC_INLINE void ipc_channel_auto_leave_ring_(struct ipc_channel *ch)
 {
     ipc_channel_close_fd_(&ipc_channel_get_auto_(ch)->polls);
+    if (ch->ring != NULL && ch->polls >= 0)
+        ipc_channel_unwatch_(ch, ipc_notify_fd(&ch->ring->data));
     ipc_channel_ring_leave_(ch);
 }
 
@@ -5759,6 +5926,7 @@ IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc
 
     own->polls = -1;
     own->is_listener = 1;
+    own->came_at = ipc_clock();
     return ipc_channel_socket_accept_(listener, ch, deadline);
 }
 
@@ -5834,19 +6002,19 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
                             : ipc_channel_auto_push_(ch, message, n, deadline);
 }
 
-/* The ring is empty. Arms its bell, so that ipc_channel_fd's descriptor tells of what comes from
- * now on, and looks once more: a message, -ETIMEDOUT, or -EPIPE where the other side is gone. */
-IPC_INLINE int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
+/* The ring is empty. Arms its bell, so that its descriptor tells of what comes from now on; the
+ * caller looks once more then. Was the other side gone already? */
+IPC_INLINE int ipc_channel_auto_arm_(struct ipc_channel *ch)
 {
-    struct ipc_channel_ring_ *r = ch->ring;
-    int gone;
-    int64_t rc;
+    ipc_notify_drain(&ch->ring->data);
+    ipc_notify_arm(&ch->ring->data);
+    return ipc_channel_auto_is_gone_(ch);
+}
 
-    ipc_notify_drain(&r->data);
-    ipc_notify_arm(&r->data);
-    gone = ipc_channel_auto_is_gone_(ch);
-    rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
-    return rc == -ETIMEDOUT && gone ? -EPIPE : rc;
+/* Does an epoll descriptor tell of the ring's bell? */
+IPC_INLINE int ipc_channel_auto_is_polled_(const struct ipc_channel *ch)
+{
+    return ch->polls >= 0 || ipc_channel_get_auto_(ch)->polls >= 0;
 }
 
 IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -5864,8 +6032,12 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
     rc = ipc_channel_ring_recv_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
-    if (rc == -ETIMEDOUT && ipc_channel_get_auto_(ch)->polls >= 0 && deadline == IPC_NOW)
-        rc = ipc_channel_auto_arm_(ch, to, size);
+    if (rc == -ETIMEDOUT && deadline == IPC_NOW && ipc_channel_auto_is_polled_(ch)) {
+        int gone = ipc_channel_auto_arm_(ch);
+
+        rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+        rc = rc == -ETIMEDOUT && gone ? -EPIPE : rc;
+    }
     return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
 }
 
@@ -5900,6 +6072,17 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
     return own->polls;
 }
 
+/* Over a ring, ipc_channel_fd was called before, which arms the bell at first. */
+IPC_INLINE int ipc_channel_auto_is_ready_(struct ipc_channel *ch)
+{
+    size_t n;
+
+    if (ch->ring == NULL || ipc_channel_must_agree_(ch))
+        return ipc_channel_holds_message_(ch);
+    return ipc_record_look_(&ch->ring->in, &n) != -EAGAIN || ipc_channel_auto_arm_(ch) ||
+           ipc_record_look_(&ch->ring->in, &n) != -EAGAIN;
+}
+
 IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
                                            struct ipc_channel_facts *info)
 {
@@ -5923,6 +6106,8 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     ipc_channel_auto_accept_,
     ipc_channel_auto_descriptor_,
     ipc_channel_auto_describe_,
+    ipc_channel_auto_is_ready_,
+    &ipc_channel_sockets_serve_,
 };
 
 #endif
@@ -6118,6 +6303,8 @@ static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    &ipc_channel_sockets_serve_,
 };
 
 #endif
@@ -6157,6 +6344,8 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch)
 {
     if (ch->kind != NULL) {
+        if (ch->server != NULL)
+            ch->kind->serve->close(ch);
         if (ch->state != NULL && ch->kind->close != NULL)
             ch->kind->close(ch);
         ipc_channel_leave_peer_(ch);
@@ -6177,7 +6366,7 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
                                   const char *address, const struct ipc_channel_options *how)
 {
     memset(ch, 0, sizeof *ch);
-    ch->in = ch->out = -1;
+    ch->in = ch->out = ch->polls = -1;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
     ch->pid = getpid();
@@ -6228,6 +6417,8 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no disk to wait for; file: has one";
     if ((is & IPC_CHANNEL_KEEPALIVE_) == 0 && how->keepalive != 0)
         return "no host that could vanish; tcp: has one";
+    if (ch->kind->serve == NULL && how->clients != 0)
+        return "no server of several clients; unix:, unix-seq:, tcp:, auto: and ring: have one";
     if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
         return "no users, groups or modes; unix: has them";
     return NULL;
@@ -6248,6 +6439,13 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
     if (ch->how.keepalive > 32767)
         return ipc_channel_refuse_(ch, -EINVAL, "keepalive of %u s: at most 32767",
                                    ch->how.keepalive);
+    if (ch->how.clients > IPC_CHANNEL_CLIENTS_)
+        return ipc_channel_refuse_(ch, -EINVAL, "%u clients: at most %u", ch->how.clients,
+                                   IPC_CHANNEL_CLIENTS_);
+    if (ch->how.clients != 0 && (ch->role & (IPC_LISTEN | IPC_RECV)) != (IPC_LISTEN | IPC_RECV))
+        return ipc_channel_refuse_(ch, -EINVAL,
+                                   "clients are for a listener that receives: IPC_LISTEN and "
+                                   "IPC_RECV or IPC_BOTH");
     missing = ipc_channel_find_missing_(ch);
     if (missing == NULL)
         return 0;
@@ -6282,7 +6480,7 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
                                  "room for %zu",
                                  ch->kind->scheme, ch->address, ch->how.max, ch->max);
     if (rc == 0)
-        rc = ipc_channel_allocate_buffers_(ch);
+        rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
         ipc_channel_close(ch);
     return rc;
@@ -6294,8 +6492,9 @@ IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigne
     return ipc_channel_open_with(ch, uri, role, deadline, NULL);
 }
 
-IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
-                                  int64_t deadline)
+/* As ipc_channel_accept, also for a server, which takes its own clients. */
+IPC_INLINE int ipc_channel_take_client_(struct ipc_channel *listener, struct ipc_channel *ch,
+                                        int64_t deadline)
 {
     const char *address = listener->address != NULL ? listener->address : "";
     int rc = ipc_channel_clear_(ch, listener->kind, address, &listener->how);
@@ -6315,6 +6514,21 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
         rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
         ipc_channel_close(ch);
+    return rc;
+}
+
+IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
+                                  int64_t deadline)
+{
+    int rc;
+
+    if (listener->server == NULL)
+        return ipc_channel_take_client_(listener, ch, deadline);
+    rc = ipc_channel_clear_(ch, listener->kind, listener->address, NULL);
+    if (rc == 0)
+        rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: a server takes its clients itself",
+                                 listener->kind->scheme);
+    ipc_channel_close(ch);
     return rc;
 }
 
@@ -6350,8 +6564,8 @@ IPC_INLINE void ipc_channel_prepare_(struct ipc_channel *ch)
     ch->kind->prepare(ch);
 }
 
-/* Checks that the channel has this direction, and waits for a peer until the deadline. */
-IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+/* Checks that the channel is open and has this direction, and the deadline. */
+IPC_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
@@ -6361,6 +6575,12 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
     if ((ch->role & role) == 0)
         return ipc_channel_refuse_(ch, -EINVAL, "%s: not opened to %s", ch->kind->scheme,
                                    role == IPC_SEND ? "send" : "receive");
+    return 0;
+}
+
+/* Waits for a peer until the deadline, if none is there. */
+IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+{
     if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
     if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
@@ -6395,6 +6615,14 @@ IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadl
     return ch->kind->meet(ch, deadline);
 }
 
+IPC_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
+{
+    return n <= ch->max ? 0
+                        : ipc_channel_refuse_(ch, -EMSGSIZE,
+                                              "%s: a message of %zu bytes: at most %zu",
+                                              ch->kind->scheme, n, ch->max);
+}
+
 /* Sends over any mechanism. A ring in the middle of its messages does not come here. */
 __attribute__((noinline, unused)) static int
 ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
@@ -6402,12 +6630,15 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
     int rc;
 
     ch->quick_sends = 0;
-    rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    rc = ipc_channel_check_call_(ch, IPC_SEND, deadline);
+    if (rc == 0 && ch->server != NULL)
+        return ipc_channel_send_to(ch, ch->from, message, n, deadline);
+    if (rc == 0)
+        rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
     if (rc == 0 && (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0)
         rc = ipc_channel_meet_successor_(ch, deadline);
-    if (rc == 0 && n > ch->max)
-        rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
-                                 ch->kind->scheme, n, ch->max);
+    if (rc == 0)
+        rc = ipc_channel_check_size_(ch, n);
     if (rc == 0) /* an empty message may be given as NULL, which memcpy must not get */
         rc = ch->kind->send(ch, n != 0 ? message : "", n, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
@@ -6419,11 +6650,18 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
 __attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_channel *ch, void *to,
                                                                    size_t size, int64_t deadline)
 {
-    int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+    int64_t rc = ipc_channel_check_call_(ch, IPC_RECV, deadline);
     char nothing;
 
-    if (rc == 0)
-        rc = ch->kind->recv(ch, size != 0 ? to : &nothing, size, deadline);
+    to = size != 0 ? to : &nothing;
+    if (rc == 0 && ch->server != NULL) {
+        rc = ch->kind->serve->recv(ch, to, size, deadline);
+    } else {
+        if (rc == 0)
+            rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+        if (rc == 0)
+            rc = ch->kind->recv(ch, to, size, deadline);
+    }
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
@@ -6465,6 +6703,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
         return -EINVAL;
     if (!ipc_is_deadline_(deadline))
         return ipc_channel_refuse_deadline_(ch, deadline);
+    if (ch->server != NULL)
+        return ch->kind->serve->flush != NULL ? ch->kind->serve->flush(ch, deadline) : 0;
     return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 
@@ -6477,6 +6717,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
     if (ch->kind == NULL)
         return -EINVAL;
     ipc_channel_prepare_(ch);
+    if (ch->server != NULL)
+        return ch->kind->serve->descriptor(ch);
     if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return -EOPNOTSUPP;
     if (ch->kind->descriptor != NULL)
@@ -6502,7 +6744,637 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     info->gid = ch->peer.gid;
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);
+    if (ch->server != NULL)
+        ch->kind->serve->describe(ch, info);
     return 0;
+}
+
+#endif
+
+/* >>server  src/channel/server.h */
+/*
+ * Many clients with one handle: what a program calls, and the server of unix:, unix-seq:, tcp: and
+ * auto:. The server of ring: is in its own room.
+ *
+ * The server has a seat for each client: a channel as ipc_channel_accept makes it. One epoll
+ * descriptor, which is also that of ipc_channel_fd, tells of the listener and of all clients: of the
+ * socket, and over a ring of its bell, too. It is level-triggered, so what is not read is told again.
+ *
+ * What it cannot tell of is what was read already. A client of which more may be at hand is in the
+ * queue: epoll has told of it, or a message of it was handed out and there are bytes behind that,
+ * or it is over a ring. recv takes a message of the first in the queue, which goes behind the
+ * others, or leaves the queue if it has no whole message. A ring's bell is armed by then. epoll is
+ * asked when the queue is empty, and after IPC_CHANNEL_TURNS_ messages, so that clients that send
+ * without end keep out nobody. When recv says -ETIMEDOUT, the queue is empty.
+ *
+ * Every call on a client's channel has IPC_NOW, but in ipc_channel_send_to. What a client does not
+ * read stays in its channel's tx, and epoll tells when there is room.
+ *
+ *     seat          entered                               left
+ *     FREE          new; ipc_channel_leave_client_        a client is accepted, and gets a number
+ *     AGREEING      auto: accepted                        all is agreed: SERVED; it fails: FREE, not
+ *                                                         reported; places or descriptors are
+ *                                                         needed, and it has had 100 ms: FREE
+ *     SERVED        accepted, or agreed                   recv reports the loss; ipc_channel_drop
+ *
+ * When no client can be accepted (all seats are taken, or no descriptor is free) the listener is
+ * paused: epoll does not tell of it until a client leaves, or a later call after 100 ms.
+ */
+#ifndef IPC_SRC_CHANNEL_SERVER_H
+#define IPC_SRC_CHANNEL_SERVER_H 1
+
+/* ------------------------------------------------------------------ the seats */
+
+#define IPC_CHANNEL_TURNS_ 64                       /* messages between two looks at epoll */
+#define IPC_CHANNEL_EVENTS_ 64                      /* that a look takes at once */
+#define IPC_CHANNEL_PAUSE_NS_ INT64_C(100000000)    /* of a listener that cannot accept */
+#define IPC_CHANNEL_SEAT_BITS_ 20                   /* of a client's number; above it: its turn */
+
+struct ipc_channel_client_ {
+    struct ipc_channel ch;
+    uint64_t number;  /* 0: the seat is free */
+    unsigned seat;    /* its index in seats[] */
+    unsigned watched; /* the events of its socket that epoll tells of */
+    int has_bell;     /* epoll tells of its ring's bell */
+    struct ipc_channel_client_ *next, *before; /* in the queue; next: among the free ones, too */
+};
+
+struct ipc_channel_sockets_ {
+    int polls;
+    struct ipc_channel_client_ **seats; /* all that were ever needed, IPC_CHANNEL_CLIENTS_ at most */
+    unsigned made, room;                /* of seats[]: how many there are, and may be */
+    unsigned clients;
+    struct ipc_channel_client_ *free, *queue; /* queue: the first, of a circle; NULL: it is empty */
+    uint64_t came;                      /* how many clients were ever accepted */
+    int turns;                          /* messages until the next look */
+    int64_t paused;                     /* the listener, until then; 0: it is not */
+    int told;                           /* recv has reported that no client can be accepted */
+};
+
+IPC_INLINE struct ipc_channel_sockets_ *ipc_channel_get_server_(const struct ipc_channel *ch)
+{
+    return (struct ipc_channel_sockets_ *)ch->server;
+}
+
+IPC_INLINE void ipc_channel_enqueue_(struct ipc_channel_sockets_ *s, struct ipc_channel_client_ *c)
+{
+    struct ipc_channel_client_ *first = s->queue;
+
+    if (c->next != NULL)
+        return; /* it is there already */
+    s->queue = first != NULL ? first : c;
+    first = s->queue;
+    c->next = first;
+    c->before = first == c ? c : first->before;
+    c->before->next = first->before = c;
+}
+
+IPC_INLINE void ipc_channel_dequeue_(struct ipc_channel_sockets_ *s, struct ipc_channel_client_ *c)
+{
+    if (c->next == NULL)
+        return;
+    if (s->queue == c)
+        s->queue = c->next != c ? c->next : NULL;
+    c->before->next = c->next;
+    c->next->before = c->before;
+    c->next = NULL;
+}
+
+/* The client of a number, or NULL. */
+IPC_INLINE struct ipc_channel_client_ *ipc_channel_find_client_(const struct ipc_channel *ch,
+                                                                uint64_t number)
+{
+    const struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    uint64_t seat = number & ((UINT64_C(1) << IPC_CHANNEL_SEAT_BITS_) - 1);
+
+    return number != 0 && seat < s->made && s->seats[seat]->number == number ? s->seats[seat]
+                                                                             : NULL;
+}
+
+/* Is the client still to agree where messages go? */
+IPC_INLINE int ipc_channel_is_agreeing_(const struct ipc_channel_client_ *c)
+{
+    return c->ch.kind == &ipc_channel_auto_kind_ && ipc_channel_must_agree_(&c->ch);
+}
+
+/* A free seat. NULL: there is no memory. */
+IPC_INLINE struct ipc_channel_client_ *ipc_channel_find_seat_(struct ipc_channel_sockets_ *s)
+{
+    struct ipc_channel_client_ *c = s->free, **seats;
+    unsigned room = s->room != 0 ? 2 * s->room : 16;
+
+    if (c != NULL) {
+        s->free = c->next;
+        c->next = NULL;
+        return c;
+    }
+    if (s->made == s->room) {
+        seats = (struct ipc_channel_client_ **)realloc(s->seats, room * sizeof *seats);
+        if (seats == NULL)
+            return NULL;
+        s->seats = seats;
+        s->room = room;
+    }
+    c = (struct ipc_channel_client_ *)calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->seat = s->made;
+    s->seats[s->made++] = c;
+    return c;
+}
+
+IPC_INLINE void ipc_channel_free_seat_(struct ipc_channel_sockets_ *s,
+                                       struct ipc_channel_client_ *c)
+{
+    c->number = 0;
+    c->next = s->free;
+    s->free = c;
+}
+
+/* ------------------------------------------------------------------ the listener */
+
+/* Lets epoll tell of the listener, or not. */
+IPC_INLINE int ipc_channel_heed_listener_(struct ipc_channel *ch, int op, int on)
+{
+    struct epoll_event e;
+
+    memset(&e, 0, sizeof e); /* no client has the number 0 */
+    e.events = on ? (uint32_t)EPOLLIN : 0;
+    ipc_channel_get_server_(ch)->paused = on ? 0 : ipc_clock() + IPC_CHANNEL_PAUSE_NS_;
+    return epoll_ctl(ipc_channel_get_server_(ch)->polls, op, ipc_channel_get_socket_(ch)->listener,
+                     &e);
+}
+
+IPC_INLINE void ipc_channel_leave_client_(struct ipc_channel *ch, struct ipc_channel_client_ *c)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+
+    ipc_channel_dequeue_(s, c);
+    ipc_channel_close(&c->ch);
+    ipc_channel_free_seat_(s, c);
+    s->clients--;
+    if (s->paused != 0)
+        (void)ipc_channel_heed_listener_(ch, EPOLL_CTL_MOD, 1);
+}
+
+/* Leaves the clients that have not agreed in time. 1: there were such. */
+IPC_INLINE int ipc_channel_leave_late_clients_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    unsigned i, before = s->clients;
+
+    for (i = 0; i < s->made; i++)
+        if (s->seats[i]->number != 0 && ipc_channel_is_agreeing_(s->seats[i]) &&
+            ipc_left_(ipc_channel_get_auto_(&s->seats[i]->ch)->came_at + IPC_CHANNEL_HELLO_NS_) ==
+                0)
+            ipc_channel_leave_client_(ch, s->seats[i]);
+    return s->clients != before;
+}
+
+/* Takes a client that waits. 0; -ETIMEDOUT: none waits, or it was not permitted; or what keeps it
+ * from being accepted. */
+IPC_INLINE int ipc_channel_take_next_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    struct ipc_channel_client_ *c = ipc_channel_find_seat_(s);
+    struct epoll_event e;
+    int rc;
+
+    if (c == NULL)
+        return ipc_channel_refuse_(ch, -ENOMEM, "no memory for a client");
+    rc = ipc_channel_take_client_(ch, &c->ch, IPC_NOW);
+    memset(&e, 0, sizeof e);
+    e.events = EPOLLIN;
+    e.data.u64 = (s->came + 1) << IPC_CHANNEL_SEAT_BITS_ | c->seat;
+    if (rc == 0 && epoll_ctl(s->polls, EPOLL_CTL_ADD, c->ch.in, &e) != 0)
+        rc = ipc_channel_refuse_errno_(&c->ch, "wait for a client of");
+    if (rc != 0) {
+        memcpy(ch->why, c->ch.why, sizeof ch->why);
+        ipc_channel_close(&c->ch);
+        ipc_channel_free_seat_(s, c);
+        return rc;
+    }
+    c->ch.polls = s->polls;
+    c->number = e.data.u64;
+    c->watched = EPOLLIN;
+    c->has_bell = 0;
+    s->came++;
+    s->clients++;
+    s->told = 0;
+    return 0;
+}
+
+/* Takes the clients that wait, not more at once than a look takes. 0; or once, what keeps one from
+ * being accepted. */
+IPC_INLINE int ipc_channel_take_clients_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    int i, rc = 0, is_full = 0;
+
+    for (i = 0; rc == 0 && !is_full && i < IPC_CHANNEL_EVENTS_; i++) {
+        is_full = s->clients == ch->how.clients;
+        if (is_full && ipc_channel_leave_late_clients_(ch))
+            is_full = 0;
+        rc = is_full ? 0 : ipc_channel_take_next_(ch);
+    }
+    if (rc == -ETIMEDOUT || (rc == 0 && !is_full))
+        return 0;
+    if (rc != 0 && ipc_channel_leave_late_clients_(ch))
+        return 0; /* the next look tries again */
+    (void)ipc_channel_heed_listener_(ch, EPOLL_CTL_MOD, 0);
+    if (rc == 0 || s->told)
+        return 0;
+    s->told = 1;
+    return rc;
+}
+
+/* ------------------------------------------------------------------ what epoll tells */
+
+/* Lets epoll tell when a client reads what is left for it, and of its ring. 0 or -errno. */
+IPC_INLINE int ipc_channel_watch_client_(struct ipc_channel_sockets_ *s,
+                                         struct ipc_channel_client_ *c)
+{
+    unsigned events = c->ch.tx.begin != c->ch.tx.end ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    struct epoll_event e;
+
+    memset(&e, 0, sizeof e);
+    e.data.u64 = c->number;
+    e.events = events;
+    if (events != c->watched && epoll_ctl(s->polls, EPOLL_CTL_MOD, c->ch.in, &e) != 0)
+        return -errno;
+    c->watched = events;
+    if (c->ch.ring == NULL || c->has_bell || ipc_channel_is_agreeing_(c))
+        return 0;
+    e.events = EPOLLIN;
+    if (epoll_ctl(s->polls, EPOLL_CTL_ADD, ipc_notify_fd(&c->ch.ring->data), &e) != 0)
+        return -errno;
+    c->has_bell = 1;
+    return 0;
+}
+
+/* Waits until epoll tells something, and takes that in. 0; -ETIMEDOUT, -EINTR; or as
+ * ipc_channel_take_clients_. */
+IPC_INLINE int ipc_channel_look_at_clients_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    struct epoll_event e[IPC_CHANNEL_EVENTS_];
+    struct ipc_channel_client_ *c;
+    int n, i, comes = 0;
+
+    if (s->paused != 0 && ipc_left_(s->paused) == 0)
+        (void)ipc_channel_heed_listener_(ch, EPOLL_CTL_MOD, 1);
+    if (s->paused != 0 && deadline > s->paused)
+        deadline = s->paused;
+    n = epoll_wait(s->polls, e, IPC_CHANNEL_EVENTS_, ipc_channel_poll_ms_(deadline));
+    if (n <= 0)
+        return n < 0 ? -errno : -ETIMEDOUT;
+    for (i = 0; i < n; i++) {
+        c = ipc_channel_find_client_(ch, e[i].data.u64);
+        comes |= e[i].data.u64 == 0;
+        if (c == NULL)
+            continue;
+        if ((e[i].events & EPOLLOUT) != 0) {
+            (void)ipc_channel_send_rest_(&c->ch, IPC_NOW);
+            (void)ipc_channel_watch_client_(s, c);
+        }
+        if ((e[i].events & ~(unsigned)EPOLLOUT) != 0)
+            ipc_channel_enqueue_(s, c);
+    }
+    return comes ? ipc_channel_take_clients_(ch) : 0;
+}
+
+/* ------------------------------------------------------------------ what the tables name */
+
+IPC_INLINE int ipc_channel_sockets_open_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sockets_ *s = (struct ipc_channel_sockets_ *)calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return ipc_channel_refuse_(ch, -ENOMEM, "no memory for clients");
+    ch->server = s;
+    s->polls = epoll_create1(EPOLL_CLOEXEC);
+    if (s->polls < 0 || ipc_channel_heed_listener_(ch, EPOLL_CTL_ADD, 1) != 0)
+        return ipc_channel_refuse_errno_(ch, "wait for clients of");
+    return 0;
+}
+
+/* After fork the parent has the descriptor of epoll, too: what it tells there must not change. */
+IPC_INLINE void ipc_channel_sockets_close_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    unsigned i;
+
+    ipc_channel_close_fd_(&s->polls);
+    for (i = 0; i < s->made; i++) {
+        s->seats[i]->ch.polls = -1;
+        ipc_channel_close(&s->seats[i]->ch);
+        free(s->seats[i]);
+    }
+    free(s->seats);
+    free(s);
+    ch->server = NULL;
+}
+
+/* Receives from one client, which is the first in the queue. As recv, and ch->from is set; or
+ * -EAGAIN: it has nothing to hand out. */
+IPC_INLINE int64_t ipc_channel_serve_first_(struct ipc_channel *ch, void *to, size_t size)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    struct ipc_channel_client_ *c = s->queue;
+    int agreeing = ipc_channel_is_agreeing_(c), more;
+    int64_t rc = ipc_channel_recv(&c->ch, to, size, IPC_NOW);
+    int failed = c->ch.in >= 0 ? ipc_channel_watch_client_(s, c) : 0, lost;
+
+    if (rc == -EINTR)
+        return rc;
+    if (failed != 0 && rc == -ETIMEDOUT)
+        rc = ipc_channel_refuse_(&c->ch, failed, "cannot wait for a client: %s", strerror(-failed));
+    lost = rc < 0 && rc != -ETIMEDOUT && rc != -EMSGSIZE;
+    if (rc != -ETIMEDOUT && !(lost && agreeing)) {
+        ch->from = c->number;
+        ch->next = rc == -EMSGSIZE ? c->ch.next : 0;
+        if (rc < 0)
+            memcpy(ch->why, c->ch.why, sizeof ch->why);
+    }
+    if (lost) {
+        ipc_channel_leave_client_(ch, c);
+        return agreeing ? -EAGAIN : rc;
+    }
+    more = c->ch.rx.begin != c->ch.rx.end || c->ch.next != 0 || c->ch.ring != NULL;
+    s->queue = c->next; /* a circle: the next one is the first now, and this one the last */
+    if (rc == -ETIMEDOUT || !more)
+        ipc_channel_dequeue_(s, c);
+    return rc == -ETIMEDOUT ? -EAGAIN : rc;
+}
+
+IPC_INLINE int64_t ipc_channel_sockets_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                             int64_t deadline)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    unsigned skips = 0;
+    int64_t rc;
+
+    for (;;) {
+        if (s->queue == NULL || --s->turns < 0) {
+            if (s->queue == NULL && ipc_channel_has_skipped_enough_(&skips, deadline))
+                return -ETIMEDOUT; /* clients that trickle keep no call beyond its deadline */
+            s->turns = IPC_CHANNEL_TURNS_;
+            rc = ipc_channel_look_at_clients_(ch, s->queue == NULL ? deadline : IPC_NOW);
+            if (rc < 0 && rc != -ETIMEDOUT)
+                return rc;
+            if (s->queue == NULL && rc == -ETIMEDOUT && ipc_left_(deadline) == 0)
+                return rc;
+        }
+        if (s->queue == NULL)
+            continue;
+        rc = ipc_channel_serve_first_(ch, to, size);
+        if (rc != -EAGAIN)
+            return rc;
+    }
+}
+
+IPC_INLINE int ipc_channel_refuse_client_(struct ipc_channel *ch, uint64_t client)
+{
+    return ipc_channel_refuse_(ch, -EPIPE, "%s:%s: client %llu is gone", ch->kind->scheme,
+                               ch->address, (unsigned long long)client);
+}
+
+IPC_INLINE int ipc_channel_sockets_send_to_(struct ipc_channel *ch, uint64_t client,
+                                            const void *message, size_t n, int64_t deadline)
+{
+    struct ipc_channel_client_ *c = ipc_channel_find_client_(ch, client);
+    int rc;
+
+    if (c == NULL)
+        return ipc_channel_refuse_client_(ch, client);
+    rc = ipc_channel_send(&c->ch, message, n, deadline);
+    if (rc != 0)
+        memcpy(ch->why, c->ch.why, sizeof ch->why);
+    if (c->ch.in < 0) /* it has failed to agree */
+        ipc_channel_leave_client_(ch, c);
+    else
+        (void)ipc_channel_watch_client_(ipc_channel_get_server_(ch), c);
+    return rc;
+}
+
+IPC_INLINE int ipc_channel_sockets_drop_(struct ipc_channel *ch, uint64_t client)
+{
+    struct ipc_channel_client_ *c = ipc_channel_find_client_(ch, client);
+
+    if (c == NULL)
+        return ipc_channel_refuse_client_(ch, client);
+    (void)shutdown(c->ch.in, SHUT_RDWR); /* also if another process has the descriptor, after fork */
+    ipc_channel_leave_client_(ch, c);
+    return 0;
+}
+
+/* Tries each client at once, so that none waits for another that does not read, then waits. */
+IPC_INLINE int ipc_channel_sockets_flush_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    unsigned i, left = 0;
+    int pass, rc = 0;
+
+    for (pass = 0; pass < 2; pass++)
+        for (i = left = 0; i < s->made; i++) {
+            struct ipc_channel_client_ *c = s->seats[i];
+
+            if (c->number == 0 || c->ch.tx.begin == c->ch.tx.end)
+                continue;
+            rc = ipc_channel_send_rest_(&c->ch, pass == 0 ? IPC_NOW : deadline);
+            (void)ipc_channel_watch_client_(s, c);
+            if (rc == -EINTR)
+                return rc;
+            left += c->ch.tx.begin != c->ch.tx.end;
+        }
+    return left == 0 ? 0 : -ETIMEDOUT;
+}
+
+IPC_INLINE int ipc_channel_sockets_descriptor_(struct ipc_channel *ch)
+{
+    return ipc_channel_get_server_(ch)->polls;
+}
+
+/* Who the last message came from, and how much all clients have still to read. */
+IPC_INLINE void ipc_channel_sockets_describe_(const struct ipc_channel *ch,
+                                              struct ipc_channel_facts *info)
+{
+    const struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    const struct ipc_channel_client_ *c = ipc_channel_find_client_(ch, ch->from);
+    unsigned i;
+
+    info->clients = s->clients;
+    for (i = 0; i < s->made; i++)
+        info->pending += s->seats[i]->number != 0 ? s->seats[i]->ch.tx.end - s->seats[i]->ch.tx.begin
+                                                  : 0;
+    if (c == NULL)
+        return;
+    info->pid = c->ch.peer.pid;
+    info->uid = c->ch.peer.uid;
+    info->gid = c->ch.peer.gid;
+}
+
+IPC_INLINE int ipc_channel_sockets_is_ready_(struct ipc_channel *ch)
+{
+    return ipc_channel_get_server_(ch)->queue != NULL;
+}
+
+/* ------------------------------------------------------------------ what a program calls */
+
+/* Checks that the channel is a server. */
+IPC_INLINE int ipc_channel_check_server_(struct ipc_channel *ch)
+{
+    if (ch->kind == NULL)
+        return -EINVAL; /* ipc_channel_why has why */
+    return ch->server != NULL
+               ? 0
+               : ipc_channel_refuse_(ch, -EINVAL, "%s: no server: see options.clients",
+                                     ch->kind->scheme);
+}
+
+IPC_INLINE int ipc_channel_send_to(struct ipc_channel *ch, uint64_t client, const void *message,
+                                   size_t n, int64_t deadline)
+{
+    int rc = ipc_channel_check_server_(ch);
+
+    if (rc == 0)
+        rc = ipc_channel_check_call_(ch, IPC_SEND, deadline);
+    if (rc == 0)
+        rc = ipc_channel_check_size_(ch, n);
+    if (rc == 0)
+        rc = ch->kind->serve->send_to(ch, client, n != 0 ? message : "", n, deadline);
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        *ch->why = '\0';
+    return rc;
+}
+
+IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client)
+{
+    int rc = ipc_channel_check_server_(ch);
+
+    return rc != 0 ? rc : ch->kind->serve->drop(ch, client);
+}
+
+#endif
+
+/* >>any  src/channel/any.h */
+/* Waiting for several channels at once. */
+#ifndef IPC_SRC_CHANNEL_ANY_H
+#define IPC_SRC_CHANNEL_ANY_H 1
+
+/* ------------------------------------------------------------------ is there something to receive? */
+
+/* A ring without a descriptor: has it a message, or has its only sender left? */
+IPC_INLINE int ipc_channel_is_ring_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    size_t n;
+
+    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
+           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
+}
+
+IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
+{
+    if (ch->server != NULL)
+        return ch->kind->serve->is_ready(ch);
+    return ch->kind->is_ready != NULL ? ch->kind->is_ready(ch) : ipc_channel_holds_message_(ch);
+}
+
+/* 1: recv has something to tell. 0: it has not, and *fd tells of what comes from now on, or is -1:
+ * nobody is there. -EOPNOTSUPP: there is no descriptor. */
+IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
+{
+    int rc;
+
+    *fd = ipc_channel_fd(ch);
+    if (*fd == -ENOTCONN) {
+        rc = ipc_channel_meet_(ch, IPC_RECV, IPC_NOW);
+        if (rc == 0 || rc == -ETIMEDOUT)
+            *ch->why = '\0';
+        *fd = rc == 0 ? ipc_channel_fd(ch) : -1;
+        if (rc != 0)
+            return rc != -ETIMEDOUT;
+    }
+    return *fd >= 0 ? ipc_channel_is_ready_(ch) : *fd;
+}
+
+/* ------------------------------------------------------------------ rings without descriptors */
+
+IPC_INLINE int ipc_channel_wait_any_ring_(struct ipc_channel *const channels[], unsigned n,
+                                          unsigned begin, int64_t deadline)
+{
+    struct ipc_notify *bells[IPC_NOTIFY_MANY];
+    struct ipc_any any;
+    unsigned i, found;
+    int rc;
+
+    for (i = 0; i < n; i++) {
+        struct ipc_channel *ch = channels[i];
+
+        if (ch->ring == NULL || ch->ring->in.ring == NULL)
+            return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: cannot be waited for with others",
+                                       ch->kind->scheme);
+        bells[i] = &ch->ring->data;
+    }
+    (void)ipc_any_init(&any, bells, n);
+    any.next = begin;
+    rc = ipc_wait_any(&any, deadline, found, ipc_channel_is_ring_ready_(channels[found]));
+    ipc_any_close(&any);
+    return rc == 0 || rc == -EOWNERDEAD ? (int)found : rc;
+}
+
+/* ------------------------------------------------------------------ what a program calls */
+
+#define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
+
+IPC_INLINE int ipc_channel_wait_any_fd_(struct ipc_channel *const channels[], unsigned n,
+                                        unsigned begin, int64_t deadline)
+{
+    struct pollfd p[IPC_NOTIFY_MANY];
+    unsigned i, k;
+    int rc;
+
+    for (;;) {
+        int64_t until = ipc_in_ms(1000); /* some mechanisms look at times, in recv */
+
+        for (k = 0; k < n; k++) {
+            i = (begin + k) % n;
+            p[i].events = POLLIN;
+            rc = ipc_channel_look_at_(channels[i], &p[i].fd);
+            if (rc != 0)
+                return rc > 0 ? (int)i : rc;
+            if (p[i].fd < 0)
+                until = ipc_clock() + IPC_CHANNEL_MEET_NS_;
+        }
+        rc = ipc_channel_poll_(p, n, deadline < until ? deadline : until);
+        for (k = 0; rc == 0 && p[(begin + k) % n].revents == 0; k++)
+            ;
+        if (rc == 0)
+            return (int)((begin + k) % n);
+        if (rc != -ETIMEDOUT || ipc_left_(deadline) == 0)
+            return rc;
+    }
+}
+
+IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
+                                    int64_t deadline)
+{
+    unsigned i, rings = 0, begin;
+    int rc = n != 0 && n <= IPC_NOTIFY_MANY ? 0 : -EINVAL;
+
+    for (i = 0; rc == 0 && i < n; i++) {
+        rc = ipc_channel_check_call_(channels[i], IPC_RECV, deadline);
+        rings += rc == 0 && ipc_channel_fd(channels[i]) == -EOPNOTSUPP;
+    }
+    if (rc != 0)
+        return rc;
+    begin = channels[0]->turn % n;
+    rc = rings == n ? ipc_channel_wait_any_ring_(channels, n, begin, deadline)
+                    : ipc_channel_wait_any_fd_(channels, n, begin, deadline);
+    if (rc >= 0)
+        channels[0]->turn = (unsigned)rc + 1;
+    return rc;
 }
 
 #endif

@@ -163,5 +163,7 @@
 #include "channel/adopt.h"
 #include "channel/open.h"
 #include "channel/io.h"
+#include "channel/server.h"
+#include "channel/any.h"
 
 #endif /* IPC_CHANNEL_H */

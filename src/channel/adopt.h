@@ -191,6 +191,8 @@ static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    &ipc_channel_sockets_serve_,
 };
 
 #endif

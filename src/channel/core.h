@@ -46,6 +46,8 @@ struct ipc_channel_options {
     int sync;           /* file: 1: send returns when the message is on the disk */
     unsigned keepalive; /* tcp: seconds, 1 to 32767, after which a host that does not answer is
                            gone; 0: never */
+    unsigned clients;   /* a listener serves so many at a time with one handle, 1 to 1000000 (ring:
+                           64): see ipc_channel_send_to; 0: one after the other */
 };
 
 struct ipc_channel_kind_;
@@ -66,6 +68,8 @@ struct ipc_channel {
     int32_t select;    /* sysv: what is received: 0 any type, n > 0 type n, n < 0 the lowest type
                           up to -n */
     uint32_t came;     /* priority or type of the message that was received last */
+    uint64_t from;     /* a server: the client whom the last recv told of, by its message or by the
+                          loss that it reported; never 0 for a client, and never used again */
     /* Private. */
     struct ipc_record_producer *quick_out; /* where send needs only a push */
     int32_t quick_sends;                   /* how many calls may do so; 0: the long way */
@@ -73,14 +77,17 @@ struct ipc_channel {
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
     void *state;                            /* the mechanism's own state: see its room */
     struct ipc_channel_ring_ *ring;        /* messages go through this ring; NULL: they do not */
+    void *server;                           /* its clients; NULL: the channel is no server */
     size_t max;                            /* bytes of the largest message */
     struct ipc_channel_options how;
     unsigned role;
     unsigned flags; /* IPC_CHANNEL_* below */
     int in, out;    /* descriptors, the same one for sockets; -1: nobody is there */
     pid_t pid;      /* the process that opened the channel */
+    int polls;      /* a client of a server: the epoll descriptor that tells of it; else -1 */
     size_t next;    /* bytes of a message that was too large for the caller's buffer; else 0 */
     size_t last;    /* bytes of the message that was received last */
+    unsigned turn;  /* of channels[0]: where ipc_channel_wait_any begins */
     struct ipc_channel_bytes_ rx, tx;
     char *address; /* of the URI */
     struct {
@@ -141,13 +148,32 @@ struct ipc_channel_facts {
     const char *mechanism; /* the URI's, "unix", ...; auto: what it became, "ring" or "unix" */
     size_t max;            /* bytes of the largest message */
     size_t next;           /* bytes of the message that recv refused with -EMSGSIZE; else 0 */
-    size_t pending;        /* bytes of a message that a deadline has cut off, still to go out */
+    size_t pending;        /* bytes of messages that a deadline has cut off, still to go out */
     int64_t offset;        /* file: bytes before the next message; else 0 */
     uint64_t mark;         /* file: names what is before offset; else 0 */
     pid_t pid;             /* the other side's process, where it is known; else 0 */
     uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
     int port;              /* tcp, udp: the port listened at, also where 0 was asked for; else 0 */
+    unsigned clients;      /* a server: how many are there; else 0 */
+};
+
+/*
+ * What a mechanism does for a server: a listener with options.clients. `open` makes ch->server, the
+ * mechanism's own state of it, and the other functions are called only where that is not NULL.
+ * The functions of a channel (send, recv, meet, ...) are never called with a server. Roles,
+ * deadlines and `max` were checked, and a message is not NULL.
+ */
+struct ipc_channel_serve_ {
+    int (*open)(struct ipc_channel *);   /* behind the mechanism's own open */
+    void (*close)(struct ipc_channel *); /* before the mechanism's own close; frees ch->server */
+    int64_t (*recv)(struct ipc_channel *, void *, size_t, int64_t deadline); /* sets ch->from */
+    int (*send_to)(struct ipc_channel *, uint64_t, const void *, size_t, int64_t deadline);
+    int (*drop)(struct ipc_channel *, uint64_t);
+    int (*flush)(struct ipc_channel *, int64_t deadline); /* NULL: nothing is ever left */
+    int (*descriptor)(struct ipc_channel *); /* -EOPNOTSUPP: there is none */
+    void (*describe)(const struct ipc_channel *, struct ipc_channel_facts *);
+    int (*is_ready)(struct ipc_channel *); /* as a mechanism's */
 };
 
 /*
@@ -170,6 +196,10 @@ struct ipc_channel_kind_ {
     int (*accept)(struct ipc_channel *listener, struct ipc_channel *, int64_t deadline);
     int (*descriptor)(struct ipc_channel *); /* for event loops; NULL: in, or out */
     void (*describe)(const struct ipc_channel *, struct ipc_channel_facts *); /* its own facts */
+    /* 1: recv with IPC_NOW may find something of which the descriptor has not told; 0: it would
+     * not, and the descriptor tells of what comes from now on. NULL: rx and next tell. */
+    int (*is_ready)(struct ipc_channel *);
+    const struct ipc_channel_serve_ *serve; /* NULL: no server of many clients */
 };
 
 #define IPC_CHANNEL_ONE_WAY_ 1u   /* a channel sends or receives, not both */
@@ -186,6 +216,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */
 #define IPC_CHANNEL_MAX_ ((size_t)1 << 20)   /* the largest message, unless asked for */
+#define IPC_CHANNEL_CLIENTS_ 1000000u        /* of a server */
 #define IPC_CHANNEL_GULP_ ((size_t)1 << 16)  /* bytes read at once */
 #define IPC_CHANNEL_SMALL_ ((size_t)4088)    /* sent in one piece with its header, by a copy */
 #define IPC_CHANNEL_LARGE_ ((size_t)1 << 14) /* read to where the caller wants it */

@@ -15,8 +15,8 @@ IPC_INLINE void ipc_channel_prepare_(struct ipc_channel *ch)
     ch->kind->prepare(ch);
 }
 
-/* Checks that the channel has this direction, and waits for a peer until the deadline. */
-IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+/* Checks that the channel is open and has this direction, and the deadline. */
+IPC_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
@@ -26,6 +26,12 @@ IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t 
     if ((ch->role & role) == 0)
         return ipc_channel_refuse_(ch, -EINVAL, "%s: not opened to %s", ch->kind->scheme,
                                    role == IPC_SEND ? "send" : "receive");
+    return 0;
+}
+
+/* Waits for a peer until the deadline, if none is there. */
+IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+{
     if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
     if (ch->kind->meet == NULL || (ch->flags & IPC_CHANNEL_ACCEPTED_) != 0)
@@ -60,6 +66,14 @@ IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadl
     return ch->kind->meet(ch, deadline);
 }
 
+IPC_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
+{
+    return n <= ch->max ? 0
+                        : ipc_channel_refuse_(ch, -EMSGSIZE,
+                                              "%s: a message of %zu bytes: at most %zu",
+                                              ch->kind->scheme, n, ch->max);
+}
+
 /* Sends over any mechanism. A ring in the middle of its messages does not come here. */
 __attribute__((noinline, unused)) static int
 ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t deadline)
@@ -67,12 +81,15 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
     int rc;
 
     ch->quick_sends = 0;
-    rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
+    rc = ipc_channel_check_call_(ch, IPC_SEND, deadline);
+    if (rc == 0 && ch->server != NULL)
+        return ipc_channel_send_to(ch, ch->from, message, n, deadline);
+    if (rc == 0)
+        rc = ipc_channel_meet_(ch, IPC_SEND, deadline);
     if (rc == 0 && (ch->flags & IPC_CHANNEL_CANNOT_SEND_) != 0)
         rc = ipc_channel_meet_successor_(ch, deadline);
-    if (rc == 0 && n > ch->max)
-        rc = ipc_channel_refuse_(ch, -EMSGSIZE, "%s: a message of %zu bytes: at most %zu",
-                                 ch->kind->scheme, n, ch->max);
+    if (rc == 0)
+        rc = ipc_channel_check_size_(ch, n);
     if (rc == 0) /* an empty message may be given as NULL, which memcpy must not get */
         rc = ch->kind->send(ch, n != 0 ? message : "", n, deadline);
     if (rc == -ETIMEDOUT || rc == -EINTR)
@@ -84,11 +101,18 @@ ipc_channel_send_(struct ipc_channel *ch, const void *message, size_t n, int64_t
 __attribute__((noinline, unused)) static int64_t ipc_channel_recv_(struct ipc_channel *ch, void *to,
                                                                    size_t size, int64_t deadline)
 {
-    int64_t rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+    int64_t rc = ipc_channel_check_call_(ch, IPC_RECV, deadline);
     char nothing;
 
-    if (rc == 0)
-        rc = ch->kind->recv(ch, size != 0 ? to : &nothing, size, deadline);
+    to = size != 0 ? to : &nothing;
+    if (rc == 0 && ch->server != NULL) {
+        rc = ch->kind->serve->recv(ch, to, size, deadline);
+    } else {
+        if (rc == 0)
+            rc = ipc_channel_meet_(ch, IPC_RECV, deadline);
+        if (rc == 0)
+            rc = ch->kind->recv(ch, to, size, deadline);
+    }
     if (rc == -ETIMEDOUT || rc == -EINTR)
         *ch->why = '\0';
     return rc;
@@ -130,6 +154,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline)
         return -EINVAL;
     if (!ipc_is_deadline_(deadline))
         return ipc_channel_refuse_deadline_(ch, deadline);
+    if (ch->server != NULL)
+        return ch->kind->serve->flush != NULL ? ch->kind->serve->flush(ch, deadline) : 0;
     return ch->out < 0 ? 0 : ipc_channel_send_rest_(ch, deadline);
 }
 
@@ -142,6 +168,8 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
     if (ch->kind == NULL)
         return -EINVAL;
     ipc_channel_prepare_(ch);
+    if (ch->server != NULL)
+        return ch->kind->serve->descriptor(ch);
     if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return -EOPNOTSUPP;
     if (ch->kind->descriptor != NULL)
@@ -167,6 +195,8 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     info->gid = ch->peer.gid;
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);
+    if (ch->server != NULL)
+        ch->kind->serve->describe(ch, info);
     return 0;
 }
 

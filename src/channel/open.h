@@ -42,6 +42,8 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch)
 {
     if (ch->kind != NULL) {
+        if (ch->server != NULL)
+            ch->kind->serve->close(ch);
         if (ch->state != NULL && ch->kind->close != NULL)
             ch->kind->close(ch);
         ipc_channel_leave_peer_(ch);
@@ -62,7 +64,7 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
                                   const char *address, const struct ipc_channel_options *how)
 {
     memset(ch, 0, sizeof *ch);
-    ch->in = ch->out = -1;
+    ch->in = ch->out = ch->polls = -1;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
     ch->pid = getpid();
@@ -113,6 +115,8 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no disk to wait for; file: has one";
     if ((is & IPC_CHANNEL_KEEPALIVE_) == 0 && how->keepalive != 0)
         return "no host that could vanish; tcp: has one";
+    if (ch->kind->serve == NULL && how->clients != 0)
+        return "no server of several clients; unix:, unix-seq:, tcp:, auto: and ring: have one";
     if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
         return "no users, groups or modes; unix: has them";
     return NULL;
@@ -133,6 +137,13 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
     if (ch->how.keepalive > 32767)
         return ipc_channel_refuse_(ch, -EINVAL, "keepalive of %u s: at most 32767",
                                    ch->how.keepalive);
+    if (ch->how.clients > IPC_CHANNEL_CLIENTS_)
+        return ipc_channel_refuse_(ch, -EINVAL, "%u clients: at most %u", ch->how.clients,
+                                   IPC_CHANNEL_CLIENTS_);
+    if (ch->how.clients != 0 && (ch->role & (IPC_LISTEN | IPC_RECV)) != (IPC_LISTEN | IPC_RECV))
+        return ipc_channel_refuse_(ch, -EINVAL,
+                                   "clients are for a listener that receives: IPC_LISTEN and "
+                                   "IPC_RECV or IPC_BOTH");
     missing = ipc_channel_find_missing_(ch);
     if (missing == NULL)
         return 0;
@@ -167,7 +178,7 @@ IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, un
                                  "room for %zu",
                                  ch->kind->scheme, ch->address, ch->how.max, ch->max);
     if (rc == 0)
-        rc = ipc_channel_allocate_buffers_(ch);
+        rc = ch->how.clients != 0 ? ch->kind->serve->open(ch) : ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
         ipc_channel_close(ch);
     return rc;
@@ -179,8 +190,9 @@ IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigne
     return ipc_channel_open_with(ch, uri, role, deadline, NULL);
 }
 
-IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
-                                  int64_t deadline)
+/* As ipc_channel_accept, also for a server, which takes its own clients. */
+IPC_INLINE int ipc_channel_take_client_(struct ipc_channel *listener, struct ipc_channel *ch,
+                                        int64_t deadline)
 {
     const char *address = listener->address != NULL ? listener->address : "";
     int rc = ipc_channel_clear_(ch, listener->kind, address, &listener->how);
@@ -200,6 +212,21 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
         rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
         ipc_channel_close(ch);
+    return rc;
+}
+
+IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
+                                  int64_t deadline)
+{
+    int rc;
+
+    if (listener->server == NULL)
+        return ipc_channel_take_client_(listener, ch, deadline);
+    rc = ipc_channel_clear_(ch, listener->kind, listener->address, NULL);
+    if (rc == 0)
+        rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: a server takes its clients itself",
+                                 listener->kind->scheme);
+    ipc_channel_close(ch);
     return rc;
 }
 

@@ -326,6 +326,8 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     ipc_channel_socket_accept_,
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
+    NULL, /* is_ready */
+    &ipc_channel_sockets_serve_,
 };
 
 static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
@@ -345,6 +347,8 @@ static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
     NULL, /* accept: there are no connections */
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
@@ -364,6 +368,8 @@ static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
     NULL, /* accept: there are no connections */
     ipc_channel_socket_descriptor_,
     ipc_channel_socket_describe_,
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif

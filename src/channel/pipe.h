@@ -95,6 +95,8 @@ static const struct ipc_channel_kind_ ipc_channel_pipe_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 /* ------------------------------------------------------------------ fifo: */
@@ -174,6 +176,8 @@ static const struct ipc_channel_kind_ ipc_channel_fifo_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif

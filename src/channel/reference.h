@@ -66,7 +66,7 @@ IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigne
  *   -ETIMEDOUT   no client came until the deadline
  *   -EINTR       a signal handler ran while it waited
  *   -EOPNOTSUPP  the listener is not unix:, unix-seq:, tcp: or auto:, or was opened without
- *                IPC_LISTEN
+ *                IPC_LISTEN; or it is a server, which takes them itself
  *   -EINVAL      the listener is not open, or the deadline is no absolute time
  */
 IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
@@ -92,6 +92,8 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
  *   -EINVAL        the channel is not open, or not to send; signal:, mq: the priority is none; it
  *                  would have to wait, and the deadline is no absolute time
  *   what ipc_channel_open_with says, while the next peer is waited for
+ *
+ * On a server it answers the client in `from`: ipc_channel_send_to.
  */
 IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline);
@@ -115,12 +117,60 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *   -EINVAL      the channel is not open, or not to receive; or it would have to wait, and the
  *                deadline is no absolute time
  *   what ipc_channel_open_with says, while the next peer is waited for
+ *
+ * A server gets the next message of any client, in turns, and `from` names the client. It takes new
+ * clients in meanwhile. The loss of a client is reported once (-EPIPE, -EOWNERDEAD, -EBADMSG, with
+ * `from`), after all that the client sent, and the server goes on. After -EMSGSIZE, which names the
+ * client, too, the others have their turns first. Of a client that never finishes to agree (auto:)
+ * nothing is reported. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a client waits and cannot be taken in;
+ * that is reported once, and tried again when a client leaves, or after 100 ms with the next call.
  */
 IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size_t size,
                                           int64_t deadline);
 
 /*
- * Sends the rest of a message that a deadline has cut off.
+ * A server is a listener that was opened with options.clients, and IPC_RECV: unix:, unix-seq:, tcp:,
+ * auto:, ring:, and fd: where that is one of them. Its clients come and go by themselves, and need
+ * no options. Each has a number, which is never 0 and is given once.
+ *
+ * Sends a message to one of a server's clients. Until the deadline it waits for this client only: a
+ * server that must not be held up says IPC_NOW. Of a client that does not read, the rest of at most
+ * one message is kept, which goes out as the client reads: with recv, or ipc_channel_flush.
+ *
+ *   0
+ *   -EPIPE      there is no such client (any more)
+ *   -ETIMEDOUT  the client does not read what it was sent before; nothing was sent
+ *   -EINVAL     the channel is no server, or not to send; or the deadline is no absolute time
+ *   otherwise as ipc_channel_send
+ */
+IPC_INLINE int ipc_channel_send_to(struct ipc_channel *ch, uint64_t client, const void *message,
+                                   size_t n, int64_t deadline);
+
+/* Leaves one of a server's clients. The client is told as if the listener had closed. What it sent
+ * and what is still to go out to it is dropped; recv reports nothing of it. 0; -EPIPE: there is no
+ * such client (any more); -EINVAL: the channel is no server. */
+IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
+
+/*
+ * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
+ * loss, a client. They may be of any mechanisms, and servers. A channel where recv then says
+ * -ETIMEDOUT had only a part of a message: wait again. Where nobody is there it also looks for the
+ * next peer, ten times a second. What a deadline has cut off is not sent meanwhile, but by servers.
+ * Over repeated calls with the same channels[0] each channel has its turn.
+ *
+ *   >= 0         the index of the channel
+ *   -ETIMEDOUT   nothing came until the deadline
+ *   -EINTR       a signal handler ran while it waited
+ *   -EOPNOTSUPP  sysv: cannot be waited for together with others, and rings without a descriptor
+ *                (see ipc_channel_fd) only with such rings
+ *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the deadline
+ *                is no absolute time
+ */
+IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
+                                    int64_t deadline);
+
+/*
+ * Sends the rest of a message that a deadline has cut off; a server, of all of its clients.
  *
  *   0           nothing is left to send
  *   -ETIMEDOUT  something is left at the deadline; -EINTR: a signal handler ran
@@ -133,7 +183,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * The descriptor to poll in an event loop, once recv with IPC_NOW has said -ETIMEDOUT: for
  * reading, but for writing on a channel that only sends. It changes when the other side does: ask
  * again after -EPIPE, -EOWNERDEAD, -ESTALE and -EBADMSG, and after the first message to a
- * listener. It belongs to the channel.
+ * listener. It belongs to the channel. That of a server stays the same, is polled for reading, and
+ * tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
  *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none; file: the kernel gives no inotify

@@ -187,6 +187,8 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
     NULL, /* accept */
     NULL, /* descriptor */
     NULL, /* describe */
+    NULL, /* is_ready */
+    NULL, /* serve */
 };
 
 #endif
