@@ -12,13 +12,16 @@
 #   make fuzz         hostile peers of channels and rings, guided by coverage, FUZZ_SECONDS each (300)
 #   make headers      the four headers, of src/: run it after each change there, and commit both
 #   make              the benchmark and the examples, in build/
-#   make install      the headers, to $(DESTDIR)$(PREFIX)/include
+#   make install      headers, tools, manual pages, and what pkg-config and CMake look for, to
+#                     $(DESTDIR)$(PREFIX); make uninstall removes them
+#   make deb          packages for Debian, in build/deb; make check-deb: tries them in a fresh Debian
 
 CC = gcc
 CXX = g++
 CFLAGS = -O2
 PREFIX = /usr/local
 
+# Made of src/. ipc_ring.hpp is written by hand.
 HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h ipc_channel.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
@@ -160,9 +163,47 @@ fuzz: $(FUZZ:%=build/fuzz_%)
 build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(HEADERS) | build
 	clang -O1 -g $(WARN) $(FUZZER) -I. $< -o $@
 
-install:
-	install -d $(DESTDIR)$(PREFIX)/include
-	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include
+# What is installed, below the prefix. A tool's source is in tools or examples; it has a manual page
+# made of its first comment and its usage.
+TOOLS = ipc_cat
+VERSION = $(shell sed -n 's/^\#define IPC_RING_VERSION "\(.*\)"/\1/p' src/common/version.h)
+filled = sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' packaging/$(1) >build/stage/$(2)/$(1)
+
+stage: $(TOOLS:%=build/%) build/man/made
+	@rm -rf build/stage
+	@install -d build/stage/bin build/stage/include build/stage/share/pkgconfig build/stage/share/cmake/ipc_ring
+	@install -m 644 $(HEADERS) ipc_ring.hpp build/stage/include
+	@install $(TOOLS:%=build/%) build/stage/bin
+	@$(call filled,ipc_ring.pc,share/pkgconfig)
+	@$(call filled,ipc_ring-config.cmake,share/cmake/ipc_ring)
+	@$(call filled,ipc_ring-config-version.cmake,share/cmake/ipc_ring)
+	@if [ -s build/man/made ]; then cp -r build/man build/stage/share && rm build/stage/share/man/made; fi
+	@cd build/stage && find . -type f >../stage.list
+
+# Empty where there is no Python 3 to make the pages with.
+build/man/made: tools/manpages $(wildcard src/*.h src/*/*.h) $(wildcard tools/*.c examples/*.c)
+	@rm -rf build/man && mkdir -p build/man && : >$@
+	@if command -v python3 >/dev/null; then tools/manpages build/man '$(CC)' $(TOOLS) && echo made >$@; \
+	else echo 'note: no manual pages, as there is no python3'; fi
+
+install: stage
+	install -d $(DESTDIR)$(PREFIX)
+	tar -C build/stage -cf - -T build/stage.list | tar -C $(DESTDIR)$(PREFIX) -xpof -
+
+uninstall: stage
+	cd $(DESTDIR)$(PREFIX) && xargs rm -f <$(CURDIR)/build/stage.list
+	[ ! -d $(DESTDIR)$(PREFIX)/share/cmake/ipc_ring ] || rmdir $(DESTDIR)$(PREFIX)/share/cmake/ipc_ring
+
+# From a copy, so that nothing is built in this folder.
+deb:
+	@rm -rf build/deb && mkdir -p build/deb/ipc-ring
+	tar -cf - --exclude=./build --exclude=./.git . | tar -C build/deb/ipc-ring -xof -
+	cd build/deb/ipc-ring && dpkg-buildpackage -b -us -uc
+	rm -rf build/deb/ipc-ring
+	lintian --fail-on error build/deb/*.changes
+
+check-deb: deb
+	sh tests/deb
 
 clean:
 	rm -rf build
@@ -170,4 +211,4 @@ clean:
 build:
 	mkdir -p build
 
-.PHONY: always all deps deps-peers deps-report headers bench report results readme check test soak torture fuzz install clean
+.PHONY: always all deps deps-peers deps-report headers bench report results readme check test soak torture fuzz stage install uninstall deb check-deb clean

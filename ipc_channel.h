@@ -34,7 +34,7 @@
  *     auto:NAME          a Unix socket that becomes a ring where both sides can        >>auto
  *     ring:NAME          rings in the segment NAME of ipc_shm.h: records, from one     >>ring
  *                        sender or several; or slots that several receivers share
- *     sysvshm:KEY        rings in a System V segment, with System V semaphores         >>sysvshm
+ *     sysvshm:KEY        rings in a System V segment                                   >>sysvshm
  *     pipe:              pipes between parent and child: open, fork, use in both       >>pipe
  *     fifo:PATH          a named pipe; any number of senders                           >>pipe
  *     unix:PATH          a Unix socket, a stream; unix:@NAME is an abstract name       >>socket
@@ -71,8 +71,10 @@
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
  *   - One thread at a time uses a handle. After fork one of the two processes may go on using it;
- *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent, as the
- *     other side knows that process: open these in the child, after daemon().
+ *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent while it
+ *     lives, and then the child, as after daemon(): the other side may be told the parent's end
+ *     once. A child that calls while the parent lives is told -ECHILD after a second; it may open
+ *     the channel anew.
  *
  * Caveats
  *   - Where it can, recv takes in several messages at once, so the descriptor for event loops
@@ -252,6 +254,7 @@ struct ipc_channel {
     unsigned flags; /* IPC_CHANNEL_* below */
     int in, out;    /* descriptors, the same one for sockets; -1: nobody is there */
     pid_t pid;      /* the process that opened the channel */
+    int polls;      /* a client of a server: the epoll descriptor that tells of it; else -1 */
     size_t next;    /* bytes of a message that was too large for the caller's buffer; else 0 */
     size_t last;    /* bytes of the message that was received last */
     unsigned turn;  /* of channels[0]: where ipc_channel_wait_any begins */
@@ -327,8 +330,9 @@ struct ipc_channel_facts {
 
 /*
  * What a mechanism does for a server: a listener with options.clients. `open` makes ch->server, the
- * mechanism's own state of it, and the other functions are called only where that is not NULL. The functions of a channel (send, recv, meet, ...) are never called with
- * a server. Roles, deadlines and `max` were checked, and a message is not NULL.
+ * mechanism's own state of it, and the other functions are called only where that is not NULL.
+ * The functions of a channel (send, recv, meet, ...) are never called with a server. Roles,
+ * deadlines and `max` were checked, and a message is not NULL.
  */
 struct ipc_channel_serve_ {
     int (*open)(struct ipc_channel *);   /* behind the mechanism's own open */
@@ -594,7 +598,8 @@ IPC_INLINE const char *ipc_channel_why(const struct ipc_channel *ch);
 
 /* Leaves the channel, and stops listening. A socket's file is removed; other things stay: see
  * ipc_channel_unlink. What a deadline has cut off is not waited for. A second call does nothing.
- * In a child after fork it leaves the socket's file, and the ends of rings, to the parent. */
+ * In a child after fork it leaves the socket's file, and ends of rings that the child has not taken
+ * over, to the parent. */
 IPC_INLINE void ipc_channel_close(struct ipc_channel *ch);
 
 /*
@@ -742,11 +747,20 @@ IPC_INLINE int ipc_channel_is_socket_(const struct ipc_channel *ch)
     return ch->kind->type != 0;
 }
 
+/* A descriptor of a server's client is about to be closed. Another process may have it, too: after
+ * fork, or as it was handed over. Then epoll would go on to tell of it. */
+IPC_INLINE void ipc_channel_unwatch_(const struct ipc_channel *ch, int fd)
+{
+    if (ch->polls >= 0 && fd >= 0)
+        (void)epoll_ctl(ch->polls, EPOLL_CTL_DEL, fd, NULL);
+}
+
 /* Leaves the other side. What was not received, or not sent yet, is dropped. */
 IPC_INLINE void ipc_channel_leave_peer_(struct ipc_channel *ch)
 {
     if (ch->in == ch->out)
         ch->out = -1;
+    ipc_channel_unwatch_(ch, ch->in);
     ipc_channel_close_fd_(&ch->in);
     ipc_channel_close_fd_(&ch->out);
     ch->rx.begin = ch->rx.end = ch->tx.begin = ch->tx.end = 0;
@@ -972,6 +986,18 @@ IPC_INLINE int ipc_channel_refuse_frame_(struct ipc_channel *ch, const unsigned 
                                      "%s:%s: a message of %lu bytes came: options.max is "
                                      "%zu here; the sender was left",
                                      ch->kind->scheme, ch->address, (unsigned long)n, ch->max);
+}
+
+/* Does the channel hold a message that was read and not handed out? Also what recv will refuse. */
+IPC_INLINE int ipc_channel_holds_message_(const struct ipc_channel *ch)
+{
+    size_t have = ch->rx.end - ch->rx.begin;
+    int64_t n;
+
+    if (ch->next != 0 || have < IPC_CHANNEL_HEADER_)
+        return ch->next != 0;
+    n = ipc_channel_get_length_(ch, ch->rx.data + ch->rx.begin);
+    return n < 0 || (size_t)n <= have - IPC_CHANNEL_HEADER_;
 }
 
 /* ------------------------------------------------------------------ system calls */
@@ -2385,6 +2411,32 @@ IPC_INLINE int ipc_channel_socket_unlink_(struct ipc_channel *ch)
     return ipc_channel_has_path_(ch) ? ipc_channel_remove_(ch->address, S_IFSOCK) : -EOPNOTSUPP;
 }
 
+/* A server of sockets: see server.h. */
+IPC_INLINE int ipc_channel_sockets_open_(struct ipc_channel *ch);
+IPC_INLINE void ipc_channel_sockets_close_(struct ipc_channel *ch);
+IPC_INLINE int64_t ipc_channel_sockets_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                             int64_t deadline);
+IPC_INLINE int ipc_channel_sockets_send_to_(struct ipc_channel *ch, uint64_t client,
+                                            const void *message, size_t n, int64_t deadline);
+IPC_INLINE int ipc_channel_sockets_drop_(struct ipc_channel *ch, uint64_t client);
+IPC_INLINE int ipc_channel_sockets_flush_(struct ipc_channel *ch, int64_t deadline);
+IPC_INLINE int ipc_channel_sockets_descriptor_(struct ipc_channel *ch);
+IPC_INLINE void ipc_channel_sockets_describe_(const struct ipc_channel *ch,
+                                              struct ipc_channel_facts *info);
+IPC_INLINE int ipc_channel_sockets_is_ready_(struct ipc_channel *ch);
+
+static const struct ipc_channel_serve_ ipc_channel_sockets_serve_ = {
+    ipc_channel_sockets_open_,
+    ipc_channel_sockets_close_,
+    ipc_channel_sockets_recv_,
+    ipc_channel_sockets_send_to_,
+    ipc_channel_sockets_drop_,
+    ipc_channel_sockets_flush_,
+    ipc_channel_sockets_descriptor_,
+    ipc_channel_sockets_describe_,
+    ipc_channel_sockets_is_ready_,
+};
+
 static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     "unix",
     0,
@@ -2403,7 +2455,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
     NULL, /* is_ready */
-    NULL, /* serve */
+    &ipc_channel_sockets_serve_,
 };
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
@@ -2424,7 +2476,7 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     ipc_channel_socket_descriptor_,
     ipc_channel_socket_describe_,
     NULL, /* is_ready */
-    NULL, /* serve */
+    &ipc_channel_sockets_serve_,
 };
 
 #endif
@@ -2757,7 +2809,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
     NULL, /* is_ready */
-    NULL, /* serve */
+    &ipc_channel_sockets_serve_,
 };
 
 static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
@@ -4178,6 +4230,15 @@ IPC_INLINE int ipc_channel_log_descriptor_(struct ipc_channel *ch)
     return changes >= 0 ? changes : -EOPNOTSUPP; /* a file is always readable for poll */
 }
 
+/* Has it read a record, or is it time to look? */
+IPC_INLINE int ipc_channel_log_is_ready_(struct ipc_channel *ch)
+{
+    const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+
+    return own->stale || own->unread || own->check || ipc_clock() >= own->look ||
+           ipc_channel_check_record_(ch) >= 0;
+}
+
 IPC_INLINE void ipc_channel_log_describe_(const struct ipc_channel *ch,
                                           struct ipc_channel_facts *info)
 {
@@ -4215,7 +4276,7 @@ static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
     NULL, /* accept */
     ipc_channel_log_descriptor_,
     ipc_channel_log_describe_,
-    NULL, /* is_ready */
+    ipc_channel_log_is_ready_,
     NULL, /* serve */
 };
 
@@ -4462,9 +4523,6 @@ struct ipc_channel_ring_ {
     struct ipc_mpmc_consumer take; /* in place of in, of a ring that several receive from */
     struct ipc_notify data, space; /* bells of in, take: to sleep on, to post */
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
-    int sem; /* sysvshm: the semaphores that are the bells; -1: the bells' own words */
-    unsigned short sem_in;   /* the first semaphore of in's ring: data; the next one: space */
-    unsigned short sem_out;  /* the first semaphore of out's ring */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
     struct ipc_channel_polls_ polls;
@@ -4581,7 +4639,7 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
     ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
     if (ch->ring == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
-    ch->ring->seg.fd = ch->ring->sem = -1;
+    ch->ring->seg.fd = -1;
     ch->ring->polls.set = ch->ring->polls.events = ch->ring->polls.timer = -1;
     ch->ring->out.error = ch->ring->in.error = -EINVAL;
     return 0;
@@ -4731,106 +4789,7 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     return 0;
 }
 
-/* ------------------------------------------------------------------ bells */
-
-/* A bell is a struct ipc_notify; over sysvshm: it is a semaphore, and the first word of the bell's
- * memory says that a process sleeps on it. */
-
-/* The number of a bell's semaphore. */
-IPC_INLINE unsigned short ipc_channel_sem_number_(const struct ipc_channel_ring_ *r,
-                                                  const struct ipc_notify *bell)
-{
-    int out = bell == &r->out_data || bell == &r->out_space;
-    int space = bell == &r->space || bell == &r->out_space;
-
-    return (unsigned short)((out ? r->sem_out : r->sem_in) + space);
-}
-
-/* Wakes the process that sleeps on the bell, if there is one. */
-IPC_INLINE void ipc_channel_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
-{
-    struct sembuf up = {0, 1, IPC_NOWAIT};
-
-    if (r->sem < 0) {
-        (void)ipc_notify_post(bell);
-        return;
-    }
-    if (bell->at == NULL)
-        return;
-    /* Without this fence we could miss a process that has just armed the bell, and it could miss
-     * what we stored. Partner: in ipc_channel_sem_more_. */
-    ck_pr_fence_store_load();
-    if (ck_pr_load_32(&bell->at->word) == 0 || ck_pr_fas_32(&bell->at->word, 0) == 0)
-        return;
-    up.sem_num = ipc_channel_sem_number_(r, bell);
-    (void)semop(r->sem, &up, 1); /* -EAGAIN: 32767 wakes are there already */
-}
-
-/* One wait: the looks so far; is the bell armed; what the wait has come to, or 0. */
-struct ipc_channel_sleep_ {
-    unsigned looks;
-    int armed, rc;
-};
-
-/* A look has found nothing. 1: the caller looks again; 0: the wait is over. It spins first, then
- * arms the bell and lets the caller look once more, then sleeps. */
-IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_notify *bell,
-                                     int64_t deadline, struct ipc_channel_sleep_ *w)
-{
-    struct sembuf down = {0, -1, 0};
-    struct timespec t;
-    int64_t left;
-
-    if (w->rc != 0)
-        return 0;
-    if (deadline > IPC_NOW && w->looks++ < bell->spin) {
-        ck_pr_stall();
-        return 1;
-    }
-    if (!w->armed) {
-        ck_pr_store_32(&bell->at->word, 1);
-        ck_pr_fence_store_load(); /* partner: in ipc_channel_post_ */
-        return w->armed = 1;
-    }
-    w->armed = 0;
-    left = ipc_left_(deadline);
-    if (left == 0) {
-        w->rc = -ETIMEDOUT;
-        return 1;
-    }
-    down.sem_num = ipc_channel_sem_number_(r, bell);
-    t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
-#if defined(SYS_semtimedop) && defined(__LP64__) /* the declaration needs _GNU_SOURCE */
-    if (syscall(SYS_semtimedop, r->sem, &down, 1L, &t) != 0 && errno != EAGAIN)
-#else
-    down.sem_flg = IPC_NOWAIT;
-    if (semop(r->sem, &down, 1) != 0 && (errno != EAGAIN || nanosleep(&t, NULL) != 0))
-#endif
-        w->rc = errno == EIDRM ? -EPIPE : -errno;
-    else if (ipc_notify_dead_(bell))
-        w->rc = -EOWNERDEAD;
-    return 1;
-}
-
-/* As ipc_notify_wait_until_, on a semaphore. The bell is one of a channel's ring. */
-IPC_INLINE int ipc_channel_sem_until_(struct ipc_notify *bell, int64_t deadline,
-                                      ipc_notify_look_ *look, void *handle, void *argument)
-{
-    struct ipc_channel_sleep_ sleep = {0, 0, 0};
-    struct ipc_channel_ring_ *r = (struct ipc_channel_ring_ *)bell->peer.arg;
-    int ready;
-
-    do
-        ready = look(handle, argument);
-    while (!ready && ipc_channel_sem_more_(r, bell, deadline, &sleep));
-    return ready ? 0 : sleep.rc;
-}
-
-IPC_INLINE int ipc_channel_bell_until_(struct ipc_notify *bell, int64_t deadline,
-                                       ipc_notify_look_ *look, void *handle, void *argument)
-{
-    return ipc_notify_wait_until_(bell, deadline, look, handle, argument);
-}
+/* ------------------------------------------------------------------ waiting */
 
 /* A message that is sent or received as soon as that is possible: what a look tries. */
 struct ipc_channel_try_ {
@@ -4848,9 +4807,8 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    int rc = ipc_notify_wait_with_peer_(
-        bell, holder, seen, deadline,
-        t->ch->ring->sem >= 0 ? ipc_channel_sem_until_ : ipc_channel_bell_until_, look, t, NULL);
+    int rc = ipc_notify_wait_with_peer_(bell, holder, seen, deadline, ipc_notify_wait_until_, look,
+                                        t, NULL);
 
     if (rc != 0)
         t->rc = rc;
@@ -4858,24 +4816,23 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
 
 /* ------------------------------------------------------------------ leaving */
 
-/* Leaves the rings, if there are any. After fork, the child leaves the ends to its parent. */
+/* Leaves the rings, if there are any. After fork, a child leaves the ends to its parent, unless it
+ * goes on with them. */
 IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
 {
     struct ipc_channel_ring_ *r = ch->ring;
 
     if (r == NULL)
         return;
-    if (ch->pid == getpid()) {
-        /* In this order: the process that takes out's end next, then finds that of in free. */
-        ipc_record_consumer_detach(&r->in);
-        ipc_record_producer_detach(&r->out);
-        ipc_mpmc_producer_detach(&r->put);
-        ipc_mpmc_consumer_detach(&r->take);
-        ipc_channel_post_(r, &r->out_data); /* a process that sleeps there learns of it */
-        ipc_channel_post_(r, &r->out_space);
-        ipc_channel_post_(r, &r->data);
-        ipc_channel_post_(r, &r->space);
-    }
+    /* In this order: the process that takes out's end next, then finds that of in free. */
+    ipc_record_consumer_detach(&r->in);
+    ipc_record_producer_detach(&r->out);
+    ipc_mpmc_producer_detach(&r->put);
+    ipc_mpmc_consumer_detach(&r->take);
+    (void)ipc_notify_post(&r->out_data); /* a process that sleeps there learns of it */
+    (void)ipc_notify_post(&r->out_space);
+    (void)ipc_notify_post(&r->data);
+    (void)ipc_notify_post(&r->space);
     ipc_notify_detach(&r->data);
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
@@ -4902,6 +4859,9 @@ IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
         break;
     case -EBADMSG:
         what = "the shared memory is corrupt";
+        break;
+    case -ECHILD:
+        what = "after fork another process goes on with it: open it anew in this one";
         break;
     default:
         return rc;
@@ -4944,31 +4904,44 @@ IPC_INLINE uint64_t *ipc_channel_reader_(struct ipc_channel_ring_ *r)
     return r->answers.mem != NULL ? &r->in.ring->end[0] : &r->out.ring->end[1];
 }
 
+/* A client of a server that was told of its loss, by send or recv, is told once. */
+IPC_INLINE void ipc_channel_note_loss_(struct ipc_channel_ring_ *r, int64_t rc)
+{
+    if (r->answers.mem == NULL || (rc != -EPIPE && rc != -EOWNERDEAD))
+        return;
+    r->rejoins = 1;
+    r->reader = r->writer = 0;
+}
+
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
-    uint64_t *holder = ipc_channel_reader_(r), reader = ck_pr_load_64(holder);
+    uint64_t *holder, reader;
 
+    if (r->out.ring == NULL) /* after fork this process may not go on */
+        return ipc_channel_report_ring_end_(ch, r->out.error);
+    holder = ipc_channel_reader_(r);
+    reader = ck_pr_load_64(holder);
     ipc_channel_rejoin_(r);
     if (r->talks)
         t.rc = ipc_channel_address_asker_(r);
-    else if (reader != r->reader && reader == 0) { /* reported once; later calls send for the next */
+    else if (reader != r->reader && reader == 0) { /* reported once; then for the next one */
         r->reader = 0;
         t.rc = -EPIPE;
     }
     if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, holder, &r->reader, deadline,
                                ipc_channel_try_push_);
-    r->rejoins = r->answers.mem != NULL && (t.rc == -EPIPE || t.rc == -EOWNERDEAD);
+    ipc_channel_note_loss_(r, t.rc);
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
-    ipc_channel_post_(r, &r->out_data);
+    (void)ipc_notify_post(&r->out_data);
     ch->quick_out = &r->out;
     ch->quick_holder = holder;
     ch->quick_reader = reader != 0 ? reader : IPC_PEER_READ_ONLY; /* which is never there */
-    ch->quick_sends = r->sem < 0 ? INT32_MAX : 0;
+    ch->quick_sends = INT32_MAX;
     return 0;
 }
 
@@ -4992,12 +4965,15 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder = r->one_sender ? &r->in.ring->end[0] : &nobody, seen = r->writer;
+    uint64_t nobody = 0, *holder, seen = r->writer;
 
+    if (r->in.ring == NULL)
+        return ipc_channel_report_ring_end_(ch, r->in.error);
+    holder = r->one_sender ? &r->in.ring->end[0] : &nobody;
     if (!ipc_channel_try_pop_(&t, NULL)) {
         /* What was taken is published by now, and the other side may wait for that room. */
         r->in.post_due = 0;
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->space);
         ipc_channel_rejoin_(r);
         if (r->talks && r->writer > 1 && ck_pr_load_64(holder) != r->writer)
             ipc_channel_try_rest_(&t);
@@ -5007,7 +4983,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     }
     if (r->in.post_due) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.post_due = 0;
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->space);
     }
     if (t.rc >= 0) {
         r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
@@ -5017,11 +4993,9 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     }
     if (r->talks && (t.rc == -EPIPE || t.rc == -EOWNERDEAD))
         ipc_channel_end_talk_(ch, seen);
-    r->rejoins |= r->answers.mem != NULL && (t.rc == -EPIPE || t.rc == -EOWNERDEAD);
-    ch->quick_in = r->sem < 0 && (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE &&
-                           !r->awaits
-                       ? &r->in
-                       : NULL;
+    ipc_channel_note_loss_(r, t.rc);
+    ch->quick_in =
+        (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE && !r->awaits ? &r->in : NULL;
     if (t.rc >= 0)
         return t.rc;
     if (t.rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
@@ -5038,7 +5012,7 @@ IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *mes
     unsigned char *slot;
 
     if (ipc_notify_anyone_died(&r->out_space) && ipc_mpmc_producer_recover(&r->put, 0) > 0)
-        ipc_channel_post_(r, &r->out_data);
+        (void)ipc_notify_post(&r->out_data);
     slot = (unsigned char *)ipc_mpmc_claim(&r->put);
     if (slot == NULL)
         return ipc_mpmc_producer_error(&r->put) != 0 ? ipc_mpmc_producer_error(&r->put) : -EAGAIN;
@@ -5057,8 +5031,8 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     uint64_t n;
 
     if (ipc_notify_anyone_died(&r->data) && ipc_mpmc_consumer_recover(&r->take, 0) > 0) {
-        ipc_channel_post_(r, &r->data);
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->data);
+        (void)ipc_notify_post(&r->space);
     }
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
@@ -5100,13 +5074,13 @@ IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *mess
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
     uint64_t nobody = 0;
 
-    if (r->put.m.ring == NULL)
+    if (r->put.m.ring == NULL && r->put.m.error == 0)
         return ipc_channel_ring_send_(ch, message, n, deadline);
     if (!ipc_channel_try_put_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, &nobody, &r->reader, deadline,
                                ipc_channel_try_put_);
     ipc_mpmc_cancel(&r->put); /* what was not sent */
-    ipc_channel_post_(r, t.rc == 0 ? &r->out_data : &r->out_space);
+    (void)ipc_notify_post(t.rc == 0 ? &r->out_data : &r->out_space);
     return t.rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, (int)t.rc);
 }
 
@@ -5117,8 +5091,10 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
     uint64_t nobody = 0, *holder;
 
-    if (r->take.m.ring == NULL)
+    if (r->take.m.ring == NULL && r->take.m.error == 0)
         return ipc_channel_ring_recv_(ch, to, size, deadline);
+    if (r->take.m.ring == NULL)
+        return ipc_channel_report_ring_end_(ch, r->take.m.error);
     holder = r->one_sender ? &r->take.m.ring->end[0] : &nobody;
     if (!ipc_channel_try_take_(&t, NULL))
         ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_take_);
@@ -5127,7 +5103,7 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     if (t.rc < 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     r->writer |= r->one_sender && r->writer == 0;
-    ipc_channel_post_(r, &r->space);
+    (void)ipc_notify_post(&r->space);
     return t.rc;
 }
 
@@ -5147,6 +5123,26 @@ IPC_INLINE int ipc_channel_ring_check_name_(struct ipc_channel *ch)
     return !ipc_shm_is_path_(ch->address)
                ? 0
                : ipc_channel_refuse_(ch, -EINVAL, "ring: '%s' must not hold a slash", ch->address);
+}
+
+IPC_INLINE void ipc_channel_fault_in_(void *mem, size_t size)
+{
+    size_t offset = (uintptr_t)mem & ((size_t)getpagesize() - 1);
+
+    (void)madvise((unsigned char *)mem - offset, size + offset, MADV_POPULATE_WRITE);
+}
+
+/* Faults in what messages go through, so that none does at its first touch. */
+IPC_INLINE void ipc_channel_fault_in_rings_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if (r->answers.mem == NULL) {
+        ipc_channel_fault_in_(r->seg.base, r->seg.size);
+    } else {
+        ipc_channel_fault_in_(r->out.data, (size_t)r->out.mask + 1);
+        ipc_channel_fault_in_(r->in.data, (size_t)r->in.mask + 1);
+    }
 }
 
 IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
@@ -5173,6 +5169,8 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     /* As many as there can be handles of the ring, or lanes and their receivers. */
     how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    if (!listener)
+        how.flags |= IPC_SHM_NO_PREFAULT; /* of a server's segment, most is for others */
     rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
                   : ipc_shm_open_with(seg, ch->address, deadline, &how);
     if (rc == -EACCES && !listener && ch->how.user != 0) {
@@ -5182,7 +5180,10 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     if (rc != 0)
         return ipc_channel_refuse_(ch, ipc_channel_segment_error_(rc), "ring: %s",
                                    ipc_shm_why(seg));
-    return ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
+    rc = ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
+    if (rc == 0 && !listener)
+        ipc_channel_fault_in_rings_(ch);
+    return rc;
 }
 
 /* A segment of ring: has the magic of ipc_shm.h, and its objects are our rings; it has no object if
@@ -5500,7 +5501,7 @@ IPC_INLINE void ipc_channel_address_(struct ipc_channel_ring_ *r, uint64_t id)
         r->next_from = r->out.tail;
     r->addressed = id;
     ipc_record_next_term_(&r->out, id, r->next_from);
-    ipc_channel_post_(r, &r->out_data); /* the client may sleep until it has a term */
+    (void)ipc_notify_post(&r->out_data); /* the client may sleep until it has a term */
 }
 
 /* The listener is about to send. 0, or -EPIPE: the client that it would answer is gone. */
@@ -5959,13 +5960,13 @@ IPC_INLINE int ipc_channel_ring_server_is_ready_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ answering */
 
-IPC_INLINE int ipc_channel_refuse_client_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_refuse_ring_client_(struct ipc_channel *ch)
 {
     return ipc_channel_refuse_(ch, -EPIPE, "ring:%s: that client is gone", ch->address);
 }
 
 /* The client of that number, or NULL. */
-IPC_INLINE struct ipc_channel_ring_client_ *ipc_channel_find_client_(const struct ipc_channel *ch,
+IPC_INLINE struct ipc_channel_ring_client_ *ipc_channel_find_ring_client_(const struct ipc_channel *ch,
                                                                      uint64_t number)
 {
     struct ipc_channel_ring_server_ *own = ipc_channel_ring_server_of_(ch);
@@ -5998,11 +5999,11 @@ IPC_INLINE int ipc_channel_try_answer_(void *handle, void *argument)
 IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t client,
                                                 const void *message, size_t n, int64_t deadline)
 {
-    struct ipc_channel_answer_ a = {ipc_channel_find_client_(ch, client), message, n};
+    struct ipc_channel_answer_ a = {ipc_channel_find_ring_client_(ch, client), message, n};
     int rc;
 
     if (a.client == NULL)
-        return ipc_channel_refuse_client_(ch);
+        return ipc_channel_refuse_ring_client_(ch);
     rc = ipc_channel_try_answer_(&a, NULL);
     if (rc == 0) {
         ipc_notify_watch(&a.client->space, a.client->id);
@@ -6011,7 +6012,7 @@ IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t
         rc = 0;
     }
     if (rc == -EPIPE || rc == -EOWNERDEAD)
-        return ipc_channel_refuse_client_(ch);
+        return ipc_channel_refuse_ring_client_(ch);
     if (rc == 0)
         (void)ipc_notify_post(&a.client->data);
     return rc == -EBADMSG ? ipc_channel_report_ring_end_(ch, rc) : rc;
@@ -6019,10 +6020,10 @@ IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t
 
 IPC_INLINE int ipc_channel_ring_server_drop_(struct ipc_channel *ch, uint64_t client)
 {
-    struct ipc_channel_ring_client_ *c = ipc_channel_find_client_(ch, client);
+    struct ipc_channel_ring_client_ *c = ipc_channel_find_ring_client_(ch, client);
 
     if (c == NULL)
-        return ipc_channel_refuse_client_(ch);
+        return ipc_channel_refuse_ring_client_(ch);
     c->dropped = 1;
     ipc_record_producer_detach(&c->out);
     (void)ipc_notify_post(&c->data);
@@ -6038,28 +6039,32 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
     unsigned lane;
 
     for (lane = 0; lane < in->producers; lane++)
-        info->clients += ck_pr_load_64(ipc_record_holder_(to, in->producers, lane)) != 0;
+        info->clients += ck_pr_load_64(ipc_record_holder_(to, in->producers, lane)) != 0 &&
+                         ck_pr_load_64(&ipc_record_lane_at_(to, lane)->terms) != in->reported[lane];
 }
 
 #endif
 
 /* >>sysvshm  src/channel/sysvshm.h */
 /*
- * sysvshm:KEY, rings of records in a System V segment, woken by System V semaphores. KEY is a
- * number, decimal, 0x or 0.
+ * sysvshm:KEY, rings of records in a System V segment. KEY is a number, decimal, 0x or 0.
  *
- * For programs that have System V memory only, or no futexes. The listener makes the segment and
- * six semaphores, and the other side waits for them. One process on each side; both directions.
+ * For programs that have System V memory only. The listener makes the segment and two semaphores,
+ * and the other side waits for them. One process on each side; both directions.
  *
- *     memory      a line with a count of ids; then the rings "to" and "from" the listener, each half
- *                 of the rest
- *     semaphores  0, 1: data and space of "to"; 2, 3: of "from"; sides sleep on these
- *                 4: the listener is there; 5: the other side is there; 1 while the process lives:
+ *     memory      a line with a count of ids; then the rings "to" and "from" the listener, with
+ *                 their bells, each half of the rest
+ *     semaphores  0: the listener is there; 1: the other side is there; 1 while the process lives:
  *                 the kernel takes it back at the process's death (SEM_UNDO)
  *
- *   Access   Each process that the segment's mode permits. The segment of a user other than this
- *            one, root and options.user is refused.
- *   Loss     As over ring:.
+ * A side sleeps on a bell, as over ring:. No descriptor reports that a semaphore has changed, so a
+ * sleeper asks the kernel every 8 ms whether the other side is there.
+ *
+ *   Access   Each process that the segment's mode permits. A segment, or semaphores, of a user
+ *            other than this one, root and options.user are refused.
+ *   Loss     As over ring:. Once the semaphores were removed, as ipc_channel_unlink does, no death
+ *            can be proven and no process can come: what is there is received, and each call that
+ *            would wait is -EPIPE, within a second if it waits already.
  *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
  *            semaphores outlive their processes.
  */
@@ -6069,10 +6074,13 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
 /* ------------------------------------------------------------------ sysvshm: */
 
 struct ipc_channel_shm_ {
-    unsigned char *mem;   /* the segment, or NULL */
-    size_t half;          /* bytes of it for each ring */
-    unsigned short place; /* the semaphore that says that we are there; 0: none yet */
-    struct ipc_peer me;   /* an id is a count, times 8, and the number of our place */
+    unsigned char *mem;  /* the segment, or NULL */
+    size_t half;         /* bytes of it for each ring */
+    int sem;             /* the id of the semaphores */
+    int removed;         /* they are gone: see Loss */
+    int placed;          /* is our place taken? */
+    struct ipc_peer me;  /* an id is a count, times 2, and the number of our place's semaphore */
+    uint64_t *self;      /* a page that fork wipes; or NULL */
 };
 
 /* The line before the rings. */
@@ -6082,11 +6090,43 @@ struct ipc_channel_shm_head_ {
 };
 
 #define IPC_CHANNEL_SHM_HEAD_ sizeof(struct ipc_channel_shm_head_)
+#define IPC_CHANNEL_SHM_SEMS_ 2 /* semaphores in the set */
 
-/* As struct ipc_peer has it: 0 if the process of that id is dead. */
+/* As struct ipc_peer has it. -1 once the semaphores were removed. */
 IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
 {
-    return semctl(((const struct ipc_channel_ring_ *)arg)->sem, (int)(id % 8), GETVAL) != 0;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)arg;
+    int value = semctl(own->sem, (int)(id % 2), GETVAL);
+
+    own->removed |= value < 0 && (errno == EIDRM || errno == EINVAL);
+    return own->removed ? -1 : value != 0;
+}
+
+/* As struct ipc_peer has it: fork does not inherit what SEM_UNDO takes back, so a child has no place. */
+IPC_INLINE int ipc_channel_sem_inherit_(void *arg, uint64_t id, int leaves)
+{
+    (void)arg;
+    (void)id;
+    (void)leaves;
+    return -ECHILD;
+}
+
+/* Lets the ends of the rings notice a fork, where the kernel can wipe a page (Linux 4.14). */
+IPC_INLINE void ipc_channel_sem_notice_forks_(struct ipc_channel_shm_ *own)
+{
+    size_t size = (size_t)getpagesize();
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return;
+    if (madvise(page, size, MADV_WIPEONFORK) != 0) {
+        (void)munmap(page, size);
+        return;
+    }
+    own->self = (uint64_t *)page;
+    *own->self = UINT64_MAX;
+    own->me.self = own->self;
+    own->me.inherit = ipc_channel_sem_inherit_;
 }
 
 /* Takes our side's place, and makes an id of it. */
@@ -6096,16 +6136,17 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
     struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
     struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
-    take[0].sem_num = take[1].sem_num = (unsigned short)(listener ? 4 : 5);
-    if (semop(ch->ring->sem, take, 2) != 0) {
+    take[0].sem_num = take[1].sem_num = (unsigned short)!listener;
+    if (semop(own->sem, take, 2) != 0) {
         if (errno != EAGAIN)
             return ipc_channel_refuse_errno_(ch, "take a place at");
         return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address);
     }
-    own->place = take[0].sem_num;
+    own->placed = 1;
     own->me.alive = ipc_channel_sem_alive_;
-    own->me.arg = ch->ring;
-    own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 8 + own->place;
+    own->me.arg = own;
+    own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 2 + !listener;
+    ipc_channel_sem_notice_forks_(own);
     return 0;
 }
 
@@ -6197,6 +6238,28 @@ IPC_INLINE int ipc_channel_shm_check_(struct ipc_channel *ch, int id, struct shm
     return rc;
 }
 
+/* Checks that we may use the semaphores that were found. Those of another user, or with a wider
+ * mode, would let that user say who is dead. */
+IPC_INLINE int ipc_channel_sem_check_(struct ipc_channel *ch, int sem)
+{
+    union { /* semctl's fourth argument, which libc does not declare */
+        int value;
+        struct semid_ds *is;
+    } to;
+    struct semid_ds is;
+    struct stat st;
+    int rc;
+
+    to.is = &is;
+    if (semctl(sem, 0, IPC_STAT, to) != 0)
+        return ipc_channel_refuse_errno_(ch, "read the mode of the semaphores of");
+    memset(&st, 0, sizeof st);
+    st.st_uid = is.sem_perm.uid;
+    st.st_mode = is.sem_perm.mode;
+    rc = ipc_channel_check_owner_(ch, &st, 0);
+    return rc == 0 && is.sem_nsems != IPC_CHANNEL_SHM_SEMS_ ? ipc_channel_shm_refuse_(ch) : rc;
+}
+
 /* The listener has found a segment that is smaller than it needs. Removes it, if it is ours and no
  * process uses it. 1: removed; 0: it stays; or the refusal. */
 IPC_INLINE int ipc_channel_shm_remove_smaller_(struct ipc_channel *ch, key_t key)
@@ -6218,6 +6281,7 @@ IPC_INLINE int ipc_channel_shm_remove_smaller_(struct ipc_channel *ch, key_t key
 IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t deadline,
                                      struct shmid_ds *is)
 {
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     size_t size = ipc_channel_shm_size_(ipc_channel_lane_(ch->max));
     int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, rc, error;
 
@@ -6225,8 +6289,11 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
         id = shmget(key, flags != 0 ? size : 0, flags);
         if (id >= 0 && (rc = ipc_channel_shm_check_(ch, id, is)) != 0)
             return rc;
-        if (id >= 0 && (ch->ring->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
-            return id;
+        if (id >= 0 &&
+            (own->sem = semget(key, flags != 0 ? IPC_CHANNEL_SHM_SEMS_ : 0, flags)) >= 0) {
+            rc = ipc_channel_sem_check_(ch, own->sem);
+            return rc != 0 ? rc : id;
+        }
         error = errno;
         if (id < 0 && error == EINVAL && flags != 0) {
             rc = ipc_channel_shm_remove_smaller_(ch, key);
@@ -6235,6 +6302,8 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
             if (rc > 0)
                 continue;
         }
+        if (id >= 0 && error == EINVAL) /* there are fewer semaphores */
+            return ipc_channel_shm_refuse_(ch);
         errno = error;
         if (error != ENOENT || flags != 0)
             return ipc_channel_refuse_errno_(ch, "open");
@@ -6283,8 +6352,6 @@ IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int
         if (rc != 0)
             return rc;
     }
-    ch->ring->sem_in = listener ? 0 : 2;
-    ch->ring->sem_out = listener ? 2 : 0;
     do
         rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
     while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
@@ -6315,9 +6382,63 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
         why = *own->me.why != '\0' ? own->me.why : strerror(-rc);
         return ipc_channel_refuse_(ch, rc, "sysvshm:%s: %s", ch->address, why);
     }
-    ipc_channel_post_(ch->ring, &ch->ring->out_data);
-    ipc_channel_post_(ch->ring, &ch->ring->space);
+    (void)ipc_notify_post(&ch->ring->out_data); /* a sleeper there watches us from now on */
+    (void)ipc_notify_post(&ch->ring->space);
     return 0;
+}
+
+/* The deadline of one wait. While no process is seen at the other end no death is asked for, so a
+ * wait ends after a second to ask for the semaphores. Once they were removed, no call waits. */
+IPC_INLINE int64_t ipc_channel_shm_slice_(const struct ipc_channel_shm_ *own, uint64_t seen,
+                                          int64_t deadline)
+{
+    int64_t slice;
+
+    if (own->removed)
+        return IPC_NOW;
+    if (seen != 0 || deadline <= IPC_NOW)
+        return deadline;
+    slice = ipc_in_ms(1000);
+    return slice < deadline ? slice : deadline;
+}
+
+/* A wait of ipc_channel_shm_slice_ has ended without a message, or room. 0: the caller waits on; or
+ * what the call returns. */
+IPC_INLINE int ipc_channel_shm_wait_on_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
+
+    if (deadline > IPC_NOW)
+        (void)ipc_channel_sem_alive_(own, own->me.id);
+    if (own->removed)
+        return ipc_channel_report_ring_end_(ch, -EPIPE);
+    return ipc_left_(deadline) == 0 ? -ETIMEDOUT : 0;
+}
+
+IPC_INLINE int ipc_channel_shm_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                     int64_t deadline)
+{
+    const struct ipc_channel_shm_ *own = (const struct ipc_channel_shm_ *)ch->state;
+    int rc;
+
+    do
+        rc = ipc_channel_ring_send_(ch, message, n,
+                                    ipc_channel_shm_slice_(own, ch->ring->reader, deadline));
+    while (rc == -ETIMEDOUT && (rc = ipc_channel_shm_wait_on_(ch, deadline)) == 0);
+    return rc;
+}
+
+IPC_INLINE int64_t ipc_channel_shm_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                         int64_t deadline)
+{
+    const struct ipc_channel_shm_ *own = (const struct ipc_channel_shm_ *)ch->state;
+    int64_t rc;
+
+    do
+        rc = ipc_channel_ring_recv_(ch, to, size,
+                                    ipc_channel_shm_slice_(own, ch->ring->writer, deadline));
+    while (rc == -ETIMEDOUT && (rc = ipc_channel_shm_wait_on_(ch, deadline)) == 0);
+    return rc;
 }
 
 /* Leaves the rings before the place: until then the other side must not think us dead. */
@@ -6325,14 +6446,15 @@ IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
 {
     struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
-    int sem = ch->ring != NULL ? ch->ring->sem : -1;
 
     ipc_channel_ring_leave_(ch);
-    gone.sem_num = own->place;
-    if (own->place != 0 && ch->pid == getpid())
-        (void)semop(sem, &gone, 1);
+    gone.sem_num = own->me.id % 2;
+    if (own->placed && ch->pid == getpid())
+        (void)semop(own->sem, &gone, 1);
     if (own->mem != NULL)
         (void)shmdt(own->mem);
+    if (own->self != NULL)
+        (void)munmap(own->self, (size_t)getpagesize());
 }
 
 IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
@@ -6348,9 +6470,10 @@ IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
     rc = ipc_channel_shm_is_ours_(shm);
     if (rc <= 0)
         return rc < 0 ? rc : -EPROTO;
-    /* Semaphores have no mark: six of them beside a segment of ours are ours. They are removed
+    /* Semaphores have no mark: two of them beside a segment of ours are ours. They are removed
      * first, as no later call would know them without the segment. */
-    sem = semget(key, 7, 0) < 0 ? semget(key, 6, 0) : -1;
+    sem = semget(key, IPC_CHANNEL_SHM_SEMS_ + 1, 0) < 0 ? semget(key, IPC_CHANNEL_SHM_SEMS_, 0)
+                                                        : -1;
     rc = sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : 0;
     return shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : rc;
 }
@@ -6364,8 +6487,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     ipc_channel_shm_open_,
     ipc_channel_shm_close_,
     ipc_channel_shm_unlink_,
-    ipc_channel_ring_send_,
-    ipc_channel_ring_recv_,
+    ipc_channel_shm_send_,
+    ipc_channel_shm_recv_,
     NULL, /* meet: send and recv wait for peers */
     NULL, /* reopen */
     NULL, /* prepare */
@@ -6468,6 +6591,8 @@ IPC_INLINE int ipc_channel_must_agree_(const struct ipc_channel *ch)
 IPC_INLINE void ipc_channel_auto_leave_ring_(struct ipc_channel *ch)
 {
     ipc_channel_close_fd_(&ipc_channel_get_auto_(ch)->polls);
+    if (ch->ring != NULL && ch->polls >= 0)
+        ipc_channel_unwatch_(ch, ipc_notify_fd(&ch->ring->data));
     ipc_channel_ring_leave_(ch);
 }
 
@@ -6772,6 +6897,7 @@ IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc
 
     own->polls = -1;
     own->is_listener = 1;
+    own->came_at = ipc_clock();
     return ipc_channel_socket_accept_(listener, ch, deadline);
 }
 
@@ -6847,19 +6973,19 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
                             : ipc_channel_auto_push_(ch, message, n, deadline);
 }
 
-/* The ring is empty. Arms its bell, so that ipc_channel_fd's descriptor tells of what comes from
- * now on, and looks once more: a message, -ETIMEDOUT, or -EPIPE where the other side is gone. */
-IPC_INLINE int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
+/* The ring is empty. Arms its bell, so that its descriptor tells of what comes from now on; the
+ * caller looks once more then. Was the other side gone already? */
+IPC_INLINE int ipc_channel_auto_arm_(struct ipc_channel *ch)
 {
-    struct ipc_channel_ring_ *r = ch->ring;
-    int gone;
-    int64_t rc;
+    ipc_notify_drain(&ch->ring->data);
+    ipc_notify_arm(&ch->ring->data);
+    return ipc_channel_auto_is_gone_(ch);
+}
 
-    ipc_notify_drain(&r->data);
-    ipc_notify_arm(&r->data);
-    gone = ipc_channel_auto_is_gone_(ch);
-    rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
-    return rc == -ETIMEDOUT && gone ? -EPIPE : rc;
+/* Does an epoll descriptor tell of the ring's bell? */
+IPC_INLINE int ipc_channel_auto_is_polled_(const struct ipc_channel *ch)
+{
+    return ch->polls >= 0 || ipc_channel_get_auto_(ch)->polls >= 0;
 }
 
 IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -6877,8 +7003,12 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
     rc = ipc_channel_ring_recv_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
-    if (rc == -ETIMEDOUT && ipc_channel_get_auto_(ch)->polls >= 0 && deadline == IPC_NOW)
-        rc = ipc_channel_auto_arm_(ch, to, size);
+    if (rc == -ETIMEDOUT && deadline == IPC_NOW && ipc_channel_auto_is_polled_(ch)) {
+        int gone = ipc_channel_auto_arm_(ch);
+
+        rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+        rc = rc == -ETIMEDOUT && gone ? -EPIPE : rc;
+    }
     return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
 }
 
@@ -6913,6 +7043,17 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
     return own->polls;
 }
 
+/* Over a ring, ipc_channel_fd was called before, which arms the bell at first. */
+IPC_INLINE int ipc_channel_auto_is_ready_(struct ipc_channel *ch)
+{
+    size_t n;
+
+    if (ch->ring == NULL || ipc_channel_must_agree_(ch))
+        return ipc_channel_holds_message_(ch);
+    return ipc_record_look_(&ch->ring->in, &n) != -EAGAIN || ipc_channel_auto_arm_(ch) ||
+           ipc_record_look_(&ch->ring->in, &n) != -EAGAIN;
+}
+
 IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
                                            struct ipc_channel_facts *info)
 {
@@ -6936,8 +7077,8 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     ipc_channel_auto_accept_,
     ipc_channel_auto_descriptor_,
     ipc_channel_auto_describe_,
-    NULL, /* is_ready */
-    NULL, /* serve */
+    ipc_channel_auto_is_ready_,
+    &ipc_channel_sockets_serve_,
 };
 
 #endif
@@ -7134,7 +7275,7 @@ static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
     NULL, /* descriptor */
     NULL, /* describe */
     NULL, /* is_ready */
-    NULL, /* serve */
+    &ipc_channel_sockets_serve_,
 };
 
 #endif
@@ -7196,7 +7337,7 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
                                   const char *address, const struct ipc_channel_options *how)
 {
     memset(ch, 0, sizeof *ch);
-    ch->in = ch->out = -1;
+    ch->in = ch->out = ch->polls = -1;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
     ch->pid = getpid();
@@ -7322,15 +7463,16 @@ IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigne
     return ipc_channel_open_with(ch, uri, role, deadline, NULL);
 }
 
-IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
-                                  int64_t deadline)
+/* As ipc_channel_accept, also for a server, which takes its own clients. */
+IPC_INLINE int ipc_channel_take_client_(struct ipc_channel *listener, struct ipc_channel *ch,
+                                        int64_t deadline)
 {
     const char *address = listener->address != NULL ? listener->address : "";
     int rc = ipc_channel_clear_(ch, listener->kind, address, &listener->how);
 
     if (rc == 0 && !ipc_is_deadline_(deadline))
         rc = ipc_channel_refuse_deadline_(ch, deadline);
-    if (rc == 0 && (listener->kind->accept == NULL || listener->server != NULL))
+    if (rc == 0 && listener->kind->accept == NULL)
         rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                  listener->kind->scheme);
     ch->role = listener->role & IPC_BOTH;
@@ -7343,6 +7485,21 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
         rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
         ipc_channel_close(ch);
+    return rc;
+}
+
+IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
+                                  int64_t deadline)
+{
+    int rc;
+
+    if (listener->server == NULL)
+        return ipc_channel_take_client_(listener, ch, deadline);
+    rc = ipc_channel_clear_(ch, listener->kind, listener->address, NULL);
+    if (rc == 0)
+        rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: a server takes its clients itself",
+                                 listener->kind->scheme);
+    ipc_channel_close(ch);
     return rc;
 }
 
@@ -7494,7 +7651,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
                        ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
-        ipc_channel_post_(ch->ring, &ch->ring->out_data);
+        (void)ipc_notify_post(&ch->ring->out_data);
     return 0;
 }
 
@@ -7508,7 +7665,7 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
     if (CK_CC_UNLIKELY(in == NULL || (rc = ipc_record_take_(in, to, size, &published)) < 0))
         return ipc_channel_recv_(ch, to, size, deadline);
     if (CK_CC_UNLIKELY(published))
-        ipc_channel_post_(ch->ring, &ch->ring->space);
+        (void)ipc_notify_post(&ch->ring->space);
     return rc;
 }
 
@@ -7567,9 +7724,472 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
 #endif
 
 /* >>server  src/channel/server.h */
-/* Many clients with one handle: what a program calls, and the server of sockets. */
+/*
+ * Many clients with one handle: what a program calls, and the server of unix:, unix-seq:, tcp: and
+ * auto:. The server of ring: is in its own room.
+ *
+ * The server has a seat for each client: a channel as ipc_channel_accept makes it. One epoll
+ * descriptor, which is also that of ipc_channel_fd, tells of the listener and of all clients: of the
+ * socket, and over a ring of its bell, too. It is level-triggered, so what is not read is told again.
+ *
+ * What it cannot tell of is what was read already. A client of which more may be at hand is in the
+ * queue: epoll has told of it, or a message of it was handed out and there are bytes behind that,
+ * or it is over a ring. recv takes a message of the first in the queue, which goes behind the
+ * others, or leaves the queue if it has no whole message. A ring's bell is armed by then. epoll is
+ * asked when the queue is empty, and after IPC_CHANNEL_TURNS_ messages, so that clients that send
+ * without end keep out nobody. When recv says -ETIMEDOUT, the queue is empty.
+ *
+ * Every call on a client's channel has IPC_NOW, but in ipc_channel_send_to. What a client does not
+ * read stays in its channel's tx, and epoll tells when there is room.
+ *
+ *     seat          entered                               left
+ *     FREE          new; ipc_channel_leave_client_        a client is accepted, and gets a number
+ *     AGREEING      auto: accepted                        all is agreed: SERVED; it fails: FREE, not
+ *                                                         reported; places or descriptors are
+ *                                                         needed, and it has had 100 ms: FREE
+ *     SERVED        accepted, or agreed                   recv reports the loss; ipc_channel_drop
+ *
+ * When no client can be accepted (all seats are taken, or no descriptor is free) the listener is
+ * paused: epoll does not tell of it until a client leaves, or a later call after 100 ms.
+ */
 #ifndef IPC_SRC_CHANNEL_SERVER_H
 #define IPC_SRC_CHANNEL_SERVER_H 1
+
+/* ------------------------------------------------------------------ the seats */
+
+#define IPC_CHANNEL_TURNS_ 64                       /* messages between two looks at epoll */
+#define IPC_CHANNEL_EVENTS_ 64                      /* that a look takes at once */
+#define IPC_CHANNEL_PAUSE_NS_ INT64_C(100000000)    /* of a listener that cannot accept */
+#define IPC_CHANNEL_SEAT_BITS_ 20                   /* of a client's number; above it: its turn */
+
+struct ipc_channel_client_ {
+    struct ipc_channel ch;
+    uint64_t number;  /* 0: the seat is free */
+    unsigned seat;    /* its index in seats[] */
+    unsigned watched; /* the events of its socket that epoll tells of */
+    int has_bell;     /* epoll tells of its ring's bell */
+    struct ipc_channel_client_ *next, *before; /* in the queue; next: among the free ones, too */
+};
+
+struct ipc_channel_sockets_ {
+    int polls;
+    struct ipc_channel_client_ **seats; /* all that were ever needed, IPC_CHANNEL_CLIENTS_ at most */
+    unsigned made, room;                /* of seats[]: how many there are, and may be */
+    unsigned clients;
+    struct ipc_channel_client_ *free, *queue; /* queue: the first, of a circle; NULL: it is empty */
+    uint64_t came;                      /* how many clients were ever accepted */
+    int turns;                          /* messages until the next look */
+    int64_t paused;                     /* the listener, until then; 0: it is not */
+    int told;                           /* recv has reported that no client can be accepted */
+};
+
+IPC_INLINE struct ipc_channel_sockets_ *ipc_channel_get_server_(const struct ipc_channel *ch)
+{
+    return (struct ipc_channel_sockets_ *)ch->server;
+}
+
+IPC_INLINE void ipc_channel_enqueue_(struct ipc_channel_sockets_ *s, struct ipc_channel_client_ *c)
+{
+    struct ipc_channel_client_ *first = s->queue;
+
+    if (c->next != NULL)
+        return; /* it is there already */
+    s->queue = first != NULL ? first : c;
+    first = s->queue;
+    c->next = first;
+    c->before = first == c ? c : first->before;
+    c->before->next = first->before = c;
+}
+
+IPC_INLINE void ipc_channel_dequeue_(struct ipc_channel_sockets_ *s, struct ipc_channel_client_ *c)
+{
+    if (c->next == NULL)
+        return;
+    if (s->queue == c)
+        s->queue = c->next != c ? c->next : NULL;
+    c->before->next = c->next;
+    c->next->before = c->before;
+    c->next = NULL;
+}
+
+/* The client of a number, or NULL. */
+IPC_INLINE struct ipc_channel_client_ *ipc_channel_find_client_(const struct ipc_channel *ch,
+                                                                uint64_t number)
+{
+    const struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    uint64_t seat = number & ((UINT64_C(1) << IPC_CHANNEL_SEAT_BITS_) - 1);
+
+    return number != 0 && seat < s->made && s->seats[seat]->number == number ? s->seats[seat]
+                                                                             : NULL;
+}
+
+/* Is the client still to agree where messages go? */
+IPC_INLINE int ipc_channel_is_agreeing_(const struct ipc_channel_client_ *c)
+{
+    return c->ch.kind == &ipc_channel_auto_kind_ && ipc_channel_must_agree_(&c->ch);
+}
+
+/* A free seat. NULL: there is no memory. */
+IPC_INLINE struct ipc_channel_client_ *ipc_channel_find_seat_(struct ipc_channel_sockets_ *s)
+{
+    struct ipc_channel_client_ *c = s->free, **seats;
+    unsigned room = s->room != 0 ? 2 * s->room : 16;
+
+    if (c != NULL) {
+        s->free = c->next;
+        c->next = NULL;
+        return c;
+    }
+    if (s->made == s->room) {
+        seats = (struct ipc_channel_client_ **)realloc(s->seats, room * sizeof *seats);
+        if (seats == NULL)
+            return NULL;
+        s->seats = seats;
+        s->room = room;
+    }
+    c = (struct ipc_channel_client_ *)calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->seat = s->made;
+    s->seats[s->made++] = c;
+    return c;
+}
+
+IPC_INLINE void ipc_channel_free_seat_(struct ipc_channel_sockets_ *s,
+                                       struct ipc_channel_client_ *c)
+{
+    c->number = 0;
+    c->next = s->free;
+    s->free = c;
+}
+
+/* ------------------------------------------------------------------ the listener */
+
+/* Lets epoll tell of the listener, or not. */
+IPC_INLINE int ipc_channel_heed_listener_(struct ipc_channel *ch, int op, int on)
+{
+    struct epoll_event e;
+
+    memset(&e, 0, sizeof e); /* no client has the number 0 */
+    e.events = on ? (uint32_t)EPOLLIN : 0;
+    ipc_channel_get_server_(ch)->paused = on ? 0 : ipc_clock() + IPC_CHANNEL_PAUSE_NS_;
+    return epoll_ctl(ipc_channel_get_server_(ch)->polls, op, ipc_channel_get_socket_(ch)->listener,
+                     &e);
+}
+
+IPC_INLINE void ipc_channel_leave_client_(struct ipc_channel *ch, struct ipc_channel_client_ *c)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+
+    ipc_channel_dequeue_(s, c);
+    ipc_channel_close(&c->ch);
+    ipc_channel_free_seat_(s, c);
+    s->clients--;
+    if (s->paused != 0)
+        (void)ipc_channel_heed_listener_(ch, EPOLL_CTL_MOD, 1);
+}
+
+/* Leaves the clients that have not agreed in time. 1: there were such. */
+IPC_INLINE int ipc_channel_leave_late_clients_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    unsigned i, before = s->clients;
+
+    for (i = 0; i < s->made; i++)
+        if (s->seats[i]->number != 0 && ipc_channel_is_agreeing_(s->seats[i]) &&
+            ipc_left_(ipc_channel_get_auto_(&s->seats[i]->ch)->came_at + IPC_CHANNEL_HELLO_NS_) ==
+                0)
+            ipc_channel_leave_client_(ch, s->seats[i]);
+    return s->clients != before;
+}
+
+/* Takes a client that waits. 0; -ETIMEDOUT: none waits, or it was not permitted; or what keeps it
+ * from being accepted. */
+IPC_INLINE int ipc_channel_take_next_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    struct ipc_channel_client_ *c = ipc_channel_find_seat_(s);
+    struct epoll_event e;
+    int rc;
+
+    if (c == NULL)
+        return ipc_channel_refuse_(ch, -ENOMEM, "no memory for a client");
+    rc = ipc_channel_take_client_(ch, &c->ch, IPC_NOW);
+    memset(&e, 0, sizeof e);
+    e.events = EPOLLIN;
+    e.data.u64 = (s->came + 1) << IPC_CHANNEL_SEAT_BITS_ | c->seat;
+    if (rc == 0 && epoll_ctl(s->polls, EPOLL_CTL_ADD, c->ch.in, &e) != 0)
+        rc = ipc_channel_refuse_errno_(&c->ch, "wait for a client of");
+    if (rc != 0) {
+        memcpy(ch->why, c->ch.why, sizeof ch->why);
+        ipc_channel_close(&c->ch);
+        ipc_channel_free_seat_(s, c);
+        return rc;
+    }
+    c->ch.polls = s->polls;
+    c->number = e.data.u64;
+    c->watched = EPOLLIN;
+    c->has_bell = 0;
+    s->came++;
+    s->clients++;
+    s->told = 0;
+    return 0;
+}
+
+/* Takes the clients that wait, not more at once than a look takes. 0; or once, what keeps one from
+ * being accepted. */
+IPC_INLINE int ipc_channel_take_clients_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    int i, rc = 0, is_full = 0;
+
+    for (i = 0; rc == 0 && !is_full && i < IPC_CHANNEL_EVENTS_; i++) {
+        is_full = s->clients == ch->how.clients;
+        if (is_full && ipc_channel_leave_late_clients_(ch))
+            is_full = 0;
+        rc = is_full ? 0 : ipc_channel_take_next_(ch);
+    }
+    if (rc == -ETIMEDOUT || (rc == 0 && !is_full))
+        return 0;
+    if (rc != 0 && ipc_channel_leave_late_clients_(ch))
+        return 0; /* the next look tries again */
+    (void)ipc_channel_heed_listener_(ch, EPOLL_CTL_MOD, 0);
+    if (rc == 0 || s->told)
+        return 0;
+    s->told = 1;
+    return rc;
+}
+
+/* ------------------------------------------------------------------ what epoll tells */
+
+/* Lets epoll tell when a client reads what is left for it, and of its ring. 0 or -errno. */
+IPC_INLINE int ipc_channel_watch_client_(struct ipc_channel_sockets_ *s,
+                                         struct ipc_channel_client_ *c)
+{
+    unsigned events = c->ch.tx.begin != c->ch.tx.end ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    struct epoll_event e;
+
+    memset(&e, 0, sizeof e);
+    e.data.u64 = c->number;
+    e.events = events;
+    if (events != c->watched && epoll_ctl(s->polls, EPOLL_CTL_MOD, c->ch.in, &e) != 0)
+        return -errno;
+    c->watched = events;
+    if (c->ch.ring == NULL || c->has_bell || ipc_channel_is_agreeing_(c))
+        return 0;
+    e.events = EPOLLIN;
+    if (epoll_ctl(s->polls, EPOLL_CTL_ADD, ipc_notify_fd(&c->ch.ring->data), &e) != 0)
+        return -errno;
+    c->has_bell = 1;
+    return 0;
+}
+
+/* Waits until epoll tells something, and takes that in. 0; -ETIMEDOUT, -EINTR; or as
+ * ipc_channel_take_clients_. */
+IPC_INLINE int ipc_channel_look_at_clients_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    struct epoll_event e[IPC_CHANNEL_EVENTS_];
+    struct ipc_channel_client_ *c;
+    int n, i, comes = 0;
+
+    if (s->paused != 0 && ipc_left_(s->paused) == 0)
+        (void)ipc_channel_heed_listener_(ch, EPOLL_CTL_MOD, 1);
+    if (s->paused != 0 && deadline > s->paused)
+        deadline = s->paused;
+    n = epoll_wait(s->polls, e, IPC_CHANNEL_EVENTS_, ipc_channel_poll_ms_(deadline));
+    if (n <= 0)
+        return n < 0 ? -errno : -ETIMEDOUT;
+    for (i = 0; i < n; i++) {
+        c = ipc_channel_find_client_(ch, e[i].data.u64);
+        comes |= e[i].data.u64 == 0;
+        if (c == NULL)
+            continue;
+        if ((e[i].events & EPOLLOUT) != 0) {
+            (void)ipc_channel_send_rest_(&c->ch, IPC_NOW);
+            (void)ipc_channel_watch_client_(s, c);
+        }
+        if ((e[i].events & ~(unsigned)EPOLLOUT) != 0)
+            ipc_channel_enqueue_(s, c);
+    }
+    return comes ? ipc_channel_take_clients_(ch) : 0;
+}
+
+/* ------------------------------------------------------------------ what the tables name */
+
+IPC_INLINE int ipc_channel_sockets_open_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sockets_ *s = (struct ipc_channel_sockets_ *)calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return ipc_channel_refuse_(ch, -ENOMEM, "no memory for clients");
+    ch->server = s;
+    s->polls = epoll_create1(EPOLL_CLOEXEC);
+    if (s->polls < 0 || ipc_channel_heed_listener_(ch, EPOLL_CTL_ADD, 1) != 0)
+        return ipc_channel_refuse_errno_(ch, "wait for clients of");
+    return 0;
+}
+
+/* After fork the parent has the descriptor of epoll, too: what it tells there must not change. */
+IPC_INLINE void ipc_channel_sockets_close_(struct ipc_channel *ch)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    unsigned i;
+
+    ipc_channel_close_fd_(&s->polls);
+    for (i = 0; i < s->made; i++) {
+        s->seats[i]->ch.polls = -1;
+        ipc_channel_close(&s->seats[i]->ch);
+        free(s->seats[i]);
+    }
+    free(s->seats);
+    free(s);
+    ch->server = NULL;
+}
+
+/* Receives from one client, which is the first in the queue. As recv, and ch->from is set; or
+ * -EAGAIN: it has nothing to hand out. */
+IPC_INLINE int64_t ipc_channel_serve_first_(struct ipc_channel *ch, void *to, size_t size)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    struct ipc_channel_client_ *c = s->queue;
+    int agreeing = ipc_channel_is_agreeing_(c), more;
+    int64_t rc = ipc_channel_recv(&c->ch, to, size, IPC_NOW);
+    int failed = c->ch.in >= 0 ? ipc_channel_watch_client_(s, c) : 0, lost;
+
+    if (rc == -EINTR)
+        return rc;
+    if (failed != 0 && rc == -ETIMEDOUT)
+        rc = ipc_channel_refuse_(&c->ch, failed, "cannot wait for a client: %s", strerror(-failed));
+    lost = rc < 0 && rc != -ETIMEDOUT && rc != -EMSGSIZE;
+    if (rc != -ETIMEDOUT && !(lost && agreeing)) {
+        ch->from = c->number;
+        ch->next = rc == -EMSGSIZE ? c->ch.next : 0;
+        if (rc < 0)
+            memcpy(ch->why, c->ch.why, sizeof ch->why);
+    }
+    if (lost) {
+        ipc_channel_leave_client_(ch, c);
+        return agreeing ? -EAGAIN : rc;
+    }
+    more = c->ch.rx.begin != c->ch.rx.end || c->ch.next != 0 || c->ch.ring != NULL;
+    s->queue = c->next; /* a circle: the next one is the first now, and this one the last */
+    if (rc == -ETIMEDOUT || !more)
+        ipc_channel_dequeue_(s, c);
+    return rc == -ETIMEDOUT ? -EAGAIN : rc;
+}
+
+IPC_INLINE int64_t ipc_channel_sockets_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                             int64_t deadline)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    unsigned skips = 0;
+    int64_t rc;
+
+    for (;;) {
+        if (s->queue == NULL || --s->turns < 0) {
+            if (s->queue == NULL && ipc_channel_has_skipped_enough_(&skips, deadline))
+                return -ETIMEDOUT; /* clients that trickle keep no call beyond its deadline */
+            s->turns = IPC_CHANNEL_TURNS_;
+            rc = ipc_channel_look_at_clients_(ch, s->queue == NULL ? deadline : IPC_NOW);
+            if (rc < 0 && rc != -ETIMEDOUT)
+                return rc;
+            if (s->queue == NULL && rc == -ETIMEDOUT && ipc_left_(deadline) == 0)
+                return rc;
+        }
+        if (s->queue == NULL)
+            continue;
+        rc = ipc_channel_serve_first_(ch, to, size);
+        if (rc != -EAGAIN)
+            return rc;
+    }
+}
+
+IPC_INLINE int ipc_channel_refuse_client_(struct ipc_channel *ch, uint64_t client)
+{
+    return ipc_channel_refuse_(ch, -EPIPE, "%s:%s: client %llu is gone", ch->kind->scheme,
+                               ch->address, (unsigned long long)client);
+}
+
+IPC_INLINE int ipc_channel_sockets_send_to_(struct ipc_channel *ch, uint64_t client,
+                                            const void *message, size_t n, int64_t deadline)
+{
+    struct ipc_channel_client_ *c = ipc_channel_find_client_(ch, client);
+    int rc;
+
+    if (c == NULL)
+        return ipc_channel_refuse_client_(ch, client);
+    rc = ipc_channel_send(&c->ch, message, n, deadline);
+    if (rc != 0)
+        memcpy(ch->why, c->ch.why, sizeof ch->why);
+    if (c->ch.in < 0) /* it has failed to agree */
+        ipc_channel_leave_client_(ch, c);
+    else
+        (void)ipc_channel_watch_client_(ipc_channel_get_server_(ch), c);
+    return rc;
+}
+
+IPC_INLINE int ipc_channel_sockets_drop_(struct ipc_channel *ch, uint64_t client)
+{
+    struct ipc_channel_client_ *c = ipc_channel_find_client_(ch, client);
+
+    if (c == NULL)
+        return ipc_channel_refuse_client_(ch, client);
+    (void)shutdown(c->ch.in, SHUT_RDWR); /* also if another process has the descriptor, after fork */
+    ipc_channel_leave_client_(ch, c);
+    return 0;
+}
+
+/* Tries each client at once, so that none waits for another that does not read, then waits. */
+IPC_INLINE int ipc_channel_sockets_flush_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    unsigned i, left = 0;
+    int pass, rc = 0;
+
+    for (pass = 0; pass < 2; pass++)
+        for (i = left = 0; i < s->made; i++) {
+            struct ipc_channel_client_ *c = s->seats[i];
+
+            if (c->number == 0 || c->ch.tx.begin == c->ch.tx.end)
+                continue;
+            rc = ipc_channel_send_rest_(&c->ch, pass == 0 ? IPC_NOW : deadline);
+            (void)ipc_channel_watch_client_(s, c);
+            if (rc == -EINTR)
+                return rc;
+            left += c->ch.tx.begin != c->ch.tx.end;
+        }
+    return left == 0 ? 0 : -ETIMEDOUT;
+}
+
+IPC_INLINE int ipc_channel_sockets_descriptor_(struct ipc_channel *ch)
+{
+    return ipc_channel_get_server_(ch)->polls;
+}
+
+/* Who the last message came from, and how much all clients have still to read. */
+IPC_INLINE void ipc_channel_sockets_describe_(const struct ipc_channel *ch,
+                                              struct ipc_channel_facts *info)
+{
+    const struct ipc_channel_sockets_ *s = ipc_channel_get_server_(ch);
+    const struct ipc_channel_client_ *c = ipc_channel_find_client_(ch, ch->from);
+    unsigned i;
+
+    info->clients = s->clients;
+    for (i = 0; i < s->made; i++)
+        info->pending += s->seats[i]->number != 0 ? s->seats[i]->ch.tx.end - s->seats[i]->ch.tx.begin
+                                                  : 0;
+    if (c == NULL)
+        return;
+    info->pid = c->ch.peer.pid;
+    info->uid = c->ch.peer.uid;
+    info->gid = c->ch.peer.gid;
+}
+
+IPC_INLINE int ipc_channel_sockets_is_ready_(struct ipc_channel *ch)
+{
+    return ipc_channel_get_server_(ch)->queue != NULL;
+}
 
 /* ------------------------------------------------------------------ what a program calls */
 
@@ -7626,18 +8246,6 @@ IPC_INLINE int ipc_channel_is_ring_ready_(struct ipc_channel *ch)
            (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
 }
 
-/* Does the channel hold a message that was read and not handed out? Also what recv will refuse. */
-IPC_INLINE int ipc_channel_holds_message_(const struct ipc_channel *ch)
-{
-    size_t have = ch->rx.end - ch->rx.begin;
-    int64_t n;
-
-    if (ch->next != 0 || have < IPC_CHANNEL_HEADER_)
-        return ch->next != 0;
-    n = ipc_channel_get_length_(ch, ch->rx.data + ch->rx.begin);
-    return n < 0 || (size_t)n <= have - IPC_CHANNEL_HEADER_;
-}
-
 IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
 {
     if (ch->server != NULL)
@@ -7676,7 +8284,7 @@ IPC_INLINE int ipc_channel_wait_any_ring_(struct ipc_channel *const channels[], 
     for (i = 0; i < n; i++) {
         struct ipc_channel *ch = channels[i];
 
-        if (ch->ring == NULL || ch->ring->sem >= 0 || ch->ring->in.ring == NULL)
+        if (ch->ring == NULL || ch->ring->in.ring == NULL)
             return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: cannot be waited for with others",
                                        ch->kind->scheme);
         bells[i] = &ch->ring->data;

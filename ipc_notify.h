@@ -258,6 +258,15 @@ struct ipc_peer {
     void (*stir)(void *arg);
     void *arg;     /* passed to the functions above, and to those of `watch` */
     char why[256]; /* out: what the last refusal was, as a sentence */
+    /* How the end of a ring notices that it came by fork. A word that is all ones in the process
+     * that `id` is, and 0 in a child that inherited it, as the kernel wipes it there. NULL: no end
+     * notices. Not NULL: this struct ipc_peer must stay where it is, as `arg`. */
+    const uint64_t *self;
+    /* Called where *self is 0, for an end that `id` held. May this process go on with it?
+     * 1: yes, as `id`, which is its own again. 0: yes, by the new `id` of this struct, as the
+     * process that held it is dead; others may compete. -ECHILD: no. `leaves`: only to detach, so 0
+     * is not needed. May wait for up to a second for the death of a parent that is about to exit. */
+    int (*inherit)(void *arg, uint64_t id, int leaves);
 };
 
 /*
@@ -563,8 +572,9 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
  *                after that; reported once
  *   -EINVAL      the condition does not hold, and the handle is not attached, or the deadline is no
  *                absolute time (IPC_NOW)
- *
- *
+ */
+
+/*
  *     int ipc_wait_any(struct ipc_any *any, int64_t deadline, i, condition);
  *
  * A macro. As ipc_wait, for any of many. The condition is about number i, an unsigned variable of

@@ -118,8 +118,10 @@
  *     What a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside the
  *     ring and no endless loop. -EBADMSG sticks to the handle.
  *   - A handle belongs to one thread of one process at a time. After fork one of the two processes
- *     may go on using a handle, not both: the parent; or the child, where it holds its end with an
- *     id that goes on in the child (ipc_shm_hand_over), or without an ipc_peer.
+ *     goes on with it: the parent while it lives, then the child. The other's calls are -ECHILD,
+ *     and store nothing; it may detach and attach anew. ipc_shm.h has the table (Fork, exec). An
+ *     ipc_peer without `self`, or none, does not notice a fork: there use the handle in one of the
+ *     two only.
  *
  * Caveats
  *   - A ring for one producer and one consumer takes no more. A second one is refused with -EBUSY
@@ -203,7 +205,8 @@
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
- *       0; -EBADMSG once the shared memory was found corrupt; or why attach was refused.
+ *       0; -EBADMSG once the shared memory was found corrupt; -ECHILD once a call said so; or why
+ *       attach was refused.
  *
  * In a segment (with ipc_shm.h, in either order, before the macro is used)
  *   int NAME_create(struct ipc_shm *, const char *name, capacity [, how])
@@ -219,9 +222,11 @@
  * Messages: lock-free or wait-free, never blocking; the errors stand at ipc_spsc_push and the like
  *   push, push_n, claim and commit (or cancel)    put messages in, by copy or in place
  *   pop, pop_n, peek and release                  take them out
- *       -EAGAIN: there is no room, or no message. As the calls of the kind above these macros,
- *       whose names begin with ipc_spsc_, ipc_mpmc_, ipc_broadcast_, ipc_record_,
- *       ipc_record_broadcast_ and ipc_stream_; a message of known size is copied by its size.
+ *       -EAGAIN: there is no room, or no message. -ECHILD: after fork another process goes on with
+ *       this end; it is as if detached, and NAME_END_open takes it anew where it is free. As the
+ *       calls of the kind above these macros, whose names begin with ipc_spsc_, ipc_mpmc_,
+ *       ipc_broadcast_, ipc_record_, ipc_record_broadcast_ and ipc_stream_; a message of known size
+ *       is copied by its size.
  *   Broadcasts: NAME_missed at a consumer. At a producer NAME_was_slowest says how far which reader
  *       is behind, NAME_was_readers how many there are, and NAME_producer_recover frees the seats
  *       of the dead: as ipc_broadcast_was_slowest and the like.
@@ -448,6 +453,15 @@ struct ipc_peer {
     void (*stir)(void *arg);
     void *arg;     /* passed to the functions above, and to those of `watch` */
     char why[256]; /* out: what the last refusal was, as a sentence */
+    /* How the end of a ring notices that it came by fork. A word that is all ones in the process
+     * that `id` is, and 0 in a child that inherited it, as the kernel wipes it there. NULL: no end
+     * notices. Not NULL: this struct ipc_peer must stay where it is, as `arg`. */
+    const uint64_t *self;
+    /* Called where *self is 0, for an end that `id` held. May this process go on with it?
+     * 1: yes, as `id`, which is its own again. 0: yes, by the new `id` of this struct, as the
+     * process that held it is dead; others may compete. -ECHILD: no. `leaves`: only to detach, so 0
+     * is not needed. May wait for up to a second for the death of a parent that is about to exit. */
+    int (*inherit)(void *arg, uint64_t id, int leaves);
 };
 
 /*
@@ -744,6 +758,70 @@ IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
 {
     return holder == 0 ||
            (me != NULL && holder != me->id && ipc_ring_is_dead_(me->alive, me->arg, holder));
+}
+
+/*
+ * Whose process a handle is. A child that inherits the handle by fork has no end by it: the parent
+ * has, as long as it lives. At its first call the child finds that *now is 0, before it has
+ * stored anything, and ipc_ring_settle_ says which of the two goes on:
+ *
+ *   the parent                       the child's first call
+ *   ------------------------------   --------------------------------------------------------------
+ *   has handed its id over           goes on, by the same id: nothing changes in memory
+ *   is dead, or has left             takes the end as any other process, by compare-and-swap, and
+ *                                    goes on where the handle was, or where the parent was later
+ *   lives; or another was quicker    -ECHILD, as each later call: the handle is as if detached
+ */
+struct ipc_ring_self_ {
+    const uint64_t *now; /* struct ipc_peer's self; or a word that is all ones for ever */
+    uint64_t was;        /* by which id the handle is attached */
+    struct ipc_peer *me; /* NULL, where `now` never changes */
+    /* Takes the end by the id of `me`, and finds the position anew: 0, or a negative errno. With
+     * NULL makes the handle one that answers each call with -ECHILD. */
+    int (*renew)(void *handle, struct ipc_peer *me);
+};
+
+IPC_INLINE void ipc_ring_begin_self_(struct ipc_ring_self_ *s, struct ipc_peer *me,
+                                     int (*renew)(void *, struct ipc_peer *))
+{
+    static const uint64_t none = UINT64_MAX;
+
+    s->me = me != NULL && me->self != NULL ? me : NULL;
+    s->now = s->me != NULL ? me->self : &none;
+    s->was = s->me != NULL ? me->id : 0;
+    s->renew = renew;
+}
+
+/* Did the handle come by fork, or was its id handed over to a child? *now is memory of this process
+ * alone, which changes in no call of its own: a plain load. */
+IPC_FORCE_INLINE int ipc_ring_is_forked_(const struct ipc_ring_self_ *s)
+{
+    return *s->now == 0;
+}
+
+/* The handle of that `self` is forked. 1: this process goes on by the same id, and nothing has
+ * changed; 0: it goes on, from what is in memory now; else -ECHILD. */
+CK_CC_UNUSED __attribute__((noinline)) static int ipc_ring_settle_(struct ipc_ring_self_ *self,
+                                                                   void *handle)
+{
+    int (*renew)(void *, struct ipc_peer *) = self->renew;
+    struct ipc_peer *me = self->me;
+    int rc = me->inherit(me->arg, self->was, 0);
+
+    if (rc == 1)
+        return 1;
+    if (rc == 0 && renew(handle, me) == 0) {
+        self->now = me->self;
+        self->was = me->id;
+        return 0;
+    }
+    return renew(handle, NULL);
+}
+
+/* Is what the handle holds to be given back by this process? */
+IPC_INLINE int ipc_ring_may_leave_(const struct ipc_ring_self_ *s)
+{
+    return !ipc_ring_is_forked_(s) || s->me->inherit(s->me->arg, s->was, 1) == 1;
 }
 
 /* Takes an end for `me`, if it is free or its holder is dead. 0, or -EBUSY. A process that fails
@@ -1260,6 +1338,7 @@ struct ipc_spsc_producer {
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error; /* sticks; then tail == limit */
+    struct ipc_ring_self_ self;
     struct ipc_ring_copier_ copier;
 };
 
@@ -1277,6 +1356,7 @@ struct ipc_spsc_consumer {
     int idle;        /* the last look found nothing */
     unsigned pauses; /* ck_pr_stall()s before the next look */
     int error;       /* sticks; then head == ready */
+    struct ipc_ring_self_ self;
 };
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
@@ -1304,6 +1384,7 @@ IPC_INLINE uint64_t ipc_spsc_count_full_(unsigned char *slots, uint64_t mask, ui
 IPC_INLINE int ipc_spsc_producer_disable_(struct ipc_spsc_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
+    ipc_ring_begin_self_(&p->self, NULL, NULL);
     p->error = rc;
     return rc;
 }
@@ -1311,8 +1392,35 @@ IPC_INLINE int ipc_spsc_producer_disable_(struct ipc_spsc_producer *p, int rc)
 IPC_INLINE int ipc_spsc_consumer_disable_(struct ipc_spsc_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
+    ipc_ring_begin_self_(&c->self, NULL, NULL);
     c->error = rc;
     return rc;
+}
+
+/* Finds where a producer goes on that has just taken its end. */
+IPC_INLINE void ipc_spsc_find_tail_(struct ipc_spsc_producer *p)
+{
+    uint64_t head = ck_pr_load_64(&p->ring->head);
+
+    /* Without it slots could be written that head does not free yet. Partner: ipc_spsc_publish_. */
+    ck_pr_fence_acquire();
+    p->limit = head + p->mask + 1;
+    p->tail = head + ipc_spsc_count_full_(p->slots, p->mask, head,
+                                          ipc_ring_stride_((size_t)p->bytes));
+}
+
+/* struct ipc_ring_self_'s renew. */
+IPC_INLINE int ipc_spsc_producer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_spsc_producer *p = (struct ipc_spsc_producer *)handle;
+
+    if (me == NULL)
+        return ipc_spsc_producer_disable_(p, -ECHILD);
+    p->id = me->id;
+    if (ipc_ring_take_end_(&p->ring->end[0], me, me->id) != 0)
+        return -EBUSY;
+    ipc_spsc_find_tail_(p);
+    return 0;
 }
 
 /*
@@ -1333,7 +1441,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-    uint64_t capacity, head, id = ipc_ring_id_of_(me);
+    uint64_t capacity, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
@@ -1346,12 +1454,9 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     p->ring = r;
     p->id = id;
     p->error = 0;
+    ipc_ring_begin_self_(&p->self, me, ipc_spsc_producer_renew_);
     ipc_ring_copier_begin_(&p->copier, capacity * bytes);
-    head = ck_pr_load_64(&r->head);
-    /* Without it slots could be written that head does not free yet. Partner: ipc_spsc_publish_. */
-    ck_pr_fence_acquire();
-    p->limit = head + capacity;
-    p->tail = head + ipc_spsc_count_full_(p->slots, p->mask, head, ipc_ring_stride_(bytes));
+    ipc_spsc_find_tail_(p);
     return 0;
 }
 
@@ -1361,6 +1466,33 @@ IPC_INLINE void ipc_spsc_begin_at_(struct ipc_spsc_consumer *c, uint64_t head)
     c->idle = 1;
     c->head = c->ready = c->published = head;
     c->replay = (c->mask + 1) / 8 < 256 ? (c->mask + 1) / 8 : 256;
+}
+
+/* The consumer's end was just taken by a child, or another has had it in between: goes on at the
+ * position that the handle has, or where another was later. */
+IPC_INLINE void ipc_spsc_find_head_(struct ipc_spsc_consumer *c)
+{
+    uint64_t head = ck_pr_load_64(c->at);
+
+    if (head != c->published)
+        c->head = c->published = head;
+    c->ready = c->head;
+    c->idle = 1;
+    c->pauses = 0;
+}
+
+/* struct ipc_ring_self_'s renew. */
+IPC_INLINE int ipc_spsc_consumer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_spsc_consumer *c = (struct ipc_spsc_consumer *)handle;
+
+    if (me == NULL)
+        return ipc_spsc_consumer_disable_(c, -ECHILD);
+    c->id = me->id;
+    if (ipc_ring_take_end_(&c->ring->end[1], me, me->id) != 0)
+        return -EBUSY;
+    ipc_spsc_find_head_(c);
+    return 0;
 }
 
 /*
@@ -1388,6 +1520,7 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     c->id = id;
     c->error = 0;
     c->pauses = 0;
+    ipc_ring_begin_self_(&c->self, me, ipc_spsc_consumer_renew_);
     c->at = &r->head;
     ipc_spsc_begin_at_(c, ck_pr_load_64(c->at));
     return 0;
@@ -1444,17 +1577,18 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
 /* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
-    if (p->ring != NULL)
+    if (p->ring != NULL && ipc_ring_may_leave_(&p->self))
         ipc_ring_leave_end_(&p->ring->end[0], p->id);
     (void)ipc_spsc_producer_disable_(p, -EINVAL);
 }
 
 IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 {
-    if (c->head != c->published)
-        ipc_spsc_publish_(c);
-    if (c->ring != NULL)
+    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+        if (c->head != c->published)
+            ipc_spsc_publish_(c);
         ipc_ring_leave_end_(&c->ring->end[1], c->id);
+    }
     (void)ipc_spsc_consumer_disable_(c, -EINVAL);
 }
 
@@ -1468,6 +1602,12 @@ IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
 
     if (p->error != 0)
         return p->error;
+    if (ipc_ring_is_forked_(&p->self)) {
+        int rc = ipc_ring_settle_(&p->self, p);
+
+        if (rc < 0 || p->tail != p->limit)
+            return rc < 0 ? rc : 0;
+    }
     head = ck_pr_load_64(&p->ring->head);
     /* Without it a slot could be written before the consumer is seen to be done with it. Partner:
      * ipc_spsc_publish_. */
@@ -1501,7 +1641,9 @@ IPC_FORCE_INLINE unsigned char *ipc_spsc_next_slot_(const struct ipc_spsc_produc
 /* Is there room for a message? 0, or the errors of ipc_spsc_push. */
 IPC_FORCE_INLINE int ipc_spsc_room_(struct ipc_spsc_producer *p)
 {
-    return CK_CC_UNLIKELY(p->tail == p->limit) ? ipc_spsc_find_room_(p) : 0;
+    return CK_CC_UNLIKELY(p->tail == p->limit || ipc_ring_is_forked_(&p->self))
+               ? ipc_spsc_find_room_(p)
+               : 0;
 }
 
 IPC_FORCE_INLINE void *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t bytes)
@@ -1525,6 +1667,8 @@ IPC_FORCE_INLINE int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t bytes)
 
     if (CK_CC_UNLIKELY(p->tail == p->limit))
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&p->self)) && ipc_ring_settle_(&p->self, p) != 1)
+        return p->error != 0 ? p->error : -EINVAL;
     ipc_spsc_send_(p, ipc_ring_slot_(p->slots, p->mask, p->tail, stride), p->tail, stride);
     return 0;
 }
@@ -1532,12 +1676,13 @@ IPC_FORCE_INLINE int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t bytes)
 IPC_FORCE_INLINE int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *message, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
-    uint64_t tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
     unsigned char *slot;
+    uint64_t tail;
     int rc = ipc_spsc_room_(p);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
+    tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
     slot = ipc_spsc_next_slot_(p, tail, stride);
     ipc_ring_put_(&p->copier, slot, (const unsigned char *)message, bytes);
     ipc_spsc_send_(p, slot, tail, stride);
@@ -1563,6 +1708,8 @@ IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const voi
  *   -EAGAIN    the ring is full
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -ECHILD    after fork another process goes on with this end, see struct ipc_ring_self_; sticks.
+ *              The first call in a child may take up to a second
  */
 IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, size_t bytes)
 {
@@ -1589,7 +1736,8 @@ IPC_INLINE void *ipc_spsc_claim(struct ipc_spsc_producer *p)
     return ipc_spsc_claim_(p, (size_t)p->bytes);
 }
 
-/* Sends the claimed slot. 0, or -EINVAL when no slot can have been claimed: the ring was full. */
+/* Sends the claimed slot. 0; -EINVAL when no slot can have been claimed: the ring was full, or the
+ * process has forked since; or -ECHILD. */
 IPC_INLINE int ipc_spsc_commit(struct ipc_spsc_producer *p)
 {
     return ipc_spsc_commit_(p, (size_t)p->bytes);
@@ -1601,7 +1749,7 @@ IPC_INLINE void ipc_spsc_cancel(struct ipc_spsc_producer *p)
     (void)p;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* 0, -EBADMSG once the shared memory was found corrupt, or -ECHILD once a call said so. */
 IPC_INLINE int ipc_spsc_producer_error(const struct ipc_spsc_producer *p)
 {
     return p->error;
@@ -1654,6 +1802,12 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, 
 
     if (c->error != 0)
         return c->error;
+    if (ipc_ring_is_forked_(&c->self)) {
+        int rc = ipc_ring_settle_(&c->self, c);
+
+        if (rc < 0 || c->head != c->ready)
+            return rc < 0 ? rc : 0;
+    }
     if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
         return ipc_spsc_found_empty_(c, stride, in_hand);
     if (c->idle || stride > IPC_RING_SINGLE_) {
@@ -1687,7 +1841,7 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, 
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    return CK_CC_UNLIKELY(c->head == c->ready)
+    return CK_CC_UNLIKELY(c->head == c->ready || ipc_ring_is_forked_(&c->self))
                ? ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes), 0)
                : 0;
 }
@@ -1737,6 +1891,8 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
     size_t stride = ipc_ring_stride_(bytes), i;
     int rc = 0;
 
+    if (n > 0 && (rc = ipc_spsc_data_(c, bytes)) != 0)
+        return rc;
     /* The caller is done with all before these n, and publishes none of these, if that can be. */
     if (n <= c->replay && c->head + n - c->published > c->replay)
         ipc_spsc_publish_(c);
@@ -1762,6 +1918,7 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
  *   -EAGAIN    the ring is empty
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_spsc_pop(struct ipc_spsc_consumer *c, void *message, size_t bytes)
 {
@@ -1790,6 +1947,8 @@ IPC_FORCE_INLINE int ipc_spsc_release_(struct ipc_spsc_consumer *c, size_t bytes
     (void)bytes; /* other rings need it */
     if (c->head == c->ready)
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) != 1)
+        return c->error != 0 ? c->error : -EINVAL;
     (void)ipc_spsc_advance_(c, 0);
     return 0;
 }
@@ -1805,13 +1964,14 @@ IPC_INLINE const void *ipc_spsc_peek(struct ipc_spsc_consumer *c)
     return ipc_spsc_peek_(c, (size_t)c->bytes);
 }
 
-/* Releases the peeked message. 0, or -EINVAL when none can have been peeked. */
+/* Releases the peeked message. 0; -EINVAL when none can have been peeked, or the process has forked
+ * since; or -ECHILD. */
 IPC_INLINE int ipc_spsc_release(struct ipc_spsc_consumer *c)
 {
     return ipc_spsc_release_(c, (size_t)c->bytes);
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* 0, -EBADMSG once the shared memory was found corrupt, or -ECHILD once a call said so. */
 IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
 {
     return c->error;
@@ -1943,6 +2103,7 @@ struct ipc_stream {
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
+    struct ipc_ring_self_ self;
     void (*unmap)(void *data, size_t bytes); /* if data is mapped twice */
 };
 
@@ -1967,6 +2128,7 @@ struct ipc_stream_regions {
 IPC_INLINE int ipc_stream_disable_(struct ipc_stream *s, int rc)
 {
     memset(s, 0, sizeof *s);
+    ipc_ring_begin_self_(&s->self, NULL, NULL);
     return s->error = rc;
 }
 
@@ -1998,6 +2160,30 @@ IPC_INLINE int ipc_stream_is_wanted_(const struct ipc_stream *s)
     return (int64_t)(s->at - ck_pr_load_64(s->their_wants)) >= 0;
 }
 
+/* Goes on at the position that is published at our end, which we have just taken. */
+IPC_INLINE void ipc_stream_go_on_(struct ipc_stream *s)
+{
+    s->at = s->end = ck_pr_load_64(s->ours);
+    ipc_stream_want_(s, 0); /* a predecessor may have been killed while it waited */
+}
+
+/* struct ipc_ring_self_'s renew. */
+IPC_INLINE int ipc_stream_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_stream *s = (struct ipc_stream *)handle;
+
+    if (me == NULL) {
+        if (s->twice)
+            s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
+        return ipc_stream_disable_(s, -ECHILD);
+    }
+    s->id = me->id;
+    if (ipc_ring_take_end_(s->holder, me, me->id) != 0)
+        return -EBUSY;
+    ipc_stream_go_on_(s);
+    return 0;
+}
+
 /* Attaches to one end: 0 the producer's, 1 the consumer's. */
 IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, size_t bytes,
                                   struct ipc_peer *me, int end)
@@ -2027,8 +2213,8 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
     s->ring = r;
     s->holder = &r->end[end];
     s->id = id;
-    s->at = s->end = ck_pr_load_64(s->ours);
-    ipc_stream_want_(s, 0); /* a predecessor may have been killed while it waited */
+    ipc_ring_begin_self_(&s->self, me, ipc_stream_renew_);
+    ipc_stream_go_on_(s);
     return 0;
 }
 
@@ -2036,7 +2222,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 {
     if (s->twice)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
-    if (s->ring != NULL)
+    if (s->ring != NULL && ipc_ring_may_leave_(&s->self))
         ipc_ring_leave_end_(s->holder, s->id);
     (void)ipc_stream_disable_(s, -EINVAL);
 }
@@ -2046,7 +2232,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 /* Too few elements are known to be ours: looks at the other end's position. */
 IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s)
 {
-    if (s->error != 0)
+    if (s->error != 0 || (ipc_ring_is_forked_(&s->self) && ipc_ring_settle_(&s->self, s) < 0))
         return;
     s->end = ck_pr_load_64(s->theirs) + s->ahead;
     /* Without it elements could be written before they were read, or read before they were written.
@@ -2061,7 +2247,7 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s)
 /* How many elements are ours; looks for more if these are fewer than n. */
 IPC_FORCE_INLINE uint64_t ipc_stream_available_(struct ipc_stream *s, uint64_t n)
 {
-    if (CK_CC_UNLIKELY(s->end - s->at < n))
+    if (CK_CC_UNLIKELY(s->end - s->at < n || ipc_ring_is_forked_(&s->self)))
         ipc_stream_find_more_(s);
     return s->end - s->at;
 }
@@ -2104,7 +2290,7 @@ IPC_FORCE_INLINE void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t 
 {
     struct ipc_stream_regions r;
 
-    if (s->error != 0 || ipc_stream_available_(s, n) < n)
+    if (s->error != 0 || ipc_stream_available_(s, n) < n || s->error != 0)
         return NULL;
     r = ipc_stream_regions_(s, n, bytes);
     return r.n[1] == 0 ? r.at[0] : NULL;
@@ -2114,6 +2300,8 @@ IPC_FORCE_INLINE int ipc_stream_advance_(struct ipc_stream *s, uint64_t n)
 {
     if (n > s->end - s->at)
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&s->self)) && ipc_ring_settle_(&s->self, s) != 1)
+        return s->error != 0 ? s->error : -EINVAL;
     if (n > 0)
         ipc_stream_publish_(s, n);
     return 0;
@@ -2279,6 +2467,7 @@ IPC_INLINE void ipc_stream_consumer_detach(struct ipc_stream_consumer *c)
  *   -EAGAIN    it is full: none went in
  *   -EMSGSIZE  `bytes` is not the size of the stream's elements
  *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_INLINE int64_t ipc_stream_push_n(struct ipc_stream_producer *p, const void *from, size_t bytes,
                                      size_t n)
@@ -2507,6 +2696,7 @@ struct ipc_record_producer {
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error; /* sticks */
+    struct ipc_ring_self_ self;
     struct ipc_ring_copier_ copier;
 };
 
@@ -2544,6 +2734,7 @@ struct ipc_record_consumer {
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error;                      /* sticks */
+    struct ipc_ring_self_ self;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
     int ask;                        /* the kernel, which producers are dead */
@@ -2569,6 +2760,7 @@ struct ipc_record {
 IPC_INLINE int ipc_record_producer_disable_(struct ipc_record_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
+    ipc_ring_begin_self_(&p->self, NULL, NULL);
     return p->error = rc;
 }
 
@@ -2582,6 +2774,7 @@ IPC_INLINE int ipc_record_fail_(struct ipc_record_consumer *c, int rc)
 IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
+    ipc_ring_begin_self_(&c->self, NULL, NULL);
     return ipc_record_fail_(c, rc);
 }
 
@@ -3394,6 +3587,38 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
     return ipc_ring_check_size_(me, size, ipc_record_footprint(*capacity, *producers), *producers);
 }
 
+/* Finds where a producer goes on that has just taken its lane, and begins its term there. 0; or
+ * -EBADMSG, and the lane is free again. */
+IPC_INLINE int ipc_record_find_tail_(struct ipc_record_producer *p)
+{
+    uint64_t count = 0;
+
+    p->tail = ck_pr_load_64(p->head);
+    /* Without it records could be written that head does not free yet. Partner:
+     * ipc_record_publish_. */
+    ck_pr_fence_acquire();
+    p->limit = p->tail + p->mask + 1;
+    p->claimed = 0;
+    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) != 0) {
+        ipc_ring_leave_end_(p->holder, p->id);
+        return -EBADMSG;
+    }
+    p->begun = p->tail;
+    p->from = ipc_record_begin_term_(p->lane, p->id, p->begun);
+    return 0;
+}
+
+/* struct ipc_ring_self_'s renew: takes the same lane. */
+IPC_INLINE int ipc_record_producer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_record_producer *p = (struct ipc_record_producer *)handle;
+
+    if (me == NULL)
+        return ipc_record_producer_disable_(p, -ECHILD);
+    p->id = me->id;
+    return ipc_ring_take_end_(p->holder, me, me->id) != 0 ? -EBUSY : ipc_record_find_tail_(p);
+}
+
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
  * its own, with the whole capacity. `me`, and what a refused handle does: as for
@@ -3423,7 +3648,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
                                           struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    uint64_t capacity = 0, count = 0, id = ipc_ring_id_of_(me);
+    uint64_t capacity = 0;
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
@@ -3438,23 +3663,47 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->most = capacity / 2 - 8;
     p->head = ipc_record_head_(r, producers, lane);
     p->holder = ipc_record_holder_(r, producers, lane);
+    p->lane = ipc_record_lane_at_(r, lane);
     p->ring = &r->s;
-    p->id = id;
+    p->id = ipc_ring_id_of_(me);
+    ipc_ring_begin_self_(&p->self, me, ipc_record_producer_renew_);
     ipc_ring_copier_begin_(&p->copier, capacity);
-    p->tail = ck_pr_load_64(p->head);
-    /* Without it records could be written that head does not free yet. Partner:
-     * ipc_record_publish_. */
-    ck_pr_fence_acquire();
-    p->limit = p->tail + capacity;
-    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0) {
-        p->begun = p->tail;
-        p->lane = ipc_record_lane_at_(r, lane);
-        p->from = ipc_record_begin_term_(p->lane, id, p->begun);
+    if (ipc_record_find_tail_(p) == 0)
         return 0;
-    }
-    ipc_ring_leave_end_(p->holder, id);
     return ipc_record_producer_disable_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
+}
+
+/* struct ipc_ring_self_'s renew: goes on where the handle was in each lane, or where another that
+ * has had the end in between was later. */
+IPC_INLINE int ipc_record_consumer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_record_consumer *c = (struct ipc_record_consumer *)handle;
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    unsigned i, bad = 0;
+
+    if (me == NULL)
+        return ipc_record_consumer_disable_(c, -ECHILD);
+    c->id = me->id;
+    if (ipc_ring_take_end_(&c->ring->end[1], me, me->id) != 0)
+        return -EBUSY;
+    for (i = 0; i < c->producers; i++) {
+        uint64_t *was = i == c->lane ? &c->published : &c->heads[i];
+        uint64_t head = ck_pr_load_64(ipc_record_head_(r, c->producers, i));
+
+        bad |= head % 8 != 0;
+        if (head != *was && i == c->lane)
+            c->head = head;
+        *was = head;
+    }
+    if (bad)
+        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+    c->run_start = c->head;
+    c->peeked = 0;
+    c->merge.ripe_at = 0;
+    c->merge.known = 0;
+    ipc_record_note_published_(c, c->published);
+    return bad ? -EBADMSG : 0;
 }
 
 /*
@@ -3481,6 +3730,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     c->producers = producers;
     c->ring = &r->s;
     c->id = id;
+    ipc_ring_begin_self_(&c->self, me, ipc_record_consumer_renew_);
     c->at = IPC_RECORD_NOWHERE_;
     c->alive = me != NULL ? me->alive : NULL;
     c->arg = me != NULL ? me->arg : NULL;
@@ -3532,7 +3782,7 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
-    if (p->ring != NULL) {
+    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
         (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
         ck_pr_store_64(&p->lane->tail, p->tail);
         ipc_ring_leave_end_(p->holder, p->id);
@@ -3542,10 +3792,11 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 
 IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
 {
-    if (c->head != c->published)
-        ipc_record_publish_(c);
-    if (c->ring != NULL)
+    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+        if (c->head != c->published)
+            ipc_record_publish_(c);
         ipc_ring_leave_end_(&c->ring->end[1], c->id);
+    }
     (void)ipc_record_consumer_disable_(c, -EINVAL);
 }
 
@@ -3585,14 +3836,30 @@ IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint
     return 0;
 }
 
+/* As ipc_record_room_, where the producer has to look, or has forked. */
+IPC_RING_NOINLINE_ int ipc_record_room_again_(struct ipc_record_producer *p, uint64_t n,
+                                              uint64_t *at, uint64_t need)
+{
+    int rc;
+
+    if (p->error == 0 && ipc_ring_is_forked_(&p->self)) {
+        rc = ipc_ring_settle_(&p->self, p);
+        if (rc < 0 || ipc_record_place_(p, n, at, &need) != 0)
+            return p->error;
+    }
+    return ipc_record_find_room_(p, need);
+}
+
+/* Finds the place `at` for a record of n bytes. 0, or the errors of ipc_record_push. */
 IPC_FORCE_INLINE int ipc_record_room_(struct ipc_record_producer *p, uint64_t n, uint64_t *at)
 {
     uint64_t need;
     int rc = ipc_record_place_(p, n, at, &need);
 
-    if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
+    if (CK_CC_UNLIKELY(rc != 0) ||
+        CK_CC_LIKELY(p->limit - p->tail >= need && !ipc_ring_is_forked_(&p->self)))
         return rc;
-    return ipc_record_find_room_(p, need);
+    return ipc_record_room_again_(p, n, at, need);
 }
 
 /* Asks for the lines of a later record of that size, as ipc_spsc_next_slot_. */
@@ -3633,14 +3900,16 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
  *   -EAGAIN    there is no room for it; never where the consumer has taken all before it
  *   -EMSGSIZE  n is more than half the capacity less 8
  *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *data, size_t n)
 {
-    uint64_t tail = p->tail, at;
+    uint64_t tail, at;
     int rc = ipc_record_room_(p, n, &at);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
+    tail = p->tail;
     ipc_record_prefetch_(p, at, n);
     ipc_ring_put_(&p->copier, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
     ipc_record_send_(p, tail, at, n);
@@ -3685,6 +3954,8 @@ IPC_INLINE int ipc_record_commit(struct ipc_record_producer *p, size_t n)
 {
     if (n >= p->claimed)
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&p->self)) && ipc_ring_settle_(&p->self, p) != 1)
+        return p->error != 0 ? p->error : -EINVAL;
     ipc_record_send_(p, p->tail, p->at, n);
     return 0;
 }
@@ -3761,10 +4032,13 @@ IPC_RING_NOINLINE_ uint64_t ipc_record_found_empty_(struct ipc_record_consumer *
 /* Does what is to be done before the consumer looks for a record. 0, or as ipc_record_pop. */
 IPC_RING_NOINLINE_ int ipc_record_prepare_(struct ipc_record_consumer *c)
 {
-    unsigned flags = c->flags;
+    unsigned flags;
 
     if (c->error != 0)
         return c->error;
+    if (ipc_ring_is_forked_(&c->self) && ipc_ring_settle_(&c->self, c) < 0)
+        return c->error;
+    flags = c->flags;
     c->flags &= ~(IPC_RECORD_TURN_ | IPC_RECORD_TOLD_);
     if ((flags & IPC_RECORD_MERGES_) != 0)
         return ipc_record_choose_lane_(c);
@@ -3781,7 +4055,8 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
     uint64_t word;
     int rc;
 
-    if (CK_CC_UNLIKELY(!c->quick) && (rc = ipc_record_prepare_(c)) != 0)
+    if (CK_CC_UNLIKELY(!c->quick || ipc_ring_is_forked_(&c->self)) &&
+        (rc = ipc_record_prepare_(c)) != 0)
         return rc;
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
     if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
@@ -3853,6 +4128,7 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
  *   -EAGAIN    there is none; or one that merging holds back
  *   -EMSGSIZE  it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_FORCE_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_t size)
 {
@@ -3907,6 +4183,8 @@ IPC_INLINE int ipc_record_release(struct ipc_record_consumer *c)
 {
     if (c->peeked == 0)
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) != 1)
+        return c->error != 0 ? c->error : -EINVAL;
     (void)ipc_record_release_(c);
     return 0;
 }
@@ -4419,12 +4697,14 @@ struct ipc_broadcast_consumer {
 IPC_INLINE int ipc_broadcast_producer_disable_(struct ipc_broadcast_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
+    ipc_ring_begin_self_(&p->s.self, NULL, NULL);
     return p->s.error = rc;
 }
 
 IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
+    ipc_ring_begin_self_(&c->s.self, NULL, NULL);
     return c->s.error = rc;
 }
 
@@ -4462,6 +4742,44 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, struct ipc_ring_kind
     return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, bytes, parts->capacity), there);
 }
 
+/* Finds where a writer goes on that has just taken its end. */
+IPC_INLINE void ipc_broadcast_find_tail_(struct ipc_broadcast_producer *h)
+{
+    struct ipc_spsc_producer *p = &h->s;
+    uint64_t tail = ck_pr_load_64(&h->ring->s.head);
+
+    p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail,
+                                          ipc_ring_stride_((size_t)p->bytes));
+    p->limit = h->how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    /* Without it a reader could see that we overwrite a message before it sees what the last writer
+     * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
+    ck_pr_fence_release();
+}
+
+/* struct ipc_ring_self_'s renew. */
+IPC_INLINE int ipc_broadcast_producer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_broadcast_producer *h = (struct ipc_broadcast_producer *)handle;
+
+    if (me == NULL)
+        return ipc_broadcast_producer_disable_(h, -ECHILD);
+    h->s.id = me->id;
+    if (ipc_ring_take_end_(&h->ring->s.end[0], me, me->id) != 0)
+        return -EBUSY;
+    ipc_broadcast_find_tail_(h);
+    h->readers = ipc_broadcast_list_readers_(&h->readers.seats, me, h->s.tail);
+    return 0;
+}
+
+/* struct ipc_ring_self_'s renew. A lossless reader has a seat, which the writer takes back when the
+ * reader is dead: then messages would be missed, and nobody told. */
+IPC_INLINE int ipc_broadcast_consumer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_broadcast_consumer *h = (struct ipc_broadcast_consumer *)handle;
+
+    return me == NULL ? ipc_broadcast_consumer_disable_(h, -ECHILD) : -EBUSY;
+}
+
 /*
  * Attaches the writer; as ipc_spsc_producer_attach, with the same errors. After a writer that died
  * it goes on behind the last message that one committed. `me` also says which readers are dead:
@@ -4472,7 +4790,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
-    uint64_t tail, id = ipc_ring_id_of_(me);
+    uint64_t id = ipc_ring_id_of_(me);
     struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, IPC_BROADCAST_READERS(1));
     struct ipc_broadcast_parts_ parts;
     int rc = ipc_broadcast_check_(mem, size, kind, sizeof *r, bytes, me, 0, &parts);
@@ -4489,14 +4807,10 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     p->id = id;
     h->ring = r;
     h->how = parts.how;
+    ipc_ring_begin_self_(&p->self, me, ipc_broadcast_producer_renew_);
     ipc_ring_copier_begin_(&p->copier, parts.capacity * bytes);
-    tail = ck_pr_load_64(&r->s.head);
-    p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
-    p->limit = parts.how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    ipc_broadcast_find_tail_(h);
     h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
-    /* Without it a reader could see that we overwrite a message before it sees what the last writer
-     * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
-    ck_pr_fence_release();
     return 0;
 }
 
@@ -4533,6 +4847,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
         if (rc != 0)
             return c->error = rc;
         h->seat = &parts.seats.id[seat];
+        ipc_ring_begin_self_(&c->self, me, ipc_broadcast_consumer_renew_);
         c->at = &parts.seats.seat[seat].head;
     }
     head = ck_pr_load_64(&r->s.head);
@@ -4557,7 +4872,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 /* Detaches the writer; the messages stay. Wait-free. */
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
-    if (p->ring != NULL)
+    if (p->ring != NULL && ipc_ring_may_leave_(&p->s.self))
         ipc_ring_leave_end_(&p->ring->s.end[0], p->s.id);
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
@@ -4565,21 +4880,30 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 /* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
-    if (c->seat != NULL)
+    if (c->seat != NULL && ipc_ring_may_leave_(&c->s.self))
         ipc_broadcast_leave_seat_(c->seat, c->s.at, c->s.id);
     (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
-/* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
-IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
+/* As ipc_broadcast_room_, where the writer has to look, or has forked. */
+IPC_RING_NOINLINE_ int ipc_broadcast_find_room_(struct ipc_broadcast_producer *h)
 {
-    if (CK_CC_LIKELY(h->s.tail != h->s.limit))
+    if (h->s.error == 0 && ipc_ring_is_forked_(&h->s.self) &&
+        ipc_ring_settle_(&h->s.self, h) >= 0 && h->s.tail != h->s.limit)
         return 0;
     return h->s.error != 0 ? h->s.error
                            : ipc_broadcast_find_slowest_reader_(&h->readers, h->s.tail, h->s.mask,
                                                                 1, &h->s.limit);
+}
+
+/* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
+IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
+{
+    return CK_CC_LIKELY(h->s.tail != h->s.limit && !ipc_ring_is_forked_(&h->s.self))
+               ? 0
+               : ipc_broadcast_find_room_(h);
 }
 
 /* The slot to write next. In a lossy broadcast the message in it is not valid from here on. */
@@ -4601,12 +4925,13 @@ IPC_FORCE_INLINE int ipc_broadcast_push_(struct ipc_broadcast_producer *h, const
                                          size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
-    uint64_t tail = h->s.tail, *head; /* in registers, as in ipc_spsc_push_ */
+    uint64_t tail, *head;
     unsigned char *slot;
     int rc = ipc_broadcast_room_(h);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
+    tail = h->s.tail; /* in a register, as in ipc_spsc_push_ */
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_spsc_push_(&h->s, message, bytes);
     head = &h->ring->s.head;
@@ -4644,6 +4969,8 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
 
     if (CK_CC_UNLIKELY(h->s.tail == h->s.limit))
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&h->s.self)) && ipc_ring_settle_(&h->s.self, h) != 1)
+        return h->s.error != 0 ? h->s.error : -EINVAL;
     slot = ipc_ring_slot_(h->s.slots, h->s.mask, h->s.tail, stride);
     if (h->how == IPC_BROADCAST_LOSSY &&
         ck_pr_load_64(ipc_ring_sequence_(slot, stride)) != (IPC_BROADCAST_BUSY_ | (h->s.tail + 1)))
@@ -4665,6 +4992,7 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
  *   0
  *   -EAGAIN    lossless: a reader is a whole capacity behind
  *   -EMSGSIZE  bytes is not the message size
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_broadcast_push(struct ipc_broadcast_producer *p, const void *message,
                                   size_t bytes)
@@ -4781,7 +5109,7 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
     struct ipc_spsc_consumer *c = &h->s;
     int rc;
 
-    if (CK_CC_LIKELY(c->head != c->ready))
+    if (CK_CC_LIKELY(c->head != c->ready && !ipc_ring_is_forked_(&c->self)))
         return 0;
     if (CK_CC_UNLIKELY(h->loss_pending)) {
         h->loss_pending = 0;
@@ -4865,6 +5193,8 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
 
     if (h->s.head == h->s.ready)
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&h->s.self)) && ipc_ring_settle_(&h->s.self, h) != 1)
+        return h->s.error != 0 ? h->s.error : -EINVAL;
     if (h->how == IPC_BROADCAST_LOSSY)
         return ipc_broadcast_revalidate_(
             h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride), stride);
@@ -4885,6 +5215,7 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
  *               the reader again at once
  *   -EMSGSIZE   bytes is not the message size
  *   -EBADMSG    the shared memory is corrupt; sticks
+ *   -ECHILD     lossless: after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_broadcast_pop(struct ipc_broadcast_consumer *c, void *message, size_t bytes)
 {
@@ -5064,6 +5395,7 @@ IPC_INLINE int ipc_record_broadcast_producer_disable_(struct ipc_record_broadcas
                                                       int rc)
 {
     memset(p, 0, sizeof *p);
+    ipc_ring_begin_self_(&p->r.self, NULL, NULL);
     return p->r.error = rc;
 }
 
@@ -5071,6 +5403,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_disable_(struct ipc_record_broadcas
                                                       int rc)
 {
     memset(c, 0, sizeof *c);
+    ipc_ring_begin_self_(&c->r.self, NULL, NULL);
     return c->r.error = rc;
 }
 
@@ -5131,6 +5464,56 @@ IPC_FORCE_INLINE void ipc_record_broadcast_count_sent_(struct ipc_record_broadca
     }
 }
 
+/* Finds where a writer goes on that has just taken its end. 0; or -EBADMSG, and the end is free
+ * again. */
+IPC_INLINE int ipc_record_broadcast_find_tail_(struct ipc_record_broadcast_producer *h)
+{
+    struct ipc_record_broadcast_shared *r = h->ring;
+    struct ipc_record_producer *p = &h->r;
+    int rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
+    uint64_t end, capacity = p->mask + 1;
+
+    h->checkpoints = h->first_checkpoint = 0;
+    p->claimed = 0;
+    p->tail = h->how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
+    end = p->tail + capacity - 8;
+    h->mark.next = h->mark.first;
+    rc = rc != 0 || p->tail % 8 != 0 ? -EBADMSG : 1;
+    while (rc > 0) {
+        rc = ipc_record_step_over_(p->data, p->mask, &p->tail, end - p->tail);
+        if (rc > 0)
+            ipc_record_broadcast_count_sent_(h);
+    }
+    if (rc != 0)
+        ipc_ring_leave_end_(&r->c.s.end[0], p->id);
+    p->limit = h->how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
+    return rc;
+}
+
+/* struct ipc_ring_self_'s renew. */
+IPC_INLINE int ipc_record_broadcast_producer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_record_broadcast_producer *h = (struct ipc_record_broadcast_producer *)handle;
+
+    if (me == NULL)
+        return ipc_record_broadcast_producer_disable_(h, -ECHILD);
+    h->r.id = me->id;
+    if (ipc_ring_take_end_(&h->ring->c.s.end[0], me, me->id) != 0)
+        return -EBUSY;
+    if (ipc_record_broadcast_find_tail_(h) != 0)
+        return -EBADMSG;
+    h->readers = ipc_broadcast_list_readers_(&h->readers.seats, me, h->r.tail);
+    return 0;
+}
+
+/* As ipc_broadcast_consumer_renew_. */
+IPC_INLINE int ipc_record_broadcast_consumer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_record_broadcast_consumer *h = (struct ipc_record_broadcast_consumer *)handle;
+
+    return me == NULL ? ipc_record_broadcast_consumer_disable_(h, -ECHILD) : -EBUSY;
+}
+
 /*
  * Attaches the writer; as ipc_broadcast_producer_attach, with the same errors, and -EBADMSG: the
  * shared memory is corrupt. After a writer that died it goes on behind the last record that one
@@ -5140,7 +5523,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t end, id = ipc_ring_id_of_(me);
+    uint64_t id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
     struct ipc_broadcast_parts_ parts;
     int rc = ipc_record_broadcast_check_(mem, size, me, 0, &parts);
@@ -5157,23 +5540,11 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     p->ring = &r->c.s;
     h->ring = r;
     h->how = parts.how;
-    rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
-    p->tail = parts.how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
-    end = p->tail + parts.capacity - 8;
-    h->mark.next = h->mark.first;
-    rc = rc != 0 || p->tail % 8 != 0 ? -EBADMSG : 1;
-    while (rc > 0) {
-        rc = ipc_record_step_over_(p->data, p->mask, &p->tail, end - p->tail);
-        if (rc > 0)
-            ipc_record_broadcast_count_sent_(h);
-    }
-    if (rc != 0) {
-        ipc_ring_leave_end_(&r->c.s.end[0], id);
+    ipc_ring_begin_self_(&p->self, me, ipc_record_broadcast_producer_renew_);
+    if (ipc_record_broadcast_find_tail_(h) != 0)
         return ipc_record_broadcast_producer_disable_(
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
                                 h->mark.oldest));
-    }
-    p->limit = parts.how == IPC_BROADCAST_LOSSY ? h->mark.oldest + parts.capacity : p->tail;
     h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
     return 0;
 }
@@ -5237,6 +5608,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = parts.how;
     if (parts.how == IPC_BROADCAST_LOSSLESS) {
+        ipc_ring_begin_self_(&c->self, me, ipc_record_broadcast_consumer_renew_);
         rc = ipc_record_broadcast_join_(h, &parts.seats, me);
         if (h->seat == NULL)
             return ipc_record_broadcast_consumer_disable_(h, rc);
@@ -5272,7 +5644,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
 /* Detaches the writer; the records stay. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
-    if (p->ring != NULL)
+    if (p->ring != NULL && ipc_ring_may_leave_(&p->r.self))
         ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
@@ -5280,7 +5652,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 /* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
-    if (c->seat != NULL)
+    if (c->seat != NULL && ipc_ring_may_leave_(&c->r.self))
         ipc_broadcast_leave_seat_(c->seat, c->r.to, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
@@ -5333,8 +5705,16 @@ IPC_FORCE_INLINE int ipc_record_broadcast_room_(struct ipc_record_broadcast_prod
     uint64_t need;
     int rc = ipc_record_place_(p, n, at, &need);
 
-    if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
+    if (CK_CC_UNLIKELY(rc != 0) ||
+        CK_CC_LIKELY(p->limit - p->tail >= need && !ipc_ring_is_forked_(&p->self)))
         return rc;
+    if (p->error == 0 && ipc_ring_is_forked_(&p->self)) {
+        rc = ipc_ring_settle_(&p->self, h);
+        if (rc < 0 || ipc_record_place_(p, n, at, &need) != 0)
+            return p->error;
+        if (p->limit - p->tail >= need)
+            return 0;
+    }
     if (h->how == IPC_BROADCAST_LOSSY)
         return ipc_record_broadcast_forget_oldest_(h, need);
     return p->error != 0
@@ -5349,16 +5729,18 @@ IPC_FORCE_INLINE int ipc_record_broadcast_room_(struct ipc_record_broadcast_prod
  *   0
  *   -EAGAIN    lossless: a reader is so far behind that there is no room for it
  *   -EMSGSIZE  n is more than half the capacity less 8
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_record_broadcast_push(struct ipc_record_broadcast_producer *h, const void *data,
                                          size_t n)
 {
     struct ipc_record_producer *p = &h->r;
-    uint64_t tail = p->tail, at;
+    uint64_t tail, at;
     int rc = ipc_record_broadcast_room_(h, n, &at);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
+    tail = p->tail;
     ipc_record_prefetch_(p, at, n);
     ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
     ipc_record_send_(p, tail, at, n);
@@ -5535,6 +5917,7 @@ IPC_FORCE_INLINE int64_t ipc_record_broadcast_take_(struct ipc_record_broadcast_
  *               reader again at once
  *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG    the shared memory is corrupt; sticks
+ *   -ECHILD     lossless: after fork, as of ipc_spsc_push
  */
 IPC_INLINE int64_t ipc_record_broadcast_pop(struct ipc_record_broadcast_consumer *c, void *to,
                                             size_t size)
@@ -5791,6 +6174,26 @@ struct ipc_mpmc_losses {
     uint64_t again;   /* messages that were handed out again */
 };
 
+IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)
+{
+    unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
+
+    return (how & 255) <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends &&
+           ipc_ring_are_seats_valid_(ipc_ring_seats_of_(how, IPC_MPMC_SEATS));
+}
+
+IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes, unsigned how)
+{
+    size_t seats = ((size_t)ipc_ring_seats_of_(how, IPC_MPMC_SEATS) + 1) & ~(size_t)1;
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not an MPMC ring; magic";
+    kind.magic = IPC_MPMC_MAGIC;
+    kind.header = sizeof(struct ipc_mpmc_shared) + seats * sizeof(struct ipc_ring_seat_);
+    kind.stride = ipc_ring_line_stride_(bytes);
+    return kind;
+}
+
 /* ------------------------------------------------------------------ handles */
 
 /* What both ends have. Private to their thread; no field is for the caller. */
@@ -5821,6 +6224,7 @@ struct ipc_mpmc {
     unsigned holders_met; /* slots of late holders that we came by */
     unsigned contended;   /* hints to publish at once, since others were first */
     int error;            /* sticks */
+    struct ipc_ring_self_ self;
     struct ipc_ring_seat_ *seats;
     unsigned seats_count;
 };
@@ -5833,6 +6237,12 @@ struct ipc_mpmc_consumer {
     struct ipc_mpmc m;
     uint64_t again_seen; /* ring->again when we looked for it */
 };
+
+/* Is the handle this process's own, also after a fork? Else m->error says why not. */
+IPC_FORCE_INLINE int ipc_mpmc_is_ours_(struct ipc_mpmc *m)
+{
+    return CK_CC_LIKELY(!ipc_ring_is_forked_(&m->self)) || ipc_ring_settle_(&m->self, m) >= 0;
+}
 
 /* The word that says FREE in the lap of a position. */
 IPC_FORCE_INLINE uint64_t ipc_mpmc_free_word_(const struct ipc_mpmc *m, uint64_t position)
@@ -6211,6 +6621,38 @@ IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t s
         ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
 }
 
+/* ------------------------------------------------------------------ what an end can tell */
+
+/* How many positions are between two hints, at least 0 and at most the capacity. */
+IPC_INLINE uint64_t ipc_mpmc_was_size_(const struct ipc_mpmc *m, uint64_t tail, uint64_t head)
+{
+    int64_t size = (int64_t)(tail - head);
+
+    if (size < 0)
+        return 0;
+    return (uint64_t)size < m->mask + 1 ? (uint64_t)size : m->mask + 1;
+}
+
+/* The further of a hint and the position that a handle at that end has come to. */
+IPC_INLINE uint64_t ipc_mpmc_further_(const struct ipc_mpmc *m, const uint64_t *hint)
+{
+    uint64_t there = ck_pr_load_64(hint);
+
+    return (int64_t)(there - m->next) > 0 ? there : m->next;
+}
+
+IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
+{
+    struct ipc_mpmc_losses l = {0, 0, 0};
+
+    if (m->ring != NULL) {
+        l.aborted = ck_pr_load_64(&m->ring->aborted);
+        l.lost = ck_pr_load_64(&m->ring->lost);
+        l.again = ck_pr_load_64(&m->ring->again);
+    }
+    return l;
+}
+
 #endif
 
 /* >>mpmc  src/ring/mpmc.h */
@@ -6370,6 +6812,8 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
     unsigned tries = 0;
     size_t i;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     if (m->claimed == 0)
         return -EINVAL;
     while (CK_CC_UNLIKELY(ipc_mpmc_commit_one_(m, m->held_position, m->held_word, stride) != 0)) {
@@ -6414,6 +6858,8 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
     uint64_t p, claimed;
     unsigned tries;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
         int rc = ipc_mpmc_claim_one_(m, stride, how, &claimed);
 
@@ -6443,6 +6889,8 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
     const unsigned char *from = (const unsigned char *)messages;
     unsigned tries = 0;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     if (CK_CC_UNLIKELY((m->error | m->claimed) != 0) && n > 0) {
         int rc = m->error != 0 ? m->error : ipc_mpmc_push_claimed_(h, messages, bytes);
 
@@ -6484,6 +6932,8 @@ IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes
     size_t stride = ipc_ring_line_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return NULL;
     if (m->claimed == 0) {
         if (ipc_mpmc_claim_one_(m, stride, how, &m->held_word) != 0)
             return NULL;
@@ -6580,6 +7030,8 @@ IPC_INLINE int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
 {
     struct ipc_mpmc *m = &h->m;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     if (m->claimed == 0)
         return -EINVAL;
     ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_(bytes));
@@ -6597,6 +7049,8 @@ IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t 
     uint64_t position, word, taken;
     unsigned tries = 0;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return NULL;
     while (m->claimed == 0) {
         if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_find_message_(h, stride, &position, &word) != 0)
             return NULL;
@@ -6625,6 +7079,8 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
     size_t stride = ipc_ring_line_stride_(bytes);
     unsigned tries;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     if (CK_CC_UNLIKELY((m->error | m->claimed) != 0)) {
         if (m->error != 0)
             return m->error;
@@ -6694,6 +7150,8 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
     unsigned char *to = (unsigned char *)messages;
     unsigned tries = 0;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     while (done < n && tries < IPC_MPMC_TRIES_) {
         uint64_t p = m->next, word = 0;
         unsigned run = 1;
@@ -6722,26 +7180,6 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
 }
 
 /* ------------------------------------------------------------------ many at an end: attach */
-
-IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)
-{
-    unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
-
-    return (how & 255) <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends &&
-           ipc_ring_are_seats_valid_(ipc_ring_seats_of_(how, IPC_MPMC_SEATS));
-}
-
-IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes, unsigned how)
-{
-    size_t seats = ((size_t)ipc_ring_seats_of_(how, IPC_MPMC_SEATS) + 1) & ~(size_t)1;
-    struct ipc_ring_kind_ kind;
-
-    kind.name = "not an MPMC ring; magic";
-    kind.magic = IPC_MPMC_MAGIC;
-    kind.header = sizeof(struct ipc_mpmc_shared) + seats * sizeof(struct ipc_ring_seat_);
-    kind.stride = ipc_ring_line_stride_(bytes);
-    return kind;
-}
 
 /* The bytes of a ring that is made as `how` says, or 0, as ipc_spsc_footprint; 0 also for any other
  * `how` than ipc_mpmc_init takes. */
@@ -6804,6 +7242,7 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     memset(m, 0, sizeof *m);
+    ipc_ring_begin_self_(&m->self, NULL, NULL);
     if (rc == 0)
         there = ck_pr_load_32(&r->is.how);
     if (rc == 0 && (!ipc_mpmc_is_valid_how_(there) || (there & 254) != (how & 254)))
@@ -6843,13 +7282,43 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
 
 IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
 {
-    if (m->ring != NULL) {
+    if (m->ring != NULL && ipc_ring_may_leave_(&m->self)) {
         ipc_ring_leave_end_(&m->seat->id, m->id);
         if (m->end != NULL)
             ipc_ring_leave_end_(m->end, m->id);
     }
     memset(m, 0, sizeof *m);
+    ipc_ring_begin_self_(&m->self, NULL, NULL);
     m->error = -EINVAL;
+}
+
+/* For struct ipc_ring_self_'s renew: attaches anew. What the handle held is freed as that of any
+ * dead process. */
+IPC_INLINE int ipc_mpmc_renew_(struct ipc_mpmc *m, struct ipc_peer *me, int end)
+{
+    struct ipc_mpmc was = *m;
+    size_t slots = (size_t)(was.mask + 1) * ipc_ring_line_stride_((size_t)was.bytes);
+    size_t size = (size_t)(was.slots - (unsigned char *)was.ring) + slots;
+    int rc;
+
+    if (me == NULL) {
+        m->ring = NULL;
+        ipc_mpmc_leave_(m);
+        return m->error = -ECHILD;
+    }
+    rc = ipc_mpmc_attach_(m, was.ring, size, (size_t)was.bytes, me, was.how, end);
+    m->self = was.self;
+    return rc;
+}
+
+IPC_INLINE int ipc_mpmc_producer_renew_(void *handle, struct ipc_peer *me)
+{
+    return ipc_mpmc_renew_((struct ipc_mpmc *)handle, me, 0);
+}
+
+IPC_INLINE int ipc_mpmc_consumer_renew_(void *handle, struct ipc_peer *me)
+{
+    return ipc_mpmc_renew_((struct ipc_mpmc *)handle, me, 1);
 }
 
 /* ------------------------------------------------------------------ many at an end: the calls */
@@ -6868,7 +7337,11 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
 IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, size_t size,
                                         size_t bytes, struct ipc_peer *me, unsigned how)
 {
-    return ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
+    int rc = ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
+
+    if (rc == 0)
+        ipc_ring_begin_self_(&p->m.self, me, ipc_mpmc_producer_renew_);
+    return rc;
 }
 
 /* Attaches a consumer; as ipc_mpmc_producer_attach. */
@@ -6877,22 +7350,24 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
 {
     int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
 
+    if (rc == 0)
+        ipc_ring_begin_self_(&c->m.self, me, ipc_mpmc_consumer_renew_);
     c->again_seen = 0; /* so that we look for what was handed out again before we attached */
     return rc;
 }
 
 /*
  * Copies one message in; if a slot is claimed, into that one. Lock-free: only calls that get
- * through hold up others. Consumers and
- * producers that are slow, stopped or dead are passed over. The ring is full when the next slot
- * that no process holds has a message: consumers take that one first, so a slot behind it that was
- * cancelled, or passed over, is of use again once they have.
+ * through hold up others. Consumers and producers that are slow, stopped or dead are passed over.
+ * The ring is full when the next slot that no process holds has a message: consumers take that one
+ * first, so a slot behind it that was cancelled, or passed over, is of use again once they have.
  *
  *   0
  *   -EAGAIN    the ring is full, or other producers were first for laps on end
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBADMSG   the shared memory is corrupt; sticks
  *   -EINVAL    the handle is not attached; where attach refused, the error is what attach returned
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, size_t bytes)
 {
@@ -6988,7 +7463,8 @@ IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
 {
     struct ipc_mpmc *m = &p->m;
 
-    if (m->claimed != 0 && ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_)
+    if (m->claimed != 0 && ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_ &&
+        ipc_ring_may_leave_(&m->self))
         ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_((size_t)m->bytes));
     m->claimed = 0;
 }
@@ -7006,6 +7482,7 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     struct ipc_mpmc *m = &c->m;
     unsigned tries;
 
+    m->claimed = m->claimed && ipc_ring_may_leave_(&m->self);
     for (tries = 0; m->claimed != 0 && tries < 2 * IPC_MPMC_TRIES_; tries++) {
         uint64_t *at = ipc_mpmc_word_(m, m->held_position, ipc_ring_line_stride_((size_t)m->bytes));
         uint64_t word = ck_pr_load_64(at);
@@ -7045,23 +7522,6 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
 /* About how many messages were there, or claimed to be, at some moment during the call: by the
  * hints, which lag by up to 16 for each other handle. 0 for a handle that was refused. Wait-free,
  * and touches lines that others write: for monitoring, not for each message. */
-IPC_INLINE uint64_t ipc_mpmc_was_size_(const struct ipc_mpmc *m, uint64_t tail, uint64_t head)
-{
-    int64_t size = (int64_t)(tail - head);
-
-    if (size < 0)
-        return 0;
-    return (uint64_t)size < m->mask + 1 ? (uint64_t)size : m->mask + 1;
-}
-
-/* The further of a hint and the position that a handle at that end has come to. */
-IPC_INLINE uint64_t ipc_mpmc_further_(const struct ipc_mpmc *m, const uint64_t *hint)
-{
-    uint64_t there = ck_pr_load_64(hint);
-
-    return (int64_t)(there - m->next) > 0 ? there : m->next;
-}
-
 IPC_INLINE uint64_t ipc_mpmc_producer_was_size(const struct ipc_mpmc_producer *p)
 {
     const struct ipc_mpmc *m = &p->m;
@@ -7082,19 +7542,7 @@ IPC_INLINE uint64_t ipc_mpmc_consumer_was_size(const struct ipc_mpmc_consumer *c
                               ipc_mpmc_further_(m, &m->ring->head));
 }
 
-IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
-{
-    struct ipc_mpmc_losses l = {0, 0, 0};
-
-    if (m->ring != NULL) {
-        l.aborted = ck_pr_load_64(&m->ring->aborted);
-        l.lost = ck_pr_load_64(&m->ring->lost);
-        l.again = ck_pr_load_64(&m->ring->again);
-    }
-    return l;
-}
-
-/* Wait-free. */
+/* What killed processes have cost the ring; zeros for a handle that was refused. Wait-free. */
 IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_losses_(&p->m);
@@ -7278,6 +7726,7 @@ struct ipc_call_client {
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
     int error; /* sticks */
+    struct ipc_ring_self_ self;
 };
 
 #define IPC_CALL_OURS_ 0      /* the slot is ours to write */
@@ -7296,6 +7745,7 @@ struct ipc_call_server {
     struct ipc_ring_seat_ *seat;
     uint64_t id;
     int error; /* of attach or detach */
+    struct ipc_ring_self_ self;
 };
 
 IPC_FORCE_INLINE uint64_t *ipc_call_caller_(unsigned char *slot)
@@ -7465,6 +7915,24 @@ IPC_INLINE int ipc_call_check_(void *mem, size_t size, size_t request, size_t re
     return 0;
 }
 
+IPC_INLINE int ipc_call_client_disable_(struct ipc_call_client *c, int rc)
+{
+    memset(c, 0, sizeof *c);
+    ipc_ring_begin_self_(&c->self, NULL, NULL);
+    return c->error = rc;
+}
+
+IPC_INLINE int ipc_call_server_disable_(struct ipc_call_server *s, int rc)
+{
+    memset(s, 0, sizeof *s);
+    ipc_ring_begin_self_(&s->self, NULL, NULL);
+    return s->error = rc;
+}
+
+/* struct ipc_ring_self_'s renew, see below: these attach anew. */
+CK_CC_UNUSED static int ipc_call_client_renew_(void *handle, struct ipc_peer *me);
+CK_CC_UNUSED static int ipc_call_server_renew_(void *handle, struct ipc_peer *me);
+
 /*
  * Attaches a caller, and gives it a slot that is free, or a dead caller's. A handle is for one
  * thread, and one call at a time; a process may have several. `me` and its alive are copied; NULL
@@ -7482,9 +7950,9 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
     int servers;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
 
-    memset(c, 0, sizeof *c);
+    (void)ipc_call_client_disable_(c, rc);
     if (rc != 0)
-        return c->error = rc;
+        return rc;
     c->request = request;
     c->reply = reply;
     c->slots = (unsigned char *)mem + sizeof(struct ipc_call_shared);
@@ -7498,6 +7966,7 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
         return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
                                            slots, slots);
     }
+    ipc_ring_begin_self_(&c->self, me, ipc_call_client_renew_);
     servers = ipc_call_find_servers_(c, &c->changes);
     c->reported = servers != IPC_CALL_NO_SERVER_ ? c->changes - 1 : c->changes;
     return 0;
@@ -7515,9 +7984,9 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
     unsigned i;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
 
-    memset(s, 0, sizeof *s);
+    (void)ipc_call_server_disable_(s, rc);
     if (rc != 0)
-        return s->error = rc;
+        return rc;
     s->id = ipc_ring_id_of_(me);
     i = ipc_ring_take_seat_(r->seat, IPC_CALL_SERVERS, me, s->id, &holder);
     if (i == IPC_CALL_SERVERS)
@@ -7538,7 +8007,30 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
      * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
     ck_pr_fence_store();
     (void)ck_pr_faa_64(&r->changes, 1);
+    ipc_ring_begin_self_(&s->self, me, ipc_call_server_renew_);
     return 0;
+}
+
+static int ipc_call_client_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_call_client *c = (struct ipc_call_client *)handle;
+    size_t request = (size_t)c->request, reply = (size_t)c->reply;
+    size_t size = sizeof *c->ring + (size_t)c->count * ipc_call_client_stride_(c);
+
+    if (me == NULL)
+        return ipc_call_client_disable_(c, -ECHILD);
+    return ipc_call_client_attach(c, c->ring, size, request, reply, me);
+}
+
+static int ipc_call_server_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_call_server *s = (struct ipc_call_server *)handle;
+    size_t request = (size_t)s->request, reply = (size_t)s->reply;
+    size_t size = sizeof *s->ring + (size_t)s->count * ipc_call_server_stride_(s);
+
+    if (me == NULL)
+        return ipc_call_server_disable_(s, -ECHILD);
+    return ipc_call_server_attach(s, s->ring, size, request, reply, me);
 }
 
 /* ------------------------------------------------------------------ the caller's path */
@@ -7549,14 +8041,25 @@ IPC_FORCE_INLINE int ipc_call_may_ask_(struct ipc_call_client *c)
     return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
 }
 
+/* Must claim regain the slot first, or refuse? */
+IPC_FORCE_INLINE int ipc_call_must_regain_(const struct ipc_call_client *c)
+{
+    return c->error != 0 || c->doing == IPC_CALL_WAITING_ || c->doing == IPC_CALL_ABANDONED_ ||
+           ipc_ring_is_forked_(&c->self);
+}
+
 /* Makes our slot ours to write again; if a server still has it, moves to another, and leaves ours:
  * that server may have given it back since, so callers that wait for a slot are to be woken. 0, or
  * the errors of ipc_call_ask. */
 IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
 {
-    unsigned char *was = c->slot;
+    unsigned char *was;
     int ask;
 
+    if (ipc_ring_is_forked_(&c->self) && ipc_ring_settle_(&c->self, c) >= 0 &&
+        !ipc_call_must_regain_(c))
+        return 0;
+    was = c->slot;
     if (c->error != 0 || c->doing == IPC_CALL_WAITING_)
         return c->error != 0 ? c->error : -EBUSY;
     ask = ipc_call_may_ask_(c);
@@ -7566,12 +8069,6 @@ IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
         return -EAGAIN;
     ipc_ring_leave_end_(ipc_call_caller_(was), c->id);
     return 0;
-}
-
-/* Must claim regain the slot first, or refuse? */
-IPC_FORCE_INLINE int ipc_call_must_regain_(const struct ipc_call_client *c)
-{
-    return c->error != 0 || c->doing == IPC_CALL_WAITING_ || c->doing == IPC_CALL_ABANDONED_;
 }
 
 IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
@@ -7587,6 +8084,8 @@ IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
 IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
 {
     if (CK_CC_UNLIKELY(c->doing != IPC_CALL_CLAIMED_))
+        return c->error != 0 ? c->error : -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) != 1)
         return c->error != 0 ? c->error : -EINVAL;
     c->word = (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_NUMBER_ + IPC_CALL_ASKED_;
     c->doing = IPC_CALL_WAITING_;
@@ -7661,8 +8160,11 @@ IPC_INLINE int ipc_call_check_unanswered_(struct ipc_call_client *c, uint64_t wo
 
 IPC_FORCE_INLINE int ipc_call_poll_(struct ipc_call_client *c, size_t stride)
 {
-    uint64_t word = c->ring != NULL ? ck_pr_load_64(ipc_ring_sequence_(c->slot, stride)) : 0;
+    uint64_t word;
 
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) < 0)
+        return c->error;
+    word = c->ring != NULL ? ck_pr_load_64(ipc_ring_sequence_(c->slot, stride)) : 0;
     if (CK_CC_UNLIKELY(c->doing != IPC_CALL_WAITING_ ||
                        word != c->word + (IPC_CALL_ANSWERED_ - IPC_CALL_ASKED_)))
         return ipc_call_check_unanswered_(c, word);
@@ -7693,6 +8195,7 @@ IPC_FORCE_INLINE int ipc_call_collect_(struct ipc_call_client *c, void *reply, s
  *             free
  *   -EBADMSG  the shared memory is corrupt; sticks
  *   -EINVAL   the handle is not attached, or what its attach said
+ *   -ECHILD   after fork, as of ipc_spsc_push
  *
  * Wait-free, but for a few system calls if a call was given up. A caller that is stopped or killed
  * here costs its slot, until another that needs a slot finds it dead.
@@ -7739,7 +8242,8 @@ IPC_INLINE int ipc_call_ask(struct ipc_call_client *c, const void *request, size
  *   -EPIPE       the server that had taken the call has detached; or none had, and the last server
  *                has detached
  *   -EBADMSG     the shared memory is corrupt; sticks
- *   -EINVAL      no request was sent, or as of ipc_call_claim
+ *   -EINVAL      no request was sent, or was before a fork; or as of ipc_call_claim
+ *   -ECHILD      after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_call_poll(struct ipc_call_client *c)
 {
@@ -7769,6 +8273,8 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 {
     uint64_t *at, word;
 
+    if (c->ring != NULL && !ipc_ring_may_leave_(&c->self))
+        return;
     if (c->doing == IPC_CALL_WAITING_) {
         at = ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c));
         if (!ck_pr_cas_64(at, c->word, (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_)) {
@@ -7787,10 +8293,9 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
 {
     ipc_call_cancel(c);
-    if (c->ring != NULL)
+    if (c->ring != NULL && ipc_ring_may_leave_(&c->self))
         ipc_ring_leave_end_(ipc_call_caller_(c->slot), c->id);
-    memset(c, 0, sizeof *c);
-    c->error = -EINVAL;
+    (void)ipc_call_client_disable_(c, -EINVAL);
 }
 
 /* 0; -EBADMSG once the shared memory was found corrupt; what attach said. */
@@ -7804,8 +8309,11 @@ IPC_INLINE int ipc_call_client_error(const struct ipc_call_client *c)
 /* Takes the next request. Returns its message, or NULL. */
 IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t stride)
 {
-    uint64_t used = s->ring != NULL ? ck_pr_load_64(&s->ring->used) : 0, i;
+    uint64_t used, i;
 
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&s->self)) && ipc_ring_settle_(&s->self, s) < 0)
+        return NULL;
+    used = s->ring != NULL ? ck_pr_load_64(&s->ring->used) : 0;
     used = used < s->count ? used : s->count;
     for (i = 0; i < used; i++) {
         unsigned char *slot;
@@ -7862,6 +8370,8 @@ IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(void *message)
 
 IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, size_t stride)
 {
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&s->self)) && ipc_ring_settle_(&s->self, s) < 0)
+        return s->error;
     if (CK_CC_UNLIKELY(!ipc_call_has_(s, message, stride)))
         return -EINVAL;
     return ipc_call_end_taken_(s, ipc_call_slot_of_(message), stride, IPC_CALL_ANSWERED_);
@@ -7886,6 +8396,7 @@ IPC_INLINE void *ipc_call_take(struct ipc_call_server *s)
  *   0            also if the caller has died, or gives up at this moment
  *   -ECANCELED   the caller has given up: nobody sees the reply
  *   -EINVAL      the message did not come from take, or was answered
+ *   -ECHILD      after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
 {
@@ -7910,17 +8421,16 @@ IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
     size_t stride = ipc_call_server_stride_(s);
     uint64_t i;
 
-    for (i = 0; i < s->count; i++)
-        (void)ipc_call_end_taken_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
-    if (s->ring != NULL) {
+    if (s->ring != NULL && ipc_ring_may_leave_(&s->self)) {
+        for (i = 0; i < s->count; i++)
+            (void)ipc_call_end_taken_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
         ipc_ring_leave_end_(&s->seat->id, s->id);
         /* Without it the change could be seen before the seat is free. Partner: in
          * ipc_call_find_servers_. */
         ck_pr_fence_store();
         (void)ck_pr_faa_64(&s->ring->changes, 1);
     }
-    memset(s, 0, sizeof *s);
-    s->error = -EINVAL;
+    (void)ipc_call_server_disable_(s, -EINVAL);
 }
 
 /* 0, or what attach said; -EINVAL when detached. */
@@ -8184,6 +8694,13 @@ IPC_INLINE int ipc_ring_inspect(void *mem, size_t size, struct ipc_ring_status *
 #define IPC_RING_HOW_(...) __VA_ARGS__
 #define IPC_RING_PLAIN_(...)
 
+/* How the calls that move a message are declared. C leaves it to the compiler, which inlines a static
+ * function that is called once. A function of a class is not static, so ipc_ring.hpp says it. */
+#define IPC_RING_CALL_ IPC_INLINE
+
+/* A declaration ahead of its definition. In a class of ipc_ring.hpp it would be a second one. */
+#define IPC_RING_FORWARD_(...) __VA_ARGS__
+
 /* The bell that an end sleeps on, the one that it posts, and the index of the other end. */
 #define IPC_RING_OURS_producer space
 #define IPC_RING_OURS_consumer data
@@ -8250,6 +8767,7 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
     {                                                                                              \
         int rc;                                                                                    \
         memset(h, 0, sizeof *h);                                                                   \
+        ipc_ring_begin_self_(&h->H.self, NULL, NULL);                                              \
         rc = ipc_ring_check_version_(mem, size, NAME##_version_, me);                              \
         if (rc != 0)                                                                               \
             return h->H.error = rc;                                                                \
@@ -8277,7 +8795,7 @@ IPC_INLINE int ipc_ring_check_version_(const void *mem, size_t size, int version
         FIRST;                                                                                     \
         return ipc_notify_post(&h->IPC_RING_THEIRS_##END);                                         \
     }                                                                                              \
-    IPC_INLINE int NAME##_##END##_look_(void *handle, void *argument);                             \
+    IPC_RING_FORWARD_(IPC_INLINE int NAME##_##END##_look_(void *handle, void *argument);)          \
     IPC_INLINE int NAME##_##END##_wait_until_(struct NAME##_##END *h, void *argument, int64_t deadline)\
     {                                                                                              \
         if (h->H.ring == NULL)                                                                     \
@@ -8366,9 +8884,12 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
                               size_t bytes, uint64_t capacity, int64_t how)
 {
     const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
-    uint64_t there = ck_pr_load_64(&r->bytes);
+    uint64_t there = ck_pr_load_32(&r->abi);
 
-    if (size != footprint && there != bytes)
+    if (there != IPC_RING_LAYOUT) /* what is compared below may mean something else there */
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, IPC_RING_LAYOUT);
+    there = ck_pr_load_64(&r->bytes);
+    if (there != bytes)
         return ipc_ring_refuse_(me, -EPROTO, "message size differs; bytes", there, bytes);
     there = ck_pr_load_64(&r->capacity);
     if (size != footprint && (how < 0 || there != capacity))
@@ -8435,6 +8956,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         int rc = ipc_shm_find(seg, name, KIND, &object);                                           \
         if (rc != 0) {                                                                             \
             memset(h, 0, sizeof *h);                                                               \
+            ipc_ring_begin_self_(&h->H.self, NULL, NULL);                                          \
             return h->H.error = rc;                                                                \
         }                                                                                          \
         rc = NAME##_##END##_attach(h, object.mem, object.size, ipc_shm_peer(seg));                 \
@@ -8445,10 +8967,10 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
                                    uint64_t capacity HOW(, unsigned how))                          \
     {                                                                                              \
         int made = NAME##_create(seg, name, capacity HOW(, how)), rc = made;                       \
+        memset(h, 0, sizeof *h);                                                                   \
+        ipc_ring_begin_self_(&h->H.self, NULL, NULL);                                              \
         if (made == 0 || made == -EBUSY)                                                           \
             rc = NAME##_##END##_open(h, seg, name);                                                \
-        else                                                                                       \
-            memset(h, 0, sizeof *h);                                                               \
         if (rc == 0 && made == -EBUSY) {                                                           \
             rc = NAME##_create(seg, name, capacity HOW(, how));                                    \
             if (rc != 0)                                                                           \
@@ -8468,19 +8990,19 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
 #define IPC_RING_SLOTS_(NAME, TYPE, K, CANCELLED, ...)                                             \
     IPC_RING_ASSERT_(NAME##_alignment, __alignof__(TYPE) <= IPC_RING_LINE)                         \
     IPC_RING_ASSERT_(NAME##_is_trivially_copyable, IPC_RING_IS_COPYABLE_(TYPE))                    \
-    IPC_INLINE int NAME##_push(struct NAME##_producer *p, const TYPE *message)                     \
+    IPC_RING_CALL_ int NAME##_push(struct NAME##_producer *p, const TYPE *message)                 \
     {                                                                                              \
         return ipc_##K##_push_(&p->raw, message, __VA_ARGS__);                                     \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages, size_t n)    \
+    IPC_RING_CALL_ int64_t NAME##_push_n(struct NAME##_producer *p, const TYPE *messages, size_t n)\
     {                                                                                              \
         return ipc_##K##_push_n_(&p->raw, messages, n, sizeof(TYPE));                              \
     }                                                                                              \
-    IPC_INLINE TYPE *NAME##_claim(struct NAME##_producer *p)                                       \
+    IPC_RING_CALL_ TYPE *NAME##_claim(struct NAME##_producer *p)                                   \
     {                                                                                              \
         return (TYPE *)ipc_##K##_claim_(&p->raw, __VA_ARGS__);                                     \
     }                                                                                              \
-    IPC_INLINE int NAME##_commit(struct NAME##_producer *p)                                        \
+    IPC_RING_CALL_ int NAME##_commit(struct NAME##_producer *p)                                    \
     {                                                                                              \
         return ipc_##K##_commit_(&p->raw, sizeof(TYPE));                                           \
     }                                                                                              \
@@ -8489,19 +9011,19 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         ipc_##K##_cancel(&p->raw);                                                                 \
         CANCELLED;                                                                                 \
     }                                                                                              \
-    IPC_INLINE int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                            \
+    IPC_RING_CALL_ int NAME##_pop(struct NAME##_consumer *c, TYPE *message)                        \
     {                                                                                              \
         return ipc_##K##_pop_(&c->raw, message, __VA_ARGS__);                                      \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)           \
+    IPC_RING_CALL_ int64_t NAME##_pop_n(struct NAME##_consumer *c, TYPE *messages, size_t n)       \
     {                                                                                              \
         return ipc_##K##_pop_n_(&c->raw, messages, n, __VA_ARGS__);                                \
     }                                                                                              \
-    IPC_INLINE const TYPE *NAME##_peek(struct NAME##_consumer *c)                                  \
+    IPC_RING_CALL_ const TYPE *NAME##_peek(struct NAME##_consumer *c)                              \
     {                                                                                              \
         return (const TYPE *)ipc_##K##_peek_(&c->raw, __VA_ARGS__);                                \
     }                                                                                              \
-    IPC_INLINE int NAME##_release(struct NAME##_consumer *c)                                       \
+    IPC_RING_CALL_ int NAME##_release(struct NAME##_consumer *c)                                   \
     {                                                                                              \
         return ipc_##K##_release_(&c->raw, sizeof(TYPE));                                          \
     }
@@ -8700,19 +9222,20 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     IPC_RING_WITH_SHM_(IPC_RECORD_MEMORY_SHM1_(NAME, K, KIND))
 
 #define IPC_RECORD_CALLS_(NAME, K)                                                                 \
-    IPC_INLINE int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)              \
+    IPC_RING_CALL_ int NAME##_push(struct NAME##_producer *p, const void *data, size_t n)          \
     {                                                                                              \
         return ipc_##K##_push(&p->raw, data, n);                                                   \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_push_n(struct NAME##_producer *p, const struct ipc_record *records, size_t n)\
+    IPC_RING_CALL_ int64_t NAME##_push_n(struct NAME##_producer *p, const struct ipc_record *records,\
+                                       size_t n)                                                   \
     {                                                                                              \
         return ipc_##K##_push_n(&p->raw, records, n);                                              \
     }                                                                                              \
-    IPC_INLINE void *NAME##_claim(struct NAME##_producer *p, size_t n)                             \
+    IPC_RING_CALL_ void *NAME##_claim(struct NAME##_producer *p, size_t n)                         \
     {                                                                                              \
         return ipc_##K##_claim(&p->raw, n);                                                        \
     }                                                                                              \
-    IPC_INLINE int NAME##_commit(struct NAME##_producer *p, size_t n)                              \
+    IPC_RING_CALL_ int NAME##_commit(struct NAME##_producer *p, size_t n)                          \
     {                                                                                              \
         return ipc_##K##_commit(&p->raw, n);                                                       \
     }                                                                                              \
@@ -8728,16 +9251,16 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
     {                                                                                              \
         return ipc_##K##_pop(&c->raw, to, size);                                                   \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_pop_n(struct NAME##_consumer *c, void *to, size_t size,              \
+    IPC_RING_CALL_ int64_t NAME##_pop_n(struct NAME##_consumer *c, void *to, size_t size,          \
                                   struct ipc_record *records, size_t n)                            \
     {                                                                                              \
         return ipc_##K##_pop_n(&c->raw, to, size, records, n);                                     \
     }                                                                                              \
-    IPC_INLINE const void *NAME##_peek(struct NAME##_consumer *c, size_t *n)                       \
+    IPC_RING_CALL_ const void *NAME##_peek(struct NAME##_consumer *c, size_t *n)                   \
     {                                                                                              \
         return ipc_##K##_peek(&c->raw, n);                                                         \
     }                                                                                              \
-    IPC_INLINE int NAME##_release(struct NAME##_consumer *c)                                       \
+    IPC_RING_CALL_ int NAME##_release(struct NAME##_consumer *c)                                   \
     {                                                                                              \
         return ipc_##K##_release(&c->raw);                                                         \
     }
@@ -8813,7 +9336,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
                 return -ETIMEDOUT;                                                                 \
         }                                                                                          \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size, int64_t deadline)\
+    IPC_RING_CALL_ int64_t NAME##_recv(struct NAME##_consumer *c, void *to, size_t size, int64_t deadline)\
     {                                                                                              \
         int published = 0;                                                                         \
         int64_t rc = ipc_##K##_take_(&c->raw, to, size, &published);                               \
@@ -8928,16 +9451,16 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         (void)h;                                                                                   \
         return rc;                                                                                 \
     }                                                                                              \
-    IPC_INLINE int64_t NAME##_##PUSH##_n(struct NAME##_##END *h, FROM *elements, size_t n)         \
+    IPC_RING_CALL_ int64_t NAME##_##PUSH##_n(struct NAME##_##END *h, FROM *elements, size_t n)     \
     {                                                                                              \
         return NAME##_##END##_moved_(h, ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 1));\
     }                                                                                              \
-    IPC_INLINE int NAME##_##PUSH##_all(struct NAME##_##END *h, FROM *elements, size_t n)           \
+    IPC_RING_CALL_ int NAME##_##PUSH##_all(struct NAME##_##END *h, FROM *elements, size_t n)       \
     {                                                                                              \
         int64_t rc = NAME##_##END##_moved_(h, ipc_stream_##PUSH##_(&h->raw, elements, sizeof(TYPE), n, 0));\
         return rc < 0 ? (int)rc : 0;                                                               \
     }                                                                                              \
-    IPC_INLINE SLOT *NAME##_##CLAIM(struct NAME##_##END *h, size_t n)                              \
+    IPC_RING_CALL_ SLOT *NAME##_##CLAIM(struct NAME##_##END *h, size_t n)                          \
     {                                                                                              \
         return (SLOT *)ipc_stream_row_(&h->raw.s, n, sizeof(TYPE));                                \
     }                                                                                              \
@@ -8951,7 +9474,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
         }                                                                                          \
         return n;                                                                                  \
     }                                                                                              \
-    IPC_INLINE int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                               \
+    IPC_RING_CALL_ int NAME##_##COMMIT(struct NAME##_##END *h, size_t n)                           \
     {                                                                                              \
         int rc = ipc_stream_##COMMIT(&h->raw, n);                                                  \
         (void)NAME##_##END##_moved_(h, rc == 0);                                                   \

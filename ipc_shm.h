@@ -229,6 +229,15 @@ struct ipc_peer {
     void (*stir)(void *arg);
     void *arg;     /* passed to the functions above, and to those of `watch` */
     char why[256]; /* out: what the last refusal was, as a sentence */
+    /* How the end of a ring notices that it came by fork. A word that is all ones in the process
+     * that `id` is, and 0 in a child that inherited it, as the kernel wipes it there. NULL: no end
+     * notices. Not NULL: this struct ipc_peer must stay where it is, as `arg`. */
+    const uint64_t *self;
+    /* Called where *self is 0, for an end that `id` held. May this process go on with it?
+     * 1: yes, as `id`, which is its own again. 0: yes, by the new `id` of this struct, as the
+     * process that held it is dead; others may compete. -ECHILD: no. `leaves`: only to detach, so 0
+     * is not needed. May wait for up to a second for the death of a parent that is about to exit. */
+    int (*inherit)(void *arg, uint64_t id, int leaves);
 };
 
 /*
@@ -348,15 +357,34 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *   with the segment's handle    attach to rings. The parent stays what it was. Where the child
  *                                cannot become one, its id is 0: never its parent's
  *   the child closes the handle  the parent stays a member
- *   the child goes on with       ipc_shm_hand_over before the fork. The child has the parent's id
- *   the parent's rings, as       then, and all ends of rings that the parent held: no peer is told
- *   after daemon()               of a death, no end is free for others, also after a second fork
- *                                (daemon() within daemon()). The parent's next call with the
- *                                segment is -ECHILD; it may exit at any time
+ *   the child uses a ring that   the parent goes on while it lives and has not closed the segment:
+ *   the parent attached to       the child's first call with that end is -ECHILD, before it has
+ *                                stored anything, and so is each later one. If the parent is dead
+ *                                or has closed the segment, as after daemon(), the child takes over
+ *                                the end, by an id of its own, and goes on where the parent was: no
+ *                                message is lost or seen twice. Until then the end has a dead
+ *                                holder: peers may be told of that death, and another process that
+ *                                attaches first gets the end. Then the child is told -ECHILD
+ *   the child uses it after      the child has the parent's id and ends without a gap: no peer is
+ *   ipc_shm_hand_over, called    told of a death, no end is free for others, also after a second
+ *   before the fork              fork (daemon() within daemon()). The parent's next call with the
+ *                                segment or with one of its rings is -ECHILD; it may exit at any
+ *                                time
  *
- *   A handle of a ring does not know of the fork. Without ipc_shm_hand_over it is the parent's: a
- *   child must not use it after its parent's death, as an end whose holder is dead is given to the
- *   next that asks. With ipc_shm_hand_over it is the child's, and the parent must not use it.
+ *   So of parent and child one goes on, and the other is told at its first call. A child whose
+ *   parent has not exited yet waits for that in the first such call: once, for a second at most. A
+ *   child that may not go on may attach anew. Differences of kinds:
+ *
+ *     MPMC, calls                 what the parent held or had asked is freed as that of any dead
+ *                                 process, not handed on to the child
+ *     a lossless broadcast's      is -ECHILD also when the parent is dead, as its seat may be gone,
+ *     reader                      and messages with it; not after ipc_shm_hand_over
+ *     a lossy broadcast's reader  stores nothing: parent and child both go on
+ *     a slot that was claimed     cannot be committed: -EINVAL, claim it again; after
+ *     before the fork             ipc_shm_hand_over it can
+ *
+ *   Where the kernel does not wipe memory on fork (MADV_WIPEONFORK, Linux 4.14), or an emulator
+ *   does not, rings do not notice the fork: a child must not use them without ipc_shm_hand_over.
  *
  *   To become a member a child opens /proc/self/fd anew: in a named segment it does so before it
  *   drops its privileges, or changes its root. A child that was handed the segment need not.
@@ -416,6 +444,7 @@ struct ipc_shm {
     unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
     uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
+    unsigned self;                /* the word of it by which the ends of rings notice a fork */
     void *life;                   /* a page in which the lock of life lives: identity.h */
     size_t life_size;             /* of that, in bytes */
     uint64_t handed;              /* the id that ipc_shm_hand_over has given away, ... */
@@ -671,8 +700,8 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
  * daemon(): with its id, and all ends of rings that are attached by it. This process then counts as
  * alive as long as itself or any child lives that has inherited the handle; from the child's next
  * call with the segment on, such as ipc_shm_peer, as long as that child lives. Of several children
- * the first that makes that call goes on, and others become members of their own. This process must
- * not use, nor detach, its rings any more; where the fork fails, it has to close the segment, open it
+ * the first that makes that call goes on, and others become members of their own. This process can
+ * not use its rings any more (-ECHILD); where the fork fails, it has to close the segment, open it
  * and attach anew. A child that closes descriptors which it does not know keeps what it was given,
  * but then its death is told only when its own children are gone, too. Lock-free.
  *
@@ -962,6 +991,11 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  * Only locks for writing count. Who may only read the segment can take others, on any byte: that
  * keeps new members out, but neither makes the dead alive nor the living dead.
  *
+ * The ends of rings notice a fork by a word of the page that fork wipes (MADV_WIPEONFORK), struct
+ * ipc_peer's self: all ones in the process that attached by it, or that has its id by
+ * ipc_shm_hand_over, and 0 in a child. A child that becomes a member of its own takes the next word,
+ * so what it inherited is not taken for what it has attached.
+ *
  * An emulator may not know MADV_DONTFORK. Then the lock of life is one of the family, too: a death
  * is found only when the children are gone, and no living process is taken for dead.
  */
@@ -1107,8 +1141,11 @@ IPC_INLINE int ipc_shm_map_life_(struct ipc_shm *seg, int fd)
     return 0;
 }
 
-/* Makes the page whose first word is this process's mark, and whose second says which process is
- * about to join. */
+#define IPC_SHM_SELF_ 8u /* the first word of the page below for the ends of rings */
+
+/* Makes the page that fork wipes. Its words are this process's mark; which process is about to
+ * join; until when we wait for our parent's death, see ipc_shm_inherit_; and those by which the ends
+ * of rings notice a fork. */
 IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
 {
     size_t size = (size_t)getpagesize();
@@ -1187,6 +1224,10 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
     ck_pr_fence_store();
     seg->peer.id = (generation * seg->members & IPC_SHM_ID_) + i;
     ck_pr_store_64(&m->id, seg->peer.id);
+    if (seg->self < (unsigned)getpagesize() / sizeof *seg->mark - 1)
+        seg->self += seg->self == 0 ? IPC_SHM_SELF_ : 1; /* else each call of a ring asks */
+    ck_pr_store_64(&seg->mark[seg->self], UINT64_MAX);
+    seg->peer.self = &seg->mark[seg->self];
     /* Without it another thread could go on with our parent's id. Partner: the load fence in
      * ipc_shm_become_member_. */
     ck_pr_fence_store();
@@ -1226,6 +1267,7 @@ IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
     }
     seg->peer.id = seg->handed;
     seg->handed = 0;
+    ck_pr_store_64(&seg->mark[seg->self], UINT64_MAX);
     /* The parent's descriptors and threads are not ours, although the id is: see watch.h. */
     seg->watcher = seg->watcher != 0 ? UINT64_MAX : 0;
     seg->watching = 0;
@@ -1940,6 +1982,8 @@ IPC_INLINE int ipc_shm_become_member_(struct ipc_shm *seg)
  *   --------------   --------------   ----------------------------------------------------------
  *   0                id               its creator, before it has a name: a store
  *   dead             id               candidate id, to take it over: CAS
+ *   dead             id               its child after fork, a member, when that goes on with an end:
+ *                                     CAS (ipc_shm_inherit_)
  *   dead,            id + CONDEMNED   candidate id, where the size differs, or IPC_SHM_FRESH is
  *   or dead +                         given, or the flag is set already: CAS, full fence
  *   CONDEMNED
@@ -2820,9 +2864,37 @@ IPC_INLINE int ipc_shm_loop_(void *arg)
     return rc != 0 ? rc : ipc_shm_open_inotify_(seg);
 }
 
+#define IPC_SHM_PATIENCE_ INT64_C(1000000000) /* ns, in all, for the death of a parent */
+
+/* struct ipc_peer's inherit. A daemon makes its first call while its parent is still about to exit,
+ * so waits for that; but where it has waited in vain, later calls do not wait. */
+IPC_INLINE int ipc_shm_inherit_(void *arg, uint64_t id, int leaves)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+
+    if (leaves && (seg->handed == 0 || ipc_shm_is_ours_(seg)))
+        return -ECHILD;
+    if (ipc_shm_become_member_(seg) != 0)
+        return -ECHILD;
+    if (seg->peer.id == id)
+        return 1;
+    if (ck_pr_load_64(&seg->mark[2]) == 0)
+        ck_pr_store_64(&seg->mark[2], (uint64_t)(ipc_clock() + IPC_SHM_PATIENCE_));
+    while (ipc_shm_member_is_alive_(seg, id)) {
+        if (ipc_left_((int64_t)ck_pr_load_64(&seg->mark[2])) == 0)
+            return ipc_shm_refuse(seg, -ECHILD, "the process that this one was forked from lives, "
+                                  "and keeps its rings: attach anew, or it calls ipc_shm_hand_over "
+                                  "before the fork");
+        (void)ipc_shm_nap_(1000000);
+    }
+    (void)ck_pr_cas_64(&seg->base->creator, id, seg->peer.id);
+    return 0;
+}
+
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
     (void)ipc_shm_become_member_(seg);
+    seg->peer.inherit = ipc_shm_inherit_;
     seg->peer.alive = ipc_shm_peer_alive_;
     seg->watch.open = ipc_shm_watch_;
     seg->watch.ours = ipc_shm_watch_is_ours_;
@@ -2854,6 +2926,7 @@ IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
     seg->life = NULL;
     seg->handed = seg->peer.id;
     seg->peer.id = 0;
+    ck_pr_store_64(&seg->mark[seg->self], 0);
     return 0;
 }
 

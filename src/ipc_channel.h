@@ -26,7 +26,7 @@
  *     auto:NAME          a Unix socket that becomes a ring where both sides can        >>auto
  *     ring:NAME          rings in the segment NAME of ipc_shm.h: records, from one     >>ring
  *                        sender or several; or slots that several receivers share
- *     sysvshm:KEY        rings in a System V segment, with System V semaphores         >>sysvshm
+ *     sysvshm:KEY        rings in a System V segment                                   >>sysvshm
  *     pipe:              pipes between parent and child: open, fork, use in both       >>pipe
  *     fifo:PATH          a named pipe; any number of senders                           >>pipe
  *     unix:PATH          a Unix socket, a stream; unix:@NAME is an abstract name       >>socket
@@ -63,8 +63,10 @@
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
  *   - No signal reaches the host process, SIGPIPE neither, and none of its settings are changed.
  *   - One thread at a time uses a handle. After fork one of the two processes may go on using it;
- *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent, as the
- *     other side knows that process: open these in the child, after daemon().
+ *     over pipe: both do, each its end. Over ring:, sysvshm: and auto: that is the parent while it
+ *     lives, and then the child, as after daemon(): the other side may be told the parent's end
+ *     once. A child that calls while the parent lives is told -ECHILD after a second; it may open
+ *     the channel anew.
  *
  * Caveats
  *   - Where it can, recv takes in several messages at once, so the descriptor for event loops

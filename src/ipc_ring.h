@@ -111,8 +111,10 @@
  *     What a peer writes there later can give wrong bytes, or -EBADMSG, but no access outside the
  *     ring and no endless loop. -EBADMSG sticks to the handle.
  *   - A handle belongs to one thread of one process at a time. After fork one of the two processes
- *     may go on using a handle, not both: the parent; or the child, where it holds its end with an
- *     id that goes on in the child (ipc_shm_hand_over), or without an ipc_peer.
+ *     goes on with it: the parent while it lives, then the child. The other's calls are -ECHILD,
+ *     and store nothing; it may detach and attach anew. ipc_shm.h has the table (Fork, exec). An
+ *     ipc_peer without `self`, or none, does not notice a fork: there use the handle in one of the
+ *     two only.
  *
  * Caveats
  *   - A ring for one producer and one consumer takes no more. A second one is refused with -EBUSY

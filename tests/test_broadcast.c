@@ -495,8 +495,8 @@ static void a_seat_that_becomes_free_behind_us_is_found(void **state)
     size_t size = news_footprint(4, how);
     void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct leaver l;
-    struct ipc_peer other = {7, leaves_when_asked, NULL, NULL, &l, ""};
-    struct ipc_peer me = {9, leaves_when_asked, NULL, NULL, &l, ""};
+    struct ipc_peer other = {7, leaves_when_asked, NULL, NULL, &l, "", NULL, NULL};
+    struct ipc_peer me = {9, leaves_when_asked, NULL, NULL, &l, "", NULL, NULL};
     struct news_consumer in[3], c;
 
     (void)state;
@@ -904,7 +904,7 @@ static void the_kernel_is_asked_at_intervals(void **state)
     size_t size = news_footprint(8, 0);
     unsigned char *mem = (unsigned char *)mmap(NULL, size, PROT_READ | PROT_WRITE,
                                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    struct ipc_peer me = {7, lives_and_counts, NULL, NULL, NULL, ""};
+    struct ipc_peer me = {7, lives_and_counts, NULL, NULL, NULL, "", NULL, NULL};
     struct news_producer out;
     struct news_consumer in;
     struct news n = make(0);
@@ -1024,7 +1024,7 @@ static int lives(void *arg, uint64_t id)
 
 static struct ipc_peer named(uint64_t id)
 {
-    struct ipc_peer me = {id, lives, NULL, NULL, NULL, ""};
+    struct ipc_peer me = {id, lives, NULL, NULL, NULL, "", NULL, NULL};
 
     return me;
 }

@@ -82,7 +82,7 @@ static void impossible_places_are_refused(void **state)
 {
     size_t size = 1 << 16;
     unsigned char *mem = (unsigned char *)room(size);
-    struct ipc_peer me = {7, NULL, NULL, NULL, NULL, ""};
+    struct ipc_peer me = {7, NULL, NULL, NULL, NULL, "", NULL, NULL};
     struct ipc_call_client c;
     struct ipc_call_server s;
     void *message;
@@ -347,8 +347,8 @@ static void what_becomes_free_behind_us_is_found(void **state)
     size_t size = adder_footprint(2);
     void *mem = room(size);
     struct leaver l;
-    struct ipc_peer other = {7, leaves_when_asked, NULL, NULL, &l, ""};
-    struct ipc_peer me = {9, leaves_when_asked, NULL, NULL, &l, ""};
+    struct ipc_peer other = {7, leaves_when_asked, NULL, NULL, &l, "", NULL, NULL};
+    struct ipc_peer me = {9, leaves_when_asked, NULL, NULL, &l, "", NULL, NULL};
     struct ipc_call_server s[IPC_CALL_SERVERS];
     struct ipc_call_client c[4];
     unsigned i, call, others;
@@ -587,7 +587,7 @@ static void scribbling_hangs_and_crashes_nobody(void **state)
         uint64_t callers = 1 + chance(6);
         size_t size = adder_footprint(callers);
         uint64_t *mem = (uint64_t *)room(size);
-        struct ipc_peer me = {5, ask_dead, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {5, ask_dead, NULL, NULL, NULL, "", NULL, NULL};
         uint64_t dead = chance(2) ? UINT64_MAX : 0;
         struct adder_client c;
         struct adder_server s;

@@ -156,8 +156,8 @@ static int odd_live(void *arg, uint64_t id)
     return (int)(id & 1);
 }
 
-static struct ipc_peer me = {7, odd_live, NULL, NULL, NULL, ""};
-static struct ipc_peer you = {9, odd_live, NULL, NULL, NULL, ""};
+static struct ipc_peer me = {7, odd_live, NULL, NULL, NULL, "", NULL, NULL};
+static struct ipc_peer you = {9, odd_live, NULL, NULL, NULL, "", NULL, NULL};
 
 enum { GUARD = 1 << 16 };
 

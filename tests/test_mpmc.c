@@ -108,8 +108,8 @@ static void single_ends_and_seats_are_limited(void **state)
 {
     size_t size = mpsc_footprint(4, 0), many = mpmc_footprint(4, 0);
     void *mem = shared(size), *wide = shared(many);
-    struct ipc_peer me = {7, all_live, NULL, NULL, NULL, ""};
-    struct ipc_peer other = {8, all_live, NULL, NULL, NULL, ""};
+    struct ipc_peer me = {7, all_live, NULL, NULL, NULL, "", NULL, NULL};
+    struct ipc_peer other = {8, all_live, NULL, NULL, NULL, "", NULL, NULL};
     struct mpsc_consumer a, b;
     struct mpmc_producer p[IPC_MPMC_SEATS], q;
     unsigned i;
@@ -142,8 +142,8 @@ static void a_stopped_successor_keeps_nothing_of_the_dead(void **state)
 {
     size_t size = mpmc_footprint(4, 0);
     struct ipc_mpmc_shared *ring = (struct ipc_mpmc_shared *)shared(size);
-    struct ipc_peer dead = {7, nine_lives, NULL, NULL, NULL, ""};
-    struct ipc_peer live = {9, nine_lives, NULL, NULL, NULL, ""};
+    struct ipc_peer dead = {7, nine_lives, NULL, NULL, NULL, "", NULL, NULL};
+    struct ipc_peer live = {9, nine_lives, NULL, NULL, NULL, "", NULL, NULL};
     struct mpmc_producer p;
     struct mpmc_consumer holder, c;
     struct message m = make(0, 1);
@@ -167,9 +167,9 @@ static void there_are_seats_for_as_many_handles_as_asked_for(void **state)
                                    IPC_MPMC_HANDLES(-1), IPC_MPMC_HANDLES(1u << 24 | 64)};
     static const unsigned counts[] = {1, 2, 3, 255, 256, 257, 1000};
     static struct mpmc_producer p[1001];
-    struct ipc_peer live = {9, all_live, NULL, NULL, NULL, ""};
-    struct ipc_peer dead = {7, all_live, NULL, NULL, NULL, ""}; /* later on */
-    struct ipc_peer next = {9, nine_lives, NULL, NULL, NULL, ""};
+    struct ipc_peer live = {9, all_live, NULL, NULL, NULL, "", NULL, NULL};
+    struct ipc_peer dead = {7, all_live, NULL, NULL, NULL, "", NULL, NULL}; /* later on */
+    struct ipc_peer next = {9, nine_lives, NULL, NULL, NULL, "", NULL, NULL};
     struct mpmc_consumer c;
     struct message m;
     unsigned i, k, n;
@@ -239,8 +239,8 @@ static void a_seat_that_becomes_free_behind_us_is_found(void **state)
     size_t size = mpmc_footprint(4, how);
     void *ring = shared(size);
     struct leaver l;
-    struct ipc_peer other = {7, leaves_when_asked, NULL, NULL, &l, ""};
-    struct ipc_peer me = {9, leaves_when_asked, NULL, NULL, &l, ""};
+    struct ipc_peer other = {7, leaves_when_asked, NULL, NULL, &l, "", NULL, NULL};
+    struct ipc_peer me = {9, leaves_when_asked, NULL, NULL, &l, "", NULL, NULL};
     struct mpmc_producer p[3], q;
 
     (void)state;
@@ -498,8 +498,8 @@ static void what_a_killed_consumer_held_is_lost_or_seen_again(void **state)
     static const unsigned ends[] = {0, IPC_MPMC_ONE_CONSUMER, IPC_MPMC_ONE_PRODUCER};
     size_t size = ipc_mpmc_footprint(8, 8, 0);
     void *mem = shared(size);
-    struct ipc_peer dies = {7, all_live, NULL, NULL, NULL, ""};
-    struct ipc_peer next = {8, seven_is_dead, NULL, NULL, NULL, ""};
+    struct ipc_peer dies = {7, all_live, NULL, NULL, NULL, "", NULL, NULL};
+    struct ipc_peer next = {8, seven_is_dead, NULL, NULL, NULL, "", NULL, NULL};
     unsigned i;
 
     (void)state;
@@ -631,7 +631,7 @@ static int by_pid(void *arg, uint64_t id)
 
 static void sender(void *mem, size_t size, unsigned who)
 {
-    struct ipc_peer me = {(uint64_t)getpid(), by_pid, NULL, NULL, NULL, ""};
+    struct ipc_peer me = {(uint64_t)getpid(), by_pid, NULL, NULL, NULL, "", NULL, NULL};
     struct mpmc_producer p;
     struct message m, *slot;
     uint64_t n = 1;
@@ -675,7 +675,7 @@ static void take(const struct message *m)
 
 static void taker(void *mem, size_t size)
 {
-    struct ipc_peer me = {(uint64_t)getpid(), by_pid, NULL, NULL, NULL, ""};
+    struct ipc_peer me = {(uint64_t)getpid(), by_pid, NULL, NULL, NULL, "", NULL, NULL};
     struct mpmc_consumer c;
     const struct message *slot;
     struct message m;
@@ -717,7 +717,7 @@ static void kill_at_random(time_t until)
 {
     size_t size = mpmc_footprint(SLOTS, 0);
     void *mem = shared(size);
-    struct ipc_peer me = {(uint64_t)getpid(), by_pid, NULL, NULL, NULL, ""};
+    struct ipc_peer me = {(uint64_t)getpid(), by_pid, NULL, NULL, NULL, "", NULL, NULL};
     struct mpmc_consumer c;
     pid_t senders[SENDERS], takers[TAKERS];
     unsigned who = 0, kills = 0, taker_kills = 0, i;

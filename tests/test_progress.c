@@ -53,7 +53,7 @@ static int lives(void *arg, uint64_t id)
 
 static void attach(struct party *who, int producer)
 {
-    struct ipc_peer me = {++now.ids, lives, NULL, NULL, NULL, ""};
+    struct ipc_peer me = {++now.ids, lives, NULL, NULL, NULL, "", NULL, NULL};
     int rc;
 
     memset(who, 0, sizeof *who);

@@ -63,7 +63,7 @@ static int lives(void *arg, uint64_t id)
 
 static struct ipc_peer newcomer(void)
 {
-    struct ipc_peer me = {++now.ids, lives, NULL, NULL, NULL, ""};
+    struct ipc_peer me = {++now.ids, lives, NULL, NULL, NULL, "", NULL, NULL};
 
     return me;
 }

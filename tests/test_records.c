@@ -518,9 +518,9 @@ static void a_lane_that_becomes_free_behind_us_is_found(void **state)
     struct swap s = {(struct ipc_record_shared *)mmap(NULL, size, PROT_READ | PROT_WRITE,
                                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0),
                      0};
-    struct ipc_peer seven = {7, swaps_lanes, NULL, NULL, &s, ""};
-    struct ipc_peer six = {6, swaps_lanes, NULL, NULL, &s, ""};
-    struct ipc_peer nine = {9, swaps_lanes, NULL, NULL, &s, ""};
+    struct ipc_peer seven = {7, swaps_lanes, NULL, NULL, &s, "", NULL, NULL};
+    struct ipc_peer six = {6, swaps_lanes, NULL, NULL, &s, "", NULL, NULL};
+    struct ipc_peer nine = {9, swaps_lanes, NULL, NULL, &s, "", NULL, NULL};
     struct ipc_record_producer a, b, c;
     int looks;
 

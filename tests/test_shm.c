@@ -50,6 +50,14 @@ struct big {
 };
 IPC_SPSC(small_ring, struct small)
 IPC_SPSC(big_ring, struct big)
+struct two {
+    uint64_t x[2];
+};
+struct three {
+    uint64_t x[3];
+};
+IPC_SPSC(twos, struct two)
+IPC_SPSC(threes, struct three)
 IPC_SPSC(small_ring_2, struct small, 2)
 IPC_SPSC(small_ring_3, struct small, 3)
 IPC_MPMC(workers_2, struct small, 2)
@@ -3379,6 +3387,25 @@ static void ring_of_another_type_or_capacity_is_refused_with_both_numbers(void *
     ipc_shm_close(&seg);
 }
 
+/* The footprint is no proof: two messages of 16 and 24 bytes take the same slots. */
+static void create_compares_what_is_there_also_where_the_size_is_the_same(void **state)
+{
+    struct ipc_shm_object o;
+    struct ipc_shm seg;
+
+    (void)state;
+    MUST(twos_footprint(64) == threes_footprint(64));
+    DONE(ipc_shm_create(&seg, name, 64 << 10), &seg);
+    DONE(twos_create(&seg, "ring", 64), &seg);
+    DONE(twos_create(&seg, "ring", 64), &seg);
+    REFUSED(threes_create(&seg, "ring", 64), -EPROTO, &seg,
+            "ring 'ring': message size differs; bytes: 16 there, 24 here: build");
+    DONE(ipc_shm_find(&seg, "ring", IPC_SPSC_TYPE, &o), &seg);
+    ((struct ipc_ring_shared_ *)o.mem)->abi++;
+    REFUSED(twos_create(&seg, "ring", 64), -EPROTO, &seg, "ring 'ring': ring of another version; ABI:");
+    ipc_shm_close(&seg);
+}
+
 static void produces(struct child *up, void *arg)
 {
     struct small_ring_producer out;
@@ -3589,6 +3616,7 @@ int main(int argc, char **argv)
         TEST(empty_memory_of_a_stranger_is_not_faulted_in),
         TEST(huge_pages_of_the_pool_stay_with_one_user),
         TEST(ring_of_another_type_or_capacity_is_refused_with_both_numbers),
+        TEST(create_compares_what_is_there_also_where_the_size_is_the_same),
         TEST(ring_of_another_version_of_the_type_is_refused),
         TEST(dead_producer_is_succeeded_behind_its_last_message),
         TEST(dead_consumer_is_succeeded_without_loss),

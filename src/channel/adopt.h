@@ -192,7 +192,7 @@ static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
     NULL, /* descriptor */
     NULL, /* describe */
     NULL, /* is_ready */
-    NULL, /* serve */
+    &ipc_channel_sockets_serve_,
 };
 
 #endif

@@ -16,18 +16,6 @@ IPC_INLINE int ipc_channel_is_ring_ready_(struct ipc_channel *ch)
            (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
 }
 
-/* Does the channel hold a message that was read and not handed out? Also what recv will refuse. */
-IPC_INLINE int ipc_channel_holds_message_(const struct ipc_channel *ch)
-{
-    size_t have = ch->rx.end - ch->rx.begin;
-    int64_t n;
-
-    if (ch->next != 0 || have < IPC_CHANNEL_HEADER_)
-        return ch->next != 0;
-    n = ipc_channel_get_length_(ch, ch->rx.data + ch->rx.begin);
-    return n < 0 || (size_t)n <= have - IPC_CHANNEL_HEADER_;
-}
-
 IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
 {
     if (ch->server != NULL)
@@ -66,7 +54,7 @@ IPC_INLINE int ipc_channel_wait_any_ring_(struct ipc_channel *const channels[], 
     for (i = 0; i < n; i++) {
         struct ipc_channel *ch = channels[i];
 
-        if (ch->ring == NULL || ch->ring->sem >= 0 || ch->ring->in.ring == NULL)
+        if (ch->ring == NULL || ch->ring->in.ring == NULL)
             return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: cannot be waited for with others",
                                        ch->kind->scheme);
         bells[i] = &ch->ring->data;

@@ -90,6 +90,8 @@ IPC_INLINE int ipc_channel_must_agree_(const struct ipc_channel *ch)
 IPC_INLINE void ipc_channel_auto_leave_ring_(struct ipc_channel *ch)
 {
     ipc_channel_close_fd_(&ipc_channel_get_auto_(ch)->polls);
+    if (ch->ring != NULL && ch->polls >= 0)
+        ipc_channel_unwatch_(ch, ipc_notify_fd(&ch->ring->data));
     ipc_channel_ring_leave_(ch);
 }
 
@@ -394,6 +396,7 @@ IPC_INLINE int ipc_channel_auto_accept_(struct ipc_channel *listener, struct ipc
 
     own->polls = -1;
     own->is_listener = 1;
+    own->came_at = ipc_clock();
     return ipc_channel_socket_accept_(listener, ch, deadline);
 }
 
@@ -469,19 +472,19 @@ IPC_INLINE int ipc_channel_auto_send_(struct ipc_channel *ch, const void *messag
                             : ipc_channel_auto_push_(ch, message, n, deadline);
 }
 
-/* The ring is empty. Arms its bell, so that ipc_channel_fd's descriptor tells of what comes from
- * now on, and looks once more: a message, -ETIMEDOUT, or -EPIPE where the other side is gone. */
-IPC_INLINE int64_t ipc_channel_auto_arm_(struct ipc_channel *ch, void *to, size_t size)
+/* The ring is empty. Arms its bell, so that its descriptor tells of what comes from now on; the
+ * caller looks once more then. Was the other side gone already? */
+IPC_INLINE int ipc_channel_auto_arm_(struct ipc_channel *ch)
 {
-    struct ipc_channel_ring_ *r = ch->ring;
-    int gone;
-    int64_t rc;
+    ipc_notify_drain(&ch->ring->data);
+    ipc_notify_arm(&ch->ring->data);
+    return ipc_channel_auto_is_gone_(ch);
+}
 
-    ipc_notify_drain(&r->data);
-    ipc_notify_arm(&r->data);
-    gone = ipc_channel_auto_is_gone_(ch);
-    rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
-    return rc == -ETIMEDOUT && gone ? -EPIPE : rc;
+/* Does an epoll descriptor tell of the ring's bell? */
+IPC_INLINE int ipc_channel_auto_is_polled_(const struct ipc_channel *ch)
+{
+    return ch->polls >= 0 || ipc_channel_get_auto_(ch)->polls >= 0;
 }
 
 IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -499,8 +502,12 @@ IPC_INLINE int64_t ipc_channel_auto_recv_(struct ipc_channel *ch, void *to, size
     rc = ipc_channel_ring_recv_(ch, to, size, deadline);
     if (CK_CC_LIKELY(rc >= 0))
         return rc;
-    if (rc == -ETIMEDOUT && ipc_channel_get_auto_(ch)->polls >= 0 && deadline == IPC_NOW)
-        rc = ipc_channel_auto_arm_(ch, to, size);
+    if (rc == -ETIMEDOUT && deadline == IPC_NOW && ipc_channel_auto_is_polled_(ch)) {
+        int gone = ipc_channel_auto_arm_(ch);
+
+        rc = ipc_channel_ring_recv_(ch, to, size, IPC_NOW);
+        rc = rc == -ETIMEDOUT && gone ? -EPIPE : rc;
+    }
     return rc < 0 ? ipc_channel_auto_end_(ch, (int)rc) : rc;
 }
 
@@ -535,6 +542,17 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
     return own->polls;
 }
 
+/* Over a ring, ipc_channel_fd was called before, which arms the bell at first. */
+IPC_INLINE int ipc_channel_auto_is_ready_(struct ipc_channel *ch)
+{
+    size_t n;
+
+    if (ch->ring == NULL || ipc_channel_must_agree_(ch))
+        return ipc_channel_holds_message_(ch);
+    return ipc_record_look_(&ch->ring->in, &n) != -EAGAIN || ipc_channel_auto_arm_(ch) ||
+           ipc_record_look_(&ch->ring->in, &n) != -EAGAIN;
+}
+
 IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
                                            struct ipc_channel_facts *info)
 {
@@ -558,8 +576,8 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     ipc_channel_auto_accept_,
     ipc_channel_auto_descriptor_,
     ipc_channel_auto_describe_,
-    NULL, /* is_ready */
-    NULL, /* serve */
+    ipc_channel_auto_is_ready_,
+    &ipc_channel_sockets_serve_,
 };
 
 #endif

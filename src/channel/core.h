@@ -86,6 +86,7 @@ struct ipc_channel {
     unsigned flags; /* IPC_CHANNEL_* below */
     int in, out;    /* descriptors, the same one for sockets; -1: nobody is there */
     pid_t pid;      /* the process that opened the channel */
+    int polls;      /* a client of a server: the epoll descriptor that tells of it; else -1 */
     size_t next;    /* bytes of a message that was too large for the caller's buffer; else 0 */
     size_t last;    /* bytes of the message that was received last */
     unsigned turn;  /* of channels[0]: where ipc_channel_wait_any begins */
@@ -161,8 +162,9 @@ struct ipc_channel_facts {
 
 /*
  * What a mechanism does for a server: a listener with options.clients. `open` makes ch->server, the
- * mechanism's own state of it, and the other functions are called only where that is not NULL. The functions of a channel (send, recv, meet, ...) are never called with
- * a server. Roles, deadlines and `max` were checked, and a message is not NULL.
+ * mechanism's own state of it, and the other functions are called only where that is not NULL.
+ * The functions of a channel (send, recv, meet, ...) are never called with a server. Roles,
+ * deadlines and `max` were checked, and a message is not NULL.
  */
 struct ipc_channel_serve_ {
     int (*open)(struct ipc_channel *);   /* behind the mechanism's own open */

@@ -61,6 +61,18 @@ IPC_INLINE int ipc_channel_refuse_frame_(struct ipc_channel *ch, const unsigned 
                                      ch->kind->scheme, ch->address, (unsigned long)n, ch->max);
 }
 
+/* Does the channel hold a message that was read and not handed out? Also what recv will refuse. */
+IPC_INLINE int ipc_channel_holds_message_(const struct ipc_channel *ch)
+{
+    size_t have = ch->rx.end - ch->rx.begin;
+    int64_t n;
+
+    if (ch->next != 0 || have < IPC_CHANNEL_HEADER_)
+        return ch->next != 0;
+    n = ipc_channel_get_length_(ch, ch->rx.data + ch->rx.begin);
+    return n < 0 || (size_t)n <= have - IPC_CHANNEL_HEADER_;
+}
+
 /* ------------------------------------------------------------------ system calls */
 
 /* Writes to a pipe, and raises no SIGPIPE. Where the kernel has no flag for that, the signal is

@@ -635,6 +635,15 @@ IPC_INLINE int ipc_channel_log_descriptor_(struct ipc_channel *ch)
     return changes >= 0 ? changes : -EOPNOTSUPP; /* a file is always readable for poll */
 }
 
+/* Has it read a record, or is it time to look? */
+IPC_INLINE int ipc_channel_log_is_ready_(struct ipc_channel *ch)
+{
+    const struct ipc_channel_log_ *own = ipc_channel_get_log_(ch);
+
+    return own->stale || own->unread || own->check || ipc_clock() >= own->look ||
+           ipc_channel_check_record_(ch) >= 0;
+}
+
 IPC_INLINE void ipc_channel_log_describe_(const struct ipc_channel *ch,
                                           struct ipc_channel_facts *info)
 {
@@ -672,7 +681,7 @@ static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
     NULL, /* accept */
     ipc_channel_log_descriptor_,
     ipc_channel_log_describe_,
-    NULL, /* is_ready */
+    ipc_channel_log_is_ready_,
     NULL, /* serve */
 };
 

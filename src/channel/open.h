@@ -64,7 +64,7 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
                                   const char *address, const struct ipc_channel_options *how)
 {
     memset(ch, 0, sizeof *ch);
-    ch->in = ch->out = -1;
+    ch->in = ch->out = ch->polls = -1;
     ch->peer.uid = (uid_t)-1;
     ch->peer.gid = (gid_t)-1;
     ch->pid = getpid();
@@ -190,15 +190,16 @@ IPC_INLINE int ipc_channel_open(struct ipc_channel *ch, const char *uri, unsigne
     return ipc_channel_open_with(ch, uri, role, deadline, NULL);
 }
 
-IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
-                                  int64_t deadline)
+/* As ipc_channel_accept, also for a server, which takes its own clients. */
+IPC_INLINE int ipc_channel_take_client_(struct ipc_channel *listener, struct ipc_channel *ch,
+                                        int64_t deadline)
 {
     const char *address = listener->address != NULL ? listener->address : "";
     int rc = ipc_channel_clear_(ch, listener->kind, address, &listener->how);
 
     if (rc == 0 && !ipc_is_deadline_(deadline))
         rc = ipc_channel_refuse_deadline_(ch, deadline);
-    if (rc == 0 && (listener->kind->accept == NULL || listener->server != NULL))
+    if (rc == 0 && listener->kind->accept == NULL)
         rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: no clients to be accepted here",
                                  listener->kind->scheme);
     ch->role = listener->role & IPC_BOTH;
@@ -211,6 +212,21 @@ IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_chann
         rc = ipc_channel_allocate_buffers_(ch);
     if (rc != 0)
         ipc_channel_close(ch);
+    return rc;
+}
+
+IPC_INLINE int ipc_channel_accept(struct ipc_channel *listener, struct ipc_channel *ch,
+                                  int64_t deadline)
+{
+    int rc;
+
+    if (listener->server == NULL)
+        return ipc_channel_take_client_(listener, ch, deadline);
+    rc = ipc_channel_clear_(ch, listener->kind, listener->address, NULL);
+    if (rc == 0)
+        rc = ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: a server takes its clients itself",
+                                 listener->kind->scheme);
+    ipc_channel_close(ch);
     return rc;
 }
 

@@ -327,7 +327,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_seq_kind_ = {
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
     NULL, /* is_ready */
-    NULL, /* serve */
+    &ipc_channel_sockets_serve_,
 };
 
 static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {

@@ -46,9 +46,6 @@ struct ipc_channel_ring_ {
     struct ipc_mpmc_consumer take; /* in place of in, of a ring that several receive from */
     struct ipc_notify data, space; /* bells of in, take: to sleep on, to post */
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
-    int sem; /* sysvshm: the semaphores that are the bells; -1: the bells' own words */
-    unsigned short sem_in;   /* the first semaphore of in's ring: data; the next one: space */
-    unsigned short sem_out;  /* the first semaphore of out's ring */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
     struct ipc_channel_polls_ polls;
@@ -165,7 +162,7 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
     ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
     if (ch->ring == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
-    ch->ring->seg.fd = ch->ring->sem = -1;
+    ch->ring->seg.fd = -1;
     ch->ring->polls.set = ch->ring->polls.events = ch->ring->polls.timer = -1;
     ch->ring->out.error = ch->ring->in.error = -EINVAL;
     return 0;
@@ -315,106 +312,7 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     return 0;
 }
 
-/* ------------------------------------------------------------------ bells */
-
-/* A bell is a struct ipc_notify; over sysvshm: it is a semaphore, and the first word of the bell's
- * memory says that a process sleeps on it. */
-
-/* The number of a bell's semaphore. */
-IPC_INLINE unsigned short ipc_channel_sem_number_(const struct ipc_channel_ring_ *r,
-                                                  const struct ipc_notify *bell)
-{
-    int out = bell == &r->out_data || bell == &r->out_space;
-    int space = bell == &r->space || bell == &r->out_space;
-
-    return (unsigned short)((out ? r->sem_out : r->sem_in) + space);
-}
-
-/* Wakes the process that sleeps on the bell, if there is one. */
-IPC_INLINE void ipc_channel_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
-{
-    struct sembuf up = {0, 1, IPC_NOWAIT};
-
-    if (r->sem < 0) {
-        (void)ipc_notify_post(bell);
-        return;
-    }
-    if (bell->at == NULL)
-        return;
-    /* Without this fence we could miss a process that has just armed the bell, and it could miss
-     * what we stored. Partner: in ipc_channel_sem_more_. */
-    ck_pr_fence_store_load();
-    if (ck_pr_load_32(&bell->at->word) == 0 || ck_pr_fas_32(&bell->at->word, 0) == 0)
-        return;
-    up.sem_num = ipc_channel_sem_number_(r, bell);
-    (void)semop(r->sem, &up, 1); /* -EAGAIN: 32767 wakes are there already */
-}
-
-/* One wait: the looks so far; is the bell armed; what the wait has come to, or 0. */
-struct ipc_channel_sleep_ {
-    unsigned looks;
-    int armed, rc;
-};
-
-/* A look has found nothing. 1: the caller looks again; 0: the wait is over. It spins first, then
- * arms the bell and lets the caller look once more, then sleeps. */
-IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_notify *bell,
-                                     int64_t deadline, struct ipc_channel_sleep_ *w)
-{
-    struct sembuf down = {0, -1, 0};
-    struct timespec t;
-    int64_t left;
-
-    if (w->rc != 0)
-        return 0;
-    if (deadline > IPC_NOW && w->looks++ < bell->spin) {
-        ck_pr_stall();
-        return 1;
-    }
-    if (!w->armed) {
-        ck_pr_store_32(&bell->at->word, 1);
-        ck_pr_fence_store_load(); /* partner: in ipc_channel_post_ */
-        return w->armed = 1;
-    }
-    w->armed = 0;
-    left = ipc_left_(deadline);
-    if (left == 0) {
-        w->rc = -ETIMEDOUT;
-        return 1;
-    }
-    down.sem_num = ipc_channel_sem_number_(r, bell);
-    t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
-#if defined(SYS_semtimedop) && defined(__LP64__) /* the declaration needs _GNU_SOURCE */
-    if (syscall(SYS_semtimedop, r->sem, &down, 1L, &t) != 0 && errno != EAGAIN)
-#else
-    down.sem_flg = IPC_NOWAIT;
-    if (semop(r->sem, &down, 1) != 0 && (errno != EAGAIN || nanosleep(&t, NULL) != 0))
-#endif
-        w->rc = errno == EIDRM ? -EPIPE : -errno;
-    else if (ipc_notify_dead_(bell))
-        w->rc = -EOWNERDEAD;
-    return 1;
-}
-
-/* As ipc_notify_wait_until_, on a semaphore. The bell is one of a channel's ring. */
-IPC_INLINE int ipc_channel_sem_until_(struct ipc_notify *bell, int64_t deadline,
-                                      ipc_notify_look_ *look, void *handle, void *argument)
-{
-    struct ipc_channel_sleep_ sleep = {0, 0, 0};
-    struct ipc_channel_ring_ *r = (struct ipc_channel_ring_ *)bell->peer.arg;
-    int ready;
-
-    do
-        ready = look(handle, argument);
-    while (!ready && ipc_channel_sem_more_(r, bell, deadline, &sleep));
-    return ready ? 0 : sleep.rc;
-}
-
-IPC_INLINE int ipc_channel_bell_until_(struct ipc_notify *bell, int64_t deadline,
-                                       ipc_notify_look_ *look, void *handle, void *argument)
-{
-    return ipc_notify_wait_until_(bell, deadline, look, handle, argument);
-}
+/* ------------------------------------------------------------------ waiting */
 
 /* A message that is sent or received as soon as that is possible: what a look tries. */
 struct ipc_channel_try_ {
@@ -432,9 +330,8 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    int rc = ipc_notify_wait_with_peer_(
-        bell, holder, seen, deadline,
-        t->ch->ring->sem >= 0 ? ipc_channel_sem_until_ : ipc_channel_bell_until_, look, t, NULL);
+    int rc = ipc_notify_wait_with_peer_(bell, holder, seen, deadline, ipc_notify_wait_until_, look,
+                                        t, NULL);
 
     if (rc != 0)
         t->rc = rc;
@@ -442,24 +339,23 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
 
 /* ------------------------------------------------------------------ leaving */
 
-/* Leaves the rings, if there are any. After fork, the child leaves the ends to its parent. */
+/* Leaves the rings, if there are any. After fork, a child leaves the ends to its parent, unless it
+ * goes on with them. */
 IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
 {
     struct ipc_channel_ring_ *r = ch->ring;
 
     if (r == NULL)
         return;
-    if (ch->pid == getpid()) {
-        /* In this order: the process that takes out's end next, then finds that of in free. */
-        ipc_record_consumer_detach(&r->in);
-        ipc_record_producer_detach(&r->out);
-        ipc_mpmc_producer_detach(&r->put);
-        ipc_mpmc_consumer_detach(&r->take);
-        ipc_channel_post_(r, &r->out_data); /* a process that sleeps there learns of it */
-        ipc_channel_post_(r, &r->out_space);
-        ipc_channel_post_(r, &r->data);
-        ipc_channel_post_(r, &r->space);
-    }
+    /* In this order: the process that takes out's end next, then finds that of in free. */
+    ipc_record_consumer_detach(&r->in);
+    ipc_record_producer_detach(&r->out);
+    ipc_mpmc_producer_detach(&r->put);
+    ipc_mpmc_consumer_detach(&r->take);
+    (void)ipc_notify_post(&r->out_data); /* a process that sleeps there learns of it */
+    (void)ipc_notify_post(&r->out_space);
+    (void)ipc_notify_post(&r->data);
+    (void)ipc_notify_post(&r->space);
     ipc_notify_detach(&r->data);
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
@@ -486,6 +382,9 @@ IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
         break;
     case -EBADMSG:
         what = "the shared memory is corrupt";
+        break;
+    case -ECHILD:
+        what = "after fork another process goes on with it: open it anew in this one";
         break;
     default:
         return rc;
@@ -528,31 +427,44 @@ IPC_INLINE uint64_t *ipc_channel_reader_(struct ipc_channel_ring_ *r)
     return r->answers.mem != NULL ? &r->in.ring->end[0] : &r->out.ring->end[1];
 }
 
+/* A client of a server that was told of its loss, by send or recv, is told once. */
+IPC_INLINE void ipc_channel_note_loss_(struct ipc_channel_ring_ *r, int64_t rc)
+{
+    if (r->answers.mem == NULL || (rc != -EPIPE && rc != -EOWNERDEAD))
+        return;
+    r->rejoins = 1;
+    r->reader = r->writer = 0;
+}
+
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
                                       int64_t deadline)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
-    uint64_t *holder = ipc_channel_reader_(r), reader = ck_pr_load_64(holder);
+    uint64_t *holder, reader;
 
+    if (r->out.ring == NULL) /* after fork this process may not go on */
+        return ipc_channel_report_ring_end_(ch, r->out.error);
+    holder = ipc_channel_reader_(r);
+    reader = ck_pr_load_64(holder);
     ipc_channel_rejoin_(r);
     if (r->talks)
         t.rc = ipc_channel_address_asker_(r);
-    else if (reader != r->reader && reader == 0) { /* reported once; later calls send for the next */
+    else if (reader != r->reader && reader == 0) { /* reported once; then for the next one */
         r->reader = 0;
         t.rc = -EPIPE;
     }
     if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, holder, &r->reader, deadline,
                                ipc_channel_try_push_);
-    r->rejoins = r->answers.mem != NULL && (t.rc == -EPIPE || t.rc == -EOWNERDEAD);
+    ipc_channel_note_loss_(r, t.rc);
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
-    ipc_channel_post_(r, &r->out_data);
+    (void)ipc_notify_post(&r->out_data);
     ch->quick_out = &r->out;
     ch->quick_holder = holder;
     ch->quick_reader = reader != 0 ? reader : IPC_PEER_READ_ONLY; /* which is never there */
-    ch->quick_sends = r->sem < 0 ? INT32_MAX : 0;
+    ch->quick_sends = INT32_MAX;
     return 0;
 }
 
@@ -576,12 +488,15 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder = r->one_sender ? &r->in.ring->end[0] : &nobody, seen = r->writer;
+    uint64_t nobody = 0, *holder, seen = r->writer;
 
+    if (r->in.ring == NULL)
+        return ipc_channel_report_ring_end_(ch, r->in.error);
+    holder = r->one_sender ? &r->in.ring->end[0] : &nobody;
     if (!ipc_channel_try_pop_(&t, NULL)) {
         /* What was taken is published by now, and the other side may wait for that room. */
         r->in.post_due = 0;
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->space);
         ipc_channel_rejoin_(r);
         if (r->talks && r->writer > 1 && ck_pr_load_64(holder) != r->writer)
             ipc_channel_try_rest_(&t);
@@ -591,7 +506,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     }
     if (r->in.post_due) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.post_due = 0;
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->space);
     }
     if (t.rc >= 0) {
         r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
@@ -601,11 +516,9 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     }
     if (r->talks && (t.rc == -EPIPE || t.rc == -EOWNERDEAD))
         ipc_channel_end_talk_(ch, seen);
-    r->rejoins |= r->answers.mem != NULL && (t.rc == -EPIPE || t.rc == -EOWNERDEAD);
-    ch->quick_in = r->sem < 0 && (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE &&
-                           !r->awaits
-                       ? &r->in
-                       : NULL;
+    ipc_channel_note_loss_(r, t.rc);
+    ch->quick_in =
+        (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE && !r->awaits ? &r->in : NULL;
     if (t.rc >= 0)
         return t.rc;
     if (t.rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
@@ -622,7 +535,7 @@ IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *mes
     unsigned char *slot;
 
     if (ipc_notify_anyone_died(&r->out_space) && ipc_mpmc_producer_recover(&r->put, 0) > 0)
-        ipc_channel_post_(r, &r->out_data);
+        (void)ipc_notify_post(&r->out_data);
     slot = (unsigned char *)ipc_mpmc_claim(&r->put);
     if (slot == NULL)
         return ipc_mpmc_producer_error(&r->put) != 0 ? ipc_mpmc_producer_error(&r->put) : -EAGAIN;
@@ -641,8 +554,8 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     uint64_t n;
 
     if (ipc_notify_anyone_died(&r->data) && ipc_mpmc_consumer_recover(&r->take, 0) > 0) {
-        ipc_channel_post_(r, &r->data);
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->data);
+        (void)ipc_notify_post(&r->space);
     }
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
@@ -684,13 +597,13 @@ IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *mess
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
     uint64_t nobody = 0;
 
-    if (r->put.m.ring == NULL)
+    if (r->put.m.ring == NULL && r->put.m.error == 0)
         return ipc_channel_ring_send_(ch, message, n, deadline);
     if (!ipc_channel_try_put_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, &nobody, &r->reader, deadline,
                                ipc_channel_try_put_);
     ipc_mpmc_cancel(&r->put); /* what was not sent */
-    ipc_channel_post_(r, t.rc == 0 ? &r->out_data : &r->out_space);
+    (void)ipc_notify_post(t.rc == 0 ? &r->out_data : &r->out_space);
     return t.rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, (int)t.rc);
 }
 
@@ -701,8 +614,10 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
     uint64_t nobody = 0, *holder;
 
-    if (r->take.m.ring == NULL)
+    if (r->take.m.ring == NULL && r->take.m.error == 0)
         return ipc_channel_ring_recv_(ch, to, size, deadline);
+    if (r->take.m.ring == NULL)
+        return ipc_channel_report_ring_end_(ch, r->take.m.error);
     holder = r->one_sender ? &r->take.m.ring->end[0] : &nobody;
     if (!ipc_channel_try_take_(&t, NULL))
         ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_take_);
@@ -711,7 +626,7 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     if (t.rc < 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     r->writer |= r->one_sender && r->writer == 0;
-    ipc_channel_post_(r, &r->space);
+    (void)ipc_notify_post(&r->space);
     return t.rc;
 }
 
@@ -731,6 +646,26 @@ IPC_INLINE int ipc_channel_ring_check_name_(struct ipc_channel *ch)
     return !ipc_shm_is_path_(ch->address)
                ? 0
                : ipc_channel_refuse_(ch, -EINVAL, "ring: '%s' must not hold a slash", ch->address);
+}
+
+IPC_INLINE void ipc_channel_fault_in_(void *mem, size_t size)
+{
+    size_t offset = (uintptr_t)mem & ((size_t)getpagesize() - 1);
+
+    (void)madvise((unsigned char *)mem - offset, size + offset, MADV_POPULATE_WRITE);
+}
+
+/* Faults in what messages go through, so that none does at its first touch. */
+IPC_INLINE void ipc_channel_fault_in_rings_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if (r->answers.mem == NULL) {
+        ipc_channel_fault_in_(r->seg.base, r->seg.size);
+    } else {
+        ipc_channel_fault_in_(r->out.data, (size_t)r->out.mask + 1);
+        ipc_channel_fault_in_(r->in.data, (size_t)r->in.mask + 1);
+    }
 }
 
 IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
@@ -757,6 +692,8 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     /* As many as there can be handles of the ring, or lanes and their receivers. */
     how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    if (!listener)
+        how.flags |= IPC_SHM_NO_PREFAULT; /* of a server's segment, most is for others */
     rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
                   : ipc_shm_open_with(seg, ch->address, deadline, &how);
     if (rc == -EACCES && !listener && ch->how.user != 0) {
@@ -766,7 +703,10 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     if (rc != 0)
         return ipc_channel_refuse_(ch, ipc_channel_segment_error_(rc), "ring: %s",
                                    ipc_shm_why(seg));
-    return ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
+    rc = ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
+    if (rc == 0 && !listener)
+        ipc_channel_fault_in_rings_(ch);
+    return rc;
 }
 
 /* A segment of ring: has the magic of ipc_shm.h, and its objects are our rings; it has no object if

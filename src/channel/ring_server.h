@@ -375,13 +375,13 @@ IPC_INLINE int ipc_channel_ring_server_is_ready_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ answering */
 
-IPC_INLINE int ipc_channel_refuse_client_(struct ipc_channel *ch)
+IPC_INLINE int ipc_channel_refuse_ring_client_(struct ipc_channel *ch)
 {
     return ipc_channel_refuse_(ch, -EPIPE, "ring:%s: that client is gone", ch->address);
 }
 
 /* The client of that number, or NULL. */
-IPC_INLINE struct ipc_channel_ring_client_ *ipc_channel_find_client_(const struct ipc_channel *ch,
+IPC_INLINE struct ipc_channel_ring_client_ *ipc_channel_find_ring_client_(const struct ipc_channel *ch,
                                                                      uint64_t number)
 {
     struct ipc_channel_ring_server_ *own = ipc_channel_ring_server_of_(ch);
@@ -414,11 +414,11 @@ IPC_INLINE int ipc_channel_try_answer_(void *handle, void *argument)
 IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t client,
                                                 const void *message, size_t n, int64_t deadline)
 {
-    struct ipc_channel_answer_ a = {ipc_channel_find_client_(ch, client), message, n};
+    struct ipc_channel_answer_ a = {ipc_channel_find_ring_client_(ch, client), message, n};
     int rc;
 
     if (a.client == NULL)
-        return ipc_channel_refuse_client_(ch);
+        return ipc_channel_refuse_ring_client_(ch);
     rc = ipc_channel_try_answer_(&a, NULL);
     if (rc == 0) {
         ipc_notify_watch(&a.client->space, a.client->id);
@@ -427,7 +427,7 @@ IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t
         rc = 0;
     }
     if (rc == -EPIPE || rc == -EOWNERDEAD)
-        return ipc_channel_refuse_client_(ch);
+        return ipc_channel_refuse_ring_client_(ch);
     if (rc == 0)
         (void)ipc_notify_post(&a.client->data);
     return rc == -EBADMSG ? ipc_channel_report_ring_end_(ch, rc) : rc;
@@ -435,10 +435,10 @@ IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t
 
 IPC_INLINE int ipc_channel_ring_server_drop_(struct ipc_channel *ch, uint64_t client)
 {
-    struct ipc_channel_ring_client_ *c = ipc_channel_find_client_(ch, client);
+    struct ipc_channel_ring_client_ *c = ipc_channel_find_ring_client_(ch, client);
 
     if (c == NULL)
-        return ipc_channel_refuse_client_(ch);
+        return ipc_channel_refuse_ring_client_(ch);
     c->dropped = 1;
     ipc_record_producer_detach(&c->out);
     (void)ipc_notify_post(&c->data);
@@ -454,7 +454,8 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
     unsigned lane;
 
     for (lane = 0; lane < in->producers; lane++)
-        info->clients += ck_pr_load_64(ipc_record_holder_(to, in->producers, lane)) != 0;
+        info->clients += ck_pr_load_64(ipc_record_holder_(to, in->producers, lane)) != 0 &&
+                         ck_pr_load_64(&ipc_record_lane_at_(to, lane)->terms) != in->reported[lane];
 }
 
 #endif

@@ -74,7 +74,7 @@ IPC_INLINE void ipc_channel_address_(struct ipc_channel_ring_ *r, uint64_t id)
         r->next_from = r->out.tail;
     r->addressed = id;
     ipc_record_next_term_(&r->out, id, r->next_from);
-    ipc_channel_post_(r, &r->out_data); /* the client may sleep until it has a term */
+    (void)ipc_notify_post(&r->out_data); /* the client may sleep until it has a term */
 }
 
 /* The listener is about to send. 0, or -EPIPE: the client that it would answer is gone. */

@@ -417,6 +417,32 @@ IPC_INLINE int ipc_channel_socket_unlink_(struct ipc_channel *ch)
     return ipc_channel_has_path_(ch) ? ipc_channel_remove_(ch->address, S_IFSOCK) : -EOPNOTSUPP;
 }
 
+/* A server of sockets: see server.h. */
+IPC_INLINE int ipc_channel_sockets_open_(struct ipc_channel *ch);
+IPC_INLINE void ipc_channel_sockets_close_(struct ipc_channel *ch);
+IPC_INLINE int64_t ipc_channel_sockets_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                             int64_t deadline);
+IPC_INLINE int ipc_channel_sockets_send_to_(struct ipc_channel *ch, uint64_t client,
+                                            const void *message, size_t n, int64_t deadline);
+IPC_INLINE int ipc_channel_sockets_drop_(struct ipc_channel *ch, uint64_t client);
+IPC_INLINE int ipc_channel_sockets_flush_(struct ipc_channel *ch, int64_t deadline);
+IPC_INLINE int ipc_channel_sockets_descriptor_(struct ipc_channel *ch);
+IPC_INLINE void ipc_channel_sockets_describe_(const struct ipc_channel *ch,
+                                              struct ipc_channel_facts *info);
+IPC_INLINE int ipc_channel_sockets_is_ready_(struct ipc_channel *ch);
+
+static const struct ipc_channel_serve_ ipc_channel_sockets_serve_ = {
+    ipc_channel_sockets_open_,
+    ipc_channel_sockets_close_,
+    ipc_channel_sockets_recv_,
+    ipc_channel_sockets_send_to_,
+    ipc_channel_sockets_drop_,
+    ipc_channel_sockets_flush_,
+    ipc_channel_sockets_descriptor_,
+    ipc_channel_sockets_describe_,
+    ipc_channel_sockets_is_ready_,
+};
+
 static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     "unix",
     0,
@@ -435,7 +461,7 @@ static const struct ipc_channel_kind_ ipc_channel_unix_kind_ = {
     ipc_channel_socket_descriptor_,
     NULL, /* describe */
     NULL, /* is_ready */
-    NULL, /* serve */
+    &ipc_channel_sockets_serve_,
 };
 
 static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
@@ -456,7 +482,7 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
     ipc_channel_socket_descriptor_,
     ipc_channel_socket_describe_,
     NULL, /* is_ready */
-    NULL, /* serve */
+    &ipc_channel_sockets_serve_,
 };
 
 #endif

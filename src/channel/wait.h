@@ -120,11 +120,20 @@ IPC_INLINE int ipc_channel_is_socket_(const struct ipc_channel *ch)
     return ch->kind->type != 0;
 }
 
+/* A descriptor of a server's client is about to be closed. Another process may have it, too: after
+ * fork, or as it was handed over. Then epoll would go on to tell of it. */
+IPC_INLINE void ipc_channel_unwatch_(const struct ipc_channel *ch, int fd)
+{
+    if (ch->polls >= 0 && fd >= 0)
+        (void)epoll_ctl(ch->polls, EPOLL_CTL_DEL, fd, NULL);
+}
+
 /* Leaves the other side. What was not received, or not sent yet, is dropped. */
 IPC_INLINE void ipc_channel_leave_peer_(struct ipc_channel *ch)
 {
     if (ch->in == ch->out)
         ch->out = -1;
+    ipc_channel_unwatch_(ch, ch->in);
     ipc_channel_close_fd_(&ch->in);
     ipc_channel_close_fd_(&ch->out);
     ch->rx.begin = ch->rx.end = ch->tx.begin = ch->tx.end = 0;

@@ -221,8 +221,9 @@ IPC_INLINE int ipc_notify_target(struct ipc_notify *n, pid_t pid, int number);
  *                after that; reported once
  *   -EINVAL      the condition does not hold, and the handle is not attached, or the deadline is no
  *                absolute time (IPC_NOW)
- *
- *
+ */
+
+/*
  *     int ipc_wait_any(struct ipc_any *any, int64_t deadline, i, condition);
  *
  * A macro. As ipc_wait, for any of many. The condition is about number i, an unsigned variable of

@@ -112,12 +112,14 @@ struct ipc_broadcast_consumer {
 IPC_INLINE int ipc_broadcast_producer_disable_(struct ipc_broadcast_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
+    ipc_ring_begin_self_(&p->s.self, NULL, NULL);
     return p->s.error = rc;
 }
 
 IPC_INLINE int ipc_broadcast_consumer_disable_(struct ipc_broadcast_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
+    ipc_ring_begin_self_(&c->s.self, NULL, NULL);
     return c->s.error = rc;
 }
 
@@ -155,6 +157,44 @@ IPC_INLINE int ipc_broadcast_check_(void *mem, size_t size, struct ipc_ring_kind
     return ipc_ring_check_size_(me, size, ipc_ring_footprint_(&kind, bytes, parts->capacity), there);
 }
 
+/* Finds where a writer goes on that has just taken its end. */
+IPC_INLINE void ipc_broadcast_find_tail_(struct ipc_broadcast_producer *h)
+{
+    struct ipc_spsc_producer *p = &h->s;
+    uint64_t tail = ck_pr_load_64(&h->ring->s.head);
+
+    p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail,
+                                          ipc_ring_stride_((size_t)p->bytes));
+    p->limit = h->how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    /* Without it a reader could see that we overwrite a message before it sees what the last writer
+     * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
+    ck_pr_fence_release();
+}
+
+/* struct ipc_ring_self_'s renew. */
+IPC_INLINE int ipc_broadcast_producer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_broadcast_producer *h = (struct ipc_broadcast_producer *)handle;
+
+    if (me == NULL)
+        return ipc_broadcast_producer_disable_(h, -ECHILD);
+    h->s.id = me->id;
+    if (ipc_ring_take_end_(&h->ring->s.end[0], me, me->id) != 0)
+        return -EBUSY;
+    ipc_broadcast_find_tail_(h);
+    h->readers = ipc_broadcast_list_readers_(&h->readers.seats, me, h->s.tail);
+    return 0;
+}
+
+/* struct ipc_ring_self_'s renew. A lossless reader has a seat, which the writer takes back when the
+ * reader is dead: then messages would be missed, and nobody told. */
+IPC_INLINE int ipc_broadcast_consumer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_broadcast_consumer *h = (struct ipc_broadcast_consumer *)handle;
+
+    return me == NULL ? ipc_broadcast_consumer_disable_(h, -ECHILD) : -EBUSY;
+}
+
 /*
  * Attaches the writer; as ipc_spsc_producer_attach, with the same errors. After a writer that died
  * it goes on behind the last message that one committed. `me` also says which readers are dead:
@@ -165,7 +205,7 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
 {
     struct ipc_broadcast_shared *r = (struct ipc_broadcast_shared *)mem;
     struct ipc_spsc_producer *p = &h->s;
-    uint64_t tail, id = ipc_ring_id_of_(me);
+    uint64_t id = ipc_ring_id_of_(me);
     struct ipc_ring_kind_ kind = ipc_broadcast_kind_(bytes, IPC_BROADCAST_READERS(1));
     struct ipc_broadcast_parts_ parts;
     int rc = ipc_broadcast_check_(mem, size, kind, sizeof *r, bytes, me, 0, &parts);
@@ -182,14 +222,10 @@ IPC_INLINE int ipc_broadcast_producer_attach(struct ipc_broadcast_producer *h, v
     p->id = id;
     h->ring = r;
     h->how = parts.how;
+    ipc_ring_begin_self_(&p->self, me, ipc_broadcast_producer_renew_);
     ipc_ring_copier_begin_(&p->copier, parts.capacity * bytes);
-    tail = ck_pr_load_64(&r->s.head);
-    p->tail = tail + ipc_spsc_count_full_(p->slots, p->mask, tail, ipc_ring_stride_(bytes));
-    p->limit = parts.how == IPC_BROADCAST_LOSSY ? p->tail - 1 : p->tail;
+    ipc_broadcast_find_tail_(h);
     h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
-    /* Without it a reader could see that we overwrite a message before it sees what the last writer
-     * wrote. Partner: the load fence in ipc_broadcast_check_lapped_. */
-    ck_pr_fence_release();
     return 0;
 }
 
@@ -226,6 +262,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
         if (rc != 0)
             return c->error = rc;
         h->seat = &parts.seats.id[seat];
+        ipc_ring_begin_self_(&c->self, me, ipc_broadcast_consumer_renew_);
         c->at = &parts.seats.seat[seat].head;
     }
     head = ck_pr_load_64(&r->s.head);
@@ -250,7 +287,7 @@ IPC_INLINE int ipc_broadcast_consumer_attach(struct ipc_broadcast_consumer *h, v
 /* Detaches the writer; the messages stay. Wait-free. */
 IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 {
-    if (p->ring != NULL)
+    if (p->ring != NULL && ipc_ring_may_leave_(&p->s.self))
         ipc_ring_leave_end_(&p->ring->s.end[0], p->s.id);
     (void)ipc_broadcast_producer_disable_(p, -EINVAL);
 }
@@ -258,21 +295,30 @@ IPC_INLINE void ipc_broadcast_producer_detach(struct ipc_broadcast_producer *p)
 /* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_broadcast_consumer_detach(struct ipc_broadcast_consumer *c)
 {
-    if (c->seat != NULL)
+    if (c->seat != NULL && ipc_ring_may_leave_(&c->s.self))
         ipc_broadcast_leave_seat_(c->seat, c->s.at, c->s.id);
     (void)ipc_broadcast_consumer_disable_(c, -EINVAL);
 }
 
 /* ------------------------------------------------------------------ broadcast: writing */
 
-/* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
-IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
+/* As ipc_broadcast_room_, where the writer has to look, or has forked. */
+IPC_RING_NOINLINE_ int ipc_broadcast_find_room_(struct ipc_broadcast_producer *h)
 {
-    if (CK_CC_LIKELY(h->s.tail != h->s.limit))
+    if (h->s.error == 0 && ipc_ring_is_forked_(&h->s.self) &&
+        ipc_ring_settle_(&h->s.self, h) >= 0 && h->s.tail != h->s.limit)
         return 0;
     return h->s.error != 0 ? h->s.error
                            : ipc_broadcast_find_slowest_reader_(&h->readers, h->s.tail, h->s.mask,
                                                                 1, &h->s.limit);
+}
+
+/* Is there room for a message? 0, or the errors of ipc_broadcast_push. */
+IPC_FORCE_INLINE int ipc_broadcast_room_(struct ipc_broadcast_producer *h)
+{
+    return CK_CC_LIKELY(h->s.tail != h->s.limit && !ipc_ring_is_forked_(&h->s.self))
+               ? 0
+               : ipc_broadcast_find_room_(h);
 }
 
 /* The slot to write next. In a lossy broadcast the message in it is not valid from here on. */
@@ -294,12 +340,13 @@ IPC_FORCE_INLINE int ipc_broadcast_push_(struct ipc_broadcast_producer *h, const
                                          size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
-    uint64_t tail = h->s.tail, *head; /* in registers, as in ipc_spsc_push_ */
+    uint64_t tail, *head;
     unsigned char *slot;
     int rc = ipc_broadcast_room_(h);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
+    tail = h->s.tail; /* in a register, as in ipc_spsc_push_ */
     if (h->how == IPC_BROADCAST_LOSSLESS)
         return ipc_spsc_push_(&h->s, message, bytes);
     head = &h->ring->s.head;
@@ -337,6 +384,8 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
 
     if (CK_CC_UNLIKELY(h->s.tail == h->s.limit))
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&h->s.self)) && ipc_ring_settle_(&h->s.self, h) != 1)
+        return h->s.error != 0 ? h->s.error : -EINVAL;
     slot = ipc_ring_slot_(h->s.slots, h->s.mask, h->s.tail, stride);
     if (h->how == IPC_BROADCAST_LOSSY &&
         ck_pr_load_64(ipc_ring_sequence_(slot, stride)) != (IPC_BROADCAST_BUSY_ | (h->s.tail + 1)))
@@ -358,6 +407,7 @@ IPC_FORCE_INLINE int ipc_broadcast_commit_(struct ipc_broadcast_producer *h, siz
  *   0
  *   -EAGAIN    lossless: a reader is a whole capacity behind
  *   -EMSGSIZE  bytes is not the message size
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_broadcast_push(struct ipc_broadcast_producer *p, const void *message,
                                   size_t bytes)
@@ -474,7 +524,7 @@ IPC_FORCE_INLINE int ipc_broadcast_data_(struct ipc_broadcast_consumer *h, size_
     struct ipc_spsc_consumer *c = &h->s;
     int rc;
 
-    if (CK_CC_LIKELY(c->head != c->ready))
+    if (CK_CC_LIKELY(c->head != c->ready && !ipc_ring_is_forked_(&c->self)))
         return 0;
     if (CK_CC_UNLIKELY(h->loss_pending)) {
         h->loss_pending = 0;
@@ -558,6 +608,8 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
 
     if (h->s.head == h->s.ready)
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&h->s.self)) && ipc_ring_settle_(&h->s.self, h) != 1)
+        return h->s.error != 0 ? h->s.error : -EINVAL;
     if (h->how == IPC_BROADCAST_LOSSY)
         return ipc_broadcast_revalidate_(
             h, ipc_ring_slot_(h->s.slots, h->s.mask, h->s.head, stride), stride);
@@ -578,6 +630,7 @@ IPC_FORCE_INLINE int ipc_broadcast_release_(struct ipc_broadcast_consumer *h, si
  *               the reader again at once
  *   -EMSGSIZE   bytes is not the message size
  *   -EBADMSG    the shared memory is corrupt; sticks
+ *   -ECHILD     lossless: after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_broadcast_pop(struct ipc_broadcast_consumer *c, void *message, size_t bytes)
 {

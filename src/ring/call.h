@@ -170,6 +170,7 @@ struct ipc_call_client {
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
     int error; /* sticks */
+    struct ipc_ring_self_ self;
 };
 
 #define IPC_CALL_OURS_ 0      /* the slot is ours to write */
@@ -188,6 +189,7 @@ struct ipc_call_server {
     struct ipc_ring_seat_ *seat;
     uint64_t id;
     int error; /* of attach or detach */
+    struct ipc_ring_self_ self;
 };
 
 IPC_FORCE_INLINE uint64_t *ipc_call_caller_(unsigned char *slot)
@@ -357,6 +359,24 @@ IPC_INLINE int ipc_call_check_(void *mem, size_t size, size_t request, size_t re
     return 0;
 }
 
+IPC_INLINE int ipc_call_client_disable_(struct ipc_call_client *c, int rc)
+{
+    memset(c, 0, sizeof *c);
+    ipc_ring_begin_self_(&c->self, NULL, NULL);
+    return c->error = rc;
+}
+
+IPC_INLINE int ipc_call_server_disable_(struct ipc_call_server *s, int rc)
+{
+    memset(s, 0, sizeof *s);
+    ipc_ring_begin_self_(&s->self, NULL, NULL);
+    return s->error = rc;
+}
+
+/* struct ipc_ring_self_'s renew, see below: these attach anew. */
+CK_CC_UNUSED static int ipc_call_client_renew_(void *handle, struct ipc_peer *me);
+CK_CC_UNUSED static int ipc_call_server_renew_(void *handle, struct ipc_peer *me);
+
 /*
  * Attaches a caller, and gives it a slot that is free, or a dead caller's. A handle is for one
  * thread, and one call at a time; a process may have several. `me` and its alive are copied; NULL
@@ -374,9 +394,9 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
     int servers;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
 
-    memset(c, 0, sizeof *c);
+    (void)ipc_call_client_disable_(c, rc);
     if (rc != 0)
-        return c->error = rc;
+        return rc;
     c->request = request;
     c->reply = reply;
     c->slots = (unsigned char *)mem + sizeof(struct ipc_call_shared);
@@ -390,6 +410,7 @@ IPC_INLINE int ipc_call_client_attach(struct ipc_call_client *c, void *mem, size
         return c->error = ipc_ring_refuse_(me, -EUSERS, "all slots for callers are taken; of",
                                            slots, slots);
     }
+    ipc_ring_begin_self_(&c->self, me, ipc_call_client_renew_);
     servers = ipc_call_find_servers_(c, &c->changes);
     c->reported = servers != IPC_CALL_NO_SERVER_ ? c->changes - 1 : c->changes;
     return 0;
@@ -407,9 +428,9 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
     unsigned i;
     int rc = ipc_call_check_(mem, size, request, reply, me, &slots);
 
-    memset(s, 0, sizeof *s);
+    (void)ipc_call_server_disable_(s, rc);
     if (rc != 0)
-        return s->error = rc;
+        return rc;
     s->id = ipc_ring_id_of_(me);
     i = ipc_ring_take_seat_(r->seat, IPC_CALL_SERVERS, me, s->id, &holder);
     if (i == IPC_CALL_SERVERS)
@@ -430,7 +451,30 @@ IPC_INLINE int ipc_call_server_attach(struct ipc_call_server *s, void *mem, size
      * Partners: in ipc_call_is_server_gone_ and ipc_call_find_servers_. */
     ck_pr_fence_store();
     (void)ck_pr_faa_64(&r->changes, 1);
+    ipc_ring_begin_self_(&s->self, me, ipc_call_server_renew_);
     return 0;
+}
+
+static int ipc_call_client_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_call_client *c = (struct ipc_call_client *)handle;
+    size_t request = (size_t)c->request, reply = (size_t)c->reply;
+    size_t size = sizeof *c->ring + (size_t)c->count * ipc_call_client_stride_(c);
+
+    if (me == NULL)
+        return ipc_call_client_disable_(c, -ECHILD);
+    return ipc_call_client_attach(c, c->ring, size, request, reply, me);
+}
+
+static int ipc_call_server_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_call_server *s = (struct ipc_call_server *)handle;
+    size_t request = (size_t)s->request, reply = (size_t)s->reply;
+    size_t size = sizeof *s->ring + (size_t)s->count * ipc_call_server_stride_(s);
+
+    if (me == NULL)
+        return ipc_call_server_disable_(s, -ECHILD);
+    return ipc_call_server_attach(s, s->ring, size, request, reply, me);
 }
 
 /* ------------------------------------------------------------------ the caller's path */
@@ -441,14 +485,25 @@ IPC_FORCE_INLINE int ipc_call_may_ask_(struct ipc_call_client *c)
     return c->vain++ % IPC_CALL_ASK_AFTER_ == 0;
 }
 
+/* Must claim regain the slot first, or refuse? */
+IPC_FORCE_INLINE int ipc_call_must_regain_(const struct ipc_call_client *c)
+{
+    return c->error != 0 || c->doing == IPC_CALL_WAITING_ || c->doing == IPC_CALL_ABANDONED_ ||
+           ipc_ring_is_forked_(&c->self);
+}
+
 /* Makes our slot ours to write again; if a server still has it, moves to another, and leaves ours:
  * that server may have given it back since, so callers that wait for a slot are to be woken. 0, or
  * the errors of ipc_call_ask. */
 IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
 {
-    unsigned char *was = c->slot;
+    unsigned char *was;
     int ask;
 
+    if (ipc_ring_is_forked_(&c->self) && ipc_ring_settle_(&c->self, c) >= 0 &&
+        !ipc_call_must_regain_(c))
+        return 0;
+    was = c->slot;
     if (c->error != 0 || c->doing == IPC_CALL_WAITING_)
         return c->error != 0 ? c->error : -EBUSY;
     ask = ipc_call_may_ask_(c);
@@ -458,12 +513,6 @@ IPC_INLINE int ipc_call_regain_slot_(struct ipc_call_client *c)
         return -EAGAIN;
     ipc_ring_leave_end_(ipc_call_caller_(was), c->id);
     return 0;
-}
-
-/* Must claim regain the slot first, or refuse? */
-IPC_FORCE_INLINE int ipc_call_must_regain_(const struct ipc_call_client *c)
-{
-    return c->error != 0 || c->doing == IPC_CALL_WAITING_ || c->doing == IPC_CALL_ABANDONED_;
 }
 
 IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
@@ -479,6 +528,8 @@ IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
 IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
 {
     if (CK_CC_UNLIKELY(c->doing != IPC_CALL_CLAIMED_))
+        return c->error != 0 ? c->error : -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) != 1)
         return c->error != 0 ? c->error : -EINVAL;
     c->word = (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_NUMBER_ + IPC_CALL_ASKED_;
     c->doing = IPC_CALL_WAITING_;
@@ -553,8 +604,11 @@ IPC_INLINE int ipc_call_check_unanswered_(struct ipc_call_client *c, uint64_t wo
 
 IPC_FORCE_INLINE int ipc_call_poll_(struct ipc_call_client *c, size_t stride)
 {
-    uint64_t word = c->ring != NULL ? ck_pr_load_64(ipc_ring_sequence_(c->slot, stride)) : 0;
+    uint64_t word;
 
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) < 0)
+        return c->error;
+    word = c->ring != NULL ? ck_pr_load_64(ipc_ring_sequence_(c->slot, stride)) : 0;
     if (CK_CC_UNLIKELY(c->doing != IPC_CALL_WAITING_ ||
                        word != c->word + (IPC_CALL_ANSWERED_ - IPC_CALL_ASKED_)))
         return ipc_call_check_unanswered_(c, word);
@@ -585,6 +639,7 @@ IPC_FORCE_INLINE int ipc_call_collect_(struct ipc_call_client *c, void *reply, s
  *             free
  *   -EBADMSG  the shared memory is corrupt; sticks
  *   -EINVAL   the handle is not attached, or what its attach said
+ *   -ECHILD   after fork, as of ipc_spsc_push
  *
  * Wait-free, but for a few system calls if a call was given up. A caller that is stopped or killed
  * here costs its slot, until another that needs a slot finds it dead.
@@ -631,7 +686,8 @@ IPC_INLINE int ipc_call_ask(struct ipc_call_client *c, const void *request, size
  *   -EPIPE       the server that had taken the call has detached; or none had, and the last server
  *                has detached
  *   -EBADMSG     the shared memory is corrupt; sticks
- *   -EINVAL      no request was sent, or as of ipc_call_claim
+ *   -EINVAL      no request was sent, or was before a fork; or as of ipc_call_claim
+ *   -ECHILD      after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_call_poll(struct ipc_call_client *c)
 {
@@ -661,6 +717,8 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 {
     uint64_t *at, word;
 
+    if (c->ring != NULL && !ipc_ring_may_leave_(&c->self))
+        return;
     if (c->doing == IPC_CALL_WAITING_) {
         at = ipc_ring_sequence_(c->slot, ipc_call_client_stride_(c));
         if (!ck_pr_cas_64(at, c->word, (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_IDLE_)) {
@@ -679,10 +737,9 @@ IPC_INLINE void ipc_call_cancel(struct ipc_call_client *c)
 IPC_INLINE void ipc_call_client_detach(struct ipc_call_client *c)
 {
     ipc_call_cancel(c);
-    if (c->ring != NULL)
+    if (c->ring != NULL && ipc_ring_may_leave_(&c->self))
         ipc_ring_leave_end_(ipc_call_caller_(c->slot), c->id);
-    memset(c, 0, sizeof *c);
-    c->error = -EINVAL;
+    (void)ipc_call_client_disable_(c, -EINVAL);
 }
 
 /* 0; -EBADMSG once the shared memory was found corrupt; what attach said. */
@@ -696,8 +753,11 @@ IPC_INLINE int ipc_call_client_error(const struct ipc_call_client *c)
 /* Takes the next request. Returns its message, or NULL. */
 IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t stride)
 {
-    uint64_t used = s->ring != NULL ? ck_pr_load_64(&s->ring->used) : 0, i;
+    uint64_t used, i;
 
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&s->self)) && ipc_ring_settle_(&s->self, s) < 0)
+        return NULL;
+    used = s->ring != NULL ? ck_pr_load_64(&s->ring->used) : 0;
     used = used < s->count ? used : s->count;
     for (i = 0; i < used; i++) {
         unsigned char *slot;
@@ -754,6 +814,8 @@ IPC_FORCE_INLINE unsigned char *ipc_call_slot_of_(void *message)
 
 IPC_FORCE_INLINE int ipc_call_answer_(struct ipc_call_server *s, void *message, size_t stride)
 {
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&s->self)) && ipc_ring_settle_(&s->self, s) < 0)
+        return s->error;
     if (CK_CC_UNLIKELY(!ipc_call_has_(s, message, stride)))
         return -EINVAL;
     return ipc_call_end_taken_(s, ipc_call_slot_of_(message), stride, IPC_CALL_ANSWERED_);
@@ -778,6 +840,7 @@ IPC_INLINE void *ipc_call_take(struct ipc_call_server *s)
  *   0            also if the caller has died, or gives up at this moment
  *   -ECANCELED   the caller has given up: nobody sees the reply
  *   -EINVAL      the message did not come from take, or was answered
+ *   -ECHILD      after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_call_answer(struct ipc_call_server *s, void *message)
 {
@@ -802,17 +865,16 @@ IPC_INLINE void ipc_call_server_detach(struct ipc_call_server *s)
     size_t stride = ipc_call_server_stride_(s);
     uint64_t i;
 
-    for (i = 0; i < s->count; i++)
-        (void)ipc_call_end_taken_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
-    if (s->ring != NULL) {
+    if (s->ring != NULL && ipc_ring_may_leave_(&s->self)) {
+        for (i = 0; i < s->count; i++)
+            (void)ipc_call_end_taken_(s, s->slots + (size_t)i * stride, stride, IPC_CALL_LEFT_);
         ipc_ring_leave_end_(&s->seat->id, s->id);
         /* Without it the change could be seen before the seat is free. Partner: in
          * ipc_call_find_servers_. */
         ck_pr_fence_store();
         (void)ck_pr_faa_64(&s->ring->changes, 1);
     }
-    memset(s, 0, sizeof *s);
-    s->error = -EINVAL;
+    (void)ipc_call_server_disable_(s, -EINVAL);
 }
 
 /* 0, or what attach said; -EINVAL when detached. */

@@ -260,6 +260,70 @@ IPC_INLINE int ipc_ring_may_replace_(const struct ipc_peer *me, uint64_t holder)
            (me != NULL && holder != me->id && ipc_ring_is_dead_(me->alive, me->arg, holder));
 }
 
+/*
+ * Whose process a handle is. A child that inherits the handle by fork has no end by it: the parent
+ * has, as long as it lives. At its first call the child finds that *now is 0, before it has
+ * stored anything, and ipc_ring_settle_ says which of the two goes on:
+ *
+ *   the parent                       the child's first call
+ *   ------------------------------   --------------------------------------------------------------
+ *   has handed its id over           goes on, by the same id: nothing changes in memory
+ *   is dead, or has left             takes the end as any other process, by compare-and-swap, and
+ *                                    goes on where the handle was, or where the parent was later
+ *   lives; or another was quicker    -ECHILD, as each later call: the handle is as if detached
+ */
+struct ipc_ring_self_ {
+    const uint64_t *now; /* struct ipc_peer's self; or a word that is all ones for ever */
+    uint64_t was;        /* by which id the handle is attached */
+    struct ipc_peer *me; /* NULL, where `now` never changes */
+    /* Takes the end by the id of `me`, and finds the position anew: 0, or a negative errno. With
+     * NULL makes the handle one that answers each call with -ECHILD. */
+    int (*renew)(void *handle, struct ipc_peer *me);
+};
+
+IPC_INLINE void ipc_ring_begin_self_(struct ipc_ring_self_ *s, struct ipc_peer *me,
+                                     int (*renew)(void *, struct ipc_peer *))
+{
+    static const uint64_t none = UINT64_MAX;
+
+    s->me = me != NULL && me->self != NULL ? me : NULL;
+    s->now = s->me != NULL ? me->self : &none;
+    s->was = s->me != NULL ? me->id : 0;
+    s->renew = renew;
+}
+
+/* Did the handle come by fork, or was its id handed over to a child? *now is memory of this process
+ * alone, which changes in no call of its own: a plain load. */
+IPC_FORCE_INLINE int ipc_ring_is_forked_(const struct ipc_ring_self_ *s)
+{
+    return *s->now == 0;
+}
+
+/* The handle of that `self` is forked. 1: this process goes on by the same id, and nothing has
+ * changed; 0: it goes on, from what is in memory now; else -ECHILD. */
+CK_CC_UNUSED __attribute__((noinline)) static int ipc_ring_settle_(struct ipc_ring_self_ *self,
+                                                                   void *handle)
+{
+    int (*renew)(void *, struct ipc_peer *) = self->renew;
+    struct ipc_peer *me = self->me;
+    int rc = me->inherit(me->arg, self->was, 0);
+
+    if (rc == 1)
+        return 1;
+    if (rc == 0 && renew(handle, me) == 0) {
+        self->now = me->self;
+        self->was = me->id;
+        return 0;
+    }
+    return renew(handle, NULL);
+}
+
+/* Is what the handle holds to be given back by this process? */
+IPC_INLINE int ipc_ring_may_leave_(const struct ipc_ring_self_ *s)
+{
+    return !ipc_ring_is_forked_(s) || s->me->inherit(s->me->arg, s->was, 1) == 1;
+}
+
 /* Takes an end for `me`, if it is free or its holder is dead. 0, or -EBUSY. A process that fails
  * eight times competes with others that are taking it, or with a hostile writer. */
 IPC_INLINE int ipc_ring_take_end_(uint64_t *end, struct ipc_peer *me, uint64_t id)

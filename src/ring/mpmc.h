@@ -156,6 +156,8 @@ IPC_FORCE_INLINE int ipc_mpmc_commit_(struct ipc_mpmc_producer *h, size_t bytes)
     unsigned tries = 0;
     size_t i;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     if (m->claimed == 0)
         return -EINVAL;
     while (CK_CC_UNLIKELY(ipc_mpmc_commit_one_(m, m->held_position, m->held_word, stride) != 0)) {
@@ -200,6 +202,8 @@ IPC_FORCE_INLINE int ipc_mpmc_push_(struct ipc_mpmc_producer *h, const void *mes
     uint64_t p, claimed;
     unsigned tries;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     for (tries = 0; tries < IPC_MPMC_TRIES_; tries++) {
         int rc = ipc_mpmc_claim_one_(m, stride, how, &claimed);
 
@@ -229,6 +233,8 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_push_n_(struct ipc_mpmc_producer *h, const voi
     const unsigned char *from = (const unsigned char *)messages;
     unsigned tries = 0;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     if (CK_CC_UNLIKELY((m->error | m->claimed) != 0) && n > 0) {
         int rc = m->error != 0 ? m->error : ipc_mpmc_push_claimed_(h, messages, bytes);
 
@@ -270,6 +276,8 @@ IPC_FORCE_INLINE void *ipc_mpmc_claim_(struct ipc_mpmc_producer *h, size_t bytes
     size_t stride = ipc_ring_line_stride_(bytes);
     struct ipc_mpmc *m = &h->m;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return NULL;
     if (m->claimed == 0) {
         if (ipc_mpmc_claim_one_(m, stride, how, &m->held_word) != 0)
             return NULL;
@@ -366,6 +374,8 @@ IPC_INLINE int ipc_mpmc_release_(struct ipc_mpmc_consumer *h, size_t bytes)
 {
     struct ipc_mpmc *m = &h->m;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     if (m->claimed == 0)
         return -EINVAL;
     ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_(bytes));
@@ -383,6 +393,8 @@ IPC_FORCE_INLINE const void *ipc_mpmc_peek_(struct ipc_mpmc_consumer *h, size_t 
     uint64_t position, word, taken;
     unsigned tries = 0;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return NULL;
     while (m->claimed == 0) {
         if (tries++ == IPC_MPMC_TRIES_ || ipc_mpmc_find_message_(h, stride, &position, &word) != 0)
             return NULL;
@@ -411,6 +423,8 @@ IPC_FORCE_INLINE int ipc_mpmc_pop_(struct ipc_mpmc_consumer *h, void *message, s
     size_t stride = ipc_ring_line_stride_(bytes);
     unsigned tries;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     if (CK_CC_UNLIKELY((m->error | m->claimed) != 0)) {
         if (m->error != 0)
             return m->error;
@@ -480,6 +494,8 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
     unsigned char *to = (unsigned char *)messages;
     unsigned tries = 0;
 
+    if (!ipc_mpmc_is_ours_(m))
+        return m->error;
     while (done < n && tries < IPC_MPMC_TRIES_) {
         uint64_t p = m->next, word = 0;
         unsigned run = 1;
@@ -508,26 +524,6 @@ IPC_FORCE_INLINE int64_t ipc_mpmc_pop_n_(struct ipc_mpmc_consumer *h, void *mess
 }
 
 /* ------------------------------------------------------------------ many at an end: attach */
-
-IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)
-{
-    unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
-
-    return (how & 255) <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends &&
-           ipc_ring_are_seats_valid_(ipc_ring_seats_of_(how, IPC_MPMC_SEATS));
-}
-
-IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes, unsigned how)
-{
-    size_t seats = ((size_t)ipc_ring_seats_of_(how, IPC_MPMC_SEATS) + 1) & ~(size_t)1;
-    struct ipc_ring_kind_ kind;
-
-    kind.name = "not an MPMC ring; magic";
-    kind.magic = IPC_MPMC_MAGIC;
-    kind.header = sizeof(struct ipc_mpmc_shared) + seats * sizeof(struct ipc_ring_seat_);
-    kind.stride = ipc_ring_line_stride_(bytes);
-    return kind;
-}
 
 /* The bytes of a ring that is made as `how` says, or 0, as ipc_spsc_footprint; 0 also for any other
  * `how` than ipc_mpmc_init takes. */
@@ -590,6 +586,7 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     memset(m, 0, sizeof *m);
+    ipc_ring_begin_self_(&m->self, NULL, NULL);
     if (rc == 0)
         there = ck_pr_load_32(&r->is.how);
     if (rc == 0 && (!ipc_mpmc_is_valid_how_(there) || (there & 254) != (how & 254)))
@@ -629,13 +626,43 @@ IPC_INLINE int ipc_mpmc_attach_(struct ipc_mpmc *m, void *mem, size_t size, size
 
 IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
 {
-    if (m->ring != NULL) {
+    if (m->ring != NULL && ipc_ring_may_leave_(&m->self)) {
         ipc_ring_leave_end_(&m->seat->id, m->id);
         if (m->end != NULL)
             ipc_ring_leave_end_(m->end, m->id);
     }
     memset(m, 0, sizeof *m);
+    ipc_ring_begin_self_(&m->self, NULL, NULL);
     m->error = -EINVAL;
+}
+
+/* For struct ipc_ring_self_'s renew: attaches anew. What the handle held is freed as that of any
+ * dead process. */
+IPC_INLINE int ipc_mpmc_renew_(struct ipc_mpmc *m, struct ipc_peer *me, int end)
+{
+    struct ipc_mpmc was = *m;
+    size_t slots = (size_t)(was.mask + 1) * ipc_ring_line_stride_((size_t)was.bytes);
+    size_t size = (size_t)(was.slots - (unsigned char *)was.ring) + slots;
+    int rc;
+
+    if (me == NULL) {
+        m->ring = NULL;
+        ipc_mpmc_leave_(m);
+        return m->error = -ECHILD;
+    }
+    rc = ipc_mpmc_attach_(m, was.ring, size, (size_t)was.bytes, me, was.how, end);
+    m->self = was.self;
+    return rc;
+}
+
+IPC_INLINE int ipc_mpmc_producer_renew_(void *handle, struct ipc_peer *me)
+{
+    return ipc_mpmc_renew_((struct ipc_mpmc *)handle, me, 0);
+}
+
+IPC_INLINE int ipc_mpmc_consumer_renew_(void *handle, struct ipc_peer *me)
+{
+    return ipc_mpmc_renew_((struct ipc_mpmc *)handle, me, 1);
 }
 
 /* ------------------------------------------------------------------ many at an end: the calls */
@@ -654,7 +681,11 @@ IPC_INLINE void ipc_mpmc_leave_(struct ipc_mpmc *m)
 IPC_INLINE int ipc_mpmc_producer_attach(struct ipc_mpmc_producer *p, void *mem, size_t size,
                                         size_t bytes, struct ipc_peer *me, unsigned how)
 {
-    return ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
+    int rc = ipc_mpmc_attach_(&p->m, mem, size, bytes, me, how, 0);
+
+    if (rc == 0)
+        ipc_ring_begin_self_(&p->m.self, me, ipc_mpmc_producer_renew_);
+    return rc;
 }
 
 /* Attaches a consumer; as ipc_mpmc_producer_attach. */
@@ -663,22 +694,24 @@ IPC_INLINE int ipc_mpmc_consumer_attach(struct ipc_mpmc_consumer *c, void *mem, 
 {
     int rc = ipc_mpmc_attach_(&c->m, mem, size, bytes, me, how, 1);
 
+    if (rc == 0)
+        ipc_ring_begin_self_(&c->m.self, me, ipc_mpmc_consumer_renew_);
     c->again_seen = 0; /* so that we look for what was handed out again before we attached */
     return rc;
 }
 
 /*
  * Copies one message in; if a slot is claimed, into that one. Lock-free: only calls that get
- * through hold up others. Consumers and
- * producers that are slow, stopped or dead are passed over. The ring is full when the next slot
- * that no process holds has a message: consumers take that one first, so a slot behind it that was
- * cancelled, or passed over, is of use again once they have.
+ * through hold up others. Consumers and producers that are slow, stopped or dead are passed over.
+ * The ring is full when the next slot that no process holds has a message: consumers take that one
+ * first, so a slot behind it that was cancelled, or passed over, is of use again once they have.
  *
  *   0
  *   -EAGAIN    the ring is full, or other producers were first for laps on end
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBADMSG   the shared memory is corrupt; sticks
  *   -EINVAL    the handle is not attached; where attach refused, the error is what attach returned
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_mpmc_push(struct ipc_mpmc_producer *p, const void *message, size_t bytes)
 {
@@ -774,7 +807,8 @@ IPC_INLINE void ipc_mpmc_cancel(struct ipc_mpmc_producer *p)
 {
     struct ipc_mpmc *m = &p->m;
 
-    if (m->claimed != 0 && ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_)
+    if (m->claimed != 0 && ipc_mpmc_state_(m->held_word) != IPC_MPMC_FREE_ &&
+        ipc_ring_may_leave_(&m->self))
         ipc_mpmc_free_own_(m, m->held_position, 1, ipc_ring_line_stride_((size_t)m->bytes));
     m->claimed = 0;
 }
@@ -792,6 +826,7 @@ IPC_INLINE void ipc_mpmc_consumer_detach(struct ipc_mpmc_consumer *c)
     struct ipc_mpmc *m = &c->m;
     unsigned tries;
 
+    m->claimed = m->claimed && ipc_ring_may_leave_(&m->self);
     for (tries = 0; m->claimed != 0 && tries < 2 * IPC_MPMC_TRIES_; tries++) {
         uint64_t *at = ipc_mpmc_word_(m, m->held_position, ipc_ring_line_stride_((size_t)m->bytes));
         uint64_t word = ck_pr_load_64(at);
@@ -831,23 +866,6 @@ IPC_INLINE int ipc_mpmc_consumer_error(const struct ipc_mpmc_consumer *c)
 /* About how many messages were there, or claimed to be, at some moment during the call: by the
  * hints, which lag by up to 16 for each other handle. 0 for a handle that was refused. Wait-free,
  * and touches lines that others write: for monitoring, not for each message. */
-IPC_INLINE uint64_t ipc_mpmc_was_size_(const struct ipc_mpmc *m, uint64_t tail, uint64_t head)
-{
-    int64_t size = (int64_t)(tail - head);
-
-    if (size < 0)
-        return 0;
-    return (uint64_t)size < m->mask + 1 ? (uint64_t)size : m->mask + 1;
-}
-
-/* The further of a hint and the position that a handle at that end has come to. */
-IPC_INLINE uint64_t ipc_mpmc_further_(const struct ipc_mpmc *m, const uint64_t *hint)
-{
-    uint64_t there = ck_pr_load_64(hint);
-
-    return (int64_t)(there - m->next) > 0 ? there : m->next;
-}
-
 IPC_INLINE uint64_t ipc_mpmc_producer_was_size(const struct ipc_mpmc_producer *p)
 {
     const struct ipc_mpmc *m = &p->m;
@@ -868,19 +886,7 @@ IPC_INLINE uint64_t ipc_mpmc_consumer_was_size(const struct ipc_mpmc_consumer *c
                               ipc_mpmc_further_(m, &m->ring->head));
 }
 
-IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
-{
-    struct ipc_mpmc_losses l = {0, 0, 0};
-
-    if (m->ring != NULL) {
-        l.aborted = ck_pr_load_64(&m->ring->aborted);
-        l.lost = ck_pr_load_64(&m->ring->lost);
-        l.again = ck_pr_load_64(&m->ring->again);
-    }
-    return l;
-}
-
-/* Wait-free. */
+/* What killed processes have cost the ring; zeros for a handle that was refused. Wait-free. */
 IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_producer_losses(const struct ipc_mpmc_producer *p)
 {
     return ipc_mpmc_losses_(&p->m);

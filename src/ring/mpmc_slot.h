@@ -181,6 +181,26 @@ struct ipc_mpmc_losses {
     uint64_t again;   /* messages that were handed out again */
 };
 
+IPC_INLINE int ipc_mpmc_is_valid_how_(unsigned how)
+{
+    unsigned ends = IPC_MPMC_ONE_PRODUCER | IPC_MPMC_ONE_CONSUMER;
+
+    return (how & 255) <= (IPC_MPMC_AT_LEAST_ONCE | ends) && (how & ends) != ends &&
+           ipc_ring_are_seats_valid_(ipc_ring_seats_of_(how, IPC_MPMC_SEATS));
+}
+
+IPC_INLINE struct ipc_ring_kind_ ipc_mpmc_kind_(size_t bytes, unsigned how)
+{
+    size_t seats = ((size_t)ipc_ring_seats_of_(how, IPC_MPMC_SEATS) + 1) & ~(size_t)1;
+    struct ipc_ring_kind_ kind;
+
+    kind.name = "not an MPMC ring; magic";
+    kind.magic = IPC_MPMC_MAGIC;
+    kind.header = sizeof(struct ipc_mpmc_shared) + seats * sizeof(struct ipc_ring_seat_);
+    kind.stride = ipc_ring_line_stride_(bytes);
+    return kind;
+}
+
 /* ------------------------------------------------------------------ handles */
 
 /* What both ends have. Private to their thread; no field is for the caller. */
@@ -211,6 +231,7 @@ struct ipc_mpmc {
     unsigned holders_met; /* slots of late holders that we came by */
     unsigned contended;   /* hints to publish at once, since others were first */
     int error;            /* sticks */
+    struct ipc_ring_self_ self;
     struct ipc_ring_seat_ *seats;
     unsigned seats_count;
 };
@@ -223,6 +244,12 @@ struct ipc_mpmc_consumer {
     struct ipc_mpmc m;
     uint64_t again_seen; /* ring->again when we looked for it */
 };
+
+/* Is the handle this process's own, also after a fork? Else m->error says why not. */
+IPC_FORCE_INLINE int ipc_mpmc_is_ours_(struct ipc_mpmc *m)
+{
+    return CK_CC_LIKELY(!ipc_ring_is_forked_(&m->self)) || ipc_ring_settle_(&m->self, m) >= 0;
+}
 
 /* The word that says FREE in the lap of a position. */
 IPC_FORCE_INLINE uint64_t ipc_mpmc_free_word_(const struct ipc_mpmc *m, uint64_t position)
@@ -599,6 +626,38 @@ IPC_FORCE_INLINE void ipc_mpmc_prepare_(struct ipc_mpmc *m, uint64_t p, size_t s
         ipc_mpmc_look_ahead_(m, stride, state);
     else if ((int64_t)(m->ready - p) > (int64_t)IPC_MPMC_PREFETCH_)
         ipc_mpmc_prefetch_(m, p + IPC_MPMC_PREFETCH_, stride);
+}
+
+/* ------------------------------------------------------------------ what an end can tell */
+
+/* How many positions are between two hints, at least 0 and at most the capacity. */
+IPC_INLINE uint64_t ipc_mpmc_was_size_(const struct ipc_mpmc *m, uint64_t tail, uint64_t head)
+{
+    int64_t size = (int64_t)(tail - head);
+
+    if (size < 0)
+        return 0;
+    return (uint64_t)size < m->mask + 1 ? (uint64_t)size : m->mask + 1;
+}
+
+/* The further of a hint and the position that a handle at that end has come to. */
+IPC_INLINE uint64_t ipc_mpmc_further_(const struct ipc_mpmc *m, const uint64_t *hint)
+{
+    uint64_t there = ck_pr_load_64(hint);
+
+    return (int64_t)(there - m->next) > 0 ? there : m->next;
+}
+
+IPC_INLINE struct ipc_mpmc_losses ipc_mpmc_losses_(const struct ipc_mpmc *m)
+{
+    struct ipc_mpmc_losses l = {0, 0, 0};
+
+    if (m->ring != NULL) {
+        l.aborted = ck_pr_load_64(&m->ring->aborted);
+        l.lost = ck_pr_load_64(&m->ring->lost);
+        l.again = ck_pr_load_64(&m->ring->again);
+    }
+    return l;
 }
 
 #endif

@@ -47,6 +47,38 @@ IPC_INLINE int ipc_record_check_(void *mem, size_t size, struct ipc_peer *me, ui
     return ipc_ring_check_size_(me, size, ipc_record_footprint(*capacity, *producers), *producers);
 }
 
+/* Finds where a producer goes on that has just taken its lane, and begins its term there. 0; or
+ * -EBADMSG, and the lane is free again. */
+IPC_INLINE int ipc_record_find_tail_(struct ipc_record_producer *p)
+{
+    uint64_t count = 0;
+
+    p->tail = ck_pr_load_64(p->head);
+    /* Without it records could be written that head does not free yet. Partner:
+     * ipc_record_publish_. */
+    ck_pr_fence_acquire();
+    p->limit = p->tail + p->mask + 1;
+    p->claimed = 0;
+    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) != 0) {
+        ipc_ring_leave_end_(p->holder, p->id);
+        return -EBADMSG;
+    }
+    p->begun = p->tail;
+    p->from = ipc_record_begin_term_(p->lane, p->id, p->begun);
+    return 0;
+}
+
+/* struct ipc_ring_self_'s renew: takes the same lane. */
+IPC_INLINE int ipc_record_producer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_record_producer *p = (struct ipc_record_producer *)handle;
+
+    if (me == NULL)
+        return ipc_record_producer_disable_(p, -ECHILD);
+    p->id = me->id;
+    return ipc_ring_take_end_(p->holder, me, me->id) != 0 ? -EBUSY : ipc_record_find_tail_(p);
+}
+
 /*
  * Attaches a producer, of which there may be as many as the ring was made for. Each has a lane of
  * its own, with the whole capacity. `me`, and what a refused handle does: as for
@@ -76,7 +108,7 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
                                           struct ipc_peer *me)
 {
     struct ipc_record_shared *r = (struct ipc_record_shared *)mem;
-    uint64_t capacity = 0, count = 0, id = ipc_ring_id_of_(me);
+    uint64_t capacity = 0;
     unsigned producers = 0, lane;
     int rc = ipc_record_check_(mem, size, me, &capacity, &producers);
 
@@ -91,23 +123,47 @@ IPC_INLINE int ipc_record_producer_attach(struct ipc_record_producer *p, void *m
     p->most = capacity / 2 - 8;
     p->head = ipc_record_head_(r, producers, lane);
     p->holder = ipc_record_holder_(r, producers, lane);
+    p->lane = ipc_record_lane_at_(r, lane);
     p->ring = &r->s;
-    p->id = id;
+    p->id = ipc_ring_id_of_(me);
+    ipc_ring_begin_self_(&p->self, me, ipc_record_producer_renew_);
     ipc_ring_copier_begin_(&p->copier, capacity);
-    p->tail = ck_pr_load_64(p->head);
-    /* Without it records could be written that head does not free yet. Partner:
-     * ipc_record_publish_. */
-    ck_pr_fence_acquire();
-    p->limit = p->tail + capacity;
-    if (ipc_record_walk_to_end_(p->data, p->mask, &p->tail, &count) == 0) {
-        p->begun = p->tail;
-        p->lane = ipc_record_lane_at_(r, lane);
-        p->from = ipc_record_begin_term_(p->lane, id, p->begun);
+    if (ipc_record_find_tail_(p) == 0)
         return 0;
-    }
-    ipc_ring_leave_end_(p->holder, id);
     return ipc_record_producer_disable_(
         p, ipc_ring_refuse_(me, -EBADMSG, "lane of records is corrupt; position", p->tail, lane));
+}
+
+/* struct ipc_ring_self_'s renew: goes on where the handle was in each lane, or where another that
+ * has had the end in between was later. */
+IPC_INLINE int ipc_record_consumer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_record_consumer *c = (struct ipc_record_consumer *)handle;
+    struct ipc_record_shared *r = (struct ipc_record_shared *)(void *)c->ring;
+    unsigned i, bad = 0;
+
+    if (me == NULL)
+        return ipc_record_consumer_disable_(c, -ECHILD);
+    c->id = me->id;
+    if (ipc_ring_take_end_(&c->ring->end[1], me, me->id) != 0)
+        return -EBUSY;
+    for (i = 0; i < c->producers; i++) {
+        uint64_t *was = i == c->lane ? &c->published : &c->heads[i];
+        uint64_t head = ck_pr_load_64(ipc_record_head_(r, c->producers, i));
+
+        bad |= head % 8 != 0;
+        if (head != *was && i == c->lane)
+            c->head = head;
+        *was = head;
+    }
+    if (bad)
+        ipc_ring_leave_end_(&c->ring->end[1], c->id);
+    c->run_start = c->head;
+    c->peeked = 0;
+    c->merge.ripe_at = 0;
+    c->merge.known = 0;
+    ipc_record_note_published_(c, c->published);
+    return bad ? -EBADMSG : 0;
 }
 
 /*
@@ -134,6 +190,7 @@ IPC_INLINE int ipc_record_consumer_attach(struct ipc_record_consumer *c, void *m
     c->producers = producers;
     c->ring = &r->s;
     c->id = id;
+    ipc_ring_begin_self_(&c->self, me, ipc_record_consumer_renew_);
     c->at = IPC_RECORD_NOWHERE_;
     c->alive = me != NULL ? me->alive : NULL;
     c->arg = me != NULL ? me->arg : NULL;
@@ -185,7 +242,7 @@ IPC_INLINE uint64_t ipc_record_consumer_peer(const struct ipc_record_consumer *c
 /* Detaches; the ring and its records stay: the consumer still gets them. Wait-free. */
 IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 {
-    if (p->ring != NULL) {
+    if (p->ring != NULL && ipc_ring_may_leave_(&p->self)) {
         (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
         ck_pr_store_64(&p->lane->tail, p->tail);
         ipc_ring_leave_end_(p->holder, p->id);
@@ -195,10 +252,11 @@ IPC_INLINE void ipc_record_producer_detach(struct ipc_record_producer *p)
 
 IPC_INLINE void ipc_record_consumer_detach(struct ipc_record_consumer *c)
 {
-    if (c->head != c->published)
-        ipc_record_publish_(c);
-    if (c->ring != NULL)
+    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+        if (c->head != c->published)
+            ipc_record_publish_(c);
         ipc_ring_leave_end_(&c->ring->end[1], c->id);
+    }
     (void)ipc_record_consumer_disable_(c, -EINVAL);
 }
 
@@ -238,14 +296,30 @@ IPC_FORCE_INLINE int ipc_record_place_(const struct ipc_record_producer *p, uint
     return 0;
 }
 
+/* As ipc_record_room_, where the producer has to look, or has forked. */
+IPC_RING_NOINLINE_ int ipc_record_room_again_(struct ipc_record_producer *p, uint64_t n,
+                                              uint64_t *at, uint64_t need)
+{
+    int rc;
+
+    if (p->error == 0 && ipc_ring_is_forked_(&p->self)) {
+        rc = ipc_ring_settle_(&p->self, p);
+        if (rc < 0 || ipc_record_place_(p, n, at, &need) != 0)
+            return p->error;
+    }
+    return ipc_record_find_room_(p, need);
+}
+
+/* Finds the place `at` for a record of n bytes. 0, or the errors of ipc_record_push. */
 IPC_FORCE_INLINE int ipc_record_room_(struct ipc_record_producer *p, uint64_t n, uint64_t *at)
 {
     uint64_t need;
     int rc = ipc_record_place_(p, n, at, &need);
 
-    if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
+    if (CK_CC_UNLIKELY(rc != 0) ||
+        CK_CC_LIKELY(p->limit - p->tail >= need && !ipc_ring_is_forked_(&p->self)))
         return rc;
-    return ipc_record_find_room_(p, need);
+    return ipc_record_room_again_(p, n, at, need);
 }
 
 /* Asks for the lines of a later record of that size, as ipc_spsc_next_slot_. */
@@ -286,14 +360,16 @@ IPC_FORCE_INLINE void ipc_record_send_(struct ipc_record_producer *p, uint64_t t
  *   -EAGAIN    there is no room for it; never where the consumer has taken all before it
  *   -EMSGSIZE  n is more than half the capacity less 8
  *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_FORCE_INLINE int ipc_record_push(struct ipc_record_producer *p, const void *data, size_t n)
 {
-    uint64_t tail = p->tail, at;
+    uint64_t tail, at;
     int rc = ipc_record_room_(p, n, &at);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
+    tail = p->tail;
     ipc_record_prefetch_(p, at, n);
     ipc_ring_put_(&p->copier, p->data + (size_t)(at & p->mask) + 8, (const unsigned char *)data, n);
     ipc_record_send_(p, tail, at, n);
@@ -338,6 +414,8 @@ IPC_INLINE int ipc_record_commit(struct ipc_record_producer *p, size_t n)
 {
     if (n >= p->claimed)
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&p->self)) && ipc_ring_settle_(&p->self, p) != 1)
+        return p->error != 0 ? p->error : -EINVAL;
     ipc_record_send_(p, p->tail, p->at, n);
     return 0;
 }
@@ -414,10 +492,13 @@ IPC_RING_NOINLINE_ uint64_t ipc_record_found_empty_(struct ipc_record_consumer *
 /* Does what is to be done before the consumer looks for a record. 0, or as ipc_record_pop. */
 IPC_RING_NOINLINE_ int ipc_record_prepare_(struct ipc_record_consumer *c)
 {
-    unsigned flags = c->flags;
+    unsigned flags;
 
     if (c->error != 0)
         return c->error;
+    if (ipc_ring_is_forked_(&c->self) && ipc_ring_settle_(&c->self, c) < 0)
+        return c->error;
+    flags = c->flags;
     c->flags &= ~(IPC_RECORD_TURN_ | IPC_RECORD_TOLD_);
     if ((flags & IPC_RECORD_MERGES_) != 0)
         return ipc_record_choose_lane_(c);
@@ -434,7 +515,8 @@ IPC_FORCE_INLINE int ipc_record_find_(struct ipc_record_consumer *c, size_t *n)
     uint64_t word;
     int rc;
 
-    if (CK_CC_UNLIKELY(!c->quick) && (rc = ipc_record_prepare_(c)) != 0)
+    if (CK_CC_UNLIKELY(!c->quick || ipc_ring_is_forked_(&c->self)) &&
+        (rc = ipc_record_prepare_(c)) != 0)
         return rc;
     word = ck_pr_load_64(ipc_record_word_(c->data, c->mask, c->head));
     if (CK_CC_UNLIKELY(word == 0) && (word = ipc_record_found_empty_(c)) == 0)
@@ -506,6 +588,7 @@ IPC_FORCE_INLINE int64_t ipc_record_take_(struct ipc_record_consumer *c, void *t
  *   -EAGAIN    there is none; or one that merging holds back
  *   -EMSGSIZE  it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_FORCE_INLINE int64_t ipc_record_pop(struct ipc_record_consumer *c, void *to, size_t size)
 {
@@ -560,6 +643,8 @@ IPC_INLINE int ipc_record_release(struct ipc_record_consumer *c)
 {
     if (c->peeked == 0)
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) != 1)
+        return c->error != 0 ? c->error : -EINVAL;
     (void)ipc_record_release_(c);
     return 0;
 }

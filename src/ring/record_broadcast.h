@@ -129,6 +129,7 @@ IPC_INLINE int ipc_record_broadcast_producer_disable_(struct ipc_record_broadcas
                                                       int rc)
 {
     memset(p, 0, sizeof *p);
+    ipc_ring_begin_self_(&p->r.self, NULL, NULL);
     return p->r.error = rc;
 }
 
@@ -136,6 +137,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_disable_(struct ipc_record_broadcas
                                                       int rc)
 {
     memset(c, 0, sizeof *c);
+    ipc_ring_begin_self_(&c->r.self, NULL, NULL);
     return c->r.error = rc;
 }
 
@@ -196,6 +198,56 @@ IPC_FORCE_INLINE void ipc_record_broadcast_count_sent_(struct ipc_record_broadca
     }
 }
 
+/* Finds where a writer goes on that has just taken its end. 0; or -EBADMSG, and the end is free
+ * again. */
+IPC_INLINE int ipc_record_broadcast_find_tail_(struct ipc_record_broadcast_producer *h)
+{
+    struct ipc_record_broadcast_shared *r = h->ring;
+    struct ipc_record_producer *p = &h->r;
+    int rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
+    uint64_t end, capacity = p->mask + 1;
+
+    h->checkpoints = h->first_checkpoint = 0;
+    p->claimed = 0;
+    p->tail = h->how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
+    end = p->tail + capacity - 8;
+    h->mark.next = h->mark.first;
+    rc = rc != 0 || p->tail % 8 != 0 ? -EBADMSG : 1;
+    while (rc > 0) {
+        rc = ipc_record_step_over_(p->data, p->mask, &p->tail, end - p->tail);
+        if (rc > 0)
+            ipc_record_broadcast_count_sent_(h);
+    }
+    if (rc != 0)
+        ipc_ring_leave_end_(&r->c.s.end[0], p->id);
+    p->limit = h->how == IPC_BROADCAST_LOSSY ? h->mark.oldest + capacity : p->tail;
+    return rc;
+}
+
+/* struct ipc_ring_self_'s renew. */
+IPC_INLINE int ipc_record_broadcast_producer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_record_broadcast_producer *h = (struct ipc_record_broadcast_producer *)handle;
+
+    if (me == NULL)
+        return ipc_record_broadcast_producer_disable_(h, -ECHILD);
+    h->r.id = me->id;
+    if (ipc_ring_take_end_(&h->ring->c.s.end[0], me, me->id) != 0)
+        return -EBUSY;
+    if (ipc_record_broadcast_find_tail_(h) != 0)
+        return -EBADMSG;
+    h->readers = ipc_broadcast_list_readers_(&h->readers.seats, me, h->r.tail);
+    return 0;
+}
+
+/* As ipc_broadcast_consumer_renew_. */
+IPC_INLINE int ipc_record_broadcast_consumer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_record_broadcast_consumer *h = (struct ipc_record_broadcast_consumer *)handle;
+
+    return me == NULL ? ipc_record_broadcast_consumer_disable_(h, -ECHILD) : -EBUSY;
+}
+
 /*
  * Attaches the writer; as ipc_broadcast_producer_attach, with the same errors, and -EBADMSG: the
  * shared memory is corrupt. After a writer that died it goes on behind the last record that one
@@ -205,7 +257,7 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
                                                     void *mem, size_t size, struct ipc_peer *me)
 {
     struct ipc_record_broadcast_shared *r = (struct ipc_record_broadcast_shared *)mem;
-    uint64_t end, id = ipc_ring_id_of_(me);
+    uint64_t id = ipc_ring_id_of_(me);
     struct ipc_record_producer *p = &h->r;
     struct ipc_broadcast_parts_ parts;
     int rc = ipc_record_broadcast_check_(mem, size, me, 0, &parts);
@@ -222,23 +274,11 @@ IPC_INLINE int ipc_record_broadcast_producer_attach(struct ipc_record_broadcast_
     p->ring = &r->c.s;
     h->ring = r;
     h->how = parts.how;
-    rc = ipc_record_broadcast_read_mark_(r, &h->mark, &h->marks);
-    p->tail = parts.how == IPC_BROADCAST_LOSSY ? h->mark.oldest : ck_pr_load_64(&r->c.s.head);
-    end = p->tail + parts.capacity - 8;
-    h->mark.next = h->mark.first;
-    rc = rc != 0 || p->tail % 8 != 0 ? -EBADMSG : 1;
-    while (rc > 0) {
-        rc = ipc_record_step_over_(p->data, p->mask, &p->tail, end - p->tail);
-        if (rc > 0)
-            ipc_record_broadcast_count_sent_(h);
-    }
-    if (rc != 0) {
-        ipc_ring_leave_end_(&r->c.s.end[0], id);
+    ipc_ring_begin_self_(&p->self, me, ipc_record_broadcast_producer_renew_);
+    if (ipc_record_broadcast_find_tail_(h) != 0)
         return ipc_record_broadcast_producer_disable_(
             h, ipc_ring_refuse_(me, -EBADMSG, "broadcast of records is corrupt; position", p->tail,
                                 h->mark.oldest));
-    }
-    p->limit = parts.how == IPC_BROADCAST_LOSSY ? h->mark.oldest + parts.capacity : p->tail;
     h->readers = ipc_broadcast_list_readers_(&parts.seats, me, p->tail);
     return 0;
 }
@@ -302,6 +342,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
     h->ring = r;
     h->how = parts.how;
     if (parts.how == IPC_BROADCAST_LOSSLESS) {
+        ipc_ring_begin_self_(&c->self, me, ipc_record_broadcast_consumer_renew_);
         rc = ipc_record_broadcast_join_(h, &parts.seats, me);
         if (h->seat == NULL)
             return ipc_record_broadcast_consumer_disable_(h, rc);
@@ -337,7 +378,7 @@ IPC_INLINE int ipc_record_broadcast_consumer_attach(struct ipc_record_broadcast_
 /* Detaches the writer; the records stay. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast_producer *p)
 {
-    if (p->ring != NULL)
+    if (p->ring != NULL && ipc_ring_may_leave_(&p->r.self))
         ipc_ring_leave_end_(&p->ring->c.s.end[0], p->r.id);
     (void)ipc_record_broadcast_producer_disable_(p, -EINVAL);
 }
@@ -345,7 +386,7 @@ IPC_INLINE void ipc_record_broadcast_producer_detach(struct ipc_record_broadcast
 /* Detaches a reader: the writer does not wait for it any more. Wait-free. */
 IPC_INLINE void ipc_record_broadcast_consumer_detach(struct ipc_record_broadcast_consumer *c)
 {
-    if (c->seat != NULL)
+    if (c->seat != NULL && ipc_ring_may_leave_(&c->r.self))
         ipc_broadcast_leave_seat_(c->seat, c->r.to, c->r.id);
     (void)ipc_record_broadcast_consumer_disable_(c, -EINVAL);
 }
@@ -398,8 +439,16 @@ IPC_FORCE_INLINE int ipc_record_broadcast_room_(struct ipc_record_broadcast_prod
     uint64_t need;
     int rc = ipc_record_place_(p, n, at, &need);
 
-    if (CK_CC_UNLIKELY(rc != 0) || CK_CC_LIKELY(p->limit - p->tail >= need))
+    if (CK_CC_UNLIKELY(rc != 0) ||
+        CK_CC_LIKELY(p->limit - p->tail >= need && !ipc_ring_is_forked_(&p->self)))
         return rc;
+    if (p->error == 0 && ipc_ring_is_forked_(&p->self)) {
+        rc = ipc_ring_settle_(&p->self, h);
+        if (rc < 0 || ipc_record_place_(p, n, at, &need) != 0)
+            return p->error;
+        if (p->limit - p->tail >= need)
+            return 0;
+    }
     if (h->how == IPC_BROADCAST_LOSSY)
         return ipc_record_broadcast_forget_oldest_(h, need);
     return p->error != 0
@@ -414,16 +463,18 @@ IPC_FORCE_INLINE int ipc_record_broadcast_room_(struct ipc_record_broadcast_prod
  *   0
  *   -EAGAIN    lossless: a reader is so far behind that there is no room for it
  *   -EMSGSIZE  n is more than half the capacity less 8
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_record_broadcast_push(struct ipc_record_broadcast_producer *h, const void *data,
                                          size_t n)
 {
     struct ipc_record_producer *p = &h->r;
-    uint64_t tail = p->tail, at;
+    uint64_t tail, at;
     int rc = ipc_record_broadcast_room_(h, n, &at);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
+    tail = p->tail;
     ipc_record_prefetch_(p, at, n);
     ipc_ring_put_words_(p->data + (size_t)(at & p->mask) + 8, data, n);
     ipc_record_send_(p, tail, at, n);
@@ -600,6 +651,7 @@ IPC_FORCE_INLINE int64_t ipc_record_broadcast_take_(struct ipc_record_broadcast_
  *               reader again at once
  *   -EMSGSIZE   it is longer than `size`, and is still there: peek says how long, release drops it
  *   -EBADMSG    the shared memory is corrupt; sticks
+ *   -ECHILD     lossless: after fork, as of ipc_spsc_push
  */
 IPC_INLINE int64_t ipc_record_broadcast_pop(struct ipc_record_broadcast_consumer *c, void *to,
                                             size_t size)

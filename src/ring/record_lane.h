@@ -124,6 +124,7 @@ struct ipc_record_producer {
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error; /* sticks */
+    struct ipc_ring_self_ self;
     struct ipc_ring_copier_ copier;
 };
 
@@ -161,6 +162,7 @@ struct ipc_record_consumer {
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error;                      /* sticks */
+    struct ipc_ring_self_ self;
     int (*alive)(void *, uint64_t); /* of struct ipc_peer */
     void *arg;
     int ask;                        /* the kernel, which producers are dead */
@@ -186,6 +188,7 @@ struct ipc_record {
 IPC_INLINE int ipc_record_producer_disable_(struct ipc_record_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
+    ipc_ring_begin_self_(&p->self, NULL, NULL);
     return p->error = rc;
 }
 
@@ -199,6 +202,7 @@ IPC_INLINE int ipc_record_fail_(struct ipc_record_consumer *c, int rc)
 IPC_INLINE int ipc_record_consumer_disable_(struct ipc_record_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
+    ipc_ring_begin_self_(&c->self, NULL, NULL);
     return ipc_record_fail_(c, rc);
 }
 

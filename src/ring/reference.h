@@ -38,7 +38,8 @@
  *   void NAME_END_detach(struct NAME_END *)
  *       Gives the end back; what is in the ring stays. Sleepers at the other end are told.
  *   int NAME_END_error(const struct NAME_END *)
- *       0; -EBADMSG once the shared memory was found corrupt; or why attach was refused.
+ *       0; -EBADMSG once the shared memory was found corrupt; -ECHILD once a call said so; or why
+ *       attach was refused.
  *
  * In a segment (with ipc_shm.h, in either order, before the macro is used)
  *   int NAME_create(struct ipc_shm *, const char *name, capacity [, how])
@@ -54,9 +55,11 @@
  * Messages: lock-free or wait-free, never blocking; the errors stand at ipc_spsc_push and the like
  *   push, push_n, claim and commit (or cancel)    put messages in, by copy or in place
  *   pop, pop_n, peek and release                  take them out
- *       -EAGAIN: there is no room, or no message. As the calls of the kind above these macros,
- *       whose names begin with ipc_spsc_, ipc_mpmc_, ipc_broadcast_, ipc_record_,
- *       ipc_record_broadcast_ and ipc_stream_; a message of known size is copied by its size.
+ *       -EAGAIN: there is no room, or no message. -ECHILD: after fork another process goes on with
+ *       this end; it is as if detached, and NAME_END_open takes it anew where it is free. As the
+ *       calls of the kind above these macros, whose names begin with ipc_spsc_, ipc_mpmc_,
+ *       ipc_broadcast_, ipc_record_, ipc_record_broadcast_ and ipc_stream_; a message of known size
+ *       is copied by its size.
  *   Broadcasts: NAME_missed at a consumer. At a producer NAME_was_slowest says how far which reader
  *       is behind, NAME_was_readers how many there are, and NAME_producer_recover frees the seats
  *       of the dead: as ipc_broadcast_was_slowest and the like.

@@ -107,6 +107,7 @@ struct ipc_spsc_producer {
     struct ipc_spsc_shared *ring;
     uint64_t id;
     int error; /* sticks; then tail == limit */
+    struct ipc_ring_self_ self;
     struct ipc_ring_copier_ copier;
 };
 
@@ -124,6 +125,7 @@ struct ipc_spsc_consumer {
     int idle;        /* the last look found nothing */
     unsigned pauses; /* ck_pr_stall()s before the next look */
     int error;       /* sticks; then head == ready */
+    struct ipc_ring_self_ self;
 };
 
 /* ------------------------------------------------------------------ spsc: attach and detach */
@@ -151,6 +153,7 @@ IPC_INLINE uint64_t ipc_spsc_count_full_(unsigned char *slots, uint64_t mask, ui
 IPC_INLINE int ipc_spsc_producer_disable_(struct ipc_spsc_producer *p, int rc)
 {
     memset(p, 0, sizeof *p);
+    ipc_ring_begin_self_(&p->self, NULL, NULL);
     p->error = rc;
     return rc;
 }
@@ -158,8 +161,35 @@ IPC_INLINE int ipc_spsc_producer_disable_(struct ipc_spsc_producer *p, int rc)
 IPC_INLINE int ipc_spsc_consumer_disable_(struct ipc_spsc_consumer *c, int rc)
 {
     memset(c, 0, sizeof *c);
+    ipc_ring_begin_self_(&c->self, NULL, NULL);
     c->error = rc;
     return rc;
+}
+
+/* Finds where a producer goes on that has just taken its end. */
+IPC_INLINE void ipc_spsc_find_tail_(struct ipc_spsc_producer *p)
+{
+    uint64_t head = ck_pr_load_64(&p->ring->head);
+
+    /* Without it slots could be written that head does not free yet. Partner: ipc_spsc_publish_. */
+    ck_pr_fence_acquire();
+    p->limit = head + p->mask + 1;
+    p->tail = head + ipc_spsc_count_full_(p->slots, p->mask, head,
+                                          ipc_ring_stride_((size_t)p->bytes));
+}
+
+/* struct ipc_ring_self_'s renew. */
+IPC_INLINE int ipc_spsc_producer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_spsc_producer *p = (struct ipc_spsc_producer *)handle;
+
+    if (me == NULL)
+        return ipc_spsc_producer_disable_(p, -ECHILD);
+    p->id = me->id;
+    if (ipc_ring_take_end_(&p->ring->end[0], me, me->id) != 0)
+        return -EBUSY;
+    ipc_spsc_find_tail_(p);
+    return 0;
 }
 
 /*
@@ -180,7 +210,7 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
 {
     struct ipc_spsc_shared *r = (struct ipc_spsc_shared *)mem;
     struct ipc_ring_kind_ kind = ipc_spsc_kind_(bytes);
-    uint64_t capacity, head, id = ipc_ring_id_of_(me);
+    uint64_t capacity, id = ipc_ring_id_of_(me);
     int rc = ipc_ring_check_(mem, size, &kind, bytes, me, &capacity);
 
     if (rc == 0)
@@ -193,12 +223,9 @@ IPC_INLINE int ipc_spsc_producer_attach(struct ipc_spsc_producer *p, void *mem, 
     p->ring = r;
     p->id = id;
     p->error = 0;
+    ipc_ring_begin_self_(&p->self, me, ipc_spsc_producer_renew_);
     ipc_ring_copier_begin_(&p->copier, capacity * bytes);
-    head = ck_pr_load_64(&r->head);
-    /* Without it slots could be written that head does not free yet. Partner: ipc_spsc_publish_. */
-    ck_pr_fence_acquire();
-    p->limit = head + capacity;
-    p->tail = head + ipc_spsc_count_full_(p->slots, p->mask, head, ipc_ring_stride_(bytes));
+    ipc_spsc_find_tail_(p);
     return 0;
 }
 
@@ -208,6 +235,33 @@ IPC_INLINE void ipc_spsc_begin_at_(struct ipc_spsc_consumer *c, uint64_t head)
     c->idle = 1;
     c->head = c->ready = c->published = head;
     c->replay = (c->mask + 1) / 8 < 256 ? (c->mask + 1) / 8 : 256;
+}
+
+/* The consumer's end was just taken by a child, or another has had it in between: goes on at the
+ * position that the handle has, or where another was later. */
+IPC_INLINE void ipc_spsc_find_head_(struct ipc_spsc_consumer *c)
+{
+    uint64_t head = ck_pr_load_64(c->at);
+
+    if (head != c->published)
+        c->head = c->published = head;
+    c->ready = c->head;
+    c->idle = 1;
+    c->pauses = 0;
+}
+
+/* struct ipc_ring_self_'s renew. */
+IPC_INLINE int ipc_spsc_consumer_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_spsc_consumer *c = (struct ipc_spsc_consumer *)handle;
+
+    if (me == NULL)
+        return ipc_spsc_consumer_disable_(c, -ECHILD);
+    c->id = me->id;
+    if (ipc_ring_take_end_(&c->ring->end[1], me, me->id) != 0)
+        return -EBUSY;
+    ipc_spsc_find_head_(c);
+    return 0;
 }
 
 /*
@@ -235,6 +289,7 @@ IPC_INLINE int ipc_spsc_consumer_attach(struct ipc_spsc_consumer *c, void *mem, 
     c->id = id;
     c->error = 0;
     c->pauses = 0;
+    ipc_ring_begin_self_(&c->self, me, ipc_spsc_consumer_renew_);
     c->at = &r->head;
     ipc_spsc_begin_at_(c, ck_pr_load_64(c->at));
     return 0;
@@ -291,17 +346,18 @@ IPC_INLINE uint64_t ipc_spsc_consumer_peer(const struct ipc_spsc_consumer *c)
 /* Detaches; the ring and its messages stay for the next holder. Wait-free. */
 IPC_INLINE void ipc_spsc_producer_detach(struct ipc_spsc_producer *p)
 {
-    if (p->ring != NULL)
+    if (p->ring != NULL && ipc_ring_may_leave_(&p->self))
         ipc_ring_leave_end_(&p->ring->end[0], p->id);
     (void)ipc_spsc_producer_disable_(p, -EINVAL);
 }
 
 IPC_INLINE void ipc_spsc_consumer_detach(struct ipc_spsc_consumer *c)
 {
-    if (c->head != c->published)
-        ipc_spsc_publish_(c);
-    if (c->ring != NULL)
+    if (c->ring != NULL && ipc_ring_may_leave_(&c->self)) {
+        if (c->head != c->published)
+            ipc_spsc_publish_(c);
         ipc_ring_leave_end_(&c->ring->end[1], c->id);
+    }
     (void)ipc_spsc_consumer_disable_(c, -EINVAL);
 }
 
@@ -315,6 +371,12 @@ IPC_INLINE int ipc_spsc_find_room_(struct ipc_spsc_producer *p)
 
     if (p->error != 0)
         return p->error;
+    if (ipc_ring_is_forked_(&p->self)) {
+        int rc = ipc_ring_settle_(&p->self, p);
+
+        if (rc < 0 || p->tail != p->limit)
+            return rc < 0 ? rc : 0;
+    }
     head = ck_pr_load_64(&p->ring->head);
     /* Without it a slot could be written before the consumer is seen to be done with it. Partner:
      * ipc_spsc_publish_. */
@@ -348,7 +410,9 @@ IPC_FORCE_INLINE unsigned char *ipc_spsc_next_slot_(const struct ipc_spsc_produc
 /* Is there room for a message? 0, or the errors of ipc_spsc_push. */
 IPC_FORCE_INLINE int ipc_spsc_room_(struct ipc_spsc_producer *p)
 {
-    return CK_CC_UNLIKELY(p->tail == p->limit) ? ipc_spsc_find_room_(p) : 0;
+    return CK_CC_UNLIKELY(p->tail == p->limit || ipc_ring_is_forked_(&p->self))
+               ? ipc_spsc_find_room_(p)
+               : 0;
 }
 
 IPC_FORCE_INLINE void *ipc_spsc_claim_(struct ipc_spsc_producer *p, size_t bytes)
@@ -372,6 +436,8 @@ IPC_FORCE_INLINE int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t bytes)
 
     if (CK_CC_UNLIKELY(p->tail == p->limit))
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&p->self)) && ipc_ring_settle_(&p->self, p) != 1)
+        return p->error != 0 ? p->error : -EINVAL;
     ipc_spsc_send_(p, ipc_ring_slot_(p->slots, p->mask, p->tail, stride), p->tail, stride);
     return 0;
 }
@@ -379,12 +445,13 @@ IPC_FORCE_INLINE int ipc_spsc_commit_(struct ipc_spsc_producer *p, size_t bytes)
 IPC_FORCE_INLINE int ipc_spsc_push_(struct ipc_spsc_producer *p, const void *message, size_t bytes)
 {
     size_t stride = ipc_ring_stride_(bytes);
-    uint64_t tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
     unsigned char *slot;
+    uint64_t tail;
     int rc = ipc_spsc_room_(p);
 
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
+    tail = p->tail; /* kept in a register: fences make the compiler forget the rest */
     slot = ipc_spsc_next_slot_(p, tail, stride);
     ipc_ring_put_(&p->copier, slot, (const unsigned char *)message, bytes);
     ipc_spsc_send_(p, slot, tail, stride);
@@ -410,6 +477,8 @@ IPC_FORCE_INLINE int64_t ipc_spsc_push_n_(struct ipc_spsc_producer *p, const voi
  *   -EAGAIN    the ring is full
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -ECHILD    after fork another process goes on with this end, see struct ipc_ring_self_; sticks.
+ *              The first call in a child may take up to a second
  */
 IPC_INLINE int ipc_spsc_push(struct ipc_spsc_producer *p, const void *message, size_t bytes)
 {
@@ -436,7 +505,8 @@ IPC_INLINE void *ipc_spsc_claim(struct ipc_spsc_producer *p)
     return ipc_spsc_claim_(p, (size_t)p->bytes);
 }
 
-/* Sends the claimed slot. 0, or -EINVAL when no slot can have been claimed: the ring was full. */
+/* Sends the claimed slot. 0; -EINVAL when no slot can have been claimed: the ring was full, or the
+ * process has forked since; or -ECHILD. */
 IPC_INLINE int ipc_spsc_commit(struct ipc_spsc_producer *p)
 {
     return ipc_spsc_commit_(p, (size_t)p->bytes);
@@ -448,7 +518,7 @@ IPC_INLINE void ipc_spsc_cancel(struct ipc_spsc_producer *p)
     (void)p;
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* 0, -EBADMSG once the shared memory was found corrupt, or -ECHILD once a call said so. */
 IPC_INLINE int ipc_spsc_producer_error(const struct ipc_spsc_producer *p)
 {
     return p->error;
@@ -501,6 +571,12 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, 
 
     if (c->error != 0)
         return c->error;
+    if (ipc_ring_is_forked_(&c->self)) {
+        int rc = ipc_ring_settle_(&c->self, c);
+
+        if (rc < 0 || c->head != c->ready)
+            return rc < 0 ? rc : 0;
+    }
     if (c->pauses == 0 && !ipc_spsc_is_full_(c, c->head, stride))
         return ipc_spsc_found_empty_(c, stride, in_hand);
     if (c->idle || stride > IPC_RING_SINGLE_) {
@@ -534,7 +610,7 @@ IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, 
 /* Is there a message? 0, or the errors of ipc_spsc_pop. */
 IPC_FORCE_INLINE int ipc_spsc_data_(struct ipc_spsc_consumer *c, size_t bytes)
 {
-    return CK_CC_UNLIKELY(c->head == c->ready)
+    return CK_CC_UNLIKELY(c->head == c->ready || ipc_ring_is_forked_(&c->self))
                ? ipc_spsc_look_ahead_(c, ipc_ring_stride_(bytes), 0)
                : 0;
 }
@@ -584,6 +660,8 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
     size_t stride = ipc_ring_stride_(bytes), i;
     int rc = 0;
 
+    if (n > 0 && (rc = ipc_spsc_data_(c, bytes)) != 0)
+        return rc;
     /* The caller is done with all before these n, and publishes none of these, if that can be. */
     if (n <= c->replay && c->head + n - c->published > c->replay)
         ipc_spsc_publish_(c);
@@ -609,6 +687,7 @@ IPC_FORCE_INLINE int64_t ipc_spsc_pop_n_(struct ipc_spsc_consumer *c, void *mess
  *   -EAGAIN    the ring is empty
  *   -EMSGSIZE  bytes is not the ring's message size
  *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_INLINE int ipc_spsc_pop(struct ipc_spsc_consumer *c, void *message, size_t bytes)
 {
@@ -637,6 +716,8 @@ IPC_FORCE_INLINE int ipc_spsc_release_(struct ipc_spsc_consumer *c, size_t bytes
     (void)bytes; /* other rings need it */
     if (c->head == c->ready)
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) != 1)
+        return c->error != 0 ? c->error : -EINVAL;
     (void)ipc_spsc_advance_(c, 0);
     return 0;
 }
@@ -652,13 +733,14 @@ IPC_INLINE const void *ipc_spsc_peek(struct ipc_spsc_consumer *c)
     return ipc_spsc_peek_(c, (size_t)c->bytes);
 }
 
-/* Releases the peeked message. 0, or -EINVAL when none can have been peeked. */
+/* Releases the peeked message. 0; -EINVAL when none can have been peeked, or the process has forked
+ * since; or -ECHILD. */
 IPC_INLINE int ipc_spsc_release(struct ipc_spsc_consumer *c)
 {
     return ipc_spsc_release_(c, (size_t)c->bytes);
 }
 
-/* 0, or -EBADMSG once the shared memory was found corrupt. */
+/* 0, -EBADMSG once the shared memory was found corrupt, or -ECHILD once a call said so. */
 IPC_INLINE int ipc_spsc_consumer_error(const struct ipc_spsc_consumer *c)
 {
     return c->error;

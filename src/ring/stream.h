@@ -112,6 +112,7 @@ struct ipc_stream {
     struct ipc_stream_shared *ring;
     uint64_t *holder; /* of our end */
     uint64_t id;
+    struct ipc_ring_self_ self;
     void (*unmap)(void *data, size_t bytes); /* if data is mapped twice */
 };
 
@@ -136,6 +137,7 @@ struct ipc_stream_regions {
 IPC_INLINE int ipc_stream_disable_(struct ipc_stream *s, int rc)
 {
     memset(s, 0, sizeof *s);
+    ipc_ring_begin_self_(&s->self, NULL, NULL);
     return s->error = rc;
 }
 
@@ -167,6 +169,30 @@ IPC_INLINE int ipc_stream_is_wanted_(const struct ipc_stream *s)
     return (int64_t)(s->at - ck_pr_load_64(s->their_wants)) >= 0;
 }
 
+/* Goes on at the position that is published at our end, which we have just taken. */
+IPC_INLINE void ipc_stream_go_on_(struct ipc_stream *s)
+{
+    s->at = s->end = ck_pr_load_64(s->ours);
+    ipc_stream_want_(s, 0); /* a predecessor may have been killed while it waited */
+}
+
+/* struct ipc_ring_self_'s renew. */
+IPC_INLINE int ipc_stream_renew_(void *handle, struct ipc_peer *me)
+{
+    struct ipc_stream *s = (struct ipc_stream *)handle;
+
+    if (me == NULL) {
+        if (s->twice)
+            s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
+        return ipc_stream_disable_(s, -ECHILD);
+    }
+    s->id = me->id;
+    if (ipc_ring_take_end_(s->holder, me, me->id) != 0)
+        return -EBUSY;
+    ipc_stream_go_on_(s);
+    return 0;
+}
+
 /* Attaches to one end: 0 the producer's, 1 the consumer's. */
 IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, size_t bytes,
                                   struct ipc_peer *me, int end)
@@ -196,8 +222,8 @@ IPC_INLINE int ipc_stream_attach_(struct ipc_stream *s, void *mem, size_t size, 
     s->ring = r;
     s->holder = &r->end[end];
     s->id = id;
-    s->at = s->end = ck_pr_load_64(s->ours);
-    ipc_stream_want_(s, 0); /* a predecessor may have been killed while it waited */
+    ipc_ring_begin_self_(&s->self, me, ipc_stream_renew_);
+    ipc_stream_go_on_(s);
     return 0;
 }
 
@@ -205,7 +231,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 {
     if (s->twice)
         s->unmap(s->data, (size_t)((s->mask + 1) * s->bytes));
-    if (s->ring != NULL)
+    if (s->ring != NULL && ipc_ring_may_leave_(&s->self))
         ipc_ring_leave_end_(s->holder, s->id);
     (void)ipc_stream_disable_(s, -EINVAL);
 }
@@ -215,7 +241,7 @@ IPC_INLINE void ipc_stream_detach_(struct ipc_stream *s)
 /* Too few elements are known to be ours: looks at the other end's position. */
 IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s)
 {
-    if (s->error != 0)
+    if (s->error != 0 || (ipc_ring_is_forked_(&s->self) && ipc_ring_settle_(&s->self, s) < 0))
         return;
     s->end = ck_pr_load_64(s->theirs) + s->ahead;
     /* Without it elements could be written before they were read, or read before they were written.
@@ -230,7 +256,7 @@ IPC_INLINE void ipc_stream_find_more_(struct ipc_stream *s)
 /* How many elements are ours; looks for more if these are fewer than n. */
 IPC_FORCE_INLINE uint64_t ipc_stream_available_(struct ipc_stream *s, uint64_t n)
 {
-    if (CK_CC_UNLIKELY(s->end - s->at < n))
+    if (CK_CC_UNLIKELY(s->end - s->at < n || ipc_ring_is_forked_(&s->self)))
         ipc_stream_find_more_(s);
     return s->end - s->at;
 }
@@ -273,7 +299,7 @@ IPC_FORCE_INLINE void *ipc_stream_row_(struct ipc_stream *s, uint64_t n, size_t 
 {
     struct ipc_stream_regions r;
 
-    if (s->error != 0 || ipc_stream_available_(s, n) < n)
+    if (s->error != 0 || ipc_stream_available_(s, n) < n || s->error != 0)
         return NULL;
     r = ipc_stream_regions_(s, n, bytes);
     return r.n[1] == 0 ? r.at[0] : NULL;
@@ -283,6 +309,8 @@ IPC_FORCE_INLINE int ipc_stream_advance_(struct ipc_stream *s, uint64_t n)
 {
     if (n > s->end - s->at)
         return -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&s->self)) && ipc_ring_settle_(&s->self, s) != 1)
+        return s->error != 0 ? s->error : -EINVAL;
     if (n > 0)
         ipc_stream_publish_(s, n);
     return 0;
@@ -448,6 +476,7 @@ IPC_INLINE void ipc_stream_consumer_detach(struct ipc_stream_consumer *c)
  *   -EAGAIN    it is full: none went in
  *   -EMSGSIZE  `bytes` is not the size of the stream's elements
  *   -EBADMSG   the shared memory is corrupt; sticks
+ *   -ECHILD    after fork, as of ipc_spsc_push
  */
 IPC_INLINE int64_t ipc_stream_push_n(struct ipc_stream_producer *p, const void *from, size_t bytes,
                                      size_t n)

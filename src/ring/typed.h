@@ -33,6 +33,13 @@
 #define IPC_RING_HOW_(...) __VA_ARGS__
 #define IPC_RING_PLAIN_(...)
 
+/* How the calls that move a message are declared. C leaves it to the compiler, which inlines a static
+ * function that is called once. A function of a class is not static, so ipc_ring.hpp says it. */
+#define IPC_RING_CALL_ IPC_INLINE
+
+/* A declaration ahead of its definition. In a class of ipc_ring.hpp it would be a second one. */
+#define IPC_RING_FORWARD_(...) __VA_ARGS__
+
 /* The bell that an end sleeps on, the one that it posts, and the index of the other end. */
 #define IPC_RING_OURS_producer space
 #define IPC_RING_OURS_consumer data
@@ -97,6 +104,7 @@ IPC_INLINE int NAME_END_attach(struct NAME_END *h, void *mem, size_t size, struc
     int rc;
 
     memset(h, 0, sizeof *h);
+    ipc_ring_begin_self_(&h->H.self, NULL, NULL);
     rc = ipc_ring_check_version_(mem, size, NAME_version_, me);
     if (rc != 0)
         return h->H.error = rc;
@@ -136,7 +144,7 @@ IPC_INLINE int NAME_END_post(struct NAME_END *h)
     return ipc_notify_post(&h->IPC_RING_THEIRS_END);
 }
 /* Of the kind. */
-IPC_INLINE int NAME_END_look_(void *handle, void *argument);
+IPC_RING_FORWARD_(IPC_INLINE int NAME_END_look_(void *handle, void *argument);)
 IPC_INLINE int NAME_END_wait_until_(struct NAME_END *h, void *argument, int64_t deadline)
 {
     if (h->H.ring == NULL)
@@ -224,9 +232,12 @@ IPC_INLINE int ipc_ring_same_(struct ipc_peer *me, const void *mem, size_t size,
                               size_t bytes, uint64_t capacity, int64_t how)
 {
     const struct ipc_ring_shared_ *r = (const struct ipc_ring_shared_ *)mem;
-    uint64_t there = ck_pr_load_64(&r->bytes);
+    uint64_t there = ck_pr_load_32(&r->abi);
 
-    if (size != footprint && there != bytes)
+    if (there != IPC_RING_LAYOUT) /* what is compared below may mean something else there */
+        return ipc_ring_refuse_(me, -EPROTO, "ring of another version; ABI", there, IPC_RING_LAYOUT);
+    there = ck_pr_load_64(&r->bytes);
+    if (there != bytes)
         return ipc_ring_refuse_(me, -EPROTO, "message size differs; bytes", there, bytes);
     there = ck_pr_load_64(&r->capacity);
     if (size != footprint && (how < 0 || there != capacity))
@@ -296,6 +307,7 @@ IPC_INLINE int NAME_END_open(struct NAME_END *h, struct ipc_shm *seg, const char
 
     if (rc != 0) {
         memset(h, 0, sizeof *h);
+        ipc_ring_begin_self_(&h->H.self, NULL, NULL);
         return h->H.error = rc;
     }
     rc = NAME_END_attach(h, object.mem, object.size, ipc_shm_peer(seg));
@@ -307,10 +319,10 @@ IPC_INLINE int NAME_END_create(struct NAME_END *h, struct ipc_shm *seg, const ch
 {
     int made = NAME_create(seg, name, capacity HOW(, how)), rc = made;
 
+    memset(h, 0, sizeof *h);
+    ipc_ring_begin_self_(&h->H.self, NULL, NULL);
     if (made == 0 || made == -EBUSY)
         rc = NAME_END_open(h, seg, name);
-    else
-        memset(h, 0, sizeof *h);
     if (rc == 0 && made == -EBUSY) {
         rc = NAME_create(seg, name, capacity HOW(, how));
         if (rc != 0)

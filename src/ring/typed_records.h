@@ -21,19 +21,20 @@ IPC_RING_CREATE_(NAME, K, KIND, 1, IPC_RING_HOW_, 0u)
 IPC_TEMPLATE_END
 
 IPC_TEMPLATE(IPC_RECORD_CALLS_, NAME, K)
-IPC_INLINE int NAME_push(struct NAME_producer *p, const void *data, size_t n)
+IPC_RING_CALL_ int NAME_push(struct NAME_producer *p, const void *data, size_t n)
 {
     return ipc_K_push(&p->raw, data, n);
 }
-IPC_INLINE int64_t NAME_push_n(struct NAME_producer *p, const struct ipc_record *records, size_t n)
+IPC_RING_CALL_ int64_t NAME_push_n(struct NAME_producer *p, const struct ipc_record *records,
+                                   size_t n)
 {
     return ipc_K_push_n(&p->raw, records, n);
 }
-IPC_INLINE void *NAME_claim(struct NAME_producer *p, size_t n)
+IPC_RING_CALL_ void *NAME_claim(struct NAME_producer *p, size_t n)
 {
     return ipc_K_claim(&p->raw, n);
 }
-IPC_INLINE int NAME_commit(struct NAME_producer *p, size_t n)
+IPC_RING_CALL_ int NAME_commit(struct NAME_producer *p, size_t n)
 {
     return ipc_K_commit(&p->raw, n);
 }
@@ -49,16 +50,16 @@ IPC_FORCE_INLINE int64_t NAME_pop(struct NAME_consumer *c, void *to, size_t size
 {
     return ipc_K_pop(&c->raw, to, size);
 }
-IPC_INLINE int64_t NAME_pop_n(struct NAME_consumer *c, void *to, size_t size,
+IPC_RING_CALL_ int64_t NAME_pop_n(struct NAME_consumer *c, void *to, size_t size,
                               struct ipc_record *records, size_t n)
 {
     return ipc_K_pop_n(&c->raw, to, size, records, n);
 }
-IPC_INLINE const void *NAME_peek(struct NAME_consumer *c, size_t *n)
+IPC_RING_CALL_ const void *NAME_peek(struct NAME_consumer *c, size_t *n)
 {
     return ipc_K_peek(&c->raw, n);
 }
-IPC_INLINE int NAME_release(struct NAME_consumer *c)
+IPC_RING_CALL_ int NAME_release(struct NAME_consumer *c)
 {
     return ipc_K_release(&c->raw);
 }
@@ -139,7 +140,7 @@ IPC_INLINE int NAME_consumer_wait(struct NAME_consumer *c, int64_t deadline)
             return -ETIMEDOUT;
     }
 }
-IPC_INLINE int64_t NAME_recv(struct NAME_consumer *c, void *to, size_t size, int64_t deadline)
+IPC_RING_CALL_ int64_t NAME_recv(struct NAME_consumer *c, void *to, size_t size, int64_t deadline)
 {
     int published = 0;
     int64_t rc = ipc_K_take_(&c->raw, to, size, &published);

@@ -10,19 +10,19 @@
 IPC_TEMPLATE(IPC_RING_SLOTS_, NAME, TYPE, K, CANCELLED, ...)
 IPC_RING_ASSERT_(NAME_alignment, __alignof__(TYPE) <= IPC_RING_LINE)
 IPC_RING_ASSERT_(NAME_is_trivially_copyable, IPC_RING_IS_COPYABLE_(TYPE))
-IPC_INLINE int NAME_push(struct NAME_producer *p, const TYPE *message)
+IPC_RING_CALL_ int NAME_push(struct NAME_producer *p, const TYPE *message)
 {
     return ipc_K_push_(&p->raw, message, __VA_ARGS__);
 }
-IPC_INLINE int64_t NAME_push_n(struct NAME_producer *p, const TYPE *messages, size_t n)
+IPC_RING_CALL_ int64_t NAME_push_n(struct NAME_producer *p, const TYPE *messages, size_t n)
 {
     return ipc_K_push_n_(&p->raw, messages, n, sizeof(TYPE));
 }
-IPC_INLINE TYPE *NAME_claim(struct NAME_producer *p)
+IPC_RING_CALL_ TYPE *NAME_claim(struct NAME_producer *p)
 {
     return (TYPE *)ipc_K_claim_(&p->raw, __VA_ARGS__);
 }
-IPC_INLINE int NAME_commit(struct NAME_producer *p)
+IPC_RING_CALL_ int NAME_commit(struct NAME_producer *p)
 {
     return ipc_K_commit_(&p->raw, sizeof(TYPE));
 }
@@ -31,19 +31,19 @@ IPC_INLINE void NAME_cancel(struct NAME_producer *p)
     ipc_K_cancel(&p->raw);
     CANCELLED;
 }
-IPC_INLINE int NAME_pop(struct NAME_consumer *c, TYPE *message)
+IPC_RING_CALL_ int NAME_pop(struct NAME_consumer *c, TYPE *message)
 {
     return ipc_K_pop_(&c->raw, message, __VA_ARGS__);
 }
-IPC_INLINE int64_t NAME_pop_n(struct NAME_consumer *c, TYPE *messages, size_t n)
+IPC_RING_CALL_ int64_t NAME_pop_n(struct NAME_consumer *c, TYPE *messages, size_t n)
 {
     return ipc_K_pop_n_(&c->raw, messages, n, __VA_ARGS__);
 }
-IPC_INLINE const TYPE *NAME_peek(struct NAME_consumer *c)
+IPC_RING_CALL_ const TYPE *NAME_peek(struct NAME_consumer *c)
 {
     return (const TYPE *)ipc_K_peek_(&c->raw, __VA_ARGS__);
 }
-IPC_INLINE int NAME_release(struct NAME_consumer *c)
+IPC_RING_CALL_ int NAME_release(struct NAME_consumer *c)
 {
     return ipc_K_release_(&c->raw, sizeof(TYPE));
 }

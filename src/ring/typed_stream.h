@@ -19,17 +19,17 @@ IPC_FORCE_INLINE int64_t NAME_END_moved_(struct NAME_END *h, int64_t rc)
     (void)h;
     return rc;
 }
-IPC_INLINE int64_t NAME_PUSH_n(struct NAME_END *h, FROM *elements, size_t n)
+IPC_RING_CALL_ int64_t NAME_PUSH_n(struct NAME_END *h, FROM *elements, size_t n)
 {
     return NAME_END_moved_(h, ipc_stream_PUSH_(&h->raw, elements, sizeof(TYPE), n, 1));
 }
-IPC_INLINE int NAME_PUSH_all(struct NAME_END *h, FROM *elements, size_t n)
+IPC_RING_CALL_ int NAME_PUSH_all(struct NAME_END *h, FROM *elements, size_t n)
 {
     int64_t rc = NAME_END_moved_(h, ipc_stream_PUSH_(&h->raw, elements, sizeof(TYPE), n, 0));
 
     return rc < 0 ? (int)rc : 0;
 }
-IPC_INLINE SLOT *NAME_CLAIM(struct NAME_END *h, size_t n)
+IPC_RING_CALL_ SLOT *NAME_CLAIM(struct NAME_END *h, size_t n)
 {
     return (SLOT *)ipc_stream_row_(&h->raw.s, n, sizeof(TYPE));
 }
@@ -44,7 +44,7 @@ IPC_INLINE size_t NAME_ROOM(struct NAME_END *h, struct NAME_regions *r)
     }
     return n;
 }
-IPC_INLINE int NAME_COMMIT(struct NAME_END *h, size_t n)
+IPC_RING_CALL_ int NAME_COMMIT(struct NAME_END *h, size_t n)
 {
     int rc = ipc_stream_COMMIT(&h->raw, n);
 

@@ -51,6 +51,11 @@
  * Only locks for writing count. Who may only read the segment can take others, on any byte: that
  * keeps new members out, but neither makes the dead alive nor the living dead.
  *
+ * The ends of rings notice a fork by a word of the page that fork wipes (MADV_WIPEONFORK), struct
+ * ipc_peer's self: all ones in the process that attached by it, or that has its id by
+ * ipc_shm_hand_over, and 0 in a child. A child that becomes a member of its own takes the next word,
+ * so what it inherited is not taken for what it has attached.
+ *
  * An emulator may not know MADV_DONTFORK. Then the lock of life is one of the family, too: a death
  * is found only when the children are gone, and no living process is taken for dead.
  */
@@ -198,8 +203,11 @@ IPC_INLINE int ipc_shm_map_life_(struct ipc_shm *seg, int fd)
     return 0;
 }
 
-/* Makes the page whose first word is this process's mark, and whose second says which process is
- * about to join. */
+#define IPC_SHM_SELF_ 8u /* the first word of the page below for the ends of rings */
+
+/* Makes the page that fork wipes. Its words are this process's mark; which process is about to
+ * join; until when we wait for our parent's death, see ipc_shm_inherit_; and those by which the ends
+ * of rings notice a fork. */
 IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
 {
     size_t size = (size_t)getpagesize();
@@ -278,6 +286,10 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
     ck_pr_fence_store();
     seg->peer.id = (generation * seg->members & IPC_SHM_ID_) + i;
     ck_pr_store_64(&m->id, seg->peer.id);
+    if (seg->self < (unsigned)getpagesize() / sizeof *seg->mark - 1)
+        seg->self += seg->self == 0 ? IPC_SHM_SELF_ : 1; /* else each call of a ring asks */
+    ck_pr_store_64(&seg->mark[seg->self], UINT64_MAX);
+    seg->peer.self = &seg->mark[seg->self];
     /* Without it another thread could go on with our parent's id. Partner: the load fence in
      * ipc_shm_become_member_. */
     ck_pr_fence_store();
@@ -317,6 +329,7 @@ IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
     }
     seg->peer.id = seg->handed;
     seg->handed = 0;
+    ck_pr_store_64(&seg->mark[seg->self], UINT64_MAX);
     /* The parent's descriptors and threads are not ours, although the id is: see watch.h. */
     seg->watcher = seg->watcher != 0 ? UINT64_MAX : 0;
     seg->watching = 0;

@@ -45,9 +45,37 @@ IPC_INLINE int ipc_shm_loop_(void *arg)
     return rc != 0 ? rc : ipc_shm_open_inotify_(seg);
 }
 
+#define IPC_SHM_PATIENCE_ INT64_C(1000000000) /* ns, in all, for the death of a parent */
+
+/* struct ipc_peer's inherit. A daemon makes its first call while its parent is still about to exit,
+ * so waits for that; but where it has waited in vain, later calls do not wait. */
+IPC_INLINE int ipc_shm_inherit_(void *arg, uint64_t id, int leaves)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+
+    if (leaves && (seg->handed == 0 || ipc_shm_is_ours_(seg)))
+        return -ECHILD;
+    if (ipc_shm_become_member_(seg) != 0)
+        return -ECHILD;
+    if (seg->peer.id == id)
+        return 1;
+    if (ck_pr_load_64(&seg->mark[2]) == 0)
+        ck_pr_store_64(&seg->mark[2], (uint64_t)(ipc_clock() + IPC_SHM_PATIENCE_));
+    while (ipc_shm_member_is_alive_(seg, id)) {
+        if (ipc_left_((int64_t)ck_pr_load_64(&seg->mark[2])) == 0)
+            return ipc_shm_refuse(seg, -ECHILD, "the process that this one was forked from lives, "
+                                  "and keeps its rings: attach anew, or it calls ipc_shm_hand_over "
+                                  "before the fork");
+        (void)ipc_shm_nap_(1000000);
+    }
+    (void)ck_pr_cas_64(&seg->base->creator, id, seg->peer.id);
+    return 0;
+}
+
 IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 {
     (void)ipc_shm_become_member_(seg);
+    seg->peer.inherit = ipc_shm_inherit_;
     seg->peer.alive = ipc_shm_peer_alive_;
     seg->watch.open = ipc_shm_watch_;
     seg->watch.ours = ipc_shm_watch_is_ours_;
@@ -79,6 +107,7 @@ IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
     seg->life = NULL;
     seg->handed = seg->peer.id;
     seg->peer.id = 0;
+    ck_pr_store_64(&seg->mark[seg->self], 0);
     return 0;
 }
 

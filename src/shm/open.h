@@ -13,6 +13,8 @@
  *   --------------   --------------   ----------------------------------------------------------
  *   0                id               its creator, before it has a name: a store
  *   dead             id               candidate id, to take it over: CAS
+ *   dead             id               its child after fork, a member, when that goes on with an end:
+ *                                     CAS (ipc_shm_inherit_)
  *   dead,            id + CONDEMNED   candidate id, where the size differs, or IPC_SHM_FRESH is
  *   or dead +                         given, or the flag is set already: CAS, full fence
  *   CONDEMNED

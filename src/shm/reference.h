@@ -35,15 +35,34 @@
  *   with the segment's handle    attach to rings. The parent stays what it was. Where the child
  *                                cannot become one, its id is 0: never its parent's
  *   the child closes the handle  the parent stays a member
- *   the child goes on with       ipc_shm_hand_over before the fork. The child has the parent's id
- *   the parent's rings, as       then, and all ends of rings that the parent held: no peer is told
- *   after daemon()               of a death, no end is free for others, also after a second fork
- *                                (daemon() within daemon()). The parent's next call with the
- *                                segment is -ECHILD; it may exit at any time
+ *   the child uses a ring that   the parent goes on while it lives and has not closed the segment:
+ *   the parent attached to       the child's first call with that end is -ECHILD, before it has
+ *                                stored anything, and so is each later one. If the parent is dead
+ *                                or has closed the segment, as after daemon(), the child takes over
+ *                                the end, by an id of its own, and goes on where the parent was: no
+ *                                message is lost or seen twice. Until then the end has a dead
+ *                                holder: peers may be told of that death, and another process that
+ *                                attaches first gets the end. Then the child is told -ECHILD
+ *   the child uses it after      the child has the parent's id and ends without a gap: no peer is
+ *   ipc_shm_hand_over, called    told of a death, no end is free for others, also after a second
+ *   before the fork              fork (daemon() within daemon()). The parent's next call with the
+ *                                segment or with one of its rings is -ECHILD; it may exit at any
+ *                                time
  *
- *   A handle of a ring does not know of the fork. Without ipc_shm_hand_over it is the parent's: a
- *   child must not use it after its parent's death, as an end whose holder is dead is given to the
- *   next that asks. With ipc_shm_hand_over it is the child's, and the parent must not use it.
+ *   So of parent and child one goes on, and the other is told at its first call. A child whose
+ *   parent has not exited yet waits for that in the first such call: once, for a second at most. A
+ *   child that may not go on may attach anew. Differences of kinds:
+ *
+ *     MPMC, calls                 what the parent held or had asked is freed as that of any dead
+ *                                 process, not handed on to the child
+ *     a lossless broadcast's      is -ECHILD also when the parent is dead, as its seat may be gone,
+ *     reader                      and messages with it; not after ipc_shm_hand_over
+ *     a lossy broadcast's reader  stores nothing: parent and child both go on
+ *     a slot that was claimed     cannot be committed: -EINVAL, claim it again; after
+ *     before the fork             ipc_shm_hand_over it can
+ *
+ *   Where the kernel does not wipe memory on fork (MADV_WIPEONFORK, Linux 4.14), or an emulator
+ *   does not, rings do not notice the fork: a child must not use them without ipc_shm_hand_over.
  *
  *   To become a member a child opens /proc/self/fd anew: in a named segment it does so before it
  *   drops its privileges, or changes its root. A child that was handed the segment need not.
@@ -103,6 +122,7 @@ struct ipc_shm {
     unsigned members, objects;    /* for how many it has room */
     int64_t deadline;             /* of the open; ipc_shm_find waits until then */
     uint64_t *mark;               /* the process whose id peer.id is; wiped by fork: identity.h */
+    unsigned self;                /* the word of it by which the ends of rings notice a fork */
     void *life;                   /* a page in which the lock of life lives: identity.h */
     size_t life_size;             /* of that, in bytes */
     uint64_t handed;              /* the id that ipc_shm_hand_over has given away, ... */
@@ -358,8 +378,8 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
  * daemon(): with its id, and all ends of rings that are attached by it. This process then counts as
  * alive as long as itself or any child lives that has inherited the handle; from the child's next
  * call with the segment on, such as ipc_shm_peer, as long as that child lives. Of several children
- * the first that makes that call goes on, and others become members of their own. This process must
- * not use, nor detach, its rings any more; where the fork fails, it has to close the segment, open it
+ * the first that makes that call goes on, and others become members of their own. This process can
+ * not use its rings any more (-ECHILD); where the fork fails, it has to close the segment, open it
  * and attach anew. A child that closes descriptors which it does not know keeps what it was given,
  * but then its death is told only when its own children are gone, too. Lock-free.
  *

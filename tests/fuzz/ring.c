@@ -27,7 +27,7 @@ static int odd_are_alive(void *arg, uint64_t id)
     return (int)(id % 2);
 }
 
-static struct ipc_peer me = {7, odd_are_alive, NULL, NULL, NULL, ""};
+static struct ipc_peer me = {7, odd_are_alive, NULL, NULL, NULL, "", NULL, NULL};
 
 static void room(size_t n)
 {

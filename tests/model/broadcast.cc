@@ -60,7 +60,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
 
     void produce(struct ipc_broadcast_producer &p, uint64_t id)
     {
-        struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, "", NULL, NULL};
         int rc;
 
         while ((rc = ipc_broadcast_producer_attach(&p, &memory, size(), BYTES, &me)) == -EBUSY)
@@ -89,7 +89,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
 
     void consume(struct ipc_broadcast_consumer &c, uint64_t id)
     {
-        struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, "", NULL, NULL};
         int rc;
 
         while ((rc = ipc_broadcast_consumer_attach(&c, &memory, size(), BYTES, &me)) == -EUSERS)

@@ -134,7 +134,7 @@ struct scene : rl::test_suite<scene, THREADS> {
 
     void call(unsigned index)
     {
-        struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, "", NULL, NULL};
         struct ipc_call_client *c = &all.client[index];
         int n, rc, rounds = now->thread[index].rounds;
         unsigned how = now->thread[index].how;
@@ -156,7 +156,7 @@ struct scene : rl::test_suite<scene, THREADS> {
 
     void serve(unsigned index)
     {
-        struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, "", NULL, NULL};
         unsigned how = now->thread[index].how;
         int i, request, rc, rounds = now->thread[index].rounds;
         struct ipc_call_server s;
@@ -189,7 +189,7 @@ struct scene : rl::test_suite<scene, THREADS> {
     {
         struct ipc_call_client c[SLOTS];
         struct ipc_call_server s;
-        struct ipc_peer me = {30, lives, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {30, lives, NULL, NULL, NULL, "", NULL, NULL};
         unsigned i;
         bool mortal = false;
 

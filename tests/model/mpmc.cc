@@ -138,7 +138,7 @@ struct scene : rl::test_suite<scene, THREADS> {
 
     void produce(unsigned index)
     {
-        struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, "", NULL, NULL};
         struct ipc_mpmc_producer p;
         int n, rounds = now->thread[index].rounds, tries = 0;
         bool bare = plain();
@@ -206,7 +206,7 @@ struct scene : rl::test_suite<scene, THREADS> {
 
     void consume(unsigned index)
     {
-        struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {10 + index, lives, NULL, NULL, NULL, "", NULL, NULL};
         bool stays = (now->thread[index].how & STAYS) != 0;
         struct ipc_mpmc_consumer own, &c = stays ? all.stayed : own;
         int i, last[THREADS] = {};
@@ -266,7 +266,7 @@ struct scene : rl::test_suite<scene, THREADS> {
      * find those that were put back after it last looked for them. */
     void after()
     {
-        struct ipc_peer me = {30, lives, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {30, lives, NULL, NULL, NULL, "", NULL, NULL};
         struct ipc_mpmc_consumer own, &c = all.stayed.m.ring != NULL ? all.stayed : own;
         struct ipc_mpmc_producer p;
         struct message m = {0, 0};

@@ -69,7 +69,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
 
     void produce(struct ipc_record_broadcast_producer &p, uint64_t id)
     {
-        struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, "", NULL, NULL};
         int rc;
 
         while ((rc = ipc_record_broadcast_producer_attach(&p, &memory, size(), &me)) == -EBUSY)
@@ -107,7 +107,7 @@ template <typename scenario> struct cast : rl::test_suite<scenario, 3> {
     /* x: the next record that it will read */
     void consume(struct ipc_record_broadcast_consumer &c, uint64_t id, uint64_t &x)
     {
-        struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {id, not_yet_dead, NULL, NULL, NULL, "", NULL, NULL};
         int rc;
 
         while ((rc = ipc_record_broadcast_consumer_attach(&c, &memory, size(), &me)) == -EUSERS)

@@ -78,7 +78,7 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
 
         while (!over(sent)) {
             unsigned id = ids < IDS - 1 ? ++ids : ids;
-            struct ipc_peer me = {id, lives, NULL, NULL, NULL, ""};
+            struct ipc_peer me = {id, lives, NULL, NULL, NULL, "", NULL, NULL};
             int rc = ipc_record_producer_attach(&p, &memory, size(), &me);
 
             if (rc != 0) {
@@ -192,7 +192,7 @@ template <int threads> struct scene : rl::test_suite<scene<threads>, threads> {
     /* Each record has the next number of all. */
     void produce_numbers(unsigned id)
     {
-        struct ipc_peer me = {id, lives, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {id, lives, NULL, NULL, NULL, "", NULL, NULL};
         struct ipc_record_producer p;
         uint64_t *at;
 

@@ -173,8 +173,8 @@ static int nobody_lives(void *arg, uint64_t id)
 struct killed : ring<killed, 2> {
     void thread(unsigned index)
     {
-        struct ipc_peer dead = {10 + index, nobody_lives, NULL, NULL, NULL, ""};
-        struct ipc_peer next = {20 + index, nobody_lives, NULL, NULL, NULL, ""};
+        struct ipc_peer dead = {10 + index, nobody_lives, NULL, NULL, NULL, "", NULL, NULL};
+        struct ipc_peer next = {20 + index, nobody_lives, NULL, NULL, NULL, "", NULL, NULL};
 
         if (index == 0) {
             struct ipc_spsc_producer p;
@@ -269,7 +269,7 @@ struct heir : ring<heir, 3> {
 
     void thread(unsigned index)
     {
-        struct ipc_peer me = {10 + index, not_yet_dead, NULL, NULL, NULL, ""};
+        struct ipc_peer me = {10 + index, not_yet_dead, NULL, NULL, NULL, "", NULL, NULL};
         struct ipc_spsc_producer p;
         struct ipc_spsc_consumer c;
 
