@@ -2,9 +2,10 @@
  * src/common/version.h src/channel/core.h src/channel/reference.h src/channel/wait.h
  * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
  * src/channel/packet.h src/channel/mq.h src/channel/sysv.h src/channel/log_record.h
- * src/channel/log.h src/channel/signal.h src/channel/ring.h src/channel/sysvshm.h
- * src/channel/auto.h src/channel/adopt.h src/channel/open.h src/channel/io.h
- * src/channel/server.h src/channel/any.h */
+ * src/channel/log.h src/channel/signal.h src/channel/ring.h src/channel/ring_poll.h
+ * src/channel/ring_talk.h src/channel/ring_server.h src/channel/sysvshm.h src/channel/auto.h
+ * src/channel/adopt.h src/channel/open.h src/channel/io.h src/channel/server.h
+ * src/channel/any.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -113,8 +114,8 @@
  *   - The kernel waits for a System V queue without a deadline only. A call with a deadline that
  *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond; and there is no descriptor.
  *     Fix: mq:.
- *   - ring: and sysvshm: have no descriptor for event loops, as a descriptor that wakes must be
- *     handed over a socket. Fix: auto:.
+ *   - sysvshm: has no descriptor for event loops. That of ring: wakes the loop for nothing, too: for
+ *     messages to other loops of the segment, and when others open or leave it. Fix: auto:.
  *   - tcp: notices a host that vanishes without a word by deadlines only. Fix: options.keepalive.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
  *   - Signals of one number do not coalesce, but the queue of a user is short: `ulimit -i`. The
@@ -239,6 +240,8 @@ struct ipc_channel {
                           loss that it reported; never 0 for a client, and never used again */
     /* Private. */
     struct ipc_record_producer *quick_out; /* where send needs only a push */
+    const uint64_t *quick_holder;          /* as long as this word */
+    uint64_t quick_reader;                 /* names this process */
     int32_t quick_sends;                   /* how many calls may do so; 0: the long way */
     struct ipc_record_consumer *quick_in;  /* recv needs only a pop here; NULL: the long way */
     const struct ipc_channel_kind_ *kind;  /* the mechanism; NULL: the channel is not open */
@@ -375,7 +378,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_OFFSET_ 8u    /* receiving can begin at an offset */
 #define IPC_CHANNEL_DEPTH_ 16u    /* its size is counted in messages */
 #define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
-#define IPC_CHANNEL_NO_FD_ 64u     /* has no descriptors, and waits for peers in send and recv */
+#define IPC_CHANNEL_NO_FD_ 64u     /* is not over descriptors, and waits for peers in send and recv */
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
@@ -578,7 +581,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
- *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none; file: the kernel gives no inotify
+ *   -EOPNOTSUPP  sysvshm:, sysv: there is none; ring: there is none to send by; file: the kernel
+ *                gives no inotify
  *   -ENOTCONN    nobody is there; a call of send or recv meets the next peer
  *   -EINVAL      the channel is not open
  */
@@ -4484,11 +4488,18 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
  *
  *   Access   Each process that the segment's mode permits. The segment of a user other than this
  *            one, root and options.user is refused.
+ *   Answers  In both directions, what a listener sends is for the client that the last message came
+ *            from. It is refused if that client is gone, and no later client ever reads it. A client
+ *            that comes later reads what was sent to it alone. If a client leaves and the next one
+ *            sends before the listener has taken all, it may receive from that one before it is told
+ *            of the loss; a server is not.
  *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
  *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
  *            the loss when the ring is full, or when the receiver has left. The next receiver goes
  *            on, and may see again what a killed one had: an eighth of the ring at most.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops; auto: has one.
+ *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
+ *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
  *
  * This room also has what sysvshm: and auto: do with their rings.
  */
@@ -4496,6 +4507,12 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
 #define IPC_SRC_CHANNEL_RING_H 1
 
 /* ------------------------------------------------------------------ the ends of rings */
+
+/* Of ring_poll.h: the descriptors of an event loop; -1: nobody has asked for them. */
+struct ipc_channel_polls_ {
+    int set, events, timer; /* the first has the others */
+    unsigned asks;          /* how often the timer is to end polls, to ask for deaths */
+};
 
 /* Our ends of one or two rings: `out` or `put` to send to, `in` or `take` to receive from. */
 struct ipc_channel_ring_ {
@@ -4508,7 +4525,49 @@ struct ipc_channel_ring_ {
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
+    struct ipc_channel_polls_ polls;
+    int talks;               /* a listener in both directions: see ring_talk.h */
+    int has_asker;           /* talks: a message came since the last loss was reported */
+    uint64_t sender;         /* talks: which process sent when that was last looked at */
+    uint64_t addressed;      /* talks: the id of the last term of out */
+    uint64_t next_from;      /* talks: where the first answer to the next client begins */
+    int awaits;              /* a client: no term is for it yet */
+    struct ipc_shm_object answers; /* a client of a server: the rings of answers; else no memory */
+    int rejoins;                   /* the same: it was told of the loss, and begins anew */
 };
+
+/* Of ring_poll.h. */
+IPC_INLINE void ipc_channel_close_polls_(struct ipc_channel_polls_ *p);
+IPC_INLINE int ipc_channel_ring_descriptor_(struct ipc_channel *ch);
+IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline);
+IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch);
+
+/* Of ring_talk.h. */
+IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener);
+IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r);
+IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id);
+IPC_INLINE void ipc_channel_end_talk_(struct ipc_channel *ch, uint64_t lost);
+IPC_INLINE int ipc_channel_has_answers_(struct ipc_channel_ring_ *r);
+IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r);
+
+/* Of ring_server.h. */
+#define IPC_CHANNEL_LANES_ IPC_RECORD_PRODUCERS /* the most clients of a server */
+IPC_INLINE size_t ipc_channel_answers_bytes_(const struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_make_answers_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_find_answers_(struct ipc_channel *ch);
+IPC_INLINE struct ipc_shm_object ipc_channel_own_answers_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_serve_ring_(struct ipc_channel *ch);
+IPC_INLINE void ipc_channel_ring_server_close_(struct ipc_channel *ch);
+IPC_INLINE int64_t ipc_channel_ring_server_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                 int64_t deadline);
+IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t client,
+                                                const void *message, size_t n, int64_t deadline);
+IPC_INLINE int ipc_channel_ring_server_drop_(struct ipc_channel *ch, uint64_t client);
+IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
+                                                  struct ipc_channel_facts *info);
+IPC_INLINE int ipc_channel_ring_server_is_ready_(struct ipc_channel *ch);
 
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
 
@@ -4538,25 +4597,34 @@ IPC_INLINE int ipc_channel_is_shared_(const struct ipc_channel *ch)
     return ch->how.receivers > 1;
 }
 
+/* How many lanes the ring to the listener has. */
+IPC_INLINE unsigned ipc_channel_lanes_(const struct ipc_channel *ch)
+{
+    unsigned n = ch->how.clients != 0 ? ch->how.clients : ch->how.senders;
+
+    return n != 0 ? n : 1;
+}
+
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
     if (ipc_channel_is_shared_(ch))
         return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max),
                                   IPC_MPMC_AT_LEAST_ONCE);
-    return ipc_record_footprint(ipc_channel_lane_(ch->max),
-                                ch->how.senders != 0 ? ch->how.senders : 1);
+    return ipc_record_footprint(ipc_channel_lane_(ch->max), ipc_channel_lanes_(ch));
 }
 
 /* Bytes of a segment for both directions. */
 IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
 {
+    if (ch->how.clients != 0)
+        return ipc_channel_ring_bytes_(ch) + ipc_channel_answers_bytes_(ch) + 3 * 4096;
     return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
 IPC_INLINE int ipc_channel_ring_init_(const struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
-    unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
+    unsigned senders = ipc_channel_lanes_(ch);
 
     if (!ipc_channel_is_shared_(ch))
         return ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
@@ -4572,6 +4640,7 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
     if (ch->ring == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
     ch->ring->seg.fd = -1;
+    ch->ring->polls.set = ch->ring->polls.events = ch->ring->polls.timer = -1;
     ch->ring->out.error = ch->ring->in.error = -EINVAL;
     return 0;
 }
@@ -4647,21 +4716,26 @@ IPC_INLINE int ipc_channel_attach_shared_(struct ipc_channel *ch, const struct i
     return 0;
 }
 
-/* Attaches our ends of rings of records. The listener receives from *to. */
+/* Attaches our ends of rings of records. The listener receives from *to; a server only receives. */
 IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listener,
                                              const struct ipc_shm_object *to,
                                              const struct ipc_shm_object *from, struct ipc_peer *me)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     const struct ipc_shm_object *out = listener ? from : to, *in = listener ? to : from;
+    struct ipc_shm_object own;
     int rc = 0;
 
-    if ((ch->role & IPC_SEND) != 0 &&
+    if ((ch->role & IPC_SEND) != 0 && ch->how.clients == 0 &&
         (rc = ipc_record_producer_attach(&r->out, out->mem, out->size, me)) == 0 &&
         (rc = ipc_channel_attach_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
                                         r->out.ring->space_bell)) == 0) {
         r->reader = ipc_notify_first_seen_(&r->out_space, &r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
+    }
+    if (rc == 0 && !listener && r->answers.mem != NULL) {
+        own = ipc_channel_own_answers_(ch);
+        in = &own;
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
         (rc = ipc_record_consumer_attach(&r->in, in->mem, in->size, me)) == 0 &&
@@ -4672,6 +4746,8 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         r->writer =
             r->one_sender ? ipc_notify_first_seen_(&r->data, &r->in.ring->end[0]) : 0;
     }
+    if (rc == 0)
+        ipc_channel_begin_talk_(ch, listener);
     if (rc != 0) { /* the next try must not find our ends taken */
         ipc_record_producer_detach(&r->out);
         ipc_record_consumer_detach(&r->in);
@@ -4692,9 +4768,14 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
 
     if (shared)
         rc = ipc_channel_find_ring_(ch, "shared", listener, &to);
-    else if ((ch->role & in) != 0)
+    else if (ch->how.clients != 0) /* before "to", by which others find the segment's kind */
+        rc = ipc_channel_make_answers_(ch);
+    if (rc == 0 && !shared && (ch->role & in) != 0)
         rc = ipc_channel_find_ring_(ch, "to", listener, &to);
-    if (rc == 0 && !shared && (ch->role & (in ^ IPC_BOTH)) != 0)
+    if (rc == 0 && !listener && ch->role == IPC_BOTH)
+        rc = ipc_channel_find_answers_(ch);
+    if (rc == 0 && !shared && ch->how.clients == 0 && r->answers.mem == NULL &&
+        (ch->role & (in ^ IPC_BOTH)) != 0)
         rc = ipc_channel_find_ring_(ch, "from", listener, &from);
     if (rc == 0)
         rc = shared
@@ -4743,8 +4824,9 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
 
     if (r == NULL)
         return;
-    ipc_record_producer_detach(&r->out);
+    /* In this order: the process that takes out's end next, then finds that of in free. */
     ipc_record_consumer_detach(&r->in);
+    ipc_record_producer_detach(&r->out);
     ipc_mpmc_producer_detach(&r->put);
     ipc_mpmc_consumer_detach(&r->take);
     (void)ipc_notify_post(&r->out_data); /* a process that sleeps there learns of it */
@@ -4755,6 +4837,7 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
     ipc_notify_detach(&r->out_space);
+    ipc_channel_close_polls_(&r->polls);
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
@@ -4791,9 +4874,13 @@ IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
 IPC_INLINE int ipc_channel_try_push_(void *handle, void *argument)
 {
     struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+    struct ipc_channel_ring_ *r = t->ch->ring;
 
     (void)argument;
-    t->rc = ipc_record_push(&t->ch->ring->out, t->from, t->n);
+    if (r->addressed != 0 && ck_pr_load_64(&r->out.ring->end[1]) != r->addressed)
+        t->rc = -EPIPE;
+    else
+        t->rc = ipc_record_push(&r->out, t->from, t->n);
     return t->rc != -EAGAIN;
 }
 
@@ -4802,8 +4889,28 @@ IPC_INLINE int ipc_channel_try_pop_(void *handle, void *argument)
     struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
 
     (void)argument;
-    t->rc = ipc_record_take_(&t->ch->ring->in, t->to, t->n, &t->published);
+    t->rc = ipc_channel_has_answers_(t->ch->ring);
+    if (t->rc > 0)
+        t->rc = ipc_record_take_(&t->ch->ring->in, t->to, t->n, &t->published);
+    else if (t->rc == 0)
+        t->rc = -EAGAIN;
     return t->rc != -EAGAIN;
+}
+
+/* The word that says which process is at the other end of what we send: a client of a server looks
+ * at the end of its answers, which the server leaves to drop it. */
+IPC_INLINE uint64_t *ipc_channel_reader_(struct ipc_channel_ring_ *r)
+{
+    return r->answers.mem != NULL ? &r->in.ring->end[0] : &r->out.ring->end[1];
+}
+
+/* A client of a server that was told of its loss, by send or recv, is told once. */
+IPC_INLINE void ipc_channel_note_loss_(struct ipc_channel_ring_ *r, int64_t rc)
+{
+    if (r->answers.mem == NULL || (rc != -EPIPE && rc != -EOWNERDEAD))
+        return;
+    r->rejoins = 1;
+    r->reader = r->writer = 0;
 }
 
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -4815,21 +4922,42 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
 
     if (r->out.ring == NULL) /* after fork this process may not go on */
         return ipc_channel_report_ring_end_(ch, r->out.error);
-    holder = &r->out.ring->end[1];
+    holder = ipc_channel_reader_(r);
     reader = ck_pr_load_64(holder);
-    if (reader != r->reader && reader == 0) { /* reported once; later calls send for the next one */
+    ipc_channel_rejoin_(r);
+    if (r->talks)
+        t.rc = ipc_channel_address_asker_(r);
+    else if (reader != r->reader && reader == 0) { /* reported once; then for the next one */
         r->reader = 0;
-        return ipc_channel_report_ring_end_(ch, -EPIPE);
+        t.rc = -EPIPE;
     }
-    if (!ipc_channel_try_push_(&t, NULL))
+    if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, holder, &r->reader, deadline,
                                ipc_channel_try_push_);
+    ipc_channel_note_loss_(r, t.rc);
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     (void)ipc_notify_post(&r->out_data);
     ch->quick_out = &r->out;
+    ch->quick_holder = holder;
+    ch->quick_reader = reader != 0 ? reader : IPC_PEER_READ_ONLY; /* which is never there */
     ch->quick_sends = INT32_MAX;
     return 0;
+}
+
+/* The sender is gone, and the next one may be there already: takes what is left, or says how it
+ * ended. */
+IPC_INLINE void ipc_channel_try_rest_(struct ipc_channel_try_ *t)
+{
+    struct ipc_channel_ring_ *r = t->ch->ring;
+
+    /* Without it the last message could be missed, as the look could be older than the end.
+     * Partner: ipc_ring_leave_end_; the kernel, if the sender was killed. */
+    ck_pr_fence_load();
+    if (ipc_channel_try_pop_(t, NULL))
+        return;
+    t->rc = ipc_channel_how_ended_(r, r->writer);
+    r->writer = 0;
 }
 
 IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -4837,7 +4965,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder;
+    uint64_t nobody = 0, *holder, seen = r->writer;
 
     if (r->in.ring == NULL)
         return ipc_channel_report_ring_end_(ch, r->in.error);
@@ -4846,7 +4974,12 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         /* What was taken is published by now, and the other side may wait for that room. */
         r->in.post_due = 0;
         (void)ipc_notify_post(&r->space);
-        ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_pop_);
+        ipc_channel_rejoin_(r);
+        if (r->talks && r->writer > 1 && ck_pr_load_64(holder) != r->writer)
+            ipc_channel_try_rest_(&t);
+        else
+            ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,
+                                   ipc_channel_try_pop_);
     }
     if (r->in.post_due) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.post_due = 0;
@@ -4855,8 +4988,14 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     if (t.rc >= 0) {
         r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
         ch->next = 0;
+        if (r->talks)
+            ipc_channel_note_asker_(ch);
     }
-    ch->quick_in = (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE ? &r->in : NULL;
+    if (r->talks && (t.rc == -EPIPE || t.rc == -EOWNERDEAD))
+        ipc_channel_end_talk_(ch, seen);
+    ipc_channel_note_loss_(r, t.rc);
+    ch->quick_in =
+        (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE && !r->awaits ? &r->in : NULL;
     if (t.rc >= 0)
         return t.rc;
     if (t.rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
@@ -4986,6 +5125,26 @@ IPC_INLINE int ipc_channel_ring_check_name_(struct ipc_channel *ch)
                : ipc_channel_refuse_(ch, -EINVAL, "ring: '%s' must not hold a slash", ch->address);
 }
 
+IPC_INLINE void ipc_channel_fault_in_(void *mem, size_t size)
+{
+    size_t offset = (uintptr_t)mem & ((size_t)getpagesize() - 1);
+
+    (void)madvise((unsigned char *)mem - offset, size + offset, MADV_POPULATE_WRITE);
+}
+
+/* Faults in what messages go through, so that none does at its first touch. */
+IPC_INLINE void ipc_channel_fault_in_rings_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if (r->answers.mem == NULL) {
+        ipc_channel_fault_in_(r->seg.base, r->seg.size);
+    } else {
+        ipc_channel_fault_in_(r->out.data, (size_t)r->out.mask + 1);
+        ipc_channel_fault_in_(r->in.data, (size_t)r->in.mask + 1);
+    }
+}
+
 IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_shm_options how = IPC_SHM_DEFAULTS;
@@ -4998,11 +5157,20 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     if (ipc_channel_is_shared_(ch) && (ch->role & IPC_BOTH) == IPC_BOTH)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
                                    "ring: several receivers: one direction only: open two");
+    if (ch->how.clients > IPC_CHANNEL_LANES_ ||
+        (ch->how.clients != 0 && (ch->how.senders | ch->how.receivers) != 0))
+        return ipc_channel_refuse_(ch, -EINVAL,
+                                   "ring: %u clients, %u senders, %u receivers: up to %u clients, "
+                                   "which are the senders, too",
+                                   ch->how.clients, ch->how.senders, ch->how.receivers,
+                                   IPC_CHANNEL_LANES_);
     seg = &ch->ring->seg;
     how.mode = ch->how.mode;
     /* As many as there can be handles of the ring, or lanes and their receivers. */
     how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    if (!listener)
+        how.flags |= IPC_SHM_NO_PREFAULT; /* of a server's segment, most is for others */
     rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
                   : ipc_shm_open_with(seg, ch->address, deadline, &how);
     if (rc == -EACCES && !listener && ch->how.user != 0) {
@@ -5012,7 +5180,10 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     if (rc != 0)
         return ipc_channel_refuse_(ch, ipc_channel_segment_error_(rc), "ring: %s",
                                    ipc_shm_why(seg));
-    return ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
+    rc = ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
+    if (rc == 0 && !listener)
+        ipc_channel_fault_in_rings_(ch);
+    return rc;
 }
 
 /* A segment of ring: has the magic of ipc_shm.h, and its objects are our rings; it has no object if
@@ -5045,11 +5216,23 @@ IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 
         object[IPC_SHM_NAME_MAX] = '\0';
         if (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
-            strcmp(object, "shared") != 0)
+            strcmp(object, "shared") != 0 && strcmp(object, "answers") != 0)
             return -EPROTO;
     }
     return ipc_channel_remove_(path, S_IFREG);
 }
+
+static const struct ipc_channel_serve_ ipc_channel_ring_serve_ = {
+    ipc_channel_serve_ring_,
+    ipc_channel_ring_server_close_,
+    ipc_channel_ring_server_recv_,
+    ipc_channel_ring_server_send_to_,
+    ipc_channel_ring_server_drop_,
+    NULL, /* flush: nothing is left */
+    ipc_channel_ring_descriptor_,
+    ipc_channel_ring_server_describe_,
+    ipc_channel_ring_server_is_ready_,
+};
 
 static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     "ring",
@@ -5061,16 +5244,804 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     NULL, /* close */
     ipc_channel_ring_unlink_,
     ipc_channel_shared_send_,
-    ipc_channel_shared_recv_,
+    ipc_channel_polled_recv_,
     NULL, /* meet: send and recv wait for peers */
     NULL, /* reopen */
     NULL, /* prepare */
     NULL, /* accept */
-    NULL, /* descriptor */
+    ipc_channel_ring_descriptor_,
     NULL, /* describe */
-    NULL, /* is_ready */
-    NULL, /* serve */
+    ipc_channel_ring_is_ready_,
+    &ipc_channel_ring_serve_,
 };
+
+#endif
+
+/* >>ring_poll  src/channel/ring_poll.h */
+/*
+ * The descriptor of ring: for event loops, which costs a sender nothing as long as nobody polls.
+ *
+ * It is an epoll set of two: an inotify of the segment's file, and a timer. The receiver announces
+ * that it polls by the flag DOZING of its ring's bell (notify/layout.h). The next post finds the
+ * flag, takes it off and reads a byte of the segment's file, which every inotify of the file
+ * reports. When a member of the segment dies, the kernel closes its file description, and that is
+ * reported, too: see shm/watch.h. So no thread, no socket and nothing in the file system is needed,
+ * and no process is named: all that a stranger who may read the file can do is to wake the loop for
+ * nothing. A post also wakes the other loops of the same segment, for nothing.
+ *
+ *   from       to         when
+ *   --------   --------   ------------------------------------------------------------------------
+ *   no set     awake      ipc_channel_fd. The timer is set to a moment ago: the first poll ends at
+ *                         once, as nobody has announced anything yet
+ *   awake      polling    recv with IPC_NOW has found nothing: takes what the descriptors report,
+ *                         sets DOZING, and looks once more
+ *   polling    awake      a post: it has taken DOZING off, then stirred
+ *   polling    asking     a process has closed the file. The kernel gives the proof of a death a
+ *                         moment after it has reported it. So each recv asks, and the timer ends
+ *                         the next polls: 8 in 16 ms
+ *   asking     polling    the 8th of them
+ *
+ * A thread that waits in recv meanwhile is woken as without a descriptor.
+ */
+#ifndef IPC_SRC_CHANNEL_RING_POLL_H
+#define IPC_SRC_CHANNEL_RING_POLL_H 1
+
+#include <sys/timerfd.h>
+
+#define IPC_CHANNEL_ASKS_ 8u /* for deaths, after a process has closed the file; 2 ms between them */
+
+/* ------------------------------------------------------------------ the set */
+
+IPC_INLINE void ipc_channel_close_polls_(struct ipc_channel_polls_ *p)
+{
+    ipc_channel_close_fd_(&p->set);
+    ipc_channel_close_fd_(&p->events);
+    ipc_channel_close_fd_(&p->timer);
+}
+
+/* Sets the timer: the first time after so many nanoseconds, then each 2 ms; 0: never. */
+IPC_INLINE void ipc_channel_set_timer_(const struct ipc_channel_polls_ *p, long first)
+{
+    struct itimerspec t;
+
+    memset(&t, 0, sizeof t);
+    t.it_value.tv_nsec = first;
+    t.it_interval.tv_nsec = first != 0 ? 2000000 : 0;
+    (void)timerfd_settime(p->timer, 0, &t, NULL);
+}
+
+/* Opens the set. 0, or a negative errno. */
+IPC_INLINE int ipc_channel_open_polls_(struct ipc_channel *ch)
+{
+    struct ipc_channel_polls_ *p = &ch->ring->polls;
+    struct epoll_event e;
+    int rc;
+
+    memset(&e, 0, sizeof e);
+    e.events = EPOLLIN;
+    p->events = ipc_shm_loop_(&ch->ring->seg);
+    if (p->events < 0)
+        return p->events;
+    p->timer = ipc_move_fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    p->set = p->timer < 0 ? -1 : ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
+    if (p->set >= 0 && epoll_ctl(p->set, EPOLL_CTL_ADD, p->events, &e) == 0 &&
+        epoll_ctl(p->set, EPOLL_CTL_ADD, p->timer, &e) == 0) {
+        p->asks = IPC_CHANNEL_ASKS_;
+        ipc_channel_set_timer_(p, 1);
+        return 0;
+    }
+    rc = -errno;
+    ipc_channel_close_polls_(p);
+    return rc;
+}
+
+/* Takes what the inotify reports. Has a process closed the file, or may one have? */
+IPC_INLINE int ipc_channel_take_events_(const struct ipc_channel_polls_ *p)
+{
+    union {
+        struct inotify_event event;
+        char bytes[4096];
+    } room;
+    struct inotify_event e;
+    ssize_t got, at;
+    int tries, closed = 0;
+
+    for (tries = 0; tries < 64 && (got = read(p->events, room.bytes, sizeof room.bytes)) > 0;
+         tries++)
+        for (at = 0; got - at >= (ssize_t)sizeof e; at += (ssize_t)(sizeof e + e.len)) {
+            memcpy(&e, room.bytes + at, sizeof e);
+            closed |= (e.mask & ~(uint32_t)IN_ACCESS) != 0; /* closed, or events were lost */
+        }
+    return closed;
+}
+
+/* Where there is a set: takes what it reports, and announces a poll. The caller looks once more
+ * after that. Is it to ask for deaths, too? */
+IPC_INLINE int ipc_channel_announce_poll_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t expired;
+
+    if (ipc_channel_take_events_(&r->polls)) {
+        r->polls.asks = IPC_CHANNEL_ASKS_;
+        ipc_channel_set_timer_(&r->polls, 1000000);
+        r->data.asks = 1;
+    }
+    if (read(r->polls.timer, &expired, sizeof expired) > 0) {
+        r->data.asks = 1;
+        if (r->polls.asks == 0 || --r->polls.asks == 0)
+            ipc_channel_set_timer_(&r->polls, 0);
+    }
+    ipc_notify_arm(&r->data);
+    return r->data.asks;
+}
+
+/* ------------------------------------------------------------------ what the table names */
+
+/* The set; made by the first call. */
+IPC_INLINE int ipc_channel_ring_descriptor_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    int rc;
+
+    if ((ch->role & IPC_RECV) == 0)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP,
+                                   "%s: no descriptor to poll for room, only for messages",
+                                   ch->kind->scheme);
+    if (r->polls.set >= 0)
+        return r->polls.set;
+    rc = ipc_channel_open_polls_(ch);
+    return rc < 0 ? ipc_channel_refuse_(ch, rc, "%s:%s: no descriptor to poll: %s",
+                                        ch->kind->scheme, ch->address, strerror(-rc))
+                  : r->polls.set;
+}
+
+IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline)
+{
+    int64_t rc = ipc_channel_shared_recv_(ch, to, size, deadline);
+
+    if (rc != -ETIMEDOUT || deadline != IPC_NOW || ch->ring->polls.set < 0)
+        return rc;
+    (void)ipc_channel_announce_poll_(ch);
+    return ipc_channel_shared_recv_(ch, to, size, deadline);
+}
+
+/* Has recv something to tell? A message, the end of the only sender, or, perhaps, a death. */
+IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    int asks = r->polls.set >= 0 && ipc_channel_announce_poll_(ch);
+    size_t n;
+
+    if (asks)
+        return 1;
+    if (r->in.ring == NULL)
+        return ipc_mpmc_peek(&r->take) != NULL || ipc_mpmc_consumer_error(&r->take) != 0 ||
+               (r->one_sender && r->writer != 0 &&
+                ck_pr_load_64(&r->take.m.ring->end[0]) == 0);
+    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
+           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
+}
+
+#endif
+
+/* >>ring_talk  src/channel/ring_talk.h */
+/*
+ * Whom an answer over ring: and sysvshm: is for.
+ *
+ * A listener in both directions, with one client at a time, sends to the client that the last
+ * message came from. It says so by the terms of the lane of "from" (record_lane.h), of which a
+ * client finds the last one before it reads anything: so it reads no answer to another, whatever
+ * the moment at which either process left, was killed, or attached.
+ *
+ *   last term     becomes       by the listener, when
+ *   -----------   -----------   --------------------------------------------------------------------
+ *   any           0, from the   it attaches; or recv has reported the loss of the client: what is
+ *                 tail on       sent now is for the next one
+ *   0, from p on  k, from p on  it sends, and finds that k receives
+ *   k             0 or j, from  it sends, k does not receive any more, and no message of k is the
+ *                 the tail on   last one that came
+ *
+ *   client k      reads         once the last term has its id, or 0, from where that begins
+ *
+ * While the last message that came is one of k, and k does not receive any more, each send is
+ * refused: until recv reports the loss, or a message of the next client comes. The lane of "to" says
+ * which message is whose, as each client has a term there, and whether it waits for answers: ASKS.
+ */
+#ifndef IPC_SRC_CHANNEL_RING_TALK_H
+#define IPC_SRC_CHANNEL_RING_TALK_H 1
+
+/* Whether what the listener sends is for one client at a time, and this side has to know for which:
+ * in both directions, with one sender. The ends of auto: have never another process. */
+IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if ((ch->role & IPC_BOTH) != IPC_BOTH || r->in.producers != 1 ||
+        (ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0)
+        return;
+    r->talks = listener;
+    r->awaits = !listener;
+    r->next_from = r->out.tail;
+    if (listener)
+        ipc_record_next_term_(&r->out, 0, r->next_from);
+    else
+        ipc_record_ask_(&r->out);
+}
+
+/* The lane of "to". */
+IPC_INLINE struct ipc_record_lane_ *ipc_channel_to_lane_(const struct ipc_channel_ring_ *r)
+{
+    return ipc_record_lane_at_((struct ipc_record_shared *)(void *)r->in.ring, 0);
+}
+
+/* The client that the last message came from; 0: it waits for no answers, or its loss was reported.
+ * IPC_PEER_READ_ONLY, which never holds an end, stands for one of long ago. */
+IPC_INLINE uint64_t ipc_channel_find_asker_(struct ipc_channel_ring_ *r)
+{
+    struct ipc_record_lane_ *l = ipc_channel_to_lane_(r);
+    struct ipc_record_term_ t;
+    uint64_t id, n;
+
+    if (!r->has_asker)
+        return 0;
+    n = ipc_record_find_term_(l, r->in.at, &id);
+    if (id == 0 || !ipc_record_read_term_(l, n, &t))
+        return IPC_PEER_READ_ONLY;
+    return (t.from & IPC_RECORD_ASKS_) != 0 ? t.id : 0;
+}
+
+/* Begins the next term of what the listener sends. */
+IPC_INLINE void ipc_channel_address_(struct ipc_channel_ring_ *r, uint64_t id)
+{
+    if (r->addressed == id)
+        return;
+    if (r->addressed != 0)
+        r->next_from = r->out.tail;
+    r->addressed = id;
+    ipc_record_next_term_(&r->out, id, r->next_from);
+    (void)ipc_notify_post(&r->out_data); /* the client may sleep until it has a term */
+}
+
+/* The listener is about to send. 0, or -EPIPE: the client that it would answer is gone. */
+IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r)
+{
+    uint64_t reader = ck_pr_load_64(&r->out.ring->end[1]), asker = ipc_channel_find_asker_(r);
+
+    r->sender = ck_pr_load_64(&r->in.ring->end[0]);
+    if (asker != 0 && reader != asker)
+        return -EPIPE;
+    if (asker == 0 && r->reader != 0 && reader != r->reader) { /* reported once */
+        r->reader = 0;
+        return -EPIPE;
+    }
+    r->reader = reader;
+    ipc_channel_address_(r, reader);
+    return 0;
+}
+
+/* The listener has received. The next send goes the long way, if it may be for another client. */
+IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t id = 0;
+
+    if (!r->has_asker || ck_pr_load_64(&r->in.ring->end[0]) != r->sender)
+        ch->quick_sends = 0;
+    r->has_asker = 1;
+    if (r->writer <= 1) /* it came and sent since the last wait */
+        (void)ipc_record_find_term_(ipc_channel_to_lane_(r), r->in.at, &id);
+    r->writer = id != 0 ? id : r->writer;
+}
+
+/* How a client has ended that holds its end no more: -EPIPE or -EOWNERDEAD. */
+IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id)
+{
+    struct ipc_record_lane_ *l = ipc_channel_to_lane_(r);
+    uint64_t terms = ipc_record_count_terms_(l), n;
+    struct ipc_record_term_ t;
+
+    for (n = 1; n <= terms && n < IPC_RECORD_TERMS_; n++)
+        if (ipc_record_read_term_(l, terms - n, &t) && t.id == id)
+            return (t.from & IPC_RECORD_LEFT_) != 0 ? -EPIPE : -EOWNERDEAD;
+    return -EPIPE;
+}
+
+/* recv has reported the loss of a client to the listener. What is sent from now on is for the next
+ * one, unless that has sent already. */
+IPC_INLINE void ipc_channel_end_talk_(struct ipc_channel *ch, uint64_t lost)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t asker = ipc_channel_find_asker_(r);
+
+    if (r->has_asker && asker != lost && asker != IPC_PEER_READ_ONLY)
+        return;
+    r->has_asker = 0;
+    r->reader = 0;
+    ch->quick_sends = 0;
+    ipc_channel_address_(r, 0);
+}
+
+/* May the client read? 1, 0 or -EBADMSG. */
+IPC_INLINE int ipc_channel_has_answers_(struct ipc_channel_ring_ *r)
+{
+    int rc = r->awaits ? ipc_record_go_to_answers_(&r->in, r->out.id) : 1;
+
+    r->awaits = rc == 0;
+    return rc;
+}
+
+/* A client of a server that was told of its loss begins anew: as one whom the server does not know.
+ */
+IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r)
+{
+    if (!r->rejoins)
+        return;
+    r->rejoins = 0;
+    r->awaits = 1;
+    ipc_record_next_term_(&r->out, r->out.id, r->out.tail | IPC_RECORD_ASKS_);
+}
+
+#endif
+
+/* >>ring_server  src/channel/ring_server.h */
+/*
+ * A server over ring: one ring of records to it, with a lane for each client, and a ring of answers
+ * for each lane, so that a client that does not read its answers costs the others nothing.
+ *
+ *     "answers"   as many rings of records as there are lanes, in a row; the server sends to all
+ *     "to"        a ring of records with the lanes; it is made last, and a client finds by it that
+ *                 "answers" is there, so that it talks to a server
+ *
+ * A client takes a lane, the one that suits best (record.h), then the receiving end of the ring of
+ * answers of the same number; it leaves them in the opposite order. So whoever has the lane finds
+ * that end free, or its holder dead, wherever others were stopped or killed. It reads nothing before
+ * the last term of its answers has its id: see ring_talk.h.
+ *
+ * What the server knows of a lane:
+ *
+ *   from          to            when
+ *   -----------   -----------   -----------------------------------------------------------------
+ *   nobody,       number n      a record is next that was sent in a term that the server does not
+ *   number m                    know, and the ends of all terms before it were reported: n is new,
+ *                               and the next term of the answers is for that client
+ *   number n      nobody        the term has ended and all that was sent in it was taken: reported
+ *   nobody        nobody        the same, of a term in which nothing was sent: reported with a new
+ *                               number
+ *   number n      dropped       ipc_channel_drop: the server leaves its end of the answers. What the
+ *                               client sends in this term is skipped; the client, once it has found
+ *                               the server's end free, begins a new term
+ *   dropped       nobody        the term has ended: not reported
+ *
+ * A number is a count, times 64, plus the lane: it is this handle's, and no shared memory changes
+ * it.
+ */
+#ifndef IPC_SRC_CHANNEL_RING_SERVER_H
+#define IPC_SRC_CHANNEL_RING_SERVER_H 1
+
+/* How many bytes a client sends before the others have their turns, and how many the successor of a
+ * killed server may see again. */
+#define IPC_CHANNEL_TURN_ 4096u
+
+struct ipc_channel_ring_client_ {
+    uint64_t number; /* 0: nobody */
+    uint64_t id;     /* its process */
+    uint64_t terms;  /* how many its lane has had, with its own */
+    int dropped;
+    struct ipc_record_producer out; /* its answers */
+    struct ipc_notify data, space;  /* bells of out: to post, to sleep on */
+};
+
+struct ipc_channel_ring_server_ {
+    uint64_t count; /* of the last number */
+    unsigned lanes;
+    struct ipc_channel_ring_client_ client[IPC_CHANNEL_LANES_];
+};
+
+IPC_INLINE struct ipc_channel_ring_server_ *ipc_channel_ring_server_of_(const struct ipc_channel *ch)
+{
+    return (struct ipc_channel_ring_server_ *)ch->server;
+}
+
+/* ------------------------------------------------------------------ the rings of answers */
+
+/* Bytes of one. */
+IPC_INLINE size_t ipc_channel_one_answers_(const struct ipc_channel *ch)
+{
+    return ipc_record_footprint(ipc_channel_lane_(ch->max), 1); /* whole lines */
+}
+
+IPC_INLINE size_t ipc_channel_answers_bytes_(const struct ipc_channel *ch)
+{
+    return (ch->role & IPC_SEND) != 0 ? ch->how.clients * ipc_channel_one_answers_(ch) : 0;
+}
+
+/* The server makes them, or finds those of its predecessor. */
+IPC_INLINE int ipc_channel_make_answers_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    size_t one = ipc_channel_one_answers_(ch);
+    unsigned i;
+    int rc;
+
+    if ((ch->role & IPC_SEND) == 0)
+        return 0;
+    rc = ipc_shm_make(&r->seg, "answers", IPC_RECORD_TYPE, ch->how.clients * one, &r->answers);
+    for (i = 0; i < ch->how.clients && rc == 0; i++)
+        rc = ipc_record_init((unsigned char *)r->answers.mem + i * one, one,
+                             ipc_channel_lane_(ch->max), 1);
+    if (rc == 0)
+        rc = ipc_shm_publish(&r->seg, &r->answers);
+    if (rc == -EEXIST)
+        rc = ipc_shm_find(&r->seg, "answers", IPC_RECORD_TYPE, &r->answers);
+    if (rc == 0 && r->answers.size != ch->how.clients * one)
+        rc = ipc_shm_refuse(&r->seg, -EPROTO, "a server of another number of clients is there");
+    return rc;
+}
+
+/* A client, which has found "to", looks whether the listener is a server. */
+IPC_INLINE int ipc_channel_find_answers_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    int64_t deadline = r->seg.deadline;
+    int rc;
+
+    r->seg.deadline = IPC_NOW;
+    rc = ipc_shm_find(&r->seg, "answers", IPC_RECORD_TYPE, &r->answers);
+    r->seg.deadline = deadline;
+    if (rc != 0)
+        r->answers.mem = NULL;
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* Those of the lane that the client has taken. */
+IPC_INLINE struct ipc_shm_object ipc_channel_own_answers_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_record_shared *to = (struct ipc_record_shared *)(void *)r->out.ring;
+    struct ipc_shm_object own = r->answers;
+    size_t lane = (size_t)(r->out.lane - ipc_record_lane_at_(to, 0)), lanes;
+
+    lanes = ck_pr_load_32(&to->s.is.how);
+    lanes = lanes <= lane || lanes > IPC_CHANNEL_LANES_ ? IPC_CHANNEL_LANES_ : lanes;
+    own.size = own.size / lanes & ~(size_t)63;
+    own.mem = (unsigned char *)own.mem + lane * own.size;
+    return own;
+}
+
+/* ------------------------------------------------------------------ opening and closing */
+
+/* Attaches to a lane's answers. */
+IPC_INLINE int ipc_channel_attach_answers_(struct ipc_channel *ch, unsigned lane)
+{
+    struct ipc_channel_ring_client_ *c = &ipc_channel_ring_server_of_(ch)->client[lane];
+    struct ipc_channel_ring_ *r = ch->ring;
+    size_t one = ipc_channel_one_answers_(ch);
+    struct ipc_peer *me = ipc_shm_peer(&r->seg);
+    int rc = ipc_record_producer_attach(&c->out, (unsigned char *)r->answers.mem + lane * one, one,
+                                        me);
+
+    if (rc == 0 && c->data.at == NULL)
+        rc = ipc_channel_attach_bells_(ch, me, &c->data, c->out.ring->data_bell, &c->space,
+                                       c->out.ring->space_bell);
+    if (rc == 0 && c->out.mask + 1 != ipc_channel_lane_(ch->max))
+        rc = ipc_shm_refuse(&r->seg, -EPROTO, "answers of another size are there");
+    return rc;
+}
+
+/* Behind the mechanism's open, which has attached the receiving end of "to". */
+IPC_INLINE int ipc_channel_serve_ring_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_channel_ring_server_ *own =
+        (struct ipc_channel_ring_server_ *)calloc(1, sizeof *own);
+    unsigned i;
+    int rc = 0;
+
+    ch->server = own;
+    if (own == NULL)
+        return ipc_channel_refuse_(ch, -ENOMEM, "no memory for %u clients", ch->how.clients);
+    own->lanes = r->in.producers;
+    if (own->lanes != ch->how.clients)
+        return ipc_channel_refuse_(ch, -EPROTO, "ring:%s: a server of %u clients is there",
+                                   ch->address, own->lanes);
+    for (i = 0; i < own->lanes && rc == 0 && (ch->role & IPC_SEND) != 0; i++)
+        rc = ipc_channel_attach_answers_(ch, i);
+    if (rc != 0)
+        return ipc_channel_refuse_(ch, rc, "ring:%s: %s", ch->address, ipc_shm_why(&r->seg));
+    ipc_record_replay(&r->in, IPC_CHANNEL_TURN_);
+    ipc_notify_watch_anyone(&r->data);
+    r->in.ask = 1;
+    return 0;
+}
+
+IPC_INLINE void ipc_channel_ring_server_close_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_server_ *own = ipc_channel_ring_server_of_(ch);
+    unsigned i;
+
+    for (i = 0; i < own->lanes; i++) {
+        struct ipc_channel_ring_client_ *c = &own->client[i];
+
+        if (ch->pid == getpid()) {
+            ipc_record_producer_detach(&c->out);
+            (void)ipc_notify_post(&c->data);
+        }
+        ipc_notify_detach(&c->data);
+        ipc_notify_detach(&c->space);
+    }
+    free(own);
+    ch->server = NULL;
+}
+
+/* ------------------------------------------------------------------ which client it is */
+
+IPC_INLINE uint64_t ipc_channel_next_number_(struct ipc_channel_ring_server_ *own, unsigned lane)
+{
+    return ++own->count * IPC_CHANNEL_LANES_ + lane;
+}
+
+/* An end was found: that of term number `reported - 1` of a lane. Reports it, and returns rc; 0: it
+ * is not to be reported, as the server has dropped the client. */
+IPC_INLINE int ipc_channel_tell_end_(struct ipc_channel *ch, int rc)
+{
+    struct ipc_channel_ring_server_ *own = ipc_channel_ring_server_of_(ch);
+    struct ipc_channel_ring_ *r = ch->ring;
+    unsigned lane = r->in.ended.lane;
+    struct ipc_channel_ring_client_ *c = &own->client[lane];
+    int known = c->number != 0 && c->terms == r->in.reported[lane], dropped = known && c->dropped;
+
+    if (!dropped)
+        ch->from = known ? c->number : ipc_channel_next_number_(own, lane);
+    if (known)
+        c->number = 0;
+    return dropped ? 0 : rc;
+}
+
+/* A record is next in a lane, of a term that the server does not know. 1: now it does; 0: look
+ * again; or the end of a client before it, or an error. */
+IPC_INLINE int ipc_channel_meet_client_(struct ipc_channel *ch, unsigned lane)
+{
+    struct ipc_channel_ring_server_ *own = ipc_channel_ring_server_of_(ch);
+    struct ipc_channel_ring_client_ *c = &own->client[lane];
+    struct ipc_record_consumer *in = &ch->ring->in;
+    struct ipc_record_lane_ *l =
+        ipc_record_lane_at_((struct ipc_record_shared *)(void *)in->ring, lane);
+    uint64_t id, n = ipc_record_find_term_(l, in->head, &id);
+    int rc = (int64_t)(n - in->reported[lane]) > 0 ? ipc_record_find_end_(in, lane, 0) : 0;
+
+    if (rc != 0)
+        return ipc_channel_tell_end_(ch, rc);
+    if (c->number != 0 && c->terms == n + 1)
+        return 1;
+    if (ch->ring->answers.mem != NULL && c->out.ring == NULL &&
+        (rc = ipc_channel_attach_answers_(ch, lane)) != 0)
+        return ipc_channel_refuse_(ch, rc, "ring:%s: %s", ch->address, ipc_shm_why(&ch->ring->seg));
+    c->number = ipc_channel_next_number_(own, lane);
+    c->id = id;
+    c->terms = n + 1;
+    c->dropped = 0;
+    if (c->out.ring != NULL) {
+        ipc_record_next_term_(&c->out, id, c->out.tail);
+        (void)ipc_notify_post(&c->data); /* the client may sleep until it has a term */
+    }
+    return 1;
+}
+
+/* Skips what a dropped client has sent. 0 or -EBADMSG. */
+IPC_INLINE int ipc_channel_skip_dropped_(struct ipc_record_consumer *in)
+{
+    uint64_t count = 0;
+    int rc = ipc_record_walk_to_end_(in->data, in->mask, &in->head, &count);
+
+    in->peeked = 0;
+    if (rc != 0)
+        return ipc_record_fail_(in, rc);
+    ipc_record_publish_(in);
+    ipc_record_raise_(in, IPC_RECORD_TURN_);
+    return 0;
+}
+
+/* Is the next record, in the lane that the consumer is at, one to be received? 1, with `from`; 0:
+ * look again; or as ipc_channel_meet_client_. */
+IPC_INLINE int ipc_channel_admit_(struct ipc_channel *ch)
+{
+    struct ipc_record_consumer *in = &ch->ring->in;
+    struct ipc_channel_ring_client_ *c = &ipc_channel_ring_server_of_(ch)->client[in->lane];
+    struct ipc_record_lane_ *l =
+        ipc_record_lane_at_((struct ipc_record_shared *)(void *)in->ring, in->lane);
+    int rc;
+
+    /* No term has begun since the record was seen: it is of the last one. */
+    if (CK_CC_UNLIKELY(c->number == 0 || ck_pr_load_64(&l->terms) != c->terms) &&
+        (rc = ipc_channel_meet_client_(ch, in->lane)) <= 0)
+        return rc;
+    if (CK_CC_UNLIKELY(c->dropped))
+        return ipc_channel_skip_dropped_(in);
+    ch->from = c->number;
+    return 1;
+}
+
+/* ------------------------------------------------------------------ receiving */
+
+/* Looks for the next record, or end: *n is the record's length. 1; -EAGAIN: there is none; the end
+ * of a client; or -EBADMSG. It is bounded, whatever the clients do. */
+IPC_INLINE int ipc_channel_find_next_(struct ipc_channel *ch, size_t *n)
+{
+    struct ipc_record_consumer *in = &ch->ring->in;
+    unsigned looks;
+    int rc = 0;
+
+    in->ask |= ipc_notify_anyone_died(&ch->ring->data);
+    for (looks = 0; rc == 0 && looks < 4 * IPC_CHANNEL_LANES_; looks++) {
+        rc = ipc_record_look_(in, n);
+        if (rc == 0) {
+            rc = ipc_channel_admit_(ch);
+        } else if (rc == -EAGAIN) {
+            rc = ipc_record_find_any_end_(in, in->ask);
+            in->ask &= rc != 0; /* the others are still to be asked for */
+            rc = rc != 0 ? ipc_channel_tell_end_(ch, rc) : -EAGAIN;
+        }
+    }
+    return rc != 0 ? rc : -EAGAIN;
+}
+
+IPC_INLINE int ipc_channel_try_serve_(void *handle, void *argument)
+{
+    struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+    struct ipc_record_consumer *in = &t->ch->ring->in;
+    size_t n = 0;
+
+    (void)argument;
+    t->rc = ipc_channel_find_next_(t->ch, &n);
+    if (t->rc == 1 && n > t->n) {
+        t->ch->next = n;
+        t->rc = -EMSGSIZE;
+        ipc_record_raise_(in, IPC_RECORD_TURN_); /* it stays, and the others have their turns */
+    } else if (t->rc == 1) {
+        memcpy(t->to, ipc_record_payload_(in), n);
+        (void)ipc_record_release_(in);
+        t->ch->next = 0;
+        t->rc = (int64_t)n;
+    }
+    return t->rc != -EAGAIN;
+}
+
+IPC_INLINE void ipc_channel_post_room_(struct ipc_channel_ring_ *r)
+{
+    if (r->in.post_due == 0)
+        return;
+    r->in.post_due = 0;
+    (void)ipc_notify_post(&r->space);
+}
+
+IPC_INLINE int64_t ipc_channel_ring_server_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                 int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
+    int rc = 0;
+
+    if (!ipc_channel_try_serve_(&t, NULL)) {
+        ipc_channel_post_room_(r); /* clients may sleep until there is room */
+        if (deadline == IPC_NOW && r->polls.set >= 0)
+            (void)ipc_channel_announce_poll_(ch);
+        rc = ipc_notify_wait_until_(&r->data, deadline, ipc_channel_try_serve_, &t, NULL);
+    }
+    ipc_channel_post_room_(r);
+    if (rc != 0)
+        return rc;
+    if (t.rc == -EMSGSIZE)
+        return ipc_channel_refuse_size_(ch, ch->next, size);
+    return t.rc < 0 ? ipc_channel_report_ring_end_(ch, (int)t.rc) : t.rc;
+}
+
+/* Has recv something to tell? */
+IPC_INLINE int ipc_channel_ring_server_is_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    unsigned lane;
+    size_t n;
+
+    if (r->polls.set >= 0 && ipc_channel_announce_poll_(ch))
+        return 1;
+    if (ipc_record_look_(&r->in, &n) != -EAGAIN)
+        return 1;
+    for (lane = 0; lane < r->in.producers; lane++) { /* one that has left is to be told of */
+        struct ipc_record_shared *to = (struct ipc_record_shared *)(void *)r->in.ring;
+
+        if (ck_pr_load_64(ipc_record_holder_(to, r->in.producers, lane)) == 0 &&
+            ck_pr_load_64(&ipc_record_lane_at_(to, lane)->terms) != r->in.reported[lane])
+            return 1;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------ answering */
+
+IPC_INLINE int ipc_channel_refuse_ring_client_(struct ipc_channel *ch)
+{
+    return ipc_channel_refuse_(ch, -EPIPE, "ring:%s: that client is gone", ch->address);
+}
+
+/* The client of that number, or NULL. */
+IPC_INLINE struct ipc_channel_ring_client_ *ipc_channel_find_ring_client_(const struct ipc_channel *ch,
+                                                                     uint64_t number)
+{
+    struct ipc_channel_ring_server_ *own = ipc_channel_ring_server_of_(ch);
+    struct ipc_channel_ring_client_ *c = &own->client[number % IPC_CHANNEL_LANES_];
+
+    return number != 0 && c->number == number && !c->dropped ? c : NULL;
+}
+
+/* An answer under way. */
+struct ipc_channel_answer_ {
+    struct ipc_channel_ring_client_ *client;
+    const void *message;
+    size_t n;
+};
+
+IPC_INLINE int ipc_channel_try_answer_(void *handle, void *argument)
+{
+    const struct ipc_channel_answer_ *a = (const struct ipc_channel_answer_ *)handle;
+    struct ipc_channel_ring_client_ *c = a->client;
+    int rc;
+
+    (void)argument;
+    /* What goes in after it has left, no other client reads: see ring_talk.h. */
+    if (c->out.ring == NULL || ck_pr_load_64(&c->out.ring->end[1]) != c->id)
+        return -EPIPE;
+    rc = ipc_record_push(&c->out, a->message, a->n);
+    return rc == 0 ? 1 : rc == -EAGAIN ? 0 : rc;
+}
+
+IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t client,
+                                                const void *message, size_t n, int64_t deadline)
+{
+    struct ipc_channel_answer_ a = {ipc_channel_find_ring_client_(ch, client), message, n};
+    int rc;
+
+    if (a.client == NULL)
+        return ipc_channel_refuse_ring_client_(ch);
+    rc = ipc_channel_try_answer_(&a, NULL);
+    if (rc == 0) {
+        ipc_notify_watch(&a.client->space, a.client->id);
+        rc = ipc_notify_wait_until_(&a.client->space, deadline, ipc_channel_try_answer_, &a, NULL);
+    } else if (rc == 1) {
+        rc = 0;
+    }
+    if (rc == -EPIPE || rc == -EOWNERDEAD)
+        return ipc_channel_refuse_ring_client_(ch);
+    if (rc == 0)
+        (void)ipc_notify_post(&a.client->data);
+    return rc == -EBADMSG ? ipc_channel_report_ring_end_(ch, rc) : rc;
+}
+
+IPC_INLINE int ipc_channel_ring_server_drop_(struct ipc_channel *ch, uint64_t client)
+{
+    struct ipc_channel_ring_client_ *c = ipc_channel_find_ring_client_(ch, client);
+
+    if (c == NULL)
+        return ipc_channel_refuse_ring_client_(ch);
+    c->dropped = 1;
+    ipc_record_producer_detach(&c->out);
+    (void)ipc_notify_post(&c->data);
+    return 0;
+}
+
+/* How many lanes have a client that is not known to have ended. */
+IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
+                                                  struct ipc_channel_facts *info)
+{
+    const struct ipc_record_consumer *in = &ch->ring->in;
+    struct ipc_record_shared *to = (struct ipc_record_shared *)(void *)in->ring;
+    unsigned lane;
+
+    for (lane = 0; lane < in->producers; lane++)
+        info->clients += ck_pr_load_64(ipc_record_holder_(to, in->producers, lane)) != 0 &&
+                         ck_pr_load_64(&ipc_record_lane_at_(to, lane)->terms) != in->reported[lane];
+}
 
 #endif
 
@@ -6675,8 +7646,9 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
     struct ipc_record_producer *out = ch->quick_out;
 
     /* A message that no process would read takes the long way, which reports that. */
-    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 || ck_pr_load_64(&out->ring->end[1]) == 0 ||
-                       n > ch->max || ipc_record_push(out, message, n) != 0))
+    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 ||
+                       ck_pr_load_64(ch->quick_holder) != ch->quick_reader || n > ch->max ||
+                       ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
         (void)ipc_notify_post(&ch->ring->out_data);
@@ -6719,7 +7691,7 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
     ipc_channel_prepare_(ch);
     if (ch->server != NULL)
         return ch->kind->serve->descriptor(ch);
-    if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
+    if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0 && ch->kind->descriptor == NULL)
         return -EOPNOTSUPP;
     if (ch->kind->descriptor != NULL)
         fd = ch->kind->descriptor(ch);

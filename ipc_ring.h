@@ -2587,7 +2587,8 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
  *                                             memory; its own word was stored there before
  *   lane's head      h          h' > h        the consumer, when it is done with all below h':
  *                                             release fence, store (ipc_record_publish_)
- *   terms            n          n+1           the producer that took the lane: term[n % 23], store
+ *   terms            n          n+1           the producer that took the lane, or whose records are
+ *                                             for another process from now on: term[n % 23], store
  *                                             fence, store
  *   term[n % 23]     from       from | LEFT   that producer, before it gives the lane back
  *   tail             any        the tail      the same
@@ -2617,10 +2618,11 @@ IPC_INLINE uint64_t ipc_stream_consumer_was_size(struct ipc_stream_consumer *c)
 /* A producer's time in a lane. */
 struct ipc_record_term_ {
     uint64_t id;   /* the process, ~0 for one without an ipc_peer */
-    uint64_t from; /* the position where its records begin; and IPC_RECORD_LEFT_ */
+    uint64_t from; /* the position where its records begin; and IPC_RECORD_LEFT_, _ASKS_ */
 };
 
 #define IPC_RECORD_LEFT_ UINT64_C(1) /* it has detached, so was not killed */
+#define IPC_RECORD_ASKS_ UINT64_C(2) /* its process waits for answers: ipc_channel.h */
 
 /* One for each producer. */
 struct ipc_record_lane_ {
@@ -3089,6 +3091,46 @@ IPC_INLINE uint64_t ipc_record_find_term_(struct ipc_record_lane_ *l, uint64_t p
     }
     *id = 0;
     return n;
+}
+
+/* ------------------------------------------------------------------ records: terms of readers */
+
+/* For ipc_channel.h: ends the producer's term in its lane, and begins the next one, with that id.
+ * from: the tail, or where the last term began; and IPC_RECORD_ASKS_. In a ring of answers the id
+ * is that of the process for which the records are from there on, or 0: the next one that reads. */
+IPC_INLINE void ipc_record_next_term_(struct ipc_record_producer *p, uint64_t id, uint64_t from)
+{
+    (void)ck_pr_cas_64(p->from, p->begun, p->begun | IPC_RECORD_LEFT_);
+    p->begun = from;
+    p->from = ipc_record_begin_term_(p->lane, id, from);
+}
+
+/* Says of the producer's term that its process waits for answers. */
+IPC_INLINE void ipc_record_ask_(struct ipc_record_producer *p)
+{
+    p->begun |= IPC_RECORD_ASKS_;
+    ck_pr_store_64(p->from, p->begun); /* before its first record */
+}
+
+/* Of a ring of answers: goes to where the records for `id` begin, over those for others. 1; 0: it
+ * has none yet, and must read nothing; or -EBADMSG, which sticks. */
+IPC_INLINE int ipc_record_go_to_answers_(struct ipc_record_consumer *c, uint64_t id)
+{
+    struct ipc_record_lane_ *l = ipc_record_lane_at_((struct ipc_record_shared *)(void *)c->ring, 0);
+    uint64_t terms = ipc_record_count_terms_(l), over;
+    struct ipc_record_term_ t;
+
+    if (terms == 0 || !ipc_record_read_term_(l, terms - 1, &t) || (t.id != id && t.id != 0))
+        return 0;
+    over = (t.from & ~UINT64_C(7)) - c->head;
+    if ((int64_t)over <= 0)
+        return 1;
+    if (over > c->mask + 1)
+        return ipc_record_fail_(c, -EBADMSG);
+    c->head += over;
+    c->run_start = c->head;
+    ipc_record_publish_(c);
+    return 1;
 }
 
 /* ------------------------------------------------------------------ records: sources */

@@ -126,8 +126,9 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
     struct ipc_record_producer *out = ch->quick_out;
 
     /* A message that no process would read takes the long way, which reports that. */
-    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 || ck_pr_load_64(&out->ring->end[1]) == 0 ||
-                       n > ch->max || ipc_record_push(out, message, n) != 0))
+    if (CK_CC_UNLIKELY(--ch->quick_sends < 0 ||
+                       ck_pr_load_64(ch->quick_holder) != ch->quick_reader || n > ch->max ||
+                       ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
         (void)ipc_notify_post(&ch->ring->out_data);
@@ -170,7 +171,7 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
     ipc_channel_prepare_(ch);
     if (ch->server != NULL)
         return ch->kind->serve->descriptor(ch);
-    if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
+    if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0 && ch->kind->descriptor == NULL)
         return -EOPNOTSUPP;
     if (ch->kind->descriptor != NULL)
         fd = ch->kind->descriptor(ch);

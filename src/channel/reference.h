@@ -187,7 +187,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
- *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none; file: the kernel gives no inotify
+ *   -EOPNOTSUPP  sysvshm:, sysv: there is none; ring: there is none to send by; file: the kernel
+ *                gives no inotify
  *   -ENOTCONN    nobody is there; a call of send or recv meets the next peer
  *   -EINVAL      the channel is not open
  */

@@ -9,11 +9,18 @@
  *
  *   Access   Each process that the segment's mode permits. The segment of a user other than this
  *            one, root and options.user is refused.
+ *   Answers  In both directions, what a listener sends is for the client that the last message came
+ *            from. It is refused if that client is gone, and no later client ever reads it. A client
+ *            that comes later reads what was sent to it alone. If a client leaves and the next one
+ *            sends before the listener has taken all, it may receive from that one before it is told
+ *            of the loss; a server is not.
  *   Loss     -EPIPE if the other side left, -EOWNERDEAD if it was killed. Of several senders, or
  *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
  *            the loss when the ring is full, or when the receiver has left. The next receiver goes
  *            on, and may see again what a killed one had: an eighth of the ring at most.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops; auto: has one.
+ *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
+ *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
  *
  * This room also has what sysvshm: and auto: do with their rings.
  */
@@ -23,6 +30,12 @@
 #include "wait.h"
 
 /* ------------------------------------------------------------------ the ends of rings */
+
+/* Of ring_poll.h: the descriptors of an event loop; -1: nobody has asked for them. */
+struct ipc_channel_polls_ {
+    int set, events, timer; /* the first has the others */
+    unsigned asks;          /* how often the timer is to end polls, to ask for deaths */
+};
 
 /* Our ends of one or two rings: `out` or `put` to send to, `in` or `take` to receive from. */
 struct ipc_channel_ring_ {
@@ -35,7 +48,49 @@ struct ipc_channel_ring_ {
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
+    struct ipc_channel_polls_ polls;
+    int talks;               /* a listener in both directions: see ring_talk.h */
+    int has_asker;           /* talks: a message came since the last loss was reported */
+    uint64_t sender;         /* talks: which process sent when that was last looked at */
+    uint64_t addressed;      /* talks: the id of the last term of out */
+    uint64_t next_from;      /* talks: where the first answer to the next client begins */
+    int awaits;              /* a client: no term is for it yet */
+    struct ipc_shm_object answers; /* a client of a server: the rings of answers; else no memory */
+    int rejoins;                   /* the same: it was told of the loss, and begins anew */
 };
+
+/* Of ring_poll.h. */
+IPC_INLINE void ipc_channel_close_polls_(struct ipc_channel_polls_ *p);
+IPC_INLINE int ipc_channel_ring_descriptor_(struct ipc_channel *ch);
+IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline);
+IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch);
+
+/* Of ring_talk.h. */
+IPC_INLINE void ipc_channel_begin_talk_(struct ipc_channel *ch, int listener);
+IPC_INLINE int ipc_channel_address_asker_(struct ipc_channel_ring_ *r);
+IPC_INLINE void ipc_channel_note_asker_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_how_ended_(struct ipc_channel_ring_ *r, uint64_t id);
+IPC_INLINE void ipc_channel_end_talk_(struct ipc_channel *ch, uint64_t lost);
+IPC_INLINE int ipc_channel_has_answers_(struct ipc_channel_ring_ *r);
+IPC_INLINE void ipc_channel_rejoin_(struct ipc_channel_ring_ *r);
+
+/* Of ring_server.h. */
+#define IPC_CHANNEL_LANES_ IPC_RECORD_PRODUCERS /* the most clients of a server */
+IPC_INLINE size_t ipc_channel_answers_bytes_(const struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_make_answers_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_find_answers_(struct ipc_channel *ch);
+IPC_INLINE struct ipc_shm_object ipc_channel_own_answers_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_serve_ring_(struct ipc_channel *ch);
+IPC_INLINE void ipc_channel_ring_server_close_(struct ipc_channel *ch);
+IPC_INLINE int64_t ipc_channel_ring_server_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                                 int64_t deadline);
+IPC_INLINE int ipc_channel_ring_server_send_to_(struct ipc_channel *ch, uint64_t client,
+                                                const void *message, size_t n, int64_t deadline);
+IPC_INLINE int ipc_channel_ring_server_drop_(struct ipc_channel *ch, uint64_t client);
+IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
+                                                  struct ipc_channel_facts *info);
+IPC_INLINE int ipc_channel_ring_server_is_ready_(struct ipc_channel *ch);
 
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
 
@@ -65,25 +120,34 @@ IPC_INLINE int ipc_channel_is_shared_(const struct ipc_channel *ch)
     return ch->how.receivers > 1;
 }
 
+/* How many lanes the ring to the listener has. */
+IPC_INLINE unsigned ipc_channel_lanes_(const struct ipc_channel *ch)
+{
+    unsigned n = ch->how.clients != 0 ? ch->how.clients : ch->how.senders;
+
+    return n != 0 ? n : 1;
+}
+
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
     if (ipc_channel_is_shared_(ch))
         return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max),
                                   IPC_MPMC_AT_LEAST_ONCE);
-    return ipc_record_footprint(ipc_channel_lane_(ch->max),
-                                ch->how.senders != 0 ? ch->how.senders : 1);
+    return ipc_record_footprint(ipc_channel_lane_(ch->max), ipc_channel_lanes_(ch));
 }
 
 /* Bytes of a segment for both directions. */
 IPC_INLINE size_t ipc_channel_ring_size_(const struct ipc_channel *ch)
 {
+    if (ch->how.clients != 0)
+        return ipc_channel_ring_bytes_(ch) + ipc_channel_answers_bytes_(ch) + 3 * 4096;
     return 2 * (ipc_channel_ring_bytes_(ch) + 4096);
 }
 
 IPC_INLINE int ipc_channel_ring_init_(const struct ipc_channel *ch, const struct ipc_shm_object *o)
 {
-    unsigned senders = ch->how.senders != 0 ? ch->how.senders : 1;
+    unsigned senders = ipc_channel_lanes_(ch);
 
     if (!ipc_channel_is_shared_(ch))
         return ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
@@ -99,6 +163,7 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
     if (ch->ring == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
     ch->ring->seg.fd = -1;
+    ch->ring->polls.set = ch->ring->polls.events = ch->ring->polls.timer = -1;
     ch->ring->out.error = ch->ring->in.error = -EINVAL;
     return 0;
 }
@@ -174,21 +239,26 @@ IPC_INLINE int ipc_channel_attach_shared_(struct ipc_channel *ch, const struct i
     return 0;
 }
 
-/* Attaches our ends of rings of records. The listener receives from *to. */
+/* Attaches our ends of rings of records. The listener receives from *to; a server only receives. */
 IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listener,
                                              const struct ipc_shm_object *to,
                                              const struct ipc_shm_object *from, struct ipc_peer *me)
 {
     struct ipc_channel_ring_ *r = ch->ring;
     const struct ipc_shm_object *out = listener ? from : to, *in = listener ? to : from;
+    struct ipc_shm_object own;
     int rc = 0;
 
-    if ((ch->role & IPC_SEND) != 0 &&
+    if ((ch->role & IPC_SEND) != 0 && ch->how.clients == 0 &&
         (rc = ipc_record_producer_attach(&r->out, out->mem, out->size, me)) == 0 &&
         (rc = ipc_channel_attach_bells_(ch, me, &r->out_data, r->out.ring->data_bell, &r->out_space,
                                         r->out.ring->space_bell)) == 0) {
         r->reader = ipc_notify_first_seen_(&r->out_space, &r->out.ring->end[1]);
         ch->max = ipc_record_most(&r->out);
+    }
+    if (rc == 0 && !listener && r->answers.mem != NULL) {
+        own = ipc_channel_own_answers_(ch);
+        in = &own;
     }
     if (rc == 0 && (ch->role & IPC_RECV) != 0 &&
         (rc = ipc_record_consumer_attach(&r->in, in->mem, in->size, me)) == 0 &&
@@ -199,6 +269,8 @@ IPC_INLINE int ipc_channel_ring_attach_ends_(struct ipc_channel *ch, int listene
         r->writer =
             r->one_sender ? ipc_notify_first_seen_(&r->data, &r->in.ring->end[0]) : 0;
     }
+    if (rc == 0)
+        ipc_channel_begin_talk_(ch, listener);
     if (rc != 0) { /* the next try must not find our ends taken */
         ipc_record_producer_detach(&r->out);
         ipc_record_consumer_detach(&r->in);
@@ -219,9 +291,14 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
 
     if (shared)
         rc = ipc_channel_find_ring_(ch, "shared", listener, &to);
-    else if ((ch->role & in) != 0)
+    else if (ch->how.clients != 0) /* before "to", by which others find the segment's kind */
+        rc = ipc_channel_make_answers_(ch);
+    if (rc == 0 && !shared && (ch->role & in) != 0)
         rc = ipc_channel_find_ring_(ch, "to", listener, &to);
-    if (rc == 0 && !shared && (ch->role & (in ^ IPC_BOTH)) != 0)
+    if (rc == 0 && !listener && ch->role == IPC_BOTH)
+        rc = ipc_channel_find_answers_(ch);
+    if (rc == 0 && !shared && ch->how.clients == 0 && r->answers.mem == NULL &&
+        (ch->role & (in ^ IPC_BOTH)) != 0)
         rc = ipc_channel_find_ring_(ch, "from", listener, &from);
     if (rc == 0)
         rc = shared
@@ -270,8 +347,9 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
 
     if (r == NULL)
         return;
-    ipc_record_producer_detach(&r->out);
+    /* In this order: the process that takes out's end next, then finds that of in free. */
     ipc_record_consumer_detach(&r->in);
+    ipc_record_producer_detach(&r->out);
     ipc_mpmc_producer_detach(&r->put);
     ipc_mpmc_consumer_detach(&r->take);
     (void)ipc_notify_post(&r->out_data); /* a process that sleeps there learns of it */
@@ -282,6 +360,7 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
     ipc_notify_detach(&r->out_space);
+    ipc_channel_close_polls_(&r->polls);
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
@@ -318,9 +397,13 @@ IPC_INLINE int ipc_channel_report_ring_end_(struct ipc_channel *ch, int rc)
 IPC_INLINE int ipc_channel_try_push_(void *handle, void *argument)
 {
     struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+    struct ipc_channel_ring_ *r = t->ch->ring;
 
     (void)argument;
-    t->rc = ipc_record_push(&t->ch->ring->out, t->from, t->n);
+    if (r->addressed != 0 && ck_pr_load_64(&r->out.ring->end[1]) != r->addressed)
+        t->rc = -EPIPE;
+    else
+        t->rc = ipc_record_push(&r->out, t->from, t->n);
     return t->rc != -EAGAIN;
 }
 
@@ -329,8 +412,28 @@ IPC_INLINE int ipc_channel_try_pop_(void *handle, void *argument)
     struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
 
     (void)argument;
-    t->rc = ipc_record_take_(&t->ch->ring->in, t->to, t->n, &t->published);
+    t->rc = ipc_channel_has_answers_(t->ch->ring);
+    if (t->rc > 0)
+        t->rc = ipc_record_take_(&t->ch->ring->in, t->to, t->n, &t->published);
+    else if (t->rc == 0)
+        t->rc = -EAGAIN;
     return t->rc != -EAGAIN;
+}
+
+/* The word that says which process is at the other end of what we send: a client of a server looks
+ * at the end of its answers, which the server leaves to drop it. */
+IPC_INLINE uint64_t *ipc_channel_reader_(struct ipc_channel_ring_ *r)
+{
+    return r->answers.mem != NULL ? &r->in.ring->end[0] : &r->out.ring->end[1];
+}
+
+/* A client of a server that was told of its loss, by send or recv, is told once. */
+IPC_INLINE void ipc_channel_note_loss_(struct ipc_channel_ring_ *r, int64_t rc)
+{
+    if (r->answers.mem == NULL || (rc != -EPIPE && rc != -EOWNERDEAD))
+        return;
+    r->rejoins = 1;
+    r->reader = r->writer = 0;
 }
 
 IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *message, size_t n,
@@ -342,21 +445,42 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
 
     if (r->out.ring == NULL) /* after fork this process may not go on */
         return ipc_channel_report_ring_end_(ch, r->out.error);
-    holder = &r->out.ring->end[1];
+    holder = ipc_channel_reader_(r);
     reader = ck_pr_load_64(holder);
-    if (reader != r->reader && reader == 0) { /* reported once; later calls send for the next one */
+    ipc_channel_rejoin_(r);
+    if (r->talks)
+        t.rc = ipc_channel_address_asker_(r);
+    else if (reader != r->reader && reader == 0) { /* reported once; then for the next one */
         r->reader = 0;
-        return ipc_channel_report_ring_end_(ch, -EPIPE);
+        t.rc = -EPIPE;
     }
-    if (!ipc_channel_try_push_(&t, NULL))
+    if (t.rc == 0 && !ipc_channel_try_push_(&t, NULL))
         ipc_channel_try_until_(&t, &r->out_space, holder, &r->reader, deadline,
                                ipc_channel_try_push_);
+    ipc_channel_note_loss_(r, t.rc);
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     (void)ipc_notify_post(&r->out_data);
     ch->quick_out = &r->out;
+    ch->quick_holder = holder;
+    ch->quick_reader = reader != 0 ? reader : IPC_PEER_READ_ONLY; /* which is never there */
     ch->quick_sends = INT32_MAX;
     return 0;
+}
+
+/* The sender is gone, and the next one may be there already: takes what is left, or says how it
+ * ended. */
+IPC_INLINE void ipc_channel_try_rest_(struct ipc_channel_try_ *t)
+{
+    struct ipc_channel_ring_ *r = t->ch->ring;
+
+    /* Without it the last message could be missed, as the look could be older than the end.
+     * Partner: ipc_ring_leave_end_; the kernel, if the sender was killed. */
+    ck_pr_fence_load();
+    if (ipc_channel_try_pop_(t, NULL))
+        return;
+    t->rc = ipc_channel_how_ended_(r, r->writer);
+    r->writer = 0;
 }
 
 IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size_t size,
@@ -364,7 +488,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
 {
     struct ipc_channel_ring_ *r = ch->ring;
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
-    uint64_t nobody = 0, *holder;
+    uint64_t nobody = 0, *holder, seen = r->writer;
 
     if (r->in.ring == NULL)
         return ipc_channel_report_ring_end_(ch, r->in.error);
@@ -373,7 +497,12 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
         /* What was taken is published by now, and the other side may wait for that room. */
         r->in.post_due = 0;
         (void)ipc_notify_post(&r->space);
-        ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_pop_);
+        ipc_channel_rejoin_(r);
+        if (r->talks && r->writer > 1 && ck_pr_load_64(holder) != r->writer)
+            ipc_channel_try_rest_(&t);
+        else
+            ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline,
+                                   ipc_channel_try_pop_);
     }
     if (r->in.post_due) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.post_due = 0;
@@ -382,8 +511,14 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     if (t.rc >= 0) {
         r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
         ch->next = 0;
+        if (r->talks)
+            ipc_channel_note_asker_(ch);
     }
-    ch->quick_in = (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE ? &r->in : NULL;
+    if (r->talks && (t.rc == -EPIPE || t.rc == -EOWNERDEAD))
+        ipc_channel_end_talk_(ch, seen);
+    ipc_channel_note_loss_(r, t.rc);
+    ch->quick_in =
+        (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE && !r->awaits ? &r->in : NULL;
     if (t.rc >= 0)
         return t.rc;
     if (t.rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
@@ -513,6 +648,26 @@ IPC_INLINE int ipc_channel_ring_check_name_(struct ipc_channel *ch)
                : ipc_channel_refuse_(ch, -EINVAL, "ring: '%s' must not hold a slash", ch->address);
 }
 
+IPC_INLINE void ipc_channel_fault_in_(void *mem, size_t size)
+{
+    size_t offset = (uintptr_t)mem & ((size_t)getpagesize() - 1);
+
+    (void)madvise((unsigned char *)mem - offset, size + offset, MADV_POPULATE_WRITE);
+}
+
+/* Faults in what messages go through, so that none does at its first touch. */
+IPC_INLINE void ipc_channel_fault_in_rings_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+
+    if (r->answers.mem == NULL) {
+        ipc_channel_fault_in_(r->seg.base, r->seg.size);
+    } else {
+        ipc_channel_fault_in_(r->out.data, (size_t)r->out.mask + 1);
+        ipc_channel_fault_in_(r->in.data, (size_t)r->in.mask + 1);
+    }
+}
+
 IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_shm_options how = IPC_SHM_DEFAULTS;
@@ -525,11 +680,20 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     if (ipc_channel_is_shared_(ch) && (ch->role & IPC_BOTH) == IPC_BOTH)
         return ipc_channel_refuse_(ch, -EOPNOTSUPP,
                                    "ring: several receivers: one direction only: open two");
+    if (ch->how.clients > IPC_CHANNEL_LANES_ ||
+        (ch->how.clients != 0 && (ch->how.senders | ch->how.receivers) != 0))
+        return ipc_channel_refuse_(ch, -EINVAL,
+                                   "ring: %u clients, %u senders, %u receivers: up to %u clients, "
+                                   "which are the senders, too",
+                                   ch->how.clients, ch->how.senders, ch->how.receivers,
+                                   IPC_CHANNEL_LANES_);
     seg = &ch->ring->seg;
     how.mode = ch->how.mode;
     /* As many as there can be handles of the ring, or lanes and their receivers. */
     how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
+    if (!listener)
+        how.flags |= IPC_SHM_NO_PREFAULT; /* of a server's segment, most is for others */
     rc = listener ? ipc_shm_create_with(seg, ch->address, ipc_channel_ring_size_(ch), &how)
                   : ipc_shm_open_with(seg, ch->address, deadline, &how);
     if (rc == -EACCES && !listener && ch->how.user != 0) {
@@ -539,7 +703,10 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     if (rc != 0)
         return ipc_channel_refuse_(ch, ipc_channel_segment_error_(rc), "ring: %s",
                                    ipc_shm_why(seg));
-    return ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
+    rc = ipc_channel_segment_error_(ipc_channel_ring_attach_(ch, listener));
+    if (rc == 0 && !listener)
+        ipc_channel_fault_in_rings_(ch);
+    return rc;
 }
 
 /* A segment of ring: has the magic of ipc_shm.h, and its objects are our rings; it has no object if
@@ -572,11 +739,23 @@ IPC_INLINE int ipc_channel_ring_unlink_(struct ipc_channel *ch)
 
         object[IPC_SHM_NAME_MAX] = '\0';
         if (*object != '\0' && strcmp(object, "to") != 0 && strcmp(object, "from") != 0 &&
-            strcmp(object, "shared") != 0)
+            strcmp(object, "shared") != 0 && strcmp(object, "answers") != 0)
             return -EPROTO;
     }
     return ipc_channel_remove_(path, S_IFREG);
 }
+
+static const struct ipc_channel_serve_ ipc_channel_ring_serve_ = {
+    ipc_channel_serve_ring_,
+    ipc_channel_ring_server_close_,
+    ipc_channel_ring_server_recv_,
+    ipc_channel_ring_server_send_to_,
+    ipc_channel_ring_server_drop_,
+    NULL, /* flush: nothing is left */
+    ipc_channel_ring_descriptor_,
+    ipc_channel_ring_server_describe_,
+    ipc_channel_ring_server_is_ready_,
+};
 
 static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     "ring",
@@ -588,15 +767,15 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     NULL, /* close */
     ipc_channel_ring_unlink_,
     ipc_channel_shared_send_,
-    ipc_channel_shared_recv_,
+    ipc_channel_polled_recv_,
     NULL, /* meet: send and recv wait for peers */
     NULL, /* reopen */
     NULL, /* prepare */
     NULL, /* accept */
-    NULL, /* descriptor */
+    ipc_channel_ring_descriptor_,
     NULL, /* describe */
-    NULL, /* is_ready */
-    NULL, /* serve */
+    ipc_channel_ring_is_ready_,
+    &ipc_channel_ring_serve_,
 };
 
 #endif

@@ -13,7 +13,8 @@
  *                                             memory; its own word was stored there before
  *   lane's head      h          h' > h        the consumer, when it is done with all below h':
  *                                             release fence, store (ipc_record_publish_)
- *   terms            n          n+1           the producer that took the lane: term[n % 23], store
+ *   terms            n          n+1           the producer that took the lane, or whose records are
+ *                                             for another process from now on: term[n % 23], store
  *                                             fence, store
  *   term[n % 23]     from       from | LEFT   that producer, before it gives the lane back
  *   tail             any        the tail      the same
@@ -45,10 +46,11 @@
 /* A producer's time in a lane. */
 struct ipc_record_term_ {
     uint64_t id;   /* the process, ~0 for one without an ipc_peer */
-    uint64_t from; /* the position where its records begin; and IPC_RECORD_LEFT_ */
+    uint64_t from; /* the position where its records begin; and IPC_RECORD_LEFT_, _ASKS_ */
 };
 
 #define IPC_RECORD_LEFT_ UINT64_C(1) /* it has detached, so was not killed */
+#define IPC_RECORD_ASKS_ UINT64_C(2) /* its process waits for answers: ipc_channel.h */
 
 /* One for each producer. */
 struct ipc_record_lane_ {
