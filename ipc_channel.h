@@ -32,7 +32,7 @@
  *     auto:NAME          a Unix socket that becomes a ring where both sides can        >>auto
  *     ring:NAME          rings in the segment NAME of ipc_shm.h: records, from one     >>ring
  *                        sender or several; or slots that several receivers share
- *     sysvshm:KEY        rings in a System V segment, with System V semaphores         >>sysvshm
+ *     sysvshm:KEY        rings in a System V segment                                   >>sysvshm
  *     pipe:              pipes between parent and child: open, fork, use in both       >>pipe
  *     fifo:PATH          a named pipe; any number of senders                           >>pipe
  *     unix:PATH          a Unix socket, a stream; unix:@NAME is an abstract name       >>socket
@@ -4345,9 +4345,6 @@ struct ipc_channel_ring_ {
     struct ipc_mpmc_consumer take; /* in place of in, of a ring that several receive from */
     struct ipc_notify data, space; /* bells of in, take: to sleep on, to post */
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
-    int sem; /* sysvshm: the semaphores that are the bells; -1: the bells' own words */
-    unsigned short sem_in;   /* the first semaphore of in's ring: data; the next one: space */
-    unsigned short sem_out;  /* the first semaphore of out's ring */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
 };
@@ -4413,7 +4410,7 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
     ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
     if (ch->ring == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
-    ch->ring->seg.fd = ch->ring->sem = -1;
+    ch->ring->seg.fd = -1;
     ch->ring->out.error = ch->ring->in.error = -EINVAL;
     return 0;
 }
@@ -4550,106 +4547,7 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     return 0;
 }
 
-/* ------------------------------------------------------------------ bells */
-
-/* A bell is a struct ipc_notify; over sysvshm: it is a semaphore, and the first word of the bell's
- * memory says that a process sleeps on it. */
-
-/* The number of a bell's semaphore. */
-IPC_INLINE unsigned short ipc_channel_sem_number_(const struct ipc_channel_ring_ *r,
-                                                  const struct ipc_notify *bell)
-{
-    int out = bell == &r->out_data || bell == &r->out_space;
-    int space = bell == &r->space || bell == &r->out_space;
-
-    return (unsigned short)((out ? r->sem_out : r->sem_in) + space);
-}
-
-/* Wakes the process that sleeps on the bell, if there is one. */
-IPC_INLINE void ipc_channel_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
-{
-    struct sembuf up = {0, 1, IPC_NOWAIT};
-
-    if (r->sem < 0) {
-        (void)ipc_notify_post(bell);
-        return;
-    }
-    if (bell->at == NULL)
-        return;
-    /* Without this fence we could miss a process that has just armed the bell, and it could miss
-     * what we stored. Partner: in ipc_channel_sem_more_. */
-    ck_pr_fence_store_load();
-    if (ck_pr_load_32(&bell->at->word) == 0 || ck_pr_fas_32(&bell->at->word, 0) == 0)
-        return;
-    up.sem_num = ipc_channel_sem_number_(r, bell);
-    (void)semop(r->sem, &up, 1); /* -EAGAIN: 32767 wakes are there already */
-}
-
-/* One wait: the looks so far; is the bell armed; what the wait has come to, or 0. */
-struct ipc_channel_sleep_ {
-    unsigned looks;
-    int armed, rc;
-};
-
-/* A look has found nothing. 1: the caller looks again; 0: the wait is over. It spins first, then
- * arms the bell and lets the caller look once more, then sleeps. */
-IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_notify *bell,
-                                     int64_t deadline, struct ipc_channel_sleep_ *w)
-{
-    struct sembuf down = {0, -1, 0};
-    struct timespec t;
-    int64_t left;
-
-    if (w->rc != 0)
-        return 0;
-    if (deadline > IPC_NOW && w->looks++ < bell->spin) {
-        ck_pr_stall();
-        return 1;
-    }
-    if (!w->armed) {
-        ck_pr_store_32(&bell->at->word, 1);
-        ck_pr_fence_store_load(); /* partner: in ipc_channel_post_ */
-        return w->armed = 1;
-    }
-    w->armed = 0;
-    left = ipc_left_(deadline);
-    if (left == 0) {
-        w->rc = -ETIMEDOUT;
-        return 1;
-    }
-    down.sem_num = ipc_channel_sem_number_(r, bell);
-    t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
-#if defined(SYS_semtimedop) && defined(__LP64__) /* the declaration needs _GNU_SOURCE */
-    if (syscall(SYS_semtimedop, r->sem, &down, 1L, &t) != 0 && errno != EAGAIN)
-#else
-    down.sem_flg = IPC_NOWAIT;
-    if (semop(r->sem, &down, 1) != 0 && (errno != EAGAIN || nanosleep(&t, NULL) != 0))
-#endif
-        w->rc = errno == EIDRM ? -EPIPE : -errno;
-    else if (ipc_notify_dead_(bell))
-        w->rc = -EOWNERDEAD;
-    return 1;
-}
-
-/* As ipc_notify_wait_until_, on a semaphore. The bell is one of a channel's ring. */
-IPC_INLINE int ipc_channel_sem_until_(struct ipc_notify *bell, int64_t deadline,
-                                      ipc_notify_look_ *look, void *handle, void *argument)
-{
-    struct ipc_channel_sleep_ sleep = {0, 0, 0};
-    struct ipc_channel_ring_ *r = (struct ipc_channel_ring_ *)bell->peer.arg;
-    int ready;
-
-    do
-        ready = look(handle, argument);
-    while (!ready && ipc_channel_sem_more_(r, bell, deadline, &sleep));
-    return ready ? 0 : sleep.rc;
-}
-
-IPC_INLINE int ipc_channel_bell_until_(struct ipc_notify *bell, int64_t deadline,
-                                       ipc_notify_look_ *look, void *handle, void *argument)
-{
-    return ipc_notify_wait_until_(bell, deadline, look, handle, argument);
-}
+/* ------------------------------------------------------------------ waiting */
 
 /* A message that is sent or received as soon as that is possible: what a look tries. */
 struct ipc_channel_try_ {
@@ -4667,9 +4565,8 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    int rc = ipc_notify_wait_with_peer_(
-        bell, holder, seen, deadline,
-        t->ch->ring->sem >= 0 ? ipc_channel_sem_until_ : ipc_channel_bell_until_, look, t, NULL);
+    int rc = ipc_notify_wait_with_peer_(bell, holder, seen, deadline, ipc_notify_wait_until_, look,
+                                        t, NULL);
 
     if (rc != 0)
         t->rc = rc;
@@ -4689,10 +4586,10 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_record_consumer_detach(&r->in);
     ipc_mpmc_producer_detach(&r->put);
     ipc_mpmc_consumer_detach(&r->take);
-    ipc_channel_post_(r, &r->out_data); /* a process that sleeps there learns of it */
-    ipc_channel_post_(r, &r->out_space);
-    ipc_channel_post_(r, &r->data);
-    ipc_channel_post_(r, &r->space);
+    (void)ipc_notify_post(&r->out_data); /* a process that sleeps there learns of it */
+    (void)ipc_notify_post(&r->out_space);
+    (void)ipc_notify_post(&r->data);
+    (void)ipc_notify_post(&r->space);
     ipc_notify_detach(&r->data);
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
@@ -4768,9 +4665,9 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
                                ipc_channel_try_push_);
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
-    ipc_channel_post_(r, &r->out_data);
+    (void)ipc_notify_post(&r->out_data);
     ch->quick_out = &r->out;
-    ch->quick_sends = r->sem < 0 ? INT32_MAX : 0;
+    ch->quick_sends = INT32_MAX;
     return 0;
 }
 
@@ -4787,19 +4684,18 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     if (!ipc_channel_try_pop_(&t, NULL)) {
         /* What was taken is published by now, and the other side may wait for that room. */
         r->in.post_due = 0;
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->space);
         ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_pop_);
     }
     if (r->in.post_due) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.post_due = 0;
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->space);
     }
     if (t.rc >= 0) {
         r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
         ch->next = 0;
     }
-    ch->quick_in =
-        r->sem < 0 && (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE ? &r->in : NULL;
+    ch->quick_in = (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE ? &r->in : NULL;
     if (t.rc >= 0)
         return t.rc;
     if (t.rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
@@ -4816,7 +4712,7 @@ IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *mes
     unsigned char *slot;
 
     if (ipc_notify_anyone_died(&r->out_space) && ipc_mpmc_producer_recover(&r->put, 0) > 0)
-        ipc_channel_post_(r, &r->out_data);
+        (void)ipc_notify_post(&r->out_data);
     slot = (unsigned char *)ipc_mpmc_claim(&r->put);
     if (slot == NULL)
         return ipc_mpmc_producer_error(&r->put) != 0 ? ipc_mpmc_producer_error(&r->put) : -EAGAIN;
@@ -4835,8 +4731,8 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     uint64_t n;
 
     if (ipc_notify_anyone_died(&r->data) && ipc_mpmc_consumer_recover(&r->take, 0) > 0) {
-        ipc_channel_post_(r, &r->data);
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->data);
+        (void)ipc_notify_post(&r->space);
     }
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
@@ -4884,7 +4780,7 @@ IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *mess
         ipc_channel_try_until_(&t, &r->out_space, &nobody, &r->reader, deadline,
                                ipc_channel_try_put_);
     ipc_mpmc_cancel(&r->put); /* what was not sent */
-    ipc_channel_post_(r, t.rc == 0 ? &r->out_data : &r->out_space);
+    (void)ipc_notify_post(t.rc == 0 ? &r->out_data : &r->out_space);
     return t.rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, (int)t.rc);
 }
 
@@ -4907,7 +4803,7 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     if (t.rc < 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     r->writer |= r->one_sender && r->writer == 0;
-    ipc_channel_post_(r, &r->space);
+    (void)ipc_notify_post(&r->space);
     return t.rc;
 }
 
@@ -5017,21 +4913,24 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
 
 /* >>sysvshm  src/channel/sysvshm.h */
 /*
- * sysvshm:KEY, rings of records in a System V segment, woken by System V semaphores. KEY is a
- * number, decimal, 0x or 0.
+ * sysvshm:KEY, rings of records in a System V segment. KEY is a number, decimal, 0x or 0.
  *
- * For programs that have System V memory only, or no futexes. The listener makes the segment and
- * six semaphores, and the other side waits for them. One process on each side; both directions.
+ * For programs that have System V memory only. The listener makes the segment and two semaphores,
+ * and the other side waits for them. One process on each side; both directions.
  *
- *     memory      a line with a count of ids; then the rings "to" and "from" the listener, each half
- *                 of the rest
- *     semaphores  0, 1: data and space of "to"; 2, 3: of "from"; sides sleep on these
- *                 4: the listener is there; 5: the other side is there; 1 while the process lives:
+ *     memory      a line with a count of ids; then the rings "to" and "from" the listener, with
+ *                 their bells, each half of the rest
+ *     semaphores  0: the listener is there; 1: the other side is there; 1 while the process lives:
  *                 the kernel takes it back at the process's death (SEM_UNDO)
  *
- *   Access   Each process that the segment's mode permits. The segment of a user other than this
- *            one, root and options.user is refused.
- *   Loss     As over ring:.
+ * A side sleeps on a bell, as over ring:. No descriptor reports that a semaphore has changed, so a
+ * sleeper asks the kernel every 8 ms whether the other side is there.
+ *
+ *   Access   Each process that the segment's mode permits. A segment, or semaphores, of a user
+ *            other than this one, root and options.user are refused.
+ *   Loss     As over ring:. Once the semaphores were removed, as ipc_channel_unlink does, no death
+ *            can be proven and no process can come: what is there is received, and each call that
+ *            would wait is -EPIPE, within a second if it waits already.
  *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
  *            semaphores outlive their processes.
  */
@@ -5041,10 +4940,12 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
 /* ------------------------------------------------------------------ sysvshm: */
 
 struct ipc_channel_shm_ {
-    unsigned char *mem;   /* the segment, or NULL */
-    size_t half;          /* bytes of it for each ring */
-    unsigned short place; /* the semaphore that says that we are there; 0: none yet */
-    struct ipc_peer me;   /* an id is a count, times 8, and the number of our place */
+    unsigned char *mem;  /* the segment, or NULL */
+    size_t half;         /* bytes of it for each ring */
+    int sem;             /* the id of the semaphores */
+    int removed;         /* they are gone: see Loss */
+    int placed;          /* is our place taken? */
+    struct ipc_peer me;  /* an id is a count, times 2, and the number of our place's semaphore */
 };
 
 /* The line before the rings. */
@@ -5054,11 +4955,16 @@ struct ipc_channel_shm_head_ {
 };
 
 #define IPC_CHANNEL_SHM_HEAD_ sizeof(struct ipc_channel_shm_head_)
+#define IPC_CHANNEL_SHM_SEMS_ 2 /* semaphores in the set */
 
-/* As struct ipc_peer has it: 0 if the process of that id is dead. */
+/* As struct ipc_peer has it. -1 once the semaphores were removed. */
 IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
 {
-    return semctl(((const struct ipc_channel_ring_ *)arg)->sem, (int)(id % 8), GETVAL) != 0;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)arg;
+    int value = semctl(own->sem, (int)(id % 2), GETVAL);
+
+    own->removed |= value < 0 && (errno == EIDRM || errno == EINVAL);
+    return own->removed ? -1 : value != 0;
 }
 
 /* Takes our side's place, and makes an id of it. */
@@ -5068,16 +4974,16 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
     struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
     struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
-    take[0].sem_num = take[1].sem_num = (unsigned short)(listener ? 4 : 5);
-    if (semop(ch->ring->sem, take, 2) != 0) {
+    take[0].sem_num = take[1].sem_num = (unsigned short)!listener;
+    if (semop(own->sem, take, 2) != 0) {
         if (errno != EAGAIN)
             return ipc_channel_refuse_errno_(ch, "take a place at");
         return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address);
     }
-    own->place = take[0].sem_num;
+    own->placed = 1;
     own->me.alive = ipc_channel_sem_alive_;
-    own->me.arg = ch->ring;
-    own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 8 + own->place;
+    own->me.arg = own;
+    own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 2 + !listener;
     return 0;
 }
 
@@ -5169,6 +5075,28 @@ IPC_INLINE int ipc_channel_shm_check_(struct ipc_channel *ch, int id, struct shm
     return rc;
 }
 
+/* Checks that we may use the semaphores that were found. Those of another user, or with a wider
+ * mode, would let that user say who is dead. */
+IPC_INLINE int ipc_channel_sem_check_(struct ipc_channel *ch, int sem)
+{
+    union { /* semctl's fourth argument, which libc does not declare */
+        int value;
+        struct semid_ds *is;
+    } to;
+    struct semid_ds is;
+    struct stat st;
+    int rc;
+
+    to.is = &is;
+    if (semctl(sem, 0, IPC_STAT, to) != 0)
+        return ipc_channel_refuse_errno_(ch, "read the mode of the semaphores of");
+    memset(&st, 0, sizeof st);
+    st.st_uid = is.sem_perm.uid;
+    st.st_mode = is.sem_perm.mode;
+    rc = ipc_channel_check_owner_(ch, &st, 0);
+    return rc == 0 && is.sem_nsems != IPC_CHANNEL_SHM_SEMS_ ? ipc_channel_shm_refuse_(ch) : rc;
+}
+
 /* The listener has found a segment that is smaller than it needs. Removes it, if it is ours and no
  * process uses it. 1: removed; 0: it stays; or the refusal. */
 IPC_INLINE int ipc_channel_shm_remove_smaller_(struct ipc_channel *ch, key_t key)
@@ -5190,6 +5118,7 @@ IPC_INLINE int ipc_channel_shm_remove_smaller_(struct ipc_channel *ch, key_t key
 IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t deadline,
                                      struct shmid_ds *is)
 {
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     size_t size = ipc_channel_shm_size_(ipc_channel_lane_(ch->max));
     int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, rc, error;
 
@@ -5197,8 +5126,11 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
         id = shmget(key, flags != 0 ? size : 0, flags);
         if (id >= 0 && (rc = ipc_channel_shm_check_(ch, id, is)) != 0)
             return rc;
-        if (id >= 0 && (ch->ring->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
-            return id;
+        if (id >= 0 &&
+            (own->sem = semget(key, flags != 0 ? IPC_CHANNEL_SHM_SEMS_ : 0, flags)) >= 0) {
+            rc = ipc_channel_sem_check_(ch, own->sem);
+            return rc != 0 ? rc : id;
+        }
         error = errno;
         if (id < 0 && error == EINVAL && flags != 0) {
             rc = ipc_channel_shm_remove_smaller_(ch, key);
@@ -5207,6 +5139,8 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
             if (rc > 0)
                 continue;
         }
+        if (id >= 0 && error == EINVAL) /* there are fewer semaphores */
+            return ipc_channel_shm_refuse_(ch);
         errno = error;
         if (error != ENOENT || flags != 0)
             return ipc_channel_refuse_errno_(ch, "open");
@@ -5255,8 +5189,6 @@ IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int
         if (rc != 0)
             return rc;
     }
-    ch->ring->sem_in = listener ? 0 : 2;
-    ch->ring->sem_out = listener ? 2 : 0;
     do
         rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
     while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
@@ -5287,9 +5219,63 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
         why = *own->me.why != '\0' ? own->me.why : strerror(-rc);
         return ipc_channel_refuse_(ch, rc, "sysvshm:%s: %s", ch->address, why);
     }
-    ipc_channel_post_(ch->ring, &ch->ring->out_data);
-    ipc_channel_post_(ch->ring, &ch->ring->space);
+    (void)ipc_notify_post(&ch->ring->out_data); /* a sleeper there watches us from now on */
+    (void)ipc_notify_post(&ch->ring->space);
     return 0;
+}
+
+/* The deadline of one wait. While no process is seen at the other end no death is asked for, so a
+ * wait ends after a second to ask for the semaphores. Once they were removed, no call waits. */
+IPC_INLINE int64_t ipc_channel_shm_slice_(const struct ipc_channel_shm_ *own, uint64_t seen,
+                                          int64_t deadline)
+{
+    int64_t slice;
+
+    if (own->removed)
+        return IPC_NOW;
+    if (seen != 0 || deadline <= IPC_NOW)
+        return deadline;
+    slice = ipc_in_ms(1000);
+    return slice < deadline ? slice : deadline;
+}
+
+/* A wait of ipc_channel_shm_slice_ has ended without a message, or room. 0: the caller waits on; or
+ * what the call returns. */
+IPC_INLINE int ipc_channel_shm_wait_on_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
+
+    if (deadline > IPC_NOW)
+        (void)ipc_channel_sem_alive_(own, own->me.id);
+    if (own->removed)
+        return ipc_channel_report_ring_end_(ch, -EPIPE);
+    return ipc_left_(deadline) == 0 ? -ETIMEDOUT : 0;
+}
+
+IPC_INLINE int ipc_channel_shm_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                     int64_t deadline)
+{
+    const struct ipc_channel_shm_ *own = (const struct ipc_channel_shm_ *)ch->state;
+    int rc;
+
+    do
+        rc = ipc_channel_ring_send_(ch, message, n,
+                                    ipc_channel_shm_slice_(own, ch->ring->reader, deadline));
+    while (rc == -ETIMEDOUT && (rc = ipc_channel_shm_wait_on_(ch, deadline)) == 0);
+    return rc;
+}
+
+IPC_INLINE int64_t ipc_channel_shm_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                         int64_t deadline)
+{
+    const struct ipc_channel_shm_ *own = (const struct ipc_channel_shm_ *)ch->state;
+    int64_t rc;
+
+    do
+        rc = ipc_channel_ring_recv_(ch, to, size,
+                                    ipc_channel_shm_slice_(own, ch->ring->writer, deadline));
+    while (rc == -ETIMEDOUT && (rc = ipc_channel_shm_wait_on_(ch, deadline)) == 0);
+    return rc;
 }
 
 /* Leaves the rings before the place: until then the other side must not think us dead. */
@@ -5297,12 +5283,11 @@ IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
 {
     struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
-    int sem = ch->ring != NULL ? ch->ring->sem : -1;
 
     ipc_channel_ring_leave_(ch);
-    gone.sem_num = own->place;
-    if (own->place != 0 && ch->pid == getpid())
-        (void)semop(sem, &gone, 1);
+    gone.sem_num = own->me.id % 2;
+    if (own->placed && ch->pid == getpid())
+        (void)semop(own->sem, &gone, 1);
     if (own->mem != NULL)
         (void)shmdt(own->mem);
 }
@@ -5320,9 +5305,10 @@ IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
     rc = ipc_channel_shm_is_ours_(shm);
     if (rc <= 0)
         return rc < 0 ? rc : -EPROTO;
-    /* Semaphores have no mark: six of them beside a segment of ours are ours. They are removed
+    /* Semaphores have no mark: two of them beside a segment of ours are ours. They are removed
      * first, as no later call would know them without the segment. */
-    sem = semget(key, 7, 0) < 0 ? semget(key, 6, 0) : -1;
+    sem = semget(key, IPC_CHANNEL_SHM_SEMS_ + 1, 0) < 0 ? semget(key, IPC_CHANNEL_SHM_SEMS_, 0)
+                                                        : -1;
     rc = sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : 0;
     return shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : rc;
 }
@@ -5336,8 +5322,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     ipc_channel_shm_open_,
     ipc_channel_shm_close_,
     ipc_channel_shm_unlink_,
-    ipc_channel_ring_send_,
-    ipc_channel_ring_recv_,
+    ipc_channel_shm_send_,
+    ipc_channel_shm_recv_,
     NULL, /* meet: send and recv wait for peers */
     NULL, /* reopen */
     NULL, /* prepare */
@@ -6424,7 +6410,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
                        n > ch->max || ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
-        ipc_channel_post_(ch->ring, &ch->ring->out_data);
+        (void)ipc_notify_post(&ch->ring->out_data);
     return 0;
 }
 
@@ -6438,7 +6424,7 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
     if (CK_CC_UNLIKELY(in == NULL || (rc = ipc_record_take_(in, to, size, &published)) < 0))
         return ipc_channel_recv_(ch, to, size, deadline);
     if (CK_CC_UNLIKELY(published))
-        ipc_channel_post_(ch->ring, &ch->ring->space);
+        (void)ipc_notify_post(&ch->ring->space);
     return rc;
 }
 

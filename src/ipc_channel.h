@@ -26,7 +26,7 @@
  *     auto:NAME          a Unix socket that becomes a ring where both sides can        >>auto
  *     ring:NAME          rings in the segment NAME of ipc_shm.h: records, from one     >>ring
  *                        sender or several; or slots that several receivers share
- *     sysvshm:KEY        rings in a System V segment, with System V semaphores         >>sysvshm
+ *     sysvshm:KEY        rings in a System V segment                                   >>sysvshm
  *     pipe:              pipes between parent and child: open, fork, use in both       >>pipe
  *     fifo:PATH          a named pipe; any number of senders                           >>pipe
  *     unix:PATH          a Unix socket, a stream; unix:@NAME is an abstract name       >>socket

@@ -714,6 +714,41 @@ static void stopped_peer_costs_what_it_holds_and_nothing_else(void **state)
     }
 }
 
+static void sleeps_for_one(struct child *up, void *arg)
+{
+    (void)up;
+    open_as(listens(IPC_RECV));
+    check_one(7, 5, ipc_channel_recv(&ch, scratch, 10, arg ? IPC_FOREVER : ipc_in_ms(LONG_MS)));
+}
+
+/* Only a signal handler interrupts a call. */
+static void receiver_that_was_stopped_in_its_sleep_sleeps_on(void **state)
+{
+    int forever;
+
+    (void)state;
+    for (forever = 0; forever < 2; forever++)
+        EACH_ROW(0)
+        {
+            struct child c;
+
+            if (NAMED("signal")) /* only the process of the address receives */
+                continue;
+            if (NAMED("pipe"))
+                open_as(IPC_SEND);
+            c = spawn(sleeps_for_one, forever ? &forever : NULL);
+            if (!NAMED("pipe"))
+                open_as(listens(IPC_SEND));
+            EVENTUALLY(rests(c.pid));
+            stop_child(&c);
+            signal_child(&c, SIGCONT);
+            EVENTUALLY(rests(c.pid)); /* else the message could come before the call goes on */
+            send_one(7, 5);
+            finish(&c);
+            over();
+        }
+}
+
 static void comes_first(struct child *up, void *arg)
 {
     int listener = *(int *)arg;
@@ -2759,6 +2794,80 @@ static int segment_of(key_t key)
     return shmget(key, 0, 0);
 }
 
+/* Makes another user the owner of the semaphores. 0: this process may not. */
+static int give_semaphores_away(int id)
+{
+    union {
+        int value;
+        struct semid_ds *is;
+    } to;
+    struct semid_ds is;
+
+    to.is = &is;
+    MUST(semctl(id, 0, IPC_STAT, to) == 0);
+    is.sem_perm.uid = 65534;
+    return geteuid() == 0 && semctl(id, 0, IPC_SET, to) == 0;
+}
+
+static void waits_at_removed_semaphores(struct child *up, void *arg)
+{
+    uint64_t i;
+
+    open_as(IPC_RECV | IPC_LISTEN);
+    tell(up, 1);
+    if (arg != NULL)
+        (void)hear(up); /* messages are there, and the semaphores are gone */
+    for (i = 0; arg != NULL && i < 3; i++)
+        recv_one(i, 10);
+    IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+    IS(ipc_channel_recv(&ch, scratch, 10, ipc_in_ms(LONG_MS)), -EPIPE);
+    tell(up, 1);
+    (void)hear(up);
+}
+
+/* No process could prove the death of another, and none could come. */
+static void removed_semaphores_end_each_wait(void **state)
+{
+    struct child c;
+    uint64_t i;
+    int rc;
+
+    (void)state;
+    choose(row_of("sysvshm"));
+    c = spawn(waits_at_removed_semaphores, NULL); /* nobody is there */
+    (void)hear(&c);
+    EVENTUALLY(rests(c.pid));
+    IS(ipc_channel_unlink(uri), 0);
+    tell(&c, 0);
+    finish(&c);
+
+    c = spawn(waits_at_removed_semaphores, NULL); /* a sender is there, and is silent */
+    open_as(IPC_SEND);
+    (void)hear(&c);
+    EVENTUALLY(rests(c.pid));
+    IS(ipc_channel_unlink(uri), 0);
+    tell(&c, 0);
+    finish(&c);
+    over();
+
+    c = spawn(waits_at_removed_semaphores, &c); /* what is there is received */
+    open_as(IPC_SEND);
+    (void)hear(&c);
+    for (i = 0; i < 3; i++)
+        send_one(i, 10);
+    IS(ipc_channel_unlink(uri), 0);
+    tell(&c, 0);
+    (void)hear(&c);
+    do
+        rc = ipc_channel_send(&ch, scratch, 1000, IPC_NOW);
+    while (rc == 0);
+    IS(rc, -ETIMEDOUT); /* it is full, and the receiver is there */
+    IS(ipc_channel_send(&ch, scratch, 1000, ipc_in_ms(LONG_MS)), -EPIPE);
+    tell(&c, 0);
+    finish(&c);
+    over();
+}
+
 static void unlink_removes_only_its_own_key(void **state)
 {
     /* Segments of other programs; the last has the size of two rings, but other content. */
@@ -2795,17 +2904,23 @@ static void unlink_removes_only_its_own_key(void **state)
         }
         IS(shmctl(id, IPC_RMID, NULL), 0);
     }
-    /* Semaphores of other programs: alone, and beside a segment of ours. */
-    id = semget(key, 7, IPC_CREAT | 0600);
-    MUST(id >= 0);
-    IS(ipc_channel_unlink(uri), -ENOENT);
-    IS(semget(key, 0, 0), id);
-    open_as(IPC_RECV | IPC_LISTEN);
-    ipc_channel_close(&ch);
-    IS(ipc_channel_unlink(uri), 0);
-    IS(segment_of(key), -1);
-    IS(semget(key, 0, 0), id);
-    IS(semctl(id, 0, IPC_RMID), 0);
+    /* Semaphores of other programs, alone and beside a segment of ours: of another number, mode or
+     * user. */
+    for (i = 0; i < 4; i++) {
+        id = semget(key, i == 0 ? 7 : i == 1 ? 1 : 2, IPC_CREAT | (i == 2 ? 0666 : 0600));
+        MUST(id >= 0);
+        if (i == 3 && !give_semaphores_away(id)) {
+            IS(semctl(id, 0, IPC_RMID), 0);
+            continue;
+        }
+        IS(ipc_channel_unlink(uri), -ENOENT);
+        IS(semget(key, 0, 0), id);
+        IS(ipc_channel_open(&ch, uri, IPC_RECV | IPC_LISTEN, IPC_NOW), i < 2 ? -EPROTO : -EACCES);
+        IS(ipc_channel_unlink(uri), 0);
+        IS(segment_of(key), -1);
+        IS(semget(key, 0, 0), i < 2 ? id : -1); /* two are taken for ours */
+        (void)semctl(id, 0, IPC_RMID);
+    }
     /* Ours: one direction, both, every size; a smaller one is replaced. */
     memset(&how, 0, sizeof how);
     for (i = 0; i < 3; i++) {
@@ -2911,6 +3026,7 @@ static void after_its_first_messages_a_ring_refuses_and_tells_as_before(void **s
             send_one(i, 8);
         IS(ipc_channel_send(&ch, scratch, largest() + 1, ipc_in_ms(LONG_MS)), -EMSGSIZE);
         send_one(5, 8);
+        MUST(NAMED("auto-") || ch.quick_sends > 0);
         (void)hear(&c);
         finish(&c);
         IS(ipc_channel_send(&ch, scratch, 8, IPC_NOW), -EPIPE);
@@ -3280,6 +3396,7 @@ int main(int argc, char **argv)
         TEST(what_a_deadline_cut_off_goes_out_while_we_wait_for_answers),
         TEST(death_in_the_middle_of_a_message_is_told),
         TEST(stopped_peer_costs_what_it_holds_and_nothing_else),
+        TEST(receiver_that_was_stopped_in_its_sleep_sleeps_on),
         TEST(either_side_may_start_first),
         TEST(ring_with_a_bell_of_another_kind_is_refused),
         TEST(holder_that_changes_with_each_look_stretches_no_deadline),
@@ -3320,6 +3437,7 @@ int main(int argc, char **argv)
         TEST(priority_kills_nobody),
         TEST(unlink_removes_only_what_its_mechanism_made),
         TEST(unlink_removes_only_its_own_key),
+        TEST(removed_semaphores_end_each_wait),
         TEST(what_is_no_channel_is_refused),
         TEST(an_empty_message_may_be_null),
         TEST(after_its_first_messages_a_ring_refuses_and_tells_as_before),

@@ -106,7 +106,7 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
                        n > ch->max || ipc_record_push(out, message, n) != 0))
         return ipc_channel_send_(ch, message, n, deadline);
     if (CK_CC_UNLIKELY(ipc_notify_heeds_(out->ring->data_bell)))
-        ipc_channel_post_(ch->ring, &ch->ring->out_data);
+        (void)ipc_notify_post(&ch->ring->out_data);
     return 0;
 }
 
@@ -120,7 +120,7 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
     if (CK_CC_UNLIKELY(in == NULL || (rc = ipc_record_take_(in, to, size, &published)) < 0))
         return ipc_channel_recv_(ch, to, size, deadline);
     if (CK_CC_UNLIKELY(published))
-        ipc_channel_post_(ch->ring, &ch->ring->space);
+        (void)ipc_notify_post(&ch->ring->space);
     return rc;
 }
 

@@ -33,9 +33,6 @@ struct ipc_channel_ring_ {
     struct ipc_mpmc_consumer take; /* in place of in, of a ring that several receive from */
     struct ipc_notify data, space; /* bells of in, take: to sleep on, to post */
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
-    int sem; /* sysvshm: the semaphores that are the bells; -1: the bells' own words */
-    unsigned short sem_in;   /* the first semaphore of in's ring: data; the next one: space */
-    unsigned short sem_out;  /* the first semaphore of out's ring */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
 };
@@ -101,7 +98,7 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
     ch->ring = (struct ipc_channel_ring_ *)calloc(1, sizeof *ch->ring);
     if (ch->ring == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
-    ch->ring->seg.fd = ch->ring->sem = -1;
+    ch->ring->seg.fd = -1;
     ch->ring->out.error = ch->ring->in.error = -EINVAL;
     return 0;
 }
@@ -238,106 +235,7 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     return 0;
 }
 
-/* ------------------------------------------------------------------ bells */
-
-/* A bell is a struct ipc_notify; over sysvshm: it is a semaphore, and the first word of the bell's
- * memory says that a process sleeps on it. */
-
-/* The number of a bell's semaphore. */
-IPC_INLINE unsigned short ipc_channel_sem_number_(const struct ipc_channel_ring_ *r,
-                                                  const struct ipc_notify *bell)
-{
-    int out = bell == &r->out_data || bell == &r->out_space;
-    int space = bell == &r->space || bell == &r->out_space;
-
-    return (unsigned short)((out ? r->sem_out : r->sem_in) + space);
-}
-
-/* Wakes the process that sleeps on the bell, if there is one. */
-IPC_INLINE void ipc_channel_post_(struct ipc_channel_ring_ *r, struct ipc_notify *bell)
-{
-    struct sembuf up = {0, 1, IPC_NOWAIT};
-
-    if (r->sem < 0) {
-        (void)ipc_notify_post(bell);
-        return;
-    }
-    if (bell->at == NULL)
-        return;
-    /* Without this fence we could miss a process that has just armed the bell, and it could miss
-     * what we stored. Partner: in ipc_channel_sem_more_. */
-    ck_pr_fence_store_load();
-    if (ck_pr_load_32(&bell->at->word) == 0 || ck_pr_fas_32(&bell->at->word, 0) == 0)
-        return;
-    up.sem_num = ipc_channel_sem_number_(r, bell);
-    (void)semop(r->sem, &up, 1); /* -EAGAIN: 32767 wakes are there already */
-}
-
-/* One wait: the looks so far; is the bell armed; what the wait has come to, or 0. */
-struct ipc_channel_sleep_ {
-    unsigned looks;
-    int armed, rc;
-};
-
-/* A look has found nothing. 1: the caller looks again; 0: the wait is over. It spins first, then
- * arms the bell and lets the caller look once more, then sleeps. */
-IPC_INLINE int ipc_channel_sem_more_(struct ipc_channel_ring_ *r, struct ipc_notify *bell,
-                                     int64_t deadline, struct ipc_channel_sleep_ *w)
-{
-    struct sembuf down = {0, -1, 0};
-    struct timespec t;
-    int64_t left;
-
-    if (w->rc != 0)
-        return 0;
-    if (deadline > IPC_NOW && w->looks++ < bell->spin) {
-        ck_pr_stall();
-        return 1;
-    }
-    if (!w->armed) {
-        ck_pr_store_32(&bell->at->word, 1);
-        ck_pr_fence_store_load(); /* partner: in ipc_channel_post_ */
-        return w->armed = 1;
-    }
-    w->armed = 0;
-    left = ipc_left_(deadline);
-    if (left == 0) {
-        w->rc = -ETIMEDOUT;
-        return 1;
-    }
-    down.sem_num = ipc_channel_sem_number_(r, bell);
-    t = ipc_notify_time_(left < IPC_NOTIFY_SLICE_ ? left : IPC_NOTIFY_SLICE_);
-#if defined(SYS_semtimedop) && defined(__LP64__) /* the declaration needs _GNU_SOURCE */
-    if (syscall(SYS_semtimedop, r->sem, &down, 1L, &t) != 0 && errno != EAGAIN)
-#else
-    down.sem_flg = IPC_NOWAIT;
-    if (semop(r->sem, &down, 1) != 0 && (errno != EAGAIN || nanosleep(&t, NULL) != 0))
-#endif
-        w->rc = errno == EIDRM ? -EPIPE : -errno;
-    else if (ipc_notify_dead_(bell))
-        w->rc = -EOWNERDEAD;
-    return 1;
-}
-
-/* As ipc_notify_wait_until_, on a semaphore. The bell is one of a channel's ring. */
-IPC_INLINE int ipc_channel_sem_until_(struct ipc_notify *bell, int64_t deadline,
-                                      ipc_notify_look_ *look, void *handle, void *argument)
-{
-    struct ipc_channel_sleep_ sleep = {0, 0, 0};
-    struct ipc_channel_ring_ *r = (struct ipc_channel_ring_ *)bell->peer.arg;
-    int ready;
-
-    do
-        ready = look(handle, argument);
-    while (!ready && ipc_channel_sem_more_(r, bell, deadline, &sleep));
-    return ready ? 0 : sleep.rc;
-}
-
-IPC_INLINE int ipc_channel_bell_until_(struct ipc_notify *bell, int64_t deadline,
-                                       ipc_notify_look_ *look, void *handle, void *argument)
-{
-    return ipc_notify_wait_until_(bell, deadline, look, handle, argument);
-}
+/* ------------------------------------------------------------------ waiting */
 
 /* A message that is sent or received as soon as that is possible: what a look tries. */
 struct ipc_channel_try_ {
@@ -355,9 +253,8 @@ IPC_INLINE void ipc_channel_try_until_(struct ipc_channel_try_ *t, struct ipc_no
                                        uint64_t *holder, uint64_t *seen, int64_t deadline,
                                        ipc_notify_look_ *look)
 {
-    int rc = ipc_notify_wait_with_peer_(
-        bell, holder, seen, deadline,
-        t->ch->ring->sem >= 0 ? ipc_channel_sem_until_ : ipc_channel_bell_until_, look, t, NULL);
+    int rc = ipc_notify_wait_with_peer_(bell, holder, seen, deadline, ipc_notify_wait_until_, look,
+                                        t, NULL);
 
     if (rc != 0)
         t->rc = rc;
@@ -377,10 +274,10 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_record_consumer_detach(&r->in);
     ipc_mpmc_producer_detach(&r->put);
     ipc_mpmc_consumer_detach(&r->take);
-    ipc_channel_post_(r, &r->out_data); /* a process that sleeps there learns of it */
-    ipc_channel_post_(r, &r->out_space);
-    ipc_channel_post_(r, &r->data);
-    ipc_channel_post_(r, &r->space);
+    (void)ipc_notify_post(&r->out_data); /* a process that sleeps there learns of it */
+    (void)ipc_notify_post(&r->out_space);
+    (void)ipc_notify_post(&r->data);
+    (void)ipc_notify_post(&r->space);
     ipc_notify_detach(&r->data);
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
@@ -456,9 +353,9 @@ IPC_INLINE int ipc_channel_ring_send_(struct ipc_channel *ch, const void *messag
                                ipc_channel_try_push_);
     if (t.rc != 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
-    ipc_channel_post_(r, &r->out_data);
+    (void)ipc_notify_post(&r->out_data);
     ch->quick_out = &r->out;
-    ch->quick_sends = r->sem < 0 ? INT32_MAX : 0;
+    ch->quick_sends = INT32_MAX;
     return 0;
 }
 
@@ -475,19 +372,18 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     if (!ipc_channel_try_pop_(&t, NULL)) {
         /* What was taken is published by now, and the other side may wait for that room. */
         r->in.post_due = 0;
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->space);
         ipc_channel_try_until_(&t, &r->data, holder, &r->writer, deadline, ipc_channel_try_pop_);
     }
     if (r->in.post_due) { /* room was published, perhaps by an earlier look that found nothing */
         r->in.post_due = 0;
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->space);
     }
     if (t.rc >= 0) {
         r->writer |= r->one_sender && r->writer == 0; /* a sender was there, its id is not known */
         ch->next = 0;
     }
-    ch->quick_in =
-        r->sem < 0 && (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE ? &r->in : NULL;
+    ch->quick_in = (r->writer != 0 || !r->one_sender) && t.rc != -EMSGSIZE ? &r->in : NULL;
     if (t.rc >= 0)
         return t.rc;
     if (t.rc == -EMSGSIZE && ipc_record_look_(&r->in, &ch->next) == 0)
@@ -504,7 +400,7 @@ IPC_INLINE int ipc_channel_put_one_(struct ipc_channel_ring_ *r, const void *mes
     unsigned char *slot;
 
     if (ipc_notify_anyone_died(&r->out_space) && ipc_mpmc_producer_recover(&r->put, 0) > 0)
-        ipc_channel_post_(r, &r->out_data);
+        (void)ipc_notify_post(&r->out_data);
     slot = (unsigned char *)ipc_mpmc_claim(&r->put);
     if (slot == NULL)
         return ipc_mpmc_producer_error(&r->put) != 0 ? ipc_mpmc_producer_error(&r->put) : -EAGAIN;
@@ -523,8 +419,8 @@ IPC_INLINE int64_t ipc_channel_take_one_(struct ipc_channel *ch, void *to, size_
     uint64_t n;
 
     if (ipc_notify_anyone_died(&r->data) && ipc_mpmc_consumer_recover(&r->take, 0) > 0) {
-        ipc_channel_post_(r, &r->data);
-        ipc_channel_post_(r, &r->space);
+        (void)ipc_notify_post(&r->data);
+        (void)ipc_notify_post(&r->space);
     }
     slot = (const unsigned char *)ipc_mpmc_peek(&r->take);
     if (slot == NULL)
@@ -572,7 +468,7 @@ IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *mess
         ipc_channel_try_until_(&t, &r->out_space, &nobody, &r->reader, deadline,
                                ipc_channel_try_put_);
     ipc_mpmc_cancel(&r->put); /* what was not sent */
-    ipc_channel_post_(r, t.rc == 0 ? &r->out_data : &r->out_space);
+    (void)ipc_notify_post(t.rc == 0 ? &r->out_data : &r->out_space);
     return t.rc == 0 ? 0 : ipc_channel_report_ring_end_(ch, (int)t.rc);
 }
 
@@ -595,7 +491,7 @@ IPC_INLINE int64_t ipc_channel_shared_recv_(struct ipc_channel *ch, void *to, si
     if (t.rc < 0)
         return ipc_channel_report_ring_end_(ch, (int)t.rc);
     r->writer |= r->one_sender && r->writer == 0;
-    ipc_channel_post_(r, &r->space);
+    (void)ipc_notify_post(&r->space);
     return t.rc;
 }
 

@@ -1,19 +1,22 @@
 /*
- * sysvshm:KEY, rings of records in a System V segment, woken by System V semaphores. KEY is a
- * number, decimal, 0x or 0.
+ * sysvshm:KEY, rings of records in a System V segment. KEY is a number, decimal, 0x or 0.
  *
- * For programs that have System V memory only, or no futexes. The listener makes the segment and
- * six semaphores, and the other side waits for them. One process on each side; both directions.
+ * For programs that have System V memory only. The listener makes the segment and two semaphores,
+ * and the other side waits for them. One process on each side; both directions.
  *
- *     memory      a line with a count of ids; then the rings "to" and "from" the listener, each half
- *                 of the rest
- *     semaphores  0, 1: data and space of "to"; 2, 3: of "from"; sides sleep on these
- *                 4: the listener is there; 5: the other side is there; 1 while the process lives:
+ *     memory      a line with a count of ids; then the rings "to" and "from" the listener, with
+ *                 their bells, each half of the rest
+ *     semaphores  0: the listener is there; 1: the other side is there; 1 while the process lives:
  *                 the kernel takes it back at the process's death (SEM_UNDO)
  *
- *   Access   Each process that the segment's mode permits. The segment of a user other than this
- *            one, root and options.user is refused.
- *   Loss     As over ring:.
+ * A side sleeps on a bell, as over ring:. No descriptor reports that a semaphore has changed, so a
+ * sleeper asks the kernel every 8 ms whether the other side is there.
+ *
+ *   Access   Each process that the segment's mode permits. A segment, or semaphores, of a user
+ *            other than this one, root and options.user are refused.
+ *   Loss     As over ring:. Once the semaphores were removed, as ipc_channel_unlink does, no death
+ *            can be proven and no process can come: what is there is received, and each call that
+ *            would wait is -EPIPE, within a second if it waits already.
  *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
  *            semaphores outlive their processes.
  */
@@ -26,10 +29,12 @@
 /* ------------------------------------------------------------------ sysvshm: */
 
 struct ipc_channel_shm_ {
-    unsigned char *mem;   /* the segment, or NULL */
-    size_t half;          /* bytes of it for each ring */
-    unsigned short place; /* the semaphore that says that we are there; 0: none yet */
-    struct ipc_peer me;   /* an id is a count, times 8, and the number of our place */
+    unsigned char *mem;  /* the segment, or NULL */
+    size_t half;         /* bytes of it for each ring */
+    int sem;             /* the id of the semaphores */
+    int removed;         /* they are gone: see Loss */
+    int placed;          /* is our place taken? */
+    struct ipc_peer me;  /* an id is a count, times 2, and the number of our place's semaphore */
 };
 
 /* The line before the rings. */
@@ -39,11 +44,16 @@ struct ipc_channel_shm_head_ {
 };
 
 #define IPC_CHANNEL_SHM_HEAD_ sizeof(struct ipc_channel_shm_head_)
+#define IPC_CHANNEL_SHM_SEMS_ 2 /* semaphores in the set */
 
-/* As struct ipc_peer has it: 0 if the process of that id is dead. */
+/* As struct ipc_peer has it. -1 once the semaphores were removed. */
 IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
 {
-    return semctl(((const struct ipc_channel_ring_ *)arg)->sem, (int)(id % 8), GETVAL) != 0;
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)arg;
+    int value = semctl(own->sem, (int)(id % 2), GETVAL);
+
+    own->removed |= value < 0 && (errno == EIDRM || errno == EINVAL);
+    return own->removed ? -1 : value != 0;
 }
 
 /* Takes our side's place, and makes an id of it. */
@@ -53,16 +63,16 @@ IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
     struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
     struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
-    take[0].sem_num = take[1].sem_num = (unsigned short)(listener ? 4 : 5);
-    if (semop(ch->ring->sem, take, 2) != 0) {
+    take[0].sem_num = take[1].sem_num = (unsigned short)!listener;
+    if (semop(own->sem, take, 2) != 0) {
         if (errno != EAGAIN)
             return ipc_channel_refuse_errno_(ch, "take a place at");
         return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address);
     }
-    own->place = take[0].sem_num;
+    own->placed = 1;
     own->me.alive = ipc_channel_sem_alive_;
-    own->me.arg = ch->ring;
-    own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 8 + own->place;
+    own->me.arg = own;
+    own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 2 + !listener;
     return 0;
 }
 
@@ -154,6 +164,28 @@ IPC_INLINE int ipc_channel_shm_check_(struct ipc_channel *ch, int id, struct shm
     return rc;
 }
 
+/* Checks that we may use the semaphores that were found. Those of another user, or with a wider
+ * mode, would let that user say who is dead. */
+IPC_INLINE int ipc_channel_sem_check_(struct ipc_channel *ch, int sem)
+{
+    union { /* semctl's fourth argument, which libc does not declare */
+        int value;
+        struct semid_ds *is;
+    } to;
+    struct semid_ds is;
+    struct stat st;
+    int rc;
+
+    to.is = &is;
+    if (semctl(sem, 0, IPC_STAT, to) != 0)
+        return ipc_channel_refuse_errno_(ch, "read the mode of the semaphores of");
+    memset(&st, 0, sizeof st);
+    st.st_uid = is.sem_perm.uid;
+    st.st_mode = is.sem_perm.mode;
+    rc = ipc_channel_check_owner_(ch, &st, 0);
+    return rc == 0 && is.sem_nsems != IPC_CHANNEL_SHM_SEMS_ ? ipc_channel_shm_refuse_(ch) : rc;
+}
+
 /* The listener has found a segment that is smaller than it needs. Removes it, if it is ours and no
  * process uses it. 1: removed; 0: it stays; or the refusal. */
 IPC_INLINE int ipc_channel_shm_remove_smaller_(struct ipc_channel *ch, key_t key)
@@ -175,6 +207,7 @@ IPC_INLINE int ipc_channel_shm_remove_smaller_(struct ipc_channel *ch, key_t key
 IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t deadline,
                                      struct shmid_ds *is)
 {
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     size_t size = ipc_channel_shm_size_(ipc_channel_lane_(ch->max));
     int flags = (ch->role & IPC_LISTEN) != 0 ? IPC_CREAT | (int)ch->how.mode : 0, id, rc, error;
 
@@ -182,8 +215,11 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
         id = shmget(key, flags != 0 ? size : 0, flags);
         if (id >= 0 && (rc = ipc_channel_shm_check_(ch, id, is)) != 0)
             return rc;
-        if (id >= 0 && (ch->ring->sem = semget(key, flags != 0 ? 6 : 0, flags)) >= 0)
-            return id;
+        if (id >= 0 &&
+            (own->sem = semget(key, flags != 0 ? IPC_CHANNEL_SHM_SEMS_ : 0, flags)) >= 0) {
+            rc = ipc_channel_sem_check_(ch, own->sem);
+            return rc != 0 ? rc : id;
+        }
         error = errno;
         if (id < 0 && error == EINVAL && flags != 0) {
             rc = ipc_channel_shm_remove_smaller_(ch, key);
@@ -192,6 +228,8 @@ IPC_INLINE int ipc_channel_shm_find_(struct ipc_channel *ch, key_t key, int64_t 
             if (rc > 0)
                 continue;
         }
+        if (id >= 0 && error == EINVAL) /* there are fewer semaphores */
+            return ipc_channel_shm_refuse_(ch);
         errno = error;
         if (error != ENOENT || flags != 0)
             return ipc_channel_refuse_errno_(ch, "open");
@@ -240,8 +278,6 @@ IPC_INLINE int ipc_channel_shm_attach_(struct ipc_channel *ch, int listener, int
         if (rc != 0)
             return rc;
     }
-    ch->ring->sem_in = listener ? 0 : 2;
-    ch->ring->sem_out = listener ? 2 : 0;
     do
         rc = ipc_channel_ring_attach_ends_(ch, listener, &ring[0], &ring[1], &own->me);
     while (rc == -EAGAIN && (rc = ipc_channel_nap_(deadline)) == 0);
@@ -272,9 +308,63 @@ IPC_INLINE int ipc_channel_shm_open_(struct ipc_channel *ch, int64_t deadline)
         why = *own->me.why != '\0' ? own->me.why : strerror(-rc);
         return ipc_channel_refuse_(ch, rc, "sysvshm:%s: %s", ch->address, why);
     }
-    ipc_channel_post_(ch->ring, &ch->ring->out_data);
-    ipc_channel_post_(ch->ring, &ch->ring->space);
+    (void)ipc_notify_post(&ch->ring->out_data); /* a sleeper there watches us from now on */
+    (void)ipc_notify_post(&ch->ring->space);
     return 0;
+}
+
+/* The deadline of one wait. While no process is seen at the other end no death is asked for, so a
+ * wait ends after a second to ask for the semaphores. Once they were removed, no call waits. */
+IPC_INLINE int64_t ipc_channel_shm_slice_(const struct ipc_channel_shm_ *own, uint64_t seen,
+                                          int64_t deadline)
+{
+    int64_t slice;
+
+    if (own->removed)
+        return IPC_NOW;
+    if (seen != 0 || deadline <= IPC_NOW)
+        return deadline;
+    slice = ipc_in_ms(1000);
+    return slice < deadline ? slice : deadline;
+}
+
+/* A wait of ipc_channel_shm_slice_ has ended without a message, or room. 0: the caller waits on; or
+ * what the call returns. */
+IPC_INLINE int ipc_channel_shm_wait_on_(struct ipc_channel *ch, int64_t deadline)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
+
+    if (deadline > IPC_NOW)
+        (void)ipc_channel_sem_alive_(own, own->me.id);
+    if (own->removed)
+        return ipc_channel_report_ring_end_(ch, -EPIPE);
+    return ipc_left_(deadline) == 0 ? -ETIMEDOUT : 0;
+}
+
+IPC_INLINE int ipc_channel_shm_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                     int64_t deadline)
+{
+    const struct ipc_channel_shm_ *own = (const struct ipc_channel_shm_ *)ch->state;
+    int rc;
+
+    do
+        rc = ipc_channel_ring_send_(ch, message, n,
+                                    ipc_channel_shm_slice_(own, ch->ring->reader, deadline));
+    while (rc == -ETIMEDOUT && (rc = ipc_channel_shm_wait_on_(ch, deadline)) == 0);
+    return rc;
+}
+
+IPC_INLINE int64_t ipc_channel_shm_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                         int64_t deadline)
+{
+    const struct ipc_channel_shm_ *own = (const struct ipc_channel_shm_ *)ch->state;
+    int64_t rc;
+
+    do
+        rc = ipc_channel_ring_recv_(ch, to, size,
+                                    ipc_channel_shm_slice_(own, ch->ring->writer, deadline));
+    while (rc == -ETIMEDOUT && (rc = ipc_channel_shm_wait_on_(ch, deadline)) == 0);
+    return rc;
 }
 
 /* Leaves the rings before the place: until then the other side must not think us dead. */
@@ -282,12 +372,11 @@ IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
 {
     struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct sembuf gone = {0, -1, SEM_UNDO | IPC_NOWAIT};
-    int sem = ch->ring != NULL ? ch->ring->sem : -1;
 
     ipc_channel_ring_leave_(ch);
-    gone.sem_num = own->place;
-    if (own->place != 0 && ch->pid == getpid())
-        (void)semop(sem, &gone, 1);
+    gone.sem_num = own->me.id % 2;
+    if (own->placed && ch->pid == getpid())
+        (void)semop(own->sem, &gone, 1);
     if (own->mem != NULL)
         (void)shmdt(own->mem);
 }
@@ -305,9 +394,10 @@ IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
     rc = ipc_channel_shm_is_ours_(shm);
     if (rc <= 0)
         return rc < 0 ? rc : -EPROTO;
-    /* Semaphores have no mark: six of them beside a segment of ours are ours. They are removed
+    /* Semaphores have no mark: two of them beside a segment of ours are ours. They are removed
      * first, as no later call would know them without the segment. */
-    sem = semget(key, 7, 0) < 0 ? semget(key, 6, 0) : -1;
+    sem = semget(key, IPC_CHANNEL_SHM_SEMS_ + 1, 0) < 0 ? semget(key, IPC_CHANNEL_SHM_SEMS_, 0)
+                                                        : -1;
     rc = sem >= 0 && semctl(sem, 0, IPC_RMID) != 0 ? -errno : 0;
     return shmctl(shm, IPC_RMID, NULL) != 0 ? -errno : rc;
 }
@@ -321,8 +411,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
     ipc_channel_shm_open_,
     ipc_channel_shm_close_,
     ipc_channel_shm_unlink_,
-    ipc_channel_ring_send_,
-    ipc_channel_ring_recv_,
+    ipc_channel_shm_send_,
+    ipc_channel_shm_recv_,
     NULL, /* meet: send and recv wait for peers */
     NULL, /* reopen */
     NULL, /* prepare */
