@@ -1795,7 +1795,7 @@ IPC_INLINE int ipc_spsc_found_empty_(struct ipc_spsc_consumer *c, size_t stride,
 
 /* The known run is used up: looks for the next one. Sets ready beyond head and returns 0, or
  * -EAGAIN, or -EBADMSG. in_hand: as ipc_spsc_found_empty_. */
-IPC_INLINE int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
+IPC_RING_NOINLINE_ int ipc_spsc_look_ahead_(struct ipc_spsc_consumer *c, size_t stride, int in_hand)
 {
     uint64_t ahead = 1;
     unsigned i;

@@ -755,7 +755,7 @@ static void receives_it_all(struct child *up, void *arg)
     ipc_channel_close(&r);
 }
 
-static const char *const schemes[] = {"ring", "auto"};
+static const char *const schemes[] = {"ring", "auto", "sysvshm"};
 
 static void daemon_sends_on_over_channels(void **state)
 {
@@ -771,12 +771,14 @@ static void second_of_parent_and_child_is_told_over_channels(void **state)
     enum { N = sizeof schemes / sizeof *schemes };
     struct ipc_channel s[N];
     struct child to[N], beside[N];
+    char uris[N][sizeof uri];
     uint64_t n;
     size_t i;
 
     (void)state;
     for (i = 0; i < N; i++) {
         choose(schemes[i]);
+        memcpy(uris[i], uri, sizeof uri);
         to[i] = spawn(receives_it_all, NULL);
         (void)hear(&to[i]);
         IS(ipc_channel_open(&s[i], uri, IPC_SEND, ipc_in_ms(LONG_MS)), 0);
@@ -791,7 +793,7 @@ static void second_of_parent_and_child_is_told_over_channels(void **state)
         (void)hear(&to[i]);
         ipc_channel_close(&s[i]);
         finish(&to[i]);
-        (void)ipc_channel_unlink(uri);
+        (void)ipc_channel_unlink(uris[i]);
     }
 }
 

@@ -17,6 +17,8 @@
  *   Loss     As over ring:. Once the semaphores were removed, as ipc_channel_unlink does, no death
  *            can be proven and no process can come: what is there is received, and each call that
  *            would wait is -EPIPE, within a second if it waits already.
+ *   Fork     The kernel frees a process's place at its death, and a child does not inherit it. A
+ *            child whose parent is gone takes the place anew at its first call, with the ends.
  *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops. Segment and
  *            semaphores outlive their processes.
  */
@@ -33,9 +35,12 @@ struct ipc_channel_shm_ {
     size_t half;         /* bytes of it for each ring */
     int sem;             /* the id of the semaphores */
     int removed;         /* they are gone: see Loss */
-    int placed;          /* is our place taken? */
     struct ipc_peer me;  /* an id is a count, times 2, and the number of our place's semaphore */
-    uint64_t *self;      /* a page that fork wipes; or NULL */
+    /* A page that fork wipes: our id, while we have the place; our pid, as not each kernel wipes it;
+     * until when we wait for our parent's death; and words by which the ends notice a fork. NULL: no
+     * place was asked for. */
+    uint64_t *self;
+    unsigned word;       /* the last of those words that was used */
 };
 
 /* The line before the rings. */
@@ -57,52 +62,76 @@ IPC_INLINE int ipc_channel_sem_alive_(void *arg, uint64_t id)
     return own->removed ? -1 : value != 0;
 }
 
-/* As struct ipc_peer has it: fork does not inherit what SEM_UNDO takes back, so a child has no place. */
-IPC_INLINE int ipc_channel_sem_inherit_(void *arg, uint64_t id, int leaves)
+/* Takes the place of that semaphore, and makes an id of it. 0, or -1 and errno. */
+IPC_INLINE int ipc_channel_sem_take_(struct ipc_channel_shm_ *own, unsigned place)
 {
-    (void)arg;
-    (void)id;
-    (void)leaves;
-    return -ECHILD;
-}
-
-/* Lets the ends of the rings notice a fork, where the kernel can wipe a page (Linux 4.14). */
-IPC_INLINE void ipc_channel_sem_notice_forks_(struct ipc_channel_shm_ *own)
-{
-    size_t size = (size_t)getpagesize();
-    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (page == MAP_FAILED)
-        return;
-    if (madvise(page, size, MADV_WIPEONFORK) != 0) {
-        (void)munmap(page, size);
-        return;
-    }
-    own->self = (uint64_t *)page;
-    *own->self = UINT64_MAX;
-    own->me.self = own->self;
-    own->me.inherit = ipc_channel_sem_inherit_;
-}
-
-/* Takes our side's place, and makes an id of it. */
-IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
-{
-    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
     struct ipc_channel_shm_head_ *head = (struct ipc_channel_shm_head_ *)(void *)own->mem;
     struct sembuf take[2] = {{0, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
 
-    take[0].sem_num = take[1].sem_num = (unsigned short)!listener;
-    if (semop(own->sem, take, 2) != 0) {
-        if (errno != EAGAIN)
-            return ipc_channel_refuse_errno_(ch, "take a place at");
-        return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address);
+    take[0].sem_num = take[1].sem_num = (unsigned short)place;
+    if (semop(own->sem, take, 2) != 0)
+        return -1;
+    own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 2 + place;
+    own->self[1] = (uint64_t)getpid();
+    own->self[0] = own->me.id;
+    /* As in ipc_shm_enter_: what was inherited must not be taken for what was attached since. */
+    if (own->word < (unsigned)getpagesize() / sizeof *own->self - 1)
+        own->word += own->word == 0 ? 8 : 1;
+    own->self[own->word] = UINT64_MAX;
+    own->me.self = &own->self[own->word];
+    return 0;
+}
+
+/* Has this process our side's place? */
+IPC_INLINE int ipc_channel_sem_is_placed_(const struct ipc_channel_shm_ *own)
+{
+    return own->self != NULL && own->self[0] != 0 && own->self[1] == (uint64_t)getpid();
+}
+
+/* struct ipc_peer's inherit. The place is free once our parent is gone. With it come the ends that
+ * our parent held: no other process can take them. */
+IPC_INLINE int ipc_channel_sem_inherit_(void *arg, uint64_t id, int leaves)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)arg;
+    int i;
+
+    if (leaves)
+        return -ECHILD;
+    if (ipc_channel_sem_is_placed_(own))
+        return own->me.id == id; /* 0: the other end's call came first */
+    if (own->self[2] == 0)
+        own->self[2] = (uint64_t)ipc_in_ms(1000);
+    while (ipc_channel_sem_take_(own, id % 2) != 0) {
+        if (errno != EAGAIN || ipc_left_((int64_t)own->self[2]) == 0)
+            return -ECHILD;
+        (void)ipc_channel_nap_((int64_t)own->self[2]);
     }
-    own->placed = 1;
+    for (i = 0; i < 4; i++)
+        (void)ck_pr_cas_64(&((struct ipc_spsc_shared *)(void *)(own->mem + IPC_CHANNEL_SHM_HEAD_ +
+                                                                (size_t)(i / 2) * own->half))
+                                ->end[i % 2], id, 0);
+    return 0;
+}
+
+/* Takes our side's place. */
+IPC_INLINE int ipc_channel_sem_take_place_(struct ipc_channel *ch, int listener)
+{
+    struct ipc_channel_shm_ *own = (struct ipc_channel_shm_ *)ch->state;
+    size_t page = (size_t)getpagesize();
+    void *self = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (self == MAP_FAILED)
+        return ipc_channel_refuse_errno_(ch, "map a page for");
+    (void)madvise(self, page, MADV_WIPEONFORK);
+    own->self = (uint64_t *)self;
     own->me.alive = ipc_channel_sem_alive_;
     own->me.arg = own;
-    own->me.id = (ck_pr_faa_64(&head->ids, 1) + 1) % (UINT64_MAX / 16) * 2 + !listener;
-    ipc_channel_sem_notice_forks_(own);
-    return 0;
+    own->me.inherit = ipc_channel_sem_inherit_;
+    if (ipc_channel_sem_take_(own, !listener) == 0)
+        return 0;
+    if (errno != EAGAIN)
+        return ipc_channel_refuse_errno_(ch, "take a place at");
+    return ipc_channel_refuse_(ch, -EADDRINUSE, "sysvshm: another is at %s", ch->address);
 }
 
 /* Frees our end of a ring: a process that has it is dead, as we have the place. The listener makes
@@ -404,12 +433,12 @@ IPC_INLINE void ipc_channel_shm_close_(struct ipc_channel *ch)
 
     ipc_channel_ring_leave_(ch);
     gone.sem_num = own->me.id % 2;
-    if (own->placed && ch->pid == getpid())
+    if (ipc_channel_sem_is_placed_(own))
         (void)semop(own->sem, &gone, 1);
-    if (own->mem != NULL)
-        (void)shmdt(own->mem);
     if (own->self != NULL)
         (void)munmap(own->self, (size_t)getpagesize());
+    if (own->mem != NULL)
+        (void)shmdt(own->mem);
 }
 
 IPC_INLINE int ipc_channel_shm_unlink_(struct ipc_channel *ch)
