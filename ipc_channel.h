@@ -7499,6 +7499,7 @@ IPC_INLINE int ipc_channel_take_client_(struct ipc_channel *listener, struct ipc
     const char *address = listener->address != NULL ? listener->address : "";
     int rc = ipc_channel_clear_(ch, listener->kind, address, &listener->how);
 
+    ch->how.clients = 0; /* it is for one client */
     if (rc == 0 && !ipc_is_deadline_(deadline))
         rc = ipc_channel_refuse_deadline_(ch, deadline);
     if (rc == 0 && listener->kind->accept == NULL)
