@@ -1558,7 +1558,7 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
     c->replay = n < (c->mask + 1) / 2 ? n : (c->mask + 1) / 2;
-    if (c->head - c->published > c->replay)
+    if (c->head - c->published > c->replay && !ipc_ring_is_forked_(&c->self))
         ipc_spsc_publish_(c);
 }
 
@@ -3508,7 +3508,7 @@ IPC_INLINE void ipc_record_merge(struct ipc_record_consumer *c, int64_t patience
 {
     unsigned i;
 
-    if (c->ring == NULL)
+    if (c->ring == NULL || (ipc_ring_is_forked_(&c->self) && ipc_ring_settle_(&c->self, c) < 0))
         return;
     c->merge.patience = patience > 0 && clock != NULL ? patience : 0;
     c->merge.clock = clock;
@@ -3763,7 +3763,7 @@ IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
         n = 0;
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
     ipc_record_note_published_(c, c->published);
-    if (ipc_record_is_due_(c))
+    if (ipc_record_is_due_(c) && !ipc_ring_is_forked_(&c->self))
         ipc_record_publish_(c);
 }
 
@@ -8081,12 +8081,9 @@ IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
     return 0;
 }
 
-IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
+/* Sends the request in our slot, which is claimed. */
+IPC_FORCE_INLINE void ipc_call_send_(struct ipc_call_client *c, size_t stride)
 {
-    if (CK_CC_UNLIKELY(c->doing != IPC_CALL_CLAIMED_))
-        return c->error != 0 ? c->error : -EINVAL;
-    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) != 1)
-        return c->error != 0 ? c->error : -EINVAL;
     c->word = (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_NUMBER_ + IPC_CALL_ASKED_;
     c->doing = IPC_CALL_WAITING_;
     c->vain = 1;
@@ -8094,6 +8091,15 @@ IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
      * after a server has overwritten it. Partner: in ipc_call_take_. */
     ck_pr_fence_release();
     ck_pr_store_64(ipc_ring_sequence_(c->slot, stride), c->word);
+}
+
+IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
+{
+    if (CK_CC_UNLIKELY(c->doing != IPC_CALL_CLAIMED_))
+        return c->error != 0 ? c->error : -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) != 1)
+        return c->error != 0 ? c->error : -EINVAL;
+    ipc_call_send_(c, stride);
     return 0;
 }
 
@@ -8105,7 +8111,8 @@ IPC_FORCE_INLINE int ipc_call_ask_(struct ipc_call_client *c, const void *reques
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     ipc_ring_put_(NULL, ipc_call_message_(c->slot), (const unsigned char *)request, bytes);
-    return ipc_call_commit_(c, stride);
+    ipc_call_send_(c, stride);
+    return 0;
 }
 
 /* There is no reply, and the word says TAKEN, or ASKED as we stored it: asks the kernel whether a
@@ -8327,7 +8334,7 @@ IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t
             !ck_pr_cas_64(at, word, (word & IPC_CALL_NUMBERS_) + s->me + IPC_CALL_TAKEN_))
             continue;
         /* Without it the request could be older than ASKED, or we could write while its caller
-         * still reads the last reply. Partner: in ipc_call_commit_. */
+         * still reads the last reply. Partner: in ipc_call_send_. */
         ck_pr_fence_acquire();
         return ipc_call_message_(slot);
     }
@@ -9067,7 +9074,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
 /* Before a post of a consumer that publishes for many messages at once. */
 IPC_INLINE void ipc_spsc_tell_(struct ipc_spsc_consumer *c, uint64_t *woken_for)
 {
-    if (c->at != NULL && c->head != c->published)
+    if (c->at != NULL && c->head != c->published && !ipc_ring_is_forked_(&c->self))
         ipc_spsc_publish_(c);
     *woken_for = c->published;
 }
@@ -9268,7 +9275,7 @@ IPC_INLINE int ipc_mpmc_found_(const struct ipc_mpmc *m, const void *slot)
 /* Before a post of a consumer that publishes for many records at once. */
 IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 {
-    if (c->to != NULL && c->head != c->published)
+    if (c->to != NULL && c->head != c->published && !ipc_ring_is_forked_(&c->self))
         ipc_record_publish_(c);
     c->post_due = 0;
 }
@@ -9437,8 +9444,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     IPC_INLINE int NAME##_##END##_wait(struct NAME##_##END *h, size_t n, int64_t deadline)         \
     {                                                                                              \
         int rc;                                                                                    \
-        if (h->raw.s.ring == NULL)                                                                 \
-            return h->raw.s.error;                                                                 \
+        rc = ipc_stream_ready_(&h->raw.s, n);                                                      \
+        if (rc != 0 || h->raw.s.ring == NULL)                                                      \
+            return rc < 0 ? rc : 0;                                                                \
         ipc_stream_want_(&h->raw.s, n);                                                            \
         rc = NAME##_##END##_wait_until_(h, &n, deadline);                                          \
         ipc_stream_want_(&h->raw.s, 0);                                                            \
@@ -9608,7 +9616,7 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
 /* ------------------------------------------------------------------ a caller */
 
 #define IPC_CALL_CLIENT_NOTIFY1_(NAME, REQUEST, REPLY)                                             \
-        if (c->raw.slot != was) {                                                                  \
+        if (c->raw.ring != NULL && c->raw.slot != was) {                                           \
             IPC_CALL_POST_(c, c->raw.ring->slot_bell)                                              \
         }
 #define IPC_CALL_CLIENT_NOTIFY2_(NAME, REQUEST, REPLY)                                             \
@@ -9745,8 +9753,9 @@ IPC_INLINE void ipc_record_tell_(struct ipc_record_consumer *c)
     }
 #define IPC_CALL_SERVER_NOTIFY2_(NAME, REQUEST, REPLY)                                             \
         unsigned char *at = ipc_call_slot_of_(slot);                                               \
-        if (rc != -EINVAL && CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(at)) |                \
-                                            ipc_notify_heeds_(s->raw.ring->slot_bell)))            \
+        if (rc != -EINVAL && rc != -ECHILD &&                                                      \
+            CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(at)) |                                 \
+                           ipc_notify_heeds_(s->raw.ring->slot_bell)))                             \
             return NAME##_wake_(s, s->raw.ring, at, rc);
 #define IPC_CALL_SERVER_NOTIFY3_(NAME, REQUEST, REPLY)                                             \
         struct ipc_call_server was = s->raw;                                                       \

@@ -351,8 +351,8 @@ IPC_INLINE int64_t ipc_in_ms(int64_t ms)
  *
  *   after the fork               what happens
  *   --------------------------   ------------------------------------------------------------------
- *   the child calls nothing,     nothing. The parent's death is told as if there were no child
- *   or executes a program
+ *   the child calls nothing,     nothing. The parent's death is told as if there were no child, and
+ *   or executes a program        its place is free for the next
  *   the child makes a call       it becomes a member of its own, once for all its threads, and may
  *   with the segment's handle    attach to rings. The parent stays what it was. Where the child
  *                                cannot become one, its id is 0: never its parent's
@@ -452,7 +452,7 @@ struct ipc_shm {
     uint64_t pid_ns;              /* inode of our PID namespace; 0: not known */
     uint64_t device, inode;       /* of the segment's file */
     unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
-    int fd;      /* its description holds the member's lock. May be polled; not to be closed */
+    int fd;      /* its description holds the family's lock. May be polled; not to be closed */
     int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
     int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
@@ -476,8 +476,7 @@ struct ipc_shm_member {
     uint64_t id;
     uint64_t pid_ns; /* inode of the PID namespace in which pid counts; 0: not known */
     pid_t pid;
-    int alive; /* 0: proven dead; its place is free for the next, once no child that has inherited
-                  the handle has it any more */
+    int alive; /* 0: proven dead; its place is free for the next */
     int here;  /* 1: pid counts in our namespace, too */
     int me;    /* 1: this handle */
 };
@@ -708,6 +707,7 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
  *   0
  *   -EINVAL  the segment is not open
  *   -EROFS   it is open read-only: there is nothing to hand over, a child can use it as it is
+ *   -EBADF   the segment's descriptor was closed by others
  *   -ECHILD  it was handed over before. So say all calls of this process with it from now on that
  *            need its id, which ipc_shm_peer gives as 0; ipc_shm_close leaves it to the child
  */
@@ -815,7 +815,7 @@ IPC_INLINE void ipc_shm_unmap_twice(void *at, size_t bytes);
 /* ------------------------------------------------------------------ layout */
 
 #define IPC_SHM_MAGIC UINT64_C(0x316d68735f637069) /* "ipc_shm1" */
-#define IPC_SHM_LAYOUT 3u
+#define IPC_SHM_LAYOUT 4u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 
@@ -946,42 +946,45 @@ IPC_INLINE const char *ipc_shm_why(const struct ipc_shm *seg)
  *
  *   lock on byte             referred to by                            held while
  *   ----------------------   ---------------------------------------   ----------------------------
- *   i, of the family         the handle's descriptor and its mapping,  the member lives, or a child
- *                            both inherited by fork                    that inherited its handle and
- *                            has made no call with it
  *   members + i, of life     a mapping of one page which fork does     the member's own address space
  *                            not copy (MADV_DONTFORK), nothing else    lives, and it has not handed
  *                                                                      the segment over
+ *   2^48 + id, of the        the handle's descriptor and its mapping,  the member, once it has handed
+ *   family                   both inherited by fork                    the segment over, lives, or a
+ *                                                                      child that inherited its handle
+ *                                                                      and has made no call with it
  *
+ * The lock of life alone is the entry's: a child that does nothing keeps no entry of a dead parent.
  * So the lock of life says about one process what no number can: it is released on any death, but
  * not by a child, and it means the same in each PID and time namespace, and to an emulator. Other
  * descriptors of the file that the process closes do not release it, as they would a classic lock.
  *
  *   entry                    by which process, how
  *   ----------------------   ---------------------------------------------------------------------
- *   both locks free          a process that joins: F_OFD_SETLK, that of the family first. From here
- *   -> locked                on, it alone stores to the entry, or a child that adopts the id
- *   id: dead -> 0            a process that joins, before it tries the locks, once it has a proof:
- *                            CAS. It may be stopped with the locks: then they hide no death
- *   id: 0 or dead -> 0       the one that has the locks: a store, then a store fence
+ *   lock of life free        a process that joins, where the id is 0: F_OFD_SETLK. From here on, it
+ *   -> locked                alone stores to the entry, or a child that adopts the id
+ *   id: dead -> 0            a process that joins, before it tries the lock, once it has a proof:
+ *                            CAS. It may be stopped with the lock: then that hides no death
+ *   id: 0 or dead -> 0       the one that has the lock: a store, then a store fence
  *   pid, pid_ns, candidate,  the same: stores, then a store fence
  *   family: new
  *   id: 0 -> a new one       the same: a store. It is a member now
  *   candidate: 1 -> 0        the same, when it takes the segment over: see open.h
- *   family: n, none ->       the same, when it hands the segment over to a child: a store, then a
- *   n + 1, HANDED            store fence; then it gives the lock of life back
+ *   family: n, none ->       the same, when it hands the segment over to a child: once it has the
+ *   n + 1, HANDED            lock of the family, a store, then a store fence; then it gives the lock
+ *                            of life back
  *   family: n, HANDED ->     the child, at its first call, once it has the lock of life: CAS; or
  *   n, none or ADOPTED       where it cannot have that. It keeps the id
  *   left: -> its own id      the same, when it closes the segment: a store, then a store fence
  *   id: its own -> 0         the same, after that; then it gives the locks back
- *   locked -> both free      the kernel, when the member dies, and its family. id stays
+ *   locked -> free           the kernel, when the member dies. id stays
  *
  * An id is a generation, new for each process that joins, and the entry's index. Ids are never used
  * twice, so a word in shared memory that has one can be compared and swapped without fear of a
  * successor.
  *
  * A member is dead when one of these holds, and is alive otherwise:
- *   1. its entry has another id: it has left, or another process has the entry's locks;
+ *   1. its entry has another id: it has left, or another process has the entry's lock;
  *   2. its entry's lock of life is free, and so is that of the family, where `family` says HANDED or
  *      ADOPTED; and `family` is the same before and after. That is asked by our descriptor, so it
  *      proves nothing where others have closed that, and its number is of another file;
@@ -1027,7 +1030,7 @@ IPC_INLINE int ipc_shm_is_ours_(const struct ipc_shm *seg)
 
 /* Takes the lock on a byte (F_OFD_SETLK), or asks whether another description has it
  * (F_OFD_GETLK). */
-IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned byte, short *type)
+IPC_INLINE int ipc_shm_lock_(int fd, int how, uint64_t byte, short *type)
 {
     struct flock lock;
     int rc;
@@ -1040,6 +1043,13 @@ IPC_INLINE int ipc_shm_lock_(int fd, int how, unsigned byte, short *type)
     rc = fcntl(fd, how, &lock);
     *type = lock.l_type;
     return rc == 0 ? 0 : -errno;
+}
+
+/* The byte of the family's lock: another one for each id, where off_t has room for that. */
+IPC_INLINE uint64_t ipc_shm_family_byte_(uint64_t id)
+{
+    return sizeof(off_t) < 8 ? UINT64_C(1) << 30 | (id & ((UINT64_C(1) << 30) - 1))
+                             : UINT64_C(1) << 48 | id;
 }
 
 /* Is our descriptor still that of the segment? A program may have closed it, and opened another. */
@@ -1082,7 +1092,9 @@ IPC_INLINE int ipc_shm_member_is_alive_(const struct ipc_shm *seg, uint64_t id)
      * dead. Partner: the store fence in ipc_shm_hand_over. */
     ck_pr_fence_load();
     if (ipc_shm_lock_(seg->fd, F_OFD_GETLK, seg->members + i, &life) == 0 && life == F_UNLCK) {
-        if (goes_on && (ipc_shm_lock_(seg->fd, F_OFD_GETLK, i, &kin) != 0 || kin != F_UNLCK))
+        if (goes_on &&
+            (ipc_shm_lock_(seg->fd, F_OFD_GETLK, ipc_shm_family_byte_(id), &kin) != 0 ||
+             kin != F_UNLCK))
             return 1;
         /* Without it `family` could be older than the locks. Partner: the CAS in ipc_shm_adopt_. */
         ck_pr_fence_load();
@@ -1170,30 +1182,26 @@ IPC_INLINE int ipc_shm_vacate_entry_(const struct ipc_shm *seg, unsigned i)
     return id == 0 || (!ipc_shm_member_is_alive_(seg, id) && ck_pr_cas_64(&m->id, id, 0));
 }
 
-/* Locks both bytes of an entry that nobody has. Looks first for one without an id, as each question
- * about a lock takes a system call, which is the longer the more locks there are; then for that of a
- * dead member. Returns its index, or a refusal. */
+/* Takes the lock of life of an entry that nobody has. Looks first for one without an id, as each
+ * question about a lock takes a system call, which is the longer the more locks there are; then for
+ * that of a dead member. Returns its index, or a refusal. */
 IPC_INLINE int ipc_shm_lock_entry_(struct ipc_shm *seg, int life)
 {
-    short none = F_UNLCK;
     unsigned look;
 
     for (look = 0; look < 2 * seg->members; look++) {
         unsigned i = look % seg->members;
-        short type = F_WRLCK, own = F_WRLCK;
+        short type = F_WRLCK;
         int rc = -EAGAIN;
 
         if (ck_pr_load_64(&ipc_shm_member_of_(seg, i)->id) == 0 ||
             (look >= seg->members && ipc_shm_vacate_entry_(seg, i)))
-            rc = ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &type);
-        if (rc == -EAGAIN || rc == -EACCES)
-            continue;
-        if (rc != 0)
+            rc = ipc_shm_lock_(life, F_OFD_SETLK, seg->members + i, &type);
+        if (rc == 0)
+            return (int)i;
+        if (rc != -EAGAIN && rc != -EACCES)
             return ipc_shm_refuse(seg, rc, "no open file description locks here: %s",
                                   strerror(-rc));
-        if (ipc_shm_lock_(life, F_OFD_SETLK, seg->members + i, &own) == 0)
-            return (int)i;
-        (void)ipc_shm_lock_(seg->fd, F_OFD_SETLK, i, &none);
     }
     return ipc_shm_refuse(seg, -EUSERS, "all %u members' places are taken: create the segment with "
                           "more, or one for each client", seg->members);
@@ -2909,11 +2917,17 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
 {
     int rc = ipc_shm_become_member_(seg);
+    short type = F_WRLCK;
     uint32_t *family;
 
     rc = rc != 0 ? rc : ipc_shm_check_writable_(seg);
     if (rc != 0)
         return rc;
+    rc = ipc_shm_has_its_file_(seg) ? ipc_shm_lock_(seg->fd, F_OFD_SETLK,
+                                                    ipc_shm_family_byte_(seg->peer.id), &type)
+                                    : -EBADF;
+    if (rc != 0)
+        return ipc_shm_refuse(seg, rc, "cannot lock the segment for a child: %s", strerror(-rc));
     family = &ipc_shm_member_of_(seg, seg->peer.id)->family;
     seg->handed_family = (ck_pr_load_32(family) & ~(IPC_SHM_HANDED_ | IPC_SHM_ADOPTED_)) +
                          IPC_SHM_FAMILY_COUNT_ + IPC_SHM_HANDED_;

@@ -705,6 +705,40 @@ static void death_of_the_child_is_told_though_its_parent_lives(void **state)
     ipc_shm_close(&watch);
 }
 
+static void joins_has_a_child_and_is_killed(struct child *up, void *arg)
+{
+    struct ipc_shm seg;
+
+    (void)arg;
+    join(&seg);
+    tell(up, (uint64_t)idle_child());
+    (void)hear(up);
+    (void)raise(SIGKILL);
+}
+
+/* All places were taken; then a member is killed whose child lives on, and does nothing. */
+static void idle_child_keeps_no_place(void **state)
+{
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    struct ipc_shm seg, next;
+    struct child c;
+    pid_t idle;
+
+    (void)state;
+    how.members = 2;
+    IS(ipc_shm_create_with(&seg, name, 4096, &how), 0);
+    c = spawn(joins_has_a_child_and_is_killed, NULL);
+    idle = (pid_t)hear(&c);
+    IS(ipc_shm_open(&next, name, IPC_NOW), -EUSERS);
+    tell(&c, 0);
+    was_killed(&c);
+    IS(ipc_shm_open(&next, name, IPC_NOW), 0);
+    MUST(idle > 1 && kill(idle, 0) == 0);
+    ipc_shm_close(&next);
+    (void)kill(idle, SIGKILL);
+    ipc_shm_close(&seg);
+}
+
 static void reader_has_nothing_to_hand_over(void **state)
 {
     struct ipc_shm_options how = IPC_SHM_DEFAULTS;
@@ -782,6 +816,7 @@ int main(int argc, char **argv)
         TEST(daemon_without_its_descriptor_is_alive),
         TEST(daemon_is_alive_to_who_has_no_descriptor),
         TEST(death_of_the_child_is_told_though_its_parent_lives),
+        TEST(idle_child_keeps_no_place),
         TEST(reader_has_nothing_to_hand_over),
         TEST(process_that_is_stopped_while_it_joins_hides_no_death),
     };

@@ -427,13 +427,23 @@ static void claim_ends_with_the_fork(void **state)
 
 static void is_told_that_it_may_not(struct givers *g, struct takers *k, struct ipc_shm *seg)
 {
+    union adder_slot *slot = (union adder_slot *)(void *)ipc_call_message_(g->adder.raw.slots);
     struct tick t = {99};
     uint64_t n = 0;
 
-    IS(adder_poll(&k->adder), -ECHILD);
+    (void)ticks_consumer_post(&k->ticks); /* publishes nothing here */
     IS(adder_ask(&k->adder, &t), -ECHILD);
+    IS(adder_poll(&k->adder), -ECHILD);
+    IS(adder_call(&k->adder, &t, &t, ipc_in_ms(LONG_MS)), -ECHILD);
+    IS(adder_answer(&g->adder, slot), -ECHILD);
     MUST(adder_take(&g->adder) == NULL);
     IS(adder_server_error(&g->adder), -ECHILD);
+    IS(adder_serve(&g->adder, &slot, ipc_in_ms(LONG_MS)), -ECHILD);
+    IS(sound_producer_wait(&g->sound, 512, ipc_in_ms(LONG_MS)), -ECHILD);
+    IS(sound_consumer_wait(&k->sound, 512, ipc_in_ms(LONG_MS)), -ECHILD);
+    IS(lines_producer_wait(&g->lines, 16, ipc_in_ms(LONG_MS)), -ECHILD);
+    IS(news_producer_wait(&g->loud, ipc_in_ms(LONG_MS)), -ECHILD);
+    IS(jobs_consumer_wait(&k->jobs, ipc_in_ms(LONG_MS)), -ECHILD);
     give(g, 99, -ECHILD);
     give(g, 99, -ECHILD); /* it stays so */
     IS(ticks_pop(&k->ticks, &t), -ECHILD);

@@ -525,12 +525,9 @@ IPC_FORCE_INLINE int ipc_call_claim_(struct ipc_call_client *c)
     return 0;
 }
 
-IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
+/* Sends the request in our slot, which is claimed. */
+IPC_FORCE_INLINE void ipc_call_send_(struct ipc_call_client *c, size_t stride)
 {
-    if (CK_CC_UNLIKELY(c->doing != IPC_CALL_CLAIMED_))
-        return c->error != 0 ? c->error : -EINVAL;
-    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) != 1)
-        return c->error != 0 ? c->error : -EINVAL;
     c->word = (c->word & IPC_CALL_NUMBERS_) + IPC_CALL_NUMBER_ + IPC_CALL_ASKED_;
     c->doing = IPC_CALL_WAITING_;
     c->vain = 1;
@@ -538,6 +535,15 @@ IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
      * after a server has overwritten it. Partner: in ipc_call_take_. */
     ck_pr_fence_release();
     ck_pr_store_64(ipc_ring_sequence_(c->slot, stride), c->word);
+}
+
+IPC_FORCE_INLINE int ipc_call_commit_(struct ipc_call_client *c, size_t stride)
+{
+    if (CK_CC_UNLIKELY(c->doing != IPC_CALL_CLAIMED_))
+        return c->error != 0 ? c->error : -EINVAL;
+    if (CK_CC_UNLIKELY(ipc_ring_is_forked_(&c->self)) && ipc_ring_settle_(&c->self, c) != 1)
+        return c->error != 0 ? c->error : -EINVAL;
+    ipc_call_send_(c, stride);
     return 0;
 }
 
@@ -549,7 +555,8 @@ IPC_FORCE_INLINE int ipc_call_ask_(struct ipc_call_client *c, const void *reques
     if (CK_CC_UNLIKELY(rc != 0))
         return rc;
     ipc_ring_put_(NULL, ipc_call_message_(c->slot), (const unsigned char *)request, bytes);
-    return ipc_call_commit_(c, stride);
+    ipc_call_send_(c, stride);
+    return 0;
 }
 
 /* There is no reply, and the word says TAKEN, or ASKED as we stored it: asks the kernel whether a
@@ -771,7 +778,7 @@ IPC_FORCE_INLINE unsigned char *ipc_call_take_(struct ipc_call_server *s, size_t
             !ck_pr_cas_64(at, word, (word & IPC_CALL_NUMBERS_) + s->me + IPC_CALL_TAKEN_))
             continue;
         /* Without it the request could be older than ASKED, or we could write while its caller
-         * still reads the last reply. Partner: in ipc_call_commit_. */
+         * still reads the last reply. Partner: in ipc_call_send_. */
         ck_pr_fence_acquire();
         return ipc_call_message_(slot);
     }

@@ -223,7 +223,7 @@ IPC_INLINE void ipc_record_replay(struct ipc_record_consumer *c, uint64_t n)
         n = 0;
     c->replay = n < (c->mask + 1) / 8 ? n : (c->mask + 1) / 8;
     ipc_record_note_published_(c, c->published);
-    if (ipc_record_is_due_(c))
+    if (ipc_record_is_due_(c) && !ipc_ring_is_forked_(&c->self))
         ipc_record_publish_(c);
 }
 

@@ -199,7 +199,7 @@ IPC_INLINE void ipc_record_merge(struct ipc_record_consumer *c, int64_t patience
 {
     unsigned i;
 
-    if (c->ring == NULL)
+    if (c->ring == NULL || (ipc_ring_is_forked_(&c->self) && ipc_ring_settle_(&c->self, c) < 0))
         return;
     c->merge.patience = patience > 0 && clock != NULL ? patience : 0;
     c->merge.clock = clock;

@@ -327,7 +327,7 @@ IPC_INLINE void ipc_spsc_publish_(struct ipc_spsc_consumer *c)
 IPC_INLINE void ipc_spsc_replay(struct ipc_spsc_consumer *c, uint64_t n)
 {
     c->replay = n < (c->mask + 1) / 2 ? n : (c->mask + 1) / 2;
-    if (c->head - c->published > c->replay)
+    if (c->head - c->published > c->replay && !ipc_ring_is_forked_(&c->self))
         ipc_spsc_publish_(c);
 }
 

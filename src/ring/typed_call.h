@@ -73,7 +73,7 @@ IPC_INLINE int NAME_regain_slot_(struct NAME_client *c)
     int rc = ipc_call_regain_slot_(&c->raw);
 
 #ifdef IPC_NOTIFY_H
-    if (c->raw.slot != was) {
+    if (c->raw.ring != NULL && c->raw.slot != was) {
         IPC_CALL_POST_(c, c->raw.ring->slot_bell)
     }
 #endif
@@ -229,8 +229,9 @@ IPC_FORCE_INLINE int NAME_answer(struct NAME_server *s, union NAME_slot *slot)
 #ifdef IPC_NOTIFY_H
     unsigned char *at = ipc_call_slot_of_(slot);
 
-    if (rc != -EINVAL && CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(at)) |
-                                        ipc_notify_heeds_(s->raw.ring->slot_bell)))
+    if (rc != -EINVAL && rc != -ECHILD &&
+        CK_CC_UNLIKELY(ipc_notify_heeds_(IPC_CALL_BELL_(at)) |
+                       ipc_notify_heeds_(s->raw.ring->slot_bell)))
         return NAME_wake_(s, s->raw.ring, at, rc);
 #endif
     return rc;

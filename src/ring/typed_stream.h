@@ -64,8 +64,9 @@ IPC_INLINE int NAME_END_wait(struct NAME_END *h, size_t n, int64_t deadline)
 {
     int rc;
 
-    if (h->raw.s.ring == NULL)
-        return h->raw.s.error;
+    rc = ipc_stream_ready_(&h->raw.s, n); /* first: after fork the wish may be another process's */
+    if (rc != 0 || h->raw.s.ring == NULL)
+        return rc < 0 ? rc : 0;
     ipc_stream_want_(&h->raw.s, n);
     rc = NAME_END_wait_until_(h, &n, deadline);
     ipc_stream_want_(&h->raw.s, 0);

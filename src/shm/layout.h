@@ -17,7 +17,7 @@
 /* ------------------------------------------------------------------ layout */
 
 #define IPC_SHM_MAGIC UINT64_C(0x316d68735f637069) /* "ipc_shm1" */
-#define IPC_SHM_LAYOUT 3u
+#define IPC_SHM_LAYOUT 4u
 #define IPC_SHM_ORDER 0x01020304u   /* stored by a machine of our byte order */
 #define IPC_SHM_SWAPPED 0x04030201u /* and by one of the other */
 

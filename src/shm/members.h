@@ -90,11 +90,17 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg)
 IPC_INLINE int ipc_shm_hand_over(struct ipc_shm *seg)
 {
     int rc = ipc_shm_become_member_(seg);
+    short type = F_WRLCK;
     uint32_t *family;
 
     rc = rc != 0 ? rc : ipc_shm_check_writable_(seg);
     if (rc != 0)
         return rc;
+    rc = ipc_shm_has_its_file_(seg) ? ipc_shm_lock_(seg->fd, F_OFD_SETLK,
+                                                    ipc_shm_family_byte_(seg->peer.id), &type)
+                                    : -EBADF;
+    if (rc != 0)
+        return ipc_shm_refuse(seg, rc, "cannot lock the segment for a child: %s", strerror(-rc));
     family = &ipc_shm_member_of_(seg, seg->peer.id)->family;
     seg->handed_family = (ck_pr_load_32(family) & ~(IPC_SHM_HANDED_ | IPC_SHM_ADOPTED_)) +
                          IPC_SHM_FAMILY_COUNT_ + IPC_SHM_HANDED_;

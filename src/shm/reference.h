@@ -29,8 +29,8 @@
  *
  *   after the fork               what happens
  *   --------------------------   ------------------------------------------------------------------
- *   the child calls nothing,     nothing. The parent's death is told as if there were no child
- *   or executes a program
+ *   the child calls nothing,     nothing. The parent's death is told as if there were no child, and
+ *   or executes a program        its place is free for the next
  *   the child makes a call       it becomes a member of its own, once for all its threads, and may
  *   with the segment's handle    attach to rings. The parent stays what it was. Where the child
  *                                cannot become one, its id is 0: never its parent's
@@ -130,7 +130,7 @@ struct ipc_shm {
     uint64_t pid_ns;              /* inode of our PID namespace; 0: not known */
     uint64_t device, inode;       /* of the segment's file */
     unsigned flags;               /* of the options; IPC_SHM_READ_ONLY: nothing can be written */
-    int fd;      /* its description holds the member's lock. May be polled; not to be closed */
+    int fd;      /* its description holds the family's lock. May be polled; not to be closed */
     int created; /* 1: made by this call, 2: taken over from a dead creator, 0: opened */
     int lock_rc; /* IPC_SHM_MLOCK: 0 locked, else a negative errno that says why not */
     int huge_rc; /* IPC_SHM_HUGE: 0 granted by the kernel, else why not: pages are of usual size.
@@ -154,8 +154,7 @@ struct ipc_shm_member {
     uint64_t id;
     uint64_t pid_ns; /* inode of the PID namespace in which pid counts; 0: not known */
     pid_t pid;
-    int alive; /* 0: proven dead; its place is free for the next, once no child that has inherited
-                  the handle has it any more */
+    int alive; /* 0: proven dead; its place is free for the next */
     int here;  /* 1: pid counts in our namespace, too */
     int me;    /* 1: this handle */
 };
@@ -386,6 +385,7 @@ IPC_INLINE struct ipc_peer *ipc_shm_peer(struct ipc_shm *seg);
  *   0
  *   -EINVAL  the segment is not open
  *   -EROFS   it is open read-only: there is nothing to hand over, a child can use it as it is
+ *   -EBADF   the segment's descriptor was closed by others
  *   -ECHILD  it was handed over before. So say all calls of this process with it from now on that
  *            need its id, which ipc_shm_peer gives as 0; ipc_shm_close leaves it to the child
  */
