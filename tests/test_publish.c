@@ -576,7 +576,6 @@ static void sleeps(struct child *up, void *arg)
     (void)arg;
     subscribe(&sub);
     MUST(ipc_channel_recv(&sub, &m, sizeof m, ipc_in_ms(LONG_MS)) >= 0);
-    sub.ring->data.looks_each_second = 0;
     tell(up, 1);
     gets(&sub, 5);
     ipc_channel_close(&sub);
@@ -585,18 +584,22 @@ static void sleeps(struct child *up, void *arg)
 static void sleepers_are_woken(void **state)
 {
     struct child c[3];
+    uint32_t *bell, before;
     unsigned i;
 
     (void)state;
     EACH_ROW(1) {
         choose();
         publish(&pub);
+        bell = &pub.ring->out_data.at->word;
         for (i = 0; i < 3; i++)
             c[i] = spawn(sleeps, NULL);
         joins(&pub, c, 3);
         for (i = 0; i < 3; i++)
             EVENTUALLY(rests(c[i].pid));
+        before = ck_pr_load_32(bell);
         IS(sends(&pub, 5, IPC_NOW), 0);
+        MUST(ck_pr_load_32(bell) != before); /* they look now and then in any case */
         for (i = 0; i < 3; i++)
             finish(&c[i]);
         ipc_channel_close(&pub);
