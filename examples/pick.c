@@ -1,6 +1,6 @@
 /*
- * pick - a child sends messages of the types 1, 2 and 3; its parent picks that of one type first, and
- * then the others, the lowest type first:
+ * pick - a child sends messages of the types 1, 2 and 3; its parent picks that of one type first,
+ * and then the others, the lowest type first:
  *
  *     pick sysv:42         pick sysv:42 3
  */

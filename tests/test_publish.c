@@ -368,7 +368,7 @@ static void a_stopped_subscriber(void **state)
     }
 }
 
-/* Sends zeros until told how many numbers to send from which on, in how many ms each, then stays. */
+/* Sends zeros until told how many numbers to send, and from which on; *ms is for each of them. */
 static void publishes(struct child *up, void *ms)
 {
     struct pollfd p = {up->from, POLLIN, 0};
@@ -646,9 +646,8 @@ static void strangers_at_the_socket(void **state)
         publish(&pub);
         memset(&at, 0, sizeof at);
         at.sun_family = AF_UNIX;
-        size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
-                           (size_t)snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "ipc-auto-%.80s",
-                                            name));
+        (void)snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "ipc-auto-%.80s", name);
+        size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(at.sun_path + 1));
         silent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         noisy = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         MUST(connect(silent, (struct sockaddr *)&at, size) == 0 &&
@@ -737,7 +736,7 @@ static void hears_the_next(struct child *up, void *arg)
     gets(&sub, 21);
 }
 
-/* lo delivers no groups of IPv6: makes another interface, that needs no time to find its address. */
+/* lo delivers no groups of IPv6: makes another interface, whose address is good at once. */
 static void make_interface(void)
 {
     FILE *dad = fopen("/proc/sys/net/ipv6/conf/default/accept_dad", "w");

@@ -190,7 +190,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
-#define IPC_CHANNEL_PUBLISHES_ 2048u  /* one can send to several that each get every message */
+#define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */
