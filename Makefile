@@ -46,7 +46,7 @@ PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-l
     $(call lib,iceoryx,-liceoryx_posh -liceoryx_hoofs -liceoryx_platform) \
     $(call lib,nng,-lnng) $(call lib,boost moodycamel readerwriter tbb iceoryx,-lstdc++)
 
-EXAMPLES = ipc_cat greet sum rpc todo collect locks web audio_decoder audio_player
+EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder audio_player
 
 all: build/ipc_bench $(EXAMPLES:%=build/%)
 

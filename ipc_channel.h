@@ -1,11 +1,11 @@
 /* Made by tools/amalgamate. Change these files, not this one: src/ipc_channel.h
  * src/common/version.h src/channel/core.h src/channel/reference.h src/channel/wait.h
  * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
- * src/channel/packet.h src/channel/mq.h src/channel/sysv.h src/channel/log_record.h
- * src/channel/log.h src/channel/signal.h src/channel/ring.h src/channel/ring_poll.h
- * src/channel/ring_talk.h src/channel/ring_server.h src/channel/sysvshm.h src/channel/auto.h
- * src/channel/adopt.h src/channel/open.h src/channel/io.h src/channel/server.h
- * src/channel/any.h */
+ * src/channel/multicast.h src/channel/packet.h src/channel/mq.h src/channel/sysv.h
+ * src/channel/log_record.h src/channel/log.h src/channel/signal.h src/channel/ring.h
+ * src/channel/ring_poll.h src/channel/ring_talk.h src/channel/ring_server.h
+ * src/channel/sysvshm.h src/channel/auto.h src/channel/publish.h src/channel/adopt.h
+ * src/channel/open.h src/channel/io.h src/channel/server.h src/channel/any.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -43,12 +43,16 @@
  *     tcp:HOST:PORT      IPv4 and IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000;            >>socket
  *                        a listener may say tcp:*:9000
  *     udp:HOST:PORT      may lose, double and disorder messages                        >>packet
+ *     udp:GROUP:PORT     multicast: udp:239.1.2.3:9000, udp:[ff15::1%eth0]:9000        >>multicast
  *     mq:NAME            a POSIX message queue: priorities                             >>mq
  *     sysv:KEY           a System V message queue: types, and receiving by type        >>sysv
  *     file:PATH          a log: one process appends, any number follow; survives       >>log
  *                        restarts and rotation
  *     signal:PID         real-time signals with up to 8 bytes                          >>signal
  *     fd:N               a socket or pipe that systemd or a parent handed over         >>adopt
+ *
+ * Over ring:, auto:, udp: and file: one process can publish: each of several subscribers gets every
+ * message. See >>publish.
  *
  * Contract
  *   - Exactly one side says IPC_LISTEN: the side that the other one finds. It makes the FIFO,
@@ -96,6 +100,8 @@
  *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
  *     one is killed in recv, another gets its message, later than its turn. The end of one
  *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
+ *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
+ *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
  *   - auto: agrees with the first call of both sides, so both must be in a call at a time.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
  *     cannot tell killed from closed.
@@ -145,8 +151,8 @@
  *   taken away if the write has raised it.
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
- * and address (what mechanisms share), one room for each mechanism or two, open (the table of
- * mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
+ * and address (what mechanisms share), one room for each mechanism or two, publish, open (the table
+ * of mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H 1
@@ -176,6 +182,7 @@
 
 #include <limits.h>
 #include <mqueue.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -198,11 +205,17 @@
 #define IPC_BOTH 3u
 #define IPC_LISTEN 4u /* this side makes what the other side finds */
 
+/* Publishing: each of several subscribers gets every message. See >>publish. */
+#define IPC_LOSSLESS 1u /* the publisher waits for the slowest subscriber */
+#define IPC_LOSSY 2u    /* it waits for none: a slow subscriber misses messages, and is told */
+
 /* All zeros, or NULL in place of it, is what most programs want. */
 struct ipc_channel_options {
     size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
     unsigned senders;   /* ring: processes that may send at a time, 1 to 64; 0: 1 */
-    unsigned receivers; /* ring: above 1: receivers share the messages; all sides say it */
+    unsigned receivers; /* ring: above 1: receivers share the messages; all sides say it. With
+                           publish: how many subscribers, 1 to 65535; 0: 64 */
+    unsigned publish;   /* the side with IPC_SEND | IPC_LISTEN: IPC_LOSSLESS or IPC_LOSSY; 0: no */
     size_t depth;       /* mq: messages in the queue; 0: the system's number, 10 */
     mode_t mode;        /* of what is made, and the most that what is found may permit; 0: 0600 */
     uid_t user;         /* a user that may be the other side, besides this user and root */
@@ -321,6 +334,7 @@ struct ipc_channel_facts {
     size_t pending;        /* bytes of messages that a deadline has cut off, still to go out */
     int64_t offset;        /* file: bytes before the next message; else 0 */
     uint64_t mark;         /* file: names what is before offset; else 0 */
+    uint64_t missed;       /* a subscriber of ring:, auto: messages that it has missed so far */
     pid_t pid;             /* the other side's process, where it is known; else 0 */
     uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
@@ -382,6 +396,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
+#define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */
@@ -432,9 +447,11 @@ struct ipc_channel_kind_ {
  *                   process at the other end is not permitted; or the kernel denies it
  *   -EADDRINUSE     another process listens there
  *   -EBUSY          file: the log has a writer; ring: the other end has its processes already
- *   -EUSERS         ring: 256 senders and receivers share it already
- *   -EPROTO         what is there is something else, or has another geometry; auto: the roles do not
- *                  fit, which the first call tells
+ *   -EUSERS         ring: 256 senders and receivers share it already; or it has as many lossless
+ *                   subscribers as options.receivers
+ *   -ENODEV         udp: no interface has that name, or no route leads to the group
+ *   -EPROTO         what is there is something else, has another geometry, or is published in another
+ *                  way; auto: the roles do not fit, which the first call tells
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
@@ -504,6 +521,9 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *                removed
  *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
  *                middle of a message
+ *   -EOVERFLOW   a subscriber of a lossy publisher was lapped: told once for each time; `missed` of
+ *                ipc_channel_info counts the messages. The next call goes on with a later message
+ *   -EUSERS      auto: the publisher has as many subscribers as options.receivers
  *   -ESTALE      file: told once when the log goes on in another file, after all of the old one, or
  *                was cut, or is not what options.mark names. The next call reads from the beginning
  *   -EBADMSG     what came is no message. A stream's sender was left; a datagram, or a message of
@@ -2481,6 +2501,169 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
 
 #endif
 
+/* >>multicast  src/channel/multicast.h */
+/*
+ * udp:GROUP:PORT, multicast: datagrams to each process that has joined a group.
+ *
+ *   udp:239.1.2.3:9000, udp:[ff15::1]:9000   A group of IPv4 or IPv6. The interface is the one that
+ *                                            the routes name, or: udp:239.1.2.3%eth0:9000.
+ *
+ * A publisher sends with options.publish = IPC_LOSSY; a subscriber is opened with IPC_RECV, and
+ * joins the group. Any number of each may be there, also several on one host, and neither waits for
+ * the other. Datagrams reach subscribers on the same host, and do not leave the local network (TTL
+ * 1).
+ *
+ *   Access   Each process that can reach the group may send to it, and join it.
+ *   Loss     No call reports it. A datagram that a subscriber has no room for is lost to it alone,
+ *            and is not counted: number the messages.
+ *   Limits   As udp:. Where no route leads to the group, open says -ENODEV, or send -ENETUNREACH:
+ *            name the interface.
+ */
+#ifndef IPC_SRC_CHANNEL_MULTICAST_H
+#define IPC_SRC_CHANNEL_MULTICAST_H 1
+
+/* ------------------------------------------------------------------ multicast groups */
+
+#ifndef MCAST_JOIN_GROUP
+#define MCAST_JOIN_GROUP 42
+#endif
+#ifndef IP_MULTICAST_ALL
+#define IP_MULTICAST_ALL 49
+#endif
+
+/* Is the address that of a group? */
+IPC_INLINE int ipc_channel_is_group_(const struct addrinfo *at)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    if (at->ai_family == AF_INET) {
+        memcpy(&v4, at->ai_addr, sizeof v4);
+        return IN_MULTICAST(ntohl(v4.sin_addr.s_addr));
+    }
+    memcpy(&v6, at->ai_addr, sizeof v6);
+    return at->ai_family == AF_INET6 && v6.sin6_addr.s6_addr[0] == 0xff;
+}
+
+/* Resolves the group of the address, without the interface behind a '%', whose number is set in
+ * *link, or 0. */
+IPC_INLINE int ipc_channel_resolve_group_(struct ipc_channel *ch, struct ipc_channel_addresses_ *a,
+                                          unsigned *link)
+{
+    char *whole = ch->address, *percent = strchr(whole, '%'), *bare, name[IF_NAMESIZE];
+    size_t n = percent != NULL ? strcspn(percent + 1, "]:") : 0;
+    int rc;
+
+    *link = 0;
+    a->first = NULL;
+    a->dir = -1;
+    if (percent != NULL) {
+        (void)snprintf(name, sizeof name, "%.*s", n < sizeof name ? (int)n : 0, percent + 1);
+        *link = if_nametoindex(name);
+        if (*link == 0)
+            return ipc_channel_refuse_(ch, -ENODEV, "udp:%s: no interface is named '%.*s'", whole,
+                                       (int)n, percent + 1);
+    }
+    bare = strdup(whole);
+    if (bare == NULL)
+        return -ENOMEM;
+    if (percent != NULL)
+        memmove(bare + (percent - whole), percent + 1 + n, strlen(percent + 1 + n) + 1);
+    ch->address = bare;
+    rc = ipc_channel_resolve_(ch, a);
+    ch->address = whole;
+    free(bare);
+    if (rc == 0 && !ipc_channel_is_group_(a->first))
+        rc = ipc_channel_refuse_(ch, -EOPNOTSUPP,
+                                 "udp:%s: not a multicast group, such as 239.1.2.3 or ff15::1: "
+                                 "only a group has subscribers",
+                                 whole);
+    if (rc == 0 && a->first->ai_family == AF_INET6)
+        memcpy((char *)a->first->ai_addr + offsetof(struct sockaddr_in6, sin6_scope_id), link,
+               sizeof *link);
+    return rc;
+}
+
+/* Makes the socket send to the group, by that interface. 0 or a negative errno. */
+IPC_INLINE int ipc_channel_address_group_(int fd, const struct addrinfo *at, unsigned link)
+{
+    struct ip_mreqn by;
+    int rc = 0;
+
+    memset(&by, 0, sizeof by);
+    by.imr_ifindex = (int)link;
+    if (link != 0)
+        rc = at->ai_family == AF_INET6
+                 ? setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &link, sizeof link)
+                 : setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof by);
+    return rc == 0 && connect(fd, at->ai_addr, at->ai_addrlen) == 0 ? 0 : -errno;
+}
+
+/* Makes the socket receive what comes to the group by that interface, beside other sockets that do.
+ * 0 or a negative errno. */
+IPC_INLINE int ipc_channel_join_group_(int fd, const struct addrinfo *at, unsigned link)
+{
+    int level = at->ai_family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP, one = 1, none = 0;
+    struct group_req group;
+
+    memset(&group, 0, sizeof group);
+    group.gr_interface = link;
+    memcpy(&group.gr_group, at->ai_addr, at->ai_addrlen);
+    /* Bound to the group, it gets no datagram for another address of this port; without ALL none of
+     * the group by an interface that only another socket has joined. */
+    if (level == IPPROTO_IP)
+        (void)setsockopt(fd, level, IP_MULTICAST_ALL, &none, sizeof none);
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+                   bind(fd, at->ai_addr, at->ai_addrlen) == 0 &&
+                   setsockopt(fd, level, MCAST_JOIN_GROUP, &group, sizeof group) == 0
+               ? 0
+               : -errno;
+}
+
+/* Opens a publisher, or a subscriber. */
+IPC_INLINE int ipc_channel_group_open_(struct ipc_channel *ch)
+{
+    struct ipc_channel_addresses_ a;
+    unsigned link;
+    int rc, fd = -1;
+
+    if (ch->how.publish == IPC_LOSSLESS)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "udp: loses messages: publish with IPC_LOSSY");
+    ch->role &= IPC_BOTH; /* it waits for nobody at an address of its own */
+    rc = ipc_channel_resolve_group_(ch, &a, &link);
+    if (rc == 0)
+        rc = fd = ipc_channel_make_socket_(ch, a.first->ai_family);
+    if (rc >= 0) {
+        rc = ch->role == IPC_SEND ? ipc_channel_address_group_(fd, a.first, link)
+                                  : ipc_channel_join_group_(fd, a.first, link);
+        if (rc != 0)
+            (void)ipc_channel_refuse_(ch, rc, "udp:%s: cannot %s the group: %s; an interface is "
+                                      "named as in 239.1.2.3%%eth0:9000",
+                                      ch->address, ch->role == IPC_SEND ? "send to" : "join",
+                                      strerror(-rc));
+    }
+    ipc_channel_free_addresses_(&a);
+    rc = rc == 0 ? ipc_channel_set_packet_max_(ch, fd) : rc;
+    if (rc != 0) {
+        ipc_channel_close_fd_(&fd);
+        return rc;
+    }
+    ipc_channel_make_blocking_(fd);
+    ch->in = ch->role == IPC_RECV ? fd : -1;
+    ch->out = ch->role == IPC_SEND ? fd : -1;
+    return 0;
+}
+
+/* Opens a channel of udp:. Who only receives, and does not listen, subscribes. */
+IPC_INLINE int ipc_channel_udp_open_(struct ipc_channel *ch, int64_t deadline)
+{
+    ipc_channel_get_socket_(ch)->listener = -1;
+    return ch->how.publish != 0 || ch->role == IPC_RECV ? ipc_channel_group_open_(ch)
+                                                        : ipc_channel_socket_open_(ch, deadline);
+}
+
+#endif
+
 /* >>packet  src/channel/packet.h */
 /*
  * unix-seq:, unix-dgram: and udp:, sockets that keep the boundaries of messages.
@@ -2490,6 +2673,7 @@ static const struct ipc_channel_kind_ ipc_channel_tcp_kind_ = {
  *   unix-dgram:PATH   Datagrams to a listener's file, or to @NAME. None is lost: a listener that is
  *                     full holds its senders up.
  *   udp:HOST:PORT     Datagrams over IPv4 or IPv6. The network may lose, double and disorder them.
+ *                     With a multicast group: see >>multicast.
  *
  * A listener of datagrams receives from any number of senders, and answers the sender of the last
  * one. Before the first datagram its send says -EDESTADDRREQ. The other side sends, and receives
@@ -2835,11 +3019,11 @@ static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
     "udp",
-    IPC_CHANNEL_OPEN_TO_ALL_,
+    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_PUBLISHES_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_DGRAM,
-    ipc_channel_socket_open_,
+    ipc_channel_udp_open_,
     ipc_channel_socket_close_,
     NULL, /* unlink: it has no name */
     ipc_channel_packet_send_,
@@ -4261,7 +4445,7 @@ IPC_INLINE int ipc_channel_log_unlink_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
     "file",
-    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_,
+    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_ | IPC_CHANNEL_PUBLISHES_,
     sizeof(struct ipc_channel_log_),
     0,
     0,
@@ -4501,6 +4685,8 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
  *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
  *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
  *
+ * A listener may also publish what it sends to several receivers: see publish.h.
+ *
  * This room also has what sysvshm: and auto: do with their rings.
  */
 #ifndef IPC_SRC_CHANNEL_RING_H
@@ -4521,6 +4707,8 @@ struct ipc_channel_ring_ {
     struct ipc_record_consumer in;
     struct ipc_mpmc_producer put;  /* in place of out, of a ring that several receive from */
     struct ipc_mpmc_consumer take; /* in place of in, of a ring that several receive from */
+    struct ipc_record_broadcast_producer publisher;  /* in place of out: see publish.h */
+    struct ipc_record_broadcast_consumer subscriber; /* in place of in */
     struct ipc_notify data, space; /* bells of in, take: to sleep on, to post */
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
     int one_sender;          /* in, take: one process sends, and its end is told */
@@ -4569,6 +4757,22 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
                                                   struct ipc_channel_facts *info);
 IPC_INLINE int ipc_channel_ring_server_is_ready_(struct ipc_channel *ch);
 
+/* Of publish.h. */
+IPC_INLINE unsigned ipc_channel_subscribers_(const struct ipc_channel *ch);
+IPC_INLINE size_t ipc_channel_broadcast_bytes_(const struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_broadcast_init_(const struct ipc_channel *ch,
+                                           const struct ipc_shm_object *o);
+IPC_INLINE int ipc_channel_attach_publisher_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_is_published_(struct ipc_channel *ch, struct ipc_shm_object *o);
+IPC_INLINE int ipc_channel_is_lossy_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_has_news_(struct ipc_channel_ring_ *r);
+IPC_INLINE int ipc_channel_attach_subscriber_(struct ipc_channel *ch,
+                                              const struct ipc_shm_object *o);
+IPC_INLINE int ipc_channel_published_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                           int64_t deadline);
+IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                               int64_t deadline);
+
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
 
 /* Bytes of a ring of records whose longest record has n. */
@@ -4594,7 +4798,7 @@ IPC_INLINE uint64_t ipc_channel_slots_(size_t n)
 /* Do several processes receive from this channel's ring? */
 IPC_INLINE int ipc_channel_is_shared_(const struct ipc_channel *ch)
 {
-    return ch->how.receivers > 1;
+    return ch->how.receivers > 1 && ch->how.publish == 0;
 }
 
 /* How many lanes the ring to the listener has. */
@@ -4608,6 +4812,8 @@ IPC_INLINE unsigned ipc_channel_lanes_(const struct ipc_channel *ch)
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
+    if (ch->how.publish != 0)
+        return ipc_channel_broadcast_bytes_(ch);
     if (ipc_channel_is_shared_(ch))
         return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max),
                                   IPC_MPMC_AT_LEAST_ONCE);
@@ -4626,6 +4832,8 @@ IPC_INLINE int ipc_channel_ring_init_(const struct ipc_channel *ch, const struct
 {
     unsigned senders = ipc_channel_lanes_(ch);
 
+    if (ch->how.publish != 0)
+        return ipc_channel_broadcast_init_(ch, o);
     if (!ipc_channel_is_shared_(ch))
         return ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
     return ipc_mpmc_init(o->mem, o->size, ch->max + IPC_CHANNEL_HEADER_,
@@ -4647,10 +4855,13 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ attaching */
 
-/* The kind of a ring's bell for data: auto: needs one with a descriptor for event loops. */
+/* The kind of a ring's bell for data: auto: needs one with a descriptor for event loops. That is
+ * read by one process only, so a ring that is published has none. */
 IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 {
-    return (ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
+    return (ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 && ch->how.publish == 0
+               ? IPC_NOTIFY_EVENTFD
+               : IPC_NOTIFY_FUTEX;
 }
 
 /* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. A sender
@@ -4667,12 +4878,20 @@ IPC_INLINE int ipc_channel_attach_bells_(const struct ipc_channel *ch, struct ip
     return rc;
 }
 
+/* The type of the object that a ring is. */
+IPC_INLINE uint32_t ipc_channel_ring_type_(const struct ipc_channel *ch)
+{
+    if (ch->how.publish != 0)
+        return IPC_RECORD_BROADCAST_TYPE;
+    return ipc_channel_is_shared_(ch) ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
+}
+
 /* Finds a ring in the segment; if `make` is set and it is not there, makes it. */
 IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, int make,
                                       struct ipc_shm_object *o)
 {
     struct ipc_shm *seg = &ch->ring->seg;
-    uint32_t type = ipc_channel_is_shared_(ch) ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
+    uint32_t type = ipc_channel_ring_type_(ch);
     int rc = make ? ipc_shm_make(seg, name, type, ipc_channel_ring_bytes_(ch), o) : -EEXIST;
 
     if (rc == 0 && (rc = ipc_channel_ring_init_(ch, o)) == 0) {
@@ -4766,6 +4985,10 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     struct ipc_shm_object to, from;
     int rc = 0, shared = ipc_channel_is_shared_(ch);
 
+    if (ch->how.publish != 0)
+        return ipc_channel_attach_publisher_(ch);
+    if (ch->role == IPC_RECV && ipc_channel_is_published_(ch, &from))
+        return ipc_channel_attach_subscriber_(ch, &from);
     if (shared)
         rc = ipc_channel_find_ring_(ch, "shared", listener, &to);
     else if (ch->how.clients != 0) /* before "to", by which others find the segment's kind */
@@ -4829,6 +5052,8 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_record_producer_detach(&r->out);
     ipc_mpmc_producer_detach(&r->put);
     ipc_mpmc_consumer_detach(&r->take);
+    ipc_record_broadcast_producer_detach(&r->publisher);
+    ipc_record_broadcast_consumer_detach(&r->subscriber);
     (void)ipc_notify_post(&r->out_data); /* a process that sleeps there learns of it */
     (void)ipc_notify_post(&r->out_space);
     (void)ipc_notify_post(&r->data);
@@ -4967,6 +5192,8 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
     uint64_t nobody = 0, *holder, seen = r->writer;
 
+    if (r->subscriber.ring != NULL)
+        return ipc_channel_published_recv_(ch, to, size, deadline);
     if (r->in.ring == NULL)
         return ipc_channel_report_ring_end_(ch, r->in.error);
     holder = r->one_sender ? &r->in.ring->end[0] : &nobody;
@@ -5074,6 +5301,8 @@ IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *mess
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
     uint64_t nobody = 0;
 
+    if (r->publisher.ring != NULL)
+        return ipc_channel_published_send_(ch, message, n, deadline);
     if (r->put.m.ring == NULL && r->put.m.error == 0)
         return ipc_channel_ring_send_(ch, message, n, deadline);
     if (!ipc_channel_try_put_(&t, NULL))
@@ -5145,6 +5374,28 @@ IPC_INLINE void ipc_channel_fault_in_rings_(struct ipc_channel *ch)
     }
 }
 
+/* Opens the segment of a publisher that this process may only read, or whose places are all taken:
+ * that is enough for a subscriber whom nobody waits for. 0, or why as before. */
+IPC_INLINE int ipc_channel_open_to_read_(struct ipc_channel *ch, struct ipc_shm_options *how,
+                                         int why, int64_t deadline)
+{
+    struct ipc_shm *seg = &ch->ring->seg;
+    char sentence[256];
+    int rc;
+
+    (void)snprintf(sentence, sizeof sentence, "%s", ipc_shm_why(seg));
+    how->flags |= IPC_SHM_READ_ONLY;
+    rc = ipc_shm_open_with(seg, ch->address, deadline, how);
+    if (rc == -EACCES) {
+        how->owner = ch->how.user; /* 0 is root, whose segment is permitted */
+        rc = ipc_shm_open_with(seg, ch->address, deadline, how);
+    }
+    if (rc == 0 && ipc_channel_is_lossy_(ch))
+        return 0;
+    ipc_shm_close(seg);
+    return ipc_shm_refuse(seg, why, "%s", sentence);
+}
+
 IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_shm_options how = IPC_SHM_DEFAULTS;
@@ -5168,6 +5419,8 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     how.mode = ch->how.mode;
     /* As many as there can be handles of the ring, or lanes and their receivers. */
     how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
+    if (ch->how.publish != 0)
+        how.members = ipc_channel_subscribers_(ch) + 1;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
     if (!listener)
         how.flags |= IPC_SHM_NO_PREFAULT; /* of a server's segment, most is for others */
@@ -5177,6 +5430,8 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
         how.owner = ch->how.user;
         rc = ipc_shm_open_with(seg, ch->address, deadline, &how);
     }
+    if ((rc == -EACCES || rc == -EUSERS) && ch->role == IPC_RECV)
+        rc = ipc_channel_open_to_read_(ch, &how, rc, deadline);
     if (rc != 0)
         return ipc_channel_refuse_(ch, ipc_channel_segment_error_(rc), "ring: %s",
                                    ipc_shm_why(seg));
@@ -5236,7 +5491,7 @@ static const struct ipc_channel_serve_ ipc_channel_ring_serve_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     "ring",
-    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_NO_FD_,
+    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_PUBLISHES_,
     0, /* own: ipc_channel's ring */
     0,
     0,
@@ -5416,6 +5671,8 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
 
     if (asks)
         return 1;
+    if (r->subscriber.ring != NULL)
+        return ipc_channel_has_news_(r);
     if (r->in.ring == NULL)
         return ipc_mpmc_peek(&r->take) != NULL || ipc_mpmc_consumer_error(&r->take) != 0 ||
                (r->one_sender && r->writer != 0 &&
@@ -6557,14 +6814,18 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  * thing of these, or answers something that was not offered, ends the connection.
  *
  *     other       OFFER    version, roles; ring: can it take a ring; max: its largest message
- *     listener    ANSWER   version, roles; ring: 1 a ring, 0 the socket; max: the smaller one
+ *     listener    ANSWER   version, roles; ring: 1 a ring, 0 the socket, 2 a ring that it
+ *                          publishes; max: the smaller one
  *                 SEGMENT  if a ring: the segment (ipc_shm_send)
  *                 BELLs    if a ring: the descriptors of the bells (ipc_notify_send_fd)
  *     other       CHOICE   ring: 1 in the ring from now on, 0 it could not take the ring
  *
+ * After ANSWER 2 comes the segment, and the connection ends.
+ *
  * The handle keeps the step: the next thing that is to come, or to be sent. A deadline cuts a
  * handshake off between two steps, and the next call goes on there.
  */
+#define IPC_CHANNEL_PUBLISHED_ 2u /* of an answer's `ring` */
 #define IPC_CHANNEL_OFFER_ 0
 #define IPC_CHANNEL_ANSWER_ 1
 #define IPC_CHANNEL_SEGMENT_ 2
@@ -6579,6 +6840,7 @@ struct ipc_channel_auto_ {
     int step;
     int64_t came_at; /* when the other side connected */
     int unable;      /* this side could not take the ring that was handed over */
+    int published;   /* the listener publishes */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
     int32_t trust;   /* how many messages go into the ring before the socket is asked */
 };
@@ -6604,6 +6866,9 @@ struct ipc_channel_hello_ {
 #define IPC_CHANNEL_VERSION_BITS_ 16
 #define IPC_CHANNEL_HELLO_NS_                                                                      \
     INT64_C(100000000) /* for a client to make its offer, if others wait */
+
+/* Of publish.h. */
+IPC_INLINE int ipc_channel_auto_publish_(struct ipc_channel *ch);
 
 IPC_INLINE struct ipc_channel_auto_ *ipc_channel_get_auto_(const struct ipc_channel *ch)
 {
@@ -6762,7 +7027,8 @@ IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadlin
     return rc;
 }
 
-/* Receives the segment, and attaches our ends of its rings; if that fails, goes on to say so. */
+/* Receives the segment, and attaches our ends of its rings; if that fails, goes on to say so,
+ * but not to a publisher, which does not listen any more. */
 IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
@@ -6772,7 +7038,12 @@ IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadlin
     if (rc == -ETIMEDOUT || rc == -EINTR || rc == -EPIPE)
         return rc;
     ch->ring->seg.deadline = IPC_NOW; /* the listener has made all of it */
-    own->unable = rc != 0 || ipc_channel_ring_attach_(ch, 0) != 0;
+    rc = rc != 0 ? rc : ipc_channel_ring_attach_(ch, 0);
+    if (own->published) {
+        own->step = IPC_CHANNEL_CHOICE_; /* nothing more is said */
+        return rc;
+    }
+    own->unable = rc != 0;
     ch->max = max;
     return 0;
 }
@@ -6812,9 +7083,10 @@ IPC_INLINE int ipc_channel_take_step_(struct ipc_channel *ch, int64_t deadline)
         rc = ipc_channel_send_hello_(ch, 1);
         break;
     case IPC_CHANNEL_ANSWER_:
-        rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
+        rc = ipc_channel_recv_hello_(ch, IPC_CHANNEL_PUBLISHED_, &ring, deadline);
         if (rc != 0)
             return rc;
+        own->published = ring == IPC_CHANNEL_PUBLISHED_;
         if (ring == 0)
             own->step = IPC_CHANNEL_CHOICE_ - 1; /* there is nothing to take */
         else
@@ -6858,7 +7130,7 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
 
     ipc_channel_auto_leave_ring_(ch);
     own->step = IPC_CHANNEL_OFFER_;
-    own->unable = 0;
+    own->unable = own->published = 0;
     own->trust = 0;
     ch->max = ch->how.max;
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
@@ -6914,6 +7186,8 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
     ch->max = ch->how.max;
     own->is_listener = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
+    if (rc == 0 && ch->how.publish != 0)
+        return ipc_channel_auto_publish_(ch);
     if (rc == 0 && !own->is_listener && ipc_channel_send_hello_(ch, 1) == 0)
         own->step = IPC_CHANNEL_ANSWER_; /* else the first call tries again, and says why */
     return rc;
@@ -7008,7 +7282,7 @@ IPC_INLINE int ipc_channel_auto_arm_(struct ipc_channel *ch)
 {
     ipc_notify_drain(&ch->ring->data);
     ipc_notify_arm(&ch->ring->data);
-    return ipc_channel_auto_is_gone_(ch);
+    return !ipc_channel_get_auto_(ch)->published && ipc_channel_auto_is_gone_(ch);
 }
 
 /* Does an epoll descriptor tell of the ring's bell? */
@@ -7061,7 +7335,8 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return own->polls;
     own->polls = epoll_create1(EPOLL_CLOEXEC);
     if (own->polls >= 0 && (epoll_ctl(own->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
-                            epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
+                            (!own->published &&
+                             epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0)))
         ipc_channel_close_fd_(&own->polls);
     if (own->polls < 0)
         return -errno;
@@ -7079,6 +7354,9 @@ IPC_INLINE int ipc_channel_auto_is_ready_(struct ipc_channel *ch)
 
     if (ch->ring == NULL || ipc_channel_must_agree_(ch))
         return ipc_channel_holds_message_(ch);
+    if (ch->ring->subscriber.ring != NULL)
+        return ipc_channel_has_news_(ch->ring) || ipc_channel_auto_arm_(ch) ||
+               ipc_channel_has_news_(ch->ring);
     return ipc_record_look_(&ch->ring->in, &n) != -EAGAIN || ipc_channel_auto_arm_(ch) ||
            ipc_record_look_(&ch->ring->in, &n) != -EAGAIN;
 }
@@ -7091,7 +7369,7 @@ IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
 
 static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     "auto",
-    IPC_CHANNEL_BELL_FD_,
+    IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_,
     sizeof(struct ipc_channel_auto_),
     AF_UNIX,
     SOCK_STREAM,
@@ -7109,6 +7387,397 @@ static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     ipc_channel_auto_is_ready_,
     &ipc_channel_sockets_serve_,
 };
+
+#endif
+
+/* >>publish  src/channel/publish.h */
+/*
+ * Publishing: one process sends, and each of several subscribers gets every message.
+ *
+ *     how.publish = IPC_LOSSY;                                     // the publisher
+ *     ipc_channel_open_with(&ch, uri, IPC_SEND | IPC_LISTEN, deadline, &how);
+ *
+ *     ipc_channel_open(&ch, uri, IPC_RECV, deadline);              // each subscriber
+ *
+ * A subscriber needs no option: it finds out. It gets what is sent after it has subscribed.
+ *
+ *               subscribers       IPC_LOSSLESS            IPC_LOSSY
+ *     ring:     64, or receivers  waits for the slowest   waits for none; losses are counted
+ *     auto:     64, or receivers  waits for the slowest   waits for none; losses are counted
+ *     udp:      any number        refused                 a multicast group: see >>multicast
+ *     file:     any number        nothing is lost, and nobody is waited for: see >>log
+ *     others    refused           refused                 refused
+ *
+ * ring: and auto: publish over a broadcast of records, one for all subscribers: a message is copied
+ * in once. Over auto: the publisher hands its segment to each subscriber that connects, so no
+ * message goes over a socket. It does so in ipc_channel_send, which looks for subscribers once in
+ * 4 ms at most: one that connects waits in its first recv until the publisher sends. Where a
+ * subscriber cannot take the segment, its recv is refused.
+ *
+ *   Late      A subscriber sees nothing that was sent before it subscribed: in open over ring:, in
+ *             its first recv over auto:.
+ *   Slow      IPC_LOSSLESS: a send that finds no room waits until the slowest subscriber has read,
+ *             left or died: -ETIMEDOUT at the deadline, and nothing was sent to anyone. IPC_LOSSY:
+ *             recv says -EOVERFLOW once for each time that the subscriber was lapped; `missed` of
+ *             ipc_channel_info counts the messages. The next call goes on with the oldest that is
+ *             whole, or, if it was lapped again before it had caught up, with a new one.
+ *   Stopped   As slow: IPC_LOSSLESS waits, IPC_LOSSY goes on.
+ *   Killed    The publisher goes on without it. No call reports subscribers that come and go, and a
+ *             send without subscribers is lost.
+ *   Publisher When it leaves, each subscriber is told once, after all that was sent: -EPIPE; or
+ *             -EOWNERDEAD if it was killed, over auto: -EPIPE then, too. The next recv waits for a
+ *             successor: over ring: it goes on in the same ring, and the subscriber misses nothing
+ *             of it; over auto: it subscribes anew, and `missed` begins at 0.
+ *   Access    As of ring: and auto:. ring: IPC_LOSSY: a subscriber that may only read the segment,
+ *             by options.mode of 0640 or 0644, subscribes all the same, in any number, and can
+ *             disturb nobody. It looks for messages once a millisecond while it waits; its
+ *             options.user names the publisher's user, if that is neither its own nor root, and
+ *             options.mode what the publisher permits.
+ */
+#ifndef IPC_SRC_CHANNEL_PUBLISH_H
+#define IPC_SRC_CHANNEL_PUBLISH_H 1
+
+/* ------------------------------------------------------------------ the broadcast */
+
+/* Checks that options and role are those of a publisher. */
+IPC_INLINE int ipc_channel_check_publisher_(struct ipc_channel *ch)
+{
+    const struct ipc_channel_options *how = &ch->how;
+
+    if (how->publish > IPC_LOSSY)
+        return ipc_channel_refuse_(ch, -EINVAL,
+                                   "options.publish %u is neither IPC_LOSSLESS nor IPC_LOSSY",
+                                   how->publish);
+    if (ch->role != (IPC_SEND | IPC_LISTEN))
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP,
+                                   "%s: a publisher is opened with IPC_SEND | IPC_LISTEN; a "
+                                   "subscriber with IPC_RECV, and without options.publish",
+                                   ch->kind->scheme);
+    if (how->senders > 1)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: one process publishes, not %u",
+                                   ch->kind->scheme, how->senders);
+    if (how->receivers > 65535)
+        return ipc_channel_refuse_(ch, -EINVAL, "%u subscribers: 1 to 65535", how->receivers);
+    return 0;
+}
+
+IPC_INLINE unsigned ipc_channel_subscribers_(const struct ipc_channel *ch)
+{
+    return ch->how.receivers != 0 ? ch->how.receivers : IPC_BROADCAST_SEATS;
+}
+
+/* How the broadcast is made. */
+IPC_INLINE unsigned ipc_channel_broadcast_how_(const struct ipc_channel *ch)
+{
+    return ch->how.publish == IPC_LOSSY
+               ? IPC_BROADCAST_LOSSY
+               : IPC_BROADCAST_LOSSLESS | IPC_BROADCAST_READERS(ipc_channel_subscribers_(ch));
+}
+
+IPC_INLINE size_t ipc_channel_broadcast_bytes_(const struct ipc_channel *ch)
+{
+    return ipc_record_broadcast_footprint(ipc_channel_lane_(ch->max),
+                                          ipc_channel_broadcast_how_(ch));
+}
+
+IPC_INLINE int ipc_channel_broadcast_init_(const struct ipc_channel *ch,
+                                           const struct ipc_shm_object *o)
+{
+    return ipc_record_broadcast_init(o->mem, o->size, ipc_channel_lane_(ch->max),
+                                     ipc_channel_broadcast_how_(ch));
+}
+
+/* Is the ring from the listener one that it publishes? Its name is that of any ring from there, so
+ * that a receiver waits for one name only. */
+IPC_INLINE int ipc_channel_is_published_(struct ipc_channel *ch, struct ipc_shm_object *o)
+{
+    struct ipc_shm *seg = &ch->ring->seg;
+
+    return !ipc_channel_is_shared_(ch) &&
+           ipc_shm_find(seg, "from", IPC_RECORD_TYPE, o) == -EPROTO &&
+           ipc_shm_find(seg, "from", IPC_RECORD_BROADCAST_TYPE, o) == 0;
+}
+
+/* Does the listener publish, and wait for no subscriber? */
+IPC_INLINE int ipc_channel_is_lossy_(struct ipc_channel *ch)
+{
+    struct ipc_shm_object o;
+
+    return ipc_channel_is_published_(ch, &o) && o.size >= sizeof(struct ipc_broadcast_shared) &&
+           (ck_pr_load_32(&((struct ipc_broadcast_shared *)o.mem)->s.is.how) & 255) != 0;
+}
+
+IPC_INLINE int ipc_channel_refuse_broadcast_(struct ipc_channel *ch, int rc)
+{
+    return ipc_channel_refuse_(ch, rc, "%s:%s: %s", ch->kind->scheme, ch->address,
+                               ipc_shm_why(&ch->ring->seg));
+}
+
+/* Makes the broadcast, or goes on in that of a predecessor, and attaches the publisher. */
+IPC_INLINE int ipc_channel_attach_publisher_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_record_broadcast_producer *p = &r->publisher;
+    struct ipc_peer *me = ipc_shm_peer(&r->seg);
+    unsigned how = ipc_channel_broadcast_how_(ch);
+    struct ipc_shm_object o;
+    int rc = ipc_channel_find_ring_(ch, "from", 1, &o);
+
+    if (rc == 0)
+        rc = ipc_record_broadcast_producer_attach(p, o.mem, o.size, me);
+    if (rc == 0 && ck_pr_load_32(&p->ring->c.s.is.how) != how)
+        rc = ipc_shm_refuse(&r->seg, -EPROTO, "what is there is published in another way, or to "
+                            "another number of subscribers; if it is to go: ipc_channel_unlink");
+    if (rc == 0)
+        rc = ipc_notify_attach_both_(&r->out_data, p->ring->c.s.data_bell, &r->out_space,
+                                     p->ring->c.s.space_bell, IPC_NOTIFY_FUTEX, me);
+    if (rc != 0) {
+        ipc_record_broadcast_producer_detach(p);
+        return ipc_channel_refuse_broadcast_(ch, rc);
+    }
+    r->out_space.looks_each_second = 1;
+    /* Any subscriber that dies may be the one that is waited for. */
+    ipc_notify_watch_anyone(&r->out_space);
+    ch->max = ipc_record_broadcast_most(p);
+    (void)ipc_notify_post(&r->out_data); /* a sleeper there watches us from now on */
+    return 0;
+}
+
+IPC_INLINE int ipc_channel_attach_subscriber_(struct ipc_channel *ch,
+                                              const struct ipc_shm_object *o)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_record_broadcast_consumer *c = &r->subscriber;
+    struct ipc_peer *me = ipc_shm_peer(&r->seg);
+    int rc, tries = 0;
+
+    do /* a publisher may be so fast that it laps us while we attach */
+        rc = ipc_record_broadcast_consumer_attach(c, o->mem, o->size, me);
+    while (rc == -EAGAIN && ++tries < 100);
+    if (rc == 0)
+        rc = ipc_notify_attach_both_(&r->data, c->ring->c.s.data_bell, &r->space,
+                                     c->ring->c.s.space_bell, IPC_NOTIFY_FUTEX, me);
+    if (rc != 0) {
+        ipc_record_broadcast_consumer_detach(c);
+        return ipc_channel_refuse_broadcast_(ch, rc);
+    }
+    r->data.looks_each_second = 1;
+    r->writer = ipc_notify_first_seen_(&r->data, &c->ring->c.s.end[0]);
+    ch->max = (size_t)(c->r.mask + 1) / 2 - 8;
+    (void)ipc_notify_post(&r->space);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ sending and receiving */
+
+IPC_INLINE int ipc_channel_try_publish_(void *handle, void *argument)
+{
+    struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+    struct ipc_channel_ring_ *r = t->ch->ring;
+
+    (void)argument;
+    if (ipc_notify_anyone_died(&r->out_space))
+        ipc_broadcast_ask_(&r->publisher.readers);
+    t->rc = ipc_record_broadcast_push(&r->publisher, t->from, t->n);
+    return t->rc != -EAGAIN;
+}
+
+IPC_INLINE int ipc_channel_published_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                           int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
+    uint64_t nobody = 0;
+
+    t.rc = ipc_record_broadcast_push(&r->publisher, message, n);
+    if (t.rc == -EAGAIN)
+        ipc_channel_try_until_(&t, &r->out_space, &nobody, &r->reader, deadline,
+                               ipc_channel_try_publish_);
+    if (t.rc != 0)
+        return ipc_channel_report_ring_end_(ch, (int)t.rc);
+    if (CK_CC_UNLIKELY(ipc_notify_heeds_(r->publisher.ring->c.s.data_bell)))
+        (void)ipc_notify_post(&r->out_data);
+    return 0;
+}
+
+/* Takes a message. -EMSGSIZE: its length is in `next`. */
+IPC_INLINE int ipc_channel_try_subscribed_(void *handle, void *argument)
+{
+    struct ipc_channel_try_ *t = (struct ipc_channel_try_ *)handle;
+    struct ipc_record_broadcast_consumer *c = &t->ch->ring->subscriber;
+    int rc;
+
+    (void)argument;
+    t->rc = ipc_record_broadcast_take_(c, t->to, t->n, &t->published);
+    if (t->rc != -EMSGSIZE)
+        return t->rc != -EAGAIN;
+    rc = ipc_record_broadcast_look_(c, &t->ch->next);
+    if (rc == 0 && c->how == IPC_BROADCAST_LOSSY)
+        rc = ipc_record_broadcast_revalidate_(c); /* the publisher may have overwritten it */
+    t->rc = rc != 0 ? rc : -EMSGSIZE;
+    return t->rc != -EAGAIN;
+}
+
+IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                               int64_t deadline)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    struct ipc_record_broadcast_consumer *c = &r->subscriber;
+    struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
+
+    if (!ipc_channel_try_subscribed_(&t, NULL)) {
+        /* What was taken is published by now, and the publisher may wait for that room. */
+        c->r.post_due = 0;
+        (void)ipc_notify_post(&r->space);
+        ipc_channel_try_until_(&t, &r->data, &c->ring->c.s.end[0], &r->writer, deadline,
+                               ipc_channel_try_subscribed_);
+    }
+    if (c->r.post_due) {
+        c->r.post_due = 0;
+        (void)ipc_notify_post(&r->space);
+    }
+    if (t.rc >= 0) {
+        r->writer |= r->writer == 0; /* a publisher was there, its id is not known */
+        ch->next = 0;
+    }
+    ch->quick_in = c->how == IPC_BROADCAST_LOSSLESS && r->writer != 0 && t.rc != -EMSGSIZE ? &c->r
+                                                                                           : NULL;
+    if (t.rc == -EMSGSIZE)
+        return ipc_channel_refuse_size_(ch, ch->next, size);
+    if (t.rc == -EOVERFLOW)
+        return ipc_channel_refuse_(ch, -EOVERFLOW, "%s:%s: %llu messages were missed so far",
+                                   ch->kind->scheme, ch->address, (unsigned long long)c->missed);
+    return t.rc >= 0 ? t.rc : ipc_channel_report_ring_end_(ch, (int)t.rc);
+}
+
+/* Has recv something to tell the subscriber? A loss that the look finds is kept for recv. */
+IPC_INLINE int ipc_channel_has_news_(struct ipc_channel_ring_ *r)
+{
+    struct ipc_record_broadcast_consumer *c = &r->subscriber;
+    size_t n;
+    int rc = c->loss_pending ? -EOVERFLOW : ipc_record_broadcast_look_(c, &n);
+
+    if (rc == -EOVERFLOW)
+        c->loss_pending = 1;
+    return rc != -EAGAIN || (r->writer != 0 && ck_pr_load_64(&c->ring->c.s.end[0]) == 0);
+}
+
+/* ------------------------------------------------------------------ auto: */
+
+struct ipc_channel_auto_publisher_ {
+    struct ipc_channel_auto_ is; /* first: the functions of auto: find it there */
+    time_t second;               /* when it last looked for subscribers, by a clock of some 4 ms */
+    long nanosecond;
+};
+
+#define IPC_CHANNEL_ADMITS_ 64u /* subscribers that one send takes in */
+
+#ifndef CLOCK_MONOTONIC_COARSE
+#define CLOCK_MONOTONIC_COARSE 6 /* costs a few nanoseconds, and no system call */
+#endif
+
+/* Takes in the subscriber that has connected first: it gets the segment, and the connection ends,
+ * as the broadcast tells both sides what they need to know. 0; -ETIMEDOUT or -EINTR: no one has
+ * connected, or its offer has not come yet: such a one is left after 100 ms if others wait. */
+IPC_INLINE int ipc_channel_admit_subscriber_(struct ipc_channel *ch)
+{
+    struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
+    size_t max = ch->max;
+    uint32_t ring = 0;
+    int rc;
+
+    if (ch->in < 0) {
+        rc = ipc_channel_accept_next_(&own->socket, ch, IPC_NOW);
+        if (rc != 0)
+            return rc;
+        own->came_at = ipc_clock();
+    }
+    rc = ipc_channel_recv_hello_(ch, 1, &ring, IPC_NOW);
+    ch->max = max; /* one subscriber's maximum is not that of the others */
+    if (rc == -ETIMEDOUT || rc == -EINTR)
+        return rc;
+    if (rc == -EPROTO) /* the answer has our roles, so the client learns why */
+        (void)ipc_channel_send_hello_(ch, 0);
+    else if (rc == 0 && ipc_channel_send_hello_(ch, IPC_CHANNEL_PUBLISHED_) == 0)
+        (void)ipc_shm_send(&ch->ring->seg, ch->out);
+    ipc_channel_leave_peer_(ch);
+    return 0;
+}
+
+/* Looks for subscribers if the clock has moved on since the last time. */
+IPC_INLINE void ipc_channel_admit_subscribers_(struct ipc_channel *ch)
+{
+    struct ipc_channel_auto_publisher_ *own = (struct ipc_channel_auto_publisher_ *)ch->state;
+    struct timespec now = {0, 0};
+    unsigned i;
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (CK_CC_LIKELY(now.tv_nsec == own->nanosecond && now.tv_sec == own->second))
+        return;
+    own->second = now.tv_sec;
+    own->nanosecond = now.tv_nsec;
+    for (i = 0; i < IPC_CHANNEL_ADMITS_ && ipc_channel_admit_subscriber_(ch) == 0; i++)
+        ;
+}
+
+IPC_INLINE int ipc_channel_auto_publisher_send_(struct ipc_channel *ch, const void *message,
+                                                size_t n, int64_t deadline)
+{
+    ipc_channel_admit_subscribers_(ch);
+    return ipc_channel_published_send_(ch, message, n, deadline);
+}
+
+IPC_INLINE void ipc_channel_auto_publisher_describe_(const struct ipc_channel *ch,
+                                                     struct ipc_channel_facts *info)
+{
+    (void)ch;
+    info->mechanism = "ring";
+}
+
+/* What a listener of auto: becomes that publishes. */
+static const struct ipc_channel_kind_ ipc_channel_auto_publisher_kind_ = {
+    "auto",
+    IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_,
+    sizeof(struct ipc_channel_auto_publisher_),
+    AF_UNIX,
+    SOCK_STREAM,
+    NULL, /* open: as auto: */
+    ipc_channel_auto_close_,
+    NULL, /* unlink: by the URI */
+    ipc_channel_auto_publisher_send_,
+    NULL, /* recv */
+    NULL, /* meet: subscribers are taken in by send */
+    NULL, /* reopen */
+    NULL, /* prepare */
+    NULL, /* accept */
+    NULL, /* descriptor */
+    ipc_channel_auto_publisher_describe_,
+    NULL, /* is_ready */
+    NULL, /* serve */
+};
+
+/* A listener that publishes: makes the segment. No predecessor has left one, as it has no
+ * name. */
+IPC_INLINE int ipc_channel_auto_publish_(struct ipc_channel *ch)
+{
+    void *own = realloc(ch->state, sizeof(struct ipc_channel_auto_publisher_));
+    struct ipc_shm_options how = IPC_SHM_DEFAULTS;
+    int rc;
+
+    if (own == NULL)
+        return -ENOMEM;
+    ch->state = own;
+    ((struct ipc_channel_auto_publisher_ *)own)->second = -1;
+    ch->kind = &ipc_channel_auto_publisher_kind_;
+    rc = ipc_channel_ring_new_(ch);
+    if (rc != 0)
+        return rc;
+    how.members = ipc_channel_subscribers_(ch) + 1;
+    rc = ipc_shm_create_with(&ch->ring->seg, NULL, ipc_channel_ring_size_(ch), &how);
+    if (rc != 0)
+        return ipc_channel_refuse_broadcast_(ch, rc);
+    return ipc_channel_ring_attach_(ch, 1);
+}
 
 #endif
 
@@ -7409,7 +8078,12 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no receiving by type; sysv: has it";
     if ((is & IPC_CHANNEL_DEPTH_) == 0 && how->depth != 0)
         return "no number of messages that may be under way; mq: has it";
-    if ((is & IPC_CHANNEL_SENDERS_) == 0 && (how->senders != 0 || how->receivers != 0))
+    if ((is & IPC_CHANNEL_PUBLISHES_) == 0 && how->publish != 0)
+        return "no subscribers that each get every message; ring:, auto:, udp: and file: have them";
+    /* auto: publishes over a ring */
+    if ((is & (how->publish != 0 ? IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_BELL_FD_
+                                 : IPC_CHANNEL_SENDERS_)) == 0 &&
+        (how->senders != 0 || how->receivers != 0))
         return "no number of senders or receivers; ring: has them";
     if ((is & IPC_CHANNEL_OFFSET_) == 0 && (how->offset != 0 || how->mark != 0))
         return "nothing to resume; file: can";
@@ -7447,9 +8121,9 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
                                    "clients are for a listener that receives: IPC_LISTEN and "
                                    "IPC_RECV or IPC_BOTH");
     missing = ipc_channel_find_missing_(ch);
-    if (missing == NULL)
-        return 0;
-    return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: %s", ch->kind->scheme, missing);
+    if (missing != NULL)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: %s", ch->kind->scheme, missing);
+    return ch->how.publish != 0 ? ipc_channel_check_publisher_(ch) : 0;
 }
 
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,
@@ -7744,6 +8418,8 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
     info->pid = ch->peer.pid;
     info->uid = ch->peer.uid;
     info->gid = ch->peer.gid;
+    if (ch->ring != NULL)
+        info->missed = ipc_record_broadcast_missed(&ch->ring->subscriber);
     if (ch->kind->describe != NULL)
         ch->kind->describe(ch, info);
     if (ch->server != NULL)
@@ -8272,6 +8948,8 @@ IPC_INLINE int ipc_channel_is_ring_ready_(struct ipc_channel *ch)
     struct ipc_channel_ring_ *r = ch->ring;
     size_t n;
 
+    if (r->subscriber.ring != NULL)
+        return ipc_channel_has_news_(r);
     return ipc_record_look_(&r->in, &n) != -EAGAIN ||
            (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
 }
@@ -8314,7 +8992,7 @@ IPC_INLINE int ipc_channel_wait_any_ring_(struct ipc_channel *const channels[], 
     for (i = 0; i < n; i++) {
         struct ipc_channel *ch = channels[i];
 
-        if (ch->ring == NULL || ch->ring->in.ring == NULL)
+        if (ch->ring == NULL || (ch->ring->in.ring == NULL && ch->ring->subscriber.ring == NULL))
             return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: cannot be waited for with others",
                                        ch->kind->scheme);
         bells[i] = &ch->ring->data;

@@ -35,12 +35,16 @@
  *     tcp:HOST:PORT      IPv4 and IPv6: tcp:127.0.0.1:9000, tcp:[::1]:9000;            >>socket
  *                        a listener may say tcp:*:9000
  *     udp:HOST:PORT      may lose, double and disorder messages                        >>packet
+ *     udp:GROUP:PORT     multicast: udp:239.1.2.3:9000, udp:[ff15::1%eth0]:9000        >>multicast
  *     mq:NAME            a POSIX message queue: priorities                             >>mq
  *     sysv:KEY           a System V message queue: types, and receiving by type        >>sysv
  *     file:PATH          a log: one process appends, any number follow; survives       >>log
  *                        restarts and rotation
  *     signal:PID         real-time signals with up to 8 bytes                          >>signal
  *     fd:N               a socket or pipe that systemd or a parent handed over         >>adopt
+ *
+ * Over ring:, auto:, udp: and file: one process can publish: each of several subscribers gets every
+ * message. See >>publish.
  *
  * Contract
  *   - Exactly one side says IPC_LISTEN: the side that the other one finds. It makes the FIFO,
@@ -88,6 +92,8 @@
  *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
  *     one is killed in recv, another gets its message, later than its turn. The end of one
  *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
+ *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
+ *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
  *   - auto: agrees with the first call of both sides, so both must be in a call at a time.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
  *     cannot tell killed from closed.
@@ -137,8 +143,8 @@
  *   taken away if the write has raised it.
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
- * and address (what mechanisms share), one room for each mechanism or two, open (the table of
- * mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
+ * and address (what mechanisms share), one room for each mechanism or two, publish, open (the table
+ * of mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H 1
@@ -151,6 +157,7 @@
 #include "channel/pipe.h"
 #include "channel/address.h"
 #include "channel/socket.h"
+#include "channel/multicast.h"
 #include "channel/packet.h"
 #include "channel/mq.h"
 #include "channel/sysv.h"
@@ -163,6 +170,7 @@
 #include "channel/ring_server.h"
 #include "channel/sysvshm.h"
 #include "channel/auto.h"
+#include "channel/publish.h"
 #include "channel/adopt.h"
 #include "channel/open.h"
 #include "channel/io.h"

@@ -12,6 +12,8 @@ IPC_INLINE int ipc_channel_is_ring_ready_(struct ipc_channel *ch)
     struct ipc_channel_ring_ *r = ch->ring;
     size_t n;
 
+    if (r->subscriber.ring != NULL)
+        return ipc_channel_has_news_(r);
     return ipc_record_look_(&r->in, &n) != -EAGAIN ||
            (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
 }
@@ -54,7 +56,7 @@ IPC_INLINE int ipc_channel_wait_any_ring_(struct ipc_channel *const channels[], 
     for (i = 0; i < n; i++) {
         struct ipc_channel *ch = channels[i];
 
-        if (ch->ring == NULL || ch->ring->in.ring == NULL)
+        if (ch->ring == NULL || (ch->ring->in.ring == NULL && ch->ring->subscriber.ring == NULL))
             return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: cannot be waited for with others",
                                        ch->kind->scheme);
         bells[i] = &ch->ring->data;

@@ -27,14 +27,18 @@
  * thing of these, or answers something that was not offered, ends the connection.
  *
  *     other       OFFER    version, roles; ring: can it take a ring; max: its largest message
- *     listener    ANSWER   version, roles; ring: 1 a ring, 0 the socket; max: the smaller one
+ *     listener    ANSWER   version, roles; ring: 1 a ring, 0 the socket, 2 a ring that it
+ *                          publishes; max: the smaller one
  *                 SEGMENT  if a ring: the segment (ipc_shm_send)
  *                 BELLs    if a ring: the descriptors of the bells (ipc_notify_send_fd)
  *     other       CHOICE   ring: 1 in the ring from now on, 0 it could not take the ring
  *
+ * After ANSWER 2 comes the segment, and the connection ends.
+ *
  * The handle keeps the step: the next thing that is to come, or to be sent. A deadline cuts a
  * handshake off between two steps, and the next call goes on there.
  */
+#define IPC_CHANNEL_PUBLISHED_ 2u /* of an answer's `ring` */
 #define IPC_CHANNEL_OFFER_ 0
 #define IPC_CHANNEL_ANSWER_ 1
 #define IPC_CHANNEL_SEGMENT_ 2
@@ -49,6 +53,7 @@ struct ipc_channel_auto_ {
     int step;
     int64_t came_at; /* when the other side connected */
     int unable;      /* this side could not take the ring that was handed over */
+    int published;   /* the listener publishes */
     int polls;       /* ipc_channel_fd's epoll descriptor, or -1 */
     int32_t trust;   /* how many messages go into the ring before the socket is asked */
 };
@@ -74,6 +79,9 @@ struct ipc_channel_hello_ {
 #define IPC_CHANNEL_VERSION_BITS_ 16
 #define IPC_CHANNEL_HELLO_NS_                                                                      \
     INT64_C(100000000) /* for a client to make its offer, if others wait */
+
+/* Of publish.h. */
+IPC_INLINE int ipc_channel_auto_publish_(struct ipc_channel *ch);
 
 IPC_INLINE struct ipc_channel_auto_ *ipc_channel_get_auto_(const struct ipc_channel *ch)
 {
@@ -232,7 +240,8 @@ IPC_INLINE int ipc_channel_answer_offer_(struct ipc_channel *ch, int64_t deadlin
     return rc;
 }
 
-/* Receives the segment, and attaches our ends of its rings; if that fails, goes on to say so. */
+/* Receives the segment, and attaches our ends of its rings; if that fails, goes on to say so,
+ * but not to a publisher, which does not listen any more. */
 IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_channel_auto_ *own = ipc_channel_get_auto_(ch);
@@ -242,7 +251,12 @@ IPC_INLINE int ipc_channel_take_segment_(struct ipc_channel *ch, int64_t deadlin
     if (rc == -ETIMEDOUT || rc == -EINTR || rc == -EPIPE)
         return rc;
     ch->ring->seg.deadline = IPC_NOW; /* the listener has made all of it */
-    own->unable = rc != 0 || ipc_channel_ring_attach_(ch, 0) != 0;
+    rc = rc != 0 ? rc : ipc_channel_ring_attach_(ch, 0);
+    if (own->published) {
+        own->step = IPC_CHANNEL_CHOICE_; /* nothing more is said */
+        return rc;
+    }
+    own->unable = rc != 0;
     ch->max = max;
     return 0;
 }
@@ -282,9 +296,10 @@ IPC_INLINE int ipc_channel_take_step_(struct ipc_channel *ch, int64_t deadline)
         rc = ipc_channel_send_hello_(ch, 1);
         break;
     case IPC_CHANNEL_ANSWER_:
-        rc = ipc_channel_recv_hello_(ch, 1, &ring, deadline);
+        rc = ipc_channel_recv_hello_(ch, IPC_CHANNEL_PUBLISHED_, &ring, deadline);
         if (rc != 0)
             return rc;
+        own->published = ring == IPC_CHANNEL_PUBLISHED_;
         if (ring == 0)
             own->step = IPC_CHANNEL_CHOICE_ - 1; /* there is nothing to take */
         else
@@ -328,7 +343,7 @@ IPC_INLINE int ipc_channel_auto_connect_(struct ipc_channel *ch, int64_t deadlin
 
     ipc_channel_auto_leave_ring_(ch);
     own->step = IPC_CHANNEL_OFFER_;
-    own->unable = 0;
+    own->unable = own->published = 0;
     own->trust = 0;
     ch->max = ch->how.max;
     if ((ch->flags & IPC_CHANNEL_ACCEPTED_) == 0)
@@ -384,6 +399,8 @@ IPC_INLINE int ipc_channel_auto_open_(struct ipc_channel *ch, int64_t deadline)
     ch->max = ch->how.max;
     own->is_listener = (ch->role & IPC_LISTEN) != 0;
     rc = ipc_channel_socket_open_(ch, deadline);
+    if (rc == 0 && ch->how.publish != 0)
+        return ipc_channel_auto_publish_(ch);
     if (rc == 0 && !own->is_listener && ipc_channel_send_hello_(ch, 1) == 0)
         own->step = IPC_CHANNEL_ANSWER_; /* else the first call tries again, and says why */
     return rc;
@@ -478,7 +495,7 @@ IPC_INLINE int ipc_channel_auto_arm_(struct ipc_channel *ch)
 {
     ipc_notify_drain(&ch->ring->data);
     ipc_notify_arm(&ch->ring->data);
-    return ipc_channel_auto_is_gone_(ch);
+    return !ipc_channel_get_auto_(ch)->published && ipc_channel_auto_is_gone_(ch);
 }
 
 /* Does an epoll descriptor tell of the ring's bell? */
@@ -531,7 +548,8 @@ IPC_INLINE int ipc_channel_auto_descriptor_(struct ipc_channel *ch)
         return own->polls;
     own->polls = epoll_create1(EPOLL_CLOEXEC);
     if (own->polls >= 0 && (epoll_ctl(own->polls, EPOLL_CTL_ADD, bell, &e) != 0 ||
-                            epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0))
+                            (!own->published &&
+                             epoll_ctl(own->polls, EPOLL_CTL_ADD, ch->in, &e) != 0)))
         ipc_channel_close_fd_(&own->polls);
     if (own->polls < 0)
         return -errno;
@@ -549,6 +567,9 @@ IPC_INLINE int ipc_channel_auto_is_ready_(struct ipc_channel *ch)
 
     if (ch->ring == NULL || ipc_channel_must_agree_(ch))
         return ipc_channel_holds_message_(ch);
+    if (ch->ring->subscriber.ring != NULL)
+        return ipc_channel_has_news_(ch->ring) || ipc_channel_auto_arm_(ch) ||
+               ipc_channel_has_news_(ch->ring);
     return ipc_record_look_(&ch->ring->in, &n) != -EAGAIN || ipc_channel_auto_arm_(ch) ||
            ipc_record_look_(&ch->ring->in, &n) != -EAGAIN;
 }
@@ -561,7 +582,7 @@ IPC_INLINE void ipc_channel_auto_describe_(const struct ipc_channel *ch,
 
 static const struct ipc_channel_kind_ ipc_channel_auto_kind_ = {
     "auto",
-    IPC_CHANNEL_BELL_FD_,
+    IPC_CHANNEL_BELL_FD_ | IPC_CHANNEL_PUBLISHES_,
     sizeof(struct ipc_channel_auto_),
     AF_UNIX,
     SOCK_STREAM,

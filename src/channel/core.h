@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <mqueue.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -30,11 +31,17 @@
 #define IPC_BOTH 3u
 #define IPC_LISTEN 4u /* this side makes what the other side finds */
 
+/* Publishing: each of several subscribers gets every message. See >>publish. */
+#define IPC_LOSSLESS 1u /* the publisher waits for the slowest subscriber */
+#define IPC_LOSSY 2u    /* it waits for none: a slow subscriber misses messages, and is told */
+
 /* All zeros, or NULL in place of it, is what most programs want. */
 struct ipc_channel_options {
     size_t max;         /* bytes of the largest message; 0: 1 MiB, or what the mechanism has */
     unsigned senders;   /* ring: processes that may send at a time, 1 to 64; 0: 1 */
-    unsigned receivers; /* ring: above 1: receivers share the messages; all sides say it */
+    unsigned receivers; /* ring: above 1: receivers share the messages; all sides say it. With
+                           publish: how many subscribers, 1 to 65535; 0: 64 */
+    unsigned publish;   /* the side with IPC_SEND | IPC_LISTEN: IPC_LOSSLESS or IPC_LOSSY; 0: no */
     size_t depth;       /* mq: messages in the queue; 0: the system's number, 10 */
     mode_t mode;        /* of what is made, and the most that what is found may permit; 0: 0600 */
     uid_t user;         /* a user that may be the other side, besides this user and root */
@@ -153,6 +160,7 @@ struct ipc_channel_facts {
     size_t pending;        /* bytes of messages that a deadline has cut off, still to go out */
     int64_t offset;        /* file: bytes before the next message; else 0 */
     uint64_t mark;         /* file: names what is before offset; else 0 */
+    uint64_t missed;       /* a subscriber of ring:, auto: messages that it has missed so far */
     pid_t pid;             /* the other side's process, where it is known; else 0 */
     uid_t uid;             /* the other side's user, where it is known; else (uid_t)-1 */
     gid_t gid;             /* the other side's group, where it is known; else (gid_t)-1 */
@@ -214,6 +222,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
+#define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */

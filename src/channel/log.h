@@ -666,7 +666,7 @@ IPC_INLINE int ipc_channel_log_unlink_(struct ipc_channel *ch)
 
 static const struct ipc_channel_kind_ ipc_channel_log_kind_ = {
     "file",
-    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_,
+    IPC_CHANNEL_ONE_WAY_ | IPC_CHANNEL_OFFSET_ | IPC_CHANNEL_PUBLISHES_,
     sizeof(struct ipc_channel_log_),
     0,
     0,

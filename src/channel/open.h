@@ -9,7 +9,7 @@
 #include "log.h"
 #include "signal.h"
 #include "sysvshm.h"
-#include "auto.h"
+#include "publish.h"
 #include "adopt.h"
 
 /* ------------------------------------------------------------------ the table */
@@ -107,7 +107,12 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no receiving by type; sysv: has it";
     if ((is & IPC_CHANNEL_DEPTH_) == 0 && how->depth != 0)
         return "no number of messages that may be under way; mq: has it";
-    if ((is & IPC_CHANNEL_SENDERS_) == 0 && (how->senders != 0 || how->receivers != 0))
+    if ((is & IPC_CHANNEL_PUBLISHES_) == 0 && how->publish != 0)
+        return "no subscribers that each get every message; ring:, auto:, udp: and file: have them";
+    /* auto: publishes over a ring */
+    if ((is & (how->publish != 0 ? IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_BELL_FD_
+                                 : IPC_CHANNEL_SENDERS_)) == 0 &&
+        (how->senders != 0 || how->receivers != 0))
         return "no number of senders or receivers; ring: has them";
     if ((is & IPC_CHANNEL_OFFSET_) == 0 && (how->offset != 0 || how->mark != 0))
         return "nothing to resume; file: can";
@@ -145,9 +150,9 @@ IPC_INLINE int ipc_channel_check_request_(struct ipc_channel *ch)
                                    "clients are for a listener that receives: IPC_LISTEN and "
                                    "IPC_RECV or IPC_BOTH");
     missing = ipc_channel_find_missing_(ch);
-    if (missing == NULL)
-        return 0;
-    return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: %s", ch->kind->scheme, missing);
+    if (missing != NULL)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: %s", ch->kind->scheme, missing);
+    return ch->how.publish != 0 ? ipc_channel_check_publisher_(ch) : 0;
 }
 
 IPC_INLINE int ipc_channel_open_with(struct ipc_channel *ch, const char *uri, unsigned role,

@@ -6,6 +6,7 @@
  *   unix-dgram:PATH   Datagrams to a listener's file, or to @NAME. None is lost: a listener that is
  *                     full holds its senders up.
  *   udp:HOST:PORT     Datagrams over IPv4 or IPv6. The network may lose, double and disorder them.
+ *                     With a multicast group: see >>multicast.
  *
  * A listener of datagrams receives from any number of senders, and answers the sender of the last
  * one. Before the first datagram its send says -EDESTADDRREQ. The other side sends, and receives
@@ -23,7 +24,7 @@
 #ifndef IPC_SRC_CHANNEL_PACKET_H
 #define IPC_SRC_CHANNEL_PACKET_H 1
 
-#include "socket.h"
+#include "multicast.h"
 
 /* ------------------------------------------------------------------ sending */
 
@@ -353,11 +354,11 @@ static const struct ipc_channel_kind_ ipc_channel_unix_dgram_kind_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_udp_kind_ = {
     "udp",
-    IPC_CHANNEL_OPEN_TO_ALL_,
+    IPC_CHANNEL_OPEN_TO_ALL_ | IPC_CHANNEL_PUBLISHES_,
     sizeof(struct ipc_channel_socket_),
     AF_INET,
     SOCK_DGRAM,
-    ipc_channel_socket_open_,
+    ipc_channel_udp_open_,
     ipc_channel_socket_close_,
     NULL, /* unlink: it has no name */
     ipc_channel_packet_send_,

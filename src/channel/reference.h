@@ -38,9 +38,11 @@
  *                   process at the other end is not permitted; or the kernel denies it
  *   -EADDRINUSE     another process listens there
  *   -EBUSY          file: the log has a writer; ring: the other end has its processes already
- *   -EUSERS         ring: 256 senders and receivers share it already
- *   -EPROTO         what is there is something else, or has another geometry; auto: the roles do not
- *                  fit, which the first call tells
+ *   -EUSERS         ring: 256 senders and receivers share it already; or it has as many lossless
+ *                   subscribers as options.receivers
+ *   -ENODEV         udp: no interface has that name, or no route leads to the group
+ *   -EPROTO         what is there is something else, has another geometry, or is published in another
+ *                  way; auto: the roles do not fit, which the first call tells
  *   -EBADF          fd: there is no such descriptor
  *   -EBADMSG        file: the log is damaged near its end, or no record begins at options.offset;
  *                   the sentence says where
@@ -110,6 +112,9 @@ IPC_FORCE_INLINE int ipc_channel_send(struct ipc_channel *ch, const void *messag
  *                removed
  *   -EOWNERDEAD  the other side was killed or crashed: ring:, sysvshm: at any time, others in the
  *                middle of a message
+ *   -EOVERFLOW   a subscriber of a lossy publisher was lapped: told once for each time; `missed` of
+ *                ipc_channel_info counts the messages. The next call goes on with a later message
+ *   -EUSERS      auto: the publisher has as many subscribers as options.receivers
  *   -ESTALE      file: told once when the log goes on in another file, after all of the old one, or
  *                was cut, or is not what options.mark names. The next call reads from the beginning
  *   -EBADMSG     what came is no message. A stream's sender was left; a datagram, or a message of

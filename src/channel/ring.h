@@ -22,6 +22,8 @@
  *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
  *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
  *
+ * A listener may also publish what it sends to several receivers: see publish.h.
+ *
  * This room also has what sysvshm: and auto: do with their rings.
  */
 #ifndef IPC_SRC_CHANNEL_RING_H
@@ -44,6 +46,8 @@ struct ipc_channel_ring_ {
     struct ipc_record_consumer in;
     struct ipc_mpmc_producer put;  /* in place of out, of a ring that several receive from */
     struct ipc_mpmc_consumer take; /* in place of in, of a ring that several receive from */
+    struct ipc_record_broadcast_producer publisher;  /* in place of out: see publish.h */
+    struct ipc_record_broadcast_consumer subscriber; /* in place of in */
     struct ipc_notify data, space; /* bells of in, take: to sleep on, to post */
     struct ipc_notify out_data, out_space; /* bells of out, put: to post, to sleep on */
     int one_sender;          /* in, take: one process sends, and its end is told */
@@ -92,6 +96,22 @@ IPC_INLINE void ipc_channel_ring_server_describe_(const struct ipc_channel *ch,
                                                   struct ipc_channel_facts *info);
 IPC_INLINE int ipc_channel_ring_server_is_ready_(struct ipc_channel *ch);
 
+/* Of publish.h. */
+IPC_INLINE unsigned ipc_channel_subscribers_(const struct ipc_channel *ch);
+IPC_INLINE size_t ipc_channel_broadcast_bytes_(const struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_broadcast_init_(const struct ipc_channel *ch,
+                                           const struct ipc_shm_object *o);
+IPC_INLINE int ipc_channel_attach_publisher_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_is_published_(struct ipc_channel *ch, struct ipc_shm_object *o);
+IPC_INLINE int ipc_channel_is_lossy_(struct ipc_channel *ch);
+IPC_INLINE int ipc_channel_has_news_(struct ipc_channel_ring_ *r);
+IPC_INLINE int ipc_channel_attach_subscriber_(struct ipc_channel *ch,
+                                              const struct ipc_shm_object *o);
+IPC_INLINE int ipc_channel_published_send_(struct ipc_channel *ch, const void *message, size_t n,
+                                           int64_t deadline);
+IPC_INLINE int64_t ipc_channel_published_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                               int64_t deadline);
+
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
 
 /* Bytes of a ring of records whose longest record has n. */
@@ -117,7 +137,7 @@ IPC_INLINE uint64_t ipc_channel_slots_(size_t n)
 /* Do several processes receive from this channel's ring? */
 IPC_INLINE int ipc_channel_is_shared_(const struct ipc_channel *ch)
 {
-    return ch->how.receivers > 1;
+    return ch->how.receivers > 1 && ch->how.publish == 0;
 }
 
 /* How many lanes the ring to the listener has. */
@@ -131,6 +151,8 @@ IPC_INLINE unsigned ipc_channel_lanes_(const struct ipc_channel *ch)
 /* Bytes of one ring. */
 IPC_INLINE size_t ipc_channel_ring_bytes_(const struct ipc_channel *ch)
 {
+    if (ch->how.publish != 0)
+        return ipc_channel_broadcast_bytes_(ch);
     if (ipc_channel_is_shared_(ch))
         return ipc_mpmc_footprint(ch->max + IPC_CHANNEL_HEADER_, ipc_channel_slots_(ch->max),
                                   IPC_MPMC_AT_LEAST_ONCE);
@@ -149,6 +171,8 @@ IPC_INLINE int ipc_channel_ring_init_(const struct ipc_channel *ch, const struct
 {
     unsigned senders = ipc_channel_lanes_(ch);
 
+    if (ch->how.publish != 0)
+        return ipc_channel_broadcast_init_(ch, o);
     if (!ipc_channel_is_shared_(ch))
         return ipc_record_init(o->mem, o->size, ipc_channel_lane_(ch->max), senders);
     return ipc_mpmc_init(o->mem, o->size, ch->max + IPC_CHANNEL_HEADER_,
@@ -170,10 +194,13 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
 
 /* ------------------------------------------------------------------ attaching */
 
-/* The kind of a ring's bell for data: auto: needs one with a descriptor for event loops. */
+/* The kind of a ring's bell for data: auto: needs one with a descriptor for event loops. That is
+ * read by one process only, so a ring that is published has none. */
 IPC_INLINE unsigned ipc_channel_bell_kind_(const struct ipc_channel *ch)
 {
-    return (ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 ? IPC_NOTIFY_EVENTFD : IPC_NOTIFY_FUTEX;
+    return (ch->kind->flags & IPC_CHANNEL_BELL_FD_) != 0 && ch->how.publish == 0
+               ? IPC_NOTIFY_EVENTFD
+               : IPC_NOTIFY_FUTEX;
 }
 
 /* Attaches to both bells of a ring, of the kinds that a ring of this channel is made with. A sender
@@ -190,12 +217,20 @@ IPC_INLINE int ipc_channel_attach_bells_(const struct ipc_channel *ch, struct ip
     return rc;
 }
 
+/* The type of the object that a ring is. */
+IPC_INLINE uint32_t ipc_channel_ring_type_(const struct ipc_channel *ch)
+{
+    if (ch->how.publish != 0)
+        return IPC_RECORD_BROADCAST_TYPE;
+    return ipc_channel_is_shared_(ch) ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
+}
+
 /* Finds a ring in the segment; if `make` is set and it is not there, makes it. */
 IPC_INLINE int ipc_channel_find_ring_(struct ipc_channel *ch, const char *name, int make,
                                       struct ipc_shm_object *o)
 {
     struct ipc_shm *seg = &ch->ring->seg;
-    uint32_t type = ipc_channel_is_shared_(ch) ? IPC_MPMC_TYPE : IPC_RECORD_TYPE;
+    uint32_t type = ipc_channel_ring_type_(ch);
     int rc = make ? ipc_shm_make(seg, name, type, ipc_channel_ring_bytes_(ch), o) : -EEXIST;
 
     if (rc == 0 && (rc = ipc_channel_ring_init_(ch, o)) == 0) {
@@ -289,6 +324,10 @@ IPC_INLINE int ipc_channel_ring_attach_(struct ipc_channel *ch, int listener)
     struct ipc_shm_object to, from;
     int rc = 0, shared = ipc_channel_is_shared_(ch);
 
+    if (ch->how.publish != 0)
+        return ipc_channel_attach_publisher_(ch);
+    if (ch->role == IPC_RECV && ipc_channel_is_published_(ch, &from))
+        return ipc_channel_attach_subscriber_(ch, &from);
     if (shared)
         rc = ipc_channel_find_ring_(ch, "shared", listener, &to);
     else if (ch->how.clients != 0) /* before "to", by which others find the segment's kind */
@@ -352,6 +391,8 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_record_producer_detach(&r->out);
     ipc_mpmc_producer_detach(&r->put);
     ipc_mpmc_consumer_detach(&r->take);
+    ipc_record_broadcast_producer_detach(&r->publisher);
+    ipc_record_broadcast_consumer_detach(&r->subscriber);
     (void)ipc_notify_post(&r->out_data); /* a process that sleeps there learns of it */
     (void)ipc_notify_post(&r->out_space);
     (void)ipc_notify_post(&r->data);
@@ -490,6 +531,8 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
     uint64_t nobody = 0, *holder, seen = r->writer;
 
+    if (r->subscriber.ring != NULL)
+        return ipc_channel_published_recv_(ch, to, size, deadline);
     if (r->in.ring == NULL)
         return ipc_channel_report_ring_end_(ch, r->in.error);
     holder = r->one_sender ? &r->in.ring->end[0] : &nobody;
@@ -597,6 +640,8 @@ IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *mess
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
     uint64_t nobody = 0;
 
+    if (r->publisher.ring != NULL)
+        return ipc_channel_published_send_(ch, message, n, deadline);
     if (r->put.m.ring == NULL && r->put.m.error == 0)
         return ipc_channel_ring_send_(ch, message, n, deadline);
     if (!ipc_channel_try_put_(&t, NULL))
@@ -668,6 +713,28 @@ IPC_INLINE void ipc_channel_fault_in_rings_(struct ipc_channel *ch)
     }
 }
 
+/* Opens the segment of a publisher that this process may only read, or whose places are all taken:
+ * that is enough for a subscriber whom nobody waits for. 0, or why as before. */
+IPC_INLINE int ipc_channel_open_to_read_(struct ipc_channel *ch, struct ipc_shm_options *how,
+                                         int why, int64_t deadline)
+{
+    struct ipc_shm *seg = &ch->ring->seg;
+    char sentence[256];
+    int rc;
+
+    (void)snprintf(sentence, sizeof sentence, "%s", ipc_shm_why(seg));
+    how->flags |= IPC_SHM_READ_ONLY;
+    rc = ipc_shm_open_with(seg, ch->address, deadline, how);
+    if (rc == -EACCES) {
+        how->owner = ch->how.user; /* 0 is root, whose segment is permitted */
+        rc = ipc_shm_open_with(seg, ch->address, deadline, how);
+    }
+    if (rc == 0 && ipc_channel_is_lossy_(ch))
+        return 0;
+    ipc_shm_close(seg);
+    return ipc_shm_refuse(seg, why, "%s", sentence);
+}
+
 IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
 {
     struct ipc_shm_options how = IPC_SHM_DEFAULTS;
@@ -691,6 +758,8 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
     how.mode = ch->how.mode;
     /* As many as there can be handles of the ring, or lanes and their receivers. */
     how.members = ipc_channel_is_shared_(ch) ? IPC_MPMC_SEATS : 2 * IPC_RECORD_PRODUCERS;
+    if (ch->how.publish != 0)
+        how.members = ipc_channel_subscribers_(ch) + 1;
     ch->max = ch->how.max != 0 ? ch->how.max : IPC_CHANNEL_RING_;
     if (!listener)
         how.flags |= IPC_SHM_NO_PREFAULT; /* of a server's segment, most is for others */
@@ -700,6 +769,8 @@ IPC_INLINE int ipc_channel_ring_open_(struct ipc_channel *ch, int64_t deadline)
         how.owner = ch->how.user;
         rc = ipc_shm_open_with(seg, ch->address, deadline, &how);
     }
+    if ((rc == -EACCES || rc == -EUSERS) && ch->role == IPC_RECV)
+        rc = ipc_channel_open_to_read_(ch, &how, rc, deadline);
     if (rc != 0)
         return ipc_channel_refuse_(ch, ipc_channel_segment_error_(rc), "ring: %s",
                                    ipc_shm_why(seg));
@@ -759,7 +830,7 @@ static const struct ipc_channel_serve_ ipc_channel_ring_serve_ = {
 
 static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     "ring",
-    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_NO_FD_,
+    IPC_CHANNEL_SENDERS_ | IPC_CHANNEL_NO_FD_ | IPC_CHANNEL_PUBLISHES_,
     0, /* own: ipc_channel's ring */
     0,
     0,

@@ -158,6 +158,8 @@ IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
 
     if (asks)
         return 1;
+    if (r->subscriber.ring != NULL)
+        return ipc_channel_has_news_(r);
     if (r->in.ring == NULL)
         return ipc_mpmc_peek(&r->take) != NULL || ipc_mpmc_consumer_error(&r->take) != 0 ||
                (r->one_sender && r->writer != 0 &&
