@@ -2,9 +2,9 @@
  * src/common/version.h src/channel/core.h src/channel/reference.h src/channel/wait.h
  * src/channel/frame.h src/channel/pipe.h src/channel/address.h src/channel/socket.h
  * src/channel/packet.h src/channel/mq.h src/channel/sysv.h src/channel/log_record.h
- * src/channel/log.h src/channel/signal.h src/channel/ring.h src/channel/sysvshm.h
- * src/channel/auto.h src/channel/adopt.h src/channel/open.h src/channel/io.h
- * src/channel/server.h src/channel/any.h */
+ * src/channel/log.h src/channel/signal.h src/channel/ring.h src/channel/ring_poll.h
+ * src/channel/sysvshm.h src/channel/auto.h src/channel/adopt.h src/channel/open.h
+ * src/channel/io.h src/channel/server.h src/channel/any.h */
 /*
  * ipc_channel.h - one set of calls over every mechanism: messages over rings, pipes, queues,
  * sockets, files and signals.
@@ -111,8 +111,8 @@
  *   - The kernel waits for a System V queue without a deadline only. A call with a deadline that
  *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond; and there is no descriptor.
  *     Fix: mq:.
- *   - ring: and sysvshm: have no descriptor for event loops, as a descriptor that wakes must be
- *     handed over a socket. Fix: auto:.
+ *   - sysvshm: has no descriptor for event loops. That of ring: wakes the loop for nothing, too: for
+ *     messages to other loops of the segment, and when others open or leave it. Fix: auto:.
  *   - tcp: notices a host that vanishes without a word by deadlines only. Fix: options.keepalive.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
  *   - Signals of one number do not coalesce, but the queue of a user is short: `ulimit -i`. The
@@ -373,7 +373,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_OFFSET_ 8u    /* receiving can begin at an offset */
 #define IPC_CHANNEL_DEPTH_ 16u    /* its size is counted in messages */
 #define IPC_CHANNEL_SENDERS_ 32u  /* is made for a number of senders and receivers */
-#define IPC_CHANNEL_NO_FD_ 64u     /* has no descriptors, and waits for peers in send and recv */
+#define IPC_CHANNEL_NO_FD_ 64u     /* is not over descriptors, and waits for peers in send and recv */
 #define IPC_CHANNEL_BELL_FD_ 128u /* the data bell of its ring is an eventfd */
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
@@ -542,16 +542,15 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
- * loss, a client. They may be of any mechanisms, and servers. A channel where recv then says
- * -ETIMEDOUT had only a part of a message: wait again. Where nobody is there it also looks for the
+ * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, there
+ * was only a part of a message, or a wake for nothing: wait again. Where nobody is there it also looks for the
  * next peer, ten times a second. What a deadline has cut off is not sent meanwhile, but by servers.
  * Over repeated calls with the same channels[0] each channel has its turn.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
  *   -EINTR       a signal handler ran while it waited
- *   -EOPNOTSUPP  sysv: cannot be waited for together with others, and rings without a descriptor
- *                (see ipc_channel_fd) only with such rings
+ *   -EOPNOTSUPP  a channel has no descriptor (see ipc_channel_fd): sysvshm:, sysv:
  *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the deadline
  *                is no absolute time
  */
@@ -576,7 +575,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
- *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none; file: the kernel gives no inotify
+ *   -EOPNOTSUPP  sysvshm:, sysv: there is none; ring: there is none to send by; file: the kernel
+ *                gives no inotify
  *   -ENOTCONN    nobody is there; a call of send or recv meets the next peer
  *   -EINVAL      the channel is not open
  */
@@ -4485,7 +4485,9 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
  *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
  *            the loss when the ring is full, or when the receiver has left. The next receiver goes
  *            on, and may see again what a killed one had: an eighth of the ring at most.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops; auto: has one.
+ *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
+ *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
  *
  * This room also has what sysvshm: and auto: do with their rings.
  */
@@ -4493,6 +4495,12 @@ static const struct ipc_channel_kind_ ipc_channel_signal_kind_ = {
 #define IPC_SRC_CHANNEL_RING_H 1
 
 /* ------------------------------------------------------------------ the ends of rings */
+
+/* Of ring_poll.h: the descriptors of an event loop; -1: nobody has asked for them. */
+struct ipc_channel_polls_ {
+    int set, events, timer; /* the first has the others */
+    unsigned asks;          /* how often the timer is to end polls, to ask for deaths */
+};
 
 /* Our ends of one or two rings: `out` or `put` to send to, `in` or `take` to receive from. */
 struct ipc_channel_ring_ {
@@ -4508,7 +4516,15 @@ struct ipc_channel_ring_ {
     unsigned short sem_out;  /* the first semaphore of out's ring */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
+    struct ipc_channel_polls_ polls;
 };
+
+/* Of ring_poll.h. */
+IPC_INLINE void ipc_channel_close_polls_(struct ipc_channel_polls_ *p);
+IPC_INLINE int ipc_channel_ring_descriptor_(struct ipc_channel *ch);
+IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline);
+IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch);
 
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
 
@@ -4572,6 +4588,7 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
     if (ch->ring == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
     ch->ring->seg.fd = ch->ring->sem = -1;
+    ch->ring->polls.set = ch->ring->polls.events = ch->ring->polls.timer = -1;
     ch->ring->out.error = ch->ring->in.error = -EINVAL;
     return 0;
 }
@@ -4856,6 +4873,7 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
     ipc_notify_detach(&r->out_space);
+    ipc_channel_close_polls_(&r->polls);
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
@@ -5151,16 +5169,185 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     NULL, /* close */
     ipc_channel_ring_unlink_,
     ipc_channel_shared_send_,
-    ipc_channel_shared_recv_,
+    ipc_channel_polled_recv_,
     NULL, /* meet: send and recv wait for peers */
     NULL, /* reopen */
     NULL, /* prepare */
     NULL, /* accept */
-    NULL, /* descriptor */
+    ipc_channel_ring_descriptor_,
     NULL, /* describe */
-    NULL, /* is_ready */
+    ipc_channel_ring_is_ready_,
     NULL, /* serve */
 };
+
+#endif
+
+/* >>ring_poll  src/channel/ring_poll.h */
+/*
+ * The descriptor of ring: for event loops, which costs a sender nothing as long as nobody polls.
+ *
+ * It is an epoll set of two: an inotify of the segment's file, and a timer. The receiver announces
+ * that it polls by the flag DOZING of its ring's bell (notify/layout.h). The next post finds the
+ * flag, takes it off and reads a byte of the segment's file, which every inotify of the file
+ * reports. When a member of the segment dies, the kernel closes its file description, and that is
+ * reported, too: see shm/watch.h. So no thread, no socket and nothing in the file system is needed,
+ * and no process is named: all that a stranger who may read the file can do is to wake the loop for
+ * nothing. A post also wakes the other loops of the same segment, for nothing.
+ *
+ *   from       to         when
+ *   --------   --------   ------------------------------------------------------------------------
+ *   no set     awake      ipc_channel_fd. The timer is set to a moment ago: the first poll ends at
+ *                         once, as nobody has announced anything yet
+ *   awake      polling    recv with IPC_NOW has found nothing: takes what the descriptors report,
+ *                         sets DOZING, and looks once more
+ *   polling    awake      a post: it has taken DOZING off, then stirred
+ *   polling    asking     a process has closed the file. The kernel gives the proof of a death a
+ *                         moment after it has reported it. So each recv asks, and the timer ends
+ *                         the next polls: 8 in 16 ms
+ *   asking     polling    the 8th of them
+ *
+ * A thread that waits in recv meanwhile is woken as without a descriptor.
+ */
+#ifndef IPC_SRC_CHANNEL_RING_POLL_H
+#define IPC_SRC_CHANNEL_RING_POLL_H 1
+
+#include <sys/timerfd.h>
+
+#define IPC_CHANNEL_ASKS_ 8u /* for deaths, after a process has closed the file; 2 ms between them */
+
+/* ------------------------------------------------------------------ the set */
+
+IPC_INLINE void ipc_channel_close_polls_(struct ipc_channel_polls_ *p)
+{
+    ipc_channel_close_fd_(&p->set);
+    ipc_channel_close_fd_(&p->events);
+    ipc_channel_close_fd_(&p->timer);
+}
+
+/* Sets the timer: the first time after so many nanoseconds, then each 2 ms; 0: never. */
+IPC_INLINE void ipc_channel_set_timer_(const struct ipc_channel_polls_ *p, long first)
+{
+    struct itimerspec t;
+
+    memset(&t, 0, sizeof t);
+    t.it_value.tv_nsec = first;
+    t.it_interval.tv_nsec = first != 0 ? 2000000 : 0;
+    (void)timerfd_settime(p->timer, 0, &t, NULL);
+}
+
+/* Opens the set. 0, or a negative errno. */
+IPC_INLINE int ipc_channel_open_polls_(struct ipc_channel *ch)
+{
+    struct ipc_channel_polls_ *p = &ch->ring->polls;
+    struct epoll_event e;
+    int rc;
+
+    memset(&e, 0, sizeof e);
+    e.events = EPOLLIN;
+    p->events = ipc_shm_loop_(&ch->ring->seg);
+    if (p->events < 0)
+        return p->events;
+    p->timer = ipc_move_fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    p->set = p->timer < 0 ? -1 : ipc_move_fd_(epoll_create1(EPOLL_CLOEXEC));
+    if (p->set >= 0 && epoll_ctl(p->set, EPOLL_CTL_ADD, p->events, &e) == 0 &&
+        epoll_ctl(p->set, EPOLL_CTL_ADD, p->timer, &e) == 0) {
+        p->asks = IPC_CHANNEL_ASKS_;
+        ipc_channel_set_timer_(p, 1);
+        return 0;
+    }
+    rc = -errno;
+    ipc_channel_close_polls_(p);
+    return rc;
+}
+
+/* Takes what the inotify reports. Has a process closed the file, or may one have? */
+IPC_INLINE int ipc_channel_take_events_(const struct ipc_channel_polls_ *p)
+{
+    union {
+        struct inotify_event event;
+        char bytes[4096];
+    } room;
+    struct inotify_event e;
+    ssize_t got, at;
+    int tries, closed = 0;
+
+    for (tries = 0; tries < 64 && (got = read(p->events, room.bytes, sizeof room.bytes)) > 0;
+         tries++)
+        for (at = 0; got - at >= (ssize_t)sizeof e; at += (ssize_t)(sizeof e + e.len)) {
+            memcpy(&e, room.bytes + at, sizeof e);
+            closed |= (e.mask & ~(uint32_t)IN_ACCESS) != 0; /* closed, or events were lost */
+        }
+    return closed;
+}
+
+/* Where there is a set: takes what it reports, and announces a poll. The caller looks once more
+ * after that. Is it to ask for deaths, too? */
+IPC_INLINE int ipc_channel_announce_poll_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    uint64_t expired;
+
+    if (ipc_channel_take_events_(&r->polls)) {
+        r->polls.asks = IPC_CHANNEL_ASKS_;
+        ipc_channel_set_timer_(&r->polls, 1000000);
+        r->data.asks = 1;
+    }
+    if (read(r->polls.timer, &expired, sizeof expired) > 0) {
+        r->data.asks = 1;
+        if (r->polls.asks == 0 || --r->polls.asks == 0)
+            ipc_channel_set_timer_(&r->polls, 0);
+    }
+    ipc_notify_arm(&r->data);
+    return r->data.asks;
+}
+
+/* ------------------------------------------------------------------ what the table names */
+
+/* The set; made by the first call. */
+IPC_INLINE int ipc_channel_ring_descriptor_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    int rc;
+
+    if ((ch->role & IPC_RECV) == 0)
+        return ipc_channel_refuse_(ch, -EOPNOTSUPP,
+                                   "%s: no descriptor to poll for room, only for messages",
+                                   ch->kind->scheme);
+    if (r->polls.set >= 0)
+        return r->polls.set;
+    rc = ipc_channel_open_polls_(ch);
+    return rc < 0 ? ipc_channel_refuse_(ch, rc, "%s:%s: no descriptor to poll: %s",
+                                        ch->kind->scheme, ch->address, strerror(-rc))
+                  : r->polls.set;
+}
+
+IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline)
+{
+    int64_t rc = ipc_channel_shared_recv_(ch, to, size, deadline);
+
+    if (rc != -ETIMEDOUT || deadline != IPC_NOW || ch->ring->polls.set < 0)
+        return rc;
+    (void)ipc_channel_announce_poll_(ch);
+    return ipc_channel_shared_recv_(ch, to, size, deadline);
+}
+
+/* Has recv something to tell? A message, the end of the only sender, or, perhaps, a death. */
+IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch)
+{
+    struct ipc_channel_ring_ *r = ch->ring;
+    int asks = r->polls.set >= 0 && ipc_channel_announce_poll_(ch);
+    size_t n;
+
+    if (asks)
+        return 1;
+    if (r->in.ring == NULL)
+        return ipc_mpmc_peek(&r->take) != NULL || ipc_mpmc_consumer_error(&r->take) != 0 ||
+               (r->one_sender && r->writer != 0 &&
+                ck_pr_load_64(&r->take.m.ring->end[0]) == 0);
+    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
+           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
+}
 
 #endif
 
@@ -6688,7 +6875,7 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
     ipc_channel_prepare_(ch);
     if (ch->server != NULL)
         return ch->kind->serve->descriptor(ch);
-    if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
+    if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0 && ch->kind->descriptor == NULL)
         return -EOPNOTSUPP;
     if (ch->kind->descriptor != NULL)
         fd = ch->kind->descriptor(ch);
@@ -7233,16 +7420,6 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client)
 
 /* ------------------------------------------------------------------ is there something to receive? */
 
-/* A ring without a descriptor: has it a message, or has its only sender left? */
-IPC_INLINE int ipc_channel_is_ring_ready_(struct ipc_channel *ch)
-{
-    struct ipc_channel_ring_ *r = ch->ring;
-    size_t n;
-
-    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
-           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
-}
-
 IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
 {
     if (ch->server != NULL)
@@ -7268,37 +7445,12 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
     return *fd >= 0 ? ipc_channel_is_ready_(ch) : *fd;
 }
 
-/* ------------------------------------------------------------------ rings without descriptors */
-
-IPC_INLINE int ipc_channel_wait_any_ring_(struct ipc_channel *const channels[], unsigned n,
-                                          unsigned begin, int64_t deadline)
-{
-    struct ipc_notify *bells[IPC_NOTIFY_MANY];
-    struct ipc_any any;
-    unsigned i, found;
-    int rc;
-
-    for (i = 0; i < n; i++) {
-        struct ipc_channel *ch = channels[i];
-
-        if (ch->ring == NULL || ch->ring->sem >= 0 || ch->ring->in.ring == NULL)
-            return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: cannot be waited for with others",
-                                       ch->kind->scheme);
-        bells[i] = &ch->ring->data;
-    }
-    (void)ipc_any_init(&any, bells, n);
-    any.next = begin;
-    rc = ipc_wait_any(&any, deadline, found, ipc_channel_is_ring_ready_(channels[found]));
-    ipc_any_close(&any);
-    return rc == 0 || rc == -EOWNERDEAD ? (int)found : rc;
-}
-
 /* ------------------------------------------------------------------ what a program calls */
 
 #define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
 
-IPC_INLINE int ipc_channel_wait_any_fd_(struct ipc_channel *const channels[], unsigned n,
-                                        unsigned begin, int64_t deadline)
+IPC_INLINE int ipc_channel_poll_any_(struct ipc_channel *const channels[], unsigned n,
+                                     unsigned begin, int64_t deadline)
 {
     struct pollfd p[IPC_NOTIFY_MANY];
     unsigned i, k;
@@ -7329,18 +7481,13 @@ IPC_INLINE int ipc_channel_wait_any_fd_(struct ipc_channel *const channels[], un
 IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
                                     int64_t deadline)
 {
-    unsigned i, rings = 0, begin;
+    unsigned i;
     int rc = n != 0 && n <= IPC_NOTIFY_MANY ? 0 : -EINVAL;
 
-    for (i = 0; rc == 0 && i < n; i++) {
+    for (i = 0; rc == 0 && i < n; i++)
         rc = ipc_channel_check_call_(channels[i], IPC_RECV, deadline);
-        rings += rc == 0 && ipc_channel_fd(channels[i]) == -EOPNOTSUPP;
-    }
-    if (rc != 0)
-        return rc;
-    begin = channels[0]->turn % n;
-    rc = rings == n ? ipc_channel_wait_any_ring_(channels, n, begin, deadline)
-                    : ipc_channel_wait_any_fd_(channels, n, begin, deadline);
+    if (rc == 0)
+        rc = ipc_channel_poll_any_(channels, n, channels[0]->turn % n, deadline);
     if (rc >= 0)
         channels[0]->turn = (unsigned)rc + 1;
     return rc;

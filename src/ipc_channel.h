@@ -104,8 +104,8 @@
  *   - The kernel waits for a System V queue without a deadline only. A call with a deadline that
  *     is neither IPC_NOW nor IPC_FOREVER looks once a millisecond; and there is no descriptor.
  *     Fix: mq:.
- *   - ring: and sysvshm: have no descriptor for event loops, as a descriptor that wakes must be
- *     handed over a socket. Fix: auto:.
+ *   - sysvshm: has no descriptor for event loops. That of ring: wakes the loop for nothing, too: for
+ *     messages to other loops of the segment, and when others open or leave it. Fix: auto:.
  *   - tcp: notices a host that vanishes without a word by deadlines only. Fix: options.keepalive.
  *   - tcp: looks names up, which may take as long as DNS does. Fix: numeric addresses.
  *   - Signals of one number do not coalesce, but the queue of a user is short: `ulimit -i`. The
@@ -156,6 +156,7 @@
 #include "channel/log.h"
 #include "channel/signal.h"
 #include "channel/ring.h"
+#include "channel/ring_poll.h"
 #include "channel/sysvshm.h"
 #include "channel/auto.h"
 #include "channel/adopt.h"

@@ -1425,7 +1425,7 @@ static void a_descriptor_that_comes_late_is_readable(void **state)
         struct pollfd p = {-1, POLLIN, 0};
         struct child c;
 
-        if (NAMED("sysv") || NAMED("ring") || NAMED("sysvshm"))
+        if (NAMED("sysv") || NAMED("sysvshm"))
             continue;
         if (!(row->is & SENDER))
             open_as(listens(IPC_RECV));
@@ -1462,9 +1462,9 @@ static void in_an_event_loop_every_message_is_found(void **state)
         c = spawn(sends_until_told, NULL);
         if (row->is & SENDER)
             open_as(listens(IPC_RECV));
-        if (NAMED("sysv") || NAMED("ring") || NAMED("sysvshm"))
+        if (NAMED("sysv") || NAMED("sysvshm"))
             IS(ipc_channel_fd(&ch), -EOPNOTSUPP);
-        while (i < 2000 && !NAMED("sysv") && !NAMED("ring") && !NAMED("sysvshm")) {
+        while (i < 2000 && !NAMED("sysv") && !NAMED("sysvshm")) {
             struct pollfd p = {-1, POLLIN, 0};
 
             while ((got = ipc_channel_recv(&ch, scratch, 8, IPC_NOW)) >= 0)

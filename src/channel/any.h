@@ -6,16 +6,6 @@
 
 /* ------------------------------------------------------------------ is there something to receive? */
 
-/* A ring without a descriptor: has it a message, or has its only sender left? */
-IPC_INLINE int ipc_channel_is_ring_ready_(struct ipc_channel *ch)
-{
-    struct ipc_channel_ring_ *r = ch->ring;
-    size_t n;
-
-    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
-           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
-}
-
 IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
 {
     if (ch->server != NULL)
@@ -41,37 +31,12 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
     return *fd >= 0 ? ipc_channel_is_ready_(ch) : *fd;
 }
 
-/* ------------------------------------------------------------------ rings without descriptors */
-
-IPC_INLINE int ipc_channel_wait_any_ring_(struct ipc_channel *const channels[], unsigned n,
-                                          unsigned begin, int64_t deadline)
-{
-    struct ipc_notify *bells[IPC_NOTIFY_MANY];
-    struct ipc_any any;
-    unsigned i, found;
-    int rc;
-
-    for (i = 0; i < n; i++) {
-        struct ipc_channel *ch = channels[i];
-
-        if (ch->ring == NULL || ch->ring->sem >= 0 || ch->ring->in.ring == NULL)
-            return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: cannot be waited for with others",
-                                       ch->kind->scheme);
-        bells[i] = &ch->ring->data;
-    }
-    (void)ipc_any_init(&any, bells, n);
-    any.next = begin;
-    rc = ipc_wait_any(&any, deadline, found, ipc_channel_is_ring_ready_(channels[found]));
-    ipc_any_close(&any);
-    return rc == 0 || rc == -EOWNERDEAD ? (int)found : rc;
-}
-
 /* ------------------------------------------------------------------ what a program calls */
 
 #define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
 
-IPC_INLINE int ipc_channel_wait_any_fd_(struct ipc_channel *const channels[], unsigned n,
-                                        unsigned begin, int64_t deadline)
+IPC_INLINE int ipc_channel_poll_any_(struct ipc_channel *const channels[], unsigned n,
+                                     unsigned begin, int64_t deadline)
 {
     struct pollfd p[IPC_NOTIFY_MANY];
     unsigned i, k;
@@ -102,18 +67,13 @@ IPC_INLINE int ipc_channel_wait_any_fd_(struct ipc_channel *const channels[], un
 IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
                                     int64_t deadline)
 {
-    unsigned i, rings = 0, begin;
+    unsigned i;
     int rc = n != 0 && n <= IPC_NOTIFY_MANY ? 0 : -EINVAL;
 
-    for (i = 0; rc == 0 && i < n; i++) {
+    for (i = 0; rc == 0 && i < n; i++)
         rc = ipc_channel_check_call_(channels[i], IPC_RECV, deadline);
-        rings += rc == 0 && ipc_channel_fd(channels[i]) == -EOPNOTSUPP;
-    }
-    if (rc != 0)
-        return rc;
-    begin = channels[0]->turn % n;
-    rc = rings == n ? ipc_channel_wait_any_ring_(channels, n, begin, deadline)
-                    : ipc_channel_wait_any_fd_(channels, n, begin, deadline);
+    if (rc == 0)
+        rc = ipc_channel_poll_any_(channels, n, channels[0]->turn % n, deadline);
     if (rc >= 0)
         channels[0]->turn = (unsigned)rc + 1;
     return rc;

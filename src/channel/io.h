@@ -170,7 +170,7 @@ IPC_INLINE int ipc_channel_fd(struct ipc_channel *ch)
     ipc_channel_prepare_(ch);
     if (ch->server != NULL)
         return ch->kind->serve->descriptor(ch);
-    if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
+    if ((ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0 && ch->kind->descriptor == NULL)
         return -EOPNOTSUPP;
     if (ch->kind->descriptor != NULL)
         fd = ch->kind->descriptor(ch);

@@ -153,16 +153,15 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
- * loss, a client. They may be of any mechanisms, and servers. A channel where recv then says
- * -ETIMEDOUT had only a part of a message: wait again. Where nobody is there it also looks for the
+ * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, there
+ * was only a part of a message, or a wake for nothing: wait again. Where nobody is there it also looks for the
  * next peer, ten times a second. What a deadline has cut off is not sent meanwhile, but by servers.
  * Over repeated calls with the same channels[0] each channel has its turn.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
  *   -EINTR       a signal handler ran while it waited
- *   -EOPNOTSUPP  sysv: cannot be waited for together with others, and rings without a descriptor
- *                (see ipc_channel_fd) only with such rings
+ *   -EOPNOTSUPP  a channel has no descriptor (see ipc_channel_fd): sysvshm:, sysv:
  *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the deadline
  *                is no absolute time
  */
@@ -187,7 +186,8 @@ IPC_INLINE int ipc_channel_flush(struct ipc_channel *ch, int64_t deadline);
  * tells of new clients, messages and losses, and of clients that read again.
  *
  *   >= 0         the descriptor
- *   -EOPNOTSUPP  ring:, sysvshm:, sysv: there is none; file: the kernel gives no inotify
+ *   -EOPNOTSUPP  sysvshm:, sysv: there is none; ring: there is none to send by; file: the kernel
+ *                gives no inotify
  *   -ENOTCONN    nobody is there; a call of send or recv meets the next peer
  *   -EINVAL      the channel is not open
  */

@@ -13,7 +13,9 @@
  *            several receivers, no end is reported. A ring keeps what was sent: a sender learns of
  *            the loss when the ring is full, or when the receiver has left. The next receiver goes
  *            on, and may see again what a killed one had: an eighth of the ring at most.
- *   Limits   Messages of 64 KiB unless asked for. No descriptor for event loops; auto: has one.
+ *   Polling  ipc_channel_fd has a descriptor, for receiving, that also tells of the loss. A sender
+ *            makes a system call only for a receiver that polls or sleeps. See ring_poll.h.
+ *   Limits   Messages of 64 KiB unless asked for. No descriptor to poll for room.
  *
  * This room also has what sysvshm: and auto: do with their rings.
  */
@@ -23,6 +25,12 @@
 #include "wait.h"
 
 /* ------------------------------------------------------------------ the ends of rings */
+
+/* Of ring_poll.h: the descriptors of an event loop; -1: nobody has asked for them. */
+struct ipc_channel_polls_ {
+    int set, events, timer; /* the first has the others */
+    unsigned asks;          /* how often the timer is to end polls, to ask for deaths */
+};
 
 /* Our ends of one or two rings: `out` or `put` to send to, `in` or `take` to receive from. */
 struct ipc_channel_ring_ {
@@ -38,7 +46,15 @@ struct ipc_channel_ring_ {
     unsigned short sem_out;  /* the first semaphore of out's ring */
     int one_sender;          /* in, take: one process sends, and its end is told */
     uint64_t reader, writer; /* the processes last seen at the other ends: see core.h */
+    struct ipc_channel_polls_ polls;
 };
+
+/* Of ring_poll.h. */
+IPC_INLINE void ipc_channel_close_polls_(struct ipc_channel_polls_ *p);
+IPC_INLINE int ipc_channel_ring_descriptor_(struct ipc_channel *ch);
+IPC_INLINE int64_t ipc_channel_polled_recv_(struct ipc_channel *ch, void *to, size_t size,
+                                            int64_t deadline);
+IPC_INLINE int ipc_channel_ring_is_ready_(struct ipc_channel *ch);
 
 #define IPC_CHANNEL_RING_ ((size_t)1 << 16) /* bytes of the largest message, unless asked for */
 
@@ -102,6 +118,7 @@ IPC_INLINE int ipc_channel_ring_new_(struct ipc_channel *ch)
     if (ch->ring == NULL)
         return ipc_channel_refuse_(ch, -ENOMEM, "no memory");
     ch->ring->seg.fd = ch->ring->sem = -1;
+    ch->ring->polls.set = ch->ring->polls.events = ch->ring->polls.timer = -1;
     ch->ring->out.error = ch->ring->in.error = -EINVAL;
     return 0;
 }
@@ -386,6 +403,7 @@ IPC_INLINE void ipc_channel_ring_leave_(struct ipc_channel *ch)
     ipc_notify_detach(&r->space);
     ipc_notify_detach(&r->out_data);
     ipc_notify_detach(&r->out_space);
+    ipc_channel_close_polls_(&r->polls);
     ipc_shm_close(&r->seg);
     free(r);
     ch->ring = NULL;
@@ -681,14 +699,14 @@ static const struct ipc_channel_kind_ ipc_channel_ring_kind_ = {
     NULL, /* close */
     ipc_channel_ring_unlink_,
     ipc_channel_shared_send_,
-    ipc_channel_shared_recv_,
+    ipc_channel_polled_recv_,
     NULL, /* meet: send and recv wait for peers */
     NULL, /* reopen */
     NULL, /* prepare */
     NULL, /* accept */
-    NULL, /* descriptor */
+    ipc_channel_ring_descriptor_,
     NULL, /* describe */
-    NULL, /* is_ready */
+    ipc_channel_ring_is_ready_,
     NULL, /* serve */
 };
 
