@@ -543,9 +543,10 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
  * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, there
- * was only a part of a message, or a wake for nothing: wait again. Where nobody is there it also looks for the
- * next peer, ten times a second. What a deadline has cut off is not sent meanwhile, but by servers.
- * Over repeated calls with the same channels[0] each channel has its turn.
+ * was only a part of a message, or a wake for nothing: wait again. For a channel where nobody is
+ * it looks for the next peer ten times a second, but waits for no host to answer. What a deadline
+ * has cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has
+ * its turn. Blocking.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
