@@ -7450,30 +7450,36 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
 
 #define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
 
+/* Looks at all channels before the first that is ready is chosen, so that one that always is, as it
+ * has many messages at hand, keeps out none of which only its descriptor tells. */
 IPC_INLINE int ipc_channel_poll_any_(struct ipc_channel *const channels[], unsigned n,
                                      unsigned begin, int64_t deadline)
 {
     struct pollfd p[IPC_NOTIFY_MANY];
+    unsigned char is_ready[IPC_NOTIFY_MANY];
     unsigned i, k;
     int rc;
 
     for (;;) {
         int64_t until = ipc_in_ms(1000); /* some mechanisms look at times, in recv */
 
-        for (k = 0; k < n; k++) {
-            i = (begin + k) % n;
+        for (i = 0; i < n; i++) {
             p[i].events = POLLIN;
             rc = ipc_channel_look_at_(channels[i], &p[i].fd);
+            if (rc < 0)
+                return rc;
+            is_ready[i] = (unsigned char)rc;
             if (rc != 0)
-                return rc > 0 ? (int)i : rc;
-            if (p[i].fd < 0)
+                until = IPC_NOW;
+            else if (p[i].fd < 0 && until != IPC_NOW)
                 until = ipc_clock() + IPC_CHANNEL_MEET_NS_;
         }
         rc = ipc_channel_poll_(p, n, deadline < until ? deadline : until);
-        for (k = 0; rc == 0 && p[(begin + k) % n].revents == 0; k++)
-            ;
-        if (rc == 0)
-            return (int)((begin + k) % n);
+        for (k = 0; (rc == 0 || until == IPC_NOW) && k < n; k++) {
+            i = (begin + k) % n;
+            if (is_ready[i] || (rc == 0 && p[i].revents != 0))
+                return (int)i;
+        }
         if (rc != -ETIMEDOUT || ipc_left_(deadline) == 0)
             return rc;
     }
