@@ -28,6 +28,21 @@
  *     while ((n = ipc_channel_recv(&ch, buf, sizeof buf, ipc_in_ms(100))) >= 0)
  *         handle(buf, n);                                          // n < 0: -ETIMEDOUT, ...
  *
+ * A server of many clients differs by one option. Its clients need none:
+ *
+ *     struct ipc_channel_options how = {.clients = 1000};
+ *
+ *     rc = ipc_channel_open_with(&ch, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW, &how);
+ *     for (;;) {
+ *         n = ipc_channel_recv(&ch, buf, sizeof buf, IPC_FOREVER); // of any client: ch.from
+ *         if (n >= 0)
+ *             (void)ipc_channel_send(&ch, buf, n, IPC_NOW);        // answers ch.from
+ *         else if (n == -EPIPE || n == -EOWNERDEAD)
+ *             forget(ch.from);                                     // that client is gone
+ *         else
+ *             complain(ipc_channel_why(&ch));
+ *     }
+ *
  * The mechanisms. Each has its manual at the top of its room; this table names the rooms.
  *
  *     auto:NAME          a Unix socket that becomes a ring where both sides can        >>auto
@@ -65,6 +80,14 @@
  *     call waits for a successor: a listener for the next peer, the other side for the next
  *     listener. Where none can come, behind pipe: and ipc_channel_accept, each call reports the
  *     loss again. core.h has the table of states.
+ *   - A server (options.clients) serves many clients with one handle, over unix:, unix-seq:, tcp:,
+ *     auto: and ring:. recv gets their messages in turns, and says by `from` whose it is;
+ *     ipc_channel_send_to answers any of them, later, too. Each client has a number of its own,
+ *     which no later client gets, so that no answer reaches another. A client that floods, is
+ *     idle, slow, stopped or hostile costs the others no more than its turn: what it does not read
+ *     is kept, one message at most (a ring: until that is full), and the next one is refused with
+ *     -ETIMEDOUT. Where all places are taken, others wait in the queue of the listener.
+ *   - ipc_channel_wait_any waits for several channels, of any mechanisms that have descriptors.
  *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
@@ -93,7 +116,13 @@
  *   - Receivers that share a ring (options.receivers) each get messages that the others do not. If
  *     one is killed in recv, another gets its message, later than its turn. The end of one
  *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
- *   - auto: agrees with the first call of both sides, so both must be in a call at a time.
+ *   - auto: agrees with the first call of both sides, so both must be in a call at a time. A server
+ *     takes a moment of each recv for it.
+ *   - A server sleeps in send_to until the deadline if that client does not read, and the others
+ *     wait. Fix: IPC_NOW; ipc_channel_drop for a client that does not read.
+ *   - A server needs a descriptor for each client, auto: four (RLIMIT_NOFILE), and room for two
+ *     messages of the largest size, which costs addresses only until such messages come. When there are no more, recv says so (-EMFILE) and the clients
+ *     that wait stay in the queue. Fix: setrlimit; options.clients; options.max.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
  *     cannot tell killed from closed.
  *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does
@@ -143,7 +172,8 @@
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
  * and address (what mechanisms share), one room for each mechanism or two, open (the table of
- * mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
+ * mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
+ * mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H 1
@@ -518,9 +548,9 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
                                           int64_t deadline);
 
 /*
- * A server is a listener that was opened with options.clients, and IPC_RECV: unix:, unix-seq:, tcp:,
- * auto:, ring:, and fd: where that is one of them. Its clients come and go by themselves, and need
- * no options. Each has a number, which is never 0 and is given once.
+ * A server is a listener that was opened with options.clients, and IPC_RECV: of unix:, unix-seq:,
+ * tcp:, auto:, ring:, and fd: where that is one of them. Its clients come and go by themselves, and
+ * need no options. Each has a number, which is never 0 and is given once.
  *
  * Sends a message to one of a server's clients. Until the deadline it waits for this client only: a
  * server that must not be held up says IPC_NOW. Of a client that does not read, the rest of at most
@@ -542,9 +572,9 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
- * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, there
- * was only a part of a message, or a wake for nothing: wait again. For a channel where nobody is
- * it looks for the next peer ten times a second, but waits for no host to answer. What a deadline
+ * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, it
+ * was only a part of a message, or a wake for nothing: wait again. For a channel where nobody is it
+ * looks for the next peer ten times a second, but waits for no host to answer. What a deadline
  * has cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has
  * its turn. Blocking.
  *
@@ -552,8 +582,8 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
  *   -ETIMEDOUT   nothing came until the deadline
  *   -EINTR       a signal handler ran while it waited
  *   -EOPNOTSUPP  a channel has no descriptor (see ipc_channel_fd): sysvshm:, sysv:
- *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the deadline
- *                is no absolute time
+ *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the
+ *                deadline is no absolute time
  */
 IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
                                     int64_t deadline);
@@ -1997,8 +2027,8 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
  *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
  *                           stands for all of its addresses.
  *
- * The listener takes one client at a time, or several by ipc_channel_accept. The other side waits
- * for a listener. Both directions.
+ * The listener takes one client at a time, several by ipc_channel_accept, or serves many with
+ * options.clients: see server.h. The other side waits for a listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
@@ -5702,6 +5732,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
  *            it was killed or closed. Then as over unix:. Into the ring of a process that was
  *            killed go 256 messages at most before that is reported.
+ *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
+ *            not agreed after 100 ms is left when another one needs its place.
  *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
@@ -6722,7 +6754,8 @@ IPC_INLINE void ipc_channel_prepare_(struct ipc_channel *ch)
 }
 
 /* Checks that the channel is open and has this direction, and the deadline. */
-IPC_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+IPC_FORCE_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role,
+                                             int64_t deadline)
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
@@ -6736,7 +6769,7 @@ IPC_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role, in
 }
 
 /* Waits for a peer until the deadline, if none is there. */
-IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+IPC_FORCE_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
     if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
@@ -6772,7 +6805,7 @@ IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadl
     return ch->kind->meet(ch, deadline);
 }
 
-IPC_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
+IPC_FORCE_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
 {
     return n <= ch->max ? 0
                         : ipc_channel_refuse_(ch, -EMSGSIZE,
@@ -6914,8 +6947,9 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
  * auto:. The server of ring: is in its own room.
  *
  * The server has a seat for each client: a channel as ipc_channel_accept makes it. One epoll
- * descriptor, which is also that of ipc_channel_fd, tells of the listener and of all clients: of the
- * socket, and over a ring of its bell, too. It is level-triggered, so what is not read is told again.
+ * descriptor, which is also that of ipc_channel_fd, tells of the listener and of all clients: of
+ * the socket, and over a ring of its bell, too. It is level-triggered: what is not read is told
+ * again.
  *
  * What it cannot tell of is what was read already. A client of which more may be at hand is in the
  * queue: epoll has told of it, or a message of it was handed out and there are bytes behind that,
@@ -6927,12 +6961,13 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
  * Every call on a client's channel has IPC_NOW, but in ipc_channel_send_to. What a client does not
  * read stays in its channel's tx, and epoll tells when there is room.
  *
- *     seat          entered                               left
- *     FREE          new; ipc_channel_leave_client_        a client is accepted, and gets a number
- *     AGREEING      auto: accepted                        all is agreed: SERVED; it fails: FREE, not
- *                                                         reported; places or descriptors are
- *                                                         needed, and it has had 100 ms: FREE
- *     SERVED        accepted, or agreed                   recv reports the loss; ipc_channel_drop
+ *     seat
+ *     FREE     -> AGREEING   auto: a client was accepted, and has a number
+ *     FREE     -> SERVED     others: so
+ *     AGREEING -> SERVED     it is agreed where messages go
+ *     AGREEING -> FREE       that has failed, or after 100 ms its place or descriptors are needed;
+ *                            nothing is reported
+ *     SERVED   -> FREE       recv reports the loss; or ipc_channel_drop
  *
  * When no client can be accepted (all seats are taken, or no descriptor is free) the listener is
  * paused: epoll does not tell of it until a client leaves, or a later call after 100 ms.
@@ -6958,14 +6993,14 @@ struct ipc_channel_client_ {
 
 struct ipc_channel_sockets_ {
     int polls;
-    struct ipc_channel_client_ **seats; /* all that were ever needed, IPC_CHANNEL_CLIENTS_ at most */
+    struct ipc_channel_client_ **seats; /* as many as were ever needed at a time */
     unsigned made, room;                /* of seats[]: how many there are, and may be */
-    unsigned clients;
+    unsigned clients;                   /* how many seats are not free */
     struct ipc_channel_client_ *free, *queue; /* queue: the first, of a circle; NULL: it is empty */
-    uint64_t came;                      /* how many clients were ever accepted */
-    int turns;                          /* messages until the next look */
-    int64_t paused;                     /* the listener, until then; 0: it is not */
-    int told;                           /* recv has reported that no client can be accepted */
+    uint64_t came;                            /* how many clients were ever accepted */
+    int turns;                                /* messages until the next look */
+    int64_t paused; /* the listener, until then; 0: it is not */
+    int told;       /* recv has reported that no client can be accepted */
 };
 
 IPC_INLINE struct ipc_channel_sockets_ *ipc_channel_get_server_(const struct ipc_channel *ch)
@@ -7320,7 +7355,7 @@ IPC_INLINE int ipc_channel_sockets_drop_(struct ipc_channel *ch, uint64_t client
 
     if (c == NULL)
         return ipc_channel_refuse_client_(ch, client);
-    (void)shutdown(c->ch.in, SHUT_RDWR); /* also if another process has the descriptor, after fork */
+    (void)shutdown(c->ch.in, SHUT_RDWR); /* after fork another process may have it, too */
     ipc_channel_leave_client_(ch, c);
     return 0;
 }
@@ -7362,8 +7397,8 @@ IPC_INLINE void ipc_channel_sockets_describe_(const struct ipc_channel *ch,
 
     info->clients = s->clients;
     for (i = 0; i < s->made; i++)
-        info->pending += s->seats[i]->number != 0 ? s->seats[i]->ch.tx.end - s->seats[i]->ch.tx.begin
-                                                  : 0;
+        if (s->seats[i]->number != 0)
+            info->pending += s->seats[i]->ch.tx.end - s->seats[i]->ch.tx.begin;
     if (c == NULL)
         return;
     info->pid = c->ch.peer.pid;
@@ -7419,7 +7454,7 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client)
 #ifndef IPC_SRC_CHANNEL_ANY_H
 #define IPC_SRC_CHANNEL_ANY_H 1
 
-/* ------------------------------------------------------------------ is there something to receive? */
+/* ------------------------------------------------------------------ looking at one channel */
 
 IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
 {

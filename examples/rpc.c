@@ -39,7 +39,7 @@ static int serve(const char *uri)
 
         if (n == -EMSGSIZE) /* no question, and it would stay */
             (void)ipc_channel_drop(&ch, ch.from);
-        /* -EPIPE, -EOWNERDEAD, -EBADMSG: a client is gone. The others stay, and the next may come. */
+        /* -EPIPE, -EOWNERDEAD, -EBADMSG: a client is gone. The others stay, the next may come. */
         if (n != sizeof q)
             continue;
         a.call = q.call;

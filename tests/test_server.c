@@ -101,7 +101,7 @@ static int64_t next(int64_t deadline)
 
 #define SOON ipc_in_ms(LONG_MS)
 
-/* ------------------------------------------------------------------ clients that do as they are told */
+/* ------------------------------------------------------------------ obedient clients */
 
 enum { OPEN, SEND, RECV, FILL, FLUSH, READ, CLOSE, END };
 
@@ -956,7 +956,8 @@ static void pair(struct ipc_channel *in, struct ipc_channel *out, const char *fo
                  const char *what)
 {
     unsigned listen = strncmp(format, "file", 4) == 0 ? IPC_SEND : IPC_RECV;
-    struct ipc_channel *first = listen == IPC_SEND ? out : in, *second = listen == IPC_SEND ? in : out;
+    struct ipc_channel *first = listen == IPC_SEND ? out : in;
+    struct ipc_channel *second = listen == IPC_SEND ? in : out;
     char at[200];
     int rc;
 

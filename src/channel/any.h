@@ -4,7 +4,7 @@
 
 #include "server.h"
 
-/* ------------------------------------------------------------------ is there something to receive? */
+/* ------------------------------------------------------------------ looking at one channel */
 
 IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
 {
