@@ -223,6 +223,9 @@ IPC_INLINE int ipc_channel_take_clients_(struct ipc_channel *ch)
 
     for (i = 0; rc == 0 && !is_full && i < IPC_CHANNEL_EVENTS_; i++) {
         is_full = s->clients == ch->how.clients;
+        if (is_full &&
+            ipc_channel_wait_(ipc_channel_get_socket_(ch)->listener, POLLIN, IPC_NOW) != 0)
+            return 0; /* no other client needs a place */
         if (is_full && ipc_channel_leave_late_clients_(ch))
             is_full = 0;
         rc = is_full ? 0 : ipc_channel_take_next_(ch);
