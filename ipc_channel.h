@@ -29,6 +29,21 @@
  *     while ((n = ipc_channel_recv(&ch, buf, sizeof buf, ipc_in_ms(100))) >= 0)
  *         handle(buf, n);                                          // n < 0: -ETIMEDOUT, ...
  *
+ * A server of many clients differs by one option. Its clients need none:
+ *
+ *     struct ipc_channel_options how = {.clients = 1000};
+ *
+ *     rc = ipc_channel_open_with(&ch, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW, &how);
+ *     for (;;) {
+ *         n = ipc_channel_recv(&ch, buf, sizeof buf, IPC_FOREVER); // of any client: ch.from
+ *         if (n >= 0)
+ *             (void)ipc_channel_send(&ch, buf, n, IPC_NOW);        // answers ch.from
+ *         else if (n == -EPIPE || n == -EOWNERDEAD)
+ *             forget(ch.from);                                     // that client is gone
+ *         else
+ *             complain(ipc_channel_why(&ch));
+ *     }
+ *
  * The mechanisms. Each has its manual at the top of its room; this table names the rooms.
  *
  *     auto:NAME          a Unix socket that becomes a ring where both sides can        >>auto
@@ -70,6 +85,14 @@
  *     call waits for a successor: a listener for the next peer, the other side for the next
  *     listener. Where none can come, behind pipe: and ipc_channel_accept, each call reports the
  *     loss again. core.h has the table of states.
+ *   - A server (options.clients) serves many clients with one handle, over unix:, unix-seq:, tcp:,
+ *     auto: and ring:. recv gets their messages in turns, and says by `from` whose it is;
+ *     ipc_channel_send_to answers any of them, later, too. Each client has a number of its own,
+ *     which no later client gets, so that no answer reaches another. A client that floods, is
+ *     idle, slow, stopped or hostile costs the others no more than its turn: what it does not read
+ *     is kept, one message at most (a ring: until that is full), and the next one is refused with
+ *     -ETIMEDOUT. Where all places are taken, others wait in the queue of the listener.
+ *   - ipc_channel_wait_any waits for several channels, of any mechanisms that have descriptors.
  *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
@@ -102,7 +125,13 @@
  *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
  *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
  *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
- *   - auto: agrees with the first call of both sides, so both must be in a call at a time.
+ *   - auto: agrees with the first call of both sides, so both must be in a call at a time. A server
+ *     takes a moment of each recv for it.
+ *   - A server sleeps in send_to until the deadline if that client does not read, and the others
+ *     wait. Fix: IPC_NOW; ipc_channel_drop for a client that does not read.
+ *   - A server needs a descriptor for each client, auto: four (RLIMIT_NOFILE), and addresses for two
+ *     messages of the largest size. When there are no more, recv says so (-EMFILE), and the clients
+ *     that wait stay in the queue. Fix: setrlimit; options.clients; options.max.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
  *     cannot tell killed from closed.
  *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does
@@ -152,7 +181,8 @@
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
  * and address (what mechanisms share), one room for each mechanism or two, publish, open (the table
- * of mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
+ * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
+ * mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H 1
@@ -543,9 +573,9 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
                                           int64_t deadline);
 
 /*
- * A server is a listener that was opened with options.clients, and IPC_RECV: unix:, unix-seq:, tcp:,
- * auto:, ring:, and fd: where that is one of them. Its clients come and go by themselves, and need
- * no options. Each has a number, which is never 0 and is given once.
+ * A server is a listener that was opened with options.clients, and IPC_RECV: of unix:, unix-seq:,
+ * tcp:, auto:, ring:, and fd: where that is one of them. Its clients come and go by themselves, and
+ * need no options. Each has a number, which is never 0 and is given once.
  *
  * Sends a message to one of a server's clients. Until the deadline it waits for this client only: a
  * server that must not be held up says IPC_NOW. Of a client that does not read, the rest of at most
@@ -567,18 +597,18 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
- * loss, a client. They may be of any mechanisms, and servers. A channel where recv then says
- * -ETIMEDOUT had only a part of a message: wait again. Where nobody is there it also looks for the
- * next peer, ten times a second. What a deadline has cut off is not sent meanwhile, but by servers.
- * Over repeated calls with the same channels[0] each channel has its turn.
+ * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, it
+ * was only a part of a message, or a wake for nothing: wait again. For a channel where nobody is it
+ * looks for the next peer ten times a second, but waits for no host to answer. What a deadline
+ * has cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has
+ * its turn. Blocking.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
  *   -EINTR       a signal handler ran while it waited
- *   -EOPNOTSUPP  sysv: cannot be waited for together with others, and rings without a descriptor
- *                (see ipc_channel_fd) only with such rings
- *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the deadline
- *                is no absolute time
+ *   -EOPNOTSUPP  a channel has no descriptor (see ipc_channel_fd): sysvshm:, sysv:
+ *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the
+ *                deadline is no absolute time
  */
 IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
                                     int64_t deadline);
@@ -2023,8 +2053,8 @@ IPC_INLINE int ipc_channel_make_listener_(struct ipc_channel *ch, int64_t deadli
  *                           tcp:*:9000, for IPv4 and IPv6, and port 0 for any free one. A name
  *                           stands for all of its addresses.
  *
- * The listener takes one client at a time, or several by ipc_channel_accept. The other side waits
- * for a listener. Both directions.
+ * The listener takes one client at a time, several by ipc_channel_accept, or serves many with
+ * options.clients: see server.h. The other side waits for a listener. Both directions.
  *
  *   Access   unix: each process that the file's mode permits, and of those only processes of this
  *            user, root, options.user and options.group, as the kernel tells them (SO_PEERCRED).
@@ -6802,6 +6832,8 @@ static const struct ipc_channel_kind_ ipc_channel_sysvshm_kind_ = {
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
  *            it was killed or closed. Then as over unix:. Into the ring of a process that was
  *            killed go 256 messages at most before that is reported.
+ *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
+ *            not agreed after 100 ms is left when another one needs its place.
  *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H
@@ -8240,7 +8272,8 @@ IPC_INLINE void ipc_channel_prepare_(struct ipc_channel *ch)
 }
 
 /* Checks that the channel is open and has this direction, and the deadline. */
-IPC_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+IPC_FORCE_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role,
+                                             int64_t deadline)
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
@@ -8254,7 +8287,7 @@ IPC_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role, in
 }
 
 /* Waits for a peer until the deadline, if none is there. */
-IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+IPC_FORCE_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
     if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
@@ -8290,7 +8323,7 @@ IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadl
     return ch->kind->meet(ch, deadline);
 }
 
-IPC_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
+IPC_FORCE_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
 {
     return n <= ch->max ? 0
                         : ipc_channel_refuse_(ch, -EMSGSIZE,
@@ -8435,8 +8468,9 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
  * auto:. The server of ring: is in its own room.
  *
  * The server has a seat for each client: a channel as ipc_channel_accept makes it. One epoll
- * descriptor, which is also that of ipc_channel_fd, tells of the listener and of all clients: of the
- * socket, and over a ring of its bell, too. It is level-triggered, so what is not read is told again.
+ * descriptor, which is also that of ipc_channel_fd, tells of the listener and of all clients: of
+ * the socket, and over a ring of its bell, too. It is level-triggered: what is not read is told
+ * again.
  *
  * What it cannot tell of is what was read already. A client of which more may be at hand is in the
  * queue: epoll has told of it, or a message of it was handed out and there are bytes behind that,
@@ -8448,12 +8482,13 @@ IPC_INLINE int ipc_channel_info(const struct ipc_channel *ch, struct ipc_channel
  * Every call on a client's channel has IPC_NOW, but in ipc_channel_send_to. What a client does not
  * read stays in its channel's tx, and epoll tells when there is room.
  *
- *     seat          entered                               left
- *     FREE          new; ipc_channel_leave_client_        a client is accepted, and gets a number
- *     AGREEING      auto: accepted                        all is agreed: SERVED; it fails: FREE, not
- *                                                         reported; places or descriptors are
- *                                                         needed, and it has had 100 ms: FREE
- *     SERVED        accepted, or agreed                   recv reports the loss; ipc_channel_drop
+ *     seat
+ *     FREE     -> AGREEING   auto: a client was accepted, and has a number
+ *     FREE     -> SERVED     others: so
+ *     AGREEING -> SERVED     it is agreed where messages go
+ *     AGREEING -> FREE       that has failed, or after 100 ms its place or descriptors are needed;
+ *                            nothing is reported
+ *     SERVED   -> FREE       recv reports the loss; or ipc_channel_drop
  *
  * When no client can be accepted (all seats are taken, or no descriptor is free) the listener is
  * paused: epoll does not tell of it until a client leaves, or a later call after 100 ms.
@@ -8479,14 +8514,14 @@ struct ipc_channel_client_ {
 
 struct ipc_channel_sockets_ {
     int polls;
-    struct ipc_channel_client_ **seats; /* all that were ever needed, IPC_CHANNEL_CLIENTS_ at most */
+    struct ipc_channel_client_ **seats; /* as many as were ever needed at a time */
     unsigned made, room;                /* of seats[]: how many there are, and may be */
-    unsigned clients;
+    unsigned clients;                   /* how many seats are not free */
     struct ipc_channel_client_ *free, *queue; /* queue: the first, of a circle; NULL: it is empty */
-    uint64_t came;                      /* how many clients were ever accepted */
-    int turns;                          /* messages until the next look */
-    int64_t paused;                     /* the listener, until then; 0: it is not */
-    int told;                           /* recv has reported that no client can be accepted */
+    uint64_t came;                            /* how many clients were ever accepted */
+    int turns;                                /* messages until the next look */
+    int64_t paused; /* the listener, until then; 0: it is not */
+    int told;       /* recv has reported that no client can be accepted */
 };
 
 IPC_INLINE struct ipc_channel_sockets_ *ipc_channel_get_server_(const struct ipc_channel *ch)
@@ -8651,6 +8686,9 @@ IPC_INLINE int ipc_channel_take_clients_(struct ipc_channel *ch)
 
     for (i = 0; rc == 0 && !is_full && i < IPC_CHANNEL_EVENTS_; i++) {
         is_full = s->clients == ch->how.clients;
+        if (is_full &&
+            ipc_channel_wait_(ipc_channel_get_socket_(ch)->listener, POLLIN, IPC_NOW) != 0)
+            return 0; /* no other client needs a place */
         if (is_full && ipc_channel_leave_late_clients_(ch))
             is_full = 0;
         rc = is_full ? 0 : ipc_channel_take_next_(ch);
@@ -8841,7 +8879,7 @@ IPC_INLINE int ipc_channel_sockets_drop_(struct ipc_channel *ch, uint64_t client
 
     if (c == NULL)
         return ipc_channel_refuse_client_(ch, client);
-    (void)shutdown(c->ch.in, SHUT_RDWR); /* also if another process has the descriptor, after fork */
+    (void)shutdown(c->ch.in, SHUT_RDWR); /* after fork another process may have it, too */
     ipc_channel_leave_client_(ch, c);
     return 0;
 }
@@ -8883,8 +8921,8 @@ IPC_INLINE void ipc_channel_sockets_describe_(const struct ipc_channel *ch,
 
     info->clients = s->clients;
     for (i = 0; i < s->made; i++)
-        info->pending += s->seats[i]->number != 0 ? s->seats[i]->ch.tx.end - s->seats[i]->ch.tx.begin
-                                                  : 0;
+        if (s->seats[i]->number != 0)
+            info->pending += s->seats[i]->ch.tx.end - s->seats[i]->ch.tx.begin;
     if (c == NULL)
         return;
     info->pid = c->ch.peer.pid;
@@ -8940,19 +8978,7 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client)
 #ifndef IPC_SRC_CHANNEL_ANY_H
 #define IPC_SRC_CHANNEL_ANY_H 1
 
-/* ------------------------------------------------------------------ is there something to receive? */
-
-/* A ring without a descriptor: has it a message, or has its only sender left? */
-IPC_INLINE int ipc_channel_is_ring_ready_(struct ipc_channel *ch)
-{
-    struct ipc_channel_ring_ *r = ch->ring;
-    size_t n;
-
-    if (r->subscriber.ring != NULL)
-        return ipc_channel_has_news_(r);
-    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
-           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
-}
+/* ------------------------------------------------------------------ looking at one channel */
 
 IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
 {
@@ -8979,59 +9005,40 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
     return *fd >= 0 ? ipc_channel_is_ready_(ch) : *fd;
 }
 
-/* ------------------------------------------------------------------ rings without descriptors */
-
-IPC_INLINE int ipc_channel_wait_any_ring_(struct ipc_channel *const channels[], unsigned n,
-                                          unsigned begin, int64_t deadline)
-{
-    struct ipc_notify *bells[IPC_NOTIFY_MANY];
-    struct ipc_any any;
-    unsigned i, found;
-    int rc;
-
-    for (i = 0; i < n; i++) {
-        struct ipc_channel *ch = channels[i];
-
-        if (ch->ring == NULL || (ch->ring->in.ring == NULL && ch->ring->subscriber.ring == NULL))
-            return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: cannot be waited for with others",
-                                       ch->kind->scheme);
-        bells[i] = &ch->ring->data;
-    }
-    (void)ipc_any_init(&any, bells, n);
-    any.next = begin;
-    rc = ipc_wait_any(&any, deadline, found, ipc_channel_is_ring_ready_(channels[found]));
-    ipc_any_close(&any);
-    return rc == 0 || rc == -EOWNERDEAD ? (int)found : rc;
-}
-
 /* ------------------------------------------------------------------ what a program calls */
 
 #define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
 
-IPC_INLINE int ipc_channel_wait_any_fd_(struct ipc_channel *const channels[], unsigned n,
-                                        unsigned begin, int64_t deadline)
+/* Looks at all channels before the first that is ready is chosen, so that one that always is, as it
+ * has many messages at hand, keeps out none of which only its descriptor tells. */
+IPC_INLINE int ipc_channel_poll_any_(struct ipc_channel *const channels[], unsigned n,
+                                     unsigned begin, int64_t deadline)
 {
     struct pollfd p[IPC_NOTIFY_MANY];
+    unsigned char is_ready[IPC_NOTIFY_MANY];
     unsigned i, k;
     int rc;
 
     for (;;) {
         int64_t until = ipc_in_ms(1000); /* some mechanisms look at times, in recv */
 
-        for (k = 0; k < n; k++) {
-            i = (begin + k) % n;
+        for (i = 0; i < n; i++) {
             p[i].events = POLLIN;
             rc = ipc_channel_look_at_(channels[i], &p[i].fd);
+            if (rc < 0)
+                return rc;
+            is_ready[i] = (unsigned char)rc;
             if (rc != 0)
-                return rc > 0 ? (int)i : rc;
-            if (p[i].fd < 0)
+                until = IPC_NOW;
+            else if (p[i].fd < 0 && until != IPC_NOW)
                 until = ipc_clock() + IPC_CHANNEL_MEET_NS_;
         }
         rc = ipc_channel_poll_(p, n, deadline < until ? deadline : until);
-        for (k = 0; rc == 0 && p[(begin + k) % n].revents == 0; k++)
-            ;
-        if (rc == 0)
-            return (int)((begin + k) % n);
+        for (k = 0; (rc == 0 || until == IPC_NOW) && k < n; k++) {
+            i = (begin + k) % n;
+            if (is_ready[i] || (rc == 0 && p[i].revents != 0))
+                return (int)i;
+        }
         if (rc != -ETIMEDOUT || ipc_left_(deadline) == 0)
             return rc;
     }
@@ -9040,18 +9047,13 @@ IPC_INLINE int ipc_channel_wait_any_fd_(struct ipc_channel *const channels[], un
 IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
                                     int64_t deadline)
 {
-    unsigned i, rings = 0, begin;
+    unsigned i;
     int rc = n != 0 && n <= IPC_NOTIFY_MANY ? 0 : -EINVAL;
 
-    for (i = 0; rc == 0 && i < n; i++) {
+    for (i = 0; rc == 0 && i < n; i++)
         rc = ipc_channel_check_call_(channels[i], IPC_RECV, deadline);
-        rings += rc == 0 && ipc_channel_fd(channels[i]) == -EOPNOTSUPP;
-    }
-    if (rc != 0)
-        return rc;
-    begin = channels[0]->turn % n;
-    rc = rings == n ? ipc_channel_wait_any_ring_(channels, n, begin, deadline)
-                    : ipc_channel_wait_any_fd_(channels, n, begin, deadline);
+    if (rc == 0)
+        rc = ipc_channel_poll_any_(channels, n, channels[0]->turn % n, deadline);
     if (rc >= 0)
         channels[0]->turn = (unsigned)rc + 1;
     return rc;

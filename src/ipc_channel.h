@@ -21,6 +21,21 @@
  *     while ((n = ipc_channel_recv(&ch, buf, sizeof buf, ipc_in_ms(100))) >= 0)
  *         handle(buf, n);                                          // n < 0: -ETIMEDOUT, ...
  *
+ * A server of many clients differs by one option. Its clients need none:
+ *
+ *     struct ipc_channel_options how = {.clients = 1000};
+ *
+ *     rc = ipc_channel_open_with(&ch, uri, IPC_BOTH | IPC_LISTEN, IPC_NOW, &how);
+ *     for (;;) {
+ *         n = ipc_channel_recv(&ch, buf, sizeof buf, IPC_FOREVER); // of any client: ch.from
+ *         if (n >= 0)
+ *             (void)ipc_channel_send(&ch, buf, n, IPC_NOW);        // answers ch.from
+ *         else if (n == -EPIPE || n == -EOWNERDEAD)
+ *             forget(ch.from);                                     // that client is gone
+ *         else
+ *             complain(ipc_channel_why(&ch));
+ *     }
+ *
  * The mechanisms. Each has its manual at the top of its room; this table names the rooms.
  *
  *     auto:NAME          a Unix socket that becomes a ring where both sides can        >>auto
@@ -62,6 +77,14 @@
  *     call waits for a successor: a listener for the next peer, the other side for the next
  *     listener. Where none can come, behind pipe: and ipc_channel_accept, each call reports the
  *     loss again. core.h has the table of states.
+ *   - A server (options.clients) serves many clients with one handle, over unix:, unix-seq:, tcp:,
+ *     auto: and ring:. recv gets their messages in turns, and says by `from` whose it is;
+ *     ipc_channel_send_to answers any of them, later, too. Each client has a number of its own,
+ *     which no later client gets, so that no answer reaches another. A client that floods, is
+ *     idle, slow, stopped or hostile costs the others no more than its turn: what it does not read
+ *     is kept, one message at most (a ring: until that is full), and the next one is refused with
+ *     -ETIMEDOUT. Where all places are taken, others wait in the queue of the listener.
+ *   - ipc_channel_wait_any waits for several channels, of any mechanisms that have descriptors.
  *   - What a mechanism cannot do, open refuses: -EOPNOTSUPP.
  *   - The other side is not trusted: lengths are checked, garbage is -EBADMSG, and its sender is
  *     left. Unix sockets talk only to this user, root, and the user and group in the options.
@@ -94,7 +117,13 @@
  *     receiver of several, or of one sender of several, is not told. Fix: deadlines.
  *   - A message that is published while nobody subscribes is lost. IPC_LOSSLESS: a subscriber that
  *     is stopped holds the publisher up until its deadline. Fix: IPC_LOSSY.
- *   - auto: agrees with the first call of both sides, so both must be in a call at a time.
+ *   - auto: agrees with the first call of both sides, so both must be in a call at a time. A server
+ *     takes a moment of each recv for it.
+ *   - A server sleeps in send_to until the deadline if that client does not read, and the others
+ *     wait. Fix: IPC_NOW; ipc_channel_drop for a client that does not read.
+ *   - A server needs a descriptor for each client, auto: four (RLIMIT_NOFILE), and addresses for two
+ *     messages of the largest size. When there are no more, recv says so (-EMFILE), and the clients
+ *     that wait stay in the queue. Fix: setrlimit; options.clients; options.max.
  *   - A killed peer is -EOWNERDEAD over ring: and sysvshm:, and -EPIPE over the others, which
  *     cannot tell killed from closed.
  *   - Over ring: and sysvshm: a call with IPC_NOW learns that the other side has left, but does
@@ -144,7 +173,8 @@
  *
  * The rooms: core (types, the states of a channel), reference (what a program calls), wait, frame
  * and address (what mechanisms share), one room for each mechanism or two, publish, open (the table
- * of mechanisms), io. A new mechanism is a room, an #include and a line of the table in open.h.
+ * of mechanisms), io, server (many clients over sockets), any (waiting for several channels). A new
+ * mechanism is a room, an #include and a line of the table in open.h.
  */
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H 1

@@ -567,7 +567,7 @@ int64_t use_channel(const char *uri);
 int64_t use_channel(const char *uri)
 {
     struct ipc_channel_options how;
-    struct ipc_channel ch, client;
+    struct ipc_channel ch, client, *any[1] = {&ch};
     struct ipc_channel_facts facts;
     char text[4] = "";
     int64_t n = ipc_channel_open(&ch, uri, IPC_RECV, IPC_NOW);
@@ -577,6 +577,8 @@ int64_t use_channel(const char *uri)
     n += ipc_channel_accept(&ch, &client, IPC_NOW) + ipc_channel_info(&ch, &facts);
     n += ipc_channel_send(&ch, text, 4, IPC_NOW) + ipc_channel_recv(&ch, text, 4, IPC_FOREVER);
     n += ipc_channel_flush(&ch, ipc_in_ms(1)) + ipc_channel_fd(&ch) + *ipc_channel_why(&ch);
+    n += ipc_channel_send_to(&ch, ch.from, text, 4, IPC_NOW) + ipc_channel_drop(&ch, ch.from);
+    n += ipc_channel_wait_any(any, 1, IPC_NOW);
     ipc_channel_close(&ch);
     return n + ipc_channel_unlink(uri);
 }

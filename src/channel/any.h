@@ -4,19 +4,7 @@
 
 #include "server.h"
 
-/* ------------------------------------------------------------------ is there something to receive? */
-
-/* A ring without a descriptor: has it a message, or has its only sender left? */
-IPC_INLINE int ipc_channel_is_ring_ready_(struct ipc_channel *ch)
-{
-    struct ipc_channel_ring_ *r = ch->ring;
-    size_t n;
-
-    if (r->subscriber.ring != NULL)
-        return ipc_channel_has_news_(r);
-    return ipc_record_look_(&r->in, &n) != -EAGAIN ||
-           (r->one_sender && r->writer != 0 && ck_pr_load_64(&r->in.ring->end[0]) == 0);
-}
+/* ------------------------------------------------------------------ looking at one channel */
 
 IPC_INLINE int ipc_channel_is_ready_(struct ipc_channel *ch)
 {
@@ -43,59 +31,40 @@ IPC_INLINE int ipc_channel_look_at_(struct ipc_channel *ch, int *fd)
     return *fd >= 0 ? ipc_channel_is_ready_(ch) : *fd;
 }
 
-/* ------------------------------------------------------------------ rings without descriptors */
-
-IPC_INLINE int ipc_channel_wait_any_ring_(struct ipc_channel *const channels[], unsigned n,
-                                          unsigned begin, int64_t deadline)
-{
-    struct ipc_notify *bells[IPC_NOTIFY_MANY];
-    struct ipc_any any;
-    unsigned i, found;
-    int rc;
-
-    for (i = 0; i < n; i++) {
-        struct ipc_channel *ch = channels[i];
-
-        if (ch->ring == NULL || (ch->ring->in.ring == NULL && ch->ring->subscriber.ring == NULL))
-            return ipc_channel_refuse_(ch, -EOPNOTSUPP, "%s: cannot be waited for with others",
-                                       ch->kind->scheme);
-        bells[i] = &ch->ring->data;
-    }
-    (void)ipc_any_init(&any, bells, n);
-    any.next = begin;
-    rc = ipc_wait_any(&any, deadline, found, ipc_channel_is_ring_ready_(channels[found]));
-    ipc_any_close(&any);
-    return rc == 0 || rc == -EOWNERDEAD ? (int)found : rc;
-}
-
 /* ------------------------------------------------------------------ what a program calls */
 
 #define IPC_CHANNEL_MEET_NS_ INT64_C(100000000) /* between two looks for the next peer */
 
-IPC_INLINE int ipc_channel_wait_any_fd_(struct ipc_channel *const channels[], unsigned n,
-                                        unsigned begin, int64_t deadline)
+/* Looks at all channels before the first that is ready is chosen, so that one that always is, as it
+ * has many messages at hand, keeps out none of which only its descriptor tells. */
+IPC_INLINE int ipc_channel_poll_any_(struct ipc_channel *const channels[], unsigned n,
+                                     unsigned begin, int64_t deadline)
 {
     struct pollfd p[IPC_NOTIFY_MANY];
+    unsigned char is_ready[IPC_NOTIFY_MANY];
     unsigned i, k;
     int rc;
 
     for (;;) {
         int64_t until = ipc_in_ms(1000); /* some mechanisms look at times, in recv */
 
-        for (k = 0; k < n; k++) {
-            i = (begin + k) % n;
+        for (i = 0; i < n; i++) {
             p[i].events = POLLIN;
             rc = ipc_channel_look_at_(channels[i], &p[i].fd);
+            if (rc < 0)
+                return rc;
+            is_ready[i] = (unsigned char)rc;
             if (rc != 0)
-                return rc > 0 ? (int)i : rc;
-            if (p[i].fd < 0)
+                until = IPC_NOW;
+            else if (p[i].fd < 0 && until != IPC_NOW)
                 until = ipc_clock() + IPC_CHANNEL_MEET_NS_;
         }
         rc = ipc_channel_poll_(p, n, deadline < until ? deadline : until);
-        for (k = 0; rc == 0 && p[(begin + k) % n].revents == 0; k++)
-            ;
-        if (rc == 0)
-            return (int)((begin + k) % n);
+        for (k = 0; (rc == 0 || until == IPC_NOW) && k < n; k++) {
+            i = (begin + k) % n;
+            if (is_ready[i] || (rc == 0 && p[i].revents != 0))
+                return (int)i;
+        }
         if (rc != -ETIMEDOUT || ipc_left_(deadline) == 0)
             return rc;
     }
@@ -104,18 +73,13 @@ IPC_INLINE int ipc_channel_wait_any_fd_(struct ipc_channel *const channels[], un
 IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
                                     int64_t deadline)
 {
-    unsigned i, rings = 0, begin;
+    unsigned i;
     int rc = n != 0 && n <= IPC_NOTIFY_MANY ? 0 : -EINVAL;
 
-    for (i = 0; rc == 0 && i < n; i++) {
+    for (i = 0; rc == 0 && i < n; i++)
         rc = ipc_channel_check_call_(channels[i], IPC_RECV, deadline);
-        rings += rc == 0 && ipc_channel_fd(channels[i]) == -EOPNOTSUPP;
-    }
-    if (rc != 0)
-        return rc;
-    begin = channels[0]->turn % n;
-    rc = rings == n ? ipc_channel_wait_any_ring_(channels, n, begin, deadline)
-                    : ipc_channel_wait_any_fd_(channels, n, begin, deadline);
+    if (rc == 0)
+        rc = ipc_channel_poll_any_(channels, n, channels[0]->turn % n, deadline);
     if (rc >= 0)
         channels[0]->turn = (unsigned)rc + 1;
     return rc;

@@ -12,6 +12,8 @@
  *   Loss     -EPIPE after all that the other side sent, over the ring as over the socket, whether
  *            it was killed or closed. Then as over unix:. Into the ring of a process that was
  *            killed go 256 messages at most before that is reported.
+ *   Servers  With options.clients as over unix:, each client over a ring of its own. One that has
+ *            not agreed after 100 ms is left when another one needs its place.
  *   Limits   Messages of 64 KiB unless asked for; of two maxima the smaller one.
  */
 #ifndef IPC_SRC_CHANNEL_AUTO_H

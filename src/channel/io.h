@@ -16,7 +16,8 @@ IPC_INLINE void ipc_channel_prepare_(struct ipc_channel *ch)
 }
 
 /* Checks that the channel is open and has this direction, and the deadline. */
-IPC_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+IPC_FORCE_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role,
+                                             int64_t deadline)
 {
     if (ch->kind == NULL)
         return -EINVAL; /* ipc_channel_why has why */
@@ -30,7 +31,7 @@ IPC_INLINE int ipc_channel_check_call_(struct ipc_channel *ch, unsigned role, in
 }
 
 /* Waits for a peer until the deadline, if none is there. */
-IPC_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
+IPC_FORCE_INLINE int ipc_channel_meet_(struct ipc_channel *ch, unsigned role, int64_t deadline)
 {
     if ((role == IPC_SEND ? ch->out : ch->in) >= 0 || (ch->kind->flags & IPC_CHANNEL_NO_FD_) != 0)
         return 0;
@@ -66,7 +67,7 @@ IPC_INLINE int ipc_channel_meet_successor_(struct ipc_channel *ch, int64_t deadl
     return ch->kind->meet(ch, deadline);
 }
 
-IPC_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
+IPC_FORCE_INLINE int ipc_channel_check_size_(struct ipc_channel *ch, size_t n)
 {
     return n <= ch->max ? 0
                         : ipc_channel_refuse_(ch, -EMSGSIZE,

@@ -134,9 +134,9 @@ IPC_FORCE_INLINE int64_t ipc_channel_recv(struct ipc_channel *ch, void *to, size
                                           int64_t deadline);
 
 /*
- * A server is a listener that was opened with options.clients, and IPC_RECV: unix:, unix-seq:, tcp:,
- * auto:, ring:, and fd: where that is one of them. Its clients come and go by themselves, and need
- * no options. Each has a number, which is never 0 and is given once.
+ * A server is a listener that was opened with options.clients, and IPC_RECV: of unix:, unix-seq:,
+ * tcp:, auto:, ring:, and fd: where that is one of them. Its clients come and go by themselves, and
+ * need no options. Each has a number, which is never 0 and is given once.
  *
  * Sends a message to one of a server's clients. Until the deadline it waits for this client only: a
  * server that must not be held up says IPC_NOW. Of a client that does not read, the rest of at most
@@ -158,18 +158,18 @@ IPC_INLINE int ipc_channel_drop(struct ipc_channel *ch, uint64_t client);
 
 /*
  * Waits until recv with IPC_NOW would have something to tell at one of the channels: a message, a
- * loss, a client. They may be of any mechanisms, and servers. A channel where recv then says
- * -ETIMEDOUT had only a part of a message: wait again. Where nobody is there it also looks for the
- * next peer, ten times a second. What a deadline has cut off is not sent meanwhile, but by servers.
- * Over repeated calls with the same channels[0] each channel has its turn.
+ * loss, a client. They may be of any mechanisms, and servers. Where recv then says -ETIMEDOUT, it
+ * was only a part of a message, or a wake for nothing: wait again. For a channel where nobody is it
+ * looks for the next peer ten times a second, but waits for no host to answer. What a deadline
+ * has cut off is not sent meanwhile. Over repeated calls with the same channels[0] each channel has
+ * its turn. Blocking.
  *
  *   >= 0         the index of the channel
  *   -ETIMEDOUT   nothing came until the deadline
  *   -EINTR       a signal handler ran while it waited
- *   -EOPNOTSUPP  sysv: cannot be waited for together with others, and rings without a descriptor
- *                (see ipc_channel_fd) only with such rings
- *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the deadline
- *                is no absolute time
+ *   -EOPNOTSUPP  a channel has no descriptor (see ipc_channel_fd): sysvshm:, sysv:
+ *   -EINVAL      n is 0, or more than 128; a channel is not open, or not to receive; or the
+ *                deadline is no absolute time
  */
 IPC_INLINE int ipc_channel_wait_any(struct ipc_channel *const channels[], unsigned n,
                                     int64_t deadline);

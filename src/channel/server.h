@@ -3,8 +3,9 @@
  * auto:. The server of ring: is in its own room.
  *
  * The server has a seat for each client: a channel as ipc_channel_accept makes it. One epoll
- * descriptor, which is also that of ipc_channel_fd, tells of the listener and of all clients: of the
- * socket, and over a ring of its bell, too. It is level-triggered, so what is not read is told again.
+ * descriptor, which is also that of ipc_channel_fd, tells of the listener and of all clients: of
+ * the socket, and over a ring of its bell, too. It is level-triggered: what is not read is told
+ * again.
  *
  * What it cannot tell of is what was read already. A client of which more may be at hand is in the
  * queue: epoll has told of it, or a message of it was handed out and there are bytes behind that,
@@ -16,12 +17,13 @@
  * Every call on a client's channel has IPC_NOW, but in ipc_channel_send_to. What a client does not
  * read stays in its channel's tx, and epoll tells when there is room.
  *
- *     seat          entered                               left
- *     FREE          new; ipc_channel_leave_client_        a client is accepted, and gets a number
- *     AGREEING      auto: accepted                        all is agreed: SERVED; it fails: FREE, not
- *                                                         reported; places or descriptors are
- *                                                         needed, and it has had 100 ms: FREE
- *     SERVED        accepted, or agreed                   recv reports the loss; ipc_channel_drop
+ *     seat
+ *     FREE     -> AGREEING   auto: a client was accepted, and has a number
+ *     FREE     -> SERVED     others: so
+ *     AGREEING -> SERVED     it is agreed where messages go
+ *     AGREEING -> FREE       that has failed, or after 100 ms its place or descriptors are needed;
+ *                            nothing is reported
+ *     SERVED   -> FREE       recv reports the loss; or ipc_channel_drop
  *
  * When no client can be accepted (all seats are taken, or no descriptor is free) the listener is
  * paused: epoll does not tell of it until a client leaves, or a later call after 100 ms.
@@ -49,14 +51,14 @@ struct ipc_channel_client_ {
 
 struct ipc_channel_sockets_ {
     int polls;
-    struct ipc_channel_client_ **seats; /* all that were ever needed, IPC_CHANNEL_CLIENTS_ at most */
+    struct ipc_channel_client_ **seats; /* as many as were ever needed at a time */
     unsigned made, room;                /* of seats[]: how many there are, and may be */
-    unsigned clients;
+    unsigned clients;                   /* how many seats are not free */
     struct ipc_channel_client_ *free, *queue; /* queue: the first, of a circle; NULL: it is empty */
-    uint64_t came;                      /* how many clients were ever accepted */
-    int turns;                          /* messages until the next look */
-    int64_t paused;                     /* the listener, until then; 0: it is not */
-    int told;                           /* recv has reported that no client can be accepted */
+    uint64_t came;                            /* how many clients were ever accepted */
+    int turns;                                /* messages until the next look */
+    int64_t paused; /* the listener, until then; 0: it is not */
+    int told;       /* recv has reported that no client can be accepted */
 };
 
 IPC_INLINE struct ipc_channel_sockets_ *ipc_channel_get_server_(const struct ipc_channel *ch)
@@ -221,6 +223,9 @@ IPC_INLINE int ipc_channel_take_clients_(struct ipc_channel *ch)
 
     for (i = 0; rc == 0 && !is_full && i < IPC_CHANNEL_EVENTS_; i++) {
         is_full = s->clients == ch->how.clients;
+        if (is_full &&
+            ipc_channel_wait_(ipc_channel_get_socket_(ch)->listener, POLLIN, IPC_NOW) != 0)
+            return 0; /* no other client needs a place */
         if (is_full && ipc_channel_leave_late_clients_(ch))
             is_full = 0;
         rc = is_full ? 0 : ipc_channel_take_next_(ch);
@@ -411,7 +416,7 @@ IPC_INLINE int ipc_channel_sockets_drop_(struct ipc_channel *ch, uint64_t client
 
     if (c == NULL)
         return ipc_channel_refuse_client_(ch, client);
-    (void)shutdown(c->ch.in, SHUT_RDWR); /* also if another process has the descriptor, after fork */
+    (void)shutdown(c->ch.in, SHUT_RDWR); /* after fork another process may have it, too */
     ipc_channel_leave_client_(ch, c);
     return 0;
 }
@@ -453,8 +458,8 @@ IPC_INLINE void ipc_channel_sockets_describe_(const struct ipc_channel *ch,
 
     info->clients = s->clients;
     for (i = 0; i < s->made; i++)
-        info->pending += s->seats[i]->number != 0 ? s->seats[i]->ch.tx.end - s->seats[i]->ch.tx.begin
-                                                  : 0;
+        if (s->seats[i]->number != 0)
+            info->pending += s->seats[i]->ch.tx.end - s->seats[i]->ch.tx.begin;
     if (c == NULL)
         return;
     info->pid = c->ch.peer.pid;
