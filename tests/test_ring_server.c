@@ -293,23 +293,21 @@ struct known {
     uint64_t from, tag;
     int told;
 };
-static struct known known[2000];
+static struct known known[100000]; /* as many as come on a slow machine */
 static unsigned known_count;
 
 static struct known *known_of(uint64_t from)
 {
     unsigned i;
 
-    for (i = 0; i < known_count && known[i].from != from; i++)
-        ;
-    MUST(i < 2000 && from != 0);
-    if (i == known_count) {
-        known[i].from = from;
-        known[i].tag = 0;
-        known[i].told = 0;
-        known_count++;
-    }
-    return &known[i];
+    MUST(from != 0 && known_count < sizeof known / sizeof *known);
+    for (i = known_count; i > 0; i--) /* the latest first */
+        if (known[i - 1].from == from)
+            return &known[i - 1];
+    known[known_count].from = from;
+    known[known_count].tag = 0;
+    known[known_count].told = 0;
+    return &known[known_count++];
 }
 
 /* A question: which client asks, and its how manieth it is. */
