@@ -5222,7 +5222,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
     uint64_t nobody = 0, *holder, seen = r->writer;
 
-    if (r->subscriber.ring != NULL)
+    if (r->subscriber.ring != NULL || r->subscriber.r.error != 0)
         return ipc_channel_published_recv_(ch, to, size, deadline);
     if (r->in.ring == NULL)
         return ipc_channel_report_ring_end_(ch, r->in.error);
@@ -5331,7 +5331,7 @@ IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *mess
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
     uint64_t nobody = 0;
 
-    if (r->publisher.ring != NULL)
+    if (r->publisher.ring != NULL || r->publisher.r.error != 0)
         return ipc_channel_published_send_(ch, message, n, deadline);
     if (r->put.m.ring == NULL && r->put.m.error == 0)
         return ipc_channel_ring_send_(ch, message, n, deadline);
@@ -6407,9 +6407,10 @@ IPC_INLINE int ipc_channel_sem_take_(struct ipc_channel_shm_ *own, unsigned plac
     own->self[1] = (uint64_t)getpid();
     own->self[0] = own->me.id;
     /* As in ipc_shm_enter_: what was inherited must not be taken for what was attached since. */
-    if (own->word < (unsigned)getpagesize() / sizeof *own->self - 1)
-        own->word += own->word == 0 ? 8 : 1;
-    own->self[own->word] = UINT64_MAX;
+    if (own->word < ipc_shm_last_self_())
+        own->word += own->word == 0 ? IPC_SHM_SELF_ : 1;
+    if (own->word < ipc_shm_last_self_())
+        own->self[own->word] = UINT64_MAX;
     own->me.self = &own->self[own->word];
     return 0;
 }

@@ -664,6 +664,59 @@ static void child_without_privileges_is_told(void **state)
     ipc_shm_close(&seg);
 }
 
+/* After some 500 generations of processes that forked there is no word left by which a process
+ * notices a fork: its ends ask at each call. */
+static void uses_both_ends_beside_its_parent(struct child *up, void *arg)
+{
+    struct pair {
+        struct ticks_producer out;
+        struct ticks_consumer in;
+    } *ends = (struct pair *)arg;
+    struct tick t = {9};
+
+    (void)up;
+    IS(ticks_push(&ends->out, &t), -ECHILD);
+    IS(ticks_pop(&ends->in, &t), -ECHILD); /* the process is a member by now */
+}
+
+static void is_of_the_last_generation(struct child *up, void *arg)
+{
+    struct ipc_shm *seg = (struct ipc_shm *)arg;
+    struct {
+        struct ticks_producer out;
+        struct ticks_consumer in;
+    } ends;
+    struct tick t = {1};
+    struct child c;
+    uint64_t n;
+
+    (void)up;
+    MUST(ipc_shm_peer(seg)->id != 0);
+    IS(ticks_producer_open(&ends.out, seg, "ticks"), 0);
+    IS(ticks_consumer_open(&ends.in, seg, "ticks"), 0);
+    for (n = 0; n < 2; n++) {
+        IS(ticks_push(&ends.out, &t), 0);
+        IS(ticks_pop(&ends.in, &t), 0);
+        if (n == 0) {
+            c = spawn(uses_both_ends_beside_its_parent, &ends);
+            finish(&c);
+        }
+    }
+}
+
+static void last_generation_notices_a_fork(void **state)
+{
+    struct ipc_shm seg;
+    struct child c;
+
+    (void)state;
+    make(&seg);
+    seg.self = ipc_shm_last_self_() - 1;
+    c = spawn(is_of_the_last_generation, &seg);
+    finish(&c);
+    ipc_shm_close(&seg);
+}
+
 /* ------------------------------------------------------------------ channels */
 
 static char uri[200];
@@ -809,6 +862,55 @@ static void second_of_parent_and_child_is_told_over_channels(void **state)
 
 /* ------------------------------------------------------------------ main */
 
+/* What the child is told that has a publisher's and a subscriber's channel from its parent. */
+static void publishes_beside_its_parent(struct child *up, void *arg)
+{
+    struct ipc_channel *both = (struct ipc_channel *)arg;
+    uint64_t n = 99;
+    int i;
+
+    (void)up;
+    for (i = 0; i < 2; i++) {
+        IS(ipc_channel_send(&both[0], &n, sizeof n, ipc_in_ms(LONG_MS)), -ECHILD);
+        MUST(strstr(ipc_channel_why(&both[0]), "fork") != NULL);
+        if (both[0].how.publish == IPC_LOSSY) /* its readers hold nothing, so any process may read on */
+            continue;
+        IS(ipc_channel_recv(&both[1], &n, sizeof n, ipc_in_ms(LONG_MS)), -ECHILD);
+        MUST(strstr(ipc_channel_why(&both[1]), "fork") != NULL);
+    }
+    ipc_channel_close(&both[0]);
+    ipc_channel_close(&both[1]);
+}
+
+static void child_of_a_publisher_and_subscriber_is_told(void **state)
+{
+    struct ipc_channel_options how;
+    struct ipc_channel both[2];
+    uint64_t n = 1, got;
+    struct child c;
+
+    (void)state;
+    memset(&how, 0, sizeof how);
+    for (how.publish = IPC_LOSSLESS; how.publish <= IPC_LOSSY; how.publish++) {
+        choose("ring");
+        IS(ipc_channel_open_with(&both[0], uri, IPC_SEND | IPC_LISTEN, IPC_NOW, &how), 0);
+        IS(ipc_channel_open(&both[1], uri, IPC_RECV, IPC_NOW), 0);
+        for (; n % 3 != 0; n++) {
+            IS(ipc_channel_send(&both[0], &n, sizeof n, ipc_in_ms(LONG_MS)), 0);
+            IS(ipc_channel_recv(&both[1], &got, sizeof got, ipc_in_ms(LONG_MS)), sizeof got);
+            IS(got, n);
+            if (n % 3 == 1) {
+                c = spawn(publishes_beside_its_parent, both);
+                finish(&c);
+            }
+        }
+        n++;
+        ipc_channel_close(&both[0]);
+        ipc_channel_close(&both[1]);
+        (void)ipc_channel_unlink(uri);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -819,7 +921,9 @@ int main(int argc, char **argv)
         TEST(child_that_calls_too_late_is_told),
         TEST(threads_of_a_daemon_go_on),
         TEST(child_without_privileges_is_told),
+        TEST(last_generation_notices_a_fork),
         TEST(daemon_sends_on_over_channels),
+        TEST(child_of_a_publisher_and_subscriber_is_told),
         TEST(second_of_parent_and_child_is_told_over_channels),
     };
 

@@ -531,7 +531,7 @@ IPC_INLINE int64_t ipc_channel_ring_recv_(struct ipc_channel *ch, void *to, size
     struct ipc_channel_try_ t = {ch, NULL, to, size, 0, 0};
     uint64_t nobody = 0, *holder, seen = r->writer;
 
-    if (r->subscriber.ring != NULL)
+    if (r->subscriber.ring != NULL || r->subscriber.r.error != 0)
         return ipc_channel_published_recv_(ch, to, size, deadline);
     if (r->in.ring == NULL)
         return ipc_channel_report_ring_end_(ch, r->in.error);
@@ -640,7 +640,7 @@ IPC_INLINE int ipc_channel_shared_send_(struct ipc_channel *ch, const void *mess
     struct ipc_channel_try_ t = {ch, message, NULL, n, 0, 0};
     uint64_t nobody = 0;
 
-    if (r->publisher.ring != NULL)
+    if (r->publisher.ring != NULL || r->publisher.r.error != 0)
         return ipc_channel_published_send_(ch, message, n, deadline);
     if (r->put.m.ring == NULL && r->put.m.error == 0)
         return ipc_channel_ring_send_(ch, message, n, deadline);

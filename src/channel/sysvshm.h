@@ -75,9 +75,10 @@ IPC_INLINE int ipc_channel_sem_take_(struct ipc_channel_shm_ *own, unsigned plac
     own->self[1] = (uint64_t)getpid();
     own->self[0] = own->me.id;
     /* As in ipc_shm_enter_: what was inherited must not be taken for what was attached since. */
-    if (own->word < (unsigned)getpagesize() / sizeof *own->self - 1)
-        own->word += own->word == 0 ? 8 : 1;
-    own->self[own->word] = UINT64_MAX;
+    if (own->word < ipc_shm_last_self_())
+        own->word += own->word == 0 ? IPC_SHM_SELF_ : 1;
+    if (own->word < ipc_shm_last_self_())
+        own->self[own->word] = UINT64_MAX;
     own->me.self = &own->self[own->word];
     return 0;
 }

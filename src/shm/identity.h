@@ -235,6 +235,20 @@ IPC_INLINE int ipc_shm_map_mark_(struct ipc_shm *seg)
     return 0;
 }
 
+/* The last word of the page stays 0: it is that of each process after some 500 generations, whose
+ * ends ask at each call which process this is. */
+IPC_INLINE unsigned ipc_shm_last_self_(void)
+{
+    return (unsigned)((size_t)getpagesize() / sizeof(uint64_t)) - 1;
+}
+
+/* What is attached by our word from now on, and was by it before, is this process's own. */
+IPC_INLINE void ipc_shm_own_self_(const struct ipc_shm *seg)
+{
+    if (seg->self < ipc_shm_last_self_())
+        ck_pr_store_64(&seg->mark[seg->self], UINT64_MAX);
+}
+
 /* Is the entry without an id, or can be made so, as its member is dead? */
 IPC_INLINE int ipc_shm_vacate_entry_(const struct ipc_shm *seg, unsigned i)
 {
@@ -294,9 +308,9 @@ IPC_INLINE void ipc_shm_enter_(struct ipc_shm *seg, unsigned i, int candidate)
     ck_pr_fence_store();
     seg->peer.id = (generation * seg->members & IPC_SHM_ID_) + i;
     ck_pr_store_64(&m->id, seg->peer.id);
-    if (seg->self < (unsigned)getpagesize() / sizeof *seg->mark - 1)
-        seg->self += seg->self == 0 ? IPC_SHM_SELF_ : 1; /* else each call of a ring asks */
-    ck_pr_store_64(&seg->mark[seg->self], UINT64_MAX);
+    if (seg->self < ipc_shm_last_self_())
+        seg->self += seg->self == 0 ? IPC_SHM_SELF_ : 1;
+    ipc_shm_own_self_(seg);
     seg->peer.self = &seg->mark[seg->self];
     /* Without it another thread could go on with our parent's id. Partner: the load fence in
      * ipc_shm_become_member_. */
@@ -337,7 +351,7 @@ IPC_INLINE int ipc_shm_adopt_(struct ipc_shm *seg)
     }
     seg->peer.id = seg->handed;
     seg->handed = 0;
-    ck_pr_store_64(&seg->mark[seg->self], UINT64_MAX);
+    ipc_shm_own_self_(seg);
     /* The parent's descriptors and threads are not ours, although the id is: see watch.h. */
     seg->watcher = seg->watcher != 0 ? UINT64_MAX : 0;
     seg->watching = 0;
