@@ -65,6 +65,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -590,28 +591,34 @@ struct spsc : detail::ring<detail::spsc_calls<T, Version>> {
     };
 };
 
-/* IPC_MPMC, IPC_MPSC, IPC_SPMC: `how` is IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE. */
-template <IPC_MESSAGE_ T, unsigned Ends, int Version>
-struct many : detail::ring<detail::mpmc_calls<T, Ends, Version>> {
-    static_assert(is_message_v<T>, "a message is copied byte by byte");
-    using calls = detail::mpmc_calls<T, Ends, Version>;
+namespace detail {
 
-    struct producer : detail::slot_producer<calls, T> {
+template <IPC_MESSAGE_ T, unsigned Ends, int Version>
+struct many : ring<mpmc_calls<T, Ends, Version>> {
+    static_assert(is_message_v<T>, "a message is copied byte by byte");
+    using calls = mpmc_calls<T, Ends, Version>;
+
+    struct producer : slot_producer<calls, T> {
         uint64_t was_size() const { return calls::c_producer_was_size(&this->h_); }
         ipc_mpmc_losses losses() const { return calls::c_producer_losses(&this->h_); }
         result recover(uint64_t id) { return calls::c_producer_recover(&this->h_, id); }
     };
 
-    struct consumer : detail::slot_consumer<calls, T> {
+    struct consumer : slot_consumer<calls, T> {
         uint64_t was_size() const { return calls::c_consumer_was_size(&this->h_); }
         ipc_mpmc_losses losses() const { return calls::c_consumer_losses(&this->h_); }
         result recover(uint64_t id) { return calls::c_consumer_recover(&this->h_, id); }
     };
 };
 
-template <IPC_MESSAGE_ T, int Version = 0> using mpmc = many<T, 0, Version>;
-template <IPC_MESSAGE_ T, int Version = 0> using mpsc = many<T, IPC_MPMC_ONE_CONSUMER, Version>;
-template <IPC_MESSAGE_ T, int Version = 0> using spmc = many<T, IPC_MPMC_ONE_PRODUCER, Version>;
+} // namespace detail
+
+/* IPC_MPMC, IPC_MPSC, IPC_SPMC: `how` is IPC_MPMC_AT_MOST_ONCE or IPC_MPMC_AT_LEAST_ONCE. */
+template <IPC_MESSAGE_ T, int Version = 0> using mpmc = detail::many<T, 0, Version>;
+template <IPC_MESSAGE_ T, int Version = 0>
+using mpsc = detail::many<T, IPC_MPMC_ONE_CONSUMER, Version>;
+template <IPC_MESSAGE_ T, int Version = 0>
+using spmc = detail::many<T, IPC_MPMC_ONE_PRODUCER, Version>;
 
 namespace detail {
 

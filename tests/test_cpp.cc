@@ -351,11 +351,11 @@ void c_is_at_the_other_end(void **)
         assert_true(bool(in.open(p.seg, "numbers")));
         pid_t pid = start(p, how);
         for (int i = 0; i < 1000; i++) {
-            assert_true(bool(out.send({uint64_t(i), 5}, ipc::forever)));
-            assert_true(bool(in.recv(n, ipc::forever)));
+            assert_true(bool(out.send({uint64_t(i), 5}, 60s)));
+            assert_true(bool(in.recv(n, 60s)));
             assert_int_equal(n, i + 5);
         }
-        ipc::result r = in.recv(n, ipc::forever);
+        ipc::result r = in.recv(n, 60s);
         assert_int_equal(r.error(), *how == 'd' ? EOWNERDEAD : EPIPE);
         assert_true(r.peer_gone());
         assert_int_equal(ended(pid), *how == 'd' ? SIGKILL : 0);
@@ -379,12 +379,12 @@ void c_sends_each_kind(void **)
     assert_true(bool(audio.create(p.seg, "audio", 1024)));
     assert_true(bool(logs.create(p.seg, "logs", 4096, 1u)));
     pid_t pid = start(p, "each");
-    assert_true(bool(jobs.recv(job, ipc::forever)) && job == 9);
-    assert_true(bool(news.recv(t, ipc::forever)) && t.ns == 7 && t.px == 8);
-    assert_true(bool(audio.wait(3, ipc::forever)));
+    assert_true(bool(jobs.recv(job, 60s)) && job == 9);
+    assert_true(bool(news.recv(t, 60s)) && t.ns == 7 && t.px == 8);
+    assert_true(bool(audio.wait(3, 60s)));
     assert_int_equal(audio.pop_n(sound, 3).count(), 3);
     assert_true(sound[2] == 3);
-    assert_int_equal(logs.recv(line, sizeof line, ipc::forever).count(), 6);
+    assert_int_equal(logs.recv(line, sizeof line, 60s).count(), 6);
     assert_memory_equal(line, "a line", 6);
     assert_int_equal(ended(pid), 0);
 }
@@ -396,7 +396,7 @@ void c_calls(void **)
 
     assert_true(bool(s.create(p.seg, "adder", 4)));
     pid_t pid = start(p, "call");
-    assert_true(bool(s.serve([](const add &q) { return q.a + q.b; }, ipc::forever)));
+    assert_true(bool(s.serve([](const add &q) { return q.a + q.b; }, 60s)));
     assert_int_equal(ended(pid), 0);
 }
 
