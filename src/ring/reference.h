@@ -96,9 +96,9 @@
  *                      before.
  *         -EPIPE       the other end was detached, or its process has closed the segment. (A
  *                      process that ends without either counts as killed.) These two are
- *                      reported once for each process that was seen at the other end; after that a
- *                      call waits for its successor. Deaths from before this handle was attached
- *                      are not reported.
+ *                      reported once, by the first call that finds no message, or no room: for the
+ *                      processes that were at the other end since this handle was attached, unless
+ *                      another one is there already. After that a call waits for a successor.
  *   int NAME_producer_wait(struct NAME_producer *, int64_t deadline)
  *   int NAME_consumer_wait(struct NAME_consumer *, int64_t deadline)
  *       Wait until claim has room, or until there is a message for peek or pop_n. As send and recv.

@@ -89,7 +89,7 @@ struct NAME_END {
     struct ipc_K_END raw;
 #ifdef IPC_NOTIFY_H
     struct ipc_notify data, space;
-    uint64_t peer_seen; /* the process last seen at the other end; 0 once its end was reported */
+    struct ipc_notify_peer_ peer;
     uint64_t woken_for; /* the position that the other end was last woken for */
 #endif
 };
@@ -150,8 +150,9 @@ IPC_INLINE int NAME_END_wait_until_(struct NAME_END *h, void *argument, int64_t 
     if (h->H.ring == NULL)
         return h->H.error;
     return ipc_notify_wait_with_peer_(
-        &h->IPC_RING_OURS_END, &h->H.ring->end[IPC_RING_OTHER_END], &h->peer_seen, deadline,
-        ipc_notify_wait_until_, NAME_END_look_, h, argument);
+        &h->IPC_RING_OURS_END, &h->H.ring->end[IPC_RING_OTHER_END],
+        &h->H.ring->left[IPC_RING_OTHER_END], &h->peer, deadline, ipc_notify_wait_until_,
+        NAME_END_look_, h, argument);
 }
 #endif
 IPC_TEMPLATE_END
@@ -166,8 +167,9 @@ if (rc != 0) {
     return h->H.error = rc;
 }
 h->IPC_RING_OURS_END.looks_each_second = 1;
-h->peer_seen =
+h->peer.seen =
     ipc_notify_first_seen_(&h->IPC_RING_OURS_END, &h->H.ring->end[IPC_RING_OTHER_END]);
+h->peer.left = ck_pr_load_64(&h->H.ring->left[IPC_RING_OTHER_END]);
 h->woken_for = ck_pr_load_64(&h->H.ring->head);
 (void)ipc_notify_post(&h->IPC_RING_THEIRS_END); /* a sleeper there is to watch this process now */
 if (ANYONE) {
