@@ -212,12 +212,12 @@
  *   int NAME_create(struct ipc_shm *, const char *name, capacity [, how])
  *       Makes the ring if it is not there. The errors of ipc_shm_make and NAME_init; and -EPROTO
  *       where something else has that name: another kind, capacity, message size, version of the
- *       type or `how`.
+ *       type or `how`. Where another process is making it, waits for that; -EBUSY after a second.
  *   int NAME_END_open(struct NAME_END *, struct ipc_shm *, const char *name)
  *       Attaches to an end of the ring. Waits until the ring is there, as ipc_shm_find does. The
  *       errors of both.
  *   int NAME_END_create(struct NAME_END *, struct ipc_shm *, const char *name, capacity [, how])
- *       NAME_create, then NAME_END_open. Where another process is making the ring, waits for that.
+ *       NAME_create, then NAME_END_open.
  *
  * Messages: lock-free or wait-free, never blocking; the errors stand at ipc_spsc_push and the like
  *   push, push_n, claim and commit (or cancel)    put messages in, by copy or in place
@@ -8963,7 +8963,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
             return ipc_shm_refuse(seg, -EINVAL,                                                    \
                                   "ring '%s': capacity %llu is not a power of two, or out of range", name,\
                                   (unsigned long long)capacity);                                   \
-        rc = ipc_shm_make(seg, name, KIND, footprint, &object);                                    \
+        rc = ipc_shm_make_with_others_(seg, name, KIND, footprint, &object);                       \
         if (rc == 0) {                                                                             \
             rc = NAME##_init(object.mem, object.size, capacity HOW(, how));                        \
             return rc != 0 ? rc : ipc_shm_publish(seg, &object);                                   \
@@ -8980,8 +8980,7 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
         return rc == 0 ? 0 : ipc_ring_explain_(ipc_shm_peer(seg), name, rc);                       \
     }
 
-/* open attaches to it, and then does MAP; create makes it first. Where another process is making
- * it, open waits for that, and then it may be another than was asked for. */
+/* open attaches to it, and then does MAP; create makes it first, if it is not there. */
 #define IPC_RING_OPEN_(NAME, END, H, KIND, HOW, MAP)                                               \
     IPC_INLINE int NAME##_##END##_open(struct NAME##_##END *h, struct ipc_shm *seg, const char *name)\
     {                                                                                              \
@@ -8999,17 +8998,12 @@ IPC_INLINE int ipc_ring_explain_(struct ipc_peer *me, const char *name, int rc)
     IPC_INLINE int NAME##_##END##_create(struct NAME##_##END *h, struct ipc_shm *seg, const char *name,\
                                    uint64_t capacity HOW(, unsigned how))                          \
     {                                                                                              \
-        int made = NAME##_create(seg, name, capacity HOW(, how)), rc = made;                       \
+        int rc = NAME##_create(seg, name, capacity HOW(, how));                                    \
+        if (rc == 0)                                                                               \
+            return NAME##_##END##_open(h, seg, name);                                              \
         memset(h, 0, sizeof *h);                                                                   \
         ipc_ring_begin_self_(&h->H.self, NULL, NULL);                                              \
-        if (made == 0 || made == -EBUSY)                                                           \
-            rc = NAME##_##END##_open(h, seg, name);                                                \
-        if (rc == 0 && made == -EBUSY) {                                                           \
-            rc = NAME##_create(seg, name, capacity HOW(, how));                                    \
-            if (rc != 0)                                                                           \
-                NAME##_##END##_detach(h);                                                          \
-        }                                                                                          \
-        return rc == 0 ? 0 : (h->H.error = rc);                                                    \
+        return h->H.error = rc;                                                                    \
     }
 
 #endif

@@ -281,7 +281,7 @@ IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
         return ipc_shm_refuse(seg, -EINVAL,
                               "ring '%s': capacity %llu is not a power of two, or out of range", name,
                               (unsigned long long)capacity);
-    rc = ipc_shm_make(seg, name, KIND, footprint, &object);
+    rc = ipc_shm_make_with_others_(seg, name, KIND, footprint, &object);
     if (rc == 0) {
         rc = NAME_init(object.mem, object.size, capacity HOW(, how));
         return rc != 0 ? rc : ipc_shm_publish(seg, &object);
@@ -299,8 +299,7 @@ IPC_INLINE int NAME_create(struct ipc_shm *seg, const char *name,
 }
 IPC_TEMPLATE_END
 
-/* open attaches to it, and then does MAP; create makes it first. Where another process is making
- * it, open waits for that, and then it may be another than was asked for. */
+/* open attaches to it, and then does MAP; create makes it first, if it is not there. */
 IPC_TEMPLATE(IPC_RING_OPEN_, NAME, END, H, KIND, HOW, MAP)
 IPC_INLINE int NAME_END_open(struct NAME_END *h, struct ipc_shm *seg, const char *name)
 {
@@ -319,18 +318,13 @@ IPC_INLINE int NAME_END_open(struct NAME_END *h, struct ipc_shm *seg, const char
 IPC_INLINE int NAME_END_create(struct NAME_END *h, struct ipc_shm *seg, const char *name,
                                uint64_t capacity HOW(, unsigned how))
 {
-    int made = NAME_create(seg, name, capacity HOW(, how)), rc = made;
+    int rc = NAME_create(seg, name, capacity HOW(, how));
 
+    if (rc == 0)
+        return NAME_END_open(h, seg, name);
     memset(h, 0, sizeof *h);
     ipc_ring_begin_self_(&h->H.self, NULL, NULL);
-    if (made == 0 || made == -EBUSY)
-        rc = NAME_END_open(h, seg, name);
-    if (rc == 0 && made == -EBUSY) {
-        rc = NAME_create(seg, name, capacity HOW(, how));
-        if (rc != 0)
-            NAME_END_detach(h);
-    }
-    return rc == 0 ? 0 : (h->H.error = rc);
+    return h->H.error = rc;
 }
 IPC_TEMPLATE_END
 
