@@ -22,7 +22,7 @@ CFLAGS = -O2
 PREFIX = /usr/local
 
 # Made of src/. ipc_ring.hpp is written by hand.
-HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h ipc_channel.h
+HEADERS = ipc_shm.h ipc_ring.h ipc_notify.h ipc_channel.h ipc_zmq.h
 STRICT = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Wundef -Werror
 WARN = -Wall -Wextra -Werror
 COMMIT = $(shell git describe --always --dirty 2>/dev/null || echo unknown)

@@ -259,6 +259,9 @@ struct ipc_channel_options {
                            gone; 0: never */
     unsigned clients;   /* a listener serves so many at a time with one handle, 1 to 1000000 (ring:
                            64): see ipc_channel_send_to; 0: one after the other */
+    const char *secret;   /* zmq: this side's secret key, of 40 characters; NULL: no encryption */
+    const char *peer_keys; /* zmq: the listener's public key; a listener: the keys that may come,
+                              with spaces between them; NULL: any */
 };
 
 struct ipc_channel_kind_;
@@ -427,6 +430,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 #define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
+#define IPC_CHANNEL_KEYS_ 32768u      /* encrypts, by options.secret */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */
@@ -8022,6 +8026,15 @@ static const struct ipc_channel_kind_ ipc_channel_adopt_kind_ = {
 
 /* ------------------------------------------------------------------ the table */
 
+/* A mechanism of a header that is included behind this one, ipc_zmq.h. Such a header adds itself
+ * before main and before constructors of C++, so that this one names none of them. */
+struct ipc_channel_added_ {
+    const struct ipc_channel_kind_ *kind;
+    const struct ipc_channel_added_ *next;
+};
+
+static const struct ipc_channel_added_ *ipc_channel_added_;
+
 /* Finds the mechanism of a URI. NULL: there is none. *address: the rest of the URI. */
 IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *uri,
                                                                   const char **address)
@@ -8033,6 +8046,7 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
         &ipc_channel_udp_kind_,      &ipc_channel_mq_kind_,         &ipc_channel_sysv_kind_,
         &ipc_channel_log_kind_,      &ipc_channel_signal_kind_,     &ipc_channel_adopt_kind_,
     };
+    const struct ipc_channel_added_ *added = ipc_channel_added_;
     size_t i, n = strcspn(uri, ":");
 
     if (uri[n] != ':')
@@ -8042,6 +8056,13 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
             *address = uri + n + 1;
             return kinds[i];
         }
+    for (; added != NULL; added = added->next) {
+        n = strlen(added->kind->scheme);
+        if (strncmp(uri, added->kind->scheme, n) == 0 && uri[n] == ':') {
+            *address = uri + n + 1;
+            return added->kind;
+        }
+    }
     return NULL;
 }
 
@@ -8080,7 +8101,7 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
         return ipc_channel_refuse_(
             ch, -EINVAL,
             "a URI begins with auto:, ring:, sysvshm:, pipe:, fifo:, unix:, unix-seq:, "
-            "unix-dgram:, tcp:, udp:, mq:, sysv:, file:, signal: or fd:");
+            "unix-dgram:, tcp:, udp:, mq:, sysv:, file:, signal: or fd:; with ipc_zmq.h: zmq:tcp: or zmq:ipc:");
     ch->kind = kind;
     if (how != NULL)
         ch->how = *how;
@@ -8130,6 +8151,8 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no host that could vanish; tcp: has one";
     if (ch->kind->serve == NULL && how->clients != 0)
         return "no server of several clients; unix:, unix-seq:, tcp:, auto: and ring: have one";
+    if ((is & IPC_CHANNEL_KEYS_) == 0 && (how->secret != NULL || how->peer_keys != NULL))
+        return "no keys; zmq: has them";
     if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
         return "no users, groups or modes; unix: has them";
     return NULL;

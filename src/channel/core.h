@@ -55,6 +55,9 @@ struct ipc_channel_options {
                            gone; 0: never */
     unsigned clients;   /* a listener serves so many at a time with one handle, 1 to 1000000 (ring:
                            64): see ipc_channel_send_to; 0: one after the other */
+    const char *secret;   /* zmq: this side's secret key, of 40 characters; NULL: no encryption */
+    const char *peer_keys; /* zmq: the listener's public key; a listener: the keys that may come,
+                              with spaces between them; NULL: any */
 };
 
 struct ipc_channel_kind_;
@@ -223,6 +226,7 @@ struct ipc_channel_kind_ {
 #define IPC_CHANNEL_OPEN_TO_ALL_ 256u /* has no users and no mode that it could check */
 #define IPC_CHANNEL_KEEPALIVE_ 512u   /* can tell that a host has vanished */
 #define IPC_CHANNEL_PUBLISHES_ 16384u /* one can send to several that each get every message */
+#define IPC_CHANNEL_KEYS_ 32768u      /* encrypts, by options.secret */
 
 #define IPC_CHANNEL_HEADER_ ((size_t)8)      /* bytes before a message in a frame */
 #define IPC_CHANNEL_HEAD_MOST_ ((size_t)16)  /* bytes before a message, in any mechanism */

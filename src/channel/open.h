@@ -14,6 +14,15 @@
 
 /* ------------------------------------------------------------------ the table */
 
+/* A mechanism of a header that is included behind this one, ipc_zmq.h. Such a header adds itself
+ * before main and before constructors of C++, so that this one names none of them. */
+struct ipc_channel_added_ {
+    const struct ipc_channel_kind_ *kind;
+    const struct ipc_channel_added_ *next;
+};
+
+static const struct ipc_channel_added_ *ipc_channel_added_;
+
 /* Finds the mechanism of a URI. NULL: there is none. *address: the rest of the URI. */
 IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *uri,
                                                                   const char **address)
@@ -25,6 +34,7 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
         &ipc_channel_udp_kind_,      &ipc_channel_mq_kind_,         &ipc_channel_sysv_kind_,
         &ipc_channel_log_kind_,      &ipc_channel_signal_kind_,     &ipc_channel_adopt_kind_,
     };
+    const struct ipc_channel_added_ *added = ipc_channel_added_;
     size_t i, n = strcspn(uri, ":");
 
     if (uri[n] != ':')
@@ -34,6 +44,13 @@ IPC_INLINE const struct ipc_channel_kind_ *ipc_channel_find_kind_(const char *ur
             *address = uri + n + 1;
             return kinds[i];
         }
+    for (; added != NULL; added = added->next) {
+        n = strlen(added->kind->scheme);
+        if (strncmp(uri, added->kind->scheme, n) == 0 && uri[n] == ':') {
+            *address = uri + n + 1;
+            return added->kind;
+        }
+    }
     return NULL;
 }
 
@@ -72,7 +89,7 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
         return ipc_channel_refuse_(
             ch, -EINVAL,
             "a URI begins with auto:, ring:, sysvshm:, pipe:, fifo:, unix:, unix-seq:, "
-            "unix-dgram:, tcp:, udp:, mq:, sysv:, file:, signal: or fd:");
+            "unix-dgram:, tcp:, udp:, mq:, sysv:, file:, signal: or fd:; with ipc_zmq.h: zmq:tcp: or zmq:ipc:");
     ch->kind = kind;
     if (how != NULL)
         ch->how = *how;
@@ -122,6 +139,8 @@ IPC_INLINE const char *ipc_channel_find_missing_(const struct ipc_channel *ch)
         return "no host that could vanish; tcp: has one";
     if (ch->kind->serve == NULL && how->clients != 0)
         return "no server of several clients; unix:, unix-seq:, tcp:, auto: and ring: have one";
+    if ((is & IPC_CHANNEL_KEYS_) == 0 && (how->secret != NULL || how->peer_keys != NULL))
+        return "no keys; zmq: has them";
     if ((is & IPC_CHANNEL_OPEN_TO_ALL_) != 0 && (how->user | how->group | how->mode) != 0)
         return "no users, groups or modes; unix: has them";
     return NULL;
