@@ -57,7 +57,7 @@
 #include <zmq.h>
 
 #define IPC_ZMQ_KEY_ 40                      /* characters of a key */
-#define IPC_ZMQ_LINGER_MS_ 1000              /* for what is still to go out, in close */
+#define IPC_ZMQ_LINGER_MS_ 1000              /* for what is still to be read, in close */
 #define IPC_ZMQ_MOMENT_NS_ INT64_C(1000000)  /* between two looks at an end */
 #define IPC_ZMQ_LATE_NS_ INT64_C(100000000)  /* then an end counts, or an admitted client is late */
 #define IPC_ZMQ_QUICK_NS_ INT64_C(10000000000) /* a refusal comes earlier than that */
@@ -91,8 +91,10 @@ struct ipc_zmq_peer_ {
     unsigned char id[256]; /* the routing id, by which ZeroMQ knows it */
 };
 
+/* A descriptor of a connection. ZeroMQ closes it; its inode tells whether it did. */
 struct ipc_zmq_fd_ {
     uint64_t left; /* how many were admitted when a connection of this descriptor ended last */
+    ino_t ino;     /* 0: there is no connection */
     struct ipc_zmq_peer_ *peer;
 };
 
@@ -113,6 +115,7 @@ struct ipc_zmq_ {
     /* The side that connects. */
     int type;      /* ZMQ_DEALER, or ZMQ_SUB where the listener publishes */
     int fd;        /* of the connection; -1: there is none */
+    ino_t ino;     /* of that descriptor */
     int is_ready;  /* both sides have agreed */
     int refusal;   /* what the next call reports, or 0 */
     const char *reason;
@@ -344,6 +347,41 @@ IPC_INLINE int ipc_zmq_take_event_(struct ipc_zmq_ *own, int *event, int32_t *va
     return 1;
 }
 
+/* ------------------------------------------------------------------ the last bytes */
+
+/* The inode of a descriptor; 0: it is closed. */
+IPC_INLINE ino_t ipc_zmq_inode_(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
+/* A descriptor of one's own of a connection, or -1: it is closed. */
+IPC_INLINE int ipc_zmq_keep_(int fd, ino_t ino)
+{
+    int own = ino != 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+    if (own >= 0 && ipc_zmq_inode_(own) != ino)
+        ipc_channel_close_fd_(&own);
+    return own;
+}
+
+/* Waits until the other side has read all, and closes. A ZeroMQ that takes in no more for now, as it
+ * has as many messages as it may, drops what is left in a connection that was closed. */
+IPC_INLINE void ipc_zmq_see_off_(int fd, int64_t deadline)
+{
+    char bytes[4096];
+    ssize_t n;
+
+    (void)shutdown(fd, SHUT_WR);
+    do
+        n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    while (n > 0 || (n < 0 && errno == EAGAIN && ipc_left_(deadline) != 0 &&
+                     ipc_channel_wait_(fd, POLLIN, deadline) != -ETIMEDOUT));
+    (void)close(fd);
+}
+
 /* ------------------------------------------------------------------ messages */
 
 /* Takes a message into own->message. 1; 0: there is none. The thread may have closed all. */
@@ -529,6 +567,7 @@ IPC_INLINE void ipc_zmq_greet_(struct ipc_channel *ch, int fd)
     socklen_t size = sizeof ch->peer;
 
     own->fd = fd;
+    own->ino = ipc_zmq_inode_(fd);
     own->connected_at = ipc_clock();
     if (!ipc_channel_is_unix_(ch) ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ch->peer, &size) != 0)
@@ -745,13 +784,19 @@ IPC_INLINE void ipc_zmq_notice_(struct ipc_zmq_ *own, int event, int32_t value)
 {
     struct ipc_zmq_fd_ *at;
 
-    own->open += event == ZMQ_EVENT_ACCEPTED;
-    if (event != ZMQ_EVENT_DISCONNECTED)
+    if (event != ZMQ_EVENT_ACCEPTED && event != ZMQ_EVENT_DISCONNECTED)
         return;
-    own->open -= own->open != 0;
     at = ipc_zmq_find_fd_(own, value);
+    if (event == ZMQ_EVENT_ACCEPTED) {
+        own->open++;
+        if (at != NULL)
+            at->ino = ipc_zmq_inode_(value);
+        return;
+    }
+    own->open -= own->open != 0;
     if (at == NULL)
         return;
+    at->ino = 0;
     at->left = own->admitted;
     if (at->peer != NULL)
         ipc_zmq_end_peer_(own, at->peer, value);
@@ -1016,12 +1061,12 @@ IPC_INLINE int ipc_zmq_listen_(struct ipc_channel *ch, int64_t deadline)
         rc = ipc_zmq_make_(ch, &own->main, type, IPC_ZMQ_MAIN_);
     if (rc == 0)
         rc = ipc_zmq_prepare_(ch);
-    if (rc == 0 && type == ZMQ_ROUTER) {
+    if (rc == 0)
         rc = ipc_zmq_monitor_(ch);
-        bad |= ipc_zmq_set_(own->main, ZMQ_ROUTER_MANDATORY, 1);
-    } else if (rc == 0) {
-        bad |= ipc_zmq_set_(own->main, ZMQ_XPUB_NODROP, ch->how.publish == IPC_LOSSLESS);
-    }
+    if (rc == 0)
+        bad |= type == ZMQ_ROUTER ? ipc_zmq_set_(own->main, ZMQ_ROUTER_MANDATORY, 1)
+                                  : ipc_zmq_set_(own->main, ZMQ_XPUB_NODROP,
+                                                 ch->how.publish == IPC_LOSSLESS);
     if (rc == 0 && (type == ZMQ_ROUTER || own->peer_keys != NULL)) {
         rc = ipc_zmq_make_(ch, &own->keys, ZMQ_ROUTER, IPC_ZMQ_KEYS_);
         if (rc == 0)
@@ -1283,7 +1328,7 @@ IPC_INLINE int64_t ipc_zmq_recv_(struct ipc_channel *ch, void *to, size_t size, 
     return rc;
 }
 
-/* Does a publisher with keys look for subscribers now? */
+/* Does a publisher look now for subscribers that come and go? */
 IPC_INLINE int ipc_zmq_is_due_(struct ipc_zmq_ *own)
 {
     struct timespec t = {0, 0};
@@ -1306,7 +1351,7 @@ IPC_INLINE int ipc_zmq_send_(struct ipc_channel *ch, const void *message, size_t
 
     if (!ipc_zmq_is_mine_(ch))
         return ipc_zmq_refuse_child_(ch);
-    if (ch->how.publish != 0 && own->keys != NULL && ipc_zmq_is_due_(own))
+    if (ch->how.publish != 0 && ipc_zmq_is_due_(own))
         (void)ipc_zmq_step_(ch, IPC_NOW);
     do {
         rc = is_listener ? ipc_zmq_listener_try_send_(ch, message, n)
@@ -1515,20 +1560,48 @@ IPC_INLINE int ipc_zmq_open_(struct ipc_channel *ch, int64_t deadline)
     return ipc_zmq_is_listener_(ch) ? ipc_zmq_listen_(ch, deadline) : ipc_zmq_reach_(ch, deadline);
 }
 
+/* Closes all that is of ZeroMQ, and waits until the others have read, a second at most. */
+IPC_INLINE void ipc_zmq_end_(struct ipc_channel *ch)
+{
+    struct ipc_zmq_ *own = ipc_zmq_get_(ch);
+    int64_t deadline = ipc_in_ms(IPC_ZMQ_LINGER_MS_);
+    int i, kept = -1;
+
+    if (ipc_zmq_is_listener_(ch))
+        ipc_zmq_notice_all_(own);
+    else
+        ipc_zmq_follow_all_(ch);
+    if (own->main != NULL) {
+        (void)ipc_zmq_set_(own->main, ZMQ_LINGER, IPC_ZMQ_LINGER_MS_);
+        kept = own->is_ready && !own->end.has_come ? ipc_zmq_keep_(own->fd, own->ino) : -1;
+    }
+    for (i = 0; i < own->fds_size; i++) { /* from now on `left` is the duplicate, plus 1 */
+        int fd = ipc_zmq_keep_(i, own->fds[i].ino);
+
+        own->fds[i].left = (uint64_t)(fd + 1);
+    }
+    ipc_zmq_close_socket_(own, &own->events, IPC_ZMQ_EVENTS_);
+    ipc_zmq_close_socket_(own, &own->main, IPC_ZMQ_MAIN_);
+    ipc_zmq_close_socket_(own, &own->keys, IPC_ZMQ_KEYS_);
+    while (zmq_ctx_term(own->context) != 0 && zmq_errno() == EINTR)
+        ;
+    if (kept >= 0)
+        ipc_zmq_see_off_(kept, deadline);
+    for (i = 0; i < own->fds_size; i++)
+        if (own->fds[i].left != 0)
+            (void)shutdown((int)own->fds[i].left - 1, SHUT_WR);
+    for (i = 0; i < own->fds_size; i++)
+        if (own->fds[i].left != 0)
+            ipc_zmq_see_off_((int)own->fds[i].left - 1, deadline);
+}
+
 IPC_INLINE void ipc_zmq_close_(struct ipc_channel *ch)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
     unsigned i;
 
-    if (ch->pid == getpid() && own->context != NULL) {
-        if (own->main != NULL)
-            (void)ipc_zmq_set_(own->main, ZMQ_LINGER, IPC_ZMQ_LINGER_MS_);
-        ipc_zmq_close_socket_(own, &own->events, IPC_ZMQ_EVENTS_);
-        ipc_zmq_close_socket_(own, &own->main, IPC_ZMQ_MAIN_);
-        ipc_zmq_close_socket_(own, &own->keys, IPC_ZMQ_KEYS_);
-        while (zmq_ctx_term(own->context) != 0 && zmq_errno() == EINTR)
-            ;
-    }
+    if (ch->pid == getpid() && own->context != NULL)
+        ipc_zmq_end_(ch);
     (void)zmq_msg_close(&own->message);
     ipc_channel_socket_close_(ch);
     ipc_channel_close_fd_(&own->polls);

@@ -150,6 +150,7 @@ IPC_INLINE void ipc_zmq_greet_(struct ipc_channel *ch, int fd)
     socklen_t size = sizeof ch->peer;
 
     own->fd = fd;
+    own->ino = ipc_zmq_inode_(fd);
     own->connected_at = ipc_clock();
     if (!ipc_channel_is_unix_(ch) ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ch->peer, &size) != 0)

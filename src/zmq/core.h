@@ -32,7 +32,7 @@
 #include <zmq.h>
 
 #define IPC_ZMQ_KEY_ 40                      /* characters of a key */
-#define IPC_ZMQ_LINGER_MS_ 1000              /* for what is still to go out, in close */
+#define IPC_ZMQ_LINGER_MS_ 1000              /* for what is still to be read, in close */
 #define IPC_ZMQ_MOMENT_NS_ INT64_C(1000000)  /* between two looks at an end */
 #define IPC_ZMQ_LATE_NS_ INT64_C(100000000)  /* then an end counts, or an admitted client is late */
 #define IPC_ZMQ_QUICK_NS_ INT64_C(10000000000) /* a refusal comes earlier than that */
@@ -66,8 +66,10 @@ struct ipc_zmq_peer_ {
     unsigned char id[256]; /* the routing id, by which ZeroMQ knows it */
 };
 
+/* A descriptor of a connection. ZeroMQ closes it; its inode tells whether it did. */
 struct ipc_zmq_fd_ {
     uint64_t left; /* how many were admitted when a connection of this descriptor ended last */
+    ino_t ino;     /* 0: there is no connection */
     struct ipc_zmq_peer_ *peer;
 };
 
@@ -88,6 +90,7 @@ struct ipc_zmq_ {
     /* The side that connects. */
     int type;      /* ZMQ_DEALER, or ZMQ_SUB where the listener publishes */
     int fd;        /* of the connection; -1: there is none */
+    ino_t ino;     /* of that descriptor */
     int is_ready;  /* both sides have agreed */
     int refusal;   /* what the next call reports, or 0 */
     const char *reason;
@@ -317,6 +320,41 @@ IPC_INLINE int ipc_zmq_take_event_(struct ipc_zmq_ *own, int *event, int32_t *va
     *event = number;
     own->count++;
     return 1;
+}
+
+/* ------------------------------------------------------------------ the last bytes */
+
+/* The inode of a descriptor; 0: it is closed. */
+IPC_INLINE ino_t ipc_zmq_inode_(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
+/* A descriptor of one's own of a connection, or -1: it is closed. */
+IPC_INLINE int ipc_zmq_keep_(int fd, ino_t ino)
+{
+    int own = ino != 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+    if (own >= 0 && ipc_zmq_inode_(own) != ino)
+        ipc_channel_close_fd_(&own);
+    return own;
+}
+
+/* Waits until the other side has read all, and closes. A ZeroMQ that takes in no more for now, as it
+ * has as many messages as it may, drops what is left in a connection that was closed. */
+IPC_INLINE void ipc_zmq_see_off_(int fd, int64_t deadline)
+{
+    char bytes[4096];
+    ssize_t n;
+
+    (void)shutdown(fd, SHUT_WR);
+    do
+        n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    while (n > 0 || (n < 0 && errno == EAGAIN && ipc_left_(deadline) != 0 &&
+                     ipc_channel_wait_(fd, POLLIN, deadline) != -ETIMEDOUT));
+    (void)close(fd);
 }
 
 /* ------------------------------------------------------------------ messages */

@@ -235,7 +235,7 @@ IPC_INLINE int64_t ipc_zmq_recv_(struct ipc_channel *ch, void *to, size_t size, 
     return rc;
 }
 
-/* Does a publisher with keys look for subscribers now? */
+/* Does a publisher look now for subscribers that come and go? */
 IPC_INLINE int ipc_zmq_is_due_(struct ipc_zmq_ *own)
 {
     struct timespec t = {0, 0};
@@ -258,7 +258,7 @@ IPC_INLINE int ipc_zmq_send_(struct ipc_channel *ch, const void *message, size_t
 
     if (!ipc_zmq_is_mine_(ch))
         return ipc_zmq_refuse_child_(ch);
-    if (ch->how.publish != 0 && own->keys != NULL && ipc_zmq_is_due_(own))
+    if (ch->how.publish != 0 && ipc_zmq_is_due_(own))
         (void)ipc_zmq_step_(ch, IPC_NOW);
     do {
         rc = is_listener ? ipc_zmq_listener_try_send_(ch, message, n)
@@ -467,20 +467,48 @@ IPC_INLINE int ipc_zmq_open_(struct ipc_channel *ch, int64_t deadline)
     return ipc_zmq_is_listener_(ch) ? ipc_zmq_listen_(ch, deadline) : ipc_zmq_reach_(ch, deadline);
 }
 
+/* Closes all that is of ZeroMQ, and waits until the others have read, a second at most. */
+IPC_INLINE void ipc_zmq_end_(struct ipc_channel *ch)
+{
+    struct ipc_zmq_ *own = ipc_zmq_get_(ch);
+    int64_t deadline = ipc_in_ms(IPC_ZMQ_LINGER_MS_);
+    int i, kept = -1;
+
+    if (ipc_zmq_is_listener_(ch))
+        ipc_zmq_notice_all_(own);
+    else
+        ipc_zmq_follow_all_(ch);
+    if (own->main != NULL) {
+        (void)ipc_zmq_set_(own->main, ZMQ_LINGER, IPC_ZMQ_LINGER_MS_);
+        kept = own->is_ready && !own->end.has_come ? ipc_zmq_keep_(own->fd, own->ino) : -1;
+    }
+    for (i = 0; i < own->fds_size; i++) { /* from now on `left` is the duplicate, plus 1 */
+        int fd = ipc_zmq_keep_(i, own->fds[i].ino);
+
+        own->fds[i].left = (uint64_t)(fd + 1);
+    }
+    ipc_zmq_close_socket_(own, &own->events, IPC_ZMQ_EVENTS_);
+    ipc_zmq_close_socket_(own, &own->main, IPC_ZMQ_MAIN_);
+    ipc_zmq_close_socket_(own, &own->keys, IPC_ZMQ_KEYS_);
+    while (zmq_ctx_term(own->context) != 0 && zmq_errno() == EINTR)
+        ;
+    if (kept >= 0)
+        ipc_zmq_see_off_(kept, deadline);
+    for (i = 0; i < own->fds_size; i++)
+        if (own->fds[i].left != 0)
+            (void)shutdown((int)own->fds[i].left - 1, SHUT_WR);
+    for (i = 0; i < own->fds_size; i++)
+        if (own->fds[i].left != 0)
+            ipc_zmq_see_off_((int)own->fds[i].left - 1, deadline);
+}
+
 IPC_INLINE void ipc_zmq_close_(struct ipc_channel *ch)
 {
     struct ipc_zmq_ *own = ipc_zmq_get_(ch);
     unsigned i;
 
-    if (ch->pid == getpid() && own->context != NULL) {
-        if (own->main != NULL)
-            (void)ipc_zmq_set_(own->main, ZMQ_LINGER, IPC_ZMQ_LINGER_MS_);
-        ipc_zmq_close_socket_(own, &own->events, IPC_ZMQ_EVENTS_);
-        ipc_zmq_close_socket_(own, &own->main, IPC_ZMQ_MAIN_);
-        ipc_zmq_close_socket_(own, &own->keys, IPC_ZMQ_KEYS_);
-        while (zmq_ctx_term(own->context) != 0 && zmq_errno() == EINTR)
-            ;
-    }
+    if (ch->pid == getpid() && own->context != NULL)
+        ipc_zmq_end_(ch);
     (void)zmq_msg_close(&own->message);
     ipc_channel_socket_close_(ch);
     ipc_channel_close_fd_(&own->polls);

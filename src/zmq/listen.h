@@ -161,13 +161,19 @@ IPC_INLINE void ipc_zmq_notice_(struct ipc_zmq_ *own, int event, int32_t value)
 {
     struct ipc_zmq_fd_ *at;
 
-    own->open += event == ZMQ_EVENT_ACCEPTED;
-    if (event != ZMQ_EVENT_DISCONNECTED)
+    if (event != ZMQ_EVENT_ACCEPTED && event != ZMQ_EVENT_DISCONNECTED)
         return;
-    own->open -= own->open != 0;
     at = ipc_zmq_find_fd_(own, value);
+    if (event == ZMQ_EVENT_ACCEPTED) {
+        own->open++;
+        if (at != NULL)
+            at->ino = ipc_zmq_inode_(value);
+        return;
+    }
+    own->open -= own->open != 0;
     if (at == NULL)
         return;
+    at->ino = 0;
     at->left = own->admitted;
     if (at->peer != NULL)
         ipc_zmq_end_peer_(own, at->peer, value);
@@ -432,12 +438,12 @@ IPC_INLINE int ipc_zmq_listen_(struct ipc_channel *ch, int64_t deadline)
         rc = ipc_zmq_make_(ch, &own->main, type, IPC_ZMQ_MAIN_);
     if (rc == 0)
         rc = ipc_zmq_prepare_(ch);
-    if (rc == 0 && type == ZMQ_ROUTER) {
+    if (rc == 0)
         rc = ipc_zmq_monitor_(ch);
-        bad |= ipc_zmq_set_(own->main, ZMQ_ROUTER_MANDATORY, 1);
-    } else if (rc == 0) {
-        bad |= ipc_zmq_set_(own->main, ZMQ_XPUB_NODROP, ch->how.publish == IPC_LOSSLESS);
-    }
+    if (rc == 0)
+        bad |= type == ZMQ_ROUTER ? ipc_zmq_set_(own->main, ZMQ_ROUTER_MANDATORY, 1)
+                                  : ipc_zmq_set_(own->main, ZMQ_XPUB_NODROP,
+                                                 ch->how.publish == IPC_LOSSLESS);
     if (rc == 0 && (type == ZMQ_ROUTER || own->peer_keys != NULL)) {
         rc = ipc_zmq_make_(ch, &own->keys, ZMQ_ROUTER, IPC_ZMQ_KEYS_);
         if (rc == 0)
