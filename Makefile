@@ -10,7 +10,7 @@
 #   make soak         the long tests: ten million waits, kills at random for three times ten minutes
 #   make torture      every ring stopped and killed at every single instruction, and two at once (hours)
 #   make fuzz         hostile peers of channels and rings, guided by coverage, FUZZ_SECONDS each (300)
-#   make headers      the four headers, of src/: run it after each change there, and commit both
+#   make headers      the headers, of src/: run it after each change there, and commit both
 #   make              the benchmark and the examples, in build/
 #   make install      headers, tools, manual pages, and what pkg-config and CMake look for, to
 #                     $(DESTDIR)$(PREFIX); make uninstall removes them

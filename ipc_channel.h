@@ -65,6 +65,7 @@
  *                        restarts and rotation
  *     signal:PID         real-time signals with up to 8 bytes                          >>signal
  *     fd:N               a socket or pipe that systemd or a parent handed over         >>adopt
+ *     zmq:tcp://HOST:PORT, zmq:ipc://PATH   ZeroMQ: by including ipc_zmq.h, which has the manual
  *
  * Over ring:, auto:, udp: and file: one process can publish: each of several subscribers gets every
  * message. See >>publish.
@@ -188,7 +189,7 @@
 #define IPC_CHANNEL_H 1
 
 /* >>version  src/common/version.h */
-/* The version of all four headers, which must be the same, and not that of what is in memory:
+/* The version of all headers, which must be the same, and not that of what is in memory:
  * IPC_RING_LAYOUT and IPC_SHM_LAYOUT. */
 #if defined(IPC_RING_VERSION_NUMBER) && IPC_RING_VERSION_NUMBER != 900
 #error "two ipc_*.h of different versions: copy all of them from one release"

@@ -97,7 +97,7 @@
 #define IPC_SHM_H 1
 
 /* >>version  src/common/version.h */
-/* The version of all four headers, which must be the same, and not that of what is in memory:
+/* The version of all headers, which must be the same, and not that of what is in memory:
  * IPC_RING_LAYOUT and IPC_SHM_LAYOUT. */
 #if defined(IPC_RING_VERSION_NUMBER) && IPC_RING_VERSION_NUMBER != 900
 #error "two ipc_*.h of different versions: copy all of them from one release"

@@ -57,6 +57,7 @@
  *                        restarts and rotation
  *     signal:PID         real-time signals with up to 8 bytes                          >>signal
  *     fd:N               a socket or pipe that systemd or a parent handed over         >>adopt
+ *     zmq:tcp://HOST:PORT, zmq:ipc://PATH   ZeroMQ: by including ipc_zmq.h, which has the manual
  *
  * Over ring:, auto:, udp: and file: one process can publish: each of several subscribers gets every
  * message. See >>publish.
