@@ -89,7 +89,8 @@ IPC_INLINE int ipc_channel_clear_(struct ipc_channel *ch, const struct ipc_chann
         return ipc_channel_refuse_(
             ch, -EINVAL,
             "a URI begins with auto:, ring:, sysvshm:, pipe:, fifo:, unix:, unix-seq:, "
-            "unix-dgram:, tcp:, udp:, mq:, sysv:, file:, signal: or fd:; with ipc_zmq.h: zmq:tcp: or zmq:ipc:");
+            "unix-dgram:, tcp:, udp:, mq:, sysv:, file:, signal: or fd:; with ipc_zmq.h "
+            "zmq:tcp: or zmq:ipc:");
     ch->kind = kind;
     if (how != NULL)
         ch->how = *how;
