@@ -48,7 +48,16 @@ PEER_LIBS = $(call lib,rte,-lrte_ring) $(call lib,jack,-ljack) $(call lib,zmq,-l
 
 EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder audio_player
 
-all: build/ipc_bench $(EXAMPLES:%=build/%)
+# What is installed besides the headers. A tool's source is in tools or examples; it has a manual page
+# made of its first comment and its usage. ipc_top needs jansson and ncurses.
+TOP := $(if $(call has,jansson.h,j),$(if $(call has,ncurses.h,n),ipc_top))
+TOOLS = ipc_cat $(TOP)
+
+all: build/ipc_bench $(EXAMPLES:%=build/%) $(TOOLS:%=build/%)
+	$(if $(TOP),,@echo 'note: no ipc_top, as ncurses or jansson is not here: make deps')
+
+build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ -ljansson -lncurses
 
 deps:
 	@sh .ci/deps
@@ -163,9 +172,7 @@ fuzz: $(FUZZ:%=build/fuzz_%)
 build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(HEADERS) | build
 	clang -O1 -g $(WARN) $(FUZZER) -I. $< -o $@
 
-# What is installed, below the prefix. A tool's source is in tools or examples; it has a manual page
-# made of its first comment and its usage.
-TOOLS = ipc_cat
+# What is installed, below the prefix.
 VERSION = $(shell sed -n 's/^\#define IPC_RING_VERSION "\(.*\)"/\1/p' src/common/version.h)
 filled = sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' packaging/$(1) >build/stage/$(2)/$(1)
 
@@ -181,7 +188,7 @@ stage: $(TOOLS:%=build/%) build/man/made
 	@cd build/stage && find . -type f >../stage.list
 
 # Empty where there is no Python 3 to make the pages with.
-build/man/made: tools/manpages $(wildcard src/*.h src/*/*.h) $(wildcard tools/*.c examples/*.c)
+build/man/made: tools/manpages $(wildcard src/*.h src/*/*.h) $(wildcard tools/*.c tools/top/*.c examples/*.c)
 	@rm -rf build/man && mkdir -p build/man && : >$@
 	@if command -v python3 >/dev/null; then tools/manpages build/man '$(CC)' $(TOOLS) && echo made >$@; \
 	else echo 'note: no manual pages, as there is no python3'; fi
