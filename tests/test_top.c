@@ -422,7 +422,7 @@ static void what_takes_long_is_cut_short(void **state)
     size_t at;
 
     (void)state;
-    how.objects = 4096;
+    how.objects = 128;
     must_do(ipc_shm_create_with(&seg, name, 40 << 20, &how), &seg);
     must_do(records_producer_create(&out, &seg, "long", 32 << 20, 1), &seg);
     must_do(ipc_shm_find(&seg, "long", IPC_RECORD_TYPE, &o), &seg);
@@ -438,7 +438,7 @@ static void what_takes_long_is_cut_short(void **state)
         (void)snprintf(e->name, sizeof e->name, "%u", i);
         e->state = IPC_SHM_READY_;
     }
-    all = json_of("0"); /* 4,096 times 4 million records */
+    all = json_of("0"); /* 128 times 4 million records, twice each */
     one = segment_in(all);
     MUST(json_is_true(json_object_get(one, "cut")));
     MUST(json_array_size(json_object_get(one, "objects")) < seg.objects);
