@@ -51,13 +51,16 @@ EXAMPLES = ipc_cat greet sum rpc todo pick news collect locks web audio_decoder 
 # What is installed besides the headers. A tool's source is in tools or examples; it has a manual page
 # made of its first comment and its usage. ipc_top needs jansson and ncurses.
 TOP := $(if $(call has,jansson.h,j),$(if $(call has,ncurses.h,n),ipc_top))
-TOOLS = ipc_cat $(TOP)
+TOOLS = ipc_cat ipc_rm $(TOP)
 
 all: build/ipc_bench $(EXAMPLES:%=build/%) $(TOOLS:%=build/%)
 	$(if $(TOP),,@echo 'note: no ipc_top, as ncurses or jansson is not here: make deps')
 
 build/ipc_top: tools/ipc_top.c $(wildcard tools/top/*.c tools/top/*.h) $(HEADERS) | build
 	$(CC) $(CFLAGS) $(WARN) -I. $(filter %.c,$^) -o $@ -ljansson -lncurses
+
+build/ipc_rm: tools/ipc_rm.c $(HEADERS) | build
+	$(CC) $(CFLAGS) $(WARN) -I. $< -o $@ -lpthread -lrt
 
 deps:
 	@sh .ci/deps
