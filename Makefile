@@ -9,7 +9,7 @@
 #   make test         what to run after each change: a part of the tests, under two minutes
 #   make soak         the long tests: ten million waits, kills at random for three times ten minutes
 #   make torture      every ring stopped and killed at every single instruction, and two at once (hours)
-#   make fuzz         hostile peers of channels and rings, guided by coverage, FUZZ_SECONDS each (300)
+#   make fuzz         hostile peers of channels and rings, and segments before ipc_top, guided by coverage, FUZZ_SECONDS each (300)
 #   make headers      the four headers, of src/: run it after each change there, and commit both
 #   make              the benchmark and the examples, in build/
 #   make install      headers, tools, manual pages, and what pkg-config and CMake look for, to
@@ -158,7 +158,7 @@ torture: | build
 	$(CC) -O1 -g $(WARN) -I. tests/torture_call_two.c -o build/torture_call_two
 	build/torture_call_two
 
-FUZZ = channel ring
+FUZZ = channel ring $(if $(TOP),top)
 FUZZ_SECONDS = 300
 # Of a handle that was refused, NULL + 0 is no fault.
 FUZZER = -fsanitize=fuzzer,address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=all
@@ -172,8 +172,8 @@ fuzz: $(FUZZ:%=build/fuzz_%)
 	        build/corpus/$$f build/seeds/$$f || exit; \
 	done
 
-build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(HEADERS) | build
-	clang -O1 -g $(WARN) $(FUZZER) -I. $< -o $@
+build/fuzz_%: tests/fuzz/%.c tests/fuzz/fuzz.h $(wildcard tools/top/*) $(HEADERS) | build
+	clang -O1 -g $(WARN) $(FUZZER) -I. $< -o $@ $(if $(findstring top,$@),-ljansson)
 
 # What is installed, below the prefix.
 VERSION = $(shell sed -n 's/^\#define IPC_RING_VERSION "\(.*\)"/\1/p' src/common/version.h)

@@ -424,6 +424,24 @@ static void no_ring_is_believed(void **state)
     ipc_shm_close(&seg);
 }
 
+static void a_word_leads_to_no_seat_beyond(void **state)
+{
+    const size_t page = 4096, guard = 4 << 20, size = mpmc_footprint(4, IPC_MPMC_HANDLES(2));
+    unsigned char *mem = (unsigned char *)mmap(NULL, page + guard, PROT_NONE,
+                                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct ipc_ring_hold some[8];
+    uint64_t from = 0;
+
+    (void)state;
+    MUST((void *)mem != MAP_FAILED && size <= page &&
+         mprotect(mem, page, PROT_READ | PROT_WRITE) == 0);
+    IS(mpmc_init(mem, size, 4, IPC_MPMC_HANDLES(2)), 0);
+    *(uint64_t *)(void *)(mem + size - 8) = 65535 * IPC_MPMC_NAME_ + IPC_MPMC_WRITING_;
+    IS(ipc_ring_holders(mem, size, &from, some, 8), 1);
+    MUST(some[0].what == IPC_HOLDS_WRITING && some[0].id == 0 && some[0].place == 3);
+    (void)munmap(mem, page + guard);
+}
+
 static void one_call_looks_at_so_many_places(void **state)
 {
     size_t size = mpmc_footprint(1 << 17, 0);
@@ -535,6 +553,7 @@ int main(int argc, char **argv)
         TEST(calls_under_way_and_their_sleepers_are_seen),
         TEST(a_sleeping_consumer_is_seen),
         TEST(no_ring_is_believed),
+        TEST(a_word_leads_to_no_seat_beyond),
         TEST(one_call_looks_at_so_many_places),
         TEST(a_descriptor_leads_to_a_nameless_segment),
         TEST(only_what_the_dead_have_is_unlinked),

@@ -4,7 +4,7 @@
 #include <err.h>
 #include <jansson.h>
 
-static json_int_t number(uint64_t n)
+static json_int_t count(uint64_t n)
 {
     return n <= INT64_MAX ? (json_int_t)n : INT64_MAX;
 }
@@ -55,9 +55,9 @@ static json_t *hold_to_json(const struct segment *seg, const struct hold *h, con
     set(to, "what", json_string(name_of_hold(h->is.what)));
     set(to, "id", id(h->is.id));
     set_process(to, member_of(seg, h->is.id));
-    set(to, "place", json_integer(number(h->is.place)));
-    set(to, "count", json_integer(number(h->is.count)));
-    set(to, "behind", json_integer(number(h->is.behind)));
+    set(to, "place", json_integer(count(h->is.place)));
+    set(to, "count", json_integer(count(h->is.count)));
+    set(to, "behind", json_integer(count(h->is.behind)));
     set(to, "asleep", sleep_to_json(h->asleep));
     set(to, "since", json_real((double)h->since / 1e9));
     set(to, "or_earlier", json_boolean(!h->begun));
@@ -70,18 +70,18 @@ static void set_ring(json_t *to, const struct object *o)
     const struct ipc_ring_status *s = &o->s;
 
     set(to, "kind", json_string(s->kind));
-    set(to, "message_bytes", json_integer(number(s->bytes)));
-    set(to, "capacity", json_integer(number(s->capacity)));
+    set(to, "message_bytes", json_integer(count(s->bytes)));
+    set(to, "capacity", json_integer(count(s->capacity)));
     set(to, "how", json_integer(s->how));
     set(to, "version", json_integer(s->version));
-    set(to, "sent", json_integer(number(s->sent)));
-    set(to, "full", json_integer(number(s->size)));
+    set(to, "sent", json_integer(count(s->sent)));
+    set(to, "full", json_integer(count(s->size)));
     set(to, "part_full", json_real(part_full(o)));
-    set(to, "laps", json_integer(number(s->sent / s->capacity)));
+    set(to, "laps", json_integer(count(s->sent / s->capacity)));
     set(to, "per_second", o->per_second >= 0 ? json_real(o->per_second) : json_null());
-    set(to, "aborted", json_integer(number(s->losses.aborted)));
-    set(to, "lost", json_integer(number(s->losses.lost)));
-    set(to, "again", json_integer(number(s->losses.again)));
+    set(to, "aborted", json_integer(count(s->losses.aborted)));
+    set(to, "lost", json_integer(count(s->losses.lost)));
+    set(to, "again", json_integer(count(s->losses.again)));
     set(to, "readers", json_integer(s->readers));
 }
 
@@ -93,7 +93,7 @@ static json_t *object_to_json(const struct segment *seg, const struct object *o,
 
     set(to, "name", json_string(o->name));
     set(to, "type", json_string(o->type));
-    set(to, "bytes", json_integer(number(o->size)));
+    set(to, "bytes", json_integer(count(o->size)));
     if (o->rc == 0)
         set_ring(to, o);
     else
@@ -115,10 +115,10 @@ static json_t *segment_to_json(const struct segment *seg, const struct look *loo
     set(to, "name", json_string(seg->name));
     set(to, "user", json_integer(seg->owner));
     set(to, "mode", json_integer(seg->mode));
-    set(to, "device", json_integer(number(seg->device)));
-    set(to, "inode", json_integer(number(seg->inode)));
-    set(to, "bytes", json_integer(number(seg->size)));
-    set(to, "used", json_integer(number(seg->used)));
+    set(to, "device", json_integer(count(seg->device)));
+    set(to, "inode", json_integer(count(seg->inode)));
+    set(to, "bytes", json_integer(count(seg->size)));
+    set(to, "used", json_integer(count(seg->used)));
     set(to, "places", json_integer(seg->places));
     if (seg->rc != 0)
         set(to, "error", json_string(seg->why));
