@@ -137,7 +137,8 @@ IPC_INLINE int ipc_holders_slot_(const struct ipc_monitor_ *m, uint64_t slot,
         laps = (int64_t)(m->s.sent / m->s.capacity * IPC_MPMC_LAP_ - (word & ~(IPC_MPMC_LAP_ - 1))) /
                (int64_t)IPC_MPMC_LAP_;
         h->behind = ipc_monitor_between_(
-            slot, m->s.sent % m->s.capacity + (uint64_t)laps * m->s.capacity, 2 * m->s.capacity);
+            slot + h->count, m->s.sent % m->s.capacity + (uint64_t)laps * m->s.capacity,
+            2 * m->s.capacity);
     }
     named = word / IPC_MPMC_NAME_ % IPC_RING_SEATS_MAX;
     seat = &seats[named < m->seats ? named : 0];
