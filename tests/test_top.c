@@ -270,11 +270,12 @@ static void text_and_figures_for_prometheus(void **state)
     MUST(strstr(text, "its readers leave no trace") != NULL);
     free(text);
     text = prints(figures, 0);
-    (void)snprintf(line, sizeof line, "\nipc_ring_sent_total{segment=\"%s\",ring=\"mpmc\",kind=\"MPMC\"} 2\r", name);
+    (void)snprintf(line, sizeof line, "\nipc_ring_sent_total{segment=\"%s\",ring=\"mpmc\",entry=\"", name);
     MUST(strstr(text, line) != NULL);
+    MUST(strstr(strstr(text, line), "\",kind=\"MPMC\"} 2\r") != NULL);
     (void)snprintf(line, sizeof line, "\nipc_segment_members{segment=\"%s\",state=\"alive\"} 1\r", name);
     MUST(strstr(text, line) != NULL);
-    (void)snprintf(line, sizeof line, "ring=\"mpmc\",kind=\"MPMC\",what=\"reading\"} 1\r");
+    (void)snprintf(line, sizeof line, "kind=\"MPMC\",what=\"reading\"} 1\r");
     MUST(strstr(text, line) != NULL);
     (void)snprintf(line, sizeof line, "kind=\"broadcast\",place=\"0\",pid=\"%ld\"} 1\r", (long)c.pid);
     MUST(strstr(text, line) != NULL);
@@ -299,7 +300,7 @@ static void nameless_and_unlinked_segments_are_found(void **state)
     (void)snprintf(shown, sizeof shown, "memfd:%llu: ", (unsigned long long)st.st_ino);
     MUST(strstr(text, shown) != NULL);
     MUST(fstat(unlinked.fd, &st) == 0);
-    (void)snprintf(shown, sizeof shown, "unlinked:%llu: ", (unsigned long long)st.st_ino);
+    (void)snprintf(shown, sizeof shown, "unlinked:%llu ", (unsigned long long)st.st_ino);
     MUST(strstr(text, shown) != NULL);
     free(text);
     ipc_shm_close(&nameless);
@@ -365,7 +366,7 @@ static void names_reach_no_terminal_raw(void **state)
     must_do(ipc_shm_create(&seg, name, 1 << 16), &seg);
     must_do(spsc_producer_create(&out, &seg, "\033[2Jx\377", SLOTS), &seg);
     text = prints(argv, 0);
-    MUST(strstr(text, "?[2Jx?: SPSC") != NULL && strchr(text, '\033') == NULL);
+    MUST(strstr(text, "\\x1b[2Jx\\xff: SPSC") != NULL && strchr(text, '\033') == NULL);
     free(text);
     json_decref(json_of("0"));
     ipc_shm_close(&seg);

@@ -410,8 +410,9 @@ static void look_at(struct look *now, const char *path, const char *name, const 
         } else if (!has_magic(&o)) {
             s = asked ? refuse(now, shown, -EPROTO, "not a segment of ipc_shm.h") : NULL;
         } else if (guarded(open_segment, &o) != 0 || o.rc != 0) {
-            s = refuse(now, shown, o.rc != 0 ? o.rc : -EFAULT,
-                       o.rc != 0 ? ipc_shm_why(&o.seg) : "the file was cut meanwhile");
+            s = !asked && o.rc == -ENOENT ? NULL /* it was unlinked, or replaced */
+                : refuse(now, shown, o.rc != 0 ? o.rc : -EFAULT,
+                         o.rc != 0 ? ipc_shm_why(&o.seg) : "the file was cut meanwhile");
             ipc_shm_close(&o.seg);
         } else {
             s = add_segment(now, shown);
@@ -440,10 +441,9 @@ static void look_at_descriptor(void *arg, const char *path, const char *link)
         return;
     if (strncmp(link, "/memfd:", 7) == 0)
         (void)snprintf(shown, sizeof shown, "memfd:%llu", (unsigned long long)st.st_ino);
-    else if (link[9] == '#') /* as its creator has it, before it got a name */
-        (void)snprintf(shown, sizeof shown, "unlinked:%llu", (unsigned long long)st.st_ino);
-    else
-        (void)snprintf(shown, sizeof shown, "%s", link + 9);
+    else /* its name, or a number that it had before it got one; and that it is deleted */
+        (void)snprintf(shown, sizeof shown, "unlinked:%llu %s", (unsigned long long)st.st_ino,
+                       link + 9);
     look_at(arg, path, NULL, shown, 0);
 }
 

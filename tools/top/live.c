@@ -165,11 +165,23 @@ static void print_end(char *to, size_t size, const struct row *r, uint64_t id, i
     (void)snprintf(to, size, n > 0 ? "%u of them" : "-", n);
 }
 
+/* The widths of the names of segment, ring and kind. */
+static void find_widths(int *width)
+{
+    int wide = COLS >= 100;
+
+    width[0] = wide ? 20 : 12;
+    width[1] = wide ? 14 : 10;
+    width[2] = wide ? 16 : 9;
+}
+
 static void draw_row(int y, const struct row *r)
 {
+    int w[3];
     char number[6][16] = {"", "", "", "", "", ""}, ends[2][32] = {"", ""}, text[512];
     const struct object *o = r->ring;
 
+    find_widths(w);
     if (o == NULL) {
         (void)snprintf(text, sizeof text, "%-20.20s %s", r->seg->name,
                        r->seg->rc != 0 ? r->seg->why : "no rings");
@@ -184,8 +196,8 @@ static void draw_row(int y, const struct row *r)
         print_end(ends[0], sizeof ends[0], r, o->s.producer, 0);
         print_end(ends[1], sizeof ends[1], r, o->s.consumer, 1);
         (void)snprintf(text, sizeof text,
-                       "%-20.20s %-14.14s %-16.16s %5s %7s %7s %6s %7s %5s %s%s > %s%s", r->seg->name,
-                       o->name, o->s.kind, number[0], number[1], number[2], number[3], number[4],
+                       "%-*.*s %-*.*s %-*.*s %5s %7s %7s %6s %7s %5s %s%s > %s%s", w[0], w[0],
+                       r->seg->name, w[1], w[1], o->name, w[2], w[2], o->s.kind, number[0], number[1], number[2], number[3], number[4],
                        number[5], ends[0], o->asleep[1] ? " sleeps" : "", ends[1],
                        o->asleep[0] ? " sleeps" : "");
     }
@@ -195,15 +207,17 @@ static void draw_row(int y, const struct row *r)
 static void draw_table(void)
 {
     size_t lines = LINES > 3 ? (size_t)LINES - 3 : 1, i;
+    int w[3];
 
+    find_widths(w);
     if (view.selected < view.top)
         view.top = view.selected;
     if (view.selected >= view.top + lines)
         view.top = view.selected - lines + 1;
     (void)attron(A_REVERSE);
-    (void)mvprintw(1, 0, "%-20s %-14s %-16s %5s %7s %7s %6s %7s %5s %-*s", "SEGMENT", "RING", "KIND",
-                   "FULL", "RATE/s", "LAP", "LOST", "BEHIND", "HELD", COLS > 97 ? COLS - 97 : 1,
-                   "PRODUCER > CONSUMER");
+    (void)mvprintw(1, 0, "%-*s %-*s %-*s %5s %7s %7s %6s %7s %5s %-*s", w[0], "SEGMENT", w[1],
+                   "RING", w[2], "KIND", "FULL", "RATE/s", "LAP", "LOST", "BEHIND", "HELD",
+                   COLS > 97 ? COLS - 97 : 1, "PRODUCER > CONSUMER");
     (void)attroff(A_REVERSE);
     for (i = 0; i < lines && view.top + i < view.count; i++) {
         (void)attrset(view.top + i == view.selected ? A_STANDOUT : A_NORMAL);

@@ -78,7 +78,8 @@ static void print_holder(FILE *to, const struct segment *seg, uint64_t id)
     else if (m == NULL)
         fputs(id == 0 ? "nobody: its holder has left" : "a process that has left or is dead", to);
     else
-        fprintf(to, "pid %ld %s, %s", (long)m->process.pid, m->process.command, state_of(m));
+        fprintf(to, "pid %ld%s%s, %s", (long)m->process.pid, m->process.command[0] ? " " : "",
+                m->process.command, state_of(m));
 }
 
 static const char *sleep_of(int asleep)
@@ -206,8 +207,8 @@ void print_segment(FILE *to, const struct segment *seg, const struct look *look)
     for (i = 0; i < seg->members_count; i++) {
         const struct member *m = &seg->members[i];
 
-        fprintf(to, "    pid %ld %s: %s\n", (long)m->process.pid, m->process.command,
-                state_of(m));
+        fprintf(to, "    pid %ld%s%s: %s\n", (long)m->process.pid,
+                m->process.command[0] ? " " : "", m->process.command, state_of(m));
     }
     for (i = 0; i < seg->objects_count; i++)
         print_object(to, seg, &seg->objects[i], look);
@@ -240,7 +241,7 @@ static void begin_line(FILE *to, const char *metric, const struct segment *seg,
     if (o != NULL) {
         fputs("\",ring=\"", to);
         print_quoted(to, o->name);
-        fprintf(to, "\",kind=\"%s", o->s.kind);
+        fprintf(to, "\",entry=\"%" PRIu32 "\",kind=\"%s", o->index, o->s.kind);
     }
     fputc('"', to);
 }

@@ -3,15 +3,18 @@
 
 #include <dirent.h>
 
-/* Whatever a process calls itself, or a segment its objects, the terminal gets no control
- * characters, and JSON no broken UTF-8. */
+/* Whatever a process calls itself, or a segment its objects: the terminal gets no control characters,
+ * JSON no broken UTF-8, and two names that differ stay so where there is room for four times as much. */
 void make_printable(char *to, size_t size, const char *from)
 {
-    size_t i;
+    char *end = to + size;
 
-    for (i = 0; i + 1 < size && from[i] != '\0'; i++)
-        to[i] = from[i] >= ' ' && from[i] < 0x7f ? from[i] : '?';
-    to[i] = '\0';
+    for (; *from != '\0' && end - to > 4; from++)
+        if (*from >= ' ' && *from < 0x7f && *from != '\\')
+            *to++ = *from;
+        else
+            to += snprintf(to, 5, "\\x%02x", (unsigned char)*from);
+    *to = '\0';
 }
 
 static ssize_t read_file(pid_t pid, const char *file, char *to, size_t size)

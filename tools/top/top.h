@@ -26,7 +26,7 @@ struct hold {
 };
 
 struct object {
-    char name[IPC_SHM_NAME_MAX + 1];
+    char name[4 * IPC_SHM_NAME_MAX + 5]; /* printable */
     char type[16];
     size_t size; /* bytes */
     uint32_t index;
@@ -41,8 +41,8 @@ struct object {
 };
 
 struct segment {
-    char name[300]; /* printable */
-    int rc;         /* of opening it; then why */
+    char name[1200]; /* printable */
+    int rc;          /* of opening it; then why */
     char why[256];
     int64_t owner;
     unsigned mode;
