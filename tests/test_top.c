@@ -242,15 +242,18 @@ static void sends_on(struct child *up, void *arg)
 static void rates_are_of_the_time_between_two_looks(void **state)
 {
     struct child c = spawn(sends_on, NULL);
-    json_t *all;
+    int64_t until = ipc_in_ms(LONG_MS);
     double rate;
 
     (void)state;
     (void)hear(&c);
-    all = json_of("0.2");
-    rate = json_real_value(json_object_get(ring_in(all, "spsc"), "per_second"));
+    do { /* on a loaded machine the child may not run in between */
+        json_t *all = json_of("0.1");
+
+        rate = json_real_value(json_object_get(ring_in(all, "spsc"), "per_second"));
+        json_decref(all);
+    } while (rate <= 0 && ipc_left_(until) > 0);
     MUST(rate > 0);
-    json_decref(all);
 }
 
 static void text_and_figures_for_prometheus(void **state)
@@ -469,11 +472,11 @@ static void keys_lead_through_what_is_live(void **state)
     press(&with, "\r");
     (void)snprintf(line, sizeof line, "pid %ld ", (long)c.pid);
     read_until(&with, line);
-    read_until(&with, "q: back");
+    read_until(&with, "back ");
     stop_child(&c);
     read_until(&with, "stopped");
     press(&with, "q"); /* back */
-    read_until(&with, "q: quit");
+    read_until(&with, "quit ");
     press(&with, "p");
     read_until(&with, "paused");
     press(&with, "q");
@@ -494,7 +497,7 @@ static void a_hold_that_begins_is_known_since_when(void **state)
     with = open_terminal(program, argv);
     read_until(&with, "mpmc");
     press(&with, "\r");
-    read_until(&with, "q: back");
+    read_until(&with, "back ");
     must_do(mpmc_producer_open(&out, &seg, "mpmc"), &seg);
     MUST(mpmc_claim(&out) != NULL);
     read_until(&with, "writes to slot 0");

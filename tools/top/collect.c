@@ -23,7 +23,8 @@ enum {
     HEAD = 64           /* bytes before the rings of a segment of sysvshm: */
 };
 
-static const struct itimerval patience = {{0, 0}, {0, 500000}}; /* of processor time, for a segment */
+/* Of processor time, for a segment. It fires again, as the first time may come between two reads. */
+static const struct itimerval patience = {{0, 10000}, {0, 500000}};
 
 static sigjmp_buf away;
 static volatile sig_atomic_t guarding, too_long;
@@ -392,7 +393,8 @@ static void look_at(struct look *now, const char *path, const char *name, const 
     struct segment *s;
     struct stat st;
 
-    o.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | (name != NULL ? O_NOFOLLOW : 0));
+    o.seg.fd = -1; /* it may be closed before it was opened */
+    o.fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (name != NULL ? O_NOFOLLOW : 0));
     if (o.fd < 0 || fstat(o.fd, &st) != 0) {
         if (asked || (errno != ENOENT && errno != EACCES && errno != ELOOP && errno != ENXIO))
             (void)refuse(now, shown, -errno, strerror(errno));
