@@ -356,6 +356,32 @@ static void what_cannot_be_shown_is_named(void **state)
     free(prints(span, 2));
 }
 
+/* Its look is neither seen by the sleepers' watch of the file, nor in the memory. */
+static void it_disturbs_nobody(void **state)
+{
+    char *argv[] = {(char *)"ipc_top", (char *)"--once", (char *)"-i", (char *)"0.1", name, NULL};
+    struct all *a = calloc(1, sizeof *a);
+    char path[200], events[4096];
+    void *before;
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+    (void)state;
+    MUST(a != NULL && fd >= 0);
+    make_all(a);
+    before = malloc(a->seg.size);
+    MUST(before != NULL);
+    memcpy(before, a->seg.base, a->seg.size);
+    (void)snprintf(path, sizeof path, "/dev/shm/%s", name);
+    MUST(inotify_add_watch(fd, path, IN_ACCESS | IN_MODIFY | IN_CLOSE_WRITE) >= 0);
+    free(prints(argv, 0));
+    MUST(read(fd, events, sizeof events) < 0 && errno == EAGAIN);
+    MUST(memcmp(before, a->seg.base, a->seg.size) == 0);
+    (void)close(fd);
+    ipc_shm_close(&a->seg);
+    free(before);
+    free(a);
+}
+
 /* ------------------------------------------------------------------ hostile segments */
 
 static void names_reach_no_terminal_raw(void **state)
@@ -528,6 +554,7 @@ int main(int argc, char **argv)
         TEST(nameless_and_unlinked_segments_are_found),
         TEST(system_v_segments_are_found),
         TEST(what_cannot_be_shown_is_named),
+        TEST(it_disturbs_nobody),
         TEST(names_reach_no_terminal_raw),
         TEST(a_file_that_is_cut_ends_nothing),
         TEST(what_takes_long_is_cut_short),
