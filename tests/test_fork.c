@@ -217,6 +217,7 @@ static void death_of_who_has_an_idle_child_is_told(void **state)
     pid_t idle;
 
     (void)state;
+    SKIP_IF(is_emulated(), NO_DONTFORK);
     for (nested = 0; nested < 2; nested++) {
         SKIP_IF(nested && !can_go_inside(CLONE_NEWPID), "may not make a PID namespace");
         make(&seg);
@@ -725,6 +726,7 @@ static void idle_child_keeps_no_place(void **state)
     pid_t idle;
 
     (void)state;
+    SKIP_IF(is_emulated(), NO_DONTFORK);
     how.members = 2;
     IS(ipc_shm_create_with(&seg, name, 4096, &how), 0);
     c = spawn(joins_has_a_child_and_is_killed, NULL);
