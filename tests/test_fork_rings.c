@@ -563,6 +563,7 @@ static void child_that_calls_too_late_is_told(void **state)
     struct child c;
 
     (void)state;
+    SKIP_IF(is_emulated(), NO_DONTFORK);
     make(&seg);
     IS(ticks_consumer_open(&in, &seg, "ticks"), 0);
     c = spawn(pushes_when_told, NULL);
@@ -837,7 +838,8 @@ static void daemon_sends_on_over_channels(void **state)
 
     (void)state;
     for (i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        daemon_sends_on(schemes[i]);
+        if (!is_emulated() || i != 1) /* auto: may end with the parent, before a slow child has gone on */
+            daemon_sends_on(schemes[i]);
 }
 
 static void second_of_parent_and_child_is_told_over_channels(void **state)
