@@ -1,0 +1,341 @@
+"""Tests bindings/python, with tests/python_peer.c at the other end: test_python.py PEER."""
+
+import doctest
+import os
+import signal
+import subprocess
+import sys
+import threading
+import unittest
+
+import ipc_ring
+import numpy as np
+from ipc_ring import Broadcast, Mpmc, Mpsc, Segment, Spmc, Spsc
+
+PEER = sys.argv.pop(1)
+TICK = np.dtype([("ns", "u8"), ("px", "f8")])
+LONG = 60  # seconds: no test waits for so long
+
+
+class WithSegment(unittest.TestCase):
+    def setUp(self):
+        self.name = os.environ.get("IPC_TEST_PREFIX", f"ipc-test-{os.getpid()}") + "-python"
+        self.seg = Segment.create(self.name, 1 << 20, fresh=True)
+        self.peers = []
+
+    def tearDown(self):
+        for peer in self.peers:
+            peer.kill()
+            peer.wait()
+            if peer.stdout:
+                peer.stdout.close()
+        self.seg.close()
+        Segment.unlink(self.name)
+
+    def peer(self, what):
+        self.peers.append(subprocess.Popen([PEER, self.name, what]))
+        return self.peers[-1]
+
+    def python(self, code, *arguments):
+        """Another Python process, which has the segment as `seg`."""
+        begin = "import ipc_ring, os, sys; seg = ipc_ring.Segment.open(sys.argv[1], 60)\n"
+        self.peers.append(
+            subprocess.Popen([sys.executable, "-c", begin + code, self.name, *arguments], stdout=subprocess.PIPE)
+        )
+        return self.peers[-1]
+
+    def asleep(self, peer):
+        """Waits until the process sleeps in the kernel, or has ended."""
+        state = ""
+        while state not in ("S", "Z"):
+            with open(f"/proc/{peer.pid}/stat") as file:
+                state = file.read().rsplit(")", 1)[1].split()[0]
+
+
+class Messages(WithSegment):
+    def test_c_sends_back_what_python_sends(self):
+        out = Spsc(TICK, version=2).producer(self.seg, "ticks", 16)
+        inp = Spsc(TICK).consumer(self.seg, "back", 16)
+        peer = self.peer("echo")
+        out.send((7, 1.5), LONG)
+        back = inp.recv(LONG)
+        self.assertEqual((back["ns"], back["px"]), (7, 3.0))
+        out.send(np.array([(8, 2.5)], TICK)[0])
+        self.assertEqual(inp.recv(LONG).tobytes(), np.array((8, 5.0), TICK).tobytes())
+        many = np.zeros(1000, TICK)
+        many["ns"] = np.arange(1, 1001)
+        many["px"] = 0.5
+        got, sent = [], 0
+        while sent < 1000:  # more than the rings take
+            sent += out.push_n(many[sent : sent + 8])
+            while sum(map(len, got)) < sent:
+                got.append(inp.recv_n(100, LONG))
+        got = np.concatenate(got)
+        self.assertEqual(got.dtype, TICK)
+        self.assertTrue((got["ns"] == many["ns"]).all() and (got["px"] == 1).all())
+        out.send((0, 0))
+        self.assertEqual(inp.recv(LONG)["ns"], 0)
+        with self.assertRaises(ipc_ring.PeerGone) as left:
+            inp.recv(LONG)
+        self.assertNotIsInstance(left.exception, ipc_ring.PeerDied)
+        self.assertEqual(peer.wait(), 0)
+
+    def test_the_death_of_a_c_process_is_told(self):
+        out = Spsc(TICK, version=2).producer(self.seg, "ticks", 16)
+        inp = Spsc(TICK).consumer(self.seg, "back", 16)
+        peer = self.peer("killed")
+        out.send((0, 0), LONG)
+        self.assertEqual(inp.recv(LONG)["ns"], 0)
+        with self.assertRaises(ipc_ring.PeerDied):
+            inp.recv(LONG)
+        self.assertEqual(peer.wait(), -signal.SIGKILL)
+
+    def test_the_end_of_a_python_process_is_told(self):
+        inp = Spsc(8).consumer(self.seg, "ring", 16)
+        code = 'out = ipc_ring.Spsc(8).producer(seg, "ring"); out.send(b"a record")\n'
+        self.python(code)
+        self.assertEqual(list(inp), [b"a record"])  # ends when the other process does
+        self.python(code + "os.kill(os.getpid(), 9)")
+        self.assertEqual(inp.recv(LONG), b"a record")
+        with self.assertRaises(ipc_ring.PeerDied):
+            next(inp)
+        self.python(code + "raise SystemExit(1)")
+        self.assertEqual(list(inp), [b"a record"])
+
+    def test_bytes_batches_and_places(self):
+        ring = Spsc(4)
+        with ring.producer(self.seg, "r", 4) as out, ring.consumer(self.seg, "r") as inp:
+            with self.assertRaises(ipc_ring.Empty):
+                inp.pop()
+            self.assertEqual(out.push_n(b"one.two.six.ten.end."), 4)
+            with self.assertRaises(ipc_ring.Full):
+                out.push(b"full")
+            with self.assertRaises(BlockingIOError):
+                out.push_n(b"full")
+            self.assertEqual(out.was_size(), 4)
+            self.assertEqual(inp.pop(), b"one.")
+            into = bytearray(8)
+            self.assertEqual(inp.recv_into(into, 0), 2)
+            self.assertEqual(into, b"two.six.")
+            self.assertEqual(inp.pop_n(9), b"ten.")
+            with out.claim(0) as slot:
+                slot[:] = b"here"
+            with self.assertRaisesRegex(RuntimeError, "as it is"):
+                with inp.peek() as slot:
+                    self.assertEqual(bytes(slot), b"here")
+                    raise RuntimeError("as it is")
+            with inp.peek() as slot:
+                self.assertEqual(bytes(slot), b"here")
+            self.assertRaises(ValueError, bytes, slot)
+            for wrong in (b"five!", b"", np.zeros(2, "i2")):
+                self.assertRaises(ValueError, out.push, wrong)
+            self.assertRaises(ValueError, out.send_n, b"fivex")
+            self.assertRaises(TypeError, out.send, "text")
+            self.assertRaises(TypeError, out.send)
+            self.assertRaises(TypeError, out.send, b"good", tiemout=1)
+            self.assertRaises(ValueError, inp.recv, float("nan"))
+        for call in (out.was_size, lambda: out.push(b"here"), inp.pop):
+            self.assertRaises(ipc_ring.Closed, call)
+
+    def test_a_view_keeps_its_row(self):
+        ring = Spsc(TICK)
+        out, inp = ring.producer(self.seg, "r", 4), ring.consumer(self.seg, "r")
+        row = out.claim()
+        array = np.asarray(row)
+        self.assertEqual(array.dtype, TICK)
+        array["ns"] = 5
+        for call in (out.commit, out.cancel, out.close, self.seg.close, lambda: out.push((1, 1)), out.claim):
+            with self.assertRaisesRegex(BufferError, "still"):
+                call()
+        del array
+        out.commit()
+        self.assertRaises(BufferError, memoryview, row)
+        self.assertRaises(ValueError, out.commit)
+        with self.assertRaises(BufferError):
+            with inp.peek(1) as view:
+                array = np.asarray(view)
+        self.assertEqual(array["ns"], 5)
+        with self.assertRaises(ValueError):
+            array["ns"] = 6  # read-only
+        self.assertRaises(BufferError, inp.recv)
+        del array, view  # the row is dropped with them
+        self.assertRaises(ValueError, inp.release)
+        self.assertEqual(inp.recv(0)["ns"], 5)
+        row = out.claim()
+        del out, call  # the row keeps it
+        memoryview(row).cast("B")[:] = b"x" * 16
+        del row
+        self.assertRaises(ipc_ring.PeerGone, inp.recv, LONG)
+
+    def test_a_row_in_a_cycle_is_collected(self):
+        import gc
+
+        out = Spsc(8).producer(self.seg, "r", 4)
+        out.claim().__enter__()
+        gc.collect()
+        out.push(b"possible")
+
+
+class Waiting(WithSegment):
+    def setUp(self):
+        super().setUp()
+        self.out = Spsc(8).producer(self.seg, "ring", 2)
+        self.inp = Spsc(8).consumer(self.seg, "ring")
+
+    def test_timeouts(self):
+        for seconds in (0, -1, 0.01):
+            with self.assertRaises(ipc_ring.Timeout):
+                self.inp.recv(seconds)
+            self.assertRaises(TimeoutError, self.inp.recv_n, 5, timeout=seconds)
+            self.assertRaises(ipc_ring.Error, self.inp.peek, seconds)
+        self.assertEqual(self.out.send_n(b"12345678" * 3, timeout=0.01), 2)
+        self.assertRaises(ipc_ring.Timeout, self.out.send, b"12345678", 0)
+
+    def test_other_threads_run_while_one_waits(self):
+        got = []
+        thread = threading.Thread(target=lambda: got.extend(self.inp.recv(LONG) for i in range(100)))
+        thread.start()
+        for i in range(100):
+            self.out.send(b"message!", LONG)
+        thread.join()
+        self.assertEqual(got, [b"message!"] * 100)
+
+    def test_one_thread_at_a_time(self):
+        thread = threading.Thread(target=self.inp.recv, args=(LONG,))
+        thread.start()
+        while True:
+            try:
+                self.inp.pop()
+            except RuntimeError:
+                break
+            except ipc_ring.Empty:
+                pass
+        self.assertRaises(RuntimeError, self.inp.close)
+        self.assertRaises(RuntimeError, self.seg.close)
+        self.out.send(b"message!")
+        thread.join()
+
+    def test_ctrl_c_ends_a_wait(self):
+        for code in (
+            'ipc_ring.Spsc(8).consumer(seg, "another", 2).recv()',
+            'ipc_ring.Spsc(8).consumer(seg, "missing")',
+            'ipc_ring.Segment.open("ipc-test-there-is-none")',
+        ):
+            child = self.python(f"print(1, flush=True)\ntry: {code}\nexcept KeyboardInterrupt: sys.exit(42)")
+            child.stdout.read(1)
+            self.asleep(child)
+            child.send_signal(signal.SIGINT)
+            self.assertEqual(child.wait(), 42)
+
+    def test_a_handler_that_returns_does_not_end_a_wait(self):
+        code = (
+            "import signal; inp = ipc_ring.Spsc(8).consumer(seg, 'a'); out = ipc_ring.Spsc(8).producer(seg, 'b')\n"
+            "def handler(*_):\n"
+            "    try: inp.pop()\n"
+            "    except RuntimeError: out.send(b'handled!')\n"
+            "signal.signal(signal.SIGUSR1, handler); out.send(b'handler!'); inp.recv()"
+        )
+        out = Spsc(8).producer(self.seg, "a", 2)
+        inp = Spsc(8).consumer(self.seg, "b", 2)
+        child = self.python(code)
+        self.assertEqual(inp.recv(LONG), b"handler!")
+        self.asleep(child)
+        child.send_signal(signal.SIGUSR1)
+        self.assertEqual(inp.recv(LONG), b"handled!")
+        out.send(b"message!")
+        self.assertEqual(child.wait(), 0)
+
+    def test_fork(self):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self.out.push(b"message!")
+            except ipc_ring.Forked:
+                os._exit(0)
+            os._exit(1)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.out.send(b"message!")
+        self.assertEqual(self.inp.recv(), b"message!")
+
+
+class Refusals(WithSegment):
+    def test_reasons(self):
+        out = Spsc(8).producer(self.seg, "ring", 16)
+        for kind, error, says in (
+            (Spsc(16), ipc_ring.Mismatch, "message size differs; bytes: 8 there, 16 here"),
+            (Spsc(8, version=3), ipc_ring.Mismatch, "another version: 0 there, 3 here"),
+            (Mpmc(8), ipc_ring.Mismatch, "ring"),
+            (Spsc(8), ipc_ring.Busy, "detach there"),
+        ):
+            with self.assertRaisesRegex(error, says) as refused:
+                kind.producer(self.seg, "ring")
+            self.assertIsInstance(refused.exception, ipc_ring.Refused)
+        self.assertRaises(ipc_ring.NotFound, Spsc(8).producer, self.seg, "missing", timeout=0)
+        self.assertRaises(ipc_ring.Timeout, Spsc(8).producer, self.seg, "missing", timeout=0.01)
+        self.assertRaises(ipc_ring.NoRoom, Spsc(8).producer, self.seg, "large", 1 << 20)
+        self.assertRaises(ipc_ring.Refused, Spsc(8).producer, self.seg, "odd", 3)
+        self.assertRaises(ValueError, Spsc(8).producer, self.seg, "none", 0)
+        self.assertRaises(ValueError, Spsc(0).producer, self.seg, "none", 4)
+        self.assertRaises(TypeError, Spsc, "O")
+        self.assertRaises(FileExistsError, Segment.create, self.name, 4096)
+        self.assertRaises(FileNotFoundError, Segment.open, self.name + "-missing", 0)
+        self.assertRaises(ipc_ring.Timeout, Segment.open, self.name + "-missing", 0.01)
+        self.assertRaises(FileNotFoundError, Segment.unlink, self.name + "-missing")
+        self.assertRaises(ValueError, Segment.create, self.name, -1)
+        self.assertEqual(out.closed, False)
+        self.seg.close()
+        self.assertEqual(out.closed, True)
+        for call in (lambda: out.push(b"12345678"), lambda: Spsc(8).producer(self.seg, "ring"), self.seg.rings):
+            self.assertRaises(ipc_ring.Closed, call)
+
+    def test_segments_by_descriptor_and_read_only(self):
+        import socket
+
+        ours, theirs = socket.socketpair()
+        with ours, theirs, Segment.create(None, 1 << 16) as made:
+            self.assertRaises(ipc_ring.Timeout, Segment.receive, theirs, 0.01)
+            made.send(ours)
+            with Segment.receive(theirs, LONG) as got:
+                out = Spsc(3).producer(made, "ring", 4)
+                self.assertEqual(got.rings(), ["ring"])
+                out.send(b"one")
+                self.assertEqual(Spsc(3).consumer(got, "ring").recv(), b"one")
+        news = Broadcast(4).producer(self.seg, "news", 4, lossy=True)
+        with Segment.open(self.name, read_only=True) as seg:
+            self.assertRaises(ipc_ring.NotPermitted, Broadcast(4).producer, seg, "news")
+            inp = Broadcast(4).consumer(seg, "news")
+            news.send(b"item")
+            self.assertEqual(inp.recv(LONG), b"item")
+        with Segment.open_or_create(self.name, 1) as again:
+            self.assertFalse(again.created)
+
+
+class Documentation(WithSegment):
+    def ends(self, of, name):
+        """The two ends of a new ring, for the examples of a method."""
+        ring = Spsc(3)
+        return ring.producer(self.seg, name, 16), ring.consumer(self.seg, name)
+
+    def test_examples(self):
+        finder = doctest.DocTestFinder(recurse=False)
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        for of in [ipc_ring] + [each for each in vars(ipc_ring).values() if isinstance(each, type)]:
+            for name, each in [(of.__name__, of)] + [m for m in vars(of).items() if of is not ipc_ring]:
+                if ">>>" not in (getattr(each, "__doc__", None) or ""):
+                    continue
+                name = f"{of.__name__}.{name}"
+                known = dict(vars(ipc_ring), seg=self.seg, name=self.name + "-doc")
+                if isinstance(of, type) and of.__module__ == "ipc_ring" and of is not Segment and each is not of:
+                    known["out"], known["inp"] = self.ends(of, name)
+                [example] = finder.find(each, name, module=False, globs=known)
+                runner.run(example)
+                for left in "seg", "out", "inp":
+                    known.pop(left, None)
+                if self.name + "-doc" in os.listdir("/dev/shm"):
+                    Segment.unlink(self.name + "-doc")
+        self.assertGreater(runner.tries, 30)
+        self.assertEqual(runner.failures, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
