@@ -10,7 +10,7 @@ import unittest
 
 import ipc_ring
 import numpy as np
-from ipc_ring import Broadcast, Mpmc, Mpsc, Segment, Spmc, Spsc
+from ipc_ring import Broadcast, Call, Mpmc, Mpsc, RecordBroadcast, Records, Segment, Spmc, Spsc, Stream
 
 PEER = sys.argv.pop(1)
 TICK = np.dtype([("ns", "u8"), ("px", "f8")])
@@ -176,6 +176,169 @@ class Messages(WithSegment):
         out.push(b"possible")
 
 
+class Kinds(WithSegment):
+    def test_every_kind_with_c_at_the_other_end(self):
+        seg = self.seg
+        news = Broadcast(TICK).producer(seg, "news", 16)
+        tape = RecordBroadcast().producer(seg, "tape", 4096, lossy=True)
+        kinds = (
+            ("jobs", Mpmc("i8"), 7, 16, {}),
+            ("news", Broadcast(TICK), (1, 2.5), 16, {}),
+            ("audio", Stream("f4"), np.array([1, 2, 3, 4], "f4"), 1024, {}),
+            ("logs", Records(), b"a line", 4096, {}),
+            ("tape", RecordBroadcast(), b"on tape", 4096, {}),
+        )
+        back = {name: kind.consumer(seg, name + " back", n) for name, kind, _, n, _ in kinds}
+        out = {name: kind.producer(seg, name, n) for name, kind, _, n, _ in kinds if name not in ("news", "tape")}
+        out["news"], out["tape"] = news, tape
+        peer = self.peer("all")
+        adder = Call("i8, i8", "i8")
+        client = adder.client(seg, "adder", timeout=LONG)  # made when the readers are there
+        for name, _, message, _, _ in kinds:
+            out[name].send(message, LONG)
+        self.assertEqual(back["jobs"].recv(LONG), 7)
+        self.assertEqual(tuple(back["news"].recv(LONG)), (1, 2.5))
+        back["audio"].wait(4, LONG)
+        self.assertEqual(list(back["audio"].recv(100)), [1, 2, 3, 4])
+        self.assertEqual(back["logs"].recv(LONG), b"a line")
+        self.assertEqual(back["tape"].recv(LONG), b"on tape")
+        self.assertEqual(client.call((3, 4), LONG), 7)
+        server = adder.server(seg, "python adder", 4)
+        request = server.serve(LONG)
+        self.assertTrue(request.answer(request.message["f0"] + request.message["f1"]))
+        self.assertRaises(ValueError, request.answer, 7)
+        self.assertEqual(peer.wait(), 0)
+        for name in "news", "audio", "logs", "tape":
+            with self.assertRaises(ipc_ring.PeerGone):
+                back[name].recv_n(5, LONG) if name != "audio" else back[name].recv(5, LONG)
+
+    def test_the_job_of_a_killed_worker_is_handed_out_again(self):
+        jobs = Mpmc("i8")
+        out = jobs.producer(self.seg, "jobs", 4, at_least_once=True)
+        out.send(5)
+        self.assertEqual(self.peer("job").wait(), -signal.SIGKILL)
+        with jobs.consumer(self.seg, "jobs").peek(LONG) as job:
+            self.assertEqual(job[0], 5)
+        self.assertEqual(out.losses(), {"aborted": 0, "lost": 0, "again": 1})
+
+    def test_ends_of_one(self):
+        Mpsc(8).consumer(self.seg, "mpsc", 4, handles=300)
+        one = Spmc(8).producer(self.seg, "spmc", 4)
+        self.assertRaises(ipc_ring.Busy, Spmc(8).producer, self.seg, "spmc")
+        two = [Spmc(8).consumer(self.seg, "spmc") for i in range(2)]
+        one.send_n(b"12345678" * 2)
+        self.assertEqual(two[0].pop_n(1) + two[1].pop_n(1), b"12345678" * 2)
+        self.assertRaises(ValueError, Mpmc(8).producer, self.seg, "mpmc", 4, handles=0)
+
+    def test_a_lossless_broadcast_waits_for_the_slowest(self):
+        out = Broadcast(1).producer(self.seg, "b", 2, readers=2)
+        readers = [Broadcast(1).consumer(self.seg, "b") for i in range(2)]
+        self.assertEqual(out.send_n(b"abc", 0.01), 2)
+        self.assertEqual([r.pop_n(9) for r in readers], [b"ab", b"ab"])
+        self.assertRaises(ipc_ring.NoRoom, Broadcast(1).consumer, self.seg, "b")
+
+    def test_a_lapped_reader_learns_what_it_missed(self):
+        for out, inp in (
+            (Broadcast(4).producer(self.seg, "b", 4, lossy=True), Broadcast(4).consumer(self.seg, "b")),
+            (RecordBroadcast().producer(self.seg, "r", 256, lossy=True), RecordBroadcast().consumer(self.seg, "r")),
+        ):
+            out.push(b"0000")
+            row = inp.peek(LONG)
+            for i in range(1, 100):
+                out.push(b"%04d" % i)
+            self.assertRaises(ipc_ring.Missed, inp.release)  # what was peeked is not to be believed
+            del row
+            got = inp.recv_n(100)
+            last = bytes(got)[-4:] if isinstance(got, bytearray) else got[-1]
+            self.assertEqual(last, b"0099")
+            n = len(got) // 4 if isinstance(got, bytearray) else len(got)
+            self.assertEqual(inp.missed + n, 100)
+
+    def test_records(self):
+        logs = Records()
+        first = logs.producer(self.seg, "logs", 65536, producers=2)
+        inp = logs.consumer(self.seg, "logs")
+        long = os.urandom(30000)  # more than what a consumer begins with
+        first.send(long)
+        self.assertEqual(inp.recv(), long)
+        first.send(long)
+        self.assertEqual(inp.recv_n(2), [long])
+        with first.claim(8) as room:
+            room[:] = b"\2" + bytes(7)
+        with logs.producer(self.seg, "logs") as second:
+            inp.merge(1)
+            inp.watch_producers()
+            second.push(b"\1" + bytes(7))
+            self.assertEqual([inp.recv(LONG)[0] for i in range(2)], [1, 2])
+        self.assertRaises(ipc_ring.PeerGone, inp.recv, LONG)
+        self.assertRaises(ipc_ring.TooLarge, first.push, bytes(40000))
+        self.assertRaises(ipc_ring.TooLarge, first.claim, 40000)
+        self.assertRaises(ipc_ring.Timeout, inp.recv_n, 3, 0)
+        self.assertRaises(ipc_ring.Empty, inp.pop)
+        while True:
+            try:
+                first.push(long)
+            except ipc_ring.Full:
+                break
+        self.assertEqual(inp.pop(), long)
+
+    def test_streams_in_place(self):
+        audio = Stream("f4")
+        out = audio.producer(self.seg, "audio", 1024)
+        inp = audio.consumer(self.seg, "audio")
+        for i in range(5):  # around the end
+            with out.claim(700, LONG) as row:
+                np.asarray(row)[:] = np.arange(700) + i
+            with inp.peek(700) as row:
+                array = np.asarray(row)
+                self.assertTrue((array == np.arange(700) + i).all())
+                self.assertRaises(BufferError, inp.release)
+                self.assertRaises(BufferError, inp.recv, 5)
+                del array
+        self.assertRaises(ipc_ring.TooLarge, out.claim, 1025)
+        self.assertRaises(ipc_ring.Timeout, inp.peek, 1, 0)
+        self.assertRaises(ValueError, out.send, np.zeros(4, "f8"))
+        self.assertEqual(out.send(np.zeros(2000, "f4"), timeout=0.01), 1024)
+        into = np.ones(24, "f4")
+        self.assertEqual(inp.recv_into(into), 24)
+        self.assertFalse(into.any())
+        self.assertEqual(len(inp.pop(5000)), 1000)
+        small = Stream(3)  # whose bytes are not whole pages
+        out, inp = small.producer(self.seg, "small", 4), small.consumer(self.seg, "small")
+        out.send(b"onetwosix")
+        inp.recv(3)
+        with self.assertRaisesRegex(ValueError, "whole pages"):
+            out.claim(2)
+        code = 'out = ipc_ring.Stream("f4").producer(seg, "long"); out.send(__import__("numpy").arange(100000, dtype="f4"))'
+        inp = audio.consumer(self.seg, "long", 1024)
+        self.python(code)
+        self.assertTrue((np.concatenate(list(inp)) == np.arange(100000)).all())
+
+    def test_calls(self):
+        adder = Call(2, 5)
+        server, client = adder.server(self.seg, "adder", 4), adder.client(self.seg, "adder")
+        self.assertRaises(ipc_ring.Timeout, client.call, b"12", 0.01)
+        self.assertRaises(ipc_ring.Timeout, server.serve, 0.01)  # that call was given up
+        thread = threading.Thread(target=lambda: [r.answer(r.message + b"...") for r in (server.serve(LONG),)])
+        thread.start()
+        self.assertEqual(client.call(b"34", LONG), b"34...")
+        thread.join()
+        client.ask(b"56")
+        self.assertRaises(ipc_ring.Timeout, client.collect, 0)
+        request = server.serve(LONG)
+        self.assertRaises(ValueError, request.answer, b"long reply")
+        client.cancel()
+        self.assertFalse(request.answer(b"reply"))
+        client.ask(b"78")
+        request = server.serve(LONG)
+        server.close()
+        self.assertRaises(ipc_ring.Closed, request.answer, b"reply")
+        self.assertRaises(ipc_ring.PeerGone, client.collect, LONG)
+        code = 's = ipc_ring.Call(2, 5).server(seg, "adder"); print(flush=True); s.serve(); os.kill(os.getpid(), 9)'
+        self.python(code).stdout.read(1)
+        self.assertRaises(ipc_ring.PeerDied, client.call, b"90", LONG)
+
+
 class Waiting(WithSegment):
     def setUp(self):
         super().setUp()
@@ -313,8 +476,15 @@ class Refusals(WithSegment):
 class Documentation(WithSegment):
     def ends(self, of, name):
         """The two ends of a new ring, for the examples of a method."""
+        if of in (ipc_ring.Client, ipc_ring.Server):
+            ring = Call(2, 5)
+            return {"server": ring.server(self.seg, name, 4), "client": ring.client(self.seg, name)}
         ring = Spsc(3)
-        return ring.producer(self.seg, name, 16), ring.consumer(self.seg, name)
+        if of.__name__.startswith("Stream"):
+            ring = Stream(1)
+        if of.__name__.startswith("Record"):
+            ring = Records()
+        return {"out": ring.producer(self.seg, name, 4096), "inp": ring.consumer(self.seg, name)}
 
     def test_examples(self):
         finder = doctest.DocTestFinder(recurse=False)
@@ -326,10 +496,10 @@ class Documentation(WithSegment):
                 name = f"{of.__name__}.{name}"
                 known = dict(vars(ipc_ring), seg=self.seg, name=self.name + "-doc")
                 if isinstance(of, type) and of.__module__ == "ipc_ring" and of is not Segment and each is not of:
-                    known["out"], known["inp"] = self.ends(of, name)
+                    known.update(self.ends(of, name))
                 [example] = finder.find(each, name, module=False, globs=known)
                 runner.run(example)
-                for left in "seg", "out", "inp":
+                for left in "seg", "out", "inp", "server", "client", "worker", "request":
                     known.pop(left, None)
                 if self.name + "-doc" in os.listdir("/dev/shm"):
                     Segment.unlink(self.name + "-doc")

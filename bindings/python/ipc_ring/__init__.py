@@ -22,7 +22,19 @@ thread at a time; its segment stays open as long as it does.
 """
 
 from . import _core
-from ._core import Consumer, Producer, Row, Segment
+from ._core import (
+    Client,
+    Consumer,
+    Producer,
+    RecordConsumer,
+    RecordProducer,
+    Request,
+    Row,
+    Segment,
+    Server,
+    StreamConsumer,
+    StreamProducer,
+)
 from ._errors import (
     Busy,
     Closed,
@@ -210,3 +222,106 @@ class Broadcast(_Kind):
     ):
         how = self._how(lossy, readers, wakes_read_only)
         return self._open(Consumer, segment, name, capacity, how, timeout)
+
+
+class Records(_Kind):
+    """Messages of any length, of several producers and one consumer. `capacity` is in bytes, of each
+    of `producers`; a record has less than half of it. Each producer's records are in its order.
+
+    >>> out = Records().producer(seg, "logs", 4096)
+    >>> out.send(b"a line"); out.send(b"and another")
+    >>> Records().consumer(seg, "logs").recv_n(10)
+    [b'a line', b'and another']
+    """
+
+    _kind = _core.RECORD
+
+    def __init__(self):
+        super().__init__()
+
+    def producer(self, segment, name, capacity=None, *, producers=1, timeout=None):
+        return self._open(RecordProducer, segment, name, capacity, producers, timeout)
+
+    def consumer(self, segment, name, capacity=None, *, producers=1, timeout=None):
+        return self._open(RecordConsumer, segment, name, capacity, producers, timeout)
+
+
+class RecordBroadcast(_Kind):
+    """Messages of any length, of one producer; every consumer sees every message: as Broadcast.
+
+    >>> out = RecordBroadcast().producer(seg, "tape", 4096, lossy=True)
+    >>> inp = RecordBroadcast().consumer(seg, "tape")
+    >>> out.send(b"a line")
+    >>> inp.recv()
+    b'a line'
+    """
+
+    _kind = _core.RECORD_BROADCAST
+    _how = Broadcast._how
+
+    def __init__(self):
+        super().__init__()
+
+    def producer(
+        self, segment, name, capacity=None, *, lossy=False, readers=None, wakes_read_only=False, timeout=None
+    ):
+        how = self._how(lossy, readers, wakes_read_only)
+        return self._open(RecordProducer, segment, name, capacity, how, timeout)
+
+    def consumer(
+        self, segment, name, capacity=None, *, lossy=False, readers=None, wakes_read_only=False, timeout=None
+    ):
+        how = self._how(lossy, readers, wakes_read_only)
+        return self._open(RecordConsumer, segment, name, capacity, how, timeout)
+
+
+class Stream(_Kind):
+    """Elements without messages: any number goes in, any number comes out.
+
+    >>> import numpy
+    >>> audio = Stream("f4")
+    >>> out = audio.producer(seg, "audio", 4096)
+    >>> inp = audio.consumer(seg, "audio")
+    >>> with out.claim(3) as row:
+    ...     numpy.asarray(row)[:] = 0.5, 1, 2
+    >>> inp.recv(100)
+    array([0.5, 1. , 2. ], dtype=float32)
+    """
+
+    _kind = _core.STREAM
+
+    def __init__(self, element, version=0):
+        super().__init__(element, version)
+
+    def producer(self, segment, name, capacity=None, *, timeout=None):
+        return self._open(StreamProducer, segment, name, capacity, 0, timeout)
+
+    def consumer(self, segment, name, capacity=None, *, timeout=None):
+        return self._open(StreamConsumer, segment, name, capacity, 0, timeout)
+
+
+class Call(_Kind):
+    """A request and its reply. `capacity` is how many clients there can be at a time.
+
+    >>> adder = Call("i8, i8", "i8")
+    >>> server = adder.server(seg, "adder", 4)
+    >>> client = adder.client(seg, "adder")
+    >>> client.ask((3, 4))
+    >>> request = server.serve()
+    >>> request.answer(request.message["f0"] + request.message["f1"])
+    True
+    >>> client.collect() + 0
+    7
+    """
+
+    _kind = _core.CALL
+
+    def __init__(self, request, reply, version=0):
+        super().__init__(request, version)
+        self._reply = _message_type(reply)
+
+    def client(self, segment, name, capacity=None, *, timeout=None):
+        return self._open(Client, segment, name, capacity, 0, timeout)
+
+    def server(self, segment, name, capacity=None, *, timeout=None):
+        return self._open(Server, segment, name, capacity, 0, timeout)

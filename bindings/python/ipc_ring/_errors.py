@@ -1,12 +1,13 @@
 """Why a call failed, a class for each reason. `_core` makes them by `error`."""
 
 import errno
+import os
 
 
 class Error(OSError):
     """Whatever a call of this package reports. `errno` is that of the C call."""
 
-    text = "failed"
+    text = None
 
 
 class Full(Error, BlockingIOError):
@@ -140,4 +141,4 @@ def error(number, why, produces):
         kind = Full if produces else Empty
     else:
         kind = _running.get(number, Error)
-    return kind(number, kind.text)
+    return kind(number, kind.text or os.strerror(number))

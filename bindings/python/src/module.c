@@ -1,6 +1,6 @@
 /* ipc_ring._core: what ipc_ring/__init__.py makes the package of. */
 #include "segment.h"
-#include "slots.h"
+#include "calls.h"
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_core", "The C part of ipc_ring.", -1, NULL,
                                     NULL, NULL, NULL, NULL};
@@ -11,6 +11,17 @@ static int add_type(PyObject *m, const char *name, PyTypeObject *type)
         return -1;
     Py_INCREF(type);
     return PyModule_AddObject(m, name, (PyObject *)type);
+}
+
+static int add_types(PyObject *m)
+{
+    return add_type(m, "Segment", &segment_type) || add_type(m, "Row", &row_type) ||
+           add_type(m, "Producer", &producer_type) || add_type(m, "Consumer", &consumer_type) ||
+           add_type(m, "RecordProducer", &record_producer_type) ||
+           add_type(m, "RecordConsumer", &record_consumer_type) ||
+           add_type(m, "StreamProducer", &stream_producer_type) ||
+           add_type(m, "StreamConsumer", &stream_consumer_type) || add_type(m, "Client", &client_type) ||
+           add_type(m, "Server", &server_type) || add_type(m, "Request", &request_type);
 }
 
 static int add_constants(PyObject *m)
@@ -41,8 +52,7 @@ PyMODINIT_FUNC PyInit__core(void)
     m = make_error != NULL ? PyModule_Create(&module) : NULL;
     if (m == NULL)
         return NULL;
-    if (add_constants(m) || add_type(m, "Segment", &segment_type) || add_type(m, "Row", &row_type) ||
-        add_type(m, "Producer", &producer_type) || add_type(m, "Consumer", &consumer_type)) {
+    if (add_constants(m) || add_types(m)) {
         Py_DECREF(m);
         return NULL;
     }

@@ -35,7 +35,6 @@ static __thread struct {
 struct ring_end {
     size_t size; /* of the handle */
     int produces;
-    int in_pieces; /* what can be moved need not be in a row */
     int (*open)(void *h, struct ipc_shm *seg, const char *name);
     int (*create)(void *h, struct ipc_shm *seg, const char *name, uint64_t capacity, unsigned how);
     void (*detach)(void *h);
@@ -49,6 +48,10 @@ struct ring_end {
     void *(*claim)(void *h, size_t *n);
     int (*commit)(void *h, size_t n);
     void (*cancel)(void *h);
+    /* Records: as ipc_record_pop_n. */
+    int64_t (*pop_n)(void *h, void *to, size_t size, struct ipc_record *records, size_t n);
+    /* Streams: half the capacity, at least 1. */
+    size_t (*half)(const void *h);
     uint64_t (*missed)(const void *h);
     uint64_t (*was_size)(void *h);
     struct ipc_mpmc_losses (*losses)(const void *h);
@@ -297,6 +300,15 @@ IPC_RECORD_BROADCAST(any_record_broadcast)
         any_##K##_told(c);                                                                         \
         return rc;                                                                                 \
     }                                                                                              \
+    static int64_t any_##K##_consumer_pop_n(void *h, void *to, size_t size,                        \
+                                            struct ipc_record *records, size_t n)                  \
+    {                                                                                              \
+        struct any_##K##_consumer *c = (struct any_##K##_consumer *)h;                             \
+        int64_t rc = any_##K##_pop_n(c, to, size, records, n);                                     \
+                                                                                                   \
+        any_##K##_told(c);                                                                         \
+        return rc;                                                                                 \
+    }                                                                                              \
     static void *any_##K##_producer_claim(void *h, size_t *n)                                      \
     {                                                                                              \
         return any_##K##_claim((struct any_##K##_producer *)h, *n);                                \
@@ -360,6 +372,10 @@ IPC_ANY_END_(stream, consumer, IPC_RING_PLAIN_)
     static int64_t any_stream_##END##_move(void *h, void *elements, size_t n)                      \
     {                                                                                              \
         return any_stream_##MOVE((struct any_stream_##END *)h, elements, n);                       \
+    }                                                                                              \
+    static size_t any_stream_##END##_half(const void *h)                                           \
+    {                                                                                              \
+        return (size_t)((const struct any_stream_##END *)h)->raw.s.mask / 2 + 1;                   \
     }                                                                                              \
     static void *any_stream_##END##_claim(void *h, size_t *n)                                      \
     {                                                                                              \
@@ -468,14 +484,16 @@ static const struct ring_end ring_ends[][2] = {
                        {IPC_ANY_MOVED_(broadcast, consumer), .missed = any_broadcast_consumer_missed_}},
     [END_RECORD] = {{IPC_ANY_MOVED_(record, producer), .produces = 1,
                      .cancel = any_record_producer_cancel},
-                    {IPC_ANY_MOVED_(record, consumer)}},
+                    {IPC_ANY_MOVED_(record, consumer), .pop_n = any_record_consumer_pop_n}},
     [END_RECORD_BROADCAST] = {{IPC_ANY_MOVED_(record_broadcast, producer), .produces = 1,
                                .cancel = any_record_broadcast_producer_cancel},
                               {IPC_ANY_MOVED_(record_broadcast, consumer),
+                               .pop_n = any_record_broadcast_consumer_pop_n,
                                .missed = any_record_broadcast_consumer_missed_}},
-    [END_STREAM] = {{IPC_ANY_MOVED_(stream, producer), .produces = 1, .in_pieces = 1,
+    [END_STREAM] = {{IPC_ANY_MOVED_(stream, producer), .produces = 1, .half = any_stream_producer_half,
                      .was_size = any_stream_producer_was_size_},
-                    {IPC_ANY_MOVED_(stream, consumer), .in_pieces = 1, .was_size = any_stream_consumer_was_size_}},
+                    {IPC_ANY_MOVED_(stream, consumer), .half = any_stream_consumer_half,
+                     .was_size = any_stream_consumer_was_size_}},
     [END_CALL] = {{IPC_ANY_CALLS_(call, client), .produces = 1, .wait = any_call_client_wait_},
                   {IPC_ANY_CALLS_(call, server), .wait = any_call_server_wait_}},
 };

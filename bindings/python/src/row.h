@@ -74,7 +74,7 @@ static PyObject *claim(struct end *e, size_t n, int64_t deadline)
         return NULL;
     while ((at = e->is->claim(e->h, &n)) == NULL) {
         rc = e->is->error(e->h);
-        if (rc == 0 && waited && e->is->in_pieces) {
+        if (rc == 0 && waited && e->is->half != NULL) {
             PyErr_SetString(PyExc_ValueError, "these elements lie across the end of the memory, which is not "
                                               "mapped twice: make a stream whose bytes are whole pages");
             return NULL;

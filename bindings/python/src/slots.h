@@ -50,11 +50,11 @@ static int64_t put_all(struct end *e, const Py_buffer *from, int64_t deadline)
     int64_t rc = 0;
 
     while (done < n) {
-        if (e->is->in_pieces) /* not for each element that is read */
-            want = n - done < 512 ? n - done : 512;
+        if (e->is->half != NULL) { /* half the stream is worth waking up for */
+            want = e->is->half(e->h);
+            want = n - done < want ? n - done : want;
+        }
         rc = move(e, (char *)from->buf + done * (size_t)e->type.bytes, n - done, want, deadline);
-        if (rc == -EMSGSIZE && want > 1) /* the stream is that small */
-            rc = move(e, (char *)from->buf + done * (size_t)e->type.bytes, n - done, 1, deadline);
         if (rc < 0)
             break;
         done += (size_t)rc;
