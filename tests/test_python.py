@@ -102,6 +102,12 @@ class Messages(WithSegment):
         self.python(code + "raise SystemExit(1)")
         self.assertEqual(list(inp), [b"a record"])
 
+    def test_a_producer_that_left_before_the_consumer_came_is_told(self):
+        for kind, name in ((Spsc(1), "a"), (Records(), "b"), (Stream(1), "c")):
+            with kind.producer(self.seg, name, 4096) as out:
+                out.send(b"x")
+            self.assertEqual([bytes(x) for x in kind.consumer(self.seg, name)], [b"x"])
+
     def test_bytes_batches_and_places(self):
         ring = Spsc(4)
         with ring.producer(self.seg, "r", 4) as out, ring.consumer(self.seg, "r") as inp:
@@ -491,7 +497,7 @@ class Documentation(WithSegment):
         runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
         for of in [ipc_ring] + [each for each in vars(ipc_ring).values() if isinstance(each, type)]:
             for name, each in [(of.__name__, of)] + [m for m in vars(of).items() if of is not ipc_ring]:
-                if ">>>" not in (getattr(each, "__doc__", None) or ""):
+                if isinstance(each, int) or ">>>" not in (getattr(each, "__doc__", None) or ""):
                     continue
                 name = f"{of.__name__}.{name}"
                 known = dict(vars(ipc_ring), seg=self.seg, name=self.name + "-doc")

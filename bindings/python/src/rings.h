@@ -124,6 +124,16 @@ struct ring_end {
             (void)ipc_notify_post(&(c)->space);                                                    \
         }                                                                                          \
     } while (0)
+/* A message has come: the end of its producer is to be told, also if it came and left between two
+ * looks at who is there. Where there may be several no end is told unasked. */
+#define IPC_ANY_SAW_(c)                                                                            \
+    do {                                                                                           \
+        if ((c)->peer_seen == 0)                                                                   \
+            (c)->peer_seen = UINT64_MAX;                                                           \
+    } while (0)
+#define IPC_ANY_SAW_spsc(c) IPC_ANY_SAW_(c)
+#define IPC_ANY_SAW_broadcast(c) IPC_ANY_SAW_(c)
+#define IPC_ANY_SAW_mpmc(c) (void)0
 #define IPC_ANY_TOOK_spsc(c) IPC_ANY_PUBLISHED_(c, raw)
 #define IPC_ANY_TOOK_broadcast(c) IPC_ANY_PUBLISHED_(c, raw.s)
 #define IPC_ANY_TOOK_mpmc(c) IPC_ANY_WAKE_(c, raw.m, space, space_bell)
@@ -158,7 +168,10 @@ struct ring_end {
                                                                                                    \
         if (c->H.ring != NULL)                                                                     \
             IPC_ANY_TOOK_##K(c);                                                                   \
-        return rc + (n == 1 && rc == 0);                                                           \
+        rc += n == 1 && rc == 0;                                                                   \
+        if (rc > 0)                                                                                \
+            IPC_ANY_SAW_##K(c);                                                                    \
+        return rc;                                                                                 \
     }                                                                                              \
     static int any_##K##_producer_commit(void *h, size_t n)                                        \
     {                                                                                              \
@@ -178,6 +191,8 @@ struct ring_end {
         (void)n;                                                                                   \
         if (c->H.ring != NULL)                                                                     \
             IPC_ANY_TOOK_##K(c);                                                                   \
+        if (rc == 0)                                                                               \
+            IPC_ANY_SAW_##K(c);                                                                    \
         return rc;                                                                                 \
     }                                                                                              \
     static void any_##K##_producer_cancel(void *h)                                                 \
@@ -285,29 +300,28 @@ IPC_RECORD_BROADCAST(any_record_broadcast)
             IPC_ANY_WAKE_(p, H, data, data_bell);                                                  \
         return rc;                                                                                 \
     }                                                                                              \
-    static void any_##K##_told(struct any_##K##_consumer *c)                                       \
+    static int64_t any_##K##_told(struct any_##K##_consumer *c, int64_t rc)                        \
     {                                                                                              \
+        if (rc >= 0 && c->H.producers == 1)                                                        \
+            IPC_ANY_SAW_(c);                                                                       \
         if (c->H.ring != NULL && c->H.post_due) {                                                  \
             c->H.post_due = 0;                                                                     \
             (void)ipc_notify_post(&c->space);                                                      \
         }                                                                                          \
+        return rc;                                                                                 \
     }                                                                                              \
     static int64_t any_##K##_consumer_move(void *h, void *to, size_t size)                         \
     {                                                                                              \
         struct any_##K##_consumer *c = (struct any_##K##_consumer *)h;                             \
-        int64_t rc = any_##K##_pop(c, to, size);                                                   \
                                                                                                    \
-        any_##K##_told(c);                                                                         \
-        return rc;                                                                                 \
+        return any_##K##_told(c, any_##K##_pop(c, to, size));                                      \
     }                                                                                              \
     static int64_t any_##K##_consumer_pop_n(void *h, void *to, size_t size,                        \
                                             struct ipc_record *records, size_t n)                  \
     {                                                                                              \
         struct any_##K##_consumer *c = (struct any_##K##_consumer *)h;                             \
-        int64_t rc = any_##K##_pop_n(c, to, size, records, n);                                     \
                                                                                                    \
-        any_##K##_told(c);                                                                         \
-        return rc;                                                                                 \
+        return any_##K##_told(c, any_##K##_pop_n(c, to, size, records, n));                        \
     }                                                                                              \
     static void *any_##K##_producer_claim(void *h, size_t *n)                                      \
     {                                                                                              \
@@ -329,11 +343,9 @@ IPC_RECORD_BROADCAST(any_record_broadcast)
     static int any_##K##_consumer_commit(void *h, size_t n)                                        \
     {                                                                                              \
         struct any_##K##_consumer *c = (struct any_##K##_consumer *)h;                             \
-        int rc = any_##K##_release(c);                                                             \
                                                                                                    \
         (void)n;                                                                                   \
-        any_##K##_told(c);                                                                         \
-        return rc;                                                                                 \
+        return (int)any_##K##_told(c, any_##K##_release(c));                                       \
     }                                                                                              \
     static void any_##K##_producer_cancel(void *h)                                                 \
     {                                                                                              \
@@ -364,14 +376,18 @@ IPC_RING_OPEN_(any_stream, producer, raw.s, IPC_STREAM_TYPE, IPC_RING_PLAIN_, IP
 IPC_RING_OPEN_(any_stream, consumer, raw.s, IPC_STREAM_TYPE, IPC_RING_PLAIN_, IPC_STREAM_MAP_(h))
 IPC_ANY_END_(stream, producer, IPC_RING_PLAIN_)
 IPC_ANY_END_(stream, consumer, IPC_RING_PLAIN_)
-#define IPC_ANY_STREAM_(END, MOVE, CLAIM, COMMIT)                                                  \
+#define IPC_ANY_STREAM_(END, MOVE, CLAIM, COMMIT, SAW)                                                  \
     static int any_stream_##END##_wait_(void *h, size_t n, int64_t deadline)                       \
     {                                                                                              \
         return any_stream_##END##_wait((struct any_stream_##END *)h, n, deadline);                 \
     }                                                                                              \
     static int64_t any_stream_##END##_move(void *h, void *elements, size_t n)                      \
     {                                                                                              \
-        return any_stream_##MOVE((struct any_stream_##END *)h, elements, n);                       \
+        int64_t rc = any_stream_##MOVE((struct any_stream_##END *)h, elements, n);                 \
+                                                                                                   \
+        if (rc > 0)                                                                                \
+            SAW((struct any_stream_##END *)h);                                                     \
+        return rc;                                                                                 \
     }                                                                                              \
     static size_t any_stream_##END##_half(const void *h)                                           \
     {                                                                                              \
@@ -383,11 +399,15 @@ IPC_ANY_END_(stream, consumer, IPC_RING_PLAIN_)
     }                                                                                              \
     static int any_stream_##END##_commit(void *h, size_t n)                                        \
     {                                                                                              \
-        return any_stream_##COMMIT((struct any_stream_##END *)h, n);                               \
+        int rc = any_stream_##COMMIT((struct any_stream_##END *)h, n);                             \
+                                                                                                   \
+        if (rc == 0)                                                                               \
+            SAW((struct any_stream_##END *)h);                                                     \
+        return rc;                                                                                 \
     }                                                                                              \
     IPC_ANY_SIZE_(stream, END)
-IPC_ANY_STREAM_(producer, push_n, claim, commit)
-IPC_ANY_STREAM_(consumer, pop_n, peek, release)
+IPC_ANY_STREAM_(producer, push_n, claim, commit, (void))
+IPC_ANY_STREAM_(consumer, pop_n, peek, release, IPC_ANY_SAW_)
 
 /* ------------------------------------------------------------------ calls */
 
